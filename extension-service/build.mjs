@@ -1,0 +1,15 @@
+import { build } from 'esbuild';
+
+/** One file that runs by itself under `node`; CommonJS, since some dependencies still call require. */
+await build({
+  entryPoints: ['src/cli/main.ts'],
+  outfile: 'dist/image-swapper.cjs',
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  banner: { js: '#!/usr/bin/env node' },
+  sourcemap: false,
+  legalComments: 'none',
+  logLevel: 'warning',
+});

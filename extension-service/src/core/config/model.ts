@@ -1,0 +1,147 @@
+/**
+ * The configuration in force, after parsing, defaults and overlays: plain data, no YAML, no environment.
+ * The schema in `src/config` produces it; the decision core, the renderers and the service read it.
+ * Durations are milliseconds, sizes bytes.
+ */
+export interface Config {
+  /** Decide, log and count; change and copy nothing. */
+  readonly dryRun: boolean;
+  readonly logLevel: LogLevel;
+  readonly logFormat: 'json' | 'console';
+  readonly imageSwapPolicy: ImageSwapPolicy;
+  readonly imageCopyPolicy: ImageCopyPolicy;
+  /** How long `immediate` and `force` wait for the copy, for the whole request. */
+  readonly imageCopyDeadline: number;
+  /** What happens to a Pod whose `immediate` or `force` copy failed. */
+  readonly imageCopyFailure: 'ignore' | 'deny';
+  /** Time for looking into targets at admission, for the whole request. */
+  readonly answerBudget: number;
+  readonly source: SourceConfig;
+  /** Takes what no entry of `targets` takes. */
+  readonly target?: TargetConfig;
+  /** Ordered: the first whose `match` is true takes the image. */
+  readonly targets: readonly TargetConfig[];
+  readonly mirror: MirrorConfig;
+  readonly queue: QueueConfig;
+  readonly reconcile: { readonly enabled: boolean; readonly interval: number };
+  readonly policies: { readonly manage: boolean; readonly engine: PolicyEngine };
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+/** `exists`: swap only what the target has now. `always`: swap without looking. */
+export type ImageSwapPolicy = 'exists' | 'always';
+/** `delayed`: answer, then copy. `immediate`: wait for the copy. `force`: copy even what is there. `none`: never copy. */
+export type ImageCopyPolicy = 'delayed' | 'immediate' | 'force' | 'none';
+export type PolicyEngine = 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook' | 'none';
+export type Platforms = 'all' | readonly string[];
+
+export interface SourceConfig {
+  /** JMESPath over `{obj, container}`; the first that is `true` leaves the container alone. */
+  readonly filters: readonly FilterConfig[];
+  readonly registries: readonly RegistryConfig[];
+  /** host, host:port, `*.suffix` or CIDR that Pods may make us contact although the default refuses it. */
+  readonly allow: readonly string[];
+  /** The same forms, refused although the default allows them. */
+  readonly deny: readonly string[];
+  readonly accessCheck: 'none' | 'pullSecrets';
+}
+
+export interface FilterConfig {
+  readonly jmespath: string;
+}
+
+export interface MirrorConfig {
+  /** Copies at once. */
+  readonly concurrency: number;
+  readonly platforms: Platforms;
+  /** Copy signatures, attestations and SBOMs with the image. */
+  readonly referrers: boolean;
+  readonly refresh: { readonly interval: number };
+}
+
+export interface QueueConfig {
+  readonly type: 'memory' | 'redis' | 'postgres';
+  readonly url?: string;
+  readonly secretName?: string;
+}
+
+/** A registry of one of three kinds; exactly the member named by `type` is set. */
+export type RegistryConfig = OciRegistryConfig | AwsRegistryConfig | GcpRegistryConfig;
+
+export interface OciRegistryConfig {
+  readonly type: 'oci';
+  readonly oci: OciConfig;
+}
+export interface AwsRegistryConfig {
+  readonly type: 'aws';
+  readonly aws: AwsConfig;
+}
+export interface GcpRegistryConfig {
+  readonly type: 'gcp';
+  readonly gcp: GcpConfig;
+}
+
+/** A registry that images are copied to, with what may differ per target. */
+export type TargetConfig = RegistryConfig & TargetOptions;
+
+export interface TargetOptions {
+  /** Unique; `default` for the single `target`. */
+  readonly name: string;
+  /** JMESPath over `{obj, container}`; only `true` selects. Absent: selects everything. */
+  readonly match?: string;
+  readonly imageSwapPolicy?: ImageSwapPolicy;
+  readonly imageCopyPolicy?: ImageCopyPolicy;
+  readonly platforms?: Platforms;
+}
+
+export interface OciConfig {
+  /** host or host:port */
+  readonly registry: string;
+  /** Path under the host, without slashes around it; '' for none. */
+  readonly prefix: string;
+  /** Plain HTTP, or HTTPS with a certificate that is not checked. */
+  readonly insecure: boolean;
+  /** PEM file with the certificate authorities to trust besides the system's. */
+  readonly caFile?: string;
+  readonly credentials?: CredentialsConfig;
+}
+
+/** Where credentials come from; at most one source is set. */
+export interface CredentialsConfig {
+  /** A Secret of type kubernetes.io/dockerconfigjson, in the service's own namespace unless `namespace` says otherwise. */
+  readonly secretName?: string;
+  readonly namespace?: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** A file whose trimmed content is the password. */
+  readonly passwordFile?: string;
+  /** A Docker `config.json`. */
+  readonly dockerConfigFile?: string;
+}
+
+export interface AwsConfig {
+  /** Twelve digits, as text: leading zeros matter. */
+  readonly accountId: string;
+  readonly region: string;
+  readonly role?: string;
+  /** Path under the host, without slashes around it; '' for none. */
+  readonly prefix: string;
+  readonly ecrOptions: EcrOptions;
+}
+
+export interface EcrOptions {
+  readonly tags: readonly { readonly key: string; readonly value: string }[];
+  readonly imageTagMutability: 'MUTABLE' | 'IMMUTABLE' | 'IMMUTABLE_WITH_EXCLUSION' | 'MUTABLE_WITH_EXCLUSION';
+  readonly imageScanningConfiguration: { readonly imageScanOnPush: boolean };
+  readonly encryptionConfiguration: { readonly encryptionType: 'AES256' | 'KMS' | 'KMS_DSSE'; readonly kmsKey?: string };
+  /** Raw JSON for SetRepositoryPolicy. */
+  readonly accessPolicy?: string;
+  /** Raw JSON for PutLifecyclePolicy. */
+  readonly lifecyclePolicy?: string;
+}
+
+export interface GcpConfig {
+  readonly location: string;
+  readonly projectId: string;
+  readonly repositoryId: string;
+}

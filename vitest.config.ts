@@ -1,0 +1,37 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * unit: no I/O.  loopback: real sockets, our own fakes, the built bundle.  Both run under `npm test` and need Node only.
+ * integration: real registries.  e2e: real engines.  fuzz: by hand.
+ */
+const build = './test/setup/build-bundle.ts';
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'loopback',
+          include: ['test/integration/loopback/**/*.test.ts'],
+          globalSetup: build,
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/real/**/*.test.ts'],
+          globalSetup: build,
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], globalSetup: build, testTimeout: 180_000, hookTimeout: 3_600_000 },
+      },
+      { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 1_800_000 } },
+    ],
+  },
+});
