@@ -1,0 +1,175 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { bytesContent, type Content } from './registry-content.js';
+
+/** What a faulty registry does instead of, or to, its proper answer. */
+export type FaultAction =
+  /** Answers this and nothing else: 429 with `retry-after`, 500, 503… The body is an OCI error unless given. */
+  | {
+      readonly type: 'status';
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    }
+  /** The error page of a proxy, with the status given (200 is the nasty one). */
+  | { readonly type: 'html'; readonly status: number }
+  /** Flips a bit of the first byte; the length stays right. */
+  | { readonly type: 'wrong-bytes' }
+  /** A Content-Length that differs from the body by `delta`; the connection is closed after the body. */
+  | { readonly type: 'content-length'; readonly delta: number }
+  /** Chunked encoding that ends properly after this many bytes. */
+  | { readonly type: 'truncate'; readonly after: number }
+  /** The connection is reset after this many bytes of the answer's body (0: before any answer). */
+  | { readonly type: 'reset'; readonly after: number }
+  /** Never answers, or stops after this many bytes of the body. */
+  | { readonly type: 'hang'; readonly after?: number }
+  | { readonly type: 'delay'; readonly milliseconds: number }
+  /** Sends the body, and reads the request's, at this rate. */
+  | { readonly type: 'slow'; readonly bytesPerSecond: number }
+  /** Sends the client to the same path on another origin, with a signed-looking query. */
+  | { readonly type: 'redirect'; readonly to: string; readonly status?: number }
+  | { readonly type: 'omit-header'; readonly name: string }
+  | { readonly type: 'header'; readonly name: string; readonly value: string };
+
+export interface FaultRule {
+  readonly method?: string;
+  /** Part of the URL's path, or a pattern for it. */
+  readonly path?: string | RegExp;
+  /** How many matching requests are spared first. */
+  readonly after?: number;
+  /** How many requests are hit; absent: all. */
+  readonly times?: number;
+  readonly action: FaultAction;
+}
+
+export class FaultList {
+  #rules: { readonly rule: FaultRule; seen: number }[] = [];
+
+  add(rule: FaultRule): void {
+    this.#rules.push({ rule, seen: 0 });
+  }
+
+  clear(): void {
+    this.#rules = [];
+  }
+
+  /** The first rule that applies to this request. */
+  take(method: string, path: string): FaultAction | undefined {
+    for (const entry of this.#rules) {
+      const { rule } = entry;
+      if (rule.method !== undefined && rule.method !== method) continue;
+      if (typeof rule.path === 'string' && !path.includes(rule.path)) continue;
+      if (rule.path instanceof RegExp && !rule.path.test(path)) continue;
+      const index = entry.seen++;
+      const after = rule.after ?? 0;
+      if (index < after || (rule.times !== undefined && index >= after + rule.times)) continue;
+      return rule.action;
+    }
+    return undefined;
+  }
+}
+
+/** Plays the faults that replace the answer. True when the request is dealt with. */
+export async function replaceAnswer(
+  fault: FaultAction | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
+  switch (fault?.type) {
+    case 'status': {
+      const body = fault.body ?? JSON.stringify({ errors: [{ code: statusCode(fault.status), message: 'injected' }] });
+      request.resume();
+      response.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers }).end(body);
+      return true;
+    }
+    case 'html':
+      request.resume();
+      response
+        .writeHead(fault.status, { 'content-type': 'text/html; charset=utf-8' })
+        .end(
+          '<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>Service unavailable</h1></body></html>',
+        );
+      return true;
+    case 'redirect': {
+      request.resume();
+      const url = new URL(request.url ?? '/', fault.to);
+      url.searchParams.set('X-Amz-Signature', 'signed-secret');
+      response.writeHead(fault.status ?? 307, { location: url.href }).end();
+      return true;
+    }
+    case 'hang':
+      if (fault.after !== undefined) return false;
+      request.resume();
+      return true;
+    case 'reset':
+      if (fault.after > 0) return false;
+      request.socket.resetAndDestroy();
+      return true;
+    case 'delay':
+      await delay(fault.milliseconds);
+      return false;
+    default:
+      return false;
+  }
+}
+
+function statusCode(status: number): string {
+  return status === 429 ? 'TOOMANYREQUESTS' : status === 404 ? 'NAME_UNKNOWN' : status === 403 ? 'DENIED' : 'UNKNOWN';
+}
+
+/** Sends an answer, spoiling it as the fault says. */
+export async function sendAnswer(
+  response: ServerResponse,
+  options: {
+    readonly status: number;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly content?: Content;
+    readonly range?: { readonly start: number; readonly end: number };
+    readonly headOnly: boolean;
+    readonly fault: FaultAction | undefined;
+  },
+): Promise<void> {
+  const { fault } = options;
+  const content = options.content ?? bytesContent(new Uint8Array());
+  const { start, end } = options.range ?? { start: 0, end: content.size };
+  const headers: Record<string, string> = { ...options.headers };
+  if (options.status !== 204) headers['content-length'] ??= String(end - start);
+  if (fault?.type === 'content-length') headers['content-length'] = String(end - start + fault.delta);
+  if (fault?.type === 'truncate') delete headers['content-length'];
+  if (fault?.type === 'omit-header') delete headers[fault.name.toLowerCase()];
+  if (fault?.type === 'header') headers[fault.name.toLowerCase()] = fault.value;
+  response.writeHead(options.status, headers);
+  if (options.headOnly) {
+    response.end();
+    return;
+  }
+  const stop =
+    fault?.type === 'truncate' || fault?.type === 'reset' || fault?.type === 'hang' ? (fault.after ?? 0) : end;
+  let sent = 0;
+  for (let piece of content.chunks(start, end)) {
+    if (response.destroyed) return;
+    if (fault?.type === 'wrong-bytes' && sent === 0) {
+      piece = Buffer.from(piece);
+      piece[0] = (piece[0] ?? 0) ^ 1;
+    }
+    if (sent + piece.length > stop) piece = piece.subarray(0, stop - sent);
+    if (fault?.type === 'slow') await delay((piece.length / fault.bytesPerSecond) * 1000);
+    const room = response.write(piece);
+    sent += piece.length;
+    if (sent >= stop) break;
+    if (!room) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  if (fault?.type === 'hang') return;
+  if (fault?.type === 'reset') {
+    // Lets the bytes leave before the reset throws the rest away.
+    await delay(10);
+    response.socket?.resetAndDestroy();
+    return;
+  }
+  response.end();
+  if (fault?.type === 'content-length') {
+    await delay(10);
+    response.socket?.destroy();
+  }
+}

@@ -1,0 +1,163 @@
+import { sha256, type Content } from './registry-content.js';
+
+export interface StoredManifest {
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+  readonly digest: string;
+}
+
+export interface ManifestJson {
+  readonly mediaType?: string;
+  readonly artifactType?: string;
+  readonly config?: DescriptorJson;
+  readonly layers?: readonly DescriptorJson[];
+  readonly manifests?: readonly DescriptorJson[];
+  readonly subject?: DescriptorJson;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export interface DescriptorJson {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly urls?: readonly string[];
+}
+
+interface Repository {
+  readonly blobs: Set<string>;
+  readonly manifests: Map<string, StoredManifest>;
+  readonly tags: Map<string, string>;
+}
+
+export type PutManifestResult =
+  | { readonly ok: true; readonly digest: string; readonly subject?: string }
+  | { readonly ok: false; readonly status: number; readonly code: string; readonly message: string };
+
+/** What the registry holds. Blobs are shared between repositories, as in any real one, but visible per repository. */
+export class RegistryStore {
+  readonly #repositories = new Map<string, Repository>();
+  readonly #blobs = new Map<string, Content>();
+
+  repositories(): string[] {
+    return [...this.#repositories.keys()].sort();
+  }
+
+  has(repository: string): boolean {
+    return this.#repositories.has(repository);
+  }
+
+  create(repository: string): void {
+    if (!this.#repositories.has(repository)) {
+      this.#repositories.set(repository, { blobs: new Set(), manifests: new Map(), tags: new Map() });
+    }
+  }
+
+  tags(repository: string): string[] {
+    return [...(this.#repositories.get(repository)?.tags.keys() ?? [])].sort();
+  }
+
+  putBlob(repository: string, content: Content): void {
+    this.create(repository);
+    this.#blobs.set(content.digest, content);
+    this.#repositories.get(repository)?.blobs.add(content.digest);
+  }
+
+  blob(repository: string, digest: string): Content | undefined {
+    return this.#repositories.get(repository)?.blobs.has(digest) === true ? this.#blobs.get(digest) : undefined;
+  }
+
+  anyBlob(digest: string): Content | undefined {
+    return this.#blobs.get(digest);
+  }
+
+  deleteBlob(repository: string, digest: string): boolean {
+    return this.#repositories.get(repository)?.blobs.delete(digest) ?? false;
+  }
+
+  manifest(repository: string, reference: string): StoredManifest | undefined {
+    const found = this.#repositories.get(repository);
+    return found?.manifests.get(found.tags.get(reference) ?? reference);
+  }
+
+  deleteManifest(repository: string, reference: string): boolean {
+    const found = this.#repositories.get(repository);
+    if (found === undefined) return false;
+    if (!reference.includes(':')) return found.tags.delete(reference);
+    for (const [tag, digest] of found.tags) if (digest === reference) found.tags.delete(tag);
+    return found.manifests.delete(reference);
+  }
+
+  /** Keeps bytes under a digest that may not be theirs: a registry that lies. */
+  putManifestUnchecked(repository: string, reference: string, mediaType: string, bytes: Buffer, digest: string): void {
+    this.create(repository);
+    const found = this.#repositories.get(repository);
+    found?.manifests.set(digest, { mediaType, bytes, digest });
+    if (!reference.includes(':')) found?.tags.set(reference, digest);
+  }
+
+  /** The checks of distribution: the digest named, and everything the manifest refers to. */
+  putManifest(
+    repository: string,
+    reference: string,
+    mediaType: string,
+    bytes: Buffer,
+    rules: { readonly immutableTags: boolean; readonly checkChildren: boolean },
+  ): PutManifestResult {
+    const digest = sha256(bytes);
+    if (reference.includes(':') && reference !== digest) {
+      return { ok: false, status: 400, code: 'DIGEST_INVALID', message: `the content is ${digest}` };
+    }
+    let json: ManifestJson;
+    try {
+      json = JSON.parse(bytes.toString('utf8')) as ManifestJson;
+    } catch {
+      return { ok: false, status: 400, code: 'MANIFEST_INVALID', message: 'not JSON' };
+    }
+    if (json.mediaType !== undefined && json.mediaType !== mediaType) {
+      return {
+        ok: false,
+        status: 400,
+        code: 'MANIFEST_INVALID',
+        message: `mediaType ${json.mediaType} sent as ${mediaType}`,
+      };
+    }
+    const found = this.#repositories.get(repository);
+    const current = found?.tags.get(reference);
+    if (rules.immutableTags && current !== undefined && current !== digest) {
+      return { ok: false, status: 400, code: 'TAG_INVALID', message: `tag ${reference} is immutable` };
+    }
+    if (rules.checkChildren) {
+      const missing = this.#missing(repository, json);
+      if (missing !== undefined) return { ok: false, status: 404, code: 'MANIFEST_BLOB_UNKNOWN', message: missing };
+    }
+    this.putManifestUnchecked(repository, reference, mediaType, bytes, digest);
+    return { ok: true, digest, ...(json.subject === undefined ? {} : { subject: json.subject.digest }) };
+  }
+
+  referrers(repository: string, subject: string): object[] {
+    const manifests = this.#repositories.get(repository)?.manifests.values() ?? [];
+    const found: object[] = [];
+    for (const { bytes, digest, mediaType } of manifests) {
+      const json = JSON.parse(bytes.toString('utf8')) as ManifestJson;
+      if (json.subject?.digest !== subject) continue;
+      const artifactType = json.artifactType ?? json.config?.mediaType;
+      found.push({
+        mediaType,
+        digest,
+        size: bytes.length,
+        artifactType,
+        ...(json.annotations && { annotations: json.annotations }),
+      });
+    }
+    return found;
+  }
+
+  #missing(repository: string, json: ManifestJson): string | undefined {
+    const found = this.#repositories.get(repository);
+    const blobs = [...(json.config === undefined ? [] : [json.config]), ...(json.layers ?? [])];
+    const blob = blobs.find((d) => (d.urls ?? []).length === 0 && found?.blobs.has(d.digest) !== true);
+    if (blob !== undefined) return `blob ${blob.digest} is not in ${repository}`;
+    const child = (json.manifests ?? []).find((d) => found?.manifests.has(d.digest) !== true);
+    return child === undefined ? undefined : `manifest ${child.digest} is not in ${repository}`;
+  }
+}
