@@ -1,0 +1,32 @@
+import type { ContainerList, PodContainer } from './pod.js';
+
+/** A container's new image. */
+export interface Swap {
+  readonly container: PodContainer;
+  readonly image: string;
+}
+
+export interface ImagePatch {
+  readonly op: 'replace';
+  readonly path: string;
+  readonly value: string;
+}
+
+/** The body that the generated Kyverno policies read. */
+export interface ImagesAnswer {
+  readonly images: Partial<Record<ContainerList, Record<string, string>>>;
+  readonly patches: readonly ImagePatch[];
+}
+
+/** Both forms of the same answer: by container name, and as JSON patches. Swaps that change nothing are left out. */
+export function imagesAnswer(swaps: readonly Swap[]): ImagesAnswer {
+  const images: Partial<Record<ContainerList, Record<string, string>>> = {};
+  const patches: ImagePatch[] = [];
+  for (const { container, image } of swaps) {
+    if (image === container.image) continue;
+    const list = (images[container.list] ??= Object.create(null) as Record<string, string>);
+    list[container.name] = image;
+    patches.push({ op: 'replace', path: `/spec/${container.list}/${container.index}/image`, value: image });
+  }
+  return { images, patches };
+}

@@ -1,0 +1,141 @@
+import { matchFilters } from '../filters/match.js';
+import type { Filter } from '../filters/compile.js';
+import { InvalidReferenceError, parseReference } from '../image/reference.js';
+import type { Reference } from '../image/reference.js';
+import { targetReference } from '../naming/name.js';
+import type { TargetReference } from '../naming/name.js';
+import { findTarget } from '../naming/origin.js';
+import type { JsonObject, PodContainer } from './pod.js';
+import {
+  filterObject,
+  isOptedOut,
+  isStaticMirrorPod,
+  optedOutContainers,
+  podContainers,
+  withResources,
+} from './pod.js';
+import type { Rules, TargetRule } from './rules.js';
+
+/** What the admission asks about. `oldPod` is there on updates. */
+export interface DecisionInput {
+  readonly pod: JsonObject;
+  readonly oldPod?: JsonObject;
+  readonly namespace: string;
+  readonly operation: string;
+}
+
+export type KeepReason =
+  'static-pod' | 'opted-out' | 'existing-container' | 'filtered' | 'invalid-image' | 'in-target' | 'no-target';
+
+/** The container keeps its image, and why. */
+export interface Keep {
+  readonly action: 'keep';
+  readonly container: PodContainer;
+  readonly reason: KeepReason;
+  /** One sentence for people. */
+  readonly detail: string;
+  readonly filter?: Filter;
+  readonly warnings: readonly DecisionWarning[];
+}
+
+/** The container's image belongs into a target; whether it is swapped now depends on what the target has. */
+export interface Mirror {
+  readonly action: 'mirror';
+  readonly container: PodContainer;
+  readonly source: Reference;
+  readonly target: TargetRule;
+  readonly reference: TargetReference;
+  readonly warnings: readonly DecisionWarning[];
+}
+
+export type ContainerDecision = Keep | Mirror;
+
+export interface DecisionWarning {
+  readonly expression: string;
+  readonly kind: 'not-boolean' | 'error';
+  readonly message: string;
+}
+
+/**
+ * Decides every container of a Pod, in the Pod's order. Pure: asks no registry, reads no clock, never throws for any
+ * JSON.
+ */
+export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] {
+  const containers = podContainers(input.pod);
+  const whole = keepWholePod(input.pod);
+  if (whole !== undefined) return containers.map((container) => ({ ...whole, container }));
+  const obj = filterObject(input.pod, input.namespace);
+  const optedOut = optedOutContainers(input.pod);
+  const existing = existingContainers(input);
+  return containers.map((container): ContainerDecision => {
+    if (existing(container)) {
+      const detail = 'it runs already: a new image would restart it, and ephemeral containers cannot change';
+      return keep(container, 'existing-container', detail);
+    }
+    if (optedOut.has(container.name)) {
+      return keep(container, 'opted-out', 'the annotation image-swapper.io/skip-containers names it');
+    }
+    return decideContainer(rules, obj, container);
+  });
+}
+
+/** Decides one image of which nothing but its name and the given context is known. */
+export function decideContainer(rules: Rules, obj: JsonObject, container: PodContainer): ContainerDecision {
+  let source: Reference;
+  try {
+    source = parseReference(container.image);
+  } catch (error) {
+    if (!(error instanceof InvalidReferenceError)) throw error;
+    return keep(container, 'invalid-image', error.message);
+  }
+  const inside = findTarget(rules.namings, source);
+  if (inside !== undefined) return keep(container, 'in-target', `the image is in target ${inside.name} already`);
+
+  const context = { obj, container: withResources(container.object) };
+  const verdict = matchFilters(rules.filters, context);
+  if (verdict.skip) {
+    const { filter } = verdict;
+    const detail = `filter ${filter.index + 1} matches: ${filter.expression}`;
+    return { ...keep(container, 'filtered', detail), filter };
+  }
+  const warnings: DecisionWarning[] = verdict.warnings.map(({ filter, kind, message }) => ({
+    expression: filter.expression,
+    kind,
+    message,
+  }));
+  const target = rules.targets.find((candidate) => {
+    if (candidate.match === undefined) return true;
+    const result = matchFilters([candidate.match], context);
+    if (result.skip) return true;
+    for (const warning of result.warnings) {
+      warnings.push({ expression: warning.filter.expression, kind: warning.kind, message: warning.message });
+    }
+    return false;
+  });
+  if (target === undefined) {
+    return { ...keep(container, 'no-target', 'no target takes it, and there is no default target'), warnings };
+  }
+  return { action: 'mirror', container, source, target, reference: targetReference(target.naming, source), warnings };
+}
+
+function keepWholePod(pod: JsonObject): Omit<Keep, 'container'> | undefined {
+  const base = { action: 'keep', warnings: [] } as const;
+  if (isStaticMirrorPod(pod)) return { ...base, reason: 'static-pod', detail: 'the Pod mirrors a static Pod of a node' };
+  if (isOptedOut(pod)) return { ...base, reason: 'opted-out', detail: 'the Pod is marked image-swapper.io/skip: "true"' };
+  return undefined;
+}
+
+/** On updates only ephemeral containers that the old Pod did not have are new; everything else is running. */
+function existingContainers(input: DecisionInput): (container: PodContainer) => boolean {
+  if (input.operation !== 'UPDATE') return () => false;
+  const old = new Set(
+    podContainers(input.oldPod ?? {})
+      .filter((container) => container.list === 'ephemeralContainers')
+      .map((container) => container.name),
+  );
+  return (container) => container.list !== 'ephemeralContainers' || old.has(container.name);
+}
+
+function keep(container: PodContainer, reason: KeepReason, detail: string): Keep {
+  return { action: 'keep', container, reason, detail, warnings: [] };
+}

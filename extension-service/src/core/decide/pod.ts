@@ -1,0 +1,120 @@
+/** What the decision reads of a Pod. Pods are plain JSON from outside: every field may be missing or of another type. */
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Json | undefined;
+}
+
+export const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
+export type ContainerList = (typeof CONTAINER_LISTS)[number];
+
+export interface PodContainer {
+  readonly list: ContainerList;
+  /** Position in its list. */
+  readonly index: number;
+  readonly name: string;
+  readonly image: string;
+  readonly imagePullPolicy?: string;
+  /** The container as the filters see it. */
+  readonly object: JsonObject;
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The containers that have an image, of all three lists, in the Pod's order. */
+export function podContainers(pod: JsonObject): PodContainer[] {
+  const spec = isObject(pod['spec']) ? pod['spec'] : {};
+  return CONTAINER_LISTS.flatMap((list) => {
+    const entries = spec[list];
+    if (!Array.isArray(entries)) return [];
+    return entries.flatMap((entry: Json, index) => {
+      if (!isObject(entry)) return [];
+      const { name, image, imagePullPolicy } = entry;
+      if (typeof image !== 'string' || image === '') return [];
+      return [
+        {
+          list,
+          index,
+          name: typeof name === 'string' ? name : '',
+          image,
+          ...(typeof imagePullPolicy === 'string' && { imagePullPolicy }),
+          object: entry,
+        },
+      ];
+    });
+  });
+}
+
+/**
+ * The Pod as filters see it: k8s-image-swapper marshals a typed Pod, so the namespace of the request is filled in,
+ * and `status`, `metadata.creationTimestamp` and each container's `resources` exist even when empty.
+ */
+export function filterObject(pod: JsonObject, namespace: string): JsonObject {
+  const metadata = isObject(pod['metadata']) ? pod['metadata'] : {};
+  const spec = isObject(pod['spec']) ? pod['spec'] : {};
+  const filled: Record<string, Json | undefined> = { ...spec };
+  for (const list of ['containers', 'initContainers', 'ephemeralContainers'] as const) {
+    const entries = spec[list];
+    if (Array.isArray(entries)) filled[list] = entries.map((entry: Json) => (isObject(entry) ? withResources(entry) : entry));
+  }
+  return {
+    ...pod,
+    metadata: { creationTimestamp: null, ...metadata, ...(namespace !== '' && { namespace }) },
+    spec: filled,
+    status: isObject(pod['status']) ? pod['status'] : {},
+  };
+}
+
+export function withResources(container: JsonObject): JsonObject {
+  return container['resources'] === undefined ? { ...container, resources: {} } : container;
+}
+
+/** A static Pod's mirror: the kubelet compares it with its manifest, so a change of its image would fight the node. */
+export function isStaticMirrorPod(pod: JsonObject): boolean {
+  return annotations(pod)['kubernetes.io/config.mirror'] !== undefined;
+}
+
+/** Label or annotation, `"true"`: the Pod is left alone. */
+export const SKIP_KEY = 'image-swapper.io/skip';
+/** Annotation: comma-separated names of containers that are left alone. */
+export const SKIP_CONTAINERS_KEY = 'image-swapper.io/skip-containers';
+
+export function isOptedOut(pod: JsonObject): boolean {
+  return labels(pod)[SKIP_KEY] === 'true' || annotations(pod)[SKIP_KEY] === 'true';
+}
+
+export function optedOutContainers(pod: JsonObject): ReadonlySet<string> {
+  const names = annotations(pod)[SKIP_CONTAINERS_KEY];
+  return new Set(typeof names === 'string' ? names.split(',').map((name) => name.trim()) : []);
+}
+
+/** The names of the pull secrets that the Pod itself lists. */
+export function imagePullSecretNames(pod: JsonObject): string[] {
+  const spec = isObject(pod['spec']) ? pod['spec'] : {};
+  const secrets = spec['imagePullSecrets'];
+  if (!Array.isArray(secrets)) return [];
+  return secrets.flatMap((secret: Json) =>
+    isObject(secret) && typeof secret['name'] === 'string' && secret['name'] !== '' ? [secret['name']] : [],
+  );
+}
+
+export function serviceAccountName(pod: JsonObject): string {
+  const spec = isObject(pod['spec']) ? pod['spec'] : {};
+  const name = spec['serviceAccountName'];
+  return typeof name === 'string' && name !== '' ? name : 'default';
+}
+
+function labels(pod: JsonObject): JsonObject {
+  return metadataMap(pod, 'labels');
+}
+
+function annotations(pod: JsonObject): JsonObject {
+  return metadataMap(pod, 'annotations');
+}
+
+function metadataMap(pod: JsonObject, key: string): JsonObject {
+  const metadata = isObject(pod['metadata']) ? pod['metadata'] : {};
+  const map = metadata[key];
+  return isObject(map) ? map : {};
+}

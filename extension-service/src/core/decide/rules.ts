@@ -1,0 +1,52 @@
+import type { Config, ImageCopyPolicy, ImageSwapPolicy, Platforms, TargetConfig } from '../config/model.js';
+import { compileFilter } from '../filters/compile.js';
+import type { Filter } from '../filters/compile.js';
+import { namingTarget } from '../naming/target.js';
+import type { NamingTarget } from '../naming/target.js';
+
+/** A target with everything about it that a decision needs, its expression compiled. */
+export interface TargetRule {
+  readonly config: TargetConfig;
+  readonly naming: NamingTarget;
+  readonly match?: Filter;
+  readonly swapPolicy: ImageSwapPolicy;
+  readonly copyPolicy: ImageCopyPolicy;
+  readonly platforms: Platforms;
+}
+
+/** A configuration made ready for deciding: compiled once at load, read by every request. */
+export interface Rules {
+  readonly filters: readonly Filter[];
+  /** In the order in which they are asked; the last may be the catch-all `target`. */
+  readonly targets: readonly TargetRule[];
+  readonly namings: readonly NamingTarget[];
+}
+
+/**
+ * @throws Error when an expression does not compile: the config loader has refused such a configuration before, with
+ * its line and column.
+ */
+export function compileRules(config: Config): Rules {
+  const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
+  const compiled = targets.map((target, index): TargetRule => ({
+    config: target,
+    naming: namingTarget(target),
+    ...(target.match !== undefined && { match: mustCompile(target.match, index) }),
+    swapPolicy: target.imageSwapPolicy ?? config.imageSwapPolicy,
+    copyPolicy: target.imageCopyPolicy ?? config.imageCopyPolicy,
+    platforms: target.platforms ?? config.mirror.platforms,
+  }));
+  return {
+    filters: config.source.filters.map((filter, index) => mustCompile(filter.jmespath, index)),
+    targets: compiled,
+    namings: compiled.map((target) => target.naming),
+  };
+}
+
+function mustCompile(expression: string, index: number): Filter {
+  const { filter, problems } = compileFilter(expression, index);
+  if (filter === undefined) {
+    throw new Error(`expression ${JSON.stringify(expression)}: ${problems.map((problem) => problem.message).join('; ')}`);
+  }
+  return filter;
+}

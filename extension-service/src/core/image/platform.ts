@@ -1,0 +1,121 @@
+import { quoteInput } from './quote.js';
+
+/** A platform as an image index states it (OCI image spec, "image-index", `platform`). */
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant?: string;
+  readonly 'os.version'?: string;
+  readonly 'os.features'?: readonly string[];
+}
+
+/** The text is no platform; the message says what is allowed. */
+export class InvalidPlatformError extends Error {
+  constructor(input: string, reason: string) {
+    super(`platform ${quoteInput(input)}: ${reason}`);
+    this.name = 'InvalidPlatformError';
+  }
+}
+
+/** Operating systems that Go and containerd know, and so every image builder (go/build's syslist). */
+export const knownOperatingSystems: readonly string[] = (
+  'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasip1 windows zos'
+).split(' ');
+
+/** Architectures that Go and containerd know. */
+export const knownArchitectures: readonly string[] = (
+  '386 amd64 amd64p32 arm arm64 arm64be armbe loong64 mips mips64 mips64le mips64p32 mips64p32le mipsle ' +
+  'ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm'
+).split(' ');
+
+const wordPattern = /^[A-Za-z0-9_.-]{1,32}$/;
+
+/**
+ * Reads `os/architecture[/variant]`, as a configuration names platforms, and normalises it.
+ * @throws InvalidPlatformError for anything else, unknown systems and architectures included: a typing error would
+ * otherwise silently select no image.
+ */
+export function parsePlatform(text: string): Platform {
+  const [os, architecture, variant, ...more] = text.split('/', 4);
+  if (os === undefined || architecture === undefined || more.length > 0) {
+    throw new InvalidPlatformError(text, 'write os/architecture or os/architecture/variant, such as linux/arm64');
+  }
+  for (const word of [os, architecture, variant]) {
+    if (word !== undefined && !wordPattern.test(word)) {
+      throw new InvalidPlatformError(text, 'each part must be letters, digits, _, . or -');
+    }
+  }
+  const platform = normalizePlatform({ os, architecture, ...(variant !== undefined && { variant }) });
+  if (!knownOperatingSystems.includes(platform.os)) {
+    throw new InvalidPlatformError(text, `unknown operating system; known are ${knownOperatingSystems.join(', ')}`);
+  }
+  if (!knownArchitectures.includes(platform.architecture)) {
+    throw new InvalidPlatformError(text, `unknown architecture; known are ${knownArchitectures.join(', ')}`);
+  }
+  return platform;
+}
+
+/** `os/architecture[/variant]`. */
+export function formatPlatform(platform: Platform): string {
+  const { os, architecture, variant } = platform;
+  return variant === undefined || variant === '' ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`;
+}
+
+/**
+ * One spelling for each platform, as containerd's `platforms.Normalize` has it: `arm64/v8` is `arm64`, `arm` is
+ * `arm/v7`, `amd64/v1` is `amd64`, and uname's names become Go's. Accepts whatever an index may say.
+ */
+export function normalizePlatform(platform: Platform): Platform {
+  const { os, architecture, variant, ...rest } = platform;
+  const [normalArchitecture, normalVariant] = normalizeArchitecture(
+    architecture.toLowerCase(),
+    (variant ?? '').toLowerCase(),
+  );
+  const lower = os.toLowerCase();
+  return {
+    os: lower === 'macos' ? 'darwin' : lower,
+    architecture: normalArchitecture,
+    ...(normalVariant !== '' && { variant: normalVariant }),
+    ...rest,
+  };
+}
+
+/**
+ * Whether an index's entry for `actual` is the platform that was asked for: the same system, architecture and variant
+ * after normalising. `wanted`'s os.version and os.features count only where it has them, so `windows/amd64` takes the
+ * images of every Windows build.
+ */
+export function matchPlatform(wanted: Platform, actual: Platform): boolean {
+  const left = normalizePlatform(wanted);
+  const right = normalizePlatform(actual);
+  return (
+    left.os === right.os &&
+    left.architecture === right.architecture &&
+    left.variant === right.variant &&
+    (left['os.version'] === undefined || left['os.version'] === right['os.version']) &&
+    (left['os.features'] ?? []).every((feature) => right['os.features']?.includes(feature) === true)
+  );
+}
+
+function normalizeArchitecture(architecture: string, variant: string): readonly [string, string] {
+  switch (architecture) {
+    case 'i386':
+      return ['386', ''];
+    case 'x86_64':
+    case 'x86-64':
+    case 'amd64':
+      return ['amd64', variant === 'v1' ? '' : variant];
+    case 'aarch64':
+    case 'arm64':
+      return ['arm64', variant === '8' || variant === 'v8' ? '' : variant];
+    case 'armhf':
+      return ['arm', 'v7'];
+    case 'armel':
+      return ['arm', 'v6'];
+    case 'arm':
+      if (variant === '') return ['arm', 'v7'];
+      return ['arm', ['5', '6', '7', '8'].includes(variant) ? `v${variant}` : variant];
+    default:
+      return [architecture, variant];
+  }
+}

@@ -1,0 +1,14 @@
+const shown = 120;
+
+/**
+ * Text of unknown origin made fit for an error message or a log line: cut to 120 characters, everything but printable
+ * ASCII escaped, in double quotes.
+ */
+export function quoteInput(text: string): string {
+  const head = text.length > shown ? text.slice(0, shown) : text;
+  const escaped = head.replace(/[^\x20-\x7e]|["\\]/g, (character) => {
+    if (character === '"' || character === '\\') return `\\${character}`;
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+  return text.length > shown ? `"${escaped}…" (${text.length} characters)` : `"${escaped}"`;
+}

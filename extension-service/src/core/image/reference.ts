@@ -1,0 +1,166 @@
+import { quoteInput } from './quote.js';
+
+/**
+ * An image reference, fully normalised: two texts that mean the same image of the same registry are equal field by
+ * field.
+ */
+export interface Reference {
+  /** `host[:port]`, lower case; `docker.io` for Docker Hub. IPv6 addresses are in brackets. */
+  readonly registry: string;
+  /** Path below the registry, at most 255 characters: `library/nginx`. */
+  readonly repository: string;
+  /** `latest` when the text had neither tag nor digest. */
+  readonly tag?: string;
+  /** `sha256:…`, `sha384:…` or `sha512:…`, lower-case hex. */
+  readonly digest?: string;
+}
+
+/** The text is no image reference. The message quotes it shortened and escaped: it may come from anybody's Pod. */
+export class InvalidReferenceError extends Error {
+  /** The beginning of the text, unescaped, at most 1,024 characters. */
+  readonly input: string;
+  /** What is wrong and what to write instead, without the text. */
+  readonly reason: string;
+
+  constructor(input: string, reason: string) {
+    super(`image ${quoteInput(input)}: ${reason}`);
+    this.name = 'InvalidReferenceError';
+    this.input = input.slice(0, textLimit);
+    this.reason = reason;
+  }
+}
+
+/** Longest text looked at: host 253 and port, path 255, tag 128 and a sha512 digest fit. */
+const textLimit = 1024;
+/** Of the path alone, as github.com/distribution/reference counts since 0.5; before, the host counted too. */
+export const repositoryLengthLimit = 255;
+
+const dockerHub = 'docker.io';
+const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const label = '[a-z0-9]+(?:-+[a-z0-9]+)*';
+// Each expression reads its text once: no two alternatives begin alike and go on.
+const repositoryPattern = new RegExp(`^${component}(?:/${component})*$`);
+const registryPattern = new RegExp(`^(?:${label}(?:\\.${label})*|\\[[a-f0-9:]+\\])(?::[0-9]+)?$`);
+const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+const digestPattern = /^(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})$/;
+const identifierPattern = /^[a-f0-9]{64}$/;
+const printablePattern = /^[\x21-\x7e]*$/;
+const upperCase = /[A-Z]/;
+
+/** Whether the text is a digest that an image reference may carry (github.com/opencontainers/go-digest's algorithms). */
+export function isDigest(text: string): boolean {
+  return digestPattern.test(text);
+}
+
+/** Whether the text may stand behind the colon of a reference (OCI distribution spec, "Pulling manifests"). */
+export function isTag(text: string): boolean {
+  return tagPattern.test(text);
+}
+
+/** Whether the text is a repository path by the OCI distribution spec, its length included. */
+export function isRepository(text: string): boolean {
+  return text.length <= repositoryLengthLimit && repositoryPattern.test(text);
+}
+
+/**
+ * Reads an image reference by the grammar and defaults of github.com/distribution/reference (`ParseNormalizedNamed`
+ * and `TagNameOnly`), which the kubelet and containerd use. Takes time in proportion to the text, and none for texts
+ * beyond any possible reference.
+ *
+ * Three things differ, on purpose:
+ * - the host is put into lower case, because hosts differ by case for nobody but the grammar; a host that only its
+ *   capitals set apart from a path (`Foo/bar`) is a host all the same;
+ * - `my_registry.local/x` is refused: distribution takes it as a path without any host;
+ * - texts above 1,024 characters are refused.
+ *
+ * @throws InvalidReferenceError
+ */
+export function parseReference(text: string): Reference {
+  const fail = (reason: string) => new InvalidReferenceError(text, reason);
+  if (text === '') throw fail('it is empty');
+  if (text.length > textLimit) throw fail(`it is longer than ${textLimit} characters`);
+  if (!printablePattern.test(text)) throw fail('it holds a space or a character outside ASCII');
+  if (identifierPattern.test(text)) {
+    throw fail('64 hexadecimal digits alone could be an image id: add a tag or write sha256: for a digest');
+  }
+
+  const at = text.indexOf('@');
+  const digest = at < 0 ? undefined : text.slice(at + 1);
+  if (digest !== undefined && !isDigest(digest)) {
+    throw fail('what follows the @ is no digest: sha256: and 64 lower-case hexadecimal digits (sha384: 96, sha512: 128)');
+  }
+
+  const { registry, rest } = splitRegistry(at < 0 ? text : text.slice(0, at));
+  if (!registryPattern.test(registry)) throw fail(`what stands before the first / is no host: ${hostRule(registry)}`);
+
+  const colon = rest.indexOf(':');
+  const path = colon < 0 ? rest : rest.slice(0, colon);
+  const tag = colon < 0 ? undefined : rest.slice(colon + 1);
+  const repository = registry === dockerHub && !path.includes('/') ? `library/${path}` : path;
+  if (!repositoryPattern.test(repository)) throw fail(pathRule(path));
+  if (repository.length > repositoryLengthLimit) {
+    throw fail(`the repository is longer than ${repositoryLengthLimit} characters`);
+  }
+  if (tag !== undefined && !isTag(tag)) {
+    throw fail('the tag must be 1 to 128 letters, digits, _, . or -, and begin with a letter, a digit or _');
+  }
+
+  return {
+    registry,
+    repository,
+    ...(tag !== undefined ? { tag } : digest === undefined ? { tag: 'latest' } : {}),
+    ...(digest !== undefined && { digest }),
+  };
+}
+
+/**
+ * The reference as text: `host/path[:tag][@digest]`. Reading it gives the same reference again; for that a host
+ * without a dot, port or `localhost`, which would read as a path of Docker Hub, is written in capitals.
+ */
+export function formatReference(reference: Reference): string {
+  const { registry, repository, tag, digest } = reference;
+  const host = readsAsRegistry(registry) ? registry : registry.toUpperCase();
+  return `${host}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+/**
+ * A registry's `host[:port]` as {@link Reference.registry} spells it: lower case, Docker Hub's old name replaced.
+ * `undefined` when the text is no host, or would read as a path in front of a repository (`harbor`; write
+ * `harbor:443`).
+ */
+export function normalizeRegistry(text: string): string | undefined {
+  if (text.length > textLimit || !printablePattern.test(text)) return undefined;
+  const registry = canonicalRegistry(text);
+  return registryPattern.test(registry) && readsAsRegistry(registry) ? registry : undefined;
+}
+
+/** The first part is a host if it has a dot, a colon or capitals, or is `localhost`; else the path is Docker Hub's. */
+function splitRegistry(name: string): { readonly registry: string; readonly rest: string } {
+  const slash = name.indexOf('/');
+  const first = name.slice(0, Math.max(slash, 0));
+  if (slash < 0 || !(readsAsRegistry(first) || upperCase.test(first))) return { registry: dockerHub, rest: name };
+  return { registry: canonicalRegistry(first), rest: name.slice(slash + 1) };
+}
+
+function readsAsRegistry(text: string): boolean {
+  return text === 'localhost' || text.includes('.') || text.includes(':');
+}
+
+function canonicalRegistry(text: string): string {
+  const lower = text.toLowerCase();
+  return lower === 'index.docker.io' ? dockerHub : lower;
+}
+
+function hostRule(registry: string): string {
+  if (registry.includes('_')) return 'host names have no underscores';
+  return 'host, host:port or [IPv6 address]:port';
+}
+
+function pathRule(path: string): string {
+  if (path === '') return 'the repository is missing';
+  if (upperCase.test(path)) return `the repository must be in lower case: ${quoteInput(path.toLowerCase())}`;
+  return (
+    'each part of the repository must be lower-case letters and digits, ' +
+    'with single . or _, a double __ or any number of - between them'
+  );
+}

@@ -1,0 +1,92 @@
+import { formatReference, parseReference } from '../image/reference.js';
+import type { Reference } from '../image/reference.js';
+import { decodeName, encodeName } from './escape.js';
+import type { SourceName } from './escape.js';
+import { isTargetHost } from './origin.js';
+import { sha256 } from './sha256.js';
+import { roomForSource } from './target.js';
+import type { NamingTarget } from './target.js';
+
+/** Where a source's image is in a target. */
+export interface TargetReference {
+  readonly registry: string;
+  readonly repository: string;
+  /** Absent for digest references, which never move the original tag. */
+  readonly tag?: string;
+  readonly digest?: string;
+  /** For digest references: `keep-` and the digest's first 12 digits, so that "expire untagged" rules spare the image. */
+  readonly keeperTag?: string;
+  /** What goes into the Pod: `HOST[/PREFIX]/SOURCE`, by digest if the source has one. */
+  readonly text: string;
+}
+
+const shortMark = '_short';
+const hashLength = 64;
+
+/**
+ * `HOST[/PREFIX]/<source, fully normalised>`. Sources that are no legal path are escaped as {@link encodeName} says,
+ * and those that are too long shortened to `SEGMENT_short/BEGINNING/SHA256`, with as much of the beginning as fits and
+ * the hash of the whole source name. The names of two sources never are equal, every one is legal in the target's
+ * registry, and the text parses as a reference, also where host and path together are limited to 255 characters.
+ */
+export function targetReference(target: NamingTarget, source: Reference): TargetReference {
+  const registry = target.host;
+  const repository = targetRepository(target, source);
+  const { tag, digest } = source;
+  if (digest === undefined) {
+    const named = { registry, repository, ...(tag !== undefined && { tag }) };
+    return { ...named, text: formatReference(named) };
+  }
+  const hex = digest.slice(digest.indexOf(':') + 1);
+  const named = { registry, repository, digest };
+  return { ...named, keeperTag: `keep-${hex.slice(0, 12)}`, text: formatReference(named) };
+}
+
+/** The repository in the target, the target's path included; it doesn't depend on tag and digest. */
+export function targetRepository(target: NamingTarget, source: SourceName): string {
+  const { segment, repository } = encodeName(source, target.separators);
+  const room = roomForSource(target);
+  const full = `${segment}/${repository}`;
+  const path = full.length <= room ? full : shorten(segment, repository, room, `${source.registry}/${source.repository}`);
+  return target.path === '' ? path : `${target.path}/${path}`;
+}
+
+/**
+ * The source that a target's reference was made from; `undefined` for shortened names and whatever
+ * {@link targetReference} cannot have made. A keeper tag is returned as it is: that it was no tag of the source shows
+ * only in the registry.
+ */
+export function sourceOf(target: NamingTarget, reference: Reference): Reference | undefined {
+  const start = target.path === '' ? '' : `${target.path}/`;
+  if (!isTargetHost(target, reference.registry) || !reference.repository.startsWith(start)) return undefined;
+  const path = reference.repository.slice(start.length);
+  const slash = path.indexOf('/');
+  if (slash < 0) return undefined;
+  const name = decodeName({ segment: path.slice(0, slash), repository: path.slice(slash + 1) });
+  if (name === undefined || !isNormalized(name)) return undefined;
+  if (targetRepository(target, name) !== reference.repository) return undefined;
+  const { tag, digest } = reference;
+  return { ...name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+}
+
+function shorten(segment: string, repository: string, room: number, name: string): string {
+  const first = cut(segment, room - shortMark.length - 1 - hashLength) + shortMark;
+  const beginning = cut(repository, room - first.length - 2 - hashLength);
+  return [first, ...(beginning === '' ? [] : [beginning]), sha256(name)].join('/');
+}
+
+/** The text's beginning, without separators left at its end. */
+function cut(text: string, length: number): string {
+  let end = Math.max(0, Math.min(length, text.length));
+  while (end > 0 && '._-/'.includes(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
+}
+
+function isNormalized(name: SourceName): boolean {
+  try {
+    const parsed = parseReference(formatReference(name));
+    return parsed.registry === name.registry && parsed.repository === name.repository;
+  } catch {
+    return false;
+  }
+}

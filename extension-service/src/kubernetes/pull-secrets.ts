@@ -1,0 +1,106 @@
+import type { PullContext } from '../mirror/job.js';
+import type { ClusterAccess } from './api.js';
+
+/** Reads the registry credentials that a Pod could pull with. */
+export interface PullSecrets {
+  /**
+   * Docker `config.json` documents: those of the Pod's own pull secrets first, then its ServiceAccount's, as the kubelet
+   * orders them. What may not be read or does not exist is left out and told to `onProblem`.
+   */
+  forPod(context: PullContext): Promise<readonly string[]>;
+  /** One named Secret. @throws Error when it cannot be read or holds no registry credentials */
+  named(name: string, namespace?: string): Promise<string>;
+}
+
+export interface PullSecretsOptions {
+  readonly onProblem: (message: string) => void;
+  /** Milliseconds that a Secret is kept. @default 30000 */
+  readonly life?: number;
+  readonly now?: () => number;
+}
+
+/** From the API server; each Secret and ServiceAccount is kept a while, so that many copies cost few requests. */
+export class ClusterPullSecrets implements PullSecrets {
+  private readonly cache = new Map<string, { until: number; value: Promise<unknown> }>();
+
+  constructor(
+    private readonly cluster: ClusterAccess,
+    private readonly options: PullSecretsOptions,
+  ) {}
+
+  async forPod({ namespace, serviceAccount, secretNames }: PullContext): Promise<readonly string[]> {
+    if (namespace === '') return [];
+    const fromAccount = await this.accountSecretNames(namespace, serviceAccount);
+    const names = [...new Set([...secretNames, ...fromAccount])];
+    const documents = await Promise.all(
+      names.map(async (name) => {
+        try {
+          return await this.named(name, namespace);
+        } catch (error) {
+          this.options.onProblem(error instanceof Error ? error.message : String(error));
+          return undefined;
+        }
+      }),
+    );
+    return documents.filter((document) => document !== undefined);
+  }
+
+  named(name: string, namespace = this.cluster.namespace): Promise<string> {
+    return this.cached(`secret ${namespace}/${name}`, async () => {
+      const secret = await explain(`Secret ${namespace}/${name}`, this.cluster.core.readNamespacedSecret({ name, namespace }));
+      const document = dockerConfig(secret.data ?? {});
+      if (document === undefined) {
+        throw new Error(`Secret ${namespace}/${name}: holds neither .dockerconfigjson nor .dockercfg`);
+      }
+      return document;
+    });
+  }
+
+  private async accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
+    try {
+      return await this.cached(`serviceaccount ${namespace}/${name}`, async () => {
+        const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace });
+        const account = await explain(`ServiceAccount ${namespace}/${name}`, request);
+        return (account.imagePullSecrets ?? []).flatMap((secret) => (secret.name === undefined ? [] : [secret.name]));
+      });
+    } catch (error) {
+      this.options.onProblem(error instanceof Error ? error.message : String(error));
+      return [];
+    }
+  }
+
+  /** Failures are kept as well: a missing Secret must not cost a request per copy. */
+  private cached<T>(key: string, load: () => Promise<T>): Promise<T> {
+    const now = (this.options.now ?? Date.now)();
+    const known = this.cache.get(key);
+    if (known !== undefined && known.until > now) return known.value as Promise<T>;
+    for (const [old, { until }] of this.cache) if (until <= now) this.cache.delete(old);
+    const value = load();
+    this.cache.set(key, { until: now + (this.options.life ?? 30_000), value });
+    return value;
+  }
+}
+
+/** A Secret's credentials as a Docker `config.json`; the old `.dockercfg` is the inside of `auths`. */
+export function dockerConfig(data: Readonly<Record<string, string>>): string | undefined {
+  const current = data['.dockerconfigjson'];
+  if (current !== undefined) return Buffer.from(current, 'base64').toString('utf8');
+  const legacy = data['.dockercfg'];
+  if (legacy !== undefined) return `{"auths":${Buffer.from(legacy, 'base64').toString('utf8')}}`;
+  return undefined;
+}
+
+/** The client's errors carry the whole response; people need the object and the status. */
+async function explain<T>(what: string, request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (code === 404) throw new Error(`${what}: does not exist`, { cause: error });
+    if (code === 401 || code === 403) {
+      throw new Error(`${what}: not allowed to read it (${code}); grant the service get on it`, { cause: error });
+    }
+    const reason = typeof code === 'number' || typeof code === 'string' ? String(code) : 'the API server does not answer';
+    throw new Error(`${what}: ${reason}`, { cause: error });
+  }
+}

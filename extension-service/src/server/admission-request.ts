@@ -1,0 +1,61 @@
+import type { JsonObject } from '../core/decide/pod.js';
+import { isObject } from '../core/decide/pod.js';
+import type { AdmissionRequest } from './admission.js';
+
+/** A request that cannot be answered; its message goes back to whoever sent it. */
+export class BadRequestError extends Error {
+  override readonly name = 'BadRequestError';
+  constructor(
+    readonly code: 'invalid_json' | 'invalid_request' | 'wrong_kind',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    // V8's message quotes the text, which may be anything: a prefix is enough to find the place.
+    const reason = error instanceof Error ? error.message.slice(0, 120) : '';
+    throw new BadRequestError('invalid_json', `${what} is not JSON: ${reason}`);
+  }
+}
+
+/**
+ * Reads a Kubernetes AdmissionRequest (admission.k8s.io v1 or v1beta1: the fields read here are the same). Engines leave
+ * fields out: the Kyverno command line sends only namespace, operation, object and userInfo.
+ *
+ * @returns undefined when there is no object to change (DELETE)
+ */
+export function parseAdmissionRequest(value: unknown): AdmissionRequest | undefined {
+  if (!isObject(value)) throw new BadRequestError('invalid_request', 'request is not an AdmissionRequest object');
+  const operation = typeof value['operation'] === 'string' && value['operation'] !== '' ? value['operation'] : 'CREATE';
+  const object = value['object'];
+  if (operation === 'DELETE' || operation === 'CONNECT') return undefined;
+  if (!isObject(object)) throw new BadRequestError('invalid_request', 'request.object is missing: there is no Pod to look at');
+  requirePod(value, object);
+  const metadata = isObject(object['metadata']) ? object['metadata'] : {};
+  const namespace = [value['namespace'], metadata['namespace']].find((name) => typeof name === 'string' && name !== '');
+  return {
+    uid: typeof value['uid'] === 'string' ? value['uid'] : '',
+    operation,
+    namespace: typeof namespace === 'string' ? namespace : '',
+    dryRun: value['dryRun'] === true,
+    pod: object,
+    ...(isObject(value['oldObject']) && { oldPod: value['oldObject'] }),
+  };
+}
+
+function requirePod(request: JsonObject, object: JsonObject): void {
+  const kind = isObject(request['kind']) ? request['kind']['kind'] : object['kind'];
+  if (kind !== undefined && kind !== 'Pod') {
+    const seen = typeof kind === 'string' ? kind.slice(0, 63) : typeof kind;
+    throw new BadRequestError('wrong_kind', `request is about kind ${seen}: only Pods are swapped; match Pods in the policy`);
+  }
+  const spec = object['spec'];
+  if (!isObject(spec) || !Array.isArray(spec['containers']) || spec['containers'].length === 0) {
+    throw new BadRequestError('invalid_request', 'request.object.spec.containers is missing or empty: this is not a Pod');
+  }
+}

@@ -1,0 +1,95 @@
+import express from 'express';
+import type { ErrorRequestHandler, Express, RequestHandler } from 'express';
+import type { Logger } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { MirrorStatus } from '../mirror/queue.js';
+import { BadRequestError } from './admission-request.js';
+import { MAX_BODY } from './body.js';
+
+export interface AdmissionAppDependencies {
+  /** Answers `POST /v1/explain`. */
+  readonly explain: (body: unknown) => Promise<unknown>;
+  readonly log: Logger;
+}
+
+/** What people ask on the admission port: explain, and clear answers for everything else. */
+export function admissionApp({ explain, log }: AdmissionAppDependencies): Express {
+  const app = bareApp();
+  app.post('/v1/explain', express.json({ limit: MAX_BODY, type: () => true, strict: false }), async (request, response) => {
+    response.json(await explain(request.body));
+  });
+  app.all(['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/v1/explain'], (request, response) => {
+    response.set('Allow', 'POST').status(405).json(error('method_not_allowed', `${request.path} takes POST only`));
+  });
+  app.use(notFound, failed(log));
+  return app;
+}
+
+export interface OperationsAppDependencies {
+  readonly metrics: Metrics;
+  /** Called before the metrics are read, to bring gauges up to date. */
+  readonly refreshGauges: () => void;
+  readonly ready: () => boolean;
+  readonly mirrors: () => readonly MirrorStatus[];
+  readonly log: Logger;
+}
+
+/** The plain HTTP port: probes, metrics, and the state of the mirrors. */
+export function operationsApp({ metrics, refreshGauges, ready, mirrors, log }: OperationsAppDependencies): Express {
+  const app = bareApp();
+  app.get('/healthz', (_request, response) => {
+    response.json({ status: 'ok' });
+  });
+  app.get('/readyz', (_request, response) => {
+    const isReady = ready();
+    response.status(isReady ? 200 : 503).json({ status: isReady ? 'ready' : 'stopping' });
+  });
+  app.get('/metrics', async (_request, response) => {
+    refreshGauges();
+    response.set('Content-Type', metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+  app.get('/v1/mirrors', (_request, response) => {
+    response.json({ mirrors: mirrors() });
+  });
+  app.use(notFound, failed(log));
+  return app;
+}
+
+function bareApp(): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  return app;
+}
+
+const notFound: RequestHandler = (request, response) => {
+  response.status(404).json(error('not_found', `there is no ${request.method} ${request.path} here`));
+};
+
+function failed(log: Logger): ErrorRequestHandler {
+  return (cause: unknown, request, response, next) => {
+    if (response.headersSent) {
+      next(cause);
+      return;
+    }
+    if (cause instanceof BadRequestError) {
+      response.status(400).json(error(cause.code, cause.message));
+      return;
+    }
+    const { status, type } = cause as { status?: unknown; type?: unknown };
+    if (type === 'entity.parse.failed') {
+      response.status(400).json(error('invalid_json', 'the body is not JSON'));
+      return;
+    }
+    if (status === 413) {
+      response.status(413).json(error('too_large', `the body is larger than ${MAX_BODY} bytes`));
+      return;
+    }
+    log.error({ path: request.path, err: cause instanceof Error ? cause.message : String(cause) }, 'internal error');
+    response.status(500).json(error('internal', 'image-swapper failed to answer; its log says why'));
+  };
+}
+
+function error(code: string, message: string): { error: { code: string; message: string } } {
+  return { error: { code, message } };
+}

@@ -1,0 +1,33 @@
+import { imagesAnswer } from '../core/decide/answer.js';
+import { isObject } from '../core/decide/pod.js';
+import type { AdmissionResult } from './admission.js';
+import type { AdmissionRequest } from './admission.js';
+import { BadRequestError, parseAdmissionRequest, parseJson } from './admission-request.js';
+import type { Answer } from './answer.js';
+import { errorAnswer, json } from './answer.js';
+
+/**
+ * `POST /v1/kyverno`: `{"request": AdmissionRequest}`, as an object from a MutatingPolicy and as a JSON string from a
+ * ClusterPolicy's `to_string(request)`. The answer's top-level keys are only `images` and `patches`: Kyverno's CEL adds
+ * `statusCode` and `body` beside them.
+ */
+export async function answerKyverno(
+  body: string,
+  review: (request: AdmissionRequest) => Promise<AdmissionResult>,
+): Promise<Answer> {
+  const outer = parseJson(body, 'the body');
+  if (!isObject(outer) || outer['request'] === undefined) {
+    throw new BadRequestError('invalid_request', 'the body has no "request": send {"request": <AdmissionRequest>}');
+  }
+  const sent = outer['request'];
+  // A ClusterPolicy with a caBundle opens a connection per call and leaves it idle for 90 s: let go of it at once.
+  const close = typeof sent === 'string';
+  const request = parseAdmissionRequest(close ? parseJson(sent, 'request') : sent);
+  if (request === undefined) return { ...json(imagesAnswer([])), close };
+  const result = await review(request);
+  if (result.denied !== undefined) {
+    const { container, failure } = result.denied;
+    return { ...errorAnswer(502, 'copy_failed', `container ${container}: ${failure.message}`), close };
+  }
+  return { ...json(imagesAnswer(result.swaps)), close };
+}

@@ -1,0 +1,83 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Logger } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { BadRequestError } from './admission-request.js';
+import type { Answer } from './answer.js';
+import { errorAnswer } from './answer.js';
+import { BodyTooLargeError, readBody } from './body.js';
+import type { Route } from './routes.js';
+
+export interface ListenerDependencies {
+  readonly routes: (path: string) => { readonly name: string; readonly route: Route } | undefined;
+  /** Everything that is not an admission route. */
+  readonly app: RequestListener;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** True once the service is stopping: answers then end their connection. */
+  readonly stopping: () => boolean;
+}
+
+/**
+ * Answers the admission routes before express sees them: its middleware and body parser cost more than half of the
+ * throughput (see docs/benchmarks.md). The Content-Type that was sent is never looked at: Kyverno sends none.
+ */
+export function admissionListener(dependencies: ListenerDependencies): RequestListener {
+  return (request, response) => {
+    const found = request.method === 'POST' ? dependencies.routes(pathOf(request)) : undefined;
+    if (found === undefined) {
+      dependencies.app(request, response);
+      return;
+    }
+    void serve(dependencies, found.name, found.route, request, response);
+  };
+}
+
+async function serve(
+  { log, metrics, stopping }: ListenerDependencies,
+  name: string,
+  route: Route,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  let answer: Answer;
+  let started: bigint | undefined;
+  try {
+    const body = await readBody(request);
+    started = process.hrtime.bigint();
+    answer = await route(body);
+  } catch (error) {
+    answer = failure(error, name, log);
+  }
+  if (started !== undefined) metrics.requestSeconds.observe({ route: name }, Number(process.hrtime.bigint() - started) / 1e9);
+  metrics.requests.inc({ route: name, outcome: String(answer.status) });
+  write(response, answer, stopping());
+}
+
+function failure(error: unknown, route: string, log: Logger): Answer {
+  if (error instanceof BadRequestError) {
+    log.warn({ route, code: error.code }, error.message);
+    return errorAnswer(400, error.code, error.message);
+  }
+  if (error instanceof BodyTooLargeError) {
+    log.warn({ route, code: 'too_large' }, error.message);
+    return { ...errorAnswer(413, 'too_large', error.message), close: true };
+  }
+  log.error({ route, err: error instanceof Error ? { message: error.message, stack: error.stack } : String(error) }, 'internal error');
+  return errorAnswer(500, 'internal', 'image-swapper failed to answer; its log says why');
+}
+
+export function write(response: ServerResponse, answer: Answer, close: boolean): void {
+  if (response.destroyed) return;
+  response.writeHead(answer.status, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(answer.body),
+    ...((close || answer.close === true) && { Connection: 'close' }),
+  });
+  response.end(answer.body);
+}
+
+function pathOf(request: IncomingMessage): string {
+  const url = request.url ?? '/';
+  const query = url.indexOf('?');
+  return query < 0 ? url : url.slice(0, query);
+}

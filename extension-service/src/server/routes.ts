@@ -1,0 +1,99 @@
+import type { JsonObject } from '../core/decide/pod.js';
+import type { ContainerDecision } from '../core/decide/decide.js';
+import type { Logger } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import type { Admission, AdmissionRequest, AdmissionResult, ContainerOutcome } from './admission.js';
+import type { Answer } from './answer.js';
+import { answerGatekeeper } from './gatekeeper.js';
+import { answerKyverno } from './kyverno.js';
+import { answerWebhook } from './webhook.js';
+
+/** Answers the body of one route. Rejects with BadRequestError for what cannot be read. */
+export type Route = (body: string) => Promise<Answer>;
+
+export interface RouteDependencies {
+  readonly admission: Pick<Admission, 'review' | 'reviewImages'>;
+  /** True when every filter and target can be decided from the image alone. */
+  readonly decidesFromImage: () => boolean;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** The routes that policy engines and the API server call, by path. */
+export function admissionRoutes(dependencies: RouteDependencies): (path: string) => { name: string; route: Route } | undefined {
+  const review = (name: string) => async (request: AdmissionRequest): Promise<AdmissionResult> => {
+    const result = await dependencies.admission.review(request);
+    report(dependencies, name, request, result.containers);
+    return result;
+  };
+  const gatekeeper: Route = (body) =>
+    answerGatekeeper(body, async (images) => {
+      if (!dependencies.decidesFromImage()) return images;
+      const outcomes = await dependencies.admission.reviewImages(images, NO_POD);
+      count(dependencies.metrics, outcomes);
+      return outcomes.map(({ outcome, image }, index) => (outcome === 'swapped' ? image : (images[index] ?? image)));
+    });
+  const routes = new Map<string, { name: string; route: Route }>([
+    ['/v1/kyverno', { name: 'kyverno', route: (body) => answerKyverno(body, review('kyverno')) }],
+    ['/webhook', { name: 'webhook', route: (body) => answerWebhook(body, review('webhook')) }],
+    ['/v1/gatekeeper', { name: 'gatekeeper', route: gatekeeper }],
+  ]);
+  return (path) => routes.get(path) ?? (path.startsWith('/v1/gatekeeper/') ? routes.get('/v1/gatekeeper') : undefined);
+}
+
+const NO_POD: JsonObject = { metadata: {}, spec: {}, status: {} };
+
+function report(
+  { log, metrics }: RouteDependencies,
+  route: string,
+  request: AdmissionRequest,
+  containers: readonly ContainerOutcome[],
+): void {
+  count(metrics, containers);
+  let level: 'debug' | 'info' | 'warn' = 'debug';
+  for (const { decision, outcome } of containers) {
+    if (outcome !== 'kept' && level === 'debug') level = 'info';
+    if (decision.warnings.length > 0 || (decision.action === 'keep' && decision.reason === 'invalid-image')) level = 'warn';
+  }
+  if (!log.isLevelEnabled(level)) return;
+  const { metadata } = request.pod;
+  const pod = typeof metadata === 'object' && metadata !== null ? (metadata as JsonObject) : {};
+  log[level](
+    {
+      route,
+      uid: request.uid,
+      namespace: request.namespace,
+      pod: pod['name'] ?? pod['generateName'] ?? '',
+      ...(request.dryRun && { dryRun: true }),
+      containers: containers.map(summary),
+    },
+    'decided',
+  );
+}
+
+function summary({ decision, outcome, image, copy, existence }: ContainerOutcome): Record<string, unknown> {
+  const { container, warnings } = decision;
+  return {
+    name: container.name,
+    image: container.image.slice(0, 512),
+    outcome,
+    reason: reason(decision),
+    ...(outcome !== 'kept' && { swappedTo: image }),
+    ...(existence !== undefined && { inTarget: existence.state === 'unknown' ? existence.reason : existence.state }),
+    ...(copy !== undefined && { copy }),
+    ...(decision.action === 'keep' && decision.reason === 'invalid-image' && { detail: decision.detail }),
+    ...(warnings.length > 0 && { warnings }),
+  };
+}
+
+function reason(decision: ContainerDecision): string {
+  return decision.action === 'keep' ? decision.reason : `target ${decision.target.config.name}`;
+}
+
+function count(metrics: Metrics, containers: readonly ContainerOutcome[]): void {
+  for (const { decision, outcome } of containers) {
+    const target = decision.action === 'mirror' ? decision.target.config.name : '';
+    metrics.containers.inc({ target, outcome: decision.action === 'keep' ? decision.reason : outcome });
+    for (const warning of decision.warnings) metrics.filterWarnings.inc({ kind: warning.kind });
+  }
+}

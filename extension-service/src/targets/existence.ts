@@ -1,0 +1,148 @@
+import type { TargetReference } from '../core/naming/name.js';
+import { CircuitBreaker } from './breaker.js';
+
+/** Whether a target has a reference, and how that is known. */
+export type Existence =
+  | { readonly state: 'present'; readonly digest: string; readonly from: 'memory' | 'registry' | 'copy' }
+  | { readonly state: 'absent'; readonly from: 'memory' | 'registry' }
+  | { readonly state: 'unknown'; readonly reason: UnknownReason; readonly message: string };
+
+export type UnknownReason = 'unauthorized' | 'forbidden' | 'throttled' | 'unreachable' | 'timeout' | 'breaker-open' | 'other';
+
+/** Asks the registry itself. Resolves to the digest, or undefined when the registry says it has no such manifest. */
+export interface TargetLookup {
+  head(target: string, reference: TargetReference, signal: AbortSignal): Promise<string | undefined>;
+  /** Sorts what `head` rejected with. */
+  classify(error: unknown): { readonly reason: UnknownReason; readonly message: string };
+}
+
+export interface ExistenceOptions {
+  /** Milliseconds that "it is there" is believed, give or take a fifth. @default 60000 */
+  readonly positiveLife?: number;
+  /** Milliseconds that "it is not there" is believed. @default 5000 */
+  readonly negativeLife?: number;
+  /** Answers remembered; the oldest go first. @default 50000 */
+  readonly capacity?: number;
+  /** Milliseconds after which a look into the target is given up, though the request that asked has gone on before. @default 5000 */
+  readonly timeout?: number;
+  readonly now?: () => number;
+  readonly random?: () => number;
+  readonly onLookup?: (target: string, outcome: string) => void;
+}
+
+interface Remembered {
+  readonly digest: string | undefined;
+  readonly from: 'registry' | 'copy';
+  readonly until: number;
+}
+
+/**
+ * "Is it in the target?": memory first, then one HEAD per reference however many ask, then, when the target does not
+ * answer at all, nothing for a while. Our own copies are known at once; what was pruned is noticed within the life.
+ */
+export class ExistenceIndex {
+  private readonly memory = new Map<string, Remembered>();
+  private readonly flights = new Map<string, Promise<Existence>>();
+  private readonly breakers = new Map<string, CircuitBreaker>();
+  private readonly now: () => number;
+  private readonly random: () => number;
+
+  constructor(
+    private readonly registry: TargetLookup,
+    private readonly options: ExistenceOptions = {},
+  ) {
+    this.now = options.now ?? Date.now;
+    this.random = options.random ?? Math.random;
+  }
+
+  /** What is known without asking anybody. */
+  known(reference: TargetReference): Existence | undefined {
+    const entry = this.memory.get(reference.text);
+    if (entry === undefined) return undefined;
+    if (entry.until <= this.now()) {
+      this.memory.delete(reference.text);
+      return undefined;
+    }
+    if (entry.digest === undefined) return { state: 'absent', from: 'memory' };
+    return { state: 'present', digest: entry.digest, from: entry.from === 'copy' ? 'copy' : 'memory' };
+  }
+
+  /**
+   * Never rejects. When `deadline` (a promise) ends first the answer is unknown, while the look goes on and is
+   * remembered for whoever asks next.
+   */
+  async find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence> {
+    const known = this.known(reference);
+    if (known !== undefined) {
+      this.options.onLookup?.(target, `${known.state}-memory`);
+      return known;
+    }
+    const late: Existence = { state: 'unknown', reason: 'timeout', message: `${reference.registry} did not answer in time` };
+    const answer = await Promise.race([this.look(target, reference), deadline.then(() => late)]);
+    this.options.onLookup?.(target, answer.state === 'unknown' ? answer.reason : answer.state);
+    return answer;
+  }
+
+  /** Our own copy has just put it there. */
+  learn(reference: TargetReference, digest: string): void {
+    this.remember(reference.text, digest, 'copy');
+  }
+
+  forget(reference: TargetReference): void {
+    this.memory.delete(reference.text);
+  }
+
+  get size(): number {
+    return this.memory.size;
+  }
+
+  private look(target: string, reference: TargetReference): Promise<Existence> {
+    const flying = this.flights.get(reference.text);
+    if (flying !== undefined) return flying;
+    const breaker = this.breaker(target);
+    if (!breaker.allows()) {
+      const message = `${reference.registry} has not answered lately; it is asked again in a few seconds`;
+      return Promise.resolve({ state: 'unknown', reason: 'breaker-open', message });
+    }
+    const flight = this.ask(target, reference, breaker).finally(() => this.flights.delete(reference.text));
+    this.flights.set(reference.text, flight);
+    return flight;
+  }
+
+  private async ask(target: string, reference: TargetReference, breaker: CircuitBreaker): Promise<Existence> {
+    try {
+      const signal = AbortSignal.timeout(this.options.timeout ?? 5_000);
+      const digest = await this.registry.head(target, reference, signal);
+      breaker.succeeded();
+      this.remember(reference.text, digest, 'registry');
+      return digest === undefined ? { state: 'absent', from: 'registry' } : { state: 'present', digest, from: 'registry' };
+    } catch (error) {
+      const { reason, message } = this.registry.classify(error);
+      if (reason === 'unreachable' || reason === 'timeout') breaker.failed();
+      else breaker.succeeded();
+      return { state: 'unknown', reason, message };
+    }
+  }
+
+  private remember(key: string, digest: string | undefined, from: 'registry' | 'copy'): void {
+    const life =
+      digest === undefined
+        ? (this.options.negativeLife ?? 5_000)
+        : (this.options.positiveLife ?? 60_000) * (0.8 + 0.4 * this.random());
+    this.memory.delete(key);
+    this.memory.set(key, { digest, from, until: this.now() + life });
+    if (this.memory.size > (this.options.capacity ?? 50_000)) {
+      const oldest = this.memory.keys().next();
+      if (!oldest.done) this.memory.delete(oldest.value);
+    }
+  }
+
+  private breaker(target: string): CircuitBreaker {
+    let breaker = this.breakers.get(target);
+    if (breaker === undefined) {
+      breaker = new CircuitBreaker({ now: this.now });
+      this.breakers.set(target, breaker);
+    }
+    return breaker;
+  }
+}

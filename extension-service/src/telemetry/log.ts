@@ -1,0 +1,33 @@
+import { destination, pino, stdTimeFunctions } from 'pino';
+import type { Logger } from 'pino';
+import pretty from 'pino-pretty';
+import type { LogLevel } from '../core/config/model.js';
+
+export type { Logger } from 'pino';
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly format: 'json' | 'console';
+}
+
+/**
+ * Logs go to stderr, one line each; stdout is for data. `json` has the fields of k8s-image-swapper's zerolog lines:
+ * `level`, `time`, `message`.
+ */
+export function createLogger({ level, format }: LogOptions): Logger {
+  const options = {
+    level,
+    base: undefined,
+    messageKey: 'message',
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    // A second net: nothing that carries these is ever meant to be logged.
+    redact: { paths: ['*.authorization', '*.password', '*.token', 'authorization', 'password', 'token'], censor: '***' },
+  };
+  const stderr = 2;
+  if (format === 'console') {
+    const stream = pretty({ sync: true, destination: stderr, messageKey: 'message', translateTime: 'HH:MM:ss.l' });
+    return pino(options, stream);
+  }
+  return pino(options, destination({ dest: stderr, sync: true }));
+}
