@@ -1,0 +1,44 @@
+import { ConfigError } from '../config/problem.js';
+import { loadConfig } from '../config/load.js';
+import type { LoadedConfig } from '../config/load.js';
+import type { Logger } from '../telemetry/log.js';
+import { createLogger } from '../telemetry/log.js';
+import { CliError, EXIT } from './exit.js';
+import type { Streams } from './output.js';
+
+/** What a command has of the world. */
+export interface CommandContext extends Streams {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** The file that worker threads run. */
+  readonly entry: string;
+}
+
+/** Flags that stand for configuration keys; undefined means not given. */
+export interface ConfigFlags {
+  readonly config?: string;
+  readonly logLevel?: string;
+  readonly logFormat?: string;
+  readonly dryRun?: boolean;
+}
+
+/** @throws CliError with every problem of the file, one a line */
+export async function load(context: CommandContext, flags: ConfigFlags): Promise<LoadedConfig> {
+  const { config: path, logLevel, logFormat, dryRun } = flags;
+  const given = Object.entries({ logLevel, logFormat, dryRun }).filter(([, value]) => value !== undefined);
+  try {
+    return await loadConfig({
+      ...(path !== undefined && { path }),
+      cwd: context.cwd,
+      env: context.env,
+      flags: Object.fromEntries(given),
+    });
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CliError(EXIT.usage, error.message);
+    throw error;
+  }
+}
+
+export function logger(loaded: LoadedConfig): Logger {
+  return createLogger({ level: loaded.config.logLevel, format: loaded.config.logFormat });
+}

@@ -1,0 +1,100 @@
+import { Command, CommanderError, Option } from 'commander';
+import type { CommandContext } from './context.js';
+import { check } from './check.js';
+import type { CheckFlags } from './check.js';
+import { explain } from './explain.js';
+import type { ExplainFlags } from './explain.js';
+import { CliError, EXIT } from './exit.js';
+import { mirror } from './mirror.js';
+import type { MirrorFlags } from './mirror.js';
+import { policies } from './policies.js';
+import type { PoliciesFlags } from './policies.js';
+import { serve } from './serve.js';
+import type { ServeFlags } from './serve.js';
+
+/** Runs one command line; never rejects. @returns the exit code */
+export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = createProgram(context, (code) => (exitCode = code));
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof CliError) {
+      context.stderr.write(`${error.message}\n`);
+      return error.exitCode;
+    }
+    context.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return EXIT.infrastructure;
+  }
+}
+
+/** The commands and flags, without running anything; the documentation's tests read it too. */
+export function createProgram(context: CommandContext, setExitCode: (code: number) => void): Command {
+  const program = new Command('image-swapper')
+    .description('Pods get their images from your own registry, mirrored there automatically')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    })
+    .showSuggestionAfterError();
+
+  command(program, 'serve', 'run the extension service')
+    .option('--listen-address <address>', 'admission port', ':8443')
+    .option('--metrics-address <address>', 'plain HTTP: probes, metrics, /v1/mirrors', ':8080')
+    .option('--http-listen-address <address>', 'a second, plain HTTP listener for the admission routes')
+    .option('--tls-cert-file <pem>', 'serving certificate; without it the admission port is plain HTTP')
+    .option('--tls-key-file <pem>', 'its private key')
+    .option('--dry-run', 'decide, log and count; change and copy nothing')
+    .action((flags: ServeFlags) => serve(context, flags));
+
+  command(program, 'mirror', 'copy images to their target now')
+    .argument('[images...]', 'image references')
+    .option('--file <list>', 'read image references from a file, one a line; - for standard input')
+    .option('--dry-run', 'show what would be copied')
+    .addOption(outputOption())
+    .action(async (images: string[], flags: MirrorFlags) => setExitCode(await mirror(context, images, flags)));
+
+  command(program, 'explain', 'show what happens to an image or a Pod, and why')
+    .argument('[image]', 'image reference')
+    .option('-f, --file <pod>', 'a Pod manifest (YAML or JSON); - for standard input')
+    .option('-n, --namespace <namespace>', 'namespace of the Pod', 'default')
+    .option('--offline', 'do not look into the target')
+    .addOption(outputOption())
+    .action(async (image: string | undefined, flags: ExplainFlags) => setExitCode(await explain(context, image, flags)));
+
+  command(program, 'check', 'validate the configuration')
+    .option('--online', 'also check credentials, reachability and permissions of every registry')
+    .option('--print', 'print the configuration in force, with where each value comes from')
+    .addOption(outputOption())
+    .action(async (flags: CheckFlags) => setExitCode(await check(context, flags)));
+
+  command(program, 'policies', 'print the admission policies for this configuration')
+    .addOption(
+      new Option('--engine <engine>', 'policy engine')
+        .choices(['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook'])
+        .makeOptionMandatory(),
+    )
+    .option('--url <url>', 'base URL at which the engine reaches the service')
+    .option('--ca-file <pem>', 'certificate authority of the service')
+    .option('--fail-closed', 'refuse Pods while the service cannot answer')
+    .action((flags: PoliciesFlags) => policies(context, flags));
+
+  return program;
+}
+
+function command(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .exitOverride()
+    .option('--config <file>', 'configuration file')
+    .option('--log-level <level>', 'trace, debug, info, warn, error')
+    .option('--log-format <format>', 'json or console');
+}
+
+function outputOption(): Option {
+  return new Option('-o, --output <format>', 'output format').choices(['text', 'json', 'yaml']).default('text');
+}

@@ -1,0 +1,114 @@
+import { readFile } from 'node:fs/promises';
+import { formatProblem } from '../config/problem.js';
+import { ThreadCopier } from '../mirror/thread-copier.js';
+import type { TlsPair } from '../server/listen.js';
+import { ListenError } from '../server/listen.js';
+import { Service } from '../server/service.js';
+import { TlsFileError, checkTlsPair, readTlsPair } from '../server/tls.js';
+import { watchFiles } from '../server/watch-files.js';
+import { RegistryLookup } from '../targets/registry-lookup.js';
+import { createMetrics } from '../telemetry/metrics.js';
+import type { CommandContext, ConfigFlags } from './context.js';
+import { load, logger } from './context.js';
+import { CliError, EXIT } from './exit.js';
+
+export interface ServeFlags extends ConfigFlags {
+  readonly listenAddress: string;
+  readonly metricsAddress: string;
+  readonly httpListenAddress?: string;
+  readonly tlsCertFile?: string;
+  readonly tlsKeyFile?: string;
+}
+
+/** Milliseconds between two looks at the configuration and certificate files. */
+const POLL = 1_000;
+/** Milliseconds for answers and copies in flight at SIGTERM; Kubernetes kills after 30 s unless told otherwise. */
+const GRACE = 25_000;
+
+/** Runs the extension service until SIGTERM or SIGINT; resolves when it has stopped cleanly. */
+export async function serve(context: CommandContext, flags: ServeFlags): Promise<void> {
+  const tlsFiles = tlsFilesOf(flags);
+  const loaded = await load(context, flags);
+  const log = logger(loaded);
+  for (const warning of loaded.warnings) log.warn(formatProblem(warning));
+  if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
+
+  const metrics = createMetrics();
+  const copier = new ThreadCopier(context.entry, loaded.config, log);
+  const lookup = new RegistryLookup(loaded.config, context.env, log);
+  const service = new Service({ loaded, copier, lookup, log, metrics });
+  const stop = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
+  });
+  try {
+    const tls = tlsFiles && (await readTlsPair(...tlsFiles));
+    await service.start({
+      admission: flags.listenAddress,
+      metrics: flags.metricsAddress,
+      ...(tls !== undefined && { tls }),
+      ...(flags.httpListenAddress !== undefined && { http: flags.httpListenAddress }),
+    });
+    const watches = [
+      ...(tls !== undefined && tlsFiles !== undefined ? [watchTls(tlsFiles, tls)] : []),
+      ...(loaded.file === undefined ? [] : [await watchConfig(loaded.file)]),
+    ];
+    const signal = await stop;
+    log.info({ signal }, 'stopping');
+    for (const watch of watches) watch.stop();
+    await service.stop(GRACE);
+  } catch (error) {
+    await copier.stop();
+    if (error instanceof TlsFileError) throw new CliError(EXIT.usage, error.message);
+    if (error instanceof ListenError) throw new CliError(EXIT.infrastructure, error.message);
+    throw error;
+  }
+
+  function watchTls(files: readonly [string, string], known: TlsPair): { stop(): void } {
+    return watchFiles(
+      files,
+      [known.cert, known.key],
+      POLL,
+      ([cert = '', key = '']) => {
+        checkTlsPair({ cert, key }, ...files);
+        service.setTls({ cert, key });
+        metrics.tlsReloads.inc({ outcome: 'success' });
+        log.info({ file: files[0] }, 'serving certificate reloaded');
+      },
+      (error) => {
+        metrics.tlsReloads.inc({ outcome: 'failure' });
+        log.error({ err: message(error) }, 'serving certificate not reloaded; the one before stays');
+      },
+    );
+  }
+
+  async function watchConfig(file: string): Promise<{ stop(): void }> {
+    return watchFiles(
+      [file],
+      [await readFile(file, 'utf8')],
+      POLL,
+      async () => {
+        const next = await load(context, { ...flags, config: file });
+        service.configure(next);
+        metrics.configReloadSuccess.inc();
+        for (const warning of next.warnings) log.warn(formatProblem(warning));
+        log.info({ file }, 'configuration reloaded');
+      },
+      (error) => {
+        metrics.configReloadFailure.inc();
+        log.error({ file, err: message(error) }, 'configuration not reloaded; the one before stays in force');
+      },
+    );
+  }
+}
+
+function tlsFilesOf({ tlsCertFile, tlsKeyFile }: ServeFlags): readonly [string, string] | undefined {
+  if (tlsCertFile === undefined && tlsKeyFile === undefined) return undefined;
+  if (tlsCertFile === undefined || tlsKeyFile === undefined) {
+    throw new CliError(EXIT.usage, 'give both --tls-cert-file and --tls-key-file, or neither for plain HTTP');
+  }
+  return [tlsCertFile, tlsKeyFile];
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

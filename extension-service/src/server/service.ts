@@ -1,0 +1,184 @@
+import type { Config } from '../core/config/model.js';
+import { compileRules } from '../core/decide/rules.js';
+import type { Rules } from '../core/decide/rules.js';
+import type { LoadedConfig } from '../config/load.js';
+import { MirrorQueue } from '../mirror/queue.js';
+import type { MirrorResult, MirrorStatus } from '../mirror/queue.js';
+import type { Copier, MirrorJob } from '../mirror/job.js';
+import { ExistenceIndex } from '../targets/existence.js';
+import type { TargetLookup } from '../targets/existence.js';
+import type { Logger } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { Admission } from './admission.js';
+import { admissionApp, operationsApp } from './app.js';
+import { explainRequest } from './explain.js';
+import { decidesFromImage } from './image-only.js';
+import { closeServer, createServer, listen } from './listen.js';
+import type { AnyServer, TlsPair } from './listen.js';
+import { admissionListener } from './listener.js';
+import { admissionRoutes } from './routes.js';
+
+export interface ServiceDependencies {
+  readonly loaded: LoadedConfig;
+  readonly copier: Copier & { configure(config: Config): void; stop(): Promise<void> };
+  readonly lookup: TargetLookup & { configure(config: Config): void };
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface ServiceAddresses {
+  /** `--listen-address` with the TLS pair, or plain HTTP without one. */
+  readonly admission: string;
+  readonly tls?: TlsPair;
+  readonly metrics: string;
+  /** A second, plain listener for the admission routes. */
+  readonly http?: string;
+}
+
+interface InForce {
+  readonly config: Config;
+  readonly rules: Rules;
+  readonly fromImage: boolean;
+}
+
+/** The extension service: what `serve` runs, without flags, files and signals. */
+export class Service {
+  private inForce: InForce;
+  private readonly queue: MirrorQueue;
+  private readonly existence: ExistenceIndex;
+  private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
+  private stopping = false;
+
+  constructor(private readonly dependencies: ServiceDependencies) {
+    const { loaded, copier, lookup, metrics } = dependencies;
+    this.inForce = compile(loaded.config);
+    this.existence = new ExistenceIndex(lookup, {
+      onLookup: (target, outcome) => metrics.lookups.inc({ target, outcome }),
+    });
+    this.queue = new MirrorQueue(copier, {
+      concurrency: loaded.config.mirror.concurrency,
+      events: { onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt) },
+    });
+  }
+
+  /** @throws ListenError when an address cannot be had; what was opened before is closed again */
+  async start(addresses: ServiceAddresses): Promise<void> {
+    const { log, metrics } = this.dependencies;
+    const admission = new Admission({
+      current: () => this.inForce,
+      existence: this.existence,
+      enqueue: (job) => this.queue.enqueue(job),
+      now: Date.now,
+    });
+    const listener = admissionListener({
+      routes: admissionRoutes({ admission, decidesFromImage: () => this.inForce.fromImage, log, metrics }),
+      app: admissionApp({ explain: (body) => this.explain(body), log }),
+      log,
+      metrics,
+      stopping: () => this.stopping,
+    });
+    const operations = operationsApp({
+      metrics,
+      refreshGauges: () => this.refreshGauges(),
+      ready: () => !this.stopping,
+      mirrors: () => this.mirrors(),
+      log,
+    });
+    try {
+      await this.open(createServer(operations), addresses.metrics, '--metrics-address', 'operations');
+      await this.open(createServer(listener, addresses.tls), addresses.admission, '--listen-address', 'admission', addresses.tls);
+      if (addresses.http !== undefined) {
+        await this.open(createServer(listener), addresses.http, '--http-listen-address', 'admission');
+      }
+    } catch (error) {
+      await Promise.all(this.servers.map(({ server }) => closeServer(server, 0)));
+      throw error;
+    }
+  }
+
+  /** Takes a new configuration into force between two requests. */
+  configure(loaded: LoadedConfig): void {
+    this.inForce = compile(loaded.config);
+    this.dependencies.copier.configure(loaded.config);
+    this.dependencies.lookup.configure(loaded.config);
+    this.queue.setConcurrency(loaded.config.mirror.concurrency);
+  }
+
+  /** New connections get the new certificate; those that are open go on. */
+  setTls(pair: TlsPair): void {
+    for (const { server, tls } of this.servers) {
+      if (tls && 'setSecureContext' in server) server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
+    }
+  }
+
+  mirrors(): MirrorStatus[] {
+    return this.queue.list();
+  }
+
+  /**
+   * Not ready, answers in flight end, copies finish within `grace` milliseconds, the others are left to whoever finds
+   * them missing: another replica, the next start, the next Pod.
+   */
+  async stop(grace: number): Promise<void> {
+    const { log, copier } = this.dependencies;
+    this.stopping = true;
+    const admission = this.servers.slice(1);
+    const started = Date.now();
+    await Promise.all([
+      ...admission.map(({ server }) => closeServer(server, grace)),
+      this.queue.stop(grace).then((left) => {
+        if (left.length > 0) log.warn({ images: left.map((job) => job.source).slice(0, 50) }, `${left.length} copies handed back`);
+      }),
+    ]);
+    await copier.stop();
+    // The operations port goes last: until here /readyz says "stopping" and the last metrics can be scraped.
+    await Promise.all(this.servers.slice(0, 1).map(({ server }) => closeServer(server, 1_000)));
+    log.info({ milliseconds: Date.now() - started }, 'stopped');
+  }
+
+  private async open(server: AnyServer, address: string, flag: string, purpose: string, tls?: TlsPair): Promise<void> {
+    const { log } = this.dependencies;
+    this.servers.push({ server, tls: tls !== undefined });
+    const { address: host, port, family } = await listen(server, address, flag);
+    server.on('tlsClientError', (error: Error) => log.debug({ err: error.message }, 'TLS handshake failed'));
+    const at = family === 'IPv6' ? `[${host}]:${port}` : `${host}:${port}`;
+    log.info({ purpose, address: at, protocol: tls === undefined ? 'http' : 'https' }, 'listening');
+  }
+
+  private explain(body: unknown): Promise<unknown> {
+    return explainRequest(body, this.inForce, {
+      find: (target, reference, deadline) => this.existence.find(target, reference, deadline),
+      copyState: (key) => this.queue.status(key),
+    });
+  }
+
+  private copied(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void {
+    const { log, metrics } = this.dependencies;
+    const { source, target } = job;
+    if (result.ok) {
+      const { digest, upToDate, bytes } = result.outcome;
+      this.existence.learn(job.reference, digest);
+      metrics.copies.inc({ target, outcome: upToDate ? 'up-to-date' : 'copied' });
+      metrics.copySeconds.observe({ target }, milliseconds / 1_000);
+      metrics.copyBytes.inc({ target, kind: 'uploaded' }, bytes.uploaded);
+      metrics.copyBytes.inc({ target, kind: 'mounted' }, bytes.mounted);
+      metrics.copyBytes.inc({ target, kind: 'skipped' }, bytes.skipped);
+      log[upToDate ? 'debug' : 'info']({ source, mirroredTo: job.reference.text, digest, milliseconds, bytes }, 'mirrored');
+      return;
+    }
+    const { reason, message, retryable } = result.failure;
+    metrics.copies.inc({ target, outcome: reason });
+    log.warn({ source, target, reason, attempt, retryable }, message);
+  }
+
+  private refreshGauges(): void {
+    for (const [state, count] of Object.entries(this.queue.counts())) {
+      this.dependencies.metrics.queueDepth.set({ state }, count);
+    }
+  }
+}
+
+function compile(config: Config): InForce {
+  const rules = compileRules(config);
+  return { config, rules, fromImage: decidesFromImage(rules) };
+}

@@ -1,0 +1,213 @@
+import { describe, expect, it } from 'vitest';
+import { CopyFailedError } from '../../../extension-service/src/mirror/failure.js';
+import type { CopyFailure } from '../../../extension-service/src/mirror/failure.js';
+import type { Copier, CopyOutcome, MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
+
+const OUTCOME: CopyOutcome = {
+  digest: `sha256:${'a'.repeat(64)}`,
+  upToDate: false,
+  platforms: [],
+  bytes: { uploaded: 1, mounted: 0, skipped: 0 },
+  requests: 1,
+};
+const RETRY = { base: 1, max: 5, attempts: 3, pause: 60_000 };
+
+function job(name: string, more: Partial<MirrorJob> = {}): MirrorJob {
+  const text = `mirror.test/docker.io/library/${name}:latest`;
+  return {
+    key: text,
+    source: `docker.io/library/${name}:latest`,
+    target: 'default',
+    reference: { registry: 'mirror.test', repository: `docker.io/library/${name}`, tag: 'latest', text },
+    platforms: 'all',
+    force: false,
+    ...more,
+  };
+}
+
+function failure(reason: CopyFailure['reason'], retryable: boolean): CopyFailedError {
+  return new CopyFailedError({ reason, message: `x: ${reason}`, retryable });
+}
+
+/** A copier whose copies end when the test says so. */
+class HeldCopier implements Copier {
+  readonly started: { job: MirrorJob; end: () => void; fail: (error: Error) => void; signal: AbortSignal }[] = [];
+
+  copy(copied: MirrorJob, signal: AbortSignal): Promise<CopyOutcome> {
+    return new Promise((resolve, reject) => {
+      this.started.push({ job: copied, end: () => resolve(OUTCOME), fail: reject, signal });
+    });
+  }
+}
+
+function scripted(...answers: (CopyOutcome | Error)[]): Copier & { readonly jobs: MirrorJob[] } {
+  const jobs: MirrorJob[] = [];
+  return {
+    jobs,
+    async copy(copied) {
+      jobs.push(copied);
+      const answer = answers.shift() ?? OUTCOME;
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+  };
+}
+
+describe('one copy however many ask', () => {
+  it('joins a copy that is queued or running', async () => {
+    const copier = new HeldCopier();
+    const queue = new MirrorQueue(copier, { concurrency: 1 });
+    const results = Array.from({ length: 100 }, () => queue.enqueue(job('nginx')));
+    expect(copier.started).toHaveLength(1);
+    copier.started[0]?.end();
+    for (const result of await Promise.all(results)) expect(result).toEqual({ ok: true, outcome: OUTCOME });
+  });
+
+  it('runs no more than the configured number at once, in the order of asking', async () => {
+    const copier = new HeldCopier();
+    const queue = new MirrorQueue(copier, { concurrency: 2 });
+    const all = ['a', 'b', 'c', 'd'].map((name) => queue.enqueue(job(name)));
+    expect(copier.started.map(({ job: { source } }) => source)).toEqual(['a', 'b'].map((name) => job(name).source));
+    expect(queue.counts()).toMatchObject({ running: 2, queued: 2 });
+    copier.started[0]?.end();
+    await all[0];
+    expect(copier.started.map(({ job: { source } }) => source)).toEqual(['a', 'b', 'c'].map((name) => job(name).source));
+  });
+
+  it('runs a forced copy once more after one that was not forced', async () => {
+    const copier = new HeldCopier();
+    const queue = new MirrorQueue(copier, { concurrency: 1 });
+    void queue.enqueue(job('nginx'));
+    void queue.enqueue(job('nginx', { force: true }));
+    copier.started[0]?.end();
+    await new Promise(setImmediate);
+    expect(copier.started.map(({ job: { force } }) => force)).toEqual([false, true]);
+  });
+
+  it('copies again when asked after it was done', async () => {
+    const copier = scripted();
+    const queue = new MirrorQueue(copier, { concurrency: 1 });
+    await queue.enqueue(job('nginx'));
+    await queue.enqueue(job('nginx'));
+    expect(copier.jobs).toHaveLength(2);
+  });
+});
+
+describe('failures', () => {
+  it.each(['throttled', 'unreachable', 'server'] as const)('tries again by itself after %s', async (reason) => {
+    const copier = scripted(failure(reason, true), failure(reason, true));
+    const finished = new Promise<number>((resolve) => {
+      const queue = new MirrorQueue(copier, {
+        concurrency: 1,
+        retry: RETRY,
+        events: { onDone: (_job, result, _ms, attempt) => result.ok && resolve(attempt) },
+      });
+      void queue.enqueue(job('nginx'));
+    });
+    expect(await finished).toBe(3);
+  });
+
+  it('answers whoever waits with the first failure, at once', async () => {
+    const queue = new MirrorQueue(scripted(failure('unreachable', true)), { concurrency: 1, retry: { ...RETRY, base: 60_000, max: 60_000 } });
+    expect(await queue.enqueue(job('nginx'))).toMatchObject({ ok: false, failure: { reason: 'unreachable' } });
+    const [status] = queue.list();
+    expect(status).toMatchObject({ state: 'waiting', attempts: 1, failure: { reason: 'unreachable' } });
+    expect(status?.nextTry).toBeGreaterThan(Date.now());
+    await queue.stop(0);
+  });
+
+  it('gives up after the last attempt, and tries anew when asked after the pause', async () => {
+    let now = 1_000;
+    let lastAttempt = (): void => undefined;
+    const failed = new Promise<void>((resolve) => (lastAttempt = resolve));
+    const copier = scripted(...Array.from({ length: 3 }, () => failure('server', true)));
+    const queue = new MirrorQueue(copier, {
+      concurrency: 1,
+      retry: RETRY,
+      now: () => now,
+      events: { onDone: (_job, _result, _ms, attempt) => attempt === 3 && lastAttempt() },
+    });
+    void queue.enqueue(job('nginx'));
+    await failed;
+    expect(queue.list()[0]?.state).toBe('failed');
+    expect(await queue.enqueue(job('nginx'))).toMatchObject({ ok: false });
+    expect(copier.jobs).toHaveLength(3);
+    now += RETRY.pause + 1;
+    expect(await queue.enqueue(job('nginx'))).toMatchObject({ ok: true });
+  });
+
+  it('does not repeat what no retry can mend', async () => {
+    const copier = scripted(failure('invalid', false));
+    const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
+    await queue.enqueue(job('nginx'));
+    await queue.enqueue(job('nginx'));
+    expect(copier.jobs).toHaveLength(1);
+    expect(queue.list()[0]?.state).toBe('failed');
+  });
+
+  it.each(['unauthorized', 'forbidden', 'absent'] as const)(
+    'tries %s again at once when another Pod brings its own pull secrets, once for each',
+    async (reason) => {
+      const copier = scripted(failure(reason, false), failure(reason, false));
+      const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
+      const pull = (namespace: string) => ({ pull: { namespace, serviceAccount: 'default', secretNames: ['regcred'] } });
+      await queue.enqueue(job('private', pull('a')));
+      await queue.enqueue(job('private', pull('a')));
+      await queue.enqueue(job('private', pull('b')));
+      await queue.enqueue(job('private', pull('a')));
+      expect(copier.jobs.map((copied) => copied.pull?.namespace)).toEqual(['a', 'b']);
+    },
+  );
+
+  it('treats an error of unknown kind as one of ours, worth another try', async () => {
+    const queue = new MirrorQueue(scripted(new TypeError('boom')), { concurrency: 1, retry: { ...RETRY, base: 60_000 } });
+    expect(await queue.enqueue(job('nginx'))).toMatchObject({ ok: false, failure: { reason: 'internal', retryable: true } });
+    await queue.stop(0);
+  });
+});
+
+describe('bounds', () => {
+  it('refuses more than its capacity and says so', async () => {
+    const copier = new HeldCopier();
+    const queue = new MirrorQueue(copier, { concurrency: 1, capacity: 2 });
+    void queue.enqueue(job('a'));
+    void queue.enqueue(job('b'));
+    const refused = await queue.enqueue(job('c'));
+    expect(refused).toMatchObject({ ok: false, failure: { message: expect.stringContaining('queue is full (2)') as unknown } });
+    expect(queue.list()).toHaveLength(2);
+  });
+
+  it('remembers only the newest of what is finished', async () => {
+    const queue = new MirrorQueue(scripted(), { concurrency: 8 });
+    for (let i = 0; i < 800; i += 1) await queue.enqueue(job(`image-${i}`));
+    const list = queue.list();
+    expect(list.length).toBeLessThanOrEqual(501);
+    expect(list.some(({ source }) => source === job('image-799').source)).toBe(true);
+    expect(list.some(({ source }) => source === job('image-0').source)).toBe(false);
+  });
+});
+
+describe('stopping', () => {
+  it('lets running copies end within the grace and hands back the rest', async () => {
+    const copier = new HeldCopier();
+    const queue = new MirrorQueue(copier, { concurrency: 1 });
+    const first = queue.enqueue(job('a'));
+    const second = queue.enqueue(job('b'));
+    const stopped = queue.stop(10_000);
+    copier.started[0]?.end();
+    expect((await stopped).map(({ source }) => source)).toEqual([job('b').source]);
+    expect(await first).toMatchObject({ ok: true });
+    expect(await second).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
+    expect(await queue.enqueue(job('c'))).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
+  });
+
+  it('aborts what is still running when the grace is over', async () => {
+    const copier = new HeldCopier();
+    const queue = new MirrorQueue(copier, { concurrency: 1 });
+    void queue.enqueue(job('a'));
+    const left = await queue.stop(5);
+    expect(left.map(({ source }) => source)).toEqual([job('a').source]);
+    expect(copier.started[0]?.signal.aborted).toBe(true);
+  });
+});
