@@ -1,0 +1,80 @@
+import type { GatekeeperAssignObject, GatekeeperProviderObject } from './objects.js';
+import { checkLabel, checkSubdomain, policyMetadata, resolvePolicyOptions, type PolicyOptions } from './options.js';
+import { base64Ascii, normalizeCertificates } from './pem.js';
+import { requireHttps, routeUrl } from './url.js';
+
+/** Gatekeeper cannot look at the answers, so it takes no `targets`: what the service says is what Pods get. */
+export interface GatekeeperOptions extends PolicyOptions {
+  /** PEM text of the authorities that sign the service's certificate; Gatekeeper has no other trust for providers. */
+  readonly caBundle: string;
+  /** Calls `/v1/gatekeeper/PROFILE`, so that the service knows which objects these are about. Default: no profile. */
+  readonly profile?: string;
+  /**
+   * Also the images of ephemeral containers. Default false: Gatekeeper cannot tell new ones from existing ones, and a
+   * changed existing one makes the API server refuse the request.
+   */
+  readonly ephemeralContainers?: boolean;
+}
+
+/** Names are cut off nowhere: Gatekeeper takes 63 characters (the longest suffix is `-ephemeralcontainers`). */
+const NAME_LIMIT = 63 - 'zz--ephemeralcontainers'.length;
+
+/**
+ * Gatekeeper's (≥ 3.23) `Provider` and one `Assign` for each container list, in the order in which to apply them.
+ * Mutators run in the order of their names: `zz-` puts ours behind those that write an image from elsewhere.
+ * The timeout is 1 s by default because Gatekeeper's webhook has no more; raise its own first.
+ */
+export function renderGatekeeper(
+  options: GatekeeperOptions,
+): readonly [GatekeeperProviderObject, ...GatekeeperAssignObject[]] {
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 1, engineNamespaces: ['gatekeeper-system'] });
+  checkSubdomain(resolved.name, 'name', NAME_LIMIT);
+  requireHttps(resolved.url, 'url', 'Gatekeeper');
+  if (options.profile !== undefined) checkLabel(options.profile, 'profile');
+  const profile = options.profile === undefined ? '' : `/${options.profile}`;
+  const provider: GatekeeperProviderObject = {
+    apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
+    kind: 'Provider',
+    metadata: policyMetadata(resolved.name, options),
+    spec: {
+      url: routeUrl(resolved.url, `/v1/gatekeeper${profile}`),
+      timeout: resolved.timeoutSeconds,
+      caBundle: base64Ascii(normalizeCertificates(options.caBundle, 'caBundle')),
+    },
+  };
+  const assign = (list: string, operation: 'CREATE' | 'UPDATE'): GatekeeperAssignObject => {
+    const location = `spec.${list}[name:*].image`;
+    return {
+      apiVersion: 'mutations.gatekeeper.sh/v1',
+      kind: 'Assign',
+      metadata: policyMetadata(`zz-${resolved.name}-${list.toLowerCase()}`, options),
+      spec: {
+        // Without operations every update of a Pod would ask again and restart running containers.
+        applyTo: [{ groups: [''], versions: ['v1'], kinds: ['Pod'], operations: [operation] }],
+        match: {
+          source: 'Original',
+          scope: 'Namespaced',
+          kinds: [{ apiGroups: [''], kinds: ['Pod'] }],
+          excludedNamespaces: resolved.excludedNamespaces,
+        },
+        location,
+        parameters: {
+          pathTests: [{ subPath: location, condition: 'MustExist' }],
+          assign: {
+            externalData: {
+              provider: resolved.name,
+              dataSource: 'ValueAtLocation',
+              failurePolicy: resolved.failurePolicy,
+            },
+          },
+        },
+      },
+    };
+  };
+  return [
+    provider,
+    assign('containers', 'CREATE'),
+    assign('initContainers', 'CREATE'),
+    ...(options.ephemeralContainers === true ? [assign('ephemeralContainers', 'UPDATE')] : []),
+  ];
+}

@@ -1,0 +1,177 @@
+import { jmespathIdentifier, jmespathString } from './literals.js';
+import type { KyvernoClusterPolicyObject, KyvernoContextEntry, KyvernoForeach, KyvernoRule } from './objects.js';
+import { checkLabel, checkSubdomain, checkTargets, policyMetadata, resolvePolicyOptions } from './options.js';
+import type { GuardOptions, PolicyOptions, ResolvedPolicyOptions } from './options.js';
+import { normalizeCertificates } from './pem.js';
+import { CONTAINER_LISTS } from './pod-conditions.js';
+import { InvalidPolicyOptionError } from './problem.js';
+import { routeUrl } from './url.js';
+
+export interface KyvernoClusterPolicyOptions extends PolicyOptions, GuardOptions {
+  /** PEM text of the authorities that sign the service's certificate. Not with `caConfigMap`. */
+  readonly caBundle?: string;
+  /** Where Kyverno reads that text at each request, so that it can rotate without a change of the policy. */
+  readonly caConfigMap?: ConfigMapKey;
+}
+
+export interface ConfigMapKey {
+  readonly name: string;
+  readonly namespace: string;
+  /** Default `ca.crt`. */
+  readonly key?: string;
+}
+
+// Kyverno finds the entries that an expression uses by these names: they must not begin like one of its own.
+const ANSWER = 'swapperAnswer';
+const CA = 'swapperCa';
+
+/**
+ * A `ClusterPolicy` (kyverno.io/v1, Kyverno ≤ 1.19), for clusters without `MutatingPolicy`. One call for each Pod.
+ *
+ * The Pod is sent as `to_string(request)`: as an object, Kyverno would look for `{{ }}` in it and evaluate what a Pod's
+ * author wrote there. No `matchConditions`: Kyverno's command line crashes on them (1.19.1).
+ */
+export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions): KyvernoClusterPolicyObject {
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: ['kyverno'] });
+  const targets = checkTargets(options.targets);
+  const annotations = { 'pod-policies.kyverno.io/autogen-controllers': 'none' };
+  return {
+    apiVersion: 'kyverno.io/v1',
+    kind: 'ClusterPolicy',
+    metadata: policyMetadata(resolved.name, options, annotations),
+    spec: {
+      admission: true,
+      background: false,
+      webhookConfiguration: { failurePolicy: resolved.failurePolicy, timeoutSeconds: resolved.timeoutSeconds },
+      rules: [createRule(resolved, contextEntries(options, resolved), targets), ephemeralRule(resolved, contextEntries(options, resolved), targets)],
+    },
+  };
+}
+
+function createRule(
+  { excludedNamespaces }: ResolvedPolicyOptions,
+  context: readonly KyvernoContextEntry[],
+  targets: readonly string[],
+): KyvernoRule {
+  return {
+    name: 'swap',
+    match: { any: [{ resources: { kinds: ['Pod'], operations: ['CREATE'] } }] },
+    exclude: { any: [{ resources: { namespaces: [...excludedNamespaces] } }] },
+    context,
+    preconditions: {
+      all: [
+        {
+          // Static Pods: the kubelet started them already from its own manifest. Only a boolean leaves the expression:
+          // Kyverno would look for variables in an annotation's text.
+          key: "{{ contains(keys(request.object.metadata.annotations || `{}`), 'kubernetes.io/config.mirror') }}",
+          operator: 'Equals',
+          value: false,
+        },
+        imagesOutside(`request.object.spec.[${CONTAINER_LISTS.join(', ')}][][]`, targets),
+      ],
+    },
+    mutate: {
+      foreach: [
+        {
+          // A list of one, so that the whole patch is one variable: text put together around variables would be
+          // evaluated again.
+          list: `[{patches: ${guardedPatches(CONTAINER_LISTS, targets)}}]`,
+          patchesJson6902: '{{ to_string(element.patches) }}',
+        },
+      ],
+    },
+  };
+}
+
+/** A second rule because what an update may change differs; a request matches only one of them, so it is one call. */
+function ephemeralRule(
+  { excludedNamespaces }: ResolvedPolicyOptions,
+  context: readonly KyvernoContextEntry[],
+  targets: readonly string[],
+): KyvernoRule {
+  const now = '(request.object.spec.ephemeralContainers || `[]`)';
+  const before = '(request.oldObject.spec.ephemeralContainers || `[]`)';
+  const patched = `lookup(${now}, to_number(split(element.path, '/')[3])).name`;
+  const foreach: KyvernoForeach = {
+    list: guardedPatches(['ephemeralContainers'], targets),
+    // Ephemeral containers that exist cannot change: patching one would make the API server refuse the request.
+    preconditions: {
+      all: [{ key: `{{ contains(${before}[].name, ${patched}) }}`, operator: 'Equals', value: false }],
+    },
+    patchesJson6902: '{{ to_string([element]) }}',
+  };
+  return {
+    name: 'swap-ephemeral',
+    match: { any: [{ resources: { kinds: ['Pod/ephemeralcontainers'], operations: ['UPDATE'] } }] },
+    exclude: { any: [{ resources: { namespaces: [...excludedNamespaces] } }] },
+    context,
+    preconditions: { all: [imagesOutside(now, targets)] },
+    mutate: { foreach: [foreach] },
+  };
+}
+
+function contextEntries(options: KyvernoClusterPolicyOptions, { url }: ResolvedPolicyOptions): KyvernoContextEntry[] {
+  const { caBundle, caConfigMap } = options;
+  if (caBundle !== undefined && caConfigMap !== undefined) {
+    throw new InvalidPolicyOptionError('caConfigMap', 'cannot be given together with caBundle; choose one');
+  }
+  if (url.scheme === 'http' && (caBundle ?? caConfigMap) !== undefined) {
+    const option = caBundle === undefined ? 'caConfigMap' : 'caBundle';
+    throw new InvalidPolicyOptionError(option, 'has no use with an http:// url; use https:// or leave it out');
+  }
+  const call = (ca?: string): KyvernoContextEntry => ({
+    name: ANSWER,
+    apiCall: {
+      // Written out: outside a cluster the API's default does not apply.
+      method: 'POST',
+      data: [{ key: 'request', value: '{{ to_string(request) }}' }],
+      service: {
+        url: routeUrl(url, '/v1/kyverno'),
+        headers: [{ key: 'Content-Type', value: 'application/json' }],
+        ...(ca === undefined ? {} : { caBundle: ca }),
+      },
+    },
+  });
+  if (caConfigMap === undefined) {
+    return [call(caBundle === undefined ? undefined : normalizeCertificates(caBundle, 'caBundle'))];
+  }
+  const { name, namespace, key = 'ca.crt' } = caConfigMap;
+  checkSubdomain(name, 'caConfigMap.name');
+  checkLabel(namespace, 'caConfigMap.namespace');
+  if (!/^[A-Za-z0-9._-]{1,253}$/.test(key)) {
+    throw new InvalidPolicyOptionError('caConfigMap.key', `${JSON.stringify(key)} must be a key of a ConfigMap`);
+  }
+  return [
+    { name: CA, configMap: { name, namespace } },
+    call(`{{ ${CA}.data.${jmespathIdentifier(key, 'caConfigMap.key')} }}`),
+  ];
+}
+
+/** A condition that spares the call when every image of `containers` (JMESPath) is in a target already. */
+function imagesOutside(
+  containers: string,
+  targets: readonly string[],
+): { readonly key: string; readonly operator: 'GreaterThan'; readonly value: number } {
+  const outside = `${containers} | [?!image || !(${startsWithTarget('image', targets)})]`;
+  return { key: `{{ length(${outside}) }}`, operator: 'GreaterThan', value: 0 };
+}
+
+/**
+ * The answer's patches that may be applied: replacing an image of one of `lists` by one in a target.
+ * `map` comes first because a filter hides it when there are no patches to filter, and an answer without patches must be
+ * an error: it also drops every other member that a patch may have.
+ */
+function guardedPatches(lists: readonly string[], targets: readonly string[]): string {
+  const path = `^/spec/(${lists.join('|')})/(0|[1-9][0-9]*)/image$`;
+  return (
+    `map(&{op: op, path: path, value: value}, ${ANSWER}.patches) | ` +
+    `[?op == 'replace' && regex_match('${path}', path) && ` +
+    `regex_match('^[A-Za-z0-9._:/@+-]+$', value) && (${startsWithTarget('value', targets)})]`
+  );
+}
+
+function startsWithTarget(value: string, targets: readonly string[]): string {
+  return targets
+    .map((target, index) => `starts_with(${value}, ${jmespathString(target, `targets[${index}]`)})`)
+    .join(' || ');
+}

@@ -1,0 +1,85 @@
+import { celString } from './literals.js';
+import type { KyvernoMutatingPolicyObject } from './objects.js';
+import { checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
+import type { GuardOptions, PolicyOptions } from './options.js';
+import { CONTAINER_LISTS, IS_UPDATE, OLD_EPHEMERAL_NAMES, podConditions, POD_RULES, startsWithTarget } from './pod-conditions.js';
+import { routeUrl } from './url.js';
+
+/**
+ * Kyverno's HTTP client in CEL takes its trusted authorities from Kyverno's own trust store: an `https` address needs a
+ * certificate that Kyverno trusts already.
+ */
+export interface KyvernoMutatingPolicyOptions extends PolicyOptions, GuardOptions {}
+
+/** The characters of an image reference; an answer with any other is not applied. */
+const REFERENCE_CHARACTERS = '^[A-Za-z0-9._:/@+-]+$';
+
+/**
+ * A `MutatingPolicy` (policies.kyverno.io/v1, Kyverno ≥ 1.18) that asks the service about a Pod as a whole, in one call,
+ * and replaces the images that it names, as far as they are in `targets`.
+ */
+export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOptions): KyvernoMutatingPolicyObject {
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: ['kyverno'] });
+  const targets = checkTargets(options.targets);
+  const failClosed = resolved.failurePolicy === 'Fail';
+  return {
+    apiVersion: 'policies.kyverno.io/v1',
+    kind: 'MutatingPolicy',
+    metadata: policyMetadata(resolved.name, options),
+    spec: {
+      failurePolicy: resolved.failurePolicy,
+      reinvocationPolicy: 'Never',
+      // Also gives the policy a webhook of its own: in the shared ones it would be evaluated twice.
+      webhookConfiguration: { timeoutSeconds: resolved.timeoutSeconds },
+      evaluation: { admission: { enabled: true }, mutateExisting: { enabled: false } },
+      // Absent, Kyverno would also run the policy on Deployments and the like, whose Pods it cannot patch.
+      autogen: { podControllers: { controllers: [] } },
+      matchConstraints: { namespaceSelector: namespacesExcept(resolved.excludedNamespaces), resourceRules: POD_RULES },
+      matchConditions: podConditions(targets),
+      variables: [
+        {
+          name: 'answer',
+          // `request` alone does not type-check as a value of a map; `dyn(request)` sends it whole.
+          expression:
+            `http.Post(${celString(routeUrl(resolved.url, '/v1/kyverno'), 'url')}, ` +
+            '{"request": dyn(request)}, {"Content-Type": "application/json", "Accept": "application/json"})',
+        },
+        { name: 'images', expression: failClosed ? IMAGES_OR_ERROR : IMAGES_OR_NONE },
+        { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },
+      ],
+      mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: imagePatches(targets) } }],
+    },
+  };
+}
+
+const IMAGES = [
+  // Anything but a JSON object arrives without `images`, whatever its status.
+  'variables.answer.statusCode == 200 && has(variables.answer.images) && type(variables.answer.images) == map',
+  '  ? variables.answer.images',
+].join('\n');
+/** No patches when the service did not answer as agreed. */
+const IMAGES_OR_NONE = `${IMAGES}\n  : dyn({})`;
+/** CEL has no way to raise an error with a text; looking up a key that is not there shows the key. */
+const IMAGES_OR_ERROR = `${IMAGES}
+  : dyn({})["image-swapper: no usable answer, HTTP status " + string(variables.answer.statusCode)]`;
+
+/**
+ * Patches for the containers of this Pod, found by name in the answer. The guard is in the condition: an image outside
+ * the targets, a container that the Pod has not, or any other field in the answer has no effect.
+ */
+function imagePatches(targets: readonly string[]): string {
+  const image = 'string(variables.images[?list][?container.name].orValue(""))';
+  return [
+    `(${IS_UPDATE} ? ["ephemeralContainers"] : [${CONTAINER_LISTS.map((list) => `"${list}"`).join(', ')}]).map(list,`,
+    '  (list in object.spec ? object.spec[list] : []).transformList(index, container,',
+    '    !(list == "ephemeralContainers" && container.name in variables.oldEphemeralNames)',
+    `      && (${startsWithTarget(image, targets)})`,
+    `      && ${image}.matches(${celString(REFERENCE_CHARACTERS, 'targets')}),`,
+    '    JSONPatch{',
+    '      op: "replace",',
+    '      path: "/spec/" + list + "/" + string(index) + "/image",',
+    `      value: ${image}`,
+    '    })',
+    ').flatten()',
+  ].join('\n');
+}

@@ -1,0 +1,51 @@
+import type { MutatingWebhookObject, WebhookClientConfig } from './objects.js';
+import { checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
+import type { GuardOptions, PolicyOptions } from './options.js';
+import { base64Ascii, normalizeCertificates } from './pem.js';
+import { podConditions, POD_RULES } from './pod-conditions.js';
+import { requireHttps, routeUrl, type ServiceUrl } from './url.js';
+
+/** `targets` only spare calls here: without an engine between, nothing can check the service's answer. */
+export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
+  /** PEM text of the authorities that sign the service's certificate. Absent: the API server's own trust store. */
+  readonly caBundle?: string;
+  /** Ask again when a later webhook changed the Pod, as one that adds a sidecar does. Default `IfNeeded`. */
+  readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
+}
+
+/** A `MutatingWebhookConfiguration` for clusters without a policy engine; Kubernetes ≥ 1.28, for `matchConditions`. */
+export function renderMutatingWebhook(options: MutatingWebhookOptions): MutatingWebhookObject {
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: [] });
+  requireHttps(resolved.url, 'url', 'kube-apiserver');
+  const targets = checkTargets(options.targets);
+  const caBundle =
+    options.caBundle === undefined ? undefined : base64Ascii(normalizeCertificates(options.caBundle, 'caBundle'));
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'MutatingWebhookConfiguration',
+    metadata: policyMetadata(resolved.name, options),
+    webhooks: [
+      {
+        // The API wants a name of at least three labels, unique within the object.
+        name: 'pods.image-swapper.dev',
+        admissionReviewVersions: ['v1'],
+        // A dry run is decided and never copied.
+        sideEffects: 'NoneOnDryRun',
+        failurePolicy: resolved.failurePolicy,
+        reinvocationPolicy: options.reinvocationPolicy ?? 'IfNeeded',
+        matchPolicy: 'Equivalent',
+        timeoutSeconds: resolved.timeoutSeconds,
+        clientConfig: { ...clientConfig(resolved.url), ...(caBundle === undefined ? {} : { caBundle }) },
+        namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
+        rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
+        matchConditions: podConditions(targets),
+      },
+    ],
+  };
+}
+
+/** kube-apiserver often cannot resolve the cluster's own DNS names, so a Service is given as a reference. */
+function clientConfig(url: ServiceUrl): WebhookClientConfig {
+  if (url.service === undefined) return { url: routeUrl(url, '/webhook') };
+  return { service: { ...url.service, port: url.port ?? 443, path: `${url.path}/webhook` } };
+}

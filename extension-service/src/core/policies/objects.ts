@@ -1,0 +1,198 @@
+/**
+ * The subset of each engine's object that the renderers emit: plain data in the shape of the API, so that it can be
+ * serialised as it is. That the subset is right is proved against the engines' own CRD schemas (test/fixtures/crds).
+ */
+export interface ObjectMetadata {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export type FailurePolicy = 'Ignore' | 'Fail';
+
+export interface NamespaceSelector {
+  readonly matchExpressions: readonly {
+    readonly key: string;
+    readonly operator: 'NotIn' | 'In' | 'Exists' | 'DoesNotExist';
+    readonly values?: readonly string[];
+  }[];
+}
+
+/** A rule in the words of the admission API. */
+export interface AdmissionRule {
+  readonly apiGroups: readonly string[];
+  readonly apiVersions: readonly string[];
+  readonly operations: readonly ('CREATE' | 'UPDATE')[];
+  readonly resources: readonly string[];
+}
+
+export interface CelCondition {
+  readonly name: string;
+  readonly expression: string;
+}
+
+/** policies.kyverno.io/v1 */
+export interface KyvernoMutatingPolicyObject {
+  readonly apiVersion: 'policies.kyverno.io/v1';
+  readonly kind: 'MutatingPolicy';
+  readonly metadata: ObjectMetadata;
+  readonly spec: {
+    readonly failurePolicy: FailurePolicy;
+    readonly reinvocationPolicy: 'Never';
+    readonly webhookConfiguration: { readonly timeoutSeconds: number };
+    readonly evaluation: {
+      readonly admission: { readonly enabled: true };
+      readonly mutateExisting: { readonly enabled: false };
+    };
+    readonly autogen: { readonly podControllers: { readonly controllers: readonly string[] } };
+    readonly matchConstraints: {
+      readonly namespaceSelector: NamespaceSelector;
+      readonly resourceRules: readonly AdmissionRule[];
+    };
+    readonly matchConditions: readonly CelCondition[];
+    readonly variables: readonly CelCondition[];
+    readonly mutations: readonly {
+      readonly patchType: 'JSONPatch';
+      readonly jsonPatch: { readonly expression: string };
+    }[];
+  };
+}
+
+/** kyverno.io/v1 */
+export interface KyvernoClusterPolicyObject {
+  readonly apiVersion: 'kyverno.io/v1';
+  readonly kind: 'ClusterPolicy';
+  readonly metadata: ObjectMetadata;
+  readonly spec: {
+    readonly admission: true;
+    readonly background: false;
+    readonly webhookConfiguration: { readonly failurePolicy: FailurePolicy; readonly timeoutSeconds: number };
+    readonly rules: readonly KyvernoRule[];
+  };
+}
+
+export interface KyvernoRule {
+  readonly name: string;
+  readonly match: KyvernoMatch;
+  readonly exclude: KyvernoMatch;
+  readonly context: readonly KyvernoContextEntry[];
+  readonly preconditions: KyvernoConditions;
+  readonly mutate: { readonly foreach: readonly KyvernoForeach[] };
+}
+
+export interface KyvernoMatch {
+  readonly any: readonly {
+    readonly resources: {
+      readonly kinds?: readonly string[];
+      readonly operations?: readonly ('CREATE' | 'UPDATE')[];
+      readonly namespaces?: readonly string[];
+    };
+  }[];
+}
+
+export type KyvernoContextEntry =
+  | { readonly name: string; readonly configMap: { readonly name: string; readonly namespace: string } }
+  | {
+      readonly name: string;
+      readonly apiCall: {
+        readonly method: 'POST';
+        readonly data: readonly { readonly key: string; readonly value: string }[];
+        readonly service: {
+          readonly url: string;
+          readonly headers: readonly { readonly key: string; readonly value: string }[];
+          readonly caBundle?: string;
+        };
+      };
+    };
+
+export interface KyvernoConditions {
+  readonly all: readonly {
+    readonly key: string;
+    readonly operator: 'Equals' | 'GreaterThan';
+    readonly value: boolean | number;
+  }[];
+}
+
+export interface KyvernoForeach {
+  readonly list: string;
+  readonly preconditions?: KyvernoConditions;
+  readonly patchesJson6902: string;
+}
+
+/** externaldata.gatekeeper.sh/v1beta1 */
+export interface GatekeeperProviderObject {
+  readonly apiVersion: 'externaldata.gatekeeper.sh/v1beta1';
+  readonly kind: 'Provider';
+  readonly metadata: ObjectMetadata;
+  readonly spec: { readonly url: string; readonly timeout: number; readonly caBundle: string };
+}
+
+/** mutations.gatekeeper.sh/v1 */
+export interface GatekeeperAssignObject {
+  readonly apiVersion: 'mutations.gatekeeper.sh/v1';
+  readonly kind: 'Assign';
+  readonly metadata: ObjectMetadata;
+  readonly spec: {
+    readonly applyTo: readonly {
+      readonly groups: readonly string[];
+      readonly versions: readonly string[];
+      readonly kinds: readonly string[];
+      readonly operations: readonly ('CREATE' | 'UPDATE')[];
+    }[];
+    readonly match: {
+      readonly source: 'Original';
+      readonly scope: 'Namespaced';
+      readonly kinds: readonly { readonly apiGroups: readonly string[]; readonly kinds: readonly string[] }[];
+      readonly excludedNamespaces: readonly string[];
+    };
+    readonly location: string;
+    readonly parameters: {
+      readonly pathTests: readonly { readonly subPath: string; readonly condition: 'MustExist' }[];
+      readonly assign: {
+        readonly externalData: {
+          readonly provider: string;
+          readonly dataSource: 'ValueAtLocation';
+          readonly failurePolicy: FailurePolicy;
+        };
+      };
+    };
+  };
+}
+
+/** admissionregistration.k8s.io/v1 */
+export interface MutatingWebhookObject {
+  readonly apiVersion: 'admissionregistration.k8s.io/v1';
+  readonly kind: 'MutatingWebhookConfiguration';
+  readonly metadata: ObjectMetadata;
+  readonly webhooks: readonly {
+    readonly name: string;
+    readonly admissionReviewVersions: readonly string[];
+    readonly sideEffects: 'NoneOnDryRun';
+    readonly failurePolicy: FailurePolicy;
+    readonly reinvocationPolicy: 'IfNeeded' | 'Never';
+    readonly matchPolicy: 'Equivalent';
+    readonly timeoutSeconds: number;
+    readonly clientConfig: WebhookClientConfig;
+    readonly namespaceSelector: NamespaceSelector;
+    readonly rules: readonly (AdmissionRule & { readonly scope: 'Namespaced' })[];
+    readonly matchConditions: readonly CelCondition[];
+  }[];
+}
+
+export interface WebhookClientConfig {
+  readonly url?: string;
+  readonly service?: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly port: number;
+    readonly path: string;
+  };
+  readonly caBundle?: string;
+}
+
+export type PolicyObject =
+  | KyvernoMutatingPolicyObject
+  | KyvernoClusterPolicyObject
+  | GatekeeperProviderObject
+  | GatekeeperAssignObject
+  | MutatingWebhookObject;

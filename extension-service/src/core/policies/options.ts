@@ -1,0 +1,142 @@
+import type { FailurePolicy, NamespaceSelector, ObjectMetadata } from './objects.js';
+import { refuseUnquotable } from './literals.js';
+import { InvalidPolicyOptionError } from './problem.js';
+import { parseServiceUrl, type ServiceUrl } from './url.js';
+
+/** What every engine's renderer takes. */
+export interface PolicyOptions {
+  /** Name of the objects. Default `image-swapper`. */
+  readonly name?: string;
+  /** Base address of the extension service, such as `https://image-swapper.image-swapper.svc:8443`; the route is added. */
+  readonly url: string;
+  /** Refuse Pods when the service gives no usable answer. Default false: they are admitted unchanged. */
+  readonly failClosed?: boolean;
+  /** How long the API server or the engine waits for the service: whole seconds from 1 to 30. */
+  readonly timeoutSeconds?: number;
+  /** Left alone besides the system's, the engine's and the service's own namespaces. */
+  readonly excludedNamespaces?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** What the engines take that can look at an answer before they apply it. */
+export interface GuardOptions {
+  /**
+   * Prefixes of image references, each ending in `/`: the registries that Pods may be pointed at. The policy accepts
+   * only images that begin with one of them, whatever the service answers.
+   */
+  readonly targets: readonly string[];
+}
+
+export interface ResolvedPolicyOptions {
+  readonly name: string;
+  readonly url: ServiceUrl;
+  readonly failurePolicy: FailurePolicy;
+  readonly timeoutSeconds: number;
+  readonly excludedNamespaces: readonly string[];
+}
+
+export const DEFAULT_NAME = 'image-swapper';
+/** Pods here run the cluster itself; a broken answer for them would need the cluster that it breaks. */
+export const SYSTEM_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease'] as const;
+/** While the service's own Pods wait for the service, nothing starts. */
+const SERVICE_NAMESPACE = 'image-swapper';
+
+/** Fills in defaults and refuses what cannot be rendered. `engineNamespaces` are the admission engine's own. */
+export function resolvePolicyOptions(
+  options: PolicyOptions,
+  defaults: { readonly timeoutSeconds: number; readonly engineNamespaces: readonly string[] },
+): ResolvedPolicyOptions {
+  const name = options.name ?? DEFAULT_NAME;
+  checkSubdomain(name, 'name');
+  const url = parseServiceUrl(options.url, 'url');
+  const timeoutSeconds = options.timeoutSeconds ?? defaults.timeoutSeconds;
+  if (!Number.isInteger(timeoutSeconds) || timeoutSeconds < 1 || timeoutSeconds > 30) {
+    throw new InvalidPolicyOptionError('timeoutSeconds', `${timeoutSeconds} must be a whole number from 1 to 30`);
+  }
+  const own = options.excludedNamespaces ?? [];
+  own.forEach((namespace, index) => checkLabel(namespace, `excludedNamespaces[${index}]`));
+  const excludedNamespaces = [
+    ...new Set([
+      ...SYSTEM_NAMESPACES,
+      ...defaults.engineNamespaces,
+      SERVICE_NAMESPACE,
+      ...(url.service ? [url.service.namespace] : []),
+      ...own,
+    ]),
+  ];
+  return {
+    name,
+    url,
+    timeoutSeconds,
+    excludedNamespaces,
+    failurePolicy: options.failClosed === true ? 'Fail' : 'Ignore',
+  };
+}
+
+/** Metadata with the caller's labels and annotations; `annotations` that the engine needs win over theirs. */
+export function policyMetadata(
+  name: string,
+  options: Pick<PolicyOptions, 'labels' | 'annotations'>,
+  annotations: Readonly<Record<string, string>> = {},
+): ObjectMetadata {
+  for (const [key, value] of Object.entries(options.annotations ?? {})) {
+    if (annotations[key] !== undefined && annotations[key] !== value) {
+      throw new InvalidPolicyOptionError(`annotations["${key}"]`, `must stay ${JSON.stringify(annotations[key])}`);
+    }
+  }
+  const all = { ...options.annotations, ...annotations };
+  return {
+    name,
+    labels: { 'app.kubernetes.io/name': DEFAULT_NAME, ...options.labels },
+    ...(Object.keys(all).length > 0 ? { annotations: all } : {}),
+  };
+}
+
+/** The selector for every namespace but these; Kubernetes labels each namespace with its name since 1.22. */
+export function namespacesExcept(names: readonly string[]): NamespaceSelector {
+  return { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: names }] };
+}
+
+const HOST_AND_PORT = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\//;
+const PATH = /^(?:[a-z0-9][a-z0-9._-]*\/)*$/;
+
+/** The prefixes, checked, once each. */
+export function checkTargets(targets: readonly string[], option = 'targets'): readonly string[] {
+  if (targets.length === 0) {
+    throw new InvalidPolicyOptionError(option, 'must name at least one prefix: no image could ever be swapped');
+  }
+  targets.forEach((target, index) => {
+    const at = `${option}[${index}]`;
+    refuseUnquotable(target, at);
+    const host = HOST_AND_PORT.exec(target)?.[0];
+    if (host === undefined || !PATH.test(target.slice(host.length))) {
+      throw new InvalidPolicyOptionError(
+        at,
+        `${JSON.stringify(target)} must be the start of an image reference up to a "/", such as "registry.example.com/mirror/"`,
+      );
+    }
+  });
+  return [...new Set(targets)];
+}
+
+/** RFC 1123 label: a namespace's or Service's name. */
+export function checkLabel(text: string, option: string): void {
+  if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) {
+    throw new InvalidPolicyOptionError(
+      option,
+      `${JSON.stringify(text)} must be at most 63 lower-case letters, digits and "-"`,
+    );
+  }
+}
+
+/** RFC 1123 subdomain: the name of most objects. */
+export function checkSubdomain(text: string, option: string, limit = 253): void {
+  const label = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
+  if (text.length > limit || !new RegExp(`^${label}(?:\\.${label})*$`).test(text)) {
+    throw new InvalidPolicyOptionError(
+      option,
+      `${JSON.stringify(text)} must be at most ${limit} lower-case letters, digits, "-" and "."`,
+    );
+  }
+}

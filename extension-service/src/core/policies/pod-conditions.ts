@@ -1,0 +1,61 @@
+import { celString } from './literals.js';
+import type { AdmissionRule, CelCondition } from './objects.js';
+
+export const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
+
+/**
+ * New Pods, and new ephemeral containers of running ones. No other update: changing the image of a running container
+ * restarts it.
+ */
+export const POD_RULES: readonly AdmissionRule[] = [
+  { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] },
+  { apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['pods/ephemeralcontainers'] },
+];
+
+/**
+ * True for a request that updates a Pod. kube-apiserver gives a null `oldObject` at creation, Kyverno (1.19) an empty
+ * object, and Kyverno does not compile `request.operation`: so the shape decides.
+ */
+export const IS_UPDATE = 'oldObject != null && has(oldObject.spec)';
+
+/** The names of the ephemeral containers that the Pod had before this request; these cannot change any more. */
+export const OLD_EPHEMERAL_NAMES =
+  `${IS_UPDATE} && has(oldObject.spec.ephemeralContainers)` +
+  ' ? oldObject.spec.ephemeralContainers.map(c, c.name) : []';
+
+/**
+ * Conditions that spare the call for a Pod in which nothing can be swapped. Kubernetes' own CEL only (no Kyverno library,
+ * no `variables`), so that kube-apiserver evaluates them and the request never leaves it.
+ */
+export function podConditions(targets: readonly string[]): readonly CelCondition[] {
+  return [
+    {
+      // Static Pods: the kubelet started them already from its own manifest; the API object only mirrors them.
+      name: 'not-a-mirror-pod',
+      expression:
+        '!has(object.metadata.annotations) || !("kubernetes.io/config.mirror" in object.metadata.annotations)',
+    },
+    {
+      name: 'has-image-outside-targets',
+      expression: [
+        '(',
+        ...['containers', 'initContainers'].map(
+          (list) => `  (!(${IS_UPDATE}) && has(object.spec.${list}) ? object.spec.${list} : []) +`,
+        ),
+        '  (has(object.spec.ephemeralContainers)',
+        '    ? object.spec.ephemeralContainers.filter(c,',
+        `        !(${IS_UPDATE} && has(oldObject.spec.ephemeralContainers)`,
+        '          && oldObject.spec.ephemeralContainers.exists(old, old.name == c.name)))',
+        '    : [])',
+        `).exists(c, !has(c.image) || !(${startsWithTarget('c.image', targets)}))`,
+      ].join('\n'),
+    },
+  ];
+}
+
+/** CEL that is true if the string `expression` begins with one of the targets. */
+export function startsWithTarget(expression: string, targets: readonly string[]): string {
+  return targets
+    .map((target, index) => `${expression}.startsWith(${celString(target, `targets[${index}]`)})`)
+    .join(' || ');
+}

@@ -1,0 +1,122 @@
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+
+/** The parts of a Kubernetes AdmissionRequest that the stub reads. */
+export interface StubAdmissionRequest {
+  readonly operation?: string;
+  readonly object?: StubPod | null;
+  readonly oldObject?: StubPod | null;
+}
+export interface StubPod {
+  readonly metadata?: { readonly name?: string; readonly namespace?: string };
+  readonly spec?: Partial<Record<ContainerList, readonly { readonly name: string; readonly image?: string }[]>>;
+}
+export type ContainerList = (typeof CONTAINER_LISTS)[number];
+
+export interface StubCall {
+  readonly method: string;
+  readonly path: string;
+  /** ClusterPolicy sends the request as JSON text, MutatingPolicy as an object. */
+  readonly form: 'text' | 'object' | 'invalid';
+  readonly request: StubAdmissionRequest;
+}
+
+export interface StubReply {
+  /** Default 200. */
+  readonly status?: number;
+  /** A string is sent as it is, anything else as JSON. */
+  readonly body: unknown;
+}
+
+/** Decides the reply; a promise that never settles makes a service that hangs. */
+export type StubAnswer = (call: StubCall) => StubReply | Promise<StubReply>;
+
+const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
+
+/**
+ * A stand-in for the extension service behind the HTTP contract of `POST /v1/kyverno`, which the real service cannot be
+ * where a test needs wrong answers: it says what `answer` says, also lies, errors and nonsense, and records its calls.
+ */
+export class AdmissionStub {
+  readonly calls: StubCall[] = [];
+  answer: StubAnswer;
+  private readonly server: Server;
+  private readonly scheme: 'http' | 'https';
+
+  private constructor(server: Server, scheme: 'http' | 'https', answer: StubAnswer) {
+    this.server = server;
+    this.scheme = scheme;
+    this.answer = answer;
+  }
+
+  /** Listens on a free port of 127.0.0.1, over TLS if a certificate is given. */
+  static async start(options: {
+    readonly answer: StubAnswer;
+    readonly tls?: { readonly cert: string; readonly key: string };
+  }): Promise<AdmissionStub> {
+    const listener = (request: IncomingMessage, response: ServerResponse): void => void stub.respond(request, response);
+    const server: Server = options.tls ? createHttpsServer(options.tls, listener) : createHttpServer(listener);
+    const stub = new AdmissionStub(server, options.tls ? 'https' : 'http', options.answer);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    return stub;
+  }
+
+  /** Base address, as the policies' `url` option takes it. */
+  get url(): string {
+    return `${this.scheme}://localhost:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.server.close(() => resolve());
+      this.server.closeAllConnections();
+    });
+  }
+
+  private async respond(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    const { form, request } = parseBody(Buffer.concat(chunks).toString('utf8'));
+    const call = { method: incoming.method ?? '', path: incoming.url ?? '', form, request };
+    this.calls.push(call);
+    const { status = 200, body } = await this.answer(call);
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(typeof body === 'string' ? body : JSON.stringify(body));
+  }
+}
+
+/** The honest answer of the contract: every image outside `prefix` gets `prefix` in front. */
+export function mirrorInto(prefix: string): StubAnswer {
+  return ({ request }) => {
+    const images: Partial<Record<ContainerList, Record<string, string>>> = {};
+    const patches: { op: 'replace'; path: string; value: string }[] = [];
+    for (const list of CONTAINER_LISTS) {
+      (request.object?.spec?.[list] ?? []).forEach((container, index) => {
+        if (container.image === undefined || container.image.startsWith(prefix)) return;
+        const value = `${prefix}${container.image}`;
+        (images[list] ??= {})[container.name] = value;
+        patches.push({ op: 'replace', path: `/spec/${list}/${index}/image`, value });
+      });
+    }
+    return { body: { images, patches } };
+  };
+}
+
+function parseBody(text: string): Pick<StubCall, 'form' | 'request'> {
+  const invalid = { form: 'invalid', request: {} } as const;
+  try {
+    const body = JSON.parse(text) as { readonly request?: unknown };
+    if (typeof body.request === 'string') {
+      return { form: 'text', request: JSON.parse(body.request) as StubAdmissionRequest };
+    }
+    return typeof body.request === 'object' && body.request !== null
+      ? { form: 'object', request: body.request }
+      : invalid;
+  } catch {
+    return invalid;
+  }
+}
