@@ -63,7 +63,9 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('-n, --namespace <namespace>', 'namespace of the Pod', 'default')
     .option('--offline', 'do not look into the target')
     .addOption(outputOption())
-    .action(async (image: string | undefined, flags: ExplainFlags) => setExitCode(await explain(context, image, flags)));
+    .action(async (image: string | undefined, flags: ExplainFlags) =>
+      setExitCode(await explain(context, image, flags)),
+    );
 
   command(program, 'check', 'validate the configuration')
     .option('--online', 'also check credentials, reachability and permissions of every registry')

@@ -1,5 +1,6 @@
 import type { CoreV1Api } from '@kubernetes/client-node';
 import { readFile } from 'node:fs/promises';
+import { delimiter } from 'node:path';
 
 export interface ClusterAccess {
   readonly core: CoreV1Api;
@@ -14,15 +15,26 @@ const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
  *
  * @returns undefined outside of a cluster
  */
-export async function connectCluster(env: Readonly<Record<string, string | undefined>>): Promise<ClusterAccess | undefined> {
-  const inCluster = env['KUBERNETES_SERVICE_HOST'] !== undefined && env['KUBERNETES_SERVICE_HOST'] !== '';
-  const kubeconfig = env['KUBECONFIG'] !== undefined && env['KUBECONFIG'] !== '';
-  if (!inCluster && !kubeconfig) return undefined;
+export async function connectCluster(
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<ClusterAccess | undefined> {
+  const inCluster = (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
+  const kubeconfigs = (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
+  if (!inCluster && kubeconfigs.length === 0) return undefined;
   const { KubeConfig, CoreV1Api } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
-  if (kubeconfig) config.loadFromDefault();
-  else config.loadFromCluster();
-  const namespace = inCluster && !kubeconfig ? await ownNamespace(env) : config.getContextObject(config.getCurrentContext())?.namespace;
+  const [first, ...others] = kubeconfigs;
+  if (first === undefined) {
+    config.loadFromCluster();
+    return { core: config.makeApiClient(CoreV1Api), namespace: (await ownNamespace(env)) ?? 'default' };
+  }
+  config.loadFromFile(first);
+  for (const file of others) {
+    const more = new KubeConfig();
+    more.loadFromFile(file);
+    config.mergeConfig(more, true);
+  }
+  const namespace = config.getContextObject(config.getCurrentContext())?.namespace;
   return { core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default' };
 }
 

@@ -47,7 +47,10 @@ export class ClusterPullSecrets implements PullSecrets {
 
   named(name: string, namespace = this.cluster.namespace): Promise<string> {
     return this.cached(`secret ${namespace}/${name}`, async () => {
-      const secret = await explain(`Secret ${namespace}/${name}`, this.cluster.core.readNamespacedSecret({ name, namespace }));
+      const secret = await explain(
+        `Secret ${namespace}/${name}`,
+        this.cluster.core.readNamespacedSecret({ name, namespace }),
+      );
       const document = dockerConfig(secret.data ?? {});
       if (document === undefined) {
         throw new Error(`Secret ${namespace}/${name}: holds neither .dockerconfigjson nor .dockercfg`);
@@ -100,7 +103,8 @@ async function explain<T>(what: string, request: Promise<T>): Promise<T> {
     if (code === 401 || code === 403) {
       throw new Error(`${what}: not allowed to read it (${code}); grant the service get on it`, { cause: error });
     }
-    const reason = typeof code === 'number' || typeof code === 'string' ? String(code) : 'the API server does not answer';
-    throw new Error(`${what}: ${reason}`, { cause: error });
+    const reason =
+      typeof code === 'number' ? `status ${code}` : error instanceof Error ? error.message.slice(0, 200) : '';
+    throw new Error(`${what}: the API server did not give it: ${reason}`, { cause: error });
   }
 }

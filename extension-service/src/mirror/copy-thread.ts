@@ -14,7 +14,10 @@ const PROGRESS_INTERVAL = 200;
 /** Runs in the worker thread: takes jobs from the main thread, one answer each. */
 export function runCopyThread(
   data: CopyThreadData,
-  createCopier: (data: CopyThreadData, log: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void) => ConfigurableCopier,
+  createCopier: (
+    data: CopyThreadData,
+    log: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void,
+  ) => ConfigurableCopier,
 ): void {
   const port = parentPort;
   if (port === null) throw new Error('runCopyThread is called in a worker thread only');
@@ -35,7 +38,11 @@ export function runCopyThread(
         const abort = new AbortController();
         running.set(id, abort);
         copier
-          .copy(job, abort.signal, throttle((progress) => send({ type: 'progress', id, progress })))
+          .copy(
+            job,
+            abort.signal,
+            throttle((progress) => send({ type: 'progress', id, progress })),
+          )
           .then(
             (outcome) => send({ type: 'done', id, outcome }),
             (error: unknown) => send({ type: 'failed', id, failure: failure(error, job.source) }),

@@ -6,8 +6,7 @@ export type MirrorState = 'queued' | 'running' | 'waiting' | 'failed' | 'done';
 
 /** What one try of a copy came to. */
 export type MirrorResult =
-  | { readonly ok: true; readonly outcome: CopyOutcome }
-  | { readonly ok: false; readonly failure: CopyFailure };
+  { readonly ok: true; readonly outcome: CopyOutcome } | { readonly ok: false; readonly failure: CopyFailure };
 
 /** A row of `GET /v1/mirrors`. Times are milliseconds since the epoch. */
 export interface MirrorStatus {
@@ -171,7 +170,8 @@ export class MirrorQueue {
   }
 
   private admit(job: MirrorJob, tried?: ReadonlySet<string>): Promise<MirrorResult> {
-    if (this.draining) return Promise.resolve(failed({ reason: 'stopped', message: 'the service is stopping', retryable: true }));
+    if (this.draining)
+      return Promise.resolve(failed({ reason: 'stopped', message: 'the service is stopping', retryable: true }));
     if (this.open >= this.capacity) {
       const message = `${job.source}: the mirror queue is full (${this.capacity}); it is mirrored when a Pod asks again`;
       return Promise.resolve(failed({ reason: 'internal', message, retryable: true }));
@@ -179,7 +179,15 @@ export class MirrorQueue {
     this.forgetOldest();
     // Re-inserted at the end, so that the map's order is the order of forgetting.
     this.entries.delete(job.key);
-    const entry: Entry = { job, state: 'queued', attempts: 0, since: this.now(), again: false, tried: new Set(tried), waiters: [] };
+    const entry: Entry = {
+      job,
+      state: 'queued',
+      attempts: 0,
+      since: this.now(),
+      again: false,
+      tried: new Set(tried),
+      waiters: [],
+    };
     this.entries.set(job.key, entry);
     this.open += 1;
     this.ready.push(entry);

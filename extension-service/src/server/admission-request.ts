@@ -34,7 +34,8 @@ export function parseAdmissionRequest(value: unknown): AdmissionRequest | undefi
   const operation = typeof value['operation'] === 'string' && value['operation'] !== '' ? value['operation'] : 'CREATE';
   const object = value['object'];
   if (operation === 'DELETE' || operation === 'CONNECT') return undefined;
-  if (!isObject(object)) throw new BadRequestError('invalid_request', 'request.object is missing: there is no Pod to look at');
+  if (!isObject(object))
+    throw new BadRequestError('invalid_request', 'request.object is missing: there is no Pod to look at');
   requirePod(value, object);
   const metadata = isObject(object['metadata']) ? object['metadata'] : {};
   const namespace = [value['namespace'], metadata['namespace']].find((name) => typeof name === 'string' && name !== '');
@@ -52,10 +53,16 @@ function requirePod(request: JsonObject, object: JsonObject): void {
   const kind = isObject(request['kind']) ? request['kind']['kind'] : object['kind'];
   if (kind !== undefined && kind !== 'Pod') {
     const seen = typeof kind === 'string' ? kind.slice(0, 63) : typeof kind;
-    throw new BadRequestError('wrong_kind', `request is about kind ${seen}: only Pods are swapped; match Pods in the policy`);
+    throw new BadRequestError(
+      'wrong_kind',
+      `request is about kind ${seen}: only Pods are swapped; match Pods in the policy`,
+    );
   }
   const spec = object['spec'];
   if (!isObject(spec) || !Array.isArray(spec['containers']) || spec['containers'].length === 0) {
-    throw new BadRequestError('invalid_request', 'request.object.spec.containers is missing or empty: this is not a Pod');
+    throw new BadRequestError(
+      'invalid_request',
+      'request.object.spec.containers is missing or empty: this is not a Pod',
+    );
   }
 }

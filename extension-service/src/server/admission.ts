@@ -67,7 +67,9 @@ export class Admission {
     const clock = new RequestClock(config, this.dependencies.now);
     try {
       const settled = await Promise.all(
-        decisions.map((decision) => this.settle(decision, config, clock, mayCopy ? (mirror) => this.copy(mirror, pull) : undefined)),
+        decisions.map((decision) =>
+          this.settle(decision, config, clock, mayCopy ? (mirror) => this.copy(mirror, pull) : undefined),
+        ),
       );
       return result(settled);
     } finally {
@@ -184,7 +186,11 @@ function result(settled: readonly Settled[]): AdmissionResult {
     .map(({ decision, image }) => ({ container: decision.container, image }));
   const refused = settled.find(({ denied }) => denied !== undefined);
   if (refused?.denied === undefined) return { containers, swaps };
-  return { containers, swaps: [], denied: { container: refused.outcome.decision.container.name, failure: refused.denied } };
+  return {
+    containers,
+    swaps: [],
+    denied: { container: refused.outcome.decision.container.name, failure: refused.denied },
+  };
 }
 
 /** The two times of a request, each started when first asked for, measured for the request and not per container. */

@@ -15,12 +15,22 @@ export interface AdmissionAppDependencies {
 /** What people ask on the admission port: explain, and clear answers for everything else. */
 export function admissionApp({ explain, log }: AdmissionAppDependencies): Express {
   const app = bareApp();
-  app.post('/v1/explain', express.json({ limit: MAX_BODY, type: () => true, strict: false }), async (request, response) => {
-    response.json(await explain(request.body));
-  });
-  app.all(['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/v1/explain'], (request, response) => {
-    response.set('Allow', 'POST').status(405).json(error('method_not_allowed', `${request.path} takes POST only`));
-  });
+  app.post(
+    '/v1/explain',
+    express.json({ limit: MAX_BODY, type: () => true, strict: false }),
+    async (request, response) => {
+      response.json(await explain(request.body));
+    },
+  );
+  app.all(
+    ['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/v1/explain'],
+    (request, response) => {
+      response
+        .set('Allow', 'POST')
+        .status(405)
+        .json(error('method_not_allowed', `${request.path} takes POST only`));
+    },
+  );
   app.use(notFound, failed(log));
   return app;
 }

@@ -30,7 +30,11 @@ export function readBody(request: IncomingMessage): Promise<string> {
     });
     request.on('end', () => {
       const [only] = chunks;
-      resolve(chunks.length === 1 && only !== undefined ? only.toString('utf8') : Buffer.concat(chunks, size).toString('utf8'));
+      resolve(
+        chunks.length === 1 && only !== undefined
+          ? only.toString('utf8')
+          : Buffer.concat(chunks, size).toString('utf8'),
+      );
     });
     request.on('error', reject);
     request.on('aborted', () => reject(new Error('the client went away')));

@@ -34,7 +34,10 @@ function providerKeys(value: unknown): string[] {
   const request = isObject(value) && value['kind'] === 'ProviderRequest' ? value['request'] : undefined;
   const keys = isObject(request) ? request['keys'] : undefined;
   if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) {
-    throw new BadRequestError('invalid_request', `the body is not a ProviderRequest of ${API_VERSION} with request.keys`);
+    throw new BadRequestError(
+      'invalid_request',
+      `the body is not a ProviderRequest of ${API_VERSION} with request.keys`,
+    );
   }
   if (keys.length > MAX_KEYS) throw new BadRequestError('invalid_request', `more than ${MAX_KEYS} keys in one request`);
   return keys;

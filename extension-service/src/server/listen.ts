@@ -38,7 +38,9 @@ export function parseListenAddress(text: string, flag: string): { host?: string;
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
-    throw new ListenError(`${flag} ${JSON.stringify(text)}: give HOST:PORT or :PORT, for example :8443 or 127.0.0.1:8443`);
+    throw new ListenError(
+      `${flag} ${JSON.stringify(text)}: give HOST:PORT or :PORT, for example :8443 or 127.0.0.1:8443`,
+    );
   }
   const host = match[1] ?? match[2];
   return { port, ...(host !== undefined && host !== '' && { host }) };

@@ -48,7 +48,8 @@ async function serve(
   } catch (error) {
     answer = failure(error, name, log);
   }
-  if (started !== undefined) metrics.requestSeconds.observe({ route: name }, Number(process.hrtime.bigint() - started) / 1e9);
+  if (started !== undefined)
+    metrics.requestSeconds.observe({ route: name }, Number(process.hrtime.bigint() - started) / 1e9);
   metrics.requests.inc({ route: name, outcome: String(answer.status) });
   write(response, answer, stopping());
 }
@@ -62,7 +63,10 @@ function failure(error: unknown, route: string, log: Logger): Answer {
     log.warn({ route, code: 'too_large' }, error.message);
     return { ...errorAnswer(413, 'too_large', error.message), close: true };
   }
-  log.error({ route, err: error instanceof Error ? { message: error.message, stack: error.stack } : String(error) }, 'internal error');
+  log.error(
+    { route, err: error instanceof Error ? { message: error.message, stack: error.stack } : String(error) },
+    'internal error',
+  );
   return errorAnswer(500, 'internal', 'image-swapper failed to answer; its log says why');
 }
 

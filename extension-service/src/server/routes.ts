@@ -20,12 +20,16 @@ export interface RouteDependencies {
 }
 
 /** The routes that policy engines and the API server call, by path. */
-export function admissionRoutes(dependencies: RouteDependencies): (path: string) => { name: string; route: Route } | undefined {
-  const review = (name: string) => async (request: AdmissionRequest): Promise<AdmissionResult> => {
-    const result = await dependencies.admission.review(request);
-    report(dependencies, name, request, result.containers);
-    return result;
-  };
+export function admissionRoutes(
+  dependencies: RouteDependencies,
+): (path: string) => { name: string; route: Route } | undefined {
+  const review =
+    (name: string) =>
+    async (request: AdmissionRequest): Promise<AdmissionResult> => {
+      const result = await dependencies.admission.review(request);
+      report(dependencies, name, request, result.containers);
+      return result;
+    };
   const gatekeeper: Route = (body) =>
     answerGatekeeper(body, async (images) => {
       if (!dependencies.decidesFromImage()) return images;
@@ -53,7 +57,8 @@ function report(
   let level: 'debug' | 'info' | 'warn' = 'debug';
   for (const { decision, outcome } of containers) {
     if (outcome !== 'kept' && level === 'debug') level = 'info';
-    if (decision.warnings.length > 0 || (decision.action === 'keep' && decision.reason === 'invalid-image')) level = 'warn';
+    if (decision.warnings.length > 0 || (decision.action === 'keep' && decision.reason === 'invalid-image'))
+      level = 'warn';
   }
   if (!log.isLevelEnabled(level)) return;
   const { metadata } = request.pod;

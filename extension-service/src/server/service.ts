@@ -86,7 +86,13 @@ export class Service {
     });
     try {
       await this.open(createServer(operations), addresses.metrics, '--metrics-address', 'operations');
-      await this.open(createServer(listener, addresses.tls), addresses.admission, '--listen-address', 'admission', addresses.tls);
+      await this.open(
+        createServer(listener, addresses.tls),
+        addresses.admission,
+        '--listen-address',
+        'admission',
+        addresses.tls,
+      );
       if (addresses.http !== undefined) {
         await this.open(createServer(listener), addresses.http, '--http-listen-address', 'admission');
       }
@@ -127,7 +133,8 @@ export class Service {
     await Promise.all([
       ...admission.map(({ server }) => closeServer(server, grace)),
       this.queue.stop(grace).then((left) => {
-        if (left.length > 0) log.warn({ images: left.map((job) => job.source).slice(0, 50) }, `${left.length} copies handed back`);
+        if (left.length > 0)
+          log.warn({ images: left.map((job) => job.source).slice(0, 50) }, `${left.length} copies handed back`);
       }),
     ]);
     await copier.stop();
@@ -163,7 +170,10 @@ export class Service {
       metrics.copyBytes.inc({ target, kind: 'uploaded' }, bytes.uploaded);
       metrics.copyBytes.inc({ target, kind: 'mounted' }, bytes.mounted);
       metrics.copyBytes.inc({ target, kind: 'skipped' }, bytes.skipped);
-      log[upToDate ? 'debug' : 'info']({ source, mirroredTo: job.reference.text, digest, milliseconds, bytes }, 'mirrored');
+      log[upToDate ? 'debug' : 'info'](
+        { source, mirroredTo: job.reference.text, digest, milliseconds, bytes },
+        'mirrored',
+      );
       return;
     }
     const { reason, message, retryable } = result.failure;

@@ -7,7 +7,8 @@ export type Existence =
   | { readonly state: 'absent'; readonly from: 'memory' | 'registry' }
   | { readonly state: 'unknown'; readonly reason: UnknownReason; readonly message: string };
 
-export type UnknownReason = 'unauthorized' | 'forbidden' | 'throttled' | 'unreachable' | 'timeout' | 'breaker-open' | 'other';
+export type UnknownReason =
+  'unauthorized' | 'forbidden' | 'throttled' | 'unreachable' | 'timeout' | 'breaker-open' | 'other';
 
 /** Asks the registry itself. Resolves to the digest, or undefined when the registry says it has no such manifest. */
 export interface TargetLookup {
@@ -77,7 +78,11 @@ export class ExistenceIndex {
       this.options.onLookup?.(target, `${known.state}-memory`);
       return known;
     }
-    const late: Existence = { state: 'unknown', reason: 'timeout', message: `${reference.registry} did not answer in time` };
+    const late: Existence = {
+      state: 'unknown',
+      reason: 'timeout',
+      message: `${reference.registry} did not answer in time`,
+    };
     const answer = await Promise.race([this.look(target, reference), deadline.then(() => late)]);
     this.options.onLookup?.(target, answer.state === 'unknown' ? answer.reason : answer.state);
     return answer;
@@ -115,7 +120,9 @@ export class ExistenceIndex {
       const digest = await this.registry.head(target, reference, signal);
       breaker.succeeded();
       this.remember(reference.text, digest, 'registry');
-      return digest === undefined ? { state: 'absent', from: 'registry' } : { state: 'present', digest, from: 'registry' };
+      return digest === undefined
+        ? { state: 'absent', from: 'registry' }
+        : { state: 'present', digest, from: 'registry' };
     } catch (error) {
       const { reason, message } = this.registry.classify(error);
       if (reason === 'unreachable' || reason === 'timeout') breaker.failed();

@@ -22,7 +22,10 @@ export function createLogger({ level, format }: LogOptions): Logger {
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     // A second net: nothing that carries these is ever meant to be logged.
-    redact: { paths: ['*.authorization', '*.password', '*.token', 'authorization', 'password', 'token'], censor: '***' },
+    redact: {
+      paths: ['*.authorization', '*.password', '*.token', 'authorization', 'password', 'token'],
+      censor: '***',
+    },
   };
   const stderr = 2;
   if (format === 'console') {
