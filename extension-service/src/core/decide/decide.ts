@@ -4,7 +4,6 @@ import { InvalidReferenceError, parseReference } from '../image/reference.js';
 import type { Reference } from '../image/reference.js';
 import { targetReference } from '../naming/name.js';
 import type { TargetReference } from '../naming/name.js';
-import { findTarget } from '../naming/origin.js';
 import type { JsonObject, PodContainer } from './pod.js';
 import {
   filterObject,
@@ -88,7 +87,7 @@ export function decideContainer(rules: Rules, obj: JsonObject, container: PodCon
     if (!(error instanceof InvalidReferenceError)) throw error;
     return keep(container, 'invalid-image', error.message);
   }
-  const inside = findTarget(rules.namings, source);
+  const inside = rules.origins.find(source);
   if (inside !== undefined) return keep(container, 'in-target', `the image is in target ${inside.name} already`);
 
   const context = { obj, container: withResources(container.object) };
@@ -120,8 +119,10 @@ export function decideContainer(rules: Rules, obj: JsonObject, container: PodCon
 
 function keepWholePod(pod: JsonObject): Omit<Keep, 'container'> | undefined {
   const base = { action: 'keep', warnings: [] } as const;
-  if (isStaticMirrorPod(pod)) return { ...base, reason: 'static-pod', detail: 'the Pod mirrors a static Pod of a node' };
-  if (isOptedOut(pod)) return { ...base, reason: 'opted-out', detail: 'the Pod is marked image-swapper.io/skip: "true"' };
+  if (isStaticMirrorPod(pod))
+    return { ...base, reason: 'static-pod', detail: 'the Pod mirrors a static Pod of a node' };
+  if (isOptedOut(pod))
+    return { ...base, reason: 'opted-out', detail: 'the Pod is marked image-swapper.io/skip: "true"' };
   return undefined;
 }
 

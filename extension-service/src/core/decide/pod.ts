@@ -56,7 +56,8 @@ export function filterObject(pod: JsonObject, namespace: string): JsonObject {
   const filled: Record<string, Json | undefined> = { ...spec };
   for (const list of ['containers', 'initContainers', 'ephemeralContainers'] as const) {
     const entries = spec[list];
-    if (Array.isArray(entries)) filled[list] = entries.map((entry: Json) => (isObject(entry) ? withResources(entry) : entry));
+    if (Array.isArray(entries))
+      filled[list] = entries.map((entry: Json) => (isObject(entry) ? withResources(entry) : entry));
   }
   return {
     ...pod,

@@ -1,6 +1,8 @@
 import type { Config, ImageCopyPolicy, ImageSwapPolicy, Platforms, TargetConfig } from '../config/model.js';
 import { compileFilter } from '../filters/compile.js';
 import type { Filter } from '../filters/compile.js';
+import { buildOriginIndex } from '../naming/origin.js';
+import type { OriginIndex } from '../naming/origin.js';
 import { namingTarget } from '../naming/target.js';
 import type { NamingTarget } from '../naming/target.js';
 
@@ -19,7 +21,8 @@ export interface Rules {
   readonly filters: readonly Filter[];
   /** In the order in which they are asked; the last may be the catch-all `target`. */
   readonly targets: readonly TargetRule[];
-  readonly namings: readonly NamingTarget[];
+  /** Finds the target that an image is in already. */
+  readonly origins: OriginIndex;
 }
 
 /**
@@ -39,14 +42,16 @@ export function compileRules(config: Config): Rules {
   return {
     filters: config.source.filters.map((filter, index) => mustCompile(filter.jmespath, index)),
     targets: compiled,
-    namings: compiled.map((target) => target.naming),
+    origins: buildOriginIndex(compiled.map((target) => target.naming)),
   };
 }
 
 function mustCompile(expression: string, index: number): Filter {
   const { filter, problems } = compileFilter(expression, index);
   if (filter === undefined) {
-    throw new Error(`expression ${JSON.stringify(expression)}: ${problems.map((problem) => problem.message).join('; ')}`);
+    throw new Error(
+      `expression ${JSON.stringify(expression)}: ${problems.map((problem) => problem.message).join('; ')}`,
+    );
   }
   return filter;
 }

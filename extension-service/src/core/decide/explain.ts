@@ -1,0 +1,130 @@
+import type { Filter } from '../filters/compile.js';
+import { traceFilter } from '../filters/trace.js';
+import type { FilterTrace } from '../filters/trace.js';
+import { formatReference, parseReference } from '../image/reference.js';
+import type { ContainerDecision, DecisionInput } from './decide.js';
+import { decide } from './decide.js';
+import { filterObject, withResources } from './pod.js';
+import type { ContainerList, JsonObject } from './pod.js';
+import type { Rules } from './rules.js';
+
+/** How one expression was read for one container. */
+export interface ExpressionReading {
+  readonly expression: string;
+  readonly outcome: 'true' | 'false' | 'not-boolean' | 'error' | 'not-read';
+  readonly message?: string;
+  /** Sub-expression by sub-expression, for the one that decided. */
+  readonly trace?: FilterTrace;
+}
+
+export interface ExplainedTarget {
+  readonly name: string;
+  readonly selected: boolean;
+  readonly match?: ExpressionReading;
+}
+
+/** Why a container's image stays or goes, as far as it can be said without asking a registry. */
+export interface Explanation {
+  readonly list: ContainerList;
+  readonly name: string;
+  readonly image: string;
+  /** Fully normalised; absent when the image cannot be parsed. */
+  readonly source?: string;
+  readonly action: 'keep' | 'mirror';
+  readonly reason: string;
+  readonly detail: string;
+  readonly filters: readonly ExpressionReading[];
+  readonly targets: readonly ExplainedTarget[];
+  readonly reference?: string;
+  readonly swapPolicy?: string;
+  readonly copyPolicy?: string;
+}
+
+export interface ExplainedDecision {
+  readonly decision: ContainerDecision;
+  readonly explanation: Explanation;
+}
+
+/** Decides as admission does, and reads every expression once more to show its value. */
+export function explainDecisions(rules: Rules, input: DecisionInput): ExplainedDecision[] {
+  const obj = filterObject(input.pod, input.namespace);
+  return decide(rules, input).map((decision) => ({ decision, explanation: explain(rules, obj, decision) }));
+}
+
+/** Reasons for which the filters are never reached. */
+const BEFORE_FILTERS: readonly string[] = [
+  'static-pod',
+  'opted-out',
+  'existing-container',
+  'invalid-image',
+  'in-target',
+];
+
+function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision): Explanation {
+  const { container } = decision;
+  const context = { obj, container: withResources(container.object) };
+  const reached = decision.action === 'mirror' || !BEFORE_FILTERS.includes(decision.reason);
+  const filters = reached ? readFilters(rules.filters, context) : [];
+  const asked = decision.action === 'mirror' || decision.reason === 'no-target';
+  const selected = decision.action === 'mirror' ? rules.targets.indexOf(decision.target) : rules.targets.length;
+  const targets = asked ? rules.targets.slice(0, selected + 1) : [];
+  const source = normalise(container.image);
+  return {
+    list: container.list,
+    name: container.name,
+    image: container.image,
+    ...(source !== undefined && { source }),
+    action: decision.action,
+    filters,
+    targets: targets.map((target, index) => ({
+      name: target.config.name,
+      selected: index === selected,
+      ...(target.match !== undefined && { match: read(target.match, context, index === selected) }),
+    })),
+    ...(decision.action === 'keep'
+      ? { reason: decision.reason, detail: decision.detail }
+      : {
+          reason: 'target',
+          detail: `target ${decision.target.config.name} takes it`,
+          reference: decision.reference.text,
+          swapPolicy: decision.target.swapPolicy,
+          copyPolicy: decision.target.copyPolicy,
+        }),
+  };
+}
+
+function readFilters(
+  filters: readonly Filter[],
+  context: { obj: JsonObject; container: JsonObject },
+): ExpressionReading[] {
+  let decided = false;
+  return filters.map((filter) => {
+    if (decided) return { expression: filter.expression, outcome: 'not-read' };
+    const reading = read(filter, context, false);
+    decided = reading.outcome === 'true' || reading.outcome === 'error';
+    return decided ? { ...reading, trace: traceFilter(filter, context) } : reading;
+  });
+}
+
+function read(filter: Filter, context: { obj: JsonObject; container: JsonObject }, traced: boolean): ExpressionReading {
+  const { expression } = filter;
+  const trace = traced ? { trace: traceFilter(filter, context) } : {};
+  const result = filter.evaluate(context);
+  if (result.kind === 'error') return { expression, outcome: 'error', message: result.message, ...trace };
+  if (typeof result.value === 'boolean') return { expression, outcome: result.value ? 'true' : 'false', ...trace };
+  return { expression, outcome: 'not-boolean', message: `gives ${shown(result.value)}`, ...trace };
+}
+
+/** Values come from the Pod and may be long. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'null';
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
+
+function normalise(image: string): string | undefined {
+  try {
+    return formatReference(parseReference(image));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,42 @@
+import { childrenOf } from './ast.js';
+import type { Node } from './ast.js';
+
+/**
+ * True when the expression reads nothing of its context but `container.image`. Gatekeeper sends nothing else, so any
+ * other expression cannot be decided there. Errs on the side of false.
+ */
+export function readsOnlyImage(node: Node): boolean {
+  switch (node.kind) {
+    case 'literal':
+    // A reference is evaluated over the elements of a list, not over the context.
+    case 'reference':
+      return true;
+    case 'current':
+    case 'field':
+    case 'index':
+    case 'slice':
+      return false;
+    case 'chain':
+      return isImage(node) || readsOnlyImage(node.left);
+    // What follows the source reads the source's elements only.
+    case 'flatten':
+    case 'projection':
+    case 'filterProjection':
+    case 'valueProjection':
+      return readsOnlyImage(node.source);
+    case 'comparison':
+    case 'or':
+    case 'and':
+    case 'not':
+    case 'list':
+    case 'hash':
+    case 'call':
+      return childrenOf(node).every(readsOnlyImage);
+  }
+}
+
+function isImage(node: Node): boolean {
+  if (node.kind !== 'chain') return false;
+  const { left, right } = node;
+  return left.kind === 'field' && left.name === 'container' && right.kind === 'field' && right.name === 'image';
+}

@@ -1,0 +1,278 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { imagesAnswer } from '../../../extension-service/src/core/decide/answer.js';
+import { decide } from '../../../extension-service/src/core/decide/decide.js';
+import type { ContainerDecision, DecisionInput } from '../../../extension-service/src/core/decide/decide.js';
+import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
+import { filterObject } from '../../../extension-service/src/core/decide/pod.js';
+import { configOf, ociTarget, rulesOf } from './rules-of.js';
+import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
+
+const DIGEST = `sha256:${'0123456789ab'.padEnd(64, 'c')}`;
+
+function podOf(images: readonly string[] | JsonObject, metadata: JsonObject = {}): JsonObject {
+  const spec = Array.isArray(images)
+    ? { containers: (images as string[]).map((image, index) => ({ name: `c${index}`, image })) }
+    : (images as JsonObject);
+  return { apiVersion: 'v1', kind: 'Pod', metadata, spec };
+}
+
+function input(pod: JsonObject, more: Partial<DecisionInput> = {}): DecisionInput {
+  return { pod, namespace: 'team-a', operation: 'CREATE', ...more };
+}
+
+/** `reference` of what is mirrored, `reason` of what is kept. */
+function short(decision: ContainerDecision | undefined): string {
+  if (decision === undefined) return 'none';
+  return decision.action === 'mirror' ? decision.reference.text : decision.reason;
+}
+
+describe('one image', () => {
+  it.each([
+    ['nginx', 'mirror.test/docker.io/library/nginx:latest'],
+    ['nginx:1.27', 'mirror.test/docker.io/library/nginx:1.27'],
+    ['bitnami/redis:7', 'mirror.test/docker.io/bitnami/redis:7'],
+    ['quay.io/a/b/c:v1', 'mirror.test/quay.io/a/b/c:v1'],
+    [`nginx@${DIGEST}`, `mirror.test/docker.io/library/nginx@${DIGEST}`],
+    [`nginx:1.27@${DIGEST}`, `mirror.test/docker.io/library/nginx@${DIGEST}`],
+    ['mirror.test/docker.io/library/nginx:1.27', 'in-target'],
+    ['mirror.test/anything', 'in-target'],
+    ['Nginx', 'invalid-image'],
+    ['nginx:1.27 ', 'invalid-image'],
+    ['http://nginx', 'invalid-image'],
+    ['{{ request.object }}', 'invalid-image'],
+    ['../../etc/passwd', 'invalid-image'],
+  ])('%s -> %s', (image, expected) => {
+    const [decision] = decide(rulesOf(), input(podOf([image])));
+    expect(short(decision)).toBe(expected);
+  });
+
+  it('by digest gets a keeper tag, and its own tag is never moved', () => {
+    const [decision] = decide(rulesOf(), input(podOf([`nginx:1.27@${DIGEST}`])));
+    expect(decision).toMatchObject({ reference: { digest: DIGEST, keeperTag: 'keep-0123456789ab' } });
+    expect(decision).not.toHaveProperty('reference.tag');
+  });
+});
+
+describe('a Pod', () => {
+  const three = podOf({
+    initContainers: [{ name: 'init', image: 'busybox' }],
+    containers: [{ name: 'app', image: 'nginx' }],
+    ephemeralContainers: [
+      { name: 'debug-old', image: 'alpine' },
+      { name: 'debug-new', image: 'alpine' },
+    ],
+  });
+
+  it('is decided in all three lists', () => {
+    const decisions = decide(rulesOf(), input(three));
+    expect(decisions.map(({ container, action }) => `${container.list}/${container.name} ${action}`)).toEqual([
+      'containers/app mirror',
+      'initContainers/init mirror',
+      'ephemeralContainers/debug-old mirror',
+      'ephemeralContainers/debug-new mirror',
+    ]);
+  });
+
+  it('that is updated keeps everything but its new ephemeral containers', () => {
+    const oldPod = podOf({
+      containers: [{ name: 'app', image: 'nginx' }],
+      ephemeralContainers: [{ name: 'debug-old', image: 'alpine' }],
+    });
+    const decisions = decide(rulesOf(), input(three, { operation: 'UPDATE', oldPod }));
+    expect(decisions.map((decision) => `${decision.container.name} ${short(decision)}`)).toEqual([
+      'app existing-container',
+      'init existing-container',
+      'debug-old existing-container',
+      'debug-new mirror.test/docker.io/library/alpine:latest',
+    ]);
+  });
+
+  it.each([
+    ['label', { labels: { 'image-swapper.io/skip': 'true' } }, 'opted-out'],
+    ['annotation', { annotations: { 'image-swapper.io/skip': 'true' } }, 'opted-out'],
+    [
+      'label that says false',
+      { labels: { 'image-swapper.io/skip': 'false' } },
+      'mirror.test/docker.io/library/nginx:latest',
+    ],
+    ['static Pod', { annotations: { 'kubernetes.io/config.mirror': 'abc' } }, 'static-pod'],
+  ])('is left alone or not by its %s', (_name, metadata, expected) => {
+    expect(short(decide(rulesOf(), input(podOf(['nginx'], metadata)))[0])).toBe(expected);
+  });
+
+  it('opts out single containers by annotation', () => {
+    const metadata = { annotations: { 'image-swapper.io/skip-containers': 'c0, c2' } };
+    const decisions = decide(rulesOf(), input(podOf(['a', 'b', 'c'], metadata)));
+    expect(decisions.map(short)).toEqual(['opted-out', 'mirror.test/docker.io/library/b:latest', 'opted-out']);
+  });
+});
+
+describe('filters', () => {
+  it.each([
+    ["obj.metadata.namespace == 'team-a'", 'filtered'],
+    ["obj.metadata.namespace == 'team-b'", 'mirror.test/docker.io/library/nginx:latest'],
+    ["contains(container.image, 'ngin')", 'filtered'],
+    ["container.name == 'c0'", 'filtered'],
+    ['obj.status == `{}` && container.resources == `{}`', 'filtered'],
+  ])('%s -> %s', (filter, expected) => {
+    expect(short(decide(rulesOf({}, filter), input(podOf(['nginx'])))[0])).toBe(expected);
+  });
+
+  it('the first that is true decides, and says which', () => {
+    const [decision] = decide(rulesOf({}, "container.name == 'x'", "container.name == 'c0'"), input(podOf(['nginx'])));
+    expect(decision).toMatchObject({ reason: 'filtered', detail: "filter 2 matches: container.name == 'c0'" });
+  });
+
+  it('an error ends the list: later filters are not read and the image is mirrored, with a warning', () => {
+    const [decision] = decide(
+      rulesOf({}, 'length(obj.missing) > `1`', "container.name == 'c0'"),
+      input(podOf(['nginx'])),
+    );
+    expect(decision).toMatchObject({ action: 'mirror', warnings: [{ kind: 'error' }] });
+  });
+
+  it('what is not boolean warns and does not match', () => {
+    const [decision] = decide(rulesOf({}, 'container.name'), input(podOf(['nginx'])));
+    expect(decision).toMatchObject({ action: 'mirror', warnings: [{ kind: 'not-boolean' }] });
+  });
+
+  it("see the request's namespace, whatever the Pod says", () => {
+    const rules = rulesOf({}, "obj.metadata.namespace == 'kube-system'");
+    const pod = podOf(['nginx'], { namespace: 'kube-system' });
+    expect(short(decide(rules, input(pod, { namespace: 'team-a' }))[0])).toContain('mirror.test');
+  });
+});
+
+describe('several targets', () => {
+  const rules = compileRules(
+    configOf({
+      target: ociTarget('default.test'),
+      targets: [
+        ociTarget('eu.test', { name: 'eu', match: "starts_with(obj.metadata.namespace, 'eu-')" }),
+        ociTarget('quay.test', { name: 'quay', match: "starts_with(container.image, 'quay.io/')" }),
+        ociTarget('broken.test', { name: 'broken', match: 'length(obj.missing) > `1`' }),
+        ociTarget('label.test', { name: 'label', match: "obj.metadata.labels.tier == 'gold'", prefix: 'gold' }),
+      ],
+    }),
+  );
+
+  it.each([
+    ['eu-west', 'nginx', {}, 'eu.test/docker.io/library/nginx:latest'],
+    ['eu-west', 'quay.io/a/b', {}, 'eu.test/quay.io/a/b:latest'],
+    ['us', 'quay.io/a/b', {}, 'quay.test/quay.io/a/b:latest'],
+    ['us', 'nginx', { labels: { tier: 'gold' } }, 'label.test/gold/docker.io/library/nginx:latest'],
+    ['us', 'nginx', {}, 'default.test/docker.io/library/nginx:latest'],
+    ['us', 'eu.test/docker.io/library/nginx', {}, 'in-target'],
+    ['eu-west', 'default.test/x', {}, 'in-target'],
+  ])('namespace %s, image %s, %j -> %s', (namespace, image, metadata, expected) => {
+    expect(short(decide(rules, input(podOf([image], metadata), { namespace }))[0])).toBe(expected);
+  });
+
+  it('an expression that fails selects nothing and warns', () => {
+    const [decision] = decide(rules, input(podOf(['nginx']), { namespace: 'us' }));
+    expect(decision?.warnings).toMatchObject([{ kind: 'error', expression: 'length(obj.missing) > `1`' }]);
+  });
+
+  it('without a default target, what none takes stays', () => {
+    const { target: _none, ...rest } = configOf({ targets: [ociTarget('eu.test', { name: 'eu', match: '`false`' })] });
+    expect(short(decide(compileRules(rest), input(podOf(['nginx'])))[0])).toBe('no-target');
+  });
+
+  it('each has its own policies, and the common ones where it has none', () => {
+    const compiled = compileRules(
+      configOf({
+        imageCopyPolicy: 'immediate',
+        targets: [ociTarget('eu.test', { name: 'eu', imageSwapPolicy: 'always', platforms: ['linux/arm64'] })],
+      }),
+    );
+    expect(compiled.targets).toMatchObject([
+      { swapPolicy: 'always', copyPolicy: 'immediate', platforms: ['linux/arm64'] },
+      { swapPolicy: 'exists', copyPolicy: 'immediate', platforms: 'all' },
+    ]);
+  });
+});
+
+describe('any JSON', () => {
+  it('never makes deciding throw, nor changes the Pod', () => {
+    const rules = rulesOf({}, "obj.metadata.labels.a == 'b'", 'contains(container.image, obj.metadata.name)');
+    const entry = fc.oneof(
+      fc.jsonValue(),
+      fc.record({ name: fc.jsonValue(), image: fc.jsonValue() }, { requiredKeys: [] }),
+    );
+    const pod = fc.record(
+      {
+        metadata: fc.oneof(fc.jsonValue(), fc.record({ annotations: fc.jsonValue(), labels: fc.jsonValue() })),
+        spec: fc.oneof(
+          fc.jsonValue(),
+          fc.record(
+            { containers: fc.oneof(fc.array(entry), fc.jsonValue()), initContainers: fc.array(entry) },
+            { requiredKeys: [] },
+          ),
+        ),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(
+        pod,
+        fc.constantFrom('CREATE', 'UPDATE', 'x'),
+        fc.option(pod, { nil: undefined }),
+        (object, operation, oldPod) => {
+          const before = JSON.stringify(object);
+          const given = input(object as JsonObject, {
+            operation,
+            ...(oldPod !== undefined && { oldPod: oldPod as JsonObject }),
+          });
+          const swaps = decide(rules, given).flatMap((decision) =>
+            decision.action === 'mirror' ? [{ container: decision.container, image: decision.reference.text }] : [],
+          );
+          expect(JSON.stringify(object)).toBe(before);
+          for (const { path, value } of imagesAnswer(swaps).patches) {
+            expect(path).toMatch(/^\/spec\/(containers|initContainers|ephemeralContainers)\/\d+\/image$/);
+            expect(value.startsWith('mirror.test/')).toBe(true);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('a second decision about a swapped Pod changes nothing', () => {
+    const rules = rulesOf();
+    const images = [
+      'nginx',
+      'quay.io/a/b:1',
+      `docker.io/library/nginx@${DIGEST}`,
+      'localhost:5000/x',
+      'gcr.io/a/b__c--d',
+    ];
+    const swapped = decide(rules, input(podOf(images))).map(short);
+    expect(decide(rules, input(podOf(swapped))).map(short)).toEqual(images.map(() => 'in-target'));
+  });
+});
+
+describe('the answer', () => {
+  it('holds only what changes, by name and as patches', () => {
+    const [decision] = decide(rulesOf(), input(podOf(['nginx'])));
+    if (decision === undefined) throw new Error('no decision');
+    const { container } = decision;
+    expect(imagesAnswer([{ container, image: 'mirror.test/x' }])).toEqual({
+      images: { containers: { c0: 'mirror.test/x' } },
+      patches: [{ op: 'replace', path: '/spec/containers/0/image', value: 'mirror.test/x' }],
+    });
+    expect(imagesAnswer([{ container, image: container.image }])).toEqual({ images: {}, patches: [] });
+  });
+});
+
+describe('what filters see', () => {
+  it("is the Pod as k8s-image-swapper marshals it: with the request's namespace, status and resources", () => {
+    expect(filterObject(podOf(['nginx']), 'team-a')).toEqual({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { creationTimestamp: null, namespace: 'team-a' },
+      spec: { containers: [{ name: 'c0', image: 'nginx', resources: {} }] },
+      status: {},
+    });
+  });
+});

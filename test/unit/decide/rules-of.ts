@@ -1,0 +1,38 @@
+import type { Config, TargetConfig } from '../../../extension-service/src/core/config/model.js';
+import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
+import type { Rules } from '../../../extension-service/src/core/decide/rules.js';
+
+export function ociTarget(
+  registry: string,
+  more: Partial<TargetConfig> & { readonly prefix?: string } = {},
+): TargetConfig {
+  const { prefix = '', ...options } = more;
+  return { name: 'default', ...options, type: 'oci', oci: { registry, prefix, insecure: false } } as TargetConfig;
+}
+
+/** A whole configuration with the documented defaults. */
+export function configOf(more: Partial<Config> = {}): Config {
+  return {
+    dryRun: false,
+    logLevel: 'info',
+    logFormat: 'json',
+    imageSwapPolicy: 'exists',
+    imageCopyPolicy: 'delayed',
+    imageCopyDeadline: 8_000,
+    imageCopyFailure: 'ignore',
+    answerBudget: 200,
+    source: { filters: [], registries: [], allow: [], deny: [], accessCheck: 'none' },
+    target: ociTarget('mirror.test'),
+    targets: [],
+    mirror: { concurrency: 4, platforms: 'all', referrers: true, refresh: { interval: 3_600_000 } },
+    queue: { type: 'memory' },
+    reconcile: { enabled: true, interval: 600_000 },
+    policies: { manage: false, engine: 'kyverno' },
+    ...more,
+  };
+}
+
+export function rulesOf(more: Partial<Config> = {}, ...filters: string[]): Rules {
+  const config = configOf(more);
+  return compileRules({ ...config, source: { ...config.source, filters: filters.map((jmespath) => ({ jmespath })) } });
+}
