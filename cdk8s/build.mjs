@@ -1,0 +1,23 @@
+import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+// tsc writes nothing again where it believes that its output is there.
+rmSync('dist', { recursive: true, force: true });
+rmSync('.types', { recursive: true, force: true });
+
+/** The renderers are part of the file: the package needs nothing but cdk8s and constructs, which the app brings. */
+await build({
+  entryPoints: ['src/index.ts'],
+  outfile: 'dist/index.js',
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  external: ['cdk8s', 'constructs'],
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+execFileSync(process.execPath, [tsc, '--build', '.'], { stdio: 'inherit' });

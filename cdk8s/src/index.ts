@@ -1,0 +1,5 @@
+export type { PolicyProps } from './policy-props.js';
+export { GatekeeperMutation, type GatekeeperMutationProps } from './gatekeeper-mutation.js';
+export { KyvernoClusterPolicy, type ConfigMapKey, type KyvernoClusterPolicyProps } from './kyverno-cluster-policy.js';
+export { KyvernoMutatingPolicy, type KyvernoMutatingPolicyProps } from './kyverno-mutating-policy.js';
+export { MutatingWebhook, type MutatingWebhookProps } from './mutating-webhook.js';

@@ -1,0 +1,44 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { renderKyvernoClusterPolicy } from '../../extension-service/src/core/policies/kyverno-cluster-policy.js';
+import type { PolicyProps } from './policy-props.js';
+import { manifest, render } from './render.js';
+
+export interface KyvernoClusterPolicyProps extends PolicyProps {
+  /**
+   * Prefixes of image references, each ending in `/`, such as `registry.example.com/mirror/`: the policy accepts only
+   * images that begin with one of them, whatever the service answers.
+   */
+  readonly targets: readonly string[];
+  /**
+   * PEM text of the authorities that sign the service's certificate. Not with `caConfigMap`.
+   * @default Kyverno's own trust store
+   */
+  readonly caBundle?: string;
+  /**
+   * The ConfigMap from which Kyverno reads that PEM text at each request, so that it can rotate without a change of the
+   * policy. Not with `caBundle`.
+   * @default none
+   */
+  readonly caConfigMap?: ConfigMapKey;
+}
+
+export interface ConfigMapKey {
+  readonly name: string;
+  readonly namespace: string;
+  /**
+   * The key under `data`.
+   * @default 'ca.crt'
+   */
+  readonly key?: string;
+}
+
+/**
+ * A Kyverno `ClusterPolicy` (kyverno.io/v1), for Kyverno before 1.18. Kyverno deprecates the kind and refuses it from
+ * 1.20: prefer `KyvernoMutatingPolicy`.
+ */
+export class KyvernoClusterPolicy extends ApiObject {
+  constructor(scope: Construct, id: string, props: KyvernoClusterPolicyProps) {
+    super(scope, id, manifest(render(scope, id, () => renderKyvernoClusterPolicy(props))));
+  }
+}

@@ -1,0 +1,26 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { renderKyvernoMutatingPolicy } from '../../extension-service/src/core/policies/kyverno-mutating-policy.js';
+import type { PolicyProps } from './policy-props.js';
+import { manifest, render } from './render.js';
+
+export interface KyvernoMutatingPolicyProps extends PolicyProps {
+  /**
+   * Prefixes of image references, each ending in `/`, such as `registry.example.com/mirror/`: the policy accepts only
+   * images that begin with one of them, whatever the service answers.
+   */
+  readonly targets: readonly string[];
+}
+
+/**
+ * A Kyverno `MutatingPolicy` (policies.kyverno.io/v1; Kyverno 1.18 or newer) that asks the extension service about each
+ * new Pod, and each new ephemeral container, in one call.
+ *
+ * Kyverno trusts the service's certificate only by its own trust store, so `url` is `http://` (with a NetworkPolicy that
+ * admits Kyverno alone), or `https://` with a public certificate or a CA that was added to Kyverno's trust store.
+ */
+export class KyvernoMutatingPolicy extends ApiObject {
+  constructor(scope: Construct, id: string, props: KyvernoMutatingPolicyProps) {
+    super(scope, id, manifest(render(scope, id, () => renderKyvernoMutatingPolicy(props))));
+  }
+}

@@ -1,0 +1,33 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { renderMutatingWebhook } from '../../extension-service/src/core/policies/mutating-webhook.js';
+import type { PolicyProps } from './policy-props.js';
+import { manifest, render } from './render.js';
+
+export interface MutatingWebhookProps extends PolicyProps {
+  /**
+   * Prefixes of image references, each ending in `/`: a Pod whose images all begin with one of them costs no call.
+   * Without an engine between, nothing checks the service's answers against them.
+   */
+  readonly targets: readonly string[];
+  /**
+   * PEM text of the authorities that sign the service's certificate.
+   * @default the API server's own trust store
+   */
+  readonly caBundle?: string;
+  /**
+   * Ask again when a later webhook changed the Pod, as one that adds a sidecar does.
+   * @default 'IfNeeded'
+   */
+  readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
+}
+
+/**
+ * A `MutatingWebhookConfiguration` (Kubernetes 1.28 or newer), for clusters without a policy engine. A `url` that names a
+ * Service (`https://NAME.NAMESPACE.svc:PORT`) becomes a reference to it.
+ */
+export class MutatingWebhook extends ApiObject {
+  constructor(scope: Construct, id: string, props: MutatingWebhookProps) {
+    super(scope, id, manifest(render(scope, id, () => renderMutatingWebhook(props))));
+  }
+}
