@@ -1,0 +1,180 @@
+import { EvaluationError } from './evaluation-error.js';
+import { toJson } from './json.js';
+import { parseNumber } from './numbers.js';
+import {
+  compareStrings,
+  describe,
+  isArray,
+  isObject,
+  lengthOf,
+  setField,
+  typeOf,
+} from './values.js';
+import type { JsonObject, TypeName ,
+  ExpressionReference} from './values.js';
+
+/*
+ * The functions that need more than a line, with the quirks of go-jmespath's source; where that panics, these throw an
+ * EvaluationError. None of them changes its arguments: they are the Pod.
+ */
+
+type Items = readonly unknown[];
+/** 1 for the greatest, -1 for the least. */
+type Direction = 1 | -1;
+
+export function contains(where: string | Items, what: unknown): boolean {
+  if (typeof where === 'string') {
+    return typeof what === 'string' && where.includes(what);
+  }
+  const composite = typeof what === 'object' && what !== null;
+  for (const item of where) {
+    if (composite && typeOf(item) === typeOf(what)) {
+      // Go panics here: it compares with ==, which is not defined for maps and slices.
+      throw new EvaluationError(`contains() cannot look for ${describe(what)} among others`);
+    }
+    if (item === what) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Code points of a string, elements of an array, fields of an object. */
+export function size(value: string | Items | JsonObject): number {
+  if (typeof value === 'string') {
+    return lengthOf(value);
+  }
+  return isArray(value) ? value.length : Object.keys(value).length;
+}
+
+export function sum(items: readonly number[]): number {
+  return items.reduce((total, item) => total + item, 0);
+}
+
+/** NaN for an empty array, as in Go: 0 / 0. */
+export function average(items: readonly number[]): number {
+  return sum(items) / items.length;
+}
+
+export function map(expression: ExpressionReference, items: Items): Items {
+  return items.map((item) => expression.evaluate(item));
+}
+
+export function max(items: Items): unknown {
+  return best(items, 1);
+}
+
+export function min(items: Items): unknown {
+  return best(items, -1);
+}
+
+export function maxBy(items: Items, expression: ExpressionReference): unknown {
+  return bestBy(items, expression, 1);
+}
+
+export function minBy(items: Items, expression: ExpressionReference): unknown {
+  return bestBy(items, expression, -1);
+}
+
+export function sort(items: Items): Items {
+  return [...items].sort(compareScalars);
+}
+
+/** A new array: go-jmespath sorts the Pod itself, so that whoever looks next sees another order. That is not repeated. */
+export function sortBy(items: Items, expression: ExpressionReference): Items {
+  if (items.length < 2) {
+    return items;
+  }
+  const keys = sortKeys(items, expression);
+  return items
+    .map((item, i) => ({ item, key: keys[i] }))
+    .sort((left, right) => compareScalars(left.key, right.key))
+    .map(({ item }) => item);
+}
+
+export function merge(...objects: Items): JsonObject {
+  const merged: Record<string, unknown> = {};
+  for (const object of objects) {
+    if (!isObject(object)) {
+      // Go panics here: nothing checks the arguments of a variadic function.
+      throw new EvaluationError(`merge() needs objects, not ${describe(object)}`);
+    }
+    for (const name of Object.keys(object)) {
+      setField(merged, name, object[name]);
+    }
+  }
+  return merged;
+}
+
+export function reverse(value: string | Items): string | Items {
+  return typeof value === 'string' ? [...value].reverse().join('') : [...value].reverse();
+}
+
+export function toNumber(value: unknown): number | null {
+  if (typeof value === 'number') {
+    return value;
+  }
+  nameOfType(value);
+  return typeof value === 'string' ? parseNumber(value) : null;
+}
+
+export function toText(value: unknown): string {
+  return typeof value === 'string' ? value : toJson(value);
+}
+
+export function nameOfType(value: unknown): TypeName {
+  const type = typeOf(value);
+  if (type === 'expression') {
+    throw new EvaluationError('an expression (&…) has no type');
+  }
+  return type;
+}
+
+/** NaN before every other number, as Go sorts; what is equal keeps its order. */
+function compareScalars(left: unknown, right: unknown): number {
+  if (typeof left === 'string' && typeof right === 'string') {
+    return compareStrings(left, right);
+  }
+  const [a, b] = [left as number, right as number];
+  if (Number.isNaN(a) || Number.isNaN(b)) {
+    return Number(Number.isNaN(b)) - Number(Number.isNaN(a));
+  }
+  return a < b ? -1 : Number(a > b);
+}
+
+/** Strictly better only, so NaN never replaces anything and the first of equals stays. */
+function isBetter(candidate: unknown, current: unknown, direction: Direction): boolean {
+  if (typeof candidate === 'string' && typeof current === 'string') {
+    return compareStrings(candidate, current) * direction > 0;
+  }
+  const [a, b] = [candidate as number, current as number];
+  return direction === 1 ? a > b : a < b;
+}
+
+function best(items: Items, direction: Direction): unknown {
+  return items.length === 0 ? null : items.reduce((top, item) => (isBetter(item, top, direction) ? item : top));
+}
+
+/** A single item is taken without a look at its key, as in Go. */
+function bestBy(items: Items, expression: ExpressionReference, direction: Direction): unknown {
+  if (items.length < 2) {
+    return items[0] ?? null;
+  }
+  const keys = sortKeys(items, expression);
+  let top = 0;
+  for (let i = 1; i < keys.length; i++) {
+    if (isBetter(keys[i], keys[top], direction)) {
+      top = i;
+    }
+  }
+  return items[top];
+}
+
+function sortKeys(items: Items, expression: ExpressionReference): Items {
+  const keys = items.map((item) => expression.evaluate(item));
+  const type = typeOf(keys[0]);
+  if ((type !== 'number' && type !== 'string') || keys.some((key) => typeOf(key) !== type)) {
+    throw new EvaluationError('the expression must give a number for every item, or a string for every item');
+  }
+  return keys;
+}

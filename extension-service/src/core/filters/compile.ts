@@ -1,0 +1,71 @@
+import { checkExpression } from './check.js';
+import { compileNode } from './evaluate.js';
+import type { Evaluate } from './evaluate.js';
+import { EvaluationError } from './evaluation-error.js';
+import { parseExpression } from './parse.js';
+import { ExpressionSyntaxError } from './syntax-error.js';
+
+/** What an expression is evaluated over. Both are plain JSON; only own properties are read and nothing is changed. */
+export interface FilterContext {
+  /** The Pod, with the namespace of the request filled in. */
+  readonly obj: unknown;
+  readonly container: unknown;
+}
+
+export type FilterResult =
+  { readonly kind: 'value'; readonly value: unknown } | { readonly kind: 'error'; readonly message: string };
+
+/** A compiled JMESPath expression of `source.filters` or `targets[].match`. */
+export interface Filter {
+  readonly expression: string;
+  /** Place in the list that it came from, from 0. */
+  readonly index: number;
+  /** Never throws. */
+  evaluate(context: FilterContext): FilterResult;
+}
+
+export interface FilterProblem {
+  /** `error`: go-jmespath refuses to compile it. `warning`: it compiles and can then only fail or never match. */
+  readonly severity: 'error' | 'warning';
+  /** From 1, in UTF-16 units of the expression. */
+  readonly column: number;
+  readonly message: string;
+}
+
+export interface CompiledFilter {
+  /** Missing exactly when a problem is an error. */
+  readonly filter?: Filter;
+  readonly problems: readonly FilterProblem[];
+}
+
+/** Compiles an expression once, for many evaluations with go-jmespath 0.4.0's results. Never throws. */
+export function compileFilter(expression: string, index: number): CompiledFilter {
+  try {
+    const node = parseExpression(expression);
+    const evaluate = compileNode(node);
+    return {
+      filter: { expression, index, evaluate: (context) => evaluateSafely(evaluate, context) },
+      problems: checkExpression(node).map(({ offset, message }) => ({
+        severity: 'warning',
+        column: offset + 1,
+        message,
+      })),
+    };
+  } catch (error) {
+    const offset = error instanceof ExpressionSyntaxError ? error.offset : 0;
+    const message = error instanceof ExpressionSyntaxError ? error.reason : 'the expression is nested too deeply';
+    return { problems: [{ severity: 'error', column: offset + 1, message }] };
+  }
+}
+
+/** Turns what evaluation throws into a result. */
+export function evaluateSafely(evaluate: Evaluate, context: unknown): FilterResult {
+  try {
+    return { kind: 'value', value: evaluate(context) };
+  } catch (error) {
+    // Anything else is a stack that ran out on a Pod nested thousands of levels deep.
+    const message =
+      error instanceof EvaluationError ? error.message : 'the expression cannot be evaluated on this object';
+    return { kind: 'error', message };
+  }
+}

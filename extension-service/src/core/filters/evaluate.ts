@@ -1,0 +1,212 @@
+import type { ComparisonOperator, Node } from './ast.js';
+import { EvaluationError } from './evaluation-error.js';
+import { FUNCTIONS, callFunction } from './functions.js';
+import { evaluateSlice } from './slice.js';
+import { ExpressionReference, isArray, isEqual, isFalse, isObject, readField, setField } from './values.js';
+
+export type Evaluate = (value: unknown) => unknown;
+
+/** Gets each node with the function made for it and returns the one to use instead. */
+export type Instrument = (node: Node, evaluate: Evaluate) => Evaluate;
+
+/**
+ * Turns an expression into a function of its context, which must be plain JSON. Results, errors and the order of
+ * evaluation are go-jmespath 0.4.0's; the function throws EvaluationError for errors and never changes its argument.
+ */
+export function compileNode(node: Node, instrument?: Instrument): Evaluate {
+  const evaluate = compileBare(node, (child) => compileNode(child, instrument));
+  return instrument === undefined ? evaluate : instrument(node, evaluate);
+}
+
+type Compile = (node: Node) => Evaluate;
+type NodeOf<K extends Node['kind']> = Extract<Node, { readonly kind: K }>;
+
+function compileBare(node: Node, compile: Compile): Evaluate {
+  switch (node.kind) {
+    case 'current':
+      return (value) => value;
+    case 'literal':
+      return () => node.value;
+    case 'field': {
+      const { name } = node;
+      return (value) => readField(value, name);
+    }
+    case 'index': {
+      const { index } = node;
+      return (value) => (isArray(value) ? (value.at(index) ?? null) : null);
+    }
+    case 'slice':
+      return (value) => (isArray(value) ? evaluateSlice(value, node.from, node.to, node.step) : null);
+    case 'chain': {
+      const [left, right] = [compile(node.left), compile(node.right)];
+      return (value) => right(left(value));
+    }
+    case 'or': {
+      const [left, right] = [compile(node.left), compile(node.right)];
+      return (value) => {
+        const first = left(value);
+        return isFalse(first) ? right(value) : first;
+      };
+    }
+    case 'and': {
+      const [left, right] = [compile(node.left), compile(node.right)];
+      return (value) => {
+        const first = left(value);
+        return isFalse(first) ? first : right(value);
+      };
+    }
+    case 'not': {
+      const operand = compile(node.operand);
+      return (value) => isFalse(operand(value));
+    }
+    case 'comparison':
+      return compileComparison(node.operator, compile(node.left), compile(node.right));
+    case 'flatten':
+      return compileFlatten(compile(node.source));
+    case 'projection': {
+      const [source, element] = [compile(node.source), compile(node.element)];
+      return (value) => {
+        const items = source(value);
+        return isArray(items) ? project(items, element) : null;
+      };
+    }
+    case 'filterProjection':
+      return compileFilterProjection(compile(node.source), compile(node.condition), compile(node.element));
+    case 'valueProjection':
+      return compileValueProjection(compile(node.source), compile(node.element));
+    case 'list': {
+      const items = node.items.map(compile);
+      return (value) => (value === null ? null : items.map((item) => item(value)));
+    }
+    case 'hash':
+      return compileHash(node, compile);
+    case 'call':
+      return compileCall(node, compile);
+    case 'reference': {
+      const reference = new ExpressionReference(compile(node.body));
+      return () => reference;
+    }
+  }
+}
+
+/** Only two numbers have an order; anything else compares to null. */
+function compileComparison(operator: ComparisonOperator, left: Evaluate, right: Evaluate): Evaluate {
+  switch (operator) {
+    case '==':
+      return (value) => isEqual(left(value), right(value));
+    case '!=':
+      return (value) => !isEqual(left(value), right(value));
+    case '<':
+      return (value) => compareNumbers(left(value), right(value), (a, b) => a < b);
+    case '<=':
+      return (value) => compareNumbers(left(value), right(value), (a, b) => a <= b);
+    case '>':
+      return (value) => compareNumbers(left(value), right(value), (a, b) => a > b);
+    case '>=':
+      return (value) => compareNumbers(left(value), right(value), (a, b) => a >= b);
+  }
+}
+
+function compareNumbers(left: unknown, right: unknown, holds: (a: number, b: number) => boolean): boolean | null {
+  return typeof left === 'number' && typeof right === 'number' ? holds(left, right) : null;
+}
+
+function project(items: readonly unknown[], element: Evaluate): readonly unknown[] {
+  const collected: unknown[] = [];
+  for (const item of items) {
+    const current = element(item);
+    if (current !== null) {
+      collected.push(current);
+    }
+  }
+  return collected;
+}
+
+function compileFlatten(source: Evaluate): Evaluate {
+  const read = nullOnError(source);
+  return (value) => {
+    const items = read(value);
+    return isArray(items) ? items.flat() : null;
+  };
+}
+
+function compileFilterProjection(source: Evaluate, condition: Evaluate, element: Evaluate): Evaluate {
+  const read = nullOnError(source);
+  return (value) => {
+    const items = read(value);
+    if (!isArray(items)) {
+      return null;
+    }
+    const collected: unknown[] = [];
+    for (const item of items) {
+      const current = isFalse(condition(item)) ? null : element(item);
+      if (current !== null) {
+        collected.push(current);
+      }
+    }
+    return collected;
+  };
+}
+
+/**
+ * go-jmespath puts as many nulls in front of the object's values as there are values, by mistake. Most right sides give
+ * null for null, which a projection drops; `labels.*.length(@)` is an error because of it.
+ */
+function compileValueProjection(source: Evaluate, element: Evaluate): Evaluate {
+  const read = nullOnError(source);
+  return (value) => {
+    const object = read(value);
+    if (!isObject(object)) {
+      return null;
+    }
+    const values = Object.values(object);
+    if (values.length === 0) {
+      return [];
+    }
+    const ofNull = element(null);
+    const collected = project(values, element);
+    return ofNull === null ? collected : [...values.map(() => ofNull), ...collected];
+  };
+}
+
+/** Go ignores an error on the left of `[]`, `[?…]` and `.*`, though not of `[*]`. */
+function nullOnError(evaluate: Evaluate): Evaluate {
+  return (value) => {
+    try {
+      return evaluate(value);
+    } catch (error) {
+      if (error instanceof EvaluationError) {
+        return null;
+      }
+      throw error;
+    }
+  };
+}
+
+function compileHash(node: NodeOf<'hash'>, compile: Compile): Evaluate {
+  const entries = node.entries.map(({ key, value }) => ({ key, evaluate: compile(value) }));
+  return (value) => {
+    if (value === null) {
+      return null;
+    }
+    const object: Record<string, unknown> = {};
+    for (const { key, evaluate } of entries) {
+      setField(object, key, evaluate(value));
+    }
+    return object;
+  };
+}
+
+/** The arguments come first: their errors win over an unknown name or a wrong number of them. */
+function compileCall(node: NodeOf<'call'>, compile: Compile): Evaluate {
+  const { name } = node;
+  const args = node.arguments.map(compile);
+  const entry = FUNCTIONS.get(name);
+  return (value) => {
+    const values = args.map((arg) => arg(value));
+    if (entry === undefined) {
+      throw new EvaluationError(`there is no function ${name}()`);
+    }
+    return callFunction(name, entry, values);
+  };
+}

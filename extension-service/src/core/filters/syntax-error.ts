@@ -1,0 +1,10 @@
+/** An expression that go-jmespath would refuse to compile. `offset` counts UTF-16 units from 0. */
+export class ExpressionSyntaxError extends Error {
+  constructor(
+    readonly offset: number,
+    readonly reason: string,
+  ) {
+    super(reason);
+    this.name = 'ExpressionSyntaxError';
+  }
+}

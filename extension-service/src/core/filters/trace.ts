@@ -1,0 +1,111 @@
+import type { Node } from './ast.js';
+import type { Filter, FilterContext } from './compile.js';
+import { evaluateSafely } from './compile.js';
+import { compileNode } from './evaluate.js';
+import type { Evaluate } from './evaluate.js';
+import { EvaluationError } from './evaluation-error.js';
+import { parseExpression } from './parse.js';
+
+/** One evaluation of one sub-expression. Values are the Pod's own: they may be large, and they may be secret. */
+export interface FilterTrace {
+  readonly text: string;
+  /** From 1, in UTF-16 units of the expression. */
+  readonly column: number;
+  /** Exactly one of value and error is there. */
+  readonly value?: unknown;
+  readonly error?: string;
+  /** In the order of evaluation; the right side of a projection once for each element. */
+  readonly children: readonly FilterTrace[];
+  /** Sub-expressions were left out because there were too many. */
+  readonly truncated?: true;
+}
+
+/** Enough for a person to read, and a bound on what a Pod with thousands of variables can make us keep. */
+const MAX_ENTRIES = 500;
+
+/**
+ * Evaluates a filter once more, watching each sub-expression. Literals are left out, and a path such as
+ * `obj.metadata.name` is one entry. Parses the expression again, so that evaluation without a trace costs nothing extra.
+ */
+export function traceFilter(filter: Filter, context: FilterContext): FilterTrace {
+  const { expression } = filter;
+  const node = parseExpression(expression);
+  const recorder = new Recorder(expression);
+  const evaluate = compileNode(node, (child, run) => (child === node ? run : recorder.watch(child, run)));
+  const result = evaluateSafely(isPath(node) ? compileNode(node) : evaluate, context);
+  return {
+    text: expression.slice(node.start, node.end),
+    column: node.start + 1,
+    ...(result.kind === 'value' ? { value: result.value } : { error: result.message }),
+    children: recorder.entries,
+    ...(recorder.truncated ? { truncated: true as const } : {}),
+  };
+}
+
+class Recorder {
+  entries: FilterTrace[] = [];
+  truncated = false;
+  #count = 0;
+
+  constructor(private readonly expression: string) {}
+
+  watch(node: Node, evaluate: Evaluate): Evaluate {
+    if (isUninteresting(node)) {
+      return evaluate;
+    }
+    const bare = isPath(node) ? compileNode(node) : evaluate;
+    return (value) => this.#record(node, bare, value);
+  }
+
+  #record(node: Node, evaluate: Evaluate, input: unknown): unknown {
+    if (this.#count >= MAX_ENTRIES) {
+      this.truncated = true;
+      return evaluate(input);
+    }
+    this.#count++;
+    const siblings = this.entries;
+    const children: FilterTrace[] = [];
+    const place = { text: this.expression.slice(node.start, node.end), column: node.start + 1 };
+    this.entries = children;
+    try {
+      const value = evaluate(input);
+      siblings.push({ ...place, value, children });
+      return value;
+    } catch (error) {
+      const message = error instanceof EvaluationError ? error.message : 'the expression cannot be evaluated here';
+      siblings.push({ ...place, error: message, children });
+      throw error;
+    } finally {
+      this.entries = siblings;
+    }
+  }
+}
+
+/** What would only repeat its own text, or what its parent shows as well. */
+function isUninteresting(node: Node): boolean {
+  switch (node.kind) {
+    case 'literal':
+    case 'flatten':
+    case 'reference':
+    case 'index':
+    case 'slice':
+      return true;
+    case 'current':
+      return node.implicit;
+    default:
+      return false;
+  }
+}
+
+function isPath(node: Node): boolean {
+  switch (node.kind) {
+    case 'current':
+    case 'field':
+    case 'index':
+      return true;
+    case 'chain':
+      return isPath(node.left) && isPath(node.right);
+    default:
+      return false;
+  }
+}
