@@ -1,0 +1,252 @@
+import { describe, expect, it } from 'vitest';
+import type { Config, TargetConfig } from '../../../extension-service/src/core/config/model.js';
+import { renderGatekeeper, type GatekeeperOptions } from '../../../extension-service/src/core/policies/gatekeeper.js';
+import {
+  renderKyvernoClusterPolicy,
+  type KyvernoClusterPolicyOptions,
+} from '../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
+import {
+  renderKyvernoMutatingPolicy,
+  type KyvernoMutatingPolicyOptions,
+} from '../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
+import {
+  renderMutatingWebhook,
+  type MutatingWebhookOptions,
+} from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import { policyTargets } from '../../../extension-service/src/core/policies/targets.js';
+import { crdProblems } from './crd-schema.js';
+import { CA, combinations, HTTPS, TARGETS } from './example-options.js';
+import { webhookProblems } from './webhook-schema.js';
+
+const shared = {
+  name: [undefined, 'swap-it'],
+  failClosed: [undefined, false, true],
+  timeoutSeconds: [undefined, 30],
+  excludedNamespaces: [undefined, ['own']],
+  labels: [undefined, { team: 'platform' }],
+  annotations: [undefined, { 'example.com/owner': 'me' }],
+};
+const targets = [TARGETS.slice(0, 1), TARGETS];
+
+describe('every combination of options renders what the real API stores', () => {
+  it('MutatingPolicy', () => {
+    const all = combinations<KyvernoMutatingPolicyOptions>({ ...shared, url: [HTTPS, 'http://a:8081/base/'], targets });
+    for (const options of all) expect(crdProblems(renderKyvernoMutatingPolicy(options))).toEqual([]);
+    expect(all).toHaveLength(384);
+  });
+
+  it('ClusterPolicy', () => {
+    for (const ca of [{ caBundle: CA }, { caConfigMap: { name: 'ca', namespace: 'own' } }, {}]) {
+      for (const options of combinations<KyvernoClusterPolicyOptions>({ ...shared, url: [HTTPS], targets })) {
+        expect(crdProblems(renderKyvernoClusterPolicy({ ...options, ...ca }))).toEqual([]);
+      }
+    }
+  });
+
+  it('Provider and Assign', () => {
+    const all = combinations<GatekeeperOptions>({
+      ...shared,
+      url: [HTTPS],
+      caBundle: [CA],
+      profile: [undefined, 'eu'],
+      ephemeralContainers: [undefined, true],
+    });
+    for (const options of all) expect(renderGatekeeper(options).flatMap(crdProblems)).toEqual([]);
+  });
+
+  it('MutatingWebhookConfiguration', () => {
+    const all = combinations<MutatingWebhookOptions>({
+      ...shared,
+      url: [HTTPS, 'https://swapper.example.com/base'],
+      targets,
+      caBundle: [undefined, CA],
+      reinvocationPolicy: [undefined, 'Never'],
+    });
+    for (const options of all) expect(webhookProblems(renderMutatingWebhook(options))).toEqual([]);
+  });
+
+  it('and a misspelt key or value is seen', () => {
+    const { spec, ...mutating } = renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS });
+    const { autogen, ...rest } = spec;
+    expect(crdProblems({ ...mutating, spec: { ...rest, autoGen: autogen } } as never)).not.toEqual([]);
+    expect(crdProblems({ ...mutating, spec: { ...spec, failurePolicy: 'ignore' } } as never)).not.toEqual([]);
+    const cluster = renderKyvernoClusterPolicy({ url: HTTPS, targets: TARGETS });
+    const [rule] = cluster.spec.rules;
+    const rules = [{ ...rule, mutate: { foreach: [{ list: 'a', patchJson6902: 'b' }] } }];
+    expect(crdProblems({ ...cluster, spec: { ...cluster.spec, rules } } as never)).not.toEqual([]);
+    const [, assign] = renderGatekeeper({ url: HTTPS, caBundle: CA });
+    expect(crdProblems({ ...assign, spec: { ...assign?.spec, applyto: [] } } as never)).not.toEqual([]);
+    const webhook = renderMutatingWebhook({ url: HTTPS, targets: TARGETS });
+    expect(webhookProblems({ ...webhook, webhooks: [{ ...webhook.webhooks[0], timeout: 1 }] })).not.toEqual([]);
+  });
+});
+
+describe('MutatingPolicy', () => {
+  const { spec } = renderKyvernoMutatingPolicy({ url: 'http://image-swapper.image-swapper.svc:8081', targets: TARGETS });
+
+  it('is for Pods only and has a webhook of its own', () => {
+    expect(spec.autogen.podControllers.controllers).toEqual([]);
+    expect(spec.webhookConfiguration.timeoutSeconds).toBe(10);
+    expect(spec.evaluation.mutateExisting.enabled).toBe(false);
+  });
+
+  it('sees new Pods and new ephemeral containers, no other update', () => {
+    expect(spec.matchConstraints.resourceRules.map(({ operations, resources }) => [...operations, ...resources])).toEqual(
+      [
+        ['CREATE', 'pods'],
+        ['UPDATE', 'pods/ephemeralcontainers'],
+      ],
+    );
+  });
+
+  it('fails open unless it is told otherwise', () => {
+    expect(spec.failurePolicy).toBe('Ignore');
+    const closed = renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS, failClosed: true });
+    expect(closed.spec.failurePolicy).toBe('Fail');
+    expect(JSON.stringify(closed.spec.variables)).toContain('no usable answer');
+    expect(JSON.stringify(spec.variables)).not.toContain('no usable answer');
+  });
+
+  it("spares the call with Kubernetes' own CEL, which alone kube-apiserver can evaluate", () => {
+    for (const { expression } of spec.matchConditions) expect(expression).not.toMatch(/variables\.|http\.|image\(/);
+  });
+
+  it('names every target in the condition and in the guard', () => {
+    for (const target of TARGETS) {
+      const literal = `.startsWith("${target}")`;
+      expect(spec.matchConditions.some(({ expression }) => expression.includes(literal))).toBe(true);
+      expect(spec.mutations[0]?.jsonPatch.expression).toContain(literal);
+    }
+  });
+});
+
+describe('ClusterPolicy', () => {
+  const policy = renderKyvernoClusterPolicy({ url: HTTPS, targets: TARGETS, caBundle: CA });
+
+  it('is for Pods only', () => {
+    expect(policy.metadata.annotations).toEqual({ 'pod-policies.kyverno.io/autogen-controllers': 'none' });
+  });
+
+  it('sends the request as one text, by POST, and evaluates nothing else of the Pod but booleans and numbers', () => {
+    for (const rule of policy.spec.rules) {
+      expect(rule.context).toEqual([
+        {
+          name: 'swapperAnswer',
+          apiCall: {
+            method: 'POST',
+            data: [{ key: 'request', value: '{{ to_string(request) }}' }],
+            service: {
+              url: `${HTTPS}/v1/kyverno`,
+              headers: [{ key: 'Content-Type', value: 'application/json' }],
+              caBundle: CA,
+            },
+          },
+        },
+      ]);
+      const conditions = [rule.preconditions, ...rule.mutate.foreach.map(({ preconditions }) => preconditions)];
+      for (const { key, value } of conditions.flatMap((condition) => condition?.all ?? [])) {
+        expect(key).toMatch(/^\{\{ (?:length|contains)\(.*\) \}\}$/);
+        expect(typeof value).not.toBe('string');
+      }
+    }
+  });
+
+  it('has no matchConditions and gives each operation a rule of its own', () => {
+    expect(JSON.stringify(policy)).not.toContain('matchConditions');
+    expect(policy.spec.rules.map(({ match }) => match.any[0]?.resources)).toEqual([
+      { kinds: ['Pod'], operations: ['CREATE'] },
+      { kinds: ['Pod/ephemeralcontainers'], operations: ['UPDATE'] },
+    ]);
+  });
+
+  it('reads the CA from a ConfigMap', () => {
+    const caConfigMap = { name: 'ca', namespace: 'own', key: 'bundle.pem' };
+    const [rule] = renderKyvernoClusterPolicy({ url: HTTPS, targets: TARGETS, caConfigMap }).spec.rules;
+    expect(rule?.context[0]).toEqual({ name: 'swapperCa', configMap: { name: 'ca', namespace: 'own' } });
+    expect(JSON.stringify(rule?.context[1])).toContain(JSON.stringify('{{ swapperCa.data."bundle.pem" }}'));
+  });
+
+  it('repeats no object, which YAML would write as an alias', () => {
+    const seen = new Set<object>();
+    const visit = (value: unknown): void => {
+      if (typeof value !== 'object' || value === null) return;
+      expect(seen.has(value)).toBe(false);
+      seen.add(value);
+      Object.values(value).forEach(visit);
+    };
+    visit(policy);
+    visit(renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS }));
+  });
+});
+
+describe('webhook', () => {
+  it.each([
+    [HTTPS, { service: { name: 'image-swapper', namespace: 'image-swapper', port: 8443, path: '/webhook' } }],
+    ['https://a.b.svc', { service: { name: 'a', namespace: 'b', port: 443, path: '/webhook' } }],
+    ['https://a.b.svc.cluster.local/x/', { service: { name: 'a', namespace: 'b', port: 443, path: '/x/webhook' } }],
+    ['https://10.0.0.1:8443', { url: 'https://10.0.0.1:8443/webhook' }],
+    ['https://[fd00::1]', { url: 'https://[fd00::1]/webhook' }],
+    ['https://swapper.example.com/x', { url: 'https://swapper.example.com/x/webhook' }],
+  ])('%s is called as the API server can resolve it', (url, clientConfig) => {
+    expect(renderMutatingWebhook({ url, targets: TARGETS }).webhooks[0]?.clientConfig).toEqual(clientConfig);
+  });
+
+  it('has the defaults that never make a Pod worse', () => {
+    const [webhook] = renderMutatingWebhook({ url: HTTPS, targets: TARGETS, caBundle: CA }).webhooks;
+    expect(webhook).toMatchObject({ failurePolicy: 'Ignore', sideEffects: 'NoneOnDryRun', timeoutSeconds: 10 });
+    expect(Buffer.from(webhook?.clientConfig.caBundle ?? '', 'base64').toString()).toBe(CA);
+    expect(webhook?.rules.map(({ operations, resources }) => [...operations, ...resources])).toEqual([
+      ['CREATE', 'pods'],
+      ['UPDATE', 'pods/ephemeralcontainers'],
+    ]);
+  });
+});
+
+describe('Gatekeeper', () => {
+  const [provider, ...assigns] = renderGatekeeper({ url: HTTPS, caBundle: CA });
+
+  it('asks one provider from one Assign for each list', () => {
+    expect(provider.spec).toMatchObject({ url: `${HTTPS}/v1/gatekeeper`, timeout: 1 });
+    expect(Buffer.from(provider.spec.caBundle, 'base64').toString()).toBe(CA);
+    expect(assigns.map(({ spec }) => spec.location)).toEqual([
+      'spec.containers[name:*].image',
+      'spec.initContainers[name:*].image',
+    ]);
+    const eu = renderGatekeeper({ url: HTTPS, caBundle: CA, profile: 'eu' })[0];
+    expect(eu.spec.url).toBe(`${HTTPS}/v1/gatekeeper/eu`);
+  });
+
+  it('runs last, at creation only, on original Pods, and fails open', () => {
+    for (const { metadata, spec } of assigns) {
+      expect(metadata.name).toMatch(/^zz-/);
+      expect(spec.applyTo[0]?.operations).toEqual(['CREATE']);
+      expect(spec.match.source).toBe('Original');
+      expect(spec.parameters.assign.externalData).toMatchObject({ provider: provider.metadata.name, failurePolicy: 'Ignore' });
+    }
+    const [, closed] = renderGatekeeper({ url: HTTPS, caBundle: CA, failClosed: true });
+    expect(closed?.spec.parameters.assign.externalData.failurePolicy).toBe('Fail');
+  });
+
+  it('takes ephemeral containers when asked to, at updates', () => {
+    const ephemeral = renderGatekeeper({ url: HTTPS, caBundle: CA, ephemeralContainers: true })[3];
+    expect(ephemeral?.spec.location).toBe('spec.ephemeralContainers[name:*].image');
+    expect(ephemeral?.spec.applyTo[0]?.operations).toEqual(['UPDATE']);
+  });
+});
+
+describe('policyTargets', () => {
+  it('gives the prefix of each configured target', () => {
+    const oci = (name: string, registry: string, prefix: string): TargetConfig => ({
+      name,
+      type: 'oci',
+      oci: { registry, prefix, insecure: false },
+    });
+    const config = {
+      targets: [oci('eu', 'eu.example.com:5000', 'a/b'), oci('again', 'eu.example.com:5000', 'a/b')],
+      target: oci('default', 'registry.example.com', ''),
+    };
+    const prefixes = policyTargets(config as unknown as Config);
+    expect(prefixes).toEqual(['eu.example.com:5000/a/b/', 'registry.example.com/']);
+    expect(crdProblems(renderKyvernoMutatingPolicy({ url: HTTPS, targets: prefixes }))).toEqual([]);
+  });
+});
