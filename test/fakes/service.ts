@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { makeCertificates } from './certificates.js';
+
+export const BUNDLE = fileURLToPath(new URL('../../extension-service/dist/image-swapper.cjs', import.meta.url));
+
+export interface ServiceOptions {
+  /** The configuration, YAML. */
+  readonly config: string;
+  /** @default image-swapper.yaml */
+  readonly configName?: string;
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Address of the admission port. @default 127.0.0.1:0 */
+  readonly listen?: string;
+  /** Plain HTTP instead of TLS. */
+  readonly plain?: boolean;
+  /** The program that runs it. @default this Node */
+  readonly node?: string;
+}
+
+export interface ServiceExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly [key: string]: unknown;
+}
+
+/** The built bundle, run as users run it, with its files in a folder of its own. */
+export class RunningService {
+  private constructor(
+    readonly process: ChildProcess,
+    readonly folder: string,
+    readonly configFile: string,
+    /** Base URL of the admission port. */
+    readonly url: string,
+    /** Base URL of the operations port. */
+    readonly operations: string,
+    /** PEM of the authority of the serving certificate; '' with `plain`. */
+    readonly ca: string,
+    readonly log: readonly LogLine[],
+    readonly exited: Promise<ServiceExit>,
+  ) {}
+
+  /** @throws Error with what the service wrote when it ends instead of listening */
+  static async start(options: ServiceOptions): Promise<RunningService> {
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
+    const configFile = join(folder, options.configName ?? 'image-swapper.yaml');
+    await writeFile(configFile, options.config);
+    const tls = options.plain === true ? undefined : await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
+    const tlsFlags: string[] = [];
+    if (tls !== undefined) {
+      await Promise.all([writeFile(join(folder, 'tls.crt'), tls.cert), writeFile(join(folder, 'tls.key'), tls.key)]);
+      tlsFlags.push('--tls-cert-file', join(folder, 'tls.crt'), '--tls-key-file', join(folder, 'tls.key'));
+    }
+    const args = ['serve', '--config', configFile, '--listen-address', options.listen ?? '127.0.0.1:0'];
+    args.push('--metrics-address', '127.0.0.1:0', ...tlsFlags, ...(options.flags ?? []));
+    const { PATH, HOME } = process.env;
+    const child = spawn(options.node ?? process.execPath, [BUNDLE, ...args], {
+      env: { ...(PATH !== undefined && { PATH }), ...(HOME !== undefined && { HOME }), ...options.env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      cwd: folder,
+    });
+    const exited = new Promise<ServiceExit>((resolve) => child.on('exit', (code, signal) => resolve({ code, signal })));
+    const log: LogLine[] = [];
+    const raw: string[] = [];
+    const addresses = new Map<string, string>();
+    const listening = new Promise<void>((resolve) => {
+      createInterface({ input: child.stderr }).on('line', (text) => {
+        const line = parse(text);
+        raw.push(text);
+        log.push(line);
+        if (line.message !== 'listening') return;
+        addresses.set(String(line['purpose']), `${String(line['protocol'])}://${String(line['address'])}`);
+        if (addresses.has('admission') && addresses.has('operations')) resolve();
+      });
+    });
+    const early = await Promise.race([listening, exited]);
+    if (early !== undefined) {
+      await rm(folder, { recursive: true, force: true });
+      throw new Error(
+        `the service ended with ${early.code ?? early.signal ?? ''} instead of listening: ${raw.join('\n')}`,
+      );
+    }
+    const [admission = '', operations = ''] = [addresses.get('admission'), addresses.get('operations')];
+    return new RunningService(child, folder, configFile, admission, operations, tls?.ca ?? '', log, exited);
+  }
+
+  /** Ends it with SIGTERM and waits. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<ServiceExit> {
+    this.process.kill(signal);
+    const exit = await this.exited;
+    await rm(this.folder, { recursive: true, force: true });
+    return exit;
+  }
+}
+
+function parse(text: string): LogLine {
+  try {
+    return JSON.parse(text) as LogLine;
+  } catch {
+    return { level: 'raw', message: text };
+  }
+}
