@@ -13,9 +13,12 @@ describe('the compliance suite of go-jmespath', () => {
     expect(evaluateOver(expression, given)).toEqual({ kind: 'value', value: result });
   });
 
-  it.each(cases.filter(({ error }) => error === 'syntax'))('$file: $title is a syntax error', ({ expression, given }) => {
-    expect(evaluateOver(expression, given).kind).toBe('compile-error');
-  });
+  it.each(cases.filter(({ error }) => error === 'syntax'))(
+    '$file: $title is a syntax error',
+    ({ expression, given }) => {
+      expect(evaluateOver(expression, given).kind).toBe('compile-error');
+    },
+  );
 
   it.each(cases.filter(({ error }) => error !== undefined && error !== 'syntax'))(
     '$file: $title fails: $error',
