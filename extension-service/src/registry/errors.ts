@@ -1,0 +1,65 @@
+/**
+ * - absent: the repository, manifest or blob is not there (404)
+ * - unauthorized: no credential was accepted (401)
+ * - forbidden: a credential was accepted and may not do this (403)
+ * - throttled: too many requests (429); `retryAfter` when the registry said so
+ * - unreachable: no answer: DNS, connection, TLS, timeout
+ * - invalid: an answer that breaks the distribution spec, or bytes that are not what their digest says
+ * - conflict: an immutable tag holds something else
+ * - refused: we do not send this request: the host or the redirect is not allowed
+ * - server: 5xx
+ */
+export type RegistryErrorKind =
+  'absent' | 'unauthorized' | 'forbidden' | 'throttled' | 'unreachable' | 'invalid' | 'conflict' | 'refused' | 'server';
+
+/** One entry of the `errors` list of an error body (distribution spec, "Error Codes"). */
+export interface Diagnostic {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface RegistryErrorDetails {
+  readonly kind: RegistryErrorKind;
+  /** host[:port] of the registry that was asked. */
+  readonly host: string;
+  /** What was tried, such as `GET https://r.example/v2/x/manifests/1`; queries are removed, they may be signatures. */
+  readonly request?: string;
+  readonly status?: number;
+  /** Milliseconds. */
+  readonly retryAfter?: number;
+  readonly retryable?: boolean;
+  readonly diagnostics?: readonly Diagnostic[];
+  readonly cause?: unknown;
+}
+
+/** Why a registry did not do what was asked. The message names the request and what to do, and holds no secret. */
+export class RegistryError extends Error {
+  override readonly name = 'RegistryError';
+  readonly kind: RegistryErrorKind;
+  readonly host: string;
+  readonly request: string | undefined;
+  readonly status: number | undefined;
+  readonly retryAfter: number | undefined;
+  /** Whether the same request may succeed later without anyone changing anything. */
+  readonly retryable: boolean;
+  readonly diagnostics: readonly Diagnostic[];
+
+  constructor(message: string, details: RegistryErrorDetails) {
+    const where = details.request === undefined ? details.host : details.request;
+    super(`${where}: ${message}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.kind = details.kind;
+    this.host = details.host;
+    this.request = details.request;
+    this.status = details.status;
+    this.retryAfter = details.retryAfter;
+    this.retryable = details.retryable ?? RETRYABLE.has(details.kind);
+    this.diagnostics = details.diagnostics ?? [];
+  }
+}
+
+const RETRYABLE: ReadonlySet<RegistryErrorKind> = new Set(['throttled', 'unreachable', 'server']);
+
+/** `METHOD url` without query, fragment and user info: signed blob URLs carry their secret in the query. */
+export function describeRequest(method: string, url: URL): string {
+  return `${method} ${url.protocol}//${url.host}${url.pathname}`;
+}

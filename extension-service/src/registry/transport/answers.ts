@@ -1,0 +1,150 @@
+import type { IncomingMessage } from 'node:http';
+import { describeRequest, RegistryError, type Diagnostic, type RegistryErrorKind } from '../errors.js';
+import { abortReason, RefusedAddressError } from './http.js';
+import { parseRetryAfter } from './retry.js';
+
+/** What an answer is about, for messages. */
+export interface Asked {
+  readonly host: string;
+  readonly method: string;
+  readonly url: URL;
+}
+
+const ERROR_BODY_LIMIT = 64 * 1024;
+
+/** Reads a body into memory; throws a RegistryError when it is longer than `limit` bytes or breaks off. */
+export async function readBody(
+  response: IncomingMessage,
+  limit: number,
+  asked: Asked,
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      size += piece.length;
+      if (size > limit) break;
+      pieces.push(piece);
+    }
+  } catch (error) {
+    throw networkError(error, asked, signal);
+  }
+  if (size > limit) throw invalid(asked, `the answer is longer than ${limit} bytes`);
+  return Buffer.concat(pieces, size);
+}
+
+/** Lets the rest of an answer go by, so that its socket can be used again. */
+export function discard(response: IncomingMessage): void {
+  response.on('error', () => undefined);
+  response.resume();
+}
+
+export function invalid(asked: Asked, message: string, cause?: unknown): RegistryError {
+  const request = describeRequest(asked.method, asked.url);
+  return new RegistryError(message, {
+    kind: 'invalid',
+    host: asked.host,
+    request,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** The error for an answer whose status is not what was wanted; reads its body, at most 64 KiB. */
+export async function statusError(response: IncomingMessage, asked: Asked, now: number): Promise<RegistryError> {
+  const status = response.statusCode ?? 0;
+  let body = '';
+  const pieces: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      pieces.push(piece.subarray(0, ERROR_BODY_LIMIT - size));
+      size += piece.length;
+      if (size >= ERROR_BODY_LIMIT) break;
+    }
+    body = Buffer.concat(pieces).toString('utf8');
+  } catch {
+    // The status says enough.
+  }
+  const diagnostics = parseDiagnostics(body);
+  const retryAfter = parseRetryAfter(response.headers['retry-after'], now);
+  const kind = kindOf(status, diagnostics);
+  const said = diagnostics.map(({ code, message }) => (message === '' ? code : `${code}: ${message}`)).join('; ');
+  const html = /^\s*(<!doctype html|<html)/i.test(body)
+    ? ' (an HTML page: is there a proxy or login page in between?)'
+    : '';
+  const hint = HINTS[kind] ?? '';
+  return new RegistryError(`HTTP ${status}${said === '' ? '' : ` ${said}`}${html}${hint}`, {
+    kind,
+    host: asked.host,
+    request: describeRequest(asked.method, asked.url),
+    status,
+    diagnostics,
+    retryable: kind === 'throttled' || kind === 'server' || status === 408,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  });
+}
+
+const HINTS: Partial<Record<RegistryErrorKind, string>> = {
+  unauthorized: ': no credential was accepted; check the pull secrets or the credentials in the configuration',
+  forbidden: ': the credentials may not do this',
+  conflict: ': the tag is immutable and holds another image',
+};
+
+function kindOf(status: number, diagnostics: readonly Diagnostic[]): RegistryErrorKind {
+  const codes = diagnostics.map((diagnostic) => `${diagnostic.code} ${diagnostic.message}`).join(' ');
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
+  if (status === 404) return 'absent';
+  if (status === 429 || codes.includes('TOOMANYREQUESTS')) return 'throttled';
+  if (status === 409 || status === 412 || /immutable|ImageTagAlreadyExists|TAG_INVALID/i.test(codes)) return 'conflict';
+  return status >= 500 ? 'server' : 'invalid';
+}
+
+function parseDiagnostics(body: string): Diagnostic[] {
+  try {
+    const json = JSON.parse(body) as { errors?: unknown };
+    if (!Array.isArray(json.errors)) return [];
+    return json.errors.slice(0, 5).flatMap((entry: unknown) => {
+      if (typeof entry !== 'object' || entry === null) return [];
+      const { code, message } = entry as { code?: unknown; message?: unknown };
+      return [{ code: clip(code), message: clip(message) }];
+    });
+  } catch {
+    return [];
+  }
+}
+
+function clip(value: unknown): string {
+  // The text goes into logs: one line, no escape sequences.
+  return typeof value === 'string' ? value.replace(/\p{Cc}/gu, ' ').slice(0, 300) : '';
+}
+
+const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
+
+/** What node says when there is no answer, or no end to it, as a RegistryError; an abort by `signal` stays its reason. */
+export function networkError(error: unknown, asked: Asked, signal?: AbortSignal): Error {
+  if (error instanceof RegistryError) return error;
+  if (signal?.aborted === true) return abortReason(signal);
+  const details = { host: asked.host, request: describeRequest(asked.method, asked.url), cause: error };
+  if (error instanceof RefusedAddressError) return new RegistryError(error.message, { ...details, kind: 'refused' });
+  const { code = '', message } = (error instanceof Error ? error : new Error(String(error))) as NodeJS.ErrnoException;
+  if (CERTIFICATE.test(code)) {
+    const text = `the certificate is not trusted (${code}): set caFile to its authority, or insecure`;
+    return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
+  }
+  if (isNotTls(error)) {
+    const text = 'does not speak HTTPS: set insecure for a registry on plain HTTP';
+    return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
+  }
+  if (code === 'ENOTFOUND') {
+    return new RegistryError('the host name does not exist', { ...details, kind: 'unreachable', retryable: false });
+  }
+  return new RegistryError(code === '' ? message : `${code}: ${message}`, { ...details, kind: 'unreachable' });
+}
+
+/** Whether a TLS handshake met something that is not TLS. */
+export function isNotTls(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG';
+}

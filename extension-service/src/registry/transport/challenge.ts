@@ -1,0 +1,46 @@
+/** One challenge of a WWW-Authenticate header (RFC 9110, section 11.6.1); names of parameters are in lower case. */
+export interface Challenge {
+  /** Lower case. */
+  readonly scheme: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
+const PARAMETER = /\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/y;
+
+/**
+ * Several challenges may stand in one header, parameters hold commas inside quotes (scopes do), and node joins repeated
+ * headers with a comma. What cannot be read ends the list: a registry's nonsense is no reason to forget what came before.
+ */
+export function parseChallenges(header: string): Challenge[] {
+  const challenges: Challenge[] = [];
+  let at = 0;
+  while (at < header.length) {
+    at = skip(header, at, /[\s,]*/y);
+    const scheme = take(header, at, TOKEN);
+    if (scheme === undefined) break;
+    at += scheme[0].length;
+    const parameters = new Map<string, string>();
+    for (;;) {
+      const match = take(header, skip(header, at, /[\s,]*/y), PARAMETER);
+      if (match === undefined) break;
+      at = match.index + match[0].length;
+      const name = (match[1] ?? '').toLowerCase();
+      const value = match[2] === undefined ? (match[3] ?? '') : match[2].replace(/\\(.)/g, '$1');
+      if (!parameters.has(name)) parameters.set(name, value);
+    }
+    challenges.push({ scheme: scheme[0].toLowerCase(), parameters });
+    // A token68 (`Negotiate YII=`) is of no use to us.
+    at = skip(header, at, /[^,]*/y);
+  }
+  return challenges;
+}
+
+function take(text: string, at: number, pattern: RegExp): RegExpExecArray | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(text) ?? undefined;
+}
+
+function skip(text: string, at: number, pattern: RegExp): number {
+  return at + (take(text, at, pattern)?.[0].length ?? 0);
+}

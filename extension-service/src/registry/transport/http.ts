@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto';
+import { lookup as systemLookup, type LookupAddress } from 'node:dns';
+import http, { type ClientRequest, type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import type { LookupFunction } from 'node:net';
+import { rootCertificates } from 'node:tls';
+import { HttpsProxyAgent } from 'hpagent';
+import type { AddressPolicy } from './host-guard.js';
+import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
+import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
+
+/** All addresses of a name; the shape of `dns.lookup` with `all`. */
+export type Resolve = (
+  host: string,
+  callback: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
+) => void;
+
+export interface HttpOptions {
+  readonly proxy: ProxyChoice;
+  readonly timeouts?: Partial<Timeouts>;
+  /** Sockets per origin. */
+  readonly maxSockets?: number;
+  readonly resolve?: Resolve;
+}
+
+/** Writes the body once the request exists; what it finds wrong it says by `request.destroy(error)`. */
+export type BodyWriter = (request: ClientRequest) => void;
+
+export interface HttpRequest {
+  readonly method: string;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Buffer | BodyWriter;
+  readonly policy: AddressPolicy;
+  readonly tls: { readonly verify: boolean; readonly ca?: string };
+  readonly signal?: AbortSignal;
+}
+
+/** A connection that the address policy does not allow. */
+export class RefusedAddressError extends Error {
+  override readonly name = 'RefusedAddressError';
+}
+
+/**
+ * HTTP/1.1 over keep-alive sockets, one hop at a time: no redirects, no retries, no authentication. node:http rather than
+ * another client: see docs/decisions/http-client.md.
+ */
+export class Http {
+  readonly #options: HttpOptions;
+  readonly #timeouts: Timeouts;
+  readonly #agents = new Map<string, http.Agent>();
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+  }
+
+  /** The answer as soon as its headers are there. Rejects with the signal's reason, a RefusedAddressError, or what node:http says. */
+  async send(request: HttpRequest): Promise<IncomingMessage> {
+    request.signal?.throwIfAborted();
+    const { url, policy } = request;
+    const host = hostname(url);
+    const port = effectivePort(url);
+    const refusal = policy.refusal(host, port);
+    if (refusal !== undefined) throw new RefusedAddressError(refusal);
+    const proxy = this.#options.proxy(url);
+    const secure = url.protocol === 'https:';
+    const viaProxy = proxy !== undefined && !secure;
+    const headers: Record<string, string> = { host: url.host, ...request.headers };
+    if (viaProxy && proxy.username !== '') headers['proxy-authorization'] = proxyAuthorization(proxy);
+    if (request.body instanceof Buffer) headers['content-length'] ??= String(request.body.length);
+    else if (request.body === undefined && request.method !== 'GET' && request.method !== 'HEAD') {
+      headers['content-length'] = '0';
+    }
+    const options: https.RequestOptions = {
+      method: request.method,
+      host: viaProxy ? hostname(proxy) : host,
+      port: viaProxy ? effectivePort(proxy) : port,
+      path: viaProxy ? `${url.protocol}//${url.host}${url.pathname}${url.search}` : `${url.pathname}${url.search}`,
+      headers,
+      agent: this.#agent(request, proxy),
+      ...(request.signal && { signal: request.signal }),
+      ...(proxy === undefined && { lookup: guardedLookup(this.#options.resolve ?? resolveBySystem, policy, port) }),
+    };
+    const overTls = viaProxy ? proxy.protocol === 'https:' : secure;
+    const outgoing = (overTls ? https : http).request(options);
+    watch(outgoing, this.#timeouts);
+    return new Promise<IncomingMessage>((resolve, reject) => {
+      outgoing.on('response', resolve);
+      outgoing.on('error', (error) => reject(request.signal?.aborted === true ? abortReason(request.signal) : error));
+      if (typeof request.body === 'function') request.body(outgoing);
+      else outgoing.end(request.body);
+    });
+  }
+
+  /** Closes every socket, also those in use. */
+  close(): void {
+    for (const agent of this.#agents.values()) agent.destroy();
+    this.#agents.clear();
+  }
+
+  /** node's agents pool per origin; one agent for each way of connecting, of which configuration allows few. */
+  #agent(request: HttpRequest, proxy: URL | undefined): http.Agent {
+    const { policy, tls, url } = request;
+    const secure = url.protocol === 'https:';
+    const ca = tls.ca === undefined ? '' : createHash('sha256').update(tls.ca).digest('base64');
+    const key = [secure, policy.key, secure && tls.verify, secure && ca, proxy?.href].join('|');
+    let agent = this.#agents.get(key);
+    if (agent === undefined) {
+      // The timeout is for sockets that nobody uses; those in use have the watchdog.
+      const pool = { keepAlive: true, maxSockets: this.#options.maxSockets ?? 16, maxFreeSockets: 8, timeout: 30_000 };
+      const trust = {
+        rejectUnauthorized: tls.verify,
+        ...(tls.ca !== undefined && { ca: [...rootCertificates, tls.ca] }),
+      };
+      if (!secure) agent = proxy?.protocol === 'https:' ? new https.Agent(pool) : new http.Agent(pool);
+      else if (proxy === undefined) agent = new https.Agent({ ...pool, ...trust });
+      else agent = new HttpsProxyAgent({ ...pool, ...trust, proxy: proxy.href });
+      this.#agents.set(key, agent);
+    }
+    return agent;
+  }
+}
+
+/**
+ * Resolves for one connection and lets through only the addresses that the policy allows. Addresses written in the URL
+ * never come here: `send` judges them as text.
+ */
+function guardedLookup(resolve: Resolve, policy: AddressPolicy, port: number): LookupFunction {
+  return (host, options, callback) => {
+    resolve(host, (error, addresses) => {
+      if (error !== null) return callback(error, '');
+      let refusal: string | undefined;
+      const wanted = options.family === 4 || options.family === 6 ? options.family : undefined;
+      const allowed = addresses.filter(({ address, family }) => {
+        const reason = policy.refusal(host, port, address);
+        refusal ??= reason;
+        return reason === undefined && (wanted === undefined || family === wanted);
+      });
+      const [first] = allowed;
+      if (first === undefined) {
+        callback(refusal === undefined ? new Error(`${host} has no address`) : new RefusedAddressError(refusal), '');
+      } else if (options.all === true) callback(null, allowed);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+const resolveBySystem: Resolve = (host, callback) => systemLookup(host, { all: true }, callback);
+
+function proxyAuthorization(proxy: URL): string {
+  const text = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  return `Basic ${Buffer.from(text).toString('base64')}`;
+}
+
+/** What `throwIfAborted` would throw, as an Error. */
+export function abortReason(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error('aborted', { cause: signal.reason });
+}

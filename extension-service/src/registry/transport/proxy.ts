@@ -1,0 +1,74 @@
+import { isIP } from 'node:net';
+import { cidrList, isAddressOrCidr, listContains } from './addresses.js';
+
+/** The proxy for a URL, or undefined for a direct connection. */
+export type ProxyChoice = (url: URL) => URL | undefined;
+
+/**
+ * HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, read as Go's httpproxy reads them (clusters are configured
+ * for Go programs): NO_PROXY entries are `*`, an address, a CIDR block, `host` (and everything under it), `.suffix`
+ * (only what is under it), each name or address with an optional port. Loopback never goes through a proxy. CIDR blocks
+ * match hosts written as addresses; names are not resolved for it. Throws an Error for a proxy that is not a URL.
+ */
+export function proxyFromEnvironment(env: Readonly<Record<string, string | undefined>>): ProxyChoice {
+  const read = (name: string): string => (env[name] || env[name.toLowerCase()] || '').trim();
+  const http = parseProxy('HTTP_PROXY', read('HTTP_PROXY'));
+  const https = parseProxy('HTTPS_PROXY', read('HTTPS_PROXY'));
+  if (http === undefined && https === undefined) return () => undefined;
+  const bypass = parseNoProxy(read('NO_PROXY'));
+  return (url) => {
+    const proxy = url.protocol === 'https:' ? https : http;
+    return proxy === undefined || bypass(hostname(url), effectivePort(url)) ? undefined : proxy;
+  };
+}
+
+function parseProxy(name: string, value: string): URL | undefined {
+  if (value === '') return undefined;
+  const text = value.includes('://') ? value : `http://${value}`;
+  // The value may hold a password, so the message does not repeat it.
+  if (!URL.canParse(text)) throw new Error(`${name} is not a URL such as http://proxy.example.com:3128`);
+  const url = new URL(text);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new Error(`${name} has scheme ${url.protocol.slice(0, -1)}: http and https proxies are supported`);
+  }
+  return url;
+}
+
+function parseNoProxy(value: string): (host: string, port: number) => boolean {
+  const blocks: string[] = [];
+  const names: { name: string; under: boolean; exact: boolean; port: number | undefined }[] = [];
+  let everything = false;
+  for (const raw of value.split(/[\s,]+/)) {
+    const entry = raw.toLowerCase();
+    if (entry === '') continue;
+    if (entry === '*') everything = true;
+    else if (isAddressOrCidr(entry)) blocks.push(entry);
+    else {
+      const match = /^(.*?)(?::(\d+))?$/.exec(entry);
+      const name = (match?.[1] ?? entry).replace(/^\[|\]$/g, '').replace(/^\*\./, '.');
+      const port = match?.[2] === undefined ? undefined : Number(match[2]);
+      names.push({ name: name.replace(/^\./, ''), under: isIP(name) === 0, exact: !name.startsWith('.'), port });
+    }
+  }
+  const list = cidrList(blocks);
+  return (host, port) => {
+    if (everything || host === 'localhost' || host.endsWith('.localhost')) return true;
+    if (isIP(host) !== 0 && (listContains(LOOPBACK, host) || listContains(list, host))) return true;
+    return names.some(
+      (entry) =>
+        (entry.port === undefined || entry.port === port) &&
+        ((entry.exact && host === entry.name) || (entry.under && host.endsWith(`.${entry.name}`))),
+    );
+  };
+}
+
+const LOOPBACK = cidrList(['127.0.0.0/8', '::1']);
+
+/** Without the brackets of IPv6. */
+export function hostname(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+}
+
+export function effectivePort(url: URL): number {
+  return url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
+}

@@ -1,0 +1,66 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { RegistryError } from '../errors.js';
+
+export interface RetryPolicy {
+  /** Tries in all. */
+  readonly attempts: number;
+  /** Milliseconds before the second try, doubled for each further one; a random part of it is waited ("full jitter"). */
+  readonly baseDelay: number;
+  readonly maxDelay: number;
+  /** A Retry-After longer than this is the caller's to plan with: the error is thrown at once. */
+  readonly maxRetryAfter: number;
+}
+
+export const DEFAULT_RETRY: RetryPolicy = { attempts: 4, baseDelay: 250, maxDelay: 5_000, maxRetryAfter: 10_000 };
+
+export interface RetryTools {
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  readonly sleep: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>;
+}
+
+export const DEFAULT_RETRY_TOOLS: RetryTools = {
+  random: Math.random,
+  // An abort ends the pause; the loop then throws the signal's own reason.
+  sleep: (milliseconds, signal) => delay(milliseconds, undefined, signal && { signal }).catch(() => undefined),
+};
+
+/** Runs `attempt` until it succeeds, fails for good, or has had its tries. `attempt` must be safe to repeat. */
+export async function withRetry<T>(
+  policy: RetryPolicy,
+  tools: RetryTools,
+  signal: AbortSignal | undefined,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof RegistryError) || !error.retryable || tries >= policy.attempts) throw error;
+      const pause = pauseBefore(policy, tools, tries, error.retryAfter);
+      if (pause === undefined) throw error;
+      await tools.sleep(pause, signal);
+      signal?.throwIfAborted();
+    }
+  }
+}
+
+/** Milliseconds, or undefined when the registry asked for more than this caller waits. */
+function pauseBefore(
+  policy: RetryPolicy,
+  tools: RetryTools,
+  tries: number,
+  retryAfter: number | undefined,
+): number | undefined {
+  const jitter = tools.random() * Math.min(policy.maxDelay, policy.baseDelay * 2 ** (tries - 1));
+  if (retryAfter === undefined) return jitter;
+  return retryAfter > policy.maxRetryAfter ? undefined : retryAfter + jitter;
+}
+
+/** A Retry-After header, seconds or a date, in milliseconds from `now`. */
+export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\s*\d+\s*$/.test(value)) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}

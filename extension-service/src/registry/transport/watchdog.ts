@@ -1,0 +1,84 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+
+export interface Timeouts {
+  /** Until TCP (and TLS, and the proxy's CONNECT) stand, milliseconds. */
+  readonly connect: number;
+  /** From the last byte of the request to the answer's headers. */
+  readonly headers: number;
+  /** Between two pieces of a body, either way, while the peer is what we wait for. */
+  readonly idle: number;
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, idle: 30_000 };
+
+/**
+ * Ends an exchange whose peer has stopped. One timer per exchange looks at counters that exist anyway, so that a body
+ * costs no timer work per piece; a pause that the other side of our own pipe asked for is not the peer's silence.
+ */
+export function watch(request: ClientRequest, timeouts: Timeouts): void {
+  let since = Date.now();
+  let progress = 0;
+  let phase = 'connect';
+  let connected = false;
+  let response: IncomingMessage | undefined;
+  request.on('socket', (socket) => {
+    const event = 'encrypted' in socket ? 'secureConnect' : 'connect';
+    if (socket.connecting) socket.once(event, () => (connected = true));
+    else connected = true;
+  });
+  request.on('response', (message: IncomingMessage) => (response = message));
+
+  const look = (): void => {
+    const next = currentPhase(request, response, connected);
+    const now = Date.now();
+    if (next.phase !== phase || next.progress !== progress || next.waiting === false) {
+      phase = next.phase;
+      progress = next.progress;
+      since = now;
+      return;
+    }
+    const limit = phase === 'connect' ? timeouts.connect : phase === 'headers' ? timeouts.headers : timeouts.idle;
+    if (now - since < limit) return;
+    clearInterval(timer);
+    const error = new TimeoutError(phase, limit);
+    if (response === undefined) request.destroy(error);
+    else response.destroy(error);
+  };
+  const step = Math.max(5, Math.min(1_000, Math.min(timeouts.connect, timeouts.headers, timeouts.idle) / 4));
+  const timer = setInterval(look, step);
+  timer.unref();
+  request.on('close', () => clearInterval(timer));
+}
+
+function currentPhase(
+  request: ClientRequest,
+  response: IncomingMessage | undefined,
+  connected: boolean,
+): { readonly phase: string; readonly progress: number; readonly waiting: boolean } {
+  if (response !== undefined) {
+    // Paused, or with unread bytes: whoever reads is slow, not the peer.
+    const waiting = response.readableFlowing === true && response.readableLength === 0;
+    return { phase: 'body', progress: request.socket?.bytesRead ?? 0, waiting };
+  }
+  if (!connected) return { phase: 'connect', progress: 0, waiting: true };
+  const sent = request.socket?.bytesWritten ?? 0;
+  const queued = request.writableLength > 0 || (request.socket?.writableLength ?? 0) > 0;
+  if (request.writableEnded && !queued) return { phase: 'headers', progress: sent, waiting: true };
+  return { phase: 'upload', progress: sent - (request.socket?.writableLength ?? 0), waiting: queued };
+}
+
+export class TimeoutError extends Error {
+  override readonly name = 'TimeoutError';
+  readonly code = 'ETIMEDOUT';
+  constructor(phase: string, limit: number) {
+    const what =
+      phase === 'connect'
+        ? 'no connection'
+        : phase === 'headers'
+          ? 'no answer'
+          : phase === 'upload'
+            ? 'the upload was not taken'
+            : 'the body stopped';
+    super(`${what} for ${limit} ms`);
+  }
+}

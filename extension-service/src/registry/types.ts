@@ -1,0 +1,49 @@
+import type { Platform } from '../core/image/platform.js';
+
+/** OCI image-spec, descriptor.md: what points to content. */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly platform?: Platform;
+  readonly urls?: readonly string[];
+  readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** How to reach a registry. */
+export interface RegistryEndpoint {
+  /** host[:port] as references name it; `docker.io` for Docker Hub. */
+  readonly host: string;
+  /** HTTPS without checking the certificate, or plain HTTP where HTTPS is not spoken. */
+  readonly insecure: boolean;
+  /** PEM, trusted besides the system's authorities. */
+  readonly ca?: string;
+}
+
+export type Credentials = PasswordCredentials | IdentityTokenCredentials | RegistryTokenCredentials;
+
+export interface PasswordCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+/** An OAuth2 refresh token, exchanged at the token endpoint (`identitytoken` of a Docker config). */
+export interface IdentityTokenCredentials {
+  readonly identityToken: string;
+}
+/** A bearer token, sent as it is (`registrytoken` of a Docker config). */
+export interface RegistryTokenCredentials {
+  readonly registryToken: string;
+}
+
+export interface Keychain {
+  /** What may be tried for a repository, best first; anonymous access comes after all of them and is not listed. */
+  resolve(host: string, repository: string): Promise<readonly Credentials[]>;
+}
+
+/** What every request of a client takes: the caller's abort, and a hook that counts requests. */
+export interface RequestContext {
+  readonly signal?: AbortSignal;
+  readonly onRequest?: () => void;
+}
