@@ -1,0 +1,154 @@
+import { RegistryError } from './errors.js';
+import { DEFAULT_COPY_LIMITS, type CopyOptions, type CopyResult } from './copy-types.js';
+import { copyReferrers } from './copy-referrers.js';
+import { TreeCopy } from './copy-tree.js';
+import { BlobLedger } from './ledger.js';
+import type { RawManifest } from './manifest.js';
+import { selectPlatforms } from './platforms.js';
+
+export type { BlobCount, BlobOutcome, CopyLimits, CopyOptions, CopyProgress, CopyResult } from './copy-types.js';
+
+/**
+ * Copies an image with all that belongs to it. What the target has is not sent again: the target is asked first, and a
+ * tag of the source is resolved once, by HEAD (which Docker Hub does not count as a pull), then read by digest, so that a
+ * tag that moves meanwhile cannot mix two images. Blobs come before their manifest, manifests before their index, the tag
+ * last: a copy that fails at any point leaves no tag behind.
+ *
+ * Rejects with a RegistryError whose `host` is the registry at fault, or with the reason of the abort.
+ */
+export async function copyImage(options: CopyOptions): Promise<CopyResult> {
+  const limits = { ...DEFAULT_COPY_LIMITS, ...options.limits };
+  const tree = new TreeCopy(options, limits, options.ledger ?? new BlobLedger());
+  try {
+    return await new ImageCopy(options, tree).run();
+  } catch (error) {
+    tree.stop(error);
+    // What the abort broke off is not the registry's doing.
+    options.signal?.throwIfAborted();
+    throw error;
+  }
+}
+
+class ImageCopy {
+  readonly #options: CopyOptions;
+  readonly #tree: TreeCopy;
+  readonly #warnings: string[] = [];
+
+  constructor(options: CopyOptions, tree: TreeCopy) {
+    this.#options = options;
+    this.#tree = tree;
+  }
+
+  async run(): Promise<CopyResult> {
+    const { source, force, platforms = 'all' } = this.#options;
+    const { repository, tag = 'latest', digest } = source.reference;
+    const filtered = digest === undefined && platforms !== 'all';
+    const head = digest ?? (await this.#headSource(repository, tag));
+    if (force !== true && !filtered && head !== undefined) {
+      const done = await this.#alreadyThere(head);
+      if (done !== undefined) return this.#result(done, head, done.outcome);
+    }
+    const top = await source.client.getManifest(repository, head ?? tag, this.#tree.sourceContext);
+    const wanted = filtered ? this.#filter(top, platforms) : top;
+    if (force !== true && (filtered || head === undefined)) {
+      const done = await this.#alreadyThere(wanted.digest);
+      if (done !== undefined) return this.#result(done, top.digest, done.outcome);
+    }
+    const parsed = this.#tree.parse(wanted);
+    await this.#tree.copyContent(wanted, parsed);
+    if (this.#options.referrers === true) {
+      // Before the tag: whoever verifies signatures in the target must find them as soon as the image.
+      const children = parsed.kind === 'index' ? parsed.children : [];
+      const subjects = [{ mediaType: wanted.mediaType, digest: wanted.digest, size: wanted.bytes.length }, ...children];
+      this.#warnings.push(...(await copyReferrers(this.#options, this.#tree, subjects)));
+    }
+    await this.#name(wanted);
+    return this.#result(wanted, top.digest, 'copied');
+  }
+
+  async #headSource(repository: string, tag: string): Promise<string | undefined> {
+    const { client } = this.#options.source;
+    const head = await client.headManifest(repository, tag, this.#tree.sourceContext);
+    if (head === undefined) {
+      throw new RegistryError(`${repository}:${tag} does not exist there`, {
+        kind: 'absent',
+        host: client.host,
+        status: 404,
+      });
+    }
+    return head.digest;
+  }
+
+  /** Looks into the target; when it has the digest and only the name is missing, gives it the name. */
+  async #alreadyThere(
+    digest: string,
+  ): Promise<
+    { readonly digest: string; readonly mediaType: string; readonly outcome: 'present' | 'tagged' } | undefined
+  > {
+    const { client, reference } = this.#options.target;
+    const context = this.#tree.targetContext;
+    const name = this.#finalName();
+    const named = name === undefined ? undefined : await client.headManifest(reference.repository, name, context);
+    if (named?.digest === digest) return { digest, mediaType: named.mediaType, outcome: 'present' };
+    const there = await client.headManifest(reference.repository, digest, context);
+    if (there === undefined) return undefined;
+    if (name === undefined) return { digest, mediaType: there.mediaType, outcome: 'present' };
+    const manifest = await client.getManifest(reference.repository, digest, context);
+    await this.#name(manifest);
+    return { digest, mediaType: manifest.mediaType, outcome: 'tagged' };
+  }
+
+  #filter(top: RawManifest, platforms: readonly string[]): RawManifest {
+    const parsed = this.#tree.parse(top);
+    if (parsed.kind === 'image') return top;
+    const selected = selectPlatforms(top, parsed, platforms);
+    if (selected !== undefined) return selected;
+    const { client, reference } = this.#options.source;
+    const message = `${reference.repository} has none of the platforms ${platforms.join(', ')}`;
+    throw new RegistryError(message, { kind: 'invalid', host: client.host });
+  }
+
+  /** The tag that makes the image visible: for an image named by digest the keeper tag, if any. */
+  #finalName(): string | undefined {
+    const { tag = 'latest', digest, keeperTag } = this.#options.target.reference;
+    return digest === undefined ? tag : keeperTag;
+  }
+
+  /** Puts the top manifest under its name; its digest comes with that. */
+  async #name(manifest: RawManifest): Promise<void> {
+    const { client, reference } = this.#options.target;
+    if (reference.digest !== undefined && reference.digest !== manifest.digest) {
+      const message = `the source's image is ${manifest.digest}, the target's reference names ${reference.digest}`;
+      throw new RegistryError(message, { kind: 'conflict', host: client.host });
+    }
+    const name = this.#finalName();
+    try {
+      await this.#tree.put(manifest, name ?? manifest.digest);
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.kind !== 'conflict' || name === undefined) throw error;
+      // An immutable tag that holds this very image (someone else was faster) is what we wanted.
+      const head = await client.headManifest(reference.repository, name, this.#tree.targetContext);
+      if (head?.digest !== manifest.digest) throw error;
+    }
+  }
+
+  #result(
+    manifest: { readonly digest: string; readonly mediaType: string },
+    sourceDigest: string,
+    outcome: CopyResult['outcome'],
+  ): CopyResult {
+    const { platforms, counts, manifestsPushed, requests } = this.#tree;
+    const { digest, mediaType } = manifest;
+    return {
+      digest,
+      mediaType,
+      sourceDigest,
+      outcome,
+      platforms,
+      blobs: counts,
+      manifestsPushed,
+      requests,
+      warnings: this.#warnings,
+    };
+  }
+}

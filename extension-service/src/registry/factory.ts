@@ -1,0 +1,69 @@
+import { RegistryClient } from './client.js';
+import { HostGuard, type HostGuardOptions } from './transport/host-guard.js';
+import { Http, type Resolve } from './transport/http.js';
+import { proxyFromEnvironment } from './transport/proxy.js';
+import { DEFAULT_RETRY, DEFAULT_RETRY_TOOLS, type RetryPolicy, type RetryTools } from './transport/retry.js';
+import { Session } from './transport/session.js';
+import { TokenSource } from './transport/tokens.js';
+import type { Timeouts } from './transport/watchdog.js';
+import type { Keychain, RegistryEndpoint } from './types.js';
+
+export interface RegistryFactoryOptions {
+  /** Configured targets and sources; any other host is reached over verified HTTPS, if the guard allows it. */
+  readonly endpoints: readonly RegistryEndpoint[];
+  readonly hosts: Omit<HostGuardOptions, 'trusted'>;
+  /** For HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly timeouts?: Partial<Timeouts>;
+  readonly retry?: Partial<RetryPolicy>;
+  readonly retryTools?: RetryTools;
+  readonly maxSockets?: number;
+  readonly resolve?: Resolve;
+  readonly now?: () => number;
+}
+
+/** Makes clients that share sockets and tokens. */
+export class RegistryFactory {
+  readonly #options: RegistryFactoryOptions;
+  readonly #http: Http;
+  readonly #tokens: TokenSource;
+  readonly #guard: HostGuard;
+  readonly #endpoints: ReadonlyMap<string, RegistryEndpoint>;
+  readonly #now: () => number;
+
+  /** Throws an Error for a malformed proxy, allow or deny entry. */
+  constructor(options: RegistryFactoryOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#endpoints = new Map(options.endpoints.map((endpoint) => [endpoint.host.toLowerCase(), endpoint]));
+    this.#guard = new HostGuard({ ...options.hosts, trusted: [...this.#endpoints.keys()] });
+    const { timeouts, maxSockets, resolve } = options;
+    this.#http = new Http({
+      proxy: proxyFromEnvironment(options.env),
+      ...(timeouts && { timeouts }),
+      ...(maxSockets !== undefined && { maxSockets }),
+      ...(resolve && { resolve }),
+    });
+    this.#tokens = new TokenSource(this.#http, this.#now);
+  }
+
+  /** `host` as a reference names it. Keep the client while the keychain stays: it remembers scheme and challenge. */
+  client(host: string, keychain: Keychain): RegistryClient {
+    const endpoint = this.#endpoints.get(host.toLowerCase()) ?? { host: host.toLowerCase(), insecure: false };
+    const session = new Session({
+      endpoint,
+      keychain,
+      http: this.#http,
+      guard: this.#guard,
+      tokens: this.#tokens,
+      now: this.#now,
+    });
+    const retry = { ...DEFAULT_RETRY, ...this.#options.retry };
+    return new RegistryClient({ session, retry, retryTools: this.#options.retryTools ?? DEFAULT_RETRY_TOOLS });
+  }
+
+  /** Cuts every connection. */
+  close(): void {
+    this.#http.close();
+  }
+}
