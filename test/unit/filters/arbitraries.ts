@@ -195,25 +195,23 @@ const grammar = fc.letrec<{ expression: string; inner: string; call: string; arg
     fc.tuple(tie('inner'), logical, tie('inner')).map((parts) => parts.join(' ')),
     tie('inner').map((text) => `!(${text})`),
   ),
-  call: fc
-    .constantFrom(...FUNCTIONS)
-    .chain(([name, { parameters, variadic }]) =>
-      fc
-        .tuple(
-          fc.tuple(
-            ...parameters.map((types) =>
-              types.includes('expression')
-                ? tie('inner').map((text) => `&${text}`)
-                : fc.oneof(...types.map((type) => ({ weight: 3, arbitrary: TYPED[type] ?? tie('argument') })), {
-                    weight: 1,
-                    arbitrary: tie('argument'),
-                  }),
-            ),
+  call: fc.constantFrom(...FUNCTIONS).chain(([name, { parameters, variadic }]) =>
+    fc
+      .tuple(
+        fc.tuple(
+          ...parameters.map((types) =>
+            types.includes('expression')
+              ? tie('inner').map((text) => `&${text}`)
+              : fc.oneof(...types.map((type) => ({ weight: 3, arbitrary: TYPED[type] ?? tie('argument') })), {
+                  weight: 1,
+                  arbitrary: tie('argument'),
+                }),
           ),
-          variadic ? fc.array(tie('argument'), { maxLength: 2 }) : fc.constant([]),
-        )
-        .map(([required, more]) => `${name}(${[...required, ...more].join(', ')})`),
-    ),
+        ),
+        variadic ? fc.array(tie('argument'), { maxLength: 2 }) : fc.constant([]),
+      )
+      .map(([required, more]) => `${name}(${[...required, ...more].join(', ')})`),
+  ),
   argument: fc.oneof(
     { weight: 3, arbitrary: rootPath },
     { weight: 2, arbitrary: literal },

@@ -70,7 +70,9 @@ export const KUBERNETES_FILTERS: readonly (readonly [expression: string, expecte
   ["obj.metadata.missing && starts_with(obj.metadata.missing, 'x')", null],
   ["contains(obj.metadata.missing || '', 'x')", false],
   ["contains(not_null(obj.metadata.missing, ''), 'x')", false],
-  ["obj.spec.containers[?name == 'web'].image | [0] == container.image", true],
+  // The pipe binds last, so its right side sees the list of images only.
+  ["obj.spec.containers[?name == 'web'].image | [0] == container.image", false],
+  ["(obj.spec.containers[?name == 'web'].image | [0]) == container.image", true],
   ["obj.spec.containers[?contains(image, 'redis')] | length(@) > `0`", true],
   ["length(obj.spec.containers[?contains(@.image, 'redis')]) == `1`", true],
   ["obj.spec.containers[?starts_with(image, 'quay.io/')].name | contains(@, 'redis')", true],
@@ -87,7 +89,9 @@ export const KUBERNETES_FILTERS: readonly (readonly [expression: string, expecte
   ['to_number(obj.metadata.labels.weight) > `1`', true],
   ["obj.metadata.name > 'a'", null],
   ['obj.spec.hostNetwork', false],
-  ['!obj.spec.hostNetwork', true],
+  // `!` binds tighter than the dot: (!obj).spec.hostNetwork.
+  ['!obj.spec.hostNetwork', null],
+  ['!(obj.spec.hostNetwork)', true],
   ['obj.spec.hostPID == `true`', false],
   ["container.imagePullPolicy == 'Always'", false],
   ["container.env[?name == 'MODE'].value | [0] == 'prod'", true],

@@ -86,7 +86,7 @@ class TreeReader {
         return this.#readLeaf(ast.name);
       case 'Identity':
         this.#openGroups();
-        return this.#implicit();
+        return implicit(this.#next.start);
       case 'Subexpression': {
         const left = this.#read(ast.children[0]);
         this.#take('.');
@@ -178,7 +178,7 @@ class TreeReader {
   /** The right side of a projection. */
   #readElement(ast: Ast): Node {
     if (ast.type === 'Identity') {
-      return this.#implicit();
+      return implicit(this.#lastEnd);
     }
     this.#skip('.');
     return this.#read(ast);
@@ -245,14 +245,13 @@ class TreeReader {
     }
   }
 
-  #implicit(): Node {
-    const { start } = this.#next;
-    return { kind: 'current', implicit: true, start, end: start };
-  }
-
   /** A node from where `first` begins to the last token taken. */
   #from(first: { readonly start: number }, shape: NodeShape): Node {
-    return { ...shape, start: first.start, end: this.tokens[this.#position - 1]?.end ?? first.start };
+    return { ...shape, start: first.start, end: this.#lastEnd };
+  }
+
+  get #lastEnd(): number {
+    return this.tokens[this.#position - 1]?.end ?? 0;
   }
 
   get #next(): Token {
@@ -277,4 +276,8 @@ class TreeReader {
     this.#position++;
     return token;
   }
+}
+
+function implicit(offset: number): Node {
+  return { kind: 'current', implicit: true, start: offset, end: offset };
 }

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { compileFilter } from '../../../extension-service/src/core/filters/compile.js';
+
+describe('what does not compile', () => {
+  it.each([
+    ['obj.', 5, "the expression ends too early: expected a field name, '*', '[' or '{'"],
+    ['obj..x', 5, "unexpected '.': expected a field name, '*', '[' or '{'"],
+    ['', 1, 'the expression ends too early: expected a value'],
+    ["obj.metadata.namespace = 'x'", 24, "'=' is not an operator: compare with '=='"],
+    ["a == 'x' and b", 10, "unexpected 'and': expected an operator or the end of the expression"],
+    ['`foo` == a', 1, 'the literal `foo` is not JSON: write a string as \'…\' or `"…"`'],
+    ["a == 'x", 6, "the closing ' is missing"],
+    ['a == `1', 6, 'the closing ` is missing'],
+    ['a["b"]', 3, 'unexpected \'"b"\': expected a number, a slice or *'],
+    ['obj.labels.app.kubernetes.io/name', 29, 'unexpected character "/"'],
+    ['contains(a, b', 14, "the expression ends too early: expected ',' or ')'"],
+    ['a[?b == `1`', 12, "the expression ends too early: expected ']'"],
+    ['a\n  ]', 5, "unexpected ']': expected an operator or the end of the expression"],
+    ['"length"(a)', 9, "unexpected '(': expected no call: a function name is not quoted"],
+    ['a[99999999999999999999]', 3, 'the number 99999999999999999999 is too large'],
+    [`${'('.repeat(100_000)}a`, 1, 'the expression is nested too deeply'],
+  ])('%.60j: column %i: %s', (expression, column, message) => {
+    expect(compileFilter(expression, 0)).toEqual({ problems: [{ severity: 'error', column, message }] });
+  });
+});
+
+describe('what compiles and cannot work', () => {
+  it.each([
+    ["startsWith(container.image, 'x')", 1, 'there is no function startsWith(), did you mean starts_with()'],
+    ['a || lenght(b) == `1`', 6, 'there is no function lenght(), did you mean length()'],
+    ['obj.x == `1` && regex_match(a, b)', 17, 'there is no function regex_match()'],
+    ['contains(container.image)', 1, 'contains() takes 2 arguments, not 1'],
+    ['!merge()', 2, 'merge() takes at least 1 argument, not 0'],
+    ['obj.x[?contains(@)]', 8, 'contains() takes 2 arguments, not 1'],
+    ['obj.a.length(@, @) == `1`', 7, 'length() takes 1 argument, not 2'],
+    ["'true'", 1, 'the expression can never be true or false: it gives a string'],
+    ['obj', 1, 'the expression can never be true or false: it gives an object'],
+    ['metadata.name', 1, 'the expression can never be true or false: it gives null'],
+    ['  length(obj.spec.containers)', 3, 'the expression can never be true or false: it gives a number'],
+    ["obj.metadata.name > 'a'", 1, 'the expression can never be true or false: it gives null'],
+    ["obj.spec.containers[?name == 'a']", 1, 'the expression can never be true or false: it gives an array or null'],
+    ['!obj.spec.hostNetwork', 1, 'the expression can never be true or false: it gives null'],
+    ['[obj.a]', 1, 'the expression can never be true or false: it gives an array'],
+    ['{a: obj.a}', 1, 'the expression can never be true or false: it gives an object'],
+    ['obj.a | {a: @}', 1, 'the expression can never be true or false: it gives an object or null'],
+    ["obj.a == 'x' | to_string(@)", 1, 'the expression can never be true or false: it gives a string'],
+    ["`1` || obj.a == 'x'", 1, 'the expression can never be true or false: it gives a number'],
+    ['&a', 1, 'the expression can never be true or false: it gives an expression (&…)'],
+  ] as const)('%s: column %i: %s', (expression, column, message) => {
+    const { filter, problems } = compileFilter(expression, 3);
+    expect(problems).toContainEqual({ severity: 'warning', column, message });
+    expect(filter).toMatchObject({ expression, index: 3 });
+    expect(filter?.evaluate({ obj: {}, container: {} })).not.toEqual({ kind: 'value', value: true });
+  });
+
+  it('names every problem, in the order of the expression', () => {
+    const { problems } = compileFilter('length(nope(a), lenght(b))', 0);
+    expect(problems.map(({ column }) => column)).toEqual([1, 8, 17]);
+  });
+});
+
+describe('what may be boolean', () => {
+  it.each([
+    'obj.spec.hostNetwork',
+    'container.a[0]',
+    'obj.spec.containers[*].tty | [0]',
+    "obj.metadata.name == 'a' && 'x'",
+    "'x' && obj.metadata.name == 'a'",
+    'not_null(obj.a, `false`)',
+    'max_by(obj.list, &n)',
+    'max_by(obj.list, &n).flag',
+    "contains('a', 'b')",
+    'obj.spec.priority > length(obj.list)',
+    '`{"a": true}`.a',
+    '{a: !obj}.a',
+    '* | [0]',
+    'merge(obj, container).flag',
+    'obj.a || `true`',
+    "metadata.name == 'x'",
+  ])('%s', (expression) => {
+    expect(compileFilter(expression, 0).problems).toEqual([]);
+  });
+});
+
+describe('evaluation', () => {
+  it('is safe on a Pod nested beyond any stack', () => {
+    let deep: unknown = 'x';
+    for (let i = 0; i < 100_000; i++) {
+      deep = [deep];
+    }
+    const { filter } = compileFilter('obj == container', 0);
+    const nested = { kind: 'error', message: 'the expression cannot be evaluated on this object' };
+    expect(filter?.evaluate({ obj: deep, container: [[deep]] })).toEqual(nested);
+  });
+
+  it('manages a long list of alternatives', () => {
+    const names = Array.from({ length: 1500 }, (_, i) => `obj.metadata.namespace == 'team-${i}'`);
+    const { filter, problems } = compileFilter(names.join(' || '), 0);
+    expect(problems).toEqual([]);
+    expect(filter?.evaluate({ obj: { metadata: { namespace: 'team-1499' } }, container: {} })).toEqual({
+      kind: 'value',
+      value: true,
+    });
+  });
+});
