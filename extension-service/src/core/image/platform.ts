@@ -18,9 +18,10 @@ export class InvalidPlatformError extends Error {
 }
 
 /** Operating systems that Go and containerd know, and so every image builder (go/build's syslist). */
-export const knownOperatingSystems: readonly string[] = (
-  'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasip1 windows zos'
-).split(' ');
+export const knownOperatingSystems: readonly string[] =
+  'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasip1 windows zos'.split(
+    ' ',
+  );
 
 /** Architectures that Go and containerd know. */
 export const knownArchitectures: readonly string[] = (

@@ -87,7 +87,9 @@ export function parseReference(text: string): Reference {
   const at = text.indexOf('@');
   const digest = at < 0 ? undefined : text.slice(at + 1);
   if (digest !== undefined && !isDigest(digest)) {
-    throw fail('what follows the @ is no digest: sha256: and 64 lower-case hexadecimal digits (sha384: 96, sha512: 128)');
+    throw fail(
+      'what follows the @ is no digest: sha256: and 64 lower-case hexadecimal digits (sha384: 96, sha512: 128)',
+    );
   }
 
   const { registry, rest } = splitRegistry(at < 0 ? text : text.slice(0, at));

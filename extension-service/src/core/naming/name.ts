@@ -47,7 +47,8 @@ export function targetRepository(target: NamingTarget, source: SourceName): stri
   const { segment, repository } = encodeName(source, target.separators);
   const room = roomForSource(target);
   const full = `${segment}/${repository}`;
-  const path = full.length <= room ? full : shorten(segment, repository, room, `${source.registry}/${source.repository}`);
+  const path =
+    full.length <= room ? full : shorten(segment, repository, room, `${source.registry}/${source.repository}`);
   return target.path === '' ? path : `${target.path}/${path}`;
 }
 

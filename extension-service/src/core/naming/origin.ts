@@ -5,52 +5,55 @@ import type { NamingTarget } from './target.js';
  * Finds the target that an image is in already. aws: every repository of the account's registry in the region counts,
  * whatever the prefix, since nodes that can pull the mirror can pull it too. gcp: host, project and repository must be
  * the target's. oci: host and prefix must be; what else the registry holds is a source like any other, and its mirror
- * is below the prefix. Paths are compared part by part: `mirror2/x` isn't under `mirror`.
+ * is below the prefix. Paths are compared part by part: `mirror2/x` isn't under `mirror`, and neither is `mirror`.
  */
 export interface OriginIndex {
+  /** The target; the one with the longest path where several hold the image, the first of equal ones. */
   find(image: Reference): NamingTarget | undefined;
 }
 
-/** Made once per configuration; one look-up per image then, however many targets there are. */
-export function buildOriginIndex(targets: readonly NamingTarget[]): OriginIndex {
-  const byHost = new Map<string, NamingTarget[]>();
-  for (const target of targets) {
-    for (const host of new Set([target.host, ...target.aliases].map(withoutDefaultPort))) {
-      const same = byHost.get(host);
-      if (same === undefined) byHost.set(host, [target]);
-      else same.push(target);
-    }
-  }
-  return { find: (image) => nearest(byHost.get(withoutDefaultPort(image.registry)) ?? [], image.repository) };
+interface HostTargets {
+  readonly byPath: Map<string, NamingTarget>;
+  /** Holds whatever the registry has. */
+  whole?: NamingTarget;
 }
 
-/** The target that has the image already, if any; the one with the longest path where several do. */
-export function findTarget(targets: readonly NamingTarget[] | OriginIndex, image: Reference): NamingTarget | undefined {
-  if ('find' in targets && !Array.isArray(targets)) return (targets as OriginIndex).find(image);
-  const list = targets as readonly NamingTarget[];
-  return nearest(
-    list.filter((target) => isTargetHost(target, image.registry)),
-    image.repository,
-  );
+/** Made once per configuration; the time of a look-up doesn't depend on the number of targets. */
+export function buildOriginIndex(targets: readonly NamingTarget[]): OriginIndex {
+  const hosts = new Map<string, HostTargets>();
+  for (const target of targets) {
+    for (const host of [target.host, ...target.aliases].map(withoutDefaultPort)) {
+      const entry = hosts.get(host) ?? { byPath: new Map<string, NamingTarget>() };
+      hosts.set(host, entry);
+      if (!entry.byPath.has(target.path)) entry.byPath.set(target.path, target);
+      if (target.wholeRegistry) entry.whole ??= target;
+    }
+  }
+  return {
+    find(image) {
+      const entry = hosts.get(withoutDefaultPort(image.registry));
+      return entry && (deepest(entry.byPath, image.repository) ?? entry.whole);
+    },
+  };
+}
+
+/** {@link OriginIndex.find} for callers that ask once. */
+export function findTarget(targets: readonly NamingTarget[], image: Reference): NamingTarget | undefined {
+  return buildOriginIndex(targets).find(image);
 }
 
 /** Whether the registry is the target's, under any of its names. */
 export function isTargetHost(target: NamingTarget, registry: string): boolean {
   const wanted = withoutDefaultPort(registry);
-  return withoutDefaultPort(target.host) === wanted || target.aliases.some((alias) => withoutDefaultPort(alias) === wanted);
+  return [target.host, ...target.aliases].some((host) => withoutDefaultPort(host) === wanted);
 }
 
-function nearest(targets: readonly NamingTarget[], repository: string): NamingTarget | undefined {
-  let best: NamingTarget | undefined;
-  let bestLength = -1;
-  for (const target of targets) {
-    const length = target.path === '' ? 0 : repository.startsWith(`${target.path}/`) ? target.path.length : -1;
-    if (length > bestLength) {
-      best = target;
-      bestLength = length;
-    }
+function deepest(byPath: ReadonlyMap<string, NamingTarget>, repository: string): NamingTarget | undefined {
+  for (let end = repository.lastIndexOf('/'); end > 0; end = repository.lastIndexOf('/', end - 1)) {
+    const target = byPath.get(repository.slice(0, end));
+    if (target !== undefined) return target;
   }
-  return best ?? targets.find((target) => target.wholeRegistry);
+  return byPath.get('');
 }
 
 /** Port 443 is what a host without a port means. */

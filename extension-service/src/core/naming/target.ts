@@ -62,10 +62,9 @@ export function roomForSource(target: NamingTarget): number {
  * @throws InvalidTargetError when {@link targetProblems} has any.
  */
 export function namingTarget(config: TargetConfig): NamingTarget {
-  const target = describe(config);
   const problems = targetProblems(config);
   if (problems.length > 0) throw new InvalidTargetError(config.name, problems);
-  return target;
+  return describe(config);
 }
 
 /** Why the target cannot be used for naming; none for a good one. */

@@ -1,0 +1,58 @@
+import { expect } from 'vitest';
+import { parseReference } from '../../../extension-service/src/core/image/reference.js';
+import type { Reference } from '../../../extension-service/src/core/image/reference.js';
+import { sourceOf, targetReference } from '../../../extension-service/src/core/naming/name.js';
+import type { TargetReference } from '../../../extension-service/src/core/naming/name.js';
+import { findTarget } from '../../../extension-service/src/core/naming/origin.js';
+import type { NamingTarget } from '../../../extension-service/src/core/naming/target.js';
+
+/** `repositoryName` in the API reference of ECR's CreateRepository. */
+const ecrPattern = /^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*\/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
+/** `<name>` in the OCI distribution spec, which Artifact Registry follows below PROJECT/REPOSITORY. */
+const ociPattern = /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$/;
+const garPattern = /^[a-z0-9.-]+(?:\/[a-z0-9.-]+)?\/[a-z0-9-]+\/./;
+
+/** Whether the registry that the target is in takes the repository. Written from the registries' own words. */
+export function registryTakes(target: NamingTarget, repository: string): boolean {
+  if (target.host.includes('.dkr.ecr.')) {
+    return repository.length >= 2 && repository.length <= 256 && ecrPattern.test(repository);
+  }
+  if (repository.length > 255 || !ociPattern.test(repository)) return false;
+  return !target.host.endsWith('-docker.pkg.dev') || garPattern.test(repository);
+}
+
+/**
+ * What must hold for every legal source in every target: f(f(x)) = f(x), legal for the registry and for the kubelet,
+ * by digest if there is one, and readable back unless shortened. Plain comparisons first: a million run through here.
+ */
+export function checkNaming(
+  target: NamingTarget,
+  targets: readonly NamingTarget[],
+  source: Reference,
+): TargetReference {
+  const named = targetReference(target, source);
+  const parsed = parseReference(named.text);
+  if (parsed.registry !== target.host || parsed.repository !== named.repository) expect(parsed).toEqual(named);
+  if (parsed.digest !== source.digest || named.digest !== source.digest) expect(parsed).toEqual(named);
+  const tag = source.digest === undefined ? source.tag : undefined;
+  if (parsed.tag !== tag || named.tag !== tag) expect(parsed).toEqual({ ...named, tag });
+  const keeper = source.digest && `keep-${source.digest.replace(/^.*:/, '').slice(0, 12)}`;
+  if (named.keeperTag !== keeper) expect(named.keeperTag).toBe(keeper);
+  if (!registryTakes(target, named.repository)) expect.fail(`${target.name} refuses ${named.repository}`);
+  if (target.host.length + 1 + named.repository.length > 255) expect.fail(`${named.text} is too long for old kubelets`);
+  if (findTarget(targets, parsed) === undefined) expect.fail(`${named.text} would be mirrored again`);
+  const back = sourceOf(target, parsed);
+  if (back === undefined) {
+    if (!isShort(target, named)) expect.fail(`${named.text} cannot be read back`);
+  } else {
+    const same = back.registry === source.registry && back.repository === source.repository;
+    if (!same || back.digest !== source.digest || back.tag !== tag) expect(back).toEqual({ ...source, tag });
+  }
+  return named;
+}
+
+/** Whether the name is a shortened one, by its mark. */
+export function isShort(target: NamingTarget, named: TargetReference): boolean {
+  const path = target.path === '' ? named.repository : named.repository.slice(target.path.length + 1);
+  return /^[^/]*_short\/(?:.+\/)?[a-f0-9]{64}$/.test(path);
+}

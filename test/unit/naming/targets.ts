@@ -1,0 +1,56 @@
+import type {
+  AwsConfig,
+  GcpConfig,
+  OciConfig,
+  TargetConfig,
+} from '../../../extension-service/src/core/config/model.js';
+import { namingTarget } from '../../../extension-service/src/core/naming/target.js';
+
+const ecrOptions = {
+  tags: [],
+  imageTagMutability: 'MUTABLE',
+  imageScanningConfiguration: { imageScanOnPush: true },
+  encryptionConfiguration: { encryptionType: 'AES256' },
+} as const;
+
+export function awsConfig(aws: Partial<AwsConfig> = {}, name = 'ecr'): TargetConfig {
+  return {
+    name,
+    type: 'aws',
+    aws: { accountId: '123456789012', region: 'eu-central-1', prefix: '', ecrOptions, ...aws },
+  };
+}
+
+export function gcpConfig(gcp: Partial<GcpConfig> = {}, name = 'gar'): TargetConfig {
+  return {
+    name,
+    type: 'gcp',
+    gcp: { location: 'europe-west1', projectId: 'my-project', repositoryId: 'mirror', ...gcp },
+  };
+}
+
+export function ociConfig(oci: Partial<OciConfig> = {}, name = 'oci'): TargetConfig {
+  return {
+    name,
+    type: 'oci',
+    oci: { registry: 'harbor.example.com:5000', prefix: '', insecure: false, ...oci },
+  };
+}
+
+export const ecr = namingTarget(awsConfig());
+export const ecrWithPrefix = namingTarget(awsConfig({ prefix: 'mirror' }, 'ecr-prefix'));
+export const gar = namingTarget(gcpConfig());
+export const oci = namingTarget(ociConfig());
+export const ociWithPrefix = namingTarget(ociConfig({ prefix: '/team/mirror/' }, 'oci-prefix'));
+
+export const everyTarget = [
+  ecr,
+  ecrWithPrefix,
+  namingTarget(awsConfig({ region: 'cn-north-1', prefix: 'a/b' }, 'ecr-china')),
+  gar,
+  namingTarget(gcpConfig({ projectId: 'example.com:project' }, 'gar-domain')),
+  oci,
+  ociWithPrefix,
+  namingTarget(ociConfig({ registry: '[::1]:5000' }, 'oci-ipv6')),
+  namingTarget(ociConfig({ registry: 'localhost', prefix: `a${'/mirror'.repeat(21)}` }, 'oci-long')),
+];
