@@ -1,0 +1,80 @@
+import type { CredentialsConfig } from '../core/config/model.js';
+import type { Credentials, Keychain } from '../registry/types.js';
+import { matchDockerConfig, parseDockerConfig } from './docker-config.js';
+
+/** What configured credentials are read from; given by whoever has a file system and a cluster. */
+export interface CredentialSources {
+  readonly readFile: (path: string) => Promise<string>;
+  /** Content of a Secret's `.dockerconfigjson` (or `.dockercfg`); without a namespace, the service's own. */
+  readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
+  readonly now: () => number;
+}
+
+/** How long what was read is used: rotated files and Secrets take effect without a restart. */
+const KEEP = 30_000;
+
+/**
+ * The credentials that the configuration gives for one registry. What `passwordFile`, `dockerConfigFile` and `secretName`
+ * name is read when it is first needed and again after 30 s; a failure to read rejects, naming the key and the file or
+ * Secret, and is not kept.
+ */
+export function configKeychain(host: string, config: CredentialsConfig, sources: CredentialSources): Keychain {
+  const own = host.toLowerCase();
+  const read = kept(sources.now, async () => load(config, sources));
+  return {
+    async resolve(asked, repository) {
+      // Credentials go to the registry that they were given for, whoever else asks.
+      if (asked.toLowerCase() !== own) return [];
+      const loaded = await read();
+      return typeof loaded === 'function' ? loaded(own, repository) : [loaded];
+    },
+  };
+}
+
+type Loaded = Credentials | ((host: string, repository: string) => readonly Credentials[]);
+
+async function load(config: CredentialsConfig, sources: CredentialSources): Promise<Loaded> {
+  const { username = '', password, passwordFile, dockerConfigFile, secretName, namespace } = config;
+  if (secretName !== undefined) {
+    const origin = `credentials.secretName: secret ${namespace === undefined ? '' : `${namespace}/`}${secretName}`;
+    return fromDocument(await named(origin, sources.readSecret(secretName, namespace)), origin);
+  }
+  if (dockerConfigFile !== undefined) {
+    const origin = `credentials.dockerConfigFile: ${dockerConfigFile}`;
+    return fromDocument(await named(origin, sources.readFile(dockerConfigFile)), origin);
+  }
+  if (passwordFile !== undefined) {
+    const text = await named(`credentials.passwordFile: ${passwordFile}`, sources.readFile(passwordFile));
+    return { username, password: text.trim() };
+  }
+  if (password !== undefined) return { username, password };
+  return () => [];
+}
+
+function fromDocument(text: string, origin: string): Loaded {
+  const entries = parseDockerConfig(text, origin);
+  return (host, repository) => matchDockerConfig(entries, host, repository);
+}
+
+async function named<T>(origin: string, promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${origin} cannot be read: ${reason}`, { cause: error });
+  }
+}
+
+/** One read at a time, its result kept for a while. */
+function kept<T>(now: () => number, read: () => Promise<T>): () => Promise<T> {
+  let current: { readonly value: Promise<T>; readonly until: number } | undefined;
+  return () => {
+    if (current !== undefined && current.until > now()) return current.value;
+    const entry = { value: read(), until: now() + KEEP };
+    current = entry;
+    entry.value.catch(() => {
+      if (current === entry) current = undefined;
+    });
+    return entry.value;
+  };
+}
