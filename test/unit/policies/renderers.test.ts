@@ -176,6 +176,7 @@ describe('ClusterPolicy', () => {
     };
     visit(policy);
     visit(renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS }));
+    visit(renderMutatingWebhook({ url: HTTPS, targets: TARGETS, caBundle: CA }));
   });
 });
 

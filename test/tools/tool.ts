@@ -1,0 +1,121 @@
+import { spawn } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
+import { access, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+export interface GoToolOptions {
+  /** The folder under test/tools with the go.mod that pins the versions. */
+  readonly module: string;
+  /** Import path of the command. */
+  readonly package: string;
+}
+
+/**
+ * Path of a command built from a Go module that is pinned here; built when it is not in the cache yet, which can take
+ * minutes: `$XDG_CACHE_HOME/image-swapper/tools/MODULE-HASH/COMMAND`, the hash being that of go.mod and go.sum.
+ * Processes that want the same command wait for the one that builds it.
+ */
+export async function goTool(options: GoToolOptions): Promise<string> {
+  const source = fileURLToPath(new URL(options.module, import.meta.url));
+  const folder = await cacheFolder(options.module, source);
+  const command = join(folder, basename(options.package));
+  await mkdir(folder, { recursive: true });
+  if (await exists(command)) return command;
+  const lock = `${command}.lock`;
+  while (!(await acquire(lock))) await sleep(1000);
+  try {
+    if (!(await exists(command))) await build(options, source, command);
+  } finally {
+    await rm(lock, { force: true });
+  }
+  return command;
+}
+
+/**
+ * Whether tests that need a Go tool can run. In CI they always do, and fail there without Go; elsewhere it is said loudly
+ * that they are left out.
+ */
+export async function goToolsAvailable(what: string): Promise<boolean> {
+  if (process.env['CI'] !== undefined && process.env['CI'] !== '') return true;
+  const found = await run('go', ['version']).then(
+    () => true,
+    () => false,
+  );
+  if (!found) {
+    process.stderr.write(
+      `\n*** SKIPPED: ${what}: there is no "go" on the PATH to build the tool; install Go 1.26 ***\n\n`,
+    );
+  }
+  return found;
+}
+
+async function build({ module, package: path }: GoToolOptions, source: string, command: string): Promise<void> {
+  process.stderr.write(`building ${path} (once for this version; it can take some minutes)\n`);
+  const unfinished = `${command}.${randomUUID()}`;
+  try {
+    await run('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', unfinished, path], source);
+    // Under its name only when it is whole.
+    await rename(unfinished, command);
+  } catch (error) {
+    throw new Error(`cannot build ${path} in test/tools/${module}; is Go installed and its module proxy reachable?`, {
+      cause: error,
+    });
+  } finally {
+    await rm(unfinished, { force: true });
+  }
+}
+
+async function cacheFolder(module: string, source: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(source, file)));
+  const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+  return join(cache, 'image-swapper', 'tools', `${module}-${hash.digest('hex').slice(0, 12)}`);
+}
+
+/** Takes the lock file unless another living process has it. */
+async function acquire(lock: string): Promise<boolean> {
+  try {
+    await writeFile(lock, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const holder = Number(await readFile(lock, 'utf8').catch(() => '0'));
+  const age = Date.now() - (await stat(lock).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
+  // A lock that was made just now may have no process id in it yet.
+  if (age > 5000 && !isAlive(holder)) await rm(lock, { force: true });
+  return false;
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function run(command: string, args: readonly string[], cwd?: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${command} ${args[0] ?? ''} ended with ${code}: ${stderr.slice(-4000)}`));
+    });
+  });
+}
