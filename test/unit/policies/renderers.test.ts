@@ -166,7 +166,12 @@ describe('ClusterPolicy', () => {
     expect(JSON.stringify(rule?.context[1])).toContain(JSON.stringify('{{ swapperCa.data."bundle.pem" }}'));
   });
 
-  it('repeats no object, which YAML would write as an alias', () => {
+  it.each([
+    ['ClusterPolicy', policy],
+    ['MutatingPolicy', renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS })],
+    ['MutatingWebhookConfiguration', renderMutatingWebhook({ url: HTTPS, targets: TARGETS, caBundle: CA })],
+    ['Assign', renderGatekeeper({ url: HTTPS, caBundle: CA })[1]],
+  ])('%s repeats no object, which YAML would write as an alias', (_kind, object) => {
     const seen = new Set<object>();
     const visit = (value: unknown): void => {
       if (typeof value !== 'object' || value === null) return;
@@ -174,9 +179,7 @@ describe('ClusterPolicy', () => {
       seen.add(value);
       Object.values(value).forEach(visit);
     };
-    visit(policy);
-    visit(renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS }));
-    visit(renderMutatingWebhook({ url: HTTPS, targets: TARGETS, caBundle: CA }));
+    visit(object);
   });
 });
 
