@@ -1,6 +1,8 @@
 import { ConfigError } from '../config/problem.js';
 import { loadConfig } from '../config/load.js';
 import type { LoadedConfig } from '../config/load.js';
+import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
+import type { RegistryCopierOptions } from '../mirror/registry-copier.js';
 import type { Logger } from '../telemetry/log.js';
 import { createLogger } from '../telemetry/log.js';
 import { CliError, EXIT } from './exit.js';
@@ -41,4 +43,15 @@ export async function load(context: CommandContext, flags: ConfigFlags): Promise
 
 export function logger(loaded: LoadedConfig): Logger {
   return createLogger({ level: loaded.config.logLevel, format: loaded.config.logFormat });
+}
+
+/** How a command that runs in one thread reaches registries: secrets from the cluster, if there is one. */
+export function registryOptions(context: CommandContext, report: (problem: string) => void): RegistryCopierOptions {
+  const secrets = new LazyPullSecrets(context.env, report);
+  return {
+    env: context.env,
+    report,
+    readSecret: (name, namespace) => secrets.named(name, namespace),
+    pullSecrets: (pull) => secrets.forPod(pull),
+  };
 }

@@ -11,7 +11,7 @@ import { explainInput, explainInputOf } from '../server/explain.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
 import type { CommandContext, ConfigFlags } from './context.js';
-import { load, logger } from './context.js';
+import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { render } from './output.js';
 import type { OutputFormat } from './output.js';
@@ -35,7 +35,7 @@ export async function explain(
   const asked = image === undefined ? await readPod(flags.file ?? '-') : { image, namespace: flags.namespace };
   const loaded = await load(context, flags);
   const rules = compileRules(loaded.config);
-  const index = new ExistenceIndex(new RegistryLookup(loaded.config, context.env, logger(loaded)));
+  const index = new ExistenceIndex(new RegistryLookup(loaded.config, registryOptions(context, (problem) => context.stderr.write(`${problem}\n`))));
   let answer: ExplainAnswer;
   try {
     const input = explainInputOf(asked);
@@ -112,7 +112,7 @@ function paragraph(container: ExplainedContainer, dryRun: boolean): string[] {
 function existenceSentence({ existence }: ExplainedContainer): string {
   switch (existence?.state) {
     case 'present':
-      return `The target has it (${existence.digest}).`;
+      return existence.digest === undefined ? 'The target has it.' : `The target has it (${existence.digest}).`;
     case 'absent':
       return 'The target does not have it.';
     case 'unknown':

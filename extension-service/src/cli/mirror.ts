@@ -12,7 +12,7 @@ import type { MirrorResult } from '../mirror/queue.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import { mirrorJob } from '../server/admission.js';
 import type { CommandContext, ConfigFlags } from './context.js';
-import { load } from './context.js';
+import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { bytes, render, table } from './output.js';
 import type { OutputFormat } from './output.js';
@@ -49,7 +49,10 @@ export async function mirror(context: CommandContext, images: readonly string[],
     rows = planned.map((entry) => ('row' in entry ? entry.row : { ...rowOf(entry), state: 'would-mirror', detail: '' }));
   } else {
     const progress = new Progress(context, planned.length);
-    const copier = new RegistryCopier(config, context.env, (level, message) => progress.log(level, message));
+    const copier = new RegistryCopier(
+      config,
+      registryOptions(context, (problem) => progress.log('warn', problem)),
+    );
     const tracked = {
       copy: (job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void) =>
         copier.copy(job, signal, (copied) => {
@@ -82,7 +85,7 @@ export async function mirror(context: CommandContext, images: readonly string[],
       }),
     );
     progress.stop();
-    await copier.close();
+    copier.close();
   }
   context.stdout.write(render({ images: rows }, flags.output, () => summary(rows)));
   return rows.some(({ state }) => state === 'failed') ? EXIT.findings : EXIT.ok;

@@ -35,7 +35,11 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 
   const metrics = createMetrics();
   const copier = new ThreadCopier(context.entry, loaded.config, log);
-  const lookup = new RegistryLookup(loaded.config, context.env, log);
+  const lookup = new RegistryLookup(loaded.config, {
+    env: context.env,
+    readSecret: (name, namespace) => copier.readSecret(name, namespace),
+    report: (problem) => log.warn(problem),
+  });
   const service = new Service({ loaded, copier, lookup, log, metrics });
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);

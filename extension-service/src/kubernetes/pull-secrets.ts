@@ -1,13 +1,13 @@
+import type { DockerConfigDocument } from '../credentials/keychain.js';
 import type { PullContext } from '../mirror/job.js';
 import type { ClusterAccess } from './api.js';
 
 /** Reads the registry credentials that a Pod could pull with. */
 export interface PullSecrets {
   /**
-   * Docker `config.json` documents: those of the Pod's own pull secrets first, then its ServiceAccount's, as the kubelet
-   * orders them. What may not be read or does not exist is left out and told to `onProblem`.
+   * The Pod's own pull secrets first, then its ServiceAccount's, as the kubelet orders them. What may not be read or does not exist is left out and told to `onProblem`.
    */
-  forPod(context: PullContext): Promise<readonly string[]>;
+  forPod(context: PullContext): Promise<readonly DockerConfigDocument[]>;
   /** One named Secret. @throws Error when it cannot be read or holds no registry credentials */
   named(name: string, namespace?: string): Promise<string>;
 }
@@ -28,14 +28,14 @@ export class ClusterPullSecrets implements PullSecrets {
     private readonly options: PullSecretsOptions,
   ) {}
 
-  async forPod({ namespace, serviceAccount, secretNames }: PullContext): Promise<readonly string[]> {
+  async forPod({ namespace, serviceAccount, secretNames }: PullContext): Promise<readonly DockerConfigDocument[]> {
     if (namespace === '') return [];
     const fromAccount = await this.accountSecretNames(namespace, serviceAccount);
     const names = [...new Set([...secretNames, ...fromAccount])];
     const documents = await Promise.all(
       names.map(async (name) => {
         try {
-          return await this.named(name, namespace);
+          return { origin: `Secret ${namespace}/${name}`, text: await this.named(name, namespace) };
         } catch (error) {
           this.options.onProblem(error instanceof Error ? error.message : String(error));
           return undefined;
@@ -84,13 +84,10 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 }
 
-/** A Secret's credentials as a Docker `config.json`; the old `.dockercfg` is the inside of `auths`. */
-export function dockerConfig(data: Readonly<Record<string, string>>): string | undefined {
-  const current = data['.dockerconfigjson'];
-  if (current !== undefined) return Buffer.from(current, 'base64').toString('utf8');
-  const legacy = data['.dockercfg'];
-  if (legacy !== undefined) return `{"auths":${Buffer.from(legacy, 'base64').toString('utf8')}}`;
-  return undefined;
+/** The document of a Secret of either type for registry credentials. */
+function dockerConfig(data: Readonly<Record<string, string>>): string | undefined {
+  const encoded = data['.dockerconfigjson'] ?? data['.dockercfg'];
+  return encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8');
 }
 
 /** The client's errors carry the whole response; people need the object and the status. */

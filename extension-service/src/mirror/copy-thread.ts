@@ -5,8 +5,17 @@ import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-prot
 
 /** A copier whose configuration may change between two copies. */
 export interface ConfigurableCopier extends Copier {
+  /** @throws Error when the configuration cannot be used; the one before stays */
   configure(config: CopyThreadData['config']): void;
 }
+
+/** What the thread does for the main thread. */
+export interface CopyThreadParts {
+  readonly copier: ConfigurableCopier;
+  readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
+}
+
+export type ThreadLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 
 /** Progress is told at most this often for a copy, in milliseconds: a blob arrives in thousands of chunks. */
 const PROGRESS_INTERVAL = 200;
@@ -14,40 +23,46 @@ const PROGRESS_INTERVAL = 200;
 /** Runs in the worker thread: takes jobs from the main thread, one answer each. */
 export function runCopyThread(
   data: CopyThreadData,
-  createCopier: (
-    data: CopyThreadData,
-    log: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void,
-  ) => ConfigurableCopier,
+  create: (data: CopyThreadData, log: ThreadLog) => CopyThreadParts,
 ): void {
   const port = parentPort;
   if (port === null) throw new Error('runCopyThread is called in a worker thread only');
   const send = (message: FromCopyThread): void => port.postMessage(message);
-  const copier = createCopier(data, (level, message) => send({ type: 'log', level, message }));
+  const log: ThreadLog = (level, message) => send({ type: 'log', level, message });
+  const { copier, readSecret } = create(data, log);
   const running = new Map<number, AbortController>();
+  const answer = (id: number, what: string, work: Promise<FromCopyThread>): void => {
+    void work.catch((error: unknown) => failure(id, error, what)).then(send);
+  };
 
   port.on('message', (message: ToCopyThread) => {
     switch (message.type) {
       case 'configure':
-        copier.configure(message.config);
+        try {
+          copier.configure(message.config);
+        } catch (error) {
+          log('error', `the copy thread keeps the configuration before: ${String(error)}`);
+        }
         return;
       case 'cancel':
         running.get(message.id)?.abort();
         return;
+      case 'read-secret': {
+        const { id, name, namespace } = message;
+        const work = readSecret(name, namespace).then((text): FromCopyThread => ({ type: 'secret', id, text }));
+        answer(id, `Secret ${name}`, work);
+        return;
+      }
       case 'copy': {
         const { id, job } = message;
         const abort = new AbortController();
         running.set(id, abort);
-        copier
-          .copy(
-            job,
-            abort.signal,
-            throttle((progress) => send({ type: 'progress', id, progress })),
-          )
-          .then(
-            (outcome) => send({ type: 'done', id, outcome }),
-            (error: unknown) => send({ type: 'failed', id, failure: failure(error, job.source) }),
-          )
+        const tell = throttle((progress) => send({ type: 'progress', id, progress }));
+        const work = copier
+          .copy(job, abort.signal, tell)
+          .then((outcome): FromCopyThread => ({ type: 'done', id, outcome }))
           .finally(() => running.delete(id));
+        answer(id, job.source, work);
         return;
       }
     }
@@ -55,10 +70,10 @@ export function runCopyThread(
   send({ type: 'ready' });
 }
 
-function failure(error: unknown, source: string): CopyFailedError['failure'] {
-  if (error instanceof CopyFailedError) return error.failure;
+function failure(id: number, error: unknown, what: string): FromCopyThread {
+  if (error instanceof CopyFailedError) return { type: 'failed', id, failure: error.failure };
   const message = error instanceof Error ? error.message : String(error);
-  return { reason: 'internal', message: `${source}: ${message}`, retryable: true };
+  return { type: 'failed', id, failure: { reason: 'internal', message: `${what}: ${message}`, retryable: true } };
 }
 
 function throttle(tell: (progress: CopyProgress) => void): (progress: CopyProgress) => void {

@@ -5,11 +5,12 @@ import { CopyFailedError } from './failure.js';
 import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
 import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
 
+/** A copy, or the reading of a Secret, that the thread has not answered yet. */
 interface Flight {
-  readonly job: MirrorJob;
-  readonly resolve: (outcome: CopyOutcome) => void;
+  readonly what: string;
+  readonly answer: (message: FromCopyThread) => void;
   readonly reject: (error: Error) => void;
-  readonly onProgress: (progress: CopyProgress) => void;
+  readonly onProgress?: (progress: CopyProgress) => void;
 }
 
 /**
@@ -29,26 +30,32 @@ export class ThreadCopier implements Copier {
     private readonly log: Logger,
   ) {}
 
-  copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
-    if (this.stopped || signal.aborted) return Promise.reject(stopped(job));
-    const worker = (this.worker ??= this.start());
-    const id = this.nextId++;
-    return new Promise<CopyOutcome>((resolve, reject) => {
-      const onAbort = (): void => {
-        post(worker, { type: 'cancel', id });
-        this.flights.delete(id);
-        reject(stopped(job));
-      };
-      const end = <T>(settle: (value: T) => void) => {
-        return (value: T): void => {
-          signal.removeEventListener('abort', onAbort);
-          settle(value);
-        };
-      };
-      this.flights.set(id, { job, resolve: end(resolve), reject: end(reject), onProgress });
-      signal.addEventListener('abort', onAbort, { once: true });
-      post(worker, { type: 'copy', id, job });
-    });
+  async copy(
+    job: MirrorJob,
+    signal: AbortSignal,
+    onProgress: (progress: CopyProgress) => void,
+  ): Promise<CopyOutcome> {
+    if (this.stopped || signal.aborted) throw stopped(job.source);
+    const { id, worker, answer } = this.ask(job.source, onProgress, (message) =>
+      message.type === 'done' ? message.outcome : undefined,
+    );
+    const onAbort = (): void => {
+      post(worker, { type: 'cancel', id });
+      this.flights.get(id)?.reject(stopped(job.source));
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    post(worker, { type: 'copy', id, job });
+    return answer.finally(() => signal.removeEventListener('abort', onAbort));
+  }
+
+  /** The Docker config of a Secret; the client for the cluster is loaded in the thread only. */
+  async readSecret(name: string, namespace: string | undefined): Promise<string> {
+    if (this.stopped) throw stopped(`Secret ${name}`);
+    const { id, worker, answer } = this.ask(`Secret ${name}`, undefined, (message) =>
+      message.type === 'secret' ? message.text : undefined,
+    );
+    post(worker, { type: 'read-secret', id, name, namespace });
+    return answer;
   }
 
   configure(config: Config): void {
@@ -61,6 +68,27 @@ export class ThreadCopier implements Copier {
     await this.worker?.terminate();
   }
 
+  private ask<T>(
+    what: string,
+    onProgress: Flight['onProgress'],
+    read: (message: FromCopyThread) => T | undefined,
+  ): { readonly id: number; readonly worker: Worker; readonly answer: Promise<T> } {
+    const worker = (this.worker ??= this.start());
+    const id = this.nextId++;
+    const answer = new Promise<T>((resolve, reject) => {
+      this.flights.set(id, {
+        what,
+        answer: (message) => {
+          const value = read(message);
+          if (value !== undefined) resolve(value);
+        },
+        reject,
+        ...(onProgress !== undefined && { onProgress }),
+      });
+    }).finally(() => this.flights.delete(id));
+    return { id, worker, answer };
+  }
+
   private start(): Worker {
     const workerData: CopyThreadData = { role: 'copy-thread', config: this.config };
     const worker = new Worker(this.entry, { workerData, name: 'copy' });
@@ -69,9 +97,8 @@ export class ThreadCopier implements Copier {
     worker.on('exit', (code) => {
       if (this.worker === worker) this.worker = undefined;
       const message = `the copy thread ended with code ${code}`;
-      for (const [id, { job, reject }] of this.flights) {
-        this.flights.delete(id);
-        reject(new CopyFailedError({ reason: 'internal', message: `${job.source}: ${message}`, retryable: true }));
+      for (const { what, reject } of this.flights.values()) {
+        reject(new CopyFailedError({ reason: 'internal', message: `${what}: ${message}`, retryable: true }));
       }
     });
     worker.unref();
@@ -85,14 +112,9 @@ export class ThreadCopier implements Copier {
     }
     if (message.type === 'ready') return;
     const flight = this.flights.get(message.id);
-    if (flight === undefined) return;
-    if (message.type === 'progress') {
-      flight.onProgress(message.progress);
-      return;
-    }
-    this.flights.delete(message.id);
-    if (message.type === 'done') flight.resolve(message.outcome);
-    else flight.reject(new CopyFailedError(message.failure));
+    if (message.type === 'progress') flight?.onProgress?.(message.progress);
+    else if (message.type === 'failed') flight?.reject(new CopyFailedError(message.failure));
+    else flight?.answer(message);
   }
 }
 
@@ -100,6 +122,6 @@ function post(worker: Worker, message: ToCopyThread): void {
   worker.postMessage(message);
 }
 
-function stopped(job: MirrorJob): CopyFailedError {
-  return new CopyFailedError({ reason: 'stopped', message: `${job.source}: the service is stopping`, retryable: true });
+function stopped(what: string): CopyFailedError {
+  return new CopyFailedError({ reason: 'stopped', message: `${what}: the service is stopping`, retryable: true });
 }

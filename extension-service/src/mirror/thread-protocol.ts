@@ -11,12 +11,14 @@ export interface CopyThreadData {
 export type ToCopyThread =
   | { readonly type: 'copy'; readonly id: number; readonly job: MirrorJob }
   | { readonly type: 'cancel'; readonly id: number }
+  | { readonly type: 'read-secret'; readonly id: number; readonly name: string; readonly namespace: string | undefined }
   | { readonly type: 'configure'; readonly config: Config };
 
 export type FromCopyThread =
   | { readonly type: 'ready' }
   | { readonly type: 'progress'; readonly id: number; readonly progress: CopyProgress }
   | { readonly type: 'done'; readonly id: number; readonly outcome: CopyOutcome }
+  | { readonly type: 'secret'; readonly id: number; readonly text: string }
   | { readonly type: 'failed'; readonly id: number; readonly failure: CopyFailure }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
 

@@ -102,11 +102,13 @@ export class Service {
     }
   }
 
-  /** Takes a new configuration into force between two requests. */
+  /** Takes a new configuration into force between two requests. @throws Error when it cannot; the one before stays */
   configure(loaded: LoadedConfig): void {
-    this.inForce = compile(loaded.config);
-    this.dependencies.copier.configure(loaded.config);
+    const next = compile(loaded.config);
+    // May refuse, for a CA file that cannot be read: then nothing has changed.
     this.dependencies.lookup.configure(loaded.config);
+    this.inForce = next;
+    this.dependencies.copier.configure(loaded.config);
     this.queue.setConcurrency(loaded.config.mirror.concurrency);
   }
 

@@ -3,16 +3,20 @@ import { CircuitBreaker } from './breaker.js';
 
 /** Whether a target has a reference, and how that is known. */
 export type Existence =
-  | { readonly state: 'present'; readonly digest: string; readonly from: 'memory' | 'registry' | 'copy' }
+  | { readonly state: 'present'; readonly digest?: string; readonly from: 'memory' | 'registry' | 'copy' }
   | { readonly state: 'absent'; readonly from: 'memory' | 'registry' }
   | { readonly state: 'unknown'; readonly reason: UnknownReason; readonly message: string };
 
 export type UnknownReason =
   'unauthorized' | 'forbidden' | 'throttled' | 'unreachable' | 'timeout' | 'breaker-open' | 'other';
 
-/** Asks the registry itself. Resolves to the digest, or undefined when the registry says it has no such manifest. */
+/** Asks the registry itself; undefined when it says that it has no such manifest. Not every registry tells the digest. */
 export interface TargetLookup {
-  head(target: string, reference: TargetReference, signal: AbortSignal): Promise<string | undefined>;
+  head(
+    target: string,
+    reference: TargetReference,
+    signal: AbortSignal,
+  ): Promise<{ readonly digest?: string } | undefined>;
   /** Sorts what `head` rejected with. */
   classify(error: unknown): { readonly reason: UnknownReason; readonly message: string };
 }
@@ -32,7 +36,7 @@ export interface ExistenceOptions {
 }
 
 interface Remembered {
-  readonly digest: string | undefined;
+  readonly found: { readonly digest?: string } | undefined;
   readonly from: 'registry' | 'copy';
   readonly until: number;
 }
@@ -64,8 +68,8 @@ export class ExistenceIndex {
       this.memory.delete(reference.text);
       return undefined;
     }
-    if (entry.digest === undefined) return { state: 'absent', from: 'memory' };
-    return { state: 'present', digest: entry.digest, from: entry.from === 'copy' ? 'copy' : 'memory' };
+    if (entry.found === undefined) return { state: 'absent', from: 'memory' };
+    return { state: 'present', ...entry.found, from: entry.from === 'copy' ? 'copy' : 'memory' };
   }
 
   /**
@@ -90,7 +94,7 @@ export class ExistenceIndex {
 
   /** Our own copy has just put it there. */
   learn(reference: TargetReference, digest: string): void {
-    this.remember(reference.text, digest, 'copy');
+    this.remember(reference.text, { digest }, 'copy');
   }
 
   forget(reference: TargetReference): void {
@@ -117,12 +121,10 @@ export class ExistenceIndex {
   private async ask(target: string, reference: TargetReference, breaker: CircuitBreaker): Promise<Existence> {
     try {
       const signal = AbortSignal.timeout(this.options.timeout ?? 5_000);
-      const digest = await this.registry.head(target, reference, signal);
+      const found = await this.registry.head(target, reference, signal);
       breaker.succeeded();
-      this.remember(reference.text, digest, 'registry');
-      return digest === undefined
-        ? { state: 'absent', from: 'registry' }
-        : { state: 'present', digest, from: 'registry' };
+      this.remember(reference.text, found, 'registry');
+      return found === undefined ? { state: 'absent', from: 'registry' } : { state: 'present', ...found, from: 'registry' };
     } catch (error) {
       const { reason, message } = this.registry.classify(error);
       if (reason === 'unreachable' || reason === 'timeout') breaker.failed();
@@ -131,13 +133,13 @@ export class ExistenceIndex {
     }
   }
 
-  private remember(key: string, digest: string | undefined, from: 'registry' | 'copy'): void {
+  private remember(key: string, found: Remembered['found'], from: Remembered['from']): void {
     const life =
-      digest === undefined
+      found === undefined
         ? (this.options.negativeLife ?? 5_000)
         : (this.options.positiveLife ?? 60_000) * (0.8 + 0.4 * this.random());
     this.memory.delete(key);
-    this.memory.set(key, { digest, from, until: this.now() + life });
+    this.memory.set(key, { found, from, until: this.now() + life });
     if (this.memory.size > (this.options.capacity ?? 50_000)) {
       const oldest = this.memory.keys().next();
       if (!oldest.done) this.memory.delete(oldest.value);

@@ -17,7 +17,7 @@ export interface LogOptions {
 export function createLogger({ level, format }: LogOptions): Logger {
   const options = {
     level,
-    base: undefined,
+    base: null,
     messageKey: 'message',
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },

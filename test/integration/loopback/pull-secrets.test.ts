@@ -37,7 +37,7 @@ describe('pull secrets of a Pod', () => {
     api.putPullSecret('team-a', 'account-secret', { 'registry.test': { username: 'account', password: 'a' } });
     api.putServiceAccount('team-a', 'default', ['account-secret', 'pod-secret']);
     const documents = (await secrets.forPod(POD)).map(
-      (text) => JSON.parse(text) as { auths: Record<string, { username: string }> },
+      ({ text }) => JSON.parse(text) as { auths: Record<string, { username: string }> },
     );
     expect(documents.map(({ auths }) => auths['registry.test']?.username)).toEqual(['pod', 'account']);
     expect(problems).toEqual([]);
@@ -46,7 +46,9 @@ describe('pull secrets of a Pod', () => {
   it('are read from the old .dockercfg form too', async () => {
     api.putSecret('team-a', 'pod-secret', { '.dockercfg': '{"registry.test":{"auth":"cDpw"}}' });
     api.putServiceAccount('team-a', 'default', []);
-    expect(await secrets.forPod(POD)).toEqual(['{"auths":{"registry.test":{"auth":"cDpw"}}}']);
+    expect(await secrets.forPod(POD)).toEqual([
+      { origin: 'Secret team-a/pod-secret', text: '{"registry.test":{"auth":"cDpw"}}' },
+    ]);
   });
 
   it('that are missing, forbidden or of another type are left out and told', async () => {

@@ -72,7 +72,9 @@ describe('one copy however many ask', () => {
     expect(queue.counts()).toMatchObject({ running: 2, queued: 2 });
     copier.started[0]?.end();
     await all[0];
-    expect(copier.started.map(({ job: { source } }) => source)).toEqual(['a', 'b', 'c'].map((name) => job(name).source));
+    expect(copier.started.map(({ job: { source } }) => source)).toEqual(
+      ['a', 'b', 'c'].map((name) => job(name).source),
+    );
   });
 
   it('runs a forced copy once more after one that was not forced', async () => {
@@ -109,7 +111,10 @@ describe('failures', () => {
   });
 
   it('answers whoever waits with the first failure, at once', async () => {
-    const queue = new MirrorQueue(scripted(failure('unreachable', true)), { concurrency: 1, retry: { ...RETRY, base: 60_000, max: 60_000 } });
+    const queue = new MirrorQueue(scripted(failure('unreachable', true)), {
+      concurrency: 1,
+      retry: { ...RETRY, base: 60_000, max: 60_000 },
+    });
     expect(await queue.enqueue(job('nginx'))).toMatchObject({ ok: false, failure: { reason: 'unreachable' } });
     const [status] = queue.list();
     expect(status).toMatchObject({ state: 'waiting', attempts: 1, failure: { reason: 'unreachable' } });
@@ -151,7 +156,9 @@ describe('failures', () => {
     async (reason) => {
       const copier = scripted(failure(reason, false), failure(reason, false));
       const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
-      const pull = (namespace: string) => ({ pull: { namespace, serviceAccount: 'default', secretNames: ['regcred'] } });
+      const pull = (namespace: string) => ({
+        pull: { namespace, serviceAccount: 'default', secretNames: ['regcred'] },
+      });
       await queue.enqueue(job('private', pull('a')));
       await queue.enqueue(job('private', pull('a')));
       await queue.enqueue(job('private', pull('b')));
@@ -161,8 +168,14 @@ describe('failures', () => {
   );
 
   it('treats an error of unknown kind as one of ours, worth another try', async () => {
-    const queue = new MirrorQueue(scripted(new TypeError('boom')), { concurrency: 1, retry: { ...RETRY, base: 60_000 } });
-    expect(await queue.enqueue(job('nginx'))).toMatchObject({ ok: false, failure: { reason: 'internal', retryable: true } });
+    const queue = new MirrorQueue(scripted(new TypeError('boom')), {
+      concurrency: 1,
+      retry: { ...RETRY, base: 60_000 },
+    });
+    expect(await queue.enqueue(job('nginx'))).toMatchObject({
+      ok: false,
+      failure: { reason: 'internal', retryable: true },
+    });
     await queue.stop(0);
   });
 });
@@ -174,7 +187,10 @@ describe('bounds', () => {
     void queue.enqueue(job('a'));
     void queue.enqueue(job('b'));
     const refused = await queue.enqueue(job('c'));
-    expect(refused).toMatchObject({ ok: false, failure: { message: expect.stringContaining('queue is full (2)') as unknown } });
+    expect(refused).toMatchObject({
+      ok: false,
+      failure: { message: expect.stringContaining('queue is full (2)') as unknown },
+    });
     expect(queue.list()).toHaveLength(2);
   });
 

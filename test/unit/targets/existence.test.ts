@@ -21,15 +21,20 @@ class Refusal extends Error {
 /** A registry that answers from a table; what is an Error is thrown, and a promise is waited for. */
 class Registry implements TargetLookup {
   readonly asked: string[] = [];
-  constructor(private readonly answer: (reference: TargetReference) => string | undefined | Promise<string | undefined>) {}
+  constructor(
+    private readonly answer: (reference: TargetReference) => string | undefined | Promise<string | undefined>,
+  ) {}
 
-  async head(_target: string, asked: TargetReference): Promise<string | undefined> {
+  async head(_target: string, asked: TargetReference): Promise<{ digest: string } | undefined> {
     this.asked.push(asked.text);
-    return this.answer(asked);
+    const digest = await this.answer(asked);
+    return digest === undefined ? undefined : { digest };
   }
 
   classify(error: unknown): { reason: UnknownReason; message: string } {
-    return error instanceof Refusal ? { reason: error.reason, message: error.message } : { reason: 'other', message: String(error) };
+    return error instanceof Refusal
+      ? { reason: error.reason, message: error.message }
+      : { reason: 'other', message: String(error) };
   }
 }
 
@@ -44,10 +49,18 @@ describe('lives of answers', () => {
   it('believes "there" for a minute and notices within it that the image was pruned', async () => {
     let digest: string | undefined = DIGEST;
     const { registry, clock, index } = setup(() => digest);
-    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({ state: 'present', digest: DIGEST, from: 'registry' });
+    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({
+      state: 'present',
+      digest: DIGEST,
+      from: 'registry',
+    });
     digest = undefined;
     clock.now = 59_000;
-    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({ state: 'present', digest: DIGEST, from: 'memory' });
+    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({
+      state: 'present',
+      digest: DIGEST,
+      from: 'memory',
+    });
     clock.now = 60_001;
     expect(await index.find('t', reference('nginx'), NEVER)).toEqual({ state: 'absent', from: 'registry' });
     expect(registry.asked).toHaveLength(2);
@@ -80,7 +93,11 @@ describe('lives of answers', () => {
     const { registry, index } = setup(() => undefined);
     await index.find('t', reference('nginx'), NEVER);
     index.learn(reference('nginx'), DIGEST);
-    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({ state: 'present', digest: DIGEST, from: 'copy' });
+    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({
+      state: 'present',
+      digest: DIGEST,
+      from: 'copy',
+    });
     expect(registry.asked).toHaveLength(1);
   });
 
@@ -116,7 +133,11 @@ describe('one look', () => {
 describe('a target that fails', () => {
   it.each(['unauthorized', 'forbidden', 'throttled', 'unreachable'] as const)('is told apart: %s', async (reason) => {
     const { index } = setup(() => Promise.reject(new Refusal(reason)));
-    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({ state: 'unknown', reason, message: `refused: ${reason}` });
+    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({
+      state: 'unknown',
+      reason,
+      message: `refused: ${reason}`,
+    });
   });
 
   it('is not remembered as absent', async () => {
@@ -132,7 +153,10 @@ describe('a target that fails', () => {
     const { registry, clock, index } = setup(() => (broken ? Promise.reject(new Refusal('unreachable')) : DIGEST));
     for (let i = 0; i < 10; i += 1) await index.find('t', reference(`image-${i}`), NEVER);
     expect(registry.asked).toHaveLength(3);
-    expect(await index.find('t', reference('nginx'), NEVER)).toMatchObject({ state: 'unknown', reason: 'breaker-open' });
+    expect(await index.find('t', reference('nginx'), NEVER)).toMatchObject({
+      state: 'unknown',
+      reason: 'breaker-open',
+    });
     broken = false;
     clock.now = 5_001;
     expect(await index.find('t', reference('nginx'), NEVER)).toMatchObject({ state: 'present' });

@@ -1,0 +1,128 @@
+import type { Config } from '../core/config/model.js';
+import { parseReference } from '../core/image/reference.js';
+import type { DockerConfigDocument } from '../credentials/keychain.js';
+import { copyImage } from '../registry/copy.js';
+import type { CopyProgress as CopyEvent, CopyResult } from '../registry/copy.js';
+import { RegistryError } from '../registry/errors.js';
+import { BlobLedger } from '../registry/ledger.js';
+import { Registries } from '../targets/registries.js';
+import type { RegistriesOptions } from '../targets/registries.js';
+import type { ConfigurableCopier } from './copy-thread.js';
+import { CopyFailedError } from './failure.js';
+import type { CopyOutcome, CopyProgress, MirrorJob, PullContext } from './job.js';
+
+export interface RegistryCopierOptions extends RegistriesOptions {
+  /** The pull secrets of a Pod. */
+  readonly pullSecrets: (context: PullContext) => Promise<readonly DockerConfigDocument[]>;
+}
+
+/** Copies between registries, with the credentials of the configuration and of the Pod that asked. */
+export class RegistryCopier implements ConfigurableCopier {
+  private registries: Registries;
+  private readonly ledger = new BlobLedger();
+
+  constructor(
+    private config: Config,
+    private readonly options: RegistryCopierOptions,
+  ) {
+    this.registries = new Registries(config, options);
+  }
+
+  /** Copies that run go on with the configuration that they began with. */
+  configure(config: Config): void {
+    this.registries = new Registries(config, this.options);
+    this.config = config;
+  }
+
+  async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
+    const { registries } = this;
+    const source = parseReference(job.source);
+    try {
+      const target = registries.target(job.target);
+      if (!job.force) {
+        const there = await presentDigest(job, target.headManifest.bind(target), signal);
+        if (there !== undefined) return upToDate(there);
+      }
+      const documents = job.pull === undefined ? [] : await this.options.pullSecrets(job.pull);
+      const result = await copyImage({
+        source: { client: registries.source(source.registry, documents), reference: source },
+        target: { client: target, reference: job.reference },
+        platforms: job.platforms,
+        referrers: this.config.mirror.referrers,
+        ledger: this.ledger,
+        signal,
+        onProgress: sum(onProgress),
+      });
+      for (const warning of result.warnings) this.options.report(`${job.source}: ${warning}`);
+      return outcome(result);
+    } catch (error) {
+      throw new CopyFailedError(failure(error, job, source.registry));
+    }
+  }
+
+  close(): void {
+    this.registries.close();
+  }
+}
+
+/** What the target has under the name already, without asking the source; the keeper tag counts with its digest. */
+async function presentDigest(
+  { reference }: MirrorJob,
+  head: (
+    repository: string,
+    reference: string,
+    context: { readonly signal: AbortSignal },
+  ) => Promise<{ readonly digest?: string } | undefined>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { repository, tag = 'latest', digest, keeperTag } = reference;
+  const found = await head(repository, keeperTag ?? digest ?? tag, { signal });
+  if (found === undefined) return undefined;
+  if (digest === undefined) return found.digest;
+  return found.digest === digest ? digest : undefined;
+}
+
+function upToDate(digest: string): CopyOutcome {
+  return { digest, upToDate: true, platforms: [], bytes: { uploaded: 0, mounted: 0, skipped: 0 }, requests: 1 };
+}
+
+function outcome({ digest, outcome: done, platforms, blobs, requests }: CopyResult): CopyOutcome {
+  return {
+    digest,
+    upToDate: done === 'present',
+    platforms: Object.entries(platforms).map(([platform, child]) => ({ platform, digest: child })),
+    bytes: { uploaded: blobs.uploaded.bytes, mounted: blobs.mounted.bytes, skipped: blobs.present.bytes },
+    requests: requests.source + requests.target,
+  };
+}
+
+function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailedError['failure'] {
+  if (error instanceof CopyFailedError) return error.failure;
+  const message = `${job.source}: ${error instanceof Error ? error.message : String(error)}`;
+  if (!(error instanceof RegistryError)) return { reason: 'internal', message, retryable: true };
+  const { kind, retryable, retryAfter, host } = error;
+  const atSource = host === sourceHost;
+  const hint =
+    kind === 'unauthorized' || kind === 'forbidden'
+      ? atSource
+        ? `; no pull secret of the Pod and no credentials of source.registries for ${host} may read it`
+        : `; check the credentials of target ${job.target}`
+      : '';
+  return { reason: kind, message: message + hint, retryable, ...(retryAfter !== undefined && { retryAfter }) };
+}
+
+/** Adds up the blobs: each tells its own bytes. */
+function sum(onProgress: (progress: CopyProgress) => void): (event: CopyEvent) => void {
+  const blobs = new Map<string, { transferred: number; total: number }>();
+  let transferred = 0;
+  let total = 0;
+  return ({ kind, descriptor, state, transferred: sent }) => {
+    if (kind !== 'blob') return;
+    const blob = blobs.get(descriptor.digest) ?? { transferred: 0, total: 0 };
+    const now = state === 'running' || state === 'waiting' ? sent : descriptor.size;
+    transferred += now - blob.transferred;
+    total += descriptor.size - blob.total;
+    blobs.set(descriptor.digest, { transferred: now, total: descriptor.size });
+    onProgress({ transferred, total });
+  };
+}

@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Config, CredentialsConfig, RegistryConfig, TargetConfig } from '../core/config/model.js';
+import { namingTarget } from '../core/naming/target.js';
+import { configKeychain } from '../credentials/config-credentials.js';
+import type { CredentialSources } from '../credentials/config-credentials.js';
+import type { DockerConfigDocument } from '../credentials/keychain.js';
+import { chainKeychains, documentKeychain } from '../credentials/keychain.js';
+import type { RegistryClient } from '../registry/client.js';
+import { RegistryFactory } from '../registry/factory.js';
+import type { RetryPolicy } from '../registry/transport/retry.js';
+import type { Keychain, RegistryEndpoint } from '../registry/types.js';
+
+export interface RegistriesOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Content of a Secret's Docker config; without a namespace, the service's own. */
+  readonly readSecret: CredentialSources['readSecret'];
+  readonly report: (problem: string) => void;
+  readonly retry?: Partial<RetryPolicy>;
+  readonly now?: () => number;
+}
+
+/** Sources that are kept a client for; hosts come from Pods, so there may be any number. */
+const KEPT_SOURCES = 200;
+
+/**
+ * The clients of one configuration: one for each target with its credentials, one for each source host. Credentials of a
+ * registry come from its own configuration, else from the Docker config of whoever runs this.
+ */
+export class Registries {
+  private readonly factory: RegistryFactory;
+  private readonly targets = new Map<string, RegistryClient>();
+  private readonly sources = new Map<string, RegistryClient>();
+  private readonly configured: Keychain;
+  private readonly dockerConfig: Keychain;
+
+  /** @throws Error naming the key when a caFile cannot be read, or a proxy or `source.allow` entry is malformed */
+  constructor(
+    config: Config,
+    private readonly options: RegistriesOptions,
+  ) {
+    const { env, retry } = options;
+    const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
+    this.factory = new RegistryFactory({
+      endpoints: [...targets, ...config.source.registries].map((registry) => endpoint(registry)),
+      hosts: { allow: config.source.allow, deny: config.source.deny },
+      env,
+      ...(retry !== undefined && { retry }),
+      ...(options.now !== undefined && { now: options.now }),
+    });
+    this.dockerConfig = dockerConfigKeychain(env, options);
+    this.configured = chainKeychains(
+      config.source.registries.flatMap((registry) => this.credentialsOf(registry)),
+    );
+    for (const target of targets) {
+      const keychain = chainKeychains([...this.credentialsOf(target), this.dockerConfig]);
+      this.targets.set(target.name, this.factory.client(hostOf(target), keychain));
+    }
+  }
+
+  /** @throws Error for a target that the configuration does not have */
+  target(name: string): RegistryClient {
+    const client = this.targets.get(name);
+    if (client === undefined) throw new Error(`target ${name} is not in the configuration any more`);
+    return client;
+  }
+
+  /** `documents` are the pull secrets of a Pod; they are tried before what the configuration has. */
+  source(host: string, documents: readonly DockerConfigDocument[]): RegistryClient {
+    if (documents.length > 0) {
+      const own = documentKeychain(documents, this.options.report);
+      return this.factory.client(host, chainKeychains([own, this.configured, this.dockerConfig]));
+    }
+    const known = this.sources.get(host);
+    if (known !== undefined) return known;
+    const client = this.factory.client(host, chainKeychains([this.configured, this.dockerConfig]));
+    this.sources.set(host, client);
+    const [oldest] = this.sources.keys();
+    if (this.sources.size > KEPT_SOURCES && oldest !== undefined) this.sources.delete(oldest);
+    return client;
+  }
+
+  /** Cuts every connection. */
+  close(): void {
+    this.factory.close();
+  }
+
+  private credentialsOf(registry: RegistryConfig): Keychain[] {
+    const credentials: CredentialsConfig | undefined = registry.type === 'oci' ? registry.oci.credentials : undefined;
+    if (credentials === undefined) return [];
+    const { readSecret, now = Date.now } = this.options;
+    const sources: CredentialSources = { readSecret, now, readFile: (path) => readFile(path, 'utf8') };
+    return [configKeychain(hostOf(registry), credentials, sources)];
+  }
+}
+
+/** host[:port] of a configured registry. */
+export function hostOf(registry: RegistryConfig | TargetConfig): string {
+  return namingTarget({ name: 'registry', ...registry }).host;
+}
+
+function endpoint(registry: RegistryConfig): RegistryEndpoint {
+  const host = hostOf(registry);
+  if (registry.type !== 'oci') return { host, insecure: false };
+  const { insecure, caFile } = registry.oci;
+  if (caFile === undefined) return { host, insecure };
+  try {
+    return { host, insecure, ca: readFileSync(caFile, 'utf8') };
+  } catch (error) {
+    throw new Error(`oci.caFile of ${host}: ${caFile}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** `config.json` of DOCKER_CONFIG or of the home folder, as docker, crane and skopeo read it; none is fine. */
+function dockerConfigKeychain(env: RegistriesOptions['env'], { report }: RegistriesOptions): Keychain {
+  const folder = env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? homedir(), '.docker');
+  const path = join(folder, 'config.json');
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') report(`${path}: ${String(error)}`);
+    return chainKeychains([]);
+  }
+  return documentKeychain([{ origin: path, text }], report);
+}

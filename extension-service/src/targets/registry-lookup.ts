@@ -1,0 +1,57 @@
+import type { Config } from '../core/config/model.js';
+import type { TargetReference } from '../core/naming/name.js';
+import { RegistryError } from '../registry/errors.js';
+import type { TargetLookup, UnknownReason } from './existence.js';
+import { Registries } from './registries.js';
+import type { RegistriesOptions } from './registries.js';
+
+/** Looks into the targets by HEAD of a manifest: no listing, no pull, what `docker pull` itself would ask first. */
+export class RegistryLookup implements TargetLookup {
+  private registries: Registries;
+
+  constructor(
+    config: Config,
+    private readonly options: RegistriesOptions,
+  ) {
+    this.registries = this.open(config);
+  }
+
+  /** @throws Error when the new configuration cannot be used; the one before stays */
+  configure(config: Config): void {
+    this.registries = this.open(config);
+  }
+
+  async head(
+    target: string,
+    { repository, tag, digest }: TargetReference,
+    signal: AbortSignal,
+  ): Promise<{ readonly digest?: string } | undefined> {
+    const head = await this.registries.target(target).headManifest(repository, digest ?? tag ?? 'latest', { signal });
+    if (head === undefined) return undefined;
+    const found = digest ?? head.digest;
+    return found === undefined ? {} : { digest: found };
+  }
+
+  classify(error: unknown): { reason: UnknownReason; message: string } {
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof Error && error.name === 'TimeoutError') return { reason: 'timeout', message };
+    if (!(error instanceof RegistryError)) return { reason: 'other', message };
+    switch (error.kind) {
+      case 'unauthorized':
+      case 'forbidden':
+      case 'throttled':
+      case 'unreachable':
+        return { reason: error.kind, message };
+      case 'server':
+        // A gateway in front of a dead registry: for the breaker the same as no answer.
+        return { reason: 'unreachable', message };
+      default:
+        return { reason: 'other', message };
+    }
+  }
+
+  private open(config: Config): Registries {
+    // An admission waits: what fails is asked again by the next Pod.
+    return new Registries(config, { ...this.options, retry: { attempts: 1 } });
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Admission through the built service, beside a bare node:https echo of the same body in the same run: requests a
+ * second, p50 and p99, over kept connections and over a new TLS connection for each request; then the latencies while
+ * four copies run. `npx tsx test/bench/admission.ts [seconds per round] [rounds]`
+ */
+import { execFileSync, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { makeCertificates } from '../fakes/certificates.js';
+import { get } from '../fakes/https-client.js';
+import { RunningService } from '../fakes/service.js';
+import { load } from './load.js';
+import type { LoadResult } from './load.js';
+import { benchPod } from './pod.js';
+import type { RegistriesRequest } from './registries-process.js';
+import { median, printTable } from './table.js';
+
+const FILTERS = [
+  "obj.metadata.namespace == 'kube-system'",
+  "contains(container.image, '.dkr.ecr.') && contains(container.image, '.amazonaws.com')",
+  "obj.metadata.labels.mirror == 'off'",
+];
+
+export async function run(seconds = 4, rounds = 3): Promise<void> {
+  build();
+  const children: ChildProcess[] = [];
+  const cleanup: (() => Promise<unknown>)[] = [];
+  try {
+    const images = [0, 1, 2, 3].map((n) => `docker.io/library/app-${n}`);
+    const request: RegistriesRequest = { bigImages: 4, layerSize: 12_000_000, present: images };
+    const { source, target } = await child<{ source: string; target: string }>(
+      'registries-process.ts',
+      request,
+      children,
+    );
+    const certificates = await makeCertificates({ hosts: ['127.0.0.1'] });
+    const { port } = await child<{ port: number }>('echo-server.ts', certificates, children);
+    const service = await RunningService.start({
+      config: stringify({
+        logLevel: 'warn',
+        target: { type: 'oci', oci: { registry: target, insecure: true } },
+        source: {
+          filters: FILTERS.map((jmespath) => ({ jmespath })),
+          registries: [{ type: 'oci', oci: { registry: source, insecure: true } }],
+        },
+      }),
+    });
+    cleanup.push(() => service.stop());
+
+    const pod = benchPod((n) => `app-${n}:1.0`);
+    const body = JSON.stringify({ request: admissionRequest(pod) });
+    console.log(
+      `body ${body.length} bytes, 4 containers, ${FILTERS.length} filters; ${rounds} rounds of ${seconds} s each, medians`,
+    );
+    const ours = { url: `${service.url}/v1/kyverno`, ca: service.ca, body };
+    const echo = { url: `https://127.0.0.1:${port}/`, ca: certificates.ca, body };
+    // Once for the JIT, and so that the target's answers are known.
+    for (const options of [ours, echo]) await load({ ...options, clients: 4, seconds: 2 });
+
+    const rows: (string | number)[][] = [];
+    for (const newConnections of [false, true]) {
+      const results: { ours: LoadResult[]; echo: LoadResult[] } = { ours: [], echo: [] };
+      for (let round = 0; round < rounds; round += 1) {
+        // In turns, so that a slow moment of the machine hits both.
+        results.echo.push(await load({ ...echo, clients: 4, seconds, newConnections }));
+        results.ours.push(await load({ ...ours, clients: 4, seconds, newConnections }));
+      }
+      const name = newConnections ? 'a new TLS connection each' : 'kept connections';
+      const figures = (list: LoadResult[], key: keyof LoadResult): number => median(list.map((result) => result[key]));
+      for (const [who, list] of [
+        ['echo', results.echo],
+        ['image-swapper', results.ours],
+      ] as const) {
+        const ratio = figures(list, 'perSecond') / figures(results.echo, 'perSecond');
+        rows.push([`${name}: ${who}`, figures(list, 'perSecond'), ratio, figures(list, 'p50'), figures(list, 'p99')]);
+      }
+    }
+    printTable(['', 'requests/s', 'ratio', 'p50 ms', 'p99 ms'], rows);
+
+    console.log('\nlatency at about 100 requests/s');
+    const gentle = { clients: 2, pause: 15 };
+    const idle = await load({ ...ours, ...gentle, seconds: 5 });
+    const big = JSON.stringify({ request: admissionRequest(benchPod((n) => `${source}/big/image-${n}:1.0`)) });
+    await load({ ...ours, body: big, clients: 1, seconds: 0.01 });
+    const started = performance.now();
+    const parts: LoadResult[] = [];
+    while (await copying(service.operations)) parts.push(await load({ ...ours, ...gentle, seconds: 0.5 }));
+    const copySeconds = (performance.now() - started) / 1_000;
+    const busy = merge(parts);
+    printTable(
+      ['', 'p50 ms', 'p99 ms', 'max ms', 'requests'],
+      [
+        ['idle', idle.p50, idle.p99, idle.max, idle.requests],
+        ['while 4 copies run', busy.p50, busy.p99, busy.max, busy.requests],
+      ],
+    );
+    console.log(`(the 4 copies, ${((4 * 15 * 12_000_000) / 1e6).toFixed(0)} MB, took ${copySeconds.toFixed(1)} s)`);
+  } finally {
+    for (const close of cleanup) await close();
+    for (const process of children) process.kill();
+  }
+}
+
+async function copying(operations: string): Promise<boolean> {
+  const { mirrors } = (await get(`${operations}/v1/mirrors`)).json() as { mirrors: { state: string }[] };
+  const failed = mirrors.find(({ state }) => state === 'failed' || state === 'waiting');
+  if (failed !== undefined) throw new Error(`a copy failed: ${JSON.stringify(failed)}`);
+  return mirrors.some(({ state }) => state === 'running' || state === 'queued');
+}
+
+/** The worst p99 of the parts: an honest bound, since the parts are too small to be merged by quantile. */
+function merge(parts: readonly LoadResult[]): LoadResult {
+  return {
+    perSecond: median(parts.map(({ perSecond }) => perSecond)),
+    p50: median(parts.map(({ p50 }) => p50)),
+    p99: Math.max(...parts.map(({ p99 }) => p99)),
+    max: Math.max(...parts.map(({ max }) => max)),
+    requests: parts.reduce((sum, { requests }) => sum + requests, 0),
+  };
+}
+
+function admissionRequest(pod: object): object {
+  return {
+    uid: '705ab4f5-6393-11e8-b7cc-42010a800002',
+    kind: { group: '', version: 'v1', kind: 'Pod' },
+    operation: 'CREATE',
+    namespace: 'team-a',
+    userInfo: { username: 'system:serviceaccount:kube-system:replicaset-controller' },
+    dryRun: false,
+    object: pod,
+  };
+}
+
+async function child<T>(file: string, message: object, children: ChildProcess[]): Promise<T> {
+  const process = fork(fileURLToPath(new URL(file, import.meta.url)), { execArgv: ['--import', 'tsx'] });
+  children.push(process);
+  process.send(message);
+  const [answer] = (await once(process, 'message')) as [T];
+  return answer;
+}
+
+function build(): void {
+  const cwd = fileURLToPath(new URL('../../extension-service/', import.meta.url));
+  execFileSync(process.execPath, ['build.mjs'], { cwd, stdio: 'inherit' });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await run(...process.argv.slice(2).map(Number));
+}

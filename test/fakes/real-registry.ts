@@ -1,0 +1,117 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { goTool } from '../tools/tool.js';
+
+export interface RealRegistryOptions {
+  /** Basic authentication with this one user; the hash is bcrypt, as htpasswd writes it. */
+  readonly htpasswd?: string;
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+/** One line of the registry's own access log. */
+export interface RealAccess {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+}
+
+/** The distribution project's registry as a process on loopback, with its data in a folder of its own. */
+export class RealRegistry {
+  private constructor(
+    readonly port: number,
+    private readonly process: ChildProcess,
+    private readonly folder: string,
+    private readonly lines: string[],
+  ) {}
+
+  get host(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  static async start(options: RealRegistryOptions = {}): Promise<RealRegistry> {
+    const program = await goTool({
+      module: 'registry',
+      package: 'github.com/distribution/distribution/v3/cmd/registry',
+    });
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-registry-'));
+    const port = await freePort();
+    const { htpasswd, tls } = options;
+    if (htpasswd !== undefined) await writeFile(join(folder, 'htpasswd'), htpasswd);
+    if (tls !== undefined) {
+      await Promise.all([writeFile(join(folder, 'tls.crt'), tls.cert), writeFile(join(folder, 'tls.key'), tls.key)]);
+    }
+    const config = {
+      version: 0.1,
+      log: { accesslog: { disabled: false }, level: 'warn' },
+      storage: { filesystem: { rootdirectory: join(folder, 'data') }, delete: { enabled: true } },
+      http: {
+        addr: `127.0.0.1:${port}`,
+        secret: 'test',
+        ...(tls !== undefined && { tls: { certificate: join(folder, 'tls.crt'), key: join(folder, 'tls.key') } }),
+      },
+      ...(htpasswd !== undefined && { auth: { htpasswd: { realm: 'test', path: join(folder, 'htpasswd') } } }),
+    };
+    await writeFile(join(folder, 'config.yml'), stringify(config));
+    const child = spawn(program, ['serve', join(folder, 'config.yml')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'] ?? '', OTEL_TRACES_EXPORTER: 'none' },
+    });
+    const lines: string[] = [];
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => lines.push(...chunk.toString().split('\n')));
+    }
+    const registry = new RealRegistry(port, child, folder, lines);
+    await registry.waitUntilUp(tls !== undefined);
+    return registry;
+  }
+
+  /** What was asked so far, without the probes of starting. */
+  accessLog(): RealAccess[] {
+    return this.lines.flatMap((line) => {
+      const match = /"(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP\/1\.1" (\d{3})/.exec(line);
+      if (match?.[1] === undefined || match[2] === undefined || match[2] === '/') return [];
+      return [{ method: match[1], path: match[2], status: Number(match[3]) }];
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (this.process.exitCode === null) {
+      this.process.kill();
+      await once(this.process, 'exit');
+    }
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async waitUntilUp(tls: boolean): Promise<void> {
+    for (let i = 0; i < 200; i += 1) {
+      if (this.process.exitCode !== null) break;
+      // `/` needs no credentials; with TLS the answer to plain HTTP is a 400, which will do.
+      const up = await fetch(`http://${this.host}/`).then(
+        ({ status }) => status === (tls ? 400 : 200),
+        () => false,
+      );
+      if (up) return;
+      await sleep(50);
+    }
+    await this.stop();
+    throw new Error(`the registry did not start: ${this.lines.join('\n')}`);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/**
+ * The path of a program from a Debian package, installed when it is missing and this is root.
+ *
+ * @returns undefined, after saying so on stderr, when it cannot be had and this is not CI
+ * @throws Error in CI: there every tool must be there
+ */
+export function debianTool(program: string, packageName = program): string | undefined {
+  const found = onPath(program);
+  if (found !== undefined) return found;
+  try {
+    if (process.getuid?.() !== 0) throw new Error(`not root: install the Debian package ${packageName} yourself`);
+    const options = {
+      stdio: ['ignore', 'ignore', 'inherit'] as ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    };
+    execFileSync('apt-get', ['update', '-qq'], options);
+    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', packageName], options);
+  } catch (error) {
+    const message = `${program} is missing and could not be installed: ${error instanceof Error ? error.message : String(error)}`;
+    if (process.env['CI'] !== undefined) throw new Error(message, { cause: error });
+    process.stderr.write(`SKIPPED what needs ${program}: ${message}\n`);
+    return undefined;
+  }
+  return onPath(program);
+}
+
+function onPath(program: string): string | undefined {
+  for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin']) {
+    const path = join(folder, program);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      continue;
+    }
+  }
+  return undefined;
+}
