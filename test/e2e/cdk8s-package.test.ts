@@ -1,0 +1,75 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+
+const require = createRequire(import.meta.url);
+const source = fileURLToPath(new URL('../../cdk8s/', import.meta.url));
+
+const APP = `
+import { App, Chart } from 'cdk8s';
+import { KyvernoMutatingPolicy, type KyvernoMutatingPolicyProps } from '@image-swapper/cdk8s';
+
+const props: KyvernoMutatingPolicyProps = { url: 'http://swapper.mirrors.svc:8081', targets: ['registry.example.com/'] };
+const app = new App({ outdir: process.argv[2]!, outputFileExtension: '.yaml' });
+new KyvernoMutatingPolicy(new Chart(app, 'platform'), 'policy', props);
+app.synth();
+`;
+
+/** The package as it would be published, in an app that has its peers and nothing else of this repository. */
+describe('the packed cdk8s package', () => {
+  let app: string;
+  let files: string[];
+
+  beforeAll(() => {
+    app = mkdtempSync(join(tmpdir(), 'image-swapper-cdk8s-'));
+    execFileSync(process.execPath, ['build.mjs'], { cwd: source });
+    execFileSync('npm', ['pack', '--pack-destination', app], { cwd: source, stdio: ['ignore', 'ignore', 'ignore'] });
+    const [packed] = readdirSync(app);
+    const modules = join(app, 'node_modules');
+    mkdirSync(join(modules, '@image-swapper', 'cdk8s'), { recursive: true });
+    const into = join(modules, '@image-swapper', 'cdk8s');
+    execFileSync('tar', ['-xzf', join(app, packed ?? ''), '--strip-components=1', '-C', into]);
+    for (const peer of ['cdk8s', 'constructs', '@types/node', 'undici-types']) {
+      const link = join(modules, peer);
+      mkdirSync(dirname(link), { recursive: true });
+      symlinkSync(dirname(require.resolve(`${peer}/package.json`)), link);
+    }
+    writeFileSync(join(app, 'package.json'), '{ "private": true }');
+    writeFileSync(join(app, 'app.ts'), APP);
+    files = readdirSync(into, { recursive: true, encoding: 'utf8' });
+  });
+  afterAll(() => rmSync(app, { recursive: true, force: true }));
+
+  it('holds one bundle, its declarations and its documents', () => {
+    expect(files.filter((file) => !file.endsWith('.d.ts')).sort()).toEqual([
+      'README.md',
+      'dist',
+      'dist/index.js',
+      'package.json',
+    ]);
+  });
+
+  it.each(['commonjs', 'node16', 'nodenext'])('compiles under module %s and synthesizes', (module) => {
+    const tsc = require.resolve('typescript/bin/tsc');
+    const resolution = module === 'commonjs' ? ['--moduleResolution', 'bundler'] : [];
+    const flags = ['--strict', '--target', 'es2022', '--types', 'node', '--outDir', `out-${module}`];
+    const compiled = spawnSync(process.execPath, [tsc, '--module', module, ...resolution, ...flags, 'app.ts'], {
+      cwd: app,
+      encoding: 'utf8',
+    });
+    expect(compiled.stdout).toBe('');
+    const script = join(app, `out-${module}`, 'app.js');
+    const output = execFileSync(process.execPath, [script, join(app, `yaml-${module}`)], {
+      cwd: app,
+      encoding: 'utf8',
+    });
+    expect(output).toBe('');
+    const yaml = readFileSync(join(app, `yaml-${module}`, 'platform.yaml'), 'utf8');
+    expect(parse(yaml)).toMatchObject({ kind: 'MutatingPolicy', metadata: { name: 'image-swapper' } });
+  });
+});
