@@ -1,14 +1,14 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
 /**
- * public: reachable from the internet. private: in-house networks (RFC 1918, CGN, ULA). special: what a Pod has no
- * business sending us to: this machine, this link, cloud metadata, multicast, unspecified and reserved addresses.
+ * public: reachable from the internet. private: in-house networks (RFC 1918, CGN, ULA). loopback: this machine. special:
+ * this link, cloud metadata, multicast, unspecified and reserved addresses. The last two are what a Pod has no business
+ * sending us to.
  */
-export type AddressClass = 'public' | 'private' | 'special';
+export type AddressClass = 'public' | 'private' | 'loopback' | 'special';
 
 const SPECIAL = [
   '0.0.0.0/8', // unspecified, "this network"
-  '127.0.0.0/8', // loopback
   '169.254.0.0/16', // link-local, with the metadata services of AWS, GCP, Azure…
   '100.100.100.200/32', // metadata of Alibaba Cloud
   '168.63.129.16/32', // Azure's wire server
@@ -16,7 +16,6 @@ const SPECIAL = [
   '224.0.0.0/4', // multicast
   '240.0.0.0/4', // reserved, broadcast
   '::/128', // unspecified
-  '::1/128', // loopback
   'fe80::/10', // link-local
   'fec0::/10', // site-local, deprecated
   'ff00::/8', // multicast
@@ -27,11 +26,13 @@ const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10
 
 const special = cidrList(SPECIAL);
 const internal = cidrList(PRIVATE);
+const loopback = cidrList(['127.0.0.0/8', '::1/128']);
 
 /** `address` without brackets or zone; a text that is no address is an error of the caller. */
 export function classifyAddress(address: string): AddressClass {
   const plain = unwrapAddress(address);
   const family = isIPv6(plain) ? 'ipv6' : 'ipv4';
+  if (loopback.check(plain, family)) return 'loopback';
   if (special.check(plain, family)) return 'special';
   return internal.check(plain, family) ? 'private' : 'public';
 }

@@ -61,9 +61,7 @@ export class HostGuard {
 
   /** The policy for the registry that a reference names. */
   policyFor(host: string): AddressPolicy {
-    return this.isTrusted(host)
-      ? TRUSTED
-      : { key: 'guarded', refusal: (...where) => this.#refusal('special', ...where) };
+    return this.isTrusted(host) ? TRUSTED : this.#policy('private');
   }
 
   /**
@@ -71,16 +69,17 @@ export class HostGuard {
    * us around in it; one on the internet may not send us inside (server-side request forgery).
    */
   onwardPolicy(from: { readonly trusted: boolean; readonly address: AddressClass }): AddressPolicy {
-    if (from.address === 'special')
-      return { key: 'onward-any', refusal: (...where) => this.#refusal(undefined, ...where) };
+    if (from.address === 'loopback' || from.address === 'special') return this.#policy(from.address);
     // Registries of a cloud often keep blobs behind private endpoints of the same network.
-    if (from.trusted || from.address === 'private') {
-      return { key: 'guarded', refusal: (...where) => this.#refusal('special', ...where) };
-    }
-    return { key: 'onward-public', refusal: (...where) => this.#refusal('private', ...where) };
+    return this.#policy(from.trusted || from.address === 'private' ? 'private' : 'public');
   }
 
-  #refusal(from: 'special' | 'private' | undefined, host: string, port: number, address?: string): string | undefined {
+  #policy(reach: AddressClass): AddressPolicy {
+    return { key: `up to ${reach}`, refusal: (...where) => this.#refusal(reach, ...where) };
+  }
+
+  /** `reach` is the class farthest inside that is allowed without an entry. */
+  #refusal(reach: AddressClass, host: string, port: number, address?: string): string | undefined {
     const name = host
       .toLowerCase()
       .replace(/^\[|\]$/g, '')
@@ -90,17 +89,17 @@ export class HostGuard {
     const where = address ?? literal;
     if (matchesName(this.#deny, name, port)) return `${name} is listed in source.deny`;
     if (where !== undefined && listContains(this.#deny.addresses, where)) return `${where} is listed in source.deny`;
-    if (matchesName(this.#allow, name, port) || where === undefined || from === undefined) return undefined;
+    if (where === undefined || matchesName(this.#allow, name, port)) return undefined;
     if (listContains(this.#allow.addresses, where)) return undefined;
     const found = classifyAddress(where);
-    if (found === 'special')
-      return `${unwrapAddress(where)} is not an address that images may come from (${SPECIAL_HINT})`;
-    if (from === 'private' && found === 'private') {
-      return `${unwrapAddress(where)} is private, and the registry that sent us there is public (source.allow permits it)`;
-    }
-    return undefined;
+    if (INSIDE.indexOf(found) <= INSIDE.indexOf(reach)) return undefined;
+    return found === 'private'
+      ? `${unwrapAddress(where)} is private, and the registry that sent us there is public (source.allow permits it)`
+      : `${unwrapAddress(where)} is not an address that images may come from (${SPECIAL_HINT})`;
   }
 }
+
+const INSIDE: readonly AddressClass[] = ['public', 'private', 'loopback', 'special'];
 
 const TRUSTED: AddressPolicy = { key: 'trusted', refusal: () => undefined };
 

@@ -3,7 +3,7 @@ import { RegistryError } from '../errors.js';
 import type { Credentials, Keychain, RegistryEndpoint, RequestContext } from '../types.js';
 import { discard, invalid, isNotTls, networkError, statusError, type Asked } from './answers.js';
 import { parseChallenges, type Challenge } from './challenge.js';
-import { classifyAddress } from './addresses.js';
+import { classifyAddress, type AddressClass } from './addresses.js';
 import type { HostGuard } from './host-guard.js';
 import type { BodyWriter, Http } from './http.js';
 import { basicAuthorization, type ChallengeOrigin, type TokenSource } from './tokens.js';
@@ -112,7 +112,10 @@ export class Session {
         try {
           authorization = await this.#authorization(request.scopes, credentials, context);
         } catch (error) {
-          if (!(error instanceof RegistryError) || !CREDENTIAL_FAILURES.has(error.kind)) throw error;
+          // The anonymous try comes last, and its failure says less than a credential's before it.
+          if (!(error instanceof RegistryError)) throw error;
+          if (!CREDENTIAL_FAILURES.has(error.kind))
+            throw failure !== undefined && credentials === undefined ? failure : error;
           failure = firstFailure(failure, error);
           if (++index >= choices.length) throw failure;
           continue;
@@ -276,7 +279,7 @@ export class Session {
 
   #cameFrom(response: IncomingMessage): {
     readonly trusted: boolean;
-    readonly address: 'public' | 'private' | 'special';
+    readonly address: AddressClass;
   } {
     const { remoteAddress } = response.socket;
     const address = remoteAddress === undefined ? 'public' : classifyAddress(remoteAddress);

@@ -57,7 +57,8 @@ function currentPhase(
 ): { readonly phase: string; readonly progress: number; readonly waiting: boolean } {
   if (response !== undefined) {
     // Paused, or with unread bytes: whoever reads is slow, not the peer.
-    const waiting = response.readableFlowing === true && response.readableLength === 0;
+    const reading = response.readableFlowing === true || response.listenerCount('readable') > 0;
+    const waiting = reading && response.readableLength === 0;
     return { phase: 'body', progress: request.socket?.bytesRead ?? 0, waiting };
   }
   if (!connected) return { phase: 'connect', progress: 0, waiting: true };

@@ -1,0 +1,204 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { RegistryClient } from '../../../extension-service/src/registry/client.js';
+import { RegistryFactory, type RegistryFactoryOptions } from '../../../extension-service/src/registry/factory.js';
+import type { Credentials } from '../../../extension-service/src/registry/types.js';
+import { makeCertificates } from '../../fakes/certificates.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { TokenIssuer } from '../../fakes/registry-auth.js';
+import { FakeRegistry, type FakeRegistryOptions } from '../../fakes/registry.js';
+
+const cleanups: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+const image = buildImage({ layerSize: 100 });
+
+async function start(options: FakeRegistryOptions): Promise<FakeRegistry> {
+  const registry = await FakeRegistry.start(options);
+  cleanups.push(() => registry.close());
+  loadImage(registry, 'team/app', image, 'v1');
+  return registry;
+}
+
+function client(
+  registry: FakeRegistry,
+  credentials: readonly Credentials[],
+  options: Partial<RegistryFactoryOptions> & { readonly ca?: string } = {},
+): RegistryClient {
+  const { ca, ...rest } = options;
+  const endpoint = { host: registry.host, insecure: ca === undefined, ...(ca !== undefined && { ca }) };
+  const factory = new RegistryFactory({
+    endpoints: [endpoint],
+    hosts: { allow: [], deny: [] },
+    env: {},
+    retry: { baseDelay: 1, maxDelay: 5 },
+    ...rest,
+  });
+  cleanups.push(() => factory.close());
+  return factory.client(registry.host, { resolve: async (host) => (host === registry.host ? credentials : []) });
+}
+
+const good = { username: 'user', password: 'secret' };
+const bad = { username: 'user', password: 'wrong' };
+const users = { user: 'secret', reader: 'secret' };
+const tokenRequests = (registry: FakeRegistry): string[] => registry.requests(({ path }) => path === '/token');
+
+describe.each(['basic', 'bearer'] as const)('a registry with %s authentication', (type) => {
+  it.each([
+    ['the credential', [good], true],
+    ['the first that works', [bad, { username: 'nobody', password: 'x' }, good], true],
+    ['none that works', [bad], false],
+    ['none at all', [], false],
+  ] as const)('is read with %s', async (_, credentials, works) => {
+    const registry = await start({ auth: { type, users } });
+    const request = client(registry, credentials).getManifest('team/app', 'v1');
+    if (works) expect((await request).digest).toBe(image.digest);
+    else await expect(request).rejects.toMatchObject({ kind: 'unauthorized', retryable: false, host: registry.host });
+  });
+
+  it('is read anonymously when the credentials are wrong and reading is free', async () => {
+    const registry = await start({ auth: { type, users }, anonymousPull: true });
+    expect((await client(registry, [bad]).getManifest('team/app', 'v1')).digest).toBe(image.digest);
+  });
+
+  it('remembers which credential works', async () => {
+    const registry = await start({ auth: { type, users } });
+    const reader = client(registry, [bad, good]);
+    await reader.getManifest('team/app', 'v1');
+    const before = registry.accessLog.length;
+    await reader.getManifest('team/app', 'v1');
+    expect(registry.accessLog.slice(before).map(({ status }) => status)).toEqual([200]);
+  });
+
+  it('says who may not push', async () => {
+    const permissions = { reader: { '*': ['pull'] } };
+    const registry = await start({ auth: { type, users, permissions } });
+    const reader = client(registry, [{ username: 'reader', password: 'secret' }]);
+    expect((await reader.getManifest('team/app', 'v1')).digest).toBe(image.digest);
+    const top = image.manifests.at(-1);
+    if (top === undefined) throw new Error('no index');
+    const kind = type === 'basic' ? /forbidden|unauthorized/ : /unauthorized/;
+    await expect(reader.putManifest('team/app', 'v2', top)).rejects.toMatchObject({
+      kind: expect.stringMatching(kind) as string,
+    });
+    expect(registry.tags('team/app')).toEqual(['v1']);
+  });
+
+  it('keeps passwords and tokens out of errors', async () => {
+    const registry = await start({ auth: { type, users } });
+    const error = (await client(registry, [bad])
+      .getManifest('team/app', 'v1')
+      .catch((reason: unknown) => reason)) as Error;
+    expect(`${error.message} ${error.stack ?? ''} ${JSON.stringify(error)}`).not.toMatch(
+      /wrong|d3Jvbmc|Basic |Bearer /,
+    );
+  });
+});
+
+describe('bearer tokens', () => {
+  it('are asked for once for many requests at once', async () => {
+    const registry = await start({ auth: { type: 'bearer', users } });
+    const reader = client(registry, [good]);
+    await reader.headManifest('team/app', 'v1');
+    await Promise.all(Array.from({ length: 20 }, () => reader.getManifest('team/app', 'v1')));
+    expect(tokenRequests(registry)).toHaveLength(1);
+  });
+
+  it('are renewed shortly before expires_in, 60 s without it', async () => {
+    for (const [expiresIn, alive, dead] of [
+      [100, 85_000, 92_000],
+      [undefined, 45_000, 52_000],
+    ] as const) {
+      let clock = 0;
+      const registry = await start({ auth: { type: 'bearer', users, ...(expiresIn !== undefined && { expiresIn }) } });
+      const reader = client(registry, [good], { now: () => clock });
+      await reader.headManifest('team/app', 'v1');
+      clock = alive;
+      await reader.headManifest('team/app', 'v1');
+      expect(tokenRequests(registry)).toHaveLength(1);
+      clock = dead;
+      await reader.headManifest('team/app', 'v1');
+      expect(tokenRequests(registry)).toHaveLength(2);
+    }
+  });
+
+  it('are asked for again when the registry no longer takes them', async () => {
+    const registry = await start({ auth: { type: 'bearer', users } });
+    const reader = client(registry, [good]);
+    await reader.headManifest('team/app', 'v1');
+    registry.issuer?.revokeAll();
+    expect((await reader.headManifest('team/app', 'v1'))?.digest).toBe(image.digest);
+    expect(tokenRequests(registry)).toHaveLength(2);
+  });
+
+  it('come from a refresh token by POST, or are sent as they are', async () => {
+    const issuer = new TokenIssuer();
+    const auth = { type: 'bearer', users, issuer, identityTokens: { user: 'refresh-me' } } as const;
+    const registry = await start({ auth });
+    await client(registry, [{ identityToken: 'refresh-me' }]).getManifest('team/app', 'v1');
+    expect(tokenRequests(registry)).toEqual(['POST /token']);
+    const registryToken = issuer.issue('user', [{ repository: 'team/app', actions: ['pull'] }], 60);
+    await client(registry, [{ registryToken }]).getManifest('team/app', 'v1');
+    expect(tokenRequests(registry)).toEqual(['POST /token']);
+  });
+
+  it('widen from pull to push, and to pull on the repository that a blob is mounted from', async () => {
+    const registry = await start({ auth: { type: 'bearer', users } });
+    const writer = client(registry, [good]);
+    const [blob] = image.blobs;
+    if (blob === undefined) throw new Error('no blob');
+    const open = (): Promise<never> => Promise.reject(new Error('must not be opened'));
+    const descriptor = { mediaType: '', digest: blob.digest, size: blob.size };
+    expect(await writer.uploadBlob('other/app', descriptor, open, { from: 'team/app' })).toBe('mounted');
+    const scopes = registry.accessLog
+      .filter(({ path }) => path === '/token')
+      .map(({ query }) => new URLSearchParams(query).getAll('scope'));
+    expect(scopes).toEqual([['repository:other/app:pull,push', 'repository:team/app:pull']]);
+  });
+});
+
+describe('a token realm', () => {
+  it.each([
+    ['not a URL', 'not a url', 'invalid', /realm "not a url" is not a URL/],
+    ['a file', 'file:///etc/passwd', 'refused', /scheme file:/],
+    ['another host on plain HTTP', 'http://localhost:1/token', 'refused', /another host, localhost:1/],
+    ['a metadata service', 'https://169.254.169.254/token', 'refused', /another host/],
+  ] as const)('that is %s is refused', async (_, realm, kind, message) => {
+    const registry = await start({ auth: { type: 'bearer', users, realm } });
+    const error = (await client(registry, [good])
+      .getManifest('team/app', 'v1')
+      .catch((reason: unknown) => reason)) as Error;
+    expect(error).toMatchObject({ kind });
+    expect(error.message).toMatch(message);
+  });
+
+  it('on another host gets credentials over HTTPS when a verified registry names it, but not if it is another registry of ours', async () => {
+    const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
+    const issuer = new TokenIssuer();
+    const server = await start({ tls: { cert, key }, auth: { type: 'bearer', users, issuer } });
+    const port = server.host.split(':')[1] ?? '';
+    const realm = `https://localhost:${port}/token`;
+    const registry = await start({ tls: { cert, key }, auth: { type: 'bearer', users, issuer, realm } });
+    expect((await client(registry, [good], { ca }).getManifest('team/app', 'v1')).digest).toBe(image.digest);
+    expect(server.accessLog.map(({ authorization }) => authorization)).toEqual(['basic']);
+
+    const both = [
+      { host: registry.host, insecure: false, ca },
+      { host: `localhost:${port}`, insecure: false, ca },
+    ];
+    const refused = client(registry, [good], { ca, endpoints: both }).getManifest('team/app', 'v1');
+    await expect(refused).rejects.toMatchObject({ kind: 'refused' });
+    const unverified = client(registry, [good]).getManifest('team/app', 'v1');
+    await expect(unverified).rejects.toThrow(/not verified/);
+    expect(server.accessLog.filter(({ authorization }) => authorization === 'basic')).toHaveLength(1);
+  });
+
+  it('is not followed to another place', async () => {
+    const other = await start({});
+    const registry = await start({ auth: { type: 'bearer', users } });
+    registry.fault({ path: '/token', action: { type: 'redirect', to: other.origin } });
+    await expect(client(registry, [good]).getManifest('team/app', 'v1')).rejects.toMatchObject({ status: 307 });
+    expect(other.accessLog).toEqual([]);
+  });
+});

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { configKeychain } from '../../../extension-service/src/credentials/config-credentials.js';
+import { chainKeychains, documentKeychain, hostKeychain } from '../../../extension-service/src/credentials/keychain.js';
+import type { CredentialsConfig } from '../../../extension-service/src/core/config/model.js';
+
+const secret = (user: string): string =>
+  JSON.stringify({ auths: { 'r.example': { auth: Buffer.from(`${user}:p`).toString('base64') } } });
+
+describe('documentKeychain', () => {
+  it('tries the documents in order, equal credentials once, and goes around a broken one', async () => {
+    const problems: string[] = [];
+    const documents = [
+      { origin: 'secret a/broken', text: 'hunter2' },
+      { origin: 'secret a/first', text: secret('first') },
+      { origin: 'secret a/again', text: secret('first') },
+      { origin: 'secret a/second', text: secret('second') },
+    ];
+    const keychain = documentKeychain(documents, (problem) => problems.push(problem));
+    expect(await keychain.resolve('r.example', 'x')).toMatchObject([{ username: 'first' }, { username: 'second' }]);
+    await keychain.resolve('r.example', 'y');
+    expect(problems).toEqual(['secret a/broken is not JSON']);
+    expect(await keychain.resolve('other.example', 'x')).toEqual([]);
+  });
+});
+
+describe('chainKeychains', () => {
+  it('keeps the order and the hosts', async () => {
+    const one = hostKeychain('R.example', async () => [{ username: 'one', password: '1' }]);
+    const two = hostKeychain('r.example', async () => [{ username: 'two', password: '2' }]);
+    const keychain = chainKeychains([one, two]);
+    expect(await keychain.resolve('r.example', 'x')).toMatchObject([{ username: 'one' }, { username: 'two' }]);
+    expect(await keychain.resolve('evil.example', 'x')).toEqual([]);
+  });
+});
+
+describe('configKeychain', () => {
+  let reads = 0;
+  let clock = 0;
+  let content = 'pw\n';
+  const sources = {
+    readFile: async (path: string) => {
+      reads++;
+      if (path === '/missing') throw new Error('ENOENT: no such file');
+      return path.endsWith('.json') ? secret('file') : content;
+    },
+    readSecret: async (name: string, namespace: string | undefined) => secret(`${namespace ?? 'own'}/${name}`),
+    now: () => clock,
+  };
+  const resolve = (config: CredentialsConfig, host = 'r.example') =>
+    configKeychain('r.example', config, sources).resolve(host, 'x');
+
+  it.each([
+    [
+      { username: 'me', password: 'p' },
+      { username: 'me', password: 'p' },
+    ],
+    [
+      { username: 'me', passwordFile: '/run/pw' },
+      { username: 'me', password: 'pw' },
+    ],
+    [{ dockerConfigFile: '/config.json' }, { username: 'file', password: 'p' }],
+    [{ secretName: 's' }, { username: 'own/s', password: 'p' }],
+    [
+      { secretName: 's', namespace: 'n' },
+      { username: 'n/s', password: 'p' },
+    ],
+  ])('%j gives %j, and only to its own registry', async (config, credentials) => {
+    expect(await resolve(config)).toEqual([credentials]);
+    expect(await resolve(config, 'other.example')).toEqual([]);
+  });
+
+  it('reads a file once for many requests, and again after a while', async () => {
+    const keychain = configKeychain('r.example', { username: 'me', passwordFile: '/run/pw' }, sources);
+    reads = 0;
+    await Promise.all([keychain.resolve('r.example', 'a'), keychain.resolve('r.example', 'b')]);
+    expect(reads).toBe(1);
+    content = 'rotated';
+    clock += 31_000;
+    expect(await keychain.resolve('r.example', 'a')).toEqual([{ username: 'me', password: 'rotated' }]);
+  });
+
+  it('names the key and the file that cannot be read, and tries again', async () => {
+    const keychain = configKeychain('r.example', { passwordFile: '/missing' }, sources);
+    reads = 0;
+    for (let i = 0; i < 2; i++) {
+      await expect(keychain.resolve('r.example', 'x')).rejects.toThrow(
+        'credentials.passwordFile: /missing cannot be read: ENOENT',
+      );
+    }
+    expect(reads).toBe(2);
+  });
+});
