@@ -119,6 +119,17 @@ const literal = oneOf(
   '`"<&>\\u2028"`',
 );
 
+const element = oneOf(
+  "not_null(@, 'x')",
+  'length(@)',
+  'type(@)',
+  'to_string(@)',
+  '[name, image]',
+  '{n: name}',
+  '*',
+  'name',
+);
+
 /** Arguments that a function takes, so that generated calls do more than fail. */
 const TYPED: Readonly<Partial<Record<ParameterType, fc.Arbitrary<string>>>> = {
   string: oneOf(
@@ -180,7 +191,8 @@ const grammar = fc.letrec<{ expression: string; inner: string; call: string; arg
     fc
       .tuple(rootPath, tie('inner'), oneOf('', '.image', '.name', '[0]', ' | length(@)', ' | [0]', '[]'))
       .map(([path, condition, rest]) => `${path}[?${condition}]${rest}`),
-    fc.tuple(rootPath, slice).map((parts) => parts.join('')),
+    fc.tuple(fc.oneof(rootPath, tie('call')), slice).map((parts) => parts.join('')),
+    fc.tuple(rootPath, oneOf('[*].', '[].', '.*.', '[1:].', '.'), element).map((parts) => parts.join('')),
     fc.tuple(tie('expression'), tie('inner')).map((parts) => parts.join(' | ')),
     fc.tuple(rootPath, tie('inner'), tie('inner')).map(([path, a, b]) => `${path}.[${a}, ${b}]`),
     fc.tuple(tie('expression'), tie('expression')).map(([a, b]) => `{a: ${a}, "b c": ${b}, __proto__: ${a}}`),

@@ -97,10 +97,7 @@ describe('the parser', () => {
     'a[-]',
     'a[9223372036854775808]',
     'a = b',
-    '@(a)',
-    "'length'(a)",
     '"length"(a)',
-    '(length)(a)',
     'a.@',
     'a.*.',
     '**',
@@ -120,6 +117,12 @@ describe('the parser', () => {
   ])('refuses %j', (expression) => {
     expect(evaluateOver(expression, {}).kind).toBe('compile-error');
   });
+  it.each(['@(a)', "'length'(a)", '(length)(a)', '[1', '[1 || a'])(
+    'refuses %j at load, which Go fails on later',
+    (expression) => {
+      expect(evaluateOver(expression, {}).kind).toBe('compile-error');
+    },
+  );
   it.each([
     ['a\r\n||\r\nb', 2],
     ['length(@.list)', 2],
@@ -264,6 +267,12 @@ describe('projections', () => {
   it.each(['abs(a)[]', 'abs(a)[?b]', 'abs(a).*'])('%s: an error on the left is null', (expression) => {
     expect(valueOf(expression, { a: 'x' })).toBeNull();
   });
+  it.each(['merge(a)[]', 'merge(a)[?b]', 'merge(a).*', 'contains(`[[]]`, `[]`)[]'])(
+    '%s: a panic of Go stays an error',
+    (expression) => {
+      expect(evaluateOver(expression, { a: 'x' }).kind).toBe('error');
+    },
+  );
   it.each(['abs(a)[*]', 'abs(a)[0]', 'abs(a).b', 'a[?abs(@)]'])('%s: an error stays one', (expression) => {
     expect(evaluateOver(expression, { a: ['x'] }).kind).toBe('error');
   });

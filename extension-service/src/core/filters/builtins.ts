@@ -1,21 +1,12 @@
-import { EvaluationError } from './evaluation-error.js';
+import { EvaluationError, EvaluationPanic } from './evaluation-error.js';
 import { toJson } from './json.js';
 import { parseNumber } from './numbers.js';
-import {
-  compareStrings,
-  describe,
-  isArray,
-  isObject,
-  lengthOf,
-  setField,
-  typeOf,
-} from './values.js';
-import type { JsonObject, TypeName ,
-  ExpressionReference} from './values.js';
+import { compareStrings, describe, isArray, isObject, lengthOf, setField, typeOf } from './values.js';
+import type { JsonObject, TypeName, ExpressionReference } from './values.js';
 
 /*
  * The functions that need more than a line, with the quirks of go-jmespath's source; where that panics, these throw an
- * EvaluationError. None of them changes its arguments: they are the Pod.
+ * EvaluationPanic. None of them changes its arguments: they are the Pod.
  */
 
 type Items = readonly unknown[];
@@ -30,7 +21,7 @@ export function contains(where: string | Items, what: unknown): boolean {
   for (const item of where) {
     if (composite && typeOf(item) === typeOf(what)) {
       // Go panics here: it compares with ==, which is not defined for maps and slices.
-      throw new EvaluationError(`contains() cannot look for ${describe(what)} among others`);
+      throw new EvaluationPanic(`contains() cannot look for ${describe(what)} among others`);
     }
     if (item === what) {
       return true;
@@ -97,7 +88,7 @@ export function merge(...objects: Items): JsonObject {
   for (const object of objects) {
     if (!isObject(object)) {
       // Go panics here: nothing checks the arguments of a variadic function.
-      throw new EvaluationError(`merge() needs objects, not ${describe(object)}`);
+      throw new EvaluationPanic(`merge() needs objects, not ${describe(object)}`);
     }
     for (const name of Object.keys(object)) {
       setField(merged, name, object[name]);

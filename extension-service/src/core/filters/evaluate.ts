@@ -1,5 +1,5 @@
 import type { ComparisonOperator, Node } from './ast.js';
-import { EvaluationError } from './evaluation-error.js';
+import { EvaluationError, EvaluationPanic } from './evaluation-error.js';
 import { FUNCTIONS, callFunction } from './functions.js';
 import { evaluateSlice } from './slice.js';
 import { ExpressionReference, isArray, isEqual, isFalse, isObject, readField, setField } from './values.js';
@@ -169,13 +169,13 @@ function compileValueProjection(source: Evaluate, element: Evaluate): Evaluate {
   };
 }
 
-/** Go ignores an error on the left of `[]`, `[?…]` and `.*`, though not of `[*]`. */
+/** Go ignores an error on the left of `[]`, `[?…]` and `.*`, though not of `[*]`, and no panic anywhere. */
 function nullOnError(evaluate: Evaluate): Evaluate {
   return (value) => {
     try {
       return evaluate(value);
     } catch (error) {
-      if (error instanceof EvaluationError) {
+      if (error instanceof EvaluationError && !(error instanceof EvaluationPanic)) {
         return null;
       }
       throw error;

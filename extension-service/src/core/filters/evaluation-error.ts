@@ -1,7 +1,15 @@
-/** What go-jmespath reports as an error, or panics about, while it evaluates. The message quotes no values of the Pod. */
+/** What go-jmespath reports as an error while it evaluates. The message quotes no values of the Pod. */
 export class EvaluationError extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'EvaluationError';
+  }
+}
+
+/** Where go-jmespath panics. `[]`, `[?…]` and `.*` ignore an error on their left, but no panic. */
+export class EvaluationPanic extends EvaluationError {
+  constructor(message: string) {
+    super(message);
+    this.name = 'EvaluationPanic';
   }
 }

@@ -168,7 +168,8 @@ function readFilter(reader: TokenReader): void {
 
 /** After `[` where an operand may begin: an index, a slice, `*` or a multi-select list. */
 function readBracket(reader: TokenReader): boolean {
-  const index = reader.peek() === 'number' || reader.peek() === ':' || (reader.peek() === '*' && reader.peek(1) === ']');
+  const index =
+    reader.peek() === 'number' || reader.peek() === ':' || (reader.peek() === '*' && reader.peek(1) === ']');
   if (index) {
     return readIndex(reader, 'a number, a slice or *');
   }
