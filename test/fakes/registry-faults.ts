@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bytesContent, type Content } from './registry-content.js';
@@ -158,7 +157,7 @@ export async function sendAnswer(
     const room = response.write(piece);
     sent += piece.length;
     if (sent >= stop) break;
-    if (!room) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!room) await drained(response);
   }
   if (fault?.type === 'hang') return;
   if (fault?.type === 'reset') {
@@ -172,4 +171,15 @@ export async function sendAnswer(
     await delay(10);
     response.socket?.destroy();
   }
+}
+
+/** When there is room again, or nobody left to write to. */
+async function drained(response: ServerResponse): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+  });
 }

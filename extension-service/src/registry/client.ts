@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { RegistryError } from './errors.js';
+import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
 import { InvalidManifestError, MANIFEST_ACCEPT, mediaTypeOf, type RawManifest } from './manifest.js';
-import { ContentMismatchError, pipeVerified, SourceBrokenError } from './transfer.js';
-import { discard, invalid, readBody, type Asked } from './transport/answers.js';
+import { discard, header, invalid, readBody, type Asked } from './transport/answers.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
-import type { Scope, Session, SessionAnswer, SessionRequest } from './transport/session.js';
+import { pull, push, type Session, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
 
 /** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
@@ -18,23 +17,7 @@ export interface ManifestHead {
   readonly size?: number;
 }
 
-export interface BlobStream {
-  /** The registry that it comes from, for messages. */
-  readonly host: string;
-  readonly stream: IncomingMessage;
-}
-
-export interface UploadOptions extends RequestContext {
-  /** Another repository of this registry that has the blob. */
-  readonly from?: string;
-  /** Gets the bytes sent so far; begins again at 0 when the upload does. */
-  readonly onBytes?: (total: number) => void;
-}
-
-interface UploadSession {
-  /** Where the bytes go: a URL, or a path on the registry. */
-  readonly location: string;
-}
+export type { BlobStream, UploadOptions } from './blob-upload.js';
 
 export interface RegistryClientOptions {
   readonly session: Session;
@@ -49,9 +32,11 @@ export interface RegistryClientOptions {
  */
 export class RegistryClient {
   readonly #options: RegistryClientOptions;
+  readonly #uploader: BlobUploader;
 
   constructor(options: RegistryClientOptions) {
     this.#options = options;
+    this.#uploader = new BlobUploader(options);
   }
 
   get host(): string {
@@ -171,105 +156,12 @@ export class RegistryClient {
     open: () => Promise<BlobStream>,
     options: UploadOptions = {},
   ): Promise<'mounted' | 'uploaded'> {
-    const { retry, retryTools } = this.#options;
-    // Opening and beginning have retries of their own: only what fails in between is repeated here.
-    const attempts = Math.min(retry.attempts, UPLOAD_ATTEMPTS);
-    let from = options.from;
-    return withRetry({ ...retry, attempts }, retryTools, options.signal, async () => {
-      const session = await once(this.#startUpload(repository, descriptor.digest, from, options));
-      if (session === undefined) return 'mounted';
-      from = undefined;
-      let source: BlobStream;
-      try {
-        source = await once(open());
-      } catch (error) {
-        await this.#cancelUpload(repository, session, options);
-        throw error;
-      }
-      await this.#finishUpload(repository, session, descriptor, source, options);
-      return 'uploaded';
-    }).catch((error: unknown) => {
-      throw error instanceof SpentError ? error.cause : error;
-    });
+    return this.#uploader.upload(repository, descriptor, open, options);
   }
 
-  /** Undefined: mounted. A 202 to a mount is a session like any other (ECR, for blobs that no manifest refers to yet). */
-  async #startUpload(
-    repository: string,
-    digest: string,
-    from: string | undefined,
-    context: RequestContext,
-  ): Promise<UploadSession | undefined> {
-    if (from === undefined) return this.#postUpload(repository, '', push(repository), context);
-    const query = `?mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
-    try {
-      return await this.#postUpload(repository, query, [...push(repository), ...pull(from)], context);
-    } catch (error) {
-      // Token servers may refuse the whole token when the other repository is not ours to read.
-      if (!(error instanceof RegistryError) || !NO_MOUNT.has(error.kind)) throw error;
-      return this.#postUpload(repository, '', push(repository), context);
-    }
-  }
-
-  async #postUpload(
-    repository: string,
-    query: string,
-    scopes: readonly Scope[],
-    context: RequestContext | undefined,
-  ): Promise<UploadSession | undefined> {
-    return this.#retried(context, async () => {
-      const { response, asked } = await this.#send(context, {
-        method: 'POST',
-        target: `/v2/${repository}/blobs/uploads/${query}`,
-        scopes,
-        accept: query === '' ? [202] : [201, 202],
-      });
-      discard(response);
-      if (response.statusCode === 201) return undefined;
-      const location = header(response, 'location');
-      if (location === undefined) throw invalid(asked, 'began an upload without a Location');
-      return { location };
-    });
-  }
-
-  async #finishUpload(
-    repository: string,
-    session: UploadSession,
-    descriptor: Descriptor,
-    source: BlobStream,
-    options: UploadOptions,
-  ): Promise<void> {
-    const separator = session.location.includes('?') ? '&' : '?';
-    try {
-      const { response, asked } = await this.#send(options, {
-        method: 'PUT',
-        target: `${session.location}${separator}digest=${encodeURIComponent(descriptor.digest)}`,
-        headers: { 'content-type': 'application/octet-stream', 'content-length': String(descriptor.size) },
-        body: pipeVerified(source.stream, descriptor, options.onBytes),
-        scopes: push(repository),
-        accept: [201, 204],
-      });
-      discard(response);
-      const digest = header(response, 'docker-content-digest');
-      if (digest !== undefined && digest !== descriptor.digest) throw invalid(asked, `stored ${digest.slice(0, 150)}`);
-    } catch (error) {
-      source.stream.destroy();
-      await this.#cancelUpload(repository, session, options);
-      throw sourceError(error, source.host) ?? error;
-    }
-  }
-
-  /** Best effort: registries clean up by themselves, some do not know DELETE here. */
-  async #cancelUpload(repository: string, session: UploadSession, context: RequestContext): Promise<void> {
-    const { onRequest } = context;
-    const signal = AbortSignal.timeout(5_000);
-    await this.#send(
-      { signal, ...(onRequest && { onRequest }) },
-      { method: 'DELETE', target: session.location, scopes: push(repository), accept: [200, 202, 204, 404, 405] },
-    ).then(
-      ({ response }) => discard(response),
-      () => undefined,
-    );
+  /** Begins an upload and cancels it: whether the credentials may push, without leaving anything there. */
+  async probePush(repository: string, context?: RequestContext): Promise<void> {
+    await this.#uploader.probePush(repository, context);
   }
 
   /** `reference` is a tag or the manifest's own digest. True when the registry takes care of `subject` (OCI-Subject). */
@@ -306,19 +198,6 @@ export class RegistryClient {
   }
 }
 
-const UPLOAD_ATTEMPTS = 3;
-
-/** Carries an error past a retry that is not meant for it. */
-class SpentError extends Error {}
-
-async function once<T>(promise: Promise<T>): Promise<T> {
-  return promise.catch((error: unknown) => {
-    throw new SpentError('spent', { cause: error });
-  });
-}
-
-const NO_MOUNT: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'invalid', 'absent']);
-
 function verifyManifest(bytes: Buffer, reference: string, response: IncomingMessage, asked: Asked): RawManifest {
   const stated = header(response, 'docker-content-digest');
   const expected = reference.includes(':') ? reference : stated;
@@ -341,27 +220,4 @@ function verifyManifest(bytes: Buffer, reference: string, response: IncomingMess
     throw invalid(asked, `the manifest's bytes are ${digest}, and its header says ${stated.slice(0, 150)}`);
   }
   return { mediaType, digest, bytes };
-}
-
-/** An upload that failed because of its source is the source's error. */
-function sourceError(error: unknown, host: string): RegistryError | undefined {
-  const cause = error instanceof RegistryError ? error.cause : undefined;
-  if (cause instanceof ContentMismatchError) {
-    return new RegistryError(cause.message, { kind: 'invalid', host, retryable: true, cause });
-  }
-  if (cause instanceof SourceBrokenError) return new RegistryError(cause.message, { kind: 'unreachable', host, cause });
-  return undefined;
-}
-
-function header(response: IncomingMessage, name: string): string | undefined {
-  const value = response.headers[name];
-  return Array.isArray(value) ? value[0] : value;
-}
-
-function pull(repository: string): Scope[] {
-  return [{ repository, actions: 'pull' }];
-}
-
-function push(repository: string): Scope[] {
-  return [{ repository, actions: 'pull,push' }];
 }

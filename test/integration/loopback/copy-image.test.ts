@@ -21,9 +21,9 @@ async function start(options?: FakeRegistryOptions): Promise<FakeRegistry> {
 interface Pair {
   readonly source: FakeRegistry;
   readonly target: FakeRegistry;
-  copy(
+  readonly copy: (
     options?: Partial<Omit<CopyOptions, 'source' | 'target'>> & { from?: object; to?: object },
-  ): ReturnType<typeof copyImage>;
+  ) => ReturnType<typeof copyImage>;
 }
 
 async function pair(

@@ -148,3 +148,8 @@ export function isNotTls(error: unknown): boolean {
   const { code = '' } = error as NodeJS.ErrnoException;
   return code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG';
 }
+
+export function header(response: IncomingMessage, name: string): string | undefined {
+  const value = response.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../errors.js';
 import type { Credentials, Keychain, RegistryEndpoint, RequestContext } from '../types.js';
-import { discard, invalid, isNotTls, networkError, statusError, type Asked } from './answers.js';
+import { discard, invalid, networkError, statusError, type Asked } from './answers.js';
 import { parseChallenges, type Challenge } from './challenge.js';
+import { BaseUrl, tlsOf } from './base-url.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
 import type { HostGuard } from './host-guard.js';
 import type { BodyWriter, Http } from './http.js';
@@ -48,13 +49,14 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
  */
 export class Session {
   readonly #options: SessionOptions;
-  #base: Promise<URL> | undefined;
+  readonly #base: BaseUrl;
   #challenge: { readonly challenges: readonly Challenge[]; readonly origin: ChallengeOrigin } | undefined;
   /** Which credential works, by repository and actions. */
   readonly #chosen = new Map<string, number>();
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#base = new BaseUrl(options);
   }
 
   get host(): string {
@@ -64,7 +66,7 @@ export class Session {
   /** Resolves with an answer whose status is in `accept`; its body is unread. Rejects with a RegistryError or the abort's reason. */
   async send(request: SessionRequest, context: RequestContext = {}): Promise<SessionAnswer> {
     const { signal } = context;
-    const base = await this.#findBase(context);
+    const base = await this.#base.find(context);
     const url = this.#resolve(base, request);
     const asked: Asked = { host: this.host, method: request.method, url };
     const response = await this.#authorized(url, base, request, context);
@@ -116,7 +118,8 @@ export class Session {
           if (!(error instanceof RegistryError)) throw error;
           if (!CREDENTIAL_FAILURES.has(error.kind))
             throw failure !== undefined && credentials === undefined ? failure : error;
-          failure = firstFailure(failure, error);
+          // A credential's own refusal says more than those after it.
+          failure ??= error;
           if (++index >= choices.length) throw failure;
           continue;
         }
@@ -142,10 +145,7 @@ export class Session {
         }
       }
       if ((status === 401 || status === 403) && choices !== undefined && index + 1 < choices.length) {
-        failure = firstFailure(
-          failure,
-          await statusError(response, { host: this.host, method: request.method, url }, this.#options.now()),
-        );
+        failure ??= await statusError(response, { host: this.host, method: request.method, url }, this.#options.now());
         index++;
         fresh = false;
         continue;
@@ -204,7 +204,7 @@ export class Session {
         host: this.host,
         url,
         verified: base.protocol === 'https:' && !endpoint.insecure,
-        tls: this.#tls(),
+        tls: tlsOf(this.#options.endpoint),
         onward: guard.onwardPolicy(this.#cameFrom(response)),
         isOtherRegistry: (host) => guard.isTrusted(host),
       },
@@ -263,18 +263,13 @@ export class Session {
         url,
         headers,
         policy,
-        tls: this.#tls(),
+        tls: tlsOf(this.#options.endpoint),
         ...(request.body && { body: request.body }),
         ...(context.signal && { signal: context.signal }),
       });
     } catch (error) {
       throw networkError(error, { host: this.host, method: request.method, url }, context.signal);
     }
-  }
-
-  #tls(): { readonly verify: boolean; readonly ca?: string } {
-    const { insecure, ca } = this.#options.endpoint;
-    return { verify: !insecure, ...(ca !== undefined && { ca }) };
   }
 
   #cameFrom(response: IncomingMessage): {
@@ -285,45 +280,19 @@ export class Session {
     const address = remoteAddress === undefined ? 'public' : classifyAddress(remoteAddress);
     return { trusted: this.#options.guard.isTrusted(this.host), address };
   }
-
-  /** The registry's base URL, found once: HTTPS; for insecure endpoints HTTPS unless something else answers there. */
-  #findBase(context: RequestContext): Promise<URL> {
-    const { endpoint } = this.#options;
-    const authority = endpoint.host === 'docker.io' ? 'registry-1.docker.io' : endpoint.host;
-    if (!endpoint.insecure) return (this.#base ??= Promise.resolve(new URL(`https://${authority}`)));
-    const found = (this.#base ??= this.#probe(authority, context));
-    return found.catch((error: unknown) => {
-      if (this.#base === found) this.#base = undefined;
-      throw error;
-    });
-  }
-
-  /** containerd's and skopeo's order: HTTPS without a check, then plain HTTP if TLS is not spoken or nobody listens. */
-  async #probe(authority: string, context: RequestContext): Promise<URL> {
-    const url = new URL('/v2/', `https://${authority}`);
-    const policy = this.#options.guard.policyFor(this.host);
-    const signal = context.signal && { signal: context.signal };
-    try {
-      discard(await this.#options.http.send({ method: 'GET', url, headers: {}, policy, tls: this.#tls(), ...signal }));
-      return new URL(`https://${authority}`);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? '';
-      if (context.signal?.aborted !== true && (isNotTls(error) || code === 'ECONNRESET' || code === 'ECONNREFUSED')) {
-        return new URL(`http://${authority}`);
-      }
-      throw networkError(error, { host: this.host, method: 'GET', url }, context.signal);
-    }
-  }
 }
 
 /** What makes us try the next credential. */
 const CREDENTIAL_FAILURES: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'refused']);
 
-/** A credential's own refusal says more than the anonymous one after it. */
-function firstFailure(earlier: RegistryError | undefined, later: RegistryError): RegistryError {
-  return earlier ?? later;
-}
-
 function scopeTexts(scopes: readonly Scope[]): string[] {
   return scopes.map(({ repository, actions }) => `repository:${repository}:${actions}`);
+}
+
+export function pull(repository: string): Scope[] {
+  return [{ repository, actions: 'pull' }];
+}
+
+export function push(repository: string): Scope[] {
+  return [{ repository, actions: 'pull,push' }];
 }
