@@ -133,10 +133,13 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
       });
     });
 
-    it('never patches an ephemeral container that exists', async () => {
-      const policy = forEphemeralPods(policyOf(entry));
+    it('never patches an ephemeral container that exists, nor at an update anything else', async () => {
+      // Without the conditions that spare this call: the patches themselves must be right.
+      const policy = forEphemeralPods(policyOf(entry), { matchConditions: [] });
       const result = await kyverno.apply({ policy, pod, operation: 'UPDATE', trusted: certificates.ca });
       expect(result).toEqual({ error: undefined, pod });
+      // A MutatingPolicy asks only when it has an image to look up.
+      expect(service.calls).toHaveLength(entry.kind === 'ClusterPolicy' ? 1 : 0);
     });
 
     describe.each([
@@ -192,25 +195,31 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
     }
   });
 
-  describe('ClusterPolicy at an update of ephemeral containers', () => {
+  describe('at an update of ephemeral containers', () => {
     const before = { name: 'old', image: 'old:1' };
     const [added] = pod.spec.ephemeralContainers ?? [];
     // A strategic merge patch puts the new one in front.
     const debugged: Pod = { ...pod, spec: { ...pod.spec, ephemeralContainers: added ? [added, before] : [] } };
-    const values = { 'request.oldObject.spec.ephemeralContainers': [before] };
+    const swapped = [{ ...added, image: `${TARGET}${added?.image}` }, before];
+    const expected = { error: undefined, pod: { ...pod, spec: { ...pod.spec, ephemeralContainers: swapped } } };
 
-    it('patches the new one alone', async () => {
+    it('ClusterPolicy patches the new one alone', async () => {
       const policy = forEphemeralPods(
         renderKyvernoClusterPolicy({ url: service.url, targets, caBundle: certificates.ca }),
       );
-      const result = await kyverno.apply({ policy, pod: debugged, operation: 'UPDATE', values });
-      expect(result).toEqual({
-        error: undefined,
-        pod: {
-          ...pod,
-          spec: { ...pod.spec, ephemeralContainers: [{ ...added, image: `${TARGET}${added?.image}` }, before] },
-        },
-      });
+      const values = { 'request.oldObject.spec.ephemeralContainers': [before] };
+      expect(await kyverno.apply({ policy, pod: debugged, operation: 'UPDATE', values })).toEqual(expected);
+    });
+
+    it('MutatingPolicy patches the new one alone', async () => {
+      const rendered = renderKyvernoMutatingPolicy({ url: service.url, targets });
+      // The command line has no other old object than the Pod itself, so what was read from it is put in its place.
+      const variables = rendered.spec.variables.map((variable) =>
+        variable.name === 'oldEphemeralNames' ? { ...variable, expression: '["old"]' } : variable,
+      );
+      const policy = forEphemeralPods(rendered, { matchConditions: [], variables });
+      const result = await kyverno.apply({ policy, pod: debugged, operation: 'UPDATE', trusted: certificates.ca });
+      expect(result).toEqual(expected);
     });
   });
 
@@ -351,11 +360,12 @@ function mirrored(original: Pod): Pod {
   };
 }
 
-/** Kyverno's command line knows no subresource requests: the rule for them is applied to the Pod itself. */
-function forEphemeralPods(policy: object): object {
-  return JSON.parse(
+/** Kyverno's command line knows no subresource requests: what is for them is applied to the Pod itself. */
+function forEphemeralPods(policy: object, spec: object = {}): object {
+  const changed = JSON.parse(
     JSON.stringify(policy)
       .replaceAll('"Pod/ephemeralcontainers"', '"Pod"')
       .replaceAll('"pods/ephemeralcontainers"', '"pods"'),
-  ) as object;
+  ) as { readonly kind: string; readonly spec: object };
+  return changed.kind === 'MutatingPolicy' ? { ...changed, spec: { ...changed.spec, ...spec } } : changed;
 }

@@ -150,6 +150,11 @@ describe('caBundle', () => {
     expect(problem(renderMutatingWebhook, { caBundle }).option).toBe('caBundle');
   });
 
+  it('says which part of a bundle it must not have', () => {
+    const caBundle = CA + pem('MIIB', 'EC PRIVATE KEY');
+    expect(problem(renderMutatingWebhook, { caBundle }).reason).toContain('-----BEGIN EC PRIVATE KEY-----');
+  });
+
   it('keeps the certificates and nothing else of a bundle', () => {
     const bundle = `# {{ comment }}\r\n  ${CA.replaceAll('\n', '\r\n  ')}\n\nsubject=x\n${CA}`;
     expect(normalizeCertificates(bundle, 'caBundle')).toBe(CA + CA);
