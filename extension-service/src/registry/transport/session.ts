@@ -145,7 +145,9 @@ export class Session {
         }
       }
       if ((status === 401 || status === 403) && choices !== undefined && index + 1 < choices.length) {
-        failure ??= await statusError(response, { host: this.host, method: request.method, url }, this.#options.now());
+        const asked: Asked = { host: this.host, method: request.method, url };
+        const rejection = await statusError(response, asked, this.#options.now());
+        failure ??= rejection;
         index++;
         fresh = false;
         continue;
