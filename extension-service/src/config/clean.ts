@@ -1,0 +1,142 @@
+import { quoteInput } from '../core/image/quote.js';
+import type { Dialect } from './dialect.js';
+import { formatDuration } from './duration.js';
+import type { Field, LeafField, MappingField } from './field.js';
+import type { Problems } from './problem.js';
+import { didYouMean, suggest } from './suggest.js';
+import type { Entry, Path, ScalarNode, TreeNode } from './tree.js';
+import { formatPath } from './tree.js';
+
+/**
+ * Brings a tree to the schema's own keys and kinds of values: unknown keys are reported and left out, nothing (`key:`)
+ * counts as not there, and texts that were written as numbers get their digits back. In the anchor's dialect keys may
+ * have other letter case, and values are converted where its loader would.
+ */
+export class Cleaner {
+  constructor(
+    private readonly dialect: Dialect,
+    private readonly problems: Problems,
+  ) {}
+
+  /** Undefined: as if it weren't there. */
+  clean(node: TreeNode, field: Field, path: Path): TreeNode | undefined {
+    if (node.kind === 'scalar' && node.value === null) return undefined;
+    switch (field.kind) {
+      case 'leaf':
+        return node.kind === 'scalar' ? this.scalar(node, field, path) : this.list(node, field, path);
+      case 'list':
+        return this.list(node, field.item, path);
+      case 'mapping':
+        if (node.kind !== 'mapping') return node;
+        return { ...node, entries: this.entries(node.entries, field, path) };
+    }
+  }
+
+  private list(node: TreeNode, item: Field, path: Path): TreeNode {
+    if (node.kind !== 'list') return node;
+    return {
+      ...node,
+      // An empty entry keeps its place: the schema says that it is one.
+      items: node.items.map((entry, index) => this.clean(entry, item, [...path, index]) ?? entry),
+    };
+  }
+
+  private entries(entries: ReadonlyMap<string, Entry>, field: MappingField, path: Path): ReadonlyMap<string, Entry> {
+    const cleaned = new Map<string, Entry>();
+    for (const [written, entry] of entries) {
+      const key = this.known(written, field);
+      if (key === undefined) {
+        this.unknown(written, entry, field, path);
+        continue;
+      }
+      const first = cleaned.get(key);
+      if (first !== undefined) {
+        const message = `this key is there twice, first in line ${first.place.line}`;
+        this.problems.error(entry.place, formatPath([...path, key]), message);
+        continue;
+      }
+      const child = field.fields.get(key);
+      const node = child && this.clean(entry.node, child, [...path, key]);
+      if (node !== undefined) cleaned.set(key, { place: entry.place, node });
+    }
+    return cleaned;
+  }
+
+  private known(written: string, field: MappingField): string | undefined {
+    if (field.fields.has(written)) return written;
+    if (this.dialect === 'ours') return undefined;
+    return [...field.fields.keys()].find((key) => key.toLowerCase() === written.toLowerCase());
+  }
+
+  private unknown(written: string, entry: Entry, field: MappingField, path: Path): void {
+    const elsewhere = [...keysBelow(field, '')].find((key) => key.split('.').at(-1) === written);
+    const hint = didYouMean(suggest(written, field.fields.keys()) ?? elsewhere);
+    const severity = this.dialect === 'anchor' ? 'warning' : 'error';
+    const key = formatPath([...path, shown(written)]);
+    const allowed = `allowed are ${[...field.fields.keys()].join(', ')}`;
+    this.problems.add(severity, entry.place, key, `unknown key${hint}`, allowed);
+  }
+
+  private scalar(node: ScalarNode, field: LeafField, path: Path): ScalarNode | undefined {
+    const { value } = node;
+    if (typeof value === 'string') {
+      // Templates write role: "" where there is none.
+      if (value === '' && field.optional && field.type !== 'choice') return undefined;
+      return this.dialect === 'anchor' ? fromText(node, field) : node;
+    }
+    switch (field.type) {
+      case 'digits':
+        return { ...node, value: node.source };
+      case 'duration':
+        return this.nanoseconds(node, path);
+      case 'text':
+        return this.notText(node, field, path);
+      default:
+        return node;
+    }
+  }
+
+  /** Strict files say what they mean; the anchor's loader takes the number's text. */
+  private notText(node: ScalarNode, field: LeafField, path: Path): ScalarNode {
+    const kind = typeof node.value === 'number' ? 'number' : 'truth value';
+    // A secret's own text stays out of messages.
+    const message = `is a ${kind}, and a text is needed`;
+    const allowed = `write it in quotes${field.secret === undefined ? `: ${quoteInput(node.source)}` : ''}`;
+    this.problems.add(this.dialect === 'anchor' ? 'warning' : 'error', node.place, formatPath(path), message, allowed);
+    return { ...node, value: node.source };
+  }
+
+  /** The anchor's durations are Go's: a number is nanoseconds, and 0 means the default. */
+  private nanoseconds(node: ScalarNode, path: Path): ScalarNode | undefined {
+    if (this.dialect !== 'anchor' || typeof node.value !== 'number' || node.value < 0) {
+      return { ...node, value: node.source };
+    }
+    if (node.value === 0) return undefined;
+    const duration = formatDuration(Math.round(node.value / 1e6));
+    this.problems.warning(node.place, formatPath(path), `a number is nanoseconds, so this is ${duration}`, 'write 8s');
+    return { ...node, value: duration };
+  }
+}
+
+/** What texts stand for where the schema has truth values and numbers; anything else stays text. */
+export function fromText(node: ScalarNode, field: LeafField): ScalarNode {
+  const text = String(node.value);
+  if (field.type === 'boolean') {
+    // Go's strconv.ParseBool.
+    if (/^(?:1|t|true)$/i.test(text)) return { ...node, value: true };
+    if (/^(?:0|f|false)$/i.test(text)) return { ...node, value: false };
+  }
+  return field.type === 'number' && /^[+-]?\d{1,15}$/.test(text) ? { ...node, value: Number(text) } : node;
+}
+
+function* keysBelow(field: MappingField, prefix: string): Generator<string> {
+  for (const [key, child] of field.fields) {
+    yield `${prefix}${key}`;
+    if (child.kind === 'mapping') yield* keysBelow(child, `${prefix}${key}.`);
+  }
+}
+
+/** A key of anyone's making, fit for a message. */
+function shown(key: string): string {
+  return /^[\w.\-/]{1,60}$/.test(key) ? key : quoteInput(key);
+}

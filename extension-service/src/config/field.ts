@@ -1,0 +1,121 @@
+import { z } from 'zod';
+
+/** What the loader, the documentation and the printer must know about a key besides its schema. */
+export interface FieldMeta {
+  readonly type: LeafType;
+  /** One sentence for people. */
+  readonly about: string;
+  /** What may stand there, for messages and documentation: `a region such as eu-central-1`. */
+  readonly allowed: string;
+  /** `all`: never shown. `password`: a URL, whose password is never shown. */
+  readonly secret?: 'all' | 'password';
+  /** The default in words, where it isn't a constant. */
+  readonly defaultText?: string;
+}
+
+/** `digits`: text that people write as a number. `platforms`: `all` or a list. */
+export type LeafType = 'text' | 'digits' | 'choice' | 'duration' | 'number' | 'boolean' | 'platforms';
+
+/** A key, read from its schema. */
+export type Field = LeafField | ListField | MappingField;
+
+interface Common {
+  readonly about: string;
+  readonly optional: boolean;
+  /** What the key is without being set; undefined for none. */
+  readonly default: unknown;
+}
+
+export interface LeafField extends Common, FieldMeta {
+  readonly kind: 'leaf';
+  readonly choices?: readonly string[];
+}
+
+export interface ListField extends Common {
+  readonly kind: 'list';
+  readonly item: Field;
+}
+
+export interface MappingField extends Common {
+  readonly kind: 'mapping';
+  readonly fields: ReadonlyMap<string, Field>;
+  /** Of these keys the one is set that the key `type` names. */
+  readonly variants?: readonly string[];
+}
+
+const leaves = z.registry<FieldMeta>();
+const abouts = z.registry<{ readonly about: string }>();
+
+/** Attaches what {@link fieldOf} tells. */
+export function leaf<T extends z.ZodType>(schema: T, meta: FieldMeta): T {
+  leaves.add(schema, meta);
+  return schema;
+}
+
+/** The same for lists and mappings. */
+export function described<T extends z.ZodType>(schema: T, about: string): T {
+  abouts.add(schema, { about });
+  return schema;
+}
+
+/** Reads the keys from a schema made of objects, arrays, unions by `type` and {@link leaf}s. */
+export function fieldOf(schema: z.core.$ZodType): Field {
+  return read(schema, { about: '', optional: false, default: undefined });
+}
+
+function read(schema: z.core.$ZodType, common: Common): Field {
+  const meta = leaves.get(schema as z.ZodType);
+  const about = common.about || (abouts.get(schema as z.ZodType)?.about ?? '');
+  const { def } = schema._zod as { readonly def: z.core.$ZodTypes['_zod']['def'] };
+  if (meta !== undefined) {
+    return {
+      kind: 'leaf',
+      ...common,
+      ...meta,
+      ...(def.type === 'enum' && { choices: Object.values(def.entries).map(String) }),
+    };
+  }
+  switch (def.type) {
+    case 'optional':
+      return read(def.innerType, { ...common, about, optional: true });
+    case 'default':
+    case 'prefault':
+      return read(def.innerType, { ...common, about, optional: true, default: def.defaultValue });
+    case 'readonly':
+      return read(def.innerType, { ...common, about });
+    case 'pipe':
+      return read(def.in, { ...common, about });
+    case 'array':
+      return { kind: 'list', ...common, about, item: fieldOf(def.element) };
+    case 'object':
+      return {
+        kind: 'mapping',
+        ...common,
+        about,
+        fields: new Map(Object.entries(def.shape).map(([key, value]) => [key, fieldOf(value)])),
+      };
+    case 'union':
+      return { ...unionOf(def.options.map(fieldOf)), ...common, about };
+    default:
+      throw new Error(`the configuration schema has a ${def.type} without a description`);
+  }
+}
+
+/** All keys of all members in one mapping. */
+function unionOf(members: readonly Field[]): MappingField {
+  const fields = new Map<string, Field>();
+  const mappings = members.filter((member) => member.kind === 'mapping');
+  for (const member of mappings) for (const [key, field] of member.fields) if (!fields.has(key)) fields.set(key, field);
+  const variants = [...fields].flatMap(([key, field]) =>
+    field.kind === 'mapping' && mappings.some((member) => !member.fields.has(key)) ? [key] : [],
+  );
+  return { kind: 'mapping', about: '', optional: false, default: undefined, fields, variants };
+}
+
+/** The field at a path, list indexes included. */
+export function fieldAt(root: Field, path: readonly (string | number)[]): Field | undefined {
+  return path.reduce<Field | undefined>((field, part) => {
+    if (field?.kind === 'list' && typeof part === 'number') return field.item;
+    return field?.kind === 'mapping' ? field.fields.get(String(part)) : undefined;
+  }, root);
+}

@@ -1,0 +1,92 @@
+/** Why a text is no JSON. */
+export interface JsonProblem {
+  /** From 0, in UTF-16 units. */
+  readonly offset: number;
+  readonly message: string;
+}
+
+/** `value`, or what is wrong and where: JSON.parse of Node 20 doesn't always say where. */
+export type JsonResult = { readonly value: unknown } | { readonly problem: JsonProblem };
+
+const depthLimit = 200;
+const space = /[ \t\r\n]*/y;
+const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+// \p{Cc} is a little more than the control characters that JSON forbids: those are below U+0020.
+const stringPattern = /"(?:[^"\\\p{Cc}]|[\x7f-\x9f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
+const wordPattern = /true|false|null/y;
+
+/** Reads JSON by RFC 8259, duplicate keys included as JSON.parse does. Never throws. */
+export function readJson(text: string): JsonResult {
+  const problem = new Scanner(text).document();
+  return problem === undefined ? { value: JSON.parse(text) as unknown } : { problem };
+}
+
+/** Checks the grammar only; JSON.parse makes the value. */
+class Scanner {
+  #offset = 0;
+
+  constructor(private readonly text: string) {}
+
+  document(): JsonProblem | undefined {
+    const problem = this.value(0);
+    if (problem !== undefined) return problem;
+    this.take(space);
+    return this.#offset === this.text.length ? undefined : this.fail('the end of the JSON text was expected');
+  }
+
+  private value(depth: number): JsonProblem | undefined {
+    if (depth > depthLimit) return this.fail('nested too deeply');
+    this.take(space);
+    const first = this.text[this.#offset];
+    if (first === '{') return this.sequence('}', () => this.member(depth));
+    if (first === '[') return this.sequence(']', () => this.value(depth + 1));
+    if (first === '"') return this.string('a text');
+    if (this.take(wordPattern) || this.take(numberPattern)) return undefined;
+    return this.fail('a value was expected');
+  }
+
+  private member(depth: number): JsonProblem | undefined {
+    this.take(space);
+    const key = this.string('a key in double quotes');
+    if (key !== undefined) return key;
+    this.take(space);
+    if (this.text[this.#offset] !== ':') return this.fail('":" was expected');
+    this.#offset++;
+    return this.value(depth + 1);
+  }
+
+  /** `{…}` or `[…]` with commas between its parts. */
+  private sequence(close: string, part: () => JsonProblem | undefined): JsonProblem | undefined {
+    this.#offset++;
+    this.take(space);
+    if (this.text[this.#offset] === close) {
+      this.#offset++;
+      return undefined;
+    }
+    for (;;) {
+      const problem = part();
+      if (problem !== undefined) return problem;
+      this.take(space);
+      const next = this.text[this.#offset];
+      if (next !== ',' && next !== close) return this.fail(`"," or "${close}" was expected`);
+      this.#offset++;
+      if (next === close) return undefined;
+    }
+  }
+
+  private string(wanted: string): JsonProblem | undefined {
+    if (this.text[this.#offset] !== '"') return this.fail(`${wanted} was expected`);
+    return this.take(stringPattern) ? undefined : this.fail('this text does not end, or has a character that needs \\');
+  }
+
+  private take(pattern: RegExp): boolean {
+    pattern.lastIndex = this.#offset;
+    if (!pattern.test(this.text)) return false;
+    this.#offset = pattern.lastIndex;
+    return true;
+  }
+
+  private fail(message: string): JsonProblem {
+    return { offset: this.#offset, message };
+  }
+}

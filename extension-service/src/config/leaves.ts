@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import { InvalidPlatformError, formatPlatform, parsePlatform } from '../core/image/platform.js';
+import { quoteInput } from '../core/image/quote.js';
+import { formatDuration, parseDuration } from './duration.js';
+import { leaf } from './field.js';
+import type { FieldMeta } from './field.js';
+
+/** What is wrong with a value; `offset` is the character of the text that it is about. */
+export interface Fault {
+  readonly message: string;
+  readonly allowed?: string;
+  readonly offset?: number;
+}
+
+/** A check of a text; undefined when it is good. */
+export type Check = (text: string) => Fault | undefined;
+
+type About = Omit<FieldMeta, 'type'>;
+
+export function addFault(context: z.core.$RefinementCtx, fault: Fault): void {
+  const { message, ...params } = fault;
+  context.addIssue({ code: 'custom', message, params });
+}
+
+/** A text that isn't empty. */
+export function text(about: About, check?: Check): z.ZodString {
+  return leaf(checked(about, check), { ...about, type: 'text' });
+}
+
+/** A text that may be empty. */
+export function anyText(about: About, check: Check): z.ZodString {
+  return leaf(refined(check), { ...about, type: 'text' });
+}
+
+/** Digits, kept as they were written. */
+export function digits(about: About, check: Check): z.ZodString {
+  return leaf(checked(about, check), { ...about, type: 'digits' });
+}
+
+/** A text of which the configuration has another spelling: `read` is called for what `check` accepts. */
+export function spelled(
+  about: About,
+  check: Check,
+  read: (text: string) => string,
+): z.ZodPipe<z.ZodString, z.ZodTransform<string, string>> {
+  return leaf(checked(about, check).transform(read), { ...about, type: 'text' });
+}
+
+function checked(about: About, check: Check | undefined): z.ZodString {
+  return refined((value) => (value.trim() === '' ? { message: 'is empty', allowed: about.allowed } : check?.(value)));
+}
+
+function refined(check: Check): z.ZodString {
+  return z.string().superRefine((value, context) => {
+    const fault = check(value);
+    if (fault !== undefined) addFault(context, fault);
+  });
+}
+
+/** A check by pattern; the message says `"x" is no <what>`. */
+export function matching(pattern: RegExp, what: string, allowed: string): Check {
+  return (value) => (pattern.test(value) ? undefined : { message: `${quoteInput(value)} is no ${what}`, allowed });
+}
+
+export function choice<const T extends readonly [string, ...string[]]>(
+  values: T,
+  about: string,
+): z.ZodEnum<{ [K in T[number]]: K }> {
+  return leaf(z.enum(values), { type: 'choice', about, allowed: `allowed are ${values.join(', ')}` });
+}
+
+export function flag(about: string): z.ZodBoolean {
+  return leaf(z.boolean(), { type: 'boolean', about, allowed: 'allowed are true, false' });
+}
+
+export function wholeNumber(least: number, most: number, about: string): z.ZodNumber {
+  const allowed = `a whole number from ${least} to ${most} is allowed`;
+  const schema = z.number().superRefine((value, context) => {
+    if (!Number.isInteger(value) || value < least || value > most) {
+      addFault(context, { message: `${value} is not possible`, allowed });
+    }
+  });
+  return leaf(schema, { type: 'number', about, allowed });
+}
+
+/** A duration in Go's form; milliseconds come out. */
+export function duration(
+  least: number,
+  most: number | undefined,
+  about: string,
+): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
+  const range =
+    most === undefined
+      ? `at least ${formatDuration(least)}`
+      : `from ${formatDuration(least)} to ${formatDuration(most)}`;
+  const allowed = `a duration such as 200ms, 8s, 1m30s or 1h is allowed, ${range}`;
+  const schema = z.string().transform((value, context) => {
+    const milliseconds = parseDuration(value);
+    if (milliseconds === undefined) {
+      addFault(context, { message: `${quoteInput(value)} is no duration`, allowed });
+      return z.NEVER;
+    }
+    if (milliseconds < least || milliseconds > (most ?? Infinity)) {
+      addFault(context, { message: `${value} is too ${milliseconds < least ? 'short' : 'long'}`, allowed });
+    }
+    return milliseconds;
+  });
+  return leaf(schema, { type: 'duration', about, allowed });
+}
+
+/** `all` or platforms, in the spelling of containerd. */
+export function platforms(about: string): z.ZodType<'all' | readonly string[], unknown> {
+  const allowed = 'allowed are all, or a list such as [linux/amd64, linux/arm64]';
+  const schema = z
+    .union([z.literal('all'), z.array(z.string())])
+    .transform((value, context): 'all' | readonly string[] => {
+      if (value === 'all') return value;
+      if (value.length === 0) addFault(context, { message: 'no platform is listed', allowed });
+      return value.map((name, index) => {
+        try {
+          return formatPlatform(parsePlatform(name));
+        } catch (error) {
+          if (!(error instanceof InvalidPlatformError)) throw error;
+          context.addIssue({ code: 'custom', message: error.message, path: [index], params: {} });
+          return name;
+        }
+      });
+    });
+  return leaf(schema, { type: 'platforms', about, allowed });
+}

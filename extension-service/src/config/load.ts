@@ -1,0 +1,133 @@
+import { open } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { LoadedConfig } from './parse.js';
+import { parseConfig } from './parse.js';
+import type { ConfigProblem } from './problem.js';
+import { ConfigError } from './problem.js';
+import { sizeLimit } from './yaml.js';
+
+export type { LoadedConfig } from './parse.js';
+
+export interface LoadOptions {
+  /** The file; without it, {@link fileNames} are looked for in `cwd` and in `env.HOME`. */
+  readonly path?: string;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Dotted keys; what is undefined was not given. */
+  readonly flags: Readonly<Record<string, unknown>>;
+}
+
+/** Where files come from. */
+export interface ConfigFiles {
+  /**
+   * At most `limit` bytes of the file.
+   * @throws Error with a Node `code` such as ENOENT
+   */
+  read(path: string, limit: number): Promise<Uint8Array>;
+}
+
+/** The names that are looked for, the first one found is read. */
+export const fileNames = ['image-swapper.yaml', '.k8s-image-swapper.yaml', '.k8s-image-swapper.yml'] as const;
+
+/**
+ * Finds, reads and checks the configuration. Without any file, what flags and the environment say is the whole of it.
+ * @throws ConfigError with every problem; also when the file cannot be read
+ */
+export async function loadConfig(options: LoadOptions, files: ConfigFiles = localFiles): Promise<LoadedConfig> {
+  const { path, cwd, env, flags } = options;
+  if (path !== undefined) {
+    const file = resolve(cwd, path);
+    const bytes = await files.read(file, sizeLimit + 1).catch((error: unknown) => fail(path, unreadable(error)));
+    return { ...parseConfig({ text: decode(bytes, path), file: path, env, flags }), file };
+  }
+  const candidates = searched(cwd, env['HOME']);
+  const found = await firstFound(candidates, files);
+  if (found === undefined) {
+    try {
+      return parseConfig({ text: '', file: '(no file)', env, flags });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const names = candidates.map(({ name }) => name).join(', ');
+      throw new ConfigError([...error.problems, problem('(no file)', `no configuration file was found: ${names}`)]);
+    }
+  }
+  const { name, file, bytes } = found;
+  return { ...parseConfig({ text: decode(bytes, name), file: name, env, flags }), file };
+}
+
+interface Candidate {
+  /** For people. */
+  readonly name: string;
+  readonly file: string;
+}
+
+function searched(cwd: string, home: string | undefined): readonly Candidate[] {
+  const here = fileNames.map((name) => ({ name, file: resolve(cwd, name) }));
+  if (home === undefined || home === '' || resolve(home) === resolve(cwd)) return here;
+  return [...here, ...fileNames.map((name) => ({ name: join(home, name), file: resolve(home, name) }))];
+}
+
+async function firstFound(
+  candidates: readonly Candidate[],
+  files: ConfigFiles,
+): Promise<(Candidate & { readonly bytes: Uint8Array }) | undefined> {
+  for (const candidate of candidates) {
+    try {
+      return { ...candidate, bytes: await files.read(candidate.file, sizeLimit + 1) };
+    } catch (error) {
+      // A file that is there and cannot be read must not be passed over in silence.
+      const code = codeOf(error);
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') fail(candidate.name, unreadable(error));
+    }
+  }
+  return undefined;
+}
+
+function decode(bytes: Uint8Array, name: string): string {
+  if (bytes.length > sizeLimit) fail(name, `the file is too large: at most ${sizeLimit} bytes are allowed`);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return fail(name, 'the file is not text in UTF-8');
+  }
+}
+
+function unreadable(error: unknown): string {
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: 'there is no such file',
+    EISDIR: 'this is a directory',
+    EACCES: 'this file may not be read by the user that the program runs as',
+  };
+  const code = codeOf(error);
+  return reasons[code] ?? `the file cannot be read (${code})`;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
+function fail(file: string, message: string): never {
+  throw new ConfigError([problem(file, message)]);
+}
+
+function problem(file: string, message: string): ConfigProblem {
+  return { file, line: 1, column: 1, key: '', message, severity: 'error' };
+}
+
+const localFiles: ConfigFiles = {
+  async read(path, limit) {
+    const handle = await open(path, 'r');
+    try {
+      const buffer = Buffer.alloc(limit);
+      let length = 0;
+      while (length < limit) {
+        const { bytesRead } = await handle.read(buffer, length, limit - length);
+        if (bytesRead === 0) break;
+        length += bytesRead;
+      }
+      return buffer.subarray(0, length);
+    } finally {
+      await handle.close();
+    }
+  },
+};

@@ -1,0 +1,110 @@
+import type { Config } from '../core/config/model.js';
+import { compileFilter } from '../core/filters/compile.js';
+import { Cleaner } from './clean.js';
+import { dialectOf } from './dialect.js';
+import { overlay } from './environment.js';
+import type { Field, MappingField } from './field.js';
+import { reportIssues } from './issues.js';
+import { originsOf } from './origins.js';
+import type { ConfigProblem, Place } from './problem.js';
+import { ConfigError, Problems } from './problem.js';
+import type { CompileExpression, RuleContext } from './rules/context.js';
+import { checkExpressions } from './rules/expressions.js';
+import { checkRegistries } from './rules/registries.js';
+import { checkService } from './rules/service.js';
+import { checkTargets } from './rules/targets.js';
+import { configSchema, rootField } from './schema/config.js';
+import { memberSchemas } from './schema/registry.js';
+import type { MappingNode, Path, TreeNode } from './tree.js';
+import { nodeAt, toPlain } from './tree.js';
+import { settleVariants } from './variants.js';
+import { readYaml } from './yaml.js';
+
+/** A configuration in force. */
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly warnings: readonly ConfigProblem[];
+  /** For each value, by its dotted key: `flag`, `environment NAME`, `file:line` or `default`. */
+  readonly origins: ReadonlyMap<string, string>;
+  /** The file's absolute path; absent when there is none. */
+  readonly file?: string;
+}
+
+export interface ConfigInput {
+  readonly text: string;
+  /** How messages call the file; its name chooses the dialect. */
+  readonly file: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Dotted keys; what is undefined was not given. */
+  readonly flags?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads a configuration: flags over the environment over the file over defaults. No I/O.
+ * @throws ConfigError with every problem, and nothing else whatever the text
+ */
+export function parseConfig(input: ConfigInput, compile: CompileExpression = compileFilter): LoadedConfig {
+  const { text, file, env = {}, flags = {} } = input;
+  const dialect = dialectOf(file);
+  const problems = new Problems();
+  const root = mappingOf(rootField);
+  const written = readYaml({ text, file }, problems);
+  // Broken YAML has lost an unknown part of its keys: what else is wrong with it would be guesses.
+  if (written === undefined) throwErrors(problems, file);
+  const start: Place = { file, line: 1, column: 1 };
+  const fromFile = asMapping(written, start, problems);
+  if (fromFile === undefined) throw new ConfigError(problems.list('error', file));
+  const cleaned = new Cleaner(dialect, problems).clean(fromFile, root, []);
+  const whole = overlay(cleaned?.kind === 'mapping' ? cleaned : fromFile, root, env, flags, problems);
+  const { tree, unsettled } = settleVariants(whole, root, dialect, problems);
+
+  const result = configSchema.safeParse(toPlain(tree));
+  const within = (outer: Path, path: readonly PropertyKey[]) => outer.every((part, index) => part === path[index]);
+  const issues = (result.error?.issues ?? []).filter(({ path }) => !unsettled.some((outer) => within(outer, path)));
+  reportIssues(issues, tree, root, problems);
+  for (const path of unsettled) checkMembers(tree, path, root, problems);
+  const context: RuleContext = { tree, dialect, problems, compile };
+  checkRegistries(context);
+  checkExpressions(context);
+  checkTargets(context);
+  checkService(context);
+
+  throwErrors(problems, file);
+  if (!result.success) {
+    problems.error(start, '', 'this configuration cannot be used');
+    throw new ConfigError(problems.list('error', file));
+  }
+  const { data: config } = result;
+  return { config, warnings: problems.list('warning', file), origins: originsOf(config, tree) };
+}
+
+/** Of a registry without a type, what can be checked all the same. */
+function checkMembers(tree: MappingNode, path: Path, root: Field, problems: Problems): void {
+  for (const [type, schema] of Object.entries(memberSchemas)) {
+    const member = [...path, type];
+    const node = nodeAt(tree, member);
+    if (node === undefined) continue;
+    reportIssues(schema.safeParse(toPlain(node)).error?.issues ?? [], tree, root, problems, member);
+  }
+}
+
+function throwErrors(problems: Problems, file: string): void {
+  const errors = problems.list('error', file);
+  if (errors.length > 0) throw new ConfigError(errors);
+}
+
+function mappingOf(field: typeof rootField): MappingField {
+  if (field.kind !== 'mapping') throw new Error('the configuration schema is no mapping');
+  return field;
+}
+
+/** The file's root; an empty file has no keys. */
+function asMapping(node: TreeNode | undefined, start: Place, problems: Problems): MappingNode | undefined {
+  if (node === undefined || (node.kind === 'scalar' && node.value === null)) {
+    return { kind: 'mapping', entries: new Map(), place: start, origin: 'default' };
+  }
+  if (node.kind === 'mapping') return { ...node, place: start };
+  const kind = node.kind === 'list' ? 'a list' : 'a single value';
+  problems.error(node.place, '', `the file is ${kind}, and a mapping is needed`, 'write key: value lines');
+  return undefined;
+}

@@ -1,0 +1,79 @@
+/** What is wrong in a configuration, and where. */
+export interface ConfigProblem {
+  /** The file as the user named it, or `environment NAME`, `flag --name`. */
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** From 1, in UTF-16 units. */
+  readonly column: number;
+  /** Dotted: `targets[0].aws.region`. Empty when no key can be told, as with broken YAML. */
+  readonly key: string;
+  readonly message: string;
+  readonly allowed?: string;
+  readonly severity: 'error' | 'warning';
+}
+
+/** `file:line:column: key: what is wrong: what is allowed` */
+export function formatProblem(problem: ConfigProblem): string {
+  const { file, line, column, key, message, allowed } = problem;
+  const parts = [`${file}:${line}:${column}`, key, message, allowed ?? ''];
+  return parts.filter((part) => part !== '').join(': ');
+}
+
+/** The configuration cannot be used; the message has one line for each problem, in the order of the file. */
+export class ConfigError extends Error {
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(problems.map(formatProblem).join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** Where a problem is. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** Collects everything that is wrong, so that one run of the loader tells it all. */
+export class Problems {
+  readonly #all: ConfigProblem[] = [];
+
+  error(place: Place, key: string, message: string, allowed?: string): void {
+    this.add('error', place, key, message, allowed);
+  }
+
+  warning(place: Place, key: string, message: string, allowed?: string): void {
+    this.add('warning', place, key, message, allowed);
+  }
+
+  add(severity: ConfigProblem['severity'], place: Place, key: string, message: string, allowed?: string): void {
+    const { file, line, column } = place;
+    this.#all.push({ file, line, column, key, message, ...(allowed !== undefined && { allowed }), severity });
+  }
+
+  hasErrors(): boolean {
+    return this.#all.some(({ severity }) => severity === 'error');
+  }
+
+  /** In the order of the file; those of flags and the environment behind it. */
+  list(severity: ConfigProblem['severity'], file: string): readonly ConfigProblem[] {
+    return this.#all
+      .filter((problem) => problem.severity === severity)
+      .sort(
+        (a, b) =>
+          Number(a.file !== file) - Number(b.file !== file) ||
+          compare(a.file, b.file) ||
+          a.line - b.line ||
+          a.column - b.column,
+      );
+  }
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}

@@ -1,0 +1,74 @@
+import { environmentName } from './environment.js';
+import type { Field, LeafField } from './field.js';
+import { formatDuration } from './duration.js';
+import { rootField } from './schema/config.js';
+
+/** A key as the documentation shows it. */
+export interface KeyDescription {
+  /** `targets[].aws.region` */
+  readonly key: string;
+  readonly type: string;
+  readonly default: string;
+  readonly about: string;
+  /** Absent inside of lists, which have one variable as a whole. */
+  readonly environment?: string;
+}
+
+/** Every key of the schema, in its order. */
+export function describeKeys(): readonly KeyDescription[] {
+  return [...describe(rootField, '', [])];
+}
+
+/** The keys as a Markdown table. */
+export function keyTable(): string {
+  const rows = describeKeys().map(
+    ({ key, type, default: value, about, environment }) =>
+      `| \`${key}\` | ${type} | ${value} | ${about} | ${environment === undefined ? '' : `\`${environment}\``} |`,
+  );
+  return ['| key | type | default | meaning | environment |', '|---|---|---|---|---|', ...rows, ''].join('\n');
+}
+
+function* describe(field: Field, key: string, path: readonly string[] | undefined): Generator<KeyDescription> {
+  if (key !== '') {
+    yield {
+      key,
+      type: typeOf(field),
+      default: defaultOf(field),
+      about: field.about.replaceAll('|', '\\|'),
+      ...(path !== undefined && { environment: environmentName(path) }),
+    };
+  }
+  if (field.kind === 'mapping') {
+    for (const [name, child] of field.fields) {
+      yield* describe(child, key === '' ? name : `${key}.${name}`, path && [...path, name]);
+    }
+  }
+  if (field.kind === 'list' && field.item.kind === 'mapping') {
+    for (const [name, child] of field.item.fields) yield* describe(child, `${key}[].${name}`, undefined);
+  }
+}
+
+function typeOf(field: Field): string {
+  switch (field.kind) {
+    case 'mapping':
+      return 'mapping';
+    case 'list':
+      return field.item.kind === 'leaf' ? 'list of texts' : 'list';
+    case 'leaf':
+      return leafType(field);
+  }
+}
+
+function leafType(field: LeafField): string {
+  const names = { text: 'text', digits: 'text', duration: 'duration', number: 'number', boolean: 'true, false' };
+  if (field.type === 'choice') return field.allowed.replace(/^allowed are /, '').replaceAll(/[\w-]+/g, '`$&`');
+  return field.type === 'platforms' ? '`all` or list' : names[field.type];
+}
+
+function defaultOf(field: Field): string {
+  if (field.kind === 'leaf' && field.defaultText !== undefined) return field.defaultText;
+  if (field.default === undefined) return field.optional ? '' : 'needed';
+  if (field.kind === 'mapping') return '';
+  if (field.kind === 'leaf' && field.type === 'duration') return `\`${formatDuration(Number(field.default))}\``;
+  return `\`${typeof field.default === 'string' ? field.default : JSON.stringify(field.default)}\``;
+}

@@ -1,0 +1,48 @@
+import { queueUrlFault } from '../schema/service.js';
+import type { Path } from '../tree.js';
+import { formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
+import type { RuleContext } from './context.js';
+
+/** What keys about the service itself must be together. */
+export function checkService({ tree, problems }: RuleContext): void {
+  const has = (...path: Path) => nodeAt(tree, path) !== undefined;
+  const at = (...path: string[]) => [placeAt(tree, path), formatPath(path)] as const;
+
+  const type = textOf(nodeAt(tree, ['queue', 'type'])) ?? 'memory';
+  const url = textOf(nodeAt(tree, ['queue', 'url']));
+  if (type === 'redis' || type === 'postgres') {
+    if (!has('queue', 'url') && !has('queue', 'secretName')) {
+      problems.error(...at('queue', 'url'), `is missing, and type is ${type}`, 'url or secretName is needed');
+    }
+    const fault = url === undefined ? undefined : queueUrlFault(type, url);
+    if (fault !== undefined) problems.error(...at('queue', 'url'), fault);
+  } else if (type === 'memory') {
+    for (const key of ['url', 'secretName']) {
+      if (has('queue', key)) {
+        problems.error(...at('queue', key), 'is of no use with type memory', 'set type: redis or type: postgres');
+      }
+    }
+  }
+  if (has('queue', 'url') && has('queue', 'secretName')) {
+    problems.error(...at('queue', 'secretName'), 'is there besides url', 'one of url, secretName is allowed');
+  }
+
+  const manage = nodeAt(tree, ['policies', 'manage']);
+  if (manage?.kind === 'scalar' && manage.value === true && textOf(nodeAt(tree, ['policies', 'engine'])) === 'none') {
+    problems.error(...at('policies', 'manage'), 'is true, and engine is none', 'name an engine');
+  }
+
+  if (textOf(nodeAt(tree, ['imageCopyFailure'])) === 'deny') {
+    const targets = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index, 'imageCopyPolicy']);
+    const used = [['imageCopyPolicy'], ['target', 'imageCopyPolicy'], ...targets].map((path) =>
+      textOf(nodeAt(tree, path)),
+    );
+    if (!used.some((policy) => policy === 'immediate' || policy === 'force')) {
+      problems.warning(
+        ...at('imageCopyFailure'),
+        'has no effect, because nothing waits for a copy',
+        'it goes with imageCopyPolicy immediate or force',
+      );
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import type { Config } from '../../core/config/model.js';
+import { described, fieldOf } from '../field.js';
+import type { Field } from '../field.js';
+import { choice, duration, flag } from '../leaves.js';
+import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
+import { namedTargetSchema, targetSchema } from './registry.js';
+import { enginePoliciesSchema, mirrorSchema, queueSchema, reconcileSchema } from './service.js';
+import { sourceSchema } from './source.js';
+
+/** More would eat up Gatekeeper's whole second. */
+const answerBudgetLimit = 700;
+
+/** The whole file; what comes out is {@link Config}. */
+export const configSchema = z.strictObject({
+  dryRun: flag('Decide, log and count; change and copy nothing.').default(false),
+  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'The least severity that is logged.').default(
+    'info',
+  ),
+  logFormat: choice(['json', 'console'], '`console` is for people.').default('json'),
+  imageSwapPolicy: imageSwapPolicy(
+    '`exists`: swap an image only when the target has it now. `always`: swap without looking.',
+  ).default('exists'),
+  imageCopyPolicy: imageCopyPolicy(
+    '`delayed`: answer, then copy. `immediate`: wait for the copy. `force`: copy even what is there. `none`: never copy.',
+  ).default('delayed'),
+  imageCopyDeadline: duration(1, undefined, 'How long `immediate` and `force` wait for the copies of a Pod.').default(
+    8_000,
+  ),
+  imageCopyFailure: choice(
+    ['ignore', 'deny'],
+    '`deny`: a Pod whose `immediate` or `force` copy failed is refused.',
+  ).default('ignore'),
+  answerBudget: duration(1, answerBudgetLimit, 'How long an admission may take for looking into targets.').default(200),
+  source: described(sourceSchema, 'Where images come from.').prefault({}),
+  target: described(targetSchema, 'The registry for all images that no entry of `targets` takes.').exactOptional(),
+  targets: described(
+    z.array(namedTargetSchema).readonly(),
+    'Registries in order: the first whose `match` is true takes the image.',
+  ).default([]),
+  mirror: described(mirrorSchema, 'How images are copied.').prefault({}),
+  queue: described(queueSchema, 'Where copies wait.').prefault({}),
+  reconcile: described(reconcileSchema, 'How missing images are found.').prefault({}),
+  policies: described(enginePoliciesSchema, 'Whether the service writes policies into the cluster.').prefault({}),
+}) satisfies z.ZodType<Config>;
+
+/** All keys. */
+export const rootField: Field = fieldOf(configSchema);

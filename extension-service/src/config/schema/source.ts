@@ -1,0 +1,59 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import type { SourceConfig } from '../../core/config/model.js';
+import { quoteInput } from '../../core/image/quote.js';
+import { described } from '../field.js';
+import type { Fault } from '../leaves.js';
+import { choice, text } from '../leaves.js';
+import { registrySchema } from './registry.js';
+
+const hostAllowed = 'host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed';
+
+/** Follows what the guard of connections understands. */
+export function hostPatternFault(value: string): Fault | undefined {
+  const text = value.trim().toLowerCase();
+  const [address = '', bits, ...more] = text.split('/');
+  const family = isIP(address.replace(/^\[(.*)\]$/, '$1'));
+  if (bits !== undefined) {
+    const most = family === 6 ? 128 : 32;
+    if (isIP(address) !== 0 && more.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most) return undefined;
+    const message = text.includes('://') ? 'has a scheme' : 'is no network';
+    return { message: `${quoteInput(value)} ${message}`, allowed: hostAllowed };
+  }
+  if (family !== 0 && isIP(address) !== 0) return undefined;
+  const match = /^(?:\*\.)?(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[([0-9a-f:.]+)\])(?::(\d{1,5}))?$/.exec(text);
+  const [, bracketed, port] = match ?? [];
+  const wrongPort = port !== undefined && !(Number(port) >= 1 && Number(port) <= 65_535);
+  const wrongAddress = bracketed !== undefined && isIP(bracketed) !== 6;
+  // What looks like an IPv4 address and is none would be looked up as a name.
+  const almostAddress = /^[0-9.]+(?::\d+)?$/.test(text) && isIP(text.split(':', 1)[0] ?? '') === 0;
+  if (match !== null && !wrongPort && !wrongAddress && !almostAddress) return undefined;
+  return { message: `${quoteInput(value)} is no host or network`, allowed: hostAllowed };
+}
+
+const hosts = (about: string, entry: string) =>
+  described(z.array(text({ about: entry, allowed: hostAllowed }, hostPatternFault)).readonly(), about).default([]);
+
+const filter = z.strictObject({
+  jmespath: text({
+    about: 'A JMESPath expression over `{obj, container}`: the Pod, and the container.',
+    allowed: 'a JMESPath expression is allowed',
+  }),
+});
+
+/** Where images come from. */
+export const sourceSchema = z.strictObject({
+  filters: described(z.array(filter).readonly(), 'The first filter that is `true` leaves the container alone.').default(
+    [],
+  ),
+  registries: described(
+    z.array(registrySchema).readonly(),
+    'Registries to pull from with credentials of the service, besides those of Pods.',
+  ).default([]),
+  allow: hosts('Hosts that Pods may make the service contact although it refuses them by default.', 'A host.'),
+  deny: hosts('Hosts that Pods may not make the service contact; wins over `allow`.', 'A host.'),
+  accessCheck: choice(
+    ['none', 'pullSecrets'],
+    '`pullSecrets`: a Pod gets the mirror of a private image only if its own pull secrets can read the source.',
+  ).default('none'),
+}) satisfies z.ZodType<SourceConfig>;

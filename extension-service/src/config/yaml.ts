@@ -1,0 +1,235 @@
+import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import type { Document, Node, Pair, YAMLError, YAMLMap } from 'yaml';
+import type { Place, Problems } from './problem.js';
+import type { Entry, Path, ScalarNode, TreeNode } from './tree.js';
+import { formatPath } from './tree.js';
+import { offsetInFile } from './yaml-scalar.js';
+import type { ScalarStyle } from './yaml-scalar.js';
+
+/** Most characters of a configuration: a ConfigMap holds no more. */
+export const sizeLimit = 1024 * 1024;
+const nodeLimit = 20_000;
+const depthLimit = 64;
+const bracketLimit = 200;
+const indentLimit = 1_000;
+
+export interface YamlSource {
+  readonly text: string;
+  readonly file: string;
+  /** What the values' origins say; the file with the line when absent. */
+  readonly origin?: string;
+}
+
+/**
+ * Reads YAML 1.2, aliases and merge keys (`<<`) included, into a tree with the place of every value. What is wrong goes
+ * to `problems`; undefined when nothing can be made of the text, or when it is empty. Never throws.
+ */
+export function readYaml(source: YamlSource, problems: Problems): TreeNode | undefined {
+  const { text, file } = source;
+  const start: Place = { file, line: 1, column: 1 };
+  if (text.length > sizeLimit) {
+    problems.error(start, '', `the file is too large (${text.length} characters)`, `at most ${sizeLimit} are allowed`);
+    return undefined;
+  }
+  const deep = tooDeep(text);
+  if (deep !== undefined) {
+    problems.error({ file, line: deep, column: 1 }, '', 'YAML is nested too deeply');
+    return undefined;
+  }
+  const lines = new LineCounter();
+  let document: Document.Parsed;
+  try {
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, schema: 'core' });
+  } catch {
+    problems.error(start, '', 'this is no YAML that can be read');
+    return undefined;
+  }
+  const reader = new Reader(document, lines, source, problems);
+  if (document.errors.length > 0 || document.warnings.length > 0) {
+    for (const error of [...document.errors, ...document.warnings]) {
+      problems.error(reader.place(error.pos[0]), '', wording(error));
+    }
+    return undefined;
+  }
+  return document.contents === null ? undefined : reader.node(document.contents, []);
+}
+
+class Reader {
+  #count = 0;
+  readonly #open = new Set<Node>();
+
+  constructor(
+    private readonly document: Document.Parsed,
+    private readonly lines: LineCounter,
+    private readonly source: YamlSource,
+    private readonly problems: Problems,
+  ) {}
+
+  place(offset: number): Place {
+    const { line, col } = this.lines.linePos(offset);
+    return { file: this.source.file, line: Math.max(line, 1), column: Math.max(col, 1) };
+  }
+
+  /** Undefined when the value cannot be used; the reason is reported then. */
+  node(node: Node, path: Path): TreeNode | undefined {
+    const place = this.place(node.range?.[0] ?? 0);
+    const origin = this.source.origin ?? `${place.file}:${place.line}`;
+    const fail = (message: string): undefined => {
+      this.problems.error(place, formatPath(path), message);
+      return undefined;
+    };
+    if (++this.#count > nodeLimit) {
+      // Said once: whatever follows is over the limit as well.
+      return this.#count === nodeLimit + 1
+        ? fail(`there are more than ${nodeLimit} values, each use of an alias counted`)
+        : undefined;
+    }
+    if (path.length > depthLimit) return fail('YAML is nested too deeply');
+    if (isAlias(node)) {
+      const target = node.resolve(this.document);
+      if (target === undefined) return fail('this alias has no anchor before it');
+      return this.node(target, path);
+    }
+    if (isScalar(node)) return this.scalar(node, place, origin) ?? fail('this kind of value is not supported');
+    if (this.#open.has(node)) return fail('this alias is inside of what it stands for');
+    this.#open.add(node);
+    try {
+      if (isSeq(node)) {
+        const items = node.items.map((item, index) => this.node(item as Node, [...path, index]));
+        return { kind: 'list', items: items.filter((item) => item !== undefined), place, origin };
+      }
+      if (isMap(node)) return { kind: 'mapping', entries: this.entries(node, path), place, origin };
+      return fail('this kind of value is not supported');
+    } finally {
+      this.#open.delete(node);
+    }
+  }
+
+  private scalar(
+    node: Node & { value: unknown; source?: string },
+    place: Place,
+    origin: string,
+  ): ScalarNode | undefined {
+    const { value } = node;
+    const plain = value === null || typeof value === 'boolean' || typeof value === 'number';
+    if (!plain && typeof value !== 'string') return undefined;
+    const source = node.source ?? '';
+    const style = (node as { type?: ScalarStyle }).type ?? 'PLAIN';
+    const [start = 0, end = 0] = node.range ?? [];
+    return {
+      kind: 'scalar',
+      value,
+      source,
+      place,
+      origin,
+      locate: (offset) => {
+        const found = offsetInFile({ style, value: String(value), text: this.source.text, start, end }, offset);
+        return found === undefined ? undefined : this.place(found);
+      },
+    };
+  }
+
+  private entries(map: YAMLMap, path: Path): ReadonlyMap<string, Entry> {
+    const entries = new Map<string, Entry>();
+    const merged: Pair[] = [];
+    for (const pair of map.items as Pair<Node, Node | null>[]) {
+      const place = this.place(pair.key.range?.[0] ?? 0);
+      const key = isScalar(pair.key) && pair.key.value !== null ? pair.key.source : undefined;
+      if (key === undefined) {
+        this.problems.error(
+          place,
+          formatPath(path),
+          'this key is no text',
+          'if it comes from a template, the template was not filled in',
+        );
+        continue;
+      }
+      if (key === '<<' && pair.value !== null) {
+        merged.push(pair);
+        continue;
+      }
+      const first = entries.get(key);
+      if (first !== undefined) {
+        this.problems.error(
+          place,
+          formatPath([...path, key]),
+          `this key is there twice, first in line ${first.place.line}`,
+        );
+        continue;
+      }
+      const node = pair.value === null ? undefined : this.node(pair.value, [...path, key]);
+      if (node !== undefined) entries.set(key, { place, node });
+    }
+    for (const pair of merged) this.merge(entries, pair.value as Node, path);
+    return entries;
+  }
+
+  /** `<<: *other` gives what isn't there already (YAML 1.1's merge key, which go-yaml knows too). */
+  private merge(entries: Map<string, Entry>, value: Node, path: Path): void {
+    const node = this.node(value, path);
+    for (const part of node?.kind === 'list' ? node.items : [node]) {
+      if (part === undefined) continue;
+      if (part.kind !== 'mapping') {
+        this.problems.error(part.place, formatPath([...path, '<<']), 'only mappings can be merged', '<<: *anchor');
+        continue;
+      }
+      for (const [key, entry] of part.entries) if (!entries.has(key)) entries.set(key, entry);
+    }
+  }
+}
+
+/**
+ * The first line that nests further than any configuration; found before parsing, because the parser calls itself for
+ * each level, and a process whose stack is used up in there may end without any exception.
+ */
+function tooDeep(text: string): number | undefined {
+  let brackets = 0;
+  let line = 1;
+  let leading = 0;
+  let inLeading = true;
+  for (let offset = 0; offset < text.length; offset++) {
+    const character = text[offset] ?? '';
+    if (character === '\n') {
+      line++;
+      leading = 0;
+      inLeading = true;
+      continue;
+    }
+    if (inLeading) {
+      inLeading = ' -?:'.includes(character);
+      if (inLeading && ++leading > indentLimit) return line;
+    }
+    if (character === '[' || character === '{') brackets++;
+    else if ((character === ']' || character === '}') && brackets > 0) brackets--;
+    if (brackets > bracketLimit) return line;
+  }
+  return undefined;
+}
+
+/** The library's messages, but for those that quote the file, which may hold a password, or speak to programmers. */
+function wording(error: YAMLError): string {
+  switch (error.code) {
+    case 'BAD_ALIAS':
+      return 'YAML: this alias has no anchor before it (a text that begins with * or & must be in quotes)';
+    case 'TAG_RESOLVE_FAILED':
+    case 'MULTIPLE_TAGS':
+      return 'YAML: unknown tag (a text that begins with ! must be in quotes)';
+    case 'MULTIPLE_DOCS':
+      return 'YAML: this is a second document; a configuration is one';
+    case 'UNEXPECTED_TOKEN':
+    case 'IMPOSSIBLE':
+    case 'BAD_DIRECTIVE':
+    case 'RESOURCE_EXHAUSTION':
+      return 'YAML: this is not expected here';
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return 'YAML: nested mappings are not allowed on one line (a text with ": " in it must be in quotes)';
+    case 'TAB_AS_INDENT':
+      return 'YAML: tabs are not allowed as indentation';
+    default:
+      return `YAML: ${lowerFirst(error.message.split('\n', 1)[0] ?? '').slice(0, 200)}`;
+  }
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
