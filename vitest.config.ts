@@ -14,6 +14,7 @@ export default defineConfig({
         test: {
           name: 'loopback',
           include: ['test/integration/loopback/**/*.test.ts'],
+          globalSetup: build,
           testTimeout: 30_000,
           hookTimeout: 30_000,
         },

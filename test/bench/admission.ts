@@ -39,7 +39,6 @@ export async function run(seconds = 4, rounds = 3): Promise<void> {
     const { port } = await child<{ port: number }>('echo-server.ts', certificates, children);
     const service = await RunningService.start({
       config: stringify({
-        logLevel: 'warn',
         target: { type: 'oci', oci: { registry: target, insecure: true } },
         source: {
           filters: FILTERS.map((jmespath) => ({ jmespath })),

@@ -37,7 +37,9 @@ export async function resetPeak(pid: number): Promise<void> {
 export function watchProcess(pid: number, interval = 10): { stop(): ProcessStats } {
   let last: ProcessStats = { cpu: 0, rss: 0, peakRss: 0 };
   const look = (): void => {
-    last = processStats(pid) ?? last;
+    const now = processStats(pid);
+    // A process that has ended and was not waited for yet has times, and no memory any more.
+    if (now !== undefined) last = now.rss === 0 ? { ...last, cpu: now.cpu } : now;
   };
   look();
   const timer = setInterval(look, interval);

@@ -1,18 +1,13 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { CommandContext } from './context.js';
-import { check } from './check.js';
 import type { CheckFlags } from './check.js';
-import { explain } from './explain.js';
 import type { ExplainFlags } from './explain.js';
 import { CliError, EXIT } from './exit.js';
-import { mirror } from './mirror.js';
 import type { MirrorFlags } from './mirror.js';
-import { policies } from './policies.js';
 import type { PoliciesFlags } from './policies.js';
-import { serve } from './serve.js';
 import type { ServeFlags } from './serve.js';
 
-/** Runs one command line; never rejects. @returns the exit code */
+/** Runs one command line, loading only what its command needs; never rejects. @returns the exit code */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
   let exitCode: number = EXIT.ok;
   const program = createProgram(context, (code) => (exitCode = code));
@@ -48,14 +43,16 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--tls-cert-file <pem>', 'serving certificate; without it the admission port is plain HTTP')
     .option('--tls-key-file <pem>', 'its private key')
     .option('--dry-run', 'decide, log and count; change and copy nothing')
-    .action((flags: ServeFlags) => serve(context, flags));
+    .action(async (flags: ServeFlags) => (await import('./serve.js')).serve(context, flags));
 
   command(program, 'mirror', 'copy images to their target now')
     .argument('[images...]', 'image references')
     .option('--file <list>', 'read image references from a file, one a line; - for standard input')
     .option('--dry-run', 'show what would be copied')
     .addOption(outputOption())
-    .action(async (images: string[], flags: MirrorFlags) => setExitCode(await mirror(context, images, flags)));
+    .action(async (images: string[], flags: MirrorFlags) =>
+      setExitCode(await (await import('./mirror.js')).mirror(context, images, flags)),
+    );
 
   command(program, 'explain', 'show what happens to an image or a Pod, and why')
     .argument('[image]', 'image reference')
@@ -64,14 +61,14 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--offline', 'do not look into the target')
     .addOption(outputOption())
     .action(async (image: string | undefined, flags: ExplainFlags) =>
-      setExitCode(await explain(context, image, flags)),
+      setExitCode(await (await import('./explain.js')).explain(context, image, flags)),
     );
 
   command(program, 'check', 'validate the configuration')
     .option('--online', 'also check credentials, reachability and permissions of every registry')
     .option('--print', 'print the configuration in force, with where each value comes from')
     .addOption(outputOption())
-    .action(async (flags: CheckFlags) => setExitCode(await check(context, flags)));
+    .action(async (flags: CheckFlags) => setExitCode(await (await import('./check.js')).check(context, flags)));
 
   command(program, 'policies', 'print the admission policies for this configuration')
     .addOption(
@@ -82,7 +79,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--url <url>', 'base URL at which the engine reaches the service')
     .option('--ca-file <pem>', 'certificate authority of the service')
     .option('--fail-closed', 'refuse Pods while the service cannot answer')
-    .action((flags: PoliciesFlags) => policies(context, flags));
+    .action(async (flags: PoliciesFlags) => (await import('./policies.js')).policies(context, flags));
 
   return program;
 }

@@ -38,9 +38,13 @@ export interface Place {
   readonly column: number;
 }
 
+/** No person reads more; a file of nothing but mistakes would make a message of many megabytes. */
+const problemLimit = 500;
+
 /** Collects everything that is wrong, so that one run of the loader tells it all. */
 export class Problems {
-  readonly #all: ConfigProblem[] = [];
+  readonly #kept = { error: [] as ConfigProblem[], warning: [] as ConfigProblem[] };
+  readonly #dropped = { error: 0, warning: 0 };
 
   error(place: Place, key: string, message: string, allowed?: string): void {
     this.add('error', place, key, message, allowed);
@@ -52,24 +56,32 @@ export class Problems {
 
   add(severity: ConfigProblem['severity'], place: Place, key: string, message: string, allowed?: string): void {
     const { file, line, column } = place;
-    this.#all.push({ file, line, column, key, message, ...(allowed !== undefined && { allowed }), severity });
-  }
-
-  hasErrors(): boolean {
-    return this.#all.some(({ severity }) => severity === 'error');
+    if (this.#kept[severity].length >= problemLimit) this.#dropped[severity]++;
+    else
+      this.#kept[severity].push({
+        file,
+        line,
+        column,
+        key,
+        message,
+        ...(allowed !== undefined && { allowed }),
+        severity,
+      });
   }
 
   /** In the order of the file; those of flags and the environment behind it. */
   list(severity: ConfigProblem['severity'], file: string): readonly ConfigProblem[] {
-    return this.#all
-      .filter((problem) => problem.severity === severity)
-      .sort(
-        (a, b) =>
-          Number(a.file !== file) - Number(b.file !== file) ||
-          compare(a.file, b.file) ||
-          a.line - b.line ||
-          a.column - b.column,
-      );
+    const sorted = this.#kept[severity].toSorted(
+      (a, b) =>
+        Number(a.file !== file) - Number(b.file !== file) ||
+        compare(a.file, b.file) ||
+        a.line - b.line ||
+        a.column - b.column,
+    );
+    const last = sorted.at(-1);
+    const dropped = this.#dropped[severity];
+    if (last === undefined || dropped === 0) return sorted;
+    return [...sorted, { ...last, key: '', message: `and ${dropped} more problems`, severity }];
   }
 }
 

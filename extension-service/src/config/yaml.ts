@@ -8,7 +8,10 @@ import type { ScalarStyle } from './yaml-scalar.js';
 
 /** Most characters of a configuration: a ConfigMap holds no more. */
 export const sizeLimit = 1024 * 1024;
+const unknownAnchor = 'this alias has no anchor before it (a text that begins with * or & must be in quotes)';
 const nodeLimit = 20_000;
+/** What follows a few mistakes in the syntax is mostly their consequence. */
+const syntaxLimit = 20;
 const depthLimit = 64;
 const bracketLimit = 200;
 const indentLimit = 1_000;
@@ -44,9 +47,9 @@ export function readYaml(source: YamlSource, problems: Problems): TreeNode | und
     problems.error(start, '', 'this is no YAML that can be read');
     return undefined;
   }
-  const reader = new Reader(document, lines, source, problems);
+  const reader = new Reader(lines, source, problems);
   if (document.errors.length > 0 || document.warnings.length > 0) {
-    for (const error of [...document.errors, ...document.warnings]) {
+    for (const error of [...document.errors, ...document.warnings].slice(0, syntaxLimit)) {
       problems.error(reader.place(error.pos[0]), '', wording(error));
     }
     return undefined;
@@ -57,9 +60,10 @@ export function readYaml(source: YamlSource, problems: Problems): TreeNode | und
 class Reader {
   #count = 0;
   readonly #open = new Set<Node>();
+  /** As far as the file was read: the library's own look-up reads the whole file for each alias. */
+  readonly #anchors = new Map<string, Node>();
 
   constructor(
-    private readonly document: Document.Parsed,
     private readonly lines: LineCounter,
     private readonly source: YamlSource,
     private readonly problems: Problems,
@@ -86,10 +90,10 @@ class Reader {
     }
     if (path.length > depthLimit) return fail('YAML is nested too deeply');
     if (isAlias(node)) {
-      const target = node.resolve(this.document);
-      if (target === undefined) return fail('this alias has no anchor before it');
-      return this.node(target, path);
+      const target = this.#anchors.get(node.source);
+      return target === undefined ? fail(unknownAnchor) : this.node(target, path);
     }
+    if ('anchor' in node && typeof node.anchor === 'string') this.#anchors.set(node.anchor, node);
     if (isScalar(node)) return this.scalar(node, place, origin) ?? fail('this kind of value is not supported');
     if (this.#open.has(node)) return fail('this alias is inside of what it stands for');
     this.#open.add(node);
@@ -210,7 +214,7 @@ function tooDeep(text: string): number | undefined {
 function wording(error: YAMLError): string {
   switch (error.code) {
     case 'BAD_ALIAS':
-      return 'YAML: this alias has no anchor before it (a text that begins with * or & must be in quotes)';
+      return `YAML: ${unknownAnchor}`;
     case 'TAG_RESOLVE_FAILED':
     case 'MULTIPLE_TAGS':
       return 'YAML: unknown tag (a text that begins with ! must be in quotes)';

@@ -21,7 +21,7 @@ export async function connectCluster(
   const inCluster = (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
   const kubeconfigs = (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
   if (!inCluster && kubeconfigs.length === 0) return undefined;
-  const { KubeConfig, CoreV1Api } = await import('@kubernetes/client-node');
+  const { KubeConfig, CoreV1Api } = await import('./client.js');
   const config = new KubeConfig();
   const [first, ...others] = kubeconfigs;
   if (first === undefined) {

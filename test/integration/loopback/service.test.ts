@@ -386,7 +386,7 @@ describe('a registry that lies or fails', () => {
 });
 
 describe('images that are none', () => {
-  it.each(['UPPER/case', 'a b', 'x'.repeat(300), 'nginx@sha256:123', '{{ request.object }}', '-', ':5000/x'])(
+  it.each(['library/UPPER', 'a b', 'x'.repeat(300), 'nginx@sha256:123', '{{ request.object }}', '-', ':5000/x'])(
     '%s: the Pod is untouched and the log says why',
     async (bad) => {
       const service = await start();
@@ -526,14 +526,16 @@ describe('other callers', () => {
       { imageSwapPolicy: 'always', imageCopyPolicy: 'none' },
       { flags: ['--http-listen-address', '127.0.0.1:0'] },
     );
-    const plain = service.log.filter(
-      ({ message, protocol, purpose }) => message === 'listening' && protocol === 'http' && purpose === 'admission',
-    );
+    const plain = (): unknown =>
+      service.log.find(
+        ({ message, protocol, purpose }) => message === 'listening' && protocol === 'http' && purpose === 'admission',
+      )?.['address'];
+    await until(() => plain() !== undefined, 'the second listener');
     const request = {
       operation: 'CREATE',
       object: { kind: 'Pod', spec: { containers: [{ name: 'app', image: 'nginx' }] } },
     };
-    const reply = await post(`http://${String(plain[0]?.['address'])}/v1/kyverno`, JSON.stringify({ request }));
+    const reply = await post(`http://${String(plain())}/v1/kyverno`, JSON.stringify({ request }));
     expect(reply.json()).toMatchObject({
       images: { containers: { app: `${target.host}/mirror/docker.io/library/nginx:latest` } },
     });

@@ -1,0 +1,51 @@
+import { formatProblem } from '../config/problem.js';
+import { printConfig } from '../config/print.js';
+import { compileRules } from '../core/decide/rules.js';
+import { probeRegistries } from '../targets/probe.js';
+import type { Probe } from '../targets/probe.js';
+import { Registries } from '../targets/registries.js';
+import type { CommandContext, ConfigFlags } from './context.js';
+import { load, registryOptions } from './context.js';
+import { CliError, EXIT } from './exit.js';
+import { render, table } from './output.js';
+import type { OutputFormat } from './output.js';
+
+export interface CheckFlags extends ConfigFlags {
+  readonly online?: boolean;
+  readonly print?: boolean;
+  readonly output: OutputFormat;
+}
+
+/** @returns 0, or 1 when a registry cannot be used. @throws CliError with every problem of the configuration */
+export async function check(context: CommandContext, flags: CheckFlags): Promise<number> {
+  const loaded = await load(context, flags);
+  compileRules(loaded.config);
+  if (flags.print === true) {
+    context.stdout.write(printConfig(loaded, flags.output));
+    return EXIT.ok;
+  }
+  let probes: Probe[] = [];
+  if (flags.online === true) {
+    let registries: Registries;
+    try {
+      registries = new Registries(loaded.config, registryOptions(context, (problem) => context.stderr.write(`${problem}\n`)));
+    } catch (error) {
+      throw new CliError(EXIT.usage, error instanceof Error ? error.message : String(error));
+    }
+    probes = await probeRegistries(loaded.config, registries);
+    registries.close();
+  }
+  const result = { file: loaded.file, warnings: loaded.warnings.map(formatProblem), probes };
+  context.stdout.write(render(result, flags.output, () => report(result.file, result.warnings, probes)));
+  return probes.every(({ ok }) => ok) ? EXIT.ok : EXIT.findings;
+}
+
+function report(file: string | undefined, warnings: readonly string[], probes: readonly Probe[]): string {
+  return [
+    ...warnings.map((warning) => `warning: ${warning}`),
+    `${file ?? 'environment'}: the configuration is valid`,
+    ...(probes.length === 0
+      ? []
+      : [table(probes.map(({ registry, check: what, ok, message }) => [ok ? 'ok' : 'MISSING', registry, what, message]))]),
+  ].join('\n');
+}
