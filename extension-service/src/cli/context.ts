@@ -12,8 +12,6 @@ import type { Streams } from './output.js';
 export interface CommandContext extends Streams {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** The file that worker threads run. */
-  readonly entry: string;
 }
 
 /** Flags that stand for configuration keys; undefined means not given. */

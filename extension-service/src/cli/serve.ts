@@ -34,7 +34,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
   const metrics = createMetrics();
-  const copier = new ThreadCopier(context.entry, loaded.config, log);
+  const copier = new ThreadCopier(loaded.config, log);
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
     readSecret: (name, namespace) => copier.readSecret(name, namespace),

@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../core/config/model.js';
+import { CLIENT_PROGRAM } from '../kubernetes/client-program.js';
 import type { Logger } from '../telemetry/log.js';
+import { COPY_THREAD_PROGRAM } from './copy-thread-program.js';
 import { CopyFailedError } from './failure.js';
 import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
 import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
@@ -24,17 +26,11 @@ export class ThreadCopier implements Copier {
   private stopped = false;
 
   constructor(
-    /** The file that runs `runCopyThread` when it finds CopyThreadData: the bundle itself. */
-    private readonly entry: string | URL,
     private config: Config,
     private readonly log: Logger,
   ) {}
 
-  async copy(
-    job: MirrorJob,
-    signal: AbortSignal,
-    onProgress: (progress: CopyProgress) => void,
-  ): Promise<CopyOutcome> {
+  async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
     if (this.stopped || signal.aborted) throw stopped(job.source);
     const { id, worker, answer } = this.ask(job.source, onProgress, (message) =>
       message.type === 'done' ? message.outcome : undefined,
@@ -90,8 +86,16 @@ export class ThreadCopier implements Copier {
   }
 
   private start(): Worker {
-    const workerData: CopyThreadData = { role: 'copy-thread', config: this.config };
-    const worker = new Worker(this.entry, { workerData, name: 'copy' });
+    const workerData: CopyThreadData = {
+      role: 'copy-thread',
+      config: this.config,
+      clientProgram: CLIENT_PROGRAM,
+    };
+    const worker = new Worker(COPY_THREAD_PROGRAM, {
+      eval: true,
+      workerData,
+      name: 'copy',
+    });
     worker.on('message', (message: FromCopyThread) => this.receive(message));
     worker.on('error', (error) => this.log.error({ err: error.message }, 'the copy thread failed'));
     worker.on('exit', (code) => {

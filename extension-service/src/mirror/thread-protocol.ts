@@ -6,6 +6,8 @@ import type { CopyOutcome, CopyProgress, MirrorJob } from './job.js';
 export interface CopyThreadData {
   readonly role: 'copy-thread';
   readonly config: Config;
+  /** Text of the Kubernetes client, which the thread compiles when it needs a Secret. */
+  readonly clientProgram: string;
 }
 
 export type ToCopyThread =

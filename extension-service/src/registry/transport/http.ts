@@ -41,6 +41,9 @@ export class RefusedAddressError extends Error {
   override readonly name = 'RefusedAddressError';
 }
 
+/** Bytes that may wait in a socket before its writer is told to pause: fewer stops and starts for each blob. */
+const SOCKET_BUFFER = 256 * 1024;
+
 /**
  * HTTP/1.1 over keep-alive sockets, one hop at a time: no redirects, no retries, no authentication. node:http rather than
  * another client: see docs/decisions/http-client.md.
@@ -108,7 +111,13 @@ export class Http {
     let agent = this.#agents.get(key);
     if (agent === undefined) {
       // The timeout is for sockets that nobody uses; those in use have the watchdog.
-      const pool = { keepAlive: true, maxSockets: this.#options.maxSockets ?? 16, maxFreeSockets: 8, timeout: 30_000 };
+      const pool = {
+        highWaterMark: SOCKET_BUFFER,
+        keepAlive: true,
+        maxSockets: this.#options.maxSockets ?? 16,
+        maxFreeSockets: 8,
+        timeout: 30_000,
+      };
       const trust = {
         rejectUnauthorized: tls.verify,
         ...(tls.ca !== undefined && { ca: [...rootCertificates, tls.ca] }),
