@@ -2,7 +2,17 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/.types/**', '**/node_modules/**', '**/.cache/**', 'policies/**', 'test/tools/**', 'cdk8s/examples/**'] },
+  {
+    ignores: [
+      '**/dist/**',
+      '**/.types/**',
+      '**/node_modules/**',
+      '**/.cache/**',
+      'policies/**',
+      'test/tools/**',
+      'cdk8s/examples/**',
+    ],
+  },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -20,7 +30,10 @@ export default tseslint.config(
       'no-console': 'error',
     },
   },
-  { files: ['test/bench/**', 'test/demo/**', 'test/tools/**', 'cdk8s/main.ts', '**/*.mjs'], rules: { 'no-console': 'off' } },
+  {
+    files: ['test/bench/**', 'test/demo/**', 'test/tools/**', 'cdk8s/main.ts', '**/*.mjs'],
+    rules: { 'no-console': 'off' },
+  },
   {
     files: ['**/*.js', '**/*.mjs'],
     languageOptions: { globals: { console: 'readonly', process: 'readonly', URL: 'readonly' } },

@@ -29,7 +29,13 @@ export default defineConfig({
         },
       },
       {
-        test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], globalSetup: build, testTimeout: 180_000, hookTimeout: 3_600_000 },
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          globalSetup: build,
+          testTimeout: 180_000,
+          hookTimeout: 3_600_000,
+        },
       },
       { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 1_800_000 } },
     ],

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Transform, type Readable } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { Agent, request as undiciRequest } from 'undici';
@@ -86,7 +86,7 @@ const WAYS: Readonly<Record<string, Way>> = {
     const hash = createHash('sha256');
     const { body } = await undiciRequest(from, { dispatcher });
     const headers = { 'content-length': String(size) };
-    const put = await undiciRequest(to, { dispatcher, method: 'PUT', headers, body: hashing(body, hash) });
+    const put = await undiciRequest(to, { dispatcher, method: 'PUT', headers, body: Readable.from(hashing(body, hash)) });
     await put.body.dump();
     return hash.digest('hex');
   },

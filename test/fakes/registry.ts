@@ -100,9 +100,7 @@ export class FakeRegistry {
     const auth = options.auth && new FakeAuth(options.auth, options.anonymousPull ?? false);
     const tuning = { highWaterMark: 256 * 1024, requestTimeout: 0, keepAliveTimeout: 60_000 };
     const server: Server =
-      options.tls === undefined
-        ? createHttpServer(tuning)
-        : (createHttpsServer({ ...tuning, ...options.tls }));
+      options.tls === undefined ? createHttpServer(tuning) : createHttpsServer({ ...tuning, ...options.tls });
     const address = options.address ?? '127.0.0.1';
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

@@ -28,7 +28,10 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
   if (flags.online === true) {
     let registries: Registries;
     try {
-      registries = new Registries(loaded.config, registryOptions(context, (problem) => context.stderr.write(`${problem}\n`)));
+      registries = new Registries(
+        loaded.config,
+        registryOptions(context, (problem) => context.stderr.write(`${problem}\n`)),
+      );
     } catch (error) {
       throw new CliError(EXIT.usage, error instanceof Error ? error.message : String(error));
     }
@@ -46,6 +49,10 @@ function report(file: string | undefined, warnings: readonly string[], probes: r
     `${file ?? 'environment'}: the configuration is valid`,
     ...(probes.length === 0
       ? []
-      : [table(probes.map(({ registry, check: what, ok, message }) => [ok ? 'ok' : 'MISSING', registry, what, message]))]),
+      : [
+          table(
+            probes.map(({ registry, check: what, ok, message }) => [ok ? 'ok' : 'MISSING', registry, what, message]),
+          ),
+        ]),
   ].join('\n');
 }

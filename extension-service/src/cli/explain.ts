@@ -35,7 +35,12 @@ export async function explain(
   const asked = image === undefined ? await readPod(flags.file ?? '-') : { image, namespace: flags.namespace };
   const loaded = await load(context, flags);
   const rules = compileRules(loaded.config);
-  const index = new ExistenceIndex(new RegistryLookup(loaded.config, registryOptions(context, (problem) => context.stderr.write(`${problem}\n`))));
+  const index = new ExistenceIndex(
+    new RegistryLookup(
+      loaded.config,
+      registryOptions(context, (problem) => context.stderr.write(`${problem}\n`)),
+    ),
+  );
   let answer: ExplainAnswer;
   try {
     const input = explainInputOf(asked);

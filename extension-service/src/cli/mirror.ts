@@ -46,7 +46,9 @@ export async function mirror(context: CommandContext, images: readonly string[],
 
   let rows: MirrorRow[];
   if (config.dryRun) {
-    rows = planned.map((entry) => ('row' in entry ? entry.row : { ...rowOf(entry), state: 'would-mirror', detail: '' }));
+    rows = planned.map((entry) =>
+      'row' in entry ? entry.row : { ...rowOf(entry), state: 'would-mirror', detail: '' },
+    );
   } else {
     const progress = new Progress(context, planned.length);
     const copier = new RegistryCopier(
@@ -102,7 +104,13 @@ function plan(rules: Rules, image: string): Planned {
   return { row: { image, state, detail: decision.detail } };
 }
 
-function rowOf({ image, mirror: { reference } }: { image: string; mirror: Mirror }): Omit<MirrorRow, 'state' | 'detail'> {
+function rowOf({
+  image,
+  mirror: { reference },
+}: {
+  image: string;
+  mirror: Mirror;
+}): Omit<MirrorRow, 'state' | 'detail'> {
   return { image, reference: reference.text };
 }
 

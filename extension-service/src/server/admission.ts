@@ -23,7 +23,7 @@ export interface AdmissionDependencies {
   };
   /** Starts a copy, or joins one; the promise never rejects. */
   enqueue(job: MirrorJob): Promise<MirrorResult>;
-  now(): number;
+  readonly now: () => number;
 }
 
 export interface AdmissionRequest extends DecisionInput {

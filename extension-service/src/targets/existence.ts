@@ -124,7 +124,9 @@ export class ExistenceIndex {
       const found = await this.registry.head(target, reference, signal);
       breaker.succeeded();
       this.remember(reference.text, found, 'registry');
-      return found === undefined ? { state: 'absent', from: 'registry' } : { state: 'present', ...found, from: 'registry' };
+      return found === undefined
+        ? { state: 'absent', from: 'registry' }
+        : { state: 'present', ...found, from: 'registry' };
     } catch (error) {
       const { reason, message } = this.registry.classify(error);
       if (reason === 'unreachable' || reason === 'timeout') breaker.failed();

@@ -51,9 +51,7 @@ export class Registries {
       ...(options.now !== undefined && { now: options.now }),
     });
     this.dockerConfig = dockerConfigKeychain(env, options);
-    this.configured = chainKeychains(
-      config.source.registries.flatMap((registry) => this.credentialsOf(registry)),
-    );
+    this.configured = chainKeychains(config.source.registries.flatMap((registry) => this.credentialsOf(registry)));
     for (const target of targets) {
       const keychain = chainKeychains([...this.credentialsOf(target), this.dockerConfig]);
       this.targets.set(target.name, this.factory.client(hostOf(target), keychain));

@@ -35,9 +35,10 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await Promise.all(
-    services.map((service) => (service.process.exitCode === null ? service.stop('SIGKILL') : undefined)),
+  const running = services.filter(
+    (service) => service.process.exitCode === null && service.process.signalCode === null,
   );
+  await Promise.all(running.map((service) => service.stop('SIGKILL')));
   await Promise.all([source.close(), target.close()]);
 });
 

@@ -175,7 +175,8 @@ describe('several targets', () => {
   });
 
   it('without a default target, what none takes stays', () => {
-    const { target: _none, ...rest } = configOf({ targets: [ociTarget('eu.test', { name: 'eu', match: '`false`' })] });
+    const { target, ...rest } = configOf({ targets: [ociTarget('eu.test', { name: 'eu', match: '`false`' })] });
+    expect(target?.name).toBe('default');
     expect(short(decide(compileRules(rest), input(podOf(['nginx'])))[0])).toBe('no-target');
   });
 
@@ -220,9 +221,9 @@ describe('any JSON', () => {
         fc.option(pod, { nil: undefined }),
         (object, operation, oldPod) => {
           const before = JSON.stringify(object);
-          const given = input(object as JsonObject, {
+          const given = input(object, {
             operation,
-            ...(oldPod !== undefined && { oldPod: oldPod as JsonObject }),
+            ...(oldPod !== undefined && { oldPod: oldPod }),
           });
           const swaps = decide(rules, given).flatMap((decision) =>
             decision.action === 'mirror' ? [{ container: decision.container, image: decision.reference.text }] : [],

@@ -7,7 +7,7 @@ export function ociTarget(
   more: Partial<TargetConfig> & { readonly prefix?: string } = {},
 ): TargetConfig {
   const { prefix = '', ...options } = more;
-  return { name: 'default', ...options, type: 'oci', oci: { registry, prefix, insecure: false } } as TargetConfig;
+  return { name: 'default', ...options, type: 'oci', oci: { registry, prefix, insecure: false } };
 }
 
 /** A whole configuration with the documented defaults. */

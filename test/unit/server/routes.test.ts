@@ -40,7 +40,7 @@ function reviewer(more: Partial<AdmissionResult> = {}) {
   const requests: AdmissionRequest[] = [];
   return {
     requests,
-    async review(request: AdmissionRequest): Promise<AdmissionResult> {
+    review: async (request: AdmissionRequest): Promise<AdmissionResult> => {
       requests.push(request);
       return {
         containers: [],

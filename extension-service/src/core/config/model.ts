@@ -133,7 +133,10 @@ export interface EcrOptions {
   readonly tags: readonly { readonly key: string; readonly value: string }[];
   readonly imageTagMutability: 'MUTABLE' | 'IMMUTABLE' | 'IMMUTABLE_WITH_EXCLUSION' | 'MUTABLE_WITH_EXCLUSION';
   readonly imageScanningConfiguration: { readonly imageScanOnPush: boolean };
-  readonly encryptionConfiguration: { readonly encryptionType: 'AES256' | 'KMS' | 'KMS_DSSE'; readonly kmsKey?: string };
+  readonly encryptionConfiguration: {
+    readonly encryptionType: 'AES256' | 'KMS' | 'KMS_DSSE';
+    readonly kmsKey?: string;
+  };
   /** Raw JSON for SetRepositoryPolicy. */
   readonly accessPolicy?: string;
   /** Raw JSON for PutLifecyclePolicy. */

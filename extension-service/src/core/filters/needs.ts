@@ -7,8 +7,8 @@ import type { Node } from './ast.js';
  */
 export function readsOnlyImage(node: Node): boolean {
   switch (node.kind) {
-    case 'literal':
     // A reference is evaluated over the elements of a list, not over the context.
+    case 'literal':
     case 'reference':
       return true;
     case 'current':
