@@ -86,7 +86,12 @@ const WAYS: Readonly<Record<string, Way>> = {
     const hash = createHash('sha256');
     const { body } = await undiciRequest(from, { dispatcher });
     const headers = { 'content-length': String(size) };
-    const put = await undiciRequest(to, { dispatcher, method: 'PUT', headers, body: Readable.from(hashing(body, hash)) });
+    const put = await undiciRequest(to, {
+      dispatcher,
+      method: 'PUT',
+      headers,
+      body: Readable.from(hashing(body, hash)),
+    });
     await put.body.dump();
     return hash.digest('hex');
   },

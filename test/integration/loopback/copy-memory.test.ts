@@ -37,8 +37,9 @@ describe('memory', () => {
     const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 20);
     const result = await copyImage(options).finally(() => clearInterval(timer));
     expect(result.blobs.uploaded.bytes).toBe(image.blobBytes);
-    // Both registries live in this process too, and keep nothing.
-    expect((peak - before) / MIB).toBeLessThan(100);
+    // Both registries live in this process too. They keep nothing, but each adds the buffers that wait for collection, as
+    // many as this Node's version likes; keeping the image would add 500.
+    expect((peak - before) / MIB).toBeLessThan(200);
   });
 
   it('is not where a slow target makes the bytes wait', async () => {
