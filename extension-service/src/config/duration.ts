@@ -10,12 +10,12 @@ const units: Readonly<Record<string, number>> = {
 };
 const partPattern = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
 
-/** Timers of Node take no more milliseconds. */
-const longest = 2 ** 31 - 1;
+/** 24 days: timers of Node take no more milliseconds than 2^31 - 1. */
+export const longestDuration = 24 * 24 * 3_600_000;
 
 /**
  * A duration as Go writes it (time.ParseDuration): `8s`, `1m30s`, `200ms`, `1.5h`; without a sign.
- * @returns milliseconds, rounded; undefined when the text is no duration or above 24 days
+ * @returns milliseconds, rounded; undefined when the text is no duration
  */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
@@ -27,8 +27,7 @@ export function parseDuration(text: string): number | undefined {
     end = partPattern.lastIndex;
   }
   if (end !== text.length || text === '') return undefined;
-  const rounded = total > 0 && total < 1 ? 1 : Math.round(total);
-  return rounded <= longest ? rounded : undefined;
+  return total > 0 && total < 1 ? 1 : Math.round(total);
 }
 
 /** The shortest text that {@link parseDuration} reads as the same milliseconds. */

@@ -96,7 +96,7 @@ const wanted: Readonly<Record<LeafField['type'], string>> = {
   choice: 'one of the names',
   duration: 'a duration',
   number: 'a number',
-  boolean: 'true or false',
+  boolean: 'a truth value',
   platforms: 'all or a list',
 };
 

@@ -86,13 +86,10 @@ export function wholeNumber(least: number, most: number, about: string): z.ZodNu
 /** A duration in Go's form; milliseconds come out. */
 export function duration(
   least: number,
-  most: number | undefined,
+  most: number,
   about: string,
 ): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
-  const range =
-    most === undefined
-      ? `at least ${formatDuration(least)}`
-      : `from ${formatDuration(least)} to ${formatDuration(most)}`;
+  const range = `from ${formatDuration(least)} to ${formatDuration(most)}`;
   const allowed = `a duration such as 200ms, 8s, 1m30s or 1h is allowed, ${range}`;
   const schema = z.string().transform((value, context) => {
     const milliseconds = parseDuration(value);
@@ -100,7 +97,7 @@ export function duration(
       addFault(context, { message: `${quoteInput(value)} is no duration`, allowed });
       return z.NEVER;
     }
-    if (milliseconds < least || milliseconds > (most ?? Infinity)) {
+    if (milliseconds < least || milliseconds > most) {
       addFault(context, { message: `${value} is too ${milliseconds < least ? 'short' : 'long'}`, allowed });
     }
     return milliseconds;

@@ -48,7 +48,7 @@ export function parseConfig(input: ConfigInput, compile: CompileExpression = com
   const dialect = dialectOf(file);
   const problems = new Problems();
   const root = mappingOf(rootField);
-  const written = readYaml({ text, file }, problems);
+  const written = readYaml({ text, file, lenient: dialect === 'anchor' }, problems);
   // Broken YAML has lost an unknown part of its keys: what else is wrong with it would be guesses.
   if (written === undefined) throwErrors(problems, file);
   const start: Place = { file, line: 1, column: 1 };

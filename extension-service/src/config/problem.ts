@@ -69,6 +69,13 @@ export class Problems {
       });
   }
 
+  /** Whether an error about the key, or about what is in it, is known. */
+  hasError(key: string): boolean {
+    return this.#kept.error.some(
+      (problem) => problem.key === key || problem.key.startsWith(`${key}.`) || problem.key.startsWith(`${key}[`),
+    );
+  }
+
   /** In the order of the file; those of flags and the environment behind it. */
   list(severity: ConfigProblem['severity'], file: string): readonly ConfigProblem[] {
     const sorted = this.#kept[severity].toSorted(

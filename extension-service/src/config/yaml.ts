@@ -3,6 +3,7 @@ import type { Document, Node, Pair, YAMLError, YAMLMap } from 'yaml';
 import type { Place, Problems } from './problem.js';
 import type { Entry, Path, ScalarNode, TreeNode } from './tree.js';
 import { formatPath } from './tree.js';
+import { indentQuotes } from './yaml-repair.js';
 import { offsetInFile } from './yaml-scalar.js';
 import type { ScalarStyle } from './yaml-scalar.js';
 
@@ -21,6 +22,8 @@ export interface YamlSource {
   readonly file: string;
   /** What the values' origins say; the file with the line when absent. */
   readonly origin?: string;
+  /** Also take what go-yaml takes, and YAML 1.2 doesn't. */
+  readonly lenient?: boolean;
 }
 
 /**
@@ -39,15 +42,17 @@ export function readYaml(source: YamlSource, problems: Problems): TreeNode | und
     problems.error({ file, line: deep, column: 1 }, '', 'YAML is nested too deeply');
     return undefined;
   }
-  const lines = new LineCounter();
-  let document: Document.Parsed;
-  try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, schema: 'core' });
-  } catch {
+  let parsed = parse(text);
+  if (source.lenient === true && parsed !== undefined && parsed.document.errors.length > 0) {
+    const repaired = parse(indentQuotes(text));
+    if (repaired?.document.errors.length === 0) parsed = repaired;
+  }
+  if (parsed === undefined) {
     problems.error(start, '', 'this is no YAML that can be read');
     return undefined;
   }
-  const reader = new Reader(lines, source, problems);
+  const { document, lines } = parsed;
+  const reader = new Reader(lines, { ...source, text: parsed.text }, problems);
   if (document.errors.length > 0 || document.warnings.length > 0) {
     for (const error of [...document.errors, ...document.warnings].slice(0, syntaxLimit)) {
       problems.error(reader.place(error.pos[0]), '', wording(error));
@@ -55,6 +60,23 @@ export function readYaml(source: YamlSource, problems: Problems): TreeNode | und
     return undefined;
   }
   return document.contents === null ? undefined : reader.node(document.contents, []);
+}
+
+interface Parsed {
+  readonly document: Document.Parsed;
+  readonly lines: LineCounter;
+  readonly text: string;
+}
+
+function parse(text: string): Parsed | undefined {
+  const lines = new LineCounter();
+  try {
+    const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false, schema: 'core' } as const;
+    return { document: parseDocument(text, options), lines, text };
+  } catch {
+    // A stack that ran out, in spite of what was checked before.
+    return undefined;
+  }
 }
 
 class Reader {

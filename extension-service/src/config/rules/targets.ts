@@ -13,7 +13,8 @@ import type { RuleContext } from './context.js';
 export function checkTargets(context: RuleContext): void {
   const { tree, problems } = context;
   const entries = itemsOf(childOf(tree, 'targets'));
-  if (childOf(tree, 'target') === undefined && entries.length === 0) {
+  const reported = problems.hasError('target') || problems.hasError('targets');
+  if (childOf(tree, 'target') === undefined && entries.length === 0 && !reported) {
     const allowed =
       'give target: {type: aws | gcp | oci, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…';
     problems.error(placeAt(tree, ['target']), 'target', 'no target is configured', allowed);

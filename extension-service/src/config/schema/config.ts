@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Config } from '../../core/config/model.js';
+import { longestDuration } from '../duration.js';
 import { described, fieldOf } from '../field.js';
 import type { Field } from '../field.js';
 import { choice, duration, flag } from '../leaves.js';
@@ -24,9 +25,11 @@ export const configSchema = z.strictObject({
   imageCopyPolicy: imageCopyPolicy(
     '`delayed`: answer, then copy. `immediate`: wait for the copy. `force`: copy even what is there. `none`: never copy.',
   ).default('delayed'),
-  imageCopyDeadline: duration(1, undefined, 'How long `immediate` and `force` wait for the copies of a Pod.').default(
-    8_000,
-  ),
+  imageCopyDeadline: duration(
+    1,
+    longestDuration,
+    'How long `immediate` and `force` wait for the copies of a Pod.',
+  ).default(8_000),
   imageCopyFailure: choice(
     ['ignore', 'deny'],
     '`deny`: a Pod whose `immediate` or `force` copy failed is refused.',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Config, MirrorConfig, QueueConfig } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
+import { longestDuration } from '../duration.js';
 import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../leaves.js';
 
 /** How images are copied. */
@@ -9,10 +10,13 @@ export const mirrorSchema = z.strictObject({
   platforms: platforms('What to copy of images for several platforms.').default('all'),
   referrers: flag('Copy signatures, attestations and SBOMs with the image.').default(true),
   refresh: z
-    .strictObject({ interval: duration(1_000, undefined, 'How often moving tags are looked at.').default(3_600_000) })
+    .strictObject({
+      interval: duration(1_000, longestDuration, 'How often moving tags are looked at.').default(3_600_000),
+    })
     .prefault({}),
 }) satisfies z.ZodType<MirrorConfig>;
 
+const queueUrl = /^(?:rediss?|postgres(?:ql)?):\/\/[^\s/]+/;
 const urlAllowed = 'a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed';
 
 /** Where copies wait. */
@@ -20,7 +24,7 @@ export const queueSchema = z.strictObject({
   type: choice(['memory', 'redis', 'postgres'], 'Where copies wait for their turn.').default('memory'),
   // The URL may have a password in it, so no message quotes it.
   url: text({ about: 'The server, for `redis` and `postgres`.', allowed: urlAllowed, secret: 'password' }, (value) =>
-    /^(?:rediss?|postgres(?:ql)?):\/\/[^\s/]+/.test(value) && URL.canParse(value)
+    queueUrl.test(value) && URL.canParse(value)
       ? undefined
       : { message: 'this is no URL of a queue server', allowed: urlAllowed },
   ).exactOptional(),
@@ -43,7 +47,7 @@ export function queueUrlFault(type: string, url: string): string | undefined {
 /** How what is missing in targets is found. */
 export const reconcileSchema = z.strictObject({
   enabled: flag("Compare the cluster's images with the targets.").default(true),
-  interval: duration(1_000, undefined, 'How often.').default(600_000),
+  interval: duration(1_000, longestDuration, 'How often.').default(600_000),
 }) satisfies z.ZodType<Config['reconcile']>;
 
 /** Whether the service itself writes policies into the cluster. */

@@ -1,0 +1,31 @@
+const opening = /^( *(?:- +)*)(?:[\w."'-]+ *: +)?(?=(['"]))/;
+
+/**
+ * Indents the further lines of quoted texts that reach less far than YAML demands: go-yaml reads such texts, and
+ * k8s-image-swapper's guide has policies written so. Indentation is no part of a quoted text, so its value stays.
+ */
+export function indentQuotes(text: string): string {
+  const lines = text.split('\n');
+  const result: string[] = [];
+  let quote: string | undefined;
+  let indent = '';
+  for (const line of lines) {
+    if (quote !== undefined) {
+      const own = /^ */.exec(line)?.[0] ?? '';
+      result.push(own.length >= indent.length || line.trim() === '' ? line : `${indent}${line.slice(own.length)}`);
+      if (closes(line, quote)) quote = undefined;
+      continue;
+    }
+    result.push(line);
+    const match = opening.exec(line);
+    if (match === null || closes(line.slice(match[0].length + 1), match[2] ?? '')) continue;
+    quote = match[2];
+    indent = `${' '.repeat(match[1]?.length ?? 0)}  `;
+  }
+  return result.join('\n');
+}
+
+/** Whether the rest of a quoted text ends in this line. */
+function closes(line: string, quote: string): boolean {
+  return (quote === "'" ? line.replaceAll("''", '') : line.replaceAll(/\\./g, '')).includes(quote);
+}
