@@ -15,7 +15,7 @@ import { load } from './load.js';
 import type { LoadResult } from './load.js';
 import { benchPod } from './pod.js';
 import type { RegistriesRequest } from './registries-process.js';
-import { median, printTable } from './table.js';
+import { median, printTable, quantile } from './table.js';
 
 const FILTERS = [
   "obj.metadata.namespace == 'kube-system'",
@@ -67,7 +67,8 @@ export async function run(seconds = 4, rounds = 3): Promise<void> {
         results.ours.push(await load({ ...ours, clients: 4, seconds, newConnections }));
       }
       const name = newConnections ? 'a new TLS connection each' : 'kept connections';
-      const figures = (list: LoadResult[], key: keyof LoadResult): number => median(list.map((result) => result[key]));
+      const figures = (list: LoadResult[], key: 'perSecond' | 'p50' | 'p99'): number =>
+        median(list.map((result) => result[key]));
       for (const [who, list] of [
         ['echo', results.echo],
         ['image-swapper', results.ours],
@@ -109,14 +110,15 @@ async function copying(operations: string): Promise<boolean> {
   return mirrors.some(({ state }) => state === 'running' || state === 'queued');
 }
 
-/** The worst p99 of the parts: an honest bound, since the parts are too small to be merged by quantile. */
 function merge(parts: readonly LoadResult[]): LoadResult {
+  const latencies = parts.flatMap((part) => part.latencies).sort((a, b) => a - b);
   return {
     perSecond: median(parts.map(({ perSecond }) => perSecond)),
-    p50: median(parts.map(({ p50 }) => p50)),
-    p99: Math.max(...parts.map(({ p99 }) => p99)),
-    max: Math.max(...parts.map(({ max }) => max)),
-    requests: parts.reduce((sum, { requests }) => sum + requests, 0),
+    p50: quantile(latencies, 0.5),
+    p99: quantile(latencies, 0.99),
+    max: latencies.at(-1) ?? 0,
+    requests: latencies.length,
+    latencies,
   };
 }
 

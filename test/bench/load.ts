@@ -21,6 +21,8 @@ export interface LoadResult {
   readonly p99: number;
   readonly max: number;
   readonly requests: number;
+  /** Every latency, sorted. */
+  readonly latencies: readonly number[];
 }
 
 /** Sends the same POST from a number of clients for a time. @throws Error at the first answer that is not 200 */
@@ -50,6 +52,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
     p99: quantile(latencies, 0.99),
     max: latencies.at(-1) ?? 0,
     requests: latencies.length,
+    latencies,
   };
 }
 

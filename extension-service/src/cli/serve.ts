@@ -7,6 +7,7 @@ import { Service } from '../server/service.js';
 import { TlsFileError, checkTlsPair, readTlsPair } from '../server/tls.js';
 import { watchFiles } from '../server/watch-files.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
+import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
@@ -60,8 +61,10 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     log.info({ signal }, 'stopping');
     for (const watch of watches) watch.stop();
     await service.stop(GRACE);
+    await flush(log);
   } catch (error) {
     await copier.stop();
+    await flush(log);
     if (error instanceof TlsFileError) throw new CliError(EXIT.usage, error.message);
     if (error instanceof ListenError) throw new CliError(EXIT.infrastructure, error.message);
     throw error;
