@@ -1,0 +1,281 @@
+import { describe, expect, it } from 'vitest';
+import { aws, oci, problemsOf } from './parsing.js';
+
+describe('problems with AWS', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'an account that is no number',
+      'target: {type: aws, aws: {accountId: my-account, region: eu-central-1}}\n',
+      ['1:38: target.aws.accountId: "my-account" is no AWS account: the 12 digits of an AWS account are allowed'],
+    ],
+    [
+      'a region that is none',
+      'target: {type: aws, aws: {accountId: "123456789012", region: Frankfurt}}\n',
+      ['1:62: target.aws.region: "Frankfurt" is no AWS region: an AWS region such as eu-central-1 is allowed'],
+    ],
+    [
+      'an availability zone',
+      'target: {type: aws, aws: {accountId: "123456789012", region: eu-central-1a}}\n',
+      ['1:62: target.aws.region: "eu-central-1a" is no AWS region: an AWS region such as eu-central-1 is allowed'],
+    ],
+    [
+      'a role that is no ARN',
+      aws('    role: mirror\n'),
+      [
+        '6:11: target.aws.role: "mirror" is no role ARN: the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed',
+      ],
+    ],
+    [
+      'the ARN of a user',
+      aws('    role: arn:aws:iam::123456789012:user/mirror\n'),
+      [
+        '6:11: target.aws.role: "arn:aws:iam::123456789012:user/mirror" is no role ARN: the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed',
+      ],
+    ],
+    [
+      'a role of another partition',
+      aws('    role: arn:aws-cn:iam::123456789012:role/mirror\n'),
+      [
+        '6:11: target.aws.role: is a role of partition aws-cn, and region eu-central-1 is in aws: the ARN must begin with arn:aws:',
+      ],
+    ],
+    [
+      'a policy that is no JSON, in a block',
+      aws(
+        '    ecrOptions:\n      accessPolicy: |\n        {\n          "Version": "2008-10-17"\n          "Statement": []\n        }\n',
+      ),
+      [
+        '10:11: target.aws.ecrOptions.accessPolicy: this is no JSON: "," or "}" was expected: a repository policy as raw JSON is allowed, at most 10240 characters',
+      ],
+    ],
+    [
+      'a policy that is no JSON, in quotes',
+      aws(`    ecrOptions:\n      accessPolicy: '{"Version": }'\n`),
+      [
+        '7:34: target.aws.ecrOptions.accessPolicy: this is no JSON: a value was expected: a repository policy as raw JSON is allowed, at most 10240 characters',
+      ],
+    ],
+    [
+      'a policy that is no JSON, over folded lines',
+      aws(`    ecrOptions:\n      accessPolicy: >\n        {"Version":\n        oops}\n`),
+      [
+        '7:21: target.aws.ecrOptions.accessPolicy: this is no JSON: a value was expected (line 1, column 13 of the text): a repository policy as raw JSON is allowed, at most 10240 characters',
+      ],
+    ],
+    [
+      'a policy that is a list',
+      aws(`    ecrOptions:\n      accessPolicy: '[]'\n`),
+      [
+        '7:21: target.aws.ecrOptions.accessPolicy: this is no JSON object: a repository policy as raw JSON is allowed, at most 10240 characters',
+      ],
+    ],
+    [
+      'a lifecycle policy without rules',
+      aws(`    ecrOptions:\n      lifecyclePolicy: '{"Rules": []}'\n`),
+      [
+        `7:24: target.aws.ecrOptions.lifecyclePolicy: this lifecycle policy has no list "rules": see ECR's lifecycle policy syntax`,
+      ],
+    ],
+    [
+      'a rule without priority',
+      aws(`    ecrOptions:\n      lifecyclePolicy: '{"rules": [{}]}'\n`),
+      [
+        `7:24: target.aws.ecrOptions.lifecyclePolicy: rule 1 of this lifecycle policy has no "rulePriority", a number from 1: see ECR's lifecycle policy syntax`,
+      ],
+    ],
+    [
+      'two rules of one priority',
+      aws(`    ecrOptions:\n      lifecyclePolicy: '{"rules": [{"rulePriority": 1}, {"rulePriority": 1}]}'\n`),
+      [
+        `7:24: target.aws.ecrOptions.lifecyclePolicy: two rules of this lifecycle policy have "rulePriority" 1: see ECR's lifecycle policy syntax`,
+      ],
+    ],
+    [
+      'too many rules',
+      aws(
+        `    ecrOptions:\n      lifecyclePolicy: '{"rules": [${Array.from({ length: 51 }, (_, i) => `{"rulePriority": ${i + 1}}`).join(',')}]}'\n`,
+      ),
+      [
+        `7:24: target.aws.ecrOptions.lifecyclePolicy: this lifecycle policy has 51 rules, ECR allows 50: see ECR's lifecycle policy syntax`,
+      ],
+    ],
+    [
+      'a lifecycle policy that is too long',
+      aws(`    ecrOptions:\n      lifecyclePolicy: '{"rules": [], "x": "${'x'.repeat(30_720)}"}'\n`),
+      [
+        '7:24: target.aws.ecrOptions.lifecyclePolicy: has 30742 characters: a lifecycle policy as raw JSON is allowed, at most 30720 characters',
+      ],
+    ],
+    [
+      'too many tags',
+      aws(
+        `    ecrOptions:\n      tags: [${Array.from({ length: 51 }, (_, i) => `{key: k${i}, value: v}`).join(', ')}]\n`,
+      ),
+      ['7:7: target.aws.ecrOptions.tags: there are 51 tags: ECR allows 50'],
+    ],
+    [
+      'a tag twice, one of AWS, a number',
+      aws(
+        '    ecrOptions:\n      tags:\n        - {key: a, value: b}\n        - {key: a, value: ""}\n        - {key: "aws:x", value: 7}\n',
+      ),
+      [
+        '9:17: target.aws.ecrOptions.tags[1].key: the tag "a" is there twice',
+        '10:17: target.aws.ecrOptions.tags[2].key: "aws:x" begins with aws:, which AWS keeps for itself',
+        '10:33: target.aws.ecrOptions.tags[2].value: is a number, and a text is needed: write it in quotes: "7"',
+      ],
+    ],
+    [
+      'KMS without a key',
+      aws('    ecrOptions:\n      encryptionConfiguration: {encryptionType: KMS}\n'),
+      [
+        '7:49: target.aws.ecrOptions.encryptionConfiguration.kmsKey: is missing, and encryptionType is KMS: the ARN, id or alias of a KMS key; alias/aws/ecr is the one that AWS manages',
+      ],
+    ],
+    [
+      'an unknown mutability',
+      aws('    ecrOptions:\n      imageTagMutability: IMMUTABL\n'),
+      [
+        '7:27: target.aws.ecrOptions.imageTagMutability: "IMMUTABL" is not possible (did you mean "IMMUTABLE"?): allowed are MUTABLE, IMMUTABLE, IMMUTABLE_WITH_EXCLUSION, MUTABLE_WITH_EXCLUSION',
+      ],
+    ],
+    [
+      'a prefix that is no path',
+      aws('    prefix: My Mirror\n'),
+      [
+        '6:13: target.aws.prefix: "My Mirror" is no path: a path such as mirror or team/mirror is allowed: lower-case letters, digits, single . _ - between them',
+      ],
+    ],
+    [
+      'a prefix that ECR refuses',
+      aws('    prefix: a__b\n'),
+      [
+        '6:13: target.aws.prefix: "a__b" is no path: lower-case letters and digits, with single . _ - between them, in parts separated by /',
+      ],
+    ],
+    [
+      'a prefix that leaves no room',
+      aws(`    prefix: ${'a'.repeat(150)}\n`),
+      [
+        `6:13: target.aws.prefix: host and path leave 56 characters for the image's own name; at least 96 are needed, so shorten the path by 40`,
+      ],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+describe('problems with Google Cloud', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'a zone',
+      'target: {gcp: {location: us-central1-a, projectId: my-project, repositoryId: main}}\n',
+      [
+        '1:26: target.gcp.location: "us-central1-a" is a zone, and Artifact Registry is in regions: "us-central1" is its region',
+      ],
+    ],
+    [
+      'a location that is none',
+      'target: {gcp: {location: moon, projectId: my-project, repositoryId: main}}\n',
+      [
+        '1:26: target.gcp.location: "moon" is no location: a region such as us-central1 or one of us, europe, asia is allowed',
+      ],
+    ],
+    [
+      'a project number',
+      'target: {gcp: {location: us, projectId: "123456789012", repositoryId: main}}\n',
+      [
+        '1:41: target.gcp.projectId: "123456789012" is a project number: a project id such as my-project-123 or example.com:my-project is allowed',
+      ],
+    ],
+    [
+      'a project that is none',
+      'target: {gcp: {location: us, projectId: My_Project, repositoryId: main}}\n',
+      [
+        '1:41: target.gcp.projectId: "My_Project" is no project id: a project id such as my-project-123 or example.com:my-project is allowed',
+      ],
+    ],
+    [
+      'a repository path',
+      'target: {gcp: {location: us, projectId: my-project, repositoryId: main/docker}}\n',
+      [
+        '1:67: target.gcp.repositoryId: "main/docker" is no repository name: the name of an Artifact Registry repository is allowed: up to 63 lower-case letters, digits and -, a letter first',
+      ],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+describe('problems with other registries', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'a scheme',
+      'target: {oci: {registry: "https://registry.example.com"}}\n',
+      [
+        '1:26: target.oci.registry: "https://registry.example.com" has a scheme: host or host:port is allowed, such as harbor.example.com:5000',
+      ],
+    ],
+    [
+      'plain HTTP',
+      'target: {oci: {registry: "http://registry.example.com:5000"}}\n',
+      [
+        '1:26: target.oci.registry: "http://registry.example.com:5000" has a scheme: host or host:port is allowed, such as harbor.example.com:5000; for plain HTTP set insecure: true',
+      ],
+    ],
+    [
+      'a path',
+      'target: {oci: {registry: registry.example.com/mirror}}\n',
+      [
+        '1:26: target.oci.registry: "registry.example.com/mirror" has a path: host or host:port is allowed, such as harbor.example.com:5000; the path goes into prefix',
+      ],
+    ],
+    [
+      'a name that reads as a path',
+      'target: {oci: {registry: harbor}}\n',
+      ['1:26: target.oci.registry: "harbor" has neither a dot nor a port: write harbor:443'],
+    ],
+    [
+      'a port that is none',
+      'target: {oci: {registry: "registry.example.com:99999"}}\n',
+      ['1:26: target.oci.registry: "registry.example.com:99999" has no possible port: ports are 1 to 65535'],
+    ],
+    [
+      'no host',
+      'target: {oci: {registry: "registry example.com"}}\n',
+      [
+        '1:26: target.oci.registry: "registry example.com" is no host: host or host:port is allowed, such as harbor.example.com:5000',
+      ],
+    ],
+    [
+      'two ways to log in',
+      oci('    credentials: {secretName: a, dockerConfigFile: /b}\n'),
+      [
+        '5:52: target.oci.credentials.dockerConfigFile: is there besides secretName: one of secretName, password, passwordFile, dockerConfigFile is allowed',
+      ],
+    ],
+    [
+      'no way to log in',
+      oci('    credentials: {username: me}\n'),
+      [
+        '5:5: target.oci.credentials: says nothing about how to log in: one of secretName, password, passwordFile, dockerConfigFile is needed',
+      ],
+    ],
+    [
+      'a password without a user',
+      oci('    credentials: {passwordFile: /p, namespace: x}\n'),
+      [
+        '5:5: target.oci.credentials.username: is missing, and there is a password',
+        '5:48: target.oci.credentials.namespace: is of no use without secretName',
+      ],
+    ],
+    [
+      'a Secret that cannot be',
+      oci('    credentials: {secretName: My_Secret}\n'),
+      [
+        '5:31: target.oci.credentials.secretName: "My_Secret" is no name of a Secret: lower-case letters, digits, - and . are allowed',
+      ],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});

@@ -1,0 +1,197 @@
+import { describe, expect, it } from 'vitest';
+import { problemsOf, target } from './parsing.js';
+
+describe('problems with types', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'none, and nothing that tells it',
+      'target: {name: x}\n',
+      ['1:9: target.type: is missing: allowed are aws, gcp, oci'],
+    ],
+    [
+      'none, and two that tell it',
+      'target:\n  aws: {accountId: "123456789012", region: nowhere}\n  gcp: {location: us, projectId: my-project, repositoryId: main}\n',
+      [
+        '2:3: target.type: is missing, and aws and gcp are there: allowed are aws, gcp, oci',
+        '2:44: target.aws.region: "nowhere" is no AWS region: an AWS region such as eu-central-1 is allowed',
+      ],
+    ],
+    [
+      'two described',
+      'target:\n  type: aws\n  aws: {accountId: "123456789012", region: eu-central-1}\n  gcp: {location: us, projectId: my-project, repositoryId: main}\n',
+      ['4:3: target.gcp: does not belong to a registry of type aws: leave it out, or set type: gcp'],
+    ],
+    [
+      'an unknown one',
+      'target:\n  type: generic\n  oci: {registry: "http://x.example"}\n',
+      [
+        '2:9: target.type: "generic" is no type of registry: allowed are aws, gcp, oci',
+        '3:19: target.oci.registry: "http://x.example" has a scheme: host or host:port is allowed, such as harbor.example.com:5000; for plain HTTP set insecure: true',
+      ],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+describe('problems with several targets', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'no name',
+      'targets:\n  - oci: {registry: a.example}\n',
+      ['2:5: targets[0].name: is missing: up to 63 letters, digits, ., _ and - are allowed'],
+    ],
+    [
+      'a name twice',
+      'targets:\n  - {name: a, match: "`true`", oci: {registry: a.example}}\n  - {name: a, oci: {registry: b.example}}\n',
+      ['3:12: targets[1].name: "a" is the name of targets[0] already: names are unique'],
+    ],
+    [
+      'the name of the single one',
+      'targets:\n  - {name: default, match: "`true`", oci: {registry: a.example}}\ntarget: {oci: {registry: b.example}}\n',
+      ['3:1: target.name: "default" is the name of targets[0] already: names are unique'],
+    ],
+    [
+      'one place twice',
+      'targets:\n  - {name: a, match: "`true`", oci: {registry: "a.example:443", prefix: /x/}}\n  - {name: b, oci: {registry: A.example, prefix: x}}\n',
+      ['3:5: targets[1]: is the same place as targets[0]: a.example/x: give one of them another prefix'],
+    ],
+    [
+      'one inside another where a source goes',
+      'targets:\n  - {name: a, match: "`true`", oci: {registry: a.example}}\n  - {name: b, oci: {registry: a.example, prefix: docker.io}}\n',
+      [
+        '3:5: targets[1]: target b is inside target a, and docker.io below a.example is also where images from docker.io go: choose a path without dots and underscores',
+      ],
+    ],
+    [
+      'unknown platforms',
+      `targets:\n  - {name: a, platforms: [linux/amd64, linux/amd46], oci: {registry: a.example}}\nmirror: {platforms: linux/amd64}\n`,
+      [
+        '2:40: targets[0].platforms[1]: platform "linux/amd46": unknown architecture; known are 386, amd64, amd64p32, arm, arm64, arm64be, armbe, loong64, mips, mips64, mips64le, mips64p32, mips64p32le, mipsle, ppc, ppc64, ppc64le, riscv, riscv64, s390, s390x, sparc, sparc64, wasm',
+        '3:21: mirror.platforms: is a text, and all or a list is needed: allowed are all, or a list such as [linux/amd64, linux/arm64]',
+      ],
+    ],
+    [
+      'no platforms',
+      `${target}mirror: {platforms: []}\n`,
+      ['2:10: mirror.platforms: no platform is listed: allowed are all, or a list such as [linux/amd64, linux/arm64]'],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+describe('problems with expressions', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'a syntax error in quotes',
+      `${target}source:\n  filters:\n    - jmespath: "obj.metadata.namespace = 'kube-system'"\n`,
+      [`4:41: source.filters[0].jmespath: '=' is not an operator: compare with '=='`],
+    ],
+    [
+      'a syntax error behind escapes',
+      `${target}source:\n  filters:\n    - jmespath: "obj.\\"a\\" = 'x'"\n`,
+      [`4:28: source.filters[0].jmespath: '=' is not an operator: compare with '=='`],
+    ],
+    [
+      'a syntax error in a plain text',
+      `${target}source:\n  filters:\n    - jmespath: obj.metadata[\n`,
+      ['4:30: source.filters[0].jmespath: the expression ends too early: expected a number, a slice or *'],
+    ],
+    [
+      'a syntax error in a block',
+      `${target}source:\n  filters:\n    - jmespath: |-\n        obj.a == 'x'\n        || ) obj.b\n`,
+      [`6:12: source.filters[0].jmespath: unexpected ')': expected a value`],
+    ],
+    [
+      'a syntax error in folded lines',
+      `${target}source:\n  filters:\n    - jmespath: >-\n        obj.a ==\n        ) obj.b\n`,
+      [`4:17: source.filters[0].jmespath: unexpected ')': expected a value (column 10 of the text)`],
+    ],
+    [
+      'an unknown function',
+      `${target}source: {filters: [{jmespath: "startswith(obj.kind, 'a')"}]}\n`,
+      ['2:32: source.filters[0].jmespath: there is no function startswith(), did you mean starts_with()'],
+    ],
+    [
+      'never a truth value',
+      `${target}source: {filters: [{jmespath: "length(container.name)"}]}\n`,
+      ['2:32: source.filters[0].jmespath: the expression can never be true or false: it gives a number'],
+    ],
+    [
+      'in match',
+      `targets:\n  - {name: a, match: "obj.", oci: {registry: a.example}}\n`,
+      [`2:27: targets[0].match: the expression ends too early: expected a field name, '*', '[' or '{'`],
+    ],
+    [
+      'an empty one',
+      `${target}source: {filters: [{jmespath: ""}]}\n`,
+      ['2:31: source.filters[0].jmespath: is empty: a JMESPath expression is allowed'],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+describe('problems with hosts', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'forms that are none',
+      `${target}source:\n  allow: ["https://a.example", 10.0.0.0/33, "a.*", "*", 300.1.1.1, "a.example:0", a/b, "[::1"]\n  deny: [7]\n`,
+      [
+        '3:11: source.allow[0]: "https://a.example" has a scheme: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:32: source.allow[1]: "10.0.0.0/33" is no network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:45: source.allow[2]: "a.*" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:52: source.allow[3]: "*" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:57: source.allow[4]: "300.1.1.1" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:68: source.allow[5]: "a.example:0" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:83: source.allow[6]: "a/b" is no network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:88: source.allow[7]: "[::1" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '4:10: source.deny[0]: is a number, and a text is needed: write it in quotes: "7"',
+        '4:10: source.deny[0]: "7" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+      ],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+describe('problems with the service', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'a queue without a server',
+      `${target}queue: {type: redis}\n`,
+      ['2:1: queue.url: is missing, and type is redis: url or secretName is needed'],
+    ],
+    [
+      'a server of another type',
+      `${target}queue: {type: redis, url: "postgres://u:secret@h/db"}\n`,
+      ['2:27: queue.url: this is no redis URL, and type is "redis"'],
+    ],
+    [
+      'a URL that is none',
+      `${target}queue: {type: redis, url: "redis.example:secret"}\n`,
+      [
+        '2:27: queue.url: this is no URL of a queue server: a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed',
+        '2:27: queue.url: this is no redis URL, and type is "redis"',
+      ],
+    ],
+    [
+      'a server for none',
+      `${target}queue: {url: "redis://h"}\n`,
+      ['2:14: queue.url: is of no use with type memory: set type: redis or type: postgres'],
+    ],
+    [
+      'both ways to the server',
+      `${target}queue: {type: postgres, url: "postgres://h/db", secretName: q}\n`,
+      ['2:61: queue.secretName: is there besides url: one of url, secretName is allowed'],
+    ],
+    [
+      'policies of no engine',
+      `${target}policies: {manage: true, engine: none}\n`,
+      ['2:20: policies.manage: is true, and engine is none: name an engine'],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});
