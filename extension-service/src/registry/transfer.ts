@@ -4,9 +4,6 @@ import type { Readable } from 'node:stream';
 import type { BodyWriter } from './transport/http.js';
 import type { Descriptor } from './types.js';
 
-/** Pieces (of 64 KiB, as they come off the source's socket) that go out in one system call. */
-const CORKED_PIECES = 4;
-
 /** The source's bytes are not what the descriptor says. */
 export class ContentMismatchError extends Error {
   override readonly name = 'ContentMismatchError';
@@ -28,7 +25,6 @@ export function pipeVerified(source: Readable, descriptor: Descriptor, onBytes?:
     const algorithm = digest.slice(0, digest.indexOf(':'));
     const hash = createHash(algorithm);
     let received = 0;
-    let corked = 0;
     const fail = (error: Error): void => {
       source.destroy();
       request.destroy(error);
@@ -54,20 +50,10 @@ export function pipeVerified(source: Readable, descriptor: Descriptor, onBytes?:
       if (received > size)
         return fail(new ContentMismatchError(`the source sent more than the ${size} bytes of ${digest}`));
       hash.update(piece);
-      if (received === size) {
-        finish(piece);
-      } else {
-        if (corked === 0) request.cork();
-        corked += 1;
-        const room = request.write(piece);
-        if (corked === CORKED_PIECES || !room) {
-          corked = 0;
-          request.uncork();
-        }
-        if (!room) {
-          source.pause();
-          request.once('drain', () => source.resume());
-        }
+      if (received === size) finish(piece);
+      else if (!request.write(piece)) {
+        source.pause();
+        request.once('drain', () => source.resume());
       }
       onBytes?.(received);
     });

@@ -1,0 +1,17 @@
+/** `npm run bench` runs every benchmark, one after another; `npm run bench -- copy filters` those that are named. */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const ALL = ['filters', 'admission', 'copy', 'http-clients'];
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !ALL.includes(name));
+if (unknown.length > 0) {
+  console.error(`there is no benchmark ${unknown.join(', ')}: give some of ${ALL.join(', ')}`);
+  process.exit(2);
+}
+for (const name of wanted.length > 0 ? wanted : ALL) {
+  console.log(`\n== ${name}`);
+  const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
+  execFileSync(process.execPath, ['--import', 'tsx', file], { stdio: 'inherit' });
+}
