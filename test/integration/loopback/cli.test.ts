@@ -266,6 +266,14 @@ describe('serve', () => {
     expect(await serve('--tls-cert-file', 'none', '--tls-key-file', 'b.key')).toMatchObject({ code: 2 });
   });
 
+  it('refuses what it cannot do yet, rather than ignoring a guard', async () => {
+    const more = { policies: { manage: true }, queue: { type: 'redis', url: 'redis://127.0.0.1' } };
+    const ended = await swapper(['serve', '--config', await config(more)]);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain('queue.type: redis is not available yet');
+    expect(ended.stderr).toContain('policies.manage: true is not available yet');
+  });
+
   it('exits 2 without a configuration', async () => {
     expect(await swapper(['serve', '--config', 'nowhere.yaml'])).toMatchObject({
       code: 2,
