@@ -53,7 +53,7 @@ function send(
 ): Promise<Reply> {
   const { method = 'POST', body = '', headers = {}, chunked = false } = options;
   return new Promise((resolve, reject) => {
-    const length = chunked ? {} : { 'Content-Length': Buffer.byteLength(body) };
+    const length = chunked ? { 'Transfer-Encoding': 'chunked' } : { 'Content-Length': Buffer.byteLength(body) };
     const sent = httpRequest(
       { host: '127.0.0.1', port, path, method, headers: { ...length, ...headers }, agent: false },
       (response) => {
