@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
 import { InvalidManifestError, MANIFEST_ACCEPT, mediaTypeOf, type RawManifest } from './manifest.js';
+import { sendPush, type PushOptions } from './send-push.js';
 import { discard, header, invalid, readBody, type Asked } from './transport/answers.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
-import { pull, push, type Session, type SessionAnswer, type SessionRequest } from './transport/session.js';
+import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
 
 /** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
@@ -19,8 +20,7 @@ export interface ManifestHead {
 
 export type { BlobStream, UploadOptions } from './blob-upload.js';
 
-export interface RegistryClientOptions {
-  readonly session: Session;
+export interface RegistryClientOptions extends PushOptions {
   readonly retry: RetryPolicy;
   readonly retryTools: RetryTools;
 }
@@ -172,7 +172,7 @@ export class RegistryClient {
     context?: RequestContext,
   ): Promise<{ readonly subjectKept: boolean }> {
     return this.#retried(context, async () => {
-      const { response, asked } = await this.#send(context, {
+      const { response, asked } = await sendPush(this.#options, repository, 'put-manifest', context, {
         method: 'PUT',
         target: `/v2/${repository}/manifests/${reference}`,
         headers: { 'content-type': manifest.mediaType },

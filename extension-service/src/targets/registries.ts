@@ -12,15 +12,21 @@ import type { RegistryClient } from '../registry/client.js';
 import { RegistryFactory } from '../registry/factory.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
+import { cloudKeychain } from './cloud.js';
+import type { CloudLogin, CloudRegistry, OpenCloudRegistry } from './cloud.js';
 
 export interface RegistriesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Content of a Secret's Docker config; without a namespace, the service's own. */
   readonly readSecret: CredentialSources['readSecret'];
   readonly report: (problem: string) => void;
+  /** Logins of aws and gcp registries; who pushes there needs the rest of them too. */
+  readonly cloud: OpenCloudRegistry<CloudAccess>;
   readonly retry?: Partial<RetryPolicy>;
   readonly now?: () => number;
 }
+
+export type CloudAccess = CloudLogin & Partial<CloudRegistry>;
 
 /** Sources that are kept a client for; hosts come from Pods, so there may be any number. */
 const KEPT_SOURCES = 200;
@@ -33,6 +39,7 @@ export class Registries {
   private readonly factory: RegistryFactory;
   private readonly targets = new Map<string, RegistryClient>();
   private readonly sources = new Map<string, RegistryClient>();
+  private readonly clouds = new Map<string, CloudAccess>();
   private readonly configured: Keychain;
   private readonly dockerConfig: Keychain;
 
@@ -51,10 +58,24 @@ export class Registries {
       ...(options.now !== undefined && { now: options.now }),
     });
     this.dockerConfig = dockerConfigKeychain(env, options);
-    this.configured = chainKeychains(config.source.registries.flatMap((registry) => this.credentialsOf(registry)));
+    for (const registry of config.source.registries) this.openCloud(`source ${hostOf(registry)}`, registry);
+    for (const target of targets) this.openCloud(`target ${target.name}`, target);
+    this.configured = chainKeychains([
+      ...config.source.registries.flatMap((registry) => this.credentialsOf(registry)),
+      // A target's login may be good for other registries of the same cloud, which images come from.
+      ...[...this.clouds.values()].map(cloudKeychain),
+    ]);
     for (const target of targets) {
-      const keychain = chainKeychains([...this.credentialsOf(target), this.dockerConfig]);
-      this.targets.set(target.name, this.factory.client(hostOf(target), keychain));
+      const cloud = this.cloudTarget(target.name);
+      const login = cloud === undefined ? this.credentialsOf(target) : [cloudKeychain(cloud)];
+      const push = {
+        ...(cloud?.pacer !== undefined && { pacer: cloud.pacer }),
+        ...(cloud?.repositories !== undefined && {
+          createRepository: cloud.repositories.create.bind(cloud.repositories),
+        }),
+      };
+      const keychain = chainKeychains([...login, this.dockerConfig]);
+      this.targets.set(target.name, this.factory.client(hostOf(target), keychain, push));
     }
   }
 
@@ -80,9 +101,37 @@ export class Registries {
     return client;
   }
 
+  /** What a cloud adds to a target; undefined for other registries. */
+  cloudTarget(name: string): CloudAccess | undefined {
+    return this.clouds.get(`target ${name}`);
+  }
+
+  /** By `target NAME` or `source HOST`. */
+  cloud(name: string): CloudAccess | undefined {
+    return this.clouds.get(name);
+  }
+
+  /** Gets the logins of the clouds' targets before somebody needs them; failures are events, and tried again. */
+  logIn(): void {
+    for (const [name, { login }] of this.clouds) if (name.startsWith('target ')) login.get().catch(() => undefined);
+  }
+
+  /** Ends what goes on by itself; what uses these registries still may go on. */
+  retire(): void {
+    for (const cloud of this.clouds.values()) {
+      cloud.login.stop();
+      cloud.stop?.();
+    }
+  }
+
   /** Cuts every connection. */
   close(): void {
+    this.retire();
     this.factory.close();
+  }
+
+  private openCloud(name: string, registry: RegistryConfig): void {
+    if (registry.type !== 'oci' && !this.clouds.has(name)) this.clouds.set(name, this.options.cloud(registry, name));
   }
 
   private credentialsOf(registry: RegistryConfig): Keychain[] {

@@ -5,6 +5,7 @@ import https from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import { HttpsProxyAgent } from 'hpagent';
+import { abortReason } from './abort.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
@@ -160,9 +161,4 @@ const resolveBySystem: Resolve = (host, callback) => systemLookup(host, { all: t
 function proxyAuthorization(proxy: URL): string {
   const text = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
   return `Basic ${Buffer.from(text).toString('base64')}`;
-}
-
-/** What `throwIfAborted` would throw, as an Error. */
-export function abortReason(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('aborted', { cause: signal.reason });
 }
