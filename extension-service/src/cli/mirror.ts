@@ -87,6 +87,7 @@ export async function mirror(context: CommandContext, images: readonly string[],
       }),
     );
     progress.stop();
+    await copier.settled();
     copier.close();
   }
   context.stdout.write(render({ images: rows }, flags.output, () => summary(rows)));

@@ -30,9 +30,14 @@ export class RegistryCopier implements ConfigurableCopier {
     this.registries = new Registries(config, options);
   }
 
-  /** Logs in to clouds ahead of the first copy. */
+  /** Logs in to clouds ahead of the first copy, and sees to what goes on there. */
   start(): void {
-    this.registries.logIn();
+    this.registries.start();
+  }
+
+  /** What copies left behind at clouds is done, or has had its time. */
+  async settled(): Promise<void> {
+    await this.registries.settled();
   }
 
   /** Copies that run go on with the configuration that they began with. */

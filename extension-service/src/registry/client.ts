@@ -11,6 +11,8 @@ import type { Descriptor, RequestContext } from './types.js';
 /** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
 export const MANIFEST_LIMIT = 4 * 1024 * 1024;
 
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+
 export interface ManifestHead {
   /** Absent when the registry does not say (Docker-Content-Digest is optional). */
   readonly digest?: string;
@@ -162,6 +164,22 @@ export class RegistryClient {
   /** Begins an upload and cancels it: whether the credentials may push, without leaving anything there. */
   async probePush(repository: string, context?: RequestContext): Promise<void> {
     await this.#uploader.probePush(repository, context);
+  }
+
+  /**
+   * Sends a write of a push that cannot succeed, so that only the question "may we?" is answered; for repositories that
+   * do not exist. `path` is under the repository, such as `manifests/latest`.
+   */
+  async probeWrite(repository: string, method: 'PUT' | 'PATCH', path: string, context?: RequestContext): Promise<void> {
+    const { response } = await this.#send(context, {
+      method,
+      target: `/v2/${repository}/${path}`,
+      headers: { 'content-type': method === 'PATCH' ? 'application/octet-stream' : MANIFEST_TYPE },
+      body: Buffer.from('{}'),
+      scopes: push(repository),
+      accept: [400, 404, 405],
+    });
+    discard(response);
   }
 
   /** `reference` is a tag or the manifest's own digest. True when the registry takes care of `subject` (OCI-Subject). */

@@ -1,5 +1,6 @@
 import type { LoginSource } from '../credentials/renewed-login.js';
 import type { AwsRegistryConfig, GcpRegistryConfig } from '../core/config/model.js';
+import type { RegistryClient } from '../registry/client.js';
 import type { RequestPacer } from '../registry/pacer.js';
 import type { Keychain } from '../registry/types.js';
 import type { Probe } from './probe.js';
@@ -20,10 +21,14 @@ export interface CloudRegistry extends CloudLogin {
   /** Waits for the quotas of the registry's requests. */
   readonly pacer?: RequestPacer;
   /** For `check --online`: identity, and each permission that is missing, in words that an administrator can act on. */
-  probe(signal: AbortSignal): Promise<readonly Probe[]>;
+  probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]>;
   /** Milliseconds that the quotas imply for so many requests, and the quota that is the narrowest. */
   estimate?(requests: PushRequests): { readonly milliseconds: number; readonly limitedBy: string };
-  /** Ends timers. */
+  /** Begins what goes on beside the copies: the first login, looks at repositories. A service calls it, a command does not. */
+  start?(): void;
+  /** Resolves when the work that copies left behind is done, or has had its time. */
+  settled?(): Promise<void>;
+  /** Ends all that goes on. */
   stop(): void;
 }
 

@@ -1,6 +1,7 @@
 import type { CloudEvent, CloudLogin, CloudRegistry, CloudRegistryConfig, OpenCloudRegistry } from './cloud.js';
 import { EcrRegistry } from './aws/ecr-registry.js';
 import { ecrCovers } from './aws/hosts.js';
+import { QuotaPool } from './aws/quotas.js';
 import { ArtifactRegistry } from './gcp/artifact-registry.js';
 import { artifactRegistryCovers } from './gcp/hosts.js';
 
@@ -15,9 +16,11 @@ export interface CloudOptions {
 
 /** Opens registries of clouds; their SDKs are loaded by the first call that needs them. */
 export function openClouds(options: CloudOptions): OpenCloudRegistry<CloudRegistry> {
+  // Beyond one configuration: a reload does not begin the quotas anew.
+  const quotas = new QuotaPool();
   return (registry, name) =>
     registry.type === 'aws'
-      ? new EcrRegistry(registry.aws, name, options)
+      ? new EcrRegistry(registry.aws, name, { ...options, quotas })
       : new ArtifactRegistry(registry.gcp, name, options);
 }
 

@@ -111,9 +111,14 @@ export class Registries {
     return this.clouds.get(name);
   }
 
-  /** Gets the logins of the clouds' targets before somebody needs them; failures are events, and tried again. */
-  logIn(): void {
-    for (const [name, { login }] of this.clouds) if (name.startsWith('target ')) login.get().catch(() => undefined);
+  /** Begins what goes on at clouds beside the copies; failures are events, and tried again. */
+  start(): void {
+    for (const cloud of this.clouds.values()) cloud.start?.();
+  }
+
+  /** What copies left behind at clouds is done, or has had its time. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.clouds.values()].map(async (cloud) => cloud.settled?.()));
   }
 
   /** Ends what goes on by itself; what uses these registries still may go on. */
