@@ -5,8 +5,11 @@ import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { copyImage } from '../registry/copy.js';
 import type { CopyProgress as CopyEvent, CopyResult } from '../registry/copy.js';
 import { RegistryError } from '../registry/errors.js';
+import { planCopy } from '../registry/plan.js';
+import type { CopyPlan } from '../registry/plan.js';
 import { BlobLedger } from '../registry/ledger.js';
 import type { PasswordCredentials } from '../registry/types.js';
+import type { PushRequests } from '../targets/cloud.js';
 import { Registries } from '../targets/registries.js';
 import type { RegistriesOptions } from '../targets/registries.js';
 import type { ConfigurableCopier } from './copy-thread.js';
@@ -87,6 +90,33 @@ export class RegistryCopier implements ConfigurableCopier {
     } catch (error) {
       throw new CopyFailedError(failure(error, job, source.registry));
     }
+  }
+
+  /**
+   * What the copy would send; sends nothing.
+   *
+   * @throws CopyFailedError
+   */
+  async plan(job: MirrorJob, signal: AbortSignal): Promise<CopyPlan> {
+    const source = parseReference(job.source);
+    try {
+      return await planCopy({
+        source: { client: this.registries.source(source.registry, []), reference: source },
+        target: { client: this.registries.target(job.target), reference: job.reference },
+        platforms: job.platforms,
+        signal,
+      });
+    } catch (error) {
+      throw new CopyFailedError(failure(error, job, source.registry));
+    }
+  }
+
+  /** How long the quotas of a target's registry make so many requests last; undefined where none are known. */
+  estimate(
+    target: string,
+    requests: PushRequests,
+  ): { readonly milliseconds: number; readonly limitedBy: string } | undefined {
+    return this.registries.cloudTarget(target)?.estimate?.(requests);
   }
 
   close(): void {

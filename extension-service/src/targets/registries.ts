@@ -12,6 +12,7 @@ import type { RegistryClient } from '../registry/client.js';
 import { RegistryFactory } from '../registry/factory.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
+import { awsCaBundle } from './aws/request-handler.js';
 import { cloudKeychain } from './cloud.js';
 import type { CloudLogin, CloudRegistry, OpenCloudRegistry } from './cloud.js';
 
@@ -51,7 +52,7 @@ export class Registries {
     const { env, retry } = options;
     const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
     this.factory = new RegistryFactory({
-      endpoints: [...targets, ...config.source.registries].map((registry) => endpoint(registry)),
+      endpoints: [...targets, ...config.source.registries].map((registry) => endpoint(registry, env)),
       hosts: { allow: config.source.allow, deny: config.source.deny },
       env,
       ...(retry !== undefined && { retry }),
@@ -153,9 +154,11 @@ export function hostOf(registry: RegistryConfig | TargetConfig): string {
   return namingTarget({ name: 'registry', ...registry }).host;
 }
 
-function endpoint(registry: RegistryConfig): RegistryEndpoint {
+function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): RegistryEndpoint {
   const host = hostOf(registry);
-  if (registry.type !== 'oci') return { host, insecure: false };
+  // What the AWS command line trusts, a registry of AWS is trusted with too.
+  const bundle = registry.type === 'aws' ? awsCaBundle(env) : undefined;
+  if (registry.type !== 'oci') return { host, insecure: false, ...(bundle !== undefined && { ca: bundle }) };
   const { insecure, caFile } = registry.oci;
   if (caFile === undefined) return { host, insecure };
   try {
