@@ -34,12 +34,12 @@ export interface EcrNames {
   readonly arn: (repository: string) => string;
 }
 
-/** Sets both policies and, once they are there, the tag with their hash. @throws AwsCallError of the first that failed */
+/** Sets both policies and, once they are there, the tag with their hash if the repository is to have it. @throws AwsCallError of the first that failed */
 export async function applyPolicies(
   { sdk, ecr }: AwsClients,
   { accountId, arn }: EcrNames,
   repository: string,
-  { accessPolicy, lifecyclePolicy, hash }: DesiredPolicies,
+  { accessPolicy, lifecyclePolicy, hash, mark }: DesiredPolicies & { readonly mark: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   const options = { abortSignal: signal };
@@ -53,6 +53,7 @@ export async function applyPolicies(
     const command = new sdk.PutLifecyclePolicyCommand({ ...where, lifecyclePolicyText: lifecyclePolicy });
     await named('ecr:PutLifecyclePolicy', resourceArn, ecr.send(command, options));
   }
+  if (!mark) return;
   const command = new sdk.TagResourceCommand({ resourceArn, tags: [{ Key: policiesTag, Value: hash }] });
   await named('ecr:TagResource', resourceArn, ecr.send(command, options));
 }

@@ -29,6 +29,8 @@ const REMEMBERED = 20_000;
 const PARALLEL = 2;
 /** Milliseconds for one repository, the SDK's tries included. */
 const PATIENCE = 60_000;
+/** ECR's limit for the tags of a resource. */
+const TAG_LIMIT = 50;
 
 /**
  * Sees to the policies of the repositories that images go to, beside the pushes: new ones get them, others get them when
@@ -49,9 +51,9 @@ export class PolicyKeeper {
     return this.#desired;
   }
 
-  /** Whether new repositories are marked, so that policies that fail are found again. */
-  get tags(): boolean {
-    return this.#desired !== undefined;
+  /** Whether repositories carry our mark, so that other policies, or policies that failed, are found again. */
+  get marks(): boolean {
+    return this.#desired !== undefined && this.options.aws.ecrOptions.tags.length < TAG_LIMIT;
   }
 
   /** The repository is new. */
@@ -61,7 +63,7 @@ export class PolicyKeeper {
 
   /** An image went there, or was there. */
   used(repository: string): void {
-    if (this.#desired === undefined || !this.options.aws.repositories.reconcilePolicies) return;
+    if (this.#desired === undefined || !this.marks || !this.options.aws.repositories.reconcilePolicies) return;
     if (!this.#seen.has(repository)) this.#see(repository, this.#desired, false);
   }
 
@@ -100,7 +102,7 @@ export class PolicyKeeper {
     try {
       const clients = await this.options.clients();
       if (!isNew && (await readPoliciesTag(clients, names.arn(repository), signal)) === desired.hash) return undefined;
-      await applyPolicies(clients, names, repository, desired, signal);
+      await applyPolicies(clients, names, repository, { ...desired, mark: this.marks }, signal);
       onEvent({ kind: 'repository', registry, repository, action: 'policies', outcome: 'ok' });
       return undefined;
     } catch (error) {

@@ -19,8 +19,6 @@ export interface EcrRepositoriesOptions {
   readonly onEvent: (event: CloudEvent) => void;
 }
 
-/** ECR's limit for the tags of a resource. */
-const TAG_LIMIT = 50;
 /** Milliseconds for one creation, the SDK's tries included. */
 const PATIENCE = 60_000;
 
@@ -54,7 +52,7 @@ export class EcrRepositories implements CloudRepositories {
     if (aws.repositories.mode !== 'api') throw this.#missing(repository);
     const clients = await this.options.clients();
     try {
-      const command = new clients.sdk.CreateRepositoryCommand(createInput(aws, repository, keeper.tags));
+      const command = new clients.sdk.CreateRepositoryCommand(createInput(aws, repository, keeper.marks));
       await clients.ecr.send(command, { abortSignal: AbortSignal.timeout(PATIENCE) });
     } catch (error) {
       // Another replica was faster, or it came between our question and this call.
@@ -88,7 +86,7 @@ export class EcrRepositories implements CloudRepositories {
 
 function createInput({ accountId, ecrOptions }: AwsConfig, repositoryName: string, marks: boolean) {
   const { tags, imageTagMutability, imageTagMutabilityExclusionFilters, encryptionConfiguration } = ecrOptions;
-  const own = marks && tags.length < TAG_LIMIT ? [{ Key: policiesTag, Value: pendingValue }] : [];
+  const own = marks ? [{ Key: policiesTag, Value: pendingValue }] : [];
   const { encryptionType, kmsKey } = encryptionConfiguration;
   return {
     registryId: accountId,
