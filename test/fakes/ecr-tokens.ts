@@ -29,6 +29,11 @@ export class RegistryTokens {
     return this.#given.get(password);
   }
 
+  /** All passwords. */
+  all(): string[] {
+    return [...this.#given.keys()];
+  }
+
   state(password: string): TokenState {
     const token = this.#given.get(password);
     if (token === undefined) return 'unknown';

@@ -31,7 +31,7 @@ export interface RenewedLoginOptions {
 /** A login is not handed out in its last milliseconds: it must still be good when it arrives. */
 const MARGIN = 10_000;
 /** A registry that refuses a login this young, in milliseconds, would refuse another one too. */
-const YOUNG = 30_000;
+const YOUNG = 10_000;
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**

@@ -20,8 +20,8 @@ export interface AwsClients {
 
 /** The region of ECR Public's API. */
 export const publicRegion = 'us-east-1';
-/** Tries of one call in all; the SDK waits between them, and slows down by itself where AWS throttles. */
-const ATTEMPTS = 6;
+/** Tries of one call in all; the SDK waits between them, longer where AWS throttles. */
+const ATTEMPTS = 8;
 
 /**
  * Loads the SDK and makes the clients. Credentials come from the SDK's default chain: environment (static keys of a
@@ -33,6 +33,8 @@ export async function loadAwsClients(
   aws: AwsConfig,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<AwsClients> {
+  // The version is pinned, and a warning about Node's age would stand between the lines of the log.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const sdk = await import('./sdk.js');
   const region = aws.public === true ? publicRegion : aws.region;
   const variant = aws.endpoint ?? 'standard';
@@ -40,17 +42,36 @@ export async function loadAwsClients(
     region,
     requestHandler: awsRequestHandler(sdk, env),
     maxAttempts: ATTEMPTS,
-    retryMode: 'adaptive',
     // Not said, the SDK's own settings hold (AWS_USE_FIPS_ENDPOINT, a profile's).
     ...(variant.startsWith('fips') && { useFipsEndpoint: true }),
     ...(variant.endsWith('dual-stack') && { useDualstackEndpoint: true }),
   } satisfies ECRClientConfig;
   const credentials =
     aws.role === undefined ? {} : { credentials: assumedRole(sdk, new sdk.STSClient(common), aws, aws.role) };
+  const ecr = new sdk.ECRClient({ ...common, ...credentials });
+  ecr.middlewareStack.add(limitsAreFinal, { step: 'deserialize', priority: 'high', name: 'limitsAreFinal' });
   return {
     sdk,
-    ecr: new sdk.ECRClient({ ...common, ...credentials }),
+    ecr,
     sts: new sdk.STSClient({ ...common, ...credentials }),
     ecrPublic: new sdk.ECRPUBLICClient({ ...common, region: publicRegion, ...credentials }),
+  };
+}
+
+/** What ECR says when an account has all the repositories that it may have. */
+export const limitError = 'RepositoryLimitExceeded';
+
+/**
+ * The SDK takes LimitExceededException for throttling, as it is with other services, and tries again for half a minute;
+ * ECR's means a quota that only a person can raise.
+ */
+function limitsAreFinal<Args, Output>(next: (args: Args) => Promise<Output>): (args: Args) => Promise<Output> {
+  return async (args) => {
+    try {
+      return await next(args);
+    } catch (error) {
+      if (error instanceof Error && error.name === 'LimitExceededException') error.name = limitError;
+      throw error;
+    }
   };
 }

@@ -21,7 +21,7 @@ const KINDS: Readonly<Record<string, RegistryErrorKind>> = {
   AccessDeniedException: 'forbidden',
   UnauthorizedException: 'forbidden',
   KmsException: 'forbidden',
-  LimitExceededException: 'refused',
+  RepositoryLimitExceeded: 'refused',
   ThrottlingException: 'throttled',
   Throttling: 'throttled',
   ThrottledException: 'throttled',
@@ -59,7 +59,7 @@ export function awsProblem(host: string, action: string, resource: string, error
   const name = error instanceof Error ? error.name : '';
   const kind = KINDS[name] ?? kindOfOther(error);
   const said = oneLine(error instanceof Error ? error.message : String(error));
-  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${said}${advice(kind, name, action, resource)}`;
+  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${said}${advice(kind, name, said, action, resource)}`;
   return new RegistryError(message, {
     kind,
     host,
@@ -79,8 +79,8 @@ function kindOfOther(error: unknown): RegistryErrorKind {
   return status >= 500 ? 'server' : 'invalid';
 }
 
-function advice(kind: RegistryErrorKind, name: string, action: string, resource: string): string {
-  if (name === 'LimitExceededException') {
+function advice(kind: RegistryErrorKind, name: string, said: string, action: string, resource: string): string {
+  if (name === 'RepositoryLimitExceeded') {
     return '; the account has reached a quota of ECR: delete what is not needed, or ask AWS for more';
   }
   if (name === 'KmsException') return '; the identity needs kms:CreateGrant and kms:DescribeKey on the key';
@@ -94,6 +94,7 @@ function advice(kind: RegistryErrorKind, name: string, action: string, resource:
         ? '; there are no AWS credentials: give a Secret with keys (awsSecretName), a role for the ServiceAccount (IRSA), or an EKS Pod Identity association'
         : '; the AWS credentials are not valid (any more)';
     case 'unreachable':
+      if (/certificate/i.test(said)) return '; name the file of its authority in AWS_CA_BUNDLE';
       return '; check the network, the proxy variables and AWS_ENDPOINT_URL_*';
     default:
       return '';

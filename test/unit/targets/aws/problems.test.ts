@@ -14,7 +14,7 @@ describe('what an AWS call came to', () => {
     ['a missing permission', named('AccessDeniedException'), 'forbidden', false],
     ['throttling', named('ThrottlingException'), 'throttled', true],
     ['throttling by another name', named('TooManyRequestsException'), 'throttled', true],
-    ['a quota', named('LimitExceededException'), 'refused', false],
+    ['a quota', named('RepositoryLimitExceeded'), 'refused', false],
     ['no credentials', named('CredentialsProviderError'), 'unauthorized', false],
     ['ended credentials', named('ExpiredTokenException'), 'unauthorized', false],
     ['a wrong key', named('UnrecognizedClientException'), 'unauthorized', false],
