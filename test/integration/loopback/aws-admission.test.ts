@@ -88,6 +88,23 @@ it('with the registry black-holed Pods keep their images, and those that were kn
   });
 });
 
+it('with the proxy itself black-holed the breaker opens, and nobody waits any more', async () => {
+  const service = await world.serve(world.config());
+  await until(() => world.control.calls('GetAuthorizationToken').length === 1, 'the login');
+  world.proxy.setBlackHole(ECR_HOST, 'connect');
+  await answers(5, (index) => `${world.source.host}/new${index}:1`);
+  await until(
+    async () => {
+      await world.admit(service, `${world.source.host}/new${Math.random()}:1`.replace('0.', ''));
+      return /lookups_total\{target="default",outcome="breaker-open"\}/.test(await world.metrics(service));
+    },
+    'the breaker opens',
+    20_000,
+  );
+  const all = await answers(10, (index) => `${world.source.host}/later${index}:1`);
+  expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));
+}, 40_000);
+
 it('without credentials at AWS, Pods keep their images and the service stays up', async () => {
   const service = await world.serve(world.config(), { env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' } });
   const all = await answers(10, () => app);
