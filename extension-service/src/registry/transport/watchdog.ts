@@ -25,7 +25,9 @@ export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: 
   let response: IncomingMessage | undefined;
   request.on('socket', (socket) => {
     const event = 'encrypted' in socket ? 'secureConnect' : 'connect';
-    if (socket.connecting) socket.once(event, () => (connected = true));
+    // Over a proxy the connection stands already, and TLS in it does not.
+    const securing = 'secureConnecting' in socket && socket.secureConnecting === true;
+    if (socket.connecting || securing) socket.once(event, () => (connected = true));
     else connected = true;
   });
   request.on('response', (message: IncomingMessage) => (response = message));
