@@ -9,6 +9,7 @@ import { ExistenceIndex } from '../targets/existence.js';
 import type { TargetLookup } from '../targets/existence.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { Occasionally } from '../telemetry/occasionally.js';
 import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
 import { explainRequest } from './explain.js';
@@ -47,13 +48,19 @@ export class Service {
   private readonly queue: MirrorQueue;
   private readonly existence: ExistenceIndex;
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
+  /** A target that is away fails for every Pod: one line a minute says it. */
+  private readonly failureLines = new Occasionally(60_000);
   private stopping = false;
 
   constructor(private readonly dependencies: ServiceDependencies) {
-    const { loaded, copier, lookup, metrics } = dependencies;
+    const { loaded, copier, lookup, log, metrics } = dependencies;
     this.inForce = compile(loaded.config);
     this.existence = new ExistenceIndex(lookup, {
       onLookup: (target, outcome) => metrics.lookups.inc({ target, outcome }),
+      onFailure: (target, reason, message) => {
+        if (this.failureLines.due(`${target} ${reason}`))
+          log.warn({ target, reason, err: message }, 'looking into the target failed');
+      },
     });
     this.queue = new MirrorQueue(copier, {
       concurrency: loaded.config.mirror.concurrency,

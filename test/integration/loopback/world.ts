@@ -41,7 +41,9 @@ export class World {
   }
 
   async close(): Promise<void> {
-    const running = this.#services.filter(({ process: { exitCode, signalCode } }) => exitCode === null && signalCode === null);
+    const running = this.#services.filter(
+      ({ process: { exitCode, signalCode } }) => exitCode === null && signalCode === null,
+    );
     await Promise.all(running.map((service) => service.stop('SIGKILL')));
     await Promise.all(this.#registries.map((registry) => registry.close()));
   }
