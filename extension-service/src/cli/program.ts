@@ -59,6 +59,8 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('-f, --file <pod>', 'a Pod manifest (YAML or JSON); - for standard input')
     .option('-n, --namespace <namespace>', 'namespace of the Pod', 'default')
     .option('--offline', 'do not look into the target')
+    .option('--server <url>', 'ask a running service, which also knows its copies, instead of deciding here')
+    .option('--ca-file <pem>', 'certificate authority of that service')
     .addOption(outputOption())
     .action(async (image: string | undefined, flags: ExplainFlags) =>
       setExitCode(await (await import('./explain.js')).explain(context, image, flags)),

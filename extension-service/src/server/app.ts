@@ -1,14 +1,15 @@
 import express from 'express';
-import type { ErrorRequestHandler, Express, RequestHandler } from 'express';
+import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { MirrorStatus } from '../mirror/queue.js';
 import { BadRequestError } from './admission-request.js';
+import { errorAnswer, jsonText } from './answer.js';
 import { MAX_BODY } from './body.js';
 
 export interface AdmissionAppDependencies {
-  /** Answers `POST /v1/explain`. */
-  readonly explain: (body: unknown) => Promise<unknown>;
+  /** Answers `POST /v1/explain`, as JSON or as a story for people. */
+  readonly explain: (body: unknown, output: 'json' | 'text') => Promise<unknown>;
   readonly log: Logger;
 }
 
@@ -19,16 +20,16 @@ export function admissionApp({ explain, log }: AdmissionAppDependencies): Expres
     '/v1/explain',
     express.json({ limit: MAX_BODY, type: () => true, strict: false }),
     async (request, response) => {
-      response.json(await explain(request.body));
+      if (request.query['output'] === 'text') {
+        response.type('text/plain').send(await explain(request.body, 'text'));
+      } else send(response, 200, await explain(request.body, 'json'));
     },
   );
   app.all(
     ['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/v1/explain'],
     (request, response) => {
-      response
-        .set('Allow', 'POST')
-        .status(405)
-        .json(error('method_not_allowed', `${request.path} takes POST only`));
+      response.set('Allow', 'POST');
+      sendError(response, 405, 'method_not_allowed', `${request.path} takes POST only`);
     },
   );
   app.use(notFound, failed(log));
@@ -48,18 +49,18 @@ export interface OperationsAppDependencies {
 export function operationsApp({ metrics, refreshGauges, ready, mirrors, log }: OperationsAppDependencies): Express {
   const app = bareApp();
   app.get('/healthz', (_request, response) => {
-    response.json({ status: 'ok' });
+    send(response, 200, { status: 'ok' });
   });
   app.get('/readyz', (_request, response) => {
     const isReady = ready();
-    response.status(isReady ? 200 : 503).json({ status: isReady ? 'ready' : 'stopping' });
+    send(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'stopping' });
   });
   app.get('/metrics', async (_request, response) => {
     refreshGauges();
     response.set('Content-Type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
   app.get('/v1/mirrors', (_request, response) => {
-    response.json({ mirrors: mirrors() });
+    send(response, 200, { mirrors: mirrors() });
   });
   app.use(notFound, failed(log));
   return app;
@@ -73,7 +74,7 @@ function bareApp(): Express {
 }
 
 const notFound: RequestHandler = (request, response) => {
-  response.status(404).json(error('not_found', `there is no ${request.method} ${request.path} here`));
+  sendError(response, 404, 'not_found', `there is no ${request.method} ${request.path} here`);
 };
 
 function failed(log: Logger): ErrorRequestHandler {
@@ -83,23 +84,30 @@ function failed(log: Logger): ErrorRequestHandler {
       return;
     }
     if (cause instanceof BadRequestError) {
-      response.status(400).json(error(cause.code, cause.message));
+      sendError(response, 400, cause.code, cause.message);
       return;
     }
     const { status, type } = cause as { status?: unknown; type?: unknown };
     if (type === 'entity.parse.failed') {
-      response.status(400).json(error('invalid_json', 'the body is not JSON'));
+      sendError(response, 400, 'invalid_json', 'the body is not JSON');
       return;
     }
     if (status === 413) {
-      response.status(413).json(error('too_large', `the body is larger than ${MAX_BODY} bytes`));
+      sendError(response, 413, 'too_large', `the body is larger than ${MAX_BODY} bytes`);
       return;
     }
     log.error({ path: request.path, err: cause instanceof Error ? cause.message : String(cause) }, 'internal error');
-    response.status(500).json(error('internal', 'image-swapper failed to answer; its log says why'));
+    sendError(response, 500, 'internal', 'image-swapper failed to answer; its log says why');
   };
 }
 
-function error(code: string, message: string): { error: { code: string; message: string } } {
-  return { error: { code, message } };
+function send(response: Response, status: number, value: unknown): void {
+  response.status(status).type('application/json').send(jsonText(value));
+}
+
+function sendError(response: Response, status: number, code: string, message: string): void {
+  response
+    .status(status)
+    .type('application/json')
+    .send(errorAnswer(status, code, message).body);
 }

@@ -13,6 +13,7 @@ import { Occasionally } from '../telemetry/occasionally.js';
 import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
 import { explainRequest } from './explain.js';
+import { story } from './explain-story.js';
 import { decidesFromImage } from './image-only.js';
 import { closeServer, createServer, listen } from './listen.js';
 import type { AnyServer, TlsPair } from './listen.js';
@@ -79,7 +80,7 @@ export class Service {
     });
     const listener = admissionListener({
       routes: admissionRoutes({ admission, decidesFromImage: () => this.inForce.fromImage, log, metrics }),
-      app: admissionApp({ explain: (body) => this.explain(body), log }),
+      app: admissionApp({ explain: (body, output) => this.explain(body, output), log }),
       log,
       metrics,
       stopping: () => this.stopping,
@@ -161,11 +162,12 @@ export class Service {
     log.info({ purpose, address: at, protocol: tls === undefined ? 'http' : 'https' }, 'listening');
   }
 
-  private explain(body: unknown): Promise<unknown> {
-    return explainRequest(body, this.inForce, {
+  private async explain(body: unknown, output: 'json' | 'text'): Promise<unknown> {
+    const answer = await explainRequest(body, this.inForce, {
       find: (target, reference, deadline) => this.existence.find(target, reference, deadline),
-      copyState: (key) => this.queue.status(key),
+      findCopy: (key) => this.queue.find(key),
     });
+    return output === 'text' ? `${story(answer, Date.now())}\n` : answer;
   }
 
   private copied(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void {
