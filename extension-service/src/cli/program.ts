@@ -93,7 +93,12 @@ function command(program: Command, name: string, description: string): Command {
     .exitOverride()
     .option('--config <file>', 'configuration file')
     .option('--log-level <level>', 'trace, debug, info, warn, error')
-    .option('--log-format <format>', 'json or console');
+    .option('--log-format <format>', 'json or console')
+    .addOption(
+      new Option('--set <key=value>', 'any configuration key, repeatable: --set target.oci.prefix=mirror').argParser(
+        (value, before: readonly string[] | undefined) => [...(before ?? []), value],
+      ),
+    );
 }
 
 function outputOption(): Option {

@@ -200,6 +200,24 @@ describe('check', () => {
     expect(stdout).toMatch(/registry: .* +# .*image-swapper\.yaml:\d+/);
     expect(stdout).not.toContain('a-pass-word');
   });
+
+  it('takes any key as a flag, which wins over the environment and the file', async () => {
+    const env = { IMAGE_SWAPPER_TARGET_OCI_PREFIX: 'from-environment', IMAGE_SWAPPER_SOURCE_DENY: 'a.test' };
+    const flags = ['--set', 'target.oci.prefix=from-flag', '--set', 'source.allow=b.test,10.0.0.0/8'];
+    const { stdout, code } = await swapper(['check', '--print', ...flags, '--config', await config()], '', env);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/prefix: from-flag +# flag/);
+    expect(stdout).toMatch(/allow:\n +- b\.test +# flag\n +- 10\.0\.0\.0\/8 +# flag/);
+    expect(stdout).toMatch(/deny:\n +- a\.test +# environment IMAGE_SWAPPER_SOURCE_DENY/);
+    for (const [flag, message] of [
+      ['target', '--set "target": give KEY=VALUE'],
+      ['imageCopyDeadline=soon', 'flag --set imageCopyDeadline:1:1: imageCopyDeadline: '],
+      ['nonsense=1', 'flag --set nonsense:1:1: this flag belongs to no key'],
+    ] as const) {
+      const refused = await swapper(['check', '--set', flag, '--config', await config()]);
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) as unknown });
+    }
+  });
 });
 
 describe('policies', () => {

@@ -7,7 +7,6 @@ import { stringify } from 'yaml';
 import { makeCertificates } from '../../fakes/certificates.js';
 import type { Certificates } from '../../fakes/certificates.js';
 import { get } from '../../fakes/https-client.js';
-import type { FakeRegistry } from '../../fakes/registry.js';
 import type { RunningService } from '../../fakes/service.js';
 import { SteadyLoad } from './steady-load.js';
 import { World, admissionRequest, metric, plainRegistry, until } from './world.js';
@@ -122,7 +121,7 @@ describe('under a steady load', () => {
 
     const ready = new Set<number>();
     const look = setInterval(
-      () => void get(`${service.operations}/readyz`).then(({ status }) => ready.add(status)),
+      () => void get(`${service.operations}/readyz`).then(({ status }) => ready.add(status), () => ready.add(0)),
       50,
     );
     const filtered = { ...config, source: { filters: [{ jmespath: "container.name == 'app'" }] } };
