@@ -1,3 +1,5 @@
+import { oneLine } from '../core/image/quote.js';
+
 /** What a route answers; the listener writes it. */
 export interface Answer {
   readonly status: number;
@@ -18,7 +20,7 @@ export function jsonText(value: unknown): string {
 /** Text from outside inside of a message: one line, no template, not too long. */
 export function plainText(text: string): string {
   const shown = text.length > 1_000 ? `${text.slice(0, 1_000)}…` : text;
-  return shown.replaceAll('{{', '{ {').replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, '\ufffd');
+  return oneLine(shown.replaceAll('{{', '{ {'));
 }
 
 /** The error body of every route: a code for programs, a sentence for people, no secrets. */

@@ -96,6 +96,11 @@ function failed(log: Logger): ErrorRequestHandler {
       sendError(response, 413, 'too_large', `the body is larger than ${MAX_BODY} bytes`);
       return;
     }
+    // A broken escape in the path, an encoding or charset that nobody knows: the sender's, with a status of express.
+    if (typeof status === 'number' && status >= 400 && status < 500) {
+      sendError(response, status, 'invalid_request', 'this request cannot be read');
+      return;
+    }
     log.error({ path: request.path, err: cause instanceof Error ? cause.message : String(cause) }, 'internal error');
     sendError(response, 500, 'internal', 'image-swapper failed to answer; its log says why');
   };

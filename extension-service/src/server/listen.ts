@@ -17,15 +17,20 @@ export interface TlsPair {
  */
 const KEEP_ALIVE = 95_000;
 
+/** A caller has its request ready: who takes longer for its head, or for TLS, holds a connection and nothing else. */
+const PATIENCE = { headersTimeout: 15_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 };
+const HANDSHAKE = 15_000;
+
 /** With `tls` HTTPS, else plain HTTP. HTTP/1.1 only: what calls us speaks nothing else here. */
 export function createServer(listener: RequestListener, tls?: TlsPair): AnyServer {
   const server =
     tls === undefined
-      ? createHttpServer(listener)
-      : createHttpsServer({ cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }, listener);
+      ? createHttpServer(PATIENCE, listener)
+      : createHttpsServer(
+          { ...PATIENCE, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE },
+          listener,
+        );
   server.keepAliveTimeout = KEEP_ALIVE;
-  server.headersTimeout = KEEP_ALIVE + 1_000;
-  server.requestTimeout = 30_000;
   return server;
 }
 

@@ -1,4 +1,5 @@
-import type { Filter } from '../filters/compile.js';
+import type { Filter, FilterResult } from '../filters/compile.js';
+import { Budget, EffortError, WORK_LIMIT, withinBudget } from '../filters/effort.js';
 import { traceFilter } from '../filters/trace.js';
 import type { FilterTrace } from '../filters/trace.js';
 import { formatReference, parseReference } from '../image/reference.js';
@@ -50,7 +51,11 @@ export interface ExplainedDecision {
 export function explainDecisions(rules: Rules, input: DecisionInput): ExplainedDecision[] {
   const obj = filterObject(input.pod, input.namespace);
   const redactor = new Redactor(input.pod);
-  return decide(rules, input).map((decision) => ({ decision, explanation: explain(rules, obj, decision, redactor) }));
+  const budget = new Budget(2 * WORK_LIMIT);
+  return decide(rules, input).map((decision) => ({
+    decision,
+    explanation: withinBudget(() => explain(rules, obj, decision, redactor), budget),
+  }));
 }
 
 /** Reasons for which the filters are never reached. */
@@ -58,6 +63,7 @@ const BEFORE_FILTERS: readonly string[] = [
   'static-pod',
   'opted-out',
   'existing-container',
+  'too-large',
   'invalid-image',
   'in-target',
 ];
@@ -106,14 +112,22 @@ function readFilters(filters: readonly Filter[], context: Context, redactor: Red
     if (decided) return { expression: filter.expression, outcome: 'not-read' };
     const reading = read(filter, context, redactor, false);
     decided = reading.outcome === 'true' || reading.outcome === 'error';
-    return decided ? { ...reading, trace: redactor.trace(traceFilter(filter, context)) } : reading;
+    return decided ? read(filter, context, redactor, true) : reading;
   });
 }
 
 function read(filter: Filter, context: Context, redactor: Redactor, traced: boolean): ExpressionReading {
   const { expression } = filter;
-  const trace = traced ? { trace: redactor.trace(traceFilter(filter, context)) } : {};
-  const result = filter.evaluate(context);
+  let result: FilterResult;
+  let trace: { readonly trace?: FilterTrace } = {};
+  try {
+    result = filter.evaluate(context);
+    if (traced) trace = { trace: redactor.trace(traceFilter(filter, context)) };
+  } catch (error) {
+    // It decided within its budget; to show how for so many containers is beyond ours.
+    if (error instanceof EffortError) return { expression, outcome: 'not-read', message: error.message };
+    throw error;
+  }
   if (result.kind === 'error') return { expression, outcome: 'error', message: result.message, ...trace };
   if (typeof result.value === 'boolean') return { expression, outcome: result.value ? 'true' : 'false', ...trace };
   const message = `gives ${shown(redactor.value(result.value, expression))}`;

@@ -98,9 +98,11 @@ export function imagePullSecretNames(pod: JsonObject): string[] {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const secrets = spec['imagePullSecrets'];
   if (!Array.isArray(secrets)) return [];
-  return secrets.slice(0, MOST_PULL_SECRETS).flatMap((secret: Json) =>
-    isObject(secret) && typeof secret['name'] === 'string' && secret['name'] !== '' ? [secret['name']] : [],
-  );
+  return secrets
+    .slice(0, MOST_PULL_SECRETS)
+    .flatMap((secret: Json) =>
+      isObject(secret) && typeof secret['name'] === 'string' && secret['name'] !== '' ? [secret['name']] : [],
+    );
 }
 
 export function serviceAccountName(pod: JsonObject): string {
