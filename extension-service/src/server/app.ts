@@ -3,9 +3,9 @@ import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'exp
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { MirrorStatus } from '../mirror/queue.js';
-import { BadRequestError } from './admission-request.js';
+import { BadRequestError, parseJson } from './admission-request.js';
 import { errorAnswer, jsonText } from './answer.js';
-import { MAX_BODY } from './body.js';
+import { BodyTooLargeError, BusyError, ClientGoneError, readBody } from './body.js';
 
 export interface AdmissionAppDependencies {
   /** Answers `POST /v1/explain`, as JSON or as a story for people. */
@@ -16,15 +16,11 @@ export interface AdmissionAppDependencies {
 /** What people ask on the admission port: explain, and clear answers for everything else. */
 export function admissionApp({ explain, log }: AdmissionAppDependencies): Express {
   const app = bareApp();
-  app.post(
-    '/v1/explain',
-    express.json({ limit: MAX_BODY, type: () => true, strict: false }),
-    async (request, response) => {
-      if (request.query['output'] === 'text') {
-        response.type('text/plain').send(await explain(request.body, 'text'));
-      } else send(response, 200, await explain(request.body, 'json'));
-    },
-  );
+  app.post('/v1/explain', async (request, response) => {
+    const body = parseJson(await readBody(request), 'the body');
+    if (request.query['output'] === 'text') response.type('text/plain').send(await explain(body, 'text'));
+    else send(response, 200, await explain(body, 'json'));
+  });
   app.all(
     ['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/v1/explain'],
     (request, response) => {
@@ -83,20 +79,19 @@ function failed(log: Logger): ErrorRequestHandler {
       next(cause);
       return;
     }
+    if (cause instanceof ClientGoneError) return;
+    if (cause instanceof BodyTooLargeError || cause instanceof BusyError) {
+      response.set('Connection', 'close');
+      const [status, code] = cause instanceof BusyError ? ([503, 'busy'] as const) : ([413, 'too_large'] as const);
+      sendError(response, status, code, cause.message);
+      return;
+    }
     if (cause instanceof BadRequestError) {
       sendError(response, 400, cause.code, cause.message);
       return;
     }
-    const { status, type } = cause as { status?: unknown; type?: unknown };
-    if (type === 'entity.parse.failed') {
-      sendError(response, 400, 'invalid_json', 'the body is not JSON');
-      return;
-    }
-    if (status === 413) {
-      sendError(response, 413, 'too_large', `the body is larger than ${MAX_BODY} bytes`);
-      return;
-    }
-    // A broken escape in the path, an encoding or charset that nobody knows: the sender's, with a status of express.
+    const { status } = cause as { status?: unknown };
+    // A broken escape in the path: the sender's, with a status of express.
     if (typeof status === 'number' && status >= 400 && status < 500) {
       sendError(response, status, 'invalid_request', 'this request cannot be read');
       return;
