@@ -1,5 +1,6 @@
 import type { JsonObject } from '../core/decide/pod.js';
 import type { ContainerDecision } from '../core/decide/decide.js';
+import { oneLine } from '../core/image/quote.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Admission, AdmissionRequest, AdmissionResult, ContainerOutcome } from './admission.js';
@@ -83,14 +84,14 @@ const LOGGED_CONTAINERS = 50;
 const TROUBLE: readonly string[] = ['invalid-image', 'too-large'];
 
 function shortened(name: unknown): string {
-  return typeof name === 'string' ? name.slice(0, 253) : '';
+  return typeof name === 'string' ? oneLine(name.slice(0, 253)) : '';
 }
 
 function summary({ decision, outcome, image, copy, existence }: ContainerOutcome): Record<string, unknown> {
   const { container, warnings } = decision;
   return {
     name: shortened(container.name),
-    image: container.image.slice(0, 512),
+    image: oneLine(container.image.slice(0, 512)),
     outcome,
     reason: reason(decision),
     ...(outcome !== 'kept' && { swappedTo: image }),
