@@ -1,9 +1,9 @@
 import { build } from 'esbuild';
 
 /**
- * One file that runs by itself under `node`; CommonJS, since some dependencies still call require. It carries two
- * programs as text, so that nothing is parsed before it is needed and each thread holds only what it runs: the copy
- * thread's, and the Kubernetes client (two thirds of everything). See docs/decisions/copy-thread.md.
+ * One file that runs by itself under `node`; CommonJS, since some dependencies still call require. It carries programs
+ * as text, so that nothing is parsed before it is needed and each thread holds only what it runs: the copy thread's, and
+ * the clients of clusters and clouds (nine tenths of everything). See docs/decisions/copy-thread.md.
  */
 const common = {
   bundle: true,
@@ -22,7 +22,7 @@ function replace(path, contents) {
   return {
     name: `replace ${path}`,
     setup(builder) {
-      const filter = new RegExp(`src[\\\\/]${path.replace('/', '[\\\\/]')}$`);
+      const filter = new RegExp(`src[\\\\/]${path.replaceAll('/', '[\\\\/]')}$`);
       builder.onLoad({ filter }, () => ({ contents, loader: 'js' }));
     },
   };
@@ -33,28 +33,47 @@ async function programText(entryPoint, plugins = []) {
   return outputFiles[0].text;
 }
 
-const textModule = (name, text) => `export const ${name} = ${JSON.stringify(text)};`;
+const textModule = (name, value) => `export const ${name} = ${JSON.stringify(value)};`;
 
-/** Compiles the client's text when it is first imported. */
-const lazyClient = replace(
-  'kubernetes/client.ts',
-  `import { runInThisContext } from 'node:vm';
-   import { CLIENT_PROGRAM } from './client-program.js';
-   const loaded = { exports: {} };
-   const wrapped = '(function (exports, require, module) {' + CLIENT_PROGRAM + '\\n})';
-   runInThisContext(wrapped, { filename: 'kubernetes-client.cjs' })(loaded.exports, require, loaded);
-   export const { CoreV1Api, KubeConfig } = loaded.exports;`,
-);
-
-const clientProgram = await programText('src/kubernetes/client.ts');
-const copyThreadProgram = await programText('src/mirror/copy-thread-entry.ts', [
-  lazyClient,
-  // Three megabytes that most threads never need come from the main thread.
+/** Compiles a client's text when it is first imported. */
+const lazy = ({ name, path, exports }) =>
   replace(
-    'kubernetes/client-program.ts',
-    `import { workerData } from 'node:worker_threads'; export const CLIENT_PROGRAM = workerData.clientProgram;`,
-  ),
-]);
+    path,
+    `import { runInThisContext } from 'node:vm';
+     import { PROGRAMS } from '${'../'.repeat(path.split('/').length - 1)}programs/programs.js';
+     const loaded = { exports: {} };
+     const wrapped = '(function (exports, require, module) {' + PROGRAMS.${name} + '\\n})';
+     runInThisContext(wrapped, { filename: '${name}-client.cjs' })(loaded.exports, require, loaded);
+     export const { ${exports.join(', ')} } = loaded.exports;`,
+  );
+
+/** The names that a module of clients exports. */
+async function exportsOf(path) {
+  const { metafile } = await build({
+    ...common,
+    format: 'esm',
+    entryPoints: [path],
+    packages: 'external',
+    write: false,
+    metafile: true,
+  });
+  return Object.values(metafile.outputs)[0].exports;
+}
+
+const clients = await Promise.all(
+  [
+    { name: 'kubernetes', path: 'kubernetes/client.ts' },
+    { name: 'aws', path: 'targets/aws/sdk.ts' },
+    { name: 'gcp', path: 'targets/gcp/sdk.ts' },
+  ].map(async ({ name, path }) => {
+    const source = `src/${path}`;
+    return { name, path, exports: await exportsOf(source), text: await programText(source) };
+  }),
+);
+const lazyClients = clients.map(lazy);
+// The copy thread gets the texts that its configuration needs from the main thread.
+const copyThreadProgram = await programText('src/mirror/copy-thread-entry.ts', lazyClients);
+const programs = Object.fromEntries(clients.map(({ name, text }) => [name, text]));
 
 await build({
   ...common,
@@ -62,8 +81,8 @@ await build({
   outfile: 'dist/image-swapper.cjs',
   banner: { js: '#!/usr/bin/env node' },
   plugins: [
-    lazyClient,
-    replace('kubernetes/client-program.ts', textModule('CLIENT_PROGRAM', clientProgram)),
+    ...lazyClients,
+    replace('programs/programs.ts', textModule('PROGRAMS', programs)),
     replace('mirror/copy-thread-program.ts', textModule('COPY_THREAD_PROGRAM', copyThreadProgram)),
   ],
 });

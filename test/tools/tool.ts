@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { access, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -20,18 +20,23 @@ export interface GoToolOptions {
  */
 export async function goTool(options: GoToolOptions): Promise<string> {
   const source = fileURLToPath(new URL(options.module, import.meta.url));
-  const folder = await cacheFolder(options.module, source);
-  const command = join(folder, basename(options.package));
-  await mkdir(folder, { recursive: true });
-  if (await exists(command)) return command;
-  const lock = `${command}.lock`;
+  const pins = await Promise.all(['go.mod', 'go.sum'].map((file) => readFile(join(source, file))));
+  const command = join(cacheFolder(options.module, ...pins), basename(options.package));
+  await makeOnce(command, () => build(options, source, command));
+  return command;
+}
+
+/** Has `make` make a file of the cache unless it is there; of several processes one makes it and the others wait. */
+export async function makeOnce(path: string, make: () => Promise<void>): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  if (await exists(path)) return;
+  const lock = `${path}.lock`;
   while (!(await acquire(lock))) await sleep(1000);
   try {
-    if (!(await exists(command))) await build(options, source, command);
+    if (!(await exists(path))) await make();
   } finally {
     await rm(lock, { force: true });
   }
-  return command;
 }
 
 /**
@@ -68,11 +73,12 @@ async function build({ module, package: path }: GoToolOptions, source: string, c
   }
 }
 
-async function cacheFolder(module: string, source: string): Promise<string> {
+/** The folder of a tool in the cache, by the content of what pins its version. */
+export function cacheFolder(name: string, ...pins: readonly (string | Buffer)[]): string {
   const hash = createHash('sha256');
-  for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(source, file)));
+  for (const pin of pins) hash.update(pin);
   const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(cache, 'image-swapper', 'tools', `${module}-${hash.digest('hex').slice(0, 12)}`);
+  return join(cache, 'image-swapper', 'tools', `${name}-${hash.digest('hex').slice(0, 12)}`);
 }
 
 /** Takes the lock file unless another living process has it. */
@@ -107,7 +113,8 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function run(command: string, args: readonly string[], cwd?: string): Promise<void> {
+/** @throws Error with the end of its stderr when it fails */
+export async function run(command: string, args: readonly string[], cwd?: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const child = spawn(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] });
     let stderr = '';

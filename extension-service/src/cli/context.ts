@@ -5,6 +5,8 @@ import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import type { RegistryCopierOptions } from '../mirror/registry-copier.js';
 import type { Logger } from '../telemetry/log.js';
 import { createLogger } from '../telemetry/log.js';
+import type { CloudEvent } from '../targets/cloud.js';
+import { openClouds } from '../targets/clouds.js';
 import { CliError, EXIT } from './exit.js';
 import type { Streams } from './output.js';
 
@@ -61,5 +63,11 @@ export function registryOptions(context: CommandContext, report: (problem: strin
     report,
     readSecret: (name, namespace) => secrets.named(name, namespace),
     pullSecrets: (pull) => secrets.forPod(pull),
+    cloud: openClouds({ env: context.env, onEvent: (event) => reportFailure(event, report), report }),
   };
+}
+
+/** Of what happens at clouds, a person at a terminal wants to know what did not work. */
+function reportFailure(event: CloudEvent, report: (problem: string) => void): void {
+  if (event.kind !== 'drift' && 'message' in event && event.message !== undefined) report(event.message);
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../core/config/model.js';
+import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
 import { ThreadCopier } from '../mirror/thread-copier.js';
 import type { TlsPair } from '../server/listen.js';
@@ -7,7 +8,9 @@ import { ListenError } from '../server/listen.js';
 import { Service } from '../server/service.js';
 import { TlsFileError, checkTlsPair, readTlsPair } from '../server/tls.js';
 import { watchFiles } from '../server/watch-files.js';
+import { cloudCovers } from '../targets/clouds.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
+import { cloudEvents } from '../telemetry/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
@@ -37,13 +40,18 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
   const metrics = createMetrics();
-  const copier = new ThreadCopier(loaded.config, log);
+  const copier = new ThreadCopier(loaded.config, log, cloudEvents(log, metrics));
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
     report: (problem) => log.warn(problem),
+    cloud: (registry, name) => ({
+      covers: cloudCovers(registry),
+      login: new RenewedLogin((refused) => copier.logIn(name, refused)),
+    }),
   });
   const service = new Service({ loaded, copier, lookup, log, metrics });
+  if (usesClouds(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
@@ -122,6 +130,12 @@ function refuseUnavailable({ source, queue, policies }: Config): void {
       : []),
   ];
   if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));
+}
+
+function usesClouds({ target, targets, source }: Config): boolean {
+  return [...targets, ...(target === undefined ? [] : [target]), ...source.registries].some(
+    ({ type }) => type !== 'oci',
+  );
 }
 
 function tlsFilesOf({ tlsCertFile, tlsKeyFile }: ServeFlags): readonly [string, string] | undefined {

@@ -49,6 +49,8 @@ export function chainKeychains(keychains: readonly Keychain[]): Keychain {
       const found = await Promise.all(keychains.map((keychain) => keychain.resolve(host, repository)));
       return unique(found.flat());
     },
+    // Each is told: it knows its own.
+    rejected: (credentials) => keychains.map((keychain) => keychain.rejected?.(credentials) === true).includes(true),
   };
 }
 

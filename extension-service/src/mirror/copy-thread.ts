@@ -1,10 +1,17 @@
 import { parentPort } from 'node:worker_threads';
 import { CopyFailedError } from './failure.js';
+import { PROGRAMS } from '../programs/programs.js';
+import type { RegistryLogin } from '../credentials/renewed-login.js';
+import { RegistryError } from '../registry/errors.js';
+import type { PasswordCredentials } from '../registry/types.js';
+import type { CloudEvent } from '../targets/cloud.js';
 import type { Copier, CopyProgress } from './job.js';
 import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
 
 /** A copier whose configuration may change between two copies. */
 export interface ConfigurableCopier extends Copier {
+  /** The login of a cloud's registry, `target NAME` or `source HOST`; another one than `refused`. */
+  logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin>;
   /** @throws Error when the configuration cannot be used; the one before stays */
   configure(config: CopyThreadData['config']): void;
 }
@@ -23,13 +30,14 @@ const PROGRESS_INTERVAL = 200;
 /** Runs in the worker thread: takes jobs from the main thread, one answer each. */
 export function runCopyThread(
   data: CopyThreadData,
-  create: (data: CopyThreadData, log: ThreadLog) => CopyThreadParts,
+  create: (data: CopyThreadData, log: ThreadLog, onCloudEvent: (event: CloudEvent) => void) => CopyThreadParts,
 ): void {
+  Object.assign(PROGRAMS, data.programs);
   const port = parentPort;
   if (port === null) throw new Error('runCopyThread is called in a worker thread only');
   const send = (message: FromCopyThread): void => port.postMessage(message);
   const log: ThreadLog = (level, message) => send({ type: 'log', level, message });
-  const { copier, readSecret } = create(data, log);
+  const { copier, readSecret } = create(data, log, (event) => send({ type: 'cloud', event }));
   const running = new Map<number, AbortController>();
   const answer = (id: number, what: string, work: Promise<FromCopyThread>): void => {
     void work.catch((error: unknown) => failure(id, error, what)).then(send);
@@ -39,6 +47,7 @@ export function runCopyThread(
     switch (message.type) {
       case 'configure':
         try {
+          Object.assign(PROGRAMS, message.programs);
           copier.configure(message.config);
         } catch (error) {
           log('error', `the copy thread keeps the configuration before: ${String(error)}`);
@@ -51,6 +60,12 @@ export function runCopyThread(
         const { id, name, namespace } = message;
         const work = readSecret(name, namespace).then((text): FromCopyThread => ({ type: 'secret', id, text }));
         answer(id, `Secret ${name}`, work);
+        return;
+      }
+      case 'log-in': {
+        const { id, registry, refused } = message;
+        const work = copier.logIn(registry, refused).then((login): FromCopyThread => ({ type: 'login', id, login }));
+        answer(id, registry, work);
         return;
       }
       case 'copy': {
@@ -73,6 +88,10 @@ export function runCopyThread(
 function failure(id: number, error: unknown, what: string): FromCopyThread {
   if (error instanceof CopyFailedError) return { type: 'failed', id, failure: error.failure };
   const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof RegistryError) {
+    const { kind: reason, retryable } = error;
+    return { type: 'failed', id, failure: { reason, message: `${what}: ${message}`, retryable } };
+  }
   return { type: 'failed', id, failure: { reason: 'internal', message: `${what}: ${message}`, retryable: true } };
 }
 

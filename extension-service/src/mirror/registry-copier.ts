@@ -1,10 +1,15 @@
 import type { Config } from '../core/config/model.js';
 import { parseReference } from '../core/image/reference.js';
 import type { DockerConfigDocument } from '../credentials/keychain.js';
+import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { copyImage } from '../registry/copy.js';
 import type { CopyProgress as CopyEvent, CopyResult } from '../registry/copy.js';
 import { RegistryError } from '../registry/errors.js';
+import { planCopy } from '../registry/plan.js';
+import type { CopyPlan } from '../registry/plan.js';
 import { BlobLedger } from '../registry/ledger.js';
+import type { PasswordCredentials } from '../registry/types.js';
+import type { PushRequests } from '../targets/cloud.js';
 import { Registries } from '../targets/registries.js';
 import type { RegistriesOptions } from '../targets/registries.js';
 import type { ConfigurableCopier } from './copy-thread.js';
@@ -28,10 +33,30 @@ export class RegistryCopier implements ConfigurableCopier {
     this.registries = new Registries(config, options);
   }
 
+  /** Logs in to clouds ahead of the first copy, and sees to what goes on there. */
+  start(): void {
+    this.registries.start();
+  }
+
+  /** What copies left behind at clouds is done, or has had its time. */
+  async settled(): Promise<void> {
+    await this.registries.settled();
+  }
+
   /** Copies that run go on with the configuration that they began with. */
   configure(config: Config): void {
+    const before = this.registries;
     this.registries = new Registries(config, this.options);
     this.config = config;
+    before.retire();
+    this.start();
+  }
+
+  async logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin> {
+    const cloud = this.registries.cloud(registry);
+    if (cloud === undefined) throw new Error(`${registry} is not in the configuration any more`);
+    if (refused !== undefined) cloud.login.rejected(refused);
+    return cloud.login.get();
   }
 
   async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
@@ -39,9 +64,14 @@ export class RegistryCopier implements ConfigurableCopier {
     const source = parseReference(job.source);
     try {
       const target = registries.target(job.target);
+      const repositories = registries.cloudTarget(job.target)?.repositories;
+      const { repository, tag } = job.reference;
       if (!job.force) {
         const there = await presentDigest(job, target.headManifest.bind(target), signal);
-        if (there !== undefined) return upToDate(there);
+        if (there !== undefined) {
+          repositories?.used(repository);
+          return upToDate(there);
+        }
       }
       const documents = job.pull === undefined ? [] : await this.options.pullSecrets(job.pull);
       const result = await copyImage({
@@ -49,15 +79,44 @@ export class RegistryCopier implements ConfigurableCopier {
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
         referrers: this.config.mirror.referrers,
+        immutable: tag !== undefined && repositories?.isImmutable(tag) === true,
         ledger: this.ledger,
         signal,
         onProgress: sum(onProgress),
       });
+      repositories?.used(repository);
       for (const warning of result.warnings) this.options.report(`${job.source}: ${warning}`);
       return outcome(result);
     } catch (error) {
       throw new CopyFailedError(failure(error, job, source.registry));
     }
+  }
+
+  /**
+   * What the copy would send; sends nothing.
+   *
+   * @throws CopyFailedError
+   */
+  async plan(job: MirrorJob, signal: AbortSignal): Promise<CopyPlan> {
+    const source = parseReference(job.source);
+    try {
+      return await planCopy({
+        source: { client: this.registries.source(source.registry, []), reference: source },
+        target: { client: this.registries.target(job.target), reference: job.reference },
+        platforms: job.platforms,
+        signal,
+      });
+    } catch (error) {
+      throw new CopyFailedError(failure(error, job, source.registry));
+    }
+  }
+
+  /** How long the quotas of a target's registry make so many requests last; undefined where none are known. */
+  estimate(
+    target: string,
+    requests: PushRequests,
+  ): { readonly milliseconds: number; readonly limitedBy: string } | undefined {
+    return this.registries.cloudTarget(target)?.estimate?.(requests);
   }
 
   close(): void {

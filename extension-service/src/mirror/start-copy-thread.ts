@@ -1,15 +1,19 @@
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
+import { openClouds } from '../targets/clouds.js';
 import { runCopyThread } from './copy-thread.js';
 import { RegistryCopier } from './registry-copier.js';
 import type { CopyThreadData } from './thread-protocol.js';
 
 /** Puts the copy thread together: registries, and the cluster's secrets once somebody needs them. */
 export function startCopyThread(data: CopyThreadData, env: Readonly<Record<string, string | undefined>>): void {
-  runCopyThread(data, ({ config }, log) => {
+  runCopyThread(data, ({ config }, log, onEvent) => {
     const report = (problem: string): void => log('warn', problem);
     const secrets = new LazyPullSecrets(env, report);
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const pullSecrets = secrets.forPod.bind(secrets);
-    return { copier: new RegistryCopier(config, { env, readSecret, pullSecrets, report }), readSecret };
+    const cloud = openClouds({ env, onEvent, report });
+    const copier = new RegistryCopier(config, { env, readSecret, pullSecrets, report, cloud });
+    copier.start();
+    return { copier, readSecret };
   });
 }

@@ -1,6 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../core/config/model.js';
-import { CLIENT_PROGRAM } from '../kubernetes/client-program.js';
+import type { RegistryLogin } from '../credentials/renewed-login.js';
+import { neededPrograms } from '../programs/needed.js';
+import { PROGRAMS } from '../programs/programs.js';
+import type { PasswordCredentials } from '../registry/types.js';
+import type { CloudEvent } from '../targets/cloud.js';
 import type { Logger } from '../telemetry/log.js';
 import { COPY_THREAD_PROGRAM } from './copy-thread-program.js';
 import { CopyFailedError } from './failure.js';
@@ -28,7 +32,13 @@ export class ThreadCopier implements Copier {
   constructor(
     private config: Config,
     private readonly log: Logger,
+    private readonly onCloudEvent: (event: CloudEvent) => void = () => undefined,
   ) {}
+
+  /** Starts the thread before the first copy: for logins of clouds, which take a while. */
+  warm(): void {
+    if (!this.stopped) this.worker ??= this.start();
+  }
 
   async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
     if (this.stopped || signal.aborted) throw stopped(job.source);
@@ -54,9 +64,20 @@ export class ThreadCopier implements Copier {
     return answer;
   }
 
+  /** The login of a cloud's registry, `target NAME` or `source HOST`; clouds' SDKs are loaded in the thread only. */
+  async logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin> {
+    if (this.stopped) throw stopped(registry);
+    const { id, worker, answer } = this.ask(registry, undefined, (message) =>
+      message.type === 'login' ? message.login : undefined,
+    );
+    post(worker, { type: 'log-in', id, registry, refused });
+    return answer;
+  }
+
   configure(config: Config): void {
     this.config = config;
-    if (this.worker !== undefined) post(this.worker, { type: 'configure', config });
+    if (this.worker === undefined) return;
+    post(this.worker, { type: 'configure', config, programs: neededPrograms(config, PROGRAMS) });
   }
 
   async stop(): Promise<void> {
@@ -89,7 +110,7 @@ export class ThreadCopier implements Copier {
     const workerData: CopyThreadData = {
       role: 'copy-thread',
       config: this.config,
-      clientProgram: CLIENT_PROGRAM,
+      programs: neededPrograms(this.config, PROGRAMS),
     };
     const worker = new Worker(COPY_THREAD_PROGRAM, {
       eval: true,
@@ -115,6 +136,10 @@ export class ThreadCopier implements Copier {
       return;
     }
     if (message.type === 'ready') return;
+    if (message.type === 'cloud') {
+      this.onCloudEvent(message.event);
+      return;
+    }
     const flight = this.flights.get(message.id);
     if (message.type === 'progress') flight?.onProgress?.(message.progress);
     else if (message.type === 'failed') flight?.reject(new CopyFailedError(message.failure));

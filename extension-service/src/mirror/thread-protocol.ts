@@ -1,4 +1,8 @@
 import type { Config } from '../core/config/model.js';
+import type { RegistryLogin } from '../credentials/renewed-login.js';
+import type { PasswordCredentials } from '../registry/types.js';
+import type { CloudEvent } from '../targets/cloud.js';
+import type { Programs } from '../programs/programs.js';
 import type { CopyFailure } from './failure.js';
 import type { CopyOutcome, CopyProgress, MirrorJob } from './job.js';
 
@@ -6,21 +10,30 @@ import type { CopyOutcome, CopyProgress, MirrorJob } from './job.js';
 export interface CopyThreadData {
   readonly role: 'copy-thread';
   readonly config: Config;
-  /** Text of the Kubernetes client, which the thread compiles when it needs a Secret. */
-  readonly clientProgram: string;
+  /** Texts of clients, which the thread compiles when it needs them. */
+  readonly programs: Programs;
 }
 
 export type ToCopyThread =
   | { readonly type: 'copy'; readonly id: number; readonly job: MirrorJob }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'read-secret'; readonly id: number; readonly name: string; readonly namespace: string | undefined }
-  | { readonly type: 'configure'; readonly config: Config };
+  /** `registry` is `target NAME` or `source HOST`. */
+  | {
+      readonly type: 'log-in';
+      readonly id: number;
+      readonly registry: string;
+      readonly refused: PasswordCredentials | undefined;
+    }
+  | { readonly type: 'configure'; readonly config: Config; readonly programs: Programs };
 
 export type FromCopyThread =
   | { readonly type: 'ready' }
   | { readonly type: 'progress'; readonly id: number; readonly progress: CopyProgress }
   | { readonly type: 'done'; readonly id: number; readonly outcome: CopyOutcome }
   | { readonly type: 'secret'; readonly id: number; readonly text: string }
+  | { readonly type: 'login'; readonly id: number; readonly login: RegistryLogin }
+  | { readonly type: 'cloud'; readonly event: CloudEvent }
   | { readonly type: 'failed'; readonly id: number; readonly failure: CopyFailure }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
 

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from './errors.js';
+import { sendPush, type PushOptions } from './send-push.js';
 import { ContentMismatchError, pipeVerified, SourceBrokenError } from './transfer.js';
 import { discard, header, invalid } from './transport/answers.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
-import { pull, push, type Scope, type Session, type SessionAnswer, type SessionRequest } from './transport/session.js';
+import { pull, push, type Scope, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
 
 export interface BlobStream {
@@ -24,8 +25,7 @@ interface UploadSession {
   readonly location: string;
 }
 
-export interface UploaderOptions {
-  readonly session: Session;
+export interface UploaderOptions extends PushOptions {
   readonly retry: RetryPolicy;
   readonly retryTools: RetryTools;
 }
@@ -59,6 +59,8 @@ export class BlobUploader {
       from = undefined;
       let source: BlobStream;
       try {
+        // Before the source is opened, which would not wait as long.
+        await this.#options.pacer?.wait('finish-upload', options.signal);
         source = await once(open());
       } catch (error) {
         await this.#cancelUpload(repository, session, options);
@@ -73,7 +75,9 @@ export class BlobUploader {
 
   /** Begins an upload and cancels it: whether the credentials may push, without leaving anything there. */
   async probePush(repository: string, context: RequestContext = {}): Promise<void> {
-    const session = await this.#postUpload(repository, '', push(repository), context);
+    // Past the hooks of a push: nothing is created for a question.
+    const probe = new BlobUploader({ ...this.#options, createRepository: () => Promise.resolve(false) });
+    const session = await probe.#postUpload(repository, '', push(repository), context);
     if (session !== undefined) await this.#cancelUpload(repository, session, context);
   }
 
@@ -102,7 +106,7 @@ export class BlobUploader {
     context: RequestContext | undefined,
   ): Promise<UploadSession | undefined> {
     return this.#retried(context, async () => {
-      const { response, asked } = await this.#send(context, {
+      const { response, asked } = await sendPush(this.#options, repository, 'start-upload', context, {
         method: 'POST',
         target: `/v2/${repository}/blobs/uploads/${query}`,
         scopes,
@@ -139,7 +143,11 @@ export class BlobUploader {
     } catch (error) {
       source.stream.destroy();
       await this.#cancelUpload(repository, session, options);
-      throw sourceError(error, source.host) ?? error;
+      const atSource = sourceError(error, source.host);
+      if (atSource === undefined && error instanceof RegistryError && error.kind === 'throttled') {
+        this.#options.pacer?.throttled('finish-upload');
+      }
+      throw atSource ?? error;
     }
   }
 

@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
 import { InvalidManifestError, MANIFEST_ACCEPT, mediaTypeOf, type RawManifest } from './manifest.js';
+import { sendPush, type PushOptions } from './send-push.js';
 import { discard, header, invalid, readBody, type Asked } from './transport/answers.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
-import { pull, push, type Session, type SessionAnswer, type SessionRequest } from './transport/session.js';
+import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
 
 /** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
 export const MANIFEST_LIMIT = 4 * 1024 * 1024;
+
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 
 export interface ManifestHead {
   /** Absent when the registry does not say (Docker-Content-Digest is optional). */
@@ -19,8 +22,7 @@ export interface ManifestHead {
 
 export type { BlobStream, UploadOptions } from './blob-upload.js';
 
-export interface RegistryClientOptions {
-  readonly session: Session;
+export interface RegistryClientOptions extends PushOptions {
   readonly retry: RetryPolicy;
   readonly retryTools: RetryTools;
 }
@@ -164,6 +166,22 @@ export class RegistryClient {
     await this.#uploader.probePush(repository, context);
   }
 
+  /**
+   * Sends a write of a push that cannot succeed, so that only the question "may we?" is answered; for repositories that
+   * do not exist. `path` is under the repository, such as `manifests/latest`.
+   */
+  async probeWrite(repository: string, method: 'PUT' | 'PATCH', path: string, context?: RequestContext): Promise<void> {
+    const { response } = await this.#send(context, {
+      method,
+      target: `/v2/${repository}/${path}`,
+      headers: { 'content-type': method === 'PATCH' ? 'application/octet-stream' : MANIFEST_TYPE },
+      body: Buffer.from('{}'),
+      scopes: push(repository),
+      accept: [400, 404, 405],
+    });
+    discard(response);
+  }
+
   /** `reference` is a tag or the manifest's own digest. True when the registry takes care of `subject` (OCI-Subject). */
   async putManifest(
     repository: string,
@@ -172,7 +190,7 @@ export class RegistryClient {
     context?: RequestContext,
   ): Promise<{ readonly subjectKept: boolean }> {
     return this.#retried(context, async () => {
-      const { response, asked } = await this.#send(context, {
+      const { response, asked } = await sendPush(this.#options, repository, 'put-manifest', context, {
         method: 'PUT',
         target: `/v2/${repository}/manifests/${reference}`,
         headers: { 'content-type': manifest.mediaType },

@@ -27,6 +27,8 @@ export interface CopyOptions {
   readonly referrers?: boolean;
   /** Puts the manifests again although the target has them; blobs that are there are not sent again. */
   readonly force?: boolean;
+  /** The target's tags can't be moved: a tag that holds another image is a conflict before anything is sent. */
+  readonly immutable?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: CopyProgress) => void;
   /** Shared by the copies of a process, so that a blob is sent once. */

@@ -54,6 +54,7 @@ class ImageCopy {
       const done = await this.#alreadyThere(wanted.digest);
       if (done !== undefined) return this.#result(done, top.digest, done.outcome);
     }
+    if (this.#options.immutable === true) await this.#refuseMovedTag(wanted.digest);
     const parsed = this.#tree.parse(wanted);
     await this.#tree.copyContent(wanted, parsed);
     if (this.#options.referrers === true) {
@@ -96,6 +97,18 @@ class ImageCopy {
     const manifest = await client.getManifest(reference.repository, digest, context);
     await this.#name(manifest);
     return { digest, mediaType: manifest.mediaType, outcome: 'tagged' };
+  }
+
+  async #refuseMovedTag(digest: string): Promise<void> {
+    const { client, reference } = this.#options.target;
+    const name = this.#finalName();
+    if (name === undefined) return;
+    const there = await client.headManifest(reference.repository, name, this.#tree.targetContext);
+    if (there?.digest === undefined || there.digest === digest) return;
+    const message =
+      `${reference.repository}:${name} is immutable and holds ${there.digest}, and the source's tag is now ${digest}: ` +
+      'pin the image by digest, give it another tag, or make the repository mutable';
+    throw new RegistryError(message, { kind: 'conflict', host: client.host });
   }
 
   #filter(top: RawManifest, platforms: readonly string[]): RawManifest {

@@ -1,4 +1,5 @@
 import { RegistryClient } from './client.js';
+import type { PushOptions } from './send-push.js';
 import { HostGuard, type HostGuardOptions } from './transport/host-guard.js';
 import { Http, type Resolve } from './transport/http.js';
 import { proxyFromEnvironment } from './transport/proxy.js';
@@ -48,7 +49,7 @@ export class RegistryFactory {
   }
 
   /** `host` as a reference names it. Keep the client while the keychain stays: it remembers scheme and challenge. */
-  client(host: string, keychain: Keychain): RegistryClient {
+  client(host: string, keychain: Keychain, push: Omit<PushOptions, 'session'> = {}): RegistryClient {
     const endpoint = this.#endpoints.get(host.toLowerCase()) ?? { host: host.toLowerCase(), insecure: false };
     const session = new Session({
       endpoint,
@@ -59,7 +60,8 @@ export class RegistryFactory {
       now: this.#now,
     });
     const retry = { ...DEFAULT_RETRY, ...this.#options.retry };
-    return new RegistryClient({ session, retry, retryTools: this.#options.retryTools ?? DEFAULT_RETRY_TOOLS });
+    const retryTools = this.#options.retryTools ?? DEFAULT_RETRY_TOOLS;
+    return new RegistryClient({ ...push, session, retry, retryTools });
   }
 
   /** Cuts every connection. */

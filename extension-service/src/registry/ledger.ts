@@ -1,3 +1,5 @@
+import { untilAborted } from './transport/abort.js';
+
 const KNOWN_LIMIT = 20_000;
 
 /** What copies that run in one process know of each other's blobs: who is sending one, and where one already is. */
@@ -14,7 +16,11 @@ export class BlobLedger {
       signal.throwIfAborted();
       const other = this.#flights.get(key);
       if (other === undefined) break;
-      const done = await untilAborted(other, signal);
+      const succeeded = other.then(
+        () => true,
+        () => false,
+      );
+      const done = await untilAborted(succeeded, signal);
       if (done) return undefined;
     }
     const flight = send();
@@ -38,23 +44,5 @@ export class BlobLedger {
     if (this.#repositories.size <= KNOWN_LIMIT) return;
     const [oldest] = this.#repositories.keys();
     if (oldest !== undefined) this.#repositories.delete(oldest);
-  }
-}
-
-/** Whether the other succeeded; rejects when we are aborted first. */
-async function untilAborted(other: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
-  let stop = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  const finished = other.then(
-    () => true,
-    () => false,
-  );
-  try {
-    return await Promise.race([finished, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
   }
 }

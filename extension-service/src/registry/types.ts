@@ -40,6 +40,8 @@ export interface RegistryTokenCredentials {
 export interface Keychain {
   /** What may be tried for a repository, best first; anonymous access comes after all of them and is not listed. */
   resolve(host: string, repository: string): Promise<readonly Credentials[]>;
+  /** A registry refused these. @returns whether `resolve` may now find others in their place */
+  rejected?(credentials: Credentials): boolean;
 }
 
 /** What every request of a client takes: the caller's abort, and a hook that counts requests. */

@@ -189,7 +189,9 @@ export class Service {
     }
     const { reason, message, retryable } = result.failure;
     metrics.copies.inc({ target, outcome: reason });
-    log.warn({ source, target, reason, attempt, retryable }, message);
+    // Nobody but a person can mend it: it has a name to look for.
+    const event = reason === 'conflict' ? { event: 'tag-conflict' } : {};
+    log.warn({ source, target, reason, attempt, retryable, ...event }, message);
   }
 
   private refreshGauges(): void {

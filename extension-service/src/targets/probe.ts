@@ -2,13 +2,14 @@ import type { Config, RegistryConfig, TargetConfig } from '../core/config/model.
 import { namingTarget } from '../core/naming/target.js';
 import { RegistryError } from '../registry/errors.js';
 import type { RegistryClient } from '../registry/client.js';
-import type { Registries } from './registries.js';
+import type { CloudAccess, Registries } from './registries.js';
 import { hostOf } from './registries.js';
 
 /** One thing that was tried at a registry. */
 export interface Probe {
   readonly registry: string;
-  readonly check: 'read' | 'push';
+  /** `read`, `push`, or what a cloud has besides: `identity`, the name of a permission. */
+  readonly check: string;
   readonly ok: boolean;
   /** What is missing and what to do, or what was found. */
   readonly message: string;
@@ -17,30 +18,61 @@ export interface Probe {
 /** A repository that no source can be mirrored to: a source's path begins with a host. */
 const PROBE_REPOSITORY = 'image-swapper-check';
 const PATIENCE = 15_000;
+/** For all calls to a cloud's API together. */
+const CLOUD_PATIENCE = 120_000;
 
 /** Tries every configured registry with its credentials: can it be read, and may we push to the targets? */
 export async function probeRegistries(config: Config, registries: Registries): Promise<Probe[]> {
   const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
   const probes = await Promise.all([
-    ...targets.map((target) => probeTarget(target, registries.target(target.name))),
-    ...config.source.registries.map((source) => probeSource(source, registries.source(hostOf(source), []))),
+    ...targets.map((target) =>
+      probeTarget(target, registries.target(target.name), registries.cloud(`target ${target.name}`)),
+    ),
+    ...config.source.registries.map((source) =>
+      probeSource(source, registries.source(hostOf(source), []), registries.cloud(`source ${hostOf(source)}`)),
+    ),
   ]);
   return probes.flat();
 }
 
-async function probeTarget(target: TargetConfig, client: RegistryClient): Promise<Probe[]> {
+async function probeTarget(
+  target: TargetConfig,
+  client: RegistryClient,
+  cloud: CloudAccess | undefined,
+): Promise<Probe[]> {
   const { path, host } = namingTarget(target);
   const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
   const registry = `target ${target.name} (${host})`;
   const read = await probe(registry, 'read', () => client.headManifest(repository, 'latest', { signal: patience() }));
+  const more = await probeCloud(cloud, client);
   // Without an answer to a question, pushing would only fail in the same way.
-  if (!read.ok) return [read];
-  return [read, await probe(registry, 'push', () => client.probePush(repository, { signal: patience() }))];
+  if (!read.ok) return [read, ...more];
+  const push = async (): Promise<void> => {
+    try {
+      await client.probePush(repository, { signal: patience() });
+    } catch (error) {
+      // Who may not push is told that first; who may, that the repository comes with its first image.
+      if (!(error instanceof RegistryError && error.kind === 'absent' && cloud?.repositories !== undefined))
+        throw error;
+    }
+  };
+  return [read, await probe(registry, 'push', push), ...more];
 }
 
-async function probeSource(source: RegistryConfig, client: RegistryClient): Promise<Probe[]> {
+async function probeSource(
+  source: RegistryConfig,
+  client: RegistryClient,
+  cloud: CloudAccess | undefined,
+): Promise<Probe[]> {
   const registry = `source ${hostOf(source)}`;
-  return [await probe(registry, 'read', () => client.headManifest(PROBE_REPOSITORY, 'latest', { signal: patience() }))];
+  return [
+    await probe(registry, 'read', () => client.headManifest(PROBE_REPOSITORY, 'latest', { signal: patience() })),
+    ...(await probeCloud(cloud, client)),
+  ];
+}
+
+async function probeCloud(cloud: CloudAccess | undefined, client: RegistryClient): Promise<readonly Probe[]> {
+  return (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PATIENCE), client)) ?? [];
 }
 
 async function probe(registry: string, check: Probe['check'], ask: () => Promise<unknown>): Promise<Probe> {

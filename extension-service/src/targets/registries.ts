@@ -12,15 +12,22 @@ import type { RegistryClient } from '../registry/client.js';
 import { RegistryFactory } from '../registry/factory.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
+import { awsCaBundle } from './aws/request-handler.js';
+import { cloudKeychain } from './cloud.js';
+import type { CloudLogin, CloudRegistry, OpenCloudRegistry } from './cloud.js';
 
 export interface RegistriesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Content of a Secret's Docker config; without a namespace, the service's own. */
   readonly readSecret: CredentialSources['readSecret'];
   readonly report: (problem: string) => void;
+  /** Logins of aws and gcp registries; who pushes there needs the rest of them too. */
+  readonly cloud: OpenCloudRegistry<CloudAccess>;
   readonly retry?: Partial<RetryPolicy>;
   readonly now?: () => number;
 }
+
+export type CloudAccess = CloudLogin & Partial<CloudRegistry>;
 
 /** Sources that are kept a client for; hosts come from Pods, so there may be any number. */
 const KEPT_SOURCES = 200;
@@ -33,6 +40,7 @@ export class Registries {
   private readonly factory: RegistryFactory;
   private readonly targets = new Map<string, RegistryClient>();
   private readonly sources = new Map<string, RegistryClient>();
+  private readonly clouds = new Map<string, CloudAccess>();
   private readonly configured: Keychain;
   private readonly dockerConfig: Keychain;
 
@@ -44,17 +52,31 @@ export class Registries {
     const { env, retry } = options;
     const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
     this.factory = new RegistryFactory({
-      endpoints: [...targets, ...config.source.registries].map((registry) => endpoint(registry)),
+      endpoints: [...targets, ...config.source.registries].map((registry) => endpoint(registry, env)),
       hosts: { allow: config.source.allow, deny: config.source.deny },
       env,
       ...(retry !== undefined && { retry }),
       ...(options.now !== undefined && { now: options.now }),
     });
     this.dockerConfig = dockerConfigKeychain(env, options);
-    this.configured = chainKeychains(config.source.registries.flatMap((registry) => this.credentialsOf(registry)));
+    for (const registry of config.source.registries) this.openCloud(`source ${hostOf(registry)}`, registry);
+    for (const target of targets) this.openCloud(`target ${target.name}`, target);
+    this.configured = chainKeychains([
+      ...config.source.registries.flatMap((registry) => this.credentialsOf(registry)),
+      // A target's login may be good for other registries of the same cloud, which images come from.
+      ...[...this.clouds.values()].map(cloudKeychain),
+    ]);
     for (const target of targets) {
-      const keychain = chainKeychains([...this.credentialsOf(target), this.dockerConfig]);
-      this.targets.set(target.name, this.factory.client(hostOf(target), keychain));
+      const cloud = this.cloudTarget(target.name);
+      const login = cloud === undefined ? this.credentialsOf(target) : [cloudKeychain(cloud)];
+      const push = {
+        ...(cloud?.pacer !== undefined && { pacer: cloud.pacer }),
+        ...(cloud?.repositories !== undefined && {
+          createRepository: cloud.repositories.create.bind(cloud.repositories),
+        }),
+      };
+      const keychain = chainKeychains([...login, this.dockerConfig]);
+      this.targets.set(target.name, this.factory.client(hostOf(target), keychain, push));
     }
   }
 
@@ -80,9 +102,42 @@ export class Registries {
     return client;
   }
 
+  /** What a cloud adds to a target; undefined for other registries. */
+  cloudTarget(name: string): CloudAccess | undefined {
+    return this.clouds.get(`target ${name}`);
+  }
+
+  /** By `target NAME` or `source HOST`. */
+  cloud(name: string): CloudAccess | undefined {
+    return this.clouds.get(name);
+  }
+
+  /** Begins what goes on at clouds beside the copies; failures are events, and tried again. */
+  start(): void {
+    for (const cloud of this.clouds.values()) cloud.start?.();
+  }
+
+  /** What copies left behind at clouds is done, or has had its time. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.clouds.values()].map(async (cloud) => cloud.settled?.()));
+  }
+
+  /** Ends what goes on by itself; what uses these registries still may go on. */
+  retire(): void {
+    for (const cloud of this.clouds.values()) {
+      cloud.login.stop();
+      cloud.stop?.();
+    }
+  }
+
   /** Cuts every connection. */
   close(): void {
+    this.retire();
     this.factory.close();
+  }
+
+  private openCloud(name: string, registry: RegistryConfig): void {
+    if (registry.type !== 'oci' && !this.clouds.has(name)) this.clouds.set(name, this.options.cloud(registry, name));
   }
 
   private credentialsOf(registry: RegistryConfig): Keychain[] {
@@ -99,9 +154,11 @@ export function hostOf(registry: RegistryConfig | TargetConfig): string {
   return namingTarget({ name: 'registry', ...registry }).host;
 }
 
-function endpoint(registry: RegistryConfig): RegistryEndpoint {
+function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): RegistryEndpoint {
   const host = hostOf(registry);
-  if (registry.type !== 'oci') return { host, insecure: false };
+  // What the AWS command line trusts, a registry of AWS is trusted with too.
+  const bundle = registry.type === 'aws' ? awsCaBundle(env) : undefined;
+  if (registry.type !== 'oci') return { host, insecure: false, ...(bundle !== undefined && { ca: bundle }) };
   const { insecure, caFile } = registry.oci;
   if (caFile === undefined) return { host, insecure };
   try {

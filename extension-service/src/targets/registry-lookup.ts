@@ -1,5 +1,6 @@
 import type { Config } from '../core/config/model.js';
 import type { TargetReference } from '../core/naming/name.js';
+import { CopyFailedError } from '../mirror/failure.js';
 import { RegistryError } from '../registry/errors.js';
 import type { TargetLookup, UnknownReason } from './existence.js';
 import { Registries } from './registries.js';
@@ -18,7 +19,9 @@ export class RegistryLookup implements TargetLookup {
 
   /** @throws Error when the new configuration cannot be used; the one before stays */
   configure(config: Config): void {
+    const before = this.registries;
     this.registries = this.open(config);
+    before.retire();
   }
 
   async head(
@@ -35,13 +38,15 @@ export class RegistryLookup implements TargetLookup {
   classify(error: unknown): { reason: UnknownReason; message: string } {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof Error && error.name === 'TimeoutError') return { reason: 'timeout', message };
-    if (!(error instanceof RegistryError)) return { reason: 'other', message };
-    switch (error.kind) {
+    // A login of a cloud comes from the copy thread, and so does its failure.
+    const kind =
+      error instanceof RegistryError ? error.kind : error instanceof CopyFailedError ? error.failure.reason : 'other';
+    switch (kind) {
       case 'unauthorized':
       case 'forbidden':
       case 'throttled':
       case 'unreachable':
-        return { reason: error.kind, message };
+        return { reason: kind, message };
       case 'server':
         // A gateway in front of a dead registry: for the breaker the same as no answer.
         return { reason: 'unreachable', message };

@@ -18,6 +18,10 @@ export interface Metrics {
   readonly configReloadSuccess: Counter;
   readonly configReloadFailure: Counter;
   readonly tlsReloads: Counter<'outcome'>;
+  readonly logins: Counter<'registry' | 'outcome'>;
+  readonly loginExpiry: Gauge<'registry'>;
+  readonly repositories: Counter<'registry' | 'action' | 'outcome'>;
+  readonly repositoryDrift: Gauge<'registry'>;
 }
 
 export function createMetrics(): Metrics {
@@ -96,6 +100,30 @@ export function createMetrics(): Metrics {
       name: 'image_swapper_tls_reloads_total',
       help: 'Reloads of the serving certificate by outcome',
       labelNames: ['outcome'],
+      registers,
+    }),
+    logins: new Counter({
+      name: 'image_swapper_auth_refresh_total',
+      help: 'Logins to registries of clouds by outcome',
+      labelNames: ['registry', 'outcome'],
+      registers,
+    }),
+    loginExpiry: new Gauge({
+      name: 'image_swapper_auth_token_expiry_timestamp_seconds',
+      help: 'When the login to a registry of a cloud ends',
+      labelNames: ['registry'],
+      registers,
+    }),
+    repositories: new Counter({
+      name: 'image_swapper_repository_operations_total',
+      help: 'Repositories created and policies applied, by outcome',
+      labelNames: ['registry', 'action', 'outcome'],
+      registers,
+    }),
+    repositoryDrift: new Gauge({
+      name: 'image_swapper_repository_drift',
+      help: 'Repositories whose policies are not those of the configuration',
+      labelNames: ['registry'],
       registers,
     }),
   };

@@ -78,12 +78,31 @@ describe('mirror', () => {
     expect(JSON.parse((await swapper(args)).stdout)).toMatchObject({ images: [{ state: 'up-to-date' }] });
   });
 
-  it('reads a list from standard input, and copies nothing in a dry run', async () => {
-    const list = `# what we need\n${source.host}/app:1.0   # the app\n\nnginx\n`;
-    const ended = await swapper(['mirror', '--config', await config(), '--dry-run', '--file', '-'], list);
+  it('reads a list from standard input, and in a dry run says what would be sent and sends nothing', async () => {
+    const list = `# what we need\n${source.host}/app:1.0   # the app\n\n${source.host}/missing:1\n`;
+    const args = ['mirror', '--config', await config(), '--dry-run', '--file', '-'];
+    const ended = await swapper([...args, '-o', 'json'], list);
+    expect(ended.code).toBe(1);
+    const { images, targets } = JSON.parse(ended.stdout) as { images: unknown[]; targets: unknown[] };
+    expect(images).toMatchObject([{ state: 'would-mirror', digest: image.digest }, { state: 'failed' }]);
+    expect(targets).toMatchObject([{ target: 'default', images: 1 }]);
+    expect(new Set(target.accessLog.map(({ method }) => method))).toEqual(new Set(['HEAD']));
+    expect((await swapper(args, list)).stdout).toMatch(/would-mirror .*\d manifests, \d+ blobs, at most/);
+  });
+
+  it('copies two spellings of one image once', async () => {
+    const ended = await swapper([
+      'mirror',
+      '--config',
+      await config(),
+      `${source.host}/app:1.0`,
+      `${source.host}/app:1.0@${image.digest}`,
+      `${source.host}/app@${image.digest}`,
+      '-o',
+      'json',
+    ]);
     expect(ended.code).toBe(0);
-    expect(ended.stdout.match(/would-mirror/g)).toHaveLength(2);
-    expect(target.accessLog).toEqual([]);
+    expect(JSON.parse(ended.stdout)).toMatchObject({ images: [{}, {}, {}] });
   });
 
   it('exits 1 and names what failed, and still copies the rest', async () => {

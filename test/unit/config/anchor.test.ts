@@ -63,7 +63,7 @@ describe("k8s-image-swapper's documented files", () => {
       `target:\n  aws:\n    accountId: 123456789\n    region: ap-southeast-2\n    accessPolicy: '{\n  "Statement": []\n}'\n`,
       [
         shortAccount(3, 16),
-        '5:5: target.aws.accessPolicy: unknown key (did you mean "ecrOptions.accessPolicy"?): allowed are accountId, region, role, prefix, ecrOptions',
+        '5:5: target.aws.accessPolicy: unknown key (did you mean "ecrOptions.accessPolicy"?): allowed are accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
       ],
     ],
   ])('loads %s', (_, text, warnings) => {
@@ -180,7 +180,7 @@ describe("k8s-image-swapper's dialect", () => {
     [
       'no account',
       'target: {}\n',
-      '1:1: target.aws: is missing: its keys are accountId, region, role, prefix, ecrOptions',
+      '1:1: target.aws: is missing: its keys are accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
     ],
     [
       'no target',

@@ -42,9 +42,12 @@ describe('a configuration of nothing but a target', () => {
         ecrOptions: {
           tags: [],
           imageTagMutability: 'MUTABLE',
+          imageTagMutabilityExclusionFilters: [],
           imageScanningConfiguration: { imageScanOnPush: true },
           encryptionConfiguration: { encryptionType: 'AES256' },
         },
+        repositories: { mode: 'api', reconcilePolicies: true },
+        quotas: { putImage: 10, initiateLayerUpload: 100, completeLayerUpload: 100 },
       },
     });
   });

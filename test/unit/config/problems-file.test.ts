@@ -92,7 +92,7 @@ describe('problems with keys', () => {
       'a key that belongs deeper',
       aws('    accessPolicy: "{}"\n'),
       [
-        '6:5: target.aws.accessPolicy: unknown key (did you mean "ecrOptions.accessPolicy"?): allowed are accountId, region, role, prefix, ecrOptions',
+        '6:5: target.aws.accessPolicy: unknown key (did you mean "ecrOptions.accessPolicy"?): allowed are accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
       ],
     ],
     [

@@ -4,21 +4,11 @@ import type {
   OciConfig,
   TargetConfig,
 } from '../../../extension-service/src/core/config/model.js';
+import { awsConfig as defaultAwsConfig } from '../targets/aws/config.js';
 import { namingTarget } from '../../../extension-service/src/core/naming/target.js';
 
-const ecrOptions = {
-  tags: [],
-  imageTagMutability: 'MUTABLE',
-  imageScanningConfiguration: { imageScanOnPush: true },
-  encryptionConfiguration: { encryptionType: 'AES256' },
-} as const;
-
 export function awsConfig(aws: Partial<AwsConfig> = {}, name = 'ecr'): TargetConfig {
-  return {
-    name,
-    type: 'aws',
-    aws: { accountId: '123456789012', region: 'eu-central-1', prefix: '', ecrOptions, ...aws },
-  };
+  return { name, type: 'aws', aws: defaultAwsConfig(aws) };
 }
 
 export function gcpConfig(gcp: Partial<GcpConfig> = {}, name = 'gar'): TargetConfig {

@@ -4,11 +4,17 @@ import { quoteInput } from '../../core/image/quote.js';
 import { described } from '../field.js';
 import { readJson } from '../json-text.js';
 import type { Check } from '../leaves.js';
-import { anyText, choice, digits, flag, matching, text } from '../leaves.js';
+import { anyText, choice, digits, flag, matching, text, wholeNumber } from '../leaves.js';
 import { prefix } from './prefix.js';
 
 /** ECR's quotas: policy text of SetRepositoryPolicy, lifecycle policy text and rules, tags of a resource. */
-export const ecrLimits = { accessPolicy: 10_240, lifecyclePolicy: 30_720, lifecycleRules: 50, tags: 50 } as const;
+export const ecrLimits = {
+  accessPolicy: 10_240,
+  lifecyclePolicy: 30_720,
+  lifecycleRules: 50,
+  tags: 50,
+  exclusionFilters: 5,
+} as const;
 
 const regionAllowed = 'an AWS region such as eu-central-1 is allowed';
 const regionCheck = matching(/^[a-z]{2,4}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}$/, 'AWS region', regionAllowed);
@@ -71,6 +77,33 @@ const tag = z.strictObject({
   }),
 });
 
+const filterAllowed = 'letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*';
+
+const exclusionFilter = z.strictObject({
+  filterType: choice(['WILDCARD'], 'How the filter is read.').default('WILDCARD'),
+  filter: text(
+    { about: 'Tags that it fits are left out; `*` stands for any characters.', allowed: filterAllowed },
+    (value) => {
+      if (value.length > 128) return { message: `has ${value.length} characters`, allowed: 'at most 128 are allowed' };
+      const good = /^[A-Za-z0-9._*-]+$/.test(value) && value.split('*').length <= 3;
+      return good ? undefined : { message: `${quoteInput(value)} is no filter of tags`, allowed: filterAllowed };
+    },
+  ),
+});
+
+const repositories = z.strictObject({
+  mode: choice(
+    ['api', 'createOnPush', 'preexisting'],
+    'Who creates repositories. `api`: the service, with `ecrOptions`. `createOnPush`: ECR, by its repository creation templates. `preexisting`: somebody else.',
+  ).default('api'),
+  reconcilePolicies: flag(
+    'Give repositories that are there the configured policies when these have changed; with `mode: api` only.',
+  ).default(true),
+});
+
+const quota = (name: string, value: number) =>
+  wholeNumber(1, 100_000, `Quota of ${name} in requests a second; the account's, per region.`).default(value);
+
 const encryption = z
   .strictObject({
     encryptionType: choice(['AES256', 'KMS', 'KMS_DSSE'], 'How ECR encrypts new repositories.').default('AES256'),
@@ -91,6 +124,10 @@ const ecrOptions = z.strictObject({
     ['MUTABLE', 'IMMUTABLE', 'IMMUTABLE_WITH_EXCLUSION', 'MUTABLE_WITH_EXCLUSION'],
     'Whether tags of new repositories can be moved.',
   ).default('MUTABLE'),
+  imageTagMutabilityExclusionFilters: described(
+    z.array(exclusionFilter).readonly(),
+    'The tags that `IMMUTABLE_WITH_EXCLUSION` and `MUTABLE_WITH_EXCLUSION` leave out; at most five.',
+  ).default([]),
   imageScanningConfiguration: z
     .strictObject({
       imageScanOnPush: flag('Whether ECR scans images in new repositories when they come.').default(true),
@@ -110,17 +147,69 @@ const ecrOptions = z.strictObject({
   ).exactOptional(),
 }) satisfies z.ZodType<EcrOptions>;
 
-/** A private registry of Amazon ECR. */
-export const awsSchema = z.strictObject({
-  accountId: digits(
+const accountId = () =>
+  digits(
     { about: 'The AWS account that the registry belongs to.', allowed: accountAllowed },
     matching(/^[0-9]+$/, 'AWS account', accountAllowed),
-  ),
-  region: text({ about: 'The region that the registry is in.', allowed: regionAllowed }, regionCheck),
+  );
+const region = () => text({ about: 'The region that the registry is in.', allowed: regionAllowed }, regionCheck);
+
+const sessionNameAllowed = '2 to 64 letters, digits and _ + = , . @ - are allowed';
+const externalIdAllowed = '2 to 1224 letters, digits and _ + = , . @ : / - are allowed';
+
+const registry = {
+  accountId: accountId(),
+  region: region(),
+  endpoint: choice(
+    ['standard', 'fips', 'dual-stack', 'fips-dual-stack'],
+    "Which of the registry's host names images are named with, and which of AWS's endpoints are called.",
+  ).exactOptional(),
   role: text(
     { about: 'A role to assume for all calls to ECR, in another account for example.', allowed: roleAllowed },
     roleCheck,
   ).exactOptional(),
+  externalId: text(
+    {
+      about: "The external id that the role's trust policy asks for.",
+      allowed: externalIdAllowed,
+    },
+    matching(/^[\w+=,.@:/-]{2,1224}$/, 'external id', externalIdAllowed),
+  ).exactOptional(),
+  roleSessionName: text(
+    {
+      about: "The session's name in CloudTrail.",
+      allowed: sessionNameAllowed,
+      defaultText: 'image-swapper',
+    },
+    matching(/^[\w+=,.@-]{2,64}$/, 'session name', sessionNameAllowed),
+  ).exactOptional(),
   prefix: prefix(),
   ecrOptions: described(ecrOptions, 'How repositories are created.').prefault({}),
-}) satisfies z.ZodType<AwsConfig>;
+};
+
+const pushes = {
+  repositories: described(repositories, 'Who creates repositories, and who looks after them.').prefault({}),
+  quotas: described(
+    z.strictObject({
+      putImage: quota('PutImage', 10),
+      initiateLayerUpload: quota('InitiateLayerUpload', 100),
+      completeLayerUpload: quota('CompleteLayerUpload', 100),
+    }),
+    'Requests are sent no faster; where AWS throttles all the same, slower for a while.',
+  ).prefault({}),
+};
+
+/** A private registry of Amazon ECR. */
+export const awsSchema = z.strictObject({ ...registry, ...pushes }) satisfies z.ZodType<AwsConfig>;
+
+const noPushes = z.object(pushes).parse({});
+
+/** An ECR registry as a source: ECR Public, too. */
+export const awsSourceSchema = z
+  .strictObject({
+    public: flag('The registry is public.ecr.aws; without accountId and region.').default(false),
+    ...registry,
+    accountId: accountId().default(''),
+    region: region().default(''),
+  })
+  .transform((aws): AwsConfig => ({ ...aws, ...noPushes })) satisfies z.ZodType<AwsConfig>;

@@ -8,36 +8,76 @@ export interface EcrHosts {
   readonly aliases: readonly string[];
 }
 
+/** Amazon's registry for everybody. */
+export const publicHost = 'public.ecr.aws';
+
+/** Which of the registry's hosts its images are named with; aliases stay known. */
+export type EcrEndpoint = 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
+
 interface Partition {
+  /** As ARNs name it. */
+  readonly name: string;
   readonly regions: RegExp;
   readonly suffix: string;
   readonly dualStackSuffix?: string;
 }
 
-const commercial: Partition = { regions: /^/, suffix: 'amazonaws.com', dualStackSuffix: 'on.aws' };
+const commercial: Partition = { name: 'aws', regions: /^/, suffix: 'amazonaws.com', dualStackSuffix: 'on.aws' };
 
-/** The first whose regions match; GovCloud has the commercial partition's suffixes. */
+/** The first whose regions match. */
 const partitions: readonly Partition[] = [
-  { regions: /^cn-/, suffix: 'amazonaws.com.cn', dualStackSuffix: 'on.amazonwebservices.com.cn' },
-  { regions: /^us-isob-/, suffix: 'sc2s.sgov.gov' },
-  { regions: /^us-isof-/, suffix: 'csp.hci.ic.gov' },
-  { regions: /^us-iso-/, suffix: 'c2s.ic.gov' },
-  { regions: /^eu-isoe-/, suffix: 'cloud.adc-e.uk' },
-  { regions: /^eusc-/, suffix: 'amazonaws.eu' },
+  {
+    name: 'aws-cn',
+    regions: /^cn-/,
+    suffix: 'amazonaws.com.cn',
+    dualStackSuffix: 'on.amazonwebservices.com.cn',
+  },
+  // It has the commercial partition's suffixes.
+  { ...commercial, name: 'aws-us-gov', regions: /^us-gov-/ },
+  { name: 'aws-iso-b', regions: /^us-isob-/, suffix: 'sc2s.sgov.gov' },
+  { name: 'aws-iso-f', regions: /^us-isof-/, suffix: 'csp.hci.ic.gov' },
+  { name: 'aws-iso', regions: /^us-iso-/, suffix: 'c2s.ic.gov' },
+  { name: 'aws-iso-e', regions: /^eu-isoe-/, suffix: 'cloud.adc-e.uk' },
+  { name: 'aws-eusc', regions: /^eusc-/, suffix: 'amazonaws.eu' },
 ];
 
 const ecrPattern =
   /^[0-9]+\.dkr[.-]ecr(?:-fips)?\.[a-z0-9-]+\.(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.(?:aws|amazonwebservices\.com\.cn)|sc2s\.sgov\.gov|c2s\.ic\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$/;
 
-/** The registry's usual host and all its others. */
-export function ecrHosts(accountId: string, region: string): EcrHosts {
-  const { suffix, dualStackSuffix } = partitions.find(({ regions }) => regions.test(region)) ?? commercial;
-  const aliases = [`${accountId}.dkr.ecr-fips.${region}.${suffix}`];
-  if (dualStackSuffix !== undefined) {
-    aliases.push(`${accountId}.dkr-ecr.${region}.${dualStackSuffix}`);
-    aliases.push(`${accountId}.dkr-ecr-fips.${region}.${dualStackSuffix}`);
-  }
-  return { host: `${accountId}.dkr.ecr.${region}.${suffix}`, aliases };
+/** The host that the registry's images are named with, and all its others. */
+export function ecrHosts({
+  accountId,
+  region,
+  endpoint = 'standard',
+}: {
+  readonly accountId: string;
+  readonly region: string;
+  readonly endpoint?: EcrEndpoint;
+}): EcrHosts {
+  const { suffix, dualStackSuffix } = partition(region);
+  const hosts: Readonly<Record<EcrEndpoint, string | undefined>> = {
+    standard: `${accountId}.dkr.ecr.${region}.${suffix}`,
+    fips: `${accountId}.dkr.ecr-fips.${region}.${suffix}`,
+    'dual-stack': dualStackSuffix && `${accountId}.dkr-ecr.${region}.${dualStackSuffix}`,
+    'fips-dual-stack': dualStackSuffix && `${accountId}.dkr-ecr-fips.${region}.${dualStackSuffix}`,
+  };
+  const host = hosts[endpoint] ?? hosts.standard ?? '';
+  const all = Object.values(hosts).filter((other) => other !== undefined);
+  return { host, aliases: all.filter((other) => other !== host) };
+}
+
+/** Whether the region's partition has hosts that answer over IPv6 too. */
+export function hasDualStack(region: string): boolean {
+  return partition(region).dualStackSuffix !== undefined;
+}
+
+/** `aws`, `aws-cn`, …: the second part of ARNs. */
+export function partitionOf(region: string): string {
+  return partition(region).name;
+}
+
+function partition(region: string): Partition {
+  return partitions.find(({ regions }) => regions.test(region)) ?? commercial;
 }
 
 /** Whether the host is a private ECR registry's, of whatever account and region. */

@@ -1,7 +1,7 @@
 import type { TargetConfig } from '../config/model.js';
 import { isRepository, normalizeRegistry } from '../image/reference.js';
 import { quoteInput } from '../image/quote.js';
-import { ecrHosts, isEcrHost } from './ecr.js';
+import { ecrHosts, isEcrHost, publicHost } from './ecr.js';
 import type { Separators } from './escape.js';
 
 /** What naming needs to know about a target. */
@@ -105,10 +105,15 @@ const configKeys = {
 function describe(config: TargetConfig): NamingTarget {
   switch (config.type) {
     case 'aws': {
-      const { accountId, region, prefix } = config.aws;
+      const { accountId, region, endpoint, prefix } = config.aws;
+      const hosts = ecrHosts({
+        accountId,
+        region: region.toLowerCase(),
+        ...(endpoint !== undefined && { endpoint }),
+      });
       return {
         name: config.name,
-        ...ecrHosts(accountId, region.toLowerCase()),
+        ...(config.aws.public === true ? { host: publicHost, aliases: [] } : hosts),
         path: withoutSlashes(prefix),
         repositoryLimit: ecrRepositoryLimit,
         separators: 'single',

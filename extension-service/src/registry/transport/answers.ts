@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError, type Diagnostic, type RegistryErrorKind } from '../errors.js';
-import { abortReason, RefusedAddressError } from './http.js';
+import { abortReason } from './abort.js';
+import { RefusedAddressError } from './http.js';
 import { parseRetryAfter } from './retry.js';
 
 /** What an answer is about, for messages. */

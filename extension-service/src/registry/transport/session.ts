@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../errors.js';
 import type { Credentials, Keychain, RegistryEndpoint, RequestContext } from '../types.js';
+import { untilAborted } from './abort.js';
 import { discard, invalid, networkError, statusError, type Asked } from './answers.js';
 import { parseChallenges, type Challenge } from './challenge.js';
 import { BaseUrl, tlsOf } from './base-url.js';
@@ -102,13 +103,14 @@ export class Session {
     let choices: readonly (Credentials | undefined)[] | undefined;
     let index = this.#chosen.get(key) ?? 0;
     let fresh = false;
+    let renewed = false;
     let failure: RegistryError | undefined;
     for (;;) {
       let authorization: string | undefined;
       let credentials: Credentials | undefined;
       const challenged = this.#challenge !== undefined;
       if (challenged) {
-        choices ??= [...(await this.#options.keychain.resolve(this.host, repository)), undefined];
+        choices ??= [...(await this.#credentials(repository, context)), undefined];
         if (index >= choices.length) index = 0;
         credentials = choices[index];
         try {
@@ -118,6 +120,11 @@ export class Session {
           if (!(error instanceof RegistryError)) throw error;
           if (!CREDENTIAL_FAILURES.has(error.kind))
             throw failure !== undefined && credentials === undefined ? failure : error;
+          if (!renewed && this.#isRenewed(credentials)) {
+            renewed = true;
+            choices = undefined;
+            continue;
+          }
           // A credential's own refusal says more than those after it.
           failure ??= error;
           if (++index >= choices.length) throw failure;
@@ -130,6 +137,7 @@ export class Session {
         this.#learn(response, url, base);
         if (typeof request.body === 'function') {
           this.#dropToken(request.scopes, credentials);
+          this.#isRenewed(credentials);
           throw await this.#rejectedUpload(response, { host: this.host, method: request.method, url });
         }
         if (!challenged && this.#challenge !== undefined) {
@@ -143,6 +151,16 @@ export class Session {
           discard(response);
           continue;
         }
+      }
+      if ((status === 401 || status === 403) && !renewed && this.#isRenewed(credentials)) {
+        // A login of a cloud that has ended early: the same credentials, fetched anew.
+        if (typeof request.body === 'function') {
+          throw await this.#rejectedUpload(response, { host: this.host, method: request.method, url });
+        }
+        renewed = true;
+        choices = undefined;
+        discard(response);
+        continue;
       }
       if ((status === 401 || status === 403) && choices !== undefined && index + 1 < choices.length) {
         const asked: Asked = { host: this.host, method: request.method, url };
@@ -162,10 +180,21 @@ export class Session {
     }
   }
 
+  /** What may be tried; a cloud's API that does not answer holds nobody up longer than the request lasts. */
+  async #credentials(repository: string, { signal }: RequestContext): Promise<readonly Credentials[]> {
+    const resolved = this.#options.keychain.resolve(this.host, repository);
+    if (signal === undefined) return resolved;
+    return untilAborted(resolved, signal);
+  }
+
+  #isRenewed(credentials: Credentials | undefined): boolean {
+    return credentials !== undefined && this.#options.keychain.rejected?.(credentials) === true;
+  }
+
   /** A body that was piped cannot be sent again from here; whoever opened the source can. */
   async #rejectedUpload(response: IncomingMessage, asked: Asked): Promise<RegistryError> {
     const { message, kind, host, diagnostics } = await statusError(response, asked, this.#options.now());
-    return new RegistryError(message, { kind, host, status: 401, diagnostics, retryable: true });
+    return new RegistryError(message, { kind, host, status: response.statusCode ?? 401, diagnostics, retryable: true });
   }
 
   /** The Authorization header, or undefined when this credential is sent as none. */

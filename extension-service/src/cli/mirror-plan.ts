@@ -1,0 +1,126 @@
+import type { Config } from '../core/config/model.js';
+import { CopyFailedError } from '../mirror/failure.js';
+import { RegistryCopier } from '../mirror/registry-copier.js';
+import { Limiter } from '../registry/limiter.js';
+import type { CopyPlan } from '../registry/plan.js';
+import { mirrorJob } from '../server/admission.js';
+import type { CommandContext } from './context.js';
+import { registryOptions } from './context.js';
+import { rowOf, summary } from './mirror-rows.js';
+import type { MirrorRow, Planned } from './mirror-rows.js';
+import { bytes, render, table } from './output.js';
+import type { OutputFormat } from './output.js';
+
+/** What all images together would send to a target, at most: layers that are there already are counted. */
+interface TargetPlan {
+  readonly target: string;
+  readonly images: number;
+  readonly manifests: number;
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly requests: number;
+  /** What the registry's quotas alone make it last. */
+  readonly seconds?: number;
+  readonly limitedBy?: string;
+}
+
+/** Shows what a mirroring would send and how long the quotas make it last; reads manifests, sends nothing. */
+export async function planMirror(
+  context: CommandContext,
+  config: Config,
+  planned: readonly Planned[],
+  { output }: { readonly output: OutputFormat },
+): Promise<readonly MirrorRow[]> {
+  const copier = new RegistryCopier(
+    config,
+    registryOptions(context, (problem) => context.stderr.write(`warn: ${problem}\n`)),
+  );
+  const limiter = new Limiter(config.mirror.concurrency);
+  const totals = new Map<string, Total>();
+  const rows = await Promise.all(
+    planned.map(async (entry): Promise<MirrorRow> => {
+      if ('row' in entry) return entry.row;
+      const job = { ...mirrorJob(entry.mirror), force: true };
+      try {
+        const plan = await limiter.run(() => copier.plan(job, AbortSignal.timeout(PATIENCE)));
+        const { digest } = plan;
+        if (plan.present) return { ...rowOf(entry), state: 'up-to-date', detail: 'the target has it', digest };
+        add(totals, job.target, job.reference.repository, plan);
+        return { ...rowOf(entry), state: 'would-mirror', detail: describe(plan), digest };
+      } catch (error) {
+        if (!(error instanceof CopyFailedError)) throw error;
+        return { ...rowOf(entry), state: 'failed', detail: error.message };
+      }
+    }),
+  );
+  const targets = [...totals].map(([target, total]) => targetPlan(copier, target, total));
+  copier.close();
+  context.stdout.write(
+    render({ images: rows, targets }, output, () =>
+      [summary(rows), ...(targets.length === 0 ? [] : ['', table(targets.map(lineOf))])].join('\n'),
+    ),
+  );
+  return rows;
+}
+
+const PATIENCE = 60_000;
+
+interface Total {
+  images: number;
+  /** By repository and digest: each is put once. */
+  readonly manifests: Set<string>;
+  /** Each is uploaded once; another repository of the registry mounts it, where the registry does that. */
+  readonly blobs: Map<string, number>;
+}
+
+function add(totals: Map<string, Total>, target: string, repository: string, plan: CopyPlan): void {
+  let total = totals.get(target);
+  if (total === undefined) {
+    total = { images: 0, manifests: new Set(), blobs: new Map() };
+    totals.set(target, total);
+  }
+  total.images += 1;
+  for (const digest of plan.manifests.keys()) total.manifests.add(`${repository}@${digest}`);
+  for (const [digest, size] of plan.blobs) total.blobs.set(digest, size);
+}
+
+function targetPlan(copier: RegistryCopier, target: string, { images, manifests, blobs }: Total): TargetPlan {
+  const requests = { manifests: manifests.size, blobs: blobs.size };
+  const estimate = copier.estimate(target, requests);
+  return {
+    target,
+    images,
+    ...requests,
+    bytes: sumOf(blobs.values()),
+    // A look, a POST and a PUT for each blob, a look and a PUT for each manifest.
+    requests: 3 * blobs.size + 2 * manifests.size,
+    ...(estimate !== undefined && {
+      seconds: Math.round(estimate.milliseconds / 100) / 10,
+      limitedBy: estimate.limitedBy,
+    }),
+  };
+}
+
+function describe({ platforms, manifests, blobs }: CopyPlan): string {
+  const count = platforms.length === 0 ? '' : `${platforms.length} platforms, `;
+  return `${count}${manifests.size} manifests, ${blobs.size} blobs, at most ${bytes(sumOf(blobs.values()))}`;
+}
+
+function lineOf({ target, images, manifests, blobs, bytes: size, requests, seconds, limitedBy }: TargetPlan): string[] {
+  const time = seconds === undefined ? '' : `at least ${seconds} s by ${limitedBy ?? ''}`;
+  return [
+    `target ${target}:`,
+    `${images} images`,
+    `${manifests} manifests`,
+    `${blobs} blobs`,
+    `at most ${bytes(size)}`,
+    `${requests} requests`,
+    time,
+  ];
+}
+
+function sumOf(sizes: Iterable<number>): number {
+  let sum = 0;
+  for (const size of sizes) sum += size;
+  return sum;
+}

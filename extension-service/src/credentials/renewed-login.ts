@@ -1,0 +1,125 @@
+import type { PasswordCredentials } from '../registry/types.js';
+
+/** A login that ends: what a cloud gives for its registries. */
+export interface RegistryLogin {
+  readonly credentials: PasswordCredentials;
+  /** When it ends, in milliseconds since the epoch. */
+  readonly expires: number;
+}
+
+/** Logins as registry clients take them; what `rejected` is told was refused by the registry is asked for anew. */
+export interface LoginSource {
+  /** Rejects with a RegistryError that says what is missing. */
+  get(): Promise<RegistryLogin>;
+  /** @returns whether another login may be had */
+  rejected(credentials: PasswordCredentials): boolean;
+  /** Ends the renewal; what is held can still be had. */
+  stop(): void;
+}
+
+export interface RenewedLoginOptions {
+  readonly onRenewed?: (login: RegistryLogin) => void;
+  readonly onFailed?: (error: unknown) => void;
+  readonly now?: () => number;
+  readonly random?: () => number;
+  /** Milliseconds before the second try, doubled for each further one; a random part of it is waited. @default 1000 */
+  readonly base?: number;
+  /** Longest pause between two tries in milliseconds. @default 300000 */
+  readonly max?: number;
+}
+
+/** A login is not handed out in its last milliseconds: it must still be good when it arrives. */
+const MARGIN = 10_000;
+/** A registry that refuses a login this young, in milliseconds, would refuse another one too. */
+const YOUNG = 10_000;
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/**
+ * Obtains a login when it is first needed, one request however many ask, and renews it at half of its life for as long as
+ * the process lives: a failure is tried again for ever, with backoff, while the login before is used until its end.
+ * Without any login, whoever asks during a pause gets the last failure at once, so that an API that is down is not asked
+ * by every Pod.
+ */
+export class RenewedLogin implements LoginSource {
+  #login: (RegistryLogin & { readonly since: number }) | undefined;
+  #flight: Promise<RegistryLogin> | undefined;
+  #failure: { readonly error: unknown; readonly until: number } | undefined;
+  #failures = 0;
+  #refused: PasswordCredentials | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  readonly #now: () => number;
+  readonly #random: () => number;
+
+  constructor(
+    /** Gets the credentials that a registry has refused, when there are any. */
+    private readonly obtain: (refused?: PasswordCredentials) => Promise<RegistryLogin>,
+    private readonly options: RenewedLoginOptions = {},
+  ) {
+    this.#now = options.now ?? Date.now;
+    this.#random = options.random ?? Math.random;
+  }
+
+  async get(): Promise<RegistryLogin> {
+    const login = this.#login;
+    if (login !== undefined && login.expires - MARGIN > this.#now()) return login;
+    if (this.#flight === undefined && this.#failure !== undefined && this.#failure.until > this.#now()) {
+      throw this.#failure.error;
+    }
+    return this.#renew();
+  }
+
+  rejected(credentials: PasswordCredentials): boolean {
+    const { password } = credentials;
+    const login = this.#login;
+    // Somebody else was refused before: the next one is on its way, or there.
+    if (password === this.#refused?.password) return true;
+    if (login?.credentials.password !== password || this.#now() - login.since < YOUNG) return false;
+    this.#login = undefined;
+    this.#refused = credentials;
+    return true;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #renew(): Promise<RegistryLogin> {
+    this.#flight ??= this.#try().finally(() => (this.#flight = undefined));
+    return this.#flight;
+  }
+
+  async #try(): Promise<RegistryLogin> {
+    clearTimeout(this.#timer);
+    try {
+      const login = await this.obtain(this.#refused);
+      const since = this.#now();
+      this.#login = { ...login, since };
+      this.#failure = undefined;
+      this.#failures = 0;
+      this.options.onRenewed?.(login);
+      this.#schedule(Math.max(MARGIN, (login.expires - since) / 2));
+      return login;
+    } catch (error) {
+      const ceiling = Math.min(this.options.max ?? 300_000, (this.options.base ?? 1_000) * 2 ** this.#failures);
+      const pause = Math.round(ceiling * (0.1 + 0.9 * this.#random()));
+      this.#failures += 1;
+      this.#failure = { error, until: this.#now() + pause };
+      this.options.onFailed?.(error);
+      this.#schedule(pause);
+      throw error;
+    }
+  }
+
+  #schedule(milliseconds: number): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#renew().catch(() => undefined);
+      },
+      Math.min(milliseconds, LONGEST_TIMER),
+    );
+    this.#timer.unref();
+  }
+}

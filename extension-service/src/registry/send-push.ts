@@ -1,0 +1,54 @@
+import { RegistryError } from './errors.js';
+import type { PacedAction, RequestPacer } from './pacer.js';
+import type { Session, SessionAnswer, SessionRequest } from './transport/session.js';
+import type { RequestContext } from './types.js';
+
+export interface PushOptions {
+  readonly session: Session;
+  readonly pacer?: RequestPacer;
+  readonly createRepository?: CreateRepository;
+}
+
+/**
+ * The registry does not have the repository that is pushed to. Resolves with true when the push is worth another try;
+ * rejects with the error that the push shall end with.
+ */
+export type CreateRepository = (repository: string, signal: AbortSignal | undefined) => Promise<boolean>;
+
+/** One request of a push: under the registry's quotas, and once more when the repository had to be created for it. */
+export async function sendPush(
+  options: PushOptions,
+  repository: string,
+  action: PacedAction,
+  context: RequestContext | undefined,
+  request: SessionRequest,
+): Promise<SessionAnswer> {
+  try {
+    return await pacedSend(options, action, context, request);
+  } catch (error) {
+    const created = isMissingRepository(error) && (await options.createRepository?.(repository, context?.signal));
+    if (created !== true) throw error;
+    return pacedSend(options, action, context, request);
+  }
+}
+
+async function pacedSend(
+  { session, pacer }: PushOptions,
+  action: PacedAction,
+  context: RequestContext | undefined,
+  request: SessionRequest,
+): Promise<SessionAnswer> {
+  await pacer?.wait(action, context?.signal);
+  try {
+    return await session.send(request, context);
+  } catch (error) {
+    if (error instanceof RegistryError && error.kind === 'throttled') pacer?.throttled(action);
+    throw error;
+  }
+}
+
+/** Distribution spec: NAME_UNKNOWN. A 404 that names something else, such as a missing blob, is no reason to create one. */
+function isMissingRepository(error: unknown): boolean {
+  if (!(error instanceof RegistryError) || error.kind !== 'absent') return false;
+  return error.diagnostics.length === 0 || error.diagnostics.some(({ code }) => code === 'NAME_UNKNOWN');
+}

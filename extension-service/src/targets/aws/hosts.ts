@@ -1,0 +1,15 @@
+import type { AwsConfig } from '../../core/config/model.js';
+import { ecrHosts, publicHost } from '../../core/naming/ecr.js';
+import type { CloudLogin } from '../cloud.js';
+
+/** The host that images of the registry are named with. */
+export function ecrHost(aws: AwsConfig): string {
+  return aws.public === true ? publicHost : ecrHosts(aws).host;
+}
+
+/** The registry's host and its aliases (FIPS, dual-stack), for which one login is good. */
+export function ecrCovers(aws: AwsConfig): CloudLogin['covers'] {
+  if (aws.public === true) return (host) => host === publicHost;
+  const { host: own, aliases } = ecrHosts(aws);
+  return (host) => host === own || aliases.includes(host);
+}

@@ -1,0 +1,8 @@
+import type { AwsConfig } from '../../core/config/model.js';
+import { partitionOf } from '../../core/naming/ecr.js';
+import type { EcrNames } from './policies.js';
+
+export function ecrNames({ accountId, region }: AwsConfig): EcrNames {
+  const partition = partitionOf(region);
+  return { accountId, arn: (repository) => `arn:${partition}:ecr:${region}:${accountId}:repository/${repository}` };
+}

@@ -1,0 +1,116 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AwsConfig } from '../../core/config/model.js';
+import type { RegistryError } from '../../registry/errors.js';
+import { Limiter } from '../../registry/limiter.js';
+import type { CloudEvent } from '../cloud.js';
+import type { AwsClients } from './clients.js';
+import { applyPolicies, desiredPolicies, readPoliciesTag } from './policies.js';
+import type { DesiredPolicies, EcrNames } from './policies.js';
+import { awsProblem } from './problems.js';
+
+export interface PolicyKeeperOptions {
+  readonly aws: AwsConfig;
+  /** `target NAME`. */
+  readonly registry: string;
+  readonly host: string;
+  readonly names: EcrNames;
+  readonly clients: () => Promise<AwsClients>;
+  readonly onEvent: (event: CloudEvent) => void;
+  /** Milliseconds before the second try, doubled for each further one. @default 5000 */
+  readonly base?: number;
+  /** Longest pause in milliseconds. @default 600000 */
+  readonly max?: number;
+  readonly random?: () => number;
+}
+
+/** Repositories that are remembered as seen to; more only cost a question again. */
+const REMEMBERED = 20_000;
+/** Repositories at once: policies are never urgent, and AWS does not publish these calls' quotas. */
+const PARALLEL = 2;
+/** Milliseconds for one repository, the SDK's tries included. */
+const PATIENCE = 60_000;
+/** ECR's limit for the tags of a resource. */
+const TAG_LIMIT = 50;
+
+/**
+ * Sees to the policies of the repositories that images go to, beside the pushes: new ones get them, others get them when
+ * their tag says that they have other ones. What fails is reported and tried again; no image waits for it.
+ */
+export class PolicyKeeper {
+  readonly #desired: DesiredPolicies | undefined;
+  readonly #seen = new Map<string, Promise<void>>();
+  readonly #limiter = new Limiter(PARALLEL);
+  readonly #stop = new AbortController();
+
+  constructor(private readonly options: PolicyKeeperOptions) {
+    this.#desired = options.aws.repositories.mode === 'api' ? desiredPolicies(options.aws) : undefined;
+  }
+
+  /** What repositories shall have; undefined when the configuration has nothing to say about it. */
+  get desired(): DesiredPolicies | undefined {
+    return this.#desired;
+  }
+
+  /** Whether repositories carry our mark, so that other policies, or policies that failed, are found again. */
+  get marks(): boolean {
+    return this.#desired !== undefined && this.options.aws.ecrOptions.tags.length < TAG_LIMIT;
+  }
+
+  /** The repository is new. */
+  created(repository: string): void {
+    if (this.#desired !== undefined) this.#see(repository, this.#desired, true);
+  }
+
+  /** An image went there, or was there. */
+  used(repository: string): void {
+    if (this.#desired === undefined || !this.marks || !this.options.aws.repositories.reconcilePolicies) return;
+    if (!this.#seen.has(repository)) this.#see(repository, this.#desired, false);
+  }
+
+  /** Resolves when nothing is under way any more, or after `milliseconds`. */
+  async settled(milliseconds: number): Promise<void> {
+    const all = Promise.all(this.#seen.values()).then(() => undefined);
+    await Promise.race([all, delay(milliseconds, undefined, { ref: false })]);
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  #see(repository: string, desired: DesiredPolicies, isNew: boolean): void {
+    this.#seen.set(repository, this.#untilDone(repository, desired, isNew));
+    if (this.#seen.size <= REMEMBERED) return;
+    const [oldest] = this.#seen.keys();
+    if (oldest !== undefined) this.#seen.delete(oldest);
+  }
+
+  /** Never rejects. */
+  async #untilDone(repository: string, desired: DesiredPolicies, isNew: boolean): Promise<void> {
+    const { base = 5_000, max = 600_000, random = Math.random } = this.options;
+    for (let tries = 0; !this.#stop.signal.aborted; tries++) {
+      const problem = await this.#limiter.run(() => this.#try(repository, desired, isNew));
+      if (problem === undefined) return;
+      const pause = Math.min(max, base * 2 ** tries) * (0.5 + 0.5 * random());
+      await delay(pause, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /** One try; the failure is reported. */
+  async #try(repository: string, desired: DesiredPolicies, isNew: boolean): Promise<RegistryError | undefined> {
+    const { registry, host, names, onEvent } = this.options;
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PATIENCE)]);
+    try {
+      const clients = await this.options.clients();
+      if (!isNew && (await readPoliciesTag(clients, names.arn(repository), signal)) === desired.hash) return undefined;
+      await applyPolicies(clients, names, repository, { ...desired, mark: this.marks }, signal);
+      onEvent({ kind: 'repository', registry, repository, action: 'policies', outcome: 'ok' });
+      return undefined;
+    } catch (error) {
+      if (this.#stop.signal.aborted) return undefined;
+      const problem = awsProblem(host, 'ecr', names.arn(repository), error);
+      const { kind: outcome, message } = problem;
+      onEvent({ kind: 'repository', registry, repository, action: 'policies', outcome, message });
+      return problem;
+    }
+  }
+}

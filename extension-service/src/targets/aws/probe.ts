@@ -1,0 +1,184 @@
+import type { AwsConfig } from '../../core/config/model.js';
+import type { RegistryClient } from '../../registry/client.js';
+import type { Probe } from '../probe.js';
+import type { AwsClients } from './clients.js';
+import { driftOf } from './drift.js';
+import { ecrHost } from './hosts.js';
+import { ecrNames } from './names.js';
+import { desiredPolicies, policiesTag } from './policies.js';
+import { AwsCallError, awsProblem, statement } from './problems.js';
+import { probePushActions } from './probe-push.js';
+import { targetRepositories } from './sweep.js';
+
+export interface EcrProbe {
+  readonly aws: AwsConfig;
+  /** `target NAME` or `source HOST`. */
+  readonly registry: string;
+  readonly isTarget: boolean;
+  readonly clients: () => Promise<AwsClients>;
+  readonly client: RegistryClient;
+  readonly signal: AbortSignal;
+}
+
+/** No image can be there: the path of a source begins with a host. */
+export const probeRepository = 'image-swapper-check';
+
+/**
+ * Tries each permission without changing anything: calls that name a repository which does not exist are refused for
+ * missing permissions first, and for the repository after that.
+ */
+export async function probeEcr(probe: EcrProbe): Promise<readonly Probe[]> {
+  const { aws, registry } = probe;
+  const found: Probe[] = [];
+  const say = (check: string, ok: boolean, message: string): void => {
+    found.push({ registry: `${registry} (${ecrHost(aws)})`, check, ok, message });
+  };
+  const identity = await attempt(probe, 'sts:GetCallerIdentity', '*', async ({ sdk, sts }) =>
+    sts.send(new sdk.GetCallerIdentityCommand({}), { abortSignal: probe.signal }),
+  );
+  if ('problem' in identity) say('identity', false, identity.problem);
+  else say('identity', true, identity.value.Arn ?? 'unknown');
+  // Without credentials everything else fails in the same way.
+  if ('problem' in identity) return found;
+  if (aws.public === true || !probe.isTarget) return found;
+
+  const missing = [...(await missingControlActions(probe, say)), ...(await probePushActions(probe))];
+  for (const action of missing) say(action, false, `the identity's policy does not allow ${action}`);
+  const login = missing.filter((action) => action === 'ecr:GetAuthorizationToken');
+  const scoped = missing.filter((action) => action !== 'ecr:GetAuthorizationToken');
+  const { prefix } = aws;
+  const resource = ecrNames(aws).arn(prefix === '' ? '*' : `${prefix}/*`);
+  for (const [actions, on] of [
+    [login, '*'],
+    [scoped, resource],
+  ] as const) {
+    if (actions.length > 0) say('policy', false, `add this statement to it: ${statement(actions, on)}`);
+  }
+  if (missing.length === 0) say('permissions', true, 'every action is allowed');
+  await probeAccount(probe, say);
+  return found;
+}
+
+type Say = (check: string, ok: boolean, message: string) => void;
+
+/** The actions of ECR's API that are refused. */
+async function missingControlActions(probe: EcrProbe, say: Say): Promise<string[]> {
+  const { aws, signal } = probe;
+  const names = ecrNames(aws);
+  const repositoryName = aws.prefix === '' ? probeRepository : `${aws.prefix}/${probeRepository}`;
+  const resourceArn = names.arn(repositoryName);
+  const where = { registryId: aws.accountId, repositoryName };
+  const { accessPolicy, lifecyclePolicy } = aws.ecrOptions;
+  const options = { abortSignal: signal };
+  const calls: Record<string, (clients: AwsClients) => Promise<unknown>> = {
+    'ecr:GetAuthorizationToken': ({ sdk, ecr }) => ecr.send(new sdk.GetAuthorizationTokenCommand({}), options),
+    ...(aws.repositories.mode === 'api' && {
+      'ecr:DescribeRepositories': ({ sdk, ecr }) =>
+        ecr.send(
+          new sdk.DescribeRepositoriesCommand({ registryId: aws.accountId, repositoryNames: [repositoryName] }),
+          options,
+        ),
+    }),
+    ...(desiredPolicies(aws) !== undefined &&
+      aws.repositories.mode === 'api' && {
+        'ecr:ListTagsForResource': ({ sdk, ecr }) =>
+          ecr.send(new sdk.ListTagsForResourceCommand({ resourceArn }), options),
+        'ecr:TagResource': ({ sdk, ecr }) =>
+          ecr.send(new sdk.TagResourceCommand({ resourceArn, tags: [{ Key: policiesTag, Value: 'check' }] }), options),
+      }),
+    ...(accessPolicy !== undefined && {
+      'ecr:SetRepositoryPolicy': ({ sdk, ecr }) =>
+        ecr.send(new sdk.SetRepositoryPolicyCommand({ ...where, policyText: accessPolicy }), options),
+      'ecr:GetRepositoryPolicy': ({ sdk, ecr }) => ecr.send(new sdk.GetRepositoryPolicyCommand(where), options),
+    }),
+    ...(lifecyclePolicy !== undefined && {
+      'ecr:PutLifecyclePolicy': ({ sdk, ecr }) =>
+        ecr.send(new sdk.PutLifecyclePolicyCommand({ ...where, lifecyclePolicyText: lifecyclePolicy }), options),
+      'ecr:GetLifecyclePolicy': ({ sdk, ecr }) => ecr.send(new sdk.GetLifecyclePolicyCommand(where), options),
+    }),
+  };
+  const missing: string[] = [];
+  for (const [action, call] of Object.entries(calls)) {
+    const result = await attempt(probe, action, resourceArn, call);
+    if (!('problem' in result)) continue;
+    if (result.kind === 'forbidden') missing.push(action);
+    else if (result.kind !== 'absent') say(action, false, result.problem);
+  }
+  if (aws.repositories.mode !== 'preexisting') {
+    const may = await mayCreate(probe);
+    if (may === false) missing.push('ecr:CreateRepository');
+    if (may === undefined) {
+      say('ecr:CreateRepository', true, 'not tried: there is no repository yet that it could be tried with');
+    }
+  }
+  return missing;
+}
+
+/** Creating what is there already changes nothing, and tells whether it is allowed. Undefined when nothing is there. */
+async function mayCreate(probe: EcrProbe): Promise<boolean | undefined> {
+  const { aws, signal } = probe;
+  const names = ecrNames(aws);
+  const existing = await attempt(probe, 'ecr:DescribeRepositories', names.arn('*'), async (clients) => {
+    for await (const repository of targetRepositories(clients, aws, names, signal)) return repository;
+    return undefined;
+  });
+  const repository = 'problem' in existing ? undefined : existing.value;
+  if (repository === undefined) return undefined;
+  const { tags } = aws.ecrOptions;
+  const result = await attempt(probe, 'ecr:CreateRepository', names.arn(repository), ({ sdk, ecr }) =>
+    ecr.send(
+      new sdk.CreateRepositoryCommand({
+        registryId: aws.accountId,
+        repositoryName: repository,
+        tags: tags.map(({ key, value }) => ({ Key: key, Value: value })),
+      }),
+      { abortSignal: signal },
+    ),
+  );
+  return !('problem' in result) || result.kind !== 'forbidden';
+}
+
+/** What is good to know and breaks nothing: mounts, drifted policies. */
+async function probeAccount(probe: EcrProbe, say: Say): Promise<void> {
+  const { aws, signal } = probe;
+  const names = ecrNames(aws);
+  const mounting = await attempt(probe, 'ecr:GetAccountSetting', '*', ({ sdk, ecr }) =>
+    ecr.send(new sdk.GetAccountSettingCommand({ name: 'BLOB_MOUNTING' }), { abortSignal: signal }),
+  );
+  if (!('problem' in mounting)) {
+    const on = mounting.value.value === 'ENABLED';
+    const hint =
+      'off: layers that images share are uploaded for each; an administrator turns it on with: aws ecr put-account-setting --name BLOB_MOUNTING --value ENABLED';
+    say('blob mounting', true, on ? 'on' : hint);
+  }
+  const desired = aws.repositories.mode === 'api' ? desiredPolicies(aws) : undefined;
+  if (desired === undefined) return;
+  const drift = await attempt(probe, 'ecr:DescribeRepositories', names.arn('*'), (clients) =>
+    driftOf(clients, aws, names, desired, signal),
+  );
+  if ('problem' in drift) return say('policies', false, drift.problem);
+  for (const { repository, policies } of drift.value) {
+    const will = aws.repositories.reconcilePolicies
+      ? 'the service applies them again'
+      : 'repositories.reconcilePolicies is false';
+    say('policies', false, `${repository}: ${policies.join(' and ')} differ from the configuration; ${will}`);
+  }
+  if (drift.value.length === 0) say('policies', true, 'every mirrored repository has the configured policies');
+}
+
+type Attempt<T> = { readonly value: T } | { readonly problem: string; readonly kind: string };
+
+async function attempt<T>(
+  { aws, clients }: EcrProbe,
+  action: string,
+  resource: string,
+  call: (clients: AwsClients) => Promise<T>,
+): Promise<Attempt<T>> {
+  try {
+    return { value: await call(await clients()) };
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof AwsCallError ? error.cause : error;
+    const { message, kind } = awsProblem(ecrHost(aws), action, resource, cause);
+    return { problem: message, kind };
+  }
+}

@@ -1,0 +1,115 @@
+import { RegistryError } from '../../registry/errors.js';
+import type { RegistryErrorKind } from '../../registry/errors.js';
+
+/** A call that failed inside another one, such as assuming the role for it. */
+export class AwsCallError extends Error {
+  override readonly name = 'AwsCallError';
+
+  /** `action` as IAM writes it, `ecr:CreateRepository`; `resource` is its ARN or name. */
+  constructor(
+    readonly action: string,
+    readonly resource: string,
+    override readonly cause: unknown,
+  ) {
+    super(`${action} on ${resource} failed`, { cause });
+  }
+}
+
+/** Classes of what AWS's services say, by the error's name. */
+const KINDS: Readonly<Record<string, RegistryErrorKind>> = {
+  AccessDenied: 'forbidden',
+  AccessDeniedException: 'forbidden',
+  UnauthorizedException: 'forbidden',
+  KmsException: 'forbidden',
+  RepositoryLimitExceeded: 'refused',
+  ThrottlingException: 'throttled',
+  Throttling: 'throttled',
+  ThrottledException: 'throttled',
+  TooManyRequestsException: 'throttled',
+  RequestLimitExceeded: 'throttled',
+  CredentialsProviderError: 'unauthorized',
+  TokenProviderError: 'unauthorized',
+  ExpiredToken: 'unauthorized',
+  ExpiredTokenException: 'unauthorized',
+  InvalidClientTokenId: 'unauthorized',
+  InvalidIdentityToken: 'unauthorized',
+  IDPCommunicationError: 'unreachable',
+  InvalidSignatureException: 'unauthorized',
+  SignatureDoesNotMatch: 'unauthorized',
+  UnrecognizedClientException: 'unauthorized',
+  RepositoryNotFoundException: 'absent',
+  InvalidParameterException: 'invalid',
+  InvalidTagParameterException: 'invalid',
+  TooManyTagsException: 'invalid',
+  ValidationException: 'invalid',
+  ServerException: 'server',
+  InternalFailure: 'server',
+  ServiceUnavailable: 'server',
+  TimeoutError: 'unreachable',
+  AbortError: 'unreachable',
+};
+
+/**
+ * What a call came to, in words that name the action, the resource and what to do; an IAM administrator finds the
+ * statement to add in it. Never carries credentials: AWS's messages name identities and not their keys.
+ */
+export function awsProblem(host: string, action: string, resource: string, error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error;
+  if (error instanceof AwsCallError) return awsProblem(host, error.action, error.resource, error.cause);
+  const name = error instanceof Error ? error.name : '';
+  const kind = KINDS[name] ?? kindOfOther(error);
+  // The SDK could not read the answer: it came from something in between.
+  const strange =
+    error instanceof SyntaxError ? "the answer is not AWS's: is there a proxy or login page in between?" : undefined;
+  const said = strange ?? oneLine(error instanceof Error ? error.message : String(error));
+  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${said}${advice(kind, name, said, action, resource)}`;
+  return new RegistryError(message, {
+    kind,
+    host,
+    // A role or key may be mended without a change here, but not within the minute.
+    retryable: kind === 'throttled' || kind === 'unreachable' || kind === 'server',
+    cause: error,
+  });
+}
+
+function kindOfOther(error: unknown): RegistryErrorKind {
+  const { code, $metadata } = (error ?? {}) as { code?: unknown; $metadata?: { httpStatusCode?: number } };
+  const status = $metadata?.httpStatusCode;
+  if (status === undefined) return typeof code === 'string' ? 'unreachable' : 'invalid';
+  if (status === 429) return 'throttled';
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
+  return status >= 500 ? 'server' : 'invalid';
+}
+
+function advice(kind: RegistryErrorKind, name: string, said: string, action: string, resource: string): string {
+  if (name === 'RepositoryLimitExceeded') {
+    return '; the account has reached a quota of ECR: delete what is not needed, or ask AWS for more';
+  }
+  if (name === 'KmsException') return '; the identity needs kms:CreateGrant and kms:DescribeKey on the key';
+  switch (kind) {
+    case 'forbidden':
+      return action === 'sts:AssumeRole'
+        ? `; the role's trust policy must let this identity assume it, and the identity needs ${statement([action], resource)}`
+        : `; the identity's policy needs ${statement([action], resource)}`;
+    case 'unauthorized':
+      return name === 'CredentialsProviderError'
+        ? '; there are no AWS credentials: give a Secret with keys (awsSecretName), a role for the ServiceAccount (IRSA), or an EKS Pod Identity association'
+        : '; the AWS credentials are not valid (any more)';
+    case 'unreachable':
+      if (/certificate/i.test(said)) return '; name the file of its authority in AWS_CA_BUNDLE';
+      return '; check the network, the proxy variables and AWS_ENDPOINT_URL_*';
+    default:
+      return '';
+  }
+}
+
+/** One statement of an IAM policy. */
+export function statement(actions: readonly string[], resource: string): string {
+  return JSON.stringify({ Effect: 'Allow', Action: actions.length === 1 ? actions[0] : actions, Resource: resource });
+}
+
+/** It goes into logs: one line, no escape sequences, not endless. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\s]+/gu, ' ').slice(0, 400);
+}

@@ -1,0 +1,105 @@
+import type { AwsConfig } from '../../core/config/model.js';
+import { untilAborted } from '../../registry/transport/abort.js';
+import type { CloudEvent, CloudRepositories } from '../cloud.js';
+import type { AwsClients } from './clients.js';
+import { isImmutableTag } from './mutability.js';
+import type { PolicyKeeper } from './policy-keeper.js';
+import { pendingValue, policiesTag } from './policies.js';
+import type { EcrNames } from './policies.js';
+import { awsProblem } from './problems.js';
+
+export interface EcrRepositoriesOptions {
+  readonly aws: AwsConfig;
+  /** `target NAME`. */
+  readonly registry: string;
+  readonly host: string;
+  readonly names: EcrNames;
+  readonly clients: () => Promise<AwsClients>;
+  readonly keeper: PolicyKeeper;
+  readonly onEvent: (event: CloudEvent) => void;
+}
+
+/** Milliseconds for one creation, the SDK's tries included. */
+const PATIENCE = 60_000;
+
+/** Repositories of a target, created when a push finds them missing: ECR has one for each image name. */
+export class EcrRepositories implements CloudRepositories {
+  readonly #creations = new Map<string, Promise<boolean>>();
+
+  constructor(private readonly options: EcrRepositoriesOptions) {}
+
+  async create(repository: string, signal: AbortSignal | undefined): Promise<boolean> {
+    let creation = this.#creations.get(repository);
+    if (creation === undefined) {
+      creation = this.#create(repository).finally(() => this.#creations.delete(repository));
+      this.#creations.set(repository, creation);
+    }
+    // Whoever gives up leaves the creation to those who wait with it.
+    return signal === undefined ? creation : untilAborted(creation, signal);
+  }
+
+  used(repository: string): void {
+    this.options.keeper.used(repository);
+  }
+
+  isImmutable(tag: string): boolean {
+    return isImmutableTag(this.options.aws.ecrOptions, tag);
+  }
+
+  async #create(repository: string): Promise<boolean> {
+    const { registry, host, names, onEvent, aws, keeper } = this.options;
+    const resource = names.arn(repository);
+    if (aws.repositories.mode !== 'api') throw this.#missing(repository);
+    const clients = await this.options.clients();
+    try {
+      const command = new clients.sdk.CreateRepositoryCommand(createInput(aws, repository, keeper.marks));
+      await clients.ecr.send(command, { abortSignal: AbortSignal.timeout(PATIENCE) });
+    } catch (error) {
+      // Another replica was faster, or it came between our question and this call.
+      if (error instanceof Error && error.name === 'RepositoryAlreadyExistsException') {
+        onEvent({ kind: 'repository', registry, repository, action: 'create', outcome: 'exists' });
+        keeper.used(repository);
+        return true;
+      }
+      const problem = awsProblem(host, 'ecr:CreateRepository', resource, error);
+      const { kind: outcome, message } = problem;
+      onEvent({ kind: 'repository', registry, repository, action: 'create', outcome, message });
+      throw problem;
+    }
+    onEvent({ kind: 'repository', registry, repository, action: 'create', outcome: 'ok' });
+    keeper.created(repository);
+    return true;
+  }
+
+  #missing(repository: string): Error {
+    const { host, names, aws } = this.options;
+    const hint =
+      aws.repositories.mode === 'createOnPush'
+        ? 'no repository creation template with appliedFor CREATE_ON_PUSH fits its name, or ecr:CreateRepository is missing'
+        : 'repositories.mode is preexisting: create it, or use mode api';
+    const cause = Object.assign(new Error(`the repository does not exist; ${hint}`), {
+      name: 'RepositoryNotFoundException',
+    });
+    return awsProblem(host, 'push', names.arn(repository), cause);
+  }
+}
+
+function createInput({ accountId, ecrOptions }: AwsConfig, repositoryName: string, marks: boolean) {
+  const { tags, imageTagMutability, imageTagMutabilityExclusionFilters, encryptionConfiguration } = ecrOptions;
+  const own = marks ? [{ Key: policiesTag, Value: pendingValue }] : [];
+  const { encryptionType, kmsKey } = encryptionConfiguration;
+  return {
+    registryId: accountId,
+    repositoryName,
+    tags: [...tags.map(({ key, value }) => ({ Key: key, Value: value })), ...own],
+    imageTagMutability,
+    ...(imageTagMutabilityExclusionFilters.length > 0 && {
+      imageTagMutabilityExclusionFilters: imageTagMutabilityExclusionFilters.map(({ filterType, filter }) => ({
+        filterType,
+        filter,
+      })),
+    }),
+    imageScanningConfiguration: { scanOnPush: ecrOptions.imageScanningConfiguration.imageScanOnPush },
+    encryptionConfiguration: { encryptionType, ...(kmsKey !== undefined && { kmsKey }) },
+  };
+}

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { Agent } from 'node:https';
+import { rootCertificates } from 'node:tls';
+import type { NodeHttpHandler } from '@smithy/node-http-handler';
+import { HttpProxyAgent, HttpsProxyAgent } from 'hpagent';
+import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
+import type { Sdk } from './clients.js';
+
+type Handle = NodeHttpHandler['handle'];
+
+/** Milliseconds for a connection, and for the answer to a request that has been sent. */
+const TIMEOUTS = { connectionTimeout: 3_000, requestTimeout: 8_000, throwOnRequestTimeout: true } as const;
+
+/**
+ * HTTP for the SDK, which ignores the environment's proxies and AWS_CA_BUNDLE: both hold here, read as for registries.
+ *
+ * @throws Error that names the variable when its proxy or file cannot be used
+ */
+export function awsRequestHandler(sdk: Sdk, env: Readonly<Record<string, string | undefined>>): NodeHttpHandler {
+  const choose = proxyFromEnvironment(env);
+  const ca = awsCaBundle(env);
+  const trust = ca === undefined ? {} : { ca: [...rootCertificates, ca] };
+  const direct = new sdk.NodeHttpHandler({ ...TIMEOUTS, httpsAgent: new Agent({ keepAlive: true, ...trust }) });
+  const proxied = new Map<string, NodeHttpHandler>();
+  const handlerFor = (url: URL): NodeHttpHandler => {
+    const proxy = choose(url)?.href;
+    if (proxy === undefined) return direct;
+    let handler = proxied.get(proxy);
+    if (handler === undefined) {
+      handler = new sdk.NodeHttpHandler({
+        ...TIMEOUTS,
+        httpAgent: new HttpProxyAgent({ keepAlive: true, proxy }),
+        httpsAgent: new HttpsProxyAgent({ keepAlive: true, proxy, ...trust }),
+      });
+      proxied.set(proxy, handler);
+    }
+    return handler;
+  };
+  // The direct handler stands for both, with the SDK's whole interface.
+  const handle = direct.handle.bind(direct);
+  direct.handle = ((request, options) => {
+    const { protocol, hostname, port } = request;
+    const handler = handlerFor(new URL(`${protocol}//${hostname}${port === undefined ? '' : `:${port}`}`));
+    return handler === direct ? handle(request, options) : handler.handle(request, options);
+  }) satisfies Handle;
+  return direct;
+}
+
+/** PEM of AWS_CA_BUNDLE, as the AWS command line reads it. @throws Error naming variable and file */
+export function awsCaBundle(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const path = env['AWS_CA_BUNDLE'];
+  if (path === undefined || path === '') return undefined;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new Error(`AWS_CA_BUNDLE: ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
+      cause: error,
+    });
+  }
+}

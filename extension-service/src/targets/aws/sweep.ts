@@ -1,0 +1,112 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AwsConfig } from '../../core/config/model.js';
+import type { CloudEvent } from '../cloud.js';
+import type { AwsClients } from './clients.js';
+import type { PolicyKeeper } from './policy-keeper.js';
+import { named, readPoliciesTag } from './policies.js';
+import type { EcrNames } from './policies.js';
+import { awsProblem } from './problems.js';
+
+export interface SweepOptions {
+  readonly aws: AwsConfig;
+  /** `target NAME`. */
+  readonly registry: string;
+  readonly host: string;
+  readonly names: EcrNames;
+  readonly clients: () => Promise<AwsClients>;
+  readonly keeper: PolicyKeeper;
+  readonly onEvent: (event: CloudEvent) => void;
+  /** Milliseconds before the first look, and between two. */
+  readonly first: number;
+  readonly interval: number;
+}
+
+/** Milliseconds between two repositories: AWS does not publish the quota of ListTagsForResource, and nothing hurries. */
+const PACE = 100;
+
+/** Looks at all repositories that carry our mark now and then, and has those mended whose policies are others by now. */
+export class PolicySweep {
+  readonly #stop = new AbortController();
+
+  constructor(private readonly options: SweepOptions) {}
+
+  /** Runs until stopped. Never rejects. */
+  async run(): Promise<void> {
+    const { first, interval, registry, host, names, onEvent, aws, keeper } = this.options;
+    if (keeper.desired === undefined) return;
+    let pause = first;
+    for (;;) {
+      // Spread over half of the time: replicas start together.
+      await this.#pause(pause * (0.5 + 0.5 * Math.random()));
+      if (this.#stop.signal.aborted) return;
+      try {
+        const drifted = await driftedRepositories(await this.options.clients(), aws, names, keeper.desired.hash, {
+          signal: this.#stop.signal,
+          pace: PACE,
+        });
+        onEvent({ kind: 'drift', registry, repositories: drifted.length });
+        for (const repository of drifted) keeper.used(repository);
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        const { message, kind: outcome } = awsProblem(host, 'ecr:DescribeRepositories', names.arn('*'), error);
+        onEvent({ kind: 'repository', registry, repository: '*', action: 'policies', outcome, message });
+      }
+      pause = interval;
+    }
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    await delay(milliseconds, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+  }
+}
+
+/**
+ * The repositories of the target that carry our mark with another hash. Repositories without the mark are somebody
+ * else's, or get it with the next image that goes there.
+ *
+ * @throws AwsCallError
+ */
+export async function driftedRepositories(
+  clients: AwsClients,
+  aws: AwsConfig,
+  names: EcrNames,
+  hash: string,
+  { signal, pace }: { readonly signal: AbortSignal; readonly pace: number },
+): Promise<string[]> {
+  const drifted: string[] = [];
+  for await (const repository of targetRepositories(clients, aws, names, signal)) {
+    const mark = await readPoliciesTag(clients, names.arn(repository), signal);
+    if (mark !== undefined && mark !== hash) drifted.push(repository);
+    if (pace > 0) await delay(pace, undefined, { signal });
+  }
+  return drifted;
+}
+
+/** The repositories that the target's images can be in: under its prefix, a source's host next. */
+export async function* targetRepositories(
+  { sdk, ecr }: AwsClients,
+  { accountId, prefix }: AwsConfig,
+  names: EcrNames,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const start = prefix === '' ? '' : `${prefix}/`;
+  let nextToken: string | undefined;
+  do {
+    const command = new sdk.DescribeRepositoriesCommand({
+      registryId: accountId,
+      maxResults: 1_000,
+      ...(nextToken !== undefined && { nextToken }),
+    });
+    const page = await named('ecr:DescribeRepositories', names.arn('*'), ecr.send(command, { abortSignal: signal }));
+    for (const { repositoryName = '' } of page.repositories ?? []) {
+      if (!repositoryName.startsWith(start)) continue;
+      const host = repositoryName.slice(start.length).split('/')[0] ?? '';
+      if (/[._]/.test(host) || host === 'localhost') yield repositoryName;
+    }
+    nextToken = page.nextToken;
+  } while (nextToken !== undefined);
+}

@@ -1,0 +1,83 @@
+import type { LoginSource } from '../credentials/renewed-login.js';
+import type { AwsRegistryConfig, GcpRegistryConfig } from '../core/config/model.js';
+import type { RegistryClient } from '../registry/client.js';
+import type { RequestPacer } from '../registry/pacer.js';
+import type { Keychain } from '../registry/types.js';
+import type { Probe } from './probe.js';
+
+export type CloudRegistryConfig = AwsRegistryConfig | GcpRegistryConfig;
+
+/** A configured registry of a cloud, for logging in only. */
+export interface CloudLogin {
+  /** Whether the login may be sent to this registry (host[:port]) for this repository: its own, its aliases. */
+  readonly covers: (host: string, repository: string) => boolean;
+  readonly login: LoginSource;
+}
+
+/** A configured registry of a cloud, with what the cloud's API does for it. Nothing is called before it is needed. */
+export interface CloudRegistry extends CloudLogin {
+  /** What pushes need of the cloud; sources are only read. */
+  readonly repositories?: CloudRepositories;
+  /** Waits for the quotas of the registry's requests. */
+  readonly pacer?: RequestPacer;
+  /** For `check --online`: identity, and each permission that is missing, in words that an administrator can act on. */
+  probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]>;
+  /** Milliseconds that the quotas imply for so many requests, and the quota that is the narrowest. */
+  estimate?(requests: PushRequests): { readonly milliseconds: number; readonly limitedBy: string };
+  /** Begins what goes on beside the copies: the first login, looks at repositories. A service calls it, a command does not. */
+  start?(): void;
+  /** Resolves when the work that copies left behind is done, or has had its time. */
+  settled?(): Promise<void>;
+  /** Ends all that goes on. */
+  stop(): void;
+}
+
+export interface CloudRepositories {
+  /**
+   * The registry says that it does not have the repository. Creates it, once however many ask.
+   *
+   * @returns true when the push is worth another try
+   * @throws RegistryError that says which permission, quota or setting is missing
+   */
+  create(repository: string, signal: AbortSignal | undefined): Promise<boolean>;
+  /** An image has been copied there, or was there: see to the repository's policies, in the background. */
+  used(repository: string): void;
+  /** Whether tags in the repository can't be moved, as far as the configuration says. */
+  isImmutable(tag: string): boolean;
+}
+
+/** Requests of a push by what quotas count. */
+export interface PushRequests {
+  readonly manifests: number;
+  readonly blobs: number;
+}
+
+/** What happens at a cloud's API, for logs and metrics. `registry` is `target NAME` or `source HOST`: a bounded label. */
+export type CloudEvent =
+  | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'renewed'; readonly expires: number }
+  | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'failed'; readonly message: string }
+  | {
+      readonly kind: 'repository';
+      readonly registry: string;
+      readonly repository: string;
+      readonly action: 'create' | 'policies';
+      /** `ok`, or a class of failure. */
+      readonly outcome: string;
+      readonly message?: string;
+    }
+  /** Repositories whose policies are not those of the configuration. */
+  | { readonly kind: 'drift'; readonly registry: string; readonly repositories: number };
+
+/** Makes the cloud side of a configured registry; `name` is `target NAME` or `source HOST`. */
+export type OpenCloudRegistry<T extends CloudLogin = CloudRegistry> = (
+  registry: CloudRegistryConfig,
+  name: string,
+) => T;
+
+/** The login of a cloud's registry as registry clients take it. */
+export function cloudKeychain({ covers, login }: CloudLogin): Keychain {
+  return {
+    resolve: async (host, repository) => (covers(host, repository) ? [(await login.get()).credentials] : []),
+    rejected: (credentials) => 'password' in credentials && login.rejected(credentials),
+  };
+}

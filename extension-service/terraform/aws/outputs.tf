@@ -1,0 +1,14 @@
+output "policy_arn" {
+  description = "The permissions; attach them to the role of target.aws.role for a registry in another account."
+  value       = aws_iam_policy.mirror.arn
+}
+
+output "role_arn" {
+  description = "For the annotation eks.amazonaws.com/role-arn of the ServiceAccount (IRSA); null without IRSA and Pod Identity."
+  value       = local.create_role ? aws_iam_role.mirror[0].arn : null
+}
+
+output "user_name" {
+  description = "Create an access key for it, and put that into the Secret that awsSecretName names; null without a user."
+  value       = var.create_user ? aws_iam_user.mirror[0].name : null
+}

@@ -1,0 +1,81 @@
+variable "name" {
+  description = "Name of the role and its policies."
+  type        = string
+  default     = "image-swapper"
+}
+
+variable "prefix" {
+  description = "The target's prefix (target.aws.prefix); the permissions are limited to repositories under it. Empty: all repositories of the registry."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = !startswith(var.prefix, "/") && !endswith(var.prefix, "/")
+    error_message = "Write the prefix without slashes around it."
+  }
+}
+
+variable "registry_account_id" {
+  description = "Account of the ECR registry. Empty: the account of the provider."
+  type        = string
+  default     = ""
+}
+
+variable "registry_region" {
+  description = "Region of the ECR registry. Empty: the region of the provider."
+  type        = string
+  default     = ""
+}
+
+variable "repository_mode" {
+  description = "The target's repositories.mode: api, createOnPush or preexisting."
+  type        = string
+  default     = "api"
+
+  validation {
+    condition     = contains(["api", "createOnPush", "preexisting"], var.repository_mode)
+    error_message = "The mode is one of api, createOnPush, preexisting."
+  }
+}
+
+variable "source_registries" {
+  description = "ARN patterns of private ECR repositories that images come from, such as arn:aws:ecr:us-east-1:210987654321:repository/*."
+  type        = list(string)
+  default     = []
+}
+
+variable "kms_key_arns" {
+  description = "Keys of ecrOptions.encryptionConfiguration.kmsKey that are not AWS managed."
+  type        = list(string)
+  default     = []
+}
+
+variable "namespace" {
+  description = "Namespace of the service."
+  type        = string
+  default     = "image-swapper"
+}
+
+variable "service_account" {
+  description = "Name of the service's ServiceAccount."
+  type        = string
+  default     = "image-swapper"
+}
+
+variable "oidc_provider_arn" {
+  description = "The EKS cluster's OpenID Connect provider, for IAM roles for service accounts (IRSA). Empty: no IRSA."
+  type        = string
+  default     = ""
+}
+
+variable "pod_identity_cluster" {
+  description = "Name of the EKS cluster, for EKS Pod Identity. Empty: no Pod Identity."
+  type        = string
+  default     = ""
+}
+
+variable "create_user" {
+  description = "Make an IAM user instead, for clusters outside of AWS (awsSecretName). Its access key is created by hand, so that it is in no state file."
+  type        = bool
+  default     = false
+}

@@ -1,0 +1,15 @@
+import type { EcrControl } from './ecr-control.js';
+import type { ControlView } from './ecr-gate.js';
+
+/** Our fake control plane, for the gate before a registry: they know the same tokens and repositories. */
+export function controlView({ tokens, repositories, settings }: EcrControl): ControlView {
+  return {
+    tokenState: (password) => tokens.state(password),
+    tokenArn: (password) => tokens.find(password)?.arn,
+    repository: (account, region, name) => repositories.find(account, region, name),
+    create: (account, region, name) => {
+      if (repositories.find(account, region, name) === undefined) repositories.create(account, region, name, {});
+    },
+    blobMounting: () => settings.get('BLOB_MOUNTING') === 'ENABLED',
+  };
+}

@@ -1,0 +1,271 @@
+import { accessDenied } from './aws-error.js';
+import { readDataRequest, type DataRequest, type EcrDataAction } from './ecr-data-actions.js';
+import { repositoryArn, type EcrRepository } from './ecr-repositories.js';
+import { repositoryNameIsLegal, tagIsImmutable } from './ecr-rules.js';
+import type { TokenState } from './ecr-tokens.js';
+import type { Hook, HookRequest, HookResult } from './tls-proxy.js';
+import { TokenBucket } from './token-bucket.js';
+
+type Awaitable<T> = T | Promise<T>;
+
+/** What the gate asks the control plane; `controlView` of ecr-control-view.ts gives it of our fake. */
+export interface ControlView {
+  tokenState(password: string): Awaitable<TokenState>;
+  /** Whose token it is. */
+  tokenArn(password: string): Awaitable<string | undefined>;
+  repository(account: string, region: string, name: string): Awaitable<RepositoryView | undefined>;
+  /** Makes it unless it is there, for create-on-push. */
+  create(account: string, region: string, name: string): Awaitable<void>;
+  blobMounting(): Awaitable<boolean>;
+}
+
+export type RepositoryView = Pick<
+  EcrRepository,
+  'imageTagMutability' | 'imageTagMutabilityExclusionFilters' | 'encryptionConfiguration'
+>;
+
+export interface EcrGateOptions {
+  /** `ACCOUNT.dkr.ecr.REGION.amazonaws.com`, or another name of the kind. */
+  readonly host: string;
+  readonly control: ControlView;
+  /** Of the registry behind, to ask what it has. */
+  readonly backend: string;
+  /** A repository creation template applies to every name. */
+  readonly createOnPush?: boolean;
+  /** Requests a second by action, with a burst of as many; beyond them 429. AWS's own are in `ECR_RATES`. */
+  readonly rates?: Readonly<Partial<Record<EcrDataAction, number>>>;
+  /** IAM: whether an identity may do it. @default everything */
+  readonly allows?: (arn: string, action: EcrDataAction, repository: string) => boolean;
+  /** Blobs are read from this host, by redirect, as from S3. It must have the same backend, and `refuseLogins` as hook. */
+  readonly blobHost?: string;
+}
+
+/** The quotas that a new account has. */
+export const ECR_RATES = { PutImage: 10, InitiateLayerUpload: 100, CompleteLayerUpload: 100 } as const;
+
+export interface GateEntry {
+  readonly time: number;
+  readonly action: EcrDataAction;
+  readonly repository: string;
+  /** The identity of the token. */
+  readonly arn: string | undefined;
+  /** 0 until it was answered. */
+  readonly status: number;
+}
+
+type OpenEntry = { -readonly [K in keyof GateEntry]: GateEntry[K] };
+
+/**
+ * Makes a plain registry behind a `TlsProxy` behave as ECR's does.
+ *
+ * ```ts
+ * const proxy = await TlsProxy.start({ hosts: { [HOST]: registry.origin } });
+ * const gate = new EcrGate({ host: HOST, control: controlView(control), backend: registry.origin, rates: ECR_RATES });
+ * proxy.setHook(HOST, gate.hook);
+ * expect(gate.count('PutImage')).toBe(3);
+ * ```
+ */
+export class EcrGate {
+  readonly log: GateEntry[] = [];
+  /** POSTs that asked for a mount, and how many were let through to the registry. */
+  readonly mounts = { asked: 0, granted: 0 };
+  readonly #account: string;
+  readonly #region: string;
+  readonly #buckets: ReadonlyMap<string, TokenBucket>;
+  /** Tags that a push has, or is about to get. */
+  readonly #claimed = new Set<string>();
+  /** Blobs that a manifest of the repository refers to. */
+  readonly #referenced = new Map<string, Set<string>>();
+
+  constructor(private readonly options: EcrGateOptions) {
+    const match = /^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\./.exec(options.host);
+    if (match === null) throw new Error(`${options.host} is not a host of ECR`);
+    [, this.#account = '', this.#region = ''] = match;
+    this.#buckets = new Map(Object.entries(options.rates ?? {}).map(([name, rate]) => [name, new TokenBucket(rate)]));
+  }
+
+  readonly hook: Hook = async (request) => {
+    const asked = readDataRequest(request);
+    const password = basicPassword(request);
+    const state = password === undefined ? 'unknown' : await this.options.control.tokenState(password);
+    const arn = password === undefined ? undefined : await this.options.control.tokenArn(password);
+    const { repository } = asked;
+    const entries = asked.actions.map((action): OpenEntry => ({
+      time: Date.now(),
+      action,
+      repository,
+      arn,
+      status: 0,
+    }));
+    this.log.push(...entries);
+    const answered = (status: number): void => entries.forEach((entry) => (entry.status = status));
+    const result = (await this.#refusal(state, arn, asked)) ?? (await this.#special(request, asked));
+    if (result !== undefined && 'status' in result) {
+      answered(result.status);
+      return result;
+    }
+    if (result !== undefined && 'fault' in result) return result;
+    const forward = result?.forward;
+    return {
+      forward: {
+        ...forward,
+        answered: (status) => {
+          answered(status);
+          forward?.answered?.(status);
+        },
+      },
+    };
+  };
+
+  /** How often it was asked for, refusals included. */
+  count(action: EcrDataAction): number {
+    return this.log.filter((entry) => entry.action === action).length;
+  }
+
+  /** How often of those the answer was 429. */
+  throttled(action: EcrDataAction): number {
+    return this.log.filter((entry) => entry.action === action && entry.status === 429).length;
+  }
+
+  /** Tells of a manifest that the registry has without the gate having seen its push. */
+  learn(repository: string, manifest: Buffer): void {
+    const known = this.#referenced.get(repository) ?? new Set();
+    for (const [, digest = ''] of manifest.toString().matchAll(/"digest"\s*:\s*"(sha256:[0-9a-f]{64})"/g)) {
+      known.add(digest);
+    }
+    this.#referenced.set(repository, known);
+  }
+
+  async #refusal(state: TokenState, arn: string | undefined, asked: DataRequest): Promise<HookResult> {
+    const { repository, actions, writes } = asked;
+    const { host, control, createOnPush, allows } = this.options;
+    if (state === 'unknown') {
+      const challenge = `Basic realm="https://${host}/",service="ecr.amazonaws.com"`;
+      return { status: 401, headers: { 'www-authenticate': challenge } };
+    }
+    if (state === 'expired') {
+      return failure(403, 'DENIED', 'Your authorization token has expired. Reauthenticate and try again.');
+    }
+    if (repository === '') return undefined;
+    if (!repositoryNameIsLegal(repository)) {
+      const message = `Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression'`;
+      return writes ? failure(405, 'UNSUPPORTED', message) : failure(400, 'NAME_INVALID', message);
+    }
+    const denied = actions.find((action) => arn !== undefined && allows?.(arn, action, repository) === false);
+    if (denied !== undefined) {
+      const resource = repositoryArn(this.#account, this.#region, repository);
+      return failure(403, 'DENIED', accessDenied('', arn ?? '', `ecr:${denied}`, resource).message);
+    }
+    // Every action has its own quota, and a request that is refused has used up those before.
+    if (!actions.every((action) => this.#buckets.get(action)?.take() ?? true)) {
+      return failure(429, 'TOOMANYREQUESTS', 'Rate exceeded');
+    }
+    if ((await control.repository(this.#account, this.#region, repository)) !== undefined) return undefined;
+    if (writes && createOnPush === true) {
+      await control.create(this.#account, this.#region, repository);
+      return undefined;
+    }
+    const where = `in the registry with id '${this.#account}'`;
+    return failure(404, 'NAME_UNKNOWN', `The repository with name '${repository}' does not exist ${where}`);
+  }
+
+  /** What ECR does otherwise than other registries, for a request that it lets in. */
+  async #special(request: HookRequest, asked: DataRequest): Promise<HookResult> {
+    const { repository, argument, actions } = asked;
+    const [action] = actions;
+    switch (action) {
+      case 'InitiateLayerUpload':
+        return this.#initiate(request, repository);
+      case 'PutImage':
+        return this.#putImage(request, repository, argument);
+      case 'BatchGetImage':
+        // The registry behind need not know a repository in which there is nothing yet.
+        if (await this.#has(repository, argument)) return undefined;
+        return failure(404, 'MANIFEST_UNKNOWN', 'Requested image not found');
+      case 'GetDownloadUrlForLayer': {
+        const { blobHost } = this.options;
+        if (blobHost === undefined) return undefined;
+        const location = `https://${blobHost}${request.path}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=signed`;
+        return { status: 307, headers: { location } };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  async #initiate({ path, query }: HookRequest, repository: string): Promise<HookResult> {
+    const [digest, from] = [query.get('mount'), query.get('from')];
+    if (digest !== null) this.mounts.asked += 1;
+    if (digest !== null && from !== null && (await this.#mayMount(repository, from, digest))) {
+      this.mounts.granted += 1;
+      return undefined;
+    }
+    // A plain upload, as when ECR grants no mount; it does not take the whole blob in this one request either.
+    return { forward: { path } };
+  }
+
+  async #mayMount(repository: string, from: string, digest: string): Promise<boolean> {
+    const { control } = this.options;
+    if (!(await control.blobMounting()) || this.#referenced.get(from)?.has(digest) !== true) return false;
+    const source = await control.repository(this.#account, this.#region, from);
+    const target = await control.repository(this.#account, this.#region, repository);
+    const encryption = JSON.stringify(target?.encryptionConfiguration);
+    return source !== undefined && JSON.stringify(source.encryptionConfiguration) === encryption;
+  }
+
+  async #putImage(request: HookRequest, repository: string, reference: string): Promise<HookResult> {
+    const manifest = await request.body();
+    const settings = await this.options.control.repository(this.#account, this.#region, repository);
+    const key = `${repository}:${reference}`;
+    const guarded = !reference.includes(':') && settings !== undefined && tagIsImmutable(settings, reference);
+    if (guarded) {
+      const exists = await this.#has(repository, reference);
+      if (exists || this.#claimed.has(key)) {
+        const what = settings.imageTagMutability === 'IMMUTABLE' ? 'repository' : 'tag';
+        const message = `The image tag '${reference}' already exists in the '${repository}' repository and cannot be overwritten because the ${what} is immutable.`;
+        return failure(400, 'TAG_INVALID', message);
+      }
+      this.#claimed.add(key);
+    }
+    const answered = (status: number): void => {
+      this.#claimed.delete(key);
+      if (status === 201) this.learn(repository, manifest);
+    };
+    return { forward: { answered } };
+  }
+
+  async #has(repository: string, reference: string): Promise<boolean> {
+    const url = `${this.options.backend}/v2/${repository}/manifests/${reference}`;
+    const accept = [
+      'application/vnd.oci.image.index.v1+json',
+      'application/vnd.oci.image.manifest.v1+json',
+      'application/vnd.docker.distribution.manifest.list.v2+json',
+      'application/vnd.docker.distribution.manifest.v2+json',
+    ];
+    const { status } = await fetch(url, { method: 'HEAD', headers: { accept: accept.join(', ') } });
+    return status === 200;
+  }
+}
+
+/** For the host of blobs: S3 refuses a signed URL that comes with a login. */
+export const refuseLogins: Hook = ({ headers }) =>
+  headers.authorization === undefined
+    ? undefined
+    : {
+        status: 400,
+        body: '<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>',
+      };
+
+function basicPassword({ headers }: HookRequest): string | undefined {
+  const [scheme = '', encoded = ''] = (headers.authorization ?? '').split(' ');
+  const decoded = Buffer.from(encoded, 'base64').toString();
+  return scheme.toLowerCase() === 'basic' && decoded.startsWith('AWS:') ? decoded.slice(4) : undefined;
+}
+
+function failure(status: number, code: string, message: string): HookResult {
+  const headers = {
+    'content-type': 'application/json; charset=utf-8',
+    'docker-distribution-api-version': 'registry/2.0',
+  };
+  return { status, headers, body: JSON.stringify({ errors: [{ code, message }] }) };
+}

@@ -1,0 +1,141 @@
+import { execFile, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { AwsRecorder } from '../fakes/aws-recorder.js';
+import type { RecordedCall } from '../fakes/aws-recorder.js';
+import { RegistryTokens } from '../fakes/ecr-tokens.js';
+import { cacheFolder, makeOnce, run } from './tool.js';
+
+/**
+ * Whether tests that need moto can run; installs it. In CI they always do, and fail there when it cannot be had;
+ * elsewhere it is said loudly that they are left out.
+ */
+export async function motoAvailable(what: string): Promise<boolean> {
+  if (process.env['CI'] !== undefined && process.env['CI'] !== '') return true;
+  try {
+    await installMoto();
+    return true;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`\n*** SKIPPED: ${what}: moto cannot be had: ${reason} ***\n\n`);
+    return false;
+  }
+}
+
+/** The Python of a virtual environment with moto: `$XDG_CACHE_HOME/image-swapper/tools/moto-HASH/venv`. */
+export async function installMoto(): Promise<string> {
+  const requirements = fileURLToPath(new URL('moto/requirements.txt', import.meta.url));
+  try {
+    // A virtual environment is tied to the Python that made it.
+    const { stdout: version } = await promisify(execFile)('python3', ['--version']);
+    const folder = cacheFolder('moto', await readFile(requirements), version);
+    const python = join(folder, 'venv', 'bin', 'python');
+    await makeOnce(join(folder, 'complete'), () => install(folder, requirements));
+    return python;
+  } catch (error) {
+    const needed = 'is Python 3.10 or newer installed with venv, and its package index reachable?';
+    throw new Error(`cannot install moto (${error instanceof Error ? error.message : String(error)}); ${needed}`, {
+      cause: error,
+    });
+  }
+}
+
+async function install(folder: string, requirements: string): Promise<void> {
+  process.stderr.write('installing moto (once for this version)\n');
+  const venv = join(folder, 'venv');
+  await rm(venv, { recursive: true, force: true });
+  await run('python3', ['-m', 'venv', venv]);
+  const options = ['--quiet', '--no-input', '--disable-pip-version-check', '--no-cache-dir', '--require-hashes'];
+  await run(join(venv, 'bin', 'python'), ['-m', 'pip', 'install', ...options, '-r', requirements]);
+  // The environment has its own path in it: it cannot be made elsewhere and moved here when it is whole.
+  await writeFile(join(folder, 'complete'), '');
+}
+
+/**
+ * moto's server, a control plane of ECR and STS in another project's words, with what reached it written down.
+ *
+ * It knows no ECR Public, no account settings, no signatures and no faults; EcrControl does.
+ */
+export class Moto {
+  /** The registry passwords it gave out, for a gate before a registry. */
+  readonly tokens = new RegistryTokens();
+
+  private constructor(
+    private readonly process: ChildProcess,
+    /** moto itself: what is asked here is not written down. */
+    readonly direct: string,
+    private readonly recorder: AwsRecorder,
+  ) {}
+
+  static async start(): Promise<Moto> {
+    const python = await installMoto();
+    const child = spawn(python, ['-m', 'moto.server', '-H', '127.0.0.1', '-p', '0'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH: process.env['PATH'] ?? '', PYTHONUNBUFFERED: '1' },
+    });
+    const said: string[] = [];
+    const direct = await new Promise<string>((resolve, reject) => {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        said.push(line);
+        const origin = /Running on (http:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1];
+        if (origin !== undefined) resolve(origin);
+      });
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`moto ended with ${code}: ${said.slice(-20).join('\n')}`)));
+    });
+    let moto: Moto | undefined;
+    const recorder = await AwsRecorder.start(direct, (call) => moto?.change(call) ?? call.answer);
+    moto = new Moto(child, direct, recorder);
+    return moto;
+  }
+
+  get origin(): string {
+    return this.recorder.origin;
+  }
+
+  /** Makes an AWS SDK ask moto; it takes every key, and says that all are of account 123456789012. */
+  get env(): Readonly<Record<string, string>> {
+    return {
+      AWS_ENDPOINT_URL_ECR: this.origin,
+      AWS_ENDPOINT_URL_STS: this.origin,
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_ACCESS_KEY_ID: 'AKIATESTUSER00000001',
+      AWS_SECRET_ACCESS_KEY: 'secret',
+    };
+  }
+
+  get log(): readonly RecordedCall[] {
+    return this.recorder.log;
+  }
+
+  /** Calls of one action, or all. */
+  calls(action?: string): RecordedCall[] {
+    return this.recorder.log.filter((call) => action === undefined || call.action === action);
+  }
+
+  /** Forgets everything, the log too. */
+  async reset(): Promise<void> {
+    await fetch(`${this.direct}/moto-api/reset`, { method: 'POST' });
+    this.recorder.log.length = 0;
+  }
+
+  async stop(): Promise<void> {
+    await this.recorder.close();
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill();
+    await once(this.process, 'exit');
+  }
+
+  /** moto's tokens ended in 2015, and are the same for all. */
+  private change({ action, answer, accessKey, region }: RecordedCall): string {
+    if (action !== 'GetAuthorizationToken') return answer;
+    const { authorizationData } = JSON.parse(answer) as { authorizationData: readonly object[] };
+    const token = this.tokens.issue(accessKey ?? '', region ?? '');
+    return JSON.stringify({ authorizationData: authorizationData.map((data) => ({ ...data, ...token })) });
+  }
+}

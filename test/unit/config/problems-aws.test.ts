@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { aws, parse, problemsOf } from './parsing.js';
+
+const options = (lines: string): string => aws(`    ecrOptions:\n${lines}`);
+const rules = (count: number): string =>
+  Array.from({ length: count }, (_, index) => `{"rulePriority":${index + 1}}`).join(',');
+
+describe('problems with the AWS side of a target', () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'a region of no partition',
+      'target: {type: aws, aws: {accountId: "123456789012", region: xx-nowhere-1}}\n',
+      [
+        '1:62: target.aws.region: "xx-nowhere-1" is in no partition of AWS: regions begin with us, eu, ap, sa, ca, me, af, il, mx, cn, us-gov, us-iso, eu-isoe or eusc',
+      ],
+    ],
+    [
+      'dual-stack hosts where there are none',
+      'target: {type: aws, aws: {accountId: "123456789012", region: us-iso-east-1, endpoint: dual-stack}}\n',
+      ['1:87: target.aws.endpoint: region us-iso-east-1 has no dual-stack hosts: allowed are standard, fips'],
+    ],
+    [
+      'what goes with a role, without one',
+      aws('    externalId: abc\n    roleSessionName: s\n'),
+      [
+        '6:17: target.aws.externalId: is of no use without role',
+        '7:22: target.aws.roleSessionName: "s" is no session name: 2 to 64 letters, digits and _ + = , . @ - are allowed',
+        '7:22: target.aws.roleSessionName: is of no use without role',
+      ],
+    ],
+    [
+      'exclusions that are missing',
+      options('      imageTagMutability: IMMUTABLE_WITH_EXCLUSION\n'),
+      [
+        '7:27: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: is missing, and imageTagMutability is IMMUTABLE_WITH_EXCLUSION: a list such as [{filter: latest}]',
+      ],
+    ],
+    [
+      'exclusions from nothing',
+      options('      imageTagMutabilityExclusionFilters: [{filter: latest}]\n'),
+      [
+        '7:7: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: is of no use with imageTagMutability "MUTABLE": use IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION',
+      ],
+    ],
+    [
+      'exclusions that ECR would refuse',
+      options(
+        '      imageTagMutability: IMMUTABLE_WITH_EXCLUSION\n      imageTagMutabilityExclusionFilters: [{filter: "a*b*c*"}, {filter: "a b"}, {filter: a}, {filter: b}, {filter: c}, {filter: d}]\n',
+      ),
+      [
+        '8:7: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: there are 6 filters: ECR allows 5',
+        '8:53: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[0].filter: "a*b*c*" is no filter of tags: letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*',
+        '8:73: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[1].filter: "a b" is no filter of tags: letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*',
+      ],
+    ],
+    [
+      'KMS without its key',
+      options('      encryptionConfiguration: {encryptionType: KMS_DSSE}\n'),
+      [
+        '7:49: target.aws.ecrOptions.encryptionConfiguration.kmsKey: is missing, and encryptionType is KMS_DSSE: the ARN, id or alias of a KMS key; alias/aws/ecr is the one that AWS manages',
+      ],
+    ],
+    [
+      'more tags than ECR takes',
+      options(`      tags: [${Array.from({ length: 51 }, (_, i) => `{key: k${i}, value: v}`).join(', ')}]\n`),
+      ['7:7: target.aws.ecrOptions.tags: there are 51 tags: ECR allows 50'],
+    ],
+    [
+      'a lifecycle policy that is too long',
+      options(`      lifecyclePolicy: '{"rules":[${' '.repeat(30_800)}]}'\n`),
+      [
+        '7:24: target.aws.ecrOptions.lifecyclePolicy: has 30812 characters: a lifecycle policy as raw JSON is allowed, at most 30720 characters',
+      ],
+    ],
+    [
+      'a lifecycle policy with too many rules',
+      options(`      lifecyclePolicy: '{"rules":[${rules(51)}]}'\n`),
+      [
+        "7:24: target.aws.ecrOptions.lifecyclePolicy: this lifecycle policy has 51 rules, ECR allows 50: see ECR's lifecycle policy syntax",
+      ],
+    ],
+    [
+      'a mode and a quota that are none',
+      aws('    repositories: {mode: terraform}\n    quotas: {putImage: 0}\n'),
+      [
+        '6:26: target.aws.repositories.mode: "terraform" is not possible: allowed are api, createOnPush, preexisting',
+        '7:24: target.aws.quotas.putImage: 0 is not possible: a whole number from 1 to 100000 is allowed',
+      ],
+    ],
+    [
+      'sources that are both public and private, or neither',
+      aws('') +
+        'source: {registries: [{type: aws, aws: {public: true, region: us-east-1}}, {type: aws, aws: {region: us-east-1}}]}\n',
+      [
+        '6:63: source.registries[0].aws.region: is of no use with public: true: leave it out',
+        '6:88: source.registries[1].aws.accountId: is missing: public: true is for public.ecr.aws',
+      ],
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+
+  it('takes everything at its limit', () => {
+    const tags = Array.from({ length: 50 }, (_, i) => `{key: k${i}, value: v}`).join(', ');
+    const text = options(`      tags: [${tags}]\n      lifecyclePolicy: '{"rules":[${rules(50)}]}'\n`);
+    expect(problemsOf(text)).toEqual([]);
+  });
+
+  it('takes ECR Public as a source, with a role', () => {
+    const source = '{type: aws, aws: {public: true, role: "arn:aws:iam::123456789012:role/pull"}}';
+    const { config } = parse(`${aws('')}source: {registries: [${source}]}\n`);
+    expect(config.source.registries).toMatchObject([
+      { type: 'aws', aws: { public: true, role: 'arn:aws:iam::123456789012:role/pull' } },
+    ]);
+  });
+});

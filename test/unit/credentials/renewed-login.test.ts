@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { RenewedLogin } from '../../../extension-service/src/credentials/renewed-login.js';
+import type { RegistryLogin, RenewedLoginOptions } from '../../../extension-service/src/credentials/renewed-login.js';
+
+const HOUR = 3_600_000;
+
+/** Hands out password 1, 2, …, each good for twelve hours, unless a failure is queued. */
+class Issuer {
+  readonly asked: (string | undefined)[] = [];
+  readonly failures: Error[] = [];
+  issued = 0;
+
+  readonly obtain = async (refused?: { password: string }): Promise<RegistryLogin> => {
+    this.asked.push(refused?.password);
+    const failure = this.failures.shift();
+    if (failure !== undefined) throw failure;
+    this.issued += 1;
+    return { credentials: { username: 'AWS', password: String(this.issued) }, expires: Date.now() + 12 * HOUR };
+  };
+}
+
+describe('a renewed login', () => {
+  let issuer: Issuer;
+  let open: RenewedLogin[];
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    issuer = new Issuer();
+    open = [];
+  });
+  afterEach(() => {
+    for (const login of open) login.stop();
+    vi.useRealTimers();
+  });
+
+  function start(options: RenewedLoginOptions = {}): RenewedLogin {
+    const login = new RenewedLogin(issuer.obtain, { random: () => 1, ...options });
+    open.push(login);
+    return login;
+  }
+
+  const password = async (login: RenewedLogin): Promise<string> => (await login.get()).credentials.password;
+
+  it('is asked for once however many need it', async () => {
+    const login = start();
+    expect(issuer.asked).toHaveLength(0);
+    const all = await Promise.all(Array.from({ length: 50 }, () => password(login)));
+    expect(new Set(all)).toEqual(new Set(['1']));
+    expect(issuer.asked).toHaveLength(1);
+  });
+
+  it('is renewed at half of its life without anybody asking, again and again', async () => {
+    const login = start();
+    await login.get();
+    await vi.advanceTimersByTimeAsync(6 * HOUR - 1);
+    expect(issuer.issued).toBe(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(issuer.issued).toBe(2);
+    await vi.advanceTimersByTimeAsync(30 * HOUR);
+    expect(issuer.issued).toBe(7);
+    expect(await password(login)).toBe('7');
+  });
+
+  it('goes on with the one before while the renewal fails, and tries for ever', async () => {
+    const failed: unknown[] = [];
+    const login = start({ onFailed: (error) => failed.push(error), max: 60_000 });
+    await login.get();
+    issuer.failures.push(...Array.from({ length: 400 }, () => new Error('down')));
+    await vi.advanceTimersByTimeAsync(10 * HOUR);
+    expect(await password(login)).toBe('1');
+    expect(failed.length).toBeGreaterThan(200);
+    await vi.advanceTimersByTimeAsync(20 * HOUR);
+    expect(await password(login)).not.toBe('1');
+  });
+
+  it('waits longer after each failure, up to the longest pause', async () => {
+    issuer.failures.push(...Array.from({ length: 100 }, () => new Error('down')));
+    const times: number[] = [];
+    const login = start({ base: 1_000, max: 8_000, onFailed: () => times.push(Date.now()) });
+    await expect(login.get()).rejects.toThrow('down');
+    await vi.advanceTimersByTimeAsync(40_000);
+    const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+    expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 8_000, 8_000, 8_000]);
+  });
+
+  it('tells the last failure at once during a pause, instead of asking again', async () => {
+    issuer.failures.push(new Error('no credentials'));
+    const login = start({ base: 5_000 });
+    await expect(login.get()).rejects.toThrow('no credentials');
+    for (let i = 0; i < 100; i++) await expect(login.get()).rejects.toThrow('no credentials');
+    expect(issuer.asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(await password(login)).toBe('1');
+  });
+
+  it('is fetched anew when the registry refuses it, once, and not when it is young', async () => {
+    const login = start();
+    const { credentials } = await login.get();
+    expect(login.rejected(credentials)).toBe(false);
+    await vi.advanceTimersByTimeAsync(31_000);
+    expect(login.rejected(credentials)).toBe(true);
+    // Others that were refused with the same one meanwhile.
+    expect(login.rejected(credentials)).toBe(true);
+    expect(await password(login)).toBe('2');
+    expect(issuer.asked).toEqual([undefined, '1']);
+    expect(login.rejected({ username: 'AWS', password: 'somebody else' })).toBe(false);
+  });
+
+  it('is not handed out after its end', async () => {
+    const login = start();
+    await login.get();
+    issuer.failures.push(...Array.from({ length: 1_000 }, () => new Error('down')));
+    await vi.advanceTimersByTimeAsync(12 * HOUR);
+    await expect(login.get()).rejects.toThrow('down');
+  });
+
+  it('tells each renewal, with its end, and stops when told', async () => {
+    const ends: number[] = [];
+    const login = start({ onRenewed: ({ expires }) => ends.push(expires) });
+    await login.get();
+    expect(ends).toEqual([Date.now() + 12 * HOUR]);
+    login.stop();
+    await vi.advanceTimersByTimeAsync(100 * HOUR);
+    expect(issuer.issued).toBe(1);
+  });
+});

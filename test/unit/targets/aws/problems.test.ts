@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { RegistryError } from '../../../../extension-service/src/registry/errors.js';
+import { AwsCallError, awsProblem, statement } from '../../../../extension-service/src/targets/aws/problems.js';
+
+const host = '123456789012.dkr.ecr.eu-central-1.amazonaws.com';
+const arn = 'arn:aws:ecr:eu-central-1:123456789012:repository/docker.io/library/nginx';
+
+function named(name: string, message = 'what AWS says', more: object = {}): Error {
+  return Object.assign(new Error(message), { name, ...more });
+}
+
+describe('what an AWS call came to', () => {
+  it.each<[string, Error, string, boolean]>([
+    ['a missing permission', named('AccessDeniedException'), 'forbidden', false],
+    ['throttling', named('ThrottlingException'), 'throttled', true],
+    ['throttling by another name', named('TooManyRequestsException'), 'throttled', true],
+    ['a quota', named('RepositoryLimitExceeded'), 'refused', false],
+    ['no credentials', named('CredentialsProviderError'), 'unauthorized', false],
+    ['ended credentials', named('ExpiredTokenException'), 'unauthorized', false],
+    ['a wrong key', named('UnrecognizedClientException'), 'unauthorized', false],
+    ['a key that KMS refuses', named('KmsException'), 'forbidden', false],
+    ['bad parameters', named('InvalidParameterException'), 'invalid', false],
+    ['a fault of AWS', named('ServerException'), 'server', true],
+    ['no answer in time', named('TimeoutError'), 'unreachable', true],
+    ['no connection', named('Error', 'connect ECONNREFUSED', { code: 'ECONNREFUSED' }), 'unreachable', true],
+    ['an unknown 403', named('SomethingNew', 'no', { $metadata: { httpStatusCode: 403 } }), 'forbidden', false],
+    ['an unknown 503', named('SomethingNew', 'no', { $metadata: { httpStatusCode: 503 } }), 'server', true],
+  ])('%s', (_, error, kind, retryable) => {
+    const problem = awsProblem(host, 'ecr:CreateRepository', arn, error);
+    expect(problem).toBeInstanceOf(RegistryError);
+    expect(problem).toMatchObject({ kind, retryable, host });
+    expect(problem.message).toContain(`ecr:CreateRepository on ${arn}`);
+  });
+
+  it('has the statement that an IAM administrator adds', () => {
+    const { message } = awsProblem(host, 'ecr:CreateRepository', arn, named('AccessDeniedException'));
+    expect(message).toContain(`{"Effect":"Allow","Action":"ecr:CreateRepository","Resource":"${arn}"}`);
+    expect(statement(['ecr:PutImage', 'ecr:BatchGetImage'], '*')).toBe(
+      '{"Effect":"Allow","Action":["ecr:PutImage","ecr:BatchGetImage"],"Resource":"*"}',
+    );
+  });
+
+  it('names the role that could not be assumed, and not the call that needed it', () => {
+    const role = 'arn:aws:iam::210987654321:role/mirror';
+    const { message, kind } = awsProblem(
+      host,
+      'ecr:GetAuthorizationToken',
+      '*',
+      new AwsCallError('sts:AssumeRole', role, named('AccessDenied')),
+    );
+    expect(kind).toBe('forbidden');
+    expect(message).toContain(`sts:AssumeRole on ${role}`);
+    expect(message).toContain('trust policy');
+  });
+
+  it('says that an HTML page in between is none of AWS’s answers', () => {
+    const error = Object.assign(new SyntaxError('Unexpected token <'), { $metadata: { httpStatusCode: 502 } });
+    const problem = awsProblem(host, 'ecr:CreateRepository', arn, error);
+    expect(problem).toMatchObject({ kind: 'server', retryable: true });
+    expect(problem.message).toContain('is there a proxy or login page in between?');
+  });
+
+  it('is one line whatever AWS says', () => {
+    const { message } = awsProblem(host, 'ecr:X', '*', named('ServerException', `a\nb\u001b[31m${'c'.repeat(5_000)}`));
+    expect(message).not.toMatch(/\p{Cc}/u);
+    expect(message.length).toBeLessThan(700);
+  });
+});
