@@ -113,7 +113,7 @@ describe('JSON that nobody writes', () => {
     expect(status).toBe(400);
     expect(headers['content-type']).toBe('application/json');
     const { error } = JSON.parse(text) as { error: { message: string } };
-    expect(error.message).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028]|\{\{|oops/);
+    expect(error.message).not.toMatch(/[\p{Cc}\p{Cf}\u2028]|\{\{|oops/u);
     expect(text.length).toBeLessThan(400);
   });
 });
@@ -184,7 +184,7 @@ describe('names and images that want to be something else', () => {
       await until(() => address() !== undefined, 'it listens');
       for (const body of [forgedPod(), forgedKind]) await post(`http://${address() ?? ''}/v1/kyverno`, body);
       await until(() => log.includes('is about kind x') && log.includes('decided'), 'both are logged');
-      expect(log).not.toMatch(/^\{|^forged|\u001b\[2J|\u202e/m);
+      expect(log).not.toMatch(/^\{|^forged|\p{Cc}\[2J|\u202e/mu);
     } finally {
       child.kill();
     }

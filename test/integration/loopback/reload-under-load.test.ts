@@ -121,7 +121,11 @@ describe('under a steady load', () => {
 
     const ready = new Set<number>();
     const look = setInterval(
-      () => void get(`${service.operations}/readyz`).then(({ status }) => ready.add(status), () => ready.add(0)),
+      () =>
+        void get(`${service.operations}/readyz`).then(
+          ({ status }) => ready.add(status),
+          () => ready.add(0),
+        ),
       50,
     );
     const filtered = { ...config, source: { filters: [{ jmespath: "container.name == 'app'" }] } };

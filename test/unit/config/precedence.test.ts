@@ -33,6 +33,20 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'target.aws.accountId': ['000000000001', '012345678901'],
   'target.aws.region': ['eu-west-1', 'us-east-1'],
   'target.aws.role': ['arn:aws:iam::123456789012:role/a', 'arn:aws:iam::123456789012:role/b'],
+  'target.aws.endpoint': ['fips', 'dual-stack'],
+  'target.aws.externalId': ['one', 'two'],
+  'target.aws.roleSessionName': ['one', 'two'],
+  'target.aws.repositories': ['{mode: preexisting}', '{reconcilePolicies: false}'],
+  'target.aws.repositories.mode': ['preexisting', 'createOnPush'],
+  'target.aws.repositories.reconcilePolicies': ['false', 'true'],
+  'target.aws.quotas': ['{putImage: 5}', '{initiateLayerUpload: 50}'],
+  'target.aws.quotas.putImage': ['5', '20'],
+  'target.aws.quotas.initiateLayerUpload': ['50', '200'],
+  'target.aws.quotas.completeLayerUpload': ['50', '200'],
+  'target.aws.ecrOptions.imageTagMutabilityExclusionFilters': [
+    '[{filter: "latest*", filterType: WILDCARD}]',
+    '[{filter: "dev*", filterType: WILDCARD}]',
+  ],
   'target.aws.prefix': ['mirror', 'team/mirror'],
   'target.aws.ecrOptions': ['{imageTagMutability: IMMUTABLE}', '{tags: [{key: a, value: b}]}'],
   'target.aws.ecrOptions.tags': ['[{key: a, value: "1"}]', '[{key: b, value: "2"}, {key: c, value: "3"}]'],
@@ -105,9 +119,15 @@ function baseOf(key: string): string {
     return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';
   if (key === 'target.aws' || key === 'target.gcp') return '{}\n';
   if (key.startsWith('target.aws')) {
-    const encryption = { kmsKey: 'encryptionType: KMS', encryptionType: 'kmsKey: alias/z' }[key.split('.').pop() ?? ''];
-    const kms = encryption === undefined ? '' : `, ecrOptions: {encryptionConfiguration: {${encryption}}}`;
-    return `target: {type: aws, aws: {accountId: "999999999999", region: ap-south-1${kms}}}\n`;
+    const needed: Record<string, string> = {
+      kmsKey: ', ecrOptions: {encryptionConfiguration: {encryptionType: KMS}}',
+      encryptionType: ', ecrOptions: {encryptionConfiguration: {kmsKey: alias/z}}',
+      imageTagMutabilityExclusionFilters: ', ecrOptions: {imageTagMutability: IMMUTABLE_WITH_EXCLUSION}',
+      externalId: ', role: "arn:aws:iam::123456789012:role/z"',
+      roleSessionName: ', role: "arn:aws:iam::123456789012:role/z"',
+    };
+    const more = needed[key.split('.').pop() ?? ''] ?? '';
+    return `target: {type: aws, aws: {accountId: "999999999999", region: ap-south-1${more}}}\n`;
   }
   if (key.startsWith('target.gcp')) return 'target: {gcp: {location: asia, projectId: my-project, repositoryId: z}}\n';
   const oci: Record<string, string> = {

@@ -95,7 +95,7 @@ function checkSwapped(
     const { image, ...rest } = after[index]?.object ?? {};
     const decision = decisions[index];
     const expected = decision?.action === 'mirror' ? decision.reference.text : container.image;
-    if (image !== expected) expect.fail(`${container.image} became ${String(image)}`);
+    if (image !== expected) expect.fail(`${container.image} became ${JSON.stringify(image)}`);
     if (JSON.stringify({ ...rest, image: container.image }) !== JSON.stringify(reordered(container.object))) {
       expect.fail(`more than the image changed in ${JSON.stringify(container.object)}`);
     }
