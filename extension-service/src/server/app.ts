@@ -5,7 +5,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import type { MirrorStatus } from '../mirror/queue.js';
 import { BadRequestError, parseJson } from './admission-request.js';
 import { errorAnswer, jsonText } from './answer.js';
-import { BodyTooLargeError, BusyError, ClientGoneError, readBody } from './body.js';
+import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
 
 export interface AdmissionAppDependencies {
   /** Answers `POST /v1/explain`, as JSON or as a story for people. */
@@ -73,6 +73,13 @@ const notFound: RequestHandler = (request, response) => {
   sendError(response, 404, 'not_found', `there is no ${request.method} ${request.path} here`);
 };
 
+/** Bodies that were not read to their end: the connection cannot be used again. */
+const UNREAD = [
+  { type: BodyTooLargeError, status: 413, code: 'too_large' },
+  { type: BusyError, status: 503, code: 'busy' },
+  { type: SlowBodyError, status: 408, code: 'timeout' },
+] as const;
+
 function failed(log: Logger): ErrorRequestHandler {
   return (cause: unknown, request, response, next) => {
     if (response.headersSent) {
@@ -80,10 +87,10 @@ function failed(log: Logger): ErrorRequestHandler {
       return;
     }
     if (cause instanceof ClientGoneError) return;
-    if (cause instanceof BodyTooLargeError || cause instanceof BusyError) {
+    const unread = UNREAD.find(({ type }) => cause instanceof type);
+    if (unread !== undefined && cause instanceof Error) {
       response.set('Connection', 'close');
-      const [status, code] = cause instanceof BusyError ? ([503, 'busy'] as const) : ([413, 'too_large'] as const);
-      sendError(response, status, code, cause.message);
+      sendError(response, unread.status, unread.code, cause.message);
       return;
     }
     if (cause instanceof BadRequestError) {

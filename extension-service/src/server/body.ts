@@ -18,6 +18,14 @@ export class ClientGoneError extends Error {
   }
 }
 
+/** The body came too slowly, or not at all. */
+export class SlowBodyError extends Error {
+  override readonly name = 'SlowBodyError';
+  constructor() {
+    super('the body did not come in time');
+  }
+}
+
 /** Too many bytes of unfinished requests are held already. */
 export class BusyError extends Error {
   override readonly name = 'BusyError';
@@ -33,8 +41,11 @@ export class BusyError extends Error {
 const MOST_HELD = 64 * 1024 * 1024;
 let held = 0;
 
-/** Reads a whole request body; what is over the limit is not read on. */
-export function readBody(request: IncomingMessage): Promise<string> {
+/** Milliseconds for a whole body: whoever asks about a Pod has it at hand. */
+const PATIENCE = 30_000;
+
+/** Reads a whole request body; what is over a limit is not read on. */
+export function readBody(request: IncomingMessage, patience = PATIENCE): Promise<string> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) {
       reject(new BodyTooLargeError());
@@ -43,6 +54,7 @@ export function readBody(request: IncomingMessage): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
     const stop = (error?: Error): void => {
+      clearTimeout(timer);
       held -= size;
       size = 0;
       request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
@@ -63,6 +75,7 @@ export function readBody(request: IncomingMessage): Promise<string> {
       stop();
       resolve(Buffer.concat(chunks).toString('utf8'));
     };
+    const timer = setTimeout(() => stop(new SlowBodyError()), patience);
     const onGone = (): void => stop(new ClientGoneError());
     request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
   });

@@ -4,7 +4,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { BadRequestError } from './admission-request.js';
 import type { Answer } from './answer.js';
 import { errorAnswer } from './answer.js';
-import { BodyTooLargeError, BusyError, ClientGoneError, readBody } from './body.js';
+import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
 import type { Route } from './routes.js';
 
 export interface ListenerDependencies {
@@ -67,6 +67,10 @@ function failure(error: unknown, route: string, log: Logger): Answer {
   if (error instanceof BodyTooLargeError) {
     log.warn({ route, code: 'too_large' }, error.message);
     return { ...errorAnswer(413, 'too_large', error.message), close: true };
+  }
+  if (error instanceof SlowBodyError) {
+    log.warn({ route, code: 'timeout' }, error.message);
+    return { ...errorAnswer(408, 'timeout', error.message), close: true };
   }
   if (error instanceof BusyError) {
     log.warn({ route, code: 'busy' }, error.message);
