@@ -14,6 +14,7 @@ const pages = [
   'policies/README.md',
   'docs/configuration.md',
   'docs/benchmarks.md',
+  'docs/aws.md',
   'docs/explain.md',
 ];
 const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ACCOUNT, ECR_HOST, EcrWorld, until } from '../../fakes/ecr-world.js';
+import { ECR_HOST, EcrWorld, until } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { get } from '../../fakes/https-client.js';
 
@@ -120,74 +120,5 @@ describe('dryRun', () => {
     await sleep(300);
     expect(world.control.calls('CreateRepository')).toEqual([]);
     expect(world.gate.log.filter(({ action }) => !action.startsWith('BatchGet'))).toEqual([]);
-  });
-});
-
-describe('ECR as a source', () => {
-  const SOURCE_ACCOUNT = '210987654321';
-  const SOURCE_HOST = `${SOURCE_ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com`;
-  const PULL_ROLE = `arn:aws:iam::${SOURCE_ACCOUNT}:role/pull`;
-
-  it('another account’s registry is read with its own role, the target written with its own', async () => {
-    await world.close();
-    world = await EcrWorld.start({ control: { roles: [{ arn: PULL_ROLE }] }, hosts: { [SOURCE_HOST]: undefined } });
-    const image = buildImage({ layerSize: 1_000 });
-    loadImage(world.source, 'team/app', image, '3.1');
-    world.proxy.setBackend(SOURCE_HOST, world.source.origin);
-    const seen: (string | undefined)[] = [];
-    world.proxy.setHook(SOURCE_HOST, ({ headers }) => {
-      const [, encoded = ''] = (headers.authorization ?? '').split(' ');
-      const token = world.control.tokens.find(Buffer.from(encoded, 'base64').toString().slice('AWS:'.length));
-      seen.push(token?.arn);
-      if (token?.arn.includes(`${SOURCE_ACCOUNT}:assumed-role/pull`) === true) return undefined;
-      return {
-        status: 401,
-        headers: { 'www-authenticate': `Basic realm="https://${SOURCE_HOST}/",service="ecr.amazonaws.com"` },
-      };
-    });
-    const source = {
-      registries: [{ type: 'aws', aws: { accountId: SOURCE_ACCOUNT, region: 'us-east-1', role: PULL_ROLE } }],
-    };
-    const service = await world.serve(world.config({}, { source }));
-    const asked = `${SOURCE_HOST}/team/app:3.1`;
-    expect(await world.mirror(service, asked)).toMatchObject({ state: 'done' });
-    expect(world.target.manifest(`mirror/${SOURCE_HOST}/team/app`, '3.1')?.digest).toBe(image.digest);
-    expect(new Set(seen)).toEqual(
-      new Set([undefined, `arn:aws:sts::${SOURCE_ACCOUNT}:assumed-role/pull/image-swapper`]),
-    );
-    // Each login came from its own identity, in its own region, and went to its own registry only.
-    const logins = world.control.calls('GetAuthorizationToken').map(({ arn, region }) => [arn, region]);
-    expect(logins.sort()).toEqual([
-      [`arn:aws:iam::${ACCOUNT}:user/mirror`, 'eu-central-1'],
-      [`arn:aws:sts::${SOURCE_ACCOUNT}:assumed-role/pull/image-swapper`, 'us-east-1'],
-    ]);
-  });
-
-  it('ECR Public is read with a login of its own, exchanged for a token as its registry asks', async () => {
-    const PUBLIC = 'public.ecr.aws';
-    await world.close();
-    world = await EcrWorld.start({ hosts: { [PUBLIC]: undefined } });
-    const image = buildImage({ layerSize: 1_000 });
-    loadImage(world.source, 'nginx/nginx', image, 'stable');
-    world.proxy.setBackend(PUBLIC, world.source.origin);
-    const exchanges: (string | undefined)[] = [];
-    world.proxy.setHook(PUBLIC, ({ path, headers }) => {
-      if (path === '/token/') {
-        const [, encoded = ''] = (headers.authorization ?? '').split(' ');
-        exchanges.push(
-          world.control.tokens.find(Buffer.from(encoded, 'base64').toString().slice('AWS:'.length))?.region,
-        );
-        return { status: 200, headers: { 'content-type': 'application/json' }, body: '{"token":"public-token"}' };
-      }
-      if (headers.authorization === 'Bearer public-token') return undefined;
-      const challenge = `Bearer realm="https://${PUBLIC}/token/",service="${PUBLIC}",scope="aws"`;
-      return { status: 401, headers: { 'www-authenticate': challenge } };
-    });
-    const source = { registries: [{ type: 'aws', aws: { public: true } }] };
-    const service = await world.serve(world.config({}, { source }));
-    expect(await world.mirror(service, `${PUBLIC}/nginx/nginx:stable`)).toMatchObject({ state: 'done' });
-    expect(world.target.manifest(`mirror/${PUBLIC}/nginx/nginx`, 'stable')?.digest).toBe(image.digest);
-    expect(new Set(exchanges)).toEqual(new Set(['public']));
-    expect(world.control.log.find(({ service: of }) => of === 'ecr-public')).toMatchObject({ region: 'us-east-1' });
   });
 });
