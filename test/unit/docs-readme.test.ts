@@ -15,6 +15,7 @@ const pages = [
   'docs/configuration.md',
   'docs/benchmarks.md',
   'docs/aws.md',
+  'docs/explain.md',
 ];
 const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts);
 const blocks = (language: string): string[] =>
