@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Config } from '../core/config/model.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
@@ -7,8 +6,10 @@ import type { TlsPair } from '../server/listen.js';
 import { ListenError } from '../server/listen.js';
 import { Service } from '../server/service.js';
 import { TlsFileError, checkTlsPair, readTlsPair } from '../server/tls.js';
-import { watchFiles } from '../server/watch-files.js';
+import { readFiles, watchFiles } from '../server/watch-files.js';
+import type { WatchedFile } from '../server/watch-files.js';
 import { cloudCovers } from '../targets/clouds.js';
+import { namedFiles } from '../server/named-files.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
 import { cloudEvents } from '../telemetry/cloud-events.js';
 import { flush } from '../telemetry/log.js';
@@ -82,7 +83,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 
   function watchTls(files: readonly [string, string], known: TlsPair): { stop(): void } {
     return watchFiles(
-      files,
+      () => files,
       [known.cert, known.key],
       POLL,
       ([cert = '', key = '']) => {
@@ -99,13 +100,16 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   }
 
   async function watchConfig(file: string): Promise<{ stop(): void }> {
+    let { config } = loaded;
+    const files = (): readonly WatchedFile[] => [file, ...namedFiles(config, context.env)];
     return watchFiles(
-      [file],
-      [await readFile(file, 'utf8')],
+      files,
+      await readFiles(files()),
       POLL,
       async () => {
         const next = await load(context, { ...flags, config: file });
         service.configure(next);
+        ({ config } = next);
         metrics.configReloadSuccess.inc();
         for (const warning of next.warnings) log.warn(formatProblem(warning));
         log.info({ file }, 'configuration reloaded');

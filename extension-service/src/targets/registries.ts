@@ -170,10 +170,14 @@ function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): Regi
   }
 }
 
+/** Where docker, crane and skopeo have their logins. */
+export function dockerConfigPath(env: RegistriesOptions['env']): string {
+  return join(env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? homedir(), '.docker'), 'config.json');
+}
+
 /** `config.json` of DOCKER_CONFIG or of the home folder, as docker, crane and skopeo read it; none is fine. */
 function dockerConfigKeychain(env: RegistriesOptions['env'], { report }: RegistriesOptions): Keychain {
-  const folder = env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? homedir(), '.docker');
-  const path = join(folder, 'config.json');
+  const path = dockerConfigPath(env);
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
