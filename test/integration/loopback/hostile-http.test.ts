@@ -187,7 +187,7 @@ describe('what a stranger can add to the metrics', () => {
     const series = async (): Promise<number> =>
       (await get(`${service.operations}/metrics`)).text
         .split('\n')
-        .filter((line) => line !== '' && !line.startsWith('#')).length;
+        .filter((line) => line.startsWith('image_swapper_')).length;
     await Promise.all(Array.from({ length: 40 }, (_, n) => strange(n)));
     const before = await series();
     for (let n = 0; n < 1_000; n += 50) await Promise.all(Array.from({ length: 50 }, (_, i) => strange(100 + n + i)));

@@ -19,6 +19,8 @@ export interface EcrRepositoriesOptions {
   readonly onEvent: (event: CloudEvent) => void;
 }
 
+/** Milliseconds for which a repository that was created is not created again. */
+const RECENT = 30_000;
 /** Milliseconds for one creation, the SDK's tries included. */
 const PATIENCE = 60_000;
 
@@ -31,8 +33,14 @@ export class EcrRepositories implements CloudRepositories {
   async create(repository: string, signal: AbortSignal | undefined): Promise<boolean> {
     let creation = this.#creations.get(repository);
     if (creation === undefined) {
-      creation = this.#create(repository).finally(() => this.#creations.delete(repository));
+      creation = this.#create(repository);
       this.#creations.set(repository, creation);
+      const forget = (): boolean => this.#creations.delete(repository);
+      // Other parts of the image may have been told before that it is missing, and ask only now.
+      creation.then(
+        () => setTimeout(forget, RECENT).unref(),
+        () => forget(),
+      );
     }
     // Whoever gives up leaves the creation to those who wait with it.
     return signal === undefined ? creation : untilAborted(creation, signal);
