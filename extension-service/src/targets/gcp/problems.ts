@@ -28,9 +28,6 @@ const CODES: Readonly<Record<number, RegistryErrorKind>> = {
   16: 'unauthorized',
 };
 
-/** The library's own words, when it finds credentials in no place. */
-const NO_CREDENTIALS = /Could not load the default credentials/;
-
 /** What a call of the API came to, in words that name the role to grant. Never carries a token. */
 export function apiProblem(host: string, call: ApiCall, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
@@ -67,12 +64,6 @@ export function authProblem(error: unknown, { host, origin, serviceAccount }: Au
   if (error instanceof RegistryError) return error;
   const from = origin ?? 'the metadata server';
   const details = { host, retryable: true, cause: error };
-  if (NO_CREDENTIALS.test(messageOf(error))) {
-    const text =
-      'there are no Google credentials and no metadata server: bind the ServiceAccount to a Google service account ' +
-      '(Workload Identity), or name a credentials file in gcp.credentialsFile or GOOGLE_APPLICATION_CREDENTIALS';
-    return new RegistryError(text, { ...details, kind: 'unauthorized' });
-  }
   const status = statusOf(error);
   const kind = kindOf(error);
   if (serviceAccount !== undefined && /unable to impersonate/.test(messageOf(error)) && status !== undefined) {
@@ -84,9 +75,7 @@ export function authProblem(error: unknown, { host, origin, serviceAccount }: Au
   const advice =
     kind === 'unreachable' || kind === 'server' || kind === 'throttled'
       ? '; check the network and the proxy variables'
-      : origin === undefined
-        ? '; check the annotation iam.gke.io/gcp-service-account and roles/iam.workloadIdentityUser, or the scopes of the node'
-        : '; the credentials may have been revoked or belong to another project';
+      : '; the credentials may have been revoked, or belong to another project';
   // What is wrong with credentials is no fault of a request.
   const shown = kind === 'invalid' || kind === 'absent' || kind === 'conflict' ? 'unauthorized' : kind;
   return new RegistryError(`no token from ${from}: ${said(error)}${advice}`, { ...details, kind: shown });
