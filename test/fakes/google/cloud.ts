@@ -52,6 +52,8 @@ export class GoogleCloud {
     readonly source: FakeRegistry,
     readonly targetPlane: DataPlane,
     readonly sourcePlane: DataPlane,
+    /** Container Registry's names. */
+    readonly gcrPlane: DataPlane,
     readonly folder: string,
   ) {}
 
@@ -90,10 +92,24 @@ export class GoogleCloud {
     state.permissions.set(POD_ACCOUNT, new Set(WRITER_PERMISSIONS));
     const targetPlane = new DataPlane({ host: TARGET_HOST, tokens, state });
     const sourcePlane = new DataPlane({ host: SOURCE_HOST, tokens, state });
+    const gcrPlane = new DataPlane({ host: 'gcr.io', tokens });
+    proxy.setHook('gcr.io', gcrPlane.hook);
     proxy.setHook(TARGET_HOST, targetPlane.hook);
     proxy.setHook(SOURCE_HOST, sourcePlane.hook);
     await writeFile(join(folder, 'ca.crt'), `${proxy.ca}${tls.ca}`);
-    return new GoogleCloud(tokens, metadata, proxy, auth, api, target, source, targetPlane, sourcePlane, folder);
+    return new GoogleCloud(
+      tokens,
+      metadata,
+      proxy,
+      auth,
+      api,
+      target,
+      source,
+      targetPlane,
+      sourcePlane,
+      gcrPlane,
+      folder,
+    );
   }
 
   /** The environment of a Pod with Workload Identity behind a proxy. */

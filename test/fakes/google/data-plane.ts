@@ -9,10 +9,6 @@ export interface DataPlaneOptions {
   readonly tokens: GoogleTokens;
   /** Which repositories there are, and who may pull and push; absent: everybody with a login may do everything. */
   readonly state?: RepositoryState;
-  /** Keys of service accounts that `_json_key` takes. */
-  readonly keys?: readonly string[];
-  /** `PROJECT/REPOSITORY` that anybody may pull from. */
-  readonly public?: readonly string[];
 }
 
 /** What reached a host of Google's registries, with who asked. */
@@ -32,6 +28,12 @@ export class DataPlane {
   readonly requests: DataPlaneRequest[] = [];
   /** User names that the token endpoint was asked with. */
   readonly logins: string[] = [];
+  /** Keys of service accounts that `_json_key` takes, as text. */
+  readonly keys = new Set<string>();
+  /** `PROJECT/REPOSITORY` that anybody may pull from. */
+  readonly public = new Set<string>();
+  /** So many further pushes find no repository, although it is there. */
+  missing = 0;
   readonly #grants = new Map<string, string>();
 
   constructor(private readonly options: DataPlaneOptions) {}
@@ -55,7 +57,7 @@ export class DataPlane {
     // artifact-registry/docs/docker: chunked uploads are not supported.
     if (method === 'PATCH') return failure(405, 'UNSUPPORTED', 'The operation is unsupported.');
     const [, project = '', repository = ''] = /^\/v2\/([^/]+)\/([^/]+)\//.exec(path) ?? [];
-    const isPublic = this.options.public?.includes(`${project}/${repository}`) === true;
+    const isPublic = this.public.has(`${project}/${repository}`);
     return this.#permission(method, `${project}/${repository}`, repository, identity, isPublic) ?? undefined;
   }
 
@@ -69,6 +71,11 @@ export class DataPlane {
     const permission = reads ? 'downloadArtifacts' : 'uploadArtifacts';
     if (!isPublic && !state.has(identity, `artifactregistry.repositories.${permission}`)) {
       return this.#denied(permission, place);
+    }
+    if (!reads && this.missing > 0) {
+      this.missing--;
+      state.repositories.set(name, { name, format: 'DOCKER' });
+      return failure(404, 'NAME_UNKNOWN', `Repository "${repository}" not found`);
     }
     if (!state.repositories.has(name)) return failure(404, 'NAME_UNKNOWN', `Repository "${repository}" not found`);
     return undefined;
@@ -100,7 +107,7 @@ export class DataPlane {
   #keyOwner(user: string, password: string): string | undefined {
     const text = user === '_json_key_base64' ? Buffer.from(password, 'base64').toString() : password;
     if (user !== '_json_key' && user !== '_json_key_base64') return undefined;
-    if (this.options.keys?.includes(text) !== true) return undefined;
+    if (!this.keys.has(text)) return undefined;
     return (JSON.parse(text) as { client_email: string }).client_email;
   }
 }
