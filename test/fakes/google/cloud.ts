@@ -5,6 +5,7 @@ import { makeCertificates } from '../certificates.js';
 import type { BuiltImage } from '../images.js';
 import { loadImage } from '../images.js';
 import { FakeRegistry } from '../registry.js';
+import type { FakeRegistryOptions } from '../registry.js';
 import { TlsProxy } from '../tls-proxy.js';
 import { ArtifactRegistryApi } from './artifact-registry-api.js';
 import { AUTH_HOSTS, AuthServers } from './auth-servers.js';
@@ -57,13 +58,14 @@ export class GoogleCloud {
     readonly folder: string,
   ) {}
 
-  static async start(): Promise<GoogleCloud> {
+  /** `target` are options of the registry behind {@link TARGET_HOST}. */
+  static async start(options: { readonly target?: FakeRegistryOptions } = {}): Promise<GoogleCloud> {
     const tokens = new GoogleTokens();
     const tls = await makeCertificates({ hosts: ['localhost'] });
     const [metadata, api, target, source, folder] = await Promise.all([
       MetadataServer.start(tokens, POD_ACCOUNT),
       ArtifactRegistryApi.start(tokens, tls),
-      FakeRegistry.start(),
+      FakeRegistry.start(options.target),
       FakeRegistry.start(),
       mkdtemp(join(tmpdir(), 'image-swapper-google-')),
     ]);
