@@ -271,6 +271,7 @@ describe('check --online', () => {
     expect(result.code).toBe(1);
     const missing = result.stdout.split('\n').filter((line) => line.startsWith('MISSING'));
     expect(missing.map((line) => line.replace(/^MISSING +target default \(europe-docker\.pkg\.dev\) +/, ''))).toEqual([
+      expect.stringMatching(/^push .*uploadArtifacts.* denied/),
       expect.stringMatching(
         /^permissions +artifactregistry\.repositories\.uploadArtifacts is missing: grant roles\/artifactregistry\.writer on the repository my-project-123\/mirror$/,
       ),
@@ -279,7 +280,6 @@ describe('check --online', () => {
       ),
       expect.stringMatching(/^permissions +artifactregistry\.repositories\.getIamPolicy is missing/),
       expect.stringMatching(/^permissions +artifactregistry\.repositories\.setIamPolicy is missing/),
-      expect.stringMatching(/^push .*uploadArtifacts.* denied/),
       expect.stringMatching(/^policies +gcp\.repository\.description differs/),
       expect.stringMatching(
         /^policies +gcp\.repository\.labels differs from the repository's; the service sets it again$/,

@@ -93,6 +93,7 @@ describe('the check of Terraform', () => {
       ],
     ],
   ])('finds %s', async (_, text, expected) => {
-    expect(await checkTerraform(tools, await tools.parseText(text))).toEqual(expected);
+    const problems = await checkTerraform(tools, await tools.parseText(text));
+    expect(problems.toSorted()).toEqual(expected.toSorted());
   });
 });

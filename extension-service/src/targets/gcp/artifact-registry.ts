@@ -1,6 +1,5 @@
 import type { GcpConfig } from '../../core/config/model.js';
 import type { RenewedLogin } from '../../credentials/renewed-login.js';
-import type { RegistryClient } from '../../registry/client.js';
 import type { CloudRegistry } from '../cloud.js';
 import type { CloudOptions } from '../clouds.js';
 import type { Probe } from '../probe.js';
@@ -55,9 +54,9 @@ export class ArtifactRegistry implements CloudRegistry {
     void this.#keeper.run();
   }
 
-  async probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]> {
+  async probe(signal: AbortSignal): Promise<readonly Probe[]> {
     const { gcp, registry, login } = this;
-    return probeArtifactRegistry({ gcp, registry, isTarget: this.#isTarget, login, api: this.#api, client, signal });
+    return probeArtifactRegistry({ gcp, registry, isTarget: this.#isTarget, login, api: this.#api, signal });
   }
 
   async settled(): Promise<void> {

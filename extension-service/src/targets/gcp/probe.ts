@@ -1,6 +1,5 @@
 import type { GcpConfig } from '../../core/config/model.js';
 import type { LoginSource } from '../../credentials/renewed-login.js';
-import type { RegistryClient } from '../../registry/client.js';
 import type { Probe } from '../probe.js';
 import { artifactRegistryPlace } from './hosts.js';
 import { missingReaders } from './readers.js';
@@ -16,24 +15,22 @@ export interface ArtifactRegistryProbe {
   readonly isTarget: boolean;
   readonly login: LoginSource;
   readonly api: RepositoryApi;
-  readonly client: RegistryClient;
   readonly signal: AbortSignal;
 }
 
 type Say = (check: string, ok: boolean, message: string) => void;
 
-/** No image can be there: the path of a source begins with a host. */
-const PROBE_IMAGE = 'image-swapper-check';
-
 /**
- * Tries what the configuration needs without changing anything: a token, the repository, each permission by name, the
- * settings, and the registry itself. What the API cannot tell, because it is off or out of reach, the registry still does.
+ * Asks Google what the configuration needs, without changing anything: a token, the repository, each permission by name,
+ * the settings. Whether images can be pulled and pushed, the registry itself is asked elsewhere; so what the API cannot
+ * tell, because it is off or out of reach, is no fault by itself.
  */
 export async function probeArtifactRegistry(probe: ArtifactRegistryProbe): Promise<readonly Probe[]> {
-  const { gcp, registry, isTarget, login, client, signal } = probe;
-  const { host, path } = artifactRegistryPlace(gcp);
+  const { gcp, registry, isTarget, login } = probe;
+  const { host } = artifactRegistryPlace(gcp);
   const found: Probe[] = [];
-  const say: Say = (check, ok, message) => found.push({ registry: `${registry} (${host})`, check, ok, message });
+  const say: Say = (check, ok, message) =>
+    found.push({ registry: isTarget ? `${registry} (${host})` : registry, check, ok, message });
   try {
     const { expires } = await login.get();
     const who = gcp.serviceAccount === undefined ? 'by the credentials found' : `as ${gcp.serviceAccount}`;
@@ -43,13 +40,9 @@ export async function probeArtifactRegistry(probe: ArtifactRegistryProbe): Promi
     say('login', false, text(error));
     return found;
   }
-  const image = `${path}/${PROBE_IMAGE}`;
   const repository = await findRepository(probe, say);
   if (repository !== 'missing') await probePermissions(probe, say);
-  await attempt(say, 'read', async () => client.headManifest(image, 'latest', { signal }), 'may pull');
-  if (!isTarget || repository === 'missing') return found;
-  await attempt(say, 'push', async () => client.probePush(image, { signal }), 'may push');
-  if (typeof repository === 'object') await probeSettings(probe, repository, say);
+  if (isTarget && typeof repository === 'object') await probeSettings(probe, repository, say);
   return found;
 }
 
@@ -151,15 +144,6 @@ async function probeSettings(
   }
   for (const reader of readers) say('policies', false, `${reader} has no ${READER} on the repository`);
   if (drift.length === 0 && readers.length === 0) say('policies', true, 'the repository is as configured');
-}
-
-async function attempt(say: Say, check: string, ask: () => Promise<unknown>, good: string): Promise<void> {
-  try {
-    await ask();
-    say(check, true, good);
-  } catch (error) {
-    say(check, false, text(error));
-  }
 }
 
 function text(error: unknown): string {
