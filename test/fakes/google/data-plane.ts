@@ -56,7 +56,8 @@ export class DataPlane {
     }
     // artifact-registry/docs/docker: chunked uploads are not supported.
     if (method === 'PATCH') return failure(405, 'UNSUPPORTED', 'The operation is unsupported.');
-    const [, project = '', repository = ''] = /^\/v2\/([^/]+)\/([^/]+)\//.exec(path) ?? [];
+    // The project of a domain is written example.com/name in image names.
+    const [, project = '', repository = ''] = /^\/v2\/((?:[^/]+\.[^/]+\/)?[^/]+)\/([^/]+)\//.exec(path) ?? [];
     const isPublic = this.public.has(`${project}/${repository}`);
     return this.#permission(method, `${project}/${repository}`, repository, identity, isPublic) ?? undefined;
   }
@@ -66,7 +67,7 @@ export class DataPlane {
     const reads = method === 'GET' || method === 'HEAD';
     if (identity === 'anonymous' && !(isPublic && reads)) return this.#denied('downloadArtifacts', place);
     if (state === undefined || repository === '') return undefined;
-    const [project = ''] = place.split('/');
+    const project = place.slice(0, -repository.length - 1).replace('/', ':');
     const name = `projects/${project}/locations/${host.replace('-docker.pkg.dev', '')}/repositories/${repository}`;
     const permission = reads ? 'downloadArtifacts' : 'uploadArtifacts';
     if (!isPublic && !state.has(identity, `artifactregistry.repositories.${permission}`)) {

@@ -193,6 +193,27 @@ describe('impersonation by the configuration', () => {
 });
 
 describe('credentials that are not good', () => {
+  it('a file that is missing: refused before anything is asked, at its line and column', async () => {
+    const result = await mirror({ credentialsFile: '/nowhere/key.json' }, google.env);
+    expect(result.code).toBe(2);
+    expect(result.stderr).toMatch(
+      /image-swapper\.yaml:7:22: target\.gcp\.credentialsFile: \/nowhere\/key\.json cannot be used: there is no such file/,
+    );
+    expect(google.proxy.connects).toEqual([]);
+    expect(google.metadata.requests).toEqual([]);
+  });
+
+  it('a file of the variable that is no JSON', async () => {
+    await writeFile(join(google.folder, 'key.json'), '{"type": "service_account",\n"private_key": secret}');
+    const env = { ...google.env, GOOGLE_APPLICATION_CREDENTIALS: join(google.folder, 'key.json') };
+    const result = await check({}, env);
+    expect(result.code).toBe(2);
+    expect(result.stderr).toMatch(
+      /environment GOOGLE_APPLICATION_CREDENTIALS:1:1: .*key\.json is no JSON \(line 2, column 16\): a value was expected/,
+    );
+    expect(result.stderr).not.toContain('secret');
+  });
+
   it('no service account in the Pod', async () => {
     google.metadata.mode = 'no-account';
     const result = await check({}, google.env);

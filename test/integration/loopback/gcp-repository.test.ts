@@ -116,6 +116,16 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     expect(google.api.methods()).not.toContain('UpdateRepository');
   });
 
+  it('creates it in the project of a domain', async () => {
+    grant(ADMIN_PERMISSIONS);
+    const result = await mirror({ ...endpoint(), projectId: 'example.com:my-team', createRepository: true });
+    expect(result).toMatchObject({ code: 0 });
+    expect(google.target.manifest('example.com/my-team/mirror/registry.example.com/app', '1.0')?.digest).toBe(
+      image.digest,
+    );
+    expect(google.api.requests[0]?.request).toMatchObject({ parent: 'projects/example.com:my-team/locations/europe' });
+  });
+
   it('sets again what differs, readers too, and nothing else', async () => {
     grant(ADMIN_PERMISSIONS);
     google.api.state.repositories.set(TARGET_REPOSITORY, {
