@@ -9,7 +9,7 @@ export interface MetadataRequest {
   readonly headers: IncomingMessage['headers'];
 }
 
-/** `hang`: takes connections and never answers. `no-account`: the Pod has no service account. `slow`: answers late. */
+/** `hang`: takes connections and never answers. `no-account`: the Pod has no service account. */
 export type MetadataMode = 'serve' | 'hang' | 'no-account' | 'forbidden';
 
 /**
@@ -19,6 +19,8 @@ export type MetadataMode = 'serve' | 'hang' | 'no-account' | 'forbidden';
 export class MetadataServer {
   readonly requests: MetadataRequest[] = [];
   mode: MetadataMode = 'serve';
+  /** So many further requests for a token find no service account yet, as in a Pod's first seconds. */
+  late = 0;
   /** Seconds that new tokens live. */
   lifetime = 3_599;
 
@@ -80,7 +82,7 @@ export class MetadataServer {
         send(200, this.identity);
         return;
       case '/computeMetadata/v1/instance/service-accounts/default/token': {
-        if (this.mode === 'no-account') return send(404, 'Service account not found');
+        if (this.mode === 'no-account' || this.late-- > 0) return send(404, 'Service account not found');
         if (this.mode === 'forbidden') return send(403, 'Unable to generate access token; IAM returned 403 Forbidden');
         const access_token = this.tokens.issue(this.identity, this.lifetime);
         return send(

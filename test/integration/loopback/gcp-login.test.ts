@@ -72,6 +72,15 @@ describe("Google's default credentials", () => {
     expectNoTokens(result);
   });
 
+  it('are waited for when they come late, as in the first seconds of a Pod', async () => {
+    google.metadata.late = 1;
+    const result = await mirror({}, google.env);
+    expect(result).toMatchObject({ code: 0 });
+    expect(result.stderr).toContain('HTTP 404: Service account not found');
+    expectMirrored();
+    expect(google.metadata.tokenRequests()).toHaveLength(2);
+  });
+
   it('come from the key of a service account that the variable names', async () => {
     const file = await google.writeJson('key.json', google.auth.keyFile(KEY_ACCOUNT));
     const result = await mirror({}, { ...google.outside, GOOGLE_APPLICATION_CREDENTIALS: file });
