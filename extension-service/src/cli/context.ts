@@ -26,8 +26,16 @@ export interface ConfigFlags {
   readonly set?: readonly string[];
 }
 
-/** @throws CliError with every problem of the file, one a line */
-export async function load(context: CommandContext, flags: ConfigFlags): Promise<LoadedConfig> {
+/**
+ * `checkFiles: false` for commands that reach no registry: the files that the configuration names are those of a Pod.
+ *
+ * @throws CliError with every problem of the file, one a line
+ */
+export async function load(
+  context: CommandContext,
+  flags: ConfigFlags,
+  { checkFiles = true }: { readonly checkFiles?: boolean } = {},
+): Promise<LoadedConfig> {
   const { config: path, logLevel, logFormat, dryRun } = flags;
   const own = Object.entries({ logLevel, logFormat, dryRun }).filter(([, value]) => value !== undefined);
   const given = [...(flags.set ?? []).map(assignment), ...own];
@@ -37,6 +45,7 @@ export async function load(context: CommandContext, flags: ConfigFlags): Promise
       cwd: context.cwd,
       env: context.env,
       flags: Object.fromEntries(given),
+      checkFiles,
     });
   } catch (error) {
     if (error instanceof ConfigError) throw new CliError(EXIT.usage, error.message);

@@ -8,7 +8,7 @@ import { Service } from '../server/service.js';
 import { TlsFileError, checkTlsPair, readTlsPair } from '../server/tls.js';
 import { readFiles, watchFiles } from '../server/watch-files.js';
 import type { WatchedFile } from '../server/watch-files.js';
-import { cloudCovers } from '../targets/clouds.js';
+import { cloudScope } from '../targets/clouds.js';
 import { namedFiles } from '../server/named-files.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
 import { cloudEvents } from '../telemetry/cloud-events.js';
@@ -47,7 +47,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
     report: (problem) => log.warn(problem),
     cloud: (registry, name) => ({
-      covers: cloudCovers(registry),
+      ...cloudScope(registry, name),
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),
     }),
   });

@@ -59,16 +59,16 @@ export class Registries {
       ...(options.now !== undefined && { now: options.now }),
     });
     this.dockerConfig = dockerConfigKeychain(env, options);
-    for (const registry of config.source.registries) this.openCloud(`source ${hostOf(registry)}`, registry);
+    for (const registry of config.source.registries) this.openCloud(sourceName(registry), registry);
     for (const target of targets) this.openCloud(`target ${target.name}`, target);
     this.configured = chainKeychains([
       ...config.source.registries.flatMap((registry) => this.credentialsOf(registry)),
       // A target's login may be good for other registries of the same cloud, which images come from.
-      ...[...this.clouds.values()].map(cloudKeychain),
+      cloudKeychain([...this.clouds.values()]),
     ]);
     for (const target of targets) {
       const cloud = this.cloudTarget(target.name);
-      const login = cloud === undefined ? this.credentialsOf(target) : [cloudKeychain(cloud)];
+      const login = cloud === undefined ? this.credentialsOf(target) : [cloudKeychain([cloud])];
       const push = {
         ...(cloud?.pacer !== undefined && { pacer: cloud.pacer }),
         ...(cloud?.repositories !== undefined && {
@@ -107,7 +107,7 @@ export class Registries {
     return this.clouds.get(`target ${name}`);
   }
 
-  /** By `target NAME` or `source HOST`. */
+  /** By `target NAME`, or {@link sourceName}. */
   cloud(name: string): CloudAccess | undefined {
     return this.clouds.get(name);
   }
@@ -152,6 +152,12 @@ export class Registries {
 /** host[:port] of a configured registry. */
 export function hostOf(registry: RegistryConfig | TargetConfig): string {
   return namingTarget({ name: 'registry', ...registry }).host;
+}
+
+/** How messages and metrics call a source. A host of Google's has many repositories, each may have its own login. */
+export function sourceName(registry: RegistryConfig): string {
+  const { host, path } = namingTarget({ name: 'registry', ...registry });
+  return registry.type === 'gcp' ? `source ${host}/${path}` : `source ${host}`;
 }
 
 function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): RegistryEndpoint {
