@@ -185,9 +185,8 @@ describe('what a stranger can add to the metrics', () => {
       return post(`${service.url}${path}?q=${n}`, JSON.stringify({ request }));
     };
     const series = async (): Promise<number> =>
-      (await get(`${service.operations}/metrics`)).text
-        .split('\n')
-        .filter((line) => line.startsWith('image_swapper_')).length;
+      (await get(`${service.operations}/metrics`)).text.split('\n').filter((line) => line.startsWith('image_swapper_'))
+        .length;
     await Promise.all(Array.from({ length: 40 }, (_, n) => strange(n)));
     const before = await series();
     for (let n = 0; n < 1_000; n += 50) await Promise.all(Array.from({ length: 50 }, (_, i) => strange(100 + n + i)));
