@@ -52,6 +52,8 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     }),
   });
   const service = new Service({ loaded, copier, lookup, log, metrics });
+  // What is in force now: a change while the service starts is a change.
+  const named = await readFiles(namedFiles(loaded.config, context.env));
   if (usesClouds(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
@@ -66,7 +68,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     });
     const watches = [
       ...(tls !== undefined && tlsFiles !== undefined ? [watchTls(tlsFiles, tls)] : []),
-      ...(loaded.file === undefined ? [] : [await watchConfig(loaded.file)]),
+      ...(loaded.file === undefined ? [] : [watchConfig(loaded.file, [loaded.text ?? '', ...named])]),
     ];
     const signal = await stop;
     log.info({ signal }, 'stopping');
@@ -99,12 +101,12 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     );
   }
 
-  async function watchConfig(file: string): Promise<{ stop(): void }> {
+  function watchConfig(file: string, known: readonly string[]): { stop(): void } {
     let { config } = loaded;
     const files = (): readonly WatchedFile[] => [file, ...namedFiles(config, context.env)];
     return watchFiles(
       files,
-      await readFiles(files()),
+      known,
       POLL,
       async () => {
         const next = await load(context, { ...flags, config: file });

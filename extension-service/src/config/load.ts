@@ -35,7 +35,8 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
   if (path !== undefined) {
     const file = resolve(cwd, path);
     const bytes = await files.read(file, sizeLimit + 1).catch((error: unknown) => fail(path, unreadable(error)));
-    return { ...(await parse({ text: decode(bytes, path), file: path })), file };
+    const text = decode(bytes, path);
+    return { ...(await parse({ text, file: path })), file, text };
   }
   const candidates = searched(cwd, env['HOME']);
   const found = await firstFound(candidates, files);
@@ -49,7 +50,8 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
     }
   }
   const { name, file, bytes } = found;
-  return { ...(await parse({ text: decode(bytes, name), file: name })), file };
+  const text = decode(bytes, name);
+  return { ...(await parse({ text, file: name })), file, text };
 }
 
 /** What is wrong with the files that a configuration names is told with the place that names them. */

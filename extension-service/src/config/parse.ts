@@ -29,6 +29,8 @@ export interface LoadedConfig {
   readonly origins: ReadonlyMap<string, string>;
   /** The file's absolute path; absent when there is none. */
   readonly file?: string;
+  /** What the file held. */
+  readonly text?: string;
 }
 
 export interface ConfigInput {
