@@ -8,6 +8,7 @@ export interface EngineOptions {
   /** host:port of the service. */
   readonly address: string;
   readonly targets: readonly string[];
+  readonly filters: readonly string[];
   readonly ca: string;
   readonly failClosed: boolean;
   /** @default the renderer's */
@@ -36,8 +37,9 @@ export const TIMEOUT = 2;
 /** Where ClusterPolicy reads the service's authority. */
 export const CA_CONFIG_MAP = { name: 'image-swapper-ca', namespace: 'image-swapper' };
 
-const common = ({ address, failClosed, timeoutSeconds }: EngineOptions, scheme: 'http' | 'https') => ({
+const common = ({ address, filters, failClosed, timeoutSeconds }: EngineOptions, scheme: 'http' | 'https') => ({
   url: `${scheme}://${address}`,
+  filters,
   failClosed,
   ...(timeoutSeconds !== undefined && { timeoutSeconds }),
 });

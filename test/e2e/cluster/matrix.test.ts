@@ -8,7 +8,7 @@ import { FAULTS, FaultyService } from './faulty-service.js';
 import { documentedOutcomes, documentOutcomes, Outcomes } from './outcomes.js';
 import { create, debug, eventually, imagesOf, label, pod, stored, tryOut } from './pods.js';
 import { SidecarWebhook } from './sidecar-webhook.js';
-import { World } from './world.js';
+import { FILTERS, World } from './world.js';
 
 const available = await goToolsAvailable('the policies in a real cluster');
 const outcomes = new Outcomes(ENGINES.map(({ name }) => name));
@@ -103,6 +103,25 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         }
         expect(await world.requests(engine.route)).toBe(before);
         saw('Pod of an excluded namespace', 'unchanged, no call');
+      });
+
+      it('asks nothing about Pods that a filter or their author leaves alone', async () => {
+        const [app] = await mirroredImages(1);
+        const before = await world.requests(engine.route);
+        for (const labels of [{ tier: 'system' }, { 'image-swapper.io/skip': 'true' }]) {
+          expect(await create(world.plane.api, pod(app, {}, { labels }))).toMatchObject({ images: { app } });
+        }
+        expect(await world.requests(engine.route)).toBe(before);
+        const labels = { tier: 'web', 'image-swapper.io/skip': 'false' };
+        expect(await create(world.plane.api, pod(app, {}, { labels }))).toMatchObject({
+          images: { app: world.swapped(app) },
+        });
+        saw('Pod that a filter on labels leaves alone, or its author', 'unchanged, no call');
+      });
+
+      it('and the service finds that the policies fit its configuration', async () => {
+        const { text } = await get(`${world.service.operations}/metrics`);
+        expect(text).not.toContain('image_swapper_policy_mismatches_total{');
       });
 
       it('asks nothing about images that are in the target', async () => {
@@ -324,6 +343,6 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
 
   function objectsOf(engine: Engine, options: { failClosed: boolean; timeoutSeconds?: number }) {
     const address = `127.0.0.1:${world.fronts[engine.scheme].port}`;
-    return engine.objects({ address, targets: [world.prefix], ca: world.service.ca, ...options });
+    return engine.objects({ address, targets: [world.prefix], filters: FILTERS, ca: world.service.ca, ...options });
   }
 });
