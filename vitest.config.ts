@@ -33,6 +33,8 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: build,
+          // Engines have deadlines, which other suites must not make them miss.
+          fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 3_600_000,
         },

@@ -13,6 +13,13 @@ export interface GatekeeperMutationProps extends PolicyProps {
    */
   readonly profile?: string;
   /**
+   * The configuration's `source.filters`, in order. Those about namespaces and labels become the mutators' `match`; those
+   * about `container.image` alone stay with the service; any other stops the synth, since Gatekeeper shows the service
+   * nothing but images. Not with `profile`.
+   * @default none
+   */
+  readonly filters?: readonly string[];
+  /**
    * Also the images of ephemeral containers. Gatekeeper cannot tell new ones from existing ones: adding a second one to
    * a Pod is refused by the API server if the answer for the first has changed since.
    * @default false

@@ -3,3 +3,5 @@ export { GatekeeperMutation, type GatekeeperMutationProps } from './gatekeeper-m
 export { KyvernoClusterPolicy, type ConfigMapKey, type KyvernoClusterPolicyProps } from './kyverno-cluster-policy.js';
 export { KyvernoMutatingPolicy, type KyvernoMutatingPolicyProps } from './kyverno-mutating-policy.js';
 export { MutatingWebhook, type MutatingWebhookProps } from './mutating-webhook.js';
+export { ImageSwapper, type ImageSwapperProps } from './image-swapper.js';
+export type { SwapperConfig, SwapperTarget } from './swapper-config.js';

@@ -10,6 +10,12 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
    * images that begin with one of them, whatever the service answers.
    */
   readonly targets: readonly string[];
+  /**
+   * The configuration's `source.filters`, in order. Pods of which the engine itself can say that a filter leaves them alone
+   * cost no call; the service decides all filters as before. Also puts the configuration's hash into the policy.
+   * @default none
+   */
+  readonly filters?: readonly string[];
 }
 
 /**

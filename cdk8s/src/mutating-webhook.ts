@@ -11,6 +11,12 @@ export interface MutatingWebhookProps extends PolicyProps {
    */
   readonly targets: readonly string[];
   /**
+   * The configuration's `source.filters`, in order. Pods of which the engine itself can say that a filter leaves them alone
+   * cost no call; the service decides all filters as before. Also puts the configuration's hash into the policy.
+   * @default none
+   */
+  readonly filters?: readonly string[];
+  /**
    * PEM text of the authorities that sign the service's certificate.
    * @default the API server's own trust store
    */

@@ -1,11 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 
 const require = createRequire(import.meta.url);
 const source = fileURLToPath(new URL('../../cdk8s/', import.meta.url));
@@ -71,5 +71,23 @@ describe('the packed cdk8s package', () => {
     expect(output).toBe('');
     const yaml = readFileSync(join(app, `yaml-${module}`, 'platform.yaml'), 'utf8');
     expect(parse(yaml)).toMatchObject({ kind: 'MutatingPolicy', metadata: { name: 'image-swapper' } });
+  });
+
+  it('renders the example of a platform repository, in less than 3 s', () => {
+    const example = join(app, 'platform-repo');
+    cpSync(join(source, 'examples', 'platform-repo'), example, { recursive: true });
+    const tsc = require.resolve('typescript/bin/tsc');
+    const compiled = spawnSync(process.execPath, [tsc, '-p', '.'], { cwd: example, encoding: 'utf8' });
+    expect(compiled.stdout).toBe('');
+    const started = performance.now();
+    const synth = spawnSync(process.execPath, ['main.js'], { cwd: example, encoding: 'utf8' });
+    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(synth).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    const kinds = (file: string): string[] =>
+      parseAllDocuments(readFileSync(join(example, 'dist', file), 'utf8')).map(
+        (document) => (document.toJS() as { kind: string }).kind,
+      );
+    expect(kinds('production.yaml')).toEqual(['MutatingPolicy', 'NetworkPolicy']);
+    expect(kinds('edge.yaml')).toEqual(['MutatingWebhookConfiguration']);
   });
 });

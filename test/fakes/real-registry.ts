@@ -2,13 +2,12 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { goTool } from '../tools/tool.js';
+import { freePort } from './free-port.js';
 
 export interface RealRegistryOptions {
   /** Basic authentication with this one user; the hash is bcrypt, as htpasswd writes it. */
@@ -104,14 +103,4 @@ export class RealRegistry {
     await this.stop();
     throw new Error(`the registry did not start: ${this.lines.join('\n')}`);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

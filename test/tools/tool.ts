@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { access, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,8 +9,12 @@ import { fileURLToPath } from 'node:url';
 export interface GoToolOptions {
   /** The folder under test/tools with the go.mod that pins the versions. */
   readonly module: string;
-  /** Import path of the command. */
+  /** Import path of the command; `.` for a program in that folder. */
   readonly package: string;
+  /** Name of the built file. @default the last part of `package` */
+  readonly command?: string;
+  /** Values that the linker puts into string variables, such as a version that a release build carries. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -20,10 +24,22 @@ export interface GoToolOptions {
  */
 export async function goTool(options: GoToolOptions): Promise<string> {
   const source = fileURLToPath(new URL(options.module, import.meta.url));
-  const pins = await Promise.all(['go.mod', 'go.sum'].map((file) => readFile(join(source, file))));
-  const command = join(cacheFolder(options.module, ...pins), basename(options.package));
-  await makeOnce(command, () => build(options, source, command));
+  // Of a program of our own, its source says what is built.
+  const own = options.package.startsWith('.') ? (await readdir(source)).filter((file) => file.endsWith('.go')) : [];
+  const pins = await Promise.all(['go.mod', 'go.sum', ...own.sort()].map((file) => readFile(join(source, file))));
+  const variables = Object.entries(options.variables ?? {}).map(([name, value]) => `-X ${name}=${value}`);
+  const folder = cacheFolder(options.module, ...pins, ...variables);
+  const command = join(folder, options.command ?? basename(options.package));
+  await makeOnce(command, () => build(options.package, ['-s -w', ...variables].join(' '), source, command));
   return command;
+}
+
+/** The folder of a module that is pinned here, as the Go command downloaded it: its charts and CRDs are read there. */
+export async function goModule(module: string, path: string): Promise<string> {
+  const source = fileURLToPath(new URL(module, import.meta.url));
+  // A build would download what it compiles; a module that is only read from must be asked for.
+  const output = await run('go', ['mod', 'download', '-json', path], source);
+  return (JSON.parse(output) as { readonly Dir: string }).Dir;
 }
 
 /** Has `make` make a file of the cache unless it is there; of several processes one makes it and the others wait. */
@@ -57,15 +73,15 @@ export async function goToolsAvailable(what: string): Promise<boolean> {
   return found;
 }
 
-async function build({ module, package: path }: GoToolOptions, source: string, command: string): Promise<void> {
+async function build(path: string, flags: string, source: string, command: string): Promise<void> {
   process.stderr.write(`building ${path} (once for this version; it can take some minutes)\n`);
   const unfinished = `${command}.${randomUUID()}`;
   try {
-    await run('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', unfinished, path], source);
+    await run('go', ['build', '-trimpath', `-ldflags=${flags}`, '-o', unfinished, path], source);
     // Under its name only when it is whole.
     await rename(unfinished, command);
   } catch (error) {
-    throw new Error(`cannot build ${path} in test/tools/${module}; is Go installed and its module proxy reachable?`, {
+    throw new Error(`cannot build ${path} in ${source}; is Go installed and its module proxy reachable?`, {
       cause: error,
     });
   } finally {
@@ -113,15 +129,20 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** @throws Error with the end of its stderr when it fails */
-export async function run(command: string, args: readonly string[], cwd?: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const child = spawn(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] });
-    let stderr = '';
+/**
+ * What the command writes to stdout.
+ *
+ * @throws Error with the end of its stderr when it fails
+ */
+export async function run(command: string, args: readonly string[], cwd?: string): Promise<string> {
+  return new Promise<string>((resolve, reject) => {
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
     child.once('error', reject);
     child.once('close', (code) => {
-      if (code === 0) resolve();
+      if (code === 0) resolve(stdout);
       else reject(new Error(`${command} ${args[0] ?? ''} ended with ${code}: ${stderr.slice(-4000)}`));
     });
   });

@@ -1,6 +1,8 @@
 import { formatProblem } from '../config/problem.js';
 import { printConfig } from '../config/print.js';
 import { compileRules } from '../core/decide/rules.js';
+import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
+import { policyHashes } from '../core/policies/config-hashes.js';
 import { probeRegistries } from '../targets/probe.js';
 import type { Probe } from '../targets/probe.js';
 import { Registries } from '../targets/registries.js';
@@ -38,15 +40,27 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
     probes = await probeRegistries(loaded.config, registries);
     registries.close();
   }
-  const result = { file: loaded.file, warnings: loaded.warnings.map(formatProblem), probes };
-  context.stdout.write(render(result, flags.output, () => report(result.file, result.warnings, probes)));
+  const result = {
+    file: loaded.file,
+    warnings: loaded.warnings.map(formatProblem),
+    policies: policyHashes(loaded.config),
+    probes,
+  };
+  context.stdout.write(render(result, flags.output, () => report(result, probes)));
   return probes.every(({ ok }) => ok) ? EXIT.ok : EXIT.findings;
 }
 
-function report(file: string | undefined, warnings: readonly string[], probes: readonly Probe[]): string {
+interface Checked {
+  readonly file: string | undefined;
+  readonly warnings: readonly string[];
+  readonly policies: ReturnType<typeof policyHashes>;
+}
+
+function report({ file, warnings, policies }: Checked, probes: readonly Probe[]): string {
   return [
     ...warnings.map((warning) => `warning: ${warning}`),
     `${file ?? 'environment'}: the configuration is valid`,
+    `policies for it carry ${CONFIG_HASH_ANNOTATION}: ${policies.kyverno} (Gatekeeper's: ${policies.gatekeeper})`,
     ...(probes.length === 0
       ? []
       : [

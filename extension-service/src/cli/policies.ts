@@ -44,6 +44,7 @@ export function renderPolicies(
   caBundle: string | undefined,
 ): readonly PolicyObject[] {
   const targets = policyTargets(config);
+  const filters = config.source.filters.map(({ jmespath }) => jmespath);
   const ca = caBundle === undefined ? {} : { caBundle };
   switch (engine) {
     case 'kyverno':
@@ -52,16 +53,16 @@ export function renderPolicies(
           "--ca-file has no place in a MutatingPolicy: put the CA into Kyverno's trust store (Helm value global.caCertificates), or use --engine kyverno-clusterpolicy";
         throw new CliError(EXIT.usage, message);
       }
-      return [renderKyvernoMutatingPolicy({ url: url ?? PLAIN_URL, targets, failClosed })];
+      return [renderKyvernoMutatingPolicy({ url: url ?? PLAIN_URL, targets, filters, failClosed })];
     case 'kyverno-clusterpolicy':
-      return [renderKyvernoClusterPolicy({ url: url ?? TLS_URL, targets, failClosed, ...ca })];
+      return [renderKyvernoClusterPolicy({ url: url ?? TLS_URL, targets, filters, failClosed, ...ca })];
     case 'webhook':
-      return [renderMutatingWebhook({ url: url ?? TLS_URL, targets, failClosed, ...ca })];
+      return [renderMutatingWebhook({ url: url ?? TLS_URL, targets, filters, failClosed, ...ca })];
     case 'gatekeeper':
       if (caBundle === undefined) {
         throw new CliError(EXIT.usage, '--engine gatekeeper: give --ca-file; Gatekeeper trusts no other authority');
       }
-      return renderGatekeeper({ url: url ?? TLS_URL, failClosed, caBundle });
+      return renderGatekeeper({ url: url ?? TLS_URL, filters, failClosed, caBundle });
   }
 }
 
@@ -75,5 +76,8 @@ async function readCa(file: string): Promise<string> {
 
 /** The renderers name their option; people gave a flag. */
 function flagged(message: string): string {
-  return message.replace(/^url\b/, '--url').replace(/^caBundle\b/, '--ca-file');
+  return message
+    .replace(/^url\b/, '--url')
+    .replace(/^caBundle\b/, '--ca-file')
+    .replace(/^filters\b/, 'source.filters');
 }

@@ -79,10 +79,10 @@ export class Admission {
 
   /**
    * Decides bare image names, as Gatekeeper sends them. Never copies: dry runs are invisible there, and without the Pod
-   * there are no pull secrets.
+   * there are no pull secrets. The rules are those that can be decided so.
    */
-  async reviewImages(images: readonly string[], obj: JsonObject): Promise<ContainerOutcome[]> {
-    const { config, rules } = this.dependencies.current();
+  async reviewImages(images: readonly string[], obj: JsonObject, rules: Rules): Promise<ContainerOutcome[]> {
+    const { config } = this.dependencies.current();
     const clock = new RequestClock(config, this.dependencies.now);
     try {
       const settled = await Promise.all(

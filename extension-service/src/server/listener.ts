@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { CONFIG_HASH_HEADER } from '../core/policies/config-hash.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { BadRequestError } from './admission-request.js';
@@ -6,6 +7,9 @@ import type { Answer } from './answer.js';
 import { errorAnswer } from './answer.js';
 import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
 import type { Route } from './routes.js';
+
+/** As node:http spells names. */
+const HASH_HEADER = CONFIG_HASH_HEADER.toLowerCase();
 
 export interface ListenerDependencies {
   readonly routes: (path: string) => { readonly name: string; readonly route: Route } | undefined;
@@ -44,7 +48,7 @@ async function serve(
   try {
     const body = await readBody(request);
     started = process.hrtime.bigint();
-    answer = await route(body);
+    answer = await route(body, configHashOf(request));
   } catch (error) {
     if (error instanceof ClientGoneError) {
       metrics.requests.inc({ route: name, outcome: 'aborted' });
@@ -91,6 +95,11 @@ export function write(response: ServerResponse, answer: Answer, close: boolean):
     ...((close || answer.close === true) && { Connection: 'close' }),
   });
   response.end(answer.body);
+}
+
+function configHashOf({ headers }: IncomingMessage): string | undefined {
+  const value = headers[HASH_HEADER];
+  return typeof value === 'string' ? value : undefined;
 }
 
 function pathOf(request: IncomingMessage): string {

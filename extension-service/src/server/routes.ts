@@ -6,16 +6,22 @@ import type { Metrics } from '../telemetry/metrics.js';
 import type { Admission, AdmissionRequest, AdmissionResult, ContainerOutcome } from './admission.js';
 import type { Answer } from './answer.js';
 import { answerGatekeeper } from './gatekeeper.js';
+import type { GatekeeperRules } from './gatekeeper-rules.js';
 import { answerKyverno } from './kyverno.js';
+import type { PolicyWatch } from './policy-watch.js';
 import { answerWebhook } from './webhook.js';
 
-/** Answers the body of one route. Rejects with BadRequestError for what cannot be read. */
-export type Route = (body: string) => Promise<Answer>;
+/**
+ * Answers the body of one route; `configHash` is what the asking policy says that it was rendered for. Rejects with
+ * BadRequestError for what cannot be read.
+ */
+export type Route = (body: string, configHash?: string) => Promise<Answer>;
 
 export interface RouteDependencies {
   readonly admission: Pick<Admission, 'review' | 'reviewImages'>;
-  /** True when every filter and target can be decided from the image alone. */
-  readonly decidesFromImage: () => boolean;
+  /** Rules that can be decided from images alone, for the profile that Gatekeeper asked with. */
+  readonly gatekeeperRules: GatekeeperRules;
+  readonly policies: Pick<PolicyWatch, 'saw'>;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -31,20 +37,38 @@ export function admissionRoutes(
       report(dependencies, name, request, result.containers);
       return result;
     };
-  const gatekeeper: Route = (body) =>
-    answerGatekeeper(body, async (images) => {
-      if (!dependencies.decidesFromImage()) return images;
-      const outcomes = await dependencies.admission.reviewImages(images, NO_POD);
-      count(dependencies.metrics, outcomes);
-      return outcomes.map(({ outcome, image }, index) => (outcome === 'swapped' ? image : (images[index] ?? image)));
-    });
+  const gatekeeper =
+    (profile?: string): Route =>
+    (body) =>
+      answerGatekeeper(body, async (images) => {
+        const [, hash] = /^filters-(.*)$/.exec(profile ?? '') ?? [];
+        dependencies.policies.saw('gatekeeper', hash);
+        const rules = dependencies.gatekeeperRules(profile);
+        if (rules === undefined) return images;
+        const outcomes = await dependencies.admission.reviewImages(images, NO_POD, rules);
+        count(dependencies.metrics, outcomes);
+        return outcomes.map(({ outcome, image }, index) => (outcome === 'swapped' ? image : (images[index] ?? image)));
+      });
   const routes = new Map<string, { name: string; route: Route }>([
-    ['/v1/kyverno', { name: 'kyverno', route: (body) => answerKyverno(body, review('kyverno')) }],
+    [
+      '/v1/kyverno',
+      {
+        name: 'kyverno',
+        route: (body, configHash) => {
+          dependencies.policies.saw('kyverno', configHash);
+          return answerKyverno(body, review('kyverno'));
+        },
+      },
+    ],
     ['/webhook', { name: 'webhook', route: (body) => answerWebhook(body, review('webhook')) }],
-    ['/v1/gatekeeper', { name: 'gatekeeper', route: gatekeeper }],
+    ['/v1/gatekeeper', { name: 'gatekeeper', route: gatekeeper() }],
   ]);
-  return (path) => routes.get(path) ?? (path.startsWith('/v1/gatekeeper/') ? routes.get('/v1/gatekeeper') : undefined);
+  return (path) =>
+    routes.get(path) ??
+    (path.startsWith(PROFILES) ? { name: 'gatekeeper', route: gatekeeper(path.slice(PROFILES.length)) } : undefined);
 }
+
+const PROFILES = '/v1/gatekeeper/';
 
 const NO_POD: JsonObject = { metadata: {}, spec: {}, status: {} };
 

@@ -14,7 +14,10 @@ import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
 import { explainRequest } from './explain.js';
 import { story } from './explain-story.js';
-import { decidesFromImage } from './image-only.js';
+import { gatekeeperRules } from './gatekeeper-rules.js';
+import type { GatekeeperRules } from './gatekeeper-rules.js';
+import { PolicyWatch } from './policy-watch.js';
+import { policyHashes } from '../core/policies/config-hashes.js';
 import { closeServer, createServer, listen } from './listen.js';
 import type { AnyServer, TlsPair } from './listen.js';
 import { admissionListener } from './listener.js';
@@ -40,7 +43,8 @@ export interface ServiceAddresses {
 interface InForce {
   readonly config: Config;
   readonly rules: Rules;
-  readonly fromImage: boolean;
+  readonly gatekeeper: GatekeeperRules;
+  readonly policies: ReturnType<typeof policyHashes>;
 }
 
 /** The extension service: what `serve` runs, without flags, files and signals. */
@@ -79,7 +83,13 @@ export class Service {
       now: Date.now,
     });
     const listener = admissionListener({
-      routes: admissionRoutes({ admission, decidesFromImage: () => this.inForce.fromImage, log, metrics }),
+      routes: admissionRoutes({
+        admission,
+        gatekeeperRules: (profile) => this.inForce.gatekeeper(profile),
+        policies: new PolicyWatch(() => this.inForce.policies, metrics, log),
+        log,
+        metrics,
+      }),
       app: admissionApp({ explain: (body, output) => this.explain(body, output), log }),
       log,
       metrics,
@@ -203,5 +213,5 @@ export class Service {
 
 function compile(config: Config): InForce {
   const rules = compileRules(config);
-  return { config, rules, fromImage: decidesFromImage(rules) };
+  return { config, rules, gatekeeper: gatekeeperRules(config, rules), policies: policyHashes(config) };
 }

@@ -10,6 +10,7 @@ export interface Metrics {
   readonly requestSeconds: Histogram<'route'>;
   readonly containers: Counter<'target' | 'outcome'>;
   readonly filterWarnings: Counter<'kind'>;
+  readonly policyMismatches: Counter<'route'>;
   readonly lookups: Counter<'target' | 'outcome'>;
   readonly copies: Counter<'target' | 'outcome'>;
   readonly copySeconds: Histogram<'target'>;
@@ -53,6 +54,12 @@ export function createMetrics(): Metrics {
       name: 'image_swapper_filter_warnings_total',
       help: 'Filter results that were an error or not a boolean',
       labelNames: ['kind'],
+      registers,
+    }),
+    policyMismatches: new Counter({
+      name: 'image_swapper_policy_mismatches_total',
+      help: 'Admission requests from policies that were rendered for another configuration',
+      labelNames: ['route'],
       registers,
     }),
     lookups: new Counter({

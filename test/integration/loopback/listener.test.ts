@@ -38,7 +38,8 @@ beforeEach(async () => {
   const metrics = createMetrics();
   const routes = admissionRoutes({
     admission: { review: (request) => review(request), reviewImages: () => Promise.resolve([]) },
-    decidesFromImage: () => true,
+    gatekeeperRules: () => undefined,
+    policies: { saw: () => undefined },
     log,
     metrics,
   });

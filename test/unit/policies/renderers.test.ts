@@ -145,7 +145,8 @@ describe('ClusterPolicy', () => {
       ]);
       const conditions = [rule.preconditions, ...rule.mutate.foreach.map(({ preconditions }) => preconditions)];
       for (const { key, value } of conditions.flatMap((condition) => condition?.all ?? [])) {
-        expect(key).toMatch(/^\{\{ (?:length|contains)\(.*\) \}\}$/);
+        // Comparisons, and functions that give booleans and numbers.
+        expect(key).toMatch(/^\{\{ (?:(?:length|contains)\(.*\)|\(\(.* == '[^']*'\)\)) \}\}$/);
         expect(typeof value).not.toBe('string');
       }
     }

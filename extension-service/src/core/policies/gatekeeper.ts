@@ -1,6 +1,10 @@
 import type { GatekeeperAssignObject, GatekeeperProviderObject } from './objects.js';
-import { checkLabel, checkSubdomain, policyMetadata, resolvePolicyOptions, type PolicyOptions } from './options.js';
+import { configHash, gatekeeperProfile, hashAnnotation } from './config-hash.js';
+import { checkFilters, checkLabel, checkSubdomain, policyMetadata, resolvePolicyOptions, type PolicyOptions } from './options.js';
 import { base64Ascii, normalizeCertificates } from './pem.js';
+import { InvalidPolicyOptionError } from './problem.js';
+import { gatekeeperFilters } from './pushdown/gatekeeper-match.js';
+import type { LabelExpression } from './pushdown/gatekeeper-match.js';
 import { requireHttps, routeUrl } from './url.js';
 
 /** Gatekeeper cannot look at the answers, so it takes no `targets`: what the service says is what Pods get. */
@@ -10,10 +14,19 @@ export interface GatekeeperOptions extends PolicyOptions {
   /** Calls `/v1/gatekeeper/PROFILE`, so that the service knows which objects these are about. Default: no profile. */
   readonly profile?: string;
   /**
+   * The configuration's `source.filters`, in order. Those about namespaces and labels go into `match`, those about the
+   * image alone stay with the service, any other is refused: the service does not see the Pod here. Not with `profile`.
+   */
+  readonly filters?: readonly string[];
+  /**
    * Also the images of ephemeral containers. Default false: Gatekeeper cannot tell new ones from existing ones, and a
    * changed existing one makes the API server refuse the request.
    */
   readonly ephemeralContainers?: boolean;
+}
+
+function copyExpression(expression: LabelExpression): LabelExpression {
+  return { ...expression, ...(expression.values !== undefined && { values: [...expression.values] }) };
 }
 
 /** Names are cut off nowhere: Gatekeeper takes 63 characters (the longest suffix is `-ephemeralcontainers`). */
@@ -31,13 +44,19 @@ export function renderGatekeeper(
   checkSubdomain(resolved.name, 'name', NAME_LIMIT);
   requireHttps(resolved.url, 'url', 'Gatekeeper');
   if (options.profile !== undefined) checkLabel(options.profile, 'profile');
-  const profile = options.profile === undefined ? '' : `/${options.profile}`;
+  if (options.profile !== undefined && options.filters !== undefined) {
+    throw new InvalidPolicyOptionError('profile', 'cannot be given together with filters, which have one of their own');
+  }
+  const filters = checkFilters(options.filters);
+  const { match } = gatekeeperFilters(filters);
+  const profile = options.filters === undefined ? options.profile : gatekeeperProfile(filters);
+  const annotations = hashAnnotation(options.filters === undefined ? undefined : configHash(filters, []));
   const provider: GatekeeperProviderObject = {
     apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
     kind: 'Provider',
-    metadata: policyMetadata(resolved.name, options),
+    metadata: policyMetadata(resolved.name, options, annotations),
     spec: {
-      url: routeUrl(resolved.url, `/v1/gatekeeper${profile}`),
+      url: routeUrl(resolved.url, `/v1/gatekeeper${profile === undefined ? '' : `/${profile}`}`),
       timeout: resolved.timeoutSeconds,
       caBundle: base64Ascii(normalizeCertificates(options.caBundle, 'caBundle')),
     },
@@ -47,7 +66,7 @@ export function renderGatekeeper(
     return {
       apiVersion: 'mutations.gatekeeper.sh/v1',
       kind: 'Assign',
-      metadata: policyMetadata(`zz-${resolved.name}-${list.toLowerCase()}`, options),
+      metadata: policyMetadata(`zz-${resolved.name}-${list.toLowerCase()}`, options, annotations),
       spec: {
         // Without operations every update of a Pod would ask again and restart running containers.
         applyTo: [{ groups: [''], versions: ['v1'], kinds: ['Pod'], operations: [operation] }],
@@ -55,7 +74,10 @@ export function renderGatekeeper(
           source: 'Original',
           scope: 'Namespaced',
           kinds: [{ apiGroups: [''], kinds: ['Pod'] }],
-          excludedNamespaces: resolved.excludedNamespaces,
+          ...(match.namespaces !== undefined && { namespaces: [...match.namespaces] }),
+          excludedNamespaces: [...new Set([...resolved.excludedNamespaces, ...match.excludedNamespaces])],
+          // Copies: YAML would write an object that occurs twice as an alias.
+          labelSelector: { matchExpressions: match.labels.map(copyExpression) },
         },
         location,
         parameters: {

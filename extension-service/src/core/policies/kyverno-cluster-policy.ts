@@ -1,10 +1,15 @@
+import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from './config-hash.js';
 import { jmespathIdentifier, jmespathString } from './literals.js';
-import type { KyvernoClusterPolicyObject, KyvernoContextEntry, KyvernoForeach, KyvernoRule } from './objects.js';
-import { checkLabel, checkSubdomain, checkTargets, policyMetadata, resolvePolicyOptions } from './options.js';
+import type { KyvernoClusterPolicyObject, KyvernoConditions, KyvernoContextEntry, KyvernoForeach, KyvernoRule } from './objects.js';
+import { checkFilters, checkLabel, checkSubdomain, checkTargets, policyMetadata, resolvePolicyOptions } from './options.js';
 import type { GuardOptions, PolicyOptions, ResolvedPolicyOptions } from './options.js';
 import { normalizeCertificates } from './pem.js';
 import { CONTAINER_LISTS } from './pod-conditions.js';
 import { InvalidPolicyOptionError } from './problem.js';
+import { kyvernoJmespathOf } from './pushdown/jmespath.js';
+import { fieldsOf } from './pushdown/predicate.js';
+import { skippedPods } from './pushdown/skipped.js';
+import type { SkippedPods } from './pushdown/skipped.js';
 import { routeUrl } from './url.js';
 
 export interface KyvernoClusterPolicyOptions extends PolicyOptions, GuardOptions {
@@ -34,7 +39,10 @@ const CA = 'swapperCa';
 export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions): KyvernoClusterPolicyObject {
   const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: ['kyverno'] });
   const targets = checkTargets(options.targets);
-  const annotations = { 'pod-policies.kyverno.io/autogen-controllers': 'none' };
+  const filters = checkFilters(options.filters);
+  const skipped = skippedPods(filters);
+  const hash = options.filters === undefined ? undefined : configHash(filters, targets);
+  const annotations = { ...hashAnnotation(hash), 'pod-policies.kyverno.io/autogen-controllers': 'none' };
   return {
     apiVersion: 'kyverno.io/v1',
     kind: 'ClusterPolicy',
@@ -43,7 +51,10 @@ export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions)
       admission: true,
       background: false,
       webhookConfiguration: { failurePolicy: resolved.failurePolicy, timeoutSeconds: resolved.timeoutSeconds },
-      rules: [createRule(resolved, contextEntries(options, resolved), targets), ephemeralRule(resolved, contextEntries(options, resolved), targets)],
+      rules: [
+        createRule(resolved, contextEntries(options, resolved, hash), targets, skipped),
+        ephemeralRule(resolved, contextEntries(options, resolved, hash), targets, skipped),
+      ],
     },
   };
 }
@@ -52,6 +63,7 @@ function createRule(
   { excludedNamespaces }: ResolvedPolicyOptions,
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
+  skipped: SkippedPods,
 ): KyvernoRule {
   return {
     name: 'swap',
@@ -67,7 +79,8 @@ function createRule(
           operator: 'Equals',
           value: false,
         },
-        imagesOutside(`request.object.spec.[${CONTAINER_LISTS.join(', ')}][][]`, targets),
+        ...notSkipped(skipped),
+        imagesOutside(`request.object.spec.[${CONTAINER_LISTS.join(', ')}][][]`, targets, skipped),
       ],
     },
     mutate: {
@@ -88,6 +101,7 @@ function ephemeralRule(
   { excludedNamespaces }: ResolvedPolicyOptions,
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
+  skipped: SkippedPods,
 ): KyvernoRule {
   const now = '(request.object.spec.ephemeralContainers || `[]`)';
   const before = '(request.oldObject.spec.ephemeralContainers || `[]`)';
@@ -105,12 +119,16 @@ function ephemeralRule(
     match: { any: [{ resources: { kinds: ['Pod/ephemeralcontainers'], operations: ['UPDATE'] } }] },
     exclude: { any: [{ resources: { namespaces: [...excludedNamespaces] } }] },
     context,
-    preconditions: { all: [imagesOutside(now, targets)] },
+    preconditions: { all: [...notSkipped(skipped), imagesOutside(now, targets, skipped)] },
     mutate: { foreach: [foreach] },
   };
 }
 
-function contextEntries(options: KyvernoClusterPolicyOptions, { url }: ResolvedPolicyOptions): KyvernoContextEntry[] {
+function contextEntries(
+  options: KyvernoClusterPolicyOptions,
+  { url }: ResolvedPolicyOptions,
+  hash: string | undefined,
+): KyvernoContextEntry[] {
   const { caBundle, caConfigMap } = options;
   if (caBundle !== undefined && caConfigMap !== undefined) {
     throw new InvalidPolicyOptionError('caConfigMap', 'cannot be given together with caBundle; choose one');
@@ -127,7 +145,10 @@ function contextEntries(options: KyvernoClusterPolicyOptions, { url }: ResolvedP
       data: [{ key: 'request', value: '{{ to_string(request) }}' }],
       service: {
         url: routeUrl(url, '/v1/kyverno'),
-        headers: [{ key: 'Content-Type', value: 'application/json' }],
+        headers: [
+          { key: 'Content-Type', value: 'application/json' },
+          ...(hash === undefined ? [] : [{ key: CONFIG_HASH_HEADER, value: hash }]),
+        ],
         ...(ca === undefined ? {} : { caBundle: ca }),
       },
     },
@@ -147,12 +168,27 @@ function contextEntries(options: KyvernoClusterPolicyOptions, { url }: ResolvedP
   ];
 }
 
-/** A condition that spares the call when every image of `containers` (JMESPath) is in a target already. */
+/** Conditions that spare the call for a Pod that is left alone as a whole. Only booleans leave the expressions. */
+function notSkipped({ pod }: SkippedPods): KyvernoConditions['all'] {
+  return pod.map(({ predicate, option }) => ({
+    key: `{{ ${kyvernoJmespathOf(predicate, option)} }}`,
+    operator: 'Equals',
+    value: false,
+  }));
+}
+
+/** A condition that spares the call when every image of `containers` (JMESPath) is in a target already, or left alone. */
 function imagesOutside(
   containers: string,
   targets: readonly string[],
+  { container }: SkippedPods,
 ): { readonly key: string; readonly operator: 'GreaterThan'; readonly value: number } {
-  const outside = `${containers} | [?!image || !(${startsWithTarget('image', targets)})]`;
+  const leftAlone = container
+    // A filter over containers cannot look at the Pod around them.
+    .filter(({ predicate }) => fieldsOf(predicate).every(({ of }) => of === 'container'))
+    .map(({ predicate, option }) => kyvernoJmespathOf(predicate, option));
+  const settled = [startsWithTarget('image', targets), ...leftAlone].join(' || ');
+  const outside = `${containers} | [?!image || !(${settled})]`;
   return { key: `{{ length(${outside}) }}`, operator: 'GreaterThan', value: 0 };
 }
 

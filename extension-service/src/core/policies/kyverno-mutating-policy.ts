@@ -1,8 +1,10 @@
-import { celString } from './literals.js';
+import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from './config-hash.js';
+import { celString, celStringMap } from './literals.js';
 import type { KyvernoMutatingPolicyObject } from './objects.js';
-import { checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
+import { checkFilters, checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
 import type { GuardOptions, PolicyOptions } from './options.js';
 import { CONTAINER_LISTS, IS_UPDATE, OLD_EPHEMERAL_NAMES, podConditions, POD_RULES, startsWithTarget } from './pod-conditions.js';
+import { skippedPods } from './pushdown/skipped.js';
 import { routeUrl } from './url.js';
 
 /**
@@ -21,11 +23,18 @@ const REFERENCE_CHARACTERS = '^[A-Za-z0-9._:/@+-]+$';
 export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOptions): KyvernoMutatingPolicyObject {
   const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: ['kyverno'] });
   const targets = checkTargets(options.targets);
+  const filters = checkFilters(options.filters);
+  const hash = options.filters === undefined ? undefined : configHash(filters, targets);
+  const headers = {
+    'Content-Type': 'application/json',
+    Accept: 'application/json',
+    ...(hash !== undefined && { [CONFIG_HASH_HEADER]: hash }),
+  };
   const failClosed = resolved.failurePolicy === 'Fail';
   return {
     apiVersion: 'policies.kyverno.io/v1',
     kind: 'MutatingPolicy',
-    metadata: policyMetadata(resolved.name, options),
+    metadata: policyMetadata(resolved.name, options, hashAnnotation(hash)),
     spec: {
       failurePolicy: resolved.failurePolicy,
       reinvocationPolicy: 'Never',
@@ -35,14 +44,14 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
       // Absent, Kyverno would also run the policy on Deployments and the like, whose Pods it cannot patch.
       autogen: { podControllers: { controllers: [] } },
       matchConstraints: { namespaceSelector: namespacesExcept(resolved.excludedNamespaces), resourceRules: POD_RULES },
-      matchConditions: podConditions(targets),
+      matchConditions: podConditions(targets, skippedPods(filters)),
       variables: [
         {
           name: 'answer',
           // `request` alone does not type-check as a value of a map; `dyn(request)` sends it whole.
           expression:
             `http.Post(${celString(routeUrl(resolved.url, '/v1/kyverno'), 'url')}, ` +
-            '{"request": dyn(request)}, {"Content-Type": "application/json", "Accept": "application/json"})',
+            `{"request": dyn(request)}, ${celStringMap(headers)})`,
         },
         { name: 'images', expression: failClosed ? IMAGES_OR_ERROR : IMAGES_OR_NONE },
         { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },

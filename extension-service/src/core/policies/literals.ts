@@ -9,6 +9,12 @@ export function celString(text: string, option: string): string {
   return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 }
 
+/** A CEL map of strings. */
+export function celStringMap(entries: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(entries).map(([key, value]) => `${celString(key, key)}: ${celString(value, key)}`);
+  return `{${pairs.join(', ')}}`;
+}
+
 /**
  * A JMESPath raw string literal for `text`, single-quoted.
  * A backslash is refused: the grammar has only the escape `\'`, so a backslash before the closing quote cannot be
@@ -32,16 +38,25 @@ export function jmespathIdentifier(text: string, option: string): string {
  * stand, a line end ends a YAML scalar or a CEL string, and invisible characters hide what the policy says.
  */
 export function refuseUnquotable(text: string, option: string): void {
-  const problem = /[\p{C}\p{Zl}\p{Zp}]/u.test(text)
+  const problem = unquotable(text);
+  if (problem !== undefined) {
+    throw new InvalidPolicyOptionError(option, `${JSON.stringify(text)} contains ${problem}; remove it`);
+  }
+}
+
+/** Whether every literal above can hold the text. */
+export function isQuotable(text: string): boolean {
+  return unquotable(text) === undefined && !text.includes('\\');
+}
+
+function unquotable(text: string): string | undefined {
+  return /[\p{C}\p{Zl}\p{Zp}]/u.test(text)
     ? 'a line end, control or invisible character'
     : text.includes('`')
       ? 'a backtick'
       : text.includes('{{')
         ? '"{{", which Kyverno reads as a variable'
         : undefined;
-  if (problem !== undefined) {
-    throw new InvalidPolicyOptionError(option, `${JSON.stringify(text)} contains ${problem}; remove it`);
-  }
 }
 
 function refuseBackslash(text: string, option: string): void {

@@ -1,8 +1,10 @@
+import { configHash, hashAnnotation } from './config-hash.js';
 import type { MutatingWebhookObject, WebhookClientConfig } from './objects.js';
-import { checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
+import { checkFilters, checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
 import type { GuardOptions, PolicyOptions } from './options.js';
 import { base64Ascii, normalizeCertificates } from './pem.js';
 import { podConditions, POD_RULES } from './pod-conditions.js';
+import { skippedPods } from './pushdown/skipped.js';
 import { requireHttps, routeUrl, type ServiceUrl } from './url.js';
 
 /** `targets` only spare calls here: without an engine between, nothing can check the service's answer. */
@@ -18,12 +20,14 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
   const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: [] });
   requireHttps(resolved.url, 'url', 'kube-apiserver');
   const targets = checkTargets(options.targets);
+  const filters = checkFilters(options.filters);
+  const hash = options.filters === undefined ? undefined : configHash(filters, targets);
   const caBundle =
     options.caBundle === undefined ? undefined : base64Ascii(normalizeCertificates(options.caBundle, 'caBundle'));
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
-    metadata: policyMetadata(resolved.name, options),
+    metadata: policyMetadata(resolved.name, options, hashAnnotation(hash)),
     webhooks: [
       {
         // The API wants a name of at least three labels, unique within the object.
@@ -38,7 +42,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         clientConfig: { ...clientConfig(resolved.url), ...(caBundle === undefined ? {} : { caBundle }) },
         namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
         rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
-        matchConditions: podConditions(targets),
+        matchConditions: podConditions(targets, skippedPods(filters)),
       },
     ],
   };

@@ -143,7 +143,16 @@ export interface GatekeeperAssignObject {
       readonly source: 'Original';
       readonly scope: 'Namespaced';
       readonly kinds: readonly { readonly apiGroups: readonly string[]; readonly kinds: readonly string[] }[];
+      readonly namespaces?: readonly string[];
       readonly excludedNamespaces: readonly string[];
+      /** Of the Pod. */
+      readonly labelSelector?: {
+        readonly matchExpressions: readonly {
+          readonly key: string;
+          readonly operator: 'NotIn' | 'In' | 'Exists' | 'DoesNotExist';
+          readonly values?: readonly string[];
+        }[];
+      };
     };
     readonly location: string;
     readonly parameters: {

@@ -1,5 +1,6 @@
 import type { FailurePolicy, NamespaceSelector, ObjectMetadata } from './objects.js';
 import { refuseUnquotable } from './literals.js';
+import { compileFilter } from '../filters/compile.js';
 import { InvalidPolicyOptionError } from './problem.js';
 import { parseServiceUrl, type ServiceUrl } from './url.js';
 
@@ -26,6 +27,11 @@ export interface GuardOptions {
    * only images that begin with one of them, whatever the service answers.
    */
   readonly targets: readonly string[];
+  /**
+   * The configuration's `source.filters`, in order. Those that the engine can decide itself cost no call; the service
+   * decides all of them as before. Default none.
+   */
+  readonly filters?: readonly string[];
 }
 
 export interface ResolvedPolicyOptions {
@@ -139,4 +145,16 @@ export function checkSubdomain(text: string, option: string, limit = 253): void 
       `${JSON.stringify(text)} must be at most ${limit} lower-case letters, digits, "-" and "."`,
     );
   }
+}
+
+/** The filters, each checked to be an expression. */
+export function checkFilters(filters: readonly string[] = [], option = 'filters'): readonly string[] {
+  filters.forEach((filter, index) => {
+    const { problems } = compileFilter(filter, index);
+    const error = problems.find(({ severity }) => severity === 'error');
+    if (error === undefined) return;
+    const at = `${option}[${index}]`;
+    throw new InvalidPolicyOptionError(at, `${JSON.stringify(filter)}, column ${error.column}: ${error.message}`);
+  });
+  return filters;
 }

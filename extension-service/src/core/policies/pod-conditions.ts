@@ -1,4 +1,6 @@
 import { celString } from './literals.js';
+import { celOf } from './pushdown/cel.js';
+import type { SkippedPods } from './pushdown/skipped.js';
 import type { AdmissionRule, CelCondition } from './objects.js';
 
 export const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
@@ -27,7 +29,9 @@ export const OLD_EPHEMERAL_NAMES =
  * Conditions that spare the call for a Pod in which nothing can be swapped. Kubernetes' own CEL only (no Kyverno library,
  * no `variables`), so that kube-apiserver evaluates them and the request never leaves it.
  */
-export function podConditions(targets: readonly string[]): readonly CelCondition[] {
+export function podConditions(targets: readonly string[], skipped: SkippedPods): readonly CelCondition[] {
+  const inTarget = startsWithTarget('c.image', targets);
+  const leftAlone = skipped.container.map(({ predicate, option }) => celOf(predicate, option));
   return [
     {
       // Static Pods: the kubelet started them already from its own manifest; the API object only mirrors them.
@@ -35,6 +39,7 @@ export function podConditions(targets: readonly string[]): readonly CelCondition
       expression:
         '!has(object.metadata.annotations) || !("kubernetes.io/config.mirror" in object.metadata.annotations)',
     },
+    ...skipped.pod.map(({ name, predicate, option }) => ({ name, expression: `!${celOf(predicate, option)}` })),
     {
       name: 'has-image-outside-targets',
       expression: [
@@ -47,7 +52,7 @@ export function podConditions(targets: readonly string[]): readonly CelCondition
         `        !(${IS_UPDATE} && has(oldObject.spec.ephemeralContainers)`,
         '          && oldObject.spec.ephemeralContainers.exists(old, old.name == c.name)))',
         '    : [])',
-        `).exists(c, !has(c.image) || !(${startsWithTarget('c.image', targets)}))`,
+        `).exists(c, !has(c.image) || !(${[inTarget, ...leftAlone].join(' || ')}))`,
       ].join('\n'),
     },
   ];

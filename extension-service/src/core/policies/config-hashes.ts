@@ -1,0 +1,10 @@
+import type { Config } from '../config/model.js';
+import { configHash } from './config-hash.js';
+import { policyTargets } from './targets.js';
+
+/** Hashes that policies for this configuration carry. */
+export function policyHashes(config: Config): { readonly kyverno: string; readonly gatekeeper: string } {
+  const filters = config.source.filters.map(({ jmespath }) => jmespath);
+  return { kyverno: configHash(filters, policyTargets(config)), gatekeeper: configHash(filters, []) };
+}
+

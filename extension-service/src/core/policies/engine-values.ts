@@ -1,0 +1,52 @@
+import { normalizeCertificates } from './pem.js';
+import { SYSTEM_NAMESPACES } from './options.js';
+
+/**
+ * Values for Gatekeeper's own Helm chart under which its `Assign`s can do what they say. Its defaults give up after 1 s,
+ * before a `Provider` of 1 s can, so that the webhook's failure policy would act instead of the `Assign`'s; and they never
+ * ask again after a webhook that adds a sidecar.
+ */
+export interface GatekeeperChartValues {
+  readonly enableExternalData: true;
+  readonly disableMutation: false;
+  readonly mutatingWebhookTimeoutSeconds: number;
+  readonly mutatingWebhookFailurePolicy: 'Ignore';
+  readonly mutatingWebhookReinvocationPolicy: 'IfNeeded';
+  readonly mutatingWebhookExemptNamespacesLabels: { readonly 'kubernetes.io/metadata.name': readonly string[] };
+  /** At DEBUG Gatekeeper (3.23) panics where an `Assign` says `Ignore`, and the Pod is refused. */
+  readonly logLevel: 'INFO';
+}
+
+export function gatekeeperChartValues(
+  options: { readonly timeoutSeconds?: number; readonly serviceNamespace?: string } = {},
+): GatekeeperChartValues {
+  const { timeoutSeconds = 1, serviceNamespace = 'image-swapper' } = options;
+  return {
+    enableExternalData: true,
+    disableMutation: false,
+    // Longer than the Provider's, with time for Gatekeeper's own work; the API server takes at most 30.
+    mutatingWebhookTimeoutSeconds: Math.min(30, timeoutSeconds + 2),
+    mutatingWebhookFailurePolicy: 'Ignore',
+    mutatingWebhookReinvocationPolicy: 'IfNeeded',
+    mutatingWebhookExemptNamespacesLabels: {
+      'kubernetes.io/metadata.name': [...new Set([...SYSTEM_NAMESPACES, serviceNamespace])],
+    },
+    logLevel: 'INFO',
+  };
+}
+
+/** Values for Kyverno's own Helm chart that put an authority into its trust store, for `MutatingPolicy` over https. */
+export interface KyvernoChartValues {
+  readonly admissionController: { readonly caCertificates: { readonly data: string } };
+}
+
+/**
+ * `caBundle`: PEM text of the authorities that sign the service's certificate. The chart's value takes the place of the
+ * whole trust store, so `publicRoots` are the authorities that Kyverno still needs for everything else that it calls,
+ * such as registries whose signatures it verifies.
+ */
+export function kyvernoChartValues(caBundle: string, publicRoots?: string): KyvernoChartValues {
+  const own = normalizeCertificates(caBundle, 'caBundle');
+  const others = publicRoots === undefined ? '' : normalizeCertificates(publicRoots, 'publicRoots');
+  return { admissionController: { caCertificates: { data: `${own}${others}` } } };
+}

@@ -1,0 +1,57 @@
+import type { Node } from '../../filters/ast.js';
+
+/**
+ * What a filter can ask of a Pod and engines can see too. Every one is a string or absent, as the API server, which
+ * reads Pods into their type before admission, guarantees; all but labels and annotations are absent when empty.
+ */
+export type Field =
+  | { readonly of: 'metadata'; readonly name: 'namespace' | 'name' | 'generateName' }
+  | { readonly of: 'labels' | 'annotations'; readonly name: string }
+  | { readonly of: 'spec'; readonly name: (typeof SPEC_FIELDS)[number] }
+  | { readonly of: 'container'; readonly name: 'name' | 'image' };
+
+const METADATA_FIELDS = ['namespace', 'name', 'generateName'] as const;
+const SPEC_FIELDS = ['serviceAccountName', 'nodeName', 'schedulerName', 'priorityClassName', 'hostname'] as const;
+const CONTAINER_FIELDS = ['name', 'image'] as const;
+
+/** The field that an expression reads; undefined for any other expression. */
+export function fieldOf(node: Node): Field | undefined {
+  const [root, ...path] = namesOf(node) ?? [];
+  if (root === 'container' && path.length === 1) {
+    const name = CONTAINER_FIELDS.find((candidate) => candidate === path[0]);
+    return name === undefined ? undefined : { of: 'container', name };
+  }
+  const [part, first, second, ...more] = path;
+  if (root !== 'obj' || first === undefined || more.length > 0) return undefined;
+  if (second !== undefined) {
+    if (part !== 'metadata' || (first !== 'labels' && first !== 'annotations')) return undefined;
+    return { of: first, name: second };
+  }
+  if (part === 'metadata') {
+    const name = METADATA_FIELDS.find((candidate) => candidate === first);
+    return name === undefined ? undefined : { of: 'metadata', name };
+  }
+  const name = part === 'spec' ? SPEC_FIELDS.find((candidate) => candidate === first) : undefined;
+  return name === undefined ? undefined : { of: 'spec', name };
+}
+
+/** The names of a path such as `obj.metadata.labels."app"`. */
+function namesOf(node: Node): readonly string[] | undefined {
+  if (node.kind === 'field') return [node.name];
+  if (node.kind === 'current') return [];
+  if (node.kind !== 'chain') return undefined;
+  const [left, right] = [namesOf(node.left), namesOf(node.right)];
+  return left === undefined || right === undefined ? undefined : [...left, ...right];
+}
+
+/**
+ * True for fields that are never absent where it matters: a Pod has a namespace at admission, and a container without
+ * an image is never swapped, whatever a filter says.
+ */
+export function isAlwaysThere(field: Field): boolean {
+  return (field.of === 'metadata' && field.name === 'namespace') || (field.of === 'container' && field.name === 'image');
+}
+
+export function isSameField(a: Field, b: Field): boolean {
+  return a.of === b.of && a.name === b.name;
+}

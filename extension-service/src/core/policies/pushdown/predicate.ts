@@ -1,0 +1,82 @@
+import type { Field } from './fields.js';
+
+/**
+ * What a filter says, in words that every engine has. Total: an absent field is equal to nothing, begins with nothing
+ * and contains nothing, so that no engine ever meets an error in it.
+ */
+export type Predicate =
+  | Atom
+  | { readonly kind: 'constant'; readonly value: boolean }
+  | { readonly kind: 'not'; readonly operand: Predicate }
+  | { readonly kind: 'and' | 'or'; readonly operands: readonly Predicate[] };
+
+/** One question about one field. */
+export type Atom =
+  | { readonly kind: 'present'; readonly field: Field }
+  /** One of `texts`. */
+  | { readonly kind: 'equals'; readonly field: Field; readonly texts: readonly string[] }
+  | { readonly kind: 'startsWith' | 'endsWith' | 'contains'; readonly field: Field; readonly text: string };
+
+export const TRUE: Predicate = { kind: 'constant', value: true };
+export const FALSE: Predicate = { kind: 'constant', value: false };
+
+export function not(operand: Predicate): Predicate {
+  if (operand.kind === 'constant') return operand.value ? FALSE : TRUE;
+  return operand.kind === 'not' ? operand.operand : { kind: 'not', operand };
+}
+
+export function and(...operands: readonly Predicate[]): Predicate {
+  return join('and', TRUE, FALSE, operands);
+}
+
+export function or(...operands: readonly Predicate[]): Predicate {
+  return join('or', FALSE, TRUE, operands);
+}
+
+function join(kind: 'and' | 'or', neutral: Predicate, absorbing: Predicate, operands: readonly Predicate[]): Predicate {
+  const flat = operands
+    .flatMap((operand) => (operand.kind === kind ? operand.operands : [operand]))
+    .filter((operand) => operand !== neutral);
+  if (flat.includes(absorbing)) return absorbing;
+  const [only] = flat;
+  if (only === undefined) return neutral;
+  return flat.length === 1 ? only : { kind, operands: flat };
+}
+
+/** Whether it asks about a container, not only about its Pod. */
+export function readsContainer(predicate: Predicate): boolean {
+  return fieldsOf(predicate).some(({ of }) => of === 'container');
+}
+
+export function fieldsOf(predicate: Predicate): readonly Field[] {
+  switch (predicate.kind) {
+    case 'constant':
+      return [];
+    case 'not':
+      return fieldsOf(predicate.operand);
+    case 'and':
+    case 'or':
+      return predicate.operands.flatMap(fieldsOf);
+    default:
+      return [predicate.field];
+  }
+}
+
+/** Every text that an engine's expression would quote, names of fields included. */
+export function textsOf(predicate: Predicate): readonly string[] {
+  switch (predicate.kind) {
+    case 'constant':
+      return [];
+    case 'not':
+      return textsOf(predicate.operand);
+    case 'and':
+    case 'or':
+      return predicate.operands.flatMap(textsOf);
+    case 'present':
+      return [predicate.field.name];
+    case 'equals':
+      return [predicate.field.name, ...predicate.texts];
+    default:
+      return [predicate.field.name, predicate.text];
+  }
+}

@@ -1,0 +1,176 @@
+import type { Node } from '../../filters/ast.js';
+import { fieldOf, isAlwaysThere, isSameField } from './fields.js';
+import type { Field } from './fields.js';
+import { and, FALSE, not, or, TRUE } from './predicate.js';
+import type { Predicate } from './predicate.js';
+
+/** Fields that are known to be strings where an expression is evaluated, because of what was asked before it. */
+type Known = readonly Field[];
+
+/** When an expression counts as true in `&&`, `||` and `!`, and when its value is `true` itself, as a filter must say. */
+interface Meaning {
+  readonly truthy: Predicate;
+  readonly isTrue: Predicate;
+  /** Fields that are strings if the expression is truthy, and if it is not. */
+  readonly whenTruthy: Known;
+  readonly whenFalsy: Known;
+}
+
+/**
+ * When the filter is exactly `true`; undefined when that cannot be said in these words. What it returns for is an
+ * expression that cannot raise an error over any Pod that the API server admits.
+ */
+export function translate(node: Node): Predicate | undefined {
+  return meaningOf(node, [])?.isTrue;
+}
+
+function meaningOf(node: Node, known: Known): Meaning | undefined {
+  const field = fieldOf(node);
+  if (field !== undefined) {
+    // The empty string is false to JMESPath; a string is never `true`.
+    const truthy = and({ kind: 'present', field }, not({ kind: 'equals', field, texts: [''] }));
+    return { truthy, isTrue: FALSE, whenTruthy: [field], whenFalsy: [] };
+  }
+  switch (node.kind) {
+    case 'literal':
+      return constant(node.value);
+    case 'comparison':
+      return comparison(node, known);
+    case 'not': {
+      const operand = meaningOf(node.operand, known);
+      if (operand === undefined) return undefined;
+      const truthy = not(operand.truthy);
+      return { truthy, isTrue: truthy, whenTruthy: operand.whenFalsy, whenFalsy: operand.whenTruthy };
+    }
+    case 'and':
+    case 'or':
+      return logical(node, known);
+    case 'call':
+      return call(node, known);
+    default:
+      return undefined;
+  }
+}
+
+function constant(value: unknown): Meaning | undefined {
+  // Other values have rules of their own and no use in a filter.
+  if (value !== null && typeof value !== 'boolean' && typeof value !== 'string') return undefined;
+  const truthy = value !== null && value !== false && value !== '' ? TRUE : FALSE;
+  return { truthy, isTrue: value === true ? TRUE : FALSE, whenTruthy: [], whenFalsy: [] };
+}
+
+type LogicalNode = Extract<Node, { kind: 'and' | 'or' }>;
+
+/** `a && b` is `a` when that is falsy, else `b`; `a || b` is `a` when that is truthy, else `b`. */
+function logical(node: LogicalNode, known: Known): Meaning | undefined {
+  const left = meaningOf(node.left, known);
+  if (left === undefined) return undefined;
+  const right = meaningOf(node.right, [...known, ...(node.kind === 'and' ? left.whenTruthy : left.whenFalsy)]);
+  if (right === undefined) return undefined;
+  const join = node.kind === 'and' ? and : or;
+  const truthy = join(left.truthy, right.truthy);
+  const isBoolean = left.isTrue === left.truthy && right.isTrue === right.truthy;
+  if (node.kind === 'and') {
+    return {
+      truthy,
+      isTrue: isBoolean ? truthy : and(left.truthy, right.isTrue),
+      whenTruthy: [...left.whenTruthy, ...right.whenTruthy],
+      whenFalsy: [],
+    };
+  }
+  return {
+    truthy,
+    isTrue: isBoolean ? truthy : or(left.isTrue, and(not(left.truthy), right.isTrue)),
+    whenTruthy: [],
+    whenFalsy: [...left.whenFalsy, ...right.whenFalsy],
+  };
+}
+
+type ComparisonNode = Extract<Node, { kind: 'comparison' }>;
+
+function comparison({ operator, left, right }: ComparisonNode, known: Known): Meaning | undefined {
+  if (operator !== '==' && operator !== '!=') return undefined;
+  const [field, other] = fieldOf(left) === undefined ? [fieldOf(right), left] : [fieldOf(left), right];
+  const value = literalOf(other);
+  if (field === undefined || value === undefined) return undefined;
+  let equal: Predicate;
+  // A string is equal to no number, boolean, list or object.
+  if (value.is === null) equal = isKnown(field, known) ? FALSE : not({ kind: 'present', field });
+  else equal = typeof value.is === 'string' ? { kind: 'equals', field, texts: [value.is] } : FALSE;
+  const stringWhenEqual = typeof value.is === 'string' ? [field] : [];
+  const stringWhenNot = value.is === null ? [field] : [];
+  return operator === '=='
+    ? { truthy: equal, isTrue: equal, whenTruthy: stringWhenEqual, whenFalsy: stringWhenNot }
+    : { truthy: not(equal), isTrue: not(equal), whenTruthy: stringWhenNot, whenFalsy: stringWhenEqual };
+}
+
+/** The value of a literal, and of a bare name such as `null`, which reads a field that no context has. */
+function literalOf(node: Node): { readonly is: unknown } | undefined {
+  if (node.kind === 'literal') return { is: node.value };
+  if (node.kind === 'field' && node.name !== 'obj' && node.name !== 'container') return { is: null };
+  return undefined;
+}
+
+type CallNode = Extract<Node, { kind: 'call' }>;
+
+const TEXT_FUNCTIONS: Readonly<Record<string, 'startsWith' | 'endsWith' | 'contains'>> = {
+  starts_with: 'startsWith',
+  ends_with: 'endsWith',
+  contains: 'contains',
+};
+
+function call(node: CallNode, known: Known): Meaning | undefined {
+  const [first, second] = node.arguments;
+  const kind = Object.hasOwn(TEXT_FUNCTIONS, node.name) ? TEXT_FUNCTIONS[node.name] : undefined;
+  if (kind === undefined || first === undefined || second === undefined || node.arguments.length !== 2) return undefined;
+  const predicate =
+    kind === 'contains' && first.kind === 'literal' ? listed(first.value, second) : text(kind, first, second, known);
+  if (predicate === undefined) return undefined;
+  return { truthy: predicate, isTrue: predicate, whenTruthy: [], whenFalsy: [] };
+}
+
+/** These functions raise an error for what is not a string. */
+function text(
+  kind: 'startsWith' | 'endsWith' | 'contains',
+  first: Node,
+  second: Node,
+  known: Known,
+): Predicate | undefined {
+  const field = fieldOf(first);
+  if (field === undefined || !isKnown(field, known)) return undefined;
+  if (second.kind !== 'literal' || typeof second.value !== 'string') return undefined;
+  return { kind, field, text: second.value };
+}
+
+/** `contains` over a list of strings, which takes any second argument. */
+function listed(list: unknown, second: Node): Predicate | undefined {
+  const field = fieldOf(second);
+  const isText = (item: unknown): item is string => typeof item === 'string';
+  if (field === undefined || !Array.isArray(list) || !list.every(isText)) return undefined;
+  return list.length === 0 ? FALSE : { kind: 'equals', field, texts: list };
+}
+
+function isKnown(field: Field, known: Known): boolean {
+  return isAlwaysThere(field) || known.some((other) => isSameField(field, other));
+}
+
+/** True for an expression that raises no error over any Pod, whatever it gives. Errs on the side of false. */
+export function cannotFail(node: Node): boolean {
+  if (meaningOf(node, []) !== undefined) return true;
+  switch (node.kind) {
+    case 'current':
+    case 'literal':
+    case 'field':
+    case 'index':
+      return true;
+    case 'chain':
+    case 'comparison':
+    case 'and':
+    case 'or':
+      return cannotFail(node.left) && cannotFail(node.right);
+    case 'not':
+      return cannotFail(node.operand);
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,103 @@
+import { kyvernoChartValues } from './engine-values.js';
+import type { KyvernoChartValues } from './engine-values.js';
+import type { ConfigMapKey } from './kyverno-cluster-policy.js';
+import { InvalidPolicyOptionError } from './problem.js';
+
+export type Engine = 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
+
+/**
+ * - `plain-http`: no TLS. The service needs a listener of its own for it, to which a NetworkPolicy admits Kyverno alone.
+ * - `private-ca`: TLS with a certificate of your own authority. The policies carry the authority, but for MutatingPolicy,
+ *   for which it goes into Kyverno's trust store.
+ * - `public`: TLS with a certificate that everybody trusts. The service needs a public name then, and nothing is carried.
+ */
+export type Tls = 'plain-http' | 'private-ca' | 'public';
+
+export interface TransportOptions {
+  readonly engine: Engine;
+  /** Default: `plain-http` for MutatingPolicy, which then works without a change of Kyverno, else `private-ca`. */
+  readonly tls?: Tls;
+  /** Base address; by default the Service `image-swapper` in the namespace `image-swapper`. */
+  readonly url?: string;
+  readonly caBundle?: string;
+  readonly caConfigMap?: ConfigMapKey;
+  /** PEM text of the authorities that Kyverno must go on trusting. */
+  readonly publicRoots?: string;
+  /** Whether a NetworkPolicy guards the plain listener. */
+  readonly networkPolicy: boolean;
+  readonly failClosed: boolean;
+}
+
+export interface Transport {
+  readonly tls: Tls;
+  readonly url: string;
+  /** What the policy carries. */
+  readonly ca: { readonly caBundle?: string; readonly caConfigMap?: ConfigMapKey };
+  /** What Kyverno's chart needs. */
+  readonly kyvernoValues?: KyvernoChartValues;
+  /** What the choice costs, for people. */
+  readonly warnings: readonly string[];
+}
+
+export const TLS_URL = 'https://image-swapper.image-swapper.svc:8443';
+export const PLAIN_URL = 'http://image-swapper.image-swapper.svc:8081';
+
+/**
+ * How an engine reaches the service, and what it trusts.
+ *
+ * @throws InvalidPolicyOptionError for what the engine cannot do
+ */
+export function transportOf(options: TransportOptions): Transport {
+  const { engine, tls = engine === 'kyverno' ? 'plain-http' : 'private-ca' } = options;
+  checkChoice(options, tls);
+  const url = options.url ?? (tls === 'plain-http' ? PLAIN_URL : TLS_URL);
+  const scheme = tls === 'plain-http' ? 'http://' : 'https://';
+  if (!url.startsWith(scheme)) {
+    throw new InvalidPolicyOptionError('url', `${JSON.stringify(url)} must begin with ${scheme} under tls "${tls}"`);
+  }
+  const { caBundle, caConfigMap } = options;
+  const inTrustStore = engine === 'kyverno' && tls === 'private-ca' && caBundle !== undefined;
+  return {
+    tls,
+    url,
+    ca:
+      engine === 'kyverno'
+        ? {}
+        : { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) },
+    ...(inTrustStore && { kyvernoValues: kyvernoChartValues(caBundle, options.publicRoots) }),
+    warnings: warningsOf(options, tls),
+  };
+}
+
+function checkChoice({ engine, caBundle, caConfigMap }: TransportOptions, tls: Tls): void {
+  const refuse = (option: string, reason: string): never => {
+    throw new InvalidPolicyOptionError(option, reason);
+  };
+  const isKyverno = engine === 'kyverno' || engine === 'kyverno-clusterpolicy';
+  if (tls === 'plain-http' && !isKyverno) refuse('tls', `"plain-http" is refused by ${engine}; choose "private-ca"`);
+  if (tls === 'public' && engine === 'gatekeeper')
+    refuse('tls', '"public" is refused by gatekeeper, which trusts the caBundle of the policy only; choose "private-ca"');
+  const ca = caBundle === undefined ? 'caConfigMap' : 'caBundle';
+  const hasCa = (caBundle ?? caConfigMap) !== undefined;
+  if (tls !== 'private-ca' && hasCa) refuse(ca, `has no use under tls "${tls}"; leave it out`);
+  if (tls === 'private-ca' && !hasCa) refuse('caBundle', 'must be given under tls "private-ca": nobody knows your authority');
+  if (caConfigMap !== undefined && engine !== 'kyverno-clusterpolicy')
+    refuse('caConfigMap', `cannot be read by ${engine}; give caBundle`);
+}
+
+function warningsOf({ engine, networkPolicy, failClosed }: TransportOptions, tls: Tls): string[] {
+  const warnings: string[] = [];
+  if (tls === 'plain-http' && !networkPolicy)
+    warnings.push(
+      'tls "plain-http" without a NetworkPolicy: everything in the cluster can ask the service, and whoever is on the way ' +
+        'can change its answers. Leave networkPolicy on, or choose tls "private-ca".',
+    );
+  if (tls === 'plain-http' && engine === 'kyverno-clusterpolicy')
+    warnings.push('tls "plain-http" gains nothing with kyverno-clusterpolicy, which can carry your authority. Choose tls "private-ca".');
+  if (failClosed)
+    warnings.push(
+      'failClosed: while the service does not answer, no Pod starts in the namespaces that the policy covers. Run at least ' +
+        'two replicas, on different nodes.',
+    );
+  return warnings;
+}

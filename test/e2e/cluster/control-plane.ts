@@ -1,0 +1,131 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { makeCertificates } from '../../fakes/certificates.js';
+import { freePort } from '../../fakes/free-port.js';
+import { debianTool } from '../../tools/debian.js';
+import { goTool } from '../../tools/tool.js';
+import { KubeApi } from './kube-api.js';
+import { Program } from './program.js';
+
+/** The version that test/tools/kubernetes pins; a release build carries it, and Kyverno asks for it. */
+const VERSION = 'v1.36.3';
+const TOKEN = 'e2e-admin';
+
+/** etcd and kube-apiserver on loopback: Pods are admitted and stored, nothing runs them. */
+export class ControlPlane {
+  private constructor(
+    readonly folder: string,
+    readonly api: KubeApi,
+    /** Path of a kubeconfig with every right. */
+    readonly kubeconfig: string,
+    private readonly programs: readonly Program[],
+  ) {}
+
+  static async start(): Promise<ControlPlane> {
+    const etcd = debianTool('etcd', 'etcd-server');
+    if (etcd === undefined) throw new Error('there is no etcd; install the Debian package etcd-server');
+    const command = await kubeApiserver();
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-cluster-'));
+    const [client, peer, port] = [await freePort(), await freePort(), await freePort()];
+    const store = Program.start('etcd', { command: etcd, args: etcdFlags(folder, client, peer), cwd: folder });
+    const programs = [store];
+    try {
+      const { ca } = await writeFiles(folder, port);
+      const args = apiserverFlags(client, port);
+      const server = Program.start('kube-apiserver', { command, args, cwd: folder });
+      programs.push(server);
+      const api = new KubeApi(port, TOKEN, ca);
+      await server.waitFor('being ready', 120, async () =>
+        api.send('GET', '/readyz').then(
+          ({ status }) => status === 200,
+          () => false,
+        ),
+      );
+      return new ControlPlane(folder, api, join(folder, 'kubeconfig'), programs);
+    } catch (error) {
+      await stop(programs, folder);
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.api.close();
+    await stop(this.programs, this.folder);
+  }
+}
+
+export async function kubeApiserver(): Promise<string> {
+  return goTool({
+    module: 'kubernetes',
+    package: 'k8s.io/kubernetes/cmd/kube-apiserver',
+    variables: { 'k8s.io/component-base/version.gitVersion': VERSION },
+  });
+}
+
+function etcdFlags(folder: string, client: number, peer: number): string[] {
+  const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
+  return [
+    ...['--data-dir', join(folder, 'etcd'), '--logger', 'zap', '--log-level', 'warn'],
+    ...['--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl],
+    ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+    ...['--initial-cluster', `default=${peerUrl}`],
+  ];
+}
+
+function apiserverFlags(etcd: number, port: number): string[] {
+  return [
+    `--etcd-servers=http://127.0.0.1:${etcd}`,
+    `--secure-port=${port}`,
+    '--bind-address=127.0.0.1',
+    '--tls-cert-file=apiserver.crt',
+    '--tls-private-key-file=apiserver.key',
+    '--cert-dir=apiserver-certs',
+    '--service-cluster-ip-range=10.96.0.0/16',
+    '--service-account-issuer=https://kubernetes.default.svc',
+    '--service-account-key-file=service-account.pub',
+    '--service-account-signing-key-file=service-account.key',
+    '--token-auth-file=tokens.csv',
+    '--authorization-mode=AlwaysAllow',
+    // Pods need no service account then, which a controller would have to make.
+    '--disable-admission-plugins=ServiceAccount',
+    '--v=1',
+  ];
+}
+
+async function writeFiles(folder: string, port: number): Promise<{ readonly ca: string }> {
+  const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
+  const serviceAccount = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  const name = 'e2e';
+  const kubeconfig = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name, cluster: { server: `https://127.0.0.1:${port}`, 'certificate-authority': 'apiserver-ca.crt' } }],
+    users: [{ name, user: { token: TOKEN } }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    'current-context': name,
+  };
+  const files: Readonly<Record<string, string>> = {
+    'apiserver-ca.crt': ca,
+    'apiserver.crt': cert,
+    'apiserver.key': key,
+    'service-account.key': serviceAccount.privateKey,
+    'service-account.pub': serviceAccount.publicKey,
+    'tokens.csv': `${TOKEN},admin,admin,system:masters\n`,
+    kubeconfig: stringify(kubeconfig),
+  };
+  await Promise.all(Object.entries(files).map(([file, text]) => writeFile(join(folder, file), text)));
+  return { ca };
+}
+
+async function stop(programs: readonly Program[], folder: string): Promise<void> {
+  // The API server first: without its store it would only complain.
+  for (const program of [...programs].reverse()) await program.stop();
+  await rm(folder, { recursive: true, force: true });
+}

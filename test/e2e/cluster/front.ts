@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+
+/**
+ * The address that policies name, in front of whatever answers there at the moment: bytes go through as they are, so TLS
+ * ends where it would without it. What engines keep open is cut when another server takes over.
+ */
+export class Front {
+  private readonly sockets = new Set<Socket>();
+  #port = 0;
+
+  private constructor(
+    private readonly server: Server,
+    private backend: number,
+  ) {}
+
+  /** In front of a port of 127.0.0.1. */
+  static async start(backend: number): Promise<Front> {
+    const server = createServer((incoming) => front.pass(incoming));
+    const front: Front = new Front(server, backend);
+    await front.listen();
+    return front;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Sends new connections to this port, and ends the old ones. */
+  async pointTo(port: number): Promise<void> {
+    this.backend = port;
+    this.cut();
+    if (!this.server.listening) await this.listen();
+  }
+
+  /** Refuses connections, as when no process listens. */
+  async goDown(): Promise<void> {
+    if (!this.server.listening) return;
+    this.server.close();
+    this.cut();
+    await once(this.server, 'close');
+  }
+
+  async stop(): Promise<void> {
+    await this.goDown();
+  }
+
+  private async listen(): Promise<void> {
+    this.server.listen(this.#port, '127.0.0.1');
+    await once(this.server, 'listening');
+    this.#port = (this.server.address() as AddressInfo).port;
+  }
+
+  private pass(incoming: Socket): void {
+    const outgoing = connect(this.backend, '127.0.0.1');
+    for (const [socket, other] of [
+      [incoming, outgoing],
+      [outgoing, incoming],
+    ] as const) {
+      this.sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => {
+        this.sockets.delete(socket);
+        other.destroy();
+      });
+    }
+    incoming.pipe(outgoing).pipe(incoming);
+  }
+
+  private cut(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+}

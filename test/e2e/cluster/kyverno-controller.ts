@@ -1,0 +1,87 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { freePort } from '../../fakes/free-port.js';
+import { goModule, goTool } from '../../tools/tool.js';
+import type { ControlPlane } from './control-plane.js';
+import { installCrds } from './crds.js';
+import { Program } from './program.js';
+
+const MODULE = 'github.com/kyverno/kyverno';
+const NAMESPACE = 'kyverno';
+const SERVICE = 'kyverno-svc';
+const CA_SECRET = `${SERVICE}.${NAMESPACE}.svc.kyverno-tls-ca`;
+const PAIR_SECRET = `${SERVICE}.${NAMESPACE}.svc.kyverno-tls-pair`;
+
+/** As its Helm chart writes it, for what these tests need. */
+const CONFIGURATION = {
+  generateSuccessEvents: 'false',
+  resourceFilters: '[Event,*,*][*/*,kube-system,*][*/*,kyverno,*][Node,*,*][Lease,*,*]',
+  webhooks:
+    '{"namespaceSelector":{"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"NotIn","values":["kube-system","kyverno"]}]}}',
+};
+
+export interface KyvernoOptions {
+  /** PEM text of what its trust store holds. */
+  readonly trusted: string;
+}
+
+export async function kyvernoController(): Promise<string> {
+  return goTool({ module: 'kyverno', package: `${MODULE}/cmd/kyverno` });
+}
+
+/** Kyverno's admission controller beside the API server, which calls it at its address on loopback. */
+export async function startKyverno(plane: ControlPlane, { trusted }: KyvernoOptions): Promise<Program> {
+  const command = await kyvernoController();
+  const { api, folder } = plane;
+  const crds = join(await goModule('kyverno', MODULE), 'config', 'crds');
+  const groups = ['kyverno', 'policies.kyverno.io', 'policyreport', 'reports'];
+  await installCrds(
+    api,
+    groups.map((group) => join(crds, group)),
+  );
+  await api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
+  const config = (name: string, data: object) =>
+    api.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: NAMESPACE }, data });
+  await config('kyverno', CONFIGURATION);
+  await config('kyverno-metrics', { namespaces: '{"exclude": [], "include": []}' });
+  await writeFile(join(folder, 'kyverno-trusted.crt'), trusted);
+  const port = await freePort();
+  const kyverno = Program.start('kyverno', {
+    command,
+    cwd: folder,
+    args: [
+      `--kubeconfig=${plane.kubeconfig}`,
+      `--serverIP=127.0.0.1:${port}`,
+      `--webhookServerPort=${port}`,
+      '--webhookServerHost=127.0.0.1',
+      `--caSecretName=${CA_SECRET}`,
+      `--tlsSecretName=${PAIR_SECRET}`,
+      '--controllerRuntimeMetricsAddress=0',
+      '--disableMetrics=true',
+      '--admissionReports=false',
+      '--disableLogColor',
+    ],
+    env: {
+      KYVERNO_NAMESPACE: NAMESPACE,
+      KYVERNO_SERVICEACCOUNT_NAME: 'kyverno-admission-controller',
+      KYVERNO_DEPLOYMENT: 'dummy',
+      KYVERNO_POD_NAME: 'dummy',
+      KYVERNO_SVC: SERVICE,
+      INIT_CONFIG: 'kyverno',
+      METRICS_CONFIG: 'kyverno-metrics',
+      SSL_CERT_FILE: join(folder, 'kyverno-trusted.crt'),
+      // The list of addresses that policies may not call has loopback on it by default.
+      FLAG_HTTP_BLOCKLIST: '169.254.169.254/32',
+    },
+  });
+  const there = async (path: string): Promise<boolean> => (await api.send('GET', path)).status === 200;
+  await kyverno.waitFor('its webhooks', 120, async () => {
+    const paths = [
+      `/api/v1/namespaces/${NAMESPACE}/secrets/${CA_SECRET}`,
+      `/api/v1/namespaces/${NAMESPACE}/secrets/${PAIR_SECRET}`,
+      '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/kyverno-policy-validating-webhook-cfg',
+    ];
+    return (await Promise.all(paths.map(there))).every(Boolean);
+  });
+  return kyverno;
+}

@@ -1,0 +1,348 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeCertificates } from '../../fakes/certificates.js';
+import { get } from '../../fakes/https-client.js';
+import { goToolsAvailable } from '../../tools/tool.js';
+import { ENGINES, TIMEOUT } from './engines.js';
+import type { Engine } from './engines.js';
+import { FAULTS, FaultyService } from './faulty-service.js';
+import { documentedOutcomes, documentOutcomes, Outcomes } from './outcomes.js';
+import { create, debug, eventually, imagesOf, label, pod, stored, tryOut } from './pods.js';
+import { SidecarWebhook } from './sidecar-webhook.js';
+import { FILTERS, World } from './world.js';
+
+const available = await goToolsAvailable('the policies in a real cluster');
+const outcomes = new Outcomes(ENGINES.map(({ name }) => name));
+/** The suite writes docs/engines.md instead of comparing with it. */
+const WRITE = process.env['WRITE_OUTCOMES'] !== undefined;
+
+/** kube-apiserver, Kyverno, Gatekeeper and the service as they are shipped; nothing here is a stand-in but its faults. */
+describe.skipIf(!available)('the policies in a real cluster', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start();
+  });
+  afterAll(async () => world?.stop());
+
+  describe.each(ENGINES)('$name', (engine) => {
+    const saw = (what: string, outcome: string): void => outcomes.record(engine.name, what, outcome);
+
+    describe('as shipped', () => {
+      beforeAll(async () => install(engine, { failClosed: false }));
+      afterAll(async () => uninstall(engine));
+
+      it('swaps the images of all containers at creation, with one call', async () => {
+        const { api } = world.plane;
+        const [init, sidecar, app] = await mirroredImages(3);
+        const before = await world.requests(engine.route);
+        const made = pod(app, {
+          initContainers: [
+            { name: 'init', image: init },
+            { name: 'sidecar', image: sidecar, restartPolicy: 'Always' },
+          ],
+          containers: [
+            { name: 'app', image: app },
+            { name: 'filtered', image: `${world.source.host}/filtered:1` },
+          ],
+        });
+        const admission = await create(api, made);
+        expect(admission).toMatchObject({
+          images: {
+            app: world.swapped(app),
+            filtered: `${world.source.host}/filtered:1`,
+            init: world.swapped(init),
+            sidecar: world.swapped(sidecar),
+          },
+        });
+        expect(imagesOf(await stored(api, made))).toEqual(admission.admitted && admission.images);
+        expect((await world.requests(engine.route)) - before).toBe(1);
+        saw('new Pod: containers, init containers, sidecars', 'swapped, 1 call');
+      });
+
+      it('leaves a Deployment as it is', async () => {
+        const [app] = await mirroredImages(1);
+        const { metadata, spec } = pod(app);
+        const template = { metadata: { labels: { app: 'x' } }, spec };
+        const reply = await world.plane.api.create({
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          metadata,
+          spec: { selector: { matchLabels: { app: 'x' } }, template },
+        });
+        expect(reply.status).toBe(201);
+        expect(imagesOf((reply.body as { spec: { template: unknown } }).spec.template)).toEqual({ app });
+        saw('Deployment', 'template untouched');
+      });
+
+      it('keeps every other word of a Pod', async () => {
+        const [app] = await mirroredImages(1);
+        const args = ['--format={{ .Names }}', '{{ request.object }}', '{{ request.operation }}', "'", '"', '\\', '`'];
+        const annotations = { note: '{{ request.object.metadata }}', open: '{{', close: '}}' };
+        const made = pod(app, { containers: [{ name: 'app', image: app, args }] }, { annotations });
+        const bare = await world.plane.api.create({
+          ...made,
+          metadata: { ...made.metadata, namespace: 'kube-system' },
+        });
+        const admission = await create(world.plane.api, made);
+        if (!admission.admitted) throw new Error(admission.message);
+        const untouched = bare.body as typeof admission.object;
+        expect(untouched.spec.containers[0]?.image).toBe(app);
+        const { containers, ...spec } = admission.object.spec;
+        const { containers: bareContainers, ...bareSpec } = untouched.spec;
+        expect(spec).toEqual(bareSpec);
+        expect(containers).toEqual(bareContainers.map((container) => ({ ...container, image: world.swapped(app) })));
+        expect(admission.object.metadata['annotations']).toEqual(annotations);
+        saw('everything else in a Pod', 'unchanged');
+      });
+
+      it('leaves excluded namespaces alone, without a call', async () => {
+        const [app] = await mirroredImages(1);
+        const before = await world.requests(engine.route);
+        for (const namespace of ['kube-system', 'image-swapper']) {
+          const made = pod(app, {}, { namespace });
+          expect(await create(world.plane.api, made)).toMatchObject({ images: { app } });
+        }
+        expect(await world.requests(engine.route)).toBe(before);
+        saw('Pod of an excluded namespace', 'unchanged, no call');
+      });
+
+      it('asks nothing about Pods that a filter or their author leaves alone', async () => {
+        const [app] = await mirroredImages(1);
+        const before = await world.requests(engine.route);
+        for (const labels of [{ tier: 'system' }, { 'image-swapper.io/skip': 'true' }]) {
+          expect(await create(world.plane.api, pod(app, {}, { labels }))).toMatchObject({ images: { app } });
+        }
+        expect(await world.requests(engine.route)).toBe(before);
+        const labels = { tier: 'web', 'image-swapper.io/skip': 'false' };
+        expect(await create(world.plane.api, pod(app, {}, { labels }))).toMatchObject({
+          images: { app: world.swapped(app) },
+        });
+        saw('Pod that a filter on labels leaves alone, or its author', 'unchanged, no call');
+      });
+
+      it('and the service finds that the policies fit its configuration', async () => {
+        const { text } = await get(`${world.service.operations}/metrics`);
+        expect(text).not.toContain('image_swapper_policy_mismatches_total{');
+      });
+
+      it('asks nothing about images that are in the target', async () => {
+        const [app] = await mirroredImages(1);
+        const before = await world.requests(engine.route);
+        expect(await create(world.plane.api, pod(world.swapped(app)))).toMatchObject({
+          images: { app: world.swapped(app) },
+        });
+        const calls = (await world.requests(engine.route)) - before;
+        // Gatekeeper cannot look at an image before it asks.
+        expect(calls).toBe(engine.route === 'gatekeeper' ? 1 : 0);
+        saw('Pod whose images are in the target', calls === 0 ? 'unchanged, no call' : 'unchanged, 1 call');
+      });
+
+      it('decides a dry run and copies nothing for it', async () => {
+        const { api } = world.plane;
+        const [here] = await mirroredImages(1);
+        const made = pod(here);
+        expect(await tryOut(api, made)).toMatchObject({ images: { app: world.swapped(here) } });
+        expect((await api.get(made)).status).toBe(404);
+        const absent = await world.image({ mirrored: false });
+        expect(await tryOut(api, pod(absent))).toMatchObject({ images: { app: absent } });
+        const { text } = await get(`${world.service.operations}/v1/mirrors`);
+        expect(text).not.toContain(absent);
+        expect(await world.isMirrored(absent)).toBe(false);
+        saw('server-side dry run', 'decided, nothing copied');
+      });
+
+      it('swaps only new Pods once the image is there: a live one keeps its images', async () => {
+        const { api } = world.plane;
+        const image = await world.image({ mirrored: false });
+        const live = pod(image);
+        expect(await create(api, live)).toMatchObject({ images: { app: image } });
+        if (engine.copies) await world.waitUntilMirrored(image);
+        else await world.mirror(image);
+        // What was not there a moment ago is not asked for again for some seconds.
+        await eventually('a new Pod is swapped', 20, async () => {
+          const admission = await tryOut(api, pod(image));
+          return admission.admitted && admission.images['app'] === world.swapped(image);
+        });
+        const before = await world.requests(engine.route);
+        expect(await label(api, live, { touched: 'yes' })).toMatchObject({ images: { app: image } });
+        expect(imagesOf(await stored(api, live))).toEqual({ app: image });
+        expect(await world.requests(engine.route)).toBe(before);
+        saw('image not in the target yet', engine.copies ? 'unchanged, copied' : 'unchanged, not copied');
+        saw('label of a live Pod', 'images kept, no call');
+      });
+
+      it('handles ephemeral containers', async () => {
+        const { api } = world.plane;
+        const [app, first, second] = await mirroredImages(3);
+        const live = pod(app);
+        await create(api, live);
+        const swap = engine.ephemeral ? (image: string) => world.swapped(image) : (image: string) => image;
+        expect(await debug(api, live, { name: 'first', image: first })).toMatchObject({
+          images: { first: swap(first) },
+        });
+        expect(await debug(api, live, { name: 'second', image: second })).toMatchObject({
+          images: { app: world.swapped(app), first: swap(first), second: swap(second) },
+        });
+        saw('ephemeral containers', engine.ephemeral ? 'new ones swapped' : 'unchanged unless asked for');
+      });
+
+      it('is right about a Pod that is admitted again after a later webhook', async () => {
+        const { api } = world.plane;
+        const [app, sidecar] = await mirroredImages(2);
+        const webhook = await SidecarWebhook.start(sidecar);
+        await api.apply(webhook.configuration);
+        try {
+          const made = () => pod(app, {}, { labels: { sidecar: 'wanted' } });
+          await eventually('the sidecar is added', 20, async () => {
+            const admission = await tryOut(api, made());
+            return admission.admitted && admission.images['sidecar'] !== undefined;
+          });
+          expect(await create(api, made())).toMatchObject({
+            images: { app: world.swapped(app), sidecar: engine.reinvoked ? world.swapped(sidecar) : sidecar },
+          });
+        } finally {
+          await api.remove(webhook.configuration);
+          await webhook.stop();
+        }
+        saw('sidecar of a later webhook', engine.reinvoked ? 'swapped too' : 'not seen; the others are swapped once');
+      });
+
+      it('swaps 200 Pods at once, one call each', async () => {
+        const [app] = await mirroredImages(1);
+        const before = await world.requests(engine.route);
+        const made = await Promise.all(Array.from({ length: 200 }, () => create(world.plane.api, pod(app))));
+        expect(made.map((admission) => admission.admitted && admission.images['app'])).toEqual(
+          made.map(() => world.swapped(app)),
+        );
+        expect((await world.requests(engine.route)) - before).toBe(200);
+        saw('200 Pods at once', 'all swapped, 1 call each');
+      });
+    });
+
+    describe.each([
+      { failClosed: false, outcome: 'unchanged' },
+      { failClosed: true, outcome: 'refused' },
+    ])('with failClosed $failClosed', ({ failClosed, outcome }) => {
+      let image: string;
+      const front = () => world.fronts[engine.scheme];
+      const mode = failClosed ? 'fail closed' : 'fail open';
+
+      beforeAll(async () => {
+        [image] = await mirroredImages(1);
+        await install(engine, { failClosed, timeoutSeconds: TIMEOUT });
+      });
+      afterAll(async () => {
+        await world.restore();
+        await uninstall(engine);
+      });
+
+      async function admit(): Promise<string> {
+        const admission = await create(world.plane.api, pod(image));
+        if (!admission.admitted) return 'refused';
+        return admission.images['app'] === image ? 'unchanged' : String(admission.images['app']);
+      }
+
+      it(`a Pod is ${outcome} when the service is down`, async () => {
+        await front().goDown();
+        expect(await admit()).toBe(outcome);
+        saw(`service down, ${mode}`, outcome);
+      });
+
+      it.each(FAULTS)(`a Pod is ${outcome} when the service is faulty: %s`, async (fault) => {
+        const faulty = await FaultyService.start(fault, engine.scheme === 'https' ? { tls: await world.tls() } : {});
+        try {
+          await front().pointTo(faulty.port);
+          expect(await admit()).toBe(outcome);
+          expect(faulty.calls).toBeGreaterThan(0);
+        } finally {
+          await faulty.stop();
+        }
+        saw(`service ${fault === 'slow' ? 'slow' : `answers ${fault}`}, ${mode}`, outcome);
+      });
+
+      it(`a Pod is ${outcome} when another authority signed the certificate`, async () => {
+        if (engine.scheme === 'http') {
+          saw(`wrong certificate, ${mode}`, 'no TLS');
+          return;
+        }
+        const impostor = await FaultyService.start('forging', {
+          tls: await makeCertificates({ hosts: ['127.0.0.1'] }),
+          forged: world.swapped('forged:1'),
+        });
+        try {
+          await front().pointTo(impostor.port);
+          expect(await admit()).toBe(outcome);
+          expect(impostor.calls).toBe(0);
+        } finally {
+          await impostor.stop();
+        }
+        saw(`wrong certificate, ${mode}`, outcome);
+      });
+
+      it('a service that forges answers sends Pods nowhere else, as far as the engine can look', async () => {
+        const forged = 'evil.example.com/forged:1';
+        const tls = engine.scheme === 'https' ? { tls: await world.tls() } : {};
+        const forging = await FaultyService.start('forging', { ...tls, forged });
+        try {
+          await front().pointTo(forging.port);
+          const admission = await create(world.plane.api, pod(image));
+          if (!admission.admitted) throw new Error(admission.message);
+          const { hostNetwork, containers } = admission.object.spec;
+          expect(forging.calls).toBe(1);
+          expect(admission.images).toEqual({ app: engine.guarded ? image : forged });
+          const onlyImages = engine.guarded || engine.route === 'gatekeeper';
+          expect({ hostNetwork, command: containers[0]?.['command'] }).toEqual(
+            onlyImages ? {} : { hostNetwork: true, command: ['/bin/forged'] },
+          );
+          const unguarded = onlyImages ? 'images as answered, nothing else' : 'whatever is answered';
+          saw(`service forges answers, ${mode}`, engine.guarded ? 'nothing outside the targets' : unguarded);
+        } finally {
+          await forging.stop();
+        }
+      });
+
+      it('and works again once the service does', async () => {
+        await world.restore();
+        expect(await admit()).toBe(world.swapped(image));
+        saw(`service back, ${mode}`, 'swapped');
+      });
+    });
+  });
+
+  it('and docs/engines.md shows what was seen', async () => {
+    const table = await outcomes.table();
+    process.stdout.write(`\n${table}\n`);
+    if (WRITE) await documentOutcomes(table);
+    expect(await documentedOutcomes()).toBe(table.trim());
+  });
+
+  async function mirroredImages<N extends number>(count: N): Promise<string[] & Record<0 | 1 | 2, string>> {
+    const images = await Promise.all(Array.from({ length: count }, () => world.image({ mirrored: true })));
+    return images as string[] & Record<0 | 1 | 2, string>;
+  }
+
+  /** Applies the engine's objects and waits until they act. */
+  async function install(engine: Engine, options: { failClosed: boolean; timeoutSeconds?: number }): Promise<void> {
+    const { api } = world.plane;
+    for (const object of objectsOf(engine, options)) await api.apply(object);
+    const [image] = await mirroredImages(1);
+    await eventually(`${engine.name} swaps`, 60, async () => {
+      const admission = await tryOut(api, pod(image));
+      return admission.admitted && admission.images['app'] === world.swapped(image);
+    });
+  }
+
+  async function uninstall(engine: Engine): Promise<void> {
+    const { api } = world.plane;
+    for (const object of [...objectsOf(engine, { failClosed: false })].reverse()) await api.remove(object);
+    const [image] = await mirroredImages(1);
+    await eventually(`${engine.name} is gone`, 60, async () => {
+      const admission = await tryOut(api, pod(image));
+      return admission.admitted && admission.images['app'] === image;
+    });
+  }
+
+  function objectsOf(engine: Engine, options: { failClosed: boolean; timeoutSeconds?: number }) {
+    const address = `127.0.0.1:${world.fronts[engine.scheme].port}`;
+    return engine.objects({ address, targets: [world.prefix], filters: FILTERS, ca: world.service.ca, ...options });
+  }
+});

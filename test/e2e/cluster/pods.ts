@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expectOk, messageOf, pathOf } from './kube-api.js';
+import type { ApiObject, ApiReply, KubeApi } from './kube-api.js';
+
+export interface ContainerSpec {
+  readonly name: string;
+  readonly image: string;
+  readonly [key: string]: unknown;
+}
+export interface PodSpec {
+  readonly containers: readonly ContainerSpec[];
+  readonly initContainers?: readonly ContainerSpec[];
+  readonly ephemeralContainers?: readonly ContainerSpec[];
+  readonly [key: string]: unknown;
+}
+export interface PodObject extends ApiObject {
+  readonly spec: PodSpec;
+}
+
+export const NAMESPACE = 'team-a';
+let made = 0;
+
+/** A Pod of one container `app` unless `spec` says otherwise; each has a name of its own. */
+export function pod(image: string, spec: Partial<PodSpec> = {}, metadata: object = {}): PodObject {
+  made += 1;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: `pod-${made}`, namespace: NAMESPACE, ...metadata },
+    spec: { containers: [{ name: 'app', image }], ...spec },
+  };
+}
+
+/** Image by container, of all three lists. */
+export function imagesOf(object: unknown): Record<string, string> {
+  const { spec } = object as { readonly spec: PodSpec };
+  const lists = [spec.containers, spec.initContainers, spec.ephemeralContainers];
+  return Object.fromEntries(lists.flatMap((list) => list ?? []).map(({ name, image }) => [name, image]));
+}
+
+export type Admission =
+  | { readonly admitted: true; readonly object: PodObject; readonly images: Record<string, string> }
+  | { readonly admitted: false; readonly message: string };
+
+export function admissionOf(reply: ApiReply): Admission {
+  if (reply.status >= 300) return { admitted: false, message: messageOf(reply) };
+  return { admitted: true, object: reply.body as PodObject, images: imagesOf(reply.body) };
+}
+
+/** What becomes of a Pod that is created. */
+export async function create(api: KubeApi, object: ApiObject): Promise<Admission> {
+  return admissionOf(await api.create(object));
+}
+
+/** What would become of it. */
+export async function tryOut(api: KubeApi, object: ApiObject): Promise<Admission> {
+  return admissionOf(await api.create(object, '?dryRun=All'));
+}
+
+/** Adds an ephemeral container, as `kubectl debug` does. */
+export async function debug(api: KubeApi, object: ApiObject, container: ContainerSpec): Promise<Admission> {
+  const path = `${pathOf(object)}/ephemeralcontainers`;
+  const patch = { spec: { ephemeralContainers: [container] } };
+  return admissionOf(await api.send('PATCH', path, patch, 'application/strategic-merge-patch+json'));
+}
+
+export async function label(api: KubeApi, object: ApiObject, labels: Record<string, string>): Promise<Admission> {
+  const reply = await api.send('PATCH', pathOf(object), { metadata: { labels } }, 'application/merge-patch+json');
+  return admissionOf(reply);
+}
+
+export async function stored(api: KubeApi, object: ApiObject): Promise<PodObject> {
+  return expectOk(await api.get(object), 'get').body as PodObject;
+}
+
+/** Waits for what engines do in their own time, such as taking a policy. */
+export async function eventually(what: string, seconds: number, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (Date.now() < deadline) {
+    if (await holds()) return;
+    await sleep(150);
+  }
+  throw new Error(`not within ${seconds} s: ${what}`);
+}

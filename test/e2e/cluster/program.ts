@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface ProgramOptions {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What is kept of a program's output: enough to see why it ended, not what it logs in an hour. */
+const KEPT = 60_000;
+
+/** A program of the cluster that runs until it is stopped. */
+export class Program {
+  #output = '';
+
+  private constructor(
+    private readonly name: string,
+    private readonly child: ChildProcess,
+  ) {}
+
+  static start(name: string, { command, args, cwd, env = {} }: ProgramOptions): Program {
+    const child = spawn(command, args, {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...env },
+    });
+    const program = new Program(name, child);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => (program.#output = `${program.#output}${chunk.toString()}`.slice(-KEPT)));
+    }
+    child.on('error', (error) => (program.#output += String(error)));
+    return program;
+  }
+
+  /** The end of what it wrote. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** @throws Error with its last words when `ready` does not come true in time, or it ends */
+  async waitFor(what: string, seconds: number, ready: () => Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + seconds * 1000;
+    while (Date.now() < deadline && this.running) {
+      if (await ready()) return;
+      await sleep(200);
+    }
+    const state = this.running ? 'still runs' : `ended with ${this.child.exitCode ?? this.child.signalCode}`;
+    throw new Error(`${this.name} ${state} without ${what}: ${this.#output.slice(-4000)}`);
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null && this.child.pid !== undefined;
+  }
+
+  /** Ends it, by force when it takes its time. */
+  async stop(): Promise<void> {
+    if (!this.running) return;
+    const exited = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.kill('SIGTERM');
+    const force = setTimeout(() => this.child.kill('SIGKILL'), 5_000);
+    await exited;
+    clearTimeout(force);
+  }
+}

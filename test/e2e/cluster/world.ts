@@ -1,0 +1,140 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
+import { pushImage } from '../../bench/push-image.js';
+import type { Certificates } from '../../fakes/certificates.js';
+import { freePort } from '../../fakes/free-port.js';
+import { get } from '../../fakes/https-client.js';
+import { buildImage } from '../../fakes/images.js';
+import { RealRegistry } from '../../fakes/real-registry.js';
+import { BUNDLE, RunningService } from '../../fakes/service.js';
+import { ControlPlane } from './control-plane.js';
+import { CA_CONFIG_MAP, TIMEOUT } from './engines.js';
+import { Front } from './front.js';
+import { startGatekeeper } from './gatekeeper-manager.js';
+import { startKyverno } from './kyverno-controller.js';
+import { eventually, NAMESPACE } from './pods.js';
+import type { Program } from './program.js';
+
+const run = promisify(execFile);
+
+/** `source.filters`: the first asks about the image, which Gatekeeper leaves to the service; engines decide the second. */
+export const FILTERS = ["contains(container.image, '/filtered')", "obj.metadata.labels.tier == 'system'"];
+
+/** A cluster with both engines, two registries, and the service as it is shipped, behind the addresses of its policies. */
+export class World {
+  #images = 0;
+
+  private constructor(
+    readonly plane: ControlPlane,
+    readonly service: RunningService,
+    readonly source: RealRegistry,
+    readonly target: RealRegistry,
+    readonly fronts: Readonly<Record<'http' | 'https', Front>>,
+    private readonly ports: Readonly<Record<'http' | 'https', number>>,
+    private readonly programs: readonly Program[],
+  ) {}
+
+  static async start(): Promise<World> {
+    const [source, target] = [await RealRegistry.start(), await RealRegistry.start()];
+    const ports = { http: await freePort(), https: await freePort() };
+    const service = await RunningService.start({
+      config: stringify({
+        imageSwapPolicy: 'exists',
+        imageCopyPolicy: 'delayed',
+        // A busy machine must not look like an image that is not there.
+        answerBudget: '700ms',
+        source: {
+          filters: FILTERS.map((jmespath) => ({ jmespath })),
+          registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }],
+        },
+        target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+      }),
+      flags: ['--http-listen-address', `127.0.0.1:${ports.http}`],
+      listen: `127.0.0.1:${ports.https}`,
+    });
+    const fronts = { http: await Front.start(ports.http), https: await Front.start(ports.https) };
+    const plane = await ControlPlane.start();
+    const { api } = plane;
+    for (const name of [NAMESPACE, CA_CONFIG_MAP.namespace]) {
+      await api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    }
+    await api.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: CA_CONFIG_MAP, data: { 'ca.crt': service.ca } });
+    const programs = [
+      await startKyverno(plane, { trusted: service.ca }),
+      await startGatekeeper(plane, gatekeeperChartValues({ timeoutSeconds: TIMEOUT })),
+    ];
+    return new World(plane, service, source, target, fronts, ports, programs);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.programs.map((program) => program.stop()));
+    await this.plane.stop();
+    await this.service.stop();
+    await Promise.all(Object.values(this.fronts).map((front) => front.stop()));
+    await Promise.all([this.source.stop(), this.target.stop()]);
+  }
+
+  /** The prefix that the policies accept. */
+  get prefix(): string {
+    return `${this.target.host}/mirror/`;
+  }
+
+  /** The service itself behind the address of the policies again. */
+  async restore(): Promise<void> {
+    await this.fronts.http.pointTo(this.ports.http);
+    await this.fronts.https.pointTo(this.ports.https);
+  }
+
+  /** The service's own certificate, for what stands in for it. */
+  async tls(): Promise<Certificates> {
+    const read = (file: string) => readFile(join(this.service.folder, file), 'utf8');
+    return { ca: this.service.ca, cert: await read('tls.crt'), key: await read('tls.key') };
+  }
+
+  /** A new image in the source, in the target too when it is to be swapped at once. */
+  async image(options: { readonly mirrored: boolean }): Promise<string> {
+    this.#images += 1;
+    const repository = `app-${this.#images}`;
+    const image = buildImage({ seed: this.#images, platforms: ['linux/amd64'], layersPerPlatform: 1 });
+    await pushImage(this.source.host, repository, image, '1');
+    const reference = `${this.source.host}/${repository}:1`;
+    if (options.mirrored) await this.mirror(reference);
+    return reference;
+  }
+
+  /** Copies it by the service's command. */
+  async mirror(reference: string): Promise<void> {
+    await run(process.execPath, [BUNDLE, 'mirror', reference, '--config', this.service.configFile]);
+  }
+
+  /** What a container with this image gets once the target has it: a port's colon is no path of a repository. */
+  swapped(reference: string): string {
+    return `${this.prefix}${reference.replace(':', '_')}`;
+  }
+
+  async isMirrored(reference: string): Promise<boolean> {
+    const [, repository = '', tag = ''] = /^[^/]+\/(.*):([^:]+)$/.exec(reference) ?? [];
+    const path = `mirror/${this.source.host.replace(':', '_')}/${repository}`;
+    const accept = 'application/vnd.oci.image.index.v1+json';
+    const url = `http://${this.target.host}/v2/${path}/manifests/${tag}`;
+    const { status } = await fetch(url, { method: 'HEAD', headers: { accept } });
+    return status === 200;
+  }
+
+  async waitUntilMirrored(reference: string): Promise<void> {
+    await eventually(`${reference} is mirrored`, 30, () => this.isMirrored(reference));
+  }
+
+  /** Admission requests that the service has answered on a route. */
+  async requests(route: string): Promise<number> {
+    const { text } = await get(`${this.service.operations}/metrics`);
+    const counters = text.matchAll(/^image_swapper_resolve_requests_total\{([^}]*)\} (\d+)$/gm);
+    let total = 0;
+    for (const [, labels = '', count] of counters) if (labels.includes(`route="${route}"`)) total += Number(count);
+    return total;
+  }
+}

@@ -1,0 +1,138 @@
+import { Testing } from 'cdk8s';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ImageSwapper } from '../../../cdk8s/src/index.js';
+import type { ImageSwapperProps, SwapperConfig } from '../../../cdk8s/src/index.js';
+import { configHash } from '../../../extension-service/src/core/policies/config-hash.js';
+import { CA } from '../policies/example-options.js';
+
+const config: SwapperConfig = {
+  source: { filters: [{ jmespath: "obj.metadata.namespace == 'monitoring'" }] },
+  target: { type: 'aws', aws: { accountId: '012345678901', region: 'eu-west-1' } },
+  targets: [{ type: 'oci', oci: { registry: 'harbor.example.com:5000', prefix: '/mirror/' } }],
+};
+const TARGETS = ['harbor.example.com:5000/mirror/', '012345678901.dkr.ecr.eu-west-1.amazonaws.com/'];
+const HASH = configHash(["obj.metadata.namespace == 'monitoring'"], TARGETS);
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly [key: string]: unknown;
+}
+
+let warnings: string[];
+beforeEach(() => {
+  warnings = [];
+  vi.spyOn(process, 'emitWarning').mockImplementation((warning) => void warnings.push(String(warning)));
+});
+afterEach(() => vi.restoreAllMocks());
+
+function swapper(props: Omit<ImageSwapperProps, 'config'> & { readonly config?: unknown }) {
+  const chart = Testing.chart();
+  const construct = new ImageSwapper(chart, 'swapper', { config, ...props } as ImageSwapperProps);
+  return { construct, manifests: Testing.synth(chart) as Manifest[] };
+}
+
+describe('ImageSwapper', () => {
+  it.each([
+    ['kyverno', {}, ['MutatingPolicy', 'NetworkPolicy']],
+    ['kyverno-clusterpolicy', { caConfigMap: { name: 'ca', namespace: 'own' } }, ['ClusterPolicy']],
+    ['webhook', { caBundle: CA }, ['MutatingWebhookConfiguration']],
+    ['gatekeeper', { caBundle: CA }, ['Provider', 'Assign', 'Assign']],
+  ] as const)('renders what %s needs, for the targets and filters of the configuration', (engine, props, kinds) => {
+    const { manifests } = swapper({ engine, ...props });
+    expect(manifests.map(({ kind }) => kind)).toEqual(kinds);
+    expect(warnings).toEqual([]);
+    const [policy] = manifests;
+    const text = JSON.stringify(manifests);
+    if (engine === 'gatekeeper') {
+      expect(text).toContain('"monitoring"');
+      return;
+    }
+    for (const target of TARGETS) expect(text).toContain(target);
+    expect(text).toContain('monitoring');
+    expect(policy?.metadata.annotations).toMatchObject({ 'image-swapper.io/config-hash': HASH });
+  });
+
+  it('admits only Kyverno to the plain listener', () => {
+    const [, guard] = swapper({ engine: 'kyverno' }).manifests;
+    expect(guard).toMatchObject({
+      metadata: { name: 'image-swapper-plain-http', namespace: 'image-swapper' },
+      spec: {
+        podSelector: { matchLabels: { 'app.kubernetes.io/name': 'image-swapper' } },
+        ingress: [
+          {
+            from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kyverno' } } }],
+            ports: [{ protocol: 'TCP', port: 8081 }],
+          },
+          {
+            ports: [
+              { protocol: 'TCP', port: 1, endPort: 8080 },
+              { protocol: 'TCP', port: 8082, endPort: 65_535 },
+            ],
+          },
+        ],
+      },
+    });
+  });
+
+  it("gives the values for the engine's chart that the choice needs", () => {
+    expect(swapper({ engine: 'kyverno' }).construct.engineValues).toBeUndefined();
+    expect(swapper({ engine: 'webhook', caBundle: CA }).construct.engineValues).toBeUndefined();
+    const { engineValues } = swapper({ engine: 'kyverno', tls: 'private-ca', caBundle: CA }).construct;
+    const { data } = (engineValues as { admissionController: { caCertificates: { data: string } } }).admissionController
+      .caCertificates;
+    expect(data.startsWith(CA)).toBe(true);
+    // Kyverno goes on trusting public registries.
+    expect(data.match(/BEGIN CERTIFICATE/g)?.length).toBeGreaterThan(100);
+    const gatekeeper = swapper({ engine: 'gatekeeper', caBundle: CA, timeoutSeconds: 4 }).construct.engineValues;
+    expect(gatekeeper).toMatchObject({ mutatingWebhookTimeoutSeconds: 6 });
+  });
+
+  it.each([
+    ['a plain listener that nothing guards', { engine: 'kyverno', networkPolicy: false }, /without a NetworkPolicy/],
+    ['plain HTTP where TLS costs nothing', { engine: 'kyverno-clusterpolicy', tls: 'plain-http' }, /gains nothing/],
+    [
+      'Pods that do not start without the service',
+      { engine: 'webhook', caBundle: CA, failClosed: true },
+      /no Pod starts/,
+    ],
+  ] as const)('warns about %s', (_what, props, message) => {
+    const { construct } = swapper(props);
+    expect(construct.warnings).toHaveLength(1);
+    expect(construct.warnings[0]).toMatch(message);
+    expect(warnings).toEqual([expect.stringMatching(message)]);
+  });
+
+  it.each([
+    [{ engine: 'gatekeeper' }, /swapper: props\.caBundle: must be given/],
+    [{ engine: 'webhook', tls: 'plain-http' }, /props\.tls: "plain-http" is refused by webhook/],
+    [{ engine: 'gatekeeper', tls: 'public' }, /props\.tls: "public" is refused by gatekeeper/],
+    [{ engine: 'kyverno', caBundle: CA }, /props\.caBundle: has no use under tls "plain-http"/],
+    [{ engine: 'kyverno', url: 'https://a.b.svc' }, /props\.url: "https:\/\/a\.b\.svc" must begin with http:\/\//],
+    [
+      { engine: 'webhook', caConfigMap: { name: 'a', namespace: 'b' } },
+      /props\.caConfigMap: cannot be read by webhook; give caBundle/,
+    ],
+    [{ engine: 'kyverno', config: {} }, /props\.config\.target: must be given/],
+    [
+      { engine: 'kyverno', config: { target: { type: 'aws', aws: { accountId: 12345, region: 'eu-west-1' } } } },
+      /props\.config\.target\.aws\.accountId: 12345 must be a text/,
+    ],
+    [
+      { engine: 'kyverno', config: { targets: [{ type: 'oci', oci: { registry: 'no registry' } }] } },
+      /props\.config\.targets\[0\]\.oci\.registry: .*is no registry/,
+    ],
+    [{ engine: 'kyverno', config: { target: { type: 'oci' } } }, /props\.config\.target\.type: "oci" must be/],
+    [
+      { engine: 'kyverno', config: { ...config, source: { filters: [{ jmespath: 'a ==' }] } } },
+      /props\.filters\[0\]: "a ==", column/,
+    ],
+    [
+      { engine: 'gatekeeper', caBundle: CA, config: { ...config, source: { filters: [{ jmespath: 'obj.spec.x' }] } } },
+      /props\.filters\[0\]: Gatekeeper cannot decide "obj\.spec\.x"/,
+    ],
+    [{ engine: 'kyverno', timeoutSeconds: 31 }, /props\.timeoutSeconds: 31 must be/],
+  ])('refuses %j', (props, message) => {
+    expect(() => swapper(props as never)).toThrow(message);
+  });
+});

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { gatekeeperChartValues, kyvernoChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
+import { CA, pem } from './example-options.js';
+
+describe("values for the engines' own charts", () => {
+  it('give Gatekeeper more time than its provider, so that the Assign decides what a failure means', () => {
+    for (const timeoutSeconds of [1, 5, 27]) {
+      expect(gatekeeperChartValues({ timeoutSeconds }).mutatingWebhookTimeoutSeconds).toBeGreaterThan(timeoutSeconds);
+    }
+    expect(gatekeeperChartValues({ timeoutSeconds: 30 }).mutatingWebhookTimeoutSeconds).toBe(30);
+    expect(gatekeeperChartValues()).toEqual({
+      enableExternalData: true,
+      disableMutation: false,
+      mutatingWebhookTimeoutSeconds: 3,
+      mutatingWebhookFailurePolicy: 'Ignore',
+      mutatingWebhookReinvocationPolicy: 'IfNeeded',
+      mutatingWebhookExemptNamespacesLabels: {
+        'kubernetes.io/metadata.name': ['kube-system', 'kube-public', 'kube-node-lease', 'image-swapper'],
+      },
+      logLevel: 'INFO',
+    });
+  });
+
+  it('put the authority into the trust store of Kyverno, beside the ones that it needs anyway', () => {
+    const roots = pem('AAAA');
+    expect(kyvernoChartValues(CA).admissionController.caCertificates.data).toBe(CA);
+    expect(kyvernoChartValues(CA, roots).admissionController.caCertificates.data).toBe(`${CA}${roots}`);
+    expect(() => kyvernoChartValues(pem('AAAA', 'PRIVATE KEY'))).toThrow('caBundle: holds -----BEGIN PRIVATE KEY-----');
+  });
+});

@@ -1,0 +1,81 @@
+import fc from 'fast-check';
+
+/** Filters over what engines can see, with errors and other things in between, and Pods as the API server admits them. */
+
+const WORDS = ['', 'a', 'kube-system', 'team-a', 'true', 'docker.io/library/nginx:1', 'añ😀', "it's", 'a"b', 'a-dev'];
+const LABELS = ['app', 'app.kubernetes.io/name', 'tier', 'constructor', '__proto__'];
+const word = fc.constantFrom(...WORDS);
+const filled = fc.constantFrom(...WORDS.filter((text) => text !== ''));
+const raw = (text: string): string => `'${text.replaceAll("'", "\\'")}'`;
+
+const field = fc.oneof(
+  fc.constantFrom(
+    'obj.metadata.namespace',
+    'obj.metadata.name',
+    'obj.metadata.generateName',
+    'obj.spec.serviceAccountName',
+    'obj.spec.nodeName',
+    'container.name',
+    'container.image',
+  ),
+  fc
+    .tuple(fc.constantFrom('labels', 'annotations'), fc.constantFrom(...LABELS))
+    .map(([map, key]) => `obj.metadata.${map}."${key}"`),
+  // Not to be pushed down.
+  fc.constantFrom('obj.spec.hostNetwork', 'obj.spec', 'container.ports', 'obj', 'obj.metadata.labels.a.b'),
+);
+const literal = fc.oneof(
+  word.map(raw),
+  fc.constantFrom('`true`', '`false`', '`null`', '`1`', '`"a"`', 'null', '`["a", "team-a"]`', '`[]`', '`["a", 1]`'),
+);
+
+/** An expression that may be true, false, something else or an error. */
+export const filterExpression: fc.Arbitrary<string> = fc.letrec<{ node: string; leaf: string }>((tie) => ({
+  leaf: fc.oneof(
+    field,
+    literal,
+    fc.tuple(field, fc.constantFrom('==', '!=', '<'), literal).map((parts) => parts.join(' ')),
+    fc.tuple(literal, fc.constantFrom('==', '!='), field).map((parts) => parts.join(' ')),
+    fc
+      .tuple(fc.constantFrom('starts_with', 'ends_with', 'contains'), fc.oneof(field, literal), fc.oneof(word.map(raw), field))
+      .map(([name, first, second]) => `${name}(${first}, ${second})`),
+    // Guarded, so that it cannot raise an error.
+    fc
+      .tuple(field, fc.constantFrom('starts_with', 'ends_with', 'contains'), word.map(raw))
+      .map(([path, name, text]) => `${path} && ${name}(${path}, ${text})`),
+    fc
+      .tuple(field, fc.constantFrom('starts_with', 'ends_with', 'contains'), word.map(raw))
+      .map(([path, name, text]) => `!(${path}) || ${name}(${path}, ${text})`),
+  ),
+  node: fc.oneof(
+    { maxDepth: 3, depthIdentifier: 'filter' },
+    tie('leaf'),
+    tie('node').map((operand) => `!(${operand})`),
+    fc.tuple(tie('node'), fc.constantFrom('&&', '||'), tie('node')).map(([a, op, b]) => `(${a}) ${op} (${b})`),
+  ),
+})).node;
+
+const wordMap = fc.dictionary(fc.constantFrom(...LABELS), word, { maxKeys: 3 });
+const container = fc.record({ name: filled, image: filled }, { requiredKeys: ['image'] });
+
+export interface AdmittedPod {
+  readonly metadata: { readonly namespace: string; readonly [key: string]: unknown };
+  readonly spec: { readonly containers: readonly { readonly image: string; readonly name?: string }[] };
+}
+
+/** As the API server writes it: what is empty is left out, but for the values of labels and annotations. */
+export const admittedPod: fc.Arbitrary<AdmittedPod> = fc.record({
+  metadata: fc.record(
+    { namespace: filled, name: filled, generateName: filled, labels: wordMap, annotations: wordMap },
+    { requiredKeys: ['namespace'] },
+  ),
+  spec: fc.record(
+    {
+      containers: fc.array(container, { minLength: 1, maxLength: 3 }),
+      serviceAccountName: filled,
+      nodeName: filled,
+      hostNetwork: fc.boolean(),
+    },
+    { requiredKeys: ['containers'] },
+  ),
+});

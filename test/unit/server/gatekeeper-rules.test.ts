@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { gatekeeperProfile } from '../../../extension-service/src/core/policies/config-hash.js';
+import { gatekeeperRules } from '../../../extension-service/src/server/gatekeeper-rules.js';
+import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
+import { configOf } from '../decide/rules-of.js';
+
+const NAMESPACE = "obj.metadata.namespace == 'kube-system'";
+const IMAGE = "contains(container.image, 'ecr')";
+const OTHER = 'obj.spec.hostNetwork == `true`';
+
+function rulesFor(filters: readonly string[]) {
+  const config = configOf({ source: { filters: filters.map((jmespath) => ({ jmespath })) } as never });
+  const rules = gatekeeperRules(config, compileRules(config));
+  return (profile?: string) => rules(profile)?.filters.map(({ expression }) => expression);
+}
+
+describe('what the service decides for Gatekeeper, which sends it images only', () => {
+  it('is everything, when all filters are about the image', () => {
+    const rules = rulesFor([IMAGE]);
+    expect(rules()).toEqual([IMAGE]);
+    expect(rules('eu')).toEqual([IMAGE]);
+    expect(rules(gatekeeperProfile([IMAGE]))).toEqual([IMAGE]);
+  });
+
+  it('is the rest, when the policies of these very filters decide what is about the Pod', () => {
+    const rules = rulesFor([NAMESPACE, IMAGE]);
+    expect(rules(gatekeeperProfile([NAMESPACE, IMAGE]))).toEqual([IMAGE]);
+  });
+
+  it('is nothing, when policies of other filters ask, or of none', () => {
+    const rules = rulesFor([NAMESPACE, IMAGE]);
+    expect(rules()).toBeUndefined();
+    expect(rules(gatekeeperProfile([IMAGE]))).toBeUndefined();
+    expect(rules(gatekeeperProfile([IMAGE, NAMESPACE]))).toBeUndefined();
+  });
+
+  it('is nothing, when no policies could decide a filter', () => {
+    const filters = [NAMESPACE, OTHER];
+    expect(rulesFor(filters)(gatekeeperProfile(filters))).toBeUndefined();
+  });
+});

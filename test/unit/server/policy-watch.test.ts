@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
+import { PolicyWatch } from '../../../extension-service/src/server/policy-watch.js';
+
+async function watch(hashes: readonly (string | undefined)[]) {
+  const metrics = createMetrics();
+  const told: unknown[] = [];
+  const expected = { kyverno: 'aaa', gatekeeper: 'bbb' };
+  const policies = new PolicyWatch(() => expected, metrics, { warn: (fields: unknown) => told.push(fields) } as never);
+  for (const hash of hashes) policies.saw('kyverno', hash);
+  const { values } = await metrics.policyMismatches.get();
+  return { counted: values.map(({ labels, value }) => ({ route: labels.route, value })), told };
+}
+
+describe('policies that were rendered for another configuration', () => {
+  it('are counted each time and told once', async () => {
+    expect(await watch(['old', 'old', 'older', 'old'])).toEqual({
+      counted: [{ route: 'kyverno', value: 4 }],
+      told: [
+        { route: 'kyverno', policy: 'old', expected: 'aaa' },
+        { route: 'kyverno', policy: 'older', expected: 'aaa' },
+      ],
+    });
+  });
+
+  it('are none that fit, and none that say nothing', async () => {
+    expect(await watch(['aaa', undefined])).toEqual({ counted: [], told: [] });
+  });
+
+  it('cannot fill the log', async () => {
+    const { counted, told } = await watch(Array.from({ length: 1000 }, (_, i) => `invented-${i}`));
+    expect(counted).toEqual([{ route: 'kyverno', value: 1000 }]);
+    expect(told).toHaveLength(20);
+  });
+});
