@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ACCOUNT, ECR_HOST, EcrWorld, REGION, until } from '../../fakes/ecr-world.js';
+import {
+  ACCOUNT,
+  accessPolicy as pullPolicy,
+  ECR_HOST,
+  EcrWorld,
+  lifecyclePolicy,
+  REGION,
+  until,
+} from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
@@ -12,19 +20,7 @@ import { BUNDLE } from '../../fakes/service.js';
 /** The built service against ECR: what reached its API, and what its registry has. */
 
 const ROLE = 'arn:aws:iam::123456789012:role/mirror';
-const accessPolicy = JSON.stringify({
-  Version: '2008-10-17',
-  Statement: [{ Sid: 'pull', Effect: 'Allow', Principal: '*', Action: ['ecr:BatchGetImage'] }],
-});
-const lifecyclePolicy = JSON.stringify({
-  rules: [
-    {
-      rulePriority: 1,
-      selection: { tagStatus: 'untagged', countType: 'sinceImagePushed', countUnit: 'days', countNumber: 30 },
-      action: { type: 'expire' },
-    },
-  ],
-});
+const accessPolicy = pullPolicy();
 const POLICIES_TAG = 'image-swapper.io/policies';
 
 let world: EcrWorld;

@@ -12,7 +12,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { pushImage } from '../../bench/push-image.js';
 import { ECR_RATES, EcrGate } from '../../fakes/ecr-gate.js';
-import { ACCOUNT, ECR_HOST, EcrWorld, REGION, until } from '../../fakes/ecr-world.js';
+import {
+  ACCOUNT,
+  accessPolicy as pullPolicy,
+  ECR_HOST,
+  EcrWorld,
+  lifecyclePolicy,
+  REGION,
+  until,
+} from '../../fakes/ecr-world.js';
 import { post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { motoView } from '../../fakes/moto-view.js';
@@ -27,19 +35,7 @@ import { goTool, goToolsAvailable } from '../../tools/tool.js';
 const run = promisify(execFile);
 const available = (await motoAvailable('ECR with moto')) && (await goToolsAvailable('ECR with a real registry'));
 const ROLE = `arn:aws:iam::${ACCOUNT}:role/mirror`;
-const accessPolicy = JSON.stringify({
-  Version: '2008-10-17',
-  Statement: [{ Sid: 'pull', Effect: 'Allow', Principal: '*', Action: ['ecr:BatchGetImage'] }],
-});
-const lifecyclePolicy = JSON.stringify({
-  rules: [
-    {
-      rulePriority: 1,
-      selection: { tagStatus: 'untagged', countType: 'sinceImagePushed', countUnit: 'days', countNumber: 30 },
-      action: { type: 'expire' },
-    },
-  ],
-});
+const accessPolicy = pullPolicy();
 const cleanups: (() => unknown)[] = [];
 
 afterEach(async () => {

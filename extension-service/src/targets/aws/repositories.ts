@@ -1,22 +1,14 @@
 import type { AwsConfig } from '../../core/config/model.js';
 import { untilAborted } from '../../registry/transport/abort.js';
-import type { CloudEvent, CloudRepositories } from '../cloud.js';
-import type { AwsClients } from './clients.js';
+import type { CloudRepositories } from '../cloud.js';
 import { isImmutableTag } from './mutability.js';
+import type { EcrContext } from './context.js';
 import type { PolicyKeeper } from './policy-keeper.js';
 import { pendingValue, policiesTag } from './policies.js';
-import type { EcrNames } from './policies.js';
 import { awsProblem } from './problems.js';
 
-export interface EcrRepositoriesOptions {
-  readonly aws: AwsConfig;
-  /** `target NAME`. */
-  readonly registry: string;
-  readonly host: string;
-  readonly names: EcrNames;
-  readonly clients: () => Promise<AwsClients>;
+export interface EcrRepositoriesOptions extends EcrContext {
   readonly keeper: PolicyKeeper;
-  readonly onEvent: (event: CloudEvent) => void;
 }
 
 /** Milliseconds for which a repository that was created is not created again. */
