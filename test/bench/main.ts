@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const ALL = ['filters', 'admission', 'copy', 'http-clients'];
+const ALL = ['filters', 'admission', 'copy', 'http-clients', 'engines'];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !ALL.includes(name));
