@@ -13,6 +13,8 @@ export interface EngineOptions {
   readonly failClosed: boolean;
   /** @default the renderer's */
   readonly timeoutSeconds?: number;
+  readonly name?: string;
+  readonly excludedNamespaces?: readonly string[];
 }
 
 /** One way of asking the service, and what it can do. */
@@ -37,12 +39,11 @@ export const TIMEOUT = 2;
 /** Where ClusterPolicy reads the service's authority. */
 export const CA_CONFIG_MAP = { name: 'image-swapper-ca', namespace: 'image-swapper' };
 
-const common = ({ address, filters, failClosed, timeoutSeconds }: EngineOptions, scheme: 'http' | 'https') => ({
-  url: `${scheme}://${address}`,
-  filters,
-  failClosed,
-  ...(timeoutSeconds !== undefined && { timeoutSeconds }),
-});
+function common({ address, targets, ca, ...options }: EngineOptions, scheme: 'http' | 'https') {
+  // Each engine says for itself whether it takes these.
+  void [targets, ca];
+  return { ...options, url: `${scheme}://${address}` };
+}
 const plain = (objects: readonly object[]): readonly ApiObject[] => objects as readonly ApiObject[];
 
 export const ENGINES: readonly Engine[] = [

@@ -34,7 +34,8 @@ export class World {
     readonly source: RealRegistry,
     readonly target: RealRegistry,
     readonly fronts: Readonly<Record<'http' | 'https', Front>>,
-    private readonly ports: Readonly<Record<'http' | 'https', number>>,
+    /** The service's own ports, behind the fronts. */
+    readonly ports: Readonly<Record<'http' | 'https', number>>,
     private readonly programs: readonly Program[],
   ) {}
 

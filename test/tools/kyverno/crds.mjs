@@ -10,15 +10,14 @@ import { parseAllDocuments } from 'yaml';
 const tools = fileURLToPath(new URL('../', import.meta.url));
 const fixtures = fileURLToPath(new URL('../../fixtures/crds/', import.meta.url));
 
+const KYVERNO = [
+  { file: 'config/crds/policies.kyverno.io/policies.kyverno.io_mutatingpolicies.yaml', version: 'v1' },
+  { file: 'config/crds/kyverno/kyverno.io_clusterpolicies.yaml', version: 'v1' },
+];
+
 const SOURCES = [
-  {
-    tool: 'kyverno',
-    module: 'github.com/kyverno/kyverno',
-    crds: [
-      { file: 'config/crds/policies.kyverno.io/policies.kyverno.io_mutatingpolicies.yaml', version: 'v1' },
-      { file: 'config/crds/kyverno/kyverno.io_clusterpolicies.yaml', version: 'v1' },
-    ],
-  },
+  { tool: 'kyverno', module: 'github.com/kyverno/kyverno', crds: KYVERNO },
+  { tool: 'kyverno-1.18', module: 'github.com/kyverno/kyverno', crds: KYVERNO, suffix: '-kyverno-1.18' },
   {
     tool: 'gatekeeper',
     module: 'github.com/open-policy-agent/gatekeeper/v3',
@@ -120,7 +119,7 @@ function children(schema, change) {
 }
 
 function* schemas() {
-  for (const { tool, module, crds } of SOURCES) {
+  for (const { tool, module, crds, suffix = '' } of SOURCES) {
     const output = execFileSync('go', ['mod', 'download', '-json', module], {
       cwd: `${tools}${tool}`,
       encoding: 'utf8',
@@ -138,7 +137,7 @@ function* schemas() {
       closed.required = ['apiVersion', 'kind', 'metadata', 'spec'];
       const title = `${names.kind} ${group}/${version} of ${module}@${moduleVersion}`;
       const text = `${JSON.stringify({ title, ...share(closed) }, undefined, 1)}\n`;
-      yield { name: `${names.kind.toLowerCase()}-${version}.json`, text };
+      yield { name: `${names.kind.toLowerCase()}-${version}${suffix}.json`, text };
     }
   }
 }

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { Ajv, type ValidateFunction } from 'ajv';
 
-/** Closed schemas of the CRDs that we render for; `test/tools/kyverno/crds.mjs` writes them from the engines' modules. */
-const SCHEMAS: Readonly<Record<string, string>> = {
-  'policies.kyverno.io/v1 MutatingPolicy': 'mutatingpolicy-v1',
-  'kyverno.io/v1 ClusterPolicy': 'clusterpolicy-v1',
-  'externaldata.gatekeeper.sh/v1beta1 Provider': 'provider-v1beta1',
-  'mutations.gatekeeper.sh/v1 Assign': 'assign-v1',
+/**
+ * Closed schemas of the CRDs that we render for, of the newest and the oldest engine;
+ * `test/tools/kyverno/crds.mjs` writes them from the engines' modules.
+ */
+const SCHEMAS: Readonly<Record<string, readonly string[]>> = {
+  'policies.kyverno.io/v1 MutatingPolicy': ['mutatingpolicy-v1', 'mutatingpolicy-v1-kyverno-1.18'],
+  'kyverno.io/v1 ClusterPolicy': ['clusterpolicy-v1', 'clusterpolicy-v1-kyverno-1.18'],
+  'externaldata.gatekeeper.sh/v1beta1 Provider': ['provider-v1beta1'],
+  'mutations.gatekeeper.sh/v1 Assign': ['assign-v1'],
 };
 
 const compiled = new Map<string, ValidateFunction>();
@@ -14,8 +17,12 @@ const compiled = new Map<string, ValidateFunction>();
 /** What the CRD says against the object; empty when the API server would store it without dropping anything. */
 export function crdProblems(object: { readonly apiVersion: string; readonly kind: string }): string[] {
   const type = `${object.apiVersion} ${object.kind}`;
-  const file = SCHEMAS[type];
-  if (file === undefined) return [`no CRD schema for ${type}`];
+  const files = SCHEMAS[type];
+  if (files === undefined) return [`no CRD schema for ${type}`];
+  return files.flatMap((file) => problemsBy(file, object));
+}
+
+function problemsBy(file: string, object: object): string[] {
   let validate = compiled.get(file);
   if (validate === undefined) {
     const url = new URL(`../../fixtures/crds/${file}.json`, import.meta.url);
@@ -26,6 +33,7 @@ export function crdProblems(object: { readonly apiVersion: string; readonly kind
   // Through JSON, as it is sent: an undefined member is no member.
   validate(JSON.parse(JSON.stringify(object)));
   return (validate.errors ?? []).map(
-    ({ instancePath, message, params }) => `${instancePath || '/'} ${message} ${JSON.stringify(params)}`,
+    ({ instancePath, message, params }) =>
+      `${file}: ${instancePath || '/'} ${message} ${JSON.stringify(params)}`,
   );
 }

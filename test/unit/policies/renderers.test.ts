@@ -27,17 +27,18 @@ const shared = {
   annotations: [undefined, { 'example.com/owner': 'me' }],
 };
 const targets = [TARGETS.slice(0, 1), TARGETS];
+const filters = [undefined, ["obj.metadata.namespace == 'a'", "container.name != 'b'", 'obj.spec.hostNetwork']];
 
 describe('every combination of options renders what the real API stores', () => {
   it('MutatingPolicy', () => {
-    const all = combinations<KyvernoMutatingPolicyOptions>({ ...shared, url: [HTTPS, 'http://a:8081/base/'], targets });
+    const all = combinations<KyvernoMutatingPolicyOptions>({ ...shared, url: [HTTPS, 'http://a:8081/base/'], targets, filters });
     for (const options of all) expect(crdProblems(renderKyvernoMutatingPolicy(options))).toEqual([]);
-    expect(all).toHaveLength(384);
+    expect(all).toHaveLength(768);
   });
 
   it('ClusterPolicy', () => {
     for (const ca of [{ caBundle: CA }, { caConfigMap: { name: 'ca', namespace: 'own' } }, {}]) {
-      for (const options of combinations<KyvernoClusterPolicyOptions>({ ...shared, url: [HTTPS], targets })) {
+      for (const options of combinations<KyvernoClusterPolicyOptions>({ ...shared, url: [HTTPS], targets, filters })) {
         expect(crdProblems(renderKyvernoClusterPolicy({ ...options, ...ca }))).toEqual([]);
       }
     }
@@ -59,6 +60,7 @@ describe('every combination of options renders what the real API stores', () => 
       ...shared,
       url: [HTTPS, 'https://swapper.example.com/base'],
       targets,
+      filters,
       caBundle: [undefined, CA],
       reinvocationPolicy: [undefined, 'Never'],
     });
