@@ -42,8 +42,8 @@ const lazy = ({ name, path, exports }) =>
     `import { runInThisContext } from 'node:vm';
      import { PROGRAMS } from '${'../'.repeat(path.split('/').length - 1)}programs/programs.js';
      const loaded = { exports: {} };
-     const wrapped = '(function (exports, require, module) {' + PROGRAMS.${name} + '\\n})';
-     runInThisContext(wrapped, { filename: '${name}-client.cjs' })(loaded.exports, require, loaded);
+     const wrapped = '(function (exports, require, module, __filename, __dirname) {' + PROGRAMS.${name} + '\\n})';
+     runInThisContext(wrapped, { filename: '${name}-client.cjs' })(loaded.exports, require, loaded, __filename, __dirname);
      export const { ${exports.join(', ')} } = loaded.exports;`,
   );
 

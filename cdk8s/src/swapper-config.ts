@@ -75,6 +75,11 @@ function whole(target: SwapperTarget, option: string): TargetConfig {
         location: text(location, at('location')),
         projectId: text(projectId, at('projectId')),
         repositoryId: text(repositoryId, at('repositoryId')),
+        createRepository: false,
+        reconcilePolicies: false,
+        repository: { labels: [] },
+        cleanupDryRun: false,
+        readers: [],
       },
     };
   }

@@ -15,6 +15,24 @@ export const ACCOUNT = '123456789012';
 export const REGION = 'eu-central-1';
 export const ECR_HOST = `${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com`;
 
+/** A repository policy as JSON; another `sid` makes another one. */
+export function accessPolicy(sid = 'pull'): string {
+  return JSON.stringify({
+    Version: '2008-10-17',
+    Statement: [{ Sid: sid, Effect: 'Allow', Principal: '*', Action: ['ecr:BatchGetImage'] }],
+  });
+}
+
+export const lifecyclePolicy = JSON.stringify({
+  rules: [
+    {
+      rulePriority: 1,
+      selection: { tagStatus: 'untagged', countType: 'sinceImagePushed', countUnit: 'days', countNumber: 30 },
+      action: { type: 'expire' },
+    },
+  ],
+});
+
 export interface EcrWorldOptions {
   readonly control?: EcrControlOptions;
   readonly gate?: Partial<EcrGateOptions>;

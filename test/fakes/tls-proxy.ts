@@ -223,7 +223,7 @@ export class TlsProxy {
       time: Date.now(),
       host,
       method: request.method ?? '',
-      path: decodeURIComponent(url.pathname),
+      path: decoded(url.pathname),
       query: url.search.slice(1),
       authorization: request.headers.authorization?.split(' ')[0]?.toLowerCase(),
       status: 0,
@@ -282,6 +282,14 @@ export class TlsProxy {
         result?.forward.answered?.(status);
       },
     });
+  }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
   }
 }
 

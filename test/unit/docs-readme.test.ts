@@ -8,7 +8,15 @@ import { parseConfig } from '../../extension-service/src/config/parse.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const readme = read('README.md');
-const pages = ['README.md', 'cdk8s/README.md', 'policies/README.md', 'docs/configuration.md', 'docs/benchmarks.md'];
+const pages = [
+  'README.md',
+  'cdk8s/README.md',
+  'policies/README.md',
+  'docs/configuration.md',
+  'docs/benchmarks.md',
+  'docs/aws.md',
+  'docs/explain.md',
+];
 const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts);
 const blocks = (language: string): string[] =>
   [...readme.matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 'gs'))].map(([, text]) => text ?? '');

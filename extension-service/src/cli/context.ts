@@ -22,23 +22,42 @@ export interface ConfigFlags {
   readonly logLevel?: string;
   readonly logFormat?: string;
   readonly dryRun?: boolean;
+  /** `KEY=VALUE` for any key; of two for one key the later counts. */
+  readonly set?: readonly string[];
 }
 
-/** @throws CliError with every problem of the file, one a line */
-export async function load(context: CommandContext, flags: ConfigFlags): Promise<LoadedConfig> {
+/**
+ * `checkFiles: false` for commands that reach no registry: the files that the configuration names are those of a Pod.
+ *
+ * @throws CliError with every problem of the file, one a line
+ */
+export async function load(
+  context: CommandContext,
+  flags: ConfigFlags,
+  { checkFiles = true }: { readonly checkFiles?: boolean } = {},
+): Promise<LoadedConfig> {
   const { config: path, logLevel, logFormat, dryRun } = flags;
-  const given = Object.entries({ logLevel, logFormat, dryRun }).filter(([, value]) => value !== undefined);
+  const own = Object.entries({ logLevel, logFormat, dryRun }).filter(([, value]) => value !== undefined);
+  const given = [...(flags.set ?? []).map(assignment), ...own];
   try {
     return await loadConfig({
       ...(path !== undefined && { path }),
       cwd: context.cwd,
       env: context.env,
       flags: Object.fromEntries(given),
+      checkFiles,
     });
   } catch (error) {
     if (error instanceof ConfigError) throw new CliError(EXIT.usage, error.message);
     throw error;
   }
+}
+
+function assignment(text: string): readonly [string, string] {
+  const [, key = '', value = ''] = /^\s*([^=\s]+)\s*=(.*)$/s.exec(text) ?? [];
+  if (key === '')
+    throw new CliError(EXIT.usage, `--set ${JSON.stringify(text)}: give KEY=VALUE, such as target.oci.prefix=mirror`);
+  return [key, value];
 }
 
 export function logger(loaded: LoadedConfig): Logger {

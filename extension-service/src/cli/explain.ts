@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
 import { parseAllDocuments } from 'yaml';
-import type { ExpressionReading } from '../core/decide/explain.js';
-import { shown } from '../core/decide/explain.js';
-import type { FilterTrace } from '../core/filters/trace.js';
+import { isObject } from '../core/decide/pod.js';
 import { compileRules } from '../core/decide/rules.js';
 import { BadRequestError } from '../server/admission-request.js';
-import type { ExplainAnswer, ExplainedContainer } from '../server/explain.js';
+import type { ExplainAnswer, ExplainDependencies } from '../server/explain.js';
 import { explainInput, explainInputOf } from '../server/explain.js';
+import { story } from '../server/explain-story.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
+import { askService } from './ask-service.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -20,6 +20,8 @@ export interface ExplainFlags extends ConfigFlags {
   readonly file?: string;
   readonly namespace: string;
   readonly offline?: boolean;
+  readonly server?: string;
+  readonly caFile?: string;
   readonly output: OutputFormat;
 }
 
@@ -33,36 +35,36 @@ export async function explain(
     throw new CliError(EXIT.usage, 'give an image, or a Pod with -f FILE');
   }
   const asked = image === undefined ? await readPod(flags.file ?? '-') : { image, namespace: flags.namespace };
-  const loaded = await load(context, flags);
-  const rules = compileRules(loaded.config);
-  const index = new ExistenceIndex(
-    new RegistryLookup(
-      loaded.config,
-      registryOptions(context, (problem) => context.stderr.write(`${problem}\n`)),
-    ),
-  );
-  let answer: ExplainAnswer;
+  const given = image === undefined && flags.namespace !== 'default' ? inNamespace(asked, flags.namespace) : asked;
+  const answer =
+    flags.server === undefined
+      ? await explainHere(context, given, flags)
+      : await askService(flags.server, flags.caFile, given);
+  context.stdout.write(render(answer, flags.output, () => story(answer, Date.now())));
+  return answer.containers.some(({ reason }) => reason === 'invalid-image') ? EXIT.findings : EXIT.ok;
+}
+
+/** Decides with the configuration of this machine, and looks into the targets from here. */
+async function explainHere(context: CommandContext, asked: unknown, flags: ExplainFlags): Promise<ExplainAnswer> {
+  const { config } = await load(context, flags);
+  const rules = compileRules(config);
+  const report = (problem: string): void => void context.stderr.write(`${problem}\n`);
+  const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, report)));
+  const find: ExplainDependencies['find'] = (target, reference, deadline) =>
+    flags.offline === true
+      ? Promise.resolve({ state: 'unknown', reason: 'other', message: 'not asked (--offline)' })
+      : index.find(target, reference, deadline);
   try {
-    const input = explainInputOf(asked);
-    const given =
-      image === undefined && flags.namespace !== 'default' ? { ...input, namespace: flags.namespace } : input;
-    answer = await explainInput(
-      given,
-      { config: loaded.config, rules },
-      {
-        find: (target, reference, deadline) =>
-          flags.offline === true
-            ? Promise.resolve({ state: 'unknown', reason: 'other', message: 'not asked (--offline)' })
-            : index.find(target, reference, deadline),
-        copyState: () => undefined,
-      },
-    );
+    return await explainInput(explainInputOf(asked), { config, rules }, { find, findCopy: () => undefined });
   } catch (error) {
     if (error instanceof BadRequestError) throw new CliError(EXIT.usage, error.message);
     throw error;
   }
-  context.stdout.write(render(answer, flags.output, () => story(answer)));
-  return answer.containers.some(({ reason }) => reason === 'invalid-image') ? EXIT.findings : EXIT.ok;
+}
+
+function inNamespace(pod: unknown, namespace: string): unknown {
+  if (!isObject(pod)) return pod;
+  return { ...pod, metadata: { ...(isObject(pod['metadata']) && pod['metadata']), namespace } };
 }
 
 async function readPod(file: string): Promise<unknown> {
@@ -79,70 +81,4 @@ async function readPod(file: string): Promise<unknown> {
   const [problem] = documents[0].errors;
   if (problem !== undefined) throw new CliError(EXIT.usage, `${file}: ${problem.message}`);
   return documents[0].toJS({ maxAliasCount: 100 }) as unknown;
-}
-
-/** Reads like a short story: a paragraph for each container. */
-export function story(answer: ExplainAnswer): string {
-  if (answer.containers.length === 0) return 'The Pod has no container with an image.';
-  return answer.containers.map((container) => paragraph(container, answer.dryRun).join('\n')).join('\n\n');
-}
-
-function paragraph(container: ExplainedContainer, dryRun: boolean): string[] {
-  const { list, name, image, source, result, swapped } = container;
-  const lines = [`${list}/${name}: ${image}`];
-  if (source !== undefined && source !== image) lines.push(`  is ${source} in full.`);
-  container.filters.forEach((reading, index) =>
-    lines.push(...filterLines(`Filter ${index + 1}`, reading, 'leaves it alone')),
-  );
-  for (const target of container.targets) {
-    if (target.match === undefined) lines.push(`  Target ${target.name} takes every image.`);
-    else lines.push(...filterLines(`Target ${target.name}`, target.match, 'takes it'));
-  }
-  if (container.action === 'keep') {
-    lines.push(`  It keeps its image: ${container.detail}.`);
-    return lines;
-  }
-  lines.push(`  Its place in the target is ${container.reference ?? ''}.`);
-  lines.push(`  ${existenceSentence(container)}`);
-  if (container.copy !== undefined) lines.push(`  Its copy is ${container.copy}.`);
-  if (swapped) lines.push(`  => It is swapped for ${result} (imageSwapPolicy ${container.swapPolicy ?? ''}).`);
-  else if (dryRun) lines.push('  => It keeps its image: dryRun is on.');
-  else
-    lines.push(
-      `  => It keeps its image for now (imageSwapPolicy exists, imageCopyPolicy ${container.copyPolicy ?? ''}).`,
-    );
-  return lines;
-}
-
-function existenceSentence({ existence }: ExplainedContainer): string {
-  switch (existence?.state) {
-    case 'present':
-      return existence.digest === undefined ? 'The target has it.' : `The target has it (${existence.digest}).`;
-    case 'absent':
-      return 'The target does not have it.';
-    case 'unknown':
-      return `Whether the target has it is not known: ${existence.message}.`;
-    case undefined:
-      return 'The target was not asked.';
-  }
-}
-
-function filterLines(what: string, reading: ExpressionReading, whenTrue: string): string[] {
-  const { expression, outcome, message, trace } = reading;
-  const verdict = {
-    true: `is true: ${whenTrue}`,
-    false: 'is false',
-    'not-boolean': `is not true or false (${message ?? ''}): counts as false`,
-    error: `fails (${message ?? ''}): no later filter is read`,
-    'not-read': 'is not read',
-  }[outcome];
-  return [`  ${what} ${verdict}: ${expression}`, ...(trace?.children ?? []).flatMap((child) => traceLines(child, 2))];
-}
-
-function traceLines(trace: FilterTrace, depth: number): string[] {
-  const value = trace.error === undefined ? shown(trace.value) : `error: ${trace.error}`;
-  return [
-    `${'  '.repeat(depth)}${trace.text} -> ${value}`,
-    ...trace.children.flatMap((child) => traceLines(child, depth + 1)),
-  ];
 }

@@ -82,6 +82,8 @@ async function mirrorNow(
     }
     return final.result;
   };
+  // The queue's waits for another try keep no process alive, which is right for a service only.
+  const alive = setInterval(() => undefined, 60_000);
   const rows = await Promise.all(
     planned.map(async (entry): Promise<MirrorRow> => {
       if ('row' in entry) return entry.row;
@@ -91,7 +93,7 @@ async function mirrorNow(
       progress.end(job);
       return finished(entry, result);
     }),
-  );
+  ).finally(() => clearInterval(alive));
   progress.stop();
   await copier.settled();
   copier.close();

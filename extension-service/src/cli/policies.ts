@@ -25,7 +25,7 @@ const PLAIN_URL = 'http://image-swapper.image-swapper.svc:8081';
 
 /** Prints the policies of one engine for the configuration in force, ready for `kubectl apply -f -`. */
 export async function policies(context: CommandContext, flags: PoliciesFlags): Promise<void> {
-  const { config } = await load(context, flags);
+  const { config } = await load(context, flags, { checkFiles: false });
   const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
   let objects: readonly PolicyObject[];
   try {

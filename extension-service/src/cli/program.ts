@@ -59,6 +59,8 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('-f, --file <pod>', 'a Pod manifest (YAML or JSON); - for standard input')
     .option('-n, --namespace <namespace>', 'namespace of the Pod', 'default')
     .option('--offline', 'do not look into the target')
+    .option('--server <url>', 'ask a running service, which also knows its copies, instead of deciding here')
+    .option('--ca-file <pem>', 'certificate authority of that service')
     .addOption(outputOption())
     .action(async (image: string | undefined, flags: ExplainFlags) =>
       setExitCode(await (await import('./explain.js')).explain(context, image, flags)),
@@ -91,7 +93,12 @@ function command(program: Command, name: string, description: string): Command {
     .exitOverride()
     .option('--config <file>', 'configuration file')
     .option('--log-level <level>', 'trace, debug, info, warn, error')
-    .option('--log-format <format>', 'json or console');
+    .option('--log-format <format>', 'json or console')
+    .addOption(
+      new Option('--set <key=value>', 'any configuration key, repeatable: --set target.oci.prefix=mirror').argParser(
+        (value, before: readonly string[] | undefined) => [...(before ?? []), value],
+      ),
+    );
 }
 
 function outputOption(): Option {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Config } from '../core/config/model.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
@@ -7,8 +6,10 @@ import type { TlsPair } from '../server/listen.js';
 import { ListenError } from '../server/listen.js';
 import { Service } from '../server/service.js';
 import { TlsFileError, checkTlsPair, readTlsPair } from '../server/tls.js';
-import { watchFiles } from '../server/watch-files.js';
-import { cloudCovers } from '../targets/clouds.js';
+import { readFiles, watchFiles } from '../server/watch-files.js';
+import type { WatchedFile } from '../server/watch-files.js';
+import { cloudScope } from '../targets/clouds.js';
+import { namedFiles } from '../server/named-files.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
 import { cloudEvents } from '../telemetry/cloud-events.js';
 import { flush } from '../telemetry/log.js';
@@ -46,11 +47,13 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
     report: (problem) => log.warn(problem),
     cloud: (registry, name) => ({
-      covers: cloudCovers(registry),
+      ...cloudScope(registry, name),
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),
     }),
   });
   const service = new Service({ loaded, copier, lookup, log, metrics });
+  // What is in force now: a change while the service starts is a change.
+  const named = await readFiles(namedFiles(loaded.config, context.env));
   if (usesClouds(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
@@ -65,7 +68,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     });
     const watches = [
       ...(tls !== undefined && tlsFiles !== undefined ? [watchTls(tlsFiles, tls)] : []),
-      ...(loaded.file === undefined ? [] : [await watchConfig(loaded.file)]),
+      ...(loaded.file === undefined ? [] : [watchConfig(loaded.file, [loaded.text ?? '', ...named])]),
     ];
     const signal = await stop;
     log.info({ signal }, 'stopping');
@@ -82,7 +85,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 
   function watchTls(files: readonly [string, string], known: TlsPair): { stop(): void } {
     return watchFiles(
-      files,
+      () => files,
       [known.cert, known.key],
       POLL,
       ([cert = '', key = '']) => {
@@ -98,14 +101,17 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     );
   }
 
-  async function watchConfig(file: string): Promise<{ stop(): void }> {
+  function watchConfig(file: string, known: readonly string[]): { stop(): void } {
+    let { config } = loaded;
+    const files = (): readonly WatchedFile[] => [file, ...namedFiles(config, context.env)];
     return watchFiles(
-      [file],
-      [await readFile(file, 'utf8')],
+      files,
+      known,
       POLL,
       async () => {
         const next = await load(context, { ...flags, config: file });
         service.configure(next);
+        ({ config } = next);
         metrics.configReloadSuccess.inc();
         for (const warning of next.warnings) log.warn(formatProblem(warning));
         log.info({ file }, 'configuration reloaded');

@@ -103,8 +103,7 @@ function fromFlags(
   const keys = new Map([...keysOf(root)].map(([path, field]) => [path.join('.'), { path, field }]));
   return Object.entries(flags).flatMap(([name, value]) => {
     if (value === undefined) return [];
-    const option = name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '-').toLowerCase();
-    const place = { file: `flag --${option}`, line: 1, column: 1 };
+    const place = { file: `flag ${flagName(name)}`, line: 1, column: 1 };
     const key = keys.get(name);
     if (key === undefined) {
       problems.error(place, '', `this flag belongs to no key${didYouMean(suggest(name, keys.keys()))}`);
@@ -113,6 +112,16 @@ function fromFlags(
     const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
     return [{ ...key, text, place, origin: 'flag' }];
   });
+}
+
+/** Three keys have a flag of their own, all others go by --set. */
+function flagName(key: string): string {
+  const own: Readonly<Record<string, string>> = {
+    dryRun: '--dry-run',
+    logLevel: '--log-level',
+    logFormat: '--log-format',
+  };
+  return own[key] ?? `--set ${key}`;
 }
 
 /** One text as the key's kind of value: lists of texts also with commas, everything else that isn't text as YAML. */

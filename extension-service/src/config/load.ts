@@ -1,7 +1,9 @@
-import { open } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { LoadedConfig } from './parse.js';
-import { parseConfig } from './parse.js';
+import { credentialFileProblems } from './credential-files.js';
+import type { ConfigFiles } from './files.js';
+import { codeOf, localFiles, unreadable } from './files.js';
+import type { ConfigInput, LoadedConfig } from './parse.js';
+import { parseTree } from './parse.js';
 import type { ConfigProblem } from './problem.js';
 import { ConfigError } from './problem.js';
 import { sizeLimit } from './yaml.js';
@@ -15,15 +17,8 @@ export interface LoadOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Dotted keys; what is undefined was not given. */
   readonly flags: Readonly<Record<string, unknown>>;
-}
-
-/** Where files come from. */
-export interface ConfigFiles {
-  /**
-   * At most `limit` bytes of the file.
-   * @throws Error with a Node `code` such as ENOENT
-   */
-  read(path: string, limit: number): Promise<Uint8Array>;
+  /** False: files that the configuration names may be elsewhere, as when policies are rendered for a cluster. @default true */
+  readonly checkFiles?: boolean;
 }
 
 /** The names that are looked for, the first one found is read. */
@@ -34,17 +29,20 @@ export const fileNames = ['image-swapper.yaml', '.k8s-image-swapper.yaml', '.k8s
  * @throws ConfigError with every problem; also when the file cannot be read
  */
 export async function loadConfig(options: LoadOptions, files: ConfigFiles = localFiles): Promise<LoadedConfig> {
-  const { path, cwd, env, flags } = options;
+  const { path, cwd, env } = options;
+  const parse = (input: Pick<ConfigInput, 'text' | 'file'>): Promise<LoadedConfig> =>
+    parseWithFiles(input, options, files);
   if (path !== undefined) {
     const file = resolve(cwd, path);
     const bytes = await files.read(file, sizeLimit + 1).catch((error: unknown) => fail(path, unreadable(error)));
-    return { ...parseConfig({ text: decode(bytes, path), file: path, env, flags }), file };
+    const text = decode(bytes, path);
+    return { ...(await parse({ text, file: path })), file, text };
   }
   const candidates = searched(cwd, env['HOME']);
   const found = await firstFound(candidates, files);
   if (found === undefined) {
     try {
-      return parseConfig({ text: '', file: '(no file)', env, flags });
+      return await parse({ text: '', file: '(no file)' });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const names = candidates.map(({ name }) => name).join(', ');
@@ -52,7 +50,21 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
     }
   }
   const { name, file, bytes } = found;
-  return { ...parseConfig({ text: decode(bytes, name), file: name, env, flags }), file };
+  const text = decode(bytes, name);
+  return { ...(await parse({ text, file: name })), file, text };
+}
+
+/** What is wrong with the files that a configuration names is told with the place that names them. */
+async function parseWithFiles(
+  input: Pick<ConfigInput, 'text' | 'file'>,
+  { cwd, env, flags, checkFiles = true }: LoadOptions,
+  files: ConfigFiles,
+): Promise<LoadedConfig> {
+  const { loaded, tree } = parseTree({ ...input, env, flags });
+  if (!checkFiles) return loaded;
+  const problems = await credentialFileProblems(tree, { cwd, env, file: input.file, files });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return loaded;
 }
 
 interface Candidate {
@@ -92,20 +104,6 @@ function decode(bytes: Uint8Array, name: string): string {
   }
 }
 
-function unreadable(error: unknown): string {
-  const reasons: Readonly<Record<string, string>> = {
-    ENOENT: 'there is no such file',
-    EISDIR: 'this is a directory',
-    EACCES: 'this file may not be read by the user that the program runs as',
-  };
-  const code = codeOf(error);
-  return reasons[code] ?? `the file cannot be read (${code})`;
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
-}
-
 function fail(file: string, message: string): never {
   throw new ConfigError([problem(file, message)]);
 }
@@ -113,21 +111,3 @@ function fail(file: string, message: string): never {
 function problem(file: string, message: string): ConfigProblem {
   return { file, line: 1, column: 1, key: '', message, severity: 'error' };
 }
-
-const localFiles: ConfigFiles = {
-  async read(path, limit) {
-    const handle = await open(path, 'r');
-    try {
-      const buffer = Buffer.alloc(limit);
-      let length = 0;
-      while (length < limit) {
-        const { bytesRead } = await handle.read(buffer, length, limit - length);
-        if (bytesRead === 0) break;
-        length += bytesRead;
-      }
-      return buffer.subarray(0, length);
-    } finally {
-      await handle.close();
-    }
-  },
-};

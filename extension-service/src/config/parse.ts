@@ -10,6 +10,7 @@ import type { ConfigProblem, Place } from './problem.js';
 import { ConfigError, Problems } from './problem.js';
 import type { CompileExpression, RuleContext } from './rules/context.js';
 import { checkExpressions } from './rules/expressions.js';
+import { checkArtifactRegistries } from './rules/gcp.js';
 import { checkRegistries } from './rules/registries.js';
 import { checkService } from './rules/service.js';
 import { checkTargets } from './rules/targets.js';
@@ -28,6 +29,8 @@ export interface LoadedConfig {
   readonly origins: ReadonlyMap<string, string>;
   /** The file's absolute path; absent when there is none. */
   readonly file?: string;
+  /** What the file held. */
+  readonly text?: string;
 }
 
 export interface ConfigInput {
@@ -43,7 +46,15 @@ export interface ConfigInput {
  * Reads a configuration: flags over the environment over the file over defaults. No I/O.
  * @throws ConfigError with every problem, and nothing else whatever the text
  */
-export function parseConfig(input: ConfigInput, compile: CompileExpression = compileFilter): LoadedConfig {
+export function parseConfig(input: ConfigInput, compile?: CompileExpression): LoadedConfig {
+  return parseTree(input, compile).loaded;
+}
+
+/** The same, with the tree that the configuration was read from, for what can only be checked with I/O. */
+export function parseTree(
+  input: ConfigInput,
+  compile: CompileExpression = compileFilter,
+): { readonly loaded: LoadedConfig; readonly tree: MappingNode } {
   const { text, file, env = {}, flags = {} } = input;
   const dialect = dialectOf(file);
   const problems = new Problems();
@@ -65,6 +76,7 @@ export function parseConfig(input: ConfigInput, compile: CompileExpression = com
   for (const path of unsettled) checkMembers(tree, path, root, problems);
   const context: RuleContext = { tree, dialect, problems, compile };
   checkRegistries(context);
+  checkArtifactRegistries(context);
   checkExpressions(context);
   checkTargets(context);
   checkService(context);
@@ -75,7 +87,7 @@ export function parseConfig(input: ConfigInput, compile: CompileExpression = com
     throw new ConfigError(problems.list('error', file));
   }
   const { data: config } = result;
-  return { config, warnings: problems.list('warning', file), origins: originsOf(config, tree) };
+  return { loaded: { config, warnings: problems.list('warning', file), origins: originsOf(config, tree) }, tree };
 }
 
 /** Of a registry without a type, what can be checked all the same. */

@@ -10,13 +10,15 @@ export interface CredentialSources {
   readonly now: () => number;
 }
 
-/** How long what was read is used: rotated files and Secrets take effect without a restart. */
-const KEEP = 30_000;
+/** Milliseconds that what was read is used without another look: rotated files and Secrets take effect within seconds. */
+const KEEP = 3_000;
+/** Milliseconds that it is still used when the look fails: an API server that restarts must not stop the mirror. */
+const LAST_RESORT = 60_000;
 
 /**
  * The credentials that the configuration gives for one registry. What `passwordFile`, `dockerConfigFile` and `secretName`
- * name is read when it is first needed and again after 30 s; a failure to read rejects, naming the key and the file or
- * Secret, and is not kept.
+ * name is read when it is first needed and again when it is needed 3 s later; a failure to read rejects, naming the key and
+ * the file or Secret, unless it could be read within the last minute, and is not kept.
  */
 export function configKeychain(host: string, config: CredentialsConfig, sources: CredentialSources): Keychain {
   const own = host.toLowerCase();
@@ -68,9 +70,21 @@ async function named<T>(origin: string, promise: Promise<T>): Promise<T> {
 /** One read at a time, its result kept for a while. */
 function kept<T>(now: () => number, read: () => Promise<T>): () => Promise<T> {
   let current: { readonly value: Promise<T>; readonly until: number } | undefined;
+  let last: { readonly value: T; readonly at: number } | undefined;
+  const refresh = async (): Promise<T> => {
+    const at = now();
+    try {
+      const value = await read();
+      last = { value, at };
+      return value;
+    } catch (error) {
+      if (last !== undefined && at - last.at < LAST_RESORT) return last.value;
+      throw error;
+    }
+  };
   return () => {
     if (current !== undefined && current.until > now()) return current.value;
-    const entry = { value: read(), until: now() + KEEP };
+    const entry = { value: refresh(), until: now() + KEEP };
     current = entry;
     entry.value.catch(() => {
       if (current === entry) current = undefined;

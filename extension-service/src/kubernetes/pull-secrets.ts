@@ -14,10 +14,13 @@ export interface PullSecrets {
 
 export interface PullSecretsOptions {
   readonly onProblem: (message: string) => void;
-  /** Milliseconds that a Secret is kept. @default 30000 */
+  /** Milliseconds that a Pod's Secrets are kept. @default 30000 */
   readonly life?: number;
   readonly now?: () => number;
 }
+
+/** Milliseconds that a Secret of the configuration is kept: there are few of them, and a rotated one is to be in force soon. */
+const NAMED_LIFE = 3_000;
 
 /** From the API server; each Secret and ServiceAccount is kept a while, so that many copies cost few requests. */
 export class ClusterPullSecrets implements PullSecrets {
@@ -35,7 +38,10 @@ export class ClusterPullSecrets implements PullSecrets {
     const documents = await Promise.all(
       names.map(async (name) => {
         try {
-          return { origin: `Secret ${namespace}/${name}`, text: await this.named(name, namespace) };
+          return {
+            origin: `Secret ${namespace}/${name}`,
+            text: await this.read(name, namespace, this.options.life ?? 30_000),
+          };
         } catch (error) {
           this.options.onProblem(error instanceof Error ? error.message : String(error));
           return undefined;
@@ -46,7 +52,11 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 
   named(name: string, namespace = this.cluster.namespace): Promise<string> {
-    return this.cached(`secret ${namespace}/${name}`, async () => {
+    return this.read(name, namespace, NAMED_LIFE);
+  }
+
+  private read(name: string, namespace: string, life: number): Promise<string> {
+    return this.cached(`secret ${namespace}/${name} for ${life}`, life, async () => {
       const secret = await explain(
         `Secret ${namespace}/${name}`,
         this.cluster.core.readNamespacedSecret({ name, namespace }),
@@ -61,7 +71,7 @@ export class ClusterPullSecrets implements PullSecrets {
 
   private async accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
     try {
-      return await this.cached(`serviceaccount ${namespace}/${name}`, async () => {
+      return await this.cached(`serviceaccount ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
         const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace });
         const account = await explain(`ServiceAccount ${namespace}/${name}`, request);
         return (account.imagePullSecrets ?? []).flatMap((secret) => (secret.name === undefined ? [] : [secret.name]));
@@ -73,13 +83,13 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 
   /** Failures are kept as well: a missing Secret must not cost a request per copy. */
-  private cached<T>(key: string, load: () => Promise<T>): Promise<T> {
+  private cached<T>(key: string, life: number, load: () => Promise<T>): Promise<T> {
     const now = (this.options.now ?? Date.now)();
     const known = this.cache.get(key);
     if (known !== undefined && known.until > now) return known.value as Promise<T>;
     for (const [old, { until }] of this.cache) if (until <= now) this.cache.delete(old);
     const value = load();
-    this.cache.set(key, { until: now + (this.options.life ?? 30_000), value });
+    this.cache.set(key, { until: now + life, value });
     return value;
   }
 }

@@ -117,24 +117,13 @@ export class MirrorQueue {
   /** Everything that is known, the unfinished first. */
   list(): MirrorStatus[] {
     const order: Record<MirrorState, number> = { running: 0, queued: 1, waiting: 2, failed: 3, done: 4 };
-    return [...this.entries.values()]
-      .sort((a, b) => order[a.state] - order[b.state] || b.since - a.since)
-      .map((entry) => ({
-        source: entry.job.source,
-        target: entry.job.target,
-        reference: entry.job.reference.text,
-        state: entry.state,
-        attempts: entry.attempts,
-        since: entry.since,
-        ...(entry.progress !== undefined && { progress: entry.progress }),
-        ...(entry.failure !== undefined && { failure: entry.failure }),
-        ...(entry.nextTry !== undefined && { nextTry: entry.nextTry }),
-        ...(entry.digest !== undefined && { digest: entry.digest }),
-      }));
+    return [...this.entries.values()].sort((a, b) => order[a.state] - order[b.state] || b.since - a.since).map(row);
   }
 
-  status(key: string): MirrorState | undefined {
-    return this.entries.get(key)?.state;
+  /** The copy with this key, if it is remembered. */
+  find(key: string): MirrorStatus | undefined {
+    const entry = this.entries.get(key);
+    return entry && row(entry);
   }
 
   counts(): Record<MirrorState, number> {
@@ -281,6 +270,22 @@ export class MirrorQueue {
       surplus -= 1;
     }
   }
+}
+
+function row(entry: Entry): MirrorStatus {
+  const { job, state, attempts, since, progress, failure, nextTry, digest } = entry;
+  return {
+    source: job.source,
+    target: job.target,
+    reference: job.reference.text,
+    state,
+    attempts,
+    since,
+    ...(progress !== undefined && { progress }),
+    ...(failure !== undefined && { failure }),
+    ...(nextTry !== undefined && { nextTry }),
+    ...(digest !== undefined && { digest }),
+  };
 }
 
 function settle(entry: Entry, result: MirrorResult): void {

@@ -17,8 +17,9 @@ export function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    // V8's message quotes the text, which may be anything: a prefix is enough to find the place.
-    const reason = error instanceof Error ? error.message.slice(0, 120) : '';
+    // V8's message quotes the text, which may be anything and secret.
+    const reason =
+      error instanceof Error ? error.message.replace(/(?:\.\.\.)?".*"(?:\.\.\.)?/s, 'the text').slice(0, 120) : '';
     throw new BadRequestError('invalid_json', `${what} is not JSON: ${reason}`);
   }
 }

@@ -1,3 +1,5 @@
+import { oneLine } from '../core/image/quote.js';
+
 /** What a route answers; the listener writes it. */
 export interface Answer {
   readonly status: number;
@@ -7,10 +9,21 @@ export interface Answer {
 }
 
 export function json(value: unknown, status = 200): Answer {
-  return { status, body: JSON.stringify(value) };
+  return { status, body: jsonText(value) };
+}
+
+/** JSON that means the same and never holds two opening braces in a row, which some readers take for a template. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replaceAll('{{', '{\\u007b');
+}
+
+/** Text from outside inside of a message: one line, no template, not too long. */
+export function plainText(text: string): string {
+  const shown = text.length > 1_000 ? `${text.slice(0, 1_000)}…` : text;
+  return oneLine(shown.replaceAll('{{', '{ {'));
 }
 
 /** The error body of every route: a code for programs, a sentence for people, no secrets. */
 export function errorAnswer(status: number, code: string, message: string): Answer {
-  return json({ error: { code, message } }, status);
+  return json({ error: { code, message: plainText(message) } }, status);
 }

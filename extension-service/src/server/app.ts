@@ -1,34 +1,31 @@
 import express from 'express';
-import type { ErrorRequestHandler, Express, RequestHandler } from 'express';
+import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { MirrorStatus } from '../mirror/queue.js';
-import { BadRequestError } from './admission-request.js';
-import { MAX_BODY } from './body.js';
+import { BadRequestError, parseJson } from './admission-request.js';
+import { errorAnswer, jsonText } from './answer.js';
+import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
 
 export interface AdmissionAppDependencies {
-  /** Answers `POST /v1/explain`. */
-  readonly explain: (body: unknown) => Promise<unknown>;
+  /** Answers `POST /v1/explain`, as JSON or as a story for people. */
+  readonly explain: (body: unknown, output: 'json' | 'text') => Promise<unknown>;
   readonly log: Logger;
 }
 
 /** What people ask on the admission port: explain, and clear answers for everything else. */
 export function admissionApp({ explain, log }: AdmissionAppDependencies): Express {
   const app = bareApp();
-  app.post(
-    '/v1/explain',
-    express.json({ limit: MAX_BODY, type: () => true, strict: false }),
-    async (request, response) => {
-      response.json(await explain(request.body));
-    },
-  );
+  app.post('/v1/explain', async (request, response) => {
+    const body = parseJson(await readBody(request), 'the body');
+    if (request.query['output'] === 'text') response.type('text/plain').send(await explain(body, 'text'));
+    else send(response, 200, await explain(body, 'json'));
+  });
   app.all(
     ['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/v1/explain'],
     (request, response) => {
-      response
-        .set('Allow', 'POST')
-        .status(405)
-        .json(error('method_not_allowed', `${request.path} takes POST only`));
+      response.set('Allow', 'POST');
+      sendError(response, 405, 'method_not_allowed', `${request.path} takes POST only`);
     },
   );
   app.use(notFound, failed(log));
@@ -48,18 +45,18 @@ export interface OperationsAppDependencies {
 export function operationsApp({ metrics, refreshGauges, ready, mirrors, log }: OperationsAppDependencies): Express {
   const app = bareApp();
   app.get('/healthz', (_request, response) => {
-    response.json({ status: 'ok' });
+    send(response, 200, { status: 'ok' });
   });
   app.get('/readyz', (_request, response) => {
     const isReady = ready();
-    response.status(isReady ? 200 : 503).json({ status: isReady ? 'ready' : 'stopping' });
+    send(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'stopping' });
   });
   app.get('/metrics', async (_request, response) => {
     refreshGauges();
     response.set('Content-Type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
   app.get('/v1/mirrors', (_request, response) => {
-    response.json({ mirrors: mirrors() });
+    send(response, 200, { mirrors: mirrors() });
   });
   app.use(notFound, failed(log));
   return app;
@@ -73,8 +70,15 @@ function bareApp(): Express {
 }
 
 const notFound: RequestHandler = (request, response) => {
-  response.status(404).json(error('not_found', `there is no ${request.method} ${request.path} here`));
+  sendError(response, 404, 'not_found', `there is no ${request.method} ${request.path} here`);
 };
+
+/** Bodies that were not read to their end: the connection cannot be used again. */
+const UNREAD = [
+  { type: BodyTooLargeError, status: 413, code: 'too_large' },
+  { type: BusyError, status: 503, code: 'busy' },
+  { type: SlowBodyError, status: 408, code: 'timeout' },
+] as const;
 
 function failed(log: Logger): ErrorRequestHandler {
   return (cause: unknown, request, response, next) => {
@@ -82,24 +86,35 @@ function failed(log: Logger): ErrorRequestHandler {
       next(cause);
       return;
     }
+    if (cause instanceof ClientGoneError) return;
+    const unread = UNREAD.find(({ type }) => cause instanceof type);
+    if (unread !== undefined && cause instanceof Error) {
+      response.set('Connection', 'close');
+      sendError(response, unread.status, unread.code, cause.message);
+      return;
+    }
     if (cause instanceof BadRequestError) {
-      response.status(400).json(error(cause.code, cause.message));
+      sendError(response, 400, cause.code, cause.message);
       return;
     }
-    const { status, type } = cause as { status?: unknown; type?: unknown };
-    if (type === 'entity.parse.failed') {
-      response.status(400).json(error('invalid_json', 'the body is not JSON'));
-      return;
-    }
-    if (status === 413) {
-      response.status(413).json(error('too_large', `the body is larger than ${MAX_BODY} bytes`));
+    const { status } = cause as { status?: unknown };
+    // A broken escape in the path: the sender's, with a status of express.
+    if (typeof status === 'number' && status >= 400 && status < 500) {
+      sendError(response, status, 'invalid_request', 'this request cannot be read');
       return;
     }
     log.error({ path: request.path, err: cause instanceof Error ? cause.message : String(cause) }, 'internal error');
-    response.status(500).json(error('internal', 'image-swapper failed to answer; its log says why'));
+    sendError(response, 500, 'internal', 'image-swapper failed to answer; its log says why');
   };
 }
 
-function error(code: string, message: string): { error: { code: string; message: string } } {
-  return { error: { code, message } };
+function send(response: Response, status: number, value: unknown): void {
+  response.status(status).type('application/json').send(jsonText(value));
+}
+
+function sendError(response: Response, status: number, code: string, message: string): void {
+  response
+    .status(status)
+    .type('application/json')
+    .send(errorAnswer(status, code, message).body);
 }

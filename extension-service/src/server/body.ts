@@ -10,8 +10,42 @@ export class BodyTooLargeError extends Error {
   }
 }
 
-/** Reads a whole request body; what is over the limit is not read on. */
-export function readBody(request: IncomingMessage): Promise<string> {
+/** The sender closed its connection, or its time was over. */
+export class ClientGoneError extends Error {
+  override readonly name = 'ClientGoneError';
+  constructor() {
+    super('the client went away in the middle of its request');
+  }
+}
+
+/** The body came too slowly, or not at all. */
+export class SlowBodyError extends Error {
+  override readonly name = 'SlowBodyError';
+  constructor() {
+    super('the body did not come in time');
+  }
+}
+
+/** Too many bytes of unfinished requests are held already. */
+export class BusyError extends Error {
+  override readonly name = 'BusyError';
+  constructor() {
+    super('too many large requests at once; try again');
+  }
+}
+
+/**
+ * Bytes of all requests that are being read, together. Thousands of ordinary ones fit; a few hundred connections that send
+ * most of a large body and then wait would take the process's memory.
+ */
+const MOST_HELD = 64 * 1024 * 1024;
+let held = 0;
+
+/** Milliseconds for a whole body: whoever asks about a Pod has it at hand. */
+const PATIENCE = 30_000;
+
+/** Reads a whole request body; what is over a limit is not read on. */
+export function readBody(request: IncomingMessage, patience = PATIENCE): Promise<string> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) {
       reject(new BodyTooLargeError());
@@ -19,24 +53,30 @@ export function readBody(request: IncomingMessage): Promise<string> {
     }
     const chunks: Buffer[] = [];
     let size = 0;
-    request.on('data', (chunk: Buffer) => {
+    const stop = (error?: Error): void => {
+      clearTimeout(timer);
+      held -= size;
+      size = 0;
+      request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
+      if (error === undefined) return;
+      chunks.length = 0;
+      request.on('error', () => undefined);
+      request.pause();
+      reject(error);
+    };
+    const onData = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size > MAX_BODY) {
-        request.pause();
-        reject(new BodyTooLargeError());
-        return;
-      }
-      chunks.push(chunk);
-    });
-    request.on('end', () => {
-      const [only] = chunks;
-      resolve(
-        chunks.length === 1 && only !== undefined
-          ? only.toString('utf8')
-          : Buffer.concat(chunks, size).toString('utf8'),
-      );
-    });
-    request.on('error', reject);
-    request.on('aborted', () => reject(new Error('the client went away')));
+      held += chunk.length;
+      if (size > MAX_BODY) stop(new BodyTooLargeError());
+      else if (held > MOST_HELD) stop(new BusyError());
+      else chunks.push(chunk);
+    };
+    const onEnd = (): void => {
+      stop();
+      resolve(Buffer.concat(chunks).toString('utf8'));
+    };
+    const timer = setTimeout(() => stop(new SlowBodyError()), patience);
+    const onGone = (): void => stop(new ClientGoneError());
+    request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
   });
 }

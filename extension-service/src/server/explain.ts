@@ -7,19 +7,23 @@ import type { Config } from '../core/config/model.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
 import { mirrorJobKey } from '../mirror/job.js';
-import type { MirrorState } from '../mirror/queue.js';
+import type { MirrorStatus } from '../mirror/queue.js';
 import type { Existence } from '../targets/existence.js';
 import { BadRequestError } from './admission-request.js';
 
 /** What explaining looks into besides the rules. */
 export interface ExplainDependencies {
   find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
-  copyState(key: string): MirrorState | undefined;
+  /** The copy of a reference in the queue of this process; undefined when there is none or no queue. */
+  findCopy(key: string): MirrorStatus | undefined;
 }
+
+/** As in `GET /v1/mirrors`: times in milliseconds since the epoch. */
+export type ExplainedCopy = Omit<MirrorStatus, 'source' | 'target' | 'reference'>;
 
 export interface ExplainedContainer extends Explanation {
   readonly existence?: Existence;
-  readonly copy?: MirrorState;
+  readonly copy?: ExplainedCopy;
   /** The image that the container would get now. */
   readonly result: string;
   readonly swapped: boolean;
@@ -75,13 +79,27 @@ async function lookInto(
 ): Promise<Pick<ExplainedContainer, 'existence' | 'copy' | 'result' | 'swapped'>> {
   const { reference, target, container } = decision;
   const existence = await dependencies.find(target.config.name, reference, deadline);
-  const copy = dependencies.copyState(mirrorJobKey(reference, target.platforms));
+  const copy = copyOf(dependencies.findCopy(mirrorJobKey(reference, target.platforms)));
   const swaps = (target.swapPolicy === 'always' || existence.state === 'present') && !dryRun;
   return {
     existence,
     ...(copy !== undefined && { copy }),
     result: swaps ? reference.text : container.image,
     swapped: swaps,
+  };
+}
+
+function copyOf(status: MirrorStatus | undefined): ExplainedCopy | undefined {
+  if (status === undefined) return undefined;
+  const { state, attempts, since, progress, failure, nextTry, digest } = status;
+  return {
+    state,
+    attempts,
+    since,
+    ...(progress !== undefined && { progress }),
+    ...(failure !== undefined && { failure }),
+    ...(nextTry !== undefined && { nextTry }),
+    ...(digest !== undefined && { digest }),
   };
 }
 

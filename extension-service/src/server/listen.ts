@@ -17,15 +17,24 @@ export interface TlsPair {
  */
 const KEEP_ALIVE = 95_000;
 
+/**
+ * Go clients open connections ahead and keep them unused for as long as used ones. Node's own limits would close such a
+ * connection like a slow sender's; so they begin above that, and `readBody` has a time of its own.
+ */
+const LIMITS = { headersTimeout: KEEP_ALIVE + 1_000, requestTimeout: 0, connectionsCheckingInterval: 5_000 };
+/** Milliseconds for TLS: a caller that connects wants to talk. */
+const HANDSHAKE = 15_000;
+
 /** With `tls` HTTPS, else plain HTTP. HTTP/1.1 only: what calls us speaks nothing else here. */
 export function createServer(listener: RequestListener, tls?: TlsPair): AnyServer {
   const server =
     tls === undefined
-      ? createHttpServer(listener)
-      : createHttpsServer({ cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }, listener);
+      ? createHttpServer(LIMITS, listener)
+      : createHttpsServer(
+          { ...LIMITS, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE },
+          listener,
+        );
   server.keepAliveTimeout = KEEP_ALIVE;
-  server.headersTimeout = KEEP_ALIVE + 1_000;
-  server.requestTimeout = 30_000;
   return server;
 }
 

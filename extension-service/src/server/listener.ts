@@ -5,7 +5,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { BadRequestError } from './admission-request.js';
 import type { Answer } from './answer.js';
 import { errorAnswer } from './answer.js';
-import { BodyTooLargeError, readBody } from './body.js';
+import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
 import type { Route } from './routes.js';
 
 /** As node:http spells names. */
@@ -50,6 +50,11 @@ async function serve(
     started = process.hrtime.bigint();
     answer = await route(body, configHashOf(request));
   } catch (error) {
+    if (error instanceof ClientGoneError) {
+      metrics.requests.inc({ route: name, outcome: 'aborted' });
+      log.debug({ route: name }, error.message);
+      return;
+    }
     answer = failure(error, name, log);
   }
   if (started !== undefined)
@@ -66,6 +71,14 @@ function failure(error: unknown, route: string, log: Logger): Answer {
   if (error instanceof BodyTooLargeError) {
     log.warn({ route, code: 'too_large' }, error.message);
     return { ...errorAnswer(413, 'too_large', error.message), close: true };
+  }
+  if (error instanceof SlowBodyError) {
+    log.warn({ route, code: 'timeout' }, error.message);
+    return { ...errorAnswer(408, 'timeout', error.message), close: true };
+  }
+  if (error instanceof BusyError) {
+    log.warn({ route, code: 'busy' }, error.message);
+    return { ...errorAnswer(503, 'busy', error.message), close: true };
   }
   log.error(
     { route, err: error instanceof Error ? { message: error.message, stack: error.stack } : String(error) },

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../core/decide/pod.js';
 import type { ContainerDecision } from '../core/decide/decide.js';
+import { oneLine } from '../core/image/quote.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Admission, AdmissionRequest, AdmissionResult, ContainerOutcome } from './admission.js';
@@ -81,7 +82,7 @@ function report(
   let level: 'debug' | 'info' | 'warn' = 'debug';
   for (const { decision, outcome } of containers) {
     if (outcome !== 'kept' && level === 'debug') level = 'info';
-    if (decision.warnings.length > 0 || (decision.action === 'keep' && decision.reason === 'invalid-image'))
+    if (decision.warnings.length > 0 || (decision.action === 'keep' && TROUBLE.includes(decision.reason)))
       level = 'warn';
   }
   if (!log.isLevelEnabled(level)) return;
@@ -90,27 +91,37 @@ function report(
   log[level](
     {
       route,
-      uid: request.uid,
-      namespace: request.namespace,
-      pod: pod['name'] ?? pod['generateName'] ?? '',
+      uid: shortened(request.uid),
+      namespace: shortened(request.namespace),
+      pod: shortened(pod['name'] ?? pod['generateName']),
       ...(request.dryRun && { dryRun: true }),
-      containers: containers.map(summary),
+      containers: containers.slice(0, LOGGED_CONTAINERS).map(summary),
+      ...(containers.length > LOGGED_CONTAINERS && { more: containers.length - LOGGED_CONTAINERS }),
     },
     'decided',
   );
 }
 
+/** A line for each Pod, whatever its size; names of Kubernetes have at most 253 characters. */
+const LOGGED_CONTAINERS = 50;
+/** Reasons that are probably a mistake of the Pod's author. */
+const TROUBLE: readonly string[] = ['invalid-image', 'too-large'];
+
+function shortened(name: unknown): string {
+  return typeof name === 'string' ? oneLine(name.slice(0, 253)) : '';
+}
+
 function summary({ decision, outcome, image, copy, existence }: ContainerOutcome): Record<string, unknown> {
   const { container, warnings } = decision;
   return {
-    name: container.name,
-    image: container.image.slice(0, 512),
+    name: shortened(container.name),
+    image: oneLine(container.image.slice(0, 512)),
     outcome,
     reason: reason(decision),
     ...(outcome !== 'kept' && { swappedTo: image }),
     ...(existence !== undefined && { inTarget: existence.state === 'unknown' ? existence.reason : existence.state }),
     ...(copy !== undefined && { copy }),
-    ...(decision.action === 'keep' && decision.reason === 'invalid-image' && { detail: decision.detail }),
+    ...(decision.action === 'keep' && TROUBLE.includes(decision.reason) && { detail: decision.detail }),
     ...(warnings.length > 0 && { warnings }),
   };
 }

@@ -9,9 +9,11 @@ import { ExistenceIndex } from '../targets/existence.js';
 import type { TargetLookup } from '../targets/existence.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { Occasionally } from '../telemetry/occasionally.js';
 import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
 import { explainRequest } from './explain.js';
+import { story } from './explain-story.js';
 import { gatekeeperRules } from './gatekeeper-rules.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
 import { PolicyWatch } from './policy-watch.js';
@@ -51,13 +53,19 @@ export class Service {
   private readonly queue: MirrorQueue;
   private readonly existence: ExistenceIndex;
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
+  /** A target that is away fails for every Pod: one line a minute says it. */
+  private readonly failureLines = new Occasionally(60_000);
   private stopping = false;
 
   constructor(private readonly dependencies: ServiceDependencies) {
-    const { loaded, copier, lookup, metrics } = dependencies;
+    const { loaded, copier, lookup, log, metrics } = dependencies;
     this.inForce = compile(loaded.config);
     this.existence = new ExistenceIndex(lookup, {
       onLookup: (target, outcome) => metrics.lookups.inc({ target, outcome }),
+      onFailure: (target, reason, message) => {
+        if (this.failureLines.due(`${target} ${reason}`))
+          log.warn({ target, reason, err: message }, 'looking into the target failed');
+      },
     });
     this.queue = new MirrorQueue(copier, {
       concurrency: loaded.config.mirror.concurrency,
@@ -82,7 +90,7 @@ export class Service {
         log,
         metrics,
       }),
-      app: admissionApp({ explain: (body) => this.explain(body), log }),
+      app: admissionApp({ explain: (body, output) => this.explain(body, output), log }),
       log,
       metrics,
       stopping: () => this.stopping,
@@ -164,11 +172,12 @@ export class Service {
     log.info({ purpose, address: at, protocol: tls === undefined ? 'http' : 'https' }, 'listening');
   }
 
-  private explain(body: unknown): Promise<unknown> {
-    return explainRequest(body, this.inForce, {
+  private async explain(body: unknown, output: 'json' | 'text'): Promise<unknown> {
+    const answer = await explainRequest(body, this.inForce, {
       find: (target, reference, deadline) => this.existence.find(target, reference, deadline),
-      copyState: (key) => this.queue.status(key),
+      findCopy: (key) => this.queue.find(key),
     });
+    return output === 'text' ? `${story(answer, Date.now())}\n` : answer;
   }
 
   private copied(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void {

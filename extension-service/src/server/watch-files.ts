@@ -5,15 +5,19 @@ export interface FileWatch {
   stop(): void;
 }
 
+/** A file that need not be there has no content then. */
+export type WatchedFile = string | { readonly optional: string };
+
 /**
  * Calls back when the content of any of the files changed. Polls content rather than watching names: a mounted
  * ConfigMap or Secret changes by a swap of the `..data` link, which file watchers miss.
  *
+ * @param files are asked for anew by each look: a change may bring others
  * @param onChange gets the new contents in the order of `files`; what it throws goes to `onError`, and the content
  * counts as seen
  */
 export function watchFiles(
-  files: readonly string[],
+  files: () => readonly WatchedFile[],
   known: readonly string[],
   interval: number,
   onChange: (contents: readonly string[]) => void | Promise<void>,
@@ -27,7 +31,7 @@ export function watchFiles(
 
   async function poll(): Promise<void> {
     try {
-      const contents = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+      const contents = await readFiles(files());
       missing = false;
       const now = digest(contents);
       if (now !== seen && !stopped) {
@@ -51,6 +55,18 @@ export function watchFiles(
       clearTimeout(timer);
     },
   };
+}
+
+export async function readFiles(files: readonly WatchedFile[]): Promise<string[]> {
+  return Promise.all(
+    files.map(async (file) => {
+      if (typeof file === 'string') return readFile(file, 'utf8');
+      return readFile(file.optional, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return '';
+        throw error;
+      });
+    }),
+  );
 }
 
 function digest(contents: readonly string[]): string {

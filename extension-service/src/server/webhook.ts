@@ -3,7 +3,7 @@ import { isObject } from '../core/decide/pod.js';
 import type { AdmissionRequest, AdmissionResult } from './admission.js';
 import { BadRequestError, parseAdmissionRequest, parseJson } from './admission-request.js';
 import type { Answer } from './answer.js';
-import { json } from './answer.js';
+import { json, plainText } from './answer.js';
 
 const VERSIONS: readonly unknown[] = ['admission.k8s.io/v1', 'admission.k8s.io/v1beta1'];
 
@@ -30,13 +30,16 @@ export async function answerWebhook(
     request = parseAdmissionRequest(sent['request']);
   } catch (error) {
     if (!(error instanceof BadRequestError)) throw error;
-    return answer({ allowed: true, warnings: [`image-swapper left the object unchanged: ${error.message}`] });
+    return answer({
+      allowed: true,
+      warnings: [plainText(`image-swapper left the object unchanged: ${error.message}`)],
+    });
   }
   if (request === undefined) return answer({ allowed: true });
   const result = await review(request);
   if (result.denied !== undefined) {
     const { container, failure } = result.denied;
-    const message = `image-swapper: container ${container}: ${failure.message}`;
+    const message = plainText(`image-swapper: container ${container}: ${failure.message}`);
     return answer({ allowed: false, status: { code: 502, reason: 'InternalError', message } });
   }
   const { patches } = imagesAnswer(result.swaps);

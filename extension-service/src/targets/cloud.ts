@@ -11,6 +11,11 @@ export type CloudRegistryConfig = AwsRegistryConfig | GcpRegistryConfig;
 export interface CloudLogin {
   /** Whether the login may be sent to this registry (host[:port]) for this repository: its own, its aliases. */
   readonly covers: (host: string, repository: string) => boolean;
+  /**
+   * Whether the repository is the configured one itself. There this login comes before those of other registries; where
+   * it covers more, it is only tried: what is public is read without it too. Absent: all that it covers is its own.
+   */
+  readonly owns?: (host: string, repository: string) => boolean;
   readonly login: LoginSource;
 }
 
@@ -52,7 +57,7 @@ export interface PushRequests {
   readonly blobs: number;
 }
 
-/** What happens at a cloud's API, for logs and metrics. `registry` is `target NAME` or `source HOST`: a bounded label. */
+/** What happens at a cloud's API, for logs and metrics. `registry` is a bounded label, see {@link OpenCloudRegistry}. */
 export type CloudEvent =
   | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'renewed'; readonly expires: number }
   | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'failed'; readonly message: string }
@@ -68,16 +73,28 @@ export type CloudEvent =
   /** Repositories whose policies are not those of the configuration. */
   | { readonly kind: 'drift'; readonly registry: string; readonly repositories: number };
 
-/** Makes the cloud side of a configured registry; `name` is `target NAME` or `source HOST`. */
+/** Makes the cloud side of a configured registry; `name` is `target NAME`, `source HOST` or `source HOST/PATH`. */
 export type OpenCloudRegistry<T extends CloudLogin = CloudRegistry> = (
   registry: CloudRegistryConfig,
   name: string,
 ) => T;
 
-/** The login of a cloud's registry as registry clients take it. */
-export function cloudKeychain({ covers, login }: CloudLogin): Keychain {
+/**
+ * The logins of clouds' registries as registry clients take them: for a repository, that of the registry that owns it,
+ * then that of another one that covers it, a target's rather than a source's (they come
+ * last). That one may be missing, as for public images when nobody is logged in.
+ */
+export function cloudKeychain(clouds: readonly CloudLogin[]): Keychain {
   return {
-    resolve: async (host, repository) => (covers(host, repository) ? [(await login.get()).credentials] : []),
-    rejected: (credentials) => 'password' in credentials && login.rejected(credentials),
+    async resolve(host, repository) {
+      const covering = clouds.filter(({ covers }) => covers(host, repository));
+      const owning = covering.filter(({ owns = () => true }) => owns(host, repository));
+      const other = covering.findLast((cloud) => !owning.includes(cloud));
+      const own = await Promise.all(owning.map(async ({ login }) => (await login.get()).credentials));
+      const more = await other?.login.get().catch(() => undefined);
+      return more === undefined ? own : [...own, more.credentials];
+    },
+    rejected: (credentials) =>
+      'password' in credentials && clouds.map(({ login }) => login.rejected(credentials)).includes(true),
   };
 }

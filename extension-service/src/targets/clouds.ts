@@ -3,7 +3,7 @@ import { EcrRegistry } from './aws/ecr-registry.js';
 import { ecrCovers } from './aws/hosts.js';
 import { QuotaPool } from './aws/quotas.js';
 import { ArtifactRegistry } from './gcp/artifact-registry.js';
-import { artifactRegistryCovers } from './gcp/hosts.js';
+import { artifactRegistryCovers, artifactRegistryOwns } from './gcp/hosts.js';
 
 /** What the clouds' code has of the world. */
 export interface CloudOptions {
@@ -24,7 +24,11 @@ export function openClouds(options: CloudOptions): OpenCloudRegistry<CloudRegist
       : new ArtifactRegistry(registry.gcp, name, options);
 }
 
-/** Which registries the login of a configured one may be sent to. */
-export function cloudCovers(registry: CloudRegistryConfig): CloudLogin['covers'] {
-  return registry.type === 'aws' ? ecrCovers(registry.aws) : artifactRegistryCovers(registry.gcp);
+/** Which registries the login of a configured one may be sent to; `name` as in {@link OpenCloudRegistry}. */
+export function cloudScope(registry: CloudRegistryConfig, name: string): Pick<CloudLogin, 'covers' | 'owns'> {
+  if (registry.type === 'aws') return { covers: ecrCovers(registry.aws) };
+  return {
+    covers: artifactRegistryCovers(registry.gcp, name.startsWith('target ')),
+    owns: artifactRegistryOwns(registry.gcp),
+  };
 }

@@ -33,6 +33,8 @@ export interface ExistenceOptions {
   readonly now?: () => number;
   readonly random?: () => number;
   readonly onLookup?: (target: string, outcome: string) => void;
+  /** A look into a target failed; told once for all who waited for it. */
+  readonly onFailure?: (target: string, reason: UnknownReason, message: string) => void;
 }
 
 interface Remembered {
@@ -131,6 +133,7 @@ export class ExistenceIndex {
       const { reason, message } = this.registry.classify(error);
       if (reason === 'unreachable' || reason === 'timeout') breaker.failed();
       else breaker.succeeded();
+      this.options.onFailure?.(target, reason, message);
       return { state: 'unknown', reason, message };
     }
   }

@@ -3,7 +3,7 @@ import { namingTarget } from '../core/naming/target.js';
 import { RegistryError } from '../registry/errors.js';
 import type { RegistryClient } from '../registry/client.js';
 import type { CloudAccess, Registries } from './registries.js';
-import { hostOf } from './registries.js';
+import { hostOf, sourceName } from './registries.js';
 
 /** One thing that was tried at a registry. */
 export interface Probe {
@@ -29,7 +29,7 @@ export async function probeRegistries(config: Config, registries: Registries): P
       probeTarget(target, registries.target(target.name), registries.cloud(`target ${target.name}`)),
     ),
     ...config.source.registries.map((source) =>
-      probeSource(source, registries.source(hostOf(source), []), registries.cloud(`source ${hostOf(source)}`)),
+      probeSource(source, registries.source(hostOf(source), []), registries.cloud(sourceName(source))),
     ),
   ]);
   return probes.flat();
@@ -64,9 +64,12 @@ async function probeSource(
   client: RegistryClient,
   cloud: CloudAccess | undefined,
 ): Promise<Probe[]> {
-  const registry = `source ${hostOf(source)}`;
+  const registry = sourceName(source);
+  // Only Google's registries have nothing outside of what is configured.
+  const { path } = namingTarget({ name: 'source', ...source });
+  const repository = source.type === 'gcp' ? `${path}/${PROBE_REPOSITORY}` : PROBE_REPOSITORY;
   return [
-    await probe(registry, 'read', () => client.headManifest(PROBE_REPOSITORY, 'latest', { signal: patience() })),
+    await probe(registry, 'read', () => client.headManifest(repository, 'latest', { signal: patience() })),
     ...(await probeCloud(cloud, client)),
   ];
 }

@@ -59,16 +59,16 @@ export class Registries {
       ...(options.now !== undefined && { now: options.now }),
     });
     this.dockerConfig = dockerConfigKeychain(env, options);
-    for (const registry of config.source.registries) this.openCloud(`source ${hostOf(registry)}`, registry);
+    for (const registry of config.source.registries) this.openCloud(sourceName(registry), registry);
     for (const target of targets) this.openCloud(`target ${target.name}`, target);
     this.configured = chainKeychains([
       ...config.source.registries.flatMap((registry) => this.credentialsOf(registry)),
       // A target's login may be good for other registries of the same cloud, which images come from.
-      ...[...this.clouds.values()].map(cloudKeychain),
+      cloudKeychain([...this.clouds.values()]),
     ]);
     for (const target of targets) {
       const cloud = this.cloudTarget(target.name);
-      const login = cloud === undefined ? this.credentialsOf(target) : [cloudKeychain(cloud)];
+      const login = cloud === undefined ? this.credentialsOf(target) : [cloudKeychain([cloud])];
       const push = {
         ...(cloud?.pacer !== undefined && { pacer: cloud.pacer }),
         ...(cloud?.repositories !== undefined && {
@@ -107,7 +107,7 @@ export class Registries {
     return this.clouds.get(`target ${name}`);
   }
 
-  /** By `target NAME` or `source HOST`. */
+  /** By `target NAME`, or {@link sourceName}. */
   cloud(name: string): CloudAccess | undefined {
     return this.clouds.get(name);
   }
@@ -154,6 +154,12 @@ export function hostOf(registry: RegistryConfig | TargetConfig): string {
   return namingTarget({ name: 'registry', ...registry }).host;
 }
 
+/** How messages and metrics call a source. A host of Google's has many repositories, each may have its own login. */
+export function sourceName(registry: RegistryConfig): string {
+  const { host, path } = namingTarget({ name: 'registry', ...registry });
+  return registry.type === 'gcp' ? `source ${host}/${path}` : `source ${host}`;
+}
+
 function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): RegistryEndpoint {
   const host = hostOf(registry);
   // What the AWS command line trusts, a registry of AWS is trusted with too.
@@ -170,10 +176,14 @@ function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): Regi
   }
 }
 
+/** Where docker, crane and skopeo have their logins. */
+export function dockerConfigPath(env: RegistriesOptions['env']): string {
+  return join(env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? homedir(), '.docker'), 'config.json');
+}
+
 /** `config.json` of DOCKER_CONFIG or of the home folder, as docker, crane and skopeo read it; none is fine. */
 function dockerConfigKeychain(env: RegistriesOptions['env'], { report }: RegistriesOptions): Keychain {
-  const folder = env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? homedir(), '.docker');
-  const path = join(folder, 'config.json');
+  const path = dockerConfigPath(env);
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

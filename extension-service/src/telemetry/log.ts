@@ -1,6 +1,7 @@
 import { destination, pino, stdTimeFunctions } from 'pino';
-import type { Logger } from 'pino';
+import type { LogFn, Logger } from 'pino';
 import pretty from 'pino-pretty';
+import { oneLine } from '../core/image/quote.js';
 import type { LogLevel } from '../core/config/model.js';
 
 export type { Logger } from 'pino';
@@ -26,6 +27,13 @@ export function createLogger({ level, format }: LogOptions): Logger {
     messageKey: 'message',
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    hooks: {
+      // Messages quote what registries and Pods say: a line break or an escape of terminals must not make lines of its own.
+      logMethod(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
+        const cleaned = args.map((arg: unknown) => (typeof arg === 'string' ? oneLine(arg) : arg));
+        method.apply(this, cleaned as Parameters<LogFn>);
+      },
+    },
     // A second net: nothing that carries these is ever meant to be logged.
     redact: {
       paths: ['*.authorization', '*.password', '*.token', 'authorization', 'password', 'token'],

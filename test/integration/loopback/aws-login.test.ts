@@ -87,7 +87,9 @@ describe('the identity of the service', () => {
     expect(world.control.calls('AssumeRole').length).toBeGreaterThan(1);
     const keys = new Set(world.control.calls('CreateRepository').map(({ accessKey }) => accessKey));
     expect(keys).not.toContain(undefined);
-    expect(world.control.log.every(({ outcome }) => outcome === 'ok')).toBe(true);
+    // The SDK may be renewing once more at this moment: that call has no outcome yet.
+    const failed = world.control.log.filter(({ outcome }) => outcome !== undefined && outcome !== 'ok');
+    expect(failed).toEqual([]);
   });
 
   it('a role that may not be assumed: the copy names it, and what it needs', async () => {

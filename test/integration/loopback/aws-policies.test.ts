@@ -4,27 +4,13 @@ import { writeFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ACCOUNT, EcrWorld, REGION, until } from '../../fakes/ecr-world.js';
+import { ACCOUNT, accessPolicy, EcrWorld, lifecyclePolicy, REGION, until } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 
 /** Policies of repositories: set beside the push, set again when the configuration has others, never in an image's way. */
 
 const POLICIES_TAG = 'image-swapper.io/policies';
-const accessPolicy = (sid: string): string =>
-  JSON.stringify({
-    Version: '2008-10-17',
-    Statement: [{ Sid: sid, Effect: 'Allow', Principal: '*', Action: ['ecr:BatchGetImage'] }],
-  });
-const lifecyclePolicy = JSON.stringify({
-  rules: [
-    {
-      rulePriority: 1,
-      selection: { tagStatus: 'untagged', countType: 'sinceImagePushed', countUnit: 'days', countNumber: 30 },
-      action: { type: 'expire' },
-    },
-  ],
-});
 const both = { ecrOptions: { accessPolicy: accessPolicy('one'), lifecyclePolicy } };
 
 let world: EcrWorld;

@@ -1,24 +1,26 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ACCOUNT, ECR_HOST, EcrWorld, REGION, until } from '../../fakes/ecr-world.js';
+import {
+  ACCOUNT,
+  accessPolicy as pullPolicy,
+  ECR_HOST,
+  EcrWorld,
+  lifecyclePolicy,
+  REGION,
+  until,
+} from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
+import { BUNDLE } from '../../fakes/service.js';
 
 /** The built service against ECR: what reached its API, and what its registry has. */
 
 const ROLE = 'arn:aws:iam::123456789012:role/mirror';
-const accessPolicy = JSON.stringify({
-  Version: '2008-10-17',
-  Statement: [{ Sid: 'pull', Effect: 'Allow', Principal: '*', Action: ['ecr:BatchGetImage'] }],
-});
-const lifecyclePolicy = JSON.stringify({
-  rules: [
-    {
-      rulePriority: 1,
-      selection: { tagStatus: 'untagged', countType: 'sinceImagePushed', countUnit: 'days', countNumber: 30 },
-      action: { type: 'expire' },
-    },
-  ],
-});
+const accessPolicy = pullPolicy();
 const POLICIES_TAG = 'image-swapper.io/policies';
 
 let world: EcrWorld;
@@ -261,4 +263,27 @@ describe('layers that another repository has', () => {
     expect(world.gate.count('InitiateLayerUpload') - begun).toBe(image.blobs.length + missing);
     expect(missing).toBeLessThanOrEqual(4);
   });
+});
+
+it('a dry run says how long the quotas make it last, and creates nothing', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'image-swapper-plan-'));
+  try {
+    const file = join(folder, 'image-swapper.yaml');
+    await writeFile(file, world.config({ quotas: { putImage: 2 } }));
+    const args = [BUNDLE, 'mirror', '--dry-run', '--config', file, '-o', 'json', app, app.replace('1.0', '1.1')];
+    const child = spawn(process.execPath, args, {
+      env: { PATH: process.env['PATH'] ?? '', ...world.env, ...world.control.userEnv },
+    });
+    const { images, targets } = JSON.parse(await text(child.stdout)) as { images: unknown; targets: unknown };
+    expect(images).toMatchObject([{ state: 'would-mirror' }, { state: 'would-mirror' }]);
+    // Both tags are one image: an index and two manifests, at two a second.
+    const manifests = image.manifests.length;
+    expect(targets).toMatchObject([
+      { images: 2, manifests, blobs: image.blobs.length, seconds: manifests / 2, limitedBy: 'PutImage 2/s' },
+    ]);
+    expect(world.actions()).toEqual(['GetAuthorizationToken']);
+    expect(new Set(world.proxy.log.map(({ method }) => method))).toEqual(new Set(['HEAD']));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });

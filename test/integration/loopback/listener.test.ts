@@ -2,10 +2,12 @@ import { request as httpRequest } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
+import { once } from 'node:events';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AdmissionRequest, AdmissionResult } from '../../../extension-service/src/server/admission.js';
 import { admissionApp } from '../../../extension-service/src/server/app.js';
+import { readBody } from '../../../extension-service/src/server/body.js';
 import { ListenError, closeServer, createServer, listen } from '../../../extension-service/src/server/listen.js';
 import type { AnyServer } from '../../../extension-service/src/server/listen.js';
 import { admissionListener } from '../../../extension-service/src/server/listener.js';
@@ -114,6 +116,19 @@ describe('bad input is answered with a status, a code and a sentence', () => {
     socket.write('POST /v1/kyverno HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"request":');
     socket.destroy();
     expect((await send('/v1/kyverno', { body: JSON.stringify({ request: REQUEST }) })).status).toBe(200);
+  });
+
+  it.each(['', '{"request":'])('a body that stops coming after %j is given up', async (sent) => {
+    const slow = createServer((request, response) => {
+      readBody(request, 200).catch((error: Error) => response.end(error.name));
+    });
+    const address = await listen(slow, '127.0.0.1:0', '--listen-address');
+    const socket = connect(address.port, '127.0.0.1');
+    socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n${sent}`);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toContain('SlowBodyError');
+    socket.destroy();
+    await closeServer(slow, 0);
   });
 
   it('a fault of ours is a 500 that tells nothing of the inside', async () => {

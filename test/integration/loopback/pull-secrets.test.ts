@@ -86,6 +86,29 @@ describe('a named secret', () => {
   });
 });
 
+describe('a rotated secret', () => {
+  it('of the configuration is read again within seconds, and one of a Pod within half a minute', async () => {
+    api.putServiceAccount('team-a', 'default', []);
+    const put = (username: string): void =>
+      api.putPullSecret('team-a', 'pod-secret', { 'registry.test': { username, password: 'p' } });
+    const named = (): Promise<string> => secrets.named('pod-secret', 'team-a');
+    const ofPod = async (): Promise<string | undefined> => (await secrets.forPod(POD))[0]?.text;
+    put('first');
+    expect(await Promise.all([named(), ofPod()])).toEqual([
+      expect.stringContaining('first'),
+      expect.stringContaining('first'),
+    ]);
+    put('second');
+    now = 2_900;
+    expect(await named()).toContain('first');
+    now = 3_001;
+    expect(await named()).toContain('second');
+    expect(await ofPod()).toContain('first');
+    now = 30_001;
+    expect(await ofPod()).toContain('second');
+  });
+});
+
 describe('outside of a cluster', () => {
   it('there is no cluster to ask', async () => {
     expect(await connectCluster({})).toBeUndefined();

@@ -82,7 +82,16 @@ describe("k8s-image-swapper's documented files", () => {
     expect(loaded.config.target).toEqual({
       name: 'default',
       type: 'gcp',
-      gcp: { location: 'us-central1', projectId: 'gcp-project-123', repositoryId: 'main' },
+      gcp: {
+        location: 'us-central1',
+        projectId: 'gcp-project-123',
+        repositoryId: 'main',
+        createRepository: false,
+        reconcilePolicies: true,
+        repository: { labels: [] },
+        cleanupDryRun: false,
+        readers: [],
+      },
     });
     expect(loaded.warnings).toEqual([]);
   });

@@ -111,7 +111,9 @@ describe('problems with keys', () => {
     [
       'a missing mapping',
       'target:\n  type: gcp\n',
-      ['1:1: target.gcp: is missing: its keys are location, projectId, repositoryId'],
+      [
+        '1:1: target.gcp: is missing: its keys are location, projectId, repositoryId, serviceAccount, credentialsFile, endpoint, createRepository, reconcilePolicies, repository, cleanupPolicies, cleanupDryRun, readers',
+      ],
     ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);

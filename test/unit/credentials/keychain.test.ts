@@ -75,8 +75,29 @@ describe('configKeychain', () => {
     await Promise.all([keychain.resolve('r.example', 'a'), keychain.resolve('r.example', 'b')]);
     expect(reads).toBe(1);
     content = 'rotated';
-    clock += 31_000;
+    clock += 2_900;
+    expect(await keychain.resolve('r.example', 'a')).toEqual([{ username: 'me', password: 'pw' }]);
+    expect(reads).toBe(1);
+    clock += 200;
     expect(await keychain.resolve('r.example', 'a')).toEqual([{ username: 'me', password: 'rotated' }]);
+    expect(reads).toBe(2);
+  });
+
+  it('uses what it read for a minute when it cannot be read any more', async () => {
+    let there = true;
+    const readSecret = async (name: string): Promise<string> => {
+      if (!there) throw new Error('ECONNREFUSED');
+      return secret(name);
+    };
+    const keychain = configKeychain('r.example', { secretName: 's' }, { ...sources, readSecret });
+    const before = await keychain.resolve('r.example', 'a');
+    there = false;
+    clock += 59_000;
+    expect(await keychain.resolve('r.example', 'a')).toEqual(before);
+    clock += 3_001;
+    await expect(keychain.resolve('r.example', 'a')).rejects.toThrow('credentials.secretName: secret s cannot be read');
+    there = true;
+    expect(await keychain.resolve('r.example', 'a')).toEqual(before);
   });
 
   it('names the key and the file that cannot be read, and tries again', async () => {

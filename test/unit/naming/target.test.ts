@@ -65,6 +65,18 @@ describe('namingTarget', () => {
     expect([target.host, ...target.aliases].every(isEcrHost)).toBe(true);
   });
 
+  it.each([
+    ['standard', '123456789012.dkr.ecr.eu-central-1.amazonaws.com'],
+    ['fips', '123456789012.dkr.ecr-fips.eu-central-1.amazonaws.com'],
+    ['dual-stack', '123456789012.dkr-ecr.eu-central-1.on.aws'],
+    ['fips-dual-stack', '123456789012.dkr-ecr-fips.eu-central-1.on.aws'],
+  ] as const)('names images with the %s host, and still knows the others', (endpoint, host) => {
+    const target = namingTarget(awsConfig({ endpoint }));
+    expect(target.host).toBe(host);
+    const usual = namingTarget(awsConfig());
+    expect(new Set([target.host, ...target.aliases])).toEqual(new Set([usual.host, ...usual.aliases]));
+  });
+
   it('gives an ECR registry that is configured as oci ECR’s limits', () => {
     const target = namingTarget(ociConfig({ registry: ecr.host }));
     expect(target).toMatchObject({ repositoryLimit: 256, separators: 'single', wholeRegistry: false });

@@ -11,11 +11,19 @@ export function awsConfig(aws: Partial<AwsConfig> = {}, name = 'ecr'): TargetCon
   return { name, type: 'aws', aws: defaultAwsConfig(aws) };
 }
 
+const gcpSettings = {
+  createRepository: false,
+  reconcilePolicies: true,
+  repository: { labels: [] },
+  cleanupDryRun: false,
+  readers: [],
+} as const;
+
 export function gcpConfig(gcp: Partial<GcpConfig> = {}, name = 'gar'): TargetConfig {
   return {
     name,
     type: 'gcp',
-    gcp: { location: 'europe-west1', projectId: 'my-project', repositoryId: 'mirror', ...gcp },
+    gcp: { location: 'europe-west1', projectId: 'my-project', repositoryId: 'mirror', ...gcpSettings, ...gcp },
   };
 }
 

@@ -1,20 +1,24 @@
 import { z } from 'zod';
 import type { GcpConfig } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
-import { matching, spelled, text } from '../leaves.js';
+import { described } from '../field.js';
+import { flag, matching, spelled, text } from '../leaves.js';
+import { cleanupPolicies, readers, repositorySettings } from './gcp-repository.js';
+import { hostFault } from './oci.js';
 
 const locationAllowed = 'a region such as us-central1 or one of us, europe, asia is allowed';
 const projectAllowed = 'a project id such as my-project-123 or example.com:my-project is allowed';
 const repositoryAllowed =
   'the name of an Artifact Registry repository is allowed: up to 63 lower-case letters, digits and -, a letter first';
+const accountAllowed =
+  'the e-mail of a service account such as mirror@my-project-123.iam.gserviceaccount.com is allowed';
 const projectCheck = matching(
   /^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+[:/])?[a-z][a-z0-9-]{4,28}[a-z0-9]$/,
   'project id',
   projectAllowed,
 );
 
-/** A repository of Google Artifact Registry. */
-export const gcpSchema = z.strictObject({
+const registry = {
   location: text({ about: 'Where the repository is.', allowed: locationAllowed }, (value) => {
     if (/^[a-z]+-[a-z]+[0-9]+-[a-z]$/.test(value)) {
       return {
@@ -39,4 +43,46 @@ export const gcpSchema = z.strictObject({
     { about: 'The repository in the project; all images go there.', allowed: repositoryAllowed },
     matching(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'repository name', repositoryAllowed),
   ),
-}) satisfies z.ZodType<GcpConfig>;
+  serviceAccount: text(
+    { about: 'A service account to impersonate for everything at this registry.', allowed: accountAllowed },
+    matching(/^[a-z0-9][a-z0-9-]{0,62}@[a-z0-9.-]{1,200}\.gserviceaccount\.com$/, 'service account', accountAllowed),
+  ).exactOptional(),
+  credentialsFile: text({
+    about: 'A JSON file with Google credentials of any type: a key, a federation, a user.',
+    allowed: 'the path of a file is allowed',
+    defaultText: 'Application Default Credentials',
+  }).exactOptional(),
+  endpoint: text(
+    {
+      about: "Host of Artifact Registry's API, for Private Service Connect for example.",
+      allowed: 'host or host:port is allowed',
+      defaultText: '`artifactregistry.googleapis.com`',
+    },
+    hostFault,
+  ).exactOptional(),
+};
+
+const pushes = {
+  createRepository: flag('Create the repository when a push finds it missing.').default(false),
+  reconcilePolicies: flag('Give the repository the settings below again when it has others.').default(true),
+  repository: described(
+    repositorySettings,
+    'What the repository is to be; keys that are not given change nothing.',
+  ).prefault({}),
+  cleanupPolicies: described(
+    cleanupPolicies,
+    'Rules by which Artifact Registry deletes versions of images.',
+  ).exactOptional(),
+  cleanupDryRun: flag('The rules delete nothing and write into the audit log what they would delete.').default(false),
+  readers: described(readers, 'IAM members that get the right to pull; others are left alone.').default([]),
+};
+
+/** A repository of Google Artifact Registry. */
+export const gcpSchema = z.strictObject({ ...registry, ...pushes }) satisfies z.ZodType<GcpConfig>;
+
+const noPushes = z.object(pushes).parse({});
+
+/** The same as a source: it is only read. */
+export const gcpSourceSchema = z
+  .strictObject(registry)
+  .transform((gcp): GcpConfig => ({ ...gcp, ...noPushes })) satisfies z.ZodType<GcpConfig>;

@@ -4,7 +4,7 @@ import type { FieldMeta } from '../field.js';
 import { described, leaf } from '../field.js';
 import { matching, platforms, text } from '../leaves.js';
 import { awsSchema, awsSourceSchema } from './aws.js';
-import { gcpSchema } from './gcp.js';
+import { gcpSchema, gcpSourceSchema } from './gcp.js';
 import { ociSchema } from './oci.js';
 import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
 
@@ -29,7 +29,7 @@ export const memberSchemas: Readonly<Record<string, z.ZodType>> = { aws: awsSche
 /** An entry of `source.registries`. */
 export const registrySchema = z.discriminatedUnion('type', [
   z.strictObject({ ...members.aws, aws: described(awsSourceSchema, 'Amazon ECR.') }),
-  z.strictObject(members.gcp),
+  z.strictObject({ ...members.gcp, gcp: described(gcpSourceSchema, 'Google Artifact Registry.') }),
   z.strictObject(members.oci),
 ]) satisfies z.ZodType<RegistryConfig>;
 

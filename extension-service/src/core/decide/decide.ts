@@ -1,3 +1,4 @@
+import { EffortError, withinBudget } from '../filters/effort.js';
 import { matchFilters } from '../filters/match.js';
 import type { Filter } from '../filters/compile.js';
 import { InvalidReferenceError, parseReference } from '../image/reference.js';
@@ -24,7 +25,14 @@ export interface DecisionInput {
 }
 
 export type KeepReason =
-  'static-pod' | 'opted-out' | 'existing-container' | 'filtered' | 'invalid-image' | 'in-target' | 'no-target';
+  | 'static-pod'
+  | 'opted-out'
+  | 'existing-container'
+  | 'too-large'
+  | 'filtered'
+  | 'invalid-image'
+  | 'in-target'
+  | 'no-target';
 
 /** The container keeps its image, and why. */
 export interface Keep {
@@ -55,14 +63,34 @@ export interface DecisionWarning {
   readonly message: string;
 }
 
+/** No real Pod has as many; each costs a look into the target and maybe a copy. */
+export const MOST_CONTAINERS = 500;
+
 /**
  * Decides every container of a Pod, in the Pod's order. Pure: asks no registry, reads no clock, never throws for any
- * JSON.
+ * JSON. A Pod that is out of all proportion is left alone as a whole, and the first containers stand for all.
  */
 export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] {
   const containers = podContainers(input.pod);
   const whole = keepWholePod(input.pod);
   if (whole !== undefined) return containers.map((container) => ({ ...whole, container }));
+  if (containers.length > MOST_CONTAINERS) {
+    const detail = `the Pod has ${containers.length} containers, and more than ${MOST_CONTAINERS} are not looked at`;
+    return containers.slice(0, MOST_CONTAINERS).map((container) => keep(container, 'too-large', detail));
+  }
+  try {
+    return withinBudget(() => decideContainers(rules, input, containers));
+  } catch (error) {
+    if (!(error instanceof EffortError)) throw error;
+    return containers.map((container) => keep(container, 'too-large', error.message));
+  }
+}
+
+function decideContainers(
+  rules: Rules,
+  input: DecisionInput,
+  containers: readonly PodContainer[],
+): ContainerDecision[] {
   const obj = filterObject(input.pod, input.namespace);
   const optedOut = optedOutContainers(input.pod);
   const existing = existingContainers(input);

@@ -1,4 +1,5 @@
-import type { Filter } from '../filters/compile.js';
+import type { Filter, FilterResult } from '../filters/compile.js';
+import { Budget, EffortError, WORK_LIMIT, withinBudget } from '../filters/effort.js';
 import { traceFilter } from '../filters/trace.js';
 import type { FilterTrace } from '../filters/trace.js';
 import { formatReference, parseReference } from '../image/reference.js';
@@ -6,6 +7,7 @@ import type { ContainerDecision, DecisionInput } from './decide.js';
 import { decide } from './decide.js';
 import { filterObject, withResources } from './pod.js';
 import type { ContainerList, JsonObject } from './pod.js';
+import { Redactor } from './redact.js';
 import type { Rules } from './rules.js';
 
 /** How one expression was read for one container. */
@@ -13,7 +15,7 @@ export interface ExpressionReading {
   readonly expression: string;
   readonly outcome: 'true' | 'false' | 'not-boolean' | 'error' | 'not-read';
   readonly message?: string;
-  /** Sub-expression by sub-expression, for the one that decided. */
+  /** Sub-expression by sub-expression, for the one that decided; secrets hidden, values bounded. */
   readonly trace?: FilterTrace;
 }
 
@@ -48,7 +50,12 @@ export interface ExplainedDecision {
 /** Decides as admission does, and reads every expression once more to show its value. */
 export function explainDecisions(rules: Rules, input: DecisionInput): ExplainedDecision[] {
   const obj = filterObject(input.pod, input.namespace);
-  return decide(rules, input).map((decision) => ({ decision, explanation: explain(rules, obj, decision) }));
+  const redactor = new Redactor(input.pod);
+  const budget = new Budget(2 * WORK_LIMIT);
+  return decide(rules, input).map((decision) => ({
+    decision,
+    explanation: withinBudget(() => explain(rules, obj, decision, redactor), budget),
+  }));
 }
 
 /** Reasons for which the filters are never reached. */
@@ -56,15 +63,16 @@ const BEFORE_FILTERS: readonly string[] = [
   'static-pod',
   'opted-out',
   'existing-container',
+  'too-large',
   'invalid-image',
   'in-target',
 ];
 
-function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision): Explanation {
+function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision, redactor: Redactor): Explanation {
   const { container } = decision;
   const context = { obj, container: withResources(container.object) };
   const reached = decision.action === 'mirror' || !BEFORE_FILTERS.includes(decision.reason);
-  const filters = reached ? readFilters(rules.filters, context) : [];
+  const filters = reached ? readFilters(rules.filters, context, redactor) : [];
   const asked = decision.action === 'mirror' || decision.reason === 'no-target';
   const selected = decision.action === 'mirror' ? rules.targets.indexOf(decision.target) : rules.targets.length;
   const targets = asked ? rules.targets.slice(0, selected + 1) : [];
@@ -79,7 +87,7 @@ function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision): Ex
     targets: targets.map((target, index) => ({
       name: target.config.name,
       selected: index === selected,
-      ...(target.match !== undefined && { match: read(target.match, context, index === selected) }),
+      ...(target.match !== undefined && { match: read(target.match, context, redactor, index === selected) }),
     })),
     ...(decision.action === 'keep'
       ? { reason: decision.reason, detail: decision.detail }
@@ -93,32 +101,43 @@ function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision): Ex
   };
 }
 
-function readFilters(
-  filters: readonly Filter[],
-  context: { obj: JsonObject; container: JsonObject },
-): ExpressionReading[] {
+interface Context {
+  readonly obj: JsonObject;
+  readonly container: JsonObject;
+}
+
+function readFilters(filters: readonly Filter[], context: Context, redactor: Redactor): ExpressionReading[] {
   let decided = false;
   return filters.map((filter) => {
     if (decided) return { expression: filter.expression, outcome: 'not-read' };
-    const reading = read(filter, context, false);
+    const reading = read(filter, context, redactor, false);
     decided = reading.outcome === 'true' || reading.outcome === 'error';
-    return decided ? { ...reading, trace: traceFilter(filter, context) } : reading;
+    return decided ? read(filter, context, redactor, true) : reading;
   });
 }
 
-function read(filter: Filter, context: { obj: JsonObject; container: JsonObject }, traced: boolean): ExpressionReading {
+function read(filter: Filter, context: Context, redactor: Redactor, traced: boolean): ExpressionReading {
   const { expression } = filter;
-  const trace = traced ? { trace: traceFilter(filter, context) } : {};
-  const result = filter.evaluate(context);
+  let result: FilterResult;
+  let trace: { readonly trace?: FilterTrace } = {};
+  try {
+    result = filter.evaluate(context);
+    if (traced) trace = { trace: redactor.trace(traceFilter(filter, context)) };
+  } catch (error) {
+    // It decided within its budget; to show how for so many containers is beyond ours.
+    if (error instanceof EffortError) return { expression, outcome: 'not-read', message: error.message };
+    throw error;
+  }
   if (result.kind === 'error') return { expression, outcome: 'error', message: result.message, ...trace };
   if (typeof result.value === 'boolean') return { expression, outcome: result.value ? 'true' : 'false', ...trace };
-  return { expression, outcome: 'not-boolean', message: `gives ${shown(result.value)}`, ...trace };
+  const message = `gives ${shown(redactor.value(result.value, expression))}`;
+  return { expression, outcome: 'not-boolean', message, ...trace };
 }
 
-/** Values come from the Pod and may be long. */
+/** For one line of text. */
 export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? 'null';
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+  return text.length > 160 ? `${text.slice(0, 157)}…` : text;
 }
 
 function normalise(image: string): string | undefined {

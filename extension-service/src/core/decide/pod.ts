@@ -90,14 +90,19 @@ export function optedOutContainers(pod: JsonObject): ReadonlySet<string> {
   return new Set(typeof names === 'string' ? names.split(',').map((name) => name.trim()) : []);
 }
 
-/** The names of the pull secrets that the Pod itself lists. */
+/** No real Pod lists more; each costs a request to the API server. */
+const MOST_PULL_SECRETS = 50;
+
+/** The names of the pull secrets that the Pod itself lists, at most 50. */
 export function imagePullSecretNames(pod: JsonObject): string[] {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const secrets = spec['imagePullSecrets'];
   if (!Array.isArray(secrets)) return [];
-  return secrets.flatMap((secret: Json) =>
-    isObject(secret) && typeof secret['name'] === 'string' && secret['name'] !== '' ? [secret['name']] : [],
-  );
+  return secrets
+    .slice(0, MOST_PULL_SECRETS)
+    .flatMap((secret: Json) =>
+      isObject(secret) && typeof secret['name'] === 'string' && secret['name'] !== '' ? [secret['name']] : [],
+    );
 }
 
 export function serviceAccountName(pod: JsonObject): string {

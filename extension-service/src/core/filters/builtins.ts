@@ -1,3 +1,4 @@
+import { ofText, spend } from './effort.js';
 import { EvaluationError, EvaluationPanic } from './evaluation-error.js';
 import { toJson } from './json.js';
 import { parseNumber } from './numbers.js';
@@ -35,7 +36,12 @@ export function size(value: string | Items | JsonObject): number {
   if (typeof value === 'string') {
     return lengthOf(value);
   }
-  return isArray(value) ? value.length : Object.keys(value).length;
+  if (isArray(value)) {
+    return value.length;
+  }
+  const { length } = Object.keys(value);
+  spend(length);
+  return length;
 }
 
 export function sum(items: readonly number[]): number {
@@ -45,6 +51,11 @@ export function sum(items: readonly number[]): number {
 /** NaN for an empty array, as in Go: 0 / 0. */
 export function average(items: readonly number[]): number {
   return sum(items) / items.length;
+}
+
+export function join(glue: string, items: readonly string[]): string {
+  spend(items.reduce((sum, item) => sum + ofText(item.length + glue.length), 0));
+  return items.join(glue);
 }
 
 export function map(expression: ExpressionReference, items: Items): Items {
@@ -90,7 +101,9 @@ export function merge(...objects: Items): JsonObject {
       // Go panics here: nothing checks the arguments of a variadic function.
       throw new EvaluationPanic(`merge() needs objects, not ${describe(object)}`);
     }
-    for (const name of Object.keys(object)) {
+    const names = Object.keys(object);
+    spend(names.length);
+    for (const name of names) {
       setField(merged, name, object[name]);
     }
   }

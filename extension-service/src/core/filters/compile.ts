@@ -1,4 +1,5 @@
 import { checkExpression } from './check.js';
+import { EffortError, isCounted, withinBudget } from './effort.js';
 import { compileNode } from './evaluate.js';
 import type { Evaluate } from './evaluate.js';
 import { EvaluationError } from './evaluation-error.js';
@@ -20,7 +21,7 @@ export interface Filter {
   readonly expression: string;
   /** Place in the list that it came from, from 0. */
   readonly index: number;
-  /** Never throws. */
+  /** Never throws, but for an EffortError where somebody counts the work of several evaluations. */
   evaluate(context: FilterContext): FilterResult;
 }
 
@@ -61,8 +62,12 @@ export function compileFilter(expression: string, index: number): CompiledFilter
 /** Turns what evaluation throws into a result. */
 export function evaluateSafely(evaluate: Evaluate, context: unknown): FilterResult {
   try {
-    return { kind: 'value', value: evaluate(context) };
+    return { kind: 'value', value: isCounted() ? evaluate(context) : withinBudget(() => evaluate(context)) };
   } catch (error) {
+    if (error instanceof EffortError) {
+      if (isCounted()) throw error;
+      return { kind: 'error', message: error.message };
+    }
     // Anything else is a stack that ran out on a Pod nested thousands of levels deep.
     const message =
       error instanceof EvaluationError ? error.message : 'the expression cannot be evaluated on this object';

@@ -1,4 +1,5 @@
 import type { ComparisonOperator, Node } from './ast.js';
+import { spend } from './effort.js';
 import { EvaluationError, EvaluationPanic } from './evaluation-error.js';
 import { FUNCTIONS, callFunction } from './functions.js';
 import { evaluateSlice } from './slice.js';
@@ -112,6 +113,7 @@ function compareNumbers(left: unknown, right: unknown, holds: (a: number, b: num
 }
 
 function project(items: readonly unknown[], element: Evaluate): readonly unknown[] {
+  spend(items.length);
   const collected: unknown[] = [];
   for (const item of items) {
     const current = element(item);
@@ -126,7 +128,12 @@ function compileFlatten(source: Evaluate): Evaluate {
   const read = nullOnError(source);
   return (value) => {
     const items = read(value);
-    return isArray(items) ? items.flat() : null;
+    if (!isArray(items)) {
+      return null;
+    }
+    // What comes out may be far more than what went in: the same list many times.
+    spend(items.reduce<number>((sum, item) => sum + (isArray(item) ? item.length : 1), 0));
+    return items.flat();
   };
 }
 
@@ -137,6 +144,7 @@ function compileFilterProjection(source: Evaluate, condition: Evaluate, element:
     if (!isArray(items)) {
       return null;
     }
+    spend(items.length);
     const collected: unknown[] = [];
     for (const item of items) {
       const current = isFalse(condition(item)) ? null : element(item);

@@ -1,4 +1,5 @@
 import * as builtins from './builtins.js';
+import { ofText, spend } from './effort.js';
 import { EvaluationError } from './evaluation-error.js';
 import { TYPE_TEXT, describe, typeOf } from './values.js';
 import type { JsonObject, TypeName } from './values.js';
@@ -32,7 +33,7 @@ export const FUNCTIONS: ReadonlyMap<string, FunctionEntry> = new Map([
   entry('contains', [['array', 'string'], ['any']], ['boolean'], builtins.contains),
   entry('ends_with', TWO_STRINGS, ['boolean'], (value: string, suffix: string) => value.endsWith(suffix)),
   entry('floor', NUMBER, ['number'], (value: number) => Math.floor(value)),
-  entry('join', [['string'], ['strings']], ['string'], (glue: string, items: readonly string[]) => items.join(glue)),
+  entry('join', [['string'], ['strings']], ['string'], builtins.join),
   entry('keys', OBJECT, ['array'], (value: JsonObject) => Object.keys(value)),
   entry('length', [['string', 'array', 'object']], ['number'], builtins.size),
   entry('map', [['expression'], ['array']], ['array'], builtins.map),
@@ -78,6 +79,7 @@ function variadic(
 /** @throws EvaluationError when the number or the types of the arguments are wrong, or the function fails on them */
 export function callFunction(name: string, entry: FunctionEntry, args: readonly unknown[]): unknown {
   const { parameters } = entry;
+  for (const arg of args) spend(typeof arg === 'string' ? ofText(arg.length) : Array.isArray(arg) ? arg.length : 1);
   if (!entry.takes(args.length)) {
     throw new EvaluationError(`${name}() ${describeArity(entry)}, not ${args.length}`);
   }
@@ -90,7 +92,9 @@ export function callFunction(name: string, entry: FunctionEntry, args: readonly 
       }
     }
   }
-  return entry.call(...args);
+  const result = entry.call(...args);
+  if (Array.isArray(result)) spend(result.length);
+  return result;
 }
 
 /** `takes 2 arguments` */

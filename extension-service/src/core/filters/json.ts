@@ -1,3 +1,4 @@
+import { ofText, spend } from './effort.js';
 import { EvaluationError } from './evaluation-error.js';
 import { compareStrings, isArray, isObject } from './values.js';
 
@@ -14,10 +15,12 @@ export function toJson(value: unknown): string {
     return stringToJson(value);
   }
   if (isArray(value)) {
+    spend(value.length);
     return `[${value.map(toJson).join(',')}]`;
   }
   if (isObject(value)) {
     const names = Object.keys(value).sort(compareStrings);
+    spend(names.length);
     return `{${names.map((name) => `${stringToJson(name)}:${toJson(value[name])}`).join(',')}}`;
   }
   return JSON.stringify(value) ?? 'null';
@@ -31,6 +34,7 @@ function numberToJson(value: number): string {
 }
 
 function stringToJson(value: string): string {
+  spend(ofText(value.length));
   return JSON.stringify(value).replaceAll(
     /[<>&\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

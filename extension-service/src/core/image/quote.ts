@@ -1,4 +1,11 @@
 const shown = 120;
+// Control and format characters (with them what turns the direction of text), half surrogates, line separators.
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
+
+/** Text that stays on its line and cannot command a terminal. */
+export function oneLine(text: string): string {
+  return text.replace(unprintable, '\ufffd');
+}
 
 /**
  * Text of unknown origin made fit for an error message or a log line: cut to 120 characters, everything but printable

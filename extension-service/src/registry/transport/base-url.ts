@@ -1,5 +1,6 @@
 import type { RegistryEndpoint, RequestContext } from '../types.js';
 import { discard, isNotTls, networkError } from './answers.js';
+import { RegistryError } from '../errors.js';
 import type { HostGuard } from './host-guard.js';
 import type { Http } from './http.js';
 
@@ -19,6 +20,10 @@ export class BaseUrl {
   async find(context: RequestContext): Promise<URL> {
     const { endpoint } = this.#options;
     const authority = endpoint.host === 'docker.io' ? 'registry-1.docker.io' : endpoint.host;
+    // Hosts that an image reference may have and no URL: 256.256.256.256, 1.2.3.4.5, 0x.1.
+    if (!URL.canParse(`https://${authority}`)) {
+      throw new RegistryError('this is no address that can be connected to', { kind: 'refused', host: endpoint.host });
+    }
     if (!endpoint.insecure) return new URL(`https://${authority}`);
     const { signal } = context;
     const found = (this.#found ??= { url: this.#probe(authority, context), ...(signal && { signal }) });

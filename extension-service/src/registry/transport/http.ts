@@ -5,7 +5,7 @@ import https from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import { HttpsProxyAgent } from 'hpagent';
-import { abortReason } from './abort.js';
+import { abortReason, untilAborted } from './abort.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
@@ -88,13 +88,19 @@ export class Http {
     };
     const overTls = viaProxy ? proxy.protocol === 'https:' : secure;
     const outgoing = (overTls ? https : http).request(options);
-    watch(outgoing, this.#timeouts);
-    return new Promise<IncomingMessage>((resolve, reject) => {
+    const { signal } = request;
+    const answer = new Promise<IncomingMessage>((resolve, reject) => {
       outgoing.on('response', resolve);
-      outgoing.on('error', (error) => reject(request.signal?.aborted === true ? abortReason(request.signal) : error));
+      outgoing.on('error', (error) => reject(signal?.aborted === true ? abortReason(signal) : error));
+      watch(outgoing, this.#timeouts, (error) => {
+        outgoing.destroy(error);
+        reject(error);
+      });
       if (typeof request.body === 'function') request.body(outgoing);
       else outgoing.end(request.body);
     });
+    // A request that has no socket yet does not hear of its abort.
+    return signal === undefined ? answer : untilAborted(answer, signal);
   }
 
   /** Closes every socket, also those in use. */

@@ -170,7 +170,8 @@ export class Session {
         fresh = false;
         continue;
       }
-      if (status === 401 && failure !== undefined) {
+      if ((status === 401 || status === 403) && failure !== undefined) {
+        // The refusal of the anonymous try says less than a credential's before it.
         discard(response);
         throw failure;
       }

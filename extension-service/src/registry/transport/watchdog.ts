@@ -13,9 +13,11 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, id
 
 /**
  * Ends an exchange whose peer has stopped. One timer per exchange looks at counters that exist anyway, so that a body
- * costs no timer work per piece; a pause that the other side of our own pipe asked for is not the peer's silence.
+ * costs no timer work per piece; a pause that the other side of our own pipe asked for is not the peer's silence. What
+ * stops before the answer goes to `fail`: a request without a socket, as while a proxy swallows the CONNECT, tells nobody
+ * that it was destroyed.
  */
-export function watch(request: ClientRequest, timeouts: Timeouts): void {
+export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: Error) => void): void {
   let since = Date.now();
   let progress = 0;
   let phase = 'connect';
@@ -23,7 +25,9 @@ export function watch(request: ClientRequest, timeouts: Timeouts): void {
   let response: IncomingMessage | undefined;
   request.on('socket', (socket) => {
     const event = 'encrypted' in socket ? 'secureConnect' : 'connect';
-    if (socket.connecting) socket.once(event, () => (connected = true));
+    // Over a proxy the connection stands already, and TLS in it does not.
+    const securing = 'secureConnecting' in socket && socket.secureConnecting === true;
+    if (socket.connecting || securing) socket.once(event, () => (connected = true));
     else connected = true;
   });
   request.on('response', (message: IncomingMessage) => (response = message));
@@ -41,7 +45,7 @@ export function watch(request: ClientRequest, timeouts: Timeouts): void {
     if (now - since < limit) return;
     clearInterval(timer);
     const error = new TimeoutError(phase, limit);
-    if (response === undefined) request.destroy(error);
+    if (response === undefined) fail(error);
     else response.destroy(error);
   };
   const step = Math.max(5, Math.min(1_000, Math.min(timeouts.connect, timeouts.headers, timeouts.idle) / 4));

@@ -1,21 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AwsConfig } from '../../core/config/model.js';
 import type { RegistryError } from '../../registry/errors.js';
 import { Limiter } from '../../registry/limiter.js';
-import type { CloudEvent } from '../cloud.js';
-import type { AwsClients } from './clients.js';
+import type { EcrContext } from './context.js';
 import { applyPolicies, desiredPolicies, readPoliciesTag } from './policies.js';
-import type { DesiredPolicies, EcrNames } from './policies.js';
+import type { DesiredPolicies } from './policies.js';
 import { awsProblem } from './problems.js';
 
-export interface PolicyKeeperOptions {
-  readonly aws: AwsConfig;
-  /** `target NAME`. */
-  readonly registry: string;
-  readonly host: string;
-  readonly names: EcrNames;
-  readonly clients: () => Promise<AwsClients>;
-  readonly onEvent: (event: CloudEvent) => void;
+export interface PolicyKeeperOptions extends EcrContext {
   /** Milliseconds before the second try, doubled for each further one. @default 5000 */
   readonly base?: number;
   /** Longest pause in milliseconds. @default 600000 */

@@ -58,7 +58,10 @@ export function awsProblem(host: string, action: string, resource: string, error
   if (error instanceof AwsCallError) return awsProblem(host, error.action, error.resource, error.cause);
   const name = error instanceof Error ? error.name : '';
   const kind = KINDS[name] ?? kindOfOther(error);
-  const said = oneLine(error instanceof Error ? error.message : String(error));
+  // The SDK could not read the answer: it came from something in between.
+  const strange =
+    error instanceof SyntaxError ? "the answer is not AWS's: is there a proxy or login page in between?" : undefined;
+  const said = strange ?? oneLine(error instanceof Error ? error.message : String(error));
   const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${said}${advice(kind, name, said, action, resource)}`;
   return new RegistryError(message, {
     kind,

@@ -1,24 +1,18 @@
 import type { AwsConfig } from '../../core/config/model.js';
 import { untilAborted } from '../../registry/transport/abort.js';
-import type { CloudEvent, CloudRepositories } from '../cloud.js';
-import type { AwsClients } from './clients.js';
+import type { CloudRepositories } from '../cloud.js';
 import { isImmutableTag } from './mutability.js';
+import type { EcrContext } from './context.js';
 import type { PolicyKeeper } from './policy-keeper.js';
 import { pendingValue, policiesTag } from './policies.js';
-import type { EcrNames } from './policies.js';
 import { awsProblem } from './problems.js';
 
-export interface EcrRepositoriesOptions {
-  readonly aws: AwsConfig;
-  /** `target NAME`. */
-  readonly registry: string;
-  readonly host: string;
-  readonly names: EcrNames;
-  readonly clients: () => Promise<AwsClients>;
+export interface EcrRepositoriesOptions extends EcrContext {
   readonly keeper: PolicyKeeper;
-  readonly onEvent: (event: CloudEvent) => void;
 }
 
+/** Milliseconds for which a repository that was created is not created again. */
+const RECENT = 30_000;
 /** Milliseconds for one creation, the SDK's tries included. */
 const PATIENCE = 60_000;
 
@@ -31,8 +25,14 @@ export class EcrRepositories implements CloudRepositories {
   async create(repository: string, signal: AbortSignal | undefined): Promise<boolean> {
     let creation = this.#creations.get(repository);
     if (creation === undefined) {
-      creation = this.#create(repository).finally(() => this.#creations.delete(repository));
+      creation = this.#create(repository);
       this.#creations.set(repository, creation);
+      const forget = (): boolean => this.#creations.delete(repository);
+      // Other parts of the image may have been told before that it is missing, and ask only now.
+      creation.then(
+        () => setTimeout(forget, RECENT).unref(),
+        () => forget(),
+      );
     }
     // Whoever gives up leaves the creation to those who wait with it.
     return signal === undefined ? creation : untilAborted(creation, signal);

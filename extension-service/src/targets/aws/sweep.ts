@@ -1,21 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AwsConfig } from '../../core/config/model.js';
-import type { CloudEvent } from '../cloud.js';
 import type { AwsClients } from './clients.js';
+import type { EcrContext } from './context.js';
 import type { PolicyKeeper } from './policy-keeper.js';
 import { named, readPoliciesTag } from './policies.js';
 import type { EcrNames } from './policies.js';
 import { awsProblem } from './problems.js';
 
-export interface SweepOptions {
-  readonly aws: AwsConfig;
-  /** `target NAME`. */
-  readonly registry: string;
-  readonly host: string;
-  readonly names: EcrNames;
-  readonly clients: () => Promise<AwsClients>;
+export interface SweepOptions extends EcrContext {
   readonly keeper: PolicyKeeper;
-  readonly onEvent: (event: CloudEvent) => void;
   /** Milliseconds before the first look, and between two. */
   readonly first: number;
   readonly interval: number;

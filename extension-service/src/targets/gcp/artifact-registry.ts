@@ -1,32 +1,78 @@
 import type { GcpConfig } from '../../core/config/model.js';
-import { RenewedLogin } from '../../credentials/renewed-login.js';
-import { RegistryError } from '../../registry/errors.js';
+import type { RenewedLogin } from '../../credentials/renewed-login.js';
 import type { CloudRegistry } from '../cloud.js';
 import type { CloudOptions } from '../clouds.js';
 import type { Probe } from '../probe.js';
-import { artifactRegistryCovers } from './hosts.js';
+import { accessToken } from './auth.js';
+import type { AccessToken } from './auth.js';
+import { artifactRegistryCovers, artifactRegistryOwns, artifactRegistryPlace } from './hosts.js';
+import { googleLogin } from './login.js';
+import { probeArtifactRegistry } from './probe.js';
+import { GcpRepositories } from './repositories.js';
+import { RepositoryApi } from './repository-api.js';
+import { SettingsKeeper } from './settings-keeper.js';
 
-/** A repository of Google Artifact Registry. */
+/** Milliseconds for what copies left behind, when a command ends. */
+const LAST_WORK = 15_000;
+
+/** A repository of Google Artifact Registry: its login, its creation, its settings. */
 export class ArtifactRegistry implements CloudRegistry {
   readonly covers: CloudRegistry['covers'];
+  readonly owns: CloudRegistry['covers'];
   readonly login: RenewedLogin;
+  readonly repositories: GcpRepositories;
+  readonly #api: RepositoryApi;
+  readonly #keeper: SettingsKeeper;
+  readonly #isTarget: boolean;
+  #quotaProject: string | undefined;
 
-  constructor(gcp: GcpConfig, name: string, options: CloudOptions) {
-    void options;
-    this.covers = artifactRegistryCovers(gcp);
-    this.login = new RenewedLogin(() => {
-      throw new RegistryError(`${name}: there is no login for Artifact Registry yet`, {
-        kind: 'unauthorized',
-        host: name,
-      });
-    });
+  /** `registry` is `target NAME` or `source HOST/PATH`. */
+  constructor(
+    private readonly gcp: GcpConfig,
+    private readonly registry: string,
+    options: CloudOptions,
+  ) {
+    const { onEvent, env } = options;
+    const { host } = artifactRegistryPlace(gcp);
+    this.#isTarget = registry.startsWith('target ');
+    this.covers = artifactRegistryCovers(gcp, this.#isTarget);
+    this.owns = artifactRegistryOwns(gcp);
+    const obtain = async (): Promise<AccessToken> => {
+      const token = await accessToken(gcp, host, env);
+      this.#quotaProject = token.quotaProject;
+      return token;
+    };
+    this.login = googleLogin(registry, obtain, onEvent);
+    this.#api = new RepositoryApi({ gcp, host, env, token: () => this.#token() });
+    this.#keeper = new SettingsKeeper({ gcp, registry, api: this.#api, onEvent });
+    this.repositories = new GcpRepositories({ gcp, registry, api: this.#api, keeper: this.#keeper, onEvent });
   }
 
-  probe(): Promise<readonly Probe[]> {
-    return Promise.resolve([]);
+  start(): void {
+    if (!this.#isTarget) return;
+    this.login.get().catch(() => undefined);
+    void this.#keeper.run();
+  }
+
+  async probe(signal: AbortSignal): Promise<readonly Probe[]> {
+    const { gcp, registry, login } = this;
+    return probeArtifactRegistry({ gcp, registry, isTarget: this.#isTarget, login, api: this.#api, signal });
+  }
+
+  async settled(): Promise<void> {
+    await this.#keeper.settled(LAST_WORK);
   }
 
   stop(): void {
     this.login.stop();
+    this.#keeper.stop();
+    this.#api.stop();
+  }
+
+  /** API calls use the registry's login: one token, renewed in one place. */
+  async #token(): Promise<AccessToken> {
+    const { credentials, expires } = await this.login.get();
+    const quotaProject = this.#quotaProject;
+    return { token: credentials.password, expires, ...(quotaProject !== undefined && { quotaProject }) };
   }
 }

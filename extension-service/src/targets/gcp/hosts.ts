@@ -2,8 +2,28 @@ import type { GcpConfig } from '../../core/config/model.js';
 import { namingTarget } from '../../core/naming/target.js';
 import type { CloudLogin } from '../cloud.js';
 
-/** Which registries the login of a configured repository may be sent to. */
-export function artifactRegistryCovers(gcp: GcpConfig): CloudLogin['covers'] {
-  const { host: own } = namingTarget({ name: 'registry', type: 'gcp', gcp });
-  return (host) => host === own;
+/** Artifact Registry in any location, and what is left of Container Registry, which it serves. */
+const googleHost = /^(?:[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z0-9-]+\.)?gcr\.io)(?::443)?$/;
+
+/** The host, and the path of the repository under it: `PROJECT/REPOSITORY`. */
+export function artifactRegistryPlace(gcp: GcpConfig): { readonly host: string; readonly path: string } {
+  return namingTarget({ name: 'registry', type: 'gcp', gcp });
+}
+
+/** Whether the image's repository is in the configured one. */
+export function artifactRegistryOwns(gcp: GcpConfig): CloudLogin['covers'] {
+  const { host: own, path } = artifactRegistryPlace(gcp);
+  return (host, repository) => host.replace(/:443$/, '') === own && `${repository}/`.startsWith(`${path}/`);
+}
+
+/**
+ * Which registries the login of a configured repository may be sent to. A token of Google's is good for all of Google's
+ * registries, and k8s-image-swapper uses its one for all of them; what the identity may not read stays closed. But who
+ * is impersonated for one source is not meant for others.
+ */
+export function artifactRegistryCovers(gcp: GcpConfig, isTarget: boolean): CloudLogin['covers'] {
+  if (!isTarget && (gcp.serviceAccount !== undefined || gcp.credentialsFile !== undefined)) {
+    return artifactRegistryOwns(gcp);
+  }
+  return (host) => googleHost.test(host);
 }

@@ -1,3 +1,3 @@
 /** What is used of Google's clients, by name: loaded only when a gcp registry needs them, see programs/programs.ts. */
 export { ArtifactRegistryClient } from '@google-cloud/artifact-registry';
-export { GoogleAuth, Impersonated } from 'google-auth-library';
+export { AuthClient, GoogleAuth, Impersonated, OAuth2Client } from 'google-auth-library';

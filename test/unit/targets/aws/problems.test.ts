@@ -53,6 +53,13 @@ describe('what an AWS call came to', () => {
     expect(message).toContain('trust policy');
   });
 
+  it('says that an HTML page in between is none of AWS’s answers', () => {
+    const error = Object.assign(new SyntaxError('Unexpected token <'), { $metadata: { httpStatusCode: 502 } });
+    const problem = awsProblem(host, 'ecr:CreateRepository', arn, error);
+    expect(problem).toMatchObject({ kind: 'server', retryable: true });
+    expect(problem.message).toContain('is there a proxy or login page in between?');
+  });
+
   it('is one line whatever AWS says', () => {
     const { message } = awsProblem(host, 'ecr:X', '*', named('ServerException', `a\nb\u001b[31m${'c'.repeat(5_000)}`));
     expect(message).not.toMatch(/\p{Cc}/u);

@@ -1,0 +1,40 @@
+import { quoteInput } from '../core/image/quote.js';
+import { readJson } from './json-text.js';
+
+/** What each type of Google's credentials files must have for the libraries to use it. */
+const types: Readonly<Record<string, readonly string[]>> = {
+  service_account: ['client_email', 'private_key'],
+  authorized_user: ['client_id', 'client_secret', 'refresh_token'],
+  external_account: ['audience', 'subject_token_type', 'credential_source'],
+  external_account_authorized_user: ['client_id', 'client_secret', 'refresh_token'],
+  impersonated_service_account: ['service_account_impersonation_url', 'source_credentials'],
+};
+
+/**
+ * Reads a file with Google credentials: a service account's key, a federation (external account), a user, an
+ * impersonation. The fault is words that continue the file's name, `is no JSON (line 3, column 5): …`, and never quotes
+ * more of the content than the type.
+ */
+export function credentialsFileFault(text: string): { readonly json: object } | { readonly fault: string } {
+  const result = readJson(text.replace(/^\uFEFF/, ''));
+  if ('problem' in result) {
+    const { offset, message } = result.problem;
+    const lines = text.slice(0, offset).split('\n');
+    const column = (lines.at(-1) ?? '').length + 1;
+    return { fault: `is no JSON (line ${lines.length}, column ${column}): ${message}` };
+  }
+  const json = result.value;
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return { fault: 'is no JSON object' };
+  const type: unknown = 'type' in json ? json.type : undefined;
+  if (typeof type !== 'string') {
+    const hint =
+      'installed' in json || 'web' in json ? ': this is an OAuth client, and a service account is needed' : '';
+    return { fault: `has no "type", so it is no Google credentials file${hint}` };
+  }
+  const keys = Object.hasOwn(types, type) ? types[type] : undefined;
+  if (keys === undefined) {
+    return { fault: `has the type ${quoteInput(type)}; possible are ${Object.keys(types).join(', ')}` };
+  }
+  const missing = keys.filter((key) => !(key in json));
+  return missing.length === 0 ? { json } : { fault: `is of type ${type} and has no ${missing.join(', ')}` };
+}

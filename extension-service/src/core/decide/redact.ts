@@ -1,0 +1,135 @@
+import type { FilterTrace } from '../filters/trace.js';
+import { ExpressionReference } from '../filters/values.js';
+import { maskText, namesSecret } from './secrets.js';
+
+export const HIDDEN = '(hidden)';
+
+/** What a person can read; and what a Pod of megabytes may make us answer. */
+const LIMITS = { items: 10, keys: 20, depth: 5, values: 60 };
+/** How deep secrets are looked for; nothing of a real Pod is deeper. */
+const SEARCH_DEPTH = 40;
+/** Shorter secrets are hidden where they are the whole text only: `a` is in everything. */
+const LEAST_PART = 6;
+/** Characters by which a long secret is known inside of another text. */
+const LONGEST_PART = 200;
+/** Of a text of megabytes, what is looked at before it is cut for showing. */
+const WINDOW = 2_000;
+/** Of a text, what is shown. */
+const SHOWN = 120;
+const MOST_SECRETS = 1_000;
+
+/**
+ * Makes values of one Pod fit to be shown: secrets hidden, the rest bounded. Hidden are the values of environment
+ * variables, whatever is under a name that says it is secret, and both wherever an expression has carried them. Explaining
+ * goes into tickets and chats: rather too much is hidden than too little.
+ */
+export class Redactor {
+  private readonly secrets = new Set<string>();
+  private readonly parts: readonly string[];
+
+  constructor(pod: unknown) {
+    this.collect(pod, '', 0);
+    this.parts = [...this.secrets]
+      .filter((secret) => secret.length >= LEAST_PART)
+      .map((secret) => secret.slice(0, LONGEST_PART));
+  }
+
+  trace(trace: FilterTrace): FilterTrace {
+    const shown =
+      trace.error === undefined ? { value: this.value(trace.value, trace.text) } : { error: this.text(trace.error) };
+    return { ...trace, ...shown, children: trace.children.map((child) => this.trace(child)) };
+  }
+
+  /** `expression` is what gave the value. */
+  value(value: unknown, expression: string): unknown {
+    const plain = isPlainPath(expression);
+    if (namesSecret(lastName(expression)) && value !== null && typeof value !== 'boolean') return HIDDEN;
+    // `obj.metadata.namespace` is what it is, although some variable may well have the same value.
+    if (plain && typeof value === 'string') return bounded(maskText(value.slice(0, WINDOW)), value);
+    return this.bound(value, { left: LIMITS.values }, 0);
+  }
+
+  private bound(value: unknown, budget: { left: number }, depth: number): unknown {
+    if (value instanceof ExpressionReference) return '(an expression)';
+    if (typeof value === 'string') return this.text(value);
+    if (typeof value !== 'object' || value === null) return value;
+    if (depth >= LIMITS.depth || (budget.left -= 1) < 0) return '…';
+    if (Array.isArray(value)) {
+      const items = (value as unknown[])
+        .slice(0, LIMITS.items)
+        .map((item, index) => (follows(value, index) ? HIDDEN : this.bound(item, budget, depth + 1)));
+      return value.length > items.length ? [...items, `… ${value.length - items.length} more`] : items;
+    }
+    const entries = Object.entries(value as Record<string, unknown>);
+    const shown = entries
+      .slice(0, LIMITS.keys)
+      .map(([key, child]): [string, unknown] => [
+        bounded(key, key),
+        isSecretEntry(value, key) && hides(child) ? HIDDEN : this.bound(child, budget, depth + 1),
+      ]);
+    if (entries.length > shown.length) shown.push(['…', `${entries.length - shown.length} more`]);
+    return Object.fromEntries(shown);
+  }
+
+  private text(text: string): string {
+    if (this.secrets.has(text)) return HIDDEN;
+    let masked = maskText(text.slice(0, WINDOW));
+    for (const part of this.parts) {
+      if (part.length < LONGEST_PART) masked = masked.replaceAll(part, HIDDEN);
+      else if (masked.includes(part)) masked = masked.slice(0, masked.indexOf(part)) + HIDDEN;
+    }
+    return bounded(masked, text);
+  }
+
+  /** Remembers every text that is a secret where it stands. */
+  private collect(value: unknown, name: string, depth: number): void {
+    if (typeof value === 'string') {
+      if (name !== '' && namesSecret(name) && value !== '') this.secrets.add(value);
+      return;
+    }
+    if (typeof value !== 'object' || value === null || depth > SEARCH_DEPTH) return;
+    if (this.secrets.size >= MOST_SECRETS) return;
+    if (Array.isArray(value)) {
+      for (const [index, item] of (value as unknown[]).entries()) {
+        this.collect(item, follows(value, index) ? 'secret' : name, depth + 1);
+      }
+      return;
+    }
+    for (const [key, child] of Object.entries(value)) {
+      this.collect(child, isSecretEntry(value, key) ? 'secret' : namesSecret(name) ? name : key, depth + 1);
+    }
+  }
+}
+
+/** The value of an environment variable, or what its name calls a secret. */
+function isSecretEntry(object: object, key: string): boolean {
+  return (key === 'value' && 'name' in object) || namesSecret(key);
+}
+
+function hides(value: unknown): boolean {
+  return value !== null && typeof value !== 'boolean';
+}
+
+/** `['--token', 'abc']`: the text after the flag. */
+function follows(list: readonly unknown[], index: number): boolean {
+  const before: unknown = index > 0 ? list[index - 1] : undefined;
+  return typeof before === 'string' && /^--?[\w.-]+$/.test(before) && namesSecret(before);
+}
+
+/** A path from the Pod or the container through objects only: what is in a list may be anything. */
+function isPlainPath(expression: string): boolean {
+  return /^(?:obj|container)(?:\.(?:\w+|"[^"]*"))*$/.test(expression);
+}
+
+function lastName(expression: string): string {
+  return (
+    /(?:^|\.)(?:(\w+)|"([^"]*)")$/
+      .exec(expression)
+      ?.slice(1)
+      .find((name) => name !== undefined) ?? ''
+  );
+}
+
+function bounded(text: string, whole: string): string {
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}… (${whole.length} characters)` : text;
+}

@@ -1,0 +1,94 @@
+import type { ExpressionReading } from '../core/decide/explain.js';
+import { shown } from '../core/decide/explain.js';
+import type { FilterTrace } from '../core/filters/trace.js';
+import type { ExplainAnswer, ExplainedContainer, ExplainedCopy } from './explain.js';
+
+/** Reads like a short story: a paragraph for each container. */
+export function story(answer: ExplainAnswer, now: number): string {
+  if (answer.containers.length === 0) return 'The Pod has no container with an image.';
+  return answer.containers.map((container) => paragraph(container, answer.dryRun, now).join('\n')).join('\n\n');
+}
+
+function paragraph(container: ExplainedContainer, dryRun: boolean, now: number): string[] {
+  const { list, name, image, source, result, swapped } = container;
+  const lines = [`${list}/${name}: ${image}`];
+  if (source !== undefined && source !== image) lines.push(`  is ${source} in full.`);
+  container.filters.forEach((reading, index) =>
+    lines.push(...filterLines(`Filter ${index + 1}`, reading, 'leaves it alone')),
+  );
+  for (const target of container.targets) {
+    if (target.match === undefined) lines.push(`  Target ${target.name} takes every image.`);
+    else lines.push(...filterLines(`Target ${target.name}`, target.match, 'takes it'));
+  }
+  if (container.action === 'keep') {
+    lines.push(`  It keeps its image: ${container.detail}.`);
+    return lines;
+  }
+  lines.push(`  Its place in the target is ${container.reference ?? ''}.`);
+  lines.push(`  ${existenceSentence(container)}`);
+  if (container.copy !== undefined) lines.push(...copySentences(container.copy, now).map((line) => `  ${line}`));
+  if (swapped) lines.push(`  => It is swapped for ${result} (imageSwapPolicy ${container.swapPolicy ?? ''}).`);
+  else if (dryRun) lines.push('  => It keeps its image: dryRun is on.');
+  else
+    lines.push(
+      `  => It keeps its image for now (imageSwapPolicy exists, imageCopyPolicy ${container.copyPolicy ?? ''}).`,
+    );
+  return lines;
+}
+
+function existenceSentence({ existence }: ExplainedContainer): string {
+  switch (existence?.state) {
+    case 'present':
+      return existence.digest === undefined ? 'The target has it.' : `The target has it (${existence.digest}).`;
+    case 'absent':
+      return 'The target does not have it.';
+    case 'unknown':
+      return `Whether the target has it is not known: ${existence.message}.`;
+    case undefined:
+      return 'The target was not asked.';
+  }
+}
+
+function filterLines(what: string, reading: ExpressionReading, whenTrue: string): string[] {
+  const { expression, outcome, message, trace } = reading;
+  const verdict = {
+    true: `is true: ${whenTrue}`,
+    false: 'is false',
+    'not-boolean': `is not true or false (${message ?? ''}): counts as false`,
+    error: `fails (${message ?? ''}): no later filter is read`,
+    'not-read': 'is not read',
+  }[outcome];
+  return [`  ${what} ${verdict}: ${expression}`, ...(trace?.children ?? []).flatMap((child) => traceLines(child, 2))];
+}
+
+function traceLines(trace: FilterTrace, depth: number): string[] {
+  const value = trace.error === undefined ? shown(trace.value) : `error: ${trace.error}`;
+  return [
+    `${'  '.repeat(depth)}${trace.text} -> ${value}`,
+    ...trace.children.flatMap((child) => traceLines(child, depth + 1)),
+  ];
+}
+
+function copySentences(copy: ExplainedCopy, now: number): string[] {
+  const { state, attempts, since, progress, failure, nextTry } = copy;
+  const first = {
+    queued: `Its copy has waited for its turn for ${ago(since, now)}.`,
+    running: `Its copy has run for ${ago(since, now)}${progress === undefined ? '' : `: ${progress.transferred} of ${progress.total} bytes`}.`,
+    waiting: `Its copy failed ${attempts === 1 ? 'once' : `${attempts} times`} and is tried again.`,
+    failed: `Its copy failed${attempts > 1 ? ` ${attempts} times` : ''}.`,
+    done: `Its copy was made ${ago(since, now)} ago.`,
+  }[state];
+  const next = nextTry === undefined || nextTry <= now ? 'when a Pod asks again' : `in ${ago(now, nextTry)}`;
+  return [
+    first,
+    ...(failure === undefined ? [] : [`The reason is ${failure.reason}: ${failure.message}.`]),
+    ...(state === 'waiting' ? [`The next try is ${next}.`] : []),
+    ...(state === 'failed' ? [`A new Pod may try it again ${next === 'when a Pod asks again' ? 'now' : next}.`] : []),
+  ];
+}
+
+/** `12 s`, `5 min` */
+function ago(from: number, to: number): string {
+  const seconds = Math.max(0, Math.round((to - from) / 1_000));
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}

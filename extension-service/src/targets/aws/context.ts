@@ -1,0 +1,16 @@
+import type { AwsConfig } from '../../core/config/model.js';
+import type { CloudEvent } from '../cloud.js';
+import type { AwsClients } from './clients.js';
+import type { EcrNames } from './policies.js';
+
+/** What the parts of one registry have in common. */
+export interface EcrContext {
+  readonly aws: AwsConfig;
+  /** `target NAME`. */
+  readonly registry: string;
+  readonly host: string;
+  readonly names: EcrNames;
+  /** Loads the SDK when it is first called. */
+  readonly clients: () => Promise<AwsClients>;
+  readonly onEvent: (event: CloudEvent) => void;
+}

@@ -1,0 +1,43 @@
+import { HttpsProxyAgent } from 'hpagent';
+import type { GcpConfig } from '../../core/config/model.js';
+import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
+import type { AccessToken } from './auth.js';
+import type { ArtifactRegistryClient } from './sdk.js';
+
+const GOOGLE = 'artifactregistry.googleapis.com';
+
+/**
+ * Google's client of Artifact Registry's API, with the tokens that registry requests use too. It speaks gRPC, and REST
+ * where a proxy is in between: many proxies pass no HTTP/2. Both would read the proxy variables by rules of their own
+ * (gRPC only in lower case, REST not at all), so the rules of our registry requests are applied here. No connection is
+ * made before the first call.
+ */
+export async function openApiClient(
+  { endpoint = GOOGLE, projectId }: GcpConfig,
+  env: Readonly<Record<string, string | undefined>>,
+  token: () => Promise<AccessToken>,
+): Promise<ArtifactRegistryClient> {
+  const sdk = await import('./sdk.js');
+  const url = new URL(`https://${endpoint}`);
+  const proxy = proxyFromEnvironment(env)(url);
+  const credentials = new sdk.OAuth2Client();
+  credentials.refreshHandler = async () => {
+    const { token: access_token, expires, quotaProject } = await token();
+    if (quotaProject !== undefined) credentials.quotaProjectId = quotaProject;
+    return { access_token, expiry_date: expires };
+  };
+  if (proxy !== undefined) {
+    const agent = new HttpsProxyAgent({ keepAlive: true, proxy: proxy.href });
+    // The client has put an agent of its own in by now, one that knows no proxies.
+    credentials.transporter.interceptors.request.add({
+      resolved: (request) => Promise.resolve(Object.assign(request, { agent })),
+    });
+  }
+  return new sdk.ArtifactRegistryClient({
+    auth: new sdk.GoogleAuth({ authClient: credentials, projectId }),
+    apiEndpoint: url.hostname,
+    port: Number(url.port || 443),
+    fallback: proxy !== undefined,
+    'grpc.enable_http_proxy': 0,
+  });
+}

@@ -1,0 +1,91 @@
+import type { GcpConfig } from '../../core/config/model.js';
+import { untilAborted } from '../../registry/transport/abort.js';
+import { readCredentialsFile } from './credentials-file.js';
+import { metadataToken } from './metadata.js';
+import { authProblem } from './problems.js';
+import type { AuthClient } from './sdk.js';
+import type * as Sdk from './sdk.js';
+
+export interface AccessToken {
+  readonly token: string;
+  /** Milliseconds since the epoch. */
+  readonly expires: number;
+  /** The project that API calls of a user are counted for; sent as x-goog-user-project. */
+  readonly quotaProject?: string;
+}
+
+/** What Artifact Registry's roles are checked against; narrower scopes do not let anything be pushed. */
+const SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];
+/** Milliseconds for one token, with the libraries' own tries, a federation and an impersonation. */
+const PATIENCE = 30_000;
+/** Milliseconds for one answer of a token service. */
+const ANSWER = 10_000;
+/** When a token service does not say when its token ends. */
+const SHORTEST_LIFE = 300_000;
+
+/**
+ * An access token by Application Default Credentials in all their forms (a credentials file of any type, else the
+ * metadata server: Workload Identity on GKE, the node's account elsewhere), or of the service account that is
+ * impersonated by them. Everything is read and asked anew: the caller keeps the token, and files and roles change.
+ *
+ * @throws RegistryError that says what is missing
+ */
+export async function accessToken(
+  gcp: GcpConfig,
+  host: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<AccessToken> {
+  const { serviceAccount } = gcp;
+  const document = await readCredentialsFile(gcp, host, env);
+  // The libraries take a second to load: not for what needs none of them.
+  const own = document === undefined ? await metadataToken(host, SCOPES, env) : undefined;
+  if (own !== undefined && serviceAccount === undefined) return own;
+  const sdk = await import('./sdk.js');
+  try {
+    const source = own === undefined ? await fileClient(sdk, gcp, document?.json ?? {}) : tokenClient(sdk, own);
+    const token = serviceAccount === undefined ? tokenOf(source) : impersonate(sdk, source, serviceAccount);
+    return await untilAborted(token, AbortSignal.timeout(PATIENCE));
+  } catch (error) {
+    throw authProblem(error, { host, origin: document?.origin, serviceAccount });
+  }
+}
+
+async function fileClient(sdk: typeof Sdk, { projectId }: GcpConfig, credentials: object): Promise<AuthClient> {
+  const auth = new sdk.GoogleAuth({
+    scopes: SCOPES,
+    // Without one the library runs gcloud and asks the metadata server for it; nothing here uses it.
+    projectId,
+    clientOptions: { transporterOptions: { timeout: ANSWER } },
+    credentials,
+  });
+  return auth.getClient();
+}
+
+function tokenClient(sdk: typeof Sdk, { token, expires }: AccessToken): AuthClient {
+  const client = new sdk.OAuth2Client({ transporterOptions: { timeout: ANSWER } });
+  client.setCredentials({ access_token: token, expiry_date: expires });
+  // Also in its last minutes, when the library would ask for another one.
+  client.eagerRefreshThresholdMillis = 0;
+  return client;
+}
+
+async function impersonate(sdk: typeof Sdk, source: AuthClient, serviceAccount: string): Promise<AccessToken> {
+  const client = new sdk.Impersonated({
+    sourceClient: source,
+    targetPrincipal: serviceAccount,
+    targetScopes: SCOPES,
+    transporterOptions: { timeout: ANSWER },
+  });
+  return tokenOf(client);
+}
+
+async function tokenOf(client: AuthClient): Promise<AccessToken> {
+  const { token } = await client.getAccessToken();
+  if (typeof token !== 'string' || token === '') throw new Error('the token service answered without a token');
+  const { quotaProjectId, credentials } = client;
+  return {
+    token,
+    expires: credentials.expiry_date ?? Date.now() + SHORTEST_LIFE,
+    ...(quotaProjectId !== undefined && { quotaProject: quotaProjectId }),
+  };
+}

@@ -1,0 +1,27 @@
+import { RenewedLogin } from '../../credentials/renewed-login.js';
+import type { CloudEvent } from '../cloud.js';
+import type { AccessToken } from './auth.js';
+
+/** The user name by which Google's registries take an access token as the password. */
+const TOKEN_USER = 'oauth2accesstoken';
+
+/** Keeps a login to Google's registries; renewals and failures are events. */
+export function googleLogin(
+  registry: string,
+  obtain: () => Promise<AccessToken>,
+  onEvent: (event: CloudEvent) => void,
+): RenewedLogin {
+  return new RenewedLogin(
+    async () => {
+      const { token, expires } = await obtain();
+      return { credentials: { username: TOKEN_USER, password: token }, expires };
+    },
+    {
+      onRenewed: ({ expires }) => onEvent({ kind: 'login', registry, outcome: 'renewed', expires }),
+      onFailed: (error) => {
+        const message = `${registry}: ${error instanceof Error ? error.message : String(error)}`;
+        onEvent({ kind: 'login', registry, outcome: 'failed', message });
+      },
+    },
+  );
+}

@@ -1,0 +1,98 @@
+import { get } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { RegistryError } from '../../registry/errors.js';
+import type { AccessToken } from './auth.js';
+
+/** Milliseconds for an answer: GKE's server is slow when a Pod has just started. */
+const PATIENCE = 10_000;
+const ANSWER_LIMIT = 64 * 1024;
+const NONE =
+  'bind the ServiceAccount to a Google service account (Workload Identity), or name a credentials file in ' +
+  'gcp.credentialsFile or GOOGLE_APPLICATION_CREDENTIALS';
+
+/**
+ * A token of the service account that Google's metadata server makes us: GKE's own for Workload Identity, else the
+ * node's (cloud.google.com/compute/docs/access/authenticate-workloads). google-auth-library would ask this server, which
+ * is this machine's, through HTTPS_PROXY, wait on Google's machines for its answer without end, and remember for ever
+ * that it did not answer, as it does in a Pod's first seconds; so it is asked here, by the same variables.
+ *
+ * @throws RegistryError that says what to give
+ */
+export async function metadataToken(
+  host: string,
+  scopes: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<AccessToken> {
+  if (env['METADATA_SERVER_DETECTION'] === 'none') {
+    throw problem(host, `there are no Google credentials: ${NONE}`, 'unauthorized');
+  }
+  const named = env['GCE_METADATA_IP'] || env['GCE_METADATA_HOST'] || '169.254.169.254';
+  const base = named.includes('://') ? named : `http://${named}`;
+  const url = new URL('/computeMetadata/v1/instance/service-accounts/default/token', base);
+  url.searchParams.set('scopes', scopes.join(','));
+  let answer: { readonly status: number; readonly flavor: unknown; readonly body: string };
+  try {
+    answer = await ask(url);
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const text = `no credentials file is named, and the metadata server at ${url.host} does not answer (${code || message}): ${NONE}`;
+    throw problem(host, text, 'unreachable', error);
+  }
+  const { status, flavor, body } = answer;
+  if (flavor !== 'Google')
+    throw problem(host, `what answers at ${url.host} is no metadata server: ${NONE}`, 'unauthorized');
+  if (status !== 200) {
+    const text =
+      `no token from the metadata server: HTTP ${status}: ${oneLine(body)}; check the annotation ` +
+      'iam.gke.io/gcp-service-account and roles/iam.workloadIdentityUser, or the scopes of the node';
+    throw problem(
+      host,
+      text,
+      status === 429 || status >= 500 ? 'server' : status === 403 ? 'forbidden' : 'unauthorized',
+    );
+  }
+  return readToken(host, body);
+}
+
+function readToken(host: string, body: string): AccessToken {
+  try {
+    const { access_token: token, expires_in: seconds } = JSON.parse(body) as Readonly<Record<string, unknown>>;
+    if (typeof token === 'string' && token !== '' && typeof seconds === 'number') {
+      return { token, expires: Date.now() + seconds * 1_000 };
+    }
+  } catch {
+    // The parser's message would quote the token.
+  }
+  throw problem(host, 'the metadata server answered without a token', 'server');
+}
+
+async function ask(url: URL): Promise<{ readonly status: number; readonly flavor: unknown; readonly body: string }> {
+  const signal = AbortSignal.timeout(PATIENCE);
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    // Never through a proxy: it is this machine's.
+    get(url, { headers: { 'metadata-flavor': 'Google' }, signal, agent: false }, resolve).on('error', (error) =>
+      reject(signal.aborted ? new Error(`no answer within ${PATIENCE} ms`) : error),
+    );
+  });
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of response as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > ANSWER_LIMIT) throw new Error('the answer does not end');
+    pieces.push(piece);
+  }
+  const { statusCode: status = 0, headers } = response;
+  return { status, flavor: headers['metadata-flavor'], body: Buffer.concat(pieces).toString('utf8') };
+}
+
+/** Worth another try always: servers, bindings and roles come late. */
+function problem(host: string, message: string, kind: RegistryError['kind'], cause?: unknown): RegistryError {
+  return new RegistryError(message, { kind, host, retryable: true, ...(cause !== undefined && { cause }) });
+}
+
+function oneLine(text: string): string {
+  return text
+    .replace(/[\p{Cc}\s]+/gu, ' ')
+    .trim()
+    .slice(0, 300);
+}

@@ -1,0 +1,142 @@
+import { RegistryError } from '../../registry/errors.js';
+import type { RegistryErrorKind } from '../../registry/errors.js';
+
+/** A call of Artifact Registry's API, with what it needs. */
+export interface ApiCall {
+  /** As in the API's reference: `CreateRepository`. */
+  readonly method: string;
+  /** `projects/P/locations/L/repositories/R` */
+  readonly resource: string;
+  readonly permission: string;
+  /** The least of Google's own roles that has the permission, and where it is granted. */
+  readonly role: string;
+  readonly on: 'repository' | 'project';
+}
+
+/** gRPC's status codes (google/rpc/code.proto). */
+const CODES: Readonly<Record<number, RegistryErrorKind>> = {
+  3: 'invalid',
+  4: 'unreachable',
+  5: 'absent',
+  6: 'conflict',
+  7: 'forbidden',
+  8: 'throttled',
+  9: 'conflict',
+  10: 'conflict',
+  13: 'server',
+  14: 'unreachable',
+  16: 'unauthorized',
+};
+
+/** What a call of the API came to, in words that name the role to grant. Never carries a token. */
+export function apiProblem(host: string, call: ApiCall, error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error;
+  const kind = kindOf(error);
+  const message = `${call.method} of ${call.resource} failed: ${said(error)}${apiAdvice(kind, call, error)}`;
+  return new RegistryError(message, { kind, host, cause: error });
+}
+
+function apiAdvice(kind: RegistryErrorKind, { permission, role, on, resource }: ApiCall, error: unknown): string {
+  const project = /^projects\/([^/]+)/.exec(resource)?.[1] ?? '';
+  switch (kind) {
+    case 'forbidden':
+      return /SERVICE_DISABLED|has not been used|is disabled/.test(`${reasonOf(error)} ${messageOf(error)}`)
+        ? `; enable artifactregistry.googleapis.com in project ${project}`
+        : `; grant ${role} on the ${on} (${permission} is needed)`;
+    case 'absent':
+      return `; check gcp.projectId, gcp.location and gcp.repositoryId`;
+    case 'unreachable':
+      return '; check the network, the proxy variables and gcp.endpoint';
+    default:
+      return '';
+  }
+}
+
+export interface AuthContext {
+  readonly host: string;
+  /** Which file the credentials are from; undefined for the metadata server. */
+  readonly origin: string | undefined;
+  readonly serviceAccount: string | undefined;
+}
+
+/** Why there is no token, in words that say what to give. Worth another try always: metadata servers, files and roles come late. */
+export function authProblem(error: unknown, { host, origin, serviceAccount }: AuthContext): RegistryError {
+  if (error instanceof RegistryError) return error;
+  const from = origin ?? 'the metadata server';
+  const details = { host, retryable: true, cause: error };
+  const status = statusOf(error);
+  const kind = kindOf(error);
+  if (serviceAccount !== undefined && /unable to impersonate/.test(messageOf(error)) && status !== undefined) {
+    const text =
+      `${serviceAccount} cannot be impersonated with ${from}: ${said(error)}; grant ` +
+      `roles/iam.serviceAccountTokenCreator on it to that identity, and enable iamcredentials.googleapis.com`;
+    return new RegistryError(text, { ...details, kind: kind === 'absent' ? 'unauthorized' : kind });
+  }
+  const advice =
+    kind === 'unreachable' || kind === 'server' || kind === 'throttled'
+      ? '; check the network and the proxy variables'
+      : '; the credentials may have been revoked, or belong to another project';
+  // What is wrong with credentials is no fault of a request.
+  const shown = kind === 'invalid' || kind === 'absent' || kind === 'conflict' ? 'unauthorized' : kind;
+  return new RegistryError(`no token from ${from}: ${said(error)}${advice}`, { ...details, kind: shown });
+}
+
+function kindOf(error: unknown): RegistryErrorKind {
+  if (error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError')) return 'unreachable';
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  const status = statusOf(error);
+  if (status !== undefined) return kindOfStatus(status);
+  if (typeof code === 'number') return CODES[code] ?? 'invalid';
+  if (typeof code === 'string' && /^(?:E[A-Z]+|UND_ERR|CERT_|UNABLE_TO)/.test(code)) return 'unreachable';
+  // gaxios wraps what node says, and keeps its code in the cause.
+  const { cause } = (error ?? {}) as { readonly cause?: unknown };
+  return cause instanceof Error && cause !== error ? kindOf(cause) : 'invalid';
+}
+
+function kindOfStatus(status: number): RegistryErrorKind {
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
+  if (status === 404) return 'absent';
+  if (status === 409) return 'conflict';
+  if (status === 429) return 'throttled';
+  return status >= 500 ? 'server' : 'invalid';
+}
+
+/** HTTP status of an answer that a library made an error of. */
+function statusOf(error: unknown): number | undefined {
+  const { response } = (error ?? {}) as { readonly response?: { readonly status?: unknown } };
+  return typeof response?.status === 'number' ? response.status : undefined;
+}
+
+function reasonOf(error: unknown): string {
+  const { reason } = (error ?? {}) as { readonly reason?: unknown };
+  return typeof reason === 'string' ? reason : '';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What Google said; it goes into logs: one line, no escape sequences, not endless. */
+function said(error: unknown): string {
+  const { response } = (error ?? {}) as { readonly response?: { readonly data?: unknown } };
+  const text = innerMessage(response?.data) ?? messageOf(error);
+  return text.replace(/[\p{Cc}\s]+/gu, ' ').slice(0, 400);
+}
+
+/** `{"error": {"message"}}` of Google's APIs, `{"error", "error_description"}` of OAuth servers; text when a library did not parse it. */
+function innerMessage(data: unknown): string | undefined {
+  let body = data;
+  if (typeof body === 'string') {
+    try {
+      body = JSON.parse(body);
+    } catch {
+      return undefined;
+    }
+  }
+  if (typeof body !== 'object' || body === null) return undefined;
+  const { error, error_description: description } = body as Readonly<Record<string, unknown>>;
+  if (typeof error === 'string') return typeof description === 'string' ? `${error}: ${description}` : error;
+  const message = typeof error === 'object' && error !== null && 'message' in error ? error.message : undefined;
+  return typeof message === 'string' ? message : undefined;
+}

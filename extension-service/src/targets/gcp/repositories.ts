@@ -1,0 +1,68 @@
+import type { GcpConfig } from '../../core/config/model.js';
+import { RegistryError } from '../../registry/errors.js';
+import { untilAborted } from '../../registry/transport/abort.js';
+import type { CloudEvent, CloudRepositories } from '../cloud.js';
+import { artifactRegistryPlace } from './hosts.js';
+import type { RepositoryApi } from './repository-api.js';
+import type { SettingsKeeper } from './settings-keeper.js';
+
+export interface GcpRepositoriesOptions {
+  readonly gcp: GcpConfig;
+  /** `target NAME`. */
+  readonly registry: string;
+  readonly api: RepositoryApi;
+  readonly keeper: SettingsKeeper;
+  readonly onEvent: (event: CloudEvent) => void;
+  readonly now?: () => number;
+}
+
+/** Milliseconds that a creation, or its failure, answers further pushes without another call. */
+const REMEMBERED = 60_000;
+
+/** The one repository that all images of a target go to; created by the first push that misses it, if we may. */
+export class GcpRepositories implements CloudRepositories {
+  #creation: { readonly outcome: Promise<boolean>; readonly until: number } | undefined;
+
+  constructor(private readonly options: GcpRepositoriesOptions) {}
+
+  async create(_repository: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const now = this.options.now ?? Date.now;
+    if (this.#creation === undefined || this.#creation.until < now()) {
+      // Blobs are pushed side by side: each of them comes here.
+      this.#creation = { outcome: this.#create(), until: now() + REMEMBERED };
+      this.#creation.outcome.catch(() => undefined);
+    }
+    const { outcome } = this.#creation;
+    return signal === undefined ? outcome : untilAborted(outcome, signal);
+  }
+
+  used(): void {
+    this.options.keeper.used();
+  }
+
+  isImmutable(): boolean {
+    return this.options.gcp.repository.immutableTags === true;
+  }
+
+  async #create(): Promise<boolean> {
+    const { gcp, registry, api, keeper, onEvent } = this.options;
+    const { host, path } = artifactRegistryPlace(gcp);
+    const event = { kind: 'repository', registry, repository: path, action: 'create' } as const;
+    if (!gcp.createRepository) {
+      const text =
+        `the repository ${path} does not exist: create it with format Docker, or set gcp.createRepository: true and ` +
+        'grant roles/artifactregistry.admin on the project';
+      throw new RegistryError(text, { kind: 'absent', host });
+    }
+    try {
+      const created = await api.create();
+      onEvent({ ...event, outcome: created ? 'ok' : 'exists' });
+      keeper.created();
+      return true;
+    } catch (error) {
+      const outcome = error instanceof RegistryError ? error.kind : 'invalid';
+      onEvent({ ...event, outcome, message: error instanceof Error ? error.message : String(error) });
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import type { protos } from '@google-cloud/artifact-registry';
+import type { GcpConfig } from '../../core/config/model.js';
+import { untilAborted } from '../../registry/transport/abort.js';
+import { openApiClient } from './api-client.js';
+import type { AccessToken } from './auth.js';
+import { apiProblem } from './problems.js';
+import type { ApiCall } from './problems.js';
+import type { ArtifactRegistryClient } from './sdk.js';
+import { newRepository, parentName, repositoryName } from './settings.js';
+import type { Repository } from './settings.js';
+
+export type IamPolicy = protos.google.iam.v1.IPolicy;
+
+export interface RepositoryApiOptions {
+  readonly gcp: GcpConfig;
+  readonly host: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly token: () => Promise<AccessToken>;
+}
+
+/** Milliseconds for one call; a creation is waited for longer. */
+const PATIENCE = { call: 20_000, creation: 60_000 };
+/** No tries of the library's own: each caller has its times to try again. */
+const CALL = { timeout: PATIENCE.call, retry: null };
+
+export const ADMIN = 'roles/artifactregistry.admin';
+export const READER = 'roles/artifactregistry.reader';
+export const WRITER = 'roles/artifactregistry.writer';
+
+/** The calls of Artifact Registry's API about one repository. Each rejects with a RegistryError that names the role to grant. */
+export class RepositoryApi {
+  #client: Promise<ArtifactRegistryClient> | undefined;
+
+  constructor(private readonly options: RepositoryApiOptions) {}
+
+  /** Undefined when there is none. */
+  async get(signal?: AbortSignal): Promise<Repository | undefined> {
+    const name = this.#name;
+    const call = this.#call('GetRepository', 'artifactregistry.repositories.get', READER, 'repository');
+    return this.#run(call, signal, async (client) => (await client.getRepository({ name }, CALL))[0]).catch(absent);
+  }
+
+  /** @returns false when it is there already */
+  async create(signal?: AbortSignal): Promise<boolean> {
+    const { gcp } = this.options;
+    const call = this.#call('CreateRepository', 'artifactregistry.repositories.create', ADMIN, 'project');
+    const request = { parent: parentName(gcp), repositoryId: gcp.repositoryId, repository: newRepository(gcp) };
+    const work = async (client: ArtifactRegistryClient): Promise<boolean> => {
+      try {
+        const [operation] = await client.createRepository(request, CALL);
+        await operation.promise();
+        return true;
+      } catch (error) {
+        // Another replica, or an administrator, was faster.
+        if (isExisting(error)) return false;
+        throw error;
+      }
+    };
+    return this.#run(call, signal, work, PATIENCE.creation);
+  }
+
+  /** `paths` are what UpdateRepository's field mask names. */
+  async update(repository: Repository, paths: readonly string[], signal?: AbortSignal): Promise<void> {
+    const call = this.#call('UpdateRepository', 'artifactregistry.repositories.update', ADMIN, 'repository');
+    const request = { repository: { ...repository, name: this.#name }, updateMask: { paths: [...paths] } };
+    await this.#run(call, signal, async (client) => client.updateRepository(request, CALL));
+  }
+
+  async iamPolicy(signal?: AbortSignal): Promise<IamPolicy> {
+    const call = this.#call('GetIamPolicy', 'artifactregistry.repositories.getIamPolicy', ADMIN, 'repository');
+    // Version 3 keeps conditions that others have set.
+    const request = { resource: this.#name, options: { requestedPolicyVersion: 3 } };
+    return this.#run(call, signal, async (client) => (await client.getIamPolicy(request, CALL))[0]);
+  }
+
+  /** Refused with `conflict` when the policy has changed since it was read. */
+  async setIamPolicy(policy: IamPolicy, signal?: AbortSignal): Promise<void> {
+    const call = this.#call('SetIamPolicy', 'artifactregistry.repositories.setIamPolicy', ADMIN, 'repository');
+    await this.#run(call, signal, async (client) => client.setIamPolicy({ resource: this.#name, policy }, CALL));
+  }
+
+  /** Those of the permissions that we have; needs none itself. */
+  async testPermissions(permissions: readonly string[], signal?: AbortSignal): Promise<readonly string[]> {
+    const call = this.#call('TestIamPermissions', 'none', READER, 'repository');
+    const request = { resource: this.#name, permissions: [...permissions] };
+    return this.#run(call, signal, async (client) => {
+      const [{ permissions: granted }] = await client.testIamPermissions(request, CALL);
+      return granted ?? [];
+    });
+  }
+
+  stop(): void {
+    this.#client?.then(
+      (client) => client.close(),
+      () => undefined,
+    );
+    this.#client = undefined;
+  }
+
+  get #name(): string {
+    return repositoryName(this.options.gcp);
+  }
+
+  #call(method: string, permission: string, role: string, on: ApiCall['on']): ApiCall {
+    return { method, permission, role, on, resource: this.#name };
+  }
+
+  async #run<T>(
+    call: ApiCall,
+    signal: AbortSignal | undefined,
+    work: (client: ArtifactRegistryClient) => Promise<T>,
+    patience: number = PATIENCE.call,
+  ): Promise<T> {
+    const { gcp, host, env, token } = this.options;
+    // The library waits for a connection without end when nobody answers.
+    const limit = AbortSignal.timeout(patience);
+    try {
+      // A login that cannot be had tells its own reason; from inside of the library it would arrive as text.
+      await untilAborted(token(), limit);
+      this.#client ??= openApiClient(gcp, env, token);
+      const client = await this.#client;
+      return await untilAborted(work(client), signal === undefined ? limit : AbortSignal.any([signal, limit]));
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw apiProblem(host, call, error);
+    }
+  }
+}
+
+/** gRPC's ALREADY_EXISTS, or its HTTP status. */
+function isExisting(error: unknown): boolean {
+  const { code, response } = error as { readonly code?: unknown; readonly response?: { readonly status?: unknown } };
+  return code === 6 || response?.status === 409;
+}
+
+function absent(error: unknown): undefined {
+  if (error instanceof Error && 'kind' in error && error.kind === 'absent') return undefined;
+  throw error;
+}

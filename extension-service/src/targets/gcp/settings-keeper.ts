@@ -1,0 +1,120 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { GcpConfig } from '../../core/config/model.js';
+import { RegistryError } from '../../registry/errors.js';
+import type { CloudEvent } from '../cloud.js';
+import { artifactRegistryPlace } from './hosts.js';
+import { missingReaders, withReaders } from './readers.js';
+import type { RepositoryApi } from './repository-api.js';
+import { desiredRepository, hasSettings, settingsDrift } from './settings.js';
+
+export interface SettingsKeeperOptions {
+  readonly gcp: GcpConfig;
+  /** `target NAME`. */
+  readonly registry: string;
+  readonly api: RepositoryApi;
+  readonly onEvent: (event: CloudEvent) => void;
+  /** Milliseconds before the first look of a service, and between two. @default 15000, 1800000 */
+  readonly first?: number;
+  readonly interval?: number;
+  /** Milliseconds before another try of what failed, doubled for each further one up to the interval. @default 60000 */
+  readonly base?: number;
+  readonly now?: () => number;
+  readonly random?: () => number;
+}
+
+/**
+ * Sees that the repository has the configured settings and readers: after it was created, before long after an image
+ * went there, and now and then. The API tells all of it in one call (two with readers), so nothing is marked and changes
+ * by hand are found too. Without configured settings nothing is ever called. No image waits for it, or fails by it.
+ */
+export class SettingsKeeper {
+  readonly #stop = new AbortController();
+  #look: Promise<void> | undefined;
+  #next = 0;
+  #failures = 0;
+
+  constructor(private readonly options: SettingsKeeperOptions) {}
+
+  /** Whether there is anything to see to. */
+  get active(): boolean {
+    return this.options.gcp.reconcilePolicies && hasSettings(this.options.gcp);
+  }
+
+  /** Looks now and then until stopped. Never rejects. */
+  async run(): Promise<void> {
+    if (!this.active) return;
+    const { first = 15_000, interval = 1_800_000, random = Math.random } = this.options;
+    let pause = first;
+    while (!this.#stop.signal.aborted) {
+      // Spread over half of the time: replicas start together.
+      const time = pause * (0.5 + 0.5 * random());
+      await delay(time, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+      if (!this.#stop.signal.aborted) await this.#lookOnce();
+      pause = interval;
+    }
+  }
+
+  /** An image went to the repository, or was there. */
+  used(): void {
+    const now = this.options.now ?? Date.now;
+    if (this.active && now() >= this.#next) void this.#lookOnce();
+  }
+
+  /** The repository is new: it has its settings, and no readers yet. */
+  created(): void {
+    if (this.options.gcp.readers.length > 0 && this.active) void this.#lookOnce();
+  }
+
+  /** Resolves when no look is under way any more, or after `milliseconds`. */
+  async settled(milliseconds: number): Promise<void> {
+    await Promise.race([this.#look, delay(milliseconds, undefined, { ref: false })]);
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  #lookOnce(): Promise<void> {
+    this.#look ??= this.#try().finally(() => (this.#look = undefined));
+    return this.#look;
+  }
+
+  async #try(): Promise<void> {
+    const { gcp, registry, onEvent, interval = 1_800_000, base = 60_000, now = Date.now } = this.options;
+    const { path: repository } = artifactRegistryPlace(gcp);
+    const event = { kind: 'repository', registry, repository, action: 'policies' } as const;
+    try {
+      const mended = await this.#mend();
+      this.#failures = 0;
+      this.#next = now() + interval;
+      if (mended.length === 0) return;
+      onEvent({ ...event, outcome: 'ok', message: `${repository} had other ${mended.join(', ')}: set as configured` });
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      this.#next = now() + Math.min(interval, base * 2 ** this.#failures++);
+      const outcome = error instanceof RegistryError ? error.kind : 'invalid';
+      onEvent({ ...event, outcome, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  /** @returns the keys that were set again */
+  async #mend(): Promise<readonly string[]> {
+    const { gcp, registry, api, onEvent } = this.options;
+    const { signal } = this.#stop;
+    const repository = await api.get(signal);
+    // The push that misses it says so.
+    if (repository === undefined) return [];
+    const drift = settingsDrift(gcp, repository);
+    const fixed = drift.flatMap(({ path }) => (path === undefined ? [] : [path]));
+    const policy = gcp.readers.length === 0 ? undefined : await api.iamPolicy(signal);
+    const readers = policy === undefined ? [] : missingReaders(policy, gcp.readers);
+    const tell = (drifted: boolean): void => onEvent({ kind: 'drift', registry, repositories: drifted ? 1 : 0 });
+    tell(drift.length > 0 || readers.length > 0);
+    // The readers first: without them nodes pull nothing.
+    if (policy !== undefined && readers.length > 0) await api.setIamPolicy(withReaders(policy, readers), signal);
+    if (fixed.length > 0) await api.update(desiredRepository(gcp, repository), fixed, signal);
+    tell(drift.length > fixed.length);
+    const keys = drift.filter(({ path }) => path !== undefined).map(({ key }) => key);
+    return readers.length > 0 ? [...keys, 'readers'] : keys;
+  }
+}

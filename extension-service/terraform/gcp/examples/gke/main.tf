@@ -1,0 +1,70 @@
+# A cluster whose Pods have Workload Identity and whose nodes may pull, with the module beside them. In clusters that are
+# there already, it is the three marked settings that count.
+
+variable "project_id" {
+  description = "The project."
+  type        = string
+}
+
+variable "region" {
+  description = "Region of the cluster and the repository."
+  type        = string
+  default     = "europe-west1"
+}
+
+resource "google_service_account" "nodes" {
+  project      = var.project_id
+  account_id   = "gke-nodes"
+  display_name = "Nodes of the cluster"
+}
+
+resource "google_container_cluster" "main" {
+  project                  = var.project_id
+  name                     = "main"
+  location                 = var.region
+  remove_default_node_pool = true
+  initial_node_count       = 1
+
+  # 1: Pods can act as Google service accounts.
+  workload_identity_config {
+    workload_pool = "${var.project_id}.svc.id.goog"
+  }
+}
+
+resource "google_container_node_pool" "main" {
+  project    = var.project_id
+  name       = "main"
+  location   = var.region
+  cluster    = google_container_cluster.main.name
+  node_count = 1
+
+  node_config {
+    machine_type    = "e2-standard-2"
+    service_account = google_service_account.nodes.email
+
+    # 2: nodes pull from Artifact Registry with this scope; the role reader comes with the module.
+    oauth_scopes = [
+      "https://www.googleapis.com/auth/devstorage.read_only",
+      "https://www.googleapis.com/auth/logging.write",
+      "https://www.googleapis.com/auth/monitoring",
+    ]
+
+    # 3: Pods ask GKE's metadata server, not the node's.
+    workload_metadata_config {
+      mode = "GKE_METADATA"
+    }
+  }
+}
+
+module "image_swapper" {
+  source = "../.."
+
+  project_id            = var.project_id
+  location              = var.region
+  node_service_accounts = [google_service_account.nodes.email]
+}
+
+output "target" {
+  description = "The target of image-swapper's configuration."
+  value       = module.image_swapper.target
+}

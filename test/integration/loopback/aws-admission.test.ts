@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ECR_HOST, EcrWorld, until } from '../../fakes/ecr-world.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { get } from '../../fakes/https-client.js';
+
+/** Admissions never wait for AWS: what Pods get, and when, while its API or its registry swallows everything. */
+
+let world: EcrWorld;
+let app: string;
+
+beforeEach(async () => {
+  world = await EcrWorld.start();
+  loadImage(world.source, 'app', buildImage({ layerSize: 1_000 }), '1.0');
+  app = `${world.source.host}/app:1.0`;
+});
+afterEach(async () => {
+  await world.close();
+});
+
+/** Far above the budget of 200 ms and far below any timeout towards AWS (3 s and more): the machine may be busy. */
+const SOON = 1_500;
+
+interface Answer {
+  readonly image: string | undefined;
+  readonly milliseconds: number;
+}
+
+async function answers(count: number, image: (index: number) => string): Promise<Answer[]> {
+  const [service] = world.services;
+  if (service === undefined) throw new Error('no service');
+  const all: Answer[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const started = performance.now();
+    const admitted = await world.admit(service, image(i));
+    all.push({ image: admitted, milliseconds: performance.now() - started });
+  }
+  return all;
+}
+
+describe('with the API of AWS black-holed', () => {
+  beforeEach(() => {
+    world.control.fault({ fault: { type: 'hang' } });
+  });
+
+  it('the service is ready at once, and Pods keep their images within the budget', async () => {
+    const service = await world.serve(world.config());
+    expect((await get(`${service.operations}/readyz`)).status).toBe(200);
+    const all = await answers(60, (index) => `${world.source.host}/app${index % 20}:1.0`);
+    expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));
+    expect(Math.max(...all.map(({ milliseconds }) => milliseconds))).toBeLessThan(SOON);
+    // The breaker is open by now: nobody waits for the budget any more.
+    await until(
+      async () => /lookups_total\{target="default",outcome="breaker-open"\}/.test(await world.metrics(service)),
+      'the breaker opens',
+      20_000,
+    );
+  }, 40_000);
+
+  it('always swaps all the same', async () => {
+    await world.serve(world.config({}, { imageSwapPolicy: 'always' }));
+    const [answer] = await answers(1, () => app);
+    expect(answer?.image).toBe(`${ECR_HOST}/${world.repository('app')}:1.0`);
+    expect(answer?.milliseconds).toBeLessThan(SOON);
+  });
+
+  it('the copy is made once AWS answers again', async () => {
+    const service = await world.serve(world.config());
+    await world.admit(service, app);
+    await sleep(500);
+    world.control.clearFaults();
+    await until(
+      async () => (await world.admit(service, app)) === `${ECR_HOST}/${world.repository('app')}:1.0`,
+      'the image is mirrored and swapped',
+      60_000,
+    );
+  }, 90_000);
+});
+
+it('with the registry black-holed Pods keep their images, and those that were known are swapped', async () => {
+  const service = await world.serve(world.config());
+  await world.mirror(service, app);
+  world.proxy.setBlackHole(ECR_HOST, 'request');
+  const all = await answers(20, (index) => (index % 2 === 0 ? app : `${world.source.host}/new${index}:1`));
+  expect(Math.max(...all.map(({ milliseconds }) => milliseconds))).toBeLessThan(SOON);
+  all.forEach(({ image }, index) => {
+    expect(image).toBe(index % 2 === 0 ? `${ECR_HOST}/${world.repository('app')}:1.0` : undefined);
+  });
+});
+
+it('with the proxy itself black-holed the breaker opens, and nobody waits any more', async () => {
+  const service = await world.serve(world.config());
+  await until(() => world.control.calls('GetAuthorizationToken').length === 1, 'the login');
+  world.proxy.setBlackHole(ECR_HOST, 'connect');
+  await answers(5, (index) => `${world.source.host}/new${index}:1`);
+  await until(
+    async () => {
+      await world.admit(service, `${world.source.host}/new${Math.random()}:1`.replace('0.', ''));
+      return /lookups_total\{target="default",outcome="breaker-open"\}/.test(await world.metrics(service));
+    },
+    'the breaker opens',
+    20_000,
+  );
+  const all = await answers(10, (index) => `${world.source.host}/later${index}:1`);
+  expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));
+}, 40_000);
+
+it('without credentials at AWS, Pods keep their images and the service stays up', async () => {
+  const service = await world.serve(world.config(), { env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' } });
+  const all = await answers(10, () => app);
+  expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));
+  expect((await get(`${service.operations}/readyz`)).status).toBe(200);
+  expect(await world.metrics(service)).toMatch(/lookups_total\{target="default",outcome="unauthorized"\}/);
+});
+
+describe('dryRun', () => {
+  it('decides and changes nothing: no repository, no push', async () => {
+    const service = await world.serve(world.config({}, { dryRun: true }));
+    expect(await world.admit(service, app)).toBeUndefined();
+    await sleep(300);
+    expect(world.control.calls('CreateRepository')).toEqual([]);
+    expect(world.gate.log.filter(({ action }) => !action.startsWith('BatchGet'))).toEqual([]);
+  });
+});

@@ -1,0 +1,189 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { post } from '../../fakes/https-client.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import type { BuiltImage } from '../../fakes/images.js';
+import type { FakeRegistry } from '../../fakes/registry.js';
+import type { RunningService } from '../../fakes/service.js';
+import { World, admit, metric, mirrors, pathOf, plainRegistry, settled, until } from './world.js';
+
+/** What a target that refuses, throttles, is away or hangs does to Pods, to metrics and to explanations. */
+
+let world: World;
+let source: FakeRegistry;
+let target: FakeRegistry;
+let image: BuiltImage;
+
+beforeEach(async () => {
+  world = new World();
+  [source, target] = await Promise.all([world.registry(), world.registry()]);
+  image = buildImage({ platforms: ['linux/amd64'], layerSize: 1_000 });
+});
+afterEach(() => world.close());
+
+const sources = (): object => ({ registries: [plainRegistry(source)] });
+const images = (...names: string[]): Record<string, string> =>
+  Object.fromEntries(names.map((name) => [name, `${source.host}/${name}:1`]));
+const place = (name: string): string => `${target.host}/${pathOf(source, name)}:1`;
+const numbered = (count: number, first = 0): string[] => Array.from({ length: count }, (_, n) => `a${first + n}`);
+
+interface Explained {
+  readonly name: string;
+  readonly existence: { readonly state: string; readonly reason?: string; readonly message?: string };
+}
+
+async function explain(service: RunningService, asked: Record<string, string>): Promise<readonly Explained[]> {
+  const spec = { containers: Object.entries(asked).map(([name, image]) => ({ name, image })) };
+  const reply = await post(`${service.url}/v1/explain`, JSON.stringify({ kind: 'Pod', spec }), { ca: service.ca });
+  return (reply.json() as { containers: Explained[] }).containers;
+}
+
+describe('absent, forbidden, throttled and unreachable', () => {
+  it('leave the Pod alone, and are told apart in metrics, the log and explanations', async () => {
+    const [forbidden, throttled, gone] = await Promise.all([world.registry(), world.registry(), world.registry()]);
+    forbidden.fault({ path: '/manifests/', action: { type: 'status', status: 403 } });
+    throttled.fault({ path: '/manifests/', action: { type: 'status', status: 429 } });
+    await gone.close();
+    const all = { absent: target, forbidden, throttled, unreachable: gone };
+    const service = await world.serve({
+      source: sources(),
+      imageCopyPolicy: 'none',
+      targets: Object.entries(all).map(([name, registry]) => ({
+        name,
+        match: `container.name == '${name}'`,
+        ...plainRegistry(registry),
+      })),
+    });
+    const asked = images(...Object.keys(all));
+    expect(await admit(service, asked)).toEqual(asked);
+    for (const outcome of Object.keys(all)) {
+      expect(await metric(service, 'image_swapper_lookups_total', { target: outcome, outcome })).toBe(1);
+    }
+    const warned = () => service.log.filter(({ message }) => message === 'looking into the target failed');
+    await until(() => warned().length === 3, 'the three failures are logged');
+    expect(warned().map(({ level, target: name, reason }) => [level, name, reason])).toEqual(
+      expect.arrayContaining(['forbidden', 'throttled', 'unreachable'].map((reason) => ['warn', reason, reason])),
+    );
+    const explained = await explain(service, asked);
+    expect(explained.map(({ existence: { state, reason } }) => reason ?? state)).toEqual(Object.keys(all));
+    for (const { name, existence } of explained) {
+      if (existence.state === 'unknown') expect(existence.message).toContain(all[name as keyof typeof all].host);
+    }
+  });
+});
+
+describe('a target that stops answering', () => {
+  it('is not asked any more for a while, Pods keep their images, and it is used again when it is back', async () => {
+    const service = await world.serve({ source: sources(), imageCopyPolicy: 'none', target: plainRegistry(target) });
+    for (const name of ['a0', 'later']) loadImage(target, pathOf(source, name), image, '1');
+    expect(await admit(service, images('a0'))).toEqual({ a0: place('a0') });
+
+    const port = Number(new URL(target.origin).port);
+    await target.close();
+    for (const name of numbered(3, 1)) expect(await admit(service, images(name))).toEqual(images(name));
+    expect(await metric(service, 'image_swapper_lookups_total', { outcome: 'unreachable' })).toBe(3);
+    expect(await admit(service, images('later'))).toEqual(images('later'));
+    expect(await metric(service, 'image_swapper_lookups_total', { outcome: 'breaker-open' })).toBe(1);
+    const [told] = await explain(service, images('later'));
+    expect(told?.existence).toMatchObject({ state: 'unknown', reason: 'breaker-open' });
+
+    target = await world.registry({ port });
+    loadImage(target, pathOf(source, 'later'), image, '1');
+    expect(await admit(service, images('later'))).toEqual(images('later'));
+    expect(target.accessLog).toEqual([]);
+    await until(async () => (await admit(service, images('later')))['later'] === place('later'), 'the target is used');
+  });
+
+  it('under always, Pods are swapped all the same', async () => {
+    const service = await world.serve({
+      source: sources(),
+      imageSwapPolicy: 'always',
+      imageCopyPolicy: 'none',
+      target: plainRegistry(target),
+    });
+    await target.close();
+    for (const name of numbered(5)) expect(await admit(service, images(name))).toEqual({ [name]: place(name) });
+  });
+
+  it('and hangs costs each Pod the budget once, whatever the number of containers, and then nothing', async () => {
+    target.fault({ path: '/manifests/', action: { type: 'hang' } });
+    const service = await world.serve({
+      source: sources(),
+      imageCopyPolicy: 'none',
+      answerBudget: '600ms',
+      target: plainRegistry(target),
+    });
+    const many = images(...numbered(10));
+    const started = performance.now();
+    expect(await admit(service, many)).toEqual(many);
+    const first = performance.now() - started;
+    expect(first).toBeGreaterThan(500);
+    // One after another would be six seconds.
+    expect(first).toBeLessThan(3_000);
+    expect(await metric(service, 'image_swapper_lookups_total', { outcome: 'timeout' })).toBe(10);
+    await sleep(5_000);
+    const asked = target.accessLog.length;
+    const next = images('next');
+    expect(await admit(service, next)).toEqual(next);
+    expect(await metric(service, 'image_swapper_lookups_total', { outcome: 'breaker-open' })).toBe(1);
+    expect(target.accessLog).toHaveLength(asked);
+  });
+});
+
+describe('imageCopyPolicy immediate', () => {
+  it('waits for the deadline once, whatever the number of containers, and swaps what arrived by then', async () => {
+    const other = await world.registry();
+    loadImage(other, 'quick', image, '1');
+    for (const name of numbered(4)) loadImage(source, name, buildImage({ seed: 2 + Number(name.slice(1)) }), '1');
+    source.fault({ path: /\/a\d\/blobs\//, action: { type: 'hang' } });
+    const service = await world.serve({
+      source: { registries: [plainRegistry(source), plainRegistry(other)] },
+      imageCopyPolicy: 'immediate',
+      imageCopyDeadline: '1s',
+      mirror: { concurrency: 8 },
+      target: plainRegistry(target),
+    });
+    const asked = { ...images(...numbered(4)), quick: `${other.host}/quick:1` };
+    const started = performance.now();
+    expect(await admit(service, asked)).toEqual({
+      ...asked,
+      quick: `${target.host}/${pathOf(other, 'quick')}:1`,
+    });
+    // One after another would be four seconds.
+    expect(performance.now() - started).toBeLessThan(3_000);
+  });
+});
+
+describe('dry runs', () => {
+  it.each([
+    [{ imageCopyPolicy: 'delayed' }, true],
+    [{ imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' }, true],
+    [{ imageCopyPolicy: 'force', imageSwapPolicy: 'always' }, true],
+    [{ imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' }, false],
+    [{ imageCopyPolicy: 'force' }, false],
+  ] as const)('under %j, of the configuration: %j, reach no registry but for looking', async (policies, configured) => {
+    loadImage(source, 'app', image, '1');
+    loadImage(target, pathOf(source, 'there'), image, '1');
+    const service = await world.serve({
+      source: sources(),
+      target: plainRegistry(target),
+      dryRun: configured,
+      ...policies,
+    });
+    const asked = images('app', 'there');
+    const answered = await admit(service, asked, { dryRun: !configured });
+    if (configured) expect(answered).toEqual(asked);
+    else expect(answered).toEqual({ ...asked, there: place('there') });
+    await sleep(300);
+    expect(await mirrors(service)).toEqual([]);
+    expect(source.accessLog).toEqual([]);
+    expect(target.accessLog.filter(({ method, path }) => method !== 'HEAD' && path !== '/v2/')).toEqual([]);
+    expect(target.repositories()).toEqual([pathOf(source, 'there')]);
+    if (!configured) {
+      // Only the dry run was spared: the same Pod for real is mirrored.
+      await admit(service, asked);
+      await settled(service);
+      expect(target.manifest(pathOf(source, 'app'), '1')?.digest).toBe(image.digest);
+    }
+  });
+});

@@ -1,0 +1,144 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import type { BuiltImage } from '../../fakes/images.js';
+import type { FakeRegistry } from '../../fakes/registry.js';
+import type { RunningService } from '../../fakes/service.js';
+import { World, admit, mirrors, pathOf, plainRegistry, settled } from './world.js';
+
+/** One service between several targets: which takes what, by what rules, with whose credentials. */
+
+const PLATFORMS = ['linux/amd64', 'linux/arm64'] as const;
+let world: World;
+let source: FakeRegistry;
+let partner: FakeRegistry;
+let image: BuiltImage;
+
+beforeEach(async () => {
+  world = new World();
+  [source, partner] = await Promise.all([world.registry(), world.registry()]);
+  image = buildImage({ platforms: [...PLATFORMS], layerSize: 2_000 });
+  for (const registry of [source, partner]) loadImage(registry, 'app', image, '1.0');
+});
+afterEach(() => world.close());
+
+const app = (registry: FakeRegistry): string => `${registry.host}/app:1.0`;
+const users = (registry: FakeRegistry): unknown[] =>
+  [...new Set(registry.accessLog.map(({ user, path }) => (path === '/token' ? undefined : user)))].filter(Boolean);
+
+describe('targets', () => {
+  it('are chosen by namespace, source and label, each with its own policies, platforms and credentials', async () => {
+    const [eu, partners, gold, rest] = await Promise.all([
+      world.registry({ auth: { type: 'basic', users: { 'eu-pusher': 'eu-word' } } }),
+      world.registry(),
+      world.registry({ auth: { type: 'bearer', users: { 'gold-pusher': 'gold-word' } } }),
+      world.registry(),
+    ]);
+    const service = await world.serve({
+      source: { registries: [plainRegistry(source), plainRegistry(partner)] },
+      targets: [
+        {
+          name: 'eu',
+          match: "starts_with(obj.metadata.namespace, 'eu-')",
+          imageCopyPolicy: 'immediate',
+          platforms: ['linux/arm64'],
+          ...plainRegistry(eu, { prefix: 'eu', credentials: { username: 'eu-pusher', password: 'eu-word' } }),
+        },
+        {
+          name: 'partners',
+          match: `starts_with(container.image, '${partner.host}/')`,
+          imageSwapPolicy: 'always',
+          imageCopyPolicy: 'none',
+          ...plainRegistry(partners),
+        },
+        {
+          name: 'gold',
+          match: "obj.metadata.labels.tier == 'gold'",
+          ...plainRegistry(gold, { credentials: { username: 'gold-pusher', password: 'gold-word' } }),
+        },
+      ],
+      target: plainRegistry(rest),
+    });
+
+    // By namespace, though the label would fit another: waits for its copy and takes one platform only.
+    const swapped = `${eu.host}/eu/${pathOf(source, 'app')}:1.0`;
+    const labels = { tier: 'gold' };
+    expect(await admit(service, { app: app(source) }, { namespace: 'eu-west', labels })).toEqual({ app: swapped });
+    const [amd64, arm64] = PLATFORMS.map((platform) => image.platforms.get(platform) ?? '');
+    expect(eu.manifest(`eu/${pathOf(source, 'app')}`, arm64 ?? '')).toBeDefined();
+    expect(eu.manifest(`eu/${pathOf(source, 'app')}`, amd64 ?? '')).toBeUndefined();
+    expect(users(eu)).toEqual(['eu-pusher']);
+
+    // By source: swapped without a look or a copy.
+    const fromPartner = `${partners.host}/${pathOf(partner, 'app')}:1.0`;
+    expect(await admit(service, { app: app(partner) })).toEqual({ app: fromPartner });
+    expect(partners.accessLog).toEqual([]);
+    expect(partner.accessLog).toEqual([]);
+
+    // By label, and what nothing takes to the default: two containers of one Pod may go to different places.
+    const both = { app: app(source), partner: app(partner) };
+    expect(await admit(service, both, { labels })).toEqual({ app: app(source), partner: fromPartner });
+    expect(await admit(service, { app: app(source) })).toEqual({ app: app(source) });
+    await settled(service);
+    expect((await mirrors(service)).map(({ target, state }) => `${target} ${state}`).sort()).toEqual([
+      'default done',
+      'eu done',
+      'gold done',
+    ]);
+    expect(await admit(service, { app: app(source) }, { labels })).toEqual({
+      app: `${gold.host}/${pathOf(source, 'app')}:1.0`,
+    });
+    expect(await admit(service, { app: app(source) })).toEqual({ app: `${rest.host}/${pathOf(source, 'app')}:1.0` });
+    for (const [registry, repository] of [
+      [gold, pathOf(source, 'app')],
+      [rest, pathOf(source, 'app')],
+    ] as const) {
+      for (const digest of image.platforms.values()) expect(registry.manifest(repository, digest)).toBeDefined();
+    }
+    expect(users(gold)).toEqual(['gold-pusher']);
+    expect(rest.accessLog.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+
+    // What is in any of them stays there.
+    for (const there of [swapped, fromPartner, `${gold.host}/x/y:1`]) {
+      expect(await admit(service, { app: there }, { namespace: 'eu-west' })).toEqual({ app: there });
+    }
+  });
+
+  it('log in with a rotated password file within seconds, for looks and for copies', async () => {
+    const passwords = { pusher: 'first-word' };
+    const target = await world.registry({ auth: { type: 'basic', users: passwords } });
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-password-'));
+    const passwordFile = join(folder, 'password');
+    await writeFile(passwordFile, 'first-word\n');
+    const service = await world.serve({
+      source: { registries: [plainRegistry(source)] },
+      target: plainRegistry(target, { credentials: { username: 'pusher', passwordFile } }),
+    });
+    await admit(service, { app: app(source) });
+    await settled(service);
+    const swapped = { app: `${target.host}/${pathOf(source, 'app')}:1.0` };
+    expect(await admit(service, { app: app(source) })).toEqual(swapped);
+
+    passwords.pusher = 'second-word';
+    await writeFile(passwordFile, 'second-word\n');
+    const rotated = Date.now();
+    for (let n = 0; (await copied(service, n)) === undefined; n += 1) {
+      expect(Date.now() - rotated).toBeLessThan(15_000);
+      await sleep(500);
+    }
+    await rm(folder, { recursive: true });
+  });
+
+  /** A new image each time: one that failed for its credentials is left alone for a minute. */
+  async function copied(service: RunningService, n: number): Promise<string | undefined> {
+    const name = `n${n}`;
+    loadImage(source, name, image, '1.0');
+    await admit(service, { app: `${source.host}/${name}:1.0` });
+    await settled(service);
+    const after = await admit(service, { app: `${source.host}/${name}:1.0` });
+    return after['app'] === `${source.host}/${name}:1.0` ? undefined : name;
+  }
+});

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { get, post } from '../../fakes/https-client.js';
+import { FakeRegistry } from '../../fakes/registry.js';
+import type { FakeRegistryOptions } from '../../fakes/registry.js';
+import { RunningService } from '../../fakes/service.js';
+import type { ServiceOptions } from '../../fakes/service.js';
+
+/** A row of /v1/mirrors. */
+export interface MirrorRow {
+  readonly source: string;
+  readonly target: string;
+  readonly reference: string;
+  readonly state: string;
+  readonly failure?: { readonly reason: string; readonly message: string };
+}
+
+/** What is asked of {@link World.admit}: images by container name, and the rest of the Pod. */
+export interface PodAsked {
+  readonly namespace?: string;
+  readonly labels?: Record<string, string>;
+  readonly dryRun?: boolean;
+  readonly container?: object;
+}
+
+/** Registries and built services of one test, all closed by `close`. */
+export class World {
+  readonly #registries: FakeRegistry[] = [];
+  readonly #services: RunningService[] = [];
+
+  async registry(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
+    const registry = await FakeRegistry.start(options);
+    this.#registries.push(registry);
+    return registry;
+  }
+
+  async serve(config: Record<string, unknown>, options: Partial<ServiceOptions> = {}): Promise<RunningService> {
+    const service = await RunningService.start({ config: stringify(config), ...options });
+    this.#services.push(service);
+    return service;
+  }
+
+  async close(): Promise<void> {
+    const running = this.#services.filter(
+      ({ process: { exitCode, signalCode } }) => exitCode === null && signalCode === null,
+    );
+    await Promise.all(running.map((service) => service.stop('SIGKILL')));
+    await Promise.all(this.#registries.map((registry) => registry.close()));
+  }
+}
+
+/** `type: oci` for a registry on loopback. */
+export function plainRegistry({ host }: FakeRegistry, more: Record<string, unknown> = {}): object {
+  return { type: 'oci', oci: { registry: host, insecure: true, ...more } };
+}
+
+/** The path that a source on loopback has in a target: the port's colon becomes an underscore. */
+export function pathOf({ host }: FakeRegistry, repository: string): string {
+  return `${host.replace(':', '_')}/${repository}`;
+}
+
+export function admissionRequest(images: Readonly<Record<string, string>>, asked: PodAsked = {}): object {
+  const { namespace = 'team-a', labels = {}, dryRun = false, container = {} } = asked;
+  const containers = Object.entries(images).map(([name, image]) => ({ name, image, ...container }));
+  const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', labels }, spec: { containers } };
+  return { uid: 'u', namespace, operation: 'CREATE', dryRun, object };
+}
+
+/** The images that a Pod of these containers ends with. */
+export async function admit(
+  service: RunningService,
+  images: Readonly<Record<string, string>>,
+  asked: PodAsked = {},
+): Promise<Record<string, string>> {
+  const body = JSON.stringify({ request: admissionRequest(images, asked) });
+  const reply = await post(`${service.url}/v1/kyverno`, body, { ca: service.ca });
+  if (reply.status !== 200) throw new Error(`${reply.status}: ${reply.text}`);
+  const { images: changed } = reply.json() as { images: { containers?: Record<string, string> } };
+  return { ...images, ...changed.containers };
+}
+
+export async function mirrors(service: RunningService): Promise<MirrorRow[]> {
+  return ((await get(`${service.operations}/v1/mirrors`)).json() as { mirrors: MirrorRow[] }).mirrors;
+}
+
+/** All copies that were asked for have ended, one way or the other. */
+export async function settled(service: RunningService): Promise<void> {
+  await until(async () => {
+    const all = await mirrors(service);
+    return all.length > 0 && all.every(({ state }) => state !== 'queued' && state !== 'running');
+  }, 'the mirrors settle');
+}
+
+export async function until(check: () => Promise<boolean> | boolean, what: string): Promise<void> {
+  for (let i = 0; i < 600; i += 1) {
+    if (await check()) return;
+    await sleep(25);
+  }
+  throw new Error(`did not happen: ${what}`);
+}
+
+/** The value of one sample: `metric(service, 'image_swapper_lookups_total', { target: 'eu', outcome: 'absent' })`. */
+export async function metric(
+  service: RunningService,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const { text } = await get(`${service.operations}/metrics`);
+  const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  const found = lines.filter((line) => wanted.every((label) => line.includes(label)));
+  return found.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}

@@ -1,0 +1,76 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { cacheFolder, makeOnce, run } from './tool.js';
+
+/** Terraform's own parser of HCL (compiled to WebAssembly), and the providers' schemas as their typed bindings have them. */
+const PACKAGES = {
+  parser: '@cdktf/hcl2json@0.21.0',
+  google: '@cdktf/provider-google@16.12.1',
+  aws: '@cdktf/provider-aws@21.22.1',
+} as const;
+
+export type Provider = 'google' | 'aws';
+
+/** Files of a folder as hcl2json gives them: `{resource: {TYPE: {NAME: [BODY]}}, variable: {NAME: [BODY]}, …}`. */
+export type TerraformFiles = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** The parser and a provider's bindings, in the tool cache; they are too large for the project's own packages. */
+export async function terraformTools(provider: Provider): Promise<TerraformTools> {
+  const wanted = [PACKAGES.parser, PACKAGES[provider]];
+  const folder = cacheFolder(`terraform-${provider}`, ...wanted);
+  const done = join(folder, 'installed');
+  await makeOnce(done, async () => {
+    process.stderr.write(`installing ${wanted.join(' and ')} (once for these versions)\n`);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'package.json'), '{"private": true}');
+    const flags = ['--ignore-scripts', '--legacy-peer-deps', '--no-audit', '--no-fund'];
+    await run('npm', ['install', ...flags, ...wanted], folder);
+    await writeFile(`${done}.new`, '');
+    await rename(`${done}.new`, done);
+  });
+  return new TerraformTools(folder, provider);
+}
+
+interface Parser {
+  convertFiles(folder: string): Promise<TerraformFiles | undefined>;
+  parse(name: string, text: string): Promise<TerraformFiles>;
+}
+
+export class TerraformTools {
+  readonly #parser: Parser;
+  readonly #bindings: string;
+
+  constructor(
+    private readonly folder: string,
+    private readonly provider: Provider,
+  ) {
+    const require = createRequire(join(folder, 'package.json'));
+    this.#parser = require('@cdktf/hcl2json') as Parser;
+    this.#bindings = dirname(require.resolve(`@cdktf/provider-${provider}/package.json`));
+  }
+
+  /** The `*.tf` files of a folder, as one. @throws Error with file and line for what is no HCL */
+  async parse(folder: string): Promise<TerraformFiles> {
+    const files = await this.#parser.convertFiles(folder);
+    if (files === undefined) throw new Error(`${folder} has no Terraform files`);
+    return files;
+  }
+
+  async parseText(text: string): Promise<TerraformFiles> {
+    return this.#parser.parse('text.tf', text);
+  }
+
+  /** The declarations of a resource or data source; undefined when the provider has none of that type. */
+  async declarations(kind: 'resource' | 'data', type: string): Promise<string | undefined> {
+    if (!type.startsWith(`${this.provider}_`)) return undefined;
+    const name = type.slice(this.provider.length + 1).replaceAll('_', '-');
+    const folder = kind === 'data' ? `data-${this.provider}-${name}` : name;
+    return readFile(join(this.#bindings, 'lib', folder, 'index.d.ts'), 'utf8').catch(() => undefined);
+  }
+
+  /** Removes what was installed. */
+  async clear(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,197 @@
+import { describe, expect, it } from 'vitest';
+import type { ConfigFiles } from '../../../extension-service/src/config/files.js';
+import { loadConfig } from '../../../extension-service/src/config/load.js';
+import { parse, problemsOf, warningsOf } from './parsing.js';
+
+/** A target in Artifact Registry, with further lines from the seventh on. */
+function gcp(lines: string): string {
+  return `target:\n  type: gcp\n  gcp:\n    location: europe\n    projectId: my-project\n    repositoryId: mirror\n${lines}`;
+}
+
+const KEY = 'projects/my-project/locations/europe/keyRings/ring/cryptoKeys/key';
+
+describe('what a repository of Artifact Registry can be', () => {
+  it('takes every setting', () => {
+    const { config, warnings } = parse(
+      gcp(`    serviceAccount: mirror@my-project.iam.gserviceaccount.com
+    endpoint: artifactregistry-psc.p.googleapis.com:443
+    createRepository: true
+    repository:
+      description: Mirrored images
+      labels: [{key: team, value: platform}]
+      kmsKey: ${KEY}
+      immutableTags: true
+      vulnerabilityScanning: disabled
+    cleanupPolicies:
+      - {name: old, action: delete, condition: {tagState: untagged, olderThan: 720h}}
+      - {name: recent, action: keep, mostRecentVersions: {keepCount: 5, packagePrefixes: [docker.io]}}
+    cleanupDryRun: true
+    readers: ["serviceAccount:nodes@my-project.iam.gserviceaccount.com", "principalSet://iam.googleapis.com/x", "group:a@example.com"]
+`),
+    );
+    expect(warnings).toEqual([]);
+    expect(config.target).toMatchObject({
+      gcp: {
+        serviceAccount: 'mirror@my-project.iam.gserviceaccount.com',
+        createRepository: true,
+        reconcilePolicies: true,
+        repository: { immutableTags: true, vulnerabilityScanning: 'disabled', kmsKey: KEY },
+        cleanupPolicies: [
+          { name: 'old', action: 'delete', condition: { tagState: 'untagged', olderThan: 2_592_000_000 } },
+          { name: 'recent', action: 'keep', mostRecentVersions: { keepCount: 5, packagePrefixes: ['docker.io'] } },
+        ],
+        cleanupDryRun: true,
+      },
+    });
+  });
+
+  it('is only read as a source, so it takes no settings', () => {
+    const source = (more: string): string =>
+      `target: {type: oci, oci: {registry: r.example.com}}\nsource:\n  registries:\n    - type: gcp\n      gcp:\n        location: us\n        projectId: my-project\n        repositoryId: main\n${more}`;
+    const { config } = parse(source('        serviceAccount: reader@my-project.iam.gserviceaccount.com\n'));
+    expect(config.source.registries[0]).toMatchObject({
+      type: 'gcp',
+      gcp: { serviceAccount: 'reader@my-project.iam.gserviceaccount.com', createRepository: false, readers: [] },
+    });
+    expect(problemsOf(source('        createRepository: true\n'))).toEqual([
+      expect.stringMatching(/^9:9: source\.registries\[0\]\.gcp\.createRepository: /),
+    ]);
+  });
+
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'a service account without its domain',
+      '    serviceAccount: mirror@my-project\n',
+      [
+        '7:21: target.gcp.serviceAccount: "mirror@my-project" is no service account: the e-mail of a service account such as mirror@my-project-123.iam.gserviceaccount.com is allowed',
+      ],
+    ],
+    [
+      'an endpoint with a scheme',
+      '    endpoint: https://x.example.com\n',
+      [
+        '7:15: target.gcp.endpoint: "https://x.example.com" has a scheme: host or host:port is allowed, such as harbor.example.com:5000',
+      ],
+    ],
+    [
+      'a key of another location',
+      `    createRepository: true\n    repository:\n      kmsKey: projects/p/locations/us/keyRings/r/cryptoKeys/k\n`,
+      ['9:15: target.gcp.repository.kmsKey: is a key in us, and the repository is in europe: both must be the same'],
+    ],
+    [
+      'labels twice, and ours',
+      '    repository: {labels: [{key: a, value: b}, {key: a, value: c}, {key: image-swapper-x, value: d}]}\n',
+      [
+        '7:53: target.gcp.repository.labels[1].key: the label "a" is there twice',
+        '7:73: target.gcp.repository.labels[2].key: "image-swapper-x" begins with a word that Google or image-swapper keep for themselves',
+      ],
+    ],
+    [
+      'policies that say nothing, too much, or the wrong thing',
+      '    cleanupPolicies:\n      - {name: a, action: keep}\n      - {name: a, action: delete, mostRecentVersions: {keepCount: 1}}\n      - {name: c, action: delete, condition: {tagState: untagged, tagPrefixes: [v]}, mostRecentVersions: {keepCount: 1}}\n',
+      [
+        '8:9: target.gcp.cleanupPolicies[0]: says nothing about which versions: condition or mostRecentVersions is needed',
+        '9:16: target.gcp.cleanupPolicies[1].name: the policy "a" is there twice',
+        '9:27: target.gcp.cleanupPolicies[1].action: is delete, and mostRecentVersions only keeps: set action: keep',
+        '10:27: target.gcp.cleanupPolicies[2].action: is delete, and mostRecentVersions only keeps: set action: keep',
+        '10:67: target.gcp.cleanupPolicies[2].condition.tagPrefixes: never apply to untagged versions: set tagState: tagged',
+        '10:86: target.gcp.cleanupPolicies[2].mostRecentVersions: is there besides condition: make two policies of them',
+      ],
+    ],
+    [
+      'a reader without its kind',
+      '    readers: [nodes@my-project.iam.gserviceaccount.com]\n',
+      [
+        '7:15: target.gcp.readers[0]: "nodes@my-project.iam.gserviceaccount.com" is no IAM member: user:, group:, serviceAccount:, domain:, principal:// or principalSet:// with what belongs to it is allowed',
+      ],
+    ],
+    [
+      'aws beside it',
+      '  aws: {accountId: "123456789012", region: eu-central-1}\n',
+      ['7:3: target.aws: does not belong to a registry of type gcp: leave it out, or set type: aws'],
+    ],
+  ])('refuses %s', (_, lines, expected) => {
+    expect(problemsOf(gcp(lines))).toEqual(expected);
+  });
+
+  it('warns of what has no effect', () => {
+    expect(warningsOf(parse(gcp(`    cleanupDryRun: true\n    repository: {kmsKey: ${KEY}}\n`)))).toEqual([
+      '7:20: target.gcp.cleanupDryRun: has no effect without cleanupPolicies',
+      '8:26: target.gcp.repository.kmsKey: is for new repositories only, and createRepository is not true',
+    ]);
+  });
+});
+
+const GOOD = '{"type": "service_account", "client_email": "a@b", "private_key": "-----BEGIN PRIVATE KEY-----secret"}';
+
+describe('credentials files', () => {
+  const load = async (
+    lines: string,
+    contents: Readonly<Record<string, string>>,
+    env: Readonly<Record<string, string>> = {},
+    checkFiles?: boolean,
+  ): Promise<string> => {
+    const all: Readonly<Record<string, string>> = { '/etc/image-swapper.yaml': gcp(lines), ...contents };
+    const files: ConfigFiles = {
+      read: (path) => {
+        const text = all[path];
+        if (text === undefined) return Promise.reject(Object.assign(new Error('no'), { code: 'ENOENT' }));
+        return Promise.resolve(Buffer.from(text));
+      },
+    };
+    const options = {
+      path: '/etc/image-swapper.yaml',
+      cwd: '/work',
+      env,
+      flags: {},
+      ...(checkFiles === false && { checkFiles }),
+    };
+    return loadConfig(options, files).then(
+      () => '',
+      (error: unknown) => String(error),
+    );
+  };
+  const named = '    credentialsFile: keys/google.json\n';
+  const place = '/etc/image-swapper.yaml:7:22: target.gcp.credentialsFile: keys/google.json';
+
+  it('are found relative to the working folder', async () => {
+    expect(await load(named, { '/work/keys/google.json': GOOD })).toBe('');
+  });
+
+  it('that are missing are refused at their line and column', async () => {
+    expect(await load(named, {})).toContain(`${place} cannot be used: there is no such file: a JSON file`);
+  });
+
+  it.each([
+    ['{"type": "service_account",\n  oops}', 'is no JSON (line 2, column 3): a key in double quotes was expected'],
+    ['[]', 'is no JSON object'],
+    [
+      '{"installed": {}}',
+      'has no "type", so it is no Google credentials file: this is an OAuth client, and a service account is needed',
+    ],
+    ['{"type": "constructor"}', 'has the type "constructor"; possible are service_account, authorized_user, '],
+    ['{"type": "service_account", "client_email": "a@b"}', 'is of type service_account and has no private_key'],
+  ])('with %j are refused', async (text, expected) => {
+    expect(await load(named, { '/work/keys/google.json': text })).toContain(`${place} ${expected}`);
+  });
+
+  it('never have their content quoted', async () => {
+    const broken = GOOD.slice(0, -1);
+    const message = await load(named, { '/work/keys/google.json': broken });
+    expect(message).toContain('is no JSON (line 1, column ');
+    expect(message).not.toContain('secret');
+  });
+
+  it('of the variable are checked when a registry depends on it', async () => {
+    const env = { GOOGLE_APPLICATION_CREDENTIALS: '/key.json' };
+    expect(await load('', {}, env)).toContain(
+      'environment GOOGLE_APPLICATION_CREDENTIALS:1:1: /key.json cannot be used: there is no such file',
+    );
+    expect(await load(named, { '/work/keys/google.json': GOOD }, env)).toBe('');
+    expect(await load('', { '/key.json': GOOD }, env)).toBe('');
+  });
+
+  it('are those of a Pod for commands that reach no registry', async () => {
+    expect(await load(named, {}, {}, false)).toBe('');
+  });
+});

@@ -1,0 +1,249 @@
+import { describe, expect, it } from 'vitest';
+import { parse as parseYaml, stringify } from 'yaml';
+import { printConfig } from '../../../extension-service/src/config/print.js';
+import { describeKeys } from '../../../extension-service/src/config/reference.js';
+import type { LoadedConfig } from '../../../extension-service/src/config/parse.js';
+import { parse, problemsOf } from './parsing.js';
+
+/**
+ * Every key, three times: the environment over the file, a flag over the environment, and the file over the default. Two
+ * texts for each key, as they would be written in a variable.
+ */
+const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
+  dryRun: ['true', 'false'],
+  logLevel: ['debug', 'warn'],
+  logFormat: ['console', 'json'],
+  imageSwapPolicy: ['always', 'exists'],
+  imageCopyPolicy: ['none', 'force'],
+  imageCopyDeadline: ['5s', '1m30s'],
+  imageCopyFailure: ['deny', 'ignore'],
+  answerBudget: ['100ms', '300ms'],
+  source: ['{deny: [a.test]}', '{allow: [b.test]}'],
+  'source.filters': ["[{jmespath: container.image == 'a'}]", "[{jmespath: container.name == 'b'}]"],
+  'source.registries': ['[{oci: {registry: a.test}}]', '[{oci: {registry: b.test}}, {oci: {registry: c.test}}]'],
+  'source.allow': ['a.test,10.0.0.0/8', '[b.test, "c.test:5000"]'],
+  'source.deny': ['a.test', 'b.test, c.test'],
+  'source.accessCheck': ['pullSecrets', 'none'],
+  target: ['{oci: {registry: a.test}}', '{oci: {registry: b.test, prefix: x}}'],
+  'target.type': ['oci', 'oci'],
+  'target.aws': [
+    '{accountId: "000000000001", region: eu-west-1}',
+    '{accountId: "123456789012", region: eu-central-1, prefix: mirror}',
+  ],
+  'target.aws.accountId': ['000000000001', '012345678901'],
+  'target.aws.region': ['eu-west-1', 'us-east-1'],
+  'target.aws.role': ['arn:aws:iam::123456789012:role/a', 'arn:aws:iam::123456789012:role/b'],
+  'target.aws.endpoint': ['fips', 'dual-stack'],
+  'target.aws.externalId': ['one', 'two'],
+  'target.aws.roleSessionName': ['one', 'two'],
+  'target.aws.repositories': ['{mode: preexisting}', '{reconcilePolicies: false}'],
+  'target.aws.repositories.mode': ['preexisting', 'createOnPush'],
+  'target.aws.repositories.reconcilePolicies': ['false', 'true'],
+  'target.aws.quotas': ['{putImage: 5}', '{initiateLayerUpload: 50}'],
+  'target.aws.quotas.putImage': ['5', '20'],
+  'target.aws.quotas.initiateLayerUpload': ['50', '200'],
+  'target.aws.quotas.completeLayerUpload': ['50', '200'],
+  'target.aws.ecrOptions.imageTagMutabilityExclusionFilters': [
+    '[{filter: "latest*", filterType: WILDCARD}]',
+    '[{filter: "dev*", filterType: WILDCARD}]',
+  ],
+  'target.aws.prefix': ['mirror', 'team/mirror'],
+  'target.aws.ecrOptions': ['{imageTagMutability: IMMUTABLE}', '{tags: [{key: a, value: b}]}'],
+  'target.aws.ecrOptions.tags': ['[{key: a, value: "1"}]', '[{key: b, value: "2"}, {key: c, value: "3"}]'],
+  'target.aws.ecrOptions.imageTagMutability': ['IMMUTABLE', 'MUTABLE'],
+  'target.aws.ecrOptions.imageScanningConfiguration': ['{imageScanOnPush: false}', '{imageScanOnPush: true}'],
+  'target.aws.ecrOptions.imageScanningConfiguration.imageScanOnPush': ['false', 'true'],
+  'target.aws.ecrOptions.encryptionConfiguration': [
+    '{encryptionType: KMS, kmsKey: alias/a}',
+    '{encryptionType: AES256}',
+  ],
+  'target.aws.ecrOptions.encryptionConfiguration.encryptionType': ['KMS', 'KMS_DSSE'],
+  'target.aws.ecrOptions.encryptionConfiguration.kmsKey': ['alias/a', 'alias/b'],
+  'target.aws.ecrOptions.accessPolicy': [
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}]}',
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:BatchGetImage"}]}',
+  ],
+  'target.aws.ecrOptions.lifecyclePolicy': [
+    '{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":5},"action":{"type":"expire"}}]}',
+    '{"rules":[{"rulePriority":2,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":9},"action":{"type":"expire"}}]}',
+  ],
+  'target.name': ['one', 'two'],
+  'target.match': ["container.image == 'a'", "container.name == 'b'"],
+  'target.imageSwapPolicy': ['always', 'exists'],
+  'target.imageCopyPolicy': ['none', 'immediate'],
+  'target.platforms': ['linux/amd64', 'all'],
+  'target.gcp': [
+    '{location: europe-west4, projectId: my-project, repositoryId: a}',
+    '{location: europe, projectId: my-project, repositoryId: b}',
+  ],
+  'target.gcp.location': ['europe-west4', 'us'],
+  'target.gcp.projectId': ['project-one', 'example.com:project-two'],
+  'target.gcp.repositoryId': ['one', 'two'],
+  'target.gcp.serviceAccount': ['a@my-project.iam.gserviceaccount.com', 'b@my-project.iam.gserviceaccount.com'],
+  'target.gcp.credentialsFile': ['/one.json', '/two.json'],
+  'target.gcp.endpoint': ['one.example.com', 'two.example.com:8443'],
+  'target.gcp.createRepository': ['true', 'false'],
+  'target.gcp.reconcilePolicies': ['false', 'true'],
+  'target.gcp.repository': ['{description: one}', '{immutableTags: true}'],
+  'target.gcp.repository.description': ['one', 'two'],
+  'target.gcp.repository.labels': ['[{key: a, value: b}]', '[{key: c, value: d}]'],
+  'target.gcp.repository.kmsKey': [
+    'projects/p/locations/asia/keyRings/r/cryptoKeys/one',
+    'projects/p/locations/asia/keyRings/r/cryptoKeys/two',
+  ],
+  'target.gcp.repository.immutableTags': ['true', 'false'],
+  'target.gcp.repository.vulnerabilityScanning': ['inherited', 'disabled'],
+  'target.gcp.cleanupPolicies': [
+    '[{name: a, action: keep, mostRecentVersions: {keepCount: 3}}]',
+    '[{name: b, action: delete, condition: {olderThan: 24h}}]',
+  ],
+  'target.gcp.cleanupDryRun': ['true', 'false'],
+  'target.gcp.readers': ['user:a@example.com', 'user:b@example.com,group:c@example.com'],
+  'target.oci': ['{registry: a.test}', '{registry: b.test, insecure: true}'],
+  'target.oci.registry': ['a.test', 'b.test:5000'],
+  'target.oci.prefix': ['a', 'b/c'],
+  'target.oci.insecure': ['true', 'false'],
+  'target.oci.caFile': ['/a.pem', '/b.pem'],
+  'target.oci.credentials': ['{secretName: a}', '{username: u, password: p-word}'],
+  'target.oci.credentials.secretName': ['a', 'b'],
+  'target.oci.credentials.namespace': ['team-a', 'team-b'],
+  'target.oci.credentials.username': ['me', 'you'],
+  'target.oci.credentials.password': ['p-word-one', 'p-word-two'],
+  'target.oci.credentials.passwordFile': ['/a', '/b'],
+  'target.oci.credentials.dockerConfigFile': ['/a.json', '/b.json'],
+  targets: [
+    "[{name: a, match: 'container.stdin', oci: {registry: a.test}}]",
+    "[{name: b, match: 'container.tty', oci: {registry: b.test}}, {name: c, match: 'container.stdin', oci: {registry: c.test}}]",
+  ],
+  mirror: ['{concurrency: 2}', '{referrers: false}'],
+  'mirror.concurrency': ['2', '8'],
+  'mirror.platforms': ['linux/amd64,linux/arm64', '[linux/s390x]'],
+  'mirror.referrers': ['false', 'true'],
+  'mirror.refresh': ['{interval: 2h}', '{interval: 3h}'],
+  'mirror.refresh.interval': ['2h', '3h'],
+  queue: ['{type: redis, url: "redis://a.test"}', '{type: postgres, url: "postgres://b.test/x"}'],
+  'queue.type': ['redis', 'redis'],
+  'queue.url': ['redis://a.test', 'redis://me:p-word@b.test'],
+  'queue.secretName': ['a', 'b'],
+  reconcile: ['{enabled: false}', '{interval: 5m}'],
+  'reconcile.enabled': ['false', 'true'],
+  'reconcile.interval': ['5m', '20m'],
+  policies: ['{manage: true}', '{engine: webhook}'],
+  'policies.manage': ['true', 'false'],
+  'policies.engine': ['webhook', 'none'],
+};
+
+/** What the other keys must be so that the key can be set at all. */
+function baseOf(key: string): string {
+  if (key === 'target' || key === 'target.oci')
+    return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';
+  if (key === 'target.aws' || key === 'target.gcp') return '{}\n';
+  if (key.startsWith('target.aws')) {
+    const needed: Record<string, string> = {
+      kmsKey: ', ecrOptions: {encryptionConfiguration: {encryptionType: KMS}}',
+      encryptionType: ', ecrOptions: {encryptionConfiguration: {kmsKey: alias/z}}',
+      imageTagMutabilityExclusionFilters: ', ecrOptions: {imageTagMutability: IMMUTABLE_WITH_EXCLUSION}',
+      externalId: ', role: "arn:aws:iam::123456789012:role/z"',
+      roleSessionName: ', role: "arn:aws:iam::123456789012:role/z"',
+    };
+    const more = needed[key.split('.').pop() ?? ''] ?? '';
+    return `target: {type: aws, aws: {accountId: "999999999999", region: ap-south-1${more}}}\n`;
+  }
+  if (key.startsWith('target.gcp')) return 'target: {gcp: {location: asia, projectId: my-project, repositoryId: z}}\n';
+  const oci: Record<string, string> = {
+    username: 'password: z-word',
+    password: 'username: z',
+    passwordFile: 'username: z',
+    namespace: 'secretName: z',
+  };
+  const other = oci[/^target\.oci\.credentials\.(\w+)$/.exec(key)?.[1] ?? ''];
+  const credentials = other === undefined ? '' : `, credentials: {${other}}`;
+  const queue = { 'queue.type': 'queue: {url: "redis://z.test"}\n', 'queue.url': 'queue: {type: redis}\n' }[key];
+  const secret = key === 'queue.secretName' ? 'queue: {type: redis}\n' : '';
+  return `target: {oci: {registry: z.test${credentials}}}\n${queue ?? secret}`;
+}
+
+/** The same configuration with the key written into the file. */
+function inFile(key: string, text: string): string {
+  const whole = parseYaml(baseOf(key)) as Record<string, unknown>;
+  const path = key.split('.');
+  const last = path.pop() ?? '';
+  const parent = path.reduce<Record<string, unknown>>(
+    (node, name) => (node[name] ??= {}) as Record<string, unknown>,
+    whole,
+  );
+  parent[last] = asWritten(key, text);
+  return stringify(whole);
+}
+
+/** Commas make lists in variables and flags only; texts stay texts. */
+function asWritten(key: string, text: string): unknown {
+  const { type = '' } = described.get(key) ?? {};
+  if (type === 'list of texts' || key.endsWith('platforms')) {
+    if (text === 'all') return text;
+    return text.startsWith('[') ? (parseYaml(text) as unknown) : text.split(',').map((part) => part.trim());
+  }
+  return type === 'text' ? text : (parseYaml(text) as unknown);
+}
+
+const described = new Map(describeKeys().flatMap((one) => (one.environment === undefined ? [] : [[one.key, one]])));
+const originOf = ({ origins }: LoadedConfig, key: string): unknown =>
+  origins.get(key) ?? [...origins].find(([name]) => name.startsWith(`${key}.`) || name.startsWith(`${key}[`))?.[1];
+
+it('the table has every key that is not inside of a list', () => {
+  expect(Object.keys(SAMPLES).sort()).toEqual([...described.keys()].sort());
+});
+
+describe.each(Object.entries(SAMPLES))('%s', (key, [first, second]) => {
+  const { environment = '' } = described.get(key) ?? {};
+
+  it('in the environment is as in the file, and wins over it', () => {
+    const loaded = parse(inFile(key, first), { env: { [environment]: second } });
+    expect(loaded.config).toEqual(parse(inFile(key, second)).config);
+    if (!isMapping(key)) expect(originOf(loaded, key)).toBe(`environment ${environment}`);
+  });
+
+  it('as a flag wins over the environment', () => {
+    const loaded = parse(baseOf(key), { env: { [environment]: second }, flags: { [key]: first } });
+    expect(loaded.config).toEqual(parse(inFile(key, first)).config);
+    expect(originsUnder(loaded, key)).toContain('flag');
+  });
+
+  it('in the file wins over the default', () => {
+    const loaded = parse(inFile(key, first));
+    expect(originsUnder(loaded, key).some((origin) => /^image-swapper\.yaml:\d+$/.test(origin))).toBe(true);
+  });
+
+  it('is printed with its origin, and no password is', () => {
+    const loaded = parse(inFile(key, first), { env: { [environment]: second } });
+    const printed = printConfig(loaded, 'text');
+    if (!isMapping(key)) expect(printed).toContain(`# environment ${environment}`);
+    for (const format of ['text', 'json', 'yaml'] as const) expect(printConfig(loaded, format)).not.toContain('p-word');
+  });
+});
+
+function isMapping(key: string): boolean {
+  return described.get(key)?.type === 'mapping';
+}
+
+function originsUnder({ origins }: LoadedConfig, key: string): string[] {
+  return [...origins].flatMap(([name, origin]) =>
+    name === key || name.startsWith(`${key}.`) || name.startsWith(`${key}[`) ? [origin] : [],
+  );
+}
+
+describe('a flag that cannot be read', () => {
+  it.each([
+    [
+      { 'target.oci.prefx': 'x' },
+      'flag --set target.oci.prefx:1:1: this flag belongs to no key (did you mean "target.oci.prefix"?)',
+    ],
+    [{ logLevel: 'loud' }, 'flag --log-level:1:1: logLevel: '],
+    [{ imageCopyDeadline: 'soon' }, 'flag --set imageCopyDeadline:1:1: imageCopyDeadline: '],
+    [{ 'source.filters': '[{jmespath: "a["}]' }, 'flag --set source.filters:1:16: source.filters[0].jmespath: '],
+  ])('%j says which', (flags, start) => {
+    const problems = problemsOf('target: {oci: {registry: z.test}}\n', { flags });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.startsWith(start), problems[0]).toBe(true);
+  });
+});

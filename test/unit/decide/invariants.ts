@@ -1,0 +1,143 @@
+import { expect } from 'vitest';
+import { imagesAnswer } from '../../../extension-service/src/core/decide/answer.js';
+import { decide } from '../../../extension-service/src/core/decide/decide.js';
+import type { ContainerDecision } from '../../../extension-service/src/core/decide/decide.js';
+import { explainDecisions } from '../../../extension-service/src/core/decide/explain.js';
+import { podContainers } from '../../../extension-service/src/core/decide/pod.js';
+import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
+import type { Rules } from '../../../extension-service/src/core/decide/rules.js';
+import { parseReference } from '../../../extension-service/src/core/image/reference.js';
+import type { AdmissionRequest } from '../../../extension-service/src/server/admission.js';
+import { BadRequestError, parseAdmissionRequest } from '../../../extension-service/src/server/admission-request.js';
+import { registryTakes } from '../naming/invariants.js';
+import { awsConfig, gcpConfig } from '../naming/targets.js';
+import { ociTarget, rulesOf } from './rules-of.js';
+
+/**
+ * Several ways to configure the service. The filters read the container itself and the Pod's metadata only: one that
+ * reads the other containers' images may well decide otherwise once those were swapped.
+ */
+export const everyRules: readonly Rules[] = [
+  rulesOf(),
+  rulesOf(
+    { target: ociTarget('mirror.test', { prefix: 'team' }) },
+    "obj.metadata.namespace == 'kube-system'",
+    "contains(container.image, ':1')",
+    'obj.metadata.labels.team',
+  ),
+  rulesOf({
+    target: gcpConfig(),
+    targets: [
+      { ...awsConfig({}, 'eu'), match: "starts_with(obj.metadata.namespace, 'eu-')" },
+      { ...ociTarget('mirror.test', { prefix: 'team', match: "contains(container.image, 'quay.io')" }), name: 'quay' },
+    ],
+  }),
+  rulesOf({
+    targets: [
+      { ...awsConfig({ prefix: 'mirror' }, 'labelled'), match: "obj.metadata.labels.team == 'eu'" },
+      { ...ociTarget('mirror.test', { match: 'length(obj.metadata.labels)' }), name: 'never' },
+      { ...ociTarget('mirror.test', { prefix: 'team', match: 'abs(container.name) > `1`' }), name: 'fails' },
+    ],
+    target: gcpConfig({ repositoryId: 'mirror2' }),
+  }),
+];
+
+/** Hosts and repositories in targets to the source that they are for. */
+export type Owners = Map<string, string>;
+
+export interface Checked {
+  readonly refused: boolean;
+  readonly swapped: number;
+}
+
+/**
+ * What must hold for whatever request: nothing but BadRequestError is thrown; only images change, each to the same
+ * image in a configured target; deciding about the swapped Pod changes nothing any more; no two sources share a place;
+ * and explaining says the same as deciding.
+ */
+export function checkRequest(rules: Rules, text: string, owners: Owners): Checked {
+  const request = parsed(text);
+  if (request === undefined) return { refused: true, swapped: 0 };
+  const before = JSON.stringify(request.pod);
+  const decisions = decide(rules, request);
+  if (JSON.stringify(request.pod) !== before) expect.fail('deciding changed the Pod');
+  const mirrors = decisions.filter((decision) => decision.action === 'mirror');
+  const answer = imagesAnswer(mirrors.map(({ container, reference }) => ({ container, image: reference.text })));
+  if (JSON.stringify(answer).includes('{{')) expect.fail(`braces in ${JSON.stringify(answer)}`);
+  for (const { source, target, reference } of mirrors) {
+    const { registry, repository } = reference;
+    if (registry !== target.naming.host || !registryTakes(target.naming, repository)) {
+      expect.fail(`${reference.text} cannot be in ${target.config.name}`);
+    }
+    const inTarget = parseReference(reference.text);
+    if (inTarget.digest !== source.digest) expect.fail(`${reference.text} is another image`);
+    if (source.digest === undefined && inTarget.tag !== source.tag) expect.fail(`${reference.text} is another image`);
+    const place = `${registry}/${repository}`;
+    const owner = `${source.registry}/${source.repository}`;
+    const other = owners.get(place);
+    if (other !== undefined && other !== owner) expect.fail(`${place} is for ${other} and for ${owner}`);
+    owners.set(place, owner);
+  }
+  checkSwapped(rules, request, decisions, answer.patches);
+  return { refused: false, swapped: answer.patches.length };
+}
+
+function checkSwapped(
+  rules: Rules,
+  request: AdmissionRequest,
+  decisions: readonly ContainerDecision[],
+  patches: ReturnType<typeof imagesAnswer>['patches'],
+): void {
+  const pod = JSON.parse(JSON.stringify(request.pod)) as JsonObject;
+  for (const { path, value } of patches) replaceImage(pod, path, value);
+  const after = podContainers(pod);
+  podContainers(request.pod).forEach((container, index) => {
+    const { image, ...rest } = after[index]?.object ?? {};
+    const decision = decisions[index];
+    const expected = decision?.action === 'mirror' ? decision.reference.text : container.image;
+    if (image !== expected) expect.fail(`${container.image} became ${JSON.stringify(image)}`);
+    if (JSON.stringify({ ...rest, image: container.image }) !== JSON.stringify(reordered(container.object))) {
+      expect.fail(`more than the image changed in ${JSON.stringify(container.object)}`);
+    }
+  });
+  for (const again of decide(rules, { ...request, pod })) {
+    if (again.action === 'mirror') expect.fail(`${again.container.image} would be swapped again`);
+  }
+}
+
+/** As {@link checkRequest}, for explaining, which costs more. */
+export function checkExplained(rules: Rules, text: string): void {
+  const request = parsed(text);
+  if (request === undefined) return;
+  const decided = decide(rules, request);
+  const explained = explainDecisions(rules, request);
+  expect(explained.map(({ decision }) => decision)).toEqual(decided);
+  for (const { decision, explanation } of explained) {
+    expect(explanation.action).toBe(decision.action);
+    if (decision.action === 'keep') expect(explanation.reason).toBe(decision.reason);
+    else expect(explanation.reference).toBe(decision.reference.text);
+  }
+}
+
+function parsed(text: string): AdmissionRequest | undefined {
+  try {
+    return parseAdmissionRequest(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof BadRequestError) return undefined;
+    throw error;
+  }
+}
+
+function reordered({ image, ...rest }: JsonObject): JsonObject {
+  return { ...rest, image };
+}
+
+/** A JSON patch as the API server applies it. */
+function replaceImage(pod: JsonObject, path: string, image: string): void {
+  const [, list = '', index = ''] = /^\/spec\/(\w+)\/(\d+)\/image$/.exec(path) ?? [];
+  const spec = pod['spec'] as Record<string, { image: string }[]>;
+  const container = spec[list]?.[Number(index)];
+  if (container === undefined) expect.fail(`${path} leads nowhere`);
+  parseReference(image);
+  container.image = image;
+}

@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { desiredPolicies } from '../../extension-service/src/targets/aws/policies.js';
+import { awsConfig } from './targets/aws/config.js';
+
+/** The permissions are written down three times: for people, for Terraform, and in what the code calls. */
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const page = read('docs/aws.md');
+const terraform = read('extension-service/terraform/aws/main.tf');
+const sdk = read('extension-service/src/targets/aws/sdk.ts');
+
+interface Statement {
+  readonly Sid?: string;
+  readonly Action: string | readonly string[];
+}
+const policies = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map(
+  ([, text = '']) => JSON.parse(text) as { Statement: readonly Statement[] },
+);
+const documented = policies[0]?.Statement.flatMap(({ Action }) => Action) ?? [];
+const section = (sid: string): string[] => {
+  const start = terraform.indexOf(`"${sid}"`);
+  return [...terraform.slice(start, terraform.indexOf(']', start)).matchAll(/"([a-z-]+:\w+)"/g)].map(
+    ([, name = '']) => name,
+  );
+};
+
+describe('the permissions at ECR', () => {
+  it('are the same for people as for Terraform', () => {
+    for (const { Sid = '', Action } of policies[0]?.Statement ?? []) {
+      expect(section(Sid).sort()).toEqual([Action].flat().sort());
+    }
+  });
+
+  it('cover every call of the code, and what the seed guide leaves out', () => {
+    const called = [...sdk.matchAll(/^ {2}(?:\w+ as )?(\w+)Command\b/gm)].map(([, name = '']) => name);
+    expect(called).toContain('CreateRepository');
+    // Asked of ECR Public and STS, or only to know more; the page names them apart.
+    const apart = ['AssumeRole', 'GetCallerIdentity', 'GetAccountSetting', 'GetPublicAuthorizationToken'];
+    for (const name of called.filter((call) => !apart.includes(call) && call !== 'GetAuthorizationToken')) {
+      expect(documented).toContain(`ecr:${name}`);
+    }
+    expect(documented).toContain('ecr:GetAuthorizationToken');
+    expect(documented).toContain('ecr:SetRepositoryPolicy');
+  });
+
+  it('delete nothing', () => {
+    expect(documented.filter((action) => /Delete/.test(action))).toEqual([]);
+    expect(terraform).not.toMatch(/ecr:\w*Delete/);
+  });
+
+  it('the sample configuration has policies that the code reads', () => {
+    const yaml = /lifecyclePolicy: '([^']+)'/.exec(page)?.[1] ?? '';
+    const { ecrOptions } = awsConfig();
+    expect(desiredPolicies(awsConfig({ ecrOptions: { ...ecrOptions, lifecyclePolicy: yaml } }))?.hash).toMatch(
+      /^[0-9a-f]{32}$/,
+    );
+  });
+});

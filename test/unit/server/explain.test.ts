@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
+import { explainRequest } from '../../../extension-service/src/server/explain.js';
+import type { ExplainAnswer, ExplainDependencies } from '../../../extension-service/src/server/explain.js';
+import { story } from '../../../extension-service/src/server/explain-story.js';
+import type { MirrorStatus } from '../../../extension-service/src/mirror/queue.js';
+import { configOf, ociTarget } from '../decide/rules-of.js';
+
+const NOW = 1_790_000_000_000;
+const config = configOf({
+  source: { ...configOf().source, filters: [{ jmespath: "obj.metadata.namespace == 'kube-system'" }] },
+  targets: [
+    {
+      ...ociTarget('harbor.example.com', { prefix: 'mirror', match: "starts_with(obj.metadata.namespace, 'eu-')" }),
+      name: 'eu',
+    },
+  ],
+});
+const inForce = { config, rules: compileRules(config) };
+const throttled: MirrorStatus = {
+  source: 'docker.io/library/nginx:1.27',
+  target: 'eu',
+  reference: 'harbor.example.com/mirror/docker.io/library/nginx:1.27',
+  state: 'waiting',
+  attempts: 2,
+  since: NOW - 3_000,
+  failure: {
+    reason: 'throttled',
+    message: 'GET https://registry-1.docker.io/v2/library/nginx/manifests/1.27: too many requests',
+    retryable: true,
+  },
+  nextTry: NOW + 12_000,
+};
+const POD = {
+  kind: 'Pod',
+  metadata: { name: 'web', namespace: 'eu-west' },
+  spec: {
+    containers: [
+      { name: 'app', image: 'nginx:1.27' },
+      { name: 'agent', image: 'docker.io/library/nginx:UPPER CASE' },
+    ],
+  },
+};
+
+function explained(copy: MirrorStatus | undefined, find?: ExplainDependencies['find']): Promise<ExplainAnswer> {
+  const absent: ExplainDependencies['find'] = async () => ({ state: 'absent', from: 'registry' });
+  return explainRequest(POD, inForce, { find: find ?? absent, findCopy: () => copy });
+}
+
+const page = readFileSync(new URL('../../../docs/explain.md', import.meta.url), 'utf8');
+const block = (mark: string): string =>
+  new RegExp(`<!-- ${mark} -->\n+\`\`\`\\w+\n(.*?)\n\`\`\``, 's').exec(page)?.[1] ?? '';
+
+describe('docs/explain.md', () => {
+  it('shows the JSON as it is: every key, in its place', async () => {
+    expect(JSON.stringify(await explained(throttled), null, 2)).toBe(
+      JSON.stringify(JSON.parse(block('json')), null, 2),
+    );
+  });
+
+  it('shows the story as it is', async () => {
+    expect(story(await explained(throttled), NOW)).toBe(block('story'));
+  });
+});
+
+describe('the story of a copy', () => {
+  const { failure, nextTry, ...rest } = throttled;
+  const failed = { ...throttled, state: 'failed', attempts: 1 } as const;
+  it.each([
+    [{ ...rest, state: 'queued' } as const, 'Its copy has waited for its turn for 3 s.'],
+    [
+      { ...rest, state: 'running', progress: { transferred: 5, total: 10 } } as const,
+      'Its copy has run for 3 s: 5 of 10 bytes.',
+    ],
+    [{ ...rest, state: 'done', since: NOW - 300_000 } as const, 'Its copy was made 5 min ago.'],
+    [failed, 'Its copy failed.'],
+    [failed, 'A new Pod may try it again in 12 s.'],
+    [{ ...failed, nextTry: NOW - 1 }, 'A new Pod may try it again now.'],
+    [throttled, `The reason is throttled: ${failure?.message ?? ''}.`],
+    [{ ...throttled, nextTry: (nextTry ?? 0) + 600_000 }, 'The next try is in 10 min.'],
+  ])('%#', async (copy, sentence) => {
+    expect(story(await explained(copy), NOW).split('\n')).toContain(`  ${sentence}`);
+  });
+
+  it('is left out where there is none', async () => {
+    const answer = await explained(undefined);
+    expect(answer.containers[0]).not.toHaveProperty('copy');
+    expect(story(answer, NOW)).not.toContain('copy');
+  });
+});
+
+it('an unknown existence is told with its reason', async () => {
+  const answer = await explained(undefined, async () => ({
+    state: 'unknown',
+    reason: 'forbidden',
+    message: 'HEAD https://harbor.example.com/v2/x/manifests/1: forbidden',
+  }));
+  expect(answer.containers[0]?.existence).toMatchObject({ state: 'unknown', reason: 'forbidden' });
+  expect(story(answer, NOW)).toContain('Whether the target has it is not known: HEAD https://harbor.example.com');
+});

@@ -1,0 +1,174 @@
+import { describe, expect, it } from 'vitest';
+import type { GcpConfig } from '../../../extension-service/src/core/config/model.js';
+import { RenewedLogin } from '../../../extension-service/src/credentials/renewed-login.js';
+import { neededPrograms } from '../../../extension-service/src/programs/needed.js';
+import { cloudKeychain } from '../../../extension-service/src/targets/cloud.js';
+import type { CloudLogin } from '../../../extension-service/src/targets/cloud.js';
+import { artifactRegistryCovers, artifactRegistryOwns } from '../../../extension-service/src/targets/gcp/hosts.js';
+import { missingReaders, withReaders } from '../../../extension-service/src/targets/gcp/readers.js';
+import { desiredRepository, settingsDrift } from '../../../extension-service/src/targets/gcp/settings.js';
+import { parse } from '../config/parsing.js';
+
+const gcp: GcpConfig = {
+  location: 'europe-west1',
+  projectId: 'example.com:team',
+  repositoryId: 'mirror',
+  createRepository: false,
+  reconcilePolicies: true,
+  repository: { labels: [] },
+  cleanupDryRun: false,
+  readers: [],
+};
+const HOST = 'europe-west1-docker.pkg.dev';
+
+describe("the registries that a login to Google's may be sent to", () => {
+  it.each([
+    [HOST, true],
+    ['us-docker.pkg.dev', true],
+    ['us-docker.pkg.dev:443', true],
+    ['gcr.io', true],
+    ['eu.gcr.io', true],
+    ['us-docker.pkg.dev:8443', false],
+    ['docker.pkg.dev.example.com', false],
+    ['us-docker.pkg.dev.example.com', false],
+    ['evil-gcr.io', false],
+    ['a.b.gcr.io', false],
+    ['us-npm.pkg.dev', false],
+    ['docker.io', false],
+  ])('%s: %s', (host, expected) => {
+    expect(artifactRegistryCovers(gcp, true)(host, 'p/r/x')).toBe(expected);
+    expect(artifactRegistryCovers(gcp, false)(host, 'p/r/x')).toBe(expected);
+  });
+
+  it("is a source's own repository when it impersonates", () => {
+    const covers = artifactRegistryCovers({ ...gcp, serviceAccount: 'a@b.iam.gserviceaccount.com' }, false);
+    expect(covers(HOST, 'example.com/team/mirror/docker.io/library/nginx')).toBe(true);
+    expect(covers(HOST, 'example.com/team/mirror2/x')).toBe(false);
+    expect(covers('us-docker.pkg.dev', 'example.com/team/mirror/x')).toBe(false);
+  });
+
+  it('knows its own repository by whole parts', () => {
+    const owns = artifactRegistryOwns(gcp);
+    expect(owns(HOST, 'example.com/team/mirror/x')).toBe(true);
+    expect(owns(`${HOST}:443`, 'example.com/team/mirror/x')).toBe(true);
+    expect(owns(HOST, 'example.com/team/mirrors/x')).toBe(false);
+    expect(owns(HOST, 'example.com/team/mirror')).toBe(true);
+  });
+});
+
+describe('several logins', () => {
+  const cloud = (user: string, own: string, works = true): CloudLogin => ({
+    covers: () => true,
+    owns: (_, repository) => repository === own,
+    login: new RenewedLogin(() =>
+      works
+        ? Promise.resolve({ credentials: { username: user, password: user }, expires: Date.now() + 3_600_000 })
+        : Promise.reject(new Error(`no login for ${user}`)),
+    ),
+  });
+  const users = async (clouds: readonly CloudLogin[], repository: string): Promise<readonly unknown[]> =>
+    (await cloudKeychain(clouds).resolve(HOST, repository)).map((found) => ('username' in found ? found.username : ''));
+
+  it("try the repository's own first, then one other", async () => {
+    const clouds = [cloud('a', 'x'), cloud('b', 'y'), cloud('target', 'z')];
+    expect(await users(clouds, 'y')).toEqual(['b', 'target']);
+    expect(await users(clouds, 'somewhere')).toEqual(['target']);
+  });
+
+  it('must have their own, and can do without another', async () => {
+    const clouds = [cloud('a', 'x', false), cloud('b', 'y')];
+    await expect(users(clouds, 'x')).rejects.toThrow('no login for a');
+    expect(await users([cloud('a', 'x', false)], 'somewhere')).toEqual([]);
+  });
+});
+
+describe('settings of a repository', () => {
+  const configured: GcpConfig = {
+    ...gcp,
+    repository: { labels: [{ key: 'team', value: 'a' }], immutableTags: false },
+    cleanupPolicies: [
+      {
+        name: 'old',
+        action: 'delete',
+        condition: {
+          tagState: 'any',
+          tagPrefixes: [],
+          packagePrefixes: ['b', 'a'],
+          versionPrefixes: [],
+          olderThan: 60_000,
+        },
+      },
+    ],
+  };
+
+  it('are equal in every spelling that the API has for them', () => {
+    const policy = {
+      id: 'old',
+      condition: { olderThan: { seconds: '60', nanos: 0 }, packageNamePrefixes: ['a', 'b'] },
+    };
+    const common = { labels: { team: 'a', more: 'b' }, cleanupPolicyDryRun: false };
+    const byName = { ...common, cleanupPolicies: { old: { ...policy, action: 'DELETE' as const } } };
+    const byNumber = {
+      ...common,
+      cleanupPolicies: { old: { ...policy, action: 1, condition: { ...policy.condition, tagState: 3 } } },
+    };
+    const unspecified = {
+      ...common,
+      cleanupPolicies: {
+        old: { ...policy, action: 1, condition: { ...policy.condition, tagState: 'TAG_STATE_UNSPECIFIED' as const } },
+      },
+    };
+    for (const actual of [byName, byNumber, unspecified]) expect(settingsDrift(configured, actual)).toEqual([]);
+    expect(settingsDrift(configured, desiredRepository(configured))).toEqual([]);
+  });
+
+  it.each([
+    ['another age', { seconds: 61 }, 'DELETE'],
+    ['another action', { seconds: 60 }, 'KEEP'],
+  ] as const)('differ by %s', (_, olderThan, action) => {
+    const old = { action, condition: { olderThan, packageNamePrefixes: ['a', 'b'] } };
+    const actual = { labels: { team: 'a' }, cleanupPolicies: { old } };
+    expect(settingsDrift(configured, actual).map(({ key }) => key)).toEqual(['cleanupPolicies']);
+  });
+
+  it('that are not configured are left alone', () => {
+    const actual = { description: 'x', dockerConfig: { immutableTags: true }, cleanupPolicies: { a: {} } };
+    expect(settingsDrift(gcp, actual)).toEqual([]);
+    expect(desiredRepository(gcp, actual)).toEqual({});
+  });
+
+  it('know that a key can only be given to a new repository', () => {
+    const withKey = { ...gcp, repository: { labels: [], kmsKey: 'k' } };
+    expect(settingsDrift(withKey, {})).toEqual([{ key: 'repository.kmsKey', path: undefined }]);
+  });
+
+  it('give readers the role beside what others gave, conditions untouched', () => {
+    const conditional = {
+      role: 'roles/artifactregistry.reader',
+      members: ['user:a@b'],
+      condition: { expression: 'x' },
+    };
+    const policy = { bindings: [conditional], etag: 'e' };
+    expect(missingReaders(policy, ['user:a@b'])).toEqual(['user:a@b']);
+    const added = withReaders(policy, ['user:a@b']);
+    expect(added).toEqual({
+      bindings: [conditional, { role: 'roles/artifactregistry.reader', members: ['user:a@b'] }],
+      etag: 'e',
+    });
+    expect(missingReaders(added, ['user:a@b'])).toEqual([]);
+  });
+});
+
+describe("Google's program", () => {
+  const programs = { kubernetes: 'k', aws: 'a', gcp: 'g' };
+  const place = '{location: us, projectId: my-project, repositoryId: main}';
+
+  it('goes to the copy thread for a target or a source of Google only', () => {
+    const other = parse('target: {type: oci, oci: {registry: r.example.com}}\n').config;
+    expect(neededPrograms(other, programs)).toEqual({ kubernetes: 'k' });
+    const target = parse(`target: {type: gcp, gcp: ${place}}\n`).config;
+    expect(neededPrograms(target, programs)).toEqual({ kubernetes: 'k', gcp: 'g' });
+    const source = `target: {type: oci, oci: {registry: r.example.com}}\nsource: {registries: [{type: gcp, gcp: ${place}}]}\n`;
+    expect(neededPrograms(parse(source).config, programs)).toEqual({ kubernetes: 'k', gcp: 'g' });
+  });
+});
