@@ -6,6 +6,7 @@ import { ENGINES, TIMEOUT } from './engines.js';
 import type { Engine } from './engines.js';
 import { FAULTS, FaultyService } from './faulty-service.js';
 import { documentedOutcomes, documentOutcomes, Outcomes } from './outcomes.js';
+import { expectOk } from './kube-api.js';
 import { create, debug, eventually, imagesOf, label, pod, stored, tryOut } from './pods.js';
 import { SidecarWebhook } from './sidecar-webhook.js';
 import { FILTERS, World } from './world.js';
@@ -58,18 +59,11 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('new Pod: containers, init containers, sidecars', 'swapped, 1 call');
       });
 
-      it('leaves a Deployment as it is', async () => {
+      it('leaves a Deployment as it is, without a call', async () => {
         const [app] = await mirroredImages(1);
-        const { metadata, spec } = pod(app);
-        const template = { metadata: { labels: { app: 'x' } }, spec };
-        const reply = await world.plane.api.create({
-          apiVersion: 'apps/v1',
-          kind: 'Deployment',
-          metadata,
-          spec: { selector: { matchLabels: { app: 'x' } }, template },
-        });
-        expect(reply.status).toBe(201);
-        expect(imagesOf((reply.body as { spec: { template: unknown } }).spec.template)).toEqual({ app });
+        const before = await world.requests(engine.route);
+        expect(await createDeployment(app)).toEqual({ app });
+        expect(await world.requests(engine.route)).toBe(before);
         saw('Deployment', 'template untouched');
       });
 
@@ -300,6 +294,11 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         }
       });
 
+      it('a Deployment is created whatever the service does', async () => {
+        await front().goDown();
+        expect(await createDeployment(image)).toEqual({ app: image });
+      });
+
       it('and works again once the service does', async () => {
         await world.restore();
         expect(await admit()).toBe(world.swapped(image));
@@ -314,6 +313,16 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
     if (WRITE) await documentOutcomes(table);
     expect(await documentedOutcomes()).toBe(table.trim());
   });
+
+  /** The images of its template. */
+  async function createDeployment(image: string): Promise<Record<string, string>> {
+    const { metadata, spec } = pod(image);
+    const selector = { matchLabels: { app: 'x' } };
+    const template = { metadata: { labels: selector.matchLabels }, spec };
+    const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: { selector, template } };
+    const { body } = expectOk(await world.plane.api.create(object), 'create a Deployment');
+    return imagesOf((body as { spec: { template: unknown } }).spec.template);
+  }
 
   async function mirroredImages<N extends number>(count: N): Promise<string[] & Record<0 | 1 | 2, string>> {
     const images = await Promise.all(Array.from({ length: count }, () => world.image({ mirrored: true })));
