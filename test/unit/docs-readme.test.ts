@@ -15,7 +15,9 @@ const pages = [
   'docs/configuration.md',
   'docs/benchmarks.md',
   'docs/aws.md',
+  'docs/engines.md',
   'docs/explain.md',
+  'docs/gcp.md',
 ];
 const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts);
 const blocks = (language: string): string[] =>
