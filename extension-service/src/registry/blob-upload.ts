@@ -53,7 +53,7 @@ export class BlobUploader {
     // Opening and beginning have retries of their own: only what fails in between is repeated here.
     const attempts = Math.min(retry.attempts, UPLOAD_ATTEMPTS);
     let from = options.from;
-    return withRetry({ ...retry, attempts }, retryTools, options.signal, async () => {
+    return withRetry({ ...retry, attempts, throttledAttempts: attempts }, retryTools, options.signal, async () => {
       const session = await once(this.#startUpload(repository, descriptor.digest, from, options));
       if (session === undefined) return 'mounted';
       from = undefined;

@@ -23,6 +23,9 @@ export interface RegistryFactoryOptions {
   readonly now?: () => number;
 }
 
+/** With pauses of up to five seconds, about half a minute. */
+const PACED_ATTEMPTS = 14;
+
 /** Makes clients that share sockets and tokens. */
 export class RegistryFactory {
   readonly #options: RegistryFactoryOptions;
@@ -59,7 +62,9 @@ export class RegistryFactory {
       tokens: this.#tokens,
       now: this.#now,
     });
-    const retry = { ...DEFAULT_RETRY, ...this.#options.retry };
+    // Under a quota that others share, a refusal is a matter of seconds and no failure.
+    const patience = push.pacer === undefined ? {} : { throttledAttempts: PACED_ATTEMPTS };
+    const retry = { ...DEFAULT_RETRY, ...patience, ...this.#options.retry };
     const retryTools = this.#options.retryTools ?? DEFAULT_RETRY_TOOLS;
     return new RegistryClient({ ...push, session, retry, retryTools });
   }

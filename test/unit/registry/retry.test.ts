@@ -40,6 +40,15 @@ describe('withRetry', () => {
     expect(used.pauses).toEqual([2_050]);
   });
 
+  it('is more patient with what is throttled where it is told to be, and only with that', async () => {
+    const throttled = new RegistryError('HTTP 429', { kind: 'throttled', host: 'r.example' });
+    const patient = { ...policy, throttledAttempts: 9 };
+    expect(await withRetry(patient, tools(0), undefined, failing(throttled, 8))).toBe('after 9');
+    await expect(withRetry(patient, tools(0), undefined, failing(throttled, 9))).rejects.toBe(throttled);
+    await expect(withRetry(patient, tools(0), undefined, failing(server, 4))).rejects.toBe(server);
+    await expect(withRetry(policy, tools(0), undefined, failing(throttled, 4))).rejects.toBe(throttled);
+  });
+
   it('leaves a long Retry-After to the caller', async () => {
     const error = new RegistryError('HTTP 429', { kind: 'throttled', host: 'r.example', retryAfter: 3_600_000 });
     const used = tools(0);

@@ -4,6 +4,8 @@ import { RegistryError } from '../errors.js';
 export interface RetryPolicy {
   /** Tries in all. */
   readonly attempts: number;
+  /** Tries of what is throttled, where requests are paced: each refusal slows them down. @default attempts */
+  readonly throttledAttempts?: number;
   /** Milliseconds before the second try, doubled for each further one; a random part of it is waited ("full jitter"). */
   readonly baseDelay: number;
   readonly maxDelay: number;
@@ -36,13 +38,17 @@ export async function withRetry<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof RegistryError) || !error.retryable || tries >= policy.attempts) throw error;
+      if (!(error instanceof RegistryError) || !error.retryable || tries >= mostTries(policy, error)) throw error;
       const pause = pauseBefore(policy, tools, tries, error.retryAfter);
       if (pause === undefined) throw error;
       await tools.sleep(pause, signal);
       signal?.throwIfAborted();
     }
   }
+}
+
+function mostTries({ attempts, throttledAttempts = attempts }: RetryPolicy, { kind }: RegistryError): number {
+  return kind === 'throttled' ? throttledAttempts : attempts;
 }
 
 /** Milliseconds, or undefined when the registry asked for more than this caller waits. */
