@@ -1,4 +1,5 @@
 import type { Config } from '../core/config/model.js';
+import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
 import { ThreadCopier } from '../mirror/thread-copier.js';
@@ -138,10 +139,8 @@ function refuseUnavailable({ source, queue, policies }: Config): void {
   if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));
 }
 
-function usesClouds({ target, targets, source }: Config): boolean {
-  return [...targets, ...(target === undefined ? [] : [target]), ...source.registries].some(
-    ({ type }) => type !== 'oci',
-  );
+function usesClouds(config: Config): boolean {
+  return registriesOf(config).some(({ type }) => type !== 'oci');
 }
 
 function tlsFilesOf({ tlsCertFile, tlsKeyFile }: ServeFlags): readonly [string, string] | undefined {

@@ -22,6 +22,9 @@ export interface MirrorStatus {
   readonly digest?: string;
 }
 
+/** As in a row of `GET /v1/mirrors`: times in milliseconds since the epoch. */
+export type CopyStatus = Omit<MirrorStatus, 'source' | 'target' | 'reference'>;
+
 export interface QueueEvents {
   onDone?(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void;
 }
@@ -273,11 +276,13 @@ export class MirrorQueue {
 }
 
 function row(entry: Entry): MirrorStatus {
-  const { job, state, attempts, since, progress, failure, nextTry, digest } = entry;
+  const { job } = entry;
+  return { source: job.source, target: job.target, reference: job.reference.text, ...copyStatus(entry) };
+}
+
+/** What of a copy is for others to see, without which copy it is. */
+export function copyStatus({ state, attempts, since, progress, failure, nextTry, digest }: CopyStatus): CopyStatus {
   return {
-    source: job.source,
-    target: job.target,
-    reference: job.reference.text,
     state,
     attempts,
     since,

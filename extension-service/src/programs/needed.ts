@@ -1,11 +1,10 @@
 import type { Config } from '../core/config/model.js';
+import { registriesOf } from '../core/config/registries.js';
 import type { Programs } from './programs.js';
 
 /** The programs that a configuration can need. */
-export function neededPrograms({ target, targets, source }: Config, programs: Programs): Programs {
-  const types = new Set(
-    [...targets, ...(target === undefined ? [] : [target]), ...source.registries].map(({ type }) => type),
-  );
+export function neededPrograms(config: Config, programs: Programs): Programs {
+  const types = new Set(registriesOf(config).map(({ type }) => type));
   const { kubernetes, aws, gcp } = programs;
   return {
     ...(kubernetes !== undefined && { kubernetes }),

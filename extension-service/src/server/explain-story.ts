@@ -1,7 +1,8 @@
 import type { ExpressionReading } from '../core/decide/explain.js';
 import { shown } from '../core/decide/explain.js';
 import type { FilterTrace } from '../core/filters/trace.js';
-import type { ExplainAnswer, ExplainedContainer, ExplainedCopy } from './explain.js';
+import type { CopyStatus } from '../mirror/queue.js';
+import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 
 /** Reads like a short story: a paragraph for each container. */
 export function story(answer: ExplainAnswer, now: number): string {
@@ -69,7 +70,7 @@ function traceLines(trace: FilterTrace, depth: number): string[] {
   ];
 }
 
-function copySentences(copy: ExplainedCopy, now: number): string[] {
+function copySentences(copy: CopyStatus, now: number): string[] {
   const { state, attempts, since, progress, failure, nextTry } = copy;
   const first = {
     queued: `Its copy has waited for its turn for ${ago(since, now)}.`,

@@ -7,7 +7,8 @@ import type { Config } from '../core/config/model.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
 import { mirrorJobKey } from '../mirror/job.js';
-import type { MirrorStatus } from '../mirror/queue.js';
+import { copyStatus } from '../mirror/queue.js';
+import type { CopyStatus, MirrorStatus } from '../mirror/queue.js';
 import type { Existence } from '../targets/existence.js';
 import { BadRequestError } from './admission-request.js';
 
@@ -18,12 +19,9 @@ export interface ExplainDependencies {
   findCopy(key: string): MirrorStatus | undefined;
 }
 
-/** As in `GET /v1/mirrors`: times in milliseconds since the epoch. */
-export type ExplainedCopy = Omit<MirrorStatus, 'source' | 'target' | 'reference'>;
-
 export interface ExplainedContainer extends Explanation {
   readonly existence?: Existence;
-  readonly copy?: ExplainedCopy;
+  readonly copy?: CopyStatus;
   /** The image that the container would get now. */
   readonly result: string;
   readonly swapped: boolean;
@@ -79,27 +77,13 @@ async function lookInto(
 ): Promise<Pick<ExplainedContainer, 'existence' | 'copy' | 'result' | 'swapped'>> {
   const { reference, target, container } = decision;
   const existence = await dependencies.find(target.config.name, reference, deadline);
-  const copy = copyOf(dependencies.findCopy(mirrorJobKey(reference, target.platforms)));
+  const copy = dependencies.findCopy(mirrorJobKey(reference, target.platforms));
   const swaps = (target.swapPolicy === 'always' || existence.state === 'present') && !dryRun;
   return {
     existence,
-    ...(copy !== undefined && { copy }),
+    ...(copy !== undefined && { copy: copyStatus(copy) }),
     result: swaps ? reference.text : container.image,
     swapped: swaps,
-  };
-}
-
-function copyOf(status: MirrorStatus | undefined): ExplainedCopy | undefined {
-  if (status === undefined) return undefined;
-  const { state, attempts, since, progress, failure, nextTry, digest } = status;
-  return {
-    state,
-    attempts,
-    since,
-    ...(progress !== undefined && { progress }),
-    ...(failure !== undefined && { failure }),
-    ...(nextTry !== undefined && { nextTry }),
-    ...(digest !== undefined && { digest }),
   };
 }
 

@@ -1,17 +1,15 @@
 import type { Config } from '../core/config/model.js';
+import { registriesOf } from '../core/config/registries.js';
 import type { WatchedFile } from './watch-files.js';
 import { dockerConfigPath } from '../targets/registries.js';
 
 /** The files that are read once with the configuration, so that a change of theirs is a change of it. */
-export function namedFiles(
-  { target, targets, source }: Config,
-  env: Readonly<Record<string, string | undefined>>,
-): readonly WatchedFile[] {
-  const registries = [...targets, ...(target === undefined ? [] : [target]), ...source.registries];
+export function namedFiles(config: Config, env: Readonly<Record<string, string | undefined>>): readonly WatchedFile[] {
+  const registries = registriesOf(config);
   const bundle = env['AWS_CA_BUNDLE'] ?? '';
   return [
-    ...registries.flatMap(({ type, ...registry }) =>
-      type === 'oci' && 'oci' in registry && registry.oci.caFile !== undefined ? [registry.oci.caFile] : [],
+    ...registries.flatMap((registry) =>
+      registry.type === 'oci' && registry.oci.caFile !== undefined ? [registry.oci.caFile] : [],
     ),
     ...(bundle !== '' && registries.some(({ type }) => type === 'aws') ? [bundle] : []),
     { optional: dockerConfigPath(env) },

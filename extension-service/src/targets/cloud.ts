@@ -98,3 +98,8 @@ export function cloudKeychain(clouds: readonly CloudLogin[]): Keychain {
       'password' in credentials && clouds.map(({ login }) => login.rejected(credentials)).includes(true),
   };
 }
+
+/** Whether a cloud's registry, named as for {@link OpenCloudRegistry}, is a target. */
+export function isTargetName(name: string): boolean {
+  return name.startsWith('target ');
+}

@@ -1,3 +1,4 @@
+import { isTargetName } from './cloud.js';
 import type { CloudEvent, CloudLogin, CloudRegistry, CloudRegistryConfig, OpenCloudRegistry } from './cloud.js';
 import { EcrRegistry } from './aws/ecr-registry.js';
 import { ecrCovers } from './aws/hosts.js';
@@ -28,7 +29,7 @@ export function openClouds(options: CloudOptions): OpenCloudRegistry<CloudRegist
 export function cloudScope(registry: CloudRegistryConfig, name: string): Pick<CloudLogin, 'covers' | 'owns'> {
   if (registry.type === 'aws') return { covers: ecrCovers(registry.aws) };
   return {
-    covers: artifactRegistryCovers(registry.gcp, name.startsWith('target ')),
+    covers: artifactRegistryCovers(registry.gcp, isTargetName(name)),
     owns: artifactRegistryOwns(registry.gcp),
   };
 }

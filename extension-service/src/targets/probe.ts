@@ -1,4 +1,5 @@
 import type { Config, RegistryConfig, TargetConfig } from '../core/config/model.js';
+import { targetsOf } from '../core/config/registries.js';
 import { namingTarget } from '../core/naming/target.js';
 import { RegistryError } from '../registry/errors.js';
 import type { RegistryClient } from '../registry/client.js';
@@ -23,7 +24,7 @@ const CLOUD_PATIENCE = 120_000;
 
 /** Tries every configured registry with its credentials: can it be read, and may we push to the targets? */
 export async function probeRegistries(config: Config, registries: Registries): Promise<Probe[]> {
-  const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
+  const targets = targetsOf(config);
   const probes = await Promise.all([
     ...targets.map((target) =>
       probeTarget(target, registries.target(target.name), registries.cloud(`target ${target.name}`)),

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Config, CredentialsConfig, RegistryConfig, TargetConfig } from '../core/config/model.js';
+import { registriesOf, targetsOf } from '../core/config/registries.js';
 import { namingTarget } from '../core/naming/target.js';
 import { configKeychain } from '../credentials/config-credentials.js';
 import type { CredentialSources } from '../credentials/config-credentials.js';
@@ -50,9 +51,9 @@ export class Registries {
     private readonly options: RegistriesOptions,
   ) {
     const { env, retry } = options;
-    const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
+    const targets = targetsOf(config);
     this.factory = new RegistryFactory({
-      endpoints: [...targets, ...config.source.registries].map((registry) => endpoint(registry, env)),
+      endpoints: registriesOf(config).map((registry) => endpoint(registry, env)),
       hosts: { allow: config.source.allow, deny: config.source.deny },
       env,
       ...(retry !== undefined && { retry }),

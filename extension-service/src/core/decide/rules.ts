@@ -1,4 +1,5 @@
 import type { Config, ImageCopyPolicy, ImageSwapPolicy, Platforms, TargetConfig } from '../config/model.js';
+import { targetsOf } from '../config/registries.js';
 import { compileFilter } from '../filters/compile.js';
 import type { Filter } from '../filters/compile.js';
 import { buildOriginIndex } from '../naming/origin.js';
@@ -30,7 +31,7 @@ export interface Rules {
  * its line and column.
  */
 export function compileRules(config: Config): Rules {
-  const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
+  const targets = targetsOf(config);
   const compiled = targets.map((target, index): TargetRule => ({
     config: target,
     naming: namingTarget(target),

@@ -2,6 +2,7 @@ import type { AwsConfig } from '../../core/config/model.js';
 import { RenewedLogin } from '../../credentials/renewed-login.js';
 import type { RegistryClient } from '../../registry/client.js';
 import type { RequestPacer } from '../../registry/pacer.js';
+import { isTargetName } from '../cloud.js';
 import type { CloudRegistry, PushRequests } from '../cloud.js';
 import type { CloudOptions } from '../clouds.js';
 import type { Probe } from '../probe.js';
@@ -57,13 +58,13 @@ export class EcrRegistry implements CloudRegistry {
   }
 
   start(): void {
-    if (!this.registry.startsWith('target ')) return;
+    if (!isTargetName(this.registry)) return;
     this.login.get().catch(() => undefined);
     void this.#sweep.run();
   }
 
   async probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]> {
-    const isTarget = this.registry.startsWith('target ');
+    const isTarget = isTargetName(this.registry);
     return probeEcr({ aws: this.aws, registry: this.registry, isTarget, clients: () => this.#load(), client, signal });
   }
 

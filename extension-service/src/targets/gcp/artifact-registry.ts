@@ -1,5 +1,6 @@
 import type { GcpConfig } from '../../core/config/model.js';
 import type { RenewedLogin } from '../../credentials/renewed-login.js';
+import { isTargetName } from '../cloud.js';
 import type { CloudRegistry } from '../cloud.js';
 import type { CloudOptions } from '../clouds.js';
 import type { Probe } from '../probe.js';
@@ -34,7 +35,7 @@ export class ArtifactRegistry implements CloudRegistry {
   ) {
     const { onEvent, env } = options;
     const { host } = artifactRegistryPlace(gcp);
-    this.#isTarget = registry.startsWith('target ');
+    this.#isTarget = isTargetName(registry);
     this.covers = artifactRegistryCovers(gcp, this.#isTarget);
     this.owns = artifactRegistryOwns(gcp);
     const obtain = async (): Promise<AccessToken> => {
