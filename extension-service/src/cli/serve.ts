@@ -126,12 +126,13 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 }
 
 /** Keys of the design that nothing stands behind yet: to ignore a guard or a queue that somebody counts on is worse than not to start. */
-function refuseUnavailable({ source, queue, policies }: Config): void {
+function refuseUnavailable({ source, queue, policies, tls }: Config): void {
   const missing = [
     ...(source.accessCheck === 'none'
       ? []
       : [`source.accessCheck: ${source.accessCheck} is not available yet: use none`]),
     ...(queue.type === 'memory' ? [] : [`queue.type: ${queue.type} is not available yet: use memory`]),
+    ...(tls.mode === 'files' ? [] : [`tls.mode: ${tls.mode} is not available yet: use files`]),
     ...(policies.manage
       ? ['policies.manage: true is not available yet: apply what `image-swapper policies` prints']
       : []),

@@ -26,7 +26,11 @@ describe('a configuration of nothing but a target', () => {
       mirror: { concurrency: 4, platforms: 'all', referrers: true, refresh: { interval: 3_600_000 } },
       queue: { type: 'memory' },
       reconcile: { enabled: true, interval: 600_000 },
-      policies: { manage: false, engine: 'kyverno' },
+      secretReader: { enabled: true, secretNames: [] },
+      lease: { name: 'image-swapper' },
+      events: { enabled: true },
+      tls: { mode: 'files', secretName: 'image-swapper-tls', configMapName: 'image-swapper-ca', dnsNames: [] },
+      policies: { manage: false, engine: 'kyverno', failClosed: false },
     });
   });
 
@@ -59,7 +63,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(28);
+    expect(origins.size).toBe(37);
   });
 
   it.each([

@@ -27,7 +27,11 @@ export function configOf(more: Partial<Config> = {}): Config {
     mirror: { concurrency: 4, platforms: 'all', referrers: true, refresh: { interval: 3_600_000 } },
     queue: { type: 'memory' },
     reconcile: { enabled: true, interval: 600_000 },
-    policies: { manage: false, engine: 'kyverno' },
+    secretReader: { enabled: true, secretNames: [] },
+    lease: { name: 'image-swapper' },
+    events: { enabled: true },
+    tls: { mode: 'files', secretName: 'image-swapper-tls', configMapName: 'image-swapper-ca', dnsNames: [] },
+    policies: { manage: false, engine: 'kyverno', failClosed: false },
     ...more,
   };
 }

@@ -6,7 +6,16 @@ import type { Field } from '../field.js';
 import { choice, duration, flag } from '../leaves.js';
 import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
 import { namedTargetSchema, targetSchema } from './registry.js';
-import { enginePoliciesSchema, mirrorSchema, queueSchema, reconcileSchema } from './service.js';
+import {
+  enginePoliciesSchema,
+  eventsSchema,
+  leaseSchema,
+  mirrorSchema,
+  queueSchema,
+  reconcileSchema,
+  secretReaderSchema,
+  tlsSchema,
+} from './service.js';
 import { sourceSchema } from './source.js';
 
 /** More would eat up Gatekeeper's whole second. */
@@ -44,6 +53,10 @@ export const configSchema = z.strictObject({
   mirror: described(mirrorSchema, 'How images are copied.').prefault({}),
   queue: described(queueSchema, 'Where copies wait.').prefault({}),
   reconcile: described(reconcileSchema, 'How missing images are found.').prefault({}),
+  secretReader: described(secretReaderSchema, 'Which pull secrets are read.').prefault({}),
+  lease: described(leaseSchema, 'What makes one replica the leader.').prefault({}),
+  events: described(eventsSchema, 'Whether copies are told as Events.').prefault({}),
+  tls: described(tlsSchema, 'Where the serving certificate comes from.').prefault({}),
   policies: described(enginePoliciesSchema, 'Whether the service writes policies into the cluster.').prefault({}),
 }) satisfies z.ZodType<Config>;
 

@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import type { Config, MirrorConfig, QueueConfig } from '../../core/config/model.js';
+import type {
+  Config,
+  LeaseConfig,
+  MirrorConfig,
+  PoliciesConfig,
+  QueueConfig,
+  SecretReaderConfig,
+  TlsConfig,
+} from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { longestDuration } from '../duration.js';
 import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../leaves.js';
@@ -16,6 +24,12 @@ export const mirrorSchema = z.strictObject({
     .prefault({}),
 }) satisfies z.ZodType<MirrorConfig>;
 
+/** A Kubernetes object's name: a DNS subdomain. */
+const objectName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
+const nameAllowed = 'lower-case letters, digits, - and . are allowed';
+const nameOf = (kind: string, about: string) =>
+  text({ about, allowed: `the name of a ${kind} is allowed` }, matching(objectName, `name of a ${kind}`, nameAllowed));
+
 const queueUrl = /^(?:rediss?|postgres(?:ql)?):\/\/[^\s/]+/;
 const urlAllowed = 'a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed';
 
@@ -30,11 +44,7 @@ export const queueSchema = z.strictObject({
   ).exactOptional(),
   secretName: text(
     { about: 'A Secret with the key `url`, instead of `url`.', allowed: 'the name of a Secret is allowed' },
-    matching(
-      /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/,
-      'name of a Secret',
-      'lower-case letters, digits, - and . are allowed',
-    ),
+    matching(objectName, 'name of a Secret', nameAllowed),
   ).exactOptional(),
 }) satisfies z.ZodType<QueueConfig>;
 
@@ -50,6 +60,38 @@ export const reconcileSchema = z.strictObject({
   interval: duration(1_000, longestDuration, 'How often.').default(600_000),
 }) satisfies z.ZodType<Config['reconcile']>;
 
+/** Which pull secrets of Pods may be read. */
+export const secretReaderSchema = z.strictObject({
+  enabled: flag('Read the pull secrets of Pods and their ServiceAccounts, for copies from private sources.').default(
+    true,
+  ),
+  secretNames: z.array(nameOf('Secret', 'Only Secrets of this name are read.')).readonly().default([]),
+}) satisfies z.ZodType<SecretReaderConfig>;
+
+/** Which Lease makes one replica the leader. */
+export const leaseSchema = z.strictObject({
+  name: nameOf('Lease', 'The Lease whose holder copies, and writes into the cluster.').default('image-swapper'),
+  namespace: nameOf('Namespace', "Where the Lease is; the service's own namespace unless given.").exactOptional(),
+}) satisfies z.ZodType<LeaseConfig>;
+
+/** Whether copies are told as Events. */
+export const eventsSchema = z.strictObject({
+  enabled: flag('Tell what became of copies as Events on the workloads that use the images.').default(true),
+}) satisfies z.ZodType<Config['events']>;
+
+/** Where the serving certificate comes from. */
+export const tlsSchema = z.strictObject({
+  mode: choice(
+    ['files', 'selfSigned'],
+    '`files`: `--tls-cert-file` and `--tls-key-file`. `selfSigned`: made, shared and rotated by the service itself.',
+  ).default('files'),
+  secretName: nameOf('Secret', 'With `selfSigned`: the Secret that the replicas share.').default('image-swapper-tls'),
+  configMapName: nameOf('ConfigMap', "With `selfSigned`: the ConfigMap that gets the authority's certificate.").default(
+    'image-swapper-ca',
+  ),
+  dnsNames: z.array(nameOf('host', 'With `selfSigned`: a name that the certificate is for.')).readonly().default([]),
+}) satisfies z.ZodType<TlsConfig>;
+
 /** Whether the service itself writes policies into the cluster. */
 export const enginePoliciesSchema = z.strictObject({
   manage: flag('The leader creates and updates the policies in the cluster.').default(false),
@@ -57,4 +99,12 @@ export const enginePoliciesSchema = z.strictObject({
     ['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook', 'none'],
     'Which policies; `kyverno` are MutatingPolicies.',
   ).default('kyverno'),
-}) satisfies z.ZodType<Config['policies']>;
+  url: text(
+    { about: "The service's base URL as the engine reaches it.", allowed: 'an http or https URL is allowed' },
+    (value) =>
+      /^https?:\/\/[^\s/]/.test(value) && URL.canParse(value)
+        ? undefined
+        : { message: 'this is no URL', allowed: 'an http or https URL is allowed' },
+  ).exactOptional(),
+  failClosed: flag('Pods are refused while the service cannot be asked.').default(false),
+}) satisfies z.ZodType<PoliciesConfig>;

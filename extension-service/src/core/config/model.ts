@@ -26,7 +26,47 @@ export interface Config {
   readonly mirror: MirrorConfig;
   readonly queue: QueueConfig;
   readonly reconcile: { readonly enabled: boolean; readonly interval: number };
-  readonly policies: { readonly manage: boolean; readonly engine: PolicyEngine };
+  readonly secretReader: SecretReaderConfig;
+  readonly lease: LeaseConfig;
+  readonly events: { readonly enabled: boolean };
+  readonly tls: TlsConfig;
+  readonly policies: PoliciesConfig;
+}
+
+/** Which pull secrets of Pods and their ServiceAccounts may be read. */
+export interface SecretReaderConfig {
+  readonly enabled: boolean;
+  /** Only Secrets of these names, where there are any. */
+  readonly secretNames: readonly string[];
+}
+
+/** The Lease whose holder copies and writes into the cluster. */
+export interface LeaseConfig {
+  readonly name: string;
+  /** The service's own unless given. */
+  readonly namespace?: string;
+}
+
+/** Where the serving certificate comes from. */
+export interface TlsConfig {
+  /** `files`: from `--tls-cert-file` and `--tls-key-file`. `selfSigned`: made and rotated by the service itself. */
+  readonly mode: 'files' | 'selfSigned';
+  /** `selfSigned`: the Secret that the replicas share, in the service's own namespace. */
+  readonly secretName: string;
+  /** `selfSigned`: the ConfigMap that the authority's certificate is published in, key `ca.crt`. */
+  readonly configMapName: string;
+  /** `selfSigned`: the names that the certificate is for. */
+  readonly dnsNames: readonly string[];
+}
+
+/** The policies that the service writes into the cluster, if it does. */
+export interface PoliciesConfig {
+  readonly manage: boolean;
+  readonly engine: PolicyEngine;
+  /** The service's base URL as the engine reaches it. */
+  readonly url?: string;
+  /** Refuse Pods while the service cannot be asked. */
+  readonly failClosed: boolean;
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
