@@ -1,8 +1,10 @@
-import type { CoreV1Api } from '@kubernetes/client-node';
+import type { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import { readFile } from 'node:fs/promises';
 import { delimiter } from 'node:path';
 
 export interface ClusterAccess {
+  /** For clients of further APIs: `config.makeApiClient(CoordinationV1Api)`. */
+  readonly config: KubeConfig;
   readonly core: CoreV1Api;
   /** The namespace that the service itself runs in. */
   readonly namespace: string;
@@ -26,7 +28,7 @@ export async function connectCluster(
   const [first, ...others] = kubeconfigs;
   if (first === undefined) {
     config.loadFromCluster();
-    return { core: config.makeApiClient(CoreV1Api), namespace: (await ownNamespace(env)) ?? 'default' };
+    return { config, core: config.makeApiClient(CoreV1Api), namespace: (await ownNamespace(env)) ?? 'default' };
   }
   config.loadFromFile(first);
   for (const file of others) {
@@ -35,7 +37,7 @@ export async function connectCluster(
     config.mergeConfig(more, true);
   }
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace;
-  return { core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default' };
+  return { config, core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default' };
 }
 
 async function ownNamespace(env: Readonly<Record<string, string | undefined>>): Promise<string | undefined> {
