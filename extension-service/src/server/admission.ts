@@ -3,11 +3,10 @@ import type { Swap } from '../core/decide/answer.js';
 import { decide, decideContainer } from '../core/decide/decide.js';
 import type { ContainerDecision, DecisionInput, Mirror } from '../core/decide/decide.js';
 import type { JsonObject } from '../core/decide/pod.js';
-import { imagePullSecretNames, serviceAccountName } from '../core/decide/pod.js';
 import type { Rules } from '../core/decide/rules.js';
 import { formatReference } from '../core/image/reference.js';
-import { mirrorJobKey } from '../mirror/job.js';
 import type { MirrorJob, PullContext } from '../mirror/job.js';
+import { mirrorJob, pullContext, wantsFresh } from '../mirror/mirror-job.js';
 import type { CopyFailure } from '../mirror/failure.js';
 import type { MirrorResult } from '../mirror/queue.js';
 import type { Existence } from '../targets/existence.js';
@@ -63,7 +62,7 @@ export class Admission {
     const { config, rules } = this.dependencies.current();
     const decisions = decide(rules, request);
     const mayCopy = !request.dryRun && !config.dryRun;
-    const pull = pullContext(request);
+    const pull = pullContext(request.pod, request.namespace);
     const clock = new RequestClock(config, this.dependencies.now);
     try {
       const settled = await Promise.all(
@@ -145,32 +144,6 @@ export class Admission {
   private copy(mirror: Mirror, pull: PullContext): Promise<MirrorResult> {
     return this.dependencies.enqueue(mirrorJob(mirror, pull));
   }
-}
-
-/** The copy that a decision asks for. */
-export function mirrorJob(mirror: Mirror, pull?: PullContext): MirrorJob {
-  return {
-    key: mirrorJobKey(mirror.reference, mirror.target.platforms),
-    source: formatReference(mirror.source),
-    target: mirror.target.config.name,
-    reference: mirror.reference,
-    platforms: mirror.target.platforms,
-    force: mirror.target.copyPolicy === 'force' || wantsFresh(mirror),
-    ...(pull !== undefined && { pull }),
-  };
-}
-
-/** `imagePullPolicy: Always` on a tag asks for what the tag means now; the copier compares digests and sends nothing that is equal. */
-function wantsFresh(mirror: Mirror): boolean {
-  return mirror.container.imagePullPolicy === 'Always' && mirror.source.digest === undefined;
-}
-
-function pullContext(request: AdmissionRequest): PullContext {
-  return {
-    namespace: request.namespace,
-    serviceAccount: serviceAccountName(request.pod),
-    secretNames: imagePullSecretNames(request.pod),
-  };
 }
 
 function failureOf(mirror: Mirror, waited: MirrorResult | undefined): CopyFailure {
