@@ -20,9 +20,15 @@ export interface AdmissionDependencies {
     known(reference: TargetReference): Existence | undefined;
     find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
   };
-  /** Starts a copy, or joins one; the promise never rejects. */
-  enqueue(job: MirrorJob): Promise<MirrorResult>;
+  /** Starts a copy, joins one, or leaves it to another replica; the promise never rejects. */
+  enqueue(job: MirrorJob, waits: boolean): CopyStart;
   readonly now: () => number;
+}
+
+export interface CopyStart {
+  /** Another replica copies it once it sees the Pod. */
+  readonly handedOver: boolean;
+  readonly result: Promise<MirrorResult>;
 }
 
 export interface AdmissionRequest extends DecisionInput {
@@ -39,7 +45,7 @@ export interface ContainerOutcome {
   /** The image that the container ends with; under `dryRun` the one it would end with. */
   readonly image: string;
   readonly existence?: Existence;
-  readonly copy?: 'started' | 'finished' | 'failed' | 'late';
+  readonly copy?: 'started' | 'handed-over' | 'finished' | 'failed' | 'late';
 }
 
 export interface AdmissionResult {
@@ -67,7 +73,7 @@ export class Admission {
     try {
       const settled = await Promise.all(
         decisions.map((decision) =>
-          this.settle(decision, config, clock, mayCopy ? (mirror) => this.copy(mirror, pull) : undefined),
+          this.settle(decision, config, clock, mayCopy ? (mirror, waits) => this.copy(mirror, pull, waits) : undefined),
         ),
       );
       return result(settled);
@@ -100,7 +106,7 @@ export class Admission {
     decision: ContainerDecision,
     config: Config,
     clock: RequestClock,
-    copy: ((mirror: Mirror) => Promise<MirrorResult>) | undefined,
+    copy: ((mirror: Mirror, waits: boolean) => CopyStart) | undefined,
   ): Promise<Settled> {
     const { image } = decision.container;
     if (decision.action === 'keep') return { outcome: { decision, outcome: 'kept', image } };
@@ -119,9 +125,10 @@ export class Admission {
     let arrived = false;
     let denied: CopyFailure | undefined;
     if (copies !== undefined && (!present || copyPolicy === 'force' || wantsFresh(decision))) {
-      const copying = copies(decision);
-      state = 'started';
-      if (wait && (!present || copyPolicy === 'force')) {
+      const waits = wait && (!present || copyPolicy === 'force');
+      const { handedOver, result: copying } = copies(decision, waits);
+      state = handedOver ? 'handed-over' : 'started';
+      if (waits) {
         const waited = await Promise.race([copying, clock.deadline().then(() => undefined)]);
         state = waited === undefined ? 'late' : waited.ok ? 'finished' : 'failed';
         arrived = waited?.ok === true;
@@ -141,8 +148,8 @@ export class Admission {
     };
   }
 
-  private copy(mirror: Mirror, pull: PullContext): Promise<MirrorResult> {
-    return this.dependencies.enqueue(mirrorJob(mirror, pull));
+  private copy(mirror: Mirror, pull: PullContext, waits: boolean): CopyStart {
+    return this.dependencies.enqueue(mirrorJob(mirror, pull), waits);
   }
 }
 
