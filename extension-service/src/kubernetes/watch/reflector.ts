@@ -1,7 +1,7 @@
 import { isObject } from '../../core/decide/pod.js';
 import type { JsonObject } from '../../core/decide/pod.js';
 import { ApiStatusError } from './cluster-lists.js';
-import type { ClusterLists } from './cluster-lists.js';
+import type { ClusterLists, ListPage } from './cluster-lists.js';
 import type { ClusterWatches, WatchEvent } from './cluster-watches.js';
 
 /** Takes the objects of one kind as they are and as they change. Calls come one after the other. */
@@ -74,21 +74,16 @@ export class Reflector {
   private async list(signal: AbortSignal): Promise<void> {
     const { lists, path, query, sink } = this.options;
     sink.listing();
-    let next: string | undefined;
-    let version = '';
+    let page: ListPage | undefined;
     do {
-      const page = await lists.page(
-        path,
-        { ...query, limit: PAGE, ...(next !== undefined && { continue: next }) },
-        signal,
-      );
+      const from = page?.next === undefined ? {} : { continue: page.next };
+      page = await lists.page(path, { ...query, limit: PAGE, ...from }, signal);
       for (const object of page.items) sink.apply(object);
-      ({ next, resourceVersion: version } = page);
       this.healthy();
-    } while (next !== undefined && !signal.aborted);
+    } while (page.next !== undefined && !signal.aborted);
     if (signal.aborted) return;
     sink.listed();
-    this.version = version;
+    this.version = page.resourceVersion;
   }
 
   private async watch(signal: AbortSignal): Promise<void> {
@@ -112,7 +107,9 @@ export class Reflector {
     const { sink } = this.options;
     if (type === 'ERROR') {
       const code = typeof object['code'] === 'number' ? object['code'] : 0;
-      throw new ApiStatusError(code, `${this.options.path}: ${String(object['message'] ?? 'the watch failed')}`);
+      const { message } = object;
+      const reason = typeof message === 'string' ? message.slice(0, 300) : 'the watch failed';
+      throw new ApiStatusError(code, `${this.options.path}: ${reason}`);
     }
     this.healthy();
     if (type === 'ADDED' || type === 'MODIFIED') sink.apply(object);
