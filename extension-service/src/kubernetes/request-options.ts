@@ -6,7 +6,7 @@ export async function requestOptions(signal: AbortSignal, contentType?: string):
   const middleware: ObservableMiddleware = {
     pre: (request: RequestContext) => {
       // The client's declarations name the DOM's AbortSignal; Node's is what its fetch wants.
-      request.setSignal(signal as Parameters<RequestContext['setSignal']>[0]);
+      request.setSignal(signal);
       if (contentType !== undefined) request.setHeaderParam('Content-Type', contentType);
       return new Observable(Promise.resolve(request));
     },
