@@ -7,4 +7,5 @@ export {
   Observable,
   PatchStrategy,
   V1MicroTime,
+  Watch,
 } from '@kubernetes/client-node';
