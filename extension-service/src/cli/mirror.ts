@@ -4,9 +4,10 @@ import type { Config } from '../core/config/model.js';
 import type { Mirror } from '../core/decide/decide.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { CopyProgress, MirrorJob } from '../mirror/job.js';
+import { copyLimits } from '../mirror/lanes.js';
 import { MirrorQueue } from '../mirror/queue.js';
-import type { MirrorResult } from '../mirror/queue.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
+import type { MirrorResult } from '../mirror/status.js';
 import { mirrorJob } from '../server/admission.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, registryOptions } from './context.js';
@@ -60,13 +61,12 @@ async function mirrorNow(
   };
   const finals = new Map<string, { readonly result: Promise<MirrorResult>; end(result: MirrorResult): void }>();
   const queue = new MirrorQueue(tracked, {
-    concurrency: config.mirror.concurrency,
+    ...copyLimits(config),
     retry: RETRY,
     events: {
-      onDone: (job, result, _milliseconds, attempt) => {
-        const last = result.ok || !result.failure.retryable || attempt >= RETRY.attempts;
-        if (last) finals.get(job.key)?.end(result);
-        else progress.log('info', `${result.failure.message}; trying again`);
+      onDone: (job, result, _milliseconds, _attempt, final) => {
+        if (final) finals.get(job.key)?.end(result);
+        else if (!result.ok) progress.log('info', `${result.failure.message}; trying again`);
       },
     },
   });

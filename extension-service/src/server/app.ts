@@ -2,7 +2,7 @@ import express from 'express';
 import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import type { MirrorStatus } from '../mirror/queue.js';
+import type { MirrorStatus } from '../mirror/status.js';
 import { BadRequestError, parseJson } from './admission-request.js';
 import { errorAnswer, jsonText } from './answer.js';
 import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';

@@ -1,7 +1,7 @@
 import type { ExpressionReading } from '../core/decide/explain.js';
 import { shown } from '../core/decide/explain.js';
 import type { FilterTrace } from '../core/filters/trace.js';
-import type { CopyStatus } from '../mirror/queue.js';
+import type { CopyStatus } from '../mirror/status.js';
 import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 
 /** Reads like a short story: a paragraph for each container. */

@@ -2,8 +2,9 @@ import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { LoadedConfig } from '../config/load.js';
-import { MirrorQueue } from '../mirror/queue.js';
-import type { MirrorResult, MirrorStatus } from '../mirror/queue.js';
+import { copyLimits } from '../mirror/lanes.js';
+import { CONFIGURATION_REASONS, MirrorQueue } from '../mirror/queue.js';
+import type { MirrorResult, MirrorStatus } from '../mirror/status.js';
 import type { Copier, MirrorJob } from '../mirror/job.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import type { TargetLookup } from '../targets/existence.js';
@@ -68,7 +69,7 @@ export class Service {
       },
     });
     this.queue = new MirrorQueue(copier, {
-      concurrency: loaded.config.mirror.concurrency,
+      ...copyLimits(loaded.config),
       events: { onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt) },
     });
   }
@@ -127,7 +128,8 @@ export class Service {
     this.dependencies.lookup.configure(loaded.config);
     this.inForce = next;
     this.dependencies.copier.configure(loaded.config);
-    this.queue.setConcurrency(loaded.config.mirror.concurrency);
+    this.queue.setLimits(copyLimits(loaded.config));
+    this.queue.retryNow(CONFIGURATION_REASONS);
   }
 
   /** New connections get the new certificate; those that are open go on. */
