@@ -15,6 +15,7 @@ import { RegistryLookup } from '../targets/registry-lookup.js';
 import { cloudEvents } from '../telemetry/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
+import { requestMetrics } from '../telemetry/registry-requests.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -42,11 +43,13 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
   const metrics = createMetrics();
-  const copier = new ThreadCopier(loaded.config, log, cloudEvents(log, metrics));
+  const { onRequest, onReport } = requestMetrics(metrics);
+  const copier = new ThreadCopier(loaded.config, log, cloudEvents(log, metrics), onReport);
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
     report: (problem) => log.warn(problem),
+    onRequest,
     cloud: (registry, name) => ({
       ...cloudScope(registry, name),
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),

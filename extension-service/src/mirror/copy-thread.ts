@@ -3,8 +3,10 @@ import { CopyFailedError } from './failure.js';
 import { PROGRAMS } from '../programs/programs.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { RegistryError } from '../registry/errors.js';
+import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
+import { RequestTally } from '../telemetry/registry-requests.js';
 import type { Copier, CopyProgress } from './job.js';
 import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
 
@@ -27,17 +29,35 @@ export type ThreadLog = (level: 'debug' | 'info' | 'warn' | 'error', message: st
 /** Progress is told at most this often for a copy, in milliseconds: a blob arrives in thousands of chunks. */
 const PROGRESS_INTERVAL = 200;
 
+/** Requests to registries are reported this often, in milliseconds: an image takes dozens. */
+const REPORT_INTERVAL = 1_000;
+
 /** Runs in the worker thread: takes jobs from the main thread, one answer each. */
 export function runCopyThread(
   data: CopyThreadData,
-  create: (data: CopyThreadData, log: ThreadLog, onCloudEvent: (event: CloudEvent) => void) => CopyThreadParts,
+  create: (
+    data: CopyThreadData,
+    log: ThreadLog,
+    onCloudEvent: (event: CloudEvent) => void,
+    onRequest: OnRegistryRequest,
+  ) => CopyThreadParts,
 ): void {
   Object.assign(PROGRAMS, data.programs);
   const port = parentPort;
   if (port === null) throw new Error('runCopyThread is called in a worker thread only');
   const send = (message: FromCopyThread): void => port.postMessage(message);
   const log: ThreadLog = (level, message) => send({ type: 'log', level, message });
-  const { copier, readSecret } = create(data, log, (event) => send({ type: 'cloud', event }));
+  const tally = new RequestTally();
+  setInterval(() => {
+    const report = tally.take();
+    if (report !== undefined) send({ type: 'requests', report });
+  }, REPORT_INTERVAL).unref();
+  const { copier, readSecret } = create(
+    data,
+    log,
+    (event) => send({ type: 'cloud', event }),
+    (request) => tally.add(request),
+  );
   const running = new Map<number, AbortController>();
   const answer = (id: number, what: string, work: Promise<FromCopyThread>): void => {
     void work.catch((error: unknown) => failure(id, error, what)).then(send);

@@ -6,6 +6,7 @@ import { PROGRAMS } from '../programs/programs.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Logger } from '../telemetry/log.js';
+import type { RequestReport } from '../telemetry/registry-requests.js';
 import { COPY_THREAD_PROGRAM } from './copy-thread-program.js';
 import { CopyFailedError } from './failure.js';
 import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
@@ -33,6 +34,7 @@ export class ThreadCopier implements Copier {
     private config: Config,
     private readonly log: Logger,
     private readonly onCloudEvent: (event: CloudEvent) => void = () => undefined,
+    private readonly onRequests: (report: RequestReport) => void = () => undefined,
   ) {}
 
   /** Starts the thread before the first copy: for logins of clouds, which take a while. */
@@ -138,6 +140,10 @@ export class ThreadCopier implements Copier {
     if (message.type === 'ready') return;
     if (message.type === 'cloud') {
       this.onCloudEvent(message.event);
+      return;
+    }
+    if (message.type === 'requests') {
+      this.onRequests(message.report);
       return;
     }
     const flight = this.flights.get(message.id);

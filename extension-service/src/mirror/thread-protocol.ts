@@ -3,6 +3,7 @@ import type { RegistryLogin } from '../credentials/renewed-login.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Programs } from '../programs/programs.js';
+import type { RequestReport } from '../telemetry/registry-requests.js';
 import type { CopyFailure } from './failure.js';
 import type { CopyOutcome, CopyProgress, MirrorJob } from './job.js';
 
@@ -34,6 +35,7 @@ export type FromCopyThread =
   | { readonly type: 'secret'; readonly id: number; readonly text: string }
   | { readonly type: 'login'; readonly id: number; readonly login: RegistryLogin }
   | { readonly type: 'cloud'; readonly event: CloudEvent }
+  | { readonly type: 'requests'; readonly report: RequestReport }
   | { readonly type: 'failed'; readonly id: number; readonly failure: CopyFailure }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
 

@@ -1,18 +1,21 @@
+import { X509Certificate } from 'node:crypto';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { LoadedConfig } from '../config/load.js';
 import { copyLimits } from '../mirror/lanes.js';
 import { CONFIGURATION_REASONS, MirrorQueue } from '../mirror/queue.js';
-import type { MirrorResult, MirrorStatus } from '../mirror/status.js';
+import type { MirrorResult } from '../mirror/status.js';
 import type { Copier, MirrorJob } from '../mirror/job.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import type { TargetLookup } from '../targets/existence.js';
+import { CopyFailureLines } from '../telemetry/copy-failures.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Occasionally } from '../telemetry/occasionally.js';
 import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
+import type { MirrorsAnswer } from './app.js';
 import { explainRequest } from './explain.js';
 import { story } from './explain-story.js';
 import { gatekeeperRules } from './gatekeeper-rules.js';
@@ -30,6 +33,8 @@ export interface ServiceDependencies {
   readonly lookup: TargetLookup & { configure(config: Config): void };
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Who copies, where replicas share the work by a Lease. */
+  readonly leader?: () => MirrorsAnswer['leader'];
 }
 
 export interface ServiceAddresses {
@@ -56,13 +61,15 @@ export class Service {
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
   /** A target that is away fails for every Pod: one line a minute says it. */
   private readonly failureLines = new Occasionally(60_000);
+  private readonly copyFailures: CopyFailureLines;
   private stopping = false;
 
   constructor(private readonly dependencies: ServiceDependencies) {
     const { loaded, copier, lookup, log, metrics } = dependencies;
     this.inForce = compile(loaded.config);
+    this.copyFailures = new CopyFailureLines(log);
     this.existence = new ExistenceIndex(lookup, {
-      onLookup: (target, outcome) => metrics.lookups.inc({ target, outcome }),
+      onLookup: (target, outcome) => countLookup(metrics, target, outcome),
       onFailure: (target, reason, message) => {
         if (this.failureLines.due(`${target} ${reason}`))
           log.warn({ target, reason, err: message }, 'looking into the target failed');
@@ -70,7 +77,10 @@ export class Service {
     });
     this.queue = new MirrorQueue(copier, {
       ...copyLimits(loaded.config),
-      events: { onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt) },
+      events: {
+        onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt),
+        onRefused: ({ target }) => metrics.queueRefused.inc({ target }),
+      },
     });
   }
 
@@ -103,6 +113,7 @@ export class Service {
       mirrors: () => this.mirrors(),
       log,
     });
+    if (addresses.tls !== undefined) metrics.tlsExpiry.set(expiryOf(addresses.tls));
     try {
       await this.open(createServer(operations), addresses.metrics, '--metrics-address', 'operations');
       await this.open(
@@ -134,13 +145,15 @@ export class Service {
 
   /** New connections get the new certificate; those that are open go on. */
   setTls(pair: TlsPair): void {
+    this.dependencies.metrics.tlsExpiry.set(expiryOf(pair));
     for (const { server, tls } of this.servers) {
       if (tls && 'setSecureContext' in server) server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
     }
   }
 
-  mirrors(): MirrorStatus[] {
-    return this.queue.list();
+  mirrors(): MirrorsAnswer {
+    const leader = this.dependencies.leader?.();
+    return { ...(leader !== undefined && { leader }), mirrors: this.queue.list() };
   }
 
   /**
@@ -199,18 +212,26 @@ export class Service {
       );
       return;
     }
-    const { reason, message, retryable } = result.failure;
-    metrics.copies.inc({ target, outcome: reason });
-    // Nobody but a person can mend it: it has a name to look for.
-    const event = reason === 'conflict' ? { event: 'tag-conflict' } : {};
-    log.warn({ source, target, reason, attempt, retryable, ...event }, message);
+    metrics.copies.inc({ target, outcome: result.failure.reason });
+    this.copyFailures.failed(job, result.failure, attempt);
   }
 
   private refreshGauges(): void {
     for (const [state, count] of Object.entries(this.queue.counts())) {
       this.dependencies.metrics.queueDepth.set({ state }, count);
     }
+    this.dependencies.metrics.queueOldestAge.set(this.queue.oldestAge() / 1_000);
   }
+}
+
+function countLookup(metrics: Metrics, target: string, outcome: string): void {
+  metrics.lookups.inc({ target, outcome });
+  (outcome.endsWith('-memory') ? metrics.lookupHits : metrics.lookupMisses).inc({ target });
+}
+
+/** In seconds since the epoch. */
+function expiryOf({ cert }: TlsPair): number {
+  return Date.parse(new X509Certificate(cert).validTo) / 1_000;
 }
 
 function compile(config: Config): InForce {
