@@ -178,6 +178,15 @@ describe('a flood of news', () => {
     expect(events().filter(({ metadata }) => metadata.name.startsWith('noisy.'))).toHaveLength(25);
   });
 
+  it('keeps the newest thousand waiting', async () => {
+    const recorder = await start();
+    for (let index = 0; index < 1_500; index += 1) recorder.record(failed('a:1', [user(`w${index}`)]));
+    await until('some', () => events().length >= 3);
+    // The first was on its way already.
+    const names = events().map(({ metadata }) => metadata.name.split('.')[0]);
+    expect(names.slice(0, 3)).toEqual(['w0', 'w500', 'w501']);
+  });
+
   it('of the same waits as one', async () => {
     const recorder = await start();
     for (let times = 0; times < 500; times += 1) recorder.record(failed('a:1', [user('web')]));
