@@ -90,6 +90,14 @@ describe('what is told of a copy', () => {
     expect(told([...users].reverse())).toEqual(told(users));
   });
 
+  it('is told whatever the next try is', () => {
+    for (const nextTry of [NaN, Infinity, Number.MAX_VALUE, -1]) {
+      for (const retryable of [true, false]) {
+        expect(copyEvents(news(failed({ retryable }, nextTry)), NOW)[0]?.message).toMatch(/; (?:next try|not tried)/);
+      }
+    }
+  });
+
   it('has a name of its own for each object, reason and image, and the same one each time', () => {
     const name = (item: CopyNews): string | undefined => copyEvents(item, NOW)[0]?.name;
     const base = name(news(failed()));

@@ -16,9 +16,10 @@ export function eventMessage({ source, reference, result }: CopyNews, now: numbe
 }
 
 function whenNext(retryable: boolean, nextTry: number | undefined, now: number): string {
-  if (nextTry === undefined || !Number.isFinite(nextTry)) return 'not tried again until it is asked for again';
+  const date = new Date(nextTry ?? NaN);
+  if (nextTry === undefined || Number.isNaN(date.getTime())) return 'not tried again until it is asked for again';
   if (retryable) return `next try in ${span(Math.max(0, nextTry - now))}`;
-  return `not tried again until ${new Date(nextTry).toISOString().replace(/\.\d+Z$/, 'Z')}`;
+  return `not tried again until ${date.toISOString().replace(/\.\d+Z$/, 'Z')}`;
 }
 
 function span(milliseconds: number): string {
