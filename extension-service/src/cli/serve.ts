@@ -3,6 +3,8 @@ import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
 import { ThreadCopier } from '../mirror/thread-copier.js';
+import { readClientRules } from '../server/client-certificates.js';
+import type { ClientRules } from '../server/client-certificates.js';
 import type { TlsPair } from '../server/listen.js';
 import { ListenError } from '../server/listen.js';
 import { Service } from '../server/service.js';
@@ -41,6 +43,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   for (const warning of loaded.warnings) log.warn(formatProblem(warning));
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
+  const clients = await readClients(loaded.config, tlsFiles !== undefined);
   const metrics = createMetrics();
   const copier = new ThreadCopier(loaded.config, log, cloudEvents(log, metrics));
   const lookup = new RegistryLookup(loaded.config, {
@@ -52,7 +55,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),
     }),
   });
-  const service = new Service({ loaded, copier, lookup, log, metrics });
+  const service = new Service({ loaded, copier, lookup, clients, log, metrics });
   // What is in force now: a change while the service starts is a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
   if (usesClouds(loaded.config)) copier.warm();
@@ -111,7 +114,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       POLL,
       async () => {
         const next = await load(context, { ...flags, config: file });
-        service.configure(next);
+        service.configure(next, await readClientRules(next.config.tls.clients));
         ({ config } = next);
         metrics.configReloadSuccess.inc();
         for (const warning of next.warnings) log.warn(formatProblem(warning));
@@ -138,6 +141,17 @@ function refuseUnavailable({ source, queue, policies, tls }: Config): void {
       : []),
   ];
   if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));
+}
+
+async function readClients({ tls }: Config, isTls: boolean): Promise<ClientRules> {
+  try {
+    const rules = await readClientRules(tls.clients);
+    if (isTls || Object.keys(rules).length === 0) return rules;
+  } catch (error) {
+    if (error instanceof TlsFileError) throw new CliError(EXIT.usage, error.message);
+    throw error;
+  }
+  throw new CliError(EXIT.usage, 'tls.clients: only TLS carries certificates: give --tls-cert-file and --tls-key-file');
 }
 
 function usesClouds(config: Config): boolean {

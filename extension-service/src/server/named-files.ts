@@ -11,6 +11,7 @@ export function namedFiles(config: Config, env: Readonly<Record<string, string |
     ...registries.flatMap((registry) =>
       registry.type === 'oci' && registry.oci.caFile !== undefined ? [registry.oci.caFile] : [],
     ),
+    ...Object.values(config.tls.clients).map(({ caFile }) => caFile),
     ...(bundle !== '' && registries.some(({ type }) => type === 'aws') ? [bundle] : []),
     { optional: dockerConfigPath(env) },
   ];

@@ -44,7 +44,9 @@ beforeEach(async () => {
     metrics,
   });
   const app = admissionApp({ explain: (body) => Promise.resolve({ asked: body }), log });
-  server = createServer(admissionListener({ routes, app, log, metrics, stopping: () => stopping }));
+  server = createServer(
+    admissionListener({ routes, clients: { refusal: () => undefined }, app, log, metrics, stopping: () => stopping }),
+  );
   port = (await listen(server, '127.0.0.1:0', '--listen-address')).port;
 });
 
