@@ -1,13 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:https';
+import { readFile, writeFile } from 'node:fs/promises';
+import { Agent, createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { gatekeeperChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
@@ -126,6 +125,19 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     const sent = await seenBy((socket) => socket.getPeerX509Certificate());
     expect(sent.at(-1)?.verify(new X509Certificate(after.ca).publicKey)).toBe(true);
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
+  });
+
+  it('keeps connections for longer than Gatekeeper does, so that it never sends into one that closes', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const body = JSON.stringify({ request: { operation: 'CREATE', namespace: 'a', object: pod('nginx:1') } });
+    const ask = () => post(`${service.url}/v1/kyverno`, body, { ca: service.ca, agent });
+    const portOf = () => Object.values(agent.freeSockets).flat()[0]?.localPort;
+    await ask();
+    const first = portOf();
+    await sleep(91_000);
+    expect((await ask()).status).toBe(200);
+    expect(portOf()).toBe(first);
+    agent.destroy();
   });
 
   /** What a server in the service's place, with its certificate, sees of Gatekeeper's connections. */

@@ -147,6 +147,17 @@ describe('names', () => {
   });
 });
 
+it('an expired certificate is none', async () => {
+  const expired = await makeCertificates({ hosts: [GATEKEEPER], expired: true });
+  await writeFile(join(folder, 'gatekeeper-of-old.crt'), expired.ca);
+  const rules = await readClientRules({
+    gatekeeper: { caFile: join(folder, 'gatekeeper-of-old.crt'), names: [GATEKEEPER] },
+  });
+  const open = await bareServer(rules);
+  expect((await open.ask(expired)).status).toBe(403);
+  await open.close();
+});
+
 describe("another authority of Gatekeeper's", () => {
   let service: RunningService | undefined;
   afterEach(async () => service?.stop());
