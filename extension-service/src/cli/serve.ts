@@ -1,4 +1,5 @@
 import type { Config } from '../core/config/model.js';
+import { hasCluster } from '../kubernetes/api.js';
 import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
@@ -17,6 +18,7 @@ import { RegistryLookup } from '../targets/registry-lookup.js';
 import { cloudEvents } from '../telemetry/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
+import { requestMetrics } from '../telemetry/registry-requests.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -45,20 +47,35 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 
   const clients = await readClients(loaded.config, tlsFiles !== undefined);
   const metrics = createMetrics();
-  const copier = new ThreadCopier(loaded.config, log, cloudEvents(log, metrics));
+  const { onRequest, onReport } = requestMetrics(metrics);
+  const copier: ThreadCopier = new ThreadCopier(loaded.config, log, {
+    onCloudEvent: cloudEvents(log, metrics),
+    onClusterEvent: (event) => service.clusterEvent(event),
+    onRequests: onReport,
+  });
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
     report: (problem) => log.warn(problem),
+    onRequest,
     cloud: (registry, name) => ({
       ...cloudScope(registry, name),
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),
     }),
   });
-  const service = new Service({ loaded, copier, lookup, clients, log, metrics });
+  const clustered = hasCluster(context.env);
+  const service: Service = new Service({
+    loaded,
+    copier,
+    lookup,
+    clients,
+    log,
+    metrics,
+    role: clustered && loaded.config.reconcile.enabled ? 'starting' : 'alone',
+  });
   // What is in force now: a change while the service starts is a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
-  if (usesClouds(loaded.config)) copier.warm();
+  if (clustered || usesClouds(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });

@@ -1,17 +1,25 @@
+import { X509Certificate } from 'node:crypto';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
+import type { CopyReport } from '../kubernetes/copy-report.js';
+import { CopyGate } from '../mirror/copy-gate.js';
+import type { CopyRole } from '../mirror/copy-gate.js';
+import type { ClusterEvent } from '../mirror/thread-protocol.js';
 import type { LoadedConfig } from '../config/load.js';
-import { MirrorQueue } from '../mirror/queue.js';
-import type { MirrorResult, MirrorStatus } from '../mirror/queue.js';
+import { copyLimits } from '../mirror/lanes.js';
+import { CONFIGURATION_REASONS, MirrorQueue } from '../mirror/queue.js';
+import type { MirrorResult } from '../mirror/status.js';
 import type { Copier, MirrorJob } from '../mirror/job.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import type { TargetLookup } from '../targets/existence.js';
+import { CopyFailureLines } from '../telemetry/copy-failures.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Occasionally } from '../telemetry/occasionally.js';
 import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
+import type { MirrorsAnswer } from './app.js';
 import { explainRequest } from './explain.js';
 import { story } from './explain-story.js';
 import { gatekeeperRules } from './gatekeeper-rules.js';
@@ -27,7 +35,13 @@ import { admissionRoutes } from './routes.js';
 
 export interface ServiceDependencies {
   readonly loaded: LoadedConfig;
-  readonly copier: Copier & { configure(config: Config): void; stop(): Promise<void> };
+  readonly copier: Copier & {
+    configure(config: Config): void;
+    tell(type: 'settled' | 'copied', report: CopyReport): void;
+    stop(): Promise<void>;
+  };
+  /** What the replica is for copies until a cluster says otherwise. */
+  readonly role: CopyRole;
   readonly lookup: TargetLookup & { configure(config: Config): void };
   /** Of `loaded`. @default none */
   readonly clients?: ClientRules;
@@ -55,29 +69,38 @@ interface InForce {
 export class Service {
   private inForce: InForce;
   private readonly queue: MirrorQueue;
+  private readonly gate: CopyGate;
   private readonly existence: ExistenceIndex;
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
   /** A target that is away fails for every Pod: one line a minute says it. */
   private readonly failureLines = new Occasionally(60_000);
   private readonly clients: ClientCertificates;
   private tls: TlsPair | undefined;
+  private readonly copyFailures: CopyFailureLines;
   private stopping = false;
+  /** Of the Lease, as last heard. */
+  private holder: string | undefined;
 
   constructor(private readonly dependencies: ServiceDependencies) {
     const { loaded, copier, lookup, log, metrics } = dependencies;
     this.inForce = compile(loaded.config);
     this.clients = new ClientCertificates(dependencies.clients ?? {}, Date.now);
+    this.copyFailures = new CopyFailureLines(log);
     this.existence = new ExistenceIndex(lookup, {
-      onLookup: (target, outcome) => metrics.lookups.inc({ target, outcome }),
+      onLookup: (target, outcome) => countLookup(metrics, target, outcome),
       onFailure: (target, reason, message) => {
         if (this.failureLines.due(`${target} ${reason}`))
           log.warn({ target, reason, err: message }, 'looking into the target failed');
       },
     });
     this.queue = new MirrorQueue(copier, {
-      concurrency: loaded.config.mirror.concurrency,
-      events: { onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt) },
+      ...copyLimits(loaded.config),
+      events: {
+        onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt),
+        onRefused: ({ target }) => metrics.queueRefused.inc({ target }),
+      },
     });
+    this.gate = new CopyGate(this.queue, dependencies.role);
   }
 
   /** @throws ListenError when an address cannot be had; what was opened before is closed again */
@@ -86,7 +109,7 @@ export class Service {
     const admission = new Admission({
       current: () => this.inForce,
       existence: this.existence,
-      enqueue: (job) => this.queue.enqueue(job),
+      enqueue: (job, waits) => this.gate.enqueue(job, waits),
       now: Date.now,
     });
     const listener = admissionListener({
@@ -111,6 +134,7 @@ export class Service {
       log,
     });
     this.tls = addresses.tls;
+    if (addresses.tls !== undefined) metrics.tlsExpiry.set(expiryOf(addresses.tls));
     try {
       await this.open(createServer(operations), addresses.metrics, '--metrics-address', 'operations');
       await this.open(
@@ -137,13 +161,31 @@ export class Service {
     this.dependencies.lookup.configure(loaded.config);
     this.inForce = next;
     this.dependencies.copier.configure(loaded.config);
-    this.queue.setConcurrency(loaded.config.mirror.concurrency);
+    this.queue.setLimits(copyLimits(loaded.config));
+    this.queue.retryNow(CONFIGURATION_REASONS);
     if (this.clients.replace(clients) && this.tls !== undefined) this.setTls(this.tls);
+  }
+
+  /** Takes what the cluster's side says: who copies, and what the workloads need. */
+  clusterEvent(event: ClusterEvent): void {
+    const { copier, log, metrics } = this.dependencies;
+    if (event.kind === 'role') {
+      const { role, holder } = event;
+      if (role !== this.gate.current) log.info({ role, ...(holder !== undefined && { holder }) }, ROLES[role]);
+      this.gate.become(role);
+      this.holder = holder;
+      metrics.leader.set(role === 'leader' ? 1 : 0);
+      return;
+    }
+    for (const job of event.jobs) {
+      void this.queue.enqueue(job).then((result) => copier.tell('settled', this.report(job, result)));
+    }
   }
 
   /** New connections get the new certificate; those that are open go on. */
   setTls(pair: TlsPair): void {
     this.tls = pair;
+    this.dependencies.metrics.tlsExpiry.set(expiryOf(pair));
     for (const { server, tls } of this.servers) {
       if (tls && 'setSecureContext' in server) server.setSecureContext(secureContext(this.serverTls(pair)));
     }
@@ -153,8 +195,9 @@ export class Service {
     return { ...pair, clientAuthorities: this.clients.authorities };
   }
 
-  mirrors(): MirrorStatus[] {
-    return this.queue.list();
+  mirrors(): MirrorsAnswer {
+    const leader = this.leader();
+    return { ...(leader !== undefined && { leader }), mirrors: this.queue.list() };
   }
 
   /**
@@ -197,8 +240,9 @@ export class Service {
   }
 
   private copied(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void {
-    const { log, metrics } = this.dependencies;
+    const { copier, log, metrics } = this.dependencies;
     const { source, target } = job;
+    copier.tell('copied', this.report(job, result));
     if (result.ok) {
       const { digest, upToDate, bytes } = result.outcome;
       this.existence.learn(job.reference, digest);
@@ -213,18 +257,48 @@ export class Service {
       );
       return;
     }
-    const { reason, message, retryable } = result.failure;
-    metrics.copies.inc({ target, outcome: reason });
-    // Nobody but a person can mend it: it has a name to look for.
-    const event = reason === 'conflict' ? { event: 'tag-conflict' } : {};
-    log.warn({ source, target, reason, attempt, retryable, ...event }, message);
+    metrics.copies.inc({ target, outcome: result.failure.reason });
+    this.copyFailures.failed(job, result.failure, attempt);
+  }
+
+  /** Undefined where no Lease says who copies. */
+  private leader(): MirrorsAnswer['leader'] {
+    const { current } = this.gate;
+    if (current === 'alone' || current === 'starting') return undefined;
+    return { leading: current === 'leader', holder: this.holder };
+  }
+
+  private report(job: MirrorJob, result: MirrorResult): CopyReport {
+    if (result.ok) {
+      const { upToDate, digest } = result.outcome;
+      return { job, result: { ok: true, upToDate, digest } };
+    }
+    const { nextTry } = this.queue.find(job.key) ?? {};
+    return { job, result: { ok: false, failure: result.failure, ...(nextTry !== undefined && { nextTry }) } };
   }
 
   private refreshGauges(): void {
     for (const [state, count] of Object.entries(this.queue.counts())) {
       this.dependencies.metrics.queueDepth.set({ state }, count);
     }
+    this.dependencies.metrics.queueOldestAge.set(this.queue.oldestAge() / 1_000);
   }
+}
+
+const ROLES: Readonly<Record<CopyRole, string>> = {
+  starting: 'finding out which replica copies',
+  alone: 'copying what admissions ask for',
+  leader: 'leading: copying what the cluster uses',
+  follower: 'another replica copies',
+};
+function countLookup(metrics: Metrics, target: string, outcome: string): void {
+  metrics.lookups.inc({ target, outcome });
+  (outcome.endsWith('-memory') ? metrics.lookupHits : metrics.lookupMisses).inc({ target });
+}
+
+/** In seconds since the epoch. */
+function expiryOf({ cert }: TlsPair): number {
+  return Date.parse(new X509Certificate(cert).validTo) / 1_000;
 }
 
 function compile(config: Config): InForce {

@@ -36,7 +36,7 @@ describe('a configuration of nothing but a target', () => {
         dnsNames: [],
         clients: {},
       },
-      policies: { manage: false, engine: 'kyverno', failClosed: false },
+      policies: { manage: false, engine: 'kyverno', failClosed: false, excludedNamespaces: [] },
     });
   });
 
@@ -69,7 +69,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(38);
+    expect(origins.size).toBe(39);
   });
 
   it.each([

@@ -117,6 +117,8 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   ],
   mirror: ['{concurrency: 2}', '{referrers: false}'],
   'mirror.concurrency': ['2', '8'],
+  'mirror.perSource': ['1', '3'],
+  'mirror.perTarget': ['2', '4'],
   'mirror.platforms': ['linux/amd64,linux/arm64', '[linux/s390x]'],
   'mirror.referrers': ['false', 'true'],
   'mirror.refresh': ['{interval: 2h}', '{interval: 3h}'],
@@ -153,6 +155,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'policies.engine': ['webhook', 'none'],
   'policies.url': ['https://a.test', 'http://b.test:8081'],
   'policies.failClosed': ['true', 'false'],
+  'policies.excludedNamespaces': ['a,b', '[c]'],
 };
 
 /** What the other keys must be so that the key can be set at all. */

@@ -30,8 +30,14 @@ export function configOf(more: Partial<Config> = {}): Config {
     secretReader: { enabled: true, secretNames: [] },
     lease: { name: 'image-swapper' },
     events: { enabled: true },
-    tls: { mode: 'files', secretName: 'image-swapper-tls', configMapName: 'image-swapper-ca', dnsNames: [], clients: {} },
-    policies: { manage: false, engine: 'kyverno', failClosed: false },
+    tls: {
+      mode: 'files',
+      secretName: 'image-swapper-tls',
+      configMapName: 'image-swapper-ca',
+      dnsNames: [],
+      clients: {},
+    },
+    policies: { manage: false, engine: 'kyverno', failClosed: false, excludedNamespaces: [] },
     ...more,
   };
 }

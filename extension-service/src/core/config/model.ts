@@ -80,6 +80,8 @@ export interface PoliciesConfig {
   readonly url?: string;
   /** Refuse Pods while the service cannot be asked. */
   readonly failClosed: boolean;
+  /** Left alone besides the system's, the engine's and the service's own. */
+  readonly excludedNamespaces: readonly string[];
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
@@ -108,6 +110,10 @@ export interface FilterConfig {
 export interface MirrorConfig {
   /** Copies at once. */
   readonly concurrency: number;
+  /** Of these, from one source registry; one less than `concurrency` unless given. */
+  readonly perSource?: number;
+  /** To one target registry; the same, or all where there is only one. */
+  readonly perTarget?: number;
   readonly platforms: Platforms;
   /** Copy signatures, attestations and SBOMs with the image. */
   readonly referrers: boolean;

@@ -43,7 +43,7 @@ const NUMBER = '-1'.length;
 export function renderGatekeeper(
   options: GatekeeperOptions,
 ): readonly [GatekeeperProviderObject, ...GatekeeperAssignObject[]] {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 1, engineNamespaces: ['gatekeeper-system'] });
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 1, engine: 'gatekeeper' });
   requireHttps(resolved.url, 'url', 'Gatekeeper');
   if (options.profile !== undefined) checkLabel(options.profile, 'profile');
   if (options.profile !== undefined && options.filters !== undefined) {
