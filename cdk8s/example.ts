@@ -1,5 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { App, Chart, YamlOutputType } from 'cdk8s';
+import { parse } from 'yaml';
 import { GatekeeperMutation, KyvernoClusterPolicy, KyvernoMutatingPolicy, MutatingWebhook } from './src/index.js';
+import type { SwapperConfig } from './src/index.js';
+import { filtersOf, targetsOf } from './src/swapper-config.js';
+import { kyvernoCluster, kyvernoSuite } from './suites.js';
 
 /**
  * Stands where your service's authority belongs: a real certificate, since the API server refuses a bundle that is none,
@@ -21,29 +27,80 @@ ePsxjdsCIHenjRzXDrYKl1DLZb8gOuh7HRIpC59Q2B1B3O+TxAQ/
 /** The namespace and Service of the service's own Helm chart. */
 const HOST = 'image-swapper.image-swapper.svc';
 const HTTPS = `https://${HOST}:8443`;
-const targets = ['registry.example.com/mirror/'];
+const HTTP = `http://${HOST}:8081`;
 const caConfigMap = { name: 'image-swapper-ca', namespace: 'image-swapper' };
 
+/** One file of `policies/`: of which configuration, and how it is made. */
+interface Example {
+  /** The folder of `policies/configurations` with the configuration, and Pods before and after. */
+  readonly configuration: string;
+  /** @param config what the policies need of it */
+  readonly define: (chart: Chart, config: ForPolicies) => unknown;
+}
+
+interface ForPolicies {
+  readonly targets: readonly string[];
+  /** Left out without any: those policies are for people to change, and would say that they fit another configuration. */
+  readonly filters?: readonly string[];
+}
+
+const mutatingPolicy = (chart: Chart, config: ForPolicies) =>
+  new KyvernoMutatingPolicy(chart, 'policy', { url: HTTP, ...config });
+const clusterPolicy = (chart: Chart, config: ForPolicies) =>
+  new KyvernoClusterPolicy(chart, 'policy', { url: HTTPS, caConfigMap, ...config });
+const gatekeeper = (chart: Chart, { filters }: ForPolicies) =>
+  new GatekeeperMutation(chart, 'policy', {
+    url: HTTPS,
+    caBundle: PLACEHOLDER_CA,
+    ...(filters !== undefined && { filters }),
+  });
+const webhook = (chart: Chart, config: ForPolicies) =>
+  new MutatingWebhook(chart, 'policy', { url: HTTPS, caBundle: PLACEHOLDER_CA, ...config });
+
+/** The same kind of policy for each of the other configurations. */
+function perConfiguration(define: Example['define']): Readonly<Record<string, Example>> {
+  const names = ['ecr', 'artifact-registry', 'harbor'];
+  return Object.fromEntries(names.map((configuration) => [configuration, { configuration, define }]));
+}
+
 /** What goes into each file of `policies/`; `policies/README.md` says when to take which. */
-const FOLDERS: Readonly<Record<string, Readonly<Record<string, (chart: Chart) => unknown>>>> = {
+const FOLDERS: Readonly<Record<string, Readonly<Record<string, Example>>>> = {
   'kyverno/mutatingpolicy': {
-    http: (chart) => new KyvernoMutatingPolicy(chart, 'policy', { url: `http://${HOST}:8081`, targets }),
-    https: (chart) => new KyvernoMutatingPolicy(chart, 'policy', { url: HTTPS, targets }),
-    'https-fail-closed': (chart) =>
-      new KyvernoMutatingPolicy(chart, 'policy', { url: HTTPS, targets, failClosed: true }),
+    http: { configuration: 'registry', define: mutatingPolicy },
+    https: {
+      configuration: 'registry',
+      define: (chart, config) => new KyvernoMutatingPolicy(chart, 'policy', { url: HTTPS, ...config }),
+    },
+    'https-fail-closed': {
+      configuration: 'registry',
+      define: (chart, config) =>
+        new KyvernoMutatingPolicy(chart, 'policy', { url: HTTPS, failClosed: true, ...config }),
+    },
+    ...perConfiguration(mutatingPolicy),
   },
   'kyverno/clusterpolicy': {
-    https: (chart) => new KyvernoClusterPolicy(chart, 'policy', { url: HTTPS, targets, caConfigMap }),
-    'https-fail-closed': (chart) =>
-      new KyvernoClusterPolicy(chart, 'policy', { url: HTTPS, targets, caConfigMap, failClosed: true }),
+    https: { configuration: 'registry', define: clusterPolicy },
+    'https-fail-closed': {
+      configuration: 'registry',
+      define: (chart, config) =>
+        new KyvernoClusterPolicy(chart, 'policy', { url: HTTPS, caConfigMap, failClosed: true, ...config }),
+    },
+    ...perConfiguration(clusterPolicy),
   },
-  gatekeeper: {
-    mutation: (chart) => new GatekeeperMutation(chart, 'policy', { url: HTTPS, caBundle: PLACEHOLDER_CA }),
-  },
-  webhook: {
-    webhook: (chart) => new MutatingWebhook(chart, 'policy', { url: HTTPS, targets, caBundle: PLACEHOLDER_CA }),
-  },
+  gatekeeper: { mutation: { configuration: 'registry', define: gatekeeper }, ...perConfiguration(gatekeeper) },
+  webhook: { webhook: { configuration: 'registry', define: webhook }, ...perConfiguration(webhook) },
 };
+
+/** Written by hand, unlike everything that is made of it. */
+const CONFIGURATIONS = join(__dirname, '..', 'policies', 'configurations');
+
+function forPolicies(configuration: string): ForPolicies {
+  const config = parse(
+    readFileSync(join(CONFIGURATIONS, configuration, 'image-swapper.yaml'), 'utf8'),
+  ) as SwapperConfig;
+  const filters = filtersOf(config);
+  return { targets: targetsOf(config), ...(filters.length > 0 && { filters }) };
+}
 
 /** One app for each folder of `policies/` under `root`, each chart a file. */
 export function exampleApps(root: string): App[] {
@@ -53,7 +110,20 @@ export function exampleApps(root: string): App[] {
       outputFileExtension: '.yaml',
       yamlOutputType: YamlOutputType.FILE_PER_CHART,
     });
-    for (const [file, define] of Object.entries(files)) define(new Chart(app, file));
+    for (const [file, { configuration, define }] of Object.entries(files)) {
+      define(new Chart(app, file), forPolicies(configuration));
+    }
     return app;
   });
+}
+
+/** The suite of each of Kyverno's policies, for `kyverno test`, by path. */
+export function exampleSuites(): Readonly<Record<string, string>> {
+  const suites = Object.entries(FOLDERS).flatMap(([folder, files]) =>
+    Object.entries(files).flatMap(([file, { configuration }]) => {
+      const suite = kyvernoSuite({ folder, file, pods: join(CONFIGURATIONS, configuration) });
+      return suite === undefined ? [] : [[`${folder}/tests/${file}/kyverno-test.yaml`, suite] as const];
+    }),
+  );
+  return { ...Object.fromEntries(suites), 'kyverno/clusterpolicy/tests/cluster.yaml': kyvernoCluster(PLACEHOLDER_CA) };
 }

@@ -1,7 +1,7 @@
 /**
  * What a Pod's creation costs more through each engine, in a real cluster: without a policy, with one that asks a bare
  * stub, and with the same one that asks the built service; the three in turn, at 20 Pods a second altogether.
- * `npx tsx test/bench/engines.ts [seconds per engine]`
+ * `npx tsx test/bench/engines.ts [seconds per engine] [part of an engine's name]`
  */
 import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +27,8 @@ interface Asked {
   readonly policies: readonly ApiObject[];
 }
 
-export async function run(seconds = 60): Promise<void> {
+export async function run(seconds = 60, name = ''): Promise<void> {
+  const engines = ENGINES.filter((engine) => engine.name.includes(name));
   const cwd = fileURLToPath(new URL('../../extension-service/', import.meta.url));
   execFileSync(process.execPath, ['build.mjs'], { cwd, stdio: 'inherit' });
   const world = await World.start();
@@ -43,7 +44,7 @@ export async function run(seconds = 60): Promise<void> {
     }
     console.log(`${PER_SECOND} Pods a second, 4 containers each, ${seconds} s for each engine; milliseconds, p50`);
     const rows: (string | number)[][] = [];
-    for (const engine of ENGINES) rows.push(await measure(world, engine, stubPorts, images, seconds));
+    for (const engine of engines) rows.push(await measure(world, engine, stubPorts, images, seconds));
     printTable(['', 'no policy', 'stub', 'service', 'stub adds', 'service adds', 'ratio', 'service p99'], rows);
   } finally {
     stub.kill();
@@ -115,5 +116,6 @@ function policies(world: World, engine: Engine, side: Side, port: number): reado
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await run(...process.argv.slice(2).map(Number));
+  const [seconds, name] = process.argv.slice(2);
+  await run(seconds === undefined ? undefined : Number(seconds), name);
 }

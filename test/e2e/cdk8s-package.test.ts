@@ -73,15 +73,13 @@ describe('the packed cdk8s package', () => {
     expect(parse(yaml)).toMatchObject({ kind: 'MutatingPolicy', metadata: { name: 'image-swapper' } });
   });
 
-  it('renders the example of a platform repository, in less than 3 s', () => {
+  it('renders the example of a platform repository', () => {
     const example = join(app, 'platform-repo');
     cpSync(join(source, 'examples', 'platform-repo'), example, { recursive: true });
     const tsc = require.resolve('typescript/bin/tsc');
     const compiled = spawnSync(process.execPath, [tsc, '-p', '.'], { cwd: example, encoding: 'utf8' });
     expect(compiled.stdout).toBe('');
-    const started = performance.now();
     const synth = spawnSync(process.execPath, ['main.js'], { cwd: example, encoding: 'utf8' });
-    expect(performance.now() - started).toBeLessThan(3_000);
     expect(synth).toMatchObject({ status: 0, stdout: '', stderr: '' });
     const kinds = (file: string): string[] =>
       parseAllDocuments(readFileSync(join(example, 'dist', file), 'utf8')).map(

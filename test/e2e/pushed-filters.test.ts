@@ -101,12 +101,17 @@ describe.skipIf(!available)("filters in Gatekeeper's match", () => {
     const lists = fc.sample(fc.array(gatekeeperFilter, { minLength: 1, maxLength: 3 }), { numRuns: 3000, seed: SEED });
     const cases = lists.flatMap((filters, i) => {
       const pod = pods[i % pods.length];
-      const match = matchOf(filters);
-      return match === undefined || pod === undefined ? [] : [{ filters, match, pod }];
+      const matches = matchesOf(filters);
+      return matches === undefined || pod === undefined ? [] : [{ filters, matches, pod }];
     });
-    const answers = await gatekeeperMatches(
-      cases.map(({ match, pod }) => ({ match, pod: { apiVersion: 'v1', kind: 'Pod', ...pod } })),
+    const questions = cases.flatMap(({ matches, pod }, i) =>
+      matches.map((match) => ({ i, match, pod: { apiVersion: 'v1', kind: 'Pod', ...pod } })),
     );
+    const each = await gatekeeperMatches(questions.map(({ match, pod }) => ({ match, pod })));
+    expect(each).not.toContain(null);
+    // One mutator that matches is enough.
+    const answers = cases.map(() => false);
+    questions.forEach(({ i }, place) => (answers[i] ||= each[place] === true));
     // What is about nothing but images stays with the service.
     const leftAlone = ({ filters, pod }: (typeof cases)[number]): boolean => {
       const { matched } = gatekeeperFilters(filters);
@@ -121,11 +126,14 @@ describe.skipIf(!available)("filters in Gatekeeper's match", () => {
     ).toEqual([]);
     expect(cases.length).toBeGreaterThan(500);
     expect(cases.filter(leftAlone).length).toBeGreaterThan(100);
+    const several = cases.filter(({ matches }) => matches.length > 1);
+    expect(several.length).toBeGreaterThan(100);
+    expect(several.filter(leftAlone).length).toBeGreaterThan(10);
   });
 });
 
 /** What people write, most of which Gatekeeper has words for. */
-const gatekeeperFilter = fc.oneof(
+const sayable = fc.oneof(
   fc
     .tuple(fc.constantFrom('==', '!='), fc.constantFrom('a', 'kube-system', 'team-a', 'a-dev'))
     .map(([operator, name]) => `obj.metadata.namespace ${operator} '${name}'`),
@@ -140,13 +148,26 @@ const gatekeeperFilter = fc.oneof(
     .map(([key, rest]) => `obj.metadata.labels."${key}" ${rest}`),
   filterExpression,
 );
+const gatekeeperFilter = fc.oneof(
+  { weight: 2, arbitrary: sayable },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(sayable, fc.constantFrom('&&', '||'), sayable, fc.boolean())
+      .map(([a, operator, b, negated]) => `${negated ? '!' : ''}((${a}) ${operator} (${b}))`),
+  },
+);
 
-function matchOf(filters: readonly string[]): unknown {
+function matchesOf(filters: readonly string[]): readonly unknown[] | undefined {
   try {
-    const [, assign] = renderGatekeeper({ url: 'https://swapper.example.com', caBundle: CA, filters });
+    const [, ...assigns] = renderGatekeeper({ url: 'https://swapper.example.com', caBundle: CA, filters });
+    const ofContainers = assigns.filter(({ spec }) => spec.location.startsWith('spec.containers'));
     // Its own namespaces, of which it says nothing in the filters.
-    const { excludedNamespaces } = gatekeeperFilters(filters).match;
-    return { ...assign?.spec.match, excludedNamespaces };
+    const { matches } = gatekeeperFilters(filters);
+    return ofContainers.map(({ spec }, i) => ({
+      ...spec.match,
+      excludedNamespaces: matches[i]?.excludedNamespaces ?? [],
+    }));
   } catch (error) {
     if (error instanceof InvalidPolicyOptionError) return undefined;
     throw error;

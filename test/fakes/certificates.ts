@@ -20,7 +20,11 @@ export interface Certificates {
  * A fresh authority and a leaf for `hosts` (DNS names and IP addresses, as subject alternative names): ECDSA P-256, valid
  * for a day from an hour ago. Both extended key usages are set, so the leaf also serves as a client certificate.
  */
-export async function makeCertificates(options: { readonly hosts: readonly string[] }): Promise<Certificates> {
+export async function makeCertificates(options: {
+  readonly hosts: readonly string[];
+  /** The leaf's time is over. @default false */
+  readonly expired?: boolean;
+}): Promise<Certificates> {
   const [authorityKeys, leafKeys] = await Promise.all([generateKeys(), generateKeys()]);
   const validity = { notBefore: new Date(Date.now() - 60 * 60 * 1000), notAfter: new Date(Date.now() + DAY) };
   const authority = await x509.X509CertificateGenerator.createSelfSigned(
@@ -40,6 +44,7 @@ export async function makeCertificates(options: { readonly hosts: readonly strin
   const leaf = await x509.X509CertificateGenerator.create(
     {
       ...validity,
+      ...(options.expired === true && { notAfter: new Date(Date.now() - 60 * 1000) }),
       subject: 'CN=image-swapper test leaf',
       issuer: authority.subject,
       publicKey: leafKeys.publicKey,

@@ -1,6 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { Agent } from 'node:https';
 
 export interface ClientReply {
   readonly status: number;
@@ -9,12 +10,18 @@ export interface ClientReply {
   json(): unknown;
 }
 
+export interface SendOptions {
+  readonly ca?: string;
+  readonly headers?: Record<string, string>;
+  /** The client's own certificate and key, PEM. */
+  readonly cert?: string;
+  readonly key?: string;
+  /** @default a connection of its own */
+  readonly agent?: Agent;
+}
+
 /** One POST on a connection of its own, trusting only `ca`; what an engine with a CA bundle does. */
-export function post(
-  url: string,
-  body: string,
-  options: { readonly ca?: string; readonly headers?: Record<string, string> } = {},
-): Promise<ClientReply> {
+export function post(url: string, body: string, options: SendOptions = {}): Promise<ClientReply> {
   return send('POST', url, body, options);
 }
 
@@ -26,7 +33,7 @@ function send(
   method: string,
   url: string,
   body: string,
-  { ca, headers = {} }: { readonly ca?: string; readonly headers?: Record<string, string> },
+  { headers = {}, agent, ...tls }: SendOptions,
 ): Promise<ClientReply> {
   const request = url.startsWith('https:') ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
@@ -34,8 +41,8 @@ function send(
       url,
       {
         method,
-        agent: false,
-        ...(ca !== undefined && { ca }),
+        agent: agent ?? false,
+        ...tls,
         headers: { ...headers, 'Content-Length': Buffer.byteLength(body) },
       },
       (response) => {

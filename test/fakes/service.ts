@@ -80,7 +80,9 @@ export class RunningService {
         raw.push(text);
         log.push(line);
         if (line.message !== 'listening') return;
-        addresses.set(String(line['purpose']), `${String(line['protocol'])}://${String(line['address'])}`);
+        // A second, plain listener comes later.
+        if (!addresses.has(String(line['purpose'])))
+          addresses.set(String(line['purpose']), `${String(line['protocol'])}://${String(line['address'])}`);
         if (addresses.has('admission') && addresses.has('operations')) resolve();
       });
     });

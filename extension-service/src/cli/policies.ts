@@ -5,30 +5,37 @@ import { renderGatekeeper } from '../core/policies/gatekeeper.js';
 import { renderKyvernoClusterPolicy } from '../core/policies/kyverno-cluster-policy.js';
 import { renderKyvernoMutatingPolicy } from '../core/policies/kyverno-mutating-policy.js';
 import { renderMutatingWebhook } from '../core/policies/mutating-webhook.js';
+import { PLAIN_URL, TLS_URL } from '../core/policies/transport.js';
+import type { Engine } from '../core/policies/transport.js';
 import type { PolicyObject } from '../core/policies/objects.js';
 import { InvalidPolicyOptionError } from '../core/policies/problem.js';
 import { policyTargets } from '../core/policies/targets.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
+import { engineValues } from './engine-values.js';
 import { CliError, EXIT } from './exit.js';
 
 export interface PoliciesFlags extends ConfigFlags {
-  readonly engine: 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
+  readonly engine: Engine;
   readonly url?: string;
   readonly caFile?: string;
   readonly failClosed?: boolean;
+  readonly engineValues?: boolean;
 }
 
-/** The Service of a default install: TLS, and the plain port for Kyverno's CEL, which knows no private authority. */
-const TLS_URL = 'https://image-swapper.image-swapper.svc:8443';
-const PLAIN_URL = 'http://image-swapper.image-swapper.svc:8081';
-
-/** Prints the policies of one engine for the configuration in force, ready for `kubectl apply -f -`. */
+/**
+ * Prints the policies of one engine for the configuration in force, ready for `kubectl apply -f -`, or the values that the
+ * engine's own Helm chart needs for them.
+ */
 export async function policies(context: CommandContext, flags: PoliciesFlags): Promise<void> {
   const { config } = await load(context, flags, { checkFiles: false });
   const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
   let objects: readonly PolicyObject[];
   try {
+    if (flags.engineValues === true) {
+      context.stdout.write(engineValues(flags.engine, flags.url, caBundle));
+      return;
+    }
     objects = renderPolicies(config, flags, caBundle);
   } catch (error) {
     if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, flagged(error.message));
@@ -50,7 +57,9 @@ export function renderPolicies(
     case 'kyverno':
       if (caBundle !== undefined) {
         const message =
-          "--ca-file has no place in a MutatingPolicy: put the CA into Kyverno's trust store (Helm value global.caCertificates), or use --engine kyverno-clusterpolicy";
+          "--ca-file has no place in a MutatingPolicy, which knows only Kyverno's trust store: add --engine-values for the " +
+          "values of Kyverno's chart that put it there (they replace the whole store: they hold the public authorities " +
+          'too), or use --engine kyverno-clusterpolicy, which carries it';
         throw new CliError(EXIT.usage, message);
       }
       return [renderKyvernoMutatingPolicy({ url: url ?? PLAIN_URL, targets, filters, failClosed })];

@@ -96,6 +96,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--url <url>', 'base URL at which the engine reaches the service')
     .option('--ca-file <pem>', 'certificate authority of the service')
     .option('--fail-closed', 'refuse Pods while the service cannot answer')
+    .option('--engine-values', "print the values that the engine's own Helm chart needs, instead")
     .action(async (flags: PoliciesFlags) => (await import('./policies.js')).policies(context, flags));
 
   return program;

@@ -4,6 +4,8 @@ import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
 import { ThreadCopier } from '../mirror/thread-copier.js';
+import { readClientRules } from '../server/client-certificates.js';
+import type { ClientRules } from '../server/client-certificates.js';
 import type { TlsPair } from '../server/listen.js';
 import { ListenError } from '../server/listen.js';
 import { Service } from '../server/service.js';
@@ -43,6 +45,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   for (const warning of loaded.warnings) log.warn(formatProblem(warning));
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
+  const clients = await readClients(loaded.config, tlsFiles !== undefined);
   const metrics = createMetrics();
   const { onRequest, onReport } = requestMetrics(metrics);
   const copier: ThreadCopier = new ThreadCopier(loaded.config, log, {
@@ -65,6 +68,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     loaded,
     copier,
     lookup,
+    clients,
     log,
     metrics,
     role: clustered && loaded.config.reconcile.enabled ? 'starting' : 'alone',
@@ -127,7 +131,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       POLL,
       async () => {
         const next = await load(context, { ...flags, config: file });
-        service.configure(next);
+        service.configure(next, await readClientRules(next.config.tls.clients));
         ({ config } = next);
         metrics.configReloadSuccess.inc();
         for (const warning of next.warnings) log.warn(formatProblem(warning));
@@ -154,6 +158,17 @@ function refuseUnavailable({ source, queue, policies, tls }: Config): void {
       : []),
   ];
   if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));
+}
+
+async function readClients({ tls }: Config, isTls: boolean): Promise<ClientRules> {
+  try {
+    const rules = await readClientRules(tls.clients);
+    if (isTls || Object.keys(rules).length === 0) return rules;
+  } catch (error) {
+    if (error instanceof TlsFileError) throw new CliError(EXIT.usage, error.message);
+    throw error;
+  }
+  throw new CliError(EXIT.usage, 'tls.clients: only TLS carries certificates: give --tls-cert-file and --tls-key-file');
 }
 
 function usesClouds(config: Config): boolean {

@@ -3,12 +3,19 @@ import type { RequestListener, Server as HttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 
 export type AnyServer = HttpServer | HttpsServer;
 
 export interface TlsPair {
   readonly cert: string;
   readonly key: string;
+}
+
+/** How an HTTPS server presents itself, and whose certificates it asks callers for. */
+export interface ServerTls extends TlsPair {
+  /** PEM texts of authorities. With any, callers are asked, and none is turned away: that is for their route. */
+  readonly clientAuthorities?: readonly string[];
 }
 
 /**
@@ -26,16 +33,27 @@ const LIMITS = { headersTimeout: KEEP_ALIVE + 1_000, requestTimeout: 0, connecti
 const HANDSHAKE = 15_000;
 
 /** With `tls` HTTPS, else plain HTTP. HTTP/1.1 only: what calls us speaks nothing else here. */
-export function createServer(listener: RequestListener, tls?: TlsPair): AnyServer {
+export function createServer(listener: RequestListener, tls?: ServerTls): AnyServer {
   const server =
     tls === undefined
       ? createHttpServer(LIMITS, listener)
       : createHttpsServer(
-          { ...LIMITS, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE },
+          {
+            ...LIMITS,
+            ...secureContext(tls),
+            requestCert: (tls.clientAuthorities?.length ?? 0) > 0,
+            rejectUnauthorized: false,
+            handshakeTimeout: HANDSHAKE,
+          },
           listener,
         );
   server.keepAliveTimeout = KEEP_ALIVE;
   return server;
+}
+
+/** What `setSecureContext` takes, which keeps nothing of what was before. */
+export function secureContext({ cert, key, clientAuthorities = [] }: ServerTls): SecureContextOptions {
+  return { cert, key, minVersion: 'TLSv1.2', ...(clientAuthorities.length > 0 && { ca: [...clientAuthorities] }) };
 }
 
 export class ListenError extends Error {

@@ -4,7 +4,8 @@ import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { BadRequestError } from './admission-request.js';
 import type { Answer } from './answer.js';
-import { errorAnswer } from './answer.js';
+import type { ClientCertificates } from './client-certificates.js';
+import { errorAnswer, plainText } from './answer.js';
 import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
 import type { Route } from './routes.js';
 
@@ -13,6 +14,8 @@ const HASH_HEADER = CONFIG_HASH_HEADER.toLowerCase();
 
 export interface ListenerDependencies {
   readonly routes: (path: string) => { readonly name: string; readonly route: Route } | undefined;
+  /** Which routes want a certificate of their caller. */
+  readonly clients: Pick<ClientCertificates, 'refusal'>;
   /** Everything that is not an admission route. */
   readonly app: RequestListener;
   readonly log: Logger;
@@ -37,7 +40,7 @@ export function admissionListener(dependencies: ListenerDependencies): RequestLi
 }
 
 async function serve(
-  { log, metrics, stopping }: ListenerDependencies,
+  { clients, log, metrics, stopping }: ListenerDependencies,
   name: string,
   route: Route,
   request: IncomingMessage,
@@ -47,8 +50,16 @@ async function serve(
   let started: bigint | undefined;
   try {
     const body = await readBody(request);
-    started = process.hrtime.bigint();
-    answer = await route(body, configHashOf(request));
+    const refusal = clients.refusal(name, request.socket);
+    if (refusal === undefined) {
+      started = process.hrtime.bigint();
+      answer = await route(body, configHashOf(request));
+    } else {
+      const { status, code, message } = refusal;
+      log.warn({ route: name, code }, plainText(message));
+      // The next request then comes on a connection with whatever certificate the caller has by now.
+      answer = { ...errorAnswer(status, code, message), close: true };
+    }
   } catch (error) {
     if (error instanceof ClientGoneError) {
       metrics.requests.inc({ route: name, outcome: 'aborted' });

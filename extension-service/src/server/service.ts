@@ -26,8 +26,10 @@ import { gatekeeperRules } from './gatekeeper-rules.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
 import { PolicyWatch } from './policy-watch.js';
 import { policyHashes } from '../core/policies/config-hashes.js';
-import { closeServer, createServer, listen } from './listen.js';
-import type { AnyServer, TlsPair } from './listen.js';
+import { ClientCertificates } from './client-certificates.js';
+import type { ClientRules } from './client-certificates.js';
+import { closeServer, createServer, listen, secureContext } from './listen.js';
+import type { AnyServer, ServerTls, TlsPair } from './listen.js';
 import { admissionListener } from './listener.js';
 import { admissionRoutes } from './routes.js';
 
@@ -41,6 +43,8 @@ export interface ServiceDependencies {
   /** What the replica is for copies until a cluster says otherwise. */
   readonly role: CopyRole;
   readonly lookup: TargetLookup & { configure(config: Config): void };
+  /** Of `loaded`. @default none */
+  readonly clients?: ClientRules;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -70,6 +74,8 @@ export class Service {
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
   /** A target that is away fails for every Pod: one line a minute says it. */
   private readonly failureLines = new Occasionally(60_000);
+  private readonly clients: ClientCertificates;
+  private tls: TlsPair | undefined;
   private readonly copyFailures: CopyFailureLines;
   private stopping = false;
   /** Of the Lease, as last heard. */
@@ -78,6 +84,7 @@ export class Service {
   constructor(private readonly dependencies: ServiceDependencies) {
     const { loaded, copier, lookup, log, metrics } = dependencies;
     this.inForce = compile(loaded.config);
+    this.clients = new ClientCertificates(dependencies.clients ?? {}, Date.now);
     this.copyFailures = new CopyFailureLines(log);
     this.existence = new ExistenceIndex(lookup, {
       onLookup: (target, outcome) => countLookup(metrics, target, outcome),
@@ -113,6 +120,7 @@ export class Service {
         log,
         metrics,
       }),
+      clients: this.clients,
       app: admissionApp({ explain: (body, output) => this.explain(body, output), log }),
       log,
       metrics,
@@ -125,11 +133,12 @@ export class Service {
       mirrors: () => this.mirrors(),
       log,
     });
+    this.tls = addresses.tls;
     if (addresses.tls !== undefined) metrics.tlsExpiry.set(expiryOf(addresses.tls));
     try {
       await this.open(createServer(operations), addresses.metrics, '--metrics-address', 'operations');
       await this.open(
-        createServer(listener, addresses.tls),
+        createServer(listener, addresses.tls && this.serverTls(addresses.tls)),
         addresses.admission,
         '--listen-address',
         'admission',
@@ -145,14 +154,16 @@ export class Service {
   }
 
   /** Takes a new configuration into force between two requests. @throws Error when it cannot; the one before stays */
-  configure(loaded: LoadedConfig): void {
+  configure(loaded: LoadedConfig, clients: ClientRules = {}): void {
     const next = compile(loaded.config);
+    this.clients.check(clients);
     // May refuse, for a CA file that cannot be read: then nothing has changed.
     this.dependencies.lookup.configure(loaded.config);
     this.inForce = next;
     this.dependencies.copier.configure(loaded.config);
     this.queue.setLimits(copyLimits(loaded.config));
     this.queue.retryNow(CONFIGURATION_REASONS);
+    if (this.clients.replace(clients) && this.tls !== undefined) this.setTls(this.tls);
   }
 
   /** Takes what the cluster's side says: who copies, and what the workloads need. */
@@ -173,10 +184,15 @@ export class Service {
 
   /** New connections get the new certificate; those that are open go on. */
   setTls(pair: TlsPair): void {
+    this.tls = pair;
     this.dependencies.metrics.tlsExpiry.set(expiryOf(pair));
     for (const { server, tls } of this.servers) {
-      if (tls && 'setSecureContext' in server) server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
+      if (tls && 'setSecureContext' in server) server.setSecureContext(secureContext(this.serverTls(pair)));
     }
+  }
+
+  private serverTls(pair: TlsPair): ServerTls {
+    return { ...pair, clientAuthorities: this.clients.authorities };
   }
 
   mirrors(): MirrorsAnswer {

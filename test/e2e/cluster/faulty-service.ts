@@ -9,8 +9,8 @@ import type { Certificates } from '../../fakes/certificates.js';
 export const FAULTS = ['slow', '500', 'garbage'] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** Longer than any timeout in these tests. */
-const SLOW = 6_000;
+/** Longer than any timeout in these tests; Kyverno never waits less than 10 s for a ClusterPolicy. */
+const SLOW = 12_000;
 
 /** A service that answers every route in one wrong way, or with lies. */
 export class FaultyService {

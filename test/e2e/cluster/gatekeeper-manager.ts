@@ -18,12 +18,27 @@ export interface GatekeeperWebhookValues {
   readonly mutatingWebhookReinvocationPolicy: 'Never' | 'IfNeeded';
 }
 
+export interface GatekeeperProcess {
+  readonly program: Program;
+  /** The folder with its `tls.crt`, `tls.key` and their authority's `ca.crt`, as its Secret has them. */
+  readonly certificates: string;
+  /** PEM text of that authority, as it was at the start. */
+  readonly ca: string;
+  /** Of its webhook, on 127.0.0.1. */
+  readonly port: number;
+  /** Makes the API server trust other authorities of its certificate. */
+  trust(pem: string): Promise<void>;
+}
+
 export async function gatekeeperManager(): Promise<string> {
   return goTool({ module: 'gatekeeper', package: MODULE, command: 'gatekeeper' });
 }
 
 /** Gatekeeper's manager beside the API server, with the webhook that its chart makes of these values. */
-export async function startGatekeeper(plane: ControlPlane, values: GatekeeperWebhookValues): Promise<Program> {
+export async function startGatekeeper(
+  plane: ControlPlane,
+  values: GatekeeperWebhookValues,
+): Promise<GatekeeperProcess> {
   const command = await gatekeeperManager();
   const { api, folder } = plane;
   await installCrds(api, [join(await goModule('gatekeeper', MODULE), 'charts', 'gatekeeper', 'crds')]);
@@ -62,8 +77,11 @@ export async function startGatekeeper(plane: ControlPlane, values: GatekeeperWeb
       () => false,
     ),
   );
-  await api.apply(webhook(`https://127.0.0.1:${port}/v1/mutate`, ca, values));
-  return manager;
+  const trust = async (pem: string): Promise<void> => {
+    await api.apply(webhook(`https://127.0.0.1:${port}/v1/mutate`, pem, values));
+  };
+  await trust(ca);
+  return { program: manager, certificates, ca, port, trust };
 }
 
 /** What Gatekeeper's chart renders, with an address instead of a Service. */

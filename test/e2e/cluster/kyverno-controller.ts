@@ -58,6 +58,8 @@ export async function startKyverno(plane: ControlPlane, { trusted }: KyvernoOpti
       `--tlsSecretName=${PAIR_SECRET}`,
       '--controllerRuntimeMetricsAddress=0',
       '--disableMetrics=true',
+      // Its default is a port that another one on this machine may have.
+      `--metricsPort=${await freePort()}`,
       '--admissionReports=false',
       '--disableLogColor',
     ],

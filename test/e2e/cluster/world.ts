@@ -66,7 +66,7 @@ export class World {
     await api.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: CA_CONFIG_MAP, data: { 'ca.crt': service.ca } });
     const programs = [
       await startKyverno(plane, { trusted: service.ca }),
-      await startGatekeeper(plane, gatekeeperChartValues({ timeoutSeconds: TIMEOUT })),
+      (await startGatekeeper(plane, gatekeeperChartValues({ timeoutSeconds: TIMEOUT }))).program,
     ];
     return new World(plane, service, source, target, fronts, ports, programs);
   }

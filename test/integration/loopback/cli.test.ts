@@ -2,10 +2,15 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { rootCertificates } from 'node:tls';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
+import {
+  gatekeeperChartValues,
+  kyvernoChartValues,
+} from '../../../extension-service/src/core/policies/engine-values.js';
 import { makeCertificates } from '../../fakes/certificates.js';
 import type { Certificates } from '../../fakes/certificates.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
@@ -298,14 +303,36 @@ describe('policies', () => {
     if (engine.startsWith('kyverno')) expect(stdout).toContain(`${target.host}/mirror/`);
   });
 
+  it('prints the values that the chart of the engine needs', async () => {
+    const file = await config();
+    await writeFile(join(folder, 'ca.pem'), certificates.ca);
+    const values = async (...flags: string[]): Promise<unknown> => {
+      const { code, stdout } = await swapper(['policies', '--engine-values', ...flags, '--config', file]);
+      expect(code).toBe(0);
+      return parseAllDocuments(stdout)[0]?.toJS() as unknown;
+    };
+    expect(await values('--engine', 'gatekeeper', '--url', 'https://a.swapper.svc:8443')).toEqual(
+      gatekeeperChartValues({ serviceNamespace: 'swapper' }),
+    );
+    expect(await values('--engine', 'kyverno', '--ca-file', 'ca.pem')).toEqual(
+      kyvernoChartValues(certificates.ca, rootCertificates.join('\n')),
+    );
+    for (const engine of ['kyverno', 'kyverno-clusterpolicy', 'webhook']) {
+      expect(await values('--engine', engine)).toEqual({});
+    }
+  });
+
   it.each([
     [['--engine', 'gatekeeper'], '--ca-file'],
-    [['--engine', 'kyverno', '--ca-file', 'ca.pem'], 'trust store'],
+    [['--engine', 'kyverno', '--ca-file', 'ca.pem'], '--engine-values'],
+    [['--engine', 'kyverno', '--ca-file', 'leaf.key', '--engine-values'], '--ca-file: holds'],
+    [['--engine', 'gatekeeper', '--url', 'nonsense', '--engine-values'], '--url'],
     [['--engine', 'webhook', '--url', 'http://x'], '--url'],
     [['--engine', 'nomad'], 'nomad'],
     [[], '--engine'],
   ])('%j is refused with a word about it', async (flags, word) => {
     await writeFile(join(folder, 'ca.pem'), certificates.ca);
+    await writeFile(join(folder, 'leaf.key'), certificates.key);
     const ended = await swapper(['policies', ...flags, '--config', await config()]);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain(word);

@@ -15,17 +15,35 @@ const KYVERNO = [
   { file: 'config/crds/kyverno/kyverno.io_clusterpolicies.yaml', version: 'v1' },
 ];
 
+const GATEKEEPER = [
+  { file: 'charts/gatekeeper/crds/provider-customresourcedefinition.yaml', version: 'v1beta1' },
+  { file: 'charts/gatekeeper/crds/assign-customresourcedefinition.yaml', version: 'v1' },
+];
+
+/** Built into Kubernetes: no CRD, but a part of its OpenAPI document. */
+const WEBHOOK = [
+  {
+    openapi: 'api/openapi-spec/v3/apis__admissionregistration.k8s.io__v1_openapi.json',
+    schema: 'io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration',
+    group: 'admissionregistration.k8s.io',
+    kind: 'MutatingWebhookConfiguration',
+    version: 'v1',
+  },
+];
+
 const SOURCES = [
   { tool: 'kyverno', module: 'github.com/kyverno/kyverno', crds: KYVERNO },
   { tool: 'kyverno-1.18', module: 'github.com/kyverno/kyverno', crds: KYVERNO, suffix: '-kyverno-1.18' },
+  { tool: 'kyverno-1.17', module: 'github.com/kyverno/kyverno', crds: KYVERNO.slice(1), suffix: '-kyverno-1.17' },
+  { tool: 'gatekeeper', module: 'github.com/open-policy-agent/gatekeeper/v3', crds: GATEKEEPER },
   {
-    tool: 'gatekeeper',
+    tool: 'gatekeeper-3.23',
     module: 'github.com/open-policy-agent/gatekeeper/v3',
-    crds: [
-      { file: 'charts/gatekeeper/crds/provider-customresourcedefinition.yaml', version: 'v1beta1' },
-      { file: 'charts/gatekeeper/crds/assign-customresourcedefinition.yaml', version: 'v1' },
-    ],
+    crds: GATEKEEPER,
+    suffix: '-gatekeeper-3.23',
   },
+  { tool: 'kubernetes', module: 'k8s.io/kubernetes', crds: WEBHOOK },
+  { tool: 'kubernetes-1.28', module: 'k8s.io/kubernetes', crds: WEBHOOK, suffix: '-kubernetes-1.28' },
 ];
 
 const METADATA = {
@@ -125,21 +143,38 @@ function* schemas() {
       encoding: 'utf8',
     });
     const { Dir: directory, Version: moduleVersion } = JSON.parse(output);
-    for (const { file, version } of crds) {
-      const [document] = parseAllDocuments(readFileSync(`${directory}/${file}`, 'utf8'));
-      const { group, names, versions } = document.toJS().spec;
-      const { openAPIV3Schema } = versions.find(({ name, served }) => name === version && served).schema;
-      const { status: _, ...properties } = openAPIV3Schema.properties;
-      const closed = close({ ...openAPIV3Schema, properties });
+    for (const crd of crds) {
+      const { group, kind, version, schema } =
+        crd.openapi === undefined ? ofCrd(directory, crd) : ofOpenApi(directory, crd);
+      const { status: _, ...properties } = schema.properties;
+      const closed = close({ ...schema, properties });
       closed.properties.apiVersion = { const: `${group}/${version}` };
-      closed.properties.kind = { const: names.kind };
+      closed.properties.kind = { const: kind };
       closed.properties.metadata = METADATA;
-      closed.required = ['apiVersion', 'kind', 'metadata', 'spec'];
-      const title = `${names.kind} ${group}/${version} of ${module}@${moduleVersion}`;
+      closed.required = ['apiVersion', 'kind', 'metadata', ...(properties.spec === undefined ? [] : ['spec'])];
+      const title = `${kind} ${group}/${version} of ${module}@${moduleVersion}`;
       const text = `${JSON.stringify({ title, ...share(closed) }, undefined, 1)}\n`;
-      yield { name: `${names.kind.toLowerCase()}-${version}${suffix}.json`, text };
+      yield { name: `${kind.toLowerCase()}-${version}${suffix}.json`, text };
     }
   }
+}
+
+function ofCrd(directory, { file, version }) {
+  const [document] = parseAllDocuments(readFileSync(`${directory}/${file}`, 'utf8'));
+  const { group, names, versions } = document.toJS().spec;
+  const { openAPIV3Schema } = versions.find(({ name, served }) => name === version && served).schema;
+  return { group, kind: names.kind, version, schema: openAPIV3Schema };
+}
+
+/** With its parts put where they are referred to. */
+function ofOpenApi(directory, { openapi, schema, group, kind, version }) {
+  const { schemas } = JSON.parse(readFileSync(`${directory}/${openapi}`, 'utf8')).components;
+  const whole = (part) => {
+    const reference = part.$ref ?? part.allOf?.[0].$ref;
+    if (reference !== undefined) return whole(schemas[reference.replace('#/components/schemas/', '')]);
+    return children(part, whole);
+  };
+  return { group, kind, version, schema: whole(schemas[schema]) };
 }
 
 const check = process.argv.includes('--check');

@@ -3,14 +3,16 @@ import { fileURLToPath } from 'node:url';
 import { Yaml, type App } from 'cdk8s';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { exampleApps } from '../../../cdk8s/example.js';
+import { exampleApps, exampleSuites } from '../../../cdk8s/example.js';
 import { crdProblems } from '../policies/crd-schema.js';
 import { webhookProblems } from '../policies/webhook-schema.js';
 
 const root = fileURLToPath(new URL('../../../policies', import.meta.url));
 const committed = readdirSync(root, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.yaml'))
+  // Those are written by hand.
+  .filter((path) => path.endsWith('.yaml') && !path.startsWith('configurations/'))
   .sort();
+const objects = committed.filter((path) => !path.includes('/tests/'));
 
 /** What each file of the folder would hold. */
 function render(): Record<string, string> {
@@ -20,7 +22,7 @@ function render(): Record<string, string> {
       return [`${folder}/${chart.node.id}.yaml`, Yaml.stringify(...(chart.toJson() as unknown[]))];
     }),
   );
-  return Object.fromEntries(charts);
+  return { ...Object.fromEntries(charts), ...exampleSuites() };
 }
 
 describe('policies/', () => {
@@ -30,19 +32,26 @@ describe('policies/', () => {
     for (const path of committed) expect(readFileSync(`${root}/${path}`, 'utf8'), path).toBe(rendered[path]);
   });
 
-  it.each(committed)('%s is valid for the API that it is for', (path) => {
-    const objects = parseAllDocuments(readFileSync(`${root}/${path}`, 'utf8')).map(
+  it.each(objects)('%s is valid for the API that it is for', (path) => {
+    const found = parseAllDocuments(readFileSync(`${root}/${path}`, 'utf8')).map(
       (document) => document.toJS() as { apiVersion: string; kind: string },
     );
-    expect(objects.length).toBeGreaterThan(0);
-    for (const object of objects) {
+    expect(found.length).toBeGreaterThan(0);
+    for (const object of found) {
       const problems = object.kind === 'MutatingWebhookConfiguration' ? webhookProblems(object) : crdProblems(object);
       expect(problems).toEqual([]);
     }
   });
 
+  it('has a suite beside each of Kyverno', () => {
+    const suites = committed.filter((path) => path.endsWith('kyverno-test.yaml'));
+    const kyverno = objects.filter((path) => path.startsWith('kyverno/'));
+    const suiteOf = (path: string): string => path.replace(/([^/]+)\.yaml$/, 'tests/$1/kyverno-test.yaml');
+    expect(suites.sort()).toEqual(kyverno.map(suiteOf).sort());
+  });
+
   it('has a line about each file in its README', () => {
     const readme = readFileSync(`${root}/README.md`, 'utf8');
-    for (const path of committed) expect(readme).toContain(`\`${path}\``);
+    for (const path of objects) expect(readme).toContain(`\`${path}\``);
   });
 });

@@ -29,7 +29,13 @@ describe('a configuration of nothing but a target', () => {
       secretReader: { enabled: true, secretNames: [] },
       lease: { name: 'image-swapper' },
       events: { enabled: true },
-      tls: { mode: 'files', secretName: 'image-swapper-tls', configMapName: 'image-swapper-ca', dnsNames: [] },
+      tls: {
+        mode: 'files',
+        secretName: 'image-swapper-tls',
+        configMapName: 'image-swapper-ca',
+        dnsNames: [],
+        clients: {},
+      },
       policies: { manage: false, engine: 'kyverno', failClosed: false, excludedNamespaces: [] },
     });
   });
@@ -63,7 +69,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(38);
+    expect(origins.size).toBe(39);
   });
 
   it.each([

@@ -143,6 +143,13 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'tls.secretName': ['a', 'b'],
   'tls.configMapName': ['a', 'b'],
   'tls.dnsNames': ['a.svc,b.svc', '[c.svc]'],
+  'tls.clients': ['{gatekeeper: {caFile: /a}}', '{webhook: {caFile: /b}}'],
+  'tls.clients.gatekeeper': ['{caFile: /a}', '{caFile: /b}'],
+  'tls.clients.gatekeeper.caFile': ['/a', '/b'],
+  'tls.clients.gatekeeper.names': ['a.svc,b.svc', '[c.svc]'],
+  'tls.clients.webhook': ['{caFile: /a}', '{caFile: /b}'],
+  'tls.clients.webhook.caFile': ['/a', '/b'],
+  'tls.clients.webhook.names': ['kube-apiserver,b', '[c]'],
   policies: ['{manage: true}', '{engine: webhook}'],
   'policies.manage': ['true', 'false'],
   'policies.engine': ['webhook', 'none'],
@@ -178,7 +185,9 @@ function baseOf(key: string): string {
   const credentials = other === undefined ? '' : `, credentials: {${other}}`;
   const queue = { 'queue.type': 'queue: {url: "redis://z.test"}\n', 'queue.url': 'queue: {type: redis}\n' }[key];
   const secret = key === 'queue.secretName' ? 'queue: {type: redis}\n' : '';
-  return `target: {oci: {registry: z.test${credentials}}}\n${queue ?? secret}`;
+  const client = /^tls\.clients\.(\w+)\.names$/.exec(key)?.[1];
+  const clients = client === undefined ? '' : `tls: {clients: {${client}: {caFile: /z}}}\n`;
+  return `target: {oci: {registry: z.test${credentials}}}\n${queue ?? secret}${clients}`;
 }
 
 /** The same configuration with the key written into the file. */

@@ -30,7 +30,13 @@ export function configOf(more: Partial<Config> = {}): Config {
     secretReader: { enabled: true, secretNames: [] },
     lease: { name: 'image-swapper' },
     events: { enabled: true },
-    tls: { mode: 'files', secretName: 'image-swapper-tls', configMapName: 'image-swapper-ca', dnsNames: [] },
+    tls: {
+      mode: 'files',
+      secretName: 'image-swapper-tls',
+      configMapName: 'image-swapper-ca',
+      dnsNames: [],
+      clients: {},
+    },
     policies: { manage: false, engine: 'kyverno', failClosed: false, excludedNamespaces: [] },
     ...more,
   };

@@ -2,14 +2,18 @@ import { readFileSync } from 'node:fs';
 import { Ajv, type ValidateFunction } from 'ajv';
 
 /**
- * Closed schemas of the CRDs that we render for, of the newest and the oldest engine;
+ * Closed schemas of what we render for, of the newest and the oldest engine and Kubernetes;
  * `test/tools/kyverno/crds.mjs` writes them from the engines' modules.
  */
 const SCHEMAS: Readonly<Record<string, readonly string[]>> = {
   'policies.kyverno.io/v1 MutatingPolicy': ['mutatingpolicy-v1', 'mutatingpolicy-v1-kyverno-1.18'],
-  'kyverno.io/v1 ClusterPolicy': ['clusterpolicy-v1', 'clusterpolicy-v1-kyverno-1.18'],
-  'externaldata.gatekeeper.sh/v1beta1 Provider': ['provider-v1beta1'],
-  'mutations.gatekeeper.sh/v1 Assign': ['assign-v1'],
+  'kyverno.io/v1 ClusterPolicy': ['clusterpolicy-v1', 'clusterpolicy-v1-kyverno-1.18', 'clusterpolicy-v1-kyverno-1.17'],
+  'externaldata.gatekeeper.sh/v1beta1 Provider': ['provider-v1beta1', 'provider-v1beta1-gatekeeper-3.23'],
+  'mutations.gatekeeper.sh/v1 Assign': ['assign-v1', 'assign-v1-gatekeeper-3.23'],
+  'admissionregistration.k8s.io/v1 MutatingWebhookConfiguration': [
+    'mutatingwebhookconfiguration-v1',
+    'mutatingwebhookconfiguration-v1-kubernetes-1.28',
+  ],
 };
 
 const compiled = new Map<string, ValidateFunction>();

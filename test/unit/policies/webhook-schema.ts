@@ -1,10 +1,11 @@
 import { Ajv } from 'ajv';
+import { crdProblems } from './crd-schema.js';
 
 const names = { type: 'array', minItems: 1, items: { type: 'string' } };
 
 /**
- * admissionregistration.k8s.io/v1 is built into Kubernetes and has no CRD: by hand from the API reference of 1.34, closed
- * as the API server's strict field validation closes it, with the rules of its own validation that can be said here.
+ * What the API server's own validation wants of a MutatingWebhookConfiguration beyond its OpenAPI document: by hand from
+ * the API reference of 1.34.
  */
 const SCHEMA = {
   type: 'object',
@@ -89,5 +90,8 @@ const validate = new Ajv({ strict: false, allErrors: true }).compile(SCHEMA);
 
 export function webhookProblems(object: unknown): string[] {
   validate(JSON.parse(JSON.stringify(object)));
-  return (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath || '/'} ${message}`);
+  return [
+    ...(validate.errors ?? []).map(({ instancePath, message }) => `${instancePath || '/'} ${message}`),
+    ...crdProblems(object as { readonly apiVersion: string; readonly kind: string }),
+  ];
 }

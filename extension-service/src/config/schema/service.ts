@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type {
+  ClientCertificateConfig,
   Config,
   LeaseConfig,
   MirrorConfig,
@@ -10,6 +11,7 @@ import type {
 } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { longestDuration } from '../duration.js';
+import { described } from '../field.js';
 import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../leaves.js';
 
 /** How images are copied. */
@@ -91,6 +93,25 @@ export const eventsSchema = z.strictObject({
   enabled: flag('Tell what became of copies as Events on the workloads that use the images.').default(true),
 }) satisfies z.ZodType<Config['events']>;
 
+/** @param caller who calls the route; @param route its path */
+function clientSchema(caller: string, route: string) {
+  return z.strictObject({
+    caFile: text({
+      about: `A PEM file with the authorities of ${caller} certificate; \`${route}\` then answers nobody else.`,
+      allowed: 'a path is allowed',
+    }),
+    names: z
+      .array(
+        text({
+          about: `A DNS name or common name; with any, ${caller} certificate must be for one of them.`,
+          allowed: 'a text is allowed',
+        }),
+      )
+      .readonly()
+      .default([]),
+  }) satisfies z.ZodType<ClientCertificateConfig>;
+}
+
 /** Where the serving certificate comes from. */
 export const tlsSchema = z.strictObject({
   mode: choice(
@@ -102,6 +123,19 @@ export const tlsSchema = z.strictObject({
     'image-swapper-ca',
   ),
   dnsNames: z.array(nameOf('host', 'With `selfSigned`: a name that the certificate is for.')).readonly().default([]),
+  clients: described(
+    z.strictObject({
+      gatekeeper: described(
+        clientSchema("Gatekeeper's", '/v1/gatekeeper'),
+        "Answer `/v1/gatekeeper` only to Gatekeeper's certificate.",
+      ).exactOptional(),
+      webhook: described(
+        clientSchema("the API server's", '/webhook'),
+        "Answer `/webhook` only to the API server's certificate.",
+      ).exactOptional(),
+    }),
+    'Routes that answer only callers with a certificate.',
+  ).prefault({}),
 }) satisfies z.ZodType<TlsConfig>;
 
 /** Whether the service itself writes policies into the cluster. */

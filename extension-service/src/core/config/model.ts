@@ -57,6 +57,19 @@ export interface TlsConfig {
   readonly configMapName: string;
   /** `selfSigned`: the names that the certificate is for. */
   readonly dnsNames: readonly string[];
+  /** Routes that answer only callers with a certificate; what is not named here takes anybody. */
+  readonly clients: { readonly [Route in ClientRoute]?: ClientCertificateConfig };
+}
+
+/** Routes whose callers can have a certificate. Kyverno has none. */
+export type ClientRoute = 'gatekeeper' | 'webhook';
+
+/** Whose certificate a caller must have. */
+export interface ClientCertificateConfig {
+  /** A PEM file with the authorities that sign it. */
+  readonly caFile: string;
+  /** Names, one of which it must be for, as a DNS name or common name; any when there are none. */
+  readonly names: readonly string[];
 }
 
 /** The policies that the service writes into the cluster, if it does. */

@@ -4,7 +4,7 @@ import { checkFilters, checkLabel, checkSubdomain, policyMetadata, resolvePolicy
 import { base64Ascii, normalizeCertificates } from './pem.js';
 import { InvalidPolicyOptionError } from './problem.js';
 import { gatekeeperFilters } from './pushdown/gatekeeper-match.js';
-import type { LabelExpression } from './pushdown/gatekeeper-match.js';
+import type { GatekeeperMatch, LabelExpression } from './pushdown/gatekeeper-match.js';
 import { requireHttps, routeUrl } from './url.js';
 
 /** Gatekeeper cannot look at the answers, so it takes no `targets`: what the service says is what Pods get. */
@@ -31,9 +31,12 @@ function copyExpression(expression: LabelExpression): LabelExpression {
 
 /** Names are cut off nowhere: Gatekeeper takes 63 characters (the longest suffix is `-ephemeralcontainers`). */
 const NAME_LIMIT = 63 - 'zz--ephemeralcontainers'.length;
+/** With several mutators for a list of containers, each has a number at the end. */
+const NUMBER = '-1'.length;
 
 /**
- * Gatekeeper's (≥ 3.23) `Provider` and one `Assign` for each container list, in the order in which to apply them.
+ * Gatekeeper's (≥ 3.23) `Provider` and one `Assign` for each container list, in the order in which to apply them; several
+ * where filters say `&&`, since one `match` has no "either". A Pod that several match is still asked about once.
  * Mutators run in the order of their names: `zz-` puts ours behind those that write an image from elsewhere.
  * The timeout is 1 s by default because Gatekeeper's webhook has no more; raise its own first.
  */
@@ -41,32 +44,45 @@ export function renderGatekeeper(
   options: GatekeeperOptions,
 ): readonly [GatekeeperProviderObject, ...GatekeeperAssignObject[]] {
   const resolved = resolvePolicyOptions(options, { timeoutSeconds: 1, engine: 'gatekeeper' });
-  checkSubdomain(resolved.name, 'name', NAME_LIMIT);
   requireHttps(resolved.url, 'url', 'Gatekeeper');
   if (options.profile !== undefined) checkLabel(options.profile, 'profile');
   if (options.profile !== undefined && options.filters !== undefined) {
     throw new InvalidPolicyOptionError('profile', 'cannot be given together with filters, which have one of their own');
   }
   const filters = checkFilters(options.filters);
-  const { match } = gatekeeperFilters(filters);
+  const { matches } = gatekeeperFilters(filters);
+  const isSplit = matches.length > 1;
+  checkSubdomain(resolved.name, 'name', NAME_LIMIT - (isSplit ? NUMBER : 0));
   const profile = options.filters === undefined ? options.profile : gatekeeperProfile(filters);
+  // A mutator of an earlier, longer row stays when others are applied over it. It must not speak for filters that it does
+  // not know, so that each row has a provider of its own.
+  const providerName = isSplit ? `${resolved.name}-${configHash(filters, [])}` : resolved.name;
   const annotations = hashAnnotation(options.filters === undefined ? undefined : configHash(filters, []));
   const provider: GatekeeperProviderObject = {
     apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
     kind: 'Provider',
-    metadata: policyMetadata(resolved.name, options, annotations),
+    metadata: policyMetadata(providerName, options, annotations),
     spec: {
       url: routeUrl(resolved.url, `/v1/gatekeeper${profile === undefined ? '' : `/${profile}`}`),
       timeout: resolved.timeoutSeconds,
       caBundle: base64Ascii(normalizeCertificates(options.caBundle, 'caBundle')),
     },
   };
-  const assign = (list: string, operation: 'CREATE' | 'UPDATE'): GatekeeperAssignObject => {
+  const assign = (
+    list: string,
+    operation: 'CREATE' | 'UPDATE',
+    match: GatekeeperMatch,
+    number: number,
+  ): GatekeeperAssignObject => {
     const location = `spec.${list}[name:*].image`;
     return {
       apiVersion: 'mutations.gatekeeper.sh/v1',
       kind: 'Assign',
-      metadata: policyMetadata(`zz-${resolved.name}-${list.toLowerCase()}`, options, annotations),
+      metadata: policyMetadata(
+        `zz-${resolved.name}-${list.toLowerCase()}${isSplit ? `-${number}` : ''}`,
+        options,
+        annotations,
+      ),
       spec: {
         // Without operations every update of a Pod would ask again and restart running containers.
         applyTo: [{ groups: [''], versions: ['v1'], kinds: ['Pod'], operations: [operation] }],
@@ -84,7 +100,7 @@ export function renderGatekeeper(
           pathTests: [{ subPath: location, condition: 'MustExist' }],
           assign: {
             externalData: {
-              provider: resolved.name,
+              provider: providerName,
               dataSource: 'ValueAtLocation',
               failurePolicy: resolved.failurePolicy,
             },
@@ -93,10 +109,15 @@ export function renderGatekeeper(
       },
     };
   };
+  const lists: readonly (readonly [string, 'CREATE' | 'UPDATE'])[] = [
+    ['containers', 'CREATE'],
+    ['initContainers', 'CREATE'],
+    ...(options.ephemeralContainers === true ? [['ephemeralContainers', 'UPDATE'] as const] : []),
+  ];
   return [
     provider,
-    assign('containers', 'CREATE'),
-    assign('initContainers', 'CREATE'),
-    ...(options.ephemeralContainers === true ? [assign('ephemeralContainers', 'UPDATE')] : []),
+    ...lists.flatMap(([list, operation]) =>
+      matches.map((match, index) => assign(list, operation, match, index + 1)),
+    ),
   ];
 }

@@ -3,7 +3,8 @@ import { parseExpression } from '../../filters/parse.js';
 import type { GatekeeperAssignObject } from '../objects.js';
 import { InvalidPolicyOptionError } from '../problem.js';
 import { OPTED_OUT_LABEL } from './opted-out.js';
-import { not } from './predicate.js';
+import { alternatives, countAlternatives } from './alternatives.js';
+import type { Conjunction } from './alternatives.js';
 import type { Atom, Predicate } from './predicate.js';
 import { pushDownFilters } from './push-down.js';
 
@@ -18,13 +19,19 @@ export interface GatekeeperMatch {
 }
 
 export interface GatekeeperFilters {
-  readonly match: GatekeeperMatch;
-  /** Places of the filters that `match` decides; the service decides the others, by the image alone. */
+  /** A Pod is asked about when one of these holds; Gatekeeper needs a mutator for each. */
+  readonly matches: readonly GatekeeperMatch[];
+  /** Places of the filters that the matches decide; the service decides the others, by the image alone. */
   readonly matched: readonly number[];
 }
 
+/** Each is a mutator for each list of containers, through all of which Gatekeeper goes for each Pod. */
+const MOST_MATCHES = 8;
+/** Many alternatives say the same; of more than these nobody wants to know. */
+const MOST_ALTERNATIVES = 512;
+
 const CHOICES =
-  'write it as one condition on the namespace or a label, or on container.image alone, or use another engine ' +
+  'write it as conditions on the namespace and labels, or on container.image alone, or use another engine ' +
   '(kyverno, webhook), whose requests hold the whole Pod';
 
 /**
@@ -35,55 +42,69 @@ const CHOICES =
 export function gatekeeperFilters(filters: readonly string[], option = 'filters'): GatekeeperFilters {
   const { pod } = pushDownFilters(filters);
   const matched: number[] = [];
-  let match: GatekeeperMatch = { excludedNamespaces: [], labels: [OPTED_OUT_LABEL] };
+  let matches: readonly GatekeeperMatch[] = [{ excludedNamespaces: [], labels: [OPTED_OUT_LABEL] }];
   filters.forEach((expression, index) => {
     if (readsOnlyImage(parseExpression(expression))) return;
     const pushed = pod.find((candidate) => candidate.index === index);
-    const next = pushed === undefined ? undefined : demand(not(pushed.predicate), match);
-    if (next === undefined) {
+    const next = pushed === undefined ? undefined : withoutThose(pushed.predicate, matches);
+    if (next === undefined || next.length === 0 || next.length > MOST_MATCHES) {
       const shown = JSON.stringify(expression);
-      throw new InvalidPolicyOptionError(`${option}[${index}]`, `Gatekeeper cannot decide ${shown}: ${CHOICES}`);
+      let why = '';
+      if (next?.length === 0) why = ', which together with the filters before leaves no Pod';
+      if (next !== undefined && next.length > MOST_MATCHES) why = `, which takes more than ${MOST_MATCHES} mutators`;
+      throw new InvalidPolicyOptionError(`${option}[${index}]`, `Gatekeeper cannot decide ${shown}${why}: ${CHOICES}`);
     }
-    match = next;
+    matches = next;
     matched.push(index);
   });
-  return { match, matched };
+  return { matches, matched };
 }
 
-/** `match` with one more requirement; undefined when it has no words for it. */
-function demand(wanted: Predicate, match: GatekeeperMatch): GatekeeperMatch | undefined {
-  switch (wanted.kind) {
-    case 'constant':
-      // A filter that is always true leaves nothing to match.
-      return wanted.value ? match : undefined;
-    case 'and':
-      return demandAll(wanted.operands, match);
-    case 'or':
-      return undefined;
-    case 'not':
-      return demandNot(wanted.operand, match);
-    default:
-      return demandAtom(wanted, true, match);
+/** The matches for what they hold of and the filter does not; undefined when it has something that no match can say. */
+function withoutThose(
+  filter: Predicate,
+  matches: readonly GatekeeperMatch[],
+): readonly GatekeeperMatch[] | undefined {
+  if (matches.length * countAlternatives(filter, false) > MOST_ALTERNATIVES) return undefined;
+  const found: GatekeeperMatch[] = [];
+  for (const conjunction of alternatives(filter, false)) {
+    for (const match of matches) {
+      const next = demandAll(conjunction, match);
+      if (next === undefined) return undefined;
+      if (next !== NOTHING) found.push(next);
+    }
   }
+  const unique = [...new Map(found.map((match) => [wordsOf(match).join('\n'), match])).values()];
+  return unique.filter((match) => !unique.some((other) => other !== match && isWider(other, match)));
 }
 
-function demandAll(wanted: readonly Predicate[], match: GatekeeperMatch): GatekeeperMatch | undefined {
+/** A match that no Pod has. */
+const NOTHING: GatekeeperMatch = { namespaces: [], excludedNamespaces: [], labels: [] };
+
+/** True if whatever has `narrow` has `wide` too, because it asks for less of the same. */
+function isWider(wide: GatekeeperMatch, narrow: GatekeeperMatch): boolean {
+  const words = wordsOf(narrow);
+  return wordsOf(wide).every((word) => words.includes(word));
+}
+
+/** What it asks for, one by one. */
+function wordsOf({ namespaces, excludedNamespaces, labels }: GatekeeperMatch): readonly string[] {
+  const words = [...(namespaces === undefined ? [] : [namespaces]), ...excludedNamespaces, ...labels];
+  return [...new Set(words.map((word) => JSON.stringify(word)))].sort();
+}
+
+/** `match` with more requirements; undefined when it has no words for one. */
+function demandAll(wanted: Conjunction, match: GatekeeperMatch): GatekeeperMatch | undefined {
   let so: GatekeeperMatch | undefined = match;
-  for (const operand of wanted) so = so === undefined ? undefined : demand(operand, so);
+  for (const { atom, holds } of wanted) {
+    if (so !== undefined) so = so === NOTHING ? wordsExist(atom, holds) : demandAtom(atom, holds, so);
+  }
   return so;
 }
 
-function demandNot(unwanted: Predicate, match: GatekeeperMatch): GatekeeperMatch | undefined {
-  switch (unwanted.kind) {
-    case 'constant':
-    case 'not':
-    case 'and':
-      return undefined;
-    case 'or':
-      return demandAll(unwanted.operands.map(not), match);
-    default:
-      return demandAtom(unwanted, false, match);
-  }
+/** Of a match that is lost already, it still counts whether the rest could be said: the answer must not hang on order. */
+function wordsExist(atom: Atom, holds: boolean): GatekeeperMatch | undefined {
+  return demandAtom(atom, holds, { excludedNamespaces: [], labels: [] }) === undefined ? undefined : NOTHING;
 }
 
 function demandAtom(atom: Atom, holds: boolean, match: GatekeeperMatch): GatekeeperMatch | undefined {
@@ -91,9 +112,37 @@ function demandAtom(atom: Atom, holds: boolean, match: GatekeeperMatch): Gatekee
   if (atom.field.of !== 'metadata' || atom.field.name !== 'namespace') return undefined;
   const patterns = namespacePatterns(atom);
   if (patterns === undefined) return undefined;
-  if (!holds) return { ...match, excludedNamespaces: [...match.excludedNamespaces, ...patterns] };
-  // Two lists of which both must hold have no place.
-  return match.namespaces === undefined ? { ...match, namespaces: patterns } : undefined;
+  if (!holds) return possible({ ...match, excludedNamespaces: union(match.excludedNamespaces, patterns) });
+  if (match.namespaces === undefined) return possible({ ...match, namespaces: patterns });
+  const namespaces = intersection(match.namespaces, patterns);
+  return namespaces === undefined ? undefined : possible({ ...match, namespaces });
+}
+
+/** Without the names that it also excludes. */
+function possible(match: GatekeeperMatch): GatekeeperMatch {
+  if (match.namespaces === undefined) return match;
+  const excluded = (name: string): boolean => match.excludedNamespaces.some((pattern) => fits(name, pattern));
+  const namespaces = match.namespaces.filter((name) => name.includes('*') || !excluded(name));
+  return namespaces.length === 0 ? NOTHING : { ...match, namespaces };
+}
+
+function union(some: readonly string[], others: readonly string[]): readonly string[] {
+  return [...new Set([...some, ...others])];
+}
+
+/** Names that both lists take, of which one must be of names alone: there is no pattern for what two patterns share. */
+function intersection(a: readonly string[], b: readonly string[]): readonly string[] | undefined {
+  const [names, patterns] = a.every((name) => !name.includes('*')) ? [a, b] : [b, a];
+  if (names.some((name) => name.includes('*'))) return undefined;
+  return names.filter((name) => patterns.some((pattern) => fits(name, pattern)));
+}
+
+function fits(name: string, pattern: string): boolean {
+  const text = pattern.replaceAll('*', '');
+  const [start, end] = [pattern.startsWith('*'), pattern.endsWith('*')];
+  if (start && end) return name.includes(text);
+  if (start) return name.endsWith(text);
+  return end ? name.startsWith(text) : name === text;
 }
 
 function namespacePatterns(atom: Atom): readonly string[] | undefined {
@@ -118,7 +167,8 @@ function demandLabel(atom: Atom, holds: boolean, match: GatekeeperMatch): Gateke
   else if (atom.kind === 'equals' && atom.texts.every(isLabelValue))
     expression = { key, operator: holds ? 'In' : 'NotIn', values: atom.texts };
   else return undefined;
-  return { ...match, labels: [...match.labels, expression] };
+  const there = match.labels.some((other) => JSON.stringify(other) === JSON.stringify(expression));
+  return there ? match : { ...match, labels: [...match.labels, expression] };
 }
 
 function isNamespace(text: string): boolean {

@@ -1,0 +1,182 @@
+import { readFile } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { ClientRoute, TlsConfig } from '../core/config/model.js';
+import { TlsFileError } from './tls.js';
+
+/** Whose certificate a route wants. */
+export interface ClientRule {
+  /** Where it is configured, for people. */
+  readonly key: string;
+  /** The authorities' PEM text. */
+  readonly pem: string;
+  readonly authorities: readonly X509Certificate[];
+  readonly names: readonly string[];
+}
+
+/** The routes that want one. */
+export type ClientRules = { readonly [Route in ClientRoute]?: ClientRule };
+
+/** Why a caller is not answered. */
+export interface ClientRefusal {
+  /** 401 without a certificate, 403 with another one. */
+  readonly status: 401 | 403;
+  readonly code: 'client_certificate_missing' | 'client_certificate_refused';
+  readonly message: string;
+}
+
+/**
+ * Milliseconds for which what was in force before a change still is. An authority is exchanged in two Secrets at once,
+ * Gatekeeper's own and the copy of it here, which reach their Pods a minute or two apart.
+ */
+const GRACE = 5 * 60_000;
+/** A leaf, what signed it, what signed that: nobody signs webhooks' certificates through more. */
+const LONGEST_CHAIN = 4;
+
+/** @throws TlsFileError naming key and file when one cannot be used */
+export async function readClientRules(clients: TlsConfig['clients']): Promise<ClientRules> {
+  const rules: { [Route in ClientRoute]?: ClientRule } = {};
+  for (const route of ['gatekeeper', 'webhook'] as const) {
+    const config = clients[route];
+    if (config === undefined) continue;
+    const key = `tls.clients.${route}`;
+    const pem = await readPem(config.caFile, `${key}.caFile`);
+    rules[route] = { key, pem, authorities: parse(pem, config.caFile, `${key}.caFile`), names: config.names };
+  }
+  return rules;
+}
+
+async function readPem(file: string, key: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new TlsFileError(`${key} ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
+}
+
+function parse(pem: string, file: string, key: string): readonly X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    const authorities = blocks.map((block) => new X509Certificate(block));
+    if (authorities.length > 0 && authorities.every(({ ca }) => ca)) return authorities;
+  } catch {
+    // Said below.
+  }
+  throw new TlsFileError(`${key} ${file}: not PEM certificates of authorities`);
+}
+
+/** Whether callers may use a route, by the certificate that their connection began with. */
+export class ClientCertificates {
+  private before: { readonly rules: ClientRules; readonly until: number } | undefined;
+  /** By connection, what it was found to be: a signature is not checked again for each request. */
+  private readonly found = new WeakMap<Socket, Map<ClientRule, boolean>>();
+
+  constructor(
+    private rules: ClientRules,
+    private readonly now: () => number,
+  ) {}
+
+  /** True when TLS must ask for certificates. */
+  get wanted(): boolean {
+    return Object.keys(this.rules).length > 0;
+  }
+
+  /** Every authority that a certificate may come from, for the handshake; which route it opens is {@link refusal}'s. */
+  get authorities(): readonly string[] {
+    return [this.rules, this.before?.rules ?? {}].flatMap((rules) => Object.values(rules).map(({ pem }) => pem));
+  }
+
+  /** @throws TlsFileError when asking for certificates begins or ends, which open listeners cannot change */
+  check(next: ClientRules): void {
+    if (Object.keys(next).length > 0 === this.wanted) return;
+    throw new TlsFileError(`tls.clients: certificates of clients are asked for from the start or never; restart`);
+  }
+
+  /** @returns whether that is a change, which handshakes must know of */
+  replace(next: ClientRules): boolean {
+    if (same(this.rules, next)) return false;
+    this.before = { rules: this.rules, until: this.now() + GRACE };
+    this.rules = next;
+    return true;
+  }
+
+  /** Undefined for a caller that may be answered. */
+  refusal(route: string, socket: Socket): ClientRefusal | undefined {
+    const rule = ruleOf(this.rules, route);
+    if (rule === undefined || this.passes(rule, socket)) return undefined;
+    const old =
+      this.before !== undefined && this.now() < this.before.until ? ruleOf(this.before.rules, route) : undefined;
+    if (old !== undefined && this.passes(old, socket)) return undefined;
+    const certificate = certificateOf(socket);
+    if (certificate === undefined) {
+      return {
+        status: 401,
+        code: 'client_certificate_missing',
+        message: `this route takes only callers with a certificate of ${rule.key}.caFile, over TLS; none was sent`,
+      };
+    }
+    const names = rule.names.length > 0 ? `, for one of the names ${rule.names.join(', ')}` : '';
+    return {
+      status: 403,
+      code: 'client_certificate_refused',
+      message:
+        `this route takes only callers with a valid certificate of ${rule.key}.caFile${names}; ` +
+        `this one is for ${certificate.subject}, signed by ${certificate.issuer}`,
+    };
+  }
+
+  private passes(rule: ClientRule, socket: Socket): boolean {
+    const known = this.found.get(socket) ?? new Map<ClientRule, boolean>();
+    this.found.set(socket, known);
+    const before = known.get(rule);
+    if (before !== undefined) return before;
+    const passes = isOf(rule, socket);
+    known.set(rule, passes);
+    return passes;
+  }
+}
+
+function ruleOf(rules: ClientRules, route: string): ClientRule | undefined {
+  return route === 'gatekeeper' || route === 'webhook' ? rules[route] : undefined;
+}
+
+function certificateOf(socket: Socket): X509Certificate | undefined {
+  return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+}
+
+/**
+ * TLS has checked chain, dates and purpose against the authorities of all routes together, so what is left is which of
+ * them it was. A resumed connection without a certificate counts as authorized for Node: the certificate must be there.
+ */
+function isOf({ authorities, names }: ClientRule, socket: Socket): boolean {
+  const leaf = certificateOf(socket);
+  if (leaf === undefined || !(socket as TLSSocket).authorized) return false;
+  if (names.length > 0 && !names.some((name) => isFor(leaf, name))) return false;
+  let certificate: X509Certificate | undefined = leaf;
+  for (let depth = 0; certificate !== undefined && depth < LONGEST_CHAIN; depth += 1) {
+    const signed = certificate;
+    if (authorities.some((authority) => signs(authority, signed))) return true;
+    const issuer: X509Certificate | undefined = certificate.issuerCertificate;
+    certificate = issuer?.ca === true && signs(issuer, certificate) ? issuer : undefined;
+  }
+  return false;
+}
+
+function signs(issuer: X509Certificate, certificate: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+function isFor(certificate: X509Certificate, name: string): boolean {
+  if (certificate.checkHost(name, { subject: 'never', wildcards: false }) !== undefined) return true;
+  const { subject } = certificate.toLegacyObject() as {
+    readonly subject: { readonly CN?: string | readonly string[] };
+  };
+  return [subject.CN ?? []].flat().includes(name);
+}
+
+function same(a: ClientRules, b: ClientRules): boolean {
+  const texts = (rules: ClientRules): string =>
+    JSON.stringify(Object.values(rules).map(({ key, pem, names }) => [key, pem, names]));
+  return texts(a) === texts(b);
+}

@@ -1,0 +1,187 @@
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { Agent, createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
+import { renderGatekeeper } from '../../../extension-service/src/core/policies/gatekeeper.js';
+import { makeCertificates } from '../../fakes/certificates.js';
+import type { Certificates } from '../../fakes/certificates.js';
+import { freePort } from '../../fakes/free-port.js';
+import { get, post } from '../../fakes/https-client.js';
+import { RunningService } from '../../fakes/service.js';
+import { goToolsAvailable } from '../../tools/tool.js';
+import { ControlPlane } from './control-plane.js';
+import { Front } from './front.js';
+import { startGatekeeper } from './gatekeeper-manager.js';
+import type { GatekeeperProcess } from './gatekeeper-manager.js';
+import type { ApiObject } from './kube-api.js';
+import { create, eventually, NAMESPACE, pod, tryOut } from './pods.js';
+
+const available = await goToolsAvailable('mTLS with the real Gatekeeper');
+const PREFIX = 'registry.example.com/mirror/';
+const swapped = (image: string): string => `${PREFIX}docker.io/library/${image}`;
+
+/** The Secret that Gatekeeper has its certificate from is what the service knows it by: a folder, here. */
+describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
+  let plane: ControlPlane;
+  let gatekeeper: GatekeeperProcess;
+  let service: RunningService;
+  let front: Front;
+  let port: number;
+
+  beforeAll(async () => {
+    plane = await ControlPlane.start();
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
+    gatekeeper = await startGatekeeper(plane, gatekeeperChartValues());
+    port = await freePort();
+    service = await serve(join(gatekeeper.certificates, 'ca.crt'), port);
+    front = await Front.start(port);
+    // Fail closed: a call that does not work is a Pod that is refused.
+    const url = `https://127.0.0.1:${front.port}`;
+    for (const object of renderGatekeeper({ url, caBundle: service.ca, failClosed: true })) {
+      await plane.api.apply(object as unknown as ApiObject);
+    }
+    await eventually('Gatekeeper swaps', 60, async () => {
+      const admission = await tryOut(plane.api, pod('nginx:1'));
+      return admission.admitted && admission.images['app'] === swapped('nginx:1');
+    });
+  });
+  afterAll(async () => {
+    await gatekeeper?.program.stop();
+    await front?.stop();
+    await service?.stop();
+    await plane?.stop();
+  });
+
+  it('swaps, over TLS 1.3, for Gatekeeper and for nobody else', async () => {
+    expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
+    const body = JSON.stringify({ kind: 'ProviderRequest', request: { keys: ['nginx:1'] } });
+    const ask = (options: object = {}) => post(`${service.url}/v1/gatekeeper`, body, { ca: service.ca, ...options });
+    const { cert, key } = await makeCertificates({ hosts: ['gatekeeper-webhook-service.gatekeeper-system.svc'] });
+    expect((await ask()).status).toBe(401);
+    expect((await ask({ cert, key })).status).toBe(403);
+    const { text } = await get(`${service.operations}/metrics`);
+    expect(text).toMatch(/image_swapper_resolve_requests_total\{route="gatekeeper",outcome="200"\}/);
+    expect((await seenBy((socket) => socket.getProtocol())).at(-1)).toBe('TLSv1.3');
+  });
+
+  it('refuses Gatekeeper itself where another authority is asked for', async () => {
+    const other = await makeCertificates({ hosts: ['127.0.0.1'] });
+    const file = join(plane.folder, 'other-ca.crt');
+    await writeFile(file, other.ca);
+    const strict = await serve(file, await freePort(), service);
+    try {
+      await front.pointTo(Number(new URL(strict.url).port));
+      expect((await create(plane.api, pod('nginx:1'))).admitted).toBe(false);
+      const { text } = await get(`${strict.operations}/metrics`);
+      expect(text).toMatch(/image_swapper_resolve_requests_total\{route="gatekeeper",outcome="403"\} 1/);
+    } finally {
+      await front.pointTo(port);
+      await strict.stop();
+    }
+    expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
+  });
+
+  it('goes on when Gatekeeper gets another authority, with no Pod refused', async () => {
+    const [before, after] = [gatekeeper.ca, await makeCertificates({ hosts: ['127.0.0.1'] })];
+    await gatekeeper.trust(`${before}${after.ca}`);
+    const failed: unknown[] = [];
+    let [created, stop] = [0, false];
+    const load = (async () => {
+      while (!stop) {
+        const image = `app:${created}`;
+        const admission = await create(plane.api, pod(image));
+        if (!admission.admitted || admission.images['app'] !== swapped(image)) failed.push(admission);
+        created += 1;
+        // Each a connection of its own now and then: handshakes are what a change of authorities could break.
+        if (created % 10 === 0) await front.pointTo(port);
+        await sleep(50);
+      }
+    })();
+    await sleep(1_000);
+    // The kubelet brings the two Pods their files at different times: the service's first here.
+    await writeFile(join(gatekeeper.certificates, 'ca.crt'), after.ca);
+    const reloads = async () => (await get(`${service.operations}/metrics`)).text;
+    await eventually('the service has the new authority', 20, async () =>
+      /config_reload_success_total 1/.test(await reloads()),
+    );
+    await sleep(2_000);
+    await writeFile(join(gatekeeper.certificates, 'tls.crt'), after.cert);
+    await writeFile(join(gatekeeper.certificates, 'tls.key'), after.key);
+    await eventually('Gatekeeper shows the new certificate', 60, async () => issuerOf(gatekeeper.port, after));
+    await sleep(3_000);
+    stop = true;
+    await load;
+    expect(failed).toEqual([]);
+    expect(created).toBeGreaterThan(60);
+    // Not by the grace of the old authority: what Gatekeeper sends is the new one's.
+    const sent = await seenBy((socket) => socket.getPeerX509Certificate());
+    expect(sent.at(-1)?.verify(new X509Certificate(after.ca).publicKey)).toBe(true);
+    expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
+  });
+
+  it('keeps connections for longer than Gatekeeper does, so that it never sends into one that closes', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const body = JSON.stringify({ request: { operation: 'CREATE', namespace: 'a', object: pod('nginx:1') } });
+    const ask = () => post(`${service.url}/v1/kyverno`, body, { ca: service.ca, agent });
+    const portOf = () => Object.values(agent.freeSockets).flat()[0]?.localPort;
+    await ask();
+    const first = portOf();
+    await sleep(91_000);
+    expect((await ask()).status).toBe(200);
+    expect(portOf()).toBe(first);
+    agent.destroy();
+  });
+
+  /** What a server in the service's place, with its certificate, sees of Gatekeeper's connections. */
+  async function seenBy<T>(look: (socket: TLSSocket) => T): Promise<T[]> {
+    const read = (file: string) => readFile(join(service.folder, file), 'utf8');
+    const seen: T[] = [];
+    const server = createServer(
+      { cert: await read('tls.crt'), key: await read('tls.key'), requestCert: true, rejectUnauthorized: false },
+      (request, response) => {
+        seen.push(look(request.socket as TLSSocket));
+        response.end();
+      },
+    );
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    await front.pointTo((server.address() as AddressInfo).port);
+    expect((await tryOut(plane.api, pod('nginx:1'))).admitted).toBe(false);
+    await front.pointTo(port);
+    server.closeAllConnections();
+    server.close();
+    return seen;
+  }
+});
+
+async function serve(caFile: string, port: number, like?: RunningService): Promise<RunningService> {
+  const config = stringify({
+    imageSwapPolicy: 'always',
+    imageCopyPolicy: 'none',
+    target: { type: 'oci', oci: { registry: 'registry.example.com', prefix: 'mirror' } },
+    tls: { clients: { gatekeeper: { caFile } } },
+  });
+  // With the certificate of another one: of two same flags the later counts.
+  const flags = like === undefined ? [] : certificateFlags(like.folder);
+  return RunningService.start({ config, listen: `127.0.0.1:${port}`, flags });
+}
+
+function certificateFlags(folder: string): string[] {
+  return ['--tls-cert-file', join(folder, 'tls.crt'), '--tls-key-file', join(folder, 'tls.key')];
+}
+
+async function issuerOf(port: number, { ca }: Certificates): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  const certificate = socket.getPeerX509Certificate();
+  socket.destroy();
+  return certificate?.verify(new X509Certificate(ca).publicKey) === true;
+}

@@ -1,0 +1,140 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
+import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
+import { makeCertificates } from '../../fakes/certificates.js';
+import { goToolsAvailable } from '../../tools/tool.js';
+import { ControlPlane } from './control-plane.js';
+import type { ApiObject } from './kube-api.js';
+import { startKyverno } from './kyverno-controller.js';
+import { eventually } from './pods.js';
+import type { Program } from './program.js';
+
+const available = await goToolsAvailable('the webhooks that Kyverno makes of its policies');
+
+interface Rule {
+  readonly operations: readonly string[];
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+}
+interface Webhook {
+  readonly clientConfig: { readonly url: string };
+  readonly rules: readonly Rule[];
+  readonly failurePolicy: string;
+  readonly timeoutSeconds: number;
+}
+
+/** Before any Pod: what Kyverno tells the API server to ask it about, for policies of ours among those of others. */
+describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', () => {
+  const url = 'https://image-swapper.image-swapper.svc:8443';
+  const targets = ['registry.example.com/mirror/'];
+  let plane: ControlPlane;
+  let kyverno: Program;
+  let ca: string;
+  let applied: ApiObject[];
+
+  beforeAll(async () => {
+    ({ ca } = await makeCertificates({ hosts: ['127.0.0.1'] }));
+    plane = await ControlPlane.start();
+    kyverno = await startKyverno(plane, { trusted: ca });
+    // Of somebody else: with one that fails open and one that fails closed, policies of shared webhooks run twice.
+    for (const failurePolicy of ['Fail', 'Ignore']) await plane.api.apply(somebodyElses(failurePolicy));
+    applied = [];
+  });
+  afterEach(async () => {
+    for (const object of applied) await plane.api.remove(object);
+    applied = [];
+    await eventually('the webhooks are gone', 30, async () => (await ofOurs()).length === 0);
+  });
+  afterAll(async () => {
+    await kyverno?.stop();
+    await plane?.stop();
+  });
+
+  it.each([
+    [false, 'Ignore'],
+    [true, 'Fail'],
+  ])(
+    'a MutatingPolicy with failClosed %s has one of its own, for new Pods and ephemeral containers',
+    async (failClosed, failurePolicy) => {
+      const webhooks = await apply(renderKyvernoMutatingPolicy({ url, targets, failClosed, timeoutSeconds: 7 }));
+      expect(webhooks).toHaveLength(1);
+      expect(webhooks[0]).toMatchObject({ failurePolicy, timeoutSeconds: 7 });
+      expect(new URL(webhooks[0]?.clientConfig.url ?? '').pathname).toBe('/mpol/image-swapper');
+      expect(asked(webhooks)).toEqual(['CREATE pods', 'UPDATE pods/ephemeralcontainers']);
+    },
+  );
+
+  it('a MutatingPolicy for Pods alone is not made one for Deployments and the like', async () => {
+    const { spec, ...policy } = renderKyvernoMutatingPolicy({ url, targets });
+    // With two rules Kyverno would leave it alone anyway.
+    const resourceRules = spec.matchConstraints.resourceRules.slice(0, 1);
+    const object = { ...policy, spec: { ...spec, matchConstraints: { ...spec.matchConstraints, resourceRules } } };
+    const webhooks = await apply(object);
+    expect(asked(webhooks)).toEqual(['CREATE pods']);
+    const { body } = await plane.api.get(object as unknown as ApiObject);
+    expect((body as { status: { autogen?: object } }).status.autogen ?? {}).toEqual({});
+  });
+
+  it('a ClusterPolicy is asked about new Pods and ephemeral containers', async () => {
+    const webhooks = await apply(renderKyvernoClusterPolicy({ url, targets, caBundle: ca, timeoutSeconds: 12 }));
+    expect(webhooks).toHaveLength(1);
+    expect(webhooks[0]).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 12 });
+    // Ephemeral containers are never created with their Pod: the third, which Kyverno adds, asks about nothing.
+    const all = ['CREATE pods', 'CREATE pods/ephemeralcontainers', 'UPDATE pods/ephemeralcontainers'];
+    expect(asked(webhooks)).toEqual(all);
+  });
+
+  async function apply(policy: object): Promise<readonly Webhook[]> {
+    const object = policy as ApiObject;
+    await plane.api.apply(object);
+    applied.push(object);
+    await eventually('Kyverno has a webhook for it', 60, async () => (await ofOurs()).length > 0);
+    return ofOurs();
+  }
+
+  /** Those that can lead to our policies: not those of the other policies, which match nothing but Secrets. */
+  async function ofOurs(): Promise<readonly Webhook[]> {
+    const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+    const { body } = await plane.api.send('GET', `${path}/kyverno-resource-mutating-webhook-cfg`);
+    const { webhooks = [] } = body as { readonly webhooks?: readonly Webhook[] };
+    return webhooks.filter(({ clientConfig, rules }) =>
+      clientConfig.url.includes('/mpol/') ? clientConfig.url.includes('image-swapper') : rules.length > 0,
+    );
+  }
+});
+
+/** What a row of webhooks is asked about: operation and resource, once each. */
+function asked(webhooks: readonly Webhook[]): readonly string[] {
+  const pairs = webhooks.flatMap(({ rules }) =>
+    rules.flatMap(({ operations, apiGroups, resources }) =>
+      operations.flatMap((operation) =>
+        resources.map(
+          (resource) => `${operation} ${apiGroups.join(',')}${apiGroups.join('') === '' ? '' : '/'}${resource}`,
+        ),
+      ),
+    ),
+  );
+  return [...new Set(pairs)].sort();
+}
+
+function somebodyElses(failurePolicy: string): ApiObject {
+  return {
+    apiVersion: 'policies.kyverno.io/v1',
+    kind: 'MutatingPolicy',
+    metadata: { name: `other-${failurePolicy.toLowerCase()}` },
+    spec: {
+      failurePolicy,
+      matchConstraints: {
+        resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['secrets'] }],
+      },
+      mutations: [
+        {
+          patchType: 'ApplyConfiguration',
+          applyConfiguration: {
+            expression: 'Object{metadata: Object.metadata{labels: Object.metadata.labels{other: "yes"}}}',
+          },
+        },
+      ],
+    },
+  };
+}
