@@ -1,8 +1,13 @@
+import { X509Certificate } from 'node:crypto';
 import type { Config } from '../core/config/model.js';
+import { namesCluster } from '../kubernetes/api.js';
+import { needsCluster } from '../kubernetes/cluster-work.js';
+import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
 import { ThreadCopier } from '../mirror/thread-copier.js';
+import { AwaitedCertificate, NoCertificateError } from '../server/awaited-certificate.js';
 import type { TlsPair } from '../server/listen.js';
 import { ListenError } from '../server/listen.js';
 import { Service } from '../server/service.js';
@@ -31,18 +36,29 @@ export interface ServeFlags extends ConfigFlags {
 const POLL = 1_000;
 /** Milliseconds for answers and copies in flight at SIGTERM; Kubernetes kills after 30 s unless told otherwise. */
 const GRACE = 25_000;
+/** Milliseconds that a replica waits for the certificate of `tls.mode: selfSigned`. */
+const FIRST_CERTIFICATE = 60_000;
 
 /** Runs the extension service until SIGTERM or SIGINT; resolves when it has stopped cleanly. */
 export async function serve(context: CommandContext, flags: ServeFlags): Promise<void> {
   const tlsFiles = tlsFilesOf(flags);
   const loaded = await load(context, flags);
   refuseUnavailable(loaded.config);
+  checkCluster(loaded.config, context.env, tlsFiles !== undefined);
   const log = logger(loaded);
   for (const warning of loaded.warnings) log.warn(formatProblem(warning));
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
   const metrics = createMetrics();
-  const copier = new ThreadCopier(loaded.config, log, cloudEvents(log, metrics));
+  const awaited = new AwaitedCertificate();
+  const copier = new ThreadCopier(loaded.config, log, {
+    onCloudEvent: cloudEvents(log, metrics),
+    onServingCertificate: (pair) => {
+      awaited.take(pair);
+      presentTls(pair, 'the cluster');
+    },
+    onServingCertificateProblem: (problem) => awaited.fail(problem),
+  });
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
@@ -55,18 +71,24 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   const service = new Service({ loaded, copier, lookup, log, metrics });
   // What is in force now: a change while the service starts is a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
-  if (usesClouds(loaded.config)) copier.warm();
+  if (usesClouds(loaded.config) || needsCluster(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
   try {
-    const tls = tlsFiles && (await readTlsPair(...tlsFiles));
+    const tls = await Promise.race([firstTls(), stop]);
+    if (typeof tls === 'string') {
+      await copier.stop();
+      return await flush(log);
+    }
     await service.start({
       admission: flags.listenAddress,
       metrics: flags.metricsAddress,
       ...(tls !== undefined && { tls }),
       ...(flags.httpListenAddress !== undefined && { http: flags.httpListenAddress }),
     });
+    // Another may have come in the meantime.
+    if (awaited.latest !== undefined && awaited.latest !== tls) presentTls(awaited.latest, 'the cluster');
     const watches = [
       ...(tls !== undefined && tlsFiles !== undefined ? [watchTls(tlsFiles, tls)] : []),
       ...(loaded.file === undefined ? [] : [watchConfig(loaded.file, [loaded.text ?? '', ...named])]),
@@ -80,8 +102,26 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     await copier.stop();
     await flush(log);
     if (error instanceof TlsFileError) throw new CliError(EXIT.usage, error.message);
+    if (error instanceof NoCertificateError) throw new CliError(EXIT.infrastructure, error.message);
     if (error instanceof ListenError) throw new CliError(EXIT.infrastructure, error.message);
     throw error;
+  }
+
+  async function firstTls(): Promise<TlsPair | undefined> {
+    const pair =
+      loaded.config.tls.mode === 'selfSigned'
+        ? await awaited.first(FIRST_CERTIFICATE)
+        : tlsFiles && (await readTlsPair(...tlsFiles));
+    if (pair !== undefined) metrics.tlsExpiry.set(expiryOf(pair));
+    return pair;
+  }
+
+  /** For new connections; without effect before the service listens. */
+  function presentTls(pair: TlsPair, origin: string): void {
+    if (!service.setTls(pair)) return;
+    metrics.tlsExpiry.set(expiryOf(pair));
+    metrics.tlsReloads.inc({ outcome: 'success' });
+    log.info({ file: origin }, 'serving certificate reloaded');
   }
 
   function watchTls(files: readonly [string, string], known: TlsPair): { stop(): void } {
@@ -91,9 +131,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       POLL,
       ([cert = '', key = '']) => {
         checkTlsPair({ cert, key }, ...files);
-        service.setTls({ cert, key });
-        metrics.tlsReloads.inc({ outcome: 'success' });
-        log.info({ file: files[0] }, 'serving certificate reloaded');
+        presentTls({ cert, key }, files[0]);
       },
       (error) => {
         metrics.tlsReloads.inc({ outcome: 'failure' });
@@ -111,8 +149,11 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       POLL,
       async () => {
         const next = await load(context, { ...flags, config: file });
+        checkCluster(next.config, context.env, tlsFiles !== undefined);
+        if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: a change of it needs a restart');
         service.configure(next);
         ({ config } = next);
+        if (needsCluster(config)) copier.warm();
         metrics.configReloadSuccess.inc();
         for (const warning of next.warnings) log.warn(formatProblem(warning));
         log.info({ file }, 'configuration reloaded');
@@ -126,18 +167,33 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 }
 
 /** Keys of the design that nothing stands behind yet: to ignore a guard or a queue that somebody counts on is worse than not to start. */
-function refuseUnavailable({ source, queue, policies, tls }: Config): void {
+function refuseUnavailable({ source, queue }: Config): void {
   const missing = [
     ...(source.accessCheck === 'none'
       ? []
       : [`source.accessCheck: ${source.accessCheck} is not available yet: use none`]),
     ...(queue.type === 'memory' ? [] : [`queue.type: ${queue.type} is not available yet: use memory`]),
-    ...(tls.mode === 'files' ? [] : [`tls.mode: ${tls.mode} is not available yet: use files`]),
-    ...(policies.manage
-      ? ['policies.manage: true is not available yet: apply what `image-swapper policies` prints']
-      : []),
   ];
   if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));
+}
+
+/** @throws CliError when what the service is to write into the cluster cannot be rendered, or there is no cluster */
+function checkCluster(config: Config, env: CommandContext['env'], hasTlsFiles: boolean): void {
+  const selfSigned = config.tls.mode === 'selfSigned';
+  if (selfSigned && hasTlsFiles) {
+    throw new CliError(EXIT.usage, 'tls.mode is selfSigned: leave out --tls-cert-file and --tls-key-file');
+  }
+  const problem = managedPoliciesProblem(config);
+  if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, and ${problem}`);
+  if (needsCluster(config) && !namesCluster(env)) {
+    const key = selfSigned ? 'tls.mode is selfSigned' : 'policies.manage is true';
+    throw new CliError(EXIT.infrastructure, `${key}, and there is no cluster: run in a Pod, or set KUBECONFIG`);
+  }
+}
+
+/** Seconds since the epoch. */
+function expiryOf({ cert }: TlsPair): number {
+  return Date.parse(new X509Certificate(cert).validTo) / 1_000;
 }
 
 function usesClouds(config: Config): boolean {

@@ -12,6 +12,11 @@ export interface ClusterAccess {
 
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
+/** Whether the process runs in a cluster, or KUBECONFIG names one. */
+export function namesCluster(env: Readonly<Record<string, string | undefined>>): boolean {
+  return (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' || (env['KUBECONFIG'] ?? '') !== '';
+}
+
 /**
  * The cluster that the process runs in, or that KUBECONFIG names. Loaded only then: the client costs 70 MB.
  *

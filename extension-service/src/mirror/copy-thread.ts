@@ -4,7 +4,6 @@ import { PROGRAMS } from '../programs/programs.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { RegistryError } from '../registry/errors.js';
 import type { PasswordCredentials } from '../registry/types.js';
-import type { CloudEvent } from '../targets/cloud.js';
 import type { Copier, CopyProgress } from './job.js';
 import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
 
@@ -20,6 +19,8 @@ export interface ConfigurableCopier extends Copier {
 export interface CopyThreadParts {
   readonly copier: ConfigurableCopier;
   readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
+  /** Gets each configuration that the copier took. */
+  readonly configure: (config: CopyThreadData['config']) => void;
 }
 
 export type ThreadLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
@@ -30,14 +31,14 @@ const PROGRESS_INTERVAL = 200;
 /** Runs in the worker thread: takes jobs from the main thread, one answer each. */
 export function runCopyThread(
   data: CopyThreadData,
-  create: (data: CopyThreadData, log: ThreadLog, onCloudEvent: (event: CloudEvent) => void) => CopyThreadParts,
+  create: (data: CopyThreadData, log: ThreadLog, send: (message: FromCopyThread) => void) => CopyThreadParts,
 ): void {
   Object.assign(PROGRAMS, data.programs);
   const port = parentPort;
   if (port === null) throw new Error('runCopyThread is called in a worker thread only');
   const send = (message: FromCopyThread): void => port.postMessage(message);
   const log: ThreadLog = (level, message) => send({ type: 'log', level, message });
-  const { copier, readSecret } = create(data, log, (event) => send({ type: 'cloud', event }));
+  const { copier, readSecret, configure } = create(data, log, send);
   const running = new Map<number, AbortController>();
   const answer = (id: number, what: string, work: Promise<FromCopyThread>): void => {
     void work.catch((error: unknown) => failure(id, error, what)).then(send);
@@ -49,6 +50,7 @@ export function runCopyThread(
         try {
           Object.assign(PROGRAMS, message.programs);
           copier.configure(message.config);
+          configure(message.config);
         } catch (error) {
           log('error', `the copy thread keeps the configuration before: ${String(error)}`);
         }

@@ -4,6 +4,7 @@ import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { neededPrograms } from '../programs/needed.js';
 import { PROGRAMS } from '../programs/programs.js';
 import type { PasswordCredentials } from '../registry/types.js';
+import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Logger } from '../telemetry/log.js';
 import { COPY_THREAD_PROGRAM } from './copy-thread-program.js';
@@ -19,6 +20,18 @@ interface Flight {
   readonly onProgress?: (progress: CopyProgress) => void;
 }
 
+/** What the thread tells without being asked. */
+export interface ThreadListeners {
+  readonly onCloudEvent?: (event: CloudEvent) => void;
+  /** With `tls.mode: selfSigned`: present this from now on. */
+  readonly onServingCertificate?: (pair: ServingPair) => void;
+  /** What keeps the thread from having one. */
+  readonly onServingCertificateProblem?: (message: string) => void;
+}
+
+/** Milliseconds before a thread that ended is started again, where it has to run. */
+const RESTART = 1_000;
+
 /**
  * Copies in a worker thread, so that hashing and piping never delay an admission (see docs/decisions/copy-thread.md).
  * A thread that dies fails its copies as retryable and is started anew by the next one.
@@ -28,15 +41,20 @@ export class ThreadCopier implements Copier {
   private readonly flights = new Map<number, Flight>();
   private nextId = 1;
   private stopped = false;
+  private kept = false;
 
   constructor(
     private config: Config,
     private readonly log: Logger,
-    private readonly onCloudEvent: (event: CloudEvent) => void = () => undefined,
+    private readonly listeners: ThreadListeners = {},
   ) {}
 
-  /** Starts the thread before the first copy: for logins of clouds, which take a while. */
+  /**
+   * Starts the thread before the first copy, and again whenever it ends: for logins of clouds, which take a while, and
+   * for what it does in the cluster.
+   */
   warm(): void {
+    this.kept = true;
     if (!this.stopped) this.worker ??= this.start();
   }
 
@@ -121,6 +139,7 @@ export class ThreadCopier implements Copier {
     worker.on('error', (error) => this.log.error({ err: error.message }, 'the copy thread failed'));
     worker.on('exit', (code) => {
       if (this.worker === worker) this.worker = undefined;
+      if (this.kept) setTimeout(() => this.warm(), RESTART).unref();
       const message = `the copy thread ended with code ${code}`;
       for (const { what, reject } of this.flights.values()) {
         reject(new CopyFailedError({ reason: 'internal', message: `${what}: ${message}`, retryable: true }));
@@ -137,7 +156,15 @@ export class ThreadCopier implements Copier {
     }
     if (message.type === 'ready') return;
     if (message.type === 'cloud') {
-      this.onCloudEvent(message.event);
+      this.listeners.onCloudEvent?.(message.event);
+      return;
+    }
+    if (message.type === 'serving-certificate') {
+      this.listeners.onServingCertificate?.(message.pair);
+      return;
+    }
+    if (message.type === 'serving-certificate-problem') {
+      this.listeners.onServingCertificateProblem?.(message.message);
       return;
     }
     const flight = this.flights.get(message.id);

@@ -1,6 +1,7 @@
 import type { Config } from '../core/config/model.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import type { PasswordCredentials } from '../registry/types.js';
+import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Programs } from '../programs/programs.js';
 import type { CopyFailure } from './failure.js';
@@ -34,6 +35,9 @@ export type FromCopyThread =
   | { readonly type: 'secret'; readonly id: number; readonly text: string }
   | { readonly type: 'login'; readonly id: number; readonly login: RegistryLogin }
   | { readonly type: 'cloud'; readonly event: CloudEvent }
+  /** With `tls.mode: selfSigned`: present this from now on. */
+  | { readonly type: 'serving-certificate'; readonly pair: ServingPair }
+  | { readonly type: 'serving-certificate-problem'; readonly message: string }
   | { readonly type: 'failed'; readonly id: number; readonly failure: CopyFailure }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
 

@@ -130,11 +130,11 @@ export class Service {
     this.queue.setConcurrency(loaded.config.mirror.concurrency);
   }
 
-  /** New connections get the new certificate; those that are open go on. */
-  setTls(pair: TlsPair): void {
-    for (const { server, tls } of this.servers) {
-      if (tls && 'setSecureContext' in server) server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
-    }
+  /** New connections get the new certificate; those that are open go on. @returns whether anything listens with TLS */
+  setTls({ cert, key }: TlsPair): boolean {
+    const servers = this.servers.flatMap(({ server, tls }) => (tls && 'setSecureContext' in server ? [server] : []));
+    for (const server of servers) server.setSecureContext({ cert, key, minVersion: 'TLSv1.2' });
+    return servers.length > 0;
   }
 
   mirrors(): MirrorStatus[] {

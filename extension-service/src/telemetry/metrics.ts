@@ -19,6 +19,7 @@ export interface Metrics {
   readonly configReloadSuccess: Counter;
   readonly configReloadFailure: Counter;
   readonly tlsReloads: Counter<'outcome'>;
+  readonly tlsExpiry: Gauge;
   readonly logins: Counter<'registry' | 'outcome'>;
   readonly loginExpiry: Gauge<'registry'>;
   readonly repositories: Counter<'registry' | 'action' | 'outcome'>;
@@ -107,6 +108,11 @@ export function createMetrics(): Metrics {
       name: 'image_swapper_tls_reloads_total',
       help: 'Reloads of the serving certificate by outcome',
       labelNames: ['outcome'],
+      registers,
+    }),
+    tlsExpiry: new Gauge({
+      name: 'image_swapper_tls_certificate_expiry_timestamp_seconds',
+      help: 'When the serving certificate ends',
       registers,
     }),
     logins: new Counter({

@@ -63,8 +63,12 @@ export interface TlsConfig {
 export interface PoliciesConfig {
   readonly manage: boolean;
   readonly engine: PolicyEngine;
+  /** Of the policy, or the Provider. */
+  readonly name: string;
   /** The service's base URL as the engine reaches it. */
   readonly url?: string;
+  /** PEM file with the authorities that sign the serving certificate, for managed policies that carry them. */
+  readonly caFile?: string;
   /** Refuse Pods while the service cannot be asked. */
   readonly failClosed: boolean;
 }
