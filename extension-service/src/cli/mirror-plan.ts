@@ -3,7 +3,7 @@ import { CopyFailedError } from '../mirror/failure.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import { Limiter } from '../registry/limiter.js';
 import type { CopyPlan } from '../registry/plan.js';
-import { mirrorJob } from '../server/admission.js';
+import { mirrorJob } from '../mirror/mirror-job.js';
 import type { CommandContext } from './context.js';
 import { registryOptions } from './context.js';
 import { rowOf, summary } from './mirror-rows.js';

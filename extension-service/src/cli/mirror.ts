@@ -7,7 +7,7 @@ import type { CopyProgress, MirrorJob } from '../mirror/job.js';
 import { MirrorQueue } from '../mirror/queue.js';
 import type { MirrorResult } from '../mirror/queue.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
-import { mirrorJob } from '../server/admission.js';
+import { mirrorJob } from '../mirror/mirror-job.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, registryOptions } from './context.js';
 import { Progress } from './copy-progress.js';

@@ -1,12 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import type { Config } from '../core/config/model.js';
-import { namesCluster } from '../kubernetes/api.js';
-import { needsCluster } from '../kubernetes/cluster-work.js';
+import { hasCluster } from '../kubernetes/api.js';
+import { writesIntoCluster } from '../kubernetes/leader-tasks.js';
 import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
 import { ThreadCopier } from '../mirror/thread-copier.js';
+import type { ClusterEvent } from '../mirror/thread-protocol.js';
 import { AwaitedCertificate, NoCertificateError } from '../server/awaited-certificate.js';
 import type { TlsPair } from '../server/listen.js';
 import { ListenError } from '../server/listen.js';
@@ -51,13 +52,9 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 
   const metrics = createMetrics();
   const awaited = new AwaitedCertificate();
-  const copier = new ThreadCopier(loaded.config, log, {
+  const copier: ThreadCopier = new ThreadCopier(loaded.config, log, {
     onCloudEvent: cloudEvents(log, metrics),
-    onServingCertificate: (pair) => {
-      awaited.take(pair);
-      presentTls(pair, 'the cluster');
-    },
-    onServingCertificateProblem: (problem) => awaited.fail(problem),
+    onClusterEvent: clusterEvent,
   });
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
@@ -68,10 +65,18 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),
     }),
   });
-  const service = new Service({ loaded, copier, lookup, log, metrics });
+  const clustered = hasCluster(context.env);
+  const service: Service = new Service({
+    loaded,
+    copier,
+    lookup,
+    log,
+    metrics,
+    role: clustered && loaded.config.reconcile.enabled ? 'starting' : 'alone',
+  });
   // What is in force now: a change while the service starts is a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
-  if (usesClouds(loaded.config) || needsCluster(loaded.config)) copier.warm();
+  if (clustered || usesClouds(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
@@ -79,7 +84,8 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     const tls = await Promise.race([firstTls(), stop]);
     if (typeof tls === 'string') {
       await copier.stop();
-      return await flush(log);
+      await flush(log);
+      return;
     }
     await service.start({
       admission: flags.listenAddress,
@@ -105,6 +111,20 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     if (error instanceof NoCertificateError) throw new CliError(EXIT.infrastructure, error.message);
     if (error instanceof ListenError) throw new CliError(EXIT.infrastructure, error.message);
     throw error;
+  }
+
+  function clusterEvent(event: ClusterEvent): void {
+    switch (event.kind) {
+      case 'serving-certificate':
+        awaited.take(event.pair);
+        presentTls(event.pair, 'the cluster');
+        return;
+      case 'serving-certificate-problem':
+        awaited.fail(event.message);
+        return;
+      default:
+        service.clusterEvent(event);
+    }
   }
 
   async function firstTls(): Promise<TlsPair | undefined> {
@@ -153,7 +173,6 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: a change of it needs a restart');
         service.configure(next);
         ({ config } = next);
-        if (needsCluster(config)) copier.warm();
         metrics.configReloadSuccess.inc();
         for (const warning of next.warnings) log.warn(formatProblem(warning));
         log.info({ file }, 'configuration reloaded');
@@ -185,7 +204,7 @@ function checkCluster(config: Config, env: CommandContext['env'], hasTlsFiles: b
   }
   const problem = managedPoliciesProblem(config);
   if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, and ${problem}`);
-  if (needsCluster(config) && !namesCluster(env)) {
+  if (writesIntoCluster(config) && !hasCluster(env)) {
     const key = selfSigned ? 'tls.mode is selfSigned' : 'policies.manage is true';
     throw new CliError(EXIT.infrastructure, `${key}, and there is no cluster: run in a Pod, or set KUBECONFIG`);
   }

@@ -6,36 +6,49 @@ import type { LiveConfig } from './live-config.js';
 import { ManagedPolicies } from './managed-policies/managed-policies.js';
 import { PolicyObjects } from './managed-policies/policy-objects.js';
 import type { CertificateWorld } from './serving-certificate/advance.js';
+import type { OpenedCertificate } from './serving-certificate/open.js';
 import { bundleOf } from './serving-certificate/material.js';
 import { publishAuthority } from './serving-certificate/publish.js';
 import { CertificateRotation } from './serving-certificate/rotation.js';
-import type { ServingCertificate } from './serving-certificate/serving-certificate.js';
 
 export interface LeaderTasksOptions {
   readonly cluster: ClusterAccess;
   readonly config: LiveConfig;
   /** With `tls.mode: selfSigned`. */
-  readonly certificate?: { readonly world: CertificateWorld; readonly serving: ServingCertificate };
+  readonly certificate?: OpenedCertificate;
   readonly log: (level: 'info' | 'warn', message: string) => void;
 }
 
-/** What one replica does in the cluster for all of them. */
+/** Whether a configuration makes the service write into the cluster, and not only copy what it uses. */
+export function writesIntoCluster({ tls, policies }: Config): boolean {
+  return tls.mode === 'selfSigned' || policies.manage;
+}
+
+/** What one replica writes into the cluster for all of them. */
 export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly LeaderTask[]> {
   const { cluster, config, certificate, log } = options;
-  const policies = new ManagedPolicies({
-    ...{ config, log },
-    objects: await PolicyObjects.connect(cluster),
-    namespace: cluster.namespace,
-    caBundle: (current) => authorityFor(current, certificate?.world),
-  });
-  if (certificate === undefined) return [policies];
-  const rotation = new CertificateRotation({
-    ...{ config, log },
-    world: certificate.world,
-    publish: (bundle) => publishAuthority(cluster, config.current(), bundle),
-    onMaterial: (material) => certificate.serving.take(material),
-  });
-  return [rotation, policies];
+  const tasks: LeaderTask[] = [];
+  if (certificate !== undefined) {
+    tasks.push(
+      new CertificateRotation({
+        ...{ config, log },
+        world: certificate.world,
+        publish: (bundle) => publishAuthority(cluster, config.current(), bundle),
+        onMaterial: (material) => certificate.serving.take(material),
+      }),
+    );
+  }
+  if (config.current().policies.manage) {
+    tasks.push(
+      new ManagedPolicies({
+        ...{ config, log },
+        objects: await PolicyObjects.connect(cluster),
+        namespace: cluster.namespace,
+        caBundle: (current) => authorityFor(current, certificate?.world),
+      }),
+    );
+  }
+  return tasks;
 }
 
 /** The authorities that managed policies carry. */
@@ -53,6 +66,8 @@ async function authorityFor(
   try {
     return await readFile(policies.caFile, 'utf8');
   } catch (error) {
-    throw new Error(`policies.caFile ${policies.caFile}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new Error(`policies.caFile ${policies.caFile}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
+      cause: error,
+    });
   }
 }

@@ -1,24 +1,16 @@
-import type { Configuration } from '@kubernetes/client-node';
+import type { ConfigurationOptions, ObservableMiddleware, RequestContext } from '@kubernetes/client-node';
 
-/** Milliseconds for one request: without it, a connection that died silently would be waited for without end. */
-const DEADLINE = 15_000;
-
-/** Options of one call of the client. `contentType` is the kind of a patch, which the client would send as another. */
-export async function requestOptions(contentType?: string): Promise<Partial<Configuration>> {
-  const { setHeaderMiddleware } = await import('./client.js');
-  const { pre, post } =
-    contentType === undefined
-      ? setHeaderMiddleware('Accept', 'application/json')
-      : setHeaderMiddleware('Content-Type', contentType);
-  return {
-    middleware: [
-      {
-        pre: (request) => {
-          request.setSignal(AbortSignal.timeout(DEADLINE));
-          return pre(request);
-        },
-        post,
-      },
-    ],
+/** Options of one request of the client: it ends with the signal, and a PATCH is of the type given. */
+export async function requestOptions(signal: AbortSignal, contentType?: string): Promise<ConfigurationOptions> {
+  const { Observable } = await import('./client.js');
+  const middleware: ObservableMiddleware = {
+    pre: (request: RequestContext) => {
+      // The client's declarations name the DOM's AbortSignal; Node's is what its fetch wants.
+      request.setSignal(signal);
+      if (contentType !== undefined) request.setHeaderParam('Content-Type', contentType);
+      return new Observable(Promise.resolve(request));
+    },
+    post: (response) => new Observable(Promise.resolve(response)),
   };
+  return { middleware: [middleware], middlewareMergeStrategy: 'append' };
 }

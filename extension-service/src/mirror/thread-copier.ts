@@ -1,16 +1,20 @@
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../core/config/model.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
+import type { CopyReport } from '../kubernetes/copy-report.js';
 import { neededPrograms } from '../programs/needed.js';
 import { PROGRAMS } from '../programs/programs.js';
 import type { PasswordCredentials } from '../registry/types.js';
-import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Logger } from '../telemetry/log.js';
 import { COPY_THREAD_PROGRAM } from './copy-thread-program.js';
 import { CopyFailedError } from './failure.js';
 import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
-import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
+import type { ClusterEvent, CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
+
+/** Milliseconds. */
+const RESTART = 1_000;
+const LETTING_GO = 3_000;
 
 /** A copy, or the reading of a Secret, that the thread has not answered yet. */
 interface Flight {
@@ -19,18 +23,6 @@ interface Flight {
   readonly reject: (error: Error) => void;
   readonly onProgress?: (progress: CopyProgress) => void;
 }
-
-/** What the thread tells without being asked. */
-export interface ThreadListeners {
-  readonly onCloudEvent?: (event: CloudEvent) => void;
-  /** With `tls.mode: selfSigned`: present this from now on. */
-  readonly onServingCertificate?: (pair: ServingPair) => void;
-  /** What keeps the thread from having one. */
-  readonly onServingCertificateProblem?: (message: string) => void;
-}
-
-/** Milliseconds before a thread that ended is started again, where it has to run. */
-const RESTART = 1_000;
 
 /**
  * Copies in a worker thread, so that hashing and piping never delay an admission (see docs/decisions/copy-thread.md).
@@ -41,21 +33,26 @@ export class ThreadCopier implements Copier {
   private readonly flights = new Map<number, Flight>();
   private nextId = 1;
   private stopped = false;
-  private kept = false;
+  private warmed = false;
 
   constructor(
     private config: Config,
     private readonly log: Logger,
-    private readonly listeners: ThreadListeners = {},
+    private readonly events: {
+      readonly onCloudEvent?: (event: CloudEvent) => void;
+      readonly onClusterEvent?: (event: ClusterEvent) => void;
+    } = {},
   ) {}
 
-  /**
-   * Starts the thread before the first copy, and again whenever it ends: for logins of clouds, which take a while, and
-   * for what it does in the cluster.
-   */
+  /** Starts the thread before the first copy, and again should it die: for logins of clouds, and for the cluster. */
   warm(): void {
-    this.kept = true;
+    this.warmed = true;
     if (!this.stopped) this.worker ??= this.start();
+  }
+
+  /** Tells the thread's side in the cluster. */
+  tell(type: 'settled' | 'copied', report: CopyReport): void {
+    if (this.worker !== undefined) post(this.worker, { type, report });
   }
 
   async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
@@ -99,8 +96,21 @@ export class ThreadCopier implements Copier {
   }
 
   async stop(): Promise<void> {
+    if (this.worker !== undefined && !this.stopped) await this.letGo();
     this.stopped = true;
     await this.worker?.terminate();
+  }
+
+  /** The Lease is given back, if the API server is there to take it. */
+  private async letGo(): Promise<void> {
+    const { id, worker, answer } = this.ask('the cluster', undefined, (message) =>
+      message.type === 'stopped' ? true : undefined,
+    );
+    post(worker, { type: 'stop', id });
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, LETTING_GO)));
+    await Promise.race([answer.catch(() => undefined), patience]);
+    clearTimeout(timer);
   }
 
   private ask<T>(
@@ -139,7 +149,11 @@ export class ThreadCopier implements Copier {
     worker.on('error', (error) => this.log.error({ err: error.message }, 'the copy thread failed'));
     worker.on('exit', (code) => {
       if (this.worker === worker) this.worker = undefined;
-      if (this.kept) setTimeout(() => this.warm(), RESTART).unref();
+      if (this.warmed && !this.stopped) {
+        // Whoever leads now has to be found out anew.
+        this.events.onClusterEvent?.({ kind: 'role', role: 'starting' });
+        setTimeout(() => this.warm(), RESTART).unref();
+      }
       const message = `the copy thread ended with code ${code}`;
       for (const { what, reject } of this.flights.values()) {
         reject(new CopyFailedError({ reason: 'internal', message: `${what}: ${message}`, retryable: true }));
@@ -156,15 +170,11 @@ export class ThreadCopier implements Copier {
     }
     if (message.type === 'ready') return;
     if (message.type === 'cloud') {
-      this.listeners.onCloudEvent?.(message.event);
+      this.events.onCloudEvent?.(message.event);
       return;
     }
-    if (message.type === 'serving-certificate') {
-      this.listeners.onServingCertificate?.(message.pair);
-      return;
-    }
-    if (message.type === 'serving-certificate-problem') {
-      this.listeners.onServingCertificateProblem?.(message.message);
+    if (message.type === 'cluster') {
+      this.events.onClusterEvent?.(message.event);
       return;
     }
     const flight = this.flights.get(message.id);

@@ -172,7 +172,6 @@ describe('a life of the certificate', () => {
     let asked: 'leaf' | 'ca' | undefined;
     let material: CertificateMaterial = { retired: [] };
     // What each verifier holds; a slow one gets a bundle later than the API server has it.
-    let verifiers: string[] = [];
     let arriving: { readonly bundle: string; readonly at: number }[] = [];
     // What each replica presents; one that cannot reach the API server keeps what it has until that expires.
     const presented: (KeyPair | undefined)[] = [undefined, undefined, undefined];
@@ -193,7 +192,9 @@ describe('a life of the certificate', () => {
       }
       const last = arriving.filter(({ at }) => at + PROPAGATION <= now).at(-1);
       // Either what has arrived for certain, or anything newer.
-      verifiers = arriving.filter((entry) => last === undefined || entry.at >= last.at).map(({ bundle }) => bundle);
+      const verifiers = arriving
+        .filter((entry) => last === undefined || entry.at >= last.at)
+        .map(({ bundle }) => bundle);
       arriving = arriving.filter((entry) => last === undefined || entry.at >= last.at);
       for (const [index] of presented.entries()) {
         const held = presented[index];

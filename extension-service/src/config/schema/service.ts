@@ -120,4 +120,8 @@ export const enginePoliciesSchema = z.strictObject({
     allowed: 'the path of a file is allowed',
   }).exactOptional(),
   failClosed: flag('Pods are refused while the service cannot be asked.').default(false),
+  excludedNamespaces: z
+    .array(nameOf('Namespace', "Left alone besides the system's, the engine's and the service's own."))
+    .readonly()
+    .default([]),
 }) satisfies z.ZodType<PoliciesConfig>;

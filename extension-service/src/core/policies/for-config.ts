@@ -32,7 +32,12 @@ export function policiesForConfig(
 ): readonly PolicyObject[] {
   const targets = policyTargets(config);
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
-  const shared = { ...options, url: options.url ?? (engine === 'kyverno' ? PLAIN_URL : TLS_URL), filters };
+  const shared = {
+    ...options,
+    url: options.url ?? (engine === 'kyverno' ? PLAIN_URL : TLS_URL),
+    filters,
+    excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
+  };
   const ca = caBundle === undefined ? {} : { caBundle };
   switch (engine) {
     case 'kyverno':

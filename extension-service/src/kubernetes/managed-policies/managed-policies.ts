@@ -35,12 +35,10 @@ export class ManagedPolicies implements LeaderTask {
     const problems = new ToldProblems(log);
     let failures = 0;
     while (!signal.aborted) {
-      let failed: readonly string[] = [];
       // What was managed before stays when that is turned off: somebody may have applied the same policies by hand since.
-      if (config.current().policies.manage) {
-        failed = await this.pass(signal);
-        problems.saw(failed, 'the policies in the cluster are those of the configuration again');
-      }
+      if (!config.current().policies.manage) return;
+      const failed = await this.pass(signal);
+      problems.saw(failed, 'the policies in the cluster are those of the configuration again');
       failures = failed.length === 0 ? 0 : failures + 1;
       const pause = failures === 0 ? PERIOD.usual : Math.min(PERIOD.longest, PERIOD.failed * 2 ** (failures - 1));
       await config.pause(pause, signal);

@@ -2,7 +2,7 @@ import type { CustomObjectsApi } from '@kubernetes/client-node';
 import type { PolicyObject } from '../../core/policies/objects.js';
 import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
-import { requestOptions } from '../request-options.js';
+import { callOptions } from '../call-options.js';
 import { FIELD_MANAGER } from './owner.js';
 
 /** A kind of object that policies are made of. */
@@ -71,7 +71,7 @@ export class PolicyObjects {
   /** Those that carry the labels and that we applied; none where the kind is not installed. */
   async ours(kind: PolicyKind, labelSelector: string): Promise<readonly LivePolicy[]> {
     try {
-      const list = (await this.api.listClusterCustomObject({ ...kind, labelSelector }, await requestOptions())) as {
+      const list = (await this.api.listClusterCustomObject({ ...kind, labelSelector }, await callOptions())) as {
         readonly items: readonly LivePolicy[];
       };
       return list.items.filter(isOurs);
@@ -89,7 +89,7 @@ export class PolicyObjects {
     try {
       return (await this.api.patchClusterCustomObject(
         { ...kind, name, body: object, fieldManager: FIELD_MANAGER, force: true },
-        await requestOptions(PatchStrategy.ServerSideApply),
+        await callOptions(PatchStrategy.ServerSideApply),
       )) as LivePolicy;
     } catch (error) {
       if (statusOf(error) === 404) {
@@ -111,7 +111,7 @@ export class PolicyObjects {
     try {
       return (await this.api.replaceClusterCustomObject(
         { ...kindOf(object), name, body: { ...object, metadata }, fieldManager: FIELD_MANAGER },
-        await requestOptions(),
+        await callOptions(),
       )) as LivePolicy;
     } catch (error) {
       throw problem(`${object.kind} ${name}`, error, ['update']);
@@ -123,7 +123,7 @@ export class PolicyObjects {
     try {
       await this.api.deleteClusterCustomObject(
         { ...kind, name, body: { preconditions: { uid } } },
-        await requestOptions(),
+        await callOptions(),
       );
     } catch (error) {
       if (statusOf(error) === 404) return;

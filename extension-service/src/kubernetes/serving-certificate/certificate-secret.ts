@@ -1,7 +1,7 @@
 import type { V1Secret } from '@kubernetes/client-node';
 import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
-import { requestOptions } from '../request-options.js';
+import { callOptions } from '../call-options.js';
 import { ForeignSecretError, formatMaterial, parseMaterial } from './material.js';
 import type { CertificateMaterial } from './material.js';
 
@@ -35,9 +35,10 @@ export class CertificateSecret {
     const name = this.name();
     let secret: V1Secret | undefined;
     try {
-      secret = await core.readNamespacedSecret({ name, namespace }, await requestOptions());
+      secret = await core.readNamespacedSecret({ name, namespace }, await callOptions());
     } catch (error) {
-      if (statusOf(error) !== 404) throw new Error(apiProblem(this.label(name), error, ['get', 'update']));
+      if (statusOf(error) !== 404)
+        throw new Error(apiProblem(this.label(name), error, ['get', 'update']), { cause: error });
     }
     const asked = secret?.metadata?.annotations?.[ROTATE_ANNOTATION];
     try {
@@ -47,7 +48,8 @@ export class CertificateSecret {
         ...((asked === 'leaf' || asked === 'ca') && { asked }),
       };
     } catch (error) {
-      if (error instanceof ForeignSecretError) throw new Error(`${this.label(name)}: ${error.message}`);
+      if (error instanceof ForeignSecretError)
+        throw new Error(`${this.label(name)}: ${error.message}`, { cause: error });
       throw error;
     }
   }
@@ -63,18 +65,18 @@ export class CertificateSecret {
     try {
       if (before.secret === undefined) {
         const body: V1Secret = { metadata: { name, namespace }, type: 'Opaque', data };
-        await core.createNamespacedSecret({ namespace, body }, await requestOptions());
+        await core.createNamespacedSecret({ namespace, body }, await callOptions());
         return;
       }
       const { [ROTATE_ANNOTATION]: asked, ...others } = before.secret.metadata?.annotations ?? {};
       const annotations = answered || asked === undefined ? others : { ...others, [ROTATE_ANNOTATION]: asked };
       // With the resourceVersion that was read, so that the API server refuses what another replica overtook.
       const body: V1Secret = { ...before.secret, metadata: { ...before.secret.metadata, annotations }, data };
-      await core.replaceNamespacedSecret({ name, namespace, body }, await requestOptions());
+      await core.replaceNamespacedSecret({ name, namespace, body }, await callOptions());
     } catch (error) {
-      if (statusOf(error) === 409) throw new StaleSecretError(this.label(name));
+      if (statusOf(error) === 409) throw new StaleSecretError(this.label(name), { cause: error });
       const verb = before.secret === undefined ? 'create (or make it beforehand, empty)' : 'update';
-      throw new Error(apiProblem(this.label(name), error, [verb]));
+      throw new Error(apiProblem(this.label(name), error, [verb]), { cause: error });
     }
   }
 

@@ -2,7 +2,7 @@ import type { CustomObjectsApi } from '@kubernetes/client-node';
 import type { Config } from '../../core/config/model.js';
 import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
-import { requestOptions } from '../request-options.js';
+import { callOptions } from '../call-options.js';
 
 /** The key of the ConfigMap. */
 const KEY = 'ca.crt';
@@ -30,9 +30,9 @@ export async function publishAuthority(
   const { CustomObjectsApi, PatchStrategy } = await import('../client.js');
   const objects = cluster.config.makeApiClient(CustomObjectsApi);
   const options = {
-    read: await requestOptions(),
-    merge: await requestOptions(PatchStrategy.MergePatch),
-    json: await requestOptions(PatchStrategy.JsonPatch),
+    read: await callOptions(),
+    merge: await callOptions(PatchStrategy.MergePatch),
+    json: await callOptions(PatchStrategy.JsonPatch),
   };
   const work = [intoConfigMap()];
   if (policies.engine === 'gatekeeper') work.push(intoProvider());
