@@ -11,7 +11,7 @@ export function namedFiles(config: Config, env: Readonly<Record<string, string |
     ...registries.flatMap((registry) =>
       registry.type === 'oci' && registry.oci.caFile !== undefined ? [registry.oci.caFile] : [],
     ),
-    ...(config.policies.manage && config.policies.caFile !== undefined ? [config.policies.caFile] : []),
+    ...(config.policies.manage && config.policies.caFile !== undefined ? [{ optional: config.policies.caFile }] : []),
     ...(bundle !== '' && registries.some(({ type }) => type === 'aws') ? [bundle] : []),
     { optional: dockerConfigPath(env) },
   ];
