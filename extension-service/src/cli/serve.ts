@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import type { Config } from '../core/config/model.js';
 import { hasCluster } from '../kubernetes/api.js';
 import { writesIntoCluster } from '../kubernetes/leader-tasks.js';
@@ -21,6 +20,7 @@ import { RegistryLookup } from '../targets/registry-lookup.js';
 import { cloudEvents } from '../telemetry/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
+import { requestMetrics } from '../telemetry/registry-requests.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -51,15 +51,18 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
   const metrics = createMetrics();
+  const { onRequest, onReport } = requestMetrics(metrics);
   const awaited = new AwaitedCertificate();
   const copier: ThreadCopier = new ThreadCopier(loaded.config, log, {
     onCloudEvent: cloudEvents(log, metrics),
     onClusterEvent: clusterEvent,
+    onRequests: onReport,
   });
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
     report: (problem) => log.warn(problem),
+    onRequest,
     cloud: (registry, name) => ({
       ...cloudScope(registry, name),
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),
@@ -128,18 +131,13 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   }
 
   async function firstTls(): Promise<TlsPair | undefined> {
-    const pair =
-      loaded.config.tls.mode === 'selfSigned'
-        ? await awaited.first(FIRST_CERTIFICATE)
-        : tlsFiles && (await readTlsPair(...tlsFiles));
-    if (pair !== undefined) metrics.tlsExpiry.set(expiryOf(pair));
-    return pair;
+    if (loaded.config.tls.mode === 'selfSigned') return awaited.first(FIRST_CERTIFICATE);
+    return tlsFiles && readTlsPair(...tlsFiles);
   }
 
   /** For new connections; without effect before the service listens. */
   function presentTls(pair: TlsPair, origin: string): void {
     if (!service.setTls(pair)) return;
-    metrics.tlsExpiry.set(expiryOf(pair));
     metrics.tlsReloads.inc({ outcome: 'success' });
     log.info({ file: origin }, 'serving certificate reloaded');
   }
@@ -208,11 +206,6 @@ function checkCluster(config: Config, env: CommandContext['env'], hasTlsFiles: b
     const key = selfSigned ? 'tls.mode is selfSigned' : 'policies.manage is true';
     throw new CliError(EXIT.infrastructure, `${key}, and there is no cluster: run in a Pod, or set KUBECONFIG`);
   }
-}
-
-/** Seconds since the epoch. */
-function expiryOf({ cert }: TlsPair): number {
-  return Date.parse(new X509Certificate(cert).validTo) / 1_000;
 }
 
 function usesClouds(config: Config): boolean {

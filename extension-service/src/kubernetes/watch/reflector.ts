@@ -40,7 +40,7 @@ const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 3
 /** Milliseconds. */
 const SHORT = 1_000;
 /** Objects of a page: half a thousand Pods are a few megabytes. */
-const PAGE = '500';
+export const PAGE = '500';
 
 /**
  * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there, again after

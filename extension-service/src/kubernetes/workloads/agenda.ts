@@ -1,3 +1,4 @@
+import { mayBeCredentials } from '../../mirror/failure.js';
 import type { MirrorJob } from '../../mirror/job.js';
 import type { CopyReport } from '../copy-report.js';
 import type { WantedImage, WantedImages } from './wanted-images.js';
@@ -31,9 +32,6 @@ const TICK = 5_000;
 /** A Pod with `imagePullPolicy: Always` asks for what the tag means now; a thousand of them at once ask once. */
 const COMPARED_LATELY = 10_000;
 const PAUSE_AFTER_FAILURE = 60_000;
-/** Failures that other pull secrets may mend; registries say "not found" to whoever may not read. */
-const OF_CREDENTIALS: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'absent']);
-
 /**
  * When each wanted image is asked for: at once when it is new, again each `interval`, compared with its source each
  * `refresh`, after failures when the queue says so. Asks for a bounded number at a time.
@@ -65,7 +63,7 @@ export class CopyAgenda {
     const image = images.get(key);
     if (image === undefined) this.progress.delete(key);
     else if (result.ok) this.present(key, job.force || !result.upToDate);
-    else if (OF_CREDENTIALS.has(result.failure.reason) && this.otherPull(key, image)) this.ask(key, job.force);
+    else if (mayBeCredentials(result.failure) && this.otherPull(key, image)) this.ask(key, job.force);
     else this.of(key).notBefore = result.nextTry ?? now() + PAUSE_AFTER_FAILURE;
     this.schedule();
   }
