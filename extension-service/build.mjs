@@ -65,6 +65,7 @@ const clients = await Promise.all(
     { name: 'kubernetes', path: 'kubernetes/client.ts' },
     { name: 'aws', path: 'targets/aws/sdk.ts' },
     { name: 'gcp', path: 'targets/gcp/sdk.ts' },
+    { name: 'x509', path: 'kubernetes/serving-certificate/x509.ts' },
   ].map(async ({ name, path }) => {
     const source = `src/${path}`;
     return { name, path, exports: await exportsOf(source), text: await programText(source) };

@@ -3,6 +3,7 @@ import { printConfig } from '../config/print.js';
 import { compileRules } from '../core/decide/rules.js';
 import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
 import { policyHashes } from '../core/policies/config-hashes.js';
+import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { probeRegistries } from '../targets/probe.js';
 import type { Probe } from '../targets/probe.js';
 import { Registries } from '../targets/registries.js';
@@ -22,6 +23,8 @@ export interface CheckFlags extends ConfigFlags {
 export async function check(context: CommandContext, flags: CheckFlags): Promise<number> {
   const loaded = await load(context, flags);
   compileRules(loaded.config);
+  const problem = managedPoliciesProblem(loaded.config);
+  if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, and ${problem}`);
   if (flags.print === true) {
     context.stdout.write(printConfig(loaded, flags.output));
     return EXIT.ok;

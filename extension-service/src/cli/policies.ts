@@ -1,42 +1,49 @@
 import { readFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import type { Config } from '../core/config/model.js';
-import { renderGatekeeper } from '../core/policies/gatekeeper.js';
-import { renderKyvernoClusterPolicy } from '../core/policies/kyverno-cluster-policy.js';
-import { renderKyvernoMutatingPolicy } from '../core/policies/kyverno-mutating-policy.js';
-import { renderMutatingWebhook } from '../core/policies/mutating-webhook.js';
-import { PLAIN_URL, TLS_URL } from '../core/policies/transport.js';
-import type { Engine } from '../core/policies/transport.js';
+import { policiesForConfig } from '../core/policies/for-config.js';
 import type { PolicyObject } from '../core/policies/objects.js';
 import { InvalidPolicyOptionError } from '../core/policies/problem.js';
-import { policyTargets } from '../core/policies/targets.js';
+import type { Engine } from '../core/policies/transport.js';
+import { connectCluster } from '../kubernetes/api.js';
+import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js';
+import { PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
 import { engineValues } from './engine-values.js';
 import { CliError, EXIT } from './exit.js';
 
 export interface PoliciesFlags extends ConfigFlags {
-  readonly engine: Engine;
+  /** Needed unless `deleteManaged`. */
+  readonly engine?: Engine;
   readonly url?: string;
   readonly caFile?: string;
   readonly failClosed?: boolean;
   readonly engineValues?: boolean;
+  readonly deleteManaged?: boolean;
 }
 
 /**
  * Prints the policies of one engine for the configuration in force, ready for `kubectl apply -f -`, or the values that the
- * engine's own Helm chart needs for them.
+ * engine's own Helm chart needs for them; or deletes the managed ones.
  */
 export async function policies(context: CommandContext, flags: PoliciesFlags): Promise<void> {
+  const { engine } = flags;
   const { config } = await load(context, flags, { checkFiles: false });
+  if (flags.deleteManaged === true) {
+    if (engine !== undefined)
+      throw new CliError(EXIT.usage, '--delete-managed takes no --engine: it deletes those of all');
+    return deletePolicies(context, config);
+  }
+  if (engine === undefined) throw new CliError(EXIT.usage, 'give --engine, or --delete-managed');
   const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
   let objects: readonly PolicyObject[];
   try {
     if (flags.engineValues === true) {
-      context.stdout.write(engineValues(flags.engine, flags.url, caBundle));
+      context.stdout.write(engineValues(engine, flags.url, caBundle));
       return;
     }
-    objects = renderPolicies(config, flags, caBundle);
+    objects = renderPolicies(config, { ...flags, engine }, caBundle);
   } catch (error) {
     if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, flagged(error.message));
     throw error;
@@ -47,31 +54,40 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
 
 export function renderPolicies(
   config: Config,
-  { engine, url, failClosed = false }: Pick<PoliciesFlags, 'engine' | 'url' | 'failClosed'>,
+  { engine, url, failClosed = false }: Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: Engine },
   caBundle: string | undefined,
 ): readonly PolicyObject[] {
-  const targets = policyTargets(config);
-  const filters = config.source.filters.map(({ jmespath }) => jmespath);
-  const ca = caBundle === undefined ? {} : { caBundle };
-  switch (engine) {
-    case 'kyverno':
-      if (caBundle !== undefined) {
-        const message =
-          "--ca-file has no place in a MutatingPolicy, which knows only Kyverno's trust store: add --engine-values for the " +
-          "values of Kyverno's chart that put it there (they replace the whole store: they hold the public authorities " +
-          'too), or use --engine kyverno-clusterpolicy, which carries it';
-        throw new CliError(EXIT.usage, message);
-      }
-      return [renderKyvernoMutatingPolicy({ url: url ?? PLAIN_URL, targets, filters, failClosed })];
-    case 'kyverno-clusterpolicy':
-      return [renderKyvernoClusterPolicy({ url: url ?? TLS_URL, targets, filters, failClosed, ...ca })];
-    case 'webhook':
-      return [renderMutatingWebhook({ url: url ?? TLS_URL, targets, filters, failClosed, ...ca })];
-    case 'gatekeeper':
-      if (caBundle === undefined) {
-        throw new CliError(EXIT.usage, '--engine gatekeeper: give --ca-file; Gatekeeper trusts no other authority');
-      }
-      return renderGatekeeper({ url: url ?? TLS_URL, filters, failClosed, caBundle });
+  if (engine === 'kyverno' && caBundle !== undefined) {
+    const message =
+      "--ca-file has no place in a MutatingPolicy, which knows only Kyverno's trust store: add --engine-values for the " +
+      "values of Kyverno's chart that put it there (they replace the whole store: they hold the public authorities " +
+      'too), or use --engine kyverno-clusterpolicy, which carries it';
+    throw new CliError(EXIT.usage, message);
+  }
+  if (engine === 'gatekeeper' && caBundle === undefined) {
+    throw new CliError(EXIT.usage, '--engine gatekeeper: give --ca-file; Gatekeeper trusts no other authority');
+  }
+  return policiesForConfig(config, {
+    ...{ engine, failClosed, name: config.policies.name },
+    ...(url !== undefined && { url }),
+    ...(caBundle !== undefined && { caBundle }),
+  });
+}
+
+/** Deletes what replicas with this configuration manage, for an uninstall. */
+async function deletePolicies(context: CommandContext, config: Config): Promise<void> {
+  const cluster = await connectCluster(context.env).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CliError(EXIT.infrastructure, `the cluster cannot be reached: ${reason}`);
+  });
+  if (cluster === undefined) {
+    throw new CliError(EXIT.infrastructure, 'there is no cluster: run in a Pod, or set KUBECONFIG');
+  }
+  const { objects, problems } = await deleteManaged(await PolicyObjects.connect(cluster), config, cluster.namespace);
+  for (const object of objects) context.stdout.write(`deleted ${object}\n`);
+  if (problems.length > 0) throw new CliError(EXIT.infrastructure, problems.join('\n'));
+  if (objects.length === 0) {
+    context.stdout.write(`nothing to delete: no managed policies of the service in namespace ${cluster.namespace}\n`);
   }
 }
 

@@ -89,14 +89,18 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
 
   command(program, 'policies', 'print the admission policies for this configuration')
     .addOption(
-      new Option('--engine <engine>', 'policy engine')
-        .choices(['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook'])
-        .makeOptionMandatory(),
+      new Option('--engine <engine>', 'policy engine').choices([
+        'kyverno',
+        'kyverno-clusterpolicy',
+        'gatekeeper',
+        'webhook',
+      ]),
     )
     .option('--url <url>', 'base URL at which the engine reaches the service')
     .option('--ca-file <pem>', 'certificate authority of the service')
     .option('--fail-closed', 'refuse Pods while the service cannot answer')
     .option('--engine-values', "print the values that the engine's own Helm chart needs, instead")
+    .option('--delete-managed', 'instead delete those that the service wrote under policies.manage, to uninstall it')
     .action(async (flags: PoliciesFlags) => (await import('./policies.js')).policies(context, flags));
 
   return program;

@@ -1,11 +1,15 @@
 import type { Config } from '../core/config/model.js';
 import { hasCluster } from '../kubernetes/api.js';
+import { writesIntoCluster } from '../kubernetes/leader-tasks.js';
+import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
 import { ThreadCopier } from '../mirror/thread-copier.js';
 import { readClientRules } from '../server/client-certificates.js';
 import type { ClientRules } from '../server/client-certificates.js';
+import type { ClusterEvent } from '../mirror/thread-protocol.js';
+import { AwaitedCertificate, NoCertificateError } from '../server/awaited-certificate.js';
 import type { TlsPair } from '../server/listen.js';
 import { ListenError } from '../server/listen.js';
 import { Service } from '../server/service.js';
@@ -35,22 +39,26 @@ export interface ServeFlags extends ConfigFlags {
 const POLL = 1_000;
 /** Milliseconds for answers and copies in flight at SIGTERM; Kubernetes kills after 30 s unless told otherwise. */
 const GRACE = 25_000;
+/** Milliseconds that a replica waits for the certificate of `tls.mode: selfSigned`. */
+const FIRST_CERTIFICATE = 60_000;
 
 /** Runs the extension service until SIGTERM or SIGINT; resolves when it has stopped cleanly. */
 export async function serve(context: CommandContext, flags: ServeFlags): Promise<void> {
   const tlsFiles = tlsFilesOf(flags);
   const loaded = await load(context, flags);
   refuseUnavailable(loaded.config);
+  checkCluster(loaded.config, context.env, tlsFiles !== undefined);
   const log = logger(loaded);
   for (const warning of loaded.warnings) log.warn(formatProblem(warning));
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
-  const clients = await readClients(loaded.config, tlsFiles !== undefined);
+  const clients = await readClients(loaded.config, tlsFiles !== undefined || loaded.config.tls.mode === 'selfSigned');
   const metrics = createMetrics();
   const { onRequest, onReport } = requestMetrics(metrics);
+  const awaited = new AwaitedCertificate();
   const copier: ThreadCopier = new ThreadCopier(loaded.config, log, {
     onCloudEvent: cloudEvents(log, metrics),
-    onClusterEvent: (event) => service.clusterEvent(event),
+    onClusterEvent: clusterEvent,
     onRequests: onReport,
   });
   const lookup = new RegistryLookup(loaded.config, {
@@ -80,13 +88,20 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
   try {
-    const tls = tlsFiles && (await readTlsPair(...tlsFiles));
+    const tls = await Promise.race([firstTls(), stop]);
+    if (typeof tls === 'string') {
+      await copier.stop();
+      await flush(log);
+      return;
+    }
     await service.start({
       admission: flags.listenAddress,
       metrics: flags.metricsAddress,
       ...(tls !== undefined && { tls }),
       ...(flags.httpListenAddress !== undefined && { http: flags.httpListenAddress }),
     });
+    // Another may have come in the meantime.
+    if (awaited.latest !== undefined && awaited.latest !== tls) presentTls(awaited.latest, 'the cluster');
     const watches = [
       ...(tls !== undefined && tlsFiles !== undefined ? [watchTls(tlsFiles, tls)] : []),
       ...(loaded.file === undefined ? [] : [watchConfig(loaded.file, [loaded.text ?? '', ...named])]),
@@ -100,8 +115,35 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     await copier.stop();
     await flush(log);
     if (error instanceof TlsFileError) throw new CliError(EXIT.usage, error.message);
+    if (error instanceof NoCertificateError) throw new CliError(EXIT.infrastructure, error.message);
     if (error instanceof ListenError) throw new CliError(EXIT.infrastructure, error.message);
     throw error;
+  }
+
+  function clusterEvent(event: ClusterEvent): void {
+    switch (event.kind) {
+      case 'serving-certificate':
+        awaited.take(event.pair);
+        presentTls(event.pair, 'the cluster');
+        return;
+      case 'serving-certificate-problem':
+        awaited.fail(event.message);
+        return;
+      default:
+        service.clusterEvent(event);
+    }
+  }
+
+  async function firstTls(): Promise<TlsPair | undefined> {
+    if (loaded.config.tls.mode === 'selfSigned') return awaited.first(FIRST_CERTIFICATE);
+    return tlsFiles && readTlsPair(...tlsFiles);
+  }
+
+  /** For new connections; without effect before the service listens. */
+  function presentTls(pair: TlsPair, origin: string): void {
+    if (!service.setTls(pair)) return;
+    metrics.tlsReloads.inc({ outcome: 'success' });
+    log.info({ file: origin }, 'serving certificate reloaded');
   }
 
   function watchTls(files: readonly [string, string], known: TlsPair): { stop(): void } {
@@ -111,9 +153,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       POLL,
       ([cert = '', key = '']) => {
         checkTlsPair({ cert, key }, ...files);
-        service.setTls({ cert, key });
-        metrics.tlsReloads.inc({ outcome: 'success' });
-        log.info({ file: files[0] }, 'serving certificate reloaded');
+        presentTls({ cert, key }, files[0]);
       },
       (error) => {
         metrics.tlsReloads.inc({ outcome: 'failure' });
@@ -131,6 +171,8 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       POLL,
       async () => {
         const next = await load(context, { ...flags, config: file });
+        checkCluster(next.config, context.env, tlsFiles !== undefined);
+        if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: a change of it needs a restart');
         service.configure(next, await readClientRules(next.config.tls.clients));
         ({ config } = next);
         metrics.configReloadSuccess.inc();
@@ -146,16 +188,12 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 }
 
 /** Keys of the design that nothing stands behind yet: to ignore a guard or a queue that somebody counts on is worse than not to start. */
-function refuseUnavailable({ source, queue, policies, tls }: Config): void {
+function refuseUnavailable({ source, queue }: Config): void {
   const missing = [
     ...(source.accessCheck === 'none'
       ? []
       : [`source.accessCheck: ${source.accessCheck} is not available yet: use none`]),
     ...(queue.type === 'memory' ? [] : [`queue.type: ${queue.type} is not available yet: use memory`]),
-    ...(tls.mode === 'files' ? [] : [`tls.mode: ${tls.mode} is not available yet: use files`]),
-    ...(policies.manage
-      ? ['policies.manage: true is not available yet: apply what `image-swapper policies` prints']
-      : []),
   ];
   if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));
 }
@@ -169,6 +207,20 @@ async function readClients({ tls }: Config, isTls: boolean): Promise<ClientRules
     throw error;
   }
   throw new CliError(EXIT.usage, 'tls.clients: only TLS carries certificates: give --tls-cert-file and --tls-key-file');
+}
+
+/** @throws CliError when what the service is to write into the cluster cannot be rendered, or there is no cluster */
+function checkCluster(config: Config, env: CommandContext['env'], hasTlsFiles: boolean): void {
+  const selfSigned = config.tls.mode === 'selfSigned';
+  if (selfSigned && hasTlsFiles) {
+    throw new CliError(EXIT.usage, 'tls.mode is selfSigned: leave out --tls-cert-file and --tls-key-file');
+  }
+  const problem = managedPoliciesProblem(config);
+  if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, and ${problem}`);
+  if (writesIntoCluster(config) && !hasCluster(env)) {
+    const key = selfSigned ? 'tls.mode is selfSigned' : 'policies.manage is true';
+    throw new CliError(EXIT.infrastructure, `${key}, and there is no cluster: run in a Pod, or set KUBECONFIG`);
+  }
 }
 
 function usesClouds(config: Config): boolean {

@@ -9,10 +9,14 @@ import type { CopyReport } from './copy-report.js';
 import { ClusterEvents } from './events/cluster-events.js';
 import { EventRecorder } from './events/event-recorder.js';
 import type { LeaderTask } from './leader-task.js';
+import { leaderTasks } from './leader-tasks.js';
 import { ClusterLease } from './lease/cluster-lease.js';
 import { leaseIdentity } from './lease/identity.js';
 import { LeaderElection } from './lease/leader-election.js';
 import type { LeaderState } from './lease/leader-election.js';
+import { ConfigFeed } from './live-config.js';
+import { openServingCertificate } from './serving-certificate/open.js';
+import type { OpenedCertificate } from './serving-certificate/open.js';
 import { clusterLists } from './watch/cluster-lists.js';
 import { clusterWatches } from './watch/cluster-watches.js';
 import { Reconciler } from './workloads/reconciler.js';
@@ -39,6 +43,10 @@ export class ClusterSide implements ClusterPart {
   private reconciler: Reconciler | undefined;
   private recorder: EventRecorder | undefined;
   private running: Promise<void> | undefined;
+  private readonly feed: ConfigFeed;
+  /** With `tls.mode: selfSigned`, from when the cluster was reached; ends with the service. */
+  private certificate: OpenedCertificate | undefined;
+  private keptCertificate: Promise<void> | undefined;
   /** Ends the election that goes on, to begin another by a new configuration. */
   private again: AbortController | undefined;
 
@@ -47,6 +55,7 @@ export class ClusterSide implements ClusterPart {
     private readonly options: ClusterSideOptions,
   ) {
     this.current = { config, rules: compileRules(config) };
+    this.feed = new ConfigFeed(config);
     this.identity = leaseIdentity(options.env);
   }
 
@@ -57,6 +66,7 @@ export class ClusterSide implements ClusterPart {
   configure(config: Config): void {
     const before = this.current.config;
     this.current = { config, rules: compileRules(config) };
+    this.feed.set(config);
     if (electionOf(before) === electionOf(config)) this.reconciler?.reconfigure();
     else this.again?.abort();
   }
@@ -72,6 +82,7 @@ export class ClusterSide implements ClusterPart {
   async stop(): Promise<void> {
     this.abort.abort();
     await this.running;
+    await this.keptCertificate;
   }
 
   private async run(): Promise<void> {
@@ -88,10 +99,9 @@ export class ClusterSide implements ClusterPart {
         }
         await this.takePart(cluster, either);
       } catch (error) {
-        this.options.log(
-          'error',
-          `the cluster cannot be used: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        const problem = `the cluster cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+        this.options.log('error', problem);
+        this.options.emit({ kind: 'serving-certificate-problem', message: problem });
         this.role('alone');
         await pause(RETRY, either);
       }
@@ -101,6 +111,7 @@ export class ClusterSide implements ClusterPart {
   private async takePart(cluster: ClusterAccess, signal: AbortSignal): Promise<void> {
     const { log, emit } = this.options;
     const { config } = this.current;
+    this.keepCertificate(cluster);
     this.recorder = new EventRecorder({ api: new ClusterEvents(cluster.core, this.identity.name), log });
     const tasks = await this.tasks(cluster);
     if (!config.reconcile.enabled) this.role('alone');
@@ -126,8 +137,32 @@ export class ClusterSide implements ClusterPart {
     if (config.reconcile.enabled) this.role('starting');
   }
 
+  /** Every replica's side of the serving certificate: whoever leads, and before it is known who does. */
+  private keepCertificate(cluster: ClusterAccess): void {
+    if (this.certificate !== undefined || this.current.config.tls.mode !== 'selfSigned') return;
+    const { log, emit } = this.options;
+    this.certificate = openServingCertificate({
+      ...{ cluster, log },
+      config: this.feed,
+      onCertificate: (pair) => emit({ kind: 'serving-certificate', pair }),
+      onProblem: (message) => emit({ kind: 'serving-certificate-problem', message }),
+    });
+    this.keptCertificate = this.certificate.serving.run(this.abort.signal);
+  }
+
   /** What the leader does. */
   private async tasks(cluster: ClusterAccess): Promise<readonly LeaderTask[]> {
+    const { certificate, feed, options } = this;
+    const { log } = options;
+    const writing = await leaderTasks({
+      ...{ cluster, log },
+      config: feed,
+      ...(certificate !== undefined && { certificate }),
+    });
+    return [...(await this.reconciling(cluster)), ...writing];
+  }
+
+  private async reconciling(cluster: ClusterAccess): Promise<readonly LeaderTask[]> {
     const { log, emit } = this.options;
     this.reconciler = undefined;
     if (!this.current.config.reconcile.enabled) return [];

@@ -4,6 +4,7 @@ import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Programs } from '../programs/programs.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
+import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';
 import type { CopyRole } from './copy-gate.js';
 import type { RequestReport } from '../telemetry/registry-requests.js';
 import type { CopyFailure } from './failure.js';
@@ -14,7 +15,11 @@ export type ClusterEvent =
   /** `holder` of the Lease, if it is known. */
   | { readonly kind: 'role'; readonly role: CopyRole; readonly holder?: string }
   /** Copies that the cluster's workloads need; each is answered by `settled`. */
-  | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] };
+  | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] }
+  /** With `tls.mode: selfSigned`: present this from now on. */
+  | { readonly kind: 'serving-certificate'; readonly pair: ServingPair }
+  /** What keeps the thread from having one. */
+  | { readonly kind: 'serving-certificate-problem'; readonly message: string };
 
 /** What crosses between the main thread and the copy thread: plain data only. */
 export interface CopyThreadData {

@@ -7,6 +7,8 @@ export interface Programs {
   kubernetes?: string;
   aws?: string;
   gcp?: string;
+  /** Makes certificates. */
+  x509?: string;
 }
 
 export const PROGRAMS: Programs = {};

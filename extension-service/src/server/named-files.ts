@@ -12,6 +12,7 @@ export function namedFiles(config: Config, env: Readonly<Record<string, string |
       registry.type === 'oci' && registry.oci.caFile !== undefined ? [registry.oci.caFile] : [],
     ),
     ...Object.values(config.tls.clients).map(({ caFile }) => caFile),
+    ...(config.policies.manage && config.policies.caFile !== undefined ? [{ optional: config.policies.caFile }] : []),
     // Read anew by themselves; a new password is a reason to try again what the old one failed for.
     ...registries.flatMap((registry) => {
       const { passwordFile, dockerConfigFile } = (registry.type === 'oci' && registry.oci.credentials) || {};

@@ -167,7 +167,7 @@ export class Service {
   }
 
   /** Takes what the cluster's side says: who copies, and what the workloads need. */
-  clusterEvent(event: ClusterEvent): void {
+  clusterEvent(event: Extract<ClusterEvent, { kind: 'role' | 'wanted' }>): void {
     const { copier, log, metrics } = this.dependencies;
     if (event.kind === 'role') {
       const { role, holder } = event;
@@ -182,13 +182,13 @@ export class Service {
     }
   }
 
-  /** New connections get the new certificate; those that are open go on. */
-  setTls(pair: TlsPair): void {
+  /** New connections get the new certificate; those that are open go on. @returns whether anything listens with TLS */
+  setTls(pair: TlsPair): boolean {
     this.tls = pair;
-    this.dependencies.metrics.tlsExpiry.set(expiryOf(pair));
-    for (const { server, tls } of this.servers) {
-      if (tls && 'setSecureContext' in server) server.setSecureContext(secureContext(this.serverTls(pair)));
-    }
+    const servers = this.servers.flatMap(({ server, tls }) => (tls && 'setSecureContext' in server ? [server] : []));
+    for (const server of servers) server.setSecureContext(secureContext(this.serverTls(pair)));
+    if (servers.length > 0) this.dependencies.metrics.tlsExpiry.set(expiryOf(pair));
+    return servers.length > 0;
   }
 
   private serverTls(pair: TlsPair): ServerTls {

@@ -12,13 +12,13 @@ export class Front {
 
   private constructor(
     private readonly server: Server,
-    private backend: number,
+    private backends: readonly number[],
   ) {}
 
-  /** In front of a port of 127.0.0.1. */
-  static async start(backend: number): Promise<Front> {
+  /** In front of ports of 127.0.0.1, which get connections in turn. */
+  static async start(...backends: readonly number[]): Promise<Front> {
     const server = createServer((incoming) => front.pass(incoming));
-    const front: Front = new Front(server, backend);
+    const front: Front = new Front(server, backends);
     await front.listen();
     return front;
   }
@@ -29,7 +29,7 @@ export class Front {
 
   /** Sends new connections to this port, and ends the old ones. */
   async pointTo(port: number): Promise<void> {
-    this.backend = port;
+    this.backends = [port];
     this.cut();
     if (!this.server.listening) await this.listen();
   }
@@ -53,7 +53,9 @@ export class Front {
   }
 
   private pass(incoming: Socket): void {
-    const outgoing = connect(this.backend, '127.0.0.1');
+    const [backend = 0, ...others] = this.backends;
+    this.backends = [...others, backend];
+    const outgoing = connect(backend, '127.0.0.1');
     for (const [socket, other] of [
       [incoming, outgoing],
       [outgoing, incoming],

@@ -330,12 +330,22 @@ describe('policies', () => {
     [['--engine', 'webhook', '--url', 'http://x'], '--url'],
     [['--engine', 'nomad'], 'nomad'],
     [[], '--engine'],
+    [['--delete-managed', '--engine', 'kyverno'], '--delete-managed takes no --engine'],
   ])('%j is refused with a word about it', async (flags, word) => {
     await writeFile(join(folder, 'ca.pem'), certificates.ca);
     await writeFile(join(folder, 'leaf.key'), certificates.key);
     const ended = await swapper(['policies', ...flags, '--config', await config()]);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain(word);
+  });
+
+  it('are deleted in a cluster only', async () => {
+    const ended = await swapper(['policies', '--delete-managed', '--config', await config()]);
+    expect(ended).toMatchObject({
+      code: 3,
+      stdout: '',
+      stderr: 'there is no cluster: run in a Pod, or set KUBECONFIG\n',
+    });
   });
 });
 
@@ -376,11 +386,66 @@ describe('serve', () => {
   });
 
   it('refuses what it cannot do yet, rather than ignoring a guard', async () => {
-    const more = { policies: { manage: true }, queue: { type: 'redis', url: 'redis://127.0.0.1' } };
-    const ended = await swapper(['serve', '--config', await config(more)]);
+    const ended = await swapper([
+      'serve',
+      '--config',
+      await config({ queue: { type: 'redis', url: 'redis://127.0.0.1' } }),
+    ]);
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain('queue.type: redis is not available yet');
-    expect(ended.stderr).toContain('policies.manage: true is not available yet');
+  });
+
+  const gatekeeper = (filter: string) => ({
+    policies: { manage: true, engine: 'gatekeeper', caFile: 'ca.pem' },
+    source: { filters: [{ jmespath: filter }] },
+  });
+
+  it.each<readonly [string, number, Record<string, unknown>, readonly string[], string]>([
+    [
+      'managed policies without a cluster',
+      3,
+      { policies: { manage: true } },
+      [],
+      'policies.manage is true, and there is no cluster',
+    ],
+    [
+      'a certificate of its own without a cluster',
+      3,
+      { tls: { mode: 'selfSigned', dnsNames: ['a.svc'] } },
+      [],
+      'tls.mode is selfSigned, and there is no cluster: run in a Pod, or set KUBECONFIG',
+    ],
+    [
+      'a certificate of its own beside one from files',
+      2,
+      { tls: { mode: 'selfSigned', dnsNames: ['a.svc'] } },
+      ['--tls-cert-file', 'a.crt', '--tls-key-file', 'a.key'],
+      'tls.mode is selfSigned: leave out --tls-cert-file',
+    ],
+    [
+      'a filter that the managed policies cannot express',
+      2,
+      gatekeeper('obj.spec.hostNetwork'),
+      [],
+      'policies.manage is true, and source.filters[0]',
+    ],
+    [
+      'an address that the engine cannot call',
+      2,
+      { policies: { manage: true, engine: 'webhook', url: 'http://a.svc:8081' } },
+      [],
+      'policies.manage is true, and policies.url: kube-apiserver calls https:// addresses only',
+    ],
+  ])('does not start with %s', async (_, code, more, flags, word) => {
+    const ended = await swapper(['serve', '--config', await config(more), ...flags]);
+    expect(ended.code).toBe(code);
+    expect(ended.stderr).toContain(word);
+  });
+
+  it('and check says so before', async () => {
+    const ended = await swapper(['check', '--config', await config(gatekeeper('obj.spec.hostNetwork'))]);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain('policies.manage is true, and source.filters[0]');
   });
 
   it('exits 2 without a configuration', async () => {

@@ -36,7 +36,7 @@ describe('a configuration of nothing but a target', () => {
         dnsNames: [],
         clients: {},
       },
-      policies: { manage: false, engine: 'kyverno', failClosed: false, excludedNamespaces: [] },
+      policies: { manage: false, engine: 'kyverno', name: 'image-swapper', failClosed: false, excludedNamespaces: [] },
     });
   });
 

@@ -138,7 +138,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'lease.namespace': ['a', 'b'],
   events: ['{enabled: false}', '{enabled: true}'],
   'events.enabled': ['false', 'true'],
-  tls: ['{mode: selfSigned}', '{secretName: a}'],
+  tls: ['{mode: selfSigned, dnsNames: [a.svc]}', '{secretName: a}'],
   'tls.mode': ['selfSigned', 'files'],
   'tls.secretName': ['a', 'b'],
   'tls.configMapName': ['a', 'b'],
@@ -153,7 +153,9 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   policies: ['{manage: true}', '{engine: webhook}'],
   'policies.manage': ['true', 'false'],
   'policies.engine': ['webhook', 'none'],
+  'policies.name': ['a', 'b'],
   'policies.url': ['https://a.test', 'http://b.test:8081'],
+  'policies.caFile': ['/a.pem', '/b.pem'],
   'policies.failClosed': ['true', 'false'],
   'policies.excludedNamespaces': ['a,b', '[c]'],
 };
@@ -162,6 +164,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
 function baseOf(key: string): string {
   if (key === 'target' || key === 'target.oci')
     return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';
+  if (key === 'tls.mode') return 'target: {oci: {registry: z.test}}\ntls: {dnsNames: [z.svc]}\n';
   if (key === 'target.aws' || key === 'target.gcp') return '{}\n';
   if (key.startsWith('target.aws')) {
     const needed: Record<string, string> = {

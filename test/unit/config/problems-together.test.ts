@@ -191,6 +191,34 @@ describe('problems with the service', () => {
       `${target}policies: {manage: true, engine: none}\n`,
       ['2:20: policies.manage: is true, and engine is none: name an engine'],
     ],
+    [
+      'a certificate of its own for nobody',
+      `${target}tls: {mode: selfSigned}\n`,
+      [
+        '2:1: tls.dnsNames: is empty, and mode is selfSigned: name the hosts that call the service, such as image-swapper.image-swapper.svc',
+      ],
+    ],
+    [
+      'managed policies that carry no authority where one must be',
+      `${target}policies: {manage: true, engine: gatekeeper}\n`,
+      [
+        '2:1: policies.caFile: is missing, and engine is gatekeeper, which trusts no other authority: name a PEM file, or set tls.mode: selfSigned',
+      ],
+    ],
+    [
+      'an authority that a MutatingPolicy cannot carry',
+      `${target}policies: {manage: true, caFile: /ca.pem}\n`,
+      [
+        "2:34: policies.caFile: has no place in a MutatingPolicy: the authority belongs into Kyverno's trust store: leave it out",
+      ],
+    ],
+    [
+      'two authorities',
+      `${target}tls: {mode: selfSigned, dnsNames: [a.svc]}\npolicies: {manage: true, engine: webhook, caFile: /ca.pem}\n`,
+      [
+        '3:51: policies.caFile: is there besides tls.mode selfSigned, which brings an authority of its own: leave it out',
+      ],
+    ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
   });

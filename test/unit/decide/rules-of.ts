@@ -37,7 +37,7 @@ export function configOf(more: Partial<Config> = {}): Config {
       dnsNames: [],
       clients: {},
     },
-    policies: { manage: false, engine: 'kyverno', failClosed: false, excludedNamespaces: [] },
+    policies: { manage: false, engine: 'kyverno', name: 'image-swapper', failClosed: false, excludedNamespaces: [] },
     ...more,
   };
 }

@@ -1,3 +1,4 @@
+import { quoteInput } from '../../core/image/quote.js';
 import { queueUrlFault } from '../schema/service.js';
 import type { Path } from '../tree.js';
 import { formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
@@ -32,6 +33,8 @@ export function checkService({ tree, problems }: RuleContext): void {
     problems.error(...at('policies', 'manage'), 'is true, and engine is none', 'name an engine');
   }
 
+  checkTls({ tree, problems }, manage?.kind === 'scalar' && manage.value === true);
+
   if (textOf(nodeAt(tree, ['imageCopyFailure'])) === 'deny') {
     const targets = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index, 'imageCopyPolicy']);
     const used = [['imageCopyPolicy'], ['target', 'imageCopyPolicy'], ...targets].map((path) =>
@@ -42,6 +45,47 @@ export function checkService({ tree, problems }: RuleContext): void {
         ...at('imageCopyFailure'),
         'has no effect, because nothing waits for a copy',
         'it goes with imageCopyPolicy immediate or force',
+      );
+    }
+  }
+}
+
+/** The serving certificate, and the authority that managed policies carry. */
+function checkTls({ tree, problems }: Pick<RuleContext, 'tree' | 'problems'>, managed: boolean): void {
+  const at = (...path: string[]) => [placeAt(tree, path), formatPath(path)] as const;
+  const selfSigned = textOf(nodeAt(tree, ['tls', 'mode'])) === 'selfSigned';
+  const names = itemsOf(nodeAt(tree, ['tls', 'dnsNames'])).map(textOf);
+  if (selfSigned && names.length === 0) {
+    problems.error(
+      ...at('tls', 'dnsNames'),
+      'is empty, and mode is selfSigned',
+      'name the hosts that call the service, such as image-swapper.image-swapper.svc',
+    );
+  }
+  if (!managed) return;
+  const engine = textOf(nodeAt(tree, ['policies', 'engine'])) ?? 'kyverno';
+  const caFile = nodeAt(tree, ['policies', 'caFile']) !== undefined;
+  if (caFile && (selfSigned || engine === 'kyverno')) {
+    const why = selfSigned
+      ? 'is there besides tls.mode selfSigned, which brings an authority of its own'
+      : "has no place in a MutatingPolicy: the authority belongs into Kyverno's trust store";
+    problems.error(...at('policies', 'caFile'), why, 'leave it out');
+  }
+  if (engine === 'gatekeeper' && !caFile && !selfSigned) {
+    problems.error(
+      ...at('policies', 'caFile'),
+      'is missing, and engine is gatekeeper, which trusts no other authority',
+      'name a PEM file, or set tls.mode: selfSigned',
+    );
+  }
+  const url = textOf(nodeAt(tree, ['policies', 'url']));
+  if (url !== undefined && selfSigned && url.startsWith('https:') && URL.canParse(url)) {
+    const host = new URL(url).hostname;
+    if (!names.includes(host)) {
+      problems.warning(
+        ...at('tls', 'dnsNames'),
+        `does not name ${quoteInput(host)}, the host of policies.url`,
+        'engines refuse a certificate for another host',
       );
     }
   }

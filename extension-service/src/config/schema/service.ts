@@ -145,6 +145,14 @@ export const enginePoliciesSchema = z.strictObject({
     ['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook', 'none'],
     'Which policies; `kyverno` are MutatingPolicies.',
   ).default('kyverno'),
+  name: text(
+    { about: 'Name of the policy, or of the Provider.', allowed: 'the name of a policy is allowed' },
+    matching(
+      /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
+      'name of a policy',
+      'up to 40 lower-case letters, digits and - are allowed',
+    ),
+  ).default('image-swapper'),
   url: text(
     { about: "The service's base URL as the engine reaches it.", allowed: 'an http or https URL is allowed' },
     (value) =>
@@ -152,6 +160,11 @@ export const enginePoliciesSchema = z.strictObject({
         ? undefined
         : { message: 'this is no URL', allowed: 'an http or https URL is allowed' },
   ).exactOptional(),
+  caFile: text({
+    about:
+      'With `manage`, for `kyverno-clusterpolicy`, `gatekeeper` and `webhook`: PEM file with the authorities of the serving certificate. `tls.mode: selfSigned` needs none.',
+    allowed: 'the path of a file is allowed',
+  }).exactOptional(),
   failClosed: flag('Pods are refused while the service cannot be asked.').default(false),
   excludedNamespaces: z
     .array(nameOf('Namespace', "Left alone besides the system's, the engine's and the service's own."))

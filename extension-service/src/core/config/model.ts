@@ -76,8 +76,12 @@ export interface ClientCertificateConfig {
 export interface PoliciesConfig {
   readonly manage: boolean;
   readonly engine: PolicyEngine;
+  /** Of the policy, or the Provider. */
+  readonly name: string;
   /** The service's base URL as the engine reaches it. */
   readonly url?: string;
+  /** PEM file with the authorities that sign the serving certificate, for managed policies that carry them. */
+  readonly caFile?: string;
   /** Refuse Pods while the service cannot be asked. */
   readonly failClosed: boolean;
   /** Left alone besides the system's, the engine's and the service's own. */

@@ -1,0 +1,57 @@
+import type { Config } from '../config/model.js';
+import { renderGatekeeper } from './gatekeeper.js';
+import { renderKyvernoClusterPolicy } from './kyverno-cluster-policy.js';
+import type { ConfigMapKey } from './kyverno-cluster-policy.js';
+import { renderKyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
+import { renderMutatingWebhook } from './mutating-webhook.js';
+import type { PolicyObject } from './objects.js';
+import type { PolicyOptions } from './options.js';
+import { InvalidPolicyOptionError } from './problem.js';
+import { policyTargets } from './targets.js';
+import { PLAIN_URL, TLS_URL } from './transport.js';
+import type { Engine } from './transport.js';
+
+export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
+  readonly engine: Engine;
+  /** @default the Service of a default install: its plain port for MutatingPolicy, else TLS */
+  readonly url?: string;
+  /** PEM text of the authorities that sign the service's certificate. */
+  readonly caBundle?: string;
+  /** Where kyverno-clusterpolicy reads that text. Not with `caBundle`. */
+  readonly caConfigMap?: ConfigMapKey;
+}
+
+/**
+ * The policies of an engine for a configuration, in the order in which to apply them.
+ *
+ * @throws InvalidPolicyOptionError for what the engine cannot do
+ */
+export function policiesForConfig(
+  config: Config,
+  { engine, caBundle, caConfigMap, ...options }: ConfigPolicyOptions,
+): readonly PolicyObject[] {
+  const targets = policyTargets(config);
+  const filters = config.source.filters.map(({ jmespath }) => jmespath);
+  const shared = {
+    ...options,
+    url: options.url ?? (engine === 'kyverno' ? PLAIN_URL : TLS_URL),
+    filters,
+    excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
+  };
+  const ca = caBundle === undefined ? {} : { caBundle };
+  switch (engine) {
+    case 'kyverno':
+      return [renderKyvernoMutatingPolicy({ ...shared, targets })];
+    case 'kyverno-clusterpolicy': {
+      const configMap = caConfigMap === undefined ? {} : { caConfigMap };
+      return [renderKyvernoClusterPolicy({ ...shared, targets, ...ca, ...configMap })];
+    }
+    case 'webhook':
+      return [renderMutatingWebhook({ ...shared, targets, ...ca })];
+    case 'gatekeeper':
+      if (caBundle === undefined) {
+        throw new InvalidPolicyOptionError('caBundle', 'must be given: Gatekeeper trusts no other authority');
+      }
+      return renderGatekeeper({ ...shared, caBundle });
+  }
+}

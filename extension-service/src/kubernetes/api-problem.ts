@@ -1,0 +1,23 @@
+import { oneLine } from '../core/image/quote.js';
+import { describeApiFailure } from './api-failure.js';
+
+/** HTTP status of an answer of the API server; undefined for what is none. */
+export function statusOf(error: unknown): number | undefined {
+  return describeApiFailure(error).status;
+}
+
+/**
+ * What the API server said, for people.
+ *
+ * @param what the object, as in `ConfigMap team/name`
+ * @param verbs what the service does with it, for whoever has to grant it
+ */
+export function apiProblem(what: string, error: unknown, verbs: readonly string[]): string {
+  const { status, message } = describeApiFailure(error);
+  if (status === 401) return `${what}: the API server does not know the service's token (401)`;
+  if (status === 403) return `${what}: not allowed: ${oneLine(message)}; grant the service ${verbs.join(', ')} on it`;
+  if (status === 404) return `${what}: does not exist`;
+  if (status !== undefined) return `${what}: the API server answered ${status}: ${oneLine(message)}`;
+  if (error instanceof Error && error.name === 'AbortError') return `${what}: the API server did not answer in time`;
+  return `${what}: the API server cannot be asked: ${oneLine(message)}`;
+}

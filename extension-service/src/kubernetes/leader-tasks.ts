@@ -1,0 +1,73 @@
+import { readFile } from 'node:fs/promises';
+import type { Config } from '../core/config/model.js';
+import type { ClusterAccess } from './api.js';
+import type { LeaderTask } from './leader-task.js';
+import type { LiveConfig } from './live-config.js';
+import { ManagedPolicies } from './managed-policies/managed-policies.js';
+import { PolicyObjects } from './managed-policies/policy-objects.js';
+import type { CertificateWorld } from './serving-certificate/advance.js';
+import type { OpenedCertificate } from './serving-certificate/open.js';
+import { bundleOf } from './serving-certificate/material.js';
+import { publishAuthority } from './serving-certificate/publish.js';
+import { CertificateRotation } from './serving-certificate/rotation.js';
+
+export interface LeaderTasksOptions {
+  readonly cluster: ClusterAccess;
+  readonly config: LiveConfig;
+  /** With `tls.mode: selfSigned`. */
+  readonly certificate?: OpenedCertificate;
+  readonly log: (level: 'info' | 'warn', message: string) => void;
+}
+
+/** Whether a configuration makes the service write into the cluster, and not only copy what it uses. */
+export function writesIntoCluster({ tls, policies }: Config): boolean {
+  return tls.mode === 'selfSigned' || policies.manage;
+}
+
+/** What one replica writes into the cluster for all of them. */
+export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly LeaderTask[]> {
+  const { cluster, config, certificate, log } = options;
+  const tasks: LeaderTask[] = [];
+  if (certificate !== undefined) {
+    tasks.push(
+      new CertificateRotation({
+        ...{ config, log },
+        world: certificate.world,
+        publish: (bundle) => publishAuthority(cluster, config.current(), bundle),
+        onMaterial: (material) => certificate.serving.take(material),
+      }),
+    );
+  }
+  if (config.current().policies.manage) {
+    tasks.push(
+      new ManagedPolicies({
+        ...{ config, log },
+        objects: await PolicyObjects.connect(cluster),
+        namespace: cluster.namespace,
+        caBundle: (current) => authorityFor(current, certificate?.world),
+      }),
+    );
+  }
+  return tasks;
+}
+
+/** The authorities that managed policies carry. */
+async function authorityFor(
+  { policies, tls }: Config,
+  world: CertificateWorld | undefined,
+): Promise<string | undefined> {
+  if (policies.engine === 'kyverno') return undefined;
+  if (tls.mode === 'selfSigned' && world !== undefined) {
+    const bundle = bundleOf((await world.secret.read()).material);
+    if (bundle === '') throw new Error('the policies wait for the serving certificate, which is not made yet');
+    return bundle;
+  }
+  if (policies.caFile === undefined) return undefined;
+  try {
+    return await readFile(policies.caFile, 'utf8');
+  } catch (error) {
+    throw new Error(`policies.caFile ${policies.caFile}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,57 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../../core/config/model.js';
+import { ownerOf } from './owner.js';
+import { POLICY_KINDS } from './policy-objects.js';
+import type { PolicyObjects } from './policy-objects.js';
+
+export interface Deleted {
+  /** `KIND NAME`, each once. */
+  readonly objects: readonly string[];
+  /** What could not be done, or came back. */
+  readonly problems: readonly string[];
+}
+
+/** Milliseconds between two looks, and how many: a replica that ends may finish a pass that it had begun. */
+const AGAIN = { pause: 2_000, times: 5 };
+
+/** Deletes every policy that replicas with this Lease manage, until none comes back. */
+export async function deleteManaged(
+  objects: PolicyObjects,
+  config: Pick<Config, 'lease'>,
+  namespace: string,
+): Promise<Deleted> {
+  const { selector } = ownerOf(config, namespace);
+  const deleted = new Set<string>();
+  let problems: readonly string[] = [];
+  let last: readonly string[] = [];
+  for (let time = 1; time <= AGAIN.times; time += 1) {
+    ({ names: last, problems } = await deleteOnce(objects, selector));
+    if (last.length === 0 || problems.length > 0) break;
+    for (const name of last) deleted.add(name);
+    await sleep(AGAIN.pause);
+  }
+  const back =
+    last.length > 0 && problems.length === 0
+      ? [`${last.join(', ')}: somebody writes it again: stop the service first`]
+      : [];
+  return { objects: [...deleted], problems: [...problems, ...back] };
+}
+
+async function deleteOnce(
+  objects: PolicyObjects,
+  selector: string,
+): Promise<{ readonly names: readonly string[]; readonly problems: readonly string[] }> {
+  const names: string[] = [];
+  const problems: string[] = [];
+  for (const kind of POLICY_KINDS) {
+    try {
+      for (const object of await objects.ours(kind, selector)) {
+        await objects.remove(kind, object);
+        names.push(`${kind.kind} ${object.metadata.name}`);
+      }
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  return { names, problems };
+}

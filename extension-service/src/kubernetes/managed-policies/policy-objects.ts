@@ -1,0 +1,161 @@
+import type { CustomObjectsApi } from '@kubernetes/client-node';
+import type { PolicyObject } from '../../core/policies/objects.js';
+import type { ClusterAccess } from '../api.js';
+import { apiProblem, statusOf } from '../api-problem.js';
+import { callOptions } from '../call-options.js';
+import { FIELD_MANAGER } from './owner.js';
+
+/** A kind of object that policies are made of. */
+export interface PolicyKind {
+  readonly apiVersion: PolicyObject['apiVersion'];
+  readonly kind: PolicyObject['kind'];
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+}
+
+function policyKind(apiVersion: PolicyObject['apiVersion'], kind: PolicyObject['kind'], plural: string): PolicyKind {
+  const [group = '', version = ''] = apiVersion.split('/');
+  return { apiVersion, kind, group, version, plural };
+}
+
+/** Every kind, in the order in which to delete: what calls before what it needs. */
+export const POLICY_KINDS: readonly PolicyKind[] = [
+  policyKind('admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration', 'mutatingwebhookconfigurations'),
+  policyKind('policies.kyverno.io/v1', 'MutatingPolicy', 'mutatingpolicies'),
+  policyKind('kyverno.io/v1', 'ClusterPolicy', 'clusterpolicies'),
+  policyKind('mutations.gatekeeper.sh/v1', 'Assign', 'assign'),
+  policyKind('externaldata.gatekeeper.sh/v1beta1', 'Provider', 'providers'),
+];
+
+/** An object as the API server has it. */
+export interface LivePolicy {
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly managedFields?: readonly ManagedFields[];
+  };
+}
+
+interface ManagedFields {
+  readonly manager?: string;
+  readonly operation?: string;
+  readonly subresource?: string;
+  readonly fieldsV1?: Readonly<Record<string, unknown>>;
+}
+
+/** Something that could not be done to an object, and what to do about it. */
+export class PolicyObjectError extends Error {
+  override readonly name = 'PolicyObjectError';
+  constructor(
+    message: string,
+    /** HTTP status of the API server's answer, if it gave one. */
+    readonly status: number | undefined,
+  ) {
+    super(message);
+  }
+}
+
+/** The API server's policies of every engine. Each method throws PolicyObjectError. */
+export class PolicyObjects {
+  private constructor(private readonly api: CustomObjectsApi) {}
+
+  static async connect(cluster: ClusterAccess): Promise<PolicyObjects> {
+    const { CustomObjectsApi } = await import('../client.js');
+    return new PolicyObjects(cluster.config.makeApiClient(CustomObjectsApi));
+  }
+
+  /** Those that carry the labels and that we applied; none where the kind is not installed. */
+  async ours(kind: PolicyKind, labelSelector: string): Promise<readonly LivePolicy[]> {
+    try {
+      const list = (await this.api.listClusterCustomObject({ ...kind, labelSelector }, await callOptions())) as {
+        readonly items: readonly LivePolicy[];
+      };
+      return list.items.filter(isOurs);
+    } catch (error) {
+      if (statusOf(error) === 404) return [];
+      throw problem(`${kind.plural}.${kind.group}`, error, ['list']);
+    }
+  }
+
+  /** Creates it, or makes its fields what they are here. @returns the object now */
+  async apply(object: PolicyObject): Promise<LivePolicy> {
+    const kind = kindOf(object);
+    const { PatchStrategy } = await import('../client.js');
+    const { name } = object.metadata;
+    try {
+      return (await this.api.patchClusterCustomObject(
+        { ...kind, name, body: object, fieldManager: FIELD_MANAGER, force: true },
+        await callOptions(PatchStrategy.ServerSideApply),
+      )) as LivePolicy;
+    } catch (error) {
+      if (statusOf(error) === 404) {
+        const message = `${object.kind} ${name}: the cluster does not know ${object.apiVersion}: install the engine, or name another in policies.engine`;
+        throw new PolicyObjectError(message, 404);
+      }
+      throw problem(`${object.kind} ${name}`, error, ['create', 'patch']);
+    }
+  }
+
+  /** Also takes away the fields that others added. @returns the object now */
+  async replace(object: PolicyObject, live: LivePolicy): Promise<LivePolicy> {
+    const { name, resourceVersion, labels, annotations } = live.metadata;
+    const metadata = {
+      ...{ name, resourceVersion },
+      labels: { ...labels, ...object.metadata.labels },
+      annotations: { ...annotations, ...object.metadata.annotations },
+    };
+    try {
+      return (await this.api.replaceClusterCustomObject(
+        { ...kindOf(object), name, body: { ...object, metadata }, fieldManager: FIELD_MANAGER },
+        await callOptions(),
+      )) as LivePolicy;
+    } catch (error) {
+      throw problem(`${object.kind} ${name}`, error, ['update']);
+    }
+  }
+
+  /** Deletes this very object; that it is gone already is as good. */
+  async remove(kind: PolicyKind, { metadata: { name, uid } }: LivePolicy): Promise<void> {
+    try {
+      await this.api.deleteClusterCustomObject(
+        { ...kind, name, body: { preconditions: { uid } } },
+        await callOptions(),
+      );
+    } catch (error) {
+      if (statusOf(error) === 404) return;
+      throw problem(`${kind.kind} ${name}`, error, ['delete']);
+    }
+  }
+}
+
+export function kindOf({ kind }: Pick<PolicyObject, 'kind'>): PolicyKind {
+  const found = POLICY_KINDS.find((known) => known.kind === kind);
+  if (found === undefined) throw new Error(`no kind ${kind}`);
+  return found;
+}
+
+function isOurs({ metadata: { managedFields = [] } }: LivePolicy): boolean {
+  return managedFields.some(({ manager, operation }) => manager === FIELD_MANAGER && operation === 'Apply');
+}
+
+/**
+ * Who else has a say in what the policy does; server-side apply leaves the fields that they added. Our own `replace` is
+ * one of them: what it wrote, apply would not take away once it is not rendered any more.
+ */
+export function othersIn({ metadata: { managedFields = [] } }: LivePolicy): readonly string[] {
+  const others = managedFields.filter(
+    ({ manager, operation, subresource, fieldsV1 = {} }) =>
+      !(manager === FIELD_MANAGER && operation === 'Apply') &&
+      (subresource ?? '') === '' &&
+      ('f:spec' in fieldsV1 || 'f:webhooks' in fieldsV1),
+  );
+  return [...new Set(others.map(({ manager = 'somebody' }) => manager))];
+}
+
+function problem(what: string, error: unknown, verbs: readonly string[]): PolicyObjectError {
+  return new PolicyObjectError(apiProblem(what, error, verbs), statusOf(error));
+}

@@ -1,0 +1,57 @@
+import { carryOut } from './carry-out.js';
+import type { Issuer } from './carry-out.js';
+import { StaleSecretError } from './certificate-secret.js';
+import type { CertificateSecret, StoredCertificate } from './certificate-secret.js';
+import type { CertificateMaterial } from './material.js';
+import { nextStep } from './next-step.js';
+import type { Circumstances, Step } from './next-step.js';
+
+/** What making and sharing certificates needs of the world. */
+export interface CertificateWorld {
+  readonly secret: Pick<CertificateSecret, 'read' | 'write'>;
+  readonly issuer: Issuer;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+export interface Advanced {
+  readonly material: CertificateMaterial;
+  readonly step: Step;
+}
+
+/** Two replicas write at most a few times at once. */
+const TRIES = 10;
+
+/**
+ * Reads the Secret, and takes its next step if `takes` wants it.
+ *
+ * @throws Error that says what is wrong and what to do
+ */
+export async function advance(
+  { secret, issuer, now }: CertificateWorld,
+  circumstances: (stored: StoredCertificate) => Omit<Circumstances, 'asked'> | Promise<Omit<Circumstances, 'asked'>>,
+  takes: (step: Step, material: CertificateMaterial) => boolean = () => true,
+): Promise<Advanced> {
+  for (let tries = 1; ; tries += 1) {
+    const stored = await secret.read();
+    const { asked } = stored;
+    const known = { ...(await circumstances(stored)), ...(asked !== undefined && { asked }) };
+    const time = now();
+    const step = nextStep(stored.material, time, known);
+    if (step.kind === 'none' || !takes(step, stored.material)) {
+      return { material: stored.material, step: { kind: 'none' } };
+    }
+    const material = await carryOut(step, stored.material, { issuer, names: known.names, now: time });
+    try {
+      await secret.write(stored, material, answers(step, asked));
+      return { material, step };
+    } catch (error) {
+      if (!(error instanceof StaleSecretError) || tries === TRIES) throw error;
+    }
+  }
+}
+
+function answers(step: Step, asked: 'leaf' | 'ca' | undefined): boolean {
+  if (asked === 'leaf') return step.kind === 'issue';
+  return asked === 'ca' && (step.kind === 'announce' || step.kind === 'hasten');
+}

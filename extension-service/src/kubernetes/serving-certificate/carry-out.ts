@@ -1,0 +1,60 @@
+import type { CertificateMaterial, KeyPair } from './material.js';
+import { notAfter } from './material.js';
+import { LIFE } from './next-step.js';
+import type { Step } from './next-step.js';
+
+/** Makes keys and certificates. */
+export interface Issuer {
+  authority(now: number): Promise<KeyPair>;
+  /** @param names DNS names and IP addresses */
+  leaf(authority: KeyPair, names: readonly string[], now: number): Promise<KeyPair>;
+}
+
+/** What the Secret holds after a step. */
+export async function carryOut(
+  step: Step,
+  material: CertificateMaterial,
+  { issuer, names, now }: { readonly issuer: Issuer; readonly names: readonly string[]; readonly now: number },
+): Promise<CertificateMaterial> {
+  const { authority, next, rollover } = material;
+  switch (step.kind) {
+    case 'none':
+      return material;
+    case 'begin':
+      return signedBy(await issuer.authority(now));
+    case 'issue': {
+      if (authority === undefined) throw new Error('no certificate without an authority');
+      return { ...material, leaf: await issuer.leaf(authority, names, now) };
+    }
+    case 'announce':
+      return { ...material, next: await issuer.authority(now), rollover: { reason: step.reason } };
+    case 'hasten': {
+      const soon = now + LIFE.overlap.asked;
+      const signFrom = rollover?.signFrom === undefined ? undefined : Math.min(rollover.signFrom, soon);
+      return { ...material, rollover: { reason: 'asked', ...(signFrom !== undefined && { signFrom }) } };
+    }
+    case 'confirm': {
+      const reason = rollover?.reason ?? 'due';
+      return { ...material, rollover: { reason, signFrom: now + LIFE.overlap[reason] } };
+    }
+    case 'sign': {
+      if (next === undefined) throw new Error('there is no next authority');
+      return signedBy(next);
+    }
+    case 'forget':
+      return { ...material, retired: material.retired.filter(({ until }) => until > now) };
+  }
+
+  async function signedBy(signer: KeyPair): Promise<CertificateMaterial> {
+    // A replica that cannot reach the API server presents what it has until that expires.
+    const old =
+      authority === undefined
+        ? []
+        : [{ cert: authority.cert, until: Math.min(notAfter(authority.cert), now + LIFE.leaf) }];
+    return {
+      authority: signer,
+      leaf: await issuer.leaf(signer, names, now),
+      retired: [...old, ...material.retired],
+    };
+  }
+}

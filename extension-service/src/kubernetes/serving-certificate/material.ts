@@ -1,0 +1,175 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+
+/** A certificate and its private key, PEM. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What the Secret of a self-made serving certificate holds. Times are milliseconds since the epoch. */
+export interface CertificateMaterial {
+  /** Signs the serving certificate. */
+  readonly authority?: KeyPair;
+  /** Will sign it, once everybody who verifies it knows this one too. */
+  readonly next?: KeyPair;
+  /** What the service presents. */
+  readonly leaf?: KeyPair;
+  /** Signs nothing any more; stays in the bundle for the certificates that may still be presented. */
+  readonly retired: readonly { readonly cert: string; readonly until: number }[];
+  /** About `next`. */
+  readonly rollover?: Rollover;
+}
+
+export interface Rollover {
+  /** `due` by time, `asked` for by an operator. */
+  readonly reason: 'due' | 'asked';
+  /** When `next` may sign; undefined until the bundle with it is wherever it is verified. */
+  readonly signFrom?: number;
+}
+
+/** Keys of the Secret. */
+const KEYS = {
+  bundle: 'ca.crt',
+  authorityKey: 'ca.key',
+  nextCert: 'next-ca.crt',
+  nextKey: 'next-ca.key',
+  cert: 'tls.crt',
+  key: 'tls.key',
+  record: 'rotation.json',
+} as const;
+
+/** The Secret holds what the service did not make. */
+export class ForeignSecretError extends Error {
+  override readonly name = 'ForeignSecretError';
+}
+
+/** PEM text of all authorities that a verifier needs, the signing one first. */
+export function bundleOf({ authority, next, retired }: CertificateMaterial): string {
+  return [authority?.cert, next?.cert, ...retired.map(({ cert }) => cert)]
+    .filter((cert) => cert !== undefined)
+    .join('');
+}
+
+/**
+ * Reads a Secret's decoded `data`. What cannot be used is as good as absent, so that it is made anew.
+ *
+ * @throws ForeignSecretError when somebody else's certificate is there, which must not be overwritten
+ */
+export function parseMaterial(data: Readonly<Record<string, string>>): CertificateMaterial {
+  if (Object.values(data).some((text) => text !== '') && (data[KEYS.record] ?? '') === '') {
+    throw new ForeignSecretError(
+      `it holds ${Object.keys(data).join(', ')} and no ${KEYS.record}: the service did not make it; name an empty Secret`,
+    );
+  }
+  const record = parseRecord(data[KEYS.record] ?? '');
+  const known = splitCertificates(data[KEYS.bundle] ?? '');
+  const authorityCert = known.find((cert) => fits(cert, data[KEYS.authorityKey]));
+  const authority = pair(authorityCert, data[KEYS.authorityKey]);
+  const next = pair(splitCertificates(data[KEYS.nextCert] ?? '')[0], data[KEYS.nextKey]);
+  const leaf = pair(splitCertificates(data[KEYS.cert] ?? '')[0], data[KEYS.key]);
+  return {
+    ...(authority !== undefined && { authority }),
+    ...(next !== undefined && { next, rollover: record.rollover }),
+    ...(leaf !== undefined && { leaf }),
+    retired: known
+      .filter((cert) => cert !== authority?.cert && cert !== next?.cert)
+      .map((cert) => ({ cert, until: record.retired[fingerprint(cert)] ?? notAfter(cert) })),
+  };
+}
+
+/** The Secret's `data`, not encoded. */
+export function formatMaterial(material: CertificateMaterial): Readonly<Record<string, string>> {
+  const { authority, next, leaf, retired, rollover } = material;
+  const record: RotationRecord = {
+    retired: Object.fromEntries(retired.map(({ cert, until }) => [fingerprint(cert), new Date(until).toISOString()])),
+    ...(next !== undefined &&
+      rollover !== undefined && {
+        next: {
+          reason: rollover.reason,
+          ...(rollover.signFrom !== undefined && { signFrom: new Date(rollover.signFrom).toISOString() }),
+        },
+      }),
+  };
+  return {
+    [KEYS.bundle]: bundleOf(material),
+    ...(authority !== undefined && { [KEYS.authorityKey]: authority.key }),
+    ...(next !== undefined && { [KEYS.nextCert]: next.cert, [KEYS.nextKey]: next.key }),
+    ...(leaf !== undefined && { [KEYS.cert]: leaf.cert, [KEYS.key]: leaf.key }),
+    [KEYS.record]: `${JSON.stringify(record)}\n`,
+  };
+}
+
+/** The Secret's text about what certificates do not say themselves. Times as RFC 3339. */
+interface RotationRecord {
+  /** By fingerprint of the authority: until when what it signed may be in use. */
+  readonly retired: Readonly<Record<string, string>>;
+  readonly next?: { readonly reason: Rollover['reason']; readonly signFrom?: string };
+}
+
+function parseRecord(text: string): {
+  readonly retired: Readonly<Record<string, number>>;
+  readonly rollover: Rollover;
+} {
+  let record: Partial<RotationRecord> = {};
+  try {
+    record = JSON.parse(text) as Partial<RotationRecord>;
+  } catch {
+    // As if nothing were known: authorities stay until they expire, and what is announced is confirmed again.
+  }
+  const times = Object.entries(record.retired ?? {}).flatMap(([id, time]) => {
+    const until = Date.parse(time);
+    return Number.isNaN(until) ? [] : [[id, until] as const];
+  });
+  const signFrom = Date.parse(record.next?.signFrom ?? '');
+  return {
+    retired: Object.fromEntries(times),
+    rollover: {
+      reason: record.next?.reason === 'asked' ? 'asked' : 'due',
+      ...(!Number.isNaN(signFrom) && { signFrom }),
+    },
+  };
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+
+/** The readable certificates in PEM text, each ending in a line end. */
+export function splitCertificates(text: string): string[] {
+  return (text.match(CERTIFICATE) ?? []).flatMap((block) => {
+    try {
+      return [new X509Certificate(block).toString()];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function pair(cert: string | undefined, key: string | undefined): KeyPair | undefined {
+  return cert !== undefined && key !== undefined && fits(cert, key) ? { cert, key } : undefined;
+}
+
+function fits(cert: string, key: string | undefined): boolean {
+  if (key === undefined || key === '') return false;
+  try {
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
+}
+
+export function fingerprint(cert: string): string {
+  return new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase();
+}
+
+export function notBefore(cert: string): number {
+  return Date.parse(new X509Certificate(cert).validFrom);
+}
+
+export function notAfter(cert: string): number {
+  return Date.parse(new X509Certificate(cert).validTo);
+}
+
+/** DNS names and addresses that a certificate is for. */
+export function namesOf(cert: string): string[] {
+  const text = new X509Certificate(cert).subjectAltName ?? '';
+  return text.split(', ').flatMap((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1] ?? []);
+}

@@ -1,0 +1,99 @@
+import { X509Certificate } from 'node:crypto';
+import type { CertificateMaterial } from './material.js';
+import { namesOf, notAfter, notBefore } from './material.js';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+/** Milliseconds that certificates are valid, and what passes before a new authority signs. */
+export const LIFE = {
+  authority: 5 * 365 * DAY,
+  leaf: 90 * DAY,
+  /** Valid from a little ago: clocks differ. */
+  backdated: 60 * MINUTE,
+  /**
+   * From when everybody whom the service can see knows the next authority, until that signs. By time there is no hurry,
+   * and somebody whom it cannot see (a trust store that a person fills) gets the time; an operator who asks has a reason.
+   */
+  overlap: { due: 30 * DAY, asked: 10 * MINUTE },
+} as const;
+
+/** What to do next with the Secret; the reasons are for the log. */
+export type Step =
+  | { readonly kind: 'none' }
+  /** A first authority, and a certificate by it. */
+  | { readonly kind: 'begin'; readonly reason: string }
+  /** Another certificate by the same authority. */
+  | { readonly kind: 'issue'; readonly reason: string }
+  /** A next authority, into the bundle only. */
+  | { readonly kind: 'announce'; readonly reason: 'due' | 'asked' }
+  /** It is asked for what is under way already. */
+  | { readonly kind: 'hasten' }
+  /** The bundle with the next authority is everywhere: from now on counts its overlap. */
+  | { readonly kind: 'confirm' }
+  /** The next authority becomes the one that signs. */
+  | { readonly kind: 'sign'; readonly reason: string }
+  /** Retired authorities leave the bundle. */
+  | { readonly kind: 'forget' };
+
+export interface Circumstances {
+  /** Names that the certificate is to be for. */
+  readonly names: readonly string[];
+  /** What an operator asked for. */
+  readonly asked?: 'leaf' | 'ca';
+  /** Whoever verifies the certificate has the bundle that the Secret holds now, as far as the service can see. */
+  readonly published: boolean;
+}
+
+/**
+ * One step at a time, so that at each moment every certificate that a replica may present can be verified with every
+ * bundle that a verifier may hold: an authority is known everywhere before it signs, and until nothing of it is left.
+ */
+export function nextStep(material: CertificateMaterial, now: number, circumstances: Circumstances): Step {
+  const { authority, next, leaf, rollover, retired } = material;
+  const { names, asked, published } = circumstances;
+  if (authority === undefined || notAfter(authority.cert) <= now) {
+    const reason = authority === undefined ? 'there is no authority' : 'the authority expired';
+    return next === undefined ? { kind: 'begin', reason } : { kind: 'sign', reason };
+  }
+  const unusable = whyUnusable(material, now);
+  if (leaf === undefined || unusable !== undefined) {
+    return { kind: 'issue', reason: unusable ?? 'there is none' };
+  }
+  if (asked === 'leaf') return { kind: 'issue', reason: 'asked for' };
+  if (asked === 'ca') {
+    if (next === undefined) return { kind: 'announce', reason: 'asked' };
+    return { kind: 'hasten' };
+  }
+  if (next !== undefined && published) {
+    if (rollover?.signFrom === undefined) return { kind: 'confirm' };
+    if (rollover.signFrom <= now) return { kind: 'sign', reason: 'everybody knows the next authority' };
+  }
+  if (!sameNames(namesOf(leaf.cert), names)) return { kind: 'issue', reason: 'tls.dnsNames changed' };
+  if (isDue(leaf.cert, now)) return { kind: 'issue', reason: 'two thirds of its time have passed' };
+  if (next === undefined && isDue(authority.cert, now)) return { kind: 'announce', reason: 'due' };
+  if (retired.some(({ until }) => until <= now)) return { kind: 'forget' };
+  return { kind: 'none' };
+}
+
+/** Why no replica could present this certificate; undefined when one can. */
+export function whyUnusable({ authority, leaf, retired }: CertificateMaterial, now: number): string | undefined {
+  if (leaf === undefined) return 'there is none';
+  if (notAfter(leaf.cert) <= now) return 'it expired';
+  const certificate = new X509Certificate(leaf.cert);
+  const authorities = [authority?.cert, ...retired.map(({ cert }) => cert)].filter((cert) => cert !== undefined);
+  const signed = authorities.some((cert) => {
+    const issuer = new X509Certificate(cert);
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  });
+  return signed ? undefined : 'no authority in the bundle signed it';
+}
+
+function isDue(cert: string, now: number): boolean {
+  const [from, to] = [notBefore(cert), notAfter(cert)];
+  return now >= from + ((to - from) * 2) / 3;
+}
+
+function sameNames(one: readonly string[], other: readonly string[]): boolean {
+  return [...new Set(one)].sort().join() === [...new Set(other)].sort().join();
+}

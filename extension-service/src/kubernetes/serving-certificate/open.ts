@@ -1,0 +1,28 @@
+import type { ClusterAccess } from '../api.js';
+import type { LiveConfig } from '../live-config.js';
+import type { CertificateWorld } from './advance.js';
+import { CertificateSecret } from './certificate-secret.js';
+import { selfSigningIssuer } from './issuer.js';
+import { ServingCertificate } from './serving-certificate.js';
+import type { ServingCertificateOptions } from './serving-certificate.js';
+
+export interface OpenedCertificate {
+  readonly world: CertificateWorld;
+  readonly serving: ServingCertificate;
+}
+
+/** The serving certificate that replicas share by a Secret of a real cluster. */
+export function openServingCertificate({
+  cluster,
+  ...options
+}: Omit<ServingCertificateOptions, 'world'> & {
+  readonly cluster: ClusterAccess;
+  readonly config: LiveConfig;
+}): OpenedCertificate {
+  const world: CertificateWorld = {
+    secret: new CertificateSecret(cluster, () => options.config.current().tls.secretName),
+    issuer: selfSigningIssuer,
+    now: Date.now,
+  };
+  return { world, serving: new ServingCertificate({ ...options, world }) };
+}

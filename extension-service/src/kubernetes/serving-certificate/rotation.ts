@@ -1,0 +1,82 @@
+import type { LeaderTask } from '../leader-task.js';
+import type { LiveConfig } from '../live-config.js';
+import { ToldProblems } from '../told-problems.js';
+import { advance } from './advance.js';
+import type { CertificateWorld } from './advance.js';
+import type { CertificateMaterial } from './material.js';
+import { bundleOf } from './material.js';
+import type { Step } from './next-step.js';
+import type { Published } from './publish.js';
+
+export interface RotationOptions {
+  readonly world: CertificateWorld;
+  readonly config: LiveConfig;
+  /** Puts the authorities' certificates where they are verified with. */
+  readonly publish: (bundle: string) => Promise<Published>;
+  /** Gets what the leader wrote, without waiting for the next look at the Secret. */
+  readonly onMaterial: (material: CertificateMaterial) => void;
+  readonly log: (level: 'info' | 'warn', message: string) => void;
+}
+
+/** Milliseconds between two looks, and after something failed. */
+const PERIOD = { usual: 30_000, failed: 10_000 };
+
+/** The leader's side of the serving certificate: publishes the authority, rotates both. */
+export class CertificateRotation implements LeaderTask {
+  readonly name = 'serving certificate';
+
+  constructor(private readonly options: RotationOptions) {}
+
+  async lead(signal: AbortSignal): Promise<void> {
+    const { config, log } = this.options;
+    const problems = new ToldProblems(log);
+    while (!signal.aborted) {
+      let failed: readonly string[];
+      try {
+        failed = await this.pass(signal);
+      } catch (error) {
+        failed = [error instanceof Error ? error.message : String(error)];
+      }
+      problems.saw(failed, 'the serving certificate is looked after again');
+      await config.pause(failed.length === 0 ? PERIOD.usual : PERIOD.failed, signal);
+    }
+  }
+
+  /** Steps until there is none left to take now. @returns what could not be published */
+  private async pass(signal: AbortSignal): Promise<readonly string[]> {
+    const { world, config, publish, onMaterial, log } = this.options;
+    let problems: readonly string[] = [];
+    for (;;) {
+      const { material, step } = await advance(world, async (stored) => {
+        const bundle = bundleOf(stored.material);
+        const published = bundle === '' ? { complete: false, problems: [] } : await publish(bundle);
+        ({ problems } = published);
+        return { names: config.current().tls.dnsNames, published: published.complete };
+      });
+      onMaterial(material);
+      if (step.kind === 'none' || signal.aborted) return problems;
+      log('info', describe(step));
+    }
+  }
+}
+
+function describe(step: Step): string {
+  switch (step.kind) {
+    case 'begin':
+      return `new authority and serving certificate: ${step.reason}`;
+    case 'issue':
+      return `new serving certificate: ${step.reason}`;
+    case 'announce':
+      return `new authority announced (${step.reason}); the old one signs until everybody knows it`;
+    case 'hasten':
+      return 'the rotation of the authority that is under way goes faster';
+    case 'confirm':
+      return 'the new authority is published; it signs once its overlap has passed';
+    case 'sign':
+      return `the new authority signs: ${step.reason}`;
+    case 'forget':
+      return 'retired authorities left the bundle';
+    case 'none':
+      return '';
+  }
+}

@@ -1,0 +1,72 @@
+import type { LiveConfig } from '../live-config.js';
+import { ToldProblems } from '../told-problems.js';
+import { advance } from './advance.js';
+import type { CertificateWorld } from './advance.js';
+import type { CertificateMaterial, KeyPair } from './material.js';
+import { notAfter } from './material.js';
+import { whyUnusable } from './next-step.js';
+
+/** What the service presents from now on. */
+export interface ServingPair extends KeyPair {
+  /** Milliseconds since the epoch. */
+  readonly notAfter: number;
+}
+
+export interface ServingCertificateOptions {
+  readonly world: CertificateWorld;
+  readonly config: LiveConfig;
+  readonly onCertificate: (pair: ServingPair) => void;
+  readonly onProblem: (message: string) => void;
+  readonly log: (level: 'info' | 'warn', message: string) => void;
+}
+
+/** Milliseconds between two looks at the Secret, and after one that failed. */
+const POLL = { usual: 30_000, failed: 3_000 };
+
+/**
+ * Every replica's side of a certificate that they share by a Secret: fills the Secret when it is empty, takes what is in
+ * it, and what later comes into it. Rotation is the leader's.
+ */
+export class ServingCertificate {
+  private presented: string | undefined;
+
+  constructor(private readonly options: ServingCertificateOptions) {}
+
+  /** Looks after it until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { config, onProblem, log } = this.options;
+    const problems = new ToldProblems(log);
+    while (!signal.aborted) {
+      let pause: number = POLL.usual;
+      try {
+        await this.look();
+        problems.saw([], 'the serving certificate can be read again');
+      } catch (error) {
+        const problem = error instanceof Error ? error.message : String(error);
+        problems.saw([problem], '');
+        onProblem(problem);
+        pause = POLL.failed;
+      }
+      await config.pause(pause, signal);
+    }
+  }
+
+  /** Presents the certificate if it is another one than before. */
+  take({ leaf }: CertificateMaterial): void {
+    if (leaf === undefined || leaf.cert === this.presented) return;
+    this.presented = leaf.cert;
+    this.options.onCertificate({ ...leaf, notAfter: notAfter(leaf.cert) });
+  }
+
+  private async look(): Promise<void> {
+    const { world, config, log } = this.options;
+    // Who leads does not matter for a certificate without which nobody can answer.
+    const { material, step } = await advance(
+      world,
+      () => ({ names: config.current().tls.dnsNames, published: false }),
+      (_, before) => whyUnusable(before, world.now()) !== undefined,
+    );
+    if ('reason' in step) log('info', `serving certificate made: ${step.reason}`);
+    this.take(material);
+  }
+}

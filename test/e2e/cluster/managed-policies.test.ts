@@ -1,0 +1,313 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CONFIG_HASH_ANNOTATION, configHash } from '../../../extension-service/src/core/policies/config-hash.js';
+import { freePort } from '../../fakes/free-port.js';
+import { runProgram } from '../../fakes/program.js';
+import { RunningService } from '../../fakes/service.js';
+import { goModule, goToolsAvailable } from '../../tools/tool.js';
+import { ControlPlane } from './control-plane.js';
+import { installCrds } from './crds.js';
+import { Front } from './front.js';
+import { expectOk, pathOf } from './kube-api.js';
+import type { ApiObject } from './kube-api.js';
+import { startKyverno } from './kyverno-controller.js';
+import { create, eventually, NAMESPACE, pod } from './pods.js';
+import type { Program } from './program.js';
+import { serviceAccount, WATCHING } from './service-account.js';
+import type { PolicyRule, Rights } from './service-account.js';
+
+const available = await goToolsAvailable('managed policies in a real cluster');
+const OWN = 'image-swapper';
+const TARGETS = ['mirror.test/'];
+const SWAPPED = 'mirror.test/docker.io/library/nginx:1';
+
+/** To write, by name; to look for what is not needed any more, the list. */
+function managing(group: string, resource: string, names: readonly string[]): readonly PolicyRule[] {
+  return [
+    { apiGroups: [group], resources: [resource], verbs: ['list'] },
+    {
+      apiGroups: [group],
+      resources: [resource],
+      verbs: ['get', 'create', 'patch', 'update', 'delete'],
+      resourceNames: names,
+    },
+  ];
+}
+
+const WEBHOOKS = managing('admissionregistration.k8s.io', 'mutatingwebhookconfigurations', ['image-swapper']);
+const RIGHTS: Rights = {
+  cluster: [
+    ...managing('policies.kyverno.io', 'mutatingpolicies', ['image-swapper']),
+    ...managing('kyverno.io', 'clusterpolicies', ['image-swapper']),
+    ...managing('externaldata.gatekeeper.sh', 'providers', ['image-swapper']),
+    ...managing('mutations.gatekeeper.sh', 'assign', [
+      'zz-image-swapper-containers',
+      'zz-image-swapper-initcontainers',
+    ]),
+    ...WEBHOOKS.slice(0, 1),
+  ],
+  own: [
+    ...(WATCHING.own ?? []),
+    { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'update'], resourceNames: ['image-swapper-tls'] },
+    { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'patch'], resourceNames: ['image-swapper-ca'] },
+  ],
+};
+
+const object = (apiVersion: string, kind: string, name = 'image-swapper'): ApiObject => ({
+  apiVersion,
+  kind,
+  metadata: { name },
+});
+const MUTATING_POLICY = object('policies.kyverno.io/v1', 'MutatingPolicy');
+const CLUSTER_POLICY = object('kyverno.io/v1', 'ClusterPolicy');
+const PROVIDER = object('externaldata.gatekeeper.sh/v1beta1', 'Provider');
+const ASSIGN = object('mutations.gatekeeper.sh/v1', 'Assign', 'zz-image-swapper-containers');
+const WEBHOOK = object('admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration');
+
+interface Metadata {
+  readonly resourceVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** kube-apiserver, Kyverno, and two replicas of the service with the rights above and no others. */
+describe.skipIf(!available)('managed policies in a real cluster', () => {
+  let plane: ControlPlane;
+  let kyverno: Program;
+  let kubeconfig: string;
+  let front: Front;
+  const http: number[] = [];
+  const https: number[] = [];
+  const services: RunningService[] = [];
+
+  beforeAll(async () => {
+    plane = await ControlPlane.start();
+    kyverno = await startKyverno(plane, { trusted: '' });
+    await grant(RIGHTS);
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
+    const metadata = (name: string) => ({ name, namespace: OWN });
+    await plane.api.create({ apiVersion: 'v1', kind: 'Secret', metadata: metadata('image-swapper-tls') });
+    await plane.api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata('image-swapper-ca') });
+    for (let replica = 0; replica < 2; replica += 1) {
+      http.push(await freePort());
+      https.push(await freePort());
+    }
+    front = await Front.start(https[0] ?? 0);
+    services.push(...(await Promise.all([0, 1].map(start))));
+  }, 300_000);
+  afterAll(async () => {
+    await Promise.all(services.map((service) => service.stop()));
+    await front?.stop();
+    await kyverno?.stop();
+    await plane?.stop();
+  }, 60_000);
+
+  async function grant(rights: Rights): Promise<void> {
+    kubeconfig = join(plane.folder, 'kubeconfig-service');
+    await writeFile(kubeconfig, await serviceAccount(plane.api, { namespace: OWN, name: OWN, rights }));
+  }
+
+  function start(replica: number): Promise<RunningService> {
+    return RunningService.start({
+      config: config('kyverno'),
+      env: { KUBECONFIG: kubeconfig },
+      plain: true,
+      listen: `127.0.0.1:${https[replica] ?? 0}`,
+      flags: ['--http-listen-address', `127.0.0.1:${http[replica] ?? 0}`],
+    });
+  }
+
+  function config(engine: string, filters: readonly string[] = []): string {
+    const url = engine === 'kyverno' ? `http://127.0.0.1:${http[0]}` : `https://localhost:${front.port}`;
+    return stringify({
+      imageSwapPolicy: 'always',
+      imageCopyPolicy: 'none',
+      reconcile: { enabled: false },
+      source: { filters: filters.map((jmespath) => ({ jmespath })) },
+      target: { type: 'oci', oci: { registry: 'mirror.test' } },
+      tls: { mode: 'selfSigned', dnsNames: ['localhost'] },
+      policies: { manage: true, engine, url },
+    });
+  }
+
+  async function configure(text: string): Promise<void> {
+    await Promise.all(services.map(({ configFile }) => writeFile(configFile, text)));
+  }
+
+  async function exists(one: ApiObject): Promise<boolean> {
+    return (await plane.api.get(one)).status === 200;
+  }
+
+  async function metadataOf(one: ApiObject): Promise<Metadata> {
+    return (expectOk(await plane.api.get(one), one.kind).body as { readonly metadata: Metadata }).metadata;
+  }
+
+  function change(one: ApiObject, patch: object): ReturnType<typeof plane.api.send> {
+    return plane.api.send('PATCH', `${pathOf(one)}?fieldManager=somebody`, patch, 'application/merge-patch+json');
+  }
+
+  function said(): string {
+    return services.flatMap(({ log }) => log.map(({ message }) => message)).join('\n');
+  }
+
+  async function swaps(): Promise<boolean> {
+    const admission = await create(plane.api, pod('nginx:1'));
+    return admission.admitted && admission.images['app'] === SWAPPED;
+  }
+
+  it('are created, and the engine swaps by them', async () => {
+    await eventually('the policy is there', 40, () => exists(MUTATING_POLICY));
+    const { labels, annotations } = await metadataOf(MUTATING_POLICY);
+    expect(labels).toMatchObject({ 'app.kubernetes.io/managed-by': 'image-swapper' });
+    expect(annotations).toMatchObject({
+      [CONFIG_HASH_ANNOTATION]: configHash([], TARGETS),
+      'image-swapper.io/lease': 'image-swapper/image-swapper',
+    });
+    await eventually('Kyverno swaps', 40, swaps);
+  });
+
+  it('have one writer, who writes nothing while nothing changes', async () => {
+    // Kyverno writes the status of a new policy.
+    await sleep(5_000);
+    const { resourceVersion } = await metadataOf(MUTATING_POLICY);
+    await sleep(65_000);
+    expect((await metadataOf(MUTATING_POLICY)).resourceVersion).toBe(resourceVersion);
+    expect(said().match(/MutatingPolicy image-swapper: created/g)).toHaveLength(1);
+  });
+
+  it('are put back when somebody changes them, and what was added goes', async () => {
+    const before = (await plane.api.get(MUTATING_POLICY)).body as { readonly spec: object };
+    const spec = {
+      failurePolicy: 'Fail',
+      matchConditions: [],
+      matchConstraints: { objectSelector: { matchLabels: { swap: 'me' } } },
+      auditAnnotations: [{ key: 'added', valueExpression: "'by somebody'" }],
+    };
+    expectOk(await change(MUTATING_POLICY, { spec }), 'a change');
+    await eventually('it is put back', 60, async () => {
+      const { body } = await plane.api.get(MUTATING_POLICY);
+      return JSON.stringify((body as { spec: object }).spec) === JSON.stringify(before.spec);
+    });
+    await eventually('Kyverno swaps', 40, swaps);
+  });
+
+  it('follow the configuration at once', async () => {
+    const filters = ["obj.metadata.labels.tier == 'system'"];
+    await configure(config('kyverno', filters));
+    await eventually('its hash', 20, async () => {
+      const { annotations } = await metadataOf(MUTATING_POLICY);
+      return annotations[CONFIG_HASH_ANNOTATION] === configHash(filters, TARGETS);
+    });
+    const text = JSON.stringify((await plane.api.get(MUTATING_POLICY)).body);
+    expect(text).toContain('tier');
+  });
+
+  it('stay when the next engine is not installed, and give way once it is', async () => {
+    // Somebody else's, with our labels all the same.
+    const { labels } = await metadataOf(MUTATING_POLICY);
+    const foreign = (await plane.api.get(MUTATING_POLICY)).body as ApiObject;
+    expectOk(
+      await plane.api.create({
+        ...object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'),
+        metadata: { name: 'theirs', labels },
+        spec: foreign['spec'],
+      }),
+      'another policy',
+    );
+    await configure(config('gatekeeper'));
+    await eventually('it says what is missing', 30, async () =>
+      said().includes('Provider image-swapper: the cluster does not know externaldata.gatekeeper.sh/v1beta1'),
+    );
+    expect(await exists(MUTATING_POLICY)).toBe(true);
+    const module = 'github.com/open-policy-agent/gatekeeper/v3';
+    await installCrds(plane.api, [join(await goModule('gatekeeper', module), 'charts', 'gatekeeper', 'crds')]);
+    await eventually('the policies of Gatekeeper', 90, () => exists(ASSIGN));
+    await eventually('the policy before is gone', 20, async () => !(await exists(MUTATING_POLICY)));
+    expect(await exists(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'))).toBe(true);
+    const { body } = await plane.api.get(PROVIDER);
+    const { data } = (
+      await plane.api.get({
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'image-swapper-ca', namespace: OWN },
+      })
+    ).body as { data: Record<string, string> };
+    const { caBundle } = (body as { readonly spec: { readonly caBundle: string } }).spec;
+    expect(Buffer.from(caBundle, 'base64').toString('utf8')).toBe(data['ca.crt']);
+  });
+
+  it('stay as they are when the configuration has a filter that the engine cannot express', async () => {
+    const { annotations } = await metadataOf(ASSIGN);
+    await configure(config('gatekeeper', ['obj.spec.hostNetwork']));
+    await eventually('it is refused', 20, async () =>
+      services.every(({ log }) => log.some(({ message }) => message.includes('configuration not reloaded'))),
+    );
+    expect(JSON.stringify(services[0]?.log)).toContain('policies.manage is true, and source.filters[0]');
+    expect((await metadataOf(ASSIGN)).annotations).toEqual(annotations);
+  });
+
+  it('carry the authority by a ConfigMap where the engine reads one', async () => {
+    await configure(config('kyverno-clusterpolicy'));
+    await eventually('the policy is there', 40, () => exists(CLUSTER_POLICY));
+    await eventually("Gatekeeper's are gone", 20, async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)));
+    expect(await exists(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'))).toBe(true);
+    await plane.api.remove(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'));
+    await eventually('Kyverno swaps', 60, swaps);
+  });
+
+  it('need rights, which are named where they are missing', async () => {
+    await configure(config('webhook'));
+    await eventually('it says what to grant', 30, async () =>
+      /MutatingWebhookConfiguration image-swapper: not allowed: .* cannot patch resource "mutatingwebhookconfigurations".*; grant the service create, patch on it/.test(
+        said(),
+      ),
+    );
+    expect(await exists(CLUSTER_POLICY)).toBe(true);
+    await grant({ ...RIGHTS, cluster: [...(RIGHTS.cluster ?? []), ...WEBHOOKS] });
+    await eventually('the webhook is there', 90, () => exists(WEBHOOK));
+    await eventually('the policy before is gone', 20, async () => !(await exists(CLUSTER_POLICY)));
+    await eventually('the API server swaps', 20, swaps);
+  });
+
+  it('are kept by the next leader when the first one dies', async () => {
+    const wrote = 'MutatingWebhookConfiguration image-swapper: created';
+    const leader = services.findIndex(({ log }) => log.some(({ message }) => message === wrote));
+    expect(leader).toBeGreaterThanOrEqual(0);
+    await services.splice(leader, 1)[0]?.stop('SIGKILL');
+    await front.pointTo(https[1 - leader] ?? 0);
+    expectOk(await plane.api.send('DELETE', pathOf(WEBHOOK)), 'delete');
+    await eventually('the webhook is there again', 90, () => exists(WEBHOOK));
+    await eventually('the API server swaps', 20, swaps);
+  });
+
+  it('are deleted by a command, all of them and nothing else', async () => {
+    const file = join(plane.folder, 'delete.yaml');
+    await writeFile(file, config('webhook'));
+    const remove = () => runProgram(['policies', '--delete-managed', '--config', file], { KUBECONFIG: kubeconfig });
+    const { labels } = await metadataOf(WEBHOOK);
+    const theirs = object('kyverno.io/v1', 'ClusterPolicy', 'theirs');
+    const spec = {
+      rules: [
+        {
+          name: 'one',
+          match: { any: [{ resources: { kinds: ['Pod'] } }] },
+          validate: { message: 'm', pattern: { metadata: { name: '?*' } } },
+        },
+      ],
+    };
+    expectOk(await plane.api.create({ ...theirs, metadata: { name: 'theirs', labels }, spec }), 'another policy');
+    await Promise.all(services.splice(0).map((service) => service.stop()));
+    expect(await exists(WEBHOOK)).toBe(true);
+    expect(await remove()).toEqual({
+      code: 0,
+      stdout: 'deleted MutatingWebhookConfiguration image-swapper\n',
+      stderr: '',
+    });
+    expect(await exists(WEBHOOK)).toBe(false);
+    expect(await exists(theirs)).toBe(true);
+    expect(await remove()).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing to delete') as unknown });
+  });
+});

@@ -1,0 +1,310 @@
+import { writeFile } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { renderMutatingWebhook } from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import { makeCertificates } from '../../fakes/certificates.js';
+import { freePort } from '../../fakes/free-port.js';
+import { get } from '../../fakes/https-client.js';
+import { runProgram } from '../../fakes/program.js';
+import { RunningService } from '../../fakes/service.js';
+import { goToolsAvailable } from '../../tools/tool.js';
+import { ControlPlane } from './control-plane.js';
+import { Front } from './front.js';
+import { expectOk } from './kube-api.js';
+import type { ApiObject } from './kube-api.js';
+import { create, eventually, NAMESPACE, pod } from './pods.js';
+import { serviceAccount, WATCHING } from './service-account.js';
+import type { Rights } from './service-account.js';
+
+const available = await goToolsAvailable('the serving certificate in a real cluster');
+const OWN = 'image-swapper';
+const SECRET: ApiObject = {
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name: 'image-swapper-tls', namespace: OWN },
+};
+const CONFIG_MAP: ApiObject = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'image-swapper-ca', namespace: OWN },
+};
+
+/** By name, and nothing else: the least that the certificate needs, with the webhook engine. */
+const RIGHTS: Rights = {
+  cluster: [
+    {
+      apiGroups: ['admissionregistration.k8s.io'],
+      resources: ['mutatingwebhookconfigurations'],
+      verbs: ['get', 'patch'],
+      resourceNames: ['image-swapper'],
+    },
+  ],
+  own: [
+    ...(WATCHING.own ?? []),
+    { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'update'], resourceNames: ['image-swapper-tls'] },
+    { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'patch'], resourceNames: ['image-swapper-ca'] },
+  ],
+};
+
+/** kube-apiserver asks two replicas by a webhook that fails closed; each has the rights above and no others. */
+describe.skipIf(!available)('the serving certificate in a real cluster', () => {
+  let plane: ControlPlane;
+  let front: Front;
+  let kubeconfig: string;
+  const ports: number[] = [];
+  const services: RunningService[] = [];
+  let noSecret: ReturnType<typeof runProgram>;
+
+  beforeAll(async () => {
+    plane = await ControlPlane.start();
+    kubeconfig = await account(OWN, RIGHTS);
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
+    // As the chart makes them: empty, so that the service needs no right to create.
+    await plane.api.create(SECRET);
+    await plane.api.create(CONFIG_MAP);
+    noSecret = withoutSecret();
+    ports.push(await freePort(), await freePort());
+    front = await Front.start(...ports);
+    const elsewhere = await makeCertificates({ hosts: ['localhost'] });
+    const webhook: object = renderMutatingWebhook({
+      url: `https://localhost:${front.port}`,
+      targets: ['mirror.test/'],
+      filters: [],
+      failClosed: true,
+      timeoutSeconds: 10,
+      caBundle: elsewhere.ca,
+    });
+    await plane.api.apply(webhook as ApiObject);
+  }, 180_000);
+  afterAll(async () => {
+    await Promise.all(services.map((service) => service.stop()));
+    await front?.stop();
+    await plane?.stop();
+  }, 60_000);
+
+  async function account(name: string, rights: Rights): Promise<string> {
+    const file = join(plane.folder, `kubeconfig-${name}`);
+    await writeFile(file, await serviceAccount(plane.api, { namespace: OWN, name, rights }));
+    return file;
+  }
+
+  function config(more: object = {}): string {
+    return stringify({
+      imageSwapPolicy: 'always',
+      imageCopyPolicy: 'none',
+      reconcile: { enabled: false },
+      target: { type: 'oci', oci: { registry: 'mirror.test' } },
+      tls: { mode: 'selfSigned', dnsNames: ['localhost'] },
+      policies: { engine: 'webhook' },
+      ...more,
+    });
+  }
+
+  function start(port: number): Promise<RunningService> {
+    const listen = `127.0.0.1:${port}`;
+    return RunningService.start({ config: config(), env: { KUBECONFIG: kubeconfig }, plain: true, listen });
+  }
+
+  /** What serve says where it may not read the Secret. */
+  async function withoutSecret(): ReturnType<typeof runProgram> {
+    const file = join(plane.folder, 'no-secret.yaml');
+    await writeFile(file, config());
+    const env = { KUBECONFIG: await account('nobody', {}) };
+    return runProgram(
+      ['serve', '--config', file, '--listen-address', '127.0.0.1:0', '--metrics-address', '127.0.0.1:0'],
+      env,
+    );
+  }
+
+  async function secret(): Promise<Record<string, string>> {
+    const { data = {} } = expectOk(await plane.api.get(SECRET), 'the Secret').body as { data?: Record<string, string> };
+    return Object.fromEntries(
+      Object.entries(data).map(([key, text]) => [key, Buffer.from(text, 'base64').toString('utf8')]),
+    );
+  }
+
+  async function published(): Promise<string> {
+    const { data = {} } = expectOk(await plane.api.get(CONFIG_MAP), 'the ConfigMap').body as {
+      data?: Record<string, string>;
+    };
+    return data['ca.crt'] ?? '';
+  }
+
+  async function webhookBundle(): Promise<string> {
+    const { body } = expectOk(
+      await plane.api.get({
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: 'MutatingWebhookConfiguration',
+        metadata: { name: 'image-swapper' },
+      }),
+      'the webhook',
+    );
+    const { webhooks } = body as { readonly webhooks: readonly { clientConfig: { caBundle: string } }[] };
+    return Buffer.from(webhooks[0]?.clientConfig.caBundle ?? '', 'base64').toString('utf8');
+  }
+
+  /** What a replica presents to a client that trusts this bundle. @throws Error when the client refuses it */
+  function presented(port: number, ca: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca, minVersion: 'TLSv1.3' }, () => {
+        resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? '');
+        socket.destroy();
+      });
+      socket.on('error', reject);
+    });
+  }
+
+  async function ask(rotate: 'leaf' | 'ca'): Promise<void> {
+    const metadata = { annotations: { 'image-swapper.io/rotate': rotate } };
+    const path = `/api/v1/namespaces/${OWN}/secrets/image-swapper-tls`;
+    expectOk(await plane.api.send('PATCH', path, { metadata }, 'application/merge-patch+json'), rotate);
+  }
+
+  /** The overlap of two authorities as if it had passed: the Secret says until when it lasts. */
+  async function age(): Promise<void> {
+    const record = JSON.parse((await secret())['rotation.json'] ?? '{}') as { next: { reason: string } };
+    const next = { ...record.next, signFrom: new Date(Date.now() - 1_000).toISOString() };
+    const data = { 'rotation.json': Buffer.from(JSON.stringify({ ...record, next })).toString('base64') };
+    const path = `/api/v1/namespaces/${OWN}/secrets/image-swapper-tls`;
+    expectOk(await plane.api.send('PATCH', path, { data }, 'application/merge-patch+json'), 'age');
+  }
+
+  async function everywhere(cert: string): Promise<boolean> {
+    const { fingerprint256 } = new X509Certificate(cert);
+    const seen = await Promise.all(ports.map(async (port) => presented(port, await published())));
+    return seen.every((fingerprint) => fingerprint === fingerprint256);
+  }
+
+  it('is one for replicas that start at once with an empty Secret', async () => {
+    services.push(...(await Promise.all(ports.map((port) => start(port)))));
+    const data = await secret();
+    expect(Object.keys(data).sort()).toEqual(['ca.crt', 'ca.key', 'rotation.json', 'tls.crt', 'tls.key']);
+    await eventually('both present it', 40, async () =>
+      (await Promise.all(ports.map((port) => presented(port, data['ca.crt'] ?? '')))).every(
+        (fingerprint) => fingerprint === new X509Certificate(data['tls.crt'] ?? '').fingerprint256,
+      ),
+    );
+  });
+
+  it('has its authority published, where a policy reads it and in the webhook', async () => {
+    const bundle = (await secret())['ca.crt'];
+    await eventually('published', 60, async () => (await published()) === bundle && (await webhookBundle()) === bundle);
+    expect(await create(plane.api, pod('nginx:1'))).toMatchObject({
+      images: { app: 'mirror.test/docker.io/library/nginx:1' },
+    });
+  });
+
+  it('changes with its authority, twice, and no admission fails', async () => {
+    const failures: string[] = [];
+    let [admissions, handshakes] = [0, 0];
+    const done = new AbortController();
+    const admit = async (): Promise<void> => {
+      while (!done.signal.aborted) {
+        const admission = await create(plane.api, pod('nginx:1'));
+        admissions += 1;
+        if (!admission.admitted) failures.push(admission.message);
+        else if (admission.images['app'] !== 'mirror.test/docker.io/library/nginx:1') failures.push('not swapped');
+        await sleep(20);
+      }
+    };
+    // As engines that open a connection for each call do, with what is published at that moment.
+    const shake = async (port: number): Promise<void> => {
+      while (!done.signal.aborted) {
+        const bundle = await published();
+        await sleep(20);
+        await presented(port, bundle).catch((error: unknown) => failures.push(`handshake: ${String(error)}`));
+        handshakes += 1;
+      }
+    };
+    const load = Promise.all([admit(), admit(), ...ports.map(shake)]);
+    const certificates = new Set([(await secret())['tls.crt']]);
+    const authorities = new Set([(await secret())['ca.key']]);
+    for (let round = 1; round <= 2; round += 1) {
+      await ask('leaf');
+      await eventually('another certificate', 60, async () => !certificates.has((await secret())['tls.crt']));
+      certificates.add((await secret())['tls.crt']);
+      await eventually('it is presented', 60, async () => everywhere((await secret())['tls.crt'] ?? ''));
+
+      await ask('ca');
+      const overlapping = async (): Promise<boolean> => ((await secret())['rotation.json'] ?? '').includes('signFrom');
+      await eventually('the next authority is published', 60, overlapping);
+      expect(await published()).toBe((await secret())['ca.crt']);
+      expect(await webhookBundle()).toBe((await secret())['ca.crt']);
+      expect((await secret())['tls.crt']).toBe([...certificates].at(-1));
+      await age();
+      await eventually('it signs', 60, async () => !authorities.has((await secret())['ca.key']));
+      authorities.add((await secret())['ca.key']);
+      certificates.add((await secret())['tls.crt']);
+      await eventually('what it signed is presented', 60, async () => everywhere((await secret())['tls.crt'] ?? ''));
+    }
+    done.abort();
+    await load;
+    expect(failures).toEqual([]);
+    expect(authorities.size).toBe(3);
+    expect(certificates.size).toBe(5);
+    expect(Math.min(admissions, handshakes)).toBeGreaterThan(500);
+    // The old authorities stay for whoever still presents what they signed.
+    expect((await published()).match(/BEGIN CERTIFICATE/g)).toHaveLength(3);
+    process.stdout.write(`${admissions} admissions and ${handshakes} handshakes over 4 rotations: 0 failed\n`);
+  }, 600_000);
+
+  it('is made again when an operator deletes it, for other names when these change', async () => {
+    const before = (await secret())['tls.crt'];
+    const path = `/api/v1/namespaces/${OWN}/secrets/image-swapper-tls`;
+    const patch = [{ op: 'remove', path: '/data/tls.crt' }];
+    expectOk(await plane.api.send('PATCH', path, patch, 'application/json-patch+json'), 'delete tls.crt');
+    await eventually('another', 60, async () => ![undefined, before].includes((await secret())['tls.crt']));
+    const tls = { mode: 'selfSigned', dnsNames: ['localhost', 'other.test'] };
+    await Promise.all(services.map(({ configFile }) => writeFile(configFile, config({ tls }))));
+    await eventually(
+      'one for both names',
+      60,
+      async () => new X509Certificate((await secret())['tls.crt'] ?? '').checkHost('other.test') !== undefined,
+    );
+  });
+
+  it('is told by a metric, and no private key by a log', async () => {
+    const { 'tls.crt': cert = '', ...data } = await secret();
+    await eventually('presented', 40, async () => everywhere(cert));
+    const { text } = await get(`${services[0]?.operations}/metrics`);
+    const expiry = Date.parse(new X509Certificate(cert).validTo) / 1_000;
+    expect(text).toContain(`image_swapper_tls_certificate_expiry_timestamp_seconds ${expiry}`);
+    const keys = [data['ca.key'], data['tls.key']].map((key = '') => key.split('\n')[1] ?? '');
+    for (const { log } of services) for (const key of keys) expect(JSON.stringify(log)).not.toContain(key);
+  });
+
+  it('is left alone where somebody else made it, and says so', async () => {
+    const { cert, key } = await makeCertificates({ hosts: ['localhost'] });
+    const encode = (text: string): string => Buffer.from(text).toString('base64');
+    const metadata = { name: 'cert-manager-made', namespace: OWN };
+    const foreign = { ...SECRET, metadata, data: { 'tls.crt': encode(cert), 'tls.key': encode(key) } };
+    expectOk(await plane.api.create(foreign), 'a Secret');
+    const tls = { mode: 'selfSigned', dnsNames: ['localhost'], secretName: 'cert-manager-made' };
+    const rights: Rights = {
+      own: [
+        { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'update'], resourceNames: ['cert-manager-made'] },
+      ],
+    };
+    const file = join(plane.folder, 'foreign.yaml');
+    await writeFile(file, config({ tls }));
+    const ended = await runProgram(
+      ['serve', '--config', file, '--listen-address', '127.0.0.1:0', '--metrics-address', '127.0.0.1:0'],
+      { KUBECONFIG: await account('foreign', rights) },
+    );
+    expect(ended.code).toBe(3);
+    expect(ended.stderr).toContain('Secret image-swapper/cert-manager-made: it holds tls.crt, tls.key');
+    expect(expectOk(await plane.api.get(foreign), 'the Secret').body).toMatchObject({ data: foreign.data });
+  });
+
+  it('is waited for, and what is missing is said, where the service may not read the Secret', async () => {
+    const { code, stderr } = await noSecret;
+    expect(code).toBe(3);
+    expect(stderr).toContain('no serving certificate after 60 s: Secret image-swapper/image-swapper-tls: not allowed');
+    expect(stderr).toContain('cannot get resource \\"secrets\\"');
+    expect(stderr).toContain('grant the service get, update on it');
+  });
+});

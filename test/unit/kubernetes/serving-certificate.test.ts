@@ -1,0 +1,259 @@
+import { X509Certificate } from 'node:crypto';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { carryOut } from '../../../extension-service/src/kubernetes/serving-certificate/carry-out.js';
+import { selfSigningIssuer as issuer } from '../../../extension-service/src/kubernetes/serving-certificate/issuer.js';
+import type {
+  CertificateMaterial,
+  KeyPair,
+} from '../../../extension-service/src/kubernetes/serving-certificate/material.js';
+import {
+  bundleOf,
+  formatMaterial,
+  notAfter,
+  parseMaterial,
+  splitCertificates,
+} from '../../../extension-service/src/kubernetes/serving-certificate/material.js';
+import { LIFE, nextStep } from '../../../extension-service/src/kubernetes/serving-certificate/next-step.js';
+import type { Circumstances } from '../../../extension-service/src/kubernetes/serving-certificate/next-step.js';
+
+const NOW = Date.UTC(2027, 0, 1);
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+const NAMES = ['image-swapper.image-swapper.svc', '10.0.0.1'];
+
+let authority: KeyPair;
+let other: KeyPair;
+let leaf: KeyPair;
+let settled: CertificateMaterial;
+beforeAll(async () => {
+  authority = await issuer.authority(NOW);
+  other = await issuer.authority(NOW);
+  leaf = await issuer.leaf(authority, NAMES, NOW);
+  settled = { authority, leaf, retired: [] };
+});
+
+describe('a certificate that the service makes', () => {
+  it('is verified by its authority for its names, for servers only, and not as an authority', () => {
+    const [made, signer] = [new X509Certificate(leaf.cert), new X509Certificate(authority.cert)];
+    expect(made.checkIssued(signer) && made.verify(signer.publicKey)).toBe(true);
+    expect(made.checkHost('image-swapper.image-swapper.svc')).toBe('image-swapper.image-swapper.svc');
+    expect(made.checkIP('10.0.0.1')).toBe('10.0.0.1');
+    expect(made.checkHost('localhost')).toBeUndefined();
+    expect([made.ca, signer.ca]).toEqual([false, true]);
+    // id-kp-serverAuth
+    expect(made.keyUsage).toEqual(['1.3.6.1.5.5.7.3.1']);
+    expect(made.publicKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' });
+  });
+
+  it('is valid for 90 days, its authority for five years, both from an hour ago', () => {
+    expect(new X509Certificate(leaf.cert).validFrom).toBe('Dec 31 23:00:00 2026 GMT');
+    expect(notAfter(leaf.cert)).toBe(NOW + 90 * DAY);
+    expect(notAfter(authority.cert)).toBe(NOW + 5 * 365 * DAY);
+  });
+
+  it('ends no later than its authority', async () => {
+    const late = notAfter(authority.cert) - DAY;
+    expect(notAfter((await issuer.leaf(authority, NAMES, late)).cert)).toBe(notAfter(authority.cert));
+  });
+});
+
+describe('the next step', () => {
+  const usual: Circumstances = { names: NAMES, published: true };
+  const step = (material: CertificateMaterial, at: number, more: Partial<Circumstances> = {}): string => {
+    const taken = nextStep(material, at, { ...usual, ...more });
+    return 'reason' in taken ? `${taken.kind}: ${taken.reason}` : taken.kind;
+  };
+  const nexted = (rollover: CertificateMaterial['rollover']): CertificateMaterial => ({
+    ...settled,
+    next: other,
+    ...(rollover !== undefined && { rollover }),
+  });
+
+  it.each<readonly [string, () => string, string]>([
+    ['of an empty Secret', () => step({ retired: [] }, NOW), 'begin: there is no authority'],
+    ['while all is well', () => step(settled, NOW), 'none'],
+    ['just before two thirds of the certificate', () => step(settled, NOW + 59 * DAY), 'none'],
+    [
+      'after two thirds of the certificate',
+      () => step(settled, NOW + 60 * DAY),
+      'issue: two thirds of its time have passed',
+    ],
+    ['when the certificate was deleted', () => step({ authority, retired: [] }, NOW), 'issue: there is none'],
+    ['when it expired', () => step(settled, NOW + 90 * DAY), 'issue: it expired'],
+    [
+      'when it is of an authority that nobody knows',
+      () => step({ authority: other, leaf, retired: [] }, NOW),
+      'issue: no authority in the bundle signed it',
+    ],
+    ['when the names changed', () => step(settled, NOW, { names: ['a.svc'] }), 'issue: tls.dnsNames changed'],
+    ['when the names are in another order', () => step(settled, NOW, { names: [...NAMES].reverse() }), 'none'],
+    ['asked for a certificate', () => step(settled, NOW, { asked: 'leaf' }), 'issue: asked for'],
+    ['asked for an authority', () => step(settled, NOW, { asked: 'ca' }), 'announce: asked'],
+    ['asked for it again', () => step(nexted({ reason: 'due' }), NOW, { asked: 'ca' }), 'hasten'],
+    [
+      'after two thirds of the authority',
+      () => step({ ...settled, leaf: fresh }, NOW + 3.4 * 365 * DAY),
+      'announce: due',
+    ],
+    ['once the next authority is published', () => step(nexted({ reason: 'due' }), NOW), 'confirm'],
+    ['while it is not published', () => step(nexted({ reason: 'due' }), NOW, { published: false }), 'none'],
+    ['before its overlap has passed', () => step(nexted({ reason: 'due', signFrom: NOW + 1 }), NOW), 'none'],
+    [
+      'after its overlap',
+      () => step(nexted({ reason: 'due', signFrom: NOW }), NOW),
+      'sign: everybody knows the next authority',
+    ],
+    [
+      'after its overlap, when somebody took the bundle away again',
+      () => step(nexted({ reason: 'due', signFrom: NOW }), NOW, { published: false }),
+      'none',
+    ],
+    [
+      'when the authority expired before the next one could be published',
+      () => step(nexted({ reason: 'due' }), notAfter(authority.cert), { published: false }),
+      'sign: the authority expired',
+    ],
+    [
+      'when a retired authority has no certificate left',
+      () => step({ ...settled, retired: [{ cert: other.cert, until: NOW }] }, NOW),
+      'forget',
+    ],
+    ['while one has', () => step({ ...settled, retired: [{ cert: other.cert, until: NOW + 1 }] }, NOW), 'none'],
+  ])('%s', (_, taken, expected) => {
+    expect(taken()).toBe(expected);
+  });
+
+  let fresh: KeyPair;
+  beforeAll(async () => {
+    fresh = await issuer.leaf(authority, NAMES, NOW + 3.4 * 365 * DAY);
+  });
+});
+
+describe('the Secret', () => {
+  it('keeps everything', async () => {
+    const rollover = { reason: 'asked', signFrom: NOW + DAY } as const;
+    const material: CertificateMaterial = {
+      ...settled,
+      next: other,
+      rollover,
+      retired: [{ cert: (await issuer.authority(NOW)).cert, until: NOW + 30 * DAY }],
+    };
+    expect(parseMaterial(formatMaterial(material))).toEqual(material);
+  });
+
+  it('has the private key of an authority under its own keys only', () => {
+    const data = formatMaterial({ ...settled, next: other, rollover: { reason: 'due' } });
+    const secretKeys = Object.entries(data).filter(([, text]) => text.includes('PRIVATE KEY'));
+    expect(secretKeys.map(([key]) => key).sort()).toEqual(['ca.key', 'next-ca.key', 'tls.key']);
+    expect(splitCertificates(data['ca.crt'] ?? '')).toEqual([authority.cert, other.cert]);
+  });
+
+  it.each(['tls.crt', 'tls.key', 'ca.key'])('with a broken %s is as if that were absent', (key) => {
+    const material = parseMaterial({ ...formatMaterial(settled), [key]: '-----BEGIN NONSENSE-----' });
+    expect(key === 'ca.key' ? material.authority : material.leaf).toBeUndefined();
+    // What was verified before still is.
+    expect(bundleOf(material)).toContain(authority.cert);
+  });
+
+  it("of somebody else's certificate is refused", () => {
+    expect(() => parseMaterial({ 'tls.crt': leaf.cert, 'tls.key': leaf.key })).toThrow('name an empty Secret');
+  });
+});
+
+describe('a life of the certificate', () => {
+  /** What replicas may present and verifiers may hold, with all that may keep either behind. */
+  const PROPAGATION = 5 * MINUTE;
+
+  it.each([1, 2, 3])('is verified everywhere at each moment, whatever happens (%i)', async (seed) => {
+    const random = generator(seed);
+    const chance = (share: number): boolean => random() < share;
+    let now = NOW;
+    let names = NAMES;
+    let asked: 'leaf' | 'ca' | undefined;
+    let material: CertificateMaterial = { retired: [] };
+    // What each verifier holds; a slow one gets a bundle later than the API server has it.
+    let arriving: { readonly bundle: string; readonly at: number }[] = [];
+    // What each replica presents; one that cannot reach the API server keeps what it has until that expires.
+    const presented: (KeyPair | undefined)[] = [undefined, undefined, undefined];
+    const seen = new Set<string>();
+    for (let turn = 0; turn < 160; turn += 1) {
+      const reachable = chance(0.8);
+      for (;;) {
+        const bundle = bundleOf(material);
+        const published = bundle !== '' && reachable;
+        if (published && arriving.at(-1)?.bundle !== bundle) arriving.push({ bundle, at: now });
+        const step = nextStep(material, now, { names, published, ...(asked !== undefined && { asked }) });
+        seen.add(step.kind);
+        if (step.kind === 'none') break;
+        if (asked === 'leaf' ? step.kind === 'issue' : step.kind === 'announce' || step.kind === 'hasten') {
+          asked = undefined;
+        }
+        material = parseMaterial(formatMaterial(await carryOut(step, material, { issuer, names, now })));
+      }
+      const last = arriving.filter(({ at }) => at + PROPAGATION <= now).at(-1);
+      // Either what has arrived for certain, or anything newer.
+      const verifiers = arriving
+        .filter((entry) => last === undefined || entry.at >= last.at)
+        .map(({ bundle }) => bundle);
+      arriving = arriving.filter((entry) => last === undefined || entry.at >= last.at);
+      for (const [index] of presented.entries()) {
+        const held = presented[index];
+        if (held === undefined || notAfter(held.cert) <= now || chance(0.7)) presented[index] = material.leaf;
+      }
+      for (const held of presented) {
+        if (held === undefined) continue;
+        for (const bundle of verifiers) expect(isVerified(held, bundle, now)).toBe(true);
+      }
+      now += chance(0.3) ? random() * 2 * MINUTE : random() * 15 * DAY;
+      if (chance(0.06)) asked = 'ca';
+      if (chance(0.06)) asked = 'leaf';
+      if (chance(0.05)) names = [`host-${turn}.svc`];
+      if (chance(0.03)) material = without(material);
+    }
+    expect([...seen].sort()).toEqual(
+      expect.arrayContaining(['announce', 'begin', 'confirm', 'forget', 'issue', 'sign']),
+    );
+    expect(LIFE.overlap.asked).toBeGreaterThan(PROPAGATION);
+  });
+});
+
+/** An operator deletes the certificate. */
+function without({ authority, next, rollover, retired }: CertificateMaterial): CertificateMaterial {
+  return {
+    ...(authority !== undefined && { authority }),
+    ...(next !== undefined && { next }),
+    ...(rollover !== undefined && { rollover }),
+    retired,
+  };
+}
+
+const verified = new Map<string, { readonly from: number; readonly to: number }[]>();
+
+/** Kept by certificate and bundle: most pairs are looked at many times. */
+function isVerified({ cert }: KeyPair, bundle: string, now: number): boolean {
+  const key = `${cert} ${bundle}`;
+  let spans = verified.get(key);
+  if (spans === undefined) {
+    const certificate = new X509Certificate(cert);
+    spans = splitCertificates(bundle)
+      .map((text) => new X509Certificate(text))
+      .filter((one) => certificate.checkIssued(one) && certificate.verify(one.publicKey))
+      .map((one) => ({
+        from: Math.max(Date.parse(one.validFrom), Date.parse(certificate.validFrom)),
+        to: Math.min(Date.parse(one.validTo), Date.parse(certificate.validTo)),
+      }));
+    verified.set(key, spans);
+  }
+  return spans.some(({ from, to }) => from <= now && now < to);
+}
+
+/** mulberry32: the same numbers at each run. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
