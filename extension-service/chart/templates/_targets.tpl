@@ -62,7 +62,7 @@ two over many configurations.
 {{- else if hasPrefix "us-isof-" $region }}{{ $suffix = "csp.hci.ic.gov" }}{{ $dual = "" }}
 {{- else if hasPrefix "us-iso-" $region }}{{ $suffix = "c2s.ic.gov" }}{{ $dual = "" }}
 {{- else if hasPrefix "eu-isoe-" $region }}{{ $suffix = "cloud.adc-e.uk" }}{{ $dual = "" }}
-{{- else if hasPrefix "eusc-" $region }}{{ $suffix = "amazonaws.eu" }}{{ $dual = "" }}
+{{- else if hasPrefix "eusc-" $region }}{{ $suffix = "amazonaws.eu" }}{{ $dual = "" }}{{ $dual = "" }}
 {{- end }}
 {{- $endpoint := .endpoint | default "standard" }}
 {{- if eq $endpoint "fips" }}{{ $account }}.dkr.ecr-fips.{{ $region }}.{{ $suffix }}

@@ -3,19 +3,12 @@ import { rootField } from '../../../extension-service/src/config/schema/config.j
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/**
- * Keys of the configuration that the chart sets from values of its own, with what to set instead: a second place to say
- * the same would say something else one day.
- */
-export const CHART_OWNED: Readonly<Record<string, string>> = { tls: 'tls.mode', policies: 'policies.*' };
-
 /** JSON Schema (draft 7) of the chart's `config`: types, choices and names; the service checks the rest, with its lines. */
 export function configJsonSchema(): JsonSchema {
   if (rootField.kind !== 'mapping') throw new Error('the configuration is no mapping');
-  const fields = new Map([...rootField.fields].filter(([key]) => !Object.hasOwn(CHART_OWNED, key)));
   return {
-    ...mapping({ ...rootField, fields }),
-    description: 'The configuration of the service; every key is in docs/configuration.md. The chart sets tls and policies.',
+    ...mapping(rootField),
+    description: 'The configuration of the service; every key is in docs/configuration.md.',
   };
 }
 

@@ -31,8 +31,7 @@ const caConfigMap = { name: 'zzcaname', namespace: 'zznamespace', key: 'zzcakey'
 const ENGINES: Readonly<Record<string, (variant: Variant) => readonly PolicyObject[]>> = {
   kyverno: (variant) => [renderKyvernoMutatingPolicy({ ...common, ...variant, targets })],
   'kyverno-clusterpolicy': (variant) => [renderKyvernoClusterPolicy({ ...common, ...variant, targets, caConfigMap })],
-  gatekeeper: (variant) =>
-    renderGatekeeper({ ...common, ...variant, caBundle: AUTHORITY, ephemeralContainers: true }),
+  gatekeeper: (variant) => renderGatekeeper({ ...common, ...variant, caBundle: AUTHORITY, ephemeralContainers: true }),
   webhook: (variant) => [renderMutatingWebhook({ ...common, ...variant, targets, caBundle: AUTHORITY })],
 };
 
@@ -52,7 +51,11 @@ function templateOf(engine: string, render: (variant: Variant) => readonly Polic
   const plain = render(base);
   const choices = [
     merged(plain, render({ ...base, failClosed: true }), (open, closed) =>
-      helm.of(open === '' ? `{{ if $failClosed }}${closed}{{ end }}` : `{{ if $failClosed }}${closed}{{ else }}${open}{{ end }}`),
+      helm.of(
+        open === ''
+          ? `{{ if $failClosed }}${closed}{{ end }}`
+          : `{{ if $failClosed }}${closed}{{ else }}${open}{{ end }}`,
+      ),
     ),
     merged(plain, render({ ...base, timeoutSeconds: 3 }), () => helm.of('{{ $timeout }}')),
     merged(plain, render({ ...base, reinvocationPolicy: 'Never' }), () =>
@@ -60,7 +63,9 @@ function templateOf(engine: string, render: (variant: Variant) => readonly Polic
     ),
   ];
   const objects = choices.reduce((before, choice) => overlay(plain, before, choice), plain);
-  const always = new Set(JSON.stringify(plain).match(/"(?:kube-\w+(?:-\w+)?|kyverno|gatekeeper-system|image-swapper)"/g));
+  const always = new Set(
+    JSON.stringify(plain).match(/"(?:kube-\w+(?:-\w+)?|kyverno|gatekeeper-system|image-swapper)"/g),
+  );
   const documents = objects.map((object) => {
     const yaml = helm.toTemplate(mapStrings(object, (text) => withActions(text, helm)));
     return lineEdits(object.kind, yaml);
@@ -80,8 +85,14 @@ function templateOf(engine: string, render: (variant: Variant) => readonly Polic
   ].join('\n');
 }
 
-const TARGETS_IN_CEL = new RegExp(`(\\S[^\\n]*?)\\.startsWith\\("${FIRST}"\\) \\|\\| \\1\\.startsWith\\("${SECOND}"\\)`, 'g');
-const TARGETS_IN_JMESPATH = new RegExp(`starts_with\\(([^,]+), '${FIRST}'\\) \\|\\| starts_with\\(\\1, '${SECOND}'\\)`, 'g');
+const TARGETS_IN_CEL = new RegExp(
+  `(\\S[^\\n]*?)\\.startsWith\\("${FIRST}"\\) \\|\\| \\1\\.startsWith\\("${SECOND}"\\)`,
+  'g',
+);
+const TARGETS_IN_JMESPATH = new RegExp(
+  `starts_with\\(([^,]+), '${FIRST}'\\) \\|\\| starts_with\\(\\1, '${SECOND}'\\)`,
+  'g',
+);
 
 /** Puts actions into one text. The targets' letters need no escape in CEL and JMESPath: the chart checks them. */
 function withActions(text: string, helm: Placeholders): string {

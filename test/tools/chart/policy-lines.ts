@@ -28,7 +28,12 @@ const COMMON: readonly Edit[] = [
 const ANNOTATIONS: Edit = [
   'annotations',
   /^ +annotations:\n +zzannotations: ""$/gm,
-  ['  {{- with .Values.policies.annotations }}', '  annotations:', '    {{- toYaml . | nindent 4 }}', '  {{- end }}'].join('\n'),
+  [
+    '  {{- with .Values.policies.annotations }}',
+    '  annotations:',
+    '    {{- toYaml . | nindent 4 }}',
+    '  {{- end }}',
+  ].join('\n'),
 ];
 
 const NAMESPACES: Edit = [

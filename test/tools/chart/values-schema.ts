@@ -111,7 +111,9 @@ export function valuesJsonSchema(valuesYaml: string): JsonSchema {
     properties: {
       config: configJsonSchema(),
       ...schema.properties,
-      ...Object.fromEntries(NO_MEANING.map((key) => [key, { description: "k8s-image-swapper's; has no meaning here." }])),
+      ...Object.fromEntries(
+        NO_MEANING.map((key) => [key, { description: "k8s-image-swapper's; has no meaning here." }]),
+      ),
       global: OPEN,
     },
   };

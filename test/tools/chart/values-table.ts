@@ -41,7 +41,10 @@ function* rows(map: YAMLMap, prefix: string): Generator<string> {
 function aboutOf(comment: string | null | undefined): string | undefined {
   const start = comment?.lastIndexOf(' -- ') ?? -1;
   if (comment === undefined || comment === null || start < 0) return undefined;
-  return comment.slice(start + 4).replaceAll(/\s*\n\s*/g, ' ').trim();
+  return comment
+    .slice(start + 4)
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .trim();
 }
 
 function shown(value: unknown): string {
