@@ -68,3 +68,9 @@ helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
+
+{{/* A policy of the chart that refuses nothing. */}}
+{{- define "image-swapper.opened" -}}
+{{- $text := toYaml . }}
+{{- $text | replace "failurePolicy: Fail" "failurePolicy: Ignore" }}
+{{- end }}

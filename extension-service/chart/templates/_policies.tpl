@@ -11,6 +11,10 @@
 {{- if or (dig "policies" "failClosed" .Values.policies.failClosed (.Values.config | default dict)) (eq .Values.webhook.failurePolicy "Fail") }}true{{ end }}
 {{- end }}
 
+{{- define "image-swapper.policyName" -}}
+{{- dig "policies" "name" "image-swapper" (.Values.config | default dict) }}
+{{- end }}
+
 {{/* The engine whose policies the chart renders; nothing when the service or the user does. */}}
 {{- define "image-swapper.renderedEngine" -}}
 {{- $engine := include "image-swapper.engine" . }}

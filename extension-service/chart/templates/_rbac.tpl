@@ -39,21 +39,10 @@
   verbs: [get, list, watch]
   {{- end }}
 {{- end }}
-{{- $engine := include "image-swapper.engine" . }}
-{{- if include "image-swapper.manage" . }}
-# policies.manage: whoever can write policies can change every Pod of the cluster.
+{{- if and (eq (include "image-swapper.tlsMode" .) "selfSigned") (not (include "image-swapper.manage" .)) }}
 {{- range include "image-swapper.policyKinds" . | fromYamlArray }}
-- apiGroups: [{{ .group }}]
-  resources: [{{ .resource }}]
-  verbs: [get, list, watch, create]
-- apiGroups: [{{ .group }}]
-  resources: [{{ .resource }}]
-  resourceNames: {{ toJson .names }}
-  verbs: [update, patch, delete]
-{{- end }}
-{{- else if and (eq (include "image-swapper.tlsMode" .) "selfSigned") (has $engine (list "gatekeeper" "webhook")) }}
+{{- if and .current .authority }}
 # tls: the authority of the service's certificate goes into the one object that must trust it.
-{{- with index (include "image-swapper.policyKinds" . | fromYamlArray) 0 }}
 - apiGroups: [{{ .group }}]
   resources: [{{ .resource }}]
   resourceNames: {{ toJson .names }}
@@ -61,20 +50,58 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
 
-{{/* The kinds of the engine's objects, with the names that ours have. */}}
+{{/* policies.manage: the policies of the engine, and none of an engine that was configured before. */}}
+{{- define "image-swapper.policyRules" -}}
+{{- range include "image-swapper.policyKinds" . | fromYamlArray }}
+{{- if .current }}
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}]
+  verbs: [get, list, watch, create]
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}]
+  resourceNames: {{ toJson .names }}
+  verbs: [update, patch, delete]
+{{- else }}
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}]
+  verbs: [get, list, watch]
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}]
+  resourceNames: {{ toJson .names }}
+  verbs: [delete]
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+The kinds that policies are made of, with the names that ours have; whether they are the engine's now, and whether they
+carry the authority of the service's certificate.
+*/}}
 {{- define "image-swapper.policyKinds" -}}
 {{- $engine := include "image-swapper.engine" . }}
-{{- if eq $engine "kyverno" }}
-- {group: policies.kyverno.io, resource: mutatingpolicies, names: [image-swapper]}
-{{- else if eq $engine "kyverno-clusterpolicy" }}
-- {group: kyverno.io, resource: clusterpolicies, names: [image-swapper]}
-{{- else if eq $engine "gatekeeper" }}
-- {group: externaldata.gatekeeper.sh, resource: providers, names: [image-swapper]}
+{{- $name := include "image-swapper.policyName" . }}
+- group: policies.kyverno.io
+  resource: mutatingpolicies
+  names: [{{ $name }}]
+  current: {{ eq $engine "kyverno" }}
+- group: kyverno.io
+  resource: clusterpolicies
+  names: [{{ $name }}]
+  current: {{ eq $engine "kyverno-clusterpolicy" }}
+- group: externaldata.gatekeeper.sh
+  resource: providers
+  names: [{{ $name }}]
+  current: {{ eq $engine "gatekeeper" }}
+  authority: true
 - group: mutations.gatekeeper.sh
   resource: assign
-  names: [zz-image-swapper-containers, zz-image-swapper-initcontainers, zz-image-swapper-ephemeralcontainers]
-{{- else if eq $engine "webhook" }}
-- {group: admissionregistration.k8s.io, resource: mutatingwebhookconfigurations, names: [image-swapper]}
-{{- end }}
+  names: [zz-{{ $name }}-containers, zz-{{ $name }}-initcontainers, zz-{{ $name }}-ephemeralcontainers]
+  current: {{ eq $engine "gatekeeper" }}
+- group: admissionregistration.k8s.io
+  resource: mutatingwebhookconfigurations
+  names: [{{ $name }}]
+  current: {{ eq $engine "webhook" }}
+  authority: true
 {{- end }}

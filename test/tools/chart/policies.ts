@@ -20,6 +20,7 @@ interface Variant {
 }
 
 const common = {
+  name: 'zzname',
   url: URL,
   excludedNamespaces: ['zzmore'],
   labels: { zzlabels: '' },
@@ -72,14 +73,18 @@ function templateOf(engine: string, render: (variant: Variant) => readonly Polic
   });
   return [
     '{{- /* Written by "npm run generate" from extension-service/src/core/policies; do not edit. */ -}}',
-    `{{- if eq (include "image-swapper.renderedEngine" .) "${engine}" }}`,
-    '{{- include "image-swapper.checkEngine" . }}',
+    `{{- define "image-swapper.policies.${engine}" }}`,
     '{{- $targets := include "image-swapper.targets" . | fromJsonArray }}',
     '{{- $url := include "image-swapper.url" . }}',
     '{{- $failClosed := include "image-swapper.failClosed" . }}',
+    '{{- $policyName := include "image-swapper.policyName" . }}',
     '{{- $timeout := include "image-swapper.timeout" . }}',
     `{{- $namespaces := without (include "image-swapper.excludedNamespaces" . | fromJsonArray) ${[...always].join(' ')} }}`,
     ...documents.map((yaml) => yaml.trimEnd()),
+    '{{- end }}',
+    `{{- if eq (include "image-swapper.renderedEngine" .) "${engine}" }}`,
+    '{{- include "image-swapper.checkEngine" . }}',
+    `{{- include "image-swapper.policies.${engine}" . }}`,
     '{{- end }}',
     '',
   ].join('\n');

@@ -12,9 +12,9 @@ export function lineEdits(kind: string, yaml: string): string {
   }, yaml);
   text = `---\n${text}`;
   // The API server refuses an update that changes an ephemeral container, so these are asked for.
-  if (/^ {2}name: zz-image-swapper-ephemeralcontainers$/m.test(text))
+  if (/^ {2}name: zz-\{\{ \$policyName \}\}-ephemeralcontainers$/m.test(text))
     text = `{{- if .Values.policies.ephemeralContainers }}\n${text}{{- end }}\n`;
-  const left = /zz(?!-image-swapper)\w+/.exec(text)?.[0];
+  const left = /zz(?!-\{\{)\w+/.exec(text)?.[0];
   if (left !== undefined) throw new Error(`${kind}: ${left} is left in the chart's template`);
   return text;
 }
@@ -22,6 +22,7 @@ export function lineEdits(kind: string, yaml: string): string {
 type Edit = readonly [what: string, find: RegExp, action: string];
 
 const COMMON: readonly Edit[] = [
+  ['the name', /zzname\b/gm, '{{ $policyName }}'],
   ['labels', /^ +zzlabels: ""$/gm, '    {{- include "image-swapper.policyLabels" . | nindent 4 }}'],
 ];
 
