@@ -38,8 +38,8 @@ export const CASES: readonly ChartCase[] = [
       webhook: {
         reinvocationPolicy: 'Never',
         timeoutSeconds: 5,
-        namespaceSelector: { matchLabels: { swap: 'yes' }, matchExpressions: [{ key: 'env', operator: 'Exists' }] },
-        objectSelector: { matchLabels: { swap: 'yes' } },
+        namespaceSelector: { matchLabels: { swap: 'wanted' }, matchExpressions: [{ key: 'env', operator: 'Exists' }] },
+        objectSelector: { matchLabels: { swap: 'wanted' } },
       },
     },
   },

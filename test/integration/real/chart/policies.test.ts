@@ -76,7 +76,7 @@ describe.skipIf(!available)("the chart's policies", () => {
 
   /** Rendered by the chart, without the labels of the release. */
   async function rendered(values: object, namespace = 'image-swapper'): Promise<unknown[]> {
-    const objects = await helm.objects({ values, namespace });
+    const objects = await helm.objects({ values, namespace, args: ['--no-hooks'] });
     return objects
       .filter(({ kind }) => POLICIES.includes(kind))
       .map(withoutRelease)

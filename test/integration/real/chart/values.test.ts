@@ -53,7 +53,7 @@ describe.skipIf(!available)("the chart's values", () => {
   });
 
   it('of the chart are in the configuration, which wins where it says the same', async () => {
-    const [{ values }] = CASES as [{ readonly values: { readonly config: object } }];
+    const { values } = CASES[0] as { readonly values: { readonly config: object } };
     const reader = { secretReader: { enabled: true, secretNames: ['one'] } };
     expect(await configOf({ values: { ...values, ...reader } })).toMatchObject(reader);
     const config = {
