@@ -1,8 +1,10 @@
-import type { CoreV1Api } from '@kubernetes/client-node';
+import type { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import { readFile } from 'node:fs/promises';
 import { delimiter } from 'node:path';
 
 export interface ClusterAccess {
+  /** For clients of further APIs: `config.makeApiClient(CoordinationV1Api)`. */
+  readonly config: KubeConfig;
   readonly core: CoreV1Api;
   /** The namespace that the service itself runs in. */
   readonly namespace: string;
@@ -18,15 +20,13 @@ const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
 export async function connectCluster(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ClusterAccess | undefined> {
-  const inCluster = (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
-  const kubeconfigs = (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
-  if (!inCluster && kubeconfigs.length === 0) return undefined;
+  if (!hasCluster(env)) return undefined;
   const { KubeConfig, CoreV1Api } = await import('./client.js');
   const config = new KubeConfig();
-  const [first, ...others] = kubeconfigs;
+  const [first, ...others] = kubeconfigs(env);
   if (first === undefined) {
     config.loadFromCluster();
-    return { core: config.makeApiClient(CoreV1Api), namespace: (await ownNamespace(env)) ?? 'default' };
+    return { config, core: config.makeApiClient(CoreV1Api), namespace: (await ownNamespace(env)) ?? 'default' };
   }
   config.loadFromFile(first);
   for (const file of others) {
@@ -35,7 +35,16 @@ export async function connectCluster(
     config.mergeConfig(more, true);
   }
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace;
-  return { core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default' };
+  return { config, core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default' };
+}
+
+/** Whether the process runs in a cluster, or KUBECONFIG names one. */
+export function hasCluster(env: Readonly<Record<string, string | undefined>>): boolean {
+  return (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' || kubeconfigs(env).length > 0;
+}
+
+function kubeconfigs(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  return (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
 }
 
 async function ownNamespace(env: Readonly<Record<string, string | undefined>>): Promise<string | undefined> {

@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CASES } from '../../tools/chart/cases.js';
 import { Helm, installArgs } from '../../tools/helm.js';
 import { goModule, goToolsAvailable } from '../../tools/tool.js';
+import { may } from '../cluster/access.js';
+import type { Access } from '../cluster/access.js';
 import { ControlPlane } from '../cluster/control-plane.js';
 import { installCrds } from '../cluster/crds.js';
 import { Discovery } from '../cluster/discovery.js';
 import { messageOf } from '../cluster/kube-api.js';
 import { eventually } from '../cluster/pods.js';
-import { may } from '../cluster/service-account.js';
-import type { Access } from '../cluster/service-account.js';
 
 const available = await goToolsAvailable('the Helm chart at a real API server');
 const NAMESPACE = 'image-swapper';

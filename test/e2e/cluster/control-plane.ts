@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { makeCertificates } from '../../fakes/certificates.js';
 import { freePort } from '../../fakes/free-port.js';
 import { debianTool } from '../../tools/debian.js';
@@ -14,11 +14,6 @@ import { Program } from './program.js';
 const VERSION = 'v1.36.3';
 const TOKEN = 'e2e-admin';
 
-interface KubeConfigFile {
-  readonly users: readonly { readonly name: string; readonly user: object }[];
-  readonly contexts: readonly { readonly name: string; readonly context: object }[];
-}
-
 /** etcd and kube-apiserver on loopback: Pods are admitted and stored, nothing runs them. */
 export class ControlPlane {
   private constructor(
@@ -28,16 +23,6 @@ export class ControlPlane {
     readonly kubeconfig: string,
     private readonly programs: readonly Program[],
   ) {}
-
-  /** Path of a kubeconfig for another user, in its own namespace. */
-  async kubeconfigFor(name: string, token: string, namespace: string): Promise<string> {
-    const config = parse(await readFile(this.kubeconfig, 'utf8')) as KubeConfigFile;
-    const file = join(this.folder, `kubeconfig-${name}`);
-    const users = config.users.map((user) => ({ ...user, user: { token } }));
-    const contexts = config.contexts.map((entry) => ({ ...entry, context: { ...entry.context, namespace } }));
-    await writeFile(file, stringify({ ...config, users, contexts }));
-    return file;
-  }
 
   static async start(): Promise<ControlPlane> {
     const etcd = debianTool('etcd', 'etcd-server');

@@ -7,7 +7,7 @@ import { BUNDLE } from '../../fakes/service.js';
 import { eventually } from './pods.js';
 import type { ControlPlane } from './control-plane.js';
 import { expectOk } from './kube-api.js';
-import { tokenOf } from './service-account.js';
+import { tokenOf } from './access.js';
 
 interface NamedRef {
   readonly name: string;
@@ -74,8 +74,8 @@ export class PodProcess {
     const mounts = new Mounts(plane, namespace, spec, join(folder, 'root'));
     await mounts.refresh();
     const token = await tokenOf(plane.api, namespace, spec.serviceAccountName);
-    const kubeconfig = await plane.kubeconfigFor(spec.serviceAccountName, token, namespace);
-    await chmod(plane.folder, 0o755);
+    const kubeconfig = join(folder, 'kubeconfig');
+    await writeFile(kubeconfig, plane.api.kubeconfig(token, namespace));
     const args = container.args.map((argument) =>
       mounts.inRoot(argument.replace(/^(--[a-z-]+-address=):(\d+)$/, `$1${address}:$2`)),
     );

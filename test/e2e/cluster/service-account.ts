@@ -1,37 +1,92 @@
+import { stringify } from 'yaml';
 import { expectOk } from './kube-api.js';
-import type { KubeApi } from './kube-api.js';
+import type { ApiObject, KubeApi } from './kube-api.js';
 
-/** A token of a ServiceAccount that is there, as the kubelet asks for one; valid for an hour. */
-export async function tokenOf(api: KubeApi, namespace: string, name: string): Promise<string> {
-  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } };
-  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
-  const reply = expectOk(await api.send('POST', path, body), `a token of ${namespace}/${name}`);
-  return (reply.body as { readonly status: { readonly token: string } }).status.token;
+export interface PolicyRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
 }
 
-export interface Access {
-  readonly verb: string;
-  readonly group?: string;
-  readonly resource: string;
-  readonly namespace?: string;
-  readonly name?: string;
+export interface Rights {
+  /** In every namespace. */
+  readonly cluster?: readonly PolicyRule[];
+  /** In the account's own. */
+  readonly own?: readonly PolicyRule[];
 }
 
-/** Whether the ServiceAccount may do it, as the API server decides. */
-export async function may(
-  api: KubeApi,
-  account: { namespace: string; name: string },
-  access: Access,
-): Promise<boolean> {
-  const body = {
-    apiVersion: 'authorization.k8s.io/v1',
-    kind: 'SubjectAccessReview',
-    spec: {
-      user: `system:serviceaccount:${account.namespace}:${account.name}`,
-      groups: ['system:serviceaccounts', `system:serviceaccounts:${account.namespace}`, 'system:authenticated'],
-      resourceAttributes: access,
+/** What the service needs to watch workloads, to take part in the election and to write Events. */
+export const WATCHING: Rights = {
+  cluster: [
+    { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+    {
+      apiGroups: ['apps'],
+      resources: ['deployments', 'statefulsets', 'daemonsets', 'replicasets'],
+      verbs: ['list', 'watch'],
     },
-  };
-  const reply = expectOk(await api.send('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', body), 'access');
-  return (reply.body as { readonly status: { readonly allowed: boolean } }).status.allowed;
+    { apiGroups: ['batch'], resources: ['jobs', 'cronjobs'], verbs: ['list', 'watch'] },
+    { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch', 'update'] },
+  ],
+  own: [
+    { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+    {
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+      verbs: ['get', 'update', 'patch'],
+      resourceNames: ['image-swapper'],
+    },
+  ],
+};
+
+/** A ServiceAccount with these rights and no others. @returns a kubeconfig with its token */
+export async function serviceAccount(
+  api: KubeApi,
+  { namespace, name, rights }: { readonly namespace: string; readonly name: string; readonly rights: Rights },
+): Promise<string> {
+  await api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+  await api.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } });
+  for (const object of rbac(namespace, name, rights)) await api.apply(object);
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
+  const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 7_200 } };
+  const { body } = expectOk(await api.send('POST', path, request), 'a token');
+  const { token } = (body as { readonly status: { readonly token: string } }).status;
+  return api.kubeconfig(token, namespace);
+}
+
+function rbac(namespace: string, name: string, { cluster = [], own = [] }: Rights): readonly ApiObject[] {
+  const subjects = [{ kind: 'ServiceAccount', name, namespace }];
+  const group = 'rbac.authorization.k8s.io';
+  const full = `${namespace}-${name}`;
+  return [
+    { apiVersion: `${group}/v1`, kind: 'ClusterRole', metadata: { name: full }, rules: cluster },
+    {
+      apiVersion: `${group}/v1`,
+      kind: 'ClusterRoleBinding',
+      metadata: { name: full },
+      roleRef: { apiGroup: group, kind: 'ClusterRole', name: full },
+      subjects,
+    },
+    { apiVersion: `${group}/v1`, kind: 'Role', metadata: { name, namespace }, rules: own },
+    {
+      apiVersion: `${group}/v1`,
+      kind: 'RoleBinding',
+      metadata: { name, namespace },
+      roleRef: { apiGroup: group, kind: 'Role', name },
+      subjects,
+    },
+  ];
+}
+
+/** A kubeconfig of nothing but an address, its authority and a token. */
+export function kubeconfigOf(server: string, ca: string, token: string, namespace: string): string {
+  const name = 'e2e';
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name, cluster: { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') } }],
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: name, user: name, namespace } }],
+    'current-context': name,
+  });
 }

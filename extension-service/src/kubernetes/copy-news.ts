@@ -1,0 +1,18 @@
+import type { CopyFailure } from '../mirror/failure.js';
+import type { ObjectReference } from './object-reference.js';
+
+/** What became of a try to copy an image, for the people who look at the workloads that use it. */
+export interface CopyNews {
+  /** Fully normalised source reference. */
+  readonly source: string;
+  /** Name of the target. */
+  readonly target: string;
+  /** The image's reference in the target. */
+  readonly reference: string;
+  /** The topmost owners of the Pods that use it, or the Pods themselves where they have none. */
+  readonly users: readonly ObjectReference[];
+  readonly result:
+    | { readonly ok: true; readonly upToDate: boolean; readonly digest: string }
+    /** `nextTry` in milliseconds since the epoch. */
+    | { readonly ok: false; readonly failure: CopyFailure; readonly nextTry?: number };
+}
