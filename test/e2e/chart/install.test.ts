@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pushImage } from '../../bench/push-image.js';
@@ -7,97 +8,23 @@ import { post } from '../../fakes/https-client.js';
 import { buildImage } from '../../fakes/images.js';
 import { RealRegistry } from '../../fakes/real-registry.js';
 import { documentedCommands } from '../../tools/chart/documented.js';
-import { Helm, installArgs } from '../../tools/helm.js';
-import { goToolsAvailable } from '../../tools/tool.js';
-import { ControlPlane } from '../cluster/control-plane.js';
-import { Discovery } from '../cluster/discovery.js';
+import { CHART, installArgs } from '../../tools/helm.js';
+import { goModule, goToolsAvailable } from '../../tools/tool.js';
+import { installCrds } from '../cluster/crds.js';
 import { expectOk } from '../cluster/kube-api.js';
-import { startKyverno } from '../cluster/kyverno-controller.js';
-import { PodProcess } from '../cluster/pod-process.js';
-import type { PodTemplateSpec } from '../cluster/pod-process.js';
-import { eventually, imagesOf, NAMESPACE as TEAM, pod, stored, tryOut } from '../cluster/pods.js';
-import type { Program } from '../cluster/program.js';
+import { eventually, imagesOf, pod, stored } from '../cluster/pods.js';
+import { ADDRESS, ChartCluster, NAMESPACE } from './chart-cluster.js';
 
 const available = await goToolsAvailable('an install of the Helm chart');
-const NAMESPACE = 'image-swapper';
-/** The Pod's address; Kyverno knows it by the Service's name, whose ports are the container's by default. */
-const ADDRESS = '127.77.7.7';
-
-/** A cluster as a new user has it: Kyverno, nothing of ours. */
-class Cluster {
-  private constructor(
-    readonly plane: ControlPlane,
-    readonly helm: Helm,
-    readonly discovery: Discovery,
-    private readonly kyverno: Program,
-  ) {}
-
-  static async start(): Promise<Cluster> {
-    const plane = await ControlPlane.start();
-    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: TEAM } });
-    const { ca } = await makeCertificates({ hosts: ['nobody.example'] });
-    const hosts = { [`image-swapper.${NAMESPACE}.svc`]: ADDRESS };
-    const kyverno = await startKyverno(plane, { trusted: ca, hosts });
-    const helm = await Helm.create({ KUBECONFIG: plane.kubeconfig });
-    return new Cluster(plane, helm, new Discovery(plane.api), kyverno);
-  }
-
-  async stop(): Promise<void> {
-    await this.kyverno.stop();
-    await this.plane.stop();
-  }
-
-  /** The container of the Deployment that the API server has. */
-  async container(): Promise<PodProcess> {
-    const deployment = await this.object('apps/v1', 'Deployment', 'image-swapper');
-    const { template } = deployment['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
-    const process = await PodProcess.start(this.plane, NAMESPACE, template.spec, ADDRESS);
-    await process.waitUntilReady();
-    return process;
-  }
-
-  async object(apiVersion: string, kind: string, name: string): Promise<Record<string, unknown>> {
-    const reply = await this.discovery.get({ apiVersion, kind, metadata: { name, namespace: NAMESPACE } });
-    return expectOk(reply, `${kind} ${name}`).body as Record<string, unknown>;
-  }
-
-  async has(apiVersion: string, kind: string, name: string): Promise<boolean> {
-    return (await this.discovery.get({ apiVersion, kind, metadata: { name, namespace: NAMESPACE } })).status === 200;
-  }
-
-  /** Policies, with what they do when the service fails, and Deployments in the order in which they go from now on. */
-  async deletions(): Promise<string[]> {
-    const metadata = { name: '', namespace: NAMESPACE };
-    const seen = [
-      { apiVersion: 'policies.kyverno.io/v1', kind: 'MutatingPolicy', metadata },
-      { apiVersion: 'apps/v1', kind: 'Deployment', metadata },
-    ].map(async (object) => {
-      const path = await this.discovery.path(object, 'collection');
-      // Every event has the number of the change that it tells.
-      const { body } = await this.plane.api.send('GET', `${path}?watch=true&timeoutSeconds=10&resourceVersion=0`);
-      return eventsOf(body).filter(({ type }) => type === 'DELETED');
-    });
-    const events = (await Promise.all(seen)).flat().map(({ object }) => object);
-    events.sort((one, other) => Number(one.metadata.resourceVersion) - Number(other.metadata.resourceVersion));
-    return events.map(({ kind, spec }) => [kind, spec.failurePolicy].join(' ').trim());
-  }
-
-  /** The image that a new Pod with this one gets. */
-  async admitted(image: string): Promise<string> {
-    const admission = await tryOut(this.plane.api, pod(image));
-    return admission.admitted ? (admission.images['app'] ?? '') : `refused: ${admission.message}`;
-  }
-}
-
 describe.skipIf(!available)('helm install', () => {
-  let cluster: Cluster;
+  let cluster: ChartCluster;
   let source: RealRegistry;
   let target: RealRegistry;
   let repository: ChartRepository;
   let pushed = 0;
 
   beforeAll(async () => {
-    cluster = await Cluster.start();
+    cluster = await ChartCluster.start();
     source = await RealRegistry.start();
     target = await RealRegistry.start();
     repository = await ChartRepository.start(cluster.helm);
@@ -168,19 +95,22 @@ describe.skipIf(!available)('helm install', () => {
     }
   });
 
-  it('an upgrade keeps the certificate, and a changed configuration is read without a restart', async () => {
+  it('an upgrade to another version of the chart keeps the certificate, and a changed configuration is read without a restart', async () => {
     const { helm } = cluster;
     const container = await cluster.container();
     try {
       const secret = await cluster.object('v1', 'Secret', 'image-swapper-tls');
       const authority = await cluster.object('v1', 'ConfigMap', 'image-swapper-ca');
-      expect(Object.keys(secret['data'] as object).sort()).toEqual(['ca.crt', 'ca.key', 'tls.crt', 'tls.key']);
+      expect(Object.keys(secret['data'] as object).sort()).toEqual(
+        expect.arrayContaining(['ca.crt', 'ca.key', 'tls.crt', 'tls.key']),
+      );
       expect((authority['data'] as Record<string, string>)['ca.crt']).toContain('BEGIN CERTIFICATE');
 
       const values = stringify({
         config: { source: { filters: [{ jmespath: "contains(container.image, '/app-')" }] } },
       });
-      const chart = 'image-swapper/image-swapper';
+      const packaged = await helm.ok(['package', CHART, '--version', '0.2.0', '-d', container.folder]);
+      const chart = /saved it to: (.*)/.exec(packaged)?.[1] ?? '';
       const upgrade = ['upgrade', ...installArgs({ chart, values, args: ['--reuse-values'] })];
       await helm.ok(upgrade, values);
       await container.refresh();
@@ -244,6 +174,67 @@ describe.skipIf(!available)('helm install', () => {
     await eventually('Pods are admitted', 60, async () => (await cluster.admitted(image)) === image);
   });
 
+  it.each([
+    ['gatekeeper', 'externaldata.gatekeeper.sh/v1beta1', 'Provider'],
+    ['webhook', 'admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration'],
+  ])('gives the service the right to put its authority into the policy of %s', async (engine, apiVersion, kind) => {
+    const { helm, plane } = cluster;
+    if (engine === 'gatekeeper') {
+      const module = await goModule('gatekeeper', 'github.com/open-policy-agent/gatekeeper/v3');
+      await installCrds(plane.api, [join(module, 'charts', 'gatekeeper', 'crds')]);
+    }
+    const values = stringify({ ...registries(), policies: { engine } });
+    await helm.ok(['install', ...installArgs({ values })], values);
+    const container = await cluster.container();
+    try {
+      const trusted = async (): Promise<string> => {
+        const text = JSON.stringify(await cluster.object(apiVersion, kind, 'image-swapper'));
+        return Buffer.from(/"caBundle":"([^"]*)"/.exec(text)?.[1] ?? '', 'base64').toString();
+      };
+      const published = async (): Promise<string> =>
+        ((await cluster.object('v1', 'ConfigMap', 'image-swapper-ca'))['data'] as Record<string, string>)['ca.crt'] ??
+        '';
+      await eventually('the policy trusts the authority', 30, async () => (await trusted()) === (await published()));
+      // An upgrade and a rollback leave it there.
+      const known = await trusted();
+      await helm.ok(['upgrade', ...installArgs({ values, args: ['--set', 'replicaCount=3'] })], values);
+      expect(await trusted()).toBe(known);
+      await helm.ok(['rollback', 'image-swapper', '1', '-n', NAMESPACE]);
+      await eventually('the policy trusts the authority', 60, async () => (await trusted()) === known);
+    } finally {
+      await container.stop();
+      await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+    }
+  });
+
+  it('with policies.manage lets the service write policies, and an uninstall deletes these first', async () => {
+    const { helm } = cluster;
+    const { config } = registries() as { readonly config: { readonly source: object } };
+    const source = { ...config.source, filters: [{ jmespath: "obj.metadata.namespace == 'filtered'" }] };
+    const values = stringify({ config: { ...config, source }, policies: { manage: true, failClosed: true } });
+    await helm.ok(['install', ...installArgs({ values })], values);
+    const container = await cluster.container();
+    try {
+      const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
+      await eventually('the service wrote its policy', 60, () => cluster.has(...policy));
+      expect(JSON.stringify(await cluster.object(...policy))).toContain('\\"filtered\\"');
+      // The service is still there: what it wrote must not come back.
+      const deletions = cluster.deletions();
+      const uninstall = helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+      await cluster.runJob('image-swapper-uninstall');
+      await uninstall;
+      expect(await deletions).toEqual(['MutatingPolicy Fail', 'Deployment']);
+      expect(await cluster.has(...policy)).toBe(false);
+      for (const name of ['image-swapper', 'image-swapper-policies', 'image-swapper-uninstall']) {
+        const role = `${NAMESPACE}:${name}`;
+        expect(await cluster.has('rbac.authorization.k8s.io/v1', 'ClusterRole', role), role).toBe(false);
+        expect(await cluster.has('rbac.authorization.k8s.io/v1', 'ClusterRoleBinding', role), role).toBe(false);
+      }
+    } finally {
+      await container.stop();
+    }
+  });
+
   it('with a Secret of its own serves its certificate, and a changed one without a restart', async () => {
     const { helm, plane } = cluster;
     const hosts = [ADDRESS];
@@ -272,22 +263,6 @@ describe.skipIf(!available)('helm install', () => {
     }
   });
 });
-
-interface WatchEvent {
-  readonly type: string;
-  readonly object: {
-    readonly kind: string;
-    readonly metadata: { readonly resourceVersion: string };
-    readonly spec: { readonly failurePolicy?: string };
-  };
-}
-
-/** The lines of a watch, as the client that reads whole answers gives them. */
-function eventsOf(body: unknown): WatchEvent[] {
-  const one = body as { readonly message?: string; readonly type?: string };
-  if (one.type !== undefined) return [body as WatchEvent];
-  return (one.message ?? '').split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as WatchEvent]));
-}
 
 async function trusts(url: string, ca: string): Promise<boolean> {
   return post(url, '{}', { ca }).then(

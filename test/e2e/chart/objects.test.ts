@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CASES } from '../../tools/chart/cases.js';
+import { AWS, CASES } from '../../tools/chart/cases.js';
 import { Helm, installArgs } from '../../tools/helm.js';
 import { goModule, goToolsAvailable } from '../../tools/tool.js';
 import { may } from '../cluster/access.js';
@@ -60,6 +60,52 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         const reply = await discovery.dryRun(named);
         expect(reply.status, `${object.kind} ${object.metadata.name}: ${messageOf(reply)}`).toBe(201);
       }
+    });
+
+    it.each([
+      [
+        'a zero that was lost',
+        'config: {target: {aws: {accountId: 012345678901, region: eu-central-1}}}',
+        'config.target.aws.accountId is 12345678901, which has 11 digits, not 12: a values file reads unquoted digits as a number and loses the zero at their start. Put quotes around them: accountId: "012345678901".',
+      ],
+      [
+        'what has no meaning any more',
+        { patch: { enabled: true } },
+        'patch has no meaning in this chart (the service makes its certificate itself)',
+      ],
+      [
+        'a selector for another engine',
+        { webhook: { objectSelector: { matchLabels: { a: 'b' } } } },
+        'webhook.namespaceSelector and webhook.objectSelector are for policies.engine webhook; with kyverno use',
+      ],
+      [
+        'plain HTTP for everybody',
+        { networkPolicy: { enabled: false } },
+        'networkPolicy.enabled is false: everything in the cluster can ask it',
+      ],
+      [
+        'one replica that everything waits for',
+        { policies: { failClosed: true }, replicaCount: 1 },
+        'Fail closed with one replica',
+      ],
+      ['a right that is worth a cluster', { policies: { manage: true } }, 'whoever can do that can change every Pod'],
+      ['Secrets of everybody', { secretReader: { enabled: true } }, 'the service may read every Secret of the cluster'],
+      [
+        'a dry run',
+        { config: { dryRun: true, target: AWS } },
+        'config.dryRun is on: Pods keep their images and nothing is copied',
+      ],
+    ])('the notes warn of %s', async (_name, values, warning) => {
+      const text = typeof values === 'string' ? values : JSON.stringify({ config: { target: AWS }, ...values });
+      const notes = await helm.ok(['install', ...installArgs({ values: text }), '--dry-run=server'], text);
+      expect(notes).toContain(warning);
+    });
+
+    it('the notes of a good install warn of nothing', async () => {
+      const text = JSON.stringify(CASES[0]?.values);
+      const notes = await helm.ok(['install', ...installArgs({ values: text }), '--dry-run=server'], text);
+      expect(notes).toContain('Pods are sent to it by kyverno, at http://image-swapper.image-swapper.svc:8081.');
+      expect(notes).not.toContain('Warnings');
     });
 
     describe('gives its ServiceAccount', () => {

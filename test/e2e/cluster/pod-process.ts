@@ -58,7 +58,8 @@ export class PodProcess {
     private readonly process: ChildProcess,
     private readonly container: Container,
     private readonly mounts: Mounts,
-    private readonly folder: string,
+    /** Files of this process, deleted with it. */
+    readonly folder: string,
     private readonly exited: Promise<number | null>,
   ) {}
 
