@@ -59,17 +59,20 @@
 {{- end }}
 {{- end }}
 
-{{/* Base64; '' when nobody knows it yet: the service or cert-manager puts it in. */}}
+{{/*
+Base64; '' where the service or cert-manager puts it in: what no release has ever said, an upgrade and a rollback leave as
+it is.
+*/}}
 {{- define "image-swapper.caBundle" -}}
-{{- .Values.tls.caBundle | default (include "image-swapper.publishedCa" .) | b64enc }}
+{{- .Values.tls.caBundle | b64enc }}
 {{- end }}
 
 {{/*
 Gatekeeper refuses a Provider without an authority, and before the first start there is none. So the first one is a
-certificate whose key was thrown away: nothing is trusted until the service puts its own in.
+certificate whose key was thrown away: nothing is trusted until the service puts its own in. Upgrades say what it put in.
 */}}
 {{- define "image-swapper.providerCaBundle" -}}
-{{- include "image-swapper.caBundle" . | default (.Files.Get "files/no-authority.pem" | b64enc) }}
+{{- .Values.tls.caBundle | default (include "image-swapper.publishedCa" .) | default (.Files.Get "files/no-authority.pem") | b64enc }}
 {{- end }}
 
 {{- define "image-swapper.webhookAnnotations" -}}

@@ -191,16 +191,19 @@ describe.skipIf(!available)('helm install', () => {
         const text = JSON.stringify(await cluster.object(apiVersion, kind, 'image-swapper'));
         return Buffer.from(/"caBundle":"([^"]*)"/.exec(text)?.[1] ?? '', 'base64').toString();
       };
-      const published = async (): Promise<string> =>
-        ((await cluster.object('v1', 'ConfigMap', 'image-swapper-ca'))['data'] as Record<string, string>)['ca.crt'] ??
-        '';
-      await eventually('the policy trusts the authority', 30, async () => (await trusted()) === (await published()));
+      const published = async (): Promise<string> => {
+        const map = (await cluster.object('v1', 'ConfigMap', 'image-swapper-ca')) as { data?: Record<string, string> };
+        return map.data?.['ca.crt'] ?? 'nothing yet';
+      };
+      await eventually('the policy trusts the authority', 60, async () => (await trusted()) === (await published()));
       // An upgrade and a rollback leave it there.
       const known = await trusted();
       await helm.ok(['upgrade', ...installArgs({ values, args: ['--set', 'replicaCount=3'] })], values);
       expect(await trusted()).toBe(known);
       await helm.ok(['rollback', 'image-swapper', '1', '-n', NAMESPACE]);
-      await eventually('the policy trusts the authority', 60, async () => (await trusted()) === known);
+      // The first Provider had to have some authority, so going back to it is something for the service to repair.
+      if (engine === 'webhook') expect(await trusted()).toBe(known);
+      else await eventually('the policy trusts the authority', 60, async () => (await trusted()) === known);
     } finally {
       await container.stop();
       await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);

@@ -128,6 +128,8 @@ export const CASES: readonly ChartCase[] = [
     values: {
       config,
       serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+      prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
+      dashboard: { enabled: true, annotations: { grafana_folder: 'images' } },
       networkPolicy: { metricsNamespaces: ['monitoring'] },
     },
   },

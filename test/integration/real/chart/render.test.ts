@@ -1,13 +1,23 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { CASES } from '../../../tools/chart/cases.js';
-import { CHART, Helm } from '../../../tools/helm.js';
+import { CHART, Helm, objectOf } from '../../../tools/helm.js';
 import type { KubernetesObject } from '../../../tools/helm.js';
 import { goToolsAvailable } from '../../../tools/tool.js';
 
 const available = await goToolsAvailable('the Helm chart');
 /** Compared with what the renderers give, in policies.test.ts. */
 const POLICIES = ['MutatingPolicy', 'ClusterPolicy', 'Provider', 'Assign', 'MutatingWebhookConfiguration'];
+
+/** Without what is compared with its source elsewhere. */
+function abridged(object: KubernetesObject): KubernetesObject {
+  const { kind, metadata } = object;
+  if (POLICIES.includes(kind)) return { ...object, spec: "its renderer's", webhooks: "its renderer's" };
+  if (kind === 'PrometheusRule') return { ...object, spec: "its file's" };
+  return metadata.name.endsWith('-dashboard') ? { ...object, data: "its file's" } : object;
+}
 
 function identity({ kind, metadata }: KubernetesObject): string {
   return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`;
@@ -71,14 +81,10 @@ describe.skipIf(!available)('helm template', () => {
   });
 
   it.each(CASES.slice(1))('renders $name as before, beside the defaults', async ({ name, values }) => {
-    const objects = await helm.objects({ values });
-    const short = objects.map((object) =>
-      POLICIES.includes(object.kind) ? { ...object, spec: 'its renderer’s', webhooks: 'its renderer’s' } : object,
+    const objects = (await helm.objects({ values })).map(abridged);
+    await expect(differences(objects, defaults.map(abridged))).toMatchFileSnapshot(
+      `../../../fixtures/chart/${name}.txt`,
     );
-    const before = defaults.map((object) =>
-      POLICIES.includes(object.kind) ? { ...object, spec: 'its renderer’s', webhooks: 'its renderer’s' } : object,
-    );
-    await expect(differences(short, before)).toMatchFileSnapshot(`../../../fixtures/chart/${name}.txt`);
   });
 
   it.each(CASES)(
@@ -95,4 +101,16 @@ describe.skipIf(!available)('helm template', () => {
       }
     },
   );
+
+  it('puts the alerts and the dashboard in as their files say', async () => {
+    const objects = await helm.objects({ values: CASES.find(({ name }) => name === 'monitoring')?.values ?? {} });
+    const file = (path: string): Promise<string> => readFile(join(CHART, path), 'utf8');
+    expect(objectOf(objects, 'PrometheusRule')['spec']).toEqual(parse(await file('alerts/image-swapper.yaml')));
+    const { data } = objectOf(objects, 'ConfigMap', 'image-swapper-dashboard') as unknown as {
+      readonly data: Readonly<Record<string, string>>;
+    };
+    expect(JSON.parse(data['image-swapper.json'] ?? '')).toEqual(
+      JSON.parse(await file('dashboards/image-swapper.json')),
+    );
+  });
 });
