@@ -10,6 +10,7 @@ import { RealRegistry } from '../../fakes/real-registry.js';
 import { documentedCommands } from '../../tools/chart/documented.js';
 import { CHART, installArgs } from '../../tools/helm.js';
 import { goModule, goToolsAvailable } from '../../tools/tool.js';
+import { may } from '../cluster/access.js';
 import { installCrds } from '../cluster/crds.js';
 import { expectOk } from '../cluster/kube-api.js';
 import { eventually, imagesOf, pod, stored } from '../cluster/pods.js';
@@ -224,6 +225,13 @@ describe.skipIf(!available)('helm install', () => {
       // The service is still there: what it wrote must not come back.
       const deletions = cluster.deletions();
       const uninstall = helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+      await eventually('the Job is there', 60, () => cluster.has('batch/v1', 'Job', 'image-swapper-uninstall'));
+      const account = { namespace: NAMESPACE, name: 'image-swapper' };
+      const write = { group: 'policies.kyverno.io', resource: 'mutatingpolicies', name: 'image-swapper' };
+      await eventually('the service cannot write policies any more', 10, async () => {
+        const rights = ['create', 'patch', 'update'].map((verb) => may(cluster.plane.api, account, { verb, ...write }));
+        return !(await Promise.all(rights)).includes(true);
+      });
       await cluster.runJob('image-swapper-uninstall');
       await uninstall;
       expect(await deletions).toEqual(['MutatingPolicy Fail', 'Deployment']);

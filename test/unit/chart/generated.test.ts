@@ -12,8 +12,8 @@ describe('the generated files of the chart', () => {
   });
 
   it('cannot be made when the renderers give what the chart has no place for', () => {
-    expect(() => lineEdits('Assign', 'metadata:\n    zzlabels: ""\n  annotations:\n    zzannotations: ""\n')).toThrow(
-      "Assign: the chart's template has no place for namespaces",
-    );
+    expect(() =>
+      lineEdits('Assign', 'metadata:\n  name: zzname\n    zzlabels: ""\n  annotations:\n    zzannotations: ""\n'),
+    ).toThrow("Assign: the chart's template has no place for namespaces");
   });
 });
