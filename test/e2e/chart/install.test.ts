@@ -185,7 +185,7 @@ describe.skipIf(!available)('helm install', () => {
       await installCrds(plane.api, [join(module, 'charts', 'gatekeeper', 'crds')]);
     }
     const values = stringify({ ...registries(), policies: { engine } });
-    await helm.ok(['install', ...installArgs({ values })], values);
+    await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
     const container = await cluster.container();
     try {
       const trusted = async (): Promise<string> => {
@@ -216,7 +216,7 @@ describe.skipIf(!available)('helm install', () => {
     const { config } = registries() as { readonly config: { readonly source: object } };
     const source = { ...config.source, filters: [{ jmespath: "obj.metadata.namespace == 'filtered'" }] };
     const values = stringify({ config: { ...config, source }, policies: { manage: true, failClosed: true } });
-    await helm.ok(['install', ...installArgs({ values })], values);
+    await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
     const container = await cluster.container();
     try {
       const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
@@ -254,13 +254,14 @@ describe.skipIf(!available)('helm install', () => {
       ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'own-tls', namespace: NAMESPACE } },
       stringData: { 'tls.crt': cert, 'tls.key': key },
     });
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
     await plane.api.apply(secret(one.cert, one.key));
     const values = stringify({
       ...registries(),
       tls: { mode: 'existingSecret', existingSecret: 'own-tls' },
       extraEnv: [{ name: 'IMAGE_SWAPPER_LOG_LEVEL', value: 'debug' }],
     });
-    await helm.ok(['install', ...installArgs({ values })], values);
+    await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
     const container = await cluster.container();
     try {
       const served = async (ca: string): Promise<boolean> => trusts(`https://${ADDRESS}:8443/v1/kyverno`, ca);
