@@ -4,15 +4,13 @@ import { ControlPlane } from '../cluster/control-plane.js';
 import { Discovery } from '../cluster/discovery.js';
 import { expectOk } from '../cluster/kube-api.js';
 import { startKyverno } from '../cluster/kyverno-controller.js';
-import { PodProcess } from '../cluster/pod-process.js';
+import { loopbackAddress, PodProcess } from '../cluster/pod-process.js';
 import type { PodTemplateSpec } from '../cluster/pod-process.js';
 import { eventually, NAMESPACE as TEAM, pod, tryOut } from '../cluster/pods.js';
 import type { Program } from '../cluster/program.js';
 
 /** That of the release. */
 export const NAMESPACE = 'image-swapper';
-/** The Pod's address; Kyverno knows it by the Service's name, whose ports are the container's by default. */
-export const ADDRESS = '127.77.7.7';
 
 /** A cluster as a new user has it: Kyverno, nothing of ours. */
 export class ChartCluster {
@@ -20,6 +18,8 @@ export class ChartCluster {
     readonly plane: ControlPlane,
     readonly helm: Helm,
     readonly discovery: Discovery,
+    /** The Pod's; Kyverno knows it by the Service's name, whose ports are the container's by default. */
+    readonly address: string,
     private readonly kyverno: Program,
   ) {}
 
@@ -27,10 +27,11 @@ export class ChartCluster {
     const plane = await ControlPlane.start();
     await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: TEAM } });
     const { ca } = await makeCertificates({ hosts: ['nobody.example'] });
-    const hosts = { [`image-swapper.${NAMESPACE}.svc`]: ADDRESS };
+    const address = loopbackAddress();
+    const hosts = { [`image-swapper.${NAMESPACE}.svc`]: address };
     const kyverno = await startKyverno(plane, { trusted: ca, hosts });
     const helm = await Helm.create({ KUBECONFIG: plane.kubeconfig });
-    return new ChartCluster(plane, helm, new Discovery(plane.api), kyverno);
+    return new ChartCluster(plane, helm, new Discovery(plane.api), address, kyverno);
   }
 
   async stop(): Promise<void> {
@@ -42,9 +43,14 @@ export class ChartCluster {
   async container(): Promise<PodProcess> {
     const deployment = await this.object('apps/v1', 'Deployment', 'image-swapper');
     const { template } = deployment['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
-    const process = await PodProcess.start(this.plane, NAMESPACE, template.spec, ADDRESS);
-    await process.waitUntilReady();
-    return process;
+    const process = await PodProcess.start(this.plane, NAMESPACE, template.spec, this.address);
+    try {
+      await process.waitUntilReady();
+      return process;
+    } catch (error) {
+      await process.stop();
+      throw error;
+    }
   }
 
   async object(apiVersion: string, kind: string, name: string): Promise<Record<string, unknown>> {

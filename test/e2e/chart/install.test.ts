@@ -14,7 +14,7 @@ import { may } from '../cluster/access.js';
 import { installCrds } from '../cluster/crds.js';
 import { expectOk } from '../cluster/kube-api.js';
 import { eventually, imagesOf, pod, stored } from '../cluster/pods.js';
-import { ADDRESS, ChartCluster, NAMESPACE } from './chart-cluster.js';
+import { ChartCluster, NAMESPACE } from './chart-cluster.js';
 
 const available = await goToolsAvailable('an install of the Helm chart');
 describe.skipIf(!available)('helm install', () => {
@@ -248,7 +248,7 @@ describe.skipIf(!available)('helm install', () => {
 
   it('with a Secret of its own serves its certificate, and a changed one without a restart', async () => {
     const { helm, plane } = cluster;
-    const hosts = [ADDRESS];
+    const hosts = [cluster.address];
     const [one, other] = [await makeCertificates({ hosts }), await makeCertificates({ hosts })];
     const secret = (cert: string, key: string) => ({
       ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'own-tls', namespace: NAMESPACE } },
@@ -264,7 +264,7 @@ describe.skipIf(!available)('helm install', () => {
     await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
     const container = await cluster.container();
     try {
-      const served = async (ca: string): Promise<boolean> => trusts(`https://${ADDRESS}:8443/v1/kyverno`, ca);
+      const served = async (ca: string): Promise<boolean> => trusts(`https://${cluster.address}:8443/v1/kyverno`, ca);
       expect([await served(one.ca), await served(other.ca)]).toEqual([true, false]);
       await plane.api.apply(secret(other.cert, other.key));
       await container.refresh();

@@ -67,7 +67,7 @@ export class PodProcess {
     plane: ControlPlane,
     namespace: string,
     spec: PodTemplateSpec,
-    address = `127.77.${1 + Math.floor(Math.random() * 250)}.${1 + Math.floor(Math.random() * 250)}`,
+    address = loopbackAddress(),
   ): Promise<PodProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-pod-'));
     await chmod(folder, 0o755);
@@ -142,6 +142,12 @@ export class PodProcess {
     this.process.kill('SIGTERM');
     return this.end();
   }
+}
+
+/** An address of this machine that nothing else is likely to use: every one of 127.0.0.0/8 is. */
+export function loopbackAddress(): string {
+  const part = (): number => 1 + Math.floor(Math.random() * 250);
+  return `127.77.${part()}.${part()}`;
 }
 
 /** The volumes of a Pod as folders, written as the kubelet writes them: everything at once, by a symbolic link. */
