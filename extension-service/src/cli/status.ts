@@ -1,3 +1,4 @@
+import { oneLine } from '../core/image/quote.js';
 import type { MirrorState, MirrorStatus } from '../mirror/status.js';
 import { ago } from '../server/ago.js';
 import type { MirrorsAnswer } from '../server/app.js';
@@ -45,7 +46,7 @@ function detail(
   { state, attempts, since, progress, failure, nextTry, waitsFor, digest }: MirrorStatus,
   now: number,
 ): string {
-  const reason = failure === undefined ? '' : `: ${failure.message}`;
+  const reason = failure === undefined ? '' : `: ${oneLine(failure.message)}`;
   const tries = attempts === 1 ? '1 try' : `${attempts} tries`;
   const next = nextTry === undefined || nextTry <= now ? 'now' : `in ${ago(now, nextTry)}`;
   switch (state) {

@@ -1,0 +1,232 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
+import { debianTool } from '../../tools/debian.js';
+import { ownMetrics } from '../../tools/metric-table.js';
+
+/** Prometheus' own tool reads the alerts, the dashboard's queries and our metrics. */
+
+const promtool = debianTool('promtool', 'prometheus');
+const chart = new URL('../../../extension-service/chart/', import.meta.url);
+const alertsFile = fileURLToPath(new URL('alerts/image-swapper.yaml', chart));
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'image-swapper-promtool-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function run(args: readonly string[], input = ''): string {
+  const { status, stdout, stderr } = spawnSync(promtool ?? '', args, { input, encoding: 'utf8' });
+  return status === 0 ? 'ok' : `${status}: ${stdout}${stderr}`;
+}
+
+function file(name: string, content: unknown): string {
+  const path = join(folder, name);
+  writeFileSync(path, stringify(content));
+  return path;
+}
+
+interface Rule {
+  readonly alert: string;
+}
+const alerts = (parse(readFileSync(alertsFile, 'utf8')) as { groups: { rules: Rule[] }[] }).groups
+  .flatMap(({ rules }) => rules)
+  .map(({ alert }) => alert);
+
+interface Scenario {
+  /** Series by their name with labels, a value for each minute, in promtool's notation. */
+  readonly fires: Readonly<Record<string, string>>;
+  readonly quiet: Readonly<Record<string, string>>;
+}
+
+const JOB = 'job="image-swapper"';
+const POD = `${JOB},pod="a"`;
+/** Promtool's time starts with 1970. */
+const SECONDS = { halfDay: 43_200, week: 604_800 };
+const scenarios: Readonly<Record<string, Scenario>> = {
+  ImageSwapperNoLeader: {
+    fires: { [`image_swapper_leader{${POD}}`]: '0x180', [`image_swapper_leader{${JOB},pod="b"}`]: '0x180' },
+    quiet: { [`image_swapper_leader{${POD}}`]: '0x180', [`image_swapper_leader{${JOB},pod="b"}`]: '1x180' },
+  },
+  ImageSwapperMirrorFailing: {
+    fires: { [`image_swapper_copy_jobs_total{${POD},target="eu",outcome="absent"}`]: '0+1x180' },
+    quiet: {
+      [`image_swapper_copy_jobs_total{${POD},target="eu",outcome="copied"}`]: '0+1x180',
+      [`image_swapper_copy_jobs_total{${POD},target="eu",outcome="up-to-date"}`]: '0+1x180',
+      [`image_swapper_copy_jobs_total{${POD},target="eu",outcome="absent"}`]: '3x180',
+    },
+  },
+  ImageSwapperTargetUnreachable: {
+    fires: {
+      [`image_swapper_lookups_total{${POD},target="eu",outcome="unreachable"}`]: '0+1x180',
+      [`image_swapper_lookups_total{${POD},target="eu",outcome="breaker-open"}`]: '0+8x180',
+      [`image_swapper_lookup_cache_misses_total{${POD},target="eu"}`]: '0+10x180',
+    },
+    quiet: {
+      [`image_swapper_lookups_total{${POD},target="eu",outcome="timeout"}`]: '0+1x180',
+      [`image_swapper_lookups_total{${POD},target="eu",outcome="absent"}`]: '0+9x180',
+      [`image_swapper_lookup_cache_misses_total{${POD},target="eu"}`]: '0+10x180',
+    },
+  },
+  ImageSwapperLoginEnds: {
+    fires: { [`image_swapper_auth_token_expiry_timestamp_seconds{${POD},registry="target eu"}`]: '9000x180' },
+    quiet: { [`image_swapper_auth_token_expiry_timestamp_seconds{${POD},registry="target eu"}`]: '12000x180' },
+  },
+  ImageSwapperAdmissionErrors: {
+    fires: {
+      [`image_swapper_resolve_requests_total{${POD},route="kyverno",outcome="200"}`]: '0+95x180',
+      [`image_swapper_resolve_requests_total{${POD},route="kyverno",outcome="500"}`]: '0+5x180',
+    },
+    quiet: {
+      [`image_swapper_resolve_requests_total{${POD},route="kyverno",outcome="200"}`]: '0+95x180',
+      [`image_swapper_resolve_requests_total{${POD},route="kyverno",outcome="400"}`]: '0+5x180',
+    },
+  },
+  ImageSwapperSlowAdmission: {
+    fires: {
+      [`image_swapper_resolve_duration_seconds_bucket{${POD},route="kyverno",le="1"}`]: '0+50x180',
+      [`image_swapper_resolve_duration_seconds_bucket{${POD},route="kyverno",le="5"}`]: '0+100x180',
+      [`image_swapper_resolve_duration_seconds_bucket{${POD},route="kyverno",le="+Inf"}`]: '0+100x180',
+    },
+    quiet: {
+      [`image_swapper_resolve_duration_seconds_bucket{${POD},route="kyverno",le="0.2"}`]: '0+100x180',
+      [`image_swapper_resolve_duration_seconds_bucket{${POD},route="kyverno",le="+Inf"}`]: '0+100x180',
+    },
+  },
+  ImageSwapperConfigReloadFailing: {
+    fires: { [`image_swapper_config_reload_failure_total{${POD}}`]: '0x149 1x30' },
+    quiet: { [`image_swapper_config_reload_failure_total{${POD}}`]: '1x180' },
+  },
+  ImageSwapperCertificateReloadFailing: {
+    fires: { [`image_swapper_tls_reloads_total{${POD},outcome="failure"}`]: '0x149 1x30' },
+    quiet: {
+      [`image_swapper_tls_reloads_total{${POD},outcome="failure"}`]: '0x180',
+      [`image_swapper_tls_reloads_total{${POD},outcome="success"}`]: '0+1x180',
+    },
+  },
+  ImageSwapperCertificateExpires: {
+    fires: { [`image_swapper_tls_certificate_expiry_timestamp_seconds{${POD}}`]: `${SECONDS.halfDay}x180` },
+    quiet: {
+      [`image_swapper_tls_certificate_expiry_timestamp_seconds{${POD}}`]: `${SECONDS.week}x180`,
+      // Without TLS.
+      [`image_swapper_tls_certificate_expiry_timestamp_seconds{${JOB},pod="b"}`]: '0x180',
+    },
+  },
+  ImageSwapperPolicyMismatch: {
+    fires: { [`image_swapper_policy_mismatches_total{${POD},route="kyverno"}`]: '0+1x180' },
+    quiet: { [`image_swapper_policy_mismatches_total{${POD},route="kyverno"}`]: '7x180' },
+  },
+  ImageSwapperThrottled: {
+    fires: { [`image_swapper_registry_throttled_total{${POD},registry="docker.io"}`]: '0+1x180' },
+    quiet: { [`image_swapper_registry_throttled_total{${POD},registry="docker.io"}`]: '0x100 5x80' },
+  },
+  ImageSwapperPullLimitNear: {
+    fires: { [`image_swapper_ratelimit_remaining{${POD},registry="docker.io"}`]: '3x180' },
+    quiet: { [`image_swapper_ratelimit_remaining{${POD},registry="docker.io"}`]: '100x180' },
+  },
+  ImageSwapperQueueOld: {
+    fires: { [`image_swapper_queue_oldest_age_seconds{${POD}}`]: '0+60x180' },
+    quiet: { [`image_swapper_queue_oldest_age_seconds{${POD}}`]: '600x180' },
+  },
+  ImageSwapperQueueFull: {
+    fires: { [`image_swapper_queue_refused_total{${POD},target="eu"}`]: '0+1x180' },
+    quiet: { [`image_swapper_queue_refused_total{${POD},target="eu"}`]: '4x180' },
+  },
+};
+
+describe.runIf(promtool !== undefined)('promtool', () => {
+  it('takes the alerts', () => {
+    expect(run(['check', 'rules', alertsFile])).toBe('ok');
+  });
+
+  it('knows a scenario for each alert', () => {
+    expect(Object.keys(scenarios).sort()).toEqual([...alerts].sort());
+  });
+
+  it.each(Object.entries(scenarios))('%s fires when it should, and only then', (alertname, { fires, quiet }) => {
+    const test = (series: Scenario['fires'], firing: boolean): object => ({
+      interval: '1m',
+      input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+      promql_expr_test: [
+        {
+          // Everything that fires: no other alert may take it for its own.
+          expr: `count by (alertname) (ALERTS{alertstate="firing"})`,
+          eval_time: '3h',
+          exp_samples: firing ? [{ labels: `{alertname="${alertname}"}`, value: 1 }] : [],
+        },
+      ],
+    });
+    const tests = {
+      rule_files: [alertsFile],
+      evaluation_interval: '1m',
+      tests: [test(fires, true), test(quiet, false)],
+    };
+    expect(run(['test', 'rules', file(`${alertname}.yaml`, tests)])).toBe('ok');
+  });
+
+  it('fills in what the alerts say', () => {
+    const tests = {
+      rule_files: [alertsFile],
+      tests: [
+        {
+          interval: '1m',
+          input_series: [
+            { series: `image_swapper_registry_throttled_total{${POD},registry="docker.io"}`, values: '0+2x180' },
+          ],
+          alert_rule_test: [
+            {
+              eval_time: '3h',
+              alertname: 'ImageSwapperThrottled',
+              exp_alerts: [
+                {
+                  exp_labels: { severity: 'warning', job: 'image-swapper', registry: 'docker.io' },
+                  exp_annotations: {
+                    summary: 'Registry docker.io throttles image-swapper',
+                    description: 'docker.io has answered 60 requests in half an hour with 429. Its copies wait.',
+                    runbook_url: 'docs/operations.md#throttled',
+                  },
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    };
+    expect(run(['test', 'rules', file('annotations.yaml', tests)])).toBe('ok');
+  });
+
+  it('takes each query of the dashboard', () => {
+    const { panels } = JSON.parse(readFileSync(new URL('dashboards/image-swapper.json', chart), 'utf8')) as {
+      panels: { title: string; targets?: { expr: string }[] }[];
+    };
+    const queries = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+    expect(queries.length).toBeGreaterThan(20);
+    const filledIn = (expr: string): string =>
+      expr.replaceAll('$job', 'image-swapper').replaceAll('$__rate_interval', '5m').replaceAll('$__range', '6h');
+    const rules = queries.map((expr, n) => ({ record: `panel:query:${n}`, expr: filledIn(expr) }));
+    expect(rules.filter(({ expr }) => expr.includes('$'))).toEqual([]);
+    expect(run(['check', 'rules', file('dashboard.yaml', { groups: [{ name: 'dashboard', rules }] })])).toBe('ok');
+  });
+
+  it('finds nothing to complain about in our metrics', async () => {
+    const { registry } = createMetrics();
+    const own = await ownMetrics();
+    const texts = own.map(({ name, labels }) => {
+      const metric = registry.getSingleMetric(name);
+      const values = Object.fromEntries(labels.map((label) => [label, 'x']));
+      // Without a sample there is nothing to look at.
+      if (metric instanceof Counter) metric.inc(values, 1);
+      else if (metric instanceof Gauge) metric.set(values, 1);
+      else if (metric instanceof Histogram) metric.observe(values, 1);
+      return registry.getSingleMetricAsString(name);
+    });
+    expect(run(['check', 'metrics'], `${(await Promise.all(texts)).join('\n')}\n`)).toBe('ok');
+  });
+});
