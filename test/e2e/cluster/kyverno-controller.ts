@@ -4,6 +4,7 @@ import { freePort } from '../../fakes/free-port.js';
 import { goModule, goTool } from '../../tools/tool.js';
 import type { ControlPlane } from './control-plane.js';
 import { installCrds } from './crds.js';
+import { withHosts } from './hosts.js';
 import { Program } from './program.js';
 
 const MODULE = 'github.com/kyverno/kyverno';
@@ -23,6 +24,8 @@ const CONFIGURATION = {
 export interface KyvernoOptions {
   /** PEM text of what its trust store holds. */
   readonly trusted: string;
+  /** Names that it can look up, as the cluster's DNS would tell them: name → address. Needs root. */
+  readonly hosts?: Readonly<Record<string, string>>;
 }
 
 export async function kyvernoController(): Promise<string> {
@@ -30,7 +33,7 @@ export async function kyvernoController(): Promise<string> {
 }
 
 /** Kyverno's admission controller beside the API server, which calls it at its address on loopback. */
-export async function startKyverno(plane: ControlPlane, { trusted }: KyvernoOptions): Promise<Program> {
+export async function startKyverno(plane: ControlPlane, { trusted, hosts }: KyvernoOptions): Promise<Program> {
   const command = await kyvernoController();
   const { api, folder } = plane;
   const crds = join(await goModule('kyverno', MODULE), 'config', 'crds');
@@ -46,23 +49,23 @@ export async function startKyverno(plane: ControlPlane, { trusted }: KyvernoOpti
   await config('kyverno-metrics', { namespaces: '{"exclude": [], "include": []}' });
   await writeFile(join(folder, 'kyverno-trusted.crt'), trusted);
   const port = await freePort();
+  const flags = [
+    `--kubeconfig=${plane.kubeconfig}`,
+    `--serverIP=127.0.0.1:${port}`,
+    `--webhookServerPort=${port}`,
+    '--webhookServerHost=127.0.0.1',
+    `--caSecretName=${CA_SECRET}`,
+    `--tlsSecretName=${PAIR_SECRET}`,
+    '--controllerRuntimeMetricsAddress=0',
+    '--disableMetrics=true',
+    // Its default is a port that another one on this machine may have.
+    `--metricsPort=${await freePort()}`,
+    '--admissionReports=false',
+    '--disableLogColor',
+  ];
   const kyverno = Program.start('kyverno', {
-    command,
+    ...(await withHosts(command, flags, folder, hosts)),
     cwd: folder,
-    args: [
-      `--kubeconfig=${plane.kubeconfig}`,
-      `--serverIP=127.0.0.1:${port}`,
-      `--webhookServerPort=${port}`,
-      '--webhookServerHost=127.0.0.1',
-      `--caSecretName=${CA_SECRET}`,
-      `--tlsSecretName=${PAIR_SECRET}`,
-      '--controllerRuntimeMetricsAddress=0',
-      '--disableMetrics=true',
-      // Its default is a port that another one on this machine may have.
-      `--metricsPort=${await freePort()}`,
-      '--admissionReports=false',
-      '--disableLogColor',
-    ],
     env: {
       KYVERNO_NAMESPACE: NAMESPACE,
       KYVERNO_SERVICEACCOUNT_NAME: 'kyverno-admission-controller',

@@ -1,0 +1,87 @@
+{{/* Digits as they were written: a values file makes a number of them, and Go prints large ones as 1.23e+11. */}}
+{{- define "image-swapper.digits" -}}
+{{- if kindIs "float64" . }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* Writes the account of a registry as text. */}}
+{{- define "image-swapper.quoteAccount" -}}
+{{- if and (kindIs "map" .) (kindIs "map" (dig "aws" nil .)) (hasKey .aws "accountId") }}
+{{- $_ := set .aws "accountId" (include "image-swapper.digits" .aws.accountId) }}
+{{- end }}
+{{- end }}
+
+{{/* The service's configuration as YAML: `config`, with what the chart's own values say. */}}
+{{- define "image-swapper.config" -}}
+{{- $config := deepCopy (.Values.config | default dict) }}
+{{- include "image-swapper.quoteAccount" ($config.target | default dict) }}
+{{- range concat ($config.targets | default list) (dig "source" "registries" list $config | default list) }}
+{{- include "image-swapper.quoteAccount" . }}
+{{- end }}
+{{- $name := include "image-swapper.fullname" . }}
+{{- $reader := dict "enabled" .Values.secretReader.enabled "secretNames" (.Values.secretReader.secretNames | default list) }}
+{{- $_ := set $config "secretReader" (mergeOverwrite $reader ($config.secretReader | default dict)) }}
+{{- $_ := set $config "lease" (mergeOverwrite (dict "name" $name) ($config.lease | default dict)) }}
+{{- $tls := $config.tls | default dict }}
+{{- if hasKey $tls "mode" }}{{ fail "config.tls.mode: leave it out, and set the chart's value tls.mode" }}{{ end }}
+{{- $host := printf "%s.%s" $name .Release.Namespace }}
+{{- $names := list (printf "%s.svc" $host) (printf "%s.svc.%s" $host .Values.clusterSuffix) $host $name }}
+{{- if eq (include "image-swapper.tlsMode" .) "selfSigned" }}
+{{- $own := dict "mode" "selfSigned" "secretName" (printf "%s-tls" $name) "configMapName" (printf "%s-ca" $name) "dnsNames" $names }}
+{{- $_ := set $config "tls" (mergeOverwrite $own $tls) }}
+{{- else }}
+{{- $_ := unset $config "tls" }}
+{{- end }}
+{{- $policies := dict "engine" (include "image-swapper.engine" .) "manage" (eq (include "image-swapper.manage" .) "true") }}
+{{- if ne $policies.engine "none" }}
+{{- $_ := set $policies "url" (include "image-swapper.url" .) }}
+{{- $_ := set $policies "failClosed" (eq (include "image-swapper.failClosed" .) "true") }}
+{{- end }}
+{{- $_ := set $config "policies" $policies }}
+{{- toYaml $config }}
+{{- end }}
+
+{{- define "image-swapper.tlsMode" -}}
+{{- if .Values.certmanager.enabled }}certManager{{ else }}{{ .Values.tls.mode }}{{ end }}
+{{- end }}
+
+{{- define "image-swapper.tlsSecretName" -}}
+{{- $mode := include "image-swapper.tlsMode" . }}
+{{- $name := include "image-swapper.fullname" . }}
+{{- if eq $mode "existingSecret" }}
+{{- required "tls.existingSecret: name a Secret with tls.crt and tls.key, or choose another tls.mode" .Values.tls.existingSecret }}
+{{- else if eq $mode "certManager" }}{{ $name }}-cert
+{{- else }}{{ dig "tls" "secretName" (printf "%s-tls" $name) (.Values.config | default dict) }}
+{{- end }}
+{{- end }}
+
+{{/* Where ClusterPolicy reads the authority. */}}
+{{- define "image-swapper.caConfigMapName" -}}
+{{- $own := printf "%s-ca" (include "image-swapper.fullname" .) }}
+{{- if eq (include "image-swapper.tlsMode" .) "selfSigned" }}{{ dig "tls" "configMapName" $own (.Values.config | default dict) }}
+{{- else }}{{ .Values.tls.caConfigMap.name | default $own }}
+{{- end }}
+{{- end }}
+
+{{- define "image-swapper.caConfigMapKey" -}}
+{{- if eq (include "image-swapper.tlsMode" .) "selfSigned" }}ca.crt{{ else }}{{ .Values.tls.caConfigMap.key }}{{ end }}
+{{- end }}
+
+{{/* The credentials of registries that `config` takes from Secrets, and the queue's: a list of {namespace, name}. */}}
+{{- define "image-swapper.namedSecrets" -}}
+{{- $config := .Values.config | default dict }}
+{{- $found := list }}
+{{- range concat (list ($config.target | default dict)) ($config.targets | default list) (dig "source" "registries" list $config | default list) }}
+{{- $credentials := dig "oci" "credentials" dict . | default dict }}
+{{- with $credentials.secretName }}
+{{- $found = append $found (dict "name" . "namespace" ($credentials.namespace | default $.Release.Namespace)) }}
+{{- end }}
+{{- end }}
+{{- with dig "queue" "secretName" "" $config }}
+{{- $found = append $found (dict "name" . "namespace" $.Release.Namespace) }}
+{{- end }}
+{{- $found | uniq | toJson }}
+{{- end }}
+
+{{- define "image-swapper.startChecksum" -}}
+{{- pick (include "image-swapper.config" . | fromYaml) "events" "lease" "policies" "queue" "reconcile" "secretReader" "tls" | toJson | sha256sum }}
+{{- end }}

@@ -1,0 +1,112 @@
+{{- define "image-swapper.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Name of the objects: the release's name if the chart's is in it, else both. */}}
+{{- define "image-swapper.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "image-swapper.name" . }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "image-swapper.labels" -}}
+app.kubernetes.io/name: {{ include "image-swapper.name" . }}
+{{ include "image-swapper.policyLabels" . }}
+{{- end }}
+
+{{/* All labels but the name, which the policies have from their renderer. */}}
+{{- define "image-swapper.policyLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- range $key, $value := .Values.commonLabels }}
+{{ $key }}: {{ tpl $value $ | quote }}
+{{- end }}
+{{- end }}
+
+{{/* The service's Pods; those of Jobs have another component, so that the Service does not send requests to them. */}}
+{{- define "image-swapper.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "image-swapper.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: service
+{{- end }}
+
+{{- define "image-swapper.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "image-swapper.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "image-swapper.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{/* The container's environment: the cluster's facts, cloud credentials, what the user adds. */}}
+{{- define "image-swapper.env" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- with .Values.awsSecretName }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.Values.awsSecretKeys.accessKeyID }}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.Values.awsSecretKeys.secretAccessKey }}
+{{- end }}
+{{- if or .Values.awsSecretName (hasKey .Values.serviceAccount.annotations "eks.amazonaws.com/role-arn") }}
+{{- /* A broken key or role must be an error, and not a silent change to the rights of the node. */}}
+- name: AWS_EC2_METADATA_DISABLED
+  value: "true"
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "image-swapper.configVolume" -}}
+- name: config
+  configMap:
+    name: {{ include "image-swapper.fullname" . }}
+{{- end }}
+
+{{/* Where the container finds the configuration: a folder, since a file alone (subPath) would never change. */}}
+{{- define "image-swapper.configFile" -}}
+/etc/image-swapper/image-swapper.yaml
+{{- end }}
+
+{{- define "image-swapper.topologySpread" -}}
+{{- with .Values.topologySpreadConstraints }}
+{{- toYaml . }}
+{{- else -}}
+- maxSkew: 1
+  topologyKey: kubernetes.io/hostname
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels:
+      {{- include "image-swapper.selectorLabels" . | nindent 6 }}
+{{- end }}
+{{- end }}

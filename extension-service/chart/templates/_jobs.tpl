@@ -1,0 +1,76 @@
+{{- define "image-swapper.prewarmJob" -}}
+backoffLimit: 3
+ttlSecondsAfterFinished: {{ .Values.prewarm.ttlSecondsAfterFinished }}
+template:
+  {{- include "image-swapper.jobPod" (dict "root" . "component" "prewarm" "args" (list "prewarm") "account" (include "image-swapper.serviceAccountName" .) "resources" .Values.prewarm.resources) | trim | nindent 2 }}
+{{- end }}
+
+{{/* The Pod of a Job that runs one command of ours: {root, component, args, account, resources}. */}}
+{{- define "image-swapper.jobPod" -}}
+{{- $values := .root.Values }}
+metadata:
+  labels:
+    {{- include "image-swapper.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+spec:
+  restartPolicy: Never
+  {{- with $values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  serviceAccountName: {{ .account }}
+  securityContext:
+    {{- toYaml $values.podSecurityContext | nindent 4 }}
+  containers:
+    - name: image-swapper
+      image: {{ include "image-swapper.image" .root | quote }}
+      imagePullPolicy: {{ $values.image.pullPolicy }}
+      securityContext:
+        {{- toYaml $values.securityContext | nindent 8 }}
+      args:
+        {{- toYaml .args | nindent 8 }}
+        - --config={{ include "image-swapper.configFile" .root }}
+      env:
+        {{- include "image-swapper.env" .root | nindent 8 }}
+      {{- with $values.extraEnvFrom }}
+      envFrom:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .resources }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      volumeMounts:
+        - name: config
+          mountPath: {{ include "image-swapper.configFile" .root | dir }}
+          readOnly: true
+        {{- with $values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    {{- include "image-swapper.configVolume" .root | nindent 4 }}
+    {{- with $values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with $values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* Annotations of what runs before the release is uninstalled. */}}
+{{- define "image-swapper.hook" -}}
+helm.sh/hook: pre-delete
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/* A policy of the chart that refuses nothing. */}}
+{{- define "image-swapper.opened" -}}
+{{- $text := toYaml . }}
+{{- $text | replace "failurePolicy: Fail" "failurePolicy: Ignore" }}
+{{- end }}

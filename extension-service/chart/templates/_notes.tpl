@@ -1,0 +1,35 @@
+{{/* What the user should know about the values: a YAML list of sentences. */}}
+{{- define "image-swapper.warnings" -}}
+{{- $engine := include "image-swapper.engine" . }}
+{{- $mode := include "image-swapper.tlsMode" . }}
+{{- include "image-swapper.accountWarnings" . }}
+{{- range $key := list "patch" "dev" "test" "cacheVolume" "podSecurityPolicy" "kubeVersionOverride" }}
+{{- if hasKey $.Values $key }}
+- {{ printf "%s has no meaning in this chart%s and was left unread; leave it out." $key (ternary " (the service makes its certificate itself)" "" (eq $key "patch")) | quote }}
+{{- end }}
+{{- end }}
+{{- if and (ne $engine "webhook") (or .Values.webhook.namespaceSelector .Values.webhook.objectSelector) }}
+- {{ printf "webhook.namespaceSelector and webhook.objectSelector are for policies.engine webhook; with %s use policies.excludedNamespaces or config.source.filters." $engine | quote }}
+{{- end }}
+{{- if and (hasPrefix "http:" (include "image-swapper.url" .)) (ne $engine "none") (not .Values.networkPolicy.enabled) }}
+- "Pods go to the service by plain HTTP, and networkPolicy.enabled is false: everything in the cluster can ask it, and whoever is on the way can change its answers."
+{{- end }}
+{{- if and (eq $engine "kyverno") (hasPrefix "https:" (include "image-swapper.url" .)) (eq $mode "selfSigned") }}
+- {{ printf "MutatingPolicy over https trusts Kyverno's own trust store alone: put the authority of ConfigMap %s into Kyverno's value admissionController.caCertificates.data." (include "image-swapper.caConfigMapName" .) | quote }}
+{{- end }}
+{{- if include "image-swapper.failClosed" . }}
+- "Fail closed: while the service does not answer, no Pod starts in the namespaces that the policies cover."
+{{- if and (not .Values.autoscaling.enabled) (lt (int .Values.replicaCount) 2) }}
+- "Fail closed with one replica: every restart of it stops all other Pods from starting. Set replicaCount to 2 or more."
+{{- end }}
+{{- end }}
+{{- if include "image-swapper.manage" . }}
+- "policies.manage: the service has the right to write policies of the whole cluster; whoever can do that can change every Pod."
+{{- end }}
+{{- if and .Values.secretReader.enabled (not .Values.secretReader.secretNames) }}
+- "secretReader: the service may read every Secret of the cluster; secretReader.secretNames limits that."
+{{- end }}
+{{- if and .Values.serviceMonitor.enabled .Values.networkPolicy.metricsNamespaces }}
+- "networkPolicy.metricsNamespaces: the namespace of Prometheus must be one of them."
+{{- end }}
+{{- end }}

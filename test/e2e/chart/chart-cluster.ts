@@ -1,0 +1,131 @@
+import { makeCertificates } from '../../fakes/certificates.js';
+import { Helm } from '../../tools/helm.js';
+import { ControlPlane } from '../cluster/control-plane.js';
+import { Discovery } from '../cluster/discovery.js';
+import { expectOk } from '../cluster/kube-api.js';
+import { startKyverno } from '../cluster/kyverno-controller.js';
+import { loopbackAddress, PodProcess } from '../cluster/pod-process.js';
+import type { PodTemplateSpec } from '../cluster/pod-process.js';
+import { eventually, NAMESPACE as TEAM, pod, tryOut } from '../cluster/pods.js';
+import type { Program } from '../cluster/program.js';
+
+/** That of the release. */
+export const NAMESPACE = 'image-swapper';
+
+/** A cluster as a new user has it: Kyverno, nothing of ours. */
+export class ChartCluster {
+  private constructor(
+    readonly plane: ControlPlane,
+    readonly helm: Helm,
+    readonly discovery: Discovery,
+    /** The Pod's; Kyverno knows it by the Service's name, whose ports are the container's by default. */
+    readonly address: string,
+    private readonly kyverno: Program,
+  ) {}
+
+  static async start(): Promise<ChartCluster> {
+    const plane = await ControlPlane.start();
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: TEAM } });
+    const { ca } = await makeCertificates({ hosts: ['nobody.example'] });
+    const address = loopbackAddress();
+    const hosts = { [`image-swapper.${NAMESPACE}.svc`]: address };
+    const kyverno = await startKyverno(plane, { trusted: ca, hosts });
+    const helm = await Helm.create({ KUBECONFIG: plane.kubeconfig });
+    return new ChartCluster(plane, helm, new Discovery(plane.api), address, kyverno);
+  }
+
+  async stop(): Promise<void> {
+    await this.kyverno.stop();
+    await this.plane.stop();
+  }
+
+  /** The container of the Deployment that the API server has. */
+  async container(): Promise<PodProcess> {
+    const deployment = await this.object('apps/v1', 'Deployment', 'image-swapper');
+    const { template } = deployment['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
+    const process = await PodProcess.start(this.plane, NAMESPACE, template.spec, this.address);
+    try {
+      await process.waitUntilReady();
+      return process;
+    } catch (error) {
+      await process.stop();
+      throw error;
+    }
+  }
+
+  async object(apiVersion: string, kind: string, name: string): Promise<Record<string, unknown>> {
+    const reply = await this.discovery.get({ apiVersion, kind, metadata: { name, namespace: NAMESPACE } });
+    return expectOk(reply, `${kind} ${name}`).body as Record<string, unknown>;
+  }
+
+  async has(apiVersion: string, kind: string, name: string): Promise<boolean> {
+    return (await this.discovery.get({ apiVersion, kind, metadata: { name, namespace: NAMESPACE } })).status === 200;
+  }
+
+  /**
+   * Does what the kubelet and the Job controller would: runs the Job's Pod and says that it is complete.
+   *
+   * @returns the exit code
+   */
+  async runJob(name: string): Promise<number | null> {
+    await eventually(`there is a Job ${name}`, 60, () => this.has('batch/v1', 'Job', name));
+    const job = await this.object('batch/v1', 'Job', name);
+    const { template } = job['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
+    const startTime = now();
+    const process = await PodProcess.start(this.plane, NAMESPACE, template.spec);
+    const code = await process.end();
+    if (code !== 0) throw new Error(`the Job ended with ${code}: ${process.output}`);
+    const condition = (type: string) => ({ type, status: 'True', lastProbeTime: now(), lastTransitionTime: now() });
+    const conditions = [condition('SuccessCriteriaMet'), condition('Complete')];
+    const status = { startTime, completionTime: now(), succeeded: 1, conditions };
+    const path = `/apis/batch/v1/namespaces/${NAMESPACE}/jobs/${name}/status`;
+    expectOk(
+      await this.plane.api.send('PATCH', path, { status }, 'application/merge-patch+json'),
+      'the Job is complete',
+    );
+    return code;
+  }
+
+  /** Policies, with what they do when the service fails, and Deployments in the order in which they go from now on. */
+  async deletions(): Promise<string[]> {
+    const metadata = { name: '', namespace: NAMESPACE };
+    const seen = [
+      { apiVersion: 'policies.kyverno.io/v1', kind: 'MutatingPolicy', metadata },
+      { apiVersion: 'apps/v1', kind: 'Deployment', metadata },
+    ].map(async (object) => {
+      const path = await this.discovery.path(object, 'collection');
+      // Every event has the number of the change that it tells.
+      const { body } = await this.plane.api.send('GET', `${path}?watch=true&timeoutSeconds=10&resourceVersion=0`);
+      return eventsOf(body).filter(({ type }) => type === 'DELETED');
+    });
+    const events = (await Promise.all(seen)).flat().map(({ object }) => object);
+    events.sort((one, other) => Number(one.metadata.resourceVersion) - Number(other.metadata.resourceVersion));
+    return events.map(({ kind, spec }) => [kind, spec.failurePolicy].join(' ').trim());
+  }
+
+  /** The image that a new Pod with this one gets. */
+  async admitted(image: string): Promise<string> {
+    const admission = await tryOut(this.plane.api, pod(image));
+    return admission.admitted ? (admission.images['app'] ?? '') : `refused: ${admission.message}`;
+  }
+}
+
+function now(): string {
+  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+interface WatchEvent {
+  readonly type: string;
+  readonly object: {
+    readonly kind: string;
+    readonly metadata: { readonly resourceVersion: string };
+    readonly spec: { readonly failurePolicy?: string };
+  };
+}
+
+/** The lines of a watch, as the client that reads whole answers gives them. */
+function eventsOf(body: unknown): WatchEvent[] {
+  const one = body as { readonly message?: string; readonly type?: string };
+  if (one.type !== undefined) return [body as WatchEvent];
+  return (one.message ?? '').split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as WatchEvent]));
+}

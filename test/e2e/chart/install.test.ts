@@ -1,0 +1,284 @@
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pushImage } from '../../bench/push-image.js';
+import { makeCertificates } from '../../fakes/certificates.js';
+import { ChartRepository } from '../../fakes/chart-repository.js';
+import { post } from '../../fakes/https-client.js';
+import { buildImage } from '../../fakes/images.js';
+import { RealRegistry } from '../../fakes/real-registry.js';
+import { documentedCommands } from '../../tools/chart/documented.js';
+import { CHART, installArgs } from '../../tools/helm.js';
+import { goModule, goToolsAvailable } from '../../tools/tool.js';
+import { may } from '../cluster/access.js';
+import { installCrds } from '../cluster/crds.js';
+import { expectOk } from '../cluster/kube-api.js';
+import { eventually, imagesOf, pod, stored } from '../cluster/pods.js';
+import { ChartCluster, NAMESPACE } from './chart-cluster.js';
+
+const available = await goToolsAvailable('an install of the Helm chart');
+describe.skipIf(!available)('helm install', () => {
+  let cluster: ChartCluster;
+  let source: RealRegistry;
+  let target: RealRegistry;
+  let repository: ChartRepository;
+  let pushed = 0;
+
+  beforeAll(async () => {
+    cluster = await ChartCluster.start();
+    source = await RealRegistry.start();
+    target = await RealRegistry.start();
+    repository = await ChartRepository.start(cluster.helm);
+  });
+  afterAll(async () => {
+    await cluster?.stop();
+    await source?.stop();
+    await target?.stop();
+    await repository?.stop();
+  });
+
+  async function newImage(): Promise<string> {
+    pushed += 1;
+    const image = buildImage({ seed: 900 + pushed, platforms: ['linux/amd64'], layersPerPlatform: 1 });
+    await pushImage(source.host, `app-${pushed}`, image, '1');
+    return `${source.host}/app-${pushed}:1`;
+  }
+  const mirrored = (image: string): string => `${target.host}/mirror/${image.replace(':', '_')}`;
+
+  /** What these two registries on loopback need beside what a real one does: they have no TLS. */
+  function registries(): object {
+    return {
+      config: {
+        target: { oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+        source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+      },
+    };
+  }
+
+  it('by the documented commands and the default values swaps the second Pod of an image', async () => {
+    const { helm, plane } = cluster;
+    const image = await newImage();
+    let notes = '';
+    for (const [program, ...words] of await documentedCommands('any-registry')) {
+      expect(program).toBe('helm');
+      const args = words.map((word) =>
+        word
+          .replace('https://image-swapper.github.io/charts', repository.url)
+          .replace('=harbor.example.com', `=${target.host}`),
+      );
+      const isInstall = args[0] === 'install';
+      notes = await helm.ok([...args, ...(isInstall ? ['-f', '-'] : [])], isInstall ? stringify(registries()) : '');
+    }
+    expect(notes).toContain(`Pods are sent to it by kyverno, at http://image-swapper.${NAMESPACE}.svc:8081.`);
+    expect(notes).toContain(`${target.host}/mirror/`);
+    expect(notes).not.toContain('Warnings');
+
+    // Nothing answers yet: Pods are admitted as they are.
+    await eventually('the policy is in force', 60, async () => (await cluster.admitted(image)) === image);
+    const container = await cluster.container();
+    try {
+      expect([await container.probe('livenessProbe'), await container.probe('readinessProbe')]).toEqual([200, 200]);
+      const first = pod(image);
+      expectOk(await plane.api.create(first), 'the first Pod');
+      expect(imagesOf(await stored(plane.api, first))).toEqual({ app: image });
+      await eventually(
+        'a new Pod gets the mirrored image',
+        60,
+        async () => (await cluster.admitted(image)) === mirrored(image),
+      );
+      const second = pod(image);
+      expectOk(await plane.api.create(second), 'the second Pod');
+      expect(imagesOf(await stored(plane.api, second))).toEqual({ app: mirrored(image) });
+      expect(imagesOf(await stored(plane.api, first))).toEqual({ app: image });
+      expect(target.accessLog()).toContainEqual(expect.objectContaining({ method: 'PUT', status: 201 }));
+    } finally {
+      expect(await container.stop()).toBe(0);
+    }
+  });
+
+  it('an upgrade to another version of the chart keeps the certificate, and a changed configuration is read without a restart', async () => {
+    const { helm } = cluster;
+    const container = await cluster.container();
+    try {
+      const secret = await cluster.object('v1', 'Secret', 'image-swapper-tls');
+      const authority = await cluster.object('v1', 'ConfigMap', 'image-swapper-ca');
+      expect(Object.keys(secret['data'] as object).sort()).toEqual(
+        expect.arrayContaining(['ca.crt', 'ca.key', 'tls.crt', 'tls.key']),
+      );
+      expect((authority['data'] as Record<string, string>)['ca.crt']).toContain('BEGIN CERTIFICATE');
+
+      const values = stringify({
+        config: { source: { filters: [{ jmespath: "contains(container.image, '/app-')" }] } },
+      });
+      const packaged = await helm.ok(['package', CHART, '--version', '0.2.0', '-d', container.folder]);
+      const chart = /saved it to: (.*)/.exec(packaged)?.[1] ?? '';
+      const upgrade = ['upgrade', ...installArgs({ chart, values, args: ['--reuse-values'] })];
+      await helm.ok(upgrade, values);
+      await container.refresh();
+      const image = await newImage();
+      await eventually(
+        'the filter is in force',
+        20,
+        async () => (await cluster.admitted(image)) === image && container.output.includes('configuration reloaded'),
+      );
+      for (const revision of ['after the upgrade', 'after the rollback']) {
+        expect((await cluster.object('v1', 'Secret', 'image-swapper-tls'))['data'], revision).toEqual(secret['data']);
+        expect((await cluster.object('v1', 'ConfigMap', 'image-swapper-ca'))['data'], revision).toEqual(
+          authority['data'],
+        );
+        if (revision === 'after the upgrade') await helm.ok(['rollback', 'image-swapper', '1', '-n', NAMESPACE]);
+      }
+      const manifest = await helm.ok(['get', 'manifest', 'image-swapper', '-n', NAMESPACE]);
+      expect(manifest).not.toContain('ca.key');
+    } finally {
+      await container.stop();
+    }
+  });
+
+  it('an uninstall leaves nothing behind', async () => {
+    await cluster.helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+    for (const [apiVersion, kind, name] of [
+      ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'],
+      ['apps/v1', 'Deployment', 'image-swapper'],
+      ['v1', 'Secret', 'image-swapper-tls'],
+      ['v1', 'ConfigMap', 'image-swapper-ca'],
+      ['v1', 'ServiceAccount', 'image-swapper'],
+      ['rbac.authorization.k8s.io/v1', 'ClusterRole', `${NAMESPACE}:image-swapper`],
+      ['rbac.authorization.k8s.io/v1', 'Role', 'image-swapper'],
+    ] as const) {
+      expect(await cluster.has(apiVersion, kind, name), `${kind} ${name}`).toBe(false);
+    }
+  });
+
+  it('of a fail-closed policy is undone without a moment in which Pods are refused for good', async () => {
+    const { helm } = cluster;
+    const values = stringify({
+      ...registries(),
+      tls: { mode: 'disabled' },
+      policies: { failClosed: true },
+      replicaCount: 1,
+    });
+    const notes = await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
+    expect(notes).toContain('Fail closed with one replica');
+    const image = await newImage();
+    await eventually('Pods are refused', 60, async () => (await cluster.admitted(image)).startsWith('refused'));
+    const container = await cluster.container();
+    try {
+      await eventually('Pods are admitted', 20, async () => !(await cluster.admitted(image)).startsWith('refused'));
+    } finally {
+      await container.stop();
+    }
+    const deletions = cluster.deletions();
+    await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+    expect((await deletions)[0]).toBe('MutatingPolicy Fail');
+    expect(await deletions).toEqual(['MutatingPolicy Fail', 'MutatingPolicy Ignore', 'Deployment']);
+    await eventually('Pods are admitted', 60, async () => (await cluster.admitted(image)) === image);
+  });
+
+  it.each([
+    ['gatekeeper', 'externaldata.gatekeeper.sh/v1beta1', 'Provider'],
+    ['webhook', 'admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration'],
+  ])('gives the service the right to put its authority into the policy of %s', async (engine, apiVersion, kind) => {
+    const { helm, plane } = cluster;
+    if (engine === 'gatekeeper') {
+      const module = await goModule('gatekeeper', 'github.com/open-policy-agent/gatekeeper/v3');
+      await installCrds(plane.api, [join(module, 'charts', 'gatekeeper', 'crds')]);
+    }
+    const values = stringify({ ...registries(), policies: { engine } });
+    await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
+    const container = await cluster.container();
+    try {
+      const trusted = async (): Promise<string> => {
+        const text = JSON.stringify(await cluster.object(apiVersion, kind, 'image-swapper'));
+        return Buffer.from(/"caBundle":"([^"]*)"/.exec(text)?.[1] ?? '', 'base64').toString();
+      };
+      const published = async (): Promise<string> => {
+        const map = (await cluster.object('v1', 'ConfigMap', 'image-swapper-ca')) as { data?: Record<string, string> };
+        return map.data?.['ca.crt'] ?? 'nothing yet';
+      };
+      await eventually('the policy trusts the authority', 60, async () => (await trusted()) === (await published()));
+      // An upgrade and a rollback leave it there.
+      const known = await trusted();
+      await helm.ok(['upgrade', ...installArgs({ values, args: ['--set', 'replicaCount=3'] })], values);
+      expect(await trusted()).toBe(known);
+      await helm.ok(['rollback', 'image-swapper', '1', '-n', NAMESPACE]);
+      // The first Provider had to have some authority, so going back to it is something for the service to repair.
+      if (engine === 'webhook') expect(await trusted()).toBe(known);
+      else await eventually('the policy trusts the authority', 60, async () => (await trusted()) === known);
+    } finally {
+      await container.stop();
+      await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+    }
+  });
+
+  it('with policies.manage lets the service write policies, and an uninstall deletes these first', async () => {
+    const { helm } = cluster;
+    const { config } = registries() as { readonly config: { readonly source: object } };
+    const source = { ...config.source, filters: [{ jmespath: "obj.metadata.namespace == 'filtered'" }] };
+    const values = stringify({ config: { ...config, source }, policies: { manage: true, failClosed: true } });
+    await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
+    const container = await cluster.container();
+    try {
+      const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
+      await eventually('the service wrote its policy', 60, () => cluster.has(...policy));
+      expect(JSON.stringify(await cluster.object(...policy))).toContain('\\"filtered\\"');
+      // The service is still there: what it wrote must not come back.
+      const deletions = cluster.deletions();
+      const uninstall = helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+      await eventually('the Job is there', 60, () => cluster.has('batch/v1', 'Job', 'image-swapper-uninstall'));
+      const account = { namespace: NAMESPACE, name: 'image-swapper' };
+      const write = { group: 'policies.kyverno.io', resource: 'mutatingpolicies', name: 'image-swapper' };
+      await eventually('the service cannot write policies any more', 10, async () => {
+        const rights = ['create', 'patch', 'update'].map((verb) => may(cluster.plane.api, account, { verb, ...write }));
+        return !(await Promise.all(rights)).includes(true);
+      });
+      await cluster.runJob('image-swapper-uninstall');
+      await uninstall;
+      expect(await deletions).toEqual(['MutatingPolicy Fail', 'Deployment']);
+      expect(await cluster.has(...policy)).toBe(false);
+      for (const name of ['image-swapper', 'image-swapper-policies', 'image-swapper-uninstall']) {
+        const role = `${NAMESPACE}:${name}`;
+        expect(await cluster.has('rbac.authorization.k8s.io/v1', 'ClusterRole', role), role).toBe(false);
+        expect(await cluster.has('rbac.authorization.k8s.io/v1', 'ClusterRoleBinding', role), role).toBe(false);
+      }
+    } finally {
+      await container.stop();
+    }
+  });
+
+  it('with a Secret of its own serves its certificate, and a changed one without a restart', async () => {
+    const { helm, plane } = cluster;
+    const hosts = [cluster.address];
+    const [one, other] = [await makeCertificates({ hosts }), await makeCertificates({ hosts })];
+    const secret = (cert: string, key: string) => ({
+      ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'own-tls', namespace: NAMESPACE } },
+      stringData: { 'tls.crt': cert, 'tls.key': key },
+    });
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
+    await plane.api.apply(secret(one.cert, one.key));
+    const values = stringify({
+      ...registries(),
+      tls: { mode: 'existingSecret', existingSecret: 'own-tls' },
+      extraEnv: [{ name: 'IMAGE_SWAPPER_LOG_LEVEL', value: 'debug' }],
+    });
+    await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
+    const container = await cluster.container();
+    try {
+      const served = async (ca: string): Promise<boolean> => trusts(`https://${cluster.address}:8443/v1/kyverno`, ca);
+      expect([await served(one.ca), await served(other.ca)]).toEqual([true, false]);
+      await plane.api.apply(secret(other.cert, other.key));
+      await container.refresh();
+      await eventually('the other certificate is served', 20, async () => served(other.ca));
+    } finally {
+      await container.stop();
+      await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+    }
+  });
+});
+
+async function trusts(url: string, ca: string): Promise<boolean> {
+  return post(url, '{}', { ca }).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,198 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { renderGatekeeper } from '../../../../extension-service/src/core/policies/gatekeeper.js';
+import { renderKyvernoClusterPolicy } from '../../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
+import { renderKyvernoMutatingPolicy } from '../../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
+import { renderMutatingWebhook } from '../../../../extension-service/src/core/policies/mutating-webhook.js';
+import { runProgram } from '../../../fakes/program.js';
+import { AUTHORITY } from '../../../tools/chart/cases.js';
+import { Helm, objectOf } from '../../../tools/helm.js';
+import type { KubernetesObject } from '../../../tools/helm.js';
+import { goToolsAvailable } from '../../../tools/tool.js';
+
+const available = await goToolsAvailable("the Helm chart's policies");
+const POLICIES = ['MutatingPolicy', 'ClusterPolicy', 'Provider', 'Assign', 'MutatingWebhookConfiguration'];
+
+/** Configurations over which the chart must name targets as the service does. */
+const TARGETS: readonly (readonly [string, object])[] = [
+  ['ECR', { target: { aws: { accountId: '012345678901', region: 'eu-central-1' } } }],
+  ['ECR with a prefix', { target: { aws: { accountId: '123456789012', region: 'us-east-1', prefix: '/a/b/' } } }],
+  ...[
+    'cn-north-1',
+    'us-gov-west-1',
+    'us-iso-east-1',
+    'us-isob-east-1',
+    'us-isof-south-1',
+    'eu-isoe-west-1',
+    'eusc-de-east-1',
+    'ap-southeast-2',
+  ].flatMap((region) =>
+    // Where AWS has no hosts that answer over IPv6 too, the service refuses them.
+    (/iso|eusc/.test(region) ? ['standard', 'fips'] : ['standard', 'fips', 'dual-stack', 'fips-dual-stack']).map(
+      (endpoint) =>
+        [`ECR, ${region}, ${endpoint}`, { target: { aws: { accountId: '123456789012', region, endpoint } } }] as const,
+    ),
+  ),
+  ['ECR, digits not in quotes', { target: { aws: { accountId: 123456789012, region: 'eu-west-1' } } }],
+  ['Artifact Registry', { target: { gcp: { location: 'us-central1', projectId: 'my-shop', repositoryId: 'mirror' } } }],
+  [
+    'Artifact Registry, a domain',
+    { target: { gcp: { location: 'europe', projectId: 'example.com:my-shop', repositoryId: 'm' } } },
+  ],
+  ['OCI', { target: { oci: { registry: 'Harbor.Example.com:5000', prefix: 'mirror/' } } }],
+  ['OCI without a prefix', { target: { type: 'oci', oci: { registry: 'localhost:5000' } } }],
+  ['OCI, IPv6', { target: { oci: { registry: '[fd00::1]:5000' } } }],
+  ['OCI, Docker Hub', { target: { oci: { registry: 'index.docker.io', prefix: 'team' } } }],
+  [
+    'several',
+    {
+      targets: [
+        {
+          name: 'eu',
+          match: "starts_with(obj.metadata.namespace, 'eu-')",
+          aws: { accountId: '012345678901', region: 'eu-central-1' },
+        },
+        {
+          name: 'us',
+          match: "obj.metadata.namespace == 'us'",
+          type: 'aws',
+          aws: { accountId: '012345678901', region: 'us-east-1' },
+        },
+        { name: 'own', oci: { registry: 'harbor.example.com' } },
+      ],
+      target: { gcp: { location: 'us', projectId: 'my-shop', repositoryId: 'mirror' } },
+    },
+  ],
+];
+
+describe.skipIf(!available)("the chart's policies", () => {
+  let helm: Helm;
+  beforeAll(async () => {
+    helm = await Helm.create();
+  });
+
+  /** Rendered by the chart, without the labels of the release. */
+  async function rendered(values: object, namespace = 'image-swapper'): Promise<unknown[]> {
+    const objects = await helm.objects({ values, namespace, args: ['--no-hooks'] });
+    return objects
+      .filter(({ kind }) => POLICIES.includes(kind))
+      .map(withoutRelease)
+      .sort(byKindAndName);
+  }
+
+  const config = {
+    target: { oci: { registry: 'harbor.example.com', prefix: 'mirror' } },
+    targets: [
+      {
+        name: 'gcp',
+        match: "obj.metadata.namespace == 'a'",
+        gcp: { location: 'us', projectId: 'my-shop', repositoryId: 'mirror' },
+      },
+    ],
+    // Not in the policies.
+    source: { filters: [{ jmespath: "obj.metadata.namespace == 'x'" }] },
+  };
+  const targets = ['us-docker.pkg.dev/my-shop/mirror/', 'harbor.example.com/mirror/'];
+  const excludedNamespaces = ['monitoring'];
+  const https = 'https://image-swapper.elsewhere.svc:8443';
+
+  describe.each([false, true])('with failClosed %s', (failClosed) => {
+    const policies = { failClosed, excludedNamespaces, annotations: { team: 'platform' } };
+    const common = { failClosed, excludedNamespaces, annotations: { team: 'platform' } };
+
+    it('are those of the MutatingPolicy renderer', async () => {
+      const expected = renderKyvernoMutatingPolicy({
+        ...common,
+        targets,
+        url: 'http://image-swapper.elsewhere.svc:8081',
+      });
+      expect(await rendered({ config, policies }, 'elsewhere')).toEqual([expected]);
+    });
+
+    it('are those of the ClusterPolicy renderer', async () => {
+      const caConfigMap = { name: 'image-swapper-ca', namespace: 'elsewhere' };
+      const expected = renderKyvernoClusterPolicy({ ...common, targets, url: https, caConfigMap });
+      const values = { config, policies: { ...policies, engine: 'kyverno-clusterpolicy' } };
+      expect(await rendered(values, 'elsewhere')).toEqual([expected]);
+    });
+
+    it('are those of the ClusterPolicy renderer, over plain HTTP', async () => {
+      const url = 'http://image-swapper.elsewhere.svc:8081';
+      const expected = renderKyvernoClusterPolicy({ ...common, targets, url });
+      const values = { config, tls: { mode: 'disabled' }, policies: { ...policies, engine: 'kyverno-clusterpolicy' } };
+      expect(await rendered(values, 'elsewhere')).toEqual([expected]);
+    });
+
+    it.each([false, true])(
+      'are those of the Gatekeeper renderer, ephemeralContainers %s',
+      async (ephemeralContainers) => {
+        const expected = renderGatekeeper({ ...common, url: https, ephemeralContainers, caBundle: AUTHORITY });
+        const values = { config, policies: { ...policies, ephemeralContainers, engine: 'gatekeeper' } };
+        expect(await rendered(values, 'elsewhere')).toEqual([...expected].sort(byKindAndName));
+      },
+    );
+
+    it('are those of the webhook renderer', async () => {
+      const options = { ...common, targets, url: https, timeoutSeconds: 7, reinvocationPolicy: 'Never' as const };
+      const values = {
+        config,
+        policies: { ...policies, engine: 'webhook', timeoutSeconds: 7 },
+        webhook: { reinvocationPolicy: 'Never' },
+        tls: { caBundle: AUTHORITY },
+      };
+      expect(await rendered(values, 'elsewhere')).toEqual([renderMutatingWebhook({ ...options, caBundle: AUTHORITY })]);
+      const url = 'https://swapper.example.com/base';
+      expect(await rendered({ ...values, policies: { ...values.policies, url } }, 'elsewhere')).toEqual([
+        expect.objectContaining({
+          webhooks: [
+            expect.objectContaining({
+              clientConfig: { url: `${url}/webhook`, caBundle: expect.any(String) as string },
+            }),
+          ],
+        }),
+      ]);
+    });
+  });
+
+  it.each(TARGETS)('accept images of the targets that the service names: %s', async (_name, target) => {
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-chart-'));
+    const file = join(folder, 'image-swapper.yaml');
+    const objects = await helm.objects({ values: { config: target } });
+    const { data } = objectOf(objects, 'ConfigMap', 'image-swapper') as unknown as { data: Record<string, string> };
+    await writeFile(file, data['image-swapper.yaml'] ?? '');
+    const printed = await runProgram(['policies', '--engine', 'kyverno', '--config', file], {});
+    expect(printed.code, printed.stderr).toBe(0);
+    expect(guardOf(objectOf(objects, 'MutatingPolicy'))).toEqual(guardOf(parse(printed.stdout) as KubernetesObject));
+  });
+
+  it.each(['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook'])(
+    'are left to the service with policies.manage, and to the user with none: %s',
+    async (engine) => {
+      expect(await rendered({ config, policies: { engine, manage: true } })).toEqual([]);
+      expect(await rendered({ config, policies: { engine: 'none' } })).toEqual([]);
+    },
+  );
+});
+
+/** The prefixes in a policy's guard. */
+function guardOf(policy: KubernetesObject): string[] {
+  return [...stringify(policy, { lineWidth: 0 }).matchAll(/startsWith\(\\?"([^"\\]+)/g)].map(
+    ([, prefix]) => prefix ?? '',
+  );
+}
+
+function withoutRelease({ metadata, ...object }: KubernetesObject): object {
+  const labels = { 'app.kubernetes.io/name': metadata.labels?.['app.kubernetes.io/name'] };
+  return { ...object, metadata: { ...metadata, labels } };
+}
+
+function byKindAndName(one: object, other: object): number {
+  const key = (object: object): string => {
+    const { kind, metadata } = object as { readonly kind: string; readonly metadata: { readonly name: string } };
+    return `${kind} ${metadata.name}`;
+  };
+  return key(one) < key(other) ? -1 : 1;
+}

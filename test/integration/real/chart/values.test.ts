@@ -1,0 +1,179 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { CASES } from '../../../tools/chart/cases.js';
+import { Helm, objectOf } from '../../../tools/helm.js';
+import type { RenderOptions } from '../../../tools/helm.js';
+import { goToolsAvailable } from '../../../tools/tool.js';
+
+const available = await goToolsAvailable("the Helm chart's values");
+const REGION = ['--set', 'config.target.aws.region=eu-central-1'];
+const ACCOUNT = 'config.target.aws.accountId';
+
+describe.skipIf(!available)("the chart's values", () => {
+  let helm: Helm;
+  beforeAll(async () => {
+    helm = await Helm.create();
+  });
+
+  async function configOf(options: RenderOptions): Promise<Record<string, unknown>> {
+    const map = objectOf(await helm.objects(options), 'ConfigMap', 'image-swapper') as unknown as {
+      readonly data: Readonly<Record<string, string>>;
+    };
+    return parse(map.data['image-swapper.yaml'] ?? '') as Record<string, unknown>;
+  }
+
+  describe('config.target.aws.accountId', () => {
+    const file = (account: string): RenderOptions => ({
+      values: `config: {target: {aws: {accountId: ${account}, region: eu-central-1}}}`,
+    });
+
+    it.each([
+      ['--set with a leading zero', { args: [...REGION, '--set', `${ACCOUNT}=012345678901`] }, '012345678901'],
+      ['--set, octal digits only', { args: [...REGION, '--set', `${ACCOUNT}=012345670123`] }, '012345670123'],
+      ['--set without a leading zero', { args: [...REGION, '--set', `${ACCOUNT}=123456789012`] }, '123456789012'],
+      ['--set-string', { args: [...REGION, '--set-string', `${ACCOUNT}=012345678901`] }, '012345678901'],
+      ['--set-json', { args: [...REGION, '--set-json', `${ACCOUNT}="012345678901"`] }, '012345678901'],
+      ['a values file with quotes', file('"012345678901"'), '012345678901'],
+      ['a values file without quotes', file('123456789012'), '123456789012'],
+      ['a values file that says it as a float', file('1.23456789012e+11'), '123456789012'],
+      ['a values file that lost the zero', file('012345678901'), '12345678901'],
+      ['a values file that read octal digits', file('012345670123'), String(0o12345670123)],
+    ])('is digits, as written, in the configuration and the policy: %s', async (_name, options, digits) => {
+      expect(await configOf(options)).toMatchObject({ target: { aws: { accountId: digits } } });
+      const policy = JSON.stringify(objectOf(await helm.objects(options), 'MutatingPolicy'));
+      expect(policy).toContain(`startsWith(\\"${digits}.dkr.ecr.eu-central-1.amazonaws.com/\\")`);
+    });
+
+    it('is digits in every registry', async () => {
+      const aws = { accountId: 123456789012, region: 'eu-central-1' };
+      const values = { config: { targets: [{ name: 'a', aws }], source: { registries: [{ type: 'aws', aws }] } } };
+      const text = { aws: { accountId: '123456789012' } };
+      expect(await configOf({ values })).toMatchObject({ targets: [text], source: { registries: [text] } });
+    });
+  });
+
+  it('of the chart are in the configuration, which wins where it says the same', async () => {
+    const { values } = CASES[0] as { readonly values: { readonly config: object } };
+    const reader = { secretReader: { enabled: true, secretNames: ['one'] } };
+    expect(await configOf({ values: { ...values, ...reader } })).toMatchObject(reader);
+    const config = {
+      ...values.config,
+      secretReader: { enabled: false },
+      lease: { name: 'other' },
+      policies: { engine: 'webhook', failClosed: true },
+      tls: { secretName: 'own' },
+    };
+    const options = { values: { ...values, ...reader, config }, args: ['--no-hooks'] };
+    expect(await configOf(options)).toMatchObject({
+      secretReader: { enabled: false, secretNames: ['one'] },
+      lease: { name: 'other' },
+      policies: { engine: 'webhook', failClosed: true, manage: false },
+      tls: { mode: 'selfSigned', secretName: 'own', configMapName: 'image-swapper-ca' },
+    });
+    expect(objectOf(await helm.objects(options), 'MutatingWebhookConfiguration')).toMatchObject({
+      webhooks: [{ failurePolicy: 'Fail' }],
+    });
+  });
+
+  it('name a release of another name, too', async () => {
+    const objects = await helm.objects({ values: CASES[0]?.values ?? {}, release: 'swap', namespace: 'tools' });
+    expect(objectOf(objects, 'Service').metadata).toMatchObject({ name: 'swap-image-swapper', namespace: 'tools' });
+    const policy = JSON.stringify(objectOf(objects, 'MutatingPolicy'));
+    expect(policy).toContain('http://swap-image-swapper.tools.svc:8081/v1/kyverno');
+  });
+
+  const { values: good } = CASES[0] as { readonly values: { readonly config: object } };
+  it.each([
+    ['no target', {}, 'config.target: say which registry images are mirrored to, such as --set config.target.aws'],
+    [
+      'two targets in one',
+      {
+        config: {
+          target: { aws: { accountId: '1', region: 'r' }, gcp: { location: 'l', projectId: 'p', repositoryId: 'r' } },
+        },
+      },
+      'config.target: give one of aws, gcp, oci; there is aws and gcp',
+    ],
+    [
+      'a target of a missing kind',
+      { config: { target: { type: 'oci', aws: { accountId: '1', region: 'r' } } } },
+      'config.target: type is oci, and there is no config.target.oci',
+    ],
+    [
+      'a host that is none',
+      { config: { target: { oci: { registry: 'a b' } } } },
+      'config.target.oci: images would begin with "a b/", which is no registry and path',
+    ],
+    ['an unknown key', { config: { targt: {} } }, "at '/config': additional properties 'targt' not allowed"],
+    [
+      'an unknown key of a target',
+      { config: { target: { aws: { accountId: '1', region: 'r', acount: 1 } } } },
+      "at '/config/target/aws': additional properties 'acount' not allowed",
+    ],
+    [
+      'a key that is missing',
+      { config: { target: { aws: { accountId: '1' } } } },
+      "at '/config/target/aws': missing property 'region'",
+    ],
+    [
+      'a choice that is none',
+      { config: { ...good.config, imageSwapPolicy: 'never' } },
+      "at '/config/imageSwapPolicy': value must be one of 'exists', 'always'",
+    ],
+    [
+      'a text for a flag',
+      { config: { ...good.config, dryRun: 'perhaps' } },
+      "at '/config/dryRun': got string, want boolean",
+    ],
+    [
+      'no duration',
+      { config: { ...good.config, imageCopyDeadline: '8 seconds' } },
+      "at '/config/imageCopyDeadline': '8 seconds' does not match pattern",
+    ],
+    ['an unknown value', { ...good, replicas: 2 }, "at '': additional properties 'replicas' not allowed"],
+    [
+      'an unknown engine',
+      { ...good, policies: { engine: 'opa' } },
+      "at '/policies/engine': value must be one of 'kyverno'",
+    ],
+    [
+      'a mode in the wrong place',
+      { config: { ...good.config, tls: { mode: 'files' } } },
+      "config.tls.mode: leave it out, and set the chart's value tls.mode",
+    ],
+    [
+      'Gatekeeper without TLS',
+      { ...good, tls: { mode: 'disabled' }, policies: { engine: 'gatekeeper' } },
+      'tls.mode: disabled is for Kyverno; gatekeeper calls https only',
+    ],
+    [
+      'a webhook by plain HTTP',
+      { ...good, policies: { engine: 'webhook', url: 'http://a.example' } },
+      'policies.url: webhook calls https only',
+    ],
+    [
+      'no Secret',
+      { ...good, tls: { mode: 'existingSecret' } },
+      'tls.existingSecret: name a Secret with tls.crt and tls.key',
+    ],
+    [
+      'nobody to trust, Gatekeeper',
+      { ...good, tls: { mode: 'certManager' }, policies: { engine: 'gatekeeper' } },
+      'tls.caBundle: with tls.mode certManager, give the authority',
+    ],
+    [
+      'nobody to trust, ClusterPolicy',
+      { ...good, certmanager: { enabled: true }, policies: { engine: 'kyverno-clusterpolicy' } },
+      'or tls.caConfigMap.name',
+    ],
+    [
+      'nobody to trust, webhook',
+      { ...good, tls: { mode: 'existingSecret', existingSecret: 'a' }, policies: { engine: 'webhook' } },
+      'tls.caBundle: with tls.mode existingSecret',
+    ],
+  ])('that are wrong are refused in words that help: %s', async (_name, values, message) => {
+    const { code, stderr } = await helm.template({ values });
+    expect(stderr).toContain(message);
+    expect(code).toBe(1);
+  });
+});

@@ -1,0 +1,13 @@
+import { policyTemplates } from './policies.js';
+import { withValuesTable } from './values-table.js';
+import { valuesJsonSchema } from './values-schema.js';
+
+/** Every generated file of the chart: its path, and what must be in it. `read` gives the files that it is made from. */
+export function generatedChartFiles(read: (file: string) => string): ReadonlyMap<string, string> {
+  const values = read('values.yaml');
+  return new Map([
+    ['values.schema.json', `${JSON.stringify(valuesJsonSchema(values), undefined, 2)}\n`],
+    ['README.md', withValuesTable(read('README.md'), values)],
+    ...[...policyTemplates()].map(([name, text]) => [`templates/policies/${name}`, text] as const),
+  ]);
+}

@@ -1,0 +1,110 @@
+import { renderGatekeeper } from '../../../extension-service/src/core/policies/gatekeeper.js';
+import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
+import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
+import { renderMutatingWebhook } from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import type { PolicyObject } from '../../../extension-service/src/core/policies/objects.js';
+import { lineEdits } from './policy-lines.js';
+import { mapStrings, merged, overlay, Placeholders } from './template-text.js';
+
+/** What the renderers are given for what the chart's values say; each is legal, and nothing else is spelled so. */
+const FIRST = 'zzfirst.example/zz/';
+const SECOND = 'zzsecond.example/zz/';
+const URL = 'https://zzservice.zznamespace.svc:19999';
+/** Stands where the authority's certificate belongs; it is nobody's. */
+const AUTHORITY = '-----BEGIN CERTIFICATE-----\nenphdXRob3JpdHl6eg==\n-----END CERTIFICATE-----\n';
+
+interface Variant {
+  readonly failClosed: boolean;
+  readonly timeoutSeconds: number;
+  readonly reinvocationPolicy: 'IfNeeded' | 'Never';
+}
+
+const common = {
+  name: 'zzname',
+  url: URL,
+  excludedNamespaces: ['zzmore'],
+  labels: { zzlabels: '' },
+  annotations: { zzannotations: '' },
+};
+const targets = [FIRST, SECOND];
+const caConfigMap = { name: 'zzcaname', namespace: 'zznamespace', key: 'zzcakey' };
+
+const ENGINES: Readonly<Record<string, (variant: Variant) => readonly PolicyObject[]>> = {
+  kyverno: (variant) => [renderKyvernoMutatingPolicy({ ...common, ...variant, targets })],
+  'kyverno-clusterpolicy': (variant) => [renderKyvernoClusterPolicy({ ...common, ...variant, targets, caConfigMap })],
+  gatekeeper: (variant) => renderGatekeeper({ ...common, ...variant, caBundle: AUTHORITY, ephemeralContainers: true }),
+  webhook: (variant) => [renderMutatingWebhook({ ...common, ...variant, targets, caBundle: AUTHORITY })],
+};
+
+/**
+ * The files of the chart's `templates/policies` by their names: what the renderers give, with Helm's actions where values
+ * come in. Filters are not in them: Helm cannot translate JMESPath, so the service evaluates them all.
+ *
+ * @throws Error when the renderers give something that the actions have no place in
+ */
+export function policyTemplates(): ReadonlyMap<string, string> {
+  return new Map(Object.entries(ENGINES).map(([engine, render]) => [`${engine}.yaml`, templateOf(engine, render)]));
+}
+
+function templateOf(engine: string, render: (variant: Variant) => readonly PolicyObject[]): string {
+  const helm = new Placeholders();
+  const base: Variant = { failClosed: false, timeoutSeconds: 2, reinvocationPolicy: 'IfNeeded' };
+  const plain = render(base);
+  const choices = [
+    merged(plain, render({ ...base, failClosed: true }), (open, closed) =>
+      helm.of(
+        open === ''
+          ? `{{ if $failClosed }}${closed}{{ end }}`
+          : `{{ if $failClosed }}${closed}{{ else }}${open}{{ end }}`,
+      ),
+    ),
+    merged(plain, render({ ...base, timeoutSeconds: 3 }), () => helm.of('{{ $timeout }}')),
+    merged(plain, render({ ...base, reinvocationPolicy: 'Never' }), () =>
+      helm.of('{{ .Values.webhook.reinvocationPolicy }}'),
+    ),
+  ];
+  const objects = choices.reduce((before, choice) => overlay(plain, before, choice), plain);
+  const always = new Set(
+    JSON.stringify(plain).match(/"(?:kube-\w+(?:-\w+)?|kyverno|gatekeeper-system|image-swapper)"/g),
+  );
+  const documents = objects.map((object) => {
+    const yaml = helm.toTemplate(mapStrings(object, (text) => withActions(text, helm)));
+    return lineEdits(object.kind, yaml);
+  });
+  return [
+    '{{- /* Written by "npm run generate" from extension-service/src/core/policies; do not edit. */ -}}',
+    `{{- define "image-swapper.policies.${engine}" }}`,
+    '{{- $targets := include "image-swapper.targets" . | fromJsonArray }}',
+    '{{- $url := include "image-swapper.url" . }}',
+    '{{- $failClosed := include "image-swapper.failClosed" . }}',
+    '{{- $policyName := include "image-swapper.policyName" . }}',
+    '{{- $timeout := include "image-swapper.timeout" . }}',
+    `{{- $namespaces := without (include "image-swapper.excludedNamespaces" . | fromJsonArray) ${[...always].join(' ')} }}`,
+    ...documents.map((yaml) => yaml.trimEnd()),
+    '{{- end }}',
+    `{{- if eq (include "image-swapper.renderedEngine" .) "${engine}" }}`,
+    '{{- include "image-swapper.checkEngine" . }}',
+    `{{- include "image-swapper.policies.${engine}" . }}`,
+    '{{- end }}',
+    '',
+  ].join('\n');
+}
+
+const TARGETS_IN_CEL = new RegExp(
+  `(\\S[^\\n]*?)\\.startsWith\\("${FIRST}"\\) \\|\\| \\1\\.startsWith\\("${SECOND}"\\)`,
+  'g',
+);
+const TARGETS_IN_JMESPATH = new RegExp(
+  `starts_with\\(([^,]+), '${FIRST}'\\) \\|\\| starts_with\\(\\1, '${SECOND}'\\)`,
+  'g',
+);
+
+/** Puts actions into one text. The targets' letters need no escape in CEL and JMESPath: the chart checks them. */
+function withActions(text: string, helm: Placeholders): string {
+  const each = (one: string): string =>
+    helm.of(`{{ range $index, $target := $targets }}{{ if $index }} || {{ end }}${one}{{ end }}`);
+  return text
+    .replaceAll(TARGETS_IN_CEL, (_all, value: string) => each(`${value}.startsWith("{{ $target }}")`))
+    .replaceAll(TARGETS_IN_JMESPATH, (_all, value: string) => each(`starts_with(${value}, '{{ $target }}')`))
+    .replaceAll(URL, helm.of('{{ $url }}'));
+}

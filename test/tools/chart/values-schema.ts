@@ -1,0 +1,120 @@
+import { parse } from 'yaml';
+import { configJsonSchema } from './config-schema.js';
+import type { JsonSchema } from './config-schema.js';
+
+/** Values of Kubernetes' own types: the API server checks them. */
+const OPEN = { type: 'object' };
+const LIST = { type: 'array' };
+const TEXT = { type: 'string' };
+const FLAG = { type: 'boolean' };
+const COUNT = { type: 'integer', minimum: 0 };
+const PORT = { type: 'integer', minimum: 1, maximum: 65_535 };
+const SECONDS = { type: 'integer', minimum: 1, maximum: 30 };
+const NUMBER_OR_TEXT = { type: ['integer', 'string'] };
+const TEXTS = { type: 'array', items: TEXT };
+const LABELS = { type: 'object', additionalProperties: { type: 'string' } };
+const choice = (...values: readonly unknown[]): JsonSchema => ({ enum: values });
+
+/**
+ * What the types in values.yaml do not tell, by path: choices, limits, and what may be left out. A value that is not
+ * named here has the type of its default; an empty mapping takes any keys.
+ */
+const TOLD: Readonly<Record<string, JsonSchema>> = {
+  replicaCount: COUNT,
+  'image.pullPolicy': choice('Always', 'IfNotPresent', 'Never'),
+  'image.digest': { type: 'string', pattern: '^(?:sha256:[0-9a-f]{64})?$' },
+  containerPort: PORT,
+  httpContainerPort: PORT,
+  metricsContainerPort: PORT,
+  'service.type': choice('ClusterIP', 'NodePort', 'LoadBalancer'),
+  'service.port': PORT,
+  'service.httpPort': PORT,
+  'service.metricsPort': PORT,
+  'plainHttp.enabled': { enum: [true, false, 'auto'] },
+  'serviceAccount.annotations': LABELS,
+  commonLabels: LABELS,
+  podAnnotations: LABELS,
+  podLabels: LABELS,
+  'deployment.annotations': LABELS,
+  'policies.annotations': LABELS,
+  'policies.engine': choice('kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook', 'none'),
+  'policies.timeoutSeconds': { anyOf: [SECONDS, { type: 'null' }] },
+  'policies.url': { type: 'string', pattern: '^(?:https?://[A-Za-z0-9.:\\[\\]-]+(?:/[A-Za-z0-9._~-]+)*/?)?$' },
+  'policies.excludedNamespaces': {
+    type: 'array',
+    items: { type: 'string', pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$' },
+  },
+  'secretReader.secretNames': TEXTS,
+  'tls.mode': choice('selfSigned', 'certManager', 'existingSecret', 'disabled'),
+  'certmanager.issuerKind': choice('Issuer', 'ClusterIssuer'),
+  'webhook.failurePolicy': choice('Ignore', 'Fail'),
+  'webhook.reinvocationPolicy': choice('Never', 'IfNeeded'),
+  'webhook.timeoutSeconds': { anyOf: [SECONDS, { type: 'null' }] },
+  'pdb.minAvailable': NUMBER_OR_TEXT,
+  'pdb.maxUnavailable': NUMBER_OR_TEXT,
+  'autoscaling.minReplicas': COUNT,
+  'autoscaling.maxReplicas': COUNT,
+  'autoscaling.targetCPUUtilizationPercentage': { type: ['integer', 'null'] },
+  'autoscaling.targetMemoryUtilizationPercentage': { type: ['integer', 'null'] },
+  'networkPolicy.engineNamespaces': TEXTS,
+  'networkPolicy.apiServerCidrs': TEXTS,
+  'networkPolicy.metricsNamespaces': TEXTS,
+  'networkPolicy.egress.extraPorts': { type: 'array', items: PORT },
+  extraManifests: { type: 'array', items: { type: ['object', 'string'] } },
+  extraManifestsTemplated: { type: 'array', items: { type: ['object', 'string'] } },
+  terminationGracePeriodSeconds: { type: 'integer', minimum: 30 },
+};
+
+/** The anchor chart's values that have no meaning here: taken, and named in the notes. */
+const NO_MEANING = ['patch', 'dev', 'test', 'cacheVolume', 'podSecurityPolicy', 'kubeVersionOverride'];
+
+/** values.schema.json, from values.yaml and the configuration's own schema. */
+export function valuesJsonSchema(valuesYaml: string): JsonSchema {
+  const values = parse(valuesYaml) as Readonly<Record<string, unknown>>;
+  const unread = new Set(Object.keys(TOLD));
+  const schemaOf = (value: unknown, path: string): JsonSchema => {
+    const told = TOLD[path];
+    if (told !== undefined) {
+      unread.delete(path);
+      return told;
+    }
+    if (Array.isArray(value)) return LIST;
+    switch (typeof value) {
+      case 'boolean':
+        return FLAG;
+      case 'number':
+        return { type: 'integer' };
+      case 'string':
+        return TEXT;
+      case 'object':
+        return value === null || Object.keys(value).length === 0 ? OPEN : objectOf(value, path);
+      default:
+        throw new Error(`no type for the value ${path}`);
+    }
+  };
+  const objectOf = (value: object, path: string): JsonSchema => ({
+    type: 'object',
+    properties: Object.fromEntries(
+      Object.entries(value).map(([key, child]) => [key, schemaOf(child, path === '' ? key : `${path}.${key}`)]),
+    ),
+    // What is Kubernetes' own may have more keys than the defaults show.
+    ...(!/(?:[sS]ecurityContext|resources|Probe|[aA]ffinity|Selector)$/.test(path) && { additionalProperties: false }),
+  });
+  const { config, ...others } = values;
+  void config;
+  const schema = objectOf(others, '') as { readonly properties: object };
+  if (unread.size > 0) throw new Error(`values.yaml has no ${[...unread].join(', ')}`);
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'Values of the image-swapper chart',
+    ...schema,
+    properties: {
+      config: configJsonSchema(),
+      ...schema.properties,
+      ...Object.fromEntries(
+        NO_MEANING.map((key) => [key, { description: "k8s-image-swapper's; has no meaning here." }]),
+      ),
+      global: OPEN,
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import { isMap, isPair, isScalar, parseDocument } from 'yaml';
+import type { Pair, YAMLMap } from 'yaml';
+
+const START = '| value | default | meaning |';
+
+/** The chart's README with the table of values.yaml in it, where one was before. */
+export function withValuesTable(readme: string, values: string): string {
+  const start = readme.indexOf(START);
+  if (start < 0) throw new Error(`the chart's README has no table that begins with ${START}`);
+  const end = readme.indexOf('\n\n', start);
+  return readme.slice(0, start) + table(values) + (end < 0 ? '\n' : readme.slice(end));
+}
+
+function table(text: string): string {
+  const { contents } = parseDocument(text);
+  if (!isMap(contents)) throw new Error('values.yaml is no mapping');
+  return [START, '|---|---|---|', ...rows(contents, '')].join('\n');
+}
+
+function* rows(map: YAMLMap, prefix: string): Generator<string> {
+  let first = true;
+  for (const pair of map.items) {
+    if (!isPair(pair) || !isScalar(pair.key)) continue;
+    const key = `${prefix}${String(pair.key.value)}`;
+    // The comment before a mapping's first key belongs to the mapping in the parser's eyes.
+    const comment = pair.key.commentBefore ?? (first ? map.commentBefore : undefined);
+    first = false;
+    const about = aboutOf(comment);
+    const { value } = pair as Pair<unknown, unknown>;
+    if (about === undefined) {
+      if (!isMap(value) || value.items.length === 0) throw new Error(`values.yaml says nothing about ${key}`);
+      yield* rows(value, `${key}.`);
+      continue;
+    }
+    yield `| \`${key}\` | \`${shown(value)}\` | ${about.replaceAll('|', '\\|')} |`;
+    if (key === 'config' && isMap(value)) yield* rows(value, `${key}.`);
+  }
+}
+
+/** What stands after `# --`, up to the key. */
+function aboutOf(comment: string | null | undefined): string | undefined {
+  const start = comment?.lastIndexOf(' -- ') ?? -1;
+  if (comment === undefined || comment === null || start < 0) return undefined;
+  return comment
+    .slice(start + 4)
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .trim();
+}
+
+function shown(value: unknown): string {
+  const plain = (value as { readonly toJSON?: () => unknown } | null)?.toJSON?.() ?? null;
+  return JSON.stringify(plain);
+}

@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseAllDocuments, stringify } from 'yaml';
+import { goTool } from './tool.js';
+
+export const CHART = fileURLToPath(new URL('../../extension-service/chart', import.meta.url));
+
+/** What a release build of Helm carries: without it, Helm takes a Kubernetes that it cannot ask for 1.20. */
+const VARIABLES = {
+  'helm.sh/helm/v3/internal/version.version': 'v3.22.0',
+  'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor': '1',
+  'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor': '36',
+  'helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor': '1',
+  'helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor': '36',
+};
+
+export interface HelmResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface KubernetesObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly [key: string]: unknown;
+}
+
+export interface RenderOptions {
+  /** Values as a file would say them: an object, or YAML text where spelling matters. */
+  readonly values?: object | string;
+  /** More arguments, such as `--set`. */
+  readonly args?: readonly string[];
+  /** @default image-swapper */
+  readonly release?: string;
+  /** @default image-swapper */
+  readonly namespace?: string;
+  /** @default the chart of this repository */
+  readonly chart?: string;
+}
+
+/** Helm, built from its Go module, with repositories and registries of its own. */
+export class Helm {
+  private constructor(
+    private readonly program: string,
+    private readonly env: Readonly<Record<string, string>>,
+  ) {}
+
+  static async create(env: Readonly<Record<string, string>> = {}): Promise<Helm> {
+    const program = await goTool({ module: 'helm', package: 'helm.sh/helm/v3/cmd/helm', variables: VARIABLES });
+    const home = mkdtempSync(join(tmpdir(), 'image-swapper-helm-'));
+    const folders = { HELM_CACHE_HOME: 'cache', HELM_CONFIG_HOME: 'config', HELM_DATA_HOME: 'data', HOME: '' };
+    const paths = Object.fromEntries(Object.entries(folders).map(([name, folder]) => [name, join(home, folder)]));
+    return new Helm(program, { PATH: process.env['PATH'] ?? '', ...paths, ...env });
+  }
+
+  /** Runs one command; `input` goes to its standard input. */
+  async run(args: readonly string[], input = ''): Promise<HelmResult> {
+    const child = spawn(this.program, args, { env: { ...this.env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(input);
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code) => resolve({ code, stdout, stderr }));
+    });
+  }
+
+  /** What it prints. @throws Error with what it says when it fails */
+  async ok(args: readonly string[], input = ''): Promise<string> {
+    const { code, stdout, stderr } = await this.run(args, input);
+    if (code !== 0) throw new Error(`helm ${args.join(' ')}: ${stderr}`);
+    return stdout;
+  }
+
+  /** What `helm template` says of the chart. */
+  async template(options: RenderOptions): Promise<HelmResult> {
+    return this.run(['template', ...installArgs(options)], input(options));
+  }
+
+  /** The rendered objects, without hooks unless these are asked for. @throws Error when it fails */
+  async objects(options: RenderOptions): Promise<KubernetesObject[]> {
+    const { code, stdout, stderr } = await this.template(options);
+    if (code !== 0) throw new Error(stderr);
+    return parseAllDocuments(stdout).flatMap((document) => {
+      if (document.errors.length > 0) throw new Error(`${document.errors.join('; ')} in ${String(document)}`);
+      const object = document.toJS() as KubernetesObject | null;
+      return object === null ? [] : [object];
+    });
+  }
+}
+
+/** The arguments that install, upgrade and template share: release, chart, namespace, values from standard input. */
+export function installArgs({
+  release = 'image-swapper',
+  namespace = 'image-swapper',
+  ...options
+}: RenderOptions): string[] {
+  const values = options.values === undefined ? [] : ['-f', '-'];
+  return [release, options.chart ?? CHART, '-n', namespace, ...values, ...(options.args ?? [])];
+}
+
+export function input({ values }: RenderOptions): string {
+  return typeof values === 'string' ? values : values === undefined ? '' : stringify(values);
+}
+
+/** The one object of this kind, and name if there are several. */
+export function objectOf(objects: readonly KubernetesObject[], kind: string, name?: string): KubernetesObject {
+  const found = objects.filter(
+    (object) => object.kind === kind && (name === undefined || object.metadata.name === name),
+  );
+  const [object] = found;
+  if (object === undefined || found.length > 1) throw new Error(`${found.length} objects ${kind} ${name ?? ''}`);
+  return object;
+}
