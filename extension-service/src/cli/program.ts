@@ -6,6 +6,7 @@ import { CliError, EXIT } from './exit.js';
 import type { MirrorFlags } from './mirror.js';
 import type { PoliciesFlags } from './policies.js';
 import type { ServeFlags } from './serve.js';
+import { VERSION } from '../version.js';
 
 /** Runs one command line, loading only what its command needs; never rejects. @returns the exit code */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
@@ -29,6 +30,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 export function createProgram(context: CommandContext, setExitCode: (code: number) => void): Command {
   const program = new Command('image-swapper')
     .description('Pods get their images from your own registry, mirrored there automatically')
+    .version(VERSION)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
