@@ -4,13 +4,12 @@ import { createHash } from 'node:crypto';
  * A CycloneDX document as text, without what differs from one run to the next: its serial number comes from its content,
  * and its time from SOURCE_DATE_EPOCH (seconds), when that is set.
  */
-export function reproducible({ timestamp: _, serialNumber: __, ...document }) {
+export function reproducible(document) {
   const epoch = process.env.SOURCE_DATE_EPOCH;
-  const { timestamp: ___, tools: ____, ...metadata } = document.metadata;
-  const dated = {
-    ...document,
-    metadata: { ...(epoch && { timestamp: new Date(Number(epoch) * 1000).toISOString() }), ...metadata },
-  };
+  const { lifecycles, component } = document.metadata;
+  const { $schema, bomFormat, specVersion, version, components, dependencies } = document;
+  const metadata = { ...(epoch && { timestamp: new Date(Number(epoch) * 1000).toISOString() }), lifecycles, component };
+  const dated = { $schema, bomFormat, specVersion, version, metadata, components, dependencies };
   const hash = createHash('sha256').update(JSON.stringify(dated)).digest('hex');
   // A version 8 UUID (RFC 9562): the other bits are ours.
   const parts = [
