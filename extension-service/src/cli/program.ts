@@ -3,6 +3,7 @@ import type { CommandContext } from './context.js';
 import type { CheckFlags } from './check.js';
 import type { ExplainFlags } from './explain.js';
 import { CliError, EXIT } from './exit.js';
+import type { MigrateFlags } from './migrate.js';
 import type { MirrorFlags } from './mirror.js';
 import type { PoliciesFlags } from './policies.js';
 import type { ServeFlags } from './serve.js';
@@ -84,6 +85,22 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--ca-file <pem>', 'certificate authority of the service')
     .option('--fail-closed', 'refuse Pods while the service cannot answer')
     .action(async (flags: PoliciesFlags) => (await import('./policies.js')).policies(context, flags));
+
+  command(
+    program,
+    'migrate',
+    "print our chart's values from those of k8s-image-swapper, or from its configuration file",
+  )
+    .argument('<values>', 'values.yaml or .k8s-image-swapper.yaml; - for standard input')
+    .addOption(
+      new Option('--engine <engine>', 'whose policies are to ask the service')
+        .choices(['webhook', 'kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'none'])
+        .default('webhook'),
+    )
+    .addOption(outputOption())
+    .action(async (values: string, flags: MigrateFlags) =>
+      setExitCode(await (await import('./migrate.js')).migrate(context, values, flags)),
+    );
 
   return program;
 }
