@@ -235,7 +235,9 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
           const tar = join(folder, `${arch}.tar`);
           ask('export', '--platform', `linux/${arch}`, reference, tar);
           const lines = execFileSync('tar', ['-tvf', tar, '--numeric-owner'], { encoding: 'utf8' }).trim().split('\n');
-          const paths = lines.map((line) => (line.split(/\s+/)[5] ?? '').replace(/^\.?\//, ''));
+          const paths = lines
+            .filter((line) => !line.startsWith('d'))
+            .map((line) => (line.split(/\s+/)[5] ?? '').replace(/^\.?\//, ''));
           expect(paths.filter((path) => /^usr\/s?bin\/./.test(path))).toEqual(['usr/bin/node']);
           expect(paths.filter((path) => /(?:^|\/)(?:(?:ba|da|z|k|a)?sh|busybox|dpkg|apt|perl)$/.test(path))).toEqual(
             [],
@@ -275,13 +277,9 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
           expect(installed.length).toBeGreaterThan(4);
           const debian = sbom.components.filter(({ purl }) => purl.startsWith('pkg:deb/'));
           expect(debian.map(({ name, version: of }) => `${name}@${of}`).sort()).toEqual(installed.sort());
-          const node = execFileSync('strings', ['-n', '4', join(folder, arch, 'usr/bin/node')], {
-            encoding: 'utf8',
-            maxBuffer: 2 ** 30,
-          });
-          const [, said] = /^node v(\d+\.\d+\.\d+)$|^v(24\.\d+\.\d+)$/m.exec(node) ?? [];
           const listed = sbom.components.find(({ name }) => name === 'node');
-          expect(listed?.version).toBe(said ?? listed?.version);
+          // The binary of another machine cannot be asked; its version stands in it.
+          expect(readFileSync(join(folder, arch, 'usr/bin/node')).includes(`v${listed?.version}`)).toBe(true);
           const own = JSON.parse(readFileSync(join(folder, arch, 'app/image-swapper.cdx.json'), 'utf8')) as Sbom;
           const purls = new Set(sbom.components.map(({ purl }) => purl));
           expect(own.components.filter(({ purl }) => !purls.has(purl))).toEqual([]);
@@ -336,11 +334,11 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
           expect(image.run(['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
         });
 
-        it('checks a registry by a push', () => {
+        it('checks a registry by a push', async () => {
           const { status, stdout, stderr } = image.run(['check', '--online'], env);
           expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
           expect(stdout).toMatch(new RegExp(`^ok +.*${registry.host}`, 'm'));
-          expect(registry.accessLog().map(({ method }) => method)).toContain('POST');
+          await expect.poll(() => registry.accessLog().map(({ method }) => method)).toContain('POST');
         });
 
         it('serves, and ends at SIGTERM', async () => {
