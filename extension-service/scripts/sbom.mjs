@@ -63,10 +63,13 @@ export function bundleSbom() {
   });
 }
 
-/** npm says of some that only development needs them; they are in the file all the same. */
-function inBundle({ properties, ...component }) {
-  const kept = (properties ?? []).filter(({ name }) => name !== 'cdx:npm:package:development');
-  return { ...component, scope: 'required', ...(kept.length > 0 && { properties: kept }) };
+/**
+ * What every version of npm says alike. It takes some packages for those that only development needs: they are in the
+ * file all the same.
+ */
+function inBundle(component) {
+  const { type, name, version, purl, hashes, licenses } = component;
+  return { 'bom-ref': component['bom-ref'], type, name, version, scope: 'required', purl, hashes, licenses };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

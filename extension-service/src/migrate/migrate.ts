@@ -71,6 +71,10 @@ class Migration {
 
   run(file: string): Migrated {
     const written = this.from === 'config' ? this.tree : childOf(this.tree, 'config');
+    if (written !== undefined && written.kind !== 'mapping') {
+      const kind = written.kind === 'list' ? 'a list' : 'a single value';
+      this.problems.error(written.place, 'config', `is ${kind}, and a mapping is needed`);
+    }
     const config = written?.kind === 'mapping' ? written : { ...this.tree, entries: new Map<string, Entry>() };
     this.#values['config'] = this.config(config);
     this.#values['policies'] = { engine: this.engine };

@@ -44,6 +44,17 @@ describe('the version', () => {
     expect(check()).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
   });
 
+  it('of Node is the same in CI, in the Dockerfile and in what the image is built from here', () => {
+    const { config } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      config: { secondNode: string };
+    };
+    const dockerfile = readFileSync(join(root, 'extension-service/Dockerfile'), 'utf8');
+    expect(/^ARG NODE=node:(\S+)-trixie-slim$/m.exec(dockerfile)?.[1]).toBe(config.secondNode);
+    const stages = readFileSync(join(root, 'extension-service/scripts/stage-images.mjs'), 'utf8');
+    expect(/version: '([^']+)'/.exec(stages)?.[1]).toBe(config.secondNode);
+    expect(/DEBIAN = '([^']+)'/.exec(stages)?.[1]).toBe(/^ARG BASE=debian:(\w+)-slim$/m.exec(dockerfile)?.[1]);
+  });
+
   it.each([
     ['cdk8s/package.json', 1],
     ['extension-service/package.json', 1],

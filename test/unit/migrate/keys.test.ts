@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { createProgram } from '../../../extension-service/src/cli/program.js';
 import { parseConfig } from '../../../extension-service/src/config/parse.js';
 import { migrate } from '../../../extension-service/src/migrate/migrate.js';
 import type { Engine } from '../../../extension-service/src/migrate/migrate.js';
@@ -67,6 +68,26 @@ describe('docs/migration.md', () => {
     expect(known.length).toBeGreaterThan(100);
     expect([...documented.keys()].sort()).toEqual(known.sort());
   });
+
+  it.each(['docs/migration.md', 'docs/release.md'])(
+    'and its neighbours name only commands and flags that exist: %s',
+    (page) => {
+      const text = readFileSync(root + page, 'utf8');
+      const { scripts } = json('package.json') as { scripts: Record<string, string> };
+      const { scripts: own } = json('extension-service/package.json') as { scripts: Record<string, string> };
+      for (const [, script = ''] of text.matchAll(/npm run ([a-z0-9:]+)/g))
+        expect({ ...scripts, ...own }).toHaveProperty([script]);
+      const streams = { stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
+      const commands = createProgram(streams, () => undefined).commands;
+      for (const [, line = ''] of text.matchAll(/^ *image-swapper (.*)$/gm)) {
+        const [name, ...words] = (line.split(/ [#|>] ?/)[0] ?? '').trim().split(/\s+/);
+        const command = commands.find((known) => known.name() === name);
+        expect(command, line).toBeDefined();
+        const flags = command?.options.flatMap(({ short, long }) => [short, long]) ?? [];
+        for (const flag of words.filter((word) => word.startsWith('-'))) expect(flags, line).toContain(flag);
+      }
+    },
+  );
 });
 
 describe.each(Object.entries(chartValues))('the chart value %s', (key, value) => {
