@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 /**
@@ -12,10 +13,20 @@ const common = {
   format: 'cjs',
   legalComments: 'none',
   logLevel: 'warning',
+  metafile: true,
   // Half the text to parse at every start; names stay, for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
 };
+
+/** Every file that is in the bundle, as esbuild knows them: what the SBOM is made of. */
+const inputs = new Set();
+
+async function bundle(options) {
+  const result = await build({ ...common, ...options });
+  for (const path of Object.keys(result.metafile.inputs)) inputs.add(path);
+  return result;
+}
 
 /** Gives a module of the sources other contents. */
 function replace(path, contents) {
@@ -29,7 +40,7 @@ function replace(path, contents) {
 }
 
 async function programText(entryPoint, plugins = []) {
-  const { outputFiles } = await build({ ...common, entryPoints: [entryPoint], plugins, write: false });
+  const { outputFiles } = await bundle({ entryPoints: [entryPoint], plugins, write: false });
   return outputFiles[0].text;
 }
 
@@ -55,7 +66,6 @@ async function exportsOf(path) {
     entryPoints: [path],
     packages: 'external',
     write: false,
-    metafile: true,
   });
   return Object.values(metafile.outputs)[0].exports;
 }
@@ -76,8 +86,7 @@ const lazyClients = clients.map(lazy);
 const copyThreadProgram = await programText('src/mirror/copy-thread-entry.ts', lazyClients);
 const programs = Object.fromEntries(clients.map(({ name, text }) => [name, text]));
 
-await build({
-  ...common,
+await bundle({
   entryPoints: ['src/cli/main.ts'],
   outfile: 'dist/image-swapper.cjs',
   banner: { js: '#!/usr/bin/env node' },
@@ -87,3 +96,5 @@ await build({
     replace('mirror/copy-thread-program.ts', textModule('COPY_THREAD_PROGRAM', copyThreadProgram)),
   ],
 });
+
+await writeFile('dist/image-swapper.inputs.json', `${JSON.stringify([...inputs].sort(), null, 2)}\n`);

@@ -18,7 +18,9 @@ const pages = [
   'docs/engines.md',
   'docs/explain.md',
   'docs/gcp.md',
+  'docs/migration.md',
   'docs/operations.md',
+  'docs/release.md',
 ];
 const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts);
 const blocks = (language: string): string[] =>

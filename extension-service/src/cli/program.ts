@@ -3,11 +3,13 @@ import type { CommandContext } from './context.js';
 import type { CheckFlags } from './check.js';
 import type { ExplainFlags } from './explain.js';
 import { CliError, EXIT } from './exit.js';
+import type { MigrateFlags } from './migrate.js';
 import type { MirrorFlags } from './mirror.js';
 import type { PoliciesFlags } from './policies.js';
 import type { PrewarmFlags } from './prewarm.js';
 import type { ServeFlags } from './serve.js';
 import type { StatusFlags } from './status.js';
+import { VERSION } from '../version.js';
 
 /** Runs one command line, loading only what its command needs; never rejects. @returns the exit code */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
@@ -31,6 +33,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 export function createProgram(context: CommandContext, setExitCode: (code: number) => void): Command {
   const program = new Command('image-swapper')
     .description('Pods get their images from your own registry, mirrored there automatically')
+    .version(VERSION)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
@@ -102,6 +105,22 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--engine-values', "print the values that the engine's own Helm chart needs, instead")
     .option('--delete-managed', 'instead delete those that the service wrote under policies.manage, to uninstall it')
     .action(async (flags: PoliciesFlags) => (await import('./policies.js')).policies(context, flags));
+
+  command(
+    program,
+    'migrate',
+    "print our chart's values from those of k8s-image-swapper, or from its configuration file",
+  )
+    .argument('<values>', 'values.yaml or .k8s-image-swapper.yaml; - for standard input')
+    .addOption(
+      new Option('--engine <engine>', 'whose policies are to ask the service')
+        .choices(['webhook', 'kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'none'])
+        .default('webhook'),
+    )
+    .addOption(outputOption())
+    .action(async (values: string, flags: MigrateFlags) =>
+      setExitCode(await (await import('./migrate.js')).migrate(context, values, flags)),
+    );
 
   return program;
 }

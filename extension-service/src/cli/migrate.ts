@@ -1,0 +1,61 @@
+import { resolve } from 'node:path';
+import { text as readStream } from 'node:stream/consumers';
+import { stringify } from 'yaml';
+import { codeOf, localFiles, unreadable } from '../config/files.js';
+import { ConfigError, formatProblem } from '../config/problem.js';
+import { sizeLimit } from '../config/yaml.js';
+import { migrate as migrateText } from '../migrate/migrate.js';
+import type { Engine, Migrated } from '../migrate/migrate.js';
+import type { CommandContext } from './context.js';
+import { CliError, EXIT } from './exit.js';
+import type { OutputFormat } from './output.js';
+import { render } from './output.js';
+
+export interface MigrateFlags {
+  readonly engine: Engine;
+  readonly output: OutputFormat;
+}
+
+/** @returns 0, or 1 when something changes or has no meaning: one line each on stderr. @throws CliError for an unusable file */
+export async function migrate(context: CommandContext, path: string, flags: MigrateFlags): Promise<number> {
+  const text = await read(context, path);
+  let migrated: Migrated;
+  try {
+    migrated = migrateText({ text, file: path === '-' ? 'stdin' : path, engine: flags.engine });
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CliError(EXIT.usage, error.message);
+    throw error;
+  }
+  for (const finding of migrated.findings) context.stderr.write(`${formatProblem(finding)}\n`);
+  context.stdout.write(render(migrated.values, flags.output, () => commented(migrated.values, flags.engine)));
+  return migrated.findings.length === 0 ? EXIT.ok : EXIT.findings;
+}
+
+const choices: Readonly<Record<Engine, string>> = {
+  webhook: 'the API server asks the service itself, as with k8s-image-swapper',
+  kyverno: 'Kyverno 1.18 or newer asks the service',
+  'kyverno-clusterpolicy': 'Kyverno before 1.20 asks the service',
+  gatekeeper: 'Gatekeeper 3.23 or newer asks the service',
+  none: 'you apply what image-swapper policies prints',
+};
+
+function commented(values: Migrated['values'], engine: Engine): string {
+  return [
+    "# Values of image-swapper's chart. docs/migration.md says how to move without a gap.",
+    `# policies.engine: ${choices[engine]}.`,
+    ...(engine === 'webhook'
+      ? ['# You run Kyverno or Gatekeeper? No webhook is needed then: --engine kyverno, --engine gatekeeper.']
+      : []),
+    stringify(values, { lineWidth: 0 }),
+  ].join('\n');
+}
+
+async function read(context: CommandContext, path: string): Promise<string> {
+  try {
+    if (path !== '-') return Buffer.from(await localFiles.read(resolve(context.cwd, path), sizeLimit + 1)).toString();
+    return await readStream(process.stdin);
+  } catch (error) {
+    const missing = codeOf(error) === 'ENOENT' ? ': give the values file of your k8s-image-swapper release' : '';
+    throw new CliError(EXIT.usage, `${path}: ${unreadable(error)}${missing}`);
+  }
+}

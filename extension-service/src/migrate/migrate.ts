@@ -1,0 +1,229 @@
+import { stringify } from 'yaml';
+import { Cleaner } from '../config/clean.js';
+import { parseConfig } from '../config/parse.js';
+import type { ConfigProblem } from '../config/problem.js';
+import { ConfigError, Problems } from '../config/problem.js';
+import { rootField } from '../config/schema/config.js';
+import { didYouMean, suggest } from '../config/suggest.js';
+import type { Entry, MappingNode, Path, TreeNode } from '../config/tree.js';
+import { childOf, formatPath, nodeAt, placeAt, toPlain } from '../config/tree.js';
+import { readYaml } from '../config/yaml.js';
+import { CHART_KEYS } from './chart-keys.js';
+import { rewriteConfig } from './config-keys.js';
+
+export const ENGINES = ['webhook', 'kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'none'] as const;
+export type Engine = (typeof ENGINES)[number];
+
+export interface MigrateInput {
+  readonly text: string;
+  /** How messages call the file. */
+  readonly file: string;
+  readonly engine: Engine;
+}
+
+export interface Migrated {
+  /** `values`: of the chart. `config`: the file of the service. */
+  readonly from: 'values' | 'config';
+  /** Values of our chart. */
+  readonly values: Readonly<Record<string, unknown>>;
+  /** What changes, has no meaning here, or cannot be used; in the order of the file. */
+  readonly findings: readonly ConfigProblem[];
+}
+
+/** What the chart of k8s-image-swapper has unless given; its configuration file has no filter by default. */
+const chartFilters = [{ jmespath: "obj.metadata.namespace == 'kube-system'" }];
+
+/**
+ * Values of our chart from those of k8s-image-swapper's, or from its configuration file. Pure.
+ * @throws ConfigError when the text is no YAML, or neither of the two
+ */
+export function migrate({ text, file, engine }: MigrateInput): Migrated {
+  const problems = new Problems();
+  const tree = readYaml({ text, file, lenient: true }, problems);
+  const errors = problems.list('error', file);
+  if (errors.length > 0) throw new ConfigError(errors);
+  const from = tree?.kind === 'mapping' ? kindOf(tree) : undefined;
+  if (tree?.kind !== 'mapping' || from === undefined) {
+    const message = "this is neither values of k8s-image-swapper's chart nor its configuration file";
+    throw new ConfigError([{ file, line: 1, column: 1, key: '', message, severity: 'error' }]);
+  }
+  return new Migration(tree, from, engine, problems).run(file);
+}
+
+function kindOf(tree: MappingNode): 'values' | 'config' | undefined {
+  const keys = [...tree.entries.keys()];
+  const chart = new Set([...CHART_KEYS.keys(), 'config'].map((key) => key.split('.', 1)[0] ?? ''));
+  if (keys.some((key) => chart.has(key))) return 'values';
+  const config = rootField.kind === 'mapping' ? [...rootField.fields.keys()] : [];
+  const known = new Set(config.map((key) => key.toLowerCase()));
+  return keys.some((key) => known.has(key.toLowerCase())) ? 'config' : undefined;
+}
+
+class Migration {
+  readonly #values: Record<string, unknown> = {};
+
+  constructor(
+    private readonly tree: MappingNode,
+    private readonly from: 'values' | 'config',
+    private readonly engine: Engine,
+    private readonly problems: Problems,
+  ) {}
+
+  run(file: string): Migrated {
+    const written = this.from === 'config' ? this.tree : childOf(this.tree, 'config');
+    if (written !== undefined && written.kind !== 'mapping') {
+      const kind = written.kind === 'list' ? 'a list' : 'a single value';
+      this.problems.error(written.place, 'config', `is ${kind}, and a mapping is needed`);
+    }
+    const config = written?.kind === 'mapping' ? written : { ...this.tree, entries: new Map<string, Entry>() };
+    this.#values['config'] = this.config(config);
+    this.#values['policies'] = { engine: this.engine };
+    if (this.from === 'values') this.chart(this.tree, []);
+    const { problems } = this;
+    const findings = [...problems.list('error', file), ...problems.list('warning', file)];
+    findings.sort((a, b) => a.line - b.line || a.column - b.column);
+    return { from: this.from, values: this.#values, findings };
+  }
+
+  private chart(node: MappingNode, path: readonly string[]): void {
+    for (const [key, entry] of node.entries) {
+      const here = [...path, key];
+      const name = here.join('.');
+      if (name === 'config') continue;
+      const fate = CHART_KEYS.get(name);
+      if (fate !== undefined) this.apply(here, entry);
+      else if (entry.node.kind === 'mapping' && [...CHART_KEYS.keys()].some((known) => known.startsWith(`${name}.`))) {
+        this.chart(entry.node, here);
+      } else if (!isNothing(entry.node)) {
+        const siblings = [...CHART_KEYS.keys()].filter((known) => known.split('.').length === here.length);
+        const hint = didYouMean(suggest(name, siblings));
+        this.problems.warning(entry.place, name, `the chart of k8s-image-swapper has no such value${hint}`, 'left out');
+      }
+    }
+  }
+
+  private apply(path: readonly string[], { place, node }: Entry): void {
+    const name = path.join('.');
+    const fate = CHART_KEYS.get(name);
+    const value = toPlain(node);
+    if (fate === undefined || value === null) return;
+    switch (fate.kind) {
+      case 'kept': {
+        this.set(path, value);
+        const message = isNothing(node) ? undefined : fate.look?.(value);
+        if (message !== undefined) this.problems.warning(place, name, message);
+        return;
+      }
+      case 'moved': {
+        const moved = fate.value(value);
+        if (moved === undefined) return;
+        this.set(fate.to, moved);
+        this.problems.warning(place, name, `is ${fate.to.join('.')}: ${moved} here`);
+        return;
+      }
+      case 'dropped':
+        this.problems.warning(place, name, fate.message);
+        return;
+      case 'webhook':
+        if (this.engine === 'webhook') this.set(path, value);
+        else if (!isNothing(node)) {
+          this.problems.warning(place, name, 'is for policies.engine: webhook only', fate.message);
+        }
+    }
+  }
+
+  private config(written: MappingNode): unknown {
+    const found = new Problems();
+    const tree = rewriteConfig(written, found);
+    const cleaned = new Cleaner('anchor', found).clean(tree, rootField, []);
+    const config = (cleaned === undefined ? {} : toPlain(cleaned)) as Record<string, unknown>;
+    this.adopt(found, tree);
+    this.typed(config);
+    this.dryRun(tree, config);
+    this.numbers(tree, ['target', 'aws', 'accountId']);
+    if (this.from === 'values') this.defaultFilters(config);
+    this.validate(config, tree);
+    return config;
+  }
+
+  /** The anchor takes a target without a type for an AWS one. */
+  private typed(config: Record<string, unknown>): void {
+    const target = config['target'] as Record<string, unknown> | undefined;
+    if (typeof target !== 'object') return;
+    const types = ['aws', 'gcp', 'oci'].filter((type) => target[type] !== undefined);
+    if (target['type'] === undefined) config['target'] = { type: types.length === 1 ? types[0] : 'aws', ...target };
+  }
+
+  private dryRun(tree: MappingNode, config: Record<string, unknown>): void {
+    if (config['dryRun'] !== true) return;
+    this.problems.warning(
+      placeAt(tree, ['dryRun']),
+      this.key(['dryRun']),
+      'k8s-image-swapper never read it, and it is honoured here: nothing is swapped or copied',
+      'set it to false when you switch over',
+    );
+  }
+
+  /** Helm makes a floating-point number of an account that is not in quotes, and 1.23456789012e+11 of that. */
+  private numbers(tree: MappingNode, path: Path): void {
+    const node = nodeAt(tree, path);
+    if (this.from !== 'values' || node?.kind !== 'scalar' || typeof node.value !== 'number') return;
+    const message = 'is not in quotes, and Helm reads numbers: a leading zero is lost, and long ones are rounded';
+    this.problems.warning(node.place, this.key(path), message, `it is written as ${JSON.stringify(node.source)}`);
+  }
+
+  private defaultFilters(config: Record<string, unknown>): void {
+    const source = config['source'] as { filters?: unknown } | undefined;
+    if (source?.filters !== undefined) return;
+    config['source'] = { filters: chartFilters, ...source };
+    const message = "is not given, and the default of k8s-image-swapper's chart leaves out kube-system";
+    this.problems.warning(this.tree.place, 'config.source.filters', message, 'it is written out');
+  }
+
+  /** What our loader says about the result, at the places of the original. */
+  private validate(config: Record<string, unknown>, tree: MappingNode): void {
+    const found = new Problems();
+    const collect = (list: readonly ConfigProblem[]): void => {
+      for (const { severity, key, message, allowed } of list) {
+        const place = placeAt(tree, pathOf(key));
+        found.add(severity, place, key, message, allowed);
+      }
+    };
+    try {
+      collect(parseConfig({ text: stringify(config, { lineWidth: 0 }), file: 'image-swapper.yaml' }).warnings);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      collect(error.problems);
+    }
+    this.adopt(found, tree);
+  }
+
+  private adopt(found: Problems, tree: MappingNode): void {
+    const { file } = tree.place;
+    for (const problem of [...found.list('error', file), ...found.list('warning', file)]) {
+      this.problems.add(problem.severity, problem, this.key(pathOf(problem.key)), problem.message, problem.allowed);
+    }
+  }
+
+  /** As the user's file has it. */
+  private key(path: Path): string {
+    return formatPath(this.from === 'values' ? ['config', ...path] : path);
+  }
+
+  private set(path: readonly string[], value: unknown): void {
+    let at = this.#values;
+    for (const key of path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
+    at[path.at(-1) ?? ''] = value;
+  }
+}
+
+/** `targets[0].aws.region` as a path. */
+function pathOf(key: string): Path {
+  if (key === '') return [];
+  return [...key.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([part, index]) => (index === undefined ? part : Number(index)));
+}
+
+function isNothing(node: TreeNode): boolean {
+  if (node.kind === 'scalar') return node.value === null || node.value === '' || node.value === false;
+  return node.kind === 'list' ? node.items.length === 0 : node.entries.size === 0;
+}

@@ -1,0 +1,72 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+
+/** What an image's configuration says; the part of the OCI image specification that the tests read. */
+export interface ImageConfig {
+  readonly architecture: string;
+  readonly os: string;
+  readonly config: {
+    readonly User: string;
+    readonly Env: readonly string[];
+    readonly Entrypoint: readonly string[];
+    readonly Cmd: readonly string[];
+    readonly WorkingDir: string;
+    readonly Labels: Readonly<Record<string, string>>;
+  };
+}
+
+/**
+ * Runs the program of an image as a kubelet would have it run, as far as that goes without a container runtime: the
+ * image's files as a read-only root, its entry point, user and environment, /proc and /dev of the machine. Needs root.
+ */
+export class ImageRoot {
+  constructor(
+    private readonly folder: string,
+    private readonly image: ImageConfig,
+  ) {}
+
+  /** Unpacks what `crane export` wrote. */
+  static unpack(tar: string, folder: string, image: ImageConfig): ImageRoot {
+    mkdirSync(folder, { recursive: true });
+    execFileSync('tar', ['-xpf', tar, '-C', folder]);
+    return new ImageRoot(folder, image);
+  }
+
+  run(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    const [command, ...rest] = this.command(this.image.config.Entrypoint, args);
+    const { status, stdout, stderr } = spawnSync(command ?? '', rest, { encoding: 'utf8', env: this.env(env) });
+    return { status, stdout, stderr };
+  }
+
+  /** A script run by the image's Node instead of the service. */
+  node(script: string): string {
+    const [command, ...rest] = this.command(['/usr/bin/node'], ['-e', script]);
+    return execFileSync(command ?? '', rest, { encoding: 'utf8', env: this.env({}) }).trim();
+  }
+
+  start(args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
+    const [command, ...rest] = this.command(this.image.config.Entrypoint, args);
+    return spawn(command ?? '', rest, { env: this.env(env), stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  private env(more: Readonly<Record<string, string>>): Record<string, string> {
+    const own = this.image.config.Env.map((pair): [string, string] => {
+      const at = pair.indexOf('=');
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    });
+    // The tools of this machine, which enter the root, are found by the PATH, too.
+    return { ...Object.fromEntries(own), PATH: process.env['PATH'] ?? '', ...more };
+  }
+
+  private command(entryPoint: readonly string[], args: readonly string[]): readonly string[] {
+    const enter = [
+      'set -e; root=$1; user=$2; shift 2',
+      'mount --bind "$root" "$root"; mount -o remount,ro,bind "$root"',
+      'for folder in proc dev; do mount --rbind "/$folder" "$root/$folder"; done',
+      'exec chroot --userspec="$user" "$root" "$@"',
+    ].join('\n');
+    const isolated = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', enter, 'sh'];
+    return [...isolated, this.folder, this.image.config.User, ...entryPoint, ...args];
+  }
+}

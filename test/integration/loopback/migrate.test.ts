@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { BUNDLE } from '../../fakes/service.js';
+
+const aws = { accountId: '123456789012', region: 'eu-west-1' };
+const config = { source: { filters: [] }, target: { aws } };
+const ours = { config: { source: { filters: [] }, target: { type: 'aws', aws } }, policies: { engine: 'webhook' } };
+
+/** The built program: values on stdout, what is to be looked at on stderr, and the exit code. */
+describe('image-swapper migrate', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'image-swapper-migrate-'));
+    writeFileSync(join(folder, 'good.yaml'), stringify({ config, replicaCount: 2 }));
+    writeFileSync(join(folder, 'patched.yaml'), stringify({ config, patch: { enabled: true } }));
+    writeFileSync(join(folder, 'other.yaml'), 'kind: Pod\n');
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  const run = (args: readonly string[], input = '') => {
+    const options = { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, input, encoding: 'utf8' as const };
+    const { status, stdout, stderr } = spawnSync(process.execPath, [BUNDLE, 'migrate', ...args], options);
+    return { status, stdout, stderr };
+  };
+
+  it('prints values with comments, and ends with 0 when nothing is to be told', () => {
+    const { status, stdout, stderr } = run(['good.yaml']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^# .*\n# policies\.engine: .*\n# .*--engine kyverno/);
+    expect(parse(stdout)).toEqual({ ...ours, replicaCount: 2 });
+  });
+
+  it('takes standard input, another engine and another form', () => {
+    const { status, stdout } = run(['-', '--engine', 'kyverno', '-o', 'json'], stringify({ config }));
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ ...ours, policies: { engine: 'kyverno' } });
+    expect(run(['good.yaml', '-o', 'yaml']).stdout).not.toContain('#');
+  });
+
+  it('ends with 1 and a line for what has no meaning, and still prints values', () => {
+    const { status, stdout, stderr } = run(['patched.yaml']);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^patched\.yaml:8:1: patch: has no meaning: .*\n$/);
+    expect(parse(stdout)).toEqual(ours);
+  });
+
+  it.each([
+    [['other.yaml'], /^other\.yaml:1:1: this is neither values/],
+    [['missing.yaml'], /^missing\.yaml: there is no such file: give the values file of your k8s-image-swapper release/],
+    [[], /missing required argument 'values'/],
+    [['good.yaml', '--engine', 'opa'], /Allowed choices are webhook, kyverno/],
+  ])('ends with 2 and says what to do: %j', (args, message) => {
+    const { status, stdout, stderr } = run(args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+});
