@@ -27,9 +27,16 @@ export interface ObjectWatch {
 /** `path` such as `/api/v1/secrets`; `query` such as a fieldSelector. */
 export type WatchObjects = (path: string, query: Readonly<Record<string, string>>) => ObjectWatch;
 
-/** `onProblem` is told once for every spell of trouble. */
+/** `onProblem` is told once for every spell of trouble, also when several watches have the same. */
 export function objectWatches(config: KubeConfig, onProblem: (message: string) => void): WatchObjects {
-  return (path, query) => new ListedWatch(config, path, query, onProblem);
+  const told = new Map<string, number>();
+  return (path, query) =>
+    new ListedWatch(config, path, query, (message) => {
+      const watches = told.get(message) ?? 0;
+      told.set(message, watches + 1);
+      if (watches === 0) onProblem(message);
+      return () => told.set(message, (told.get(message) ?? 1) - 1);
+    });
 }
 
 const PAGE = '500';
@@ -57,7 +64,8 @@ class ListedWatch implements ObjectWatch {
     private readonly config: KubeConfig,
     private readonly path: string,
     private readonly query: Readonly<Record<string, string>>,
-    private readonly onProblem: (message: string) => void,
+    /** @returns what says that the trouble is over */
+    private readonly onProblem: (message: string) => () => void,
   ) {
     this.synced = new Promise((resolve) => (this.sync = resolve));
   }
@@ -69,9 +77,12 @@ class ListedWatch implements ObjectWatch {
   private async run(handler: ObjectHandler, signal: AbortSignal): Promise<void> {
     let version: string | undefined;
     let failures = 0;
+    let over: (() => void) | undefined;
     while (!signal.aborted) {
       try {
         version ??= await this.list(handler, signal);
+        over?.();
+        over = undefined;
         const began = performance.now();
         version = await this.watch(handler, version, signal);
         failures = performance.now() - began < 1_000 ? failures + 1 : 0;
@@ -80,7 +91,7 @@ class ListedWatch implements ObjectWatch {
         const code = error instanceof ApiError ? error.code : 0;
         // 410: the changes since then are gone. Any other error of the API server may mean the same.
         if (code !== 0) version = undefined;
-        if (code !== 410 && failures === 0) this.onProblem(this.explain(error, code));
+        if (code !== 410) over ??= this.onProblem(this.explain(error, code));
         failures += 1;
       }
       if (failures === 0) continue;
@@ -133,7 +144,8 @@ class ListedWatch implements ObjectWatch {
       const onEvent = (type: string, object: unknown): void => {
         if (!isObject(object) || over.aborted) return;
         if (type === 'ERROR') {
-          failure = new ApiError(typeof object['code'] === 'number' ? object['code'] : 500, String(object['message']));
+          const { code, message } = object;
+          failure = new ApiError(typeof code === 'number' ? code : 500, typeof message === 'string' ? message : type);
           connection?.abort();
           return;
         }
