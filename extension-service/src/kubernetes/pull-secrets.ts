@@ -57,18 +57,20 @@ export class ClusterPullSecrets implements PullSecrets {
     this.reads = new SecretReads(cluster, options);
   }
 
-  /** Begins to watch, where that is allowed; `forPod` does it too. */
+  /**
+   * Begins to watch; `forPod` does it too. Not where only certain Secrets may be read: rights for names are rights to read
+   * by name.
+   */
   start(): void {
     const { watch, onProblem, onRotated } = this.options;
     const { enabled, secretNames } = this.reader;
-    if (!enabled || watch === undefined || this.watched !== undefined) return;
+    if (!enabled || secretNames.length > 0 || watch === undefined || this.watched !== undefined) return;
     const { signal } = this.watching;
     this.watched = new WatchedPullSecrets({
       watch,
-      secrets: secretNames.length === 0,
       onProblem,
       onRotated: (namespace, name) => {
-        if (!signal.aborted && this.allows(name)) onRotated?.(namespace, name);
+        if (!signal.aborted) onRotated?.(namespace, name);
       },
     });
     this.watched.start(signal);

@@ -12,8 +12,6 @@ export const PULL_SECRET_TYPES: ReadonlyMap<string, string> = new Map([
 
 export interface WatchedPullSecretsOptions {
   readonly watch: WatchObjects;
-  /** False: the ServiceAccounts alone. */
-  readonly secrets: boolean;
   /** Told of a Docker config that cannot be read. */
   readonly onProblem: (message: string) => void;
   /** A Secret came or changed, or a ServiceAccount names it from now on. */
@@ -30,8 +28,7 @@ export class WatchedPullSecrets {
 
   constructor(private readonly options: WatchedPullSecretsOptions) {
     const { onProblem, onRotated } = options;
-    const types = options.secrets ? [...PULL_SECRET_TYPES.values()] : [];
-    this.secrets = types.map(
+    this.secrets = [...PULL_SECRET_TYPES.values()].map(
       (key) =>
         new ObjectStore({
           project: ({ data }, namespace, name) => {
@@ -66,7 +63,7 @@ export class WatchedPullSecrets {
 
   /** Whether {@link secret} knows all Secrets. */
   get knowsSecrets(): boolean {
-    return this.secrets.length > 0 && this.secrets.every(({ synced }) => synced);
+    return this.secrets.every(({ synced }) => synced);
   }
 
   /** Whether {@link accountSecretNames} knows all ServiceAccounts. */
