@@ -5,6 +5,7 @@ import type { ExplainFlags } from './explain.js';
 import { CliError, EXIT } from './exit.js';
 import type { MirrorFlags } from './mirror.js';
 import type { PoliciesFlags } from './policies.js';
+import type { PrewarmFlags } from './prewarm.js';
 import type { ServeFlags } from './serve.js';
 
 /** Runs one command line, loading only what its command needs; never rejects. @returns the exit code */
@@ -53,6 +54,12 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .action(async (images: string[], flags: MirrorFlags) =>
       setExitCode(await (await import('./mirror.js')).mirror(context, images, flags)),
     );
+
+  command(program, 'prewarm', "mirror every image that the cluster's workloads use")
+    .option('--kubeconfig <file>', 'the cluster; else KUBECONFIG, the own cluster of a Pod, or ~/.kube/config')
+    .option('--dry-run', 'show what would be copied, and how long the quotas of the registries make it last')
+    .addOption(outputOption())
+    .action(async (flags: PrewarmFlags) => setExitCode(await (await import('./prewarm.js')).prewarm(context, flags)));
 
   command(program, 'explain', 'show what happens to an image or a Pod, and why')
     .argument('[image]', 'image reference')

@@ -1,4 +1,5 @@
 import type { Config } from '../core/config/model.js';
+import { hasCluster } from '../kubernetes/api.js';
 import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
@@ -42,7 +43,10 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
   const metrics = createMetrics();
-  const copier = new ThreadCopier(loaded.config, log, cloudEvents(log, metrics));
+  const copier: ThreadCopier = new ThreadCopier(loaded.config, log, {
+    onCloudEvent: cloudEvents(log, metrics),
+    onClusterEvent: (event) => service.clusterEvent(event),
+  });
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
@@ -52,10 +56,18 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),
     }),
   });
-  const service = new Service({ loaded, copier, lookup, log, metrics });
+  const clustered = hasCluster(context.env);
+  const service: Service = new Service({
+    loaded,
+    copier,
+    lookup,
+    log,
+    metrics,
+    role: clustered && loaded.config.reconcile.enabled ? 'starting' : 'alone',
+  });
   // What is in force now: a change while the service starts is a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
-  if (usesClouds(loaded.config)) copier.warm();
+  if (clustered || usesClouds(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });

@@ -20,12 +20,10 @@ const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
 export async function connectCluster(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ClusterAccess | undefined> {
-  const inCluster = (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
-  const kubeconfigs = (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
-  if (!inCluster && kubeconfigs.length === 0) return undefined;
+  if (!hasCluster(env)) return undefined;
   const { KubeConfig, CoreV1Api } = await import('./client.js');
   const config = new KubeConfig();
-  const [first, ...others] = kubeconfigs;
+  const [first, ...others] = kubeconfigs(env);
   if (first === undefined) {
     config.loadFromCluster();
     return { config, core: config.makeApiClient(CoreV1Api), namespace: (await ownNamespace(env)) ?? 'default' };
@@ -38,6 +36,15 @@ export async function connectCluster(
   }
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace;
   return { config, core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default' };
+}
+
+/** Whether the process runs in a cluster, or KUBECONFIG names one. */
+export function hasCluster(env: Readonly<Record<string, string | undefined>>): boolean {
+  return (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' || kubeconfigs(env).length > 0;
+}
+
+function kubeconfigs(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  return (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
 }
 
 async function ownNamespace(env: Readonly<Record<string, string | undefined>>): Promise<string | undefined> {

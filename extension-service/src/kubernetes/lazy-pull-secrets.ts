@@ -2,11 +2,11 @@ import type { SecretReaderConfig } from '../core/config/model.js';
 import type { PullContext } from '../mirror/job.js';
 import type { Keychain } from '../registry/types.js';
 import { connectCluster } from './api.js';
-import { objectWatches } from './object-watch.js';
 import { ClusterPullSecrets } from './pull-secrets.js';
 import type { PullSecrets, PullSecretsOptions } from './pull-secrets.js';
+import { followObjects } from './watch/follow-objects.js';
 
-export interface LazyPullSecretsOptions extends Omit<PullSecretsOptions, 'watch'> {
+export interface LazyPullSecretsOptions extends Omit<PullSecretsOptions, 'follow'> {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether it lives long enough to watch Secrets instead of reading them. */
   readonly watch: boolean;
@@ -62,7 +62,7 @@ export class LazyPullSecrets implements PullSecrets {
     return new ClusterPullSecrets(cluster, {
       ...options,
       reader: this.reader,
-      ...(watch && { watch: objectWatches(cluster.config, options.onProblem) }),
+      ...(watch && { follow: await followObjects(cluster.config, options.onProblem) }),
     });
   }
 }

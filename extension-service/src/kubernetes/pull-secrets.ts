@@ -4,8 +4,8 @@ import { chainKeychains, keyring } from '../credentials/keychain.js';
 import type { PullContext } from '../mirror/job.js';
 import type { Keychain } from '../registry/types.js';
 import type { ClusterAccess } from './api.js';
-import type { WatchObjects } from './object-watch.js';
 import { SecretReads } from './secret-reads.js';
+import type { FollowObjects } from './watch/follow-objects.js';
 import { WatchedPullSecrets } from './watched-pull-secrets.js';
 
 /** Reads the registry credentials that a Pod could pull with. */
@@ -25,7 +25,7 @@ export interface PullSecretsOptions {
   /** What nobody needs to act on. */
   readonly onDebug?: (message: string) => void;
   /** Without it Secrets are read by name, for processes that end soon. */
-  readonly watch?: WatchObjects;
+  readonly follow?: FollowObjects;
   /** What could not be pulled in the namespace may be pulled now: a Secret came, changed, or is given to a ServiceAccount. */
   readonly onRotated?: (namespace: string, name: string) => void;
   /** Milliseconds that a Pod's Secrets are kept where they are read by name. @default 30000 */
@@ -62,12 +62,12 @@ export class ClusterPullSecrets implements PullSecrets {
    * by name.
    */
   start(): void {
-    const { watch, onProblem, onRotated } = this.options;
+    const { follow, onProblem, onRotated } = this.options;
     const { enabled, secretNames } = this.reader;
-    if (!enabled || secretNames.length > 0 || watch === undefined || this.watched !== undefined) return;
+    if (!enabled || secretNames.length > 0 || follow === undefined || this.watched !== undefined) return;
     const { signal } = this.watching;
     this.watched = new WatchedPullSecrets({
-      watch,
+      follow,
       onProblem,
       onRotated: (namespace, name) => {
         if (!signal.aborted) onRotated?.(namespace, name);

@@ -1,8 +1,8 @@
 import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
-import { ObjectStore } from './object-store.js';
-import type { WatchObjects } from './object-watch.js';
+import type { FollowObjects } from './watch/follow-objects.js';
+import { ObjectStore } from './watch/object-store.js';
 
 /** The types of Secrets that the kubelet pulls with, and the key that each has its Docker config under. */
 export const PULL_SECRET_TYPES: ReadonlyMap<string, string> = new Map([
@@ -11,7 +11,7 @@ export const PULL_SECRET_TYPES: ReadonlyMap<string, string> = new Map([
 ]);
 
 export interface WatchedPullSecretsOptions {
-  readonly watch: WatchObjects;
+  readonly follow: FollowObjects;
   /** Told of a Docker config that cannot be read. */
   readonly onProblem: (message: string) => void;
   /** A Secret came or changed, or a ServiceAccount names it from now on. */
@@ -53,12 +53,12 @@ export class WatchedPullSecrets {
 
   /** Until `signal` aborts. */
   start(signal: AbortSignal): void {
-    const { watch } = this.options;
+    const { follow } = this.options;
     const types = [...PULL_SECRET_TYPES.keys()];
     for (const [index, store] of this.secrets.entries()) {
-      watch('/api/v1/secrets', { fieldSelector: `type=${types[index] ?? ''}` }).start(store, signal);
+      follow('/api/v1/secrets', { fieldSelector: `type=${types[index] ?? ''}` }, store, signal);
     }
-    watch('/api/v1/serviceaccounts', {}).start(this.accounts, signal);
+    follow('/api/v1/serviceaccounts', {}, this.accounts, signal);
   }
 
   /** Whether {@link secret} knows all Secrets. */

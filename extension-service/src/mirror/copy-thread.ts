@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads';
+import type { CopyReport } from '../kubernetes/copy-report.js';
 import { CopyFailedError } from './failure.js';
 import { PROGRAMS } from '../programs/programs.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
@@ -6,7 +7,7 @@ import { RegistryError } from '../registry/errors.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Copier, CopyProgress } from './job.js';
-import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
+import type { ClusterEvent, CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
 
 /** A copier whose configuration may change between two copies. */
 export interface ConfigurableCopier extends Copier {
@@ -20,6 +21,23 @@ export interface ConfigurableCopier extends Copier {
 export interface CopyThreadParts {
   readonly copier: ConfigurableCopier;
   readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
+  readonly cluster: ClusterPart;
+}
+
+/** The thread's side in the cluster. */
+export interface ClusterPart {
+  configure(config: CopyThreadData['config']): void;
+  settled(report: CopyReport): void;
+  copied(report: CopyReport): void;
+  /** Lets go of the Lease; resolves when nothing is written any more. */
+  stop(): Promise<void>;
+}
+
+/** What the thread tells without being asked. */
+export interface ThreadEvents {
+  readonly log: ThreadLog;
+  readonly onCloudEvent: (event: CloudEvent) => void;
+  readonly onClusterEvent: (event: ClusterEvent) => void;
 }
 
 export type ThreadLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
@@ -30,14 +48,18 @@ const PROGRESS_INTERVAL = 200;
 /** Runs in the worker thread: takes jobs from the main thread, one answer each. */
 export function runCopyThread(
   data: CopyThreadData,
-  create: (data: CopyThreadData, log: ThreadLog, onCloudEvent: (event: CloudEvent) => void) => CopyThreadParts,
+  create: (data: CopyThreadData, events: ThreadEvents) => CopyThreadParts,
 ): void {
   Object.assign(PROGRAMS, data.programs);
   const port = parentPort;
   if (port === null) throw new Error('runCopyThread is called in a worker thread only');
   const send = (message: FromCopyThread): void => port.postMessage(message);
   const log: ThreadLog = (level, message) => send({ type: 'log', level, message });
-  const { copier, readSecret } = create(data, log, (event) => send({ type: 'cloud', event }));
+  const { copier, readSecret, cluster } = create(data, {
+    log,
+    onCloudEvent: (event) => send({ type: 'cloud', event }),
+    onClusterEvent: (event) => send({ type: 'cluster', event }),
+  });
   const running = new Map<number, AbortController>();
   const answer = (id: number, what: string, work: Promise<FromCopyThread>): void => {
     void work.catch((error: unknown) => failure(id, error, what)).then(send);
@@ -49,10 +71,26 @@ export function runCopyThread(
         try {
           Object.assign(PROGRAMS, message.programs);
           copier.configure(message.config);
+          cluster.configure(message.config);
         } catch (error) {
           log('error', `the copy thread keeps the configuration before: ${String(error)}`);
         }
         return;
+      case 'settled':
+        cluster.settled(message.report);
+        return;
+      case 'copied':
+        cluster.copied(message.report);
+        return;
+      case 'stop': {
+        const { id } = message;
+        answer(
+          id,
+          'the cluster',
+          cluster.stop().then((): FromCopyThread => ({ type: 'stopped', id })),
+        );
+        return;
+      }
       case 'cancel':
         running.get(message.id)?.abort();
         return;

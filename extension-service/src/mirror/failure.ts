@@ -21,6 +21,11 @@ export type FailureReason =
   | 'stopped'
   | 'internal';
 
+/** Whether other pull secrets may mend it: registries say "not found" to whoever may not read. */
+export function mayBeCredentials({ reason }: CopyFailure): boolean {
+  return reason === 'unauthorized' || reason === 'forbidden' || reason === 'absent';
+}
+
 /** Carries a failure through promises and across the thread's boundary. */
 export class CopyFailedError extends Error {
   override readonly name = 'CopyFailedError';

@@ -105,9 +105,16 @@ export class RegistryCopier implements ConfigurableCopier {
   async plan(job: MirrorJob, signal: AbortSignal): Promise<CopyPlan> {
     const source = parseReference(job.source);
     try {
+      const target = this.registries.target(job.target);
+      if (!job.force) {
+        // Asks the source nothing, where manifests count as pulls.
+        const digest = await presentDigest(job, target.headManifest.bind(target), signal);
+        if (digest !== undefined)
+          return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
+      }
       return await planCopy({
         source: { client: await this.reader(this.registries, source.registry, job), reference: source },
-        target: { client: this.registries.target(job.target), reference: job.reference },
+        target: { client: target, reference: job.reference },
         platforms: job.platforms,
         signal,
       });

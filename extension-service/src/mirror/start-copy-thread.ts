@@ -1,3 +1,4 @@
+import { ClusterSide } from '../kubernetes/cluster-side.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import { openClouds } from '../targets/clouds.js';
 import { runCopyThread } from './copy-thread.js';
@@ -6,7 +7,7 @@ import type { CopyThreadData } from './thread-protocol.js';
 
 /** Puts the copy thread together: registries, and the cluster's secrets once somebody needs them. */
 export function startCopyThread(data: CopyThreadData, env: Readonly<Record<string, string | undefined>>): void {
-  runCopyThread(data, ({ config }, log, onEvent) => {
+  runCopyThread(data, ({ config }, { log, onCloudEvent, onClusterEvent }) => {
     const report = (problem: string): void => log('warn', problem);
     const secrets = new LazyPullSecrets({
       env,
@@ -16,9 +17,11 @@ export function startCopyThread(data: CopyThreadData, env: Readonly<Record<strin
       onDebug: (message) => log('debug', message),
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
-    const cloud = openClouds({ env, onEvent, report });
+    const cloud = openClouds({ env, onEvent: onCloudEvent, report });
     const copier = new RegistryCopier(config, { env, readSecret, pullSecrets: secrets, report, cloud });
     copier.start();
-    return { copier, readSecret };
+    const cluster = new ClusterSide(config, { env, log, emit: onClusterEvent });
+    cluster.start();
+    return { copier, readSecret, cluster };
   });
 }

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../core/config/model.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
+import type { CopyReport } from '../kubernetes/copy-report.js';
 import { neededPrograms } from '../programs/needed.js';
 import { PROGRAMS } from '../programs/programs.js';
 import type { PasswordCredentials } from '../registry/types.js';
@@ -9,7 +10,11 @@ import type { Logger } from '../telemetry/log.js';
 import { COPY_THREAD_PROGRAM } from './copy-thread-program.js';
 import { CopyFailedError } from './failure.js';
 import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
-import type { CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
+import type { ClusterEvent, CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
+
+/** Milliseconds. */
+const RESTART = 1_000;
+const LETTING_GO = 3_000;
 
 /** A copy, or the reading of a Secret, that the thread has not answered yet. */
 interface Flight {
@@ -28,16 +33,26 @@ export class ThreadCopier implements Copier {
   private readonly flights = new Map<number, Flight>();
   private nextId = 1;
   private stopped = false;
+  private warmed = false;
 
   constructor(
     private config: Config,
     private readonly log: Logger,
-    private readonly onCloudEvent: (event: CloudEvent) => void = () => undefined,
+    private readonly events: {
+      readonly onCloudEvent?: (event: CloudEvent) => void;
+      readonly onClusterEvent?: (event: ClusterEvent) => void;
+    } = {},
   ) {}
 
-  /** Starts the thread before the first copy: for logins of clouds, which take a while. */
+  /** Starts the thread before the first copy, and again should it die: for logins of clouds, and for the cluster. */
   warm(): void {
+    this.warmed = true;
     if (!this.stopped) this.worker ??= this.start();
+  }
+
+  /** Tells the thread's side in the cluster. */
+  tell(type: 'settled' | 'copied', report: CopyReport): void {
+    if (this.worker !== undefined) post(this.worker, { type, report });
   }
 
   async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
@@ -81,8 +96,21 @@ export class ThreadCopier implements Copier {
   }
 
   async stop(): Promise<void> {
+    if (this.worker !== undefined && !this.stopped) await this.letGo();
     this.stopped = true;
     await this.worker?.terminate();
+  }
+
+  /** The Lease is given back, if the API server is there to take it. */
+  private async letGo(): Promise<void> {
+    const { id, worker, answer } = this.ask('the cluster', undefined, (message) =>
+      message.type === 'stopped' ? true : undefined,
+    );
+    post(worker, { type: 'stop', id });
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, LETTING_GO)));
+    await Promise.race([answer.catch(() => undefined), patience]);
+    clearTimeout(timer);
   }
 
   private ask<T>(
@@ -121,6 +149,11 @@ export class ThreadCopier implements Copier {
     worker.on('error', (error) => this.log.error({ err: error.message }, 'the copy thread failed'));
     worker.on('exit', (code) => {
       if (this.worker === worker) this.worker = undefined;
+      if (this.warmed && !this.stopped) {
+        // Whoever leads now has to be found out anew.
+        this.events.onClusterEvent?.({ kind: 'role', role: 'starting' });
+        setTimeout(() => this.warm(), RESTART).unref();
+      }
       const message = `the copy thread ended with code ${code}`;
       for (const { what, reject } of this.flights.values()) {
         reject(new CopyFailedError({ reason: 'internal', message: `${what}: ${message}`, retryable: true }));
@@ -137,7 +170,11 @@ export class ThreadCopier implements Copier {
     }
     if (message.type === 'ready') return;
     if (message.type === 'cloud') {
-      this.onCloudEvent(message.event);
+      this.events.onCloudEvent?.(message.event);
+      return;
+    }
+    if (message.type === 'cluster') {
+      this.events.onClusterEvent?.(message.event);
       return;
     }
     const flight = this.flights.get(message.id);

@@ -3,8 +3,17 @@ import type { RegistryLogin } from '../credentials/renewed-login.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Programs } from '../programs/programs.js';
+import type { CopyReport } from '../kubernetes/copy-report.js';
+import type { CopyRole } from './copy-gate.js';
 import type { CopyFailure } from './failure.js';
 import type { CopyOutcome, CopyProgress, MirrorJob } from './job.js';
+
+/** What the thread's side in the cluster tells the main thread. */
+export type ClusterEvent =
+  /** `holder` of the Lease, if it is known. */
+  | { readonly kind: 'role'; readonly role: CopyRole; readonly holder?: string }
+  /** Copies that the cluster's workloads need; each is answered by `settled`. */
+  | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] };
 
 /** What crosses between the main thread and the copy thread: plain data only. */
 export interface CopyThreadData {
@@ -25,6 +34,12 @@ export type ToCopyThread =
       readonly registry: string;
       readonly refused: PasswordCredentials | undefined;
     }
+  /** What came of a copy that the cluster's side wanted. */
+  | { readonly type: 'settled'; readonly report: CopyReport }
+  /** A try to copy has ended, whoever wanted it. */
+  | { readonly type: 'copied'; readonly report: CopyReport }
+  /** Ends what the thread does in the cluster; answered by `stopped`. */
+  | { readonly type: 'stop'; readonly id: number }
   | { readonly type: 'configure'; readonly config: Config; readonly programs: Programs };
 
 export type FromCopyThread =
@@ -34,6 +49,8 @@ export type FromCopyThread =
   | { readonly type: 'secret'; readonly id: number; readonly text: string }
   | { readonly type: 'login'; readonly id: number; readonly login: RegistryLogin }
   | { readonly type: 'cloud'; readonly event: CloudEvent }
+  | { readonly type: 'cluster'; readonly event: ClusterEvent }
+  | { readonly type: 'stopped'; readonly id: number }
   | { readonly type: 'failed'; readonly id: number; readonly failure: CopyFailure }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
 

@@ -3,11 +3,10 @@ import type { Swap } from '../core/decide/answer.js';
 import { decide, decideContainer } from '../core/decide/decide.js';
 import type { ContainerDecision, DecisionInput, Mirror } from '../core/decide/decide.js';
 import type { JsonObject } from '../core/decide/pod.js';
-import { imagePullSecretNames, serviceAccountName } from '../core/decide/pod.js';
 import type { Rules } from '../core/decide/rules.js';
 import { formatReference } from '../core/image/reference.js';
-import { mirrorJobKey } from '../mirror/job.js';
 import type { MirrorJob, PullContext } from '../mirror/job.js';
+import { mirrorJob, pullContext, wantsFresh } from '../mirror/mirror-job.js';
 import type { CopyFailure } from '../mirror/failure.js';
 import type { MirrorResult } from '../mirror/queue.js';
 import type { Existence } from '../targets/existence.js';
@@ -21,9 +20,15 @@ export interface AdmissionDependencies {
     known(reference: TargetReference): Existence | undefined;
     find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
   };
-  /** Starts a copy, or joins one; the promise never rejects. */
-  enqueue(job: MirrorJob): Promise<MirrorResult>;
+  /** Starts a copy, joins one, or leaves it to another replica; the promise never rejects. */
+  enqueue(job: MirrorJob, waits: boolean): CopyStart;
   readonly now: () => number;
+}
+
+export interface CopyStart {
+  /** Another replica copies it once it sees the Pod. */
+  readonly handedOver: boolean;
+  readonly result: Promise<MirrorResult>;
 }
 
 export interface AdmissionRequest extends DecisionInput {
@@ -40,7 +45,7 @@ export interface ContainerOutcome {
   /** The image that the container ends with; under `dryRun` the one it would end with. */
   readonly image: string;
   readonly existence?: Existence;
-  readonly copy?: 'started' | 'finished' | 'failed' | 'late';
+  readonly copy?: 'started' | 'handed-over' | 'finished' | 'failed' | 'late';
 }
 
 export interface AdmissionResult {
@@ -63,12 +68,12 @@ export class Admission {
     const { config, rules } = this.dependencies.current();
     const decisions = decide(rules, request);
     const mayCopy = !request.dryRun && !config.dryRun;
-    const pull = pullContext(request);
+    const pull = pullContext(request.pod, request.namespace);
     const clock = new RequestClock(config, this.dependencies.now);
     try {
       const settled = await Promise.all(
         decisions.map((decision) =>
-          this.settle(decision, config, clock, mayCopy ? (mirror) => this.copy(mirror, pull) : undefined),
+          this.settle(decision, config, clock, mayCopy ? (mirror, waits) => this.copy(mirror, pull, waits) : undefined),
         ),
       );
       return result(settled);
@@ -101,7 +106,7 @@ export class Admission {
     decision: ContainerDecision,
     config: Config,
     clock: RequestClock,
-    copy: ((mirror: Mirror) => Promise<MirrorResult>) | undefined,
+    copy: ((mirror: Mirror, waits: boolean) => CopyStart) | undefined,
   ): Promise<Settled> {
     const { image } = decision.container;
     if (decision.action === 'keep') return { outcome: { decision, outcome: 'kept', image } };
@@ -120,9 +125,10 @@ export class Admission {
     let arrived = false;
     let denied: CopyFailure | undefined;
     if (copies !== undefined && (!present || copyPolicy === 'force' || wantsFresh(decision))) {
-      const copying = copies(decision);
-      state = 'started';
-      if (wait && (!present || copyPolicy === 'force')) {
+      const waits = wait && (!present || copyPolicy === 'force');
+      const { handedOver, result: copying } = copies(decision, waits);
+      state = handedOver ? 'handed-over' : 'started';
+      if (waits) {
         const waited = await Promise.race([copying, clock.deadline().then(() => undefined)]);
         state = waited === undefined ? 'late' : waited.ok ? 'finished' : 'failed';
         arrived = waited?.ok === true;
@@ -142,35 +148,9 @@ export class Admission {
     };
   }
 
-  private copy(mirror: Mirror, pull: PullContext): Promise<MirrorResult> {
-    return this.dependencies.enqueue(mirrorJob(mirror, pull));
+  private copy(mirror: Mirror, pull: PullContext, waits: boolean): CopyStart {
+    return this.dependencies.enqueue(mirrorJob(mirror, pull), waits);
   }
-}
-
-/** The copy that a decision asks for. */
-export function mirrorJob(mirror: Mirror, pull?: PullContext): MirrorJob {
-  return {
-    key: mirrorJobKey(mirror.reference, mirror.target.platforms),
-    source: formatReference(mirror.source),
-    target: mirror.target.config.name,
-    reference: mirror.reference,
-    platforms: mirror.target.platforms,
-    force: mirror.target.copyPolicy === 'force' || wantsFresh(mirror),
-    ...(pull !== undefined && { pull }),
-  };
-}
-
-/** `imagePullPolicy: Always` on a tag asks for what the tag means now; the copier compares digests and sends nothing that is equal. */
-function wantsFresh(mirror: Mirror): boolean {
-  return mirror.container.imagePullPolicy === 'Always' && mirror.source.digest === undefined;
-}
-
-function pullContext(request: AdmissionRequest): PullContext {
-  return {
-    namespace: request.namespace,
-    serviceAccount: serviceAccountName(request.pod),
-    secretNames: imagePullSecretNames(request.pod),
-  };
 }
 
 function failureOf(mirror: Mirror, waited: MirrorResult | undefined): CopyFailure {

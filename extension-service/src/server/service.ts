@@ -1,6 +1,10 @@
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
+import type { CopyReport } from '../kubernetes/copy-report.js';
+import { CopyGate } from '../mirror/copy-gate.js';
+import type { CopyRole } from '../mirror/copy-gate.js';
+import type { ClusterEvent } from '../mirror/thread-protocol.js';
 import type { LoadedConfig } from '../config/load.js';
 import { MirrorQueue } from '../mirror/queue.js';
 import type { MirrorResult, MirrorStatus } from '../mirror/queue.js';
@@ -25,7 +29,13 @@ import { admissionRoutes } from './routes.js';
 
 export interface ServiceDependencies {
   readonly loaded: LoadedConfig;
-  readonly copier: Copier & { configure(config: Config): void; stop(): Promise<void> };
+  readonly copier: Copier & {
+    configure(config: Config): void;
+    tell(type: 'settled' | 'copied', report: CopyReport): void;
+    stop(): Promise<void>;
+  };
+  /** What the replica is for copies until a cluster says otherwise. */
+  readonly role: CopyRole;
   readonly lookup: TargetLookup & { configure(config: Config): void };
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -51,6 +61,7 @@ interface InForce {
 export class Service {
   private inForce: InForce;
   private readonly queue: MirrorQueue;
+  private readonly gate: CopyGate;
   private readonly existence: ExistenceIndex;
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
   /** A target that is away fails for every Pod: one line a minute says it. */
@@ -71,6 +82,7 @@ export class Service {
       concurrency: loaded.config.mirror.concurrency,
       events: { onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt) },
     });
+    this.gate = new CopyGate(this.queue, dependencies.role);
   }
 
   /** @throws ListenError when an address cannot be had; what was opened before is closed again */
@@ -79,7 +91,7 @@ export class Service {
     const admission = new Admission({
       current: () => this.inForce,
       existence: this.existence,
-      enqueue: (job) => this.queue.enqueue(job),
+      enqueue: (job, waits) => this.gate.enqueue(job, waits),
       now: Date.now,
     });
     const listener = admissionListener({
@@ -128,6 +140,20 @@ export class Service {
     this.inForce = next;
     this.dependencies.copier.configure(loaded.config);
     this.queue.setConcurrency(loaded.config.mirror.concurrency);
+  }
+
+  /** Takes what the cluster's side says: who copies, and what the workloads need. */
+  clusterEvent(event: ClusterEvent): void {
+    const { copier, log } = this.dependencies;
+    if (event.kind === 'role') {
+      const { role, holder } = event;
+      if (role !== this.gate.current) log.info({ role, ...(holder !== undefined && { holder }) }, ROLES[role]);
+      this.gate.become(role);
+      return;
+    }
+    for (const job of event.jobs) {
+      void this.queue.enqueue(job).then((result) => copier.tell('settled', this.report(job, result)));
+    }
   }
 
   /** New connections get the new certificate; those that are open go on. */
@@ -181,8 +207,9 @@ export class Service {
   }
 
   private copied(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void {
-    const { log, metrics } = this.dependencies;
+    const { copier, log, metrics } = this.dependencies;
     const { source, target } = job;
+    copier.tell('copied', this.report(job, result));
     if (result.ok) {
       const { digest, upToDate, bytes } = result.outcome;
       this.existence.learn(job.reference, digest);
@@ -204,12 +231,28 @@ export class Service {
     log.warn({ source, target, reason, attempt, retryable, ...event }, message);
   }
 
+  private report(job: MirrorJob, result: MirrorResult): CopyReport {
+    if (result.ok) {
+      const { upToDate, digest } = result.outcome;
+      return { job, result: { ok: true, upToDate, digest } };
+    }
+    const { nextTry } = this.queue.find(job.key) ?? {};
+    return { job, result: { ok: false, failure: result.failure, ...(nextTry !== undefined && { nextTry }) } };
+  }
+
   private refreshGauges(): void {
     for (const [state, count] of Object.entries(this.queue.counts())) {
       this.dependencies.metrics.queueDepth.set({ state }, count);
     }
   }
 }
+
+const ROLES: Readonly<Record<CopyRole, string>> = {
+  starting: 'finding out which replica copies',
+  alone: 'copying what admissions ask for',
+  leader: 'leading: copying what the cluster uses',
+  follower: 'another replica copies',
+};
 
 function compile(config: Config): InForce {
   const rules = compileRules(config);

@@ -88,7 +88,7 @@ function apiserverFlags(etcd: number, port: number): string[] {
     '--service-account-key-file=service-account.pub',
     '--service-account-signing-key-file=service-account.key',
     '--token-auth-file=tokens.csv',
-    '--authorization-mode=AlwaysAllow',
+    '--authorization-mode=RBAC',
     // Pods need no service account then, which a controller would have to make.
     '--disable-admission-plugins=ServiceAccount',
     '--v=1',

@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:https';
+import { kubeconfigOf } from './service-account.js';
 
 export interface ApiObject {
   readonly apiVersion: string;
@@ -19,7 +20,18 @@ const PLURALS: Readonly<Record<string, string>> = {
   ConfigMap: 'configmaps',
   Secret: 'secrets',
   Pod: 'pods',
+  ServiceAccount: 'serviceaccounts',
   Deployment: 'deployments',
+  StatefulSet: 'statefulsets',
+  DaemonSet: 'daemonsets',
+  ReplicaSet: 'replicasets',
+  Job: 'jobs',
+  CronJob: 'cronjobs',
+  Lease: 'leases',
+  ClusterRole: 'clusterroles',
+  ClusterRoleBinding: 'clusterrolebindings',
+  Role: 'roles',
+  RoleBinding: 'rolebindings',
   CustomResourceDefinition: 'customresourcedefinitions',
   MutatingWebhookConfiguration: 'mutatingwebhookconfigurations',
   MutatingPolicy: 'mutatingpolicies',
@@ -35,7 +47,7 @@ export class KubeApi {
   constructor(
     private readonly port: number,
     private readonly token: string,
-    ca: string,
+    private readonly ca: string,
   ) {
     this.agent = new Agent({ ca, keepAlive: true, maxSockets: 64 });
   }
@@ -77,6 +89,11 @@ export class KubeApi {
   async remove(object: Pick<ApiObject, 'apiVersion' | 'kind' | 'metadata'>): Promise<void> {
     const reply = await this.send('DELETE', `${pathOf(object)}?gracePeriodSeconds=0`);
     if (reply.status !== 404) expectOk(reply, `delete ${object.kind}`);
+  }
+
+  /** For another client of the same API server. */
+  kubeconfig(token: string, namespace: string): string {
+    return kubeconfigOf(`https://127.0.0.1:${this.port}`, this.ca, token, namespace);
   }
 
   close(): void {

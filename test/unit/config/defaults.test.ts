@@ -30,7 +30,7 @@ describe('a configuration of nothing but a target', () => {
       lease: { name: 'image-swapper' },
       events: { enabled: true },
       tls: { mode: 'files', secretName: 'image-swapper-tls', configMapName: 'image-swapper-ca', dnsNames: [] },
-      policies: { manage: false, engine: 'kyverno', failClosed: false },
+      policies: { manage: false, engine: 'kyverno', failClosed: false, excludedNamespaces: [] },
     });
   });
 
@@ -63,7 +63,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(37);
+    expect(origins.size).toBe(38);
   });
 
   it.each([

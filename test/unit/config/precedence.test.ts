@@ -146,6 +146,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'policies.engine': ['webhook', 'none'],
   'policies.url': ['https://a.test', 'http://b.test:8081'],
   'policies.failClosed': ['true', 'false'],
+  'policies.excludedNamespaces': ['a,b', '[c]'],
 };
 
 /** What the other keys must be so that the key can be set at all. */

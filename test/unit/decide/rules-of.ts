@@ -31,7 +31,7 @@ export function configOf(more: Partial<Config> = {}): Config {
     lease: { name: 'image-swapper' },
     events: { enabled: true },
     tls: { mode: 'files', secretName: 'image-swapper-tls', configMapName: 'image-swapper-ca', dnsNames: [] },
-    policies: { manage: false, engine: 'kyverno', failClosed: false },
+    policies: { manage: false, engine: 'kyverno', failClosed: false, excludedNamespaces: [] },
     ...more,
   };
 }

@@ -107,4 +107,8 @@ export const enginePoliciesSchema = z.strictObject({
         : { message: 'this is no URL', allowed: 'an http or https URL is allowed' },
   ).exactOptional(),
   failClosed: flag('Pods are refused while the service cannot be asked.').default(false),
+  excludedNamespaces: z
+    .array(nameOf('Namespace', "Left alone besides the system's, the engine's and the service's own."))
+    .readonly()
+    .default([]),
 }) satisfies z.ZodType<PoliciesConfig>;

@@ -67,6 +67,8 @@ export interface PoliciesConfig {
   readonly url?: string;
   /** Refuse Pods while the service cannot be asked. */
   readonly failClosed: boolean;
+  /** Left alone besides the system's, the engine's and the service's own. */
+  readonly excludedNamespaces: readonly string[];
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';

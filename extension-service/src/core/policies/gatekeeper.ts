@@ -40,7 +40,7 @@ const NAME_LIMIT = 63 - 'zz--ephemeralcontainers'.length;
 export function renderGatekeeper(
   options: GatekeeperOptions,
 ): readonly [GatekeeperProviderObject, ...GatekeeperAssignObject[]] {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 1, engineNamespaces: ['gatekeeper-system'] });
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 1, engine: 'gatekeeper' });
   checkSubdomain(resolved.name, 'name', NAME_LIMIT);
   requireHttps(resolved.url, 'url', 'Gatekeeper');
   if (options.profile !== undefined) checkLabel(options.profile, 'profile');

@@ -37,7 +37,7 @@ const CA = 'swapperCa';
  * author wrote there. No `matchConditions`: Kyverno's command line crashes on them (1.19.1).
  */
 export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions): KyvernoClusterPolicyObject {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: ['kyverno'] });
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engine: 'kyverno-clusterpolicy' });
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
   const skipped = skippedPods(filters);

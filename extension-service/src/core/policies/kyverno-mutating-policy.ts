@@ -21,7 +21,7 @@ const REFERENCE_CHARACTERS = '^[A-Za-z0-9._:/@+-]+$';
  * and replaces the images that it names, as far as they are in `targets`.
  */
 export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOptions): KyvernoMutatingPolicyObject {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: ['kyverno'] });
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engine: 'kyverno' });
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
   const hash = options.filters === undefined ? undefined : configHash(filters, targets);

@@ -17,7 +17,7 @@ export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
 
 /** A `MutatingWebhookConfiguration` for clusters without a policy engine; Kubernetes ≥ 1.28, for `matchConditions`. */
 export function renderMutatingWebhook(options: MutatingWebhookOptions): MutatingWebhookObject {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engineNamespaces: [] });
+  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engine: 'webhook' });
   requireHttps(resolved.url, 'url', 'kube-apiserver');
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);

@@ -1,3 +1,4 @@
+import type { PolicyEngine } from '../config/model.js';
 import type { FailurePolicy, NamespaceSelector, ObjectMetadata } from './objects.js';
 import { refuseUnquotable } from './literals.js';
 import { compileFilter } from '../filters/compile.js';
@@ -48,10 +49,23 @@ export const SYSTEM_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease
 /** While the service's own Pods wait for the service, nothing starts. */
 const SERVICE_NAMESPACE = 'image-swapper';
 
-/** Fills in defaults and refuses what cannot be rendered. `engineNamespaces` are the admission engine's own. */
+const ENGINE_NAMESPACES: Readonly<Record<PolicyEngine, readonly string[]>> = {
+  kyverno: ['kyverno'],
+  'kyverno-clusterpolicy': ['kyverno'],
+  gatekeeper: ['gatekeeper-system'],
+  webhook: [],
+  none: [],
+};
+
+/** The namespaces that rendered policies leave alone whatever their options say. */
+export function namespacesLeftAlone(engine: PolicyEngine): readonly string[] {
+  return [...SYSTEM_NAMESPACES, ...ENGINE_NAMESPACES[engine], SERVICE_NAMESPACE];
+}
+
+/** Fills in defaults and refuses what cannot be rendered. */
 export function resolvePolicyOptions(
   options: PolicyOptions,
-  defaults: { readonly timeoutSeconds: number; readonly engineNamespaces: readonly string[] },
+  defaults: { readonly timeoutSeconds: number; readonly engine: PolicyEngine },
 ): ResolvedPolicyOptions {
   const name = options.name ?? DEFAULT_NAME;
   checkSubdomain(name, 'name');
@@ -64,9 +78,7 @@ export function resolvePolicyOptions(
   own.forEach((namespace, index) => checkLabel(namespace, `excludedNamespaces[${index}]`));
   const excludedNamespaces = [
     ...new Set([
-      ...SYSTEM_NAMESPACES,
-      ...defaults.engineNamespaces,
-      SERVICE_NAMESPACE,
+      ...namespacesLeftAlone(defaults.engine),
       ...(url.service ? [url.service.namespace] : []),
       ...own,
     ]),

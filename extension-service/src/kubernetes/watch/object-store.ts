@@ -1,6 +1,6 @@
-import { isObject } from '../core/decide/pod.js';
-import type { JsonObject } from '../core/decide/pod.js';
-import type { ObjectHandler } from './object-watch.js';
+import { isObject } from '../../core/decide/pod.js';
+import type { JsonObject } from '../../core/decide/pod.js';
+import type { ObjectSink } from './reflector.js';
 
 export interface ObjectStoreOptions<T> {
   /** What is kept of an object; undefined keeps nothing of it. */
@@ -15,9 +15,11 @@ interface Held<T> {
 }
 
 /** The objects of one watch by namespace and name, of each what is needed. */
-export class ObjectStore<T> implements ObjectHandler {
+export class ObjectStore<T> implements ObjectSink {
   #held = new Map<string, Held<T>>();
   #synced = false;
+  /** What a list that goes on has brought, and what it changed. */
+  #coming: { readonly held: Map<string, Held<T>>; readonly changes: (() => void)[] } | undefined;
 
   constructor(private readonly options: ObjectStoreOptions<T>) {}
 
@@ -30,18 +32,24 @@ export class ObjectStore<T> implements ObjectHandler {
     return this.#held.get(keyOf(namespace, name))?.value;
   }
 
-  replace(objects: readonly JsonObject[]): void {
-    const before = this.#held;
-    this.#held = new Map();
-    const changes = objects.map((object) => this.#put(object, before));
+  listing(): void {
+    this.#coming = { held: new Map(), changes: [] };
+  }
+
+  apply(object: JsonObject): void {
+    if (this.#coming === undefined) this.#put(object, this.#held)();
+    else this.#coming.changes.push(this.#put(object, this.#coming.held));
+  }
+
+  listed(): void {
+    if (this.#coming === undefined) return;
+    const { held, changes } = this.#coming;
+    this.#coming = undefined;
+    this.#held = held;
     const first = !this.#synced;
     this.#synced = true;
     // Told when all of them are there: one may need another.
     if (!first) for (const tell of changes) tell();
-  }
-
-  apply(object: JsonObject): void {
-    this.#put(object, this.#held)();
   }
 
   remove(object: JsonObject): void {
@@ -50,21 +58,21 @@ export class ObjectStore<T> implements ObjectHandler {
   }
 
   /** @returns what tells of the change, if there is one */
-  #put(object: JsonObject, before: ReadonlyMap<string, Held<T>>): () => void {
+  #put(object: JsonObject, into: Map<string, Held<T>>): () => void {
     const { namespace, name, version } = identity(object);
     const key = keyOf(namespace, name);
-    const known = before.get(key);
+    const known = this.#held.get(key);
     // What has not changed is kept as it is, with what was made of it.
     if (known !== undefined && known.version === version && version !== '') {
-      this.#held.set(key, known);
+      into.set(key, known);
       return () => undefined;
     }
     const value = this.options.project(object, namespace, name);
     if (value === undefined) {
-      this.#held.delete(key);
+      into.delete(key);
       return () => undefined;
     }
-    this.#held.set(key, { version, value });
+    into.set(key, { version, value });
     return () => this.options.onChange?.(namespace, name, value, known?.value);
   }
 }

@@ -1,0 +1,34 @@
+/** Why the API server did not do what it was asked. */
+export interface ApiFailure {
+  /** Its HTTP status; undefined when there was no answer. */
+  readonly status: number | undefined;
+  /** What it said, or why there was no answer; one short text. */
+  readonly message: string;
+}
+
+const SHOWN = 300;
+
+/** The client's errors carry the whole response, headers included; people need the status and its reason. */
+export function describeApiFailure(error: unknown): ApiFailure {
+  const { code, body } = (typeof error === 'object' && error !== null ? error : {}) as {
+    readonly code?: unknown;
+    readonly body?: unknown;
+  };
+  if (typeof code === 'number') return { status: code, message: statusMessage(body) ?? `status ${code}` };
+  const message = error instanceof Error ? error.message : String(error);
+  return { status: undefined, message: message.slice(0, SHOWN) };
+}
+
+/** The message of a `Status`, which the client hands over as text or as an object. */
+function statusMessage(body: unknown): string | undefined {
+  let status = body;
+  if (typeof body === 'string') {
+    try {
+      status = JSON.parse(body) as unknown;
+    } catch {
+      return body === '' ? undefined : body.slice(0, SHOWN);
+    }
+  }
+  const message = typeof status === 'object' && status !== null && 'message' in status ? status.message : undefined;
+  return typeof message === 'string' && message !== '' ? message.slice(0, SHOWN) : undefined;
+}

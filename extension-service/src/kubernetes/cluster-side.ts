@@ -1,0 +1,168 @@
+import type { Config } from '../core/config/model.js';
+import { compileRules } from '../core/decide/rules.js';
+import type { Rules } from '../core/decide/rules.js';
+import type { ClusterPart, ThreadLog } from '../mirror/copy-thread.js';
+import type { ClusterEvent } from '../mirror/thread-protocol.js';
+import { connectCluster } from './api.js';
+import type { ClusterAccess } from './api.js';
+import type { CopyReport } from './copy-report.js';
+import type { LeaderTask } from './leader-task.js';
+import { ClusterLease } from './lease/cluster-lease.js';
+import { leaseIdentity } from './lease/identity.js';
+import { LeaderElection } from './lease/leader-election.js';
+import type { LeaderState } from './lease/leader-election.js';
+import { clusterLists } from './watch/cluster-lists.js';
+import { clusterWatches } from './watch/cluster-watches.js';
+import { Reconciler } from './workloads/reconciler.js';
+
+export interface ClusterSideOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: ThreadLog;
+  readonly emit: (event: ClusterEvent) => void;
+}
+
+/** Milliseconds until a kubeconfig that could not be used is tried again. */
+const RETRY = 10_000;
+/** Milliseconds after which a Lease of which nothing was heard is taken to be out of reach. */
+const SILENCE = 20_000;
+
+/**
+ * What the service does in the cluster besides answering: takes part in the election of the replica that copies, and
+ * works out what there is to copy while it leads.
+ */
+export class ClusterSide implements ClusterPart {
+  private readonly abort = new AbortController();
+  private readonly identity;
+  private current: { readonly config: Config; readonly rules: Rules };
+  private reconciler: Reconciler | undefined;
+  private running: Promise<void> | undefined;
+  /** Ends the election that goes on, to begin another by a new configuration. */
+  private again: AbortController | undefined;
+
+  constructor(
+    config: Config,
+    private readonly options: ClusterSideOptions,
+  ) {
+    this.current = { config, rules: compileRules(config) };
+    this.identity = leaseIdentity(options.env);
+  }
+
+  start(): void {
+    this.running ??= this.run();
+  }
+
+  configure(config: Config): void {
+    const before = this.current.config;
+    this.current = { config, rules: compileRules(config) };
+    if (electionOf(before) === electionOf(config)) this.reconciler?.reconfigure();
+    else this.again?.abort();
+  }
+
+  settled(report: CopyReport): void {
+    this.reconciler?.settled(report);
+  }
+
+  copied(report: CopyReport): void {
+    this.reconciler?.copied(report);
+  }
+
+  async stop(): Promise<void> {
+    this.abort.abort();
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.abort;
+    while (!signal.aborted) {
+      const again = new AbortController();
+      this.again = again;
+      const either = AbortSignal.any([signal, again.signal]);
+      try {
+        const cluster = await connectCluster(this.options.env);
+        if (cluster === undefined) {
+          this.role('alone');
+          return;
+        }
+        await this.takePart(cluster, either);
+      } catch (error) {
+        this.options.log(
+          'error',
+          `the cluster cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+        );
+        this.role('alone');
+        await pause(RETRY, either);
+      }
+    }
+  }
+
+  private async takePart(cluster: ClusterAccess, signal: AbortSignal): Promise<void> {
+    const { log, emit } = this.options;
+    const { config } = this.current;
+    const tasks = await this.tasks(cluster);
+    if (!config.reconcile.enabled) this.role('alone');
+    if (tasks.length === 0) {
+      await aborted(signal);
+      return;
+    }
+    // An API server that cannot be reached from here may let admissions come in all the same.
+    const silent = setTimeout(() => {
+      if (config.reconcile.enabled) this.role('alone');
+    }, SILENCE);
+    const election = new LeaderElection({
+      api: await ClusterLease.connect(cluster, config.lease.name, config.lease.namespace),
+      ...this.identity,
+      onState: (state) => {
+        clearTimeout(silent);
+        if (config.reconcile.enabled) emit({ kind: 'role', ...roleOf(state) });
+      },
+      log,
+    });
+    await election.run(signal, tasks).finally(() => clearTimeout(silent));
+    if (config.reconcile.enabled) this.role('starting');
+  }
+
+  /** What the leader does. */
+  private async tasks(cluster: ClusterAccess): Promise<readonly LeaderTask[]> {
+    const { log, emit } = this.options;
+    this.reconciler = undefined;
+    if (!this.current.config.reconcile.enabled) return [];
+    const watches = await clusterWatches(cluster.config);
+    this.reconciler = new Reconciler({
+      access: { lists: clusterLists(cluster.config), watches },
+      configuration: () => this.current,
+      ownNamespace: cluster.namespace,
+      want: (jobs) => emit({ kind: 'wanted', jobs }),
+      onNews: () => undefined,
+      log,
+    });
+    return [this.reconciler];
+  }
+
+  private role(role: 'alone' | 'starting'): void {
+    this.options.emit({ kind: 'role', role });
+  }
+}
+
+function roleOf({ leading, holder, unavailable }: LeaderState): Omit<ClusterEvent & { kind: 'role' }, 'kind'> {
+  // Without a Lease nobody can know who copies: each replica copies what it is asked for, as without a cluster.
+  const role = leading ? 'leader' : unavailable !== undefined ? 'alone' : 'follower';
+  return { role, ...(holder !== undefined && { holder }) };
+}
+
+/** What an election that goes on cannot take over from a new configuration. */
+function electionOf({ lease, reconcile, policies }: Config): string {
+  return JSON.stringify([lease, reconcile.enabled, policies.manage]);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds))), aborted(signal)]);
+  clearTimeout(timer);
+}

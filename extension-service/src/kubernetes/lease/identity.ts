@@ -1,0 +1,17 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+
+export interface LeaseIdentity {
+  /** `NAME_UUID`, another one for each process. */
+  readonly identity: string;
+  /** Set in a Pod. */
+  readonly podName?: string;
+}
+
+/** Who this process is in the Lease: its Pod by POD_NAME, elsewhere the host. */
+export function leaseIdentity(env: Readonly<Record<string, string | undefined>>): LeaseIdentity {
+  const podName = env['POD_NAME'];
+  const inPod = podName !== undefined && podName !== '';
+  const identity = `${inPod ? podName : hostname()}_${randomUUID()}`;
+  return inPod ? { identity, podName } : { identity };
+}

@@ -1,0 +1,61 @@
+import { sameRecord } from './record.js';
+import type { StoredLease } from './record.js';
+
+/** What is known of the Lease, and since when (own clock, milliseconds) its record has not changed. */
+export interface Observation {
+  /** The last Lease seen; undefined when there never was one. */
+  readonly lease: StoredLease | undefined;
+  /** Whether it was gone when it was last looked for. */
+  readonly gone: boolean;
+  readonly unchangedSince: number;
+}
+
+export interface Candidate {
+  readonly identity: string;
+  /** Set in a Pod: a holder of the same Pod with another identity is a container that has ended. */
+  readonly podName?: string | undefined;
+  /** Milliseconds that a holder is believed at least. */
+  readonly duration: number;
+}
+
+/** What to do about the Lease. */
+export type Judgement =
+  | { readonly do: 'create' | 'renew' | 'take' }
+  /** Somebody else's for at most so many milliseconds more, unless it is renewed. */
+  | { readonly do: 'wait'; readonly remaining: number };
+
+/** A record that asks for more is believed no longer: a slip of a hand must not stop all copies for days. */
+const LONGEST_BELIEVED = 60_000;
+
+/** Takes in what was just read; `found` is undefined when the Lease does not exist. */
+export function observe(before: Observation, found: StoredLease | undefined, now: number): Observation {
+  if (found === undefined) return { ...before, gone: true };
+  const unchanged = before.lease !== undefined && sameRecord(before.lease.record, found.record);
+  return { lease: found, gone: false, unchangedSince: unchanged ? before.unchangedSince : now };
+}
+
+/**
+ * As client-go decides it: a holder is believed until its record has stood still for its duration on our own clock.
+ *
+ * Where the Lease is gone, the last holder is believed all the same, so that one who deletes it makes no second leader.
+ */
+export function judge({ lease, gone, unchangedSince }: Observation, candidate: Candidate, now: number): Judgement {
+  if (lease === undefined) return { do: 'create' };
+  const { holder, duration = 0 } = lease.record;
+  const claim = gone ? 'create' : 'take';
+  if (holder === candidate.identity) return { do: gone ? 'create' : 'renew' };
+  if (holder === '' || isPredecessor(holder, candidate)) return { do: claim };
+  // Never shorter than our own: a holder of our kind renews by that, whatever was written into its record.
+  const believed = Math.max(candidate.duration, Math.min(duration, LONGEST_BELIEVED));
+  const remaining = unchangedSince + believed - now;
+  return remaining <= 0 ? { do: claim } : { do: 'wait', remaining };
+}
+
+/** `POD_UUID` with our Pod's name: two containers of one Pod and name never run at once. */
+function isPredecessor(holder: string, { identity, podName }: Candidate): boolean {
+  if (podName === undefined || podName === '' || holder === identity) return false;
+  const end = holder.lastIndexOf('_');
+  return end > 0 && holder.slice(0, end) === podName && UUID.test(holder.slice(end + 1));
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -1,0 +1,312 @@
+import { quoteInput } from '../../core/image/quote.js';
+import { systemClock } from '../clock.js';
+import type { Clock } from '../clock.js';
+import type { LeaderTask } from '../leader-task.js';
+import { LeaseError } from './api.js';
+import type { LeaseApi, LeaseWrite } from './api.js';
+import { judge, observe } from './judge.js';
+import type { Candidate, Observation } from './judge.js';
+import type { StoredLease } from './record.js';
+import { LeaseRequests } from './requests.js';
+import { RunningTasks } from './running-tasks.js';
+
+export type LeaseLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+
+/** What is known of the leader. */
+export interface LeaderState {
+  readonly leading: boolean;
+  /** Identity of the holder as last seen, ours included; undefined while nobody holds it. */
+  readonly holder: string | undefined;
+  /** Why this replica cannot take part, and what to do: it lacks a right, or the namespace does not exist. */
+  readonly unavailable?: string;
+}
+
+/** Milliseconds. */
+export interface LeaseDurations {
+  /** How long others believe a leader that they don't hear of. */
+  readonly lease: number;
+  /** Between two renewals. */
+  readonly renew: number;
+  /** A leader that could not renew for so long stops leading: well before the others stop believing in it. */
+  readonly giveUp: number;
+  /** Between two looks at somebody else's Lease, and up to 0.8 times more. */
+  readonly retry: number;
+  /** The longest that one request may take. */
+  readonly request: number;
+}
+
+export const LEASE_DURATIONS: LeaseDurations = {
+  lease: 8_000,
+  renew: 2_000,
+  giveUp: 6_000,
+  retry: 1_000,
+  request: 2_000,
+};
+
+export interface LeaderElectionOptions {
+  readonly api: LeaseApi;
+  readonly identity: string;
+  /** In a Pod: a holder of the same Pod with another identity is a container that has ended. */
+  readonly podName?: string | undefined;
+  /** Called when anything of it changes. */
+  readonly onState: (state: LeaderState) => void;
+  readonly log: LeaseLog;
+  readonly durations?: LeaseDurations;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+/** A time of leading. */
+interface Leading {
+  readonly since: Date;
+  /** Calls off the timer that ends it. */
+  cancelDeadline: () => void;
+}
+
+/**
+ * Elects one of the replicas by a Lease, with the rules of client-go: no clock of another machine is ever read, and a
+ * leader stops before the others can know that it is gone. Tasks run only while this replica leads.
+ */
+export class LeaderElection {
+  private observation: Observation = { lease: undefined, gone: false, unchangedSince: 0 };
+  private leading: Leading | undefined;
+  private tasks: readonly LeaderTask[] = [];
+  private running: RunningTasks | undefined;
+  private stopping = false;
+  private unavailable: string | undefined;
+  private unreachable = false;
+  private told = '';
+  private wake: (() => void) | undefined;
+  private readonly clock: Clock;
+  private readonly durations: LeaseDurations;
+  private readonly candidate: Candidate;
+  private readonly requests: LeaseRequests;
+
+  constructor(private readonly options: LeaderElectionOptions) {
+    this.clock = options.clock ?? systemClock;
+    this.durations = options.durations ?? LEASE_DURATIONS;
+    this.candidate = { identity: options.identity, podName: options.podName, duration: this.durations.lease };
+    this.requests = new LeaseRequests(this.clock, this.durations.request, options.api.title);
+  }
+
+  /**
+   * Takes part until `signal` aborts. The tasks are then told to end; the Lease is renewed as long as they need for that,
+   * and given back after, so that another replica begins at once. Never rejects. Call it once.
+   */
+  async run(signal: AbortSignal, tasks: readonly LeaderTask[]): Promise<void> {
+    this.tasks = tasks;
+    const stop = (): void => {
+      this.stopping = true;
+      this.running?.stop();
+      this.requests.abortIdle(new Error('stopping'));
+      this.wake?.();
+    };
+    if (signal.aborted) return;
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      while (!this.finished()) {
+        const pause = await this.round();
+        if (!this.finished()) await this.pause(pause);
+      }
+      await this.running?.end();
+      if (this.leading !== undefined) await this.release(this.leading);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  private finished(): boolean {
+    return this.stopping && (this.leading === undefined || this.running?.running !== true);
+  }
+
+  /** One look at the Lease, or one renewal. @returns the milliseconds until the next */
+  private async round(): Promise<number> {
+    try {
+      const pause = this.leading === undefined ? await this.seek() : await this.renew();
+      if (this.unreachable) this.options.log('info', `${this.options.api.title}: the API server answers again`);
+      this.unreachable = false;
+      this.unavailable = undefined;
+      this.tell();
+      return pause;
+    } catch (error) {
+      return this.takeError(error);
+    }
+  }
+
+  private async renew(): Promise<number> {
+    const { lease } = this.observation;
+    const sent = this.clock.now();
+    if (lease !== undefined) {
+      try {
+        await this.claim((write, signal) => this.replace(lease, write, signal));
+        return Math.max(0, this.durations.renew - (this.clock.now() - sent));
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+      }
+    }
+    return this.seek();
+  }
+
+  private async seek(): Promise<number> {
+    const { api } = this.options;
+    const found = await this.requests.send((signal) => api.read(signal), this.leading === undefined);
+    this.observation = observe(this.observation, found, this.clock.now());
+    const judgement = judge(this.observation, this.candidate, this.clock.now());
+    if (judgement.do === 'wait') {
+      this.lose(`${quoteInput(this.observation.lease?.record.holder ?? '')} holds it`);
+      return Math.min(this.retry(), judgement.remaining);
+    }
+    // Tasks that were told to end may still write: nothing new begins beside them.
+    const mayLead = this.leading !== undefined || (this.running?.running !== true && !this.stopping);
+    if (!mayLead) return this.retry();
+    try {
+      await this.claim((write, signal) =>
+        found === undefined ? api.create(write, signal) : this.replace(found, write, signal),
+      );
+      return this.durations.renew;
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      return this.leading === undefined ? this.retry() : this.durations.retry / 4;
+    }
+  }
+
+  private replace({ resourceVersion }: StoredLease, write: LeaseWrite, signal: AbortSignal): Promise<StoredLease> {
+    return this.options.api.replace(resourceVersion, write, signal);
+  }
+
+  /** Makes or keeps the Lease ours. What others wait for begins when the request arrives, so after it was sent. */
+  private async claim(send: (write: LeaseWrite, signal: AbortSignal) => Promise<StoredLease>): Promise<void> {
+    const { identity } = this.options;
+    const last = this.observation.lease?.record;
+    const sent = this.clock.now();
+    const now = this.clock.date();
+    const write: LeaseWrite = {
+      holder: identity,
+      durationSeconds: Math.ceil(this.durations.lease / 1_000),
+      acquireTime: this.leading?.since ?? now,
+      renewTime: now,
+      transitions: last === undefined ? 0 : last.transitions + (last.holder === identity ? 0 : 1),
+    };
+    const stored = await this.requests.send((signal) => send(write, signal));
+    this.observation = observe(this.observation, stored, this.clock.now());
+    this.hold(write.acquireTime, sent + this.durations.giveUp - this.clock.now());
+  }
+
+  /** Leads for `left` milliseconds, unless the Lease is renewed before. */
+  private hold(since: Date, left: number): void {
+    if (left <= 0) return this.lose('it took too long to renew it');
+    this.leading?.cancelDeadline();
+    const cancelDeadline = this.clock.after(left, () =>
+      this.lose(`it could not be renewed for ${this.durations.giveUp / 1_000} s`),
+    );
+    if (this.leading !== undefined) {
+      this.leading.cancelDeadline = cancelDeadline;
+      return;
+    }
+    this.leading = { since, cancelDeadline };
+    if (this.stopping) return;
+    this.options.log('info', `${this.options.api.title}: this replica leads`);
+    this.running = new RunningTasks(this.tasks, this.options.log);
+    this.running.start(() => this.wake?.());
+    this.tell();
+  }
+
+  /** Stops leading now, whatever requests and tasks are doing. */
+  private lose(reason: string): void {
+    if (this.leading === undefined) return;
+    this.leading.cancelDeadline();
+    this.leading = undefined;
+    this.running?.stop();
+    this.requests.abort(new LeaseError('unreachable', `${this.options.api.title}: ${reason}`));
+    this.options.log('warn', `${this.options.api.title}: this replica does not lead any more: ${reason}`);
+    this.tell();
+  }
+
+  /** Gives the Lease back, as client-go does: nobody waits for it to expire. */
+  private async release({ since, cancelDeadline }: Leading): Promise<void> {
+    const { api, identity, log } = this.options;
+    cancelDeadline();
+    this.leading = undefined;
+    try {
+      for (let tries = 0; tries < 3; tries += 1) {
+        const { lease } = this.observation;
+        if (lease === undefined || lease.record.holder !== identity) break;
+        if (await this.tryRelease(lease, since)) {
+          log('info', `${api.title}: given back`);
+          break;
+        }
+        const found = await this.requests.send((signal) => api.read(signal));
+        this.observation = observe(this.observation, found, this.clock.now());
+        if (found === undefined) break;
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log('warn', `${api.title}: not given back, another replica leads when it expires: ${reason}`);
+    }
+    this.tell();
+  }
+
+  /** @returns false when somebody wrote to it since */
+  private async tryRelease(lease: StoredLease, since: Date): Promise<boolean> {
+    const { transitions } = lease.record;
+    const renewTime = this.clock.date();
+    const write: LeaseWrite = { holder: '', durationSeconds: 1, acquireTime: since, renewTime, transitions };
+    try {
+      const stored = await this.requests.send((signal) => this.replace(lease, write, signal));
+      this.observation = observe(this.observation, stored, this.clock.now());
+      return true;
+    } catch (error) {
+      if (isConflict(error)) return false;
+      throw error;
+    }
+  }
+
+  private takeError(error: unknown): number {
+    const hurry = this.durations.retry / 2;
+    if (this.stopping && this.leading === undefined) return hurry;
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof LeaseError && error.kind === 'refused') {
+      if (this.unavailable !== message) this.options.log('warn', `no leader election: ${message}`);
+      this.unavailable = message;
+      this.tell();
+      return this.leading === undefined ? 5 * this.retry() : hurry;
+    }
+    if (!this.unreachable) this.options.log('warn', message);
+    this.unreachable = true;
+    return this.leading === undefined ? this.retry() : hurry;
+  }
+
+  private retry(): number {
+    return this.durations.retry * (1 + 0.8 * (this.options.random ?? Math.random)());
+  }
+
+  private pause(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.clock.after(milliseconds, () => this.wake?.());
+      this.wake = () => {
+        cancel();
+        this.wake = undefined;
+        resolve();
+      };
+    });
+  }
+
+  private tell(): void {
+    const { lease, gone } = this.observation;
+    const holder = gone || lease === undefined || lease.record.holder === '' ? undefined : lease.record.holder;
+    const { unavailable } = this;
+    const state: LeaderState = {
+      leading: this.leading !== undefined,
+      holder,
+      ...(unavailable !== undefined && { unavailable }),
+    };
+    const text = JSON.stringify(state);
+    if (text === this.told) return;
+    this.told = text;
+    this.options.onState(state);
+  }
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof LeaseError && error.kind === 'conflict';
+}

@@ -1,0 +1,45 @@
+import type { LeaderTask } from '../leader-task.js';
+import type { LeaseLog } from './leader-election.js';
+
+/** The tasks of one time of leading. */
+export class RunningTasks {
+  private readonly abort = new AbortController();
+  private ended: Promise<void> | undefined;
+  private open = false;
+
+  constructor(
+    private readonly tasks: readonly LeaderTask[],
+    private readonly log: LeaseLog,
+  ) {}
+
+  /** @param onEnd called once nothing of any of them goes on */
+  start(onEnd: () => void): void {
+    this.open = true;
+    this.ended = Promise.all(this.tasks.map((task) => this.lead(task))).then(() => {
+      this.open = false;
+      onEnd();
+    });
+  }
+
+  get running(): boolean {
+    return this.open;
+  }
+
+  /** Tells them to end; they may take their time. */
+  stop(): void {
+    this.abort.abort();
+  }
+
+  async end(): Promise<void> {
+    await this.ended;
+  }
+
+  private async lead(task: LeaderTask): Promise<void> {
+    try {
+      await task.lead(this.abort.signal);
+    } catch (error) {
+      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.log('error', `${task.name} ended with an error and is not done again before the next election: ${reason}`);
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import type { KubeConfig } from '@kubernetes/client-node';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { RequestOptions } from 'node:https';
+import { isObject } from '../../core/decide/pod.js';
+import type { JsonObject } from '../../core/decide/pod.js';
+
+/** An answer of the API server that is none of the objects asked for. */
+export class ApiStatusError extends Error {
+  override readonly name = 'ApiStatusError';
+  constructor(
+    /** HTTP status; 0 when there was no answer. */
+    readonly code: number,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** A page of a list, as the API server wrote it: filters read any field, so nothing is made into classes. */
+export interface ListPage {
+  readonly items: readonly JsonObject[];
+  readonly resourceVersion: string;
+  /** Asks for the page after this one. */
+  readonly next?: string;
+}
+
+/** Reads lists of the API server page by page. */
+export interface ClusterLists {
+  /** @throws ApiStatusError */
+  page(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListPage>;
+}
+
+/** Milliseconds without a byte after which a list is given up. */
+const SILENCE = 60_000;
+/** Bytes of a page; a Pod is at most 1.5 MB in etcd. */
+const MOST_BYTES = 1_024 * 1_024 * 1_024;
+
+/** With the address, certificates and credentials of a kubeconfig or of the Pod. */
+export function clusterLists(config: KubeConfig): ClusterLists {
+  return {
+    async page(path, query, signal) {
+      const list = await getJson(config, path, query, signal);
+      const metadata = isObject(list['metadata']) ? list['metadata'] : {};
+      const { resourceVersion, continue: next } = metadata;
+      const items = Array.isArray(list['items']) ? list['items'].filter(isObject) : [];
+      return {
+        items,
+        resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : '',
+        ...(typeof next === 'string' && next !== '' && { next }),
+      };
+    },
+  };
+}
+
+async function getJson(
+  config: KubeConfig,
+  path: string,
+  query: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<JsonObject> {
+  const server = config.getCurrentCluster()?.server;
+  if (server === undefined) throw new ApiStatusError(0, 'the kubeconfig names no cluster');
+  const url = new URL(server.replace(/\/$/, '') + path);
+  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+  const options: RequestOptions = { headers: { accept: 'application/json' } };
+  await config.applyToHTTPSOptions(options);
+  const { status, text } = await send(url, { ...options, signal });
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch (error) {
+    if (status === 200) throw new ApiStatusError(0, `${path}: the answer is no JSON`, { cause: error });
+  }
+  if (status === 200 && isObject(body)) return body;
+  const reason = isObject(body) && typeof body['message'] === 'string' ? body['message'].slice(0, 300) : '';
+  throw new ApiStatusError(status, `${path}: status ${status}${reason === '' ? '' : `: ${reason}`}`);
+}
+
+function send(url: URL, options: RequestOptions): Promise<{ readonly status: number; readonly text: string }> {
+  const request = url.protocol === 'http:' ? httpRequest : httpsRequest;
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void =>
+      reject(
+        new ApiStatusError(0, `${url.pathname}: the API server at ${url.host}: ${error.message}`, { cause: error }),
+      );
+    const outgoing = request(url, options, (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > MOST_BYTES) response.destroy(new Error('the answer is too large'));
+        else chunks.push(chunk);
+      });
+      response.on('error', fail);
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+      );
+      response.on('close', () => fail(new Error('the connection was closed')));
+    });
+    outgoing.setTimeout(SILENCE, () => outgoing.destroy(new Error(`no answer for ${SILENCE / 1_000} s`)));
+    outgoing.on('error', fail);
+    outgoing.end();
+  });
+}

@@ -1,0 +1,89 @@
+import type { KubeConfig } from '@kubernetes/client-node';
+import { isObject } from '../../core/decide/pod.js';
+import type { JsonObject } from '../../core/decide/pod.js';
+import { ApiStatusError } from './cluster-lists.js';
+
+export interface WatchEvent {
+  readonly type: string;
+  readonly object: JsonObject;
+}
+
+/** Follows changes of objects. */
+export interface ClusterWatches {
+  /**
+   * Resolves when the API server ends the watch, as it does after `timeoutSeconds`.
+   *
+   * @throws ApiStatusError when it could not begin, broke off, or nothing came for `silence` milliseconds: a watch whose
+   * other end is gone looks like one where nothing happens, but for the bookmarks that come each minute
+   */
+  follow(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    onEvent: (event: WatchEvent) => void,
+    options: { readonly signal: AbortSignal; readonly silence: number },
+  ): Promise<void>;
+}
+
+/** The client's own watch, with what it lacks: an end for connections that hang or have gone silent. */
+export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches> {
+  const { Watch } = await import('../client.js');
+  return {
+    follow: (path, query, onEvent, { signal, silence }) =>
+      new Promise((resolve, reject) => {
+        let ended = false;
+        let connection: AbortController | undefined;
+        let timer: NodeJS.Timeout | undefined;
+        const end = (error?: Error): void => {
+          if (ended) return;
+          ended = true;
+          clearTimeout(timer);
+          signal.removeEventListener('abort', onAbort);
+          connection?.abort();
+          if (error === undefined) resolve();
+          else reject(error);
+        };
+        const onAbort = (): void => end();
+        const heard = (): void => {
+          clearTimeout(timer);
+          timer = setTimeout(
+            () => end(new ApiStatusError(0, `${path}: nothing came for ${silence / 1_000} s`)),
+            silence,
+          );
+          timer.unref();
+        };
+        if (signal.aborted) {
+          resolve();
+          return;
+        }
+        signal.addEventListener('abort', onAbort, { once: true });
+        heard();
+        const watch = new Watch(config);
+        const onLine = (type: string, object: unknown): void => {
+          if (ended) return;
+          heard();
+          try {
+            onEvent({ type, object: isObject(object) ? object : {} });
+          } catch (error) {
+            end(error instanceof Error ? error : new Error(String(error)));
+          }
+        };
+        watch
+          .watch(path, { ...query }, onLine, (error: unknown) => end(error === null ? undefined : broken(path, error)))
+          .then(
+            (controller) => {
+              connection = controller;
+              // It may have hung so long that nobody waits for it any more.
+              if (ended) controller.abort();
+            },
+            (error: unknown) => end(broken(path, error)),
+          );
+      }),
+  };
+}
+
+function broken(path: string, error: unknown): ApiStatusError | undefined {
+  if (error === undefined) return undefined;
+  const code = isObject(error) && typeof error['statusCode'] === 'number' ? error['statusCode'] : 0;
+  const message = error instanceof Error ? error.message : 'the watch broke off';
+  return new ApiStatusError(code, `${path}: ${message}`, { cause: error });
+}

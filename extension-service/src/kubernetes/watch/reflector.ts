@@ -1,0 +1,159 @@
+import { isObject } from '../../core/decide/pod.js';
+import type { JsonObject } from '../../core/decide/pod.js';
+import { ApiStatusError } from './cluster-lists.js';
+import type { ClusterLists, ListPage } from './cluster-lists.js';
+import type { ClusterWatches, WatchEvent } from './cluster-watches.js';
+
+/** Takes the objects of one kind as they are and as they change. Calls come one after the other. */
+export interface ObjectSink {
+  /** A complete list begins: what is not applied before `listed` is not there any more. */
+  listing(): void;
+  apply(object: JsonObject): void;
+  remove(object: JsonObject): void;
+  listed(): void;
+}
+
+export interface ReflectorOptions {
+  readonly lists: ClusterLists;
+  readonly watches: ClusterWatches;
+  /** Such as `/api/v1/pods`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly sink: ObjectSink;
+  /** Told once for every spell of trouble, and with undefined when it is over. */
+  readonly onTrouble: (error: ApiStatusError | undefined) => void;
+  readonly random?: () => number;
+  readonly times?: ReflectorTimes;
+}
+
+/** Milliseconds. */
+export interface ReflectorTimes {
+  /** A watch that says nothing for so long has lost its other end: bookmarks come about each minute. */
+  readonly silence: number;
+  /** The server is asked to end a watch after this to twice this. */
+  readonly watch: number;
+  /** The pause after an error, doubled with each one that follows up to the last. */
+  readonly pause: readonly [number, number];
+}
+
+const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 30_000] };
+/** Milliseconds. */
+const SHORT = 1_000;
+/** Objects of a page: half a thousand Pods are a few megabytes. */
+export const PAGE = '500';
+
+/**
+ * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there, again after
+ * any error, anew when the server has forgotten where we were. The client's own informers end for good at most errors
+ * and hold whole lists.
+ */
+export class Reflector {
+  private version: string | undefined;
+  private troubled = false;
+  private failures = 0;
+
+  constructor(private readonly options: ReflectorOptions) {}
+
+  /** Until `signal` aborts; never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.version = undefined;
+    while (!signal.aborted) {
+      try {
+        if (this.version === undefined) await this.list(signal);
+        const started = performance.now();
+        await this.watch(signal);
+        // A server that takes watches and ends them at once is not asked in a tight loop.
+        if (performance.now() - started < SHORT) await pause(SHORT, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.recover(error, signal);
+      }
+    }
+  }
+
+  private async list(signal: AbortSignal): Promise<void> {
+    const { lists, path, query, sink } = this.options;
+    sink.listing();
+    let page: ListPage | undefined;
+    do {
+      const from = page?.next === undefined ? {} : { continue: page.next };
+      page = await lists.page(path, { ...query, limit: PAGE, ...from }, signal);
+      for (const object of page.items) sink.apply(object);
+      this.healthy();
+    } while (page.next !== undefined && !signal.aborted);
+    if (signal.aborted) return;
+    sink.listed();
+    this.version = page.resourceVersion;
+  }
+
+  private async watch(signal: AbortSignal): Promise<void> {
+    const { watches, path, query, random = Math.random, times = TIMES } = this.options;
+    if (this.version === undefined) return;
+    const seconds = Math.ceil((times.watch * (1 + random())) / 1_000);
+    await watches.follow(
+      path,
+      {
+        ...query,
+        allowWatchBookmarks: 'true',
+        timeoutSeconds: String(seconds),
+        resourceVersion: this.version,
+      },
+      (event) => this.take(event),
+      { signal, silence: times.silence },
+    );
+  }
+
+  private take({ type, object }: WatchEvent): void {
+    const { sink } = this.options;
+    if (type === 'ERROR') {
+      const code = typeof object['code'] === 'number' ? object['code'] : 0;
+      const { message } = object;
+      const reason = typeof message === 'string' ? message.slice(0, 300) : 'the watch failed';
+      throw new ApiStatusError(code, `${this.options.path}: ${reason}`);
+    }
+    this.healthy();
+    if (type === 'ADDED' || type === 'MODIFIED') sink.apply(object);
+    else if (type === 'DELETED') sink.remove(object);
+    const version = isObject(object['metadata']) ? object['metadata']['resourceVersion'] : undefined;
+    if (typeof version === 'string') this.version = version;
+  }
+
+  private healthy(): void {
+    this.failures = 0;
+    if (!this.troubled) return;
+    this.troubled = false;
+    this.options.onTrouble(undefined);
+  }
+
+  private async recover(error: unknown, signal: AbortSignal): Promise<void> {
+    const { random = Math.random, times = TIMES, onTrouble } = this.options;
+    const known = error instanceof ApiStatusError ? error : new ApiStatusError(0, String(error), { cause: error });
+    // "Gone": the server has forgotten the version that we had, also between two pages.
+    if (known.code === 410) {
+      this.version = undefined;
+      // Once at once; a server that says so again and again is not to be hammered.
+      if (this.failures++ === 0) return;
+    } else {
+      this.failures += 1;
+    }
+    if (!this.troubled) {
+      this.troubled = true;
+      onTrouble(known);
+    }
+    const [least, most] = times.pause;
+    await pause(Math.min(most, least * 2 ** Math.min(this.failures - 1, 10)) * (0.5 + 0.5 * random()), signal);
+  }
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
+  });
+}

@@ -1,0 +1,229 @@
+import type { Config } from '../../core/config/model.js';
+import type { Rules } from '../../core/decide/rules.js';
+import type { MirrorJob } from '../../mirror/job.js';
+import type { CopyNews } from '../copy-news.js';
+import type { CopyReport } from '../copy-report.js';
+import type { LeaderTask } from '../leader-task.js';
+import { Reflector } from '../watch/reflector.js';
+import type { ObjectSink, ReflectorOptions } from '../watch/reflector.js';
+import { CopyAgenda } from './agenda.js';
+import { identify, skippedNamespaces } from './identify.js';
+import { WORKLOAD_KINDS } from './kinds.js';
+import type { WorkloadKind } from './kinds.js';
+import { Sources } from './sources.js';
+import { usesOf } from './uses.js';
+import { WantedImages } from './wanted-images.js';
+
+export interface ReconcilerOptions {
+  readonly access: Pick<ReflectorOptions, 'lists' | 'watches' | 'times'>;
+  readonly configuration: () => { readonly config: Config; readonly rules: Rules };
+  /** The service's own Pods are left alone, like those that policies leave alone. */
+  readonly ownNamespace: string;
+  /** Hands copies to the queue; each is answered by `settled`. */
+  readonly want: (jobs: readonly MirrorJob[]) => void;
+  readonly onNews: (news: CopyNews) => void;
+  readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void;
+  readonly now?: () => number;
+}
+
+/** What the reconciler sees; `synced` once every kind was listed. */
+export interface ReconcilerState {
+  readonly synced: boolean;
+  readonly objects: number;
+  readonly images: number;
+  /** Images in a target whose source nobody knows. */
+  readonly unknown: number;
+}
+
+/** Workloads of an image that are told what became of its copy. */
+const MOST_USERS = 5;
+/** A Pod is there milliseconds after its admission, and a small image is copied sooner: the news waits for it. */
+const NEWS_PATIENCE = 3_000;
+/** Pods are listed once the templates that name their sources are, or after this. */
+const TEMPLATES_PATIENCE = 30_000;
+
+/**
+ * The cluster's own objects are the list of work: whatever a Pod or a template uses must be in a target. The list is
+ * made anew by whoever becomes the leader, so no crash loses anything.
+ */
+export class Reconciler implements LeaderTask {
+  readonly name = 'reconciler';
+  private wanted = new WantedImages();
+  private readonly sources = new Sources();
+  private agenda: CopyAgenda | undefined;
+  private restart: (() => void) | undefined;
+  private readonly unknown = new Map<string, number>();
+  private readonly synced = new Set<string>();
+
+  constructor(private readonly options: ReconcilerOptions) {}
+
+  async lead(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const round = new AbortController();
+      const stop = (): void => round.abort();
+      signal.addEventListener('abort', stop, { once: true });
+      if (signal.aborted) stop();
+      this.restart = stop;
+      await this.round(round.signal);
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Another configuration decides otherwise: everything is looked at again. */
+  reconfigure(): void {
+    this.restart?.();
+  }
+
+  /** What came of a copy that was wanted, also when it was not run. */
+  settled(report: CopyReport): void {
+    this.agenda?.settled(report);
+  }
+
+  /** A try to copy has ended, whoever asked for it. */
+  copied(report: CopyReport): void {
+    const { job } = report;
+    const { rules } = this.options.configuration();
+    this.agenda?.settled(report);
+    const target = rules.targets.find(({ config }) => config.name === job.target);
+    if (target !== undefined) this.sources.learnJob(target, job);
+    this.tell(report, this.wanted.get(job.key) === undefined);
+  }
+
+  state(): ReconcilerState {
+    const { wanted, unknown, synced } = this;
+    return {
+      synced: synced.size === WORKLOAD_KINDS.length,
+      objects: wanted.objectCount,
+      images: wanted.imageCount,
+      unknown: unknown.size,
+    };
+  }
+
+  private tell({ job, result }: CopyReport, mayWait: boolean): void {
+    const users = this.wanted.topUsers(job.key, MOST_USERS);
+    if (users.length === 0) {
+      if (mayWait) setTimeout(() => this.tell({ job, result }, false), NEWS_PATIENCE).unref();
+      return;
+    }
+    const { source, target, reference } = job;
+    this.options.onNews({ source, target, reference: reference.text, users, result });
+  }
+
+  /** One configuration's time. */
+  private async round(signal: AbortSignal): Promise<void> {
+    const { configuration, access, log, want, now = Date.now } = this.options;
+    const { config, rules } = configuration();
+    this.wanted = new WantedImages();
+    this.unknown.clear();
+    this.synced.clear();
+    this.agenda = new CopyAgenda({
+      images: this.wanted,
+      want,
+      now,
+      interval: config.reconcile.interval,
+      refresh: config.mirror.refresh.interval,
+    });
+    const agenda = config.dryRun ? undefined : this.agenda;
+    const skipped = new Set(skippedNamespaces(config, this.options.ownNamespace));
+    const templates: Promise<void>[] = [];
+    const runs = [...WORKLOAD_KINDS].reverse().map(async (kind) => {
+      let listed: () => void = () => undefined;
+      if (kind.kind !== 'Pod') templates.push(new Promise((resolve) => (listed = resolve)));
+      else await Promise.race([Promise.all(templates), patience(TEMPLATES_PATIENCE, signal)]);
+      const reflector = new Reflector({
+        ...access,
+        path: kind.path,
+        sink: this.sink(kind, rules, skipped, agenda, () => {
+          listed();
+          this.synced.add(kind.kind);
+          if (this.synced.size === WORKLOAD_KINDS.length) this.logSynced();
+        }),
+        onTrouble: (error) =>
+          error === undefined
+            ? log('info', `${kind.kind}s are watched again`)
+            : log('warn', `watching ${kind.kind}s: ${error.message}${error.code === 403 ? FORBIDDEN : ''}`),
+      });
+      await reflector.run(signal);
+    });
+    const ticking = agenda?.run(signal);
+    await Promise.all([...runs, ticking]);
+    this.agenda = undefined;
+    this.wanted = new WantedImages();
+  }
+
+  private logSynced(): void {
+    const { objects, images, unknown } = this.state();
+    const lost = unknown === 0 ? '' : `; of ${unknown} images in targets the source is not known`;
+    this.options.log('info', `the cluster's workloads are listed: ${objects} objects use ${images} images${lost}`);
+  }
+
+  private sink(
+    kind: WorkloadKind,
+    rules: Rules,
+    skipped: ReadonlySet<string>,
+    agenda: CopyAgenda | undefined,
+    onListed: () => void,
+  ): ObjectSink {
+    const { wanted } = this;
+    let generation = 0;
+    let listing = false;
+    const remove = (uid: string): void => {
+      wanted.remove(uid);
+    };
+    return {
+      listing: () => {
+        generation += 1;
+        listing = true;
+      },
+      listed: () => {
+        listing = false;
+        wanted.prune(kind.kind, generation);
+        onListed();
+      },
+      apply: (object) => {
+        const identity = identify(kind, object);
+        if (identity === undefined) return;
+        const { reference, owner } = identity;
+        const pod = skipped.has(reference.namespace) ? undefined : kind.pod(object);
+        const uses = pod === undefined ? NOTHING : usesOf(rules, this.sources, pod, reference.namespace);
+        this.note(uses.unknown);
+        if (uses.jobs.length === 0) {
+          remove(reference.uid);
+          return;
+        }
+        const isNew = !wanted.has(reference.uid);
+        const fresh = wanted.put(reference, owner, uses.jobs, generation);
+        agenda?.add(fresh);
+        // What a tag means now is asked for by Pods that come, not by those that were there.
+        if (isNew && !listing && kind.kind === 'Pod') {
+          agenda?.refresh(uses.jobs.filter(({ force }) => force).map(({ key }) => key));
+        }
+      },
+      remove: (object) => {
+        const identity = identify(kind, object);
+        if (identity !== undefined) remove(identity.reference.uid);
+      },
+    };
+  }
+
+  /** Counts what cannot be turned back, once each and not without end. */
+  private note(images: readonly string[]): void {
+    for (const image of images) {
+      if (this.unknown.size < 1_000 && !this.unknown.has(image)) {
+        this.unknown.set(image, 1);
+        this.options.log('debug', `${image}: the source of this image is not known, so it is not looked after`);
+      }
+    }
+  }
+}
+
+const NOTHING = { jobs: [], unknown: [] } as const;
+const FORBIDDEN = '; grant the service list and watch on them, or set reconcile.enabled: false';
+
+function patience(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    timer.unref();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
