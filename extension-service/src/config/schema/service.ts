@@ -10,6 +10,7 @@ import type {
 } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { longestDuration } from '../duration.js';
+import { described } from '../field.js';
 import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../leaves.js';
 
 /** How images are copied. */
@@ -65,7 +66,10 @@ export const secretReaderSchema = z.strictObject({
   enabled: flag('Read the pull secrets of Pods and their ServiceAccounts, for copies from private sources.').default(
     true,
   ),
-  secretNames: z.array(nameOf('Secret', 'Only Secrets of this name are read.')).readonly().default([]),
+  secretNames: described(
+    z.array(nameOf('Secret', 'A Secret.')).readonly(),
+    'Where there are any: only Secrets of these names are read, by name, so that no right to others is needed.',
+  ).default([]),
 }) satisfies z.ZodType<SecretReaderConfig>;
 
 /** Which Lease makes one replica the leader. */
