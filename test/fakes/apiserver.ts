@@ -113,7 +113,7 @@ export class FakeApiServer {
 
   /** Ends every watch; with `forget`, what happened until now cannot be watched any more, as after compaction. */
   endWatches({ forget = false } = {}): void {
-    if (forget) this.oldest = this.version;
+    if (forget) this.oldest = ++this.version;
     const ended = [...this.watchers];
     this.watchers.clear();
     for (const { response } of ended) response.end();
