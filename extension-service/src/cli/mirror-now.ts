@@ -1,8 +1,9 @@
 import type { Config } from '../core/config/model.js';
 import { mayBeCredentials } from '../mirror/failure.js';
 import type { CopyProgress, MirrorJob } from '../mirror/job.js';
+import { copyLimits } from '../mirror/lanes.js';
 import { MirrorQueue } from '../mirror/queue.js';
-import type { MirrorResult } from '../mirror/queue.js';
+import type { MirrorResult } from '../mirror/status.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import type { CommandContext } from './context.js';
 import { registryOptions } from './context.js';
@@ -36,15 +37,14 @@ export async function mirrorNow(
   };
   const lasts = new Map<string, (result: MirrorResult) => void>();
   const queue = new MirrorQueue(tracked, {
-    concurrency: config.mirror.concurrency,
+    ...copyLimits(config),
     // Everything that was asked for waits here.
     capacity: Number.POSITIVE_INFINITY,
     retry: RETRY,
     events: {
-      onDone: (job, result, _milliseconds, attempt) => {
-        const last = result.ok || !result.failure.retryable || attempt >= RETRY.attempts;
-        if (last) lasts.get(job.key)?.(result);
-        else progress.log('info', `${result.failure.message}; trying again`);
+      onDone: (job, result, _milliseconds, _attempt, final) => {
+        if (final) lasts.get(job.key)?.(result);
+        else if (!result.ok) progress.log('info', `${result.failure.message}; trying again`);
       },
     },
   });

@@ -7,6 +7,7 @@ import type { MirrorFlags } from './mirror.js';
 import type { PoliciesFlags } from './policies.js';
 import type { PrewarmFlags } from './prewarm.js';
 import type { ServeFlags } from './serve.js';
+import type { StatusFlags } from './status.js';
 
 /** Runs one command line, loading only what its command needs; never rejects. @returns the exit code */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
@@ -72,6 +73,13 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .action(async (image: string | undefined, flags: ExplainFlags) =>
       setExitCode(await (await import('./explain.js')).explain(context, image, flags)),
     );
+
+  command(program, 'status', 'show the copies of a running service: queued, running, failed, and why')
+    .option('--server <url>', 'its operations port', 'http://127.0.0.1:8080')
+    .option('--ca-file <pem>', 'certificate authority, for https')
+    .option('--all', 'also what is done')
+    .addOption(outputOption())
+    .action(async (flags: StatusFlags) => setExitCode(await (await import('./status.js')).status(context, flags)));
 
   command(program, 'check', 'validate the configuration')
     .option('--online', 'also check credentials, reachability and permissions of every registry')

@@ -6,6 +6,8 @@ export interface CopyFailure {
   readonly retryable: boolean;
   /** Milliseconds that the registry asked us to wait. */
   readonly retryAfter?: number;
+  /** host[:port] of the registry that it happened at. */
+  readonly host?: string;
 }
 
 export type FailureReason =

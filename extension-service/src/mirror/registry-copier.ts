@@ -183,7 +183,7 @@ function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailed
         ? `; no pull secret of the Pod and no credentials of source.registries for ${host} may read it`
         : `; check the credentials of target ${job.target}`
       : '';
-  return { reason: kind, message: message + hint, retryable, ...(retryAfter !== undefined && { retryAfter }) };
+  return { reason: kind, message: message + hint, retryable, host, ...(retryAfter !== undefined && { retryAfter }) };
 }
 
 /** Adds up the blobs: each tells its own bytes. */

@@ -7,7 +7,7 @@ import type { CopyThreadData } from './thread-protocol.js';
 
 /** Puts the copy thread together: registries, and the cluster's secrets once somebody needs them. */
 export function startCopyThread(data: CopyThreadData, env: Readonly<Record<string, string | undefined>>): void {
-  runCopyThread(data, ({ config }, { log, onCloudEvent, onClusterEvent }) => {
+  runCopyThread(data, ({ config }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
     const report = (problem: string): void => log('warn', problem);
     const secrets = new LazyPullSecrets({
       env,
@@ -18,7 +18,7 @@ export function startCopyThread(data: CopyThreadData, env: Readonly<Record<strin
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const cloud = openClouds({ env, onEvent: onCloudEvent, report });
-    const copier = new RegistryCopier(config, { env, readSecret, pullSecrets: secrets, report, cloud });
+    const copier = new RegistryCopier(config, { env, readSecret, pullSecrets: secrets, report, cloud, onRequest });
     copier.start();
     const cluster = new ClusterSide(config, { env, log, emit: onClusterEvent });
     cluster.start();
