@@ -5,11 +5,47 @@ import type { AddressInfo } from 'node:net';
 import { makeCertificates } from './certificates.js';
 import { kubeconfigFor } from './kubeconfig.js';
 
-/** A few reads of the Kubernetes API on loopback: Secrets and ServiceAccounts, by a bearer token, with a request log. */
+interface Stored {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly type?: string;
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly resourceVersion: string };
+  readonly [key: string]: unknown;
+}
+
+type EventType = 'ADDED' | 'MODIFIED' | 'DELETED';
+
+interface Event {
+  readonly type: EventType;
+  readonly version: number;
+  readonly object: Stored;
+}
+
+interface Watcher {
+  readonly plural: string;
+  readonly query: URLSearchParams;
+  readonly response: ServerResponse;
+}
+
+export interface ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+}
+
+/**
+ * The Kubernetes API on loopback as far as Secrets and ServiceAccounts go: reads by name, lists of the whole cluster by
+ * page and type, watches; by a bearer token, with a request log.
+ */
 export class FakeApiServer {
-  readonly requests: { readonly method: string; readonly path: string }[] = [];
-  private readonly objects = new Map<string, unknown>();
+  readonly requests: ApiRequest[] = [];
+  private readonly objects = new Map<string, Stored>();
   private readonly statuses = new Map<string, number>();
+  private readonly watchers = new Set<Watcher>();
+  private readonly events: Event[] = [];
+  private version = 100;
+  /** Watches from before this version get 410. */
+  private oldest = 0;
 
   private constructor(
     private readonly server: Server,
@@ -38,31 +74,58 @@ export class FakeApiServer {
       { username, password, auth: Buffer.from(`${username}:${password}`).toString('base64') },
     ]);
     const document = JSON.stringify({ auths: Object.fromEntries(entries) as unknown });
-    this.putSecret(namespace, name, { '.dockerconfigjson': document });
+    this.putSecret(namespace, name, { '.dockerconfigjson': document }, 'kubernetes.io/dockerconfigjson');
   }
 
-  putSecret(namespace: string, name: string, data: Readonly<Record<string, string>>): void {
+  putSecret(namespace: string, name: string, data: Readonly<Record<string, string>>, type = 'Opaque'): void {
     const encoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]);
-    this.objects.set(`/api/v1/namespaces/${namespace}/secrets/${name}`, {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name, namespace },
-      data: Object.fromEntries(encoded) as unknown,
-    });
+    this.put('secrets', namespace, name, { kind: 'Secret', type, data: Object.fromEntries(encoded) as unknown });
   }
 
   putServiceAccount(namespace: string, name: string, pullSecrets: readonly string[]): void {
-    this.objects.set(`/api/v1/namespaces/${namespace}/serviceaccounts/${name}`, {
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: { name, namespace },
-      imagePullSecrets: pullSecrets.map((secret) => ({ name: secret })),
-    });
+    const imagePullSecrets = pullSecrets.map((secret) => ({ name: secret }));
+    this.put('serviceaccounts', namespace, name, { kind: 'ServiceAccount', imagePullSecrets });
+  }
+
+  remove(plural: 'secrets' | 'serviceaccounts', namespace: string, name: string): void {
+    const path = `/api/v1/namespaces/${namespace}/${plural}/${name}`;
+    const object = this.objects.get(path);
+    if (object === undefined) return;
+    this.objects.delete(path);
+    const metadata = { ...object.metadata, resourceVersion: String(++this.version) };
+    this.tell(plural, 'DELETED', { ...object, metadata });
   }
 
   /** Answers a path with an error status from now on. */
   refuse(path: string, status: number): void {
     this.statuses.set(path, status);
+  }
+
+  /** Takes back what `refuse` said. */
+  allow(path: string): void {
+    this.statuses.delete(path);
+  }
+
+  /** How many watches are open on a collection. */
+  watches(plural: string): number {
+    return [...this.watchers].filter((watcher) => watcher.plural === plural).length;
+  }
+
+  /** Ends every watch; with `forget`, what happened until now cannot be watched any more, as after compaction. */
+  endWatches({ forget = false } = {}): void {
+    if (forget) this.oldest = ++this.version;
+    const ended = [...this.watchers];
+    this.watchers.clear();
+    for (const { response } of ended) response.end();
+  }
+
+  /** Tells every watch how far it has come. */
+  bookmark(): void {
+    for (const { plural, response } of this.watchers) {
+      const kind = plural === 'secrets' ? 'Secret' : 'ServiceAccount';
+      const object = { apiVersion: 'v1', kind, metadata: { resourceVersion: String(this.version) } };
+      response.write(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`);
+    }
   }
 
   kubeconfig(namespace: string): string {
@@ -74,16 +137,75 @@ export class FakeApiServer {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  private answer(request: IncomingMessage, response: ServerResponse): void {
-    const path = new URL(request.url ?? '/', this.origin).pathname;
-    this.requests.push({ method: request.method ?? '', path });
-    const object = this.objects.get(path);
-    const authorized = request.headers.authorization === `Bearer ${this.token}`;
-    const status = authorized ? (this.statuses.get(path) ?? (object === undefined ? 404 : 200)) : 401;
-    const body =
-      status === 200
-        ? object
-        : { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: status, message: 'refused' };
-    response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+  private put(plural: string, namespace: string, name: string, object: Omit<Stored, 'apiVersion' | 'metadata'>): void {
+    const path = `/api/v1/namespaces/${namespace}/${plural}/${name}`;
+    const type = this.objects.has(path) ? 'MODIFIED' : 'ADDED';
+    const metadata = { name, namespace, resourceVersion: String(++this.version) };
+    const stored = { ...object, apiVersion: 'v1', metadata } as Stored;
+    this.objects.set(path, stored);
+    this.tell(plural, type, stored);
   }
+
+  private tell(plural: string, type: EventType, object: Stored): void {
+    const event = { type, version: this.version, object };
+    this.events.push(event);
+    for (const watcher of this.watchers) if (watcher.plural === plural) send(watcher, event);
+  }
+
+  private answer(request: IncomingMessage, response: ServerResponse): void {
+    const { pathname: path, search: query, searchParams } = new URL(request.url ?? '/', this.origin);
+    this.requests.push({ method: request.method ?? '', path, query });
+    const authorized = request.headers.authorization === `Bearer ${this.token}`;
+    const refused = authorized ? this.statuses.get(path) : 401;
+    const [, plural] = /^\/api\/v1\/(secrets|serviceaccounts)$/.exec(path) ?? [];
+    const object = this.objects.get(path);
+    if (refused !== undefined) fail(response, refused);
+    else if (object !== undefined) reply(response, object);
+    else if (plural === undefined) fail(response, 404);
+    else if (searchParams.get('watch') === 'true') this.watch(plural, searchParams, response);
+    else this.list(plural, searchParams, response);
+  }
+
+  private list(plural: string, query: URLSearchParams, response: ServerResponse): void {
+    const all = [...this.objects].flatMap(([path, object]) => (path.includes(`/${plural}/`) ? [object] : []));
+    const selected = all.filter((object) => isSelected(object, query));
+    const from = Number(query.get('continue') ?? 0);
+    const to = from + Number(query.get('limit') ?? selected.length);
+    const more = to < selected.length && { continue: String(to) };
+    const metadata = { resourceVersion: String(this.version), ...more };
+    reply(response, { apiVersion: 'v1', kind: 'List', metadata, items: selected.slice(from, to) });
+  }
+
+  private watch(plural: string, query: URLSearchParams, response: ServerResponse): void {
+    const from = Number(query.get('resourceVersion') ?? 0);
+    if (from < this.oldest) {
+      fail(response, 410);
+      return;
+    }
+    response.writeHead(200, { 'Content-Type': 'application/json' }).flushHeaders();
+    const watcher = { plural, query, response };
+    this.watchers.add(watcher);
+    response.on('close', () => this.watchers.delete(watcher));
+    const kind = plural === 'secrets' ? 'Secret' : 'ServiceAccount';
+    for (const event of this.events) if (event.version > from && event.object.kind === kind) send(watcher, event);
+  }
+}
+
+function send({ query, response }: Watcher, { type, object }: Event): void {
+  if (isSelected(object, query)) response.write(`${JSON.stringify({ type, object })}\n`);
+}
+
+/** `fieldSelector=type=…` is the one that there is. */
+function isSelected(object: Stored, query: URLSearchParams): boolean {
+  const selector = query.get('fieldSelector');
+  return selector === null || selector === `type=${object.type ?? ''}`;
+}
+
+function reply(response: ServerResponse, body: unknown): void {
+  response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function fail(response: ServerResponse, code: number): void {
+  const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, message: 'refused' };
+  response.writeHead(code, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
 }

@@ -9,6 +9,13 @@ import { stringify } from 'yaml';
 import { goTool } from '../tools/tool.js';
 import { freePort } from './free-port.js';
 
+/** A user for `htpasswd`, with the line that it needs. */
+export const TEST_LOGIN = {
+  username: 'test-user',
+  password: 'test-word',
+  htpasswd: 'test-user:$2b$05$abcdefghijklmnopqrstuuGaA8bMRs4/g93hDpde44Nko4QzOZ1Oe\n',
+};
+
 export interface RealRegistryOptions {
   /** Basic authentication with this one user; the hash is bcrypt, as htpasswd writes it. */
   readonly htpasswd?: string;

@@ -16,6 +16,8 @@ export interface FakeAuthOptions {
   readonly expiresIn?: number;
   /** The whole WWW-Authenticate header instead of the usual one. */
   readonly challenge?: string;
+  /** What is not allowed is said not to be there: to those who are known, or to strangers too, who are asked nothing. */
+  readonly hides?: 'from-users' | 'from-everybody';
   /** Takes tokens of this issuer, so that one registry can be the token server of another. */
   readonly issuer?: TokenIssuer;
 }
@@ -75,8 +77,18 @@ export class FakeAuth {
     this.issuer = options.issuer ?? new TokenIssuer();
   }
 
-  /** Whether the request may do what it needs, or the 401 or 403 to answer. */
+  /** Whether the request may do what it needs, or the 401, 403 or 404 to answer. */
   check(request: IncomingMessage, origin: string, needed: Needed): AuthAnswer {
+    const answer = this.#check(request, origin, needed);
+    const { hides } = this.#options;
+    if (answer.ok || hides === undefined || needed.length === 0) return answer;
+    const { authorization: header = '' } = request.headers;
+    const user = this.#basicUser(header) ?? this.issuer.check(header.replace(/^bearer /i, ''))?.user;
+    if (user === undefined && hides === 'from-users') return answer;
+    return { ok: false, status: 404, code: 'NAME_UNKNOWN' };
+  }
+
+  #check(request: IncomingMessage, origin: string, needed: Needed): AuthAnswer {
     const header = request.headers.authorization ?? '';
     if (this.#options.type === 'basic') {
       const user = this.#basicUser(header);

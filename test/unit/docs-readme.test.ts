@@ -13,6 +13,7 @@ const pages = [
   'cdk8s/README.md',
   'policies/README.md',
   'docs/configuration.md',
+  'docs/credentials.md',
   'docs/benchmarks.md',
   'docs/aws.md',
   'docs/engines.md',

@@ -35,7 +35,7 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
     try {
       registries = new Registries(
         loaded.config,
-        registryOptions(context, (problem) => context.stderr.write(`${problem}\n`)),
+        registryOptions(context, loaded.config, (problem) => context.stderr.write(`${problem}\n`)),
       );
     } catch (error) {
       throw new CliError(EXIT.usage, error instanceof Error ? error.message : String(error));

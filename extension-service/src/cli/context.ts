@@ -1,6 +1,7 @@
 import { ConfigError } from '../config/problem.js';
 import { loadConfig } from '../config/load.js';
 import type { LoadedConfig } from '../config/load.js';
+import type { Config } from '../core/config/model.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import type { RegistryCopierOptions } from '../mirror/registry-copier.js';
 import type { Logger } from '../telemetry/log.js';
@@ -65,13 +66,18 @@ export function logger(loaded: LoadedConfig): Logger {
 }
 
 /** How a command that runs in one thread reaches registries: secrets from the cluster, if there is one. */
-export function registryOptions(context: CommandContext, report: (problem: string) => void): RegistryCopierOptions {
-  const secrets = new LazyPullSecrets(context.env, report);
+export function registryOptions(
+  context: CommandContext,
+  config: Config,
+  report: (problem: string) => void,
+): RegistryCopierOptions {
+  const { secretReader: reader } = config;
+  const secrets = new LazyPullSecrets({ env: context.env, reader, onProblem: report, watch: false });
   return {
     env: context.env,
     report,
     readSecret: (name, namespace) => secrets.named(name, namespace),
-    pullSecrets: (pull) => secrets.forPod(pull),
+    pullSecrets: secrets,
     cloud: openClouds({ env: context.env, onEvent: (event) => reportFailure(event, report), report }),
   };
 }

@@ -49,7 +49,7 @@ async function explainHere(context: CommandContext, asked: unknown, flags: Expla
   const { config } = await load(context, flags);
   const rules = compileRules(config);
   const report = (problem: string): void => void context.stderr.write(`${problem}\n`);
-  const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, report)));
+  const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, config, report)));
   const find: ExplainDependencies['find'] = (target, reference, deadline) =>
     flags.offline === true
       ? Promise.resolve({ state: 'unknown', reason: 'other', message: 'not asked (--offline)' })

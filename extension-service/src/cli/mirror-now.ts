@@ -26,7 +26,7 @@ export async function mirrorNow(
   const progress = new Progress(context, planned.length);
   const copier = new RegistryCopier(
     config,
-    registryOptions(context, (problem) => progress.log('warn', problem)),
+    registryOptions(context, config, (problem) => progress.log('warn', problem)),
   );
   const tracked = {
     copy: (job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void) =>

@@ -34,7 +34,7 @@ export async function planMirror(
 ): Promise<readonly MirrorRow[]> {
   const copier = new RegistryCopier(
     config,
-    registryOptions(context, (problem) => context.stderr.write(`warn: ${problem}\n`)),
+    registryOptions(context, config, (problem) => context.stderr.write(`warn: ${problem}\n`)),
   );
   const limiter = new Limiter(config.mirror.concurrency);
   const totals = new Map<string, Total>();

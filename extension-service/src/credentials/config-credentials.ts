@@ -1,6 +1,7 @@
 import type { CredentialsConfig } from '../core/config/model.js';
 import type { Credentials, Keychain } from '../registry/types.js';
-import { matchDockerConfig, parseDockerConfig } from './docker-config.js';
+import { parseDockerConfig } from './docker-config.js';
+import { matchDockerConfig } from './keyring.js';
 
 /** What configured credentials are read from; given by whoever has a file system and a cluster. */
 export interface CredentialSources {

@@ -1,38 +1,20 @@
 import type { Credentials, Keychain } from '../registry/types.js';
-import { matchDockerConfig, parseDockerConfig, type DockerConfigEntry } from './docker-config.js';
+import type { DockerConfigSource } from './docker-config-source.js';
+import { matchDockerConfig } from './keyring.js';
 
 /** Only what anybody may read. */
 export const anonymousKeychain: Keychain = { resolve: async () => [] };
 
-/** A Docker config from somewhere: a file, or a Secret that a Pod or its ServiceAccount names. */
-export interface DockerConfigDocument {
-  /** For messages: `secret team-a/pull`, a file name. */
-  readonly origin: string;
-  /** Content of `.dockerconfigjson`, `.dockercfg` or `config.json`. */
-  readonly text: string;
-}
-
 /**
- * The credentials of several documents; earlier documents are tried first. A document that cannot be read must not spoil
- * the others (the kubelet skips it too): it is reported, without its content, and left out.
+ * The credentials of several Docker configs as one keyring: the most specific key is tried first whichever config it is in,
+ * and of equal keys that of the earlier config.
  */
-export function documentKeychain(
-  documents: readonly DockerConfigDocument[],
-  report: (problem: string) => void,
-): Keychain {
-  let parsed: readonly (readonly DockerConfigEntry[])[] | undefined;
-  const parse = (): readonly (readonly DockerConfigEntry[])[] =>
-    documents.map(({ origin, text }) => {
-      try {
-        return parseDockerConfig(text, origin);
-      } catch (error) {
-        report(error instanceof Error ? error.message : String(error));
-        return [];
-      }
-    });
+export function keyring(configs: readonly DockerConfigSource[]): Keychain {
   return {
-    resolve: async (host, repository) =>
-      unique((parsed ??= parse()).flatMap((entries) => matchDockerConfig(entries, host, repository))),
+    resolve: async (host, repository) => {
+      const entries = configs.flatMap((config) => config.entries);
+      return unique(matchDockerConfig(entries, host, repository));
+    },
   };
 }
 

@@ -1,21 +1,43 @@
-import type { DockerConfigDocument } from '../credentials/keychain.js';
+import type { SecretReaderConfig } from '../core/config/model.js';
 import type { PullContext } from '../mirror/job.js';
+import type { Keychain } from '../registry/types.js';
 import { connectCluster } from './api.js';
 import { ClusterPullSecrets } from './pull-secrets.js';
-import type { PullSecrets } from './pull-secrets.js';
+import type { PullSecrets, PullSecretsOptions } from './pull-secrets.js';
+import { followObjects } from './watch/follow-objects.js';
+
+export interface LazyPullSecretsOptions extends Omit<PullSecretsOptions, 'follow'> {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether it lives long enough to watch Secrets instead of reading them. */
+  readonly watch: boolean;
+}
 
 /** Connects to the cluster when the first Secret is wanted; outside of a cluster Pods have no secrets. */
 export class LazyPullSecrets implements PullSecrets {
-  private cluster: Promise<PullSecrets | undefined> | undefined;
+  private cluster: Promise<ClusterPullSecrets | undefined> | undefined;
+  private reader: SecretReaderConfig;
 
-  constructor(
-    private readonly env: Readonly<Record<string, string | undefined>>,
-    private readonly onProblem: (message: string) => void,
-  ) {}
+  constructor(private readonly options: LazyPullSecretsOptions) {
+    this.reader = options.reader;
+  }
 
-  async forPod(context: PullContext): Promise<readonly DockerConfigDocument[]> {
-    const secrets = await this.connect();
-    return secrets === undefined ? [] : secrets.forPod(context);
+  /** Watches from now on, if Secrets of Pods are to be read, instead of from the first Pod on. */
+  async start(): Promise<void> {
+    if (this.reader.enabled) (await this.connect())?.start();
+  }
+
+  /** From the next Pod on. */
+  configure(reader: SecretReaderConfig): void {
+    this.reader = reader;
+    this.cluster?.then(
+      (secrets) => secrets?.configure(reader),
+      () => undefined,
+    );
+  }
+
+  async forPod(context: PullContext): Promise<Keychain | undefined> {
+    if (!this.reader.enabled) return undefined;
+    return (await this.connect())?.forPod(context);
   }
 
   async named(name: string, namespace?: string): Promise<string> {
@@ -26,12 +48,21 @@ export class LazyPullSecrets implements PullSecrets {
     return secrets.named(name, namespace);
   }
 
-  private connect(): Promise<PullSecrets | undefined> {
-    this.cluster ??= connectCluster(this.env).then((cluster) =>
-      cluster === undefined ? undefined : new ClusterPullSecrets(cluster, { onProblem: this.onProblem }),
-    );
+  private connect(): Promise<ClusterPullSecrets | undefined> {
+    this.cluster ??= this.open();
     // A broken kubeconfig may be mended: what failed is tried again.
     this.cluster.catch(() => (this.cluster = undefined));
     return this.cluster;
+  }
+
+  private async open(): Promise<ClusterPullSecrets | undefined> {
+    const { env, watch, ...options } = this.options;
+    const cluster = await connectCluster(env);
+    if (cluster === undefined) return undefined;
+    return new ClusterPullSecrets(cluster, {
+      ...options,
+      reader: this.reader,
+      ...(watch && { follow: await followObjects(cluster.config, options.onProblem) }),
+    });
   }
 }

@@ -1,117 +1,169 @@
-import type { DockerConfigDocument } from '../credentials/keychain.js';
+import type { SecretReaderConfig } from '../core/config/model.js';
+import type { DockerConfigSource } from '../credentials/docker-config-source.js';
+import { chainKeychains, keyring } from '../credentials/keychain.js';
 import type { PullContext } from '../mirror/job.js';
+import type { Keychain } from '../registry/types.js';
 import type { ClusterAccess } from './api.js';
+import { SecretReads } from './secret-reads.js';
+import type { FollowObjects } from './watch/follow-objects.js';
+import { WatchedPullSecrets } from './watched-pull-secrets.js';
 
 /** Reads the registry credentials that a Pod could pull with. */
 export interface PullSecrets {
   /**
-   * The Pod's own pull secrets first, then its ServiceAccount's, as the kubelet orders them. What may not be read or does not exist is left out and told to `onProblem`.
+   * Those of the Pod's own pull secrets first, then of its ServiceAccount's; undefined when it has none. What may not be
+   * read or does not exist is left out and told to `onProblem`.
    */
-  forPod(context: PullContext): Promise<readonly DockerConfigDocument[]>;
-  /** One named Secret. @throws Error when it cannot be read or holds no registry credentials */
+  forPod(context: PullContext): Promise<Keychain | undefined>;
+  /** The Docker config of one named Secret. @throws Error when it cannot be read or holds no registry credentials */
   named(name: string, namespace?: string): Promise<string>;
 }
 
 export interface PullSecretsOptions {
+  readonly reader: SecretReaderConfig;
   readonly onProblem: (message: string) => void;
-  /** Milliseconds that a Pod's Secrets are kept. @default 30000 */
+  /** What nobody needs to act on. */
+  readonly onDebug?: (message: string) => void;
+  /** Without it Secrets are read by name, for processes that end soon. */
+  readonly follow?: FollowObjects;
+  /** What could not be pulled in the namespace may be pulled now: a Secret came, changed, or is given to a ServiceAccount. */
+  readonly onRotated?: (namespace: string, name: string) => void;
+  /** Milliseconds that a Pod's Secrets are kept where they are read by name. @default 30000 */
   readonly life?: number;
   readonly now?: () => number;
 }
 
-/** Milliseconds that a Secret of the configuration is kept: there are few of them, and a rotated one is to be in force soon. */
-const NAMED_LIFE = 3_000;
+/** Pull secrets of a Pod or ServiceAccount that are looked at. */
+const MOST_NAMES = 50;
+/** Problems that are remembered as told. */
+const MOST_TOLD = 1_000;
 
-/** From the API server; each Secret and ServiceAccount is kept a while, so that many copies cost few requests. */
+/**
+ * From the API server: by watches of the Secrets and ServiceAccounts, so that a copy costs no request and a rotated Secret
+ * is in force at once; by name until those have come, or where only certain names may be read.
+ */
 export class ClusterPullSecrets implements PullSecrets {
-  private readonly cache = new Map<string, { until: number; value: Promise<unknown> }>();
+  private reader: SecretReaderConfig;
+  private reads: SecretReads;
+  private watched: WatchedPullSecrets | undefined;
+  private watching = new AbortController();
+  private readonly told = new Set<string>();
 
   constructor(
     private readonly cluster: ClusterAccess,
     private readonly options: PullSecretsOptions,
-  ) {}
+  ) {
+    this.reader = options.reader;
+    this.reads = new SecretReads(cluster, options);
+  }
 
-  async forPod({ namespace, serviceAccount, secretNames }: PullContext): Promise<readonly DockerConfigDocument[]> {
-    if (namespace === '') return [];
-    const fromAccount = await this.accountSecretNames(namespace, serviceAccount);
-    const names = [...new Set([...secretNames, ...fromAccount])];
-    const documents = await Promise.all(
-      names.map(async (name) => {
-        try {
-          return {
-            origin: `Secret ${namespace}/${name}`,
-            text: await this.read(name, namespace, this.options.life ?? 30_000),
-          };
-        } catch (error) {
-          this.options.onProblem(error instanceof Error ? error.message : String(error));
-          return undefined;
-        }
-      }),
-    );
-    return documents.filter((document) => document !== undefined);
+  /**
+   * Begins to watch; `forPod` does it too. Not where only certain Secrets may be read: rights for names are rights to read
+   * by name.
+   */
+  start(): void {
+    const { follow, onProblem, onRotated } = this.options;
+    const { enabled, secretNames } = this.reader;
+    if (!enabled || secretNames.length > 0 || follow === undefined || this.watched !== undefined) return;
+    const { signal } = this.watching;
+    this.watched = new WatchedPullSecrets({
+      follow,
+      onProblem,
+      onRotated: (namespace, name) => {
+        if (!signal.aborted) onRotated?.(namespace, name);
+      },
+    });
+    this.watched.start(signal);
+  }
+
+  /** From the next Pod on. What may not be read any more is forgotten. */
+  configure(reader: SecretReaderConfig): void {
+    if (JSON.stringify(reader) === JSON.stringify(this.reader)) return;
+    const wasWatching = this.watched !== undefined;
+    this.stop();
+    this.watching = new AbortController();
+    this.reader = reader;
+    this.reads = new SecretReads(this.cluster, this.options);
+    this.told.clear();
+    if (wasWatching) this.start();
+  }
+
+  /** Ends the watches. */
+  stop(): void {
+    this.watching.abort();
+    this.watched = undefined;
+  }
+
+  async forPod({ namespace, serviceAccount, secretNames }: PullContext): Promise<Keychain | undefined> {
+    if (!this.reader.enabled || namespace === '') return undefined;
+    this.start();
+    const ofPod = this.readable(namespace, secretNames);
+    const ofAccount = this.readable(namespace, await this.accountSecretNames(namespace, serviceAccount));
+    const configs = await Promise.all([
+      this.configs(namespace, ofPod),
+      this.configs(
+        namespace,
+        ofAccount.filter((name) => !ofPod.includes(name)),
+      ),
+    ]);
+    const keyrings = configs.filter((found) => found.length > 0).map(keyring);
+    return keyrings.length === 0 ? undefined : chainKeychains(keyrings);
   }
 
   named(name: string, namespace = this.cluster.namespace): Promise<string> {
-    return this.read(name, namespace, NAMED_LIFE);
+    return this.reads.dockerConfig(namespace, name);
   }
 
-  private read(name: string, namespace: string, life: number): Promise<string> {
-    return this.cached(`secret ${namespace}/${name} for ${life}`, life, async () => {
-      const secret = await explain(
-        `Secret ${namespace}/${name}`,
-        this.cluster.core.readNamespacedSecret({ name, namespace }),
+  private allows(name: string): boolean {
+    const { secretNames } = this.reader;
+    return secretNames.length === 0 || secretNames.includes(name);
+  }
+
+  private readable(namespace: string, names: readonly string[]): string[] {
+    const distinct = [...new Set(names)];
+    const ignored = distinct.filter((name) => !this.allows(name));
+    if (ignored.length > 0) {
+      this.options.onDebug?.(
+        `not in secretReader.secretNames: ${ignored.map((name) => `${namespace}/${name}`).join(' ')}`,
       );
-      const document = dockerConfig(secret.data ?? {});
-      if (document === undefined) {
-        throw new Error(`Secret ${namespace}/${name}: holds neither .dockerconfigjson nor .dockercfg`);
-      }
-      return document;
-    });
+    }
+    return distinct.filter((name) => this.allows(name)).slice(0, MOST_NAMES);
+  }
+
+  private async configs(namespace: string, names: readonly string[]): Promise<DockerConfigSource[]> {
+    const found = await Promise.all(names.map((name) => this.config(namespace, name)));
+    return found.filter((config) => config !== undefined);
+  }
+
+  private async config(namespace: string, name: string): Promise<DockerConfigSource | undefined> {
+    if (this.watched?.knowsSecrets === true) {
+      const config = this.watched.secret(namespace, name);
+      if (config === undefined)
+        this.tellOnce(`Secret ${namespace}/${name}: does not exist, or is of no type for pull secrets`);
+      return config;
+    }
+    try {
+      return await this.reads.pullSecret(namespace, name);
+    } catch (error) {
+      this.tellOnce(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
   }
 
   private async accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
+    if (this.watched?.knowsAccounts === true) return this.watched.accountSecretNames(namespace, name);
     try {
-      return await this.cached(`serviceaccount ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
-        const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace });
-        const account = await explain(`ServiceAccount ${namespace}/${name}`, request);
-        return (account.imagePullSecrets ?? []).flatMap((secret) => (secret.name === undefined ? [] : [secret.name]));
-      });
+      return await this.reads.accountSecretNames(namespace, name);
     } catch (error) {
-      this.options.onProblem(error instanceof Error ? error.message : String(error));
+      this.tellOnce(error instanceof Error ? error.message : String(error));
       return [];
     }
   }
 
-  /** Failures are kept as well: a missing Secret must not cost a request per copy. */
-  private cached<T>(key: string, life: number, load: () => Promise<T>): Promise<T> {
-    const now = (this.options.now ?? Date.now)();
-    const known = this.cache.get(key);
-    if (known !== undefined && known.until > now) return known.value as Promise<T>;
-    for (const [old, { until }] of this.cache) if (until <= now) this.cache.delete(old);
-    const value = load();
-    this.cache.set(key, { until: now + life, value });
-    return value;
-  }
-}
-
-/** The document of a Secret of either type for registry credentials. */
-function dockerConfig(data: Readonly<Record<string, string>>): string | undefined {
-  const encoded = data['.dockerconfigjson'] ?? data['.dockercfg'];
-  return encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8');
-}
-
-/** The client's errors carry the whole response; people need the object and the status. */
-async function explain<T>(what: string, request: Promise<T>): Promise<T> {
-  try {
-    return await request;
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    if (code === 404) throw new Error(`${what}: does not exist`, { cause: error });
-    if (code === 401 || code === 403) {
-      throw new Error(`${what}: not allowed to read it (${code}); grant the service get on it`, { cause: error });
-    }
-    const reason =
-      typeof code === 'number' ? `status ${code}` : error instanceof Error ? error.message.slice(0, 200) : '';
-    throw new Error(`${what}: the API server did not give it: ${reason}`, { cause: error });
+  private tellOnce(problem: string): void {
+    if (this.told.has(problem)) return;
+    if (this.told.size >= MOST_TOLD) this.told.clear();
+    this.told.add(problem);
+    this.options.onProblem(problem);
   }
 }

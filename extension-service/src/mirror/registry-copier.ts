@@ -1,14 +1,14 @@
-import type { Config } from '../core/config/model.js';
+import type { Config, SecretReaderConfig } from '../core/config/model.js';
 import { parseReference } from '../core/image/reference.js';
-import type { DockerConfigDocument } from '../credentials/keychain.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { copyImage } from '../registry/copy.js';
 import type { CopyProgress as CopyEvent, CopyResult } from '../registry/copy.js';
+import type { RegistryClient } from '../registry/client.js';
 import { RegistryError } from '../registry/errors.js';
 import { planCopy } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
 import { BlobLedger } from '../registry/ledger.js';
-import type { PasswordCredentials } from '../registry/types.js';
+import type { Keychain, PasswordCredentials } from '../registry/types.js';
 import type { PushRequests } from '../targets/cloud.js';
 import { Registries } from '../targets/registries.js';
 import type { RegistriesOptions } from '../targets/registries.js';
@@ -17,8 +17,13 @@ import { CopyFailedError } from './failure.js';
 import type { CopyOutcome, CopyProgress, MirrorJob, PullContext } from './job.js';
 
 export interface RegistryCopierOptions extends RegistriesOptions {
-  /** The pull secrets of a Pod. */
-  readonly pullSecrets: (context: PullContext) => Promise<readonly DockerConfigDocument[]>;
+  readonly pullSecrets: PodPullSecrets;
+}
+
+export interface PodPullSecrets {
+  /** What a Pod may pull with; undefined when it has nothing. */
+  forPod(context: PullContext): Promise<Keychain | undefined>;
+  configure(reader: SecretReaderConfig): void;
 }
 
 /** Copies between registries, with the credentials of the configuration and of the Pod that asked. */
@@ -48,6 +53,7 @@ export class RegistryCopier implements ConfigurableCopier {
     const before = this.registries;
     this.registries = new Registries(config, this.options);
     this.config = config;
+    this.options.pullSecrets.configure(config.secretReader);
     before.retire();
     this.start();
   }
@@ -73,9 +79,8 @@ export class RegistryCopier implements ConfigurableCopier {
           return upToDate(there);
         }
       }
-      const documents = job.pull === undefined ? [] : await this.options.pullSecrets(job.pull);
       const result = await copyImage({
-        source: { client: registries.source(source.registry, documents), reference: source },
+        source: { client: await this.reader(registries, source.registry, job), reference: source },
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
         referrers: this.config.mirror.referrers,
@@ -107,9 +112,8 @@ export class RegistryCopier implements ConfigurableCopier {
         if (digest !== undefined)
           return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
       }
-      const documents = job.pull === undefined ? [] : await this.options.pullSecrets(job.pull);
       return await planCopy({
-        source: { client: this.registries.source(source.registry, documents), reference: source },
+        source: { client: await this.reader(this.registries, source.registry, job), reference: source },
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
         signal,
@@ -129,6 +133,10 @@ export class RegistryCopier implements ConfigurableCopier {
 
   close(): void {
     this.registries.close();
+  }
+
+  private async reader(registries: Registries, host: string, { pull }: MirrorJob): Promise<RegistryClient> {
+    return registries.source(host, pull === undefined ? undefined : await this.options.pullSecrets.forPod(pull));
   }
 }
 

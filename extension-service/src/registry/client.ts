@@ -57,6 +57,7 @@ export class RegistryClient {
         target: `/v2/${repository}/manifests/${reference}`,
         headers: { accept: MANIFEST_ACCEPT },
         scopes: pull(repository),
+        mayBeHidden: true,
         accept: [200, 404],
       });
       discard(response);
@@ -85,6 +86,7 @@ export class RegistryClient {
         target: `/v2/${repository}/manifests/${reference}`,
         headers: { accept: MANIFEST_ACCEPT },
         scopes: pull(repository),
+        mayBeHidden: true,
         accept: [200],
       });
       const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);

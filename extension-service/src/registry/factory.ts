@@ -27,6 +27,14 @@ export interface RegistryFactoryOptions {
   readonly onRequest?: OnRegistryRequest;
 }
 
+export interface ClientOptions extends Omit<PushOptions, 'session'> {
+  /**
+   * That an image is not there may mean that whoever asks may not know of it: all credentials are tried then, as after a
+   * refusal. For reading from sources. @default false
+   */
+  readonly hidesFromStrangers?: boolean;
+}
+
 /** With pauses of up to five seconds, about half a minute. */
 const PACED_ATTEMPTS = 14;
 
@@ -60,7 +68,8 @@ export class RegistryFactory {
   }
 
   /** `host` as a reference names it. Keep the client while the keychain stays: it remembers scheme and challenge. */
-  client(host: string, keychain: Keychain, push: Omit<PushOptions, 'session'> = {}): RegistryClient {
+  client(host: string, keychain: Keychain, options: ClientOptions = {}): RegistryClient {
+    const { hidesFromStrangers = false, ...push } = options;
     const endpoint = this.#endpoints.get(host.toLowerCase()) ?? { host: host.toLowerCase(), insecure: false };
     const session = new Session({
       endpoint,
@@ -69,6 +78,7 @@ export class RegistryFactory {
       guard: this.#guard,
       tokens: this.#tokens,
       now: this.#now,
+      hidesFromStrangers,
       ...(this.#onRequest && { onRequest: this.#onRequest }),
     });
     // Under a quota that others share, a refusal is a matter of seconds and no failure.

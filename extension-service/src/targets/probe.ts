@@ -30,7 +30,7 @@ export async function probeRegistries(config: Config, registries: Registries): P
       probeTarget(target, registries.target(target.name), registries.cloud(`target ${target.name}`)),
     ),
     ...config.source.registries.map((source) =>
-      probeSource(source, registries.source(hostOf(source), []), registries.cloud(sourceName(source))),
+      probeSource(source, registries.source(hostOf(source)), registries.cloud(sourceName(source))),
     ),
   ]);
   return probes.flat();

@@ -7,8 +7,8 @@ import { registriesOf, targetsOf } from '../core/config/registries.js';
 import { namingTarget } from '../core/naming/target.js';
 import { configKeychain } from '../credentials/config-credentials.js';
 import type { CredentialSources } from '../credentials/config-credentials.js';
-import type { DockerConfigDocument } from '../credentials/keychain.js';
-import { chainKeychains, documentKeychain } from '../credentials/keychain.js';
+import { DockerConfigSource } from '../credentials/docker-config-source.js';
+import { chainKeychains, keyring } from '../credentials/keychain.js';
 import type { RegistryClient } from '../registry/client.js';
 import { RegistryFactory } from '../registry/factory.js';
 import type { OnRegistryRequest } from '../registry/request-log.js';
@@ -91,15 +91,12 @@ export class Registries {
     return client;
   }
 
-  /** `documents` are the pull secrets of a Pod; they are tried before what the configuration has. */
-  source(host: string, documents: readonly DockerConfigDocument[]): RegistryClient {
-    if (documents.length > 0) {
-      const own = documentKeychain(documents, this.options.report);
-      return this.factory.client(host, chainKeychains([own, this.configured, this.dockerConfig]));
-    }
+  /** `pull` has the credentials of a Pod; they are tried before what the configuration has. */
+  source(host: string, pull?: Keychain): RegistryClient {
+    if (pull !== undefined) return this.reader(host, chainKeychains([pull, this.configured, this.dockerConfig]));
     const known = this.sources.get(host);
     if (known !== undefined) return known;
-    const client = this.factory.client(host, chainKeychains([this.configured, this.dockerConfig]));
+    const client = this.reader(host, chainKeychains([this.configured, this.dockerConfig]));
     this.sources.set(host, client);
     const [oldest] = this.sources.keys();
     if (this.sources.size > KEPT_SOURCES && oldest !== undefined) this.sources.delete(oldest);
@@ -138,6 +135,10 @@ export class Registries {
   close(): void {
     this.retire();
     this.factory.close();
+  }
+
+  private reader(host: string, keychain: Keychain): RegistryClient {
+    return this.factory.client(host, keychain, { hidesFromStrangers: true });
   }
 
   private openCloud(name: string, registry: RegistryConfig): void {
@@ -195,5 +196,5 @@ function dockerConfigKeychain(env: RegistriesOptions['env'], { report }: Registr
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') report(`${path}: ${String(error)}`);
     return chainKeychains([]);
   }
-  return documentKeychain([{ origin: path, text }], report);
+  return keyring([new DockerConfigSource(path, () => text, report)]);
 }

@@ -14,6 +14,11 @@ import { Program } from './program.js';
 const VERSION = 'v1.36.3';
 const TOKEN = 'e2e-admin';
 
+export interface ControlPlaneOptions {
+  readonly files?: Readonly<Record<string, string>>;
+  readonly flags?: readonly string[];
+}
+
 /** etcd and kube-apiserver on loopback: Pods are admitted and stored, nothing runs them. */
 export class ControlPlane {
   private constructor(
@@ -24,7 +29,8 @@ export class ControlPlane {
     private readonly programs: readonly Program[],
   ) {}
 
-  static async start(): Promise<ControlPlane> {
+  /** `files` are written beside the API server's own, in its working folder, before it starts with `flags`. */
+  static async start({ files = {}, flags = [] }: ControlPlaneOptions = {}): Promise<ControlPlane> {
     const etcd = debianTool('etcd', 'etcd-server');
     if (etcd === undefined) throw new Error('there is no etcd; install the Debian package etcd-server');
     const command = await kubeApiserver();
@@ -33,8 +39,8 @@ export class ControlPlane {
     const store = Program.start('etcd', { command: etcd, args: etcdFlags(folder, client, peer), cwd: folder });
     const programs = [store];
     try {
-      const { ca } = await writeFiles(folder, port);
-      const args = apiserverFlags(client, port);
+      const { ca } = await writeFiles(folder, port, files);
+      const args = [...apiserverFlags(client, port), ...flags];
       const server = Program.start('kube-apiserver', { command, args, cwd: folder });
       programs.push(server);
       const api = new KubeApi(port, TOKEN, ca);
@@ -96,7 +102,11 @@ function apiserverFlags(etcd: number, port: number): string[] {
   ];
 }
 
-async function writeFiles(folder: string, port: number): Promise<{ readonly ca: string }> {
+async function writeFiles(
+  folder: string,
+  port: number,
+  more: Readonly<Record<string, string>>,
+): Promise<{ readonly ca: string }> {
   const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
   const serviceAccount = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
@@ -120,6 +130,7 @@ async function writeFiles(folder: string, port: number): Promise<{ readonly ca: 
     'service-account.pub': serviceAccount.publicKey,
     'tokens.csv': `${TOKEN},admin,admin,system:masters\n`,
     kubeconfig: stringify(kubeconfig),
+    ...more,
   };
   await Promise.all(Object.entries(files).map(([file, text]) => writeFile(join(folder, file), text)));
   return { ca };

@@ -9,6 +9,7 @@ import { FakeApiServer } from '../../fakes/apiserver.js';
 let api: FakeApiServer;
 let folder: string;
 let problems: string[];
+let debug: string[];
 let now: number;
 let secrets: ClusterPullSecrets;
 
@@ -18,10 +19,16 @@ beforeEach(async () => {
   const kubeconfig = join(folder, 'kubeconfig');
   await writeFile(kubeconfig, api.kubeconfig('swapper'));
   problems = [];
+  debug = [];
   now = 0;
   const cluster = await connectCluster({ KUBECONFIG: kubeconfig });
   if (cluster === undefined) throw new Error('KUBECONFIG was not read');
-  secrets = new ClusterPullSecrets(cluster, { onProblem: (message) => problems.push(message), now: () => now });
+  secrets = new ClusterPullSecrets(cluster, {
+    reader: { enabled: true, secretNames: [] },
+    onProblem: (message) => problems.push(message),
+    onDebug: (message) => debug.push(message),
+    now: () => now,
+  });
 });
 
 afterEach(async () => {
@@ -31,38 +38,60 @@ afterEach(async () => {
 
 const POD = { namespace: 'team-a', serviceAccount: 'default', secretNames: ['pod-secret'] };
 
+/** The users of the credentials that a Pod has for registry.test, in the order in which they are tried. */
+async function users(context = POD): Promise<string[]> {
+  const keychain = await secrets.forPod(context);
+  const found = (await keychain?.resolve('registry.test', 'x')) ?? [];
+  return found.map((credentials) => ('username' in credentials ? credentials.username : ''));
+}
+
+const registry = (username: string, key = 'registry.test') => ({ [key]: { username, password: 'p' } });
+
 describe('pull secrets of a Pod', () => {
   it("come from the Pod first and its ServiceAccount's after, each once", async () => {
-    api.putPullSecret('team-a', 'pod-secret', { 'registry.test': { username: 'pod', password: 'p' } });
-    api.putPullSecret('team-a', 'account-secret', { 'registry.test': { username: 'account', password: 'a' } });
+    // A more specific key of the ServiceAccount's does not come before the Pod's.
+    api.putPullSecret('team-a', 'pod-secret', registry('pod', '*.test'));
+    api.putPullSecret('team-a', 'account-secret', registry('account'));
     api.putServiceAccount('team-a', 'default', ['account-secret', 'pod-secret']);
-    const documents = (await secrets.forPod(POD)).map(
-      ({ text }) => JSON.parse(text) as { auths: Record<string, { username: string }> },
-    );
-    expect(documents.map(({ auths }) => auths['registry.test']?.username)).toEqual(['pod', 'account']);
+    expect(await users()).toEqual(['pod', 'account']);
     expect(problems).toEqual([]);
   });
 
   it('are read from the old .dockercfg form too', async () => {
-    api.putSecret('team-a', 'pod-secret', { '.dockercfg': '{"registry.test":{"auth":"cDpw"}}' });
+    api.putSecret(
+      'team-a',
+      'pod-secret',
+      { '.dockercfg': '{"registry.test":{"auth":"cDpw"}}' },
+      'kubernetes.io/dockercfg',
+    );
     api.putServiceAccount('team-a', 'default', []);
-    expect(await secrets.forPod(POD)).toEqual([
-      { origin: 'Secret team-a/pod-secret', text: '{"registry.test":{"auth":"cDpw"}}' },
-    ]);
+    expect(await users()).toEqual(['p']);
+  });
+
+  it('are of one of the two types, as for the kubelet', async () => {
+    api.putSecret('team-a', 'pod-secret', { '.dockerconfigjson': JSON.stringify({ auths: registry('opaque') }) });
+    api.putServiceAccount('team-a', 'default', []);
+    expect(await users()).toEqual([]);
+  });
+
+  it('are fifty at most', async () => {
+    api.putServiceAccount('team-a', 'default', []);
+    const secretNames = Array.from({ length: 60 }, (_, index) => `secret-${index}`);
+    await secrets.forPod({ ...POD, secretNames });
+    expect(api.requests.filter(({ path }) => path.includes('/secrets/'))).toHaveLength(50);
   });
 
   it('that are missing, forbidden or of another type are left out and told', async () => {
-    api.putPullSecret('team-a', 'good', { 'registry.test': { username: 'u', password: 'p' } });
+    api.putPullSecret('team-a', 'good', registry('u'));
     api.putSecret('team-a', 'opaque', { password: 'hunter2' });
-    api.putPullSecret('team-a', 'forbidden', { 'registry.test': { username: 'u', password: 'p' } });
+    api.putPullSecret('team-a', 'forbidden', registry('u'));
     api.refuse('/api/v1/namespaces/team-a/secrets/forbidden', 403);
     api.refuse('/api/v1/namespaces/team-a/serviceaccounts/default', 403);
-    const documents = await secrets.forPod({ ...POD, secretNames: ['missing', 'opaque', 'forbidden', 'good'] });
-    expect(documents).toHaveLength(1);
+    expect(await users({ ...POD, secretNames: ['missing', 'opaque', 'forbidden', 'good'] })).toEqual(['u']);
     expect(problems.sort()).toEqual([
       'Secret team-a/forbidden: not allowed to read it (403); grant the service get on it',
       'Secret team-a/missing: does not exist',
-      'Secret team-a/opaque: holds neither .dockerconfigjson nor .dockercfg',
+      'Secret team-a/opaque: is neither of type kubernetes.io/dockerconfigjson nor kubernetes.io/dockercfg',
       'ServiceAccount team-a/default: not allowed to read it (403); grant the service get on it',
     ]);
     expect(problems.join()).not.toContain('hunter2');
@@ -89,23 +118,55 @@ describe('a named secret', () => {
 describe('a rotated secret', () => {
   it('of the configuration is read again within seconds, and one of a Pod within half a minute', async () => {
     api.putServiceAccount('team-a', 'default', []);
-    const put = (username: string): void =>
-      api.putPullSecret('team-a', 'pod-secret', { 'registry.test': { username, password: 'p' } });
+    const put = (username: string): void => api.putPullSecret('team-a', 'pod-secret', registry(username));
     const named = (): Promise<string> => secrets.named('pod-secret', 'team-a');
-    const ofPod = async (): Promise<string | undefined> => (await secrets.forPod(POD))[0]?.text;
     put('first');
-    expect(await Promise.all([named(), ofPod()])).toEqual([
-      expect.stringContaining('first'),
-      expect.stringContaining('first'),
-    ]);
+    expect(await named()).toContain('first');
+    expect(await users()).toEqual(['first']);
     put('second');
     now = 2_900;
     expect(await named()).toContain('first');
     now = 3_001;
     expect(await named()).toContain('second');
-    expect(await ofPod()).toContain('first');
+    expect(await users()).toEqual(['first']);
     now = 30_001;
-    expect(await ofPod()).toContain('second');
+    expect(await users()).toEqual(['second']);
+  });
+});
+
+describe('secretReader', () => {
+  beforeEach(() => {
+    for (const name of ['pod-secret', 'allowed', 'other']) api.putPullSecret('team-a', name, registry(name));
+    api.putServiceAccount('team-a', 'default', ['allowed', 'other']);
+  });
+
+  it('enabled: false asks nothing for Pods, and the configuration still has its own Secrets', async () => {
+    secrets.configure({ enabled: false, secretNames: [] });
+    expect(await secrets.forPod(POD)).toBeUndefined();
+    expect(api.requests).toEqual([]);
+    expect(await secrets.named('allowed', 'team-a')).toContain('registry.test');
+  });
+
+  it('secretNames are the only Secrets that are asked for, of the Pod and of its ServiceAccount', async () => {
+    secrets.configure({ enabled: true, secretNames: ['allowed', 'unused'] });
+    for (let i = 0; i < 5; i += 1) expect(await users()).toEqual(['allowed']);
+    expect(api.requests.map(({ path }) => path)).toEqual([
+      '/api/v1/namespaces/team-a/serviceaccounts/default',
+      '/api/v1/namespaces/team-a/secrets/allowed',
+    ]);
+    expect(problems).toEqual([]);
+    expect(debug[0]).toBe('not in secretReader.secretNames: team-a/pod-secret');
+  });
+
+  it('takes effect when it changes, both ways, and what was read before is forgotten', async () => {
+    expect(await users()).toEqual(['pod-secret', 'allowed', 'other']);
+    secrets.configure({ enabled: true, secretNames: ['other'] });
+    expect(await users()).toEqual(['other']);
+    secrets.configure({ enabled: false, secretNames: [] });
+    expect(await users()).toEqual([]);
+    api.putPullSecret('team-a', 'other', registry('rotated'));
+    secrets.configure({ enabled: true, secretNames: [] });
+    expect(await users()).toEqual(['pod-secret', 'allowed', 'rotated']);
   });
 });
 

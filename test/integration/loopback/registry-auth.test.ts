@@ -24,9 +24,9 @@ async function start(options: FakeRegistryOptions): Promise<FakeRegistry> {
 function client(
   registry: FakeRegistry,
   credentials: readonly Credentials[],
-  options: Partial<RegistryFactoryOptions> & { readonly ca?: string } = {},
+  options: Partial<RegistryFactoryOptions> & { readonly ca?: string; readonly hides?: boolean } = {},
 ): RegistryClient {
-  const { ca, ...rest } = options;
+  const { ca, hides: hidesFromStrangers = false, ...rest } = options;
   const endpoint = { host: registry.host, insecure: ca === undefined, ...(ca !== undefined && { ca }) };
   const factory = new RegistryFactory({
     endpoints: [endpoint],
@@ -36,7 +36,8 @@ function client(
     ...rest,
   });
   cleanups.push(() => factory.close());
-  return factory.client(registry.host, { resolve: async (host) => (host === registry.host ? credentials : []) });
+  const keychain = { resolve: async (host: string) => (host === registry.host ? credentials : []) };
+  return factory.client(registry.host, keychain, { hidesFromStrangers });
 }
 
 const good = { username: 'user', password: 'secret' };
@@ -93,6 +94,66 @@ describe.each(['basic', 'bearer'] as const)('a registry with %s authentication',
     expect(`${error.message} ${error.stack ?? ''} ${JSON.stringify(error)}`).not.toMatch(
       /wrong|d3Jvbmc|Basic |Bearer /,
     );
+  });
+});
+
+describe('a registry that hides what one may not read', () => {
+  const other = { username: 'reader', password: 'secret' };
+  const permissions = { reader: { 'other/app': ['pull'] } };
+  /** Users of the requests for manifests; `-` is nobody. */
+  const asked = (registry: FakeRegistry): string[] =>
+    registry.accessLog
+      .filter(({ path }) => path.includes('/manifests/'))
+      .map(({ headers, status }) => {
+        const [, basic = ''] = /^Basic (.*)$/.exec(headers.authorization ?? '') ?? [];
+        return `${basic === '' ? '-' : (Buffer.from(basic, 'base64').toString().split(':')[0] ?? '')} ${status}`;
+      });
+
+  it.each([
+    ['from those it knows', 'from-users', ['- 401', 'reader 404', 'user 200']],
+    ['from strangers too, and asks nobody who they are', 'from-everybody', ['- 404', 'reader 404', 'user 200']],
+  ] as const)('%s is read with the credential that may see it', async (_, hides, log) => {
+    const registry = await start({ auth: { type: 'basic', users, permissions, hides } });
+    const reader = client(registry, [other, good], { hides: true });
+    expect((await reader.headManifest('team/app', 'v1'))?.digest).toBe(image.digest);
+    expect(asked(registry)).toEqual(log);
+    // What is not there is asked for once from then on.
+    expect(await reader.headManifest('team/app', 'v2')).toBeUndefined();
+    expect(asked(registry)).toEqual([...log, 'user 404']);
+  });
+
+  it('by tokens is read with the credential that may see it', async () => {
+    const registry = await start({ auth: { type: 'bearer', users, permissions, hides: 'from-everybody' } });
+    const reader = client(registry, [other, good], { hides: true });
+    expect((await reader.getManifest('team/app', 'v1')).digest).toBe(image.digest);
+    expect(tokenRequests(registry)).toHaveLength(2);
+  });
+
+  it('says that it is not there when nobody sees it, also after a refusal', async () => {
+    const registry = await start({ auth: { type: 'basic', users, permissions, hides: 'from-users' } });
+    const missing = client(registry, [other, good], { hides: true });
+    expect(await missing.headManifest('team/app', 'nope')).toBeUndefined();
+    registry.accessLog.splice(0);
+    expect(await client(registry, [other, bad], { hides: true }).headManifest('team/app', 'v1')).toBeUndefined();
+    expect(asked(registry)).toEqual(['- 401', 'reader 404', 'user 401', '- 401', 'reader 404']);
+  });
+
+  it('is not asked again and again by those who look into targets', async () => {
+    const registry = await start({ auth: { type: 'basic', users, permissions, hides: 'from-users' } });
+    expect(await client(registry, [other, good]).headManifest('team/app', 'v1')).toBeUndefined();
+    expect(asked(registry)).toEqual(['- 401', 'reader 404']);
+  });
+});
+
+describe('several credentials', () => {
+  it('are each tried again when the one that worked is refused', async () => {
+    const changing: Record<string, string> = { user: 'secret', reader: 'old' };
+    const registry = await start({ auth: { type: 'basic', users: changing } });
+    const first = { username: 'reader', password: 'secret' };
+    const reader = client(registry, [first, good]);
+    await reader.getManifest('team/app', 'v1');
+    Object.assign(changing, { user: 'rotated', reader: 'secret' });
+    expect((await reader.getManifest('team/app', 'v1')).digest).toBe(image.digest);
   });
 });
 

@@ -21,6 +21,7 @@ export interface PodAsked {
   readonly labels?: Record<string, string>;
   readonly dryRun?: boolean;
   readonly container?: object;
+  readonly spec?: object;
 }
 
 /** Registries and built services of one test, all closed by `close`. */
@@ -60,9 +61,9 @@ export function pathOf({ host }: FakeRegistry, repository: string): string {
 }
 
 export function admissionRequest(images: Readonly<Record<string, string>>, asked: PodAsked = {}): object {
-  const { namespace = 'team-a', labels = {}, dryRun = false, container = {} } = asked;
+  const { namespace = 'team-a', labels = {}, dryRun = false, container = {}, spec = {} } = asked;
   const containers = Object.entries(images).map(([name, image]) => ({ name, image, ...container }));
-  const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', labels }, spec: { containers } };
+  const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', labels }, spec: { containers, ...spec } };
   return { uid: 'u', namespace, operation: 'CREATE', dryRun, object };
 }
 

@@ -12,7 +12,7 @@ import { makeCertificates } from '../../fakes/certificates.js';
 import { get, post } from '../../fakes/https-client.js';
 import { buildImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
-import { RealRegistry } from '../../fakes/real-registry.js';
+import { RealRegistry, TEST_LOGIN } from '../../fakes/real-registry.js';
 import type { RealRegistryOptions } from '../../fakes/real-registry.js';
 import { BUNDLE, RunningService } from '../../fakes/service.js';
 import { debianTool } from '../../tools/debian.js';
@@ -23,8 +23,6 @@ import { goTool, goToolsAvailable } from '../../tools/tool.js';
 const run = promisify(execFile);
 const available = await goToolsAvailable('copies between real registries');
 const skopeo = available ? debianTool('skopeo') : undefined;
-/** `test-user` with `test-word`, bcrypt. */
-const HTPASSWD = 'test-user:$2b$05$abcdefghijklmnopqrstuuGaA8bMRs4/g93hDpde44Nko4QzOZ1Oe\n';
 
 let crane: string;
 let folder: string;
@@ -204,8 +202,8 @@ describe.skipIf(!available)('with TLS by a private authority and basic authentic
     const tls = await makeCertificates({ hosts: ['127.0.0.1'] });
     const caFile = join(folder, 'ca.pem');
     await writeFile(caFile, tls.ca);
-    const [source, target] = [await registry({ tls, htpasswd: HTPASSWD }), await registry({ tls, htpasswd: HTPASSWD })];
-    const credentials = { username: 'test-user', password: 'test-word' };
+    const { htpasswd, ...credentials } = TEST_LOGIN;
+    const [source, target] = [await registry({ tls, htpasswd }), await registry({ tls, htpasswd })];
     const env = { ...process.env, SSL_CERT_FILE: caFile, DOCKER_CONFIG: folder };
     const auth = Buffer.from('test-user:test-word').toString('base64');
     await writeFile(

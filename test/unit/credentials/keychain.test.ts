@@ -1,25 +1,55 @@
 import { describe, expect, it } from 'vitest';
 import { configKeychain } from '../../../extension-service/src/credentials/config-credentials.js';
-import { chainKeychains, documentKeychain, hostKeychain } from '../../../extension-service/src/credentials/keychain.js';
+import { DockerConfigSource } from '../../../extension-service/src/credentials/docker-config-source.js';
+import { chainKeychains, hostKeychain, keyring } from '../../../extension-service/src/credentials/keychain.js';
 import type { CredentialsConfig } from '../../../extension-service/src/core/config/model.js';
 
 const secret = (user: string): string =>
   JSON.stringify({ auths: { 'r.example': { auth: Buffer.from(`${user}:p`).toString('base64') } } });
 
-describe('documentKeychain', () => {
-  it('tries the documents in order, equal credentials once, and goes around a broken one', async () => {
+describe('keyring', () => {
+  const configs = (texts: Readonly<Record<string, string>>, problems: string[] = []): DockerConfigSource[] =>
+    Object.entries(texts).map(
+      ([origin, text]) =>
+        new DockerConfigSource(
+          origin,
+          () => text,
+          (problem) => problems.push(problem),
+        ),
+    );
+
+  it('tries equal keys in the order of the configs, equal credentials once, and goes around a broken config', async () => {
     const problems: string[] = [];
-    const documents = [
-      { origin: 'secret a/broken', text: 'hunter2' },
-      { origin: 'secret a/first', text: secret('first') },
-      { origin: 'secret a/again', text: secret('first') },
-      { origin: 'secret a/second', text: secret('second') },
-    ];
-    const keychain = documentKeychain(documents, (problem) => problems.push(problem));
+    const texts = {
+      'secret a/broken': 'hunter2',
+      first: secret('first'),
+      again: secret('first'),
+      second: secret('second'),
+    };
+    const keychain = keyring(configs(texts, problems));
     expect(await keychain.resolve('r.example', 'x')).toMatchObject([{ username: 'first' }, { username: 'second' }]);
     await keychain.resolve('r.example', 'y');
     expect(problems).toEqual(['secret a/broken is not JSON']);
     expect(await keychain.resolve('other.example', 'x')).toEqual([]);
+  });
+
+  it('tries the most specific key first, whichever config has it', async () => {
+    const team = secret('team').replace('r.example', 'r.example/team');
+    const keychain = keyring(configs({ first: secret('host'), second: team }));
+    expect(await keychain.resolve('r.example', 'team/x')).toMatchObject([{ username: 'team' }, { username: 'host' }]);
+  });
+
+  it('parses a config when it is first asked for, once', async () => {
+    let reads = 0;
+    const source = new DockerConfigSource(
+      'x',
+      () => (reads++, secret('me')),
+      () => undefined,
+    );
+    const keychain = keyring([source]);
+    expect(reads).toBe(0);
+    await Promise.all([keychain.resolve('r.example', 'x'), keychain.resolve('r.example', 'y')]);
+    expect(reads).toBe(1);
   });
 });
 

@@ -79,7 +79,10 @@ export const secretReaderSchema = z.strictObject({
   enabled: flag('Read the pull secrets of Pods and their ServiceAccounts, for copies from private sources.').default(
     true,
   ),
-  secretNames: z.array(nameOf('Secret', 'Only Secrets of this name are read.')).readonly().default([]),
+  secretNames: described(
+    z.array(nameOf('Secret', 'A Secret.')).readonly(),
+    'Where there are any: only Secrets of these names are read, by name, so that no right to others is needed.',
+  ).default([]),
 }) satisfies z.ZodType<SecretReaderConfig>;
 
 /** Which Lease makes one replica the leader. */

@@ -9,6 +9,7 @@ import { parseChallenges, type Challenge } from './challenge.js';
 import { BaseUrl, tlsOf } from './base-url.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
 import type { HostGuard } from './host-guard.js';
+import { AcceptedCredentials, type CredentialTries } from './credential-tries.js';
 import type { BodyWriter, Http } from './http.js';
 import { basicAuthorization, type ChallengeOrigin, type TokenSource } from './tokens.js';
 
@@ -19,6 +20,8 @@ export interface SessionOptions {
   readonly guard: HostGuard;
   readonly tokens: TokenSource;
   readonly now: () => number;
+  /** As in the factory's options. */
+  readonly hidesFromStrangers: boolean;
   readonly onRequest?: OnRegistryRequest;
 }
 
@@ -32,6 +35,8 @@ export interface SessionRequest {
   readonly scopes: readonly Scope[];
   /** Statuses that are answers and not errors. */
   readonly accept: readonly number[];
+  /** A 404 may say "not for you", where a registry does that. */
+  readonly mayBeHidden?: boolean;
 }
 
 export interface Scope {
@@ -55,8 +60,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #base: BaseUrl;
   #challenge: { readonly challenges: readonly Challenge[]; readonly origin: ChallengeOrigin } | undefined;
-  /** Which credential works, by repository and actions. */
-  readonly #chosen = new Map<string, number>();
+  readonly #accepted = new AcceptedCredentials();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -106,8 +110,10 @@ export class Session {
     if (url.origin !== base.origin) return this.#hop(url, request, undefined, context);
     const key = request.scopes.map((scope) => `${scope.repository}:${scope.actions}`).join(' ');
     const repository = request.scopes[0]?.repository ?? '';
-    let choices: readonly (Credentials | undefined)[] | undefined;
-    let index = this.#chosen.get(key) ?? 0;
+    const mayBeHidden = this.#options.hidesFromStrangers && request.mayBeHidden === true && !this.#accepted.has(key);
+    const allTries = async (): Promise<CredentialTries> =>
+      this.#accepted.tries(key, await this.#credentials(repository, context));
+    let tries: CredentialTries | undefined;
     let fresh = false;
     let renewed = false;
     let failure: RegistryError | undefined;
@@ -116,9 +122,8 @@ export class Session {
       let credentials: Credentials | undefined;
       const challenged = this.#challenge !== undefined;
       if (challenged) {
-        choices ??= [...(await this.#credentials(repository, context)), undefined];
-        if (index >= choices.length) index = 0;
-        credentials = choices[index];
+        tries ??= await allTries();
+        credentials = tries.credentials;
         try {
           authorization = await this.#authorization(request.scopes, credentials, context);
         } catch (error) {
@@ -128,12 +133,13 @@ export class Session {
             throw failure !== undefined && credentials === undefined ? failure : error;
           if (!renewed && this.#isRenewed(credentials)) {
             renewed = true;
-            choices = undefined;
+            tries = (await allTries()).at(tries);
             continue;
           }
           // A credential's own refusal says more than those after it.
           failure ??= error;
-          if (++index >= choices.length) throw failure;
+          if (!tries.next()) throw failure;
+          fresh = false;
           continue;
         }
       }
@@ -164,27 +170,51 @@ export class Session {
           throw await this.#rejectedUpload(response, { host: this.host, method: request.method, url });
         }
         renewed = true;
-        choices = undefined;
+        tries = (await allTries()).at(tries);
         discard(response);
         continue;
       }
-      if ((status === 401 || status === 403) && choices !== undefined && index + 1 < choices.length) {
+      if (mayBeHidden && !challenged && (status === 403 || status === 404)) {
+        // A registry that answers strangers so, and does not ask who they are.
+        if (await this.#asksWhoWeAre(response, base, repository, context)) {
+          discard(response);
+          continue;
+        }
+      }
+      if (mayBeHidden && status === 404 && tries?.nextThatMaySee() === true) {
+        fresh = false;
+        discard(response);
+        continue;
+      }
+      if ((status === 401 || status === 403) && tries?.any === true) {
         const asked: Asked = { host: this.host, method: request.method, url };
+        // The refusal of the anonymous try says less than a credential's before it.
         const rejection = await statusError(response, asked, this.#options.now());
         failure ??= rejection;
-        index++;
+        if (!tries.next()) throw failure;
         fresh = false;
         continue;
       }
-      if ((status === 401 || status === 403) && failure !== undefined) {
-        // The refusal of the anonymous try says less than a credential's before it.
-        discard(response);
-        throw failure;
-      }
-      if (status < 400 && choices !== undefined) this.#chosen.set(key, index);
-      if (this.#chosen.size > 10_000) this.#chosen.clear();
+      if (status < 400 && tries !== undefined) this.#accepted.accept(key, tries);
       return response;
     }
+  }
+
+  /** Whether there is anything to say who we are, and the registry would take it. */
+  async #asksWhoWeAre(
+    response: IncomingMessage,
+    base: URL,
+    repository: string,
+    context: RequestContext,
+  ): Promise<boolean> {
+    if ((await this.#credentials(repository, context)).length === 0) return false;
+    this.#learn(response, base, base);
+    if (this.#challenge !== undefined) return true;
+    const url = new URL('/v2/', base);
+    const answer = await this.#hop(url, { method: 'GET', target: '/v2/', scopes: [], accept: [] }, undefined, context);
+    if (answer.statusCode === 401) this.#learn(answer, url, base);
+    discard(answer);
+    return this.#challenge !== undefined;
   }
 
   /** What may be tried; a cloud's API that does not answer holds nobody up longer than the request lasts. */

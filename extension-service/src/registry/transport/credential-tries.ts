@@ -1,0 +1,88 @@
+import type { Credentials } from '../types.js';
+
+/** A credential, or none, with its place in the list that it came from. */
+interface Choice {
+  readonly index: number;
+  readonly credentials: Credentials | undefined;
+}
+
+const REMEMBERED = 10_000;
+
+/** Remembers which credential a registry has taken for a repository and what is done there. */
+export class AcceptedCredentials {
+  readonly #accepted = new Map<string, number>();
+
+  /** Whether one has been taken. */
+  has(key: string): boolean {
+    return this.#accepted.has(key);
+  }
+
+  /** The one that was taken first, then the others as they are listed, then none. */
+  tries(key: string, listed: readonly Credentials[]): CredentialTries {
+    const all = [...listed, undefined].map((credentials, index) => ({ index, credentials }));
+    const index = this.#accepted.get(key);
+    const first = index === undefined ? undefined : all[index];
+    return new CredentialTries(first === undefined ? all : [first, ...all.filter((choice) => choice !== first)]);
+  }
+
+  accept(key: string, tries: CredentialTries): void {
+    this.#accepted.set(key, tries.index);
+    if (this.#accepted.size > REMEMBERED) this.#accepted.clear();
+  }
+}
+
+/** The credentials of one request, each until it is refused. */
+export class CredentialTries {
+  #position = 0;
+  /** The first to which it is not there, while another may see it. */
+  #absent: number | undefined;
+  #ended = false;
+
+  constructor(private readonly choices: readonly Choice[]) {}
+
+  /** Undefined stands for none, which comes last. */
+  get credentials(): Credentials | undefined {
+    return this.choices[this.#position]?.credentials;
+  }
+
+  get index(): number {
+    return this.choices[this.#position]?.index ?? 0;
+  }
+
+  /** Whether there was ever anything but none. */
+  get any(): boolean {
+    return this.choices.length > 1;
+  }
+
+  /**
+   * After a refusal. At the end, when it was not there to one of them, that one is tried once more: its answer counts.
+   *
+   * @returns whether there is another one
+   */
+  next(): boolean {
+    if (this.#ended) return false;
+    if (this.#position + 1 < this.choices.length) {
+      this.#position += 1;
+      return true;
+    }
+    this.#ended = true;
+    if (this.#absent === undefined) return false;
+    this.#position = this.#absent;
+    return true;
+  }
+
+  /** After "not there". Without credentials nothing is seen that is hidden from all of them. @returns as `next` */
+  nextThatMaySee(): boolean {
+    if (this.#ended || this.choices[this.#position + 1]?.credentials === undefined) return false;
+    this.#absent ??= this.#position;
+    return this.next();
+  }
+
+  /** In the place of another login of the same account. */
+  at(before: CredentialTries | undefined): this {
+    if (before === undefined) return this;
+    this.#position = Math.min(before.#position, this.choices.length - 1);
+    [this.#absent, this.#ended] = [before.#absent, before.#ended];
+    return this;
+  }
+}

@@ -1,0 +1,214 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { pushImage } from '../../bench/push-image.js';
+import { buildImage } from '../../fakes/images.js';
+import { RealRegistry, TEST_LOGIN } from '../../fakes/real-registry.js';
+import { RunningService } from '../../fakes/service.js';
+import { goToolsAvailable } from '../../tools/tool.js';
+import { AUDIT, requestsOf } from './audit.js';
+import type { AuditedRequest } from './audit.js';
+import { ControlPlane } from './control-plane.js';
+import { eventually } from './pods.js';
+import { serviceAccount, WATCHING } from './service-account.js';
+import type { PolicyRule } from './service-account.js';
+
+const available = await goToolsAvailable('pull secrets at a real API server');
+const ACCOUNT = 'image-swapper';
+
+/** The rules of the chart. */
+const ALL: readonly PolicyRule[] = [
+  { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get', 'list', 'watch'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
+];
+const named = (...names: string[]): readonly PolicyRule[] => [
+  { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get'] },
+  { apiGroups: [''], resources: ['secrets'], resourceNames: names, verbs: ['get'] },
+];
+
+describe.skipIf(!available)('private images in a real cluster', () => {
+  let plane: ControlPlane;
+  let source: RealRegistry;
+  let target: RealRegistry;
+  let service: RunningService | undefined;
+  let pushed = 0;
+
+  beforeAll(async () => {
+    [plane, source, target] = await Promise.all([
+      ControlPlane.start(AUDIT),
+      RealRegistry.start({ htpasswd: TEST_LOGIN.htpasswd }),
+      RealRegistry.start(),
+    ]);
+  }, 180_000);
+  afterEach(async () => {
+    await service?.stop();
+    service = undefined;
+  });
+  afterAll(async () => {
+    await Promise.all([plane?.stop(), source?.stop(), target?.stop()]);
+  }, 60_000);
+
+  /** The service in a namespace of its own, with these rights to Secrets. */
+  async function serve(namespace: string, rules: readonly PolicyRule[], config: object = {}): Promise<RunningService> {
+    const own = [...(WATCHING.own ?? []), ...('own' in config ? (config.own as PolicyRule[]) : [])];
+    const rights = { cluster: [...(WATCHING.cluster ?? []), ...rules], own };
+    const kubeconfig = join(plane.folder, `${namespace}-kubeconfig`);
+    await writeFile(kubeconfig, await serviceAccount(plane.api, { namespace, name: ACCOUNT, rights }));
+    const { secretReader, credentials } = config as { secretReader?: object; credentials?: object };
+    service = await RunningService.start({
+      config: stringify({
+        target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+        source: {
+          registries: [
+            { type: 'oci', oci: { registry: source.host, insecure: true, ...(credentials && { credentials }) } },
+          ],
+        },
+        ...(secretReader && { secretReader }),
+      }),
+      env: { KUBECONFIG: kubeconfig },
+      plain: true,
+    });
+    return service;
+  }
+
+  async function putSecret(namespace: string, name: string, password = TEST_LOGIN.password): Promise<void> {
+    const auth = Buffer.from(`${TEST_LOGIN.username}:${password}`).toString('base64');
+    const document = JSON.stringify({ auths: { [source.host]: { auth } } });
+    await plane.api.apply({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { namespace, name },
+      type: 'kubernetes.io/dockerconfigjson',
+      data: { '.dockerconfigjson': Buffer.from(document).toString('base64') },
+    });
+  }
+
+  async function putAccount(namespace: string, secrets: readonly string[]): Promise<void> {
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    const imagePullSecrets = secrets.map((name) => ({ name }));
+    const metadata = { namespace, name: 'default' };
+    await plane.api.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata, imagePullSecrets });
+  }
+
+  /** A Pod with a new private image. @returns its repository in the source */
+  async function putPod(namespace: string, secrets: readonly string[] = []): Promise<string> {
+    pushed += 1;
+    const name = `app-${pushed}`;
+    await pushImage(source.host, name, buildImage({ seed: pushed, layerSize: 2_000 }), '1', TEST_LOGIN);
+    await plane.api.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace, name },
+      spec: {
+        containers: [{ name: 'app', image: `${source.host}/${name}:1` }],
+        imagePullSecrets: secrets.map((secret) => ({ name: secret })),
+      },
+    });
+    return name;
+  }
+
+  async function mirrored(name: string): Promise<void> {
+    const url = `http://${target.host}/v2/mirror/127.0.0.1_${source.port}/${name}/manifests/1`;
+    await eventually(`${name} is mirrored`, 30, async () => (await fetch(url, { method: 'HEAD' })).status === 200);
+  }
+
+  async function refused(running: RunningService, name: string): Promise<void> {
+    await eventually(`the copy of ${name} is refused`, 30, async () => {
+      const reply = await fetch(`${running.operations}/v1/mirrors`);
+      const { mirrors } = (await reply.json()) as { mirrors: { source: string; failure?: { reason: string } }[] };
+      return mirrors.some((row) => row.source.includes(`/${name}:1`) && row.failure?.reason === 'unauthorized');
+    });
+  }
+
+  /** Statuses that the source gave to whoever asked for manifests of a repository, since it was pushed. */
+  const statuses = (name: string): number[] =>
+    source
+      .accessLog()
+      .filter(({ method, path }) => method !== 'PUT' && path.startsWith(`/v2/${name}/manifests/`))
+      .map(({ status }) => status);
+
+  const asked = (namespace: string): Promise<AuditedRequest[]> => requestsOf(plane, namespace, ACCOUNT);
+  const byName = async (namespace: string): Promise<string[]> =>
+    (await asked(namespace)).filter(({ verb }) => verb === 'get').map(({ object }) => object);
+
+  it('are mirrored with the secrets of the Pod or its ServiceAccount, each tried, as they are now, and no copy asks for any', async () => {
+    await putAccount('by-account', ['account-secret']);
+    await putSecret('by-account', 'account-secret');
+    await putAccount('by-pod', []);
+    await putSecret('by-pod', 'wrong', 'another-word');
+    await putSecret('by-pod', 'right');
+    await putAccount('rotated', []);
+    await putSecret('rotated', 'pull', 'old-word');
+    const opaque = { metadata: { namespace: 'by-pod', name: 'opaque' }, type: 'Opaque', stringData: { password: 'x' } };
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Secret', ...opaque });
+    const running = await serve('swapper-all', ALL);
+
+    // Until the watches have come, the first Pod's Secrets may be read by name.
+    await mirrored(await putPod('by-account'));
+    await eventually('the watches', 20, async () => {
+      const watched = (await asked('swapper-all')).filter(({ verb }) => verb === 'watch');
+      return watched.length === 3;
+    });
+    const before = await byName('swapper-all');
+    expect(before.length).toBeLessThanOrEqual(2);
+
+    await mirrored(await putPod('by-account'));
+    const several = await putPod('by-pod', ['wrong', 'right']);
+    await mirrored(several);
+    // The challenge, the first Secret, and the second from then on.
+    expect(statuses(several).slice(0, 3)).toEqual([401, 401, 200]);
+    expect(statuses(several).slice(3)).not.toContain(401);
+
+    await refused(running, await putPod('rotated', ['pull']));
+    await putSecret('rotated', 'pull');
+    await mirrored(await putPod('rotated', ['pull']));
+
+    for (let i = 0; i < 5; i += 1) await mirrored(await putPod('by-pod', ['right']));
+    expect(await byName('swapper-all')).toEqual(before);
+    const collections = (await asked('swapper-all')).filter(({ object }) => object === 'secrets');
+    expect(collections.every(({ uri }) => /fieldSelector=type%3Dkubernetes.io%2Fdockerc/.test(uri))).toBe(true);
+    expect(JSON.stringify(running.log)).not.toMatch(/test-word|old-word|another-word/);
+  }, 120_000);
+
+  it('are mirrored with the named Secrets alone, with rights to those alone', async () => {
+    await putAccount('named', ['pull', 'other']);
+    for (const name of ['pull', 'other', 'third'])
+      await putSecret('named', name, name === 'pull' ? undefined : 'wrong');
+    await serve('swapper-named', named('pull'), { secretReader: { secretNames: ['pull'] } });
+    await mirrored(await putPod('named', ['third']));
+    await mirrored(await putPod('named'));
+    expect(new Set(await byName('swapper-named'))).toEqual(new Set(['serviceaccounts/default', 'secrets/pull']));
+    expect((await asked('swapper-named')).filter(({ verb }) => verb !== 'get')).toEqual([]);
+  }, 60_000);
+
+  it('without secretReader need no right to Secrets, and are mirrored with the configuration’s own', async () => {
+    await putAccount('unread', []);
+    await putSecret('unread', 'pull');
+    const none = await serve('swapper-none', [], { secretReader: { enabled: false } });
+    await refused(none, await putPod('unread', ['pull']));
+    expect(await asked('swapper-none')).toEqual([]);
+    await none.stop();
+
+    const own = [{ apiGroups: [''], resources: ['secrets'], resourceNames: ['source'], verbs: ['get'] }];
+    const config = { secretReader: { enabled: false }, credentials: { secretName: 'source' }, own };
+    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'swapper-own' } });
+    await putSecret('swapper-own', 'source');
+    await serve('swapper-own', [], config);
+    await mirrored(await putPod('unread', ['pull']));
+    expect(new Set(await byName('swapper-own'))).toEqual(new Set(['secrets/source']));
+    expect((await asked('swapper-own')).filter(({ verb }) => verb !== 'get')).toEqual([]);
+  }, 90_000);
+
+  it('without the rights are left alone, which is said once', async () => {
+    const running = await serve('swapper-forbidden', []);
+    await refused(running, await putPod('by-pod', ['right']));
+    const said = (what: string): number =>
+      running.log.filter(({ message, level }) => level === 'warn' && message.includes(what)).length;
+    await eventually('the missing rights are said', 20, async () => said('/api/v1/secrets: not allowed to list') > 0);
+    await refused(running, await putPod('by-pod', ['right']));
+    expect(said('/api/v1/secrets: not allowed to list')).toBe(1);
+    expect(said('/api/v1/serviceaccounts: not allowed to list')).toBe(1);
+    expect(said('Secret by-pod/right: not allowed to read it (403)')).toBe(1);
+  }, 60_000);
+});

@@ -1,0 +1,189 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LazyPullSecrets } from '../../../extension-service/src/kubernetes/lazy-pull-secrets.js';
+import { FakeApiServer } from '../../fakes/apiserver.js';
+import { until } from './world.js';
+
+let api: FakeApiServer;
+let folder: string;
+let problems: string[];
+let rotated: string[];
+let secrets: LazyPullSecrets;
+
+beforeEach(async () => {
+  api = await FakeApiServer.start();
+  folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
+  const kubeconfig = join(folder, 'kubeconfig');
+  await writeFile(kubeconfig, api.kubeconfig('swapper'));
+  [problems, rotated] = [[], []];
+  secrets = new LazyPullSecrets({
+    env: { KUBECONFIG: kubeconfig },
+    watch: true,
+    reader: { enabled: true, secretNames: [] },
+    onProblem: (message) => problems.push(message),
+    onRotated: (namespace, name) => rotated.push(`${namespace}/${name}`),
+  });
+});
+
+afterEach(async () => {
+  secrets.configure({ enabled: false, secretNames: [] });
+  await api.close();
+  await rm(folder, { recursive: true });
+});
+
+const POD = { namespace: 'team-a', serviceAccount: 'default', secretNames: ['pod-secret'] };
+
+async function users(context = POD): Promise<string[]> {
+  const keychain = await secrets.forPod(context);
+  const found = (await keychain?.resolve('registry.test', 'x')) ?? [];
+  return found.map((credentials) => ('username' in credentials ? credentials.username : ''));
+}
+
+const put = (name: string, username: string): void =>
+  api.putPullSecret('team-a', name, { 'registry.test': { username, password: 'p' } });
+
+const reads = (): string[] =>
+  api.requests.map(({ path }) => path).filter((path) => path.startsWith('/api/v1/namespaces/'));
+
+/** Both types of Secrets and the ServiceAccounts are listed, and watched. */
+async function watching(): Promise<void> {
+  await secrets.start();
+  await until(() => api.watches('secrets') === 2 && api.watches('serviceaccounts') === 1, 'the watches are open');
+}
+
+describe('watched pull secrets', () => {
+  it('cost no request, however many Pods ask', async () => {
+    put('pod-secret', 'pod');
+    put('account-secret', 'account');
+    api.putSecret(
+      'team-a',
+      'old',
+      { '.dockercfg': '{"registry.test":{"auth":"b2xkOnA="}}' },
+      'kubernetes.io/dockercfg',
+    );
+    api.putServiceAccount('team-a', 'default', ['account-secret', 'old']);
+    await watching();
+    for (let i = 0; i < 50; i += 1) expect(await users()).toEqual(['pod', 'account', 'old']);
+    expect(await users({ ...POD, namespace: 'team-b' })).toEqual([]);
+    expect(reads()).toEqual([]);
+    expect(problems).toEqual(['Secret team-b/pod-secret: does not exist, or is of no type for pull secrets']);
+  });
+
+  it('are asked for by type and page by page, so that no other Secret is ever read', async () => {
+    for (let i = 0; i < 1_200; i += 1) put(`secret-${i}`, `user-${i}`);
+    api.putSecret('team-a', 'pod-secret', { '.dockerconfigjson': '{}', password: 'hunter2' });
+    await watching();
+    expect(await users({ ...POD, secretNames: ['secret-0', 'secret-1199', 'pod-secret'] })).toEqual([
+      'user-0',
+      'user-1199',
+    ]);
+    const asked = api.requests.filter(({ path }) => path === '/api/v1/secrets').map(({ query }) => query);
+    expect(asked.every((query) => /fieldSelector=type%3Dkubernetes.io%2Fdockerc(onfigjson|fg)\b/.test(query))).toBe(
+      true,
+    );
+    expect(asked.filter((query) => query.includes('continue='))).toHaveLength(2);
+  });
+
+  it('are read by name, each once for a while, until they have come', async () => {
+    put('pod-secret', 'pod');
+    api.putServiceAccount('team-a', 'default', []);
+    for (const path of ['/api/v1/secrets', '/api/v1/serviceaccounts']) api.refuse(path, 503);
+    for (let i = 0; i < 10; i += 1) expect(await users()).toEqual(['pod']);
+    expect(reads()).toHaveLength(2);
+    for (const path of ['/api/v1/secrets', '/api/v1/serviceaccounts']) api.allow(path);
+    put('pod-secret', 'rotated');
+    await until(async () => (await users())[0] === 'rotated', 'the Secret comes by the watch');
+    expect(reads()).toHaveLength(2);
+  });
+
+  it('are read by name where watching is forbidden, which is said once', async () => {
+    put('pod-secret', 'pod');
+    api.putServiceAccount('team-a', 'default', []);
+    api.refuse('/api/v1/secrets', 403);
+    api.refuse('/api/v1/serviceaccounts', 403);
+    expect(await users()).toEqual(['pod']);
+    await until(() => api.requests.filter(({ path }) => path === '/api/v1/secrets').length > 3, 'it is tried again');
+    expect(problems.sort()).toEqual([
+      '/api/v1/secrets: not allowed to list and watch it (403); grant the service list and watch on it',
+      '/api/v1/serviceaccounts: not allowed to list and watch it (403); grant the service list and watch on it',
+    ]);
+    expect(await users()).toEqual(['pod']);
+    expect(reads()).toHaveLength(2);
+  });
+
+  it('are in force at once when they are rotated, come, are given to a ServiceAccount or go, and whoever waits is told', async () => {
+    put('pod-secret', 'first');
+    put('account-secret', 'account');
+    await watching();
+    expect(await users()).toEqual(['first']);
+    expect(rotated).toEqual([]);
+    put('pod-secret', 'second');
+    await until(() => rotated.length === 1, 'the rotation is told');
+    expect(await users()).toEqual(['second']);
+    api.putServiceAccount('team-a', 'default', ['account-secret']);
+    await until(() => rotated.length === 2, 'the ServiceAccount is told');
+    expect(await users()).toEqual(['second', 'account']);
+    api.remove('secrets', 'team-a', 'pod-secret');
+    await until(async () => (await users()).length === 1, 'the Secret goes');
+    put('pod-secret', 'third');
+    await until(() => rotated.length === 3, 'the new Secret is told');
+    expect(await users()).toEqual(['third', 'account']);
+    expect(rotated).toEqual(['team-a/pod-secret', 'team-a/account-secret', 'team-a/pod-secret']);
+    expect(reads()).toEqual([]);
+  });
+
+  it.each([
+    ['ends', {}, 0],
+    ['ends and the server has forgotten what happened since', { forget: true }, 1],
+  ])('go on when a watch %s, and nothing that is the same is told', async (_, how, lists) => {
+    put('pod-secret', 'first');
+    put('same', 'same');
+    await watching();
+    api.bookmark();
+    const listed = (): number =>
+      api.requests.filter(({ path, query }) => path === '/api/v1/secrets' && query.includes('limit=')).length;
+    const before = listed();
+    put('pod-secret', 'second');
+    await until(() => rotated.length === 1, 'the rotation is told');
+    api.endWatches(how);
+    put('pod-secret', 'third');
+    await until(async () => (await users())[0] === 'third', 'the change is seen');
+    await until(() => api.watches('secrets') === 2, 'the watches are open again');
+    expect(rotated.filter((name) => name !== 'team-a/pod-secret')).toEqual([]);
+    expect(listed() - before).toBe(lists * 2);
+    expect(problems).toEqual([]);
+  });
+});
+
+describe('secretReader', () => {
+  it('enabled: false asks nothing of the API server for Pods, and ends the watches when it comes by a reload', async () => {
+    put('pod-secret', 'pod');
+    secrets.configure({ enabled: false, secretNames: [] });
+    await secrets.start();
+    expect(await users()).toEqual([]);
+    expect(api.requests).toEqual([]);
+    secrets.configure({ enabled: true, secretNames: [] });
+    await watching();
+    expect(await users()).toEqual(['pod']);
+    secrets.configure({ enabled: false, secretNames: [] });
+    await until(() => api.watches('secrets') === 0 && api.watches('serviceaccounts') === 0, 'the watches end');
+    expect(await users()).toEqual([]);
+    put('pod-secret', 'second');
+    expect(rotated).toEqual([]);
+  });
+
+  it('secretNames lists and watches nothing, and reads those names alone', async () => {
+    put('pod-secret', 'pod');
+    put('other', 'other');
+    api.putServiceAccount('team-a', 'default', ['pod-secret']);
+    secrets.configure({ enabled: true, secretNames: ['pod-secret'] });
+    await secrets.start();
+    for (let i = 0; i < 10; i += 1) expect(await users({ ...POD, secretNames: ['other'] })).toEqual(['pod']);
+    expect(api.requests.map(({ path }) => path)).toEqual([
+      '/api/v1/namespaces/team-a/serviceaccounts/default',
+      '/api/v1/namespaces/team-a/secrets/pod-secret',
+    ]);
+  });
+});
