@@ -50,12 +50,15 @@ interface Entry {
   digest?: string;
   timer?: NodeJS.Timeout;
   again: boolean;
+  /** Nobody else would copy it in our stead: an admission waits for it, or the leader does not see its Pod. */
+  awaited?: true;
   /** Pull contexts that were tried since the entry was made. */
   readonly tried: Set<string>;
   waiters: ((result: MirrorResult) => void)[];
 }
 
 const REMEMBERED = 500;
+const HANDED_BACK: CopyFailure = { reason: 'stopped', message: 'left to another replica', retryable: true };
 
 /**
  * The in-memory queue: one copy per target reference however many Pods ask, bounded, with classed retries. It keeps no
@@ -89,8 +92,36 @@ export class MirrorQueue {
   /**
    * Asks for a copy. The promise resolves, and never rejects, with the result of the try that is under way or next; at
    * once while a failure is remembered or when the queue is full or stopping.
+   *
+   * @param awaited nobody else would copy it: `handBack` keeps it
    */
-  enqueue(job: MirrorJob): Promise<MirrorResult> {
+  enqueue(job: MirrorJob, awaited = false): Promise<MirrorResult> {
+    const result = this.ask(job);
+    const entry = awaited ? this.entries.get(job.key) : undefined;
+    if (entry !== undefined) entry.awaited = true;
+    return result;
+  }
+
+  /**
+   * Forgets what has not begun and what waits for another try, but for what nobody else would copy: another replica
+   * finds it in the cluster. What runs goes on.
+   */
+  handBack(): MirrorJob[] {
+    const handed = [...this.entries.values()].filter(
+      ({ state, awaited }) => (state === 'queued' || state === 'waiting') && awaited !== true,
+    );
+    for (const entry of handed) {
+      clearTimeout(entry.timer);
+      this.entries.delete(entry.job.key);
+      const place = this.ready.indexOf(entry);
+      if (place >= 0) this.ready.splice(place, 1);
+      this.open -= 1;
+      settle(entry, failed(HANDED_BACK));
+    }
+    return handed.map(({ job }) => job);
+  }
+
+  private ask(job: MirrorJob): Promise<MirrorResult> {
     const known = this.entries.get(job.key);
     if (known === undefined) return this.admit(job);
     switch (known.state) {

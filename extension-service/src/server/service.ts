@@ -2,6 +2,7 @@ import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
+import { namespacesNotWatched } from '../kubernetes/workloads/namespaces.js';
 import { CopyGate } from '../mirror/copy-gate.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
 import type { ClusterEvent } from '../mirror/thread-protocol.js';
@@ -55,6 +56,8 @@ interface InForce {
   readonly rules: Rules;
   readonly gatekeeper: GatekeeperRules;
   readonly policies: ReturnType<typeof policyHashes>;
+  /** Namespaces that no leader looks at. */
+  readonly notWatched: ReadonlySet<string>;
 }
 
 /** The extension service: what `serve` runs, without flags, files and signals. */
@@ -82,7 +85,9 @@ export class Service {
       concurrency: loaded.config.mirror.concurrency,
       events: { onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt) },
     });
-    this.gate = new CopyGate(this.queue, dependencies.role);
+    this.gate = new CopyGate(this.queue, dependencies.role, ({ pull }) => {
+      return pull === undefined || !this.inForce.notWatched.has(pull.namespace);
+    });
   }
 
   /** @throws ListenError when an address cannot be had; what was opened before is closed again */
@@ -147,8 +152,10 @@ export class Service {
     const { copier, log } = this.dependencies;
     if (event.kind === 'role') {
       const { role, holder } = event;
-      if (role !== this.gate.current) log.info({ role, ...(holder !== undefined && { holder }) }, ROLES[role]);
-      this.gate.become(role);
+      const changed = role !== this.gate.current;
+      const handedBack = this.gate.become(role).length;
+      if (!changed) return;
+      log.info({ role, ...(holder !== undefined && { holder }), ...(handedBack > 0 && { handedBack }) }, ROLES[role]);
       return;
     }
     for (const job of event.jobs) {
@@ -256,5 +263,11 @@ const ROLES: Readonly<Record<CopyRole, string>> = {
 
 function compile(config: Config): InForce {
   const rules = compileRules(config);
-  return { config, rules, gatekeeper: gatekeeperRules(config, rules), policies: policyHashes(config) };
+  return {
+    config,
+    rules,
+    gatekeeper: gatekeeperRules(config, rules),
+    policies: policyHashes(config),
+    notWatched: namespacesNotWatched(config),
+  };
 }

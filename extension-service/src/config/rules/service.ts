@@ -32,6 +32,16 @@ export function checkService({ tree, problems }: RuleContext): void {
     problems.error(...at('policies', 'manage'), 'is true, and engine is none', 'name an engine');
   }
 
+  const reconcile = nodeAt(tree, ['reconcile', 'enabled']);
+  const gatekeeper = textOf(nodeAt(tree, ['policies', 'engine'])) === 'gatekeeper';
+  if (gatekeeper && reconcile?.kind === 'scalar' && reconcile.value === false && copiesSomething(tree)) {
+    problems.error(
+      ...at('reconcile', 'enabled'),
+      'is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy',
+      'set it to true, or imageCopyPolicy: none',
+    );
+  }
+
   if (textOf(nodeAt(tree, ['imageCopyFailure'])) === 'deny') {
     const targets = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index, 'imageCopyPolicy']);
     const used = [['imageCopyPolicy'], ['target', 'imageCopyPolicy'], ...targets].map((path) =>
@@ -45,4 +55,12 @@ export function checkService({ tree, problems }: RuleContext): void {
       );
     }
   }
+}
+
+/** Whether any target is copied to. */
+function copiesSomething(tree: RuleContext['tree']): boolean {
+  const all = textOf(nodeAt(tree, ['imageCopyPolicy'])) ?? 'delayed';
+  const targets: Path[] = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index]);
+  if (nodeAt(tree, ['target']) !== undefined) targets.push(['target']);
+  return targets.some((path) => (textOf(nodeAt(tree, [...path, 'imageCopyPolicy'])) ?? all) !== 'none');
 }

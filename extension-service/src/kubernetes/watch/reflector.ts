@@ -49,14 +49,19 @@ const PAGE = '500';
  */
 export class Reflector {
   private version: string | undefined;
+  /** Of a list that broke off: its pages so far need not come again. */
+  private next: string | undefined;
   private troubled = false;
   private failures = 0;
+  /** How often in a row the server had forgotten where we were, without a watch in between that went well. */
+  private forgotten = 0;
 
   constructor(private readonly options: ReflectorOptions) {}
 
   /** Until `signal` aborts; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     this.version = undefined;
+    this.next = undefined;
     while (!signal.aborted) {
       try {
         if (this.version === undefined) await this.list(signal);
@@ -64,6 +69,7 @@ export class Reflector {
         await this.watch(signal);
         // A server that takes watches and ends them at once is not asked in a tight loop.
         if (performance.now() - started < SHORT) await pause(SHORT, signal);
+        else this.forgotten = 0;
       } catch (error) {
         if (signal.aborted) return;
         await this.recover(error, signal);
@@ -73,14 +79,15 @@ export class Reflector {
 
   private async list(signal: AbortSignal): Promise<void> {
     const { lists, path, query, sink } = this.options;
-    sink.listing();
-    let page: ListPage | undefined;
+    if (this.next === undefined) sink.listing();
+    let page: ListPage;
     do {
-      const from = page?.next === undefined ? {} : { continue: page.next };
+      const from: Record<string, string> = this.next === undefined ? {} : { continue: this.next };
       page = await lists.page(path, { ...query, limit: PAGE, ...from }, signal);
       for (const object of page.items) sink.apply(object);
+      this.next = page.next;
       this.healthy();
-    } while (page.next !== undefined && !signal.aborted);
+    } while (this.next !== undefined && !signal.aborted);
     if (signal.aborted) return;
     sink.listed();
     this.version = page.resourceVersion;
@@ -112,6 +119,7 @@ export class Reflector {
       throw new ApiStatusError(code, `${this.options.path}: ${reason}`);
     }
     this.healthy();
+    this.forgotten = 0;
     if (type === 'ADDED' || type === 'MODIFIED') sink.apply(object);
     else if (type === 'DELETED') sink.remove(object);
     const version = isObject(object['metadata']) ? object['metadata']['resourceVersion'] : undefined;
@@ -128,21 +136,29 @@ export class Reflector {
   private async recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { random = Math.random, times = TIMES, onTrouble } = this.options;
     const known = error instanceof ApiStatusError ? error : new ApiStatusError(0, String(error), { cause: error });
+    // A list goes on where it broke off, unless the server means the request itself.
+    if (!isPassing(known)) this.next = undefined;
     // "Gone": the server has forgotten the version that we had, also between two pages.
     if (known.code === 410) {
       this.version = undefined;
-      // Once at once; a server that says so again and again is not to be hammered.
-      if (this.failures++ === 0) return;
-    } else {
-      this.failures += 1;
+      // Once at once; a server that says so again and again is not to be asked for whole lists in a tight loop.
+      if (this.forgotten++ === 0) return;
     }
+    this.failures += 1;
     if (!this.troubled) {
       this.troubled = true;
       onTrouble(known);
     }
     const [least, most] = times.pause;
-    await pause(Math.min(most, least * 2 ** Math.min(this.failures - 1, 10)) * (0.5 + 0.5 * random()), signal);
+    const tries = Math.max(this.failures, this.forgotten) - 1;
+    const backoff = Math.min(most, least * 2 ** Math.min(tries, 10)) * (0.5 + 0.5 * random());
+    await pause(Math.max(backoff, Math.min(known.retryAfter ?? 0, most)), signal);
   }
+}
+
+/** Whether the same request may well be answered later. */
+function isPassing({ code }: ApiStatusError): boolean {
+  return code === 0 || code === 429 || code >= 500;
 }
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
