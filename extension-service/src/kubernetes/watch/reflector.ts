@@ -37,8 +37,6 @@ export interface ReflectorTimes {
 }
 
 const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 30_000] };
-/** Milliseconds. */
-const SHORT = 1_000;
 /** Objects of a page: half a thousand Pods are a few megabytes. */
 const PAGE = '500';
 
@@ -62,14 +60,15 @@ export class Reflector {
   async run(signal: AbortSignal): Promise<void> {
     this.version = undefined;
     this.next = undefined;
+    const short = 2 * (this.options.times ?? TIMES).pause[0];
     while (!signal.aborted) {
       try {
         if (this.version === undefined) await this.list(signal);
         const started = performance.now();
         await this.watch(signal);
         // A server that takes watches and ends them at once is not asked in a tight loop.
-        if (performance.now() - started < SHORT) await pause(SHORT, signal);
-        else this.forgotten = 0;
+        if (performance.now() - started < short) await pause(short, signal);
+        else this.watched();
       } catch (error) {
         if (signal.aborted) return;
         await this.recover(error, signal);
@@ -86,7 +85,8 @@ export class Reflector {
       page = await lists.page(path, { ...query, limit: PAGE, ...from }, signal);
       for (const object of page.items) sink.apply(object);
       this.next = page.next;
-      this.healthy();
+      // A list that is forgotten before it can be watched is worth nothing.
+      if (this.forgotten < 2) this.healthy();
     } while (this.next !== undefined && !signal.aborted);
     if (signal.aborted) return;
     sink.listed();
@@ -118,12 +118,16 @@ export class Reflector {
       const reason = typeof message === 'string' ? message.slice(0, 300) : 'the watch failed';
       throw new ApiStatusError(code, `${this.options.path}: ${reason}`);
     }
-    this.healthy();
-    this.forgotten = 0;
+    this.watched();
     if (type === 'ADDED' || type === 'MODIFIED') sink.apply(object);
     else if (type === 'DELETED') sink.remove(object);
     const version = isObject(object['metadata']) ? object['metadata']['resourceVersion'] : undefined;
     if (typeof version === 'string') this.version = version;
+  }
+
+  private watched(): void {
+    this.forgotten = 0;
+    this.healthy();
   }
 
   private healthy(): void {
