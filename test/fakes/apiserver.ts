@@ -3,6 +3,7 @@ import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { makeCertificates } from './certificates.js';
+import { kubeconfigFor } from './kubeconfig.js';
 
 /** A few reads of the Kubernetes API on loopback: Secrets and ServiceAccounts, by a bearer token, with a request log. */
 export class FakeApiServer {
@@ -14,7 +15,7 @@ export class FakeApiServer {
     private readonly server: Server,
     readonly origin: string,
     readonly token: string,
-    private readonly ca: string,
+    readonly ca: string,
   ) {}
 
   static async start(token = 'fake-token'): Promise<FakeApiServer> {
@@ -65,19 +66,7 @@ export class FakeApiServer {
   }
 
   kubeconfig(namespace: string): string {
-    return JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [
-        {
-          name: 'fake',
-          cluster: { server: this.origin, 'certificate-authority-data': Buffer.from(this.ca).toString('base64') },
-        },
-      ],
-      users: [{ name: 'fake', user: { token: this.token } }],
-      contexts: [{ name: 'fake', context: { cluster: 'fake', user: 'fake', namespace } }],
-      'current-context': 'fake',
-    });
+    return kubeconfigFor(this, namespace);
   }
 
   async close(): Promise<void> {

@@ -8,17 +8,18 @@ const PACKAGES = {
   parser: '@cdktf/hcl2json@0.21.0',
   google: '@cdktf/provider-google@16.12.1',
   aws: '@cdktf/provider-aws@21.22.1',
+  helm: '@cdktf/provider-helm@12.1.2',
 } as const;
 
-export type Provider = 'google' | 'aws';
+export type Provider = 'google' | 'aws' | 'helm';
 
 /** Files of a folder as hcl2json gives them: `{resource: {TYPE: {NAME: [BODY]}}, variable: {NAME: [BODY]}, …}`. */
 export type TerraformFiles = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-/** The parser and a provider's bindings, in the tool cache; they are too large for the project's own packages. */
-export async function terraformTools(provider: Provider): Promise<TerraformTools> {
-  const wanted = [PACKAGES.parser, PACKAGES[provider]];
-  const folder = cacheFolder(`terraform-${provider}`, ...wanted);
+/** The parser and providers' bindings, in the tool cache; they are too large for the project's own packages. */
+export async function terraformTools(...providers: readonly Provider[]): Promise<TerraformTools> {
+  const wanted = [PACKAGES.parser, ...providers.map((provider) => PACKAGES[provider])];
+  const folder = cacheFolder(`terraform-${providers.join('-')}`, ...wanted);
   const done = join(folder, 'installed');
   await makeOnce(done, async () => {
     process.stderr.write(`installing ${wanted.join(' and ')} (once for these versions)\n`);
@@ -29,7 +30,7 @@ export async function terraformTools(provider: Provider): Promise<TerraformTools
     await writeFile(`${done}.new`, '');
     await rename(`${done}.new`, done);
   });
-  return new TerraformTools(folder, provider);
+  return new TerraformTools(folder, providers);
 }
 
 interface Parser {
@@ -39,15 +40,17 @@ interface Parser {
 
 export class TerraformTools {
   readonly #parser: Parser;
-  readonly #bindings: string;
+  readonly #bindings: ReadonlyMap<Provider, string>;
 
   constructor(
     private readonly folder: string,
-    private readonly provider: Provider,
+    providers: readonly Provider[],
   ) {
     const require = createRequire(join(folder, 'package.json'));
     this.#parser = require('@cdktf/hcl2json') as Parser;
-    this.#bindings = dirname(require.resolve(`@cdktf/provider-${provider}/package.json`));
+    this.#bindings = new Map(
+      providers.map((name) => [name, dirname(require.resolve(`@cdktf/provider-${name}/package.json`))]),
+    );
   }
 
   /** The `*.tf` files of a folder, as one. @throws Error with file and line for what is no HCL */
@@ -63,10 +66,11 @@ export class TerraformTools {
 
   /** The declarations of a resource or data source; undefined when the provider has none of that type. */
   async declarations(kind: 'resource' | 'data', type: string): Promise<string | undefined> {
-    if (!type.startsWith(`${this.provider}_`)) return undefined;
-    const name = type.slice(this.provider.length + 1).replaceAll('_', '-');
-    const folder = kind === 'data' ? `data-${this.provider}-${name}` : name;
-    return readFile(join(this.#bindings, 'lib', folder, 'index.d.ts'), 'utf8').catch(() => undefined);
+    const [provider, bindings] = [...this.#bindings].find(([known]) => type.startsWith(`${known}_`)) ?? [];
+    if (provider === undefined || bindings === undefined) return undefined;
+    const name = type.slice(provider.length + 1).replaceAll('_', '-');
+    const folder = kind === 'data' ? `data-${provider}-${name}` : name;
+    return readFile(join(bindings, 'lib', folder, 'index.d.ts'), 'utf8').catch(() => undefined);
   }
 
   /** Removes what was installed. */

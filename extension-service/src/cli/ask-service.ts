@@ -2,68 +2,119 @@ import { readFile } from 'node:fs/promises';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { text as readText } from 'node:stream/consumers';
+import type { MirrorsAnswer } from '../server/app.js';
 import type { ExplainAnswer } from '../server/explain.js';
 import { CliError, EXIT } from './exit.js';
 
 const PATIENCE = 15_000;
+
+/** A running service, as commands reach it. */
+export interface ServiceAddress {
+  readonly server: string;
+  /** PEM file with the authority of its certificate. */
+  readonly caFile?: string;
+}
 
 /**
  * Lets a running service explain: it has the configuration in force there, and knows its copies.
  *
  * @throws CliError naming the address when there is no answer or not the one of a service
  */
-export async function askService(url: string, caFile: string | undefined, body: unknown): Promise<ExplainAnswer> {
-  const address = explainUrl(url);
-  const ca = caFile === undefined ? undefined : await readCa(caFile);
-  const text = JSON.stringify(body);
-  let answer: { readonly status: number; readonly text: string };
-  try {
-    answer = await post(address, text, ca);
-  } catch (error) {
-    const hint = address.protocol === 'https:' && ca === undefined ? '; give --ca-file for a private authority' : '';
-    throw new CliError(
-      EXIT.infrastructure,
-      `${address.href}: ${error instanceof Error ? error.message : String(error)}${hint}`,
-    );
-  }
-  const parsed = parse(answer.text);
-  if (answer.status === 200 && Array.isArray(parsed.containers)) return parsed as ExplainAnswer;
-  const reason = parsed.error?.message ?? 'this is not the answer of an image-swapper';
-  const code = answer.status === 400 ? EXIT.usage : EXIT.infrastructure;
-  throw new CliError(code, `${address.href}: ${answer.status}: ${reason}`);
+export async function askExplanation(service: ServiceAddress, body: unknown): Promise<ExplainAnswer> {
+  const { value } = await ask(service, '/v1/explain', 'https://127.0.0.1:8443', JSON.stringify(body));
+  return value as ExplainAnswer;
 }
 
-function explainUrl(text: string): URL {
+/**
+ * The copies that a running service knows, and the time there in milliseconds since the epoch.
+ *
+ * @throws CliError naming the address when there is no answer or not the one of a service
+ */
+export async function askMirrors(service: ServiceAddress): Promise<{ answer: MirrorsAnswer; now: number }> {
+  const { value, date } = await ask(service, '/v1/mirrors', 'http://127.0.0.1:8080');
+  return { answer: value as MirrorsAnswer, now: date };
+}
+
+/** The part of each answer that says that it is one. */
+const LISTS = { '/v1/explain': 'containers', '/v1/mirrors': 'mirrors' } as const;
+
+async function ask(
+  { server, caFile }: ServiceAddress,
+  path: keyof typeof LISTS,
+  example: string,
+  body?: string,
+): Promise<{ readonly value: unknown; readonly date: number }> {
+  const address = urlOf(server, path, example);
+  const ca = caFile === undefined ? undefined : await readCa(caFile);
+  let answer: Awaited<ReturnType<typeof send>>;
+  try {
+    answer = await send(address, body, ca);
+  } catch (error) {
+    throw new CliError(EXIT.infrastructure, `${address.href}: ${reasonOf(error)}${hint(error, address, ca)}`);
+  }
+  const parsed = parse(answer.text);
+  if (answer.status === 200 && Array.isArray(parsed[LISTS[path]])) return { value: parsed, date: answer.date };
+  const reason = (parsed.error as { message?: string } | undefined)?.message;
+  const code = answer.status === 400 ? EXIT.usage : EXIT.infrastructure;
+  throw new CliError(
+    code,
+    `${address.href}: ${answer.status}: ${reason ?? 'this is not the answer of an image-swapper'}`,
+  );
+}
+
+function urlOf(text: string, path: string, example: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new CliError(EXIT.usage, `--server ${JSON.stringify(text)}: give a URL such as https://127.0.0.1:8443`);
+    throw new CliError(EXIT.usage, `--server ${JSON.stringify(text)}: give a URL such as ${example}`);
   }
-  url.pathname = `${url.pathname.replace(/\/+$/, '')}/v1/explain`;
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`;
   return url;
 }
 
-async function post(
+async function send(
   url: URL,
-  body: string,
+  body: string | undefined,
   ca: string | undefined,
-): Promise<{ readonly status: number; readonly text: string }> {
-  const send = url.protocol === 'https:' ? requestHttps : requestHttp;
+): Promise<{ readonly status: number; readonly text: string; readonly date: number }> {
+  const request = url.protocol === 'https:' ? requestHttps : requestHttp;
   const signal = AbortSignal.timeout(PATIENCE);
-  const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) };
+  const options =
+    body === undefined
+      ? { method: 'GET' }
+      : {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) },
+        };
   return new Promise((resolve, reject) => {
-    const sent = send(url, { method: 'POST', headers, agent: false, signal, ...(ca !== undefined && { ca }) });
+    const sent = request(url, { ...options, agent: false, signal, ...(ca !== undefined && { ca }) });
     sent.on('error', (error) => reject(signal.aborted ? new Error('no answer within 15 s') : error));
     sent.on('response', (response) => {
-      readText(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
+      const date = Date.parse(response.headers.date ?? '') || Date.now();
+      readText(response).then((text) => resolve({ status: response.statusCode ?? 0, text, date }), reject);
     });
     sent.end(body);
   });
 }
 
-function parse(text: string): { readonly containers?: unknown; readonly error?: { readonly message?: string } } {
+/** An address with several IP addresses fails with an error that only collects those of each. */
+function reasonOf(error: unknown): string {
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  return first instanceof Error ? first.message : String(first);
+}
+
+function hint(error: unknown, { protocol, port }: URL, ca: string | undefined): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND') {
+    const through = `kubectl -n image-swapper port-forward deploy/image-swapper ${port || '8080'}`;
+    return `; is the service running there? To reach one in a cluster: ${through}`;
+  }
+  return protocol === 'https:' && ca === undefined ? '; give --ca-file for a private authority' : '';
+}
+
+function parse(text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : {};
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
     return {};
   }

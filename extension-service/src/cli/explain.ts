@@ -9,7 +9,7 @@ import { explainInput, explainInputOf } from '../server/explain.js';
 import { story } from '../server/explain-story.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
-import { askService } from './ask-service.js';
+import { askExplanation } from './ask-service.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -39,7 +39,7 @@ export async function explain(
   const answer =
     flags.server === undefined
       ? await explainHere(context, given, flags)
-      : await askService(flags.server, flags.caFile, given);
+      : await askExplanation({ ...flags, server: flags.server }, given);
   context.stdout.write(render(answer, flags.output, () => story(answer, Date.now())));
   return answer.containers.some(({ reason }) => reason === 'invalid-image') ? EXIT.findings : EXIT.ok;
 }

@@ -1,13 +1,12 @@
 import type { Config } from '../core/config/model.js';
-import { CopyFailedError } from '../mirror/failure.js';
+import { CopyFailedError, mayBeCredentials } from '../mirror/failure.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import { Limiter } from '../registry/limiter.js';
 import type { CopyPlan } from '../registry/plan.js';
-import { mirrorJob } from '../mirror/mirror-job.js';
 import type { CommandContext } from './context.js';
 import { registryOptions } from './context.js';
-import { rowOf, summary } from './mirror-rows.js';
-import type { MirrorRow, Planned } from './mirror-rows.js';
+import { attempts, rowOf, summary } from './mirror-rows.js';
+import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
 import { bytes, render, table } from './output.js';
 import type { OutputFormat } from './output.js';
 
@@ -15,6 +14,8 @@ import type { OutputFormat } from './output.js';
 interface TargetPlan {
   readonly target: string;
   readonly images: number;
+  /** Of the images that are for several. */
+  readonly platforms: readonly string[];
   readonly manifests: number;
   readonly blobs: number;
   readonly bytes: number;
@@ -40,9 +41,9 @@ export async function planMirror(
   const rows = await Promise.all(
     planned.map(async (entry): Promise<MirrorRow> => {
       if ('row' in entry) return entry.row;
-      const job = { ...mirrorJob(entry.mirror), force: true };
+      const { job } = entry;
       try {
-        const plan = await limiter.run(() => copier.plan(job, AbortSignal.timeout(PATIENCE)));
+        const plan = await limiter.run(() => planOne(copier, entry));
         const { digest } = plan;
         if (plan.present) return { ...rowOf(entry), state: 'up-to-date', detail: 'the target has it', digest };
         add(totals, job.target, job.reference.repository, plan);
@@ -65,8 +66,26 @@ export async function planMirror(
 
 const PATIENCE = 60_000;
 
+async function planOne(copier: RegistryCopier, entry: PlannedCopy): Promise<CopyPlan> {
+  const [first = entry.job, ...others] = attempts(entry);
+  try {
+    return await copier.plan(first, AbortSignal.timeout(PATIENCE));
+  } catch (error) {
+    if (!(error instanceof CopyFailedError) || !mayBeCredentials(error.failure)) throw error;
+    for (const job of others) {
+      try {
+        return await copier.plan(job, AbortSignal.timeout(PATIENCE));
+      } catch (next) {
+        if (!(next instanceof CopyFailedError) || !mayBeCredentials(next.failure)) throw next;
+      }
+    }
+    throw error;
+  }
+}
+
 interface Total {
   images: number;
+  readonly platforms: Set<string>;
   /** By repository and digest: each is put once. */
   readonly manifests: Set<string>;
   /** Each is uploaded once; another repository of the registry mounts it, where the registry does that. */
@@ -76,20 +95,26 @@ interface Total {
 function add(totals: Map<string, Total>, target: string, repository: string, plan: CopyPlan): void {
   let total = totals.get(target);
   if (total === undefined) {
-    total = { images: 0, manifests: new Set(), blobs: new Map() };
+    total = { images: 0, platforms: new Set(), manifests: new Set(), blobs: new Map() };
     totals.set(target, total);
   }
   total.images += 1;
+  for (const platform of plan.platforms) total.platforms.add(platform);
   for (const digest of plan.manifests.keys()) total.manifests.add(`${repository}@${digest}`);
   for (const [digest, size] of plan.blobs) total.blobs.set(digest, size);
 }
 
-function targetPlan(copier: RegistryCopier, target: string, { images, manifests, blobs }: Total): TargetPlan {
+function targetPlan(
+  copier: RegistryCopier,
+  target: string,
+  { images, platforms, manifests, blobs }: Total,
+): TargetPlan {
   const requests = { manifests: manifests.size, blobs: blobs.size };
   const estimate = copier.estimate(target, requests);
   return {
     target,
     images,
+    platforms: [...platforms].sort(),
     ...requests,
     bytes: sumOf(blobs.values()),
     // A look, a POST and a PUT for each blob, a look and a PUT for each manifest.
@@ -106,11 +131,22 @@ function describe({ platforms, manifests, blobs }: CopyPlan): string {
   return `${count}${manifests.size} manifests, ${blobs.size} blobs, at most ${bytes(sumOf(blobs.values()))}`;
 }
 
-function lineOf({ target, images, manifests, blobs, bytes: size, requests, seconds, limitedBy }: TargetPlan): string[] {
+function lineOf({
+  target,
+  images,
+  platforms,
+  manifests,
+  blobs,
+  bytes: size,
+  requests,
+  seconds,
+  limitedBy,
+}: TargetPlan): string[] {
   const time = seconds === undefined ? '' : `at least ${seconds} s by ${limitedBy ?? ''}`;
   return [
     `target ${target}:`,
     `${images} images`,
+    `${platforms.length} platforms`,
     `${manifests} manifests`,
     `${blobs} blobs`,
     `at most ${bytes(size)}`,

@@ -1,7 +1,7 @@
 import { decideContainer } from '../core/decide/decide.js';
-import type { Mirror } from '../core/decide/decide.js';
 import type { Rules } from '../core/decide/rules.js';
-import type { CopyOutcome } from '../mirror/job.js';
+import type { CopyOutcome, MirrorJob, PullContext } from '../mirror/job.js';
+import { mirrorJob } from '../mirror/mirror-job.js';
 import { table } from './output.js';
 
 /** A row of the command's result. */
@@ -16,26 +16,33 @@ export interface MirrorRow {
 }
 
 /** An image with where it goes, or with why it goes nowhere. */
-export type Planned = { readonly image: string; readonly mirror: Mirror } | { readonly row: MirrorRow };
+export type Planned = PlannedCopy | { readonly row: MirrorRow };
+
+export interface PlannedCopy {
+  readonly image: string;
+  readonly job: MirrorJob;
+  /** The ways in which its users may pull it, to be tried in turn; none: by the configuration's credentials alone. */
+  readonly pulls: readonly PullContext[];
+}
 
 /** Where an image that is named goes. */
 export function planImage(rules: Rules, image: string): Planned {
   const container = { list: 'containers' as const, index: 0, name: '', image, object: { image } };
   // Filters are about Pods, and here is none: an image that is asked for by name is copied.
   const decision = decideContainer({ ...rules, filters: [] }, {}, container);
-  if (decision.action === 'mirror') return { image, mirror: decision };
+  // What a tag means now is wanted, whatever the target has.
+  if (decision.action === 'mirror') return { image, job: { ...mirrorJob(decision), force: true }, pulls: [] };
   const state = decision.reason === 'in-target' ? 'kept' : 'failed';
   return { row: { image, state, detail: decision.detail } };
 }
 
-export function rowOf({
-  image,
-  mirror: { reference },
-}: {
-  image: string;
-  mirror: Mirror;
-}): Omit<MirrorRow, 'state' | 'detail'> {
-  return { image, reference: reference.text };
+/** The jobs that differ in nothing but whose pull secrets they use. */
+export function attempts({ job, pulls }: PlannedCopy): readonly MirrorJob[] {
+  return pulls.length === 0 ? [job] : pulls.map((pull) => ({ ...job, pull }));
+}
+
+export function rowOf({ image, job }: PlannedCopy): Omit<MirrorRow, 'state' | 'detail'> {
+  return { image, reference: job.reference.text };
 }
 
 export function summary(rows: readonly MirrorRow[]): string {

@@ -5,7 +5,9 @@ import type { ExplainFlags } from './explain.js';
 import { CliError, EXIT } from './exit.js';
 import type { MirrorFlags } from './mirror.js';
 import type { PoliciesFlags } from './policies.js';
+import type { PrewarmFlags } from './prewarm.js';
 import type { ServeFlags } from './serve.js';
+import type { StatusFlags } from './status.js';
 
 /** Runs one command line, loading only what its command needs; never rejects. @returns the exit code */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
@@ -54,6 +56,12 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
       setExitCode(await (await import('./mirror.js')).mirror(context, images, flags)),
     );
 
+  command(program, 'prewarm', "mirror every image that the cluster's workloads use")
+    .option('--kubeconfig <file>', 'the cluster; else KUBECONFIG, the own cluster of a Pod, or ~/.kube/config')
+    .option('--dry-run', 'show what would be copied, and how long the quotas of the registries make it last')
+    .addOption(outputOption())
+    .action(async (flags: PrewarmFlags) => setExitCode(await (await import('./prewarm.js')).prewarm(context, flags)));
+
   command(program, 'explain', 'show what happens to an image or a Pod, and why')
     .argument('[image]', 'image reference')
     .option('-f, --file <pod>', 'a Pod manifest (YAML or JSON); - for standard input')
@@ -65,6 +73,13 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .action(async (image: string | undefined, flags: ExplainFlags) =>
       setExitCode(await (await import('./explain.js')).explain(context, image, flags)),
     );
+
+  command(program, 'status', 'show the copies of a running service: queued, running, failed, and why')
+    .option('--server <url>', 'its operations port', 'http://127.0.0.1:8080')
+    .option('--ca-file <pem>', 'certificate authority, for https')
+    .option('--all', 'also what is done')
+    .addOption(outputOption())
+    .action(async (flags: StatusFlags) => setExitCode(await (await import('./status.js')).status(context, flags)));
 
   command(program, 'check', 'validate the configuration')
     .option('--online', 'also check credentials, reachability and permissions of every registry')

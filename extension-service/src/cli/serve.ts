@@ -16,6 +16,7 @@ import { RegistryLookup } from '../targets/registry-lookup.js';
 import { cloudEvents } from '../telemetry/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
+import { requestMetrics } from '../telemetry/registry-requests.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -43,14 +44,17 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   if (loaded.config.dryRun) log.warn('dryRun is on: Pods keep their images and nothing is copied');
 
   const metrics = createMetrics();
+  const { onRequest, onReport } = requestMetrics(metrics);
   const copier: ThreadCopier = new ThreadCopier(loaded.config, log, {
     onCloudEvent: cloudEvents(log, metrics),
     onClusterEvent: (event) => service.clusterEvent(event),
+    onRequests: onReport,
   });
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
     report: (problem) => log.warn(problem),
+    onRequest,
     cloud: (registry, name) => ({
       ...cloudScope(registry, name),
       login: new RenewedLogin((refused) => copier.logIn(name, refused)),

@@ -73,14 +73,14 @@ export function flag(about: string): z.ZodBoolean {
   return leaf(z.boolean(), { type: 'boolean', about, allowed: 'allowed are true, false' });
 }
 
-export function wholeNumber(least: number, most: number, about: string): z.ZodNumber {
+export function wholeNumber(least: number, most: number, about: string, defaultText?: string): z.ZodNumber {
   const allowed = `a whole number from ${least} to ${most} is allowed`;
   const schema = z.number().superRefine((value, context) => {
     if (!Number.isInteger(value) || value < least || value > most) {
       addFault(context, { message: `${value} is not possible`, allowed });
     }
   });
-  return leaf(schema, { type: 'number', about, allowed });
+  return leaf(schema, { type: 'number', about, allowed, ...(defaultText !== undefined && { defaultText }) });
 }
 
 /** A duration in Go's form; milliseconds come out. */

@@ -4,17 +4,24 @@ export interface ApiFailure {
   readonly status: number | undefined;
   /** What it said, or why there was no answer; one short text. */
   readonly message: string;
+  /** Milliseconds that it asks to be left alone. */
+  readonly retryAfter?: number;
 }
 
 const SHOWN = 300;
 
 /** The client's errors carry the whole response, headers included; people need the status and its reason. */
 export function describeApiFailure(error: unknown): ApiFailure {
-  const { code, body } = (typeof error === 'object' && error !== null ? error : {}) as {
+  const { code, body, headers } = (typeof error === 'object' && error !== null ? error : {}) as {
     readonly code?: unknown;
     readonly body?: unknown;
+    readonly headers?: Readonly<Record<string, string>>;
   };
-  if (typeof code === 'number') return { status: code, message: statusMessage(body) ?? `status ${code}` };
+  if (typeof code === 'number') {
+    const message = statusMessage(body) ?? `status ${code}`;
+    const seconds = Number(headers?.['retry-after'] ?? NaN);
+    return { status: code, message, ...(seconds >= 0 && { retryAfter: seconds * 1_000 }) };
+  }
   const message = error instanceof Error ? error.message : String(error);
   return { status: undefined, message: message.slice(0, SHOWN) };
 }

@@ -6,6 +6,8 @@ import type { ClusterEvent } from '../mirror/thread-protocol.js';
 import { connectCluster } from './api.js';
 import type { ClusterAccess } from './api.js';
 import type { CopyReport } from './copy-report.js';
+import { ClusterEvents } from './events/cluster-events.js';
+import { EventRecorder } from './events/event-recorder.js';
 import type { LeaderTask } from './leader-task.js';
 import { ClusterLease } from './lease/cluster-lease.js';
 import { leaseIdentity } from './lease/identity.js';
@@ -35,6 +37,7 @@ export class ClusterSide implements ClusterPart {
   private readonly identity;
   private current: { readonly config: Config; readonly rules: Rules };
   private reconciler: Reconciler | undefined;
+  private recorder: EventRecorder | undefined;
   private running: Promise<void> | undefined;
   /** Ends the election that goes on, to begin another by a new configuration. */
   private again: AbortController | undefined;
@@ -98,6 +101,7 @@ export class ClusterSide implements ClusterPart {
   private async takePart(cluster: ClusterAccess, signal: AbortSignal): Promise<void> {
     const { log, emit } = this.options;
     const { config } = this.current;
+    this.recorder = new EventRecorder({ api: new ClusterEvents(cluster.core, this.identity.name), log });
     const tasks = await this.tasks(cluster);
     if (!config.reconcile.enabled) this.role('alone');
     if (tasks.length === 0) {
@@ -118,6 +122,7 @@ export class ClusterSide implements ClusterPart {
       log,
     });
     await election.run(signal, tasks).finally(() => clearTimeout(silent));
+    await this.recorder.stop();
     if (config.reconcile.enabled) this.role('starting');
   }
 
@@ -132,7 +137,10 @@ export class ClusterSide implements ClusterPart {
       configuration: () => this.current,
       ownNamespace: cluster.namespace,
       want: (jobs) => emit({ kind: 'wanted', jobs }),
-      onNews: () => undefined,
+      onNews: (news) => {
+        const { events, dryRun } = this.current.config;
+        if (events.enabled && !dryRun) this.recorder?.record(news);
+      },
       log,
     });
     return [this.reconciler];

@@ -1,6 +1,6 @@
 import type { CopyFailure } from './failure.js';
 import type { MirrorJob } from './job.js';
-import type { MirrorResult } from './queue.js';
+import type { MirrorResult } from './status.js';
 
 /**
  * What this replica is for copies. `alone`: it copies what it is asked for, as there is no cluster, or no Lease to be

@@ -4,8 +4,10 @@ import { CopyFailedError } from './failure.js';
 import { PROGRAMS } from '../programs/programs.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { RegistryError } from '../registry/errors.js';
+import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
+import { RequestTally } from '../telemetry/registry-requests.js';
 import type { Copier, CopyProgress } from './job.js';
 import type { ClusterEvent, CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
 
@@ -38,12 +40,16 @@ export interface ThreadEvents {
   readonly log: ThreadLog;
   readonly onCloudEvent: (event: CloudEvent) => void;
   readonly onClusterEvent: (event: ClusterEvent) => void;
+  readonly onRequest: OnRegistryRequest;
 }
 
 export type ThreadLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 
 /** Progress is told at most this often for a copy, in milliseconds: a blob arrives in thousands of chunks. */
 const PROGRESS_INTERVAL = 200;
+
+/** Requests to registries are reported this often, in milliseconds: an image takes dozens. */
+const REPORT_INTERVAL = 1_000;
 
 /** Runs in the worker thread: takes jobs from the main thread, one answer each. */
 export function runCopyThread(
@@ -55,10 +61,16 @@ export function runCopyThread(
   if (port === null) throw new Error('runCopyThread is called in a worker thread only');
   const send = (message: FromCopyThread): void => port.postMessage(message);
   const log: ThreadLog = (level, message) => send({ type: 'log', level, message });
+  const tally = new RequestTally();
+  setInterval(() => {
+    const report = tally.take();
+    if (report !== undefined) send({ type: 'requests', report });
+  }, REPORT_INTERVAL).unref();
   const { copier, readSecret, cluster } = create(data, {
     log,
     onCloudEvent: (event) => send({ type: 'cloud', event }),
     onClusterEvent: (event) => send({ type: 'cluster', event }),
+    onRequest: (request) => tally.add(request),
   });
   const running = new Map<number, AbortController>();
   const answer = (id: number, what: string, work: Promise<FromCopyThread>): void => {

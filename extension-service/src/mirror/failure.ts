@@ -6,6 +6,8 @@ export interface CopyFailure {
   readonly retryable: boolean;
   /** Milliseconds that the registry asked us to wait. */
   readonly retryAfter?: number;
+  /** host[:port] of the registry that it happened at. */
+  readonly host?: string;
 }
 
 export type FailureReason =
@@ -20,6 +22,11 @@ export type FailureReason =
   | 'server'
   | 'stopped'
   | 'internal';
+
+/** Whether other pull secrets may mend it: registries say "not found" to whoever may not read. */
+export function mayBeCredentials({ reason }: CopyFailure): boolean {
+  return reason === 'unauthorized' || reason === 'forbidden' || reason === 'absent';
+}
 
 /** Carries a failure through promises and across the thread's boundary. */
 export class CopyFailedError extends Error {

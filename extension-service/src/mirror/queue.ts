@@ -1,82 +1,76 @@
-import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
-import { CopyFailedError, DEFAULT_RETRY, retryDelay } from './failure.js';
-import type { CopyFailure, RetryPolicy } from './failure.js';
-
-export type MirrorState = 'queued' | 'running' | 'waiting' | 'failed' | 'done';
-
-/** What one try of a copy came to. */
-export type MirrorResult =
-  { readonly ok: true; readonly outcome: CopyOutcome } | { readonly ok: false; readonly failure: CopyFailure };
-
-/** A row of `GET /v1/mirrors`. Times are milliseconds since the epoch. */
-export interface MirrorStatus {
-  readonly source: string;
-  readonly target: string;
-  readonly reference: string;
-  readonly state: MirrorState;
-  readonly attempts: number;
-  readonly since: number;
-  readonly progress?: CopyProgress;
-  readonly failure?: CopyFailure;
-  readonly nextTry?: number;
-  readonly digest?: string;
-}
-
-/** As in a row of `GET /v1/mirrors`: times in milliseconds since the epoch. */
-export type CopyStatus = Omit<MirrorStatus, 'source' | 'target' | 'reference'>;
+import {
+  bringsNewCredentials,
+  describeFailure,
+  failed,
+  merge,
+  newEntry,
+  nextResult,
+  noteTried,
+  settle,
+} from './entry.js';
+import type { Entry } from './entry.js';
+import { DEFAULT_RETRY, retryDelay } from './failure.js';
+import type { CopyFailure, FailureReason, RetryPolicy } from './failure.js';
+import { HostPauses } from './host-pauses.js';
+import type { HostPause } from './host-pauses.js';
+import type { Copier, MirrorJob } from './job.js';
+import { Lanes } from './lanes.js';
+import type { CopyLimits } from './lanes.js';
+import { countStates, oldestAsked, pausedFailure, row, rows } from './queue-view.js';
+import type { MirrorResult, MirrorState, MirrorStatus } from './status.js';
 
 export interface QueueEvents {
-  onDone?(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void;
+  /**
+   * A try has ended, or, with 0 milliseconds, the copy was given up without another one because its registry is away.
+   * `final` when no further try is planned.
+   */
+  onDone?(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number, final: boolean): void;
+  /** The queue is full. */
+  onRefused?(job: MirrorJob): void;
 }
 
-export interface QueueOptions {
-  readonly concurrency: number;
+export interface QueueOptions extends CopyLimits {
   /** Copies that may be queued, running or waiting; more are not accepted. @default 10000 */
   readonly capacity?: number;
   readonly retry?: RetryPolicy;
   readonly events?: QueueEvents;
   readonly now?: () => number;
   readonly random?: () => number;
+  /** Calls back after milliseconds; gives what cancels it. */
+  readonly after?: (milliseconds: number, callback: () => void) => () => void;
 }
 
-interface Entry {
-  job: MirrorJob;
-  state: MirrorState;
-  attempts: number;
-  since: number;
-  progress?: CopyProgress;
-  failure?: CopyFailure;
-  nextTry?: number;
-  digest?: string;
-  timer?: NodeJS.Timeout;
-  again: boolean;
-  /** Nobody else would copy it in our stead: an admission waits for it, or the leader does not see its Pod. */
-  awaited?: true;
-  /** Pull contexts that were tried since the entry was made. */
-  readonly tried: Set<string>;
-  waiters: ((result: MirrorResult) => void)[];
-}
-
+/** Finished copies that are remembered. */
 const REMEMBERED = 500;
 const HANDED_BACK: CopyFailure = { reason: 'stopped', message: 'left to another replica', retryable: true };
 
+/** Failures that new credentials may mend. */
+export const CREDENTIAL_REASONS: readonly FailureReason[] = ['unauthorized', 'forbidden', 'absent'];
+/** Failures that another configuration may mend: credentials, hosts that are allowed, how a registry is reached. */
+export const CONFIGURATION_REASONS: readonly FailureReason[] = [...CREDENTIAL_REASONS, 'refused', 'unreachable'];
+
+const STOPPED: CopyFailure = { reason: 'stopped', message: 'the service is stopping', retryable: true };
+
 /**
- * The in-memory queue: one copy per target reference however many Pods ask, bounded, with classed retries. It keeps no
- * promise over a restart: what must be mirrored is found again in the cluster.
+ * The in-memory queue: one copy per target reference however many Pods ask, bounded, fair between registries, with classed
+ * retries. It keeps no promise over a restart: what must be mirrored is found again in the cluster.
  */
 export class MirrorQueue {
   private readonly entries = new Map<string, Entry>();
-  private readonly ready: Entry[] = [];
+  private readonly lanes: Lanes;
+  private readonly pauses: HostPauses;
   private readonly abort = new AbortController();
   private readonly now: () => number;
   private readonly random: () => number;
+  private readonly after: NonNullable<QueueOptions['after']>;
   private readonly capacity: number;
   private readonly retry: RetryPolicy;
-  private concurrency: number;
-  private running = 0;
   private open = 0;
   private draining = false;
   private idle: (() => void)[] = [];
+
+  /** The registry that a job waits for. */
+  private readonly pauseOf = (job: MirrorJob): HostPause | undefined => this.pauses.of(job);
 
   constructor(
     private readonly copier: Copier,
@@ -84,14 +78,17 @@ export class MirrorQueue {
   ) {
     this.now = options.now ?? Date.now;
     this.random = options.random ?? Math.random;
+    this.after = options.after ?? afterUnref;
     this.capacity = options.capacity ?? 10_000;
     this.retry = options.retry ?? DEFAULT_RETRY;
-    this.concurrency = options.concurrency;
+    this.lanes = new Lanes(options);
+    this.pauses = new HostPauses(this.retry, this.now, this.random);
   }
 
   /**
    * Asks for a copy. The promise resolves, and never rejects, with the result of the try that is under way or next; at
-   * once while a failure is remembered or when the queue is full or stopping.
+   * once while a failure is remembered, while the copy waits for a registry that is away, or when the queue is full or
+   * stopping.
    *
    * @param awaited nobody else would copy it: `handBack` keeps it
    */
@@ -107,14 +104,14 @@ export class MirrorQueue {
    * finds it in the cluster. What runs goes on.
    */
   handBack(): MirrorJob[] {
-    const handed = [...this.entries.values()].filter(
-      ({ state, awaited }) => (state === 'queued' || state === 'waiting') && awaited !== true,
-    );
+    if (this.draining) return [];
+    const isKept = ({ state, awaited }: Entry): boolean =>
+      awaited === true || !(state === 'queued' || state === 'waiting');
+    const handed = [...this.entries.values()].filter((entry) => !isKept(entry));
+    for (const entry of this.lanes.removeAll()) if (isKept(entry)) this.lanes.add(entry);
     for (const entry of handed) {
-      clearTimeout(entry.timer);
+      entry.cancel?.();
       this.entries.delete(entry.job.key);
-      const place = this.ready.indexOf(entry);
-      if (place >= 0) this.ready.splice(place, 1);
       this.open -= 1;
       settle(entry, failed(HANDED_BACK));
     }
@@ -131,11 +128,10 @@ export class MirrorQueue {
       case 'running':
         // Whoever forces a copy wants what the source has from now on: run once more after this one.
         if (job.force && !known.job.force) known.again = true;
-        return this.wait(known);
+        return nextResult(known);
       case 'waiting':
         known.job = merge(known.job, job);
         if (!bringsNewCredentials(known, job)) return Promise.resolve(failed(known.failure));
-        clearTimeout(known.timer);
         this.requeue(known);
         return this.wait(known);
       case 'failed':
@@ -150,24 +146,40 @@ export class MirrorQueue {
 
   /** Everything that is known, the unfinished first. */
   list(): MirrorStatus[] {
-    const order: Record<MirrorState, number> = { running: 0, queued: 1, waiting: 2, failed: 3, done: 4 };
-    return [...this.entries.values()].sort((a, b) => order[a.state] - order[b.state] || b.since - a.since).map(row);
+    return rows(this.entries.values(), this.pauseOf);
   }
 
   /** The copy with this key, if it is remembered. */
   find(key: string): MirrorStatus | undefined {
     const entry = this.entries.get(key);
-    return entry && row(entry);
+    return entry && row(entry, this.pauseOf);
   }
 
   counts(): Record<MirrorState, number> {
-    const counts: Record<MirrorState, number> = { queued: 0, running: 0, waiting: 0, failed: 0, done: 0 };
-    for (const entry of this.entries.values()) counts[entry.state] += 1;
-    return counts;
+    return countStates(this.entries.values(), this.pauseOf);
   }
 
-  setConcurrency(concurrency: number): void {
-    this.concurrency = concurrency;
+  /** Milliseconds since the oldest copy that is neither running nor finished was asked for; 0 without any. */
+  oldestAge(): number {
+    return this.now() - (oldestAsked(this.entries.values()) ?? this.now());
+  }
+
+  setLimits(limits: CopyLimits): void {
+    this.lanes.configure(limits);
+    this.pump();
+  }
+
+  /** Tries at once what failed for one of these reasons: something has changed that may mend it. */
+  retryNow(reasons: readonly FailureReason[]): void {
+    if (this.draining) return;
+    if (reasons.includes('unreachable')) this.pauses.reset();
+    for (const entry of [...this.entries.values()]) {
+      // A copy that runs may have begun before the change.
+      if (entry.state === 'running') entry.mended = reasons;
+      if (entry.failure === undefined || !reasons.includes(entry.failure.reason)) continue;
+      if (entry.state === 'failed') void this.admit(entry.job);
+      else if (entry.state === 'waiting') this.requeue(entry);
+    }
     this.pump();
   }
 
@@ -177,9 +189,9 @@ export class MirrorQueue {
    */
   async stop(grace: number): Promise<MirrorJob[]> {
     this.draining = true;
-    for (const entry of this.entries.values()) clearTimeout(entry.timer);
-    const waiting = this.ready.splice(0);
-    if (this.running > 0 && grace > 0) {
+    for (const entry of this.entries.values()) entry.cancel?.();
+    const waiting = this.lanes.removeAll();
+    if (!this.lanes.isIdle && grace > 0) {
       let timer: NodeJS.Timeout | undefined;
       const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, grace)));
       await Promise.race([timeout, new Promise<void>((resolve) => this.idle.push(resolve))]);
@@ -187,81 +199,112 @@ export class MirrorQueue {
     }
     const unfinished = [...this.entries.values()].filter(({ state }) => state !== 'done' && state !== 'failed');
     this.abort.abort();
-    const stopped: CopyFailure = { reason: 'stopped', message: 'the service is stopping', retryable: true };
-    for (const entry of waiting) settle(entry, failed(stopped));
+    for (const entry of waiting) settle(entry, failed(STOPPED));
     return unfinished.map(({ job }) => job);
   }
 
   private admit(job: MirrorJob, tried?: ReadonlySet<string>): Promise<MirrorResult> {
-    if (this.draining)
-      return Promise.resolve(failed({ reason: 'stopped', message: 'the service is stopping', retryable: true }));
+    if (this.draining) return Promise.resolve(failed(STOPPED));
     if (this.open >= this.capacity) {
+      this.options.events?.onRefused?.(job);
       const message = `${job.source}: the mirror queue is full (${this.capacity}); it is mirrored when a Pod asks again`;
       return Promise.resolve(failed({ reason: 'internal', message, retryable: true }));
     }
     this.forgetOldest();
     // Re-inserted at the end, so that the map's order is the order of forgetting.
     this.entries.delete(job.key);
-    const entry: Entry = {
-      job,
-      state: 'queued',
-      attempts: 0,
-      since: this.now(),
-      again: false,
-      tried: new Set(tried),
-      waiters: [],
-    };
+    const entry = newEntry(job, this.now(), tried);
     this.entries.set(job.key, entry);
     this.open += 1;
-    this.ready.push(entry);
+    this.lanes.add(entry);
     const result = this.wait(entry);
     this.pump();
     return result;
   }
 
+  /** Whoever asks while the registry is away need not wait to hear it. */
   private wait(entry: Entry): Promise<MirrorResult> {
-    return new Promise((resolve) => entry.waiters.push(resolve));
+    const pause = this.pauseOf(entry.job);
+    return pause === undefined ? nextResult(entry) : Promise.resolve(failed(pausedFailure(entry.job, pause)));
   }
 
   private requeue(entry: Entry): void {
-    entry.state = 'queued';
-    this.ready.push(entry);
+    entry.cancel?.();
+    delete entry.cancel;
+    this.queueAgain(entry);
     this.pump();
   }
 
+  private queueAgain(entry: Entry): void {
+    delete entry.nextTry;
+    entry.state = 'queued';
+    entry.since = this.now();
+    this.lanes.add(entry);
+  }
+
   private pump(): void {
-    while (!this.draining && this.running < this.concurrency) {
-      const entry = this.ready.shift();
+    while (!this.draining) {
+      const entry = this.lanes.take(({ job }) => this.pauseOf(job) === undefined);
       if (entry === undefined) return;
       void this.run(entry);
     }
   }
 
   private async run(entry: Entry): Promise<void> {
-    this.running += 1;
+    const { job } = entry;
+    const trials = this.pauses.begin(job);
     entry.state = 'running';
     entry.attempts += 1;
     entry.since = this.now();
     delete entry.nextTry;
     delete entry.progress;
-    entry.tried.add(pullKey(entry.job));
+    delete entry.mended;
+    noteTried(entry);
     let result: MirrorResult;
     try {
-      const outcome = await this.copier.copy(entry.job, this.abort.signal, (progress) => (entry.progress = progress));
+      const outcome = await this.copier.copy(job, this.abort.signal, (progress) => {
+        entry.progress = progress;
+        // Bytes that arrived in the target are an answer of both registries.
+        if (progress.transferred > 0 && this.pauses.answered(job, trials)) this.pump();
+      });
       result = { ok: true, outcome };
     } catch (error) {
-      result = failed(describeFailure(error, entry.job));
+      result = failed(describeFailure(error, job));
     }
-    this.running -= 1;
+    this.lanes.release(job);
     const milliseconds = this.now() - entry.since;
-    this.finish(entry, result);
-    this.options.events?.onDone?.(entry.job, result, milliseconds, entry.attempts);
+    const pause = this.draining ? undefined : this.pauses.ended(job, result, trials);
+    const away = pause !== undefined && pause.failures >= this.retry.attempts;
+    const final = this.finish(entry, result, away);
+    this.options.events?.onDone?.(job, result, milliseconds, entry.attempts, final);
     settle(entry, result);
-    if (this.running === 0) for (const resolve of this.idle.splice(0)) resolve();
+    if (pause !== undefined) this.wakeAfter(pause);
+    if (away) this.abandon(pause);
+    if (this.lanes.isIdle) for (const resolve of this.idle.splice(0)) resolve();
     this.pump();
   }
 
-  private finish(entry: Entry, result: MirrorResult): void {
+  /** Until then nobody waits for an answer from a registry that gives none. */
+  private wakeAfter(pause: HostPause): void {
+    this.after(pause.until - this.now(), () => this.pump());
+    for (const entry of this.lanes.of(pause.host)) settle(entry, failed(pausedFailure(entry.job, pause)));
+  }
+
+  /** Gives up what waits for a registry that stays away; it is remembered as failed. */
+  private abandon({ host, failure }: HostPause): void {
+    for (const entry of this.lanes.remove(host)) {
+      const own = {
+        ...failure,
+        message: `${entry.job.source}: given up with all copies of ${host}: ${failure.message}`,
+      };
+      this.close(entry, own);
+      this.options.events?.onDone?.(entry.job, failed(own), 0, entry.attempts, true);
+      settle(entry, failed(own));
+    }
+  }
+
+  /** @returns whether no further try is planned */
+  private finish(entry: Entry, result: MirrorResult, away: boolean): boolean {
     const now = this.now();
     if (result.ok) {
       delete entry.failure;
@@ -269,27 +312,42 @@ export class MirrorQueue {
       if (entry.again && !this.draining) {
         entry.again = false;
         entry.job = { ...entry.job, force: true };
-        entry.state = 'queued';
-        this.ready.push(entry);
-        return;
+        this.queueAgain(entry);
+        return false;
       }
       entry.state = 'done';
       entry.since = now;
       this.open -= 1;
-      return;
+      return true;
     }
-    entry.failure = result.failure;
-    if (result.failure.retryable && entry.attempts < this.retry.attempts && !this.draining) {
-      const delay = retryDelay(this.retry, entry.attempts, result.failure, this.random);
-      entry.state = 'waiting';
-      entry.nextTry = now + delay;
-      entry.timer = setTimeout(() => this.requeue(entry), delay);
-      entry.timer.unref();
-      return;
+    const { failure } = result;
+    entry.failure = failure;
+    if (entry.mended?.includes(failure.reason) === true && !this.draining) {
+      this.queueAgain(entry);
+      return false;
     }
-    entry.state = result.failure.reason === 'stopped' ? 'queued' : 'failed';
-    entry.since = now;
-    entry.nextTry = now + this.retry.pause;
+    if (away || !failure.retryable || entry.attempts >= this.retry.attempts || this.draining) {
+      this.close(entry, failure);
+      return true;
+    }
+    if (HostPauses.concerns(failure)) {
+      // Behind the others of its registry, which wait with it.
+      this.queueAgain(entry);
+      return false;
+    }
+    const delay = retryDelay(this.retry, entry.attempts, failure, this.random);
+    entry.state = 'waiting';
+    entry.nextTry = now + delay;
+    entry.cancel = this.after(delay, () => this.requeue(entry));
+    return false;
+  }
+
+  /** No further try is planned. */
+  private close(entry: Entry, failure: CopyFailure): void {
+    entry.failure = failure;
+    entry.state = failure.reason === 'stopped' ? 'queued' : 'failed';
+    entry.since = this.now();
+    entry.nextTry = entry.since + this.retry.pause;
     this.open -= 1;
   }
 
@@ -306,51 +364,9 @@ export class MirrorQueue {
   }
 }
 
-function row(entry: Entry): MirrorStatus {
-  const { job } = entry;
-  return { source: job.source, target: job.target, reference: job.reference.text, ...copyStatus(entry) };
-}
-
-/** What of a copy is for others to see, without which copy it is. */
-export function copyStatus({ state, attempts, since, progress, failure, nextTry, digest }: CopyStatus): CopyStatus {
-  return {
-    state,
-    attempts,
-    since,
-    ...(progress !== undefined && { progress }),
-    ...(failure !== undefined && { failure }),
-    ...(nextTry !== undefined && { nextTry }),
-    ...(digest !== undefined && { digest }),
-  };
-}
-
-function settle(entry: Entry, result: MirrorResult): void {
-  for (const resolve of entry.waiters.splice(0)) resolve(result);
-}
-
-function failed(failure: CopyFailure | undefined): MirrorResult {
-  return { ok: false, failure: failure ?? { reason: 'internal', message: 'the copy failed', retryable: true } };
-}
-
-/** A second request for a queued copy may bring the credentials that the first one lacked. */
-function merge(known: MirrorJob, job: MirrorJob): MirrorJob {
-  const pull = job.pull ?? known.pull;
-  return { ...known, force: known.force || job.force, ...(pull !== undefined && { pull }) };
-}
-
-function pullKey(job: MirrorJob): string {
-  return JSON.stringify(job.pull ?? null);
-}
-
-/** Registries say "not found" to whoever may not read, so that too may be mended by another Pod's pull secrets. */
-function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
-  const reason = known.failure?.reason;
-  if (reason !== 'unauthorized' && reason !== 'forbidden' && reason !== 'absent') return false;
-  return job.pull !== undefined && !known.tried.has(pullKey(job));
-}
-
-function describeFailure(error: unknown, job: MirrorJob): CopyFailure {
-  if (error instanceof CopyFailedError) return error.failure;
-  const message = `${job.source}: ${error instanceof Error ? error.message : String(error)}`;
-  return { reason: 'internal', message, retryable: true };
+/** Keeps no process alive. */
+function afterUnref(milliseconds: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, milliseconds);
+  timer.unref();
+  return () => clearTimeout(timer);
 }

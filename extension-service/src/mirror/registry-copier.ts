@@ -100,9 +100,17 @@ export class RegistryCopier implements ConfigurableCopier {
   async plan(job: MirrorJob, signal: AbortSignal): Promise<CopyPlan> {
     const source = parseReference(job.source);
     try {
+      const target = this.registries.target(job.target);
+      if (!job.force) {
+        // Asks the source nothing, where manifests count as pulls.
+        const digest = await presentDigest(job, target.headManifest.bind(target), signal);
+        if (digest !== undefined)
+          return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
+      }
+      const documents = job.pull === undefined ? [] : await this.options.pullSecrets(job.pull);
       return await planCopy({
-        source: { client: this.registries.source(source.registry, []), reference: source },
-        target: { client: this.registries.target(job.target), reference: job.reference },
+        source: { client: this.registries.source(source.registry, documents), reference: source },
+        target: { client: target, reference: job.reference },
         platforms: job.platforms,
         signal,
       });
@@ -167,7 +175,7 @@ function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailed
         ? `; no pull secret of the Pod and no credentials of source.registries for ${host} may read it`
         : `; check the credentials of target ${job.target}`
       : '';
-  return { reason: kind, message: message + hint, retryable, ...(retryAfter !== undefined && { retryAfter }) };
+  return { reason: kind, message: message + hint, retryable, host, ...(retryAfter !== undefined && { retryAfter }) };
 }
 
 /** Adds up the blobs: each tells its own bytes. */

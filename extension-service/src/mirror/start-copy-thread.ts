@@ -7,13 +7,13 @@ import type { CopyThreadData } from './thread-protocol.js';
 
 /** Puts the copy thread together: registries, and the cluster's secrets once somebody needs them. */
 export function startCopyThread(data: CopyThreadData, env: Readonly<Record<string, string | undefined>>): void {
-  runCopyThread(data, ({ config }, { log, onCloudEvent, onClusterEvent }) => {
+  runCopyThread(data, ({ config }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
     const report = (problem: string): void => log('warn', problem);
     const secrets = new LazyPullSecrets(env, report);
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const pullSecrets = secrets.forPod.bind(secrets);
     const cloud = openClouds({ env, onEvent: onCloudEvent, report });
-    const copier = new RegistryCopier(config, { env, readSecret, pullSecrets, report, cloud });
+    const copier = new RegistryCopier(config, { env, readSecret, pullSecrets, report, cloud, onRequest });
     copier.start();
     const cluster = new ClusterSide(config, { env, log, emit: onClusterEvent });
     cluster.start();

@@ -7,6 +7,7 @@ import { PROGRAMS } from '../programs/programs.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Logger } from '../telemetry/log.js';
+import type { RequestReport } from '../telemetry/registry-requests.js';
 import { COPY_THREAD_PROGRAM } from './copy-thread-program.js';
 import { CopyFailedError } from './failure.js';
 import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
@@ -41,6 +42,7 @@ export class ThreadCopier implements Copier {
     private readonly events: {
       readonly onCloudEvent?: (event: CloudEvent) => void;
       readonly onClusterEvent?: (event: ClusterEvent) => void;
+      readonly onRequests?: (report: RequestReport) => void;
     } = {},
   ) {}
 
@@ -175,6 +177,10 @@ export class ThreadCopier implements Copier {
     }
     if (message.type === 'cluster') {
       this.events.onClusterEvent?.(message.event);
+      return;
+    }
+    if (message.type === 'requests') {
+      this.events.onRequests?.(message.report);
       return;
     }
     const flight = this.flights.get(message.id);

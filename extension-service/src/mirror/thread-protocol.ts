@@ -5,6 +5,7 @@ import type { CloudEvent } from '../targets/cloud.js';
 import type { Programs } from '../programs/programs.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import type { CopyRole } from './copy-gate.js';
+import type { RequestReport } from '../telemetry/registry-requests.js';
 import type { CopyFailure } from './failure.js';
 import type { CopyOutcome, CopyProgress, MirrorJob } from './job.js';
 
@@ -51,6 +52,7 @@ export type FromCopyThread =
   | { readonly type: 'cloud'; readonly event: CloudEvent }
   | { readonly type: 'cluster'; readonly event: ClusterEvent }
   | { readonly type: 'stopped'; readonly id: number }
+  | { readonly type: 'requests'; readonly report: RequestReport }
   | { readonly type: 'failed'; readonly id: number; readonly failure: CopyFailure }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
 

@@ -31,7 +31,7 @@ export interface CopyOptions {
   readonly immutable?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: CopyProgress) => void;
-  /** Shared by the copies of a process, so that a blob is sent once. */
+  /** Shared by the copies of a process, so that a blob is sent once, and an image read once. */
   readonly ledger?: BlobLedger;
   readonly limits?: Partial<CopyLimits>;
 }

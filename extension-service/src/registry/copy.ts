@@ -18,9 +18,10 @@ export type { BlobCount, BlobOutcome, CopyLimits, CopyOptions, CopyProgress, Cop
  */
 export async function copyImage(options: CopyOptions): Promise<CopyResult> {
   const limits = { ...DEFAULT_COPY_LIMITS, ...options.limits };
-  const tree = new TreeCopy(options, limits, options.ledger ?? new BlobLedger());
+  const ledger = options.ledger ?? new BlobLedger();
+  const tree = new TreeCopy(options, limits, ledger);
   try {
-    return await new ImageCopy(options, tree).run();
+    return await new ImageCopy(options, tree, ledger).run();
   } catch (error) {
     tree.stop(error);
     // What the abort broke off is not the registry's doing.
@@ -32,28 +33,46 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
 class ImageCopy {
   readonly #options: CopyOptions;
   readonly #tree: TreeCopy;
+  readonly #ledger: BlobLedger;
   readonly #warnings: string[] = [];
 
-  constructor(options: CopyOptions, tree: TreeCopy) {
+  constructor(options: CopyOptions, tree: TreeCopy, ledger: BlobLedger) {
     this.#options = options;
     this.#tree = tree;
+    this.#ledger = ledger;
   }
 
   async run(): Promise<CopyResult> {
-    const { source, force, platforms = 'all' } = this.#options;
+    const { source, platforms = 'all' } = this.#options;
     const { repository, tag = 'latest', digest } = source.reference;
     const filtered = digest === undefined && platforms !== 'all';
     const head = digest ?? (await this.#headSource(repository, tag));
-    if (force !== true && !filtered && head !== undefined) {
-      const done = await this.#alreadyThere(head);
-      if (done !== undefined) return this.#result(done, head, done.outcome);
-    }
-    const top = await source.client.getManifest(repository, head ?? tag, this.#tree.sourceContext);
+    const read = (): Promise<RawManifest> =>
+      source.client.getManifest(repository, head ?? tag, this.#tree.sourceContext);
+    if (head !== undefined && !filtered) return this.#once(head, head, async () => this.#copy(await read()));
+    const top = await read();
     const wanted = filtered ? this.#filter(top, platforms) : top;
-    if (force !== true && (filtered || head === undefined)) {
-      const done = await this.#alreadyThere(wanted.digest);
-      if (done !== undefined) return this.#result(done, top.digest, done.outcome);
+    return this.#once(wanted.digest, top.digest, () => this.#copy(wanted));
+  }
+
+  /**
+   * Copies unless the target has the digest, or somebody is bringing it there under another name: a second tag of an image
+   * would read all its manifests again, and registries count that.
+   */
+  async #once(digest: string, sourceDigest: string, copy: () => Promise<RawManifest>): Promise<CopyResult> {
+    const { target, force } = this.#options;
+    const key = `image ${target.client.host}/${target.reference.repository}@${digest}`;
+    for (let others = 0; ; others += 1) {
+      if (force !== true || others > 0) {
+        const done = await this.#alreadyThere(digest);
+        if (done !== undefined) return this.#result(done, sourceDigest, done.outcome);
+      }
+      const copied = await this.#ledger.once(key, this.#tree.signal, copy);
+      if (copied !== undefined) return this.#result(copied, sourceDigest, 'copied');
     }
+  }
+
+  async #copy(wanted: RawManifest): Promise<RawManifest> {
     if (this.#options.immutable === true) await this.#refuseMovedTag(wanted.digest);
     const parsed = this.#tree.parse(wanted);
     await this.#tree.copyContent(wanted, parsed);
@@ -64,7 +83,7 @@ class ImageCopy {
       this.#warnings.push(...(await copyReferrers(this.#options, this.#tree, subjects)));
     }
     await this.#name(wanted);
-    return this.#result(wanted, top.digest, 'copied');
+    return wanted;
   }
 
   async #headSource(repository: string, tag: string): Promise<string | undefined> {

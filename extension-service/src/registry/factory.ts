@@ -1,4 +1,6 @@
 import { RegistryClient } from './client.js';
+import { registryLabels } from './registry-labels.js';
+import type { OnRegistryRequest } from './request-log.js';
 import type { PushOptions } from './send-push.js';
 import { HostGuard, type HostGuardOptions } from './transport/host-guard.js';
 import { Http, type Resolve } from './transport/http.js';
@@ -21,6 +23,8 @@ export interface RegistryFactoryOptions {
   readonly maxSockets?: number;
   readonly resolve?: Resolve;
   readonly now?: () => number;
+  /** Is told of every request; its `host` is `other` unless it is configured or well known. */
+  readonly onRequest?: OnRegistryRequest;
 }
 
 /** With pauses of up to five seconds, about half a minute. */
@@ -34,6 +38,7 @@ export class RegistryFactory {
   readonly #guard: HostGuard;
   readonly #endpoints: ReadonlyMap<string, RegistryEndpoint>;
   readonly #now: () => number;
+  readonly #onRequest: OnRegistryRequest | undefined;
 
   /** Throws an Error for a malformed proxy, allow or deny entry. */
   constructor(options: RegistryFactoryOptions) {
@@ -48,7 +53,10 @@ export class RegistryFactory {
       ...(maxSockets !== undefined && { maxSockets }),
       ...(resolve && { resolve }),
     });
-    this.#tokens = new TokenSource(this.#http, this.#now);
+    const { onRequest } = options;
+    const label = registryLabels(this.#endpoints.keys());
+    this.#onRequest = onRequest && ((request) => onRequest({ ...request, host: label(request.host) }));
+    this.#tokens = new TokenSource(this.#http, this.#now, this.#onRequest);
   }
 
   /** `host` as a reference names it. Keep the client while the keychain stays: it remembers scheme and challenge. */
@@ -61,6 +69,7 @@ export class RegistryFactory {
       guard: this.#guard,
       tokens: this.#tokens,
       now: this.#now,
+      ...(this.#onRequest && { onRequest: this.#onRequest }),
     });
     // Under a quota that others share, a refusal is a matter of seconds and no failure.
     const patience = push.pacer === undefined ? {} : { throttledAttempts: PACED_ATTEMPTS };

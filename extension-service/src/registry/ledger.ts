@@ -2,7 +2,7 @@ import { untilAborted } from './transport/abort.js';
 
 const KNOWN_LIMIT = 20_000;
 
-/** What copies that run in one process know of each other's blobs: who is sending one, and where one already is. */
+/** What copies that run in one process know of each other: who is sending an image or a blob, and where a blob already is. */
 export class BlobLedger {
   readonly #flights = new Map<string, Promise<unknown>>();
   readonly #repositories = new Map<string, string>();

@@ -8,7 +8,7 @@ import { formatReference } from '../core/image/reference.js';
 import type { MirrorJob, PullContext } from '../mirror/job.js';
 import { mirrorJob, pullContext, wantsFresh } from '../mirror/mirror-job.js';
 import type { CopyFailure } from '../mirror/failure.js';
-import type { MirrorResult } from '../mirror/queue.js';
+import type { MirrorResult } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';
 import type { TargetReference } from '../core/naming/name.js';
 

@@ -2,7 +2,7 @@ import express from 'express';
 import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import type { MirrorStatus } from '../mirror/queue.js';
+import type { MirrorStatus } from '../mirror/status.js';
 import { BadRequestError, parseJson } from './admission-request.js';
 import { errorAnswer, jsonText } from './answer.js';
 import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
@@ -32,12 +32,20 @@ export function admissionApp({ explain, log }: AdmissionAppDependencies): Expres
   return app;
 }
 
+/** What `GET /v1/mirrors` answers. */
+export interface MirrorsAnswer {
+  /** The unfinished first. */
+  readonly mirrors: readonly MirrorStatus[];
+  /** Who copies, where replicas share the work by a Lease; `holder` is undefined while nobody does. */
+  readonly leader?: { readonly leading: boolean; readonly holder: string | undefined };
+}
+
 export interface OperationsAppDependencies {
   readonly metrics: Metrics;
   /** Called before the metrics are read, to bring gauges up to date. */
   readonly refreshGauges: () => void;
   readonly ready: () => boolean;
-  readonly mirrors: () => readonly MirrorStatus[];
+  readonly mirrors: () => MirrorsAnswer;
   readonly log: Logger;
 }
 
@@ -56,7 +64,7 @@ export function operationsApp({ metrics, refreshGauges, ready, mirrors, log }: O
     response.set('Content-Type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
   app.get('/v1/mirrors', (_request, response) => {
-    send(response, 200, { mirrors: mirrors() });
+    send(response, 200, mirrors());
   });
   app.use(notFound, failed(log));
   return app;

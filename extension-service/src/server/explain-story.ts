@@ -1,7 +1,8 @@
 import type { ExpressionReading } from '../core/decide/explain.js';
 import { shown } from '../core/decide/explain.js';
 import type { FilterTrace } from '../core/filters/trace.js';
-import type { CopyStatus } from '../mirror/queue.js';
+import type { CopyStatus } from '../mirror/status.js';
+import { ago } from './ago.js';
 import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 
 /** Reads like a short story: a paragraph for each container. */
@@ -86,10 +87,4 @@ function copySentences(copy: CopyStatus, now: number): string[] {
     ...(state === 'waiting' ? [`The next try is ${next}.`] : []),
     ...(state === 'failed' ? [`A new Pod may try it again ${next === 'when a Pod asks again' ? 'now' : next}.`] : []),
   ];
-}
-
-/** `12 s`, `5 min` */
-function ago(from: number, to: number): string {
-  const seconds = Math.max(0, Math.round((to - from) / 1_000));
-  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

@@ -7,8 +7,8 @@ import type { Config } from '../core/config/model.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
 import { mirrorJobKey } from '../mirror/job.js';
-import { copyStatus } from '../mirror/queue.js';
-import type { CopyStatus, MirrorStatus } from '../mirror/queue.js';
+import { copyStatus } from '../mirror/status.js';
+import type { CopyStatus, MirrorStatus } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';
 import { BadRequestError } from './admission-request.js';
 

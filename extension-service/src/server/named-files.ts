@@ -11,6 +11,11 @@ export function namedFiles(config: Config, env: Readonly<Record<string, string |
     ...registries.flatMap((registry) =>
       registry.type === 'oci' && registry.oci.caFile !== undefined ? [registry.oci.caFile] : [],
     ),
+    // Read anew by themselves; a new password is a reason to try again what the old one failed for.
+    ...registries.flatMap((registry) => {
+      const { passwordFile, dockerConfigFile } = (registry.type === 'oci' && registry.oci.credentials) || {};
+      return [passwordFile, dockerConfigFile].flatMap((file) => (file === undefined ? [] : [{ optional: file }]));
+    }),
     ...(bundle !== '' && registries.some(({ type }) => type === 'aws') ? [bundle] : []),
     { optional: dockerConfigPath(env) },
   ];

@@ -33,8 +33,9 @@ export function admissionRoutes(
   const review =
     (name: string) =>
     async (request: AdmissionRequest): Promise<AdmissionResult> => {
+      const started = performance.now();
       const result = await dependencies.admission.review(request);
-      report(dependencies, name, request, result.containers);
+      report(dependencies, name, request, result, performance.now() - started);
       return result;
     };
   const gatekeeper =
@@ -76,12 +77,13 @@ function report(
   { log, metrics }: RouteDependencies,
   route: string,
   request: AdmissionRequest,
-  containers: readonly ContainerOutcome[],
+  { containers, denied }: AdmissionResult,
+  milliseconds: number,
 ): void {
   count(metrics, containers);
   let level: 'debug' | 'info' | 'warn' = 'debug';
-  for (const { decision, outcome } of containers) {
-    if (outcome !== 'kept' && level === 'debug') level = 'info';
+  for (const { decision, outcome, copy } of containers) {
+    if ((outcome !== 'kept' || copy === 'failed' || copy === 'late') && level === 'debug') level = 'info';
     if (decision.warnings.length > 0 || (decision.action === 'keep' && TROUBLE.includes(decision.reason)))
       level = 'warn';
   }
@@ -94,7 +96,9 @@ function report(
       uid: shortened(request.uid),
       namespace: shortened(request.namespace),
       pod: shortened(pod['name'] ?? pod['generateName']),
+      milliseconds: Math.round(milliseconds * 10) / 10,
       ...(request.dryRun && { dryRun: true }),
+      ...(denied !== undefined && { denied: shortened(denied.container), reason: denied.failure.reason }),
       containers: containers.slice(0, LOGGED_CONTAINERS).map(summary),
       ...(containers.length > LOGGED_CONTAINERS && { more: containers.length - LOGGED_CONTAINERS }),
     },

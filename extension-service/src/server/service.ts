@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
@@ -7,16 +8,19 @@ import { CopyGate } from '../mirror/copy-gate.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
 import type { ClusterEvent } from '../mirror/thread-protocol.js';
 import type { LoadedConfig } from '../config/load.js';
-import { MirrorQueue } from '../mirror/queue.js';
-import type { MirrorResult, MirrorStatus } from '../mirror/queue.js';
+import { copyLimits } from '../mirror/lanes.js';
+import { CONFIGURATION_REASONS, MirrorQueue } from '../mirror/queue.js';
+import type { MirrorResult } from '../mirror/status.js';
 import type { Copier, MirrorJob } from '../mirror/job.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import type { TargetLookup } from '../targets/existence.js';
+import { CopyFailureLines } from '../telemetry/copy-failures.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { Occasionally } from '../telemetry/occasionally.js';
 import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
+import type { MirrorsAnswer } from './app.js';
 import { explainRequest } from './explain.js';
 import { story } from './explain-story.js';
 import { gatekeeperRules } from './gatekeeper-rules.js';
@@ -69,21 +73,28 @@ export class Service {
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
   /** A target that is away fails for every Pod: one line a minute says it. */
   private readonly failureLines = new Occasionally(60_000);
+  private readonly copyFailures: CopyFailureLines;
   private stopping = false;
+  /** Of the Lease, as last heard. */
+  private holder: string | undefined;
 
   constructor(private readonly dependencies: ServiceDependencies) {
     const { loaded, copier, lookup, log, metrics } = dependencies;
     this.inForce = compile(loaded.config);
+    this.copyFailures = new CopyFailureLines(log);
     this.existence = new ExistenceIndex(lookup, {
-      onLookup: (target, outcome) => metrics.lookups.inc({ target, outcome }),
+      onLookup: (target, outcome) => countLookup(metrics, target, outcome),
       onFailure: (target, reason, message) => {
         if (this.failureLines.due(`${target} ${reason}`))
           log.warn({ target, reason, err: message }, 'looking into the target failed');
       },
     });
     this.queue = new MirrorQueue(copier, {
-      concurrency: loaded.config.mirror.concurrency,
-      events: { onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt) },
+      ...copyLimits(loaded.config),
+      events: {
+        onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt),
+        onRefused: ({ target }) => metrics.queueRefused.inc({ target }),
+      },
     });
     this.gate = new CopyGate(this.queue, dependencies.role, ({ pull }) => {
       return pull === undefined || !this.inForce.notWatched.has(pull.namespace);
@@ -119,6 +130,7 @@ export class Service {
       mirrors: () => this.mirrors(),
       log,
     });
+    if (addresses.tls !== undefined) metrics.tlsExpiry.set(expiryOf(addresses.tls));
     try {
       await this.open(createServer(operations), addresses.metrics, '--metrics-address', 'operations');
       await this.open(
@@ -144,16 +156,19 @@ export class Service {
     this.dependencies.lookup.configure(loaded.config);
     this.inForce = next;
     this.dependencies.copier.configure(loaded.config);
-    this.queue.setConcurrency(loaded.config.mirror.concurrency);
+    this.queue.setLimits(copyLimits(loaded.config));
+    this.queue.retryNow(CONFIGURATION_REASONS);
   }
 
   /** Takes what the cluster's side says: who copies, and what the workloads need. */
   clusterEvent(event: ClusterEvent): void {
-    const { copier, log } = this.dependencies;
+    const { copier, log, metrics } = this.dependencies;
     if (event.kind === 'role') {
       const { role, holder } = event;
       const changed = role !== this.gate.current;
       const handedBack = this.gate.become(role).length;
+      this.holder = holder;
+      metrics.leader.set(role === 'leader' ? 1 : 0);
       if (!changed) return;
       log.info({ role, ...(holder !== undefined && { holder }), ...(handedBack > 0 && { handedBack }) }, ROLES[role]);
       return;
@@ -165,13 +180,15 @@ export class Service {
 
   /** New connections get the new certificate; those that are open go on. */
   setTls(pair: TlsPair): void {
+    this.dependencies.metrics.tlsExpiry.set(expiryOf(pair));
     for (const { server, tls } of this.servers) {
       if (tls && 'setSecureContext' in server) server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
     }
   }
 
-  mirrors(): MirrorStatus[] {
-    return this.queue.list();
+  mirrors(): MirrorsAnswer {
+    const leader = this.leader();
+    return { ...(leader !== undefined && { leader }), mirrors: this.queue.list() };
   }
 
   /**
@@ -231,11 +248,15 @@ export class Service {
       );
       return;
     }
-    const { reason, message, retryable } = result.failure;
-    metrics.copies.inc({ target, outcome: reason });
-    // Nobody but a person can mend it: it has a name to look for.
-    const event = reason === 'conflict' ? { event: 'tag-conflict' } : {};
-    log.warn({ source, target, reason, attempt, retryable, ...event }, message);
+    metrics.copies.inc({ target, outcome: result.failure.reason });
+    this.copyFailures.failed(job, result.failure, attempt);
+  }
+
+  /** Undefined where no Lease says who copies. */
+  private leader(): MirrorsAnswer['leader'] {
+    const { current } = this.gate;
+    if (current === 'alone' || current === 'starting') return undefined;
+    return { leading: current === 'leader', holder: this.holder };
   }
 
   private report(job: MirrorJob, result: MirrorResult): CopyReport {
@@ -251,6 +272,7 @@ export class Service {
     for (const [state, count] of Object.entries(this.queue.counts())) {
       this.dependencies.metrics.queueDepth.set({ state }, count);
     }
+    this.dependencies.metrics.queueOldestAge.set(this.queue.oldestAge() / 1_000);
   }
 }
 
@@ -260,6 +282,15 @@ const ROLES: Readonly<Record<CopyRole, string>> = {
   leader: 'leading: copying what the cluster uses',
   follower: 'another replica copies',
 };
+function countLookup(metrics: Metrics, target: string, outcome: string): void {
+  metrics.lookups.inc({ target, outcome });
+  (outcome.endsWith('-memory') ? metrics.lookupHits : metrics.lookupMisses).inc({ target });
+}
+
+/** In seconds since the epoch. */
+function expiryOf({ cert }: TlsPair): number {
+  return Date.parse(new X509Certificate(cert).validTo) / 1_000;
+}
 
 function compile(config: Config): InForce {
   const rules = compileRules(config);

@@ -11,6 +11,7 @@ import type { DockerConfigDocument } from '../credentials/keychain.js';
 import { chainKeychains, documentKeychain } from '../credentials/keychain.js';
 import type { RegistryClient } from '../registry/client.js';
 import { RegistryFactory } from '../registry/factory.js';
+import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
 import { awsCaBundle } from './aws/request-handler.js';
@@ -26,6 +27,7 @@ export interface RegistriesOptions {
   readonly cloud: OpenCloudRegistry<CloudAccess>;
   readonly retry?: Partial<RetryPolicy>;
   readonly now?: () => number;
+  readonly onRequest?: OnRegistryRequest;
 }
 
 export type CloudAccess = CloudLogin & Partial<CloudRegistry>;
@@ -58,6 +60,7 @@ export class Registries {
       env,
       ...(retry !== undefined && { retry }),
       ...(options.now !== undefined && { now: options.now }),
+      ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
     });
     this.dockerConfig = dockerConfigKeychain(env, options);
     for (const registry of config.source.registries) this.openCloud(sourceName(registry), registry);

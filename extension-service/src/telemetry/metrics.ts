@@ -6,19 +6,28 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
  */
 export interface Metrics {
   readonly registry: Registry;
+  readonly leader: Gauge;
   readonly requests: Counter<'route' | 'outcome'>;
   readonly requestSeconds: Histogram<'route'>;
   readonly containers: Counter<'target' | 'outcome'>;
   readonly filterWarnings: Counter<'kind'>;
   readonly policyMismatches: Counter<'route'>;
   readonly lookups: Counter<'target' | 'outcome'>;
+  readonly lookupHits: Counter<'target'>;
+  readonly lookupMisses: Counter<'target'>;
   readonly copies: Counter<'target' | 'outcome'>;
   readonly copySeconds: Histogram<'target'>;
   readonly copyBytes: Counter<'target' | 'kind'>;
   readonly queueDepth: Gauge<'state'>;
+  readonly queueOldestAge: Gauge;
+  readonly queueRefused: Counter<'target'>;
+  readonly registryRequests: Counter<'registry' | 'action' | 'code'>;
+  readonly registryThrottled: Counter<'registry'>;
+  readonly rateLimitRemaining: Gauge<'registry'>;
   readonly configReloadSuccess: Counter;
   readonly configReloadFailure: Counter;
   readonly tlsReloads: Counter<'outcome'>;
+  readonly tlsExpiry: Gauge;
   readonly logins: Counter<'registry' | 'outcome'>;
   readonly loginExpiry: Gauge<'registry'>;
   readonly repositories: Counter<'registry' | 'action' | 'outcome'>;
@@ -29,8 +38,20 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  const metrics = defineMetrics(registry, registers);
+  // There from the start: Prometheus sees no increase in a series that begins with its first event.
+  for (const outcome of ['success', 'failure']) metrics.tlsReloads.inc({ outcome }, 0);
+  return metrics;
+}
+
+function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
   return {
     registry,
+    leader: new Gauge({
+      name: 'image_swapper_leader',
+      help: '1 in the replica that holds the Lease and so copies and reconciles, 0 in the others',
+      registers,
+    }),
     requests: new Counter({
       name: 'image_swapper_resolve_requests_total',
       help: 'Admission requests by route and outcome',
@@ -68,15 +89,27 @@ export function createMetrics(): Metrics {
       labelNames: ['target', 'outcome'],
       registers,
     }),
+    lookupHits: new Counter({
+      name: 'image_swapper_lookup_cache_hits_total',
+      help: 'Lookups that were answered from memory',
+      labelNames: ['target'],
+      registers,
+    }),
+    lookupMisses: new Counter({
+      name: 'image_swapper_lookup_cache_misses_total',
+      help: 'Lookups that memory could not answer',
+      labelNames: ['target'],
+      registers,
+    }),
     copies: new Counter({
       name: 'image_swapper_copy_jobs_total',
-      help: 'Copies ended, by target and outcome',
+      help: 'Tries of copies by outcome: copied, up-to-date, or the class of failure',
       labelNames: ['target', 'outcome'],
       registers,
     }),
     copySeconds: new Histogram({
       name: 'image_swapper_copy_duration_seconds',
-      help: 'Time of one copy',
+      help: 'Time of a copy that succeeded',
       labelNames: ['target'],
       buckets: [0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800],
       registers,
@@ -89,8 +122,37 @@ export function createMetrics(): Metrics {
     }),
     queueDepth: new Gauge({
       name: 'image_swapper_queue_depth',
-      help: 'Copies queued, running, or waiting for their next try',
+      help: 'Copies queued, running, waiting for their next try, failed, or done; of the last two the newest 500',
       labelNames: ['state'],
+      registers,
+    }),
+    queueOldestAge: new Gauge({
+      name: 'image_swapper_queue_oldest_age_seconds',
+      help: 'Time since the oldest copy was asked for that neither runs nor is finished; 0 without any',
+      registers,
+    }),
+    queueRefused: new Counter({
+      name: 'image_swapper_queue_refused_total',
+      help: 'Copies that were not accepted because the queue was full',
+      labelNames: ['target'],
+      registers,
+    }),
+    registryRequests: new Counter({
+      name: 'image_swapper_registry_requests_total',
+      help: 'Requests to registries by host (configured and well-known ones, else other), what they do, and HTTP status (error: no answer)',
+      labelNames: ['registry', 'action', 'code'],
+      registers,
+    }),
+    registryThrottled: new Counter({
+      name: 'image_swapper_registry_throttled_total',
+      help: 'Requests to registries that were answered 429, too many requests',
+      labelNames: ['registry'],
+      registers,
+    }),
+    rateLimitRemaining: new Gauge({
+      name: 'image_swapper_ratelimit_remaining',
+      help: 'Pulls that a registry still allows us, as its last answer said (Docker Hub)',
+      labelNames: ['registry'],
       registers,
     }),
     configReloadSuccess: new Counter({
@@ -107,6 +169,11 @@ export function createMetrics(): Metrics {
       name: 'image_swapper_tls_reloads_total',
       help: 'Reloads of the serving certificate by outcome',
       labelNames: ['outcome'],
+      registers,
+    }),
+    tlsExpiry: new Gauge({
+      name: 'image_swapper_tls_certificate_expiry_timestamp_seconds',
+      help: 'When the serving certificate ends; 0 without one',
       registers,
     }),
     logins: new Counter({

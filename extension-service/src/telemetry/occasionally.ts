@@ -1,6 +1,6 @@
 /** Says when something that may happen thousands of times a second is worth a log line again. */
 export class Occasionally {
-  private readonly last = new Map<string, number>();
+  private readonly last = new Map<string, { readonly at: number; missed: number }>();
 
   /** Remembers at most `capacity` keys: they may come from outside. */
   constructor(
@@ -11,13 +11,21 @@ export class Occasionally {
 
   /** True the first time, and then at most once an interval, for each key. */
   due(key: string): boolean {
+    return this.count(key) !== undefined;
+  }
+
+  /** When a line is due, the number of times since the last one that were not; undefined when none is. */
+  count(key: string): number | undefined {
     const now = this.now();
     const last = this.last.get(key);
-    if (last !== undefined && now - last < this.interval) return false;
+    if (last !== undefined && now - last.at < this.interval) {
+      last.missed += 1;
+      return undefined;
+    }
     this.last.delete(key);
-    this.last.set(key, now);
+    this.last.set(key, { at: now, missed: 0 });
     const oldest = this.last.keys().next();
     if (this.last.size > this.capacity && !oldest.done) this.last.delete(oldest.value);
-    return true;
+    return last?.missed ?? 0;
   }
 }

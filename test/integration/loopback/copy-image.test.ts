@@ -225,6 +225,39 @@ describe('copyImage', () => {
     expect(target.tags('mirror/library/app')).toHaveLength(6);
   });
 
+  it('reads and sends an image once, under however many names it is asked for at once', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage({ layerSize: 200_000 });
+    for (const tag of ['v1', 'v1.27', 'stable']) loadImage(source, 'library/app', image, tag);
+    const ledger = new BlobLedger();
+    const names = [{ tag: 'v1' }, { tag: 'v1.27' }, { tag: 'stable' }, { digest: image.digest, keeperTag: 'keep-1' }];
+    const results = await Promise.all(names.map((name) => copy({ ledger, from: name, to: name })));
+    expect(results.map(({ outcome }) => outcome).sort()).toEqual(['copied', 'tagged', 'tagged', 'tagged']);
+    expect(source.requests(({ method, path }) => method === 'GET' && path.includes('/manifests/'))).toHaveLength(
+      image.manifests.length,
+    );
+    expect(source.requests(({ method, path }) => method === 'GET' && path.includes('/blobs/'))).toHaveLength(
+      image.blobs.length,
+    );
+    const puts = target.requests(({ method, path }) => method === 'PUT' && path.includes('/manifests/'));
+    expect(puts).toHaveLength(image.manifests.length + names.length - 1);
+    for (const tag of ['v1', 'v1.27', 'stable', 'keep-1']) {
+      expect(target.manifest('mirror/library/app', tag)?.digest).toBe(image.digest);
+    }
+  });
+
+  it('of names asked for at once, brings the image under the others when the first one fails', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage();
+    for (const tag of ['v1', 'v2']) loadImage(source, 'library/app', image, tag);
+    target.fault({ method: 'PUT', path: '/manifests/v1', action: { type: 'status', status: 403 } });
+    const ledger = new BlobLedger();
+    const copies = ['v1', 'v2'].map((tag) => copy({ ledger, from: { tag }, to: { tag } }));
+    const [first, second] = await Promise.allSettled(copies);
+    expect([first?.status, second?.status]).toEqual(['rejected', 'fulfilled']);
+    expect(target.tags('mirror/library/app')).toEqual(['v2']);
+  });
+
   it('leaves foreign layers where they are', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ platforms: ['windows/amd64'], layersPerPlatform: 1 });

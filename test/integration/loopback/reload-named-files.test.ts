@@ -27,16 +27,16 @@ afterEach(async () => {
   for (const cleanup of cleanups.reverse()) await cleanup();
 });
 
-async function serve(target: object, env: Record<string, string> = {}): Promise<RunningService> {
-  const registries = [{ type: 'oci', oci: { registry: source.host, insecure: true } }];
+async function serve(target: object, env: Record<string, string> = {}, from?: object): Promise<RunningService> {
+  const registries = [{ type: 'oci', oci: from ?? { registry: source.host, insecure: true } }];
   const config = stringify({ target: { type: 'oci', oci: target }, source: { registries } });
   const service = await RunningService.start({ plain: true, config, env });
   cleanups.push(() => service.stop('SIGKILL'));
   return service;
 }
 
-async function admit(service: RunningService): Promise<string | undefined> {
-  const object = { spec: { containers: [{ name: 'app', image: `${source.host}/app:1` }] } };
+async function admit(service: RunningService, from = source): Promise<string | undefined> {
+  const object = { spec: { containers: [{ name: 'app', image: `${from.host}/app:1` }] } };
   const body = JSON.stringify({ request: { operation: 'CREATE', namespace: 'a', object } });
   const reply = await post(`${service.url}/v1/kyverno`, body);
   return (reply.json() as { images: { containers?: { app?: string } } }).images.containers?.app;
@@ -62,6 +62,32 @@ describe('without a restart', () => {
     await until(async () => (await reloads(service)).includes('config_reload_success_total 1'), 'the reload');
     await swapped(service);
     expect(target.accessLog.some(({ method, status }) => method === 'PUT' && status === 201)).toBe(true);
+  }, 60_000);
+
+  it('another passwordFile mirrors at once what the old password failed for, though no Pod asks again', async () => {
+    const [target, hidden] = await Promise.all([
+      FakeRegistry.start(),
+      FakeRegistry.start({ auth: { type: 'basic', users: { robot: 'right' } } }),
+    ]);
+    cleanups.push(
+      () => target.close(),
+      () => hidden.close(),
+    );
+    loadImage(hidden, 'app', image, '1');
+    const passwordFile = join(folder, 'password');
+    await writeFile(passwordFile, 'wrong');
+    const service = await serve(
+      { registry: target.host, insecure: true },
+      {},
+      { registry: hidden.host, insecure: true, credentials: { username: 'robot', passwordFile } },
+    );
+    expect(await admit(service, hidden)).toBeUndefined();
+    const failed = async (): Promise<boolean> =>
+      (await get(`${service.operations}/v1/mirrors`)).text.includes('"state":"failed"');
+    await until(failed, 'the copy has failed for good');
+    await writeFile(passwordFile, 'right');
+    const repository = `${hidden.host.replace(':', '_')}/app`;
+    await until(() => target.manifest(repository, '1')?.digest === image.digest, 'the image is mirrored', 10_000);
   }, 60_000);
 
   it('logins that appear in the Docker config are used', async () => {

@@ -10,7 +10,7 @@ const folder = fileURLToPath(new URL('../../../extension-service/terraform/gcp',
 let tools: TerraformTools;
 let module: TerraformFiles;
 beforeAll(async () => {
-  tools = await terraformTools('google');
+  tools = await terraformTools('google', 'helm');
   module = await tools.parse(folder);
 });
 

@@ -117,6 +117,8 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   ],
   mirror: ['{concurrency: 2}', '{referrers: false}'],
   'mirror.concurrency': ['2', '8'],
+  'mirror.perSource': ['1', '3'],
+  'mirror.perTarget': ['2', '4'],
   'mirror.platforms': ['linux/amd64,linux/arm64', '[linux/s390x]'],
   'mirror.referrers': ['false', 'true'],
   'mirror.refresh': ['{interval: 2h}', '{interval: 3h}'],

@@ -1,45 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { CopyFailedError } from '../../../extension-service/src/mirror/failure.js';
-import type { CopyFailure } from '../../../extension-service/src/mirror/failure.js';
 import type { Copier, CopyOutcome, MirrorJob } from '../../../extension-service/src/mirror/job.js';
 import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
+import { HeldCopier, OUTCOME, failure, job } from './queue-world.js';
 
-const OUTCOME: CopyOutcome = {
-  digest: `sha256:${'a'.repeat(64)}`,
-  upToDate: false,
-  platforms: [],
-  bytes: { uploaded: 1, mounted: 0, skipped: 0 },
-  requests: 1,
-};
 const RETRY = { base: 1, max: 5, attempts: 3, pause: 60_000 };
-
-function job(name: string, more: Partial<MirrorJob> = {}): MirrorJob {
-  const text = `mirror.test/docker.io/library/${name}:latest`;
-  return {
-    key: text,
-    source: `docker.io/library/${name}:latest`,
-    target: 'default',
-    reference: { registry: 'mirror.test', repository: `docker.io/library/${name}`, tag: 'latest', text },
-    platforms: 'all',
-    force: false,
-    ...more,
-  };
-}
-
-function failure(reason: CopyFailure['reason'], retryable: boolean): CopyFailedError {
-  return new CopyFailedError({ reason, message: `x: ${reason}`, retryable });
-}
-
-/** A copier whose copies end when the test says so. */
-class HeldCopier implements Copier {
-  readonly started: { job: MirrorJob; end: () => void; fail: (error: Error) => void; signal: AbortSignal }[] = [];
-
-  copy(copied: MirrorJob, signal: AbortSignal): Promise<CopyOutcome> {
-    return new Promise((resolve, reject) => {
-      this.started.push({ job: copied, end: () => resolve(OUTCOME), fail: reject, signal });
-    });
-  }
-}
 
 function scripted(...answers: (CopyOutcome | Error)[]): Copier & { readonly jobs: MirrorJob[] } {
   const jobs: MirrorJob[] = [];

@@ -4,7 +4,7 @@ import { compileRules } from '../../../extension-service/src/core/decide/rules.j
 import { explainRequest } from '../../../extension-service/src/server/explain.js';
 import type { ExplainAnswer, ExplainDependencies } from '../../../extension-service/src/server/explain.js';
 import { story } from '../../../extension-service/src/server/explain-story.js';
-import type { MirrorStatus } from '../../../extension-service/src/mirror/queue.js';
+import type { MirrorStatus } from '../../../extension-service/src/mirror/status.js';
 import { configOf, ociTarget } from '../decide/rules-of.js';
 
 const NOW = 1_790_000_000_000;

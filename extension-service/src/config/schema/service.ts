@@ -15,6 +15,18 @@ import { choice, duration, flag, matching, platforms, text, wholeNumber } from '
 /** How images are copied. */
 export const mirrorSchema = z.strictObject({
   concurrency: wholeNumber(1, 256, 'Copies at once.').default(4),
+  perSource: wholeNumber(
+    1,
+    256,
+    'Copies at once from one source registry, so that one that hangs does not hold up the others.',
+    'one less than `concurrency`',
+  ).exactOptional(),
+  perTarget: wholeNumber(
+    1,
+    256,
+    'Copies at once to one target registry.',
+    'one less than `concurrency`, all with a single target registry',
+  ).exactOptional(),
   platforms: platforms('What to copy of images for several platforms.').default('all'),
   referrers: flag('Copy signatures, attestations and SBOMs with the image.').default(true),
   refresh: z

@@ -97,6 +97,10 @@ export interface FilterConfig {
 export interface MirrorConfig {
   /** Copies at once. */
   readonly concurrency: number;
+  /** Of these, from one source registry; one less than `concurrency` unless given. */
+  readonly perSource?: number;
+  /** To one target registry; the same, or all where there is only one. */
+  readonly perTarget?: number;
   readonly platforms: Platforms;
   /** Copy signatures, attestations and SBOMs with the image. */
   readonly referrers: boolean;

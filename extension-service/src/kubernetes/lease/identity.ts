@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 
 export interface LeaseIdentity {
+  /** Name of the Pod, or of the host. */
+  readonly name: string;
   /** `NAME_UUID`, another one for each process. */
   readonly identity: string;
   /** Set in a Pod. */
@@ -12,6 +14,6 @@ export interface LeaseIdentity {
 export function leaseIdentity(env: Readonly<Record<string, string | undefined>>): LeaseIdentity {
   const podName = env['POD_NAME'];
   const inPod = podName !== undefined && podName !== '';
-  const identity = `${inPod ? podName : hostname()}_${randomUUID()}`;
-  return inPod ? { identity, podName } : { identity };
+  const name = inPod ? podName : hostname();
+  return { name, identity: `${name}_${randomUUID()}`, ...(inPod && { podName }) };
 }

@@ -138,7 +138,7 @@ export class LeaderElection {
     const sent = this.clock.now();
     if (lease !== undefined) {
       try {
-        this.written(await this.write((write, signal) => this.replace(lease, write, signal)), sent);
+        await this.claim((write, signal) => this.replace(lease, write, signal));
         return Math.max(0, this.durations.renew - (this.clock.now() - sent));
       } catch (error) {
         if (!isConflict(error)) throw error;
@@ -159,14 +159,10 @@ export class LeaderElection {
     // Tasks that were told to end may still write: nothing new begins beside them.
     const mayLead = this.leading !== undefined || (this.running?.running !== true && !this.stopping);
     if (!mayLead) return this.retry();
-    const sent = this.clock.now();
     try {
-      const stored = await this.write((write, signal) =>
-        judgement.do === 'create' || found === undefined
-          ? api.create(write, signal)
-          : this.replace(found, write, signal),
+      await this.claim((write, signal) =>
+        found === undefined ? api.create(write, signal) : this.replace(found, write, signal),
       );
-      this.written(stored, sent);
       return this.durations.renew;
     } catch (error) {
       if (!isConflict(error)) throw error;
@@ -178,9 +174,11 @@ export class LeaderElection {
     return this.options.api.replace(resourceVersion, write, signal);
   }
 
-  private write(send: (write: LeaseWrite, signal: AbortSignal) => Promise<StoredLease>): Promise<StoredLease> {
+  /** Makes or keeps the Lease ours. What others wait for begins when the request arrives, so after it was sent. */
+  private async claim(send: (write: LeaseWrite, signal: AbortSignal) => Promise<StoredLease>): Promise<void> {
     const { identity } = this.options;
     const last = this.observation.lease?.record;
+    const sent = this.clock.now();
     const now = this.clock.date();
     const write: LeaseWrite = {
       holder: identity,
@@ -189,14 +187,13 @@ export class LeaderElection {
       renewTime: now,
       transitions: last === undefined ? 0 : last.transitions + (last.holder === identity ? 0 : 1),
     };
-    return this.requests.send((signal) => send(write, signal));
+    const stored = await this.requests.send((signal) => send(write, signal));
+    this.observation = observe(this.observation, stored, this.clock.now());
+    this.hold(write.acquireTime, sent + this.durations.giveUp - this.clock.now());
   }
 
-  /** The Lease is ours. What others wait for began when the request arrived, so after `sent`. */
-  private written(stored: StoredLease, sent: number): void {
-    const now = this.clock.now();
-    this.observation = observe(this.observation, stored, now);
-    const left = sent + this.durations.giveUp - now;
+  /** Leads for `left` milliseconds, unless the Lease is renewed before. */
+  private hold(since: Date, left: number): void {
     if (left <= 0) return this.lose('it took too long to renew it');
     this.leading?.cancelDeadline();
     const cancelDeadline = this.clock.after(left, () =>
@@ -206,7 +203,7 @@ export class LeaderElection {
       this.leading.cancelDeadline = cancelDeadline;
       return;
     }
-    this.leading = { since: this.clock.date(), cancelDeadline };
+    this.leading = { since, cancelDeadline };
     if (this.stopping) return;
     this.options.log('info', `${this.options.api.title}: this replica leads`);
     this.running = new RunningTasks(this.tasks, this.options.log);

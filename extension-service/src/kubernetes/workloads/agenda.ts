@@ -1,3 +1,4 @@
+import { mayBeCredentials } from '../../mirror/failure.js';
 import type { MirrorJob } from '../../mirror/job.js';
 import type { CopyReport } from '../copy-report.js';
 import type { WantedImages } from './wanted-images.js';
@@ -38,8 +39,6 @@ const COMPARED_LATELY = 10_000;
 const PAUSE_AFTER_FAILURE = 60_000;
 /** Pull contexts that are tried in turn before a pause: each costs a try at the source. */
 const MOST_PULLS = 5;
-/** Failures that other pull secrets may mend; registries say "not found" to whoever may not read. */
-const OF_CREDENTIALS: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'absent']);
 
 /**
  * When each wanted image is asked for: at once when it is new, again each `interval`, compared with its source each
@@ -82,7 +81,7 @@ export class CopyAgenda {
     this.outstanding.delete(job.key);
     if (result.ok) this.copied(report);
     else if (this.options.images.get(job.key) === undefined) this.progress.delete(job.key);
-    else if (!OF_CREDENTIALS.has(result.failure.reason)) this.pause(job.key, result.nextTry);
+    else if (!mayBeCredentials(result.failure)) this.pause(job.key, result.nextTry);
     else if (this.otherPull(job.key)) this.ask(job.key, job.force);
     else this.pause(job.key, undefined);
     this.schedule();

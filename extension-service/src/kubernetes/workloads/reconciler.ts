@@ -1,8 +1,6 @@
-import { isObject } from '../../core/decide/pod.js';
-import type { Json, JsonObject } from '../../core/decide/pod.js';
+import type { JsonObject } from '../../core/decide/pod.js';
 import type { Config } from '../../core/config/model.js';
 import type { Rules } from '../../core/decide/rules.js';
-import { namespacesNotWatched } from './namespaces.js';
 import type { MirrorJob } from '../../mirror/job.js';
 import type { CopyNews } from '../copy-news.js';
 import type { CopyReport } from '../copy-report.js';
@@ -12,6 +10,8 @@ import { Occasionally } from '../../telemetry/occasionally.js';
 import { Reflector } from '../watch/reflector.js';
 import type { ObjectSink, ReflectorOptions } from '../watch/reflector.js';
 import { CopyAgenda } from './agenda.js';
+import { identify } from './identify.js';
+import { namespacesNotWatched } from './namespaces.js';
 import { WORKLOAD_KINDS } from './kinds.js';
 import type { WorkloadKind } from './kinds.js';
 import { Sources } from './sources.js';
@@ -239,22 +239,6 @@ export class Reconciler implements LeaderTask {
 
 const NOTHING: Uses = { jobs: [], unknown: [] };
 const FORBIDDEN = '; grant the service list and watch on them, or set reconcile.enabled: false';
-
-function identify(
-  kind: WorkloadKind,
-  { metadata }: JsonObject,
-): { readonly reference: ObjectReference; readonly owner: string | undefined } | undefined {
-  if (!isObject(metadata)) return undefined;
-  const { uid, name, namespace, ownerReferences } = metadata;
-  if (typeof uid !== 'string' || typeof name !== 'string' || typeof namespace !== 'string') return undefined;
-  const owners = Array.isArray(ownerReferences) ? ownerReferences : [];
-  const owner = owners.find((entry: Json): entry is JsonObject => isObject(entry) && entry['controller'] === true);
-  const ownerUid = owner?.['uid'];
-  return {
-    reference: { apiVersion: kind.apiVersion, kind: kind.kind, namespace, name, uid },
-    owner: typeof ownerUid === 'string' ? ownerUid : undefined,
-  };
-}
 
 function patience(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../errors.js';
+import { actionOf, codeOf, remainingOf } from '../request-log.js';
+import type { OnRegistryRequest } from '../request-log.js';
 import type { Credentials, Keychain, RegistryEndpoint, RequestContext } from '../types.js';
 import { untilAborted } from './abort.js';
 import { discard, invalid, networkError, statusError, type Asked } from './answers.js';
@@ -17,6 +19,7 @@ export interface SessionOptions {
   readonly guard: HostGuard;
   readonly tokens: TokenSource;
   readonly now: () => number;
+  readonly onRequest?: OnRegistryRequest;
 }
 
 export interface SessionRequest {
@@ -67,7 +70,10 @@ export class Session {
   /** Resolves with an answer whose status is in `accept`; its body is unread. Rejects with a RegistryError or the abort's reason. */
   async send(request: SessionRequest, context: RequestContext = {}): Promise<SessionAnswer> {
     const { signal } = context;
-    const base = await this.#base.find(context);
+    const base = await this.#base.find(context).catch((error: unknown) => {
+      this.#tell(request);
+      throw error;
+    });
     const url = this.#resolve(base, request);
     const asked: Asked = { host: this.host, method: request.method, url };
     const response = await this.#authorized(url, base, request, context);
@@ -290,7 +296,7 @@ export class Session {
     const headers: Record<string, string> = { 'user-agent': 'image-swapper', ...request.headers };
     if (authorization !== undefined) headers['authorization'] = authorization;
     try {
-      return await this.#options.http.send({
+      const response = await this.#options.http.send({
         method: request.method,
         url,
         headers,
@@ -299,9 +305,25 @@ export class Session {
         ...(request.body && { body: request.body }),
         ...(context.signal && { signal: context.signal }),
       });
+      this.#tell(request, response);
+      return response;
     } catch (error) {
+      if (context.signal?.aborted !== true) this.#tell(request);
       throw networkError(error, { host: this.host, method: request.method, url }, context.signal);
     }
+  }
+
+  /** Counts a request; without an answer as an error. */
+  #tell({ method, target }: SessionRequest, response?: IncomingMessage): void {
+    const { onRequest } = this.#options;
+    if (onRequest === undefined) return;
+    const remaining = response && remainingOf(response);
+    onRequest({
+      host: this.host,
+      action: actionOf(method, target),
+      code: response === undefined ? 'error' : codeOf(response.statusCode ?? 0),
+      ...(remaining !== undefined && { remaining }),
+    });
   }
 
   #cameFrom(response: IncomingMessage): {

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../errors.js';
+import { codeOf } from '../request-log.js';
+import type { OnRegistryRequest } from '../request-log.js';
 import type { Credentials } from '../types.js';
 import { invalid, networkError, readBody, statusError, type Asked } from './answers.js';
 import type { Challenge } from './challenge.js';
@@ -38,11 +40,13 @@ const DEFAULT_LIFETIME = 60;
 export class TokenSource {
   readonly #http: Http;
   readonly #now: () => number;
+  readonly #onRequest: OnRegistryRequest;
   readonly #cache = new Map<string, Promise<Token>>();
 
-  constructor(http: Http, now: () => number) {
+  constructor(http: Http, now: () => number, onRequest: OnRegistryRequest = () => undefined) {
     this.#http = http;
     this.#now = now;
+    this.#onRequest = onRequest;
   }
 
   /**
@@ -127,7 +131,9 @@ export class TokenSource {
         ...(body && { body }),
         ...(signal && { signal }),
       });
+      this.#onRequest({ host: origin.host, action: 'token', code: codeOf(response.statusCode ?? 0) });
     } catch (error) {
+      if (signal?.aborted !== true) this.#onRequest({ host: origin.host, action: 'token', code: 'error' });
       throw networkError(error, asked, signal);
     }
     // Redirects included: a token server that moved is not one that the challenge named.

@@ -12,6 +12,11 @@ variable "region" {
   default     = "europe-west1"
 }
 
+variable "chart_repository" {
+  description = "Where the chart is: a chart repository, or oci:// and its registry."
+  type        = string
+}
+
 resource "google_service_account" "nodes" {
   project      = var.project_id
   account_id   = "gke-nodes"
@@ -62,6 +67,22 @@ module "image_swapper" {
   project_id            = var.project_id
   location              = var.region
   node_service_accounts = [google_service_account.nodes.email]
+}
+
+resource "helm_release" "image_swapper" {
+  name             = "image-swapper"
+  repository       = var.chart_repository
+  chart            = "image-swapper"
+  namespace        = "image-swapper"
+  create_namespace = true
+
+  values = [yamlencode({
+    config = { target = module.image_swapper.target }
+    serviceAccount = {
+      annotations = { "iam.gke.io/gcp-service-account" = module.image_swapper.service_account_email }
+    }
+    policies = { engine = "kyverno" }
+  })]
 }
 
 output "target" {

@@ -6,5 +6,9 @@ terraform {
       source  = "hashicorp/google"
       version = ">= 5.40"
     }
+    helm = {
+      source  = "hashicorp/helm"
+      version = ">= 2.12"
+    }
   }
 }

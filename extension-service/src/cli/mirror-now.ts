@@ -1,0 +1,102 @@
+import type { Config } from '../core/config/model.js';
+import { mayBeCredentials } from '../mirror/failure.js';
+import type { CopyProgress, MirrorJob } from '../mirror/job.js';
+import { copyLimits } from '../mirror/lanes.js';
+import { MirrorQueue } from '../mirror/queue.js';
+import type { MirrorResult } from '../mirror/status.js';
+import { RegistryCopier } from '../mirror/registry-copier.js';
+import type { CommandContext } from './context.js';
+import { registryOptions } from './context.js';
+import { Progress } from './copy-progress.js';
+import { attempts, rowOf, summary } from './mirror-rows.js';
+import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
+import { bytes, render } from './output.js';
+import type { OutputFormat } from './output.js';
+
+/** Few tries and short pauses: a person waits. */
+const RETRY = { base: 500, max: 5_000, attempts: 4, pause: 0 };
+
+/** Copies with progress bars, each image once, and prints a row for each. */
+export async function mirrorNow(
+  context: CommandContext,
+  config: Config,
+  planned: readonly Planned[],
+  { output }: { readonly output: OutputFormat },
+): Promise<readonly MirrorRow[]> {
+  const progress = new Progress(context, planned.length);
+  const copier = new RegistryCopier(
+    config,
+    registryOptions(context, (problem) => progress.log('warn', problem)),
+  );
+  const tracked = {
+    copy: (job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void) =>
+      copier.copy(job, signal, (copied) => {
+        onProgress(copied);
+        progress.update(job, copied);
+      }),
+  };
+  const lasts = new Map<string, (result: MirrorResult) => void>();
+  const queue = new MirrorQueue(tracked, {
+    ...copyLimits(config),
+    // Everything that was asked for waits here.
+    capacity: Number.POSITIVE_INFINITY,
+    retry: RETRY,
+    events: {
+      onDone: (job, result, _milliseconds, _attempt, final) => {
+        if (final) lasts.get(job.key)?.(result);
+        else if (!result.ok) progress.log('info', `${result.failure.message}; trying again`);
+      },
+    },
+  });
+  const copy = (job: MirrorJob): Promise<MirrorResult> =>
+    new Promise((resolve) => {
+      lasts.set(job.key, resolve);
+      void queue.enqueue(job);
+    });
+  const copyByAny = async (entry: PlannedCopy): Promise<MirrorResult> => {
+    const [first = entry.job, ...others] = attempts(entry);
+    let result = await copy(first);
+    for (const job of others) {
+      if (result.ok || !mayBeCredentials(result.failure)) break;
+      result = await copy(job);
+    }
+    return result;
+  };
+  /** Two spellings of one image are one copy. */
+  const results = new Map<string, Promise<MirrorResult>>();
+  const copied = (entry: PlannedCopy): Promise<MirrorResult> => {
+    const { key } = entry.job;
+    const result = results.get(key) ?? copyByAny(entry);
+    results.set(key, result);
+    return result;
+  };
+  // The queue's waits for another try keep no process alive, which is right for a service only.
+  const alive = setInterval(() => undefined, 60_000);
+  const rows = await Promise.all(
+    planned.map(async (entry): Promise<MirrorRow> => {
+      if ('row' in entry) return entry.row;
+      const result = await copied(entry);
+      progress.end(entry.job);
+      return finished(entry, result);
+    }),
+  ).finally(() => clearInterval(alive));
+  progress.stop();
+  await copier.settled();
+  copier.close();
+  context.stdout.write(render({ images: rows }, output, () => summary(rows)));
+  return rows;
+}
+
+function finished(entry: PlannedCopy, result: MirrorResult): MirrorRow {
+  if (!result.ok) return { ...rowOf(entry), state: 'failed', detail: result.failure.message };
+  const { digest, upToDate, platforms, bytes: count } = result.outcome;
+  const sent = `${bytes(count.uploaded)} sent, ${bytes(count.mounted + count.skipped)} were there`;
+  return {
+    ...rowOf(entry),
+    state: upToDate ? 'up-to-date' : 'mirrored',
+    detail: upToDate ? 'the target has it' : sent,
+    digest,
+    platforms,
+    bytes: count,
+  };
+}

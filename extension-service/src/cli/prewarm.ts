@@ -1,0 +1,95 @@
+import { access } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { compileRules } from '../core/decide/rules.js';
+import { connectCluster, hasCluster } from '../kubernetes/api.js';
+import type { ClusterAccess } from '../kubernetes/api.js';
+import { ApiStatusError, clusterLists } from '../kubernetes/watch/cluster-lists.js';
+import { listWanted } from '../kubernetes/workloads/list-wanted.js';
+import type { ListedImages } from '../kubernetes/workloads/list-wanted.js';
+import type { CommandContext, ConfigFlags } from './context.js';
+import { load } from './context.js';
+import { CliError, EXIT } from './exit.js';
+import { mirrorOrPlan } from './mirror.js';
+import type { OutputFormat } from './output.js';
+
+export interface PrewarmFlags extends ConfigFlags {
+  readonly kubeconfig?: string;
+  readonly output: OutputFormat;
+}
+
+/** Ways to pull an image that are tried: each costs a request at the source, also for an image that is not there. */
+const MOST_PULLS = 50;
+
+/**
+ * Mirrors every image that the cluster's workloads use: Pods, and the templates of whatever makes them. Namespaces that
+ * policies leave alone and what the filters leave alone are left out, as at admission.
+ *
+ * @returns 0, or 1 when any image was not mirrored
+ * @throws CliError without a cluster that can be listed
+ */
+export async function prewarm(context: CommandContext, flags: PrewarmFlags): Promise<number> {
+  const { config } = await load(context, flags);
+  const inCluster = { ...context, env: await clusterEnvironment(context, flags.kubeconfig) };
+  const cluster = await connect(inCluster);
+  const rules = compileRules(config);
+  const { wanted, unknown } = await list(cluster, { config, rules });
+  const jobs = [...wanted.all()];
+  context.stderr.write(`${wanted.objectCount} objects of the cluster use ${jobs.length} images to be mirrored\n`);
+  if (unknown.size > 0) {
+    const some = [...unknown].slice(0, 5).join(', ');
+    context.stderr.write(
+      `of ${unknown.size} images in targets the source is not known, and they are left out: ${some}\n`,
+    );
+  }
+  const planned = jobs.map(([, image]) => ({
+    image: image.job.source,
+    job: { ...image.job, force: false },
+    pulls: image.pulls().slice(0, MOST_PULLS),
+  }));
+  return mirrorOrPlan(inCluster, config, planned, flags);
+}
+
+/** `--kubeconfig`, else KUBECONFIG, else the Pod's own cluster, else `~/.kube/config`. */
+async function clusterEnvironment(
+  { env, cwd }: CommandContext,
+  kubeconfig: string | undefined,
+): Promise<CommandContext['env']> {
+  if (kubeconfig !== undefined) return { ...env, KUBECONFIG: resolve(cwd, kubeconfig) };
+  if (hasCluster(env)) return env;
+  const usual = join(env['HOME'] ?? homedir(), '.kube', 'config');
+  try {
+    await access(usual);
+    return { ...env, KUBECONFIG: usual };
+  } catch {
+    throw new CliError(
+      EXIT.usage,
+      `there is no cluster to look at: give --kubeconfig, set KUBECONFIG, or write ${usual}`,
+    );
+  }
+}
+
+async function connect({ env }: CommandContext): Promise<ClusterAccess> {
+  try {
+    const cluster = await connectCluster(env);
+    if (cluster !== undefined) return cluster;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CliError(EXIT.usage, `the kubeconfig ${env['KUBECONFIG'] ?? ''} cannot be used: ${reason}`);
+  }
+  throw new CliError(EXIT.usage, 'there is no cluster to look at');
+}
+
+async function list(
+  { config: kubeconfig, namespace }: ClusterAccess,
+  { config, rules }: Pick<Parameters<typeof listWanted>[0], 'config' | 'rules'>,
+): Promise<ListedImages> {
+  const { signal } = new AbortController();
+  try {
+    return await listWanted({ lists: clusterLists(kubeconfig), config, rules, ownNamespace: namespace, signal });
+  } catch (error) {
+    if (!(error instanceof ApiStatusError)) throw error;
+    const hint = error.code === 403 ? '; grant list on them, as the chart does' : '';
+    throw new CliError(EXIT.infrastructure, `the workloads cannot be listed: ${error.message}${hint}`);
+  }
+}

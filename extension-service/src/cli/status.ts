@@ -1,0 +1,67 @@
+import type { MirrorState, MirrorStatus } from '../mirror/status.js';
+import { ago } from '../server/ago.js';
+import type { MirrorsAnswer } from '../server/app.js';
+import { askMirrors } from './ask-service.js';
+import type { CommandContext } from './context.js';
+import { EXIT } from './exit.js';
+import { bytes, render, table } from './output.js';
+import type { OutputFormat } from './output.js';
+
+export interface StatusFlags {
+  readonly server: string;
+  readonly caFile?: string;
+  readonly all?: boolean;
+  readonly output: OutputFormat;
+}
+
+/** @returns 0, or 1 when a copy has failed for good */
+export async function status(context: CommandContext, flags: StatusFlags): Promise<number> {
+  const { answer, now } = await askMirrors(flags);
+  context.stdout.write(render(answer, flags.output, () => statusText(answer, now, flags.all === true)));
+  return answer.mirrors.some(({ state }) => state === 'failed') ? EXIT.findings : EXIT.ok;
+}
+
+/** A line with the counts, then a row for each copy; what is done only with `all`. */
+export function statusText({ mirrors, leader }: MirrorsAnswer, now: number, all: boolean): string {
+  const count = (state: MirrorState): string => `${mirrors.filter((row) => row.state === state).length} ${state}`;
+  const counts = (['running', 'queued', 'waiting', 'failed', 'done'] as const).map(count).join(', ');
+  const shown = mirrors.filter(({ state }) => all || state !== 'done');
+  const rows = shown.map((row) => [row.state, row.source, row.target, detail(row, now)]);
+  return [
+    counts,
+    ...(leader === undefined ? [] : [leaderLine(leader)]),
+    ...(rows.length === 0 ? [] : ['', table([['STATE', 'IMAGE', 'TARGET', 'DETAIL'], ...rows])]),
+  ].join('\n');
+}
+
+function leaderLine({ leading, holder }: NonNullable<MirrorsAnswer['leader']>): string {
+  if (leading) return 'this replica is the leader: it copies';
+  return holder === undefined
+    ? 'no replica is the leader: nothing is copied'
+    : `the leader is ${holder}: ask it for its copies`;
+}
+
+function detail(
+  { state, attempts, since, progress, failure, nextTry, waitsFor, digest }: MirrorStatus,
+  now: number,
+): string {
+  const reason = failure === undefined ? '' : `: ${failure.message}`;
+  const tries = attempts === 1 ? '1 try' : `${attempts} tries`;
+  const next = nextTry === undefined || nextTry <= now ? 'now' : `in ${ago(now, nextTry)}`;
+  switch (state) {
+    case 'queued':
+      return `for ${ago(since, now)}`;
+    case 'running':
+      return progress === undefined
+        ? `for ${ago(since, now)}`
+        : `${bytes(progress.transferred)} of ${bytes(progress.total)}, for ${ago(since, now)}`;
+    case 'waiting':
+      return waitsFor === undefined
+        ? `${failure?.reason ?? 'failed'} after ${tries}, next try ${next}${reason}`
+        : `waits for ${waitsFor.host} (${waitsFor.reason}), next try ${next}${reason}`;
+    case 'failed':
+      return `${failure?.reason ?? 'failed'} after ${tries}, tried again when asked ${next}${reason}`;
+    case 'done':
+      return `${digest?.slice(0, 19) ?? ''}, ${ago(since, now)} ago`;
+  }
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import type { CopyNews } from '../copy-news.js';
+import type { ObjectReference } from '../object-reference.js';
+import { eventMessage } from './message.js';
+
+export type EventReason = 'Mirrored' | 'MirrorFailed' | 'TagConflict';
+
+/** What is told about a copy on one of the objects that use the image. */
+export interface CopyEvent {
+  /** The same for the same object, reason and image, in every replica and after every restart. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly object: ObjectReference;
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: EventReason;
+  /** One line of at most 1024 bytes. */
+  readonly message: string;
+}
+
+/** An image that hundreds of workloads use is told on so many of them. */
+export const MAX_USERS = 5;
+
+/** None for what nobody has to know: the copy was there already, or another replica goes on with it. */
+export function copyEvents(news: CopyNews, now: number): readonly CopyEvent[] {
+  const reason = reasonOf(news);
+  if (reason === undefined) return [];
+  const message = eventMessage(news, now);
+  return someOf(news.users).map((object) => ({
+    name: eventName(object, reason, `${news.source} ${news.reference}`),
+    namespace: object.namespace === '' ? 'default' : object.namespace,
+    object,
+    type: reason === 'Mirrored' ? 'Normal' : 'Warning',
+    reason,
+    message,
+  }));
+}
+
+function reasonOf({ result }: CopyNews): EventReason | undefined {
+  if (result.ok) return result.upToDate ? undefined : 'Mirrored';
+  if (result.failure.reason === 'stopped') return undefined;
+  return result.failure.reason === 'conflict' ? 'TagConflict' : 'MirrorFailed';
+}
+
+/** The same ones each time, or each try would write to other objects; and of as many namespaces as can be. */
+function someOf(users: readonly ObjectReference[]): readonly ObjectReference[] {
+  const sorted = [...users].sort((a, b) => compare(a.namespace, b.namespace) || compare(a.uid, b.uid));
+  const firsts = sorted.filter(({ namespace }, index) => namespace !== sorted[index - 1]?.namespace);
+  const chosen = new Map([...firsts, ...sorted].map((user) => [user.uid, user]));
+  return [...chosen.values()].slice(0, MAX_USERS);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+const LONGEST_NAME = 253;
+const SUBDOMAIN = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
+
+/** As client-go names Events: the object's name and something that makes it one of a kind. */
+function eventName({ name, uid }: ObjectReference, reason: EventReason, image: string): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([uid, reason, image]))
+    .digest('hex')
+    .slice(0, 20);
+  const room = name.slice(0, LONGEST_NAME - hash.length - 1).replace(/[.-]+$/, '');
+  return `${SUBDOMAIN.test(room) ? room : 'image-swapper'}.${hash}`;
+}

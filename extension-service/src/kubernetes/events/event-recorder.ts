@@ -1,0 +1,145 @@
+import { systemClock } from '../clock.js';
+import type { Clock } from '../clock.js';
+import type { CopyNews } from '../copy-news.js';
+import { EventError } from './api.js';
+import type { EventsApi } from './api.js';
+import { copyEvents } from './copy-event.js';
+import type { CopyEvent } from './copy-event.js';
+import { EventSender } from './event-sender.js';
+import { SPAM_FILTER, SpamFilter } from './spam-filter.js';
+
+export type EventLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+
+export interface EventRecorderOptions {
+  readonly api: EventsApi;
+  readonly log: EventLog;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+/** Waits for its turn; the same thing that happens meanwhile is counted in. */
+interface Waiting {
+  event: CopyEvent;
+  times: number;
+}
+
+/** Events that wait at most; the oldest go first. */
+const CAPACITY = 1_000;
+/** For all objects together: what client-go allows a client. */
+const GLOBAL = { burst: 50, refill: 200, capacity: 1 };
+/** Milliseconds until rights are tried again that were missing. */
+const QUIET = 3_600_000;
+/** Between two log lines about what was dropped. */
+const TELL = 60_000;
+/** That a stop waits for what is left to send. */
+const FAREWELL = 2_000;
+
+/**
+ * Tells what became of copies as Events on the workloads. Never waits and never fails: whatever is too much is dropped
+ * and counted, since Events are a convenience and the API server is everybody's.
+ */
+export class EventRecorder {
+  private readonly waiting = new Map<string, Waiting>();
+  private readonly perObject = new SpamFilter(SPAM_FILTER);
+  private readonly global = new SpamFilter(GLOBAL);
+  private readonly abort = new AbortController();
+  private readonly clock: Clock;
+  private readonly sender: EventSender;
+  private sending: Promise<void> | undefined;
+  private stopping = false;
+  private quietUntil = -Infinity;
+  private forbidden = false;
+  private dropped = 0;
+  private tellDropped: (() => void) | undefined;
+
+  constructor(private readonly options: EventRecorderOptions) {
+    this.clock = options.clock ?? systemClock;
+    this.sender = new EventSender({ ...options, clock: this.clock, signal: this.abort.signal });
+  }
+
+  record(news: CopyNews): void {
+    if (this.stopping || this.clock.now() < this.quietUntil) return;
+    for (const event of copyEvents(news, this.clock.date().getTime())) this.add(event);
+    if (this.waiting.size > 0) this.sending ??= this.sendAll();
+  }
+
+  /** Sends what it can in two seconds. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    const cancel = this.clock.after(FAREWELL, () => this.abort.abort());
+    await this.sending;
+    cancel();
+    this.abort.abort();
+    this.dropped += this.waiting.size;
+    this.waiting.clear();
+    this.tell();
+  }
+
+  private add(event: CopyEvent): void {
+    const key = `${event.namespace}/${event.name}`;
+    const known = this.waiting.get(key);
+    if (known !== undefined) {
+      known.event = event;
+      known.times += 1;
+      return;
+    }
+    if (!this.perObject.take(event.object.uid, this.clock.now())) return this.drop();
+    this.waiting.set(key, { event, times: 1 });
+    const oldest = this.waiting.keys().next();
+    if (this.waiting.size > CAPACITY && !oldest.done) {
+      this.waiting.delete(oldest.value);
+      this.drop();
+    }
+  }
+
+  private async sendAll(): Promise<void> {
+    for (;;) {
+      const wait = this.global.wait('', this.clock.now());
+      if (wait > 0) await this.sender.pause(wait);
+      const next = this.waiting.entries().next();
+      if (next.done || this.abort.signal.aborted) break;
+      const [key, { event, times }] = next.value;
+      this.waiting.delete(key);
+      await this.send(event, times);
+    }
+    this.sending = undefined;
+  }
+
+  private async send(event: CopyEvent, times: number): Promise<void> {
+    const { log } = this.options;
+    try {
+      await this.sender.send(event, times, () => this.global.spend('', this.clock.now()));
+      if (this.forbidden) log('info', 'Events can be written again');
+      this.forbidden = false;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (error instanceof EventError && error.kind === 'forbidden') {
+        this.quietUntil = this.clock.now() + QUIET;
+        this.waiting.clear();
+        if (!this.forbidden) log('warn', `no Events for an hour: ${message}; or set events.enabled to false`);
+        this.forbidden = true;
+        return;
+      }
+      log('debug', `an Event is dropped: ${message}`);
+      // Of what is gone nobody wants to know.
+      if (!(error instanceof EventError) || error.kind !== 'absent') this.drop();
+    }
+  }
+
+  private drop(): void {
+    this.dropped += 1;
+    this.tellDropped ??= this.clock.after(TELL, () => this.tell());
+  }
+
+  private tell(): void {
+    this.tellDropped?.();
+    this.tellDropped = undefined;
+    if (this.dropped > 0) {
+      this.options.log(
+        'info',
+        `${this.dropped} Events were not written: too many at once, or the API server did not take them`,
+      );
+    }
+    this.dropped = 0;
+  }
+}

@@ -1,0 +1,135 @@
+import type { Clock } from '../clock.js';
+import { EventError } from './api.js';
+import type { EventsApi } from './api.js';
+import type { CopyEvent } from './copy-event.js';
+
+export interface EventSenderOptions {
+  readonly api: EventsApi;
+  readonly clock: Clock;
+  readonly random?: () => number;
+  /** Ends pauses and requests. */
+  readonly signal: AbortSignal;
+}
+
+/** Events whose counts are remembered, as many as client-go does. */
+const REMEMBERED = 4_096;
+const TRIES = 4;
+const FIRST_PAUSE = 1_000;
+const LONGEST_PAUSE = 30_000;
+/** Milliseconds that a request may take. */
+const PATIENCE = 10_000;
+const NO_ANSWER = 'the API server does not answer';
+
+/** Writes one Event: makes it, or counts it up where the same was told before, by this replica or another. */
+export class EventSender {
+  /** Counts by namespace and name. */
+  private readonly counts = new Map<string, number>();
+
+  constructor(private readonly options: EventSenderOptions) {}
+
+  /**
+   * @param onRequest called before each request
+   * @throws EventError, also when it was tried a few times and the API server was not there
+   */
+  async send(event: CopyEvent, times: number, onRequest: () => void): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.write(event, times, onRequest);
+        return;
+      } catch (error) {
+        const { signal } = this.options;
+        const patient = error instanceof EventError && error.kind === 'later' && tries < TRIES && !signal.aborted;
+        if (!patient) throw error;
+        const jitter = 0.5 + 0.5 * (this.options.random ?? Math.random)();
+        const pause = Math.max(FIRST_PAUSE * 2 ** (tries - 1) * jitter, error.retryAfter ?? 0);
+        await this.pause(Math.min(pause, LONGEST_PAUSE));
+      }
+    }
+  }
+
+  /** Ends early with the signal. */
+  pause(milliseconds: number): Promise<void> {
+    const { clock, signal } = this.options;
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const end = (): void => {
+        cancel();
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const cancel = clock.after(milliseconds, end);
+      signal.addEventListener('abort', end, { once: true });
+    });
+  }
+
+  private async write(event: CopyEvent, times: number, onRequest: () => void): Promise<void> {
+    const key = `${event.namespace}/${event.name}`;
+    const known = this.counts.get(key);
+    if (known === undefined) {
+      if (await this.create(event, times, onRequest)) this.remember(key, times);
+      else this.remember(key, await this.addTo(event, times, onRequest));
+      return;
+    }
+    try {
+      this.remember(key, await this.update(event, known + times, onRequest));
+    } catch (error) {
+      // The API server keeps Events for an hour or so.
+      if (!(error instanceof EventError) || error.kind !== 'absent') throw error;
+      this.counts.delete(key);
+      await this.create(event, times, onRequest);
+      this.remember(key, times);
+    }
+  }
+
+  /** @returns false when it exists, of a process before this one or of another leader */
+  private async create(event: CopyEvent, times: number, onRequest: () => void): Promise<boolean> {
+    const { api, clock } = this.options;
+    try {
+      await this.request(onRequest, (signal) => api.create(event, clock.date(), times, signal));
+      return true;
+    } catch (error) {
+      if (error instanceof EventError && error.kind === 'exists') return false;
+      throw error;
+    }
+  }
+
+  /** Events may be written and not read, so the answer to a change tells the count that another one adds to. */
+  private async addTo(event: CopyEvent, times: number, onRequest: () => void): Promise<number> {
+    const count = await this.update(event, undefined, onRequest);
+    return this.update(event, count + times, onRequest);
+  }
+
+  private update(event: CopyEvent, count: number | undefined, onRequest: () => void): Promise<number> {
+    const { api, clock } = this.options;
+    const update = { message: event.message, lastSeen: clock.date(), ...(count !== undefined && { count }) };
+    return this.request(onRequest, (signal) => api.update(event, update, signal));
+  }
+
+  /** Ends in time also when the API server, or its client, hangs. */
+  private async request<T>(onRequest: () => void, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { clock, signal: stop } = this.options;
+    onRequest();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const aborted = new Promise<never>((_, reject) =>
+      signal.addEventListener('abort', () => reject(new EventError('later', NO_ANSWER, undefined)), { once: true }),
+    );
+    const abort = (): void => controller.abort();
+    const cancel = clock.after(PATIENCE, abort);
+    stop.addEventListener('abort', abort, { once: true });
+    if (stop.aborted) abort();
+    try {
+      return await Promise.race([aborted, send(signal)]);
+    } finally {
+      cancel();
+      stop.removeEventListener('abort', abort);
+    }
+  }
+
+  private remember(key: string, count: number): void {
+    this.counts.delete(key);
+    this.counts.set(key, count);
+    const oldest = this.counts.keys().next();
+    if (this.counts.size > REMEMBERED && !oldest.done) this.counts.delete(oldest.value);
+  }
+}

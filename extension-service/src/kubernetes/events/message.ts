@@ -1,0 +1,53 @@
+import { oneLine } from '../../core/image/quote.js';
+import type { CopyNews } from '../copy-news.js';
+
+/** What the API takes; bytes of UTF-8. */
+const LONGEST = 1_024;
+
+/** For people that look at their workload: one line. */
+export function eventMessage({ source, reference, result }: CopyNews, now: number): string {
+  if (result.ok) return fit(`copied ${source} to ${reference}`, '', ` (${result.digest})`);
+  const { failure, nextTry } = result;
+  // Failures begin with the image, which is in the sentence already.
+  const repeated = `${source}: `;
+  const text = failure.message.startsWith(repeated) ? failure.message.slice(repeated.length) : failure.message;
+  const begin = `copying ${source} to ${reference} failed: ${failure.reason}: `;
+  return fit(begin, text, `; ${whenNext(failure.retryable, nextTry, now)}`);
+}
+
+function whenNext(retryable: boolean, nextTry: number | undefined, now: number): string {
+  if (nextTry === undefined || !Number.isFinite(nextTry)) return 'not tried again until it is asked for again';
+  if (retryable) return `next try in ${span(Math.max(0, nextTry - now))}`;
+  return `not tried again until ${new Date(nextTry).toISOString().replace(/\.\d+Z$/, 'Z')}`;
+}
+
+function span(milliseconds: number): string {
+  const seconds = Math.ceil(milliseconds / 1_000);
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** The middle gives way: what the image is and when it is tried again matter most. */
+function fit(begin: string, middle: string, end: string): string {
+  const [head, body, tail] = [oneLine(begin), oneLine(middle), oneLine(end)];
+  const room = LONGEST - bytes(head) - bytes(tail);
+  return cut(`${cut(head, LONGEST - bytes(tail))}${cut(body, Math.max(0, room))}${tail}`, LONGEST);
+}
+
+/** To so many bytes, between two characters. */
+function cut(text: string, limit: number): string {
+  if (bytes(text) <= limit) return text;
+  const mark = '…';
+  if (limit < bytes(mark)) return '';
+  let kept = '';
+  let length = bytes(mark);
+  for (const character of text) {
+    length += bytes(character);
+    if (length > limit) break;
+    kept += character;
+  }
+  return `${kept}${mark}`;
+}
+
+function bytes(text: string): number {
+  return Buffer.byteLength(text);
+}

@@ -1,0 +1,86 @@
+import { CopyFailedError } from './failure.js';
+import type { CopyFailure, FailureReason } from './failure.js';
+import type { CopyProgress, MirrorJob } from './job.js';
+import type { MirrorResult, MirrorState } from './status.js';
+
+/** Pull contexts that an entry remembers; they come from Pods. */
+const MOST_TRIED = 100;
+
+/** A copy in the queue, from its first request until it is forgotten. */
+export interface Entry {
+  job: MirrorJob;
+  state: MirrorState;
+  attempts: number;
+  /** Since when it is in this state; for what is queued, since when it was asked for. */
+  since: number;
+  /** When it was asked for. */
+  readonly asked: number;
+  progress?: CopyProgress;
+  failure?: CopyFailure;
+  nextTry?: number;
+  digest?: string;
+  /** Ends the wait for the next try. */
+  cancel?: () => void;
+  /** Run once more when it is done. */
+  again: boolean;
+  /** Nobody else would copy it in our stead: an admission waits for it, or the leader does not see its Pod. */
+  awaited?: true;
+  /** Failures that something which changed during the run may have mended. */
+  mended?: readonly FailureReason[];
+  /** Pull contexts that were tried since the entry was made. */
+  readonly tried: Set<string>;
+  waiters: ((result: MirrorResult) => void)[];
+}
+
+export function newEntry(job: MirrorJob, now: number, tried?: ReadonlySet<string>): Entry {
+  return {
+    job,
+    state: 'queued',
+    attempts: 0,
+    since: now,
+    asked: now,
+    again: false,
+    tried: new Set(tried),
+    waiters: [],
+  };
+}
+
+/** Resolves with the result of the try that is under way or next. */
+export function nextResult(entry: Entry): Promise<MirrorResult> {
+  return new Promise((resolve) => entry.waiters.push(resolve));
+}
+
+export function settle(entry: Entry, result: MirrorResult): void {
+  for (const resolve of entry.waiters.splice(0)) resolve(result);
+}
+
+export function failed(failure: CopyFailure | undefined): MirrorResult {
+  return { ok: false, failure: failure ?? { reason: 'internal', message: 'the copy failed', retryable: true } };
+}
+
+/** A second request for a queued copy may bring the credentials that the first one lacked. */
+export function merge(known: MirrorJob, job: MirrorJob): MirrorJob {
+  const pull = job.pull ?? known.pull;
+  return { ...known, force: known.force || job.force, ...(pull !== undefined && { pull }) };
+}
+
+export function noteTried(entry: Entry): void {
+  entry.tried.add(pullKey(entry.job));
+}
+
+/** Registries say "not found" to whoever may not read, so that too may be mended by another Pod's pull secrets. */
+export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
+  const reason = known.failure?.reason;
+  if (reason !== 'unauthorized' && reason !== 'forbidden' && reason !== 'absent') return false;
+  return job.pull !== undefined && known.tried.size < MOST_TRIED && !known.tried.has(pullKey(job));
+}
+
+function pullKey(job: MirrorJob): string {
+  return JSON.stringify(job.pull ?? null);
+}
+
+export function describeFailure(error: unknown, job: MirrorJob): CopyFailure {
+  if (error instanceof CopyFailedError) return error.failure;
+  const message = `${job.source}: ${error instanceof Error ? error.message : String(error)}`;
+  return { reason: 'internal', message, retryable: true };
+}

@@ -1,0 +1,129 @@
+import type { CopyFailure, RetryPolicy } from './failure.js';
+import { retryDelay } from './failure.js';
+import type { MirrorJob } from './job.js';
+import { sourceHost, targetHost } from './lanes.js';
+import type { MirrorResult } from './status.js';
+
+interface Pause {
+  /** Milliseconds since the epoch. */
+  until: number;
+  /** Failures of trials in a row. */
+  failures: number;
+  failure: CopyFailure;
+  /** One copy is trying whether the registry is back. */
+  trial: boolean;
+}
+
+/** Registries that are remembered; Pods name them. */
+const MOST_PAUSES = 1_000;
+/** A registry that is away costs one copy's time this often; milliseconds. */
+const LONGEST = 60_000;
+
+/** Why copies wait, and until when: milliseconds since the epoch. */
+export interface HostPause {
+  readonly host: string;
+  readonly until: number;
+  readonly failure: CopyFailure;
+}
+
+/** The registries for which a copy finds out whether they are back. */
+export type Trials = Set<string>;
+
+/**
+ * Registries that do not answer, or answer "too many requests". All copies of such a registry wait, instead of each
+ * finding out by itself; then one tries, and the others follow once it has got an answer.
+ */
+export class HostPauses {
+  private readonly pauses = new Map<string, Pause>();
+
+  constructor(
+    private readonly policy: RetryPolicy,
+    private readonly now: () => number,
+    private readonly random: () => number,
+  ) {}
+
+  /** Whether a failure is the registry's and not the image's. */
+  static concerns({ reason, retryable, host }: CopyFailure): boolean {
+    return host !== undefined && retryable && (reason === 'unreachable' || reason === 'throttled');
+  }
+
+  /** The longer of the pauses of a job's registries; undefined when it may run. */
+  of(job: MirrorJob): HostPause | undefined {
+    const [first, second] = hosts(job).flatMap((host): HostPause[] => {
+      const pause = this.pauses.get(host);
+      if (pause === undefined || (pause.until <= this.now() && !pause.trial)) return [];
+      return [{ host, until: pause.until, failure: pause.failure }];
+    });
+    return second !== undefined && first !== undefined && second.until > first.until ? second : first;
+  }
+
+  /** A copy begins. */
+  begin(job: MirrorJob): Trials {
+    const trials: Trials = new Set();
+    for (const host of hosts(job)) {
+      const pause = this.pauses.get(host);
+      if (pause === undefined) continue;
+      pause.trial = true;
+      trials.add(host);
+    }
+    return trials;
+  }
+
+  /** Both registries have given a copy what it asked for. @returns whether others may run now */
+  answered(job: MirrorJob, trials: Trials): boolean {
+    const before = this.pauses.size;
+    for (const host of hosts(job)) {
+      // Whoever began earlier may still get answers while the registry turns others away.
+      if (trials.has(host) || this.pauses.get(host)?.failure.reason !== 'throttled') this.pauses.delete(host);
+    }
+    trials.clear();
+    return this.pauses.size < before;
+  }
+
+  /** A copy has ended. @returns the pause that it began, with the number of trials that failed in a row */
+  ended(job: MirrorJob, result: MirrorResult, trials: Trials): (HostPause & { failures: number }) | undefined {
+    if (result.ok) {
+      this.answered(job, trials);
+      return undefined;
+    }
+    const { failure } = result;
+    const { host } = failure;
+    for (const tried of trials) {
+      const pause = this.pauses.get(tried);
+      // Without an answer of this registry another copy may try; an answer that says no is an answer.
+      if (pause !== undefined && tried !== host) pause.trial = false;
+      else if (!HostPauses.concerns(failure)) this.pauses.delete(tried);
+    }
+    if (host === undefined || !HostPauses.concerns(failure)) return undefined;
+    return { host, ...this.failed(host, failure, trials.has(host)) };
+  }
+
+  /** Forgets who was unreachable: the configuration says something else about how to reach them. */
+  reset(): void {
+    for (const [host, { failure }] of this.pauses) if (failure.reason === 'unreachable') this.pauses.delete(host);
+  }
+
+  private failed(host: string, failure: CopyFailure, isTrial: boolean): Pause {
+    const known = this.pauses.get(host);
+    const now = this.now();
+    const asked = Math.min(failure.retryAfter ?? 0, this.policy.max);
+    if (known !== undefined && !isTrial) {
+      // It began before the pause: nothing new but the time that the registry asks for.
+      known.until = Math.max(known.until, now + asked);
+      return known;
+    }
+    const failures = (known?.failures ?? 0) + 1;
+    const policy = { ...this.policy, max: Math.min(LONGEST, this.policy.max) };
+    const until = now + Math.max(asked, retryDelay(policy, failures, failure, this.random));
+    const pause = { until, failures, failure, trial: false };
+    this.pauses.delete(host);
+    this.pauses.set(host, pause);
+    const oldest = this.pauses.keys().next();
+    if (this.pauses.size > MOST_PAUSES && !oldest.done) this.pauses.delete(oldest.value);
+    return pause;
+  }
+}
+
+function hosts(job: MirrorJob): string[] {
+  return [...new Set([sourceHost(job), targetHost(job)])];
+}

@@ -1,0 +1,138 @@
+import type { Config } from '../core/config/model.js';
+import { targetsOf } from '../core/config/registries.js';
+import { namingTarget } from '../core/naming/target.js';
+import type { MirrorJob } from './job.js';
+import type { Entry } from './entry.js';
+
+/** Copies at once. */
+export interface CopyLimits {
+  readonly concurrency: number;
+  /** From one source registry. @default concurrency */
+  readonly perSource?: number;
+  /** To one target registry. @default concurrency */
+  readonly perTarget?: number;
+}
+
+/**
+ * Unless the configuration says otherwise, a registry leaves one place to the others, so that one that hangs never holds
+ * up all copies. A target that is the only one has them all.
+ */
+export function copyLimits(config: Pick<Config, 'mirror' | 'targets' | 'target'>): CopyLimits {
+  const { concurrency, perSource, perTarget } = config.mirror;
+  const leaveOne = Math.max(1, concurrency - 1);
+  const hosts = new Set(targetsOf(config).map((target) => namingTarget(target).host));
+  return {
+    concurrency,
+    perSource: perSource ?? leaveOne,
+    perTarget: perTarget ?? (hosts.size > 1 ? leaveOne : concurrency),
+  };
+}
+
+/** host[:port] that a job reads from. */
+export function sourceHost({ source }: MirrorJob): string {
+  return source.slice(0, source.indexOf('/'));
+}
+
+/** host[:port] that a job writes to. */
+export function targetHost({ reference }: MirrorJob): string {
+  return reference.registry;
+}
+
+/**
+ * Copies that wait, in a lane for each pair of registries: first come first served in a lane, and the lanes take turns.
+ * Counts what runs, so that no registry has more than its limit.
+ */
+export class Lanes {
+  /** In the order of their turns. */
+  private readonly lanes = new Map<string, Entry[]>();
+  private readonly sources = new Tally();
+  private readonly targets = new Tally();
+  private running = 0;
+
+  constructor(private limits: CopyLimits) {}
+
+  configure(limits: CopyLimits): void {
+    this.limits = limits;
+  }
+
+  add(entry: Entry): void {
+    const key = `${sourceHost(entry.job)} ${targetHost(entry.job)}`;
+    const lane = this.lanes.get(key);
+    if (lane === undefined) this.lanes.set(key, [entry]);
+    else lane.push(entry);
+  }
+
+  /** The next copy that may run, which then counts as running. */
+  take(mayRun: (entry: Entry) => boolean): Entry | undefined {
+    if (this.running >= this.limits.concurrency) return undefined;
+    for (const [key, lane] of this.lanes) {
+      const [entry] = lane;
+      if (entry === undefined || !this.hasRoom(entry.job) || !mayRun(entry)) continue;
+      lane.shift();
+      // To the end of the turns.
+      this.lanes.delete(key);
+      if (lane.length > 0) this.lanes.set(key, lane);
+      this.running += 1;
+      this.sources.change(sourceHost(entry.job), 1);
+      this.targets.change(targetHost(entry.job), 1);
+      return entry;
+    }
+    return undefined;
+  }
+
+  /** The copy that was taken has ended. */
+  release(job: MirrorJob): void {
+    this.running -= 1;
+    this.sources.change(sourceHost(job), -1);
+    this.targets.change(targetHost(job), -1);
+  }
+
+  /** What waits and reads from or writes to a registry. */
+  of(host: string): Entry[] {
+    return [...this.lanes.values()].filter((lane) => lane.some(({ job }) => concerns(job, host))).flat();
+  }
+
+  /** Takes that out. */
+  remove(host: string): Entry[] {
+    return this.removeLanes((lane) => lane.some(({ job }) => concerns(job, host)));
+  }
+
+  removeAll(): Entry[] {
+    return this.removeLanes(() => true);
+  }
+
+  /** Nothing runs. */
+  get isIdle(): boolean {
+    return this.running === 0;
+  }
+
+  private hasRoom(job: MirrorJob): boolean {
+    const { concurrency, perSource = concurrency, perTarget = concurrency } = this.limits;
+    return this.sources.of(sourceHost(job)) < perSource && this.targets.of(targetHost(job)) < perTarget;
+  }
+
+  private removeLanes(wanted: (lane: readonly Entry[]) => boolean): Entry[] {
+    const removed = [...this.lanes].filter(([, lane]) => wanted(lane));
+    for (const [key] of removed) this.lanes.delete(key);
+    return removed.flatMap(([, lane]) => lane);
+  }
+}
+
+function concerns(job: MirrorJob, host: string): boolean {
+  return sourceHost(job) === host || targetHost(job) === host;
+}
+
+/** Counts by name; names that count nothing are forgotten. */
+class Tally {
+  private readonly counts = new Map<string, number>();
+
+  of(name: string): number {
+    return this.counts.get(name) ?? 0;
+  }
+
+  change(name: string, by: number): void {
+    const count = this.of(name) + by;
+    if (count === 0) this.counts.delete(name);
+    else this.counts.set(name, count);
+  }
+}

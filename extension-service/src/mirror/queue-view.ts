@@ -1,0 +1,59 @@
+import type { Entry } from './entry.js';
+import type { HostPause } from './host-pauses.js';
+import type { MirrorJob } from './job.js';
+import { copyStatus } from './status.js';
+import type { MirrorState, MirrorStatus } from './status.js';
+
+/** The registry that a queued copy waits for, if it does. */
+type PauseOf = (job: MirrorJob) => HostPause | undefined;
+
+const ORDER: Readonly<Record<MirrorState, number>> = { running: 0, queued: 1, waiting: 2, failed: 3, done: 4 };
+
+/** The unfinished first, the newest of each state first. */
+export function rows(entries: Iterable<Entry>, pauseOf: PauseOf): MirrorStatus[] {
+  return [...entries]
+    .map((entry) => row(entry, pauseOf))
+    .sort((a, b) => ORDER[a.state] - ORDER[b.state] || b.since - a.since);
+}
+
+/** What is queued for a registry that is away is shown as waiting. */
+export function row(entry: Entry, pauseOf: PauseOf): MirrorStatus {
+  const { job } = entry;
+  const pause = entry.state === 'queued' ? pauseOf(job) : undefined;
+  return {
+    source: job.source,
+    target: job.target,
+    reference: job.reference.text,
+    ...copyStatus({
+      ...entry,
+      ...(pause !== undefined && {
+        state: 'waiting' as const,
+        nextTry: pause.until,
+        failure: entry.failure ?? pausedFailure(job, pause),
+        waitsFor: { host: pause.host, reason: pause.failure.reason },
+      }),
+    }),
+  };
+}
+
+/** What whoever asks for a copy hears while its registry is away. */
+export function pausedFailure({ source }: MirrorJob, { host, failure }: HostPause): HostPause['failure'] {
+  return { ...failure, message: `${source}: waits with all copies of ${host}: ${failure.message}` };
+}
+
+export function countStates(entries: Iterable<Entry>, pauseOf: PauseOf): Record<MirrorState, number> {
+  const counts: Record<MirrorState, number> = { queued: 0, running: 0, waiting: 0, failed: 0, done: 0 };
+  for (const { state, job } of entries) {
+    counts[state === 'queued' && pauseOf(job) !== undefined ? 'waiting' : state] += 1;
+  }
+  return counts;
+}
+
+/** When the oldest copy was asked for that neither runs nor is finished, in milliseconds since the epoch. */
+export function oldestAsked(entries: Iterable<Entry>): number | undefined {
+  let oldest: number | undefined;
+  for (const { state, asked } of entries) {
+    if ((state === 'queued' || state === 'waiting') && asked < (oldest ?? Infinity)) oldest = asked;
+  }
+  return oldest;
+}

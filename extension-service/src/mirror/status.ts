@@ -1,0 +1,42 @@
+import type { CopyFailure, FailureReason } from './failure.js';
+import type { CopyOutcome, CopyProgress } from './job.js';
+
+export type MirrorState = 'queued' | 'running' | 'waiting' | 'failed' | 'done';
+
+/** What one try of a copy came to. */
+export type MirrorResult =
+  { readonly ok: true; readonly outcome: CopyOutcome } | { readonly ok: false; readonly failure: CopyFailure };
+
+/** A row of `GET /v1/mirrors`. Times are milliseconds since the epoch. */
+export interface MirrorStatus {
+  readonly source: string;
+  readonly target: string;
+  readonly reference: string;
+  readonly state: MirrorState;
+  readonly attempts: number;
+  readonly since: number;
+  readonly progress?: CopyProgress;
+  readonly failure?: CopyFailure;
+  readonly nextTry?: number;
+  /** The registry that all its copies wait for, and why. */
+  readonly waitsFor?: { readonly host: string; readonly reason: FailureReason };
+  readonly digest?: string;
+}
+
+/** As in a row of `GET /v1/mirrors`: times in milliseconds since the epoch. */
+export type CopyStatus = Omit<MirrorStatus, 'source' | 'target' | 'reference'>;
+
+/** What of a copy is for others to see, without which copy it is. */
+export function copyStatus(status: CopyStatus): CopyStatus {
+  const { state, attempts, since, progress, failure, nextTry, waitsFor, digest } = status;
+  return {
+    state,
+    attempts,
+    since,
+    ...(progress !== undefined && { progress }),
+    ...(failure !== undefined && { failure }),
+    ...(nextTry !== undefined && { nextTry }),
+    ...(waitsFor !== undefined && { waitsFor }),
+    ...(digest !== undefined && { digest }),
+  };
+}

@@ -1,0 +1,56 @@
+# image-swapper in an EKS cluster that is there: its role by IRSA, the chart, and the nodes' right to pull.
+
+variable "oidc_provider_arn" {
+  description = "The cluster's OpenID Connect provider."
+  type        = string
+}
+
+variable "node_role_name" {
+  description = "Role of the cluster's nodes, which pull the mirrored images."
+  type        = string
+}
+
+variable "chart_repository" {
+  description = "Where the chart is: a chart repository, or oci:// and its registry."
+  type        = string
+}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_region" "current" {}
+
+module "image_swapper" {
+  source = "../.."
+
+  oidc_provider_arn = var.oidc_provider_arn
+}
+
+resource "aws_iam_role_policy_attachment" "nodes" {
+  role       = var.node_role_name
+  policy_arn = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
+}
+
+resource "helm_release" "image_swapper" {
+  name             = "image-swapper"
+  repository       = var.chart_repository
+  chart            = "image-swapper"
+  namespace        = "image-swapper"
+  create_namespace = true
+
+  # Account numbers may begin with a zero: as text they keep it.
+  values = [yamlencode({
+    config = {
+      target = {
+        type = "aws"
+        aws = {
+          accountId = data.aws_caller_identity.current.account_id
+          region    = data.aws_region.current.name
+        }
+      }
+    }
+    serviceAccount = {
+      annotations = { "eks.amazonaws.com/role-arn" = module.image_swapper.role_arn }
+    }
+    policies = { engine = "kyverno" }
+  })]
+}

@@ -1,0 +1,211 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
+import { ClusterLease } from '../../../extension-service/src/kubernetes/lease/cluster-lease.js';
+import { LeaderElection } from '../../../extension-service/src/kubernetes/lease/leader-election.js';
+import type { LeaderState, LeaseDurations } from '../../../extension-service/src/kubernetes/lease/leader-election.js';
+import { FakeObjectServer } from '../../fakes/object-server.js';
+import type { ApiFault, ApiRequest } from '../../fakes/object-server.js';
+
+const PATH = '/apis/coordination.k8s.io/v1/namespaces/swapper/leases/image-swapper';
+/** About an eighth of what the service uses; the API server counts whole seconds, which nobody here believes in. */
+const FAST: LeaseDurations = { lease: 1_000, renew: 250, giveUp: 750, retry: 60, request: 250 };
+
+let api: FakeObjectServer;
+let folder: string;
+let replicas: Replica[];
+
+beforeEach(async () => {
+  api = await FakeObjectServer.start();
+  folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
+  await writeFile(join(folder, 'kubeconfig'), api.kubeconfig('swapper'));
+  replicas = [];
+});
+
+afterEach(async () => {
+  api.fault = () => undefined;
+  await Promise.all(replicas.map(async (replica) => replica.stop()));
+  await api.close();
+  await rm(folder, { recursive: true });
+});
+
+class Replica {
+  working = false;
+  state: LeaderState = { leading: false, holder: undefined };
+  readonly log: string[] = [];
+  private readonly stopper = new AbortController();
+  private readonly done: Promise<void>;
+
+  constructor(election: (replica: Replica) => LeaderElection) {
+    this.done = election(this).run(this.stopper.signal, [{ name: 'work', lead: (signal) => this.work(signal) }]);
+  }
+
+  async stop(): Promise<void> {
+    this.stopper.abort();
+    await this.done;
+  }
+
+  private async work(signal: AbortSignal): Promise<void> {
+    this.working = true;
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    this.working = false;
+  }
+}
+
+async function start(identity: string): Promise<Replica> {
+  const cluster = await connectCluster({ KUBECONFIG: join(folder, 'kubeconfig') });
+  if (cluster === undefined) throw new Error('KUBECONFIG was not read');
+  const lease = await ClusterLease.connect(cluster, 'image-swapper');
+  const replica = new Replica(
+    (self) =>
+      new LeaderElection({
+        api: lease,
+        identity,
+        onState: (state) => (self.state = state),
+        log: (level, message) => self.log.push(`${level}: ${message}`),
+        durations: FAST,
+      }),
+  );
+  replicas.push(replica);
+  return replica;
+}
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  const end = performance.now() + 15_000;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`never came true: ${what}`);
+    await sleep(5);
+  }
+}
+
+const spec = (): Readonly<Record<string, unknown>> => api.objects.get(PATH)?.['spec'] as Record<string, unknown>;
+const to = (method: string, fault: ApiFault) => (request: ApiRequest) =>
+  request.method === method ? fault : undefined;
+
+describe('the Lease at the API server', () => {
+  it('is made, renewed and given back, as other clients of Leases write it', async () => {
+    const replica = await start('a_1');
+    await until('leading', () => replica.working);
+    const first = spec();
+    const time: unknown = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+    expect(first).toEqual({
+      holderIdentity: 'a_1',
+      leaseDurationSeconds: 1,
+      acquireTime: time,
+      renewTime: time,
+      leaseTransitions: 0,
+    });
+    await until('a renewal', () => spec()['renewTime'] !== first['renewTime']);
+    expect(spec()).toEqual({ ...first, renewTime: time });
+    await replica.stop();
+    expect(replica.working).toBe(false);
+    expect(spec()).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1, leaseTransitions: 0 });
+    const created = api.requests.filter(({ method }) => method === 'POST');
+    expect(created.map(({ path }) => path)).toEqual(['/apis/coordination.k8s.io/v1/namespaces/swapper/leases']);
+    // What was not of the last version would have overwritten somebody's.
+    const patches = api.requests.filter(({ method }) => method === 'PATCH');
+    for (const { body, contentType } of patches) {
+      expect(contentType).toBe('application/merge-patch+json');
+      expect(body).toMatchObject({ metadata: { resourceVersion: expect.stringMatching(/^\d+$/) as string } });
+    }
+  });
+
+  it('keeps labels that others put on it', async () => {
+    const replica = await start('a_1');
+    await until('leading', () => replica.working);
+    const lease = api.objects.get(PATH);
+    if (lease === undefined) throw new Error('no Lease');
+    api.objects.set(PATH, { ...lease, metadata: { ...lease.metadata, labels: { team: 'x' }, resourceVersion: '7' } });
+    await until('a renewal', () => api.objects.get(PATH)?.metadata['resourceVersion'] !== '7');
+    expect(api.objects.get(PATH)?.metadata['labels']).toEqual({ team: 'x' });
+    expect(replica.working).toBe(true);
+  });
+
+  it('is fought for by one create each, and won by one', async () => {
+    const all = await Promise.all(['a_1', 'b_2', 'c_3'].map((identity) => start(identity)));
+    await until('a leader', () => all.some(({ working }) => working));
+    await sleep(3 * FAST.renew);
+    expect(all.filter(({ working }) => working)).toHaveLength(1);
+    const leader = all.find(({ working }) => working);
+    expect(all.map(({ state }) => state.holder)).toEqual(Array(3).fill(spec()['holderIdentity']));
+    await leader?.stop();
+    await until('another leader', () => all.some((replica) => replica !== leader && replica.working));
+    expect(spec()['leaseTransitions']).toBe(1);
+  });
+});
+
+describe('an API server that', () => {
+  it.each<{ what: string; fault: (request: ApiRequest) => ApiFault | undefined }>([
+    { what: 'does not answer', fault: () => 'hang' },
+    { what: 'does as told and does not answer', fault: () => 'do and hang' },
+    { what: 'cuts connections', fault: () => 'cut' },
+    { what: 'answers 500', fault: () => 500 },
+    { what: 'answers 429', fault: () => 429 },
+    { what: 'takes the right to renew away', fault: to('PATCH', 403) },
+  ])('$what ends the leading in time, and another begins after', async ({ fault }) => {
+    const replica = await start('a_1');
+    await until('leading', () => replica.working);
+    const before = spec()['renewTime'];
+    await until('a renewal', () => spec()['renewTime'] !== before);
+    const last = api.requests.filter(({ method }) => method === 'PATCH').at(-1)?.at ?? 0;
+    api.fault = fault;
+    await until('the end of leading', () => !replica.working);
+    // Not timed against the machine: the timer cannot fire before, and the others' time has not come when it does.
+    expect(performance.now() - last).toBeGreaterThan(FAST.giveUp - 50);
+    expect(replica.state.leading).toBe(false);
+    api.fault = () => undefined;
+    await until('leading again', () => replica.working);
+    expect(replica.log.filter((line) => line.startsWith('warn')).length).toBeLessThanOrEqual(4);
+  });
+
+  it.each([
+    { verb: 'get', method: 'GET', status: 403 },
+    { verb: 'create', method: 'POST', status: 403 },
+  ])('refuses $verb is told with the verb and the resource, once, and is asked again', async (row) => {
+    api.fault = to(row.method, row.status);
+    const replica = await start('a_1');
+    await until('unavailable', () => replica.state.unavailable !== undefined);
+    expect(replica.state).toEqual({
+      leading: false,
+      holder: undefined,
+      unavailable: `${row.verb} Lease swapper/image-swapper: forbidden (403); grant the service's ServiceAccount the verb ${row.verb} on leases.coordination.k8s.io in the namespace swapper`,
+    });
+    const asked = api.requests.length;
+    await until('asked again', () => api.requests.length > asked + 1);
+    expect(replica.log).toHaveLength(1);
+    api.fault = () => undefined;
+    await until('leading', () => replica.working);
+    expect(replica.state).toEqual({ leading: true, holder: 'a_1' });
+  });
+
+  it('has no such namespace is told so', async () => {
+    api.fault = to('POST', 404);
+    const replica = await start('a_1');
+    await until('unavailable', () => replica.state.unavailable !== undefined);
+    expect(replica.state.unavailable).toContain('does the namespace swapper exist?');
+  });
+
+  it('does not know the token is told so, without the token', async () => {
+    api.fault = () => 401;
+    const replica = await start('a_1');
+    await until('unavailable', () => replica.state.unavailable !== undefined);
+    expect(replica.state.unavailable).toContain("does not accept the service's token (401)");
+    expect(JSON.stringify([replica.state, replica.log])).not.toContain(api.token);
+  });
+
+  it('answers the giving back with a conflict is asked once more', async () => {
+    const replica = await start('a_1');
+    await until('leading', () => replica.working);
+    let conflicts = 0;
+    api.fault = ({ method, body }) => {
+      const released = method === 'PATCH' && (body as { spec: { holderIdentity: string } }).spec.holderIdentity === '';
+      return released && (conflicts += 1) === 1 ? 409 : undefined;
+    };
+    await replica.stop();
+    expect(conflicts).toBe(2);
+    expect(spec()['holderIdentity']).toBe('');
+  });
+});

@@ -1,0 +1,269 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../fakes/free-port.js';
+import { get, post } from '../../fakes/https-client.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { runProgram } from '../../fakes/program.js';
+import type { FakeRegistry } from '../../fakes/registry.js';
+import type { LogLine, RunningService } from '../../fakes/service.js';
+import { World, admit, metric, mirrors, pathOf, plainRegistry, settled, until } from './world.js';
+
+/** What an operator sees: decisions in the log, requests in metrics, the queue as a table. */
+
+let world: World;
+let source: FakeRegistry;
+let target: FakeRegistry;
+
+beforeEach(async () => {
+  world = new World();
+  [source, target] = await Promise.all([world.registry(), world.registry()]);
+});
+afterEach(() => world.close());
+
+function serve(more: Record<string, unknown> = {}, ...others: FakeRegistry[]): Promise<RunningService> {
+  const registries = [source, ...others].map((registry) => plainRegistry(registry));
+  return world.serve({ source: { registries }, target: plainRegistry(target), ...more });
+}
+const load = (...names: string[]): void =>
+  names.forEach((name, seed) =>
+    loadImage(source, name, buildImage({ platforms: ['linux/amd64'], seed: seed + 1 }), '1'),
+  );
+const images = (...names: string[]): Record<string, string> =>
+  Object.fromEntries(names.map((name) => [name, `${source.host}/${name}:1`]));
+const numbered = (count: number, prefix = 'a'): string[] => Array.from({ length: count }, (_, n) => `${prefix}${n}`);
+const lines = ({ log }: RunningService, message: string | RegExp): LogLine[] =>
+  log.filter((line) => (typeof message === 'string' ? line.message === message : message.test(line.message)));
+
+describe('a decision', () => {
+  it('is a line with the uid of the AdmissionReview, the Pod, each container and the time it took', async () => {
+    load('there');
+    loadImage(target, pathOf(source, 'there'), buildImage(), '1');
+    const service = await serve({ imageCopyPolicy: 'none' });
+    const uid = '705ab4f5-6393-11e8-b7cc-42010a800002';
+    const containers = [
+      { name: 'web', image: `${source.host}/there:1`, env: [{ name: 'PASSWORD', value: 'hunter2' }] },
+      { name: 'sidecar', image: `${source.host}/not-there:1` },
+    ];
+    const object = { kind: 'Pod', metadata: { generateName: 'web-7f9c-' }, spec: { containers } };
+    const request = { uid, operation: 'CREATE', namespace: 'team-a', kind: { kind: 'Pod' }, object };
+    const review = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request };
+    const reply = await post(`${service.url}/webhook`, JSON.stringify(review), { ca: service.ca });
+    expect(reply.json()).toMatchObject({ response: { uid, allowed: true } });
+    await until(() => lines(service, 'decided').length > 0, 'the line');
+    expect(lines(service, 'decided')).toEqual([
+      {
+        level: 'info',
+        time: expect.any(String) as unknown,
+        message: 'decided',
+        route: 'webhook',
+        uid,
+        namespace: 'team-a',
+        pod: 'web-7f9c-',
+        milliseconds: expect.any(Number) as unknown,
+        containers: [
+          {
+            name: 'web',
+            image: `${source.host}/there:1`,
+            outcome: 'swapped',
+            reason: 'target default',
+            swappedTo: `${target.host}/${pathOf(source, 'there')}:1`,
+            inTarget: 'present',
+          },
+          {
+            name: 'sidecar',
+            image: `${source.host}/not-there:1`,
+            outcome: 'kept',
+            reason: 'target default',
+            inTarget: 'absent',
+          },
+        ],
+      },
+    ]);
+  });
+
+  it('whose copy failed while the Pod waited is told, also where no image changed', async () => {
+    const service = await serve({ imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' });
+    const body = { request: { uid: 'u1', operation: 'CREATE', namespace: 'n', object: podOf(images('missing')) } };
+    expect((await post(`${service.url}/v1/kyverno`, JSON.stringify(body), { ca: service.ca })).status).toBe(502);
+    await until(() => lines(service, 'decided').length > 0, 'the line');
+    expect(lines(service, 'decided')).toMatchObject([
+      {
+        level: 'info',
+        uid: 'u1',
+        denied: 'missing',
+        reason: 'absent',
+        containers: [{ outcome: 'kept', copy: 'failed' }],
+      },
+    ]);
+  });
+});
+
+function podOf(asked: Record<string, string>): object {
+  return { kind: 'Pod', spec: { containers: Object.entries(asked).map(([name, image]) => ({ name, image })) } };
+}
+
+describe('requests to registries', () => {
+  it('are counted as the registries saw them, those of the copy thread too', async () => {
+    load('app', 'other');
+    source.fault({
+      method: 'HEAD',
+      path: '/app/manifests/',
+      action: { type: 'header', name: 'RateLimit-Remaining', value: '76;w=21600' },
+    });
+    const service = await serve();
+    await admit(service, images('app', 'other'));
+    await settled(service);
+    const counted = (registry: FakeRegistry, action: string): Promise<number> =>
+      metric(service, 'image_swapper_registry_requests_total', { registry: registry.host, action });
+    const seen = (registry: FakeRegistry, method: string, path: RegExp): number =>
+      registry.accessLog.filter((entry) => entry.method === method && path.test(entry.path)).length;
+    await until(async () => (await counted(target, 'put-manifest')) > 0, 'the thread has reported');
+    for (const registry of [source, target]) {
+      for (const [action, method, path] of [
+        ['head-manifest', 'HEAD', /\/manifests\//],
+        ['get-manifest', 'GET', /\/manifests\//],
+        ['put-manifest', 'PUT', /\/manifests\//],
+        ['head-blob', 'HEAD', /\/blobs\//],
+        ['get-blob', 'GET', /\/blobs\//],
+        ['start-upload', 'POST', /\/blobs\/uploads/],
+        ['send-upload', 'PUT', /\/blobs\/uploads/],
+      ] as const) {
+        expect([registry.host, action, await counted(registry, action)]).toEqual([
+          registry.host,
+          action,
+          seen(registry, method, path),
+        ]);
+      }
+    }
+    expect(await metric(service, 'image_swapper_ratelimit_remaining', { registry: source.host })).toBe(76);
+  });
+
+  it('that are throttled or get no answer are told apart', async () => {
+    const gone = await world.registry();
+    source.fault({ path: '/manifests/', action: { type: 'status', status: 429, headers: { 'retry-after': '60' } } });
+    const service = await serve({}, gone);
+    await gone.close();
+    await admit(service, { busy: `${source.host}/busy:1`, gone: `${gone.host}/gone:1` });
+    const value = (name: string, registry: FakeRegistry, code?: string): Promise<number> =>
+      metric(service, name, { registry: registry.host, ...(code !== undefined && { code }) });
+    await until(async () => (await value('image_swapper_registry_throttled_total', source)) > 0, 'the 429 is counted');
+    await until(
+      async () => (await value('image_swapper_registry_requests_total', gone, 'error')) > 0,
+      'the silence is counted',
+    );
+  });
+});
+
+describe('labels', () => {
+  it('stay few whatever Pods name', async () => {
+    const service = await serve();
+    const hostile = (batch: string): Record<string, string> =>
+      Object.fromEntries(
+        numbered(60, batch).flatMap((name, n) => [
+          [`${name}-host`, `127.0.0.${2 + n}:${2000 + n}/${name}/hostile-image:1`],
+          [`${name}-label`, `${name}"} 1\nhostile_metric{x="`],
+          [`${name}-image`, `${source.host}/${name}/hostile-image@sha256:${'0'.repeat(64)}`],
+        ]),
+      );
+    const series = async (): Promise<string[]> => {
+      const { text } = await get(`${service.operations}/metrics`);
+      return text.split('\n').filter((line) => line.startsWith('image_swapper_'));
+    };
+    const ended = async (count: number): Promise<void> =>
+      until(
+        async () => (await mirrors(service)).filter(({ state }) => state === 'failed').length >= count,
+        'the copies end',
+      );
+    await admit(service, hostile('batch-one'), { namespace: 'hostile-namespace' });
+    await ended(120);
+    await until(async () => (await series()).some((line) => line.includes('"other"')), 'the thread has reported');
+    const before = (await series()).map((line) => line.slice(0, line.lastIndexOf(' ')));
+    await admit(service, hostile('batch-two'), { namespace: 'hostile-other' });
+    await ended(240);
+    await until(async () => (await metric(service, 'image_swapper_copy_jobs_total')) >= 240, 'all are counted');
+    const after = (await series()).map((line) => line.slice(0, line.lastIndexOf(' ')));
+    expect(after.join('\n')).not.toMatch(/hostile|127\.0\.0\.[2-9]|batch/);
+    expect(after.length).toBeLessThan(200);
+    // How a look into the target ends is a matter of time here.
+    const timed = (line: string): boolean => line.startsWith('image_swapper_lookup');
+    expect(after.filter((line) => !timed(line) && !before.includes(line))).toEqual([]);
+  });
+});
+
+describe('the log', () => {
+  it.each([
+    ['is away', async () => source.close()],
+    [
+      'answers 429',
+      async () => source.fault({ action: { type: 'status', status: 429, headers: { 'retry-after': '1' } } }),
+    ],
+    ['answers 503', async () => source.fault({ action: { type: 'status', status: 503 } })],
+  ])('has few lines while a source registry %s, and each Pod is admitted', async (_what, breakIt) => {
+    load(...numbered(60));
+    const service = await serve();
+    await breakIt();
+    for (const name of numbered(60)) expect(await admit(service, images(name))).toEqual(images(name));
+    await until(async () => (await metric(service, 'image_swapper_copy_jobs_total')) >= 3, 'copies have failed');
+    const warned = service.log.filter(({ level }) => level === 'warn' || level === 'error');
+    expect(warned.length).toBeGreaterThan(0);
+    expect(warned.length).toBeLessThanOrEqual(3);
+    expect(service.log.length).toBeLessThan(10);
+    expect(warned[0]).toMatchObject({ host: source.host });
+  });
+});
+
+describe('image-swapper status', () => {
+  const status = (...args: string[]) => runProgram(['status', ...args], {});
+
+  it('shows what failed and why, what waits and until when; ends with 1', async () => {
+    load('app');
+    const busy = await world.registry();
+    busy.fault({ path: '/manifests/', action: { type: 'status', status: 429, headers: { 'retry-after': '60' } } });
+    const service = await serve({}, busy);
+    await admit(service, { ...images('app', 'missing'), busy: `${busy.host}/busy:1`, late: `${busy.host}/late:1` });
+    await settled(service);
+    const { code, stdout, stderr } = await status('--server', service.operations);
+    expect([code, stderr]).toEqual([1, '']);
+    const [counts, , header, ...rows] = stdout.trimEnd().split('\n');
+    expect(counts).toBe('0 running, 0 queued, 2 waiting, 1 failed, 1 done');
+    expect(header).toMatch(/^STATE +IMAGE +TARGET +DETAIL$/);
+    expect(rows.map((row) => row.replace(/\s+/g, ' ')).sort()).toEqual([
+      expect.stringMatching(
+        `^failed ${source.host}/missing:1 default absent after 1 try, tried again when asked in \\d+ s: .*missing`,
+      ),
+      expect.stringMatching(
+        `^waiting ${busy.host}/busy:1 default waits for ${busy.host} \\(throttled\\), next try in \\d+ s: `,
+      ),
+      expect.stringMatching(
+        `^waiting ${busy.host}/late:1 default waits for ${busy.host} \\(throttled\\), next try in \\d+ s: `,
+      ),
+    ]);
+    const all = await status('--server', service.operations, '--all');
+    expect(all.stdout).toMatch(new RegExp(`\ndone +${source.host}/app:1 +default +sha256:[0-9a-f]{12}, \\d+ s ago`));
+  });
+
+  it('as JSON and YAML is what /v1/mirrors answers; ends with 0 when nothing failed', async () => {
+    load('app');
+    const service = await serve();
+    const none = await status('--server', service.operations);
+    expect([none.code, none.stdout]).toEqual([0, '0 running, 0 queued, 0 waiting, 0 failed, 0 done\n']);
+    await admit(service, images('app'));
+    await settled(service);
+    const answer = (await get(`${service.operations}/v1/mirrors`)).json();
+    const json = await status('--server', `${service.operations}/`, '-o', 'json');
+    expect([json.code, JSON.parse(json.stdout)]).toEqual([0, answer]);
+    expect((await status('--server', service.operations, '-o', 'yaml')).stdout).toContain(
+      `source: ${source.host}/app:1`,
+    );
+  });
+
+  it('ends with 3 and says how to reach a service when there is none, and with 2 without a URL', async () => {
+    const nobody = `http://127.0.0.1:${await freePort()}`;
+    const { code, stderr, stdout } = await status('--server', nobody);
+    expect([code, stdout]).toEqual([3, '']);
+    expect(stderr).toContain(`${nobody}/v1/mirrors`);
+    expect(stderr).toContain('kubectl -n image-swapper port-forward');
+    const other = await status('--server', source.origin);
+    expect([other.code, other.stderr]).toEqual([3, expect.stringContaining('not the answer of an image-swapper')]);
+    expect((await status('--server', 'localhost')).code).toBe(2);
+  });
+});

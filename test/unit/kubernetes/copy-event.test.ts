@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest';
+import { copyEvents } from '../../../extension-service/src/kubernetes/events/copy-event.js';
+import { SPAM_FILTER, SpamFilter } from '../../../extension-service/src/kubernetes/events/spam-filter.js';
+import type { CopyNews } from '../../../extension-service/src/kubernetes/copy-news.js';
+import type { ObjectReference } from '../../../extension-service/src/kubernetes/object-reference.js';
+import type { CopyFailure } from '../../../extension-service/src/mirror/failure.js';
+
+const NOW = Date.UTC(2026, 0, 1, 12);
+const SOURCE = 'docker.io/library/nginx:1.27';
+const REFERENCE = 'harbor.example.com/mirror/docker.io/library/nginx:1.27';
+
+function user(name: string, namespace = 'team-a'): ObjectReference {
+  return { apiVersion: 'apps/v1', kind: 'Deployment', namespace, name, uid: `uid-${namespace}-${name}` };
+}
+
+function news(result: CopyNews['result'], more: Partial<CopyNews> = {}): CopyNews {
+  return { source: SOURCE, target: 'default', reference: REFERENCE, users: [user('web')], result, ...more };
+}
+
+function failed(failure: Partial<CopyFailure> = {}, nextTry?: number): CopyNews['result'] {
+  const whole: CopyFailure = { reason: 'unauthorized', message: 'no access', retryable: true, ...failure };
+  return { ok: false, failure: whole, ...(nextTry !== undefined && { nextTry }) };
+}
+
+const done = { ok: true, upToDate: false, digest: 'sha256:abc' } as const;
+
+describe('what is told of a copy', () => {
+  it.each([
+    {
+      what: 'done',
+      result: done,
+      type: 'Normal',
+      reason: 'Mirrored',
+      message: `copied ${SOURCE} to ${REFERENCE} (sha256:abc)`,
+    },
+    {
+      what: 'failed, tried again',
+      result: failed({ message: `${SOURCE}: no access` }, NOW + 39_500),
+      type: 'Warning',
+      reason: 'MirrorFailed',
+      message: `copying ${SOURCE} to ${REFERENCE} failed: unauthorized: no access; next try in 40 s`,
+    },
+    {
+      what: 'failed, tried again in minutes',
+      result: failed({ reason: 'throttled', message: 'too many requests' }, NOW + 300_000),
+      type: 'Warning',
+      reason: 'MirrorFailed',
+      message: `copying ${SOURCE} to ${REFERENCE} failed: throttled: too many requests; next try in 5 min`,
+    },
+    {
+      what: 'failed for good, for a while',
+      result: failed({ reason: 'absent', message: 'no such tag', retryable: false }, NOW + 60_000),
+      type: 'Warning',
+      reason: 'MirrorFailed',
+      message: `copying ${SOURCE} to ${REFERENCE} failed: absent: no such tag; not tried again until 2026-01-01T12:01:00Z`,
+    },
+    {
+      what: 'failed for good',
+      result: failed({ retryable: false }),
+      type: 'Warning',
+      reason: 'MirrorFailed',
+      message: `copying ${SOURCE} to ${REFERENCE} failed: unauthorized: no access; not tried again until it is asked for again`,
+    },
+    {
+      what: 'refused by a tag that may not move',
+      result: failed({ reason: 'conflict', message: 'the tag is immutable', retryable: false }),
+      type: 'Warning',
+      reason: 'TagConflict',
+      message: `copying ${SOURCE} to ${REFERENCE} failed: conflict: the tag is immutable; not tried again until it is asked for again`,
+    },
+  ])('that is $what', ({ result, type, reason, message }) => {
+    const [event, ...others] = copyEvents(news(result), NOW);
+    expect(others).toEqual([]);
+    expect(event).toMatchObject({ type, reason, message, namespace: 'team-a', object: user('web') });
+    expect(event?.name).toMatch(/^web\.[0-9a-f]{20}$/);
+  });
+
+  it.each([
+    { what: 'there already', result: { ok: true, upToDate: true, digest: 'sha256:abc' } as const },
+    { what: 'stopped, which another replica goes on with', result: failed({ reason: 'stopped' }) },
+  ])('is nothing when it is $what', ({ result }) => {
+    expect(copyEvents(news(result), NOW)).toEqual([]);
+  });
+
+  it('is told on five workloads at most, always the same, of as many namespaces as can be', () => {
+    const users = ['a', 'b', 'c'].flatMap((namespace) => Array.from({ length: 9 }, (_, i) => user(`w${i}`, namespace)));
+    const told = (list: readonly ObjectReference[]): string[] =>
+      copyEvents(news(done, { users: list }), NOW).map(({ object }) => `${object.namespace}/${object.name}`);
+    expect(told(users)).toEqual(['a/w0', 'b/w0', 'c/w0', 'a/w1', 'a/w2']);
+    expect(told([...users].reverse())).toEqual(told(users));
+  });
+
+  it('has a name of its own for each object, reason and image, and the same one each time', () => {
+    const name = (item: CopyNews): string | undefined => copyEvents(item, NOW)[0]?.name;
+    const base = name(news(failed()));
+    expect(name(news(failed({ message: 'other words' }, NOW + 1)))).toBe(base);
+    const others = [
+      name(news(done)),
+      name(news(failed(), { source: 'docker.io/library/nginx:1.28' })),
+      name(news(failed(), { reference: 'other.example.com/nginx:1' })),
+      name(news(failed(), { users: [{ ...user('web'), uid: 'another' }] })),
+    ];
+    expect(new Set([base, ...others]).size).toBe(5);
+  });
+
+  it('of an object outside of namespaces is in the namespace default', () => {
+    expect(copyEvents(news(done, { users: [user('node', '')] }), NOW)[0]?.namespace).toBe('default');
+  });
+
+  it.each([
+    ['w'.repeat(253), /^w{232}\.[0-9a-f]{20}$/],
+    [`${'w'.repeat(230)}.-.-${'x'.repeat(19)}`, /^w{230}\.[0-9a-f]{20}$/],
+    ['../../secrets', /^image-swapper\.[0-9a-f]{20}$/],
+    ['', /^image-swapper\.[0-9a-f]{20}$/],
+  ])('on an object named %j has a name that the API takes', (name, expected) => {
+    expect(copyEvents(news(done, { users: [user(name)] }), NOW)[0]?.name).toMatch(expected);
+  });
+});
+
+describe('a message', () => {
+  it.each([
+    { what: 'what a registry says', failure: { message: `no\u0000 \u001b[31m\r\n\u202eaccess ${'ä'.repeat(5_000)}` } },
+    { what: 'the image', source: `docker.io/${'𝄞'.repeat(2_000)}` },
+    { what: 'the reference', reference: `harbor.example.com/${'x'.repeat(5_000)}` },
+  ])('stays on its line and within the limit whatever is in $what', ({ failure, ...more }) => {
+    const [event] = copyEvents(news(failed(failure, NOW + 40_000), more), NOW);
+    const message = event?.message ?? '';
+    expect(Buffer.byteLength(message)).toBeLessThanOrEqual(1_024);
+    expect(Buffer.byteLength(message)).toBeGreaterThan(1_000);
+    expect(message).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
+    expect(message).toMatch(/^copying .*…; next try in 40 s$/u);
+  });
+});
+
+describe('the spam filter', () => {
+  it('lets 25 through for each object, and then one in five minutes', () => {
+    const filter = new SpamFilter(SPAM_FILTER);
+    const taken = (key: string, now: number): number =>
+      Array.from({ length: 100 }, () => filter.take(key, now)).filter(Boolean).length;
+    expect([taken('a', 0), taken('b', 0)]).toEqual([25, 25]);
+    expect([taken('a', 299_999), taken('a', 300_000), taken('a', 900_000)]).toEqual([0, 1, 2]);
+    expect(taken('a', 1e9)).toBe(25);
+  });
+
+  it('remembers no more keys than it may', () => {
+    const filter = new SpamFilter({ burst: 1, refill: 1_000, capacity: 2 });
+    expect(['a', 'b', 'a', 'c', 'a', 'b'].map((key) => filter.take(key, 0))).toEqual([
+      ...[true, true, false, true, false],
+      // Forgotten for c, as the longest unused.
+      true,
+    ]);
+  });
+});

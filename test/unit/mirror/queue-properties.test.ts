@@ -1,0 +1,192 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { CopyLimits } from '../../../extension-service/src/mirror/lanes.js';
+import { sourceHost, targetHost } from '../../../extension-service/src/mirror/lanes.js';
+import { CONFIGURATION_REASONS, MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
+import type { MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import type { MirrorResult } from '../../../extension-service/src/mirror/status.js';
+import { FakeClock, HeldCopier, failure, job, settledPromises } from './queue-world.js';
+import type { StartedCopy } from './queue-world.js';
+
+/** Any order of requests, ends, failures, reloads and passing time keeps what the queue promises. */
+
+const CAPACITY = 6;
+const RETRY = { base: 1_000, max: 300_000, attempts: 3, pause: 60_000 };
+const SOURCES = ['s1.test', 's2.test', 's3.test'];
+const TARGETS = ['t1.test', 't2.test'];
+
+const retryAfter = fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined });
+const command = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('ask' as const),
+      name: fc.constantFrom('a', 'b', 'c'),
+      from: fc.constantFrom(...SOURCES),
+      to: fc.constantFrom(...TARGETS),
+      force: fc.boolean(),
+      namespace: fc.option(fc.constantFrom('x', 'y'), { nil: undefined }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('end' as const), which: fc.nat(10) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('fail' as const),
+      which: fc.nat(10),
+      reason: fc.constantFrom('unreachable', 'throttled', 'server', 'absent', 'unauthorized', 'internal'),
+      at: fc.constantFrom('source', 'target'),
+      retryAfter,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('progress' as const), which: fc.nat(10) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), milliseconds: fc.integer({ min: 1, max: 90_000 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('limits' as const),
+      concurrency: fc.integer({ min: 1, max: 4 }),
+      perSource: fc.integer({ min: 1, max: 3 }),
+      perTarget: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('mend' as const) }) },
+);
+type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
+
+/** Watches every start against the limits of its moment, and against what registries have asked for. */
+class Watched extends HeldCopier {
+  readonly running = new Set<StartedCopy>();
+  limits: CopyLimits = { concurrency: 2, perSource: 1, perTarget: 2 };
+  /** When a registry that said how long may be asked again at the earliest. */
+  readonly quietUntil = new Map<string, number>();
+  readonly faults: string[] = [];
+
+  constructor(private readonly clock: FakeClock) {
+    super();
+  }
+
+  override copy(...args: Parameters<HeldCopier['copy']>): ReturnType<HeldCopier['copy']> {
+    const [copied] = args;
+    const answer = super.copy(...args);
+    const begun = this.started.at(-1);
+    if (begun !== undefined) this.running.add(begun);
+    const all = [...this.running].map(({ job: other }) => other);
+    const { concurrency, perSource = concurrency, perTarget = concurrency } = this.limits;
+    const check = (ok: boolean, what: string): void => void (ok || this.faults.push(what));
+    check(all.filter(({ key }) => key === copied.key).length === 1, `${copied.key} runs twice`);
+    check(all.length <= concurrency, `${all.length} copies run`);
+    for (const [hostOf, most] of [
+      [sourceHost, perSource],
+      [targetHost, perTarget],
+    ] as const) {
+      const host = hostOf(copied);
+      const count = all.filter((other) => hostOf(other) === host).length;
+      check(count <= most, `${count} copies of ${host} run`);
+      const quiet = this.quietUntil.get(host) ?? 0;
+      check(quiet <= this.clock.time, `${host} is asked ${quiet - this.clock.time} ms too early`);
+    }
+    return answer;
+  }
+
+  take(which: number): StartedCopy | undefined {
+    const all = [...this.running];
+    return all[which % all.length];
+  }
+}
+
+async function play(commands: readonly Command[]): Promise<void> {
+  const clock = new FakeClock();
+  const copier = new Watched(clock);
+  const finished: string[] = [];
+  const queue = new MirrorQueue(copier, {
+    ...copier.limits,
+    capacity: CAPACITY,
+    retry: RETRY,
+    now: clock.now,
+    after: clock.after,
+    random: () => 0.5,
+    events: { onDone: ({ key }, _result, _milliseconds, _attempt, final) => void (final && finished.push(key)) },
+  });
+  let unanswered = 0;
+  const ask = (asked: MirrorJob): void => {
+    unanswered += 1;
+    void queue.enqueue(asked).then((result: MirrorResult) => {
+      unanswered -= 1;
+      return result;
+    });
+  };
+
+  for (const step of commands) {
+    switch (step.do) {
+      case 'ask': {
+        const { name, from, to, force, namespace } = step;
+        const pull = namespace === undefined ? {} : { pull: { namespace, serviceAccount: 'd', secretNames: [] } };
+        ask(job(name, { from, to, force, ...pull }));
+        break;
+      }
+      case 'end': {
+        const copy = copier.take(step.which);
+        if (copy !== undefined) copier.running.delete(copy);
+        copy?.end();
+        break;
+      }
+      case 'progress':
+        copier.take(step.which)?.progress({ transferred: 1, total: 2 });
+        break;
+      case 'fail': {
+        const copy = copier.take(step.which);
+        if (copy === undefined) break;
+        const host = step.at === 'source' ? sourceHost(copy.job) : targetHost(copy.job);
+        const retryable = step.reason !== 'absent' && step.reason !== 'unauthorized';
+        const throttled = step.reason === 'throttled' ? (step.retryAfter ?? 0) : 0;
+        if (throttled > 0)
+          copier.quietUntil.set(host, Math.max(copier.quietUntil.get(host) ?? 0, clock.time + throttled));
+        copier.running.delete(copy);
+        copy.fail(failure(step.reason, retryable, { host, ...(throttled > 0 && { retryAfter: throttled }) }));
+        break;
+      }
+      case 'pass':
+        await clock.pass(step.milliseconds);
+        break;
+      case 'limits':
+        copier.limits = step;
+        queue.setLimits(step);
+        break;
+      case 'mend':
+        queue.retryNow(CONFIGURATION_REASONS);
+    }
+    await settledPromises();
+    const { queued, running, waiting } = queue.counts();
+    expect(queued + running + waiting).toBeLessThanOrEqual(CAPACITY);
+    expect(running).toBe(copier.running.size);
+    expect(copier.faults).toEqual([]);
+  }
+
+  // From here on all is well: everything ends, and everybody has an answer.
+  for (let rounds = 0; ; rounds += 1) {
+    for (const copy of [...copier.running]) {
+      copier.running.delete(copy);
+      copy.end();
+    }
+    await clock.pass(10_000);
+    const { queued, running, waiting } = queue.counts();
+    if (queued + running + waiting === 0) break;
+    expect(rounds).toBeLessThan(200);
+  }
+  expect(copier.faults).toEqual([]);
+  expect(unanswered).toBe(0);
+  expect(queue.oldestAge()).toBe(0);
+  // No second end for one and the same request, no end that nobody hears of.
+  expect(new Set(finished).size).toBe(queue.list().length);
+}
+
+it('never two copies of one image, no registry above its limit or before its time, and everything ends', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 60 }), (commands) => play(commands)),
+    { numRuns: 1_000 },
+  );
+}, 60_000);

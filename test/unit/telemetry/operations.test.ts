@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { metricTable, ownMetrics } from '../../tools/metric-table.js';
+
+/** What operators have in hand speaks of the metrics that there are. */
+
+const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+const page = read('docs/operations.md');
+const chart = 'extension-service/chart';
+const alerts = read(`${chart}/alerts/image-swapper.yaml`);
+const dashboard = read(`${chart}/dashboards/image-swapper.json`);
+
+interface Rule {
+  readonly alert: string;
+  readonly annotations: { readonly summary?: string; readonly description?: string; readonly runbook_url?: string };
+}
+const rules = (parse(alerts) as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules);
+
+/** Series have the suffixes that Prometheus' own format gives them. */
+async function seriesNames(): Promise<Set<string>> {
+  const metrics = await ownMetrics();
+  const suffixes = (type: string): string[] => (type === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']);
+  return new Set(metrics.flatMap(({ name, type }) => suffixes(type).map((suffix) => `${name}${suffix}`)));
+}
+const named = (text: string): string[] => [...new Set(text.match(/\bimage_swapper_[a-z0-9_]+/g) ?? [])].sort();
+
+describe('metrics', () => {
+  it('are all in docs/operations.md, and no others', async () => {
+    expect(page).toContain(`${await metricTable()}\n\n`);
+    const all = (await ownMetrics()).map(({ name }) => name);
+    expect(named(page).filter((name) => !all.includes(name))).toEqual([]);
+  });
+
+  it('have a help text of their own and no label that Pods could fill', async () => {
+    const metrics = await ownMetrics();
+    expect(new Set(metrics.map(({ help }) => help)).size).toBe(metrics.length);
+    const labels = new Set(metrics.flatMap((metric) => metric.labels));
+    expect([...labels].sort()).toEqual(
+      ['action', 'code', 'kind', 'outcome', 'registry', 'route', 'state', 'target'].sort(),
+    );
+  });
+
+  it.each([
+    ['alerts', alerts],
+    ['the dashboard', dashboard],
+  ])('are those that %s ask for', async (_what, text) => {
+    const series = await seriesNames();
+    expect(named(text).length).toBeGreaterThan(5);
+    expect(named(text).filter((name) => !series.has(name))).toEqual([]);
+  });
+
+  it('are all on the dashboard', async () => {
+    const shown = named(dashboard).map((name) => name.replace(/_bucket$/, ''));
+    expect((await ownMetrics()).map(({ name }) => name).filter((name) => !shown.includes(name))).toEqual([]);
+  });
+});
+
+describe('alerts', () => {
+  it('say what is wrong and where to read what to do', () => {
+    expect(rules.length).toBeGreaterThan(10);
+    for (const { alert, annotations } of rules) {
+      const { summary = '', description = '', runbook_url: runbook = '' } = annotations;
+      expect([alert, summary.length > 10, description.length > 20]).toEqual([alert, true, true]);
+      const [file, anchor] = runbook.split('#');
+      expect([alert, file]).toEqual([alert, 'docs/operations.md']);
+      expect(page).toContain(`<a id="${anchor}"></a>`);
+      expect(page).toContain(`\`${alert}\``);
+    }
+  });
+
+  it('of the documentation are those that there are', () => {
+    const documented = new Set(page.match(/\bImageSwapper[A-Z]\w+/g));
+    expect([...documented].sort()).toEqual(rules.map(({ alert }) => alert).sort());
+  });
+});

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { registryLabels } from '../../../extension-service/src/registry/registry-labels.js';
+import { actionOf, codeOf, remainingOf } from '../../../extension-service/src/registry/request-log.js';
+import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
+import { RequestTally, requestMetrics } from '../../../extension-service/src/telemetry/registry-requests.js';
+
+describe('what a request does', () => {
+  it.each([
+    ['HEAD', '/v2/library/nginx/manifests/1.27', 'head-manifest'],
+    ['GET', '/v2/library/nginx/manifests/sha256:1', 'get-manifest'],
+    ['PUT', '/v2/library/nginx/manifests/1.27', 'put-manifest'],
+    ['HEAD', '/v2/a/blobs/sha256:1', 'head-blob'],
+    ['GET', '/v2/a/blobs/sha256:1', 'get-blob'],
+    ['POST', '/v2/a/blobs/uploads/?mount=sha256:1&from=b', 'start-upload'],
+    ['PUT', 'https://elsewhere.test/upload/1?digest=sha256:1', 'send-upload'],
+    ['PATCH', '/v2/a/blobs/uploads/1', 'send-upload'],
+    ['DELETE', '/v2/a/blobs/uploads/1', 'cancel-upload'],
+    ['GET', '/v2/a/referrers/sha256:1', 'list-referrers'],
+    ['GET', '/v2/', 'other'],
+    ['GET', '/v2/a/tags/list', 'other'],
+  ])('%s %s: %s', (method, target, action) => expect(actionOf(method, target)).toBe(action));
+});
+
+it.each([
+  [200, '200'],
+  [429, '429'],
+  [418, '4xx'],
+  [599, '5xx'],
+  [999, '9xx'],
+  [0, '0xx'],
+])('status %i is code %s', (status, code) => expect(codeOf(status)).toBe(code));
+
+it.each([
+  ['76;w=21600', 76],
+  ['0', 0],
+  [' 5 ;w=1', 5],
+  ['many', undefined],
+  ['-1', undefined],
+  ['99999999999999999999', undefined],
+  [undefined, undefined],
+])('ratelimit-remaining: %s is %s', (value, pulls) => {
+  const headers = value === undefined ? {} : { 'ratelimit-remaining': value };
+  expect(remainingOf({ headers } as never)).toBe(pulls);
+});
+
+it('names configured and well-known registries, and calls every other one other', () => {
+  const label = registryLabels(['harbor.example.com:5000']);
+  expect(['harbor.example.com:5000', 'docker.io', 'evil.test', ''].map(label)).toEqual([
+    'harbor.example.com:5000',
+    'docker.io',
+    'other',
+    'other',
+  ]);
+});
+
+it('adds up, and tells what came since the last report', async () => {
+  const tally = new RequestTally();
+  const metrics = createMetrics();
+  const { onReport, onRequest } = requestMetrics(metrics);
+  const hub = { host: 'docker.io', action: 'head-manifest' } as const;
+  expect(tally.take()).toBeUndefined();
+  for (const remaining of [12, 11]) tally.add({ ...hub, code: '200', remaining });
+  tally.add({ ...hub, code: '429' });
+  tally.add({ host: 'other', action: 'get-blob', code: 'error', remaining: 3 });
+  const report = tally.take();
+  expect(tally.take()).toBeUndefined();
+  // It crosses from the copy thread.
+  if (report !== undefined) onReport(structuredClone(report));
+  onRequest({ ...hub, code: '429' });
+  const text = await metrics.registry.metrics();
+  for (const line of [
+    'image_swapper_registry_requests_total{registry="docker.io",action="head-manifest",code="200"} 2',
+    'image_swapper_registry_requests_total{registry="docker.io",action="head-manifest",code="429"} 2',
+    'image_swapper_registry_requests_total{registry="other",action="get-blob",code="error"} 1',
+    'image_swapper_registry_throttled_total{registry="docker.io"} 2',
+    'image_swapper_ratelimit_remaining{registry="docker.io"} 11',
+  ]) {
+    expect(text).toContain(line);
+  }
+  expect(text).not.toContain('ratelimit_remaining{registry="other"}');
+});
