@@ -79,12 +79,12 @@ async function has(...names: string[]): Promise<void> {
 
 describe('what is there', () => {
   it('is listed page by page, and watched from there', async () => {
-    cluster.collection(PODS).generate(1_700, (index) => smallPod(`pod-${index}`, 'app:1'));
+    cluster.collection(PODS).generate(340, (index) => smallPod(`pod-${index}`, 'app:1'));
     await start();
     await watching();
-    expect(present.size).toBe(1_700);
+    expect(present.size).toBe(340);
     const pages = cluster.requests.filter(({ verb }) => verb === 'list');
-    expect(pages.map(({ query }) => query['limit'])).toEqual(['500', '500', '500', '500']);
+    expect(pages.map(({ query }) => query['limit'])).toEqual(['100', '100', '100', '100']);
     put('late');
     await until('the late one', () => present.has('late'));
     cluster.collection(PODS).remove(uid('late'));
@@ -194,17 +194,17 @@ describe('a server that has forgotten', () => {
   });
 
   it('says so between two pages', async () => {
-    cluster.collection(PODS).generate(1_200, (index) => smallPod(`pod-${index}`, 'app:1'));
+    cluster.collection(PODS).generate(240, (index) => smallPod(`pod-${index}`, 'app:1'));
     cluster.fault({ verb: 'list', after: 1, times: 1, fault: { type: 'status', code: 410 } });
     await start();
     await watching();
-    expect([present.size, lists, cluster.count('list')]).toEqual([1_200, 1, 5]);
+    expect([present.size, lists, cluster.count('list')]).toEqual([240, 1, 5]);
   });
 
   it.each(['list', 'watch'] as const)(
     'again and again is not asked for whole lists in a tight loop: %s',
     async (verb) => {
-      cluster.collection(PODS).generate(600, (index) => smallPod(`pod-${index}`, 'app:1'));
+      cluster.collection(PODS).generate(120, (index) => smallPod(`pod-${index}`, 'app:1'));
       cluster.fault({ verb, after: verb === 'list' ? 1 : 0, fault: { type: 'status', code: 410 } });
       await start();
       await sleep(1_000);
@@ -223,13 +223,13 @@ describe('trouble', () => {
     ['an answer that is cut', { type: 'cut', after: 2_000 }],
     ['an answer that is no JSON', { type: 'text', text: '<html>' }],
   ])('goes on where the list broke off, by %s', async (_, fault) => {
-    cluster.collection(PODS).generate(1_200, (index) => smallPod(`pod-${index}`, 'app:1'));
+    cluster.collection(PODS).generate(240, (index) => smallPod(`pod-${index}`, 'app:1'));
     cluster.fault({ verb: 'list', after: 1, times: 2, fault });
     await start();
     await watching();
-    expect([present.size, lists]).toEqual([1_200, 1]);
+    expect([present.size, lists]).toEqual([240, 1]);
     const starts = cluster.requests.map(({ query }) => query['continue']?.split('/')[1]);
-    expect(starts.slice(0, 5)).toEqual([undefined, '500', '500', '500', '1000']);
+    expect(starts.slice(0, 5)).toEqual([undefined, '100', '100', '100', '200']);
     expect(trouble).toEqual([expect.any(String), undefined]);
   });
 

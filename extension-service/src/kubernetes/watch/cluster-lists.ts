@@ -38,8 +38,8 @@ export interface ClusterLists {
 
 /** Milliseconds without a byte after which a list is given up. */
 const SILENCE = 60_000;
-/** Bytes of a page; a Pod is at most 1.5 MB in etcd. */
-const MOST_BYTES = 1_024 * 1_024 * 1_024;
+/** Characters of a page; an object is at most 1.5 MB in etcd. */
+const LONGEST = 400 * 1_024 * 1_024;
 
 /** With the address, certificates and credentials of a kubeconfig or of the Pod. */
 export function clusterLists(config: KubeConfig): ClusterLists {
@@ -99,19 +99,19 @@ function send(url: URL, options: RequestOptions): Promise<Answer> {
         new ApiStatusError(0, `${url.pathname}: the API server at ${url.host}: ${error.message}`, { cause: error }),
       );
     const outgoing = request(url, options, (response) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      response.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > MOST_BYTES) response.destroy(new Error('the answer is too large'));
-        else chunks.push(chunk);
+      // Texts are garbage of V8's own; buffers of this size would scatter over the memory of malloc, which keeps it.
+      response.setEncoding('utf8');
+      let text = '';
+      response.on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > LONGEST) response.destroy(new Error('the answer is too large'));
       });
       response.on('error', fail);
       response.on('end', () => {
         const seconds = Number(response.headers['retry-after']);
         resolve({
           status: response.statusCode ?? 0,
-          text: Buffer.concat(chunks).toString('utf8'),
+          text,
           ...(seconds > 0 && { retryAfter: seconds * 1_000 }),
         });
       });

@@ -37,8 +37,8 @@ export interface ReflectorTimes {
 }
 
 const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 30_000] };
-/** Objects of a page: half a thousand Pods are a few megabytes. */
-export const PAGE = '200';
+/** Objects of a page: a hundred Pods are about a megabyte, which is garbage when the next comes. */
+export const PAGE = '100';
 
 /**
  * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there, again after
