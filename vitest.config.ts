@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * unit: no I/O.  loopback: real sockets, our own fakes, the built bundle.  Both run under `npm test` and need Node only.
- * integration: real registries.  e2e: real engines.  fuzz: by hand.
+ * integration: real registries.  e2e: real engines.  fuzz and soak: by hand.
  */
 const build = './test/setup/build-bundle.ts';
 
@@ -36,6 +36,16 @@ export default defineConfig({
           // Engines have deadlines, which other suites must not make them miss.
           fileParallelism: false,
           testTimeout: 180_000,
+          hookTimeout: 3_600_000,
+        },
+      },
+      {
+        test: {
+          name: 'soak',
+          include: ['test/soak/**/*.test.ts'],
+          globalSetup: build,
+          fileParallelism: false,
+          testTimeout: 900_000,
           hookTimeout: 3_600_000,
         },
       },

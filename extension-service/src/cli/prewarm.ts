@@ -18,6 +18,9 @@ export interface PrewarmFlags extends ConfigFlags {
   readonly output: OutputFormat;
 }
 
+/** Ways to pull an image that are tried: each costs a request at the source, also for an image that is not there. */
+const MOST_PULLS = 50;
+
 /**
  * Mirrors every image that the cluster's workloads use: Pods, and the templates of whatever makes them. Namespaces that
  * policies leave alone and what the filters leave alone are left out, as at admission.
@@ -39,7 +42,11 @@ export async function prewarm(context: CommandContext, flags: PrewarmFlags): Pro
       `of ${unknown.size} images in targets the source is not known, and they are left out: ${some}\n`,
     );
   }
-  const planned = jobs.map(([, { job, pulls }]) => ({ image: job.source, job: { ...job, force: false }, pulls }));
+  const planned = jobs.map(([, image]) => ({
+    image: image.job.source,
+    job: { ...image.job, force: false },
+    pulls: image.pulls().slice(0, MOST_PULLS),
+  }));
   return mirrorOrPlan(inCluster, config, planned, flags);
 }
 

@@ -9,7 +9,8 @@ import type { MirrorResult } from './status.js';
 export type CopyRole = 'starting' | 'alone' | 'leader' | 'follower';
 
 interface Copies {
-  enqueue(job: MirrorJob): Promise<MirrorResult>;
+  enqueue(job: MirrorJob, awaited?: boolean): Promise<MirrorResult>;
+  handBack(): readonly MirrorJob[];
 }
 
 /** More Pods do not come in the moment before the role is known; the leader finds the rest in the cluster. */
@@ -23,14 +24,17 @@ const HANDED_OVER: CopyFailure = {
 
 /**
  * Lets an admission's copies through to the queue, or leaves them to the leader, who sees the Pod itself a moment
- * later. A copy that an admission waits for is always its own replica's: the Pod is not there before the answer.
+ * later. A copy that an admission waits for is always its own replica's: the Pod is not there before the answer. So is
+ * one for a namespace that the leader does not look at.
  */
 export class CopyGate {
   private held: (() => void)[] = [];
 
+  /** @param watched whether the leader sees the Pod that a job is for */
   constructor(
     private readonly queue: Copies,
     private role: CopyRole,
+    private readonly watched: (job: MirrorJob) => boolean = () => true,
   ) {}
 
   get current(): CopyRole {
@@ -39,8 +43,9 @@ export class CopyGate {
 
   /** The promise never rejects. `waits`: the admission does not answer before it. */
   enqueue(job: MirrorJob, waits: boolean): { readonly handedOver: boolean; readonly result: Promise<MirrorResult> } {
-    if (waits || this.role === 'alone' || this.role === 'leader') {
-      return { handedOver: false, result: this.queue.enqueue(job) };
+    const ours = waits || !this.watched(job);
+    if (ours || this.role === 'alone' || this.role === 'leader') {
+      return { handedOver: false, result: this.queue.enqueue(job, ours) };
     }
     if (this.role === 'starting' && this.held.length < MOST_HELD) {
       this.held.push(() => void this.queue.enqueue(job));
@@ -48,10 +53,13 @@ export class CopyGate {
     return { handedOver: true, result: Promise.resolve({ ok: false, failure: HANDED_OVER }) };
   }
 
-  become(role: CopyRole): void {
+  /** @returns what the queue had not begun and leaves to the leader */
+  become(role: CopyRole): readonly MirrorJob[] {
+    const led = this.role === 'leader';
     this.role = role;
-    if (role === 'starting') return;
+    if (role === 'starting') return led ? this.queue.handBack() : [];
     const held = this.held.splice(0);
     if (role !== 'follower') for (const start of held) start();
+    return role === 'follower' ? this.queue.handBack() : [];
   }
 }

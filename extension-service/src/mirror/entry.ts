@@ -23,6 +23,8 @@ export interface Entry {
   cancel?: () => void;
   /** Run once more when it is done. */
   again: boolean;
+  /** Nobody else would copy it in our stead: an admission waits for it, or the leader does not see its Pod. */
+  awaited?: true;
   /** Failures that something which changed during the run may have mended. */
   mended?: readonly FailureReason[];
   /** Pull contexts that were tried since the entry was made. */

@@ -42,6 +42,7 @@ export interface QueueOptions extends CopyLimits {
 
 /** Finished copies that are remembered. */
 const REMEMBERED = 500;
+const HANDED_BACK: CopyFailure = { reason: 'stopped', message: 'left to another replica', retryable: true };
 
 /** Failures that new credentials may mend. */
 export const CREDENTIAL_REASONS: readonly FailureReason[] = ['unauthorized', 'forbidden', 'absent'];
@@ -88,8 +89,36 @@ export class MirrorQueue {
    * Asks for a copy. The promise resolves, and never rejects, with the result of the try that is under way or next; at
    * once while a failure is remembered, while the copy waits for a registry that is away, or when the queue is full or
    * stopping.
+   *
+   * @param awaited nobody else would copy it: `handBack` keeps it
    */
-  enqueue(job: MirrorJob): Promise<MirrorResult> {
+  enqueue(job: MirrorJob, awaited = false): Promise<MirrorResult> {
+    const result = this.ask(job);
+    const entry = awaited ? this.entries.get(job.key) : undefined;
+    if (entry !== undefined) entry.awaited = true;
+    return result;
+  }
+
+  /**
+   * Forgets what has not begun and what waits for another try, but for what nobody else would copy: another replica
+   * finds it in the cluster. What runs goes on.
+   */
+  handBack(): MirrorJob[] {
+    if (this.draining) return [];
+    const isKept = ({ state, awaited }: Entry): boolean =>
+      awaited === true || !(state === 'queued' || state === 'waiting');
+    const handed = [...this.entries.values()].filter((entry) => !isKept(entry));
+    for (const entry of this.lanes.removeAll()) if (isKept(entry)) this.lanes.add(entry);
+    for (const entry of handed) {
+      entry.cancel?.();
+      this.entries.delete(entry.job.key);
+      this.open -= 1;
+      settle(entry, failed(HANDED_BACK));
+    }
+    return handed.map(({ job }) => job);
+  }
+
+  private ask(job: MirrorJob): Promise<MirrorResult> {
     const known = this.entries.get(job.key);
     if (known === undefined) return this.admit(job);
     switch (known.state) {

@@ -16,6 +16,11 @@ import type { ClusterEvent, CopyThreadData, FromCopyThread, ToCopyThread } from 
 /** Milliseconds. */
 const RESTART = 1_000;
 const LETTING_GO = 3_000;
+/**
+ * MiB of objects in the thread. V8 lets garbage pile up in proportion to what is allowed; half a million Pods fit in here,
+ * and a thread that needs more is started anew while admissions go on.
+ */
+const MOST_HEAP = 512;
 
 /** A copy, or the reading of a Secret, that the thread has not answered yet. */
 interface Flight {
@@ -146,6 +151,7 @@ export class ThreadCopier implements Copier {
       eval: true,
       workerData,
       name: 'copy',
+      resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP },
     });
     worker.on('message', (message: FromCopyThread) => this.receive(message));
     worker.on('error', (error) => this.log.error({ err: error.message }, 'the copy thread failed'));

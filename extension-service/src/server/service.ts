@@ -3,6 +3,7 @@ import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
+import { namespacesNotWatched } from '../kubernetes/workloads/namespaces.js';
 import { CopyGate } from '../mirror/copy-gate.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
 import type { ClusterEvent } from '../mirror/thread-protocol.js';
@@ -63,6 +64,8 @@ interface InForce {
   readonly rules: Rules;
   readonly gatekeeper: GatekeeperRules;
   readonly policies: ReturnType<typeof policyHashes>;
+  /** Namespaces that no leader looks at. */
+  readonly notWatched: ReadonlySet<string>;
 }
 
 /** The extension service: what `serve` runs, without flags, files and signals. */
@@ -100,7 +103,9 @@ export class Service {
         onRefused: ({ target }) => metrics.queueRefused.inc({ target }),
       },
     });
-    this.gate = new CopyGate(this.queue, dependencies.role);
+    this.gate = new CopyGate(this.queue, dependencies.role, ({ pull }) => {
+      return pull === undefined || !this.inForce.notWatched.has(pull.namespace);
+    });
   }
 
   /** @throws ListenError when an address cannot be had; what was opened before is closed again */
@@ -171,10 +176,12 @@ export class Service {
     const { copier, log, metrics } = this.dependencies;
     if (event.kind === 'role') {
       const { role, holder } = event;
-      if (role !== this.gate.current) log.info({ role, ...(holder !== undefined && { holder }) }, ROLES[role]);
-      this.gate.become(role);
+      const changed = role !== this.gate.current;
+      const handedBack = this.gate.become(role).length;
       this.holder = holder;
       metrics.leader.set(role === 'leader' ? 1 : 0);
+      if (!changed) return;
+      log.info({ role, ...(holder !== undefined && { holder }), ...(handedBack > 0 && { handedBack }) }, ROLES[role]);
       return;
     }
     for (const job of event.jobs) {
@@ -303,5 +310,11 @@ function expiryOf({ cert }: TlsPair): number {
 
 function compile(config: Config): InForce {
   const rules = compileRules(config);
-  return { config, rules, gatekeeper: gatekeeperRules(config, rules), policies: policyHashes(config) };
+  return {
+    config,
+    rules,
+    gatekeeper: gatekeeperRules(config, rules),
+    policies: policyHashes(config),
+    notWatched: namespacesNotWatched(config),
+  };
 }

@@ -34,6 +34,15 @@ export function checkService({ tree, problems }: RuleContext): void {
   }
 
   checkTls({ tree, problems }, manage?.kind === 'scalar' && manage.value === true);
+  const reconcile = nodeAt(tree, ['reconcile', 'enabled']);
+  const gatekeeper = textOf(nodeAt(tree, ['policies', 'engine'])) === 'gatekeeper';
+  if (gatekeeper && reconcile?.kind === 'scalar' && reconcile.value === false && copiesSomething(tree)) {
+    problems.error(
+      ...at('reconcile', 'enabled'),
+      'is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy',
+      'set it to true, or imageCopyPolicy: none',
+    );
+  }
 
   if (textOf(nodeAt(tree, ['imageCopyFailure'])) === 'deny') {
     const targets = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index, 'imageCopyPolicy']);
@@ -89,4 +98,12 @@ function checkTls({ tree, problems }: Pick<RuleContext, 'tree' | 'problems'>, ma
       );
     }
   }
+}
+
+/** Whether any target is copied to. */
+function copiesSomething(tree: RuleContext['tree']): boolean {
+  const all = textOf(nodeAt(tree, ['imageCopyPolicy'])) ?? 'delayed';
+  const targets: Path[] = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index]);
+  if (nodeAt(tree, ['target']) !== undefined) targets.push(['target']);
+  return targets.some((path) => (textOf(nodeAt(tree, [...path, 'imageCopyPolicy'])) ?? all) !== 'none');
 }

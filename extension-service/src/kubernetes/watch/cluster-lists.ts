@@ -8,13 +8,17 @@ import type { JsonObject } from '../../core/decide/pod.js';
 /** An answer of the API server that is none of the objects asked for. */
 export class ApiStatusError extends Error {
   override readonly name = 'ApiStatusError';
+  /** Milliseconds that the API server asked us to wait. */
+  readonly retryAfter: number | undefined;
+
   constructor(
     /** HTTP status; 0 when there was no answer. */
     readonly code: number,
     message: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { readonly retryAfter?: number },
   ) {
     super(message, options);
+    this.retryAfter = options?.retryAfter;
   }
 }
 
@@ -34,8 +38,8 @@ export interface ClusterLists {
 
 /** Milliseconds without a byte after which a list is given up. */
 const SILENCE = 60_000;
-/** Bytes of a page; a Pod is at most 1.5 MB in etcd. */
-const MOST_BYTES = 1_024 * 1_024 * 1_024;
+/** Characters of a page; an object is at most 1.5 MB in etcd. */
+const LONGEST = 400 * 1_024 * 1_024;
 
 /** With the address, certificates and credentials of a kubeconfig or of the Pod. */
 export function clusterLists(config: KubeConfig): ClusterLists {
@@ -66,7 +70,7 @@ async function getJson(
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
   const options: RequestOptions = { headers: { accept: 'application/json' } };
   await config.applyToHTTPSOptions(options);
-  const { status, text } = await send(url, { ...options, signal });
+  const { status, text, retryAfter } = await send(url, { ...options, signal });
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -75,10 +79,19 @@ async function getJson(
   }
   if (status === 200 && isObject(body)) return body;
   const reason = isObject(body) && typeof body['message'] === 'string' ? body['message'].slice(0, 300) : '';
-  throw new ApiStatusError(status, `${path}: status ${status}${reason === '' ? '' : `: ${reason}`}`);
+  throw new ApiStatusError(status, `${path}: status ${status}${reason === '' ? '' : `: ${reason}`}`, {
+    ...(retryAfter !== undefined && { retryAfter }),
+  });
 }
 
-function send(url: URL, options: RequestOptions): Promise<{ readonly status: number; readonly text: string }> {
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  /** Milliseconds. */
+  readonly retryAfter?: number;
+}
+
+function send(url: URL, options: RequestOptions): Promise<Answer> {
   const request = url.protocol === 'http:' ? httpRequest : httpsRequest;
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void =>
@@ -86,17 +99,22 @@ function send(url: URL, options: RequestOptions): Promise<{ readonly status: num
         new ApiStatusError(0, `${url.pathname}: the API server at ${url.host}: ${error.message}`, { cause: error }),
       );
     const outgoing = request(url, options, (response) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      response.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > MOST_BYTES) response.destroy(new Error('the answer is too large'));
-        else chunks.push(chunk);
+      // Texts are garbage of V8's own; buffers of this size would scatter over the memory of malloc, which keeps it.
+      response.setEncoding('utf8');
+      let text = '';
+      response.on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > LONGEST) response.destroy(new Error('the answer is too large'));
       });
       response.on('error', fail);
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
-      );
+      response.on('end', () => {
+        const seconds = Number(response.headers['retry-after']);
+        resolve({
+          status: response.statusCode ?? 0,
+          text,
+          ...(seconds > 0 && { retryAfter: seconds * 1_000 }),
+        });
+      });
       response.on('close', () => fail(new Error('the connection was closed')));
     });
     outgoing.setTimeout(SILENCE, () => outgoing.destroy(new Error(`no answer for ${SILENCE / 1_000} s`)));

@@ -37,10 +37,8 @@ export interface ReflectorTimes {
 }
 
 const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 30_000] };
-/** Milliseconds. */
-const SHORT = 1_000;
-/** Objects of a page: half a thousand Pods are a few megabytes. */
-export const PAGE = '500';
+/** Objects of a page: a hundred Pods are about a megabyte, which is garbage when the next comes. */
+export const PAGE = '100';
 
 /**
  * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there, again after
@@ -49,21 +47,28 @@ export const PAGE = '500';
  */
 export class Reflector {
   private version: string | undefined;
+  /** Of a list that broke off: its pages so far need not come again. */
+  private next: string | undefined;
   private troubled = false;
   private failures = 0;
+  /** How often in a row the server had forgotten where we were, without a watch in between that went well. */
+  private forgotten = 0;
 
   constructor(private readonly options: ReflectorOptions) {}
 
   /** Until `signal` aborts; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     this.version = undefined;
+    this.next = undefined;
+    const short = 2 * (this.options.times ?? TIMES).pause[0];
     while (!signal.aborted) {
       try {
         if (this.version === undefined) await this.list(signal);
         const started = performance.now();
         await this.watch(signal);
         // A server that takes watches and ends them at once is not asked in a tight loop.
-        if (performance.now() - started < SHORT) await pause(SHORT, signal);
+        if (performance.now() - started < short) await pause(short, signal);
+        else this.watched();
       } catch (error) {
         if (signal.aborted) return;
         await this.recover(error, signal);
@@ -73,14 +78,16 @@ export class Reflector {
 
   private async list(signal: AbortSignal): Promise<void> {
     const { lists, path, query, sink } = this.options;
-    sink.listing();
-    let page: ListPage | undefined;
+    if (this.next === undefined) sink.listing();
+    let page: ListPage;
     do {
-      const from = page?.next === undefined ? {} : { continue: page.next };
+      const from: Record<string, string> = this.next === undefined ? {} : { continue: this.next };
       page = await lists.page(path, { ...query, limit: PAGE, ...from }, signal);
       for (const object of page.items) sink.apply(object);
-      this.healthy();
-    } while (page.next !== undefined && !signal.aborted);
+      this.next = page.next;
+      // A list that is forgotten before it can be watched is worth nothing.
+      if (this.forgotten < 2) this.healthy();
+    } while (this.next !== undefined && !signal.aborted);
     if (signal.aborted) return;
     sink.listed();
     this.version = page.resourceVersion;
@@ -111,11 +118,16 @@ export class Reflector {
       const reason = typeof message === 'string' ? message.slice(0, 300) : 'the watch failed';
       throw new ApiStatusError(code, `${this.options.path}: ${reason}`);
     }
-    this.healthy();
+    this.watched();
     if (type === 'ADDED' || type === 'MODIFIED') sink.apply(object);
     else if (type === 'DELETED') sink.remove(object);
     const version = isObject(object['metadata']) ? object['metadata']['resourceVersion'] : undefined;
     if (typeof version === 'string') this.version = version;
+  }
+
+  private watched(): void {
+    this.forgotten = 0;
+    this.healthy();
   }
 
   private healthy(): void {
@@ -128,21 +140,29 @@ export class Reflector {
   private async recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { random = Math.random, times = TIMES, onTrouble } = this.options;
     const known = error instanceof ApiStatusError ? error : new ApiStatusError(0, String(error), { cause: error });
+    // A list goes on where it broke off, unless the server means the request itself.
+    if (!isPassing(known)) this.next = undefined;
     // "Gone": the server has forgotten the version that we had, also between two pages.
     if (known.code === 410) {
       this.version = undefined;
-      // Once at once; a server that says so again and again is not to be hammered.
-      if (this.failures++ === 0) return;
-    } else {
-      this.failures += 1;
+      // Once at once; a server that says so again and again is not to be asked for whole lists in a tight loop.
+      if (this.forgotten++ === 0) return;
     }
+    this.failures += 1;
     if (!this.troubled) {
       this.troubled = true;
       onTrouble(known);
     }
     const [least, most] = times.pause;
-    await pause(Math.min(most, least * 2 ** Math.min(this.failures - 1, 10)) * (0.5 + 0.5 * random()), signal);
+    const tries = Math.max(this.failures, this.forgotten) - 1;
+    const backoff = Math.min(most, least * 2 ** Math.min(tries, 10)) * (0.5 + 0.5 * random());
+    await pause(Math.max(backoff, Math.min(known.retryAfter ?? 0, most)), signal);
   }
+}
+
+/** Whether the same request may well be answered later. */
+function isPassing({ code }: ApiStatusError): boolean {
+  return code === 0 || code === 429 || code >= 500;
 }
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import { mayBeCredentials } from '../../mirror/failure.js';
 import type { MirrorJob } from '../../mirror/job.js';
 import type { CopyReport } from '../copy-report.js';
-import type { WantedImage, WantedImages } from './wanted-images.js';
+import type { WantedImages } from './wanted-images.js';
 
 export interface AgendaOptions {
   readonly images: WantedImages;
@@ -23,6 +23,10 @@ interface Progress {
   notBefore?: number;
   /** Which of the image's pull contexts is tried. */
   pull: number;
+  /** Pull contexts that were refused since the last pause. */
+  refused: number;
+  /** Times that it was given up in a row. */
+  failures: number;
 }
 
 /** Copies that the queue has been asked for and has not answered: enough for every host to be busy. */
@@ -31,7 +35,11 @@ const MOST_OUTSTANDING = 1_000;
 const TICK = 5_000;
 /** A Pod with `imagePullPolicy: Always` asks for what the tag means now; a thousand of them at once ask once. */
 const COMPARED_LATELY = 10_000;
+/** Milliseconds, doubled with each failure in a row up to the interval at which everything is looked at. */
 const PAUSE_AFTER_FAILURE = 60_000;
+/** Pull contexts that are tried in turn before a pause: each costs a try at the source. */
+const MOST_PULLS = 5;
+
 /**
  * When each wanted image is asked for: at once when it is new, again each `interval`, compared with its source each
  * `refresh`, after failures when the queue says so. Asks for a bounded number at a time.
@@ -50,22 +58,43 @@ export class CopyAgenda {
     for (const key of keys) this.ask(key, false);
   }
 
+  /** Images that failed, and have users now that may pull them otherwise. */
+  retry(keys: readonly string[]): void {
+    for (const key of keys) {
+      const progress = this.progress.get(key);
+      if (progress === undefined || progress.failures === 0) continue;
+      delete progress.notBefore;
+      progress.refused = 0;
+      this.ask(key, false);
+    }
+  }
+
   /** Tags whose meaning now is wanted. */
   refresh(keys: readonly string[]): void {
     const since = this.options.now() - COMPARED_LATELY;
     for (const key of keys) if ((this.progress.get(key)?.compared ?? 0) < since) this.ask(key, true);
   }
 
-  settled({ job, result }: CopyReport): void {
-    const { images, now } = this.options;
-    const { key } = job;
-    this.outstanding.delete(key);
-    const image = images.get(key);
-    if (image === undefined) this.progress.delete(key);
-    else if (result.ok) this.present(key, job.force || !result.upToDate);
-    else if (mayBeCredentials(result.failure) && this.otherPull(key, image)) this.ask(key, job.force);
-    else this.of(key).notBefore = result.nextTry ?? now() + PAUSE_AFTER_FAILURE;
+  /** The queue's answer to what it was asked for. */
+  settled(report: CopyReport): void {
+    const { job, result } = report;
+    this.outstanding.delete(job.key);
+    if (result.ok) this.copied(report);
+    else if (this.options.images.get(job.key) === undefined) this.progress.delete(job.key);
+    else if (!mayBeCredentials(result.failure)) this.pause(job.key, result.nextTry);
+    else if (this.otherPull(job.key)) this.ask(job.key, job.force);
+    else this.pause(job.key, undefined);
     this.schedule();
+  }
+
+  /** A try to copy has ended, whoever asked for it; what the agenda asked for itself is answered by `settled` too. */
+  copied({ job: { key, force }, result }: CopyReport): void {
+    if (this.options.images.get(key) === undefined) return;
+    if (result.ok) this.present(key, force || !result.upToDate);
+    else if (!this.outstanding.has(key) && result.nextTry !== undefined) {
+      const progress = this.of(key);
+      progress.notBefore = Math.max(progress.notBefore ?? 0, result.nextTry);
+    }
   }
 
   /** Until `signal` aborts. */
@@ -102,15 +131,28 @@ export class CopyAgenda {
     // What was there when we first looked is compared one interval later, like what we copied.
     if (compared) progress.compared = time;
     else progress.compared ??= time;
+    progress.refused = 0;
+    progress.failures = 0;
     delete progress.notBefore;
   }
 
-  private otherPull(key: string, { pulls }: WantedImage): boolean {
+  /** Not before the queue tries by itself, and ever more seldom: what nobody mends is not to fill the log. */
+  private pause(key: string, nextTry: number | undefined): void {
+    const { now, interval } = this.options;
     const progress = this.of(key);
-    progress.pull += 1;
-    if (progress.pull < pulls.length) return true;
-    progress.pull = 0;
-    return false;
+    const pause = Math.min(PAUSE_AFTER_FAILURE * 2 ** Math.min(progress.failures, 20), interval);
+    progress.failures += 1;
+    progress.refused = 0;
+    progress.notBefore = nextTry ?? now() + Math.max(pause, PAUSE_AFTER_FAILURE);
+  }
+
+  /** Goes on to the next of those who may pull the image; false when there is none, or for now were enough. */
+  private otherPull(key: string): boolean {
+    const progress = this.of(key);
+    const length = this.options.images.get(key)?.pulls().length ?? 0;
+    progress.pull = (progress.pull + 1) % Math.max(length, 1);
+    progress.refused += 1;
+    return progress.refused < Math.min(length, MOST_PULLS);
   }
 
   private ask(key: string, force: boolean): void {
@@ -128,25 +170,27 @@ export class CopyAgenda {
   private send(): void {
     this.scheduled = false;
     if (this.stopped) return;
+    const { images, want } = this.options;
     const jobs: MirrorJob[] = [];
     for (const [key, { force }] of this.due) {
       if (this.outstanding.size >= MOST_OUTSTANDING) break;
       // Asked for once more when its answer has come.
       if (this.outstanding.has(key)) continue;
       this.due.delete(key);
-      const image = this.options.images.get(key);
+      const image = images.get(key);
       if (image === undefined) continue;
       this.outstanding.add(key);
-      const pull = image.pulls[this.of(key).pull];
+      const pulls = image.pulls();
+      const pull = pulls[this.of(key).pull] ?? pulls[0];
       jobs.push({ ...image.job, force, ...(pull !== undefined && { pull }) });
     }
-    if (jobs.length > 0) this.options.want(jobs);
+    if (jobs.length > 0) want(jobs);
   }
 
   private of(key: string): Progress {
     let progress = this.progress.get(key);
     if (progress === undefined) {
-      progress = { pull: 0 };
+      progress = { pull: 0, refused: 0, failures: 0 };
       this.progress.set(key, progress);
     }
     return progress;

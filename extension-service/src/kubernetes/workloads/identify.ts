@@ -1,14 +1,7 @@
-import type { Config } from '../../core/config/model.js';
 import { isObject } from '../../core/decide/pod.js';
 import type { Json, JsonObject } from '../../core/decide/pod.js';
-import { namespacesLeftAlone } from '../../core/policies/options.js';
 import type { ObjectReference } from '../object-reference.js';
 import type { WorkloadKind } from './kinds.js';
-
-/** Pods there are left alone by every rendered policy too, so their images are never asked for in a target. */
-export function skippedNamespaces({ policies }: Config, own: string): readonly string[] {
-  return [...namespacesLeftAlone(policies.engine), own, ...policies.excludedNamespaces];
-}
 
 /** An object's identity and its controller's uid; undefined for what is none of the kind. */
 export function identify(

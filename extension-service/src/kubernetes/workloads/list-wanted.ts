@@ -2,9 +2,10 @@ import type { Config } from '../../core/config/model.js';
 import type { Rules } from '../../core/decide/rules.js';
 import type { ClusterLists } from '../watch/cluster-lists.js';
 import { PAGE } from '../watch/reflector.js';
-import { identify, skippedNamespaces } from './identify.js';
+import { identify } from './identify.js';
 import { WORKLOAD_KINDS } from './kinds.js';
 import type { WorkloadKind } from './kinds.js';
+import { namespacesNotWatched } from './namespaces.js';
 import { Sources } from './sources.js';
 import { usesOf } from './uses.js';
 import { WantedImages } from './wanted-images.js';
@@ -33,7 +34,7 @@ export async function listWanted({ lists, config, rules, ownNamespace, signal }:
   const wanted = new WantedImages();
   const unknown = new Set<string>();
   const sources = new Sources();
-  const skipped = new Set(skippedNamespaces(config, ownNamespace));
+  const skipped = namespacesNotWatched(config, ownNamespace);
   const list = async (kind: WorkloadKind): Promise<void> => {
     let next: string | undefined;
     do {

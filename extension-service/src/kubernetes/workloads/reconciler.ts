@@ -1,17 +1,22 @@
+import type { JsonObject } from '../../core/decide/pod.js';
 import type { Config } from '../../core/config/model.js';
 import type { Rules } from '../../core/decide/rules.js';
 import type { MirrorJob } from '../../mirror/job.js';
 import type { CopyNews } from '../copy-news.js';
 import type { CopyReport } from '../copy-report.js';
 import type { LeaderTask } from '../leader-task.js';
+import type { ObjectReference } from '../object-reference.js';
+import { Occasionally } from '../../telemetry/occasionally.js';
 import { Reflector } from '../watch/reflector.js';
 import type { ObjectSink, ReflectorOptions } from '../watch/reflector.js';
 import { CopyAgenda } from './agenda.js';
-import { identify, skippedNamespaces } from './identify.js';
+import { identify } from './identify.js';
+import { namespacesNotWatched } from './namespaces.js';
 import { WORKLOAD_KINDS } from './kinds.js';
 import type { WorkloadKind } from './kinds.js';
 import { Sources } from './sources.js';
 import { usesOf } from './uses.js';
+import type { Uses } from './uses.js';
 import { WantedImages } from './wanted-images.js';
 
 export interface ReconcilerOptions {
@@ -54,6 +59,7 @@ export class Reconciler implements LeaderTask {
   private restart: (() => void) | undefined;
   private readonly unknown = new Map<string, number>();
   private readonly synced = new Set<string>();
+  private readonly bugLines = new Occasionally(60_000);
 
   constructor(private readonly options: ReconcilerOptions) {}
 
@@ -83,7 +89,7 @@ export class Reconciler implements LeaderTask {
   copied(report: CopyReport): void {
     const { job } = report;
     const { rules } = this.options.configuration();
-    this.agenda?.settled(report);
+    this.agenda?.copied(report);
     const target = rules.targets.find(({ config }) => config.name === job.target);
     if (target !== undefined) this.sources.learnJob(target, job);
     this.tell(report, this.wanted.get(job.key) === undefined);
@@ -124,7 +130,7 @@ export class Reconciler implements LeaderTask {
       refresh: config.mirror.refresh.interval,
     });
     const agenda = config.dryRun ? undefined : this.agenda;
-    const skipped = new Set(skippedNamespaces(config, this.options.ownNamespace));
+    const skipped = namespacesNotWatched(config, this.options.ownNamespace);
     const templates: Promise<void>[] = [];
     const runs = [...WORKLOAD_KINDS].reverse().map(async (kind) => {
       let listed: () => void = () => undefined;
@@ -149,6 +155,8 @@ export class Reconciler implements LeaderTask {
     await Promise.all([...runs, ticking]);
     this.agenda = undefined;
     this.wanted = new WantedImages();
+    this.unknown.clear();
+    this.synced.clear();
   }
 
   private logSynced(): void {
@@ -185,15 +193,16 @@ export class Reconciler implements LeaderTask {
         if (identity === undefined) return;
         const { reference, owner } = identity;
         const pod = skipped.has(reference.namespace) ? undefined : kind.pod(object);
-        const uses = pod === undefined ? NOTHING : usesOf(rules, this.sources, pod, reference.namespace);
+        const uses = pod === undefined ? NOTHING : this.usesOf(rules, pod, reference);
         this.note(uses.unknown);
         if (uses.jobs.length === 0) {
           remove(reference.uid);
           return;
         }
         const isNew = !wanted.has(reference.uid);
-        const fresh = wanted.put(reference, owner, uses.jobs, generation);
+        const { fresh, otherPull } = wanted.put(reference, owner, uses.jobs, generation);
         agenda?.add(fresh);
+        agenda?.retry(otherPull);
         // What a tag means now is asked for by Pods that come, not by those that were there.
         if (isNew && !listing && kind.kind === 'Pod') {
           agenda?.refresh(uses.jobs.filter(({ force }) => force).map(({ key }) => key));
@@ -204,6 +213,17 @@ export class Reconciler implements LeaderTask {
         if (identity !== undefined) remove(identity.reference.uid);
       },
     };
+  }
+
+  /** One object that cannot be understood must not end the list of all others. */
+  private usesOf(rules: Rules, pod: JsonObject, { kind, namespace, name }: ObjectReference): Uses {
+    try {
+      return usesOf(rules, this.sources, pod, namespace);
+    } catch (error) {
+      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      if (this.bugLines.due('')) this.options.log('warn', `${kind} ${namespace}/${name} is left out: ${reason}`);
+      return NOTHING;
+    }
   }
 
   /** Counts what cannot be turned back, once each and not without end. */
@@ -217,7 +237,7 @@ export class Reconciler implements LeaderTask {
   }
 }
 
-const NOTHING = { jobs: [], unknown: [] } as const;
+const NOTHING: Uses = { jobs: [], unknown: [] };
 const FORBIDDEN = '; grant the service list and watch on them, or set reconcile.enabled: false';
 
 function patience(milliseconds: number, signal: AbortSignal): Promise<void> {

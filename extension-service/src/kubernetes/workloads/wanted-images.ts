@@ -1,12 +1,14 @@
 import type { MirrorJob, PullContext } from '../../mirror/job.js';
 import type { ObjectReference } from '../object-reference.js';
+import { PullContexts, samePull } from './pull-contexts.js';
 
 /** An image that something in the cluster uses. */
 export interface WantedImage {
+  /** Without a pull context: those are its users'. */
   readonly job: MirrorJob;
-  /** The different ways in which its users may pull it, a few of them. */
-  readonly pulls: readonly PullContext[];
   readonly users: ReadonlySet<WorkloadObject>;
+  /** The different ways in which its users may pull it. */
+  pulls(): readonly PullContext[];
 }
 
 export interface WorkloadObject {
@@ -15,21 +17,51 @@ export interface WorkloadObject {
   readonly owner: string | undefined;
 }
 
-interface Image {
-  job: MirrorJob;
-  readonly pulls: PullContext[];
-  readonly users: Set<WorkloadObject>;
+/** What an object brought. */
+export interface Put {
+  /** Keys of images that nothing used before. */
+  readonly fresh: readonly string[];
+  /** Keys of images that were used, but may be pulled in a new way now. */
+  readonly otherPull: readonly string[];
 }
 
 interface Entry extends WorkloadObject {
   /** The list in which it was seen last. */
   generation: number;
-  readonly kind: string;
+  readonly pull: PullContext | undefined;
   readonly images: readonly Image[];
 }
 
-/** Enough to find one that works; each costs a try at the source. */
-const MOST_PULLS = 5;
+class Image implements WantedImage {
+  readonly users = new Set<WorkloadObject>();
+  /** How many of the users have each. */
+  private readonly contexts = new Map<PullContext, number>();
+
+  constructor(readonly job: MirrorJob) {}
+
+  pulls(): readonly PullContext[] {
+    return [...this.contexts.keys()];
+  }
+
+  /** @returns whether it may be pulled in a new way now */
+  add(entry: Entry): boolean {
+    this.users.add(entry);
+    if (entry.pull === undefined) return false;
+    const before = this.contexts.get(entry.pull) ?? 0;
+    this.contexts.set(entry.pull, before + 1);
+    return before === 0;
+  }
+
+  remove(entry: Entry): void {
+    this.users.delete(entry);
+    if (entry.pull === undefined) return;
+    const left = (this.contexts.get(entry.pull) ?? 0) - 1;
+    if (left > 0) this.contexts.set(entry.pull, left);
+    else this.contexts.delete(entry.pull);
+  }
+}
+
+const UNCHANGED: Put = { fresh: [], otherPull: [] };
 
 /**
  * Which images the cluster's objects use, and which objects use an image. Of the objects nothing is kept but names:
@@ -38,6 +70,7 @@ const MOST_PULLS = 5;
 export class WantedImages {
   private readonly images = new Map<string, Image>();
   private readonly objects = new Map<string, Entry>();
+  private readonly contexts = new PullContexts();
 
   get imageCount(): number {
     return this.images.size;
@@ -59,25 +92,29 @@ export class WantedImages {
     return this.images;
   }
 
-  /** @returns the keys of images that nothing used before */
-  put(
-    reference: ObjectReference,
-    owner: string | undefined,
-    jobs: readonly MirrorJob[],
-    generation: number,
-  ): readonly string[] {
+  /** The images of an object, all with the same pull context: its own. */
+  put(reference: ObjectReference, owner: string | undefined, jobs: readonly MirrorJob[], generation: number): Put {
     const before = this.objects.get(reference.uid);
-    if (before !== undefined && sameImages(before, jobs)) {
+    const context = jobs[0]?.pull;
+    if (before !== undefined && sameImages(before, jobs) && samePull(before.pull, context)) {
       before.generation = generation;
-      return [];
+      return UNCHANGED;
     }
-    const fresh = jobs.filter(({ key }) => !this.images.has(key)).map(({ key }) => key);
-    const images = jobs.map((job) => this.image(job));
-    const entry: Entry = { reference, owner, kind: reference.kind, generation, images };
-    for (const image of images) image.users.add(entry);
+    const pull = context && this.contexts.hold(context);
+    const fresh: string[] = [];
+    const otherPull: string[] = [];
+    const images = jobs.map((job) => {
+      const known = this.images.get(job.key);
+      if (known === undefined) fresh.push(job.key);
+      return known ?? this.create(job);
+    });
+    const entry: Entry = { reference, owner, pull, generation, images };
+    for (const image of images) {
+      if (image.add(entry) && !fresh.includes(image.job.key)) otherPull.push(image.job.key);
+    }
     if (before !== undefined) this.release(before);
     this.objects.set(reference.uid, entry);
-    return fresh;
+    return { fresh, otherPull };
   }
 
   remove(uid: string): void {
@@ -90,7 +127,7 @@ export class WantedImages {
   /** Removes the objects of a kind that were not in the list of this generation. */
   prune(kind: string, generation: number): void {
     for (const [uid, entry] of this.objects) {
-      if (entry.kind === kind && entry.generation < generation) this.remove(uid);
+      if (entry.reference.kind === kind && entry.generation < generation) this.remove(uid);
     }
   }
 
@@ -119,46 +156,22 @@ export class WantedImages {
     return top;
   }
 
-  private image(job: MirrorJob): Image {
-    let image = this.images.get(job.key);
-    if (image === undefined) {
-      image = { job, pulls: [], users: new Set() };
-      this.images.set(job.key, image);
-    }
-    const { pull } = job;
-    if (pull !== undefined && image.pulls.length < MOST_PULLS && !image.pulls.some((known) => samePull(known, pull))) {
-      image.pulls.push(pull);
-    }
+  private create({ pull, ...job }: MirrorJob): Image {
+    void pull;
+    const image = new Image(job);
+    this.images.set(job.key, image);
     return image;
   }
 
   private release(entry: Entry): void {
     for (const image of entry.images) {
-      image.users.delete(entry);
+      image.remove(entry);
       if (image.users.size === 0) this.images.delete(image.job.key);
     }
+    if (entry.pull !== undefined) this.contexts.letGo(entry.pull);
   }
 }
 
 function sameImages({ images }: Entry, jobs: readonly MirrorJob[]): boolean {
-  return (
-    images.length === jobs.length &&
-    images.every(({ job, pulls }, index) => {
-      const other = jobs[index];
-      return (
-        other?.key === job.key &&
-        (other.pull === undefined || pulls.length >= MOST_PULLS || pulls.some((pull) => samePull(pull, other.pull)))
-      );
-    })
-  );
-}
-
-function samePull(a: PullContext, b: PullContext | undefined): boolean {
-  return (
-    b !== undefined &&
-    a.namespace === b.namespace &&
-    a.serviceAccount === b.serviceAccount &&
-    a.secretNames.length === b.secretNames.length &&
-    a.secretNames.every((name, index) => name === b.secretNames[index])
-  );
+  return images.length === jobs.length && images.every(({ job }, index) => job.key === jobs[index]?.key);
 }

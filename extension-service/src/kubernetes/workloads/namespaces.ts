@@ -1,0 +1,13 @@
+import type { Config } from '../../core/config/model.js';
+import { namespacesLeftAlone } from '../../core/policies/options.js';
+
+/**
+ * Namespaces whose workloads the leader does not look after. Pods there are left alone by every rendered policy too, so
+ * their images are never asked for in a target.
+ *
+ * @param own the service's own, where it is known
+ */
+export function namespacesNotWatched({ policies }: Config, own?: string): ReadonlySet<string> {
+  const always = [...namespacesLeftAlone(policies.engine), ...policies.excludedNamespaces];
+  return new Set(own === undefined ? always : [...always, own]);
+}

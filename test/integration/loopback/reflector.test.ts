@@ -1,0 +1,288 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KubeConfig } from '@kubernetes/client-node';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ApiStatusError } from '../../../extension-service/src/kubernetes/watch/cluster-lists.js';
+import { clusterLists } from '../../../extension-service/src/kubernetes/watch/cluster-lists.js';
+import { clusterWatches } from '../../../extension-service/src/kubernetes/watch/cluster-watches.js';
+import { Reflector } from '../../../extension-service/src/kubernetes/watch/reflector.js';
+import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
+import { smallPod } from '../../fakes/cluster/pods.js';
+import { until } from './until.js';
+
+const PODS = '/api/v1/pods';
+
+let cluster: FakeCluster;
+let running: AbortController;
+let ended: Promise<void> | undefined;
+/** What the reflector says there is, by name. */
+let present: Map<string, string>;
+let lists: number;
+let trouble: (string | undefined)[];
+
+beforeEach(async () => {
+  cluster = await FakeCluster.start();
+  running = new AbortController();
+  ended = undefined;
+  present = new Map();
+  lists = 0;
+  trouble = [];
+});
+afterEach(async () => {
+  running.abort();
+  await ended;
+  await cluster.close();
+});
+
+async function start(silence = 60_000): Promise<void> {
+  const config = new KubeConfig();
+  config.loadFromString(cluster.kubeconfig());
+  let generation = new Set<string>();
+  const reflector = new Reflector({
+    lists: clusterLists(config),
+    watches: await clusterWatches(config),
+    path: PODS,
+    sink: {
+      listing: () => (generation = new Set()),
+      apply: (object) => {
+        const { name, label = '' } = (object['metadata'] ?? {}) as { name?: string; label?: string };
+        if (name === undefined) return;
+        generation.add(name);
+        present.set(name, label);
+      },
+      remove: (object) => present.delete((object['metadata'] as { name: string }).name),
+      listed: () => {
+        lists += 1;
+        for (const name of present.keys()) if (!generation.has(name)) present.delete(name);
+      },
+    },
+    onTrouble: (error: ApiStatusError | undefined) => trouble.push(error && `${error.code} ${error.message}`),
+    times: { silence, watch: 240_000, pause: [20, 100] },
+  });
+  ended = reflector.run(running.signal);
+}
+
+function put(...names: string[]): void {
+  for (const name of names) cluster.collection(PODS).put(smallPod(name, `${name}:1`));
+}
+
+function uid(name: string): string {
+  return smallPod(name, '').metadata.uid;
+}
+
+async function watching(): Promise<void> {
+  await until('a watch', () => cluster.openWatches(PODS) === 1);
+}
+
+async function has(...names: string[]): Promise<void> {
+  await until(`has ${names.join(' ')}`, () => [...present.keys()].sort().join() === [...names].sort().join());
+}
+
+describe('what is there', () => {
+  it('is listed page by page, and watched from there', async () => {
+    cluster.collection(PODS).generate(340, (index) => smallPod(`pod-${index}`, 'app:1'));
+    await start();
+    await watching();
+    expect(present.size).toBe(340);
+    const pages = cluster.requests.filter(({ verb }) => verb === 'list');
+    expect(pages.map(({ query }) => query['limit'])).toEqual(['100', '100', '100', '100']);
+    put('late');
+    await until('the late one', () => present.has('late'));
+    cluster.collection(PODS).remove(uid('late'));
+    await until('the late one is gone', () => !present.has('late'));
+    expect([lists, trouble]).toEqual([1, []]);
+  });
+
+  it('loses nothing that happens between the list and the watch', async () => {
+    put('a');
+    cluster.fault({ verb: 'watch', fault: { type: 'slow', milliseconds: 150 }, times: 1 });
+    await start();
+    await until('the list', () => lists === 1);
+    put('between');
+    await has('a', 'between');
+    expect(lists).toBe(1);
+  });
+
+  it('is looked at no more after the end', async () => {
+    await start();
+    await watching();
+    running.abort();
+    await ended;
+    await until('no watch', () => cluster.openWatches(PODS) === 0);
+    const before = cluster.requests.length;
+    await sleep(200);
+    expect(cluster.requests).toHaveLength(before);
+  });
+});
+
+describe('a watch that ends', () => {
+  it.each<readonly [string, () => void]>([
+    ['by the server', () => cluster.endWatches(PODS)],
+    ['by a cut', () => cluster.cutWatches()],
+  ])('%s goes on from the last version, without a list', async (_, end) => {
+    put('a');
+    await start();
+    await watching();
+    put('b');
+    await has('a', 'b');
+    end();
+    await until('it is over', () => cluster.openWatches(PODS) === 0);
+    put('c');
+    await has('a', 'b', 'c');
+    expect([lists, cluster.count('watch')]).toEqual([1, 2]);
+  });
+
+  it('at once, every time, is not asked for in a tight loop', async () => {
+    cluster.fault({ verb: 'watch', fault: { type: 'end' } });
+    await start();
+    await sleep(400);
+    // One each 40 ms, twice the shortest pause.
+    expect(cluster.count('watch')).toBeLessThanOrEqual(12);
+    expect(cluster.count('list')).toBe(1);
+  });
+
+  it('goes on from a bookmark, so that what else was forgotten does not matter', async () => {
+    await start();
+    await watching();
+    cluster.compact();
+    cluster.bookmark(PODS);
+    await sleep(50);
+    cluster.endWatches(PODS);
+    put('a');
+    await has('a');
+    expect(lists).toBe(1);
+  });
+
+  it('without a word is given up: its other end is gone', async () => {
+    await start(300);
+    await watching();
+    cluster.goSilent(PODS);
+    put('unheard');
+    await has('unheard');
+    expect(lists).toBe(1);
+    expect(trouble[0]).toContain('nothing came for 0.3 s');
+  });
+
+  it('is not given up while bookmarks come', async () => {
+    await start(300);
+    await watching();
+    for (let bookmarks = 0; bookmarks < 5; bookmarks += 1) {
+      await sleep(150);
+      cluster.bookmark(PODS);
+    }
+    expect([cluster.count('watch'), trouble]).toEqual([1, []]);
+  });
+
+  it('that hangs before it begins is given up', async () => {
+    cluster.fault({ verb: 'watch', fault: { type: 'hang' }, times: 1 });
+    await start(200);
+    await until('the list', () => lists === 1);
+    put('a');
+    await has('a');
+  });
+});
+
+describe('a server that has forgotten', () => {
+  it.each(['error-event', 'status'] as const)('says so to a watch by %s, and is asked for all', async (type) => {
+    put('stays', 'goes');
+    await start();
+    await watching();
+    cluster.fault({ verb: 'watch', fault: { type, code: 410 }, times: 1 });
+    cluster.endWatches(PODS);
+    cluster.collection(PODS).remove(uid('goes'), false);
+    await has('stays');
+    expect([lists, trouble]).toEqual([2, []]);
+  });
+
+  it('says so between two pages', async () => {
+    cluster.collection(PODS).generate(240, (index) => smallPod(`pod-${index}`, 'app:1'));
+    cluster.fault({ verb: 'list', after: 1, times: 1, fault: { type: 'status', code: 410 } });
+    await start();
+    await watching();
+    expect([present.size, lists, cluster.count('list')]).toEqual([240, 1, 5]);
+  });
+
+  it.each(['list', 'watch'] as const)(
+    'again and again is not asked for whole lists in a tight loop: %s',
+    async (verb) => {
+      cluster.collection(PODS).generate(120, (index) => smallPod(`pod-${index}`, 'app:1'));
+      cluster.fault({ verb, after: verb === 'list' ? 1 : 0, fault: { type: 'status', code: 410 } });
+      await start();
+      await sleep(1_000);
+      // Each try is two pages; pauses are at most 100 ms here.
+      expect(cluster.count('list')).toBeLessThan(50);
+      expect(trouble).toHaveLength(1);
+    },
+  );
+});
+
+describe('trouble', () => {
+  it.each<readonly [string, Parameters<FakeCluster['fault']>[0]['fault']]>([
+    ['429', { type: 'status', code: 429 }],
+    ['500', { type: 'status', code: 500 }],
+    ['a connection that is cut', { type: 'cut' }],
+    ['an answer that is cut', { type: 'cut', after: 2_000 }],
+    ['an answer that is no JSON', { type: 'text', text: '<html>' }],
+  ])('goes on where the list broke off, by %s', async (_, fault) => {
+    cluster.collection(PODS).generate(240, (index) => smallPod(`pod-${index}`, 'app:1'));
+    cluster.fault({ verb: 'list', after: 1, times: 2, fault });
+    await start();
+    await watching();
+    expect([present.size, lists]).toEqual([240, 1]);
+    const starts = cluster.requests.map(({ query }) => query['continue']?.split('/')[1]);
+    expect(starts.slice(0, 5)).toEqual([undefined, '100', '100', '100', '200']);
+    expect(trouble).toEqual([expect.any(String), undefined]);
+  });
+
+  it('that is asked to wait for waits', async () => {
+    const headers = { 'Retry-After': '1' };
+    cluster.fault({ verb: 'list', times: 1, fault: { type: 'status', code: 429, headers } });
+    const before = Date.now();
+    await start();
+    await watching();
+    // The longest pause of this test's times.
+    expect(Date.now() - before).toBeGreaterThanOrEqual(99);
+  });
+
+  it('of rights is told once, and over when they are given', async () => {
+    put('a');
+    cluster.fault({ fault: { type: 'status', code: 403 } });
+    await start();
+    await sleep(500);
+    expect(trouble).toEqual(['403 /api/v1/pods: status 403: injected 403']);
+    cluster.clearFaults();
+    await has('a');
+    expect(trouble).toEqual([expect.any(String), undefined]);
+  });
+
+  it('of a server that is down is told once, and nothing is lost', async () => {
+    put('a', 'b');
+    await start();
+    await watching();
+    await cluster.goDown();
+    cluster.collection(PODS).remove(uid('a'));
+    put('c');
+    await sleep(400);
+    await cluster.comeBack();
+    await has('b', 'c');
+    expect(trouble).toEqual([expect.any(String), undefined]);
+  });
+
+  it('is not what hostile objects make', async () => {
+    await start();
+    await watching();
+    for (const line of [
+      '',
+      '{',
+      'null',
+      '[]',
+      '{"type":"ADDED"}',
+      '{"type":7,"object":[]}',
+      '{"type":"ADDED","object":{}}',
+    ]) {
+      cluster.sendRaw(PODS, line);
+    }
+    put('a');
+    await has('a');
+    expect([lists, trouble]).toEqual([1, []]);
+  });
+});

@@ -1,0 +1,207 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { CopyReport } from '../../../extension-service/src/kubernetes/copy-report.js';
+import { CopyAgenda } from '../../../extension-service/src/kubernetes/workloads/agenda.js';
+import { WantedImages } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
+import type { MirrorJob, PullContext } from '../../../extension-service/src/mirror/job.js';
+import { failedBy, imageJob, objectReference, pullOf, succeeded } from './workloads.js';
+
+const MINUTE = 60_000;
+
+let images: WantedImages;
+let asked: MirrorJob[];
+let latest: MirrorJob | undefined;
+let agenda: CopyAgenda;
+let running: AbortController;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  images = new WantedImages();
+  asked = [];
+  agenda = new CopyAgenda({
+    images,
+    want: (jobs) => {
+      asked.push(...jobs);
+      latest = jobs.at(-1);
+    },
+    now: Date.now,
+    interval: 10 * MINUTE,
+    refresh: 60 * MINUTE,
+  });
+  running = new AbortController();
+  void agenda.run(running.signal);
+});
+afterEach(() => {
+  running.abort();
+  vi.useRealTimers();
+});
+
+/** An object that uses the images comes, as the reconciler takes it in. */
+function use(user: string, names: readonly string[], pull?: PullContext): void {
+  const jobs = names.map((name) => imageJob(name, pull));
+  const { fresh, otherPull } = images.put(objectReference(user), undefined, jobs, 1);
+  agenda.add(fresh);
+  agenda.retry(otherPull);
+}
+
+/** What was asked for in the time, each `name`, or `name!` where the source is to be compared. */
+async function after(milliseconds: number): Promise<string[]> {
+  asked = [];
+  await vi.advanceTimersByTimeAsync(milliseconds);
+  return asked.map(({ source, force }) => `${source.replace(/^.*\/|:1$/g, '')}${force ? '!' : ''}`);
+}
+
+function last(): MirrorJob {
+  if (latest === undefined) throw new Error('nothing was asked for');
+  return latest;
+}
+
+/** The copy that ran ended so: the queue tells each try, and then answers who asked. */
+function ended(report: CopyReport): void {
+  agenda.copied(report);
+  agenda.settled(report);
+}
+
+describe('when an image is asked for', () => {
+  it('at once when it is new, once however many use it', async () => {
+    use('a', ['app', 'sidecar']);
+    use('b', ['app']);
+    expect(await after(1)).toEqual(['app', 'sidecar']);
+    use('c', ['app']);
+    expect(await after(30 * MINUTE)).toEqual([]);
+  });
+
+  it('again each interval once it was there, and compared with its source each refresh', async () => {
+    use('a', ['app']);
+    await after(1);
+    ended(succeeded(last()));
+    const times: string[] = [];
+    for (let minutes = 1; minutes <= 75; minutes += 1) {
+      const found = await after(MINUTE);
+      times.push(...found.map((what) => `${minutes} ${what}`));
+      if (found.length > 0) ended(succeeded(last(), true));
+    }
+    expect(times).toEqual(['11 app', '22 app', '33 app', '44 app', '55 app', '61 app!', '72 app']);
+  });
+
+  it('not any more when nothing uses it', async () => {
+    use('a', ['app']);
+    await after(1);
+    ended(succeeded(last()));
+    images.remove('uid-of-a');
+    expect(await after(60 * MINUTE)).toEqual([]);
+    use('b', ['app']);
+    expect(await after(1)).toEqual(['app']);
+  });
+
+  it('never after its time has ended', async () => {
+    running.abort();
+    use('a', ['app']);
+    expect(await after(30 * MINUTE)).toEqual([]);
+  });
+
+  it('a thousand at a time', async () => {
+    const names = Array.from({ length: 2_500 }, (_, index) => `app-${index}`);
+    names.forEach((name) => use(`user-${name}`, [name]));
+    expect(await after(1)).toHaveLength(1_000);
+    for (const job of [...asked.slice(0, 10)]) ended(succeeded(job));
+    expect(await after(1)).toHaveLength(10);
+  });
+});
+
+describe('what a tag means now', () => {
+  it('is asked for once by many Pods that come at once, and again by those that come later', async () => {
+    use('a', ['app']);
+    await after(1);
+    ended(succeeded(last()));
+    await after(MINUTE);
+    const key = last().key;
+    for (let pods = 0; pods < 1_000; pods += 1) agenda.refresh([key]);
+    expect(await after(1)).toEqual(['app!']);
+    ended(succeeded(last(), true));
+    agenda.refresh([key]);
+    expect(await after(1)).toEqual([]);
+    await after(11_000);
+    agenda.refresh([key]);
+    expect(await after(1)).toEqual(['app!']);
+  });
+
+  it('is asked for after the copy that runs, which may have begun before', async () => {
+    use('a', ['app']);
+    await after(1);
+    const first = last();
+    agenda.refresh([first.key]);
+    expect(await after(1)).toEqual([]);
+    ended(succeeded(first));
+    expect(await after(1)).toEqual(['app!']);
+  });
+});
+
+describe('after a failure', () => {
+  it('waits until the queue itself tries again, and believes the try that the queue makes by itself', async () => {
+    use('a', ['app']);
+    await after(1);
+    ended(failedBy(last(), 'unreachable', Date.now() + 3 * MINUTE));
+    const job = last();
+    expect(await after(2 * MINUTE)).toEqual([]);
+    agenda.copied(succeeded(job));
+    expect(await after(9 * MINUTE)).toEqual([]);
+    expect(await after(2 * MINUTE)).toEqual(['app']);
+  });
+
+  it('asks ever more seldom for what stays so, up to the interval', async () => {
+    use('a', ['app']);
+    await after(1);
+    const times: number[] = [];
+    for (let tries = 0; tries < 7; tries += 1) {
+      const start = Date.now();
+      ended(failedBy(last(), 'invalid'));
+      asked = [];
+      while (asked.length === 0) await vi.advanceTimersByTimeAsync(5_000);
+      times.push(Math.round((Date.now() - start) / MINUTE));
+    }
+    expect(times).toEqual([1, 2, 4, 8, 10, 10, 10]);
+  });
+
+  it('tries the pull secrets of every user in turn, five before a pause', async () => {
+    const namespaces = Array.from({ length: 7 }, (_, index) => `team-${index}`);
+    namespaces.forEach((namespace) => use(`pod-of-${namespace}`, ['app'], pullOf(namespace, 'registry')));
+    await after(1);
+    const tried: string[] = [];
+    for (let tries = 0; tries < 5; tries += 1) {
+      tried.push(last().pull?.namespace ?? '');
+      ended(failedBy(last(), tries % 2 === 0 ? 'unauthorized' : 'absent'));
+      expect(await after(1)).toHaveLength(tries < 4 ? 1 : 0);
+    }
+    expect(await after(MINUTE + 5_000)).toEqual(['app']);
+    tried.push(last().pull?.namespace ?? '');
+    ended(failedBy(last(), 'forbidden'));
+    expect(await after(1)).toEqual(['app']);
+    tried.push(last().pull?.namespace ?? '');
+    expect(tried).toEqual(namespaces);
+    ended(succeeded(last()));
+    expect(await after(10 * MINUTE + 5_000)).toEqual(['app']);
+    expect(last().pull?.namespace).toBe('team-6');
+  });
+
+  it('forgets the secrets of namespaces that use the image no more', async () => {
+    use('old', ['app'], pullOf('gone', 'registry'));
+    use('new', ['app'], pullOf('team-a', 'registry'));
+    images.remove('uid-of-old');
+    await after(1);
+    expect(last().pull?.namespace).toBe('team-a');
+  });
+
+  it('asks at once when somebody comes who may pull it otherwise', async () => {
+    use('a', ['app'], pullOf('team-a'));
+    await after(1);
+    ended(failedBy(last(), 'unauthorized'));
+    expect(await after(1)).toEqual([]);
+    use('b', ['app'], pullOf('team-a'));
+    expect(await after(1)).toEqual([]);
+    use('c', ['app'], pullOf('team-b', 'registry'));
+    expect(await after(1)).toEqual(['app']);
+    ended(failedBy(last(), 'unauthorized'));
+    await after(1);
+    expect(last().pull?.namespace).toBe('team-b');
+  });
+});
