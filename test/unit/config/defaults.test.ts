@@ -69,7 +69,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(39);
+    expect(origins.size).toBe(40);
   });
 
   it.each([
