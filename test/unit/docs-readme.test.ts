@@ -12,16 +12,10 @@ const pages = [
   'README.md',
   'cdk8s/README.md',
   'policies/README.md',
-  'docs/configuration.md',
-  'docs/credentials.md',
-  'docs/benchmarks.md',
-  'docs/aws.md',
-  'docs/engines.md',
-  'docs/explain.md',
-  'docs/gcp.md',
-  'docs/migration.md',
-  'docs/operations.md',
-  'docs/release.md',
+  'extension-service/chart/README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => `docs/${file}`),
 ];
 const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts);
 const blocks = (language: string): string[] =>
@@ -37,24 +31,6 @@ describe('README.md', () => {
     const named = [...readme.matchAll(/npm run ([a-z0-9:]+)/g)].map(([, name]) => name);
     expect(named.length).toBeGreaterThan(4);
     for (const name of named) expect(scripts).toContain(name);
-  });
-
-  it('uses only commands and flags that exist', () => {
-    const streams = { stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
-    const program = createProgram(streams, () => undefined);
-    const lines = blocks('sh')
-      .join('\n')
-      .replaceAll('\\\n', ' ')
-      .split('\n')
-      .filter((line) => line.startsWith('image-swapper '));
-    expect(lines.length).toBeGreaterThan(4);
-    for (const line of lines) {
-      const words = (line.split(/ [#|] ?/)[0] ?? '').trim().split(/\s+/);
-      const command = program.commands.find((known) => known.name() === words[1]);
-      expect(command, line).toBeDefined();
-      const flags = command?.options.flatMap(({ short, long }) => [short, long]) ?? [];
-      for (const flag of words.filter((word) => word.startsWith('-'))) expect(flags, line).toContain(flag);
-    }
   });
 
   it('shows a configuration that loads without a warning', () => {
@@ -84,6 +60,71 @@ describe('the command line', () => {
     }
     expect(flags('policies')).toEqual(expect.arrayContaining(['--engine', '--url', '--ca-file', '--fail-closed']));
   });
+});
+
+const streams = { stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
+const program = createProgram(streams, () => undefined);
+
+/** The lines of a page's shell snippets that begin with a program's name, continued lines as one. */
+function commandLines(page: string, name: string): string[] {
+  const shell = [...read(page).matchAll(/```sh\n(.*?)```/gs)].map(([, text]) => text ?? '').join('\n');
+  return shell
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .filter((line) => line.startsWith(`${name} `));
+}
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: boolean | Schema;
+  readonly anyOf?: readonly Schema[];
+  readonly $ref?: string;
+}
+const chartSchema = JSON.parse(read('extension-service/chart/values.schema.json')) as Schema & {
+  readonly $defs?: Readonly<Record<string, Schema>>;
+};
+
+/** Whether the chart takes a value of this name. */
+function isValue(schema: Schema, [first, ...rest]: readonly string[]): boolean {
+  if (first === undefined) return true;
+  if (schema.$ref !== undefined) {
+    const definition = chartSchema.$defs?.[schema.$ref.split('/').at(-1) ?? ''];
+    return definition !== undefined && isValue(definition, [first, ...rest]);
+  }
+  if (schema.anyOf?.some((one) => isValue(one, [first, ...rest])) === true) return true;
+  const child = schema.properties?.[first.replace(/\[\d+\]$/, '')];
+  if (child !== undefined) return isValue(child, rest);
+  return schema.properties === undefined || typeof schema.additionalProperties === 'object';
+}
+
+describe.each(pages)('the commands in %s', (page) => {
+  it('exist, with their flags', () => {
+    for (const line of commandLines(page, 'image-swapper')) {
+      const words = (line.split(/ [#|] ?/)[0] ?? '').trim().split(/\s+/);
+      const command = program.commands.find((known) => known.name() === words[1]);
+      if (words[1]?.startsWith('-') === true) continue;
+      expect(command, line).toBeDefined();
+      const flags = command?.options.flatMap(({ short, long }) => [short, long]) ?? [];
+      for (const flag of words.filter((word) => word.startsWith('-') && word !== '-'))
+        expect(flags, line).toContain(flag);
+    }
+  });
+
+  it('of Helm set values that the chart has', () => {
+    for (const line of commandLines(page, 'helm').filter((command) => command.includes('image-swapper'))) {
+      for (const [, key = ''] of line.matchAll(/--set(?:-string|-file)? ([^=\s]+)=/g)) {
+        const parts = key.replaceAll('\\.', '\0').split('.');
+        expect(isValue(chartSchema, parts), `${page}: ${key}`).toBe(true);
+      }
+    }
+  });
+});
+
+it('the README and the walk-throughs show commands of ours and of Helm', () => {
+  for (const page of ['README.md', 'docs/kyverno.md', 'docs/gatekeeper.md']) {
+    expect(commandLines(page, 'image-swapper').length, page).toBeGreaterThan(0);
+    expect(commandLines(page, 'helm').length, page).toBeGreaterThan(1);
+  }
 });
 
 describe.each([...pages, ...readdirSync(join(root, 'docs/decisions')).map((file) => `docs/decisions/${file}`)])(
