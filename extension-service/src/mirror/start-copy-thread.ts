@@ -15,6 +15,7 @@ export function startCopyThread(data: CopyThreadData, env: Readonly<Record<strin
       watch: true,
       onProblem: report,
       onDebug: (message) => log('debug', message),
+      onRotated: together(() => onClusterEvent({ kind: 'pull-secrets-changed' })),
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const cloud = openClouds({ env, onEvent: onCloudEvent, report });
@@ -24,4 +25,19 @@ export function startCopyThread(data: CopyThreadData, env: Readonly<Record<strin
     cluster.start();
     return { copier, readSecret, cluster };
   });
+}
+
+/** Milliseconds. */
+const TOGETHER = 500;
+
+/** Many changes in a short time are one. */
+function together(tell: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  return () => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      tell();
+    }, TOGETHER);
+    timer.unref();
+  };
 }

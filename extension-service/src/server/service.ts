@@ -9,7 +9,7 @@ import type { CopyRole } from '../mirror/copy-gate.js';
 import type { ClusterEvent } from '../mirror/thread-protocol.js';
 import type { LoadedConfig } from '../config/load.js';
 import { copyLimits } from '../mirror/lanes.js';
-import { CONFIGURATION_REASONS, MirrorQueue } from '../mirror/queue.js';
+import { CONFIGURATION_REASONS, CREDENTIAL_REASONS, MirrorQueue } from '../mirror/queue.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { Copier, MirrorJob } from '../mirror/job.js';
 import { ExistenceIndex } from '../targets/existence.js';
@@ -172,16 +172,20 @@ export class Service {
   }
 
   /** Takes what the cluster's side says: who copies, and what the workloads need. */
-  clusterEvent(event: Extract<ClusterEvent, { kind: 'role' | 'wanted' }>): void {
+  clusterEvent(event: Extract<ClusterEvent, { kind: 'role' | 'wanted' | 'pull-secrets-changed' }>): void {
     const { copier, log, metrics } = this.dependencies;
     if (event.kind === 'role') {
       const { role, holder } = event;
       const changed = role !== this.gate.current;
       const handedBack = this.gate.become(role).length;
       this.holder = holder;
-      metrics.leader.set(role === 'leader' ? 1 : 0);
+      metrics.leader.set(copiesItself(role));
       if (!changed) return;
       log.info({ role, ...(holder !== undefined && { holder }), ...(handedBack > 0 && { handedBack }) }, ROLES[role]);
+      return;
+    }
+    if (event.kind === 'pull-secrets-changed') {
+      this.queue.retryNow(CREDENTIAL_REASONS);
       return;
     }
     for (const job of event.jobs) {
@@ -290,6 +294,11 @@ export class Service {
     }
     this.dependencies.metrics.queueOldestAge.set(this.queue.oldestAge() / 1_000);
   }
+}
+
+/** 1 also where no Lease is to be had: nothing is wrong then. */
+function copiesItself(role: CopyRole): 0 | 1 {
+  return role === 'leader' || role === 'alone' ? 1 : 0;
 }
 
 const ROLES: Readonly<Record<CopyRole, string>> = {

@@ -49,7 +49,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     registry,
     leader: new Gauge({
       name: 'image_swapper_leader',
-      help: '1 in the replica that holds the Lease and so copies and reconciles, 0 in the others',
+      help: '1 in the replica that holds the Lease and so copies and reconciles, and where no Lease is to be had; else 0',
       registers,
     }),
     requests: new Counter({

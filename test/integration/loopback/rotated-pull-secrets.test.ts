@@ -1,0 +1,53 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, it } from 'vitest';
+import { FakeApiServer } from '../../fakes/apiserver.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { World, admit, mirrors, pathOf, plainRegistry, until } from './world.js';
+
+let world: World;
+let api: FakeApiServer;
+let folder: string;
+
+beforeEach(async () => {
+  world = new World();
+  api = await FakeApiServer.start();
+  folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
+  await writeFile(join(folder, 'kubeconfig'), api.kubeconfig('swapper'));
+});
+afterEach(async () => {
+  await world.close();
+  await api.close();
+  await rm(folder, { recursive: true });
+});
+
+it('a copy that its pull secret was refused for goes on as soon as the Secret is a good one', async () => {
+  const auth = { type: 'basic', users: { puller: 'right' } } as const;
+  const [source, target] = [await world.registry({ auth }), await world.registry()];
+  const image = buildImage();
+  loadImage(source, 'app', image, '1');
+  const put = (password: string): void =>
+    api.putPullSecret('team-a', 'pull', { [source.host]: { username: 'puller', password } });
+  put('wrong');
+  api.putServiceAccount('team-a', 'default', []);
+  const service = await world.serve(
+    {
+      target: plainRegistry(target, { prefix: 'mirror' }),
+      source: { registries: [plainRegistry(source)] },
+      secretReader: { enabled: true },
+    },
+    { env: { KUBECONFIG: join(folder, 'kubeconfig') } },
+  );
+  await admit(
+    service,
+    { app: `${source.host}/app:1` },
+    { namespace: 'team-a', spec: { imagePullSecrets: [{ name: 'pull' }] } },
+  );
+  await until(async () => (await mirrors(service)).some(({ state }) => state === 'failed'), 'the copy fails');
+  put('right');
+  await until(
+    () => target.manifest(`mirror/${pathOf(source, 'app')}`, '1')?.digest === image.digest,
+    'the copy is there',
+  );
+});
