@@ -9,16 +9,17 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 export class Front {
   private readonly sockets = new Set<Socket>();
   #port = 0;
+  private passed = 0;
 
   private constructor(
     private readonly server: Server,
-    private backend: number,
+    private backends: readonly number[],
   ) {}
 
-  /** In front of a port of 127.0.0.1. */
-  static async start(backend: number): Promise<Front> {
+  /** In front of ports of 127.0.0.1, which take connections in turn. */
+  static async start(...backends: readonly number[]): Promise<Front> {
     const server = createServer((incoming) => front.pass(incoming));
-    const front: Front = new Front(server, backend);
+    const front: Front = new Front(server, backends);
     await front.listen();
     return front;
   }
@@ -29,7 +30,7 @@ export class Front {
 
   /** Sends new connections to this port, and ends the old ones. */
   async pointTo(port: number): Promise<void> {
-    this.backend = port;
+    this.backends = [port];
     this.cut();
     if (!this.server.listening) await this.listen();
   }
@@ -53,7 +54,8 @@ export class Front {
   }
 
   private pass(incoming: Socket): void {
-    const outgoing = connect(this.backend, '127.0.0.1');
+    const backend = this.backends[this.passed++ % this.backends.length] ?? 0;
+    const outgoing = connect(backend, '127.0.0.1');
     for (const [socket, other] of [
       [incoming, outgoing],
       [outgoing, incoming],
