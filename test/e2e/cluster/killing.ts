@@ -61,7 +61,8 @@ export async function killReplicas(plane: ControlPlane, options: Killing): Promi
     // Most of the kills met copies: a run in which all was done before proves nothing.
     expect(inFlight).toBeGreaterThan(kills / 2);
     const twice = [...uploads].filter(([, times]) => times === 2).length;
-    return `${kills} kills, ${inFlight} of them amid copies; ${uploads.size} blobs, ${twice} uploaded twice`;
+    const begun = target.accessLog().filter(({ method, status }) => method === 'POST' && status === 202).length;
+    return `${kills} kills, ${inFlight} amid copies; ${uploads.size} blobs, ${begun} uploads begun, ${twice} blobs twice`;
   } finally {
     await puller.stop();
     await replicas.stop();

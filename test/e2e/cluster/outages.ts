@@ -40,41 +40,50 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
     target.host,
     all.map(({ repository }) => repository),
   );
-  const admissions = new Admissions(replicas, all);
-  const started = performance.now();
-  const seconds = (): string => ((performance.now() - started) / 1_000).toFixed(0);
-  const arrived: string[] = [];
-  const outage = async (batch: readonly Image[] | undefined): Promise<void> => {
-    await createPods(
-      plane.api,
-      (batch ?? []).map(({ reference }) => reference),
-    );
+  const admissions = new Admissions(replicas);
+  const recoveries: string[] = [];
+  const outage = async (batch: readonly Image[] = []): Promise<void> => {
+    const references = batch.map(({ reference }) => reference);
+    if (references.length > 0) admissions.images = references;
+    await createPods(plane.api, references);
     await sleep(options.seconds * 1_000);
-    arrived.push(`${seconds()} s: ${puller.pulled.size}`);
+  };
+  /** Nobody says that it is over: all images so far arrive by themselves. */
+  const recovery = async (batches: number): Promise<void> => {
+    const count = batches * options.images;
+    const over = performance.now();
+    while (puller.pulled.size < count && performance.now() - over < options.patience * 1_000) await sleep(50);
+    expect(puller.pulled.size, replicas.lastWords()).toBe(count);
+    recoveries.push(`${((performance.now() - over) / 1_000).toFixed(1)} s`);
   };
   try {
     puller.start();
+    admissions.images = (batches[0] ?? []).map(({ reference }) => reference);
     admissions.start();
 
     await front.goDown();
     await outage(batches[0]);
-    expect(puller.pulled.size, replicas.lastWords()).toBe(0);
+    expect(puller.pulled.size).toBe(0);
     await front.pointTo(portOf(source.host));
+    await recovery(1);
 
     target.fault({ action: { type: 'status', status: 429 } });
-    const before = puller.pulled.size;
     await outage(batches[1]);
-    expect(puller.pulled.size).toBeLessThanOrEqual(before + options.images);
+    expect(puller.pulled.size).toBe(options.images);
     target.clearFaults();
+    await recovery(2);
 
-    const port = replicas.apiFront;
-    const api = Number(new URL(plane.api.address).port);
-    await port.goDown();
-    await outage(batches[2]);
-    await port.pointTo(api);
+    await replicas.apiFront.goDown();
+    await outage();
+    // Nobody is asked about these: the leader finds them when it sees the cluster again.
+    await createPods(
+      plane.api,
+      (batches[2] ?? []).map(({ reference }) => reference),
+    );
+    expect(puller.pulled.size).toBe(2 * options.images);
+    await replicas.apiFront.pointTo(Number(new URL(plane.api.address).port));
+    await recovery(3);
 
-    await puller.complete(options.patience, () => replicas.lastWords());
-    arrived.push(`${seconds()} s: ${puller.pulled.size}`);
     await admissions.stop();
     expect(puller.broken).toEqual([]);
     expect(all.map(({ repository }) => puller.pulled.get(repository))).toEqual(all.map(({ digest }) => digest));
@@ -84,7 +93,8 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
     expect(slow).toBe(0);
     const warnings = replicas.warnings();
     expect(warnings.length, warnings.join('\n')).toBeLessThan(2 * 3 * READABLE);
-    return `${admissions.answered} admissions; images: ${arrived.join(', ')}; ${warnings.length} warnings`;
+    const times = recoveries.join(', ');
+    return `${admissions.answered} admissions; all images ${times} after each outage; ${warnings.length} warnings`;
   } finally {
     await admissions.stop();
     await puller.stop();
@@ -103,15 +113,14 @@ export async function overBudget(replicas: Replicas): Promise<number> {
 
 /** Asks every replica about Pods, one after the other, as the API server does. */
 class Admissions {
+  /** What the Pods use. */
+  images: readonly string[] = [];
   answered = 0;
   readonly wrong: string[] = [];
   private stopped = false;
   private running: Promise<unknown> | undefined;
 
-  constructor(
-    private readonly replicas: Replicas,
-    private readonly images: readonly Image[],
-  ) {}
+  constructor(private readonly replicas: Replicas) {}
 
   start(): void {
     this.running = Promise.all(this.replicas.running.map(({ service }) => this.ask(service.url)));
@@ -124,7 +133,7 @@ class Admissions {
 
   private async ask(url: string): Promise<void> {
     for (let count = 0; !this.stopped; count += 1) {
-      const image = this.images[count % this.images.length]?.reference ?? '';
+      const image = this.images[count % this.images.length] ?? '';
       const object = { metadata: { name: 'x' }, spec: { containers: [{ name: 'app', image }] } };
       const request = { uid: `u-${count}`, operation: 'CREATE', namespace: 'team-a', object };
       const review = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request };

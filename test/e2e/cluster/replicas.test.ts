@@ -82,7 +82,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
   }, 240_000);
 
   it('copy everything after outages of the source, the target and the API server', async () => {
-    const outcome = await sufferOutages(plane, { seconds: 10, images: 10, patience: 90 });
+    const outcome = await sufferOutages(plane, { seconds: 8, images: 10, patience: 60 });
     process.stderr.write(`${outcome}\n`);
   }, 240_000);
 

@@ -24,6 +24,8 @@ interface Replica {
 }
 
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/image-swapper/leases/image-swapper';
+/** As the chart grants it with `secretReader.enabled`. */
+const PULL_SECRETS = { apiGroups: [''], resources: ['secrets', 'serviceaccounts'], verbs: ['get', 'list', 'watch'] };
 let named = 0;
 
 /**
@@ -44,8 +46,15 @@ export class Replicas {
   ) {}
 
   static async start(plane: ControlPlane, count: number, options: ReplicaOptions): Promise<Replicas> {
-    const account = { namespace: 'image-swapper', name: 'image-swapper', rights: WATCHING };
+    const cluster = [...(WATCHING.cluster ?? []), PULL_SECRETS];
+    const account = { namespace: 'image-swapper', name: 'image-swapper', rights: { ...WATCHING, cluster } };
     const text = await serviceAccount(plane.api, account);
+    // A controller makes it in every namespace of a real cluster.
+    await plane.api.apply({
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'default', namespace: 'team-a' },
+    });
     const { address } = plane.api;
     const front = await Front.start(Number(new URL(address).port));
     const kubeconfig = join(plane.folder, `replicas-${front.port}`);
