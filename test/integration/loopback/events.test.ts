@@ -187,18 +187,15 @@ describe('a flood of news', () => {
 });
 
 describe('an API server that', () => {
-  it.each<429 | 'cut'>([429, 'cut'])(
-    'answers %s at first gets the Event after',
-    async (fault) => {
-      const recorder = await start();
-      let left = 2;
-      api.fault = () => (left-- > 0 ? fault : undefined);
-      recorder.record(failed('a:1', [user('web')]));
-      await until('an Event', () => events().length === 1);
-      expect(api.requests).toHaveLength(3);
-      expect(log).toEqual([]);
-    },
-  );
+  it.each<429 | 'cut'>([429, 'cut'])('answers %s at first gets the Event after', async (fault) => {
+    const recorder = await start();
+    let left = 2;
+    api.fault = () => (left-- > 0 ? fault : undefined);
+    recorder.record(failed('a:1', [user('web')]));
+    await until('an Event', () => events().length === 1);
+    expect(api.requests).toHaveLength(3);
+    expect(log).toEqual([]);
+  });
 
   it('is down is asked a few times, and holds nothing up', async () => {
     const recorder = await start();

@@ -208,11 +208,7 @@ describe('Gatekeeper without the watch, which alone copies for it', () => {
       [`4:22: ${refusal}`],
     ],
     ['is fine where nothing is copied anyway', `imageCopyPolicy: none\n${target}${off}`, []],
-    [
-      'is fine where no target is copied to',
-      `target: {imageCopyPolicy: none, oci: {registry: a.example}}\n${off}`,
-      [],
-    ],
+    ['is fine where no target is copied to', `target: {imageCopyPolicy: none, oci: {registry: a.example}}\n${off}`, []],
     ['is fine with the watch', `${target}policies: {engine: gatekeeper}\n`, []],
     ['is fine with another engine', `${target}reconcile: {enabled: false}\n`, []],
   ])('%s', (_, text, expected) => {
