@@ -286,8 +286,16 @@ export class MirrorQueue {
 
   /** Until then nobody waits for an answer from a registry that gives none. */
   private wakeAfter(pause: HostPause): void {
-    this.after(pause.until - this.now(), () => this.pump());
+    this.pumpAt(pause.until);
     for (const entry of this.lanes.of(pause.host)) settle(entry, failed(pausedFailure(entry.job, pause)));
+  }
+
+  /** A timer counts from the loop's time, which is behind the clock's: it may fire while the pause is not over yet. */
+  private pumpAt(time: number): void {
+    this.after(Math.max(1, time - this.now()), () => {
+      if (this.now() < time) this.pumpAt(time);
+      else this.pump();
+    });
   }
 
   /** Gives up what waits for a registry that stays away; it is remembered as failed. */

@@ -91,9 +91,13 @@ export class KubeApi {
     if (reply.status !== 404) expectOk(reply, `delete ${object.kind}`);
   }
 
+  get address(): string {
+    return `https://127.0.0.1:${this.port}`;
+  }
+
   /** For another client of the same API server. */
   kubeconfig(token: string, namespace: string): string {
-    return kubeconfigOf(`https://127.0.0.1:${this.port}`, this.ca, token, namespace);
+    return kubeconfigOf(this.address, this.ca, token, namespace);
   }
 
   close(): void {

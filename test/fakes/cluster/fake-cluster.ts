@@ -37,6 +37,7 @@ export class FakeCluster {
   private readonly watches = new Set<OpenWatch>();
   private readonly faults = new ClusterFaults();
   private readonly leases = new FakeLeases();
+  private readonly objects = new Map<string, object>();
   private version = 1_000;
 
   private constructor(
@@ -66,6 +67,11 @@ export class FakeCluster {
       this.collections.set(path, collection);
     }
     return collection;
+  }
+
+  /** An object that is read by its own path. */
+  putObject(path: string, object: object): void {
+    this.objects.set(path, object);
   }
 
   fault(rule: ClusterFaultRule): void {
@@ -170,6 +176,10 @@ export class FakeCluster {
     if (fault?.type === 'slow') await delay(fault.milliseconds);
     if (fault?.type === 'text') return void response.end(fault.text);
     if (lease) return this.leases.answer(request.method ?? '', path, text, response);
+    const object = this.objects.get(path);
+    if (object !== undefined) {
+      return void response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(object));
+    }
     if (verb === 'other') return status(response, 404);
     if (verb === 'list') {
       const list = this.list(path, query);

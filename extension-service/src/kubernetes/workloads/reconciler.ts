@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { JsonObject } from '../../core/decide/pod.js';
 import type { Config } from '../../core/config/model.js';
 import type { Rules } from '../../core/decide/rules.js';
@@ -66,6 +67,8 @@ export class Reconciler implements LeaderTask {
   async lead(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const round = new AbortController();
+      // Every kind's list, watch and pauses listen to it.
+      setMaxListeners(0, round.signal);
       const stop = (): void => round.abort();
       signal.addEventListener('abort', stop, { once: true });
       if (signal.aborted) stop();

@@ -1,0 +1,157 @@
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
+import { smallPod } from '../../fakes/cluster/pods.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { FakeRegistry } from '../../fakes/registry.js';
+import { RunningService } from '../../fakes/service.js';
+import { until } from './until.js';
+
+const PODS = '/api/v1/pods';
+
+let cluster: FakeCluster;
+let source: FakeRegistry;
+let target: FakeRegistry;
+let services: RunningService[];
+
+beforeEach(async () => {
+  [cluster, source, target] = [await FakeCluster.start(), await FakeRegistry.start(), await FakeRegistry.start()];
+  services = [];
+});
+afterEach(async () => {
+  await Promise.all(services.map((service) => service.stop('SIGKILL')));
+  await Promise.all([cluster.close(), source.close(), target.close()]);
+});
+
+function configuration(more: object = {}, registry = target): string {
+  return stringify({
+    target: { type: 'oci', oci: { registry: registry.host, prefix: 'mirror', insecure: true } },
+    source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+    ...more,
+  });
+}
+
+async function start(more: object = {}): Promise<RunningService> {
+  const kubeconfig = join(tmpdir(), `image-swapper-reconcile-${process.pid}.json`);
+  await writeFile(kubeconfig, cluster.kubeconfig());
+  const env = { KUBECONFIG: kubeconfig, POD_NAME: 'reconcile' };
+  const service = await RunningService.start({ config: configuration(more), env, plain: true });
+  services.push(service);
+  return service;
+}
+
+function image(name: string, seed = 1): string {
+  loadImage(source, name, buildImage({ seed }), '1');
+  return `${source.host}/${name}:1`;
+}
+
+function repository(name: string): string {
+  return `mirror/${source.host.replace(':', '_')}/${name}`;
+}
+
+function digest(name: string, registry = target): string | undefined {
+  return registry.manifest(repository(name), '1')?.digest;
+}
+
+function put(name: string, used: string, namespace = 'team-a', more: object = {}): void {
+  const made = smallPod(name, used, namespace);
+  cluster.collection(PODS).put({ ...made, metadata: { ...made.metadata, ...more } });
+}
+
+async function listed(service: RunningService): Promise<void> {
+  await until('the list', () => service.log.some(({ message }) => message.includes('workloads are listed')));
+}
+
+describe('the leader', () => {
+  it('copies what is used, and nothing of what is left alone', async () => {
+    put('used', image('used'));
+    put('system', image('system'), 'kube-system');
+    put('own', image('own'), 'image-swapper');
+    put('excluded', image('excluded'), 'legacy');
+    put('opted-out', image('opted-out'), 'team-a', { labels: { 'image-swapper.io/skip': 'true' } });
+    put('filtered', image('filtered'));
+    const ended = smallPod('ended', image('ended'));
+    cluster.collection(PODS).put({ ...ended, status: { phase: 'Succeeded' } });
+    // The image was there, and somebody deleted it: the Pod names only the copy.
+    image('pruned');
+    put('pruned', `${target.host}/${repository('pruned')}:1`);
+    const filters = [{ jmespath: "contains(container.image, 'filtered')" }];
+    const service = await start({
+      policies: { excludedNamespaces: ['legacy'] },
+      source: { filters, registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+    });
+    await until('both', () => digest('used') !== undefined && digest('pruned') !== undefined);
+    await listed(service);
+    await sleep(500);
+    expect(target.repositories().sort()).toEqual([repository('pruned'), repository('used')]);
+  });
+
+  it('copies nothing in a dry run', async () => {
+    put('used', image('used'));
+    const service = await start({ dryRun: true });
+    await listed(service);
+    await sleep(500);
+    expect([source.accessLog, target.accessLog]).toEqual([[], []]);
+  });
+
+  it('brings everything to a target that a new configuration names', async () => {
+    for (const name of ['a', 'b', 'c']) put(name, image(name));
+    const service = await start();
+    await until('the first', () => ['a', 'b', 'c'].every((name) => digest(name) !== undefined));
+    const second = await FakeRegistry.start();
+    try {
+      await writeFile(service.configFile, configuration({}, second));
+      await until('the second', () => ['a', 'b', 'c'].every((name) => digest(name, second) !== undefined), 15);
+    } finally {
+      await second.close();
+    }
+  });
+
+  it('looks after tags that move: one HEAD at the source for what has not changed, and no GET', async () => {
+    put('moving', image('moving'));
+    put('still', image('still', 2));
+    await start({ mirror: { refresh: { interval: '1s' } } });
+    await until('both', () => digest('moving') !== undefined && digest('still') !== undefined);
+    const from = source.accessLog.length;
+    const before = digest('moving');
+    loadImage(source, 'moving', buildImage({ seed: 3 }), '1');
+    await until('the new image', () => digest('moving') !== before, 15);
+    expect(digest('moving')).toBe(source.manifest('moving', '1')?.digest);
+    const later = source.requests().slice(from);
+    const still = later.filter((line) => line.includes('/v2/still/'));
+    expect(new Set(still)).toEqual(new Set(['HEAD /v2/still/manifests/1']));
+    expect(still.length).toBeLessThanOrEqual(2);
+  });
+
+  it('tries the secrets of each namespace that uses the image until one may read it', async () => {
+    await source.close();
+    source = await FakeRegistry.start({ auth: { type: 'basic', users: { robot: 'right' } } });
+    const used = image('private');
+    for (const [namespace, password] of [
+      ['team-a', 'wrong'],
+      ['team-b', 'wrong'],
+      ['team-c', 'right'],
+    ] as const) {
+      const auth = Buffer.from(`robot:${password}`).toString('base64');
+      const document = JSON.stringify({ auths: { [source.host]: { auth } } });
+      cluster.putObject(`/api/v1/namespaces/${namespace}/secrets/registry`, {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 'registry', namespace },
+        type: 'kubernetes.io/dockerconfigjson',
+        data: { '.dockerconfigjson': Buffer.from(document).toString('base64') },
+      });
+      const made = smallPod(`pod-${namespace}`, used, namespace);
+      const spec = { ...(made['spec'] as object), imagePullSecrets: [{ name: 'registry' }] };
+      cluster.collection(PODS).put({ ...made, spec });
+    }
+    await start();
+    await until('the private image', () => digest('private') !== undefined);
+    const refused = source.accessLog.filter(({ status, authorization }) => status === 401 && authorization === 'basic');
+    expect(refused.length).toBeGreaterThan(0);
+  });
+});
