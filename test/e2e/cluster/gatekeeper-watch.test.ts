@@ -7,9 +7,10 @@ import { goToolsAvailable } from '../../tools/tool.js';
 import { ControlPlane } from './control-plane.js';
 import { images } from './crowd.js';
 import { startGatekeeper } from './gatekeeper-manager.js';
+import type { GatekeeperProcess } from './gatekeeper-manager.js';
 import type { ApiObject } from './kube-api.js';
 import { create, eventually, imagesOf, NAMESPACE, pod, stored, tryOut } from './pods.js';
-import type { Program } from './program.js';
+
 import { Puller } from './puller.js';
 import { Replicas } from './replicas.js';
 
@@ -19,7 +20,7 @@ const [USER, PASSWORD] = ['robot', 'only-in-the-secret'];
 /** Gatekeeper sends no Pod, so nothing is copied for what it asks: the watch sees the Pod itself, and whose secrets it has. */
 describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
   let plane: ControlPlane;
-  let manager: Program;
+  let manager: GatekeeperProcess;
   let [source, target]: [FakeRegistry | undefined, RealRegistry | undefined] = [undefined, undefined];
   let replicas: Replicas;
 
@@ -32,7 +33,7 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
   }, 240_000);
   afterAll(async () => {
     await replicas?.stop();
-    await manager?.stop();
+    await manager?.program.stop();
     await plane?.stop();
     await Promise.all([source?.close(), target?.stop()]);
   }, 60_000);
@@ -77,8 +78,8 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
     } finally {
       await puller.stop();
     }
-    const tokens = source.accessLog.filter(({ path, status }) => path === '/token' && status === 200);
-    expect(new Set(tokens.map(({ user }) => user))).toEqual(new Set([USER]));
+    const reads = source.accessLog.filter(({ path, status }) => path.includes('/private') && status === 200);
+    expect(new Set(reads.map(({ user }) => user))).toEqual(new Set([USER]));
     await eventually('the next Pod is swapped', 30, async () => {
       const admission = await create(plane.api, pod(image.reference));
       return admission.admitted && admission.images['app'] === `${target?.host ?? ''}/${image.repository}:1`;
