@@ -29,7 +29,7 @@ async function prepare(layerSize: number, layers: number) {
   return { target, image, options };
 }
 
-describe('memory', () => {
+describe('memory', { timeout: 120_000 }, () => {
   it('stays flat while 500 MB pass through', async () => {
     const { image, options } = await prepare(125 * MIB, 4);
     const before = process.memoryUsage().rss;

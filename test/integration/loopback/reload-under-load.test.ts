@@ -94,7 +94,8 @@ async function start(config: object, image: (n: number) => string): Promise<Sett
 async function expectUnharmed(load: SteadyLoad, service: RunningService): Promise<void> {
   await load.stop();
   expect(load.answers.filter(({ status, error }) => status !== 200 || error !== undefined)).toEqual([]);
-  expect(load.answers.length).toBeGreaterThan(100);
+  // Enough to have met the reload, also on a machine that is busy with something else.
+  expect(load.answers.length).toBeGreaterThan(20);
   expect(load.keptPorts.size).toBe(KEPT);
   expect((await get(`${service.operations}/readyz`)).status).toBe(200);
 }
