@@ -7,6 +7,8 @@ export interface ClientReply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
+  /** Whether it came over a connection that the agent had kept. */
+  readonly reused: boolean;
   json(): unknown;
 }
 
@@ -55,6 +57,7 @@ function send(
             status: response.statusCode ?? 0,
             headers: response.headers,
             text,
+            reused: sent.reusedSocket,
             json: () => JSON.parse(text) as unknown,
           });
         });
