@@ -51,9 +51,13 @@ describe('a policy call that fails', () => {
       expect(warned).toMatchObject({ registry: 'target default', repository: world.repository('app') });
       await until(() => /^[0-9a-f]{32}$/.test(mark() ?? ''), 'it is tried again', 20_000);
       expect(found()).toMatchObject({ policyText: accessPolicy('one'), lifecyclePolicyText: lifecyclePolicy });
-      const metrics = await world.metrics(service);
-      expect(metrics).toContain('{registry="target default",action="policies",outcome="forbidden"} 1');
-      expect(metrics).toContain('{registry="target default",action="policies",outcome="ok"} 1');
+      // The mark is the last call; its answer has yet to come back to the service.
+      await expect
+        .poll(() => world.metrics(service), { timeout: 10_000 })
+        .toContain('{registry="target default",action="policies",outcome="ok"} 1');
+      expect(await world.metrics(service)).toContain(
+        '{registry="target default",action="policies",outcome="forbidden"} 1',
+      );
     },
     40_000,
   );
