@@ -212,7 +212,7 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(policy).toContain('http://swap-image-swapper.tools.svc:8081/v1/kyverno');
   });
 
-  it.each([
+  it.each<readonly [string, object, string]>([
     ['no target', {}, 'config.target: say which registry images are mirrored to, such as --set config.target.aws'],
     [
       'two targets in one',
