@@ -23,21 +23,40 @@
 {{- $_ := set $config "lease" (mergeOverwrite (dict "name" $name) ($config.lease | default dict)) }}
 {{- $tls := $config.tls | default dict }}
 {{- if hasKey $tls "mode" }}{{ fail "config.tls.mode: leave it out, and set the chart's value tls.mode" }}{{ end }}
-{{- $host := printf "%s.%s" $name .Release.Namespace }}
-{{- $names := list (printf "%s.svc" $host) (printf "%s.svc.%s" $host .Values.clusterSuffix) $host $name }}
-{{- if eq (include "image-swapper.tlsMode" .) "selfSigned" }}
-{{- $own := dict "mode" "selfSigned" "secretName" (printf "%s-tls" $name) "configMapName" (printf "%s-ca" $name) "dnsNames" $names }}
+{{- $mode := include "image-swapper.tlsMode" . }}
+{{- if eq $mode "selfSigned" }}
+{{- $own := dict "mode" "selfSigned" "secretName" (printf "%s-tls" $name) "configMapName" (printf "%s-ca" $name) "dnsNames" (include "image-swapper.certificateNames" . | fromJsonArray) }}
 {{- $_ := set $config "tls" (mergeOverwrite $own $tls) }}
 {{- else }}
-{{- $_ := unset $config "tls" }}
+{{- range $key := keys (omit $tls "clients") | sortAlpha }}{{ fail (printf "config.tls.%s: is for tls.mode selfSigned, and it is %s: leave it out" $key $mode) }}{{ end }}
+{{- if and (eq $mode "disabled") $tls.clients }}{{ fail "config.tls.clients: only TLS carries certificates, and tls.mode is disabled: choose another, or leave it out" }}{{ end }}
+{{- if not $tls }}{{ $_ := unset $config "tls" }}{{ end }}
 {{- end }}
-{{- $policies := dict "engine" (include "image-swapper.engine" .) "manage" (eq (include "image-swapper.manage" .) "true") }}
-{{- if ne $policies.engine "none" }}
-{{- $_ := set $policies "url" (include "image-swapper.url" .) }}
-{{- $_ := set $policies "failClosed" (eq (include "image-swapper.failClosed" .) "true") }}
-{{- end }}
-{{- $_ := set $config "policies" $policies }}
+{{- $_ := set $config "policies" (include "image-swapper.configPolicies" . | fromYaml) }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/*
+`policies` of the configuration: as `image-swapper policies` in the Pod is to print them, or as the service is to write them
+under policies.manage.
+*/}}
+{{- define "image-swapper.configPolicies" -}}
+{{- $own := dict
+  "engine" (include "image-swapper.engine" .)
+  "manage" (eq (include "image-swapper.manage" .) "true")
+  "name" (include "image-swapper.policyName" .)
+  "url" (include "image-swapper.url" .)
+  "failClosed" (eq (include "image-swapper.failClosed" .) "true")
+  "excludedNamespaces" (include "image-swapper.excludedNamespaces" . | fromJsonArray) }}
+{{- with include "image-swapper.caFile" . }}{{ $_ := set $own "caFile" . }}{{ end }}
+{{- mergeOverwrite (dig "policies" dict (.Values.config | default dict) | default dict | deepCopy) $own | toYaml }}
+{{- end }}
+
+{{/* Names that the certificate is for: a JSON list. The last two are those of `kubectl port-forward`. */}}
+{{- define "image-swapper.certificateNames" -}}
+{{- $name := include "image-swapper.fullname" . }}
+{{- $host := printf "%s.%s" $name .Release.Namespace }}
+{{- list (printf "%s.svc" $host) (printf "%s.svc.%s" $host .Values.clusterSuffix) $host $name "localhost" "127.0.0.1" | toJson }}
 {{- end }}
 
 {{- define "image-swapper.tlsMode" -}}
@@ -64,6 +83,27 @@
 
 {{- define "image-swapper.caConfigMapKey" -}}
 {{- if eq (include "image-swapper.tlsMode" .) "selfSigned" }}ca.crt{{ else }}{{ .Values.tls.caConfigMap.key }}{{ end }}
+{{- end }}
+
+{{/*
+policies.manage with a certificate that is not the service's own: where the service finds the authority that its policies
+carry, as JSON {file, configMap}, without configMap where it lies beside the certificate; '' where they carry none.
+*/}}
+{{- define "image-swapper.managedCa" -}}
+{{- $engine := include "image-swapper.engine" . }}
+{{- $carries := has $engine (list "gatekeeper" "webhook" "kyverno-clusterpolicy") }}
+{{- $mode := include "image-swapper.tlsMode" . }}
+{{- if and (include "image-swapper.manage" .) $carries (has $mode (list "certManager" "existingSecret")) (hasPrefix "https:" (include "image-swapper.url" .)) }}
+{{- if or .Values.tls.caBundle .Values.tls.caConfigMap.name }}
+{{- dict "file" (printf "/etc/image-swapper-ca/%s" (include "image-swapper.caConfigMapKey" .)) "configMap" (include "image-swapper.caConfigMapName" .) | toJson }}
+{{- else if or (eq $engine "gatekeeper") (include "image-swapper.urlService" . | fromJson).name }}
+{{- dict "file" "/etc/image-swapper-tls/ca.crt" | toJson }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "image-swapper.caFile" -}}
+{{- dig "policies" "caFile" (dig "file" "" (include "image-swapper.managedCa" . | fromJson)) (.Values.config | default dict) }}
 {{- end }}
 
 {{/* The credentials of registries that `config` takes from Secrets, and the queue's: a list of {namespace, name}. */}}

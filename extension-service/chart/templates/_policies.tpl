@@ -24,8 +24,10 @@
 {{- define "image-swapper.url" -}}
 {{- $host := printf "%s.%s.svc" (include "image-swapper.fullname" .) .Release.Namespace }}
 {{- $given := dig "policies" "url" .Values.policies.url (.Values.config | default dict) }}
+{{- $engine := include "image-swapper.engine" . }}
+{{- $plain := or (eq $engine "kyverno") (and (eq $engine "none") (eq (toString .Values.plainHttp.enabled) "true")) }}
 {{- if $given }}{{ trimSuffix "/" $given }}
-{{- else if or (eq (include "image-swapper.engine" .) "kyverno") (eq (include "image-swapper.tlsMode" .) "disabled") }}http://{{ $host }}:{{ .Values.service.httpPort }}
+{{- else if or $plain (eq (include "image-swapper.tlsMode" .) "disabled") }}http://{{ $host }}:{{ .Values.service.httpPort }}
 {{- else }}https://{{ $host }}:{{ .Values.service.port }}
 {{- end }}
 {{- end }}
@@ -48,7 +50,8 @@
 {{/* The namespaces that are left alone besides the renderers' own: a JSON list. */}}
 {{- define "image-swapper.excludedNamespaces" -}}
 {{- $service := include "image-swapper.urlService" . | fromJson }}
-{{- prepend .Values.policies.excludedNamespaces .Release.Namespace | concat (list $service.namespace | compact) | uniq | toJson }}
+{{- $given := concat .Values.policies.excludedNamespaces (dig "policies" "excludedNamespaces" list (.Values.config | default dict) | default list) }}
+{{- prepend $given .Release.Namespace | concat (list $service.namespace | compact) | uniq | toJson }}
 {{- end }}
 
 {{/* PEM text that the service published in its ConfigMap, on an upgrade; '' before. */}}
@@ -83,7 +86,10 @@ certificate whose key was thrown away: nothing is trusted until the service puts
 {{- with $annotations }}{{ toYaml . }}{{ end }}
 {{- end }}
 
-{{/* Stops with what to do, for what an engine cannot do and for an engine that is not there. */}}
+{{/*
+Stops with what to do, for what an engine cannot do and for an engine that is not there: of policies that the chart renders
+and of those that the service manages.
+*/}}
 {{- define "image-swapper.checkEngine" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $mode := include "image-swapper.tlsMode" . }}
@@ -92,17 +98,116 @@ certificate whose key was thrown away: nothing is trusted until the service puts
 {{- if eq $mode "disabled" }}{{ fail (printf "tls.mode: disabled is for Kyverno; %s calls https only: choose selfSigned" $engine) }}{{ end }}
 {{- if not $isHttps }}{{ fail (printf "policies.url: %s calls https only" $engine) }}{{ end }}
 {{- end }}
-{{- $ownSecret := has $mode (list "certManager" "existingSecret") }}
-{{- if and $ownSecret (not .Values.tls.caBundle) }}
+{{- include "image-swapper.requireAuthority" . }}
 {{- if eq $engine "gatekeeper" }}
+{{- if gt (include "image-swapper.timeout" . | int) 28 }}{{ fail "policies.timeoutSeconds: at most 28 with gatekeeper, whose own webhook ends after 30: the Assigns could not say any more what a failure means" }}{{ end }}
+{{- include "image-swapper.checkExpressions" . }}
+{{- end }}
+{{- if include "image-swapper.manage" . }}{{ include "image-swapper.checkManaged" . }}{{ end }}
+{{- include "image-swapper.requireApi" . }}
+{{- if eq $engine "kyverno" }}{{ include "image-swapper.requireKyverno" . }}{{ end }}
+{{- if not (include "image-swapper.manage" .) }}{{ include "image-swapper.requireUnmanaged" . }}{{ end }}
+{{- end }}
+
+{{/* A certificate that is not the service's own, and nobody who says which authority signed it. */}}
+{{- define "image-swapper.requireAuthority" -}}
+{{- $engine := include "image-swapper.engine" . }}
+{{- $mode := include "image-swapper.tlsMode" . }}
+{{- $isHttps := hasPrefix "https:" (include "image-swapper.url" .) }}
+{{- $service := (include "image-swapper.urlService" . | fromJson).name }}
+{{- if and (has $mode (list "certManager" "existingSecret")) (not .Values.tls.caBundle) }}
+{{- if include "image-swapper.manage" . }}
+{{- $secret := dict }}
+{{- if eq $mode "existingSecret" }}{{ $secret = lookup "v1" "Secret" .Release.Namespace .Values.tls.existingSecret }}{{ end }}
+{{- $beside := eq (include "image-swapper.caFile" .) "/etc/image-swapper-tls/ca.crt" }}
+{{- if and $secret $beside (not (dig "data" "ca.crt" "" $secret)) }}
+{{- fail (printf "tls.caBundle: the Secret %s has no ca.crt: put the authority's certificate (PEM) in, or give it here, for the policies of %s: --set-file tls.caBundle=ca.crt" .Values.tls.existingSecret $engine) }}
+{{- end }}
+{{- else if eq $engine "gatekeeper" }}
 {{- fail (printf "tls.caBundle: with tls.mode %s, give the authority's certificate (PEM) for the Provider, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" $mode) }}
 {{- else if and (eq $engine "kyverno-clusterpolicy") $isHttps (not .Values.tls.caConfigMap.name) }}
 {{- fail (printf "tls.caBundle: with tls.mode %s, give the authority's certificate (PEM) for the ClusterPolicy, or tls.caConfigMap.name, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" $mode) }}
-{{- else if and (eq $engine "webhook") (eq $mode "existingSecret") (include "image-swapper.urlService" . | fromJson).name }}
+{{- else if and (eq $engine "webhook") (eq $mode "existingSecret") $service }}
 {{- fail "tls.caBundle: with tls.mode existingSecret, give the authority's certificate (PEM) for the webhook, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" }}
 {{- end }}
 {{- end }}
-{{- include "image-swapper.requireApi" . }}
+{{- end }}
+
+{{/*
+Gatekeeper sends images and nothing else. The service refuses every expression that needs more; here are those that
+certainly do, so that they are an error of `helm install` and not of its Pods.
+*/}}
+{{- define "image-swapper.checkExpressions" -}}
+{{- $config := .Values.config | default dict }}
+{{- if not (include "image-swapper.manage" .) }}
+{{- range $index, $filter := dig "source" "filters" list $config | default list }}
+{{- if include "image-swapper.readsPod" (toString $filter.jmespath) }}
+{{- fail (printf "config.source.filters[%d]: Gatekeeper sends images only, so the service cannot decide %s and nothing would ever be swapped: set policies.manage=true (the service then writes Gatekeeper's policies, with conditions on namespaces and labels in them), or write it on container.image alone, or choose another engine: kyverno, kyverno-clusterpolicy, webhook" $index (quote $filter.jmespath)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $index, $target := $config.targets | default list }}
+{{- if include "image-swapper.readsPod" (toString $target.match) }}
+{{- fail (printf "config.targets[%d].match: Gatekeeper sends images only, so the service cannot decide %s and nothing would ever be swapped: write it on container.image alone, or choose another engine: kyverno, kyverno-clusterpolicy, webhook" $index (quote $target.match)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether the expression names `obj`, or of `container` anything but the image; literals say nothing. */}}
+{{- define "image-swapper.readsPod" -}}
+{{- $bare := regexReplaceAll "'(?:[^'\\\\]|\\\\.)*'|`(?:[^`\\\\]|\\\\.)*`" . "''" }}
+{{- $bare = regexReplaceAll "\\bcontainer\\s*\\.\\s*image\\b" $bare "''" }}
+{{- if regexMatch "(?:^|[^.\\w\\s])\\s*(?:obj|container)\\s*(?:[^\\w\\s:]|$)" $bare }}true{{ end }}
+{{- end }}
+
+{{/* What the service's own policies cannot have. */}}
+{{- define "image-swapper.checkManaged" -}}
+{{- if eq (include "image-swapper.engine" .) "none" }}{{ fail "policies.manage: is true, and policies.engine is none: name an engine" }}{{ end }}
+{{- $policies := .Values.policies }}
+{{- $webhook := .Values.webhook }}
+{{- $given := dict
+  "policies.timeoutSeconds" $policies.timeoutSeconds
+  "policies.annotations" $policies.annotations
+  "policies.ephemeralContainers" $policies.ephemeralContainers
+  "webhook.timeoutSeconds" $webhook.timeoutSeconds
+  "webhook.reinvocationPolicy" (ne $webhook.reinvocationPolicy "IfNeeded")
+  "webhook.namespaceSelector" $webhook.namespaceSelector
+  "webhook.objectSelector" $webhook.objectSelector }}
+{{- range $value := keys $given | sortAlpha }}
+{{- if get $given $value }}
+{{- fail (printf "%s: has no place with policies.manage, under which the service writes the policies with its own defaults: leave it out, and say in policies.excludedNamespaces or config.source.filters which Pods are left alone; or set policies.manage=false" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A Kyverno whose MutatingPolicy is too old, by its image: its labels have the version of its chart. */}}
+{{- define "image-swapper.requireKyverno" -}}
+{{- range $namespace := .Values.networkPolicy.engineNamespaces | default (list "kyverno") }}
+{{- $deployment := lookup "apps/v1" "Deployment" $namespace "kyverno-admission-controller" | default dict }}
+{{- range dig "spec" "template" "spec" "containers" list $deployment }}
+{{- $version := regexFind ":v?[0-9]+\\.[0-9]+\\.[0-9]+" .image | trimAll ":v" }}
+{{- if and (eq .name "kyverno") $version (semverCompare "<1.18.0-0" ($version | default "0.0.0")) }}
+{{- fail (printf "policies.engine: kyverno needs Kyverno 1.18 or newer, and Deployment %s/kyverno-admission-controller is %s: upgrade Kyverno, or --set policies.engine=kyverno-clusterpolicy" $namespace $version) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The service's own policies under the names of those that the chart renders: Helm takes over nobody's objects. */}}
+{{- define "image-swapper.requireUnmanaged" -}}
+{{- $found := dict }}
+{{- $kinds := list }}
+{{- range include "image-swapper.policyKinds" . | fromYamlArray }}
+{{- if .current }}
+{{- $kinds = prepend $kinds (printf "%s.%s" .resource .group) }}
+{{- $live := lookup .apiVersion .kind "" (first .names) | default dict }}
+{{- if eq (dig "metadata" "labels" "app.kubernetes.io/managed-by" "" $live) "image-swapper" }}{{ $found = $live }}{{ end }}
+{{- end }}
+{{- end }}
+{{- if $found }}
+{{- $selector := printf "app.kubernetes.io/managed-by=image-swapper,image-swapper.io/instance=%s" (dig "metadata" "labels" "image-swapper.io/instance" "" $found) }}
+{{- fail (printf "policies.manage: the service wrote %s %s itself (policies.manage was true), and Helm takes over nobody's objects. Stop the service and delete what it wrote, then upgrade again: kubectl -n %s scale deploy/%s --replicas=0 && kubectl delete %s -l %s (the same as image-swapper policies --delete-managed)" $found.kind $found.metadata.name .Release.Namespace (include "image-swapper.fullname" .) (join "," $kinds) $selector) }}
+{{- end }}
 {{- end }}
 
 {{/* An engine that is not installed; `helm template` has no cluster to ask. */}}
@@ -126,6 +231,6 @@ certificate whose key was thrown away: nothing is trusted until the service puts
 {{- $given := .Values.plainHttp.enabled | toString }}
 {{- if eq (include "image-swapper.tlsMode" .) "disabled" }}true
 {{- else if eq $given "true" }}true
-{{- else if and (eq $given "auto") (ne (include "image-swapper.engine" .) "none") (hasPrefix "http:" (include "image-swapper.url" .)) }}true
+{{- else if and (eq $given "auto") (hasPrefix "http:" (include "image-swapper.url" .)) }}true
 {{- end }}
 {{- end }}

@@ -7,17 +7,19 @@
 {{/* What the service may do in the whole cluster, by feature. */}}
 {{- define "image-swapper.clusterRules" -}}
 {{- $config := include "image-swapper.config" . | fromYaml }}
-{{- if dig "reconcile" "enabled" true $config }}
-# reconcile: the cluster's Pods and workloads are the list of what must be mirrored.
+{{- $reconcile := dig "reconcile" "enabled" true $config }}
+{{- if or $reconcile .Values.prewarm.enabled }}
+{{- $verbs := ternary (list "get" "list" "watch") (list "get" "list") $reconcile | toJson }}
+# reconcile, prewarm: the cluster's Pods and workloads are the list of what must be mirrored.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: {{ $verbs }}
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets, replicasets]
-  verbs: [get, list, watch]
+  verbs: {{ $verbs }}
 - apiGroups: [batch]
   resources: [jobs, cronjobs]
-  verbs: [get, list, watch]
+  verbs: {{ $verbs }}
 {{- end }}
 {{- if dig "events" "enabled" true $config }}
 # events: what became of copies, on the workloads that use the images.
@@ -46,60 +48,72 @@
 - apiGroups: [{{ .group }}]
   resources: [{{ .resource }}]
   resourceNames: {{ toJson .names }}
-  verbs: [get, update, patch]
+  verbs: [get, patch]
 {{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{/* policies.manage: the policies of the engine, and none of an engine that was configured before. */}}
-{{- define "image-swapper.policyRules" -}}
-{{- range include "image-swapper.policyKinds" . | fromYamlArray }}
-{{- if .current }}
-- apiGroups: [{{ .group }}]
-  resources: [{{ .resource }}]
-  verbs: [get, list, watch, create]
-- apiGroups: [{{ .group }}]
-  resources: [{{ .resource }}]
-  resourceNames: {{ toJson .names }}
-  verbs: [update, patch, delete]
-{{- else }}
-- apiGroups: [{{ .group }}]
-  resources: [{{ .resource }}]
-  verbs: [get, list, watch]
-- apiGroups: [{{ .group }}]
-  resources: [{{ .resource }}]
-  resourceNames: {{ toJson .names }}
-  verbs: [delete]
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{/*
-The kinds that policies are made of, with the names that ours have; whether they are the engine's now, and whether they
-carry the authority of the service's certificate.
+policies.manage: to write the policies of the engine, by their names; and to find and delete what a name, an engine or
+filters before left behind, whatever it is called.
+*/}}
+{{- define "image-swapper.policyRules" -}}
+{{- range include "image-swapper.policyKinds" . | fromYamlArray }}
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}]
+  verbs: [list, delete]
+{{- if .current }}
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}]
+  resourceNames: {{ toJson .names }}
+  verbs: [get, create, patch, update]
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+The kinds that policies are made of: the names that the service gives ours, whether they are the engine's now, and whether
+they carry the authority of the service's certificate. Of Gatekeeper's mutators there are up to 8 for each list of containers
+when filters take several.
 */}}
 {{- define "image-swapper.policyKinds" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $name := include "image-swapper.policyName" . }}
 - group: policies.kyverno.io
+  apiVersion: policies.kyverno.io/v1
+  kind: MutatingPolicy
   resource: mutatingpolicies
   names: [{{ $name }}]
   current: {{ eq $engine "kyverno" }}
 - group: kyverno.io
+  apiVersion: kyverno.io/v1
+  kind: ClusterPolicy
   resource: clusterpolicies
   names: [{{ $name }}]
   current: {{ eq $engine "kyverno-clusterpolicy" }}
 - group: externaldata.gatekeeper.sh
+  apiVersion: externaldata.gatekeeper.sh/v1beta1
+  kind: Provider
   resource: providers
   names: [{{ $name }}]
   current: {{ eq $engine "gatekeeper" }}
   authority: true
 - group: mutations.gatekeeper.sh
+  apiVersion: mutations.gatekeeper.sh/v1
+  kind: Assign
   resource: assign
-  names: [zz-{{ $name }}-containers, zz-{{ $name }}-initcontainers, zz-{{ $name }}-ephemeralcontainers]
+  names:
+    {{- range $list := list "containers" "initcontainers" }}
+    - zz-{{ $name }}-{{ $list }}
+    {{- range $number := untilStep 1 9 1 }}
+    - zz-{{ $name }}-{{ $list }}-{{ $number }}
+    {{- end }}
+    {{- end }}
   current: {{ eq $engine "gatekeeper" }}
 - group: admissionregistration.k8s.io
+  apiVersion: admissionregistration.k8s.io/v1
+  kind: MutatingWebhookConfiguration
   resource: mutatingwebhookconfigurations
   names: [{{ $name }}]
   current: {{ eq $engine "webhook" }}

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { text as readStream } from 'node:stream/consumers';
 import { stringify } from 'yaml';
 import type { Config } from '../core/config/model.js';
 import { policiesForConfig } from '../core/policies/for-config.js';
@@ -7,7 +8,8 @@ import { InvalidPolicyOptionError } from '../core/policies/problem.js';
 import type { Engine } from '../core/policies/transport.js';
 import { connectCluster } from '../kubernetes/api.js';
 import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js';
-import { PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
+import { FIELD_MANAGER } from '../kubernetes/managed-policies/owner.js';
+import { POLICY_KINDS, PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
 import { engineValues } from './engine-values.js';
@@ -21,6 +23,8 @@ export interface PoliciesFlags extends ConfigFlags {
   readonly failClosed?: boolean;
   readonly engineValues?: boolean;
   readonly deleteManaged?: boolean;
+  /** With `deleteManaged`: that of the service, where it is not the process's own. */
+  readonly namespace?: string;
 }
 
 /**
@@ -33,28 +37,34 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   if (flags.deleteManaged === true) {
     if (engine !== undefined)
       throw new CliError(EXIT.usage, '--delete-managed takes no --engine: it deletes those of all');
-    return deletePolicies(context, config);
+    return deletePolicies(context, config, flags.namespace);
   }
+  if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace goes with --delete-managed only');
   if (engine === undefined) throw new CliError(EXIT.usage, 'give --engine, or --delete-managed');
   const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
   let objects: readonly PolicyObject[];
   try {
     if (flags.engineValues === true) {
-      context.stdout.write(engineValues(engine, flags.url, caBundle));
+      context.stdout.write(engineValues(engine, flags.url ?? config.policies.url, caBundle));
       return;
     }
     objects = renderPolicies(config, { ...flags, engine }, caBundle);
   } catch (error) {
-    if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, flagged(error.message));
+    if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, told(error.message, flags));
     throw error;
   }
   // Long lines stay whole: a folded expression is hard to read and easy to break.
   context.stdout.write(objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n'));
 }
 
+/** What the flags do not say is as the configuration has it. */
 export function renderPolicies(
   config: Config,
-  { engine, url, failClosed = false }: Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: Engine },
+  {
+    engine,
+    url = config.policies.url,
+    failClosed = config.policies.failClosed,
+  }: Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: Engine },
   caBundle: string | undefined,
 ): readonly PolicyObject[] {
   if (engine === 'kyverno' && caBundle !== undefined) {
@@ -75,7 +85,7 @@ export function renderPolicies(
 }
 
 /** Deletes what replicas with this configuration manage, for an uninstall. */
-async function deletePolicies(context: CommandContext, config: Config): Promise<void> {
+async function deletePolicies(context: CommandContext, config: Config, given: string | undefined): Promise<void> {
   const cluster = await connectCluster(context.env).catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CliError(EXIT.infrastructure, `the cluster cannot be reached: ${reason}`);
@@ -83,26 +93,49 @@ async function deletePolicies(context: CommandContext, config: Config): Promise<
   if (cluster === undefined) {
     throw new CliError(EXIT.infrastructure, 'there is no cluster: run in a Pod, or set KUBECONFIG');
   }
-  const { objects, problems } = await deleteManaged(await PolicyObjects.connect(cluster), config, cluster.namespace);
+  const namespace = given ?? cluster.namespace;
+  const live = await PolicyObjects.connect(cluster);
+  const { objects, problems } = await deleteManaged(live, config, namespace);
   for (const object of objects) context.stdout.write(`deleted ${object}\n`);
   if (problems.length > 0) throw new CliError(EXIT.infrastructure, problems.join('\n'));
-  if (objects.length === 0) {
-    context.stdout.write(`nothing to delete: no managed policies of the service in namespace ${cluster.namespace}\n`);
+  if (objects.length > 0) return;
+  const nothing = `nothing to delete: no managed policies of the service in namespace ${namespace}`;
+  const others = await otherInstances(live);
+  // In a Pod the namespace is certain, and what is somebody else's must not fail an uninstall.
+  const isCertain = given === undefined && (context.env['KUBECONFIG'] ?? '') === '';
+  if (others.length === 0 || isCertain) {
+    context.stdout.write(`${nothing}\n`);
+    return;
   }
+  const choice = 'give the namespace of the service as --namespace, and the lease.name of its configuration';
+  throw new CliError(EXIT.findings, `${nothing}; there are these, by Lease: ${others.join('; ')}: ${choice}`);
 }
 
+/** `NAMESPACE/LEASE (KIND NAME, …)` of everybody who manages policies in the cluster. */
+async function otherInstances(live: PolicyObjects): Promise<readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const kind of POLICY_KINDS) {
+    for (const { metadata } of await live.ours(kind, `app.kubernetes.io/managed-by=${FIELD_MANAGER}`)) {
+      const lease = metadata.annotations?.['image-swapper.io/lease'] ?? 'unknown';
+      found.set(lease, [...(found.get(lease) ?? []), `${kind.kind} ${metadata.name}`]);
+    }
+  }
+  return [...found].sort().map(([lease, objects]) => `${lease} (${objects.join(', ')})`);
+}
+
+/** `-` is standard input, so that no file is needed in a container. */
 async function readCa(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return file === '-' ? await readStream(process.stdin) : await readFile(file, 'utf8');
   } catch (error) {
     throw new CliError(EXIT.usage, `--ca-file ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
   }
 }
 
-/** The renderers name their option; people gave a flag. */
-function flagged(message: string): string {
+/** The renderers name their option; people gave a flag, or a key. */
+function told(message: string, { url }: Pick<PoliciesFlags, 'url'>): string {
   return message
-    .replace(/^url\b/, '--url')
+    .replace(/^url\b/, url === undefined ? 'policies.url (or --url)' : '--url')
     .replace(/^caBundle\b/, '--ca-file')
     .replace(/^filters\b/, 'source.filters');
 }

@@ -99,11 +99,12 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
         'webhook',
       ]),
     )
-    .option('--url <url>', 'base URL at which the engine reaches the service')
-    .option('--ca-file <pem>', 'certificate authority of the service')
-    .option('--fail-closed', 'refuse Pods while the service cannot answer')
+    .option('--url <url>', 'base URL at which the engine reaches the service; policies.url unless given')
+    .option('--ca-file <pem>', 'certificate authority of the service; - for standard input')
+    .option('--fail-closed', 'refuse Pods while the service cannot answer; as policies.failClosed unless given')
     .option('--engine-values', "print the values that the engine's own Helm chart needs, instead")
     .option('--delete-managed', 'instead delete those that the service wrote under policies.manage, to uninstall it')
+    .option('--namespace <namespace>', "with --delete-managed: the service's, if it is not that of the kubeconfig")
     .action(async (flags: PoliciesFlags) => (await import('./policies.js')).policies(context, flags));
 
   command(

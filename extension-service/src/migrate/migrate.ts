@@ -8,6 +8,11 @@ import { didYouMean, suggest } from '../config/suggest.js';
 import type { Entry, MappingNode, Path, TreeNode } from '../config/tree.js';
 import { childOf, formatPath, nodeAt, placeAt, toPlain } from '../config/tree.js';
 import { readYaml } from '../config/yaml.js';
+import { compileFilter } from '../core/filters/compile.js';
+import { readsOnlyImage } from '../core/filters/needs.js';
+import { parseExpression } from '../core/filters/parse.js';
+import { InvalidPolicyOptionError } from '../core/policies/problem.js';
+import { gatekeeperFilters } from '../core/policies/pushdown/gatekeeper-match.js';
 import { CHART_KEYS } from './chart-keys.js';
 import { rewriteConfig } from './config-keys.js';
 
@@ -79,6 +84,7 @@ class Migration {
     this.#values['config'] = this.config(config);
     this.#values['policies'] = { engine: this.engine };
     if (this.from === 'values') this.chart(this.tree, []);
+    if (this.engine === 'gatekeeper') this.forGatekeeper(config);
     const { problems } = this;
     const findings = [...problems.list('error', file), ...problems.list('warning', file)];
     findings.sort((a, b) => a.line - b.line || a.column - b.column);
@@ -144,6 +150,39 @@ class Migration {
     if (this.from === 'values') this.defaultFilters(config);
     this.validate(config, tree);
     return config;
+  }
+
+  /** Gatekeeper sends images only: filters about the Pod must be in its own policies, which the service then writes. */
+  private forGatekeeper(tree: MappingNode): void {
+    const { source } = this.#values['config'] as { source?: { filters?: readonly { readonly jmespath: unknown }[] } };
+    const filters = (source?.filters ?? []).map(({ jmespath }) => jmespath);
+    // What is no expression was told already.
+    if (!filters.every((filter) => typeof filter === 'string' && isExpression(filter))) return;
+    const expressions = filters as readonly string[];
+    if (expressions.every((filter) => readsOnlyImage(parseExpression(filter)))) return;
+    try {
+      gatekeeperFilters(expressions);
+    } catch (error) {
+      if (!(error instanceof InvalidPolicyOptionError)) throw error;
+      const path: Path = ['source', ...pathOf(error.option)];
+      const message = error.message.slice(error.option.length).replace(/^: /, '');
+      this.problems.error(placeAt(tree, path), this.key(path), message);
+      return;
+    }
+    this.set(['policies', 'manage'], true);
+    this.problems.warning(
+      placeAt(tree, ['source', 'filters']),
+      this.key(['source', 'filters']),
+      'is about more than images, and Gatekeeper sends nothing else',
+      'policies.manage is set to true: the service writes the policies, with these filters in them, and gets the right to',
+    );
+    const webhook = this.#values['webhook'] as Record<string, unknown> | undefined;
+    if (webhook?.['timeoutSeconds'] === undefined) return;
+    delete webhook['timeoutSeconds'];
+    if (Object.keys(webhook).length === 0) delete this.#values['webhook'];
+    const path = ['webhook', 'timeoutSeconds'];
+    const message = 'has no place with policies.manage, under which Gatekeeper waits for 1 s';
+    this.problems.warning(placeAt(this.tree, path), path.join('.'), message, 'left out');
   }
 
   /** The anchor takes a target without a type for an AWS one. */
@@ -215,6 +254,10 @@ class Migration {
     for (const key of path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
     at[path.at(-1) ?? ''] = value;
   }
+}
+
+function isExpression(text: string): boolean {
+  return compileFilter(text, 0).problems.every(({ severity }) => severity !== 'error');
 }
 
 /** `targets[0].aws.region` as a path. */

@@ -303,6 +303,32 @@ describe('policies', () => {
     if (engine.startsWith('kyverno')) expect(stdout).toContain(`${target.host}/mirror/`);
   });
 
+  it('takes URL and failClosed of the configuration, unless flags say otherwise', async () => {
+    const url = 'https://swap.tools.svc:8443';
+    const file = await config({ policies: { engine: 'none', url, failClosed: true, excludedNamespaces: ['left'] } });
+    const webhook = async (...flags: string[]): Promise<string> => {
+      const ended = await swapper(['policies', '--engine', 'webhook', ...flags, '--config', file], certificates.ca);
+      expect(ended).toMatchObject({ code: 0, stderr: '' });
+      return ended.stdout;
+    };
+    const plain = await webhook();
+    expect(plain).toContain('name: swap\n');
+    expect(plain).toContain('namespace: tools\n');
+    expect(plain).toContain('failurePolicy: Fail\n');
+    expect(plain).toMatch(/- tools\n +- left\n/);
+    expect(await webhook('--url', 'https://other.tools.svc')).toContain('name: other\n');
+    expect(await webhook('--set', 'policies.failClosed=false')).toContain('failurePolicy: Ignore\n');
+    const authority = `caBundle: ${Buffer.from(certificates.ca).toString('base64')}`;
+    expect(await webhook('--ca-file', '-')).toContain(authority);
+    const values = await swapper(['policies', '--engine', 'gatekeeper', '--engine-values', '--config', file]);
+    expect(values.stdout).toContain('- tools\n');
+
+    const plainHttp = await config({ policies: { url: 'http://swap.tools.svc:8081' } });
+    const refused = await swapper(['policies', '--engine', 'webhook', '--config', plainHttp]);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toContain('policies.url (or --url): kube-apiserver calls https:// addresses only');
+  });
+
   it('prints the values that the chart of the engine needs', async () => {
     const file = await config();
     await writeFile(join(folder, 'ca.pem'), certificates.ca);
@@ -331,6 +357,7 @@ describe('policies', () => {
     [['--engine', 'nomad'], 'nomad'],
     [[], '--engine'],
     [['--delete-managed', '--engine', 'kyverno'], '--delete-managed takes no --engine'],
+    [['--engine', 'kyverno', '--namespace', 'tools'], '--namespace goes with --delete-managed only'],
   ])('%j is refused with a word about it', async (flags, word) => {
     await writeFile(join(folder, 'ca.pem'), certificates.ca);
     await writeFile(join(folder, 'leaf.key'), certificates.key);

@@ -44,9 +44,29 @@ export const CASES: readonly ChartCase[] = [
     },
   },
   { name: 'engine-none', values: { config, policies: { engine: 'none' } } },
+  {
+    name: 'engine-none-plain-http',
+    values: { config, policies: { engine: 'none' }, plainHttp: { enabled: true } },
+  },
   { name: 'fail-closed', values: { config, policies: { failClosed: true }, replicaCount: 3 } },
   { name: 'managed-kyverno', values: { config, policies: { manage: true } } },
   { name: 'managed-gatekeeper', values: { config, policies: { manage: true, engine: 'gatekeeper' } } },
+  {
+    name: 'managed-gatekeeper-cert-manager',
+    values: { config, certmanager: { enabled: true }, policies: { manage: true, engine: 'gatekeeper' } },
+  },
+  {
+    name: 'managed-webhook-ca-bundle',
+    values: {
+      config: {
+        ...config,
+        policies: { name: 'swap', excludedNamespaces: ['from-config'] },
+        tls: { clients: { webhook: { caFile: '/etc/api-server/ca.crt' } } },
+      },
+      tls: { mode: 'existingSecret', existingSecret: 'own-tls', caBundle: AUTHORITY },
+      policies: { manage: true, engine: 'webhook', excludedNamespaces: ['monitoring'] },
+    },
+  },
   {
     name: 'secret-reader',
     values: {
@@ -123,6 +143,10 @@ export const CASES: readonly ChartCase[] = [
     },
   },
   { name: 'prewarm-by-schedule', values: { config, prewarm: { enabled: true, schedule: '0 3 * * *' } } },
+  {
+    name: 'prewarm-without-reconcile',
+    values: { config: { ...config, reconcile: { enabled: false } }, prewarm: { enabled: true } },
+  },
   {
     name: 'monitoring',
     values: {

@@ -11,6 +11,24 @@ function run(text: string, engine: Engine = 'webhook', file = 'values.yaml') {
 }
 
 describe('migrate', () => {
+  it('lets the service write the policies of Gatekeeper where filters are about more than images', () => {
+    const target = "target: {aws: {accountId: '123456789012', region: eu-west-1}}";
+    const byDefault = run(`config: {${target}}\nwebhook: {timeoutSeconds: 10}\n`, 'gatekeeper');
+    expect(byDefault.values['policies']).toEqual({ engine: 'gatekeeper', manage: true });
+    expect(byDefault.values['webhook']).toBeUndefined();
+    expect(byDefault.lines.join('\n')).toContain('policies.manage is set to true');
+    expect(byDefault.lines.join('\n')).toContain('webhook.timeoutSeconds: has no place with policies.manage');
+
+    const filter = (text: string): string => `config: {source: {filters: [{jmespath: "${text}"}]}, ${target}}\n`;
+    const byImage = run(filter("contains(container.image, 'a')"), 'gatekeeper');
+    expect(byImage).toMatchObject({ values: { policies: { engine: 'gatekeeper' } }, lines: [] });
+    expect(byImage.values['policies']).not.toHaveProperty('manage');
+
+    const impossible = run(filter("container.name == 'a'"), 'gatekeeper');
+    expect(impossible.lines.join('\n')).toContain('config.source.filters[0]: Gatekeeper cannot decide');
+    expect(impossible.values['policies']).not.toHaveProperty('manage');
+  });
+
   it('says nothing about values that mean the same', () => {
     const { values, lines } = run(
       `${config}replicaCount: 2\nresources: {limits: {memory: 1Gi}}\nfullnameOverride: ""\n`,

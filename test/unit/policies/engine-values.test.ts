@@ -4,10 +4,14 @@ import { CA, pem } from './example-options.js';
 
 describe("values for the engines' own charts", () => {
   it('give Gatekeeper more time than its provider, so that the Assign decides what a failure means', () => {
-    for (const timeoutSeconds of [1, 5, 27]) {
+    for (const timeoutSeconds of [1, 5, 28]) {
       expect(gatekeeperChartValues({ timeoutSeconds }).mutatingWebhookTimeoutSeconds).toBeGreaterThan(timeoutSeconds);
     }
-    expect(gatekeeperChartValues({ timeoutSeconds: 30 }).mutatingWebhookTimeoutSeconds).toBe(30);
+    for (const timeoutSeconds of [29, 30]) {
+      expect(() => gatekeeperChartValues({ timeoutSeconds })).toThrow(
+        `timeoutSeconds: ${timeoutSeconds} must be at most 28: Gatekeeper's webhook ends after 30 s`,
+      );
+    }
     expect(gatekeeperChartValues()).toEqual({
       enableExternalData: true,
       disableMutation: false,

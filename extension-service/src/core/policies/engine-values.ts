@@ -1,5 +1,6 @@
 import { normalizeCertificates } from './pem.js';
 import { SYSTEM_NAMESPACES } from './options.js';
+import { InvalidPolicyOptionError } from './problem.js';
 
 /**
  * Values for Gatekeeper's own Helm chart under which its `Assign`s can do what they say. Its defaults give up after 1 s,
@@ -17,15 +18,25 @@ export interface GatekeeperChartValues {
   readonly logLevel: 'INFO';
 }
 
+/** The API server waits at most 30 s for Gatekeeper, which needs time for its own work besides the Provider's. */
+const LONGEST = { webhook: 30, own: 2 } as const;
+
+/** @throws InvalidPolicyOptionError for a timeout that Gatekeeper's webhook cannot outlast */
 export function gatekeeperChartValues(
   options: { readonly timeoutSeconds?: number; readonly serviceNamespace?: string } = {},
 ): GatekeeperChartValues {
   const { timeoutSeconds = 1, serviceNamespace = 'image-swapper' } = options;
+  const most = LONGEST.webhook - LONGEST.own;
+  if (timeoutSeconds > most) {
+    throw new InvalidPolicyOptionError(
+      'timeoutSeconds',
+      `${timeoutSeconds} must be at most ${most}: Gatekeeper's webhook ends after ${LONGEST.webhook} s, and would before the Assign can say what a failure means`,
+    );
+  }
   return {
     enableExternalData: true,
     disableMutation: false,
-    // Longer than the Provider's, with time for Gatekeeper's own work; the API server takes at most 30.
-    mutatingWebhookTimeoutSeconds: Math.min(30, timeoutSeconds + 2),
+    mutatingWebhookTimeoutSeconds: timeoutSeconds + LONGEST.own,
     mutatingWebhookFailurePolicy: 'Ignore',
     mutatingWebhookReinvocationPolicy: 'IfNeeded',
     mutatingWebhookExemptNamespacesLabels: {

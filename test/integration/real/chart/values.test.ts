@@ -1,6 +1,7 @@
+import { dirname } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { CASES } from '../../../tools/chart/cases.js';
+import { AUTHORITY, AWS, CASES } from '../../../tools/chart/cases.js';
 import { Helm, objectOf } from '../../../tools/helm.js';
 import type { RenderOptions } from '../../../tools/helm.js';
 import { goToolsAvailable } from '../../../tools/tool.js';
@@ -9,11 +10,24 @@ const available = await goToolsAvailable("the Helm chart's values");
 const REGION = ['--set', 'config.target.aws.region=eu-central-1'];
 const ACCOUNT = 'config.target.aws.accountId';
 
+interface Deployment {
+  readonly spec: {
+    readonly template: {
+      readonly spec: {
+        readonly containers: readonly { readonly volumeMounts: readonly { readonly mountPath: string }[] }[];
+        readonly volumes: readonly { readonly name: string; readonly configMap?: { readonly name: string } }[];
+      };
+    };
+  };
+}
+
 describe.skipIf(!available)("the chart's values", () => {
   let helm: Helm;
   beforeAll(async () => {
     helm = await Helm.create();
   });
+
+  const { values: good } = CASES[0] as { readonly values: { readonly config: object } };
 
   async function configOf(options: RenderOptions): Promise<Record<string, unknown>> {
     const map = objectOf(await helm.objects(options), 'ConfigMap', 'image-swapper') as unknown as {
@@ -75,6 +89,122 @@ describe.skipIf(!available)("the chart's values", () => {
     });
   });
 
+  it('take everything of config.policies, and one name for policies, rights and service', async () => {
+    const values = {
+      config: { ...good.config, policies: { name: 'swap', excludedNamespaces: ['from-config'] } },
+      policies: { excludedNamespaces: ['from-values'], engine: 'webhook' },
+    };
+    const policies = {
+      name: 'swap',
+      excludedNamespaces: ['image-swapper', 'from-values', 'from-config'],
+      url: 'https://image-swapper.image-swapper.svc:8443',
+    };
+    const objects = await helm.objects({ values, args: ['--no-hooks'] });
+    expect(await configOf({ values })).toMatchObject({ policies: { ...policies, engine: 'webhook', manage: false } });
+    const webhook = objectOf(objects, 'MutatingWebhookConfiguration');
+    expect(webhook.metadata.name).toBe('swap');
+    expect(JSON.stringify(webhook)).toContain('"image-swapper","from-values","from-config"]');
+    expect(objectOf(objects, 'ClusterRole')['rules']).toContainEqual({
+      apiGroups: ['admissionregistration.k8s.io'],
+      resources: ['mutatingwebhookconfigurations'],
+      resourceNames: ['swap'],
+      verbs: ['get', 'patch'],
+    });
+    const managed = { ...values, policies: { ...values.policies, manage: true } };
+    expect(await configOf({ values: managed })).toMatchObject({ policies: { ...policies, manage: true } });
+    const role = objectOf(
+      await helm.objects({ values: managed, args: ['--no-hooks'] }),
+      'ClusterRole',
+      'image-swapper:image-swapper-policies',
+    );
+    expect(role['rules']).toContainEqual(expect.objectContaining({ resourceNames: ['swap'] }));
+  });
+
+  it.each([
+    ['closed', {}, 'https://image-swapper.tools.svc:8443'],
+    ['open', { plainHttp: { enabled: true } }, 'http://image-swapper.tools.svc:8081'],
+    ['asked for by the URL', { policies: { engine: 'none', url: 'http://swap.example' } }, 'http://swap.example'],
+  ])('with engine none say where the service is asked, the plain port being %s', async (name, values, url) => {
+    const options = { values: { ...good, policies: { engine: 'none' }, ...values }, namespace: 'tools' };
+    expect(await configOf(options)).toMatchObject({ policies: { engine: 'none', url, excludedNamespaces: ['tools'] } });
+    const ports = objectOf(await helm.objects(options), 'Service')['spec'];
+    expect(JSON.stringify(ports).includes('"name":"http"')).toBe(name !== 'closed');
+    const network = JSON.stringify(objectOf(await helm.objects(options), 'NetworkPolicy'));
+    expect(network.includes('8081')).toBe(name !== 'closed');
+  });
+
+  it('keep the certificates of clients whatever the mode of tls', async () => {
+    const tls = { clients: { gatekeeper: { caFile: '/etc/gatekeeper/ca.crt' } } };
+    for (const chart of [
+      {},
+      { tls: { mode: 'existingSecret', existingSecret: 'a' } },
+      { certmanager: { enabled: true } },
+    ]) {
+      expect(await configOf({ values: { config: { ...good.config, tls }, ...chart } })).toMatchObject({ tls });
+    }
+  });
+
+  it.each([
+    ['certManager', {}, '/etc/image-swapper-tls/ca.crt', undefined],
+    ['existingSecret', {}, '/etc/image-swapper-tls/ca.crt', undefined],
+    ['existingSecret', { caBundle: AUTHORITY }, '/etc/image-swapper-ca/ca.crt', 'image-swapper-ca'],
+    ['certManager', { caConfigMap: { name: 'bundle', key: 'ca.pem' } }, '/etc/image-swapper-ca/ca.pem', 'bundle'],
+    ['selfSigned', {}, undefined, undefined],
+  ])('give managed policies the authority: tls.mode %s, %j', async (mode, more, caFile, configMap) => {
+    for (const engine of ['gatekeeper', 'webhook', 'kyverno-clusterpolicy']) {
+      const tls = { mode, ...(mode === 'existingSecret' && { existingSecret: 'own' }), ...more };
+      const options = { values: { ...good, tls, policies: { manage: true, engine } } };
+      const { policies } = (await configOf(options)) as { readonly policies: object };
+      expect(policies, engine).toEqual({ ...policies, ...(caFile !== undefined && { caFile }) });
+      expect('caFile' in policies, engine).toBe(caFile !== undefined);
+      const { spec } = (objectOf(await helm.objects(options), 'Deployment') as unknown as Deployment).spec.template;
+      const mounted = spec.containers[0]?.volumeMounts.map(({ mountPath }) => mountPath);
+      if (caFile !== undefined) expect(mounted, engine).toContain(dirname(caFile));
+      expect(spec.volumes.find(({ name }) => name === 'ca')?.configMap?.name, engine).toBe(configMap);
+    }
+  });
+
+  it.each([
+    "obj.metadata.namespace == 'a'",
+    "container.image == 'x' && obj.metadata.labels.a",
+    "contains(container.name, 'a')",
+    'container',
+    '"obj".metadata.name',
+    "!(obj.metadata.namespace == 'a')",
+  ])('that Gatekeeper cannot answer without the Pod are refused: %s', async (jmespath) => {
+    const values = {
+      config: { ...good.config, source: { filters: [{ jmespath }] } },
+      policies: { engine: 'gatekeeper' },
+    };
+    const { code, stderr } = await helm.template({ values });
+    expect(stderr).toContain('config.source.filters[0]: Gatekeeper sends images only');
+    expect(stderr).toContain('set policies.manage=true');
+    expect(code).toBe(1);
+    expect(
+      (await helm.template({ values: { ...values, policies: { engine: 'gatekeeper', manage: true } } })).code,
+    ).toBe(0);
+    const other = await helm.template({ values: { ...values, policies: { engine: 'kyverno' } } });
+    expect(other.code).toBe(0);
+    const match = { config: { targets: [{ name: 'a', match: jmespath, ...AWS }] }, policies: { engine: 'gatekeeper' } };
+    expect((await helm.template({ values: match })).stderr).toContain(
+      'config.targets[0].match: Gatekeeper sends images',
+    );
+  });
+
+  it.each([
+    "contains(container.image, 'obj')",
+    "starts_with( container . image, 'container.name')",
+    "container.image == 'it\\'s obj' || contains(container.image, `\"obj\"`)",
+    "split(container.image, '/')[?@ == 'objx'].obj",
+    '`true`',
+  ])('that Gatekeeper can answer are taken: %s', async (jmespath) => {
+    const values = {
+      config: { ...good.config, source: { filters: [{ jmespath }] } },
+      policies: { engine: 'gatekeeper' },
+    };
+    expect(await helm.template({ values })).toMatchObject({ code: 0 });
+  });
+
   it('name a release of another name, too', async () => {
     const objects = await helm.objects({ values: CASES[0]?.values ?? {}, release: 'swap', namespace: 'tools' });
     expect(objectOf(objects, 'Service').metadata).toMatchObject({ name: 'swap-image-swapper', namespace: 'tools' });
@@ -82,8 +212,7 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(policy).toContain('http://swap-image-swapper.tools.svc:8081/v1/kyverno');
   });
 
-  const { values: good } = CASES[0] as { readonly values: { readonly config: object } };
-  it.each([
+  it.each<readonly [string, object, string]>([
     ['no target', {}, 'config.target: say which registry images are mirrored to, such as --set config.target.aws'],
     [
       'two targets in one',
@@ -171,6 +300,51 @@ describe.skipIf(!available)("the chart's values", () => {
       { ...good, tls: { mode: 'existingSecret', existingSecret: 'a' }, policies: { engine: 'webhook' } },
       'tls.caBundle: with tls.mode existingSecret',
     ],
+    [
+      "keys of a certificate that is not the service's",
+      { config: { ...good.config, tls: { secretName: 'a' } }, certmanager: { enabled: true } },
+      'config.tls.secretName: is for tls.mode selfSigned, and it is certManager',
+    ],
+    [
+      'certificates of clients without TLS',
+      { config: { ...good.config, tls: { clients: { webhook: { caFile: '/a' } } } }, tls: { mode: 'disabled' } },
+      'config.tls.clients: only TLS carries certificates',
+    ],
+    [
+      'a Provider that waits as long as the webhook',
+      { ...good, policies: { engine: 'gatekeeper', timeoutSeconds: 29 } },
+      'policies.timeoutSeconds: at most 28 with gatekeeper',
+    ],
+    [
+      'nobody to manage',
+      { ...good, policies: { engine: 'none', manage: true } },
+      'policies.manage: is true, and policies.engine is none',
+    ],
+    [
+      'managed policies by plain HTTP',
+      { ...good, tls: { mode: 'disabled' }, policies: { engine: 'webhook', manage: true } },
+      'tls.mode: disabled is for Kyverno',
+    ],
+    ...Object.entries({
+      'policies.timeoutSeconds': { policies: { timeoutSeconds: 5 } },
+      'policies.annotations': { policies: { annotations: { a: 'b' } } },
+      'policies.ephemeralContainers': { policies: { ephemeralContainers: true } },
+      'webhook.timeoutSeconds': { webhook: { timeoutSeconds: 5 } },
+      'webhook.reinvocationPolicy': { webhook: { reinvocationPolicy: 'Never' } },
+      'webhook.namespaceSelector': { webhook: { namespaceSelector: { matchLabels: { a: 'b' } } } },
+      'webhook.objectSelector': { webhook: { objectSelector: { matchLabels: { a: 'b' } } } },
+    }).map(
+      ([key, values]) =>
+        [
+          `${key} of managed policies`,
+          {
+            ...good,
+            ...values,
+            policies: { ...('policies' in values && values.policies), engine: 'webhook', manage: true },
+          },
+          `${key}: has no place with policies.manage`,
+        ] as const,
+    ),
   ])('that are wrong are refused in words that help: %s', async (_name, values, message) => {
     const { code, stderr } = await helm.template({ values });
     expect(stderr).toContain(message);
