@@ -48,7 +48,7 @@
 {{/* The namespaces that are left alone besides the renderers' own: a JSON list. */}}
 {{- define "image-swapper.excludedNamespaces" -}}
 {{- $service := include "image-swapper.urlService" . | fromJson }}
-{{- prepend .Values.policies.excludedNamespaces .Release.Namespace | concat (list $service.namespace | compact) | uniq | toJson }}
+{{- prepend (.Values.policies.excludedNamespaces | default list) .Release.Namespace | concat (list $service.namespace | compact) | uniq | toJson }}
 {{- end }}
 
 {{/* PEM text that the service published in its ConfigMap, on an upgrade; '' before. */}}
@@ -76,7 +76,7 @@ certificate whose key was thrown away: nothing is trusted until the service puts
 {{- end }}
 
 {{- define "image-swapper.webhookAnnotations" -}}
-{{- $annotations := deepCopy .Values.policies.annotations }}
+{{- $annotations := deepCopy (.Values.policies.annotations | default dict) }}
 {{- if and (eq (include "image-swapper.tlsMode" .) "certManager") (not .Values.tls.caBundle) }}
 {{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/%s" .Release.Namespace (include "image-swapper.tlsSecretName" .)) }}
 {{- end }}
