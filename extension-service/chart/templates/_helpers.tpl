@@ -17,14 +17,14 @@
 {{- end }}
 
 {{- define "image-swapper.labels" -}}
-app.kubernetes.io/name: {{ include "image-swapper.name" . }}
+app.kubernetes.io/name: {{ include "image-swapper.name" . | quote }}
 {{ include "image-swapper.policyLabels" . }}
 {{- end }}
 
 {{/* All labels but the name, which the policies have from their renderer. */}}
 {{- define "image-swapper.policyLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range $key, $value := .Values.commonLabels }}
@@ -34,8 +34,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* The service's Pods; those of Jobs have another component, so that the Service does not send requests to them. */}}
 {{- define "image-swapper.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "image-swapper.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "image-swapper.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: service
 {{- end }}
 
@@ -77,7 +77,7 @@ app.kubernetes.io/component: service
       name: {{ . }}
       key: {{ $.Values.awsSecretKeys.secretAccessKey }}
 {{- end }}
-{{- if or .Values.awsSecretName (hasKey .Values.serviceAccount.annotations "eks.amazonaws.com/role-arn") }}
+{{- if or .Values.awsSecretName (hasKey (.Values.serviceAccount.annotations | default dict) "eks.amazonaws.com/role-arn") }}
 {{- /* A broken key or role must be an error, and not a silent change to the rights of the node. */}}
 - name: AWS_EC2_METADATA_DISABLED
   value: "true"

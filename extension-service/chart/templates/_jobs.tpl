@@ -1,6 +1,8 @@
 {{- define "image-swapper.prewarmJob" -}}
 backoffLimit: 3
-ttlSecondsAfterFinished: {{ .Values.prewarm.ttlSecondsAfterFinished }}
+{{- with .Values.prewarm.ttlSecondsAfterFinished }}
+ttlSecondsAfterFinished: {{ int . }}
+{{- end }}
 template:
   {{- include "image-swapper.jobPod" (dict "root" . "component" "prewarm" "args" (list "prewarm") "account" (include "image-swapper.serviceAccountName" .) "resources" .Values.prewarm.resources) | trim | nindent 2 }}
 {{- end }}
@@ -19,14 +21,18 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   serviceAccountName: {{ .account }}
+  {{- with $values.podSecurityContext }}
   securityContext:
-    {{- toYaml $values.podSecurityContext | nindent 4 }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - name: image-swapper
       image: {{ include "image-swapper.image" .root | quote }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
+      {{- with $values.securityContext }}
       securityContext:
-        {{- toYaml $values.securityContext | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       args:
         {{- toYaml .args | nindent 8 }}
         - --config={{ include "image-swapper.configFile" .root }}

@@ -1,18 +1,34 @@
-{{/* TCP ports that the service must reach: the usual ones, and those that `config` names. A JSON list. */}}
+{{/*
+TCP ports that the service must reach: the usual ones, and those that `config` and `extraEnv` name. A JSON list. Policies
+see the port of the Pod or host behind a Service, so that of the API server is rarely 443.
+*/}}
 {{- define "image-swapper.egressPorts" -}}
 {{- $config := .Values.config | default dict }}
-{{- $ports := list 80 443 6443 }}
+{{- /* API servers: 6443 of most clusters, 8443 of minikube, 16443 of MicroK8s. */}}
+{{- $ports := list 80 443 6443 8443 16443 }}
 {{- /* GKE's metadata server with Workload Identity. */}}
 {{- $ports = append $ports 988 }}
 {{- range concat (list ($config.target | default dict)) ($config.targets | default list) (dig "source" "registries" list $config | default list) }}
-{{- with regexFind ":[0-9]+$" (dig "oci" "registry" "" .) }}
+{{- $registry := dig "oci" "registry" "" . }}
+{{- with regexFind ":[0-9]+$" $registry }}
 {{- $ports = append $ports (trimPrefix ":" . | int) }}
+{{- end }}
+{{- /* A Service of the cluster: the ports of Distribution's Pods and Harbor's; 8443 is there. */}}
+{{- if regexMatch "^(?:[^.:]+|[^:]+\\.svc(?:\\.[^:]+)?)(?::[0-9]+)?$" $registry }}
+{{- $ports = concat $ports (list 5000 8080) }}
 {{- end }}
 {{- end }}
 {{- $queue := dig "queue" "type" "memory" $config }}
 {{- if ne $queue "memory" }}
 {{- $port := regexFind ":[0-9]+(?:/|\\?|$)" (regexReplaceAll "^.*@" (dig "queue" "url" "" $config) "") | regexFind "[0-9]+" }}
 {{- $ports = append $ports ($port | default (ternary 6379 5432 (eq $queue "redis")) | int) }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if regexMatch "^(?:(?:HTTPS?|https?)_(?:PROXY|proxy)|AWS_ENDPOINT_URL.*)$" .name }}
+{{- with regexFind ":[0-9]+/?$" (.value | default "" | toString | trim | regexFind "^(?:[a-z]+://)?[^/]*/?") }}
+{{- $ports = append $ports (. | trimPrefix ":" | trimSuffix "/" | int) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- range .Values.networkPolicy.egress.extraPorts }}{{ $ports = append $ports (int .) }}{{ end }}
 {{- $ports | uniq | toJson }}

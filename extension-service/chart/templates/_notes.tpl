@@ -11,8 +11,8 @@
 {{- if and (ne $engine "webhook") (or .Values.webhook.namespaceSelector .Values.webhook.objectSelector) }}
 - {{ printf "webhook.namespaceSelector and webhook.objectSelector are for policies.engine webhook; with %s use policies.excludedNamespaces or config.source.filters." $engine | quote }}
 {{- end }}
-{{- if and (hasPrefix "http:" (include "image-swapper.url" .)) (ne $engine "none") (not .Values.networkPolicy.enabled) }}
-- "Pods go to the service by plain HTTP, and networkPolicy.enabled is false: everything in the cluster can ask it, and whoever is on the way can change its answers."
+{{- if and (hasPrefix "http:" (include "image-swapper.url" .)) (ne $engine "none") (or .Values.hostNetwork (not .Values.networkPolicy.enabled)) }}
+- {{ printf "Pods go to the service by plain HTTP, and %s: everything that reaches it can ask it, and whoever is on the way can change its answers." (ternary "with hostNetwork no NetworkPolicy holds for it" "networkPolicy.enabled is false" .Values.hostNetwork) | quote }}
 {{- end }}
 {{- if and (eq $engine "kyverno") (hasPrefix "https:" (include "image-swapper.url" .)) (eq $mode "selfSigned") }}
 - {{ printf "MutatingPolicy over https trusts Kyverno's own trust store alone: put the authority of ConfigMap %s into Kyverno's value admissionController.caCertificates.data." (include "image-swapper.caConfigMapName" .) | quote }}

@@ -50,7 +50,7 @@
 {{/* The namespaces that are left alone besides the renderers' own: a JSON list. */}}
 {{- define "image-swapper.excludedNamespaces" -}}
 {{- $service := include "image-swapper.urlService" . | fromJson }}
-{{- $given := concat .Values.policies.excludedNamespaces (dig "policies" "excludedNamespaces" list (.Values.config | default dict) | default list) }}
+{{- $given := concat (.Values.policies.excludedNamespaces | default list) (dig "policies" "excludedNamespaces" list (.Values.config | default dict) | default list) }}
 {{- prepend $given .Release.Namespace | concat (list $service.namespace | compact) | uniq | toJson }}
 {{- end }}
 
@@ -79,7 +79,7 @@ certificate whose key was thrown away: nothing is trusted until the service puts
 {{- end }}
 
 {{- define "image-swapper.webhookAnnotations" -}}
-{{- $annotations := deepCopy .Values.policies.annotations }}
+{{- $annotations := deepCopy (.Values.policies.annotations | default dict) }}
 {{- if and (eq (include "image-swapper.tlsMode" .) "certManager") (not .Values.tls.caBundle) }}
 {{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/%s" .Release.Namespace (include "image-swapper.tlsSecretName" .)) }}
 {{- end }}

@@ -1,7 +1,7 @@
 {{- define "image-swapper.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "image-swapper.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end }}
 
 {{/* What the service may do in the whole cluster, by feature. */}}

@@ -40,7 +40,7 @@ const POLL = 1_000;
 /** Milliseconds for answers and copies in flight at SIGTERM; Kubernetes kills after 30 s unless told otherwise. */
 const GRACE = 25_000;
 /** Milliseconds that a replica waits for the certificate of `tls.mode: selfSigned`. */
-const FIRST_CERTIFICATE = 60_000;
+export const FIRST_CERTIFICATE = 60_000;
 
 /** Runs the extension service until SIGTERM or SIGINT; resolves when it has stopped cleanly. */
 export async function serve(context: CommandContext, flags: ServeFlags): Promise<void> {

@@ -75,15 +75,33 @@ export class ChartCluster {
     const process = await PodProcess.start(this.plane, NAMESPACE, template.spec);
     const code = await process.end();
     if (code !== 0) throw new Error(`the Job ended with ${code}: ${process.output}`);
-    const condition = (type: string) => ({ type, status: 'True', lastProbeTime: now(), lastTransitionTime: now() });
     const conditions = [condition('SuccessCriteriaMet'), condition('Complete')];
-    const status = { startTime, completionTime: now(), succeeded: 1, conditions };
-    const path = `/apis/batch/v1/namespaces/${NAMESPACE}/jobs/${name}/status`;
-    expectOk(
-      await this.plane.api.send('PATCH', path, { status }, 'application/merge-patch+json'),
-      'the Job is complete',
-    );
+    await this.tellOfJob(name, { startTime, completionTime: now(), succeeded: 1, conditions });
     return code;
+  }
+
+  /** Says of a Job what its controller does when its Pod, for want of an image, never ran. */
+  async failJob(name: string): Promise<void> {
+    await eventually(`there is a Job ${name}`, 60, () => this.has('batch/v1', 'Job', name));
+    const conditions = ['FailureTarget', 'Failed'].map((type) => ({
+      ...condition(type),
+      reason: 'DeadlineExceeded',
+      message: 'Job was active longer than specified deadline',
+    }));
+    await this.tellOfJob(name, { startTime: now(), conditions });
+  }
+
+  /** The names of the Jobs beside the release. */
+  async jobs(): Promise<string[]> {
+    const reply = await this.plane.api.send('GET', `/apis/batch/v1/namespaces/${NAMESPACE}/jobs`);
+    const { items } = expectOk(reply, 'Jobs').body as { readonly items: readonly { metadata: { name: string } }[] };
+    return items.map(({ metadata }) => metadata.name);
+  }
+
+  private async tellOfJob(name: string, status: object): Promise<void> {
+    const path = `/apis/batch/v1/namespaces/${NAMESPACE}/jobs/${name}/status`;
+    const reply = await this.plane.api.send('PATCH', path, { status }, 'application/merge-patch+json');
+    expectOk(reply, `the status of the Job ${name}`);
   }
 
   /** Policies, with what they do when the service fails, and Deployments in the order in which they go from now on. */
@@ -109,6 +127,8 @@ export class ChartCluster {
     return admission.admitted ? (admission.images['app'] ?? '') : `refused: ${admission.message}`;
   }
 }
+
+const condition = (type: string) => ({ type, status: 'True', lastProbeTime: now(), lastTransitionTime: now() });
 
 function now(): string {
   return new Date().toISOString().replace(/\.\d+Z$/, 'Z');

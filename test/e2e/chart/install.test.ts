@@ -77,7 +77,9 @@ describe.skipIf(!available)('helm install', () => {
     await eventually('the policy is in force', 60, async () => (await cluster.admitted(image)) === image);
     const container = await cluster.container();
     try {
-      expect([await container.probe('livenessProbe'), await container.probe('readinessProbe')]).toEqual([200, 200]);
+      for (const which of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const) {
+        expect(await container.probe(which), which).toBe(200);
+      }
       const first = pod(image);
       expectOk(await plane.api.create(first), 'the first Pod');
       expect(imagesOf(await stored(plane.api, first))).toEqual({ app: image });
@@ -234,7 +236,7 @@ describe.skipIf(!available)('helm install', () => {
       });
       await cluster.runJob('image-swapper-uninstall');
       await uninstall;
-      expect(await deletions).toEqual(['MutatingPolicy Fail', 'Deployment']);
+      expect(await deletions).toEqual(['MutatingPolicy Fail', 'MutatingPolicy Ignore', 'Deployment']);
       expect(await cluster.has(...policy)).toBe(false);
       for (const name of ['image-swapper', 'image-swapper-policies', 'image-swapper-uninstall']) {
         const role = `${NAMESPACE}:${name}`;

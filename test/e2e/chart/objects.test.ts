@@ -81,7 +81,12 @@ describe.skipIf(!available)('the chart at a real API server', () => {
       [
         'plain HTTP for everybody',
         { networkPolicy: { enabled: false } },
-        'networkPolicy.enabled is false: everything in the cluster can ask it',
+        'networkPolicy.enabled is false: everything that reaches it can ask it',
+      ],
+      [
+        "plain HTTP on the node's network",
+        { hostNetwork: true },
+        'with hostNetwork no NetworkPolicy holds for it: everything that reaches it can ask it',
       ],
       [
         'one replica that everything waits for',

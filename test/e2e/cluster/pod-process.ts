@@ -26,6 +26,7 @@ export interface Container {
     };
   }[];
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
+  readonly startupProbe?: Probe;
   readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
@@ -80,9 +81,13 @@ export class PodProcess {
     const args = container.args.map((argument) =>
       mounts.inRoot(argument.replace(/^(--[a-z-]+-address=):(\d+)$/, `$1${address}:$2`)),
     );
+    const env = Object.entries(await environment(plane, namespace, container));
     const child = spawn(process.execPath, [BUNDLE, ...args], {
       cwd: folder,
-      env: { ...(await environment(plane, namespace, container)), KUBECONFIG: kubeconfig },
+      env: {
+        ...Object.fromEntries(env.map(([name, value]) => [name, mounts.inRoot(value)])),
+        KUBECONFIG: kubeconfig,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(process.getuid?.() === 0 && { uid: spec.securityContext.runAsUser, gid: spec.securityContext.runAsGroup }),
     });
@@ -99,7 +104,7 @@ export class PodProcess {
   }
 
   /** The probe's status, as the kubelet asks; 0 when nobody answers. */
-  async probe(which: 'livenessProbe' | 'readinessProbe'): Promise<number> {
+  async probe(which: 'startupProbe' | 'livenessProbe' | 'readinessProbe'): Promise<number> {
     const { path, port } = this.container[which]?.httpGet ?? { path: '', port: '' };
     return fetch(`http://${this.address}:${this.port(port)}${path}`).then(
       ({ status }) => status,
@@ -161,7 +166,7 @@ class Mounts {
     private readonly root: string,
   ) {}
 
-  /** A path in the container, where it is here. */
+  /** An argument or variable with a path in the container, with where that is here. */
   inRoot(argument: string): string {
     const paths = (this.spec.containers[0].volumeMounts ?? []).map(({ mountPath }) => mountPath);
     const mount = paths.sort((a, b) => b.length - a.length).find((path) => argument.includes(`${path}/`));

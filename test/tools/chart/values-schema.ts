@@ -56,6 +56,8 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
   'autoscaling.maxReplicas': COUNT,
   'autoscaling.targetCPUUtilizationPercentage': { type: ['integer', 'null'] },
   'autoscaling.targetMemoryUtilizationPercentage': { type: ['integer', 'null'] },
+  'dashboard.labels': LABELS,
+  'prewarm.ttlSecondsAfterFinished': { anyOf: [COUNT, { type: 'null' }] },
   'networkPolicy.engineNamespaces': TEXTS,
   'networkPolicy.apiServerCidrs': TEXTS,
   'networkPolicy.metricsNamespaces': TEXTS,
@@ -64,6 +66,9 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
   extraManifestsTemplated: { type: 'array', items: { type: ['object', 'string'] } },
   terminationGracePeriodSeconds: { type: 'integer', minimum: 30 },
 };
+
+/** Objects of Kubernetes' own types: defaults of ours are an example of what may be in them, and no limit. */
+const OWN_TYPE = /(?:[sS]ecurityContext|[rR]esources|Probe|[aA]ffinity|Selector|[lL]abels|[aA]nnotations)$/;
 
 /** The anchor chart's values that have no meaning here: taken, and named in the notes. */
 const NO_MEANING = ['patch', 'dev', 'test', 'cacheVolume', 'podSecurityPolicy', 'kubeVersionOverride'];
@@ -79,6 +84,7 @@ export function valuesJsonSchema(valuesYaml: string): JsonSchema {
       return told;
     }
     if (Array.isArray(value)) return LIST;
+    if (OWN_TYPE.test(path)) return OPEN;
     switch (typeof value) {
       case 'boolean':
         return FLAG;
@@ -97,8 +103,7 @@ export function valuesJsonSchema(valuesYaml: string): JsonSchema {
     properties: Object.fromEntries(
       Object.entries(value).map(([key, child]) => [key, schemaOf(child, path === '' ? key : `${path}.${key}`)]),
     ),
-    // What is Kubernetes' own may have more keys than the defaults show.
-    ...(!/(?:[sS]ecurityContext|resources|Probe|[aA]ffinity|Selector)$/.test(path) && { additionalProperties: false }),
+    additionalProperties: false,
   });
   const { config, ...others } = values;
   void config;

@@ -13,7 +13,11 @@ const POLICIES = ['MutatingPolicy', 'ClusterPolicy', 'Provider', 'Assign', 'Muta
 
 /** Without what is compared with its source elsewhere. */
 function abridged(object: KubernetesObject): KubernetesObject {
-  const { kind, metadata } = object;
+  const { kind } = object;
+  // The rest of a Job's name follows its content, the version of the chart included.
+  const name = object.metadata.name.replace(/(-prewarm-)[0-9a-f]{8}$/, '$1HASH');
+  const metadata = { ...object.metadata, name };
+  if (kind === 'Job') return { ...object, metadata };
   if (POLICIES.includes(kind)) return { ...object, spec: "its renderer's", webhooks: "its renderer's" };
   if (kind === 'PrometheusRule') return { ...object, spec: "its file's" };
   return metadata.name.endsWith('-dashboard') ? { ...object, data: "its file's" } : object;

@@ -1,0 +1,206 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { FIRST_CERTIFICATE } from '../../../../extension-service/src/cli/serve.js';
+import { AUTHORITY, AWS } from '../../../tools/chart/cases.js';
+import { CHART, Helm, objectOf } from '../../../tools/helm.js';
+import type { KubernetesObject, RenderOptions } from '../../../tools/helm.js';
+import { goToolsAvailable } from '../../../tools/tool.js';
+
+const available = await goToolsAvailable('what the Helm chart makes of values');
+const ENGINES = ['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook', 'none'];
+const config = { target: AWS };
+
+interface DeploymentSpec {
+  readonly strategy: { readonly rollingUpdate: object };
+  readonly template: { readonly spec: { readonly containers: readonly [Readonly<Record<string, unknown>>] } };
+}
+
+describe.skipIf(!available)('the chart', () => {
+  let helm: Helm;
+  beforeAll(async () => {
+    helm = await Helm.create();
+  });
+
+  const render = async (values: object, options: RenderOptions = {}): Promise<KubernetesObject[]> =>
+    helm.objects({ values: { config, ...values }, ...options });
+  const deployment = async (values: object): Promise<DeploymentSpec> =>
+    objectOf(await render(values), 'Deployment')['spec'] as DeploymentSpec;
+
+  /** Every value that is a mapping or list of the user's, as null. */
+  async function allNull(): Promise<object> {
+    const values = parse(await readFile(join(CHART, 'values.yaml'), 'utf8')) as Readonly<Record<string, unknown>>;
+    const nulled = (value: unknown, path: string): unknown => {
+      if (typeof value !== 'object' || value === null || Array.isArray(value))
+        return Array.isArray(value) ? null : undefined;
+      const isUsers =
+        /(?:ontext|esources|Probe|ffinity|elector|abels|nnotations)$/.test(path) || Object.keys(value).length === 0;
+      if (isUsers) return null;
+      return Object.fromEntries(
+        Object.entries(value).flatMap(([key, child]) => {
+          const result = nulled(child, `${path}.${key}`);
+          return result === undefined ? [] : [[key, result]];
+        }),
+      );
+    };
+    return nulled(values, '') as object;
+  }
+
+  it.each(ENGINES)('takes null for every mapping and list of the user, with engine %s', async (engine) => {
+    const values = (await allNull()) as Readonly<Record<string, object>>;
+    expect(values).toMatchObject({
+      serviceAccount: { annotations: null },
+      webhook: { namespaceSelector: null },
+      resources: null,
+    });
+    const features = Object.fromEntries(
+      ['serviceMonitor', 'prometheusRule', 'dashboard', 'prewarm', 'secretReader'].map((key) => [
+        key,
+        { ...values[key], enabled: true },
+      ]),
+    );
+    const objects = await render({ ...values, ...features, policies: { ...values['policies'], engine }, config });
+    const { containers } = (objectOf(objects, 'Deployment')['spec'] as DeploymentSpec).template.spec;
+    expect(Object.keys(containers[0]).filter((key) => /Probe|Context|resources/.test(key))).toEqual([]);
+  });
+
+  it.each(ENGINES)('keeps names that look like numbers texts, with engine %s', async (engine) => {
+    const values = {
+      policies: { engine, excludedNamespaces: ['456'] },
+      tls: { caBundle: AUTHORITY },
+      nameOverride: '789',
+      fullnameOverride: 'swapper',
+      secretReader: { enabled: true },
+      prewarm: { enabled: true },
+      serviceMonitor: { enabled: true },
+    };
+    const objects = await render(values, { release: '321', namespace: '123' });
+    for (const object of objects) {
+      expect(
+        numbers(object).filter((line) => /\b(?:123|321|456|789)$/.test(line)),
+        object.kind,
+      ).toEqual([]);
+      if (object.metadata.namespace !== undefined) expect(object.metadata.namespace).toBe('123');
+    }
+    if (engine !== 'none') expect(JSON.stringify(objects)).toContain('"456"');
+  });
+
+  it('cuts the names of Jobs to what Kubernetes takes', async () => {
+    const fullnameOverride = 'a'.repeat(63);
+    const prewarm = { enabled: true };
+    expect(objectOf(await render({ fullnameOverride, prewarm }), 'Job').metadata.name).toMatch(
+      /^a{46}-prewarm-[0-9a-f]{8}$/,
+    );
+    const byTime = await render({ fullnameOverride, prewarm: { ...prewarm, schedule: '0 3 * * *' } });
+    expect(objectOf(byTime, 'CronJob').metadata.name).toBe(`${'a'.repeat(44)}-prewarm`);
+  });
+
+  it('names the prewarm Job anew when what it does changes, without a revision', async () => {
+    const name = async (values: object, args: readonly string[] = []): Promise<string> => {
+      const objects = await render({ prewarm: { enabled: true }, ...values }, { args });
+      return objectOf(objects, 'Job').metadata.name;
+    };
+    const first = await name({});
+    expect(await name({})).toBe(first);
+    expect(await name({ image: { tag: '9.9.9' } })).not.toBe(first);
+    expect(await name({ config: { ...config, source: { filters: [{ jmespath: 'true' }] } } })).not.toBe(first);
+  });
+
+  it('gives the container longer to start than it waits for its certificate, so that it can say why there is none', async () => {
+    const { containers } = (await deployment({})).template.spec;
+    const probe = containers[0]['startupProbe'] as {
+      readonly periodSeconds: number;
+      readonly failureThreshold: number;
+    };
+    expect(probe).toMatchObject({ httpGet: { path: '/healthz', port: 'metrics' } });
+    expect(probe.periodSeconds * probe.failureThreshold * 1000).toBeGreaterThanOrEqual(FIRST_CERTIFICATE + 30_000);
+  });
+
+  it('ends a Pod before the next starts where their ports are those of the node', async () => {
+    expect((await deployment({})).strategy.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 });
+    expect((await deployment({ hostNetwork: true })).strategy.rollingUpdate).toEqual({
+      maxUnavailable: 1,
+      maxSurge: 0,
+    });
+  });
+
+  describe('before it is uninstalled', () => {
+    /** Policies that hooks put in the place of others, as `WEIGHT KIND NAME`, in Helm's order. */
+    async function hooks(values: object): Promise<string[]> {
+      const objects = await render(values);
+      return objects
+        .flatMap(({ kind, metadata: { name, annotations = {} } }) => {
+          const weight = annotations['helm.sh/hook-weight'];
+          return weight === undefined ? [] : [{ weight: Number(weight), text: `${weight} ${kind} ${name}` }];
+        })
+        .sort((one, other) => one.weight - other.weight)
+        .map(({ text }) => text);
+    }
+    const opened = {
+      kyverno: ['MutatingPolicy image-swapper'],
+      'kyverno-clusterpolicy': ['ClusterPolicy image-swapper'],
+      // Not the Provider: a closed Assign without it refuses everything.
+      gatekeeper: ['Assign zz-image-swapper-containers', 'Assign zz-image-swapper-initcontainers'],
+      webhook: ['MutatingWebhookConfiguration image-swapper'],
+    };
+
+    describe.each(Object.entries(opened))('with %s', (engine, policies) => {
+      const weighted = policies.map((policy) => `-15 ${policy}`);
+
+      it('opens what refuses, without a Pod, and nothing else', async () => {
+        expect(await hooks({ policies: { engine, failClosed: true } })).toEqual(weighted);
+        expect(await hooks({ policies: { engine } })).toEqual([]);
+        const text = JSON.stringify(
+          (await render({ policies: { engine, failClosed: true } })).filter(
+            ({ metadata }) => metadata.annotations?.['helm.sh/hook'] === 'pre-delete',
+          ),
+        );
+        expect(text).toContain('"failurePolicy":"Ignore"');
+        expect(text).not.toContain('"failurePolicy":"Fail"');
+      });
+
+      it('opens what the service wrote, after it lost the right to write and before the Job', async () => {
+        const all = await hooks({ policies: { engine, failClosed: true, manage: true } });
+        expect(all.slice(0, 1 + policies.length)).toEqual([
+          '-20 ClusterRole image-swapper:image-swapper-policies',
+          ...weighted,
+        ]);
+        expect(all.at(-1)).toBe('0 Job image-swapper-uninstall');
+      });
+    });
+  });
+
+  it.each([
+    [
+      "another program's image",
+      { image: { repository: 'ghcr.io/estahn/k8s-image-swapper', tag: '1.5.10' } },
+      'image.repository: ghcr.io/estahn/k8s-image-swapper is the image of k8s-image-swapper: leave image.repository and image.tag out; `image-swapper migrate VALUES`',
+    ],
+    [
+      'a closed port that Kyverno asks',
+      { plainHttp: { enabled: false } },
+      'plainHttp.enabled is false, and kyverno asks at http://image-swapper.image-swapper.svc:8081: leave it at auto, or set policies.url=https://image-swapper.image-swapper.svc:8443',
+    ],
+    ['the same, managed', { plainHttp: { enabled: false }, policies: { manage: true } }, 'plainHttp.enabled is false'],
+  ])('stops with what to do: %s', async (_name, values, message) => {
+    const { code, stderr } = await helm.template({ values: { config, ...values } });
+    expect([code, stderr]).toEqual([1, expect.stringContaining(message)]);
+  });
+
+  it.each([
+    ['a URL of TLS', { policies: { url: 'https://image-swapper.image-swapper.svc:8443' } }],
+    ['a URL of something before the service', { policies: { url: 'http://mesh.example' } }],
+    ['nobody who asks', { policies: { engine: 'none' } }],
+    ['no TLS', { tls: { mode: 'disabled' } }],
+  ])('leaves the plain port closed with %s', async (_name, values) => {
+    expect((await helm.template({ values: { config, plainHttp: { enabled: false }, ...values } })).code).toBe(0);
+  });
+});
+
+/** Leaves that are numbers, as `PATH: NUMBER`. */
+function numbers(value: unknown, path = ''): string[] {
+  if (typeof value === 'number') return [`${path}: ${value}`];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, child]) => numbers(child, `${path}.${key}`));
+}

@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import { Ajv } from 'ajv';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+
+const chart = new URL('../../../extension-service/chart/', import.meta.url);
+const read = (file: string): unknown => parse(readFileSync(new URL(file, chart), 'utf8'));
+const isValid = new Ajv({ strict: false, validateFormats: false }).compile(read('values.schema.json') as object);
+const defaults = read('values.yaml') as Readonly<Record<string, unknown>>;
+
+/** Values over those of the chart, as Helm puts them together. */
+function over(before: unknown, values: unknown): unknown {
+  const isMap = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isMap(before) || !isMap(values)) return values;
+  const keys = new Set([...Object.keys(before), ...Object.keys(values)]);
+  const merged = [...keys].map((key) => [key, key in values ? over(before[key], values[key]) : before[key]] as const);
+  // A null takes a default away.
+  return Object.fromEntries(merged.filter(([, value]) => value !== null));
+}
+
+describe('values.schema.json', () => {
+  it.each([
+    ['a number of CPUs', { resources: { requests: { cpu: 1 }, limits: { memory: '1Gi' } } }],
+    ['another resource', { resources: { requests: { 'ephemeral-storage': '1Gi' } } }],
+    ['no CPU', { resources: { requests: { cpu: null } } }],
+    ['resources of the Job', { prewarm: { resources: { limits: { cpu: 2 } } } }],
+    ['a capability', { securityContext: { capabilities: { add: ['NET_BIND_SERVICE'] } } }],
+    [
+      'a profile of the node',
+      { podSecurityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'p.json' } } },
+    ],
+    ['groups', { podSecurityContext: { supplementalGroups: [1000] } }],
+    ['another label of the dashboard', { dashboard: { labels: { 'grafana-sidecar': 'yes' } } }],
+    ['a label of the monitor', { serviceMonitor: { labels: { release: 'prometheus' } } }],
+    ['a selector of namespaces', { webhook: { namespaceSelector: { matchExpressions: [] } } }],
+    ['a probe that begins later', { livenessProbe: { initialDelaySeconds: 5 }, startupProbe: { successThreshold: 1 } }],
+    ['a Job that stays', { prewarm: { ttlSecondsAfterFinished: null } }],
+  ])('takes what Kubernetes takes: %s', (_name, values) => {
+    expect([isValid(over(defaults, values)), isValid.errors]).toEqual([true, null]);
+  });
+
+  it.each([
+    ['a value that is none', { replicas: 2 }],
+    ['one in a mapping of the chart', { prewarm: { enable: true } }],
+    ['a label that is no text', { dashboard: { labels: { grafana_dashboard: 1 } } }],
+  ])('still refuses %s', (_name, values) => {
+    expect(isValid(over(defaults, values))).toBe(false);
+  });
+});
