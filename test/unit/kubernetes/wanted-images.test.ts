@@ -65,6 +65,16 @@ describe('WantedImages', () => {
     expect(isCertain()).toBe(false);
   });
 
+  it('notices when an object is certain of another one of its images', () => {
+    const images = new WantedImages();
+    const jobs = [imageJob('a'), imageJob('b')];
+    const areCertain = () => jobs.map(({ key }) => images.get(key)?.certain);
+    for (const unsure of jobs) {
+      images.put(objectReference('pod'), undefined, { jobs, uncertain: new Set([unsure.key]) }, 1);
+      expect(areCertain()).toEqual(jobs.map((job) => job !== unsure));
+    }
+  });
+
   it('says who brings a new way to pull, and keeps the ways of present users only', () => {
     const images = new WantedImages();
     const way = (namespace: string) => imageJob('app', pullOf(namespace, 'one', 'two'));

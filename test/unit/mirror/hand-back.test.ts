@@ -51,6 +51,18 @@ describe('a replica that lost the Lease', () => {
     expect(copier.names).toEqual(['mine', 'ours', 'ours']);
   });
 
+  it('leaves what failed since to the leader too when something changes, and tries it when it is asked', async () => {
+    const { copier, queue } = world();
+    queue.handBack();
+    void queue.enqueue(job('app'), { awaiting: {} });
+    copier.started[0]?.fail(failure('unauthorized', false));
+    await settledPromises();
+    queue.retryNow(CONFIGURATION_REASONS);
+    expect(copier.names).toEqual(['app']);
+    void queue.enqueue(job('app'), { awaiting: {} });
+    expect(copier.names).toEqual(['app', 'app']);
+  });
+
   it('is not asked for what the leader copies', async () => {
     const { copier, queue } = world();
     queue.handBack();
@@ -101,6 +113,16 @@ describe('a replica that lost the Lease', () => {
     copier.started[1]?.end();
     expect(await again).toEqual({ ok: true, outcome: OUTCOME });
     expect(queue.counts()).toEqual({ queued: 0, running: 0, waiting: 0, failed: 0, done: 1 });
+  });
+
+  it('leaves what was queued behind a registry that is away to the leader', async () => {
+    const { copier, queue } = world();
+    queue.setLimits({ concurrency: 1 });
+    queue.handBack();
+    const asked = [1, 2].map((n) => queue.enqueue(job(`app-${n}`), { awaiting: {} }));
+    copier.started[0]?.fail(failure('unreachable', true, { host: 'docker.io' }));
+    await Promise.all(asked);
+    expect(queue.counts()).toMatchObject({ queued: 0, waiting: 0, failed: 1 });
   });
 
   it('asks a registry that was away once for all that wait, when an admission waits', async () => {
