@@ -1,5 +1,6 @@
 import type { CopyFailure } from './failure.js';
 import type { MirrorJob } from './job.js';
+import type { Claim } from './queue.js';
 import type { MirrorResult } from './status.js';
 
 /**
@@ -9,8 +10,27 @@ import type { MirrorResult } from './status.js';
 export type CopyRole = 'starting' | 'alone' | 'leader' | 'follower';
 
 interface Copies {
-  enqueue(job: MirrorJob, awaited?: boolean): Promise<MirrorResult>;
+  enqueue(job: MirrorJob, claim?: Claim): Promise<MirrorResult>;
+  letGo(key: string, awaiting: object): void;
   handBack(): readonly MirrorJob[];
+  takeOver(): void;
+}
+
+/** What is known of the Pod that a copy is for. */
+export interface CopyWish {
+  /** The admission does not answer before the copy has ended, or its deadline has passed. */
+  readonly waits: boolean;
+  /** The Pod will name the target, and not the source, whatever becomes of the copy. */
+  readonly swapped: boolean;
+}
+
+export interface CopyStart {
+  /** Another replica copies it once it sees the Pod. */
+  readonly handedOver: boolean;
+  /** Never rejects. */
+  readonly result: Promise<MirrorResult>;
+  /** The admission waits no more. */
+  readonly letGo?: () => void;
 }
 
 /** More Pods do not come in the moment before the role is known; the leader finds the rest in the cluster. */
@@ -24,28 +44,32 @@ const HANDED_OVER: CopyFailure = {
 
 /**
  * Lets an admission's copies through to the queue, or leaves them to the leader, who sees the Pod itself a moment
- * later. A copy that an admission waits for is always its own replica's: the Pod is not there before the answer. So is
- * one for a namespace that the leader does not look at.
+ * later. A copy that an admission waits for is its own replica's as long as it waits: the Pod is not there before the
+ * answer. One that the leader could not make from what it sees is so for good.
  */
 export class CopyGate {
   private held: (() => void)[] = [];
 
-  /** @param watched whether the leader sees the Pod that a job is for */
+  /** @param watched whether the leader would make the copy when it sees the Pod that it is for */
   constructor(
     private readonly queue: Copies,
     private role: CopyRole,
-    private readonly watched: (job: MirrorJob) => boolean = () => true,
+    private readonly watched: (job: MirrorJob, wish: CopyWish) => boolean = () => true,
   ) {}
 
   get current(): CopyRole {
     return this.role;
   }
 
-  /** The promise never rejects. `waits`: the admission does not answer before it. */
-  enqueue(job: MirrorJob, waits: boolean): { readonly handedOver: boolean; readonly result: Promise<MirrorResult> } {
-    const ours = waits || !this.watched(job);
+  enqueue(job: MirrorJob, wish: CopyWish): CopyStart {
+    const ours = !this.watched(job, wish);
+    if (wish.waits) {
+      const awaiting = {};
+      const result = this.queue.enqueue(job, { ours, awaiting });
+      return { handedOver: false, result, letGo: () => this.queue.letGo(job.key, awaiting) };
+    }
     if (ours || this.role === 'alone' || this.role === 'leader') {
-      return { handedOver: false, result: this.queue.enqueue(job, ours) };
+      return { handedOver: false, result: this.queue.enqueue(job, { ours }) };
     }
     if (this.role === 'starting' && this.held.length < MOST_HELD) {
       this.held.push(() => void this.queue.enqueue(job));
@@ -53,13 +77,15 @@ export class CopyGate {
     return { handedOver: true, result: Promise.resolve({ ok: false, failure: HANDED_OVER }) };
   }
 
-  /** @returns what the queue had not begun and leaves to the leader */
+  /** @returns what the queue leaves to the leader */
   become(role: CopyRole): readonly MirrorJob[] {
     const led = this.role === 'leader';
     this.role = role;
     if (role === 'starting') return led ? this.queue.handBack() : [];
     const held = this.held.splice(0);
-    if (role !== 'follower') for (const start of held) start();
-    return role === 'follower' ? this.queue.handBack() : [];
+    if (role === 'follower') return this.queue.handBack();
+    this.queue.takeOver();
+    for (const start of held) start();
+    return [];
   }
 }

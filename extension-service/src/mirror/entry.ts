@@ -1,6 +1,6 @@
 import { CopyFailedError } from './failure.js';
 import type { CopyFailure, FailureReason } from './failure.js';
-import type { CopyProgress, MirrorJob } from './job.js';
+import type { CopyProgress, MirrorJob, PullContext } from './job.js';
 import type { MirrorResult, MirrorState } from './status.js';
 
 /** Pull contexts that an entry remembers; they come from Pods. */
@@ -23,16 +23,20 @@ export interface Entry {
   cancel?: () => void;
   /** Run once more when it is done. */
   again: boolean;
-  /** Nobody else would copy it in our stead: an admission waits for it, or the leader does not see its Pod. */
-  awaited?: true;
+  /** Nobody else would ever copy it in our stead. */
+  ours: boolean;
+  /** Admissions that wait for it: it goes first, and no other replica sees their Pods before they have their answer. */
+  readonly awaiting: Set<object>;
+  /** Breaks off the try that runs. */
+  abort?: AbortController;
   /** Failures that something which changed during the run may have mended. */
   mended?: readonly FailureReason[];
   /** Pull contexts that were tried since the entry was made. */
-  readonly tried: Set<string>;
+  readonly tried: Map<string, PullContext | undefined>;
   waiters: ((result: MirrorResult) => void)[];
 }
 
-export function newEntry(job: MirrorJob, now: number, tried?: ReadonlySet<string>): Entry {
+export function newEntry(job: MirrorJob, now: number, before?: Entry): Entry {
   return {
     job,
     state: 'queued',
@@ -40,7 +44,9 @@ export function newEntry(job: MirrorJob, now: number, tried?: ReadonlySet<string
     since: now,
     asked: now,
     again: false,
-    tried: new Set(tried),
+    ours: false,
+    awaiting: new Set(),
+    tried: new Map(before?.tried),
     waiters: [],
   };
 }
@@ -51,6 +57,7 @@ export function nextResult(entry: Entry): Promise<MirrorResult> {
 }
 
 export function settle(entry: Entry, result: MirrorResult): void {
+  entry.awaiting.clear();
   for (const resolve of entry.waiters.splice(0)) resolve(result);
 }
 
@@ -65,7 +72,22 @@ export function merge(known: MirrorJob, job: MirrorJob): MirrorJob {
 }
 
 export function noteTried(entry: Entry): void {
-  entry.tried.add(pullKey(entry.job));
+  entry.tried.set(pullKey(entry.job), entry.job.pull);
+}
+
+/**
+ * Something that was tried may be pulled now: what changed are the secrets of these namespaces. @returns whether it is so;
+ * the next try is made with them
+ */
+export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): boolean {
+  const { job, tried } = entry;
+  const changed = [...tried].filter(([, pull]) => pull !== undefined && namespaces.has(pull.namespace));
+  for (const [key] of changed) tried.delete(key);
+  if (job.pull !== undefined && namespaces.has(job.pull.namespace)) return true;
+  const pull = changed.at(-1)?.[1];
+  if (pull === undefined) return false;
+  entry.job = { ...job, pull };
+  return true;
 }
 
 /** Registries say "not found" to whoever may not read, so that too may be mended by another Pod's pull secrets. */

@@ -40,7 +40,7 @@ export function targetHost({ reference }: MirrorJob): string {
 
 /**
  * Copies that wait, in a lane for each pair of registries: first come first served in a lane, and the lanes take turns.
- * Counts what runs, so that no registry has more than its limit.
+ * What an admission waits for goes before everything else. Counts what runs, so that no registry has more than its limit.
  */
 export class Lanes {
   /** In the order of their turns. */
@@ -56,15 +56,39 @@ export class Lanes {
   }
 
   add(entry: Entry): void {
-    const key = `${sourceHost(entry.job)} ${targetHost(entry.job)}`;
+    const key = laneOf(entry);
     const lane = this.lanes.get(key);
     if (lane === undefined) this.lanes.set(key, [entry]);
+    else if (isAwaited(entry)) lane.splice(endOfAwaited(lane), 0, entry);
     else lane.push(entry);
+  }
+
+  /** An admission waits for it now. */
+  prefer(entry: Entry): void {
+    const lane = this.lanes.get(laneOf(entry));
+    const place = lane?.indexOf(entry) ?? -1;
+    if (lane === undefined || place < 0) return;
+    lane.splice(place, 1);
+    lane.splice(endOfAwaited(lane), 0, entry);
+  }
+
+  /** It does not wait any more. */
+  drop(entry: Entry): void {
+    const key = laneOf(entry);
+    const lane = this.lanes.get(key);
+    const place = lane?.indexOf(entry) ?? -1;
+    if (lane === undefined || place < 0) return;
+    lane.splice(place, 1);
+    if (lane.length === 0) this.lanes.delete(key);
   }
 
   /** The next copy that may run, which then counts as running. */
   take(mayRun: (entry: Entry) => boolean): Entry | undefined {
     if (this.running >= this.limits.concurrency) return undefined;
+    return this.takeWhere((entry) => isAwaited(entry) && mayRun(entry)) ?? this.takeWhere(mayRun);
+  }
+
+  private takeWhere(mayRun: (entry: Entry) => boolean): Entry | undefined {
     for (const [key, lane] of this.lanes) {
       const [entry] = lane;
       if (entry === undefined || !this.hasRoom(entry.job) || !mayRun(entry)) continue;
@@ -116,6 +140,20 @@ export class Lanes {
     for (const [key] of removed) this.lanes.delete(key);
     return removed.flatMap(([, lane]) => lane);
   }
+}
+
+function laneOf({ job }: Entry): string {
+  return `${sourceHost(job)} ${targetHost(job)}`;
+}
+
+function isAwaited({ awaiting }: Entry): boolean {
+  return awaiting.size > 0;
+}
+
+/** Where the next one that is awaited goes. */
+function endOfAwaited(lane: readonly Entry[]): number {
+  const end = lane.findIndex((entry) => !isAwaited(entry));
+  return end < 0 ? lane.length : end;
 }
 
 function concerns(job: MirrorJob, host: string): boolean {

@@ -7,6 +7,7 @@ import {
   nextResult,
   noteTried,
   settle,
+  takeNewSecrets,
 } from './entry.js';
 import type { Entry } from './entry.js';
 import { DEFAULT_RETRY, retryDelay } from './failure.js';
@@ -21,8 +22,8 @@ import type { MirrorResult, MirrorState, MirrorStatus } from './status.js';
 
 export interface QueueEvents {
   /**
-   * A try has ended, or, with 0 milliseconds, the copy was given up without another one because its registry is away.
-   * `final` when no further try is planned.
+   * A try has ended, or, as attempt 0, the copy was given up without one because its registry is away. `final` when no
+   * further try is planned.
    */
   onDone?(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number, final: boolean): void;
   /** The queue is full. */
@@ -38,6 +39,14 @@ export interface QueueOptions extends CopyLimits {
   readonly random?: () => number;
   /** Calls back after milliseconds; gives what cancels it. */
   readonly after?: (milliseconds: number, callback: () => void) => () => void;
+}
+
+/** Who needs a copy. Without either it is one that any replica may make. */
+export interface Claim {
+  /** Nobody else would ever copy it in our stead. */
+  readonly ours?: boolean;
+  /** Stands for an admission that waits for it, until `letGo`. */
+  readonly awaiting?: object;
 }
 
 /** Finished copies that are remembered. */
@@ -59,7 +68,6 @@ export class MirrorQueue {
   private readonly entries = new Map<string, Entry>();
   private readonly lanes: Lanes;
   private readonly pauses: HostPauses;
-  private readonly abort = new AbortController();
   private readonly now: () => number;
   private readonly random: () => number;
   private readonly after: NonNullable<QueueOptions['after']>;
@@ -67,6 +75,8 @@ export class MirrorQueue {
   private readonly retry: RetryPolicy;
   private open = 0;
   private draining = false;
+  /** Another replica copies what any replica may. */
+  private yields = false;
   private idle: (() => void)[] = [];
 
   /** The registry that a job waits for. */
@@ -89,58 +99,91 @@ export class MirrorQueue {
    * Asks for a copy. The promise resolves, and never rejects, with the result of the try that is under way or next; at
    * once while a failure is remembered, while the copy waits for a registry that is away, or when the queue is full or
    * stopping.
-   *
-   * @param awaited nobody else would copy it: `handBack` keeps it
    */
-  enqueue(job: MirrorJob, awaited = false): Promise<MirrorResult> {
-    const result = this.ask(job);
-    const entry = awaited ? this.entries.get(job.key) : undefined;
-    if (entry !== undefined) entry.awaited = true;
-    return result;
+  enqueue(job: MirrorJob, claim: Claim = {}): Promise<MirrorResult> {
+    const isOthers = this.yields && claim.ours !== true && claim.awaiting === undefined;
+    return isOthers ? Promise.resolve(failed(HANDED_BACK)) : this.ask(job, claim);
+  }
+
+  /** The admission does not wait any more: what has not begun is another replica's, if one copies. */
+  letGo(key: string, awaiting: object): void {
+    const entry = this.entries.get(key);
+    if (entry?.awaiting.delete(awaiting) === true) this.yieldUp(entry);
   }
 
   /**
-   * Forgets what has not begun and what waits for another try, but for what nobody else would copy: another replica
-   * finds it in the cluster. What runs goes on.
+   * From now on another replica copies, and finds in the cluster what this one forgets: everything but what nobody else
+   * would copy, or an admission waits for. What runs is broken off, since it might end later than the other replica's copy
+   * and put an older image under the tag; nothing is visible of it, as tags come last.
+   *
+   * @returns what had not ended
    */
   handBack(): MirrorJob[] {
     if (this.draining) return [];
-    const isKept = ({ state, awaited }: Entry): boolean =>
-      awaited === true || !(state === 'queued' || state === 'waiting');
-    const handed = [...this.entries.values()].filter((entry) => !isKept(entry));
-    for (const entry of this.lanes.removeAll()) if (isKept(entry)) this.lanes.add(entry);
-    for (const entry of handed) {
-      entry.cancel?.();
-      this.entries.delete(entry.job.key);
-      this.open -= 1;
-      settle(entry, failed(HANDED_BACK));
-    }
-    return handed.map(({ job }) => job);
+    this.yields = true;
+    const handed = [...this.entries.values()].filter((entry) => entry.state !== 'done' && !this.keeps(entry));
+    return handed.filter((entry) => this.forget(entry)).map(({ job }) => job);
   }
 
-  private ask(job: MirrorJob): Promise<MirrorResult> {
+  /** This replica copies what any may, and goes on with what fails. */
+  takeOver(): void {
+    this.yields = false;
+  }
+
+  private keeps({ ours, awaiting }: Entry): boolean {
+    return !this.yields || ours || awaiting.size > 0;
+  }
+
+  /** @returns whether it had not ended */
+  private forget(entry: Entry): boolean {
+    this.entries.delete(entry.job.key);
+    if (entry.state === 'failed') return false;
+    this.open -= 1;
+    entry.cancel?.();
+    this.lanes.drop(entry);
+    entry.abort?.abort();
+    settle(entry, failed(HANDED_BACK));
+    return true;
+  }
+
+  private yieldUp(entry: Entry): void {
+    if (!this.keeps(entry) && (entry.state === 'queued' || entry.state === 'waiting')) this.forget(entry);
+  }
+
+  private claim(entry: Entry, { ours = false, awaiting }: Claim): void {
+    entry.ours ||= ours;
+    if (awaiting === undefined) return;
+    entry.awaiting.add(awaiting);
+    if (entry.state === 'queued') this.lanes.prefer(entry);
+  }
+
+  private ask(job: MirrorJob, claim: Claim): Promise<MirrorResult> {
     const known = this.entries.get(job.key);
-    if (known === undefined) return this.admit(job);
+    if (known === undefined) return this.admit(job, claim);
     switch (known.state) {
       case 'queued':
         known.job = merge(known.job, job);
+        this.claim(known, claim);
         return this.wait(known);
       case 'running':
         // Whoever forces a copy wants what the source has from now on: run once more after this one.
         if (job.force && !known.job.force) known.again = true;
+        this.claim(known, claim);
         return nextResult(known);
       case 'waiting':
         known.job = merge(known.job, job);
+        known.ours ||= claim.ours ?? false;
         if (!bringsNewCredentials(known, job)) return Promise.resolve(failed(known.failure));
+        this.claim(known, claim);
         this.requeue(known);
         return this.wait(known);
       case 'failed':
         if ((known.nextTry ?? 0) > this.now() && !bringsNewCredentials(known, job)) {
           return Promise.resolve(failed(known.failure));
         }
-        return this.admit(job, known.tried);
+        return this.admit(job, claim, known);
       case 'done':
-        return this.admit(job);
+        return this.admit(job, claim);
     }
   }
 
@@ -169,15 +212,21 @@ export class MirrorQueue {
     this.pump();
   }
 
-  /** Tries at once what failed for one of these reasons: something has changed that may mend it. */
-  retryNow(reasons: readonly FailureReason[]): void {
+  /**
+   * Tries at once what failed for one of these reasons: something has changed that may mend it. With `namespaces`, only
+   * what was tried with pull secrets of these.
+   */
+  retryNow(reasons: readonly FailureReason[], namespaces?: ReadonlySet<string>): void {
     if (this.draining) return;
     if (reasons.includes('unreachable')) this.pauses.reset();
     for (const entry of [...this.entries.values()]) {
+      const isFailure = entry.failure !== undefined && reasons.includes(entry.failure.reason);
+      if (entry.state !== 'running' && !isFailure) continue;
+      if (namespaces !== undefined && !takeNewSecrets(entry, namespaces)) continue;
       // A copy that runs may have begun before the change.
       if (entry.state === 'running') entry.mended = reasons;
-      if (entry.failure === undefined || !reasons.includes(entry.failure.reason)) continue;
-      if (entry.state === 'failed') void this.admit(entry.job);
+      else if (!this.keeps(entry)) this.forget(entry);
+      else if (entry.state === 'failed') void this.admit(entry.job, { ours: entry.ours });
       else if (entry.state === 'waiting') this.requeue(entry);
     }
     this.pump();
@@ -198,12 +247,12 @@ export class MirrorQueue {
       clearTimeout(timer);
     }
     const unfinished = [...this.entries.values()].filter(({ state }) => state !== 'done' && state !== 'failed');
-    this.abort.abort();
+    for (const entry of unfinished) entry.abort?.abort();
     for (const entry of waiting) settle(entry, failed(STOPPED));
     return unfinished.map(({ job }) => job);
   }
 
-  private admit(job: MirrorJob, tried?: ReadonlySet<string>): Promise<MirrorResult> {
+  private admit(job: MirrorJob, claim: Claim, before?: Entry): Promise<MirrorResult> {
     if (this.draining) return Promise.resolve(failed(STOPPED));
     if (this.open >= this.capacity) {
       this.options.events?.onRefused?.(job);
@@ -213,9 +262,10 @@ export class MirrorQueue {
     this.forgetOldest();
     // Re-inserted at the end, so that the map's order is the order of forgetting.
     this.entries.delete(job.key);
-    const entry = newEntry(job, this.now(), tried);
+    const entry = newEntry(job, this.now(), before);
     this.entries.set(job.key, entry);
     this.open += 1;
+    this.claim(entry, claim);
     this.lanes.add(entry);
     const result = this.wait(entry);
     this.pump();
@@ -225,7 +275,10 @@ export class MirrorQueue {
   /** Whoever asks while the registry is away need not wait to hear it. */
   private wait(entry: Entry): Promise<MirrorResult> {
     const pause = this.pauseOf(entry.job);
-    return pause === undefined ? nextResult(entry) : Promise.resolve(failed(pausedFailure(entry.job, pause)));
+    if (pause === undefined) return nextResult(entry);
+    entry.awaiting.clear();
+    this.yieldUp(entry);
+    return Promise.resolve(failed(pausedFailure(entry.job, pause)));
   }
 
   private requeue(entry: Entry): void {
@@ -253,6 +306,8 @@ export class MirrorQueue {
   private async run(entry: Entry): Promise<void> {
     const { job } = entry;
     const trials = this.pauses.begin(job);
+    const abort = new AbortController();
+    entry.abort = abort;
     entry.state = 'running';
     entry.attempts += 1;
     entry.since = this.now();
@@ -262,7 +317,7 @@ export class MirrorQueue {
     noteTried(entry);
     let result: MirrorResult;
     try {
-      const outcome = await this.copier.copy(job, this.abort.signal, (progress) => {
+      const outcome = await this.copier.copy(job, abort.signal, (progress) => {
         entry.progress = progress;
         // Bytes that arrived in the target are an answer of both registries.
         if (progress.transferred > 0 && this.pauses.answered(job, trials)) this.pump();
@@ -271,13 +326,17 @@ export class MirrorQueue {
     } catch (error) {
       result = failed(describeFailure(error, job));
     }
+    delete entry.abort;
     this.lanes.release(job);
     const milliseconds = this.now() - entry.since;
     const pause = this.draining ? undefined : this.pauses.ended(job, result, trials);
     const away = pause !== undefined && pause.failures >= this.retry.attempts;
-    const final = this.finish(entry, result, away);
-    this.options.events?.onDone?.(job, result, milliseconds, entry.attempts, final);
-    settle(entry, result);
+    // What was broken off for another replica is no try; it is not known any more, or asked for anew.
+    if (this.entries.get(job.key) === entry) {
+      const final = this.finish(entry, result, away);
+      this.options.events?.onDone?.(job, result, milliseconds, entry.attempts, final);
+      settle(entry, result);
+    }
     if (pause !== undefined) this.wakeAfter(pause);
     if (away) this.abandon(pause);
     if (this.lanes.isIdle) for (const resolve of this.idle.splice(0)) resolve();
@@ -287,7 +346,10 @@ export class MirrorQueue {
   /** Until then nobody waits for an answer from a registry that gives none. */
   private wakeAfter(pause: HostPause): void {
     this.pumpAt(pause.until);
-    for (const entry of this.lanes.of(pause.host)) settle(entry, failed(pausedFailure(entry.job, pause)));
+    for (const entry of this.lanes.of(pause.host)) {
+      settle(entry, failed(pausedFailure(entry.job, pause)));
+      this.yieldUp(entry);
+    }
   }
 
   /** A timer counts from the loop's time, which is behind the clock's: it may fire while the pause is not over yet. */
@@ -306,7 +368,7 @@ export class MirrorQueue {
         message: `${entry.job.source}: given up with all copies of ${host}: ${failure.message}`,
       };
       this.close(entry, own);
-      this.options.events?.onDone?.(entry.job, failed(own), 0, entry.attempts, true);
+      this.options.events?.onDone?.(entry.job, failed(own), 0, 0, true);
       settle(entry, failed(own));
     }
   }
@@ -314,10 +376,12 @@ export class MirrorQueue {
   /** @returns whether no further try is planned */
   private finish(entry: Entry, result: MirrorResult, away: boolean): boolean {
     const now = this.now();
+    // Whoever waits has the answer now, and another replica goes on.
+    const isOthers = this.yields && !entry.ours;
     if (result.ok) {
       delete entry.failure;
       entry.digest = result.outcome.digest;
-      if (entry.again && !this.draining) {
+      if (entry.again && !this.draining && !isOthers) {
         entry.again = false;
         entry.job = { ...entry.job, force: true };
         this.queueAgain(entry);
@@ -330,7 +394,13 @@ export class MirrorQueue {
     }
     const { failure } = result;
     entry.failure = failure;
-    if (entry.mended?.includes(failure.reason) === true && !this.draining) {
+    const isMended = entry.mended?.includes(failure.reason) === true;
+    if (isOthers && !this.draining) {
+      const delay = failure.retryable ? retryDelay(this.retry, entry.attempts, failure, this.random) : this.retry.pause;
+      this.close(entry, failure, isMended ? 0 : delay);
+      return true;
+    }
+    if (isMended && !this.draining) {
       this.queueAgain(entry);
       return false;
     }
@@ -350,12 +420,12 @@ export class MirrorQueue {
     return false;
   }
 
-  /** No further try is planned. */
-  private close(entry: Entry, failure: CopyFailure): void {
+  /** No further try is planned; whoever asks within the pause hears of this one. */
+  private close(entry: Entry, failure: CopyFailure, pause = this.retry.pause): void {
     entry.failure = failure;
     entry.state = failure.reason === 'stopped' ? 'queued' : 'failed';
     entry.since = this.now();
-    entry.nextTry = entry.since + this.retry.pause;
+    entry.nextTry = entry.since + pause;
     this.open -= 1;
   }
 

@@ -4,6 +4,10 @@ import { openClouds } from '../targets/clouds.js';
 import { runCopyThread } from './copy-thread.js';
 import { RegistryCopier } from './registry-copier.js';
 import type { CopyThreadData } from './thread-protocol.js';
+import { together } from './together.js';
+
+/** Milliseconds within which many changes are one. */
+const TOGETHER = 500;
 
 /** Puts the copy thread together: registries, and the cluster's secrets once somebody needs them. */
 export function startCopyThread(data: CopyThreadData, env: Readonly<Record<string, string | undefined>>): void {
@@ -15,7 +19,7 @@ export function startCopyThread(data: CopyThreadData, env: Readonly<Record<strin
       watch: true,
       onProblem: report,
       onDebug: (message) => log('debug', message),
-      onRotated: together(() => onClusterEvent({ kind: 'pull-secrets-changed' })),
+      onRotated: together(TOGETHER, (namespaces) => onClusterEvent({ kind: 'pull-secrets-changed', namespaces })),
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const cloud = openClouds({ env, onEvent: onCloudEvent, report });
@@ -25,19 +29,4 @@ export function startCopyThread(data: CopyThreadData, env: Readonly<Record<strin
     cluster.start();
     return { copier, readSecret, cluster };
   });
-}
-
-/** Milliseconds. */
-const TOGETHER = 500;
-
-/** Many changes in a short time are one. */
-function together(tell: () => void): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  return () => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      tell();
-    }, TOGETHER);
-    timer.unref();
-  };
 }

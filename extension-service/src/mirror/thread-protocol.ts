@@ -16,8 +16,8 @@ export type ClusterEvent =
   | { readonly kind: 'role'; readonly role: CopyRole; readonly holder?: string }
   /** Copies that the cluster's workloads need; each is answered by `settled`. */
   | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] }
-  /** Pods may pull with other credentials than before. */
-  | { readonly kind: 'pull-secrets-changed' }
+  /** Pods of these namespaces may pull with other credentials than before. */
+  | { readonly kind: 'pull-secrets-changed'; readonly namespaces: readonly string[] }
   /** With `tls.mode: selfSigned`: present this from now on. */
   | { readonly kind: 'serving-certificate'; readonly pair: ServingPair }
   /** What keeps the thread from having one. */

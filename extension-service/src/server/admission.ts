@@ -5,6 +5,7 @@ import type { ContainerDecision, DecisionInput, Mirror } from '../core/decide/de
 import type { JsonObject } from '../core/decide/pod.js';
 import type { Rules } from '../core/decide/rules.js';
 import { formatReference } from '../core/image/reference.js';
+import type { CopyStart, CopyWish } from '../mirror/copy-gate.js';
 import type { MirrorJob, PullContext } from '../mirror/job.js';
 import { mirrorJob, pullContext, wantsFresh } from '../mirror/mirror-job.js';
 import type { CopyFailure } from '../mirror/failure.js';
@@ -20,15 +21,9 @@ export interface AdmissionDependencies {
     known(reference: TargetReference): Existence | undefined;
     find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
   };
-  /** Starts a copy, joins one, or leaves it to another replica; the promise never rejects. */
-  enqueue(job: MirrorJob, waits: boolean): CopyStart;
+  /** Starts a copy, joins one, or leaves it to another replica. */
+  enqueue(job: MirrorJob, wish: CopyWish): CopyStart;
   readonly now: () => number;
-}
-
-export interface CopyStart {
-  /** Another replica copies it once it sees the Pod. */
-  readonly handedOver: boolean;
-  readonly result: Promise<MirrorResult>;
 }
 
 export interface AdmissionRequest extends DecisionInput {
@@ -73,7 +68,7 @@ export class Admission {
     try {
       const settled = await Promise.all(
         decisions.map((decision) =>
-          this.settle(decision, config, clock, mayCopy ? (mirror, waits) => this.copy(mirror, pull, waits) : undefined),
+          this.settle(decision, config, clock, mayCopy ? (mirror, wish) => this.copy(mirror, pull, wish) : undefined),
         ),
       );
       return result(settled);
@@ -106,7 +101,7 @@ export class Admission {
     decision: ContainerDecision,
     config: Config,
     clock: RequestClock,
-    copy: ((mirror: Mirror, waits: boolean) => CopyStart) | undefined,
+    copy: ((mirror: Mirror, wish: CopyWish) => CopyStart) | undefined,
   ): Promise<Settled> {
     const { image } = decision.container;
     if (decision.action === 'keep') return { outcome: { decision, outcome: 'kept', image } };
@@ -126,10 +121,12 @@ export class Admission {
     let denied: CopyFailure | undefined;
     if (copies !== undefined && (!present || copyPolicy === 'force' || wantsFresh(decision))) {
       const waits = wait && (!present || copyPolicy === 'force');
-      const { handedOver, result: copying } = copies(decision, waits);
+      const swapped = swapPolicy === 'always' || present;
+      const { handedOver, result: copying, letGo } = copies(decision, { waits, swapped });
       state = handedOver ? 'handed-over' : 'started';
       if (waits) {
         const waited = await Promise.race([copying, clock.deadline().then(() => undefined)]);
+        if (waited === undefined) letGo?.();
         state = waited === undefined ? 'late' : waited.ok ? 'finished' : 'failed';
         arrived = waited?.ok === true;
         if (!arrived && config.imageCopyFailure === 'deny') denied = failureOf(decision, waited);
@@ -148,8 +145,8 @@ export class Admission {
     };
   }
 
-  private copy(mirror: Mirror, pull: PullContext, waits: boolean): CopyStart {
-    return this.dependencies.enqueue(mirrorJob(mirror, pull), waits);
+  private copy(mirror: Mirror, pull: PullContext, wish: CopyWish): CopyStart {
+    return this.dependencies.enqueue(mirrorJob(mirror, pull), wish);
   }
 }
 

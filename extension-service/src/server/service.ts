@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
+import { copyReport } from '../kubernetes/copy-report.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import { namespacesNotWatched } from '../kubernetes/workloads/namespaces.js';
 import { CopyGate } from '../mirror/copy-gate.js';
@@ -25,6 +26,7 @@ import { explainRequest } from './explain.js';
 import { story } from './explain-story.js';
 import { gatekeeperRules } from './gatekeeper-rules.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
+import { leaderWould } from './leader-would.js';
 import { PolicyWatch } from './policy-watch.js';
 import { policyHashes } from '../core/policies/config-hashes.js';
 import { ClientCertificates } from './client-certificates.js';
@@ -103,9 +105,7 @@ export class Service {
         onRefused: ({ target }) => metrics.queueRefused.inc({ target }),
       },
     });
-    this.gate = new CopyGate(this.queue, dependencies.role, ({ pull }) => {
-      return pull === undefined || !this.inForce.notWatched.has(pull.namespace);
-    });
+    this.gate = new CopyGate(this.queue, dependencies.role, (job, wish) => leaderWould(this.inForce, job, wish));
   }
 
   /** @throws ListenError when an address cannot be had; what was opened before is closed again */
@@ -114,7 +114,7 @@ export class Service {
     const admission = new Admission({
       current: () => this.inForce,
       existence: this.existence,
-      enqueue: (job, waits) => this.gate.enqueue(job, waits),
+      enqueue: (job, wish) => this.gate.enqueue(job, wish),
       now: Date.now,
     });
     const listener = admissionListener({
@@ -185,7 +185,7 @@ export class Service {
       return;
     }
     if (event.kind === 'pull-secrets-changed') {
-      this.queue.retryNow(CREDENTIAL_REASONS);
+      this.queue.retryNow(CREDENTIAL_REASONS, new Set(event.namespaces));
       return;
     }
     for (const job of event.jobs) {
@@ -268,7 +268,8 @@ export class Service {
       );
       return;
     }
-    metrics.copies.inc({ target, outcome: result.failure.reason });
+    // What was given up with its registry was not tried.
+    if (attempt > 0) metrics.copies.inc({ target, outcome: result.failure.reason });
     this.copyFailures.failed(job, result.failure, attempt);
   }
 
@@ -280,12 +281,7 @@ export class Service {
   }
 
   private report(job: MirrorJob, result: MirrorResult): CopyReport {
-    if (result.ok) {
-      const { upToDate, digest } = result.outcome;
-      return { job, result: { ok: true, upToDate, digest } };
-    }
-    const { nextTry } = this.queue.find(job.key) ?? {};
-    return { job, result: { ok: false, failure: result.failure, ...(nextTry !== undefined && { nextTry }) } };
+    return copyReport(job, result, this.queue.find(job.key));
   }
 
   private refreshGauges(): void {

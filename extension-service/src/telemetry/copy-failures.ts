@@ -3,18 +3,27 @@ import type { MirrorJob } from '../mirror/job.js';
 import type { Logger } from './log.js';
 import { Occasionally } from './occasionally.js';
 
-/** Failures that are the registry's: one line stands for all its images. */
-const OF_REGISTRY: readonly FailureReason[] = ['unreachable', 'throttled', 'server'];
+/** Failures that are the registry's, or of the credentials for it: one line stands for all its images. */
+const OF_REGISTRY: readonly FailureReason[] = ['unreachable', 'throttled', 'server', 'unauthorized', 'forbidden'];
 
-/** Logs copies that failed: one line a minute for a registry that is in trouble, else for each image. */
+/** Milliseconds. */
+const MINUTE = 60_000;
+/** Lines in a minute; one more says how many there would have been. */
+const MOST_LINES = 30;
+
+/**
+ * Logs copies that failed: one line a minute for a registry that is in trouble, else for each image, as long as there are
+ * few. What is too much for a minute is counted by class, in one line at its end.
+ */
 export class CopyFailureLines {
   private readonly lines: Occasionally;
+  private minute: { lines: number; readonly more: Map<string, number> } | undefined;
 
   constructor(
     private readonly log: Pick<Logger, 'warn'>,
     now?: () => number,
   ) {
-    this.lines = new Occasionally(60_000, now);
+    this.lines = new Occasionally(MINUTE, now);
   }
 
   failed({ source, target, key }: MirrorJob, failure: CopyFailure, attempt: number): void {
@@ -22,6 +31,12 @@ export class CopyFailureLines {
     const ofRegistry = host !== undefined && OF_REGISTRY.includes(reason);
     const repeated = this.lines.count(ofRegistry ? `${host} ${reason}` : `${key} ${reason}`);
     if (repeated === undefined) return;
+    const minute = (this.minute ??= this.begin());
+    if (minute.lines >= MOST_LINES) {
+      minute.more.set(reason, (minute.more.get(reason) ?? 0) + 1 + repeated);
+      return;
+    }
+    minute.lines += 1;
     this.log.warn(
       {
         source,
@@ -37,5 +52,16 @@ export class CopyFailureLines {
       },
       message,
     );
+  }
+
+  private begin(): NonNullable<typeof this.minute> {
+    const more = new Map<string, number>();
+    setTimeout(() => {
+      this.minute = undefined;
+      if (more.size === 0) return;
+      const total = [...more.values()].reduce((sum, count) => sum + count);
+      this.log.warn({ failures: Object.fromEntries(more) }, `${total} more copies failed in the last minute`);
+    }, MINUTE).unref();
+    return { lines: 0, more };
   }
 }

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CopyReport } from '../../../extension-service/src/kubernetes/copy-report.js';
 import { CopyAgenda } from '../../../extension-service/src/kubernetes/workloads/agenda.js';
+import { LISTED, NEW } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
+import type { Rank } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
 import { WantedImages } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
 import type { MirrorJob, PullContext } from '../../../extension-service/src/mirror/job.js';
 import { failedBy, imageJob, objectReference, pullOf, succeeded } from './workloads.js';
@@ -36,11 +38,22 @@ afterEach(() => {
 });
 
 /** An object that uses the images comes, as the reconciler takes it in. */
-function use(user: string, names: readonly string[], pull?: PullContext): void {
-  const jobs = names.map((name) => imageJob(name, pull));
-  const { fresh, otherPull } = images.put(objectReference(user), undefined, jobs, 1);
-  agenda.add(fresh);
-  agenda.retry(otherPull);
+function use(user: string, names: readonly string[], pull?: PullContext, more: Brought = {}): void {
+  const { rank = NEW, from = 'docker.io', uncertain = false } = more;
+  const jobs = names.map((name) => imageJob(name, pull, { source: `${from}/library/${name}:1` }));
+  const keys = jobs.map(({ key }) => key);
+  const uses = { jobs, uncertain: new Set(uncertain ? keys : []) };
+  const { fresh, otherPull } = images.put(objectReference(user), undefined, uses, 1);
+  agenda.add(fresh, rank);
+  agenda.retry(otherPull, rank);
+  agenda.prefer(keys, rank);
+}
+
+interface Brought {
+  readonly rank?: Rank;
+  readonly from?: string;
+  /** It names only what reads like a mirror of the image. */
+  readonly uncertain?: boolean;
 }
 
 /** What was asked for in the time, each `name`, or `name!` where the source is to be compared. */
@@ -99,12 +112,31 @@ describe('when an image is asked for', () => {
     expect(await after(30 * MINUTE)).toEqual([]);
   });
 
-  it('a thousand at a time', async () => {
-    const names = Array.from({ length: 2_500 }, (_, index) => `app-${index}`);
-    names.forEach((name) => use(`user-${name}`, [name]));
+  it('a hundred of a registry at a time, and a thousand in all', async () => {
+    for (let n = 0; n < 2_400; n += 1) use(`user-${n}`, [`app-${n}`], undefined, { from: `r${n % 12}.test` });
     expect(await after(1)).toHaveLength(1_000);
-    for (const job of [...asked.slice(0, 10)]) ended(succeeded(job));
+    for (let n = 0; n < 12; n += 1) {
+      expect(asked.filter(({ source }) => source.startsWith(`r${n}.test/`)).length).toBeLessThanOrEqual(100);
+    }
+    const first = asked;
+    for (const job of first.slice(0, 10)) ended(succeeded(job));
     expect(await after(1)).toHaveLength(10);
+    for (const job of first.slice(10)) ended(succeeded(job));
+    expect(await after(1)).not.toEqual([]);
+  });
+
+  it('before thousands of another registry that were listed', async () => {
+    for (let n = 0; n < 3_000; n += 1) use(`user-${n}`, [`app-${n}`], undefined, { rank: LISTED.pod });
+    expect(await after(1)).toHaveLength(100);
+    use('new', ['other'], undefined, { from: 'quay.io' });
+    expect(await after(1)).toEqual(['other']);
+  });
+
+  it('as what has just come, before what is listed, and what runs before what may run', async () => {
+    use('template', ['t1', 't2', 't3'], undefined, { rank: LISTED.template });
+    use('pod', ['p1', 't3'], undefined, { rank: LISTED.pod });
+    use('new', ['n1', 't2'], undefined, { rank: NEW });
+    expect(await after(1)).toEqual(['n1', 't2', 'p1', 't3', 't1']);
   });
 });
 
@@ -133,6 +165,42 @@ describe('what a tag means now', () => {
     expect(await after(1)).toEqual([]);
     ended(succeeded(first));
     expect(await after(1)).toEqual(['app!']);
+  });
+});
+
+describe('what is in the target under a name that only reads like a mirror', () => {
+  it('is looked for, and never compared with what it reads like', async () => {
+    use('a', ['app'], undefined, { uncertain: true });
+    expect(await after(1)).toEqual(['app']);
+    ended(succeeded(last(), true));
+    const found: string[] = [];
+    for (let minutes = 0; minutes < 180; minutes += 1) {
+      const next = await after(MINUTE);
+      found.push(...next);
+      if (next.length > 0) ended(succeeded(last(), true));
+    }
+    // Each interval, and no more often.
+    expect(found).toEqual(Array.from({ length: 16 }, () => 'app'));
+    agenda.refresh([last().key]);
+    expect(await after(1)).toEqual(['app']);
+  });
+
+  it.each<readonly [string, () => void]>([
+    ['something names its source', () => use('b', ['app'])],
+    ['we copied it there', () => agenda.copied(succeeded(last()))],
+  ])('is compared once %s', async (_, learn) => {
+    use('a', ['app'], undefined, { uncertain: true });
+    await after(1);
+    ended(succeeded(last(), true));
+    await after(MINUTE);
+    learn();
+    const found: string[] = [];
+    for (let minutes = 0; minutes < 75; minutes += 1) {
+      const next = await after(MINUTE);
+      found.push(...next);
+      if (next.length > 0) ended(succeeded(last(), true));
+    }
+    expect(found).toContain('app!');
   });
 });
 

@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { applySwaps } from './swapped.js';
 import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
+import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { Sources } from '../../../extension-service/src/kubernetes/workloads/sources.js';
 import { usesOf } from '../../../extension-service/src/kubernetes/workloads/uses.js';
 import { admissionRequest } from '../decide/arbitraries.js';
-import { ociTarget, rulesOf } from '../decide/rules-of.js';
+import { configOf, ociTarget, rulesOf } from '../decide/rules-of.js';
 
 const LONG = `docker.io/team/${'a'.repeat(150)}`;
 const DIGEST = `sha256:${'b'.repeat(64)}`;
@@ -64,10 +65,35 @@ describe('what a Pod needs in the targets', () => {
     expect(sourcesOf(plain, object)).toEqual(expected);
   });
 
-  it('is decided by the source also where the Pod names the target', () => {
-    expect(sourcesOf(several, pod('filtered:1'))).toEqual([]);
-    const swapped = usesOf(rulesOf(), new Sources(), pod('filtered:1'), 'team-a').jobs[0]?.reference.text ?? '';
-    expect(sourcesOf(rulesOf({}, "contains(container.image, 'filtered')"), pod(swapped))).toEqual([]);
+  it('is decided once: a filter on what only the stored Pod has takes nothing back that was swapped', () => {
+    const rules = rulesOf({}, "obj.spec.nodeName == 'n1'");
+    const stored = (image: string) => ({ spec: { ...(pod(image)['spec'] as object), nodeName: 'n1' } });
+    const source = 'docker.io/library/app:1';
+    expect(sourcesOf(rules, stored(source))).toEqual([]);
+    expect(sourcesOf(rules, stored(`mirror.test/${source}`))).toEqual([source]);
+    const optedOut = { metadata: { labels: { 'image-swapper.io/skip': 'true' } }, ...stored(`mirror.test/${source}`) };
+    expect(sourcesOf(rules, optedOut)).toEqual([]);
+  });
+
+  it('also where no target would take the source any more', () => {
+    const { target, ...config } = configOf({ targets: [ociTarget('eu.test', { name: 'eu', match: '`false`' })] });
+    void target;
+    const rules = compileRules(config);
+    expect(sourcesOf(rules, pod('nginx:1'))).toEqual([]);
+    expect(sourcesOf(rules, pod('eu.test/docker.io/library/nginx:1'))).toEqual(['docker.io/library/nginx:1']);
+  });
+
+  it.each<readonly [string, string, readonly string[], boolean, boolean]>([
+    ['is not compared with what it reads like', '', ['mirror.test/acme.io/app:1'], true, false],
+    ['is compared below a path of the mirror', 'mirror', ['mirror.test/mirror/acme.io/app:1'], false, true],
+    ['is compared where the Pod names the source', '', ['acme.io/app:1'], false, true],
+    ['is compared where it names both', '', ['acme.io/app:1', 'mirror.test/acme.io/app:1'], false, true],
+    ['is compared where it names both the other way', '', ['mirror.test/acme.io/app:1', 'acme.io/app:1'], false, true],
+  ])('%s', (_, prefix, images, uncertain, force) => {
+    const rules = rulesOf({ imageCopyPolicy: 'force', target: ociTarget('mirror.test', { prefix }) });
+    const uses = usesOf(rules, new Sources(), pod(...images), 'team-a');
+    expect(uses.jobs).toMatchObject([{ source: 'acme.io/app:1', force }]);
+    expect(uses.uncertain.has(uses.jobs[0]?.key ?? '')).toBe(uncertain);
   });
 
   it('must be in the target that the Pod names, even if another one would take it now', () => {
@@ -100,7 +126,7 @@ describe('a shortened name', () => {
   it('is unknown until its source was seen, in whatever tag', () => {
     const sources = new Sources();
     expect(text).toContain('_short/');
-    expect(usesOf(tight, sources, pod(text), 'team-a')).toEqual({ jobs: [], unknown: [text] });
+    expect(usesOf(tight, sources, pod(text), 'team-a')).toEqual({ jobs: [], uncertain: new Set(), unknown: [text] });
     usesOf(tight, sources, pod(`${LONG}:another`), 'team-a');
     expect(usesOf(tight, sources, pod(text), 'team-a')).toMatchObject({ jobs: [{ source: `${LONG}:1` }], unknown: [] });
     const digest = text.replace(/:1$/, `@${DIGEST}`);

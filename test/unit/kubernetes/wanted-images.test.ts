@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import type { ObjectUses } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
 import { WantedImages } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
 import { imageJob, objectReference, pullOf } from './workloads.js';
 
@@ -6,16 +8,22 @@ function keys(images: WantedImages): string[] {
   return [...images.all()].map(([, { job }]) => job.source.replace(/^.*\/|:1$/g, ''));
 }
 
+const certain = (jobs: readonly MirrorJob[]): ObjectUses => ({ jobs, uncertain: new Set() });
+const uncertain = (jobs: readonly MirrorJob[]): ObjectUses => ({
+  jobs,
+  uncertain: new Set(jobs.map(({ key }) => key)),
+});
+
 describe('WantedImages', () => {
   it('has the images that something uses, and no others', () => {
     const images = new WantedImages();
-    expect(images.put(objectReference('a'), undefined, [imageJob('app'), imageJob('sidecar')], 1).fresh).toHaveLength(
-      2,
-    );
-    expect(images.put(objectReference('b'), undefined, [imageJob('app')], 1).fresh).toEqual([]);
+    expect(
+      images.put(objectReference('a'), undefined, certain([imageJob('app'), imageJob('sidecar')]), 1).fresh,
+    ).toHaveLength(2);
+    expect(images.put(objectReference('b'), undefined, certain([imageJob('app')]), 1).fresh).toEqual([]);
     images.remove('uid-of-a');
     expect(keys(images)).toEqual(['app']);
-    images.put(objectReference('b'), undefined, [imageJob('other')], 1);
+    images.put(objectReference('b'), undefined, certain([imageJob('other')]), 1);
     expect(keys(images)).toEqual(['other']);
     images.remove('uid-of-b');
     images.remove('uid-of-b');
@@ -24,31 +32,59 @@ describe('WantedImages', () => {
 
   it('keeps an image whose only user is changed and still has it', () => {
     const images = new WantedImages();
-    images.put(objectReference('a'), undefined, [imageJob('app')], 1);
-    expect(images.put(objectReference('a'), undefined, [imageJob('app'), imageJob('new')], 1).fresh).toHaveLength(1);
+    images.put(objectReference('a'), undefined, certain([imageJob('app')]), 1);
+    expect(
+      images.put(objectReference('a'), undefined, certain([imageJob('app'), imageJob('new')]), 1).fresh,
+    ).toHaveLength(1);
     expect(keys(images)).toEqual(['app', 'new']);
   });
 
   it('forgets objects of a kind that a new list does not have, and none of another kind', () => {
     const images = new WantedImages();
-    images.put(objectReference('stays'), undefined, [imageJob('a')], 1);
-    images.put(objectReference('goes'), undefined, [imageJob('b')], 1);
-    images.put(objectReference('other', 'Deployment'), undefined, [imageJob('c')], 1);
-    images.put(objectReference('stays'), undefined, [imageJob('a')], 2);
+    images.put(objectReference('stays'), undefined, certain([imageJob('a')]), 1);
+    images.put(objectReference('goes'), undefined, certain([imageJob('b')]), 1);
+    images.put(objectReference('other', 'Deployment'), undefined, certain([imageJob('c')]), 1);
+    images.put(objectReference('stays'), undefined, certain([imageJob('a')]), 2);
     images.prune('Pod', 2);
     expect(keys(images)).toEqual(['a', 'c']);
+  });
+
+  it('is certain of an image while one of its users is', () => {
+    const images = new WantedImages();
+    const job = imageJob('app');
+    const isCertain = () => images.get(job.key)?.certain;
+    images.put(objectReference('a'), undefined, uncertain([job]), 1);
+    expect(isCertain()).toBe(false);
+    images.put(objectReference('b'), undefined, certain([job]), 1);
+    expect(isCertain()).toBe(true);
+    images.put(objectReference('b'), undefined, uncertain([job]), 1);
+    expect(isCertain()).toBe(false);
+    images.put(objectReference('a'), undefined, certain([job]), 1);
+    expect(isCertain()).toBe(true);
+    images.remove('uid-of-a');
+    expect(isCertain()).toBe(false);
+  });
+
+  it('notices when an object is certain of another one of its images', () => {
+    const images = new WantedImages();
+    const jobs = [imageJob('a'), imageJob('b')];
+    const areCertain = () => jobs.map(({ key }) => images.get(key)?.certain);
+    for (const unsure of jobs) {
+      images.put(objectReference('pod'), undefined, { jobs, uncertain: new Set([unsure.key]) }, 1);
+      expect(areCertain()).toEqual(jobs.map((job) => job !== unsure));
+    }
   });
 
   it('says who brings a new way to pull, and keeps the ways of present users only', () => {
     const images = new WantedImages();
     const way = (namespace: string) => imageJob('app', pullOf(namespace, 'one', 'two'));
     const pulls = () => images.get(way('x').key)?.pulls() ?? [];
-    expect(images.put(objectReference('a'), undefined, [way('x')], 1)).toEqual({
+    expect(images.put(objectReference('a'), undefined, certain([way('x')]), 1)).toEqual({
       fresh: [way('x').key],
       otherPull: [],
     });
-    expect(images.put(objectReference('b'), undefined, [way('x')], 1)).toEqual({ fresh: [], otherPull: [] });
-    expect(images.put(objectReference('c'), undefined, [way('y')], 1)).toEqual({
+    expect(images.put(objectReference('b'), undefined, certain([way('x')]), 1)).toEqual({ fresh: [], otherPull: [] });
+    expect(images.put(objectReference('c'), undefined, certain([way('y')]), 1)).toEqual({
       fresh: [],
       otherPull: [way('x').key],
     });
@@ -57,27 +93,28 @@ describe('WantedImages', () => {
     expect(pulls()).toHaveLength(2);
     images.remove('uid-of-b');
     expect(pulls()).toEqual([pullOf('y', 'one', 'two')]);
-    images.put(objectReference('c'), undefined, [imageJob('app', pullOf('y', 'two', 'one'))], 1);
+    images.put(objectReference('c'), undefined, certain([imageJob('app', pullOf('y', 'two', 'one'))]), 1);
     expect(pulls()).toEqual([pullOf('y', 'two', 'one')]);
   });
 
   it('names the topmost owners that it knows, each once, and few of many', () => {
     const images = new WantedImages();
     const job = imageJob('app');
-    images.put(objectReference('deployment', 'Deployment'), undefined, [job], 1);
-    images.put(objectReference('set', 'ReplicaSet'), 'uid-of-deployment', [job], 1);
-    for (let pods = 0; pods < 50; pods += 1) images.put(objectReference(`pod-${pods}`), 'uid-of-set', [job], 1);
-    images.put(objectReference('orphan'), 'uid-of-nothing-here', [job], 1);
+    images.put(objectReference('deployment', 'Deployment'), undefined, certain([job]), 1);
+    images.put(objectReference('set', 'ReplicaSet'), 'uid-of-deployment', certain([job]), 1);
+    for (let pods = 0; pods < 50; pods += 1)
+      images.put(objectReference(`pod-${pods}`), 'uid-of-set', certain([job]), 1);
+    images.put(objectReference('orphan'), 'uid-of-nothing-here', certain([job]), 1);
     expect(images.topUsers(job.key, 5).map(({ name }) => name)).toEqual(['deployment', 'orphan']);
-    for (let pods = 0; pods < 50; pods += 1) images.put(objectReference(`bare-${pods}`), undefined, [job], 1);
+    for (let pods = 0; pods < 50; pods += 1) images.put(objectReference(`bare-${pods}`), undefined, certain([job]), 1);
     expect(images.topUsers(job.key, 5)).toHaveLength(5);
   });
 
   it('ends where objects own each other', () => {
     const images = new WantedImages();
     const job = imageJob('app');
-    images.put(objectReference('a'), 'uid-of-b', [job], 1);
-    images.put(objectReference('b'), 'uid-of-a', [job], 1);
+    images.put(objectReference('a'), 'uid-of-b', certain([job]), 1);
+    images.put(objectReference('b'), 'uid-of-a', certain([job]), 1);
     expect(images.topUsers(job.key, 5).length).toBeGreaterThan(0);
   });
 
@@ -87,7 +124,7 @@ describe('WantedImages', () => {
       images.put(
         objectReference(`pod-${pods}`),
         undefined,
-        [imageJob(`app-${pods % 500}`, pullOf(`n-${pods % 50}`))],
+        certain([imageJob(`app-${pods % 500}`, pullOf(`n-${pods % 50}`))]),
         1,
       );
     }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CopyGate } from '../../../extension-service/src/mirror/copy-gate.js';
-import type { CopyRole } from '../../../extension-service/src/mirror/copy-gate.js';
+import type { CopyRole, CopyWish } from '../../../extension-service/src/mirror/copy-gate.js';
 import type { Copier, CopyOutcome, MirrorJob } from '../../../extension-service/src/mirror/job.js';
 import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
 import { imageJob, pullOf } from '../kubernetes/workloads.js';
@@ -13,19 +13,31 @@ const OUTCOME: CopyOutcome = {
   requests: 1,
 };
 
+const wish = (waits: boolean): CopyWish => ({ waits, swapped: false });
+const WAITS = wish(true);
+const DELAYED = wish(false);
+
 /** A queue in which nothing ends before the test says so, and its gate. */
 function world(role: CopyRole) {
   const started: string[] = [];
   const ends: (() => void)[] = [];
+  const broken: string[] = [];
   const copier: Copier = {
-    copy: ({ source }) => {
-      started.push(source.replace(/^.*\/|:1$/g, ''));
-      return new Promise((resolve) => ends.push(() => resolve(OUTCOME)));
+    copy: ({ source }, signal) => {
+      const name = source.replace(/^.*\/|:1$/g, '');
+      started.push(name);
+      return new Promise((resolve, reject) => {
+        ends.push(() => resolve(OUTCOME));
+        signal.addEventListener('abort', () => {
+          broken.push(name);
+          reject(new Error('broken off'));
+        });
+      });
     },
   };
   const queue = new MirrorQueue(copier, { concurrency: 1 });
   const gate = new CopyGate(queue, role, ({ pull }: MirrorJob) => pull?.namespace !== 'kube-system');
-  return { queue, gate, started, ends };
+  return { queue, gate, started, ends, broken };
 }
 
 describe('whose copy it is', () => {
@@ -40,7 +52,7 @@ describe('whose copy it is', () => {
     ['starting', true, true],
   ])('as %s, waited for: %s, it is ours: %s', async (role, waits, ours) => {
     const { gate, started, ends } = world(role);
-    const { handedOver, result } = gate.enqueue(imageJob('app', pullOf('team-a')), waits);
+    const { handedOver, result } = gate.enqueue(imageJob('app', pullOf('team-a')), wish(waits));
     expect({ handedOver, started }).toEqual({ handedOver: !ours, started: ours ? ['app'] : [] });
     ends[0]?.();
     expect(await result).toMatchObject(ours ? { ok: true } : { ok: false, failure: { reason: 'stopped' } });
@@ -48,7 +60,7 @@ describe('whose copy it is', () => {
 
   it('is ours where the leader does not look', () => {
     const { gate, started } = world('follower');
-    expect(gate.enqueue(imageJob('app', pullOf('kube-system')), false).handedOver).toBe(false);
+    expect(gate.enqueue(imageJob('app', pullOf('kube-system')), DELAYED).handedOver).toBe(false);
     expect(started).toEqual(['app']);
   });
 });
@@ -60,7 +72,7 @@ describe('when the role is known', () => {
     ['follower', []],
   ])('as %s, what was held is copied: %j', (role, copied) => {
     const { gate, started } = world('starting');
-    gate.enqueue(imageJob('app'), false);
+    gate.enqueue(imageJob('app'), DELAYED);
     gate.become('starting');
     expect(started).toEqual([]);
     gate.become(role);
@@ -69,7 +81,7 @@ describe('when the role is known', () => {
 
   it('holds a thousand, which the leader finds anyway', () => {
     const { gate, queue } = world('starting');
-    for (let pods = 0; pods < 3_000; pods += 1) gate.enqueue(imageJob(`app-${pods}`), false);
+    for (let pods = 0; pods < 3_000; pods += 1) gate.enqueue(imageJob(`app-${pods}`), DELAYED);
     gate.become('leader');
     expect(queue.list()).toHaveLength(1_000);
   });
@@ -77,42 +89,80 @@ describe('when the role is known', () => {
 
 describe('when the Lease is lost', () => {
   it.each<CopyRole>(['follower', 'starting'])(
-    'as %s, hands back what has not begun, and nothing else',
+    'as %s, hands back what nobody waits for, breaks off what of it runs, and goes on with the rest',
     async (role) => {
-      const { gate, queue, started, ends } = world('leader');
-      const running = gate.enqueue(imageJob('running'), false);
-      const queued = gate.enqueue(imageJob('queued'), false);
-      const awaited = gate.enqueue(imageJob('awaited'), true);
-      const joined = gate.enqueue(imageJob('joined'), false);
-      gate.enqueue(imageJob('joined'), true);
-      const system = gate.enqueue(imageJob('system', pullOf('kube-system')), false);
-      expect(gate.become(role).map(({ source }) => source)).toEqual(['docker.io/library/queued:1']);
-      expect(await queued.result).toMatchObject({ ok: false, failure: { reason: 'stopped', retryable: true } });
+      const { gate, queue, started, ends, broken } = world('leader');
+      const running = gate.enqueue(imageJob('running'), DELAYED);
+      const queued = gate.enqueue(imageJob('queued'), DELAYED);
+      const awaited = gate.enqueue(imageJob('awaited'), WAITS);
+      const joined = gate.enqueue(imageJob('joined'), DELAYED);
+      gate.enqueue(imageJob('joined'), WAITS);
+      const system = gate.enqueue(imageJob('system', pullOf('kube-system')), DELAYED);
+      const sources = ['running', 'queued'].map((name) => imageJob(name).source);
+      expect(gate.become(role).map(({ source }) => source)).toEqual(sources);
+      expect(broken).toEqual(['running']);
+      for (const { result } of [running, queued]) {
+        expect(await result).toMatchObject({ ok: false, failure: { reason: 'stopped', retryable: true } });
+      }
       for (let end = 0; end < 4; end += 1) {
         ends[end]?.();
         await new Promise((resolve) => setTimeout(resolve));
       }
       expect(started).toEqual(['running', 'awaited', 'joined', 'system']);
-      for (const { result } of [running, awaited, joined, system]) expect(await result).toMatchObject({ ok: true });
-      expect(queue.counts()).toMatchObject({ queued: 0, running: 0, done: 4 });
+      for (const { result } of [awaited, joined, system]) expect(await result).toMatchObject({ ok: true });
+      expect(queue.counts()).toEqual({ queued: 0, running: 0, waiting: 0, failed: 0, done: 3 });
     },
   );
 
+  it('lets an awaited copy that runs go on', () => {
+    const { gate, broken } = world('leader');
+    gate.enqueue(imageJob('app'), DELAYED);
+    gate.enqueue(imageJob('app'), WAITS);
+    gate.become('follower');
+    expect(broken).toEqual([]);
+  });
+
   it('hands back nothing when it turns out that nobody leads', () => {
     const { gate, queue } = world('leader');
-    gate.enqueue(imageJob('running'), false);
-    gate.enqueue(imageJob('queued'), false);
+    gate.enqueue(imageJob('running'), DELAYED);
+    gate.enqueue(imageJob('queued'), DELAYED);
     expect(gate.become('alone')).toEqual([]);
     expect(queue.counts()).toMatchObject({ queued: 1, running: 1 });
   });
 
-  it('takes the same image again when it leads again', () => {
+  it('takes the same image again when it leads again', async () => {
     const { gate, queue } = world('leader');
-    gate.enqueue(imageJob('running'), false);
-    gate.enqueue(imageJob('queued'), false);
+    gate.enqueue(imageJob('running'), DELAYED);
+    gate.enqueue(imageJob('queued'), DELAYED);
     gate.become('follower');
     gate.become('leader');
-    gate.enqueue(imageJob('queued'), false);
-    expect(queue.counts()).toMatchObject({ queued: 1, running: 1 });
+    gate.enqueue(imageJob('queued'), DELAYED);
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(queue.counts()).toMatchObject({ queued: 0, running: 1 });
+  });
+});
+
+describe('as a follower', () => {
+  it('leaves what has not begun to the leader once nobody waits for it, and what runs goes on', async () => {
+    const { gate, queue, started, ends, broken } = world('starting');
+    gate.become('follower');
+    const running = gate.enqueue(imageJob('running'), WAITS);
+    const queued = gate.enqueue(imageJob('queued'), WAITS);
+    const twice = [1, 2].map(() => gate.enqueue(imageJob('twice'), WAITS));
+    const system = gate.enqueue(imageJob('system', pullOf('kube-system')), WAITS);
+    for (const start of [running, queued, twice[0], system]) start?.letGo?.();
+    expect(await queued.result).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
+    expect(queue.counts()).toMatchObject({ running: 1, queued: 2 });
+    twice[1]?.letGo?.();
+    ends[0]?.();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect({ started, broken }).toEqual({ started: ['running', 'system'], broken: [] });
+  });
+
+  it('keeps as leader what nobody waits for any more', () => {
+    const { gate, queue } = world('leader');
+    gate.enqueue(imageJob('running'), WAITS);
+    gate.enqueue(imageJob('queued'), WAITS).letGo?.();
+    expect(queue.counts()).toMatchObject({ running: 1, queued: 1 });
   });
 });

@@ -12,7 +12,7 @@ const RETRY = { base: 1_000, max: 300_000, attempts: 4, pause: 60_000 };
 function start(options: Partial<QueueOptions> = {}) {
   const clock = new FakeClock();
   const copier = new HeldCopier();
-  const ended: [string, string, boolean][] = [];
+  const ended: [string, string, boolean, number][] = [];
   const queue = new MirrorQueue(copier, {
     concurrency: 4,
     retry: RETRY,
@@ -21,8 +21,8 @@ function start(options: Partial<QueueOptions> = {}) {
     // No jitter: the whole of each pause.
     random: () => 1,
     events: {
-      onDone: ({ source }, result, _milliseconds, _attempt, final) =>
-        ended.push([source, result.ok ? 'ok' : result.failure.reason, final]),
+      onDone: ({ source }, result, _milliseconds, attempt, final) =>
+        ended.push([source, result.ok ? 'ok' : result.failure.reason, final, attempt]),
     },
     ...options,
   });
@@ -173,6 +173,8 @@ describe('a registry that is away', () => {
     expect(copier.names).toEqual(['a', 'b', 'c', 'd']);
     expect(queue.counts()).toMatchObject({ failed: 6, waiting: 0 });
     expect(ended.filter(([, , final]) => final)).toHaveLength(6);
+    // Each try is counted once: those that were given up with it had none.
+    expect(ended.filter(([, , , attempt]) => attempt > 0)).toHaveLength(RETRY.attempts);
     await clock.pass(RETRY.pause);
     void queue.enqueue(job('a', { from: 'away.test' }));
     copier.started[4]?.end();
@@ -211,7 +213,54 @@ describe('a registry that is away', () => {
   });
 });
 
+describe('what an admission waits for', () => {
+  it('goes before what nobody waits for, of all registries, first come first served', async () => {
+    const { copier, queue } = start({ concurrency: 1 });
+    for (const name of ['a', 'b']) void queue.enqueue(job(name));
+    void queue.enqueue(job('c', { from: 'other.test' }));
+    for (const name of ['w1', 'w2']) void queue.enqueue(job(name), { awaiting: {} });
+    for (let n = 0; n < 5; n += 1) {
+      copier.started[n]?.end();
+      await settledPromises();
+    }
+    expect(copier.names).toEqual(['a', 'w1', 'w2', 'c', 'b']);
+  });
+
+  it('goes to the front when it is queued already', async () => {
+    const { copier, queue } = start({ concurrency: 1 });
+    for (const name of ['a', 'b', 'c', 'd']) void queue.enqueue(job(name));
+    void queue.enqueue(job('d'), { awaiting: {} });
+    for (let n = 0; n < 4; n += 1) {
+      copier.started[n]?.end();
+      await settledPromises();
+    }
+    expect(copier.names).toEqual(['a', 'd', 'b', 'c']);
+  });
+});
+
 describe('a change that may mend failures', () => {
+  it('of pull secrets tries what was tried with those of the namespace, and with them', async () => {
+    const { copier, queue } = start();
+    const pull = (namespace: string) => ({ pull: { namespace, serviceAccount: 'default', secretNames: ['x'] } });
+    for (const [name, namespace] of [
+      ['one', 'a'],
+      ['both', 'a'],
+      ['both', 'b'],
+      ['other', 'c'],
+    ] as const) {
+      void queue.enqueue(job(name, pull(namespace)));
+      copier.started.at(-1)?.fail(failure('unauthorized', false, { host: 'docker.io' }));
+      await settledPromises();
+    }
+    void queue.enqueue(job('public'));
+    copier.started.at(-1)?.fail(failure('absent', false, { host: 'docker.io' }));
+    await settledPromises();
+    copier.started.splice(0);
+    queue.retryNow(CREDENTIAL_REASONS, new Set(['a', 'z']));
+    expect(copier.started.map(({ job: { pull: by } }) => by?.namespace)).toEqual(['a', 'a']);
+    expect(copier.names.sort()).toEqual(['both', 'one']);
+  });
+
   it.each(CREDENTIAL_REASONS)('of credentials tries %s again at once', async (reason) => {
     const { clock, copier, queue } = start();
     void queue.enqueue(job('private'));

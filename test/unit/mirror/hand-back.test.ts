@@ -1,7 +1,9 @@
-import { expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CopyFailedError } from '../../../extension-service/src/mirror/failure.js';
-import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
+import type { MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import { CONFIGURATION_REASONS, MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
 import { imageJob } from '../kubernetes/workloads.js';
+import { FakeClock, HeldCopier, OUTCOME, failure, job, settledPromises } from './queue-world.js';
 
 it('hands back copies that wait for another try, which then is not made', async () => {
   vi.useFakeTimers();
@@ -18,9 +20,120 @@ it('hands back copies that wait for another try, which then is not made', async 
     await vi.advanceTimersByTimeAsync(600_000);
     expect(tries).toBe(1);
     // Its place is free again.
+    queue.takeOver();
     expect(await queue.enqueue(imageJob('other'))).toMatchObject({ failure });
     expect(queue.list()).toHaveLength(1);
   } finally {
     vi.useRealTimers();
   }
+});
+
+describe('a replica that lost the Lease', () => {
+  const pause = 60_000;
+  const world = () => {
+    const [clock, copier] = [new FakeClock(), new HeldCopier()];
+    const { now, after } = clock;
+    const retry = { base: 1_000, max: 300_000, attempts: 12, pause };
+    const tries: string[] = [];
+    const onDone = ({ source }: MirrorJob): void => void tries.push(source);
+    const queue = new MirrorQueue(copier, { concurrency: 4, retry, now, after, random: () => 1, events: { onDone } });
+    return { clock, copier, queue, tries };
+  };
+
+  it('copies nothing again that had failed, whatever changes', async () => {
+    const { copier, queue } = world();
+    for (const name of ['mine', 'ours']) void queue.enqueue(job(name), { ours: name === 'ours' });
+    for (const copy of copier.started) copy.fail(failure('unauthorized', false));
+    await settledPromises();
+    expect(queue.handBack()).toEqual([]);
+    expect(queue.list()).toMatchObject([{ source: job('ours').source }]);
+    queue.retryNow(CONFIGURATION_REASONS);
+    expect(copier.names).toEqual(['mine', 'ours', 'ours']);
+  });
+
+  it('leaves what failed since to the leader too when something changes, and tries it when it is asked', async () => {
+    const { copier, queue } = world();
+    queue.handBack();
+    void queue.enqueue(job('app'), { awaiting: {} });
+    copier.started[0]?.fail(failure('unauthorized', false));
+    await settledPromises();
+    queue.retryNow(CONFIGURATION_REASONS);
+    expect(copier.names).toEqual(['app']);
+    void queue.enqueue(job('app'), { awaiting: {} });
+    expect(copier.names).toEqual(['app', 'app']);
+  });
+
+  it('is not asked for what the leader copies', async () => {
+    const { copier, queue } = world();
+    queue.handBack();
+    expect(await queue.enqueue(job('app'))).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
+    queue.takeOver();
+    void queue.enqueue(job('app'));
+    expect(copier.names).toEqual(['app']);
+  });
+
+  it.each(['server', 'unreachable', 'internal'] as const)(
+    'makes one try for an admission, and leaves the others after %s to the leader',
+    async (reason) => {
+      const { clock, copier, queue } = world();
+      queue.handBack();
+      const answer = queue.enqueue(job('app'), { awaiting: {} });
+      copier.started[0]?.fail(failure(reason, true, { host: 'docker.io' }));
+      expect(await answer).toMatchObject({ ok: false, failure: { reason } });
+      await clock.pass(999);
+      // A thousand Pods do not ask the registry each.
+      expect(await queue.enqueue(job('app'), { awaiting: {} })).toMatchObject({ ok: false, failure: { reason } });
+      await clock.pass(3_600_000);
+      expect(copier.names).toEqual(['app']);
+      void queue.enqueue(job('app'), { awaiting: {} });
+      expect(copier.names).toEqual(['app', 'app']);
+    },
+  );
+
+  it('goes on with what nobody else would copy', async () => {
+    const { clock, copier, queue } = world();
+    void queue.enqueue(job('app'), { ours: true });
+    queue.handBack();
+    copier.started[0]?.fail(failure('server', true));
+    await clock.pass(pause);
+    expect(copier.names).toEqual(['app', 'app']);
+  });
+
+  it('tells nothing of a try that it broke off, which blocks no other', async () => {
+    const { copier, queue, tries } = world();
+    queue.setLimits({ concurrency: 1 });
+    void queue.enqueue(job('app'));
+    queue.handBack();
+    queue.takeOver();
+    const again = queue.enqueue(job('app'));
+    expect(copier.started[0]?.signal.aborted).toBe(true);
+    copier.started[0]?.fail(failure('stopped', true));
+    await settledPromises();
+    expect(tries).toEqual([]);
+    copier.started[1]?.end();
+    expect(await again).toEqual({ ok: true, outcome: OUTCOME });
+    expect(queue.counts()).toEqual({ queued: 0, running: 0, waiting: 0, failed: 0, done: 1 });
+  });
+
+  it('leaves what was queued behind a registry that is away to the leader', async () => {
+    const { copier, queue } = world();
+    queue.setLimits({ concurrency: 1 });
+    queue.handBack();
+    const asked = [1, 2].map((n) => queue.enqueue(job(`app-${n}`), { awaiting: {} }));
+    copier.started[0]?.fail(failure('unreachable', true, { host: 'docker.io' }));
+    await Promise.all(asked);
+    expect(queue.counts()).toMatchObject({ queued: 0, waiting: 0, failed: 1 });
+  });
+
+  it('asks a registry that was away once for all that wait, when an admission waits', async () => {
+    const { clock, copier, queue } = world();
+    queue.handBack();
+    const asked = [1, 2].map((n) => queue.enqueue(job(`app-${n}`), { awaiting: {} }));
+    for (const copy of copier.started) copy.fail(failure('unreachable', true, { host: 'docker.io' }));
+    await Promise.all(asked);
+    expect(await queue.enqueue(job('app-3'), { awaiting: {} })).toMatchObject({ failure: { reason: 'unreachable' } });
+    await clock.pass(pause);
+    expect(copier.started).toHaveLength(2);
+    expect(queue.counts()).toMatchObject({ queued: 0, waiting: 0 });
+  });
 });

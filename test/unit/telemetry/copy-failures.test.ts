@@ -1,19 +1,21 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CopyFailureLines } from '../../../extension-service/src/telemetry/copy-failures.js';
 import { failure, job } from '../mirror/queue-world.js';
 
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
 function lines() {
   const written: unknown[] = [];
-  const clock = { now: 0 };
   const log = { warn: (fields: unknown, message: unknown) => void written.push([fields, message]) };
-  return { written, clock, failures: new CopyFailureLines(log as never, () => clock.now) };
+  return { written, failures: new CopyFailureLines(log as never) };
 }
 
 describe('copies that fail', () => {
-  it.each(['unreachable', 'throttled', 'server'] as const)(
+  it.each(['unreachable', 'throttled', 'server', 'unauthorized', 'forbidden'] as const)(
     'with %s, are one line a minute for the registry, which says how many it stands for',
     (reason) => {
-      const { written, clock, failures } = lines();
+      const { written, failures } = lines();
       const { failure: failed } = failure(reason, true, { host: 'away.test' });
       for (let n = 0; n < 50; n += 1) failures.failed(job(`a${n}`), failed, 1);
       failures.failed(job('b'), { ...failed, host: 'other.test' }, 1);
@@ -21,7 +23,7 @@ describe('copies that fail', () => {
         [{ host: 'away.test' }, failed.message],
         [{ host: 'other.test' }, failed.message],
       ]);
-      clock.now = 60_000;
+      vi.advanceTimersByTime(60_000);
       failures.failed(job('a0'), failed, 2);
       expect(written[2]).toMatchObject([{ reason, host: 'away.test', attempt: 2, repeated: 49 }, failed.message]);
     },
@@ -38,5 +40,27 @@ describe('copies that fail', () => {
       [{ source: job('b').source, reason: 'absent' }, absent.message],
       [{ source: job('a').source, reason: 'conflict', event: 'tag-conflict' }, conflict.message],
     ]);
+  });
+
+  it('of thousands of images are a few lines a minute, and one with the number of all others', () => {
+    const { written, failures } = lines();
+    const fail = (reason: 'absent' | 'conflict', count: number, times = 1): void => {
+      for (let n = 0; n < count * times; n += 1)
+        failures.failed(job(`${reason}-${n % count}`), failure(reason, false, { host: 'docker.io' }).failure, 1);
+    };
+    fail('absent', 2_000);
+    fail('conflict', 100, 2);
+    expect(written).toHaveLength(30);
+    vi.advanceTimersByTime(60_000);
+    expect(written.slice(30)).toEqual([
+      [{ failures: { absent: 1_970, conflict: 100 } }, '2070 more copies failed in the last minute'],
+    ]);
+    fail('conflict', 1);
+    // The second failure of the minute before is told with the next line.
+    expect(written.slice(31)).toMatchObject([
+      [{ reason: 'conflict', repeated: 1, event: 'tag-conflict' }, 'x: conflict'],
+    ]);
+    vi.advanceTimersByTime(120_000);
+    expect(written).toHaveLength(32);
   });
 });

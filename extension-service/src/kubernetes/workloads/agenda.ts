@@ -1,7 +1,10 @@
 import { mayBeCredentials } from '../../mirror/failure.js';
 import type { MirrorJob } from '../../mirror/job.js';
 import type { CopyReport } from '../copy-report.js';
-import type { WantedImages } from './wanted-images.js';
+import { sourceHost } from '../../mirror/lanes.js';
+import { DueKeys, LISTED, NEW } from './due-keys.js';
+import type { Rank } from './due-keys.js';
+import type { WantedImage, WantedImages } from './wanted-images.js';
 
 export interface AgendaOptions {
   readonly images: WantedImages;
@@ -27,10 +30,14 @@ interface Progress {
   refused: number;
   /** Times that it was given up in a row. */
   failures: number;
+  /** What is in the target was copied there since this replica leads. */
+  made?: true;
 }
 
 /** Copies that the queue has been asked for and has not answered: enough for every host to be busy. */
 const MOST_OUTSTANDING = 1_000;
+/** Of one source registry: what comes of another one, or is new, is not to wait behind thousands. */
+const MOST_OF_HOST = 100;
 /** Milliseconds between two looks at what is due. */
 const TICK = 5_000;
 /** A Pod with `imagePullPolicy: Always` asks for what the tag means now; a thousand of them at once ask once. */
@@ -42,47 +49,56 @@ const MOST_PULLS = 5;
 
 /**
  * When each wanted image is asked for: at once when it is new, again each `interval`, compared with its source each
- * `refresh`, after failures when the queue says so. Asks for a bounded number at a time.
+ * `refresh`, after failures when the queue says so. Asks for a bounded number at a time, what has just come first.
  */
 export class CopyAgenda {
   private readonly progress = new Map<string, Progress>();
-  private readonly due = new Map<string, { readonly force: boolean }>();
-  private readonly outstanding = new Set<string>();
+  private readonly due = new DueKeys();
+  /** With the registry that each is read from. */
+  private readonly outstanding = new Map<string, string>();
+  private readonly ofHost = new Map<string, number>();
+  /** Asked for once more when the answer has come to what is outstanding. */
+  private readonly again = new Map<string, { readonly force: boolean; readonly rank: Rank }>();
   private scheduled = false;
   private stopped = false;
 
   constructor(private readonly options: AgendaOptions) {}
 
   /** Images that were not used before. */
-  add(keys: readonly string[]): void {
-    for (const key of keys) this.ask(key, false);
+  add(keys: readonly string[], rank: Rank): void {
+    for (const key of keys) this.ask(key, false, rank);
+  }
+
+  /** Images that something else uses too now. */
+  prefer(keys: readonly string[], rank: Rank): void {
+    for (const key of keys) this.due.prefer(key, rank);
   }
 
   /** Images that failed, and have users now that may pull them otherwise. */
-  retry(keys: readonly string[]): void {
+  retry(keys: readonly string[], rank: Rank): void {
     for (const key of keys) {
       const progress = this.progress.get(key);
       if (progress === undefined || progress.failures === 0) continue;
       delete progress.notBefore;
       progress.refused = 0;
-      this.ask(key, false);
+      this.ask(key, false, rank);
     }
   }
 
   /** Tags whose meaning now is wanted. */
   refresh(keys: readonly string[]): void {
     const since = this.options.now() - COMPARED_LATELY;
-    for (const key of keys) if ((this.progress.get(key)?.compared ?? 0) < since) this.ask(key, true);
+    for (const key of keys) if ((this.progress.get(key)?.compared ?? 0) < since) this.ask(key, true, NEW);
   }
 
   /** The queue's answer to what it was asked for. */
   settled(report: CopyReport): void {
     const { job, result } = report;
-    this.outstanding.delete(job.key);
+    this.answered(job.key);
     if (result.ok) this.copied(report);
     else if (this.options.images.get(job.key) === undefined) this.progress.delete(job.key);
     else if (!mayBeCredentials(result.failure)) this.pause(job.key, result.nextTry);
-    else if (this.otherPull(job.key)) this.ask(job.key, job.force);
+    else if (this.otherPull(job.key)) this.ask(job.key, job.force, NEW);
     else this.pause(job.key, undefined);
     this.schedule();
   }
@@ -90,8 +106,10 @@ export class CopyAgenda {
   /** A try to copy has ended, whoever asked for it; what the agenda asked for itself is answered by `settled` too. */
   copied({ job: { key, force }, result }: CopyReport): void {
     if (this.options.images.get(key) === undefined) return;
-    if (result.ok) this.present(key, force || !result.upToDate);
-    else if (!this.outstanding.has(key) && result.nextTry !== undefined) {
+    if (result.ok) {
+      if (!result.upToDate) this.of(key).made = true;
+      this.present(key, force || !result.upToDate);
+    } else if (!this.outstanding.has(key) && result.nextTry !== undefined) {
       const progress = this.of(key);
       progress.notBefore = Math.max(progress.notBefore ?? 0, result.nextTry);
     }
@@ -114,12 +132,12 @@ export class CopyAgenda {
   private tick(): void {
     const { images, now, interval, refresh } = this.options;
     const time = now();
-    for (const [key, { job }] of images.all()) {
+    for (const [key, image] of images.all()) {
       const { seen, compared, notBefore = 0 } = this.of(key);
       if (time < notBefore || this.outstanding.has(key)) continue;
-      const moves = job.reference.digest === undefined;
-      if (moves && compared !== undefined && time - compared >= refresh) this.ask(key, true);
-      else if (seen === undefined || time - seen >= interval) this.ask(key, false);
+      const moves = image.job.reference.digest === undefined && this.mayOverwrite(image);
+      if (moves && compared !== undefined && time - compared >= refresh) this.ask(key, true, LISTED.pod);
+      else if (seen === undefined || time - seen >= interval) this.ask(key, false, LISTED.pod);
     }
     for (const key of this.progress.keys()) if (images.get(key) === undefined) this.progress.delete(key);
   }
@@ -155,10 +173,32 @@ export class CopyAgenda {
     return progress.refused < Math.min(length, MOST_PULLS);
   }
 
-  private ask(key: string, force: boolean): void {
-    if (this.stopped) return;
-    this.due.set(key, { force: force || (this.due.get(key)?.force ?? false) });
+  /** What nobody says is a mirror, and we did not put there, may be somebody's own. */
+  private mayOverwrite({ job, certain }: WantedImage): boolean {
+    return certain || this.progress.get(job.key)?.made === true;
+  }
+
+  private ask(key: string, force: boolean, rank: Rank): void {
+    const image = this.options.images.get(key);
+    if (this.stopped || image === undefined) return;
+    if (this.outstanding.has(key)) {
+      this.again.set(key, { force: force || (this.again.get(key)?.force ?? false), rank });
+      return;
+    }
+    this.due.add({ key, host: sourceHost(image.job), rank, force });
     this.schedule();
+  }
+
+  private answered(key: string): void {
+    const host = this.outstanding.get(key);
+    if (host === undefined) return;
+    this.outstanding.delete(key);
+    const left = (this.ofHost.get(host) ?? 1) - 1;
+    if (left > 0) this.ofHost.set(host, left);
+    else this.ofHost.delete(host);
+    const again = this.again.get(key);
+    this.again.delete(key);
+    if (again !== undefined) this.ask(key, again.force, again.rank);
   }
 
   private schedule(): void {
@@ -172,16 +212,17 @@ export class CopyAgenda {
     if (this.stopped) return;
     const { images, want } = this.options;
     const jobs: MirrorJob[] = [];
-    for (const [key, { force }] of this.due) {
-      if (this.outstanding.size >= MOST_OUTSTANDING) break;
-      // Asked for once more when its answer has come.
-      if (this.outstanding.has(key)) continue;
-      this.due.delete(key);
+    while (this.outstanding.size < MOST_OUTSTANDING) {
+      const due = this.due.take((host) => (this.ofHost.get(host) ?? 0) < MOST_OF_HOST);
+      if (due === undefined) break;
+      const { key, host } = due;
       const image = images.get(key);
       if (image === undefined) continue;
-      this.outstanding.add(key);
+      this.outstanding.set(key, host);
+      this.ofHost.set(host, (this.ofHost.get(host) ?? 0) + 1);
       const pulls = image.pulls();
       const pull = pulls[this.of(key).pull] ?? pulls[0];
+      const force = due.force && this.mayOverwrite(image);
       jobs.push({ ...image.job, force, ...(pull !== undefined && { pull }) });
     }
     if (jobs.length > 0) want(jobs);

@@ -47,7 +47,7 @@ export async function listWanted({ lists, config, rules, ownNamespace, signal }:
         if (pod === undefined) continue;
         const uses = usesOf(rules, sources, pod, identity.reference.namespace);
         for (const image of uses.unknown) unknown.add(image);
-        wanted.put(identity.reference, identity.owner, uses.jobs, 0);
+        wanted.put(identity.reference, identity.owner, uses, 0);
       }
       ({ next } = page);
     } while (next !== undefined);

@@ -11,6 +11,7 @@ import { Occasionally } from '../../telemetry/occasionally.js';
 import { Reflector } from '../watch/reflector.js';
 import type { ObjectSink, ReflectorOptions } from '../watch/reflector.js';
 import { CopyAgenda } from './agenda.js';
+import { LISTED, NEW } from './due-keys.js';
 import { identify } from './identify.js';
 import { namespacesNotWatched } from './namespaces.js';
 import { WORKLOAD_KINDS } from './kinds.js';
@@ -203,9 +204,15 @@ export class Reconciler implements LeaderTask {
           return;
         }
         const isNew = !wanted.has(reference.uid);
-        const { fresh, otherPull } = wanted.put(reference, owner, uses.jobs, generation);
-        agenda?.add(fresh);
-        agenda?.retry(otherPull);
+        const { fresh, otherPull } = wanted.put(reference, owner, uses, generation);
+        const rank = listing ? LISTED[kind.kind === 'Pod' ? 'pod' : 'template'] : NEW;
+        agenda?.add(fresh, rank);
+        agenda?.retry(otherPull, rank);
+        if (isNew)
+          agenda?.prefer(
+            uses.jobs.map(({ key }) => key),
+            rank,
+          );
         // What a tag means now is asked for by Pods that come, not by those that were there.
         if (isNew && !listing && kind.kind === 'Pod') {
           agenda?.refresh(uses.jobs.filter(({ force }) => force).map(({ key }) => key));
@@ -240,7 +247,7 @@ export class Reconciler implements LeaderTask {
   }
 }
 
-const NOTHING: Uses = { jobs: [], unknown: [] };
+const NOTHING: Uses = { jobs: [], uncertain: new Set(), unknown: [] };
 const FORBIDDEN = '; grant the service list and watch on them, or set reconcile.enabled: false';
 
 function patience(milliseconds: number, signal: AbortSignal): Promise<void> {

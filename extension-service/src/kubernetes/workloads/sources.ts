@@ -3,14 +3,15 @@ import { InvalidReferenceError, parseReference } from '../../core/image/referenc
 import type { Reference } from '../../core/image/reference.js';
 import { sourceOf } from '../../core/naming/name.js';
 import type { TargetReference } from '../../core/naming/name.js';
+import type { NamingTarget } from '../../core/naming/target.js';
 import type { MirrorJob } from '../../mirror/job.js';
 
 /** What an image of a running container is. */
 export type Origin =
   /** In no target: it is a source itself. */
   | { readonly kind: 'source' }
-  /** In a target, made from the source. */
-  | { readonly kind: 'mirrored'; readonly source: Reference; readonly target: TargetRule }
+  /** In a target, made from the source; unless `certain`, its name only reads as if it were. */
+  | { readonly kind: 'mirrored'; readonly source: Reference; readonly target: TargetRule; readonly certain: boolean }
   /** In a target under a name that does not say what it was made from. */
   | { readonly kind: 'unknown' };
 
@@ -28,7 +29,7 @@ export class Sources {
 
   /** Remembers where a source goes, for the names that do not read back. */
   learn(target: TargetRule, source: Reference, reference: TargetReference): void {
-    if (sourceOf(target.naming, reference) !== undefined) return;
+    if (readsBack(target.naming, reference)) return;
     const key = place(target, reference.repository);
     this.shortened.delete(key);
     this.shortened.set(key, { registry: source.registry, repository: source.repository });
@@ -53,14 +54,29 @@ export class Sources {
     if (naming === undefined) return { kind: 'source' };
     const target = rules.targets.find((rule) => rule.naming === naming);
     if (target === undefined) return { kind: 'unknown' };
-    const source = sourceOf(naming, reference) ?? this.lengthen(target, reference);
-    return source === undefined ? { kind: 'unknown' } : { kind: 'mirrored', source, target };
+    const read = sourceOf(naming, reference);
+    const source = read ?? this.lengthen(target, reference);
+    if (source === undefined) return { kind: 'unknown' };
+    return { kind: 'mirrored', source, target, certain: read === undefined || isCertain(naming) };
   }
 
   private lengthen(target: TargetRule, { repository, tag, digest }: Reference): Reference | undefined {
     const name = this.shortened.get(place(target, repository));
     return name && { ...name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
   }
+}
+
+/** Whether the source of a target's name is known by the name alone. */
+export function readsBack(naming: NamingTarget, reference: TargetReference): boolean {
+  return sourceOf(naming, reference) !== undefined;
+}
+
+/**
+ * Below a path of its own a target has nothing but mirrors. One without has other repositories too, and `acme.io/app` may
+ * be somebody's own work and no mirror of https://acme.io.
+ */
+export function isCertain({ path }: NamingTarget): boolean {
+  return path !== '';
 }
 
 function place(target: TargetRule, repository: string): string {

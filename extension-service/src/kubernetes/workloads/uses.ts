@@ -1,5 +1,5 @@
 import { decide } from '../../core/decide/decide.js';
-import type { Mirror } from '../../core/decide/decide.js';
+import type { ContainerDecision, Mirror } from '../../core/decide/decide.js';
 import { CONTAINER_LISTS, isObject } from '../../core/decide/pod.js';
 import type { Json, JsonObject } from '../../core/decide/pod.js';
 import type { Rules } from '../../core/decide/rules.js';
@@ -12,35 +12,49 @@ import type { Origin, Sources } from './sources.js';
 /** What a Pod, or the Pods of a template, need in the targets. */
 export interface Uses {
   readonly jobs: readonly MirrorJob[];
+  /** Keys of jobs whose sources are only read out of names in a target: what is there may be no mirror. */
+  readonly uncertain: ReadonlySet<string>;
   /** Images in a target whose sources nobody knows. */
   readonly unknown: readonly string[];
 }
 
 /**
- * The same decision as at admission, made for what runs: containers that were swapped are decided by their sources, and
- * must be in the target that they name even if another one would take them now.
+ * The same decision as at admission, made for what runs. Containers that were swapped are decided already: they must be
+ * in the target that they name, even if a filter or another target would take them now, by what the Pod has got since.
  */
 export function usesOf(rules: Rules, sources: Sources, pod: JsonObject, namespace: string): Uses {
   const { pod: restored, mirrored, unknown } = restore(pod, (image) => sources.find(rules, image));
   const pull = pullContext(pod, namespace);
   const jobs = new Map<string, MirrorJob>();
+  const uncertain = new Set<string>();
   for (const decision of decide(rules, { pod: restored, namespace, operation: 'CREATE' })) {
-    if (decision.action !== 'mirror') continue;
     const origin = mirrored.get(placeOf(decision.container));
     const needed = origin === undefined ? decision : inTarget(decision, origin);
-    if (origin === undefined) sources.learn(decision.target, decision.source, decision.reference);
+    if (needed.action !== 'mirror') continue;
+    if (origin === undefined) sources.learn(needed.target, needed.source, needed.reference);
     if (needed.target.copyPolicy === 'none') continue;
     const job = mirrorJob(needed, pull);
-    jobs.set(job.key, job);
+    const isCertain = origin?.certain !== false;
+    if (isCertain) uncertain.delete(job.key);
+    else if (!jobs.has(job.key)) uncertain.add(job.key);
+    // Nothing is overwritten that may be no mirror.
+    const force = (isCertain && job.force) || (jobs.get(job.key)?.force ?? false);
+    jobs.set(job.key, { ...job, force });
   }
-  return { jobs: [...jobs.values()], unknown };
+  return { jobs: [...jobs.values()], uncertain: uncertain.size === 0 ? NONE : uncertain, unknown };
 }
+
+/** One for all objects that have none. */
+const NONE: ReadonlySet<string> = new Set();
 
 type Mirrored = Origin & { readonly kind: 'mirrored' };
 
-function inTarget(decision: Mirror, { source, target }: Mirrored): Mirror {
-  if (target === decision.target) return decision;
-  return { ...decision, target, reference: targetReference(target.naming, source) };
+function inTarget(decision: ContainerDecision, { source, target }: Mirrored): ContainerDecision {
+  const isDecided = decision.action === 'mirror' || decision.reason === 'filtered' || decision.reason === 'no-target';
+  if (!isDecided) return decision;
+  const { container, warnings } = decision;
+  const reference = targetReference(target.naming, source);
+  return { action: 'mirror', container, source, target, reference, warnings } satisfies Mirror;
 }
 
 interface Restored {

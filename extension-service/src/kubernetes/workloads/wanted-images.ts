@@ -7,6 +7,8 @@ export interface WantedImage {
   /** Without a pull context: those are its users'. */
   readonly job: MirrorJob;
   readonly users: ReadonlySet<WorkloadObject>;
+  /** A user names the source itself, or a place where nothing but mirrors is. */
+  readonly certain: boolean;
   /** The different ways in which its users may pull it. */
   pulls(): readonly PullContext[];
 }
@@ -15,6 +17,13 @@ export interface WorkloadObject {
   readonly reference: ObjectReference;
   /** The uid of its controller. */
   readonly owner: string | undefined;
+}
+
+/** What an object needs. */
+export interface ObjectUses {
+  readonly jobs: readonly MirrorJob[];
+  /** Keys of those that it names only in a place where other things are too. */
+  readonly uncertain: ReadonlySet<string>;
 }
 
 /** What an object brought. */
@@ -30,14 +39,20 @@ interface Entry extends WorkloadObject {
   generation: number;
   readonly pull: PullContext | undefined;
   readonly images: readonly Image[];
+  readonly uncertain: ReadonlySet<string>;
 }
 
 class Image implements WantedImage {
   readonly users = new Set<WorkloadObject>();
   /** How many of the users have each. */
   private readonly contexts = new Map<PullContext, number>();
+  private certainUsers = 0;
 
   constructor(readonly job: MirrorJob) {}
+
+  get certain(): boolean {
+    return this.certainUsers > 0;
+  }
 
   pulls(): readonly PullContext[] {
     return [...this.contexts.keys()];
@@ -46,6 +61,7 @@ class Image implements WantedImage {
   /** @returns whether it may be pulled in a new way now */
   add(entry: Entry): boolean {
     this.users.add(entry);
+    if (!entry.uncertain.has(this.job.key)) this.certainUsers += 1;
     if (entry.pull === undefined) return false;
     const before = this.contexts.get(entry.pull) ?? 0;
     this.contexts.set(entry.pull, before + 1);
@@ -54,6 +70,7 @@ class Image implements WantedImage {
 
   remove(entry: Entry): void {
     this.users.delete(entry);
+    if (!entry.uncertain.has(this.job.key)) this.certainUsers -= 1;
     if (entry.pull === undefined) return;
     const left = (this.contexts.get(entry.pull) ?? 0) - 1;
     if (left > 0) this.contexts.set(entry.pull, left);
@@ -93,10 +110,11 @@ export class WantedImages {
   }
 
   /** The images of an object, all with the same pull context: its own. */
-  put(reference: ObjectReference, owner: string | undefined, jobs: readonly MirrorJob[], generation: number): Put {
+  put(reference: ObjectReference, owner: string | undefined, uses: ObjectUses, generation: number): Put {
+    const { jobs, uncertain } = uses;
     const before = this.objects.get(reference.uid);
     const context = jobs[0]?.pull;
-    if (before !== undefined && sameImages(before, jobs) && samePull(before.pull, context)) {
+    if (before !== undefined && sameImages(before, uses) && samePull(before.pull, context)) {
       before.generation = generation;
       return UNCHANGED;
     }
@@ -108,7 +126,7 @@ export class WantedImages {
       if (known === undefined) fresh.push(job.key);
       return known ?? this.create(job);
     });
-    const entry: Entry = { reference, owner, pull, generation, images };
+    const entry: Entry = { reference, owner, pull, generation, images, uncertain };
     for (const image of images) {
       if (image.add(entry) && !fresh.includes(image.job.key)) otherPull.push(image.job.key);
     }
@@ -172,6 +190,10 @@ export class WantedImages {
   }
 }
 
-function sameImages({ images }: Entry, jobs: readonly MirrorJob[]): boolean {
-  return images.length === jobs.length && images.every(({ job }, index) => job.key === jobs[index]?.key);
+function sameImages(entry: Entry, { jobs, uncertain }: ObjectUses): boolean {
+  const { images } = entry;
+  if (images.length !== jobs.length || entry.uncertain.size !== uncertain.size) return false;
+  return images.every(
+    ({ job: { key } }, index) => key === jobs[index]?.key && entry.uncertain.has(key) === uncertain.has(key),
+  );
 }

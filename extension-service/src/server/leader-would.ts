@@ -1,0 +1,22 @@
+import type { Config } from '../core/config/model.js';
+import type { Rules } from '../core/decide/rules.js';
+import { isCertain, readsBack } from '../kubernetes/workloads/sources.js';
+import type { CopyWish } from '../mirror/copy-gate.js';
+import type { MirrorJob } from '../mirror/job.js';
+
+export interface LeaderView {
+  readonly config: Pick<Config, 'imageCopyFailure'>;
+  readonly rules: Pick<Rules, 'targets'>;
+  /** Namespaces that no leader looks at. */
+  readonly notWatched: ReadonlySet<string>;
+}
+
+/** Whether the leader makes a copy by itself, by what it sees of the Pod that the copy is for. */
+export function leaderWould({ config, rules, notWatched }: LeaderView, job: MirrorJob, wish: CopyWish): boolean {
+  if (job.pull !== undefined && notWatched.has(job.pull.namespace)) return false;
+  // It never sees a Pod that is refused.
+  if (wish.waits && config.imageCopyFailure === 'deny') return false;
+  const naming = rules.targets.find((rule) => rule.config.name === job.target)?.naming;
+  if (!wish.swapped || naming === undefined) return true;
+  return readsBack(naming, job.reference) && (!job.force || isCertain(naming));
+}

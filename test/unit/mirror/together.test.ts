@@ -1,0 +1,19 @@
+import { expect, it, vi } from 'vitest';
+import { together } from '../../../extension-service/src/mirror/together.js';
+
+it('tells names that come in a short time together, each once, and the next ones by themselves', () => {
+  vi.useFakeTimers();
+  try {
+    const told: (readonly string[])[] = [];
+    const add = together(500, (names) => told.push(names));
+    for (const name of ['a', 'b', 'a']) add(name);
+    vi.advanceTimersByTime(499);
+    expect(told).toEqual([]);
+    vi.advanceTimersByTime(1);
+    add('a');
+    vi.advanceTimersByTime(500);
+    expect(told).toEqual([['a', 'b'], ['a']]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
