@@ -40,7 +40,12 @@ export async function connectCluster(
 
 /** Whether the process runs in a cluster, or KUBECONFIG names one. */
 export function hasCluster(env: Readonly<Record<string, string | undefined>>): boolean {
-  return (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' || kubeconfigs(env).length > 0;
+  return isInPod(env) || kubeconfigs(env).length > 0;
+}
+
+/** By the variable that kubelets give to every container. */
+export function isInPod(env: Readonly<Record<string, string | undefined>>): boolean {
+  return (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
 }
 
 function kubeconfigs(env: Readonly<Record<string, string | undefined>>): readonly string[] {
