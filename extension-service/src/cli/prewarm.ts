@@ -6,7 +6,7 @@ import { connectCluster, hasCluster } from '../kubernetes/api.js';
 import type { ClusterAccess } from '../kubernetes/api.js';
 import { ApiStatusError, clusterLists } from '../kubernetes/watch/cluster-lists.js';
 import { listWanted } from '../kubernetes/workloads/list-wanted.js';
-import type { ListedImages } from '../kubernetes/workloads/list-wanted.js';
+import type { ListOptions, ListedImages } from '../kubernetes/workloads/list-wanted.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -33,7 +33,12 @@ export async function prewarm(context: CommandContext, flags: PrewarmFlags): Pro
   const inCluster = { ...context, env: await clusterEnvironment(context, flags.kubeconfig) };
   const cluster = await connect(inCluster);
   const rules = compileRules(config);
-  const { wanted, unknown } = await list(cluster, { config, rules });
+  const { wanted, unknown } = await list(cluster, {
+    ...{ config, rules },
+    onRetry: ({ message }, milliseconds) => {
+      context.stderr.write(`${message}; trying again in ${Math.ceil(milliseconds / 1_000)} s\n`);
+    },
+  });
   const jobs = [...wanted.all()];
   context.stderr.write(`${wanted.objectCount} objects of the cluster use ${jobs.length} images to be mirrored\n`);
   if (unknown.size > 0) {
@@ -81,12 +86,12 @@ async function connect({ env }: CommandContext): Promise<ClusterAccess> {
 }
 
 async function list(
-  { config: kubeconfig, namespace }: ClusterAccess,
-  { config, rules }: Pick<Parameters<typeof listWanted>[0], 'config' | 'rules'>,
+  { config: kubeconfig, ownNamespace }: ClusterAccess,
+  options: Pick<ListOptions, 'config' | 'rules' | 'onRetry'>,
 ): Promise<ListedImages> {
   const { signal } = new AbortController();
   try {
-    return await listWanted({ lists: clusterLists(kubeconfig), config, rules, ownNamespace: namespace, signal });
+    return await listWanted({ ...options, lists: clusterLists(kubeconfig), ownNamespace, signal });
   } catch (error) {
     if (!(error instanceof ApiStatusError)) throw error;
     const hint = error.code === 403 ? '; grant list on them, as the chart does' : '';

@@ -1,5 +1,5 @@
 import type { Config } from '../core/config/model.js';
-import { hasCluster } from '../kubernetes/api.js';
+import { hasCluster, isInPod } from '../kubernetes/api.js';
 import { writesIntoCluster } from '../kubernetes/leader-tasks.js';
 import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { registriesOf } from '../core/config/registries.js';
@@ -39,6 +39,11 @@ export interface ServeFlags extends ConfigFlags {
 const POLL = 1_000;
 /** Milliseconds for answers and copies in flight at SIGTERM; Kubernetes kills after 30 s unless told otherwise. */
 const GRACE = 25_000;
+/**
+ * Of these, how long a Pod answers new connections: each node's kube-proxy, and every cloud's load balancer, hears of its
+ * end on its own time. Elsewhere nobody's list of endpoints has to be outlived, and Ctrl-C ends the service at once.
+ */
+const LAME_DUCK = 5_000;
 /** Milliseconds that a replica waits for the certificate of `tls.mode: selfSigned`. */
 export const FIRST_CERTIFICATE = 60_000;
 
@@ -109,7 +114,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     const signal = await stop;
     log.info({ signal }, 'stopping');
     for (const watch of watches) watch.stop();
-    await service.stop(GRACE);
+    await service.stop({ grace: GRACE, lameDuck: isInPod(context.env) ? LAME_DUCK : 0 });
     await flush(log);
   } catch (error) {
     await copier.stop();

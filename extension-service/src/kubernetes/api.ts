@@ -6,8 +6,10 @@ export interface ClusterAccess {
   /** For clients of further APIs: `config.makeApiClient(CoordinationV1Api)`. */
   readonly config: KubeConfig;
   readonly core: CoreV1Api;
-  /** The namespace that the service itself runs in. */
+  /** Where the service keeps what is its own, such as the Lease: its namespace, or that of the kubeconfig's context. */
   readonly namespace: string;
+  /** The namespace of the Pod that this is; undefined elsewhere, where nothing is left alone for being our own. */
+  readonly ownNamespace: string | undefined;
 }
 
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
@@ -23,10 +25,11 @@ export async function connectCluster(
   if (!hasCluster(env)) return undefined;
   const { KubeConfig, CoreV1Api } = await import('./client.js');
   const config = new KubeConfig();
+  const own = await ownNamespace(env);
   const [first, ...others] = kubeconfigs(env);
   if (first === undefined) {
     config.loadFromCluster();
-    return { config, core: config.makeApiClient(CoreV1Api), namespace: (await ownNamespace(env)) ?? 'default' };
+    return { config, core: config.makeApiClient(CoreV1Api), namespace: own ?? 'default', ownNamespace: own };
   }
   config.loadFromFile(first);
   for (const file of others) {
@@ -35,12 +38,17 @@ export async function connectCluster(
     config.mergeConfig(more, true);
   }
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace;
-  return { config, core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default' };
+  return { config, core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default', ownNamespace: own };
 }
 
 /** Whether the process runs in a cluster, or KUBECONFIG names one. */
 export function hasCluster(env: Readonly<Record<string, string | undefined>>): boolean {
-  return (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' || kubeconfigs(env).length > 0;
+  return isInPod(env) || kubeconfigs(env).length > 0;
+}
+
+/** By the variable that kubelets give to every container. */
+export function isInPod(env: Readonly<Record<string, string | undefined>>): boolean {
+  return (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
 }
 
 function kubeconfigs(env: Readonly<Record<string, string | undefined>>): readonly string[] {

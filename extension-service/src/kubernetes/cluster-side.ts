@@ -170,7 +170,7 @@ export class ClusterSide implements ClusterPart {
     this.reconciler = new Reconciler({
       access: { lists: clusterLists(cluster.config), watches },
       configuration: () => this.current,
-      ownNamespace: cluster.namespace,
+      ownNamespace: cluster.ownNamespace,
       want: (jobs) => emit({ kind: 'wanted', jobs }),
       onNews: (news) => {
         const { events, dryRun } = this.current.config;

@@ -40,6 +40,7 @@ export class ThreadCopier implements Copier {
   private nextId = 1;
   private stopped = false;
   private warmed = false;
+  private left: Promise<void> | undefined;
 
   constructor(
     private config: Config,
@@ -54,7 +55,7 @@ export class ThreadCopier implements Copier {
   /** Starts the thread before the first copy, and again should it die: for logins of clouds, and for the cluster. */
   warm(): void {
     this.warmed = true;
-    if (!this.stopped) this.worker ??= this.start();
+    if (this.left === undefined) this.worker ??= this.start();
   }
 
   /** Tells the thread's side in the cluster. */
@@ -63,7 +64,7 @@ export class ThreadCopier implements Copier {
   }
 
   async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
-    if (this.stopped || signal.aborted) throw stopped(job.source);
+    if (this.isOver || signal.aborted) throw stopped(job.source);
     const { id, worker, answer } = this.ask(job.source, onProgress, (message) =>
       message.type === 'done' ? message.outcome : undefined,
     );
@@ -78,7 +79,7 @@ export class ThreadCopier implements Copier {
 
   /** The Docker config of a Secret; the client for the cluster is loaded in the thread only. */
   async readSecret(name: string, namespace: string | undefined): Promise<string> {
-    if (this.stopped) throw stopped(`Secret ${name}`);
+    if (this.isOver) throw stopped(`Secret ${name}`);
     const { id, worker, answer } = this.ask(`Secret ${name}`, undefined, (message) =>
       message.type === 'secret' ? message.text : undefined,
     );
@@ -88,7 +89,7 @@ export class ThreadCopier implements Copier {
 
   /** The login of a cloud's registry, `target NAME` or `source HOST`; clouds' SDKs are loaded in the thread only. */
   async logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin> {
-    if (this.stopped) throw stopped(registry);
+    if (this.isOver) throw stopped(registry);
     const { id, worker, answer } = this.ask(registry, undefined, (message) =>
       message.type === 'login' ? message.login : undefined,
     );
@@ -102,13 +103,18 @@ export class ThreadCopier implements Copier {
     post(this.worker, { type: 'configure', config, programs: neededPrograms(config, PROGRAMS) });
   }
 
+  /** The Lease is given back, if the API server is there to take it. Secrets and logins can still be asked for. */
+  leaveCluster(): Promise<void> {
+    this.left ??= this.worker === undefined ? Promise.resolve() : this.letGo();
+    return this.left;
+  }
+
   async stop(): Promise<void> {
-    if (this.worker !== undefined && !this.stopped) await this.letGo();
+    await this.leaveCluster();
     this.stopped = true;
     await this.worker?.terminate();
   }
 
-  /** The Lease is given back, if the API server is there to take it. */
   private async letGo(): Promise<void> {
     const { id, worker, answer } = this.ask('the cluster', undefined, (message) =>
       message.type === 'stopped' ? true : undefined,
@@ -118,6 +124,11 @@ export class ThreadCopier implements Copier {
     const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, LETTING_GO)));
     await Promise.race([answer.catch(() => undefined), patience]);
     clearTimeout(timer);
+  }
+
+  /** A thread that dies after it left the cluster is not started again: it would take part in the election. */
+  private get isOver(): boolean {
+    return this.stopped || (this.left !== undefined && this.worker === undefined);
   }
 
   private ask<T>(
@@ -157,7 +168,7 @@ export class ThreadCopier implements Copier {
     worker.on('error', (error) => this.log.error({ err: error.message }, 'the copy thread failed'));
     worker.on('exit', (code) => {
       if (this.worker === worker) this.worker = undefined;
-      if (this.warmed && !this.stopped) {
+      if (this.warmed && this.left === undefined) {
         // Whoever leads now has to be found out anew.
         this.events.onClusterEvent?.({ kind: 'role', role: 'starting' });
         setTimeout(() => this.warm(), RESTART).unref();

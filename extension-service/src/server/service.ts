@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
@@ -41,6 +42,8 @@ export interface ServiceDependencies {
   readonly copier: Copier & {
     configure(config: Config): void;
     tell(type: 'settled' | 'copied', report: CopyReport): void;
+    /** Gives the Lease back; secrets and logins can still be asked for. */
+    leaveCluster(): Promise<void>;
     stop(): Promise<void>;
   };
   /** What the replica is for copies until a cluster says otherwise. */
@@ -59,6 +62,14 @@ export interface ServiceAddresses {
   readonly metrics: string;
   /** A second, plain listener for the admission routes. */
   readonly http?: string;
+}
+
+/** Milliseconds. */
+export interface StopTimes {
+  /** For answers and copies in flight, all in all. */
+  readonly grace: number;
+  /** Of these, how long new connections are taken: those who call us hear a while later that this replica ends. */
+  readonly lameDuck: number;
 }
 
 interface InForce {
@@ -176,10 +187,11 @@ export class Service {
     const { copier, log, metrics } = this.dependencies;
     if (event.kind === 'role') {
       const { role, holder } = event;
-      const changed = role !== this.gate.current;
-      const handedBack = this.gate.become(role).length;
       this.holder = holder;
       metrics.leader.set(copiesItself(role));
+      if (this.stopping) return;
+      const changed = role !== this.gate.current;
+      const handedBack = this.gate.become(role).length;
       if (!changed) return;
       log.info({ role, ...(holder !== undefined && { holder }), ...(handedBack > 0 && { handedBack }) }, ROLES[role]);
       return;
@@ -188,6 +200,8 @@ export class Service {
       this.queue.retryNow(CREDENTIAL_REASONS, new Set(event.namespaces));
       return;
     }
+    // The next leader finds them again.
+    if (this.stopping) return;
     for (const job of event.jobs) {
       void this.queue.enqueue(job).then((result) => copier.tell('settled', this.report(job, result)));
     }
@@ -212,25 +226,33 @@ export class Service {
   }
 
   /**
-   * Not ready, answers in flight end, copies finish within `grace` milliseconds, the others are left to whoever finds
-   * them missing: another replica, the next start, the next Pod.
+   * Not ready and no new copies at once. Copies that run finish within the grace, the others are left to whoever finds
+   * them missing: another replica, the next start, the next Pod; nobody waits for the Lease longer than for them.
+   * Admissions are answered all the while.
    */
-  async stop(grace: number): Promise<void> {
+  async stop({ grace, lameDuck }: StopTimes): Promise<void> {
     const { log, copier } = this.dependencies;
     this.stopping = true;
-    const admission = this.servers.slice(1);
     const started = Date.now();
-    await Promise.all([
-      ...admission.map(({ server }) => closeServer(server, grace)),
-      this.queue.stop(grace).then((left) => {
-        if (left.length > 0)
-          log.warn({ images: left.map((job) => job.source).slice(0, 50) }, `${left.length} copies handed back`);
-      }),
-    ]);
+    await Promise.all([this.stopAnswering(grace, lameDuck), this.stopCopying(grace)]);
     await copier.stop();
     // The operations port goes last: until here /readyz says "stopping" and the last metrics can be scraped.
     await Promise.all(this.servers.slice(0, 1).map(({ server }) => closeServer(server, 1_000)));
     log.info({ milliseconds: Date.now() - started }, 'stopped');
+  }
+
+  private async stopAnswering(grace: number, lameDuck: number): Promise<void> {
+    if (lameDuck > 0) await sleep(lameDuck);
+    const left = Math.max(0, grace - lameDuck);
+    await Promise.all(this.servers.slice(1).map(({ server }) => closeServer(server, left)));
+  }
+
+  private async stopCopying(grace: number): Promise<void> {
+    const { log, copier } = this.dependencies;
+    const left = await this.queue.stop(grace);
+    if (left.length > 0)
+      log.warn({ images: left.map((job) => job.source).slice(0, 50) }, `${left.length} copies handed back`);
+    await copier.leaveCluster();
   }
 
   private async open(server: AnyServer, address: string, flag: string, purpose: string, tls?: TlsPair): Promise<void> {

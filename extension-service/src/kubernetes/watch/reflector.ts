@@ -3,6 +3,7 @@ import type { JsonObject } from '../../core/decide/pod.js';
 import { ApiStatusError } from './cluster-lists.js';
 import type { ClusterLists, ListPage } from './cluster-lists.js';
 import type { ClusterWatches, WatchEvent } from './cluster-watches.js';
+import { backoff, isPassing, pause } from './retry.js';
 
 /** Takes the objects of one kind as they are and as they change. Calls come one after the other. */
 export interface ObjectSink {
@@ -153,27 +154,6 @@ export class Reflector {
       this.troubled = true;
       onTrouble(known);
     }
-    const [least, most] = times.pause;
-    const tries = Math.max(this.failures, this.forgotten) - 1;
-    const backoff = Math.min(most, least * 2 ** Math.min(tries, 10)) * (0.5 + 0.5 * random());
-    await pause(Math.max(backoff, Math.min(known.retryAfter ?? 0, most)), signal);
+    await pause(backoff(Math.max(this.failures, this.forgotten), known, times.pause, random), signal);
   }
-}
-
-/** Whether the same request may well be answered later. */
-function isPassing({ code }: ApiStatusError): boolean {
-  return code === 0 || code === 429 || code >= 500;
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
 }

@@ -1,7 +1,9 @@
 import type { Config } from '../../core/config/model.js';
+import type { JsonObject } from '../../core/decide/pod.js';
 import type { Rules } from '../../core/decide/rules.js';
 import type { ClusterLists } from '../watch/cluster-lists.js';
-import { PAGE } from '../watch/reflector.js';
+import { listAll } from '../watch/list-all.js';
+import type { ListAllOptions } from '../watch/list-all.js';
 import { identify } from './identify.js';
 import { WORKLOAD_KINDS } from './kinds.js';
 import type { WorkloadKind } from './kinds.js';
@@ -16,41 +18,40 @@ export interface ListedImages {
   readonly unknown: ReadonlySet<string>;
 }
 
-export interface ListOptions {
+export interface ListOptions extends Pick<ListAllOptions, 'onRetry' | 'pause'> {
   readonly lists: ClusterLists;
   readonly config: Config;
   readonly rules: Rules;
-  /** The service's own. */
-  readonly ownNamespace: string;
+  /** The service's own, where it runs in the cluster. */
+  readonly ownNamespace: string | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * What the cluster's workloads use now; the reconciler's computation, made once.
+ * What the cluster's workloads use now; the reconciler's computation, made once, by an API server that may be busy.
  *
  * @throws ApiStatusError
  */
-export async function listWanted({ lists, config, rules, ownNamespace, signal }: ListOptions): Promise<ListedImages> {
+export async function listWanted(options: ListOptions): Promise<ListedImages> {
+  const { config, rules, ownNamespace } = options;
   const wanted = new WantedImages();
   const unknown = new Set<string>();
   const sources = new Sources();
   const skipped = namespacesNotWatched(config, ownNamespace);
+  let generation = 0;
   const list = async (kind: WorkloadKind): Promise<void> => {
-    let next: string | undefined;
-    do {
-      const from = next === undefined ? {} : { continue: next };
-      const page = await lists.page(kind.path, { limit: PAGE, ...from }, signal);
-      for (const object of page.items) {
-        const identity = identify(kind, object);
-        if (identity === undefined || skipped.has(identity.reference.namespace)) continue;
-        const pod = kind.pod(object);
-        if (pod === undefined) continue;
-        const uses = usesOf(rules, sources, pod, identity.reference.namespace);
-        for (const image of uses.unknown) unknown.add(image);
-        wanted.put(identity.reference, identity.owner, uses, 0);
-      }
-      ({ next } = page);
-    } while (next !== undefined);
+    const apply = (object: JsonObject): void => {
+      const identity = identify(kind, object);
+      if (identity === undefined || skipped.has(identity.reference.namespace)) return;
+      const pod = kind.pod(object);
+      if (pod === undefined) return;
+      const uses = usesOf(rules, sources, pod, identity.reference.namespace);
+      for (const image of uses.unknown) unknown.add(image);
+      wanted.put(identity.reference, identity.owner, uses, generation);
+    };
+    await listAll({ ...options, path: kind.path, begin: () => (generation += 1), apply });
+    // What was in a list that began anew, and is gone.
+    wanted.prune(kind.kind, generation);
   };
   // Templates first: they name the sources of Pods that were swapped.
   const [pods, templates] = [

@@ -24,8 +24,8 @@ import { WantedImages } from './wanted-images.js';
 export interface ReconcilerOptions {
   readonly access: Pick<ReflectorOptions, 'lists' | 'watches' | 'times'>;
   readonly configuration: () => { readonly config: Config; readonly rules: Rules };
-  /** The service's own Pods are left alone, like those that policies leave alone. */
-  readonly ownNamespace: string;
+  /** The service's own Pods, if it has any, are left alone, like those that policies leave alone. */
+  readonly ownNamespace: string | undefined;
   /** Hands copies to the queue; each is answered by `settled`. */
   readonly want: (jobs: readonly MirrorJob[]) => void;
   readonly onNews: (news: CopyNews) => void;

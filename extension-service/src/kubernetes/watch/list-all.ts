@@ -1,0 +1,63 @@
+import type { JsonObject } from '../../core/decide/pod.js';
+import { ApiStatusError } from './cluster-lists.js';
+import type { ClusterLists, ListPage } from './cluster-lists.js';
+import { PAGE } from './reflector.js';
+import { backoff, isPassing, pause } from './retry.js';
+
+export interface ListAllOptions {
+  readonly lists: ClusterLists;
+  readonly path: string;
+  readonly signal: AbortSignal;
+  /** The list begins, or begins anew: what was applied before counts no more. */
+  readonly begin: () => void;
+  readonly apply: (object: JsonObject) => void;
+  /** A request failed and is made again in a while. */
+  readonly onRetry: (error: ApiStatusError, milliseconds: number) => void;
+  /** Milliseconds of the first and of the longest pause. */
+  readonly pause?: readonly [number, number];
+  readonly random?: () => number;
+}
+
+const PAUSE: readonly [number, number] = [500, 30_000];
+/** Failures of one page in a row: some two minutes. */
+const TRIES = 8;
+/** Times that the server may forget a list before its end. */
+const BEGINNINGS = 5;
+
+/**
+ * Reads a list once, to its end. An API server that restarts, throttles or cuts a connection is asked for the page again;
+ * one that has forgotten the list in between, for the list.
+ *
+ * @throws ApiStatusError when it does not mend, or the server means the request itself
+ */
+export async function listAll(options: ListAllOptions): Promise<void> {
+  const { lists, path, signal, begin, apply, onRetry, random = Math.random } = options;
+  let next: string | undefined;
+  let failures = 0;
+  let beginnings = 0;
+  begin();
+  do {
+    let page: ListPage;
+    try {
+      page = await lists.page(path, { limit: PAGE, ...(next !== undefined && { continue: next }) }, signal);
+    } catch (error) {
+      if (!(error instanceof ApiStatusError) || signal.aborted) throw error;
+      const forgotten = error.code === 410 && next !== undefined && (beginnings += 1) < BEGINNINGS;
+      failures += 1;
+      if (!forgotten && (!isPassing(error) || failures >= TRIES)) throw error;
+      if (forgotten) {
+        next = undefined;
+        begin();
+      }
+      const milliseconds = backoff(failures, error, options.pause ?? PAUSE, random);
+      onRetry(error, milliseconds);
+      await pause(milliseconds, signal);
+      continue;
+    }
+    failures = 0;
+    for (const object of page.items) apply(object);
+    ({ next } = page);
+    if (next === undefined) return;
+  } while (!signal.aborted);
+  signal.throwIfAborted();
+}

@@ -1,0 +1,34 @@
+import type { ApiStatusError } from './cluster-lists.js';
+
+/** Whether the same request may well be answered later. */
+export function isPassing({ code }: ApiStatusError): boolean {
+  return code === 0 || code === 408 || code === 429 || code >= 500;
+}
+
+/**
+ * Milliseconds until the next try: doubled with each failure in a row, from the first to the last of `bounds`, and not
+ * before the server allows it.
+ */
+export function backoff(
+  failures: number,
+  { retryAfter = 0 }: ApiStatusError,
+  [least, most]: readonly [number, number],
+  random: () => number,
+): number {
+  const doubled = Math.min(most, least * 2 ** Math.min(failures - 1, 10)) * (0.5 + 0.5 * random());
+  return Math.max(doubled, Math.min(retryAfter, most));
+}
+
+/** Ends early with the signal. */
+export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
+  });
+}

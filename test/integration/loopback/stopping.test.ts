@@ -1,0 +1,97 @@
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
+import { smallPod } from '../../fakes/cluster/pods.js';
+import { get, post } from '../../fakes/https-client.js';
+import type { ClientReply } from '../../fakes/https-client.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { FakeRegistry } from '../../fakes/registry.js';
+import { RunningService } from '../../fakes/service.js';
+import { until } from './until.js';
+import { admissionRequest, mirrors } from './world.js';
+
+const LEASE = 'image-swapper/image-swapper';
+
+let cluster: FakeCluster;
+let source: FakeRegistry;
+let target: FakeRegistry;
+let service: RunningService;
+
+beforeEach(async () => {
+  [cluster, source, target] = [await FakeCluster.start(), await FakeRegistry.start(), await FakeRegistry.start()];
+});
+afterEach(async () => {
+  await service.stop('SIGKILL');
+  await Promise.all([cluster.close(), source.close(), target.close()]);
+});
+
+/** As in a Pod, by the variable that kubelets set. */
+async function start(env: Record<string, string> = { KUBERNETES_SERVICE_HOST: '127.0.0.1' }): Promise<void> {
+  const kubeconfig = join(tmpdir(), `image-swapper-stopping-${process.pid}.json`);
+  await writeFile(kubeconfig, cluster.kubeconfig());
+  const config = stringify({
+    target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+    source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+  });
+  service = await RunningService.start({ config, env: { KUBECONFIG: kubeconfig, ...env }, plain: true });
+  await until('a leader', () => (cluster.holderOf(LEASE) ?? '') !== '');
+}
+
+/** On a connection of its own. */
+function admit(): Promise<ClientReply> {
+  const request = admissionRequest({ app: `${source.host}/app:1` });
+  return post(`${service.url}/v1/kyverno`, JSON.stringify({ request }));
+}
+
+const readiness = async (): Promise<number> => (await get(`${service.operations}/readyz`)).status;
+
+describe('a Pod that is told to end', () => {
+  it('is not ready at once, and answers new connections until everybody has heard of it', async () => {
+    await start();
+    service.process.kill('SIGTERM');
+    await until('not ready', async () => (await readiness()) === 503);
+    // Its Lease is somebody else's by now.
+    await until('the Lease is given back', () => cluster.holderOf(LEASE) === '');
+    const { status, headers } = await admit();
+    expect({ status, connection: headers.connection }).toEqual({ status: 200, connection: 'close' });
+    expect(await service.exited).toEqual({ code: 0, signal: null });
+    await expect(admit()).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('keeps the Lease while its own copy runs, begins no other one, and gives it back before it ends', async () => {
+    loadImage(source, 'app', buildImage({ seed: 1 }), '1');
+    source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 1_500 } });
+    await start();
+    cluster.collection('/api/v1/pods').put(smallPod('web', `${source.host}/app:1`, 'team-a'));
+    const state = async (): Promise<string | undefined> => (await mirrors(service))[0]?.state;
+    await until('the copy runs', async () => (await state()) === 'running');
+    const holder = cluster.holderOf(LEASE);
+    service.process.kill('SIGTERM');
+    await until('not ready', async () => (await readiness()) === 503);
+    cluster.collection('/api/v1/pods').put(smallPod('late', `${source.host}/late:1`, 'team-a'));
+    const holders: (string | undefined)[] = [];
+    await until('the copy ends', async () => {
+      const held = cluster.holderOf(LEASE);
+      const running = (await state()) === 'running';
+      if (running) holders.push(held);
+      return !running;
+    });
+    expect(new Set(holders)).toEqual(new Set([holder]));
+    await until('the Lease is given back', () => cluster.holderOf(LEASE) === '');
+    expect((await admit()).status).toBe(200);
+    expect((await mirrors(service)).map(({ source: image }) => image)).toEqual([`${source.host}/app:1`]);
+    expect((await service.exited).code).toBe(0);
+    expect(target.manifest(`mirror/${source.host.replace(':', '_')}/app`, '1')).toBeDefined();
+  });
+});
+
+it('outside of a Pod it ends without waiting for callers that nobody told', async () => {
+  await start({});
+  service.process.kill('SIGINT');
+  expect((await service.exited).code).toBe(0);
+  await until('the last line', () => service.log.some(({ message }) => message === 'stopped'));
+  expect(service.log.find(({ message }) => message === 'stopped')?.['milliseconds']).toBeLessThan(5_000);
+});
