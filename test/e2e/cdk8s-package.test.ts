@@ -85,7 +85,7 @@ describe('the packed cdk8s package', () => {
       parseAllDocuments(readFileSync(join(example, 'dist', file), 'utf8')).map(
         (document) => (document.toJS() as { kind: string }).kind,
       );
-    expect(kinds('production.yaml')).toEqual(['MutatingPolicy', 'NetworkPolicy']);
+    expect(kinds('production.yaml')).toEqual(['MutatingPolicy']);
     expect(kinds('edge.yaml')).toEqual(['MutatingWebhookConfiguration']);
   });
 });
