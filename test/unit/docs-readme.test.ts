@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../extension-service/src/cli/program.js';
 import { parseConfig } from '../../extension-service/src/config/parse.js';
@@ -105,12 +105,31 @@ it('the README and the walk-throughs show commands of ours and of Helm', () => {
   }
 });
 
+/** The places in a page that a link can name: its headings as GitHub writes them, and those with an id. */
+function anchors(page: string): string[] {
+  const text = read(page).replaceAll(/^ *```.*?^ *```$/gms, '');
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+  return [...headings, ...[...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id)];
+}
+
 describe.each([...pages, ...readdirSync(join(root, 'docs/decisions')).map((file) => `docs/decisions/${file}`)])(
   '%s',
   (page) => {
     it('links to files that exist', () => {
       for (const [, link = ''] of read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
         expect(existsSync(join(root, dirname(page), link)), `${page} -> ${link}`).toBe(true);
+      }
+    });
+
+    it('links to headings that exist', () => {
+      for (const [, link = '', anchor = ''] of read(page).matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)) {
+        const target = link === '' ? page : relative(root, join(root, dirname(page), link));
+        expect(anchors(target), `${page} -> ${link}#${anchor}`).toContain(anchor);
       }
     });
   },
