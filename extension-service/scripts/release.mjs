@@ -1,7 +1,8 @@
 /**
  * Everything of a release, without publishing anything: node scripts/release.mjs [--output FOLDER] [--without-image]
- * Packages, chart, image, SBOMs, notes and SHA256SUMS; the same bytes for the same commit. What cannot be built here for
- * want of a tool is said loudly and left out; with CI set it fails. See docs/release.md.
+ * [--chart-index FILE]. Packages, chart and its repository's index, image, SBOMs, notes and SHA256SUMS; the same bytes for
+ * the same commit. What cannot be built here for want of a tool is said loudly and left out; with CI set it fails. See
+ * docs/release.md.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -19,12 +20,20 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { chartIndex } from './chart-index.mjs';
 import { buildImage, sourceDate, writeImageSbom } from './image.mjs';
 import { packageVersion, versionProblems } from './version.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const service = join(root, 'extension-service');
-const { values } = parseArgs({ options: { output: { type: 'string' }, 'without-image': { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: {
+    output: { type: 'string' },
+    'without-image': { type: 'boolean' },
+    // The index that the chart repository has now, of the versions before.
+    'chart-index': { type: 'string' },
+  },
+});
 const output = resolve(values.output ?? join(root, 'dist', 'release'));
 const version = packageVersion();
 process.env.SOURCE_DATE_EPOCH = sourceDate();
@@ -46,12 +55,7 @@ if (values['without-image'] !== true) step('image', image);
 copyFileSync(join(service, 'dist', 'image-swapper.cdx.json'), join(output, `image-swapper-${version}.cdx.json`));
 writeFileSync(join(output, 'RELEASE_NOTES.md'), notes());
 const files = readdirSync(output).sort();
-const sums = files.map(
-  (file) =>
-    `${createHash('sha256')
-      .update(readFileSync(join(output, file)))
-      .digest('hex')}  ${file}\n`,
-);
+const sums = files.map((file) => `${sha256(join(output, file))}  ${file}\n`);
 writeFileSync(join(output, 'SHA256SUMS'), sums.join(''));
 console.log(sums.join(''));
 
@@ -63,7 +67,9 @@ function packages() {
     const { name, description, license, engines, bin } = JSON.parse(
       readFileSync(join(service, 'package.json'), 'utf8'),
     );
-    const manifest = { name, version, description, license, engines, bin };
+    // npm takes a package with a scope for a private one.
+    const publishConfig = { access: 'public' };
+    const manifest = { name, version, description, license, engines, bin, publishConfig };
     writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     mkdirSync(join(folder, 'dist'));
     for (const file of ['image-swapper.cjs', 'image-swapper.cdx.json']) {
@@ -87,6 +93,15 @@ function chart() {
     const tar = archive(folder, 'image-swapper', join(folder, 'chart.tar'));
     run('gzip', ['--no-name', '--best', tar]);
     copyFileSync(`${tar}.gz`, join(output, name));
+    const published = values['chart-index'];
+    const index = chartIndex({
+      chart: readFileSync(join(folder, 'image-swapper', 'Chart.yaml'), 'utf8'),
+      digest: sha256(join(output, name)),
+      file: name,
+      seconds: process.env.SOURCE_DATE_EPOCH,
+      ...(published !== undefined && { published: readFileSync(published, 'utf8') }),
+    });
+    writeFileSync(join(output, 'index.yaml'), index);
   });
 }
 
@@ -126,6 +141,10 @@ function archive(folder, path, file) {
   ];
   run('tar', ['--create', '--format=ustar', '--mode=u+rw,go=rX', ...fixed, '--file', file, '-C', folder, path]);
   return file;
+}
+
+function sha256(file) {
+  return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
 
 function step(name, action) {

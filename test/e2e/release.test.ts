@@ -1,12 +1,15 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../fakes/free-port.js';
@@ -75,7 +78,7 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
           name.includes('ARCH') ? ['amd64', 'arm64'].map((arch) => name.replace('ARCH', arch)) : [name],
         )
         .map((name) => name.replace('VERSION', version))
-        .filter((name) => hasChart || name !== `image-swapper-${version}.tgz`);
+        .filter((name) => hasChart || ![`image-swapper-${version}.tgz`, 'index.yaml'].includes(name));
       expect(listed.length).toBeGreaterThan(8);
       expect(files.sort()).toEqual(listed.sort());
     });
@@ -123,6 +126,11 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
         const from = join(require.resolve(`${peer}/package.json`), '..');
         execFileSync('ln', ['-s', from, join(app, 'node_modules', peer)]);
       }
+      for (const name of ['cdk8s', 'extension-service']) {
+        const manifest = join(app, 'node_modules/@image-swapper', name, 'package.json');
+        // npm refuses to publish a package with a scope otherwise.
+        expect(JSON.parse(readFileSync(manifest, 'utf8'))).toMatchObject({ publishConfig: { access: 'public' } });
+      }
       const script = "console.log(Object.keys(require('@image-swapper/cdk8s')).includes('KyvernoMutatingPolicy'))";
       expect(execFileSync(process.execPath, ['-e', script], { cwd: app, encoding: 'utf8' })).toBe('true\n');
     });
@@ -136,6 +144,26 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
       expect(
         execFileSync(helm, ['template', 'x', chart, '--kube-version', '1.36.0', ...target], { encoding: 'utf8' }),
       ).toContain('kind: Deployment');
+    });
+
+    it.skipIf(!hasChart)('is a chart repository, from which Helm installs', async () => {
+      const server = createServer((request, response) => {
+        const file = join(release, new URL(request.url ?? '/', 'http://localhost').pathname);
+        response.writeHead(existsSync(file) ? 200 : 404).end(existsSync(file) ? readFileSync(file) : '');
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const home = join(folder, 'helm');
+      const env = { ...process.env, HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home };
+      const ask = async (...args: string[]): Promise<string> => (await promisify(execFile)(helm, args, { env })).stdout;
+      try {
+        const { port } = server.address() as AddressInfo;
+        await ask('repo', 'add', 'image-swapper', `http://127.0.0.1:${port}`);
+        expect(await ask('search', 'repo', 'image-swapper/image-swapper')).toContain(version);
+        expect(await ask('show', 'chart', 'image-swapper/image-swapper', '--version', version)).toContain(version);
+      } finally {
+        server.close();
+      }
     });
 
     it('has an SBOM with exactly the packages that esbuild put into the bundle', () => {
@@ -369,7 +397,7 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
         stdio: 'ignore',
       });
       const same = readdirSync(again).filter((name) => name !== 'SHA256SUMS');
-      expect(same).toHaveLength(hasChart ? 5 : 4);
+      expect(same).toHaveLength(hasChart ? 6 : 4);
       for (const file of same) {
         expect(spawnSync('cmp', [join(release, file), join(again, file)]).status, file).toBe(0);
       }

@@ -1,10 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { keyTable } from '../../extension-service/src/config/reference.js';
+import { describeKeys, keyTable } from '../../extension-service/src/config/reference.js';
 
 describe('docs/configuration.md', () => {
   it('has every key of the schema with its type, default, meaning and variable', () => {
     const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
     expect(page).toContain(keyTable());
+  });
+
+  it('has a meaning for each', () => {
+    expect(describeKeys().filter(({ about }) => about.trim() === '')).toEqual([]);
+  });
+
+  it('says of what is not there yet that the start refuses it', () => {
+    const refused = describeKeys().filter(({ about }) => /not available yet: refused at the start/i.test(about));
+    expect(refused.map(({ key }) => key)).toEqual(['source.accessCheck', 'queue.type']);
   });
 });

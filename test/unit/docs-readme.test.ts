@@ -1,25 +1,12 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../extension-service/src/cli/program.js';
 import { parseConfig } from '../../extension-service/src/config/parse.js';
+import { blocks, commandsOf, pages, read, root } from '../tools/docs.js';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const readme = read('README.md');
-const pages = [
-  'README.md',
-  'cdk8s/README.md',
-  'policies/README.md',
-  'extension-service/chart/README.md',
-  ...readdirSync(join(root, 'docs'))
-    .filter((file) => file.endsWith('.md'))
-    .map((file) => `docs/${file}`),
-];
 const scripts = Object.keys((JSON.parse(read('package.json')) as { scripts: object }).scripts);
-const blocks = (language: string): string[] =>
-  [...readme.matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 'gs'))].map(([, text]) => text ?? '');
 
 describe('README.md', () => {
   it('has the two commands', () => {
@@ -34,7 +21,7 @@ describe('README.md', () => {
   });
 
   it('shows a configuration that loads without a warning', () => {
-    const [text = ''] = blocks('yaml');
+    const [text = ''] = blocks('README.md', 'yaml');
     const { config, warnings } = parseConfig({ text, file: 'image-swapper.yaml' });
     expect(warnings).toEqual([]);
     expect(config.target).toMatchObject({ type: 'oci', oci: { registry: 'harbor.example.com', prefix: 'mirror' } });
@@ -65,15 +52,6 @@ describe('the command line', () => {
 const streams = { stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
 const program = createProgram(streams, () => undefined);
 
-/** The lines of a page's shell snippets that begin with a program's name, continued lines as one. */
-function commandLines(page: string, name: string): string[] {
-  const shell = [...read(page).matchAll(/```sh\n(.*?)```/gs)].map(([, text]) => text ?? '').join('\n');
-  return shell
-    .replaceAll('\\\n', ' ')
-    .split('\n')
-    .filter((line) => line.startsWith(`${name} `));
-}
-
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: boolean | Schema;
@@ -99,8 +77,8 @@ function isValue(schema: Schema, [first, ...rest]: readonly string[]): boolean {
 
 describe.each(pages)('the commands in %s', (page) => {
   it('exist, with their flags', () => {
-    for (const line of commandLines(page, 'image-swapper')) {
-      const words = (line.split(/ [#|] ?/)[0] ?? '').trim().split(/\s+/);
+    for (const line of commandsOf(page, 'image-swapper')) {
+      const words = (line.split(' > ')[0] ?? '').split(/\s+/);
       const command = program.commands.find((known) => known.name() === words[1]);
       if (words[1]?.startsWith('-') === true) continue;
       expect(command, line).toBeDefined();
@@ -111,8 +89,8 @@ describe.each(pages)('the commands in %s', (page) => {
   });
 
   it('of Helm set values that the chart has', () => {
-    for (const line of commandLines(page, 'helm').filter((command) => command.includes('image-swapper'))) {
-      for (const [, key = ''] of line.matchAll(/--set(?:-string|-file)? ([^=\s]+)=/g)) {
+    for (const line of commandsOf(page, 'helm').filter((command) => command.includes('image-swapper'))) {
+      for (const [, key = ''] of line.matchAll(/--set(?:-string|-file)? ["']?([^=\s]+)=/g)) {
         const parts = key.replaceAll('\\.', '\0').split('.');
         expect(isValue(chartSchema, parts), `${page}: ${key}`).toBe(true);
       }
@@ -122,10 +100,22 @@ describe.each(pages)('the commands in %s', (page) => {
 
 it('the README and the walk-throughs show commands of ours and of Helm', () => {
   for (const page of ['README.md', 'docs/kyverno.md', 'docs/gatekeeper.md']) {
-    expect(commandLines(page, 'image-swapper').length, page).toBeGreaterThan(0);
-    expect(commandLines(page, 'helm').length, page).toBeGreaterThan(1);
+    expect(commandsOf(page, 'image-swapper').length, page).toBeGreaterThan(0);
+    expect(commandsOf(page, 'helm').length, page).toBeGreaterThan(1);
   }
 });
+
+/** The places in a page that a link can name: its headings as GitHub writes them, and those with an id. */
+function anchors(page: string): string[] {
+  const text = read(page).replaceAll(/^ *```.*?^ *```$/gms, '');
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+  return [...headings, ...[...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id)];
+}
 
 describe.each([...pages, ...readdirSync(join(root, 'docs/decisions')).map((file) => `docs/decisions/${file}`)])(
   '%s',
@@ -133,6 +123,13 @@ describe.each([...pages, ...readdirSync(join(root, 'docs/decisions')).map((file)
     it('links to files that exist', () => {
       for (const [, link = ''] of read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
         expect(existsSync(join(root, dirname(page), link)), `${page} -> ${link}`).toBe(true);
+      }
+    });
+
+    it('links to headings that exist', () => {
+      for (const [, link = '', anchor = ''] of read(page).matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)) {
+        const target = link === '' ? page : relative(root, join(root, dirname(page), link));
+        expect(anchors(target), `${page} -> ${link}#${anchor}`).toContain(anchor);
       }
     });
   },

@@ -34,7 +34,7 @@ function* describe(field: Field, key: string, path: readonly string[] | undefine
       key,
       type: typeOf(field),
       default: defaultOf(field),
-      about: field.about.replaceAll('|', '\\|'),
+      about: aboutOf(field).replaceAll('|', '\\|'),
       ...(path !== undefined && { environment: environmentName(path) }),
     };
   }
@@ -46,6 +46,11 @@ function* describe(field: Field, key: string, path: readonly string[] | undefine
   if (field.kind === 'list' && field.item.kind === 'mapping') {
     for (const [name, child] of field.item.fields) yield* describe(child, `${key}[].${name}`, undefined);
   }
+}
+
+/** A list of texts means what each of them does, unless it says more. */
+function aboutOf(field: Field): string {
+  return field.about === '' && field.kind === 'list' ? field.item.about : field.about;
 }
 
 function typeOf(field: Field): string {

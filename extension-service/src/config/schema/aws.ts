@@ -128,12 +128,13 @@ const ecrOptions = z.strictObject({
     z.array(exclusionFilter).readonly(),
     'The tags that `IMMUTABLE_WITH_EXCLUSION` and `MUTABLE_WITH_EXCLUSION` leave out; at most five.',
   ).default([]),
-  imageScanningConfiguration: z
-    .strictObject({
+  imageScanningConfiguration: described(
+    z.strictObject({
       imageScanOnPush: flag('Whether ECR scans images in new repositories when they come.').default(true),
-    })
-    .prefault({}),
-  encryptionConfiguration: encryption.prefault({}),
+    }),
+    'Scans for vulnerabilities.',
+  ).prefault({}),
+  encryptionConfiguration: described(encryption, 'Encryption at rest.').prefault({}),
   accessPolicy: text(
     {
       about: 'Permissions on new repositories, for pulls from other accounts for example.',

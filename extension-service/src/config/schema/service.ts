@@ -31,11 +31,12 @@ export const mirrorSchema = z.strictObject({
   ).exactOptional(),
   platforms: platforms('What to copy of images for several platforms.').default('all'),
   referrers: flag('Copy signatures, attestations and SBOMs with the image.').default(true),
-  refresh: z
-    .strictObject({
+  refresh: described(
+    z.strictObject({
       interval: duration(1_000, longestDuration, 'How often moving tags are looked at.').default(3_600_000),
-    })
-    .prefault({}),
+    }),
+    'How images follow tags that move, such as `latest`.',
+  ).prefault({}),
 }) satisfies z.ZodType<MirrorConfig>;
 
 /** A Kubernetes object's name: a DNS subdomain. */
@@ -49,7 +50,10 @@ const urlAllowed = 'a URL that begins with redis://, rediss://, postgres:// or p
 
 /** Where copies wait. */
 export const queueSchema = z.strictObject({
-  type: choice(['memory', 'redis', 'postgres'], 'Where copies wait for their turn.').default('memory'),
+  type: choice(
+    ['memory', 'redis', 'postgres'],
+    'Where copies wait for their turn. `redis` and `postgres` are not available yet: refused at the start.',
+  ).default('memory'),
   // The URL may have a password in it, so no message quotes it.
   url: text({ about: 'The server, for `redis` and `postgres`.', allowed: urlAllowed, secret: 'password' }, (value) =>
     queueUrl.test(value) && URL.canParse(value)
@@ -170,7 +174,12 @@ export const enginePoliciesSchema = z.strictObject({
   }).exactOptional(),
   failClosed: flag('Pods are refused while the service cannot be asked.').default(false),
   excludedNamespaces: z
-    .array(nameOf('Namespace', "Left alone besides the system's, the engine's and the service's own."))
+    .array(
+      nameOf(
+        'Namespace',
+        "A namespace whose Pods the policies leave alone, besides the system's, the engine's and the service's own.",
+      ),
+    )
     .readonly()
     .default([]),
 }) satisfies z.ZodType<PoliciesConfig>;

@@ -54,6 +54,6 @@ export const sourceSchema = z.strictObject({
   deny: hosts('Hosts that Pods may not make the service contact; wins over `allow`.', 'A host.'),
   accessCheck: choice(
     ['none', 'pullSecrets'],
-    '`pullSecrets`: a Pod gets the mirror of a private image only if its own pull secrets can read the source.',
+    '`pullSecrets`: a Pod gets the mirror of a private image only if its own pull secrets can read the source. Not available yet: refused at the start.',
   ).default('none'),
 }) satisfies z.ZodType<SourceConfig>;

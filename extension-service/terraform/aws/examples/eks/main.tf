@@ -27,7 +27,7 @@ module "image_swapper" {
 
 resource "aws_iam_role_policy_attachment" "nodes" {
   role       = var.node_role_name
-  policy_arn = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
+  policy_arn = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 }
 
 resource "helm_release" "image_swapper" {

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { blocks, read } from '../tools/docs.js';
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+}
+interface Role {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly rules?: readonly Rule[];
+}
+
+/** The rules in a snapshot that lists what differs from the chart's defaults: `rules[0].verbs[1]: "get"`. */
+function snapshotRules(file: string, role: string): Rule[] {
+  const rules: Record<string, string[]>[] = [];
+  let inRole = false;
+  for (const line of read(file).split('\n')) {
+    if (/^\S/.test(line)) inRole = line.replace(/: new$/, '') === role;
+    const [, index, key = '', value = ''] =
+      /^ +(?:\+ )?rules\[(\d+)\]\.(\w+)\[\d+\]: "(.*)"$/.exec(inRole ? line : '') ?? [];
+    if (index !== undefined) ((rules[Number(index)] ??= {})[key] ??= []).push(value);
+  }
+  return rules.filter(Boolean) as unknown as Rule[];
+}
+
+function grants(rules: readonly Rule[], group: string, resource: string, verb: string, name?: string): boolean {
+  return rules.some(
+    ({ apiGroups, resources, resourceNames, verbs }) =>
+      apiGroups.includes(group) &&
+      resources.includes(resource) &&
+      verbs.includes(verb) &&
+      (resourceNames === undefined || (name !== undefined && resourceNames.includes(name))),
+  );
+}
+
+/** What of the documented rules the given ones do not cover: `verb group/resource name`. */
+function missing(documented: readonly Rule[], given: readonly Rule[]): string[] {
+  return documented.flatMap(({ apiGroups, resources, resourceNames = [undefined], verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) =>
+        resourceNames.flatMap((name) =>
+          verbs
+            .filter((verb) => !grants(given, group, resource, verb, name))
+            .map((verb) => `${verb} ${group}/${resource} ${name ?? ''}`),
+        ),
+      ),
+    ),
+  );
+}
+
+const rights = (page: string): Rule[] =>
+  blocks(page, 'yaml').flatMap((text) => {
+    const value: unknown = parse(text);
+    return Array.isArray(value) ? (value as Rule[]) : [];
+  });
+
+describe('the rights that docs/managed-policies.md lists', () => {
+  const documented = rights('docs/managed-policies.md');
+  const role = 'ClusterRole image-swapper:image-swapper-policies';
+
+  it.each([
+    ['kyverno', ['policies.kyverno.io']],
+    ['gatekeeper', ['externaldata.gatekeeper.sh', 'mutations.gatekeeper.sh']],
+  ])('are in the role that the chart gives for %s', (engine, groups) => {
+    const given = snapshotRules(`test/fixtures/chart/managed-${engine}.txt`, role);
+    const own = documented.filter(({ apiGroups }) => groups.includes(apiGroups[0] ?? ''));
+    expect(own.length).toBe(2 * groups.length);
+    expect(missing(own, given)).toEqual([]);
+    // Of engines before, what is left over is found and deleted.
+    const others = documented.map((rule) => ({
+      ...rule,
+      verbs: rule.verbs.filter((verb) => /list|delete/.test(verb)),
+    }));
+    expect(missing(others, given)).toEqual([]);
+  });
+
+  it('are about every kind that the chart gives rights on', () => {
+    const given = snapshotRules('test/fixtures/chart/managed-kyverno.txt', role);
+    const kinds = (rules: readonly Rule[]): string[] => [
+      ...new Set(rules.map(({ apiGroups, resources }) => `${apiGroups[0]}/${resources[0]}`)),
+    ];
+    expect(kinds(documented).sort()).toEqual(kinds(given).sort());
+  });
+});
+
+describe('the rights that docs/certificates.md lists', () => {
+  const documented = rights('docs/certificates.md');
+  const core = documented.filter(({ apiGroups }) => apiGroups[0] === '');
+
+  it('are in the role that the chart gives by default', () => {
+    const roles = parseAllDocuments(read('test/fixtures/chart/defaults.yaml')).map((one) => one.toJS() as Role);
+    const given = roles.filter(({ kind }) => kind === 'Role').flatMap(({ rules = [] }) => rules);
+    expect(core).toHaveLength(2);
+    expect(missing(core, given)).toEqual([]);
+  });
+
+  it.each([
+    ['gatekeeper', 'externaldata.gatekeeper.sh'],
+    ['webhook', 'admissionregistration.k8s.io'],
+  ])('are in the role that it gives with %s', (engine, group) => {
+    const given = snapshotRules(`test/fixtures/chart/engine-${engine}.txt`, 'ClusterRole image-swapper:image-swapper');
+    const own = documented.filter(({ apiGroups }) => apiGroups.includes(group));
+    expect(own).toHaveLength(1);
+    expect(missing(own, given)).toEqual([]);
+  });
+});

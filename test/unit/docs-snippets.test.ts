@@ -1,0 +1,79 @@
+import { Ajv } from 'ajv';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { parseConfig } from '../../extension-service/src/config/parse.js';
+import { rootField } from '../../extension-service/src/config/schema/config.js';
+import { gatekeeperChartValues } from '../../extension-service/src/core/policies/engine-values.js';
+import { blocks, pages, read, shellLines } from '../tools/docs.js';
+
+const checkValues = new Ajv({ strict: false, validateFormats: false }).compile(
+  JSON.parse(read('extension-service/chart/values.schema.json')) as object,
+);
+const configKeys = rootField.kind === 'mapping' ? [...rootField.fields.keys()] : [];
+
+/** A configuration needs a target; many examples are about something else. */
+function configProblems(text: string): string[] {
+  const flags = /^targets?:/m.test(text) ? {} : { 'target.oci.registry': 'harbor.example.com' };
+  try {
+    return parseConfig({ text, file: 'image-swapper.yaml', flags }).warnings.map(({ message }) => message);
+  } catch (error) {
+    return [String(error)];
+  }
+}
+
+/** What is wrong with an example, by the one who reads such a file. */
+function problemsOf(text: string, before: string | undefined): string[] {
+  // The rest of the mapping that the block before ends with.
+  if (/^ /.test(text)) return before === undefined ? ['begins in the middle'] : configProblems(`${before}${text}`);
+  const value: unknown = parse(text);
+  if (Array.isArray(value)) {
+    const isRule = (item: object): boolean => ['apiGroups', 'resources', 'verbs'].every((key) => key in item);
+    return value.every((item) => isRule(item as object)) ? [] : ['is neither a configuration nor rights'];
+  }
+  const keys = Object.keys(value as object);
+  if (keys.includes('enableExternalData')) {
+    expect(value).toEqual(gatekeeperChartValues());
+    return [];
+  }
+  if (keys.includes('config') || !keys.every((key) => configKeys.includes(key))) {
+    return checkValues(value)
+      ? []
+      : (checkValues.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
+  }
+  return configProblems(text);
+}
+
+describe.each(pages)('the examples in %s', (page) => {
+  it('are read without a complaint by what reads them', () => {
+    const found = blocks(page, 'yaml', 'yml');
+    found.forEach((text, index) => expect(problemsOf(text, found[index - 1]), text).toEqual([]));
+    for (const text of blocks(page, 'json')) expect(() => JSON.parse(text) as unknown, text).not.toThrow();
+  });
+
+  it('read only files that are written before, or that everybody has', () => {
+    // The configuration, here and in the Pod; the values of one's own release; the authority of one's certificate.
+    const known = ['-', 'image-swapper.yaml', '/etc/image-swapper/image-swapper.yaml', 'values.yaml', 'ca.crt'];
+    const serving = ['tls.crt', 'tls.key'];
+    const written = new Set([...known, ...serving]);
+    for (const line of shellLines(page)) {
+      const flags =
+        / (?:--values|-f|--filename|--config|--ca-file|--cacert|--tls-cert-file|--tls-key-file|--chart-index) (\S+)/g;
+      for (const [, file = ''] of line.matchAll(flags)) expect([...written], `${page}: ${line}`).toContain(file);
+      for (const [, file = ''] of line.matchAll(/ --set-file \S+=(\S+)/g)) expect([...written], line).toContain(file);
+      for (const [, file = ''] of line.matchAll(/(?: > | --output )([\w./-]+)/g)) written.add(file);
+      // What a command writes without naming it stands in the comment behind.
+      for (const file of (line.split(/\s# /)[1] ?? '').split(', ')) written.add(file);
+    }
+  });
+});
+
+it('the configuration in the Pod is where the chart puts it', () => {
+  expect(read('extension-service/chart/templates/_helpers.tpl')).toContain('\n/etc/image-swapper/image-swapper.yaml\n');
+  expect(read('extension-service/Dockerfile')).toContain('ENTRYPOINT ["/usr/bin/node", "/app/image-swapper.cjs"]');
+});
+
+it('the docs show examples of all kinds', () => {
+  const all = pages.flatMap((page) => blocks(page, 'yaml'));
+  expect(all.length).toBeGreaterThan(14);
+  expect(all.some((text) => /^config:/m.test(text))).toBe(true);
+});
