@@ -12,6 +12,7 @@ import type { CompileExpression, RuleContext } from './rules/context.js';
 import { checkExpressions } from './rules/expressions.js';
 import { checkArtifactRegistries } from './rules/gcp.js';
 import { checkRegistries } from './rules/registries.js';
+import { checkGatekeeper } from './rules/gatekeeper.js';
 import { checkService } from './rules/service.js';
 import { checkTargets } from './rules/targets.js';
 import { configSchema, rootField } from './schema/config.js';
@@ -80,6 +81,7 @@ export function parseTree(
   checkExpressions(context);
   checkTargets(context);
   checkService(context);
+  checkGatekeeper(context);
 
   throwErrors(problems, file);
   if (!result.success) {

@@ -223,23 +223,3 @@ describe('problems with the service', () => {
     expect(problemsOf(text)).toEqual(expected);
   });
 });
-
-describe('Gatekeeper without the watch, which alone copies for it', () => {
-  const off = 'policies: {engine: gatekeeper}\nreconcile: {enabled: false}\n';
-  const refusal =
-    'reconcile.enabled: is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy: set it to true, or imageCopyPolicy: none';
-  it.each<readonly [string, string, readonly string[]]>([
-    ['is refused', `${target}${off}`, [`3:22: ${refusal}`]],
-    [
-      'is refused where one target is copied to',
-      `imageCopyPolicy: none\ntarget: {imageCopyPolicy: delayed, oci: {registry: a.example}}\n${off}`,
-      [`4:22: ${refusal}`],
-    ],
-    ['is fine where nothing is copied anyway', `imageCopyPolicy: none\n${target}${off}`, []],
-    ['is fine where no target is copied to', `target: {imageCopyPolicy: none, oci: {registry: a.example}}\n${off}`, []],
-    ['is fine with the watch', `${target}policies: {engine: gatekeeper}\n`, []],
-    ['is fine with another engine', `${target}reconcile: {enabled: false}\n`, []],
-  ])('%s', (_, text, expected) => {
-    expect(problemsOf(text)).toEqual(expected);
-  });
-});

@@ -3,6 +3,7 @@ import { queueUrlFault } from '../schema/service.js';
 import type { Path } from '../tree.js';
 import { formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
+import { copyPolicyPaths, waitsForCopy } from './copy-policies.js';
 
 /** What keys about the service itself must be together. */
 export function checkService({ tree, problems }: RuleContext): void {
@@ -34,22 +35,8 @@ export function checkService({ tree, problems }: RuleContext): void {
   }
 
   checkTls({ tree, problems }, manage?.kind === 'scalar' && manage.value === true);
-  const reconcile = nodeAt(tree, ['reconcile', 'enabled']);
-  const gatekeeper = textOf(nodeAt(tree, ['policies', 'engine'])) === 'gatekeeper';
-  if (gatekeeper && reconcile?.kind === 'scalar' && reconcile.value === false && copiesSomething(tree)) {
-    problems.error(
-      ...at('reconcile', 'enabled'),
-      'is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy',
-      'set it to true, or imageCopyPolicy: none',
-    );
-  }
-
   if (textOf(nodeAt(tree, ['imageCopyFailure'])) === 'deny') {
-    const targets = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index, 'imageCopyPolicy']);
-    const used = [['imageCopyPolicy'], ['target', 'imageCopyPolicy'], ...targets].map((path) =>
-      textOf(nodeAt(tree, path)),
-    );
-    if (!used.some((policy) => policy === 'immediate' || policy === 'force')) {
+    if (copyPolicyPaths(tree).every((path) => !waitsForCopy(textOf(nodeAt(tree, path))))) {
       problems.warning(
         ...at('imageCopyFailure'),
         'has no effect, because nothing waits for a copy',
@@ -98,12 +85,4 @@ function checkTls({ tree, problems }: Pick<RuleContext, 'tree' | 'problems'>, ma
       );
     }
   }
-}
-
-/** Whether any target is copied to. */
-function copiesSomething(tree: RuleContext['tree']): boolean {
-  const all = textOf(nodeAt(tree, ['imageCopyPolicy'])) ?? 'delayed';
-  const targets: Path[] = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index]);
-  if (nodeAt(tree, ['target']) !== undefined) targets.push(['target']);
-  return targets.some((path) => (textOf(nodeAt(tree, [...path, 'imageCopyPolicy'])) ?? all) !== 'none');
 }

@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { formatProblem } from '../../../extension-service/src/config/problem.js';
+import { parse, problemsOf, target } from './parsing.js';
+
+describe('Gatekeeper without the watch, which alone copies for it', () => {
+  const off = 'policies: {engine: gatekeeper}\nreconcile: {enabled: false}\n';
+  const refusal =
+    'reconcile.enabled: is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy: set it to true, or imageCopyPolicy: none';
+  it.each<readonly [string, string, readonly string[]]>([
+    ['is refused', `${target}${off}`, [`3:22: ${refusal}`]],
+    [
+      'is refused where one target is copied to',
+      `imageCopyPolicy: none\ntarget: {imageCopyPolicy: delayed, oci: {registry: a.example}}\n${off}`,
+      [`4:22: ${refusal}`],
+    ],
+    ['is fine where nothing is copied anyway', `imageCopyPolicy: none\n${target}${off}`, []],
+    ['is fine where no target is copied to', `target: {imageCopyPolicy: none, oci: {registry: a.example}}\n${off}`, []],
+    ['is fine with the watch', `${target}policies: {engine: gatekeeper}\n`, []],
+    ['is fine with another engine', `${target}reconcile: {enabled: false}\n`, []],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+const engine = 'policies: {engine: gatekeeper}\n';
+const filters = (...expressions: readonly string[]): string =>
+  `${target}${engine}source:\n  filters:\n${expressions.map((text) => `    - jmespath: ${JSON.stringify(text)}\n`).join('')}`;
+
+describe('filters and matches that nobody would decide under Gatekeeper', () => {
+  const IMAGE = "starts_with(container.image, 'a')";
+  const NAMESPACE = "obj.metadata.namespace == 'a'";
+  const NAME = "container.name == 'a'";
+  const targets = (match: string): string =>
+    `${engine}targets:\n  - name: a\n    match: ${JSON.stringify(match)}\n    oci: {registry: a.example}\n`;
+  const unmatchable =
+    'reads more than container.image, and policies.engine is gatekeeper, which sends image names alone: no Pod would be swapped: write it about container.image, or use another engine (kyverno, webhook)';
+  it.each<readonly [string, string, readonly RegExp[]]>([
+    ['a filter about the image is for the service', filters(IMAGE), []],
+    ['a filter about the namespace is for the mutators', filters(NAMESPACE), []],
+    [
+      'a filter about the container is refused at its place',
+      filters(IMAGE, NAME),
+      [/^6:17: source\.filters\[1\]\.jmespath: Gatekeeper cannot decide "container\.name == 'a'": write it as /],
+    ],
+    ['the same filter is fine with another engine', filters(NAME).replace('gatekeeper', 'kyverno'), []],
+    ['a match about the image is fine', targets(IMAGE), []],
+    [
+      'a match about the Pod is refused, also one that filters could have',
+      targets(NAMESPACE),
+      [new RegExp(`^4:12: targets\\[0\\]\\.match: ${unmatchable.replaceAll(/[.()]/g, '\\$&')}$`)],
+    ],
+    ['the same match is fine with another engine', targets(NAMESPACE).replace('gatekeeper', 'webhook'), []],
+    [
+      'what is no expression is told once, as that',
+      filters('contains(', NAME),
+      [/^5:\d+: source\.filters\[0\]\.jmespath: (?!Gatekeeper)/],
+    ],
+  ])('%s', (_, text, expected) => {
+    const problems = problemsOf(text);
+    expect(problems).toHaveLength(expected.length);
+    for (const [index, pattern] of expected.entries()) expect(problems[index]).toMatch(pattern);
+  });
+});
+
+describe('copies that admissions wait for', () => {
+  const told = (text: string): readonly string[] => parse(text).warnings.map(formatProblem);
+  const warning =
+    'waits for no copy: policies.engine is gatekeeper, whose requests start none; it works like delayed: set delayed, or use another engine (kyverno, webhook)';
+  it.each<readonly [string, string, readonly string[]]>([
+    [
+      'are no such thing under Gatekeeper',
+      `${target}${engine}imageCopyPolicy: immediate\n`,
+      [`image-swapper.yaml:3:18: imageCopyPolicy: ${warning}`],
+    ],
+    [
+      'nor for one target',
+      `target: {imageCopyPolicy: force, oci: {registry: a.example}}\n${engine}`,
+      [`image-swapper.yaml:1:27: target.imageCopyPolicy: ${warning}`],
+    ],
+    ['are with another engine', `${target}imageCopyPolicy: immediate\n`, []],
+    ['and copies that nobody waits for are fine', `${target}${engine}imageCopyPolicy: delayed\n`, []],
+  ])('%s', (_, text, expected) => {
+    expect(told(text)).toEqual(expected);
+  });
+});
