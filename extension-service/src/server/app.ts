@@ -22,7 +22,7 @@ export function admissionApp({ explain, log }: AdmissionAppDependencies): Expres
     else send(response, 200, await explain(body, 'json'));
   });
   app.all(
-    ['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/v1/explain'],
+    ['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/webhook/:config', '/v1/explain'],
     (request, response) => {
       response.set('Allow', 'POST');
       sendError(response, 405, 'method_not_allowed', `${request.path} takes POST only`);

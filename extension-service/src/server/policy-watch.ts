@@ -1,6 +1,13 @@
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
+/** What policies of each kind should say that they were rendered for. */
+export interface PolicyHashes {
+  readonly kyverno: string;
+  readonly webhook: string;
+  readonly gatekeeper: string;
+}
+
 /** A hash is told to the log once; somebody who invents them must not fill it. */
 const MOST_TOLD = 20;
 
@@ -9,23 +16,37 @@ export class PolicyWatch {
   private readonly told = new Set<string>();
 
   constructor(
-    private readonly expected: () => { readonly kyverno: string; readonly gatekeeper: string },
+    private readonly expected: () => PolicyHashes,
     private readonly metrics: Pick<Metrics, 'policyMismatches'>,
     private readonly log: Pick<Logger, 'warn'>,
   ) {}
 
   /** @param hash what the policy says that it was rendered for; undefined from policies that say nothing */
-  saw(route: 'kyverno' | 'gatekeeper', hash: string | undefined): void {
+  saw(route: keyof PolicyHashes, hash: string | undefined): void {
     if (hash === undefined) return;
     const expected = this.expected()[route];
     if (hash === expected) return;
     this.metrics.policyMismatches.inc({ route });
-    const key = `${route} ${hash} ${expected}`;
-    if (this.told.has(key) || this.told.size >= MOST_TOLD) return;
-    this.told.add(key);
-    this.log.warn(
+    this.tell(
       { route, policy: hash.slice(0, 64), expected },
       'the policy was rendered for another configuration: render and apply it again (image-swapper policies)',
     );
+  }
+
+  /** Gatekeeper asked, and filters or targets read what its requests do not hold: every image is left as it is. */
+  cannotDecide(profile: string | undefined): void {
+    const { gatekeeper } = this.expected();
+    this.tell(
+      { route: 'gatekeeper', profile: (profile ?? '').slice(0, 64), expected: `filters-${gatekeeper}` },
+      'Gatekeeper asked about images alone, and source.filters or targets[].match read the Pod: all images are left as ' +
+        'they are. Render and apply its policies for this configuration (image-swapper policies --engine gatekeeper)',
+    );
+  }
+
+  private tell(fields: Readonly<Record<string, string>>, message: string): void {
+    const key = `${message} ${Object.values(fields).join(' ')}`;
+    if (this.told.has(key) || this.told.size >= MOST_TOLD) return;
+    this.told.add(key);
+    this.log.warn(fields, message);
   }
 }

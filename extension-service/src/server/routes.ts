@@ -21,7 +21,7 @@ export interface RouteDependencies {
   readonly admission: Pick<Admission, 'review' | 'reviewImages'>;
   /** Rules that can be decided from images alone, for the profile that Gatekeeper asked with. */
   readonly gatekeeperRules: GatekeeperRules;
-  readonly policies: Pick<PolicyWatch, 'saw'>;
+  readonly policies: Pick<PolicyWatch, 'saw' | 'cannotDecide'>;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -45,31 +45,41 @@ export function admissionRoutes(
         const [, hash] = /^filters-(.*)$/.exec(profile ?? '') ?? [];
         dependencies.policies.saw('gatekeeper', hash);
         const rules = dependencies.gatekeeperRules(profile);
-        if (rules === undefined) return images;
+        if (rules === undefined) {
+          dependencies.policies.cannotDecide(profile);
+          dependencies.metrics.containers.inc({ target: '', outcome: 'pod-not-seen' }, images.length);
+          return images;
+        }
         const outcomes = await dependencies.admission.reviewImages(images, NO_POD, rules);
         count(dependencies.metrics, outcomes);
         return outcomes.map(({ outcome, image }, index) => (outcome === 'swapped' ? image : (images[index] ?? image)));
       });
-  const routes = new Map<string, { name: string; route: Route }>([
-    [
-      '/v1/kyverno',
-      {
-        name: 'kyverno',
-        route: (body, configHash) => {
-          dependencies.policies.saw('kyverno', configHash);
-          return answerKyverno(body, review('kyverno'));
-        },
-      },
-    ],
-    ['/webhook', { name: 'webhook', route: (body) => answerWebhook(body, review('webhook')) }],
-    ['/v1/gatekeeper', { name: 'gatekeeper', route: gatekeeper() }],
-  ]);
-  return (path) =>
-    routes.get(path) ??
-    (path.startsWith(PROFILES) ? { name: 'gatekeeper', route: gatekeeper(path.slice(PROFILES.length)) } : undefined);
+  const webhook =
+    (hash?: string): Route =>
+    (body) => {
+      dependencies.policies.saw('webhook', hash);
+      return answerWebhook(body, review('webhook'));
+    };
+  const kyverno: Route = (body, configHash) => {
+    dependencies.policies.saw('kyverno', configHash);
+    return answerKyverno(body, review('kyverno'));
+  };
+  return (path) => {
+    if (path === KYVERNO) return { name: 'kyverno', route: kyverno };
+    for (const [start, name, route] of [
+      [WEBHOOK, 'webhook', webhook],
+      [GATEKEEPER, 'gatekeeper', gatekeeper],
+    ] as const) {
+      if (path === start) return { name, route: route() };
+      if (path.startsWith(`${start}/`)) return { name, route: route(path.slice(start.length + 1)) };
+    }
+    return undefined;
+  };
 }
 
-const PROFILES = '/v1/gatekeeper/';
+const KYVERNO = '/v1/kyverno';
+/** With the hash of the configuration behind them: neither sends a header of ours. */
+const [WEBHOOK, GATEKEEPER] = ['/webhook', '/v1/gatekeeper'];
 
 const NO_POD: JsonObject = { metadata: {}, spec: {}, status: {} };
 

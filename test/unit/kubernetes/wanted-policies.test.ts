@@ -29,7 +29,7 @@ describe('the policies that the service manages', () => {
       'engine: webhook',
       '',
       ['MutatingWebhookConfiguration image-swapper'],
-      '"service":{"name":"image-swapper","namespace":"infra","port":8443,"path":"/webhook"}',
+      '"service":{"name":"image-swapper","namespace":"infra","port":8443,"path":"/webhook/',
     ],
     [
       'engine: webhook, url: "https://swap.example.com/x"',

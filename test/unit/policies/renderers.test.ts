@@ -13,6 +13,7 @@ import {
   renderMutatingWebhook,
   type MutatingWebhookOptions,
 } from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import type { MutatingWebhookObject } from '../../../extension-service/src/core/policies/objects.js';
 import { policyTargets } from '../../../extension-service/src/core/policies/targets.js';
 import { crdProblems } from './crd-schema.js';
 import { CA, combinations, HTTPS, TARGETS } from './example-options.js';
@@ -186,6 +187,8 @@ describe('ClusterPolicy', () => {
   });
 });
 
+type Client = Partial<MutatingWebhookObject['webhooks'][number]['clientConfig']>;
+
 describe('webhook', () => {
   it.each([
     [HTTPS, { service: { name: 'image-swapper', namespace: 'image-swapper', port: 8443, path: '/webhook' } }],
@@ -196,6 +199,20 @@ describe('webhook', () => {
     ['https://swapper.example.com/x', { url: 'https://swapper.example.com/x/webhook' }],
   ])('%s is called as the API server can resolve it', (url, clientConfig) => {
     expect(renderMutatingWebhook({ url, targets: TARGETS }).webhooks[0]?.clientConfig).toEqual(clientConfig);
+  });
+
+  it.each([
+    [HTTPS, /^"\/webhook\/[0-9a-f]{12}"$/, (config: Client) => config.service?.path],
+    ['https://10.0.0.1/x', /^"https:\/\/10\.0\.0\.1\/x\/webhook\/[0-9a-f]{12}"$/, (config: Client) => config.url],
+  ])('at %s tells for which configuration it was rendered', (url, expected, addressOf) => {
+    const told = (filters: readonly string[]): string => {
+      const policy = renderMutatingWebhook({ url, targets: TARGETS, filters });
+      const address = JSON.stringify(addressOf(policy.webhooks[0]?.clientConfig ?? {}));
+      expect(address).toContain(`${policy.metadata.annotations?.['image-swapper.io/config-hash'] ?? 'none'}"`);
+      return address;
+    };
+    expect(told([])).toMatch(expected);
+    expect(told(["obj.metadata.namespace == 'a'"])).not.toBe(told([]));
   });
 
   it('has the defaults that never make a Pod worse', () => {

@@ -5,12 +5,26 @@ import { PolicyWatch } from '../../../extension-service/src/server/policy-watch.
 async function watch(hashes: readonly (string | undefined)[]) {
   const metrics = createMetrics();
   const told: unknown[] = [];
-  const expected = { kyverno: 'aaa', gatekeeper: 'bbb' };
+  const expected = { kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' };
   const policies = new PolicyWatch(() => expected, metrics, { warn: (fields: unknown) => told.push(fields) } as never);
   for (const hash of hashes) policies.saw('kyverno', hash);
   const { values } = await metrics.policyMismatches.get();
   return { counted: values.map(({ labels, value }) => ({ route: labels.route, value })), told };
 }
+
+describe('Gatekeeper where nothing can be decided', () => {
+  it('is told once for each profile, with the one that is expected', () => {
+    const told: unknown[] = [];
+    const policies = new PolicyWatch(() => ({ kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' }), createMetrics(), {
+      warn: (fields: unknown) => told.push(fields),
+    } as never);
+    for (const profile of [undefined, 'filters-x', undefined]) policies.cannotDecide(profile);
+    expect(told).toEqual([
+      { route: 'gatekeeper', profile: '', expected: 'filters-bbb' },
+      { route: 'gatekeeper', profile: 'filters-x', expected: 'filters-bbb' },
+    ]);
+  });
+});
 
 describe('policies that were rendered for another configuration', () => {
   it('are counted each time and told once', async () => {

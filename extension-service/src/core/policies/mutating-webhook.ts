@@ -39,7 +39,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         reinvocationPolicy: options.reinvocationPolicy ?? 'IfNeeded',
         matchPolicy: 'Equivalent',
         timeoutSeconds: resolved.timeoutSeconds,
-        clientConfig: { ...clientConfig(resolved.url), ...(caBundle === undefined ? {} : { caBundle }) },
+        clientConfig: { ...clientConfig(resolved.url, hash), ...(caBundle === undefined ? {} : { caBundle }) },
         namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
         rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
         matchConditions: podConditions(targets, skippedPods(filters)),
@@ -49,7 +49,9 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
 }
 
 /** kube-apiserver often cannot resolve the cluster's own DNS names, so a Service is given as a reference. */
-function clientConfig(url: ServiceUrl): WebhookClientConfig {
-  if (url.service === undefined) return { url: routeUrl(url, '/webhook') };
-  return { service: { ...url.service, port: url.port ?? 443, path: `${url.path}/webhook` } };
+function clientConfig(url: ServiceUrl, hash: string | undefined): WebhookClientConfig {
+  // So that the service sees when its conditions are those of another configuration: the API server sends no header of ours.
+  const route = hash === undefined ? '/webhook' : `/webhook/${hash}`;
+  if (url.service === undefined) return { url: routeUrl(url, route) };
+  return { service: { ...url.service, port: url.port ?? 443, path: `${url.path}${route}` } };
 }

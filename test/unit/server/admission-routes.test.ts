@@ -1,0 +1,78 @@
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
+import { policyHashes } from '../../../extension-service/src/core/policies/config-hashes.js';
+import { gatekeeperRules } from '../../../extension-service/src/server/gatekeeper-rules.js';
+import { PolicyWatch } from '../../../extension-service/src/server/policy-watch.js';
+import { admissionRoutes } from '../../../extension-service/src/server/routes.js';
+import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
+import { parse, target } from '../config/parsing.js';
+
+const KEYS = JSON.stringify({
+  apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
+  kind: 'ProviderRequest',
+  request: { keys: ['nginx', 'busybox'] },
+});
+const REVIEW = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u' } });
+
+/** Routes of a configuration with this filter, what they logged and what they counted. */
+function routes(filter: string) {
+  const { config } = parse(`${target}source:\n  filters:\n    - jmespath: ${JSON.stringify(filter)}\n`);
+  const metrics = createMetrics();
+  const lines: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
+  const route = admissionRoutes({
+    admission: {
+      review: () => Promise.resolve({ containers: [], swaps: [] }),
+      reviewImages: () => Promise.resolve([]),
+    },
+    gatekeeperRules: gatekeeperRules(config, compileRules(config)),
+    policies: new PolicyWatch(() => policyHashes(config), metrics, log),
+    log,
+    metrics,
+  });
+  const ask = async (path: string, body: string): Promise<string> => {
+    const found = route(path);
+    if (found === undefined) throw new Error(`no route ${path}`);
+    return (await found.route(body)).body;
+  };
+  return { route, ask, metrics, lines, hashes: policyHashes(config) };
+}
+
+describe('Gatekeeper about filters that read the Pod', () => {
+  it('leaves the images, is counted, and told once with the profile that would do', async () => {
+    const { ask, metrics, lines, hashes } = routes("container.name == 'a'");
+    for (const path of ['/v1/gatekeeper', '/v1/gatekeeper', '/v1/gatekeeper/filters-old']) {
+      expect(JSON.parse(await ask(path, KEYS))).toMatchObject({
+        response: {
+          items: [
+            { key: 'nginx', value: 'nginx' },
+            { key: 'busybox', value: 'busybox' },
+          ],
+        },
+      });
+    }
+    expect((await metrics.containers.get()).values).toEqual([
+      { labels: { target: '', outcome: 'pod-not-seen' }, value: 6 },
+    ]);
+    const told = lines.filter((line) => line.includes('source.filters or targets[].match read the Pod'));
+    expect(told).toHaveLength(2);
+    expect(told[0]).toContain(`filters-${hashes.gatekeeper}`);
+  });
+});
+
+describe('a webhook configuration', () => {
+  it('may say in its path for which configuration it was rendered', async () => {
+    const { ask, route, metrics, lines, hashes } = routes("container.image == 'a'");
+    for (const path of ['/webhook', `/webhook/${hashes.webhook}`, '/webhook/0123456789ab', '/webhook/0123456789ab']) {
+      expect(route(path)?.name).toBe('webhook');
+      expect(JSON.parse(await ask(path, REVIEW))).toMatchObject({ response: { allowed: true } });
+    }
+    expect((await metrics.policyMismatches.get()).values).toEqual([{ labels: { route: 'webhook' }, value: 2 }]);
+    expect(lines.filter((line) => line.includes('rendered for another configuration'))).toHaveLength(1);
+  });
+
+  it.each(['/webhooks', '/v1/kyverno/x', '/v1/gatekeepers', '/'])('%s is no route', (path) => {
+    expect(routes("container.image == 'a'").route(path)).toBeUndefined();
+  });
+});
