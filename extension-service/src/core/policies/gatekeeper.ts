@@ -35,6 +35,16 @@ const NAME_LIMIT = 63 - 'zz--ephemeralcontainers'.length;
 const NUMBER = '-1'.length;
 
 /**
+ * What the Provider of these filters is called. A mutator of an earlier, longer row stays when others are applied over it.
+ * It must not speak for filters that it does not know, so that each row has a provider of its own.
+ *
+ * @throws InvalidPolicyOptionError for a filter that Gatekeeper cannot decide
+ */
+export function providerName(name: string, filters: readonly string[]): string {
+  return gatekeeperFilters(filters).matches.length > 1 ? `${name}-${configHash(filters, [])}` : name;
+}
+
+/**
  * Gatekeeper's (≥ 3.23) `Provider` and one `Assign` for each container list, in the order in which to apply them; several
  * where filters say `&&`, since one `match` has no "either". A Pod that several match is still asked about once.
  * Mutators run in the order of their names: `zz-` puts ours behind those that write an image from elsewhere.
@@ -54,14 +64,12 @@ export function renderGatekeeper(
   const isSplit = matches.length > 1;
   checkSubdomain(resolved.name, 'name', NAME_LIMIT - (isSplit ? NUMBER : 0));
   const profile = options.filters === undefined ? options.profile : gatekeeperProfile(filters);
-  // A mutator of an earlier, longer row stays when others are applied over it. It must not speak for filters that it does
-  // not know, so that each row has a provider of its own.
-  const providerName = isSplit ? `${resolved.name}-${configHash(filters, [])}` : resolved.name;
   const annotations = hashAnnotation(options.filters === undefined ? undefined : configHash(filters, []));
+  const called = providerName(resolved.name, filters);
   const provider: GatekeeperProviderObject = {
     apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
     kind: 'Provider',
-    metadata: policyMetadata(providerName, options, annotations),
+    metadata: policyMetadata(called, options, annotations),
     spec: {
       url: routeUrl(resolved.url, `/v1/gatekeeper${profile === undefined ? '' : `/${profile}`}`),
       timeout: resolved.timeoutSeconds,
@@ -100,7 +108,7 @@ export function renderGatekeeper(
           pathTests: [{ subPath: location, condition: 'MustExist' }],
           assign: {
             externalData: {
-              provider: providerName,
+              provider: called,
               dataSource: 'ValueAtLocation',
               failurePolicy: resolved.failurePolicy,
             },

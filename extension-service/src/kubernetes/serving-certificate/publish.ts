@@ -3,6 +3,10 @@ import type { Config } from '../../core/config/model.js';
 import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
 import { callOptions } from '../call-options.js';
+import { quoteInput } from '../../core/image/quote.js';
+import { providerName } from '../../core/policies/gatekeeper.js';
+import { providerChanges, webhookChanges } from './callers.js';
+import type { CallerChanges } from './callers.js';
 
 /** The key of the ConfigMap. */
 const KEY = 'ca.crt';
@@ -14,8 +18,13 @@ export interface Published {
   readonly problems: readonly string[];
 }
 
-/** What became of one object: a problem, or `pending` where nothing is wrong and another look will do. */
-type Outcome = { readonly problem: string } | 'pending' | 'done';
+/** What became of one object; `pending` where another look will do. */
+interface Outcome {
+  readonly state: 'done' | 'pending' | 'failed';
+  readonly problem?: string;
+}
+const DONE: Outcome = { state: 'done' };
+const PENDING: Outcome = { state: 'pending' };
 
 /**
  * Puts the authorities' certificates where policies that others applied look for them: the ConfigMap that a ClusterPolicy
@@ -24,7 +33,7 @@ type Outcome = { readonly problem: string } | 'pending' | 'done';
  */
 export async function publishAuthority(
   cluster: ClusterAccess,
-  { tls, policies }: Pick<Config, 'tls' | 'policies'>,
+  { tls, policies, source }: Pick<Config, 'tls' | 'policies' | 'source'>,
   bundle: string,
 ): Promise<Published> {
   const { CustomObjectsApi, PatchStrategy } = await import('../client.js');
@@ -35,12 +44,12 @@ export async function publishAuthority(
     json: await callOptions(PatchStrategy.JsonPatch),
   };
   const work = [intoConfigMap()];
-  if (policies.engine === 'gatekeeper') work.push(intoProvider());
+  if (policies.engine === 'gatekeeper') work.push(...providerNames().map(intoProvider));
   if (policies.engine === 'webhook') work.push(intoWebhooks());
   const outcomes = await Promise.all(work);
   return {
-    complete: outcomes.every((outcome) => outcome === 'done'),
-    problems: outcomes.flatMap((outcome) => (typeof outcome === 'object' ? [outcome.problem] : [])),
+    complete: outcomes.every(({ state }) => state === 'done'),
+    problems: outcomes.flatMap(({ problem }) => problem ?? []),
   };
 
   async function intoConfigMap(): Promise<Outcome> {
@@ -56,67 +65,66 @@ export async function publishAuthority(
         const body = { data: { [KEY]: bundle } };
         await core.patchNamespacedConfigMap({ name, namespace, body }, options.merge);
       }
-      return 'done';
+      return DONE;
     } catch (error) {
-      return { problem: apiProblem(what, error, ['get', 'patch', 'create (or make it beforehand)']) };
+      return failed(apiProblem(what, error, ['get', 'patch', 'create (or make it beforehand)']));
     }
   }
 
-  async function intoProvider(): Promise<Outcome> {
-    const at = { group: 'externaldata.gatekeeper.sh', version: 'v1beta1', plural: 'providers', name: policies.name };
-    return into(`Provider ${policies.name}`, at, (object) => {
-      const provider = object as { readonly spec?: { readonly caBundle?: string } };
-      return provider.spec?.caBundle === base64(bundle) ? [] : [replaced('/spec/caBundle')];
-    });
+  /** Objects that were rendered without the filters have the plain name. */
+  function providerNames(): readonly string[] {
+    const filters = source.filters.map(({ jmespath }) => jmespath);
+    return [...new Set([policies.name, providerName(policies.name, filters)])];
+  }
+
+  async function intoProvider(name: string): Promise<Outcome> {
+    const at = { group: 'externaldata.gatekeeper.sh', version: 'v1beta1', plural: 'providers', name };
+    return into(`Provider ${name}`, at, providerChanges);
   }
 
   async function intoWebhooks(): Promise<Outcome> {
-    const at = {
-      group: 'admissionregistration.k8s.io',
-      version: 'v1',
-      plural: 'mutatingwebhookconfigurations',
-      name: policies.name,
-    };
-    return into(`MutatingWebhookConfiguration ${policies.name}`, at, (object) => {
-      const { webhooks = [] } = object as { readonly webhooks?: readonly { clientConfig: { caBundle?: string } }[] };
-      return webhooks.flatMap(({ clientConfig }, index) =>
-        clientConfig.caBundle === base64(bundle) ? [] : [replaced(`/webhooks/${index}/clientConfig/caBundle`)],
-      );
-    });
+    const { name } = policies;
+    const group = 'admissionregistration.k8s.io';
+    const at = { group, version: 'v1', plural: 'mutatingwebhookconfigurations', name };
+    return into(`MutatingWebhookConfiguration ${name}`, at, webhookChanges);
   }
 
   async function into(
     what: string,
     at: Parameters<CustomObjectsApi['getClusterCustomObject']>[0],
-    changes: (object: unknown) => readonly object[],
+    changes: (object: unknown, names: readonly string[], bundle: string) => CallerChanges,
   ): Promise<Outcome> {
     try {
       const object: unknown = await objects.getClusterCustomObject(at, options.read).catch(absent);
-      const wanted = object === undefined ? [] : changes(object);
-      if (wanted.length === 0) return 'done';
-      if (policies.manage) return 'pending';
-      const { resourceVersion } = (object as { readonly metadata: { readonly resourceVersion: string } }).metadata;
-      // Only if it still is the object that was looked at: indexes would be another webhook's.
-      const body = [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...wanted];
-      await objects.patchClusterCustomObject({ ...at, body }, options.json);
-      return 'done';
+      if (object === undefined) return DONE;
+      const { patch, elsewhere } = changes(object, tls.dnsNames, bundle);
+      if (patch.length > 0) {
+        if (policies.manage) return PENDING;
+        const { resourceVersion } = (object as { readonly metadata: { readonly resourceVersion: string } }).metadata;
+        // Only if it still is the object that was looked at: indexes would be another webhook's.
+        const body = [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...patch];
+        await objects.patchClusterCustomObject({ ...at, body }, options.json);
+      }
+      // Whoever calls by another name does not verify this certificate, so that nobody waits for it.
+      return elsewhere.length === 0 ? DONE : { state: 'done', problem: callsElsewhere(what, elsewhere) };
     } catch (error) {
       // Somebody changed the object at the same time.
-      return statusOf(error) === 409 ? 'pending' : { problem: apiProblem(what, error, ['get', 'patch']) };
+      return statusOf(error) === 409 ? PENDING : failed(apiProblem(what, error, ['get', 'patch']));
     }
   }
+}
 
-  function replaced(path: string): object {
-    return { op: 'add', path, value: base64(bundle) };
-  }
+function callsElsewhere(what: string, hosts: readonly string[]): string {
+  const names = hosts.map(quoteInput).join(', ');
+  return `${what}: calls ${names}, which tls.dnsNames does not name: its authority is left as it is; correct the address, or add the name`;
+}
+
+function failed(problem: string): Outcome {
+  return { state: 'failed', problem };
 }
 
 /** For objects that need not be there. */
 function absent(error: unknown): undefined {
   if (statusOf(error) === 404) return undefined;
   throw error;
-}
-
-function base64(text: string): string {
-  return Buffer.from(text).toString('base64');
 }
