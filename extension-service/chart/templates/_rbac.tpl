@@ -55,7 +55,7 @@
 {{- end }}
 
 {{/*
-policies.manage: to write the policies of the engine, by their names; and to find and delete what a name, an engine or
+policies.manage: to write the policies of the engine, by their names where these are known; and to find and delete what a name, an engine or
 filters before left behind, whatever it is called.
 */}}
 {{- define "image-swapper.policyRules" -}}
@@ -66,7 +66,9 @@ filters before left behind, whatever it is called.
 {{- if .current }}
 - apiGroups: [{{ .group }}]
   resources: [{{ .resource }}]
+  {{- if not .hashed }}
   resourceNames: {{ toJson .names }}
+  {{- end }}
   verbs: [get, create, patch, update]
 {{- end }}
 {{- end }}
@@ -75,7 +77,7 @@ filters before left behind, whatever it is called.
 {{/*
 The kinds that policies are made of: the names that the service gives ours, whether they are the engine's now, and whether
 they carry the authority of the service's certificate. Of Gatekeeper's mutators there are up to 8 for each list of containers
-when filters take several.
+when filters take several; their Provider then has a hash of the filters at the end of its name (hashed).
 */}}
 {{- define "image-swapper.policyKinds" -}}
 {{- $engine := include "image-swapper.engine" . }}
@@ -99,6 +101,7 @@ when filters take several.
   names: [{{ $name }}]
   current: {{ eq $engine "gatekeeper" }}
   authority: true
+  hashed: true
 - group: mutations.gatekeeper.sh
   apiVersion: mutations.gatekeeper.sh/v1
   kind: Assign

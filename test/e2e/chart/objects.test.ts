@@ -240,6 +240,21 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         );
       });
 
+      it('with policies.manage those that filters of several conditions take under Gatekeeper', async () => {
+        const access = (verb: string, group: string, resource: string, name: string): Access => ({
+          ...{ verb, group, resource, name },
+        });
+        const provider = (verb: string) =>
+          access(verb, 'externaldata.gatekeeper.sh', 'providers', 'image-swapper-0123456789ab');
+        const assign = (verb: string, name: string) => access(verb, 'mutations.gatekeeper.sh', 'assign', name);
+        const verbs = ['create', 'get', 'patch', 'update', 'delete'];
+        await expectRights(
+          { policies: { manage: true, engine: 'gatekeeper' } },
+          [...verbs.map(provider), ...verbs.map((verb) => assign(verb, 'zz-image-swapper-initcontainers-8'))],
+          [...NEVER, assign('patch', 'other'), policy('patch')],
+        );
+      });
+
       it('with policies.manage the policies of its engine', async () => {
         await expectRights(
           { policies: { manage: true } },

@@ -25,14 +25,14 @@ const TARGETS = ['mirror.test/'];
 const SWAPPED = 'mirror.test/docker.io/library/nginx:1';
 
 /** To write, by name; to look for what is not needed any more, the list. */
-function managing(group: string, resource: string, names: readonly string[]): readonly PolicyRule[] {
+function managing(group: string, resource: string, names?: readonly string[]): readonly PolicyRule[] {
   return [
     { apiGroups: [group], resources: [resource], verbs: ['list'] },
     {
       apiGroups: [group],
       resources: [resource],
       verbs: ['get', 'create', 'patch', 'update', 'delete'],
-      resourceNames: names,
+      ...(names !== undefined && { resourceNames: names }),
     },
   ];
 }
@@ -42,11 +42,15 @@ const RIGHTS: Rights = {
   cluster: [
     ...managing('policies.kyverno.io', 'mutatingpolicies', ['image-swapper']),
     ...managing('kyverno.io', 'clusterpolicies', ['image-swapper']),
-    ...managing('externaldata.gatekeeper.sh', 'providers', ['image-swapper']),
-    ...managing('mutations.gatekeeper.sh', 'assign', [
-      'zz-image-swapper-containers',
-      'zz-image-swapper-initcontainers',
-    ]),
+    // Its name may have a hash of the filters at the end.
+    ...managing('externaldata.gatekeeper.sh', 'providers'),
+    ...managing(
+      'mutations.gatekeeper.sh',
+      'assign',
+      ['containers', 'initcontainers'].flatMap((list) =>
+        ['', '-1', '-2'].map((number) => `zz-image-swapper-${list}${number}`),
+      ),
+    ),
     ...WEBHOOKS.slice(0, 1),
   ],
   own: [
@@ -239,13 +243,32 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     expect(Buffer.from(caBundle, 'base64').toString('utf8')).toBe(data['ca.crt']);
   });
 
+  it('are several, with a Provider of their own, while a filter takes them', async () => {
+    const split = ["obj.metadata.namespace == 'a' && obj.metadata.labels.x == 'y'"];
+    const numbered = [1, 2].map((number) =>
+      object('mutations.gatekeeper.sh/v1', 'Assign', `${ASSIGN.metadata.name}-${number}`),
+    );
+    const hashed = object('externaldata.gatekeeper.sh/v1beta1', 'Provider', `image-swapper-${configHash(split, [])}`);
+    const there = async (objects: readonly ApiObject[]) => (await Promise.all(objects.map(exists))).every(Boolean);
+    await configure(config('gatekeeper', split));
+    await eventually('one for each alternative', 90, () => there([hashed, ...numbered]));
+    await eventually('the one before is gone', 20, async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)));
+    await configure(config('gatekeeper'));
+    await eventually('one again', 40, () => there([PROVIDER, ASSIGN]));
+    await eventually(
+      'the several are gone',
+      20,
+      async () => !(await exists(hashed)) && !(await there(numbered.slice(1))),
+    );
+  });
+
   it('stay as they are when the configuration has a filter that the engine cannot express', async () => {
     const { annotations } = await metadataOf(ASSIGN);
     await configure(config('gatekeeper', ['obj.spec.hostNetwork']));
     await eventually('it is refused', 20, async () =>
       services.every(({ log }) => log.some(({ message }) => message.includes('configuration not reloaded'))),
     );
-    expect(JSON.stringify(services[0]?.log)).toContain('policies.manage is true, and source.filters[0]');
+    expect(JSON.stringify(services[0]?.log)).toContain('source.filters[0].jmespath: Gatekeeper cannot decide');
     expect((await metadataOf(ASSIGN)).annotations).toEqual(annotations);
   });
 

@@ -454,7 +454,7 @@ describe('serve', () => {
       2,
       gatekeeper('obj.spec.hostNetwork'),
       [],
-      'policies.manage is true, and source.filters[0]',
+      'source.filters[0].jmespath: Gatekeeper cannot decide',
     ],
     [
       'an address that the engine cannot call',
@@ -472,7 +472,7 @@ describe('serve', () => {
   it('and check says so before', async () => {
     const ended = await swapper(['check', '--config', await config(gatekeeper('obj.spec.hostNetwork'))]);
     expect(ended.code).toBe(2);
-    expect(ended.stderr).toContain('policies.manage is true, and source.filters[0]');
+    expect(ended.stderr).toContain('source.filters[0].jmespath: Gatekeeper cannot decide');
   });
 
   it('exits 2 without a configuration', async () => {
