@@ -8,7 +8,7 @@ import { InvalidPolicyOptionError } from '../core/policies/problem.js';
 import type { Engine } from '../core/policies/transport.js';
 import { connectCluster } from '../kubernetes/api.js';
 import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js';
-import { FIELD_MANAGER } from '../kubernetes/managed-policies/owner.js';
+import { FIELD_MANAGER, LEASE_ANNOTATION } from '../kubernetes/managed-policies/owner.js';
 import { POLICY_KINDS, PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
@@ -116,7 +116,7 @@ async function otherInstances(live: PolicyObjects): Promise<readonly string[]> {
   const found = new Map<string, string[]>();
   for (const kind of POLICY_KINDS) {
     for (const { metadata } of await live.ours(kind, `app.kubernetes.io/managed-by=${FIELD_MANAGER}`)) {
-      const lease = metadata.annotations?.['image-swapper.io/lease'] ?? 'unknown';
+      const lease = metadata.annotations?.[LEASE_ANNOTATION] ?? 'unknown';
       found.set(lease, [...(found.get(lease) ?? []), `${kind.kind} ${metadata.name}`]);
     }
   }

@@ -1,9 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG_HASH_ANNOTATION, configHash } from '../../../extension-service/src/core/policies/config-hash.js';
+import { ownerOf } from '../../../extension-service/src/kubernetes/managed-policies/owner.js';
 import { freePort } from '../../fakes/free-port.js';
 import { runProgram } from '../../fakes/program.js';
 import { RunningService } from '../../fakes/service.js';
@@ -190,12 +192,14 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       matchConstraints: { objectSelector: { matchLabels: { swap: 'me' } } },
       auditAnnotations: [{ key: 'added', valueExpression: "'by somebody'" }],
     };
-    expectOk(await change(MUTATING_POLICY, { spec }), 'a change');
+    expectOk(await change(MUTATING_POLICY, { metadata: { finalizers: ['example.com/keep'] }, spec }), 'a change');
     await eventually('it is put back', 60, async () => {
       const { body } = await plane.api.get(MUTATING_POLICY);
       return JSON.stringify((body as { spec: object }).spec) === JSON.stringify(before.spec);
     });
     await eventually('Kyverno swaps', 40, swaps);
+    expect(await metadataOf(MUTATING_POLICY)).toMatchObject({ finalizers: ['example.com/keep'] });
+    expectOk(await change(MUTATING_POLICY, { metadata: { finalizers: null } }), 'no finalizer');
   });
 
   it('follow the configuration at once', async () => {
@@ -293,6 +297,23 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await eventually('the webhook is there', 90, () => exists(WEBHOOK));
     await eventually('the policy before is gone', 20, async () => !(await exists(CLUSTER_POLICY)));
     await eventually('the API server swaps', 20, swaps);
+  });
+
+  it('are left to another install that manages an object of the same name, and taken back from a mere change', async () => {
+    const { labels, annotations } = ownerOf({ lease: { name: 'swapper-b' } }, 'elsewhere');
+    const before = await metadataOf(WEBHOOK);
+    expectOk(await change(WEBHOOK, { metadata: { labels, annotations } }), 'as another install writes it');
+    await eventually('it is told', 60, async () =>
+      said().includes(
+        'MutatingWebhookConfiguration image-swapper: is managed by another install, of Lease elsewhere/swapper-b',
+      ),
+    );
+    expect((await metadataOf(WEBHOOK)).labels).toMatchObject(labels);
+    const own = { 'image-swapper.io/lease': before.annotations['image-swapper.io/lease'] };
+    expectOk(await change(WEBHOOK, { metadata: { annotations: own } }), 'of no install');
+    await eventually('the labels are ours again', 90, async () =>
+      isDeepStrictEqual((await metadataOf(WEBHOOK)).labels, before.labels),
+    );
   });
 
   it('are kept by the next leader when the first one dies', async () => {

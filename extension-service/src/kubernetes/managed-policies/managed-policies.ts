@@ -3,7 +3,7 @@ import type { PolicyObject } from '../../core/policies/objects.js';
 import type { LeaderTask } from '../leader-task.js';
 import type { LiveConfig } from '../live-config.js';
 import { ToldProblems } from '../told-problems.js';
-import { ownerOf } from './owner.js';
+import { anotherOwner, ownerOf } from './owner.js';
 import { POLICY_KINDS, kindOf, othersIn } from './policy-objects.js';
 import type { LivePolicy, PolicyKind, PolicyObjects } from './policy-objects.js';
 import { wantedPolicies } from './wanted-policies.js';
@@ -81,6 +81,7 @@ export class ManagedPolicies implements LeaderTask {
   private async apply(object: PolicyObject, before: LivePolicy | undefined): Promise<LivePolicy> {
     const { objects, log } = this.options;
     const what = `${object.kind} ${object.metadata.name}`;
+    if (before === undefined) await this.refuseOfAnother(object);
     const applied = await objects.apply(object);
     const others = othersIn(applied);
     const live = others.length === 0 ? applied : await objects.replace(object, applied);
@@ -90,6 +91,17 @@ export class ManagedPolicies implements LeaderTask {
       log('info', `${what}: changed${fields}`);
     }
     return live;
+  }
+
+  /** Two installs that write one object would take it from each other for ever. */
+  private async refuseOfAnother(object: PolicyObject): Promise<void> {
+    const { objects, config, namespace } = this.options;
+    const live = await objects.named(kindOf(object), object.metadata.name);
+    const owner = live === undefined ? undefined : anotherOwner(live, ownerOf(config.current(), namespace));
+    if (owner === undefined) return;
+    throw new Error(
+      `${object.kind} ${object.metadata.name}: is managed by another install, of Lease ${owner}: give one of them another policies.name, or delete it`,
+    );
   }
 
   private async removeOthers(

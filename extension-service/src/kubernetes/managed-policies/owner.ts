@@ -6,6 +6,8 @@ export const FIELD_MANAGER = 'image-swapper';
 
 const MANAGED_BY = 'app.kubernetes.io/managed-by';
 const INSTANCE = 'image-swapper.io/instance';
+/** Names the owner, as `NAMESPACE/NAME`. */
+export const LEASE_ANNOTATION = 'image-swapper.io/lease';
 
 /** An install of the service: the replicas that share a Lease. */
 export interface Owner {
@@ -18,14 +20,35 @@ export interface Owner {
 /** @param namespace the service's own */
 export function ownerOf({ lease }: Pick<Config, 'lease'>, namespace: string): Owner {
   const name = `${lease.namespace ?? namespace}/${lease.name}`;
-  // A label takes 63 characters and no slash.
-  const instance = createHash('sha256').update(name).digest('hex').slice(0, 16);
-  const labels = { [MANAGED_BY]: FIELD_MANAGER, [INSTANCE]: instance };
+  const labels = { [MANAGED_BY]: FIELD_MANAGER, [INSTANCE]: instanceOf(name) };
   return {
     labels,
-    annotations: { 'image-swapper.io/lease': name },
+    annotations: { [LEASE_ANNOTATION]: name },
     selector: Object.entries(labels)
       .map(([key, value]) => `${key}=${value}`)
       .join(','),
+  };
+}
+
+/** A label takes 63 characters and no slash. */
+function instanceOf(lease: string): string {
+  return createHash('sha256').update(lease).digest('hex').slice(0, 16);
+}
+
+/** The Lease (`NAMESPACE/NAME`) of another install that manages the object; undefined where none does. */
+export function anotherOwner(
+  { metadata: { labels = {}, annotations = {} } }: Labelled,
+  own: Owner,
+): string | undefined {
+  const lease = annotations[LEASE_ANNOTATION];
+  if (lease === undefined || lease === own.annotations[LEASE_ANNOTATION]) return undefined;
+  // Both, or somebody only changed ours, which is put back.
+  return labels[MANAGED_BY] === FIELD_MANAGER && labels[INSTANCE] === instanceOf(lease) ? lease : undefined;
+}
+
+interface Labelled {
+  readonly metadata: {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
   };
 }

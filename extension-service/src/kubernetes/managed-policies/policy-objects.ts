@@ -36,6 +36,8 @@ export interface LivePolicy {
     readonly resourceVersion: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
+    readonly finalizers?: readonly string[];
+    readonly ownerReferences?: readonly object[];
     readonly managedFields?: readonly ManagedFields[];
   };
 }
@@ -81,6 +83,17 @@ export class PolicyObjects {
     }
   }
 
+  /** The object of that name, whoever made it; undefined where there is none, or it may not be read. */
+  async named(kind: PolicyKind, name: string): Promise<LivePolicy | undefined> {
+    try {
+      return (await this.api.getClusterCustomObject({ ...kind, name }, await callOptions())) as LivePolicy;
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === 404 || status === 403) return undefined;
+      throw problem(`${kind.kind} ${name}`, error, ['get']);
+    }
+  }
+
   /** Creates it, or makes its fields what they are here. @returns the object now */
   async apply(object: PolicyObject): Promise<LivePolicy> {
     const kind = kindOf(object);
@@ -102,9 +115,12 @@ export class PolicyObjects {
 
   /** Also takes away the fields that others added. @returns the object now */
   async replace(object: PolicyObject, live: LivePolicy): Promise<LivePolicy> {
-    const { name, resourceVersion, labels, annotations } = live.metadata;
+    const { name, resourceVersion, labels, annotations, finalizers, ownerReferences } = live.metadata;
     const metadata = {
       ...{ name, resourceVersion },
+      // Who waits for its end, or ends it, says nothing about what it does.
+      ...(finalizers !== undefined && { finalizers }),
+      ...(ownerReferences !== undefined && { ownerReferences }),
       labels: { ...labels, ...object.metadata.labels },
       annotations: { ...annotations, ...object.metadata.annotations },
     };
