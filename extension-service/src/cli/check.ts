@@ -3,6 +3,11 @@ import { printConfig } from '../config/print.js';
 import { compileRules } from '../core/decide/rules.js';
 import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
 import { policyHashes } from '../core/policies/config-hashes.js';
+import type { Config } from '../core/config/model.js';
+import { connectCluster } from '../kubernetes/api.js';
+import { comparePolicies } from '../kubernetes/compare-policies.js';
+import type { ComparedPolicy } from '../kubernetes/compare-policies.js';
+import { PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { probeRegistries } from '../targets/probe.js';
 import type { Probe } from '../targets/probe.js';
@@ -19,7 +24,7 @@ export interface CheckFlags extends ConfigFlags {
   readonly output: OutputFormat;
 }
 
-/** @returns 0, or 1 when a registry cannot be used. @throws CliError with every problem of the configuration */
+/** @returns 0, or 1 when a registry cannot be used, or a policy in the cluster is another configuration's. @throws CliError with every problem of the configuration */
 export async function check(context: CommandContext, flags: CheckFlags): Promise<number> {
   const loaded = await load(context, flags);
   compileRules(loaded.config);
@@ -43,33 +48,46 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
     probes = await probeRegistries(loaded.config, registries);
     registries.close();
   }
+  const cluster = flags.online === true ? await inCluster(context, loaded.config) : [];
   const result = {
     file: loaded.file,
     warnings: loaded.warnings.map(formatProblem),
     policies: policyHashes(loaded.config),
     probes,
+    cluster,
   };
-  context.stdout.write(render(result, flags.output, () => report(result, probes)));
-  return probes.every(({ ok }) => ok) ? EXIT.ok : EXIT.findings;
+  context.stdout.write(render(result, flags.output, () => report(result)));
+  return [...probes, ...cluster].every(({ ok }) => ok) ? EXIT.ok : EXIT.findings;
+}
+
+/** The policies in the cluster of the Pod that this is, or of KUBECONFIG; none where there is no cluster. */
+async function inCluster(context: CommandContext, config: Config): Promise<readonly ComparedPolicy[]> {
+  try {
+    const access = await connectCluster(context.env);
+    return access === undefined ? [] : await comparePolicies(await PolicyObjects.connect(access), config);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return [{ policy: 'policies', ok: true, message: `not compared: the cluster cannot be reached: ${reason}` }];
+  }
 }
 
 interface Checked {
   readonly file: string | undefined;
   readonly warnings: readonly string[];
   readonly policies: ReturnType<typeof policyHashes>;
+  readonly probes: readonly Probe[];
+  readonly cluster: readonly ComparedPolicy[];
 }
 
-function report({ file, warnings, policies }: Checked, probes: readonly Probe[]): string {
+function report({ file, warnings, policies, probes, cluster }: Checked): string {
+  const rows = [
+    ...probes.map(({ registry, check: what, ok, message }) => [ok ? 'ok' : 'MISSING', registry, what, message]),
+    ...cluster.map(({ policy, ok, message }) => [ok ? 'ok' : 'OTHER', policy, 'policy', message]),
+  ];
   return [
     ...warnings.map((warning) => `warning: ${warning}`),
     `${file ?? 'environment'}: the configuration is valid`,
     `policies for it carry ${CONFIG_HASH_ANNOTATION}: ${policies.kyverno} (Gatekeeper's: ${policies.gatekeeper})`,
-    ...(probes.length === 0
-      ? []
-      : [
-          table(
-            probes.map(({ registry, check: what, ok, message }) => [ok ? 'ok' : 'MISSING', registry, what, message]),
-          ),
-        ]),
+    ...(rows.length === 0 ? [] : [table(rows)]),
   ].join('\n');
 }

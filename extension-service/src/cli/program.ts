@@ -85,7 +85,10 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .action(async (flags: StatusFlags) => setExitCode(await (await import('./status.js')).status(context, flags)));
 
   command(program, 'check', 'validate the configuration')
-    .option('--online', 'also check credentials, reachability and permissions of every registry')
+    .option(
+      '--online',
+      'also check credentials, reachability and permissions of every registry, and the policies in the cluster',
+    )
     .option('--print', 'print the configuration in force, with where each value comes from')
     .addOption(outputOption())
     .action(async (flags: CheckFlags) => setExitCode(await (await import('./check.js')).check(context, flags)));

@@ -72,11 +72,16 @@ export class PolicyObjects {
 
   /** Those that carry the labels and that we applied; none where the kind is not installed. */
   async ours(kind: PolicyKind, labelSelector: string): Promise<readonly LivePolicy[]> {
+    return (await this.labelled(kind, labelSelector)).filter(isOurs);
+  }
+
+  /** Those that carry the labels, whoever applied them; none where the kind is not installed. */
+  async labelled(kind: PolicyKind, labelSelector: string): Promise<readonly LivePolicy[]> {
     try {
       const list = (await this.api.listClusterCustomObject({ ...kind, labelSelector }, await callOptions())) as {
         readonly items: readonly LivePolicy[];
       };
-      return list.items.filter(isOurs);
+      return list.items;
     } catch (error) {
       if (statusOf(error) === 404) return [];
       throw problem(`${kind.plural}.${kind.group}`, error, ['list']);

@@ -1,0 +1,54 @@
+import type { Config } from '../core/config/model.js';
+import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
+import { policyHashes } from '../core/policies/config-hashes.js';
+import type { PolicyKind, PolicyObjects } from './managed-policies/policy-objects.js';
+import { POLICY_KINDS } from './managed-policies/policy-objects.js';
+
+/** A policy of the service that is in the cluster, whoever applied it. */
+export interface ComparedPolicy {
+  /** `KIND NAME`, or `KIND` where these cannot be read. */
+  readonly policy: string;
+  readonly ok: boolean;
+  /** Whether it fits the configuration, and what to do where it does not. */
+  readonly message: string;
+}
+
+/** What every policy carries unless its labels were chosen otherwise. */
+const SELECTOR = 'app.kubernetes.io/name=image-swapper';
+
+/** Compares the policies in the cluster with those that the configuration needs, by the hash that they carry. */
+export async function comparePolicies(
+  objects: Pick<PolicyObjects, 'labelled'>,
+  config: Config,
+): Promise<readonly ComparedPolicy[]> {
+  const hashes = policyHashes(config);
+  const compared = await Promise.all(
+    POLICY_KINDS.map(async (kind): Promise<readonly ComparedPolicy[]> => {
+      try {
+        const found = await objects.labelled(kind, SELECTOR);
+        return found.map(({ metadata: { name, annotations } }) => ({
+          policy: `${kind.kind} ${name}`,
+          ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expectedOf(kind, hashes)),
+        }));
+      } catch (error) {
+        // Nothing is wrong with them, as far as anybody knows.
+        const message = `not compared: ${error instanceof Error ? error.message : String(error)}`;
+        return [{ policy: kind.kind, ok: true, message }];
+      }
+    }),
+  );
+  return compared.flat();
+}
+
+function expectedOf({ group }: PolicyKind, hashes: ReturnType<typeof policyHashes>): string {
+  return group.endsWith('gatekeeper.sh') ? hashes.gatekeeper : hashes.kyverno;
+}
+
+function compare(hash: string | undefined, expected: string): Pick<ComparedPolicy, 'ok' | 'message'> {
+  if (hash === expected) return { ok: true, message: 'fits this configuration' };
+  if (hash === undefined) return { ok: true, message: 'names no configuration: filters are left to the service' };
+  return {
+    ok: false,
+    message: `was rendered for another configuration (${hash}, not ${expected}): apply what image-swapper policies prints`,
+  };
+}

@@ -1,0 +1,58 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { makeCertificates } from './certificates.js';
+import { kubeconfigFor } from './kubeconfig.js';
+
+export interface AskedApi {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** JSON; undefined without any. */
+  readonly body: unknown;
+}
+
+/** A Kubernetes API on loopback that answers as it is told: with an object, or else with this status. */
+export interface AnsweringApi {
+  /** A folder of its own, for files of the test. */
+  readonly folder: string;
+  /** Path of a file. */
+  readonly kubeconfig: string;
+  stop(): Promise<void>;
+}
+
+/** @param namespace of the kubeconfig's context */
+export async function startAnsweringApi(
+  namespace: string,
+  answer: (asked: AskedApi) => object | number,
+): Promise<AnsweringApi> {
+  const folder = await mkdtemp(join(tmpdir(), 'image-swapper-api-'));
+  const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
+  const server = createServer({ cert, key }, (request, response) => {
+    void text(request).then((body) => {
+      const { pathname, searchParams } = new URL(request.url ?? '', 'https://a');
+      const asked = { method: request.method ?? '', path: pathname, query: searchParams };
+      const found = answer({ ...asked, body: body === '' ? undefined : (JSON.parse(body) as unknown) });
+      const [status, object] =
+        typeof found === 'number' ? [found, { kind: 'Status', code: found, message: `fake ${found}` }] : [200, found];
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(object));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const kubeconfig = join(folder, 'kubeconfig');
+  await writeFile(kubeconfig, kubeconfigFor({ origin, ca, token: 'token' }, namespace));
+  return {
+    folder,
+    kubeconfig,
+    async stop() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(folder, { recursive: true });
+    },
+  };
+}

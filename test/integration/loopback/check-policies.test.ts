@@ -1,0 +1,87 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { startAnsweringApi } from '../../fakes/answering-api.js';
+import type { AnsweringApi } from '../../fakes/answering-api.js';
+import { runProgram } from '../../fakes/program.js';
+
+/** Policies that somebody applied to a cluster, and `check --online`, which compares them with the configuration. */
+
+const LISTS = {
+  mutatingpolicies: 'MutatingPolicy',
+  assign: 'Assign',
+  mutatingwebhookconfigurations: 'MutatingWebhookConfiguration',
+} as const;
+let api: AnsweringApi;
+/** Hashes that the objects carry, by their kind; undefined: none. Kinds that are not here are not installed. */
+let live: { readonly [kind in (typeof LISTS)[keyof typeof LISTS]]?: string | undefined };
+let forbidden: string | undefined;
+const selectors = new Set<string | null>();
+
+beforeAll(async () => {
+  api = await startAnsweringApi('default', ({ path, query }) => {
+    const plural = path.slice(path.lastIndexOf('/') + 1) as keyof typeof LISTS;
+    if (plural === forbidden) return 403;
+    const kind = LISTS[plural];
+    if (kind === undefined || !(kind in live)) return 404;
+    selectors.add(query.get('labelSelector'));
+    const hash = live[kind];
+    const annotations = hash === undefined ? {} : { 'image-swapper.io/config-hash': hash };
+    return { kind: 'List', items: [{ metadata: { name: 'swap', uid: 'u', resourceVersion: '1', annotations } }] };
+  });
+  // Nobody listens there: what the registries say is not what these tests are about.
+  const config = 'target: {type: oci, oci: {registry: "127.0.0.1:1", insecure: true}}\n';
+  await writeFile(join(api.folder, 'image-swapper.yaml'), config);
+});
+afterAll(() => api.stop());
+beforeEach(() => {
+  live = {};
+  forbidden = undefined;
+});
+
+interface Result {
+  readonly policies: { readonly kyverno: string; readonly gatekeeper: string };
+  readonly cluster: readonly { readonly policy: string; readonly ok: boolean; readonly message: string }[];
+}
+
+async function check(env: Readonly<Record<string, string>> = { KUBECONFIG: api.kubeconfig }): Promise<Result> {
+  const flags = ['check', '--online', '--output', 'json', '--config', 'image-swapper.yaml'];
+  const { stdout, stderr } = await runProgram(flags, { HOME: api.folder, ...env }, api.folder);
+  expect(stderr).toBe('');
+  return JSON.parse(stdout) as Result;
+}
+
+it('tells which fit, which are those of another configuration, and which say nothing', async () => {
+  const { policies } = await check({});
+  expect(policies.gatekeeper).not.toBe(policies.kyverno);
+  live = { MutatingPolicy: policies.kyverno, Assign: policies.kyverno, MutatingWebhookConfiguration: undefined };
+  expect((await check()).cluster).toEqual([
+    {
+      policy: 'MutatingWebhookConfiguration swap',
+      ok: true,
+      message: 'names no configuration: filters are left to the service',
+    },
+    { policy: 'MutatingPolicy swap', ok: true, message: 'fits this configuration' },
+    {
+      policy: 'Assign swap',
+      ok: false,
+      message: `was rendered for another configuration (${policies.kyverno}, not ${policies.gatekeeper}): apply what image-swapper policies prints`,
+    },
+  ]);
+  expect([...selectors]).toEqual(['app.kubernetes.io/name=image-swapper']);
+});
+
+it('says what it may not read, and goes on with the others', async () => {
+  forbidden = 'mutatingpolicies';
+  live = { Assign: 'old' };
+  const { cluster } = await check();
+  expect(cluster.map(({ policy, ok }) => [policy, ok])).toEqual([
+    ['MutatingPolicy', true],
+    ['Assign swap', false],
+  ]);
+  expect(cluster[0]?.message).toContain('not compared: mutatingpolicies.policies.kyverno.io: not allowed');
+});
+
+it('is silent where there is no cluster', async () => {
+  expect((await check({})).cluster).toEqual([]);
+});
