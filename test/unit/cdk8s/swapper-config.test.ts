@@ -1,6 +1,5 @@
 import { stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
-import type { SwapperConfig } from '../../../cdk8s/src/index.js';
 import { targetsOf } from '../../../cdk8s/src/swapper-config.js';
 import { ConfigError } from '../../../extension-service/src/config/problem.js';
 import { InvalidPolicyOptionError } from '../../../extension-service/src/core/policies/problem.js';
