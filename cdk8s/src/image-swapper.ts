@@ -26,8 +26,8 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
    */
   readonly config: SwapperConfig;
   /**
-   * Who asks the service: Kyverno by a MutatingPolicy (1.18 or newer) or a ClusterPolicy (before 1.20), Gatekeeper (3.23
-   * or newer), or the API server itself (Kubernetes 1.28 or newer).
+   * Who asks the service: Kyverno by a MutatingPolicy (1.19 or newer; 1.18 with another list of blocked addresses) or a
+   * ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself (Kubernetes 1.28 or newer).
    * @default the configuration's `policies.engine`, else 'kyverno'
    */
   readonly engine?: 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
