@@ -352,6 +352,8 @@ describe('policies', () => {
     [['--engine', 'gatekeeper'], '--ca-file'],
     [['--engine', 'kyverno', '--ca-file', 'ca.pem'], '--engine-values'],
     [['--engine', 'kyverno', '--ca-file', 'leaf.key', '--engine-values'], '--ca-file: holds'],
+    [['--engine', 'webhook', '--ca-file', 'none.crt'], '--ca-file none.crt: there is no such file'],
+    [['--engine', 'webhook', '--ca-file', '.'], '--ca-file .: this is a directory'],
     [['--engine', 'gatekeeper', '--url', 'nonsense', '--engine-values'], '--url'],
     [['--engine', 'webhook', '--url', 'http://x'], '--url'],
     [['--engine', 'nomad'], 'nomad'],
