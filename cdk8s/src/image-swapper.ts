@@ -1,28 +1,46 @@
 import { rootCertificates } from 'node:tls';
-import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import { gatekeeperChartValues } from '../../extension-service/src/core/policies/engine-values.js';
+import { checkLabel } from '../../extension-service/src/core/policies/options.js';
+import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { transportOf } from '../../extension-service/src/core/policies/transport.js';
-import type { Transport } from '../../extension-service/src/core/policies/transport.js';
+import type { Engine, Transport } from '../../extension-service/src/core/policies/transport.js';
 import { GatekeeperMutation } from './gatekeeper-mutation.js';
 import { KyvernoClusterPolicy } from './kyverno-cluster-policy.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 import { KyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
 import { MutatingWebhook } from './mutating-webhook.js';
-import { plainListenerPolicy } from './network-policy.js';
+import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
+import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { render } from './render.js';
 import { filtersOf, targetsOf } from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
+import { resolveChoices } from './swapper-policies.js';
 
-export interface ImageSwapperProps extends Omit<PolicyProps, 'url'> {
-  /** The service's configuration: the policies get its targets, its filters and its hash. */
+export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'failClosed'>, PlainListenerProps {
+  /**
+   * The service's configuration: the policies get its targets, its filters and its hash, and its `policies` are the
+   * defaults of the props `engine`, `name`, `url` and `failClosed`. A prop that says something else stops the synth;
+   * `excludedNamespaces` of both add up.
+   */
   readonly config: SwapperConfig;
   /**
-   * Who asks the service: Kyverno by a MutatingPolicy (1.18 or newer) or a ClusterPolicy (before 1.20), Gatekeeper (3.23
-   * or newer), or the API server itself (Kubernetes 1.28 or newer).
+   * Who asks the service: Kyverno by a MutatingPolicy (1.19 or newer; 1.18 with another list of blocked addresses) or a
+   * ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself (Kubernetes 1.28 or newer).
+   * @default the configuration's `policies.engine`, else 'kyverno'
    */
-  readonly engine: 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
+  readonly engine?: 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
+  /**
+   * Name of the rendered policies.
+   * @default the configuration's `policies.name`, else 'image-swapper'
+   */
+  readonly name?: string;
+  /**
+   * Refuse Pods when the service gives no usable answer.
+   * @default the configuration's `policies.failClosed`, else false: they are admitted unchanged
+   */
+  readonly failClosed?: boolean;
   /**
    * How the engine reaches the service.
    *
@@ -36,7 +54,7 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url'> {
   readonly tls?: 'plain-http' | 'private-ca' | 'public';
   /**
    * Base address of the service.
-   * @default that of its Helm chart, installed as image-swapper in the namespace image-swapper
+   * @default the configuration's `policies.url`, else that of its Helm chart, installed as image-swapper in the namespace image-swapper
    */
   readonly url?: string;
   /**
@@ -51,7 +69,7 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url'> {
   readonly caConfigMap?: ConfigMapKey;
   /**
    * Under `plain-http`: also a NetworkPolicy for the service's Pods that lets only Kyverno's namespace reach the plain
-   * listener.
+   * listener, by `podLabels`, `podPort` and `engineNamespace`. Needs a `url` that names a Service.
    * @default true
    */
   readonly networkPolicy?: boolean;
@@ -69,8 +87,13 @@ export class ImageSwapper extends Construct {
 
   constructor(scope: Construct, id: string, props: ImageSwapperProps) {
     super(scope, id);
-    const { config, engine, tls, url, caBundle, caConfigMap, networkPolicy = true, ...policy } = props;
-    const transport = render(scope, id, () =>
+    const { config, tls, caBundle, caConfigMap, networkPolicy = true } = props;
+    const { podLabels, podPort, engineNamespace } = props;
+    const choices = render(scope, id, () => resolveChoices(props, config.policies ?? {}));
+    const { engine, url, name, failClosed = false, origins } = choices;
+    const checked = <Result>(renderer: () => Result): Result =>
+      render(scope, id, renderer, { filters: 'config.source.filters', ...origins });
+    const transport = checked(() =>
       transportOf({
         engine,
         ...(tls !== undefined && { tls }),
@@ -80,22 +103,45 @@ export class ImageSwapper extends Construct {
         // Kyverno's chart replaces the whole trust store.
         publicRoots: rootCertificates.join('\n'),
         networkPolicy,
-        failClosed: policy.failClosed === true,
+        failClosed,
       }),
     );
-    const [targets, filters] = render(scope, id, () => [targetsOf(config), filtersOf(config)]);
-    this.addPolicies(engine, { ...policy, url: transport.url, filters }, targets, transport.ca);
-    if (transport.tls === 'plain-http' && networkPolicy) {
-      const guard = render(scope, id, () => plainListenerPolicy(transport.url));
-      if (guard !== undefined) new ApiObject(this, 'NetworkPolicy', guard);
-    }
-    this.warnings = transport.warnings;
+    const [targets, filters] = checked(() => [targetsOf(config), filtersOf(config)]);
+    const { timeoutSeconds, labels, annotations } = props;
+    const shared = {
+      url: transport.url,
+      filters,
+      failClosed,
+      excludedNamespaces: [
+        ...(choices.excludedNamespaces ?? []),
+        // The usual ones are left alone anyway.
+        ...(engineNamespace === undefined ? [] : [engineNamespace]),
+      ],
+      ...(name !== undefined && { name }),
+      ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+      ...(labels !== undefined && { labels }),
+      ...(annotations !== undefined && { annotations }),
+    };
+    checked(() => {
+      refuseUseless(props, transport.guarded);
+      if (engineNamespace !== undefined) checkLabel(engineNamespace, 'engineNamespace');
+      this.addPolicies(engine, shared, targets, transport.ca);
+      if (!transport.guarded) return;
+      new PlainHttpNetworkPolicy(this, 'NetworkPolicy', {
+        url: transport.url,
+        labels: { 'app.kubernetes.io/name': 'image-swapper', ...labels },
+        ...(podLabels !== undefined && { podLabels }),
+        ...(podPort !== undefined && { podPort }),
+        ...(engineNamespace !== undefined && { engineNamespace }),
+      });
+    });
+    this.warnings = [...transport.warnings, ...(config.policies?.manage === true ? [MANAGED] : [])];
     this.engineValues = engineValues(engine, props, transport);
     for (const warning of this.warnings) process.emitWarning(`${this.node.path}: ${warning}`, 'ImageSwapper');
   }
 
   private addPolicies(
-    engine: ImageSwapperProps['engine'],
+    engine: Engine,
     shared: PolicyProps & { readonly filters: readonly string[] },
     targets: readonly string[],
     { caBundle, caConfigMap }: Transport['ca'],
@@ -119,8 +165,20 @@ export class ImageSwapper extends Construct {
   }
 }
 
+const MANAGED =
+  'config.policies.manage is true: the service writes the policies itself, besides those that are rendered here. Leave out ' +
+  'policies.manage, or this construct.';
+
+/** What says something about the NetworkPolicy, where there is none. */
+function refuseUseless({ podLabels, podPort }: ImageSwapperProps, guarded: boolean): void {
+  if (guarded) return;
+  const useless = podLabels !== undefined ? 'podLabels' : podPort !== undefined ? 'podPort' : undefined;
+  if (useless === undefined) return;
+  throw new InvalidPolicyOptionError(useless, 'has no use, since no NetworkPolicy is rendered; leave it out');
+}
+
 function engineValues(
-  engine: ImageSwapperProps['engine'],
+  engine: Engine,
   { timeoutSeconds }: ImageSwapperProps,
   { kyvernoValues }: Transport,
 ): object | undefined {

@@ -3,5 +3,11 @@ export { GatekeeperMutation, type GatekeeperMutationProps } from './gatekeeper-m
 export { KyvernoClusterPolicy, type ConfigMapKey, type KyvernoClusterPolicyProps } from './kyverno-cluster-policy.js';
 export { KyvernoMutatingPolicy, type KyvernoMutatingPolicyProps } from './kyverno-mutating-policy.js';
 export { MutatingWebhook, type MutatingWebhookProps } from './mutating-webhook.js';
+export {
+  PlainHttpNetworkPolicy,
+  type PlainHttpNetworkPolicyProps,
+  type PlainListenerProps,
+} from './plain-http-network-policy.js';
 export { ImageSwapper, type ImageSwapperProps } from './image-swapper.js';
 export type { SwapperConfig, SwapperTarget } from './swapper-config.js';
+export type { SwapperPolicies } from './swapper-policies.js';

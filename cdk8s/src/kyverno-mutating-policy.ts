@@ -19,8 +19,8 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
 }
 
 /**
- * A Kyverno `MutatingPolicy` (policies.kyverno.io/v1; Kyverno 1.18 or newer) that asks the extension service about each
- * new Pod, and each new ephemeral container, in one call.
+ * A Kyverno `MutatingPolicy` (policies.kyverno.io/v1; Kyverno 1.19 or newer, or 1.18 with another `httpBlocklist`) that asks
+ * the extension service about each new Pod, and each new ephemeral container, in one call.
  *
  * Kyverno trusts the service's certificate only by its own trust store, so `url` is `http://` (with a NetworkPolicy that
  * admits Kyverno alone), or `https://` with a public certificate or a CA that was added to Kyverno's trust store.

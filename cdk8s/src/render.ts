@@ -13,14 +13,26 @@ export interface RenderedObject {
   };
 }
 
-/** Renders, and says of a refused prop which construct it was given to. */
-export function render<Result>(scope: Construct, id: string, renderer: () => Result): Result {
+/**
+ * Renders, and says of a refused prop which construct it was given to.
+ *
+ * @param origins of props that the construct has from elsewhere: where people wrote them, by the prop's name
+ */
+export function render<Result>(
+  scope: Construct,
+  id: string,
+  renderer: () => Result,
+  origins: Readonly<Record<string, string>> = {},
+): Result {
   try {
     return renderer();
   } catch (error) {
-    if (!(error instanceof InvalidPolicyOptionError)) throw error;
+    // A construct inside has said its own path already.
+    const problem = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    if (!(problem instanceof InvalidPolicyOptionError)) throw error;
     const path = [scope.node.path, id].filter((part) => part !== '').join('/');
-    throw new Error(`${path}: props.${error.message}`, { cause: error });
+    const option = problem.option.replace(/^\w+/, (prop) => origins[prop] ?? prop);
+    throw new Error(`${path}: props.${option}: ${problem.reason}`, { cause: error });
   }
 }
 

@@ -1,6 +1,9 @@
 import type { TargetConfig } from '../../extension-service/src/core/config/model.js';
+import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
+import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
 import { InvalidTargetError, namingTarget } from '../../extension-service/src/core/naming/target.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
+import type { SwapperPolicies } from './swapper-policies.js';
 
 /**
  * The service's configuration file as data, such as `Yaml.load('image-swapper.yaml')[0]`. Only what policies depend on is
@@ -10,11 +13,14 @@ export interface SwapperConfig {
   readonly source?: { readonly filters?: readonly { readonly jmespath: string }[] };
   readonly target?: SwapperTarget;
   readonly targets?: readonly SwapperTarget[];
+  /** Defaults of the props of the same names. */
+  readonly policies?: SwapperPolicies;
 }
 
-/** One registry that images are mirrored into; the member that `type` names is set. */
+/** One registry that images are mirrored into; one of `aws`, `gcp` and `oci` is set. */
 export interface SwapperTarget {
-  readonly type: 'aws' | 'gcp' | 'oci';
+  /** @default the one of aws, gcp and oci that is there */
+  readonly type?: 'aws' | 'gcp' | 'oci';
   readonly aws?: {
     /** Twelve digits, as text: a number loses leading zeros. */
     readonly accountId: string;
@@ -30,7 +36,7 @@ export interface SwapperTarget {
 export function targetsOf(config: SwapperConfig): string[] {
   const named = [
     ...(config.targets ?? []).map((target, index) => ({ target, option: `config.targets[${index}]` })),
-    ...(config.target === undefined ? [] : [{ target: config.target, option: 'config.target' }]),
+    ...(config.target == null ? [] : [{ target: config.target, option: 'config.target' }]),
   ];
   if (named.length === 0)
     throw new InvalidPolicyOptionError('config.target', 'must be given: images have nowhere to go');
@@ -56,17 +62,18 @@ function prefixOf(target: SwapperTarget, option: string): string {
 
 /** With what naming does not look at filled in. */
 function whole(target: SwapperTarget, option: string): TargetConfig {
-  const { type, oci, aws, gcp } = target;
+  const type = typeOf(target, option);
+  const { oci, aws, gcp } = target;
   const at = (key: string): string => `${option}.${type}.${key}`;
   const name = option;
-  if (type === 'oci' && oci !== undefined) {
+  if (type === 'oci' && oci != null) {
     return {
       name,
       type,
-      oci: { registry: text(oci.registry, at('registry')), prefix: oci.prefix ?? '', insecure: false },
+      oci: { registry: host(oci.registry, at('registry')), prefix: path(oci.prefix, at('prefix')), insecure: false },
     };
   }
-  if (type === 'gcp' && gcp !== undefined) {
+  if (type === 'gcp' && gcp != null) {
     const { location, projectId, repositoryId } = gcp;
     return {
       name,
@@ -83,14 +90,14 @@ function whole(target: SwapperTarget, option: string): TargetConfig {
       },
     };
   }
-  if (type === 'aws' && aws !== undefined) {
+  if (type === 'aws' && aws != null) {
     return {
       name,
       type,
       aws: {
         accountId: text(aws.accountId, at('accountId')),
         region: text(aws.region, at('region')),
-        prefix: aws.prefix ?? '',
+        prefix: path(aws.prefix, at('prefix')),
         ...(aws.endpoint !== undefined && { endpoint: aws.endpoint }),
         ecrOptions: {
           tags: [],
@@ -104,13 +111,38 @@ function whole(target: SwapperTarget, option: string): TargetConfig {
       },
     };
   }
+  throw new InvalidPolicyOptionError(`${option}.${type}`, 'must be given: it says where the registry is');
+}
+
+const TYPES = ['aws', 'gcp', 'oci'] as const;
+
+/** As the service tells it. */
+function typeOf(target: SwapperTarget, option: string): string | undefined {
+  const entries = new Map<string, unknown>(Object.entries(target));
+  const has = (key: string): boolean => entries.get(key) != null;
+  const { type, fault, foreign } = typeOfRegistry(target.type ?? undefined, has, TYPES);
+  if (fault !== undefined)
+    throw new InvalidPolicyOptionError(`${option}.type`, `${fault}: allowed are ${TYPES.join(', ')}`);
+  const [other] = foreign;
+  if (other === undefined) return type;
   throw new InvalidPolicyOptionError(
-    `${option}.type`,
-    `${JSON.stringify(type)} must be aws, gcp or oci, with a mapping of that name`,
+    `${option}.${other}`,
+    `${foreignMember(type ?? '')}: leave it out, or set type: ${other}`,
   );
 }
 
-function text(value: unknown, option: string): string {
+function host(value: unknown, option: string): string {
+  const registry = text(value, option);
+  const fault = hostFault(registry);
+  if (fault === undefined) return registry;
+  throw new InvalidPolicyOptionError(option, `${fault.message}: ${fault.allowed}`);
+}
+
+function path(value: unknown, option: string): string {
+  return value == null || value === '' ? '' : text(value, option);
+}
+
+export function text(value: unknown, option: string): string {
   if (typeof value === 'string' && value !== '') return value;
   const shown = JSON.stringify(value) ?? 'nothing';
   throw new InvalidPolicyOptionError(option, `${shown} must be a text; in YAML, put quotes around it`);

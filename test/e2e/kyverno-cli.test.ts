@@ -57,7 +57,10 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
   });
 
   /** The policy for the stub over TLS: ClusterPolicy carries the CA, for MutatingPolicy it is in Kyverno's trust store. */
-  function policyOf({ kind, render }: (typeof kinds)[number], options: { failClosed?: boolean; url?: string } = {}) {
+  function policyOf(
+    { kind, render }: (typeof kinds)[number],
+    options: { failClosed?: boolean; url?: string; filters?: readonly string[] } = {},
+  ) {
     const ca = kind === 'ClusterPolicy' ? { caBundle: certificates.ca } : {};
     return render({ url: service.url, targets, ...ca, ...options });
   }
@@ -78,6 +81,25 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
         },
       ]);
     });
+
+    it.each(['a{b', 'a}}', "it's }{ ${x}", 'a $(./note)'])(
+      'decides a filter about the text %j by itself, though it looks like a template',
+      async (text) => {
+        const quoted = text.replaceAll("'", "\\'");
+        const filters = [`obj.metadata.annotations.note == '${quoted}'`, `obj.metadata.annotations."${text}" == 'x'`];
+        const policy = policyOf(entry, { failClosed: true, filters });
+        const annotated = (annotations: Readonly<Record<string, string>>): Pod => ({
+          ...pod,
+          metadata: { ...pod.metadata, annotations },
+        });
+        const alone = annotated({ note: text });
+        expect(await apply(policy, { pod: alone })).toEqual({ error: undefined, pod: alone });
+        expect(service.calls).toEqual([]);
+        const asked = annotated({ note: `${text} ` });
+        expect(await apply(policy, { pod: asked })).toEqual({ error: undefined, pod: mirrored(asked) });
+        expect(service.calls).toHaveLength(1);
+      },
+    );
 
     it('leaves a Pod alone for which the service has nothing', async () => {
       service.answer = () => ({ body: { images: {}, patches: [] } });

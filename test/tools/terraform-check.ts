@@ -82,7 +82,7 @@ function checkReferences(
     for (const [, name = ''] of text.matchAll(/\bmodule\.(\w+)/g)) {
       if (!declared('module').has(name)) found.add(`there is no module ${name}`);
     }
-    const resource = /(?<![\w.])(data\.)?((?:google|aws)_\w+)\.(\w+)(?:\[[^\]]*\])?(?:\.(\w+))?/g;
+    const resource = /(?<![\w.])(data\.)?((?:google|aws|helm)_\w+)\.(\w+)(?:\[[^\]]*\])?(?:\.(\w+))?/g;
     for (const [whole, data, type = '', name = '', attribute] of text.matchAll(resource)) {
       const named = (files[data === undefined ? 'resource' : 'data']?.[type] ?? {}) as Body;
       if (!(name in named)) {

@@ -180,14 +180,24 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 {{- end }}
 {{- end }}
 
-{{/* A Kyverno whose MutatingPolicy is too old, by its image: its labels have the version of its chart. */}}
+{{/*
+A Kyverno whose MutatingPolicy is too old, by its image (its labels have the version of its chart), and a 1.18, which lets
+policies call no Service unless it is told what to block instead.
+*/}}
 {{- define "image-swapper.requireKyverno" -}}
 {{- range $namespace := .Values.networkPolicy.engineNamespaces | default (list "kyverno") }}
 {{- $deployment := lookup "apps/v1" "Deployment" $namespace "kyverno-admission-controller" | default dict }}
 {{- range dig "spec" "template" "spec" "containers" list $deployment }}
 {{- $version := regexFind ":v?[0-9]+\\.[0-9]+\\.[0-9]+" .image | trimAll ":v" }}
-{{- if and (eq .name "kyverno") $version (semverCompare "<1.18.0-0" ($version | default "0.0.0")) }}
-{{- fail (printf "policies.engine: kyverno needs Kyverno 1.18 or newer, and Deployment %s/kyverno-admission-controller is %s: upgrade Kyverno, or --set policies.engine=kyverno-clusterpolicy" $namespace $version) }}
+{{- if and (eq .name "kyverno") $version }}
+{{- $found := printf "Deployment %s/kyverno-admission-controller is %s" $namespace $version }}
+{{- if semverCompare "<1.18.0-0" $version }}
+{{- fail (printf "policies.engine: kyverno needs Kyverno 1.19 or newer (or 1.18 with another httpBlocklist), and %s: upgrade Kyverno, or --set policies.engine=kyverno-clusterpolicy" $found) }}
+{{- end }}
+{{- $told := or (contains "--httpBlocklist=" (join " " .args)) (contains "FLAG_HTTP_127.0.0.0/8\\,::1/128\\,169.254.0.0/16\\,fe80::/10\\,fd00:ec2::254/128\\,metadata.google.internal" (toJson .env)) }}
+{{- if and (semverCompare "<1.19.0-0" $version) (not $told) (contains ".svc" (include "image-swapper.url" $)) }}
+{{- fail (printf "policies.engine: kyverno: %s, whose policies may call no Service unless its list of blocked addresses is another: helm upgrade kyverno kyverno/kyverno -n %s --reuse-values --version '3.8.*' --set \"admissionController.container.extraArgs.httpBlocklist=%s\"; or upgrade Kyverno to 1.19 or newer" $found $namespace "127.0.0.0/8\\,::1/128\\,169.254.0.0/16\\,fe80::/10\\,fd00:ec2::254/128\\,metadata.google.internal") }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -213,7 +223,7 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 {{/* An engine that is not installed; `helm template` has no cluster to ask. */}}
 {{- define "image-swapper.requireApi" -}}
 {{- $needed := dict
-  "kyverno" (list "policies.kyverno.io/v1/MutatingPolicy" "Kyverno 1.18 or newer (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace), or, with an older one, --set policies.engine=kyverno-clusterpolicy")
+  "kyverno" (list "policies.kyverno.io/v1/MutatingPolicy" "Kyverno 1.19 or newer (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace), or, with an older one, --set policies.engine=kyverno-clusterpolicy")
   "kyverno-clusterpolicy" (list "kyverno.io/v1/ClusterPolicy" "Kyverno (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace)")
   "gatekeeper" (list "externaldata.gatekeeper.sh/v1beta1/Provider" "Gatekeeper 3.23 or newer (helm repo add gatekeeper https://open-policy-agent.github.io/gatekeeper/charts && helm install gatekeeper gatekeeper/gatekeeper -n gatekeeper-system --create-namespace)") }}
 {{- $engine := include "image-swapper.engine" . }}

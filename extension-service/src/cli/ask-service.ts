@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { text as readText } from 'node:stream/consumers';
+import { unreadable } from '../config/files.js';
 import type { MirrorsAnswer } from '../server/app.js';
 import type { ExplainAnswer } from '../server/explain.js';
 import { CliError, EXIT } from './exit.js';
@@ -124,6 +125,6 @@ async function readCa(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new CliError(EXIT.usage, `--ca-file ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new CliError(EXIT.usage, `--ca-file ${file}: ${unreadable(error)}`);
   }
 }

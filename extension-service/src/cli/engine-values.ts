@@ -1,6 +1,6 @@
 import { rootCertificates } from 'node:tls';
 import { stringify } from 'yaml';
-import { gatekeeperChartValues, kyvernoChartValues } from '../core/policies/engine-values.js';
+import { gatekeeperChartValues, KYVERNO_1_18_BLOCKLIST, kyvernoChartValues } from '../core/policies/engine-values.js';
 import { TLS_URL } from '../core/policies/transport.js';
 import type { Engine } from '../core/policies/transport.js';
 import { parseServiceUrl } from '../core/policies/url.js';
@@ -19,8 +19,8 @@ export function engineValues(engine: Engine, url: string | undefined, ca: string
       return withNotes(GATEKEEPER, values);
     }
     case 'kyverno':
-      if (ca === undefined) return withNotes(KYVERNO_AS_IT_IS, {});
-      return withNotes(KYVERNO_TRUST, kyvernoChartValues(ca, rootCertificates.join('\n')));
+      if (ca === undefined) return withNotes([...KYVERNO_AS_IT_IS, ...KYVERNO_1_18], {});
+      return withNotes([...KYVERNO_TRUST, ...KYVERNO_1_18], kyvernoChartValues(ca, rootCertificates.join('\n')));
     case 'kyverno-clusterpolicy':
       return withNotes(['The policy carries the authority, or reads it from a ConfigMap: Kyverno works as it is.'], {});
     case 'webhook':
@@ -40,6 +40,10 @@ const KYVERNO_TRUST = [
 const KYVERNO_AS_IT_IS = [
   'Kyverno works as it is with plain HTTP and with a public certificate. For a certificate of your own authority, give it',
   'as --ca-file.',
+];
+const KYVERNO_1_18 = [
+  'Kyverno 1.18, unlike 1.19 and newer, lets policies call no Service of the cluster unless it is told what to block instead:',
+  `  --set "admissionController.container.extraArgs.httpBlocklist=${KYVERNO_1_18_BLOCKLIST.replaceAll(',', '\\,')}"`,
 ];
 
 function withNotes(notes: readonly string[], values: object): string {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
 import { parseAllDocuments } from 'yaml';
+import { unreadable } from '../config/files.js';
 import { isObject } from '../core/decide/pod.js';
 import { compileRules } from '../core/decide/rules.js';
 import { BadRequestError } from '../server/admission-request.js';
@@ -72,7 +73,7 @@ async function readPod(file: string): Promise<unknown> {
   try {
     source = file === '-' ? await readStream(process.stdin) : await readFile(file, 'utf8');
   } catch (error) {
-    throw new CliError(EXIT.usage, `${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new CliError(EXIT.usage, `${file}: ${unreadable(error)}`);
   }
   const documents = parseAllDocuments(source);
   if (!Array.isArray(documents) || documents.length !== 1 || documents[0] === undefined) {

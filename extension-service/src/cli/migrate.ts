@@ -33,7 +33,7 @@ export async function migrate(context: CommandContext, path: string, flags: Migr
 
 const choices: Readonly<Record<Engine, string>> = {
   webhook: 'the API server asks the service itself, as with k8s-image-swapper',
-  kyverno: 'Kyverno 1.18 or newer asks the service',
+  kyverno: 'Kyverno 1.19 or newer asks the service (1.18: with another list of blocked addresses)',
   'kyverno-clusterpolicy': 'Kyverno before 1.20 asks the service',
   gatekeeper: 'Gatekeeper 3.23 or newer asks the service',
   none: 'you apply what image-swapper policies prints',

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
+import { unreadable } from '../config/files.js';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { CommandContext, ConfigFlags } from './context.js';
@@ -43,7 +44,7 @@ async function readList(file: string): Promise<string[]> {
   try {
     source = file === '-' ? await readStream(process.stdin) : await readFile(file, 'utf8');
   } catch (error) {
-    throw new CliError(EXIT.usage, `--file ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new CliError(EXIT.usage, `--file ${file}: ${unreadable(error)}`);
   }
   return source
     .split('\n')

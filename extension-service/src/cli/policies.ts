@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
 import { stringify } from 'yaml';
+import { unreadable } from '../config/files.js';
 import type { Config } from '../core/config/model.js';
 import { policiesForConfig } from '../core/policies/for-config.js';
 import type { PolicyObject } from '../core/policies/objects.js';
@@ -128,7 +129,7 @@ async function readCa(file: string): Promise<string> {
   try {
     return file === '-' ? await readStream(process.stdin) : await readFile(file, 'utf8');
   } catch (error) {
-    throw new CliError(EXIT.usage, `--ca-file ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new CliError(EXIT.usage, `--ca-file ${file}: ${unreadable(error)}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { quoteInput } from '../core/image/quote.js';
+import { foreignMember, typeOfRegistry } from '../core/config/registry-type.js';
 import type { Dialect } from './dialect.js';
 import { fieldAt } from './field.js';
 import type { Field, MappingField } from './field.js';
@@ -51,37 +51,37 @@ class Variant {
   }
 
   settle(): MappingNode | undefined {
-    const given = this.#variants.filter((variant) => this.node.entries.has(variant));
     const written = childOf(this.node, 'type');
-    const value = written?.kind === 'scalar' ? written.value : undefined;
-    const type = this.#variants.find((variant) => variant === value);
-    if (type !== undefined) return this.only(type, this.node);
-    if (written !== undefined) {
-      const text = typeof value === 'string' ? quoteInput(value) : 'this';
-      const hint = typeof value === 'string' ? didYouMean(suggest(value, this.#variants)) : '';
-      this.problems.error(written.place, this.key('type'), `${text} is no type of registry${hint}`, this.allowed());
-      // One kind of registry is described, so what is in it can be checked all the same.
-      return given.length === 1 ? this.typed(given[0] ?? '') : undefined;
-    }
-    if (given.length === 1) return this.typed(given[0] ?? '');
+    // A mapping or a list is no type either.
+    const value = written?.kind === 'scalar' ? written.value : written && {};
+    const { type, fault, foreign } = typeOfRegistry(value, (key) => this.node.entries.has(key), this.#variants);
     // The anchor's default.
-    if (this.dialect === 'anchor') return this.only('aws', this.typed('aws'));
-    const message = given.length === 0 ? 'is missing' : `is missing, and ${given.join(' and ')} are there`;
-    this.problems.error(this.node.place, this.key('type'), message, this.allowed());
-    return undefined;
+    if (written === undefined && type === undefined && this.dialect === 'anchor') {
+      return this.without(
+        this.#variants.filter((key) => key !== 'aws'),
+        'aws',
+        this.typed('aws'),
+      );
+    }
+    if (fault !== undefined) {
+      const hint = typeof value === 'string' ? didYouMean(suggest(value, this.#variants)) : '';
+      this.problems.error((written ?? this.node).place, this.key('type'), `${fault}${hint}`, this.allowed());
+    }
+    if (type === undefined) return undefined;
+    return this.without(foreign, type, type === value ? this.node : this.typed(type));
   }
 
   /** Leaves out what the other types have; the anchor's loader never looks at it. */
-  private only(type: string, node: MappingNode): MappingNode {
+  private without(foreign: readonly string[], type: string, node: MappingNode): MappingNode {
     const entries = new Map<string, Entry>();
     for (const [key, entry] of node.entries) {
-      if (key === type || !this.#variants.includes(key)) {
+      if (!foreign.includes(key)) {
         entries.set(key, entry);
         continue;
       }
       const severity = this.dialect === 'anchor' ? 'warning' : 'error';
-      const message = `does not belong to a registry of type ${type}`;
-      this.problems.add(severity, entry.place, this.key(key), message, `leave it out, or set type: ${key}`);
+      const allowed = `leave it out, or set type: ${key}`;
+      this.problems.add(severity, entry.place, this.key(key), foreignMember(type), allowed);
     }
     return { ...node, entries };
   }

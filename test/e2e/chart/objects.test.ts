@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { KYVERNO_1_18_BLOCKLIST } from '../../../extension-service/src/core/policies/engine-values.js';
 import { AWS, CASES } from '../../tools/chart/cases.js';
 import { Helm, installArgs } from '../../tools/helm.js';
 import { goModule, goToolsAvailable } from '../../tools/tool.js';
@@ -33,7 +34,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
     const values = CASES[0]?.values ?? {};
     const { code, stderr } = await helm.run(['install', ...installArgs({ values })], JSON.stringify(values));
     expect(stderr).toContain(
-      'policies.engine: this cluster has no policies.kyverno.io/v1/MutatingPolicy. Install Kyverno 1.18 or newer (helm repo add kyverno',
+      'policies.engine: this cluster has no policies.kyverno.io/v1/MutatingPolicy. Install Kyverno 1.19 or newer (helm repo add kyverno',
     );
     expect(stderr).toContain('--set policies.engine=webhook needs none');
     expect(code).toBe(1);
@@ -52,6 +53,52 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         join(prometheus, 'example', 'prometheus-operator-crd'),
         join(certManager, 'deploy', 'crds'),
       ]);
+    });
+
+    describe('with a Kyverno', () => {
+      const install = async (image: string, args: readonly string[], values: object = CASES[0]?.values ?? {}) => {
+        const labels = { app: 'kyverno' };
+        await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kyverno' } });
+        await plane.api.apply({
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          metadata: { name: 'kyverno-admission-controller', namespace: 'kyverno' },
+          spec: {
+            selector: { matchLabels: labels },
+            template: {
+              metadata: { labels },
+              spec: { containers: [{ name: 'kyverno', image: `reg.kyverno.io/kyverno/kyverno:${image}`, args }] },
+            },
+          },
+        });
+        return helm.run(['install', ...installArgs({ values }), '--dry-run=server'], JSON.stringify(values));
+      };
+      afterAll(async () => {
+        const metadata = { name: 'kyverno-admission-controller', namespace: 'kyverno' };
+        await plane.api.remove({ apiVersion: 'apps/v1', kind: 'Deployment', metadata });
+      });
+
+      it('refuses one that is too old for MutatingPolicy', async () => {
+        const { code, stderr } = await install('v1.17.2', ['--httpBlocklist=127.0.0.0/8']);
+        expect(stderr).toContain(
+          'Deployment kyverno/kyverno-admission-controller is 1.17.2: upgrade Kyverno, or --set',
+        );
+        expect(code).toBe(1);
+      });
+
+      it('refuses 1.18 when its policies could not call the Service, and says what to set', async () => {
+        const { code, stderr } = await install('v1.18.2', ['--v=2']);
+        const value = KYVERNO_1_18_BLOCKLIST.replaceAll(',', '\\,');
+        expect(stderr).toContain(`--set "admissionController.container.extraArgs.httpBlocklist=${value}"`);
+        expect(code).toBe(1);
+      });
+
+      it('takes 1.18 with another list, or with a public name of the service, and 1.19', async () => {
+        expect((await install('v1.18.2', [`--httpBlocklist=${KYVERNO_1_18_BLOCKLIST}`])).stderr).toBe('');
+        const values = { ...CASES[0]?.values, policies: { url: 'https://images.example.com' } };
+        expect((await install('v1.18.2', [], values)).stderr).toBe('');
+        expect((await install('v1.19.1', [])).stderr).toBe('');
+      });
     });
 
     it.each(CASES)('every object of $name is accepted, without an unknown field', async ({ values }) => {

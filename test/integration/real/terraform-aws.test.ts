@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { expectEngineFirst, releases } from './terraform-releases.js';
 import { checkTerraform } from '../../tools/terraform-check.js';
 import { terraformTools } from '../../tools/terraform.js';
 
@@ -19,5 +20,6 @@ it('the example of an EKS cluster does too, and gives the module variables that 
   const call = (example['module']?.['image_swapper'] as readonly Record<string, unknown>[])[0] ?? {};
   const known = Object.keys(module['variable'] ?? {});
   expect(Object.keys(call).filter((key) => key !== 'source' && !known.includes(key))).toEqual([]);
-  expect(example['resource']?.['helm_release']).toHaveProperty('image_swapper');
+  expectEngineFirst(example);
+  expect(releases(example)['kyverno']?.[0]?.['count']).toBe('${var.install_kyverno ? 1 : 0}');
 });

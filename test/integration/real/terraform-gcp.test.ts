@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { expectEngineFirst, releases } from './terraform-releases.js';
 import { checkTerraform } from '../../tools/terraform-check.js';
 import { terraformTools } from '../../tools/terraform.js';
 import type { TerraformFiles, TerraformTools } from '../../tools/terraform.js';
@@ -42,6 +43,14 @@ describe('the module for Google Cloud', () => {
     expect(pool?.['node_config']).toMatchObject([
       { oauth_scopes: expect.arrayContaining(['https://www.googleapis.com/auth/devstorage.read_only']) as unknown },
     ]);
+  });
+
+  it('has an example that installs the engine before the chart, in the cluster that it makes', async () => {
+    const example = await tools.parse(`${folder}/examples/gke`);
+    expectEngineFirst(example);
+    const [kyverno] = releases(example)['kyverno'] ?? [];
+    expect(kyverno?.['depends_on']).toEqual(['${google_container_node_pool.main}']);
+    expect(JSON.stringify(example['provider']?.['helm'])).toContain('google_container_cluster.main.endpoint');
   });
 
   it('grants what the guide grants: writer to us, reader to nodes and on sources, Workload Identity', () => {
@@ -91,6 +100,11 @@ describe('the check of Terraform', () => {
         'google_service_account.b.email refers to nothing',
         'google_service_account.a.mail: the type has no attribute mail',
       ],
+    ],
+    [
+      'a release to wait for that there is not',
+      'resource "helm_release" "a" {\n  name = "a"\n  chart = "a"\n  depends_on = [helm_release.kyverno]\n}',
+      ['helm_release.kyverno refers to nothing'],
     ],
   ])('finds %s', async (_, text, expected) => {
     const problems = await checkTerraform(tools, await tools.parseText(text));

@@ -50,6 +50,10 @@ export const CASES: readonly ChartCase[] = [
   },
   { name: 'fail-closed', values: { config, policies: { failClosed: true }, replicaCount: 3 } },
   { name: 'managed-kyverno', values: { config, policies: { manage: true } } },
+  {
+    name: 'managed-kyverno-clusterpolicy',
+    values: { config, policies: { manage: true, engine: 'kyverno-clusterpolicy' } },
+  },
   { name: 'managed-gatekeeper', values: { config, policies: { manage: true, engine: 'gatekeeper' } } },
   {
     name: 'managed-gatekeeper-cert-manager',

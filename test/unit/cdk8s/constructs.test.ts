@@ -37,6 +37,22 @@ describe('constructs', () => {
     expect(Testing.synth(chart)).toEqual(objects);
   });
 
+  it.each([
+    [{ labels: { 'not a key': 'x' } }, 'props.labels["not a key"]: the key must be'],
+    [{ labels: { team: 'a b' } }, 'props.labels["team"]: "a b" must be'],
+    [{ labels: { team: 5 as unknown as string } }, 'props.labels["team"]: 5 must be a text'],
+    [
+      { labels: { 'UPPER.example.com/team': 'a' } },
+      'props.labels["UPPER.example.com/team"]: "UPPER.example.com" must be',
+    ],
+    [{ labels: { team: 'x'.repeat(64) } }, 'must be at most 63'],
+    [{ annotations: { 'a/b/c': 'x' } }, 'props.annotations["a/b/c"]: the key must be'],
+    [{ annotations: { a: true as unknown as string } }, 'props.annotations["a"]: true must be a text'],
+  ])('refuse %j, which the API server would refuse later', (bad, message) => {
+    for (const Construct of [KyvernoMutatingPolicy, KyvernoClusterPolicy, GatekeeperMutation, MutatingWebhook])
+      expect(() => new Construct(chart, 'policy', { ...props, ...bad })).toThrow(message);
+  });
+
   it('keeps the empty list that turns automatic rules off', () => {
     new KyvernoMutatingPolicy(chart, 'policy', props);
     expect(Testing.synth(chart)[0]).toMatchObject({ spec: { autogen: { podControllers: { controllers: [] } } } });

@@ -89,7 +89,11 @@ describe('ImageSwapper', () => {
   });
 
   it.each([
-    ['a plain listener that nothing guards', { engine: 'kyverno', networkPolicy: false }, /without a NetworkPolicy/],
+    [
+      'a plain listener that nothing guards',
+      { engine: 'kyverno', networkPolicy: false },
+      /networkPolicy is false, so no NetworkPolicy/,
+    ],
     ['plain HTTP where TLS costs nothing', { engine: 'kyverno-clusterpolicy', tls: 'plain-http' }, /gains nothing/],
     [
       'Pods that do not start without the service',
@@ -120,16 +124,16 @@ describe('ImageSwapper', () => {
     ],
     [
       { engine: 'kyverno', config: { targets: [{ type: 'oci', oci: { registry: 'no registry' } }] } },
-      /props\.config\.targets\[0\]\.oci\.registry: .*is no registry/,
+      /props\.config\.targets\[0\]\.oci\.registry: .*is no host/,
     ],
-    [{ engine: 'kyverno', config: { target: { type: 'oci' } } }, /props\.config\.target\.type: "oci" must be/],
+    [{ engine: 'kyverno', config: { target: { type: 'oci' } } }, /props\.config\.target\.oci: must be given/],
     [
       { engine: 'kyverno', config: { ...config, source: { filters: [{ jmespath: 'a ==' }] } } },
-      /props\.filters\[0\]: "a ==", column/,
+      /swapper: props\.config\.source\.filters\[0\]: "a ==", column/,
     ],
     [
       { engine: 'gatekeeper', caBundle: CA, config: { ...config, source: { filters: [{ jmespath: 'obj.spec.x' }] } } },
-      /props\.filters\[0\]: Gatekeeper cannot decide "obj\.spec\.x"/,
+      /swapper: props\.config\.source\.filters\[0\]: Gatekeeper cannot decide "obj\.spec\.x"/,
     ],
     [{ engine: 'kyverno', timeoutSeconds: 31 }, /props\.timeoutSeconds: 31 must be/],
   ])('refuses %j', (props, message) => {

@@ -46,6 +46,14 @@ export function gatekeeperChartValues(
   };
 }
 
+/**
+ * What Kyverno 1.18 must be told to block (`--httpBlocklist`) so that a `MutatingPolicy` may call a Service: its own list has
+ * all private addresses on it. Loopback, link-local and metadata addresses, as far as 1.19 and newer block by themselves,
+ * stay there.
+ */
+export const KYVERNO_1_18_BLOCKLIST =
+  '127.0.0.0/8,::1/128,169.254.0.0/16,fe80::/10,fd00:ec2::254/128,metadata.google.internal';
+
 /** Values for Kyverno's own Helm chart that put an authority into its trust store, for `MutatingPolicy` over https. */
 export interface KyvernoChartValues {
   readonly admissionController: { readonly caCertificates: { readonly data: string } };

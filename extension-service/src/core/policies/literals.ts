@@ -16,21 +16,32 @@ export function celStringMap(entries: Readonly<Record<string, string>>): string 
 }
 
 /**
- * A JMESPath raw string literal for `text`, single-quoted.
- * A backslash is refused: the grammar has only the escape `\'`, so a backslash before the closing quote cannot be
- * written, and implementations differ about one elsewhere.
+ * A JMESPath literal for `text`: a raw string, single-quoted, or for a text with what Kyverno's templates are made of, JSON
+ * in backticks, which has escapes for that.
+ * A backslash is refused: the grammar of raw strings has only the escape `\'`, so a backslash before the closing quote
+ * cannot be written, and implementations differ about one elsewhere.
  */
 export function jmespathString(text: string, option: string): string {
   refuseUnquotable(text, option);
   refuseBackslash(text, option);
-  return `'${text.replaceAll("'", "\\'")}'`;
+  return TEMPLATE.test(text) ? `\`${escapedJson(text)}\`` : `'${text.replaceAll("'", "\\'")}'`;
 }
 
 /** A quoted JMESPath identifier for `text`: the key of an object whatever it is made of. */
 export function jmespathIdentifier(text: string, option: string): string {
   refuseUnquotable(text, option);
   refuseBackslash(text, option);
-  return JSON.stringify(text);
+  return escapedJson(text);
+}
+
+/**
+ * Between `{{` and `}}` Kyverno takes braces only in pairs, whatever quotes are around them, and `$(…)` is a reference to
+ * it: with one brace, the whole condition is a text that is never equal to what is asked, and the policy does nothing.
+ */
+const TEMPLATE = /[{}$]/;
+
+function escapedJson(text: string): string {
+  return JSON.stringify(text).replaceAll(/[{}$]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /**

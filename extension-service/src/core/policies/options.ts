@@ -98,9 +98,13 @@ export function policyMetadata(
   options: Pick<PolicyOptions, 'labels' | 'annotations'>,
   annotations: Readonly<Record<string, string>> = {},
 ): ObjectMetadata {
+  checkLabels(options.labels ?? {}, 'labels');
   for (const [key, value] of Object.entries(options.annotations ?? {})) {
+    const at = `annotations[${JSON.stringify(key)}]`;
+    checkKey(key, at);
+    if (typeof value !== 'string') throw new InvalidPolicyOptionError(at, notText(value));
     if (annotations[key] !== undefined && annotations[key] !== value) {
-      throw new InvalidPolicyOptionError(`annotations["${key}"]`, `must stay ${JSON.stringify(annotations[key])}`);
+      throw new InvalidPolicyOptionError(at, `must stay ${JSON.stringify(annotations[key])}`);
     }
   }
   const all = { ...options.annotations, ...annotations };
@@ -157,6 +161,32 @@ export function checkSubdomain(text: string, option: string, limit = 253): void 
       `${JSON.stringify(text)} must be at most ${limit} lower-case letters, digits, "-" and "."`,
     );
   }
+}
+
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const NAME_ALLOWED = 'at most 63 letters, digits, "-", "_" and ".", with a letter or digit at both ends';
+
+/** Labels as the API server takes them. */
+export function checkLabels(labels: Readonly<Record<string, unknown>>, option: string): void {
+  for (const [key, value] of Object.entries(labels)) {
+    const at = `${option}[${JSON.stringify(key)}]`;
+    checkKey(key, at);
+    if (typeof value !== 'string') throw new InvalidPolicyOptionError(at, notText(value));
+    if (value !== '' && !NAME.test(value))
+      throw new InvalidPolicyOptionError(at, `${JSON.stringify(value)} must be ${NAME_ALLOWED}, or empty`);
+  }
+}
+
+/** A key of labels and annotations: `NAME` or `PREFIX/NAME`. */
+function checkKey(key: string, option: string): void {
+  const slash = key.indexOf('/');
+  if (slash >= 0) checkSubdomain(key.slice(0, slash), option);
+  if (!NAME.test(key.slice(slash + 1)))
+    throw new InvalidPolicyOptionError(option, `the key must be ${NAME_ALLOWED}, behind an optional DOMAIN/`);
+}
+
+function notText(value: unknown): string {
+  return `${JSON.stringify(value) ?? 'undefined'} must be a text; in YAML, put quotes around it`;
 }
 
 /** The filters, each checked to be an expression. */

@@ -2,6 +2,7 @@ import { kyvernoChartValues } from './engine-values.js';
 import type { KyvernoChartValues } from './engine-values.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 import { InvalidPolicyOptionError } from './problem.js';
+import { parseServiceUrl } from './url.js';
 
 export type Engine = 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
 
@@ -23,7 +24,7 @@ export interface TransportOptions {
   readonly caConfigMap?: ConfigMapKey;
   /** PEM text of the authorities that Kyverno must go on trusting. */
   readonly publicRoots?: string;
-  /** Whether a NetworkPolicy guards the plain listener. */
+  /** Whether a NetworkPolicy is rendered for the plain listener, where the address is that of a Service. */
   readonly networkPolicy: boolean;
   readonly failClosed: boolean;
 }
@@ -31,6 +32,8 @@ export interface TransportOptions {
 export interface Transport {
   readonly tls: Tls;
   readonly url: string;
+  /** Whether a NetworkPolicy for the plain listener can and shall be rendered. */
+  readonly guarded: boolean;
   /** What the policy carries. */
   readonly ca: { readonly caBundle?: string; readonly caConfigMap?: ConfigMapKey };
   /** What Kyverno's chart needs. */
@@ -56,16 +59,22 @@ export function transportOf(options: TransportOptions): Transport {
     throw new InvalidPolicyOptionError('url', `${JSON.stringify(url)} must begin with ${scheme} under tls "${tls}"`);
   }
   const { caBundle, caConfigMap } = options;
+  const guardable = tls === 'plain-http' && parseServiceUrl(url, 'url').service !== undefined;
+  const guarded = guardable && options.networkPolicy;
   const inTrustStore = engine === 'kyverno' && tls === 'private-ca' && caBundle !== undefined;
   return {
     tls,
     url,
+    guarded,
     ca:
       engine === 'kyverno'
         ? {}
         : { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) },
     ...(inTrustStore && { kyvernoValues: kyvernoChartValues(caBundle, options.publicRoots) }),
-    warnings: warningsOf(options, tls),
+    warnings: [
+      ...(tls === 'plain-http' && !guarded ? [unguarded(url, guardable)] : []),
+      ...warningsOf(options, tls),
+    ],
   };
 }
 
@@ -85,13 +94,21 @@ function checkChoice({ engine, caBundle, caConfigMap }: TransportOptions, tls: T
     refuse('caConfigMap', `cannot be read by ${engine}; give caBundle`);
 }
 
-function warningsOf({ engine, networkPolicy, failClosed }: TransportOptions, tls: Tls): string[] {
+/** A NetworkPolicy decides who may ask; nothing but TLS keeps what is on the way from reading and changing. */
+function unguarded(url: string, guardable: boolean): string {
+  const why = guardable
+    ? 'networkPolicy is false, so no NetworkPolicy for the plain listener is rendered here'
+    : `${JSON.stringify(url)} names no Service, so no NetworkPolicy for the plain listener can be rendered here`;
+  return (
+    `tls "plain-http": ${why}. Unless another one, such as that of the service's chart (networkPolicy.enabled), admits ` +
+    'Kyverno alone, every Pod that reaches the listener can ask the service about any image, and so make it copy. Check ' +
+    'that there is one, or choose tls "private-ca", which also keeps the network in between from reading and changing ' +
+    'what is said.'
+  );
+}
+
+function warningsOf({ engine, failClosed }: TransportOptions, tls: Tls): string[] {
   const warnings: string[] = [];
-  if (tls === 'plain-http' && !networkPolicy)
-    warnings.push(
-      'tls "plain-http" without a NetworkPolicy: everything in the cluster can ask the service, and whoever is on the way ' +
-        'can change its answers. Leave networkPolicy on, or choose tls "private-ca".',
-    );
   if (tls === 'plain-http' && engine === 'kyverno-clusterpolicy')
     warnings.push('tls "plain-http" gains nothing with kyverno-clusterpolicy, which can carry your authority. Choose tls "private-ca".');
   if (failClosed)

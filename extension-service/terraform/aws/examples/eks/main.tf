@@ -1,4 +1,5 @@
-# image-swapper in an EKS cluster that is there: its role by IRSA, the chart, and the nodes' right to pull.
+# image-swapper in an EKS cluster that is there: its role by IRSA, the nodes' right to pull, Kyverno and the chart. The helm
+# provider finds the cluster by KUBE_CONFIG_PATH, or by a block `provider "helm"` of yours.
 
 variable "oidc_provider_arn" {
   description = "The cluster's OpenID Connect provider."
@@ -15,6 +16,12 @@ variable "chart_repository" {
   type        = string
 }
 
+variable "install_kyverno" {
+  description = "False: the cluster has Kyverno already, 1.19 or newer."
+  type        = bool
+  default     = true
+}
+
 data "aws_caller_identity" "current" {}
 
 data "aws_region" "current" {}
@@ -28,6 +35,17 @@ module "image_swapper" {
 resource "aws_iam_role_policy_attachment" "nodes" {
   role       = var.node_role_name
   policy_arn = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
+}
+
+# The engine that sends Pods to the service: its kinds must be there before the chart's policies.
+resource "helm_release" "kyverno" {
+  count = var.install_kyverno ? 1 : 0
+
+  name             = "kyverno"
+  repository       = "https://kyverno.github.io/kyverno"
+  chart            = "kyverno"
+  namespace        = "kyverno"
+  create_namespace = true
 }
 
 resource "helm_release" "image_swapper" {
@@ -53,4 +71,6 @@ resource "helm_release" "image_swapper" {
     }
     policies = { engine = "kyverno" }
   })]
+
+  depends_on = [helm_release.kyverno]
 }

@@ -1,5 +1,5 @@
-# A cluster whose Pods have Workload Identity and whose nodes may pull, with the module beside them. In clusters that are
-# there already, it is the three marked settings that count.
+# A cluster whose Pods have Workload Identity and whose nodes may pull, with the module, Kyverno and the service beside them.
+# In clusters that are there already, it is the three marked settings that count.
 
 variable "project_id" {
   description = "The project."
@@ -69,6 +69,27 @@ module "image_swapper" {
   node_service_accounts = [google_service_account.nodes.email]
 }
 
+data "google_client_config" "current" {}
+
+provider "helm" {
+  kubernetes = {
+    host                   = "https://${google_container_cluster.main.endpoint}"
+    token                  = data.google_client_config.current.access_token
+    cluster_ca_certificate = base64decode(google_container_cluster.main.master_auth[0].cluster_ca_certificate)
+  }
+}
+
+# The engine that sends Pods to the service: its kinds must be there before the chart's policies. 1.19 or newer.
+resource "helm_release" "kyverno" {
+  name             = "kyverno"
+  repository       = "https://kyverno.github.io/kyverno"
+  chart            = "kyverno"
+  namespace        = "kyverno"
+  create_namespace = true
+
+  depends_on = [google_container_node_pool.main]
+}
+
 resource "helm_release" "image_swapper" {
   name             = "image-swapper"
   repository       = var.chart_repository
@@ -83,6 +104,8 @@ resource "helm_release" "image_swapper" {
     }
     policies = { engine = "kyverno" }
   })]
+
+  depends_on = [helm_release.kyverno]
 }
 
 output "target" {

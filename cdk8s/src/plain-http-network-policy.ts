@@ -1,0 +1,103 @@
+import { ApiObject } from 'cdk8s';
+import type { ApiObjectProps } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { checkLabel, checkLabels, checkSubdomain } from '../../extension-service/src/core/policies/options.js';
+import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
+import { parseServiceUrl } from '../../extension-service/src/core/policies/url.js';
+import { render } from './render.js';
+
+/** Whom the NetworkPolicy of the plain listener is about. */
+export interface PlainListenerProps {
+  /**
+   * Labels of the service's Pods, as the NetworkPolicy selects them in the Service's namespace.
+   * @default `app.kubernetes.io/name`: image-swapper where the Service's name contains that, as its Helm chart has it; else
+   * the Service's name
+   */
+  readonly podLabels?: Readonly<Record<string, string>>;
+  /**
+   * Port of the plain listener in the Pods; NetworkPolicies know nothing of the Service's.
+   * @default the port of `url`
+   */
+  readonly podPort?: number;
+  /**
+   * The namespace that Kyverno runs in.
+   * @default 'kyverno'
+   */
+  readonly engineNamespace?: string;
+}
+
+export interface PlainHttpNetworkPolicyProps extends PlainListenerProps {
+  /** Base address of the plain listener, by its Service: `http://NAME.NAMESPACE.svc:PORT`. */
+  readonly url: string;
+  /**
+   * Name of the NetworkPolicy.
+   * @default the Service's name and `-plain-http`
+   */
+  readonly name?: string;
+  /**
+   * Labels of the NetworkPolicy.
+   * @default {}
+   */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/**
+ * A `NetworkPolicy` that lets only Kyverno's namespace reach the service's plain listener, and everybody its other ports.
+ * It guards where the cluster's network plugin enforces NetworkPolicies, and encrypts nothing.
+ */
+export class PlainHttpNetworkPolicy extends ApiObject {
+  constructor(scope: Construct, id: string, props: PlainHttpNetworkPolicyProps) {
+    super(
+      scope,
+      id,
+      render(scope, id, () => networkPolicy(props)),
+    );
+  }
+}
+
+/** The chart's name, which its Pods have as a label whatever the release is called. */
+const CHART = 'image-swapper';
+
+function networkPolicy({ url, name, labels = {}, ...pods }: PlainHttpNetworkPolicyProps): ApiObjectProps {
+  const { service, port: urlPort = 80 } = parseServiceUrl(url, 'url');
+  if (service === undefined) {
+    const shown = JSON.stringify(url);
+    throw new InvalidPolicyOptionError('url', `${shown} must name a Service: http://NAME.NAMESPACE.svc:PORT`);
+  }
+  const { podPort: port = urlPort, engineNamespace = 'kyverno' } = pods;
+  const podLabels = pods.podLabels ?? {
+    'app.kubernetes.io/name': service.name.includes(CHART) ? CHART : service.name,
+  };
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new InvalidPolicyOptionError('podPort', `${port} must be a whole number from 1 to 65535`);
+  if (Object.keys(podLabels).length === 0)
+    throw new InvalidPolicyOptionError(
+      'podLabels',
+      'must hold a label: without any, all Pods of the namespace are meant',
+    );
+  checkLabels(podLabels, 'podLabels');
+  checkLabels(labels, 'labels');
+  checkLabel(engineNamespace, 'engineNamespace');
+  if (name !== undefined) checkSubdomain(name, 'name');
+  const kyverno = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': engineNamespace } } };
+  const others = [
+    ...(port > 1 ? [{ protocol: 'TCP', port: 1, endPort: port - 1 }] : []),
+    ...(port < 65_535 ? [{ protocol: 'TCP', port: port + 1, endPort: 65_535 }] : []),
+  ];
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: {
+      name: name ?? `${service.name}-plain-http`,
+      namespace: service.namespace,
+      ...(Object.keys(labels).length > 0 && { labels: { ...labels } }),
+    },
+    ...{
+      spec: {
+        podSelector: { matchLabels: { ...podLabels } },
+        policyTypes: ['Ingress'],
+        ingress: [{ from: [kyverno], ports: [{ protocol: 'TCP', port }] }, { ports: others }],
+      },
+    },
+  };
+}

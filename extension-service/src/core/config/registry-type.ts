@@ -1,0 +1,43 @@
+import { quoteInput } from '../image/quote.js';
+
+/** What a registry's keys say about its type. */
+export interface RegistryTyping {
+  /** What to read it as; undefined when nothing tells. */
+  readonly type?: string;
+  /** What is wrong with its key `type`. */
+  readonly fault?: string;
+  /** Keys that describe a registry of another type: they do not belong there. */
+  readonly foreign: readonly string[];
+}
+
+/**
+ * The type of a registry: as `type` says, or else the only one of the keys `types` that is there.
+ *
+ * @param written the key `type`; undefined when it is not there
+ * @param has whether a key is there
+ */
+export function typeOfRegistry(
+  written: unknown,
+  has: (key: string) => boolean,
+  types: readonly string[],
+): RegistryTyping {
+  const given = types.filter(has);
+  const only = given.length === 1 ? given[0] : undefined;
+  const likely = only === undefined ? {} : { type: only };
+  if (written === undefined) {
+    if (only !== undefined) return { type: only, foreign: [] };
+    return {
+      fault: given.length === 0 ? 'is missing' : `is missing, and ${given.join(' and ')} are there`,
+      foreign: [],
+    };
+  }
+  const type = types.find((known) => known === written);
+  if (type !== undefined) return { type, foreign: given.filter((key) => key !== type) };
+  // One kind of registry is described, so what is in it can be checked all the same.
+  const text = typeof written === 'string' ? quoteInput(written) : 'this';
+  return { ...likely, fault: `${text} is no type of registry`, foreign: [] };
+}
+
+export function foreignMember(type: string): string {
+  return `does not belong to a registry of type ${type}`;
+}

@@ -1,0 +1,133 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { FakeRegistry } from '../../fakes/registry.js';
+import { useCli } from './cli.js';
+
+const cli = useCli();
+
+describe('check', () => {
+  it('reports every mistake at once with its place, and exits 2', async () => {
+    const file = join(cli.folder, 'broken.yaml');
+    await writeFile(
+      file,
+      'imageSwapPolicy: sometimes\ntarget:\n  type: oci\n  oci:\n    registry: "https://r.test"\nsource:\n  filters:\n    - jmespath: "obj..x"\ntypo: 1\n',
+    );
+    const { code, stderr, stdout } = await cli.swapper(['check', '--config', file]);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    const lines = stderr.trim().split('\n');
+    expect(lines.map((line) => line.split(': ')[1])).toEqual([
+      'imageSwapPolicy',
+      'target.oci.registry',
+      'source.filters[0].jmespath',
+      'typo',
+    ]);
+    for (const line of lines) expect(line).toMatch(/^.*broken\.yaml:\d+:\d+: /);
+  });
+
+  it('reports all that can be wrong with decisions together, each where it stands, and so does serve', async () => {
+    const rules = Array.from({ length: 51 }, (_, n) => ({ rulePriority: n + 1 }));
+    const lines: readonly (readonly [string, string?])[] = [
+      ['imageCopyDeadline: soon', 'imageCopyDeadline: "soon" is no duration'],
+      ['source:'],
+      ['  filters:'],
+      ['    - jmespath: "obj..x"', "source.filters[0].jmespath: unexpected '.'"],
+      ['    - jmespath: "nope(container.image)"', 'source.filters[1].jmespath: there is no function nope()'],
+      ['targets:'],
+      ['  - name: eu'],
+      ['    match: "contains(obj)"', 'targets[0].match: contains() takes 2 arguments, not 1'],
+      ['    aws:'],
+      ['      accountId: "12345678901x"', 'targets[0].aws.accountId: "12345678901x" is no AWS account'],
+      ['      region: mars', 'targets[0].aws.region: "mars" is no AWS region'],
+      ['      ecrOptions:'],
+      ['        accessPolicy: "{nothing"', 'targets[0].aws.ecrOptions.accessPolicy: this is no JSON'],
+      [
+        `        lifecyclePolicy: '${JSON.stringify({ rules })}'`,
+        'targets[0].aws.ecrOptions.lifecyclePolicy: this lifecycle policy has 51 rules, ECR allows 50',
+      ],
+      ['    platforms: [linux/amd65]', 'targets[0].platforms[0]: platform "linux/amd65": unknown architecture'],
+      ['  - name: outer'],
+      ['    match: container.stdin'],
+      ['    oci: {registry: harbor.example.com}'],
+      // The whole target is what is inside of another.
+      ['  - name: eu', 'targets[2]: target eu is inside target outer'],
+      ['    oci: {registry: harbor.example.com, prefix: docker.io}'],
+    ];
+    const file = join(cli.folder, 'wrong.yaml');
+    await writeFile(file, `${lines.map(([text]) => text).join('\n')}\n`);
+    const expected = lines.flatMap(([, problem], index) => (problem === undefined ? [] : [`${index + 1} ${problem}`]));
+    expected.push('19 targets[2].name: "eu" is the name of targets[0] already');
+    for (const command of ['check', 'serve']) {
+      const { code, stdout, stderr } = await cli.swapper([command, '--config', file]);
+      expect(code).toBe(2);
+      expect(stdout).toBe('');
+      const told = stderr.trimEnd().split('\n');
+      expect(told).toHaveLength(expected.length);
+      told.forEach((line, index) => {
+        const [, number, problem] = /^.*wrong\.yaml:(\d+):\d+: (.*)$/.exec(line) ?? [];
+        expect(`${number} ${problem}`.startsWith(expected[index] ?? ' '), line).toBe(true);
+      });
+    }
+  });
+
+  it('online, tells what may not be done at which registry, and exits 1', async () => {
+    const locked = await FakeRegistry.start({
+      auth: { type: 'basic', users: { u: 'right-word' } },
+      anonymousPull: true,
+    });
+    try {
+      const oci = { registry: locked.host, insecure: true, credentials: { username: 'u', password: 'wrong-word' } };
+      const ended = await cli.swapper([
+        'check',
+        '--online',
+        '--config',
+        await cli.config({ target: { type: 'oci', oci } }),
+      ]);
+      expect(ended.code).toBe(1);
+      expect(ended.stdout).toMatch(/MISSING {2}target default .*(read|push)/);
+      expect(ended.stdout + ended.stderr).not.toContain('wrong-word');
+    } finally {
+      await locked.close();
+    }
+  });
+
+  it('online, is content with registries that can be used, and leaves nothing there', async () => {
+    const ended = await cli.swapper(['check', '--online', '--config', await cli.config()]);
+    expect(ended).toMatchObject({ code: 0 });
+    expect(ended.stdout).toMatch(/ok {2}target default .*push {2}may push/);
+    expect(cli.target.openUploads).toBe(0);
+    expect(cli.target.accessLog.map(({ method }) => method)).toContain('POST');
+  });
+
+  it('prints the configuration in force with origins, and hides passwords', async () => {
+    const oci = { registry: cli.target.host, insecure: true, credentials: { username: 'u', password: 'a-pass-word' } };
+    const file = await cli.config({ target: { type: 'oci', oci }, imageCopyPolicy: 'none' });
+    const env = { IMAGE_SWAPPER_IMAGE_COPY_POLICY: 'immediate', IMAGE_SWAPPER_LOG_LEVEL: 'warn' };
+    const { stdout, code } = await cli.swapper(['check', '--print', '--log-level', 'debug', '--config', file], '', env);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/logLevel: debug +# flag/);
+    expect(stdout).toMatch(/imageCopyPolicy: immediate +# environment IMAGE_SWAPPER_IMAGE_COPY_POLICY/);
+    expect(stdout).toMatch(/imageSwapPolicy: exists +# default/);
+    expect(stdout).toMatch(/registry: .* +# .*image-swapper\.yaml:\d+/);
+    expect(stdout).not.toContain('a-pass-word');
+  });
+
+  it('takes any key as a flag, which wins over the environment and the file', async () => {
+    const env = { IMAGE_SWAPPER_TARGET_OCI_PREFIX: 'from-environment', IMAGE_SWAPPER_SOURCE_DENY: 'a.test' };
+    const flags = ['--set', 'target.oci.prefix=from-flag', '--set', 'source.allow=b.test,10.0.0.0/8'];
+    const { stdout, code } = await cli.swapper(['check', '--print', ...flags, '--config', await cli.config()], '', env);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/prefix: from-flag +# flag/);
+    expect(stdout).toMatch(/allow:\n +- b\.test +# flag\n +- 10\.0\.0\.0\/8 +# flag/);
+    expect(stdout).toMatch(/deny:\n +- a\.test +# environment IMAGE_SWAPPER_SOURCE_DENY/);
+    for (const [flag, message] of [
+      ['target', '--set "target": give KEY=VALUE'],
+      ['imageCopyDeadline=soon', 'flag --set imageCopyDeadline:1:1: imageCopyDeadline: '],
+      ['nonsense=1', 'flag --set nonsense:1:1: this flag belongs to no key'],
+    ] as const) {
+      const refused = await cli.swapper(['check', '--set', flag, '--config', await cli.config()]);
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) as unknown });
+    }
+  });
+});

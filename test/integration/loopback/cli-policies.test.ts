@@ -1,0 +1,113 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
+import { describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import {
+  gatekeeperChartValues,
+  kyvernoChartValues,
+} from '../../../extension-service/src/core/policies/engine-values.js';
+import { useCli } from './cli.js';
+
+const cli = useCli();
+
+describe('policies', () => {
+  it.each([
+    ['kyverno', [], ['MutatingPolicy']],
+    ['kyverno-clusterpolicy', ['--ca-file', 'ca.pem'], ['ClusterPolicy']],
+    ['gatekeeper', ['--ca-file', 'ca.pem'], ['Provider', 'Assign', 'Assign']],
+    ['webhook', ['--ca-file', 'ca.pem'], ['MutatingWebhookConfiguration']],
+  ])('prints the objects of %s', async (engine, flags, kinds) => {
+    await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);
+    const { code, stdout } = await cli.swapper([
+      'policies',
+      '--engine',
+      engine,
+      ...flags,
+      '--config',
+      await cli.config(),
+    ]);
+    expect(code).toBe(0);
+    expect(parseAllDocuments(stdout).map((document) => (document.toJS() as { kind: string }).kind)).toEqual(kinds);
+    if (engine.startsWith('kyverno')) expect(stdout).toContain(`${cli.target.host}/mirror/`);
+  });
+
+  it('takes URL and failClosed of the configuration, unless flags say otherwise', async () => {
+    const url = 'https://swap.tools.svc:8443';
+    const file = await cli.config({
+      policies: { engine: 'none', url, failClosed: true, excludedNamespaces: ['left'] },
+    });
+    const webhook = async (...flags: string[]): Promise<string> => {
+      const ended = await cli.swapper(
+        ['policies', '--engine', 'webhook', ...flags, '--config', file],
+        cli.certificates.ca,
+      );
+      expect(ended).toMatchObject({ code: 0, stderr: '' });
+      return ended.stdout;
+    };
+    const plain = await webhook();
+    expect(plain).toContain('name: swap\n');
+    expect(plain).toContain('namespace: tools\n');
+    expect(plain).toContain('failurePolicy: Fail\n');
+    expect(plain).toMatch(/- tools\n +- left\n/);
+    expect(await webhook('--url', 'https://other.tools.svc')).toContain('name: other\n');
+    expect(await webhook('--set', 'policies.failClosed=false')).toContain('failurePolicy: Ignore\n');
+    const authority = `caBundle: ${Buffer.from(cli.certificates.ca).toString('base64')}`;
+    expect(await webhook('--ca-file', '-')).toContain(authority);
+    const values = await cli.swapper(['policies', '--engine', 'gatekeeper', '--engine-values', '--config', file]);
+    expect(values.stdout).toContain('- tools\n');
+
+    const plainHttp = await cli.config({ policies: { url: 'http://swap.tools.svc:8081' } });
+    const refused = await cli.swapper(['policies', '--engine', 'webhook', '--config', plainHttp]);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toContain('policies.url (or --url): kube-apiserver calls https:// addresses only');
+  });
+
+  it('prints the values that the chart of the engine needs', async () => {
+    const file = await cli.config();
+    await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);
+    const values = async (...flags: string[]): Promise<unknown> => {
+      const { code, stdout } = await cli.swapper(['policies', '--engine-values', ...flags, '--config', file]);
+      expect(code).toBe(0);
+      return parseAllDocuments(stdout)[0]?.toJS() as unknown;
+    };
+    expect(await values('--engine', 'gatekeeper', '--url', 'https://a.swapper.svc:8443')).toEqual(
+      gatekeeperChartValues({ serviceNamespace: 'swapper' }),
+    );
+    expect(await values('--engine', 'kyverno', '--ca-file', 'ca.pem')).toEqual(
+      kyvernoChartValues(cli.certificates.ca, rootCertificates.join('\n')),
+    );
+    for (const engine of ['kyverno', 'kyverno-clusterpolicy', 'webhook']) {
+      expect(await values('--engine', engine)).toEqual({});
+    }
+  });
+
+  it.each([
+    [['--engine', 'gatekeeper'], '--ca-file'],
+    [['--engine', 'kyverno', '--ca-file', 'ca.pem'], '--engine-values'],
+    [['--engine', 'kyverno', '--ca-file', 'leaf.key', '--engine-values'], '--ca-file: holds'],
+    [['--engine', 'webhook', '--ca-file', 'none.crt'], '--ca-file none.crt: there is no such file'],
+    [['--engine', 'webhook', '--ca-file', '.'], '--ca-file .: this is a directory'],
+    [['--engine', 'gatekeeper', '--url', 'nonsense', '--engine-values'], '--url'],
+    [['--engine', 'webhook', '--url', 'http://x'], '--url'],
+    [['--engine', 'nomad'], 'nomad'],
+    [[], '--engine'],
+    [['--delete-managed', '--engine', 'kyverno'], '--delete-managed takes no --engine'],
+    [['--engine', 'kyverno', '--namespace', 'tools'], '--namespace goes with --delete-managed only'],
+  ])('%j is refused with a word about it', async (flags, word) => {
+    await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);
+    await writeFile(join(cli.folder, 'leaf.key'), cli.certificates.key);
+    const ended = await cli.swapper(['policies', ...flags, '--config', await cli.config()]);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain(word);
+  });
+
+  it('are deleted in a cluster only', async () => {
+    const ended = await cli.swapper(['policies', '--delete-managed', '--config', await cli.config()]);
+    expect(ended).toMatchObject({
+      code: 3,
+      stdout: '',
+      stderr: 'there is no cluster: run in a Pod, or set KUBECONFIG\n',
+    });
+  });
+});

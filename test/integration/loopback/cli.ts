@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { stringify } from 'yaml';
+import { makeCertificates } from '../../fakes/certificates.js';
+import type { Certificates } from '../../fakes/certificates.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { FakeRegistry } from '../../fakes/registry.js';
+import { BUNDLE } from '../../fakes/service.js';
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `app:1.0` of the source. */
+export const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'] });
+
+/** The built program as people run it: arguments in; exit code, stdout and stderr out. With registries for each test. */
+export function useCli(): Cli {
+  const cli = new Cli();
+  beforeAll(async () => {
+    cli.certificates = await makeCertificates({ hosts: ['127.0.0.1'] });
+    cli.folder = await mkdtemp(join(tmpdir(), 'image-swapper-cli-'));
+  });
+  afterAll(() => rm(cli.folder, { recursive: true }));
+  beforeEach(async () => {
+    cli.source = await FakeRegistry.start();
+    cli.target = await FakeRegistry.start();
+    loadImage(cli.source, 'app', image, '1.0');
+  });
+  afterEach(async () => {
+    await Promise.all([cli.source.close(), cli.target.close()]);
+  });
+  return cli;
+}
+
+export class Cli {
+  /** Where the program runs. */
+  folder!: string;
+  source!: FakeRegistry;
+  target!: FakeRegistry;
+  certificates!: Certificates;
+
+  swapper(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<Ended> {
+    const child = spawn(process.execPath, [BUNDLE, ...args], {
+      cwd: this.folder,
+      env: { PATH: process.env['PATH'] ?? '', HOME: this.folder, ...env },
+    });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    child.stdin.end(input);
+    return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr })));
+  }
+
+  /** Writes a configuration for the registries. */
+  async config(more: Record<string, unknown> = {}, name = 'image-swapper.yaml'): Promise<string> {
+    const file = join(this.folder, name);
+    const text = stringify({
+      target: { type: 'oci', oci: { registry: this.target.host, prefix: 'mirror', insecure: true } },
+      source: {
+        filters: [{ jmespath: "obj.metadata.namespace == 'kube-system'" }],
+        registries: [{ type: 'oci', oci: { registry: this.source.host, insecure: true } }],
+      },
+      ...more,
+    });
+    await writeFile(file, text);
+    return file;
+  }
+
+  /** Where `app` is in the target. */
+  repository(): string {
+    return `mirror/${this.source.host.replace(':', '_')}/app`;
+  }
+}

@@ -1,0 +1,82 @@
+import { Testing } from 'cdk8s';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { PlainHttpNetworkPolicy } from '../../../cdk8s/src/index.js';
+import type { ImageSwapperProps, PlainHttpNetworkPolicyProps } from '../../../cdk8s/src/index.js';
+import { swapper } from './swapper.js';
+
+afterEach(() => vi.restoreAllMocks());
+
+const config = { target: { oci: { registry: 'harbor.example.com' } } };
+const whole = (props: Omit<ImageSwapperProps, 'config'>) => swapper({ config, ...props });
+
+function alone(props: PlainHttpNetworkPolicyProps): unknown {
+  const chart = Testing.chart();
+  new PlainHttpNetworkPolicy(chart, 'guard', props);
+  return (Testing.synth(chart) as unknown[])[0];
+}
+
+const expected = (podLabels: object, namespace: string, port: number) => ({
+  spec: {
+    podSelector: { matchLabels: podLabels },
+    ingress: [
+      {
+        from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } }],
+        ports: [{ protocol: 'TCP', port }],
+      },
+      {
+        ports: [
+          { protocol: 'TCP', port: 1, endPort: port - 1 },
+          { protocol: 'TCP', port: port + 1, endPort: 65_535 },
+        ],
+      },
+    ],
+  },
+});
+
+describe('the NetworkPolicy of the plain listener', () => {
+  it('selects other Pods, another port and another namespace of Kyverno when it is told', () => {
+    const props = { podLabels: { app: 'swapper', tier: 'edge' }, podPort: 9000, engineNamespace: 'policy' };
+    const said = expected(props.podLabels, 'policy', 9000);
+    expect(alone({ url: 'http://a.b.svc', ...props })).toMatchObject(said);
+    const [policy, guard] = whole({ url: 'http://a.b.svc', ...props }).manifests;
+    expect(guard).toMatchObject({ metadata: { name: 'a-plain-http', namespace: 'b' }, ...said });
+    expect(JSON.stringify(policy)).toContain('"policy"');
+  });
+
+  it.each([
+    ['http://image-swapper.image-swapper.svc:8081', 'image-swapper'],
+    // What the chart calls the Service of another release; its Pods keep the chart's name.
+    ['http://production-image-swapper.images.svc:8081', 'image-swapper'],
+    ['http://mirror.images.svc:8081', 'mirror'],
+  ])('selects the Pods behind %s by default', (url, name) => {
+    expect(alone({ url })).toMatchObject(expected({ 'app.kubernetes.io/name': name }, 'kyverno', 8081));
+  });
+
+  it("has the construct's labels", () => {
+    const [, guard] = whole({ labels: { team: 'platform' } }).manifests;
+    expect(guard?.metadata.labels).toEqual({ 'app.kubernetes.io/name': 'image-swapper', team: 'platform' });
+  });
+
+  it.each<[Omit<ImageSwapperProps, 'config'>, string]>([
+    [{ podPort: 0 }, 'podPort: 0 must be'],
+    [{ podLabels: {} }, 'podLabels: must hold a label'],
+    [{ podLabels: { 'a b': 'c' } }, 'podLabels["a b"]: the key must be'],
+    [{ engineNamespace: 'Kyverno' }, 'engineNamespace: "Kyverno" must be'],
+    [{ podPort: 9000, networkPolicy: false }, 'podPort: has no use'],
+    [{ podLabels: { a: 'b' }, url: 'http://10.0.0.1:8081' }, 'podLabels: has no use'],
+  ])('refuses %j', (props, message) => {
+    expect(() => whole(props)).toThrow(`test/swapper: props.${message}`);
+  });
+
+  it.each<[Omit<ImageSwapperProps, 'config'>, RegExp]>([
+    [{ networkPolicy: false }, /networkPolicy is false, so no NetworkPolicy .* is rendered here/],
+    [{ url: 'http://10.0.0.1:8081' }, /"http:\/\/10\.0\.0\.1:8081" names no Service/],
+  ])('is missed where there is none: %j', (props, why) => {
+    const { construct, manifests } = whole(props);
+    expect(manifests.map(({ kind }) => kind)).toEqual(['MutatingPolicy']);
+    expect(construct.warnings).toEqual([expect.stringMatching(why)]);
+    // The chart may have one, which nobody here can see; and no NetworkPolicy keeps anybody on the way from reading.
+    expect(construct.warnings[0]).toMatch(/Unless another one, such as that of the service's chart/);
+    expect(construct.warnings[0]).toMatch(/private-ca", which also keeps the network in between from reading/);
+  });
+});
