@@ -30,6 +30,8 @@ export interface PullSecretsOptions {
   readonly onRotated?: (namespace: string, name: string) => void;
   /** Milliseconds that a Pod's Secrets are kept where they are read by name. @default 30000 */
   readonly life?: number;
+  /** Milliseconds that one read by name may take. @default 15000 */
+  readonly deadline?: number;
   readonly now?: () => number;
 }
 

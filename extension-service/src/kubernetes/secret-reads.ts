@@ -1,12 +1,15 @@
-import type { V1Secret } from '@kubernetes/client-node';
+import type { ConfigurationOptions, V1Secret } from '@kubernetes/client-node';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { ClusterAccess } from './api.js';
+import { callOptions } from './call-options.js';
 import { PULL_SECRET_TYPES } from './watched-pull-secrets.js';
 
 export interface SecretReadsOptions {
   readonly onProblem: (message: string) => void;
   /** Milliseconds that a Pod's Secrets are kept. @default 30000 */
   readonly life?: number;
+  /** Milliseconds that one read may take. @default 15000 */
+  readonly deadline?: number;
   readonly now?: () => number;
 }
 
@@ -40,7 +43,7 @@ export class SecretReads {
   /** Names of the pull secrets of a ServiceAccount. @throws Error naming it */
   accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
     return this.cached(`account ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
-      const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace });
+      const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace }, await this.call());
       const account = await explain(`ServiceAccount ${namespace}/${name}`, request);
       return (account.imagePullSecrets ?? []).flatMap((secret) => (secret.name === undefined ? [] : [secret.name]));
     });
@@ -58,8 +61,13 @@ export class SecretReads {
     });
   }
 
-  private secret(namespace: string, name: string): Promise<V1Secret> {
-    return explain(`Secret ${namespace}/${name}`, this.cluster.core.readNamespacedSecret({ name, namespace }));
+  private async secret(namespace: string, name: string): Promise<V1Secret> {
+    const request = this.cluster.core.readNamespacedSecret({ name, namespace }, await this.call());
+    return explain(`Secret ${namespace}/${name}`, request);
+  }
+
+  private call(): Promise<ConfigurationOptions> {
+    return callOptions(undefined, this.options.deadline);
   }
 
   /** Failures are kept as well: a missing Secret must not cost a request per copy. */
@@ -89,6 +97,9 @@ async function explain<T>(what: string, request: Promise<T>): Promise<T> {
     if (code === 404) throw new Error(`${what}: does not exist`, { cause: error });
     if (code === 401 || code === 403) {
       throw new Error(`${what}: not allowed to read it (${code}); grant the service get on it`, { cause: error });
+    }
+    if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')) {
+      throw new Error(`${what}: the API server did not answer in time`, { cause: error });
     }
     const reason =
       typeof code === 'number' ? `status ${code}` : error instanceof Error ? error.message.slice(0, 200) : '';
