@@ -1,3 +1,4 @@
+import { oneLine } from '../core/image/quote.js';
 import type { Credentials } from '../registry/types.js';
 
 /** One entry of a Docker config: whose credentials these are. */
@@ -29,8 +30,8 @@ export function parseDockerConfig(text: string, origin: string): DockerConfigEnt
   const auths = json['auths'] ?? (looksLikeDockercfg(json) ? json : {});
   if (!isObject(auths)) throw new DockerConfigError(`${origin}: "auths" is not an object`);
   return Object.entries(auths).flatMap(([key, value]) => {
-    if (!isObject(value)) throw new DockerConfigError(`${origin}: the entry for ${key} is not an object`);
-    const credentials = parseEntry(value, `${origin}: the entry for ${key}`);
+    if (!isObject(value)) throw new DockerConfigError(`${origin}: the entry for ${shown(key)} is not an object`);
+    const credentials = parseEntry(value, `${origin}: the entry for ${shown(key)}`);
     return credentials === undefined ? [] : [{ key, credentials }];
   });
 }
@@ -57,6 +58,11 @@ function checked(credentials: { readonly username: string; readonly password: st
   if (/[\r\n]/.test(credentials.username)) throw new DockerConfigError(`${where} has a line break in its username`);
   // The docker command line's mark for an identity token that came from a credential helper.
   return credentials.username === '<token>' ? { identityToken: credentials.password } : credentials;
+}
+
+/** What a message may say of a key: it may be a URL with a user and a password. */
+function shown(key: string): string {
+  return oneLine(key.slice(key.lastIndexOf('@') + 1)).slice(0, 200);
 }
 
 function looksLikeDockercfg(json: Readonly<Record<string, unknown>>): boolean {

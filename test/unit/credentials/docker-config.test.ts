@@ -40,4 +40,27 @@ describe('parseDockerConfig', () => {
   ])('refuses %s without repeating what is in it', (text, message) => {
     expect(() => parseDockerConfig(text, 'secret a/b')).toThrow(new DockerConfigError(message));
   });
+
+  it.each([
+    ['me:hunter2@r.example', 'r.example'],
+    ['https://me:hunter2@r.example/v1/', 'r.example/v1/'],
+    ['https://me:hunt@er2@r.example:5000/team', 'r.example:5000/team'],
+    ['https://me:hunt/er2?a#b@r.example', 'r.example'],
+    ['hunter2@', ''],
+    ['me:hunter2@r.example\nlevel=error', 'r.example\ufffdlevel=error'],
+    [`me:hunter2@${'r'.repeat(300)}`, 'r'.repeat(200)],
+    ['r.example', 'r.example'],
+  ])('names an entry by what follows the user and password of its key: %j', (key, shown) => {
+    const refused = (entry: unknown): void => {
+      parseDockerConfig(JSON.stringify({ auths: { [key]: entry } }), 'secret a/b');
+    };
+    const where = `secret a/b: the entry for ${shown}`;
+    for (const [entry, what] of [
+      ['c2VjcmV0', 'is not an object'],
+      [{ auth: 'c2VjcmV0' }, 'has an "auth" that is not base64 of username:password'],
+      [{ username: 'a\nb', password: 'p' }, 'has a line break in its username'],
+    ] as const) {
+      expect(() => refused(entry)).toThrow(new DockerConfigError(`${where} ${what}`));
+    }
+  });
 });
