@@ -8,6 +8,11 @@ export interface DockerConfigEntry {
   readonly credentials: Credentials;
 }
 
+/** Bytes of a document: no Secret can have more. */
+export const MOST_CONFIG_BYTES = 1_048_576;
+/** Registries in one document. Each is an object in memory, many times the size of its text. */
+const MOST_ENTRIES = 1_000;
+
 /** A document that cannot be used. The message names where it came from and never what is in it. */
 export class DockerConfigError extends Error {
   override readonly name = 'DockerConfigError';
@@ -19,6 +24,7 @@ export class DockerConfigError extends Error {
  * credential helper keeps the password, are left out. `origin` names the file or Secret in errors.
  */
 export function parseDockerConfig(text: string, origin: string): DockerConfigEntry[] {
+  if (Buffer.byteLength(text) > MOST_CONFIG_BYTES) throw new DockerConfigError(`${origin} has more than 1 MiB`);
   let json: unknown;
   try {
     json = JSON.parse(text.replace(/^\uFEFF/, ''));
@@ -29,7 +35,11 @@ export function parseDockerConfig(text: string, origin: string): DockerConfigEnt
   if (!isObject(json)) throw new DockerConfigError(`${origin} is not a JSON object`);
   const auths = json['auths'] ?? (looksLikeDockercfg(json) ? json : {});
   if (!isObject(auths)) throw new DockerConfigError(`${origin}: "auths" is not an object`);
-  return Object.entries(auths).flatMap(([key, value]) => {
+  const entries = Object.entries(auths);
+  if (entries.length > MOST_ENTRIES) {
+    throw new DockerConfigError(`${origin} has ${entries.length} entries; more than ${MOST_ENTRIES} are not read`);
+  }
+  return entries.flatMap(([key, value]) => {
     if (!isObject(value)) throw new DockerConfigError(`${origin}: the entry for ${shown(key)} is not an object`);
     const credentials = parseEntry(value, `${origin}: the entry for ${shown(key)}`);
     return credentials === undefined ? [] : [{ key, credentials }];

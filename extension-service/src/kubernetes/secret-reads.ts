@@ -2,12 +2,14 @@ import type { ConfigurationOptions, V1Secret } from '@kubernetes/client-node';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { ClusterAccess } from './api.js';
 import { callOptions } from './call-options.js';
-import { PULL_SECRET_TYPES } from './watched-pull-secrets.js';
+import { PULL_SECRET_TYPES, isTooLong, pullSecretNames } from './watched-pull-secrets.js';
 
 export interface SecretReadsOptions {
   readonly onProblem: (message: string) => void;
   /** Milliseconds that a Pod's Secrets are kept. @default 30000 */
   readonly life?: number;
+  /** Bytes that are kept. @default 33554432 */
+  readonly most?: number;
   /** Milliseconds that one read may take. @default 15000 */
   readonly deadline?: number;
   readonly now?: () => number;
@@ -17,10 +19,19 @@ export interface SecretReadsOptions {
 const NAMED_LIFE = 3_000;
 /** Names come from Pods, so there may be any number. */
 const MOST = 10_000;
+const MOST_BYTES = 32 * 1_024 * 1_024;
+
+interface Read {
+  readonly until: number;
+  readonly value: Promise<unknown>;
+  /** Known when it has come. */
+  size: number;
+}
 
 /** Secrets and ServiceAccounts by name from the API server; each is kept a while, so that many copies cost few requests. */
 export class SecretReads {
-  private readonly cache = new Map<string, { until: number; value: Promise<unknown> }>();
+  private readonly cache = new Map<string, Read>();
+  private size = 0;
 
   constructor(
     private readonly cluster: ClusterAccess,
@@ -36,7 +47,10 @@ export class SecretReads {
         const types = [...PULL_SECRET_TYPES.keys()].join(' nor ');
         throw new Error(`Secret ${namespace}/${name}: is neither of type ${types}`);
       }
-      return new DockerConfigSource(`Secret ${namespace}/${name}`, () => decode(encoded), this.options.onProblem);
+      checkLength(encoded, `Secret ${namespace}/${name}`);
+      const text = (): string => decode(encoded);
+      const value = new DockerConfigSource(`Secret ${namespace}/${name}`, text, this.options.onProblem);
+      return { value, size: encoded.length };
     });
   }
 
@@ -45,7 +59,8 @@ export class SecretReads {
     return this.cached(`account ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
       const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace }, await this.call());
       const account = await explain(`ServiceAccount ${namespace}/${name}`, request);
-      return (account.imagePullSecrets ?? []).flatMap((secret) => (secret.name === undefined ? [] : [secret.name]));
+      const value = pullSecretNames(account);
+      return { value, size: value.join().length };
     });
   }
 
@@ -57,7 +72,8 @@ export class SecretReads {
       if (encoded === undefined) {
         throw new Error(`Secret ${namespace}/${name}: holds neither .dockerconfigjson nor .dockercfg`);
       }
-      return decode(encoded);
+      checkLength(encoded, `Secret ${namespace}/${name}`);
+      return { value: decode(encoded), size: encoded.length };
     });
   }
 
@@ -71,17 +87,42 @@ export class SecretReads {
   }
 
   /** Failures are kept as well: a missing Secret must not cost a request per copy. */
-  private cached<T>(key: string, life: number, load: () => Promise<T>): Promise<T> {
+  private cached<T>(key: string, life: number, load: () => Promise<{ value: T; size: number }>): Promise<T> {
     const now = (this.options.now ?? Date.now)();
     const known = this.cache.get(key);
     if (known !== undefined && known.until > now) return known.value as Promise<T>;
-    for (const [old, { until }] of this.cache) if (until <= now) this.cache.delete(old);
-    const [oldest] = this.cache.keys();
-    if (oldest !== undefined && this.cache.size >= MOST) this.cache.delete(oldest);
-    const value = load();
-    this.cache.set(key, { until: now + life, value });
+    for (const [old, { until }] of this.cache) if (until <= now) this.forget(old);
+    if (this.cache.size >= MOST) this.forgetOldest();
+    const loading = load();
+    const value = loading.then((loaded) => loaded.value);
+    const read: Read = { until: now + life, value, size: 0 };
+    this.cache.set(key, read);
+    loading.then(
+      ({ size }) => this.cache.get(key) === read && this.grow(read, size),
+      () => undefined,
+    );
     return value;
   }
+
+  private grow(read: Read, size: number): void {
+    read.size = size;
+    this.size += size;
+    while (this.size > (this.options.most ?? MOST_BYTES)) this.forgetOldest();
+  }
+
+  private forgetOldest(): void {
+    const [oldest] = this.cache.keys();
+    if (oldest !== undefined) this.forget(oldest);
+  }
+
+  private forget(key: string): void {
+    this.size -= this.cache.get(key)?.size ?? 0;
+    this.cache.delete(key);
+  }
+}
+
+function checkLength(encoded: string, what: string): void {
+  if (isTooLong(encoded)) throw new Error(`${what}: has more than 1 MiB and is left out`);
 }
 
 function decode(encoded: string): string {

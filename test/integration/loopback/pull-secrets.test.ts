@@ -23,7 +23,7 @@ beforeEach(async () => {
   secrets = await open();
 });
 
-async function open(more: { readonly deadline?: number } = {}): Promise<ClusterPullSecrets> {
+async function open(more: { readonly deadline?: number; readonly most?: number } = {}): Promise<ClusterPullSecrets> {
   const cluster = await connectCluster({ KUBECONFIG: join(folder, 'kubeconfig') });
   if (cluster === undefined) throw new Error('KUBECONFIG was not read');
   return new ClusterPullSecrets(cluster, {
@@ -118,6 +118,25 @@ describe('pull secrets of a Pod', () => {
       );
     },
   );
+
+  it('are kept up to a number of bytes, of which the newest stay', async () => {
+    secrets = await open({ most: 250 });
+    api.putServiceAccount('team-a', 'default', []);
+    for (const name of ['a', 'b', 'c']) api.putPullSecret('team-a', name, registry(name));
+    const asked = (): number => api.requests.filter(({ path }) => path.includes('/secrets/')).length;
+    for (const name of ['a', 'b', 'c', 'c', 'b']) expect(await users({ ...POD, secretNames: [name] })).toEqual([name]);
+    expect(asked()).toBe(3);
+    expect(await users({ ...POD, secretNames: ['a'] })).toEqual(['a']);
+    expect(asked()).toBe(4);
+  });
+
+  it('of more than a megabyte are left out and told', async () => {
+    api.putServiceAccount('team-a', 'default', []);
+    api.putPullSecret('team-a', 'pod-secret', { 'r.test': { username: 'u', password: 'p'.repeat(1_048_576) } });
+    expect(await users()).toEqual([]);
+    expect(problems).toEqual(['Secret team-a/pod-secret: has more than 1 MiB and is left out']);
+    await expect(secrets.named('pod-secret', 'team-a')).rejects.toThrow('has more than 1 MiB');
+  });
 
   it('cost one request each for a while, missing ones included', async () => {
     api.putServiceAccount('team-a', 'default', []);

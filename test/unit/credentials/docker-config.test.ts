@@ -41,6 +41,22 @@ describe('parseDockerConfig', () => {
     expect(() => parseDockerConfig(text, 'secret a/b')).toThrow(new DockerConfigError(message));
   });
 
+  it('reads a thousand entries and a megabyte, and no more', () => {
+    const auths = (count: number): string =>
+      JSON.stringify({
+        auths: Object.fromEntries(Array.from({ length: count }, (_, n) => [`r${n}`, { username: 'u', password: 'p' }])),
+      });
+    expect(parseDockerConfig(auths(1_000), 'secret a/b')).toHaveLength(1_000);
+    expect(() => parseDockerConfig(auths(1_001), 'secret a/b')).toThrow(
+      new DockerConfigError('secret a/b has 1001 entries; more than 1000 are not read'),
+    );
+    const padded = (length: number): string => auths(1).padEnd(length);
+    expect(parseDockerConfig(padded(1_048_576), 'secret a/b')).toHaveLength(1);
+    expect(() => parseDockerConfig(padded(1_048_577), 'secret a/b')).toThrow(
+      new DockerConfigError('secret a/b has more than 1 MiB'),
+    );
+  });
+
   it.each([
     ['me:hunter2@r.example', 'r.example'],
     ['https://me:hunter2@r.example/v1/', 'r.example/v1/'],
