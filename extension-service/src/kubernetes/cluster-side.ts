@@ -177,6 +177,7 @@ export class ClusterSide implements ClusterPart {
       configuration: () => this.current,
       ownNamespace: cluster.ownNamespace,
       want: (jobs) => emit({ kind: 'wanted', jobs }),
+      onReport: (report) => emit({ kind: 'watches', report }),
       onNews: (news) => {
         const { events, dryRun } = this.current.config;
         if (events.enabled && !dryRun) this.recorder?.record(news);

@@ -26,6 +26,8 @@ export interface ReflectorOptions {
   readonly sink: ObjectSink;
   /** Told once for every spell of trouble, again when it turns into a refusal, and with undefined when it is over. */
   readonly onTrouble: (error: ApiStatusError | undefined) => void;
+  /** A list or a watch failed, and is begun again in a while. */
+  readonly onRestart?: () => void;
   readonly random?: () => number;
   readonly times?: ReflectorTimes;
 }
@@ -52,6 +54,7 @@ export class Reflector {
   /** Of a list that broke off: its pages so far need not come again. */
   private next: string | undefined;
   private trouble: 'passing' | 'refused' | undefined;
+  private open = false;
   private failures = 0;
   /** How often in a row the server had forgotten where we were, without a watch in between that went well. */
   private forgotten = 0;
@@ -61,6 +64,11 @@ export class Reflector {
   constructor(private readonly options: ReflectorOptions) {
     const { lists, path, query } = options;
     this.pages = new Pages(lists, path, query);
+  }
+
+  /** Whether the sink has all that there is, and is told what changes. */
+  get up(): boolean {
+    return this.version !== undefined && (this.open || this.trouble === undefined);
   }
 
   /** Until `signal` aborts; never rejects. */
@@ -103,17 +111,21 @@ export class Reflector {
     const { watches, path, query, random = Math.random, times = TIMES } = this.options;
     if (this.version === undefined) return;
     const seconds = Math.ceil((times.watch * (1 + random())) / 1_000);
-    await watches.follow(
-      path,
-      {
-        ...query,
-        allowWatchBookmarks: 'true',
-        timeoutSeconds: String(seconds),
-        resourceVersion: this.version,
-      },
-      (event) => this.take(event),
-      { signal, silence: times.silence },
-    );
+    try {
+      await watches.follow(
+        path,
+        {
+          ...query,
+          allowWatchBookmarks: 'true',
+          timeoutSeconds: String(seconds),
+          resourceVersion: this.version,
+        },
+        (event) => this.take(event),
+        { signal, silence: times.silence, onOpen: () => (this.open = true) },
+      );
+    } finally {
+      this.open = false;
+    }
   }
 
   private take({ type, object }: WatchEvent): void {
@@ -160,6 +172,7 @@ export class Reflector {
       this.version = undefined;
     }
     this.failures += 1;
+    this.options.onRestart?.();
     if (this.trouble === undefined || (refused && this.trouble === 'passing')) {
       this.trouble = refused ? 'refused' : 'passing';
       onTrouble(known);
