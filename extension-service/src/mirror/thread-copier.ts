@@ -49,6 +49,7 @@ export class ThreadCopier implements Copier {
   private failures = 0;
   /** Of a monotonic clock. */
   private notBefore = 0;
+  private restart: NodeJS.Timeout | undefined;
 
   constructor(
     private config: Config,
@@ -190,7 +191,8 @@ export class ThreadCopier implements Copier {
       if (this.warmed && this.left === undefined) {
         // Whoever leads now has to be found out anew.
         this.events.onClusterEvent?.({ kind: 'role', role: 'starting' });
-        setTimeout(() => this.warm(), pause).unref();
+        clearTimeout(this.restart);
+        this.restart = setTimeout(() => this.warm(), pause).unref();
       }
       const message = `the copy thread ended with code ${code}`;
       for (const { what, reject } of this.flights.values()) {
