@@ -40,7 +40,7 @@ export interface ApiRequest {
 export class FakeApiServer {
   readonly requests: ApiRequest[] = [];
   private readonly objects = new Map<string, Stored>();
-  private readonly statuses = new Map<string, number>();
+  private readonly statuses = new Map<string, number | 'hang' | 'stall'>();
   private readonly watchers = new Set<Watcher>();
   private readonly events: Event[] = [];
   private version = 100;
@@ -96,8 +96,8 @@ export class FakeApiServer {
     this.tell(plural, 'DELETED', { ...object, metadata });
   }
 
-  /** Answers a path with an error status from now on. */
-  refuse(path: string, status: number): void {
+  /** Answers a path with an error status from now on, never (`hang`), or with the beginning of an answer (`stall`). */
+  refuse(path: string, status: number | 'hang' | 'stall'): void {
     this.statuses.set(path, status);
   }
 
@@ -159,7 +159,9 @@ export class FakeApiServer {
     const refused = authorized ? this.statuses.get(path) : 401;
     const [, plural] = /^\/api\/v1\/(secrets|serviceaccounts)$/.exec(path) ?? [];
     const object = this.objects.get(path);
-    if (refused !== undefined) fail(response, refused);
+    if (refused === 'hang') return;
+    if (refused === 'stall') response.writeHead(200, { 'Content-Type': 'application/json' }).write('{"kind":');
+    else if (refused !== undefined) fail(response, refused);
     else if (object !== undefined) reply(response, object);
     else if (plural === undefined) fail(response, 404);
     else if (searchParams.get('watch') === 'true') this.watch(plural, searchParams, response);

@@ -110,3 +110,56 @@ describe('the rights that docs/certificates.md lists', () => {
     expect(missing(own, given)).toEqual([]);
   });
 });
+
+describe('the rights that docs/operations.md lists', () => {
+  /** One line for each right: `verb resource.group name`. */
+  const listed = (table: string): string[] =>
+    table.split('\n').flatMap((row) => {
+      const [, on = '', where = '', verbs = ''] = row.split('|');
+      const quoted = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text);
+      const [name = ''] = quoted(where);
+      return quoted(on).flatMap((resource) => quoted(verbs).map((verb) => `${verb} ${resource} ${name}`.trim()));
+    });
+  const [, byDefault = '', withReader = ''] =
+    read('docs/operations.md')
+      .split('<a id="rights"></a>')[1]
+      ?.split(/^\|---.*$/m) ?? [];
+
+  it('by default are those that the chart gives by default, no more and no less', () => {
+    const given = parseAllDocuments(read('test/fixtures/chart/defaults.yaml'))
+      .map((one) => one.toJS() as Role)
+      .filter(({ kind }) => kind === 'ClusterRole' || kind === 'Role')
+      .flatMap(({ rules = [] }) => rules)
+      .flatMap(({ apiGroups, resources, resourceNames = [''], verbs }) =>
+        apiGroups.flatMap((group) =>
+          resources.flatMap((resource) =>
+            resourceNames.flatMap((name) =>
+              verbs.map((verb) => `${verb} ${resource}${group === '' ? '' : `.${group}`} ${name}`.trim()),
+            ),
+          ),
+        ),
+      );
+    expect(given.length).toBeGreaterThan(20);
+    expect(listed(byDefault.split('\n\n')[0] ?? '').sort()).toEqual(given.sort());
+  });
+
+  it('with secretReader are those that the chart gives with it, which is off by default', () => {
+    const rules = /config\.secretReader\.enabled \}\}(.*?)eq \(include "image-swapper.tlsMode"/s.exec(
+      read('extension-service/chart/templates/_rbac.tpl'),
+    );
+    // Of the template, what is there without names.
+    const plain = (rules?.[1] ?? '').replace(/\{\{- with [^}]*\}\}.*?\{\{- else \}\}/s, '').replace(/\{\{.*?\}\}/g, '');
+    const given = [...plain.matchAll(/resources: \[(\w+)\]\s+verbs: \[([^\]]*)\]/g)].flatMap(
+      ([, resource = '', verbs = '']) => verbs.split(', ').map((verb) => `${verb} ${resource}`),
+    );
+    expect(given).toHaveLength(6);
+    expect(listed(withReader.split('\n\n')[0] ?? '').sort()).toEqual(given.sort());
+    const { secretReader } = parse(read('extension-service/chart/values.yaml')) as {
+      readonly secretReader: { readonly enabled: boolean };
+    };
+    expect(secretReader.enabled).toBe(false);
+    for (const page of ['docs/operations.md', 'docs/credentials.md']) {
+      expect(read(page).replace(/\s+/g, ' ')).toMatch(/off in the chart by default|in the chart it is off by default/);
+    }
+  });
+});

@@ -23,6 +23,7 @@ import { cloudEvents } from '../telemetry/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { requestMetrics } from '../telemetry/registry-requests.js';
+import { NOTHING_SEEN, showWatches } from '../telemetry/watch-report.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -65,6 +66,10 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     onCloudEvent: cloudEvents(log, metrics),
     onClusterEvent: clusterEvent,
     onRequests: onReport,
+    onRestart: () => {
+      metrics.copyThreadRestarts.inc();
+      showWatches(metrics, NOTHING_SEEN);
+    },
   });
   const lookup = new RegistryLookup(loaded.config, {
     env: context.env,
@@ -133,6 +138,9 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         return;
       case 'serving-certificate-problem':
         awaited.fail(event.message);
+        return;
+      case 'watches':
+        showWatches(metrics, event.report);
         return;
       default:
         service.clusterEvent(event);

@@ -1,3 +1,4 @@
+import { oneLine } from '../core/image/quote.js';
 import type { Credentials } from '../registry/types.js';
 
 /** One entry of a Docker config: whose credentials these are. */
@@ -6,6 +7,11 @@ export interface DockerConfigEntry {
   readonly key: string;
   readonly credentials: Credentials;
 }
+
+/** Bytes of a document: no Secret can have more. */
+export const MOST_CONFIG_BYTES = 1_048_576;
+/** Registries in one document. Each is an object in memory, many times the size of its text. */
+const MOST_ENTRIES = 1_000;
 
 /** A document that cannot be used. The message names where it came from and never what is in it. */
 export class DockerConfigError extends Error {
@@ -18,6 +24,7 @@ export class DockerConfigError extends Error {
  * credential helper keeps the password, are left out. `origin` names the file or Secret in errors.
  */
 export function parseDockerConfig(text: string, origin: string): DockerConfigEntry[] {
+  if (Buffer.byteLength(text) > MOST_CONFIG_BYTES) throw new DockerConfigError(`${origin} has more than 1 MiB`);
   let json: unknown;
   try {
     json = JSON.parse(text.replace(/^\uFEFF/, ''));
@@ -28,9 +35,13 @@ export function parseDockerConfig(text: string, origin: string): DockerConfigEnt
   if (!isObject(json)) throw new DockerConfigError(`${origin} is not a JSON object`);
   const auths = json['auths'] ?? (looksLikeDockercfg(json) ? json : {});
   if (!isObject(auths)) throw new DockerConfigError(`${origin}: "auths" is not an object`);
-  return Object.entries(auths).flatMap(([key, value]) => {
-    if (!isObject(value)) throw new DockerConfigError(`${origin}: the entry for ${key} is not an object`);
-    const credentials = parseEntry(value, `${origin}: the entry for ${key}`);
+  const entries = Object.entries(auths);
+  if (entries.length > MOST_ENTRIES) {
+    throw new DockerConfigError(`${origin} has ${entries.length} entries; more than ${MOST_ENTRIES} are not read`);
+  }
+  return entries.flatMap(([key, value]) => {
+    if (!isObject(value)) throw new DockerConfigError(`${origin}: the entry for ${shown(key)} is not an object`);
+    const credentials = parseEntry(value, `${origin}: the entry for ${shown(key)}`);
     return credentials === undefined ? [] : [{ key, credentials }];
   });
 }
@@ -57,6 +68,11 @@ function checked(credentials: { readonly username: string; readonly password: st
   if (/[\r\n]/.test(credentials.username)) throw new DockerConfigError(`${where} has a line break in its username`);
   // The docker command line's mark for an identity token that came from a credential helper.
   return credentials.username === '<token>' ? { identityToken: credentials.password } : credentials;
+}
+
+/** What a message may say of a key: it may be a URL with a user and a password. */
+function shown(key: string): string {
+  return oneLine(key.slice(key.lastIndexOf('@') + 1)).slice(0, 200);
 }
 
 function looksLikeDockercfg(json: Readonly<Record<string, unknown>>): boolean {

@@ -31,14 +31,31 @@ export async function connectCluster(
     config.loadFromCluster();
     return { config, core: config.makeApiClient(CoreV1Api), namespace: own ?? 'default', ownNamespace: own };
   }
-  config.loadFromFile(first);
+  load(config, first);
   for (const file of others) {
     const more = new KubeConfig();
-    more.loadFromFile(file);
+    load(more, file);
     config.mergeConfig(more, true);
   }
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace;
   return { config, core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default', ownNamespace: own };
+}
+
+/** @throws Error naming the file and nothing of what is in it, unlike the parser's */
+function load(config: KubeConfig, file: string): void {
+  try {
+    config.loadFromFile(file);
+  } catch (error) {
+    throw new Error(`the kubeconfig ${file} ${problemOf(error)}`, { cause: error });
+  }
+}
+
+function problemOf(error: unknown): string {
+  const { code, mark } = error as { readonly code?: unknown; readonly mark?: { readonly line?: unknown } };
+  if (code === 'ENOENT') return 'does not exist';
+  if (typeof code === 'string') return `cannot be read (${code})`;
+  if (typeof mark?.line === 'number') return `is no YAML from line ${mark.line + 1} on`;
+  return 'is no kubeconfig';
 }
 
 /** Whether the process runs in a cluster, or KUBECONFIG names one. */

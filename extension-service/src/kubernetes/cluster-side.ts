@@ -17,6 +17,7 @@ import type { LeaderState } from './lease/leader-election.js';
 import { ConfigFeed } from './live-config.js';
 import { openServingCertificate } from './serving-certificate/open.js';
 import type { OpenedCertificate } from './serving-certificate/open.js';
+import { ToldProblems } from './told-problems.js';
 import { clusterLists } from './watch/cluster-lists.js';
 import { clusterWatches } from './watch/cluster-watches.js';
 import { Reconciler } from './workloads/reconciler.js';
@@ -25,9 +26,10 @@ export interface ClusterSideOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: ThreadLog;
   readonly emit: (event: ClusterEvent) => void;
+  /** Milliseconds until a kubeconfig that could not be used is tried again. @default 10000 */
+  readonly retry?: number;
 }
 
-/** Milliseconds until a kubeconfig that could not be used is tried again. */
 const RETRY = 10_000;
 /** Milliseconds after which a Lease of which nothing was heard is taken to be out of reach. */
 const SILENCE = 20_000;
@@ -49,6 +51,7 @@ export class ClusterSide implements ClusterPart {
   private keptCertificate: Promise<void> | undefined;
   /** Ends the election that goes on, to begin another by a new configuration. */
   private again: AbortController | undefined;
+  private readonly problems: ToldProblems;
 
   constructor(
     config: Config,
@@ -57,6 +60,7 @@ export class ClusterSide implements ClusterPart {
     this.current = { config, rules: compileRules(config) };
     this.feed = new ConfigFeed(config);
     this.identity = leaseIdentity(options.env);
+    this.problems = new ToldProblems((level, message) => options.log(level === 'warn' ? 'error' : level, message));
   }
 
   start(): void {
@@ -100,10 +104,10 @@ export class ClusterSide implements ClusterPart {
         await this.takePart(cluster, either);
       } catch (error) {
         const problem = `the cluster cannot be used: ${error instanceof Error ? error.message : String(error)}`;
-        this.options.log('error', problem);
+        this.problems.saw([problem], '');
         this.options.emit({ kind: 'serving-certificate-problem', message: problem });
         this.role('alone');
-        await pause(RETRY, either);
+        await pause(this.options.retry ?? RETRY, either);
       }
     }
   }
@@ -114,6 +118,7 @@ export class ClusterSide implements ClusterPart {
     this.keepCertificate(cluster);
     this.recorder = new EventRecorder({ api: new ClusterEvents(cluster.core, this.identity.name), log });
     const tasks = await this.tasks(cluster);
+    this.problems.saw([], 'the cluster can be used now');
     if (!config.reconcile.enabled) this.role('alone');
     if (tasks.length === 0) {
       await aborted(signal);
@@ -172,6 +177,7 @@ export class ClusterSide implements ClusterPart {
       configuration: () => this.current,
       ownNamespace: cluster.ownNamespace,
       want: (jobs) => emit({ kind: 'wanted', jobs }),
+      onReport: (report) => emit({ kind: 'watches', report }),
       onNews: (news) => {
         const { events, dryRun } = this.current.config;
         if (events.enabled && !dryRun) this.recorder?.record(news);

@@ -26,10 +26,14 @@ export interface PullSecretsOptions {
   readonly onDebug?: (message: string) => void;
   /** Without it Secrets are read by name, for processes that end soon. */
   readonly follow?: FollowObjects;
+  /** Bytes that are kept of each kind that is watched, and of what is read by name. @default 33554432 */
+  readonly most?: number;
   /** What could not be pulled in the namespace may be pulled now: a Secret came, changed, or is given to a ServiceAccount. */
   readonly onRotated?: (namespace: string, name: string) => void;
   /** Milliseconds that a Pod's Secrets are kept where they are read by name. @default 30000 */
   readonly life?: number;
+  /** Milliseconds that one read by name may take. @default 15000 */
+  readonly deadline?: number;
   readonly now?: () => number;
 }
 
@@ -40,7 +44,8 @@ const MOST_TOLD = 1_000;
 
 /**
  * From the API server: by watches of the Secrets and ServiceAccounts, so that a copy costs no request and a rotated Secret
- * is in force at once; by name until those have come, or where only certain names may be read.
+ * is in force at once; by name until those have come, where they may not be watched or only certain names may be read, and
+ * what there are too many of to be kept.
  */
 export class ClusterPullSecrets implements PullSecrets {
   private reader: SecretReaderConfig;
@@ -62,13 +67,14 @@ export class ClusterPullSecrets implements PullSecrets {
    * by name.
    */
   start(): void {
-    const { follow, onProblem, onRotated } = this.options;
+    const { follow, onProblem, onRotated, most } = this.options;
     const { enabled, secretNames } = this.reader;
     if (!enabled || secretNames.length > 0 || follow === undefined || this.watched !== undefined) return;
     const { signal } = this.watching;
     this.watched = new WatchedPullSecrets({
       follow,
       onProblem,
+      ...(most !== undefined && { most }),
       onRotated: (namespace, name) => {
         if (!signal.aborted) onRotated?.(namespace, name);
       },
@@ -136,11 +142,11 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 
   private async config(namespace: string, name: string): Promise<DockerConfigSource | undefined> {
-    if (this.watched?.knowsSecrets === true) {
-      const config = this.watched.secret(namespace, name);
-      if (config === undefined)
+    const watched = this.watched?.secret(namespace, name);
+    if (watched !== undefined) {
+      if (watched.config === undefined)
         this.tellOnce(`Secret ${namespace}/${name}: does not exist, or is of no type for pull secrets`);
-      return config;
+      return watched.config;
     }
     try {
       return await this.reads.pullSecret(namespace, name);
@@ -151,7 +157,8 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 
   private async accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
-    if (this.watched?.knowsAccounts === true) return this.watched.accountSecretNames(namespace, name);
+    const watched = this.watched?.accountSecretNames(namespace, name);
+    if (watched !== undefined) return watched;
     try {
       return await this.reads.accountSecretNames(namespace, name);
     } catch (error) {

@@ -1,12 +1,17 @@
-import type { V1Secret } from '@kubernetes/client-node';
+import type { ConfigurationOptions, V1Secret } from '@kubernetes/client-node';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { ClusterAccess } from './api.js';
-import { PULL_SECRET_TYPES } from './watched-pull-secrets.js';
+import { callOptions } from './call-options.js';
+import { PULL_SECRET_TYPES, isTooLong, pullSecretNames } from './watched-pull-secrets.js';
 
 export interface SecretReadsOptions {
   readonly onProblem: (message: string) => void;
   /** Milliseconds that a Pod's Secrets are kept. @default 30000 */
   readonly life?: number;
+  /** Bytes that are kept. @default 33554432 */
+  readonly most?: number;
+  /** Milliseconds that one read may take. @default 15000 */
+  readonly deadline?: number;
   readonly now?: () => number;
 }
 
@@ -14,10 +19,19 @@ export interface SecretReadsOptions {
 const NAMED_LIFE = 3_000;
 /** Names come from Pods, so there may be any number. */
 const MOST = 10_000;
+const MOST_BYTES = 32 * 1_024 * 1_024;
+
+interface Read {
+  readonly until: number;
+  readonly value: Promise<unknown>;
+  /** Known when it has come. */
+  size: number;
+}
 
 /** Secrets and ServiceAccounts by name from the API server; each is kept a while, so that many copies cost few requests. */
 export class SecretReads {
-  private readonly cache = new Map<string, { until: number; value: Promise<unknown> }>();
+  private readonly cache = new Map<string, Read>();
+  private size = 0;
 
   constructor(
     private readonly cluster: ClusterAccess,
@@ -33,16 +47,20 @@ export class SecretReads {
         const types = [...PULL_SECRET_TYPES.keys()].join(' nor ');
         throw new Error(`Secret ${namespace}/${name}: is neither of type ${types}`);
       }
-      return new DockerConfigSource(`Secret ${namespace}/${name}`, () => decode(encoded), this.options.onProblem);
+      checkLength(encoded, `Secret ${namespace}/${name}`);
+      const text = (): string => decode(encoded);
+      const value = new DockerConfigSource(`Secret ${namespace}/${name}`, text, this.options.onProblem);
+      return { value, size: encoded.length };
     });
   }
 
   /** Names of the pull secrets of a ServiceAccount. @throws Error naming it */
   accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
     return this.cached(`account ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
-      const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace });
+      const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace }, await this.call());
       const account = await explain(`ServiceAccount ${namespace}/${name}`, request);
-      return (account.imagePullSecrets ?? []).flatMap((secret) => (secret.name === undefined ? [] : [secret.name]));
+      const value = pullSecretNames(account);
+      return { value, size: value.join().length };
     });
   }
 
@@ -54,26 +72,57 @@ export class SecretReads {
       if (encoded === undefined) {
         throw new Error(`Secret ${namespace}/${name}: holds neither .dockerconfigjson nor .dockercfg`);
       }
-      return decode(encoded);
+      checkLength(encoded, `Secret ${namespace}/${name}`);
+      return { value: decode(encoded), size: encoded.length };
     });
   }
 
-  private secret(namespace: string, name: string): Promise<V1Secret> {
-    return explain(`Secret ${namespace}/${name}`, this.cluster.core.readNamespacedSecret({ name, namespace }));
+  private async secret(namespace: string, name: string): Promise<V1Secret> {
+    const request = this.cluster.core.readNamespacedSecret({ name, namespace }, await this.call());
+    return explain(`Secret ${namespace}/${name}`, request);
+  }
+
+  private call(): Promise<ConfigurationOptions> {
+    return callOptions(undefined, this.options.deadline);
   }
 
   /** Failures are kept as well: a missing Secret must not cost a request per copy. */
-  private cached<T>(key: string, life: number, load: () => Promise<T>): Promise<T> {
+  private cached<T>(key: string, life: number, load: () => Promise<{ value: T; size: number }>): Promise<T> {
     const now = (this.options.now ?? Date.now)();
     const known = this.cache.get(key);
     if (known !== undefined && known.until > now) return known.value as Promise<T>;
-    for (const [old, { until }] of this.cache) if (until <= now) this.cache.delete(old);
-    const [oldest] = this.cache.keys();
-    if (oldest !== undefined && this.cache.size >= MOST) this.cache.delete(oldest);
-    const value = load();
-    this.cache.set(key, { until: now + life, value });
+    for (const [old, { until }] of this.cache) if (until <= now) this.forget(old);
+    if (this.cache.size >= MOST) this.forgetOldest();
+    const loading = load();
+    const value = loading.then((loaded) => loaded.value);
+    const read: Read = { until: now + life, value, size: 0 };
+    this.cache.set(key, read);
+    loading.then(
+      ({ size }) => this.cache.get(key) === read && this.grow(read, size),
+      () => undefined,
+    );
     return value;
   }
+
+  private grow(read: Read, size: number): void {
+    read.size = size;
+    this.size += size;
+    while (this.size > (this.options.most ?? MOST_BYTES)) this.forgetOldest();
+  }
+
+  private forgetOldest(): void {
+    const [oldest] = this.cache.keys();
+    if (oldest !== undefined) this.forget(oldest);
+  }
+
+  private forget(key: string): void {
+    this.size -= this.cache.get(key)?.size ?? 0;
+    this.cache.delete(key);
+  }
+}
+
+function checkLength(encoded: string, what: string): void {
+  if (isTooLong(encoded)) throw new Error(`${what}: has more than 1 MiB and is left out`);
 }
 
 function decode(encoded: string): string {
@@ -89,6 +138,9 @@ async function explain<T>(what: string, request: Promise<T>): Promise<T> {
     if (code === 404) throw new Error(`${what}: does not exist`, { cause: error });
     if (code === 401 || code === 403) {
       throw new Error(`${what}: not allowed to read it (${code}); grant the service get on it`, { cause: error });
+    }
+    if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')) {
+      throw new Error(`${what}: the API server did not answer in time`, { cause: error });
     }
     const reason =
       typeof code === 'number' ? `status ${code}` : error instanceof Error ? error.message.slice(0, 200) : '';

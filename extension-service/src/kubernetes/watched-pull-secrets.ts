@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { isObject } from '../core/decide/pod.js';
-import type { JsonObject } from '../core/decide/pod.js';
+import { MOST_CONFIG_BYTES } from '../credentials/docker-config.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { FollowObjects } from './watch/follow-objects.js';
 import { ObjectStore } from './watch/object-store.js';
@@ -12,32 +13,49 @@ export const PULL_SECRET_TYPES: ReadonlyMap<string, string> = new Map([
 
 export interface WatchedPullSecretsOptions {
   readonly follow: FollowObjects;
-  /** Told of a Docker config that cannot be read. */
+  /** Told of a Docker config that cannot be read, and of what is left out. */
   readonly onProblem: (message: string) => void;
-  /** A Secret came or changed, or a ServiceAccount names it from now on. */
+  /** A Secret came, its content changed, or a ServiceAccount names it from now on. */
   readonly onRotated: (namespace: string, name: string) => void;
+  /** Bytes that are kept of the Secrets of one type, and of ServiceAccounts. @default 33554432 */
+  readonly most?: number;
 }
+
+interface WatchedSecret {
+  readonly config: DockerConfigSource;
+  /** Of the content, which itself is not kept. */
+  readonly digest: string;
+  readonly size: number;
+}
+
+/** Fifteen thousand Secrets of 2 KiB. */
+const MOST = 32 * 1_024 * 1_024;
+/** Names of pull secrets that are kept of a ServiceAccount. */
+const MOST_NAMES = 50;
+/** The longest name that a Secret can have. */
+const LONGEST_NAME = 253;
+/** Left out objects that are named. */
+const MOST_TOLD = 100;
 
 /**
  * The cluster's registry credentials as they are now: the Secrets of the two types, which are asked for by type so that
  * no other Secret is ever read, and of ServiceAccounts the names of their pull secrets.
  */
 export class WatchedPullSecrets {
-  private readonly secrets: readonly ObjectStore<DockerConfigSource>[];
+  private readonly secrets: readonly ObjectStore<WatchedSecret>[];
   private readonly accounts: ObjectStore<readonly string[]>;
+  private readonly told = new Set<string>();
 
   constructor(private readonly options: WatchedPullSecretsOptions) {
-    const { onProblem, onRotated } = options;
+    const { onRotated, most = MOST } = options;
     this.secrets = [...PULL_SECRET_TYPES.values()].map(
       (key) =>
-        new ObjectStore({
-          project: ({ data }, namespace, name) => {
-            const encoded = isObject(data) ? data[key] : undefined;
-            if (typeof encoded !== 'string') return undefined;
-            const text = (): string => Buffer.from(encoded, 'base64').toString('utf8');
-            return new DockerConfigSource(`Secret ${namespace}/${name}`, text, onProblem);
-          },
-          onChange: onRotated,
+        new ObjectStore<WatchedSecret>({
+          project: ({ data }, namespace, name) => this.read(isObject(data) ? data[key] : undefined, namespace, name),
+          same: (secret, before) => secret.digest === before.digest,
+          onChange: (namespace, name) => onRotated(namespace, name),
+          bound: { size: ({ size }) => size, most },
+          onDropped: (namespace, name) => this.leftOut(`Secret ${namespace}/${name}`),
         }),
     );
     this.accounts = new ObjectStore<readonly string[]>({
@@ -48,6 +66,8 @@ export class WatchedPullSecrets {
       onChange: (namespace, _, names, before) => {
         for (const name of names) if (before?.includes(name) !== true) onRotated(namespace, name);
       },
+      bound: { size: (names) => names.join().length, most },
+      onDropped: (namespace, name) => this.leftOut(`ServiceAccount ${namespace}/${name}`),
     });
   }
 
@@ -61,34 +81,62 @@ export class WatchedPullSecrets {
     follow('/api/v1/serviceaccounts', {}, this.accounts, signal);
   }
 
-  /** Whether {@link secret} knows all Secrets. */
-  get knowsSecrets(): boolean {
-    return this.secrets.every(({ synced }) => synced);
-  }
-
-  /** Whether {@link accountSecretNames} knows all ServiceAccounts. */
-  get knowsAccounts(): boolean {
-    return this.accounts.synced;
-  }
-
-  secret(namespace: string, name: string): DockerConfigSource | undefined {
+  /** Whether the cluster has such a Secret, and what is in it; undefined when that has to be read by name. */
+  secret(namespace: string, name: string): { readonly config: DockerConfigSource | undefined } | undefined {
+    if (!this.secrets.every(({ synced }) => synced)) return undefined;
     for (const store of this.secrets) {
       const found = store.get(namespace, name);
       if (found !== undefined) return found;
     }
-    return undefined;
+    return this.secrets.every(({ complete }) => complete) ? { config: undefined } : undefined;
   }
 
-  accountSecretNames(namespace: string, name: string): readonly string[] {
-    return this.accounts.get(namespace, name) ?? [];
+  /** Undefined when they have to be read by name. */
+  accountSecretNames(namespace: string, name: string): readonly string[] | undefined {
+    const { synced, complete } = this.accounts;
+    if (!synced) return undefined;
+    return this.accounts.get(namespace, name) ?? (complete ? [] : undefined);
+  }
+
+  private read(encoded: unknown, namespace: string, name: string): WatchedSecret | undefined {
+    if (typeof encoded !== 'string') return undefined;
+    const title = `Secret ${namespace}/${name}`;
+    if (isTooLong(encoded)) {
+      this.tellOnce(`${title}: has more than 1 MiB and is left out`);
+      return undefined;
+    }
+    const text = (): string => Buffer.from(encoded, 'base64').toString('utf8');
+    return {
+      config: new DockerConfigSource(title, text, this.options.onProblem),
+      digest: createHash('sha256').update(encoded).digest('base64'),
+      size: encoded.length,
+    };
+  }
+
+  private leftOut(title: string): void {
+    this.tellOnce(`${title}: is not kept in memory, which is full of others; it is read when a Pod needs it`);
+  }
+
+  private tellOnce(problem: string): void {
+    if (this.told.has(problem) || this.told.size > MOST_TOLD) return;
+    this.told.add(problem);
+    this.options.onProblem(
+      this.told.size > MOST_TOLD ? 'further Secrets and ServiceAccounts are left out and not named' : problem,
+    );
   }
 }
 
+/** Of the content of a Secret, in base64. */
+export function isTooLong(encoded: string): boolean {
+  return encoded.length > Math.ceil(MOST_CONFIG_BYTES / 3) * 4;
+}
+
 /** The pull secrets that a ServiceAccount names. */
-function pullSecretNames({ imagePullSecrets }: JsonObject): string[] {
+export function pullSecretNames({ imagePullSecrets }: { readonly imagePullSecrets?: unknown }): string[] {
   if (!Array.isArray(imagePullSecrets)) return [];
-  return imagePullSecrets.flatMap((entry) => {
+  const names = imagePullSecrets.flatMap((entry: unknown) => {
     const name = isObject(entry) ? entry['name'] : undefined;
-    return typeof name === 'string' && name !== '' ? [name] : [];
+    return typeof name === 'string' && name !== '' && name.length <= LONGEST_NAME ? [name] : [];
   });
+  return [...new Set(names)].slice(0, MOST_NAMES);
 }

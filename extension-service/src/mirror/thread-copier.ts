@@ -13,8 +13,11 @@ import { CopyFailedError } from './failure.js';
 import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
 import type { ClusterEvent, CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
 
-/** Milliseconds. */
+/** Milliseconds until a thread that ended is started again; doubled with each that does not live long enough. */
 const RESTART = 1_000;
+const LONGEST_RESTART = 60_000;
+/** Milliseconds after which a thread was well. */
+const WELL = 60_000;
 const LETTING_GO = 3_000;
 /**
  * MiB of objects in the thread. V8 lets garbage pile up in proportion to what is allowed; half a million Pods fit in here,
@@ -32,7 +35,8 @@ interface Flight {
 
 /**
  * Copies in a worker thread, so that hashing and piping never delay an admission (see docs/decisions/copy-thread.md).
- * A thread that dies fails its copies as retryable and is started anew by the next one.
+ * A thread that dies fails its copies as retryable and is started anew by the next one; one that dies again and again is
+ * left alone for a while.
  */
 export class ThreadCopier implements Copier {
   private worker: Worker | undefined;
@@ -41,6 +45,11 @@ export class ThreadCopier implements Copier {
   private stopped = false;
   private warmed = false;
   private left: Promise<void> | undefined;
+  /** Threads in a row that did not live long. */
+  private failures = 0;
+  /** Of a monotonic clock. */
+  private notBefore = 0;
+  private restart: NodeJS.Timeout | undefined;
 
   constructor(
     private config: Config,
@@ -49,7 +58,10 @@ export class ThreadCopier implements Copier {
       readonly onCloudEvent?: (event: CloudEvent) => void;
       readonly onClusterEvent?: (event: ClusterEvent) => void;
       readonly onRequests?: (report: RequestReport) => void;
+      /** The thread ended, and another will take its place. */
+      readonly onRestart?: () => void;
     } = {},
+    private readonly how: { readonly program?: string; readonly restart?: number } = {},
   ) {}
 
   /** Starts the thread before the first copy, and again should it die: for logins of clouds, and for the cluster. */
@@ -136,6 +148,11 @@ export class ThreadCopier implements Copier {
     onProgress: Flight['onProgress'],
     read: (message: FromCopyThread) => T | undefined,
   ): { readonly id: number; readonly worker: Worker; readonly answer: Promise<T> } {
+    const wait = this.notBefore - performance.now();
+    if (this.worker === undefined && this.failures > 1 && wait > 0) {
+      const again = `the copy thread has ended ${this.failures} times in a row and starts again in ${Math.ceil(wait / 1_000)} s`;
+      throw new CopyFailedError({ reason: 'internal', message: `${what}: ${again}`, retryable: true });
+    }
     const worker = (this.worker ??= this.start());
     const id = this.nextId++;
     const answer = new Promise<T>((resolve, reject) => {
@@ -158,7 +175,8 @@ export class ThreadCopier implements Copier {
       config: this.config,
       programs: neededPrograms(this.config, PROGRAMS),
     };
-    const worker = new Worker(COPY_THREAD_PROGRAM, {
+    const started = performance.now();
+    const worker = new Worker(this.how.program ?? COPY_THREAD_PROGRAM, {
       eval: true,
       workerData,
       name: 'copy',
@@ -168,10 +186,13 @@ export class ThreadCopier implements Copier {
     worker.on('error', (error) => this.log.error({ err: error.message }, 'the copy thread failed'));
     worker.on('exit', (code) => {
       if (this.worker === worker) this.worker = undefined;
+      const pause = this.pauseAfter(performance.now() - started);
+      if (this.left === undefined) this.events.onRestart?.();
       if (this.warmed && this.left === undefined) {
         // Whoever leads now has to be found out anew.
         this.events.onClusterEvent?.({ kind: 'role', role: 'starting' });
-        setTimeout(() => this.warm(), RESTART).unref();
+        clearTimeout(this.restart);
+        this.restart = setTimeout(() => this.warm(), pause).unref();
       }
       const message = `the copy thread ended with code ${code}`;
       for (const { what, reject } of this.flights.values()) {
@@ -180,6 +201,15 @@ export class ThreadCopier implements Copier {
     });
     worker.unref();
     return worker;
+  }
+
+  /** @returns the milliseconds until the next start */
+  private pauseAfter(lived: number): number {
+    const { restart = RESTART } = this.how;
+    this.failures = lived < WELL ? this.failures + 1 : 1;
+    const pause = Math.min(LONGEST_RESTART, restart * 2 ** Math.min(this.failures - 1, 10));
+    this.notBefore = performance.now() + pause;
+    return pause;
   }
 
   private receive(message: FromCopyThread): void {

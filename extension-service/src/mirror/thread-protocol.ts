@@ -5,6 +5,7 @@ import type { CloudEvent } from '../targets/cloud.js';
 import type { Programs } from '../programs/programs.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';
+import type { WatchReport } from '../kubernetes/workloads/watch-reports.js';
 import type { CopyRole } from './copy-gate.js';
 import type { RequestReport } from '../telemetry/registry-requests.js';
 import type { CopyFailure } from './failure.js';
@@ -16,6 +17,8 @@ export type ClusterEvent =
   | { readonly kind: 'role'; readonly role: CopyRole; readonly holder?: string }
   /** Copies that the cluster's workloads need; each is answered by `settled`. */
   | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] }
+  /** What the reconciler sees of the cluster. */
+  | { readonly kind: 'watches'; readonly report: WatchReport }
   /** Pods of these namespaces may pull with other credentials than before. */
   | { readonly kind: 'pull-secrets-changed'; readonly namespaces: readonly string[] }
   /** With `tls.mode: selfSigned`: present this from now on. */

@@ -32,6 +32,11 @@ export interface Metrics {
   readonly loginExpiry: Gauge<'registry'>;
   readonly repositories: Counter<'registry' | 'action' | 'outcome'>;
   readonly repositoryDrift: Gauge<'registry'>;
+  readonly watchUp: Gauge<'kind'>;
+  readonly watchRestarts: Counter<'kind'>;
+  readonly wantedImages: Gauge;
+  readonly unknownImages: Gauge;
+  readonly copyThreadRestarts: Counter;
 }
 
 export function createMetrics(): Metrics {
@@ -198,6 +203,33 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
       name: 'image_swapper_repository_drift',
       help: 'Repositories whose policies are not those of the configuration',
       labelNames: ['registry'],
+      registers,
+    }),
+    watchUp: new Gauge({
+      name: 'image_swapper_watch_up',
+      help: 'In the replica that holds the Lease: 1 while a kind of object is listed and watched, 0 while it is not; absent elsewhere',
+      labelNames: ['kind'],
+      registers,
+    }),
+    watchRestarts: new Counter({
+      name: 'image_swapper_watch_restarts_total',
+      help: 'Lists and watches of a kind of object that failed and were begun again',
+      labelNames: ['kind'],
+      registers,
+    }),
+    wantedImages: new Gauge({
+      name: 'image_swapper_wanted_images',
+      help: "Images that the cluster's Pods and workloads use and that must be in a target, in the replica that holds the Lease; else 0",
+      registers,
+    }),
+    unknownImages: new Gauge({
+      name: 'image_swapper_unknown_images',
+      help: 'Images in targets that Pods and workloads use and whose name does not say its source, so that they are not looked after, in the replica that holds the Lease; else 0',
+      registers,
+    }),
+    copyThreadRestarts: new Counter({
+      name: 'image_swapper_copy_thread_restarts_total',
+      help: 'Ends of the thread that copies and watches the cluster, each of which begins it anew',
       registers,
     }),
   };

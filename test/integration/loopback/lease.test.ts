@@ -12,7 +12,7 @@ import type { ApiFault, ApiRequest } from '../../fakes/object-server.js';
 
 const PATH = '/apis/coordination.k8s.io/v1/namespaces/swapper/leases/image-swapper';
 /** About an eighth of what the service uses; the API server counts whole seconds, which nobody here believes in. */
-const FAST: LeaseDurations = { lease: 1_000, renew: 250, giveUp: 750, retry: 60, request: 250 };
+const FAST: LeaseDurations = { lease: 1_000, renew: 250, giveUp: 750, retry: 60, request: 250, refused: 900 };
 
 let api: FakeObjectServer;
 let folder: string;

@@ -15,17 +15,21 @@ let secrets: LazyPullSecrets;
 beforeEach(async () => {
   api = await FakeApiServer.start();
   folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
-  const kubeconfig = join(folder, 'kubeconfig');
-  await writeFile(kubeconfig, api.kubeconfig('swapper'));
+  await writeFile(join(folder, 'kubeconfig'), api.kubeconfig('swapper'));
   [problems, rotated] = [[], []];
-  secrets = new LazyPullSecrets({
-    env: { KUBECONFIG: kubeconfig },
+  secrets = open();
+});
+
+function open(more: { readonly most?: number } = {}): LazyPullSecrets {
+  return new LazyPullSecrets({
+    env: { KUBECONFIG: join(folder, 'kubeconfig') },
     watch: true,
     reader: { enabled: true, secretNames: [] },
     onProblem: (message) => problems.push(message),
     onRotated: (namespace, name) => rotated.push(`${namespace}/${name}`),
+    ...more,
   });
-});
+}
 
 afterEach(async () => {
   secrets.configure({ enabled: false, secretNames: [] });
@@ -134,6 +138,54 @@ describe('watched pull secrets', () => {
     expect(reads()).toEqual([]);
   });
 
+  it('that change in anything but their content are no news, and a new version is followed all the same', async () => {
+    put('pod-secret', 'first');
+    await watching();
+    put('pod-secret', 'first');
+    put('other', 'other');
+    await until(() => rotated.includes('team-a/other'), 'the other one is told');
+    expect(rotated).toEqual(['team-a/other']);
+    put('pod-secret', 'second');
+    await until(async () => (await users())[0] === 'second', 'the change is seen');
+    expect(rotated).toEqual(['team-a/other', 'team-a/pod-secret']);
+  });
+
+  it.each([401, 403])(
+    'are dropped when the rights are taken away, and are news when they are back: %i',
+    async (code) => {
+      const paths = ['/api/v1/secrets', '/api/v1/namespaces/team-a/secrets/pod-secret'];
+      put('pod-secret', 'pod');
+      api.putServiceAccount('team-a', 'default', []);
+      await watching();
+      expect(await users()).toEqual(['pod']);
+      for (const path of paths) api.refuse(path, code);
+      api.endWatches();
+      await until(async () => (await users()).length === 0, 'the Secret is dropped');
+      expect(problems.filter((problem) => problem.startsWith('/api/v1/secrets'))).toHaveLength(1);
+      expect(problems.join()).toContain(`Secret team-a/pod-secret: not allowed to read it (${code})`);
+      for (const path of paths) api.allow(path);
+      await until(async () => (await users())[0] === 'pod', 'the Secret is back');
+      expect(rotated).toEqual(['team-a/pod-secret']);
+    },
+  );
+
+  it('that were out of reach before the rights were taken away are dropped too, and both is told', async () => {
+    put('pod-secret', 'pod');
+    api.putServiceAccount('team-a', 'default', []);
+    await watching();
+    api.refuse('/api/v1/secrets', 503);
+    api.endWatches();
+    await until(() => problems.length === 1, 'the trouble is told');
+    expect(await users()).toEqual(['pod']);
+    api.refuse('/api/v1/secrets', 403);
+    api.refuse('/api/v1/namespaces/team-a/secrets/pod-secret', 403);
+    await until(async () => (await users()).length === 0, 'the Secret is dropped');
+    expect(problems.slice(0, 2)).toEqual([
+      expect.stringContaining('/api/v1/secrets'),
+      '/api/v1/secrets: not allowed to list and watch it (403); grant the service list and watch on it',
+    ]);
+  });
+
   it.each([
     ['ends', {}, 0],
     ['ends and the server has forgotten what happened since', { forget: true }, 1],
@@ -154,6 +206,37 @@ describe('watched pull secrets', () => {
     expect(rotated.filter((name) => name !== 'team-a/pod-secret')).toEqual([]);
     expect(listed() - before).toBe(lists * 2);
     expect(problems).toEqual([]);
+  });
+});
+
+describe('pull secrets that are too much', () => {
+  it('for memory are told by name, once, and read by name when they are needed', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) put(name, `user-${name}`);
+    api.putServiceAccount('team-a', 'default', []);
+    // Each has some 120 bytes, and its name.
+    secrets = open({ most: 330 });
+    await watching();
+    const all = { ...POD, secretNames: ['a', 'b', 'c', 'd'] };
+    for (let i = 0; i < 3; i += 1) expect(await users(all)).toEqual(['user-a', 'user-b', 'user-c', 'user-d']);
+    const leftOut = (name: string): string =>
+      `Secret team-a/${name}: is not kept in memory, which is full of others; it is read when a Pod needs it`;
+    expect(problems).toEqual([leftOut('c'), leftOut('d')]);
+    expect(new Set(reads())).toEqual(new Set(['c', 'd'].map((name) => `/api/v1/namespaces/team-a/secrets/${name}`)));
+    api.endWatches({ forget: true });
+    await until(() => api.watches('secrets') === 2, 'the watches are open again');
+    expect(problems).toHaveLength(2);
+    api.remove('secrets', 'team-a', 'a');
+    put('d', 'rotated');
+    await until(async () => (await users({ ...POD, secretNames: ['d'] }))[0] === 'rotated', 'there is room for it');
+  });
+
+  it('for one Secret are left out and told, without a word of them', async () => {
+    put('pod-secret', 'pod');
+    api.putPullSecret('team-a', 'huge', { 'registry.test': { username: 'huge', password: 'p'.repeat(1_048_576) } });
+    await watching();
+    expect(await users({ ...POD, secretNames: ['huge', 'pod-secret'] })).toEqual(['pod']);
+    expect(problems[0]).toBe('Secret team-a/huge: has more than 1 MiB and is left out');
+    expect(problems.join()).not.toContain('ppp');
   });
 });
 

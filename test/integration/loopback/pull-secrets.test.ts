@@ -16,20 +16,24 @@ let secrets: ClusterPullSecrets;
 beforeEach(async () => {
   api = await FakeApiServer.start();
   folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
-  const kubeconfig = join(folder, 'kubeconfig');
-  await writeFile(kubeconfig, api.kubeconfig('swapper'));
+  await writeFile(join(folder, 'kubeconfig'), api.kubeconfig('swapper'));
   problems = [];
   debug = [];
   now = 0;
-  const cluster = await connectCluster({ KUBECONFIG: kubeconfig });
+  secrets = await open();
+});
+
+async function open(more: { readonly deadline?: number; readonly most?: number } = {}): Promise<ClusterPullSecrets> {
+  const cluster = await connectCluster({ KUBECONFIG: join(folder, 'kubeconfig') });
   if (cluster === undefined) throw new Error('KUBECONFIG was not read');
-  secrets = new ClusterPullSecrets(cluster, {
+  return new ClusterPullSecrets(cluster, {
     reader: { enabled: true, secretNames: [] },
     onProblem: (message) => problems.push(message),
     onDebug: (message) => debug.push(message),
     now: () => now,
+    ...more,
   });
-});
+}
 
 afterEach(async () => {
   await api.close();
@@ -95,6 +99,43 @@ describe('pull secrets of a Pod', () => {
       'ServiceAccount team-a/default: not allowed to read it (403); grant the service get on it',
     ]);
     expect(problems.join()).not.toContain('hunter2');
+  });
+
+  it.each(['hang', 'stall'] as const)(
+    'that the API server does not give in time are left out and told: %s',
+    async (how) => {
+      api.putPullSecret('team-a', 'good', registry('u'));
+      secrets = await open({ deadline: 1_000 });
+      api.refuse('/api/v1/namespaces/team-a/secrets/pod-secret', how);
+      api.refuse('/api/v1/namespaces/team-a/serviceaccounts/default', how);
+      expect(await users({ ...POD, secretNames: ['pod-secret', 'good'] })).toEqual(['u']);
+      expect(problems.sort()).toEqual([
+        'Secret team-a/pod-secret: the API server did not answer in time',
+        'ServiceAccount team-a/default: the API server did not answer in time',
+      ]);
+      await expect(secrets.named('pod-secret', 'team-a')).rejects.toThrow(
+        'Secret team-a/pod-secret: the API server did not answer in time',
+      );
+    },
+  );
+
+  it('are kept up to a number of bytes, of which the newest stay', async () => {
+    secrets = await open({ most: 250 });
+    api.putServiceAccount('team-a', 'default', []);
+    for (const name of ['a', 'b', 'c']) api.putPullSecret('team-a', name, registry(name));
+    const asked = (): number => api.requests.filter(({ path }) => path.includes('/secrets/')).length;
+    for (const name of ['a', 'b', 'c', 'c', 'b']) expect(await users({ ...POD, secretNames: [name] })).toEqual([name]);
+    expect(asked()).toBe(3);
+    expect(await users({ ...POD, secretNames: ['a'] })).toEqual(['a']);
+    expect(asked()).toBe(4);
+  });
+
+  it('of more than a megabyte are left out and told', async () => {
+    api.putServiceAccount('team-a', 'default', []);
+    api.putPullSecret('team-a', 'pod-secret', { 'r.test': { username: 'u', password: 'p'.repeat(1_048_576) } });
+    expect(await users()).toEqual([]);
+    expect(problems).toEqual(['Secret team-a/pod-secret: has more than 1 MiB and is left out']);
+    await expect(secrets.named('pod-secret', 'team-a')).rejects.toThrow('has more than 1 MiB');
   });
 
   it('cost one request each for a while, missing ones included', async () => {

@@ -10,6 +10,7 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
 import { until } from './until.js';
+import { metric } from './world.js';
 
 const PODS = '/api/v1/pods';
 
@@ -125,6 +126,31 @@ describe('the leader', () => {
     const still = later.filter((line) => line.includes('/v2/still/'));
     expect(new Set(still)).toEqual(new Set(['HEAD /v2/still/manifests/1']));
     expect(still.length).toBeLessThanOrEqual(2);
+  });
+
+  it('says in its metrics what it sees and whether it sees it, and nothing without the Lease', async () => {
+    put('used', image('used'));
+    put('lost', `${target.host}/mirror/own:1`);
+    const service = await start();
+    const seen = async (): Promise<string> => {
+      const names = ['watch_up', 'wanted_images', 'unknown_images'].map((name) => `image_swapper_${name}`);
+      const [podsUp, ...counts] = await Promise.all([
+        metric(service, 'image_swapper_watch_up', { kind: 'Pod' }),
+        ...names.map((name) => metric(service, name)),
+      ]);
+      return [podsUp, ...counts].join(' ');
+    };
+    const restarts = (): Promise<number> => metric(service, 'image_swapper_watch_restarts_total', { kind: 'Pod' });
+    await until('all is seen', async () => (await seen()) === '1 7 1 1');
+    expect(await restarts()).toBe(0);
+    cluster.fault({ path: PODS, fault: { type: 'status', code: 403 } });
+    cluster.endWatches(PODS);
+    await until('Pods are not seen', async () => (await seen()) === '0 6 1 1', 15);
+    expect(await restarts()).toBeGreaterThan(0);
+    cluster.clearFaults();
+    await until('they are again', async () => (await seen()) === '1 7 1 1', 15);
+    cluster.fault({ verb: 'lease', fault: { type: 'status', code: 500 } });
+    await until('it leads no more', async () => (await seen()) === '0 0 0 0', 15);
   });
 
   it('tries the secrets of each namespace that uses the image until one may read it', async () => {

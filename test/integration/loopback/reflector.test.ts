@@ -33,12 +33,12 @@ afterEach(async () => {
   await cluster.close();
 });
 
-async function start(silence = 60_000): Promise<void> {
+async function start({ silence = 60_000, largest }: { silence?: number; largest?: number } = {}): Promise<void> {
   const config = new KubeConfig();
   config.loadFromString(cluster.kubeconfig());
   let generation = new Set<string>();
   const reflector = new Reflector({
-    lists: clusterLists(config),
+    lists: clusterLists(config, largest),
     watches: await clusterWatches(config),
     path: PODS,
     sink: {
@@ -90,6 +90,39 @@ describe('what is there', () => {
     cluster.collection(PODS).remove(uid('late'));
     await until('the late one is gone', () => !present.has('late'));
     expect([lists, trouble]).toEqual([1, []]);
+  });
+
+  it('is listed by smaller pages where objects are large', async () => {
+    const large = JSON.stringify(smallPod('pod-0', 'app:1')).length * 8;
+    cluster.collection(PODS).generate(60, (index) => smallPod(`pod-${index}`, 'app:1'));
+    await start({ largest: large });
+    await watching();
+    expect([present.size, lists, trouble]).toEqual([60, 1, []]);
+    const limits = cluster.requests.filter(({ verb }) => verb === 'list').map(({ query }) => Number(query['limit']));
+    expect(limits).toEqual([100, 20, ...Array<number>(15).fill(4)]);
+  });
+
+  it('is not read without end, be it one object', async () => {
+    put('a');
+    await start({ largest: 100 });
+    await until('the trouble', () => trouble.length > 0);
+    expect(trouble).toEqual([`0 ${PODS}: a page of the list has more than 100 bytes`]);
+    expect(present.size).toBe(0);
+  });
+
+  it('is not forgotten because of an answer without a list', async () => {
+    put('a', 'b');
+    await start();
+    await watching();
+    for (const text of ['{}', '{"kind":"PodList","metadata":{"resourceVersion":"9"},"items":null}']) {
+      cluster.fault({ verb: 'list', times: 1, fault: { type: 'text', text } });
+    }
+    cluster.compact();
+    cluster.endWatches(PODS);
+    put('c');
+    await has('a', 'b', 'c');
+    expect(trouble).toEqual([`0 ${PODS}: the answer is no list, it has no items`, undefined]);
+    expect(lists).toBe(2);
   });
 
   it('loses nothing that happens between the list and the watch', async () => {
@@ -153,7 +186,7 @@ describe('a watch that ends', () => {
   });
 
   it('without a word is given up: its other end is gone', async () => {
-    await start(300);
+    await start({ silence: 300 });
     await watching();
     cluster.goSilent(PODS);
     put('unheard');
@@ -163,7 +196,7 @@ describe('a watch that ends', () => {
   });
 
   it('is not given up while bookmarks come', async () => {
-    await start(300);
+    await start({ silence: 300 });
     await watching();
     for (let bookmarks = 0; bookmarks < 5; bookmarks += 1) {
       await sleep(150);
@@ -174,7 +207,7 @@ describe('a watch that ends', () => {
 
   it('that hangs before it begins is given up', async () => {
     cluster.fault({ verb: 'watch', fault: { type: 'hang' }, times: 1 });
-    await start(200);
+    await start({ silence: 200 });
     await until('the list', () => lists === 1);
     put('a');
     await has('a');

@@ -33,6 +33,11 @@ function file(name: string, content: unknown): string {
   return path;
 }
 
+const { repository } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  readonly repository: string;
+};
+const pages = `${repository}/blob/main/docs/operations.md`;
+
 interface Rule {
   readonly alert: string;
 }
@@ -40,17 +45,34 @@ const alerts = (parse(readFileSync(alertsFile, 'utf8')) as { groups: { rules: Ru
   .flatMap(({ rules }) => rules)
   .map(({ alert }) => alert);
 
+/** Series by their name with labels, a value for each minute, in promtool's notation. */
+type Series = Readonly<Record<string, string>>;
+
 interface Scenario {
-  /** Series by their name with labels, a value for each minute, in promtool's notation. */
-  readonly fires: Readonly<Record<string, string>>;
-  readonly quiet: Readonly<Record<string, string>>;
+  readonly fires: Series | readonly Series[];
+  readonly quiet: Series | readonly Series[];
 }
 
-const JOB = 'job="image-swapper"';
+const JOB = 'namespace="swapper",job="image-swapper"';
 const POD = `${JOB},pod="a"`;
+const OTHER = 'namespace="other",job="image-swapper"';
+const LEADER = 'image_swapper_leader';
 /** Promtool's time starts with 1970. */
 const SECONDS = { halfDay: 43_200, week: 604_800 };
 const scenarios: Readonly<Record<string, Scenario>> = {
+  ImageSwapperDown: {
+    fires: [
+      // Never there; gone for two hours; gone, while another installation is well.
+      {},
+      { [`${LEADER}{${POD}}`]: '1x60 stale', [`${LEADER}{${JOB},pod="b"}`]: '0x60 stale' },
+      { [`${LEADER}{${OTHER},pod="a"}`]: '1x180', [`${LEADER}{${POD}}`]: '1x60 stale' },
+    ],
+    quiet: [
+      { [`${LEADER}{${POD}}`]: '0x60 stale', [`${LEADER}{${JOB},pod="b"}`]: '1x180' },
+      { [`${LEADER}{${POD}}`]: '1x60 stale', [`${LEADER}{${JOB},pod="b"}`]: '_x59 1x120' },
+      { [`${LEADER}{${POD}}`]: '1x177 stale' },
+    ],
+  },
   ImageSwapperNoLeader: {
     fires: { [`image_swapper_leader{${POD}}`]: '0x180', [`image_swapper_leader{${JOB},pod="b"}`]: '0x180' },
     quiet: { [`image_swapper_leader{${POD}}`]: '0x180', [`image_swapper_leader{${JOB},pod="b"}`]: '1x180' },
@@ -135,6 +157,17 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     fires: { [`image_swapper_queue_oldest_age_seconds{${POD}}`]: '0+60x180' },
     quiet: { [`image_swapper_queue_oldest_age_seconds{${POD}}`]: '600x180' },
   },
+  ImageSwapperWatchDown: {
+    fires: {
+      [`image_swapper_watch_up{${POD},kind="Pod"}`]: '0x180',
+      [`image_swapper_watch_up{${POD},kind="Job"}`]: '1x180',
+    },
+    quiet: { [`image_swapper_watch_up{${POD},kind="Pod"}`]: '0x170 1x10' },
+  },
+  ImageSwapperCopyThreadRestarting: {
+    fires: { [`image_swapper_copy_thread_restarts_total{${POD}}`]: '0x149 10x30' },
+    quiet: { [`image_swapper_copy_thread_restarts_total{${POD}}`]: '0x149 1x30' },
+  },
   ImageSwapperQueueFull: {
     fires: { [`image_swapper_queue_refused_total{${POD},target="eu"}`]: '0+1x180' },
     quiet: { [`image_swapper_queue_refused_total{${POD},target="eu"}`]: '4x180' },
@@ -151,9 +184,14 @@ describe.runIf(promtool !== undefined)('promtool', () => {
   });
 
   it.each(Object.entries(scenarios))('%s fires when it should, and only then', (alertname, { fires, quiet }) => {
-    const test = (series: Scenario['fires'], firing: boolean): object => ({
+    // Something runs, unless that is what it is about.
+    const running = (series: Series): Series =>
+      alertname === 'ImageSwapperDown' || Object.keys(series).some((name) => name.startsWith(LEADER))
+        ? series
+        : { ...series, [`${LEADER}{${POD}}`]: '1x180' };
+    const test = (series: Series, firing: boolean): object => ({
       interval: '1m',
-      input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+      input_series: Object.entries(running(series)).map(([name, values]) => ({ series: name, values })),
       promql_expr_test: [
         {
           // Everything that fires: no other alert may take it for its own.
@@ -166,7 +204,10 @@ describe.runIf(promtool !== undefined)('promtool', () => {
     const tests = {
       rule_files: [alertsFile],
       evaluation_interval: '1m',
-      tests: [test(fires, true), test(quiet, false)],
+      tests: [
+        ...[fires].flat().map((series: Series) => test(series, true)),
+        ...[quiet].flat().map((series: Series) => test(series, false)),
+      ],
     };
     expect(run(['test', 'rules', file(`${alertname}.yaml`, tests)])).toBe('ok');
   });
@@ -186,11 +227,37 @@ describe.runIf(promtool !== undefined)('promtool', () => {
               alertname: 'ImageSwapperThrottled',
               exp_alerts: [
                 {
-                  exp_labels: { severity: 'warning', job: 'image-swapper', registry: 'docker.io' },
+                  exp_labels: {
+                    severity: 'warning',
+                    namespace: 'swapper',
+                    job: 'image-swapper',
+                    registry: 'docker.io',
+                  },
                   exp_annotations: {
                     summary: 'Registry docker.io throttles image-swapper',
                     description: 'docker.io has answered 60 requests in half an hour with 429. Its copies wait.',
-                    runbook_url: 'docs/operations.md#throttled',
+                    runbook_url: `${pages}#throttled`,
+                  },
+                },
+              ],
+            },
+          ],
+        },
+        {
+          interval: '1m',
+          input_series: [{ series: `${LEADER}{${POD}}`, values: '1x60 stale' }],
+          alert_rule_test: [
+            {
+              eval_time: '2h',
+              alertname: 'ImageSwapperDown',
+              exp_alerts: [
+                {
+                  exp_labels: { severity: 'critical', namespace: 'swapper', job: 'image-swapper' },
+                  exp_annotations: {
+                    summary: 'No Pod of image-swapper is there',
+                    description:
+                      'No Pod of image-swapper in namespace swapper has been scraped for five minutes. New Pods are admitted unchanged, or refused where the policy fails closed; nothing is mirrored.',
+                    runbook_url: `${pages}#down`,
                   },
                 },
               ],

@@ -40,4 +40,43 @@ describe('parseDockerConfig', () => {
   ])('refuses %s without repeating what is in it', (text, message) => {
     expect(() => parseDockerConfig(text, 'secret a/b')).toThrow(new DockerConfigError(message));
   });
+
+  it('reads a thousand entries and a megabyte, and no more', () => {
+    const auths = (count: number): string =>
+      JSON.stringify({
+        auths: Object.fromEntries(Array.from({ length: count }, (_, n) => [`r${n}`, { username: 'u', password: 'p' }])),
+      });
+    expect(parseDockerConfig(auths(1_000), 'secret a/b')).toHaveLength(1_000);
+    expect(() => parseDockerConfig(auths(1_001), 'secret a/b')).toThrow(
+      new DockerConfigError('secret a/b has 1001 entries; more than 1000 are not read'),
+    );
+    const padded = (length: number): string => auths(1).padEnd(length);
+    expect(parseDockerConfig(padded(1_048_576), 'secret a/b')).toHaveLength(1);
+    expect(() => parseDockerConfig(padded(1_048_577), 'secret a/b')).toThrow(
+      new DockerConfigError('secret a/b has more than 1 MiB'),
+    );
+  });
+
+  it.each([
+    ['me:hunter2@r.example', 'r.example'],
+    ['https://me:hunter2@r.example/v1/', 'r.example/v1/'],
+    ['https://me:hunt@er2@r.example:5000/team', 'r.example:5000/team'],
+    ['https://me:hunt/er2?a#b@r.example', 'r.example'],
+    ['hunter2@', ''],
+    ['me:hunter2@r.example\nlevel=error', 'r.example\ufffdlevel=error'],
+    [`me:hunter2@${'r'.repeat(300)}`, 'r'.repeat(200)],
+    ['r.example', 'r.example'],
+  ])('names an entry by what follows the user and password of its key: %j', (key, shown) => {
+    const refused = (entry: unknown): void => {
+      parseDockerConfig(JSON.stringify({ auths: { [key]: entry } }), 'secret a/b');
+    };
+    const where = `secret a/b: the entry for ${shown}`;
+    for (const [entry, what] of [
+      ['c2VjcmV0', 'is not an object'],
+      [{ auth: 'c2VjcmV0' }, 'has an "auth" that is not base64 of username:password'],
+      [{ username: 'a\nb', password: 'p' }, 'has a line break in its username'],
+    ] as const) {
+      expect(() => refused(entry)).toThrow(new DockerConfigError(`${where} ${what}`));
+    }
+  });
 });

@@ -147,6 +147,49 @@ describe('a leader that cannot renew', () => {
   });
 });
 
+describe('a replica that the API server refuses', () => {
+  const unavailable = (replica: Replica): string | undefined => replica.state?.unavailable;
+
+  it('waits 20 s before it takes itself to be alone: rights come a moment after the Pods', async () => {
+    const one = world.start({ pod: 'a' });
+    one.network = 'forbidding';
+    await run(19.9);
+    expect(one.states).toEqual([]);
+    await run(0.2);
+    expect(one.states).toEqual([{ leading: false, holder: undefined, unavailable: 'forbidden' }]);
+    expect(one.log).toEqual(['warn: no leader election: forbidden']);
+    one.network = 'up';
+    await until(() => one.working, 15);
+    expect(unavailable(one)).toBeUndefined();
+  });
+
+  it('is never alone when refusals end within that time, however often they come', async () => {
+    const [one, other] = await leaderAndOther();
+    for (let times = 0; times < 5; times += 1) {
+      other.network = 'forbidding';
+      await run(19);
+      other.network = times % 2 === 0 ? 'refusing' : 'up';
+      await run(10);
+    }
+    expect(other.states.filter((state) => state.unavailable !== undefined)).toEqual([]);
+    expect(one.elections).toBe(1);
+  });
+
+  it('and that led, first hands back what it had, and is alone only later', async () => {
+    const one = world.start({ pod: 'a' });
+    await run(1);
+    one.network = 'forbidding';
+    expect(await until(() => !one.working)).toBeLessThanOrEqual(6.1);
+    expect(one.state).toEqual({ leading: false, holder: one.identity });
+    await until(() => unavailable(one) !== undefined, 21);
+    expect(one.states.map(({ leading, unavailable: why }) => [leading, why])).toEqual([
+      [true, undefined],
+      [false, undefined],
+      [false, 'forbidden'],
+    ]);
+  });
+});
+
 describe('a Lease that somebody', () => {
   it('deleted is made again by its leader, and makes no second one', async () => {
     const [one, other] = await leaderAndOther();

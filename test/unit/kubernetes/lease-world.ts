@@ -7,7 +7,7 @@ import type { StoredLease } from '../../../extension-service/src/kubernetes/leas
 import { VirtualTime } from '../../fakes/virtual-time.js';
 
 /** What the network does to a replica's requests. */
-export type Network = 'up' | 'refusing' | 'losing requests' | 'losing answers';
+export type Network = 'up' | 'refusing' | 'losing requests' | 'losing answers' | 'forbidding';
 
 export interface ReplicaOptions {
   readonly pod: string;
@@ -99,7 +99,8 @@ export class Replica {
   busy = false;
   elections = 0;
   network: Network = 'up';
-  state: LeaderState | undefined;
+  /** As told, the newest last. */
+  readonly states: LeaderState[] = [];
   ended = false;
   readonly log: string[] = [];
   private readonly stopper = new AbortController();
@@ -110,6 +111,10 @@ export class Replica {
     readonly options: ReplicaOptions,
   ) {}
 
+  get state(): LeaderState | undefined {
+    return this.states.at(-1);
+  }
+
   begin(): void {
     const { time, random } = this.world;
     const clock = time.clock(this.options.rate ?? 1, random() * 1e9, () => this.alive);
@@ -117,7 +122,7 @@ export class Replica {
       api: this.api(),
       identity: this.identity,
       podName: this.options.pod,
-      onState: (state) => (this.state = state),
+      onState: (state) => this.states.push(state),
       log: (level, message) => this.log.push(`${level}: ${message}`),
       clock,
       random,
@@ -155,6 +160,7 @@ export class Replica {
       const never = new Promise<never>(() => {});
       await way();
       if (!this.alive || this.network === 'losing requests') return never;
+      if (this.network === 'forbidding') throw new LeaseError('refused', 'forbidden');
       if (this.network === 'refusing') throw new LeaseError('unreachable', 'connection refused');
       const result = apply();
       if (this.network === 'losing answers') return never;

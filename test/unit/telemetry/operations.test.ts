@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import type { EventReason } from '../../../extension-service/src/kubernetes/events/copy-event.js';
 import { metricTable, ownMetrics } from '../../tools/metric-table.js';
 
 /** What operators have in hand speaks of the metrics that there are. */
@@ -11,8 +12,11 @@ const chart = 'extension-service/chart';
 const alerts = read(`${chart}/alerts/image-swapper.yaml`);
 const dashboard = read(`${chart}/dashboards/image-swapper.json`);
 
+const { repository } = JSON.parse(read('package.json')) as { readonly repository: string };
+
 interface Rule {
   readonly alert: string;
+  readonly expr: string;
   readonly annotations: { readonly summary?: string; readonly description?: string; readonly runbook_url?: string };
 }
 const rules = (parse(alerts) as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules);
@@ -56,6 +60,17 @@ describe('metrics', () => {
   });
 });
 
+it('the page begins with the way from the commonest symptom to its cause', () => {
+  const [, first = ''] = page.split(/^## /m);
+  expect(first).toMatch(/^An image is not swapped, or not mirrored\n/);
+  for (const tool of ['explain', 'status', 'get events', '/metrics', 'check --online', 'get lease']) {
+    expect(first).toContain(tool);
+  }
+  const reasons = [...first.matchAll(/--field-selector reason=(\w+)/g)].map(([, reason]) => reason);
+  const known = ['Mirrored', 'MirrorFailed', 'TagConflict'] satisfies EventReason[];
+  expect(known).toEqual(expect.arrayContaining(reasons));
+});
+
 describe('alerts', () => {
   it('say what is wrong and where to read what to do', () => {
     expect(rules.length).toBeGreaterThan(10);
@@ -63,9 +78,18 @@ describe('alerts', () => {
       const { summary = '', description = '', runbook_url: runbook = '' } = annotations;
       expect([alert, summary.length > 10, description.length > 20]).toEqual([alert, true, true]);
       const [file, anchor] = runbook.split('#');
-      expect([alert, file]).toEqual([alert, 'docs/operations.md']);
+      expect([alert, file]).toEqual([alert, `${repository}/blob/main/docs/operations.md`]);
       expect(page).toContain(`<a id="${anchor}"></a>`);
       expect(page).toContain(`\`${alert}\``);
+    }
+  });
+
+  it('tell installations apart: what is summed up is summed up by namespace and job', () => {
+    expect(repository).toMatch(/^https:\/\/[a-z.]+\/[\w-]+\/[\w-]+$/);
+    for (const { alert, expr } of rules) {
+      const grouped = expr.match(/\b(?:by|on) \([^)]+\)/g) ?? [];
+      expect([alert, grouped.filter((clause) => !clause.includes('(namespace, job'))]).toEqual([alert, []]);
+      expect([alert, /\b(?:sum|max|min|avg|count) \(/.test(expr)]).toEqual([alert, false]);
     }
   });
 

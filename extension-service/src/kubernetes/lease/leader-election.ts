@@ -17,7 +17,7 @@ export interface LeaderState {
   readonly leading: boolean;
   /** Identity of the holder as last seen, ours included; undefined while nobody holds it. */
   readonly holder: string | undefined;
-  /** Why this replica cannot take part, and what to do: it lacks a right, or the namespace does not exist. */
+  /** Why this replica has not been able to take part for a while: it lacks a right, or the namespace does not exist. */
   readonly unavailable?: string;
 }
 
@@ -33,6 +33,8 @@ export interface LeaseDurations {
   readonly retry: number;
   /** The longest that one request may take. */
   readonly request: number;
+  /** Refusals in a row for so long are meant; rights that were just granted, and a token that was just renewed, are not. */
+  readonly refused: number;
 }
 
 export const LEASE_DURATIONS: LeaseDurations = {
@@ -41,6 +43,7 @@ export const LEASE_DURATIONS: LeaseDurations = {
   giveUp: 6_000,
   retry: 1_000,
   request: 2_000,
+  refused: 20_000,
 };
 
 export interface LeaderElectionOptions {
@@ -74,6 +77,8 @@ export class LeaderElection {
   private running: RunningTasks | undefined;
   private stopping = false;
   private unavailable: string | undefined;
+  /** The last of refusals in a row, and when they began. */
+  private refusal: { readonly since: number; readonly message: string } | undefined;
   private unreachable = false;
   private told = '';
   private wake: (() => void) | undefined;
@@ -126,6 +131,7 @@ export class LeaderElection {
       if (this.unreachable) this.options.log('info', `${this.options.api.title}: the API server answers again`);
       this.unreachable = false;
       this.unavailable = undefined;
+      this.refusal = undefined;
       this.tell();
       return pause;
     } catch (error) {
@@ -266,14 +272,30 @@ export class LeaderElection {
     if (this.stopping && this.leading === undefined) return hurry;
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof LeaseError && error.kind === 'refused') {
-      if (this.unavailable !== message) this.options.log('warn', `no leader election: ${message}`);
-      this.unavailable = message;
-      this.tell();
-      return this.leading === undefined ? 5 * this.retry() : hurry;
+      return this.leading === undefined ? this.refuse(message) : Math.min(this.refuse(message), hurry);
     }
+    this.refusal = undefined;
     if (!this.unreachable) this.options.log('warn', message);
     this.unreachable = true;
     return this.leading === undefined ? this.retry() : hurry;
+  }
+
+  /**
+   * A leader has given up, and handed back what it had, long before this replica is told to copy for itself alone.
+   *
+   * @returns the milliseconds until the next look
+   */
+  private refuse(message: string): number {
+    if ((this.refusal?.message ?? this.unavailable) !== message) {
+      this.options.log('warn', `no leader election: ${message}`);
+    }
+    const now = this.clock.now();
+    this.refusal = { since: this.refusal?.since ?? now, message };
+    const left = this.refusal.since + this.durations.refused - now;
+    if (left > 0 && this.unavailable === undefined) return Math.min(5 * this.retry(), left);
+    this.unavailable = message;
+    this.tell();
+    return 5 * this.retry();
   }
 
   private retry(): number {

@@ -22,6 +22,9 @@ export class ApiStatusError extends Error {
   }
 }
 
+/** More bytes than are taken of one page. */
+export class PageTooLargeError extends ApiStatusError {}
+
 /** A page of a list, as the API server wrote it: filters read any field, so nothing is made into classes. */
 export interface ListPage {
   readonly items: readonly JsonObject[];
@@ -38,19 +41,20 @@ export interface ClusterLists {
 
 /** Milliseconds without a byte after which a list is given up. */
 const SILENCE = 60_000;
-/** Characters of a page; an object is at most 1.5 MB in etcd. */
-const LONGEST = 400 * 1_024 * 1_024;
+/** Bytes of a page, of which its objects take some three times as much; one object has at most 1.5 MB in etcd. */
+const LARGEST = 32 * 1_024 * 1_024;
 
 /** With the address, certificates and credentials of a kubeconfig or of the Pod. */
-export function clusterLists(config: KubeConfig): ClusterLists {
+export function clusterLists(config: KubeConfig, largest = LARGEST): ClusterLists {
   return {
     async page(path, query, signal) {
-      const list = await getJson(config, path, query, signal);
+      const list = await getJson(config, path, query, { signal, largest });
+      // An empty list would mean that all objects are gone.
+      if (!Array.isArray(list['items'])) throw new ApiStatusError(0, `${path}: the answer is no list, it has no items`);
       const metadata = isObject(list['metadata']) ? list['metadata'] : {};
       const { resourceVersion, continue: next } = metadata;
-      const items = Array.isArray(list['items']) ? list['items'].filter(isObject) : [];
       return {
-        items,
+        items: list['items'].filter(isObject),
         resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : '',
         ...(typeof next === 'string' && next !== '' && { next }),
       };
@@ -62,7 +66,7 @@ async function getJson(
   config: KubeConfig,
   path: string,
   query: Readonly<Record<string, string>>,
-  signal: AbortSignal,
+  { signal, largest }: { readonly signal: AbortSignal; readonly largest: number },
 ): Promise<JsonObject> {
   const server = config.getCurrentCluster()?.server;
   if (server === undefined) throw new ApiStatusError(0, 'the kubeconfig names no cluster');
@@ -70,7 +74,7 @@ async function getJson(
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
   const options: RequestOptions = { headers: { accept: 'application/json' } };
   await config.applyToHTTPSOptions(options);
-  const { status, text, retryAfter } = await send(url, { ...options, signal });
+  const { status, text, retryAfter } = await send(url, { ...options, signal }, largest);
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -91,20 +95,26 @@ interface Answer {
   readonly retryAfter?: number;
 }
 
-function send(url: URL, options: RequestOptions): Promise<Answer> {
+function send(url: URL, options: RequestOptions, largest: number): Promise<Answer> {
   const request = url.protocol === 'http:' ? httpRequest : httpsRequest;
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void =>
       reject(
         new ApiStatusError(0, `${url.pathname}: the API server at ${url.host}: ${error.message}`, { cause: error }),
       );
+    const tooLarge = (): void =>
+      reject(new PageTooLargeError(0, `${url.pathname}: a page of the list has more than ${largest} bytes`));
     const outgoing = request(url, options, (response) => {
       // Texts are garbage of V8's own; buffers of this size would scatter over the memory of malloc, which keeps it.
       response.setEncoding('utf8');
       let text = '';
+      let bytes = 0;
       response.on('data', (chunk: string) => {
         text += chunk;
-        if (text.length > LONGEST) response.destroy(new Error('the answer is too large'));
+        bytes += Buffer.byteLength(chunk);
+        if (bytes <= largest) return;
+        tooLarge();
+        response.destroy();
       });
       response.on('error', fail);
       response.on('end', () => {

@@ -8,6 +8,13 @@ export interface WatchEvent {
   readonly object: JsonObject;
 }
 
+export interface WatchOptions {
+  readonly signal: AbortSignal;
+  readonly silence: number;
+  /** The API server has begun to answer. */
+  readonly onOpen?: () => void;
+}
+
 /** Follows changes of objects. */
 export interface ClusterWatches {
   /**
@@ -20,7 +27,7 @@ export interface ClusterWatches {
     path: string,
     query: Readonly<Record<string, string>>,
     onEvent: (event: WatchEvent) => void,
-    options: { readonly signal: AbortSignal; readonly silence: number },
+    options: WatchOptions,
   ): Promise<void>;
 }
 
@@ -28,7 +35,7 @@ export interface ClusterWatches {
 export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches> {
   const { Watch } = await import('../client.js');
   return {
-    follow: (path, query, onEvent, { signal, silence }) =>
+    follow: (path, query, onEvent, { signal, silence, onOpen }) =>
       new Promise((resolve, reject) => {
         let ended = false;
         let connection: AbortController | undefined;
@@ -74,6 +81,7 @@ export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches
               connection = controller;
               // It may have hung so long that nobody waits for it any more.
               if (ended) controller.abort();
+              else onOpen?.();
             },
             (error: unknown) => end(broken(path, error)),
           );

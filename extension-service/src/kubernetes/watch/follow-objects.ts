@@ -4,6 +4,7 @@ import type { ApiStatusError } from './cluster-lists.js';
 import { clusterWatches } from './cluster-watches.js';
 import { Reflector } from './reflector.js';
 import type { ObjectSink } from './reflector.js';
+import { isRefusal } from './retry.js';
 
 /** Keeps a sink equal to the objects at `path`, such as `/api/v1/secrets`, until `signal` aborts. */
 export type FollowObjects = (
@@ -13,24 +14,33 @@ export type FollowObjects = (
   signal: AbortSignal,
 ) => void;
 
-/** `onProblem` is told once for every spell of trouble of a path, whatever the number of its sinks. */
+/** `onProblem` is told once for every spell of trouble, and of refusals, of a path, whatever the number of its sinks. */
 export async function followObjects(config: KubeConfig, onProblem: (message: string) => void): Promise<FollowObjects> {
   const lists = clusterLists(config);
   const watches = await clusterWatches(config);
   const troubled = new Map<string, Set<ObjectSink>>();
+  const sinksOf = (path: string, kind: 'refused' | 'other'): Set<ObjectSink> => {
+    const key = `${kind} ${path}`;
+    const sinks = troubled.get(key) ?? new Set();
+    troubled.set(key, sinks);
+    return sinks;
+  };
   return (path, query, sink, signal) => {
-    const onTrouble = (error: ApiStatusError | undefined): void => {
-      const sinks = troubled.get(path) ?? new Set();
-      troubled.set(path, sinks);
-      if (error === undefined) sinks.delete(sink);
-      else if (sinks.add(sink).size === 1 && !signal.aborted) onProblem(explain(path, error));
+    const isOver = (): void => {
+      for (const kind of ['refused', 'other'] as const) sinksOf(path, kind).delete(sink);
     };
-    signal.addEventListener('abort', () => troubled.get(path)?.delete(sink), { once: true });
+    const onTrouble = (error: ApiStatusError | undefined): void => {
+      if (error === undefined) return isOver();
+      const sinks = sinksOf(path, isRefusal(error) ? 'refused' : 'other');
+      if (sinks.add(sink).size === 1 && !signal.aborted) onProblem(explain(path, error));
+    };
+    signal.addEventListener('abort', isOver, { once: true });
     void new Reflector({ lists, watches, path, query, sink, onTrouble }).run(signal);
   };
 }
 
 function explain(path: string, { code, message }: ApiStatusError): string {
+  if (code === 401) return `${path}: the API server does not know the service's token (401)`;
   if (code === 403) return `${path}: not allowed to list and watch it (403); grant the service list and watch on it`;
   return `cannot be watched, trying again: ${message}`;
 }

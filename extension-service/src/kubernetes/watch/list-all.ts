@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../core/decide/pod.js';
 import { ApiStatusError } from './cluster-lists.js';
 import type { ClusterLists, ListPage } from './cluster-lists.js';
-import { PAGE } from './reflector.js';
+import { Pages } from './pages.js';
 import { backoff, isPassing, pause } from './retry.js';
 
 export interface ListAllOptions {
@@ -32,6 +32,7 @@ const BEGINNINGS = 5;
  */
 export async function listAll(options: ListAllOptions): Promise<void> {
   const { lists, path, signal, begin, apply, onRetry, random = Math.random } = options;
+  const pages = new Pages(lists, path);
   let next: string | undefined;
   let failures = 0;
   let beginnings = 0;
@@ -39,7 +40,7 @@ export async function listAll(options: ListAllOptions): Promise<void> {
   do {
     let page: ListPage;
     try {
-      page = await lists.page(path, { limit: PAGE, ...(next !== undefined && { continue: next }) }, signal);
+      page = await pages.read(next, signal);
     } catch (error) {
       if (!(error instanceof ApiStatusError) || signal.aborted) throw error;
       const forgotten = error.code === 410 && next !== undefined && (beginnings += 1) < BEGINNINGS;

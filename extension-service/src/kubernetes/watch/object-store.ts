@@ -1,5 +1,7 @@
 import { isObject } from '../../core/decide/pod.js';
 import type { JsonObject } from '../../core/decide/pod.js';
+import { Shelf } from './shelf.js';
+import type { ShelfBound } from './shelf.js';
 import type { ObjectSink } from './reflector.js';
 
 export interface ObjectStoreOptions<T> {
@@ -7,25 +9,34 @@ export interface ObjectStoreOptions<T> {
   readonly project: (object: JsonObject, namespace: string, name: string) => T | undefined;
   /** A change after the first complete list, objects that went away excluded. */
   readonly onChange?: (namespace: string, name: string, value: T, before: T | undefined) => void;
-}
-
-interface Held<T> {
-  readonly version: string;
-  readonly value: T;
+  /** Whether a new version of an object says the same, so that nothing has changed. */
+  readonly same?: (value: T, before: T) => boolean;
+  readonly bound?: ShelfBound<T>;
+  /** An object is left out, because there is no room for it. */
+  readonly onDropped?: (namespace: string, name: string) => void;
 }
 
 /** The objects of one watch by namespace and name, of each what is needed. */
 export class ObjectStore<T> implements ObjectSink {
-  #held = new Map<string, Held<T>>();
+  #held: Shelf<T>;
   #synced = false;
+  /** What comes with the next complete list is news. */
+  #knewBefore = false;
   /** What a list that goes on has brought, and what it changed. */
-  #coming: { readonly held: Map<string, Held<T>>; readonly changes: (() => void)[] } | undefined;
+  #coming: { readonly held: Shelf<T>; readonly changes: (() => void)[] } | undefined;
 
-  constructor(private readonly options: ObjectStoreOptions<T>) {}
+  constructor(private readonly options: ObjectStoreOptions<T>) {
+    this.#held = new Shelf(options.bound);
+  }
 
   /** Whether all that there are have come. */
   get synced(): boolean {
     return this.#synced;
+  }
+
+  /** Whether all that came have been kept. */
+  get complete(): boolean {
+    return this.#held.complete;
   }
 
   get(namespace: string, name: string): T | undefined {
@@ -33,7 +44,7 @@ export class ObjectStore<T> implements ObjectSink {
   }
 
   listing(): void {
-    this.#coming = { held: new Map(), changes: [] };
+    this.#coming = { held: new Shelf(this.options.bound), changes: [] };
   }
 
   apply(object: JsonObject): void {
@@ -46,10 +57,10 @@ export class ObjectStore<T> implements ObjectSink {
     const { held, changes } = this.#coming;
     this.#coming = undefined;
     this.#held = held;
-    const first = !this.#synced;
     this.#synced = true;
     // Told when all of them are there: one may need another.
-    if (!first) for (const tell of changes) tell();
+    if (this.#knewBefore) for (const tell of changes) tell();
+    this.#knewBefore = true;
   }
 
   remove(object: JsonObject): void {
@@ -57,23 +68,42 @@ export class ObjectStore<T> implements ObjectSink {
     this.#held.delete(keyOf(namespace, name));
   }
 
+  /** Nothing is kept of what may not be seen any more. Once it may be again, all of it is news. */
+  refused(): void {
+    this.#held = new Shelf(this.options.bound);
+    this.#coming = undefined;
+    this.#synced = false;
+    this.#knewBefore = true;
+  }
+
   /** @returns what tells of the change, if there is one */
-  #put(object: JsonObject, into: Map<string, Held<T>>): () => void {
+  #put(object: JsonObject, into: Shelf<T>): () => void {
+    const { project, same, onChange, onDropped } = this.options;
     const { namespace, name, version } = identity(object);
     const key = keyOf(namespace, name);
     const known = this.#held.get(key);
+    const nothing = (): void => undefined;
+    const put = (value: T): boolean => {
+      if (into.put(key, { version, value })) return true;
+      onDropped?.(namespace, name);
+      return false;
+    };
     // What has not changed is kept as it is, with what was made of it.
     if (known !== undefined && known.version === version && version !== '') {
-      into.set(key, known);
-      return () => undefined;
+      put(known.value);
+      return nothing;
     }
-    const value = this.options.project(object, namespace, name);
+    const value = project(object, namespace, name);
     if (value === undefined) {
       into.delete(key);
-      return () => undefined;
+      return nothing;
     }
-    into.set(key, { version, value });
-    return () => this.options.onChange?.(namespace, name, value, known?.value);
+    if (known !== undefined && same?.(value, known.value) === true) {
+      put(known.value);
+      return nothing;
+    }
+    if (!put(value)) return nothing;
+    return () => onChange?.(namespace, name, value, known?.value);
   }
 }
 

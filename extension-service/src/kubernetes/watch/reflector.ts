@@ -3,7 +3,8 @@ import type { JsonObject } from '../../core/decide/pod.js';
 import { ApiStatusError } from './cluster-lists.js';
 import type { ClusterLists, ListPage } from './cluster-lists.js';
 import type { ClusterWatches, WatchEvent } from './cluster-watches.js';
-import { backoff, isPassing, pause } from './retry.js';
+import { Pages } from './pages.js';
+import { backoff, isPassing, isRefusal, pause } from './retry.js';
 
 /** Takes the objects of one kind as they are and as they change. Calls come one after the other. */
 export interface ObjectSink {
@@ -12,6 +13,8 @@ export interface ObjectSink {
   apply(object: JsonObject): void;
   remove(object: JsonObject): void;
   listed(): void;
+  /** Whether it keeps what may be kept only as long as it may be seen: told whenever that is refused. */
+  refused?(): void;
 }
 
 export interface ReflectorOptions {
@@ -21,8 +24,10 @@ export interface ReflectorOptions {
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly sink: ObjectSink;
-  /** Told once for every spell of trouble, and with undefined when it is over. */
+  /** Told once for every spell of trouble, again when it turns into a refusal, and with undefined when it is over. */
   readonly onTrouble: (error: ApiStatusError | undefined) => void;
+  /** A list or a watch failed, and is begun again in a while. */
+  readonly onRestart?: () => void;
   readonly random?: () => number;
   readonly times?: ReflectorTimes;
 }
@@ -38,8 +43,6 @@ export interface ReflectorTimes {
 }
 
 const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 30_000] };
-/** Objects of a page: a hundred Pods are about a megabyte, which is garbage when the next comes. */
-export const PAGE = '100';
 
 /**
  * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there, again after
@@ -50,12 +53,23 @@ export class Reflector {
   private version: string | undefined;
   /** Of a list that broke off: its pages so far need not come again. */
   private next: string | undefined;
-  private troubled = false;
+  private trouble: 'passing' | 'refused' | undefined;
+  private open = false;
   private failures = 0;
   /** How often in a row the server had forgotten where we were, without a watch in between that went well. */
   private forgotten = 0;
 
-  constructor(private readonly options: ReflectorOptions) {}
+  private readonly pages: Pages;
+
+  constructor(private readonly options: ReflectorOptions) {
+    const { lists, path, query } = options;
+    this.pages = new Pages(lists, path, query);
+  }
+
+  /** Whether the sink has all that there is, and is told what changes. */
+  get up(): boolean {
+    return this.version !== undefined && (this.open || this.trouble === undefined);
+  }
 
   /** Until `signal` aborts; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
@@ -78,12 +92,11 @@ export class Reflector {
   }
 
   private async list(signal: AbortSignal): Promise<void> {
-    const { lists, path, query, sink } = this.options;
+    const { sink } = this.options;
     if (this.next === undefined) sink.listing();
     let page: ListPage;
     do {
-      const from: Record<string, string> = this.next === undefined ? {} : { continue: this.next };
-      page = await lists.page(path, { ...query, limit: PAGE, ...from }, signal);
+      page = await this.pages.read(this.next, signal);
       for (const object of page.items) sink.apply(object);
       this.next = page.next;
       // A list that is forgotten before it can be watched is worth nothing.
@@ -98,17 +111,21 @@ export class Reflector {
     const { watches, path, query, random = Math.random, times = TIMES } = this.options;
     if (this.version === undefined) return;
     const seconds = Math.ceil((times.watch * (1 + random())) / 1_000);
-    await watches.follow(
-      path,
-      {
-        ...query,
-        allowWatchBookmarks: 'true',
-        timeoutSeconds: String(seconds),
-        resourceVersion: this.version,
-      },
-      (event) => this.take(event),
-      { signal, silence: times.silence },
-    );
+    try {
+      await watches.follow(
+        path,
+        {
+          ...query,
+          allowWatchBookmarks: 'true',
+          timeoutSeconds: String(seconds),
+          resourceVersion: this.version,
+        },
+        (event) => this.take(event),
+        { signal, silence: times.silence, onOpen: () => (this.open = true) },
+      );
+    } finally {
+      this.open = false;
+    }
   }
 
   private take({ type, object }: WatchEvent): void {
@@ -133,13 +150,13 @@ export class Reflector {
 
   private healthy(): void {
     this.failures = 0;
-    if (!this.troubled) return;
-    this.troubled = false;
+    if (this.trouble === undefined) return;
+    this.trouble = undefined;
     this.options.onTrouble(undefined);
   }
 
   private async recover(error: unknown, signal: AbortSignal): Promise<void> {
-    const { random = Math.random, times = TIMES, onTrouble } = this.options;
+    const { random = Math.random, times = TIMES, onTrouble, sink } = this.options;
     const known = error instanceof ApiStatusError ? error : new ApiStatusError(0, String(error), { cause: error });
     // A list goes on where it broke off, unless the server means the request itself.
     if (!isPassing(known)) this.next = undefined;
@@ -149,9 +166,15 @@ export class Reflector {
       // Once at once; a server that says so again and again is not to be asked for whole lists in a tight loop.
       if (this.forgotten++ === 0) return;
     }
+    const refused = isRefusal(known);
+    if (refused && sink.refused !== undefined) {
+      sink.refused();
+      this.version = undefined;
+    }
     this.failures += 1;
-    if (!this.troubled) {
-      this.troubled = true;
+    this.options.onRestart?.();
+    if (this.trouble === undefined || (refused && this.trouble === 'passing')) {
+      this.trouble = refused ? 'refused' : 'passing';
       onTrouble(known);
     }
     await pause(backoff(Math.max(this.failures, this.forgotten), known, times.pause, random), signal);

@@ -5,6 +5,11 @@ export function isPassing({ code }: ApiStatusError): boolean {
   return code === 0 || code === 408 || code === 429 || code >= 500;
 }
 
+/** Whether the service has no right to what it asks for, any more or yet. */
+export function isRefusal({ code }: ApiStatusError): boolean {
+  return code === 401 || code === 403;
+}
+
 /**
  * Milliseconds until the next try: doubled with each failure in a row, from the first to the last of `bounds`, and not
  * before the server allows it.

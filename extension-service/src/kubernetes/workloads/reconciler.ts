@@ -17,9 +17,12 @@ import { namespacesNotWatched } from './namespaces.js';
 import { WORKLOAD_KINDS } from './kinds.js';
 import type { WorkloadKind } from './kinds.js';
 import { Sources } from './sources.js';
+import { UnknownImages } from './unknown-images.js';
 import { usesOf } from './uses.js';
 import type { Uses } from './uses.js';
 import { WantedImages } from './wanted-images.js';
+import { WatchReports } from './watch-reports.js';
+import type { WatchReport } from './watch-reports.js';
 
 export interface ReconcilerOptions {
   readonly access: Pick<ReflectorOptions, 'lists' | 'watches' | 'times'>;
@@ -29,6 +32,8 @@ export interface ReconcilerOptions {
   /** Hands copies to the queue; each is answered by `settled`. */
   readonly want: (jobs: readonly MirrorJob[]) => void;
   readonly onNews: (news: CopyNews) => void;
+  /** What it sees, each time that it has changed, a second after at the latest. */
+  readonly onReport?: (report: WatchReport) => void;
   readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void;
   readonly now?: () => number;
 }
@@ -48,6 +53,9 @@ const MOST_USERS = 5;
 const NEWS_PATIENCE = 3_000;
 /** Pods are listed once the templates that name their sources are, or after this. */
 const TEMPLATES_PATIENCE = 30_000;
+const REPORT_INTERVAL = 1_000;
+/** Lines about images of an unknown source. */
+const MOST_LINES = 1_000;
 
 /**
  * The cluster's own objects are the list of work: whatever a Pod or a template uses must be in a target. The list is
@@ -59,13 +67,29 @@ export class Reconciler implements LeaderTask {
   private readonly sources = new Sources();
   private agenda: CopyAgenda | undefined;
   private restart: (() => void) | undefined;
-  private readonly unknown = new Map<string, number>();
+  private readonly unknown = new UnknownImages();
+  private unknownLines = 0;
   private readonly synced = new Set<string>();
+  /** By kind, of the round that goes on. */
+  private readonly reflectors = new Map<string, Reflector>();
+  private readonly reports: WatchReports;
   private readonly bugLines = new Occasionally(60_000);
 
-  constructor(private readonly options: ReconcilerOptions) {}
+  constructor(private readonly options: ReconcilerOptions) {
+    this.reports = new WatchReports((report) => options.onReport?.(report));
+  }
 
   async lead(signal: AbortSignal): Promise<void> {
+    const reporting = setInterval(() => this.report(), REPORT_INTERVAL).unref();
+    try {
+      await this.rounds(signal);
+    } finally {
+      clearInterval(reporting);
+      this.report();
+    }
+  }
+
+  private async rounds(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const round = new AbortController();
       // Every kind's list, watch and pauses listen to it.
@@ -143,6 +167,7 @@ export class Reconciler implements LeaderTask {
       const reflector = new Reflector({
         ...access,
         path: kind.path,
+        onRestart: () => this.reports.restarted(kind.kind),
         sink: this.sink(kind, rules, skipped, agenda, () => {
           listed();
           this.synced.add(kind.kind);
@@ -153,6 +178,7 @@ export class Reconciler implements LeaderTask {
             ? log('info', `${kind.kind}s are watched again`)
             : log('warn', `watching ${kind.kind}s: ${error.message}${error.code === 403 ? FORBIDDEN : ''}`),
       });
+      this.reflectors.set(kind.kind, reflector);
       await reflector.run(signal);
     });
     const ticking = agenda?.run(signal);
@@ -161,6 +187,13 @@ export class Reconciler implements LeaderTask {
     this.wanted = new WantedImages();
     this.unknown.clear();
     this.synced.clear();
+    this.reflectors.clear();
+  }
+
+  private report(): void {
+    const { images, unknown } = this.state();
+    const up = Object.fromEntries([...this.reflectors].map(([kind, reflector]) => [kind, reflector.up]));
+    this.reports.tell({ up, images, unknown });
   }
 
   private logSynced(): void {
@@ -179,9 +212,6 @@ export class Reconciler implements LeaderTask {
     const { wanted } = this;
     let generation = 0;
     let listing = false;
-    const remove = (uid: string): void => {
-      wanted.remove(uid);
-    };
     return {
       listing: () => {
         generation += 1;
@@ -190,6 +220,7 @@ export class Reconciler implements LeaderTask {
       listed: () => {
         listing = false;
         wanted.prune(kind.kind, generation);
+        this.unknown.prune(kind.kind, generation);
         onListed();
       },
       apply: (object) => {
@@ -198,9 +229,9 @@ export class Reconciler implements LeaderTask {
         const { reference, owner } = identity;
         const pod = skipped.has(reference.namespace) ? undefined : kind.pod(object);
         const uses = pod === undefined ? NOTHING : this.usesOf(rules, pod, reference);
-        this.note(uses.unknown);
+        this.note(this.unknown.put(reference.uid, kind.kind, uses.unknown, generation));
         if (uses.jobs.length === 0) {
-          remove(reference.uid);
+          wanted.remove(reference.uid);
           return;
         }
         const isNew = !wanted.has(reference.uid);
@@ -220,7 +251,9 @@ export class Reconciler implements LeaderTask {
       },
       remove: (object) => {
         const identity = identify(kind, object);
-        if (identity !== undefined) remove(identity.reference.uid);
+        if (identity === undefined) return;
+        wanted.remove(identity.reference.uid);
+        this.unknown.remove(identity.reference.uid);
       },
     };
   }
@@ -236,13 +269,11 @@ export class Reconciler implements LeaderTask {
     }
   }
 
-  /** Counts what cannot be turned back, once each and not without end. */
+  /** Tells of images that cannot be turned back, not without end. */
   private note(images: readonly string[]): void {
     for (const image of images) {
-      if (this.unknown.size < 1_000 && !this.unknown.has(image)) {
-        this.unknown.set(image, 1);
-        this.options.log('debug', `${image}: the source of this image is not known, so it is not looked after`);
-      }
+      if ((this.unknownLines += 1) > MOST_LINES) return;
+      this.options.log('debug', `${image}: the source of this image is not known, so it is not looked after`);
     }
   }
 }

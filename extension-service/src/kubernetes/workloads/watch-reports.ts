@@ -1,0 +1,31 @@
+/** What the replica that copies sees of the cluster; of the others nothing is up. */
+export interface WatchReport {
+  /** By kind of object: whether what is known of it is complete and followed. */
+  readonly up: Readonly<Record<string, boolean>>;
+  /** By kind: lists and watches that failed and were begun again since the last report. */
+  readonly restarts: Readonly<Record<string, number>>;
+  readonly images: number;
+  /** Images in a target whose source nobody knows. */
+  readonly unknown: number;
+}
+
+/** Tells what has changed, if anything has. */
+export class WatchReports {
+  private restarts: Record<string, number> = {};
+  private last = '';
+
+  constructor(private readonly send: (report: WatchReport) => void) {}
+
+  restarted(kind: string): void {
+    this.restarts[kind] = (this.restarts[kind] ?? 0) + 1;
+  }
+
+  tell(seen: Omit<WatchReport, 'restarts'>): void {
+    const { restarts } = this;
+    const text = JSON.stringify(seen);
+    if (text === this.last && Object.keys(restarts).length === 0) return;
+    this.last = text;
+    this.restarts = {};
+    this.send({ ...seen, restarts });
+  }
+}

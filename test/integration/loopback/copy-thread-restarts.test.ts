@@ -1,0 +1,46 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ThreadCopier } from '../../../extension-service/src/mirror/thread-copier.js';
+import { createLogger } from '../../../extension-service/src/telemetry/log.js';
+import { configOf } from '../../unit/decide/rules-of.js';
+import { until } from './until.js';
+
+let folder: string;
+let starts: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
+  starts = join(folder, 'starts');
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+/** Notes that it was started, and ends. */
+const dying = (): string => `require('node:fs').appendFileSync(${JSON.stringify(starts)}, 'x'); process.exit(1);`;
+const count = async (): Promise<number> => (await readFile(starts, 'utf8').catch(() => '')).length;
+
+describe('a copy thread that ends as soon as it has begun', () => {
+  it('is started again after pauses that grow, told each time, and not at once because somebody asks', async () => {
+    const log = createLogger({ level: 'error', format: 'json' });
+    let restarts = 0;
+    const copier = new ThreadCopier(
+      configOf(),
+      log,
+      { onRestart: () => (restarts += 1) },
+      { program: dying(), restart: 200 },
+    );
+    const asked = new Set<string>();
+    const begin = performance.now();
+    copier.warm();
+    await until('the fourth end', async () => {
+      await copier.readSecret('x', undefined).catch((error: Error) => asked.add(error.message.replace(/\d+/g, 'N')));
+      return restarts >= 4;
+    });
+    // The first pause is cut short by who asks; those of 0.4 and 0.8 s are not.
+    expect(performance.now() - begin).toBeGreaterThan(1_150);
+    await until('the threads are told', async () => restarts === (await count()));
+    await copier.stop();
+    expect(asked).toContain('Secret x: the copy thread has ended N times in a row and starts again in N s');
+  });
+});

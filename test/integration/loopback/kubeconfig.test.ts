@@ -1,0 +1,70 @@
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
+import { ClusterSide } from '../../../extension-service/src/kubernetes/cluster-side.js';
+import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
+import { configOf } from '../../unit/decide/rules-of.js';
+import { until } from './until.js';
+
+let folder: string;
+let kubeconfig: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
+  kubeconfig = join(folder, 'kubeconfig');
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+/** Never seen half. */
+async function put(text: string): Promise<void> {
+  await writeFile(`${kubeconfig}.new`, text);
+  await rename(`${kubeconfig}.new`, kubeconfig);
+}
+
+describe('a kubeconfig that cannot be used', () => {
+  it.each([
+    ['users: [{name: a, user: {token: "hunter2', 'is no YAML from line 2 on'],
+    ['users:\n- name: a\n  user:\n    token: hunter2: b\n', 'is no YAML from line 4 on'],
+    ['null', 'is no kubeconfig'],
+  ])('is told by its name, without what is in it: %j', async (text, problem) => {
+    await writeFile(kubeconfig, text);
+    await expect(connectCluster({ KUBECONFIG: kubeconfig })).rejects.toThrow(
+      new Error(`the kubeconfig ${kubeconfig} ${problem}`),
+    );
+  });
+
+  it('is told once, again when it is another problem, and when it is over, however often it is tried', async () => {
+    const cluster = await FakeCluster.start();
+    const log: string[] = [];
+    let tries = 0;
+    const side = new ClusterSide(configOf(), {
+      env: { KUBECONFIG: kubeconfig },
+      log: (level, message) => log.push(`${level}: ${message}`),
+      emit: ({ kind }) => (tries += kind === 'role' ? 1 : 0),
+      retry: 5,
+    });
+    const tried = async (): Promise<void> => {
+      const before = tries;
+      await until('some tries', () => tries > before + 5);
+    };
+    try {
+      side.start();
+      await tried();
+      await put('null');
+      await tried();
+      await put(cluster.kubeconfig());
+      await until('it leads', () => log.some((line) => line.includes('this replica leads')));
+    } finally {
+      await side.stop();
+      await cluster.close();
+    }
+    expect(log.slice(0, 3)).toEqual([
+      `error: the cluster cannot be used: the kubeconfig ${kubeconfig} does not exist`,
+      `error: the cluster cannot be used: the kubeconfig ${kubeconfig} is no kubeconfig`,
+      'info: the cluster can be used now',
+    ]);
+  });
+});
