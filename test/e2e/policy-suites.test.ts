@@ -131,7 +131,9 @@ function objectsOf(name: string, service: RunningService): ApiObject[] {
     .replaceAll(/https:\/\/image-swapper\.image-swapper\.svc:\d+/g, service.url)
     .replaceAll(/caBundle: \S+/g, `caBundle: ${Buffer.from(service.ca).toString('base64')}`);
   return parseAllDocuments(text).map((document) => {
-    const object = document.toJS() as ApiObject & { webhooks?: { clientConfig: { caBundle: string; service: { path: string } } }[] };
+    const object = document.toJS() as ApiObject & {
+      webhooks?: { clientConfig: { caBundle: string; service: { path: string } } }[];
+    };
     if (object.webhooks === undefined) return object;
     // Instead of a Service, of which the cluster has none.
     const webhooks = object.webhooks.map(({ clientConfig, ...webhook }) => ({
