@@ -194,7 +194,7 @@ policies call no Service unless it is told what to block instead.
 {{- if semverCompare "<1.18.0-0" $version }}
 {{- fail (printf "policies.engine: kyverno needs Kyverno 1.19 or newer (or 1.18 with another httpBlocklist), and %s: upgrade Kyverno, or --set policies.engine=kyverno-clusterpolicy" $found) }}
 {{- end }}
-{{- $told := or (contains "--httpBlocklist=" (join " " .args)) (contains "FLAG_HTTP_127.0.0.0/8\\,::1/128\\,169.254.0.0/16\\,fe80::/10\\,fd00:ec2::254/128\\,metadata.google.internal" (toJson .env)) }}
+{{- $told := or (contains "--httpBlocklist=" (join " " .args)) (contains "FLAG_HTTP_BLOCKLIST" (toJson .env)) }}
 {{- if and (semverCompare "<1.19.0-0" $version) (not $told) (contains ".svc" (include "image-swapper.url" $)) }}
 {{- fail (printf "policies.engine: kyverno: %s, whose policies may call no Service unless its list of blocked addresses is another: helm upgrade kyverno kyverno/kyverno -n %s --reuse-values --version '3.8.*' --set \"admissionController.container.extraArgs.httpBlocklist=%s\"; or upgrade Kyverno to 1.19 or newer" $found $namespace "127.0.0.0/8\\,::1/128\\,169.254.0.0/16\\,fe80::/10\\,fd00:ec2::254/128\\,metadata.google.internal") }}
 {{- end }}

@@ -56,7 +56,13 @@ describe.skipIf(!available)('the chart at a real API server', () => {
     });
 
     describe('with a Kyverno', () => {
-      const install = async (image: string, args: readonly string[], values: object = CASES[0]?.values ?? {}) => {
+      const install = async (
+        version: string,
+        args: readonly string[],
+        values: object = CASES[0]?.values ?? {},
+        env: readonly object[] = [],
+      ) => {
+        const image = `reg.kyverno.io/kyverno/kyverno:${version}`;
         const labels = { app: 'kyverno' };
         await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kyverno' } });
         await plane.api.apply({
@@ -67,7 +73,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
             selector: { matchLabels: labels },
             template: {
               metadata: { labels },
-              spec: { containers: [{ name: 'kyverno', image: `reg.kyverno.io/kyverno/kyverno:${image}`, args }] },
+              spec: { containers: [{ name: 'kyverno', image, args, env }] },
             },
           },
         });
@@ -95,6 +101,8 @@ describe.skipIf(!available)('the chart at a real API server', () => {
 
       it('takes 1.18 with another list, or with a public name of the service, and 1.19', async () => {
         expect((await install('v1.18.2', [`--httpBlocklist=${KYVERNO_1_18_BLOCKLIST}`])).stderr).toBe('');
+        const env = [{ name: 'FLAG_HTTP_BLOCKLIST', value: KYVERNO_1_18_BLOCKLIST }];
+        expect((await install('v1.18.2', [], undefined, env)).stderr).toBe('');
         const values = { ...CASES[0]?.values, policies: { url: 'https://images.example.com' } };
         expect((await install('v1.18.2', [], values)).stderr).toBe('');
         expect((await install('v1.19.1', [])).stderr).toBe('');
