@@ -82,7 +82,9 @@ describe('the packed cdk8s package', () => {
     const synth = spawnSync(process.execPath, ['main.js'], { cwd: example, encoding: 'utf8' });
     expect(synth).toMatchObject({ status: 0, stdout: '' });
     // It leaves the NetworkPolicy to the service's chart, and is told what that means.
-    expect(synth.stderr).toMatch(/^\S+ ImageSwapper: production\/image-swapper: .* no NetworkPolicy for the plain listener is rendered.*\n.*\n$/);
+    expect(synth.stderr).toMatch(
+      /^\S+ ImageSwapper: production\/image-swapper: .* no NetworkPolicy for the plain listener is rendered.*\n.*\n$/,
+    );
     const kinds = (file: string): string[] =>
       parseAllDocuments(readFileSync(join(example, 'dist', file), 'utf8')).map(
         (document) => (document.toJS() as { kind: string }).kind,
