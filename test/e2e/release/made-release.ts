@@ -1,0 +1,49 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { goTool } from '../../tools/tool.js';
+
+export const root = fileURLToPath(new URL('../../../', import.meta.url));
+export const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+
+/** What `npm run release:dry` makes, once for all tests: it takes minutes. */
+export class MadeRelease {
+  /** For whatever tests need besides. */
+  folder = '';
+  release = '';
+  helm = '';
+  files: string[] = [];
+
+  async make(): Promise<void> {
+    this.helm = await goTool({ module: 'helm', package: 'helm.sh/helm/v3/cmd/helm' });
+    this.folder = mkdtempSync(join(tmpdir(), 'image-swapper-release-test-'));
+    this.release = join(this.folder, 'release');
+    this.run('--output', this.release);
+    this.files = readdirSync(this.release);
+  }
+
+  run(...flags: string[]): void {
+    execFileSync('npm', ['run', 'release:dry', '--', ...flags], {
+      cwd: root,
+      env: { ...process.env, HELM: this.helm },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+  }
+
+  /** The digests that the release lists: that of the index under '', those of platforms under their names. */
+  digests(): ReadonlyMap<string, string> {
+    return new Map(
+      readFileSync(join(this.release, 'image-digests.txt'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => line.split(/ {2}image-swapper:[^ ]+ ?/))
+        .map(([digest = '', platform = '']) => [platform, digest]),
+    );
+  }
+
+  remove(): void {
+    if (this.folder !== '') rmSync(this.folder, { recursive: true, force: true });
+  }
+}
