@@ -37,6 +37,8 @@ afterEach(async () => {
 const configuration = (more: object = {}, credentials: object = {}): Record<string, unknown> => ({
   source: { registries: [plainRegistry(source, { ...credentials })] },
   target: plainRegistry(target),
+  // The API server knows no Leases; nobody waits for one here.
+  reconcile: { enabled: false },
   ...more,
 });
 

@@ -36,6 +36,8 @@ it('a copy that its pull secret was refused for goes on as soon as the Secret is
       target: plainRegistry(target, { prefix: 'mirror' }),
       source: { registries: [plainRegistry(source)] },
       secretReader: { enabled: true },
+      // The API server knows no Leases; nobody waits for one here.
+      reconcile: { enabled: false },
     },
     { env: { KUBECONFIG: join(folder, 'kubeconfig') } },
   );

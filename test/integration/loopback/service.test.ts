@@ -279,7 +279,9 @@ describe('credentials', () => {
       await service.stop();
       const kubeconfig = join(service.folder, '..', `kubeconfig-${process.pid}-${auth.type}`);
       await writeFile(kubeconfig, api.kubeconfig('swapper'));
-      const withCluster = await start({ source: { registries } }, { env: { KUBECONFIG: kubeconfig } });
+      // The API server knows no Leases; nobody waits for one here.
+      const config = { source: { registries }, reconcile: { enabled: false } };
+      const withCluster = await start(config, { env: { KUBECONFIG: kubeconfig } });
       await admit(withCluster, { image: `${priv.host}/app:1.0`, spec: { imagePullSecrets: [{ name: 'pod-secret' }] } });
       await settled(withCluster);
       expect(await mirrors(withCluster)).toMatchObject([{ state: 'done' }]);

@@ -1,0 +1,63 @@
+import { afterEach, expect } from 'vitest';
+import { copyImage, type CopyOptions } from '../../../extension-service/src/registry/copy.js';
+import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
+import type { BuiltImage } from '../../fakes/images.js';
+import { FakeRegistry, type FakeRegistryOptions } from '../../fakes/registry.js';
+
+const cleanups: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+async function start(options?: FakeRegistryOptions): Promise<FakeRegistry> {
+  const registry = await FakeRegistry.start(options);
+  cleanups.push(() => registry.close());
+  return registry;
+}
+
+export interface Pair {
+  readonly source: FakeRegistry;
+  readonly target: FakeRegistry;
+  readonly copy: (
+    options?: Partial<Omit<CopyOptions, 'source' | 'target'>> & { from?: object; to?: object },
+  ) => ReturnType<typeof copyImage>;
+}
+
+/** A source and a target, and copies of one image from one to the other. Both end with the test. */
+export async function pair(
+  options: { source?: FakeRegistryOptions; target?: FakeRegistryOptions; same?: boolean } = {},
+): Promise<Pair> {
+  const source = await start(options.source);
+  const target = options.same === true ? source : await start(options.target);
+  const factory = new RegistryFactory({
+    endpoints: [source, target].map(({ host }) => ({ host, insecure: true })),
+    hosts: { allow: [], deny: [] },
+    env: {},
+    timeouts: { connect: 2_000, headers: 1_000, idle: 300 },
+    retry: { baseDelay: 1, maxDelay: 5 },
+  });
+  cleanups.push(() => factory.close());
+  const keychain = { resolve: async () => [{ username: 'user', password: 'secret' }] };
+  const clients = { source: factory.client(source.host, keychain), target: factory.client(target.host, keychain) };
+  return {
+    source,
+    target,
+    copy: ({ from, to, ...rest } = {}) =>
+      copyImage({
+        source: { client: clients.source, reference: { repository: 'library/app', tag: 'v1', ...from } },
+        target: { client: clients.target, reference: { repository: 'mirror/library/app', tag: 'v1', ...to } },
+        ...rest,
+      }),
+  };
+}
+
+/** Every manifest and blob of the image is in the target with the same bytes. */
+export function expectComplete(target: FakeRegistry, repository: string, image: BuiltImage): void {
+  for (const manifest of image.manifests)
+    expect(target.manifest(repository, manifest.digest)?.bytes).toEqual(manifest.bytes);
+  for (const blob of image.blobs) expect(target.blob(blob.digest, repository)?.size).toBe(blob.size);
+}
+
+export function writes(registry: FakeRegistry): string[] {
+  return registry.requests((entry) => entry.method === 'PUT' || entry.method === 'POST' || entry.method === 'PATCH');
+}
