@@ -17,6 +17,7 @@ import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { render, table } from './output.js';
 import type { OutputFormat } from './output.js';
+import { refuseUnavailable } from './unavailable.js';
 
 export interface CheckFlags extends ConfigFlags {
   readonly online?: boolean;
@@ -28,6 +29,7 @@ export interface CheckFlags extends ConfigFlags {
 export async function check(context: CommandContext, flags: CheckFlags): Promise<number> {
   const loaded = await load(context, flags);
   compileRules(loaded.config);
+  refuseUnavailable(loaded.config);
   const problem = managedPoliciesProblem(loaded.config);
   if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, and ${problem}`);
   if (flags.print === true) {

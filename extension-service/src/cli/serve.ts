@@ -27,6 +27,7 @@ import { NOTHING_SEEN, showWatches } from '../telemetry/watch-report.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
+import { refuseUnavailable } from './unavailable.js';
 
 export interface ServeFlags extends ConfigFlags {
   readonly listenAddress: string;
@@ -184,6 +185,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       POLL,
       async () => {
         const next = await load(context, { ...flags, config: file });
+        refuseUnavailable(next.config);
         checkCluster(next.config, context.env, tlsFiles !== undefined);
         if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: a change of it needs a restart');
         service.configure(next, await readClientRules(next.config.tls.clients));
@@ -198,17 +200,6 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       },
     );
   }
-}
-
-/** Keys of the design that nothing stands behind yet: to ignore a guard or a queue that somebody counts on is worse than not to start. */
-function refuseUnavailable({ source, queue }: Config): void {
-  const missing = [
-    ...(source.accessCheck === 'none'
-      ? []
-      : [`source.accessCheck: ${source.accessCheck} is not available yet: use none`]),
-    ...(queue.type === 'memory' ? [] : [`queue.type: ${queue.type} is not available yet: use memory`]),
-  ];
-  if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));
 }
 
 async function readClients({ tls }: Config, isTls: boolean): Promise<ClientRules> {

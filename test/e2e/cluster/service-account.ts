@@ -1,4 +1,6 @@
-import { stringify } from 'yaml';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAllDocuments, stringify } from 'yaml';
 import { expectOk } from './kube-api.js';
 import type { ApiObject, KubeApi } from './kube-api.js';
 
@@ -16,28 +18,21 @@ export interface Rights {
   readonly own?: readonly PolicyRule[];
 }
 
-/** What the service needs to watch workloads, to take part in the election and to write Events. */
+/** What the chart gives the service by default, from its snapshot: to watch workloads, take part in the election, write Events. */
 export const WATCHING: Rights = {
-  cluster: [
-    { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
-    {
-      apiGroups: ['apps'],
-      resources: ['deployments', 'statefulsets', 'daemonsets', 'replicasets'],
-      verbs: ['list', 'watch'],
-    },
-    { apiGroups: ['batch'], resources: ['jobs', 'cronjobs'], verbs: ['list', 'watch'] },
-    { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch', 'update'] },
-  ],
-  own: [
-    { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
-    {
-      apiGroups: ['coordination.k8s.io'],
-      resources: ['leases'],
-      verbs: ['get', 'update', 'patch'],
-      resourceNames: ['image-swapper'],
-    },
-  ],
+  cluster: chartRules('ClusterRole'),
+  own: chartRules('Role'),
 };
+
+function chartRules(kind: 'ClusterRole' | 'Role'): readonly PolicyRule[] {
+  const file = join(import.meta.dirname, '../../fixtures/chart/defaults.yaml');
+  const objects = parseAllDocuments(readFileSync(file, 'utf8')).map(
+    (document) => document.toJS() as { readonly kind: string; readonly rules?: readonly PolicyRule[] },
+  );
+  const rules = objects.filter((object) => object.kind === kind).flatMap(({ rules = [] }) => rules);
+  if (rules.length === 0) throw new Error(`${file} has no ${kind}`);
+  return rules;
+}
 
 /** A ServiceAccount with these rights and no others. @returns a kubeconfig with its token */
 export async function serviceAccount(

@@ -45,14 +45,13 @@ describe('serve', () => {
     expect(await serve('--tls-cert-file', 'none', '--tls-key-file', 'b.key')).toMatchObject({ code: 2 });
   });
 
-  it('refuses what it cannot do yet, rather than ignoring a guard', async () => {
-    const ended = await cli.swapper([
-      'serve',
-      '--config',
-      await cli.config({ queue: { type: 'redis', url: 'redis://127.0.0.1' } }),
-    ]);
+  it.each([
+    ['serve', { queue: { type: 'redis', url: 'redis://127.0.0.1' } }, 'queue.type: redis is not available yet'],
+    ['check', { source: { accessCheck: 'pullSecrets' } }, 'source.accessCheck: pullSecrets is not available yet'],
+  ])('%s refuses what it cannot do yet, rather than ignoring a guard', async (command, more, word) => {
+    const ended = await cli.swapper([command, '--config', await cli.config(more)]);
     expect(ended.code).toBe(2);
-    expect(ended.stderr).toContain('queue.type: redis is not available yet');
+    expect(ended.stderr).toContain(word);
   });
 
   const gatekeeper = (filter: string) => ({
