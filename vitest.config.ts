@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * unit: no I/O.  loopback: real sockets, our own fakes, the built bundle.  Both run under `npm test` and need Node only.
- * integration: real registries.  e2e: real engines.  fuzz and soak: by hand.
+ * integration: real registries, emulators of the clouds.  e2e: real engines.  fuzz and soak: by hand.
  */
 const build = './test/setup/build-bundle.ts';
 
@@ -22,7 +22,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/integration/real/**/*.test.ts'],
+          include: ['test/integration/{real,emulators}/**/*.test.ts'],
           globalSetup: build,
           testTimeout: 120_000,
           hookTimeout: 300_000,
