@@ -139,7 +139,7 @@ describe('imageCopyPolicy immediate', () => {
     const service = await world.serve({
       source: { registries: [plainRegistry(source), plainRegistry(other)] },
       imageCopyPolicy: 'immediate',
-      imageCopyDeadline: '1s',
+      imageCopyDeadline: '3s',
       mirror: { concurrency: 8 },
       target: plainRegistry(target),
     });
@@ -149,8 +149,8 @@ describe('imageCopyPolicy immediate', () => {
       ...asked,
       quick: `${target.host}/${pathOf(other, 'quick')}:1`,
     });
-    // One after another would be four seconds.
-    expect(performance.now() - started).toBeLessThan(3_000);
+    // One after another would be twelve seconds.
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 });
 
