@@ -168,6 +168,22 @@ describe.skipIf(!available)('the chart', () => {
         ]);
         expect(all.at(-1)).toBe('0 Job image-swapper-uninstall');
       });
+
+      it('has every kind and name once without uninstall.hooks, since Argo CD keeps the last of two', async () => {
+        const identities = async (values: object): Promise<string[]> =>
+          (await render(values)).map(({ kind, metadata: { name, namespace } }) => `${kind} ${namespace ?? ''}/${name}`);
+        for (const manage of [false, true]) {
+          const values = { policies: { engine, manage, failClosed: true }, rbac: { create: true } };
+          const repeated = (all: readonly string[]) => all.filter((one, index) => all.indexOf(one) !== index);
+          expect(repeated(await identities(values))).not.toEqual([]);
+          const off = { ...values, uninstall: { hooks: false } };
+          expect(repeated(await identities(off))).toEqual([]);
+          expect(await hooks(off)).toEqual([]);
+          // Nothing but the hooks is gone.
+          const objects = await helm.objects({ values: { config, ...values }, args: ['--no-hooks'] });
+          expect(await render(off)).toEqual(objects);
+        }
+      });
     });
   });
 
