@@ -28,7 +28,9 @@ describe("Kyverno 1.18's list of blocked addresses", () => {
   const upgrade = "helm upgrade kyverno kyverno/kyverno --namespace kyverno --reuse-values --version '3.8.*'";
 
   it.each(['docs/kyverno.md', 'docs/install.md'])('%s says the same value, for charts of 1.18 alone', (page) => {
-    const commands = commandsOf(page, 'helm').filter((command) => command.includes('httpBlocklist'));
+    const commands = commandsOf(page, 'helm')
+      .filter((command) => command.includes('httpBlocklist'))
+      .map((command) => command.replaceAll(/\s+/g, ' '));
     expect(commands).toEqual([`${upgrade} ${setting}`]);
   });
 
