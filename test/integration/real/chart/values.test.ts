@@ -338,24 +338,22 @@ describe.skipIf(!available)("the chart's values", () => {
       { config: { target: { oci: { registry: 'Harbor' } } } },
       'config.target.oci.registry: "harbor" has neither a dot nor a port: write harbor:443',
     ],
-    ...[
-      ['target', { target: { oci: { registry: 'https://harbor.example.com' } } }, 'https://harbor.example.com'],
+    ...(
       [
-        'targets/0',
-        { targets: [{ name: 'a', oci: { registry: 'harbor.example.com/mirror' } }] },
-        'harbor.example.com/mirror',
-      ],
-      [
-        'source/registries/0',
-        { ...good.config, source: { registries: [{ oci: { registry: 'harbor.example.com/' } }] } },
-        'harbor.example.com/',
-      ],
-    ].map(
+        ['target', { target: { oci: { registry: 'https://harbor.example.com' } } }, 'https://harbor.example.com'],
+        ['targets/0', { targets: [{ name: 'a', oci: { registry: 'h.example/mirror' } }] }, 'h.example/mirror'],
+        [
+          'source/registries/0',
+          { ...good.config, source: { registries: [{ oci: { registry: 'h.example/' } }] } },
+          'h.example/',
+        ],
+      ] as const
+    ).map(
       ([path, config, text]) =>
         [
-          `a registry that is a URL or a path in ${String(path)}`,
+          `a registry that is a URL or a path in ${path}`,
           { config },
-          `at '/config/${String(path)}/oci/registry': '${String(text)}' does not match pattern`,
+          `at '/config/${path}/oci/registry': '${text}' does not match pattern`,
         ] as const,
     ),
     [
