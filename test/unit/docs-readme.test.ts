@@ -3,6 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../extension-service/src/cli/program.js';
 import { parseConfig } from '../../extension-service/src/config/parse.js';
+import { documentedCommands } from '../tools/chart/documented.js';
 import { blocks, commandsOf, pages, read, root } from '../tools/docs.js';
 
 const readme = read('README.md');
@@ -25,6 +26,19 @@ describe('README.md', () => {
     const { config, warnings } = parseConfig({ text, file: 'image-swapper.yaml' });
     expect(warnings).toEqual([]);
     expect(config.target).toMatchObject({ type: 'oci', oci: { registry: 'harbor.example.com', prefix: 'mirror' } });
+  });
+});
+
+describe('a way to the first Pod from README.md alone', () => {
+  it('is that of docs/install.md', async () => {
+    const installed = await documentedCommands('any-registry');
+    expect(await documentedCommands('any-registry', 'README.md')).toEqual(installed);
+    const first = await documentedCommands('first-pod', 'README.md');
+    expect(first.slice(1, 5)).toEqual(await documentedCommands('checkout'));
+  });
+
+  it('has ten lines', async () => {
+    expect(await documentedCommands('first-pod', 'README.md')).toHaveLength(10);
   });
 });
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -48,6 +49,13 @@ describe.each(pages)('the examples in %s', (page) => {
     const found = blocks(page, 'yaml', 'yml');
     found.forEach((text, index) => expect(problemsOf(text, found[index - 1]), text).toEqual([]));
     for (const text of blocks(page, 'json')) expect(() => JSON.parse(text) as unknown, text).not.toThrow();
+  });
+
+  it('are commands that a shell can read', () => {
+    for (const text of blocks(page, 'sh')) {
+      const { status, stderr } = spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' });
+      expect([status, stderr], text).toEqual([0, '']);
+    }
   });
 
   it('read only files that are written before, or that everybody has', () => {

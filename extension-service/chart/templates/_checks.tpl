@@ -3,6 +3,8 @@
 {{- if hasSuffix "k8s-image-swapper" .Values.image.repository }}
 {{- fail (printf "image.repository: %s is the image of k8s-image-swapper: leave image.repository and image.tag out; `image-swapper migrate VALUES` makes values of this chart from yours" .Values.image.repository) }}
 {{- end }}
+{{- include "image-swapper.checkTlsValues" . }}
+{{- include "image-swapper.checkAvailable" . }}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $url := include "image-swapper.url" . }}
 {{- $service := include "image-swapper.urlService" . | fromJson }}
@@ -10,4 +12,24 @@
 {{- if and $own (ne $engine "none") (hasPrefix "http:" $url) (not (include "image-swapper.plainHttp" .)) }}
 {{- fail (printf "plainHttp.enabled is false, and %s asks at %s: leave it at auto, or set policies.url=https://%s.%s.svc:%d (the engine must trust its authority, see docs/kyverno.md)" $engine $url (include "image-swapper.fullname" .) .Release.Namespace (int .Values.service.port)) }}
 {{- end }}
+{{- end }}
+
+{{/* Values of a certificate that would be left unread. */}}
+{{- define "image-swapper.checkTlsValues" -}}
+{{- $mode := include "image-swapper.tlsMode" . }}
+{{- if and .Values.certmanager.enabled (eq .Values.tls.mode "disabled") }}
+{{- fail "certmanager.enabled is true, and tls.mode is disabled: leave one of them out; certmanager.enabled alone means tls.mode certManager" }}
+{{- end }}
+{{- if and .Values.tls.existingSecret (ne $mode "existingSecret") }}
+{{- fail (printf "tls.existingSecret is %s, and tls.mode is %s: %s, or leave tls.existingSecret out" .Values.tls.existingSecret $mode (ternary "set certmanager.enabled=false and tls.mode=existingSecret" "set tls.mode=existingSecret" .Values.certmanager.enabled)) }}
+{{- end }}
+{{- end }}
+
+{{/* What the service refuses at its start (refuseUnavailable in cli/serve.ts), in its words. */}}
+{{- define "image-swapper.checkAvailable" -}}
+{{- $config := .Values.config | default dict }}
+{{- $check := dig "source" "accessCheck" "none" $config | default "none" }}
+{{- if ne $check "none" }}{{ fail (printf "config.source.accessCheck: %s is not available yet: use none" $check) }}{{ end }}
+{{- $queue := dig "queue" "type" "memory" $config | default "memory" }}
+{{- if ne $queue "memory" }}{{ fail (printf "config.queue.type: %s is not available yet: use memory" $queue) }}{{ end }}
 {{- end }}

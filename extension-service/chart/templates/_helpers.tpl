@@ -23,13 +23,34 @@ app.kubernetes.io/name: {{ include "image-swapper.name" . | quote }}
 
 {{/* All labels but the name, which the policies have from their renderer. */}}
 {{- define "image-swapper.policyLabels" -}}
+{{ include "image-swapper.releaseLabels" . }}
+{{- include "image-swapper.usersLabels" (list .) }}
+{{- end }}
+
+{{- define "image-swapper.releaseLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- range $key, $value := .Values.commonLabels }}
-{{ $key }}: {{ tpl $value $ | quote }}
 {{- end }}
+
+{{/* commonLabels, and the labels of one object over them (the second of the list); never those that are the chart's. */}}
+{{- define "image-swapper.usersLabels" -}}
+{{- $root := first . }}
+{{- $more := last . }}
+{{- $labels := dict }}
+{{- range $key, $value := $root.Values.commonLabels }}{{ $_ := set $labels $key (tpl $value $root) }}{{ end }}
+{{- if gt (len .) 1 }}{{ $labels = mergeOverwrite $labels ($more | default dict) }}{{ end }}
+{{- range $key, $value := omit $labels "helm.sh/chart" "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "app.kubernetes.io/component" }}
+{{ $key }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* The labels of an object that may have some of its own: the list {root, labels}. */}}
+{{- define "image-swapper.labelsAnd" -}}
+app.kubernetes.io/name: {{ include "image-swapper.name" (first .) | quote }}
+{{ include "image-swapper.releaseLabels" (first .) }}
+{{- include "image-swapper.usersLabels" . }}
 {{- end }}
 
 {{/* The service's Pods; those of Jobs have another component, so that the Service does not send requests to them. */}}
@@ -70,12 +91,12 @@ app.kubernetes.io/component: service
   valueFrom:
     secretKeyRef:
       name: {{ . }}
-      key: {{ $.Values.awsSecretKeys.accessKeyID }}
+      key: {{ ($.Values.awsSecretKeys | default dict).accessKeyID | default "aws_access_key_id" }}
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom:
     secretKeyRef:
       name: {{ . }}
-      key: {{ $.Values.awsSecretKeys.secretAccessKey }}
+      key: {{ ($.Values.awsSecretKeys | default dict).secretAccessKey | default "aws_secret_access_key" }}
 {{- end }}
 {{- if or .Values.awsSecretName (hasKey (.Values.serviceAccount.annotations | default dict) "eks.amazonaws.com/role-arn") }}
 {{- /* A broken key or role must be an error, and not a silent change to the rights of the node. */}}

@@ -4,7 +4,7 @@ backoffLimit: 3
 ttlSecondsAfterFinished: {{ int . }}
 {{- end }}
 template:
-  {{- include "image-swapper.jobPod" (dict "root" . "component" "prewarm" "args" (list "prewarm") "account" (include "image-swapper.serviceAccountName" .) "resources" .Values.prewarm.resources) | trim | nindent 2 }}
+  {{- include "image-swapper.jobPod" (dict "root" . "component" "prewarm" "args" (list "prewarm") "account" (include "image-swapper.serviceAccountName" .) "resources" (.Values.prewarm.resources | default .Values.resources)) | trim | nindent 2 }}
 {{- end }}
 
 {{/* The Pod of a Job that runs one command of ours: {root, component, args, account, resources}. */}}

@@ -8,6 +8,18 @@
 - {{ printf "%s has no meaning in this chart%s and was left unread; leave it out." $key (ternary " (the service makes its certificate itself)" "" (eq $key "patch")) | quote }}
 {{- end }}
 {{- end }}
+{{- if and (ne $mode "certManager") (or .Values.certmanager.issuerName (ne .Values.certmanager.issuerKind "Issuer")) }}
+- {{ printf "certmanager.issuerName and certmanager.issuerKind are for cert-manager's certificate, and tls.mode is %s: set certmanager.enabled=true, or leave them out." $mode | quote }}
+{{- end }}
+{{- if and .Values.secretReader.secretNames (not (dig "secretReader" "enabled" .Values.secretReader.enabled (.Values.config | default dict))) }}
+- "secretReader.secretNames: no Secret is read, since secretReader.enabled is false: set it to true, or leave the names out."
+{{- end }}
+{{- if and .Values.prewarm.schedule (not .Values.prewarm.enabled) }}
+- "prewarm.schedule: nothing runs by it, since prewarm.enabled is false: set it to true, or leave the schedule out."
+{{- end }}
+{{- if and (ne (include "image-swapper.waitsForCopies" .) "") (ge (include "image-swapper.copyDeadline" . | fromJson).whole (float64 30)) (not (has $engine (list "gatekeeper" "none"))) }}
+- {{ printf "config.imageCopyDeadline is %s, and nobody waits longer than 30 s: copies that Pods wait for must be done before. Set it to 28s or less." (include "image-swapper.copyDeadline" . | fromJson).text | quote }}
+{{- end }}
 {{- if and (ne $engine "webhook") (or .Values.webhook.namespaceSelector .Values.webhook.objectSelector) }}
 - {{ printf "webhook.namespaceSelector and webhook.objectSelector are for policies.engine webhook; with %s use policies.excludedNamespaces or config.source.filters." $engine | quote }}
 {{- end }}

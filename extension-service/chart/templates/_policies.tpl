@@ -43,8 +43,24 @@
 {{- end }}
 {{- end }}
 
+{{/* Seconds: what is given, else long enough for the copies that Pods wait for. */}}
 {{- define "image-swapper.timeout" -}}
-{{- .Values.policies.timeoutSeconds | default .Values.webhook.timeoutSeconds | default (ternary 1 10 (eq (include "image-swapper.engine" .) "gatekeeper")) }}
+{{- $usual := ternary 1 10 (eq (include "image-swapper.engine" .) "gatekeeper") }}
+{{- if and (ne (include "image-swapper.engine" .) "gatekeeper") (include "image-swapper.waitsForCopies" .) }}
+{{- $usual = min 30 (max $usual (include "image-swapper.copyDeadline" . | fromJson).enough) }}
+{{- end }}
+{{- .Values.policies.timeoutSeconds | default .Values.webhook.timeoutSeconds | default $usual }}
+{{- end }}
+
+{{/* A timeout that ends before the copies that Pods wait for. */}}
+{{- define "image-swapper.checkDeadline" -}}
+{{- $key := ternary "policies.timeoutSeconds" "webhook.timeoutSeconds" (not (empty .Values.policies.timeoutSeconds)) }}
+{{- $given := .Values.policies.timeoutSeconds | default .Values.webhook.timeoutSeconds }}
+{{- $deadline := include "image-swapper.copyDeadline" . | fromJson }}
+{{- if and $given (include "image-swapper.waitsForCopies" .) (ge (int $deadline.whole) (int $given)) }}
+{{- $longer := ternary (printf "leave %s out, set it to %d" $key (int $deadline.enough)) "set both, such as config.imageCopyDeadline=28s and 30" (le (int $deadline.enough) 30) }}
+{{- fail (printf "%s: the engine would stop waiting after %d s, and Pods wait for copies (imageCopyPolicy immediate or force) until config.imageCopyDeadline, %s: %s, or set config.imageCopyDeadline to less than %ds" $key (int $given) $deadline.text $longer (int $given)) }}
+{{- end }}
 {{- end }}
 
 {{/* The namespaces that are left alone besides the renderers' own: a JSON list. */}}
@@ -102,6 +118,10 @@ and of those that the service manages.
 {{- if eq $engine "gatekeeper" }}
 {{- if gt (include "image-swapper.timeout" . | int) 28 }}{{ fail "policies.timeoutSeconds: at most 28 with gatekeeper, whose own webhook ends after 30: the Assigns could not say any more what a failure means" }}{{ end }}
 {{- include "image-swapper.checkExpressions" . }}
+{{- if and (eq (toString (dig "reconcile" "enabled" true (.Values.config | default dict))) "false") (without (include "image-swapper.copyPolicies" . | fromJsonArray) "none") }}
+{{- fail "config.reconcile.enabled: is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy: set it to true, or config.imageCopyPolicy=none" }}
+{{- end }}
+{{- else if and (ne $engine "none") (not (include "image-swapper.manage" .)) }}{{ include "image-swapper.checkDeadline" . }}
 {{- end }}
 {{- if include "image-swapper.manage" . }}{{ include "image-swapper.checkManaged" . }}{{ end }}
 {{- include "image-swapper.requireApi" . }}

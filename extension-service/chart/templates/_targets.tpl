@@ -44,11 +44,44 @@ two over many configurations.
 {{- $host = lower $registry.registry }}
 {{- if eq $host "index.docker.io" }}{{ $host = "docker.io" }}{{ end }}
 {{- end }}
+{{- if and (eq $type "oci") (regexMatch "^[a-z0-9-]+$" $host) (ne $host "localhost") }}
+{{- fail (printf "%s.oci.registry: %q has neither a dot nor a port: write %s:443" .key $host $host) }}
+{{- end }}
 {{- $prefix := printf "%s/%s" $host (ternary "" (printf "%s/" $path) (eq $path "")) }}
 {{- if not (regexMatch "^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(?::[0-9]{1,5})?/(?:[a-z0-9][a-z0-9._-]*/)*$" $prefix) }}
 {{- fail (printf "%s.%s: images would begin with %q, which is no registry and path" .key $type $prefix) }}
 {{- end }}
 {{- $prefix }}
+{{- end }}
+
+{{/* What `imageCopyPolicy` is for each target: a JSON list. */}}
+{{- define "image-swapper.copyPolicies" -}}
+{{- $config := .Values.config | default dict }}
+{{- $usual := $config.imageCopyPolicy | default "delayed" }}
+{{- $policies := list }}
+{{- range concat ($config.targets | default list) (list $config.target | compact) }}
+{{- $policies = append $policies (.imageCopyPolicy | default $usual) }}
+{{- end }}
+{{- $policies | uniq | toJson }}
+{{- end }}
+
+{{/* Whether Pods wait for copies. */}}
+{{- define "image-swapper.waitsForCopies" -}}
+{{- $policies := include "image-swapper.copyPolicies" . | fromJsonArray }}
+{{- if or (has "immediate" $policies) (has "force" $policies) }}true{{ end }}
+{{- end }}
+
+{{/*
+How long, as JSON {text, whole, enough}: as written, in whole seconds, and the seconds of a timeout that leaves time for it
+and an answer. Go's durations are read by adding them to a day.
+*/}}
+{{- define "image-swapper.copyDeadline" -}}
+{{- $text := dig "imageCopyDeadline" "8s" (.Values.config | default dict) | default "8s" }}
+{{- $start := toDate "2006-01-02" "2000-01-01" }}
+{{- $end := dateModify $text $start }}
+{{- $whole := sub (unixEpoch $end | int64) (unixEpoch $start | int64) }}
+{{- $more := ternary 2 3 (eq (date ".000000000" $end) ".000000000") }}
+{{- dict "text" $text "whole" $whole "enough" (add $whole $more) | toJson }}
 {{- end }}
 
 {{/* core/naming/ecr.ts */}}

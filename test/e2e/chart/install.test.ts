@@ -13,6 +13,7 @@ import { goModule, goToolsAvailable } from '../../tools/tool.js';
 import { may } from '../cluster/access.js';
 import { installCrds } from '../cluster/crds.js';
 import { expectOk } from '../cluster/kube-api.js';
+import type { PodProcess } from '../cluster/pod-process.js';
 import { eventually, imagesOf, pod, stored } from '../cluster/pods.js';
 import { ChartCluster, NAMESPACE } from './chart-cluster.js';
 
@@ -55,11 +56,61 @@ describe.skipIf(!available)('helm install', () => {
     };
   }
 
+  it('by the lines of the README alone leads to the first swapped Pod', async () => {
+    const { helm, plane } = cluster;
+    const image = await newImage();
+    const pods = new Map<string, ReturnType<typeof pod>>();
+    const done: string[] = [];
+    let container: PodProcess | undefined;
+    try {
+      for (const [program = '', ...words] of await documentedCommands('first-pod', 'README.md')) {
+        const args = words.map((word) => word.replace('=harbor.example.com', `=${target.host}`));
+        const verb = args.find((word) => ['install', 'rollout', 'run', 'get'].includes(word)) ?? '';
+        const name = args[args.indexOf(verb) + 1] ?? '';
+        const line = verb === '' ? program : `${program} ${verb} ${name}`;
+        done.push(line);
+        switch (line) {
+          case 'helm install image-swapper':
+            await helm.ok([...args, '-f', '-'], stringify(registries()));
+            await eventually('the policy is in force', 60, async () => (await cluster.admitted(image)) === image);
+            break;
+          case 'kubectl rollout status':
+            container = await cluster.container();
+            break;
+          case 'kubectl run first':
+          case 'kubectl run second':
+            expect(args).toContain('--image=nginx:1.27');
+            pods.set(name, pod(image));
+            expectOk(await plane.api.create(pods.get(name) as ReturnType<typeof pod>), name);
+            break;
+          case 'sleep':
+            await eventually('the image is copied', 60, async () => {
+              return (await cluster.admitted(image)) === mirrored(image);
+            });
+            break;
+          case 'kubectl get pod':
+            expect(args[args.indexOf('pod') + 1]).toBe('second');
+        }
+      }
+      const images = async (name: string) => imagesOf(await stored(plane.api, pods.get(name) ?? pod(image)));
+      expect([await images('first'), await images('second')]).toEqual([{ app: image }, { app: mirrored(image) }]);
+      expect(done).toEqual([
+        // There already: the plane runs it, and the Pod runs the build of this checkout.
+        ...['helm install kyverno', 'npm run build', 'docker', 'kind'],
+        ...['helm install image-swapper', 'kubectl rollout status', 'kubectl run first', 'sleep'],
+        ...['kubectl run second', 'kubectl get pod'],
+      ]);
+    } finally {
+      await container?.stop();
+      await helm.run(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+    }
+  });
+
   it('by the documented commands and the default values swaps the second Pod of an image', async () => {
     const { helm, plane } = cluster;
     const image = await newImage();
     let notes = '';
-    for (const [program, ...words] of await documentedCommands('any-registry')) {
+    for (const [program, ...words] of await documentedCommands('any-registry', 'README.md')) {
       expect(program).toBe('helm');
       const args = words.map((word) =>
         word

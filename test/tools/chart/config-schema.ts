@@ -1,5 +1,6 @@
 import type { Field, LeafField, MappingField } from '../../../extension-service/src/config/field.js';
 import { rootField } from '../../../extension-service/src/config/schema/config.js';
+import { REGISTRY_ALLOWED } from '../../../extension-service/src/core/naming/host-fault.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -54,7 +55,8 @@ function leaf(field: LeafField): JsonSchema {
     case 'platforms':
       return { anyOf: [{ const: 'all' }, { type: 'array', items: { type: 'string' }, minItems: 1 }] };
     case 'text':
-      return { type: 'string' };
+      // A scheme and a path are what people write first; the chart's templates and the service know the rest.
+      return { type: 'string', ...(field.allowed === REGISTRY_ALLOWED && { pattern: '^[^/]*$' }) };
   }
 }
 

@@ -86,6 +86,98 @@ describe.skipIf(!available)('the chart', () => {
     if (engine !== 'none') expect(JSON.stringify(objects)).toContain('"456"');
   });
 
+  it('keeps a disruption budget whose minAvailable is null', async () => {
+    for (const minAvailable of [null, '']) {
+      expect(objectOf(await render({ pdb: { minAvailable } }), 'PodDisruptionBudget')['spec']).toMatchObject({
+        maxUnavailable: 1,
+      });
+    }
+    const nothing = await render({ pdb: { minAvailable: null, maxUnavailable: null } });
+    expect(objectOf(nothing, 'PodDisruptionBudget')['spec']).toMatchObject({ maxUnavailable: 1 });
+    const { stdout } = await helm.template({ values: { config, pdb: { minAvailable: null } } });
+    expect(stdout).not.toContain('minAvailable');
+    expect(objectOf(await render({ pdb: { minAvailable: 0 } }), 'PodDisruptionBudget')['spec']).toMatchObject({
+      minAvailable: 0,
+    });
+  });
+
+  it.each([
+    [null, ['aws_access_key_id', 'aws_secret_access_key']],
+    [{ accessKeyID: null }, ['aws_access_key_id', 'aws_secret_access_key']],
+    [{ secretAccessKey: 'secret' }, ['aws_access_key_id', 'secret']],
+  ])('finds the usual keys of a Secret of AWS with awsSecretKeys %j', async (awsSecretKeys, keys) => {
+    const { containers } = (await deployment({ awsSecretName: 'aws', awsSecretKeys })).template.spec;
+    const env = containers[0]['env'] as readonly { readonly valueFrom?: { readonly secretKeyRef?: object } }[];
+    expect(env.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? [])).toEqual(
+      keys.map((key) => ({ name: 'aws', key })),
+    );
+  });
+
+  it('writes every label once: its own win, and those of one object over those of all', async () => {
+    const ours = Object.fromEntries(
+      ['name', 'instance', 'version', 'managed-by', 'component'].map((key) => [`app.kubernetes.io/${key}`, 'mine']),
+    );
+    const labels = (team: string) => ({ ...ours, 'helm.sh/chart': 'mine', team });
+    const monitored = { enabled: true, labels: labels('monitoring') };
+    for (const manage of [false, true]) {
+      const objects = await render({
+        commonLabels: labels('all'),
+        podLabels: labels('pods'),
+        serviceMonitor: monitored,
+        prometheusRule: monitored,
+        dashboard: monitored,
+        prewarm: { enabled: true },
+        policies: { manage, failClosed: true },
+      });
+      expect(JSON.stringify(objects)).not.toContain('"mine"');
+      const of = (kind: string, name?: string) => objectOf(objects, kind, name).metadata.labels;
+      expect(of('Deployment')).toMatchObject({ team: 'all' });
+      expect(of('ServiceMonitor')).toMatchObject({ team: 'monitoring', 'app.kubernetes.io/name': 'image-swapper' });
+      expect(of('ConfigMap', 'image-swapper-dashboard')).toMatchObject({ team: 'monitoring' });
+    }
+    const pods = (await deployment({ commonLabels: labels('all'), podLabels: labels('pods') })).template;
+    expect(pods).toMatchObject({
+      metadata: { labels: { team: 'pods', 'app.kubernetes.io/component': 'service' } },
+    });
+  });
+
+  it('asks for resources in every container, as a quota may want it', async () => {
+    const containers = async (values: object): Promise<[string, unknown][]> =>
+      (await render({ prewarm: { enabled: true }, policies: { manage: true }, ...values })).flatMap((object) => {
+        const { template } = object['spec'] === undefined ? {} : (object['spec'] as Partial<DeploymentSpec>);
+        return (template?.spec.containers ?? []).map((one): [string, unknown] => [
+          object.metadata.name.replace(/-[0-9a-f]{8}$/, ''),
+          one['resources'],
+        ]);
+      });
+    const usual = { requests: { cpu: '100m', memory: '256Mi' } };
+    const names = ['image-swapper', 'image-swapper-prewarm', 'image-swapper-uninstall'];
+    expect((await containers({})).sort()).toEqual(names.map((name) => [name, usual]));
+    const limits = { ...usual, limits: { cpu: 1, memory: '1Gi' } };
+    const own = { limits: { cpu: 2 } };
+    const given = { resources: { limits: limits.limits }, prewarm: { enabled: true, resources: own } };
+    expect((await containers(given)).sort()).toEqual(
+      names.map((name) => [name, name === 'image-swapper-prewarm' ? own : limits]),
+    );
+  });
+
+  it('leaves users and groups to OpenShift by the documented flags', async () => {
+    const flags = /`--set (podSecurityContext\.[^`]*=null)`/.exec(
+      await readFile(new URL('../../../../docs/faq.md', import.meta.url), 'utf8'),
+    )?.[1];
+    const args = ['--set', flags ?? 'none'];
+    const objects = await render({ prewarm: { enabled: true }, policies: { manage: true } }, { args });
+    const contexts = objects.flatMap(({ spec }) => {
+      const { template } = (spec ?? {}) as {
+        readonly template?: { readonly spec: { readonly securityContext: object } };
+      };
+      return template === undefined ? [] : [template.spec.securityContext];
+    });
+    expect(contexts).toEqual(
+      Array.from({ length: 3 }, () => ({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })),
+    );
+  });
+
   it('cuts the names of Jobs to what Kubernetes takes', async () => {
     const fullnameOverride = 'a'.repeat(63);
     const prewarm = { enabled: true };
@@ -167,6 +259,22 @@ describe.skipIf(!available)('the chart', () => {
           ...weighted,
         ]);
         expect(all.at(-1)).toBe('0 Job image-swapper-uninstall');
+      });
+
+      it('has every kind and name once without uninstall.hooks, since Argo CD keeps the last of two', async () => {
+        const identities = async (values: object): Promise<string[]> =>
+          (await render(values)).map(({ kind, metadata: { name, namespace } }) => `${kind} ${namespace ?? ''}/${name}`);
+        for (const manage of [false, true]) {
+          const values = { policies: { engine, manage, failClosed: true }, rbac: { create: true } };
+          const repeated = (all: readonly string[]) => all.filter((one, index) => all.indexOf(one) !== index);
+          expect(repeated(await identities(values))).not.toEqual([]);
+          const off = { ...values, uninstall: { hooks: false } };
+          expect(repeated(await identities(off))).toEqual([]);
+          expect(await hooks(off)).toEqual([]);
+          // Nothing but the hooks is gone.
+          const objects = await helm.objects({ values: { config, ...values }, args: ['--no-hooks'] });
+          expect(await render(off)).toEqual(objects);
+        }
       });
     });
   });

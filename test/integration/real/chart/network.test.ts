@@ -64,6 +64,29 @@ describe.skipIf(!available)("the chart's NetworkPolicy", () => {
     ]);
   });
 
+  it.each([[[]], [null]])(
+    'lets no caller in where nobody is named, but those of extraIngress: apiServerCidrs %j',
+    async (apiServerCidrs) => {
+      const extra = { from: [{ podSelector: {} }], ports: [{ protocol: 'TCP', port: 8443 }] };
+      const values = (networkPolicy: object) => ({ policies: { engine: 'webhook' }, networkPolicy });
+      const callers = async (networkPolicy: object): Promise<readonly Rule[]> =>
+        (await rules(values({ apiServerCidrs, ...networkPolicy }))).ingress.filter(({ ports }) =>
+          ports.some(({ port }) => port === 8443),
+        );
+      expect(await callers({})).toEqual([]);
+      expect(await callers({ extraIngress: [extra] })).toEqual([extra]);
+      expect((await callers({ engineNamespaces: ['a'] })).map(({ from }) => from)).toEqual([
+        [
+          {
+            namespaceSelector: {
+              matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['a'] }],
+            },
+          },
+        ],
+      ]);
+    },
+  );
+
   it('lets Pods of the cluster read metrics, or those of the namespaces that are named, and nobody else', async () => {
     const metrics = async (values: object): Promise<Rule | undefined> => {
       const { ingress } = await rules(values);

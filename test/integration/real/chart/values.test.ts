@@ -205,6 +205,106 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(await helm.template({ values })).toMatchObject({ code: 0 });
   });
 
+  describe("the engine's timeout", () => {
+    const timeout = async (values: object): Promise<unknown> =>
+      /timeoutSeconds: (\d+)/.exec(
+        (await helm.template({ values })).stdout.replace(/.*kind: MutatingPolicy/s, ''),
+      )?.[1];
+    const waits = { ...good.config, imageCopyPolicy: 'immediate' };
+
+    it.each([
+      ['no copy is waited for', { ...good.config, imageCopyDeadline: '20s' }, '10'],
+      ['a short deadline', { ...waits, imageCopyDeadline: '200ms' }, '10'],
+      ['the usual deadline', waits, '10'],
+      ['a longer one', { ...waits, imageCopyDeadline: '20s' }, '22'],
+      ['a part of a second', { ...waits, imageCopyDeadline: '19.2s' }, '22'],
+      ['several units', { ...waits, imageCopyDeadline: '0m12s1ms' }, '15'],
+      ['the longest', { ...waits, imageCopyDeadline: '29s' }, '30'],
+      [
+        'every target has its own policy',
+        { ...waits, imageCopyDeadline: '20s', target: { ...AWS, imageCopyPolicy: 'delayed' } },
+        '10',
+      ],
+      [
+        'one of several targets waits',
+        {
+          imageCopyDeadline: '20s',
+          targets: [
+            { name: 'a', ...AWS },
+            { name: 'b', ...AWS, imageCopyPolicy: 'force' },
+          ],
+        },
+        '22',
+      ],
+    ])('leaves time for copies that Pods wait for: %s', async (_name, config, seconds) => {
+      expect(await timeout({ config })).toBe(seconds);
+    });
+
+    it('is what is given, where it is longer than the deadline or nothing waits', async () => {
+      const config = { ...waits, imageCopyDeadline: '9.9s' };
+      expect(await timeout({ config, policies: { timeoutSeconds: 10 } })).toBe('10');
+      expect(await timeout({ ...good, policies: { timeoutSeconds: 3 } })).toBe('3');
+    });
+
+    it('of Gatekeeper, which waits for no copy, stays short', async () => {
+      const config = { ...waits, imageCopyDeadline: '20s' };
+      for (const policies of [{ engine: 'gatekeeper' }, { engine: 'gatekeeper', timeoutSeconds: 3 }]) {
+        const provider = objectOf(await helm.objects({ values: { config, policies } }), 'Provider');
+        expect(provider['spec']).toMatchObject({ timeout: 'timeoutSeconds' in policies ? 3 : 1 });
+      }
+    });
+  });
+
+  it('let Gatekeeper do without a watch where nothing is copied', async () => {
+    const policies = { engine: 'gatekeeper' };
+    const config = { ...good.config, reconcile: { enabled: false } };
+    for (const none of [
+      { ...config, imageCopyPolicy: 'none' },
+      { ...config, target: { ...AWS, imageCopyPolicy: 'none' } },
+    ]) {
+      expect(await helm.template({ values: { config: none, policies } })).toMatchObject({ code: 0 });
+    }
+    expect(await helm.template({ values: { config } })).toMatchObject({ code: 0 });
+  });
+
+  describe('that have no effect as things are', () => {
+    // NOTES.txt is rendered by an install alone, which needs a cluster; what it lists is not.
+    const lister = [
+      'apiVersion: v1',
+      'kind: ConfigMap',
+      'metadata: {name: warnings}',
+      `data: {text: {{ include "image-swapper.warnings" . | fromYamlArray | join "\\n" | quote }}}`,
+    ].join('\n');
+    const warnings = async (values: object): Promise<string | undefined> => {
+      const objects = await helm.objects({ values: { ...values, extraManifestsTemplated: [lister] } });
+      return (objectOf(objects, 'ConfigMap', 'warnings')['data'] as Readonly<Record<string, string>>)['text'];
+    };
+
+    it.each([
+      [{ certmanager: { issuerName: 'company' } }, 'certmanager.issuerName and certmanager.issuerKind are for'],
+      [{ certmanager: { issuerKind: 'ClusterIssuer' } }, 'and tls.mode is selfSigned: set certmanager.enabled=true'],
+      [{ secretReader: { secretNames: ['a'] } }, 'secretReader.secretNames: no Secret is read'],
+      [{ prewarm: { schedule: '0 3 * * *' } }, 'prewarm.schedule: nothing runs by it'],
+      [
+        { config: { ...good.config, imageCopyPolicy: 'force', imageCopyDeadline: '1m' } },
+        'config.imageCopyDeadline is 1m, and nobody waits longer than 30 s',
+      ],
+    ])('are told after the install: %j', async (values, message) => {
+      expect(await warnings({ ...good, ...values })).toContain(message);
+    });
+
+    it('and those that have one are not', async () => {
+      const values = {
+        config: { ...good.config, secretReader: { enabled: true }, imageCopyPolicy: 'force' },
+        certmanager: { enabled: true, issuerName: 'company', issuerKind: 'ClusterIssuer' },
+        secretReader: { secretNames: ['a'] },
+        prewarm: { enabled: true, schedule: '0 3 * * *' },
+      };
+      expect(await warnings(values)).toBe('');
+      expect(await warnings(good)).toBe('');
+    });
+  });
+
   it('name a release of another name, too', async () => {
     const objects = await helm.objects({ values: CASES[0]?.values ?? {}, release: 'swap', namespace: 'tools' });
     expect(objectOf(objects, 'Service').metadata).toMatchObject({ name: 'swap-image-swapper', namespace: 'tools' });
@@ -232,6 +332,62 @@ describe.skipIf(!available)("the chart's values", () => {
       'a host that is none',
       { config: { target: { oci: { registry: 'a b' } } } },
       'config.target.oci: images would begin with "a b/", which is no registry and path',
+    ],
+    [
+      'a host that reads as a path',
+      { config: { target: { oci: { registry: 'Harbor' } } } },
+      'config.target.oci.registry: "harbor" has neither a dot nor a port: write harbor:443',
+    ],
+    ...(
+      [
+        ['target', { target: { oci: { registry: 'https://harbor.example.com' } } }, 'https://harbor.example.com'],
+        ['targets/0', { targets: [{ name: 'a', oci: { registry: 'h.example/mirror' } }] }, 'h.example/mirror'],
+        [
+          'source/registries/0',
+          { ...good.config, source: { registries: [{ oci: { registry: 'h.example/' } }] } },
+          'h.example/',
+        ],
+      ] as const
+    ).map(
+      ([path, config, text]) =>
+        [
+          `a registry that is a URL or a path in ${path}`,
+          { config },
+          `at '/config/${path}/oci/registry': '${text}' does not match pattern`,
+        ] as const,
+    ),
+    [
+      "a guard that is not there yet, in the service's words",
+      { config: { ...good.config, source: { accessCheck: 'pullSecrets' } } },
+      'config.source.accessCheck: pullSecrets is not available yet: use none',
+    ],
+    [
+      "a queue that is not there yet, in the service's words",
+      { config: { ...good.config, queue: { type: 'redis' } } },
+      'config.queue.type: redis is not available yet: use memory',
+    ],
+    ...[false, true].map(
+      (manage) =>
+        [
+          `Gatekeeper without anything that copies, manage ${manage}`,
+          { config: { ...good.config, reconcile: { enabled: false } }, policies: { engine: 'gatekeeper', manage } },
+          'config.reconcile.enabled: is false, and policies.engine is gatekeeper: nothing would ever be copied',
+        ] as const,
+    ),
+    [
+      'a Secret that nobody reads',
+      { ...good, tls: { existingSecret: 'own' } },
+      'tls.existingSecret is own, and tls.mode is selfSigned: set tls.mode=existingSecret, or leave tls.existingSecret out',
+    ],
+    [
+      "a Secret beside cert-manager's",
+      { ...good, tls: { mode: 'existingSecret', existingSecret: 'own' }, certmanager: { enabled: true } },
+      'tls.existingSecret is own, and tls.mode is certManager: set certmanager.enabled=false and tls.mode=existingSecret',
+    ],
+    [
+      'a certificate without TLS',
+      { ...good, tls: { mode: 'disabled' }, certmanager: { enabled: true } },
+      'certmanager.enabled is true, and tls.mode is disabled',
     ],
     ['an unknown key', { config: { targt: {} } }, "at '/config': additional properties 'targt' not allowed"],
     [
@@ -315,6 +471,38 @@ describe.skipIf(!available)("the chart's values", () => {
       { ...good, policies: { engine: 'gatekeeper', timeoutSeconds: 29 } },
       'policies.timeoutSeconds: at most 28 with gatekeeper',
     ],
+    ...(
+      [
+        [
+          'policies',
+          '10s',
+          10,
+          'policies.timeoutSeconds: the engine would stop waiting after 10 s, and Pods wait for copies',
+        ],
+        [
+          'policies',
+          '10s',
+          10,
+          'leave policies.timeoutSeconds out, set it to 12, or set config.imageCopyDeadline to less than 10s',
+        ],
+        ['webhook', '1m', 30, 'webhook.timeoutSeconds: the engine would stop waiting after 30 s'],
+        ['webhook', '1m', 30, 'set both, such as config.imageCopyDeadline=28s and 30'],
+        ['policies', undefined, 8, 'until config.imageCopyDeadline, 8s'],
+      ] as const
+    ).map(
+      ([key, imageCopyDeadline, timeoutSeconds, message]) =>
+        [
+          `a timeout before the end of a copy: ${message}`,
+          {
+            config: {
+              target: { ...AWS, imageCopyPolicy: 'force' },
+              ...(imageCopyDeadline !== undefined && { imageCopyDeadline }),
+            },
+            [key]: { timeoutSeconds },
+          },
+          message,
+        ] as const,
+    ),
     [
       'nobody to manage',
       { ...good, policies: { engine: 'none', manage: true } },
