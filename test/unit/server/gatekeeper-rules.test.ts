@@ -51,8 +51,7 @@ describe('what the service decides for Gatekeeper, which sends it images only', 
       work();
       return performance.now() - start;
     };
-    time(() => gatekeeperFilters(filters));
-    const once = time(() => gatekeeperFilters(filters));
+    const once = Math.min(...Array.from({ length: 20 }, () => time(() => gatekeeperFilters(filters))));
     const rulesOf = gatekeeperRules(config, { ...rules, filters: counted as never });
     expect(divided).toBe(0);
     // Once for each filter would be 300 times.

@@ -98,6 +98,10 @@ describe("filters in Gatekeeper's match", () => {
       ],
     ],
     [
+      ["obj.metadata.labels.a != null && obj.metadata.namespace == 'x'", "obj.metadata.labels.a != '1'"],
+      [{ excludedNamespaces: ['x'], labels: [SKIP, { key: 'a', operator: 'In', values: ['1'] }] }],
+    ],
+    [
       ["obj.metadata.labels.a != '1' && obj.metadata.namespace == 'x'", 'obj.metadata.labels.a != null'],
       [{ excludedNamespaces: ['x'], labels: [SKIP, { key: 'a', operator: 'DoesNotExist' }] }],
     ],
