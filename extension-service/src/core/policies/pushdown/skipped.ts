@@ -31,7 +31,6 @@ const MOST_CHARACTERS = { filter: 50_000, containers: 50_000, all: 100_000 } as 
 
 export function skippedPods(filters: readonly string[], write: Write): SkippedPods {
   const { pod, container } = pushDownFilters(filters);
-  let left: number = MOST_CHARACTERS.all;
   const fitting = (pushed: readonly PushedFilter[], most: number): readonly Skip[] => {
     const skips: Skip[] = [];
     let length = 0;
@@ -40,19 +39,18 @@ export function skippedPods(filters: readonly string[], write: Write): SkippedPo
       if (predicate.kind === 'constant' && !predicate.value) continue;
       if (skips.length === MOST_FILTERS) break;
       const text = write(predicate, `filters[${index}]`);
-      if (text.length > Math.min(MOST_CHARACTERS.filter, most - length, left)) continue;
+      if (text.length > Math.min(MOST_CHARACTERS.filter, most - length)) continue;
       length += text.length;
-      left -= text.length;
       skips.push({ name: `filter-${index + 1}`, predicate, text });
     }
     return skips;
   };
-  // The containers' first: theirs is the smaller share.
   const ofContainers = fitting(container, MOST_CHARACTERS.containers);
+  const taken = ofContainers.reduce((sum, { text }) => sum + text.length, 0);
   return {
     pod: [
       { name: 'not-opted-out', predicate: OPTED_OUT, text: write(OPTED_OUT, 'filters') },
-      ...fitting(pod, MOST_CHARACTERS.all),
+      ...fitting(pod, MOST_CHARACTERS.all - taken),
     ],
     container: ofContainers,
   };
