@@ -12,7 +12,7 @@ import { evaluateCel } from '../tools/cel.js';
 import { gatekeeperMatches } from '../tools/gatekeeper-match.js';
 import { goToolsAvailable } from '../tools/tool.js';
 import { CA } from '../unit/policies/example-options.js';
-import { admittedPod, filterExpression } from '../unit/policies/pushdown/arbitraries.js';
+import { admittedPod, filterExpression, gatekeeperFilter } from '../unit/policies/pushdown/arbitraries.js';
 import type { AdmittedPod } from '../unit/policies/pushdown/arbitraries.js';
 import { holds } from '../unit/policies/pushdown/holds.js';
 import { KyvernoCli } from './kyverno.js';
@@ -131,32 +131,6 @@ describe.skipIf(!available)("filters in Gatekeeper's match", () => {
     expect(several.filter(leftAlone).length).toBeGreaterThan(10);
   });
 });
-
-/** What people write, most of which Gatekeeper has words for. */
-const sayable = fc.oneof(
-  fc
-    .tuple(fc.constantFrom('==', '!='), fc.constantFrom('a', 'kube-system', 'team-a', 'a-dev'))
-    .map(([operator, name]) => `obj.metadata.namespace ${operator} '${name}'`),
-  fc
-    .tuple(fc.constantFrom('starts_with', 'ends_with', 'contains'), fc.constantFrom('a', 'kube-', '-dev', 'team'))
-    .map(([name, text]) => `${name}(obj.metadata.namespace, '${text}')`),
-  fc
-    .tuple(
-      fc.constantFrom('app', 'tier', 'app.kubernetes.io/name'),
-      fc.constantFrom("== 'a'", "!= 'true'", '!= null', "== ''"),
-    )
-    .map(([key, rest]) => `obj.metadata.labels."${key}" ${rest}`),
-  filterExpression,
-);
-const gatekeeperFilter = fc.oneof(
-  { weight: 2, arbitrary: sayable },
-  {
-    weight: 3,
-    arbitrary: fc
-      .tuple(sayable, fc.constantFrom('&&', '||'), sayable, fc.boolean())
-      .map(([a, operator, b, negated]) => `${negated ? '!' : ''}((${a}) ${operator} (${b}))`),
-  },
-);
 
 function matchesOf(filters: readonly string[]): readonly unknown[] | undefined {
   try {

@@ -16,11 +16,18 @@ export function gatekeeperRules(config: Config, rules: Rules): GatekeeperRules {
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
   const own = gatekeeperProfile(filters);
   const whole = imageRules(rules);
-  const rest = imageRules({
-    ...rules,
-    filters: rules.filters.filter((_, index) => !matchedBy(filters).includes(index)),
-  });
-  return (profile) => (profile === own ? rest : whole);
+  // Not before Gatekeeper asks: under the other engines it never does.
+  let rest: { readonly rules: Rules | undefined } | undefined;
+  return (profile) => {
+    if (profile !== own) return whole;
+    rest ??= { rules: imageRules(withoutMatched(rules, filters)) };
+    return rest.rules;
+  };
+}
+
+function withoutMatched(rules: Rules, filters: readonly string[]): Rules {
+  const matched = new Set(matchedBy(filters));
+  return { ...rules, filters: rules.filters.filter((_, index) => !matched.has(index)) };
 }
 
 function imageRules(rules: Rules): Rules | undefined {

@@ -11,6 +11,9 @@ export interface PolicyHashes {
 /** A hash is told to the log once; somebody who invents them must not fill it. */
 const MOST_TOLD = 20;
 
+/** Under `policies.manage`. They differ for a moment after each change of the configuration. */
+const BY_LEADER = "the leader applies the policies; if this goes on, see the leader's log";
+
 /** Notices policies in the cluster that were rendered for another configuration than the one in force. */
 export class PolicyWatch {
   private readonly told = new Set<string>();
@@ -19,6 +22,8 @@ export class PolicyWatch {
     private readonly expected: () => PolicyHashes,
     private readonly metrics: Pick<Metrics, 'policyMismatches'>,
     private readonly log: Pick<Logger, 'warn'>,
+    /** Whether the service's leader applies the policies. */
+    private readonly managed: () => boolean,
   ) {}
 
   /** @param hash what the policy says that it was rendered for; undefined from policies that say nothing */
@@ -29,17 +34,20 @@ export class PolicyWatch {
     this.metrics.policyMismatches.inc({ route });
     this.tell(
       { route, policy: hash.slice(0, 64), expected },
-      'the policy was rendered for another configuration: render and apply it again (image-swapper policies)',
+      `the policy was rendered for another configuration: ${this.managed() ? BY_LEADER : 'render and apply it again (image-swapper policies)'}`,
     );
   }
 
   /** Gatekeeper asked, and filters or targets read what its requests do not hold: every image is left as it is. */
   cannotDecide(profile: string | undefined): void {
     const { gatekeeper } = this.expected();
+    const remedy = this.managed()
+      ? BY_LEADER
+      : 'render and apply its policies for this configuration (image-swapper policies --engine gatekeeper)';
     this.tell(
       { route: 'gatekeeper', profile: (profile ?? '').slice(0, 64), expected: `filters-${gatekeeper}` },
       'Gatekeeper asked about images alone, and source.filters or targets[].match read the Pod: all images are left as ' +
-        'they are. Render and apply its policies for this configuration (image-swapper policies --engine gatekeeper)',
+        `they are: ${remedy}`,
     );
   }
 

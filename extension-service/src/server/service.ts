@@ -132,7 +132,12 @@ export class Service {
       routes: admissionRoutes({
         admission,
         gatekeeperRules: (profile) => this.inForce.gatekeeper(profile),
-        policies: new PolicyWatch(() => this.inForce.policies, metrics, log),
+        policies: new PolicyWatch(
+          () => this.inForce.policies,
+          metrics,
+          log,
+          () => this.inForce.config.policies.manage,
+        ),
         log,
         metrics,
       }),

@@ -40,7 +40,9 @@ describe('filters and matches that nobody would decide under Gatekeeper', () => 
     [
       'a filter about the container is refused at its place',
       filters(IMAGE, NAME),
-      [/^6:17: source\.filters\[1\]\.jmespath: Gatekeeper cannot decide "container\.name == 'a'": write it as /],
+      [
+        /^6:17: source\.filters\[1\]\.jmespath: Gatekeeper cannot decide "container\.name == 'a'", which asks about the container: write it as /,
+      ],
     ],
     ['the same filter is fine with another engine', filters(NAME).replace('gatekeeper', 'kyverno'), []],
     ['a match about the image is fine', targets(IMAGE), []],

@@ -128,6 +128,14 @@ describe('options of one engine', () => {
     expect(problem(renderKyvernoClusterPolicy, options).option).toBe(option);
   });
 
+  it.each([
+    ['kyverno', renderKyvernoMutatingPolicy],
+    ['kyverno-clusterpolicy', renderKyvernoClusterPolicy],
+  ])('%s refuses names that are too long for a label', (_engine, render) => {
+    expect(problem(render, { name: 'a'.repeat(64) }).message).toMatch(/^name: "a+" must be at most 63 /);
+    expect(render({ ...good, name: 'a'.repeat(63) }).metadata.name).toHaveLength(63);
+  });
+
   it('Gatekeeper refuses names that are too long for its objects', () => {
     expect(problem(renderGatekeeper, { name: 'a'.repeat(41) }).option).toBe('name');
     for (const object of renderGatekeeper({ ...good, name: 'a'.repeat(40), ephemeralContainers: true })) {

@@ -27,7 +27,12 @@ function routes(filter: string) {
       reviewImages: () => Promise.resolve([]),
     },
     gatekeeperRules: gatekeeperRules(config, compileRules(config)),
-    policies: new PolicyWatch(() => policyHashes(config), metrics, log),
+    policies: new PolicyWatch(
+      () => policyHashes(config),
+      metrics,
+      log,
+      () => false,
+    ),
     log,
     metrics,
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { gatekeeperProfile } from '../../../extension-service/src/core/policies/config-hash.js';
+import { gatekeeperFilters } from '../../../extension-service/src/core/policies/pushdown/gatekeeper-match.js';
 import { gatekeeperRules } from '../../../extension-service/src/server/gatekeeper-rules.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { configOf } from '../decide/rules-of.js';
@@ -32,6 +33,31 @@ describe('what the service decides for Gatekeeper, which sends it images only', 
     expect(rules()).toBeUndefined();
     expect(rules(gatekeeperProfile([IMAGE]))).toBeUndefined();
     expect(rules(gatekeeperProfile([IMAGE, NAMESPACE]))).toBeUndefined();
+  });
+
+  it('is looked at once, and not before Gatekeeper asks', () => {
+    const filters = Array.from({ length: 300 }, (_, i) => `obj.metadata.namespace == 'ns-${i}'`);
+    const config = configOf({ source: { filters: filters.map((jmespath) => ({ jmespath })) } as never });
+    const rules = compileRules(config);
+    let divided = 0;
+    const counted = Object.assign([...rules.filters], {
+      filter: (keep: (filter: unknown, index: number) => boolean) => {
+        divided += 1;
+        return [...rules.filters].filter((filter, index) => keep(filter, index));
+      },
+    });
+    const time = (work: () => unknown): number => {
+      const start = performance.now();
+      work();
+      return performance.now() - start;
+    };
+    const once = Math.min(...Array.from({ length: 20 }, () => time(() => gatekeeperFilters(filters))));
+    const rulesOf = gatekeeperRules(config, { ...rules, filters: counted });
+    expect(divided).toBe(0);
+    // Once for each filter would be 300 times.
+    expect(time(() => rulesOf(gatekeeperProfile(filters))) / once).toBeLessThan(50);
+    expect(rulesOf(gatekeeperProfile(filters))?.filters).toEqual([]);
+    expect(divided).toBe(1);
   });
 
   it('is nothing, when no policies could decide a filter', () => {

@@ -6,7 +6,12 @@ async function watch(hashes: readonly (string | undefined)[]) {
   const metrics = createMetrics();
   const told: unknown[] = [];
   const expected = { kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' };
-  const policies = new PolicyWatch(() => expected, metrics, { warn: (fields: unknown) => told.push(fields) } as never);
+  const policies = new PolicyWatch(
+    () => expected,
+    metrics,
+    { warn: (fields: unknown) => told.push(fields) } as never,
+    () => false,
+  );
   for (const hash of hashes) policies.saw('kyverno', hash);
   const { values } = await metrics.policyMismatches.get();
   return { counted: values.map(({ labels, value }) => ({ route: labels.route, value })), told };
@@ -15,9 +20,14 @@ async function watch(hashes: readonly (string | undefined)[]) {
 describe('Gatekeeper where nothing can be decided', () => {
   it('is told once for each profile, with the one that is expected', () => {
     const told: unknown[] = [];
-    const policies = new PolicyWatch(() => ({ kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' }), createMetrics(), {
-      warn: (fields: unknown) => told.push(fields),
-    } as never);
+    const policies = new PolicyWatch(
+      () => ({ kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' }),
+      createMetrics(),
+      {
+        warn: (fields: unknown) => told.push(fields),
+      } as never,
+      () => false,
+    );
     for (const profile of [undefined, 'filters-x', undefined]) policies.cannotDecide(profile);
     expect(told).toEqual([
       { route: 'gatekeeper', profile: '', expected: 'filters-bbb' },
@@ -45,5 +55,28 @@ describe('policies that were rendered for another configuration', () => {
     const { counted, told } = await watch(Array.from({ length: 1000 }, (_, i) => `invented-${i}`));
     expect(counted).toEqual([{ route: 'kyverno', value: 1000 }]);
     expect(told).toHaveLength(20);
+  });
+});
+
+describe('what is to be done about them', () => {
+  it.each([
+    [false, /render and apply it again/, /render and apply its policies/],
+    [
+      true,
+      /the leader applies the policies; .* the leader's log$/,
+      /the leader applies the policies; .* the leader's log$/,
+    ],
+  ])('is said; with the policies managed: %s', (managed, mismatch, undecided) => {
+    const told: string[] = [];
+    const policies = new PolicyWatch(
+      () => ({ kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' }),
+      createMetrics(),
+      { warn: (_: unknown, message: string) => told.push(message) } as never,
+      () => managed,
+    );
+    policies.saw('webhook', 'old');
+    policies.cannotDecide('filters-old');
+    expect(told).toEqual([expect.stringMatching(mismatch), expect.stringMatching(undecided)]);
+    if (managed) for (const message of told) expect(message).not.toContain('image-swapper policies');
   });
 });

@@ -250,14 +250,30 @@ describe('POST /v1/gatekeeper', () => {
     expect(body(answer)).toMatchObject({ response: { items: [{ key: 'nginx', value: 'nginx' }] } });
   });
 
-  it.each(['{}', ask('nginx'), ask([1]), ask(undefined)])('does not take %s', async (text) => {
+  it.each(['{}', ask('nginx'), ask([1]), ask({})])('does not take %s', async (text) => {
     await expect(answerGatekeeper(text, async (images) => images)).rejects.toThrow(/ProviderRequest/);
   });
 
-  it('bounds the list', async () => {
-    await expect(
-      answerGatekeeper(ask(Array.from({ length: 1_001 }, () => 'x')), async (images) => images),
-    ).rejects.toThrow(/1000 keys/);
+  it.each([null, undefined, []])('answers no keys (%j) with no items', async (keys) => {
+    const answer = await answerGatekeeper(ask(keys), async (images) => images);
+    expect(answer.status).toBe(200);
+    expect(body(answer)).toEqual({
+      apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
+      kind: 'ProviderResponse',
+      response: { idempotent: true, systemError: '', items: [] },
+    });
+  });
+
+  it.each([
+    [1_000, 'y'],
+    [1_001, 'x'],
+  ])('of a list of %i looks at none if it is too long', async (length, value) => {
+    const answer = await answerGatekeeper(ask(Array.from({ length }, () => 'x')), async (images) =>
+      images.map(() => 'y'),
+    );
+    const { items } = (body(answer) as { response: { items: unknown[] } }).response;
+    expect(items).toHaveLength(length);
+    expect(items.at(-1)).toEqual({ key: 'x', value });
   });
 });
 

@@ -5,7 +5,7 @@ import { gatekeeperFilters } from '../../core/policies/pushdown/gatekeeper-match
 import type { Path } from '../tree.js';
 import { formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
-import { copyPolicyPaths, waitsForCopy } from './copy-policies.js';
+import { copyPolicies, copyPolicyPaths, waitsForCopy } from './copy-policies.js';
 
 /**
  * What `policies.engine: gatekeeper` cannot do, because it sends image names alone and does not wait. Unsaid, no Pod would
@@ -22,7 +22,11 @@ export function checkGatekeeper(context: RuleContext): void {
 function checkCopies({ tree, problems }: RuleContext): void {
   const at = (...path: Path) => [placeAt(tree, path), formatPath(path)] as const;
   const reconcile = nodeAt(tree, ['reconcile', 'enabled']);
-  if (reconcile?.kind === 'scalar' && reconcile.value === false && copiesSomething(tree)) {
+  if (
+    reconcile?.kind === 'scalar' &&
+    reconcile.value === false &&
+    copyPolicies(tree).some((policy) => policy !== 'none')
+  ) {
     problems.error(
       ...at('reconcile', 'enabled'),
       'is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy',
@@ -76,12 +80,4 @@ function checkMatches({ tree, problems, compile }: RuleContext): void {
 
 function isBroken(compile: RuleContext['compile'], expression: string, index: number): boolean {
   return compile(expression, index).problems.some(({ severity }) => severity === 'error');
-}
-
-/** Whether any target is copied to. */
-function copiesSomething(tree: RuleContext['tree']): boolean {
-  const [all = [], ...each] = copyPolicyPaths(tree);
-  const usual = textOf(nodeAt(tree, all)) ?? 'delayed';
-  const targets = each.filter((path) => nodeAt(tree, path.slice(0, -1)) !== undefined);
-  return targets.some((path) => (textOf(nodeAt(tree, path)) ?? usual) !== 'none');
 }

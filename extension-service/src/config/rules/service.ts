@@ -1,12 +1,13 @@
 import { quoteInput } from '../../core/image/quote.js';
+import { parseDuration } from '../duration.js';
 import { queueUrlFault } from '../schema/service.js';
 import type { Path } from '../tree.js';
 import { formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
-import { copyPolicyPaths, waitsForCopy } from './copy-policies.js';
+import { copyPolicies, copyPolicyPaths, waitsForCopy } from './copy-policies.js';
 
 /** What keys about the service itself must be together. */
-export function checkService({ tree, problems }: RuleContext): void {
+export function checkService({ tree, problems, dialect }: RuleContext): void {
   const has = (...path: Path) => nodeAt(tree, path) !== undefined;
   const at = (...path: string[]) => [placeAt(tree, path), formatPath(path)] as const;
 
@@ -35,14 +36,46 @@ export function checkService({ tree, problems }: RuleContext): void {
   }
 
   checkTls({ tree, problems }, manage?.kind === 'scalar' && manage.value === true);
-  if (textOf(nodeAt(tree, ['imageCopyFailure'])) === 'deny') {
-    if (copyPolicyPaths(tree).every((path) => !waitsForCopy(textOf(nodeAt(tree, path))))) {
-      problems.warning(
-        ...at('imageCopyFailure'),
-        'has no effect, because nothing waits for a copy',
-        'it goes with imageCopyPolicy immediate or force',
+  checkCopies({ tree, problems, dialect });
+}
+
+/** The API server waits no longer for a webhook than 30 s, of which the rest of an answer needs some. */
+const LONGEST_WAIT = 28_000;
+
+/** What requests that wait for copies can have. */
+function checkCopies({ tree, problems, dialect }: Pick<RuleContext, 'tree' | 'problems' | 'dialect'>): void {
+  const at = (key: string) => [placeAt(tree, [key]), key] as const;
+  const engine = textOf(nodeAt(tree, ['policies', 'engine'])) ?? 'kyverno';
+  // Gatekeeper's requests wait for nothing, as is told elsewhere.
+  if (engine !== 'gatekeeper' && copyPolicies(tree).some(waitsForCopy)) {
+    const deadline = parseDuration(textOf(nodeAt(tree, ['imageCopyDeadline'])) ?? '') ?? 0;
+    if (deadline > LONGEST_WAIT) {
+      problems.add(
+        // k8s-image-swapper starts with it.
+        dialect === 'anchor' ? 'warning' : 'error',
+        ...at('imageCopyDeadline'),
+        'is longer than 28s, and imageCopyPolicy immediate or force waits: the API server gives a webhook 30s at most',
+        'set 28s or less',
       );
     }
+  }
+  if (textOf(nodeAt(tree, ['imageCopyFailure'])) !== 'deny') return;
+  if (copyPolicyPaths(tree).every((path) => !waitsForCopy(textOf(nodeAt(tree, path))))) {
+    problems.warning(
+      ...at('imageCopyFailure'),
+      'has no effect, because nothing waits for a copy',
+      'it goes with imageCopyPolicy immediate or force',
+    );
+    return;
+  }
+  const failClosed = nodeAt(tree, ['policies', 'failClosed']);
+  const isClosed = failClosed?.kind === 'scalar' && failClosed.value === true;
+  if ((engine === 'kyverno' || engine === 'kyverno-clusterpolicy') && !isClosed) {
+    problems.warning(
+      ...at('imageCopyFailure'),
+      `has no effect, because policies.engine is ${engine}, which takes a refusal for a failure of the service, and policies.failClosed is false: the Pod is admitted`,
+      'set policies.failClosed: true, or policies.engine: webhook',
+    );
   }
 }
 

@@ -37,11 +37,11 @@ export const configSchema = z.strictObject({
   imageCopyDeadline: duration(
     1,
     longestDuration,
-    'How long `immediate` and `force` wait for the copies of a Pod.',
+    'How long `immediate` and `force` wait for the copies of a Pod; at most `28s`, as the API server gives a webhook 30s.',
   ).default(8_000),
   imageCopyFailure: choice(
     ['ignore', 'deny'],
-    '`deny`: a Pod whose `immediate` or `force` copy failed is refused.',
+    '`deny`: a Pod whose `immediate` or `force` copy failed is refused; with `policies.engine` `kyverno` and `kyverno-clusterpolicy` only under `policies.failClosed`.',
   ).default('ignore'),
   answerBudget: duration(1, answerBudgetLimit, 'How long an admission may take for looking into targets.').default(200),
   source: described(sourceSchema, 'Where images come from.').prefault({}),

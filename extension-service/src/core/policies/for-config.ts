@@ -32,8 +32,10 @@ export function policiesForConfig(
 ): readonly PolicyObject[] {
   const targets = policyTargets(config);
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
+  const timeoutSeconds = options.timeoutSeconds ?? (engine === 'gatekeeper' ? undefined : secondsFor(config));
   const shared = {
     ...options,
+    ...(timeoutSeconds !== undefined && { timeoutSeconds }),
     url: options.url ?? (engine === 'kyverno' ? PLAIN_URL : TLS_URL),
     filters,
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
@@ -54,4 +56,17 @@ export function policiesForConfig(
       }
       return renderGatekeeper({ ...shared, caBundle });
   }
+}
+
+/** What looking and answering take besides, and what the API server waits at most: seconds. */
+const [MARGIN, USUAL, LONGEST] = [2, 10, 30];
+
+/** How long requests may take that wait for copies; undefined where none waits. */
+function secondsFor(config: Config): number | undefined {
+  const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
+  const waits = targets
+    .map(({ imageCopyPolicy = config.imageCopyPolicy }) => imageCopyPolicy)
+    .some((policy) => policy === 'immediate' || policy === 'force');
+  if (!waits) return undefined;
+  return Math.min(LONGEST, Math.max(USUAL, Math.ceil(config.imageCopyDeadline / 1_000) + MARGIN));
 }

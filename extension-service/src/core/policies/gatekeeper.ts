@@ -4,7 +4,8 @@ import { checkFilters, checkLabel, checkSubdomain, policyMetadata, resolvePolicy
 import { base64Ascii, normalizeCertificates } from './pem.js';
 import { InvalidPolicyOptionError } from './problem.js';
 import { gatekeeperFilters } from './pushdown/gatekeeper-match.js';
-import type { GatekeeperMatch, LabelExpression } from './pushdown/gatekeeper-match.js';
+import type { LabelExpression } from './pushdown/label-demand.js';
+import type { GatekeeperMatch } from './pushdown/match-draft.js';
 import { requireHttps, routeUrl } from './url.js';
 
 /** Gatekeeper cannot look at the answers, so it takes no `targets`: what the service says is what Pods get. */

@@ -40,7 +40,7 @@ export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions)
   const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engine: 'kyverno-clusterpolicy' });
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
-  const skipped = skippedPods(filters);
+  const skipped = skippedPods(filters, kyvernoJmespathOf);
   const hash = options.filters === undefined ? undefined : configHash(filters, targets);
   const annotations = { ...hashAnnotation(hash), 'pod-policies.kyverno.io/autogen-controllers': 'none' };
   return {
@@ -170,8 +170,8 @@ function contextEntries(
 
 /** Conditions that spare the call for a Pod that is left alone as a whole. Only booleans leave the expressions. */
 function notSkipped({ pod }: SkippedPods): KyvernoConditions['all'] {
-  return pod.map(({ predicate, option }) => ({
-    key: `{{ ${kyvernoJmespathOf(predicate, option)} }}`,
+  return pod.map(({ text }) => ({
+    key: `{{ ${text} }}`,
     operator: 'Equals',
     value: false,
   }));
@@ -186,7 +186,7 @@ function imagesOutside(
   const leftAlone = container
     // A filter over containers cannot look at the Pod around them.
     .filter(({ predicate }) => fieldsOf(predicate).every(({ of }) => of === 'container'))
-    .map(({ predicate, option }) => kyvernoJmespathOf(predicate, option));
+    .map(({ text }) => text);
   const settled = [startsWithTarget('image', targets), ...leftAlone].join(' || ');
   const outside = `${containers} | [?!image || !(${settled})]`;
   return { key: `{{ length(${outside}) }}`, operator: 'GreaterThan', value: 0 };

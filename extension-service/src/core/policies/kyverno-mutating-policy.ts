@@ -4,7 +4,6 @@ import type { KyvernoMutatingPolicyObject } from './objects.js';
 import { checkFilters, checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
 import type { GuardOptions, PolicyOptions } from './options.js';
 import { CONTAINER_LISTS, IS_UPDATE, OLD_EPHEMERAL_NAMES, podConditions, POD_RULES, startsWithTarget } from './pod-conditions.js';
-import { skippedPods } from './pushdown/skipped.js';
 import { routeUrl } from './url.js';
 
 /**
@@ -44,7 +43,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
       // Absent, Kyverno would also run the policy on Deployments and the like, whose Pods it cannot patch.
       autogen: { podControllers: { controllers: [] } },
       matchConstraints: { namespaceSelector: namespacesExcept(resolved.excludedNamespaces), resourceRules: POD_RULES },
-      matchConditions: podConditions(targets, skippedPods(filters)),
+      matchConditions: podConditions(targets, filters),
       variables: [
         {
           name: 'answer',

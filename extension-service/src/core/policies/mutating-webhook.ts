@@ -4,7 +4,6 @@ import { checkFilters, checkTargets, namespacesExcept, policyMetadata, resolvePo
 import type { GuardOptions, PolicyOptions } from './options.js';
 import { base64Ascii, normalizeCertificates } from './pem.js';
 import { podConditions, POD_RULES } from './pod-conditions.js';
-import { skippedPods } from './pushdown/skipped.js';
 import { requireHttps, routeUrl, type ServiceUrl } from './url.js';
 
 /** `targets` only spare calls here: without an engine between, nothing can check the service's answer. */
@@ -42,7 +41,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         clientConfig: { ...clientConfig(resolved.url, hash), ...(caBundle === undefined ? {} : { caBundle }) },
         namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
         rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
-        matchConditions: podConditions(targets, skippedPods(filters)),
+        matchConditions: podConditions(targets, filters),
       },
     ],
   };

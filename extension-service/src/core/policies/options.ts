@@ -68,7 +68,9 @@ export function resolvePolicyOptions(
   defaults: { readonly timeoutSeconds: number; readonly engine: PolicyEngine },
 ): ResolvedPolicyOptions {
   const name = options.name ?? DEFAULT_NAME;
-  checkSubdomain(name, 'name');
+  // Kyverno refuses a policy whose name no label can hold.
+  const isKyverno = defaults.engine === 'kyverno' || defaults.engine === 'kyverno-clusterpolicy';
+  checkSubdomain(name, 'name', isKyverno ? 63 : undefined);
   const url = parseServiceUrl(options.url, 'url');
   const timeoutSeconds = options.timeoutSeconds ?? defaults.timeoutSeconds;
   if (!Number.isInteger(timeoutSeconds) || timeoutSeconds < 1 || timeoutSeconds > 30) {

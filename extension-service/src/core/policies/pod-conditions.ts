@@ -1,6 +1,6 @@
 import { celString } from './literals.js';
 import { celOf } from './pushdown/cel.js';
-import type { SkippedPods } from './pushdown/skipped.js';
+import { skippedPods } from './pushdown/skipped.js';
 import type { AdmissionRule, CelCondition } from './objects.js';
 
 export const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
@@ -29,9 +29,10 @@ export const OLD_EPHEMERAL_NAMES =
  * Conditions that spare the call for a Pod in which nothing can be swapped. Kubernetes' own CEL only (no Kyverno library,
  * no `variables`), so that kube-apiserver evaluates them and the request never leaves it.
  */
-export function podConditions(targets: readonly string[], skipped: SkippedPods): readonly CelCondition[] {
+export function podConditions(targets: readonly string[], filters: readonly string[]): readonly CelCondition[] {
+  const skipped = skippedPods(filters, celOf);
   const inTarget = startsWithTarget('c.image', targets);
-  const leftAlone = skipped.container.map(({ predicate, option }) => celOf(predicate, option));
+  const leftAlone = skipped.container.map(({ text }) => text);
   return [
     {
       // Static Pods: the kubelet started them already from its own manifest; the API object only mirrors them.
@@ -39,7 +40,7 @@ export function podConditions(targets: readonly string[], skipped: SkippedPods):
       expression:
         '!has(object.metadata.annotations) || !("kubernetes.io/config.mirror" in object.metadata.annotations)',
     },
-    ...skipped.pod.map(({ name, predicate, option }) => ({ name, expression: `!${celOf(predicate, option)}` })),
+    ...skipped.pod.map(({ name, text }) => ({ name, expression: `!${text}` })),
     {
       name: 'has-image-outside-targets',
       expression: [

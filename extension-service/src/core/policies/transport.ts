@@ -27,6 +27,8 @@ export interface TransportOptions {
   /** Whether a NetworkPolicy is rendered for the plain listener, where the address is that of a Service. */
   readonly networkPolicy: boolean;
   readonly failClosed: boolean;
+  /** The namespaces that are left alone besides the usual ones; undefined where that is not known here. */
+  readonly excludedNamespaces?: readonly string[];
 }
 
 export interface Transport {
@@ -74,6 +76,7 @@ export function transportOf(options: TransportOptions): Transport {
     warnings: [
       ...(tls === 'plain-http' && !guarded ? [unguarded(url, guardable)] : []),
       ...warningsOf(options, tls),
+      ...ownNamespaceWarnings(options, url),
     ],
   };
 }
@@ -117,4 +120,14 @@ function warningsOf({ engine, failClosed }: TransportOptions, tls: Tls): string[
         'two replicas, on different nodes.',
     );
   return warnings;
+}
+
+/** Of a Service's address the namespace is known, and left alone. */
+function ownNamespaceWarnings({ failClosed, excludedNamespaces }: TransportOptions, url: string): string[] {
+  if (!failClosed || excludedNamespaces?.length !== 0 || parseServiceUrl(url, 'url').service !== undefined) return [];
+  return [
+    `failClosed: ${JSON.stringify(url)} does not name a Service (NAME.NAMESPACE.svc), and excludedNamespaces names no ` +
+      "namespace: if the service runs in this cluster, its own Pods wait for it, and after an outage none starts. Name the " +
+      "service's namespace in excludedNamespaces.",
+  ];
 }

@@ -79,3 +79,42 @@ export const admittedPod: fc.Arbitrary<AdmittedPod> = fc.record({
     { requiredKeys: ['containers'] },
   ),
 });
+
+const aboutNamespace = fc.oneof(
+  fc
+    .tuple(fc.constantFrom('==', '!='), fc.constantFrom('a', 'kube-system', 'team-a', 'a-dev'))
+    .map(([operator, name]) => `obj.metadata.namespace ${operator} '${name}'`),
+  fc
+    .tuple(fc.constantFrom('starts_with', 'ends_with', 'contains'), fc.constantFrom('a', 'kube-', '-dev', 'team'))
+    .map(([name, text]) => `${name}(obj.metadata.namespace, '${text}')`),
+);
+const labelTest = fc.constantFrom("== 'a'", "!= 'true'", "!= 'a'", '!= null', '== null', "== ''", 'IN');
+const aboutLabel = (key: string): fc.Arbitrary<string> =>
+  labelTest.map((test) =>
+    test === 'IN' ? `contains(\`["a", "true"]\`, obj.metadata.labels."${key}")` : `obj.metadata.labels."${key}" ${test}`,
+  );
+
+/** What people write, most of which Gatekeeper has words for. */
+const sayable = fc.oneof(
+  aboutNamespace,
+  fc.constantFrom('app', 'tier', 'app.kubernetes.io/name').chain(aboutLabel),
+  filterExpression,
+);
+
+/** Several conditions on one field: where one can make another superfluous or impossible. */
+const aboutOneField = fc.constantFrom(aboutNamespace, aboutLabel('app')).chain((condition) =>
+  fc
+    .tuple(fc.array(fc.tuple(condition, fc.boolean()), { minLength: 2, maxLength: 5 }), fc.constantFrom(' && ', ' || '))
+    .map(([conditions, join]) => conditions.map(([text, negated]) => (negated ? `!(${text})` : text)).join(join)),
+);
+
+export const gatekeeperFilter = fc.oneof(
+  { weight: 2, arbitrary: sayable },
+  { weight: 2, arbitrary: aboutOneField },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(sayable, fc.constantFrom('&&', '||'), sayable, fc.boolean())
+      .map(([a, operator, b, negated]) => `${negated ? '!' : ''}((${a}) ${operator} (${b}))`),
+  },
+);

@@ -1,11 +1,33 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { configHash, gatekeeperProfile } from '../../../../extension-service/src/core/policies/config-hash.js';
 import { renderGatekeeper } from '../../../../extension-service/src/core/policies/gatekeeper.js';
 import { gatekeeperFilters } from '../../../../extension-service/src/core/policies/pushdown/gatekeeper-match.js';
+import type { GatekeeperFilters } from '../../../../extension-service/src/core/policies/pushdown/gatekeeper-match.js';
+import { InvalidPolicyOptionError } from '../../../../extension-service/src/core/policies/problem.js';
+import { pushDownFilters } from '../../../../extension-service/src/core/policies/pushdown/push-down.js';
 import { crdProblems } from '../crd-schema.js';
 import { CA, HTTPS } from '../example-options.js';
+import { admittedPod, gatekeeperFilter } from './arbitraries.js';
+import type { AdmittedPod } from './arbitraries.js';
+import { holds } from './holds.js';
+import { isMatch, isPossible } from './matching.js';
 
 const SKIP = { key: 'image-swapper.io/skip', operator: 'NotIn', values: ['true'] };
+
+function matchesOf(filters: readonly string[]): GatekeeperFilters | undefined {
+  try {
+    return gatekeeperFilters(filters);
+  } catch (error) {
+    if (error instanceof InvalidPolicyOptionError) return undefined;
+    throw error;
+  }
+}
+
+function optedOut({ metadata }: AdmittedPod): boolean {
+  const labels = metadata['labels'] as Readonly<Record<string, string>> | undefined;
+  return labels?.['image-swapper.io/skip'] === 'true';
+}
 
 describe("filters in Gatekeeper's match", () => {
   it.each([
@@ -45,10 +67,55 @@ describe("filters in Gatekeeper's match", () => {
     ],
     [
       ["obj.metadata.namespace != 'a' && obj.metadata.namespace != 'b'"],
+      [{ namespaces: ['a', 'b'], excludedNamespaces: [], labels: [SKIP] }],
+    ],
+    // More than there may be mutators, were there one for each.
+    [
+      [Array.from({ length: 400 }, (_, i) => `obj.metadata.namespace != 'a${i}'`).join(' && ')],
+      [{ namespaces: Array.from({ length: 400 }, (_, i) => `a${i}`), excludedNamespaces: [], labels: [SKIP] }],
+    ],
+    // Contradictions are of no Pod.
+    [
+      ["obj.metadata.labels.a != '1' && obj.metadata.labels.b != '2'", "obj.metadata.labels.a != '3'"],
       [
-        { namespaces: ['a'], excludedNamespaces: [], labels: [SKIP] },
-        { namespaces: ['b'], excludedNamespaces: [], labels: [SKIP] },
+        {
+          excludedNamespaces: [],
+          labels: [
+            SKIP,
+            { key: 'b', operator: 'In', values: ['2'] },
+            { key: 'a', operator: 'In', values: ['3'] },
+          ],
+        },
       ],
+    ],
+    [
+      ["obj.metadata.labels.a != '1' && obj.metadata.namespace == 'x'", "obj.metadata.labels.a == '1'"],
+      [
+        {
+          excludedNamespaces: ['x'],
+          labels: [SKIP, { key: 'a', operator: 'NotIn', values: ['1'] }],
+        },
+      ],
+    ],
+    [
+      ["obj.metadata.labels.a != null && obj.metadata.namespace == 'x'", "obj.metadata.labels.a != '1'"],
+      [{ excludedNamespaces: ['x'], labels: [SKIP, { key: 'a', operator: 'In', values: ['1'] }] }],
+    ],
+    [
+      ["obj.metadata.labels.a != '1' && obj.metadata.namespace == 'x'", 'obj.metadata.labels.a != null'],
+      [{ excludedNamespaces: ['x'], labels: [SKIP, { key: 'a', operator: 'DoesNotExist' }] }],
+    ],
+    [
+      ['obj.metadata.labels.a == null && obj.metadata.namespace == \'x\'', 'obj.metadata.labels.a != null'],
+      [{ excludedNamespaces: ['x'], labels: [SKIP, { key: 'a', operator: 'DoesNotExist' }] }],
+    ],
+    [
+      ['!contains(`["1", "2"]`, obj.metadata.labels.a)', "obj.metadata.labels.a == '1'"],
+      [{ excludedNamespaces: [], labels: [SKIP, { key: 'a', operator: 'In', values: ['2'] }] }],
+    ],
+    [
+      ["!starts_with(obj.metadata.namespace, 'dev-')", "!starts_with(obj.metadata.namespace, 'dev-')"],
+      [{ namespaces: ['dev-*'], excludedNamespaces: [], labels: [SKIP] }],
     ],
     // Of the four ways, two are narrower than others.
     [
@@ -102,6 +169,49 @@ describe("filters in Gatekeeper's match", () => {
     expect(() => renderGatekeeper({ url: HTTPS, caBundle: CA, filters, name })).toThrow(/^name: /);
   });
 
+  it('takes no longer for each of many filters than for each of a few', () => {
+    const filters = Array.from({ length: 6000 }, (_, i) => `obj.metadata.namespace == 'ns-${i}'`);
+    const fastest = (work: () => unknown): number => {
+      const times = Array.from({ length: 3 }, () => {
+        const start = performance.now();
+        work();
+        return performance.now() - start;
+      });
+      return Math.min(...times);
+    };
+    // Reading them is linear.
+    const reading = fastest(() => pushDownFilters(filters));
+    expect(fastest(() => gatekeeperFilters(filters)) / reading).toBeLessThan(6);
+  });
+
+  it('matches exactly the Pods that no filter leaves alone, and never asks for what no Pod can be', () => {
+    const seen = { compared: 0, leftAlone: 0, several: 0, refused: 0 };
+    fc.assert(
+      fc.property(fc.array(gatekeeperFilter, { minLength: 1, maxLength: 3 }), fc.array(admittedPod, { minLength: 5, maxLength: 5 }), (filters, pods) => {
+        const found = matchesOf(filters);
+        if (found === undefined) {
+          seen.refused += 1;
+          return;
+        }
+        const { matches, matched } = found;
+        for (const match of matches) expect(isPossible(match), JSON.stringify(match)).toBe(true);
+        if (matches.length > 1) seen.several += 1;
+        const decided = pushDownFilters(filters).pod.filter(({ index }) => matched.includes(index));
+        for (const pod of pods) {
+          const leftAlone = decided.some(({ predicate }) => holds(predicate, pod, {})) || optedOut(pod);
+          expect(matches.some((match) => isMatch(match, pod.metadata))).toBe(!leftAlone);
+          seen.compared += 1;
+          if (leftAlone) seen.leftAlone += 1;
+        }
+      }),
+      { numRuns: 3000 },
+    );
+    // Not for want of cases.
+    expect(seen.compared).toBeGreaterThan(3000);
+    expect(seen.leftAlone).toBeGreaterThan(600);
+    expect(seen.several).toBeGreaterThan(100);
+  });
+
   it('leaves what is about the image to the service', () => {
     const filters = ["contains(container.image, 'ecr')", "obj.metadata.namespace == 'a'"];
     expect(gatekeeperFilters(filters).matched).toEqual([1]);
@@ -119,6 +229,23 @@ describe("filters in Gatekeeper's match", () => {
     expect(() => renderGatekeeper({ url: HTTPS, caBundle: CA, filters: ["contains(container.image, 'x')", filter] })).toThrow(
       /^filters\[1\]: Gatekeeper cannot decide .*write it as conditions on the namespace and labels, .*another engine/,
     );
+  });
+
+  it.each([
+    [["contains(obj.metadata.name, 'x')", "obj.metadata.namespace == 'a'"], /^filters\[0\]: .*"contains\(obj.metadata.name, 'x'\)": can raise an error: write/],
+    [["nonsense(container.image)", "obj.metadata.namespace == 'a'"], /^filters\[1\]: .*: filter 1 before it can raise an error: write/],
+    [['obj.spec.hostNetwork'], /^filters\[0\]: .*: asks what engines cannot: write/],
+    [["container.name == 'a'"], /^filters\[0\]: .*, which asks about the container: write/],
+    [
+      [Array.from({ length: 9 }, (_, i) => `obj.metadata.labels.a${i} == 'x'`).join(' && ')],
+      /, which takes more than 8 mutators \(.*contains\(`\["a", "b"\]`, FIELD\) .*\): write/,
+    ],
+    [
+      [Array.from({ length: 600 }, (_, i) => `obj.metadata.labels.a${i} == 'x'`).join(' && ')],
+      /, which takes more than 8 mutators /,
+    ],
+  ])('%j is refused with the reason', (filters, reason) => {
+    expect(() => gatekeeperFilters(filters)).toThrow(reason);
   });
 
   it('tells the service, by the address that it calls, which filters are decided', () => {

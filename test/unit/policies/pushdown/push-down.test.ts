@@ -6,7 +6,7 @@ import type { Filter } from '../../../../extension-service/src/core/filters/comp
 import { matchFilters } from '../../../../extension-service/src/core/filters/match.js';
 import { celOf } from '../../../../extension-service/src/core/policies/pushdown/cel.js';
 import { pushDownFilters } from '../../../../extension-service/src/core/policies/pushdown/push-down.js';
-import { admittedPod, filterExpression } from './arbitraries.js';
+import { admittedPod, filterExpression, gatekeeperFilter } from './arbitraries.js';
 import { holds } from './holds.js';
 
 function compiled(expression: string, index = 0): Filter {
@@ -41,6 +41,13 @@ describe('filters that engines decide', () => {
     ],
   ])('%s', (expression, expected) => {
     expect(cel(expression)).toBe(expected);
+  });
+
+  it.each(['&&', '||'])('many != with %s between them are said once each', (operator) => {
+    const names = Array.from({ length: 400 }, (_, i) => `n${i}`);
+    const each = names.map((name) => cel(`obj.metadata.namespace != '${name}'`));
+    const all = cel(names.map((name) => `obj.metadata.namespace != '${name}'`).join(` ${operator} `));
+    expect(all).toBe(`(${each.join(` ${operator} `)})`);
   });
 
   it.each([
@@ -86,7 +93,7 @@ describe('filters that engines decide', () => {
   it('says exactly what the filters say, over every Pod that the API server admits', () => {
     let pushedTrue = 0;
     fc.assert(
-      fc.property(fc.array(filterExpression, { minLength: 1, maxLength: 4 }), admittedPod, (expressions, pod) => {
+      fc.property(fc.array(fc.oneof({ weight: 3, arbitrary: filterExpression }, gatekeeperFilter), { minLength: 1, maxLength: 4 }), admittedPod, (expressions, pod) => {
         const filters = expressions.map(compiled);
         const { pod: ofPod, container: ofContainer } = pushDownFilters(expressions);
         const obj = filterObject(pod as never, pod.metadata.namespace);

@@ -1,22 +1,12 @@
 import { readsOnlyImage } from '../../filters/needs.js';
 import { parseExpression } from '../../filters/parse.js';
-import type { GatekeeperAssignObject } from '../objects.js';
 import { InvalidPolicyOptionError } from '../problem.js';
-import { OPTED_OUT_LABEL } from './opted-out.js';
 import { alternatives, countAlternatives } from './alternatives.js';
-import type { Conjunction } from './alternatives.js';
-import type { Atom, Predicate } from './predicate.js';
+import { fewest, MatchDraft } from './match-draft.js';
+import type { GatekeeperMatch } from './match-draft.js';
+import { NOT_OPTED_OUT } from './opted-out.js';
+import type { Predicate } from './predicate.js';
 import { pushDownFilters } from './push-down.js';
-
-type Match = GatekeeperAssignObject['spec']['match'];
-export type LabelExpression = NonNullable<Match['labelSelector']>['matchExpressions'][number];
-
-/** What `match` can say: all of it must hold for a Pod to be asked about. */
-export interface GatekeeperMatch {
-  readonly namespaces?: readonly string[];
-  readonly excludedNamespaces: readonly string[];
-  readonly labels: readonly LabelExpression[];
-}
 
 export interface GatekeeperFilters {
   /** A Pod is asked about when one of these holds; Gatekeeper needs a mutator for each. */
@@ -33,6 +23,9 @@ const MOST_ALTERNATIVES = 512;
 const CHOICES =
   'write it as conditions on the namespace and labels, or on container.image alone, or use another engine ' +
   '(kyverno, webhook), whose requests hold the whole Pod';
+const TOO_MANY =
+  `, which takes more than ${MOST_MATCHES} mutators (of several texts for one field, ` +
+  'contains(`["a", "b"]`, FIELD) needs one alone)';
 
 /**
  * Divides filters between `match` and the service, which sees nothing but images there.
@@ -40,145 +33,49 @@ const CHOICES =
  * @throws InvalidPolicyOptionError for a filter that neither can decide: it would silently not count
  */
 export function gatekeeperFilters(filters: readonly string[], option = 'filters'): GatekeeperFilters {
-  const { pod } = pushDownFilters(filters);
+  const { pod, kept } = pushDownFilters(filters);
+  const predicates = new Map(pod.map(({ index, predicate }) => [index, predicate]));
   const matched: number[] = [];
-  let matches: readonly GatekeeperMatch[] = [{ excludedNamespaces: [], labels: [OPTED_OUT_LABEL] }];
+  const every = MatchDraft.ofEveryPod();
+  every.demandAll([NOT_OPTED_OUT]);
+  let drafts: readonly MatchDraft[] = [every];
   filters.forEach((expression, index) => {
     if (readsOnlyImage(parseExpression(expression))) return;
-    const pushed = pod.find((candidate) => candidate.index === index);
-    const next = pushed === undefined ? undefined : withoutThose(pushed.predicate, matches);
-    if (next === undefined || next.length === 0 || next.length > MOST_MATCHES) {
+    const refuse = (why: string): never => {
       const shown = JSON.stringify(expression);
-      let why = '';
-      if (next?.length === 0) why = ', which together with the filters before leaves no Pod';
-      if (next !== undefined && next.length > MOST_MATCHES) why = `, which takes more than ${MOST_MATCHES} mutators`;
       throw new InvalidPolicyOptionError(`${option}[${index}]`, `Gatekeeper cannot decide ${shown}${why}: ${CHOICES}`);
+    };
+    const predicate = predicates.get(index);
+    if (predicate === undefined) {
+      const why = kept.find((one) => one.index === index)?.why;
+      return refuse(why === undefined ? ', which asks about the container' : `: ${why}`);
     }
-    matches = next;
+    const next = withoutThose(predicate, drafts);
+    if (next === 'unsayable') return refuse('');
+    if (next === 'too many' || next.length > MOST_MATCHES) return refuse(TOO_MANY);
+    if (next.length === 0) return refuse(', which together with the filters before leaves no Pod');
+    drafts = next;
     matched.push(index);
   });
-  return { matches, matched };
+  return { matches: fewest(drafts).map((draft) => draft.toMatch()), matched };
 }
 
-/** The matches for what they hold of and the filter does not; undefined when it has something that no match can say. */
+/** The drafts, which must not be used any more, for what they hold of and the filter does not. */
 function withoutThose(
   filter: Predicate,
-  matches: readonly GatekeeperMatch[],
-): readonly GatekeeperMatch[] | undefined {
-  if (matches.length * countAlternatives(filter, false) > MOST_ALTERNATIVES) return undefined;
-  const found: GatekeeperMatch[] = [];
-  for (const conjunction of alternatives(filter, false)) {
-    for (const match of matches) {
-      const next = demandAll(conjunction, match);
-      if (next === undefined) return undefined;
-      if (next !== NOTHING) found.push(next);
+  drafts: readonly MatchDraft[],
+): readonly MatchDraft[] | 'unsayable' | 'too many' {
+  if (drafts.length * countAlternatives(filter, false) > MOST_ALTERNATIVES) return 'too many';
+  const ways = alternatives(filter, false);
+  const found: MatchDraft[] = [];
+  for (const way of ways) {
+    for (const draft of drafts) {
+      const next = ways.length === 1 ? draft : draft.copy();
+      const demanded = next.demandAll(way);
+      if (demanded === 'unsayable') return demanded;
+      if (demanded === 'said') found.push(next);
     }
   }
-  const unique = [...new Map(found.map((match) => [wordsOf(match).join('\n'), match])).values()];
-  return unique.filter((match) => !unique.some((other) => other !== match && isWider(other, match)));
-}
-
-/** A match that no Pod has. */
-const NOTHING: GatekeeperMatch = { namespaces: [], excludedNamespaces: [], labels: [] };
-
-/** True if whatever has `narrow` has `wide` too, because it asks for less of the same. */
-function isWider(wide: GatekeeperMatch, narrow: GatekeeperMatch): boolean {
-  const words = wordsOf(narrow);
-  return wordsOf(wide).every((word) => words.includes(word));
-}
-
-/** What it asks for, one by one. */
-function wordsOf({ namespaces, excludedNamespaces, labels }: GatekeeperMatch): readonly string[] {
-  const words = [...(namespaces === undefined ? [] : [namespaces]), ...excludedNamespaces, ...labels];
-  return [...new Set(words.map((word) => JSON.stringify(word)))].sort();
-}
-
-/** `match` with more requirements; undefined when it has no words for one. */
-function demandAll(wanted: Conjunction, match: GatekeeperMatch): GatekeeperMatch | undefined {
-  let so: GatekeeperMatch | undefined = match;
-  for (const { atom, holds } of wanted) {
-    if (so !== undefined) so = so === NOTHING ? wordsExist(atom, holds) : demandAtom(atom, holds, so);
-  }
-  return so;
-}
-
-/** Of a match that is lost already, it still counts whether the rest could be said: the answer must not hang on order. */
-function wordsExist(atom: Atom, holds: boolean): GatekeeperMatch | undefined {
-  return demandAtom(atom, holds, { excludedNamespaces: [], labels: [] }) === undefined ? undefined : NOTHING;
-}
-
-function demandAtom(atom: Atom, holds: boolean, match: GatekeeperMatch): GatekeeperMatch | undefined {
-  if (atom.field.of === 'labels') return demandLabel(atom, holds, match);
-  if (atom.field.of !== 'metadata' || atom.field.name !== 'namespace') return undefined;
-  const patterns = namespacePatterns(atom);
-  if (patterns === undefined) return undefined;
-  if (!holds) return possible({ ...match, excludedNamespaces: union(match.excludedNamespaces, patterns) });
-  if (match.namespaces === undefined) return possible({ ...match, namespaces: patterns });
-  const namespaces = intersection(match.namespaces, patterns);
-  return namespaces === undefined ? undefined : possible({ ...match, namespaces });
-}
-
-/** Without the names that it also excludes. */
-function possible(match: GatekeeperMatch): GatekeeperMatch {
-  if (match.namespaces === undefined) return match;
-  const excluded = (name: string): boolean => match.excludedNamespaces.some((pattern) => fits(name, pattern));
-  const namespaces = match.namespaces.filter((name) => name.includes('*') || !excluded(name));
-  return namespaces.length === 0 ? NOTHING : { ...match, namespaces };
-}
-
-function union(some: readonly string[], others: readonly string[]): readonly string[] {
-  return [...new Set([...some, ...others])];
-}
-
-/** Names that both lists take, of which one must be of names alone: there is no pattern for what two patterns share. */
-function intersection(a: readonly string[], b: readonly string[]): readonly string[] | undefined {
-  const [names, patterns] = a.every((name) => !name.includes('*')) ? [a, b] : [b, a];
-  if (names.some((name) => name.includes('*'))) return undefined;
-  return names.filter((name) => patterns.some((pattern) => fits(name, pattern)));
-}
-
-function fits(name: string, pattern: string): boolean {
-  const text = pattern.replaceAll('*', '');
-  const [start, end] = [pattern.startsWith('*'), pattern.endsWith('*')];
-  if (start && end) return name.includes(text);
-  if (start) return name.endsWith(text);
-  return end ? name.startsWith(text) : name === text;
-}
-
-function namespacePatterns(atom: Atom): readonly string[] | undefined {
-  switch (atom.kind) {
-    case 'present':
-      return undefined;
-    case 'equals':
-      return atom.texts.every(isNamespace) ? atom.texts : undefined;
-    default: {
-      if (!/^[-a-z0-9]+$/.test(atom.text)) return undefined;
-      const [before, after] = [atom.kind !== 'startsWith' ? '*' : '', atom.kind !== 'endsWith' ? '*' : ''];
-      return [`${before}${atom.text}${after}`];
-    }
-  }
-}
-
-function demandLabel(atom: Atom, holds: boolean, match: GatekeeperMatch): GatekeeperMatch | undefined {
-  const { name: key } = atom.field;
-  if (!isLabelKey(key)) return undefined;
-  let expression: LabelExpression;
-  if (atom.kind === 'present') expression = { key, operator: holds ? 'Exists' : 'DoesNotExist' };
-  else if (atom.kind === 'equals' && atom.texts.every(isLabelValue))
-    expression = { key, operator: holds ? 'In' : 'NotIn', values: atom.texts };
-  else return undefined;
-  const there = match.labels.some((other) => JSON.stringify(other) === JSON.stringify(expression));
-  return there ? match : { ...match, labels: [...match.labels, expression] };
-}
-
-function isNamespace(text: string): boolean {
-  return /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(text);
-}
-
-function isLabelValue(text: string): boolean {
-  return /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/.test(text);
-}
-
-function isLabelKey(text: string): boolean {
-  return /^(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(text);
+  // One way makes no more of them, and comparing them each time would take long for many filters.
+  return ways.length === 1 ? found : fewest(found);
 }

@@ -1,12 +1,16 @@
 import { SKIP_KEY } from '../../decide/pod.js';
+import type { Literal } from './alternatives.js';
 import { or } from './predicate.js';
-import type { Predicate } from './predicate.js';
+import type { Atom, Predicate } from './predicate.js';
+
+const BY_LABEL: Atom = { kind: 'equals', field: { of: 'labels', name: SKIP_KEY }, texts: ['true'] };
 
 /** A Pod that opted out, by label or annotation. */
-export const OPTED_OUT: Predicate = or(
-  { kind: 'equals', field: { of: 'labels', name: SKIP_KEY }, texts: ['true'] },
-  { kind: 'equals', field: { of: 'annotations', name: SKIP_KEY }, texts: ['true'] },
-);
+export const OPTED_OUT: Predicate = or(BY_LABEL, {
+  kind: 'equals',
+  field: { of: 'annotations', name: SKIP_KEY },
+  texts: ['true'],
+});
 
-/** What Gatekeeper can see of it. */
-export const OPTED_OUT_LABEL = { key: SKIP_KEY, operator: 'NotIn', values: ['true'] } as const;
+/** What Gatekeeper can see of a Pod that did not. */
+export const NOT_OPTED_OUT: Literal = { atom: BY_LABEL, holds: false };

@@ -1,6 +1,7 @@
 import { OPTED_OUT } from './opted-out.js';
 import type { Predicate } from './predicate.js';
 import { pushDownFilters } from './push-down.js';
+import type { PushedFilter } from './push-down.js';
 
 /** What engines are told to leave alone without a call. The service decides the same of what still reaches it. */
 export interface SkippedPods {
@@ -12,28 +13,45 @@ export interface Skip {
   /** Names the condition for people who read the policy. */
   readonly name: string;
   readonly predicate: Predicate;
-  /** The option that it comes from, as error messages name it. */
-  readonly option: string;
+  /** The predicate in the engine's language. */
+  readonly text: string;
 }
+
+/** How an engine writes a predicate; `option` is where it comes from, as error messages name it. */
+type Write = (predicate: Predicate, option: string) => string;
 
 /** The API server takes 64 conditions; a filter beyond these is decided by the service alone. */
 const MOST_FILTERS = 48;
+/**
+ * CEL takes 100,000 characters for one expression, and refuses the policy for one more. What containers are left alone by
+ * stands in one expression, with the targets. All together must fit into what etcd and `kubectl apply` take for one object,
+ * ClusterPolicy twice. A filter beyond it is decided by the service alone.
+ */
+const MOST_CHARACTERS = { filter: 50_000, containers: 50_000, all: 100_000 } as const;
 
-export function skippedPods(filters: readonly string[] = []): SkippedPods {
+export function skippedPods(filters: readonly string[], write: Write): SkippedPods {
   const { pod, container } = pushDownFilters(filters);
-  const skip = ({ index, predicate }: { readonly index: number; readonly predicate: Predicate }): Skip => ({
-    name: `filter-${index + 1}`,
-    predicate,
-    option: `filters[${index}]`,
-  });
-  // A filter that is never true needs no condition.
-  const useful = ({ predicate }: { readonly predicate: Predicate }): boolean =>
-    predicate.kind !== 'constant' || predicate.value;
+  const fitting = (pushed: readonly PushedFilter[], most: number): readonly Skip[] => {
+    const skips: Skip[] = [];
+    let length = 0;
+    for (const { index, predicate } of pushed) {
+      // A filter that is never true needs no condition.
+      if (predicate.kind === 'constant' && !predicate.value) continue;
+      if (skips.length === MOST_FILTERS) break;
+      const text = write(predicate, `filters[${index}]`);
+      if (text.length > Math.min(MOST_CHARACTERS.filter, most - length)) continue;
+      length += text.length;
+      skips.push({ name: `filter-${index + 1}`, predicate, text });
+    }
+    return skips;
+  };
+  const ofContainers = fitting(container, MOST_CHARACTERS.containers);
+  const taken = ofContainers.reduce((sum, { text }) => sum + text.length, 0);
   return {
     pod: [
-      { name: 'not-opted-out', predicate: OPTED_OUT, option: 'filters' },
-      ...pod.filter(useful).slice(0, MOST_FILTERS).map(skip),
+      { name: 'not-opted-out', predicate: OPTED_OUT, text: write(OPTED_OUT, 'filters') },
+      ...fitting(pod, MOST_CHARACTERS.all - taken),
     ],
-    container: container.filter(useful).slice(0, MOST_FILTERS).map(skip),
+    container: ofContainers,
   };
 }

@@ -99,9 +99,10 @@ function comparison({ operator, left, right }: ComparisonNode, known: Known): Me
   else equal = typeof value.is === 'string' ? { kind: 'equals', field, texts: [value.is] } : FALSE;
   const stringWhenEqual = typeof value.is === 'string' ? [field] : [];
   const stringWhenNot = value.is === null ? [field] : [];
-  return operator === '=='
-    ? { truthy: equal, isTrue: equal, whenTruthy: stringWhenEqual, whenFalsy: stringWhenNot }
-    : { truthy: not(equal), isTrue: not(equal), whenTruthy: stringWhenNot, whenFalsy: stringWhenEqual };
+  if (operator === '==') return { truthy: equal, isTrue: equal, whenTruthy: stringWhenEqual, whenFalsy: stringWhenNot };
+  // One object, by which `logical` sees that the two are the same.
+  const unequal = not(equal);
+  return { truthy: unequal, isTrue: unequal, whenTruthy: stringWhenNot, whenFalsy: stringWhenEqual };
 }
 
 /** The value of a literal, and of a bare name such as `null`, which reads a field that no context has. */

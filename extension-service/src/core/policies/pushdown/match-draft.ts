@@ -1,0 +1,134 @@
+import type { Conjunction } from './alternatives.js';
+import { demandOf, isLabelQuestion, isWiderDemand, labelExpressions, NO_DEMAND } from './label-demand.js';
+import type { LabelDemand, LabelExpression } from './label-demand.js';
+import { anyOf, common, covers, namespacePatterns } from './namespaces.js';
+import type { Atom } from './predicate.js';
+
+/** What `match` can say: all of it must hold for a Pod to be asked about. */
+export interface GatekeeperMatch {
+  readonly namespaces?: readonly string[];
+  readonly excludedNamespaces: readonly string[];
+  readonly labels: readonly LabelExpression[];
+}
+
+/** `nothing`: no Pod can be like that. `unsayable`: `match` has no words for it. */
+export type Demanded = 'said' | 'nothing' | 'unsayable';
+
+/** A `match` in the making. It changes in place: a long list of filters would copy its names for each of them. */
+export class MatchDraft {
+  private constructor(
+    private namespaces: readonly string[] | undefined,
+    private readonly excluded: Set<string>,
+    private readonly labels: Map<string, LabelDemand>,
+  ) {}
+
+  static ofEveryPod(): MatchDraft {
+    return new MatchDraft(undefined, new Set(), new Map());
+  }
+
+  copy(): MatchDraft {
+    return new MatchDraft(this.namespaces, new Set(this.excluded), new Map(this.labels));
+  }
+
+  /** Asks for all of these too. Of no use any more when the answer is not `said`. */
+  demandAll(wanted: Conjunction): Demanded {
+    let outcome: Demanded = 'said';
+    for (const { atom, holds } of wanted) {
+      // Of a match that is lost already, it still counts whether the rest can be said: the answer must not hang on order.
+      const draft: MatchDraft = outcome === 'said' ? this : MatchDraft.ofEveryPod();
+      const next: Demanded = draft.demand(atom, holds);
+      if (next === 'unsayable') return next;
+      if (next === 'nothing') outcome = next;
+    }
+    return outcome;
+  }
+
+  private demand(atom: Atom, holds: boolean): Demanded {
+    if (atom.field.of === 'labels') return this.demandLabel(atom, holds);
+    const isNamespace = atom.field.of === 'metadata' && atom.field.name === 'namespace';
+    const patterns = isNamespace ? namespacePatterns(atom) : undefined;
+    if (patterns === undefined) return 'unsayable';
+    return holds ? this.demandNamespaces(patterns) : this.exclude(patterns);
+  }
+
+  private demandLabel(atom: Atom, holds: boolean): Demanded {
+    if (!isLabelQuestion(atom)) return 'unsayable';
+    const { name: key } = atom.field;
+    const demand = demandOf(this.labels.get(key) ?? NO_DEMAND, atom, holds);
+    if (demand === undefined) return 'nothing';
+    this.labels.set(key, demand);
+    return 'said';
+  }
+
+  private demandNamespaces(patterns: readonly string[]): Demanded {
+    const namespaces = this.namespaces === undefined ? patterns : common(this.namespaces, patterns);
+    if (namespaces === undefined) return 'unsayable';
+    this.namespaces = namespaces;
+    return this.narrow([...this.excluded]);
+  }
+
+  private exclude(patterns: readonly string[]): Demanded {
+    for (const pattern of patterns) this.excluded.add(pattern);
+    return this.narrow(patterns);
+  }
+
+  private narrow(excluded: readonly string[]): Demanded {
+    if (this.namespaces === undefined) return 'said';
+    this.namespaces = this.namespaces.filter((name) => !excluded.some((pattern) => covers(pattern, name)));
+    return this.namespaces.length === 0 ? 'nothing' : 'said';
+  }
+
+  /** The draft that asks for either, where they differ in `namespaces` alone and so have the same {@link restKey}. */
+  static either(drafts: readonly [MatchDraft, ...MatchDraft[]]): MatchDraft {
+    const [{ excluded, labels }] = drafts;
+    const lists = drafts.map(({ namespaces }) => namespaces);
+    const names = lists.every((list) => list !== undefined) ? anyOf(lists.flat()) : undefined;
+    return new MatchDraft(names, excluded, labels);
+  }
+
+  /** All that it asks for besides `namespaces`. */
+  restKey(): string {
+    const labels = this.labelExpressions().map(({ key, operator, values = [] }) => [key, operator, [...values].sort()]);
+    return JSON.stringify([[...this.excluded].sort(), labels.map((label) => JSON.stringify(label)).sort()]);
+  }
+
+  /** True if whatever has `narrow` has this too. */
+  isWiderThan(narrow: MatchDraft): boolean {
+    const { namespaces } = this;
+    const hasNames =
+      namespaces === undefined ||
+      (narrow.namespaces?.every((name) => namespaces.some((pattern) => covers(pattern, name))) ?? false);
+    return (
+      hasNames &&
+      [...this.excluded].every((name) => narrow.excluded.has(name)) &&
+      [...this.labels].every(([key, demand]) => isWiderDemand(demand, narrow.labels.get(key) ?? NO_DEMAND))
+    );
+  }
+
+  toMatch(): GatekeeperMatch {
+    return {
+      ...(this.namespaces !== undefined && { namespaces: this.namespaces }),
+      excludedNamespaces: [...this.excluded],
+      labels: this.labelExpressions(),
+    };
+  }
+
+  private labelExpressions(): readonly LabelExpression[] {
+    return [...this.labels].flatMap(([key, demand]) => labelExpressions(key, demand));
+  }
+}
+
+/** Fewer drafts that take the same Pods together. */
+export function fewest(drafts: readonly MatchDraft[]): readonly MatchDraft[] {
+  if (drafts.length < 2) return drafts;
+  const byRest = new Map<string, [MatchDraft, ...MatchDraft[]]>();
+  for (const draft of drafts) {
+    const key = draft.restKey();
+    const same = byRest.get(key);
+    if (same === undefined) byRest.set(key, [draft]);
+    else same.push(draft);
+  }
+  const merged = [...byRest.values()].map((same) => MatchDraft.either(same));
+  // What is left differs in the rest, so that no two are wider than each other.
+  return merged.filter((draft) => !merged.some((other) => other !== draft && other.isWiderThan(draft)));
+}

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { parse, parseAnchor, problemsOf, target, warningsOf } from './parsing.js';
+
+describe('a wait for copies that is longer than the API server waits', () => {
+  const refusal =
+    'imageCopyDeadline: is longer than 28s, and imageCopyPolicy immediate or force waits: the API server gives a webhook 30s at most: set 28s or less';
+  const waits = 'imageCopyPolicy: immediate\n';
+  it.each<readonly [string, string, readonly string[]]>([
+    ['is refused', `${target}${waits}imageCopyDeadline: 28001ms\n`, [`3:20: ${refusal}`]],
+    [
+      'is refused where one target waits',
+      'target: {imageCopyPolicy: force, oci: {registry: a.example}}\nimageCopyDeadline: 1m\n',
+      [`2:20: ${refusal}`],
+    ],
+    ['is fine up to that', `${target}${waits}imageCopyDeadline: 28s\n`, []],
+    ['is none where nothing waits', `${target}imageCopyDeadline: 1m\n`, []],
+    [
+      'is none where every target says otherwise',
+      `target: {imageCopyPolicy: delayed, oci: {registry: a.example}}\n${waits}imageCopyDeadline: 1m\n`,
+      [],
+    ],
+    ['is none under Gatekeeper', `${target}${waits}imageCopyDeadline: 1m\npolicies: {engine: gatekeeper}\n`, []],
+  ])('%s', (_, text, expected) => {
+    expect(problemsOf(text)).toEqual(expected);
+  });
+
+  it('is a warning in the dialect that starts with it', () => {
+    const text = 'target: {type: aws, aws: {accountId: "123456789012", region: eu-central-1}}\n';
+    expect(warningsOf(parseAnchor(`${text}${waits}imageCopyDeadline: 1m\n`))).toContain(`3:20: ${refusal}`);
+  });
+});
+
+describe('imageCopyFailure: deny', () => {
+  const deny = 'imageCopyFailure: deny\nimageCopyPolicy: immediate\n';
+  const warning = (engine: string): string =>
+    `2:19: imageCopyFailure: has no effect, because policies.engine is ${engine}, which takes a refusal for a failure of the service, and policies.failClosed is false: the Pod is admitted: set policies.failClosed: true, or policies.engine: webhook`;
+  it.each<readonly [string, string, readonly string[]]>([
+    ['does nothing with the usual engine', '', [warning('kyverno')]],
+    ['does nothing with MutatingPolicies', 'policies: {engine: kyverno}\n', [warning('kyverno')]],
+    [
+      'does nothing with ClusterPolicies',
+      'policies: {engine: kyverno-clusterpolicy, failClosed: false}\n',
+      [warning('kyverno-clusterpolicy')],
+    ],
+    ['works where these fail closed', 'policies: {engine: kyverno, failClosed: true}\n', []],
+    ['works with the webhook', 'policies: {engine: webhook}\n', []],
+    ['is not judged with policies from elsewhere', 'policies: {engine: none}\n', []],
+  ])('%s', (_, policies, expected) => {
+    expect(warningsOf(parse(`${target}${deny}${policies}`))).toEqual(expected);
+  });
+
+  it('is told once where nothing waits', () => {
+    expect(warningsOf(parse(`${target}imageCopyFailure: deny\n`))).toEqual([
+      expect.stringContaining('nothing waits for a copy'),
+    ]);
+  });
+});

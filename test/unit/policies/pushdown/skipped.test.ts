@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { renderKyvernoClusterPolicy } from '../../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
+import { renderMutatingWebhook } from '../../../../extension-service/src/core/policies/mutating-webhook.js';
+import { HTTPS, TARGETS } from '../example-options.js';
+
+/** About `size` characters in CEL, of which 69 are said besides the names. */
+function long(field: string, size: number): string {
+  const names = Array.from({ length: Math.ceil(size / 52) }, (_, i) => `n${i}`.padEnd(48, 'x'));
+  return `contains(\`${JSON.stringify(names)}\`, ${field})`;
+}
+
+function conditionsFor(filters: readonly string[]) {
+  const [webhook] = renderMutatingWebhook({ url: HTTPS, targets: TARGETS, filters }).webhooks;
+  return webhook?.matchConditions ?? [];
+}
+const namesFor = (filters: readonly string[]): readonly string[] =>
+  conditionsFor(filters)
+    .map(({ name }) => name)
+    .filter((name) => name.startsWith('filter-'));
+const SHORT = "obj.metadata.namespace == 'a'";
+
+describe('filters that are longer than an API server takes', () => {
+  it('are left to the service, and those behind them are not', () => {
+    expect(namesFor([long('obj.metadata.namespace', 60_000), SHORT])).toEqual(['filter-2']);
+    expect(namesFor([long('obj.metadata.namespace', 45_000), SHORT])).toEqual(['filter-1', 'filter-2']);
+  });
+
+  it('are left to it where only together they are too long', () => {
+    const filters = Array.from({ length: 6 }, () => long('obj.metadata.namespace', 30_000));
+    expect(namesFor([...filters, SHORT])).toEqual(['filter-1', 'filter-2', 'filter-3', 'filter-7']);
+    const besides = [long('container.name', 45_000), ...filters];
+    expect(namesFor(besides)).toEqual(['filter-2']);
+  });
+
+  it('share one condition where they are about containers', () => {
+    const filters = [...Array.from({ length: 6 }, () => long('container.name', 15_000)), "container.name == 'last'"];
+    const condition = conditionsFor(filters).find(({ name }) => name === 'has-image-outside-targets');
+    expect(condition?.expression.length).toBeLessThan(60_000);
+    expect(condition?.expression.match(/"n0x+"/g)).toHaveLength(3);
+    expect(condition?.expression).toContain('"last"');
+  });
+
+  it('are counted as ClusterPolicy writes them', () => {
+    const filters = Array.from({ length: 12 }, () => long('obj.metadata.namespace', 10_000));
+    const { spec } = renderKyvernoClusterPolicy({ url: HTTPS, targets: TARGETS, filters });
+    const size = JSON.stringify(spec).length;
+    expect(size).toBeGreaterThan(100_000);
+    // What the annotation of `kubectl apply` takes.
+    expect(size).toBeLessThan(240_000);
+  });
+
+  it('never keep a filter of 400 terms from being decided', () => {
+    const filter = Array.from({ length: 400 }, (_, i) => `obj.metadata.namespace != 'n${i}'`).join(' || ');
+    expect(namesFor([filter])).toEqual(['filter-1']);
+  });
+});
