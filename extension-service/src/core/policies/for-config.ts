@@ -1,5 +1,6 @@
 import type { Config } from '../config/model.js';
 import { renderGatekeeper } from './gatekeeper.js';
+import { checkGatekeeperMatches } from './gatekeeper-limits.js';
 import { renderKyvernoClusterPolicy } from './kyverno-cluster-policy.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 import { renderKyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
@@ -21,6 +22,11 @@ export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly caConfigMap?: ConfigMapKey;
 }
 
+/** Of the Service of a default install. */
+export function defaultUrl(engine: Engine): string {
+  return engine === 'kyverno' ? PLAIN_URL : TLS_URL;
+}
+
 /**
  * The policies of an engine for a configuration, in the order in which to apply them.
  *
@@ -34,7 +40,7 @@ export function policiesForConfig(
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
   const shared = {
     ...options,
-    url: options.url ?? (engine === 'kyverno' ? PLAIN_URL : TLS_URL),
+    url: options.url ?? defaultUrl(engine),
     filters,
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
   };
@@ -52,6 +58,10 @@ export function policiesForConfig(
       if (caBundle === undefined) {
         throw new InvalidPolicyOptionError('caBundle', 'must be given: Gatekeeper trusts no other authority');
       }
+      checkGatekeeperMatches([
+        ...config.targets.map(({ match }, index) => ({ option: `targets[${index}].match`, match })),
+        { option: 'target.match', match: config.target?.match },
+      ]);
       return renderGatekeeper({ ...shared, caBundle });
   }
 }
