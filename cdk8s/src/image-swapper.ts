@@ -1,7 +1,10 @@
 import { rootCertificates } from 'node:tls';
 import { Construct } from 'constructs';
 import { gatekeeperChartValues } from '../../extension-service/src/core/policies/engine-values.js';
-import { checkGatekeeperMatches, gatekeeperCopyWarnings } from '../../extension-service/src/core/policies/gatekeeper-limits.js';
+import {
+  checkGatekeeperMatches,
+  gatekeeperCopyWarnings,
+} from '../../extension-service/src/core/policies/gatekeeper-limits.js';
 import { checkLabel } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { transportOf } from '../../extension-service/src/core/policies/transport.js';

@@ -75,7 +75,15 @@ export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies =
     ...list(props.excludedNamespaces, 'excludedNamespaces'),
     ...namespacesOf(policies.excludedNamespaces),
   ];
-  return { engine: 'kyverno', ...choose('engine'), ...choose('name'), ...choose('url'), ...choose('failClosed'), excludedNamespaces, origins };
+  return {
+    engine: 'kyverno',
+    ...choose('engine'),
+    ...choose('name'),
+    ...choose('url'),
+    ...choose('failClosed'),
+    excludedNamespaces,
+    origins,
+  };
 }
 
 function namespacesOf(value: readonly string[] | null | undefined): readonly string[] {

@@ -71,17 +71,14 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   }
   // Long lines stay whole: a folded expression is hard to read and easy to break.
   context.stdout.write(objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n'));
-  for (const warning of warningsOf(config, { ...flags, engine }, authority)) context.stderr.write(`warning: ${warning}\n`);
+  for (const warning of warningsOf(config, { ...flags, engine }, authority))
+    context.stderr.write(`warning: ${warning}\n`);
 }
 
 /** What the flags do not say is as the configuration has it. */
 export function renderPolicies(
   config: Config,
-  {
-    engine,
-    url = config.policies.url,
-    failClosed = config.policies.failClosed,
-  }: ChosenFlags,
+  { engine, url = config.policies.url, failClosed = config.policies.failClosed }: ChosenFlags,
   { caBundle, caConfigMap }: Authority,
 ): readonly PolicyObject[] {
   if (engine === 'kyverno' && caBundle !== undefined) {
@@ -167,7 +164,10 @@ async function readCa(file: string): Promise<string> {
 
 function configMapKey(text: string, engine: Engine): ConfigMapKey {
   if (engine !== 'kyverno-clusterpolicy')
-    throw new CliError(EXIT.usage, `--ca-config-map cannot be read by ${engine}; it goes with --engine kyverno-clusterpolicy`);
+    throw new CliError(
+      EXIT.usage,
+      `--ca-config-map cannot be read by ${engine}; it goes with --engine kyverno-clusterpolicy`,
+    );
   const [, namespace, name, key] = /^([^/:]+)\/([^/:]+)(?::(.+))?$/.exec(text) ?? [];
   if (namespace === undefined || name === undefined) {
     const message = 'give NAMESPACE/NAME or NAMESPACE/NAME:KEY, such as image-swapper/image-swapper-ca';

@@ -110,7 +110,7 @@ describe('constructs', () => {
     ['is quiet', GatekeeperMutation, {}, []],
   ])('%s: %o with %j', (_what, Construct, more, expected) => {
     const given = Object.fromEntries(Object.entries({ ...base, ...more }).filter(([, value]) => value !== undefined));
-    new Construct(chart, 'policy', given as typeof props);
+    new Construct(chart, 'policy', given as unknown as typeof props);
     expect(warnings).toHaveLength(expected.length);
     for (const [index, pattern] of expected.entries()) {
       expect(warnings[index]).toMatch(/^platform\/policy: /);

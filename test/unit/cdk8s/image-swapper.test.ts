@@ -162,7 +162,7 @@ describe('ImageSwapper', () => {
     [{ name: 5 }, /props\.name: 5 must be a text/],
     [
       { engine: 'gatekeeper', caBundle: CA, timeoutSeconds: 29 },
-      /^Error: test\/swapper: props\.timeoutSeconds: 29 must be at most 28/,
+      /^test\/swapper: props\.timeoutSeconds: 29 must be at most 28/,
     ],
     [{ engine: 'kyverno', ephemeralContainers: true }, /props\.ephemeralContainers: has no use under kyverno/],
     [

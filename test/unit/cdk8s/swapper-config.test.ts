@@ -97,7 +97,10 @@ describe('a configuration that is none', () => {
     [{ target, policies: [] }, 'props.config.policies: [] must be a mapping'],
     [{ target, source: 'x' }, 'props.config.source: "x" must be a mapping'],
     [{ target, source: { filters: [null] } }, 'props.config.source.filters[0]: null must be a mapping'],
-    [{ target, source: { filters: { jmespath: 'a' } } }, 'props.config.source.filters: {"jmespath":"a"} must be a list'],
+    [
+      { target, source: { filters: { jmespath: 'a' } } },
+      'props.config.source.filters: {"jmespath":"a"} must be a list',
+    ],
     [{ targets: { oci: target.oci } }, 'props.config.targets: {"oci"'],
     [{ targets: [null] }, 'props.config.targets[0]: null must be a mapping'],
     [{ target: 'harbor.example.com' }, 'props.config.target: "harbor.example.com" must be a mapping'],
@@ -118,7 +121,9 @@ describe('under gatekeeper', () => {
     expect(() => gatekeeper({ ...target, match })).toThrow(
       'swapper: props.config.targets[0].match: reads more than container.image',
     );
-    expect(() => gatekeeper(target, { target: { oci: target.oci, match } })).toThrow('props.config.target.match: reads');
+    expect(() => gatekeeper(target, { target: { oci: target.oci, match } })).toThrow(
+      'props.config.target.match: reads',
+    );
     expect(() => gatekeeper({ ...target, match: "starts_with(container.image, 'a')" })).not.toThrow();
     expect(() => swapper({ config: { targets: [{ ...target, match }] }, engine: 'kyverno' })).not.toThrow();
   });
@@ -131,7 +136,8 @@ describe('under gatekeeper', () => {
     ]);
     expect(gatekeeper({ ...target, imageCopyPolicy: 'delayed' }).construct.warnings).toEqual([]);
     expect(
-      swapper({ config: { target: target, imageCopyPolicy: 'force' }, engine: 'webhook', caBundle: CA }).construct.warnings,
+      swapper({ config: { target: target, imageCopyPolicy: 'force' }, engine: 'webhook', caBundle: CA }).construct
+        .warnings,
     ).toEqual([]);
   });
 });
