@@ -71,7 +71,8 @@ it('a whole configuration can be written inline in TypeScript', () => {
     types: ['node'],
   };
   const host = ts.createCompilerHost(options);
-  const { getSourceFile, fileExists } = host;
+  const getSourceFile = host.getSourceFile.bind(host);
+  const fileExists = host.fileExists.bind(host);
   host.fileExists = (path) => path === file || fileExists(path);
   host.getSourceFile = (path, version, ...more) =>
     path === file ? ts.createSourceFile(path, INLINE, version) : getSourceFile(path, version, ...more);
