@@ -3,6 +3,7 @@ import { Construct } from 'constructs';
 import { renderGatekeeper } from '../../extension-service/src/core/policies/gatekeeper.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
+import { warnOfTransport } from './warn.js';
 
 export interface GatekeeperMutationProps extends PolicyProps {
   /** PEM text of the authorities that sign the service's certificate; Gatekeeper trusts nothing else here. */
@@ -43,5 +44,6 @@ export class GatekeeperMutation extends Construct {
     this.provider = new ApiObject(this, 'Provider', manifest(provider));
     this.assigns = assigns.map((assign) => new ApiObject(this, assign.metadata.name, manifest(assign)));
     this.assigns.forEach((assign) => assign.addDependency(this.provider));
+    warnOfTransport(this, { engine: 'gatekeeper', ...props });
   }
 }

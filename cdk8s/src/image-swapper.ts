@@ -1,10 +1,15 @@
 import { rootCertificates } from 'node:tls';
 import { Construct } from 'constructs';
 import { gatekeeperChartValues } from '../../extension-service/src/core/policies/engine-values.js';
+import {
+  checkGatekeeperMatches,
+  gatekeeperCopyWarnings,
+} from '../../extension-service/src/core/policies/gatekeeper-limits.js';
 import { checkLabel } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { transportOf } from '../../extension-service/src/core/policies/transport.js';
 import type { Engine, Transport } from '../../extension-service/src/core/policies/transport.js';
+import { parseServiceUrl } from '../../extension-service/src/core/policies/url.js';
 import { GatekeeperMutation } from './gatekeeper-mutation.js';
 import { KyvernoClusterPolicy } from './kyverno-cluster-policy.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
@@ -14,9 +19,11 @@ import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
 import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { render } from './render.js';
-import { filtersOf, targetsOf } from './swapper-config.js';
+import { mapping, truth } from './shapes.js';
+import { filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
 import { resolveChoices } from './swapper-policies.js';
+import { speakFor, warn } from './warn.js';
 
 export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'failClosed'>, PlainListenerProps {
   /**
@@ -73,6 +80,18 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
    * @default true
    */
   readonly networkPolicy?: boolean;
+  /**
+   * Under `gatekeeper`: also the images of ephemeral containers. Gatekeeper cannot tell new ones from existing ones: adding
+   * a second one to a Pod is refused by the API server if the answer for the first has changed since. The other engines
+   * always ask about new ones.
+   * @default false
+   */
+  readonly ephemeralContainers?: boolean;
+  /**
+   * Under `webhook`: ask again when a later webhook changed the Pod, as one that adds a sidecar does.
+   * @default 'IfNeeded'
+   */
+  readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
 
 /** The policies for a configuration of the service, in the engine of your choice. */
@@ -87,9 +106,13 @@ export class ImageSwapper extends Construct {
 
   constructor(scope: Construct, id: string, props: ImageSwapperProps) {
     super(scope, id);
-    const { config, tls, caBundle, caConfigMap, networkPolicy = true } = props;
+    speakFor(this);
+    const { tls, caBundle, caConfigMap } = props;
     const { podLabels, podPort, engineNamespace } = props;
-    const choices = render(scope, id, () => resolveChoices(props, config.policies ?? {}));
+    const config = render(scope, id, () => mapping(props.config, 'config'));
+    const choices = render(scope, id, () => {
+      return resolveChoices(props, config.policies == null ? {} : mapping(config.policies, 'config.policies'));
+    });
     const { engine, url, name, failClosed = false, origins } = choices;
     const checked = <Result>(renderer: () => Result): Result =>
       render(scope, id, renderer, { filters: 'config.source.filters', ...origins });
@@ -102,12 +125,15 @@ export class ImageSwapper extends Construct {
         ...(caConfigMap !== undefined && { caConfigMap }),
         // Kyverno's chart replaces the whole trust store.
         publicRoots: rootCertificates.join('\n'),
-        networkPolicy,
+        networkPolicy: truth(props.networkPolicy, 'networkPolicy') ?? true,
         failClosed,
+        excludedNamespaces: choices.excludedNamespaces ?? [],
       }),
     );
-    const [targets, filters] = checked(() => [targetsOf(config), filtersOf(config)]);
-    const { timeoutSeconds, labels, annotations } = props;
+    const [targets, filters, matches] = checked(() => [targetsOf(config), filtersOf(config), matchesOf(config)]);
+    const timeoutSeconds =
+      props.timeoutSeconds ?? (engine === 'gatekeeper' ? undefined : checked(() => timeoutOf(config)));
+    const { labels, annotations } = props;
     const shared = {
       url: transport.url,
       filters,
@@ -123,9 +149,10 @@ export class ImageSwapper extends Construct {
       ...(annotations !== undefined && { annotations }),
     };
     checked(() => {
-      refuseUseless(props, transport.guarded);
+      refuseUseless(props, engine, transport.guarded);
+      if (engine === 'gatekeeper') checkGatekeeperMatches(matches);
       if (engineNamespace !== undefined) checkLabel(engineNamespace, 'engineNamespace');
-      this.addPolicies(engine, shared, targets, transport.ca);
+      this.addPolicies(engine, shared, targets, transport.ca, props);
       if (!transport.guarded) return;
       new PlainHttpNetworkPolicy(this, 'NetworkPolicy', {
         url: transport.url,
@@ -135,9 +162,13 @@ export class ImageSwapper extends Construct {
         ...(engineNamespace !== undefined && { engineNamespace }),
       });
     });
-    this.warnings = [...transport.warnings, ...(config.policies?.manage === true ? [MANAGED] : [])];
-    this.engineValues = engineValues(engine, props, transport);
-    for (const warning of this.warnings) process.emitWarning(`${this.node.path}: ${warning}`, 'ImageSwapper');
+    this.engineValues = checked(() => engineValues(engine, props, transport));
+    this.warnings = [
+      ...transport.warnings,
+      ...(config.policies?.manage === true ? [MANAGED] : []),
+      ...(engine === 'gatekeeper' ? gatekeeperCopyWarnings(config).map((warning) => `config.${warning}`) : []),
+    ];
+    warn(this, this.warnings);
   }
 
   private addPolicies(
@@ -145,6 +176,7 @@ export class ImageSwapper extends Construct {
     shared: PolicyProps & { readonly filters: readonly string[] },
     targets: readonly string[],
     { caBundle, caConfigMap }: Transport['ca'],
+    { ephemeralContainers, reinvocationPolicy }: ImageSwapperProps,
   ): void {
     const ca = { ...(caBundle !== undefined && { caBundle }) };
     switch (engine) {
@@ -157,10 +189,16 @@ export class ImageSwapper extends Construct {
         return;
       }
       case 'webhook':
-        new MutatingWebhook(this, 'Policy', { ...shared, targets, ...ca });
+        new MutatingWebhook(this, 'Policy', {
+          ...{ ...shared, targets, ...ca },
+          ...(reinvocationPolicy !== undefined && { reinvocationPolicy }),
+        });
         return;
       case 'gatekeeper':
-        new GatekeeperMutation(this, 'Policy', { ...shared, caBundle: caBundle ?? '' });
+        new GatekeeperMutation(this, 'Policy', {
+          ...{ ...shared, caBundle: caBundle ?? '' },
+          ...(ephemeralContainers !== undefined && { ephemeralContainers }),
+        });
     }
   }
 }
@@ -169,8 +207,16 @@ const MANAGED =
   'config.policies.manage is true: the service writes the policies itself, besides those that are rendered here. Leave out ' +
   'policies.manage, or this construct.';
 
-/** What says something about the NetworkPolicy, where there is none. */
-function refuseUseless({ podLabels, podPort }: ImageSwapperProps, guarded: boolean): void {
+/** What says something about the NetworkPolicy, where there is none, or about another engine. */
+function refuseUseless(props: ImageSwapperProps, engine: Engine, guarded: boolean): void {
+  const { podLabels, podPort, ephemeralContainers, reinvocationPolicy } = props;
+  const refuse = (option: string, why: string): never => {
+    throw new InvalidPolicyOptionError(option, `has no use under ${engine}, ${why}; leave it out`);
+  };
+  if (ephemeralContainers !== undefined && engine !== 'gatekeeper')
+    refuse('ephemeralContainers', 'which always asks about new ones');
+  if (reinvocationPolicy !== undefined && engine !== 'webhook')
+    refuse('reinvocationPolicy', 'whose own webhook has it');
   if (guarded) return;
   const useless = podLabels !== undefined ? 'podLabels' : podPort !== undefined ? 'podPort' : undefined;
   if (useless === undefined) return;
@@ -180,9 +226,12 @@ function refuseUseless({ podLabels, podPort }: ImageSwapperProps, guarded: boole
 function engineValues(
   engine: Engine,
   { timeoutSeconds }: ImageSwapperProps,
-  { kyvernoValues }: Transport,
+  { kyvernoValues, url }: Transport,
 ): object | undefined {
-  if (engine === 'gatekeeper')
-    return gatekeeperChartValues({ ...(timeoutSeconds !== undefined && { timeoutSeconds }) });
-  return kyvernoValues;
+  if (engine !== 'gatekeeper') return kyvernoValues;
+  const { service } = parseServiceUrl(url, 'url');
+  return gatekeeperChartValues({
+    ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+    ...(service !== undefined && { serviceNamespace: service.namespace }),
+  });
 }

@@ -9,5 +9,5 @@ export {
   type PlainListenerProps,
 } from './plain-http-network-policy.js';
 export { ImageSwapper, type ImageSwapperProps } from './image-swapper.js';
-export type { SwapperConfig, SwapperTarget } from './swapper-config.js';
+export type { ImageCopyPolicy, SwapperConfig, SwapperTarget } from './swapper-config.js';
 export type { SwapperPolicies } from './swapper-policies.js';

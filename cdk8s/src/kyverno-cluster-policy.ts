@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import { renderKyvernoClusterPolicy } from '../../extension-service/src/core/policies/kyverno-cluster-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
+import { warnOfTransport } from './warn.js';
 
 export interface KyvernoClusterPolicyProps extends PolicyProps {
   /**
@@ -46,5 +47,6 @@ export interface ConfigMapKey {
 export class KyvernoClusterPolicy extends ApiObject {
   constructor(scope: Construct, id: string, props: KyvernoClusterPolicyProps) {
     super(scope, id, manifest(render(scope, id, () => renderKyvernoClusterPolicy(props))));
+    warnOfTransport(this, { engine: 'kyverno-clusterpolicy', ...props });
   }
 }

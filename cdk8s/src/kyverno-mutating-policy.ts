@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import { renderKyvernoMutatingPolicy } from '../../extension-service/src/core/policies/kyverno-mutating-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
+import { warnOfTransport } from './warn.js';
 
 export interface KyvernoMutatingPolicyProps extends PolicyProps {
   /**
@@ -28,5 +29,6 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
 export class KyvernoMutatingPolicy extends ApiObject {
   constructor(scope: Construct, id: string, props: KyvernoMutatingPolicyProps) {
     super(scope, id, manifest(render(scope, id, () => renderKyvernoMutatingPolicy(props))));
+    warnOfTransport(this, { engine: 'kyverno', ...props });
   }
 }

@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import { renderMutatingWebhook } from '../../extension-service/src/core/policies/mutating-webhook.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
+import { warnOfTransport } from './warn.js';
 
 export interface MutatingWebhookProps extends PolicyProps {
   /**
@@ -35,5 +36,6 @@ export interface MutatingWebhookProps extends PolicyProps {
 export class MutatingWebhook extends ApiObject {
   constructor(scope: Construct, id: string, props: MutatingWebhookProps) {
     super(scope, id, manifest(render(scope, id, () => renderMutatingWebhook(props))));
+    warnOfTransport(this, { engine: 'webhook', ...props });
   }
 }

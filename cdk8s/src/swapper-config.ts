@@ -1,8 +1,12 @@
 import type { TargetConfig } from '../../extension-service/src/core/config/model.js';
 import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
+import { compileFilter } from '../../extension-service/src/core/filters/compile.js';
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
 import { InvalidTargetError, namingTarget } from '../../extension-service/src/core/naming/target.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
+import { list, mapping, text } from './shapes.js';
+import { parseDuration } from '../../extension-service/src/core/config/duration.js';
+import { secondsFor } from '../../extension-service/src/core/policies/for-config.js';
 import type { SwapperPolicies } from './swapper-policies.js';
 
 /**
@@ -10,15 +14,29 @@ import type { SwapperPolicies } from './swapper-policies.js';
  * read; `image-swapper check` says whether the rest is right.
  */
 export interface SwapperConfig {
-  readonly source?: { readonly filters?: readonly { readonly jmespath: string }[] };
+  readonly source?: {
+    readonly filters?: readonly { readonly jmespath: string; readonly [key: string]: unknown }[];
+    readonly [key: string]: unknown;
+  };
+  readonly imageCopyPolicy?: ImageCopyPolicy;
+  /** How long requests wait for copies under `immediate` and `force`, such as `8s`. */
+  readonly imageCopyDeadline?: string;
   readonly target?: SwapperTarget;
   readonly targets?: readonly SwapperTarget[];
   /** Defaults of the props of the same names. */
   readonly policies?: SwapperPolicies;
+  /** Whatever else the service reads. */
+  readonly [key: string]: unknown;
 }
+
+/** `immediate` and `force` wait for nothing under gatekeeper: the synth warns. */
+export type ImageCopyPolicy = 'delayed' | 'immediate' | 'force' | 'none';
 
 /** One registry that images are mirrored into; one of `aws`, `gcp` and `oci` is set. */
 export interface SwapperTarget {
+  /** JMESPath that says which images go here; under gatekeeper, about `container.image` alone. */
+  readonly match?: string;
+  readonly imageCopyPolicy?: ImageCopyPolicy;
   /** @default the one of aws, gcp and oci that is there */
   readonly type?: 'aws' | 'gcp' | 'oci';
   readonly aws?: {
@@ -27,26 +45,72 @@ export interface SwapperTarget {
     readonly region: string;
     readonly prefix?: string;
     readonly endpoint?: 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
+    readonly [key: string]: unknown;
   };
-  readonly gcp?: { readonly location: string; readonly projectId: string; readonly repositoryId: string };
-  readonly oci?: { readonly registry: string; readonly prefix?: string };
+  readonly gcp?: {
+    readonly location: string;
+    readonly projectId: string;
+    readonly repositoryId: string;
+    readonly [key: string]: unknown;
+  };
+  readonly oci?: { readonly registry: string; readonly prefix?: string; readonly [key: string]: unknown };
+  /** Whatever else the service reads, such as `name`. */
+  readonly [key: string]: unknown;
 }
 
 /** The prefixes of image references that the targets stand for, in order. */
 export function targetsOf(config: SwapperConfig): string[] {
-  const named = [
-    ...(config.targets ?? []).map((target, index) => ({ target, option: `config.targets[${index}]` })),
-    ...(config.target == null ? [] : [{ target: config.target, option: 'config.target' }]),
-  ];
+  const named = namedTargets(config);
   if (named.length === 0)
     throw new InvalidPolicyOptionError('config.target', 'must be given: images have nowhere to go');
   return [...new Set(named.map(({ target, option }) => prefixOf(target, option)))];
 }
 
+/** The service's own, where the configuration says nothing. */
+const USUAL_DEADLINE = '8s';
+
+/** Seconds that requests take which wait for copies, as the service's own rendering has it; undefined where none waits. */
+export function timeoutOf(config: SwapperConfig): number | undefined {
+  const policies = namedTargets(config).map(({ target }) => target.imageCopyPolicy ?? config.imageCopyPolicy);
+  const { imageCopyDeadline: written = USUAL_DEADLINE } = config;
+  const deadline = parseDuration(text(written, 'config.imageCopyDeadline'));
+  if (deadline === undefined) {
+    throw new InvalidPolicyOptionError('config.imageCopyDeadline', 'must be a duration such as "8s"');
+  }
+  return secondsFor(policies, deadline);
+}
+
+/** Where each target says which images it takes, checked to be an expression. */
+export function matchesOf(config: SwapperConfig): { option: string; match?: string }[] {
+  return namedTargets(config).map(({ target, option: place }) => {
+    const option = `${place}.match`;
+    if (target.match == null) return { option };
+    const match = text(target.match, option);
+    const error = compileFilter(match, 0).problems.find(({ severity }) => severity === 'error');
+    if (error === undefined) return { option, match };
+    const at = `${JSON.stringify(match)}, column ${error.column}`;
+    throw new InvalidPolicyOptionError(option, `${at}: ${error.message}`);
+  });
+}
+
 export function filtersOf({ source }: SwapperConfig): string[] {
-  return (source?.filters ?? []).map(({ jmespath }, index) =>
-    text(jmespath, `config.source.filters[${index}].jmespath`),
+  if (source == null) return [];
+  const option = 'config.source.filters';
+  return list(mapping(source, 'config.source').filters, option).map((filter, index) =>
+    text(mapping(filter, `${option}[${index}]`).jmespath, `${option}[${index}].jmespath`),
   );
+}
+
+function namedTargets({ targets, target }: SwapperConfig): readonly NamedTarget[] {
+  return [
+    ...list(targets, 'config.targets').map((one, index) => ({ target: one, option: `config.targets[${index}]` })),
+    ...(target == null ? [] : [{ target, option: 'config.target' }]),
+  ].map((named) => ({ ...named, target: mapping(named.target, named.option) }));
+}
+
+interface NamedTarget {
+  readonly target: SwapperTarget;
+  readonly option: string;
 }
 
 function prefixOf(target: SwapperTarget, option: string): string {
@@ -140,10 +204,4 @@ function host(value: unknown, option: string): string {
 
 function path(value: unknown, option: string): string {
   return value == null || value === '' ? '' : text(value, option);
-}
-
-export function text(value: unknown, option: string): string {
-  if (typeof value === 'string' && value !== '') return value;
-  const shown = JSON.stringify(value) ?? 'nothing';
-  throw new InvalidPolicyOptionError(option, `${shown} must be a text; in YAML, put quotes around it`);
 }

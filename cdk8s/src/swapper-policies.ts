@@ -1,6 +1,6 @@
 import { checkLabel } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
-import { text } from './swapper-config.js';
+import { list, oneOf, text, truth } from './shapes.js';
 
 /**
  * The configuration's `policies`: what the service's own command line, and the service under `manage`, render policies by.
@@ -36,7 +36,7 @@ export interface ResolvedChoices extends PolicyChoices {
 }
 
 const AT = 'config.policies';
-const ENGINES: readonly unknown[] = ['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook'];
+const ENGINES = ['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook'] as const;
 
 /**
  * The props over the configuration. What both say must be the same: whoever reads one of them would be wrong about the
@@ -45,15 +45,22 @@ const ENGINES: readonly unknown[] = ['kyverno', 'kyverno-clusterpolicy', 'gateke
  * @throws InvalidPolicyOptionError
  */
 export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies = {}): ResolvedChoices {
+  const given = {
+    engine: oneOf(props.engine, 'engine', ENGINES),
+    name: props.name === undefined ? undefined : text(props.name, 'name'),
+    url: props.url === undefined ? undefined : text(props.url, 'url'),
+    failClosed: truth(props.failClosed, 'failClosed'),
+  };
+  const engine = oneOf(policies.engine, `${AT}.engine`, [...ENGINES, 'none']);
   const configured = {
-    engine: policies.engine === 'none' ? undefined : engineOf(policies.engine),
+    engine: engine === 'none' ? undefined : engine,
     name: policies.name == null ? undefined : text(policies.name, `${AT}.name`),
     url: policies.url == null ? undefined : text(policies.url, `${AT}.url`),
     failClosed: truth(policies.failClosed, `${AT}.failClosed`),
   };
   const origins: Record<string, string> = {};
   const choose = <Key extends keyof typeof configured>(key: Key): Pick<PolicyChoices, Key> => {
-    const [own, other] = [props[key], configured[key]];
+    const [own, other] = [given[key], configured[key]];
     if (own !== undefined && other !== undefined && own !== other) {
       throw new InvalidPolicyOptionError(
         key,
@@ -64,30 +71,24 @@ export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies =
     const value = own ?? other;
     return (value === undefined ? {} : { [key]: value }) as Pick<PolicyChoices, Key>;
   };
-  const { engine = 'kyverno' } = choose('engine');
-  const excludedNamespaces = [...(props.excludedNamespaces ?? []), ...namespacesOf(policies.excludedNamespaces)];
-  return { engine, ...choose('name'), ...choose('url'), ...choose('failClosed'), excludedNamespaces, origins };
+  const excludedNamespaces = [
+    ...list(props.excludedNamespaces, 'excludedNamespaces'),
+    ...namespacesOf(policies.excludedNamespaces),
+  ];
+  return {
+    engine: 'kyverno',
+    ...choose('engine'),
+    ...choose('name'),
+    ...choose('url'),
+    ...choose('failClosed'),
+    excludedNamespaces,
+    origins,
+  };
 }
 
-function engineOf(value: unknown): Engine | undefined {
-  if (value == null) return undefined;
-  if (ENGINES.includes(value)) return value as Engine;
-  const shown = JSON.stringify(value);
-  throw new InvalidPolicyOptionError(`${AT}.engine`, `${shown} is no engine: allowed are ${ENGINES.join(', ')}, none`);
-}
-
-/** From YAML anything can come. */
-function truth(value: unknown, option: string): boolean | undefined {
-  if (value == null) return undefined;
-  if (typeof value === 'boolean') return value;
-  throw new InvalidPolicyOptionError(option, `${JSON.stringify(value)} must be true or false`);
-}
-
-function namespacesOf(value: unknown): readonly string[] {
+function namespacesOf(value: readonly string[] | null | undefined): readonly string[] {
   const option = `${AT}.excludedNamespaces`;
-  if (value == null) return [];
-  if (!Array.isArray(value)) throw new InvalidPolicyOptionError(option, 'must be a list of namespaces');
-  return value.map((item: unknown, index) => {
+  return list(value, option).map((item: unknown, index) => {
     const namespace = text(item, `${option}[${index}]`);
     checkLabel(namespace, `${option}[${index}]`);
     return namespace;

@@ -3,9 +3,13 @@ import { text as readStream } from 'node:stream/consumers';
 import { stringify } from 'yaml';
 import { unreadable } from '../config/files.js';
 import type { Config } from '../core/config/model.js';
-import { policiesForConfig } from '../core/policies/for-config.js';
+import { defaultUrl, policiesForConfig } from '../core/policies/for-config.js';
+import type { ConfigPolicyOptions } from '../core/policies/for-config.js';
+import { gatekeeperCopyWarnings } from '../core/policies/gatekeeper-limits.js';
+import type { ConfigMapKey } from '../core/policies/kyverno-cluster-policy.js';
 import type { PolicyObject } from '../core/policies/objects.js';
 import { InvalidPolicyOptionError } from '../core/policies/problem.js';
+import { transportWarnings } from '../core/policies/transport.js';
 import type { Engine } from '../core/policies/transport.js';
 import { connectCluster } from '../kubernetes/api.js';
 import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js';
@@ -21,12 +25,19 @@ export interface PoliciesFlags extends ConfigFlags {
   readonly engine?: Engine;
   readonly url?: string;
   readonly caFile?: string;
+  /** `NAMESPACE/NAME[:KEY]` */
+  readonly caConfigMap?: string;
   readonly failClosed?: boolean;
   readonly engineValues?: boolean;
   readonly deleteManaged?: boolean;
   /** With `deleteManaged`: that of the service, where it is not the process's own. */
   readonly namespace?: string;
 }
+
+type ChosenFlags = Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: Engine };
+
+/** That signs the service's certificate, as the policies know it. */
+type Authority = Pick<ConfigPolicyOptions, 'caBundle' | 'caConfigMap'>;
 
 /**
  * Prints the policies of one engine for the configuration in force, ready for `kubectl apply -f -`, or the values that the
@@ -42,31 +53,33 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   }
   if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace goes with --delete-managed only');
   if (engine === undefined) throw new CliError(EXIT.usage, 'give --engine, or --delete-managed');
+  const caConfigMap = flags.caConfigMap === undefined ? undefined : configMapKey(flags.caConfigMap, engine);
+  if (caConfigMap !== undefined && flags.caFile !== undefined)
+    throw new CliError(EXIT.usage, '--ca-config-map: cannot be given together with --ca-file; choose one');
   const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
+  const authority = { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) };
   let objects: readonly PolicyObject[];
   try {
     if (flags.engineValues === true) {
       context.stdout.write(engineValues(engine, flags.url ?? config.policies.url, caBundle));
       return;
     }
-    objects = renderPolicies(config, { ...flags, engine }, caBundle);
+    objects = renderPolicies(config, { ...flags, engine }, authority);
   } catch (error) {
     if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, told(error.message, flags));
     throw error;
   }
   // Long lines stay whole: a folded expression is hard to read and easy to break.
   context.stdout.write(objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n'));
+  for (const warning of warningsOf(config, { ...flags, engine }, authority))
+    context.stderr.write(`warning: ${warning}\n`);
 }
 
 /** What the flags do not say is as the configuration has it. */
 export function renderPolicies(
   config: Config,
-  {
-    engine,
-    url = config.policies.url,
-    failClosed = config.policies.failClosed,
-  }: Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: Engine },
-  caBundle: string | undefined,
+  { engine, url = config.policies.url, failClosed = config.policies.failClosed }: ChosenFlags,
+  { caBundle, caConfigMap }: Authority,
 ): readonly PolicyObject[] {
   if (engine === 'kyverno' && caBundle !== undefined) {
     const message =
@@ -82,7 +95,24 @@ export function renderPolicies(
     ...{ engine, failClosed, name: config.policies.name },
     ...(url !== undefined && { url }),
     ...(caBundle !== undefined && { caBundle }),
+    ...(caConfigMap !== undefined && { caConfigMap }),
   });
+}
+
+/** What the rendered policies cost or cannot do, for people. */
+function warningsOf(
+  config: Config,
+  { engine, url = config.policies.url ?? defaultUrl(engine), failClosed = config.policies.failClosed }: ChosenFlags,
+  authority: Authority,
+): readonly string[] {
+  const { excludedNamespaces } = config.policies;
+  const warnings = transportWarnings({ engine, url, failClosed, excludedNamespaces, ...authority });
+  return [
+    ...warnings.map((warning) =>
+      warning.replaceAll(/\bcaBundle\b/g, '--ca-file').replaceAll(/\bcaConfigMap\b/g, '--ca-config-map'),
+    ),
+    ...(engine === 'gatekeeper' ? gatekeeperCopyWarnings(config) : []),
+  ];
 }
 
 /** Deletes what replicas with this configuration manage, for an uninstall. */
@@ -133,10 +163,25 @@ async function readCa(file: string): Promise<string> {
   }
 }
 
+function configMapKey(text: string, engine: Engine): ConfigMapKey {
+  if (engine !== 'kyverno-clusterpolicy')
+    throw new CliError(
+      EXIT.usage,
+      `--ca-config-map cannot be read by ${engine}; it goes with --engine kyverno-clusterpolicy`,
+    );
+  const [, namespace, name, key] = /^([^/:]+)\/([^/:]+)(?::(.+))?$/.exec(text) ?? [];
+  if (namespace === undefined || name === undefined) {
+    const message = 'give NAMESPACE/NAME or NAMESPACE/NAME:KEY, such as image-swapper/image-swapper-ca';
+    throw new CliError(EXIT.usage, `--ca-config-map ${JSON.stringify(text)}: ${message}`);
+  }
+  return { namespace, name, ...(key !== undefined && { key }) };
+}
+
 /** The renderers name their option; people gave a flag, or a key. */
 function told(message: string, { url }: Pick<PoliciesFlags, 'url'>): string {
   return message
     .replace(/^url\b/, url === undefined ? 'policies.url (or --url)' : '--url')
     .replace(/^caBundle\b/, '--ca-file')
+    .replace(/^caConfigMap\b(?:\.\w+)?/, '--ca-config-map')
     .replace(/^filters\b/, 'source.filters');
 }

@@ -104,6 +104,10 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     )
     .option('--url <url>', 'base URL at which the engine reaches the service; policies.url unless given')
     .option('--ca-file <pem>', 'certificate authority of the service; - for standard input')
+    .option(
+      '--ca-config-map <namespace/name[:key]>',
+      'where kyverno-clusterpolicy reads the authority at each request instead; key ca.crt unless given',
+    )
     .option('--fail-closed', 'refuse Pods while the service cannot answer; as policies.failClosed unless given')
     .option('--engine-values', "print the values that the engine's own Helm chart needs, instead")
     .option('--delete-managed', 'instead delete those that the service wrote under policies.manage, to uninstall it')

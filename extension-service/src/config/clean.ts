@@ -1,6 +1,6 @@
 import { quoteInput } from '../core/image/quote.js';
 import type { Dialect } from './dialect.js';
-import { formatDuration } from './duration.js';
+import { formatDuration } from '../core/config/duration.js';
 import type { Field, LeafField, MappingField } from './field.js';
 import type { Problems } from './problem.js';
 import { didYouMean, suggest } from './suggest.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { InvalidPlatformError, formatPlatform, parsePlatform } from '../core/image/platform.js';
 import { quoteInput } from '../core/image/quote.js';
-import { formatDuration, parseDuration } from './duration.js';
+import { formatDuration, parseDuration } from '../core/config/duration.js';
 import { leaf } from './field.js';
 import type { FieldMeta } from './field.js';
 

@@ -1,5 +1,5 @@
 import { Document, isCollection, isNode, isPair, isScalar } from 'yaml';
-import { formatDuration } from './duration.js';
+import { formatDuration } from '../core/config/duration.js';
 import { fieldAt } from './field.js';
 import type { Field } from './field.js';
 import type { LoadedConfig } from './parse.js';

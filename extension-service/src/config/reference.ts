@@ -1,6 +1,6 @@
 import { environmentName } from './environment.js';
 import type { Field, LeafField } from './field.js';
-import { formatDuration } from './duration.js';
+import { formatDuration } from '../core/config/duration.js';
 import { rootField } from './schema/config.js';
 
 /** A key as the documentation shows it. */

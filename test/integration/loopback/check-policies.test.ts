@@ -44,8 +44,11 @@ interface Result {
   readonly cluster: readonly { readonly policy: string; readonly ok: boolean; readonly message: string }[];
 }
 
-async function check(env: Readonly<Record<string, string>> = { KUBECONFIG: api.kubeconfig }): Promise<Result> {
-  const flags = ['check', '--online', '--output', 'json', '--config', 'image-swapper.yaml'];
+async function check(
+  env: Readonly<Record<string, string>> = { KUBECONFIG: api.kubeconfig },
+  more: readonly string[] = [],
+): Promise<Result> {
+  const flags = ['check', '--online', '--output', 'json', '--config', 'image-swapper.yaml', ...more];
   const { stdout, stderr } = await runProgram(flags, { HOME: api.folder, ...env }, api.folder);
   expect(stderr).toBe('');
   return JSON.parse(stdout) as Result;
@@ -80,6 +83,18 @@ it('says what it may not read, and goes on with the others', async () => {
     ['Assign swap', false],
   ]);
   expect(cluster[0]?.message).toContain('not compared: mutatingpolicies.policies.kyverno.io: not allowed');
+});
+
+it('says that there are none, unless none are wanted', async () => {
+  expect((await check()).cluster).toEqual([
+    {
+      policy: 'policies',
+      ok: true,
+      message:
+        'none found with the label app.kubernetes.io/name=image-swapper (policies.engine: kyverno): without any, no Pod is swapped',
+    },
+  ]);
+  expect((await check(undefined, ['--set', 'policies.engine=none'])).cluster).toEqual([]);
 });
 
 it('is silent where there is no cluster', async () => {

@@ -42,7 +42,7 @@ describe('policies', () => {
         ['policies', '--engine', 'webhook', ...flags, '--config', file],
         cli.certificates.ca,
       );
-      expect(ended).toMatchObject({ code: 0, stderr: '' });
+      expect(ended.code).toBe(0);
       return ended.stdout;
     };
     const plain = await webhook();
@@ -91,6 +91,17 @@ describe('policies', () => {
     [['--engine', 'gatekeeper', '--url', 'nonsense', '--engine-values'], '--url'],
     [['--engine', 'webhook', '--url', 'http://x'], '--url'],
     [['--engine', 'nomad'], 'nomad'],
+    [['--engine', 'webhook', '--ca-config-map', 'a/b'], '--ca-config-map cannot be read by webhook'],
+    [['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'b'], '--ca-config-map "b": give NAMESPACE/NAME'],
+    [['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'A/b'], '--ca-config-map: "A" must be'],
+    [
+      ['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'a/b', '--ca-file', 'ca.pem'],
+      '--ca-config-map: cannot be given together with --ca-file',
+    ],
+    [
+      ['--engine', 'gatekeeper', '--ca-file', 'ca.pem', '--set', "target.match=container.name == 'a'"],
+      'target.match: reads more than container.image',
+    ],
     [[], '--engine'],
     [['--delete-managed', '--engine', 'kyverno'], '--delete-managed takes no --engine'],
     [['--engine', 'kyverno', '--namespace', 'tools'], '--namespace goes with --delete-managed only'],
@@ -100,6 +111,55 @@ describe('policies', () => {
     const ended = await cli.swapper(['policies', ...flags, '--config', await cli.config()]);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain(word);
+  });
+
+  it.each<[string, readonly string[], readonly RegExp[]]>([
+    ['that nobody guards plain HTTP', ['--engine', 'kyverno'], [/plain HTTP: no NetworkPolicy/]],
+    [
+      'of an authority that Kyverno does not know',
+      ['--engine', 'kyverno-clusterpolicy'],
+      [/names a Service, .* Give --ca-config-map \(image-swapper\/image-swapper-ca .*, or --ca-file\.$/],
+    ],
+    [
+      'of an authority that the API server does not know',
+      ['--engine', 'webhook'],
+      [/names a Service, .* Give --ca-file \(/],
+    ],
+    ['of nothing under a public name', ['--engine', 'webhook', '--url', 'https://a.example.com'], []],
+    ['of nothing where it is all there', ['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'a/b'], []],
+    ['of failing closed', ['--engine', 'webhook', '--ca-file', 'ca.pem', '--fail-closed'], [/failClosed: .*no Pod/]],
+    [
+      'of copies that nobody waits for',
+      ['--engine', 'gatekeeper', '--ca-file', 'ca.pem', '--set', 'imageCopyPolicy=immediate'],
+      [/^warning: imageCopyPolicy: immediate waits for no copy with gatekeeper/],
+    ],
+    [
+      'of none of those under another engine',
+      ['--engine', 'webhook', '--ca-file', 'ca.pem', '--set', 'imageCopyPolicy=immediate'],
+      [],
+    ],
+  ])('warns %s, beside what it prints', async (_what, flags, expected) => {
+    await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);
+    const { code, stdout, stderr } = await cli.swapper(['policies', ...flags, '--config', await cli.config()]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('kind: ');
+    const lines = stderr.split('\n').filter((line) => line !== '');
+    expect(lines).toHaveLength(expected.length);
+    for (const [index, pattern] of expected.entries()) expect(lines[index]).toMatch(pattern);
+  });
+
+  it('has kyverno-clusterpolicy read the authority from a ConfigMap', async () => {
+    const config = await cli.config();
+    const contexts = async (name: string): Promise<string> => {
+      const flags = ['policies', '--engine', 'kyverno-clusterpolicy', '--ca-config-map', name, '--config', config];
+      const { code, stdout } = await cli.swapper(flags);
+      expect(code).toBe(0);
+      return stdout;
+    };
+    const usual = await contexts('mirrors/our-ca');
+    expect(usual).toMatch(/configMap:\n +name: our-ca\n +namespace: mirrors\n/);
+    expect(usual).toContain('{{ swapperCa.data."ca.crt" }}');
+    expect(await contexts('mirrors/our-ca:root.pem')).toContain('root.pem');
   });
 
   it('are deleted in a cluster only', async () => {

@@ -1,5 +1,5 @@
 import { App, Chart, Testing } from 'cdk8s';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   GatekeeperMutation,
   KyvernoClusterPolicy,
@@ -22,7 +22,11 @@ const props = {
   annotations: { 'example.com/owner': 'me' },
 };
 let chart: Chart;
+let warnings: string[];
+afterEach(() => vi.restoreAllMocks());
 beforeEach(() => {
+  warnings = [];
+  vi.spyOn(process, 'emitWarning').mockImplementation((warning) => void warnings.push(String(warning)));
   chart = new Chart(new App(), 'platform');
 });
 
@@ -46,6 +50,14 @@ describe('constructs', () => {
       'props.labels["UPPER.example.com/team"]: "UPPER.example.com" must be',
     ],
     [{ labels: { team: 'x'.repeat(64) } }, 'must be at most 63'],
+    [
+      { labels: { 'app.kubernetes.io/name': 'other' } },
+      'props.labels["app.kubernetes.io/name"]: must stay "image-swapper": by it, check --online',
+    ],
+    [{ excludedNamespaces: 'x' as unknown as string[] }, 'props.excludedNamespaces: "x" must be a list'],
+    [{ failClosed: 'true' as unknown as boolean }, 'props.failClosed: "true" must be true or false'],
+    [{ filters: [null] as unknown as string[] }, 'props.filters[0]: null must be a text'],
+    [{ name: 5 as unknown as string }, 'props.name: 5 must be a text'],
     [{ annotations: { 'a/b/c': 'x' } }, 'props.annotations["a/b/c"]: the key must be'],
     [{ annotations: { a: true as unknown as string } }, 'props.annotations["a"]: true must be a text'],
   ])('refuse %j, which the API server would refuse later', (bad, message) => {
@@ -65,5 +77,44 @@ describe('constructs', () => {
     [MutatingWebhook, { timeoutSeconds: 31 }, 'platform/policy: props.timeoutSeconds: '],
   ])('%o names the construct and the prop that it refuses: %j', (Construct, bad, message) => {
     expect(() => new Construct(chart, 'policy', { ...props, ...bad })).toThrow(message);
+  });
+
+  it('names targets that are missing', () => {
+    for (const Construct of [KyvernoMutatingPolicy, KyvernoClusterPolicy, MutatingWebhook]) {
+      const bad = { url: HTTPS } as unknown as typeof props;
+      expect(() => new Construct(chart, 'policy', bad)).toThrow('props.targets: nothing must be a list');
+    }
+  });
+
+  const base = { targets: TARGETS, caBundle: CA, url: HTTPS };
+  it.each<[string, typeof KyvernoMutatingPolicy | typeof GatekeeperMutation, object, readonly RegExp[]]>([
+    ['says that anybody may ask', KyvernoMutatingPolicy, { url: 'http://a.b.svc' }, [/plain HTTP: no NetworkPolicy/]],
+    ['says the same', KyvernoMutatingPolicy, { url: 'http://a.example' }, [/"http:\/\/a\.example" names no Service/]],
+    ['is quiet over TLS', KyvernoMutatingPolicy, {}, []],
+    [
+      'would rather have TLS',
+      KyvernoClusterPolicy,
+      { url: 'http://a.b.svc', caBundle: undefined },
+      [/no NetworkPolicy/, /plain HTTP gains nothing/],
+    ],
+    [
+      'misses an authority',
+      KyvernoClusterPolicy,
+      { caBundle: undefined },
+      [/names a Service, .* Give caConfigMap .*, or caBundle\.$/],
+    ],
+    ['misses an authority', MutatingWebhook, { caBundle: undefined }, [/names a Service, .* Give caBundle /]],
+    ['takes a public name', MutatingWebhook, { caBundle: undefined, url: 'https://a.example' }, []],
+    ['says what fails closed', MutatingWebhook, { failClosed: true }, [/failClosed: .*no Pod starts/]],
+    ['says what fails closed', GatekeeperMutation, { failClosed: true }, [/failClosed: .*no Pod starts/]],
+    ['is quiet', GatekeeperMutation, {}, []],
+  ])('%s: %o with %j', (_what, Construct, more, expected) => {
+    const given = Object.fromEntries(Object.entries({ ...base, ...more }).filter(([, value]) => value !== undefined));
+    new Construct(chart, 'policy', given as unknown as typeof props);
+    expect(warnings).toHaveLength(expected.length);
+    for (const [index, pattern] of expected.entries()) {
+      expect(warnings[index]).toMatch(/^platform\/policy: /);
+      expect(warnings[index]).toMatch(pattern);
+    }
   });
 });

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ImageSwapper } from '../../../cdk8s/src/index.js';
 import type { ImageSwapperProps, SwapperConfig } from '../../../cdk8s/src/index.js';
 import { configHash } from '../../../extension-service/src/core/policies/config-hash.js';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
 import { CA } from '../policies/example-options.js';
 
 const config: SwapperConfig = {
@@ -88,6 +89,19 @@ describe('ImageSwapper', () => {
     expect(gatekeeper).toMatchObject({ mutatingWebhookTimeoutSeconds: 6 });
   });
 
+  it("leaves the service's own namespace alone in Gatekeeper's webhook, whatever it is called", () => {
+    const url = 'https://swap.tools.svc:8443';
+    const { engineValues } = swapper({ engine: 'gatekeeper', caBundle: CA, url }).construct;
+    expect(engineValues).toEqual(gatekeeperChartValues({ serviceNamespace: 'tools' }));
+  });
+
+  it('hands on what only one engine has', () => {
+    const { manifests } = swapper({ engine: 'gatekeeper', caBundle: CA, ephemeralContainers: true });
+    expect(JSON.stringify(manifests)).toContain('spec.ephemeralContainers[name:*].image');
+    const [webhook] = swapper({ engine: 'webhook', caBundle: CA, reinvocationPolicy: 'Never' }).manifests;
+    expect(webhook).toMatchObject({ webhooks: [{ reinvocationPolicy: 'Never' }] });
+  });
+
   it.each([
     [
       'a plain listener that nothing guards',
@@ -99,6 +113,11 @@ describe('ImageSwapper', () => {
       'Pods that do not start without the service',
       { engine: 'webhook', caBundle: CA, failClosed: true },
       /no Pod starts/,
+    ],
+    [
+      'an authority that nobody knows',
+      { engine: 'webhook', tls: 'public' },
+      /names a Service, for which no public authority signs certificates/,
     ],
   ] as const)('warns about %s', (_what, props, message) => {
     const { construct } = swapper(props);
@@ -135,8 +154,70 @@ describe('ImageSwapper', () => {
       { engine: 'gatekeeper', caBundle: CA, config: { ...config, source: { filters: [{ jmespath: 'obj.spec.x' }] } } },
       /swapper: props\.config\.source\.filters\[0\]: Gatekeeper cannot decide "obj\.spec\.x"/,
     ],
+    [{ engine: 'opa' }, /props\.engine: "opa" is none of kyverno, /],
+    [{ tls: 'foo' }, /props\.tls: "foo" is none of plain-http, private-ca, public/],
+    [{ failClosed: 'true' }, /props\.failClosed: "true" must be true or false/],
+    [{ networkPolicy: 'false' }, /props\.networkPolicy: "false" must be true or false/],
+    [{ excludedNamespaces: 'x' }, /props\.excludedNamespaces: "x" must be a list/],
+    [{ name: 5 }, /props\.name: 5 must be a text/],
+    [
+      { engine: 'gatekeeper', caBundle: CA, timeoutSeconds: 29 },
+      /^test\/swapper: props\.timeoutSeconds: 29 must be at most 28/,
+    ],
+    [{ engine: 'kyverno', ephemeralContainers: true }, /props\.ephemeralContainers: has no use under kyverno/],
+    [
+      { engine: 'gatekeeper', caBundle: CA, ephemeralContainers: 'yes' },
+      /props\.ephemeralContainers: "yes" must be true or false/,
+    ],
+    [
+      { engine: 'gatekeeper', caBundle: CA, reinvocationPolicy: 'Never' },
+      /props\.reinvocationPolicy: has no use under gatekeeper/,
+    ],
+    [
+      { engine: 'webhook', caBundle: CA, reinvocationPolicy: 'Sometimes' },
+      /props\.reinvocationPolicy: "Sometimes" is none of IfNeeded, Never/,
+    ],
     [{ engine: 'kyverno', timeoutSeconds: 31 }, /props\.timeoutSeconds: 31 must be/],
   ])('refuses %j', (props, message) => {
     expect(() => swapper(props as never)).toThrow(message);
   });
+});
+
+describe('copies that requests wait for', () => {
+  const target: SwapperConfig['target'] = { oci: { registry: 'harbor.example.com' } };
+  it.each<readonly [string, SwapperConfig, number | undefined, number]>([
+    ['none', { target }, undefined, 10],
+    ['of every target', { target, imageCopyPolicy: 'immediate', imageCopyDeadline: '15s' }, undefined, 17],
+    ['of one target', { target: { ...target, imageCopyPolicy: 'force' }, imageCopyDeadline: '15s' }, undefined, 17],
+    ['within the usual time', { target, imageCopyPolicy: 'force' }, undefined, 10],
+    ['with a timeout by hand', { target, imageCopyPolicy: 'force', imageCopyDeadline: '15s' }, 20, 20],
+  ])('%s', (_, config, timeoutSeconds, expected) => {
+    const { manifests } = swapper({
+      config,
+      engine: 'webhook',
+      tls: 'public',
+      url: 'https://a.example',
+      ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+    });
+    expect(manifests[0]).toMatchObject({ webhooks: [{ timeoutSeconds: expected }] });
+  });
+
+  it('up to a deadline that is none stop the synth', () => {
+    expect(() =>
+      swapper({
+        config: { target, imageCopyDeadline: 'soon' },
+        engine: 'webhook',
+        tls: 'public',
+        url: 'https://a.example',
+      }),
+    ).toThrow('config.imageCopyDeadline: must be a duration such as "8s"');
+  });
+});
+
+it('warns when Pods may wait for a service whose own namespace nobody names', () => {
+  const config: SwapperConfig = { target: { oci: { registry: 'harbor.example.com' } } };
+  const props = { config, engine: 'webhook', tls: 'public', url: 'https://a.example', failClosed: true } as const;
+  expect(swapper(props).construct.warnings.join()).toContain("Name the service's namespace in excludedNamespaces");
+  const named = swapper({ ...props, excludedNamespaces: ['tools'] });
+  expect(named.construct.warnings.join()).not.toContain('excludedNamespaces');
 });

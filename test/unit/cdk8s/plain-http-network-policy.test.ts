@@ -77,6 +77,8 @@ describe('the NetworkPolicy of the plain listener', () => {
     expect(construct.warnings).toEqual([expect.stringMatching(why)]);
     // The chart may have one, which nobody here can see; and no NetworkPolicy keeps anybody on the way from reading.
     expect(construct.warnings[0]).toMatch(/Unless another one, such as that of the service's chart/);
-    expect(construct.warnings[0]).toMatch(/private-ca", which also keeps the network in between from reading/);
+    expect(construct.warnings[0]).toMatch(
+      /private-ca" of the construct ImageSwapper\), which also keeps the network in between from reading/,
+    );
   });
 });

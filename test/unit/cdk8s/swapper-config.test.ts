@@ -1,10 +1,15 @@
 import { stringify } from 'yaml';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { targetsOf } from '../../../cdk8s/src/swapper-config.js';
+import type { SwapperConfig } from '../../../cdk8s/src/index.js';
 import { ConfigError } from '../../../extension-service/src/config/problem.js';
 import { InvalidPolicyOptionError } from '../../../extension-service/src/core/policies/problem.js';
 import { policyTargets } from '../../../extension-service/src/core/policies/targets.js';
 import { parse } from '../config/parsing.js';
+import { CA } from '../policies/example-options.js';
+import { swapper } from './swapper.js';
+
+afterEach(() => vi.restoreAllMocks());
 
 type Outcome = { readonly targets: readonly string[] } | { readonly key: string; readonly says: string };
 
@@ -20,7 +25,7 @@ function service(config: object): Outcome {
 
 function construct(config: object): Outcome {
   try {
-    return { targets: targetsOf(config) };
+    return { targets: targetsOf(config as SwapperConfig) };
   } catch (error) {
     if (!(error instanceof InvalidPolicyOptionError)) throw error;
     return { key: error.option.replace(/^config\./, ''), says: error.reason };
@@ -80,5 +85,59 @@ describe("the configuration's targets", () => {
     expect(construct({ target: { oci: { registry: 'a.example.com', prefix: 5 } } })).toMatchObject({
       key: 'target.oci.prefix',
     });
+  });
+});
+
+describe('a configuration that is none', () => {
+  const target = { oci: oci('harbor.example.com') };
+  it.each<[unknown, string]>([
+    [undefined, 'props.config: nothing must be a mapping'],
+    [null, 'props.config: null must be a mapping'],
+    [[{ target }], 'props.config: [{"target"'],
+    [{ target, policies: [] }, 'props.config.policies: [] must be a mapping'],
+    [{ target, source: 'x' }, 'props.config.source: "x" must be a mapping'],
+    [{ target, source: { filters: [null] } }, 'props.config.source.filters[0]: null must be a mapping'],
+    [
+      { target, source: { filters: { jmespath: 'a' } } },
+      'props.config.source.filters: {"jmespath":"a"} must be a list',
+    ],
+    [{ targets: { oci: target.oci } }, 'props.config.targets: {"oci"'],
+    [{ targets: [null] }, 'props.config.targets[0]: null must be a mapping'],
+    [{ target: 'harbor.example.com' }, 'props.config.target: "harbor.example.com" must be a mapping'],
+    [{ target: { ...target, match: 5 } }, 'props.config.target.match: 5 must be a text'],
+    [{ targets: [{ ...target, match: 'a ==' }] }, 'props.config.targets[0].match: "a ==", column'],
+  ])('stops the synth with its name: %j', (config, message) => {
+    expect(() => swapper({ config })).toThrow(message);
+  });
+});
+
+describe('under gatekeeper', () => {
+  const gatekeeper = (target: object, more: object = {}) =>
+    swapper({ config: { targets: [target], ...more }, engine: 'gatekeeper', caBundle: CA });
+  const target = { name: 'a', oci: oci('harbor.example.com') };
+
+  it('a match that reads the Pod stops the synth, since no Pod would be swapped', () => {
+    const match = "obj.metadata.namespace == 'a'";
+    expect(() => gatekeeper({ ...target, match })).toThrow(
+      'swapper: props.config.targets[0].match: reads more than container.image',
+    );
+    expect(() => gatekeeper(target, { target: { oci: target.oci, match } })).toThrow(
+      'props.config.target.match: reads',
+    );
+    expect(() => gatekeeper({ ...target, match: "starts_with(container.image, 'a')" })).not.toThrow();
+    expect(() => swapper({ config: { targets: [{ ...target, match }] }, engine: 'kyverno' })).not.toThrow();
+  });
+
+  it('copies that nobody waits for are told', () => {
+    const { construct } = gatekeeper({ ...target, imageCopyPolicy: 'force' }, { imageCopyPolicy: 'immediate' });
+    expect(construct.warnings).toEqual([
+      expect.stringMatching(/^config\.imageCopyPolicy: immediate waits for no copy/),
+      expect.stringMatching(/^config\.targets\[0\]\.imageCopyPolicy: force waits for no copy/),
+    ]);
+    expect(gatekeeper({ ...target, imageCopyPolicy: 'delayed' }).construct.warnings).toEqual([]);
+    expect(
+      swapper({ config: { target: target, imageCopyPolicy: 'force' }, engine: 'webhook', caBundle: CA }).construct
+        .warnings,
+    ).toEqual([]);
   });
 });

@@ -77,8 +77,11 @@ describe("the configuration's policies, in ImageSwapper", () => {
     [{ name: 5 }, 'config.policies.name: 5 must be a text'],
     [{ url: PUBLIC }, `config.policies.url: "${PUBLIC}" must begin with http://`],
     [{ failClosed: 'yes' }, 'config.policies.failClosed: "yes" must be true or false'],
-    [{ engine: 'opa' }, 'config.policies.engine: "opa" is no engine'],
-    [{ excludedNamespaces: 'a' }, 'config.policies.excludedNamespaces: must be a list'],
+    [
+      { engine: 'opa' },
+      'config.policies.engine: "opa" is none of kyverno, kyverno-clusterpolicy, gatekeeper, webhook, none',
+    ],
+    [{ excludedNamespaces: 'a' }, 'config.policies.excludedNamespaces: "a" must be a list'],
     [{ excludedNamespaces: ['a', 'B!'] }, 'config.policies.excludedNamespaces[1]: "B!" must be'],
   ])('%j are refused by the key in the configuration', (policies, message) => {
     expect(() => render(policies)).toThrow(`test/swapper: props.${message}`);

@@ -33,7 +33,7 @@ describe('filters and matches that nobody would decide under Gatekeeper', () => 
   const targets = (match: string): string =>
     `${engine}targets:\n  - name: a\n    match: ${JSON.stringify(match)}\n    oci: {registry: a.example}\n`;
   const unmatchable =
-    'reads more than container.image, and policies.engine is gatekeeper, which sends image names alone: no Pod would be swapped: write it about container.image, or use another engine (kyverno, webhook)';
+    'reads more than container.image, which is all that Gatekeeper sends: no Pod would be swapped: write it about container.image, or use another engine (kyverno, webhook)';
   it.each<readonly [string, string, readonly RegExp[]]>([
     ['a filter about the image is for the service', filters(IMAGE), []],
     ['a filter about the namespace is for the mutators', filters(NAMESPACE), []],

@@ -2,15 +2,12 @@ import type { Path } from '../tree.js';
 import { itemsOf, nodeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
 
+export { waitsForCopy } from '../../core/policies/gatekeeper-limits.js';
+
 /** Where `imageCopyPolicy` can be written: for all targets, for the single one, for each of several. */
 export function copyPolicyPaths(tree: RuleContext['tree']): readonly Path[] {
   const targets = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index, 'imageCopyPolicy']);
   return [['imageCopyPolicy'], ['target', 'imageCopyPolicy'], ...targets];
-}
-
-/** Whether requests wait for copies. */
-export function waitsForCopy(policy: string | undefined): boolean {
-  return policy === 'immediate' || policy === 'force';
 }
 
 /** The policy of each target that there is: its own, or the general one. */

@@ -1,5 +1,4 @@
-import { readsOnlyImage } from '../../core/filters/needs.js';
-import { parseExpression } from '../../core/filters/parse.js';
+import { checkGatekeeperMatches } from '../../core/policies/gatekeeper-limits.js';
 import { InvalidPolicyOptionError } from '../../core/policies/problem.js';
 import { gatekeeperFilters } from '../../core/policies/pushdown/gatekeeper-match.js';
 import type { Path } from '../tree.js';
@@ -68,13 +67,12 @@ function checkMatches({ tree, problems, compile }: RuleContext): void {
   for (const [index, path] of [...targets, ['target', 'match']].entries()) {
     const match = textOf(nodeAt(tree, path));
     if (match === undefined || match.trim() === '' || isBroken(compile, match, index)) continue;
-    if (readsOnlyImage(parseExpression(match))) continue;
-    problems.error(
-      placeAt(tree, path),
-      formatPath(path),
-      'reads more than container.image, and policies.engine is gatekeeper, which sends image names alone: no Pod would be swapped',
-      'write it about container.image, or use another engine (kyverno, webhook)',
-    );
+    try {
+      checkGatekeeperMatches([{ option: formatPath(path), match }]);
+    } catch (error) {
+      if (!(error instanceof InvalidPolicyOptionError)) throw error;
+      problems.error(placeAt(tree, path), error.option, error.reason);
+    }
   }
 }
 

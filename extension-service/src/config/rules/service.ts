@@ -1,5 +1,5 @@
 import { quoteInput } from '../../core/image/quote.js';
-import { parseDuration } from '../duration.js';
+import { parseDuration } from '../../core/config/duration.js';
 import { queueUrlFault } from '../schema/service.js';
 import type { Path } from '../tree.js';
 import { formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Config } from '../../core/config/model.js';
-import { longestDuration } from '../duration.js';
+import { longestDuration } from '../../core/config/duration.js';
 import { described, fieldOf } from '../field.js';
 import type { Field } from '../field.js';
 import { choice, duration, flag } from '../leaves.js';

@@ -10,7 +10,7 @@ import type {
   TlsConfig,
 } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
-import { longestDuration } from '../duration.js';
+import { longestDuration } from '../../core/config/duration.js';
 import { described } from '../field.js';
 import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../leaves.js';
 

@@ -1,5 +1,6 @@
 import type { Config } from '../config/model.js';
 import { renderGatekeeper } from './gatekeeper.js';
+import { checkGatekeeperMatches, waitsForCopy } from './gatekeeper-limits.js';
 import { renderKyvernoClusterPolicy } from './kyverno-cluster-policy.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 import { renderKyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
@@ -21,6 +22,11 @@ export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly caConfigMap?: ConfigMapKey;
 }
 
+/** Of the Service of a default install. */
+export function defaultUrl(engine: Engine): string {
+  return engine === 'kyverno' ? PLAIN_URL : TLS_URL;
+}
+
 /**
  * The policies of an engine for a configuration, in the order in which to apply them.
  *
@@ -32,11 +38,11 @@ export function policiesForConfig(
 ): readonly PolicyObject[] {
   const targets = policyTargets(config);
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
-  const timeoutSeconds = options.timeoutSeconds ?? (engine === 'gatekeeper' ? undefined : secondsFor(config));
+  const timeoutSeconds = options.timeoutSeconds ?? (engine === 'gatekeeper' ? undefined : secondsFor(copyPoliciesOf(config), config.imageCopyDeadline));
   const shared = {
     ...options,
     ...(timeoutSeconds !== undefined && { timeoutSeconds }),
-    url: options.url ?? (engine === 'kyverno' ? PLAIN_URL : TLS_URL),
+    url: options.url ?? defaultUrl(engine),
     filters,
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
   };
@@ -54,6 +60,10 @@ export function policiesForConfig(
       if (caBundle === undefined) {
         throw new InvalidPolicyOptionError('caBundle', 'must be given: Gatekeeper trusts no other authority');
       }
+      checkGatekeeperMatches([
+        ...config.targets.map(({ match }, index) => ({ option: `targets[${index}].match`, match })),
+        { option: 'target.match', match: config.target?.match },
+      ]);
       return renderGatekeeper({ ...shared, caBundle });
   }
 }
@@ -61,12 +71,16 @@ export function policiesForConfig(
 /** What looking and answering take besides, and what the API server waits at most: seconds. */
 const [MARGIN, USUAL, LONGEST] = [2, 10, 30];
 
-/** How long requests may take that wait for copies; undefined where none waits. */
-function secondsFor(config: Config): number | undefined {
-  const targets = [...config.targets, ...(config.target === undefined ? [] : [config.target])];
-  const waits = targets
-    .map(({ imageCopyPolicy = config.imageCopyPolicy }) => imageCopyPolicy)
-    .some((policy) => policy === 'immediate' || policy === 'force');
-  if (!waits) return undefined;
-  return Math.min(LONGEST, Math.max(USUAL, Math.ceil(config.imageCopyDeadline / 1_000) + MARGIN));
+/**
+ * How many seconds requests may take that wait for copies up to the deadline; undefined where none waits.
+ *
+ * @param deadline milliseconds
+ */
+export function secondsFor(policies: readonly (string | undefined)[], deadline: number): number | undefined {
+  if (!policies.some(waitsForCopy)) return undefined;
+  return Math.min(LONGEST, Math.max(USUAL, Math.ceil(deadline / 1_000) + MARGIN));
+}
+
+function copyPoliciesOf({ targets, target, imageCopyPolicy }: Config): readonly string[] {
+  return [...targets, ...(target === undefined ? [] : [target])].map((one) => one.imageCopyPolicy ?? imageCopyPolicy);
 }

@@ -1,6 +1,6 @@
 import type { GatekeeperAssignObject, GatekeeperProviderObject } from './objects.js';
 import { configHash, gatekeeperProfile, hashAnnotation } from './config-hash.js';
-import { checkFilters, checkLabel, checkSubdomain, policyMetadata, resolvePolicyOptions, type PolicyOptions } from './options.js';
+import { checkFilters, checkLabel, checkSubdomain, checkTruth, policyMetadata, resolvePolicyOptions, type PolicyOptions } from './options.js';
 import { base64Ascii, normalizeCertificates } from './pem.js';
 import { InvalidPolicyOptionError } from './problem.js';
 import { gatekeeperFilters } from './pushdown/gatekeeper-match.js';
@@ -56,6 +56,7 @@ export function renderGatekeeper(
 ): readonly [GatekeeperProviderObject, ...GatekeeperAssignObject[]] {
   const resolved = resolvePolicyOptions(options, { timeoutSeconds: 1, engine: 'gatekeeper' });
   requireHttps(resolved.url, 'url', 'Gatekeeper');
+  if (options.ephemeralContainers !== undefined) checkTruth(options.ephemeralContainers, 'ephemeralContainers');
   if (options.profile !== undefined) checkLabel(options.profile, 'profile');
   if (options.profile !== undefined && options.filters !== undefined) {
     throw new InvalidPolicyOptionError('profile', 'cannot be given together with filters, which have one of their own');

@@ -3,6 +3,7 @@ import type { MutatingWebhookObject, WebhookClientConfig } from './objects.js';
 import { checkFilters, checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
 import type { GuardOptions, PolicyOptions } from './options.js';
 import { base64Ascii, normalizeCertificates } from './pem.js';
+import { InvalidPolicyOptionError } from './problem.js';
 import { podConditions, POD_RULES } from './pod-conditions.js';
 import { requireHttps, routeUrl, type ServiceUrl } from './url.js';
 
@@ -18,6 +19,12 @@ export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
 export function renderMutatingWebhook(options: MutatingWebhookOptions): MutatingWebhookObject {
   const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engine: 'webhook' });
   requireHttps(resolved.url, 'url', 'kube-apiserver');
+  const { reinvocationPolicy = 'IfNeeded' } = options;
+  const known: readonly unknown[] = ['IfNeeded', 'Never'];
+  if (!known.includes(reinvocationPolicy)) {
+    const message = `${JSON.stringify(reinvocationPolicy)} is none of ${known.join(', ')}`;
+    throw new InvalidPolicyOptionError('reinvocationPolicy', message);
+  }
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
   const hash = options.filters === undefined ? undefined : configHash(filters, targets);
@@ -35,7 +42,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         // A dry run is decided and never copied.
         sideEffects: 'NoneOnDryRun',
         failurePolicy: resolved.failurePolicy,
-        reinvocationPolicy: options.reinvocationPolicy ?? 'IfNeeded',
+        reinvocationPolicy,
         matchPolicy: 'Equivalent',
         timeoutSeconds: resolved.timeoutSeconds,
         clientConfig: { ...clientConfig(resolved.url, hash), ...(caBundle === undefined ? {} : { caBundle }) },

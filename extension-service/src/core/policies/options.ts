@@ -44,6 +44,8 @@ export interface ResolvedPolicyOptions {
 }
 
 export const DEFAULT_NAME = 'image-swapper';
+/** Of every policy: what finds them goes by it. */
+export const NAME_LABEL = 'app.kubernetes.io/name';
 /** Pods here run the cluster itself; a broken answer for them would need the cluster that it breaks. */
 export const SYSTEM_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease'] as const;
 /** While the service's own Pods wait for the service, nothing starts. */
@@ -67,7 +69,8 @@ export function resolvePolicyOptions(
   options: PolicyOptions,
   defaults: { readonly timeoutSeconds: number; readonly engine: PolicyEngine },
 ): ResolvedPolicyOptions {
-  const name = options.name ?? DEFAULT_NAME;
+  const name: unknown = options.name ?? DEFAULT_NAME;
+  if (typeof name !== 'string') throw new InvalidPolicyOptionError('name', notText(name));
   // Kyverno refuses a policy whose name no label can hold.
   const isKyverno = defaults.engine === 'kyverno' || defaults.engine === 'kyverno-clusterpolicy';
   checkSubdomain(name, 'name', isKyverno ? 63 : undefined);
@@ -76,7 +79,9 @@ export function resolvePolicyOptions(
   if (!Number.isInteger(timeoutSeconds) || timeoutSeconds < 1 || timeoutSeconds > 30) {
     throw new InvalidPolicyOptionError('timeoutSeconds', `${timeoutSeconds} must be a whole number from 1 to 30`);
   }
-  const own = options.excludedNamespaces ?? [];
+  const { failClosed = false, excludedNamespaces: own = [] } = options;
+  checkTruth(failClosed, 'failClosed');
+  checkList(own, 'excludedNamespaces');
   own.forEach((namespace, index) => checkLabel(namespace, `excludedNamespaces[${index}]`));
   const excludedNamespaces = [
     ...new Set([
@@ -90,7 +95,7 @@ export function resolvePolicyOptions(
     url,
     timeoutSeconds,
     excludedNamespaces,
-    failurePolicy: options.failClosed === true ? 'Fail' : 'Ignore',
+    failurePolicy: failClosed ? 'Fail' : 'Ignore',
   };
 }
 
@@ -101,6 +106,13 @@ export function policyMetadata(
   annotations: Readonly<Record<string, string>> = {},
 ): ObjectMetadata {
   checkLabels(options.labels ?? {}, 'labels');
+  const named = options.labels?.[NAME_LABEL];
+  if (named !== undefined && named !== DEFAULT_NAME) {
+    throw new InvalidPolicyOptionError(
+      `labels[${JSON.stringify(NAME_LABEL)}]`,
+      `must stay ${JSON.stringify(DEFAULT_NAME)}: by it, check --online and kubectl apply --prune find the policies`,
+    );
+  }
   for (const [key, value] of Object.entries(options.annotations ?? {})) {
     const at = `annotations[${JSON.stringify(key)}]`;
     checkKey(key, at);
@@ -112,7 +124,7 @@ export function policyMetadata(
   const all = { ...options.annotations, ...annotations };
   return {
     name,
-    labels: { 'app.kubernetes.io/name': DEFAULT_NAME, ...options.labels },
+    labels: { [NAME_LABEL]: DEFAULT_NAME, ...options.labels },
     ...(Object.keys(all).length > 0 ? { annotations: all } : {}),
   };
 }
@@ -127,6 +139,7 @@ const PATH = /^(?:[a-z0-9][a-z0-9._-]*\/)*$/;
 
 /** The prefixes, checked, once each. */
 export function checkTargets(targets: readonly string[], option = 'targets'): readonly string[] {
+  checkList(targets, option);
   if (targets.length === 0) {
     throw new InvalidPolicyOptionError(option, 'must name at least one prefix: no image could ever be swapped');
   }
@@ -187,13 +200,26 @@ function checkKey(key: string, option: string): void {
     throw new InvalidPolicyOptionError(option, `the key must be ${NAME_ALLOWED}, behind an optional DOMAIN/`);
 }
 
+/** Whoever writes YAML or JavaScript has no types. */
+function checkList(value: unknown, option: string): void {
+  if (Array.isArray(value)) return;
+  throw new InvalidPolicyOptionError(option, `${JSON.stringify(value) ?? 'nothing'} must be a list`);
+}
+
+export function checkTruth(value: unknown, option: string): void {
+  if (typeof value === 'boolean') return;
+  throw new InvalidPolicyOptionError(option, `${JSON.stringify(value)} must be true or false`);
+}
+
 function notText(value: unknown): string {
   return `${JSON.stringify(value) ?? 'undefined'} must be a text; in YAML, put quotes around it`;
 }
 
 /** The filters, each checked to be an expression. */
 export function checkFilters(filters: readonly string[] = [], option = 'filters'): readonly string[] {
-  filters.forEach((filter, index) => {
+  checkList(filters, option);
+  filters.forEach((filter: unknown, index) => {
+    if (typeof filter !== 'string') throw new InvalidPolicyOptionError(`${option}[${index}]`, notText(filter));
     const { problems } = compileFilter(filter, index);
     const error = problems.find(({ severity }) => severity === 'error');
     if (error === undefined) return;

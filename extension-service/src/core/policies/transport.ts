@@ -73,18 +73,42 @@ export function transportOf(options: TransportOptions): Transport {
         ? {}
         : { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) },
     ...(inTrustStore && { kyvernoValues: kyvernoChartValues(caBundle, options.publicRoots) }),
-    warnings: [
-      ...(tls === 'plain-http' && !guarded ? [unguarded(url, guardable)] : []),
-      ...warningsOf(options, tls),
-      ...ownNamespaceWarnings(options, url),
-    ],
+    warnings: transportWarnings({ ...options, url, tls }),
   };
+}
+
+export interface WarningOptions extends Pick<TransportOptions, 'engine' | 'caBundle' | 'caConfigMap'> {
+  readonly url: string;
+  /** What follows from the address unless given. */
+  readonly tls?: Tls;
+  /** As for the transport; undefined where whoever renders has none to render. */
+  readonly networkPolicy?: boolean;
+  readonly failClosed?: boolean | undefined;
+  /** As for the transport. */
+  readonly excludedNamespaces?: readonly string[] | undefined;
+}
+
+/** What reaching the service at this address costs, for people; nothing is refused. */
+export function transportWarnings(options: WarningOptions): readonly string[] {
+  const { engine, url, networkPolicy, caBundle, caConfigMap, failClosed } = options;
+  const hasCa = (caBundle ?? caConfigMap) !== undefined;
+  const tls = options.tls ?? (url.startsWith('http://') ? 'plain-http' : hasCa ? 'private-ca' : 'public');
+  const { service } = parseServiceUrl(url, 'url');
+  const guarded = networkPolicy === true && service !== undefined;
+  return [
+    ...(tls === 'plain-http' && !guarded ? [unguarded(url, service !== undefined, networkPolicy)] : []),
+    ...(tls === 'public' && service !== undefined && !hasCa ? untrusted(engine, url) : []),
+    ...warningsOf(engine, tls, failClosed === true),
+    ...ownNamespaceWarnings(options),
+  ];
 }
 
 function checkChoice({ engine, caBundle, caConfigMap }: TransportOptions, tls: Tls): void {
   const refuse = (option: string, reason: string): never => {
     throw new InvalidPolicyOptionError(option, reason);
   };
+  const choices: readonly unknown[] = ['plain-http', 'private-ca', 'public'];
+  if (!choices.includes(tls)) refuse('tls', `${JSON.stringify(tls)} is none of ${choices.join(', ')}`);
   const isKyverno = engine === 'kyverno' || engine === 'kyverno-clusterpolicy';
   if (tls === 'plain-http' && !isKyverno) refuse('tls', `"plain-http" is refused by ${engine}; choose "private-ca"`);
   if (tls === 'public' && engine === 'gatekeeper')
@@ -97,23 +121,46 @@ function checkChoice({ engine, caBundle, caConfigMap }: TransportOptions, tls: T
     refuse('caConfigMap', `cannot be read by ${engine}; give caBundle`);
 }
 
+/** A public authority signs no names under `.svc`, and what a default install makes is signed by its own. */
+function untrusted(engine: Engine, url: string): string[] {
+  const begin = `${JSON.stringify(url)} names a Service, for which no public authority signs certificates, and the policy carries no authority.`;
+  switch (engine) {
+    case 'kyverno-clusterpolicy':
+      return [
+        `${begin} Unless Kyverno's trust store has yours, no call succeeds and no image is swapped. Give caConfigMap ` +
+          '(image-swapper/image-swapper-ca where the service makes its certificate itself, in a default install), or caBundle.',
+      ];
+    case 'webhook':
+      return [
+        `${begin} Unless the API server's trust store has yours, no call succeeds and no image is swapped. Give caBundle ` +
+          '(ca.crt of the ConfigMap image-swapper-ca where the service makes its certificate itself).',
+      ];
+    case 'kyverno':
+    case 'gatekeeper':
+      return [];
+  }
+}
+
 /** A NetworkPolicy decides who may ask; nothing but TLS keeps what is on the way from reading and changing. */
-function unguarded(url: string, guardable: boolean): string {
-  const why = guardable
-    ? 'networkPolicy is false, so no NetworkPolicy for the plain listener is rendered here'
-    : `${JSON.stringify(url)} names no Service, so no NetworkPolicy for the plain listener can be rendered here`;
+function unguarded(url: string, guardable: boolean, networkPolicy: boolean | undefined): string {
+  const none = 'no NetworkPolicy for the plain listener';
+  const chosen = networkPolicy === undefined ? `${none} comes with the policy` : `networkPolicy is false, so ${none} is rendered here`;
+  const why = guardable ? chosen : `${JSON.stringify(url)} names no Service, so ${none} can be rendered here`;
   return (
-    `tls "plain-http": ${why}. Unless another one, such as that of the service's chart (networkPolicy.enabled), admits ` +
+    `plain HTTP: ${why}. Unless another one, such as that of the service's chart (networkPolicy.enabled), admits ` +
     'Kyverno alone, every Pod that reaches the listener can ask the service about any image, and so make it copy. Check ' +
-    'that there is one, or choose tls "private-ca", which also keeps the network in between from reading and changing ' +
+    'that there is one, or use https with a certificate of your own authority (tls "private-ca" of the construct ImageSwapper), which also keeps the network in between from reading and changing ' +
     'what is said.'
   );
 }
 
-function warningsOf({ engine, failClosed }: TransportOptions, tls: Tls): string[] {
+function warningsOf(engine: Engine, tls: Tls, failClosed: boolean): string[] {
   const warnings: string[] = [];
   if (tls === 'plain-http' && engine === 'kyverno-clusterpolicy')
-    warnings.push('tls "plain-http" gains nothing with kyverno-clusterpolicy, which can carry your authority. Choose tls "private-ca".');
+    warnings.push(
+      'plain HTTP gains nothing with kyverno-clusterpolicy, which can carry your authority. Use https with caConfigMap or ' +
+        'caBundle.',
+    );
   if (failClosed)
     warnings.push(
       'failClosed: while the service does not answer, no Pod starts in the namespaces that the policy covers. Run at least ' +
@@ -123,8 +170,8 @@ function warningsOf({ engine, failClosed }: TransportOptions, tls: Tls): string[
 }
 
 /** Of a Service's address the namespace is known, and left alone. */
-function ownNamespaceWarnings({ failClosed, excludedNamespaces }: TransportOptions, url: string): string[] {
-  if (!failClosed || excludedNamespaces?.length !== 0 || parseServiceUrl(url, 'url').service !== undefined) return [];
+function ownNamespaceWarnings({ url, failClosed, excludedNamespaces }: WarningOptions): string[] {
+  if (failClosed !== true || excludedNamespaces?.length !== 0 || parseServiceUrl(url, 'url').service !== undefined) return [];
   return [
     `failClosed: ${JSON.stringify(url)} does not name a Service (NAME.NAMESPACE.svc), and excludedNamespaces names no ` +
       "namespace: if the service runs in this cluster, its own Pods wait for it, and after an outage none starts. Name the " +
