@@ -34,6 +34,7 @@ export interface Metrics {
   readonly repositoryDrift: Gauge<'registry'>;
   readonly watchUp: Gauge<'kind'>;
   readonly watchRestarts: Counter<'kind'>;
+  readonly refreshDrift: Counter<'target'>;
   readonly wantedImages: Gauge;
   readonly unknownImages: Gauge;
   readonly copyThreadRestarts: Counter;
@@ -215,6 +216,12 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
       name: 'image_swapper_watch_restarts_total',
       help: 'Lists and watches of a kind of object that failed and were begun again',
       labelNames: ['kind'],
+      registers,
+    }),
+    refreshDrift: new Counter({
+      name: 'image_swapper_refresh_drift_total',
+      help: 'Tags that meant something else at their source when they were compared, and were copied again',
+      labelNames: ['target'],
       registers,
     }),
     wantedImages: new Gauge({

@@ -11,6 +11,8 @@ const MINUTE = 60_000;
 
 let images: WantedImages;
 let asked: MirrorJob[];
+/** The targets of tags that had moved. */
+let moved: string[];
 let latest: MirrorJob | undefined;
 let agenda: CopyAgenda;
 let running: AbortController;
@@ -28,7 +30,9 @@ beforeEach(() => {
     now: Date.now,
     interval: 10 * MINUTE,
     refresh: 60 * MINUTE,
+    onMoved: (target) => moved.push(target),
   });
+  moved = [];
   running = new AbortController();
   void agenda.run(running.signal);
 });
@@ -94,6 +98,19 @@ describe('when an image is asked for', () => {
       if (found.length > 0) ended(succeeded(last(), true));
     }
     expect(times).toEqual(['11 app', '22 app', '33 app', '44 app', '55 app', '61 app!', '72 app']);
+  });
+
+  it('is told once to have moved when what the source has is another by then', async () => {
+    use('a', ['app']);
+    await after(1);
+    ended(succeeded(last()));
+    expect(moved).toEqual([]);
+    // Each look answers that it is there, until the comparison finds another one.
+    for (let minutes = 1; minutes <= 61; minutes += 1) {
+      if ((await after(MINUTE)).length > 0) ended(succeeded(last(), !last().force));
+    }
+    expect(last().force).toBe(true);
+    expect(moved).toEqual([last().target]);
   });
 
   it('not any more when nothing uses it', async () => {

@@ -37,15 +37,17 @@ describe('reports of watches', () => {
     const seen = { up: { Pod: true }, images: 1, unknown: 0 };
     reports.tell(seen);
     reports.tell(seen);
-    expect(sent).toEqual([{ ...seen, restarts: {} }]);
+    expect(sent).toEqual([{ ...seen, restarts: {}, moved: {} }]);
     reports.restarted('Pod');
     reports.restarted('Pod');
     reports.tell(seen);
+    reports.moved('default');
     reports.tell(seen);
     reports.tell({ ...seen, images: 2 });
     expect(sent.slice(1)).toEqual([
-      { ...seen, restarts: { Pod: 2 } },
-      { ...seen, images: 2, restarts: {} },
+      { ...seen, restarts: { Pod: 2 }, moved: {} },
+      { ...seen, restarts: {}, moved: { default: 1 } },
+      { ...seen, images: 2, restarts: {}, moved: {} },
     ]);
   });
 
@@ -54,18 +56,26 @@ describe('reports of watches', () => {
     const lines = async (): Promise<string[]> =>
       (await metrics.registry.metrics())
         .split('\n')
-        .filter((line) => /^image_swapper_(watch|wanted|unknown)/.test(line));
-    showWatches(metrics, { up: { Pod: true, Job: false }, restarts: { Job: 2 }, images: 5, unknown: 1 });
+        .filter((line) => /^image_swapper_(watch|refresh|wanted|unknown)/.test(line));
+    showWatches(metrics, {
+      up: { Pod: true, Job: false },
+      restarts: { Job: 2 },
+      moved: { eu: 3 },
+      images: 5,
+      unknown: 1,
+    });
     expect(await lines()).toEqual([
       'image_swapper_watch_up{kind="Pod"} 1',
       'image_swapper_watch_up{kind="Job"} 0',
       'image_swapper_watch_restarts_total{kind="Job"} 2',
+      'image_swapper_refresh_drift_total{target="eu"} 3',
       'image_swapper_wanted_images 5',
       'image_swapper_unknown_images 1',
     ]);
     showWatches(metrics, NOTHING_SEEN);
     expect(await lines()).toEqual([
       'image_swapper_watch_restarts_total{kind="Job"} 2',
+      'image_swapper_refresh_drift_total{target="eu"} 3',
       'image_swapper_wanted_images 0',
       'image_swapper_unknown_images 0',
     ]);

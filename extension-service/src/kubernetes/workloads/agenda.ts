@@ -14,6 +14,8 @@ export interface AgendaOptions {
   readonly interval: number;
   /** Milliseconds after which a tag is compared with its source again. */
   readonly refresh: number;
+  /** A tag that the target had means something else at its source by now, and was copied again. */
+  readonly onMoved?: (target: string) => void;
 }
 
 /** What is known of an image's copy; times in milliseconds since the epoch. */
@@ -95,7 +97,7 @@ export class CopyAgenda {
   settled(report: CopyReport): void {
     const { job, result } = report;
     this.answered(job.key);
-    if (result.ok) this.copied(report);
+    if (result.ok) this.note(report);
     else if (this.options.images.get(job.key) === undefined) this.progress.delete(job.key);
     else if (!mayBeCredentials(result.failure)) this.pause(job.key, result.nextTry);
     else if (this.otherPull(job.key)) this.ask(job.key, job.force, NEW);
@@ -104,7 +106,14 @@ export class CopyAgenda {
   }
 
   /** A try to copy has ended, whoever asked for it; what the agenda asked for itself is answered by `settled` too. */
-  copied({ job: { key, force }, result }: CopyReport): void {
+  copied(report: CopyReport): void {
+    const { job, result } = report;
+    const wasThere = this.progress.get(job.key)?.seen !== undefined;
+    if (wasThere && job.force && result.ok && !result.upToDate) this.options.onMoved?.(job.target);
+    this.note(report);
+  }
+
+  private note({ job: { key, force }, result }: CopyReport): void {
     if (this.options.images.get(key) === undefined) return;
     if (result.ok) {
       if (!result.upToDate) this.of(key).made = true;

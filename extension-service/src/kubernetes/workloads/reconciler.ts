@@ -156,6 +156,7 @@ export class Reconciler implements LeaderTask {
       now,
       interval: config.reconcile.interval,
       refresh: config.mirror.refresh.interval,
+      onMoved: (target) => this.reports.moved(target),
     });
     const agenda = config.dryRun ? undefined : this.agenda;
     const skipped = namespacesNotWatched(config, this.options.ownNamespace);

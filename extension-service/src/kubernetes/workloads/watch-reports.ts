@@ -4,6 +4,8 @@ export interface WatchReport {
   readonly up: Readonly<Record<string, boolean>>;
   /** By kind: lists and watches that failed and were begun again since the last report. */
   readonly restarts: Readonly<Record<string, number>>;
+  /** By target: tags that had moved at their source since the last report. */
+  readonly moved: Readonly<Record<string, number>>;
   readonly images: number;
   /** Images in a target whose source nobody knows. */
   readonly unknown: number;
@@ -12,6 +14,7 @@ export interface WatchReport {
 /** Tells what has changed, if anything has. */
 export class WatchReports {
   private restarts: Record<string, number> = {};
+  private movedTags: Record<string, number> = {};
   private last = '';
 
   constructor(private readonly send: (report: WatchReport) => void) {}
@@ -20,12 +23,17 @@ export class WatchReports {
     this.restarts[kind] = (this.restarts[kind] ?? 0) + 1;
   }
 
-  tell(seen: Omit<WatchReport, 'restarts'>): void {
-    const { restarts } = this;
+  moved(target: string): void {
+    this.movedTags[target] = (this.movedTags[target] ?? 0) + 1;
+  }
+
+  tell(seen: Omit<WatchReport, 'restarts' | 'moved'>): void {
+    const { restarts, movedTags: moved } = this;
     const text = JSON.stringify(seen);
-    if (text === this.last && Object.keys(restarts).length === 0) return;
+    if (text === this.last && Object.keys({ ...restarts, ...moved }).length === 0) return;
     this.last = text;
     this.restarts = {};
-    this.send({ ...seen, restarts });
+    this.movedTags = {};
+    this.send({ ...seen, restarts, moved });
   }
 }
