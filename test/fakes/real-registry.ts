@@ -20,6 +20,10 @@ export interface RealRegistryOptions {
   /** Basic authentication with this one user; the hash is bcrypt, as htpasswd writes it. */
   readonly htpasswd?: string;
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Of this machine. @default 127.0.0.1 */
+  readonly address?: string;
+  /** Shows the data of another one, which goes on with it. */
+  readonly sameAs?: RealRegistry;
 }
 
 /** One line of the registry's own access log. */
@@ -29,9 +33,10 @@ export interface RealAccess {
   readonly status: number;
 }
 
-/** The distribution project's registry as a process on loopback, with its data in a folder of its own. */
+/** The distribution project's registry as a process on loopback, unless told otherwise, with its data in a folder of its own. */
 export class RealRegistry {
   private constructor(
+    private readonly address: string,
     readonly port: number,
     private readonly process: ChildProcess,
     private readonly folder: string,
@@ -39,7 +44,7 @@ export class RealRegistry {
   ) {}
 
   get host(): string {
-    return `127.0.0.1:${this.port}`;
+    return `${this.address}:${this.port}`;
   }
 
   static async start(options: RealRegistryOptions = {}): Promise<RealRegistry> {
@@ -49,7 +54,7 @@ export class RealRegistry {
     });
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-registry-'));
     const port = await freePort();
-    const { htpasswd, tls } = options;
+    const { htpasswd, tls, address = '127.0.0.1', sameAs } = options;
     if (htpasswd !== undefined) await writeFile(join(folder, 'htpasswd'), htpasswd);
     if (tls !== undefined) {
       await Promise.all([writeFile(join(folder, 'tls.crt'), tls.cert), writeFile(join(folder, 'tls.key'), tls.key)]);
@@ -57,9 +62,9 @@ export class RealRegistry {
     const config = {
       version: 0.1,
       log: { accesslog: { disabled: false }, level: 'warn' },
-      storage: { filesystem: { rootdirectory: join(folder, 'data') }, delete: { enabled: true } },
+      storage: { filesystem: { rootdirectory: join(sameAs?.folder ?? folder, 'data') }, delete: { enabled: true } },
       http: {
-        addr: `127.0.0.1:${port}`,
+        addr: `${address}:${port}`,
         secret: 'test',
         ...(tls !== undefined && { tls: { certificate: join(folder, 'tls.crt'), key: join(folder, 'tls.key') } }),
       },
@@ -74,7 +79,7 @@ export class RealRegistry {
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => lines.push(...chunk.toString().split('\n')));
     }
-    const registry = new RealRegistry(port, child, folder, lines);
+    const registry = new RealRegistry(address, port, child, folder, lines);
     await registry.waitUntilUp(tls !== undefined);
     return registry;
   }

@@ -39,11 +39,11 @@ export class ChartCluster {
     await this.plane.stop();
   }
 
-  /** The container of the Deployment that the API server has. */
-  async container(): Promise<PodProcess> {
+  /** The container of the Deployment that the API server has. @param around variables of the node and the image */
+  async container(around: Readonly<Record<string, string>> = {}): Promise<PodProcess> {
     const deployment = await this.object('apps/v1', 'Deployment', 'image-swapper');
     const { template } = deployment['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
-    const process = await PodProcess.start(this.plane, NAMESPACE, template.spec, this.address);
+    const process = await PodProcess.start(this.plane, NAMESPACE, template.spec, this.address, around);
     try {
       await process.waitUntilReady();
       return process;

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BUNDLE } from '../../fakes/service.js';
 import { eventually } from './pods.js';
@@ -69,6 +69,8 @@ export class PodProcess {
     namespace: string,
     spec: PodTemplateSpec,
     address = loopbackAddress(),
+    /** Of the node and the image, such as authorities that are trusted there. */
+    around: Readonly<Record<string, string>> = {},
   ): Promise<PodProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-pod-'));
     await chmod(folder, 0o755);
@@ -85,6 +87,7 @@ export class PodProcess {
     const child = spawn(process.execPath, [BUNDLE, ...args], {
       cwd: folder,
       env: {
+        ...around,
         ...Object.fromEntries(env.map(([name, value]) => [name, mounts.inRoot(value)])),
         KUBECONFIG: kubeconfig,
       },
@@ -153,6 +156,12 @@ export class PodProcess {
 export function loopbackAddress(): string {
   const part = (): number => 1 + Math.floor(Math.random() * 250);
   return `127.77.${part()}.${part()}`;
+}
+
+/** An IPv4 address of this machine that others could reach, too; undefined where it has none. */
+export function outsideAddress(): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address;
 }
 
 /** The volumes of a Pod as folders, written as the kubelet writes them: everything at once, by a symbolic link. */
