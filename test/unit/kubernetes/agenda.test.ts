@@ -113,6 +113,14 @@ describe('when an image is asked for', () => {
     expect(moved).toEqual([last().target]);
   });
 
+  it('has not moved when its first copy is one that a Pod forces', async () => {
+    use('a', ['app']);
+    agenda.refresh([imageJob('app', undefined, { source: 'docker.io/library/app:1' }).key]);
+    await after(1);
+    ended(succeeded({ ...last(), force: true }));
+    expect(moved).toEqual([]);
+  });
+
   it('not any more when nothing uses it', async () => {
     use('a', ['app']);
     await after(1);
