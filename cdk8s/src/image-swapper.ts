@@ -5,8 +5,9 @@ import {
   checkGatekeeperMatches,
   gatekeeperCopyWarnings,
 } from '../../extension-service/src/core/policies/gatekeeper-limits.js';
-import { checkLabel } from '../../extension-service/src/core/policies/options.js';
+import { checkLabel, DEFAULT_NAME, NAME_LABEL } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
+import { mapping, truth } from '../../extension-service/src/core/policies/shapes.js';
 import { transportOf } from '../../extension-service/src/core/policies/transport.js';
 import type { Engine, Transport } from '../../extension-service/src/core/policies/transport.js';
 import { parseServiceUrl } from '../../extension-service/src/core/policies/url.js';
@@ -19,7 +20,6 @@ import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
 import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { render } from './render.js';
-import { mapping, truth } from './shapes.js';
 import { filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
 import { resolveChoices } from './swapper-policies.js';
@@ -156,7 +156,7 @@ export class ImageSwapper extends Construct {
       if (!transport.guarded) return;
       new PlainHttpNetworkPolicy(this, 'NetworkPolicy', {
         url: transport.url,
-        labels: { 'app.kubernetes.io/name': 'image-swapper', ...labels },
+        labels: { [NAME_LABEL]: DEFAULT_NAME, ...labels },
         ...(podLabels !== undefined && { podLabels }),
         ...(podPort !== undefined && { podPort }),
         ...(engineNamespace !== undefined && { engineNamespace }),

@@ -1,7 +1,12 @@
 import { ApiObject } from 'cdk8s';
 import type { ApiObjectProps } from 'cdk8s';
 import type { Construct } from 'constructs';
-import { checkLabel, checkLabels, checkSubdomain } from '../../extension-service/src/core/policies/options.js';
+import {
+  checkLabel,
+  checkLabels,
+  checkSubdomain,
+  NAME_LABEL,
+} from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { parseServiceUrl } from '../../extension-service/src/core/policies/url.js';
 import { render } from './render.js';
@@ -66,7 +71,7 @@ function networkPolicy({ url, name, labels = {}, ...pods }: PlainHttpNetworkPoli
   }
   const { podPort: port = urlPort, engineNamespace = 'kyverno' } = pods;
   const podLabels = pods.podLabels ?? {
-    'app.kubernetes.io/name': service.name.includes(CHART) ? CHART : service.name,
+    [NAME_LABEL]: service.name.includes(CHART) ? CHART : service.name,
   };
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new InvalidPolicyOptionError('podPort', `${port} must be a whole number from 1 to 65535`);

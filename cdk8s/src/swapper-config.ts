@@ -1,12 +1,12 @@
+import { parseDuration } from '../../extension-service/src/core/config/duration.js';
 import type { TargetConfig } from '../../extension-service/src/core/config/model.js';
 import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
-import { compileFilter } from '../../extension-service/src/core/filters/compile.js';
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
 import { InvalidTargetError, namingTarget } from '../../extension-service/src/core/naming/target.js';
+import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/policies/for-config.js';
+import { checkExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
-import { list, mapping, text } from './shapes.js';
-import { parseDuration } from '../../extension-service/src/core/config/duration.js';
-import { secondsFor } from '../../extension-service/src/core/policies/for-config.js';
+import { list, mapping, text } from '../../extension-service/src/core/policies/shapes.js';
 import type { SwapperPolicies } from './swapper-policies.js';
 
 /**
@@ -66,14 +66,11 @@ export function targetsOf(config: SwapperConfig): string[] {
   return [...new Set(named.map(({ target, option }) => prefixOf(target, option)))];
 }
 
-/** The service's own, where the configuration says nothing. */
-const USUAL_DEADLINE = '8s';
-
 /** Seconds that requests take which wait for copies, as the service's own rendering has it; undefined where none waits. */
 export function timeoutOf(config: SwapperConfig): number | undefined {
   const policies = namedTargets(config).map(({ target }) => target.imageCopyPolicy ?? config.imageCopyPolicy);
-  const { imageCopyDeadline: written = USUAL_DEADLINE } = config;
-  const deadline = parseDuration(text(written, 'config.imageCopyDeadline'));
+  const { imageCopyDeadline: written } = config;
+  const deadline = written === undefined ? USUAL_DEADLINE : parseDuration(text(written, 'config.imageCopyDeadline'));
   if (deadline === undefined) {
     throw new InvalidPolicyOptionError('config.imageCopyDeadline', 'must be a duration such as "8s"');
   }
@@ -86,10 +83,8 @@ export function matchesOf(config: SwapperConfig): { option: string; match?: stri
     const option = `${place}.match`;
     if (target.match == null) return { option };
     const match = text(target.match, option);
-    const error = compileFilter(match, 0).problems.find(({ severity }) => severity === 'error');
-    if (error === undefined) return { option, match };
-    const at = `${JSON.stringify(match)}, column ${error.column}`;
-    throw new InvalidPolicyOptionError(option, `${at}: ${error.message}`);
+    checkExpression(match, option);
+    return { option, match };
   });
 }
 

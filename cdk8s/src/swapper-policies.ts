@@ -1,6 +1,6 @@
 import { checkLabel } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
-import { list, oneOf, text, truth } from './shapes.js';
+import { list, oneOf, text, truth } from '../../extension-service/src/core/policies/shapes.js';
 
 /**
  * The configuration's `policies`: what the service's own command line, and the service under `manage`, render policies by.

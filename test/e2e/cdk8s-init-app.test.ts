@@ -1,16 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { packCdk8s } from '../tools/pack-cdk8s.js';
 
 /** The app that `cdk8s init typescript-app` makes, with our package installed by npm as its README says. */
 
 const require = createRequire(import.meta.url);
-const source = fileURLToPath(new URL('../../cdk8s/', import.meta.url));
 const version = (name: string): string => (require(`${name}/package.json`) as { version: string }).version;
 
 /** As the template has them; `jest`, `ts-jest` and `cdk8s import` have no part in a synth. */
@@ -69,9 +68,7 @@ let app: string;
 beforeAll(() => {
   app = mkdtempSync(join(tmpdir(), 'image-swapper-init-'));
   for (const [name, text] of Object.entries(FILES)) writeFileSync(join(app, name), text);
-  execFileSync(process.execPath, ['build.mjs'], { cwd: source });
-  execFileSync('npm', ['pack', '--pack-destination', app], { cwd: source, stdio: ['ignore', 'ignore', 'ignore'] });
-  const packed = readdirSync(app).find((name) => name.endsWith('.tgz')) ?? '';
+  const packed = packCdk8s(app);
   const npm = (...args: readonly string[]): string => {
     const quiet = ['--no-audit', '--no-fund', '--prefer-offline'];
     const { status, stdout, stderr } = spawnSync('npm', [...args, ...quiet], { cwd: app, encoding: 'utf8' });

@@ -3,12 +3,11 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { CDK8S, packCdk8s } from '../tools/pack-cdk8s.js';
 
 const require = createRequire(import.meta.url);
-const source = fileURLToPath(new URL('../../cdk8s/', import.meta.url));
 
 const APP = `
 import { App, Chart } from 'cdk8s';
@@ -27,13 +26,11 @@ describe('the packed cdk8s package', () => {
 
   beforeAll(() => {
     app = mkdtempSync(join(tmpdir(), 'image-swapper-cdk8s-'));
-    execFileSync(process.execPath, ['build.mjs'], { cwd: source });
-    execFileSync('npm', ['pack', '--pack-destination', app], { cwd: source, stdio: ['ignore', 'ignore', 'ignore'] });
-    const [packed] = readdirSync(app);
+    const packed = packCdk8s(app);
     const modules = join(app, 'node_modules');
     mkdirSync(join(modules, '@image-swapper', 'cdk8s'), { recursive: true });
     const into = join(modules, '@image-swapper', 'cdk8s');
-    execFileSync('tar', ['-xzf', join(app, packed ?? ''), '--strip-components=1', '-C', into]);
+    execFileSync('tar', ['-xzf', join(app, packed), '--strip-components=1', '-C', into]);
     for (const peer of ['cdk8s', 'constructs', '@types/node', 'undici-types']) {
       const link = join(modules, peer);
       mkdirSync(dirname(link), { recursive: true });
@@ -75,7 +72,7 @@ describe('the packed cdk8s package', () => {
 
   it('renders the example of a platform repository', () => {
     const example = join(app, 'platform-repo');
-    cpSync(join(source, 'examples', 'platform-repo'), example, { recursive: true });
+    cpSync(join(CDK8S, 'examples', 'platform-repo'), example, { recursive: true });
     const tsc = require.resolve('typescript/bin/tsc');
     const compiled = spawnSync(process.execPath, [tsc, '-p', '.'], { cwd: example, encoding: 'utf8' });
     expect(compiled.stdout).toBe('');

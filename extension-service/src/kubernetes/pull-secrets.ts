@@ -6,7 +6,7 @@ import type { Keychain } from '../registry/types.js';
 import type { ClusterAccess } from './api.js';
 import { SecretReads } from './secret-reads.js';
 import type { FollowObjects } from './watch/follow-objects.js';
-import { WatchedPullSecrets } from './watched-pull-secrets.js';
+import { MOST_NAMES, WatchedPullSecrets } from './watched-pull-secrets.js';
 
 /** Reads the registry credentials that a Pod could pull with. */
 export interface PullSecrets {
@@ -37,8 +37,6 @@ export interface PullSecretsOptions {
   readonly now?: () => number;
 }
 
-/** Pull secrets of a Pod or ServiceAccount that are looked at. */
-const MOST_NAMES = 50;
 /** Problems that are remembered as told. */
 const MOST_TOLD = 1_000;
 

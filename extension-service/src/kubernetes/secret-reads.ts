@@ -2,7 +2,7 @@ import type { ConfigurationOptions, V1Secret } from '@kubernetes/client-node';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { ClusterAccess } from './api.js';
 import { callOptions } from './call-options.js';
-import { PULL_SECRET_TYPES, isTooLong, pullSecretNames } from './watched-pull-secrets.js';
+import { MOST_BYTES, PULL_SECRET_TYPES, isTooLong, pullSecretNames } from './watched-pull-secrets.js';
 
 export interface SecretReadsOptions {
   readonly onProblem: (message: string) => void;
@@ -19,7 +19,6 @@ export interface SecretReadsOptions {
 const NAMED_LIFE = 3_000;
 /** Names come from Pods, so there may be any number. */
 const MOST = 10_000;
-const MOST_BYTES = 32 * 1_024 * 1_024;
 
 interface Read {
   readonly until: number;

@@ -28,10 +28,10 @@ interface WatchedSecret {
   readonly size: number;
 }
 
-/** Fifteen thousand Secrets of 2 KiB. */
-const MOST = 32 * 1_024 * 1_024;
-/** Names of pull secrets that are kept of a ServiceAccount. */
-const MOST_NAMES = 50;
+/** Bytes that are kept of each kind: fifteen thousand Secrets of 2 KiB. */
+export const MOST_BYTES = 32 * 1_024 * 1_024;
+/** Pull secrets of a Pod or ServiceAccount that are looked at. */
+export const MOST_NAMES = 50;
 /** The longest name that a Secret can have. */
 const LONGEST_NAME = 253;
 /** Left out objects that are named. */
@@ -47,7 +47,7 @@ export class WatchedPullSecrets {
   private readonly told = new Set<string>();
 
   constructor(private readonly options: WatchedPullSecretsOptions) {
-    const { onRotated, most = MOST } = options;
+    const { onRotated, most = MOST_BYTES } = options;
     this.secrets = [...PULL_SECRET_TYPES.values()].map(
       (key) =>
         new ObjectStore<WatchedSecret>({

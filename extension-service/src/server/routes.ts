@@ -64,12 +64,13 @@ export function admissionRoutes(
     dependencies.policies.saw('kyverno', configHash);
     return answerKyverno(body, review('kyverno'));
   };
+  const hashed = [
+    [WEBHOOK, 'webhook', webhook],
+    [GATEKEEPER, 'gatekeeper', gatekeeper],
+  ] as const;
   return (path) => {
     if (path === KYVERNO) return { name: 'kyverno', route: kyverno };
-    for (const [start, name, route] of [
-      [WEBHOOK, 'webhook', webhook],
-      [GATEKEEPER, 'gatekeeper', gatekeeper],
-    ] as const) {
+    for (const [start, name, route] of hashed) {
       if (path === start) return { name, route: route() };
       if (path.startsWith(`${start}/`)) return { name, route: route(path.slice(start.length + 1)) };
     }

@@ -1,10 +1,10 @@
-import { checkGatekeeperMatches } from '../../core/policies/gatekeeper-limits.js';
+import { checkGatekeeperMatches, waitsForCopy } from '../../core/policies/gatekeeper-limits.js';
 import { InvalidPolicyOptionError } from '../../core/policies/problem.js';
 import { gatekeeperFilters } from '../../core/policies/pushdown/gatekeeper-match.js';
 import type { Path } from '../tree.js';
 import { formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
-import { copyPolicies, copyPolicyPaths, waitsForCopy } from './copy-policies.js';
+import { copyPolicies, copyPolicyPaths } from './copy-policies.js';
 
 /**
  * What `policies.engine: gatekeeper` cannot do, because it sends image names alone and does not wait. Unsaid, no Pod would

@@ -1,10 +1,11 @@
 import { quoteInput } from '../../core/image/quote.js';
+import { waitsForCopy } from '../../core/policies/gatekeeper-limits.js';
 import { parseDuration } from '../../core/config/duration.js';
 import { queueUrlFault } from '../schema/service.js';
 import type { Path } from '../tree.js';
 import { formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
-import { copyPolicies, copyPolicyPaths, waitsForCopy } from './copy-policies.js';
+import { copyPolicies, copyPolicyPaths } from './copy-policies.js';
 
 /** What keys about the service itself must be together. */
 export function checkService({ tree, problems, dialect }: RuleContext): void {

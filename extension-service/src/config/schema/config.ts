@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { USUAL_DEADLINE } from '../../core/policies/for-config.js';
 import type { Config } from '../../core/config/model.js';
 import { longestDuration } from '../../core/config/duration.js';
 import { described, fieldOf } from '../field.js';
@@ -38,7 +39,7 @@ export const configSchema = z.strictObject({
     1,
     longestDuration,
     'How long `immediate` and `force` wait for the copies of a Pod; at most `28s`, as the API server gives a webhook 30s.',
-  ).default(8_000),
+  ).default(USUAL_DEADLINE),
   imageCopyFailure: choice(
     ['ignore', 'deny'],
     '`deny`: a Pod whose `immediate` or `force` copy failed is refused; with `policies.engine` `kyverno` and `kyverno-clusterpolicy` only under `policies.failClosed`.',

@@ -71,6 +71,9 @@ export function policiesForConfig(
 /** What looking and answering take besides, and what the API server waits at most: seconds. */
 const [MARGIN, USUAL, LONGEST] = [2, 10, 30];
 
+/** Milliseconds that a request waits for copies unless `imageCopyDeadline` says otherwise. */
+export const USUAL_DEADLINE = 8_000;
+
 /**
  * How many seconds requests may take that wait for copies up to the deadline; undefined where none waits.
  *

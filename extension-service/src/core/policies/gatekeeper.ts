@@ -1,11 +1,12 @@
 import type { GatekeeperAssignObject, GatekeeperProviderObject } from './objects.js';
 import { configHash, gatekeeperProfile, hashAnnotation } from './config-hash.js';
-import { checkFilters, checkLabel, checkSubdomain, checkTruth, policyMetadata, resolvePolicyOptions, type PolicyOptions } from './options.js';
+import { checkFilters, checkLabel, checkSubdomain, policyMetadata, resolvePolicyOptions, type PolicyOptions } from './options.js';
 import { base64Ascii, normalizeCertificates } from './pem.js';
 import { InvalidPolicyOptionError } from './problem.js';
 import { gatekeeperFilters } from './pushdown/gatekeeper-match.js';
 import type { LabelExpression } from './pushdown/label-demand.js';
 import type { GatekeeperMatch } from './pushdown/match-draft.js';
+import { checkTruth } from './shapes.js';
 import { requireHttps, routeUrl } from './url.js';
 
 /** Gatekeeper cannot look at the answers, so it takes no `targets`: what the service says is what Pods get. */
@@ -42,7 +43,11 @@ const NUMBER = '-1'.length;
  * @throws InvalidPolicyOptionError for a filter that Gatekeeper cannot decide
  */
 export function providerName(name: string, filters: readonly string[]): string {
-  return gatekeeperFilters(filters).matches.length > 1 ? `${name}-${configHash(filters, [])}` : name;
+  return ownProvider(name, filters, gatekeeperFilters(filters).matches.length > 1);
+}
+
+function ownProvider(name: string, filters: readonly string[], isSplit: boolean): string {
+  return isSplit ? `${name}-${configHash(filters, [])}` : name;
 }
 
 /**
@@ -67,7 +72,7 @@ export function renderGatekeeper(
   checkSubdomain(resolved.name, 'name', NAME_LIMIT - (isSplit ? NUMBER : 0));
   const profile = options.filters === undefined ? options.profile : gatekeeperProfile(filters);
   const annotations = hashAnnotation(options.filters === undefined ? undefined : configHash(filters, []));
-  const called = providerName(resolved.name, filters);
+  const called = ownProvider(resolved.name, filters, isSplit);
   const provider: GatekeeperProviderObject = {
     apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
     kind: 'Provider',

@@ -3,6 +3,7 @@ import type { FailurePolicy, NamespaceSelector, ObjectMetadata } from './objects
 import { refuseUnquotable } from './literals.js';
 import { compileFilter } from '../filters/compile.js';
 import { InvalidPolicyOptionError } from './problem.js';
+import { checkList, checkText, checkTruth } from './shapes.js';
 import { parseServiceUrl, type ServiceUrl } from './url.js';
 
 /** What every engine's renderer takes. */
@@ -70,7 +71,7 @@ export function resolvePolicyOptions(
   defaults: { readonly timeoutSeconds: number; readonly engine: PolicyEngine },
 ): ResolvedPolicyOptions {
   const name: unknown = options.name ?? DEFAULT_NAME;
-  if (typeof name !== 'string') throw new InvalidPolicyOptionError('name', notText(name));
+  checkText(name, 'name');
   // Kyverno refuses a policy whose name no label can hold.
   const isKyverno = defaults.engine === 'kyverno' || defaults.engine === 'kyverno-clusterpolicy';
   checkSubdomain(name, 'name', isKyverno ? 63 : undefined);
@@ -116,7 +117,7 @@ export function policyMetadata(
   for (const [key, value] of Object.entries(options.annotations ?? {})) {
     const at = `annotations[${JSON.stringify(key)}]`;
     checkKey(key, at);
-    if (typeof value !== 'string') throw new InvalidPolicyOptionError(at, notText(value));
+    checkText(value, at);
     if (annotations[key] !== undefined && annotations[key] !== value) {
       throw new InvalidPolicyOptionError(at, `must stay ${JSON.stringify(annotations[key])}`);
     }
@@ -186,7 +187,7 @@ export function checkLabels(labels: Readonly<Record<string, unknown>>, option: s
   for (const [key, value] of Object.entries(labels)) {
     const at = `${option}[${JSON.stringify(key)}]`;
     checkKey(key, at);
-    if (typeof value !== 'string') throw new InvalidPolicyOptionError(at, notText(value));
+    checkText(value, at);
     if (value !== '' && !NAME.test(value))
       throw new InvalidPolicyOptionError(at, `${JSON.stringify(value)} must be ${NAME_ALLOWED}, or empty`);
   }
@@ -200,31 +201,20 @@ function checkKey(key: string, option: string): void {
     throw new InvalidPolicyOptionError(option, `the key must be ${NAME_ALLOWED}, behind an optional DOMAIN/`);
 }
 
-/** Whoever writes YAML or JavaScript has no types. */
-function checkList(value: unknown, option: string): void {
-  if (Array.isArray(value)) return;
-  throw new InvalidPolicyOptionError(option, `${JSON.stringify(value) ?? 'nothing'} must be a list`);
-}
-
-export function checkTruth(value: unknown, option: string): void {
-  if (typeof value === 'boolean') return;
-  throw new InvalidPolicyOptionError(option, `${JSON.stringify(value)} must be true or false`);
-}
-
-function notText(value: unknown): string {
-  return `${JSON.stringify(value) ?? 'undefined'} must be a text; in YAML, put quotes around it`;
-}
-
 /** The filters, each checked to be an expression. */
 export function checkFilters(filters: readonly string[] = [], option = 'filters'): readonly string[] {
   checkList(filters, option);
   filters.forEach((filter: unknown, index) => {
-    if (typeof filter !== 'string') throw new InvalidPolicyOptionError(`${option}[${index}]`, notText(filter));
-    const { problems } = compileFilter(filter, index);
-    const error = problems.find(({ severity }) => severity === 'error');
-    if (error === undefined) return;
-    const at = `${option}[${index}]`;
-    throw new InvalidPolicyOptionError(at, `${JSON.stringify(filter)}, column ${error.column}: ${error.message}`);
+    checkText(filter, `${option}[${index}]`);
+    checkExpression(filter, `${option}[${index}]`);
   });
   return filters;
+}
+
+/** Refuses what is no JMESPath, with the place in it. */
+export function checkExpression(expression: string, option: string): void {
+  const error = compileFilter(expression, 0).problems.find(({ severity }) => severity === 'error');
+  if (error === undefined) return;
+  const at = `${JSON.stringify(expression)}, column ${error.column}`;
+  throw new InvalidPolicyOptionError(option, `${at}: ${error.message}`);
 }
