@@ -37,7 +37,6 @@ function problemsBy(file: string, object: object): string[] {
   // Through JSON, as it is sent: an undefined member is no member.
   validate(JSON.parse(JSON.stringify(object)));
   return (validate.errors ?? []).map(
-    ({ instancePath, message, params }) =>
-      `${file}: ${instancePath || '/'} ${message} ${JSON.stringify(params)}`,
+    ({ instancePath, message, params }) => `${file}: ${instancePath || '/'} ${message} ${JSON.stringify(params)}`,
   );
 }

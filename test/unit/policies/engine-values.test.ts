@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { gatekeeperChartValues, kyvernoChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
+import {
+  gatekeeperChartValues,
+  kyvernoChartValues,
+} from '../../../extension-service/src/core/policies/engine-values.js';
 import { CA, pem } from './example-options.js';
 
 describe("values for the engines' own charts", () => {

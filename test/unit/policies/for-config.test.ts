@@ -13,28 +13,35 @@ function secondsOf(engine: Engine, config: Partial<Config>, timeoutSeconds?: num
 }
 const force = (registry: string) => ociTarget(registry, { imageCopyPolicy: 'force' });
 
-describe.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)('the timeout of the policies of %s', (engine) => {
-  it.each<readonly [string, Partial<Config>, string]>([
-    ['is the usual one where nothing waits', { imageCopyDeadline: 20_000 }, '10'],
-    ['covers the wait for copies', { imageCopyPolicy: 'immediate', imageCopyDeadline: 20_000 }, '22'],
-    ['covers a part of a second', { imageCopyPolicy: 'immediate', imageCopyDeadline: 20_001 }, '23'],
-    ['covers the wait of one target', { target: force('a.test'), imageCopyDeadline: 15_000 }, '17'],
-    ['covers the wait of one of several', { targets: [force('a.test')], imageCopyDeadline: 15_000 }, '17'],
-    [
-      'is the usual one where every target says otherwise',
-      { imageCopyPolicy: 'force', target: ociTarget('a.test', { imageCopyPolicy: 'delayed' }), imageCopyDeadline: 15_000 },
-      '10',
-    ],
-    ['is never shorter than the usual one', { imageCopyPolicy: 'force', imageCopyDeadline: 1_000 }, '10'],
-    ['is never longer than the API server takes', { imageCopyPolicy: 'force', imageCopyDeadline: 60_000 }, '30'],
-  ])('%s', (_, config, seconds) => {
-    expect(secondsOf(engine, config)).toBe(seconds);
-  });
+describe.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)(
+  'the timeout of the policies of %s',
+  (engine) => {
+    it.each<readonly [string, Partial<Config>, string]>([
+      ['is the usual one where nothing waits', { imageCopyDeadline: 20_000 }, '10'],
+      ['covers the wait for copies', { imageCopyPolicy: 'immediate', imageCopyDeadline: 20_000 }, '22'],
+      ['covers a part of a second', { imageCopyPolicy: 'immediate', imageCopyDeadline: 20_001 }, '23'],
+      ['covers the wait of one target', { target: force('a.test'), imageCopyDeadline: 15_000 }, '17'],
+      ['covers the wait of one of several', { targets: [force('a.test')], imageCopyDeadline: 15_000 }, '17'],
+      [
+        'is the usual one where every target says otherwise',
+        {
+          imageCopyPolicy: 'force',
+          target: ociTarget('a.test', { imageCopyPolicy: 'delayed' }),
+          imageCopyDeadline: 15_000,
+        },
+        '10',
+      ],
+      ['is never shorter than the usual one', { imageCopyPolicy: 'force', imageCopyDeadline: 1_000 }, '10'],
+      ['is never longer than the API server takes', { imageCopyPolicy: 'force', imageCopyDeadline: 60_000 }, '30'],
+    ])('%s', (_, config, seconds) => {
+      expect(secondsOf(engine, config)).toBe(seconds);
+    });
 
-  it('is the one that is given', () => {
-    expect(secondsOf(engine, { imageCopyPolicy: 'force', imageCopyDeadline: 20_000 }, 5)).toBe('5');
-  });
-});
+    it('is the one that is given', () => {
+      expect(secondsOf(engine, { imageCopyPolicy: 'force', imageCopyDeadline: 20_000 }, 5)).toBe('5');
+    });
+  },
+);
 
 describe('the timeout of the policies of Gatekeeper', () => {
   it('is its own, whatever waits elsewhere', () => {

@@ -90,7 +90,10 @@ describe.each(renderers.filter(({ guarded }) => guarded))('targets of $engine', 
 
   it('accepts any registry, port and path that an image reference can have', () => {
     const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?$/);
-    const host = fc.oneof(fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.')), fc.ipV4());
+    const host = fc.oneof(
+      fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.')),
+      fc.ipV4(),
+    );
     const component = fc.stringMatching(/^[a-z0-9]{1,5}(([._]|__|-{1,3})[a-z0-9]{1,5}){0,2}$/);
     fc.assert(
       fc.property(host, fc.option(fc.nat(65_535)), fc.array(component, { maxLength: 3 }), (name, port, path) => {

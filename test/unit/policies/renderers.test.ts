@@ -32,7 +32,12 @@ const filters = [undefined, ["obj.metadata.namespace == 'a'", "container.name !=
 
 describe('every combination of options renders what the real API stores', () => {
   it('MutatingPolicy', () => {
-    const all = combinations<KyvernoMutatingPolicyOptions>({ ...shared, url: [HTTPS, 'http://a:8081/base/'], targets, filters });
+    const all = combinations<KyvernoMutatingPolicyOptions>({
+      ...shared,
+      url: [HTTPS, 'http://a:8081/base/'],
+      targets,
+      filters,
+    });
     for (const options of all) expect(crdProblems(renderKyvernoMutatingPolicy(options))).toEqual([]);
     expect(all).toHaveLength(768);
   });
@@ -85,7 +90,10 @@ describe('every combination of options renders what the real API stores', () => 
 });
 
 describe('MutatingPolicy', () => {
-  const { spec } = renderKyvernoMutatingPolicy({ url: 'http://image-swapper.image-swapper.svc:8081', targets: TARGETS });
+  const { spec } = renderKyvernoMutatingPolicy({
+    url: 'http://image-swapper.image-swapper.svc:8081',
+    targets: TARGETS,
+  });
 
   it('is for Pods only and has a webhook of its own', () => {
     expect(spec.autogen.podControllers.controllers).toEqual([]);
@@ -94,12 +102,12 @@ describe('MutatingPolicy', () => {
   });
 
   it('sees new Pods and new ephemeral containers, no other update', () => {
-    expect(spec.matchConstraints.resourceRules.map(({ operations, resources }) => [...operations, ...resources])).toEqual(
-      [
-        ['CREATE', 'pods'],
-        ['UPDATE', 'pods/ephemeralcontainers'],
-      ],
-    );
+    expect(
+      spec.matchConstraints.resourceRules.map(({ operations, resources }) => [...operations, ...resources]),
+    ).toEqual([
+      ['CREATE', 'pods'],
+      ['UPDATE', 'pods/ephemeralcontainers'],
+    ]);
   });
 
   it('fails open unless it is told otherwise', () => {
@@ -245,7 +253,10 @@ describe('Gatekeeper', () => {
       expect(metadata.name).toMatch(/^zz-/);
       expect(spec.applyTo[0]?.operations).toEqual(['CREATE']);
       expect(spec.match.source).toBe('Original');
-      expect(spec.parameters.assign.externalData).toMatchObject({ provider: provider.metadata.name, failurePolicy: 'Ignore' });
+      expect(spec.parameters.assign.externalData).toMatchObject({
+        provider: provider.metadata.name,
+        failurePolicy: 'Ignore',
+      });
     }
     const [, closed] = renderGatekeeper({ url: HTTPS, caBundle: CA, failClosed: true });
     expect(closed?.spec.parameters.assign.externalData.failurePolicy).toBe('Fail');

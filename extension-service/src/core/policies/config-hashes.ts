@@ -12,4 +12,3 @@ export function policyHashes(config: Config): {
   const whole = configHash(filters, policyTargets(config));
   return { kyverno: whole, webhook: whole, gatekeeper: configHash(filters, []) };
 }
-

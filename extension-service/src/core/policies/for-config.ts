@@ -38,7 +38,9 @@ export function policiesForConfig(
 ): readonly PolicyObject[] {
   const targets = policyTargets(config);
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
-  const timeoutSeconds = options.timeoutSeconds ?? (engine === 'gatekeeper' ? undefined : secondsFor(copyPoliciesOf(config), config.imageCopyDeadline));
+  const timeoutSeconds =
+    options.timeoutSeconds ??
+    (engine === 'gatekeeper' ? undefined : secondsFor(copyPoliciesOf(config), config.imageCopyDeadline));
   const shared = {
     ...options,
     ...(timeoutSeconds !== undefined && { timeoutSeconds }),

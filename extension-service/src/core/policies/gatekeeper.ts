@@ -1,6 +1,13 @@
 import type { GatekeeperAssignObject, GatekeeperProviderObject } from './objects.js';
 import { configHash, gatekeeperProfile, hashAnnotation } from './config-hash.js';
-import { checkFilters, checkLabel, checkSubdomain, policyMetadata, resolvePolicyOptions, type PolicyOptions } from './options.js';
+import {
+  checkFilters,
+  checkLabel,
+  checkSubdomain,
+  policyMetadata,
+  resolvePolicyOptions,
+  type PolicyOptions,
+} from './options.js';
 import { base64Ascii, normalizeCertificates } from './pem.js';
 import { InvalidPolicyOptionError } from './problem.js';
 import { gatekeeperFilters } from './pushdown/gatekeeper-match.js';
@@ -131,8 +138,6 @@ export function renderGatekeeper(
   ];
   return [
     provider,
-    ...lists.flatMap(([list, operation]) =>
-      matches.map((match, index) => assign(list, operation, match, index + 1)),
-    ),
+    ...lists.flatMap(([list, operation]) => matches.map((match, index) => assign(list, operation, match, index + 1))),
   ];
 }

@@ -1,7 +1,20 @@
 import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from './config-hash.js';
 import { jmespathIdentifier, jmespathString } from './literals.js';
-import type { KyvernoClusterPolicyObject, KyvernoConditions, KyvernoContextEntry, KyvernoForeach, KyvernoRule } from './objects.js';
-import { checkFilters, checkLabel, checkSubdomain, checkTargets, policyMetadata, resolvePolicyOptions } from './options.js';
+import type {
+  KyvernoClusterPolicyObject,
+  KyvernoConditions,
+  KyvernoContextEntry,
+  KyvernoForeach,
+  KyvernoRule,
+} from './objects.js';
+import {
+  checkFilters,
+  checkLabel,
+  checkSubdomain,
+  checkTargets,
+  policyMetadata,
+  resolvePolicyOptions,
+} from './options.js';
 import type { GuardOptions, PolicyOptions, ResolvedPolicyOptions } from './options.js';
 import { normalizeCertificates } from './pem.js';
 import { CONTAINER_LISTS } from './pod-conditions.js';

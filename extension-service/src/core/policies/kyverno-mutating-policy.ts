@@ -3,7 +3,14 @@ import { celString, celStringMap } from './literals.js';
 import type { KyvernoMutatingPolicyObject } from './objects.js';
 import { checkFilters, checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
 import type { GuardOptions, PolicyOptions } from './options.js';
-import { CONTAINER_LISTS, IS_UPDATE, OLD_EPHEMERAL_NAMES, podConditions, POD_RULES, startsWithTarget } from './pod-conditions.js';
+import {
+  CONTAINER_LISTS,
+  IS_UPDATE,
+  OLD_EPHEMERAL_NAMES,
+  podConditions,
+  POD_RULES,
+  startsWithTarget,
+} from './pod-conditions.js';
 import { routeUrl } from './url.js';
 
 /**

@@ -41,7 +41,10 @@ export function jmespathIdentifier(text: string, option: string): string {
 const TEMPLATE = /[{}$]/;
 
 function escapedJson(text: string): string {
-  return JSON.stringify(text).replaceAll(/[{}$]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(text).replaceAll(
+    /[{}$]/g,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /**

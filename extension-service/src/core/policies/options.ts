@@ -85,11 +85,7 @@ export function resolvePolicyOptions(
   checkList(own, 'excludedNamespaces');
   own.forEach((namespace, index) => checkLabel(namespace, `excludedNamespaces[${index}]`));
   const excludedNamespaces = [
-    ...new Set([
-      ...namespacesLeftAlone(defaults.engine),
-      ...(url.service ? [url.service.namespace] : []),
-      ...own,
-    ]),
+    ...new Set([...namespacesLeftAlone(defaults.engine), ...(url.service ? [url.service.namespace] : []), ...own]),
   ];
   return {
     name,

@@ -21,7 +21,10 @@ export function normalizeCertificates(text: string, option: string): string {
   }
   const blocks = unix.match(BLOCK) ?? [];
   if (blocks.length === 0 || blocks.length !== kinds.length) {
-    throw new InvalidPolicyOptionError(option, 'must be PEM text of one or more certificates (-----BEGIN CERTIFICATE-----)');
+    throw new InvalidPolicyOptionError(
+      option,
+      'must be PEM text of one or more certificates (-----BEGIN CERTIFICATE-----)',
+    );
   }
   return `${blocks.join('\n')}\n`;
 }

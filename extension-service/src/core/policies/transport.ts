@@ -112,11 +112,15 @@ function checkChoice({ engine, caBundle, caConfigMap }: TransportOptions, tls: T
   const isKyverno = engine === 'kyverno' || engine === 'kyverno-clusterpolicy';
   if (tls === 'plain-http' && !isKyverno) refuse('tls', `"plain-http" is refused by ${engine}; choose "private-ca"`);
   if (tls === 'public' && engine === 'gatekeeper')
-    refuse('tls', '"public" is refused by gatekeeper, which trusts the caBundle of the policy only; choose "private-ca"');
+    refuse(
+      'tls',
+      '"public" is refused by gatekeeper, which trusts the caBundle of the policy only; choose "private-ca"',
+    );
   const ca = caBundle === undefined ? 'caConfigMap' : 'caBundle';
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   if (tls !== 'private-ca' && hasCa) refuse(ca, `has no use under tls "${tls}"; leave it out`);
-  if (tls === 'private-ca' && !hasCa) refuse('caBundle', 'must be given under tls "private-ca": nobody knows your authority');
+  if (tls === 'private-ca' && !hasCa)
+    refuse('caBundle', 'must be given under tls "private-ca": nobody knows your authority');
   if (caConfigMap !== undefined && engine !== 'kyverno-clusterpolicy')
     refuse('caConfigMap', `cannot be read by ${engine}; give caBundle`);
 }
@@ -144,7 +148,10 @@ function untrusted(engine: Engine, url: string): string[] {
 /** A NetworkPolicy decides who may ask; nothing but TLS keeps what is on the way from reading and changing. */
 function unguarded(url: string, guardable: boolean, networkPolicy: boolean | undefined): string {
   const none = 'no NetworkPolicy for the plain listener';
-  const chosen = networkPolicy === undefined ? `${none} comes with the policy` : `networkPolicy is false, so ${none} is rendered here`;
+  const chosen =
+    networkPolicy === undefined
+      ? `${none} comes with the policy`
+      : `networkPolicy is false, so ${none} is rendered here`;
   const why = guardable ? chosen : `${JSON.stringify(url)} names no Service, so ${none} can be rendered here`;
   return (
     `plain HTTP: ${why}. Unless another one, such as that of the service's chart (networkPolicy.enabled), admits ` +
@@ -171,10 +178,11 @@ function warningsOf(engine: Engine, tls: Tls, failClosed: boolean): string[] {
 
 /** Of a Service's address the namespace is known, and left alone. */
 function ownNamespaceWarnings({ url, failClosed, excludedNamespaces }: WarningOptions): string[] {
-  if (failClosed !== true || excludedNamespaces?.length !== 0 || parseServiceUrl(url, 'url').service !== undefined) return [];
+  if (failClosed !== true || excludedNamespaces?.length !== 0 || parseServiceUrl(url, 'url').service !== undefined)
+    return [];
   return [
     `failClosed: ${JSON.stringify(url)} does not name a Service (NAME.NAMESPACE.svc), and excludedNamespaces names no ` +
-      "namespace: if the service runs in this cluster, its own Pods wait for it, and after an outage none starts. Name the " +
+      'namespace: if the service runs in this cluster, its own Pods wait for it, and after an outage none starts. Name the ' +
       "service's namespace in excludedNamespaces.",
   ];
 }

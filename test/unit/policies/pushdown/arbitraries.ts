@@ -37,7 +37,11 @@ export const filterExpression: fc.Arbitrary<string> = fc.letrec<{ node: string; 
     fc.tuple(field, fc.constantFrom('==', '!=', '<'), literal).map((parts) => parts.join(' ')),
     fc.tuple(literal, fc.constantFrom('==', '!='), field).map((parts) => parts.join(' ')),
     fc
-      .tuple(fc.constantFrom('starts_with', 'ends_with', 'contains'), fc.oneof(field, literal), fc.oneof(word.map(raw), field))
+      .tuple(
+        fc.constantFrom('starts_with', 'ends_with', 'contains'),
+        fc.oneof(field, literal),
+        fc.oneof(word.map(raw), field),
+      )
       .map(([name, first, second]) => `${name}(${first}, ${second})`),
     // Guarded, so that it cannot raise an error.
     fc
@@ -91,7 +95,9 @@ const aboutNamespace = fc.oneof(
 const labelTest = fc.constantFrom("== 'a'", "!= 'true'", "!= 'a'", '!= null', '== null', "== ''", 'IN');
 const aboutLabel = (key: string): fc.Arbitrary<string> =>
   labelTest.map((test) =>
-    test === 'IN' ? `contains(\`["a", "true"]\`, obj.metadata.labels."${key}")` : `obj.metadata.labels."${key}" ${test}`,
+    test === 'IN'
+      ? `contains(\`["a", "true"]\`, obj.metadata.labels."${key}")`
+      : `obj.metadata.labels."${key}" ${test}`,
   );
 
 /** What people write, most of which Gatekeeper has words for. */
@@ -102,11 +108,16 @@ const sayable = fc.oneof(
 );
 
 /** Several conditions on one field: where one can make another superfluous or impossible. */
-const aboutOneField = fc.constantFrom(aboutNamespace, aboutLabel('app')).chain((condition) =>
-  fc
-    .tuple(fc.array(fc.tuple(condition, fc.boolean()), { minLength: 2, maxLength: 5 }), fc.constantFrom(' && ', ' || '))
-    .map(([conditions, join]) => conditions.map(([text, negated]) => (negated ? `!(${text})` : text)).join(join)),
-);
+const aboutOneField = fc
+  .constantFrom(aboutNamespace, aboutLabel('app'))
+  .chain((condition) =>
+    fc
+      .tuple(
+        fc.array(fc.tuple(condition, fc.boolean()), { minLength: 2, maxLength: 5 }),
+        fc.constantFrom(' && ', ' || '),
+      )
+      .map(([conditions, join]) => conditions.map(([text, negated]) => (negated ? `!(${text})` : text)).join(join)),
+  );
 
 export const gatekeeperFilter = fc.oneof(
   { weight: 2, arbitrary: sayable },

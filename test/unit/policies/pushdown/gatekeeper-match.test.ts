@@ -80,11 +80,7 @@ describe("filters in Gatekeeper's match", () => {
       [
         {
           excludedNamespaces: [],
-          labels: [
-            SKIP,
-            { key: 'b', operator: 'In', values: ['2'] },
-            { key: 'a', operator: 'In', values: ['3'] },
-          ],
+          labels: [SKIP, { key: 'b', operator: 'In', values: ['2'] }, { key: 'a', operator: 'In', values: ['3'] }],
         },
       ],
     ],
@@ -106,7 +102,7 @@ describe("filters in Gatekeeper's match", () => {
       [{ excludedNamespaces: ['x'], labels: [SKIP, { key: 'a', operator: 'DoesNotExist' }] }],
     ],
     [
-      ['obj.metadata.labels.a == null && obj.metadata.namespace == \'x\'', 'obj.metadata.labels.a != null'],
+      ["obj.metadata.labels.a == null && obj.metadata.namespace == 'x'", 'obj.metadata.labels.a != null'],
       [{ excludedNamespaces: ['x'], labels: [SKIP, { key: 'a', operator: 'DoesNotExist' }] }],
     ],
     [
@@ -130,7 +126,7 @@ describe("filters in Gatekeeper's match", () => {
     ],
     // What both lists take: the one name.
     [
-      ["!contains(`[\"a\", \"b\"]`, obj.metadata.namespace)", "!starts_with(obj.metadata.namespace, 'a')"],
+      ['!contains(`["a", "b"]`, obj.metadata.namespace)', "!starts_with(obj.metadata.namespace, 'a')"],
       [{ namespaces: ['a'], excludedNamespaces: [], labels: [SKIP] }],
     ],
     // No pattern says both, and no Pod is both.
@@ -187,23 +183,27 @@ describe("filters in Gatekeeper's match", () => {
   it('matches exactly the Pods that no filter leaves alone, and never asks for what no Pod can be', () => {
     const seen = { compared: 0, leftAlone: 0, several: 0, refused: 0 };
     fc.assert(
-      fc.property(fc.array(gatekeeperFilter, { minLength: 1, maxLength: 3 }), fc.array(admittedPod, { minLength: 5, maxLength: 5 }), (filters, pods) => {
-        const found = matchesOf(filters);
-        if (found === undefined) {
-          seen.refused += 1;
-          return;
-        }
-        const { matches, matched } = found;
-        for (const match of matches) expect(isPossible(match), JSON.stringify(match)).toBe(true);
-        if (matches.length > 1) seen.several += 1;
-        const decided = pushDownFilters(filters).pod.filter(({ index }) => matched.includes(index));
-        for (const pod of pods) {
-          const leftAlone = decided.some(({ predicate }) => holds(predicate, pod, {})) || optedOut(pod);
-          expect(matches.some((match) => isMatch(match, pod.metadata))).toBe(!leftAlone);
-          seen.compared += 1;
-          if (leftAlone) seen.leftAlone += 1;
-        }
-      }),
+      fc.property(
+        fc.array(gatekeeperFilter, { minLength: 1, maxLength: 3 }),
+        fc.array(admittedPod, { minLength: 5, maxLength: 5 }),
+        (filters, pods) => {
+          const found = matchesOf(filters);
+          if (found === undefined) {
+            seen.refused += 1;
+            return;
+          }
+          const { matches, matched } = found;
+          for (const match of matches) expect(isPossible(match), JSON.stringify(match)).toBe(true);
+          if (matches.length > 1) seen.several += 1;
+          const decided = pushDownFilters(filters).pod.filter(({ index }) => matched.includes(index));
+          for (const pod of pods) {
+            const leftAlone = decided.some(({ predicate }) => holds(predicate, pod, {})) || optedOut(pod);
+            expect(matches.some((match) => isMatch(match, pod.metadata))).toBe(!leftAlone);
+            seen.compared += 1;
+            if (leftAlone) seen.leftAlone += 1;
+          }
+        },
+      ),
       { numRuns: 3000 },
     );
     // Not for want of cases.
@@ -226,14 +226,22 @@ describe("filters in Gatekeeper's match", () => {
     "obj.metadata.labels.app == 'not a label value'",
     "obj.metadata.namespace != 'a' && `true` || obj.metadata.namespace != 'b'",
   ])('%s is refused with the choices, never dropped', (filter) => {
-    expect(() => renderGatekeeper({ url: HTTPS, caBundle: CA, filters: ["contains(container.image, 'x')", filter] })).toThrow(
+    expect(() =>
+      renderGatekeeper({ url: HTTPS, caBundle: CA, filters: ["contains(container.image, 'x')", filter] }),
+    ).toThrow(
       /^filters\[1\]: Gatekeeper cannot decide .*write it as conditions on the namespace and labels, .*another engine/,
     );
   });
 
   it.each([
-    [["contains(obj.metadata.name, 'x')", "obj.metadata.namespace == 'a'"], /^filters\[0\]: .*"contains\(obj.metadata.name, 'x'\)": can raise an error: write/],
-    [["nonsense(container.image)", "obj.metadata.namespace == 'a'"], /^filters\[1\]: .*: filter 1 before it can raise an error: write/],
+    [
+      ["contains(obj.metadata.name, 'x')", "obj.metadata.namespace == 'a'"],
+      /^filters\[0\]: .*"contains\(obj.metadata.name, 'x'\)": can raise an error: write/,
+    ],
+    [
+      ['nonsense(container.image)', "obj.metadata.namespace == 'a'"],
+      /^filters\[1\]: .*: filter 1 before it can raise an error: write/,
+    ],
     [['obj.spec.hostNetwork'], /^filters\[0\]: .*: asks what engines cannot: write/],
     [["container.name == 'a'"], /^filters\[0\]: .*, which asks about the container: write/],
     [

@@ -23,16 +23,34 @@ const cel = (expression: string): string | undefined => {
 
 describe('filters that engines decide', () => {
   it.each([
-    ["obj.metadata.namespace == 'kube-system'", '(has(object.metadata.namespace) && object.metadata.namespace == "kube-system")'],
-    ["obj.metadata.namespace != 'playground'", '!(has(object.metadata.namespace) && object.metadata.namespace == "playground")'],
-    ["starts_with(obj.metadata.namespace, 'dev-')", '(has(object.metadata.namespace) && object.metadata.namespace.startsWith("dev-"))'],
-    ["ends_with(obj.metadata.namespace, '-dev')", '(has(object.metadata.namespace) && object.metadata.namespace.endsWith("-dev"))'],
-    ["contains(obj.metadata.namespace, 'x')", '(has(object.metadata.namespace) && object.metadata.namespace.contains("x"))'],
-    ['contains(`["a","b"]`, obj.metadata.namespace)', '(has(object.metadata.namespace) && object.metadata.namespace in ["a", "b"])'],
+    [
+      "obj.metadata.namespace == 'kube-system'",
+      '(has(object.metadata.namespace) && object.metadata.namespace == "kube-system")',
+    ],
+    [
+      "obj.metadata.namespace != 'playground'",
+      '!(has(object.metadata.namespace) && object.metadata.namespace == "playground")',
+    ],
+    [
+      "starts_with(obj.metadata.namespace, 'dev-')",
+      '(has(object.metadata.namespace) && object.metadata.namespace.startsWith("dev-"))',
+    ],
+    [
+      "ends_with(obj.metadata.namespace, '-dev')",
+      '(has(object.metadata.namespace) && object.metadata.namespace.endsWith("-dev"))',
+    ],
+    [
+      "contains(obj.metadata.namespace, 'x')",
+      '(has(object.metadata.namespace) && object.metadata.namespace.contains("x"))',
+    ],
+    [
+      'contains(`["a","b"]`, obj.metadata.namespace)',
+      '(has(object.metadata.namespace) && object.metadata.namespace in ["a", "b"])',
+    ],
     ["container.name == 'istio-proxy'", '(has(c.name) && c.name == "istio-proxy")'],
     ["contains(container.image, '.dkr.ecr.')", '(has(c.image) && c.image.contains(".dkr.ecr."))'],
     [
-      "obj.metadata.labels.\"a/b\" == 'x'",
+      'obj.metadata.labels."a/b" == \'x\'',
       '((has(object.metadata.labels) && "a/b" in object.metadata.labels) && object.metadata.labels["a/b"] == "x")',
     ],
     [
@@ -87,29 +105,38 @@ describe('filters that engines decide', () => {
     const last = "obj.metadata.namespace == 'a'";
     expect(pushDownFilters(["contains(obj.metadata.name, 'x')", last]).pod).toEqual([]);
     expect(pushDownFilters(['obj.spec.hostNetwork', last]).pod.map(({ index }) => index)).toEqual([1]);
-    expect(pushDownFilters(['obj.spec.volumes[0].name', last, 'nonsense(`1`)', last]).pod.map(({ index }) => index)).toEqual([1]);
+    expect(
+      pushDownFilters(['obj.spec.volumes[0].name', last, 'nonsense(`1`)', last]).pod.map(({ index }) => index),
+    ).toEqual([1]);
   });
 
   it('says exactly what the filters say, over every Pod that the API server admits', () => {
     let pushedTrue = 0;
     fc.assert(
-      fc.property(fc.array(fc.oneof({ weight: 3, arbitrary: filterExpression }, gatekeeperFilter), { minLength: 1, maxLength: 4 }), admittedPod, (expressions, pod) => {
-        const filters = expressions.map(compiled);
-        const { pod: ofPod, container: ofContainer } = pushDownFilters(expressions);
-        const obj = filterObject(pod as never, pod.metadata.namespace);
-        for (const container of pod.spec.containers) {
-          for (const { index, predicate } of [...ofPod, ...ofContainer]) {
-            const results = filters.slice(0, index + 1).map((filter) => filter.evaluate({ obj, container }));
-            expect(results.every(({ kind }) => kind === 'value')).toBe(true);
-            const [last] = results.slice(-1);
-            const decided = holds(predicate, pod, container);
-            expect(decided).toBe(last?.kind === 'value' && last.value === true);
-            if (!decided) continue;
-            pushedTrue += 1;
-            expect(matchFilters(filters, { obj, container }).skip).toBe(true);
+      fc.property(
+        fc.array(fc.oneof({ weight: 3, arbitrary: filterExpression }, gatekeeperFilter), {
+          minLength: 1,
+          maxLength: 4,
+        }),
+        admittedPod,
+        (expressions, pod) => {
+          const filters = expressions.map(compiled);
+          const { pod: ofPod, container: ofContainer } = pushDownFilters(expressions);
+          const obj = filterObject(pod as never, pod.metadata.namespace);
+          for (const container of pod.spec.containers) {
+            for (const { index, predicate } of [...ofPod, ...ofContainer]) {
+              const results = filters.slice(0, index + 1).map((filter) => filter.evaluate({ obj, container }));
+              expect(results.every(({ kind }) => kind === 'value')).toBe(true);
+              const [last] = results.slice(-1);
+              const decided = holds(predicate, pod, container);
+              expect(decided).toBe(last?.kind === 'value' && last.value === true);
+              if (!decided) continue;
+              pushedTrue += 1;
+              expect(matchFilters(filters, { obj, container }).skip).toBe(true);
+            }
           }
-        }
-      }),
+        },
+      ),
       { numRuns: 3000 },
     );
     // Not for want of filters that are decided and true.

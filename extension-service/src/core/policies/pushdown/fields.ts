@@ -49,7 +49,9 @@ function namesOf(node: Node): readonly string[] | undefined {
  * an image is never swapped, whatever a filter says.
  */
 export function isAlwaysThere(field: Field): boolean {
-  return (field.of === 'metadata' && field.name === 'namespace') || (field.of === 'container' && field.name === 'image');
+  return (
+    (field.of === 'metadata' && field.name === 'namespace') || (field.of === 'container' && field.name === 'image')
+  );
 }
 
 export function isSameField(a: Field, b: Field): boolean {

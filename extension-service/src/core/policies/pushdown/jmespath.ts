@@ -14,7 +14,9 @@ export function kyvernoJmespathOf(predicate: Predicate, option: string): string 
       return `contains(keys(${parent(predicate.field)} || \`{}\`), ${jmespathString(predicate.field.name, option)})`;
     case 'equals': {
       const tests = predicate.texts.map((text) =>
-        text === '' ? emptyButThere(predicate.field, option) : `${read(predicate.field, option)} == ${jmespathString(text, option)}`,
+        text === ''
+          ? emptyButThere(predicate.field, option)
+          : `${read(predicate.field, option)} == ${jmespathString(text, option)}`,
       );
       return `(${tests.join(' || ')})`;
     }

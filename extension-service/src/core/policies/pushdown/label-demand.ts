@@ -31,8 +31,7 @@ export function demandOf(demand: LabelDemand, atom: Atom, holds: boolean): Label
 
 function oneOf(demand: LabelDemand, texts: readonly string[]): LabelDemand | undefined {
   if (demand.is === 'absent') return undefined;
-  const fits = (text: string): boolean =>
-    demand.is === 'in' ? demand.values.includes(text) : !demand.notIn.has(text);
+  const fits = (text: string): boolean => (demand.is === 'in' ? demand.values.includes(text) : !demand.notIn.has(text));
   const values = [...new Set(texts)].filter(fits);
   return values.length === 0 ? undefined : { is: 'in', values };
 }

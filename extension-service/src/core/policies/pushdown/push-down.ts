@@ -35,7 +35,8 @@ export function pushDownFilters(expressions: readonly string[]): PushedFilters {
     const predicate = failing === undefined ? translate(node) : undefined;
     if (predicate !== undefined && !textsOf(predicate).every(isQuotable))
       kept.push({ expression, index, why: 'has a character that no policy can carry' });
-    else if (predicate !== undefined) (readsContainer(predicate) ? container : pod).push({ expression, index, predicate });
+    else if (predicate !== undefined)
+      (readsContainer(predicate) ? container : pod).push({ expression, index, predicate });
     else if (failing === undefined) kept.push({ expression, index, why: 'asks what engines cannot' });
     else if (failing === index) kept.push({ expression, index, why: 'can raise an error' });
     else kept.push({ expression, index, why: `filter ${failing + 1} before it can raise an error` });

@@ -123,7 +123,8 @@ const TEXT_FUNCTIONS: Readonly<Record<string, 'startsWith' | 'endsWith' | 'conta
 function call(node: CallNode, known: Known): Meaning | undefined {
   const [first, second] = node.arguments;
   const kind = Object.hasOwn(TEXT_FUNCTIONS, node.name) ? TEXT_FUNCTIONS[node.name] : undefined;
-  if (kind === undefined || first === undefined || second === undefined || node.arguments.length !== 2) return undefined;
+  if (kind === undefined || first === undefined || second === undefined || node.arguments.length !== 2)
+    return undefined;
   const predicate =
     kind === 'contains' && first.kind === 'literal' ? listed(first.value, second) : text(kind, first, second, known);
   if (predicate === undefined) return undefined;
