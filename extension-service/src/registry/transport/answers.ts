@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError, type Diagnostic, type RegistryErrorKind } from '../errors.js';
 import { abortReason } from './abort.js';
+import { parseDiagnostics } from './diagnostics.js';
 import { RefusedAddressError } from './http.js';
 import { parseRetryAfter } from './retry.js';
 
@@ -100,25 +101,6 @@ function kindOf(status: number, diagnostics: readonly Diagnostic[]): RegistryErr
   if (status === 429 || codes.includes('TOOMANYREQUESTS')) return 'throttled';
   if (status === 409 || status === 412 || /immutable|ImageTagAlreadyExists|TAG_INVALID/i.test(codes)) return 'conflict';
   return status >= 500 ? 'server' : 'invalid';
-}
-
-function parseDiagnostics(body: string): Diagnostic[] {
-  try {
-    const json = JSON.parse(body) as { errors?: unknown };
-    if (!Array.isArray(json.errors)) return [];
-    return json.errors.slice(0, 5).flatMap((entry: unknown) => {
-      if (typeof entry !== 'object' || entry === null) return [];
-      const { code, message } = entry as { code?: unknown; message?: unknown };
-      return [{ code: clip(code), message: clip(message) }];
-    });
-  } catch {
-    return [];
-  }
-}
-
-function clip(value: unknown): string {
-  // The text goes into logs: one line, no escape sequences.
-  return typeof value === 'string' ? value.replace(/\p{Cc}/gu, ' ').slice(0, 300) : '';
 }
 
 const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;

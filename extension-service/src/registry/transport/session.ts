@@ -2,16 +2,19 @@ import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../errors.js';
 import { actionOf, codeOf, remainingOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
-import type { Credentials, Keychain, RegistryEndpoint, RequestContext } from '../types.js';
-import { untilAborted } from './abort.js';
+import type { Keychain, RegistryEndpoint, RequestContext } from '../types.js';
 import { discard, invalid, networkError, statusError, type Asked } from './answers.js';
-import { parseChallenges, type Challenge } from './challenge.js';
-import { BaseUrl, tlsOf } from './base-url.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
-import type { HostGuard } from './host-guard.js';
-import { AcceptedCredentials, type CredentialTries } from './credential-tries.js';
-import type { BodyWriter, Http } from './http.js';
-import { basicAuthorization, type ChallengeOrigin, type TokenSource } from './tokens.js';
+import { BaseUrl, tlsOf } from './base-url.js';
+import type { AddressPolicy, HostGuard } from './host-guard.js';
+import type { Http } from './http.js';
+import { sendWithLogin } from './login-run.js';
+import { Login } from './login.js';
+import type { SessionAnswer, SessionRequest } from './request.js';
+import type { TokenSource } from './tokens.js';
+
+export { pull, push, type Scope } from './scopes.js';
+export type { SessionAnswer, SessionRequest } from './request.js';
 
 export interface SessionOptions {
   readonly endpoint: RegistryEndpoint;
@@ -25,30 +28,6 @@ export interface SessionOptions {
   readonly onRequest?: OnRegistryRequest;
 }
 
-export interface SessionRequest {
-  readonly method: string;
-  /** Path with query on the registry, or a whole URL (an upload's Location). */
-  readonly target: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Buffer | BodyWriter;
-  /** What the request is for; the first scope names the repository. */
-  readonly scopes: readonly Scope[];
-  /** Statuses that are answers and not errors. */
-  readonly accept: readonly number[];
-  /** A 404 may say "not for you", where a registry does that. */
-  readonly mayBeHidden?: boolean;
-}
-
-export interface Scope {
-  readonly repository: string;
-  readonly actions: 'pull' | 'pull,push';
-}
-
-export interface SessionAnswer {
-  readonly response: IncomingMessage;
-  readonly asked: Asked;
-}
-
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
@@ -59,8 +38,7 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export class Session {
   readonly #options: SessionOptions;
   readonly #base: BaseUrl;
-  #challenge: { readonly challenges: readonly Challenge[]; readonly origin: ChallengeOrigin } | undefined;
-  readonly #accepted = new AcceptedCredentials();
+  #login: Login | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -80,7 +58,7 @@ export class Session {
     });
     const url = this.#resolve(base, request);
     const asked: Asked = { host: this.host, method: request.method, url };
-    const response = await this.#authorized(url, base, request, context);
+    const response = await this.#sendTo(url, base, request, context);
     const final = await this.#follow(response, url, base, request, context);
     if (request.accept.includes(final.statusCode ?? 0)) return { response: final, asked };
     if (signal?.aborted === true) discard(final);
@@ -105,178 +83,38 @@ export class Session {
     return url;
   }
 
-  /** One hop with the credentials that the registry takes. Errors of the status are the caller's. */
-  async #authorized(url: URL, base: URL, request: SessionRequest, context: RequestContext): Promise<IncomingMessage> {
-    if (url.origin !== base.origin) return this.#hop(url, request, undefined, context);
-    const key = request.scopes.map((scope) => `${scope.repository}:${scope.actions}`).join(' ');
-    const repository = request.scopes[0]?.repository ?? '';
-    const mayBeHidden = this.#options.hidesFromStrangers && request.mayBeHidden === true && !this.#accepted.has(key);
-    const allTries = async (): Promise<CredentialTries> =>
-      this.#accepted.tries(key, await this.#credentials(repository, context));
-    let tries: CredentialTries | undefined;
-    let fresh = false;
-    let renewed = false;
-    let failure: RegistryError | undefined;
-    for (;;) {
-      let authorization: string | undefined;
-      let credentials: Credentials | undefined;
-      const challenged = this.#challenge !== undefined;
-      if (challenged) {
-        tries ??= await allTries();
-        credentials = tries.credentials;
-        try {
-          authorization = await this.#authorization(request.scopes, credentials, context);
-        } catch (error) {
-          // The anonymous try comes last, and its failure says less than a credential's before it.
-          if (!(error instanceof RegistryError)) throw error;
-          if (!CREDENTIAL_FAILURES.has(error.kind))
-            throw failure !== undefined && credentials === undefined ? failure : error;
-          if (!renewed && this.#isRenewed(credentials)) {
-            renewed = true;
-            tries = (await allTries()).at(tries);
-            continue;
-          }
-          // A credential's own refusal says more than those after it.
-          failure ??= error;
-          if (!tries.next()) throw failure;
-          fresh = false;
-          continue;
-        }
-      }
-      const response = await this.#hop(url, request, authorization, context);
-      const status = response.statusCode ?? 0;
-      if (status === 401) {
-        this.#learn(response, url, base);
-        if (typeof request.body === 'function') {
-          this.#dropToken(request.scopes, credentials);
-          this.#isRenewed(credentials);
-          throw await this.#rejectedUpload(response, { host: this.host, method: request.method, url });
-        }
-        if (!challenged && this.#challenge !== undefined) {
-          discard(response);
-          continue;
-        }
-        if (authorization?.startsWith('Bearer ') === true && !fresh) {
-          // The token may have been revoked, or the registry wants another scope than before.
-          fresh = true;
-          this.#dropToken(request.scopes, credentials);
-          discard(response);
-          continue;
-        }
-      }
-      if ((status === 401 || status === 403) && !renewed && this.#isRenewed(credentials)) {
-        // A login of a cloud that has ended early: the same credentials, fetched anew.
-        if (typeof request.body === 'function') {
-          throw await this.#rejectedUpload(response, { host: this.host, method: request.method, url });
-        }
-        renewed = true;
-        tries = (await allTries()).at(tries);
-        discard(response);
-        continue;
-      }
-      if (mayBeHidden && !challenged && (status === 403 || status === 404)) {
-        // A registry that answers strangers so, and does not ask who they are.
-        if (await this.#asksWhoWeAre(response, base, repository, context)) {
-          discard(response);
-          continue;
-        }
-      }
-      if (mayBeHidden && status === 404 && tries?.nextThatMaySee() === true) {
-        fresh = false;
-        discard(response);
-        continue;
-      }
-      if ((status === 401 || status === 403) && tries?.any === true) {
-        const asked: Asked = { host: this.host, method: request.method, url };
-        // The refusal of the anonymous try says less than a credential's before it.
-        const rejection = await statusError(response, asked, this.#options.now());
-        failure ??= rejection;
-        if (!tries.next()) throw failure;
-        fresh = false;
-        continue;
-      }
-      if (status < 400 && tries !== undefined) this.#accepted.accept(key, tries);
-      return response;
-    }
-  }
-
-  /** Whether there is anything to say who we are, and the registry would take it. */
-  async #asksWhoWeAre(
-    response: IncomingMessage,
-    base: URL,
-    repository: string,
-    context: RequestContext,
-  ): Promise<boolean> {
-    if ((await this.#credentials(repository, context)).length === 0) return false;
-    this.#learn(response, base, base);
-    if (this.#challenge !== undefined) return true;
-    const url = new URL('/v2/', base);
-    const answer = await this.#hop(url, { method: 'GET', target: '/v2/', scopes: [], accept: [] }, undefined, context);
-    if (answer.statusCode === 401) this.#learn(answer, url, base);
-    discard(answer);
-    return this.#challenge !== undefined;
-  }
-
-  /** What may be tried; a cloud's API that does not answer holds nobody up longer than the request lasts. */
-  async #credentials(repository: string, { signal }: RequestContext): Promise<readonly Credentials[]> {
-    const resolved = this.#options.keychain.resolve(this.host, repository);
-    if (signal === undefined) return resolved;
-    return untilAborted(resolved, signal);
-  }
-
-  #isRenewed(credentials: Credentials | undefined): boolean {
-    return credentials !== undefined && this.#options.keychain.rejected?.(credentials) === true;
-  }
-
-  /** A body that was piped cannot be sent again from here; whoever opened the source can. */
-  async #rejectedUpload(response: IncomingMessage, asked: Asked): Promise<RegistryError> {
-    const { message, kind, host, diagnostics } = await statusError(response, asked, this.#options.now());
-    return new RegistryError(message, { kind, host, status: response.statusCode ?? 401, diagnostics, retryable: true });
-  }
-
-  /** The Authorization header, or undefined when this credential is sent as none. */
-  async #authorization(
-    scopes: readonly Scope[],
-    credentials: Credentials | undefined,
-    context: RequestContext,
-  ): Promise<string | undefined> {
-    if (this.#challenge === undefined) return undefined;
-    const { challenges, origin } = this.#challenge;
-    if (credentials !== undefined && 'registryToken' in credentials) return `Bearer ${credentials.registryToken}`;
-    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer');
-    if (bearer !== undefined) {
-      const token = await this.#options.tokens.get(bearer, origin, scopeTexts(scopes), credentials, context.signal);
-      return `Bearer ${token}`;
-    }
-    const basic = challenges.some((challenge) => challenge.scheme === 'basic');
-    return basic && credentials !== undefined && 'username' in credentials
-      ? basicAuthorization(credentials)
-      : undefined;
-  }
-
-  #dropToken(scopes: readonly Scope[], credentials: Credentials | undefined): void {
-    const bearer = this.#challenge?.challenges.find((challenge) => challenge.scheme === 'bearer');
-    if (bearer !== undefined) this.#options.tokens.drop(bearer, scopeTexts(scopes), credentials);
-  }
-
-  #learn(response: IncomingMessage, url: URL, base: URL): void {
-    const { endpoint, guard } = this.#options;
-    const usable = new Set(['bearer', 'basic']);
-    const challenges = parseChallenges(response.headers['www-authenticate'] ?? '').filter(({ scheme }) =>
-      usable.has(scheme),
-    );
-    if (challenges.length === 0) return;
-    this.#challenge = {
-      challenges,
-      origin: {
+  /** The registry's own login; anything but its origin gets no credentials. */
+  #loginAt(base: URL): Login {
+    const { endpoint, guard, keychain, tokens, now, hidesFromStrangers } = this.#options;
+    return (this.#login ??= new Login({
+      host: this.host,
+      base,
+      keychain,
+      tokens,
+      now,
+      hidesFromStrangers,
+      hop: (...hop) => this.#hop(...hop),
+      challengeOrigin: (response, url) => ({
         host: this.host,
         url,
         verified: base.protocol === 'https:' && !endpoint.insecure,
-        tls: tlsOf(this.#options.endpoint),
+        tls: tlsOf(endpoint),
         onward: guard.onwardPolicy(this.#cameFrom(response)),
         isOtherRegistry: (host) => guard.isTrusted(host),
-      },
-    };
+      }),
+    }));
+  }
+
+  #sendTo(
+    url: URL,
+    base: URL,
+    request: SessionRequest,
+    context: RequestContext,
+    policy?: AddressPolicy,
+  ): Promise<IncomingMessage> {
+    return url.origin === base.origin
+      ? sendWithLogin(this.#loginAt(base), url, request, context)
+      : this.#hop(url, request, undefined, context, policy);
   }
 
   async #follow(
@@ -307,10 +145,7 @@ export class Session {
         throw new RegistryError(message, { kind: 'refused', host: this.host });
       }
       url = next;
-      response =
-        url.origin === base.origin
-          ? await this.#authorized(url, base, request, context)
-          : await this.#hop(url, request, undefined, context, onward);
+      response = await this.#sendTo(url, base, request, context, onward);
     }
     return response;
   }
@@ -364,19 +199,4 @@ export class Session {
     const address = remoteAddress === undefined ? 'public' : classifyAddress(remoteAddress);
     return { trusted: this.#options.guard.isTrusted(this.host), address };
   }
-}
-
-/** What makes us try the next credential. */
-const CREDENTIAL_FAILURES: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'refused']);
-
-function scopeTexts(scopes: readonly Scope[]): string[] {
-  return scopes.map(({ repository, actions }) => `repository:${repository}:${actions}`);
-}
-
-export function pull(repository: string): Scope[] {
-  return [{ repository, actions: 'pull' }];
-}
-
-export function push(repository: string): Scope[] {
-  return [{ repository, actions: 'pull,push' }];
 }

@@ -1,0 +1,204 @@
+import type { IncomingMessage } from 'node:http';
+import { RegistryError } from '../errors.js';
+import type { Credentials, RequestContext } from '../types.js';
+import { untilAborted } from './abort.js';
+import { discard, statusError, type Asked } from './answers.js';
+import type { CredentialTries } from './credential-tries.js';
+import { nextLoginStep, type LoginAction, type LoginOutcome, type LoginState } from './login-steps.js';
+import type { Login, LoginOptions } from './login.js';
+import type { SessionRequest } from './request.js';
+import { scopeTexts } from './scopes.js';
+
+/** What makes us try the next credential. */
+const CREDENTIAL_FAILURES: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'refused']);
+
+/**
+ * Sends one request with the credentials that the registry takes; no redirects. Errors of the answer's status are the
+ * caller's. Rejects with a RegistryError when there is no login, or with the abort's reason.
+ */
+export function sendWithLogin(
+  login: Login,
+  url: URL,
+  request: SessionRequest,
+  context: RequestContext,
+): Promise<IncomingMessage> {
+  return new LoginRun(login, url, request, context).run();
+}
+
+/** One request on its way through the login steps. */
+class LoginRun {
+  readonly #options: LoginOptions;
+  readonly #key: string;
+  readonly #repository: string;
+  #state: LoginState;
+  #tries: CredentialTries | undefined;
+  #authorization: string | undefined;
+  /** The answer in hand; its body is unread. */
+  #response: IncomingMessage | undefined;
+  /** A credential's own refusal says more than those after it, and than that of the anonymous try. */
+  #failure: Error | undefined;
+
+  constructor(
+    private readonly login: Login,
+    private readonly url: URL,
+    private readonly request: SessionRequest,
+    private readonly context: RequestContext,
+  ) {
+    this.#options = login.options;
+    this.#key = scopeTexts(request.scopes).join(' ');
+    this.#repository = request.scopes[0]?.repository ?? '';
+    this.#state = {
+      piped: typeof request.body === 'function',
+      mayBeHidden: login.options.hidesFromStrangers && request.mayBeHidden === true && !login.accepted.has(this.#key),
+      challenged: false,
+      tokenRenewed: false,
+      loginRenewed: false,
+      status: undefined,
+    };
+  }
+
+  async run(): Promise<IncomingMessage> {
+    let outcome: LoginOutcome = { type: 'begun', challenged: this.login.challenged };
+    for (;;) {
+      const step = nextLoginStep(this.#state, outcome);
+      this.#state = step.state;
+      const next = await this.#act(step.action);
+      if (!('type' in next)) return next;
+      outcome = next;
+    }
+  }
+
+  /** The next outcome, or the answer for the caller. */
+  async #act(action: LoginAction): Promise<LoginOutcome | IncomingMessage> {
+    switch (action) {
+      case 'authorize':
+        return this.#authorize();
+      case 'renew-token':
+        this.login.dropToken(this.request.scopes, this.#tries?.credentials);
+        return this.#authorize();
+      case 'renew-login':
+        return this.#renewLogin();
+      case 'ask-for-challenge':
+        return this.#askForChallenge();
+      case 'next-credential':
+        return this.#nextCredential();
+      case 'next-that-may-see':
+        return another(this.#tries?.nextThatMaySee() === true);
+      case 'send':
+        return this.#send();
+      case 'return':
+        return this.#return();
+      case 'fail':
+        throw this.#failure ?? (await this.#rejection());
+      case 'fail-upload':
+        throw await this.#rejectedUpload();
+    }
+  }
+
+  async #authorize(): Promise<LoginOutcome> {
+    this.#discard();
+    this.#tries ??= await this.#allTries();
+    const { credentials } = this.#tries;
+    try {
+      this.#authorization = await this.login.authorization(this.request.scopes, credentials, this.context);
+      return { type: 'authorized' };
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      const credential = CREDENTIAL_FAILURES.has(error.kind);
+      // The anonymous try comes last, and its failure says less than a credential's before it.
+      if (credential || credentials === undefined) this.#failure ??= error;
+      else this.#failure = error;
+      return { type: 'no-authorization', credential };
+    }
+  }
+
+  async #send(): Promise<LoginOutcome> {
+    const response = await this.#options.hop(this.url, this.request, this.#authorization, this.context);
+    this.#response = response;
+    const status = response.statusCode ?? 0;
+    if (status === 401) this.login.learn(response, this.url);
+    const bearer = this.#authorization?.startsWith('Bearer ') === true;
+    return { type: 'answered', status, challenged: this.login.challenged, bearer };
+  }
+
+  /** A login of a cloud that has ended early: the same credentials, fetched again. */
+  async #renewLogin(): Promise<LoginOutcome> {
+    if (!this.#isRenewed()) return { type: 'login-kept' };
+    this.#tries = (await this.#allTries()).at(this.#tries);
+    return { type: 'login-renewed' };
+  }
+
+  async #nextCredential(): Promise<LoginOutcome> {
+    if (this.#response !== undefined) {
+      const rejection = await this.#rejection();
+      this.#failure ??= rejection;
+    }
+    return another(this.#tries?.next() === true);
+  }
+
+  /** Whether there is anything to say who we are, and the registry would take it. */
+  async #askForChallenge(): Promise<LoginOutcome> {
+    const { login, url, context } = this;
+    if ((await this.#credentials()).length === 0) return { type: 'no-challenge' };
+    if (this.#response !== undefined) login.learn(this.#response, url);
+    if (!login.challenged) {
+      const root = new URL('/v2/', this.#options.base);
+      const question = { method: 'GET', target: '/v2/', scopes: [], accept: [] };
+      const answer = await this.#options.hop(root, question, undefined, context);
+      if (answer.statusCode === 401) login.learn(answer, root);
+      discard(answer);
+    }
+    return { type: login.challenged ? 'challenge-known' : 'no-challenge' };
+  }
+
+  #return(): IncomingMessage {
+    const response = this.#response;
+    if (response === undefined) throw new Error('no answer to return');
+    if ((response.statusCode ?? 0) < 400 && this.#tries !== undefined) {
+      this.login.accepted.accept(this.#key, this.#tries);
+    }
+    return response;
+  }
+
+  /** The answer in hand as an error; reads its body. */
+  async #rejection(): Promise<RegistryError> {
+    const response = this.#response;
+    if (response === undefined) throw new Error('no answer to reject');
+    this.#response = undefined;
+    const asked: Asked = { host: this.#options.host, method: this.request.method, url: this.url };
+    return statusError(response, asked, this.#options.now());
+  }
+
+  /** A body that was piped cannot be sent again from here; whoever opened the source can. */
+  async #rejectedUpload(): Promise<RegistryError> {
+    this.login.dropToken(this.request.scopes, this.#tries?.credentials);
+    this.#isRenewed();
+    const { message, kind, host, status = 401, diagnostics } = await this.#rejection();
+    return new RegistryError(message, { kind, host, status, diagnostics, retryable: true });
+  }
+
+  #isRenewed(): boolean {
+    const credentials = this.#tries?.credentials;
+    return credentials !== undefined && this.#options.keychain.rejected?.(credentials) === true;
+  }
+
+  async #allTries(): Promise<CredentialTries> {
+    return this.login.accepted.tries(this.#key, await this.#credentials());
+  }
+
+  /** What may be tried; a cloud's API that does not answer holds nobody up longer than the request lasts. */
+  async #credentials(): Promise<readonly Credentials[]> {
+    const { signal } = this.context;
+    const resolved = this.#options.keychain.resolve(this.#options.host, this.#repository);
+    return signal === undefined ? resolved : untilAborted(resolved, signal);
+  }
+
+  #discard(): void {
+    if (this.#response !== undefined) discard(this.#response);
+    this.#response = undefined;
+  }
+}
+
+function another(found: boolean): LoginOutcome {
+  return { type: found ? 'another-credential' : 'no-more-credentials' };
+}

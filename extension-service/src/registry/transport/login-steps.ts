@@ -1,0 +1,200 @@
+/**
+ * How one request gets past a registry's login, as a table: what was met, and what to do next. Pure; `login.ts` does what
+ * the steps say. Each row has a test in test/unit/registry/login-steps.test.ts.
+ */
+
+/** What one request has met so far. */
+export interface LoginState {
+  /** The body can be sent only once. */
+  readonly piped: boolean;
+  /** A 404 may hide what other credentials can see. */
+  readonly mayBeHidden: boolean;
+  /** The registry has said how to log in: credentials are being tried. */
+  readonly challenged: boolean;
+  /** The current credential has already had a second token. */
+  readonly tokenRenewed: boolean;
+  /** A login that ended early has already been replaced. */
+  readonly loginRenewed: boolean;
+  /** The status that is being dealt with; undefined when the current credential led to no request at all. */
+  readonly status: number | undefined;
+}
+
+/** What the last step led to. */
+export type LoginOutcome =
+  /** `challenged`: an earlier request has learned how to log in. */
+  | { readonly type: 'begun'; readonly challenged: boolean }
+  /** There is an Authorization header for the current credential, or it needs none. */
+  | { readonly type: 'authorized' }
+  /** There is none. `credential`: because of the credential, so that another one may help. */
+  | { readonly type: 'no-authorization'; readonly credential: boolean }
+  /** `challenged`: it is known by now how to log in. `bearer`: the request carried a token. */
+  | { readonly type: 'answered'; readonly status: number; readonly challenged: boolean; readonly bearer: boolean }
+  | { readonly type: 'login-renewed' }
+  /** The keychain has no other login in the place of the refused one. */
+  | { readonly type: 'login-kept' }
+  /** After asking for a challenge. */
+  | { readonly type: 'challenge-known' }
+  | { readonly type: 'no-challenge' }
+  | { readonly type: 'another-credential' }
+  | { readonly type: 'no-more-credentials' };
+
+export type LoginAction =
+  /** Make an Authorization header with the current credential. */
+  | 'authorize'
+  /** Forget the token that was refused, then authorize. */
+  | 'renew-token'
+  /** Tell the keychain that the current credential was refused. */
+  | 'renew-login'
+  /** Find out whether the registry would take a login. */
+  | 'ask-for-challenge'
+  | 'next-credential'
+  /** The next credential, if there is one, which may see what the current one does not. */
+  | 'next-that-may-see'
+  | 'send'
+  /** Give the answer to the caller, and remember the credential when it was taken. */
+  | 'return'
+  /** Reject with the first refusal. */
+  | 'fail'
+  /** Reject: only the caller can open the body again. */
+  | 'fail-upload';
+
+export interface LoginTransition {
+  /** Unique; what the row is for. */
+  readonly name: string;
+  readonly on: LoginOutcome['type'];
+  readonly when?: (state: LoginState, outcome: LoginOutcome) => boolean;
+  readonly action: LoginAction;
+  readonly set?: Partial<LoginState>;
+}
+
+const REFUSED: ReadonlySet<number> = new Set([401, 403]);
+const HIDDEN: ReadonlySet<number> = new Set([403, 404]);
+
+const isRefused = ({ status }: LoginState): boolean => status !== undefined && REFUSED.has(status);
+const learned = (outcome: LoginOutcome): boolean => 'challenged' in outcome && outcome.challenged;
+
+/** The first row that fits counts. */
+export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
+  {
+    name: 'answers a known challenge at once',
+    on: 'begun',
+    when: (_, outcome) => learned(outcome),
+    action: 'authorize',
+    set: { challenged: true },
+  },
+  { name: 'asks as a stranger first', on: 'begun', action: 'send' },
+
+  { name: 'sends with the current credential', on: 'authorized', action: 'send' },
+  {
+    name: 'fails when not the credential is at fault',
+    on: 'no-authorization',
+    when: (_, outcome) => outcome.type === 'no-authorization' && !outcome.credential,
+    action: 'fail',
+  },
+  {
+    name: 'renews a login that the token server refuses',
+    on: 'no-authorization',
+    when: ({ loginRenewed }) => !loginRenewed,
+    action: 'renew-login',
+  },
+  { name: 'tries the next credential at the token server', on: 'no-authorization', action: 'next-credential' },
+
+  {
+    name: 'lets the caller repeat an upload that is refused',
+    on: 'answered',
+    when: ({ piped, status }) => piped && status === 401,
+    action: 'fail-upload',
+  },
+  {
+    name: 'answers a first challenge',
+    on: 'answered',
+    when: ({ challenged, status }, outcome) => status === 401 && !challenged && learned(outcome),
+    action: 'authorize',
+    set: { challenged: true },
+  },
+  {
+    name: 'renews a token that is refused',
+    on: 'answered',
+    when: ({ status, tokenRenewed }, outcome) =>
+      status === 401 && !tokenRenewed && outcome.type === 'answered' && outcome.bearer,
+    action: 'renew-token',
+    set: { tokenRenewed: true },
+  },
+  {
+    name: 'renews a login that the registry refuses',
+    on: 'answered',
+    when: (state) => isRefused(state) && state.challenged && !state.loginRenewed,
+    action: 'renew-login',
+  },
+  {
+    name: 'asks a registry that answers strangers as if nothing were there who may see it',
+    on: 'answered',
+    when: ({ challenged, mayBeHidden, status }) => mayBeHidden && !challenged && HIDDEN.has(status ?? 0),
+    action: 'ask-for-challenge',
+  },
+  {
+    name: 'tries the next credential when this one may not see it',
+    on: 'answered',
+    when: ({ challenged, mayBeHidden, status }) => mayBeHidden && challenged && status === 404,
+    action: 'next-that-may-see',
+  },
+  {
+    name: 'tries the next credential at the registry',
+    on: 'answered',
+    when: (state) => isRefused(state) && state.challenged,
+    action: 'next-credential',
+  },
+  { name: 'returns every other answer', on: 'answered', action: 'return' },
+
+  {
+    name: 'lets the caller repeat an upload with the renewed login',
+    on: 'login-renewed',
+    when: ({ piped, status }) => piped && status !== undefined,
+    action: 'fail-upload',
+  },
+  { name: 'goes on with the renewed login', on: 'login-renewed', action: 'authorize', set: { loginRenewed: true } },
+  {
+    name: 'gives an upload back that no other login may do',
+    on: 'login-kept',
+    when: ({ piped, status }) => piped && status !== undefined,
+    action: 'return',
+  },
+  { name: 'tries the next credential when the login stays', on: 'login-kept', action: 'next-credential' },
+
+  { name: 'answers the challenge', on: 'challenge-known', action: 'authorize', set: { challenged: true } },
+  { name: 'takes the answer as it is without a challenge', on: 'no-challenge', action: 'return' },
+
+  {
+    name: 'authorizes with the next credential',
+    on: 'another-credential',
+    action: 'authorize',
+    set: { tokenRenewed: false },
+  },
+  {
+    name: 'believes that nothing is there when nobody sees it',
+    on: 'no-more-credentials',
+    when: ({ status }) => status === 404,
+    action: 'return',
+  },
+  { name: 'fails with the first refusal', on: 'no-more-credentials', action: 'fail' },
+];
+
+export interface LoginStep {
+  readonly action: LoginAction;
+  readonly state: LoginState;
+  /** The row that fitted. */
+  readonly transition: string;
+}
+
+/** What to do next. The rows cover every outcome: the last one of each has no condition. */
+export function nextLoginStep(before: LoginState, outcome: LoginOutcome): LoginStep {
+  const state = { ...before, ...statusAfter(outcome) };
+  const row = LOGIN_TRANSITIONS.find(({ on, when }) => on === outcome.type && (when?.(state, outcome) ?? true));
+  if (row === undefined) throw new Error(`no transition for ${outcome.type}`);
+  return { action: row.action, state: { ...state, ...row.set }, transition: row.name };
+}
+
+function statusAfter(outcome: LoginOutcome): Partial<LoginState> {
+  if (outcome.type === 'answered') return { status: outcome.status };
+  return outcome.type === 'no-authorization' ? { status: undefined } : {};
+}

@@ -1,0 +1,24 @@
+import type { IncomingMessage } from 'node:http';
+import type { Asked } from './answers.js';
+import type { BodyWriter } from './http.js';
+import type { Scope } from './scopes.js';
+
+/** What a session is asked to send. */
+export interface SessionRequest {
+  readonly method: string;
+  /** Path with query on the registry, or a whole URL (an upload's Location). */
+  readonly target: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer | BodyWriter;
+  /** What the request is for; the first scope names the repository. */
+  readonly scopes: readonly Scope[];
+  /** Statuses that are answers and not errors. */
+  readonly accept: readonly number[];
+  /** A 404 may say "not for you", where a registry does that. */
+  readonly mayBeHidden?: boolean;
+}
+
+export interface SessionAnswer {
+  readonly response: IncomingMessage;
+  readonly asked: Asked;
+}
