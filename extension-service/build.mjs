@@ -3,8 +3,8 @@ import { build } from 'esbuild';
 
 /**
  * One file that runs by itself under `node`; CommonJS, since some dependencies still call require. It carries programs
- * as text, so that nothing is parsed before it is needed and each thread holds only what it runs: the copy thread's, and
- * the clients of clusters and clouds (nine tenths of everything). See docs/decisions/copy-thread.md.
+ * as text, so that nothing is parsed before it is needed and each thread holds only what it runs: the background
+ * worker's, and the clients of clusters and clouds (nine tenths of everything). See docs/decisions/background-worker.md.
  */
 const common = {
   bundle: true,
@@ -51,7 +51,7 @@ const lazy = ({ name, path, exports }) =>
   replace(
     path,
     `import { runInThisContext } from 'node:vm';
-     import { PROGRAMS } from '${'../'.repeat(path.split('/').length - 1)}programs/programs.js';
+     import { PROGRAMS } from '${'../'.repeat(path.split('/').length - 1)}background/programs/programs.js';
      const loaded = { exports: {} };
      const wrapped = '(function (exports, require, module, __filename, __dirname) {' + PROGRAMS.${name} + '\\n})';
      runInThisContext(wrapped, { filename: '${name}-client.cjs' })(loaded.exports, require, loaded, __filename, __dirname);
@@ -82,8 +82,8 @@ const clients = await Promise.all(
   }),
 );
 const lazyClients = clients.map(lazy);
-// The copy thread gets the texts that its configuration needs from the main thread.
-const copyThreadProgram = await programText('src/mirror/copy-thread-entry.ts', lazyClients);
+// The background worker gets the texts that its configuration needs from the main thread.
+const backgroundProgram = await programText('src/background/entry.ts', lazyClients);
 const programs = Object.fromEntries(clients.map(({ name, text }) => [name, text]));
 
 await bundle({
@@ -92,8 +92,8 @@ await bundle({
   banner: { js: '#!/usr/bin/env node' },
   plugins: [
     ...lazyClients,
-    replace('programs/programs.ts', textModule('PROGRAMS', programs)),
-    replace('mirror/copy-thread-program.ts', textModule('COPY_THREAD_PROGRAM', copyThreadProgram)),
+    replace('background/programs/programs.ts', textModule('PROGRAMS', programs)),
+    replace('background/program.ts', textModule('BACKGROUND_PROGRAM', backgroundProgram)),
   ],
 });
 

@@ -28,7 +28,7 @@ export async function run(): Promise<void> {
   const cases: readonly (readonly [string, object, Readonly<Record<string, string>>])[] = [
     ['oci: no SDK', { type: 'oci', oci: { registry: '127.0.0.1:1', insecure: true } }, google.env],
     ['gcp, metadata server: no SDK', gcp(), google.env],
-    ['gcp, key file: SDK in the copy thread', gcp(), withKey],
+    ['gcp, key file: SDK in the background worker', gcp(), withKey],
     [
       'gcp, key file, settings: SDK and one call of its API',
       gcp({ repository: { description: 'Mirrored images' } }),

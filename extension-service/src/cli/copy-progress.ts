@@ -1,6 +1,7 @@
 import { MultiBar } from 'cli-progress';
 import type { SingleBar } from 'cli-progress';
-import type { CopyProgress, MirrorJob } from '../mirror/job.js';
+import type { CopyProgress } from '../mirror/copier.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CommandContext } from './context.js';
 import { bytes } from './output.js';
 

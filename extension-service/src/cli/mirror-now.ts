@@ -1,6 +1,7 @@
 import type { Config } from '../core/config/model.js';
-import { mayBeCredentials } from '../mirror/failure.js';
-import type { CopyProgress, MirrorJob } from '../mirror/job.js';
+import { mayBeCredentials } from '../registry/copy-failure.js';
+import type { CopyProgress } from '../mirror/copier.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { copyLimits } from '../mirror/lanes.js';
 import { MirrorQueue } from '../mirror/queue.js';
 import type { MirrorResult } from '../mirror/status.js';

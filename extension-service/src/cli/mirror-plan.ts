@@ -1,5 +1,5 @@
 import type { Config } from '../core/config/model.js';
-import { CopyFailedError, mayBeCredentials } from '../mirror/failure.js';
+import { CopyFailedError, mayBeCredentials } from '../registry/copy-failure.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import { Limiter } from '../registry/limiter.js';
 import type { CopyPlan } from '../registry/plan.js';

@@ -1,7 +1,8 @@
 import { decideContainer } from '../core/decide/decide.js';
 import type { Rules } from '../core/decide/rules.js';
-import type { CopyOutcome, MirrorJob, PullContext } from '../mirror/job.js';
-import { mirrorJob } from '../mirror/mirror-job.js';
+import type { CopyOutcome } from '../mirror/copier.js';
+import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
+import { mirrorJob } from '../core/decide/mirror-job.js';
 import { table } from './output.js';
 
 /** A row of the command's result. */

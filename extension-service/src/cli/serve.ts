@@ -5,10 +5,10 @@ import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js'
 import { registriesOf } from '../core/config/registries.js';
 import { RenewedLogin } from '../credentials/renewed-login.js';
 import { formatProblem } from '../config/problem.js';
-import { ThreadCopier } from '../mirror/thread-copier.js';
+import { BackgroundWorker } from '../background/worker.js';
 import { readClientRules } from '../server/client-certificates.js';
 import type { ClientRules } from '../server/client-certificates.js';
-import type { ClusterEvent } from '../mirror/thread-protocol.js';
+import type { ClusterEvent } from '../background/protocol.js';
 import { AwaitedCertificate, NoCertificateError } from '../server/awaited-certificate.js';
 import type { TlsPair } from '../server/listen.js';
 import { ListenError } from '../server/listen.js';
@@ -19,11 +19,11 @@ import type { WatchedFile } from '../server/watch-files.js';
 import { cloudScope } from '../targets/clouds.js';
 import { namedFiles } from '../server/named-files.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
-import { cloudEvents } from '../telemetry/cloud-events.js';
+import { cloudEvents } from '../background/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { requestMetrics } from '../telemetry/registry-requests.js';
-import { NOTHING_SEEN, showWatches } from '../telemetry/watch-report.js';
+import { NOTHING_SEEN, showWatches } from '../background/watch-metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -63,7 +63,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   const metrics = createMetrics();
   const { onRequest, onReport } = requestMetrics(metrics);
   const awaited = new AwaitedCertificate();
-  const copier: ThreadCopier = new ThreadCopier(loaded.config, log, {
+  const copier: BackgroundWorker = new BackgroundWorker(loaded.config, log, {
     onCloudEvent: cloudEvents(log, metrics),
     onClusterEvent: clusterEvent,
     onRequests: onReport,

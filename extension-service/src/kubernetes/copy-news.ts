@@ -1,4 +1,4 @@
-import type { CopyFailure } from '../mirror/failure.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
 import type { ObjectReference } from './object-reference.js';
 
 /** What became of a try to copy an image, for the people who look at the workloads that use it. */

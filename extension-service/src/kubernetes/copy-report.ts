@@ -1,6 +1,5 @@
-import type { CopyFailure } from '../mirror/failure.js';
-import type { MirrorJob } from '../mirror/job.js';
-import type { MirrorResult, MirrorStatus } from '../mirror/status.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 
 /** What a try to copy came to; `nextTry` in milliseconds since the epoch, if the queue tries again by itself. */
 export interface CopyReport {
@@ -8,15 +7,4 @@ export interface CopyReport {
   readonly result:
     | { readonly ok: true; readonly upToDate: boolean; readonly digest: string }
     | { readonly ok: false; readonly failure: CopyFailure; readonly nextTry?: number };
-}
-
-/** @param status of the copy in the queue, now */
-export function copyReport(job: MirrorJob, result: MirrorResult, status: MirrorStatus | undefined): CopyReport {
-  if (result.ok) {
-    const { upToDate, digest } = result.outcome;
-    return { job, result: { ok: true, upToDate, digest } };
-  }
-  // What failed for good has a time too: until then whoever asks hears of this failure.
-  const nextTry = status?.state === 'waiting' ? status.nextTry : undefined;
-  return { job, result: { ok: false, failure: result.failure, ...(nextTry !== undefined && { nextTry }) } };
 }

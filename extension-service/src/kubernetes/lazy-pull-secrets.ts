@@ -1,5 +1,5 @@
 import type { SecretReaderConfig } from '../core/config/model.js';
-import type { PullContext } from '../mirror/job.js';
+import type { PullContext } from '../core/decide/mirror-job.js';
 import type { Keychain } from '../registry/types.js';
 import { connectCluster } from './api.js';
 import { ClusterPullSecrets } from './pull-secrets.js';

@@ -1,7 +1,7 @@
 import type { SecretReaderConfig } from '../core/config/model.js';
 import type { DockerConfigSource } from '../credentials/docker-config-source.js';
 import { chainKeychains, keyring } from '../credentials/keychain.js';
-import type { PullContext } from '../mirror/job.js';
+import type { PullContext } from '../core/decide/mirror-job.js';
 import type { Keychain } from '../registry/types.js';
 import type { ClusterAccess } from './api.js';
 import { SecretReads } from './secret-reads.js';

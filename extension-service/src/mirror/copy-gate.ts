@@ -1,5 +1,5 @@
-import type { CopyFailure } from './failure.js';
-import type { MirrorJob } from './job.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Claim } from './queue.js';
 import type { MirrorResult } from './status.js';
 

@@ -1,6 +1,7 @@
-import { CopyFailedError } from './failure.js';
-import type { CopyFailure, FailureReason } from './failure.js';
-import type { CopyProgress, MirrorJob, PullContext } from './job.js';
+import { CopyFailedError } from '../registry/copy-failure.js';
+import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
+import type { CopyProgress } from './copier.js';
+import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import type { MirrorResult, MirrorState } from './status.js';
 
 /** Pull contexts that an entry remembers; they come from Pods. */

@@ -1,7 +1,8 @@
-import type { CopyFailure, RetryPolicy } from './failure.js';
-import { retryDelay } from './failure.js';
-import type { MirrorJob } from './job.js';
-import { sourceHost, targetHost } from './lanes.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
+import type { RetryPolicy } from './retry.js';
+import { retryDelay } from './retry.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
 import type { MirrorResult } from './status.js';
 
 interface Pause {

@@ -1,7 +1,8 @@
 import type { Config } from '../core/config/model.js';
 import { targetsOf } from '../core/config/registries.js';
 import { namingTarget } from '../core/naming/target.js';
-import type { MirrorJob } from './job.js';
+import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Entry } from './entry.js';
 
 /** Copies at once. */
@@ -26,16 +27,6 @@ export function copyLimits(config: Pick<Config, 'mirror' | 'targets' | 'target'>
     perSource: perSource ?? leaveOne,
     perTarget: perTarget ?? (hosts.size > 1 ? leaveOne : concurrency),
   };
-}
-
-/** host[:port] that a job reads from. */
-export function sourceHost({ source }: MirrorJob): string {
-  return source.slice(0, source.indexOf('/'));
-}
-
-/** host[:port] that a job writes to. */
-export function targetHost({ reference }: MirrorJob): string {
-  return reference.registry;
 }
 
 /**

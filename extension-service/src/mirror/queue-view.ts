@@ -1,6 +1,6 @@
 import type { Entry } from './entry.js';
 import type { HostPause } from './host-pauses.js';
-import type { MirrorJob } from './job.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { copyStatus } from './status.js';
 import type { MirrorState, MirrorStatus } from './status.js';
 

@@ -10,11 +10,13 @@ import {
   takeNewSecrets,
 } from './entry.js';
 import type { Entry } from './entry.js';
-import { DEFAULT_RETRY, retryDelay } from './failure.js';
-import type { CopyFailure, FailureReason, RetryPolicy } from './failure.js';
+import { DEFAULT_RETRY, retryDelay } from './retry.js';
+import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
+import type { RetryPolicy } from './retry.js';
 import { HostPauses } from './host-pauses.js';
 import type { HostPause } from './host-pauses.js';
-import type { Copier, MirrorJob } from './job.js';
+import type { Copier } from './copier.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { Lanes } from './lanes.js';
 import type { CopyLimits } from './lanes.js';
 import { countStates, oldestAsked, pausedFailure, row, rows } from './queue-view.js';

@@ -12,9 +12,9 @@ import type { Keychain, PasswordCredentials } from '../registry/types.js';
 import type { PushRequests } from '../targets/cloud.js';
 import { Registries } from '../targets/registries.js';
 import type { RegistriesOptions } from '../targets/registries.js';
-import type { ConfigurableCopier } from './copy-thread.js';
-import { CopyFailedError } from './failure.js';
-import type { CopyOutcome, CopyProgress, MirrorJob, PullContext } from './job.js';
+import { CopyFailedError } from '../registry/copy-failure.js';
+import type { Copier, CopyOutcome, CopyProgress } from './copier.js';
+import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 
 export interface RegistryCopierOptions extends RegistriesOptions {
   readonly pullSecrets: PodPullSecrets;
@@ -27,7 +27,7 @@ export interface PodPullSecrets {
 }
 
 /** Copies between registries, with the credentials of the configuration and of the Pod that asked. */
-export class RegistryCopier implements ConfigurableCopier {
+export class RegistryCopier implements Copier {
   private registries: Registries;
   private readonly ledger = new BlobLedger();
 

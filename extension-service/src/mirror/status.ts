@@ -1,5 +1,5 @@
-import type { CopyFailure, FailureReason } from './failure.js';
-import type { CopyOutcome, CopyProgress } from './job.js';
+import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
+import type { CopyOutcome, CopyProgress } from './copier.js';
 
 export type MirrorState = 'queued' | 'running' | 'waiting' | 'failed' | 'done';
 

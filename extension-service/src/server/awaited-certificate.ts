@@ -5,7 +5,7 @@ export class NoCertificateError extends Error {
   override readonly name = 'NoCertificateError';
 }
 
-/** The serving certificate that the copy thread gets from the cluster: waited for at start, and taken whenever it changes. */
+/** The serving certificate that the background worker gets from the cluster: waited for at start, and taken whenever it changes. */
 export class AwaitedCertificate {
   #latest: ServingPair | undefined;
   private problem: string | undefined;

@@ -6,7 +6,7 @@ import type { JsonObject } from '../core/decide/pod.js';
 import type { Config } from '../core/config/model.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
-import { mirrorJobKey } from '../mirror/job.js';
+import { mirrorJobKey } from '../core/decide/mirror-job.js';
 import { copyStatus } from '../mirror/status.js';
 import type { CopyStatus, MirrorStatus } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';

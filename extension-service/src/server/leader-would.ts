@@ -2,7 +2,7 @@ import type { Config } from '../core/config/model.js';
 import type { Rules } from '../core/decide/rules.js';
 import { isCertain, readsBack } from '../kubernetes/workloads/sources.js';
 import type { CopyWish } from '../mirror/copy-gate.js';
-import type { MirrorJob } from '../mirror/job.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 
 export interface LeaderView {
   readonly config: Pick<Config, 'imageCopyFailure'>;

@@ -3,23 +3,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
-import { copyReport } from '../kubernetes/copy-report.js';
+import { copyReport } from '../background/copy-report.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import { namespacesNotWatched } from '../kubernetes/workloads/namespaces.js';
 import { CopyGate } from '../mirror/copy-gate.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
-import type { ClusterEvent } from '../mirror/thread-protocol.js';
+import type { ClusterEvent } from '../background/protocol.js';
 import type { LoadedConfig } from '../config/load.js';
 import { copyLimits } from '../mirror/lanes.js';
 import { CONFIGURATION_REASONS, CREDENTIAL_REASONS, MirrorQueue } from '../mirror/queue.js';
 import type { MirrorResult } from '../mirror/status.js';
-import type { Copier, MirrorJob } from '../mirror/job.js';
+import type { Copier } from '../mirror/copier.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import type { TargetLookup } from '../targets/existence.js';
-import { CopyFailureLines } from '../telemetry/copy-failures.js';
+import { CopyFailureLines } from '../mirror/failure-log.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { Occasionally } from '../telemetry/occasionally.js';
+import { LogRateLimiter } from '../util/log-rate-limiter.js';
 import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
 import type { MirrorsAnswer } from './app.js';
@@ -89,7 +90,7 @@ export class Service {
   private readonly existence: ExistenceIndex;
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
   /** A target that is away fails for every Pod: one line a minute says it. */
-  private readonly failureLines = new Occasionally(60_000);
+  private readonly failureLines = new LogRateLimiter(60_000);
   private readonly clients: ClientCertificates;
   private tls: TlsPair | undefined;
   private readonly copyFailures: CopyFailureLines;
@@ -105,7 +106,7 @@ export class Service {
     this.existence = new ExistenceIndex(lookup, {
       onLookup: (target, outcome) => countLookup(metrics, target, outcome),
       onFailure: (target, reason, message) => {
-        if (this.failureLines.due(`${target} ${reason}`))
+        if (this.failureLines.shouldLog(`${target} ${reason}`))
           log.warn({ target, reason, err: message }, 'looking into the target failed');
       },
     });

@@ -1,6 +1,6 @@
 import type { Config } from '../core/config/model.js';
 import type { TargetReference } from '../core/naming/name.js';
-import { CopyFailedError } from '../mirror/failure.js';
+import { CopyFailedError } from '../registry/copy-failure.js';
 import { RegistryError } from '../registry/errors.js';
 import type { TargetLookup, UnknownReason } from './existence.js';
 import { Registries } from './registries.js';
@@ -38,7 +38,7 @@ export class RegistryLookup implements TargetLookup {
   classify(error: unknown): { reason: UnknownReason; message: string } {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof Error && error.name === 'TimeoutError') return { reason: 'timeout', message };
-    // A login of a cloud comes from the copy thread, and so does its failure.
+    // A login of a cloud comes from the background worker, and so does its failure.
     const kind =
       error instanceof RegistryError ? error.kind : error instanceof CopyFailedError ? error.failure.reason : 'other';
     switch (kind) {

@@ -74,7 +74,7 @@ describe('while Google does not answer', () => {
       expect(answered).toBeUndefined();
       times.push(milliseconds);
     }
-    // The first ones also wait for the copy thread's start, on a busy machine.
+    // The first ones also wait for the background worker's start, on a busy machine.
     expect(Math.max(...times)).toBeLessThan(BUDGET + MARGIN);
     expect(google.metadata.tokenRequests().length).toBeGreaterThan(0);
 

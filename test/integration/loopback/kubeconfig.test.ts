@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
-import { ClusterSide } from '../../../extension-service/src/kubernetes/cluster-side.js';
+import { ClusterSide } from '../../../extension-service/src/background/cluster-side.js';
 import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
 import { configOf } from '../../unit/decide/rules-of.js';
 import { until } from './until.js';

@@ -102,7 +102,7 @@ function podOf(asked: Record<string, string>): object {
 }
 
 describe('requests to registries', () => {
-  it('are counted as the registries saw them, those of the copy thread too', async () => {
+  it('are counted as the registries saw them, those of the background worker too', async () => {
     load('app', 'other');
     source.fault({
       method: 'HEAD',

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { copyReport } from '../../../extension-service/src/kubernetes/copy-report.js';
+import { copyReport } from '../../../extension-service/src/background/copy-report.js';
 import { CopyAgenda } from '../../../extension-service/src/kubernetes/workloads/agenda.js';
 import { NEW } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
 import { WantedImages } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
-import type { FailureReason } from '../../../extension-service/src/mirror/failure.js';
+import type { FailureReason } from '../../../extension-service/src/registry/copy-failure.js';
 import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
 import { failure } from '../mirror/queue-world.js';
 import { imageJob, objectReference } from './workloads.js';

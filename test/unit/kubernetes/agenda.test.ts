@@ -4,7 +4,7 @@ import { CopyAgenda } from '../../../extension-service/src/kubernetes/workloads/
 import { LISTED, NEW } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
 import type { Rank } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
 import { WantedImages } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
-import type { MirrorJob, PullContext } from '../../../extension-service/src/mirror/job.js';
+import type { MirrorJob, PullContext } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { failedBy, imageJob, objectReference, pullOf, succeeded } from './workloads.js';
 
 const MINUTE = 60_000;

@@ -3,7 +3,7 @@ import { copyEvents } from '../../../extension-service/src/kubernetes/events/cop
 import { SPAM_FILTER, SpamFilter } from '../../../extension-service/src/kubernetes/events/spam-filter.js';
 import type { CopyNews } from '../../../extension-service/src/kubernetes/copy-news.js';
 import type { ObjectReference } from '../../../extension-service/src/kubernetes/object-reference.js';
-import type { CopyFailure } from '../../../extension-service/src/mirror/failure.js';
+import type { CopyFailure } from '../../../extension-service/src/registry/copy-failure.js';
 
 const NOW = Date.UTC(2026, 0, 1, 12);
 const SOURCE = 'docker.io/library/nginx:1.27';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import type { ObjectUses } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
 import { WantedImages } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
 import { imageJob, objectReference, pullOf } from './workloads.js';

@@ -3,7 +3,7 @@ import { UnknownImages } from '../../../extension-service/src/kubernetes/workloa
 import { WatchReports } from '../../../extension-service/src/kubernetes/workloads/watch-reports.js';
 import type { WatchReport } from '../../../extension-service/src/kubernetes/workloads/watch-reports.js';
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
-import { NOTHING_SEEN, showWatches } from '../../../extension-service/src/telemetry/watch-report.js';
+import { NOTHING_SEEN, showWatches } from '../../../extension-service/src/background/watch-metrics.js';
 
 describe('images of an unknown source', () => {
   it('count once, as long as somebody uses them', () => {

@@ -1,7 +1,7 @@
 import type { ObjectReference } from '../../../extension-service/src/kubernetes/object-reference.js';
 import type { CopyReport } from '../../../extension-service/src/kubernetes/copy-report.js';
-import type { FailureReason } from '../../../extension-service/src/mirror/failure.js';
-import type { MirrorJob, PullContext } from '../../../extension-service/src/mirror/job.js';
+import type { FailureReason } from '../../../extension-service/src/registry/copy-failure.js';
+import type { MirrorJob, PullContext } from '../../../extension-service/src/core/decide/mirror-job.js';
 
 export function objectReference(name: string, kind = 'Pod', namespace = 'team-a'): ObjectReference {
   return { apiVersion: 'v1', kind, namespace, name, uid: `uid-of-${name}` };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CopyGate } from '../../../extension-service/src/mirror/copy-gate.js';
 import type { CopyRole, CopyWish } from '../../../extension-service/src/mirror/copy-gate.js';
-import type { Copier, CopyOutcome, MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import type { Copier, CopyOutcome } from '../../../extension-service/src/mirror/copier.js';
+import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
 import { imageJob, pullOf } from '../kubernetes/workloads.js';
 

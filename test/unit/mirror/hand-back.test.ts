@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { CopyFailedError } from '../../../extension-service/src/mirror/failure.js';
-import type { MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import { CopyFailedError } from '../../../extension-service/src/registry/copy-failure.js';
+import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { CONFIGURATION_REASONS, MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
 import { imageJob } from '../kubernetes/workloads.js';
 import { FakeClock, HeldCopier, OUTCOME, failure, job, settledPromises } from './queue-world.js';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { CopyLimits } from '../../../extension-service/src/mirror/lanes.js';
-import { sourceHost, targetHost } from '../../../extension-service/src/mirror/lanes.js';
+import { sourceHost, targetHost } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { CONFIGURATION_REASONS, MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
-import type { MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import type { MirrorResult } from '../../../extension-service/src/mirror/status.js';
 import { FakeClock, HeldCopier, failure, job, settledPromises } from './queue-world.js';
 import type { StartedCopy } from './queue-world.js';
@@ -79,7 +79,7 @@ class Watched extends HeldCopier {
     const begun = this.started.at(-1);
     if (begun !== undefined) {
       this.running.add(begun);
-      // As a copy thread does.
+      // As a background worker does.
       begun.signal.addEventListener('abort', () => {
         this.running.delete(begun);
         begun.fail(failure('stopped', true));

@@ -1,6 +1,7 @@
-import { CopyFailedError } from '../../../extension-service/src/mirror/failure.js';
-import type { CopyFailure } from '../../../extension-service/src/mirror/failure.js';
-import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import { CopyFailedError } from '../../../extension-service/src/registry/copy-failure.js';
+import type { CopyFailure } from '../../../extension-service/src/registry/copy-failure.js';
+import type { Copier, CopyOutcome, CopyProgress } from '../../../extension-service/src/mirror/copier.js';
+import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 
 export const OUTCOME: CopyOutcome = {
   digest: `sha256:${'a'.repeat(64)}`,

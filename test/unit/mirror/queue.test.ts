@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Copier, CopyOutcome, MirrorJob } from '../../../extension-service/src/mirror/job.js';
+import type { Copier, CopyOutcome } from '../../../extension-service/src/mirror/copier.js';
+import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
 import { HeldCopier, OUTCOME, failure, job } from './queue-world.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { GcpConfig } from '../../../extension-service/src/core/config/model.js';
 import { RenewedLogin } from '../../../extension-service/src/credentials/renewed-login.js';
-import { neededPrograms } from '../../../extension-service/src/programs/needed.js';
+import { neededPrograms } from '../../../extension-service/src/background/programs/needed.js';
 import { cloudKeychain } from '../../../extension-service/src/targets/cloud.js';
 import type { CloudLogin } from '../../../extension-service/src/targets/cloud.js';
 import { artifactRegistryCovers, artifactRegistryOwns } from '../../../extension-service/src/targets/gcp/hosts.js';
@@ -163,7 +163,7 @@ describe("Google's program", () => {
   const programs = { kubernetes: 'k', aws: 'a', gcp: 'g' };
   const place = '{location: us, projectId: my-project, repositoryId: main}';
 
-  it('goes to the copy thread for a target or a source of Google only', () => {
+  it('goes to the background worker for a target or a source of Google only', () => {
     const other = parse('target: {type: oci, oci: {registry: r.example.com}}\n').config;
     expect(neededPrograms(other, programs)).toEqual({ kubernetes: 'k' });
     const target = parse(`target: {type: gcp, gcp: ${place}}\n`).config;

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { registryLabels } from '../../../extension-service/src/registry/registry-labels.js';
 import { actionOf, codeOf, remainingOf } from '../../../extension-service/src/registry/request-log.js';
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
-import { RequestTally, requestMetrics } from '../../../extension-service/src/telemetry/registry-requests.js';
+import { RequestTally } from '../../../extension-service/src/registry/request-tally.js';
+import { requestMetrics } from '../../../extension-service/src/telemetry/registry-requests.js';
 
 describe('what a request does', () => {
   it.each([
@@ -64,7 +65,7 @@ it('adds up, and tells what came since the last report', async () => {
   tally.add({ host: 'other', action: 'get-blob', code: 'error', remaining: 3 });
   const report = tally.take();
   expect(tally.take()).toBeUndefined();
-  // It crosses from the copy thread.
+  // It crosses from the background worker.
   if (report !== undefined) onReport(structuredClone(report));
   onRequest({ ...hub, code: '429' });
   const text = await metrics.registry.metrics();

@@ -8,9 +8,8 @@ import { judge, observe } from './judge.js';
 import type { Candidate, Observation } from './judge.js';
 import type { StoredLease } from './record.js';
 import { LeaseRequests } from './requests.js';
+import type { LeaseLog } from './lease-log.js';
 import { RunningTasks } from './running-tasks.js';
-
-export type LeaseLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 
 /** What is known of the leader. */
 export interface LeaderState {

@@ -1,5 +1,5 @@
 import type { LeaderTask } from '../leader-task.js';
-import type { LeaseLog } from './leader-election.js';
+import type { LeaseLog } from './lease-log.js';
 
 /** The tasks of one time of leading. */
 export class RunningTasks {

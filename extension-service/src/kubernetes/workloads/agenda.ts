@@ -1,7 +1,7 @@
-import { mayBeCredentials } from '../../mirror/failure.js';
-import type { MirrorJob } from '../../mirror/job.js';
+import { mayBeCredentials } from '../../registry/copy-failure.js';
+import type { MirrorJob } from '../../core/decide/mirror-job.js';
 import type { CopyReport } from '../copy-report.js';
-import { sourceHost } from '../../mirror/lanes.js';
+import { sourceHost } from '../../core/decide/mirror-job.js';
 import { DueKeys, LISTED, NEW } from './due-keys.js';
 import type { Rank } from './due-keys.js';
 import type { WantedImage, WantedImages } from './wanted-images.js';

@@ -1,4 +1,4 @@
-import type { PullContext } from '../../mirror/job.js';
+import type { PullContext } from '../../core/decide/mirror-job.js';
 
 /** One object for each way of pulling that something in the cluster has, however many have it. */
 export class PullContexts {

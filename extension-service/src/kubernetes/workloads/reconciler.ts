@@ -2,12 +2,12 @@ import { setMaxListeners } from 'node:events';
 import type { JsonObject } from '../../core/decide/pod.js';
 import type { Config } from '../../core/config/model.js';
 import type { Rules } from '../../core/decide/rules.js';
-import type { MirrorJob } from '../../mirror/job.js';
+import type { MirrorJob } from '../../core/decide/mirror-job.js';
 import type { CopyNews } from '../copy-news.js';
 import type { CopyReport } from '../copy-report.js';
 import type { LeaderTask } from '../leader-task.js';
 import type { ObjectReference } from '../object-reference.js';
-import { Occasionally } from '../../telemetry/occasionally.js';
+import { LogRateLimiter } from '../../util/log-rate-limiter.js';
 import { Reflector } from '../watch/reflector.js';
 import type { ObjectSink, ReflectorOptions } from '../watch/reflector.js';
 import { CopyAgenda } from './agenda.js';
@@ -73,7 +73,7 @@ export class Reconciler implements LeaderTask {
   /** By kind, of the round that goes on. */
   private readonly reflectors = new Map<string, Reflector>();
   private readonly reports: WatchReports;
-  private readonly bugLines = new Occasionally(60_000);
+  private readonly bugLines = new LogRateLimiter(60_000);
 
   constructor(private readonly options: ReconcilerOptions) {
     this.reports = new WatchReports((report) => options.onReport?.(report));
@@ -265,7 +265,7 @@ export class Reconciler implements LeaderTask {
       return usesOf(rules, this.sources, pod, namespace);
     } catch (error) {
       const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      if (this.bugLines.due('')) this.options.log('warn', `${kind} ${namespace}/${name} is left out: ${reason}`);
+      if (this.bugLines.shouldLog('')) this.options.log('warn', `${kind} ${namespace}/${name} is left out: ${reason}`);
       return NOTHING;
     }
   }

@@ -4,7 +4,7 @@ import type { Reference } from '../../core/image/reference.js';
 import { sourceOf } from '../../core/naming/name.js';
 import type { TargetReference } from '../../core/naming/name.js';
 import type { NamingTarget } from '../../core/naming/target.js';
-import type { MirrorJob } from '../../mirror/job.js';
+import type { MirrorJob } from '../../core/decide/mirror-job.js';
 
 /** What an image of a running container is. */
 export type Origin =

@@ -5,8 +5,8 @@ import type { Json, JsonObject } from '../../core/decide/pod.js';
 import type { Rules } from '../../core/decide/rules.js';
 import { formatReference } from '../../core/image/reference.js';
 import { targetReference } from '../../core/naming/name.js';
-import type { MirrorJob } from '../../mirror/job.js';
-import { mirrorJob, pullContext } from '../../mirror/mirror-job.js';
+import type { MirrorJob } from '../../core/decide/mirror-job.js';
+import { mirrorJob, pullContext } from '../../core/decide/mirror-job.js';
 import type { Origin, Sources } from './sources.js';
 
 /** What a Pod, or the Pods of a template, need in the targets. */

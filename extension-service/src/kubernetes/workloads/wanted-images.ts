@@ -1,4 +1,4 @@
-import type { MirrorJob, PullContext } from '../../mirror/job.js';
+import type { MirrorJob, PullContext } from '../../core/decide/mirror-job.js';
 import type { ObjectReference } from '../object-reference.js';
 import { PullContexts, samePull } from './pull-contexts.js';
 

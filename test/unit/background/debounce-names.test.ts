@@ -1,11 +1,11 @@
 import { expect, it, vi } from 'vitest';
-import { together } from '../../../extension-service/src/mirror/together.js';
+import { debounceNames } from '../../../extension-service/src/background/debounce-names.js';
 
 it('tells names that come in a short time together, each once, and the next ones by themselves', () => {
   vi.useFakeTimers();
   try {
     const told: (readonly string[])[] = [];
-    const add = together(500, (names) => told.push(names));
+    const add = debounceNames(500, (names) => told.push(names));
     for (const name of ['a', 'b', 'a']) add(name);
     vi.advanceTimersByTime(499);
     expect(told).toEqual([]);

@@ -2,16 +2,17 @@ import type { Config } from '../core/config/model.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
-import type { Programs } from '../programs/programs.js';
+import type { Programs } from './programs/programs.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';
 import type { WatchReport } from '../kubernetes/workloads/watch-reports.js';
-import type { CopyRole } from './copy-gate.js';
-import type { RequestReport } from '../telemetry/registry-requests.js';
-import type { CopyFailure } from './failure.js';
-import type { CopyOutcome, CopyProgress, MirrorJob } from './job.js';
+import type { CopyRole } from '../mirror/copy-gate.js';
+import type { RequestReport } from '../registry/request-tally.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
+import type { CopyOutcome, CopyProgress } from '../mirror/copier.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 
-/** What the thread's side in the cluster tells the main thread. */
+/** What the worker's cluster side tells the main thread. */
 export type ClusterEvent =
   /** `holder` of the Lease, if it is known. */
   | { readonly kind: 'role'; readonly role: CopyRole; readonly holder?: string }
@@ -23,18 +24,18 @@ export type ClusterEvent =
   | { readonly kind: 'pull-secrets-changed'; readonly namespaces: readonly string[] }
   /** With `tls.mode: selfSigned`: present this from now on. */
   | { readonly kind: 'serving-certificate'; readonly pair: ServingPair }
-  /** What keeps the thread from having one. */
+  /** Why the worker does not have one. */
   | { readonly kind: 'serving-certificate-problem'; readonly message: string };
 
-/** What crosses between the main thread and the copy thread: plain data only. */
-export interface CopyThreadData {
-  readonly role: 'copy-thread';
+/** What crosses between the main thread and the background worker: plain data only. */
+export interface BackgroundData {
+  readonly role: 'background';
   readonly config: Config;
-  /** Texts of clients, which the thread compiles when it needs them. */
+  /** Texts of clients, which the worker compiles when it needs them. */
   readonly programs: Programs;
 }
 
-export type ToCopyThread =
+export type ToBackground =
   | { readonly type: 'copy'; readonly id: number; readonly job: MirrorJob }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'read-secret'; readonly id: number; readonly name: string; readonly namespace: string | undefined }
@@ -49,11 +50,11 @@ export type ToCopyThread =
   | { readonly type: 'settled'; readonly report: CopyReport }
   /** A try to copy has ended, whoever wanted it. */
   | { readonly type: 'copied'; readonly report: CopyReport }
-  /** Ends what the thread does in the cluster; answered by `stopped`. */
+  /** Ends what the worker does in the cluster; answered by `stopped`. */
   | { readonly type: 'stop'; readonly id: number }
   | { readonly type: 'configure'; readonly config: Config; readonly programs: Programs };
 
-export type FromCopyThread =
+export type FromBackground =
   | { readonly type: 'ready' }
   | { readonly type: 'progress'; readonly id: number; readonly progress: CopyProgress }
   | { readonly type: 'done'; readonly id: number; readonly outcome: CopyOutcome }
@@ -66,6 +67,6 @@ export type FromCopyThread =
   | { readonly type: 'failed'; readonly id: number; readonly failure: CopyFailure }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
 
-export function isCopyThreadData(value: unknown): value is CopyThreadData {
-  return typeof value === 'object' && value !== null && 'role' in value && value.role === 'copy-thread';
+export function isBackgroundData(value: unknown): value is BackgroundData {
+  return typeof value === 'object' && value !== null && 'role' in value && value.role === 'background';
 }

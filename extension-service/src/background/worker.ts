@@ -2,50 +2,51 @@ import { Worker } from 'node:worker_threads';
 import type { Config } from '../core/config/model.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
-import { neededPrograms } from '../programs/needed.js';
-import { PROGRAMS } from '../programs/programs.js';
+import { neededPrograms } from './programs/needed.js';
+import { PROGRAMS } from './programs/programs.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
 import type { Logger } from '../telemetry/log.js';
-import type { RequestReport } from '../telemetry/registry-requests.js';
-import { COPY_THREAD_PROGRAM } from './copy-thread-program.js';
-import { CopyFailedError } from './failure.js';
-import type { Copier, CopyOutcome, CopyProgress, MirrorJob } from './job.js';
-import type { ClusterEvent, CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
+import type { RequestReport } from '../registry/request-tally.js';
+import { BACKGROUND_PROGRAM } from './program.js';
+import { CopyFailedError } from '../registry/copy-failure.js';
+import type { Copier, CopyOutcome, CopyProgress } from '../mirror/copier.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { ClusterEvent, BackgroundData, FromBackground, ToBackground } from './protocol.js';
 
-/** Milliseconds until a thread that ended is started again; doubled with each that does not live long enough. */
-const RESTART = 1_000;
-const LONGEST_RESTART = 60_000;
-/** Milliseconds after which a thread was well. */
-const WELL = 60_000;
-const LETTING_GO = 3_000;
+/** Pause before the first restart of a worker that ended; it doubles each time a worker does not live long enough. */
+const RESTART_PAUSE_MS = 1_000;
+const MAX_RESTART_PAUSE_MS = 60_000;
+/** A worker that lived this long resets the restart pause. */
+const HEALTHY_AFTER_MS = 60_000;
+const LEASE_RELEASE_TIMEOUT_MS = 3_000;
 /**
- * MiB of objects in the thread. V8 lets garbage pile up in proportion to what is allowed; half a million Pods fit in here,
- * and a thread that needs more is started anew while admissions go on.
+ * Heap of the worker. V8 lets garbage pile up in proportion to the limit. Half a million Pods fit into it, and a worker
+ * that needs more is restarted while admissions continue.
  */
-const MOST_HEAP = 512;
+const MAX_HEAP_MIB = 512;
 
-/** A copy, or the reading of a Secret, that the thread has not answered yet. */
+/** A request that the worker has not answered yet. */
 interface Flight {
   readonly what: string;
-  readonly answer: (message: FromCopyThread) => void;
+  readonly answer: (message: FromBackground) => void;
   readonly reject: (error: Error) => void;
   readonly onProgress?: (progress: CopyProgress) => void;
 }
 
 /**
- * Copies in a worker thread, so that hashing and piping never delay an admission (see docs/decisions/copy-thread.md).
- * A thread that dies fails its copies as retryable and is started anew by the next one; one that dies again and again is
- * left alone for a while.
+ * The main thread's handle of the background worker: copies, watches, the Lease, Events, the serving certificate and
+ * logins run there, so that they never delay an admission (see docs/decisions/background-worker.md). When the worker dies,
+ * its copies fail as retryable and the next request starts another one. Restarts after quick deaths are delayed.
  */
-export class ThreadCopier implements Copier {
+export class BackgroundWorker implements Copier {
   private worker: Worker | undefined;
   private readonly flights = new Map<number, Flight>();
   private nextId = 1;
   private stopped = false;
   private warmed = false;
   private left: Promise<void> | undefined;
-  /** Threads in a row that did not live long. */
+  /** Workers in a row that did not live long. */
   private failures = 0;
   /** Of a monotonic clock. */
   private notBefore = 0;
@@ -58,19 +59,19 @@ export class ThreadCopier implements Copier {
       readonly onCloudEvent?: (event: CloudEvent) => void;
       readonly onClusterEvent?: (event: ClusterEvent) => void;
       readonly onRequests?: (report: RequestReport) => void;
-      /** The thread ended, and another will take its place. */
+      /** The worker ended, and another takes its place. */
       readonly onRestart?: () => void;
     } = {},
-    private readonly how: { readonly program?: string; readonly restart?: number } = {},
+    private readonly overrides: { readonly program?: string; readonly restart?: number } = {},
   ) {}
 
-  /** Starts the thread before the first copy, and again should it die: for logins of clouds, and for the cluster. */
+  /** Starts the worker before the first copy, and again if it dies: for logins of clouds, and for the cluster. */
   warm(): void {
     this.warmed = true;
     if (this.left === undefined) this.worker ??= this.start();
   }
 
-  /** Tells the thread's side in the cluster. */
+  /** Reports to the worker's cluster side. */
   tell(type: 'settled' | 'copied', report: CopyReport): void {
     if (this.worker !== undefined) post(this.worker, { type, report });
   }
@@ -89,7 +90,7 @@ export class ThreadCopier implements Copier {
     return answer.finally(() => signal.removeEventListener('abort', onAbort));
   }
 
-  /** The Docker config of a Secret; the client for the cluster is loaded in the thread only. */
+  /** The Docker config of a Secret; only the worker loads the client for the cluster. */
   async readSecret(name: string, namespace: string | undefined): Promise<string> {
     if (this.isOver) throw stopped(`Secret ${name}`);
     const { id, worker, answer } = this.ask(`Secret ${name}`, undefined, (message) =>
@@ -99,7 +100,7 @@ export class ThreadCopier implements Copier {
     return answer;
   }
 
-  /** The login of a cloud's registry, `target NAME` or `source HOST`; clouds' SDKs are loaded in the thread only. */
+  /** The login of a cloud's registry, `target NAME` or `source HOST`; only the worker loads clouds' SDKs. */
   async logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin> {
     if (this.isOver) throw stopped(registry);
     const { id, worker, answer } = this.ask(registry, undefined, (message) =>
@@ -133,12 +134,12 @@ export class ThreadCopier implements Copier {
     );
     post(worker, { type: 'stop', id });
     let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, LETTING_GO)));
-    await Promise.race([answer.catch(() => undefined), patience]);
+    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, LEASE_RELEASE_TIMEOUT_MS)));
+    await Promise.race([answer.catch(() => undefined), timeout]);
     clearTimeout(timer);
   }
 
-  /** A thread that dies after it left the cluster is not started again: it would take part in the election. */
+  /** A worker that dies after it left the cluster is not restarted: it would take part in the election. */
   private get isOver(): boolean {
     return this.stopped || (this.left !== undefined && this.worker === undefined);
   }
@@ -146,11 +147,11 @@ export class ThreadCopier implements Copier {
   private ask<T>(
     what: string,
     onProgress: Flight['onProgress'],
-    read: (message: FromCopyThread) => T | undefined,
+    read: (message: FromBackground) => T | undefined,
   ): { readonly id: number; readonly worker: Worker; readonly answer: Promise<T> } {
     const wait = this.notBefore - performance.now();
     if (this.worker === undefined && this.failures > 1 && wait > 0) {
-      const again = `the copy thread has ended ${this.failures} times in a row and starts again in ${Math.ceil(wait / 1_000)} s`;
+      const again = `the background worker has ended ${this.failures} times in a row and starts again in ${Math.ceil(wait / 1_000)} s`;
       throw new CopyFailedError({ reason: 'internal', message: `${what}: ${again}`, retryable: true });
     }
     const worker = (this.worker ??= this.start());
@@ -170,31 +171,31 @@ export class ThreadCopier implements Copier {
   }
 
   private start(): Worker {
-    const workerData: CopyThreadData = {
-      role: 'copy-thread',
+    const workerData: BackgroundData = {
+      role: 'background',
       config: this.config,
       programs: neededPrograms(this.config, PROGRAMS),
     };
     const started = performance.now();
-    const worker = new Worker(this.how.program ?? COPY_THREAD_PROGRAM, {
+    const worker = new Worker(this.overrides.program ?? BACKGROUND_PROGRAM, {
       eval: true,
       workerData,
-      name: 'copy',
-      resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP },
+      name: 'background',
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
     });
-    worker.on('message', (message: FromCopyThread) => this.receive(message));
-    worker.on('error', (error) => this.log.error({ err: error.message }, 'the copy thread failed'));
+    worker.on('message', (message: FromBackground) => this.receive(message));
+    worker.on('error', (error) => this.log.error({ err: error.message }, 'the background worker failed'));
     worker.on('exit', (code) => {
       if (this.worker === worker) this.worker = undefined;
       const pause = this.pauseAfter(performance.now() - started);
       if (this.left === undefined) this.events.onRestart?.();
       if (this.warmed && this.left === undefined) {
-        // Whoever leads now has to be found out anew.
+        // The leader is not known until the next worker reports it.
         this.events.onClusterEvent?.({ kind: 'role', role: 'starting' });
         clearTimeout(this.restart);
         this.restart = setTimeout(() => this.warm(), pause).unref();
       }
-      const message = `the copy thread ended with code ${code}`;
+      const message = `the background worker ended with code ${code}`;
       for (const { what, reject } of this.flights.values()) {
         reject(new CopyFailedError({ reason: 'internal', message: `${what}: ${message}`, retryable: true }));
       }
@@ -205,14 +206,14 @@ export class ThreadCopier implements Copier {
 
   /** @returns the milliseconds until the next start */
   private pauseAfter(lived: number): number {
-    const { restart = RESTART } = this.how;
-    this.failures = lived < WELL ? this.failures + 1 : 1;
-    const pause = Math.min(LONGEST_RESTART, restart * 2 ** Math.min(this.failures - 1, 10));
+    const { restart = RESTART_PAUSE_MS } = this.overrides;
+    this.failures = lived < HEALTHY_AFTER_MS ? this.failures + 1 : 1;
+    const pause = Math.min(MAX_RESTART_PAUSE_MS, restart * 2 ** Math.min(this.failures - 1, 10));
     this.notBefore = performance.now() + pause;
     return pause;
   }
 
-  private receive(message: FromCopyThread): void {
+  private receive(message: FromBackground): void {
     if (message.type === 'log') {
       this.log[message.level](message.message);
       return;
@@ -237,7 +238,7 @@ export class ThreadCopier implements Copier {
   }
 }
 
-function post(worker: Worker, message: ToCopyThread): void {
+function post(worker: Worker, message: ToBackground): void {
   worker.postMessage(message);
 }
 

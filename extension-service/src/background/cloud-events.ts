@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../targets/cloud.js';
-import type { Logger } from './log.js';
-import type { Metrics } from './metrics.js';
+import type { Logger } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
 
 /** Logs and counts what happens at the clouds' APIs. */
 export function cloudEvents(log: Logger, metrics: Metrics): (event: CloudEvent) => void {

@@ -1,5 +1,5 @@
-import type { Config } from '../core/config/model.js';
-import { registriesOf } from '../core/config/registries.js';
+import type { Config } from '../../core/config/model.js';
+import { registriesOf } from '../../core/config/registries.js';
 import type { Programs } from './programs.js';
 
 /** The programs that a configuration can need. */

@@ -1,17 +1,17 @@
-import { ClusterSide } from '../kubernetes/cluster-side.js';
+import { ClusterSide } from './cluster-side.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import { openClouds } from '../targets/clouds.js';
-import { runCopyThread } from './copy-thread.js';
-import { RegistryCopier } from './registry-copier.js';
-import type { CopyThreadData } from './thread-protocol.js';
-import { together } from './together.js';
+import { runBackground } from './run.js';
+import { RegistryCopier } from '../mirror/registry-copier.js';
+import type { BackgroundData } from './protocol.js';
+import { debounceNames } from './debounce-names.js';
 
 /** Milliseconds within which many changes are one. */
-const TOGETHER = 500;
+const ROTATION_DEBOUNCE_MS = 500;
 
-/** Puts the copy thread together: registries, and the cluster's secrets once somebody needs them. */
-export function startCopyThread(data: CopyThreadData, env: Readonly<Record<string, string | undefined>>): void {
-  runCopyThread(data, ({ config }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
+/** Puts the background worker together: registries, and the cluster's secrets once somebody needs them. */
+export function startBackground(data: BackgroundData, env: Readonly<Record<string, string | undefined>>): void {
+  runBackground(data, ({ config }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
     const report = (problem: string): void => log('warn', problem);
     const secrets = new LazyPullSecrets({
       env,
@@ -19,7 +19,9 @@ export function startCopyThread(data: CopyThreadData, env: Readonly<Record<strin
       watch: true,
       onProblem: report,
       onDebug: (message) => log('debug', message),
-      onRotated: together(TOGETHER, (namespaces) => onClusterEvent({ kind: 'pull-secrets-changed', namespaces })),
+      onRotated: debounceNames(ROTATION_DEBOUNCE_MS, (namespaces) =>
+        onClusterEvent({ kind: 'pull-secrets-changed', namespaces }),
+      ),
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const cloud = openClouds({ env, onEvent: onCloudEvent, report });

@@ -1,71 +1,71 @@
 import { parentPort } from 'node:worker_threads';
 import type { CopyReport } from '../kubernetes/copy-report.js';
-import { CopyFailedError } from './failure.js';
-import { PROGRAMS } from '../programs/programs.js';
+import { CopyFailedError } from '../registry/copy-failure.js';
+import { PROGRAMS } from './programs/programs.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { RegistryError } from '../registry/errors.js';
 import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { PasswordCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../targets/cloud.js';
-import { RequestTally } from '../telemetry/registry-requests.js';
-import type { Copier, CopyProgress } from './job.js';
-import type { ClusterEvent, CopyThreadData, FromCopyThread, ToCopyThread } from './thread-protocol.js';
+import { RequestTally } from '../registry/request-tally.js';
+import type { Copier, CopyProgress } from '../mirror/copier.js';
+import type { ClusterEvent, BackgroundData, FromBackground, ToBackground } from './protocol.js';
 
 /** A copier whose configuration may change between two copies. */
 export interface ConfigurableCopier extends Copier {
   /** The login of a cloud's registry, `target NAME` or `source HOST`; another one than `refused`. */
   logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin>;
   /** @throws Error when the configuration cannot be used; the one before stays */
-  configure(config: CopyThreadData['config']): void;
+  configure(config: BackgroundData['config']): void;
 }
 
-/** What the thread does for the main thread. */
-export interface CopyThreadParts {
+/** What the worker does for the main thread. */
+export interface BackgroundParts {
   readonly copier: ConfigurableCopier;
   readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
   readonly cluster: ClusterPart;
 }
 
-/** The thread's side in the cluster. */
+/** The worker's side in the cluster. */
 export interface ClusterPart {
-  configure(config: CopyThreadData['config']): void;
+  configure(config: BackgroundData['config']): void;
   settled(report: CopyReport): void;
   copied(report: CopyReport): void;
   /** Lets go of the Lease; resolves when nothing is written any more. */
   stop(): Promise<void>;
 }
 
-/** What the thread tells without being asked. */
-export interface ThreadEvents {
-  readonly log: ThreadLog;
+/** What the worker reports without being asked. */
+export interface BackgroundEvents {
+  readonly log: BackgroundLog;
   readonly onCloudEvent: (event: CloudEvent) => void;
   readonly onClusterEvent: (event: ClusterEvent) => void;
   readonly onRequest: OnRegistryRequest;
 }
 
-export type ThreadLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+export type BackgroundLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 
-/** Progress is told at most this often for a copy, in milliseconds: a blob arrives in thousands of chunks. */
-const PROGRESS_INTERVAL = 200;
+/** Shortest time between two progress reports of a copy: a blob arrives in thousands of chunks. */
+const PROGRESS_INTERVAL_MS = 200;
 
-/** Requests to registries are reported this often, in milliseconds: an image takes dozens. */
-const REPORT_INTERVAL = 1_000;
+/** Time between two reports of requests to registries: an image takes dozens. */
+const REPORT_INTERVAL_MS = 1_000;
 
 /** Runs in the worker thread: takes jobs from the main thread, one answer each. */
-export function runCopyThread(
-  data: CopyThreadData,
-  create: (data: CopyThreadData, events: ThreadEvents) => CopyThreadParts,
+export function runBackground(
+  data: BackgroundData,
+  create: (data: BackgroundData, events: BackgroundEvents) => BackgroundParts,
 ): void {
   Object.assign(PROGRAMS, data.programs);
   const port = parentPort;
-  if (port === null) throw new Error('runCopyThread is called in a worker thread only');
-  const send = (message: FromCopyThread): void => port.postMessage(message);
-  const log: ThreadLog = (level, message) => send({ type: 'log', level, message });
+  if (port === null) throw new Error('runBackground is called in a worker thread only');
+  const send = (message: FromBackground): void => port.postMessage(message);
+  const log: BackgroundLog = (level, message) => send({ type: 'log', level, message });
   const tally = new RequestTally();
   setInterval(() => {
     const report = tally.take();
     if (report !== undefined) send({ type: 'requests', report });
-  }, REPORT_INTERVAL).unref();
+  }, REPORT_INTERVAL_MS).unref();
   const { copier, readSecret, cluster } = create(data, {
     log,
     onCloudEvent: (event) => send({ type: 'cloud', event }),
@@ -73,11 +73,11 @@ export function runCopyThread(
     onRequest: (request) => tally.add(request),
   });
   const running = new Map<number, AbortController>();
-  const answer = (id: number, what: string, work: Promise<FromCopyThread>): void => {
+  const answer = (id: number, what: string, work: Promise<FromBackground>): void => {
     void work.catch((error: unknown) => failure(id, error, what)).then(send);
   };
 
-  port.on('message', (message: ToCopyThread) => {
+  port.on('message', (message: ToBackground) => {
     switch (message.type) {
       case 'configure':
         try {
@@ -85,7 +85,7 @@ export function runCopyThread(
           copier.configure(message.config);
           cluster.configure(message.config);
         } catch (error) {
-          log('error', `the copy thread keeps the configuration before: ${String(error)}`);
+          log('error', `the background worker keeps the previous configuration: ${String(error)}`);
         }
         return;
       case 'settled':
@@ -99,7 +99,7 @@ export function runCopyThread(
         answer(
           id,
           'the cluster',
-          cluster.stop().then((): FromCopyThread => ({ type: 'stopped', id })),
+          cluster.stop().then((): FromBackground => ({ type: 'stopped', id })),
         );
         return;
       }
@@ -108,13 +108,13 @@ export function runCopyThread(
         return;
       case 'read-secret': {
         const { id, name, namespace } = message;
-        const work = readSecret(name, namespace).then((text): FromCopyThread => ({ type: 'secret', id, text }));
+        const work = readSecret(name, namespace).then((text): FromBackground => ({ type: 'secret', id, text }));
         answer(id, `Secret ${name}`, work);
         return;
       }
       case 'log-in': {
         const { id, registry, refused } = message;
-        const work = copier.logIn(registry, refused).then((login): FromCopyThread => ({ type: 'login', id, login }));
+        const work = copier.logIn(registry, refused).then((login): FromBackground => ({ type: 'login', id, login }));
         answer(id, registry, work);
         return;
       }
@@ -125,7 +125,7 @@ export function runCopyThread(
         const tell = throttle((progress) => send({ type: 'progress', id, progress }));
         const work = copier
           .copy(job, abort.signal, tell)
-          .then((outcome): FromCopyThread => ({ type: 'done', id, outcome }))
+          .then((outcome): FromBackground => ({ type: 'done', id, outcome }))
           .finally(() => running.delete(id));
         answer(id, job.source, work);
         return;
@@ -135,7 +135,7 @@ export function runCopyThread(
   send({ type: 'ready' });
 }
 
-function failure(id: number, error: unknown, what: string): FromCopyThread {
+function failure(id: number, error: unknown, what: string): FromBackground {
   if (error instanceof CopyFailedError) return { type: 'failed', id, failure: error.failure };
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof RegistryError) {
@@ -149,7 +149,7 @@ function throttle(tell: (progress: CopyProgress) => void): (progress: CopyProgre
   let last = 0;
   return (progress) => {
     const now = performance.now();
-    if (now - last < PROGRESS_INTERVAL) return;
+    if (now - last < PROGRESS_INTERVAL_MS) return;
     last = now;
     tell(progress);
   };

@@ -1,38 +1,38 @@
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
-import type { ClusterPart, ThreadLog } from '../mirror/copy-thread.js';
-import type { ClusterEvent } from '../mirror/thread-protocol.js';
-import { connectCluster } from './api.js';
-import type { ClusterAccess } from './api.js';
-import type { CopyReport } from './copy-report.js';
-import { ClusterEvents } from './events/cluster-events.js';
-import { EventRecorder } from './events/event-recorder.js';
-import type { LeaderTask } from './leader-task.js';
-import { leaderTasks } from './leader-tasks.js';
-import { ClusterLease } from './lease/cluster-lease.js';
-import { leaseIdentity } from './lease/identity.js';
-import { LeaderElection } from './lease/leader-election.js';
-import type { LeaderState } from './lease/leader-election.js';
-import { ConfigFeed } from './live-config.js';
-import { openServingCertificate } from './serving-certificate/open.js';
-import type { OpenedCertificate } from './serving-certificate/open.js';
-import { ToldProblems } from './told-problems.js';
-import { clusterLists } from './watch/cluster-lists.js';
-import { clusterWatches } from './watch/cluster-watches.js';
-import { Reconciler } from './workloads/reconciler.js';
+import type { ClusterPart, BackgroundLog } from './run.js';
+import type { ClusterEvent } from './protocol.js';
+import { connectCluster } from '../kubernetes/api.js';
+import type { ClusterAccess } from '../kubernetes/api.js';
+import type { CopyReport } from '../kubernetes/copy-report.js';
+import { ClusterEvents } from '../kubernetes/events/cluster-events.js';
+import { EventRecorder } from '../kubernetes/events/event-recorder.js';
+import type { LeaderTask } from '../kubernetes/leader-task.js';
+import { leaderTasks } from '../kubernetes/leader-tasks.js';
+import { ClusterLease } from '../kubernetes/lease/cluster-lease.js';
+import { leaseIdentity } from '../kubernetes/lease/identity.js';
+import { LeaderElection } from '../kubernetes/lease/leader-election.js';
+import type { LeaderState } from '../kubernetes/lease/leader-election.js';
+import { ConfigFeed } from '../kubernetes/live-config.js';
+import { openServingCertificate } from '../kubernetes/serving-certificate/open.js';
+import type { OpenedCertificate } from '../kubernetes/serving-certificate/open.js';
+import { ToldProblems } from '../kubernetes/told-problems.js';
+import { clusterLists } from '../kubernetes/watch/cluster-lists.js';
+import { clusterWatches } from '../kubernetes/watch/cluster-watches.js';
+import { Reconciler } from '../kubernetes/workloads/reconciler.js';
 
 export interface ClusterSideOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly log: ThreadLog;
+  readonly log: BackgroundLog;
   readonly emit: (event: ClusterEvent) => void;
   /** Milliseconds until a kubeconfig that could not be used is tried again. @default 10000 */
   readonly retry?: number;
 }
 
-const RETRY = 10_000;
-/** Milliseconds after which a Lease of which nothing was heard is taken to be out of reach. */
-const SILENCE = 20_000;
+const KUBECONFIG_RETRY_MS = 10_000;
+/** A Lease that was not heard of for this long counts as out of reach. */
+const LEASE_SILENCE_MS = 20_000;
 
 /**
  * What the service does in the cluster besides answering: takes part in the election of the replica that copies, and
@@ -107,7 +107,7 @@ export class ClusterSide implements ClusterPart {
         this.problems.saw([problem], '');
         this.options.emit({ kind: 'serving-certificate-problem', message: problem });
         this.role('alone');
-        await pause(this.options.retry ?? RETRY, either);
+        await pause(this.options.retry ?? KUBECONFIG_RETRY_MS, either);
       }
     }
   }
@@ -127,7 +127,7 @@ export class ClusterSide implements ClusterPart {
     // An API server that cannot be reached from here may let admissions come in all the same.
     const silent = setTimeout(() => {
       if (config.reconcile.enabled) this.role('alone');
-    }, SILENCE);
+    }, LEASE_SILENCE_MS);
     const election = new LeaderElection({
       api: await ClusterLease.connect(cluster, config.lease.name, config.lease.namespace),
       ...this.identity,

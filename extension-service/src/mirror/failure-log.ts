@@ -1,7 +1,7 @@
-import type { CopyFailure, FailureReason } from '../mirror/failure.js';
-import type { MirrorJob } from '../mirror/job.js';
-import type { Logger } from './log.js';
-import { Occasionally } from './occasionally.js';
+import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { Logger } from '../telemetry/log.js';
+import { LogRateLimiter } from '../util/log-rate-limiter.js';
 
 /** Failures that are the registry's, or of the credentials for it: one line stands for all its images. */
 const OF_REGISTRY: readonly FailureReason[] = ['unreachable', 'throttled', 'server', 'unauthorized', 'forbidden'];
@@ -16,14 +16,14 @@ const MOST_LINES = 30;
  * few. What is too much for a minute is counted by class, in one line at its end.
  */
 export class CopyFailureLines {
-  private readonly lines: Occasionally;
+  private readonly lines: LogRateLimiter;
   private minute: { lines: number; readonly more: Map<string, number> } | undefined;
 
   constructor(
     private readonly log: Pick<Logger, 'warn'>,
     now?: () => number,
   ) {
-    this.lines = new Occasionally(MINUTE, now);
+    this.lines = new LogRateLimiter(MINUTE, now);
   }
 
   failed({ source, target, key }: MirrorJob, failure: CopyFailure, attempt: number): void {

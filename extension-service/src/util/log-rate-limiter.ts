@@ -1,5 +1,5 @@
-/** Says when something that may happen thousands of times a second is worth a log line again. */
-export class Occasionally {
+/** Limits log lines per key: for what may happen thousands of times a second. */
+export class LogRateLimiter {
   private readonly last = new Map<string, { readonly at: number; missed: number }>();
 
   /** Remembers at most `capacity` keys: they may come from outside. */
@@ -10,11 +10,11 @@ export class Occasionally {
   ) {}
 
   /** True the first time, and then at most once an interval, for each key. */
-  due(key: string): boolean {
+  shouldLog(key: string): boolean {
     return this.count(key) !== undefined;
   }
 
-  /** When a line is due, the number of times since the last one that were not; undefined when none is. */
+  /** The number of lines suppressed since the last one when a line is due; undefined when none is. */
   count(key: string): number | undefined {
     const now = this.now();
     const last = this.last.get(key);

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ThreadCopier } from '../../../extension-service/src/mirror/thread-copier.js';
+import { BackgroundWorker } from '../../../extension-service/src/background/worker.js';
 import { createLogger } from '../../../extension-service/src/telemetry/log.js';
 import { configOf } from '../../unit/decide/rules-of.js';
 import { until } from './until.js';
@@ -20,11 +20,11 @@ afterEach(() => rm(folder, { recursive: true }));
 const dying = (): string => `require('node:fs').appendFileSync(${JSON.stringify(starts)}, 'x'); process.exit(1);`;
 const count = async (): Promise<number> => (await readFile(starts, 'utf8').catch(() => '')).length;
 
-describe('a copy thread that ends as soon as it has begun', () => {
+describe('a background worker that ends as soon as it has begun', () => {
   it('is started again after pauses that grow, told each time, and not at once because somebody asks', async () => {
     const log = createLogger({ level: 'error', format: 'json' });
     let restarts = 0;
-    const copier = new ThreadCopier(
+    const copier = new BackgroundWorker(
       configOf(),
       log,
       { onRestart: () => (restarts += 1) },
@@ -41,6 +41,6 @@ describe('a copy thread that ends as soon as it has begun', () => {
     expect(performance.now() - begin).toBeGreaterThan(1_150);
     await until('the threads are told', async () => restarts === (await count()));
     await copier.stop();
-    expect(asked).toContain('Secret x: the copy thread has ended N times in a row and starts again in N s');
+    expect(asked).toContain('Secret x: the background worker has ended N times in a row and starts again in N s');
   });
 });

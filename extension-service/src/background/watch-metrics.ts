@@ -1,7 +1,7 @@
 import type { WatchReport } from '../kubernetes/workloads/watch-reports.js';
-import type { Metrics } from './metrics.js';
+import type { Metrics } from '../telemetry/metrics.js';
 
-/** Of a thread that is gone. */
+/** The report of a worker that ended. */
 export const NOTHING_SEEN: WatchReport = { up: {}, restarts: {}, moved: {}, images: 0, unknown: 0 };
 
 /** Shows what the replica that copies sees of the cluster. */

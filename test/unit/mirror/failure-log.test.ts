@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { CopyFailureLines } from '../../../extension-service/src/telemetry/copy-failures.js';
+import { CopyFailureLines } from '../../../extension-service/src/mirror/failure-log.js';
 import { failure, job } from '../mirror/queue-world.js';
 
 beforeEach(() => void vi.useFakeTimers());

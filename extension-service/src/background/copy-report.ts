@@ -1,0 +1,14 @@
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { CopyReport } from '../kubernetes/copy-report.js';
+import type { MirrorResult, MirrorStatus } from '../mirror/status.js';
+
+/** @param status of the copy in the queue, now */
+export function copyReport(job: MirrorJob, result: MirrorResult, status: MirrorStatus | undefined): CopyReport {
+  if (result.ok) {
+    const { upToDate, digest } = result.outcome;
+    return { job, result: { ok: true, upToDate, digest } };
+  }
+  // What failed for good has a time too: until then whoever asks hears of this failure.
+  const nextTry = status?.state === 'waiting' ? status.nextTry : undefined;
+  return { job, result: { ok: false, failure: result.failure, ...(nextTry !== undefined && { nextTry }) } };
+}

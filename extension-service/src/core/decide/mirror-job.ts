@@ -1,0 +1,65 @@
+import type { Platforms } from '../config/model.js';
+import { formatReference } from '../image/reference.js';
+import type { TargetReference } from '../naming/name.js';
+import type { Mirror } from './decide.js';
+import { imagePullSecretNames, serviceAccountName } from './pod.js';
+import type { JsonObject } from './pod.js';
+
+/** One image to be mirrored: plain data, since it crosses to the background worker. */
+export interface MirrorJob {
+  /** The same for every request that asks for the same copy. */
+  readonly key: string;
+  /** Fully normalised source reference. */
+  readonly source: string;
+  /** Name of the target. */
+  readonly target: string;
+  readonly reference: TargetReference;
+  readonly platforms: Platforms;
+  /** Copy although the target has the reference already. */
+  readonly force: boolean;
+  /** Whose pull secrets may read the source. */
+  readonly pull?: PullContext;
+}
+
+export interface PullContext {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly secretNames: readonly string[];
+}
+
+/** The copy that a decision asks for. */
+export function mirrorJob(mirror: Mirror, pull?: PullContext): MirrorJob {
+  return {
+    key: mirrorJobKey(mirror.reference, mirror.target.platforms),
+    source: formatReference(mirror.source),
+    target: mirror.target.config.name,
+    reference: mirror.reference,
+    platforms: mirror.target.platforms,
+    force: mirror.target.copyPolicy === 'force' || wantsFresh(mirror),
+    ...(pull !== undefined && { pull }),
+  };
+}
+
+/** `imagePullPolicy: Always` on a tag asks for what the tag means now; the copier compares digests and sends nothing that is equal. */
+export function wantsFresh(mirror: Mirror): boolean {
+  return mirror.container.imagePullPolicy === 'Always' && mirror.source.digest === undefined;
+}
+
+/** Whose pull secrets may read the images of a Pod. */
+export function pullContext(pod: JsonObject, namespace: string): PullContext {
+  return { namespace, serviceAccount: serviceAccountName(pod), secretNames: imagePullSecretNames(pod) };
+}
+
+export function mirrorJobKey(reference: TargetReference, platforms: Platforms): string {
+  return `${reference.text} ${platforms === 'all' ? 'all' : [...platforms].sort().join(',')}`;
+}
+
+/** host[:port] that a job reads from. */
+export function sourceHost({ source }: MirrorJob): string {
+  return source.slice(0, source.indexOf('/'));
+}
+
+/** host[:port] that a job writes to. */
+export function targetHost({ reference }: MirrorJob): string {
+  return reference.registry;
+}

@@ -1,0 +1,1 @@
+export type LeaseLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;

@@ -1,0 +1,23 @@
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+
+/** What a finished copy did. */
+export interface CopyOutcome {
+  /** Digest of what the target's reference now points to. */
+  readonly digest: string;
+  /** True when the target had it already and nothing was sent. */
+  readonly upToDate: boolean;
+  readonly platforms: readonly { readonly platform: string; readonly digest: string }[];
+  readonly bytes: { readonly uploaded: number; readonly mounted: number; readonly skipped: number };
+  readonly requests: number;
+}
+
+/** Bytes of a running copy; the total grows as manifests are read. */
+export interface CopyProgress {
+  readonly transferred: number;
+  readonly total: number;
+}
+
+/** Does copies. Rejects with an error that `describeFailure` understands. */
+export interface Copier {
+  copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome>;
+}

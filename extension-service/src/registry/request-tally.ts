@@ -1,0 +1,38 @@
+import type { RegistryRequest } from './request-log.js';
+
+/** Requests to registries since the report before. Plain data: it crosses from the background worker. */
+export interface RequestReport {
+  readonly counts: readonly {
+    readonly registry: string;
+    readonly action: string;
+    readonly code: string;
+    readonly count: number;
+  }[];
+  /** Pulls that registries still allow, as they said last. */
+  readonly remaining: readonly { readonly registry: string; readonly pulls: number }[];
+}
+
+/** Adds up requests; `host` of each is a bounded label already. */
+export class RequestTally {
+  private readonly counts = new Map<string, { registry: string; action: string; code: string; count: number }>();
+  private readonly remaining = new Map<string, number>();
+
+  add({ host: registry, action, code, remaining }: RegistryRequest): void {
+    const key = `${registry} ${action} ${code}`;
+    const known = this.counts.get(key);
+    if (known === undefined) this.counts.set(key, { registry, action, code, count: 1 });
+    else known.count += 1;
+    // Of registries that share a label, one's number would be taken for another's.
+    if (remaining !== undefined && registry !== 'other') this.remaining.set(registry, remaining);
+  }
+
+  /** What was added since the last call; undefined for nothing. */
+  take(): RequestReport | undefined {
+    if (this.counts.size === 0) return undefined;
+    const counts = [...this.counts.values()];
+    const remaining = [...this.remaining].map(([registry, pulls]) => ({ registry, pulls }));
+    this.counts.clear();
+    this.remaining.clear();
+    return { counts, remaining };
+  }
+}
