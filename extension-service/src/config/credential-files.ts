@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
+import type { Config } from '../core/config/model.js';
 import type { ConfigFiles } from './files.js';
 import { unreadable } from './files.js';
 import { credentialsFileFault } from './google-credentials.js';
 import type { ConfigProblem, Place } from './problem.js';
 import { Problems } from './problem.js';
-import { registryPaths } from './rules/registries.js';
+import { membersOf, registriesOf } from './rules/registries.js';
 import type { MappingNode } from './tree.js';
-import { formatPath, nodeAt, placeAt, textOf } from './tree.js';
+import { formatPath, placeAt } from './tree.js';
 
 export interface CredentialFileOptions {
   readonly cwd: string;
@@ -25,6 +26,7 @@ const SIZE_LIMIT = 64 * 1024;
  * variable when a registry depends on it. Files may change later: that is for whoever reads them then.
  */
 export async function credentialFileProblems(
+  config: Config,
   tree: MappingNode,
   { cwd, env, file, files }: CredentialFileOptions,
 ): Promise<readonly ConfigProblem[]> {
@@ -34,10 +36,11 @@ export async function credentialFileProblems(
     if (fault !== undefined) problems.error(place, key, `${path} ${fault}`, ALLOWED);
   };
   let usesVariable = false;
-  for (const registry of registryPaths(tree)) {
-    if (nodeAt(tree, [...registry, 'gcp']) === undefined) continue;
-    const path = [...registry, 'gcp', 'credentialsFile'];
-    const named = textOf(nodeAt(tree, path));
+  for (const registry of registriesOf({ config })) {
+    const { gcp } = membersOf(registry);
+    if (gcp === undefined) continue;
+    const path = [...registry.path, 'gcp', 'credentialsFile'];
+    const named = gcp.credentialsFile;
     if (named === undefined) usesVariable = true;
     else await check(named, placeAt(tree, path), formatPath(path));
   }

@@ -62,7 +62,7 @@ async function parseWithFiles(
 ): Promise<LoadedConfig> {
   const { loaded, tree } = parseTree({ ...input, env, flags });
   if (!checkFiles) return loaded;
-  const problems = await credentialFileProblems(tree, { cwd, env, file: input.file, files });
+  const problems = await credentialFileProblems(loaded.config, tree, { cwd, env, file: input.file, files });
   if (problems.length > 0) throw new ConfigError(problems);
   return loaded;
 }

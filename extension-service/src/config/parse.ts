@@ -3,18 +3,22 @@ import { compileFilter } from '../core/filters/compile.js';
 import { Cleaner } from './clean.js';
 import { dialectOf } from './dialect.js';
 import { overlay } from './environment.js';
+import { fieldOf } from './field.js';
 import type { Field, MappingField } from './field.js';
 import { reportIssues } from './issues.js';
 import { originsOf } from './origins.js';
+import { parsePartly } from './parsed.js';
 import type { ConfigProblem, Place } from './problem.js';
 import { ConfigError, Problems } from './problem.js';
-import type { CompileExpression, RuleContext } from './rules/context.js';
+import type { CompileExpression, Reading } from './rules/context.js';
+import { RuleContext } from './rules/context.js';
 import { checkExpressions } from './rules/expressions.js';
 import { checkArtifactRegistries } from './rules/gcp.js';
 import { checkRegistries } from './rules/registries.js';
 import { checkGatekeeper } from './rules/gatekeeper.js';
 import { checkService } from './rules/service.js';
 import { checkTargets } from './rules/targets.js';
+import type { ConfigSchema } from './schema/config.js';
 import { configSchema, rootField } from './schema/config.js';
 import { memberSchemas } from './schema/registry.js';
 import type { MappingNode, Path, TreeNode } from './tree.js';
@@ -55,11 +59,12 @@ export function parseConfig(input: ConfigInput, compile?: CompileExpression): Lo
 export function parseTree(
   input: ConfigInput,
   compile: CompileExpression = compileFilter,
+  schema: ConfigSchema = configSchema,
 ): { readonly loaded: LoadedConfig; readonly tree: MappingNode } {
   const { text, file, env = {}, flags = {} } = input;
   const dialect = dialectOf(file);
   const problems = new Problems();
-  const root = mappingOf(rootField);
+  const root = mappingOf(schema === configSchema ? rootField : fieldOf(schema));
   const written = readYaml({ text, file, lenient: dialect === 'anchor' }, problems);
   // Broken YAML has lost an unknown part of its keys: what else is wrong with it would be guesses.
   if (written === undefined) throwErrors(problems, file);
@@ -70,18 +75,19 @@ export function parseTree(
   const whole = overlay(cleaned?.kind === 'mapping' ? cleaned : fromFile, root, env, flags, problems);
   const { tree, unsettled } = settleVariants(whole, root, dialect, problems);
 
-  const result = configSchema.safeParse(toPlain(tree));
+  const plain = toPlain(tree);
+  const result = schema.safeParse(plain);
   const within = (outer: Path, path: readonly PropertyKey[]) => outer.every((part, index) => part === path[index]);
   const issues = (result.error?.issues ?? []).filter(({ path }) => !unsettled.some((outer) => within(outer, path)));
   reportIssues(issues, tree, root, problems);
   for (const path of unsettled) checkMembers(tree, path, root, problems);
-  const context: RuleContext = { tree, dialect, problems, compile };
-  checkRegistries(context);
-  checkArtifactRegistries(context);
-  checkExpressions(context);
-  checkTargets(context);
-  checkService(context);
-  checkGatekeeper(context);
+  const reading: Reading = {
+    config: result.data ?? parsePartly(schema, plain) ?? {},
+    refused: (result.error?.issues ?? []).map(({ path }) =>
+      path.map((part) => (typeof part === 'number' ? part : String(part))),
+    ),
+  };
+  checkRules(new RuleContext(reading, tree, dialect, problems, compile));
 
   throwErrors(problems, file);
   if (!result.success) {
@@ -90,6 +96,16 @@ export function parseTree(
   }
   const { data: config } = result;
   return { loaded: { config, warnings: problems.list('warning', file), origins: originsOf(config, tree) }, tree };
+}
+
+/** What several keys must be together. */
+function checkRules(context: RuleContext): void {
+  checkRegistries(context);
+  checkArtifactRegistries(context);
+  checkExpressions(context);
+  checkTargets(context);
+  checkService(context);
+  checkGatekeeper(context);
 }
 
 /** Of a registry without a type, what can be checked all the same. */
@@ -107,7 +123,7 @@ function throwErrors(problems: Problems, file: string): void {
   if (errors.length > 0) throw new ConfigError(errors);
 }
 
-function mappingOf(field: typeof rootField): MappingField {
+function mappingOf(field: Field): MappingField {
   if (field.kind !== 'mapping') throw new Error('the configuration schema is no mapping');
   return field;
 }

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { problemsOf, target } from './parsing.js';
+import { choice, duration } from '../../../extension-service/src/config/leaves.js';
+import { parseTree } from '../../../extension-service/src/config/parse.js';
+import { ConfigError } from '../../../extension-service/src/config/problem.js';
+import type { ConfigSchema } from '../../../extension-service/src/config/schema/config.js';
+import { configSchema } from '../../../extension-service/src/config/schema/config.js';
+import { imageCopyPolicy } from '../../../extension-service/src/config/schema/policies.js';
+import { enginePoliciesSchema, queueSchema } from '../../../extension-service/src/config/schema/service.js';
+import { problemsOf, target, warningsOf } from './parsing.js';
 
 describe('problems with types', () => {
   it.each<readonly [string, string, readonly string[]]>([
@@ -173,7 +180,6 @@ describe('problems with the service', () => {
       `${target}queue: {type: redis, url: "redis.example:secret"}\n`,
       [
         '2:27: queue.url: this is no URL of a queue server: a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed',
-        '2:27: queue.url: this is no redis URL, and type is "redis"',
       ],
     ],
     [
@@ -221,5 +227,78 @@ describe('problems with the service', () => {
     ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+describe('the rules', () => {
+  const judged = (schema: ConfigSchema, text: string): readonly string[] => {
+    try {
+      return warningsOf(parseTree({ text, file: 'image-swapper.yaml' }, undefined, schema).loaded);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return error.problems.map(({ key, message }) => `${key}: ${message}`);
+    }
+  };
+  const about = 'Another default.';
+
+  it.each<readonly [string, ConfigSchema, string, readonly string[]]>([
+    [
+      'imageCopyDeadline, 8s unless set',
+      configSchema.extend({ imageCopyDeadline: duration(1, 60_000, about).default(29_000) }),
+      `${target}imageCopyPolicy: immediate\n`,
+      [expect.stringContaining('imageCopyDeadline: is longer than 28s')],
+    ],
+    [
+      'imageCopyPolicy, delayed unless set',
+      configSchema.extend({ imageCopyPolicy: imageCopyPolicy(about).default('force') }),
+      `${target}imageCopyDeadline: 1m\n`,
+      [expect.stringContaining('imageCopyDeadline: is longer than 28s')],
+    ],
+    [
+      'queue.type, memory unless set',
+      configSchema.extend({
+        queue: queueSchema
+          .extend({ type: choice(['memory', 'redis', 'postgres'], about).default('redis') })
+          .prefault({}),
+      }),
+      target,
+      ['queue.url: is missing, and type is redis'],
+    ],
+    [
+      'policies.engine, kyverno unless set',
+      configSchema.extend({
+        policies: enginePoliciesSchema
+          .extend({ engine: enginePoliciesSchema.shape.engine.unwrap().default('gatekeeper') })
+          .prefault({}),
+      }),
+      `${target}policies: {manage: true}\n`,
+      [expect.stringContaining('policies.caFile: is missing, and engine is gatekeeper')],
+    ],
+  ])('judge the default of the schema: %s', (_, schema, text, expected) => {
+    expect(judged(configSchema, text)).toEqual([]);
+    expect(judged(schema, text)).toEqual(expected);
+  });
+
+  it('judge the keys that parse beside one that does not', () => {
+    const text =
+      'targets:\n- {name: a, match: "container.image == \'x\'", oci: {registry: a.example, caFile: /ca, insecure: true}}\n' +
+      '- {name: a, imageCopyPolicy: immediate, imageSwapPolicy: never, oci: {registry: b.example}}\n' +
+      'imageCopyDeadline: 1m\nlogLevel: loud\n';
+    expect(problemsOf(text)).toEqual([
+      expect.stringContaining('3:10: targets[1].name: "a" is the name of targets[0] already'),
+      expect.stringContaining('3:58: targets[1].imageSwapPolicy: "never" is not possible'),
+      expect.stringContaining('4:20: imageCopyDeadline: is longer than 28s'),
+      expect.stringContaining('5:11: logLevel: "loud" is not possible'),
+    ]);
+  });
+
+  it.each([
+    ['imageCopyDeadline: soon\nimageCopyPolicy: immediate\n', 'imageCopyDeadline: "soon" is no duration'],
+    ['imageCopyDeadline: 1m\nimageCopyPolicy: now\n', 'imageCopyPolicy: "now" is not possible'],
+    ['queue: {type: kafka, url: "redis://a"}\n', 'queue.type: "kafka" is not possible'],
+    ['policies: {manage: perhaps, engine: none}\n', 'policies.manage: is a text'],
+    ['tls: {mode: auto}\npolicies: {manage: true, engine: gatekeeper}\n', 'tls.mode: "auto" is not possible'],
+  ])('do not judge a key that does not parse: %j', (text, expected) => {
+    expect(problemsOf(`${target}${text}`)).toEqual([expect.stringContaining(expected)]);
   });
 });

@@ -1,9 +1,9 @@
+import type { AwsConfig, EcrOptions } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { hasDualStack } from '../../core/naming/ecr.js';
-import type { Problems } from '../problem.js';
+import type { Parsed } from '../parsed.js';
 import { ecrLimits } from '../schema/aws.js';
-import type { Path, TreeNode } from '../tree.js';
-import { childOf, formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
+import type { Path } from '../tree.js';
 import type { RuleContext } from './context.js';
 
 /** Partitions of AWS with their regions (botocore's partitions.json, `regionRegex`). */
@@ -19,120 +19,105 @@ const partitions: readonly { readonly name: string; readonly regions: RegExp }[]
 ];
 
 /** What the keys of one `aws` must be together. */
-export function checkAws(
-  { tree, dialect, problems }: Pick<RuleContext, 'tree' | 'dialect' | 'problems'>,
-  path: Path,
-  isSource: boolean,
-): void {
-  checkAccount(tree, [...path, 'accountId'], problems);
-  if (isSource) checkAwsSource(tree, path, problems);
-  checkRole(tree, path, problems);
-  checkPartition(tree, path, dialect === 'anchor' ? 'warning' : 'error', problems);
-  checkEcrOptions(tree, [...path, 'ecrOptions'], problems);
+export function checkAws(context: RuleContext, path: Path, aws: Parsed<AwsConfig>, isSource: boolean): void {
+  checkAccount(context, [...path, 'accountId'], aws);
+  if (isSource) checkAwsSource(context, path, aws);
+  checkRole(context, path);
+  checkPartition(context, path, aws);
+  if (aws.ecrOptions !== undefined) checkEcrOptions(context, [...path, 'ecrOptions'], aws.ecrOptions);
 }
 
-function checkAccount(tree: TreeNode, path: Path, problems: Problems): void {
-  const account = textOf(nodeAt(tree, path)) ?? '';
-  if (!/^[0-9]+$/.test(account) || account.length === 12) return;
-  const message = `${quoteInput(account)} has ${account.length} digits, and AWS accounts have 12`;
-  problems.warning(placeAt(tree, path), formatPath(path), message);
+function checkAccount(context: RuleContext, path: Path, { accountId }: Parsed<AwsConfig>): void {
+  // Empty: ECR Public.
+  if (accountId === undefined || accountId === '' || accountId.length === 12) return;
+  context.warn(path, `${quoteInput(accountId)} has ${accountId.length} digits, and AWS accounts have 12`);
 }
 
 /** ECR Public is in no account and no region; any other registry is in one of each. */
-function checkAwsSource(tree: TreeNode, path: Path, problems: Problems): void {
-  const aws = nodeAt(tree, path);
-  if (aws?.kind !== 'mapping') return;
-  const isPublic = aws.entries.get('public');
-  const open = isPublic?.node.kind === 'scalar' && isPublic.node.value === true;
+function checkAwsSource(context: RuleContext, path: Path, { public: isPublic }: Parsed<AwsConfig>): void {
   for (const key of ['accountId', 'region']) {
     const where = [...path, key];
-    if (open && aws.entries.has(key)) {
-      problems.error(placeAt(tree, where), formatPath(where), 'is of no use with public: true', 'leave it out');
-    }
-    if (!open && !aws.entries.has(key)) {
-      problems.error(placeAt(tree, where), formatPath(where), 'is missing', 'public: true is for public.ecr.aws');
+    const isWritten = context.isWritten(where);
+    if (isPublic === true && isWritten) context.error(where, 'is of no use with public: true', 'leave it out');
+    if (isPublic === false && !isWritten) {
+      context.error(where, 'is missing', 'public: true is for public.ecr.aws');
     }
   }
 }
 
-function checkRole(tree: TreeNode, path: Path, problems: Problems): void {
-  const aws = nodeAt(tree, path);
-  if (aws?.kind !== 'mapping' || aws.entries.has('role')) return;
+function checkRole(context: RuleContext, path: Path): void {
+  if (context.isWritten([...path, 'role'])) return;
   for (const key of ['externalId', 'roleSessionName']) {
     const where = [...path, key];
-    if (aws.entries.has(key)) problems.error(placeAt(tree, where), formatPath(where), 'is of no use without role');
+    if (context.isWritten(where)) context.error(where, 'is of no use without role');
   }
 }
 
-function checkPartition(tree: TreeNode, path: Path, severity: 'error' | 'warning', problems: Problems): void {
-  const region = textOf(nodeAt(tree, [...path, 'region'])) ?? '';
-  if (!/^[a-z]{2,4}(?:-[a-z]+)+-[0-9]+$/.test(region)) return;
+function checkPartition(context: RuleContext, path: Path, { region, endpoint, role }: Parsed<AwsConfig>): void {
+  if (region === undefined || region === '') return;
   const partition = partitions.find(({ regions }) => regions.test(region));
   if (partition === undefined) {
-    const place = placeAt(tree, [...path, 'region']);
-    const message = `${quoteInput(region)} is in no partition of AWS`;
     const allowed = 'regions begin with us, eu, ap, sa, ca, me, af, il, mx, cn, us-gov, us-iso, eu-isoe or eusc';
-    problems.error(place, formatPath([...path, 'region']), message, allowed);
+    context.error([...path, 'region'], `${quoteInput(region)} is in no partition of AWS`, allowed);
     return;
   }
-  const endpoint = [...path, 'endpoint'];
-  if (textOf(nodeAt(tree, endpoint))?.endsWith('dual-stack') === true && !hasDualStack(region)) {
-    const message = `region ${region} has no dual-stack hosts`;
-    problems.error(placeAt(tree, endpoint), formatPath(endpoint), message, 'allowed are standard, fips');
+  if (endpoint?.endsWith('dual-stack') === true && !hasDualStack(region)) {
+    context.error([...path, 'endpoint'], `region ${region} has no dual-stack hosts`, 'allowed are standard, fips');
   }
-  const role = [...path, 'role'];
-  const arn = /^arn:(aws[a-z-]*):iam::/.exec(textOf(nodeAt(tree, role)) ?? '');
+  const arn = /^arn:(aws[a-z-]*):iam::/.exec(role ?? '');
   if (arn === null || arn[1] === partition.name) return;
-  const message = `is a role of partition ${arn[1] ?? ''}, and region ${region} is in ${partition.name}`;
-  const allowed = `the ARN must begin with arn:${partition.name}:`;
-  problems.add(severity, placeAt(tree, role), formatPath(role), message, allowed);
+  context.report(
+    context.dialect === 'anchor' ? 'warning' : 'error',
+    [...path, 'role'],
+    `is a role of partition ${arn[1] ?? ''}, and region ${region} is in ${partition.name}`,
+    `the ARN must begin with arn:${partition.name}:`,
+  );
 }
 
-function checkEcrOptions(tree: TreeNode, path: Path, problems: Problems): void {
-  const tags = [...path, 'tags'];
-  const items = itemsOf(nodeAt(tree, tags));
-  if (items.length > ecrLimits.tags) {
-    const message = `there are ${items.length} tags`;
-    problems.error(placeAt(tree, tags), formatPath(tags), message, `ECR allows ${ecrLimits.tags}`);
-  }
-  const keys = items.map((item) => textOf(childOf(item, 'key')));
-  keys.forEach((key, index) => {
-    if (key === undefined || keys.indexOf(key) === index) return;
-    const where = [...tags, index, 'key'];
-    problems.error(placeAt(tree, where), formatPath(where), `the tag ${quoteInput(key)} is there twice`);
-  });
-  checkExclusions(tree, path, problems);
+function checkEcrOptions(context: RuleContext, path: Path, options: Parsed<EcrOptions>): void {
+  checkTags(context, [...path, 'tags'], options.tags);
+  checkExclusions(context, path, options);
   const encryption = [...path, 'encryptionConfiguration'];
-  const type = textOf(nodeAt(tree, [...encryption, 'encryptionType'])) ?? 'AES256';
+  const type = options.encryptionConfiguration?.encryptionType;
   const kmsKey = [...encryption, 'kmsKey'];
-  const hasKey = nodeAt(tree, kmsKey) !== undefined;
-  if (type.startsWith('KMS') && !hasKey) {
-    const place = placeAt(tree, [...encryption, 'encryptionType']);
+  const hasKey = context.isWritten(kmsKey);
+  if (type?.startsWith('KMS') === true && !hasKey) {
     const allowed = 'the ARN, id or alias of a KMS key; alias/aws/ecr is the one that AWS manages';
-    problems.error(place, formatPath(kmsKey), `is missing, and encryptionType is ${type}`, allowed);
+    context.missing(kmsKey, [...encryption, 'encryptionType'], `is missing, and encryptionType is ${type}`, allowed);
   }
+  // The schema drops a key that ECR would refuse.
   if (type === 'AES256' && hasKey) {
-    const message = 'is not used, because encryptionType is AES256';
-    problems.warning(placeAt(tree, kmsKey), formatPath(kmsKey), message, 'set encryptionType: KMS to use it');
+    context.warn(kmsKey, 'is not used, because encryptionType is AES256', 'set encryptionType: KMS to use it');
   }
 }
 
-function checkExclusions(tree: TreeNode, path: Path, problems: Problems): void {
-  const mutability = textOf(nodeAt(tree, [...path, 'imageTagMutability'])) ?? 'MUTABLE';
-  const where = [...path, 'imageTagMutabilityExclusionFilters'];
-  const filters = itemsOf(nodeAt(tree, where));
-  const key = formatPath(where);
-  if (filters.length > ecrLimits.exclusionFilters) {
-    const allowed = `ECR allows ${ecrLimits.exclusionFilters}`;
-    problems.error(placeAt(tree, where), key, `there are ${filters.length} filters`, allowed);
+function checkTags(context: RuleContext, path: Path, tags: Parsed<EcrOptions>['tags'] = []): void {
+  if (tags.length > ecrLimits.tags) {
+    context.error(path, `there are ${tags.length} tags`, `ECR allows ${ecrLimits.tags}`);
   }
+  const seen = new Set<string>();
+  for (const [index, tag] of tags.entries()) {
+    const key = tag?.key;
+    if (key === undefined) continue;
+    if (seen.has(key)) context.error([...path, index, 'key'], `the tag ${quoteInput(key)} is there twice`);
+    seen.add(key);
+  }
+}
+
+function checkExclusions(context: RuleContext, path: Path, options: Parsed<EcrOptions>): void {
+  const { imageTagMutability: mutability, imageTagMutabilityExclusionFilters: filters } = options;
+  const where = [...path, 'imageTagMutabilityExclusionFilters'];
+  if (filters !== undefined && filters.length > ecrLimits.exclusionFilters) {
+    context.error(where, `there are ${filters.length} filters`, `ECR allows ${ecrLimits.exclusionFilters}`);
+  }
+  if (mutability === undefined || filters === undefined) return;
   const wanted = mutability.endsWith('_WITH_EXCLUSION');
   if (wanted && filters.length === 0) {
     const message = `is missing, and imageTagMutability is ${mutability}`;
-    problems.error(placeAt(tree, [...path, 'imageTagMutability']), key, message, 'a list such as [{filter: latest}]');
+    context.missing(where, [...path, 'imageTagMutability'], message, 'a list such as [{filter: latest}]');
   }
   if (!wanted && filters.length > 0) {
     const message = `is of no use with imageTagMutability ${quoteInput(mutability)}`;
-    problems.error(placeAt(tree, where), key, message, 'use IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION');
+    context.error(where, message, 'use IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION');
   }
 }

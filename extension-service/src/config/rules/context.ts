@@ -1,15 +1,82 @@
+import type { Config } from '../../core/config/model.js';
 import type { CompiledFilter } from '../../core/filters/compile.js';
 import type { Dialect } from '../dialect.js';
-import type { Problems } from '../problem.js';
-import type { MappingNode } from '../tree.js';
+import { reportAt } from '../issues.js';
+import type { Parsed } from '../parsed.js';
+import type { ConfigProblem, Place, Problems } from '../problem.js';
+import type { MappingNode, Path } from '../tree.js';
+import { formatPath, nodeAt, placeAt } from '../tree.js';
 
 /** core/filters' `compileFilter`. */
 export type CompileExpression = (expression: string, index: number) => CompiledFilter;
 
-/** What the checks of several keys together get; they run whatever the schema found, so they expect anything. */
-export interface RuleContext {
-  readonly tree: MappingNode;
-  readonly dialect: Dialect;
-  readonly problems: Problems;
-  readonly compile: CompileExpression;
+/** What the schema made of the configuration. */
+export interface Reading {
+  /** What parsed, with defaults; a rule about a key that did not parse has nothing to judge. */
+  readonly config: Parsed<Config>;
+  /** Where the schema found something wrong. */
+  readonly refused: readonly Path[];
+}
+
+/** What the rules about several keys together judge, and how they report. */
+export class RuleContext {
+  readonly config: Parsed<Config>;
+  readonly #refused: readonly Path[];
+
+  constructor(
+    { config, refused }: Reading,
+    private readonly tree: MappingNode,
+    readonly dialect: Dialect,
+    private readonly problems: Problems,
+    readonly compile: CompileExpression,
+  ) {
+    this.config = config;
+    this.#refused = refused;
+  }
+
+  /** The file, line and column of the key's value; of its nearest parent when it is not written. */
+  place(path: Path): Place {
+    return placeAt(this.tree, path);
+  }
+
+  /** Whether the key is written, in the file, the environment or a flag, rather than a default. */
+  isWritten(path: Path): boolean {
+    return nodeAt(this.tree, path) !== undefined;
+  }
+
+  /** Whether the schema accepts the value at the path and everything in it. */
+  isWhole(path: Path): boolean {
+    const shared = (other: Path): boolean => {
+      const length = Math.min(path.length, other.length);
+      return path.slice(0, length).every((part, index) => part === other[index]);
+    };
+    return !this.#refused.some(shared);
+  }
+
+  /** Whether an error about the key, or about what is in it, is already reported. */
+  hasError(path: Path): boolean {
+    return this.problems.hasError(formatPath(path));
+  }
+
+  error(path: Path, message: string, allowed?: string): void {
+    this.report('error', path, message, allowed);
+  }
+
+  warn(path: Path, message: string, allowed?: string): void {
+    this.report('warning', path, message, allowed);
+  }
+
+  report(severity: ConfigProblem['severity'], path: Path, message: string, allowed?: string): void {
+    this.problems.add(severity, this.place(path), formatPath(path), message, allowed);
+  }
+
+  /** A key that another one needs: reported where that one is written. */
+  missing(path: Path, neededBy: Path, message: string, allowed?: string): void {
+    this.problems.error(this.place(neededBy), formatPath(path), message, allowed);
+  }
+
+  /** A problem at a character of the text at the path; `offset` counts from 0. */
+  reportAt(severity: ConfigProblem['severity'], path: Path, offset: number, message: string): void {
+    reportAt(this.problems, severity, this.tree, path, message, undefined, offset);
+  }
 }

@@ -1,17 +1,21 @@
 import type { Path } from '../tree.js';
-import { itemsOf, nodeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
+import { targetsOf } from './registries.js';
 
-/** Where `imageCopyPolicy` can be written: for all targets, for the single one, for each of several. */
-export function copyPolicyPaths(tree: RuleContext['tree']): readonly Path[] {
-  const targets = itemsOf(nodeAt(tree, ['targets'])).map((_, index) => ['targets', index, 'imageCopyPolicy']);
-  return [['imageCopyPolicy'], ['target', 'imageCopyPolicy'], ...targets];
+/** Each `imageCopyPolicy` in force, by its path: for all targets, and of each that has its own. */
+export function statedCopyPolicies(context: RuleContext): readonly (readonly [Path, string])[] {
+  const stated: readonly (readonly [Path, string | undefined])[] = [
+    [['imageCopyPolicy'], context.config.imageCopyPolicy],
+    ...targetsOf(context).map(({ path, config }) => [[...path, 'imageCopyPolicy'], config?.imageCopyPolicy] as const),
+  ];
+  return stated.flatMap(([path, policy]) => (policy === undefined ? [] : [[path, policy]]));
 }
 
-/** The policy of each target that there is: its own, or the general one. */
-export function copyPolicies(tree: RuleContext['tree']): readonly string[] {
-  const [all = [], ...each] = copyPolicyPaths(tree);
-  const usual = textOf(nodeAt(tree, all)) ?? 'delayed';
-  const targets = each.filter((path) => nodeAt(tree, path.slice(0, -1)) !== undefined);
-  return targets.map((path) => textOf(nodeAt(tree, path)) ?? usual);
+/** The policy of each target: its own, or the general one. */
+export function copyPolicies(context: RuleContext): readonly string[] {
+  return targetsOf(context).flatMap(({ path, config }) => {
+    const own = config?.imageCopyPolicy;
+    const general = context.isWritten([...path, 'imageCopyPolicy']) ? undefined : context.config.imageCopyPolicy;
+    return own ?? general ?? [];
+  });
 }

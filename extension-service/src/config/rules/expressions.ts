@@ -1,27 +1,39 @@
-import { reportAt } from '../issues.js';
 import type { Path } from '../tree.js';
-import { childOf, itemsOf, nodeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
+import { targetsOf } from './registries.js';
+
+/** An expression that parsed, with its path and its place among those of its kind. */
+export interface LocatedExpression {
+  readonly path: Path;
+  readonly index: number;
+  readonly expression: string;
+}
 
 /**
  * Compiles every expression. A syntax error stops the load, as in k8s-image-swapper; what compiles and can then only
  * fail or never be true is an error, and a warning in its dialect, because it starts with such filters.
  */
-export function checkExpressions({ tree, dialect, problems, compile }: RuleContext): void {
-  for (const [index, path] of expressionPaths(tree).entries()) {
-    const expression = textOf(nodeAt(tree, path));
-    if (expression === undefined || expression.trim() === '') continue;
-    for (const problem of compile(expression, index).problems) {
-      const severity = dialect === 'anchor' ? problem.severity : 'error';
-      reportAt(problems, severity, tree, path, problem.message, undefined, problem.column - 1);
+export function checkExpressions(context: RuleContext): void {
+  for (const { path, index, expression } of [...filtersOf(context), ...matchesOf(context)]) {
+    for (const problem of context.compile(expression, index).problems) {
+      const severity = context.dialect === 'anchor' ? problem.severity : 'error';
+      context.reportAt(severity, path, problem.column - 1, problem.message);
     }
   }
 }
 
-function expressionPaths(tree: RuleContext['tree']): readonly Path[] {
-  return [
-    ...itemsOf(nodeAt(tree, ['source', 'filters'])).map((_, index) => ['source', 'filters', index, 'jmespath']),
-    ...itemsOf(childOf(tree, 'targets')).map((_, index) => ['targets', index, 'match']),
-    ['target', 'match'],
-  ];
+/** `source.filters` */
+export function filtersOf({ config }: RuleContext): readonly LocatedExpression[] {
+  return (config.source?.filters ?? []).flatMap((filter, index) => {
+    const expression = filter?.jmespath;
+    return expression === undefined ? [] : [{ path: ['source', 'filters', index, 'jmespath'], index, expression }];
+  });
+}
+
+/** `match` of each target that has one. */
+export function matchesOf(context: RuleContext): readonly LocatedExpression[] {
+  return targetsOf(context).flatMap(({ path, config }, index) => {
+    const expression = config?.match;
+    return expression === undefined ? [] : [{ path: [...path, 'match'], index, expression }];
+  });
 }

@@ -1,78 +1,87 @@
+import type { GcpConfig } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
+import type { Parsed } from '../parsed.js';
 import { gcpLimits } from '../schema/gcp-repository.js';
 import type { Path } from '../tree.js';
-import { childOf, formatPath, itemsOf, nodeAt, placeAt, textOf } from '../tree.js';
 import type { RuleContext } from './context.js';
-import { registryPaths } from './registries.js';
+import { membersOf, registriesOf } from './registries.js';
 
 /** What the keys of one repository of Artifact Registry must be together. */
 export function checkArtifactRegistries(context: RuleContext): void {
-  for (const path of registryPaths(context.tree)) {
-    const gcp = [...path, 'gcp'];
-    if (nodeAt(context.tree, gcp) === undefined) continue;
-    checkKey(context, gcp);
-    checkUnique(context, [...gcp, 'repository', 'labels'], 'key', 'label', gcpLimits.labels);
-    checkUnique(context, [...gcp, 'cleanupPolicies'], 'name', 'policy', gcpLimits.cleanupPolicies);
-    checkPolicies(context, [...gcp, 'cleanupPolicies']);
-    const dryRun = [...gcp, 'cleanupDryRun'];
-    if (nodeAt(context.tree, dryRun) !== undefined && nodeAt(context.tree, [...gcp, 'cleanupPolicies']) === undefined) {
-      warn(context, dryRun, 'has no effect without cleanupPolicies');
-    }
+  for (const registry of registriesOf(context)) {
+    const gcp = membersOf(registry).gcp;
+    if (gcp !== undefined) checkRepository(context, [...registry.path, 'gcp'], gcp);
+  }
+}
+
+function checkRepository(context: RuleContext, path: Path, gcp: Parsed<GcpConfig>): void {
+  checkKey(context, path, gcp);
+  const labels = gcp.repository?.labels?.map((label) => label?.key);
+  checkUnique(context, [...path, 'repository', 'labels'], labels, 'key', 'label', gcpLimits.labels);
+  const policies = [...path, 'cleanupPolicies'];
+  const names = gcp.cleanupPolicies?.map((policy) => policy?.name);
+  checkUnique(context, policies, names, 'name', 'policy', gcpLimits.cleanupPolicies);
+  checkPolicies(context, policies, gcp.cleanupPolicies);
+  const dryRun = [...path, 'cleanupDryRun'];
+  if (context.isWritten(dryRun) && !context.isWritten(policies)) {
+    context.warn(dryRun, 'has no effect without cleanupPolicies');
   }
 }
 
 /** Artifact Registry takes keys of the repository's own location only. */
-function checkKey(context: RuleContext, gcp: Path): void {
+function checkKey(
+  context: RuleContext,
+  gcp: Path,
+  { repository, location, createRepository }: Parsed<GcpConfig>,
+): void {
   const path = [...gcp, 'repository', 'kmsKey'];
-  const key = textOf(nodeAt(context.tree, path));
+  const key = repository?.kmsKey;
   if (key === undefined) return;
-  const location = textOf(nodeAt(context.tree, [...gcp, 'location']));
   const keyLocation = /^projects\/[^/]+\/locations\/([^/]+)\//.exec(key)?.[1];
   if (location !== undefined && keyLocation !== undefined && keyLocation !== location) {
-    report(context, path, `is a key in ${keyLocation}, and the repository is in ${location}`, 'both must be the same');
+    context.error(path, `is a key in ${keyLocation}, and the repository is in ${location}`, 'both must be the same');
   }
-  const create = nodeAt(context.tree, [...gcp, 'createRepository']);
-  if (!(create?.kind === 'scalar' && create.value === true)) {
-    warn(context, path, 'is for new repositories only, and createRepository is not true');
+  if (createRepository === false) {
+    context.warn(path, 'is for new repositories only, and createRepository is not true');
   }
 }
 
-function checkUnique(context: RuleContext, path: Path, key: string, what: string, most: number): void {
-  const items = itemsOf(nodeAt(context.tree, path));
-  if (items.length > most) {
-    report(context, path, `there are ${items.length} entries`, `Artifact Registry allows ${most}`);
+function checkUnique(
+  context: RuleContext,
+  path: Path,
+  names: readonly (string | undefined)[] = [],
+  key: string,
+  what: string,
+  most: number,
+): void {
+  if (names.length > most) {
+    context.error(path, `there are ${names.length} entries`, `Artifact Registry allows ${most}`);
   }
-  const names = items.map((item) => textOf(childOf(item, key)));
-  names.forEach((name, index) => {
-    if (name === undefined || names.indexOf(name) === index) return;
-    report(context, [...path, index, key], `the ${what} ${quoteInput(name)} is there twice`);
-  });
+  const seen = new Set<string>();
+  for (const [index, name] of names.entries()) {
+    if (name === undefined) continue;
+    if (seen.has(name)) context.error([...path, index, key], `the ${what} ${quoteInput(name)} is there twice`);
+    seen.add(name);
+  }
 }
 
-function checkPolicies(context: RuleContext, path: Path): void {
-  itemsOf(nodeAt(context.tree, path)).forEach((item, index) => {
+function checkPolicies(context: RuleContext, path: Path, policies: Parsed<GcpConfig>['cleanupPolicies'] = []): void {
+  for (const [index, policy] of policies.entries()) {
+    if (policy === undefined) continue;
     const at = (...keys: string[]): Path => [...path, index, ...keys];
-    const condition = childOf(item, 'condition');
-    const recent = childOf(item, 'mostRecentVersions');
-    if (condition === undefined && recent === undefined) {
-      report(context, at(), 'says nothing about which versions', 'condition or mostRecentVersions is needed');
-    } else if (condition !== undefined && recent !== undefined) {
-      report(context, at('mostRecentVersions'), 'is there besides condition', 'make two policies of them');
+    const hasCondition = context.isWritten(at('condition'));
+    const hasRecent = context.isWritten(at('mostRecentVersions'));
+    if (!hasCondition && !hasRecent) {
+      context.error(at(), 'says nothing about which versions', 'condition or mostRecentVersions is needed');
+    } else if (hasCondition && hasRecent) {
+      context.error(at('mostRecentVersions'), 'is there besides condition', 'make two policies of them');
     }
-    if (recent !== undefined && textOf(childOf(item, 'action')) === 'delete') {
-      report(context, at('action'), 'is delete, and mostRecentVersions only keeps', 'set action: keep');
+    if (hasRecent && policy.action === 'delete') {
+      context.error(at('action'), 'is delete, and mostRecentVersions only keeps', 'set action: keep');
     }
-    const untagged = textOf(childOf(condition, 'tagState')) === 'untagged';
-    if (untagged && childOf(condition, 'tagPrefixes') !== undefined) {
-      report(context, at('condition', 'tagPrefixes'), 'never apply to untagged versions', 'set tagState: tagged');
+    const prefixes = at('condition', 'tagPrefixes');
+    if (policy.condition?.tagState === 'untagged' && context.isWritten(prefixes)) {
+      context.error(prefixes, 'never apply to untagged versions', 'set tagState: tagged');
     }
-  });
-}
-
-function report({ tree, problems }: RuleContext, path: Path, message: string, allowed?: string): void {
-  problems.error(placeAt(tree, path), formatPath(path), message, allowed);
-}
-
-function warn({ tree, problems }: RuleContext, path: Path, message: string): void {
-  problems.warning(placeAt(tree, path), formatPath(path), message);
+  }
 }

@@ -1,52 +1,88 @@
-import type { Problems } from '../problem.js';
-import type { Path, TreeNode } from '../tree.js';
-import { childOf, formatPath, itemsOf, nodeAt, placeAt } from '../tree.js';
+import type {
+  AwsConfig,
+  Config,
+  CredentialsConfig,
+  GcpConfig,
+  OciConfig,
+  RegistryConfig,
+  TargetConfig,
+} from '../../core/config/model.js';
+import type { Parsed } from '../parsed.js';
+import type { Path } from '../tree.js';
 import { checkAws } from './aws.js';
 import type { RuleContext } from './context.js';
 
-/** Every registry of the configuration, by its path. */
-export function registryPaths(tree: TreeNode): readonly Path[] {
+/** A registry of the configuration, with its path; undefined where nothing of it parsed. */
+export interface Located<T> {
+  readonly path: Path;
+  readonly config: Parsed<T> | undefined;
+}
+
+/** The targets in the order in which they are asked. */
+export function targetsOf({ config }: { readonly config: Parsed<Config> }): readonly Located<TargetConfig>[] {
   return [
-    ...(childOf(tree, 'target') === undefined ? [] : [['target']]),
-    ...itemsOf(childOf(tree, 'targets')).map((_, index) => ['targets', index]),
-    ...itemsOf(nodeAt(tree, ['source', 'registries'])).map((_, index) => ['source', 'registries', index]),
+    ...(config.targets ?? []).map((target, index) => ({ path: ['targets', index], config: target })),
+    ...(config.target === undefined ? [] : [{ path: ['target'], config: config.target }]),
   ];
 }
 
+/** Every registry: the targets, then the sources. */
+export function registriesOf(context: { readonly config: Parsed<Config> }): readonly Located<RegistryConfig>[] {
+  const sources = context.config.source?.registries ?? [];
+  return [
+    ...targetsOf(context),
+    ...sources.map((config, index) => ({ path: ['source', 'registries', index], config })),
+  ];
+}
+
+/** What describes a registry, of each type; only that of its own type when the type is known. */
+export interface Members {
+  readonly aws?: Parsed<AwsConfig> | undefined;
+  readonly gcp?: Parsed<GcpConfig> | undefined;
+  readonly oci?: Parsed<OciConfig> | undefined;
+}
+
+export function membersOf({ config }: Located<RegistryConfig>): Members {
+  return config ?? {};
+}
+
 /** What the parts of one registry must be together. */
-export function checkRegistries({ tree, dialect, problems }: RuleContext): void {
-  for (const path of registryPaths(tree)) {
-    const part = (...keys: string[]): Path => [...path, ...keys];
-    checkAws({ tree, dialect, problems }, part('aws'), path[0] === 'source');
-    checkCredentials(tree, part('oci', 'credentials'), problems);
-    const plain = childOf(nodeAt(tree, part('oci')), 'insecure');
-    const caFile = part('oci', 'caFile');
-    if (plain?.kind === 'scalar' && plain.value === true && nodeAt(tree, caFile) !== undefined) {
-      problems.warning(placeAt(tree, caFile), formatPath(caFile), 'is not read, because insecure is true');
+export function checkRegistries(context: RuleContext): void {
+  for (const registry of registriesOf(context)) {
+    const { path } = registry;
+    const { aws, oci } = membersOf(registry);
+    if (aws !== undefined) checkAws(context, [...path, 'aws'], aws, path[0] === 'source');
+    if (oci === undefined) continue;
+    if (oci.credentials !== undefined) checkCredentials(context, [...path, 'oci', 'credentials']);
+    const caFile = [...path, 'oci', 'caFile'];
+    if (oci.insecure === true && context.isWritten(caFile)) {
+      context.warn(caFile, 'is not read, because insecure is true');
     }
   }
 }
 
-function checkCredentials(tree: TreeNode, path: Path, problems: Problems): void {
-  const node = nodeAt(tree, path);
-  if (node?.kind !== 'mapping') return;
-  const sources = ['secretName', 'password', 'passwordFile', 'dockerConfigFile'];
-  const given = sources.filter((key) => node.entries.has(key));
+const LOGINS = [
+  'secretName',
+  'password',
+  'passwordFile',
+  'dockerConfigFile',
+] as const satisfies (keyof CredentialsConfig)[];
+
+function checkCredentials(context: RuleContext, path: Path): void {
+  const has = (key: keyof CredentialsConfig) => context.isWritten([...path, key]);
+  const given = LOGINS.filter(has);
   const report = (key: string, message: string, allowed?: string) => {
-    const where = key === '' ? path : [...path, key];
-    problems.error(placeAt(tree, where), formatPath(where), message, allowed);
+    context.error(key === '' ? path : [...path, key], message, allowed);
   };
   if (given.length === 0) {
-    report('', 'says nothing about how to log in', `one of ${sources.join(', ')} is needed`);
+    report('', 'says nothing about how to log in', `one of ${LOGINS.join(', ')} is needed`);
   } else if (given.length > 1) {
-    report(given[1] ?? '', `is there besides ${given[0] ?? ''}`, `one of ${sources.join(', ')} is allowed`);
+    report(given[1] ?? '', `is there besides ${given[0] ?? ''}`, `one of ${LOGINS.join(', ')} is allowed`);
   }
-  const withUser = node.entries.has('password') || node.entries.has('passwordFile');
-  if (withUser && !node.entries.has('username')) report('username', 'is missing, and there is a password');
-  if (node.entries.has('username') && !withUser && given.length > 0) {
+  const withUser = has('password') || has('passwordFile');
+  if (withUser && !has('username')) report('username', 'is missing, and there is a password');
+  if (has('username') && !withUser && given.length > 0) {
     report('username', `is of no use with ${given[0] ?? ''}`, 'it goes with password or passwordFile');
   }
-  if (node.entries.has('namespace') && !node.entries.has('secretName')) {
-    report('namespace', 'is of no use without secretName');
-  }
+  if (has('namespace') && !has('secretName')) report('namespace', 'is of no use without secretName');
 }

@@ -61,5 +61,8 @@ export const configSchema = z.strictObject({
   policies: described(enginePoliciesSchema, 'Whether the service writes policies into the cluster.').prefault({}),
 }) satisfies z.ZodType<Config>;
 
+/** {@link configSchema}, or one with other defaults. */
+export type ConfigSchema = typeof configSchema;
+
 /** All keys. */
 export const rootField: Field = fieldOf(configSchema);
