@@ -140,7 +140,7 @@ export class RegistryCopier implements Copier {
   }
 }
 
-/** What the target has under the name already, without asking the source; the keeper tag counts with its digest. */
+/** What the target has under the name that a copy would put, without asking the source. */
 async function presentDigest(
   { reference }: MirrorJob,
   head: (
@@ -150,8 +150,8 @@ async function presentDigest(
   ) => Promise<{ readonly digest?: string } | undefined>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { repository, tag = 'latest', digest, keeperTag } = reference;
-  const found = await head(repository, keeperTag ?? digest ?? tag, { signal });
+  const { repository, digest, published } = reference;
+  const found = await head(repository, published, { signal });
   if (found === undefined) return undefined;
   if (digest === undefined) return found.digest;
   return found.digest === digest ? digest : undefined;

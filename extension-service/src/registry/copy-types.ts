@@ -1,23 +1,17 @@
+import type { Reference } from '../core/image/reference.js';
 import type { RegistryClient } from './client.js';
 import type { BlobLedger } from './ledger.js';
+import type { TargetImage } from './presence.js';
 import type { Descriptor } from './types.js';
 
 export interface CopyOptions {
   /** A digest wins over a tag. */
   readonly source: {
     readonly client: RegistryClient;
-    readonly reference: { readonly repository: string; readonly tag?: string; readonly digest?: string };
+    readonly reference: Pick<Reference, 'repository' | 'tag' | 'digest'>;
   };
-  /** The tag moves last; a digest is also put under `keeperTag`, and never moves `tag`. */
-  readonly target: {
-    readonly client: RegistryClient;
-    readonly reference: {
-      readonly repository: string;
-      readonly tag?: string;
-      readonly digest?: string;
-      readonly keeperTag?: string;
-    };
-  };
+  /** The tag `published` is put last. With `digest`, it must be the digest of the source's image. */
+  readonly target: TargetImage;
   /**
    * `os/architecture[/variant]` to keep of an index. The smaller index has another digest, so this is for tags; an image
    * named by digest is copied whole. Attestations stay with their platform, nested indexes stay whole.

@@ -1,9 +1,11 @@
+import { referenceName } from '../core/image/reference.js';
 import { RegistryError } from './errors.js';
 import { DEFAULT_COPY_LIMITS, type CopyOptions, type CopyResult } from './copy-types.js';
 import { copyReferrers } from './copy-referrers.js';
 import { TreeCopy } from './copy-tree.js';
 import { BlobLedger } from './ledger.js';
 import type { RawManifest } from './manifest.js';
+import { findRoot } from './presence.js';
 import { selectPlatforms } from './platforms.js';
 
 export type { BlobCount, BlobOutcome, CopyLimits, CopyOptions, CopyProgress, CopyResult } from './copy-types.js';
@@ -44,11 +46,12 @@ class ImageCopy {
 
   async run(): Promise<CopyResult> {
     const { source, platforms = 'all' } = this.#options;
-    const { repository, tag = 'latest', digest } = source.reference;
+    const { repository, digest } = source.reference;
+    const name = referenceName(source.reference);
     const filtered = digest === undefined && platforms !== 'all';
-    const head = digest ?? (await this.#headSource(repository, tag));
+    const head = digest ?? (await this.#headSource(repository, name));
     const read = (): Promise<RawManifest> =>
-      source.client.getManifest(repository, head ?? tag, this.#tree.sourceContext);
+      source.client.getManifest(repository, head ?? name, this.#tree.sourceContext);
     if (head !== undefined && !filtered) return this.#once(head, head, async () => this.#copy(await read()));
     const top = await read();
     const wanted = filtered ? this.#filter(top, platforms) : top;
@@ -107,12 +110,9 @@ class ImageCopy {
   > {
     const { client, reference } = this.#options.target;
     const context = this.#tree.targetContext;
-    const name = this.#finalName();
-    const named = name === undefined ? undefined : await client.headManifest(reference.repository, name, context);
-    if (named?.digest === digest) return { digest, mediaType: named.mediaType, outcome: 'present' };
-    const there = await client.headManifest(reference.repository, digest, context);
-    if (there === undefined) return undefined;
-    if (name === undefined) return { digest, mediaType: there.mediaType, outcome: 'present' };
+    const root = await findRoot(this.#options.target, digest, context);
+    if (root.state === 'absent') return undefined;
+    if (root.state === 'published') return { digest, mediaType: root.mediaType, outcome: 'present' };
     const manifest = await client.getManifest(reference.repository, digest, context);
     await this.#name(manifest);
     return { digest, mediaType: manifest.mediaType, outcome: 'tagged' };
@@ -120,8 +120,7 @@ class ImageCopy {
 
   async #refuseMovedTag(digest: string): Promise<void> {
     const { client, reference } = this.#options.target;
-    const name = this.#finalName();
-    if (name === undefined) return;
+    const name = reference.published;
     const there = await client.headManifest(reference.repository, name, this.#tree.targetContext);
     if (there?.digest === undefined || there.digest === digest) return;
     const message =
@@ -140,12 +139,6 @@ class ImageCopy {
     throw new RegistryError(message, { kind: 'invalid', host: client.host });
   }
 
-  /** The tag that makes the image visible: for an image named by digest the keeper tag, if any. */
-  #finalName(): string | undefined {
-    const { tag = 'latest', digest, keeperTag } = this.#options.target.reference;
-    return digest === undefined ? tag : keeperTag;
-  }
-
   /** Puts the top manifest under its name; its digest comes with that. */
   async #name(manifest: RawManifest): Promise<void> {
     const { client, reference } = this.#options.target;
@@ -153,13 +146,12 @@ class ImageCopy {
       const message = `the source's image is ${manifest.digest}, the target's reference names ${reference.digest}`;
       throw new RegistryError(message, { kind: 'conflict', host: client.host });
     }
-    const name = this.#finalName();
     try {
-      await this.#tree.put(manifest, name ?? manifest.digest);
+      await this.#tree.put(manifest, reference.published);
     } catch (error) {
-      if (!(error instanceof RegistryError) || error.kind !== 'conflict' || name === undefined) throw error;
+      if (!(error instanceof RegistryError) || error.kind !== 'conflict') throw error;
       // An immutable tag that holds this very image (someone else was faster) is what we wanted.
-      const head = await client.headManifest(reference.repository, name, this.#tree.targetContext);
+      const head = await client.headManifest(reference.repository, reference.published, this.#tree.targetContext);
       if (head?.digest !== manifest.digest) throw error;
     }
   }

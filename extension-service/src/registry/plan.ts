@@ -1,8 +1,10 @@
+import { referenceName } from '../core/image/reference.js';
 import { formatPlatform } from '../core/image/platform.js';
 import type { CopyOptions } from './copy-types.js';
 import { RegistryError } from './errors.js';
 import { isForeign, parseManifest } from './manifest.js';
 import type { RawManifest } from './manifest.js';
+import { findRoot } from './presence.js';
 import { selectPlatforms } from './platforms.js';
 import type { Descriptor } from './types.js';
 
@@ -31,16 +33,19 @@ export async function planCopy(
 ): Promise<CopyPlan> {
   const { source, target, platforms = 'all', signal } = options;
   const context = { ...(signal !== undefined && { signal }) };
-  const { repository, tag = 'latest', digest } = source.reference;
-  const top = await source.client.getManifest(repository, digest ?? tag, context);
+  const { repository, digest } = source.reference;
+  const top = await source.client.getManifest(repository, referenceName(source.reference), context);
   const wanted = digest === undefined && platforms !== 'all' ? filtered(options, top, platforms) : top;
   const manifests = new Map<string, number>();
   const blobs = new Map<string, number>();
   const names = new Set<string>();
 
-  const name = target.reference.digest === undefined ? (target.reference.tag ?? 'latest') : target.reference.digest;
-  const there = await target.client.headManifest(target.reference.repository, name, context);
-  if (there?.digest === wanted.digest) return { present: true, digest: top.digest, platforms: [], manifests, blobs };
+  const root = await findRoot(target, wanted.digest, context);
+  if (root.state === 'published') return { present: true, digest: top.digest, platforms: [], manifests, blobs };
+  if (root.state === 'untagged') {
+    manifests.set(wanted.digest, wanted.bytes.length);
+    return { present: false, digest: top.digest, platforms: [], manifests, blobs };
+  }
 
   const add = async (manifest: RawManifest): Promise<void> => {
     if (manifests.has(manifest.digest)) return;

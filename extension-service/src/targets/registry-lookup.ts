@@ -26,10 +26,10 @@ export class RegistryLookup implements TargetLookup {
 
   async head(
     target: string,
-    { repository, tag, digest }: TargetReference,
+    { repository, shownAs, digest }: TargetReference,
     signal: AbortSignal,
   ): Promise<{ readonly digest?: string } | undefined> {
-    const head = await this.registries.target(target).headManifest(repository, digest ?? tag ?? 'latest', { signal });
+    const head = await this.registries.target(target).headManifest(repository, shownAs, { signal });
     if (head === undefined) return undefined;
     const found = digest ?? head.digest;
     return found === undefined ? {} : { digest: found };

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { loadImage } from '../../fakes/images.js';
 import { image, useCli } from './cli.js';
+import { writes } from './copy-pair.js';
 
 const cli = useCli();
 
@@ -23,6 +25,21 @@ describe('mirror', () => {
     expect(targets).toMatchObject([{ target: 'default', images: 1 }]);
     expect(new Set(cli.target.accessLog.map(({ method }) => method))).toEqual(new Set(['HEAD']));
     expect((await cli.swapper(args, list)).stdout).toMatch(/would-mirror .*\d manifests, \d+ blobs, at most/);
+  });
+
+  it('plans the keeper tag alone when the target has the image of a digest without it, and puts just that', async () => {
+    loadImage(cli.target, cli.repository(), image);
+    const keeper = `keep-${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
+    const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app@${image.digest}`];
+    const plan = JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout) as object;
+    expect(plan).toMatchObject({
+      images: [{ state: 'would-mirror', digest: image.digest }],
+      targets: [{ manifests: 1, blobs: 0, bytes: 0 }],
+    });
+    expect((await cli.swapper(args)).code).toBe(0);
+    expect(writes(cli.target)).toEqual([`PUT /v2/${cli.repository()}/manifests/${keeper}`]);
+    const again = JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout) as object;
+    expect(again).toMatchObject({ images: [{ state: 'up-to-date' }], targets: [] });
   });
 
   it('copies two spellings of one image once', async () => {

@@ -83,7 +83,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     const image = buildImage({ layerSize: 200_000 });
     loadImage(source, 'library/app', image, 'v1');
     const ledger = new BlobLedger();
-    await Promise.all(Array.from({ length: 6 }, (_, i) => copy({ ledger, to: { tag: `t${i}` } })));
+    await Promise.all(Array.from({ length: 6 }, (_, i) => copy({ ledger, to: { published: `t${i}` } })));
     expect(target.requests(({ method, path }) => method === 'POST' && path.includes('/uploads/'))).toHaveLength(
       image.blobs.length,
     );
@@ -95,8 +95,11 @@ describe('copyImage of what the target has, in part or whole', () => {
     const image = buildImage({ layerSize: 200_000 });
     for (const tag of ['v1', 'v1.27', 'stable']) loadImage(source, 'library/app', image, tag);
     const ledger = new BlobLedger();
-    const names = [{ tag: 'v1' }, { tag: 'v1.27' }, { tag: 'stable' }, { digest: image.digest, keeperTag: 'keep-1' }];
-    const results = await Promise.all(names.map((name) => copy({ ledger, from: name, to: name })));
+    const names = [
+      ...['v1', 'v1.27', 'stable'].map((tag) => ({ from: { tag }, to: { published: tag } })),
+      { from: { digest: image.digest }, to: { digest: image.digest, published: 'keep-1' } },
+    ];
+    const results = await Promise.all(names.map((name) => copy({ ledger, ...name })));
     expect(results.map(({ outcome }) => outcome).sort()).toEqual(['copied', 'tagged', 'tagged', 'tagged']);
     expect(source.requests(({ method, path }) => method === 'GET' && path.includes('/manifests/'))).toHaveLength(
       image.manifests.length,
@@ -117,7 +120,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     for (const tag of ['v1', 'v2']) loadImage(source, 'library/app', image, tag);
     target.fault({ method: 'PUT', path: '/manifests/v1', action: { type: 'status', status: 403 } });
     const ledger = new BlobLedger();
-    const copies = ['v1', 'v2'].map((tag) => copy({ ledger, from: { tag }, to: { tag } }));
+    const copies = ['v1', 'v2'].map((tag) => copy({ ledger, from: { tag }, to: { published: tag } }));
     const [first, second] = await Promise.allSettled(copies);
     expect([first?.status, second?.status]).toEqual(['rejected', 'fulfilled']);
     expect(target.tags('mirror/library/app')).toEqual(['v2']);

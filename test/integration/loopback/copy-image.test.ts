@@ -50,7 +50,7 @@ describe('copyImage', () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, 'library/app', image, 'v1');
-    const name = { from: { digest: image.digest }, to: { digest: image.digest, keeperTag: 'keep-0123456789ab' } };
+    const name = { from: { digest: image.digest }, to: { digest: image.digest, published: 'keep-0123456789ab' } };
     await copy(name);
     expect(target.tags('mirror/library/app')).toEqual(['keep-0123456789ab']);
     expectComplete(target, 'mirror/library/app', image);

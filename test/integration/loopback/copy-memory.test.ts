@@ -24,7 +24,7 @@ async function prepare(layerSize: number, layers: number) {
   const anonymous = { resolve: async () => [] };
   const options = {
     source: { client: factory.client(source.host, anonymous), reference: { repository: 'big', tag: 'v1' } },
-    target: { client: factory.client(target.host, anonymous), reference: { repository: 'big', tag: 'v1' } },
+    target: { client: factory.client(target.host, anonymous), reference: { repository: 'big', published: 'v1' } },
   };
   return { target, image, options };
 }

@@ -19,8 +19,14 @@ export interface Pair {
   readonly source: FakeRegistry;
   readonly target: FakeRegistry;
   readonly copy: (
-    options?: Partial<Omit<CopyOptions, 'source' | 'target'>> & { from?: object; to?: object },
+    options?: Partial<Omit<CopyOptions, 'source' | 'target'>> & { from?: object; to?: Partial<TargetName> },
   ) => ReturnType<typeof copyImage>;
+}
+
+interface TargetName {
+  readonly repository: string;
+  readonly published: string;
+  readonly digest: string;
 }
 
 /** A source and a target, and copies of one image from one to the other. Both end with the test. */
@@ -45,7 +51,7 @@ export async function pair(
     copy: ({ from, to, ...rest } = {}) =>
       copyImage({
         source: { client: clients.source, reference: { repository: 'library/app', tag: 'v1', ...from } },
-        target: { client: clients.target, reference: { repository: 'mirror/library/app', tag: 'v1', ...to } },
+        target: { client: clients.target, reference: { repository: 'mirror/library/app', published: 'v1', ...to } },
         ...rest,
       }),
   };

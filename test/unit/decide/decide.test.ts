@@ -49,7 +49,7 @@ describe('one image', () => {
 
   it('by digest gets a keeper tag, and its own tag is never moved', () => {
     const [decision] = decide(rulesOf(), input(podOf([`nginx:1.27@${DIGEST}`])));
-    expect(decision).toMatchObject({ reference: { digest: DIGEST, keeperTag: 'keep-0123456789ab' } });
+    expect(decision).toMatchObject({ reference: { digest: DIGEST, published: 'keep-0123456789ab' } });
     expect(decision).not.toHaveProperty('reference.tag');
   });
 });

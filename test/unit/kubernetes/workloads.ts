@@ -18,7 +18,10 @@ export function imageJob(name: string, pull?: PullContext, more: Partial<MirrorJ
     key: `${text} all`,
     source: `docker.io/library/${name}:1`,
     target: 'default',
-    reference: { registry: 'mirror.test', repository: `docker.io/library/${name}`, tag: '1', text },
+    reference: {
+      ...{ registry: 'mirror.test', repository: `docker.io/library/${name}`, text },
+      ...{ tag: '1', shownAs: '1', published: '1' },
+    },
     platforms: 'all',
     force: false,
     ...(pull !== undefined && { pull }),

@@ -23,7 +23,7 @@ export function job(
     key: text,
     source: `${repository}:latest`,
     target: 'default',
-    reference: { registry: to, repository, tag: 'latest', text },
+    reference: { registry: to, repository, tag: 'latest', shownAs: 'latest', published: 'latest', text },
     platforms: 'all',
     force: false,
     ...rest,

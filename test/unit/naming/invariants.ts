@@ -36,8 +36,9 @@ export function checkNaming(
   if (parsed.digest !== source.digest || named.digest !== source.digest) expect(parsed).toEqual(named);
   const tag = source.digest === undefined ? source.tag : undefined;
   if (parsed.tag !== tag || named.tag !== tag) expect(parsed).toEqual({ ...named, tag });
-  const keeper = source.digest && `keep-${source.digest.replace(/^.*:/, '').slice(0, 12)}`;
-  if (named.keeperTag !== keeper) expect(named.keeperTag).toBe(keeper);
+  if (named.shownAs !== (source.digest ?? source.tag)) expect(named.shownAs).toBe(source.digest ?? source.tag);
+  const published = source.digest === undefined ? source.tag : `keep-${source.digest.replace(/^.*:/, '').slice(0, 12)}`;
+  if (named.published !== published) expect(named.published).toBe(published);
   if (!registryTakes(target, named.repository)) expect.fail(`${target.name} refuses ${named.repository}`);
   if (target.host.length + 1 + named.repository.length > 255) expect.fail(`${named.text} is too long for old kubelets`);
   if (findTarget(targets, parsed) === undefined) expect.fail(`${named.text} would be mirrored again`);

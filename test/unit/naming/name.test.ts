@@ -52,7 +52,8 @@ describe('targetReference of ordinary images is the anchor’s', () => {
       registry: ecr.host,
       repository: 'docker.io/library/nginx',
       digest: sha256,
-      keeperTag: 'keep-0123456789ab',
+      shownAs: sha256,
+      published: 'keep-0123456789ab',
       text: `${ecr.host}/docker.io/library/nginx@${sha256}`,
     });
   });

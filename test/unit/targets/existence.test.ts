@@ -9,7 +9,8 @@ const DIGEST = `sha256:${'b'.repeat(64)}`;
 
 function reference(name: string): TargetReference {
   const repository = `docker.io/library/${name}`;
-  return { registry: 'mirror.test', repository, tag: 'latest', text: `mirror.test/${repository}:latest` };
+  const names = { tag: 'latest', shownAs: 'latest', published: 'latest' };
+  return { registry: 'mirror.test', repository, ...names, text: `mirror.test/${repository}:latest` };
 }
 
 class Refusal extends Error {

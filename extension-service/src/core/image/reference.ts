@@ -57,6 +57,9 @@ export function isTag(text: string): boolean {
   return tagPattern.test(text);
 }
 
+/** The tag of a reference that names neither a tag nor a digest. */
+const DEFAULT_TAG = 'latest';
+
 /** Whether the text is a repository path by the OCI distribution spec, its length included. */
 export function isRepository(text: string): boolean {
   return text.length <= repositoryLengthLimit && repositoryPattern.test(text);
@@ -110,9 +113,14 @@ export function parseReference(text: string): Reference {
   return {
     registry,
     repository,
-    ...(tag !== undefined ? { tag } : digest === undefined ? { tag: 'latest' } : {}),
+    ...(tag !== undefined ? { tag } : digest === undefined ? { tag: DEFAULT_TAG } : {}),
     ...(digest !== undefined && { digest }),
   };
+}
+
+/** What a registry is asked for: the digest, or without one the tag. */
+export function referenceName({ tag, digest }: Pick<Reference, 'tag' | 'digest'>): string {
+  return digest ?? tag ?? DEFAULT_TAG;
 }
 
 /**

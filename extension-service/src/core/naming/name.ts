@@ -1,4 +1,4 @@
-import { formatReference, parseReference } from '../image/reference.js';
+import { formatReference, parseReference, referenceName } from '../image/reference.js';
 import type { Reference } from '../image/reference.js';
 import { decodeName, encodeName } from './escape.js';
 import type { SourceName } from './escape.js';
@@ -14,8 +14,13 @@ export interface TargetReference {
   /** Absent for digest references, which never move the original tag. */
   readonly tag?: string;
   readonly digest?: string;
-  /** For digest references: `keep-` and the digest's first 12 digits, so that "expire untagged" rules spare the image. */
-  readonly keeperTag?: string;
+  /** The name under which Pods find the image: the digest, or the tag. */
+  readonly shownAs: string;
+  /**
+   * The tag that a copy puts last: the source's tag, or for a digest reference `keep-` and the digest's first 12 digits,
+   * so that rules of the kind "expire untagged" spare the image. The image is complete in the target only with it.
+   */
+  readonly published: string;
   /** What goes into the Pod: `HOST[/PREFIX]/SOURCE`, by digest if the source has one. */
   readonly text: string;
 }
@@ -33,13 +38,14 @@ export function targetReference(target: NamingTarget, source: Reference): Target
   const registry = target.host;
   const repository = targetRepository(target, source);
   const { tag, digest } = source;
+  const shownAs = referenceName(source);
   if (digest === undefined) {
     const named = { registry, repository, ...(tag !== undefined && { tag }) };
-    return { ...named, text: formatReference(named) };
+    return { ...named, shownAs, published: shownAs, text: formatReference(named) };
   }
   const hex = digest.slice(digest.indexOf(':') + 1);
   const named = { registry, repository, digest };
-  return { ...named, keeperTag: `keep-${hex.slice(0, 12)}`, text: formatReference(named) };
+  return { ...named, shownAs, published: `keep-${hex.slice(0, 12)}`, text: formatReference(named) };
 }
 
 /** The repository in the target, the target's path included; it doesn't depend on tag and digest. */

@@ -1,0 +1,25 @@
+import type { TargetReference } from '../core/naming/name.js';
+import type { ManifestHead, RegistryClient } from './client.js';
+import type { RequestContext } from './types.js';
+
+export interface TargetImage {
+  readonly client: RegistryClient;
+  readonly reference: Pick<TargetReference, 'repository' | 'digest' | 'published'>;
+}
+
+/** What a target has of an image: `published` under its name, `untagged` only by digest. */
+export type RootPresence =
+  { readonly state: 'published' | 'untagged'; readonly mediaType: string } | { readonly state: 'absent' };
+
+/** Looks for the image's top manifest: first under its name, then by digest. The copy and its plan both ask here. */
+export async function findRoot(
+  { client, reference }: TargetImage,
+  digest: string,
+  context: RequestContext,
+): Promise<RootPresence> {
+  const { repository, published } = reference;
+  const named = await client.headManifest(repository, published, context);
+  if (named?.digest === digest) return { state: 'published', mediaType: named.mediaType };
+  const there: ManifestHead | undefined = await client.headManifest(repository, digest, context);
+  return there === undefined ? { state: 'absent' } : { state: 'untagged', mediaType: there.mediaType };
+}
