@@ -8,6 +8,7 @@ import { HttpsProxyAgent } from 'hpagent';
 import { abortReason, untilAborted } from './abort.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
+import { ONE_READ_BUFFER } from './read-buffer.js';
 import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
 
 /** All addresses of a name; the shape of `dns.lookup` with `all`. */
@@ -129,8 +130,9 @@ export class Http {
         rejectUnauthorized: tls.verify,
         ...(tls.ca !== undefined && { ca: [...rootCertificates, tls.ca] }),
       };
-      if (!secure) agent = proxy?.protocol === 'https:' ? new https.Agent(pool) : new http.Agent(pool);
-      else if (proxy === undefined) agent = new https.Agent({ ...pool, ...trust });
+      const direct = { ...pool, onread: ONE_READ_BUFFER };
+      if (!secure) agent = proxy?.protocol === 'https:' ? new https.Agent(direct) : new http.Agent(direct);
+      else if (proxy === undefined) agent = new https.Agent({ ...direct, ...trust });
       else agent = new HttpsProxyAgent({ ...pool, ...trust, proxy: proxy.href });
       this.#agents.set(key, agent);
     }
