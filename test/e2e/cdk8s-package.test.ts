@@ -19,6 +19,30 @@ new KyvernoMutatingPolicy(new Chart(app, 'platform'), 'policy', props);
 app.synth();
 `;
 
+const INLINE = `
+import { ImageSwapper, type SwapperConfig } from '@image-swapper/cdk8s';
+import type { Chart } from 'cdk8s';
+
+declare const chart: Chart;
+new ImageSwapper(chart, 'inline', {
+  config: {
+    logLevel: 'debug',
+    imageSwapPolicy: 'exists',
+    imageCopyPolicy: 'delayed',
+    source: { filters: [{ jmespath: 'a' }], registries: [{ type: 'oci', oci: { registry: 'a.example.com' } }] },
+    targets: [
+      { name: 'a', match: 'b', imageSwapPolicy: 'always', oci: { registry: 'a.example.com', insecure: true } },
+      { name: 'b', aws: { accountId: '012345678901', region: 'eu-west-1', role: 'c' } },
+      { name: 'c', gcp: { location: 'a', projectId: 'b', repositoryId: 'c', createRepository: true } },
+    ],
+    policies: { engine: 'kyverno' },
+  },
+});
+export const config: SwapperConfig = { mirror: { concurrency: 4 }, target: { oci: { registry: 'a.example.com' } } };
+// @ts-expect-error A key that policies depend on keeps its type.
+export const wrong: SwapperConfig = { target: { oci: { registry: 5 } } };
+`;
+
 /** The package as it would be published, in an app that has its peers and nothing else of this repository. */
 describe('the packed cdk8s package', () => {
   let app: string;
@@ -51,7 +75,7 @@ describe('the packed cdk8s package', () => {
     ]);
   });
 
-  it.each(['commonjs', 'node16', 'nodenext'])('compiles under module %s and synthesizes', (module) => {
+  it.each(['commonjs', 'nodenext'])('compiles under module %s and synthesizes', (module) => {
     const tsc = require.resolve('typescript/bin/tsc');
     const resolution = module === 'commonjs' ? ['--moduleResolution', 'bundler'] : [];
     const flags = ['--strict', '--target', 'es2022', '--types', 'node', '--outDir', `out-${module}`];
@@ -68,6 +92,15 @@ describe('the packed cdk8s package', () => {
     expect(output).toBe('');
     const yaml = readFileSync(join(app, `yaml-${module}`, 'platform.yaml'), 'utf8');
     expect(parse(yaml)).toMatchObject({ kind: 'MutatingPolicy', metadata: { name: 'image-swapper' } });
+  });
+
+  it('takes a whole configuration that is written inline in TypeScript', () => {
+    writeFileSync(join(app, 'inline.ts'), INLINE);
+    const tsc = require.resolve('typescript/bin/tsc');
+    const flags = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--skipLibCheck', '--types', 'node'];
+    const args = [tsc, '--module', 'nodenext', ...flags, 'inline.ts'];
+    const compiled = spawnSync(process.execPath, args, { cwd: app, encoding: 'utf8' });
+    expect(compiled).toMatchObject({ status: 0, stdout: '' });
   });
 
   it('renders the example of a platform repository', () => {

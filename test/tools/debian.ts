@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
+const LOCK_TIMEOUT_SECONDS = 600;
+
 /**
  * The path of a program from a Debian package, installed when it is missing and this is root.
  *
@@ -17,8 +19,10 @@ export function debianTool(program: string, packageName = program): string | und
       stdio: ['ignore', 'ignore', 'inherit'] as ['ignore', 'ignore', 'inherit'],
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     };
-    execFileSync('apt-get', ['update', '-qq'], options);
-    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', packageName], options);
+    // Test files that run at the same time install what they need at the same time.
+    const wait = ['-o', `DPkg::Lock::Timeout=${LOCK_TIMEOUT_SECONDS}`];
+    execFileSync('apt-get', [...wait, 'update', '-qq'], options);
+    execFileSync('apt-get', [...wait, 'install', '-y', '-qq', '--no-install-recommends', packageName], options);
   } catch (error) {
     const message = `${program} is missing and could not be installed: ${error instanceof Error ? error.message : String(error)}`;
     if (process.env['CI'] !== undefined) throw new Error(message, { cause: error });

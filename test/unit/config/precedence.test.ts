@@ -5,10 +5,7 @@ import { describeKeys } from '../../../extension-service/src/config/reference.js
 import type { LoadedConfig } from '../../../extension-service/src/config/parse.js';
 import { parse, problemsOf } from './parsing.js';
 
-/**
- * Every key, three times: the environment over the file, a flag over the environment, and the file over the default. Two
- * texts for each key, as they would be written in a variable.
- */
+/** Two values of each key, written as in an environment variable. */
 const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   dryRun: ['true', 'false'],
   logLevel: ['debug', 'warn'],
@@ -220,37 +217,49 @@ const described = new Map(describeKeys().flatMap((one) => (one.environment === u
 const originOf = ({ origins }: LoadedConfig, key: string): unknown =>
   origins.get(key) ?? [...origins].find(([name]) => name.startsWith(`${key}.`) || name.startsWith(`${key}[`))?.[1];
 
-it('the table has every key that is not inside of a list', () => {
+it('has samples of every key outside lists', () => {
   expect(Object.keys(SAMPLES).sort()).toEqual([...described.keys()].sort());
 });
 
-describe.each(Object.entries(SAMPLES))('%s', (key, [first, second]) => {
+describe.each(oneOfEachKind())('%s', (key, [first, second]) => {
   const { environment = '' } = described.get(key) ?? {};
 
-  it('in the environment is as in the file, and wins over it', () => {
+  it('reads the environment as the file, and prefers the environment', () => {
     const loaded = parse(inFile(key, first), { env: { [environment]: second } });
     expect(loaded.config).toEqual(parse(inFile(key, second)).config);
     if (!isMapping(key)) expect(originOf(loaded, key)).toBe(`environment ${environment}`);
   });
 
-  it('as a flag wins over the environment', () => {
+  it('prefers a flag to the environment', () => {
     const loaded = parse(baseOf(key), { env: { [environment]: second }, flags: { [key]: first } });
     expect(loaded.config).toEqual(parse(inFile(key, first)).config);
     expect(originsUnder(loaded, key)).toContain('flag');
   });
 
-  it('in the file wins over the default', () => {
+  it('prefers the file to the default', () => {
     const loaded = parse(inFile(key, first));
     expect(originsUnder(loaded, key).some((origin) => /^image-swapper\.yaml:\d+$/.test(origin))).toBe(true);
   });
 
-  it('is printed with its origin, and no password is', () => {
+  it('prints the origin and never a password', () => {
     const loaded = parse(inFile(key, first), { env: { [environment]: second } });
     const printed = printConfig(loaded, 'text');
     if (!isMapping(key)) expect(printed).toContain(`# environment ${environment}`);
     for (const format of ['text', 'json', 'yaml'] as const) expect(printConfig(loaded, format)).not.toContain('p-word');
   });
 });
+
+/** The first key of each type, and of each form in which its samples are written; every password. */
+function oneOfEachKind(): [string, readonly [string, string]][] {
+  const kinds = new Map<string, [string, readonly [string, string]]>();
+  for (const [key, samples] of Object.entries(SAMPLES)) {
+    const { type = '' } = described.get(key) ?? {};
+    const form = samples[0].replaceAll(/\w+/g, 'w').slice(0, 2);
+    const kind = samples.join().includes('p-word') ? key : `${type} ${form}`;
+    if (!kinds.has(kind)) kinds.set(kind, [key, samples]);
+  }
+  return [...kinds.values()];
+}
 
 function isMapping(key: string): boolean {
   return described.get(key)?.type === 'mapping';
