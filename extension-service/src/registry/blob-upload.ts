@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import { statedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
+import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
 import { ContentMismatchError, pipeVerified, SourceBrokenError } from './transfer.js';
-import { discard, header, invalid } from './transport/answers.js';
+import { header, invalid } from './transport/answers.js';
+import { discard } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, type Scope, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
@@ -108,7 +111,7 @@ export class BlobUploader {
     return this.#retried(context, async () => {
       const { response, asked } = await sendPush(this.#options, repository, 'start-upload', context, {
         method: 'POST',
-        target: `/v2/${repository}/blobs/uploads/${query}`,
+        target: `${repositoryPath(this.#options.session.host, repository, 'blobs', 'uploads')}/${query}`,
         scopes,
         accept: query === '' ? [202] : [201, 202],
       });
@@ -138,8 +141,8 @@ export class BlobUploader {
         accept: [201, 204],
       });
       discard(response);
-      const digest = header(response, 'docker-content-digest');
-      if (digest !== undefined && digest !== descriptor.digest) throw invalid(asked, `stored ${digest.slice(0, 150)}`);
+      const digest = statedDigest(response, asked);
+      if (digest !== undefined && digest !== descriptor.digest) throw invalid(asked, `stored ${digest}`);
     } catch (error) {
       source.stream.destroy();
       await this.#cancelUpload(repository, session, options);

@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isDigest } from '../core/image/reference.js';
+import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
-import { InvalidManifestError, MANIFEST_ACCEPT, mediaTypeOf, type RawManifest } from './manifest.js';
+import { digestFault, statedDigest } from './digests.js';
+import { InvalidManifestError, MANIFEST_ACCEPT, mediaTypeIn, mediaTypeOf, type RawManifest } from './manifest.js';
+import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
-import { discard, header, invalid, readBody, type Asked } from './transport/answers.js';
+import { header, invalid, readBody, type Asked } from './transport/answers.js';
+import { discard } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
@@ -54,7 +59,7 @@ export class RegistryClient {
     return this.#retried(context, async () => {
       const { response, asked } = await this.#send(context, {
         method: 'HEAD',
-        target: `/v2/${repository}/manifests/${reference}`,
+        target: this.#path(repository, 'manifests', reference),
         headers: { accept: MANIFEST_ACCEPT },
         scopes: pull(repository),
         mayBeHidden: true,
@@ -62,18 +67,18 @@ export class RegistryClient {
       });
       discard(response);
       if (response.statusCode === 404) return undefined;
-      const mediaType = (response.headers['content-type'] ?? '').split(';')[0]?.trim() ?? '';
+      const mediaType = mediaTypeIn(response.headers['content-type']);
       if (mediaType === 'text/html')
         throw invalid(asked, 'answered an HTML page: is there a proxy or login page in between?');
-      const digest = header(response, 'docker-content-digest');
-      if (digest !== undefined && reference.includes(':') && digest !== reference) {
-        throw invalid(asked, `says that ${reference} is ${digest.slice(0, 150)}`);
+      const digest = statedDigest(response, asked);
+      if (digest !== undefined && isDigest(reference) && digest !== reference) {
+        throw invalid(asked, `says that ${reference} is ${digest}`);
       }
       const length = header(response, 'content-length');
       return {
         mediaType,
         ...(digest !== undefined && { digest }),
-        ...(length !== undefined && { size: Number(length) }),
+        ...(length !== undefined && /^\d{1,15}$/.test(length) && { size: Number(length) }),
       };
     });
   }
@@ -83,7 +88,7 @@ export class RegistryClient {
     return this.#retried(context, async () => {
       const { response, asked } = await this.#send(context, {
         method: 'GET',
-        target: `/v2/${repository}/manifests/${reference}`,
+        target: this.#path(repository, 'manifests', reference),
         headers: { accept: MANIFEST_ACCEPT },
         scopes: pull(repository),
         mayBeHidden: true,
@@ -99,7 +104,7 @@ export class RegistryClient {
     return this.#retried(context, async () => {
       const { response, asked } = await this.#send(context, {
         method: 'GET',
-        target: `/v2/${repository}/${path}`,
+        target: this.#path(repository, ...path.split('/')),
         scopes: pull(repository),
         accept: [200, 404],
       });
@@ -109,9 +114,10 @@ export class RegistryClient {
       }
       const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);
       try {
-        return JSON.parse(bytes.toString('utf8')) as unknown;
+        return parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);
       } catch (error) {
-        throw invalid(asked, 'the answer is not JSON', error);
+        const reason = error instanceof JsonBoundsError ? error.message : 'the answer is not JSON';
+        throw invalid(asked, reason, error);
       }
     });
   }
@@ -120,7 +126,7 @@ export class RegistryClient {
     return this.#retried(context, async () => {
       const { response } = await this.#send(context, {
         method: 'HEAD',
-        target: `/v2/${repository}/blobs/${digest}`,
+        target: this.#path(repository, 'blobs', digest),
         scopes: pull(repository),
         accept: [200, 404],
       });
@@ -134,7 +140,7 @@ export class RegistryClient {
     return this.#retried(context, async () => {
       const { response, asked } = await this.#send(context, {
         method: 'GET',
-        target: `/v2/${repository}/blobs/${descriptor.digest}`,
+        target: this.#path(repository, 'blobs', descriptor.digest),
         scopes: pull(repository),
         accept: [200],
       });
@@ -175,7 +181,7 @@ export class RegistryClient {
   async probeWrite(repository: string, method: 'PUT' | 'PATCH', path: string, context?: RequestContext): Promise<void> {
     const { response } = await this.#send(context, {
       method,
-      target: `/v2/${repository}/${path}`,
+      target: this.#path(repository, ...path.split('/')),
       headers: { 'content-type': method === 'PATCH' ? 'application/octet-stream' : MANIFEST_TYPE },
       body: Buffer.from('{}'),
       scopes: push(repository),
@@ -194,19 +200,23 @@ export class RegistryClient {
     return this.#retried(context, async () => {
       const { response, asked } = await sendPush(this.#options, repository, 'put-manifest', context, {
         method: 'PUT',
-        target: `/v2/${repository}/manifests/${reference}`,
+        target: this.#path(repository, 'manifests', reference),
         headers: { 'content-type': manifest.mediaType },
         body: manifest.bytes,
         scopes: push(repository),
         accept: [200, 201, 202],
       });
       discard(response);
-      const digest = header(response, 'docker-content-digest');
+      const digest = statedDigest(response, asked);
       if (digest !== undefined && digest !== manifest.digest) {
-        throw invalid(asked, `stored ${digest.slice(0, 150)} instead of ${manifest.digest}`);
+        throw invalid(asked, `stored ${digest} instead of ${manifest.digest}`);
       }
       return { subjectKept: header(response, 'oci-subject') !== undefined };
     });
+  }
+
+  #path(repository: string, ...rest: readonly string[]): string {
+    return repositoryPath(this.host, repository, ...rest);
   }
 
   #send(context: RequestContext | undefined, request: SessionRequest): Promise<SessionAnswer> {
@@ -219,11 +229,10 @@ export class RegistryClient {
 }
 
 function verifyManifest(bytes: Buffer, reference: string, response: IncomingMessage, asked: Asked): RawManifest {
-  const stated = header(response, 'docker-content-digest');
-  const expected = reference.includes(':') ? reference : stated;
+  const stated = statedDigest(response, asked);
+  const expected = isDigest(reference) ? reference : stated;
+  if (reference.includes(':') && !isDigest(reference)) throw invalid(asked, digestFault(reference));
   const algorithm = expected?.split(':')[0] ?? 'sha256';
-  if (!/^sha(256|384|512)$/.test(algorithm))
-    throw invalid(asked, `uses a digest that we cannot check: ${algorithm.slice(0, 40)}`);
   let mediaType: string;
   try {
     mediaType = mediaTypeOf(header(response, 'content-type'), bytes);
@@ -233,11 +242,11 @@ function verifyManifest(bytes: Buffer, reference: string, response: IncomingMess
   }
   const digest = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
   if (expected !== undefined && expected !== digest) {
-    throw invalid(asked, `the manifest's bytes are ${digest} and not ${expected.slice(0, 150)}`);
+    throw invalid(asked, `the manifest's bytes are ${digest} and not ${expected}`);
   }
   // The same bytes have a digest for each algorithm; only equal algorithms can disagree.
   if (stated !== undefined && stated !== digest && stated.startsWith(`${algorithm}:`)) {
-    throw invalid(asked, `the manifest's bytes are ${digest}, and its header says ${stated.slice(0, 150)}`);
+    throw invalid(asked, `the manifest's bytes are ${digest}, and its header says ${stated}`);
   }
   return { mediaType, digest, bytes };
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { parseBoundedJson } from '../core/json-bounds.js';
 import type { CopyOptions } from './copy-types.js';
 import type { TreeCopy } from './copy-tree.js';
 import { RegistryError } from './errors.js';
-import { MEDIA_TYPES, type RawManifest } from './manifest.js';
+import { InvalidManifestError, MEDIA_TYPES, parseDescriptor, type RawManifest } from './manifest.js';
 import type { Descriptor } from './types.js';
 
 /** Kinds of cosign's tags, older than the referrers API and still its default. */
@@ -79,7 +80,7 @@ export async function copyReferrers(
     const api = await client.getJson(reference.repository, `referrers/${digest}`, tree.sourceContext);
     if (api !== undefined) return descriptorsOf(api);
     const index = await absentAsUndefined(readManifest(of, digest.replace(':', '-')));
-    return index === undefined ? [] : descriptorsOf(JSON.parse(index.bytes.toString('utf8')));
+    return index === undefined ? [] : descriptorsOf(jsonOf(index));
   }
 
   /** Distribution-spec 1.1, "Unavailable Referrers API": the client keeps the list, as an index under a tag. */
@@ -87,7 +88,7 @@ export async function copyReferrers(
     const { client, reference } = of.target;
     const tag = digest.replace(':', '-');
     const present = await absentAsUndefined(client.getManifest(reference.repository, tag, tree.targetContext));
-    const before = present === undefined ? [] : descriptorsOf(JSON.parse(present.bytes.toString('utf8')));
+    const before = present === undefined ? [] : descriptorsOf(jsonOf(present));
     const known = new Set(before.map((descriptor) => descriptor.digest));
     const missing = added.filter((descriptor) => !known.has(descriptor.digest));
     if (missing.length === 0) return;
@@ -106,11 +107,20 @@ async function absentAsUndefined<T>(promise: Promise<T>): Promise<T | undefined>
   }
 }
 
+/** Entries that cannot be fetched and checked are left out. */
 function descriptorsOf(json: unknown): Descriptor[] {
   const list = (json as { manifests?: unknown } | null)?.manifests;
   if (!Array.isArray(list)) return [];
-  return list.filter(
-    (entry: unknown): entry is Descriptor =>
-      typeof entry === 'object' && entry !== null && /^sha\d{3}:[a-f0-9]+$/.test((entry as Descriptor).digest),
-  );
+  return list.flatMap((entry: unknown) => {
+    try {
+      return [parseDescriptor(entry)];
+    } catch (error) {
+      if (error instanceof InvalidManifestError) return [];
+      throw error;
+    }
+  });
+}
+
+function jsonOf({ bytes }: RawManifest): unknown {
+  return parseBoundedJson(bytes.toString('utf8'), bytes.length);
 }

@@ -1,4 +1,5 @@
 import { formatPlatform } from '../core/image/platform.js';
+import { quoteInput } from '../core/image/quote.js';
 import { RegistryError } from './errors.js';
 import type { BlobOutcome, CopyLimits, CopyOptions, CopyProgress } from './copy-types.js';
 import type { BlobLedger } from './ledger.js';
@@ -140,7 +141,7 @@ export class TreeCopy {
     }
     if (descriptor.mediaType !== '' && found.mediaType !== descriptor.mediaType) {
       throw this.#invalid(
-        `${digest} is ${found.mediaType.slice(0, 100)}, and its index says ${descriptor.mediaType.slice(0, 100)}`,
+        `${digest} is ${quoteInput(found.mediaType)}, and its index says ${quoteInput(descriptor.mediaType)}`,
       );
     }
     await this.copyContent(found, this.parse(found), ancestors);

@@ -1,3 +1,5 @@
+import { oneLine } from '../core/image/quote.js';
+
 /**
  * - absent: the repository, manifest or blob is not there (404)
  * - unauthorized: no credential was accepted (401)
@@ -46,7 +48,8 @@ export class RegistryError extends Error {
 
   constructor(message: string, details: RegistryErrorDetails) {
     const where = details.request === undefined ? details.host : details.request;
-    super(`${where}: ${message}`, details.cause === undefined ? undefined : { cause: details.cause });
+    // Registries choose parts of the text, which goes into logs and onto terminals.
+    super(oneLine(`${where}: ${message}`), details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = details.kind;
     this.host = details.host;
     this.request = details.request;

@@ -1,3 +1,8 @@
+import type { Platform } from '../core/image/platform.js';
+import { isDigest } from '../core/image/reference.js';
+import { quoteInput } from '../core/image/quote.js';
+import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
+import { digestFault } from './digests.js';
 import type { Descriptor } from './types.js';
 
 export const MEDIA_TYPES = {
@@ -34,20 +39,35 @@ export class InvalidManifestError extends Error {
   override readonly name = 'InvalidManifestError';
 }
 
+/** RFC 6838, section 4.2: names of 127 characters at most. */
+const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i;
+
+/** The media type of a Content-Type header, without its parameters; empty when there is none, or it is not a media type. */
+export function mediaTypeIn(header: string | undefined): string {
+  const text = (header ?? '').split(';')[0]?.trim() ?? '';
+  return MEDIA_TYPE.test(text) ? text : '';
+}
+
+/** What `mediaTypeOf` has parsed, until `parseManifest` takes it. */
+const parsed = new WeakMap<Buffer, Record<string, unknown>>();
+
 /**
  * The media type in force: the body's `mediaType` must agree with the header (OCI image-spec, "Verification" of
  * CVE-2021-41190), but a header that is no manifest type (static mirrors send application/json) yields to the body.
  */
 export function mediaTypeOf(header: string | undefined, bytes: Buffer): string {
-  const stated = (header ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+  const stated = mediaTypeIn(header).toLowerCase();
   const json = parseJson(bytes);
+  parsed.set(bytes, json);
   const inside = json['mediaType'];
   if (stated.includes('manifest.v1+json') && stated.includes('docker.distribution')) return stated;
   if (stated.includes('manifest.v1+prettyjws')) return stated;
   const known = INDEXES.has(stated) || MANIFESTS.has(stated);
   if (typeof inside === 'string' && inside !== '') {
     if (known && inside !== stated)
-      throw new InvalidManifestError(`the header says ${stated} and the body ${inside.slice(0, 100)}`);
+      throw new InvalidManifestError(`the header says ${stated} and the body ${quoteInput(inside)}`);
+    if (!MEDIA_TYPE.test(inside))
+      throw new InvalidManifestError(`the body's mediaType ${quoteInput(inside)} is not one`);
     return inside;
   }
   if (known) return stated;
@@ -65,7 +85,8 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
       'Docker schema 1, which registries and runtimes have dropped: rebuild the image, or push it with a current tool';
     throw new InvalidManifestError(`the manifest is ${text}`);
   }
-  const json = parseJson(bytes);
+  const json = parsed.get(bytes) ?? parseJson(bytes);
+  parsed.delete(bytes);
   // A document that is both would mean one thing to us and another to a runtime.
   if (json['manifests'] !== undefined && json['layers'] !== undefined) {
     throw new InvalidManifestError('the manifest has both "manifests" and "layers"');
@@ -76,7 +97,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
     return { kind: 'index', children: list.map(parseDescriptor), json: { ...json, manifests: list } };
   }
   if (!MANIFESTS.has(mediaType)) {
-    throw new InvalidManifestError(`media type "${mediaType.slice(0, 100)}" is not an image manifest or index`);
+    throw new InvalidManifestError(`media type ${quoteInput(mediaType)} is not an image manifest or index`);
   }
   const layers = json['layers'] ?? [];
   if (!Array.isArray(layers)) throw new InvalidManifestError('"layers" is not a list');
@@ -84,18 +105,60 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   return { kind: 'image', config, blobs: [config, ...layers.map(parseDescriptor)] };
 }
 
-const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})$/;
-
-function parseDescriptor(value: unknown): Descriptor {
-  if (typeof value !== 'object' || value === null) throw new InvalidManifestError('a descriptor is missing');
-  const { mediaType, digest, size } = value as Partial<Record<keyof Descriptor, unknown>>;
-  if (typeof digest !== 'string' || !DIGEST.test(digest)) {
-    throw new InvalidManifestError(`${JSON.stringify(digest)?.slice(0, 120)} is not a digest that we can check`);
-  }
+/** One descriptor as a registry sent it. Throws InvalidManifestError for what cannot be fetched and checked. */
+export function parseDescriptor(value: unknown): Descriptor {
+  if (!isRecord(value)) throw new InvalidManifestError('a descriptor is missing');
+  const { mediaType, digest, size, platform, urls, annotations, ...rest } = value;
+  if (typeof digest !== 'string') throw new InvalidManifestError('a descriptor has no digest');
+  if (!isDigest(digest)) throw new InvalidManifestError(`a descriptor's digest ${digestFault(digest)}`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
     throw new InvalidManifestError(`${digest} has no size`);
   }
-  return { ...(value as Descriptor), mediaType: typeof mediaType === 'string' ? mediaType : '', digest, size };
+  const known = parsePlatform(digest, platform);
+  return {
+    ...rest,
+    mediaType: typeof mediaType === 'string' ? mediaType : '',
+    digest,
+    size,
+    ...(known !== undefined && { platform: known }),
+    ...(Array.isArray(urls) && { urls: urls.filter((url) => typeof url === 'string') }),
+    ...(isRecord(annotations) && { annotations: textsOf(annotations) }),
+  };
+}
+
+/** What a platform is made of: it becomes part of results and logs. */
+const PLATFORM_WORD = /^[\w.+-]{0,64}$/;
+
+/** Undefined for a platform that says nothing, such as `null` or `{}`. */
+function parsePlatform(digest: string, value: unknown): Platform | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!isRecord(value)) throw new InvalidManifestError(`the platform of ${digest} is not an object`);
+  const { os, architecture, variant, 'os.version': version, 'os.features': features, ...rest } = value;
+  if (isAbsent(os) && isAbsent(architecture)) return undefined;
+  const words = [os, architecture, variant ?? '', version ?? ''];
+  if (!words.every((word) => typeof word === 'string' && PLATFORM_WORD.test(word))) {
+    throw new InvalidManifestError(
+      `the platform of ${digest} is not os and architecture: ${quoteInput(words.map((word) => (typeof word === 'string' ? word : typeof word)).join('/'))}`,
+    );
+  }
+  return {
+    ...rest,
+    os: os as string,
+    architecture: architecture as string,
+    ...(typeof variant === 'string' && { variant }),
+    ...(typeof version === 'string' && { 'os.version': version }),
+    ...(Array.isArray(features) && { 'os.features': features.filter((feature) => typeof feature === 'string') }),
+  };
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+function textsOf(annotations: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(annotations).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
 }
 
 /** Whether registries keep this layer elsewhere; containerd and docker skip such layers on push. */
@@ -114,8 +177,9 @@ export function attestedDigest(descriptor: Descriptor): string | undefined {
 function parseJson(bytes: Buffer): Record<string, unknown> {
   let json: unknown;
   try {
-    json = JSON.parse(bytes.toString('utf8'));
-  } catch {
+    json = parseBoundedJson(bytes.toString('utf8'), bytes.length);
+  } catch (error) {
+    if (error instanceof JsonBoundsError) throw new InvalidManifestError(error.message);
     const html = /^\s*</.test(bytes.subarray(0, 200).toString('utf8'));
     throw new InvalidManifestError(
       html
@@ -123,8 +187,10 @@ function parseJson(bytes: Buffer): Record<string, unknown> {
         : 'the manifest is not JSON',
     );
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new InvalidManifestError('the manifest is not a JSON object');
-  }
-  return json as Record<string, unknown>;
+  if (!isRecord(json)) throw new InvalidManifestError('the manifest is not a JSON object');
+  return json;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError, type Diagnostic, type RegistryErrorKind } from '../errors.js';
 import { abortReason } from './abort.js';
 import { parseDiagnostics } from './diagnostics.js';
+import { readErrorBody } from './discard.js';
 import { RefusedAddressError } from './http.js';
 import { parseRetryAfter } from './retry.js';
 
@@ -11,8 +12,6 @@ export interface Asked {
   readonly method: string;
   readonly url: URL;
 }
-
-const ERROR_BODY_LIMIT = 64 * 1024;
 
 /** Reads a body into memory; throws a RegistryError when it is longer than `limit` bytes or breaks off. */
 export async function readBody(
@@ -36,12 +35,6 @@ export async function readBody(
   return Buffer.concat(pieces, size);
 }
 
-/** Lets the rest of an answer go by, so that its socket can be used again. */
-export function discard(response: IncomingMessage): void {
-  response.on('error', () => undefined);
-  response.resume();
-}
-
 export function invalid(asked: Asked, message: string, cause?: unknown): RegistryError {
   const request = describeRequest(asked.method, asked.url);
   return new RegistryError(message, {
@@ -55,19 +48,7 @@ export function invalid(asked: Asked, message: string, cause?: unknown): Registr
 /** The error for an answer whose status is not what was wanted; reads its body, at most 64 KiB. */
 export async function statusError(response: IncomingMessage, asked: Asked, now: number): Promise<RegistryError> {
   const status = response.statusCode ?? 0;
-  let body = '';
-  const pieces: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const piece of response as AsyncIterable<Buffer>) {
-      pieces.push(piece.subarray(0, ERROR_BODY_LIMIT - size));
-      size += piece.length;
-      if (size >= ERROR_BODY_LIMIT) break;
-    }
-    body = Buffer.concat(pieces).toString('utf8');
-  } catch {
-    // The status says enough.
-  }
+  const body = await readErrorBody(response);
   const diagnostics = parseDiagnostics(body);
   const retryAfter = parseRetryAfter(response.headers['retry-after'], now);
   const kind = kindOf(status, diagnostics);

@@ -1,5 +1,6 @@
 import type { RegistryEndpoint, RequestContext } from '../types.js';
-import { discard, isNotTls, networkError } from './answers.js';
+import { isNotTls, networkError } from './answers.js';
+import { discard } from './discard.js';
 import { RegistryError } from '../errors.js';
 import type { HostGuard } from './host-guard.js';
 import type { Http } from './http.js';

@@ -1,9 +1,11 @@
+import { oneLine } from '../../core/image/quote.js';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 import type { Diagnostic } from '../errors.js';
 
 /** The `errors` of an error body (distribution spec, "Error Codes"); none when it has no such list. */
 export function parseDiagnostics(body: string): Diagnostic[] {
   try {
-    const json = JSON.parse(body) as { errors?: unknown };
+    const json = parseBoundedJson(body, body.length) as { errors?: unknown };
     if (!Array.isArray(json.errors)) return [];
     return json.errors.slice(0, 5).flatMap((entry: unknown) => {
       if (typeof entry !== 'object' || entry === null) return [];
@@ -17,5 +19,5 @@ export function parseDiagnostics(body: string): Diagnostic[] {
 
 function clip(value: unknown): string {
   // The text goes into logs: one line, no escape sequences.
-  return typeof value === 'string' ? value.replace(/\p{Cc}/gu, ' ').slice(0, 300) : '';
+  return typeof value === 'string' ? oneLine(value.slice(0, 300).replace(/\p{Cc}/gu, ' ')) : '';
 }

@@ -1,0 +1,26 @@
+import type { IncomingMessage } from 'node:http';
+import { isDigest } from '../core/image/reference.js';
+import { quoteInput } from '../core/image/quote.js';
+import { header, invalid, type Asked } from './transport/answers.js';
+
+/**
+ * The `Docker-Content-Digest` of an answer; undefined when the registry does not send one (OCI distribution-spec: it is
+ * optional). A registry's text becomes part of paths and results, so anything but a digest is refused here.
+ *
+ * @throws RegistryError of kind `invalid`
+ */
+export function statedDigest(response: IncomingMessage, asked: Asked): string | undefined {
+  const text = header(response, 'docker-content-digest');
+  if (text === undefined || text === '') return undefined;
+  if (!isDigest(text)) throw invalid(asked, `the Docker-Content-Digest ${digestFault(text)}`);
+  return text;
+}
+
+/** Why a text is not a digest that can be checked, to follow the name of what holds it. */
+export function digestFault(text: string): string {
+  const [, algorithm] = /^([A-Za-z0-9_+.-]{1,32}):[A-Za-z0-9=_-]{1,256}$/.exec(text) ?? [];
+  const known = algorithm !== undefined && /^sha(?:256|384|512)$/.test(algorithm);
+  return algorithm !== undefined && !known
+    ? `${quoteInput(text)} is not a digest that can be checked: algorithm ${algorithm} is not supported (sha256, sha384 and sha512 are)`
+    : `${quoteInput(text)} is not a digest (sha256:, sha384: or sha512: and 64, 96 or 128 lower-case hexadecimal digits)`;
+}

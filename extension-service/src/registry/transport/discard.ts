@@ -1,0 +1,43 @@
+import type { IncomingMessage } from 'node:http';
+
+/** Of a body that is of no use to us: enough for any error document, so that its socket can be used again. */
+const DISCARD_BYTES = 64 * 1024;
+const DISCARD_MS = 1_000;
+
+/**
+ * Lets the rest of an answer go by, so that its socket can be used again. A body that does not end within 64 KiB and a
+ * second ends with its connection: a registry must not keep us reading what nobody wants.
+ */
+export function discard(response: IncomingMessage): void {
+  response.on('error', () => undefined);
+  let left = DISCARD_BYTES;
+  response.on('data', (piece: Buffer) => {
+    left -= piece.length;
+    if (left < 0) response.destroy();
+  });
+  endInTime(response);
+  response.resume();
+}
+
+/** At most 64 KiB of an error's body, as far as it comes within a second; the connection ends with a longer one. */
+export async function readErrorBody(response: IncomingMessage): Promise<string> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  endInTime(response);
+  try {
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      pieces.push(piece.subarray(0, DISCARD_BYTES - size));
+      size += piece.length;
+      if (size >= DISCARD_BYTES) break;
+    }
+  } catch {
+    // The status says enough.
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+function endInTime(response: IncomingMessage): void {
+  const timer = setTimeout(() => response.destroy(), DISCARD_MS);
+  timer.unref();
+  response.once('close', () => clearTimeout(timer));
+}
