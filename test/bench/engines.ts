@@ -10,12 +10,13 @@ import { fileURLToPath } from 'node:url';
 import { ENGINES } from '../e2e/cluster/engines.js';
 import type { Engine } from '../e2e/cluster/engines.js';
 import type { ApiObject } from '../e2e/cluster/kube-api.js';
-import { admissionOf, eventually } from '../e2e/cluster/pods.js';
+import { admissionOf } from '../e2e/cluster/pods.js';
 import type { PodObject } from '../e2e/cluster/pods.js';
 import { FILTERS, World } from '../e2e/cluster/world.js';
 import { benchPod } from './pod.js';
 import type { StubPorts, StubRequest } from './stub-service.js';
 import { printTable, quantile } from './table.js';
+import { until } from '../fakes/until.js';
 
 /** One namespace for each; the policies leave the others' out. */
 const SIDES = ['none', 'stub', 'service'] as const;
@@ -79,7 +80,7 @@ async function measure(
   };
   for (const { side, policies: objects } of asked) {
     for (const object of objects) await api.apply(object);
-    await eventually(`${engine.name} swaps by the ${side}`, 60, () => create(side));
+    await until(`${engine.name} swaps by the ${side}`, () => create(side), 60);
   }
   const latencies: Record<Side, number[]> = { none: [], stub: [], service: [] };
   const pending: Promise<void>[] = [];

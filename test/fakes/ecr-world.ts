@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { EcrControl } from './ecr-control.js';
 import type { EcrControlOptions } from './ecr-control.js';
@@ -10,6 +9,7 @@ import { FakeRegistry } from './registry.js';
 import { RunningService } from './service.js';
 import type { ServiceOptions } from './service.js';
 import { TlsProxy } from './tls-proxy.js';
+import { until } from './until.js';
 
 export const ACCOUNT = '123456789012';
 export const REGION = 'eu-central-1';
@@ -115,10 +115,10 @@ export class EcrWorld {
 
   async settled(service: RunningService, image: string): Promise<MirrorRow> {
     let row: MirrorRow | undefined;
-    await until(async () => {
+    await until(`the copy of ${image} ends`, async () => {
       row = (await this.mirrors(service)).find(({ source }) => source === image);
       return row !== undefined && row.state !== 'queued' && row.state !== 'running';
-    }, `the copy of ${image} ends`);
+    });
     if (row === undefined) throw new Error('no row');
     return row;
   }
@@ -146,18 +146,4 @@ export class EcrWorld {
     await Promise.all(running.map((service) => service.stop('SIGKILL')));
     await Promise.all([this.source.close(), this.target.close(), this.control.close(), this.proxy.close()]);
   }
-}
-
-/** Waits, ten seconds unless told otherwise. */
-export async function until(
-  check: () => Promise<boolean> | boolean,
-  what: string,
-  milliseconds = 10_000,
-): Promise<void> {
-  const end = Date.now() + milliseconds;
-  while (Date.now() < end) {
-    if (await check()) return;
-    await sleep(25);
-  }
-  throw new Error(`did not happen: ${what}`);
 }

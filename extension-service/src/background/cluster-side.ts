@@ -21,6 +21,8 @@ import { ToldProblems } from '../kubernetes/told-problems.js';
 import { clusterLists } from '../kubernetes/watch/cluster-lists.js';
 import { clusterWatches } from '../kubernetes/watch/cluster-watches.js';
 import { Reconciler } from '../kubernetes/workloads/reconciler.js';
+import { messageOf } from '../util/message-of.js';
+import { sleep } from '../util/sleep.js';
 
 export interface ClusterSideOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -103,11 +105,11 @@ export class ClusterSide implements ClusterPart {
         }
         await this.takePart(cluster, either);
       } catch (error) {
-        const problem = `the cluster cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+        const problem = `the cluster cannot be used: ${messageOf(error)}`;
         this.problems.saw([problem], '');
         this.options.emit({ kind: 'serving-certificate-problem', message: problem });
         this.role('alone');
-        await pause(this.options.retry ?? KUBECONFIG_RETRY_MS, either);
+        await sleep(this.options.retry ?? KUBECONFIG_RETRY_MS, either);
       }
     }
   }
@@ -208,10 +210,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds))), aborted(signal)]);
-  clearTimeout(timer);
 }

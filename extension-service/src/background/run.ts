@@ -10,6 +10,7 @@ import type { CloudEvent } from '../targets/cloud.js';
 import { RequestTally } from '../registry/request-tally.js';
 import type { Copier, CopyProgress } from '../mirror/copier.js';
 import type { ClusterEvent, BackgroundData, FromBackground, ToBackground } from './protocol.js';
+import { messageOf } from '../util/message-of.js';
 
 /** A copier whose configuration may change between two copies. */
 export interface ConfigurableCopier extends Copier {
@@ -137,7 +138,7 @@ export function runBackground(
 
 function failure(id: number, error: unknown, what: string): FromBackground {
   if (error instanceof CopyFailedError) return { type: 'failed', id, failure: error.failure };
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof RegistryError) {
     const { kind: reason, retryable } = error;
     return { type: 'failed', id, failure: { reason, message: `${what}: ${message}`, retryable } };

@@ -6,8 +6,9 @@ import { unreadable } from '../config/files.js';
 import type { MirrorsAnswer } from '../server/app.js';
 import type { ExplainAnswer } from '../server/explain.js';
 import { CliError, EXIT } from './exit.js';
+import { messageOf } from '../util/message-of.js';
 
-const PATIENCE = 15_000;
+const REQUEST_TIMEOUT_MS = 15_000;
 
 /** A running service, as commands reach it. */
 export interface ServiceAddress {
@@ -78,7 +79,7 @@ async function send(
   ca: string | undefined,
 ): Promise<{ readonly status: number; readonly text: string; readonly date: number }> {
   const request = url.protocol === 'https:' ? requestHttps : requestHttp;
-  const signal = AbortSignal.timeout(PATIENCE);
+  const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   const options =
     body === undefined
       ? { method: 'GET' }
@@ -100,7 +101,7 @@ async function send(
 /** An address with several IP addresses fails with an error that only collects those of each. */
 function reasonOf(error: unknown): string {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  return first instanceof Error ? first.message : String(first);
+  return messageOf(first);
 }
 
 function hint(error: unknown, { protocol, port }: URL, ca: string | undefined): string {

@@ -18,6 +18,7 @@ import { CliError, EXIT } from './exit.js';
 import { render, table } from './output.js';
 import type { OutputFormat } from './output.js';
 import { refuseUnavailable } from './unavailable.js';
+import { messageOf } from '../util/message-of.js';
 
 export interface CheckFlags extends ConfigFlags {
   readonly online?: boolean;
@@ -45,7 +46,7 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
         registryOptions(context, loaded.config, (problem) => context.stderr.write(`${problem}\n`)),
       );
     } catch (error) {
-      throw new CliError(EXIT.usage, error instanceof Error ? error.message : String(error));
+      throw new CliError(EXIT.usage, messageOf(error));
     }
     probes = await probeRegistries(loaded.config, registries);
     registries.close();
@@ -68,7 +69,7 @@ async function inCluster(context: CommandContext, config: Config): Promise<reado
     const access = await connectCluster(context.env);
     return access === undefined ? [] : await comparePolicies(await PolicyObjects.connect(access), config);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return [{ policy: 'policies', ok: true, message: `not compared: the cluster cannot be reached: ${reason}` }];
   }
 }

@@ -64,17 +64,17 @@ export async function planMirror(
   return rows;
 }
 
-const PATIENCE = 60_000;
+const HEAD_TIMEOUT_MS = 60_000;
 
 async function planOne(copier: RegistryCopier, entry: PlannedCopy): Promise<CopyPlan> {
   const [first = entry.job, ...others] = attempts(entry);
   try {
-    return await copier.plan(first, AbortSignal.timeout(PATIENCE));
+    return await copier.plan(first, AbortSignal.timeout(HEAD_TIMEOUT_MS));
   } catch (error) {
     if (!(error instanceof CopyFailedError) || !mayBeCredentials(error.failure)) throw error;
     for (const job of others) {
       try {
-        return await copier.plan(job, AbortSignal.timeout(PATIENCE));
+        return await copier.plan(job, AbortSignal.timeout(HEAD_TIMEOUT_MS));
       } catch (next) {
         if (!(next instanceof CopyFailedError) || !mayBeCredentials(next.failure)) throw next;
       }

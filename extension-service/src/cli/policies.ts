@@ -19,6 +19,7 @@ import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
 import { engineValues } from './engine-values.js';
 import { CliError, EXIT } from './exit.js';
+import { messageOf } from '../util/message-of.js';
 
 export interface PoliciesFlags extends ConfigFlags {
   /** Needed unless `deleteManaged`. */
@@ -118,7 +119,7 @@ function warningsOf(
 /** Deletes what replicas with this configuration manage, for an uninstall. */
 async function deletePolicies(context: CommandContext, config: Config, given: string | undefined): Promise<void> {
   const cluster = await connectCluster(context.env).catch((error: unknown) => {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CliError(EXIT.infrastructure, `the cluster cannot be reached: ${reason}`);
   });
   if (cluster === undefined) {

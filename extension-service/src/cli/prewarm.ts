@@ -12,6 +12,7 @@ import { load } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { mirrorOrPlan } from './mirror.js';
 import type { OutputFormat } from './output.js';
+import { messageOf } from '../util/message-of.js';
 
 export interface PrewarmFlags extends ConfigFlags {
   readonly kubeconfig?: string;
@@ -79,7 +80,7 @@ async function connect({ env }: CommandContext): Promise<ClusterAccess> {
     const cluster = await connectCluster(env);
     if (cluster !== undefined) return cluster;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CliError(EXIT.usage, `the kubeconfig ${env['KUBECONFIG'] ?? ''} cannot be used: ${reason}`);
   }
   throw new CliError(EXIT.usage, 'there is no cluster to look at');

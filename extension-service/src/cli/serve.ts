@@ -28,6 +28,7 @@ import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { refuseUnavailable } from './unavailable.js';
+import { messageOf } from '../util/message-of.js';
 
 export interface ServeFlags extends ConfigFlags {
   readonly listenAddress: string;
@@ -171,7 +172,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       },
       (error) => {
         metrics.tlsReloads.inc({ outcome: 'failure' });
-        log.error({ err: message(error) }, 'serving certificate not reloaded; the one before stays');
+        log.error({ err: messageOf(error) }, 'serving certificate not reloaded; the one before stays');
       },
     );
   }
@@ -196,7 +197,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       },
       (error) => {
         metrics.configReloadFailure.inc();
-        log.error({ file, err: message(error) }, 'configuration not reloaded; the one before stays in force');
+        log.error({ file, err: messageOf(error) }, 'configuration not reloaded; the one before stays in force');
       },
     );
   }
@@ -237,8 +238,4 @@ function tlsFilesOf({ tlsCertFile, tlsKeyFile }: ServeFlags): readonly [string, 
     throw new CliError(EXIT.usage, 'give both --tls-cert-file and --tls-key-file, or neither for plain HTTP');
   }
   return [tlsCertFile, tlsKeyFile];
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

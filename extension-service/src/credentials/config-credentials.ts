@@ -2,6 +2,7 @@ import type { CredentialsConfig } from '../core/config/model.js';
 import type { Credentials, Keychain } from '../registry/types.js';
 import { parseDockerConfig } from './docker-config.js';
 import { matchDockerConfig } from './keyring.js';
+import { messageOf } from '../util/message-of.js';
 
 /** What configured credentials are read from; given by whoever has a file system and a cluster. */
 export interface CredentialSources {
@@ -63,7 +64,7 @@ async function named<T>(origin: string, promise: Promise<T>): Promise<T> {
   try {
     return await promise;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`${origin} cannot be read: ${reason}`, { cause: error });
   }
 }

@@ -1,5 +1,6 @@
 import { parseDockerConfig } from './docker-config.js';
 import type { DockerConfigEntry } from './docker-config.js';
+import { messageOf } from '../util/message-of.js';
 
 /**
  * A Docker config that is parsed when it is first asked for, and then kept as its entries alone. One that cannot be read
@@ -25,7 +26,7 @@ export class DockerConfigSource {
     try {
       this.#entries = parseDockerConfig(text(), this.origin);
     } catch (error) {
-      this.report(error instanceof Error ? error.message : String(error));
+      this.report(messageOf(error));
     }
     return this.#entries;
   }

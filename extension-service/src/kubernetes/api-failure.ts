@@ -1,3 +1,4 @@
+import { messageOf } from '../util/message-of.js';
 /** Why the API server did not do what it was asked. */
 export interface ApiFailure {
   /** Its HTTP status; undefined when there was no answer. */
@@ -22,7 +23,7 @@ export function describeApiFailure(error: unknown): ApiFailure {
     const seconds = Number(headers?.['retry-after'] ?? NaN);
     return { status: code, message, ...(seconds >= 0 && { retryAfter: seconds * 1_000 }) };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return { status: undefined, message: message.slice(0, SHOWN) };
 }
 

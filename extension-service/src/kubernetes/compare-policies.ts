@@ -4,6 +4,7 @@ import { policyHashes } from '../core/policies/config-hashes.js';
 import { DEFAULT_NAME, NAME_LABEL } from '../core/policies/options.js';
 import type { PolicyKind, PolicyObjects } from './managed-policies/policy-objects.js';
 import { POLICY_KINDS } from './managed-policies/policy-objects.js';
+import { messageOf } from '../util/message-of.js';
 
 /** A policy of the service that is in the cluster, whoever applied it. */
 export interface ComparedPolicy {
@@ -33,7 +34,7 @@ export async function comparePolicies(
         }));
       } catch (error) {
         // Nothing is wrong with them, as far as anybody knows.
-        const message = `not compared: ${error instanceof Error ? error.message : String(error)}`;
+        const message = `not compared: ${messageOf(error)}`;
         return [{ policy: kind.kind, ok: true, message }];
       }
     }),

@@ -7,6 +7,7 @@ import type { ClusterAccess } from './api.js';
 import { SecretReads } from './secret-reads.js';
 import type { FollowObjects } from './watch/follow-objects.js';
 import { MOST_NAMES, WatchedPullSecrets } from './watched-pull-secrets.js';
+import { messageOf } from '../util/message-of.js';
 
 /** Reads the registry credentials that a Pod could pull with. */
 export interface PullSecrets {
@@ -149,7 +150,7 @@ export class ClusterPullSecrets implements PullSecrets {
     try {
       return await this.reads.pullSecret(namespace, name);
     } catch (error) {
-      this.tellOnce(error instanceof Error ? error.message : String(error));
+      this.tellOnce(messageOf(error));
       return undefined;
     }
   }
@@ -160,7 +161,7 @@ export class ClusterPullSecrets implements PullSecrets {
     try {
       return await this.reads.accountSecretNames(namespace, name);
     } catch (error) {
-      this.tellOnce(error instanceof Error ? error.message : String(error));
+      this.tellOnce(messageOf(error));
       return [];
     }
   }

@@ -34,7 +34,7 @@ export interface CopyStart {
 }
 
 /** More Pods do not come in the moment before the role is known; the leader finds the rest in the cluster. */
-const MOST_HELD = 1_000;
+const MAX_HELD = 1_000;
 
 const HANDED_OVER: CopyFailure = {
   reason: 'stopped',
@@ -71,7 +71,7 @@ export class CopyGate {
     if (ours || this.role === 'alone' || this.role === 'leader') {
       return { handedOver: false, result: this.queue.enqueue(job, { ours }) };
     }
-    if (this.role === 'starting' && this.held.length < MOST_HELD) {
+    if (this.role === 'starting' && this.held.length < MAX_HELD) {
       this.held.push(() => void this.queue.enqueue(job));
     }
     return { handedOver: true, result: Promise.resolve({ ok: false, failure: HANDED_OVER }) };

@@ -3,9 +3,10 @@ import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
 import type { CopyProgress } from './copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import type { MirrorResult, MirrorState } from './status.js';
+import { messageOf } from '../util/message-of.js';
 
 /** Pull contexts that an entry remembers; they come from Pods. */
-const MOST_TRIED = 100;
+const MAX_TRIED = 100;
 
 /** A copy in the queue, from its first request until it is forgotten. */
 export interface Entry {
@@ -95,7 +96,7 @@ export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): b
 export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
   const reason = known.failure?.reason;
   if (reason !== 'unauthorized' && reason !== 'forbidden' && reason !== 'absent') return false;
-  return job.pull !== undefined && known.tried.size < MOST_TRIED && !known.tried.has(pullKey(job));
+  return job.pull !== undefined && known.tried.size < MAX_TRIED && !known.tried.has(pullKey(job));
 }
 
 function pullKey(job: MirrorJob): string {
@@ -104,6 +105,6 @@ function pullKey(job: MirrorJob): string {
 
 export function describeFailure(error: unknown, job: MirrorJob): CopyFailure {
   if (error instanceof CopyFailedError) return error.failure;
-  const message = `${job.source}: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `${job.source}: ${messageOf(error)}`;
   return { reason: 'internal', message, retryable: true };
 }

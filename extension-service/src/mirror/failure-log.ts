@@ -6,10 +6,9 @@ import { LogRateLimiter } from '../util/log-rate-limiter.js';
 /** Failures that are the registry's, or of the credentials for it: one line stands for all its images. */
 const OF_REGISTRY: readonly FailureReason[] = ['unreachable', 'throttled', 'server', 'unauthorized', 'forbidden'];
 
-/** Milliseconds. */
-const MINUTE = 60_000;
+const MINUTE_MS = 60_000;
 /** Lines in a minute; one more says how many there would have been. */
-const MOST_LINES = 30;
+const MAX_LINES = 30;
 
 /**
  * Logs copies that failed: one line a minute for a registry that is in trouble, else for each image, as long as there are
@@ -23,7 +22,7 @@ export class CopyFailureLines {
     private readonly log: Pick<Logger, 'warn'>,
     now?: () => number,
   ) {
-    this.lines = new LogRateLimiter(MINUTE, now);
+    this.lines = new LogRateLimiter(MINUTE_MS, now);
   }
 
   failed({ source, target, key }: MirrorJob, failure: CopyFailure, attempt: number): void {
@@ -32,7 +31,7 @@ export class CopyFailureLines {
     const repeated = this.lines.count(ofRegistry ? `${host} ${reason}` : `${key} ${reason}`);
     if (repeated === undefined) return;
     const minute = (this.minute ??= this.begin());
-    if (minute.lines >= MOST_LINES) {
+    if (minute.lines >= MAX_LINES) {
       minute.more.set(reason, (minute.more.get(reason) ?? 0) + 1 + repeated);
       return;
     }
@@ -61,7 +60,7 @@ export class CopyFailureLines {
       if (more.size === 0) return;
       const total = [...more.values()].reduce((sum, count) => sum + count);
       this.log.warn({ failures: Object.fromEntries(more) }, `${total} more copies failed in the last minute`);
-    }, MINUTE).unref();
+    }, MINUTE_MS).unref();
     return { lines: 0, more };
   }
 }

@@ -4,6 +4,7 @@ import { retryDelay } from './retry.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
 import type { MirrorResult } from './status.js';
+import { BoundedMap } from '../util/bounded-map.js';
 
 interface Pause {
   /** Milliseconds since the epoch. */
@@ -16,7 +17,7 @@ interface Pause {
 }
 
 /** Registries that are remembered; Pods name them. */
-const MOST_PAUSES = 1_000;
+const MAX_PAUSES = 1_000;
 /** A registry that is away costs one copy's time this often; milliseconds. */
 const LONGEST = 60_000;
 
@@ -35,7 +36,7 @@ export type Trials = Set<string>;
  * finding out by itself; then one tries, and the others follow once it has got an answer.
  */
 export class HostPauses {
-  private readonly pauses = new Map<string, Pause>();
+  private readonly pauses = new BoundedMap<string, Pause>(MAX_PAUSES);
 
   constructor(
     private readonly policy: RetryPolicy,
@@ -117,10 +118,7 @@ export class HostPauses {
     const policy = { ...this.policy, max: Math.min(LONGEST, this.policy.max) };
     const until = now + Math.max(asked, retryDelay(policy, failures, failure, this.random));
     const pause = { until, failures, failure, trial: false };
-    this.pauses.delete(host);
     this.pauses.set(host, pause);
-    const oldest = this.pauses.keys().next();
-    if (this.pauses.size > MOST_PAUSES && !oldest.done) this.pauses.delete(oldest.value);
     return pause;
   }
 }

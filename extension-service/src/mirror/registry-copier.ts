@@ -15,6 +15,7 @@ import type { RegistriesOptions } from '../targets/registries.js';
 import { CopyFailedError } from '../registry/copy-failure.js';
 import type { Copier, CopyOutcome, CopyProgress } from './copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
+import { messageOf } from '../util/message-of.js';
 
 export interface RegistryCopierOptions extends RegistriesOptions {
   readonly pullSecrets: PodPullSecrets;
@@ -173,7 +174,7 @@ function outcome({ digest, outcome: done, platforms, blobs, requests }: CopyResu
 
 function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailedError['failure'] {
   if (error instanceof CopyFailedError) return error.failure;
-  const message = `${job.source}: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `${job.source}: ${messageOf(error)}`;
   if (!(error instanceof RegistryError)) return { reason: 'internal', message, retryable: true };
   const { kind, retryable, retryAfter, host } = error;
   const atSource = host === sourceHost;

@@ -5,6 +5,7 @@ import type { TreeCopy } from './copy-tree.js';
 import { RegistryError } from './errors.js';
 import { InvalidManifestError, MEDIA_TYPES, parseDescriptor, type RawManifest } from './manifest.js';
 import type { Descriptor } from './types.js';
+import { messageOf } from '../util/message-of.js';
 
 /** Kinds of cosign's tags, older than the referrers API and still its default. */
 const DIGEST_TAGS = ['sig', 'att', 'sbom'];
@@ -27,7 +28,7 @@ export async function copyReferrers(
       await task();
     } catch (error) {
       tree.signal.throwIfAborted();
-      warnings.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      warnings.push(`${what}: ${messageOf(error)}`);
     }
   };
   for (const [index, subject] of subjects.entries()) {

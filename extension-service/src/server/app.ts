@@ -3,9 +3,12 @@ import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'exp
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { MirrorStatus } from '../mirror/status.js';
-import { BadRequestError, parseJson } from './admission-request.js';
+import { parseJson } from './admission-request.js';
 import { errorAnswer, jsonText } from './answer.js';
-import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
+import type { Answer } from './answer.js';
+import { ClientGoneError, readBody } from './body.js';
+import { internalFailure, requestFailure } from './request-failure.js';
+import { messageOf } from '../util/message-of.js';
 
 export interface AdmissionAppDependencies {
   /** Answers `POST /v1/explain`, as JSON or as a story for people. */
@@ -81,13 +84,6 @@ const notFound: RequestHandler = (request, response) => {
   sendError(response, 404, 'not_found', `there is no ${request.method} ${request.path} here`);
 };
 
-/** Bodies that were not read to their end: the connection cannot be used again. */
-const UNREAD = [
-  { type: BodyTooLargeError, status: 413, code: 'too_large' },
-  { type: BusyError, status: 503, code: 'busy' },
-  { type: SlowBodyError, status: 408, code: 'timeout' },
-] as const;
-
 function failed(log: Logger): ErrorRequestHandler {
   return (cause: unknown, request, response, next) => {
     if (response.headersSent) {
@@ -95,14 +91,9 @@ function failed(log: Logger): ErrorRequestHandler {
       return;
     }
     if (cause instanceof ClientGoneError) return;
-    const unread = UNREAD.find(({ type }) => cause instanceof type);
-    if (unread !== undefined && cause instanceof Error) {
-      response.set('Connection', 'close');
-      sendError(response, unread.status, unread.code, cause.message);
-      return;
-    }
-    if (cause instanceof BadRequestError) {
-      sendError(response, 400, cause.code, cause.message);
+    const failure = requestFailure(cause);
+    if (failure !== undefined) {
+      sendAnswer(response, failure.answer);
       return;
     }
     const { status } = cause as { status?: unknown };
@@ -111,8 +102,8 @@ function failed(log: Logger): ErrorRequestHandler {
       sendError(response, status, 'invalid_request', 'this request cannot be read');
       return;
     }
-    log.error({ path: request.path, err: cause instanceof Error ? cause.message : String(cause) }, 'internal error');
-    sendError(response, 500, 'internal', 'image-swapper failed to answer; its log says why');
+    log.error({ path: request.path, err: messageOf(cause) }, 'internal error');
+    sendAnswer(response, internalFailure());
   };
 }
 
@@ -121,8 +112,10 @@ function send(response: Response, status: number, value: unknown): void {
 }
 
 function sendError(response: Response, status: number, code: string, message: string): void {
-  response
-    .status(status)
-    .type('application/json')
-    .send(errorAnswer(status, code, message).body);
+  sendAnswer(response, errorAnswer(status, code, message));
+}
+
+function sendAnswer(response: Response, { status, body, close = false }: Answer): void {
+  if (close) response.set('Connection', 'close');
+  response.status(status).type('application/json').send(body);
 }

@@ -38,14 +38,14 @@ export class BusyError extends Error {
  * Bytes of all requests that are being read, together. Thousands of ordinary ones fit; a few hundred connections that send
  * most of a large body and then wait would take the process's memory.
  */
-const MOST_HELD = 64 * 1024 * 1024;
+const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
 let held = 0;
 
-/** Milliseconds for a whole body: whoever asks about a Pod has it at hand. */
-const PATIENCE = 30_000;
+/** Time limit for receiving a whole body. Callers already hold the Pod, so a slow body is a fault or an attack. */
+const BODY_TIMEOUT_MS = 30_000;
 
 /** Reads a whole request body; what is over a limit is not read on. */
-export function readBody(request: IncomingMessage, patience = PATIENCE): Promise<string> {
+export function readBody(request: IncomingMessage, timeout = BODY_TIMEOUT_MS): Promise<string> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) {
       reject(new BodyTooLargeError());
@@ -68,14 +68,14 @@ export function readBody(request: IncomingMessage, patience = PATIENCE): Promise
       size += chunk.length;
       held += chunk.length;
       if (size > MAX_BODY) stop(new BodyTooLargeError());
-      else if (held > MOST_HELD) stop(new BusyError());
+      else if (held > MAX_BUFFERED_BYTES) stop(new BusyError());
       else chunks.push(chunk);
     };
     const onEnd = (): void => {
       stop();
       resolve(Buffer.concat(chunks).toString('utf8'));
     };
-    const timer = setTimeout(() => stop(new SlowBodyError()), patience);
+    const timer = setTimeout(() => stop(new SlowBodyError()), timeout);
     const onGone = (): void => stop(new ClientGoneError());
     request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
   });

@@ -34,7 +34,7 @@ export interface ExplainAnswer {
 }
 
 /** People wait longer than an admission may: milliseconds for looking into the target. */
-const PATIENCE = 5_000;
+const EXPLAIN_TIMEOUT_MS = 5_000;
 
 /**
  * `POST /v1/explain`: a Pod, or `{"image", "namespace"?}`. Decides without changing or copying anything.
@@ -55,7 +55,7 @@ export async function explainInput(
   dependencies: ExplainDependencies,
 ): Promise<ExplainAnswer> {
   let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => (timer = setTimeout(resolve, PATIENCE)));
+  const deadline = new Promise<void>((resolve) => (timer = setTimeout(resolve, EXPLAIN_TIMEOUT_MS)));
   try {
     const containers = await Promise.all(
       explainDecisions(rules, input).map(async ({ decision, explanation }): Promise<ExplainedContainer> => {

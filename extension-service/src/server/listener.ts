@@ -2,11 +2,11 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { CONFIG_HASH_HEADER } from '../core/policies/config-hash.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { BadRequestError } from './admission-request.js';
 import type { Answer } from './answer.js';
 import type { ClientCertificates } from './client-certificates.js';
 import { errorAnswer, plainText } from './answer.js';
-import { BodyTooLargeError, BusyError, ClientGoneError, SlowBodyError, readBody } from './body.js';
+import { ClientGoneError, readBody } from './body.js';
+import { internalFailure, requestFailure } from './request-failure.js';
 import type { Route } from './routes.js';
 
 /** As node:http spells names. */
@@ -75,27 +75,14 @@ async function serve(
 }
 
 function failure(error: unknown, route: string, log: Logger): Answer {
-  if (error instanceof BadRequestError) {
-    log.warn({ route, code: error.code }, error.message);
-    return errorAnswer(400, error.code, error.message);
+  const failed = requestFailure(error);
+  if (failed !== undefined) {
+    log.warn({ route, code: failed.code }, failed.message);
+    return failed.answer;
   }
-  if (error instanceof BodyTooLargeError) {
-    log.warn({ route, code: 'too_large' }, error.message);
-    return { ...errorAnswer(413, 'too_large', error.message), close: true };
-  }
-  if (error instanceof SlowBodyError) {
-    log.warn({ route, code: 'timeout' }, error.message);
-    return { ...errorAnswer(408, 'timeout', error.message), close: true };
-  }
-  if (error instanceof BusyError) {
-    log.warn({ route, code: 'busy' }, error.message);
-    return { ...errorAnswer(503, 'busy', error.message), close: true };
-  }
-  log.error(
-    { route, err: error instanceof Error ? { message: error.message, stack: error.stack } : String(error) },
-    'internal error',
-  );
-  return errorAnswer(500, 'internal', 'image-swapper failed to answer; its log says why');
+  const err = error instanceof Error ? { message: error.message, stack: error.stack } : String(error);
+  log.error({ route, err }, 'internal error');
+  return internalFailure();
 }
 
 export function write(response: ServerResponse, answer: Answer, close: boolean): void {

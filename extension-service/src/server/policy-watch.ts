@@ -9,7 +9,7 @@ export interface PolicyHashes {
 }
 
 /** A hash is told to the log once; somebody who invents them must not fill it. */
-const MOST_TOLD = 20;
+const MAX_TOLD = 20;
 
 /** Under `policies.manage`. They differ for a moment after each change of the configuration. */
 const BY_LEADER = "the leader applies the policies; if this goes on, see the leader's log";
@@ -53,7 +53,7 @@ export class PolicyWatch {
 
   private tell(fields: Readonly<Record<string, string>>, message: string): void {
     const key = `${message} ${Object.values(fields).join(' ')}`;
-    if (this.told.has(key) || this.told.size >= MOST_TOLD) return;
+    if (this.told.has(key) || this.told.size >= MAX_TOLD) return;
     this.told.add(key);
     this.log.warn(fields, message);
   }

@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
@@ -37,6 +36,7 @@ import { closeServer, createServer, listen, secureContext } from './listen.js';
 import type { AnyServer, ServerTls, TlsPair } from './listen.js';
 import { admissionListener } from './listener.js';
 import { admissionRoutes } from './routes.js';
+import { sleep } from '../util/sleep.js';
 
 export interface ServiceDependencies {
   readonly loaded: LoadedConfig;

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import type { TlsPair } from './listen.js';
+import { messageOf } from '../util/message-of.js';
 
 export class TlsFileError extends Error {
   override readonly name = 'TlsFileError';
@@ -32,7 +33,7 @@ export function checkTlsPair({ cert, key }: TlsPair, certFile: string, keyFile: 
   try {
     createSecureContext({ cert, key });
   } catch (error) {
-    throw new TlsFileError(`${certFile}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new TlsFileError(`${certFile}: ${messageOf(error)}`);
   }
 }
 

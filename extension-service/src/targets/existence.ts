@@ -1,5 +1,6 @@
 import type { TargetReference } from '../core/naming/name.js';
 import { CircuitBreaker } from './breaker.js';
+import { BoundedMap } from '../util/bounded-map.js';
 
 /** Whether a target has a reference, and how that is known. */
 export type Existence =
@@ -48,7 +49,7 @@ interface Remembered {
  * answer at all, nothing for a while. Our own copies are known at once; what was pruned is noticed within the life.
  */
 export class ExistenceIndex {
-  private readonly memory = new Map<string, Remembered>();
+  private readonly memory: BoundedMap<string, Remembered>;
   private readonly flights = new Map<string, Promise<Existence>>();
   private readonly breakers = new Map<string, CircuitBreaker>();
   private readonly now: () => number;
@@ -58,6 +59,7 @@ export class ExistenceIndex {
     private readonly registry: TargetLookup,
     private readonly options: ExistenceOptions = {},
   ) {
+    this.memory = new BoundedMap(options.capacity ?? 50_000);
     this.now = options.now ?? Date.now;
     this.random = options.random ?? Math.random;
   }
@@ -143,12 +145,7 @@ export class ExistenceIndex {
       found === undefined
         ? (this.options.negativeLife ?? 5_000)
         : (this.options.positiveLife ?? 60_000) * (0.8 + 0.4 * this.random());
-    this.memory.delete(key);
     this.memory.set(key, { found, from, until: this.now() + life });
-    if (this.memory.size > (this.options.capacity ?? 50_000)) {
-      const oldest = this.memory.keys().next();
-      if (!oldest.done) this.memory.delete(oldest.value);
-    }
   }
 
   private breaker(target: string): CircuitBreaker {

@@ -5,6 +5,7 @@ import { RegistryError } from '../registry/errors.js';
 import type { RegistryClient } from '../registry/client.js';
 import type { CloudAccess, Registries } from './registries.js';
 import { hostOf, sourceName } from './registries.js';
+import { messageOf } from '../util/message-of.js';
 
 /** One thing that was tried at a registry. */
 export interface Probe {
@@ -84,12 +85,8 @@ async function probe(registry: string, check: Probe['check'], ask: () => Promise
     await ask();
     return { registry, check, ok: true, message: check === 'push' ? 'may push' : 'answers and takes the credentials' };
   } catch (error) {
-    return { registry, check, ok: false, message: `${reason(error)}${advice(error, check)}` };
+    return { registry, check, ok: false, message: `${messageOf(error)}${advice(error, check)}` };
   }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function advice(error: unknown, check: Probe['check']): string {

@@ -17,6 +17,7 @@ import type { Keychain, RegistryEndpoint } from '../registry/types.js';
 import { awsCaBundle } from './aws/request-handler.js';
 import { cloudKeychain } from './cloud.js';
 import type { CloudLogin, CloudRegistry, OpenCloudRegistry } from './cloud.js';
+import { BoundedMap } from '../util/bounded-map.js';
 
 export interface RegistriesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -42,7 +43,7 @@ const KEPT_SOURCES = 200;
 export class Registries {
   private readonly factory: RegistryFactory;
   private readonly targets = new Map<string, RegistryClient>();
-  private readonly sources = new Map<string, RegistryClient>();
+  private readonly sources = new BoundedMap<string, RegistryClient>(KEPT_SOURCES);
   private readonly clouds = new Map<string, CloudAccess>();
   private readonly configured: Keychain;
   private readonly dockerConfig: Keychain;
@@ -98,8 +99,6 @@ export class Registries {
     if (known !== undefined) return known;
     const client = this.reader(host, chainKeychains([this.configured, this.dockerConfig]));
     this.sources.set(host, client);
-    const [oldest] = this.sources.keys();
-    if (this.sources.size > KEPT_SOURCES && oldest !== undefined) this.sources.delete(oldest);
     return client;
   }
 

@@ -5,6 +5,7 @@ import { RegistryError } from '../registry/errors.js';
 import type { TargetLookup, UnknownReason } from './existence.js';
 import { Registries } from './registries.js';
 import type { RegistriesOptions } from './registries.js';
+import { messageOf } from '../util/message-of.js';
 
 /** Looks into the targets by HEAD of a manifest: no listing, no pull, what `docker pull` itself would ask first. */
 export class RegistryLookup implements TargetLookup {
@@ -36,7 +37,7 @@ export class RegistryLookup implements TargetLookup {
   }
 
   classify(error: unknown): { reason: UnknownReason; message: string } {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (error instanceof Error && error.name === 'TimeoutError') return { reason: 'timeout', message };
     // A login of a cloud comes from the background worker, and so does its failure.
     const kind =

@@ -1,13 +1,16 @@
+import { BoundedMap } from './bounded-map.js';
 /** Limits log lines per key: for what may happen thousands of times a second. */
 export class LogRateLimiter {
-  private readonly last = new Map<string, { readonly at: number; missed: number }>();
+  private readonly last: BoundedMap<string, { readonly at: number; missed: number }>;
 
   /** Remembers at most `capacity` keys: they may come from outside. */
   constructor(
     private readonly interval: number,
     private readonly now: () => number = Date.now,
-    private readonly capacity = 1_000,
-  ) {}
+    capacity = 1_000,
+  ) {
+    this.last = new BoundedMap(capacity);
+  }
 
   /** True the first time, and then at most once an interval, for each key. */
   shouldLog(key: string): boolean {
@@ -22,10 +25,7 @@ export class LogRateLimiter {
       last.missed += 1;
       return undefined;
     }
-    this.last.delete(key);
     this.last.set(key, { at: now, missed: 0 });
-    const oldest = this.last.keys().next();
-    if (this.last.size > this.capacity && !oldest.done) this.last.delete(oldest.value);
     return last?.missed ?? 0;
   }
 }

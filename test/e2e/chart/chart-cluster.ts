@@ -6,8 +6,9 @@ import { expectOk } from '../cluster/kube-api.js';
 import { startKyverno } from '../cluster/kyverno-controller.js';
 import { loopbackAddress, PodProcess } from '../cluster/pod-process.js';
 import type { PodTemplateSpec } from '../cluster/pod-process.js';
-import { eventually, NAMESPACE as TEAM, pod, tryOut } from '../cluster/pods.js';
+import { NAMESPACE as TEAM, pod, tryOut } from '../cluster/pods.js';
 import type { Program } from '../cluster/program.js';
+import { until } from '../../fakes/until.js';
 
 /** That of the release. */
 export const NAMESPACE = 'image-swapper';
@@ -68,7 +69,7 @@ export class ChartCluster {
    * @returns the exit code
    */
   async runJob(name: string): Promise<number | null> {
-    await eventually(`there is a Job ${name}`, 60, () => this.has('batch/v1', 'Job', name));
+    await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name), 60);
     const job = await this.object('batch/v1', 'Job', name);
     const { template } = job['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
     const startTime = now();
@@ -82,7 +83,7 @@ export class ChartCluster {
 
   /** Says of a Job what its controller does when its Pod, for want of an image, never ran. */
   async failJob(name: string): Promise<void> {
-    await eventually(`there is a Job ${name}`, 60, () => this.has('batch/v1', 'Job', name));
+    await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name), 60);
     const conditions = ['FailureTarget', 'Failed'].map((type) => ({
       ...condition(type),
       reason: 'DeadlineExceeded',

@@ -10,8 +10,9 @@ import { CHART, installArgs } from '../../tools/helm.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 import { may } from '../cluster/access.js';
 import { expectOk } from '../cluster/kube-api.js';
-import { eventually, NAMESPACE as TEAM, pod } from '../cluster/pods.js';
+import { NAMESPACE as TEAM, pod } from '../cluster/pods.js';
 import { ChartCluster, NAMESPACE } from './chart-cluster.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('features of the Helm chart');
 
@@ -65,17 +66,17 @@ describe.skipIf(!available)('an install of the chart', () => {
     await install({ policies: { manage: true, failClosed: true } });
     const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
     const container = await cluster.container();
-    await eventually('the service wrote its policy', 60, () => cluster.has(...policy));
+    await until('the service wrote its policy', () => cluster.has(...policy), 60);
     await container.stop();
     const image = await newImage(open);
-    await eventually('Pods are refused', 60, async () => (await cluster.admitted(image)).startsWith('refused'));
+    await until('Pods are refused', async () => (await cluster.admitted(image)).startsWith('refused'), 60);
 
     const uninstall = helm.run(['uninstall', 'image-swapper', '-n', NAMESPACE]);
     await cluster.failJob('image-swapper-uninstall');
     const { code, stderr } = await uninstall;
     expect([code, stderr]).toEqual([1, expect.stringContaining('DeadlineExceeded')]);
     expect(await cluster.has(...policy)).toBe(false);
-    await eventually('Pods are admitted', 60, async () => (await cluster.admitted(image)) === image);
+    await until('Pods are admitted', async () => (await cluster.admitted(image)) === image, 60);
     // As the page on installing says: the service is there, and can write no policy.
     expect(await cluster.has('apps/v1', 'Deployment', 'image-swapper')).toBe(true);
     const account = { namespace: NAMESPACE, name: 'image-swapper' };
@@ -122,7 +123,7 @@ describe.skipIf(!available)('an install of the chart', () => {
     try {
       const image = await newImage(closed);
       expectOk(await plane.api.create(pod(image, { imagePullSecrets: [{ name: 'private' }] })), 'a Pod');
-      await eventually('the image is mirrored', 60, () => isMirrored(image)).catch((error: unknown) => {
+      await until('the image is mirrored', () => isMirrored(image), 60).catch((error: unknown) => {
         throw new Error(`${String(error)}: ${container.output}`, { cause: error });
       });
     } finally {
@@ -167,10 +168,10 @@ describe.skipIf(!available)('an install of the chart', () => {
         const image = `${world.source.host}/app:1`;
         expectOk(await plane.api.create(pod(image)), 'the first Pod');
         const wanted = `${ECR_HOST}/${image.replace(':', '_')}`;
-        await eventually(
+        await until(
           'a new Pod gets the mirrored image',
-          60,
           async () => (await cluster.admitted(image)) === wanted,
+          60,
         ).catch((error: unknown) => {
           throw new Error(`${String(error)}: ${container.output}`, { cause: error });
         });

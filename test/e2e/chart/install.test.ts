@@ -17,8 +17,9 @@ import { installCrds } from '../cluster/crds.js';
 import { expectOk } from '../cluster/kube-api.js';
 import { outsideAddress } from '../cluster/pod-process.js';
 import type { PodProcess } from '../cluster/pod-process.js';
-import { eventually, imagesOf, pod, stored } from '../cluster/pods.js';
+import { imagesOf, pod, stored } from '../cluster/pods.js';
 import { ChartCluster, NAMESPACE } from './chart-cluster.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('an install of the Helm chart');
 const OUTSIDE = outsideAddress();
@@ -90,7 +91,7 @@ describe.skipIf(!available)('helm install', () => {
         switch (line) {
           case 'helm install image-swapper':
             await helm.ok(args, '');
-            await eventually('the policy is in force', 60, async () => (await cluster.admitted(image)) === image);
+            await until('the policy is in force', async () => (await cluster.admitted(image)) === image, 60);
             break;
           case 'kubectl rollout status':
             container = await cluster.container({ NODE_EXTRA_CA_CERTS: join(folder, 'ca.crt') });
@@ -102,9 +103,13 @@ describe.skipIf(!available)('helm install', () => {
             expectOk(await plane.api.create(pods.get(name) as ReturnType<typeof pod>), name);
             break;
           case 'sleep':
-            await eventually('the image is copied', 60, async () => {
-              return (await cluster.admitted(image)) === mirrored;
-            });
+            await until(
+              'the image is copied',
+              async () => {
+                return (await cluster.admitted(image)) === mirrored;
+              },
+              60,
+            );
             break;
           case 'kubectl get pod':
             expect(args[args.indexOf('pod') + 1]).toBe('second');
@@ -144,7 +149,7 @@ describe.skipIf(!available)('helm install', () => {
     expect(notes).not.toContain('Warnings');
 
     // Nothing answers yet: Pods are admitted as they are.
-    await eventually('the policy is in force', 60, async () => (await cluster.admitted(image)) === image);
+    await until('the policy is in force', async () => (await cluster.admitted(image)) === image, 60);
     const container = await cluster.container();
     try {
       for (const which of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const) {
@@ -153,10 +158,10 @@ describe.skipIf(!available)('helm install', () => {
       const first = pod(image);
       expectOk(await plane.api.create(first), 'the first Pod');
       expect(imagesOf(await stored(plane.api, first))).toEqual({ app: image });
-      await eventually(
+      await until(
         'a new Pod gets the mirrored image',
-        60,
         async () => (await cluster.admitted(image)) === mirrored(image),
+        60,
       );
       const second = pod(image);
       expectOk(await plane.api.create(second), 'the second Pod');
@@ -188,10 +193,10 @@ describe.skipIf(!available)('helm install', () => {
       await helm.ok(upgrade, values);
       await container.refresh();
       const image = await newImage();
-      await eventually(
+      await until(
         'the filter is in force',
-        20,
         async () => (await cluster.admitted(image)) === image && container.output.includes('configuration reloaded'),
+        20,
       );
       for (const revision of ['after the upgrade', 'after the rollback']) {
         expect((await cluster.object('v1', 'Secret', 'image-swapper-tls'))['data'], revision).toEqual(secret['data']);
@@ -233,10 +238,10 @@ describe.skipIf(!available)('helm install', () => {
     const notes = await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
     expect(notes).toContain('Fail closed with one replica');
     const image = await newImage();
-    await eventually('Pods are refused', 60, async () => (await cluster.admitted(image)).startsWith('refused'));
+    await until('Pods are refused', async () => (await cluster.admitted(image)).startsWith('refused'), 60);
     const container = await cluster.container();
     try {
-      await eventually('Pods are admitted', 20, async () => !(await cluster.admitted(image)).startsWith('refused'));
+      await until('Pods are admitted', async () => !(await cluster.admitted(image)).startsWith('refused'), 20);
     } finally {
       await container.stop();
     }
@@ -244,7 +249,7 @@ describe.skipIf(!available)('helm install', () => {
     await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
     expect((await deletions)[0]).toBe('MutatingPolicy Fail');
     expect(await deletions).toEqual(['MutatingPolicy Fail', 'MutatingPolicy Ignore', 'Deployment']);
-    await eventually('Pods are admitted', 60, async () => (await cluster.admitted(image)) === image);
+    await until('Pods are admitted', async () => (await cluster.admitted(image)) === image, 60);
   });
 
   it.each([
@@ -268,7 +273,7 @@ describe.skipIf(!available)('helm install', () => {
         const map = (await cluster.object('v1', 'ConfigMap', 'image-swapper-ca')) as { data?: Record<string, string> };
         return map.data?.['ca.crt'] ?? 'nothing yet';
       };
-      await eventually('the policy trusts the authority', 60, async () => (await trusted()) === (await published()));
+      await until('the policy trusts the authority', async () => (await trusted()) === (await published()), 60);
       // An upgrade and a rollback leave it there.
       const known = await trusted();
       await helm.ok(['upgrade', ...installArgs({ values, args: ['--set', 'replicaCount=3'] })], values);
@@ -276,7 +281,7 @@ describe.skipIf(!available)('helm install', () => {
       await helm.ok(['rollback', 'image-swapper', '1', '-n', NAMESPACE]);
       // The first Provider had to have some authority, so going back to it is something for the service to repair.
       if (engine === 'webhook') expect(await trusted()).toBe(known);
-      else await eventually('the policy trusts the authority', 60, async () => (await trusted()) === known);
+      else await until('the policy trusts the authority', async () => (await trusted()) === known, 60);
     } finally {
       await container.stop();
       await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
@@ -292,18 +297,24 @@ describe.skipIf(!available)('helm install', () => {
     const container = await cluster.container();
     try {
       const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
-      await eventually('the service wrote its policy', 60, () => cluster.has(...policy));
+      await until('the service wrote its policy', () => cluster.has(...policy), 60);
       expect(JSON.stringify(await cluster.object(...policy))).toContain('\\"filtered\\"');
       // The service is still there: what it wrote must not come back.
       const deletions = cluster.deletions();
       const uninstall = helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
-      await eventually('the Job is there', 60, () => cluster.has('batch/v1', 'Job', 'image-swapper-uninstall'));
+      await until('the Job is there', () => cluster.has('batch/v1', 'Job', 'image-swapper-uninstall'), 60);
       const account = { namespace: NAMESPACE, name: 'image-swapper' };
       const write = { group: 'policies.kyverno.io', resource: 'mutatingpolicies', name: 'image-swapper' };
-      await eventually('the service cannot write policies any more', 10, async () => {
-        const rights = ['create', 'patch', 'update'].map((verb) => may(cluster.plane.api, account, { verb, ...write }));
-        return !(await Promise.all(rights)).includes(true);
-      });
+      await until(
+        'the service cannot write policies any more',
+        async () => {
+          const rights = ['create', 'patch', 'update'].map((verb) =>
+            may(cluster.plane.api, account, { verb, ...write }),
+          );
+          return !(await Promise.all(rights)).includes(true);
+        },
+        10,
+      );
       await cluster.runJob('image-swapper-uninstall');
       await uninstall;
       expect(await deletions).toEqual(['MutatingPolicy Fail', 'MutatingPolicy Ignore', 'Deployment']);
@@ -340,7 +351,7 @@ describe.skipIf(!available)('helm install', () => {
       expect([await served(one.ca), await served(other.ca)]).toEqual([true, false]);
       await plane.api.apply(secret(other.cert, other.key));
       await container.refresh();
-      await eventually('the other certificate is served', 20, async () => served(other.ca));
+      await until('the other certificate is served', async () => served(other.ca), 20);
     } finally {
       await container.stop();
       await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);

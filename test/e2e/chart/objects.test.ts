@@ -10,7 +10,7 @@ import { ControlPlane } from '../cluster/control-plane.js';
 import { installCrds } from '../cluster/crds.js';
 import { Discovery } from '../cluster/discovery.js';
 import { messageOf } from '../cluster/kube-api.js';
-import { eventually } from '../cluster/pods.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('the Helm chart at a real API server');
 const NAMESPACE = 'image-swapper';
@@ -184,10 +184,14 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         await install(values);
         const wanted = [...yes.map(() => true), ...no.map(() => false)];
         let seen: boolean[] = [];
-        await eventually('the rights are those of the chart', 20, async () => {
-          seen = await rights([...yes, ...no]);
-          return JSON.stringify(seen) === JSON.stringify(wanted);
-        }).catch(() => undefined);
+        await until(
+          'the rights are those of the chart',
+          async () => {
+            seen = await rights([...yes, ...no]);
+            return JSON.stringify(seen) === JSON.stringify(wanted);
+          },
+          20,
+        ).catch(() => undefined);
         const told = (all: readonly Access[], allowed: readonly boolean[]) =>
           all.map((access, index) => `${allowed[index] === true ? 'may' : 'may not'} ${JSON.stringify(access)}`);
         expect(told([...yes, ...no], seen)).toEqual(told([...yes, ...no], wanted));

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
 import type { CopyNews } from '../../../extension-service/src/kubernetes/copy-news.js';
@@ -11,6 +10,7 @@ import { goToolsAvailable } from '../../tools/tool.js';
 import { ControlPlane } from './control-plane.js';
 import { expectOk } from './kube-api.js';
 import { WATCHING, serviceAccount } from './service-account.js';
+import { untilWith } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('Events at a real API server');
 
@@ -75,14 +75,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
     const { body } = expectOk(await plane.api.send('GET', path), 'list Events');
     return (body as { readonly items: readonly Event[] }).items;
   }
-
-  async function until(what: string, done: () => Promise<boolean>): Promise<void> {
-    const end = Date.now() + 20_000;
-    while (!(await done())) {
-      if (Date.now() > end) throw new Error(`never came true: ${what}\n${log.join('\n')}`);
-      await sleep(50);
-    }
-  }
+  const until = untilWith(() => log.join('\n'));
 
   const count = async (object: ObjectReference): Promise<number | undefined> => (await eventsOn(object))[0]?.count;
 

@@ -22,7 +22,8 @@ import { Front } from './front.js';
 import { startGatekeeper } from './gatekeeper-manager.js';
 import type { GatekeeperProcess } from './gatekeeper-manager.js';
 import type { ApiObject } from './kube-api.js';
-import { create, eventually, NAMESPACE, pod, tryOut } from './pods.js';
+import { create, NAMESPACE, pod, tryOut } from './pods.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('mTLS with the real Gatekeeper');
 const PREFIX = 'registry.example.com/mirror/';
@@ -48,10 +49,14 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     for (const object of renderGatekeeper({ url, caBundle: service.ca, failClosed: true })) {
       await plane.api.apply(object as unknown as ApiObject);
     }
-    await eventually('Gatekeeper swaps', 60, async () => {
-      const admission = await tryOut(plane.api, pod('nginx:1'));
-      return admission.admitted && admission.images['app'] === swapped('nginx:1');
-    });
+    await until(
+      'Gatekeeper swaps',
+      async () => {
+        const admission = await tryOut(plane.api, pod('nginx:1'));
+        return admission.admitted && admission.images['app'] === swapped('nginx:1');
+      },
+      60,
+    );
   });
   afterAll(async () => {
     await gatekeeper?.program.stop();
@@ -109,13 +114,15 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     // The kubelet brings the two Pods their files at different times: the service's first here.
     await writeFile(join(gatekeeper.certificates, 'ca.crt'), after.ca);
     const reloads = async () => (await get(`${service.operations}/metrics`)).text;
-    await eventually('the service has the new authority', 20, async () =>
-      /config_reload_success_total 1/.test(await reloads()),
+    await until(
+      'the service has the new authority',
+      async () => /config_reload_success_total 1/.test(await reloads()),
+      20,
     );
     await sleep(2_000);
     await writeFile(join(gatekeeper.certificates, 'tls.crt'), after.cert);
     await writeFile(join(gatekeeper.certificates, 'tls.key'), after.key);
-    await eventually('Gatekeeper shows the new certificate', 60, async () => issuerOf(gatekeeper.port, after));
+    await until('Gatekeeper shows the new certificate', async () => issuerOf(gatekeeper.port, after), 60);
     await sleep(3_000);
     stop = true;
     await load;

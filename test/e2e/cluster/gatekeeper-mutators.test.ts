@@ -9,8 +9,9 @@ import { ControlPlane } from './control-plane.js';
 import { startGatekeeper } from './gatekeeper-manager.js';
 import type { GatekeeperProcess } from './gatekeeper-manager.js';
 import type { ApiObject } from './kube-api.js';
-import { create, eventually, NAMESPACE, pod, tryOut } from './pods.js';
+import { create, NAMESPACE, pod, tryOut } from './pods.js';
 import type { PodObject } from './pods.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('our mutators among others in Gatekeeper');
 const FILTERS = ["obj.metadata.labels.team == 'platform' && obj.metadata.labels.stage != 'production'"];
@@ -35,10 +36,16 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     gatekeeper = await startGatekeeper(plane, gatekeeperChartValues());
     await apply(FILTERS);
     await plane.api.apply(injector('mesh'));
-    await eventually('both act', 60, async () => {
-      const admission = await tryOut(plane.api, labelled({ sidecar: 'wanted' }));
-      return admission.admitted && Object.keys(admission.images).length === 2 && admission.images['app'] !== 'nginx:1';
-    });
+    await until(
+      'both act',
+      async () => {
+        const admission = await tryOut(plane.api, labelled({ sidecar: 'wanted' }));
+        return (
+          admission.admitted && Object.keys(admission.images).length === 2 && admission.images['app'] !== 'nginx:1'
+        );
+      },
+      60,
+    );
   });
   afterAll(async () => {
     await gatekeeper?.program.stop();
@@ -77,10 +84,14 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
       readonly items: readonly ApiObject[];
     };
     expect(left.items.map(({ metadata }) => metadata.name)).toContain('zz-image-swapper-containers-3');
-    await eventually('ours act again', 30, async () => {
-      const admission = await tryOut(plane.api, labelled({ a: '1', b: '2', c: '3' }));
-      return admission.admitted && admission.images['app'] === swapped('nginx:1');
-    });
+    await until(
+      'ours act again',
+      async () => {
+        const admission = await tryOut(plane.api, labelled({ a: '1', b: '2', c: '3' }));
+        return admission.admitted && admission.images['app'] === swapped('nginx:1');
+      },
+      30,
+    );
     const platform = await create(plane.api, labelled({ team: 'platform' }));
     expect(platform).toMatchObject({ images: { app: 'nginx:1' } });
     const { text } = await get(`${service.operations}/metrics`);

@@ -9,10 +9,11 @@ import { images } from './crowd.js';
 import { startGatekeeper } from './gatekeeper-manager.js';
 import type { GatekeeperProcess } from './gatekeeper-manager.js';
 import type { ApiObject } from './kube-api.js';
-import { create, eventually, imagesOf, NAMESPACE, pod, stored, tryOut } from './pods.js';
+import { create, imagesOf, NAMESPACE, pod, stored, tryOut } from './pods.js';
 
 import { Puller } from './puller.js';
 import { Replicas } from './replicas.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('Gatekeeper and the watch of Pods');
 const [USER, PASSWORD] = ['robot', 'only-in-the-secret'];
@@ -59,10 +60,14 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
     await plane.api.apply(pullSecret(host));
 
     const asked = (): Promise<number> => replicas.sum('image_swapper_resolve_requests_total', 'route="gatekeeper"');
-    await eventually('Gatekeeper asks the service', 60, async () => {
-      await tryOut(plane.api, pod(image.reference));
-      return (await asked()) > 0;
-    });
+    await until(
+      'Gatekeeper asks the service',
+      async () => {
+        await tryOut(plane.api, pod(image.reference));
+        return (await asked()) > 0;
+      },
+      60,
+    );
     // Neither a dry run nor a question of Gatekeeper's starts a copy.
     expect(source.accessLog).toEqual([]);
 
@@ -80,10 +85,14 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
     }
     const reads = source.accessLog.filter(({ path, status }) => path.includes('/private') && status === 200);
     expect(new Set(reads.map(({ user }) => user))).toEqual(new Set([USER]));
-    await eventually('the next Pod is swapped', 30, async () => {
-      const admission = await create(plane.api, pod(image.reference));
-      return admission.admitted && admission.images['app'] === `${target?.host ?? ''}/${image.repository}:1`;
-    });
+    await until(
+      'the next Pod is swapped',
+      async () => {
+        const admission = await create(plane.api, pod(image.reference));
+        return admission.admitted && admission.images['app'] === `${target?.host ?? ''}/${image.repository}:1`;
+      },
+      30,
+    );
   }, 120_000);
 });
 

@@ -6,8 +6,8 @@ import { goToolsAvailable } from '../../tools/tool.js';
 import { ControlPlane } from './control-plane.js';
 import type { ApiObject } from './kube-api.js';
 import { startKyverno } from './kyverno-controller.js';
-import { eventually } from './pods.js';
 import type { Program } from './program.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('the webhooks that Kyverno makes of its policies');
 
@@ -43,7 +43,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
   afterEach(async () => {
     for (const object of applied) await plane.api.remove(object);
     applied = [];
-    await eventually('the webhooks are gone', 30, async () => (await ofOurs()).length === 0);
+    await until('the webhooks are gone', async () => (await ofOurs()).length === 0, 30);
   });
   afterAll(async () => {
     await kyverno?.stop();
@@ -88,7 +88,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     const object = policy as ApiObject;
     await plane.api.apply(object);
     applied.push(object);
-    await eventually('Kyverno has a webhook for it', 60, async () => (await ofOurs()).length > 0);
+    await until('Kyverno has a webhook for it', async () => (await ofOurs()).length > 0, 60);
     return ofOurs();
   }
 

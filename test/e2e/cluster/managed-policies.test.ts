@@ -16,10 +16,11 @@ import { Front } from './front.js';
 import { expectOk, pathOf } from './kube-api.js';
 import type { ApiObject } from './kube-api.js';
 import { startKyverno } from './kyverno-controller.js';
-import { create, eventually, NAMESPACE, pod } from './pods.js';
+import { create, NAMESPACE, pod } from './pods.js';
 import type { Program } from './program.js';
 import { serviceAccount, WATCHING } from './service-account.js';
 import type { PolicyRule, Rights } from './service-account.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('managed policies in a real cluster');
 const OWN = 'image-swapper';
@@ -165,14 +166,14 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   }
 
   it('are created, and the engine swaps by them', async () => {
-    await eventually('the policy is there', 40, () => exists(MUTATING_POLICY));
+    await until('the policy is there', () => exists(MUTATING_POLICY), 40);
     const { labels, annotations } = await metadataOf(MUTATING_POLICY);
     expect(labels).toMatchObject({ 'app.kubernetes.io/managed-by': 'image-swapper' });
     expect(annotations).toMatchObject({
       [CONFIG_HASH_ANNOTATION]: configHash([], TARGETS),
       'image-swapper.io/lease': 'image-swapper/image-swapper',
     });
-    await eventually('Kyverno swaps', 40, swaps);
+    await until('Kyverno swaps', swaps, 40);
   });
 
   it('have one writer, who writes nothing while nothing changes', async () => {
@@ -193,11 +194,15 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       auditAnnotations: [{ key: 'added', valueExpression: "'by somebody'" }],
     };
     expectOk(await change(MUTATING_POLICY, { metadata: { finalizers: ['example.com/keep'] }, spec }), 'a change');
-    await eventually('it is put back', 60, async () => {
-      const { body } = await plane.api.get(MUTATING_POLICY);
-      return JSON.stringify((body as { spec: object }).spec) === JSON.stringify(before.spec);
-    });
-    await eventually('Kyverno swaps', 40, swaps);
+    await until(
+      'it is put back',
+      async () => {
+        const { body } = await plane.api.get(MUTATING_POLICY);
+        return JSON.stringify((body as { spec: object }).spec) === JSON.stringify(before.spec);
+      },
+      60,
+    );
+    await until('Kyverno swaps', swaps, 40);
     expect(await metadataOf(MUTATING_POLICY)).toMatchObject({ finalizers: ['example.com/keep'] });
     expectOk(await change(MUTATING_POLICY, { metadata: { finalizers: null } }), 'no finalizer');
   });
@@ -205,10 +210,14 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   it('follow the configuration at once', async () => {
     const filters = ["obj.metadata.labels.tier == 'system'"];
     await configure(config('kyverno', filters));
-    await eventually('its hash', 20, async () => {
-      const { annotations } = await metadataOf(MUTATING_POLICY);
-      return annotations[CONFIG_HASH_ANNOTATION] === configHash(filters, TARGETS);
-    });
+    await until(
+      'its hash',
+      async () => {
+        const { annotations } = await metadataOf(MUTATING_POLICY);
+        return annotations[CONFIG_HASH_ANNOTATION] === configHash(filters, TARGETS);
+      },
+      20,
+    );
     const text = JSON.stringify((await plane.api.get(MUTATING_POLICY)).body);
     expect(text).toContain('tier');
   });
@@ -226,14 +235,17 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       'another policy',
     );
     await configure(config('gatekeeper'));
-    await eventually('it says what is missing', 30, async () =>
-      said().includes('Provider image-swapper: the cluster does not know externaldata.gatekeeper.sh/v1beta1'),
+    await until(
+      'it says what is missing',
+      async () =>
+        said().includes('Provider image-swapper: the cluster does not know externaldata.gatekeeper.sh/v1beta1'),
+      30,
     );
     expect(await exists(MUTATING_POLICY)).toBe(true);
     const module = 'github.com/open-policy-agent/gatekeeper/v3';
     await installCrds(plane.api, [join(await goModule('gatekeeper', module), 'charts', 'gatekeeper', 'crds')]);
-    await eventually('the policies of Gatekeeper', 90, () => exists(ASSIGN));
-    await eventually('the policy before is gone', 20, async () => !(await exists(MUTATING_POLICY)));
+    await until('the policies of Gatekeeper', () => exists(ASSIGN), 90);
+    await until('the policy before is gone', async () => !(await exists(MUTATING_POLICY)), 20);
     expect(await exists(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'))).toBe(true);
     const { body } = await plane.api.get(PROVIDER);
     const { data } = (
@@ -255,22 +267,21 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     const hashed = object('externaldata.gatekeeper.sh/v1beta1', 'Provider', `image-swapper-${configHash(split, [])}`);
     const there = async (objects: readonly ApiObject[]) => (await Promise.all(objects.map(exists))).every(Boolean);
     await configure(config('gatekeeper', split));
-    await eventually('one for each alternative', 90, () => there([hashed, ...numbered]));
-    await eventually('the one before is gone', 20, async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)));
+    await until('one for each alternative', () => there([hashed, ...numbered]), 90);
+    await until('the one before is gone', async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)), 20);
     await configure(config('gatekeeper'));
-    await eventually('one again', 40, () => there([PROVIDER, ASSIGN]));
-    await eventually(
-      'the several are gone',
-      20,
-      async () => !(await exists(hashed)) && !(await there(numbered.slice(1))),
-    );
+    await until('one again', () => there([PROVIDER, ASSIGN]), 40);
+    await until('the several are gone', async () => !(await exists(hashed)) && !(await there(numbered.slice(1))), 20);
   });
 
   it('stay as they are when the configuration has a filter that the engine cannot express', async () => {
     const { annotations } = await metadataOf(ASSIGN);
     await configure(config('gatekeeper', ['obj.spec.hostNetwork']));
-    await eventually('it is refused', 20, async () =>
-      services.every(({ log }) => log.some(({ message }) => message.includes('configuration not reloaded'))),
+    await until(
+      'it is refused',
+      async () =>
+        services.every(({ log }) => log.some(({ message }) => message.includes('configuration not reloaded'))),
+      20,
     );
     expect(JSON.stringify(services[0]?.log)).toContain('source.filters[0].jmespath: Gatekeeper cannot decide');
     expect((await metadataOf(ASSIGN)).annotations).toEqual(annotations);
@@ -278,41 +289,49 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
 
   it('carry the authority by a ConfigMap where the engine reads one', async () => {
     await configure(config('kyverno-clusterpolicy'));
-    await eventually('the policy is there', 40, () => exists(CLUSTER_POLICY));
-    await eventually("Gatekeeper's are gone", 20, async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)));
+    await until('the policy is there', () => exists(CLUSTER_POLICY), 40);
+    await until("Gatekeeper's are gone", async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)), 20);
     expect(await exists(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'))).toBe(true);
     await plane.api.remove(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'));
-    await eventually('Kyverno swaps', 60, swaps);
+    await until('Kyverno swaps', swaps, 60);
   });
 
   it('need rights, which are named where they are missing', async () => {
     await configure(config('webhook'));
-    await eventually('it says what to grant', 30, async () =>
-      /MutatingWebhookConfiguration image-swapper: not allowed: .* cannot patch resource "mutatingwebhookconfigurations".*; grant the service create, patch on it/.test(
-        said(),
-      ),
+    await until(
+      'it says what to grant',
+      async () =>
+        /MutatingWebhookConfiguration image-swapper: not allowed: .* cannot patch resource "mutatingwebhookconfigurations".*; grant the service create, patch on it/.test(
+          said(),
+        ),
+      30,
     );
     expect(await exists(CLUSTER_POLICY)).toBe(true);
     await grant({ ...RIGHTS, cluster: [...(RIGHTS.cluster ?? []), ...WEBHOOKS] });
-    await eventually('the webhook is there', 90, () => exists(WEBHOOK));
-    await eventually('the policy before is gone', 20, async () => !(await exists(CLUSTER_POLICY)));
-    await eventually('the API server swaps', 20, swaps);
+    await until('the webhook is there', () => exists(WEBHOOK), 90);
+    await until('the policy before is gone', async () => !(await exists(CLUSTER_POLICY)), 20);
+    await until('the API server swaps', swaps, 20);
   });
 
   it('are left to another install that manages an object of the same name, and taken back from a mere change', async () => {
     const { labels, annotations } = ownerOf({ lease: { name: 'swapper-b' } }, 'elsewhere');
     const before = await metadataOf(WEBHOOK);
     expectOk(await change(WEBHOOK, { metadata: { labels, annotations } }), 'as another install writes it');
-    await eventually('it is told', 60, async () =>
-      said().includes(
-        'MutatingWebhookConfiguration image-swapper: is managed by another install, of Lease elsewhere/swapper-b',
-      ),
+    await until(
+      'it is told',
+      async () =>
+        said().includes(
+          'MutatingWebhookConfiguration image-swapper: is managed by another install, of Lease elsewhere/swapper-b',
+        ),
+      60,
     );
     expect((await metadataOf(WEBHOOK)).labels).toMatchObject(labels);
     const own = { 'image-swapper.io/lease': before.annotations['image-swapper.io/lease'] };
     expectOk(await change(WEBHOOK, { metadata: { annotations: own } }), 'of no install');
-    await eventually('the labels are ours again', 90, async () =>
-      isDeepStrictEqual((await metadataOf(WEBHOOK)).labels, before.labels),
+    await until(
+      'the labels are ours again',
+      async () => isDeepStrictEqual((await metadataOf(WEBHOOK)).labels, before.labels),
+      90,
     );
   });
 
@@ -323,8 +342,8 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await services.splice(leader, 1)[0]?.stop('SIGKILL');
     await front.pointTo(https[1 - leader] ?? 0);
     expectOk(await plane.api.send('DELETE', pathOf(WEBHOOK)), 'delete');
-    await eventually('the webhook is there again', 90, () => exists(WEBHOOK));
-    await eventually('the API server swaps', 20, swaps);
+    await until('the webhook is there again', () => exists(WEBHOOK), 90);
+    await until('the API server swaps', swaps, 20);
   });
 
   it('are deleted by a command, all of them and nothing else', async () => {

@@ -7,9 +7,10 @@ import type { Engine } from './engines.js';
 import { FAULTS, FaultyService } from './faulty-service.js';
 import { documentedOutcomes, documentOutcomes, Outcomes } from './outcomes.js';
 import { expectOk } from './kube-api.js';
-import { create, debug, eventually, imagesOf, label, pod, stored, tryOut } from './pods.js';
+import { create, debug, imagesOf, label, pod, stored, tryOut } from './pods.js';
 import { SidecarWebhook } from './sidecar-webhook.js';
 import { FILTERS, World } from './world.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('the policies in a real cluster');
 const outcomes = new Outcomes(ENGINES.map(({ name }) => name));
@@ -152,10 +153,14 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         if (engine.copies) await world.waitUntilMirrored(image);
         else await world.mirror(image);
         // What was not there a moment ago is not asked for again for some seconds.
-        await eventually('a new Pod is swapped', 20, async () => {
-          const admission = await tryOut(api, pod(image));
-          return admission.admitted && admission.images['app'] === world.swapped(image);
-        });
+        await until(
+          'a new Pod is swapped',
+          async () => {
+            const admission = await tryOut(api, pod(image));
+            return admission.admitted && admission.images['app'] === world.swapped(image);
+          },
+          20,
+        );
         const before = await world.requests(engine.route);
         expect(await label(api, live, { touched: 'yes' })).toMatchObject({ images: { app: image } });
         expect(imagesOf(await stored(api, live))).toEqual({ app: image });
@@ -186,10 +191,14 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         await api.apply(webhook.configuration);
         try {
           const made = () => pod(app, {}, { labels: { sidecar: 'wanted' } });
-          await eventually('the sidecar is added', 20, async () => {
-            const admission = await tryOut(api, made());
-            return admission.admitted && admission.images['sidecar'] !== undefined;
-          });
+          await until(
+            'the sidecar is added',
+            async () => {
+              const admission = await tryOut(api, made());
+              return admission.admitted && admission.images['sidecar'] !== undefined;
+            },
+            20,
+          );
           expect(await create(api, made())).toMatchObject({
             images: { app: world.swapped(app), sidecar: engine.reinvoked ? world.swapped(sidecar) : sidecar },
           });
@@ -334,20 +343,28 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
     const { api } = world.plane;
     for (const object of objectsOf(engine, options)) await api.apply(object);
     const [image] = await mirroredImages(1);
-    await eventually(`${engine.name} swaps`, 60, async () => {
-      const admission = await tryOut(api, pod(image));
-      return admission.admitted && admission.images['app'] === world.swapped(image);
-    });
+    await until(
+      `${engine.name} swaps`,
+      async () => {
+        const admission = await tryOut(api, pod(image));
+        return admission.admitted && admission.images['app'] === world.swapped(image);
+      },
+      60,
+    );
   }
 
   async function uninstall(engine: Engine): Promise<void> {
     const { api } = world.plane;
     for (const object of [...objectsOf(engine, { failClosed: false })].reverse()) await api.remove(object);
     const [image] = await mirroredImages(1);
-    await eventually(`${engine.name} is gone`, 60, async () => {
-      const admission = await tryOut(api, pod(image));
-      return admission.admitted && admission.images['app'] === image;
-    });
+    await until(
+      `${engine.name} is gone`,
+      async () => {
+        const admission = await tryOut(api, pod(image));
+        return admission.admitted && admission.images['app'] === image;
+      },
+      60,
+    );
   }
 
   function objectsOf(engine: Engine, options: { failClosed: boolean; timeoutSeconds?: number }) {

@@ -4,10 +4,10 @@ import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/p
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BUNDLE } from '../../fakes/service.js';
-import { eventually } from './pods.js';
 import type { ControlPlane } from './control-plane.js';
 import { expectOk } from './kube-api.js';
 import { tokenOf } from './access.js';
+import { until } from '../../fakes/until.js';
 
 interface NamedRef {
   readonly name: string;
@@ -124,7 +124,7 @@ export class PodProcess {
 
   async waitUntilReady(): Promise<void> {
     await Promise.race([
-      eventually('the container is ready', 60, async () => (await this.probe('readinessProbe')) === 200),
+      until('the container is ready', async () => (await this.probe('readinessProbe')) === 200, 60),
       this.exited.then((code) => {
         throw new Error(`the container ended with ${code}`);
       }),

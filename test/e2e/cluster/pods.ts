@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expectOk, messageOf, pathOf } from './kube-api.js';
 import type { ApiObject, ApiReply, KubeApi } from './kube-api.js';
 
@@ -71,14 +70,4 @@ export async function label(api: KubeApi, object: ApiObject, labels: Record<stri
 
 export async function stored(api: KubeApi, object: ApiObject): Promise<PodObject> {
   return expectOk(await api.get(object), 'get').body as PodObject;
-}
-
-/** Waits for what engines do in their own time, such as taking a policy. */
-export async function eventually(what: string, seconds: number, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (Date.now() < deadline) {
-    if (await holds()) return;
-    await sleep(150);
-  }
-  throw new Error(`not within ${seconds} s: ${what}`);
 }

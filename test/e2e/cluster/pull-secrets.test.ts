@@ -10,9 +10,9 @@ import { goToolsAvailable } from '../../tools/tool.js';
 import { AUDIT, requestsOf } from './audit.js';
 import type { AuditedRequest } from './audit.js';
 import { ControlPlane } from './control-plane.js';
-import { eventually } from './pods.js';
 import { serviceAccount, WATCHING } from './service-account.js';
 import type { PolicyRule } from './service-account.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('pull secrets at a real API server');
 const ACCOUNT = 'image-swapper';
@@ -110,15 +110,19 @@ describe.skipIf(!available)('private images in a real cluster', () => {
 
   async function mirrored(name: string): Promise<void> {
     const url = `http://${target.host}/v2/mirror/127.0.0.1_${source.port}/${name}/manifests/1`;
-    await eventually(`${name} is mirrored`, 30, async () => (await fetch(url, { method: 'HEAD' })).status === 200);
+    await until(`${name} is mirrored`, async () => (await fetch(url, { method: 'HEAD' })).status === 200, 30);
   }
 
   async function refused(running: RunningService, name: string): Promise<void> {
-    await eventually(`the copy of ${name} is refused`, 30, async () => {
-      const reply = await fetch(`${running.operations}/v1/mirrors`);
-      const { mirrors } = (await reply.json()) as { mirrors: { source: string; failure?: { reason: string } }[] };
-      return mirrors.some((row) => row.source.includes(`/${name}:1`) && row.failure?.reason === 'unauthorized');
-    });
+    await until(
+      `the copy of ${name} is refused`,
+      async () => {
+        const reply = await fetch(`${running.operations}/v1/mirrors`);
+        const { mirrors } = (await reply.json()) as { mirrors: { source: string; failure?: { reason: string } }[] };
+        return mirrors.some((row) => row.source.includes(`/${name}:1`) && row.failure?.reason === 'unauthorized');
+      },
+      30,
+    );
   }
 
   /** Statuses that the source gave to whoever asked for manifests of a repository, since it was pushed. */
@@ -146,10 +150,14 @@ describe.skipIf(!available)('private images in a real cluster', () => {
 
     // Until the watches have come, the first Pod's Secrets may be read by name.
     await mirrored(await putPod('by-account'));
-    await eventually('the watches', 20, async () => {
-      const watched = (await asked('swapper-all')).filter(({ verb }) => verb === 'watch');
-      return watched.length === 3;
-    });
+    await until(
+      'the watches',
+      async () => {
+        const watched = (await asked('swapper-all')).filter(({ verb }) => verb === 'watch');
+        return watched.length === 3;
+      },
+      20,
+    );
     const before = await byName('swapper-all');
     expect(before.length).toBeLessThanOrEqual(2);
 
@@ -205,7 +213,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     await refused(running, await putPod('by-pod', ['right']));
     const said = (what: string): number =>
       running.log.filter(({ message, level }) => level === 'warn' && message.includes(what)).length;
-    await eventually('the missing rights are said', 20, async () => said('/api/v1/secrets: not allowed to list') > 0);
+    await until('the missing rights are said', async () => said('/api/v1/secrets: not allowed to list') > 0, 20);
     await refused(running, await putPod('by-pod', ['right']));
     expect(said('/api/v1/secrets: not allowed to list')).toBe(1);
     expect(said('/api/v1/serviceaccounts: not allowed to list')).toBe(1);

@@ -11,9 +11,10 @@ import { Front } from './front.js';
 import { killReplicas } from './killing.js';
 import type { ApiObject } from './kube-api.js';
 import { overBudget, sufferOutages } from './outages.js';
-import { eventually, NAMESPACE, pod, tryOut } from './pods.js';
+import { NAMESPACE, pod, tryOut } from './pods.js';
 import { Puller } from './puller.js';
 import { Replicas } from './replicas.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('several replicas at a real API server');
 
@@ -42,10 +43,14 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       await plane.api.apply(webhook);
       const first = wanted[0]?.reference ?? '';
       // The API server takes a new webhook within a second or two.
-      await eventually('the webhook is asked', 20, async () => {
-        await tryOut(plane.api, pod(first));
-        return (await replicas.sum('image_swapper_resolve_requests_total', 'route="webhook"')) > 0;
-      });
+      await until(
+        'the webhook is asked',
+        async () => {
+          await tryOut(plane.api, pod(first));
+          return (await replicas.sum('image_swapper_resolve_requests_total', 'route="webhook"')) > 0;
+        },
+        20,
+      );
       const before = await replicas.sum('image_swapper_resolve_requests_total', 'route="webhook"');
       const started = performance.now();
       const references = Array.from({ length: 1_000 }, (_, index) => wanted[index % 100]?.reference ?? '');
@@ -59,15 +64,19 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       }
       expect(await overBudget(replicas)).toBe(0);
 
-      await eventually('all are mirrored', 60, () => Promise.resolve(tagPuts(target).size === 100));
+      await until('all are mirrored', () => Promise.resolve(tagPuts(target).size === 100), 60);
       // Whoever would copy one again does so by now.
       await sleep(2_000);
       expect([...tagPuts(target).values()]).toEqual(Array.from({ length: 100 }, () => 1));
       expect(await replicas.sum('image_swapper_copy_jobs_total', 'outcome="copied"')).toBe(100);
-      await eventually('a new Pod is swapped', 20, async () => {
-        const admission = await tryOut(plane.api, pod(first));
-        return admission.admitted && admission.images['app']?.startsWith(`${target.host}/mirror/`) === true;
-      });
+      await until(
+        'a new Pod is swapped',
+        async () => {
+          const admission = await tryOut(plane.api, pod(first));
+          return admission.admitted && admission.images['app']?.startsWith(`${target.host}/mirror/`) === true;
+        },
+        20,
+      );
     } finally {
       await plane.api.remove(webhook);
       await front.stop();
@@ -102,7 +111,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
         wanted.map(({ reference }) => reference),
       );
       const first = await replicas.leader();
-      await eventually('a first image', 30, () => Promise.resolve(puller.pulled.size > 0));
+      await until('a first image', () => Promise.resolve(puller.pulled.size > 0), 30);
       const ending = replicas.end(first, 'SIGTERM');
       const states: number[] = [];
       const watching = (async () => {

@@ -16,9 +16,10 @@ import { ControlPlane } from './control-plane.js';
 import { Front } from './front.js';
 import { expectOk } from './kube-api.js';
 import type { ApiObject } from './kube-api.js';
-import { create, eventually, NAMESPACE, pod } from './pods.js';
+import { create, NAMESPACE, pod } from './pods.js';
 import { serviceAccount, WATCHING } from './service-account.js';
 import type { Rights } from './service-account.js';
+import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('the serving certificate in a real cluster');
 const OWN = 'image-swapper';
@@ -183,16 +184,19 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     services.push(...(await Promise.all(ports.map((port) => start(port)))));
     const data = await secret();
     expect(Object.keys(data).sort()).toEqual(['ca.crt', 'ca.key', 'rotation.json', 'tls.crt', 'tls.key']);
-    await eventually('both present it', 40, async () =>
-      (await Promise.all(ports.map((port) => presented(port, data['ca.crt'] ?? '')))).every(
-        (fingerprint) => fingerprint === new X509Certificate(data['tls.crt'] ?? '').fingerprint256,
-      ),
+    await until(
+      'both present it',
+      async () =>
+        (await Promise.all(ports.map((port) => presented(port, data['ca.crt'] ?? '')))).every(
+          (fingerprint) => fingerprint === new X509Certificate(data['tls.crt'] ?? '').fingerprint256,
+        ),
+      40,
     );
   });
 
   it('has its authority published, where a policy reads it and in the webhook', async () => {
     const bundle = (await secret())['ca.crt'];
-    await eventually('published', 60, async () => (await published()) === bundle && (await webhookBundle()) === bundle);
+    await until('published', async () => (await published()) === bundle && (await webhookBundle()) === bundle, 60);
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({
       images: { app: 'mirror.test/docker.io/library/nginx:1' },
     });
@@ -225,21 +229,21 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     const authorities = new Set([(await secret())['ca.key']]);
     for (let round = 1; round <= 2; round += 1) {
       await ask('leaf');
-      await eventually('another certificate', 60, async () => !certificates.has((await secret())['tls.crt']));
+      await until('another certificate', async () => !certificates.has((await secret())['tls.crt']), 60);
       certificates.add((await secret())['tls.crt']);
-      await eventually('it is presented', 60, async () => everywhere((await secret())['tls.crt'] ?? ''));
+      await until('it is presented', async () => everywhere((await secret())['tls.crt'] ?? ''), 60);
 
       await ask('ca');
       const overlapping = async (): Promise<boolean> => ((await secret())['rotation.json'] ?? '').includes('signFrom');
-      await eventually('the next authority is published', 60, overlapping);
+      await until('the next authority is published', overlapping, 60);
       expect(await published()).toBe((await secret())['ca.crt']);
       expect(await webhookBundle()).toBe((await secret())['ca.crt']);
       expect((await secret())['tls.crt']).toBe([...certificates].at(-1));
       await age();
-      await eventually('it signs', 60, async () => !authorities.has((await secret())['ca.key']));
+      await until('it signs', async () => !authorities.has((await secret())['ca.key']), 60);
       authorities.add((await secret())['ca.key']);
       certificates.add((await secret())['tls.crt']);
-      await eventually('what it signed is presented', 60, async () => everywhere((await secret())['tls.crt'] ?? ''));
+      await until('what it signed is presented', async () => everywhere((await secret())['tls.crt'] ?? ''), 60);
     }
     done.abort();
     await load;
@@ -257,19 +261,19 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     const path = `/api/v1/namespaces/${OWN}/secrets/image-swapper-tls`;
     const patch = [{ op: 'remove', path: '/data/tls.crt' }];
     expectOk(await plane.api.send('PATCH', path, patch, 'application/json-patch+json'), 'delete tls.crt');
-    await eventually('another', 60, async () => ![undefined, before].includes((await secret())['tls.crt']));
+    await until('another', async () => ![undefined, before].includes((await secret())['tls.crt']), 60);
     const tls = { mode: 'selfSigned', dnsNames: ['localhost', 'other.test'] };
     await Promise.all(services.map(({ configFile }) => writeFile(configFile, config({ tls }))));
-    await eventually(
+    await until(
       'one for both names',
-      60,
       async () => new X509Certificate((await secret())['tls.crt'] ?? '').checkHost('other.test') !== undefined,
+      60,
     );
   });
 
   it('is told by a metric, and no private key by a log', async () => {
     const { 'tls.crt': cert = '', ...data } = await secret();
-    await eventually('presented', 40, async () => everywhere(cert));
+    await until('presented', async () => everywhere(cert), 40);
     const { text } = await get(`${services[0]?.operations}/metrics`);
     const expiry = Date.parse(new X509Certificate(cert).validTo) / 1_000;
     expect(text).toContain(`image_swapper_tls_certificate_expiry_timestamp_seconds ${expiry}`);

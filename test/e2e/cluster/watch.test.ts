@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildImage } from '../../fakes/images.js';
 import { RealRegistry } from '../../fakes/real-registry.js';
@@ -10,6 +9,7 @@ import { goToolsAvailable } from '../../tools/tool.js';
 import { ControlPlane } from './control-plane.js';
 import type { ApiObject } from './kube-api.js';
 import { WATCHING, serviceAccount } from './service-account.js';
+import { untilWith } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('the watch of workloads at a real API server');
 
@@ -59,17 +59,9 @@ describe.skipIf(!available)('the watch of workloads at a real API server', () =>
     const response = await fetch(`http://${target.host}/v2/${repository}/manifests/1`, { method: 'HEAD' });
     return response.status === 200;
   }
-
-  async function until(what: string, done: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
-    const end = Date.now() + seconds * 1_000;
-    while (!(await done())) {
-      if (Date.now() > end) {
-        const lines = services.flatMap(({ log }) => log.slice(-30).map((line) => JSON.stringify(line)));
-        throw new Error(`${what}: not after ${seconds} s\n${lines.join('\n')}`);
-      }
-      await sleep(100);
-    }
-  }
+  const until = untilWith(() =>
+    services.flatMap(({ log }) => log.slice(-30).map((line) => JSON.stringify(line))).join('\n'),
+  );
 
   it('mirrors what Pods and templates of every kind use, those of before its start too', async () => {
     const pod = { containers: [{ name: 'app', image: await push('before') }] };

@@ -16,8 +16,9 @@ import { CA_CONFIG_MAP, TIMEOUT } from './engines.js';
 import { Front } from './front.js';
 import { startGatekeeper } from './gatekeeper-manager.js';
 import { startKyverno } from './kyverno-controller.js';
-import { eventually, NAMESPACE } from './pods.js';
+import { NAMESPACE } from './pods.js';
 import type { Program } from './program.js';
+import { until } from '../../fakes/until.js';
 
 const run = promisify(execFile);
 
@@ -127,7 +128,7 @@ export class World {
   }
 
   async waitUntilMirrored(reference: string): Promise<void> {
-    await eventually(`${reference} is mirrored`, 30, () => this.isMirrored(reference));
+    await until(`${reference} is mirrored`, () => this.isMirrored(reference), 30);
   }
 
   /** Admission requests that the service has answered on a route. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ECR_HOST, EcrWorld, until } from '../../fakes/ecr-world.js';
+import { ECR_HOST, EcrWorld } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { get } from '../../fakes/https-client.js';
+import { until } from '../../fakes/until.js';
 
 /** Admissions never wait for AWS: what Pods get, and when, while its API or its registry swallows everything. */
 
@@ -51,9 +52,9 @@ describe('with the API of AWS black-holed', () => {
     expect(Math.max(...all.map(({ milliseconds }) => milliseconds))).toBeLessThan(SOON);
     // The breaker is open by now: nobody waits for the budget any more.
     await until(
-      async () => /lookups_total\{target="default",outcome="breaker-open"\}/.test(await world.metrics(service)),
       'the breaker opens',
-      20_000,
+      async () => /lookups_total\{target="default",outcome="breaker-open"\}/.test(await world.metrics(service)),
+      20,
     );
   }, 40_000);
 
@@ -70,9 +71,9 @@ describe('with the API of AWS black-holed', () => {
     await sleep(500);
     world.control.clearFaults();
     await until(
-      async () => (await world.admit(service, app)) === `${ECR_HOST}/${world.repository('app')}:1.0`,
       'the image is mirrored and swapped',
-      60_000,
+      async () => (await world.admit(service, app)) === `${ECR_HOST}/${world.repository('app')}:1.0`,
+      60,
     );
   }, 90_000);
 });
@@ -90,16 +91,16 @@ it('with the registry black-holed Pods keep their images, and those that were kn
 
 it('with the proxy itself black-holed the breaker opens, and nobody waits any more', async () => {
   const service = await world.serve(world.config());
-  await until(() => world.control.calls('GetAuthorizationToken').length === 1, 'the login');
+  await until('the login', () => world.control.calls('GetAuthorizationToken').length === 1);
   world.proxy.setBlackHole(ECR_HOST, 'connect');
   await answers(5, (index) => `${world.source.host}/new${index}:1`);
   await until(
+    'the breaker opens',
     async () => {
       await world.admit(service, `${world.source.host}/new${Math.random()}:1`.replace('0.', ''));
       return /lookups_total\{target="default",outcome="breaker-open"\}/.test(await world.metrics(service));
     },
-    'the breaker opens',
-    20_000,
+    20,
   );
   const all = await answers(10, (index) => `${world.source.host}/later${index}:1`);
   expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));

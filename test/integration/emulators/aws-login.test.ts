@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ECR_HOST, EcrWorld, until } from '../../fakes/ecr-world.js';
+import { ECR_HOST, EcrWorld } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 
 /** Who the service is at AWS, in every way that users have, as STS and ECR saw it. */
 
@@ -124,20 +125,18 @@ describe("the registry's login", () => {
   it('is renewed at half of its life', async () => {
     world.control.tokens.life = 24_000;
     const service = await world.serve(world.config());
-    await until(() => world.control.calls('GetAuthorizationToken').length === 2, 'a second login', 20_000);
+    await until('a second login', () => world.control.calls('GetAuthorizationToken').length === 2, 20);
     const [first, second] = world.control.calls('GetAuthorizationToken');
     expect((second?.time ?? 0) - (first?.time ?? 0)).toBeGreaterThan(11_000);
-    await until(
-      async () =>
-        (await world.metrics(service)).includes('auth_refresh_total{registry="target default",outcome="renewed"} 2'),
-      'it is counted',
+    await until('it is counted', async () =>
+      (await world.metrics(service)).includes('auth_refresh_total{registry="target default",outcome="renewed"} 2'),
     );
   }, 40_000);
 
   it('is tried again after failures without anybody asking, and nothing needs a restart', async () => {
     world.control.fault({ action: 'GetAuthorizationToken', times: 2, fault: { type: 'denied' } });
     const service = await world.serve(world.config());
-    await until(() => world.control.calls('GetAuthorizationToken').length === 3, 'the third try');
+    await until('the third try', () => world.control.calls('GetAuthorizationToken').length === 3);
     expect(world.control.calls().map(({ outcome }) => outcome)).toEqual([
       'AccessDeniedException',
       'AccessDeniedException',
@@ -156,7 +155,7 @@ describe("the registry's login", () => {
     // A login of some seconds ago that is refused is no accident; an older one may have been taken back.
     await sleep(10_100);
     expect(await world.mirror(service, app.replace('1.0', '2.0'))).toMatchObject({ state: 'done', attempts: 1 });
-    await until(() => world.control.calls('GetAuthorizationToken').length === 2, 'one more login');
+    await until('one more login', () => world.control.calls('GetAuthorizationToken').length === 2);
   }, 40_000);
 
   it('never reaches a log, a metric or the list of mirrors', async () => {

@@ -4,9 +4,10 @@ import { writeFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ACCOUNT, accessPolicy, EcrWorld, lifecyclePolicy, REGION, until } from '../../fakes/ecr-world.js';
+import { ACCOUNT, accessPolicy, EcrWorld, lifecyclePolicy, REGION } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 
 /** Policies of repositories: set beside the push, set again when the configuration has others, never in an image's way. */
 
@@ -33,7 +34,7 @@ const calls = (action: string): number => world.control.calls(action).length;
 async function mirrored(aws: Record<string, unknown> = both): Promise<void> {
   const service = await world.serve(world.config(aws));
   expect(await world.mirror(service, app)).toMatchObject({ state: 'done' });
-  await until(() => /^[0-9a-f]{32}$/.test(mark() ?? ''), 'the policies are set');
+  await until('the policies are set', () => /^[0-9a-f]{32}$/.test(mark() ?? ''));
   await service.stop();
   world.control.log.length = 0;
 }
@@ -45,11 +46,11 @@ describe('a policy call that fails', () => {
       world.control.fault({ action, times: 1, fault: { type: 'denied' } });
       const service = await world.serve(world.config(both));
       expect(await world.mirror(service, app)).toMatchObject({ state: 'done', attempts: 1 });
-      await until(() => calls(action) === 1, 'the call');
+      await until('the call', () => calls(action) === 1);
       expect(mark()).toBe('pending');
       const warned = service.log.find(({ level, message }) => level === 'warn' && message.includes(`ecr:${action}`));
       expect(warned).toMatchObject({ registry: 'target default', repository: world.repository('app') });
-      await until(() => /^[0-9a-f]{32}$/.test(mark() ?? ''), 'it is tried again', 20_000);
+      await until('it is tried again', () => /^[0-9a-f]{32}$/.test(mark() ?? ''), 20);
       expect(found()).toMatchObject({ policyText: accessPolicy('one'), lifecyclePolicyText: lifecyclePolicy });
       // The mark is the last call; its answer has yet to come back to the service.
       await expect
@@ -78,7 +79,7 @@ describe('a configuration with other policies', () => {
     const service = await world.serve(world.config(other));
     loadImage(world.source, 'app', buildImage({ seed: 3, layerSize: 1_000 }), '2.0');
     await world.mirror(service, app.replace('1.0', '2.0'));
-    await until(() => found()?.policyText === accessPolicy('two'), 'the policy is set');
+    await until('the policy is set', () => found()?.policyText === accessPolicy('two'));
     loadImage(world.source, 'app', buildImage({ seed: 4, layerSize: 1_000 }), '3.0');
     await world.mirror(service, app.replace('1.0', '3.0'));
     expect(calls('ListTagsForResource')).toBe(1);
@@ -92,7 +93,7 @@ describe('a configuration with other policies', () => {
     const service = await world.serve(world.config({ ecrOptions: { accessPolicy: spread, lifecyclePolicy } }));
     loadImage(world.source, 'app', buildImage({ seed: 3, layerSize: 1_000 }), '2.0');
     await world.mirror(service, app.replace('1.0', '2.0'));
-    await until(() => calls('ListTagsForResource') === 1, 'the look');
+    await until('the look', () => calls('ListTagsForResource') === 1);
     expect(calls('SetRepositoryPolicy') + calls('PutLifecyclePolicy') + calls('TagResource')).toBe(0);
   });
 
@@ -102,7 +103,7 @@ describe('a configuration with other policies', () => {
       world.control.repositories.create(ACCOUNT, REGION, name, {});
     }
     const service = await world.serve(world.config(other));
-    await until(() => found()?.policyText === accessPolicy('two'), 'the sweep', 25_000);
+    await until('the sweep', () => found()?.policyText === accessPolicy('two'), 25);
     expect(world.control.calls('SetRepositoryPolicy').map(({ parameters }) => parameters['repositoryName'])).toEqual([
       world.repository('app'),
     ]);
@@ -124,7 +125,7 @@ describe('a configuration with other policies', () => {
     const tags = Array.from({ length: 50 }, (_, i) => ({ key: `k${i}`, value: 'v' }));
     const service = await world.serve(world.config({ ecrOptions: { ...both.ecrOptions, tags } }));
     expect(await world.mirror(service, app)).toMatchObject({ state: 'done' });
-    await until(() => found()?.lifecyclePolicyText === lifecyclePolicy, 'the policies are set');
+    await until('the policies are set', () => found()?.lifecyclePolicyText === lifecyclePolicy);
     expect(found()?.tags).toHaveLength(50);
     expect(calls('TagResource')).toBe(0);
   });

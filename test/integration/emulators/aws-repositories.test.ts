@@ -11,11 +11,11 @@ import {
   EcrWorld,
   lifecyclePolicy,
   REGION,
-  until,
 } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 
 /** The built service against ECR: what reached its API, and what its registry has. */
 
@@ -62,7 +62,7 @@ describe('a repository that a push finds missing', () => {
     );
     expect(await world.mirror(service, app)).toMatchObject({ state: 'done' });
     expect(inEcr('1.0')).toBe(image.digest);
-    await until(() => world.control.calls('TagResource').length === 1, 'the policies are set');
+    await until('the policies are set', () => world.control.calls('TagResource').length === 1);
 
     const name = { registryId: ACCOUNT, repositoryName: world.repository('app') };
     expect(world.control.calls('CreateRepository')).toMatchObject([
@@ -204,7 +204,7 @@ describe('immutable tags', () => {
     loadImage(world.source, 'app', other, '1.0');
     const uploads = world.gate.count('InitiateLayerUpload');
     await world.admit(service, app, { imagePullPolicy: 'Always' });
-    await until(async () => (await world.settled(service, app)).state === 'failed', 'the conflict is seen');
+    await until('the conflict is seen', async () => (await world.settled(service, app)).state === 'failed');
     const row = await world.settled(service, app);
     expect(row).toMatchObject({ attempts: 1, failure: { reason: 'conflict' } });
     expect(row.failure?.message).toContain(`is immutable and holds ${image.digest}`);

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { controlView } from '../../fakes/ecr-control-view.js';
 import { EcrGate, refuseLogins } from '../../fakes/ecr-gate.js';
-import { ACCOUNT, EcrWorld, until } from '../../fakes/ecr-world.js';
+import { ACCOUNT, EcrWorld } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
+import { until } from '../../fakes/until.js';
 
 let world: EcrWorld;
 
@@ -109,7 +110,7 @@ it('no login of AWS goes to a registry that a Pod names, whatever that asks for'
   try {
     const registries = [{ type: 'oci', oci: { registry: hostile.host, insecure: true } }];
     const service = await world.serve(world.config({}, { source: { registries } }));
-    await until(() => world.control.calls('GetAuthorizationToken').length === 1, 'the login is there');
+    await until('the login is there', () => world.control.calls('GetAuthorizationToken').length === 1);
     expect(await world.mirror(service, `${hostile.host}/app:1`)).toMatchObject({ failure: { reason: 'unauthorized' } });
     expect(hostile.accessLog.length).toBeGreaterThan(0);
     expect(hostile.accessLog.map(({ authorization }) => authorization)).toEqual(hostile.accessLog.map(() => undefined));

@@ -8,8 +8,8 @@ import { desiredPolicies, pendingValue, policiesTag } from '../../../extension-s
 import { PolicySweep } from '../../../extension-service/src/targets/aws/sweep.js';
 import type { CloudEvent } from '../../../extension-service/src/targets/cloud.js';
 import { EcrControl } from '../../fakes/ecr-control.js';
-import { until } from '../../fakes/ecr-world.js';
 import { awsConfig, defaultEcrOptions } from '../../unit/targets/aws/config.js';
+import { until } from '../../fakes/until.js';
 
 /** The look at all repositories, at ECR's API through the real SDK. */
 
@@ -69,7 +69,7 @@ describe('the look at all repositories', () => {
     create('mirror/team', pendingValue);
     create('other/docker.io/library/app', pendingValue);
     sweep();
-    await until(() => drifts().at(-1) === 0 && drifts().length >= 2, 'nothing is left to mend');
+    await until('nothing is left to mend', () => drifts().at(-1) === 0 && drifts().length >= 2);
     expect(drifts()[0]).toBe(2);
     expect(policyOf('mirror/docker.io/library/pending')).toBe(lifecyclePolicy);
     expect(policyOf('mirror/quay.io/old')).toBe(lifecyclePolicy);
@@ -82,7 +82,7 @@ describe('the look at all repositories', () => {
   it('with reconcilePolicies: false only says how many there are', async () => {
     create('mirror/quay.io/old', '0'.repeat(32));
     sweep({ repositories: { mode: 'api', reconcilePolicies: false } });
-    await until(() => drifts().length >= 2, 'two looks');
+    await until('two looks', () => drifts().length >= 2);
     expect(drifts().every((count) => count === 1)).toBe(true);
     expect(control.calls('PutLifecyclePolicy')).toEqual([]);
   });
@@ -99,7 +99,7 @@ describe('the look at all repositories', () => {
     for (let i = 0; i < 1_005; i++) create(`mirror/team/${i}`);
     create('mirror/zz.io/last', pendingValue);
     sweep();
-    await until(() => policyOf('mirror/zz.io/last') === lifecyclePolicy, 'the last one');
+    await until('the last one', () => policyOf('mirror/zz.io/last') === lifecyclePolicy);
     expect(control.calls('DescribeRepositories').length).toBeGreaterThanOrEqual(2);
   });
 
@@ -107,7 +107,7 @@ describe('the look at all repositories', () => {
     control.fault({ action: 'DescribeRepositories', times: 1, fault: { type: 'denied' } });
     create('mirror/quay.io/old', '0'.repeat(32));
     sweep();
-    await until(() => policyOf('mirror/quay.io/old') === lifecyclePolicy, 'the second look');
+    await until('the second look', () => policyOf('mirror/quay.io/old') === lifecyclePolicy);
     expect(events[0]).toMatchObject({ kind: 'repository', outcome: 'forbidden' });
     expect(JSON.stringify(events[0])).toContain(
       'ecr:DescribeRepositories on arn:aws:ecr:eu-central-1:123456789012:repository/*',
@@ -118,7 +118,7 @@ describe('the look at all repositories', () => {
     create('mirror/quay.io/old', '0'.repeat(32));
     control.fault({ action: 'PutLifecyclePolicy', times: 3, fault: { type: 'denied' } });
     sweep();
-    await until(() => policyOf('mirror/quay.io/old') === lifecyclePolicy, 'the fourth try');
+    await until('the fourth try', () => policyOf('mirror/quay.io/old') === lifecyclePolicy);
     expect(control.calls('PutLifecyclePolicy')).toHaveLength(4);
   });
 });

@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { ADMIN_PERMISSIONS, GoogleCloud, POD_ACCOUNT, TARGET_CONFIG, TARGET_HOST } from '../../fakes/google/cloud.js';
 import { get, post } from '../../fakes/https-client.js';
 import { buildImage } from '../../fakes/images.js';
 import { RunningService } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 
 /** The running service with a target in Artifact Registry: admissions while Google does not answer, logins, settings. */
 
@@ -50,14 +50,6 @@ async function metrics(): Promise<string> {
   return (await get(`${service?.operations ?? ''}/metrics`)).text;
 }
 
-async function until(check: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  for (let i = 0; i < 1_000; i += 1) {
-    if (await check()) return;
-    await sleep(25);
-  }
-  throw new Error(`did not happen: ${what}`);
-}
-
 const mirroredName = (tag = '1.0'): string => `${TARGET_HOST}/my-project-123/mirror/registry.example.com/app:${tag}`;
 
 describe('while Google does not answer', () => {
@@ -80,7 +72,7 @@ describe('while Google does not answer', () => {
 
     google.metadata.mode = 'serve';
     await admit(name);
-    await until(async () => (await admit(name)).image === mirroredName(), 'the image is mirrored');
+    await until('the image is mirrored', async () => (await admit(name)).image === mirroredName());
     const text = await metrics();
     expect(text).toMatch(/image_swapper_auth_refresh_total\{registry="target default",outcome="failed"\} [1-9]/);
     expect(text).toMatch(/image_swapper_auth_refresh_total\{registry="target default",outcome="renewed"\} [1-9]/);
@@ -109,7 +101,7 @@ describe('the login', () => {
     const name = google.push(image);
     await start({}, { logLevel: 'debug' });
     await admit(name);
-    await until(async () => (await admit(name)).image === mirroredName(), 'the image is mirrored');
+    await until('the image is mirrored', async () => (await admit(name)).image === mirroredName());
     expect(google.metadata.tokenRequests()).toHaveLength(1);
     const expiry = (text: string): number =>
       Number(/auth_token_expiry_timestamp_seconds\{registry="target default"\} (\S+)/.exec(text)?.[1]);
@@ -117,9 +109,9 @@ describe('the login', () => {
     expect(first - Date.now() / 1_000).toBeGreaterThan(5);
     expect(first - Date.now() / 1_000).toBeLessThan(22);
     // Long before its end, without anybody asking.
-    await until(() => google.metadata.tokenRequests().length >= 2, 'the login is renewed');
+    await until('the login is renewed', () => google.metadata.tokenRequests().length >= 2);
     expect(Date.now() / 1_000).toBeLessThan(first);
-    await until(async () => expiry(await metrics()) > first, 'the metric follows');
+    await until('the metric follows', async () => expiry(await metrics()) > first);
     const written = JSON.stringify(service?.log);
     for (const token of google.tokens.all()) expect(written).not.toContain(token.slice(0, 20));
   });
@@ -130,9 +122,9 @@ describe('the settings', () => {
     google.api.state.permissions.set(POD_ACCOUNT, new Set(ADMIN_PERMISSIONS));
     await start({ endpoint: google.api.grpcEndpoint, repository: { description: 'Mirrored images' } });
     // No image has been asked for: the service looks by itself.
-    await until(() => google.api.methods().includes('UpdateRepository'), 'the description is set');
+    await until('the description is set', () => google.api.methods().includes('UpdateRepository'));
     expect(google.api.methods()).toEqual(['GetRepository', 'UpdateRepository']);
-    await until(async () => (await metrics()).includes('image_swapper_repository_drift'), 'the drift is told');
+    await until('the drift is told', async () => (await metrics()).includes('image_swapper_repository_drift'));
     const text = await metrics();
     expect(text).toContain('image_swapper_repository_drift{registry="target default"} 0');
     expect(text).toContain(

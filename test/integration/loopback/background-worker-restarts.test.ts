@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BackgroundWorker } from '../../../extension-service/src/background/worker.js';
 import { createLogger } from '../../../extension-service/src/telemetry/log.js';
 import { configOf } from '../../unit/decide/rules-of.js';
-import { until } from './until.js';
+import { until } from '../../fakes/until.js';
 
 let folder: string;
 let starts: string;

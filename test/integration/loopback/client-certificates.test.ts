@@ -12,11 +12,11 @@ import type { ClientRules } from '../../../extension-service/src/server/client-c
 import { closeServer, createServer, listen } from '../../../extension-service/src/server/listen.js';
 import { makeCertificates } from '../../fakes/certificates.js';
 import type { Certificates } from '../../fakes/certificates.js';
-import { until } from '../../fakes/ecr-world.js';
 import { get, post } from '../../fakes/https-client.js';
 import type { ClientReply, SendOptions } from '../../fakes/https-client.js';
 import { runProgram } from '../../fakes/program.js';
 import { RunningService } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 
 const GATEKEEPER = 'gatekeeper-webhook-service.gatekeeper-system.svc';
 const KEYS = JSON.stringify({
@@ -67,7 +67,7 @@ describe('a service that asks for certificates of its callers', () => {
     });
     const isPlain = (line: { readonly [key: string]: unknown }): boolean =>
       line['purpose'] === 'admission' && line['protocol'] === 'http';
-    await until(() => service.log.some(isPlain), 'the plain listener');
+    await until('the plain listener', () => service.log.some(isPlain));
     plain = `http://${String(service.log.find(isPlain)?.['address'])}`;
   });
   afterAll(async () => service?.stop());
@@ -178,7 +178,7 @@ describe("another authority of Gatekeeper's", () => {
     expect(await kept()).toBe(200);
     expect((await ask(pair(stranger))).status).toBe(403);
     await writeFile(caFile, stranger.ca);
-    await until(async () => (await ask(pair(stranger))).status === 200, 'the new authority is known', 10_000);
+    await until('the new authority is known', async () => (await ask(pair(stranger))).status === 200, 10);
     expect(await kept()).toBe(200);
     expect(ports.size).toBe(1);
     expect((await ask(pair(gatekeeper))).status).toBe(200);
@@ -187,7 +187,7 @@ describe("another authority of Gatekeeper's", () => {
     await writeFile(caFile, 'nonsense');
     const failed = async () =>
       (await get(`${running.operations}/metrics`)).text.includes('config_reload_failure_total 1');
-    await until(failed, 'the reload fails', 10_000);
+    await until('the reload fails', failed, 10);
     expect((await ask(pair(stranger))).status).toBe(200);
     expect((await ask({})).status).toBe(401);
     agent.destroy();
@@ -244,7 +244,7 @@ describe('serve refuses to start', () => {
     const service = await RunningService.start({ config: configOf() });
     await writeFile(service.configFile, configOf(clientsOf()));
     const told = () => service.log.some((line) => String(line['err']).includes('tls.clients'));
-    await until(told, 'the reload is refused', 10_000);
+    await until('the reload is refused', told, 10);
     expect((await post(`${service.url}/v1/gatekeeper`, KEYS, { ca: service.ca })).status).toBe(200);
     await service.stop();
   });

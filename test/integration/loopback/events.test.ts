@@ -11,6 +11,7 @@ import { ClusterEvents } from '../../../extension-service/src/kubernetes/events/
 import { EventRecorder } from '../../../extension-service/src/kubernetes/events/event-recorder.js';
 import type { ObjectReference } from '../../../extension-service/src/kubernetes/object-reference.js';
 import { FakeObjectServer } from '../../fakes/object-server.js';
+import { untilWith } from '../../fakes/until.js';
 
 let api: FakeObjectServer;
 let folder: string;
@@ -69,14 +70,7 @@ function failed(image: string, users: readonly ObjectReference[], nextTry?: numb
 function copied(image: string, users: readonly ObjectReference[]): CopyNews {
   return { ...failed(image, users), result: { ok: true, upToDate: false, digest: 'sha256:abc' } };
 }
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = performance.now() + 15_000;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`never came true: ${what}\n${log.join('\n')}`);
-    await sleep(5);
-  }
-}
+const until = untilWith(() => log.join('\n'));
 
 const events = () => [...api.objects.values()];
 const counts = () => events().map(({ count }) => count);

@@ -5,7 +5,8 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import type { RunningService } from '../../fakes/service.js';
-import { World, admit, metric, mirrors, pathOf, plainRegistry, settled, until } from './world.js';
+import { World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
+import { until } from '../../fakes/until.js';
 
 /** What a target that refuses, throttles, is away or hangs does to Pods, to metrics and to explanations. */
 
@@ -60,7 +61,7 @@ describe('absent, forbidden, throttled and unreachable', () => {
       expect(await metric(service, 'image_swapper_lookups_total', { target: outcome, outcome })).toBe(1);
     }
     const warned = () => service.log.filter(({ message }) => message === 'looking into the target failed');
-    await until(() => warned().length === 3, 'the three failures are logged');
+    await until('the three failures are logged', () => warned().length === 3);
     expect(warned().map(({ level, target: name, reason }) => [level, name, reason])).toEqual(
       expect.arrayContaining(['forbidden', 'throttled', 'unreachable'].map((reason) => ['warn', reason, reason])),
     );
@@ -91,7 +92,7 @@ describe('a target that stops answering', () => {
     loadImage(target, pathOf(source, 'later'), image, '1');
     expect(await admit(service, images('later'))).toEqual(images('later'));
     expect(target.accessLog).toEqual([]);
-    await until(async () => (await admit(service, images('later')))['later'] === place('later'), 'the target is used');
+    await until('the target is used', async () => (await admit(service, images('later')))['later'] === place('later'));
   });
 
   it('under always, Pods are swapped all the same', async () => {

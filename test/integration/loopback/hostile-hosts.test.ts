@@ -2,7 +2,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get, post } from '../../fakes/https-client.js';
-import { World, admissionRequest, mirrors, plainRegistry, until } from './world.js';
+import { World, admissionRequest, mirrors, plainRegistry } from './world.js';
+import { until } from '../../fakes/until.js';
 
 /** An image is text from whoever may create a Pod; by default it must not lead the service to itself or to metadata. */
 
@@ -70,7 +71,7 @@ describe('images that lead inside', () => {
     const images = Object.fromEntries(hosts.map((host, n) => [`c${n}`, `${host}:${port}/app:${n}`]));
     await post(`${copying.url}/v1/kyverno`, JSON.stringify({ request: admissionRequest(images) }));
     const rows = async () => mirrors(copying);
-    await until(async () => (await rows()).every(({ failure }) => failure !== undefined), 'all were tried');
+    await until('all were tried', async () => (await rows()).every(({ failure }) => failure !== undefined));
     for (const { source, state, failure } of await rows()) {
       // A name that the resolver does not know is told so; whatever it knows is inside.
       const name = /^(?:ip6-)?localhost(?:\.localdomain)?:/.test(source);

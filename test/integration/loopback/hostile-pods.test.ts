@@ -7,7 +7,8 @@ import { post } from '../../fakes/https-client.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import { BUNDLE } from '../../fakes/service.js';
 import type { RunningService } from '../../fakes/service.js';
-import { World, metric, plainRegistry, until } from './world.js';
+import { World, metric, plainRegistry } from './world.js';
+import { until } from '../../fakes/until.js';
 
 /** Whoever may create a Pod, or may only try to: the API server asks us before it validates. */
 
@@ -160,7 +161,7 @@ describe('names and images that want to be something else', () => {
   it('line breaks and escapes make no lines of their own in the log', async () => {
     await ask(forgedPod());
     await ask(forgedKind);
-    await until(() => service.log.some(({ message }) => message.includes('is about kind x')), 'the refusal is logged');
+    await until('the refusal is logged', () => service.log.some(({ message }) => message.includes('is about kind x')));
     expect(service.log.filter(({ level, message }) => level === 'raw' || message === 'forged')).toEqual([]);
   });
 
@@ -179,9 +180,9 @@ describe('names and images that want to be something else', () => {
       let log = '';
       child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
       const address = (): string | undefined => /purpose: "admission"\s+address: "([^"]+)"/.exec(log)?.[1];
-      await until(() => address() !== undefined, 'it listens');
+      await until('it listens', () => address() !== undefined);
       for (const body of [forgedPod(), forgedKind]) await post(`http://${address() ?? ''}/v1/kyverno`, body);
-      await until(() => log.includes('is about kind x') && log.includes('decided'), 'both are logged');
+      await until('both are logged', () => log.includes('is about kind x') && log.includes('decided'));
       expect(log).not.toMatch(/^\{|^forged|\p{Cc}\[2J|\u202e/mu);
     } finally {
       child.kill();
@@ -195,9 +196,8 @@ describe('names and images that want to be something else', () => {
     }));
     const metadata = JSON.stringify({ name: 'm'.repeat(100_000) });
     expect((await ask(request(containers(...list), metadata))).status).toBe(200);
-    await until(
-      () => service.log.some(({ containers: told }) => Array.isArray(told) && told.length === 50),
-      'the line',
+    await until('the line', () =>
+      service.log.some(({ containers: told }) => Array.isArray(told) && told.length === 50),
     );
     expect(Math.max(...service.log.map((line) => JSON.stringify(line).length))).toBeLessThan(100_000);
   });
@@ -217,9 +217,8 @@ describe('Pods that are too large', () => {
     const env = Array.from({ length: 40_000 }, (_, n) => ({ name: `E${n}` }));
     const list = Array.from({ length: 400 }, (_, n) => ({ name: `c${n}`, image: 'nginx', ...(n === 0 && { env }) }));
     expect((await ask(request(containers(...list)))).json()).toEqual({ images: {}, patches: [] });
-    await until(
-      () => service.log.some(({ message, level }) => message === 'decided' && level === 'warn'),
-      'the log says so',
+    await until('the log says so', () =>
+      service.log.some(({ message, level }) => message === 'decided' && level === 'warn'),
     );
     expect((await ask(request(containers(nginx)))).json()).toMatchObject(swapped());
   });

@@ -7,7 +7,7 @@ import { connectCluster } from '../../../extension-service/src/kubernetes/api.js
 import { ClusterSide } from '../../../extension-service/src/background/cluster-side.js';
 import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
 import { configOf } from '../../unit/decide/rules-of.js';
-import { until } from './until.js';
+import { until } from '../../fakes/until.js';
 
 let folder: string;
 let kubeconfig: string;

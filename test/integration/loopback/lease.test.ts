@@ -9,6 +9,7 @@ import { LeaderElection } from '../../../extension-service/src/kubernetes/lease/
 import type { LeaderState, LeaseDurations } from '../../../extension-service/src/kubernetes/lease/leader-election.js';
 import { FakeObjectServer } from '../../fakes/object-server.js';
 import type { ApiFault, ApiRequest } from '../../fakes/object-server.js';
+import { until } from '../../fakes/until.js';
 
 const PATH = '/apis/coordination.k8s.io/v1/namespaces/swapper/leases/image-swapper';
 /** About an eighth of what the service uses; the API server counts whole seconds, which nobody here believes in. */
@@ -71,14 +72,6 @@ async function start(identity: string): Promise<Replica> {
   );
   replicas.push(replica);
   return replica;
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = performance.now() + 15_000;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`never came true: ${what}`);
-    await sleep(5);
-  }
 }
 
 const spec = (): Readonly<Record<string, unknown>> => api.objects.get(PATH)?.['spec'] as Record<string, unknown>;

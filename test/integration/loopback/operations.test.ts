@@ -5,7 +5,8 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import { runProgram } from '../../fakes/program.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import type { LogLine, RunningService } from '../../fakes/service.js';
-import { World, admit, metric, mirrors, pathOf, plainRegistry, settled, until } from './world.js';
+import { World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
+import { until } from '../../fakes/until.js';
 
 /** What an operator sees: decisions in the log, requests in metrics, the queue as a table. */
 
@@ -48,7 +49,7 @@ describe('a decision', () => {
     const review = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request };
     const reply = await post(`${service.url}/webhook`, JSON.stringify(review), { ca: service.ca });
     expect(reply.json()).toMatchObject({ response: { uid, allowed: true } });
-    await until(() => lines(service, 'decided').length > 0, 'the line');
+    await until('the line', () => lines(service, 'decided').length > 0);
     expect(lines(service, 'decided')).toEqual([
       {
         level: 'info',
@@ -84,7 +85,7 @@ describe('a decision', () => {
     const service = await serve({ imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' });
     const body = { request: { uid: 'u1', operation: 'CREATE', namespace: 'n', object: podOf(images('missing')) } };
     expect((await post(`${service.url}/v1/kyverno`, JSON.stringify(body), { ca: service.ca })).status).toBe(502);
-    await until(() => lines(service, 'decided').length > 0, 'the line');
+    await until('the line', () => lines(service, 'decided').length > 0);
     expect(lines(service, 'decided')).toMatchObject([
       {
         level: 'info',
@@ -116,7 +117,7 @@ describe('requests to registries', () => {
       metric(service, 'image_swapper_registry_requests_total', { registry: registry.host, action });
     const seen = (registry: FakeRegistry, method: string, path: RegExp): number =>
       registry.accessLog.filter((entry) => entry.method === method && path.test(entry.path)).length;
-    await until(async () => (await counted(target, 'put-manifest')) > 0, 'the thread has reported');
+    await until('the thread has reported', async () => (await counted(target, 'put-manifest')) > 0);
     for (const registry of [source, target]) {
       for (const [action, method, path] of [
         ['head-manifest', 'HEAD', /\/manifests\//],
@@ -145,10 +146,10 @@ describe('requests to registries', () => {
     await admit(service, { busy: `${source.host}/busy:1`, gone: `${gone.host}/gone:1` });
     const value = (name: string, registry: FakeRegistry, code?: string): Promise<number> =>
       metric(service, name, { registry: registry.host, ...(code !== undefined && { code }) });
-    await until(async () => (await value('image_swapper_registry_throttled_total', source)) > 0, 'the 429 is counted');
+    await until('the 429 is counted', async () => (await value('image_swapper_registry_throttled_total', source)) > 0);
     await until(
-      async () => (await value('image_swapper_registry_requests_total', gone, 'error')) > 0,
       'the silence is counted',
+      async () => (await value('image_swapper_registry_requests_total', gone, 'error')) > 0,
     );
   });
 });
@@ -170,16 +171,16 @@ describe('labels', () => {
     };
     const ended = async (count: number): Promise<void> =>
       until(
-        async () => (await mirrors(service)).filter(({ state }) => state === 'failed').length >= count,
         'the copies end',
+        async () => (await mirrors(service)).filter(({ state }) => state === 'failed').length >= count,
       );
     await admit(service, hostile('batch-one'), { namespace: 'hostile-namespace' });
     await ended(120);
-    await until(async () => (await series()).some((line) => line.includes('"other"')), 'the thread has reported');
+    await until('the thread has reported', async () => (await series()).some((line) => line.includes('"other"')));
     const before = (await series()).map((line) => line.slice(0, line.lastIndexOf(' ')));
     await admit(service, hostile('batch-two'), { namespace: 'hostile-other' });
     await ended(240);
-    await until(async () => (await metric(service, 'image_swapper_copy_jobs_total')) >= 240, 'all are counted');
+    await until('all are counted', async () => (await metric(service, 'image_swapper_copy_jobs_total')) >= 240);
     const after = (await series()).map((line) => line.slice(0, line.lastIndexOf(' ')));
     expect(after.join('\n')).not.toMatch(/hostile|127\.0\.0\.[2-9]|batch/);
     expect(after.length).toBeLessThan(200);
@@ -207,8 +208,8 @@ describe('the log', () => {
       await breakIt();
       for (const name of numbered(60)) expect(await admit(service, images(name))).toEqual(images(name));
       await until(
-        async () => (await metric(service, 'image_swapper_copy_jobs_total')) >= failures,
         'copies have failed',
+        async () => (await metric(service, 'image_swapper_copy_jobs_total')) >= failures,
       );
       const warned = service.log.filter(({ level }) => level === 'warn' || level === 'error');
       expect(warned.length).toBeGreaterThan(0);

@@ -7,7 +7,8 @@ import { FakeApiServer } from '../../fakes/apiserver.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import type { RunningService } from '../../fakes/service.js';
-import { admit, mirrors, pathOf, plainRegistry, until, World } from './world.js';
+import { admit, mirrors, pathOf, plainRegistry, World } from './world.js';
+import { until } from '../../fakes/until.js';
 
 /** The built service beside an API server: which credentials of a Pod a private source and the API server see. */
 
@@ -50,10 +51,10 @@ async function copied(service: RunningService, name: string): Promise<string> {
   const reference = `${source.host}/team/${name}:1`;
   await admit(service, { app: reference }, { spec: { imagePullSecrets: [{ name: 'pod-secret' }] } });
   let state = '';
-  await until(async () => {
+  await until(`the copy of ${name} ends`, async () => {
     state = (await mirrors(service)).find((row) => row.source === reference)?.state ?? '';
     return state === 'done' || state === 'failed';
-  }, `the copy of ${name} ends`);
+  });
   return state;
 }
 
@@ -99,7 +100,7 @@ describe('the credentials of a Pod', () => {
     api.putServiceAccount('team-a', 'default', []);
     const service = await serve(configuration());
     expect(await copied(service, 'app')).toBe('done');
-    await until(() => api.watches('secrets') === 2 && api.watches('serviceaccounts') === 1, 'the watches are open');
+    await until('the watches are open', () => api.watches('secrets') === 2 && api.watches('serviceaccounts') === 1);
     const before = asked().length;
     expect([await copied(service, 'second'), await copied(service, 'third')]).toEqual(['done', 'done']);
     expect(asked().slice(before)).toEqual([]);
@@ -111,13 +112,12 @@ describe('the credentials of a Pod', () => {
     expect(await copied(service, 'app')).toBe('failed');
     expect(asked()).toEqual([]);
     await writeFile(service.configFile, stringify(configuration()));
-    await until(
-      () => service.log.some(({ message }) => message === 'configuration reloaded'),
-      'the configuration is read again',
+    await until('the configuration is read again', () =>
+      service.log.some(({ message }) => message === 'configuration reloaded'),
     );
     expect(await copied(service, 'second')).toBe('done');
     await writeFile(service.configFile, stringify(configuration({ secretReader: { enabled: false } })));
-    await until(() => api.watches('secrets') === 0, 'the watches end');
+    await until('the watches end', () => api.watches('secrets') === 0);
     expect(await copied(service, 'third')).toBe('failed');
   });
 

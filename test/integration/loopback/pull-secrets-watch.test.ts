@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LazyPullSecrets } from '../../../extension-service/src/kubernetes/lazy-pull-secrets.js';
 import { FakeApiServer } from '../../fakes/apiserver.js';
-import { until } from './world.js';
+import { until } from '../../fakes/until.js';
 
 let api: FakeApiServer;
 let folder: string;
@@ -54,7 +54,7 @@ const reads = (): string[] =>
 /** Both types of Secrets and the ServiceAccounts are listed, and watched. */
 async function watching(): Promise<void> {
   await secrets.start();
-  await until(() => api.watches('secrets') === 2 && api.watches('serviceaccounts') === 1, 'the watches are open');
+  await until('the watches are open', () => api.watches('secrets') === 2 && api.watches('serviceaccounts') === 1);
 }
 
 describe('watched pull secrets', () => {
@@ -98,7 +98,7 @@ describe('watched pull secrets', () => {
     expect(reads()).toHaveLength(2);
     for (const path of ['/api/v1/secrets', '/api/v1/serviceaccounts']) api.allow(path);
     put('pod-secret', 'rotated');
-    await until(async () => (await users())[0] === 'rotated', 'the Secret comes by the watch');
+    await until('the Secret comes by the watch', async () => (await users())[0] === 'rotated');
     expect(reads()).toHaveLength(2);
   });
 
@@ -108,7 +108,7 @@ describe('watched pull secrets', () => {
     api.refuse('/api/v1/secrets', 403);
     api.refuse('/api/v1/serviceaccounts', 403);
     expect(await users()).toEqual(['pod']);
-    await until(() => api.requests.filter(({ path }) => path === '/api/v1/secrets').length > 3, 'it is tried again');
+    await until('it is tried again', () => api.requests.filter(({ path }) => path === '/api/v1/secrets').length > 3);
     expect(problems.sort()).toEqual([
       '/api/v1/secrets: not allowed to list and watch it (403); grant the service list and watch on it',
       '/api/v1/serviceaccounts: not allowed to list and watch it (403); grant the service list and watch on it',
@@ -124,15 +124,15 @@ describe('watched pull secrets', () => {
     expect(await users()).toEqual(['first']);
     expect(rotated).toEqual([]);
     put('pod-secret', 'second');
-    await until(() => rotated.length === 1, 'the rotation is told');
+    await until('the rotation is told', () => rotated.length === 1);
     expect(await users()).toEqual(['second']);
     api.putServiceAccount('team-a', 'default', ['account-secret']);
-    await until(() => rotated.length === 2, 'the ServiceAccount is told');
+    await until('the ServiceAccount is told', () => rotated.length === 2);
     expect(await users()).toEqual(['second', 'account']);
     api.remove('secrets', 'team-a', 'pod-secret');
-    await until(async () => (await users()).length === 1, 'the Secret goes');
+    await until('the Secret goes', async () => (await users()).length === 1);
     put('pod-secret', 'third');
-    await until(() => rotated.length === 3, 'the new Secret is told');
+    await until('the new Secret is told', () => rotated.length === 3);
     expect(await users()).toEqual(['third', 'account']);
     expect(rotated).toEqual(['team-a/pod-secret', 'team-a/account-secret', 'team-a/pod-secret']);
     expect(reads()).toEqual([]);
@@ -143,10 +143,10 @@ describe('watched pull secrets', () => {
     await watching();
     put('pod-secret', 'first');
     put('other', 'other');
-    await until(() => rotated.includes('team-a/other'), 'the other one is told');
+    await until('the other one is told', () => rotated.includes('team-a/other'));
     expect(rotated).toEqual(['team-a/other']);
     put('pod-secret', 'second');
-    await until(async () => (await users())[0] === 'second', 'the change is seen');
+    await until('the change is seen', async () => (await users())[0] === 'second');
     expect(rotated).toEqual(['team-a/other', 'team-a/pod-secret']);
   });
 
@@ -160,11 +160,11 @@ describe('watched pull secrets', () => {
       expect(await users()).toEqual(['pod']);
       for (const path of paths) api.refuse(path, code);
       api.endWatches();
-      await until(async () => (await users()).length === 0, 'the Secret is dropped');
+      await until('the Secret is dropped', async () => (await users()).length === 0);
       expect(problems.filter((problem) => problem.startsWith('/api/v1/secrets'))).toHaveLength(1);
       expect(problems.join()).toContain(`Secret team-a/pod-secret: not allowed to read it (${code})`);
       for (const path of paths) api.allow(path);
-      await until(async () => (await users())[0] === 'pod', 'the Secret is back');
+      await until('the Secret is back', async () => (await users())[0] === 'pod');
       expect(rotated).toEqual(['team-a/pod-secret']);
     },
   );
@@ -175,11 +175,11 @@ describe('watched pull secrets', () => {
     await watching();
     api.refuse('/api/v1/secrets', 503);
     api.endWatches();
-    await until(() => problems.length === 1, 'the trouble is told');
+    await until('the trouble is told', () => problems.length === 1);
     expect(await users()).toEqual(['pod']);
     api.refuse('/api/v1/secrets', 403);
     api.refuse('/api/v1/namespaces/team-a/secrets/pod-secret', 403);
-    await until(async () => (await users()).length === 0, 'the Secret is dropped');
+    await until('the Secret is dropped', async () => (await users()).length === 0);
     expect(problems.slice(0, 2)).toEqual([
       expect.stringContaining('/api/v1/secrets'),
       '/api/v1/secrets: not allowed to list and watch it (403); grant the service list and watch on it',
@@ -198,11 +198,11 @@ describe('watched pull secrets', () => {
       api.requests.filter(({ path, query }) => path === '/api/v1/secrets' && query.includes('limit=')).length;
     const before = listed();
     put('pod-secret', 'second');
-    await until(() => rotated.length === 1, 'the rotation is told');
+    await until('the rotation is told', () => rotated.length === 1);
     api.endWatches(how);
     put('pod-secret', 'third');
-    await until(async () => (await users())[0] === 'third', 'the change is seen');
-    await until(() => api.watches('secrets') === 2, 'the watches are open again');
+    await until('the change is seen', async () => (await users())[0] === 'third');
+    await until('the watches are open again', () => api.watches('secrets') === 2);
     expect(rotated.filter((name) => name !== 'team-a/pod-secret')).toEqual([]);
     expect(listed() - before).toBe(lists * 2);
     expect(problems).toEqual([]);
@@ -223,11 +223,11 @@ describe('pull secrets that are too much', () => {
     expect(problems).toEqual([leftOut('c'), leftOut('d')]);
     expect(new Set(reads())).toEqual(new Set(['c', 'd'].map((name) => `/api/v1/namespaces/team-a/secrets/${name}`)));
     api.endWatches({ forget: true });
-    await until(() => api.watches('secrets') === 2, 'the watches are open again');
+    await until('the watches are open again', () => api.watches('secrets') === 2);
     expect(problems).toHaveLength(2);
     api.remove('secrets', 'team-a', 'a');
     put('d', 'rotated');
-    await until(async () => (await users({ ...POD, secretNames: ['d'] }))[0] === 'rotated', 'there is room for it');
+    await until('there is room for it', async () => (await users({ ...POD, secretNames: ['d'] }))[0] === 'rotated');
   });
 
   it('for one Secret are left out and told, without a word of them', async () => {
@@ -251,7 +251,7 @@ describe('secretReader', () => {
     await watching();
     expect(await users()).toEqual(['pod']);
     secrets.configure({ enabled: false, secretNames: [] });
-    await until(() => api.watches('secrets') === 0 && api.watches('serviceaccounts') === 0, 'the watches end');
+    await until('the watches end', () => api.watches('secrets') === 0 && api.watches('serviceaccounts') === 0);
     expect(await users()).toEqual([]);
     put('pod-secret', 'second');
     expect(rotated).toEqual([]);

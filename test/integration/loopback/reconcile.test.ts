@@ -9,8 +9,8 @@ import { smallPod } from '../../fakes/cluster/pods.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
-import { until } from './until.js';
 import { metric } from './world.js';
+import { until } from '../../fakes/until.js';
 
 const PODS = '/api/v1/pods';
 

@@ -7,7 +7,7 @@ import { clusterWatches } from '../../../extension-service/src/kubernetes/watch/
 import { Reflector } from '../../../extension-service/src/kubernetes/watch/reflector.js';
 import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
 import { smallPod } from '../../fakes/cluster/pods.js';
-import { until } from './until.js';
+import { until } from '../../fakes/until.js';
 
 const PODS = '/api/v1/pods';
 

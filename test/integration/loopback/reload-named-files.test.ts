@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { makeCertificates } from '../../fakes/certificates.js';
-import { until } from '../../fakes/ecr-world.js';
 import { get, post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 
 /** Files that the configuration names, or that the environment does, come into force like the configuration itself. */
 
@@ -43,7 +43,7 @@ async function admit(service: RunningService, from = source): Promise<string | u
 }
 
 const swapped = (service: RunningService): Promise<void> =>
-  until(async () => (await admit(service)) !== undefined, 'the image is mirrored and swapped', 20_000);
+  until('the image is mirrored and swapped', async () => (await admit(service)) !== undefined, 20);
 const reloads = async (service: RunningService): Promise<string> => (await get(`${service.operations}/metrics`)).text;
 
 describe('without a restart', () => {
@@ -59,7 +59,7 @@ describe('without a restart', () => {
     const service = await serve({ registry: target.host, caFile });
     expect(await admit(service)).toBeUndefined();
     await writeFile(caFile, right.ca);
-    await until(async () => (await reloads(service)).includes('config_reload_success_total 1'), 'the reload');
+    await until('the reload', async () => (await reloads(service)).includes('config_reload_success_total 1'));
     await swapped(service);
     expect(target.accessLog.some(({ method, status }) => method === 'PUT' && status === 201)).toBe(true);
   }, 60_000);
@@ -84,10 +84,10 @@ describe('without a restart', () => {
     expect(await admit(service, hidden)).toBeUndefined();
     const failed = async (): Promise<boolean> =>
       (await get(`${service.operations}/v1/mirrors`)).text.includes('"state":"failed"');
-    await until(failed, 'the copy has failed for good');
+    await until('the copy has failed for good', failed);
     await writeFile(passwordFile, 'right');
     const repository = `${hidden.host.replace(':', '_')}/app`;
-    await until(() => target.manifest(repository, '1')?.digest === image.digest, 'the image is mirrored', 10_000);
+    await until('the image is mirrored', () => target.manifest(repository, '1')?.digest === image.digest, 10);
   }, 60_000);
 
   it('logins that appear in the Docker config are used', async () => {
@@ -97,8 +97,8 @@ describe('without a restart', () => {
     expect(await admit(service)).toBeUndefined();
     const auth = Buffer.from('robot:word').toString('base64');
     await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [target.host]: { auth } } }));
-    await until(async () => (await reloads(service)).includes('config_reload_success_total 1'), 'the reload');
-    await until(() => target.accessLog.some(({ user }) => user === 'robot'), 'the login is used', 20_000);
+    await until('the reload', async () => (await reloads(service)).includes('config_reload_success_total 1'));
+    await until('the login is used', () => target.accessLog.some(({ user }) => user === 'robot'), 20);
     expect((await get(`${service.operations}/readyz`)).status).toBe(200);
   }, 60_000);
 });

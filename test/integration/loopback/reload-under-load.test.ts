@@ -9,7 +9,8 @@ import type { Certificates } from '../../fakes/certificates.js';
 import { get } from '../../fakes/https-client.js';
 import type { RunningService } from '../../fakes/service.js';
 import { SteadyLoad } from './steady-load.js';
-import { World, admissionRequest, metric, plainRegistry, until } from './world.js';
+import { World, admissionRequest, metric, plainRegistry } from './world.js';
+import { until } from '../../fakes/until.js';
 
 /** Everything that can change under a running service changes while requests flow at a steady rate. */
 
@@ -118,7 +119,7 @@ describe('under a steady load', () => {
     const target = await world.registry();
     const config = { imageSwapPolicy: 'always', imageCopyPolicy: 'none', target: plainRegistry(target) };
     const { service, load, configMap } = await start(config, () => 'nginx');
-    await until(() => swaps(load), 'Pods are swapped');
+    await until('Pods are swapped', () => swaps(load));
 
     const ready = new Set<number>();
     const look = setInterval(
@@ -131,11 +132,11 @@ describe('under a steady load', () => {
     );
     const filtered = { ...config, source: { filters: [{ jmespath: "container.name == 'app'" }] } };
     await configMap.update({ 'image-swapper.yaml': stringify(filtered) });
-    await until(() => !swaps(load), 'the filter comes into force');
+    await until('the filter comes into force', () => !swaps(load));
 
     await configMap.update({ 'image-swapper.yaml': 'imageSwapPolicy: sometimes\n' });
     const failures = (): Promise<number> => metric(service, 'image_swapper_config_reload_failure_total');
-    await until(async () => (await failures()) === 1, 'the refusal is counted');
+    await until('the refusal is counted', async () => (await failures()) === 1);
     expect(service.log.filter(({ level }) => level === 'error')).toMatchObject([
       {
         message: 'configuration not reloaded; the one before stays in force',
@@ -145,7 +146,7 @@ describe('under a steady load', () => {
     expect(swaps(load)).toBe(false);
 
     await configMap.update({ 'image-swapper.yaml': stringify(config) });
-    await until(() => swaps(load), 'the first configuration is back');
+    await until('the first configuration is back', () => swaps(load));
     clearInterval(look);
     expect(await metric(service, 'image_swapper_config_reload_success_total')).toBe(2);
     expect([...ready]).toEqual([200]);
@@ -160,9 +161,9 @@ describe('under a steady load', () => {
     );
     const before = await servedCertificate(service);
     await tls.update({ 'tls.crt': second.cert, 'tls.key': second.key });
-    await until(async () => (await servedCertificate(service)) !== before, 'the new certificate is served');
+    await until('the new certificate is served', async () => (await servedCertificate(service)) !== before);
     await tls.update({ 'tls.crt': second.cert, 'tls.key': first.key });
-    await until(() => service.log.some(({ level }) => level === 'error'), 'the pair that does not fit is refused');
+    await until('the pair that does not fit is refused', () => service.log.some(({ level }) => level === 'error'));
     expect(await metric(service, 'image_swapper_tls_reloads_total', { outcome: 'failure' })).toBe(1);
     await expectUnharmed(load, service);
   });
@@ -178,12 +179,12 @@ describe('under a steady load', () => {
       (n) => `quay.io/team/app-${n}:1`,
     );
     const lookups = (outcome: string): Promise<number> => metric(service, 'image_swapper_lookups_total', { outcome });
-    await until(async () => (await lookups('absent')) > 5, 'the target is asked');
+    await until('the target is asked', async () => (await lookups('absent')) > 5);
     passwords.reader = 'second-word';
-    await until(async () => (await lookups('unauthorized')) > 0, 'the old password is refused');
+    await until('the old password is refused', async () => (await lookups('unauthorized')) > 0);
     await secret.update({ password: 'second-word' });
     const refused = await lookups('absent');
-    await until(async () => (await lookups('absent')) > refused + 5, 'the new password is used');
+    await until('the new password is used', async () => (await lookups('absent')) > refused + 5);
     expect(target.accessLog.filter(({ path }) => path.includes('/manifests/')).length).toBeGreaterThan(20);
     expect(JSON.stringify(service.log)).not.toMatch(/(?:first|second)-word/);
     await expectUnharmed(load, service);

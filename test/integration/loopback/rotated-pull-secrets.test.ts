@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, it } from 'vitest';
 import { FakeApiServer } from '../../fakes/apiserver.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
-import { World, admit, mirrors, pathOf, plainRegistry, until } from './world.js';
+import { World, admit, mirrors, pathOf, plainRegistry } from './world.js';
+import { until } from '../../fakes/until.js';
 
 let world: World;
 let api: FakeApiServer;
@@ -46,10 +47,10 @@ it('a copy that its pull secret was refused for goes on as soon as the Secret is
     { app: `${source.host}/app:1` },
     { namespace: 'team-a', spec: { imagePullSecrets: [{ name: 'pull' }] } },
   );
-  await until(async () => (await mirrors(service)).some(({ state }) => state === 'failed'), 'the copy fails');
+  await until('the copy fails', async () => (await mirrors(service)).some(({ state }) => state === 'failed'));
   put('right');
   await until(
-    () => target.manifest(`mirror/${pathOf(source, 'app')}`, '1')?.digest === image.digest,
     'the copy is there',
+    () => target.manifest(`mirror/${pathOf(source, 'app')}`, '1')?.digest === image.digest,
   );
 });

@@ -13,6 +13,7 @@ import { FakeRegistry } from '../../fakes/registry.js';
 import type { FakeRegistryOptions } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
 import type { ServiceOptions } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 
 /** The built service as a process between two registries: what Pods get, what the registries saw. */
 
@@ -89,19 +90,11 @@ async function mirrors(service: RunningService): Promise<Mirror[]> {
   return ((await get(`${service.operations}/v1/mirrors`)).json() as { mirrors: Mirror[] }).mirrors;
 }
 
-async function until(check: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  for (let i = 0; i < 400; i += 1) {
-    if (await check()) return;
-    await sleep(25);
-  }
-  throw new Error(`did not happen: ${what}`);
-}
-
 const settled = async (service: RunningService): Promise<void> =>
-  until(async () => {
+  until('the mirrors settle', async () => {
     const all = await mirrors(service);
     return all.length > 0 && all.every(({ state }) => state !== 'queued' && state !== 'running');
-  }, 'the mirrors settle');
+  });
 
 /** The port's colon becomes an underscore: no registry takes a colon in a path. */
 const repository = (): string => `mirror/${source.host.replace(':', '_')}/app`;
@@ -215,14 +208,14 @@ describe('the other policies', () => {
     const gets = keys(source, 'GET', '/v2/');
     const puts = keys(target, 'PUT', '/v2/');
     await admit(service, { container: { imagePullPolicy: 'Always' } });
-    await until(() => keys(source, 'HEAD', '/manifests/1.0') > 1, 'the source is asked again');
+    await until('the source is asked again', () => keys(source, 'HEAD', '/manifests/1.0') > 1);
     await settled(service);
     expect(keys(source, 'GET', '/v2/')).toBe(gets);
     expect(keys(target, 'PUT', '/v2/')).toBe(puts);
     const newer = buildImage({ seed: 5 });
     loadImage(source, 'app', newer, '1.0');
     await admit(service, { container: { imagePullPolicy: 'Always' } });
-    await until(() => target.manifest(repository(), '1.0')?.digest === newer.digest, 'the moved tag is mirrored');
+    await until('the moved tag is mirrored', () => target.manifest(repository(), '1.0')?.digest === newer.digest);
   });
 
   it('imageCopyFailure deny: a Pod whose immediate copy failed gets a 5xx that says why', async () => {
@@ -250,7 +243,7 @@ describe('dry runs', () => {
     await sleep(100);
     expect(await mirrors(service)).toEqual([]);
     expect(source.accessLog).toEqual([]);
-    await until(() => service.log.some(({ message }) => message === 'decided'), 'the decision is logged');
+    await until('the decision is logged', () => service.log.some(({ message }) => message === 'decided'));
     expect(service.log.find(({ message }) => message === 'decided')).toMatchObject({
       containers: [{ outcome: 'dry-run', swappedTo: mirrored() }],
     });
@@ -394,7 +387,7 @@ describe('images that are none', () => {
     async (bad) => {
       const service = await start();
       expect(await admit(service, { image: bad })).toMatchObject({ status: 200, text: '{"images":{},"patches":[]}' });
-      await until(() => service.log.some(({ message }) => message === 'decided'), 'the log line');
+      await until('the log line', () => service.log.some(({ message }) => message === 'decided'));
       expect(service.log.find(({ message }) => message === 'decided')).toMatchObject({
         level: 'warn',
         containers: [{ reason: 'invalid-image', detail: expect.any(String) as unknown }],
@@ -410,24 +403,22 @@ describe('files that change', () => {
     const service = await start({ imageSwapPolicy: 'always', imageCopyPolicy: 'none' });
     expect((await admit(service)).image).toBe(mirrored());
     await writeFile(service.configFile, 'imageSwapPolicy: sometimes\n');
-    await until(
-      () => service.log.some(({ message }) => message.startsWith('configuration not reloaded')),
-      'the refusal',
+    await until('the refusal', () =>
+      service.log.some(({ message }) => message.startsWith('configuration not reloaded')),
     );
     expect((await admit(service)).image).toBe(mirrored());
     expect((await get(`${service.operations}/readyz`)).status).toBe(200);
     expect((await get(`${service.operations}/metrics`)).text).toContain('image_swapper_config_reload_failure_total 1');
     // A guard that is not there yet must not be taken for one.
     await writeFile(service.configFile, configText({ source: { accessCheck: 'pullSecrets' } }));
-    await until(
-      () => service.log.some(({ err }) => String(err).includes('source.accessCheck: pullSecrets is not available yet')),
-      'the refusal of a guard',
+    await until('the refusal of a guard', () =>
+      service.log.some(({ err }) => String(err).includes('source.accessCheck: pullSecrets is not available yet')),
     );
     await writeFile(
       service.configFile,
       configText({ imageSwapPolicy: 'always', imageCopyPolicy: 'none', ...filtered }),
     );
-    await until(async () => (await admit(service)).image === undefined, 'the filter comes into force');
+    await until('the filter comes into force', async () => (await admit(service)).image === undefined);
   });
 
   it('so does one that a mounted ConfigMap swaps in by its ..data link', async () => {
@@ -442,21 +433,20 @@ describe('files that change', () => {
     await symlink('..2', join(folder, '..data'));
     await symlink(join('..data', 'image-swapper.yaml'), join(folder, 'next'));
     await rename(join(folder, 'next'), service.configFile);
-    await until(async () => (await admit(service)).image === undefined, 'the filter comes into force');
+    await until('the filter comes into force', async () => (await admit(service)).image === undefined);
   });
 
   it('a new certificate is served to new connections, a broken one is not', async () => {
     const service = await start();
     const next = await makeCertificates({ hosts: ['127.0.0.1'] });
     await writeFile(join(service.folder, 'tls.key'), 'not a key');
-    await until(
-      () => service.log.some(({ message }) => message.startsWith('serving certificate not reloaded')),
-      'the refusal',
+    await until('the refusal', () =>
+      service.log.some(({ message }) => message.startsWith('serving certificate not reloaded')),
     );
     expect((await admit(service)).status).toBe(200);
     await writeFile(join(service.folder, 'tls.crt'), next.cert);
     await writeFile(join(service.folder, 'tls.key'), next.key);
-    await until(() => service.log.some(({ message }) => message === 'serving certificate reloaded'), 'the reload');
+    await until('the reload', () => service.log.some(({ message }) => message === 'serving certificate reloaded'));
     const { port } = new URL(service.url);
     const socket = tlsConnect({ host: '127.0.0.1', port: Number(port), ca: next.ca });
     await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
@@ -469,7 +459,7 @@ describe('SIGTERM', () => {
     source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 400 } });
     const service = await start();
     await admit(service);
-    await until(async () => (await mirrors(service))[0]?.state === 'running', 'the copy runs');
+    await until('the copy runs', async () => (await mirrors(service))[0]?.state === 'running');
     expect(await service.stop()).toEqual({ code: 0, signal: null });
     expect(target.manifest(repository(), '1.0')?.digest).toBe(image.digest);
   });
@@ -485,7 +475,7 @@ describe('SIGTERM', () => {
     source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 400 } });
     const service = await start({ imageCopyPolicy: 'immediate' });
     const answer = admit(service);
-    await until(async () => (await mirrors(service))[0]?.state === 'running', 'the copy runs');
+    await until('the copy runs', async () => (await mirrors(service))[0]?.state === 'running');
     const stopped = service.stop();
     expect(await answer).toMatchObject({ status: 200, image: mirrored() });
     expect((await stopped).code).toBe(0);
@@ -539,7 +529,7 @@ describe('other callers', () => {
       service.log.find(
         ({ message, protocol, purpose }) => message === 'listening' && protocol === 'http' && purpose === 'admission',
       )?.['address'];
-    await until(() => plain() !== undefined, 'the second listener');
+    await until('the second listener', () => plain() !== undefined);
     const request = {
       operation: 'CREATE',
       object: { kind: 'Pod', spec: { containers: [{ name: 'app', image: 'nginx' }] } },

@@ -10,8 +10,8 @@ import type { ClientReply } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
-import { until } from './until.js';
 import { admissionRequest, mirrors } from './world.js';
+import { until } from '../../fakes/until.js';
 
 const LEASE = 'image-swapper/image-swapper';
 

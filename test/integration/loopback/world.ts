@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { get, post } from '../../fakes/https-client.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import type { FakeRegistryOptions } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
 import type { ServiceOptions } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 
 /** A row of /v1/mirrors. */
 export interface MirrorRow {
@@ -86,18 +86,10 @@ export async function mirrors(service: RunningService): Promise<MirrorRow[]> {
 
 /** All copies that were asked for have ended, one way or the other. */
 export async function settled(service: RunningService): Promise<void> {
-  await until(async () => {
+  await until('the mirrors settle', async () => {
     const all = await mirrors(service);
     return all.length > 0 && all.every(({ state }) => state !== 'queued' && state !== 'running');
-  }, 'the mirrors settle');
-}
-
-export async function until(check: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  for (let i = 0; i < 600; i += 1) {
-    if (await check()) return;
-    await sleep(25);
-  }
-  throw new Error(`did not happen: ${what}`);
+  });
 }
 
 /** The value of one sample: `metric(service, 'image_swapper_lookups_total', { target: 'eu', outcome: 'absent' })`. */

@@ -19,7 +19,6 @@ import {
   EcrWorld,
   lifecyclePolicy,
   REGION,
-  until,
 } from '../../fakes/ecr-world.js';
 import { post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
@@ -29,6 +28,7 @@ import { RunningService } from '../../fakes/service.js';
 import { TlsProxy } from '../../fakes/tls-proxy.js';
 import { Moto, motoAvailable } from '../../tools/moto.js';
 import { goTool, goToolsAvailable } from '../../tools/tool.js';
+import { until } from '../../fakes/until.js';
 
 /** The built service against moto's control plane and a real registry behind ECR's login; many replicas under quotas. */
 
@@ -95,9 +95,9 @@ describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
     const asked = `${source.host}/team/app:1.0`;
     const repositoryName = `mirror/${source.host.replace(':', '_')}/team/app`;
     await until(
-      async () => (await admit(service, asked)) === `${ECR_HOST}/${repositoryName}:1.0`,
       'the image is mirrored and swapped',
-      60_000,
+      async () => (await admit(service, asked)) === `${ECR_HOST}/${repositoryName}:1.0`,
+      60,
     );
     const { stdout } = await run(crane, ['digest', '--insecure', `${target.host}/${repositoryName}:1.0`]);
     expect(stdout.trim()).toBe(image.digest);
@@ -108,7 +108,7 @@ describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
     }
 
     // What moto has, asked by a client of the test's own.
-    await until(() => moto.calls('TagResource').length === 1, 'the policies are set');
+    await until('the policies are set', () => moto.calls('TagResource').length === 1);
     const ecr = new ECRClient({
       endpoint: moto.direct,
       region: REGION,
@@ -173,14 +173,14 @@ describe('three replicas, a hundred images, twenty repositories, AWS’s quotas'
     const missing = (): number =>
       images.filter(({ name, tag, digest }) => world.target.manifest(world.repository(name), tag)?.digest !== digest)
         .length;
-    await until(() => missing() === 0, 'all images are there', 150_000);
+    await until('all images are there', () => missing() === 0, 150);
     await until(
+      'all copies have ended well',
       async () =>
         (await Promise.all(replicas.map((replica) => world.mirrors(replica))))
           .flat()
           .every(({ state }) => state === 'done'),
-      'all copies have ended well',
-      60_000,
+      60,
     );
 
     const created = world.control.calls('CreateRepository');

@@ -7,6 +7,8 @@ import { copyEvents } from './copy-event.js';
 import type { CopyEvent } from './copy-event.js';
 import { EventSender } from './event-sender.js';
 import { SPAM_FILTER, SpamFilter } from './spam-filter.js';
+import { messageOf } from '../../util/message-of.js';
+import { BoundedMap } from '../../util/bounded-map.js';
 
 export type EventLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 
@@ -39,7 +41,7 @@ const FAREWELL = 2_000;
  * and counted, since Events are a convenience and the API server is everybody's.
  */
 export class EventRecorder {
-  private readonly waiting = new Map<string, Waiting>();
+  private readonly waiting = new BoundedMap<string, Waiting>(CAPACITY, () => this.drop());
   private readonly perObject = new SpamFilter(SPAM_FILTER);
   private readonly global = new SpamFilter(GLOBAL);
   private readonly abort = new AbortController();
@@ -85,11 +87,6 @@ export class EventRecorder {
     }
     if (!this.perObject.take(event.object.uid, this.clock.now())) return this.drop();
     this.waiting.set(key, { event, times: 1 });
-    const oldest = this.waiting.keys().next();
-    if (this.waiting.size > CAPACITY && !oldest.done) {
-      this.waiting.delete(oldest.value);
-      this.drop();
-    }
   }
 
   private async sendAll(): Promise<void> {
@@ -112,7 +109,7 @@ export class EventRecorder {
       if (this.forbidden) log('info', 'Events can be written again');
       this.forbidden = false;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       if (error instanceof EventError && error.kind === 'forbidden') {
         this.quietUntil = this.clock.now() + QUIET;
         this.waiting.clear();

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import { EventError } from './api.js';
 import type { EventsApi } from './api.js';
 import type { CopyEvent } from './copy-event.js';
+import { BoundedMap } from '../../util/bounded-map.js';
 
 export interface EventSenderOptions {
   readonly api: EventsApi;
@@ -17,13 +18,13 @@ const TRIES = 4;
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;
 /** Milliseconds that a request may take. */
-const PATIENCE = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
 const NO_ANSWER = 'the API server does not answer';
 
 /** Writes one Event: makes it, or counts it up where the same was told before, by this replica or another. */
 export class EventSender {
   /** Counts by namespace and name. */
-  private readonly counts = new Map<string, number>();
+  private readonly counts = new BoundedMap<string, number>(REMEMBERED);
 
   constructor(private readonly options: EventSenderOptions) {}
 
@@ -115,7 +116,7 @@ export class EventSender {
       signal.addEventListener('abort', () => reject(new EventError('later', NO_ANSWER, undefined)), { once: true }),
     );
     const abort = (): void => controller.abort();
-    const cancel = clock.after(PATIENCE, abort);
+    const cancel = clock.after(REQUEST_TIMEOUT_MS, abort);
     stop.addEventListener('abort', abort, { once: true });
     if (stop.aborted) abort();
     try {
@@ -127,9 +128,6 @@ export class EventSender {
   }
 
   private remember(key: string, count: number): void {
-    this.counts.delete(key);
     this.counts.set(key, count);
-    const oldest = this.counts.keys().next();
-    if (this.counts.size > REMEMBERED && !oldest.done) this.counts.delete(oldest.value);
   }
 }

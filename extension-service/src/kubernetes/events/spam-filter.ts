@@ -1,3 +1,5 @@
+import { BoundedMap } from '../../util/bounded-map.js';
+
 interface Bucket {
   tokens: number;
   since: number;
@@ -17,9 +19,11 @@ export const SPAM_FILTER: SpamFilterOptions = { burst: 25, refill: 300_000, capa
 
 /** A token bucket for each key. Times in milliseconds of any one clock. */
 export class SpamFilter {
-  private readonly buckets = new Map<string, Bucket>();
+  private readonly buckets: BoundedMap<string, Bucket>;
 
-  constructor(private readonly options: SpamFilterOptions) {}
+  constructor(private readonly options: SpamFilterOptions) {
+    this.buckets = new BoundedMap(options.capacity);
+  }
 
   /** @returns false when there were too many of late */
   take(key: string, now: number): boolean {
@@ -41,14 +45,11 @@ export class SpamFilter {
   }
 
   private bucket(key: string, now: number): Bucket {
-    const { burst, refill, capacity } = this.options;
+    const { burst, refill } = this.options;
     const known = this.buckets.get(key);
     const tokens = known === undefined ? burst : Math.min(burst, known.tokens + (now - known.since) / refill);
     const bucket = { tokens, since: now };
-    this.buckets.delete(key);
     this.buckets.set(key, bucket);
-    const oldest = this.buckets.keys().next();
-    if (this.buckets.size > capacity && !oldest.done) this.buckets.delete(oldest.value);
     return bucket;
   }
 }

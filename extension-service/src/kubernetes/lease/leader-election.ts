@@ -10,6 +10,7 @@ import type { StoredLease } from './record.js';
 import { LeaseRequests } from './requests.js';
 import type { LeaseLog } from './lease-log.js';
 import { RunningTasks } from './running-tasks.js';
+import { messageOf } from '../../util/message-of.js';
 
 /** What is known of the leader. */
 export interface LeaderState {
@@ -245,7 +246,7 @@ export class LeaderElection {
         if (found === undefined) break;
       }
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       log('warn', `${api.title}: not given back, another replica leads when it expires: ${reason}`);
     }
     this.tell();
@@ -269,7 +270,7 @@ export class LeaderElection {
   private takeError(error: unknown): number {
     const hurry = this.durations.retry / 2;
     if (this.stopping && this.leading === undefined) return hurry;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (error instanceof LeaseError && error.kind === 'refused') {
       return this.leading === undefined ? this.refuse(message) : Math.min(this.refuse(message), hurry);
     }

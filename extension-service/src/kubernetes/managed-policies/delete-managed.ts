@@ -1,8 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../core/config/model.js';
 import { ownerOf } from './owner.js';
 import { POLICY_KINDS } from './policy-objects.js';
 import type { PolicyObjects } from './policy-objects.js';
+import { messageOf } from '../../util/message-of.js';
+import { sleep } from '../../util/sleep.js';
 
 export interface Deleted {
   /** `KIND NAME`, each once. */
@@ -50,7 +51,7 @@ async function deleteOnce(
         names.push(`${kind.kind} ${object.metadata.name}`);
       }
     } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error));
+      problems.push(messageOf(error));
     }
   }
   return { names, problems };

@@ -7,6 +7,7 @@ import { anotherOwner, ownerOf } from './owner.js';
 import { POLICY_KINDS, kindOf, othersIn } from './policy-objects.js';
 import type { LivePolicy, PolicyKind, PolicyObjects } from './policy-objects.js';
 import { wantedPolicies } from './wanted-policies.js';
+import { messageOf } from '../../util/message-of.js';
 
 export interface ManagedPoliciesOptions {
   readonly objects: PolicyObjects;
@@ -55,7 +56,7 @@ export class ManagedPolicies implements LeaderTask {
       try {
         return await work();
       } catch (error) {
-        problems.push(error instanceof Error ? error.message : String(error));
+        problems.push(messageOf(error));
         return undefined;
       }
     };

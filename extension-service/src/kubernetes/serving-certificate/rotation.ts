@@ -7,6 +7,7 @@ import type { CertificateMaterial } from './material.js';
 import { bundleOf } from './material.js';
 import type { Step } from './next-step.js';
 import type { Published } from './publish.js';
+import { messageOf } from '../../util/message-of.js';
 
 export interface RotationOptions {
   readonly world: CertificateWorld;
@@ -35,7 +36,7 @@ export class CertificateRotation implements LeaderTask {
       try {
         failed = await this.pass(signal);
       } catch (error) {
-        failed = [error instanceof Error ? error.message : String(error)];
+        failed = [messageOf(error)];
       }
       problems.saw(failed, 'the serving certificate is looked after again');
       await config.pause(failed.length === 0 ? PERIOD.usual : PERIOD.failed, signal);

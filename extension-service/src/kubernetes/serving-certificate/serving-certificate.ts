@@ -5,6 +5,7 @@ import type { CertificateWorld } from './advance.js';
 import type { CertificateMaterial, KeyPair } from './material.js';
 import { notAfter } from './material.js';
 import { whyUnusable } from './next-step.js';
+import { messageOf } from '../../util/message-of.js';
 
 /** What the service presents from now on. */
 export interface ServingPair extends KeyPair {
@@ -42,7 +43,7 @@ export class ServingCertificate {
         await this.look();
         problems.saw([], 'the serving certificate can be read again');
       } catch (error) {
-        const problem = error instanceof Error ? error.message : String(error);
+        const problem = messageOf(error);
         problems.saw([problem], '');
         onProblem(problem);
         pause = POLL.failed;

@@ -2,7 +2,8 @@ import type { JsonObject } from '../../core/decide/pod.js';
 import { ApiStatusError } from './cluster-lists.js';
 import type { ClusterLists, ListPage } from './cluster-lists.js';
 import { Pages } from './pages.js';
-import { backoff, isPassing, pause } from './retry.js';
+import { backoff, isPassing } from './retry.js';
+import { sleep } from '../../util/sleep.js';
 
 export interface ListAllOptions {
   readonly lists: ClusterLists;
@@ -52,7 +53,7 @@ export async function listAll(options: ListAllOptions): Promise<void> {
       }
       const milliseconds = backoff(failures, error, options.pause ?? PAUSE, random);
       onRetry(error, milliseconds);
-      await pause(milliseconds, signal);
+      await sleep(milliseconds, signal);
       continue;
     }
     failures = 0;

@@ -4,7 +4,8 @@ import { ApiStatusError } from './cluster-lists.js';
 import type { ClusterLists, ListPage } from './cluster-lists.js';
 import type { ClusterWatches, WatchEvent } from './cluster-watches.js';
 import { Pages } from './pages.js';
-import { backoff, isPassing, isRefusal, pause } from './retry.js';
+import { backoff, isPassing, isRefusal } from './retry.js';
+import { sleep } from '../../util/sleep.js';
 
 /** Takes the objects of one kind as they are and as they change. Calls come one after the other. */
 export interface ObjectSink {
@@ -82,7 +83,7 @@ export class Reflector {
         const started = performance.now();
         await this.watch(signal);
         // A server that takes watches and ends them at once is not asked in a tight loop.
-        if (performance.now() - started < short) await pause(short, signal);
+        if (performance.now() - started < short) await sleep(short, signal);
         else this.watched();
       } catch (error) {
         if (signal.aborted) return;
@@ -177,6 +178,6 @@ export class Reflector {
       this.trouble = refused ? 'refused' : 'passing';
       onTrouble(known);
     }
-    await pause(backoff(Math.max(this.failures, this.forgotten), known, times.pause, random), signal);
+    await sleep(backoff(Math.max(this.failures, this.forgotten), known, times.pause, random), signal);
   }
 }

@@ -23,17 +23,3 @@ export function backoff(
   const doubled = Math.min(most, least * 2 ** Math.min(failures - 1, 10)) * (0.5 + 0.5 * random());
   return Math.max(doubled, Math.min(retryAfter, most));
 }
-
-/** Ends early with the signal. */
-export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
-}

@@ -37,9 +37,9 @@ interface Progress {
 }
 
 /** Copies that the queue has been asked for and has not answered: enough for every host to be busy. */
-const MOST_OUTSTANDING = 1_000;
+const MAX_OUTSTANDING = 1_000;
 /** Of one source registry: what comes of another one, or is new, is not to wait behind thousands. */
-const MOST_OF_HOST = 100;
+const MAX_PER_HOST = 100;
 /** Milliseconds between two looks at what is due. */
 const TICK = 5_000;
 /** A Pod with `imagePullPolicy: Always` asks for what the tag means now; a thousand of them at once ask once. */
@@ -47,7 +47,7 @@ const COMPARED_LATELY = 10_000;
 /** Milliseconds, doubled with each failure in a row up to the interval at which everything is looked at. */
 const PAUSE_AFTER_FAILURE = 60_000;
 /** Pull contexts that are tried in turn before a pause: each costs a try at the source. */
-const MOST_PULLS = 5;
+const MAX_PULLS = 5;
 
 /**
  * When each wanted image is asked for: at once when it is new, again each `interval`, compared with its source each
@@ -179,7 +179,7 @@ export class CopyAgenda {
     const length = this.options.images.get(key)?.pulls().length ?? 0;
     progress.pull = (progress.pull + 1) % Math.max(length, 1);
     progress.refused += 1;
-    return progress.refused < Math.min(length, MOST_PULLS);
+    return progress.refused < Math.min(length, MAX_PULLS);
   }
 
   /** What nobody says is a mirror, and we did not put there, may be somebody's own. */
@@ -221,8 +221,8 @@ export class CopyAgenda {
     if (this.stopped) return;
     const { images, want } = this.options;
     const jobs: MirrorJob[] = [];
-    while (this.outstanding.size < MOST_OUTSTANDING) {
-      const due = this.due.take((host) => (this.ofHost.get(host) ?? 0) < MOST_OF_HOST);
+    while (this.outstanding.size < MAX_OUTSTANDING) {
+      const due = this.due.take((host) => (this.ofHost.get(host) ?? 0) < MAX_PER_HOST);
       if (due === undefined) break;
       const { key, host } = due;
       const image = images.get(key);

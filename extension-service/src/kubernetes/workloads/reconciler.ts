@@ -23,6 +23,7 @@ import type { Uses } from './uses.js';
 import { WantedImages } from './wanted-images.js';
 import { WatchReports } from './watch-reports.js';
 import type { WatchReport } from './watch-reports.js';
+import { sleep } from '../../util/sleep.js';
 
 export interface ReconcilerOptions {
   readonly access: Pick<ReflectorOptions, 'lists' | 'watches' | 'times'>;
@@ -48,14 +49,14 @@ export interface ReconcilerState {
 }
 
 /** Workloads of an image that are told what became of its copy. */
-const MOST_USERS = 5;
+const MAX_USERS = 5;
 /** A Pod is there milliseconds after its admission, and a small image is copied sooner: the news waits for it. */
-const NEWS_PATIENCE = 3_000;
+const NEWS_DELAY_MS = 3_000;
 /** Pods are listed once the templates that name their sources are, or after this. */
-const TEMPLATES_PATIENCE = 30_000;
+const TEMPLATES_TIMEOUT_MS = 30_000;
 const REPORT_INTERVAL = 1_000;
 /** Lines about images of an unknown source. */
-const MOST_LINES = 1_000;
+const MAX_LINES = 1_000;
 
 /**
  * The cluster's own objects are the list of work: whatever a Pod or a template uses must be in a target. The list is
@@ -134,9 +135,9 @@ export class Reconciler implements LeaderTask {
   }
 
   private tell({ job, result }: CopyReport, mayWait: boolean): void {
-    const users = this.wanted.topUsers(job.key, MOST_USERS);
+    const users = this.wanted.topUsers(job.key, MAX_USERS);
     if (users.length === 0) {
-      if (mayWait) setTimeout(() => this.tell({ job, result }, false), NEWS_PATIENCE).unref();
+      if (mayWait) setTimeout(() => this.tell({ job, result }, false), NEWS_DELAY_MS).unref();
       return;
     }
     const { source, target, reference } = job;
@@ -164,7 +165,7 @@ export class Reconciler implements LeaderTask {
     const runs = [...WORKLOAD_KINDS].reverse().map(async (kind) => {
       let listed: () => void = () => undefined;
       if (kind.kind !== 'Pod') templates.push(new Promise((resolve) => (listed = resolve)));
-      else await Promise.race([Promise.all(templates), patience(TEMPLATES_PATIENCE, signal)]);
+      else await Promise.race([Promise.all(templates), sleep(TEMPLATES_TIMEOUT_MS, signal, { ref: false })]);
       const reflector = new Reflector({
         ...access,
         path: kind.path,
@@ -273,7 +274,7 @@ export class Reconciler implements LeaderTask {
   /** Tells of images that cannot be turned back, not without end. */
   private note(images: readonly string[]): void {
     for (const image of images) {
-      if ((this.unknownLines += 1) > MOST_LINES) return;
+      if ((this.unknownLines += 1) > MAX_LINES) return;
       this.options.log('debug', `${image}: the source of this image is not known, so it is not looked after`);
     }
   }
@@ -281,11 +282,3 @@ export class Reconciler implements LeaderTask {
 
 const NOTHING: Uses = { jobs: [], uncertain: new Set(), unknown: [] };
 const FORBIDDEN = '; grant the service list and watch on them, or set reconcile.enabled: false';
-
-function patience(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    timer.unref();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}

@@ -5,6 +5,7 @@ import { sourceOf } from '../../core/naming/name.js';
 import type { TargetReference } from '../../core/naming/name.js';
 import type { NamingTarget } from '../../core/naming/target.js';
 import type { MirrorJob } from '../../core/decide/mirror-job.js';
+import { BoundedMap } from '../../util/bounded-map.js';
 
 /** What an image of a running container is. */
 export type Origin =
@@ -16,7 +17,7 @@ export type Origin =
   | { readonly kind: 'unknown' };
 
 /** Shortened names that are remembered with their sources; few images have names so long. */
-const MOST = 10_000;
+const MAX_SHORTENED = 10_000;
 
 /**
  * Pods that were swapped show target names only. These are turned back into sources: most names read back, and the
@@ -25,16 +26,15 @@ const MOST = 10_000;
  * so nothing is missing until somebody deletes it there.
  */
 export class Sources {
-  private readonly shortened = new Map<string, { readonly registry: string; readonly repository: string }>();
+  private readonly shortened = new BoundedMap<string, { readonly registry: string; readonly repository: string }>(
+    MAX_SHORTENED,
+  );
 
   /** Remembers where a source goes, for the names that do not read back. */
   learn(target: TargetRule, source: Reference, reference: TargetReference): void {
     if (readsBack(target.naming, reference)) return;
     const key = place(target, reference.repository);
-    this.shortened.delete(key);
     this.shortened.set(key, { registry: source.registry, repository: source.repository });
-    const [oldest] = this.shortened.keys();
-    if (this.shortened.size > MOST && oldest !== undefined) this.shortened.delete(oldest);
   }
 
   /** The same of a copy that an admission asked for. */

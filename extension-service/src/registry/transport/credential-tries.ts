@@ -1,4 +1,5 @@
 import type { Credentials } from '../types.js';
+import { BoundedMap } from '../../util/bounded-map.js';
 
 /** A credential, or none, with its place in the list that it came from. */
 interface Choice {
@@ -10,7 +11,7 @@ const REMEMBERED = 10_000;
 
 /** Remembers which credential a registry has taken for a repository and what is done there. */
 export class AcceptedCredentials {
-  readonly #accepted = new Map<string, number>();
+  readonly #accepted = new BoundedMap<string, number>(REMEMBERED);
 
   /** Whether one has been taken. */
   has(key: string): boolean {
@@ -27,7 +28,6 @@ export class AcceptedCredentials {
 
   accept(key: string, tries: CredentialTries): void {
     this.#accepted.set(key, tries.index);
-    if (this.#accepted.size > REMEMBERED) this.#accepted.clear();
   }
 }
 

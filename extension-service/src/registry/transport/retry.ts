@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { RegistryError } from '../errors.js';
+import { sleep } from '../../util/sleep.js';
 
 export interface RetryPolicy {
   /** Tries in all. */
@@ -24,7 +24,7 @@ export interface RetryTools {
 export const DEFAULT_RETRY_TOOLS: RetryTools = {
   random: Math.random,
   // An abort ends the pause; the loop then throws the signal's own reason.
-  sleep: (milliseconds, signal) => delay(milliseconds, undefined, signal && { signal }).catch(() => undefined),
+  sleep,
 };
 
 /** Runs `attempt` until it succeeds, fails for good, or has had its tries. `attempt` must be safe to repeat. */

@@ -17,6 +17,7 @@ import { quotaTime } from './quotas.js';
 import type { QuotaPool } from './quotas.js';
 import { EcrRepositories } from './repositories.js';
 import { PolicySweep } from './sweep.js';
+import { messageOf } from '../../util/message-of.js';
 
 /** Milliseconds before the first look for drifted policies, and between two. */
 const SWEEP = { first: 15_000, interval: 1_800_000 };
@@ -46,7 +47,7 @@ export class EcrRegistry implements CloudRegistry {
     this.login = new RenewedLogin(async () => ecrLogin(aws, host, await clients()), {
       onRenewed: ({ expires }) => onEvent({ kind: 'login', registry, outcome: 'renewed', expires }),
       onFailed: (error) => {
-        const message = `${registry}: ${error instanceof Error ? error.message : String(error)}`;
+        const message = `${registry}: ${messageOf(error)}`;
         onEvent({ kind: 'login', registry, outcome: 'failed', message });
       },
     });

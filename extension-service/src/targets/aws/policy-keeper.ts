@@ -1,10 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { RegistryError } from '../../registry/errors.js';
 import { Limiter } from '../../registry/limiter.js';
 import type { EcrContext } from './context.js';
 import { applyPolicies, desiredPolicies, readPoliciesTag } from './policies.js';
 import type { DesiredPolicies } from './policies.js';
 import { awsProblem } from './problems.js';
+import { sleep } from '../../util/sleep.js';
 
 export interface PolicyKeeperOptions extends EcrContext {
   /** Milliseconds before the second try, doubled for each further one. @default 5000 */
@@ -19,7 +19,7 @@ const REMEMBERED = 20_000;
 /** Repositories at once: policies are never urgent, and AWS does not publish these calls' quotas. */
 const PARALLEL = 2;
 /** Milliseconds for one repository, the SDK's tries included. */
-const PATIENCE = 60_000;
+const POLICY_TIMEOUT_MS = 60_000;
 /** ECR's limit for the tags of a resource. */
 const TAG_LIMIT = 50;
 
@@ -61,7 +61,7 @@ export class PolicyKeeper {
   /** Resolves when nothing is under way any more, or after `milliseconds`. */
   async settled(milliseconds: number): Promise<void> {
     const all = Promise.all(this.#seen.values()).then(() => undefined);
-    await Promise.race([all, delay(milliseconds, undefined, { ref: false })]);
+    await Promise.race([all, sleep(milliseconds, undefined, { ref: false })]);
   }
 
   stop(): void {
@@ -82,14 +82,14 @@ export class PolicyKeeper {
       const problem = await this.#limiter.run(() => this.#try(repository, desired, isNew));
       if (problem === undefined) return;
       const pause = Math.min(max, base * 2 ** tries) * (0.5 + 0.5 * random());
-      await delay(pause, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+      await sleep(pause, this.#stop.signal, { ref: false });
     }
   }
 
   /** One try; the failure is reported. */
   async #try(repository: string, desired: DesiredPolicies, isNew: boolean): Promise<RegistryError | undefined> {
     const { registry, host, names, onEvent } = this.options;
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PATIENCE)]);
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(POLICY_TIMEOUT_MS)]);
     try {
       const clients = await this.options.clients();
       if (!isNew && (await readPoliciesTag(clients, names.arn(repository), signal)) === desired.hash) return undefined;

@@ -1,5 +1,6 @@
 import { RegistryError } from '../../registry/errors.js';
 import type { RegistryErrorKind } from '../../registry/errors.js';
+import { messageOf } from '../../util/message-of.js';
 
 /** A call that failed inside another one, such as assuming the role for it. */
 export class AwsCallError extends Error {
@@ -61,7 +62,7 @@ export function awsProblem(host: string, action: string, resource: string, error
   // The SDK could not read the answer: it came from something in between.
   const strange =
     error instanceof SyntaxError ? "the answer is not AWS's: is there a proxy or login page in between?" : undefined;
-  const said = strange ?? oneLine(error instanceof Error ? error.message : String(error));
+  const said = strange ?? oneLine(messageOf(error));
   const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${said}${advice(kind, name, said, action, resource)}`;
   return new RegistryError(message, {
     kind,

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { AwsConfig } from '../../core/config/model.js';
 import type { AwsClients } from './clients.js';
 import type { EcrContext } from './context.js';
@@ -6,6 +5,7 @@ import type { PolicyKeeper } from './policy-keeper.js';
 import { named, readPoliciesTag } from './policies.js';
 import type { EcrNames } from './policies.js';
 import { awsProblem } from './problems.js';
+import { sleep } from '../../util/sleep.js';
 
 export interface SweepOptions extends EcrContext {
   readonly keeper: PolicyKeeper;
@@ -53,7 +53,7 @@ export class PolicySweep {
   }
 
   async #pause(milliseconds: number): Promise<void> {
-    await delay(milliseconds, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+    await sleep(milliseconds, this.#stop.signal, { ref: false });
   }
 }
 
@@ -74,7 +74,8 @@ export async function driftedRepositories(
   for await (const repository of targetRepositories(clients, aws, names, signal)) {
     const mark = await readPoliciesTag(clients, names.arn(repository), signal);
     if (mark !== undefined && mark !== hash) drifted.push(repository);
-    if (pace > 0) await delay(pace, undefined, { signal });
+    if (pace > 0) await sleep(pace, signal);
+    signal.throwIfAborted();
   }
   return drifted;
 }

@@ -1,6 +1,7 @@
 import { RenewedLogin } from '../../credentials/renewed-login.js';
 import type { CloudEvent } from '../cloud.js';
 import type { AccessToken } from './auth.js';
+import { messageOf } from '../../util/message-of.js';
 
 /** The user name by which Google's registries take an access token as the password. */
 const TOKEN_USER = 'oauth2accesstoken';
@@ -19,7 +20,7 @@ export function googleLogin(
     {
       onRenewed: ({ expires }) => onEvent({ kind: 'login', registry, outcome: 'renewed', expires }),
       onFailed: (error) => {
-        const message = `${registry}: ${error instanceof Error ? error.message : String(error)}`;
+        const message = `${registry}: ${messageOf(error)}`;
         onEvent({ kind: 'login', registry, outcome: 'failed', message });
       },
     },

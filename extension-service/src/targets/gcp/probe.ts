@@ -7,6 +7,7 @@ import { ADMIN, READER, WRITER } from './repository-api.js';
 import type { RepositoryApi } from './repository-api.js';
 import { enumName, hasSettings, settingsDrift } from './settings.js';
 import type { Repository } from './settings.js';
+import { messageOf } from '../../util/message-of.js';
 
 export interface ArtifactRegistryProbe {
   readonly gcp: GcpConfig;
@@ -37,7 +38,7 @@ export async function probeArtifactRegistry(probe: ArtifactRegistryProbe): Promi
     say('login', true, `a token ${who}, until ${new Date(expires).toISOString()}`);
   } catch (error) {
     // Without a token everything else fails in the same way.
-    say('login', false, text(error));
+    say('login', false, messageOf(error));
     return found;
   }
   const repository = await findRepository(probe, say);
@@ -58,7 +59,7 @@ async function findRepository(
   } catch (error) {
     // Pushing and pulling need no such permission, settings do.
     const needed = isTarget && hasSettings(gcp);
-    say('repository', !needed, `not looked at: ${text(error)}`);
+    say('repository', !needed, `not looked at: ${messageOf(error)}`);
     return 'unknown';
   }
   if (repository === undefined) {
@@ -114,7 +115,7 @@ async function probePermissions(probe: ArtifactRegistryProbe, say: Say): Promise
     }
     if (missing.length === 0) say('permissions', true, `has ${[...new Set(needed.values())].join(', ')}`);
   } catch (error) {
-    say('permissions', true, `not looked at: ${text(error)}`);
+    say('permissions', true, `not looked at: ${messageOf(error)}`);
   }
 }
 
@@ -139,13 +140,9 @@ async function probeSettings(
     try {
       readers = missingReaders(await api.iamPolicy(signal), gcp.readers);
     } catch (error) {
-      return say('policies', false, text(error));
+      return say('policies', false, messageOf(error));
     }
   }
   for (const reader of readers) say('policies', false, `${reader} has no ${READER} on the repository`);
   if (drift.length === 0 && readers.length === 0) say('policies', true, 'the repository is as configured');
-}
-
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

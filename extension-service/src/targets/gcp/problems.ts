@@ -1,5 +1,6 @@
 import { RegistryError } from '../../registry/errors.js';
 import type { RegistryErrorKind } from '../../registry/errors.js';
+import { messageOf } from '../../util/message-of.js';
 
 /** A call of Artifact Registry's API, with what it needs. */
 export interface ApiCall {
@@ -111,10 +112,6 @@ function statusOf(error: unknown): number | undefined {
 function reasonOf(error: unknown): string {
   const { reason } = (error ?? {}) as { readonly reason?: unknown };
   return typeof reason === 'string' ? reason : '';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** What Google said; it goes into logs: one line, no escape sequences, not endless. */

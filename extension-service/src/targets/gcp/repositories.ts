@@ -5,6 +5,7 @@ import type { CloudEvent, CloudRepositories } from '../cloud.js';
 import { artifactRegistryPlace } from './hosts.js';
 import type { RepositoryApi } from './repository-api.js';
 import type { SettingsKeeper } from './settings-keeper.js';
+import { messageOf } from '../../util/message-of.js';
 
 export interface GcpRepositoriesOptions {
   readonly gcp: GcpConfig;
@@ -61,7 +62,7 @@ export class GcpRepositories implements CloudRepositories {
       return true;
     } catch (error) {
       const outcome = error instanceof RegistryError ? error.kind : 'invalid';
-      onEvent({ ...event, outcome, message: error instanceof Error ? error.message : String(error) });
+      onEvent({ ...event, outcome, message: messageOf(error) });
       throw error;
     }
   }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { GcpConfig } from '../../core/config/model.js';
 import { RegistryError } from '../../registry/errors.js';
 import type { CloudEvent } from '../cloud.js';
@@ -6,6 +5,8 @@ import { artifactRegistryPlace } from './hosts.js';
 import { missingReaders, withReaders } from './readers.js';
 import type { RepositoryApi } from './repository-api.js';
 import { desiredRepository, hasSettings, settingsDrift } from './settings.js';
+import { messageOf } from '../../util/message-of.js';
+import { sleep } from '../../util/sleep.js';
 
 export interface SettingsKeeperOptions {
   readonly gcp: GcpConfig;
@@ -48,7 +49,7 @@ export class SettingsKeeper {
     while (!this.#stop.signal.aborted) {
       // Spread over half of the time: replicas start together.
       const time = pause * (0.5 + 0.5 * random());
-      await delay(time, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+      await sleep(time, this.#stop.signal, { ref: false });
       if (!this.#stop.signal.aborted) await this.#lookOnce();
       pause = interval;
     }
@@ -67,7 +68,7 @@ export class SettingsKeeper {
 
   /** Resolves when no look is under way any more, or after `milliseconds`. */
   async settled(milliseconds: number): Promise<void> {
-    await Promise.race([this.#look, delay(milliseconds, undefined, { ref: false })]);
+    await Promise.race([this.#look, sleep(milliseconds, undefined, { ref: false })]);
   }
 
   stop(): void {
@@ -93,7 +94,7 @@ export class SettingsKeeper {
       if (this.#stop.signal.aborted) return;
       this.#next = now() + Math.min(interval, base * 2 ** this.#failures++);
       const outcome = error instanceof RegistryError ? error.kind : 'invalid';
-      onEvent({ ...event, outcome, message: error instanceof Error ? error.message : String(error) });
+      onEvent({ ...event, outcome, message: messageOf(error) });
     }
   }
 
