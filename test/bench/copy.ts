@@ -15,7 +15,7 @@ import { get, post } from '../fakes/https-client.js';
 import { BUNDLE, RunningService } from '../fakes/service.js';
 import { RealRegistry } from '../fakes/real-registry.js';
 import { debianTool } from '../tools/debian.js';
-import { goTool } from '../tools/tool.js';
+import { craneProgram } from '../tools/crane.js';
 import { processStats, resetPeak, watchProcess } from './process-stats.js';
 import { pushImage } from './push-image.js';
 import { median, printTable } from './table.js';
@@ -33,7 +33,7 @@ interface CopyFigures {
 
 export async function run(rounds = 3): Promise<void> {
   build();
-  const crane = await goTool({ module: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane' });
+  const crane = await craneProgram();
   const skopeo = debianTool('skopeo');
   if (skopeo === undefined) throw new Error('the benchmark needs skopeo');
   const folder = await mkdtemp(join(tmpdir(), 'image-swapper-bench-'));

@@ -33,6 +33,10 @@ export interface RealAccess {
   readonly status: number;
 }
 
+export async function registryProgram(): Promise<string> {
+  return goTool({ module: 'registry', package: 'github.com/distribution/distribution/v3/cmd/registry' });
+}
+
 /** The distribution project's registry as a process on loopback, unless told otherwise, with its data in a folder of its own. */
 export class RealRegistry {
   private constructor(
@@ -48,10 +52,7 @@ export class RealRegistry {
   }
 
   static async start(options: RealRegistryOptions = {}): Promise<RealRegistry> {
-    const program = await goTool({
-      module: 'registry',
-      package: 'github.com/distribution/distribution/v3/cmd/registry',
-    });
+    const program = await registryProgram();
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-registry-'));
     const port = await freePort();
     const { htpasswd, tls, address = '127.0.0.1', sameAs } = options;

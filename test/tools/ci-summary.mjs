@@ -1,24 +1,30 @@
-/** Adds up the tests of every tier and the steps of .ci/run: `ci-summary.mjs RESULTS STEPS_PASSED STEPS_FAILED`. */
+/** Adds up the steps of .ci/run and the tests of every tier: `ci-summary.mjs RESULTS`. */
 import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
-const [directory, stepsPassed, stepsFailed] = process.argv.slice(2);
-let passed = 0;
-let failed = 0;
-let skipped = 0;
-for (const file of readdirSync(directory).sort()) {
-  const result = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-  console.log(
-    `${file}: ${result.numPassedTests} passed, ${result.numFailedTests} failed, ${result.numPendingTests + result.numTodoTests} skipped`,
-  );
-  passed += result.numPassedTests;
-  failed += result.numFailedTests;
-  skipped += result.numPendingTests + result.numTodoTests;
-  // A file that could not be loaded counts no test of its own.
-  if (!result.success && result.numFailedTests === 0) failed += 1;
+const [directory] = process.argv.slice(2);
+const files = readdirSync(directory).sort();
+const read = (file) => readFileSync(join(directory, file), 'utf8');
+const total = { passed: 0, failed: 0, skipped: 0 };
+const steps = { passed: 0, failed: 0 };
+
+console.log('step, exit code, seconds');
+for (const file of files.filter((name) => name.endsWith('.step'))) {
+  const [code, seconds] = read(file).trim().split(' ');
+  console.log(`  ${basename(file, '.step').padEnd(14)} ${code.padStart(3)} ${seconds.padStart(6)}`);
+  steps[code === '0' ? 'passed' : 'failed'] += 1;
 }
-console.log(`steps: ${stepsPassed} passed, ${stepsFailed} failed; tests skipped: ${skipped}`);
-// In CI every tool is there or the run is red: nothing may be skipped.
-if (skipped > 0) failed += skipped;
-console.log(`${passed + Number(stepsPassed)} passed, ${failed + Number(stepsFailed)} failed`);
-process.exit(failed + Number(stepsFailed) === 0 ? 0 : 1);
+for (const file of files.filter((name) => name.endsWith('.json'))) {
+  const result = JSON.parse(read(file));
+  const skipped = result.numPendingTests + result.numTodoTests;
+  console.log(`${file}: ${result.numPassedTests} passed, ${result.numFailedTests} failed, ${skipped} skipped`);
+  total.passed += result.numPassedTests;
+  // A file that could not be loaded counts no test of its own.
+  total.failed += !result.success && result.numFailedTests === 0 ? 1 : result.numFailedTests;
+  total.skipped += skipped;
+}
+console.log(`steps: ${steps.passed} passed, ${steps.failed} failed; tests skipped: ${total.skipped}`);
+// In CI every tool is there or the run is red: no test is skipped.
+const failed = total.failed + total.skipped + steps.failed;
+console.log(`${total.passed + steps.passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);

@@ -48,6 +48,10 @@ export interface RenderOptions {
   readonly chart?: string;
 }
 
+export async function helmProgram(): Promise<string> {
+  return goTool({ module: 'helm', package: 'helm.sh/helm/v3/cmd/helm', variables: VARIABLES });
+}
+
 /** Helm, built from its Go module, with repositories and registries of its own. */
 export class Helm {
   private constructor(
@@ -56,7 +60,7 @@ export class Helm {
   ) {}
 
   static async create(env: Readonly<Record<string, string>> = {}): Promise<Helm> {
-    const program = await goTool({ module: 'helm', package: 'helm.sh/helm/v3/cmd/helm', variables: VARIABLES });
+    const program = await helmProgram();
     const home = mkdtempSync(join(tmpdir(), 'image-swapper-helm-'));
     const folders = { HELM_CACHE_HOME: 'cache', HELM_CONFIG_HOME: 'config', HELM_DATA_HOME: 'data', HOME: '' };
     const paths = Object.fromEntries(Object.entries(folders).map(([name, folder]) => [name, join(home, folder)]));

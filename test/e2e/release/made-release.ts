@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { goTool } from '../../tools/tool.js';
+import { helmProgram } from '../../tools/helm.js';
 
 export const root = fileURLToPath(new URL('../../../', import.meta.url));
 export const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
@@ -17,7 +17,7 @@ export class MadeRelease {
   files: string[] = [];
 
   async make(): Promise<void> {
-    this.helm = await goTool({ module: 'helm', package: 'helm.sh/helm/v3/cmd/helm' });
+    this.helm = await helmProgram();
     this.folder = mkdtempSync(join(tmpdir(), 'image-swapper-release-test-'));
     this.release = join(this.folder, 'release');
     this.run('--output', this.release);

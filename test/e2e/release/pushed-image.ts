@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { RealRegistry } from '../../fakes/real-registry.js';
-import { goTool } from '../../tools/tool.js';
+import { craneProgram } from '../../tools/crane.js';
 import type { ImageConfig } from '../image-root.js';
 import { version } from './made-release.js';
 import type { MadeRelease } from './made-release.js';
@@ -15,7 +15,7 @@ export class PushedImage {
   ) {}
 
   static async push(made: MadeRelease, skopeo: string): Promise<PushedImage> {
-    const crane = await goTool({ module: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane' });
+    const crane = await craneProgram();
     const registry = await RealRegistry.start();
     const reference = `${registry.host}/image-swapper:${version}`;
     // As docs/release.md says.

@@ -8,7 +8,8 @@ import { ADMIN_PERMISSIONS, GoogleCloud, POD_ACCOUNT, TARGET_CONFIG, TARGET_HOST
 import { buildImage } from '../../fakes/images.js';
 import { runProgram } from '../../fakes/program.js';
 import { RealRegistry } from '../../fakes/real-registry.js';
-import { goTool, goToolsAvailable } from '../../tools/tool.js';
+import { craneProgram } from '../../tools/crane.js';
+import { goToolsAvailable } from '../../tools/tool.js';
 
 /** The distribution project's registry behind Artifact Registry's login, as target; what is there is read by crane. */
 
@@ -20,7 +21,7 @@ let crane: string;
 
 beforeAll(async () => {
   if (!available) return;
-  crane = await goTool({ module: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane' });
+  crane = await craneProgram();
   [google, real] = await Promise.all([GoogleCloud.start(), RealRegistry.start()]);
   google.proxy.setBackend(TARGET_HOST, `http://${real.host}`);
 }, 900_000);

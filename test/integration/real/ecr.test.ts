@@ -27,7 +27,8 @@ import { RealRegistry } from '../../fakes/real-registry.js';
 import { RunningService } from '../../fakes/service.js';
 import { TlsProxy } from '../../fakes/tls-proxy.js';
 import { Moto, motoAvailable } from '../../tools/moto.js';
-import { goTool, goToolsAvailable } from '../../tools/tool.js';
+import { craneProgram } from '../../tools/crane.js';
+import { goToolsAvailable } from '../../tools/tool.js';
 import { until } from '../../fakes/until.js';
 
 /** The built service against moto's control plane and a real registry behind ECR's login; many replicas under quotas. */
@@ -47,7 +48,7 @@ describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
   let crane: string;
 
   beforeAll(async () => {
-    crane = await goTool({ module: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane' });
+    crane = await craneProgram();
     moto = await Moto.start();
   }, 900_000);
   afterAll(() => moto.stop());

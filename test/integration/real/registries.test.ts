@@ -16,7 +16,8 @@ import { RealRegistry, TEST_LOGIN } from '../../fakes/real-registry.js';
 import type { RealRegistryOptions } from '../../fakes/real-registry.js';
 import { BUNDLE, RunningService } from '../../fakes/service.js';
 import { debianTool } from '../../tools/debian.js';
-import { goTool, goToolsAvailable } from '../../tools/tool.js';
+import { craneProgram } from '../../tools/crane.js';
+import { goToolsAvailable } from '../../tools/tool.js';
 
 /** Copies between real registries, read back by crane and skopeo, with the order told by the registry's own access log. */
 
@@ -31,7 +32,7 @@ const services: RunningService[] = [];
 
 beforeAll(async () => {
   if (!available) return;
-  crane = await goTool({ module: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane' });
+  crane = await craneProgram();
   folder = await mkdtemp(join(tmpdir(), 'image-swapper-real-'));
 }, 900_000);
 

@@ -1,0 +1,6 @@
+import { goTool } from './tool.js';
+
+/** Path of crane, the independent client that tests pull with. */
+export async function craneProgram(): Promise<string> {
+  return goTool({ module: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane' });
+}

@@ -1,0 +1,42 @@
+/**
+ * Installs and builds every program that the integration and e2e tiers run, so that no test spends its time on it:
+ * `tsx test/tools/prepare.ts`. Each is pinned where it is used, and taken from the cache when it is there.
+ */
+import { craneProgram } from './crane.js';
+import { evaluateCel } from './cel.js';
+import { debianTool } from './debian.js';
+import { gatekeeperMatches } from './gatekeeper-match.js';
+import { helmProgram } from './helm.js';
+import { gatekeeperManager } from '../e2e/cluster/gatekeeper-manager.js';
+import { kubeApiserver } from '../e2e/cluster/control-plane.js';
+import { kyvernoController } from '../e2e/cluster/kyverno-controller.js';
+import { KyvernoCli } from '../e2e/kyverno.js';
+import { registryProgram } from '../fakes/real-registry.js';
+
+/** Program → Debian package. */
+const DEBIAN_PACKAGES = {
+  etcd: 'etcd-server',
+  'docker-registry': 'docker-registry',
+  skopeo: 'skopeo',
+  buildah: 'buildah',
+};
+
+const PROGRAMS: Readonly<Record<string, () => Promise<unknown>>> = {
+  crane: craneProgram,
+  cel: () => evaluateCel([]),
+  helm: helmProgram,
+  'distribution registry': registryProgram,
+  'gatekeeper match': () => gatekeeperMatches([]),
+  'kube-apiserver': kubeApiserver,
+  gatekeeper: gatekeeperManager,
+  kyverno: kyvernoController,
+  'kyverno command': () => KyvernoCli.build(),
+};
+
+for (const [program, packageName] of Object.entries(DEBIAN_PACKAGES)) debianTool(program, packageName);
+// One after another: each build uses every core.
+for (const [name, build] of Object.entries(PROGRAMS)) {
+  const start = Date.now();
+  await build();
+  console.log(`${name}: ready after ${Math.round((Date.now() - start) / 1000)} s`);
+}
