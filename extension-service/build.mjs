@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
@@ -70,12 +71,16 @@ async function exportsOf(path) {
   return Object.values(metafile.outputs)[0].exports;
 }
 
+/** Kinds of registries that have a client of their own. */
+const kindClients = readdirSync('src/kinds')
+  .map((name) => ({ name, path: `kinds/${name}/sdk.ts` }))
+  .filter(({ path }) => existsSync(`src/${path}`));
+
 const clients = await Promise.all(
   [
     { name: 'kubernetes', path: 'kubernetes/client.ts' },
-    { name: 'aws', path: 'targets/aws/sdk.ts' },
-    { name: 'gcp', path: 'targets/gcp/sdk.ts' },
     { name: 'x509', path: 'kubernetes/serving-certificate/x509.ts' },
+    ...kindClients,
   ].map(async ({ name, path }) => {
     const source = `src/${path}`;
     return { name, path, exports: await exportsOf(source), text: await programText(source) };

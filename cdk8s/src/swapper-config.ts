@@ -1,12 +1,14 @@
 import { parseDuration } from '../../extension-service/src/core/config/duration.js';
-import type { TargetConfig } from '../../extension-service/src/core/config/model.js';
 import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
-import { InvalidTargetError, namingTarget } from '../../extension-service/src/core/naming/target.js';
+import { InvalidTargetError, usableTarget } from '../../extension-service/src/core/naming/target.js';
 import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/policies/for-config.js';
 import { checkExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { list, mapping, text } from '../../extension-service/src/core/policies/shapes.js';
+import type { KindNaming } from './kind-naming.js';
+import type { SwapperRegistry } from './registry-kinds.js';
+import { NAMINGS } from './registry-kinds.js';
 import type { SwapperPolicies } from './swapper-policies.js';
 
 /**
@@ -32,28 +34,11 @@ export interface SwapperConfig {
 /** `immediate` and `force` wait for nothing under gatekeeper: the synth warns. */
 export type ImageCopyPolicy = 'delayed' | 'immediate' | 'force' | 'none';
 
-/** One registry that images are mirrored into; one of `aws`, `gcp` and `oci` is set. */
-export interface SwapperTarget {
+/** One registry that images are mirrored into. */
+export interface SwapperTarget extends SwapperRegistry {
   /** JMESPath that says which images go here; under gatekeeper, about `container.image` alone. */
   readonly match?: string;
   readonly imageCopyPolicy?: ImageCopyPolicy;
-  /** @default the one of aws, gcp and oci that is there */
-  readonly type?: 'aws' | 'gcp' | 'oci';
-  readonly aws?: {
-    /** Twelve digits, as text: a number loses leading zeros. */
-    readonly accountId: string;
-    readonly region: string;
-    readonly prefix?: string;
-    readonly endpoint?: 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
-    readonly [key: string]: unknown;
-  };
-  readonly gcp?: {
-    readonly location: string;
-    readonly projectId: string;
-    readonly repositoryId: string;
-    readonly [key: string]: unknown;
-  };
-  readonly oci?: { readonly registry: string; readonly prefix?: string; readonly [key: string]: unknown };
   /** Whatever else the service reads, such as `name`. */
   readonly [key: string]: unknown;
 }
@@ -109,8 +94,17 @@ interface NamedTarget {
 }
 
 function prefixOf(target: SwapperTarget, option: string): string {
+  const type = typeOf(target, option) ?? '';
+  const naming = NAMINGS.get(type);
+  const written = new Map<string, unknown>(Object.entries(target)).get(type);
+  if (naming === undefined || typeof written !== 'object' || written === null) {
+    throw new InvalidPolicyOptionError(`${option}.${type}`, 'must be given: it says where the registry is');
+  }
+  const settings = settingsOf(naming.reads, written, `${option}.${type}`);
+  const keys = { host: `${type}.${naming.keys.host}`, path: `${type}.${naming.keys.path}` };
   try {
-    const { host, path } = namingTarget(whole(target, option));
+    // Holds what `reads` names, in its forms.
+    const { host, path } = usableTarget(option, naming.place(settings as never), keys);
     return `${host}/${path === '' ? '' : `${path}/`}`;
   } catch (error) {
     if (!(error instanceof InvalidTargetError)) throw error;
@@ -119,61 +113,21 @@ function prefixOf(target: SwapperTarget, option: string): string {
   }
 }
 
-/** With what naming does not look at filled in. */
-function whole(target: SwapperTarget, option: string): TargetConfig {
-  const type = typeOf(target, option);
-  const { oci, aws, gcp } = target;
-  const at = (key: string): string => `${option}.${type}.${key}`;
-  const name = option;
-  if (type === 'oci' && oci != null) {
-    return {
-      name,
-      type,
-      oci: { registry: host(oci.registry, at('registry')), prefix: path(oci.prefix, at('prefix')), insecure: false },
-    };
-  }
-  if (type === 'gcp' && gcp != null) {
-    const { location, projectId, repositoryId } = gcp;
-    return {
-      name,
-      type,
-      gcp: {
-        location: text(location, at('location')),
-        projectId: text(projectId, at('projectId')),
-        repositoryId: text(repositoryId, at('repositoryId')),
-        createRepository: false,
-        reconcilePolicies: false,
-        repository: { labels: [] },
-        cleanupDryRun: false,
-        readers: [],
-      },
-    };
-  }
-  if (type === 'aws' && aws != null) {
-    return {
-      name,
-      type,
-      aws: {
-        accountId: text(aws.accountId, at('accountId')),
-        region: text(aws.region, at('region')),
-        prefix: path(aws.prefix, at('prefix')),
-        ...(aws.endpoint !== undefined && { endpoint: aws.endpoint }),
-        ecrOptions: {
-          tags: [],
-          imageTagMutability: 'MUTABLE',
-          imageTagMutabilityExclusionFilters: [],
-          imageScanningConfiguration: { imageScanOnPush: false },
-          encryptionConfiguration: { encryptionType: 'AES256' },
-        },
-        repositories: { mode: 'preexisting', reconcilePolicies: false },
-        quotas: { putImage: 1, initiateLayerUpload: 1, completeLayerUpload: 1 },
-      },
-    };
-  }
-  throw new InvalidPolicyOptionError(`${option}.${type}`, 'must be given: it says where the registry is');
+/** The keys that naming reads, checked. */
+function settingsOf(reads: KindNaming['reads'], written: object, option: string): object {
+  const values = new Map<string, unknown>(Object.entries(written));
+  return Object.fromEntries(
+    Object.entries(reads).flatMap(([key, kind]) => {
+      const value = values.get(key);
+      const at = `${option}.${key}`;
+      if (kind === 'choice') return value == null ? [] : [[key, value]];
+      if (kind === 'path') return [[key, path(value, at)]];
+      return [[key, kind === 'host' ? host(value, at) : text(value, at)]];
+    }),
+  );
 }
 
-const TYPES = ['aws', 'gcp', 'oci'] as const;
+const TYPES = [...NAMINGS.keys()];
 
 /** As the service tells it. */
 function typeOf(target: SwapperTarget, option: string): string | undefined {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { desiredPolicies } from '../../extension-service/src/targets/aws/policies.js';
+import { desiredPolicies } from '../../extension-service/src/kinds/aws/policies.js';
 import { awsConfig } from './targets/aws/config.js';
 
 /** The permissions are written down three times: for people, for Terraform, and in what the code calls. */
@@ -8,7 +8,7 @@ import { awsConfig } from './targets/aws/config.js';
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const page = read('docs/aws.md');
 const terraform = read('extension-service/terraform/aws/main.tf');
-const sdk = read('extension-service/src/targets/aws/sdk.ts');
+const sdk = read('extension-service/src/kinds/aws/sdk.ts');
 
 interface Statement {
   readonly Sid?: string;

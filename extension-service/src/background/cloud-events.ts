@@ -1,4 +1,4 @@
-import type { CloudEvent } from '../targets/cloud.js';
+import type { CloudEvent } from '../kinds/cloud.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 

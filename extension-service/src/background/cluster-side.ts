@@ -23,6 +23,7 @@ import { clusterWatches } from '../kubernetes/watch/cluster-watches.js';
 import { Reconciler } from '../kubernetes/workloads/reconciler.js';
 import { messageOf } from '../util/message-of.js';
 import { sleep } from '../util/sleep.js';
+import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface ClusterSideOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -59,7 +60,7 @@ export class ClusterSide implements ClusterPart {
     config: Config,
     private readonly options: ClusterSideOptions,
   ) {
-    this.current = { config, rules: compileRules(config) };
+    this.current = { config, rules: compileRules(config, namingTarget) };
     this.feed = new ConfigFeed(config);
     this.identity = leaseIdentity(options.env);
     this.problems = new ToldProblems((level, message) => options.log(level === 'warn' ? 'error' : level, message));
@@ -71,7 +72,7 @@ export class ClusterSide implements ClusterPart {
 
   configure(config: Config): void {
     const before = this.current.config;
-    this.current = { config, rules: compileRules(config) };
+    this.current = { config, rules: compileRules(config, namingTarget) };
     this.feed.set(config);
     if (electionOf(before) === electionOf(config)) this.reconciler?.reconfigure();
     else this.again?.abort();

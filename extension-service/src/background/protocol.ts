@@ -1,7 +1,7 @@
 import type { Config } from '../core/config/model.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import type { PasswordCredentials } from '../registry/types.js';
-import type { CloudEvent } from '../targets/cloud.js';
+import type { CloudEvent } from '../kinds/cloud.js';
 import type { Programs } from './programs/programs.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';

@@ -6,7 +6,7 @@ import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { RegistryError } from '../registry/errors.js';
 import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { PasswordCredentials } from '../registry/types.js';
-import type { CloudEvent } from '../targets/cloud.js';
+import type { CloudEvent } from '../kinds/cloud.js';
 import { RequestTally } from '../registry/request-tally.js';
 import type { Copier, CopyProgress } from '../mirror/copier.js';
 import type { ClusterEvent, BackgroundData, FromBackground, ToBackground } from './protocol.js';

@@ -1,6 +1,6 @@
 import { ClusterSide } from './cluster-side.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
-import { openClouds } from '../targets/clouds.js';
+import { openClouds } from '../kinds/clouds.js';
 import { runBackground } from './run.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import type { BackgroundData } from './protocol.js';

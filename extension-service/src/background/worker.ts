@@ -5,7 +5,7 @@ import type { CopyReport } from '../kubernetes/copy-report.js';
 import { neededPrograms } from './programs/needed.js';
 import { PROGRAMS } from './programs/programs.js';
 import type { PasswordCredentials } from '../registry/types.js';
-import type { CloudEvent } from '../targets/cloud.js';
+import type { CloudEvent } from '../kinds/cloud.js';
 import type { Logger } from '../telemetry/log.js';
 import type { RequestReport } from '../registry/request-tally.js';
 import { BACKGROUND_PROGRAM } from './program.js';

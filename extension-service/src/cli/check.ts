@@ -10,7 +10,7 @@ import type { ComparedPolicy } from '../kubernetes/compare-policies.js';
 import { PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { probeRegistries } from '../targets/probe.js';
-import type { Probe } from '../targets/probe.js';
+import type { Probe } from '../kinds/probe.js';
 import { Registries } from '../targets/registries.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, registryOptions } from './context.js';
@@ -19,6 +19,7 @@ import { render, table } from './output.js';
 import type { OutputFormat } from './output.js';
 import { refuseUnavailable } from './unavailable.js';
 import { messageOf } from '../util/message-of.js';
+import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface CheckFlags extends ConfigFlags {
   readonly online?: boolean;
@@ -29,7 +30,7 @@ export interface CheckFlags extends ConfigFlags {
 /** @returns 0, or 1 when a registry cannot be used, or a policy in the cluster is another configuration's. @throws CliError with every problem of the configuration */
 export async function check(context: CommandContext, flags: CheckFlags): Promise<number> {
   const loaded = await load(context, flags);
-  compileRules(loaded.config);
+  compileRules(loaded.config, namingTarget);
   refuseUnavailable(loaded.config);
   const problem = managedPoliciesProblem(loaded.config);
   if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, and ${problem}`);
@@ -55,7 +56,7 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
   const result = {
     file: loaded.file,
     warnings: loaded.warnings.map(formatProblem),
-    policies: policyHashes(loaded.config),
+    policies: policyHashes(loaded.config, namingTarget),
     probes,
     cluster,
   };

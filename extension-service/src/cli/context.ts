@@ -6,8 +6,8 @@ import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import type { RegistryCopierOptions } from '../mirror/registry-copier.js';
 import type { Logger } from '../telemetry/log.js';
 import { createLogger } from '../telemetry/log.js';
-import type { CloudEvent } from '../targets/cloud.js';
-import { openClouds } from '../targets/clouds.js';
+import type { CloudEvent } from '../kinds/cloud.js';
+import { openClouds } from '../kinds/clouds.js';
 import { CliError, EXIT } from './exit.js';
 import type { Streams } from './output.js';
 

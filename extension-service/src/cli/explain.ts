@@ -16,6 +16,7 @@ import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { render } from './output.js';
 import type { OutputFormat } from './output.js';
+import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface ExplainFlags extends ConfigFlags {
   readonly file?: string;
@@ -48,7 +49,7 @@ export async function explain(
 /** Decides with the configuration of this machine, and looks into the targets from here. */
 async function explainHere(context: CommandContext, asked: unknown, flags: ExplainFlags): Promise<ExplainAnswer> {
   const { config } = await load(context, flags);
-  const rules = compileRules(config);
+  const rules = compileRules(config, namingTarget);
   const report = (problem: string): void => void context.stderr.write(`${problem}\n`);
   const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, config, report)));
   const find: ExplainDependencies['find'] = (target, reference, deadline) =>

@@ -11,6 +11,7 @@ import { planMirror } from './mirror-plan.js';
 import { planImage } from './mirror-rows.js';
 import type { Planned } from './mirror-rows.js';
 import type { OutputFormat } from './output.js';
+import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface MirrorFlags extends ConfigFlags {
   readonly file?: string;
@@ -22,7 +23,7 @@ export async function mirror(context: CommandContext, images: readonly string[],
   const all = [...images, ...(flags.file === undefined ? [] : await readList(flags.file))];
   if (all.length === 0) throw new CliError(EXIT.usage, 'give at least one image, or a list with --file');
   const { config } = await load(context, flags);
-  const rules = compileRules(config);
+  const rules = compileRules(config, namingTarget);
   const planned = [...new Set(all)].map((image) => planImage(rules, image));
 
   return mirrorOrPlan(context, config, planned, flags);

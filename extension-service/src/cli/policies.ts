@@ -20,6 +20,7 @@ import { load } from './context.js';
 import { engineValues } from './engine-values.js';
 import { CliError, EXIT } from './exit.js';
 import { messageOf } from '../util/message-of.js';
+import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface PoliciesFlags extends ConfigFlags {
   /** Needed unless `deleteManaged`. */
@@ -93,7 +94,7 @@ export function renderPolicies(
     throw new CliError(EXIT.usage, '--engine gatekeeper: give --ca-file; Gatekeeper trusts no other authority');
   }
   return policiesForConfig(config, {
-    ...{ engine, failClosed, name: config.policies.name },
+    ...{ engine, failClosed, name: config.policies.name, nameTarget: namingTarget },
     ...(url !== undefined && { url }),
     ...(caBundle !== undefined && { caBundle }),
     ...(caConfigMap !== undefined && { caConfigMap }),

@@ -13,6 +13,7 @@ import { CliError, EXIT } from './exit.js';
 import { mirrorOrPlan } from './mirror.js';
 import type { OutputFormat } from './output.js';
 import { messageOf } from '../util/message-of.js';
+import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface PrewarmFlags extends ConfigFlags {
   readonly kubeconfig?: string;
@@ -33,7 +34,7 @@ export async function prewarm(context: CommandContext, flags: PrewarmFlags): Pro
   const { config } = await load(context, flags);
   const inCluster = { ...context, env: await clusterEnvironment(context, flags.kubeconfig) };
   const cluster = await connect(inCluster);
-  const rules = compileRules(config);
+  const rules = compileRules(config, namingTarget);
   const { wanted, unknown } = await list(cluster, {
     ...{ config, rules },
     onRetry: ({ message }, milliseconds) => {

@@ -16,7 +16,7 @@ import { Service } from '../server/service.js';
 import { TlsFileError, checkTlsPair, readTlsPair } from '../server/tls.js';
 import { readFiles, watchFiles } from '../server/watch-files.js';
 import type { WatchedFile } from '../server/watch-files.js';
-import { cloudScope } from '../targets/clouds.js';
+import { cloudScope, usesCloud } from '../kinds/clouds.js';
 import { namedFiles } from '../server/named-files.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
 import { cloudEvents } from '../background/cloud-events.js';
@@ -78,10 +78,10 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     readSecret: (name, namespace) => copier.readSecret(name, namespace),
     report: (problem) => log.warn(problem),
     onRequest,
-    cloud: (registry, name) => ({
-      ...cloudScope(registry, name),
-      login: new RenewedLogin((refused) => copier.logIn(name, refused)),
-    }),
+    cloud: (registry, name) => {
+      const scope = cloudScope(registry, name);
+      return scope && { ...scope, login: new RenewedLogin((refused) => copier.logIn(name, refused)) };
+    },
   });
   const clustered = hasCluster(context.env);
   const service: Service = new Service({
@@ -95,7 +95,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   });
   // What is in force now: a change while the service starts is a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
-  if (clustered || usesClouds(loaded.config)) copier.warm();
+  if (clustered || registriesOf(loaded.config).some(usesCloud)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
@@ -226,10 +226,6 @@ function checkCluster(config: Config, env: CommandContext['env'], hasTlsFiles: b
     const key = selfSigned ? 'tls.mode is selfSigned' : 'policies.manage is true';
     throw new CliError(EXIT.infrastructure, `${key}, and there is no cluster: run in a Pod, or set KUBECONFIG`);
   }
-}
-
-function usesClouds(config: Config): boolean {
-  return registriesOf(config).some(({ type }) => type !== 'oci');
 }
 
 function tlsFilesOf({ tlsCertFile, tlsKeyFile }: ServeFlags): readonly [string, string] | undefined {

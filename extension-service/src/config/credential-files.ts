@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Config } from '../core/config/model.js';
 import type { ConfigFiles } from './files.js';
 import { unreadable } from './files.js';
-import { credentialsFileFault } from './google-credentials.js';
+import { credentialsFileFault } from '../kinds/gcp/credentials-document.js';
 import type { ConfigProblem, Place } from './problem.js';
 import { Problems } from './problem.js';
 import { membersOf, registriesOf } from './rules/registries.js';

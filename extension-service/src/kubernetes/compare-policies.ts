@@ -5,6 +5,7 @@ import { DEFAULT_NAME, NAME_LABEL } from '../core/policies/options.js';
 import type { PolicyKind, PolicyObjects } from './managed-policies/policy-objects.js';
 import { POLICY_KINDS } from './managed-policies/policy-objects.js';
 import { messageOf } from '../util/message-of.js';
+import { namingTarget } from '../kinds/registry-naming.js';
 
 /** A policy of the service that is in the cluster, whoever applied it. */
 export interface ComparedPolicy {
@@ -23,7 +24,7 @@ export async function comparePolicies(
   objects: Pick<PolicyObjects, 'labelled'>,
   config: Config,
 ): Promise<readonly ComparedPolicy[]> {
-  const hashes = policyHashes(config);
+  const hashes = policyHashes(config, namingTarget);
   const compared = await Promise.all(
     POLICY_KINDS.map(async (kind): Promise<readonly ComparedPolicy[]> => {
       try {

@@ -1,9 +1,9 @@
 import type { Config } from '../core/config/model.js';
 import { targetsOf } from '../core/config/registries.js';
-import { namingTarget } from '../core/naming/target.js';
 import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Entry } from './entry.js';
+import { placeOf } from '../kinds/registry-naming.js';
 
 /** Copies at once. */
 export interface CopyLimits {
@@ -21,7 +21,7 @@ export interface CopyLimits {
 export function copyLimits(config: Pick<Config, 'mirror' | 'targets' | 'target'>): CopyLimits {
   const { concurrency, perSource, perTarget } = config.mirror;
   const leaveOne = Math.max(1, concurrency - 1);
-  const hosts = new Set(targetsOf(config).map((target) => namingTarget(target).host));
+  const hosts = new Set(targetsOf(config).map((target) => placeOf(target).host));
   return {
     concurrency,
     perSource: perSource ?? leaveOne,

@@ -9,7 +9,7 @@ import { planCopy } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
 import { BlobLedger } from '../registry/ledger.js';
 import type { Keychain, PasswordCredentials } from '../registry/types.js';
-import type { PushRequests } from '../targets/cloud.js';
+import type { PushRequests } from '../kinds/cloud.js';
 import { Registries } from '../targets/registries.js';
 import type { RegistriesOptions } from '../targets/registries.js';
 import { CopyFailedError } from '../registry/copy-failure.js';

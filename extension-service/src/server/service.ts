@@ -37,6 +37,7 @@ import type { AnyServer, ServerTls, TlsPair } from './listen.js';
 import { admissionListener } from './listener.js';
 import { admissionRoutes } from './routes.js';
 import { sleep } from '../util/sleep.js';
+import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface ServiceDependencies {
   readonly loaded: LoadedConfig;
@@ -342,12 +343,12 @@ function expiryOf({ cert }: TlsPair): number {
 }
 
 function compile(config: Config): InForce {
-  const rules = compileRules(config);
+  const rules = compileRules(config, namingTarget);
   return {
     config,
     rules,
     gatekeeper: gatekeeperRules(config, rules),
-    policies: policyHashes(config),
+    policies: policyHashes(config, namingTarget),
     notWatched: namespacesNotWatched(config),
   };
 }

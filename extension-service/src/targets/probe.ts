@@ -1,24 +1,15 @@
 import type { Config, RegistryConfig, TargetConfig } from '../core/config/model.js';
 import { targetsOf } from '../core/config/registries.js';
-import { namingTarget } from '../core/naming/target.js';
+import { kindOf } from '../kinds/kinds.js';
+import { PROBE_REPOSITORY } from '../kinds/probe.js';
+import type { Probe } from '../kinds/probe.js';
+import { placeOf, sourceName } from '../kinds/registry-naming.js';
 import { RegistryError } from '../registry/errors.js';
 import type { RegistryClient } from '../registry/client.js';
 import type { CloudAccess, Registries } from './registries.js';
-import { hostOf, sourceName } from './registries.js';
 import { messageOf } from '../util/message-of.js';
+import { hostOf } from './registries.js';
 
-/** One thing that was tried at a registry. */
-export interface Probe {
-  readonly registry: string;
-  /** `read`, `push`, or what a cloud has besides: `identity`, the name of a permission. */
-  readonly check: string;
-  readonly ok: boolean;
-  /** What is missing and what to do, or what was found. */
-  readonly message: string;
-}
-
-/** A repository that no source can be mirrored to: a source's path begins with a host. */
-const PROBE_REPOSITORY = 'image-swapper-check';
 const PATIENCE = 15_000;
 /** For all calls to a cloud's API together. */
 const CLOUD_PATIENCE = 120_000;
@@ -42,7 +33,7 @@ async function probeTarget(
   client: RegistryClient,
   cloud: CloudAccess | undefined,
 ): Promise<Probe[]> {
-  const { path, host } = namingTarget(target);
+  const { path, host } = placeOf(target);
   const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
   const registry = `target ${target.name} (${host})`;
   const read = await probe(registry, 'read', () => client.headManifest(repository, 'latest', { signal: patience() }));
@@ -67,9 +58,9 @@ async function probeSource(
   cloud: CloudAccess | undefined,
 ): Promise<Probe[]> {
   const registry = sourceName(source);
-  // Only Google's registries have nothing outside of what is configured.
-  const { path } = namingTarget({ name: 'source', ...source });
-  const repository = source.type === 'gcp' ? `${path}/${PROBE_REPOSITORY}` : PROBE_REPOSITORY;
+  // A host that others share has nothing of ours outside of what is configured.
+  const { path } = placeOf(source);
+  const repository = kindOf(source).kind.sharesHosts === true ? `${path}/${PROBE_REPOSITORY}` : PROBE_REPOSITORY;
   return [
     await probe(registry, 'read', () => client.headManifest(repository, 'latest', { signal: patience() })),
     ...(await probeCloud(cloud, client)),

@@ -2,21 +2,21 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Config, CredentialsConfig, RegistryConfig, TargetConfig } from '../core/config/model.js';
+import type { Config, RegistryConfig } from '../core/config/model.js';
 import { registriesOf, targetsOf } from '../core/config/registries.js';
-import { namingTarget } from '../core/naming/target.js';
-import { configKeychain } from '../credentials/config-credentials.js';
 import type { CredentialSources } from '../credentials/config-credentials.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import { chainKeychains, keyring } from '../credentials/keychain.js';
+import { cloudKeychain } from '../kinds/cloud.js';
+import type { CloudLogin, CloudRegistry } from '../kinds/cloud.js';
+import type { OpenCloudRegistry } from '../kinds/clouds.js';
+import { kindOf } from '../kinds/kinds.js';
+import { placeOf, sourceName } from '../kinds/registry-naming.js';
 import type { RegistryClient } from '../registry/client.js';
 import { RegistryFactory } from '../registry/factory.js';
 import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
-import { awsCaBundle } from './aws/request-handler.js';
-import { cloudKeychain } from './cloud.js';
-import type { CloudLogin, CloudRegistry, OpenCloudRegistry } from './cloud.js';
 import { BoundedMap } from '../util/bounded-map.js';
 
 export interface RegistriesOptions {
@@ -24,7 +24,7 @@ export interface RegistriesOptions {
   /** Content of a Secret's Docker config; without a namespace, the service's own. */
   readonly readSecret: CredentialSources['readSecret'];
   readonly report: (problem: string) => void;
-  /** Logins of aws and gcp registries; who pushes there needs the rest of them too. */
+  /** Logins of registries of clouds; who pushes there needs the rest of them too. */
   readonly cloud: OpenCloudRegistry<CloudAccess>;
   readonly retry?: Partial<RetryPolicy>;
   readonly now?: () => number;
@@ -141,43 +141,27 @@ export class Registries {
   }
 
   private openCloud(name: string, registry: RegistryConfig): void {
-    if (registry.type !== 'oci' && !this.clouds.has(name)) this.clouds.set(name, this.options.cloud(registry, name));
+    const cloud = this.clouds.has(name) ? undefined : this.options.cloud(registry, name);
+    if (cloud !== undefined) this.clouds.set(name, cloud);
   }
 
   private credentialsOf(registry: RegistryConfig): Keychain[] {
-    const credentials: CredentialsConfig | undefined = registry.type === 'oci' ? registry.oci.credentials : undefined;
-    if (credentials === undefined) return [];
     const { readSecret, now = Date.now } = this.options;
     const sources: CredentialSources = { readSecret, now, readFile: (path) => readFile(path, 'utf8') };
-    return [configKeychain(hostOf(registry), credentials, sources)];
+    const { kind, settings } = kindOf(registry);
+    const keychain = kind.keychain?.(hostOf(registry), settings, sources);
+    return keychain === undefined ? [] : [keychain];
   }
 }
 
 /** host[:port] of a configured registry. */
-export function hostOf(registry: RegistryConfig | TargetConfig): string {
-  return namingTarget({ name: 'registry', ...registry }).host;
-}
-
-/** How messages and metrics call a source. A host of Google's has many repositories, each may have its own login. */
-export function sourceName(registry: RegistryConfig): string {
-  const { host, path } = namingTarget({ name: 'registry', ...registry });
-  return registry.type === 'gcp' ? `source ${host}/${path}` : `source ${host}`;
+export function hostOf(registry: RegistryConfig): string {
+  return placeOf(registry).host;
 }
 
 function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): RegistryEndpoint {
-  const host = hostOf(registry);
-  // What the AWS command line trusts, a registry of AWS is trusted with too.
-  const bundle = registry.type === 'aws' ? awsCaBundle(env) : undefined;
-  if (registry.type !== 'oci') return { host, insecure: false, ...(bundle !== undefined && { ca: bundle }) };
-  const { insecure, caFile } = registry.oci;
-  if (caFile === undefined) return { host, insecure };
-  try {
-    return { host, insecure, ca: readFileSync(caFile, 'utf8') };
-  } catch (error) {
-    throw new Error(`oci.caFile of ${host}: ${caFile}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, {
-      cause: error,
-    });
-  }
+  const { kind, settings } = kindOf(registry);
+  return { host: hostOf(registry), insecure: false, ...kind.transport?.(settings, env) };
 }
 
 /** Where docker, crane and skopeo have their logins. */

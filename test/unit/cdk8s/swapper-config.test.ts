@@ -4,6 +4,7 @@ import { targetsOf } from '../../../cdk8s/src/swapper-config.js';
 import type { SwapperConfig } from '../../../cdk8s/src/index.js';
 import { ConfigError } from '../../../extension-service/src/config/problem.js';
 import { InvalidPolicyOptionError } from '../../../extension-service/src/core/policies/problem.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import { policyTargets } from '../../../extension-service/src/core/policies/targets.js';
 import { parse } from '../config/parsing.js';
 import { CA } from '../policies/example-options.js';
@@ -15,7 +16,7 @@ type Outcome = { readonly targets: readonly string[] } | { readonly key: string;
 
 function service(config: object): Outcome {
   try {
-    return { targets: policyTargets(parse(stringify(config)).config) };
+    return { targets: policyTargets(parse(stringify(config)).config, namingTarget) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const [{ key = '', message = '' } = {}] = error.problems;

@@ -7,6 +7,7 @@ import type { JsonObject } from '../../../extension-service/src/core/decide/pod.
 import { filterObject } from '../../../extension-service/src/core/decide/pod.js';
 import { configOf, ociTarget, rulesOf } from './rules-of.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 
 const DIGEST = `sha256:${'0123456789ab'.padEnd(64, 'c')}`;
 
@@ -155,6 +156,7 @@ describe('several targets', () => {
         ociTarget('label.test', { name: 'label', match: "obj.metadata.labels.tier == 'gold'", prefix: 'gold' }),
       ],
     }),
+    namingTarget,
   );
 
   it.each([
@@ -177,7 +179,7 @@ describe('several targets', () => {
   it('without a default target, what none takes stays', () => {
     const { target, ...rest } = configOf({ targets: [ociTarget('eu.test', { name: 'eu', match: '`false`' })] });
     expect(target?.name).toBe('default');
-    expect(short(decide(compileRules(rest), input(podOf(['nginx'])))[0])).toBe('no-target');
+    expect(short(decide(compileRules(rest, namingTarget), input(podOf(['nginx'])))[0])).toBe('no-target');
   });
 
   it('each has its own policies, and the common ones where it has none', () => {
@@ -186,6 +188,7 @@ describe('several targets', () => {
         imageCopyPolicy: 'immediate',
         targets: [ociTarget('eu.test', { name: 'eu', imageSwapPolicy: 'always', platforms: ['linux/arm64'] })],
       }),
+      namingTarget,
     );
     expect(compiled.targets).toMatchObject([
       { swapPolicy: 'always', copyPolicy: 'immediate', platforms: ['linux/arm64'] },

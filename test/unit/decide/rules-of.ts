@@ -1,5 +1,6 @@
 import type { Config, TargetConfig } from '../../../extension-service/src/core/config/model.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import type { Rules } from '../../../extension-service/src/core/decide/rules.js';
 
 export function ociTarget(
@@ -44,5 +45,6 @@ export function configOf(more: Partial<Config> = {}): Config {
 
 export function rulesOf(more: Partial<Config> = {}, ...filters: string[]): Rules {
   const config = configOf(more);
-  return compileRules({ ...config, source: { ...config.source, filters: filters.map((jmespath) => ({ jmespath })) } });
+  const source = { ...config.source, filters: filters.map((jmespath) => ({ jmespath })) };
+  return compileRules({ ...config, source }, namingTarget);
 }

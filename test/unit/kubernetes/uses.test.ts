@@ -7,6 +7,7 @@ import { Sources } from '../../../extension-service/src/kubernetes/workloads/sou
 import { usesOf } from '../../../extension-service/src/kubernetes/workloads/uses.js';
 import { admissionRequest } from '../decide/arbitraries.js';
 import { configOf, ociTarget, rulesOf } from '../decide/rules-of.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 
 const LONG = `docker.io/team/${'a'.repeat(150)}`;
 const DIGEST = `sha256:${'b'.repeat(64)}`;
@@ -78,7 +79,7 @@ describe('what a Pod needs in the targets', () => {
   it('also where no target would take the source any more', () => {
     const { target, ...config } = configOf({ targets: [ociTarget('eu.test', { name: 'eu', match: '`false`' })] });
     void target;
-    const rules = compileRules(config);
+    const rules = compileRules(config, namingTarget);
     expect(sourcesOf(rules, pod('nginx:1'))).toEqual([]);
     expect(sourcesOf(rules, pod('eu.test/docker.io/library/nginx:1'))).toEqual(['docker.io/library/nginx:1']);
   });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { formatReference, parseReference } from '../../../extension-service/src/core/image/reference.js';
 import { sourceOf, targetReference } from '../../../extension-service/src/core/naming/name.js';
 import { findTarget } from '../../../extension-service/src/core/naming/origin.js';
-import { namingTarget } from '../../../extension-service/src/core/naming/target.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import type { NamingTarget } from '../../../extension-service/src/core/naming/target.js';
 import { legalReferenceText } from '../image/arbitraries.js';
 import { checkNaming, isShort, registryTakes } from './invariants.js';

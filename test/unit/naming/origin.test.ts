@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseReference } from '../../../extension-service/src/core/image/reference.js';
 import { buildOriginIndex, findTarget } from '../../../extension-service/src/core/naming/origin.js';
 import { overlappingTargets } from '../../../extension-service/src/core/naming/overlap.js';
-import { namingTarget } from '../../../extension-service/src/core/naming/target.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import {
   awsConfig,
   ecr,

@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { TargetConfig } from '../../../extension-service/src/core/config/model.js';
-import { isEcrHost } from '../../../extension-service/src/core/naming/ecr.js';
+import { isEcrHost } from '../../../extension-service/src/kinds/aws/naming-hosts.js';
 import {
   InvalidTargetError,
   isLegalRepository,
-  namingTarget,
   roomForSource,
-  targetProblems,
 } from '../../../extension-service/src/core/naming/target.js';
+import { namingTarget, targetProblems } from '../../../extension-service/src/kinds/registry-naming.js';
 import { awsConfig, ecr, everyTarget, gcpConfig, oci, ociConfig } from './targets.js';
 
 describe('namingTarget', () => {

@@ -5,7 +5,7 @@ import type {
   TargetConfig,
 } from '../../../extension-service/src/core/config/model.js';
 import { awsConfig as defaultAwsConfig } from '../targets/aws/config.js';
-import { namingTarget } from '../../../extension-service/src/core/naming/target.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 
 export function awsConfig(aws: Partial<AwsConfig> = {}, name = 'ecr'): TargetConfig {
   return { name, type: 'aws', aws: defaultAwsConfig(aws) };

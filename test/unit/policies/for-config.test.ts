@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../../extension-service/src/core/config/model.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import { policiesForConfig } from '../../../extension-service/src/core/policies/for-config.js';
 import type { Engine } from '../../../extension-service/src/core/policies/transport.js';
 import { configOf, ociTarget } from '../decide/rules-of.js';
@@ -8,7 +9,7 @@ import { CA } from './example-options.js';
 function secondsOf(engine: Engine, config: Partial<Config>, timeoutSeconds?: number): string | undefined {
   const given = timeoutSeconds === undefined ? {} : { timeoutSeconds };
   const ca = engine === 'kyverno' ? {} : { caBundle: CA };
-  const text = JSON.stringify(policiesForConfig(configOf(config), { engine, ...ca, ...given }));
+  const text = JSON.stringify(policiesForConfig(configOf(config), { engine, nameTarget: namingTarget, ...ca, ...given }));
   return /"timeout(?:Seconds)?":(\d+)/.exec(text)?.[1];
 }
 const force = (registry: string) => ociTarget(registry, { imageCopyPolicy: 'force' });

@@ -14,6 +14,7 @@ import {
   type MutatingWebhookOptions,
 } from '../../../extension-service/src/core/policies/mutating-webhook.js';
 import type { MutatingWebhookObject } from '../../../extension-service/src/core/policies/objects.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import { policyTargets } from '../../../extension-service/src/core/policies/targets.js';
 import { crdProblems } from './crd-schema.js';
 import { CA, combinations, HTTPS, TARGETS } from './example-options.js';
@@ -280,7 +281,7 @@ describe('policyTargets', () => {
       targets: [oci('eu', 'eu.example.com:5000', 'a/b'), oci('again', 'eu.example.com:5000', 'a/b')],
       target: oci('default', 'registry.example.com', ''),
     };
-    const prefixes = policyTargets(config as unknown as Config);
+    const prefixes = policyTargets(config as unknown as Config, namingTarget);
     expect(prefixes).toEqual(['eu.example.com:5000/a/b/', 'registry.example.com/']);
     expect(crdProblems(renderKyvernoMutatingPolicy({ url: HTTPS, targets: prefixes }))).toEqual([]);
   });

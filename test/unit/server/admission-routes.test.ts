@@ -7,6 +7,7 @@ import { PolicyWatch } from '../../../extension-service/src/server/policy-watch.
 import { admissionRoutes } from '../../../extension-service/src/server/routes.js';
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
 import { parse, target } from '../config/parsing.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 
 const KEYS = JSON.stringify({
   apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
@@ -26,9 +27,9 @@ function routes(filter: string) {
       review: () => Promise.resolve({ containers: [], swaps: [] }),
       reviewImages: () => Promise.resolve([]),
     },
-    gatekeeperRules: gatekeeperRules(config, compileRules(config)),
+    gatekeeperRules: gatekeeperRules(config, compileRules(config, namingTarget)),
     policies: new PolicyWatch(
-      () => policyHashes(config),
+      () => policyHashes(config, namingTarget),
       metrics,
       log,
       () => false,
@@ -41,7 +42,7 @@ function routes(filter: string) {
     if (found === undefined) throw new Error(`no route ${path}`);
     return (await found.route(body)).body;
   };
-  return { route, ask, metrics, lines, hashes: policyHashes(config) };
+  return { route, ask, metrics, lines, hashes: policyHashes(config, namingTarget) };
 }
 
 describe('Gatekeeper about filters that read the Pod', () => {

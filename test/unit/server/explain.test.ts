@@ -6,6 +6,7 @@ import type { ExplainAnswer, ExplainDependencies } from '../../../extension-serv
 import { story } from '../../../extension-service/src/server/explain-story.js';
 import type { MirrorStatus } from '../../../extension-service/src/mirror/status.js';
 import { configOf, ociTarget } from '../decide/rules-of.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 
 const NOW = 1_790_000_000_000;
 const config = configOf({
@@ -17,7 +18,7 @@ const config = configOf({
     },
   ],
 });
-const inForce = { config, rules: compileRules(config) };
+const inForce = { config, rules: compileRules(config, namingTarget) };
 const throttled: MirrorStatus = {
   source: 'docker.io/library/nginx:1.27',
   target: 'eu',

@@ -4,6 +4,7 @@ import { gatekeeperFilters } from '../../../extension-service/src/core/policies/
 import { gatekeeperRules } from '../../../extension-service/src/server/gatekeeper-rules.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { configOf } from '../decide/rules-of.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 
 const NAMESPACE = "obj.metadata.namespace == 'kube-system'";
 const IMAGE = "contains(container.image, 'ecr')";
@@ -11,7 +12,7 @@ const OTHER = 'obj.spec.hostNetwork == `true`';
 
 function rulesFor(filters: readonly string[]) {
   const config = configOf({ source: { filters: filters.map((jmespath) => ({ jmespath })) } as never });
-  const rules = gatekeeperRules(config, compileRules(config));
+  const rules = gatekeeperRules(config, compileRules(config, namingTarget));
   return (profile?: string) => rules(profile)?.filters.map(({ expression }) => expression);
 }
 
@@ -38,7 +39,7 @@ describe('what the service decides for Gatekeeper, which sends it images only', 
   it('is looked at once, and not before Gatekeeper asks', () => {
     const filters = Array.from({ length: 300 }, (_, i) => `obj.metadata.namespace == 'ns-${i}'`);
     const config = configOf({ source: { filters: filters.map((jmespath) => ({ jmespath })) } as never });
-    const rules = compileRules(config);
+    const rules = compileRules(config, namingTarget);
     let divided = 0;
     const counted = Object.assign([...rules.filters], {
       filter: (keep: (filter: unknown, index: number) => boolean) => {

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { GcpConfig } from '../../../extension-service/src/core/config/model.js';
 import { RenewedLogin } from '../../../extension-service/src/credentials/renewed-login.js';
 import { neededPrograms } from '../../../extension-service/src/background/programs/needed.js';
-import { cloudKeychain } from '../../../extension-service/src/targets/cloud.js';
-import type { CloudLogin } from '../../../extension-service/src/targets/cloud.js';
-import { artifactRegistryCovers, artifactRegistryOwns } from '../../../extension-service/src/targets/gcp/hosts.js';
-import { missingReaders, withReaders } from '../../../extension-service/src/targets/gcp/readers.js';
-import { desiredRepository, settingsDrift } from '../../../extension-service/src/targets/gcp/settings.js';
+import { cloudKeychain } from '../../../extension-service/src/kinds/cloud.js';
+import type { CloudLogin } from '../../../extension-service/src/kinds/cloud.js';
+import { artifactRegistryCovers, artifactRegistryOwns } from '../../../extension-service/src/kinds/gcp/hosts.js';
+import { missingReaders, withReaders } from '../../../extension-service/src/kinds/gcp/readers.js';
+import { desiredRepository, settingsDrift } from '../../../extension-service/src/kinds/gcp/settings.js';
 import { parse } from '../config/parsing.js';
 
 const gcp: GcpConfig = {

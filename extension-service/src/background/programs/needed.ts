@@ -1,15 +1,12 @@
 import type { Config } from '../../core/config/model.js';
 import { registriesOf } from '../../core/config/registries.js';
 import type { Programs } from './programs.js';
+import { REGISTRY_KINDS } from '../../kinds/kinds.js';
 
 /** The programs that a configuration can need. */
 export function neededPrograms(config: Config, programs: Programs): Programs {
-  const types = new Set(registriesOf(config).map(({ type }) => type));
-  const { kubernetes, aws, gcp, x509 } = programs;
-  return {
-    ...(kubernetes !== undefined && { kubernetes }),
-    ...(aws !== undefined && types.has('aws') && { aws }),
-    ...(gcp !== undefined && types.has('gcp') && { gcp }),
-    ...(x509 !== undefined && config.tls.mode === 'selfSigned' && { x509 }),
-  };
+  const used = new Set<string>(registriesOf(config).map(({ type }) => type));
+  const unused = new Set(REGISTRY_KINDS.map(({ type }) => type).filter((type) => !used.has(type)));
+  if (config.tls.mode !== 'selfSigned') unused.add('x509');
+  return Object.fromEntries(Object.entries(programs).filter(([name]) => !unused.has(name)));
 }

@@ -5,10 +5,10 @@
  */
 export interface Programs {
   kubernetes?: string;
-  aws?: string;
-  gcp?: string;
   /** Makes certificates. */
   x509?: string;
+  /** The client of a kind of registry, by its type. */
+  [kind: string]: string;
 }
 
 export const PROGRAMS: Programs = {};

@@ -1,6 +1,6 @@
 import type { AwsConfig, EcrOptions } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
-import { hasDualStack } from '../../core/naming/ecr.js';
+import { hasDualStack } from '../../kinds/aws/naming-hosts.js';
 import type { Parsed } from '../parsed.js';
 import { ecrLimits } from '../schema/aws.js';
 import type { Path } from '../tree.js';

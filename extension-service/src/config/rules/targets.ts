@@ -2,12 +2,12 @@ import type { TargetConfig } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { isTargetHost } from '../../core/naming/origin.js';
 import { overlappingTargets } from '../../core/naming/overlap.js';
-import { namingTarget, targetProblems } from '../../core/naming/target.js';
 import type { NamingTarget } from '../../core/naming/target.js';
 import type { Path } from '../tree.js';
 import { formatPath } from '../tree.js';
 import type { RuleContext } from './context.js';
 import { targetsOf } from './registries.js';
+import { namingTarget, targetProblems } from '../../kinds/registry-naming.js';
 
 /** What targets must be together: there, with different names, in different places, each in reach. */
 export function checkTargets(context: RuleContext): void {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { AwsConfig, EcrOptions } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { described } from '../field.js';
-import { readJson } from '../json-text.js';
+import { readJson } from '../../util/json-text.js';
 import type { Check } from '../leaves.js';
 import { anyText, choice, digits, flag, matching, text, wholeNumber } from '../leaves.js';
 import { prefix } from './prefix.js';

@@ -1,5 +1,3 @@
-import type { EcrEndpoint } from '../naming/ecr.js';
-
 /**
  * The configuration in force, after parsing, defaults and overlays: plain data, no YAML, no environment.
  * The schema in `src/config` produces it; the decision core, the renderers and the service read it.
@@ -190,7 +188,7 @@ export interface AwsConfig {
   /** Twelve digits, as text: leading zeros matter. */
   readonly accountId: string;
   readonly region: string;
-  readonly endpoint?: EcrEndpoint;
+  readonly endpoint?: 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
   /** ARN of the role that all calls are made with. */
   readonly role?: string;
   readonly externalId?: string;

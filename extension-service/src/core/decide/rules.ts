@@ -4,8 +4,7 @@ import { compileFilter } from '../filters/compile.js';
 import type { Filter } from '../filters/compile.js';
 import { buildOriginIndex } from '../naming/origin.js';
 import type { OriginIndex } from '../naming/origin.js';
-import { namingTarget } from '../naming/target.js';
-import type { NamingTarget } from '../naming/target.js';
+import type { NameTarget, NamingTarget } from '../naming/target.js';
 
 /** A target with everything about it that a decision needs, its expression compiled. */
 export interface TargetRule {
@@ -30,11 +29,11 @@ export interface Rules {
  * @throws Error when an expression does not compile: the config loader has refused such a configuration before, with
  * its line and column.
  */
-export function compileRules(config: Config): Rules {
+export function compileRules(config: Config, nameTarget: NameTarget): Rules {
   const targets = targetsOf(config);
   const compiled = targets.map((target, index): TargetRule => ({
     config: target,
-    naming: namingTarget(target),
+    naming: nameTarget(target),
     ...(target.match !== undefined && { match: mustCompile(target.match, index) }),
     swapPolicy: target.imageSwapPolicy ?? config.imageSwapPolicy,
     copyPolicy: target.imageCopyPolicy ?? config.imageCopyPolicy,

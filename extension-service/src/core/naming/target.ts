@@ -1,12 +1,10 @@
 import type { TargetConfig } from '../config/model.js';
 import { isRepository, normalizeRegistry } from '../image/reference.js';
 import { quoteInput } from '../image/quote.js';
-import { ecrHosts, isEcrHost, publicHost } from './ecr.js';
 import type { Separators } from './escape.js';
 
-/** What naming needs to know about a target. */
-export interface NamingTarget {
-  readonly name: string;
+/** Where images are in a registry, and which names it accepts. */
+export interface RegistryPlace {
   /** `host[:port]`, spelled as in a parsed reference. */
   readonly host: string;
   /** In front of the source's path: '' or `a/b`. */
@@ -20,7 +18,21 @@ export interface NamingTarget {
   readonly wholeRegistry: boolean;
 }
 
-/** What makes a target unusable for naming, by the key under the target's own mapping: `aws.prefix`. */
+/** What naming needs to know about a target. */
+export interface NamingTarget extends RegistryPlace {
+  readonly name: string;
+}
+
+/** The keys below the target that decide host and path, such as `aws.region` and `aws.prefix`: a problem is reported there. */
+export interface PlaceKeys {
+  readonly host: string;
+  readonly path: string;
+}
+
+/** Finds the naming of a target's kind. @throws InvalidTargetError */
+export type NameTarget = (target: TargetConfig) => NamingTarget;
+
+/** What makes a target unusable for naming, by the key below the target: `aws.prefix`. */
 export interface TargetProblem {
   readonly key: string;
   readonly message: string;
@@ -41,51 +53,46 @@ export class InvalidTargetError extends Error {
 export const nameLengthLimit = 255;
 /** What must be left for the source's path: enough for a short form that people can still tell apart. */
 const leastRoom = 96;
-const ecrRepositoryLimit = 256;
-const ociRepositoryLimit = 255;
-const ecrRepositoryPattern = /^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*\/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
+/** A repository with single separators only, as ECR demands. */
+const singleSeparators = /^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*\/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
 /** Whether the repository is one that the registry accepts. */
-export function isLegalRepository(target: NamingTarget, repository: string): boolean {
+export function isLegalRepository(target: RegistryPlace, repository: string): boolean {
   if (repository.length > target.repositoryLimit) return false;
   if (target.separators === 'any') return isRepository(repository);
-  return repository.length >= 2 && ecrRepositoryPattern.test(repository);
+  return repository.length >= 2 && singleSeparators.test(repository);
 }
 
 /** Characters left for the source's path, below the target's own. */
-export function roomForSource(target: NamingTarget): number {
+export function roomForSource(target: RegistryPlace): number {
   const repository = Math.min(target.repositoryLimit, nameLengthLimit - target.host.length - 1);
   return target.path === '' ? repository : repository - target.path.length - 1;
 }
 
-/**
- * @throws InvalidTargetError when {@link targetProblems} has any.
- */
-export function namingTarget(config: TargetConfig): NamingTarget {
-  const problems = targetProblems(config);
-  if (problems.length > 0) throw new InvalidTargetError(config.name, problems);
-  return describe(config);
+/** @throws InvalidTargetError when {@link placeProblems} has any */
+export function usableTarget(name: string, place: RegistryPlace, keys: PlaceKeys): NamingTarget {
+  const problems = placeProblems(place, keys);
+  if (problems.length > 0) throw new InvalidTargetError(name, problems);
+  return { name, ...place };
 }
 
-/** Why the target cannot be used for naming; none for a good one. */
-export function targetProblems(config: TargetConfig): readonly TargetProblem[] {
-  const target = describe(config);
-  const keys = configKeys[config.type];
+/** Why images cannot be named with the place; none for a good one. */
+export function placeProblems(place: RegistryPlace, keys: PlaceKeys): readonly TargetProblem[] {
   const problems: TargetProblem[] = [];
-  if (normalizeRegistry(target.host) === undefined) {
+  if (normalizeRegistry(place.host) === undefined) {
     problems.push({
       key: keys.host,
-      message: `${quoteInput(target.host)} is no registry: host.domain, host:port or localhost is allowed`,
+      message: `${quoteInput(place.host)} is no registry: host.domain, host:port or localhost is allowed`,
     });
   }
-  if (target.path !== '' && !isLegalRepository({ ...target, repositoryLimit: Infinity }, target.path)) {
-    const separators = target.separators === 'single' ? 'single . _ -' : '. _ __ or -';
+  if (place.path !== '' && !isLegalRepository({ ...place, repositoryLimit: Infinity }, place.path)) {
+    const separators = place.separators === 'single' ? 'single . _ -' : '. _ __ or -';
     problems.push({
       key: keys.path,
-      message: `${quoteInput(target.path)} is no path: lower-case letters and digits, with ${separators} between them, in parts separated by /`,
+      message: `${quoteInput(place.path)} is no path: lower-case letters and digits, with ${separators} between them, in parts separated by /`,
     });
   }
-  const room = roomForSource(target);
+  const room = roomForSource(place);
   if (problems.length === 0 && room < leastRoom) {
     problems.push({
       key: keys.path,
@@ -95,62 +102,8 @@ export function targetProblems(config: TargetConfig): readonly TargetProblem[] {
   return problems;
 }
 
-/** Where the user wrote what the problem is about. */
-const configKeys = {
-  aws: { host: 'aws.region', path: 'aws.prefix' },
-  gcp: { host: 'gcp.location', path: 'gcp.repositoryId' },
-  oci: { host: 'oci.registry', path: 'oci.prefix' },
-} as const;
-
-function describe(config: TargetConfig): NamingTarget {
-  switch (config.type) {
-    case 'aws': {
-      const { accountId, region, endpoint, prefix } = config.aws;
-      const hosts = ecrHosts({
-        accountId,
-        region: region.toLowerCase(),
-        ...(endpoint !== undefined && { endpoint }),
-      });
-      return {
-        name: config.name,
-        ...(config.aws.public === true ? { host: publicHost, aliases: [] } : hosts),
-        path: withoutSlashes(prefix),
-        repositoryLimit: ecrRepositoryLimit,
-        separators: 'single',
-        wholeRegistry: true,
-      };
-    }
-    case 'gcp': {
-      const { location, projectId, repositoryId } = config.gcp;
-      return {
-        name: config.name,
-        host: `${location.toLowerCase()}-docker.pkg.dev`,
-        // A domain-scoped project, example.com:name, is written with a slash in image names.
-        path: `${projectId.replace(':', '/')}/${repositoryId}`,
-        aliases: [],
-        repositoryLimit: ociRepositoryLimit,
-        separators: 'any',
-        wholeRegistry: false,
-      };
-    }
-    case 'oci': {
-      const { registry, prefix } = config.oci;
-      const host = normalizeRegistry(registry) ?? registry;
-      const ecr = isEcrHost(host);
-      return {
-        name: config.name,
-        host,
-        path: withoutSlashes(prefix),
-        aliases: [],
-        repositoryLimit: ecr ? ecrRepositoryLimit : ociRepositoryLimit,
-        separators: ecr ? 'single' : 'any',
-        wholeRegistry: false,
-      };
-    }
-  }
-}
-
-function withoutSlashes(path: string): string {
+/** A path without the slashes around it. */
+export function withoutSlashes(path: string): string {
   let start = 0;
   let end = path.length;
   while (start < end && path[start] === '/') start++;

@@ -1,4 +1,5 @@
 import type { Config } from '../config/model.js';
+import type { NameTarget } from '../naming/target.js';
 import { renderGatekeeper } from './gatekeeper.js';
 import { checkGatekeeperMatches, waitsForCopy } from './gatekeeper-limits.js';
 import { renderKyvernoClusterPolicy } from './kyverno-cluster-policy.js';
@@ -14,6 +15,7 @@ import type { Engine } from './transport.js';
 
 export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly engine: Engine;
+  readonly nameTarget: NameTarget;
   /** @default the Service of a default install: its plain port for MutatingPolicy, else TLS */
   readonly url?: string;
   /** PEM text of the authorities that sign the service's certificate. */
@@ -34,9 +36,9 @@ export function defaultUrl(engine: Engine): string {
  */
 export function policiesForConfig(
   config: Config,
-  { engine, caBundle, caConfigMap, ...options }: ConfigPolicyOptions,
+  { engine, nameTarget, caBundle, caConfigMap, ...options }: ConfigPolicyOptions,
 ): readonly PolicyObject[] {
-  const targets = policyTargets(config);
+  const targets = policyTargets(config, nameTarget);
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
   const timeoutSeconds =
     options.timeoutSeconds ??

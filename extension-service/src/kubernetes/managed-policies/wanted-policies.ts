@@ -3,6 +3,7 @@ import { policiesForConfig } from '../../core/policies/for-config.js';
 import type { PolicyObject } from '../../core/policies/objects.js';
 import type { Owner } from './owner.js';
 import { ownerOf } from './owner.js';
+import { namingTarget } from '../../kinds/registry-naming.js';
 
 /** Ports of the service in a default install. */
 const PORTS = { plain: 8081, tls: 8443 } as const;
@@ -26,7 +27,7 @@ export function wantedPolicies(config: Config, { namespace, caBundle }: WantedOp
   const url = config.policies.url ?? defaultUrl(engine, namespace);
   const ca = caOf();
   return policiesForConfig(config, {
-    ...{ engine, name, url, failClosed, labels, annotations },
+    ...{ engine, name, url, failClosed, labels, annotations, nameTarget: namingTarget },
     // While the service's own Pods wait for the service, nothing starts.
     excludedNamespaces: [namespace],
     ...ca,

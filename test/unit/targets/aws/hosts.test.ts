@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ecrCovers, ecrHost } from '../../../../extension-service/src/targets/aws/hosts.js';
+import { ecrCovers, ecrHost } from '../../../../extension-service/src/kinds/aws/hosts.js';
 import { awsConfig } from './config.js';
 
 describe('the registries that a login of ECR may be sent to', () => {

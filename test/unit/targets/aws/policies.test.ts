@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EcrOptions } from '../../../../extension-service/src/core/config/model.js';
-import { isImmutableTag } from '../../../../extension-service/src/targets/aws/mutability.js';
-import { canonicalJson, desiredPolicies } from '../../../../extension-service/src/targets/aws/policies.js';
+import { isImmutableTag } from '../../../../extension-service/src/kinds/aws/mutability.js';
+import { canonicalJson, desiredPolicies } from '../../../../extension-service/src/kinds/aws/policies.js';
 import { awsConfig, defaultEcrOptions } from './config.js';
 
 const withPolicies = (policies: Partial<EcrOptions>) =>

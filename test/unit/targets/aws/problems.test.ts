@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RegistryError } from '../../../../extension-service/src/registry/errors.js';
-import { AwsCallError, awsProblem, statement } from '../../../../extension-service/src/targets/aws/problems.js';
+import { AwsCallError, awsProblem, statement } from '../../../../extension-service/src/kinds/aws/problems.js';
 
 const host = '123456789012.dkr.ecr.eu-central-1.amazonaws.com';
 const arn = 'arn:aws:ecr:eu-central-1:123456789012:repository/docker.io/library/nginx';

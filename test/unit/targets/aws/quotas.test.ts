@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AwsConfig } from '../../../../extension-service/src/core/config/model.js';
-import { QuotaPool, quotaTime, RateLimit } from '../../../../extension-service/src/targets/aws/quotas.js';
+import { QuotaPool, quotaTime, RateLimit } from '../../../../extension-service/src/kinds/aws/quotas.js';
 import { awsConfig } from './config.js';
 
 beforeEach(() => {

@@ -1,14 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { RegistryError } from '../../registry/errors.js';
-import type { EcrProbe } from './probe.js';
-import { probeRepository } from './probe.js';
+import type { AwsConfig } from '../../core/config/model.js';
+import type { RegistryClient } from '../../registry/client.js';
+import { PROBE_REPOSITORY } from '../probe.js';
 
 /**
  * The actions of a push that the registry refuses, tried with a repository that does not exist: whoever may do it hears
  * that the repository is missing.
  */
-export async function probePushActions({ aws, client, signal }: EcrProbe): Promise<string[]> {
-  const repository = aws.prefix === '' ? probeRepository : `${aws.prefix}/${probeRepository}`;
+export async function probePushActions({
+  aws,
+  client,
+  signal,
+}: {
+  readonly aws: AwsConfig;
+  readonly client: RegistryClient;
+  readonly signal: AbortSignal;
+}): Promise<string[]> {
+  const repository = aws.prefix === '' ? PROBE_REPOSITORY : `${aws.prefix}/${PROBE_REPOSITORY}`;
   const digest = `sha256:${'0'.repeat(64)}`;
   const upload = `blobs/uploads/${randomUUID()}`;
   const calls: Record<string, () => Promise<unknown>> = {

@@ -1,7 +1,7 @@
 import { HttpsProxyAgent } from 'hpagent';
 import type { GcpConfig } from '../../core/config/model.js';
 import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
-import type { AccessToken } from './auth.js';
+import type { AccessToken } from './access-token.js';
 import type { ArtifactRegistryClient } from './sdk.js';
 
 const GOOGLE = 'artifactregistry.googleapis.com';

@@ -2,7 +2,7 @@ import type { protos } from '@google-cloud/artifact-registry';
 import type { GcpConfig } from '../../core/config/model.js';
 import { untilAborted } from '../../registry/transport/abort.js';
 import { openApiClient } from './api-client.js';
-import type { AccessToken } from './auth.js';
+import type { AccessToken } from './access-token.js';
 import { apiProblem } from './problems.js';
 import type { ApiCall } from './problems.js';
 import type { ArtifactRegistryClient } from './sdk.js';

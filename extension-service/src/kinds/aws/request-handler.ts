@@ -4,7 +4,7 @@ import { rootCertificates } from 'node:tls';
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
 import { HttpProxyAgent, HttpsProxyAgent } from 'hpagent';
 import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
-import type { Sdk } from './clients.js';
+import type * as Sdk from './sdk.js';
 
 type Handle = NodeHttpHandler['handle'];
 
@@ -16,7 +16,7 @@ const TIMEOUTS = { connectionTimeout: 3_000, requestTimeout: 8_000, throwOnReque
  *
  * @throws Error that names the variable when its proxy or file cannot be used
  */
-export function awsRequestHandler(sdk: Sdk, env: Readonly<Record<string, string | undefined>>): NodeHttpHandler {
+export function awsRequestHandler(sdk: typeof Sdk, env: Readonly<Record<string, string | undefined>>): NodeHttpHandler {
   const choose = proxyFromEnvironment(env);
   const ca = awsCaBundle(env);
   const trust = ca === undefined ? {} : { ca: [...rootCertificates, ca] };

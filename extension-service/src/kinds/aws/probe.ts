@@ -1,5 +1,6 @@
 import type { AwsConfig } from '../../core/config/model.js';
 import type { RegistryClient } from '../../registry/client.js';
+import { PROBE_REPOSITORY } from '../probe.js';
 import type { Probe } from '../probe.js';
 import type { AwsClients } from './clients.js';
 import { driftOf } from './drift.js';
@@ -19,9 +20,6 @@ export interface EcrProbe {
   readonly client: RegistryClient;
   readonly signal: AbortSignal;
 }
-
-/** No image can be there: the path of a source begins with a host. */
-export const probeRepository = 'image-swapper-check';
 
 /**
  * Tries each permission without changing anything: calls that name a repository which does not exist are refused for
@@ -65,7 +63,7 @@ type Say = (check: string, ok: boolean, message: string) => void;
 async function missingControlActions(probe: EcrProbe, say: Say): Promise<string[]> {
   const { aws, signal } = probe;
   const names = ecrNames(aws);
-  const repositoryName = aws.prefix === '' ? probeRepository : `${aws.prefix}/${probeRepository}`;
+  const repositoryName = aws.prefix === '' ? PROBE_REPOSITORY : `${aws.prefix}/${PROBE_REPOSITORY}`;
   const resourceArn = names.arn(repositoryName);
   const where = { registryId: aws.accountId, repositoryName };
   const { accessPolicy, lifecyclePolicy } = aws.ecrOptions;

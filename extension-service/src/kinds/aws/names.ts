@@ -1,5 +1,5 @@
 import type { AwsConfig } from '../../core/config/model.js';
-import { partitionOf } from '../../core/naming/ecr.js';
+import { partitionOf } from './naming-hosts.js';
 import type { EcrNames } from './policies.js';
 
 export function ecrNames({ accountId, region }: AwsConfig): EcrNames {

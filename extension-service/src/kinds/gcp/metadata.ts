@@ -1,7 +1,7 @@
 import { get } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../../registry/errors.js';
-import type { AccessToken } from './auth.js';
+import type { AccessToken } from './access-token.js';
 
 /** Milliseconds for an answer: GKE's server is slow when a Pod has just started. */
 const PATIENCE = 10_000;

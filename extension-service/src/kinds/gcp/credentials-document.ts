@@ -1,5 +1,5 @@
-import { quoteInput } from '../core/image/quote.js';
-import { readJson } from './json-text.js';
+import { quoteInput } from '../../core/image/quote.js';
+import { readJson } from '../../util/json-text.js';
 
 /** What each type of Google's credentials files must have for the libraries to use it. */
 const types: Readonly<Record<string, readonly string[]>> = {

@@ -1,5 +1,5 @@
 import type { AwsConfig } from '../../core/config/model.js';
-import { ecrHosts, publicHost } from '../../core/naming/ecr.js';
+import { ecrHosts, publicHost } from './naming-hosts.js';
 import type { CloudLogin } from '../cloud.js';
 
 /** The host that images of the registry are named with. */

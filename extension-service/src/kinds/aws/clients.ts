@@ -4,13 +4,11 @@ import type { STSClient } from '@aws-sdk/client-sts';
 import type { AwsConfig } from '../../core/config/model.js';
 import { assumedRole } from './assumed-role.js';
 import { awsRequestHandler } from './request-handler.js';
-import type * as sdkModule from './sdk.js';
-
-export type Sdk = typeof sdkModule;
+import type * as Sdk from './sdk.js';
 
 /** The SDK's clients for one configured registry. */
 export interface AwsClients {
-  readonly sdk: Sdk;
+  readonly sdk: typeof Sdk;
   readonly ecr: ECRClient;
   /** With the identity that calls ECR: the assumed role, if there is one. */
   readonly sts: STSClient;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GcpConfig } from '../../core/config/model.js';
-import { credentialsFileFault } from '../../config/google-credentials.js';
+import { credentialsFileFault } from './credentials-document.js';
 import { RegistryError } from '../../registry/errors.js';
 
 export interface CredentialsDocument {

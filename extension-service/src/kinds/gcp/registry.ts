@@ -1,11 +1,10 @@
 import type { GcpConfig } from '../../core/config/model.js';
 import type { RenewedLogin } from '../../credentials/renewed-login.js';
 import { isTargetName } from '../cloud.js';
-import type { CloudRegistry } from '../cloud.js';
-import type { CloudOptions } from '../clouds.js';
+import type { CloudOptions, CloudRegistry } from '../cloud.js';
 import type { Probe } from '../probe.js';
 import { accessToken } from './auth.js';
-import type { AccessToken } from './auth.js';
+import type { AccessToken } from './access-token.js';
 import { artifactRegistryCovers, artifactRegistryOwns, artifactRegistryPlace } from './hosts.js';
 import { googleLogin } from './login.js';
 import { probeArtifactRegistry } from './probe.js';

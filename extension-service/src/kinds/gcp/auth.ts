@@ -5,14 +5,7 @@ import { metadataToken } from './metadata.js';
 import { authProblem } from './problems.js';
 import type { AuthClient } from './sdk.js';
 import type * as Sdk from './sdk.js';
-
-export interface AccessToken {
-  readonly token: string;
-  /** Milliseconds since the epoch. */
-  readonly expires: number;
-  /** The project that API calls of a user are counted for; sent as x-goog-user-project. */
-  readonly quotaProject?: string;
-}
+import type { AccessToken } from './access-token.js';
 
 /** What Artifact Registry's roles are checked against; narrower scopes do not let anything be pushed. */
 const SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];

@@ -1,6 +1,6 @@
 import type { STSClient } from '@aws-sdk/client-sts';
 import type { AwsConfig } from '../../core/config/model.js';
-import type { Sdk } from './clients.js';
+import type * as Sdk from './sdk.js';
 import { AwsCallError } from './problems.js';
 
 /** Credentials as the SDK takes them; it asks again five minutes before they end. */
@@ -16,7 +16,7 @@ export const defaultSessionName = 'image-swapper';
 
 /** Assumes a role with the identity that `sts` has. */
 export function assumedRole(
-  sdk: Sdk,
+  sdk: typeof Sdk,
   sts: STSClient,
   { externalId, roleSessionName }: AwsConfig,
   role: string,

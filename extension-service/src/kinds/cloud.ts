@@ -1,11 +1,8 @@
 import type { LoginSource } from '../credentials/renewed-login.js';
-import type { AwsRegistryConfig, GcpRegistryConfig } from '../core/config/model.js';
 import type { RegistryClient } from '../registry/client.js';
 import type { RequestPacer } from '../registry/pacer.js';
 import type { Keychain } from '../registry/types.js';
 import type { Probe } from './probe.js';
-
-export type CloudRegistryConfig = AwsRegistryConfig | GcpRegistryConfig;
 
 /** A configured registry of a cloud, for logging in only. */
 export interface CloudLogin {
@@ -57,7 +54,7 @@ export interface PushRequests {
   readonly blobs: number;
 }
 
-/** What happens at a cloud's API, for logs and metrics. `registry` is a bounded label, see {@link OpenCloudRegistry}. */
+/** What happens at a cloud's API, for logs and metrics. `registry` is a bounded label, see {@link RegistryIdentity}. */
 export type CloudEvent =
   | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'renewed'; readonly expires: number }
   | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'failed'; readonly message: string }
@@ -72,12 +69,6 @@ export type CloudEvent =
     }
   /** Repositories whose policies are not those of the configuration. */
   | { readonly kind: 'drift'; readonly registry: string; readonly repositories: number };
-
-/** Makes the cloud side of a configured registry; `name` is `target NAME`, `source HOST` or `source HOST/PATH`. */
-export type OpenCloudRegistry<T extends CloudLogin = CloudRegistry> = (
-  registry: CloudRegistryConfig,
-  name: string,
-) => T;
 
 /**
  * The logins of clouds' registries as registry clients take them: for a repository, that of the registry that owns it,
@@ -99,7 +90,16 @@ export function cloudKeychain(clouds: readonly CloudLogin[]): Keychain {
   };
 }
 
-/** Whether a cloud's registry, named as for {@link OpenCloudRegistry}, is a target. */
+/** What a kind's code has of the world. */
+export interface CloudOptions {
+  /** Credentials, endpoints and proxies are read from it, as the clouds' own tools do. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly onEvent: (event: CloudEvent) => void;
+  /** For people: what went wrong without failing anything. */
+  readonly report: (problem: string) => void;
+}
+
+/** Whether a registry with the name `target NAME`, `source HOST` or `source HOST/PATH` is a target. */
 export function isTargetName(name: string): boolean {
   return name.startsWith('target ');
 }

@@ -1,7 +1,7 @@
 import { RenewedLogin } from '../../credentials/renewed-login.js';
 import type { CloudEvent } from '../cloud.js';
-import type { AccessToken } from './auth.js';
 import { messageOf } from '../../util/message-of.js';
+import type { AccessToken } from './access-token.js';
 
 /** The user name by which Google's registries take an access token as the password. */
 const TOKEN_USER = 'oauth2accesstoken';

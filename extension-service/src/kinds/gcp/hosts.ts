@@ -1,13 +1,13 @@
 import type { GcpConfig } from '../../core/config/model.js';
-import { namingTarget } from '../../core/naming/target.js';
 import type { CloudLogin } from '../cloud.js';
+import { gcpNaming } from './naming.js';
 
 /** Artifact Registry in any location, and what is left of Container Registry, which it serves. */
 const googleHost = /^(?:[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z0-9-]+\.)?gcr\.io)(?::443)?$/;
 
 /** The host, and the path of the repository under it: `PROJECT/REPOSITORY`. */
 export function artifactRegistryPlace(gcp: GcpConfig): { readonly host: string; readonly path: string } {
-  return namingTarget({ name: 'registry', type: 'gcp', gcp });
+  return gcpNaming.place(gcp);
 }
 
 /** Whether the image's repository is in the configured one. */

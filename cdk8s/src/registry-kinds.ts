@@ -1,0 +1,51 @@
+// Written by "npm run generate" from extension-service/src/kinds; do not edit.
+import { awsNaming } from '../../extension-service/src/kinds/aws/naming.js';
+import { gcpNaming } from '../../extension-service/src/kinds/gcp/naming.js';
+import { ociNaming } from '../../extension-service/src/kinds/oci/naming.js';
+import type { KindNaming } from './kind-naming.js';
+
+/** A registry; one of aws, gcp and oci is set. */
+export interface SwapperRegistry {
+  /** @default the one of aws, gcp and oci that is there */
+  readonly type?: 'aws' | 'gcp' | 'oci';
+  /** Amazon ECR. */
+  readonly aws?: {
+    /** The AWS account that the registry belongs to. Digits, as text: a number loses leading zeros. */
+    readonly accountId: string;
+    /** The region that the registry is in. */
+    readonly region: string;
+    /** A path in front of every image, under the host. */
+    readonly prefix?: string;
+    /** Which of the registry's host names images are named with, and which of AWS's endpoints are called. */
+    readonly endpoint?: 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
+    /** Whatever else the service reads. */
+    readonly [key: string]: unknown;
+  };
+  /** Google Artifact Registry. */
+  readonly gcp?: {
+    /** Where the repository is. */
+    readonly location: string;
+    /** The Google Cloud project. */
+    readonly projectId: string;
+    /** The repository in the project; all images go there. */
+    readonly repositoryId: string;
+    /** Whatever else the service reads. */
+    readonly [key: string]: unknown;
+  };
+  /** Any other registry. */
+  readonly oci?: {
+    /** The registry's host. */
+    readonly registry: string;
+    /** A path in front of every image, under the host. */
+    readonly prefix?: string;
+    /** Whatever else the service reads. */
+    readonly [key: string]: unknown;
+  };
+}
+
+/** How the registries of each kind name images, by their `type`. */
+export const NAMINGS: ReadonlyMap<string, KindNaming> = new Map<string, KindNaming>([
+  ['aws', awsNaming],
+  ['gcp', gcpNaming],
+  ['oci', ociNaming],
+]);

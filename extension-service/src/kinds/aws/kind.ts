@@ -1,0 +1,30 @@
+import type { AwsConfig } from '../../core/config/model.js';
+import type { RegistryKind } from '../kind.js';
+import { ecrCovers } from './hosts.js';
+import { awsNaming } from './naming.js';
+import { QuotaPool } from './quotas.js';
+import { EcrRegistry } from './registry.js';
+import { awsCaBundle } from './request-handler.js';
+
+/** Amazon ECR. */
+export const aws: RegistryKind<AwsConfig> = {
+  type: 'aws',
+  naming: awsNaming,
+  transport(_, env) {
+    // A registry of AWS is trusted with the authorities that the AWS command line trusts.
+    const ca = awsCaBundle(env);
+    return { insecure: false, ...(ca !== undefined && { ca }) };
+  },
+  files(_, env) {
+    const bundle = env['AWS_CA_BUNDLE'] ?? '';
+    return bundle === '' ? [] : [bundle];
+  },
+  cloud: {
+    scope: (settings) => ({ covers: ecrCovers(settings) }),
+    opener(options) {
+      // A reload does not begin the quotas again.
+      const quotas = new QuotaPool();
+      return { open: (settings, name) => new EcrRegistry(settings, name, { ...options, quotas }) };
+    },
+  },
+};

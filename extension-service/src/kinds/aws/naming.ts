@@ -1,0 +1,32 @@
+import type { RegistryPlace } from '../../core/naming/target.js';
+import { withoutSlashes } from '../../core/naming/target.js';
+import type { RegistryNaming } from '../naming.js';
+import type { EcrEndpoint } from './naming-hosts.js';
+import { ecrHosts, publicHost } from './naming-hosts.js';
+
+/** What says where a registry of Amazon ECR is. */
+export interface EcrPlace {
+  readonly accountId: string;
+  readonly region: string;
+  readonly prefix: string;
+  readonly endpoint?: EcrEndpoint;
+  /** Of a source: Amazon's registry for everybody. */
+  readonly public?: boolean;
+}
+
+/** What ECR accepts as a repository, whoever configures it. */
+export const ECR_REPOSITORIES = { repositoryLimit: 256, separators: 'single' } as const;
+
+export const awsNaming: RegistryNaming<EcrPlace> = {
+  keys: { host: 'region', path: 'prefix' },
+  reads: { accountId: 'text', region: 'text', prefix: 'path', endpoint: 'choice' },
+  place(settings): RegistryPlace {
+    const { accountId, region, endpoint, prefix } = settings;
+    const hosts =
+      settings.public === true
+        ? { host: publicHost, aliases: [] }
+        : ecrHosts({ accountId, region: region.toLowerCase(), ...(endpoint !== undefined && { endpoint }) });
+    // Nodes that can pull the mirror can pull the whole registry of the account and region.
+    return { ...hosts, path: withoutSlashes(prefix), ...ECR_REPOSITORIES, wholeRegistry: true };
+  },
+};

@@ -1,0 +1,26 @@
+import type { RegistryPlace } from '../../core/naming/target.js';
+import type { RegistryNaming } from '../naming.js';
+import { OCI_REPOSITORY_LIMIT } from '../naming.js';
+
+/** What says where a repository of Google Artifact Registry is. */
+export interface ArtifactRegistryPlace {
+  readonly location: string;
+  readonly projectId: string;
+  readonly repositoryId: string;
+}
+
+export const gcpNaming: RegistryNaming<ArtifactRegistryPlace> = {
+  keys: { host: 'location', path: 'repositoryId' },
+  reads: { location: 'text', projectId: 'text', repositoryId: 'text' },
+  place({ location, projectId, repositoryId }): RegistryPlace {
+    return {
+      host: `${location.toLowerCase()}-docker.pkg.dev`,
+      // A domain-scoped project, example.com:name, is written with a slash in image names.
+      path: `${projectId.replace(':', '/')}/${repositoryId}`,
+      aliases: [],
+      repositoryLimit: OCI_REPOSITORY_LIMIT,
+      separators: 'any',
+      wholeRegistry: false,
+    };
+  },
+};

@@ -1,0 +1,46 @@
+import type { CredentialSources } from '../credentials/config-credentials.js';
+import type { Keychain, RegistryEndpoint } from '../registry/types.js';
+import type { CloudLogin, CloudOptions, CloudRegistry } from './cloud.js';
+import type { RegistryNaming } from './naming.js';
+
+/**
+ * A kind of registry: everything that differs between `type: oci`, `aws`, `gcp` and so on. `Settings` is the mapping of
+ * that name in the configuration.
+ */
+export interface RegistryKind<Settings> {
+  /** The value of `type`, and the key of the settings. */
+  readonly type: string;
+  readonly naming: RegistryNaming<Settings>;
+  /** A host of the kind has repositories of many owners: a source has its own login and probe for each path. */
+  readonly sharesHosts?: true;
+  /**
+   * How connections are secured; unless given, with the certificate authorities of the system.
+   *
+   * @throws Error naming the key or variable whose file cannot be read
+   */
+  transport?(settings: Settings, env: Environment): Omit<RegistryEndpoint, 'host'>;
+  /** Credentials that the settings name. */
+  keychain?(host: string, settings: Settings, sources: CredentialSources): Keychain | undefined;
+  /** Files that are read with the configuration: a change of theirs is a change of it. */
+  files?(settings: Settings, env: Environment): readonly NamedFile[];
+  /** Login and repositories by the API of a cloud. */
+  readonly cloud?: CloudKind<Settings>;
+}
+
+/** How a kind uses the API of its cloud. */
+export interface CloudKind<Settings> {
+  /** Which registries the login may be sent to. */
+  scope(settings: Settings, isTarget: boolean): Pick<CloudLogin, 'covers' | 'owns'>;
+  /** Called once in a process, so that what the opener keeps outlives a configuration. */
+  opener(options: CloudOptions): CloudOpener<Settings>;
+}
+
+export interface CloudOpener<Settings> {
+  /** Calls nothing yet. `name` is `target NAME`, `source HOST` or `source HOST/PATH`. */
+  open(settings: Settings, name: string): CloudRegistry;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A file by its path; `optional` may be absent. */
+export type NamedFile = string | { readonly optional: string };

@@ -1,0 +1,18 @@
+import type { RegistryConfig } from '../core/config/model.js';
+import { aws } from './aws/kind.js';
+import { gcp } from './gcp/kind.js';
+import type { RegistryKind } from './kind.js';
+import { oci } from './oci/kind.js';
+
+/** Every kind of registry, in the order in which messages and documentation list them. */
+export const REGISTRY_KINDS: readonly RegistryKind<unknown>[] = [aws, gcp, oci];
+
+const byType = new Map(REGISTRY_KINDS.map((kind) => [kind.type, kind]));
+
+/** The kind of a configured registry, and its settings. @throws Error for a type that is not in the table */
+export function kindOf(registry: RegistryConfig): { readonly kind: RegistryKind<unknown>; readonly settings: unknown } {
+  const { type } = registry;
+  const kind = byType.get(type);
+  if (kind === undefined) throw new Error(`there is no registry kind ${type}`);
+  return { kind, settings: new Map<string, unknown>(Object.entries(registry)).get(type) };
+}

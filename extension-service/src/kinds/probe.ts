@@ -1,0 +1,12 @@
+/** One thing that was tried at a registry. */
+export interface Probe {
+  readonly registry: string;
+  /** `read`, `push`, or what a kind adds: `identity`, the name of a permission. */
+  readonly check: string;
+  readonly ok: boolean;
+  /** What is missing and what to do, or what was found. */
+  readonly message: string;
+}
+
+/** A repository that no source can be mirrored to: a source's path begins with a host. */
+export const PROBE_REPOSITORY = 'image-swapper-check';
