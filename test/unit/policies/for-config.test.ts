@@ -9,7 +9,9 @@ import { CA } from './example-options.js';
 function secondsOf(engine: Engine, config: Partial<Config>, timeoutSeconds?: number): string | undefined {
   const given = timeoutSeconds === undefined ? {} : { timeoutSeconds };
   const ca = engine === 'kyverno' ? {} : { caBundle: CA };
-  const text = JSON.stringify(policiesForConfig(configOf(config), { engine, nameTarget: namingTarget, ...ca, ...given }));
+  const text = JSON.stringify(
+    policiesForConfig(configOf(config), { engine, nameTarget: namingTarget, ...ca, ...given }),
+  );
   return /"timeout(?:Seconds)?":(\d+)/.exec(text)?.[1];
 }
 const force = (registry: string) => ociTarget(registry, { imageCopyPolicy: 'force' });
