@@ -22,6 +22,8 @@ export interface RouteOptions {
   readonly keepBlobs: boolean;
   readonly relativeLocations: boolean;
   readonly monolithicPost: boolean;
+  readonly referrersPage?: number;
+  readonly bareLinks: boolean;
 }
 
 export interface RouteRequest {
@@ -238,10 +240,16 @@ export class RegistryRoutes {
     if (!this.#options.referrers) return { status: 404, content: bytesContent(Buffer.from('404 page not found\n')) };
     const type = query.get('artifactType');
     const all = this.#store.referrers(route.repository, route.argument) as { readonly artifactType?: string }[];
-    const manifests = type === null ? all : all.filter((descriptor) => descriptor.artifactType === type);
+    const found = type === null ? all : all.filter((descriptor) => descriptor.artifactType === type);
+    const start = Number(query.get('after') ?? '0');
+    const end = start + (this.#options.referrersPage ?? found.length);
+    const manifests = found.slice(start, end);
+    const rel = this.#options.bareLinks ? 'rel=next' : 'rel="next"';
+    const next = `</v2/${route.repository}/referrers/${route.argument}?after=${end}>; ${rel}`;
+    const link: Record<string, string> = end < found.length ? { link: next } : {};
     const mediaType = 'application/vnd.oci.image.index.v1+json';
     const filtered: Record<string, string> = type === null ? {} : { 'oci-filters-applied': 'artifactType' };
-    return json(200, { schemaVersion: 2, mediaType, manifests }, { 'content-type': mediaType, ...filtered });
+    return json(200, { schemaVersion: 2, mediaType, manifests }, { 'content-type': mediaType, ...filtered, ...link });
   }
 
   #listTags(route: Route, query: URLSearchParams): Answer {

@@ -38,6 +38,13 @@ export class RegistryStore {
   readonly #repositories = new Map<string, Repository>();
   readonly #blobs = new Map<string, Content>();
 
+  /** @param foldTags whether tags are kept in lower case, and found in any */
+  constructor(private readonly foldTags = false) {}
+
+  #tag(reference: string): string {
+    return this.foldTags ? reference.toLowerCase() : reference;
+  }
+
   repositories(): string[] {
     return [...this.#repositories.keys()].sort();
   }
@@ -76,13 +83,13 @@ export class RegistryStore {
 
   manifest(repository: string, reference: string): StoredManifest | undefined {
     const found = this.#repositories.get(repository);
-    return found?.manifests.get(found.tags.get(reference) ?? reference);
+    return found?.manifests.get(found.tags.get(this.#tag(reference)) ?? reference);
   }
 
   deleteManifest(repository: string, reference: string): boolean {
     const found = this.#repositories.get(repository);
     if (found === undefined) return false;
-    if (!reference.includes(':')) return found.tags.delete(reference);
+    if (!reference.includes(':')) return found.tags.delete(this.#tag(reference));
     for (const [tag, digest] of found.tags) if (digest === reference) found.tags.delete(tag);
     return found.manifests.delete(reference);
   }
@@ -92,7 +99,7 @@ export class RegistryStore {
     this.create(repository);
     const found = this.#repositories.get(repository);
     found?.manifests.set(digest, { mediaType, bytes, digest });
-    if (!reference.includes(':')) found?.tags.set(reference, digest);
+    if (!reference.includes(':')) found?.tags.set(this.#tag(reference), digest);
   }
 
   /** The checks of distribution: the digest named, and everything the manifest refers to. */
@@ -122,7 +129,7 @@ export class RegistryStore {
       };
     }
     const found = this.#repositories.get(repository);
-    const current = found?.tags.get(reference);
+    const current = found?.tags.get(this.#tag(reference));
     if (rules.immutableTags && current !== undefined && current !== digest) {
       return { ok: false, status: 400, code: 'TAG_INVALID', message: `tag ${reference} is immutable` };
     }

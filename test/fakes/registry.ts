@@ -32,6 +32,12 @@ export interface FakeRegistryOptions {
   /** False: pushed blobs are hashed and thrown away. */
   readonly keepBlobs?: boolean;
   readonly relativeLocations?: boolean;
+  /** As Gitea: a tag in any case names the same image. */
+  readonly foldTags?: boolean;
+  /** Referrers on one page of the list; absent: all. */
+  readonly referrersPage?: number;
+  /** `rel=next` without quotes, as olareg. */
+  readonly bareLinks?: boolean;
   /** POST with `?digest=` and the body in one request. */
   readonly monolithicPost?: boolean;
 }
@@ -93,8 +99,10 @@ export class FakeRegistry {
       keepBlobs: options.keepBlobs ?? true,
       relativeLocations: options.relativeLocations ?? false,
       monolithicPost: options.monolithicPost ?? true,
+      ...(options.referrersPage !== undefined && { referrersPage: options.referrersPage }),
+      bareLinks: options.bareLinks ?? false,
     };
-    const store = new RegistryStore();
+    const store = new RegistryStore(options.foldTags ?? false);
     const routes = new RegistryRoutes(store, routeOptions);
     const faults = new FaultList();
     const auth = options.auth && new FakeAuth(options.auth, options.anonymousPull ?? false);
@@ -172,6 +180,10 @@ export class FakeRegistry {
 
   deleteManifest(repository: string, reference: string): boolean {
     return this.#store.deleteManifest(repository, reference);
+  }
+
+  deleteBlob(repository: string, digest: string): boolean {
+    return this.#store.deleteBlob(repository, digest);
   }
 
   /** A blob's content, in one repository or in any. */

@@ -1,10 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isDigest } from '../core/image/reference.js';
-import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
+import { parseBoundedJson } from '../core/json-bounds.js';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
+import { RegistryError } from './errors.js';
 import { digestFault, statedDigest } from './digests.js';
-import { InvalidManifestError, MANIFEST_ACCEPT, mediaTypeIn, mediaTypeOf, type RawManifest } from './manifest.js';
+import { nextLink } from './link-header.js';
+import {
+  descriptorsIn,
+  InvalidManifestError,
+  MANIFEST_ACCEPT,
+  MEDIA_TYPES,
+  mediaTypeIn,
+  mediaTypeOf,
+  type RawManifest,
+} from './manifest.js';
 import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
 import { header, invalid, readBody, type Asked } from './transport/answers.js';
@@ -24,6 +34,18 @@ export interface ManifestHead {
   readonly mediaType: string;
   readonly size?: number;
 }
+
+export type ReferrersPage =
+  | {
+      readonly kind: 'page';
+      readonly descriptors: readonly Descriptor[];
+      /** Of the answer. */
+      readonly bytes: number;
+      /** The query of the next page, with its `?`. */
+      readonly next?: string;
+    }
+  /** The registry does not have the API; with `refusal`, in an unusual way. */
+  | { readonly kind: 'none'; readonly refusal?: RegistryError };
 
 export type { BlobStream, UploadOptions } from './blob-upload.js';
 
@@ -99,26 +121,38 @@ export class RegistryClient {
     });
   }
 
-  /** Any small JSON of the registry, such as the referrers of a digest; undefined when the registry has no such route. */
-  async getJson(repository: string, path: string, context?: RequestContext): Promise<unknown> {
+  /**
+   * One page of the referrers of a digest; `query` is '' or what the page before named. Whatever is not an index means
+   * that the registry does not have the API. Rejects for failures that pass: 401, 429 and 5xx but for 501.
+   */
+  async getReferrers(
+    repository: string,
+    digest: string,
+    query: string,
+    context?: RequestContext,
+  ): Promise<ReferrersPage> {
     return this.#retried(context, async () => {
-      const { response, asked } = await this.#send(context, {
-        method: 'GET',
-        target: this.#path(repository, ...path.split('/')),
-        scopes: pull(repository),
-        accept: [200, 404],
-      });
-      if (response.statusCode === 404) {
+      let answer: SessionAnswer;
+      const target = this.#path(repository, 'referrers', digest);
+      try {
+        answer = await this.#send(context, {
+          method: 'GET',
+          target: `${target}${query}`,
+          headers: { accept: MEDIA_TYPES.ociIndex },
+          scopes: pull(repository),
+          accept: NO_REFERRERS_API,
+        });
+      } catch (error) {
+        if (!(error instanceof RegistryError) || !isRefusal(error)) throw error;
+        return { kind: 'none', refusal: error };
+      }
+      const { response, asked } = answer;
+      if (response.statusCode !== 200) {
         discard(response);
-        return undefined;
+        return { kind: 'none' };
       }
       const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);
-      try {
-        return parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);
-      } catch (error) {
-        const reason = error instanceof JsonBoundsError ? error.message : 'the answer is not JSON';
-        throw invalid(asked, reason, error);
-      }
+      return referrersPage(bytes, header(response, 'link'), new URL(target, asked.url));
     });
   }
 
@@ -132,6 +166,48 @@ export class RegistryClient {
       });
       discard(response);
       return response.statusCode === 200;
+    });
+  }
+
+  /** Whether the registry gives the first byte of a blob: it may say that it has what it has lost. */
+  async canReadBlob(repository: string, { digest, size }: Descriptor, context?: RequestContext): Promise<boolean> {
+    if (size === 0) return this.headBlob(repository, digest, context);
+    const first = { range: 'bytes=0-0' };
+    try {
+      // A registry without ranges may refuse the header, or send everything, of which one piece is read.
+      return (
+        (await this.#readsByte(repository, digest, first, context)) ??
+        (await this.#readsByte(repository, digest, {}, context)) ??
+        false
+      );
+    } catch (error) {
+      // Some answer 500 for a file that is not there any more, or cut the connection. What cannot be reached at all fails
+      // with the upload that comes next.
+      if (error instanceof RegistryError && (error.kind === 'server' || error.kind === 'unreachable')) return false;
+      throw error;
+    }
+  }
+
+  /** Undefined for a range that the registry does not give. */
+  async #readsByte(
+    repository: string,
+    digest: string,
+    headers: Readonly<Record<string, string>>,
+    context: RequestContext | undefined,
+  ): Promise<boolean | undefined> {
+    return this.#retried(context, async () => {
+      const { response } = await this.#send(context, {
+        method: 'GET',
+        target: this.#path(repository, 'blobs', digest),
+        headers,
+        scopes: pull(repository),
+        accept: [200, 206, 404, 416],
+      });
+      if (response.statusCode === 404 || response.statusCode === 416) {
+        discard(response);
+        return response.statusCode === 416 ? undefined : false;
+      }
+      return hasFirstByte(response, context?.signal);
     });
   }
 
@@ -225,6 +301,53 @@ export class RegistryClient {
 
   #retried<T>(context: RequestContext | undefined, attempt: () => Promise<T>): Promise<T> {
     return withRetry(this.#options.retry, this.#options.retryTools, context?.signal, attempt);
+  }
+}
+
+/** 303 leads to a page for people (GHCR): what it leads to is not asked. */
+const NO_REFERRERS_API: readonly number[] = [200, 303, 400, 404, 405, 406, 501];
+
+/** An answer that says no, and will say so tomorrow; 403 and odd ones are worth a warning. */
+function isRefusal({ kind, status, retryable }: RegistryError): boolean {
+  if (retryable || kind === 'unauthorized' || kind === 'unreachable') return false;
+  return status !== undefined || kind === 'invalid' || kind === 'refused';
+}
+
+function referrersPage(bytes: Buffer, link: string | undefined, url: URL): ReferrersPage {
+  let json: unknown;
+  try {
+    json = parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);
+  } catch {
+    return { kind: 'none' };
+  }
+  const isList =
+    typeof json === 'object' && json !== null && Array.isArray((json as { manifests?: unknown }).manifests);
+  if (!isList) return { kind: 'none' };
+  const next = nextQuery(nextLink(link), url);
+  return { kind: 'page', descriptors: descriptorsIn(json), bytes: bytes.length, ...(next !== undefined && { next }) };
+}
+
+/** Only the query of the next page's address counts: no registry sends us to another place by it. */
+function nextQuery(link: string | undefined, url: URL): string | undefined {
+  if (link === undefined) return undefined;
+  try {
+    const { pathname, search } = new URL(link, url);
+    return pathname === url.pathname && search !== '' ? search : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a body has a first byte; the rest of it is not read. */
+async function hasFirstByte(response: IncomingMessage, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    for await (const piece of response as AsyncIterable<Buffer>) if (piece.length > 0) return true;
+    return false;
+  } catch {
+    signal?.throwIfAborted();
+    return false;
+  } finally {
+    response.destroy();
   }
 }
 

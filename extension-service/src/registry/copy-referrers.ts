@@ -1,127 +1,212 @@
-import { createHash } from 'node:crypto';
-import { parseBoundedJson } from '../core/json-bounds.js';
-import type { CopyOptions } from './copy-types.js';
+import type { CopyOptions, UnfinishedReferrer } from './copy-types.js';
 import type { TreeCopy } from './copy-tree.js';
+import { fingerprintOf } from './copied-referrers.js';
 import { RegistryError } from './errors.js';
-import { InvalidManifestError, MEDIA_TYPES, parseDescriptor, type RawManifest } from './manifest.js';
+import type { BlobLedger } from './ledger.js';
+import { Limiter } from './limiter.js';
+import { byImportance, referrerKind } from './referrer-kinds.js';
+import { fallbackTag, listReferrers, type ReferrersList } from './referrers-list.js';
 import type { Descriptor } from './types.js';
-import { messageOf } from '../util/message-of.js';
+import { extendFallbackTag } from './extend-fallback-tag.js';
 
-/** Kinds of cosign's tags, older than the referrers API and still its default. */
-const DIGEST_TAGS = ['sig', 'att', 'sbom'];
-/** Referrers of one digest; more is abuse. */
+/** Kinds of the tags in which cosign 2 keeps what belongs to a digest; cosign 3 still verifies what is there. */
+const DIGEST_TAGS = ['sig', 'att', 'sbom'] as const;
+/** Referrers of one digest that are copied. */
 const REFERRER_LIMIT = 100;
+/** A signature on an SBOM is at depth 1, a signature on that one at depth 2. */
+const MAX_DEPTH = 3;
+/** Subjects that are looked at at once. */
+const PARALLEL_SUBJECTS = 4;
 
 /**
- * Copies what refers to `subjects` (the image first, then its platforms): by the referrers API of distribution-spec 1.1,
- * by its fallback tag `sha256-<hex>`, and for the image by cosign's tags. Nothing here fails the image: the warnings come
- * back as texts. Referrers of referrers are not followed.
+ * Copies the signatures, attestations and SBOMs of an image. cosign 3 (bundles, its default form), notation and ORAS
+ * attach them by `subject`: the referrers API of distribution-spec 1.1 lists them, or its fallback tag `sha256-<hex>`.
+ * cosign 2 kept them under the tags `sha256-<hex>.sig`, `.att` and `.sbom`. Every manifest of the tree may have them, and
+ * referrers may have referrers. Nothing here fails the image: a lasting failure is a warning, a passing one is unfinished.
  */
-export async function copyReferrers(
-  options: CopyOptions,
-  tree: TreeCopy,
-  subjects: readonly Descriptor[],
-): Promise<string[]> {
-  const warnings: string[] = [];
-  const tolerate = async (what: string, task: () => Promise<void>): Promise<void> => {
-    try {
-      await task();
-    } catch (error) {
-      tree.signal.throwIfAborted();
-      warnings.push(`${what}: ${messageOf(error)}`);
-    }
-  };
-  for (const [index, subject] of subjects.entries()) {
-    await tolerate(`referrers of ${subject.digest}`, () => copySubject(options, subject));
-    if (index > 0) continue;
-    for (const kind of DIGEST_TAGS) {
-      const tag = `${subject.digest.replace(':', '-')}.${kind}`;
-      await tolerate(`tag ${tag}`, () => copyTag(options, tag));
-    }
-  }
-  return warnings;
+export class ReferrerCopy {
+  readonly warnings: string[] = [];
+  readonly unfinished: UnfinishedReferrer[] = [];
+  readonly #options: CopyOptions;
+  readonly #tree: TreeCopy;
+  readonly #ledger: BlobLedger;
+  readonly #subjects = new Limiter(PARALLEL_SUBJECTS);
+  readonly #seen = new Set<string>();
 
-  async function copySubject(of: CopyOptions, subject: Descriptor): Promise<void> {
-    const found = await listReferrers(of, subject.digest);
-    const unkept: Descriptor[] = [];
-    for (const descriptor of found.slice(0, REFERRER_LIMIT)) {
-      await tolerate(`referrer ${descriptor.digest}`, async () => {
-        const manifest = await readManifest(of, descriptor.digest);
-        if (!(await copyWhole(manifest, manifest.digest))) unkept.push(descriptor);
-      });
-    }
-    if (unkept.length > 0) await extendFallbackTag(of, subject.digest, unkept);
+  constructor(options: CopyOptions, tree: TreeCopy, ledger: BlobLedger) {
+    this.#options = options;
+    this.#tree = tree;
+    this.#ledger = ledger;
   }
 
-  /** Failures of a referrer must not stop the image, so each has a tree of its own. */
-  async function copyWhole(manifest: RawManifest, reference: string): Promise<boolean> {
-    const own = tree.branch();
-    try {
-      await own.copyContent(manifest, own.parse(manifest));
-      return await own.put(manifest, reference);
-    } finally {
-      tree.absorb(own);
+  /** All of every subject, in both forms. `top` is the image's own digest. */
+  async copyAll(top: string, subjects: Iterable<Descriptor>): Promise<void> {
+    let fingerprint: string | undefined;
+    await Promise.all(
+      [...subjects].map(async ({ digest }) => {
+        const list = await this.#copySubject(digest, 0);
+        if (digest === top && list !== undefined) fingerprint = fingerprintOf(list.descriptors);
+      }),
+    );
+    await this.flush();
+    this.#remember(top, fingerprint);
+  }
+
+  /** What refers to the image itself by `subject`; the target is asked only when the source's list has changed. */
+  async compareTop(top: string): Promise<void> {
+    const list = await this.#list(top);
+    if (list === undefined) return this.#remember(top, undefined);
+    const fingerprint = fingerprintOf(list.descriptors);
+    const known = this.#ledger.referrers.get(this.key(top));
+    if (known?.fingerprint !== fingerprint) {
+      await this.#copyListed(top, list, 0);
+      await this.flush();
+    }
+    this.#remember(top, fingerprint);
+  }
+
+  /** Lists what the target took without listing it. */
+  async flush(): Promise<void> {
+    for (const [subject, added] of this.#tree.unlisted.take()) {
+      await this.#tolerate(`the list of referrers of ${subject}`, 'signature', () =>
+        extendFallbackTag(
+          this.#options.target,
+          subject,
+          added,
+          this.#ledger,
+          this.#tree.signal,
+          this.#tree.targetContext,
+        ),
+      );
     }
   }
 
-  async function copyTag(of: CopyOptions, tag: string): Promise<void> {
-    const { client, reference } = of.source;
-    const head = await client.headManifest(reference.repository, tag, tree.sourceContext);
+  /** Under which the ledger remembers the referrers of a digest. */
+  key(digest: string): string {
+    const { client, reference } = this.#options.target;
+    return `${client.host}/${reference.repository}@${digest}`;
+  }
+
+  #remember(top: string, fingerprint: string | undefined): void {
+    // A list that cannot be had for a lasting reason is compared again at the interval, not at once.
+    this.#ledger.referrers.set(this.key(top), this.unfinished.length === 0 ? (fingerprint ?? '') : undefined);
+  }
+
+  /** @returns the source's list, when it could be read */
+  async #copySubject(digest: string, depth: number): Promise<ReferrersList | undefined> {
+    if (this.#seen.has(digest)) return undefined;
+    this.#seen.add(digest);
+    const list = await this.#subjects.run(() => this.#list(digest));
+    if (list !== undefined) await this.#copyListed(digest, list, depth);
+    const tags = DIGEST_TAGS.map((kind) => ({ kind, tag: `${fallbackTag(digest)}.${kind}` }));
+    await Promise.all(
+      tags.map(({ kind, tag }) =>
+        this.#tolerate(`tag ${tag}`, kind === 'sbom' ? 'sbom' : 'signature', () => this.#copyTag(tag, depth)),
+      ),
+    );
+    return list;
+  }
+
+  async #list(digest: string): Promise<ReferrersList | undefined> {
+    const { client, reference } = this.#options.source;
+    const { budget, sourceContext } = this.#tree;
+    return this.#tolerate(`referrers of ${digest}`, 'signature', () =>
+      listReferrers(client, reference.repository, digest, budget, sourceContext),
+    );
+  }
+
+  async #copyListed(digest: string, list: ReferrersList, depth: number): Promise<void> {
+    const { client, reference } = this.#options.target;
+    if (list.refusal !== undefined && list.descriptors.length === 0) {
+      this.warnings.push(`referrers of ${digest}: ${list.refusal.message}, and no list is under the fallback tag`);
+    }
+    if (list.descriptors.length === 0) return;
+    const wanted = this.#within(digest, list);
+    const there = await this.#tolerate(`referrers of ${digest} in the target`, 'signature', () =>
+      listReferrers(client, reference.repository, digest, this.#tree.budget, this.#tree.targetContext),
+    );
+    const listed = new Set(there?.descriptors.map((descriptor) => descriptor.digest));
+    const walks = (this.#options.presence ?? 'name') !== 'name' || this.#options.force === true;
+    await Promise.all(
+      wanted.map(async (descriptor) => {
+        const isListed = listed.has(descriptor.digest);
+        if (isListed && !walks) return;
+        const copied = await this.#copyReferrer(descriptor, depth);
+        if (copied && !isListed && there?.via === 'tag') this.#tree.unlisted.addDescriptor(digest, descriptor);
+      }),
+    );
+  }
+
+  /** The most important of them, when they are more than the bounds; the rest is reported. */
+  #within(digest: string, { descriptors, cut }: ReferrersList): readonly Descriptor[] {
+    const wanted = byImportance(descriptors).slice(0, REFERRER_LIMIT);
+    const taken = wanted.slice(0, this.#tree.budget.takeReferrers(wanted.length));
+    const left = descriptors.length - taken.length;
+    if (left > 0 || cut) {
+      const more = cut ? `at least ${left + 1}` : String(left);
+      this.warnings.push(
+        `${more} of the referrers of ${digest} are not copied: ${REFERRER_LIMIT} of a digest are, signatures and the newest first`,
+      );
+    }
+    return taken;
+  }
+
+  /** @returns whether the target has it */
+  async #copyReferrer(descriptor: Descriptor, depth: number): Promise<boolean> {
+    const own = this.#tree.branch();
+    const done = await this.#tolerate(`referrer ${descriptor.digest}`, referrerKind(descriptor), async () => {
+      try {
+        await own.copyManifest(descriptor);
+        return true;
+      } finally {
+        this.#tree.absorb(own);
+      }
+    });
+    if (done === true) await this.#copyBelow(own, depth);
+    return done === true;
+  }
+
+  async #copyTag(tag: string, depth: number): Promise<void> {
+    const { source, target } = this.#options;
+    const head = await this.#subjects.run(() =>
+      source.client.headManifest(source.reference.repository, tag, this.#tree.sourceContext),
+    );
     if (head === undefined) return;
-    await copyWhole(await readManifest(of, head.digest ?? tag), tag);
-  }
-
-  async function readManifest(of: CopyOptions, reference: string): Promise<RawManifest> {
-    const { client, reference: source } = of.source;
-    return client.getManifest(source.repository, reference, tree.sourceContext);
-  }
-
-  async function listReferrers(of: CopyOptions, digest: string): Promise<readonly Descriptor[]> {
-    const { client, reference } = of.source;
-    const api = await client.getJson(reference.repository, `referrers/${digest}`, tree.sourceContext);
-    if (api !== undefined) return descriptorsOf(api);
-    const index = await absentAsUndefined(readManifest(of, digest.replace(':', '-')));
-    return index === undefined ? [] : descriptorsOf(jsonOf(index));
-  }
-
-  /** Distribution-spec 1.1, "Unavailable Referrers API": the client keeps the list, as an index under a tag. */
-  async function extendFallbackTag(of: CopyOptions, digest: string, added: readonly Descriptor[]): Promise<void> {
-    const { client, reference } = of.target;
-    const tag = digest.replace(':', '-');
-    const present = await absentAsUndefined(client.getManifest(reference.repository, tag, tree.targetContext));
-    const before = present === undefined ? [] : descriptorsOf(jsonOf(present));
-    const known = new Set(before.map((descriptor) => descriptor.digest));
-    const missing = added.filter((descriptor) => !known.has(descriptor.digest));
-    if (missing.length === 0) return;
-    const mediaType = MEDIA_TYPES.ociIndex;
-    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [...before, ...missing] }));
-    await tree.put({ mediaType, bytes, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}` }, tag);
-  }
-}
-
-async function absentAsUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if (error instanceof RegistryError && error.kind === 'absent') return undefined;
-    throw error;
-  }
-}
-
-/** Entries that cannot be fetched and checked are left out. */
-function descriptorsOf(json: unknown): Descriptor[] {
-  const list = (json as { manifests?: unknown } | null)?.manifests;
-  if (!Array.isArray(list)) return [];
-  return list.flatMap((entry: unknown) => {
-    try {
-      return [parseDescriptor(entry)];
-    } catch (error) {
-      if (error instanceof InvalidManifestError) return [];
-      throw error;
+    const { repository } = target.reference;
+    const walks = (this.#options.presence ?? 'name') !== 'name';
+    if (head.digest !== undefined && !walks) {
+      const there = await target.client.headManifest(repository, tag, this.#tree.targetContext);
+      if (there?.digest === head.digest) return;
     }
-  });
-}
+    const own = this.#tree.branch();
+    try {
+      const reference = head.digest ?? tag;
+      const manifest = await source.client.getManifest(source.reference.repository, reference, own.sourceContext);
+      const parsed = own.parse(manifest);
+      await own.copyContent(manifest, parsed);
+      const there = await target.client.headManifest(repository, tag, own.targetContext);
+      if (there?.digest !== manifest.digest || own.repaired.length > 0) await own.put(manifest, parsed, tag);
+    } finally {
+      this.#tree.absorb(own);
+    }
+    await this.#copyBelow(own, depth);
+  }
 
-function jsonOf({ bytes }: RawManifest): unknown {
-  return parseBoundedJson(bytes.toString('utf8'), bytes.length);
+  /** Referrers of a referrer, such as a signature on an SBOM. */
+  async #copyBelow(own: TreeCopy, depth: number): Promise<void> {
+    if (depth + 1 >= MAX_DEPTH) return;
+    await Promise.all([...own.subjects.keys()].map((digest) => this.#copySubject(digest, depth + 1)));
+  }
+
+  /** Undefined when it failed, which is then a warning, or unfinished. */
+  async #tolerate<T>(what: string, kind: UnfinishedReferrer['kind'], task: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await task();
+    } catch (error) {
+      this.#tree.signal.throwIfAborted();
+      if (error instanceof RegistryError && error.retryable) this.unfinished.push({ what, kind, error });
+      else this.warnings.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  }
 }

@@ -1,23 +1,46 @@
+import { setMaxListeners } from 'node:events';
 import { formatPlatform } from '../core/image/platform.js';
 import { quoteInput } from '../core/image/quote.js';
-import { RegistryError } from './errors.js';
+import { BlobCopy, type BlobCheck, type BroughtBlob } from './blob-copy.js';
+import { CopyBudget, CopyLimitError } from './copy-budget.js';
 import type { BlobOutcome, CopyLimits, CopyOptions, CopyProgress } from './copy-types.js';
+import { RegistryError } from './errors.js';
 import type { BlobLedger } from './ledger.js';
 import { Limiter } from './limiter.js';
-import { InvalidManifestError, isForeign, parseManifest, type ParsedManifest, type RawManifest } from './manifest.js';
+import {
+  InvalidManifestError,
+  isBlobType,
+  isForeign,
+  isIndexType,
+  parseManifest,
+  type ParsedManifest,
+  type RawManifest,
+} from './manifest.js';
+import { MissingChildren } from './missing-children.js';
+import { UnlistedReferrers } from './unlisted-referrers.js';
 import type { Descriptor, RequestContext } from './types.js';
 
-/** Progress of a blob is reported at most once per so many bytes. */
-const PROGRESS_STEP = 1024 * 1024;
+/** Shared by an image and its referrers. */
+interface Shared {
+  readonly budget: CopyBudget;
+  readonly blobs: Limiter;
+  readonly manifests: Limiter;
+  readonly unlisted: UnlistedReferrers;
+}
+
+/** Where a manifest was read: at the source, or in the target, which has it already. */
+export type Place = 'source' | 'target';
 
 /** Copies manifests with all that they refer to from one repository to another, each digest once, children first. */
 export class TreeCopy {
   readonly #options: CopyOptions;
   readonly #limits: CopyLimits;
   readonly #ledger: BlobLedger;
-  readonly #blobs: Limiter;
-  readonly #manifests: Limiter;
-  readonly #seen = new Map<string, Promise<void>>();
+  readonly #shared: Shared;
+  readonly #blobs: BlobCopy;
+  readonly #seen = new Map<string, Promise<boolean>>();
+  /** Manifests that the source's own indexes name, and that it does not have. */
+  readonly #gone = new Set<string>();
   readonly #stop = new AbortController();
   readonly signal: AbortSignal;
   readonly sourceContext: RequestContext;
@@ -29,60 +52,89 @@ export class TreeCopy {
   };
   readonly requests = { source: 0, target: 0 };
   readonly platforms: Record<string, string> = {};
+  readonly warnings: string[] = [];
+  /** Parts that the target lacked below a manifest that it had; for people. */
+  readonly repaired: string[] = [];
+  /** Every manifest that was met, by digest: what may have referrers. */
+  readonly subjects = new Map<string, Descriptor>();
+  readonly missing: MissingChildren;
   manifestsPushed = 0;
-  #manifestCount = 0;
-  #manifestBytes = 0;
-  #blobBytes = 0;
 
-  constructor(options: CopyOptions, limits: CopyLimits, ledger: BlobLedger) {
+  constructor(options: CopyOptions, limits: CopyLimits, ledger: BlobLedger, shared?: Shared) {
     this.#options = options;
     this.#limits = limits;
     this.#ledger = ledger;
-    this.#blobs = new Limiter(limits.parallelBlobs);
-    this.#manifests = new Limiter(limits.parallelBlobs);
+    this.#shared = shared ?? {
+      budget: new CopyBudget(limits),
+      blobs: new Limiter(limits.parallelBlobs),
+      manifests: new Limiter(limits.parallelBlobs),
+      unlisted: new UnlistedReferrers(),
+    };
     this.signal =
       options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal]);
+    // Each request of the copy listens to it.
+    setMaxListeners(0, this.signal, this.#stop.signal);
     this.sourceContext = { signal: this.signal, onRequest: () => this.requests.source++ };
     this.targetContext = { signal: this.signal, onRequest: () => this.requests.target++ };
+    const { sourceContext, targetContext, signal } = this;
+    this.#blobs = new BlobCopy({ ...options, ledger, signal, sourceContext, targetContext });
+    this.missing = new MissingChildren(options.platforms ?? 'all');
   }
 
-  /** Parses, with errors that name the registry and the image. */
+  get budget(): CopyBudget {
+    return this.#shared.budget;
+  }
+
+  get unlisted(): UnlistedReferrers {
+    return this.#shared.unlisted;
+  }
+
+  /** Parses, with errors that name the registry and the image, and takes the manifest from the budget. */
   parse(manifest: RawManifest): ParsedManifest {
     try {
-      return parseManifest(manifest);
+      const parsed = parseManifest(manifest);
+      const descriptors = parsed.kind === 'index' ? parsed.children.length : parsed.blobs.length;
+      this.budget.takeManifest(manifest.bytes.length, descriptors);
+      return parsed;
     } catch (error) {
       if (error instanceof InvalidManifestError) throw this.#invalid(`${manifest.digest}: ${error.message}`, error);
-      throw error;
+      throw this.#limited(error);
     }
   }
 
-  /** Copies everything under `parsed`, so that the target will take the manifest itself. */
-  async copyContent(manifest: RawManifest, parsed: ParsedManifest, ancestors: readonly string[] = []): Promise<void> {
-    this.#manifestCount++;
-    this.#manifestBytes += manifest.bytes.length;
-    if (this.#manifestBytes > this.#limits.manifestBytes) {
-      throw this.#invalid(`the manifests are more than ${this.#limits.manifestBytes} bytes together`);
-    }
-    if (parsed.kind === 'image') {
-      const blobs = new Map(parsed.blobs.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob]));
-      for (const blob of blobs.values()) this.#blobBytes += blob.size;
-      if (this.#blobBytes > this.#limits.blobBytes) {
-        throw this.#invalid(`the blobs are more than ${this.#limits.blobBytes} bytes together`);
-      }
-      await this.#all([...blobs.values()].map((blob) => () => this.#copyBlob(blob)));
-      return;
-    }
-    const path = [...ancestors, manifest.digest];
+  /**
+   * Copies everything under `parsed`, so that the target takes the manifest itself; of a manifest that is in the target,
+   * what is missing there. @returns whether anything had to be sent
+   */
+  async copyContent(
+    manifest: RawManifest,
+    parsed: ParsedManifest,
+    place: Place = 'source',
+    ancestors: readonly string[] = [],
+  ): Promise<boolean> {
+    const { mediaType, digest, bytes } = manifest;
+    this.subjects.set(digest, { mediaType, digest, size: bytes.length });
+    if (parsed.kind === 'image') return this.#copyBlobs(parsed.blobs, place);
+    const path = [...ancestors, digest];
     if (path.length > this.#limits.depth)
       throw this.#invalid(`indexes are nested more than ${this.#limits.depth} deep`);
-    if (this.#manifestCount + parsed.children.length > this.#limits.manifests) {
-      throw this.#invalid(`the image has more than ${this.#limits.manifests} manifests`);
+    const blobs = parsed.children.filter(({ mediaType: type }) => isBlobType(type));
+    const children = parsed.children.filter(({ mediaType: type }) => !isBlobType(type));
+    try {
+      this.budget.checkChildren(children.length);
+    } catch (error) {
+      throw this.#limited(error);
     }
-    await this.#all(parsed.children.map((child) => () => this.copyManifest(child, path)));
+    const changed = await this.#all([
+      ...children.map((child) => () => this.#copyChild(child, path)),
+      // An index of blobs: BuildKit's registry cache without image-manifest=true.
+      ...(blobs.length === 0 ? [] : [() => this.#copyBlobs(blobs, place)]),
+    ]);
+    return changed.includes(true);
   }
 
-  /** Copies one manifest by digest, with everything under it. */
-  async copyManifest(descriptor: Descriptor, ancestors: readonly string[] = []): Promise<void> {
+  /** Copies one manifest by digest, with everything under it. @returns whether anything had to be sent */
+  async copyManifest(descriptor: Descriptor, ancestors: readonly string[] = []): Promise<boolean> {
     if (ancestors.includes(descriptor.digest)) throw this.#invalid(`index ${descriptor.digest} contains itself`);
     const { platform } = descriptor;
     if (platform !== undefined && platform.os !== 'unknown')
@@ -92,20 +144,35 @@ export class TreeCopy {
       copy = this.#copyManifest(descriptor, ancestors);
       this.#seen.set(descriptor.digest, copy);
     }
-    await copy;
+    return copy;
   }
 
-  /** Puts a manifest whose content is there. True when the registry keeps the list of its subject's referrers. */
-  async put(manifest: RawManifest, reference: string): Promise<boolean> {
+  /** A manifest that the target has, and gives with the right bytes. */
+  async readTarget(digest: string): Promise<RawManifest | undefined> {
+    const { client, reference } = this.#options.target;
+    try {
+      return await client.getManifest(reference.repository, digest, this.targetContext);
+    } catch (error) {
+      if (error instanceof RegistryError && (error.kind === 'absent' || error.kind === 'invalid')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Puts a manifest whose content is there. */
+  async put(manifest: RawManifest, parsed: ParsedManifest, reference: string): Promise<void> {
     const { client, reference: target } = this.#options.target;
-    const answer = await client.putManifest(target.repository, reference, manifest, this.targetContext);
+    const answer = await client
+      .putManifest(target.repository, reference, manifest, this.targetContext)
+      .catch((error: unknown) => {
+        throw this.#refusedSparse(error);
+      });
     this.manifestsPushed++;
-    return answer.subjectKept;
+    if (!answer.subjectKept && parsed.subject !== undefined) this.unlisted.add(parsed.subject, manifest, parsed);
   }
 
-  /** A copy beside this one whose failure leaves this one alone; it ends with this one. */
+  /** A copy beside this one whose failure leaves this one alone; it ends with this one, and has the same budget. */
   branch(): TreeCopy {
-    return new TreeCopy({ ...this.#options, signal: this.signal }, this.#limits, this.#ledger);
+    return new TreeCopy({ ...this.#options, signal: this.signal }, this.#limits, this.#ledger, this.#shared);
   }
 
   /** Adds what a branch did to the counts. */
@@ -117,6 +184,14 @@ export class TreeCopy {
     this.requests.source += branch.requests.source;
     this.requests.target += branch.requests.target;
     this.manifestsPushed += branch.manifestsPushed;
+    this.warnings.push(...branch.warnings);
+    this.repaired.push(...branch.repaired);
+  }
+
+  /** An index without one of its platforms is not put: Pods of that platform would be sent to it. */
+  refuseIncomplete(): void {
+    const problem = this.missing.problem(Object.entries(this.platforms));
+    if (problem !== undefined) throw this.#invalid(problem);
   }
 
   /** Ends what is still running; for when the copy has failed. */
@@ -124,91 +199,155 @@ export class TreeCopy {
     this.#stop.abort(reason);
   }
 
-  async #copyManifest(descriptor: Descriptor, ancestors: readonly string[]): Promise<void> {
-    const { source, target, force } = this.#options;
+  get #walks(): boolean {
+    return (this.#options.presence ?? 'name') !== 'name';
+  }
+
+  /** A child that the source does not have any more is noted, and the other children are copied all the same. */
+  async #copyChild(child: Descriptor, path: readonly string[]): Promise<boolean> {
+    try {
+      return await this.copyManifest(child, path);
+    } catch (error) {
+      if (!this.#gone.has(child.digest) || !(error instanceof RegistryError) || error.kind !== 'absent') throw error;
+      this.missing.add(child);
+      return false;
+    }
+  }
+
+  async #copyManifest(descriptor: Descriptor, ancestors: readonly string[]): Promise<boolean> {
     const { digest, size } = descriptor;
     const report = this.#reporter('manifest', descriptor);
-    const found = await this.#manifests.run(async () => {
-      if (force !== true) {
-        const head = await target.client.headManifest(target.reference.repository, digest, this.targetContext);
-        if (head !== undefined) return undefined;
-      }
-      return source.client.getManifest(source.reference.repository, digest, this.sourceContext);
-    });
-    if (found === undefined) return report('present', size);
-    if (found.bytes.length !== size) {
-      throw this.#invalid(`${digest} has ${found.bytes.length} bytes, and its index says ${size}`);
+    const found = await this.#manifests(() => this.#find(descriptor));
+    this.subjects.set(digest, descriptor);
+    if (found === 'present') {
+      report('present', size);
+      return false;
     }
-    if (descriptor.mediaType !== '' && found.mediaType !== descriptor.mediaType) {
-      throw this.#invalid(
-        `${digest} is ${quoteInput(found.mediaType)}, and its index says ${quoteInput(descriptor.mediaType)}`,
-      );
+    const { manifest, place } = found;
+    this.#compare(manifest, descriptor);
+    const parsed = this.parse(manifest);
+    const changed = await this.copyContent(manifest, parsed, place, ancestors);
+    if (place === 'target' && !changed) {
+      report('present', size);
+      return false;
     }
-    await this.copyContent(found, this.parse(found), ancestors);
-    await this.#manifests.run(() => this.put(found, digest));
+    if (this.#walks) this.repaired.push(place === 'target' ? `content of ${digest}` : `manifest ${digest}`);
+    this.refuseIncomplete();
+    await this.#manifests(() => this.put(manifest, parsed, digest));
     report('done', size);
+    return true;
   }
 
-  async #copyBlob(descriptor: Descriptor): Promise<void> {
-    const { target } = this.#options;
+  /** Where the manifest is read: in the target when it is there and what is under it is looked at, else at the source. */
+  async #find(descriptor: Descriptor): Promise<'present' | { readonly manifest: RawManifest; readonly place: Place }> {
+    const { source, target, force } = this.#options;
     const { digest } = descriptor;
-    const { repository } = target.reference;
-    const report = this.#reporter('blob', descriptor);
-    report('waiting', 0);
-    const outcome = await this.#blobs.run(() =>
-      this.#ledger.once(`${target.client.host}/${repository}@${digest}`, this.signal, () =>
-        this.#sendBlob(descriptor, report),
-      ),
-    );
-    const final = outcome ?? 'present';
-    this.#ledger.note(target.client.host, repository, digest);
-    this.counts[final].count++;
-    this.counts[final].bytes += descriptor.size;
-    report(final === 'uploaded' ? 'done' : final, descriptor.size);
+    if (force !== true) {
+      if (this.#walks || isIndexType(descriptor.mediaType)) {
+        const there = await this.readTarget(digest);
+        if (there !== undefined) return { manifest: there, place: 'target' };
+      } else {
+        const head = await target.client.headManifest(target.reference.repository, digest, this.targetContext);
+        if (head !== undefined) return 'present';
+      }
+    }
+    try {
+      const manifest = await source.client.getManifest(source.reference.repository, digest, this.sourceContext);
+      return { manifest, place: 'source' };
+    } catch (error) {
+      if (error instanceof RegistryError && error.kind === 'absent') this.#gone.add(digest);
+      throw error;
+    }
   }
 
-  async #sendBlob(descriptor: Descriptor, report: Report): Promise<BlobOutcome> {
-    const { source, target } = this.#options;
-    const { repository } = target.reference;
-    const { digest, size } = descriptor;
-    if (await target.client.headBlob(repository, digest, this.targetContext)) return 'present';
-    const sameRegistry = source.client.host === target.client.host;
-    const known = sameRegistry ? source.reference.repository : this.#ledger.repositoryOf(target.client.host, digest);
-    let reported = 0;
-    return target.client.uploadBlob(
-      repository,
-      descriptor,
-      () => source.client.getBlob(source.reference.repository, descriptor, this.sourceContext),
-      {
-        ...this.targetContext,
-        ...(known !== undefined && known !== repository && { from: known }),
-        onBytes: (total) => {
-          if (total < reported) reported = 0;
-          if (total - reported < PROGRESS_STEP && total !== size) return;
-          reported = total;
-          report('running', total);
-        },
-      },
-    );
+  /** Digest and size decide; a media type that differs is what registries and runtimes put up with. */
+  #compare(manifest: RawManifest, { digest, size, mediaType }: Descriptor): void {
+    if (manifest.bytes.length !== size) {
+      throw this.#invalid(`${digest} has ${manifest.bytes.length} bytes, and its index says ${size}`);
+    }
+    if (mediaType === '' || manifest.mediaType === mediaType) return;
+    this.warnings.push(`${digest} is ${quoteInput(manifest.mediaType)}, and its index says ${quoteInput(mediaType)}`);
+  }
+
+  /** @returns whether any had to be sent */
+  async #copyBlobs(descriptors: readonly Descriptor[], place: Place): Promise<boolean> {
+    const blobs = [
+      ...new Map(descriptors.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values(),
+    ];
+    try {
+      this.budget.takeBlobs(blobs.reduce((sum, blob) => sum + blob.size, 0));
+    } catch (error) {
+      throw this.#limited(error);
+    }
+    const isForced = this.#options.force === true || this.#options.presence === 'bytes';
+    const brought = await this.#all(blobs.map((blob) => () => this.#bring(blob, isForced ? 'read' : 'ask')));
+    const isDoubtful = place === 'source' && brought.every(({ outcome, proven }) => outcome === 'present' && !proven);
+    const certain = isDoubtful ? await this.#all(blobs.map((blob) => () => this.#believe(blob))) : brought;
+    blobs.forEach((blob, index) => this.#count(blob, certain[index]?.outcome ?? 'present'));
+    return certain.some(({ outcome }) => outcome !== 'present');
+  }
+
+  /**
+   * The manifest is gone and all its blobs claim to be there: what a registry says after its garbage collection, from a
+   * cache (distribution with `cache: blobdescriptor: inmemory`).
+   */
+  async #believe(blob: Descriptor): Promise<BroughtBlob> {
+    const readable = await this.#shared.blobs.run(() => this.#blobs.isReadable(blob));
+    if (readable) return { outcome: 'present', proven: true };
+    this.repaired.push(`blob ${blob.digest}, of which the registry had only the name`);
+    return this.#bring(blob, 'send');
+  }
+
+  async #bring(blob: Descriptor, check: BlobCheck): Promise<BroughtBlob> {
+    const report = this.#reporter('blob', blob);
+    report('waiting', 0);
+    return this.#shared.blobs.run(() => this.#blobs.bring(blob, check, report));
+  }
+
+  #count(blob: Descriptor, outcome: BlobOutcome): void {
+    this.counts[outcome].count++;
+    this.counts[outcome].bytes += blob.size;
+    this.#reporter('blob', blob)(outcome === 'uploaded' ? 'done' : outcome, blob.size);
+  }
+
+  #manifests<T>(task: () => Promise<T>): Promise<T> {
+    return this.#shared.manifests.run(task);
   }
 
   /** All at once (limiters apply); the first failure stops the others, and is thrown once they have ended. */
-  async #all(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+  async #all<T>(tasks: readonly (() => Promise<T>)[]): Promise<T[]> {
     let failure: { readonly error: unknown } | undefined;
+    const results: T[] = [];
     await Promise.all(
-      tasks.map((task) =>
-        task().catch((error: unknown) => {
-          failure ??= { error };
-          this.stop(error);
-        }),
+      tasks.map((task, index) =>
+        task().then(
+          (result) => (results[index] = result),
+          (error: unknown) => {
+            failure ??= { error };
+            this.stop(error);
+          },
+        ),
       ),
     );
     if (failure !== undefined) throw failure.error;
+    return results;
+  }
+
+  /** Registries such as distribution refuse an index with a child that they do not have. */
+  #refusedSparse(error: unknown): unknown {
+    const problem = this.missing.refusal();
+    if (problem === undefined || !(error instanceof RegistryError)) return error;
+    if (error.kind !== 'invalid' && error.kind !== 'absent') return error;
+    return this.#invalid(`${problem} (${error.message})`, error);
   }
 
   #reporter(kind: CopyProgress['kind'], descriptor: Descriptor): Report {
     const { onProgress } = this.#options;
     return (state, transferred) => onProgress?.({ kind, descriptor, state, transferred, total: descriptor.size });
+  }
+
+  #limited(error: unknown): unknown {
+    return error instanceof CopyLimitError ? this.#invalid(error.message, error) : error;
   }
 
   #invalid(message: string, cause?: unknown): RegistryError {

@@ -1,8 +1,16 @@
 import type { Reference } from '../core/image/reference.js';
 import type { RegistryClient } from './client.js';
+import type { RegistryError } from './errors.js';
 import type { BlobLedger } from './ledger.js';
 import type { TargetImage } from './presence.js';
+import type { ReferrerKind } from './referrer-kinds.js';
 import type { Descriptor } from './types.js';
+
+/**
+ * What it takes to believe that a target has an image: `name`: its top manifest; `tree`: every manifest, which is read,
+ * and every blob, which is asked for; `bytes`: of every blob the first byte is read too.
+ */
+export type PresenceCheck = 'name' | 'tree' | 'bytes';
 
 export interface CopyOptions {
   /** A digest wins over a tag. */
@@ -14,13 +22,21 @@ export interface CopyOptions {
   readonly target: TargetImage;
   /**
    * `os/architecture[/variant]` to keep of an index. The smaller index has another digest, so this is for tags; an image
-   * named by digest is copied whole. Attestations stay with their platform, nested indexes stay whole.
+   * named by digest is copied whole. Attestations stay with their platform; entries that name no platform stay, nested
+   * indexes among them, and stay whole.
    */
   readonly platforms?: 'all' | readonly string[];
-  /** Copies signatures, attestations and SBOMs too, as well as it can: their failures are warnings. */
+  /** Copies signatures, attestations and SBOMs too, as well as it can: their failures are warnings, or unfinished. */
   readonly referrers?: boolean;
-  /** Puts the manifests again although the target has them; blobs that are there are not sent again. */
+  /**
+   * Of an image that is present: `top` compares what refers to the image itself, `all` also what refers to each of its
+   * manifests that `presence` looks at, and the tags of cosign 2. An image that is copied gets all. @default top
+   */
+  readonly presentReferrers?: 'top' | 'all';
+  /** Puts the manifests again although the target has them; blobs are sent again when they cannot be read. */
   readonly force?: boolean;
+  /** How the target is looked at; parts that are missing are sent. @default name */
+  readonly presence?: PresenceCheck;
   /** The target's tags can't be moved: a tag that holds another image is a conflict before anything is sent. */
   readonly immutable?: boolean;
   readonly signal?: AbortSignal;
@@ -30,15 +46,20 @@ export interface CopyOptions {
   readonly limits?: Partial<CopyLimits>;
 }
 
+/** Of one copy: the image and all its referrers. */
 export interface CopyLimits {
-  /** Blobs on their way at once. */
+  /** Blobs on their way at once; as many manifests are read or put at once. */
   readonly parallelBlobs: number;
   /** Levels of indexes. */
   readonly depth: number;
   /** Manifests in all. */
   readonly manifests: number;
-  /** Bytes of all manifests. */
+  /** Referrers in all. */
+  readonly referrers: number;
+  /** Bytes of all manifests and of the lists of referrers. */
   readonly manifestBytes: number;
+  /** Entries of all manifests. */
+  readonly descriptors: number;
   /** Bytes of all blobs, as the manifests state them. */
   readonly blobBytes: number;
 }
@@ -47,7 +68,9 @@ export const DEFAULT_COPY_LIMITS: CopyLimits = {
   parallelBlobs: 4,
   depth: 5,
   manifests: 1_000,
+  referrers: 300,
   manifestBytes: 64 * 1024 * 1024,
+  descriptors: 10_000,
   blobBytes: 512 * 1024 ** 3,
 };
 
@@ -62,20 +85,31 @@ export interface CopyProgress {
 }
 
 export interface CopyResult {
-  /** Of what the target's reference now names. */
+  /** The target's reference now names it. */
   readonly digest: string;
   readonly mediaType: string;
-  /** Of what the source's reference named; differs from `digest` when platforms were left out. */
+  /** The source's reference named it; differs from `digest` when platforms were left out. */
   readonly sourceDigest: string;
-  /** `present`: nothing was missing. `tagged`: only the tag was. */
-  readonly outcome: 'copied' | 'tagged' | 'present';
+  /** `present`: nothing was missing. `tagged`: only the tag was. `repaired`: something below the top was. */
+  readonly outcome: 'copied' | 'tagged' | 'present' | 'repaired';
   /** By `os/architecture[/variant]`; empty when the manifests were not read because nothing was missing. */
   readonly platforms: Readonly<Record<string, string>>;
   readonly blobs: Readonly<Record<BlobOutcome, BlobCount>>;
   readonly manifestsPushed: number;
   readonly requests: { readonly source: number; readonly target: number };
-  /** What failed without failing the image. */
+  /** Failures that did not fail the image. */
   readonly warnings: readonly string[];
+  /** Parts that the target had lost, or never had, and has now; for people. */
+  readonly repaired: readonly string[];
+  /** Referrers that failed for a passing reason: another run brings them. */
+  readonly unfinished: readonly UnfinishedReferrer[];
+}
+
+export interface UnfinishedReferrer {
+  /** Such as `referrers of sha256:…`. */
+  readonly what: string;
+  readonly kind: ReferrerKind;
+  readonly error: RegistryError;
 }
 
 export type BlobOutcome = 'uploaded' | 'mounted' | 'present';

@@ -1,17 +1,30 @@
 import { referenceName } from '../core/image/reference.js';
-import { RegistryError } from './errors.js';
+import { ReferrerCopy } from './copy-referrers.js';
 import { DEFAULT_COPY_LIMITS, type CopyOptions, type CopyResult } from './copy-types.js';
-import { copyReferrers } from './copy-referrers.js';
 import { TreeCopy } from './copy-tree.js';
+import { RegistryError } from './errors.js';
+import { holdText } from './held-tags.js';
 import { BlobLedger } from './ledger.js';
-import type { RawManifest } from './manifest.js';
-import { findRoot } from './presence.js';
-import { selectPlatforms } from './platforms.js';
+import type { ParsedManifest, RawManifest } from './manifest.js';
+import { findRoot, type RootPresence } from './presence.js';
+import { selectPlatforms, withoutEntries } from './platforms.js';
+import { PublishedTag } from './published-tag.js';
 
-export type { BlobCount, BlobOutcome, CopyLimits, CopyOptions, CopyProgress, CopyResult } from './copy-types.js';
+export type {
+  BlobCount,
+  BlobOutcome,
+  CopyLimits,
+  CopyOptions,
+  CopyProgress,
+  CopyResult,
+  PresenceCheck,
+} from './copy-types.js';
+
+/** Warnings of one copy that are reported; a hostile image may cause thousands. */
+const MAX_WARNINGS = 20;
 
 /**
- * Copies an image with all that belongs to it. What the target has is not sent again: the target is asked first, and a
+ * Copies an image with all that belongs to it. Nothing that the target has is sent again: the target is asked first, and a
  * tag of the source is resolved once, by HEAD (which Docker Hub does not count as a pull), then read by digest, so that a
  * tag that moves meanwhile cannot mix two images. Blobs come before their manifest, manifests before their index, the tag
  * last: a copy that fails at any point leaves no tag behind.
@@ -19,74 +32,204 @@ export type { BlobCount, BlobOutcome, CopyLimits, CopyOptions, CopyProgress, Cop
  * Rejects with a RegistryError whose `host` is the registry at fault, or with the reason of the abort.
  */
 export async function copyImage(options: CopyOptions): Promise<CopyResult> {
+  return runCopy(options, (copy) => copy.run());
+}
+
+/**
+ * Looks after an image that the target has under its name, as far as `presence` says, and brings what is missing. The
+ * source's tag is not compared; without anything missing the source is asked for the list of referrers alone.
+ *
+ * @param digest what the target has under the name
+ */
+export async function checkImage(options: CopyOptions, digest: string): Promise<CopyResult> {
+  return runCopy(options, (copy) => copy.check(digest));
+}
+
+async function runCopy(options: CopyOptions, run: (copy: ImageCopy) => Promise<CopyResult>): Promise<CopyResult> {
   const limits = { ...DEFAULT_COPY_LIMITS, ...options.limits };
   const ledger = options.ledger ?? new BlobLedger();
   const tree = new TreeCopy(options, limits, ledger);
   try {
-    return await new ImageCopy(options, tree, ledger).run();
+    return await run(new ImageCopy(options, tree, ledger));
   } catch (error) {
     tree.stop(error);
-    // What the abort broke off is not the registry's doing.
+    // The registry did not cause what the abort broke off.
     options.signal?.throwIfAborted();
     throw error;
   }
+}
+
+/** A manifest with what is in it. */
+interface Read {
+  readonly manifest: RawManifest;
+  readonly parsed: ParsedManifest;
+}
+
+interface Done {
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly outcome: CopyResult['outcome'];
 }
 
 class ImageCopy {
   readonly #options: CopyOptions;
   readonly #tree: TreeCopy;
   readonly #ledger: BlobLedger;
+  readonly #referrers: ReferrerCopy;
+  readonly #published: PublishedTag;
   readonly #warnings: string[] = [];
 
   constructor(options: CopyOptions, tree: TreeCopy, ledger: BlobLedger) {
     this.#options = options;
     this.#tree = tree;
     this.#ledger = ledger;
+    this.#referrers = new ReferrerCopy(options, tree, ledger);
+    this.#published = new PublishedTag(options, tree, ledger);
   }
 
   async run(): Promise<CopyResult> {
     const { source, platforms = 'all' } = this.#options;
     const { repository, digest } = source.reference;
+    this.#published.refuseFolded();
     const name = referenceName(source.reference);
     const filtered = digest === undefined && platforms !== 'all';
     const head = digest ?? (await this.#headSource(repository, name));
-    const read = (): Promise<RawManifest> =>
-      source.client.getManifest(repository, head ?? name, this.#tree.sourceContext);
-    if (head !== undefined && !filtered) return this.#once(head, head, async () => this.#copy(await read()));
+    const read = async (): Promise<Read> => {
+      const manifest = await source.client.getManifest(repository, head ?? name, this.#tree.sourceContext);
+      return { manifest, parsed: this.#tree.parse(manifest) };
+    };
+    if (head !== undefined && !filtered) return this.#once(head, head, async () => this.#copy(await read(), false));
     const top = await read();
     const wanted = filtered ? this.#filter(top, platforms) : top;
-    return this.#once(wanted.digest, top.digest, () => this.#copy(wanted));
+    return this.#once(wanted.manifest.digest, top.manifest.digest, () => this.#copy(wanted, filtered));
+  }
+
+  async check(digest: string): Promise<CopyResult> {
+    const { presence = 'name' } = this.#options;
+    if (presence === 'name') {
+      await this.#presentReferrers(digest, digest);
+      return this.#result({ digest, mediaType: '', outcome: 'present' }, digest);
+    }
+    const walked = await this.#ledger.once(this.#key(digest), this.#tree.signal, () =>
+      this.#walk(digest, digest, 'published'),
+    );
+    if (walked === 'unreadable') return this.run();
+    return this.#result(walked ?? { digest, mediaType: '', outcome: 'present' }, digest);
   }
 
   /**
-   * Copies unless the target has the digest, or somebody is bringing it there under another name: a second tag of an image
-   * would read all its manifests again, and registries count that.
+   * Copies unless the target has the digest, or another copy is bringing it there under another name: a second tag of an
+   * image would read all its manifests again, and registries count that.
    */
-  async #once(digest: string, sourceDigest: string, copy: () => Promise<RawManifest>): Promise<CopyResult> {
-    const { target, force } = this.#options;
-    const key = `image ${target.client.host}/${target.reference.repository}@${digest}`;
+  async #once(digest: string, sourceDigest: string, copy: () => Promise<Done>): Promise<CopyResult> {
+    const { target, force, presence = 'name' } = this.#options;
     for (let others = 0; ; others += 1) {
-      if (force !== true || others > 0) {
-        const done = await this.#alreadyThere(digest);
-        if (done !== undefined) return this.#result(done, sourceDigest, done.outcome);
+      const root: RootPresence =
+        force !== true || others > 0 ? await findRoot(target, digest, this.#tree.targetContext) : { state: 'absent' };
+      let bring = copy;
+      if (root.state !== 'absent') {
+        if (others > 0 || presence === 'name') return this.#present(digest, sourceDigest, root);
+        bring = async () => {
+          const walked = await this.#walk(digest, sourceDigest, root.state);
+          return walked === 'unreadable' ? copy() : walked;
+        };
       }
-      const copied = await this.#ledger.once(key, this.#tree.signal, copy);
-      if (copied !== undefined) return this.#result(copied, sourceDigest, 'copied');
+      const copied = await this.#ledger.once(this.#key(digest), this.#tree.signal, bring);
+      if (copied !== undefined) return this.#result(copied, sourceDigest);
     }
   }
 
-  async #copy(wanted: RawManifest): Promise<RawManifest> {
-    if (this.#options.immutable === true) await this.#refuseMovedTag(wanted.digest);
-    const parsed = this.#tree.parse(wanted);
-    await this.#tree.copyContent(wanted, parsed);
+  #key(digest: string): string {
+    const { client, reference } = this.#options.target;
+    return `image ${client.host}/${reference.repository}@${digest}`;
+  }
+
+  async #copy(wanted: Read, filtered: boolean): Promise<Done> {
+    if (this.#options.immutable === true) await this.#published.refuseMoved(wanted.manifest.digest);
+    await this.#tree.copyContent(wanted.manifest, wanted.parsed);
+    this.#tree.refuseIncomplete();
+    const { manifest, parsed } = filtered ? this.#withoutMissing(wanted) : wanted;
     if (this.#options.referrers === true) {
-      // Before the tag: whoever verifies signatures in the target must find them as soon as the image.
-      const children = parsed.kind === 'index' ? parsed.children : [];
-      const subjects = [{ mediaType: wanted.mediaType, digest: wanted.digest, size: wanted.bytes.length }, ...children];
-      this.#warnings.push(...(await copyReferrers(this.#options, this.#tree, subjects)));
+      // Before the tag: who verifies signatures in the target must find them as soon as the image.
+      const { subjects } = this.#tree;
+      subjects.delete(wanted.manifest.digest);
+      const { mediaType, digest, bytes } = manifest;
+      await this.#referrers.copyAll(digest, [{ mediaType, digest, size: bytes.length }, ...subjects.values()]);
+      this.#holdForSignatures(digest);
     }
-    await this.#name(wanted);
-    return wanted;
+    await this.#publish({ manifest, parsed });
+    return { digest: manifest.digest, mediaType: manifest.mediaType, outcome: 'copied' };
+  }
+
+  /** An index that is written anyway is written without the attestations that the source has lost. */
+  #withoutMissing(wanted: Read): Read {
+    const { attestations } = this.#tree.missing;
+    if (attestations.size === 0 || wanted.parsed.kind !== 'index') return wanted;
+    const manifest = withoutEntries(wanted.manifest, wanted.parsed, attestations);
+    return { manifest, parsed: this.#tree.parse(manifest) };
+  }
+
+  /** The image is visible without its signatures only after some tries. */
+  #holdForSignatures(digest: string): void {
+    const key = this.#key(digest);
+    const [first] = this.#referrers.unfinished.filter(({ kind }) => kind === 'signature');
+    if (first === undefined) return this.#ledger.held.release(key);
+    const tries = this.#ledger.held.hold(key);
+    if (tries === undefined) {
+      this.#warnings.push('the image is published without signatures that could not be read for a passing reason');
+      return;
+    }
+    const { kind, host, retryAfter, message } = first.error;
+    throw new RegistryError(`the tag waits for the signatures (${holdText(tries)}): ${first.what}: ${message}`, {
+      kind,
+      host,
+      retryable: true,
+      ...(retryAfter !== undefined && { retryAfter }),
+    });
+  }
+
+  /** The target has it; what may be missing is the name, and what refers to it. */
+  async #present(
+    digest: string,
+    sourceDigest: string,
+    root: Exclude<RootPresence, { state: 'absent' }>,
+  ): Promise<CopyResult> {
+    if (root.state === 'published') {
+      await this.#presentReferrers(digest, sourceDigest);
+      return this.#result({ digest, mediaType: root.mediaType, outcome: 'present' }, sourceDigest);
+    }
+    const { client, reference } = this.#options.target;
+    const manifest = await client.getManifest(reference.repository, digest, this.#tree.targetContext);
+    const read = { manifest, parsed: this.#tree.parse(manifest) };
+    await this.#presentReferrers(digest, sourceDigest);
+    await this.#publish(read);
+    return this.#result({ digest, mediaType: manifest.mediaType, outcome: 'tagged' }, sourceDigest);
+  }
+
+  /** Looks at everything below a top manifest that the target has, and brings what is missing. */
+  async #walk(digest: string, sourceDigest: string, state: 'published' | 'untagged'): Promise<Done | 'unreadable'> {
+    const manifest = await this.#tree.readTarget(digest);
+    if (manifest === undefined) return 'unreadable';
+    const parsed = this.#tree.parse(manifest);
+    const changed = await this.#tree.copyContent(manifest, parsed, 'target');
+    this.#tree.refuseIncomplete();
+    if (changed && this.#tree.repaired.length === 0) this.#tree.repaired.push(`content of ${digest}`);
+    await this.#presentReferrers(digest, sourceDigest);
+    if (changed || state === 'untagged') await this.#publish({ manifest, parsed });
+    const outcome = changed ? 'repaired' : state === 'untagged' ? 'tagged' : 'present';
+    return { digest, mediaType: manifest.mediaType, outcome };
+  }
+
+  /** An index that we wrote for `mirror.platforms` has nothing that refers to it; what is below it may. */
+  async #presentReferrers(digest: string, sourceDigest: string): Promise<void> {
+    const { referrers, presentReferrers = 'top' } = this.#options;
+    if (referrers !== true) return;
+    if (presentReferrers === 'top') {
+      if (digest === sourceDigest) await this.#referrers.compareTop(digest);
+      return;
+    }
+    const subjects = [...this.#tree.subjects.values()];
+    await this.#referrers.copyAll(digest, subjects.length > 0 ? subjects : [{ digest, mediaType: '', size: 0 }]);
   }
 
   async #headSource(repository: string, tag: string): Promise<string | undefined> {
@@ -102,67 +245,32 @@ class ImageCopy {
     return head.digest;
   }
 
-  /** Looks into the target; when it has the digest and only the name is missing, gives it the name. */
-  async #alreadyThere(
-    digest: string,
-  ): Promise<
-    { readonly digest: string; readonly mediaType: string; readonly outcome: 'present' | 'tagged' } | undefined
-  > {
-    const { client, reference } = this.#options.target;
-    const context = this.#tree.targetContext;
-    const root = await findRoot(this.#options.target, digest, context);
-    if (root.state === 'absent') return undefined;
-    if (root.state === 'published') return { digest, mediaType: root.mediaType, outcome: 'present' };
-    const manifest = await client.getManifest(reference.repository, digest, context);
-    await this.#name(manifest);
-    return { digest, mediaType: manifest.mediaType, outcome: 'tagged' };
-  }
-
-  async #refuseMovedTag(digest: string): Promise<void> {
-    const { client, reference } = this.#options.target;
-    const name = reference.published;
-    const there = await client.headManifest(reference.repository, name, this.#tree.targetContext);
-    if (there?.digest === undefined || there.digest === digest) return;
-    const message =
-      `${reference.repository}:${name} is immutable and holds ${there.digest}, and the source's tag is now ${digest}: ` +
-      'pin the image by digest, give it another tag, or make the repository mutable';
-    throw new RegistryError(message, { kind: 'conflict', host: client.host });
-  }
-
-  #filter(top: RawManifest, platforms: readonly string[]): RawManifest {
-    const parsed = this.#tree.parse(top);
-    if (parsed.kind === 'image') return top;
-    const selected = selectPlatforms(top, parsed, platforms);
-    if (selected !== undefined) return selected;
+  #filter(top: Read, platforms: readonly string[]): Read {
+    if (top.parsed.kind === 'image') return top;
+    const manifest = selectPlatforms(top.manifest, top.parsed, platforms);
+    if (manifest === top.manifest) return top;
+    if (manifest !== undefined) return { manifest, parsed: this.#tree.parse(manifest) };
     const { client, reference } = this.#options.source;
     const message = `${reference.repository} has none of the platforms ${platforms.join(', ')}`;
     throw new RegistryError(message, { kind: 'invalid', host: client.host });
   }
 
   /** Puts the top manifest under its name; its digest comes with that. */
-  async #name(manifest: RawManifest): Promise<void> {
-    const { client, reference } = this.#options.target;
-    if (reference.digest !== undefined && reference.digest !== manifest.digest) {
-      const message = `the source's image is ${manifest.digest}, the target's reference names ${reference.digest}`;
-      throw new RegistryError(message, { kind: 'conflict', host: client.host });
-    }
-    try {
-      await this.#tree.put(manifest, reference.published);
-    } catch (error) {
-      if (!(error instanceof RegistryError) || error.kind !== 'conflict') throw error;
-      // An immutable tag that holds this very image (someone else was faster) is what we wanted.
-      const head = await client.headManifest(reference.repository, reference.published, this.#tree.targetContext);
-      if (head?.digest !== manifest.digest) throw error;
-    }
+  async #publish({ manifest, parsed }: Read): Promise<void> {
+    await this.#published.put(manifest, parsed);
+    await this.#referrers.flush();
   }
 
-  #result(
-    manifest: { readonly digest: string; readonly mediaType: string },
-    sourceDigest: string,
-    outcome: CopyResult['outcome'],
-  ): CopyResult {
-    const { platforms, counts, manifestsPushed, requests } = this.#tree;
-    const { digest, mediaType } = manifest;
+  #result({ digest, mediaType, outcome }: Done, sourceDigest: string): CopyResult {
+    const { platforms, counts, manifestsPushed, requests, repaired, missing } = this.#tree;
+    const warnings = [
+      ...this.#warnings,
+      ...missing.warnings(),
+      ...this.#tree.warnings,
+      ...this.#referrers.warnings,
+      ...this.#referrers.unfinished.map(({ what, error }) => `${what}: ${error.message}; it is tried again`),
+    ];
+    const more = warnings.length - MAX_WARNINGS;
     return {
       digest,
       mediaType,
@@ -172,7 +280,9 @@ class ImageCopy {
       blobs: counts,
       manifestsPushed,
       requests,
-      warnings: this.#warnings,
+      warnings: more > 0 ? [...warnings.slice(0, MAX_WARNINGS), `${more} more warnings`] : warnings,
+      repaired,
+      unfinished: this.#referrers.unfinished,
     };
   }
 }

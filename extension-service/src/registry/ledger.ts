@@ -1,15 +1,39 @@
+import { CopiedReferrers } from './copied-referrers.js';
+import { HeldTags } from './held-tags.js';
+import { TagCase } from './tag-case.js';
 import { untilAborted } from './transport/abort.js';
 
 const KNOWN_LIMIT = 20_000;
 
-/** What copies that run in one process know of each other: who is sending an image or a blob, and where a blob already is. */
+/** Where a blob in a target came from, and who could read it there. */
+export interface BlobOrigin {
+  /** `host/repository` of the source. */
+  readonly source: string;
+  /** It was read there without credentials, so everybody may have it. */
+  readonly anonymous: boolean;
+}
+
+interface KnownBlob extends BlobOrigin {
+  readonly repository: string;
+}
+
+/** Lets copies of one process know of each other: who is sending an image or a blob, and where a blob already is. */
 export class BlobLedger {
+  readonly referrers: CopiedReferrers;
+  readonly held: HeldTags;
+  readonly tagCase = new TagCase();
   readonly #flights = new Map<string, Promise<unknown>>();
-  readonly #repositories = new Map<string, string>();
+  readonly #blobs = new Map<string, KnownBlob>();
+
+  /** @param now milliseconds since the epoch */
+  constructor(now: () => number = Date.now) {
+    this.referrers = new CopiedReferrers(now);
+    this.held = new HeldTags(now);
+  }
 
   /**
-   * Runs `send` unless somebody is doing it for the same key; then waits, and only tries itself if they failed (their
-   * failure may be their own abort). Resolves with undefined when somebody else did it.
+   * Runs `send` unless another copy does it for the same key; then waits, and only tries itself if the other failed (its
+   * failure may be its own abort). Resolves with undefined when another copy did it.
    */
   async once<T>(key: string, signal: AbortSignal, send: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
@@ -32,17 +56,29 @@ export class BlobLedger {
     }
   }
 
-  /** A repository of the registry that has the blob, to mount it from. */
-  repositoryOf(host: string, digest: string): string | undefined {
-    return this.#repositories.get(`${host} ${digest}`);
+  /**
+   * A repository of the registry that the blob may be mounted from for an image of `source`. A digest in a manifest does
+   * not prove that its source has the bytes: what another source needed credentials for is not mounted, or knowing the
+   * digest of a private layer would be enough to get it.
+   */
+  mountableFrom(host: string, digest: string, source: string): string | undefined {
+    const known = this.#blobs.get(`${host} ${digest}`);
+    return known !== undefined && (known.anonymous || known.source === source) ? known.repository : undefined;
   }
 
-  note(host: string, repository: string, digest: string): void {
+  note(host: string, repository: string, digest: string, origin: BlobOrigin): void {
     const key = `${host} ${digest}`;
-    this.#repositories.delete(key);
-    this.#repositories.set(key, repository);
-    if (this.#repositories.size <= KNOWN_LIMIT) return;
-    const [oldest] = this.#repositories.keys();
-    if (oldest !== undefined) this.#repositories.delete(oldest);
+    const known = this.#blobs.get(key);
+    this.#blobs.delete(key);
+    // A repository that everybody may mount from serves more copies than this one.
+    this.#blobs.set(key, known?.anonymous === true && !origin.anonymous ? known : { repository, ...origin });
+    if (this.#blobs.size <= KNOWN_LIMIT) return;
+    const [oldest] = this.#blobs.keys();
+    if (oldest !== undefined) this.#blobs.delete(oldest);
+  }
+
+  /** The registry does not have what it was noted for. */
+  forget(host: string, digest: string): void {
+    this.#blobs.delete(`${host} ${digest}`);
   }
 }

@@ -25,9 +25,18 @@ export interface RawManifest {
   readonly bytes: Buffer;
 }
 
-export type ParsedManifest =
-  | { readonly kind: 'index'; readonly children: readonly Descriptor[]; readonly json: IndexJson }
-  | { readonly kind: 'image'; readonly blobs: readonly Descriptor[]; readonly config: Descriptor };
+/** A manifest's own words as a referrer: the digest that it refers to, and what a list of referrers shows. */
+interface Referring {
+  readonly subject?: string;
+  readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export type ParsedManifest = Referring &
+  (
+    | { readonly kind: 'index'; readonly children: readonly Descriptor[]; readonly json: IndexJson }
+    | { readonly kind: 'image'; readonly blobs: readonly Descriptor[]; readonly config: Descriptor }
+  );
 
 export interface IndexJson {
   readonly manifests: readonly unknown[];
@@ -58,6 +67,7 @@ const parsed = new WeakMap<Buffer, Record<string, unknown>>();
 export function mediaTypeOf(header: string | undefined, bytes: Buffer): string {
   const stated = mediaTypeIn(header).toLowerCase();
   const json = parseJson(bytes);
+  refuseLong(json);
   parsed.set(bytes, json);
   const inside = json['mediaType'];
   if (stated.includes('manifest.v1+json') && stated.includes('docker.distribution')) return stated;
@@ -87,6 +97,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   }
   const json = parsed.get(bytes) ?? parseJson(bytes);
   parsed.delete(bytes);
+  refuseLong(json);
   // A document that is both would mean one thing to us and another to a runtime.
   if (json['manifests'] !== undefined && json['layers'] !== undefined) {
     throw new InvalidManifestError('the manifest has both "manifests" and "layers"');
@@ -94,7 +105,12 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   if (INDEXES.has(mediaType)) {
     const list = json['manifests'];
     if (!Array.isArray(list)) throw new InvalidManifestError('the index has no list "manifests"');
-    return { kind: 'index', children: list.map(parseDescriptor), json: { ...json, manifests: list } };
+    return {
+      ...referring(json),
+      kind: 'index',
+      children: list.map(parseDescriptor),
+      json: { ...json, manifests: list },
+    };
   }
   if (!MANIFESTS.has(mediaType)) {
     throw new InvalidManifestError(`media type ${quoteInput(mediaType)} is not an image manifest or index`);
@@ -102,7 +118,59 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   const layers = json['layers'] ?? [];
   if (!Array.isArray(layers)) throw new InvalidManifestError('"layers" is not a list');
   const config = parseDescriptor(json['config']);
-  return { kind: 'image', config, blobs: [config, ...layers.map(parseDescriptor)] };
+  return { ...referring(json, config), kind: 'image', config, blobs: [config, ...layers.map(parseDescriptor)] };
+}
+
+/** Entries of one manifest; images of models have thousands of layers. */
+const MAX_DESCRIPTORS = 4_096;
+
+/** Before its entries become descriptors: 4 MiB hold 40,000 of them. */
+function refuseLong({ layers, manifests }: Record<string, unknown>): void {
+  const count = Math.max(
+    Array.isArray(layers) ? layers.length + 1 : 0,
+    Array.isArray(manifests) ? manifests.length : 0,
+  );
+  if (count <= MAX_DESCRIPTORS) return;
+  throw new InvalidManifestError(
+    `the manifest has ${count} descriptors, and more than ${MAX_DESCRIPTORS} are not copied`,
+  );
+}
+
+/** OCI distribution-spec 1.1, "Listing Referrers": without an artifactType, the config's media type stands for it. */
+function referring(json: Record<string, unknown>, config?: Descriptor): Referring {
+  const { subject, artifactType, annotations } = json;
+  if (typeof subject !== 'object' || subject === null) return {};
+  const { digest } = parseDescriptor(subject);
+  const type = typeof artifactType === 'string' && artifactType !== '' ? artifactType : config?.mediaType;
+  const texts = isRecord(annotations) ? textsOf(annotations) : undefined;
+  return {
+    subject: digest,
+    ...(type !== undefined && { artifactType: type }),
+    ...(texts !== undefined && { annotations: texts }),
+  };
+}
+
+export function isIndexType(mediaType: string): boolean {
+  return INDEXES.has(mediaType);
+}
+
+/** Whether an entry of an index is a blob and not a manifest, by its media type; BuildKit's registry cache has such. */
+export function isBlobType(mediaType: string): boolean {
+  return mediaType !== '' && !/manifest|index/i.test(mediaType);
+}
+
+/** The entries of an index or of a list of referrers; those that cannot be fetched and checked are left out. */
+export function descriptorsIn(json: unknown): readonly Descriptor[] {
+  const list = (json as { readonly manifests?: unknown } | null)?.manifests;
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry: unknown) => {
+    try {
+      return [parseDescriptor(entry)];
+    } catch (error) {
+      if (error instanceof InvalidManifestError) return [];
+      throw error;
+    }
+  });
 }
 
 /** One descriptor as a registry sent it. Throws InvalidManifestError for what cannot be fetched and checked. */

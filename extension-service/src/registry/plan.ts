@@ -8,7 +8,7 @@ import { findRoot } from './presence.js';
 import { selectPlatforms } from './platforms.js';
 import type { Descriptor } from './types.js';
 
-/** What a copy would send; layers that the target has already are counted all the same, so it may be less. */
+/** The work that a copy would do; layers that the target has already are counted all the same, so it may be less. */
 export interface CopyPlan {
   /** The target has the image under its name: nothing would be sent. */
   readonly present: boolean;

@@ -3,20 +3,23 @@ import { attestedDigest, type ParsedManifest, type RawManifest } from './manifes
 import { createHash } from 'node:crypto';
 import type { Descriptor } from './types.js';
 
+type ParsedIndex = Extract<ParsedManifest, { kind: 'index' }>;
+
 /**
- * The index with only the platforms wanted, their attestations, and entries that name no platform; the index itself when
- * nothing falls away. Undefined when no entry matches. Throws InvalidPlatformError for a text that is no platform.
+ * The index with only the platforms wanted, their attestations, and entries that name no platform, nested indexes among
+ * them: what is in those is not known here, and `platform` is optional (OCI image-spec, "image-index"). The index itself
+ * when nothing falls away. Undefined when nothing would be left. Throws InvalidPlatformError for a text that is not a
+ * platform.
  */
 export function selectPlatforms(
   manifest: RawManifest,
-  parsed: Extract<ParsedManifest, { kind: 'index' }>,
+  parsed: ParsedIndex,
   platforms: readonly string[],
 ): RawManifest | undefined {
   const wanted = platforms.map(parsePlatform);
   const matches = ({ platform }: Descriptor): boolean =>
     platform !== undefined && wanted.some((one) => matchPlatform(one, platform));
   const images = new Set(parsed.children.filter(matches).map((child) => child.digest));
-  if (images.size === 0) return undefined;
   const keeps = (child: Descriptor): boolean => {
     const attested = attestedDigest(child);
     return attested === undefined ? child.platform === undefined || images.has(child.digest) : images.has(attested);
@@ -25,7 +28,17 @@ export function selectPlatforms(
     const child = parsed.children[index];
     return child !== undefined && keeps(child);
   });
-  if (entries.length === parsed.children.length) return manifest;
-  const bytes = Buffer.from(JSON.stringify({ ...parsed.json, manifests: entries }));
+  if (parsed.children.length > 0 && entries.length === 0) return undefined;
+  return entries.length === parsed.children.length ? manifest : withEntries(manifest, parsed, entries);
+}
+
+/** The index without the entries of these digests. */
+export function withoutEntries(manifest: RawManifest, parsed: ParsedIndex, digests: ReadonlySet<string>): RawManifest {
+  const entries = parsed.json.manifests.filter((_, index) => !digests.has(parsed.children[index]?.digest ?? ''));
+  return withEntries(manifest, parsed, entries);
+}
+
+function withEntries(manifest: RawManifest, { json }: ParsedIndex, entries: readonly unknown[]): RawManifest {
+  const bytes = Buffer.from(JSON.stringify({ ...json, manifests: entries }));
   return { mediaType: manifest.mediaType, bytes, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}` };
 }

@@ -48,4 +48,6 @@ export interface Keychain {
 export interface RequestContext {
   readonly signal?: AbortSignal;
   readonly onRequest?: () => void;
+  /** A request was sent with credentials: what it brings may be private. */
+  readonly onCredentials?: () => void;
 }

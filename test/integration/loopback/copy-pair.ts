@@ -1,5 +1,5 @@
 import { afterEach, expect } from 'vitest';
-import { copyImage, type CopyOptions } from '../../../extension-service/src/registry/copy.js';
+import { checkImage, copyImage, type CopyOptions } from '../../../extension-service/src/registry/copy.js';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { FakeRegistry, type FakeRegistryOptions } from '../../fakes/registry.js';
@@ -18,10 +18,12 @@ async function start(options?: FakeRegistryOptions): Promise<FakeRegistry> {
 export interface Pair {
   readonly source: FakeRegistry;
   readonly target: FakeRegistry;
-  readonly copy: (
-    options?: Partial<Omit<CopyOptions, 'source' | 'target'>> & { from?: object; to?: Partial<TargetName> },
-  ) => ReturnType<typeof copyImage>;
+  readonly copy: (options?: PairOptions) => ReturnType<typeof copyImage>;
+  /** Looks after what the target has under its name. */
+  readonly check: (digest: string, options?: PairOptions) => ReturnType<typeof checkImage>;
 }
+
+export type PairOptions = Partial<Omit<CopyOptions, 'source' | 'target'>> & { from?: object; to?: Partial<TargetName> };
 
 interface TargetName {
   readonly repository: string;
@@ -31,7 +33,7 @@ interface TargetName {
 
 /** A source and a target, and copies of one image from one to the other. Both end with the test. */
 export async function pair(
-  options: { source?: FakeRegistryOptions; target?: FakeRegistryOptions; same?: boolean } = {},
+  options: { source?: FakeRegistryOptions; target?: FakeRegistryOptions; same?: boolean; anonymous?: boolean } = {},
 ): Promise<Pair> {
   const source = await start(options.source);
   const target = options.same === true ? source : await start(options.target);
@@ -44,16 +46,19 @@ export async function pair(
   });
   cleanups.push(() => factory.close());
   const keychain = { resolve: async () => [{ username: 'user', password: 'secret' }] };
-  const clients = { source: factory.client(source.host, keychain), target: factory.client(target.host, keychain) };
+  const strangers = { resolve: async () => [] };
+  const reader = options.anonymous === true ? strangers : keychain;
+  const clients = { source: factory.client(source.host, reader), target: factory.client(target.host, keychain) };
+  const complete = ({ from, to, ...rest }: PairOptions = {}): CopyOptions => ({
+    source: { client: clients.source, reference: { repository: 'library/app', tag: 'v1', ...from } },
+    target: { client: clients.target, reference: { repository: 'mirror/library/app', published: 'v1', ...to } },
+    ...rest,
+  });
   return {
     source,
     target,
-    copy: ({ from, to, ...rest } = {}) =>
-      copyImage({
-        source: { client: clients.source, reference: { repository: 'library/app', tag: 'v1', ...from } },
-        target: { client: clients.target, reference: { repository: 'mirror/library/app', published: 'v1', ...to } },
-        ...rest,
-      }),
+    copy: (asked) => copyImage(complete(asked)),
+    check: (digest, asked) => checkImage(complete(asked), digest),
   };
 }
 

@@ -114,6 +114,7 @@ class LoginRun {
   }
 
   async #send(): Promise<LoginOutcome> {
+    if (this.#tries?.credentials !== undefined && this.#authorization !== undefined) this.context.onCredentials?.();
     const response = await this.#options.hop(this.url, this.request, this.#authorization, this.context);
     this.#response = response;
     const status = response.statusCode ?? 0;

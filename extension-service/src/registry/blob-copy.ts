@@ -1,0 +1,115 @@
+import type { BlobOutcome, CopyOptions, CopyProgress } from './copy-types.js';
+import { RegistryError } from './errors.js';
+import type { BlobLedger } from './ledger.js';
+import { ContentMismatchError } from './transfer.js';
+import type { Descriptor, RequestContext } from './types.js';
+
+/** Progress of a blob is reported at most once per so many bytes. */
+const PROGRESS_STEP = 1024 * 1024;
+
+/**
+ * How it is found out whether the target has a blob: `ask` by HEAD, `read` by reading its first byte, since a registry
+ * may say 200 of what its garbage collection took; `send` not at all.
+ */
+export type BlobCheck = 'ask' | 'read' | 'send';
+
+export interface BroughtBlob {
+  readonly outcome: BlobOutcome;
+  /** Its bytes were sent, mounted or read by now, in this copy or one beside it. */
+  readonly proven: boolean;
+}
+
+export interface BlobCopyOptions extends Pick<CopyOptions, 'source' | 'target'> {
+  readonly ledger: BlobLedger;
+  readonly signal: AbortSignal;
+  readonly sourceContext: RequestContext;
+  readonly targetContext: RequestContext;
+}
+
+export type ReportBlob = (state: CopyProgress['state'], transferred: number) => void;
+
+/** Brings blobs from one repository to another, each once however many copies of a process need it. */
+export class BlobCopy {
+  readonly #options: BlobCopyOptions;
+  readonly #source: string;
+
+  constructor(options: BlobCopyOptions) {
+    this.#options = options;
+    this.#source = `${options.source.client.host}/${options.source.reference.repository}`;
+  }
+
+  async bring(descriptor: Descriptor, check: BlobCheck, report: ReportBlob): Promise<BroughtBlob> {
+    const { target, ledger, signal } = this.#options;
+    const { repository } = target.reference;
+    const key = `${target.client.host}/${repository}@${descriptor.digest}`;
+    const done = await ledger.once(key, signal, () => this.#send(descriptor, check, report));
+    return done ?? { outcome: 'present', proven: true };
+  }
+
+  /** Whether the target gives the first byte of a blob that it says it has. */
+  async isReadable(descriptor: Descriptor): Promise<boolean> {
+    const { target, targetContext } = this.#options;
+    return target.client.canReadBlob(target.reference.repository, descriptor, targetContext);
+  }
+
+  async #send(descriptor: Descriptor, check: BlobCheck, report: ReportBlob): Promise<BroughtBlob> {
+    const { source, target, ledger, sourceContext, targetContext } = this.#options;
+    const { repository } = target.reference;
+    const { host } = target.client;
+    const { digest, size } = descriptor;
+    if (check === 'ask' && (await target.client.headBlob(repository, digest, targetContext))) {
+      ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
+      return { outcome: 'present', proven: false };
+    }
+    if (check === 'read' && (await this.isReadable(descriptor))) {
+      ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
+      return { outcome: 'present', proven: true };
+    }
+    // A registry that lost the bytes would mount them from the place where it believes to have them.
+    if (check !== 'ask') ledger.forget(host, digest);
+    const from = check === 'ask' ? this.#mountableFrom(digest) : undefined;
+    let anonymous = true;
+    const reading = { ...sourceContext, onCredentials: () => (anonymous = false) };
+    const outcome = await target.client
+      .uploadBlob(
+        repository,
+        descriptor,
+        () => source.client.getBlob(source.reference.repository, descriptor, reading),
+        { ...targetContext, ...(from !== undefined && { from }), onBytes: inSteps(size, report) },
+      )
+      .catch((error: unknown) => {
+        throw wrongBytes(error);
+      });
+    ledger.note(host, repository, digest, { source: this.#source, anonymous: outcome === 'uploaded' && anonymous });
+    return { outcome, proven: true };
+  }
+
+  #mountableFrom(digest: string): string | undefined {
+    const { source, target, ledger } = this.#options;
+    const sameRegistry = source.client.host === target.client.host;
+    const from = sameRegistry
+      ? source.reference.repository
+      : ledger.mountableFrom(target.client.host, digest, this.#source);
+    return from === target.reference.repository ? undefined : from;
+  }
+}
+
+function inSteps(size: number, report: ReportBlob): (total: number) => void {
+  let reported = 0;
+  return (total) => {
+    if (total < reported) reported = 0;
+    if (total - reported < PROGRESS_STEP && total !== size) return;
+    reported = total;
+    report('running', total);
+  };
+}
+
+/**
+ * Wrong bytes have had the tries of one upload. More of them would cost the size of the blob each, for a source that
+ * most likely has nothing else.
+ */
+function wrongBytes(error: unknown): unknown {
+  if (!(error instanceof RegistryError) || !(error.cause instanceof ContentMismatchError)) return error;
+  const { kind, host, cause } = error;
+  return new RegistryError(cause.message, { kind, host, retryable: false, cause });
+}

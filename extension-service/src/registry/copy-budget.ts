@@ -1,0 +1,64 @@
+import type { CopyLimits } from './copy-types.js';
+
+/** A copy would read or hold more than its limits allow; the message says which. */
+export class CopyLimitError extends Error {
+  override readonly name = 'CopyLimitError';
+}
+
+/**
+ * What one copy may read and hold, the image and its referrers together: registries choose how many manifests refer to
+ * each other, and the budget is the end of it. Each method throws CopyLimitError.
+ */
+export class CopyBudget {
+  readonly #limits: CopyLimits;
+  #manifests = 0;
+  #manifestBytes = 0;
+  #descriptors = 0;
+  #blobBytes = 0;
+  #referrers = 0;
+
+  constructor(limits: CopyLimits) {
+    this.#limits = limits;
+  }
+
+  /** A manifest that was read, with the number of descriptors in it. */
+  takeManifest(bytes: number, descriptors: number): void {
+    const { manifests, manifestBytes, descriptors: most } = this.#limits;
+    this.#manifests += 1;
+    this.#manifestBytes += bytes;
+    this.#descriptors += descriptors;
+    if (this.#manifests > manifests) throw new CopyLimitError(`the image has more than ${manifests} manifests`);
+    if (this.#manifestBytes > manifestBytes) {
+      throw new CopyLimitError(`the manifests are more than ${manifestBytes} bytes together`);
+    }
+    if (this.#descriptors > most) throw new CopyLimitError(`the manifests have more than ${most} descriptors together`);
+  }
+
+  /** Before the children of an index are read. */
+  checkChildren(count: number): void {
+    const { manifests } = this.#limits;
+    if (this.#manifests + count > manifests) throw new CopyLimitError(`the image has more than ${manifests} manifests`);
+  }
+
+  takeBlobs(bytes: number): void {
+    this.#blobBytes += bytes;
+    const { blobBytes } = this.#limits;
+    if (this.#blobBytes > blobBytes) throw new CopyLimitError(`the blobs are more than ${blobBytes} bytes together`);
+  }
+
+  /** Bytes of a list of referrers. */
+  takeList(bytes: number): void {
+    this.#manifestBytes += bytes;
+    const { manifestBytes } = this.#limits;
+    if (this.#manifestBytes > manifestBytes) {
+      throw new CopyLimitError(`manifests and lists of referrers are more than ${manifestBytes} bytes together`);
+    }
+  }
+
+  /** How many of `wanted` referrers may be copied. */
+  takeReferrers(wanted: number): number {
+    const taken = Math.min(wanted, Math.max(0, this.#limits.referrers - this.#referrers));
+    this.#referrers += taken;
+    return taken;
+  }
+}

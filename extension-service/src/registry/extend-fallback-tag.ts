@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto';
+import type { BlobLedger } from './ledger.js';
+import { MEDIA_TYPES } from './manifest.js';
+import type { TargetImage } from './presence.js';
+import { fallbackTag, readFallbackTag } from './referrers-list.js';
+import type { Descriptor, RequestContext } from './types.js';
+
+/** Adds referrers to the index under the subject's fallback tag in the target; what others have put there stays. */
+export async function extendFallbackTag(
+  { client, reference }: Pick<TargetImage, 'client' | 'reference'>,
+  subject: string,
+  added: readonly Descriptor[],
+  ledger: BlobLedger,
+  signal: AbortSignal,
+  context: RequestContext,
+): Promise<void> {
+  const { repository } = reference;
+  const tag = fallbackTag(subject);
+  const extend = async (): Promise<true> => {
+    const { descriptors } = await readFallbackTag(client, repository, subject, context);
+    const known = new Set(descriptors.map(({ digest }) => digest));
+    const missing = added.filter(({ digest }) => !known.has(digest));
+    if (missing.length === 0) return true;
+    const mediaType = MEDIA_TYPES.ociIndex;
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [...descriptors, ...missing] }));
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    await client.putManifest(repository, tag, { mediaType, bytes, digest }, context);
+    return true;
+  };
+  // Two copies that read, add and write at once would lose what one of them adds.
+  const key = `list ${client.host}/${repository}:${tag}`;
+  while ((await ledger.once(key, signal, extend)) === undefined);
+}

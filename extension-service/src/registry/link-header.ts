@@ -1,0 +1,36 @@
+/** Longest Link header that is read: a target with a token of a page, and a few parameters. */
+const MAX_LINK_LENGTH = 8_192;
+
+/**
+ * The target of the first link with `rel=next`, quoted or not (RFC 8288, section 3; olareg sends it without quotes).
+ * Undefined when there is none. The target is a registry's text: the caller checks where it leads.
+ */
+export function nextLink(header: string | undefined): string | undefined {
+  if (header === undefined || header.length > MAX_LINK_LENGTH) return undefined;
+  let at = 0;
+  for (;;) {
+    const open = header.indexOf('<', at);
+    const close = header.indexOf('>', open + 1);
+    if (open < 0 || close < 0) return undefined;
+    const end = endOfParameters(header, close + 1);
+    if (isNext(header.slice(close + 1, end))) return header.slice(open + 1, close);
+    at = end;
+  }
+}
+
+/** The comma that ends a link's parameters, past those in quotes. */
+function endOfParameters(header: string, from: number): number {
+  let quoted = false;
+  for (let at = from; at < header.length; at++) {
+    const character = header.charAt(at);
+    if (quoted && character === '\\') at++;
+    else if (character === '"') quoted = !quoted;
+    else if (!quoted && character === ',') return at;
+  }
+  return header.length;
+}
+
+function isNext(parameters: string): boolean {
+  const [, quoted, plain] = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))/i.exec(parameters) ?? [];
+  return (quoted ?? plain ?? '').toLowerCase().split(/\s+/).includes('next');
+}

@@ -1,0 +1,56 @@
+import { formatPlatform } from '../core/image/platform.js';
+import { attestedDigest } from './manifest.js';
+import type { Descriptor } from './types.js';
+
+/** Children that an index of the source names and the source does not have any more, while nodes still run the rest. */
+export class MissingChildren {
+  readonly #attestations = new Map<string, Descriptor>();
+  readonly #platforms = new Map<string, Descriptor>();
+
+  /** @param wanted `mirror.platforms` */
+  constructor(private readonly wanted: 'all' | readonly string[]) {}
+
+  add(child: Descriptor): void {
+    const isAttestation = attestedDigest(child) !== undefined || child.platform?.os === 'unknown';
+    (isAttestation ? this.#attestations : this.#platforms).set(child.digest, child);
+  }
+
+  /** Digests of attestations: provenance and SBOMs that BuildKit adds, which no node pulls. */
+  get attestations(): ReadonlySet<string> {
+    return new Set(this.#attestations.keys());
+  }
+
+  warnings(): readonly string[] {
+    return [...this.#attestations.values()].map((child) => `${attestationText(child)} is not at the source any more`);
+  }
+
+  /** Why the index cannot be copied; undefined when no platform is missing. `named`: platforms of the index, by digest. */
+  problem(named: readonly (readonly [string, string])[]): string | undefined {
+    if (this.#platforms.size === 0) return undefined;
+    const gone = [...this.#platforms.values()].map((child) => `${platformText(child)} (${child.digest})`).join(', ');
+    const rest = named.filter(([, digest]) => !this.#platforms.has(digest)).map(([platform]) => platform);
+    const way =
+      rest.length === 0 ? '' : `, or set mirror.platforms to what is there: [${[...new Set(rest)].sort().join(', ')}]`;
+    return `the source's index is incomplete: ${gone} is not there any more; push the image again${way}`;
+  }
+
+  /** Why a target may have refused the index; undefined when nothing is missing in it. */
+  refusal(): string | undefined {
+    if (this.#attestations.size === 0) return undefined;
+    const gone = [...this.#attestations.values()].map(attestationText).join(', ');
+    const way =
+      this.wanted === 'all'
+        ? 'set mirror.platforms, with which the index is written without it, or push the image again'
+        : 'name the image by tag, so that the index can be written without it, or push the image again';
+    return `the source's index is incomplete: ${gone} is not there any more, and the target refuses the index; ${way}`;
+  }
+}
+
+function attestationText(child: Descriptor): string {
+  const attested = attestedDigest(child);
+  return `the attestation ${child.digest}${attested === undefined ? '' : ` of ${attested}`}`;
+}
+
+function platformText({ platform }: Descriptor): string {
+  return platform === undefined ? 'an entry without a platform' : formatPlatform(platform);
+}

@@ -1,0 +1,82 @@
+import type { CopyOptions } from './copy-types.js';
+import type { TreeCopy } from './copy-tree.js';
+import { RegistryError } from './errors.js';
+import type { BlobLedger } from './ledger.js';
+import type { ParsedManifest, RawManifest } from './manifest.js';
+import { foldedTagText, hasCapitals } from './tag-case.js';
+
+/** The tag that makes an image visible in the target. */
+export class PublishedTag {
+  readonly #options: CopyOptions;
+  readonly #tree: TreeCopy;
+  readonly #ledger: BlobLedger;
+
+  constructor(options: CopyOptions, tree: TreeCopy, ledger: BlobLedger) {
+    this.#options = options;
+    this.#tree = tree;
+    this.#ledger = ledger;
+  }
+
+  /** Throws when the tag has capitals and the target is known to fold them. */
+  refuseFolded(): void {
+    const { client, reference } = this.#options.target;
+    if (!hasCapitals(reference.published) || this.#ledger.tagCase.known(client.host) !== true) return;
+    throw this.#folded();
+  }
+
+  /** Throws when the tag cannot be moved and holds another image. */
+  async refuseMoved(digest: string): Promise<void> {
+    const { client, reference } = this.#options.target;
+    const name = reference.published;
+    const there = await client.headManifest(reference.repository, name, this.#tree.targetContext);
+    if (there?.digest === undefined || there.digest === digest) return;
+    const message =
+      `${reference.repository}:${name} is immutable and holds ${there.digest}, and the source's tag is now ${digest}: ` +
+      'pin the image by digest, give it another tag, or make the repository mutable';
+    throw new RegistryError(message, { kind: 'conflict', host: client.host });
+  }
+
+  /** Puts the manifest, whose content is there, under the tag; its digest comes with that. */
+  async put(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
+    const { client, reference } = this.#options.target;
+    const { repository, digest, published } = reference;
+    if (digest !== undefined && digest !== manifest.digest) {
+      const message = `the source's image is ${manifest.digest}, the target's reference names ${digest}`;
+      throw new RegistryError(message, { kind: 'conflict', host: client.host });
+    }
+    await this.#learnCase(manifest, parsed);
+    try {
+      await this.#tree.put(manifest, parsed, published);
+      // A registry computes sha256 for what it gets by tag: another digest resolves only when it was put by it.
+      if (digest?.startsWith('sha256:') === false) await this.#tree.put(manifest, parsed, digest);
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.kind !== 'conflict') throw error;
+      // An immutable tag that holds this very image (another copy was faster) is what we wanted.
+      const head = await client.headManifest(repository, published, this.#tree.targetContext);
+      if (head?.digest !== manifest.digest) throw error;
+    }
+  }
+
+  /**
+   * Before the first tag with capitals goes to a target: a tag that we put, and that harms none, shows whether the target keeps the
+   * case of tags.
+   */
+  async #learnCase(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
+    const { client, reference } = this.#options.target;
+    const { tagCase } = this.#ledger;
+    if (!hasCapitals(reference.published)) return;
+    if (tagCase.known(client.host) === undefined) {
+      const tag = `keep-${manifest.digest.slice(manifest.digest.indexOf(':') + 1).slice(0, 12)}`;
+      await this.#tree.put(manifest, parsed, tag);
+      const existing = { tag, digest: manifest.digest };
+      await tagCase.folds(client, reference.repository, existing, this.#tree.targetContext);
+    }
+    this.refuseFolded();
+  }
+
+  #folded(): RegistryError {
+    const { client, reference } = this.#options.target;
+    const text = foldedTagText(reference.repository, reference.published);
+    return new RegistryError(text, { kind: 'refused', host: client.host });
+  }
+}

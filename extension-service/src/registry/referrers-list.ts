@@ -1,0 +1,104 @@
+import { CopyLimitError, type CopyBudget } from './copy-budget.js';
+import type { RegistryClient } from './client.js';
+import { RegistryError } from './errors.js';
+import { isIndexType, parseManifest, InvalidManifestError, type RawManifest } from './manifest.js';
+import type { Descriptor, RequestContext } from './types.js';
+
+/** Pages of one list of referrers; olareg fills one with 4 MiB. */
+const MAX_PAGES = 20;
+/** Entries of one list that are looked at; more is abuse. */
+const MAX_ENTRIES = 4_096;
+
+export interface ReferrersList {
+  /** Whether the registry has the referrers API, or the list is an index under the tag `sha256-<hex>`. */
+  readonly via: 'api' | 'tag';
+  readonly descriptors: readonly Descriptor[];
+  /** The list goes on beyond the bounds. */
+  readonly cut: boolean;
+  /** How the API refused, where that is not how registries without it answer. */
+  readonly refusal?: RegistryError;
+}
+
+/**
+ * Lists the referrers of a digest (OCI distribution-spec 1.1, "Listing Referrers"). Any answer that is not an index, whatever its
+ * status, means that clients keep the list under the fallback tag; GHCR answers with a redirect to an HTML page, others
+ * with 400, 403, 404, 405 or 501. Only failures that pass are thrown.
+ *
+ * @throws RegistryError
+ */
+export async function listReferrers(
+  client: RegistryClient,
+  repository: string,
+  digest: string,
+  budget: CopyBudget,
+  context: RequestContext,
+): Promise<ReferrersList> {
+  const descriptors: Descriptor[] = [];
+  let query = '';
+  for (let page = 0; ; page++) {
+    const answer = await client.getReferrers(repository, digest, query, context);
+    if (answer.kind === 'none') {
+      if (page === 0) return listByTag(client, repository, digest, budget, context, answer.refusal);
+      return { via: 'api', descriptors, cut: true };
+    }
+    budget.takeList(answer.bytes);
+    descriptors.push(...answer.descriptors);
+    if (answer.next === undefined) return { via: 'api', descriptors: unique(descriptors), cut: false };
+    if (page + 1 >= MAX_PAGES || descriptors.length >= MAX_ENTRIES || answer.next === query) {
+      return { via: 'api', descriptors: unique(descriptors), cut: true };
+    }
+    query = answer.next;
+  }
+}
+
+/** Distribution-spec 1.1, "Referrers Tag Schema": `sha256:<hex>` becomes the tag `sha256-<hex>`, at most 64 of the hex. */
+export function fallbackTag(digest: string): string {
+  const [algorithm = '', hex = ''] = digest.split(':');
+  return `${algorithm}-${hex.slice(0, 64)}`;
+}
+
+/** The entries of the index under the fallback tag; none for an image there, which cosign 3's `copy` leaves behind. */
+export async function readFallbackTag(
+  client: RegistryClient,
+  repository: string,
+  digest: string,
+  context: RequestContext,
+): Promise<{ readonly descriptors: readonly Descriptor[]; readonly bytes: number }> {
+  let manifest: RawManifest;
+  try {
+    manifest = await client.getManifest(repository, fallbackTag(digest), context);
+  } catch (error) {
+    if (error instanceof RegistryError && error.kind === 'absent') return { descriptors: [], bytes: 0 };
+    throw error;
+  }
+  return { descriptors: entriesOf(manifest), bytes: manifest.bytes.length };
+}
+
+function entriesOf(manifest: RawManifest): readonly Descriptor[] {
+  if (!isIndexType(manifest.mediaType)) return [];
+  try {
+    const parsed = parseManifest(manifest);
+    return parsed.kind === 'index' ? parsed.children : [];
+  } catch (error) {
+    if (error instanceof InvalidManifestError) return [];
+    throw error;
+  }
+}
+
+async function listByTag(
+  client: RegistryClient,
+  repository: string,
+  digest: string,
+  budget: CopyBudget,
+  context: RequestContext,
+  refusal: RegistryError | undefined,
+): Promise<ReferrersList> {
+  const { descriptors, bytes } = await readFallbackTag(client, repository, digest, context);
+  budget.takeList(bytes);
+  if (descriptors.length > MAX_ENTRIES) throw new CopyLimitError(`more than ${MAX_ENTRIES} referrers of ${digest}`);
+  return { via: 'tag', descriptors: unique(descriptors), cut: false, ...(refusal !== undefined && { refusal }) };
+}
+
+function unique(descriptors: readonly Descriptor[]): readonly Descriptor[] {
+  return [...new Map(descriptors.map((descriptor) => [descriptor.digest, descriptor])).values()];
+}

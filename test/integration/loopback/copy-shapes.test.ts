@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { buildImage, loadImage, OCI_INDEX, OCI_MANIFEST, DOCKER_MANIFEST } from '../../fakes/images.js';
+import { patternContent, sha256 } from '../../fakes/registry-content.js';
+import type { FakeRegistry } from '../../fakes/registry.js';
+import { pair } from './copy-pair.js';
+
+const SOURCE = 'library/app';
+const TARGET = 'mirror/library/app';
+
+interface Entry {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly platform?: object;
+}
+
+function putIndex(registry: FakeRegistry, reference: string, manifests: readonly Entry[]): Buffer {
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }));
+  registry.putManifest(SOURCE, reference, OCI_INDEX, bytes);
+  return bytes;
+}
+
+function entriesAt(registry: FakeRegistry, tag = 'v1'): readonly Entry[] {
+  const { manifests } = JSON.parse(registry.manifest(TARGET, tag)?.bytes.toString() ?? '') as { manifests: Entry[] };
+  return manifests;
+}
+
+describe('an index of which the source has lost a part', () => {
+  const options = { platforms: ['linux/amd64', 'linux/arm64'], attestations: true } as const;
+
+  it('is written without a missing attestation where it is written anyway, with a warning', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage(options);
+    loadImage(source, SOURCE, image, 'v1');
+    const [attestation] = image.manifests.filter(({ platform }) => platform === undefined);
+    source.deleteManifest(SOURCE, attestation?.digest ?? '');
+    const result = await copy({ platforms: ['linux/amd64'] });
+    expect(entriesAt(target).map(({ digest }) => digest)).toEqual([image.platforms.get('linux/amd64')]);
+    expect(result.warnings.join('\n')).toContain(`the attestation ${attestation?.digest ?? ''}`);
+    expect(target.manifest(TARGET, 'v1')?.digest).toBe(result.digest);
+  });
+
+  it('goes byte for byte without a missing attestation when the target takes it, with a warning', async () => {
+    const { source, target, copy } = await pair({ target: { checkChildren: false } });
+    const image = buildImage(options);
+    loadImage(source, SOURCE, image, 'v1');
+    const [attestation] = image.manifests.filter(({ platform }) => platform === undefined);
+    source.deleteManifest(SOURCE, attestation?.digest ?? '');
+    const result = await copy();
+    expect(target.manifest(TARGET, 'v1')?.digest).toBe(image.digest);
+    expect(result.warnings.join('\n')).toContain(attestation?.digest ?? '-');
+  });
+
+  it('names the missing attestation, and how to go on, when the target refuses it', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage(options);
+    loadImage(source, SOURCE, image, 'v1');
+    const [attestation] = image.manifests.filter(({ platform }) => platform === undefined);
+    source.deleteManifest(SOURCE, attestation?.digest ?? '');
+    await expect(copy()).rejects.toMatchObject({
+      kind: 'invalid',
+      host: source.host,
+      message: expect.stringMatching(
+        new RegExp(`incomplete: the attestation ${attestation?.digest ?? ''} of sha256.*set mirror.platforms`),
+      ) as string,
+    });
+    expect(target.tags(TARGET)).toEqual([]);
+  });
+
+  it('names the missing platform and those that are there', async () => {
+    for (const checkChildren of [true, false]) {
+      const { source, target, copy } = await pair({ target: { checkChildren } });
+      const image = buildImage(options);
+      loadImage(source, SOURCE, image, 'v1');
+      source.deleteManifest(SOURCE, image.platforms.get('linux/arm64') ?? '');
+      await expect(copy()).rejects.toThrow(
+        `linux/arm64 (${image.platforms.get('linux/arm64') ?? ''}) is not there any more; ` +
+          'push the image again, or set mirror.platforms to what is there: [linux/amd64]',
+      );
+      expect(target.tags(TARGET)).toEqual([]);
+      expect((await copy({ platforms: ['linux/amd64'] })).outcome).toBe('copied');
+    }
+  });
+});
+
+describe('an index whose entries are odd', () => {
+  it('is copied with a warning when it gives a child another media type', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage({ platforms: ['linux/amd64'] });
+    loadImage(source, SOURCE, image);
+    const [child] = image.manifests;
+    const size = child?.bytes.length ?? 0;
+    const bytes = putIndex(source, 'v1', [{ mediaType: DOCKER_MANIFEST, digest: child?.digest ?? '', size }]);
+    const result = await copy();
+    expect(target.manifest(TARGET, 'v1')?.bytes).toEqual(bytes);
+    expect(target.manifest(TARGET, child?.digest ?? '')?.mediaType).toBe(OCI_MANIFEST);
+    expect(result.warnings.join('\n')).toMatch(/is .*oci.image.manifest.*and its index says .*docker/);
+  });
+
+  it('keeps entries without a platform and nested indexes under mirror.platforms', async () => {
+    const { source, target, copy } = await pair();
+    const inner = buildImage({ platforms: ['linux/s390x'], seed: 2 });
+    const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64', 'linux/riscv64'] });
+    loadImage(source, SOURCE, inner);
+    loadImage(source, SOURCE, image);
+    const entry = (digest: string, platform?: object): Entry => {
+      const found = source.manifest(SOURCE, digest);
+      return {
+        ...{ mediaType: found?.mediaType ?? '', digest, size: found?.bytes.length ?? 0 },
+        ...(platform && { platform }),
+      };
+    };
+    const amd64 = entry(image.platforms.get('linux/amd64') ?? '', { os: 'linux', architecture: 'amd64' });
+    const arm64 = entry(image.platforms.get('linux/arm64') ?? '', { os: 'linux', architecture: 'arm64' });
+    const bare = entry(image.platforms.get('linux/riscv64') ?? '');
+    const nested = entry(inner.digest);
+    putIndex(source, 'v1', [amd64, arm64, bare, nested]);
+    await copy({ platforms: ['linux/amd64'] });
+    expect(entriesAt(target)).toEqual([amd64, bare, nested]);
+    // Nothing but entries of which the platform is not known: the index stays as it is.
+    const whole = putIndex(source, 'v1', [bare, nested]);
+    await copy({ platforms: ['linux/amd64'] });
+    expect(target.manifest(TARGET, 'v1')?.bytes).toEqual(whole);
+    putIndex(source, 'v1', [arm64]);
+    await expect(copy({ platforms: ['linux/amd64'] })).rejects.toThrow('none of the platforms linux/amd64');
+  });
+
+  it('of blobs, as BuildKit exports its cache, is copied with them', async () => {
+    const { source, target, copy } = await pair({ target: { checkChildren: false } });
+    const blobs = [patternContent(2_000, 1), patternContent(100, 2)];
+    const types = ['application/vnd.oci.image.layer.v1.tar+gzip', 'application/vnd.buildkit.cacheconfig.v0'];
+    for (const blob of blobs) source.putBlob(SOURCE, blob);
+    const entries = blobs.map(({ digest, size }, at) => ({ mediaType: types[at] ?? '', digest, size }));
+    const bytes = putIndex(source, 'v1', entries);
+    expect(await copy()).toMatchObject({ outcome: 'copied', digest: sha256(bytes) });
+    for (const blob of blobs) expect(target.blob(blob.digest, TARGET)?.size).toBe(blob.size);
+    expect(source.requests(({ path }) => blobs.some(({ digest }) => path.endsWith(`/manifests/${digest}`)))).toEqual(
+      [],
+    );
+  });
+});
