@@ -1,7 +1,7 @@
 import { quoteInput } from '../core/image/quote.js';
 import type { Dialect } from './dialect.js';
 import { formatDuration } from '../core/config/duration.js';
-import type { Field, LeafField, MappingField } from './field.js';
+import type { Field, LeafField, MappingField } from '../schema/field.js';
 import type { Problems } from './problem.js';
 import { didYouMean, suggest } from './suggest.js';
 import type { Entry, Path, ScalarNode, TreeNode } from './tree.js';

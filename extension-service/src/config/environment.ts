@@ -1,4 +1,4 @@
-import type { Field, MappingField } from './field.js';
+import type { Field, MappingField } from '../schema/field.js';
 import { Cleaner, fromText } from './clean.js';
 import type { Place, Problems } from './problem.js';
 import { didYouMean, suggest } from './suggest.js';

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { quoteInput } from '../core/image/quote.js';
-import { fieldAt } from './field.js';
-import type { Field, LeafField } from './field.js';
+import { fieldAt } from '../schema/field.js';
+import type { Field, LeafField } from '../schema/field.js';
 import type { Problems } from './problem.js';
 import { didYouMean, suggest } from './suggest.js';
 import type { Path, TreeNode } from './tree.js';

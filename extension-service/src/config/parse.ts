@@ -3,24 +3,23 @@ import { compileFilter } from '../core/filters/compile.js';
 import { Cleaner } from './clean.js';
 import { dialectOf } from './dialect.js';
 import { overlay } from './environment.js';
-import { fieldOf } from './field.js';
-import type { Field, MappingField } from './field.js';
+import { REGISTRY_KINDS } from '../kinds/kinds.js';
+import { fieldOf } from '../schema/field.js';
+import type { Field, MappingField } from '../schema/field.js';
 import { reportIssues } from './issues.js';
 import { originsOf } from './origins.js';
-import { parsePartly } from './parsed.js';
+import { parsePartly } from '../schema/parsed.js';
 import type { ConfigProblem, Place } from './problem.js';
 import { ConfigError, Problems } from './problem.js';
 import type { CompileExpression, Reading } from './rules/context.js';
 import { RuleContext } from './rules/context.js';
 import { checkExpressions } from './rules/expressions.js';
-import { checkArtifactRegistries } from './rules/gcp.js';
 import { checkRegistries } from './rules/registries.js';
 import { checkGatekeeper } from './rules/gatekeeper.js';
 import { checkService } from './rules/service.js';
 import { checkTargets } from './rules/targets.js';
 import type { ConfigSchema } from './schema/config.js';
 import { configSchema, rootField } from './schema/config.js';
-import { memberSchemas } from './schema/registry.js';
 import type { MappingNode, Path, TreeNode } from './tree.js';
 import { nodeAt, toPlain } from './tree.js';
 import { settleVariants } from './variants.js';
@@ -101,7 +100,6 @@ export function parseTree(
 /** What several keys must be together. */
 function checkRules(context: RuleContext): void {
   checkRegistries(context);
-  checkArtifactRegistries(context);
   checkExpressions(context);
   checkTargets(context);
   checkService(context);
@@ -110,7 +108,7 @@ function checkRules(context: RuleContext): void {
 
 /** Of a registry without a type, what can be checked all the same. */
 function checkMembers(tree: MappingNode, path: Path, root: Field, problems: Problems): void {
-  for (const [type, schema] of Object.entries(memberSchemas)) {
+  for (const { type, schema } of REGISTRY_KINDS) {
     const member = [...path, type];
     const node = nodeAt(tree, member);
     if (node === undefined) continue;

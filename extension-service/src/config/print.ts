@@ -1,7 +1,7 @@
 import { Document, isCollection, isNode, isPair, isScalar } from 'yaml';
 import { formatDuration } from '../core/config/duration.js';
-import { fieldAt } from './field.js';
-import type { Field } from './field.js';
+import { fieldAt } from '../schema/field.js';
+import type { Field } from '../schema/field.js';
 import type { LoadedConfig } from './parse.js';
 import { rootField } from './schema/config.js';
 import type { Path } from './tree.js';

@@ -1,5 +1,5 @@
 import { environmentName } from './environment.js';
-import type { Field, LeafField } from './field.js';
+import type { Field, LeafField } from '../schema/field.js';
 import { formatDuration } from '../core/config/duration.js';
 import { rootField } from './schema/config.js';
 

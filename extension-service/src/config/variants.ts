@@ -1,11 +1,14 @@
 import { foreignMember, typeOfRegistry } from '../core/config/registry-type.js';
 import type { Dialect } from './dialect.js';
-import { fieldAt } from './field.js';
-import type { Field, MappingField } from './field.js';
+import { fieldAt } from '../schema/field.js';
+import type { Field, MappingField } from '../schema/field.js';
 import type { Problems } from './problem.js';
 import { didYouMean, suggest } from './suggest.js';
 import type { Entry, MappingNode, Path, ScalarNode, TreeNode } from './tree.js';
 import { childOf, formatPath, nodeAt, setAt } from './tree.js';
+
+/** What k8s-image-swapper takes a registry for that does not say its type. */
+export const ANCHOR_TYPE = 'aws';
 
 export interface Settled {
   readonly tree: MappingNode;
@@ -55,12 +58,11 @@ class Variant {
     // A mapping or a list is no type either.
     const value = written?.kind === 'scalar' ? written.value : written && {};
     const { type, fault, foreign } = typeOfRegistry(value, (key) => this.node.entries.has(key), this.#variants);
-    // The anchor's default.
     if (written === undefined && type === undefined && this.dialect === 'anchor') {
       return this.without(
-        this.#variants.filter((key) => key !== 'aws'),
-        'aws',
-        this.typed('aws'),
+        this.#variants.filter((key) => key !== ANCHOR_TYPE),
+        ANCHOR_TYPE,
+        this.typed(ANCHOR_TYPE),
       );
     }
     if (fault !== undefined) {

@@ -1,8 +1,20 @@
-import type { CredentialsConfig } from '../core/config/model.js';
 import type { Credentials, Keychain } from '../registry/types.js';
 import { parseDockerConfig } from './docker-config.js';
 import { matchDockerConfig } from './keyring.js';
 import { messageOf } from '../util/message-of.js';
+
+/** Where credentials come from; at most one source is set. */
+export interface CredentialsConfig {
+  /** A Secret of type kubernetes.io/dockerconfigjson, in the service's own namespace unless `namespace` says otherwise. */
+  readonly secretName?: string;
+  readonly namespace?: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** A file whose trimmed content is the password. */
+  readonly passwordFile?: string;
+  /** A Docker `config.json`. */
+  readonly dockerConfigFile?: string;
+}
 
 /** What configured credentials are read from; given by whoever has a file system and a cluster. */
 export interface CredentialSources {

@@ -1,5 +1,8 @@
+import type { z } from 'zod';
 import type { CredentialSources } from '../credentials/config-credentials.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
+import type { Parsed } from '../schema/parsed.js';
+import type { RuleScope } from '../schema/rule-scope.js';
 import type { CloudLogin, CloudOptions, CloudRegistry } from './cloud.js';
 import type { RegistryNaming } from './naming.js';
 
@@ -10,6 +13,13 @@ import type { RegistryNaming } from './naming.js';
 export interface RegistryKind<Settings> {
   /** The value of `type`, and the key of the settings. */
   readonly type: string;
+  /** One sentence for the documentation of that key. */
+  readonly about: string;
+  /** Of a target; of a source too, unless `sourceSchema` is another. */
+  readonly schema: z.ZodType<Settings>;
+  readonly sourceSchema?: z.ZodType<Settings>;
+  /** What keys must be together; gets what parsed of them, defaults included. */
+  rules?(scope: RuleScope, settings: Parsed<Settings>, isSource: boolean): void;
   readonly naming: RegistryNaming<Settings>;
   /** A host of the kind has repositories of many owners: a source has its own login and probe for each path. */
   readonly sharesHosts?: true;
@@ -23,6 +33,8 @@ export interface RegistryKind<Settings> {
   keychain?(host: string, settings: Settings, sources: CredentialSources): Keychain | undefined;
   /** Files that are read with the configuration: a change of theirs is a change of it. */
   files?(settings: Settings, env: Environment): readonly NamedFile[];
+  /** A file with credentials that is checked with the configuration. */
+  readonly credentialsFile?: CredentialsFile;
   /** Login and repositories by the API of a cloud. */
   readonly cloud?: CloudKind<Settings>;
 }
@@ -38,6 +50,16 @@ export interface CloudKind<Settings> {
 export interface CloudOpener<Settings> {
   /** Calls nothing yet. `name` is `target NAME`, `source HOST` or `source HOST/PATH`. */
   open(settings: Settings, name: string): CloudRegistry;
+}
+
+/** A file that a key of the settings names, or else a variable of the environment. */
+export interface CredentialsFile {
+  readonly key: string;
+  readonly variable: string;
+  /** What the file must be, for messages. */
+  readonly allowed: string;
+  /** What is wrong with the file's text, as words that continue its name; never more of the text than its type. */
+  fault(text: string): string | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

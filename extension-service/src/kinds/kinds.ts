@@ -7,6 +7,9 @@ import { oci } from './oci/kind.js';
 /** Every kind of registry, in the order in which messages and documentation list them. */
 export const REGISTRY_KINDS: readonly RegistryKind<unknown>[] = [aws, gcp, oci];
 
+/** What `type` can be. */
+export const REGISTRY_TYPES = REGISTRY_KINDS.map(({ type }) => type);
+
 const byType = new Map(REGISTRY_KINDS.map((kind) => [kind.type, kind]));
 
 /** The kind of a configured registry, and its settings. @throws Error for a type that is not in the table */
@@ -14,5 +17,5 @@ export function kindOf(registry: RegistryConfig): { readonly kind: RegistryKind<
   const { type } = registry;
   const kind = byType.get(type);
   if (kind === undefined) throw new Error(`there is no registry kind ${type}`);
-  return { kind, settings: new Map<string, unknown>(Object.entries(registry)).get(type) };
+  return { kind, settings: registry[type] };
 }

@@ -15,6 +15,8 @@ import { InvalidPolicyOptionError } from '../core/policies/problem.js';
 import { gatekeeperFilters } from '../core/policies/pushdown/gatekeeper-match.js';
 import { CHART_KEYS } from './chart-keys.js';
 import { rewriteConfig } from './config-keys.js';
+import { ANCHOR_TYPE } from '../config/variants.js';
+import { REGISTRY_TYPES } from '../kinds/kinds.js';
 
 export const ENGINES = ['webhook', 'kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'none'] as const;
 export type Engine = (typeof ENGINES)[number];
@@ -185,12 +187,12 @@ class Migration {
     this.problems.warning(placeAt(this.tree, path), path.join('.'), message, 'left out');
   }
 
-  /** The anchor takes a target without a type for an AWS one. */
   private typed(config: Record<string, unknown>): void {
     const target = config['target'] as Record<string, unknown> | undefined;
     if (typeof target !== 'object') return;
-    const types = ['aws', 'gcp', 'oci'].filter((type) => target[type] !== undefined);
-    if (target['type'] === undefined) config['target'] = { type: types.length === 1 ? types[0] : 'aws', ...target };
+    const types = REGISTRY_TYPES.filter((type) => target[type] !== undefined);
+    if (target['type'] === undefined)
+      config['target'] = { type: types.length === 1 ? types[0] : ANCHOR_TYPE, ...target };
   }
 
   private dryRun(tree: MappingNode, config: Record<string, unknown>): void {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { AwsConfig } from '../../../extension-service/src/core/config/model.js';
+import type { AwsConfig } from '../../../extension-service/src/kinds/aws/config.js';
 import { loadAwsClients } from '../../../extension-service/src/kinds/aws/clients.js';
 import { ecrHost } from '../../../extension-service/src/kinds/aws/hosts.js';
 import { ecrNames } from '../../../extension-service/src/kinds/aws/names.js';

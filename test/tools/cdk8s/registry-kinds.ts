@@ -1,5 +1,5 @@
-import type { Field, LeafField } from '../../../extension-service/src/config/field.js';
-import { fieldAt } from '../../../extension-service/src/config/field.js';
+import type { Field, LeafField } from '../../../extension-service/src/schema/field.js';
+import { fieldAt } from '../../../extension-service/src/schema/field.js';
 import { rootField } from '../../../extension-service/src/config/schema/config.js';
 import type { RegistryKind } from '../../../extension-service/src/kinds/kind.js';
 import { REGISTRY_KINDS } from '../../../extension-service/src/kinds/kinds.js';

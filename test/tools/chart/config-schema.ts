@@ -1,4 +1,4 @@
-import type { Field, LeafField, MappingField } from '../../../extension-service/src/config/field.js';
+import type { Field, LeafField, MappingField } from '../../../extension-service/src/schema/field.js';
 import { rootField } from '../../../extension-service/src/config/schema/config.js';
 import { REGISTRY_ALLOWED } from '../../../extension-service/src/core/naming/host-fault.js';
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAnchor, problemsOf, warningsOf } from './parsing.js';
+import type { AwsConfig } from '../../../extension-service/src/kinds/aws/config.js';
 
 function fixture(name: string): string {
   return readFileSync(new URL(`./anchor/${name}`, import.meta.url), 'utf8');
@@ -42,7 +43,7 @@ describe("k8s-image-swapper's documented files", () => {
       },
       targets: [],
     });
-    const options = loaded.config.target?.type === 'aws' ? loaded.config.target.aws.ecrOptions : undefined;
+    const options = (loaded.config.target?.['aws'] as AwsConfig | undefined)?.ecrOptions;
     expect(options?.encryptionConfiguration).not.toHaveProperty('kmsKey');
     expect(JSON.parse(options?.accessPolicy ?? '')).toMatchObject({ Version: '2008-10-17' });
     expect(JSON.parse(options?.lifecyclePolicy ?? '')).toMatchObject({ rules: [{ rulePriority: 1 }] });

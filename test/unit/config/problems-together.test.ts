@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { choice, duration } from '../../../extension-service/src/config/leaves.js';
+import { choice, duration } from '../../../extension-service/src/schema/leaves.js';
 import { parseTree } from '../../../extension-service/src/config/parse.js';
 import { ConfigError } from '../../../extension-service/src/config/problem.js';
 import type { ConfigSchema } from '../../../extension-service/src/config/schema/config.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { configKeychain } from '../../../extension-service/src/credentials/config-credentials.js';
 import { DockerConfigSource } from '../../../extension-service/src/credentials/docker-config-source.js';
 import { chainKeychains, hostKeychain, keyring } from '../../../extension-service/src/credentials/keychain.js';
-import type { CredentialsConfig } from '../../../extension-service/src/core/config/model.js';
+import type { CredentialsConfig } from '../../../extension-service/src/credentials/config-credentials.js';
 
 const secret = (user: string): string =>
   JSON.stringify({ auths: { 'r.example': { auth: Buffer.from(`${user}:p`).toString('base64') } } });

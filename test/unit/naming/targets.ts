@@ -1,9 +1,7 @@
-import type {
-  AwsConfig,
-  GcpConfig,
-  OciConfig,
-  TargetConfig,
-} from '../../../extension-service/src/core/config/model.js';
+import type { AwsConfig } from '../../../extension-service/src/kinds/aws/config.js';
+import type { GcpConfig } from '../../../extension-service/src/kinds/gcp/config.js';
+import type { OciConfig } from '../../../extension-service/src/kinds/oci/config.js';
+import type { TargetConfig } from '../../../extension-service/src/core/config/model.js';
 import { awsConfig as defaultAwsConfig } from '../targets/aws/config.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { GcpConfig } from '../../../extension-service/src/core/config/model.js';
+import type { GcpConfig } from '../../../extension-service/src/kinds/gcp/config.js';
 import { RenewedLogin } from '../../../extension-service/src/credentials/renewed-login.js';
 import { neededPrograms } from '../../../extension-service/src/background/programs/needed.js';
 import { cloudKeychain } from '../../../extension-service/src/kinds/cloud.js';

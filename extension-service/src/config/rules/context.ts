@@ -2,7 +2,8 @@ import type { Config } from '../../core/config/model.js';
 import type { CompiledFilter } from '../../core/filters/compile.js';
 import type { Dialect } from '../dialect.js';
 import { reportAt } from '../issues.js';
-import type { Parsed } from '../parsed.js';
+import type { Parsed } from '../../schema/parsed.js';
+import type { KeyPath, RuleScope } from '../../schema/rule-scope.js';
 import type { ConfigProblem, Place, Problems } from '../problem.js';
 import type { MappingNode, Path } from '../tree.js';
 import { formatPath, nodeAt, placeAt } from '../tree.js';
@@ -42,6 +43,19 @@ export class RuleContext {
   /** Whether the key is written, in the file, the environment or a flag, rather than a default. */
   isWritten(path: Path): boolean {
     return nodeAt(this.tree, path) !== undefined;
+  }
+
+  /** The same for a rule about one mapping, which knows neither its path nor the rest. */
+  within(base: Path): RuleScope {
+    const at = (path: KeyPath): Path => [...base, ...path];
+    return {
+      dialect: this.dialect,
+      isWritten: (path) => this.isWritten(at(path)),
+      error: (path, ...what) => this.error(at(path), ...what),
+      warn: (path, ...what) => this.warn(at(path), ...what),
+      report: (severity, path, ...what) => this.report(severity, at(path), ...what),
+      missing: (path, neededBy, ...what) => this.missing(at(path), at(neededBy), ...what),
+    };
   }
 
   /** Whether the schema accepts the value at the path and everything in it. */

@@ -1,15 +1,7 @@
-import type {
-  AwsConfig,
-  Config,
-  CredentialsConfig,
-  GcpConfig,
-  OciConfig,
-  RegistryConfig,
-  TargetConfig,
-} from '../../core/config/model.js';
-import type { Parsed } from '../parsed.js';
+import type { Config, RegistryConfig, TargetConfig } from '../../core/config/model.js';
+import { REGISTRY_KINDS } from '../../kinds/kinds.js';
+import type { Parsed } from '../../schema/parsed.js';
 import type { Path } from '../tree.js';
-import { checkAws } from './aws.js';
 import type { RuleContext } from './context.js';
 
 /** A registry of the configuration, with its path; undefined where nothing of it parsed. */
@@ -35,54 +27,19 @@ export function registriesOf(context: { readonly config: Parsed<Config> }): read
   ];
 }
 
-/** What describes a registry, of each type; only that of its own type when the type is known. */
-export interface Members {
-  readonly aws?: Parsed<AwsConfig> | undefined;
-  readonly gcp?: Parsed<GcpConfig> | undefined;
-  readonly oci?: Parsed<OciConfig> | undefined;
+/** What parsed of the settings of one kind; when the type is known, only those of that type are there. */
+export function settingsOf({ config }: Located<RegistryConfig>, type: string): Parsed<object> | undefined {
+  const settings = config?.[type];
+  return typeof settings === 'object' && settings !== null ? settings : undefined;
 }
 
-export function membersOf({ config }: Located<RegistryConfig>): Members {
-  return config ?? {};
-}
-
-/** What the parts of one registry must be together. */
+/** What the keys of each registry must be together, by the rules of its kind. */
 export function checkRegistries(context: RuleContext): void {
-  for (const registry of registriesOf(context)) {
-    const { path } = registry;
-    const { aws, oci } = membersOf(registry);
-    if (aws !== undefined) checkAws(context, [...path, 'aws'], aws, path[0] === 'source');
-    if (oci === undefined) continue;
-    if (oci.credentials !== undefined) checkCredentials(context, [...path, 'oci', 'credentials']);
-    const caFile = [...path, 'oci', 'caFile'];
-    if (oci.insecure === true && context.isWritten(caFile)) {
-      context.warn(caFile, 'is not read, because insecure is true');
+  for (const kind of REGISTRY_KINDS) {
+    for (const registry of registriesOf(context)) {
+      const settings = settingsOf(registry, kind.type);
+      const isSource = registry.path[0] === 'source';
+      if (settings !== undefined) kind.rules?.(context.within([...registry.path, kind.type]), settings, isSource);
     }
   }
-}
-
-const LOGINS = [
-  'secretName',
-  'password',
-  'passwordFile',
-  'dockerConfigFile',
-] as const satisfies (keyof CredentialsConfig)[];
-
-function checkCredentials(context: RuleContext, path: Path): void {
-  const has = (key: keyof CredentialsConfig) => context.isWritten([...path, key]);
-  const given = LOGINS.filter(has);
-  const report = (key: string, message: string, allowed?: string) => {
-    context.error(key === '' ? path : [...path, key], message, allowed);
-  };
-  if (given.length === 0) {
-    report('', 'says nothing about how to log in', `one of ${LOGINS.join(', ')} is needed`);
-  } else if (given.length > 1) {
-    report(given[1] ?? '', `is there besides ${given[0] ?? ''}`, `one of ${LOGINS.join(', ')} is allowed`);
-  }
-  const withUser = has('password') || has('passwordFile');
-  if (withUser && !has('username')) report('username', 'is missing, and there is a password');
-  if (has('username') && !withUser && given.length > 0) {
-    report('username', `is of no use with ${given[0] ?? ''}`, 'it goes with password or passwordFile');
-  }
-  if (has('namespace') && !has('secretName')) report('namespace', 'is of no use without secretName');
 }

@@ -7,14 +7,14 @@ import type { Path } from '../tree.js';
 import { formatPath } from '../tree.js';
 import type { RuleContext } from './context.js';
 import { targetsOf } from './registries.js';
+import { REGISTRY_TYPES } from '../../kinds/kinds.js';
 import { namingTarget, targetProblems } from '../../kinds/registry-naming.js';
 
 /** What targets must be together: there, with different names, in different places, each in reach. */
 export function checkTargets(context: RuleContext): void {
   const reported = context.hasError(['target']) || context.hasError(['targets']);
   if (targetsOf(context).length === 0 && !reported) {
-    const allowed =
-      'give target: {type: aws | gcp | oci, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…';
+    const allowed = `give target: {type: ${REGISTRY_TYPES.join(' | ')}, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…`;
     context.error(['target'], 'no target is configured', allowed);
   }
   checkNames(context);

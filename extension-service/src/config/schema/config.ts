@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { USUAL_DEADLINE } from '../../core/policies/for-config.js';
 import type { Config } from '../../core/config/model.js';
 import { longestDuration } from '../../core/config/duration.js';
-import { described, fieldOf } from '../field.js';
-import type { Field } from '../field.js';
-import { choice, duration, flag } from '../leaves.js';
+import { described, fieldOf } from '../../schema/field.js';
+import type { Field } from '../../schema/field.js';
+import { choice, duration, flag } from '../../schema/leaves.js';
 import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
 import { namedTargetSchema, targetSchema } from './registry.js';
 import {

@@ -1,4 +1,4 @@
-import { choice } from '../leaves.js';
+import { choice } from '../../schema/leaves.js';
 
 /** The same keys stand at the top and in targets. */
 export const imageSwapPolicy = (about: string) => choice(['exists', 'always'], about);

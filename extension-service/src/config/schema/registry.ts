@@ -1,37 +1,39 @@
 import { z } from 'zod';
-import type { RegistryConfig, TargetConfig, TargetOptions } from '../../core/config/model.js';
-import type { FieldMeta } from '../field.js';
-import { described, leaf } from '../field.js';
-import { matching, platforms, text } from '../leaves.js';
-import { awsSchema, awsSourceSchema } from './aws.js';
-import { gcpSchema, gcpSourceSchema } from './gcp.js';
-import { ociSchema } from './oci.js';
+import type { RegistryConfig, TargetConfig } from '../../core/config/model.js';
+import type { RegistryKind } from '../../kinds/kind.js';
+import { REGISTRY_KINDS, REGISTRY_TYPES } from '../../kinds/kinds.js';
+import type { FieldMeta } from '../../schema/field.js';
+import { described, leaf } from '../../schema/field.js';
+import { matching, platforms, text } from '../../schema/leaves.js';
 import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
-
-export const registryTypes = ['aws', 'gcp', 'oci'] as const;
 
 const typeMeta: FieldMeta = {
   type: 'choice',
-  about: 'Which of the keys aws, gcp and oci describes the registry.',
-  allowed: `allowed are ${registryTypes.join(', ')}`,
-  defaultText: 'the one of aws, gcp, oci that is there',
+  about: `Which of the keys ${REGISTRY_TYPES.slice(0, -1).join(', ')} and ${REGISTRY_TYPES.at(-1)} describes the registry.`,
+  allowed: `allowed are ${REGISTRY_TYPES.join(', ')}`,
+  defaultText: `the one of ${REGISTRY_TYPES.join(', ')} that is there`,
 };
 
-const members = {
-  aws: { type: leaf(z.literal('aws'), typeMeta), aws: described(awsSchema, 'Amazon ECR.') },
-  gcp: { type: leaf(z.literal('gcp'), typeMeta), gcp: described(gcpSchema, 'Google Artifact Registry.') },
-  oci: { type: leaf(z.literal('oci'), typeMeta), oci: described(ociSchema, 'Any other registry.') },
-};
-
-/** What describes a registry, by its type. */
-export const memberSchemas: Readonly<Record<string, z.ZodType>> = { aws: awsSchema, gcp: gcpSchema, oci: ociSchema };
+/** A mapping with the settings of one kind, and with what else `more` says. */
+function registry<T extends RegistryConfig>(
+  settingsOf: (kind: RegistryKind<unknown>) => z.ZodType,
+  more: () => z.ZodRawShape = () => ({}),
+): z.ZodType<T> {
+  const options = REGISTRY_KINDS.map((kind) =>
+    z.strictObject({
+      type: leaf(z.literal(kind.type), typeMeta),
+      [kind.type]: described(settingsOf(kind), kind.about),
+      ...more(),
+    }),
+  );
+  const [first, ...others] = options;
+  if (first === undefined) throw new Error('there are no registry kinds');
+  // The members of a union that is made from a table have no static types.
+  return z.discriminatedUnion('type', [first, ...others]) as z.ZodType as z.ZodType<T>;
+}
 
 /** An entry of `source.registries`. */
-export const registrySchema = z.discriminatedUnion('type', [
-  z.strictObject({ ...members.aws, aws: described(awsSourceSchema, 'Amazon ECR.') }),
-  z.strictObject({ ...members.gcp, gcp: described(gcpSourceSchema, 'Google Artifact Registry.') }),
-  z.strictObject(members.oci),
-]) satisfies z.ZodType<RegistryConfig>;
+export const registrySchema = registry<RegistryConfig>(({ schema, sourceSchema }) => sourceSchema ?? schema);
 
 const nameAllowed = 'up to 63 letters, digits, ., _ and - are allowed';
 const nameCheck = matching(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/, 'name', nameAllowed);
@@ -54,15 +56,13 @@ function options() {
 }
 
 /** `target`: it may go without a name. */
-export const targetSchema = z.discriminatedUnion('type', [
-  z.strictObject({ ...members.aws, name: name('What messages and metrics call it.').default('default'), ...options() }),
-  z.strictObject({ ...members.gcp, name: name('What messages and metrics call it.').default('default'), ...options() }),
-  z.strictObject({ ...members.oci, name: name('What messages and metrics call it.').default('default'), ...options() }),
-]) satisfies z.ZodType<TargetConfig & TargetOptions>;
+export const targetSchema = registry<TargetConfig>(
+  ({ schema }) => schema,
+  () => ({ name: name('What messages and metrics call it.').default('default'), ...options() }),
+);
 
 /** An entry of `targets`. */
-export const namedTargetSchema = z.discriminatedUnion('type', [
-  z.strictObject({ ...members.aws, name: name('Unique; what messages and metrics call it.'), ...options() }),
-  z.strictObject({ ...members.gcp, name: name('Unique; what messages and metrics call it.'), ...options() }),
-  z.strictObject({ ...members.oci, name: name('Unique; what messages and metrics call it.'), ...options() }),
-]) satisfies z.ZodType<TargetConfig & TargetOptions>;
+export const namedTargetSchema = registry<TargetConfig>(
+  ({ schema }) => schema,
+  () => ({ name: name('Unique; what messages and metrics call it.'), ...options() }),
+);

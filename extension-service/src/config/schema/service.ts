@@ -11,8 +11,8 @@ import type {
 } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { longestDuration } from '../../core/config/duration.js';
-import { described } from '../field.js';
-import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../leaves.js';
+import { described } from '../../schema/field.js';
+import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../../schema/leaves.js';
 
 /** How images are copied. */
 export const mirrorSchema = z.strictObject({

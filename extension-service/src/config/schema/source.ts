@@ -2,9 +2,9 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { SourceConfig } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
-import { described } from '../field.js';
-import type { Fault } from '../leaves.js';
-import { choice, text } from '../leaves.js';
+import { described } from '../../schema/field.js';
+import type { Fault } from '../../schema/leaves.js';
+import { choice, text } from '../../schema/leaves.js';
 import { registrySchema } from './registry.js';
 
 const hostAllowed = 'host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed';

@@ -128,20 +128,10 @@ export interface QueueConfig {
   readonly secretName?: string;
 }
 
-/** A registry of one of three kinds; exactly the member named by `type` is set. */
-export type RegistryConfig = OciRegistryConfig | AwsRegistryConfig | GcpRegistryConfig;
-
-export interface OciRegistryConfig {
-  readonly type: 'oci';
-  readonly oci: OciConfig;
-}
-export interface AwsRegistryConfig {
-  readonly type: 'aws';
-  readonly aws: AwsConfig;
-}
-export interface GcpRegistryConfig {
-  readonly type: 'gcp';
-  readonly gcp: GcpConfig;
+/** A registry: `type` names its kind, and the member of that name has what the kind's schema says. */
+export interface RegistryConfig {
+  readonly type: string;
+  readonly [kind: string]: unknown;
 }
 
 /** A registry that images are copied to, with what may differ per target. */
@@ -155,121 +145,4 @@ export interface TargetOptions {
   readonly imageSwapPolicy?: ImageSwapPolicy;
   readonly imageCopyPolicy?: ImageCopyPolicy;
   readonly platforms?: Platforms;
-}
-
-export interface OciConfig {
-  /** host or host:port */
-  readonly registry: string;
-  /** Path under the host, without slashes around it; '' for none. */
-  readonly prefix: string;
-  /** Plain HTTP, or HTTPS with a certificate that is not checked. */
-  readonly insecure: boolean;
-  /** PEM file with the certificate authorities to trust besides the system's. */
-  readonly caFile?: string;
-  readonly credentials?: CredentialsConfig;
-}
-
-/** Where credentials come from; at most one source is set. */
-export interface CredentialsConfig {
-  /** A Secret of type kubernetes.io/dockerconfigjson, in the service's own namespace unless `namespace` says otherwise. */
-  readonly secretName?: string;
-  readonly namespace?: string;
-  readonly username?: string;
-  readonly password?: string;
-  /** A file whose trimmed content is the password. */
-  readonly passwordFile?: string;
-  /** A Docker `config.json`. */
-  readonly dockerConfigFile?: string;
-}
-
-export interface AwsConfig {
-  /** Sources only: Amazon's registry for everybody, public.ecr.aws; account and region are empty then. */
-  readonly public?: boolean;
-  /** Twelve digits, as text: leading zeros matter. */
-  readonly accountId: string;
-  readonly region: string;
-  readonly endpoint?: 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
-  /** ARN of the role that all calls are made with. */
-  readonly role?: string;
-  readonly externalId?: string;
-  readonly roleSessionName?: string;
-  /** Path under the host, without slashes around it; '' for none. */
-  readonly prefix: string;
-  readonly ecrOptions: EcrOptions;
-  readonly repositories: {
-    /** `api`: created by CreateRepository. `createOnPush`: by ECR's own templates. `preexisting`: by nobody here. */
-    readonly mode: 'api' | 'createOnPush' | 'preexisting';
-    /** Whether repositories that are there get the configured policies when these change. */
-    readonly reconcilePolicies: boolean;
-  };
-  /** Requests a second of the account in the region. */
-  readonly quotas: {
-    readonly putImage: number;
-    readonly initiateLayerUpload: number;
-    readonly completeLayerUpload: number;
-  };
-}
-
-export interface EcrOptions {
-  readonly tags: readonly { readonly key: string; readonly value: string }[];
-  readonly imageTagMutability: 'MUTABLE' | 'IMMUTABLE' | 'IMMUTABLE_WITH_EXCLUSION' | 'MUTABLE_WITH_EXCLUSION';
-  /** The tags that the `_WITH_EXCLUSION` forms leave out. */
-  readonly imageTagMutabilityExclusionFilters: readonly { readonly filterType: 'WILDCARD'; readonly filter: string }[];
-  readonly imageScanningConfiguration: { readonly imageScanOnPush: boolean };
-  readonly encryptionConfiguration: {
-    readonly encryptionType: 'AES256' | 'KMS' | 'KMS_DSSE';
-    readonly kmsKey?: string;
-  };
-  /** Raw JSON for SetRepositoryPolicy. */
-  readonly accessPolicy?: string;
-  /** Raw JSON for PutLifecyclePolicy. */
-  readonly lifecyclePolicy?: string;
-}
-
-export interface GcpConfig {
-  readonly location: string;
-  readonly projectId: string;
-  readonly repositoryId: string;
-  /** E-mail of the service account that is impersonated for everything at this registry. */
-  readonly serviceAccount?: string;
-  /** A file with Google credentials of any type, instead of Application Default Credentials. */
-  readonly credentialsFile?: string;
-  /** host[:port] of Artifact Registry's API where it is not Google's own. */
-  readonly endpoint?: string;
-  /** Create the repository when a push finds it missing. */
-  readonly createRepository: boolean;
-  /** Whether a repository that is there gets the configured settings when it has others. */
-  readonly reconcilePolicies: boolean;
-  /** What is not given is left as it is. */
-  readonly repository: GcpRepositorySettings;
-  /** Absent: left as they are. */
-  readonly cleanupPolicies?: readonly GcpCleanupPolicy[];
-  /** Cleanup policies only write what they would delete into the audit log. */
-  readonly cleanupDryRun: boolean;
-  /** IAM members that may pull: `serviceAccount:NAME@PROJECT.iam.gserviceaccount.com`. */
-  readonly readers: readonly string[];
-}
-
-export interface GcpRepositorySettings {
-  readonly description?: string;
-  readonly labels: readonly { readonly key: string; readonly value: string }[];
-  /** Full name; can be given to new repositories only. */
-  readonly kmsKey?: string;
-  readonly immutableTags?: boolean;
-  readonly vulnerabilityScanning?: 'inherited' | 'disabled';
-}
-
-/** One of `condition` and `mostRecentVersions` is set. */
-export interface GcpCleanupPolicy {
-  readonly name: string;
-  readonly action: 'delete' | 'keep';
-  readonly condition?: {
-    readonly tagState: 'any' | 'tagged' | 'untagged';
-    readonly tagPrefixes: readonly string[];
-    readonly packagePrefixes: readonly string[];
-    readonly versionPrefixes: readonly string[];
-    readonly olderThan?: number;
-    readonly newerThan?: number;
-  };
-  readonly mostRecentVersions?: { readonly keepCount: number; readonly packagePrefixes: readonly string[] };
 }

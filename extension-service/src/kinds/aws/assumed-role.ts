@@ -1,5 +1,5 @@
 import type { STSClient } from '@aws-sdk/client-sts';
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type * as Sdk from './sdk.js';
 import { AwsCallError } from './problems.js';
 

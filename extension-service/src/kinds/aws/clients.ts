@@ -1,7 +1,7 @@
 import type { ECRClient, ECRClientConfig } from '@aws-sdk/client-ecr';
 import type { ECRPUBLICClient } from '@aws-sdk/client-ecr-public';
 import type { STSClient } from '@aws-sdk/client-sts';
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import { assumedRole } from './assumed-role.js';
 import { awsRequestHandler } from './request-handler.js';
 import type * as Sdk from './sdk.js';

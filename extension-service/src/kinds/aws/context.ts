@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type { CloudEvent } from '../cloud.js';
 import type { AwsClients } from './clients.js';
 import type { EcrNames } from './policies.js';

@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type { AwsClients } from './clients.js';
 import { canonicalJson, named, readPoliciesTag } from './policies.js';
 import type { DesiredPolicies, EcrNames } from './policies.js';

@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import { ecrHosts, publicHost } from './naming-hosts.js';
 import type { CloudLogin } from '../cloud.js';
 

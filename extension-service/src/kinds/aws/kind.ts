@@ -1,14 +1,20 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type { RegistryKind } from '../kind.js';
 import { ecrCovers } from './hosts.js';
 import { awsNaming } from './naming.js';
 import { QuotaPool } from './quotas.js';
+import { awsRules } from './rules.js';
+import { awsSchema, awsSourceSchema } from './schema.js';
 import { EcrRegistry } from './registry.js';
 import { awsCaBundle } from './request-handler.js';
 
 /** Amazon ECR. */
 export const aws: RegistryKind<AwsConfig> = {
   type: 'aws',
+  about: 'Amazon ECR.',
+  schema: awsSchema,
+  sourceSchema: awsSourceSchema,
+  rules: awsRules,
   naming: awsNaming,
   transport(_, env) {
     // A registry of AWS is trusted with the authorities that the AWS command line trusts.

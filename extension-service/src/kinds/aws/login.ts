@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type { RegistryLogin } from '../../credentials/renewed-login.js';
 import { RegistryError } from '../../registry/errors.js';
 import type { AwsClients } from './clients.js';

@@ -1,4 +1,4 @@
-import type { EcrOptions } from '../../core/config/model.js';
+import type { EcrOptions } from './config.js';
 
 /** Whether a tag can't be moved in repositories with these options. */
 export function isImmutableTag(

@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import { partitionOf } from './naming-hosts.js';
 import type { EcrNames } from './policies.js';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type { AwsClients } from './clients.js';
 import { AwsCallError } from './problems.js';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { RegistryError } from '../../registry/errors.js';
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type { RegistryClient } from '../../registry/client.js';
 import { PROBE_REPOSITORY } from '../probe.js';
 

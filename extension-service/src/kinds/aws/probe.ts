@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type { RegistryClient } from '../../registry/client.js';
 import { PROBE_REPOSITORY } from '../probe.js';
 import type { Probe } from '../probe.js';

@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import { abortReason, untilAborted } from '../../registry/transport/abort.js';
 import type { PacedAction, RequestPacer } from '../../registry/pacer.js';
 import type { PushRequests } from '../cloud.js';

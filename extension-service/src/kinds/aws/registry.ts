@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import { RenewedLogin } from '../../credentials/renewed-login.js';
 import type { RegistryClient } from '../../registry/client.js';
 import type { RequestPacer } from '../../registry/pacer.js';

@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import { untilAborted } from '../../registry/transport/abort.js';
 import type { CloudRepositories } from '../cloud.js';
 import { isImmutableTag } from './mutability.js';

@@ -1,4 +1,4 @@
-import type { AwsConfig } from '../../core/config/model.js';
+import type { AwsConfig } from './config.js';
 import type { AwsClients } from './clients.js';
 import type { EcrContext } from './context.js';
 import type { PolicyKeeper } from './policy-keeper.js';

@@ -1,5 +1,5 @@
 import { HttpsProxyAgent } from 'hpagent';
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
 import type { AccessToken } from './access-token.js';
 import type { ArtifactRegistryClient } from './sdk.js';

@@ -1,4 +1,4 @@
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import { untilAborted } from '../../registry/transport/abort.js';
 import { readCredentialsFile } from './credentials-file.js';
 import { metadataToken } from './metadata.js';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import { credentialsFileFault } from './credentials-document.js';
 import { RegistryError } from '../../registry/errors.js';
 

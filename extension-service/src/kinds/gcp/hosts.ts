@@ -1,4 +1,4 @@
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import type { CloudLogin } from '../cloud.js';
 import { gcpNaming } from './naming.js';
 

@@ -1,14 +1,30 @@
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import type { RegistryKind } from '../kind.js';
+import { credentialsFileFault } from './credentials-document.js';
 import { artifactRegistryCovers, artifactRegistryOwns } from './hosts.js';
 import { gcpNaming } from './naming.js';
+import { gcpRules } from './rules.js';
+import { gcpSchema, gcpSourceSchema } from './schema.js';
 import { ArtifactRegistry } from './registry.js';
 
 /** Google Artifact Registry. */
 export const gcp: RegistryKind<GcpConfig> = {
   type: 'gcp',
+  about: 'Google Artifact Registry.',
+  schema: gcpSchema,
+  sourceSchema: gcpSourceSchema,
+  rules: gcpRules,
   naming: gcpNaming,
   sharesHosts: true,
+  credentialsFile: {
+    key: 'credentialsFile',
+    variable: 'GOOGLE_APPLICATION_CREDENTIALS',
+    allowed: 'a JSON file with Google credentials, such as the key of a service account, is needed',
+    fault(text) {
+      const result = credentialsFileFault(text);
+      return 'fault' in result ? result.fault : undefined;
+    },
+  },
   cloud: {
     scope: (settings, isTarget) => ({
       covers: artifactRegistryCovers(settings, isTarget),

@@ -1,4 +1,4 @@
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import type { LoginSource } from '../../credentials/renewed-login.js';
 import type { Probe } from '../probe.js';
 import { artifactRegistryPlace } from './hosts.js';

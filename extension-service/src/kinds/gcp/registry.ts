@@ -1,4 +1,4 @@
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import type { RenewedLogin } from '../../credentials/renewed-login.js';
 import { isTargetName } from '../cloud.js';
 import type { CloudOptions, CloudRegistry } from '../cloud.js';

@@ -1,4 +1,4 @@
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import { RegistryError } from '../../registry/errors.js';
 import { untilAborted } from '../../registry/transport/abort.js';
 import type { CloudEvent, CloudRepositories } from '../cloud.js';

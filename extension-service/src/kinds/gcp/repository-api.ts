@@ -1,5 +1,5 @@
 import type { protos } from '@google-cloud/artifact-registry';
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import { untilAborted } from '../../registry/transport/abort.js';
 import { openApiClient } from './api-client.js';
 import type { AccessToken } from './access-token.js';

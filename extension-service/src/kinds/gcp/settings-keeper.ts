@@ -1,4 +1,4 @@
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import { RegistryError } from '../../registry/errors.js';
 import type { CloudEvent } from '../cloud.js';
 import { artifactRegistryPlace } from './hosts.js';

@@ -1,5 +1,5 @@
 import type { protos } from '@google-cloud/artifact-registry';
-import type { GcpCleanupPolicy, GcpConfig } from '../../core/config/model.js';
+import type { GcpCleanupPolicy, GcpConfig } from './config.js';
 
 export type Repository = protos.google.devtools.artifactregistry.v1.IRepository;
 type CleanupPolicy = protos.google.devtools.artifactregistry.v1.ICleanupPolicy;

@@ -1,12 +1,17 @@
 import { readFileSync } from 'node:fs';
-import type { OciConfig } from '../../core/config/model.js';
+import type { OciConfig } from './config.js';
 import { configKeychain } from '../../credentials/config-credentials.js';
 import type { RegistryKind } from '../kind.js';
 import { ociNaming } from './naming.js';
+import { ociRules } from './rules.js';
+import { ociSchema } from './schema.js';
 
 /** Any registry that speaks the OCI distribution specification, with a password, a token or no login. */
 export const oci: RegistryKind<OciConfig> = {
   type: 'oci',
+  about: 'Any other registry.',
+  schema: ociSchema,
+  rules: ociRules,
   naming: ociNaming,
   transport(settings) {
     const { insecure, caFile } = settings;

@@ -1,4 +1,4 @@
-import type { AwsConfig, EcrOptions } from '../../../../extension-service/src/core/config/model.js';
+import type { AwsConfig, EcrOptions } from '../../../../extension-service/src/kinds/aws/config.js';
 
 export const defaultEcrOptions: EcrOptions = {
   tags: [],

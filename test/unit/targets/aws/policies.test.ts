@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EcrOptions } from '../../../../extension-service/src/core/config/model.js';
+import type { EcrOptions } from '../../../../extension-service/src/kinds/aws/config.js';
 import { isImmutableTag } from '../../../../extension-service/src/kinds/aws/mutability.js';
 import { canonicalJson, desiredPolicies } from '../../../../extension-service/src/kinds/aws/policies.js';
 import { awsConfig, defaultEcrOptions } from './config.js';

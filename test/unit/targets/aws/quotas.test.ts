@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { AwsConfig } from '../../../../extension-service/src/core/config/model.js';
+import type { AwsConfig } from '../../../../extension-service/src/kinds/aws/config.js';
 import { QuotaPool, quotaTime, RateLimit } from '../../../../extension-service/src/kinds/aws/quotas.js';
 import { awsConfig } from './config.js';
 

@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import type { CredentialsConfig, OciConfig } from '../../core/config/model.js';
+import type { CredentialsConfig } from '../../credentials/config-credentials.js';
+import type { OciConfig } from './config.js';
 import { hostFault, REGISTRY_ALLOWED } from '../../core/naming/host-fault.js';
-import { described } from '../field.js';
-import { flag, matching, text } from '../leaves.js';
-import { prefix } from './prefix.js';
+import { described } from '../../schema/field.js';
+import { flag, matching, text } from '../../schema/leaves.js';
+import { prefix } from '../../schema/prefix.js';
 
 const label = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
 const subdomain = new RegExp(`^(?=.{1,253}$)${label}(?:\\.${label})*$`);

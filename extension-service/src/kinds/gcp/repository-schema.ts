@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { GcpCleanupPolicy, GcpRepositorySettings } from '../../core/config/model.js';
+import type { GcpCleanupPolicy, GcpRepositorySettings } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
-import { described } from '../field.js';
-import type { Check } from '../leaves.js';
-import { anyText, choice, duration, flag, matching, text, wholeNumber } from '../leaves.js';
+import { described } from '../../schema/field.js';
+import type { Check } from '../../schema/leaves.js';
+import { anyText, choice, duration, flag, matching, text, wholeNumber } from '../../schema/leaves.js';
 
 /** Artifact Registry's quotas: policies of a repository, labels of a resource. One label is ours. */
 export const gcpLimits = { cleanupPolicies: 10, labels: 63 } as const;

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { isRepository } from '../../core/image/reference.js';
-import { quoteInput } from '../../core/image/quote.js';
-import { spelled } from '../leaves.js';
+import { isRepository } from '../core/image/reference.js';
+import { quoteInput } from '../core/image/quote.js';
+import { spelled } from './leaves.js';
 
 const allowed =
   'a path such as mirror or team/mirror is allowed: lower-case letters, digits, single . _ - between them';

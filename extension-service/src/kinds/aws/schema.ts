@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import type { AwsConfig, EcrOptions } from '../../core/config/model.js';
+import type { AwsConfig, EcrOptions } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
-import { described } from '../field.js';
+import { described } from '../../schema/field.js';
 import { readJson } from '../../util/json-text.js';
-import type { Check } from '../leaves.js';
-import { anyText, choice, digits, flag, matching, text, wholeNumber } from '../leaves.js';
-import { prefix } from './prefix.js';
+import type { Check } from '../../schema/leaves.js';
+import { anyText, choice, digits, flag, matching, text, wholeNumber } from '../../schema/leaves.js';
+import { prefix } from '../../schema/prefix.js';
 
 /** ECR's quotas: policy text of SetRepositoryPolicy, lifecycle policy text and rules, tags of a resource. */
 export const ecrLimits = {

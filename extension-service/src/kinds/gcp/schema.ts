@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import type { GcpConfig } from '../../core/config/model.js';
+import type { GcpConfig } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { hostFault } from '../../core/naming/host-fault.js';
-import { described } from '../field.js';
-import { flag, matching, spelled, text } from '../leaves.js';
-import { cleanupPolicies, readers, repositorySettings } from './gcp-repository.js';
+import { described } from '../../schema/field.js';
+import { flag, matching, spelled, text } from '../../schema/leaves.js';
+import { cleanupPolicies, readers, repositorySettings } from './repository-schema.js';
 
 const locationAllowed = 'a region such as us-central1 or one of us, europe, asia is allowed';
 const projectAllowed = 'a project id such as my-project-123 or example.com:my-project is allowed';

@@ -1,0 +1,123 @@
+import type { AwsConfig, EcrOptions } from './config.js';
+import { quoteInput } from '../../core/image/quote.js';
+import { hasDualStack } from './naming-hosts.js';
+import type { Parsed } from '../../schema/parsed.js';
+import { ecrLimits } from './schema.js';
+import type { KeyPath, RuleScope } from '../../schema/rule-scope.js';
+
+/** Partitions of AWS with their regions (botocore's partitions.json, `regionRegex`). */
+const partitions: readonly { readonly name: string; readonly regions: RegExp }[] = [
+  { name: 'aws-cn', regions: /^cn-/ },
+  { name: 'aws-us-gov', regions: /^us-gov-/ },
+  { name: 'aws-iso', regions: /^us-iso-/ },
+  { name: 'aws-iso-b', regions: /^us-isob-/ },
+  { name: 'aws-iso-e', regions: /^eu-isoe-/ },
+  { name: 'aws-iso-f', regions: /^us-isof-/ },
+  { name: 'aws-eusc', regions: /^eusc-/ },
+  { name: 'aws', regions: /^(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-/ },
+];
+
+/** What the keys of one `aws` must be together. */
+export function awsRules(scope: RuleScope, aws: Parsed<AwsConfig>, isSource: boolean): void {
+  checkAccount(scope, aws);
+  if (isSource) checkAwsSource(scope, aws);
+  checkRole(scope);
+  checkPartition(scope, aws);
+  if (aws.ecrOptions !== undefined) checkEcrOptions(scope, aws.ecrOptions);
+}
+
+function checkAccount(scope: RuleScope, { accountId }: Parsed<AwsConfig>): void {
+  // Empty: ECR Public.
+  if (accountId === undefined || accountId === '' || accountId.length === 12) return;
+  scope.warn(['accountId'], `${quoteInput(accountId)} has ${accountId.length} digits, and AWS accounts have 12`);
+}
+
+/** ECR Public is in no account and no region; any other registry is in one of each. */
+function checkAwsSource(scope: RuleScope, { public: isPublic }: Parsed<AwsConfig>): void {
+  for (const key of ['accountId', 'region']) {
+    const where = [key];
+    const isWritten = scope.isWritten(where);
+    if (isPublic === true && isWritten) scope.error(where, 'is of no use with public: true', 'leave it out');
+    if (isPublic === false && !isWritten) {
+      scope.error(where, 'is missing', 'public: true is for public.ecr.aws');
+    }
+  }
+}
+
+function checkRole(scope: RuleScope): void {
+  if (scope.isWritten(['role'])) return;
+  for (const key of ['externalId', 'roleSessionName']) {
+    const where = [key];
+    if (scope.isWritten(where)) scope.error(where, 'is of no use without role');
+  }
+}
+
+function checkPartition(scope: RuleScope, { region, endpoint, role }: Parsed<AwsConfig>): void {
+  if (region === undefined || region === '') return;
+  const partition = partitions.find(({ regions }) => regions.test(region));
+  if (partition === undefined) {
+    const allowed = 'regions begin with us, eu, ap, sa, ca, me, af, il, mx, cn, us-gov, us-iso, eu-isoe or eusc';
+    scope.error(['region'], `${quoteInput(region)} is in no partition of AWS`, allowed);
+    return;
+  }
+  if (endpoint?.endsWith('dual-stack') === true && !hasDualStack(region)) {
+    scope.error(['endpoint'], `region ${region} has no dual-stack hosts`, 'allowed are standard, fips');
+  }
+  const arn = /^arn:(aws[a-z-]*):iam::/.exec(role ?? '');
+  if (arn === null || arn[1] === partition.name) return;
+  scope.report(
+    scope.dialect === 'anchor' ? 'warning' : 'error',
+    ['role'],
+    `is a role of partition ${arn[1] ?? ''}, and region ${region} is in ${partition.name}`,
+    `the ARN must begin with arn:${partition.name}:`,
+  );
+}
+
+function checkEcrOptions(scope: RuleScope, options: Parsed<EcrOptions>): void {
+  const path = ['ecrOptions'];
+  checkTags(scope, [...path, 'tags'], options.tags);
+  checkExclusions(scope, path, options);
+  const encryption = [...path, 'encryptionConfiguration'];
+  const type = options.encryptionConfiguration?.encryptionType;
+  const kmsKey = [...encryption, 'kmsKey'];
+  const hasKey = scope.isWritten(kmsKey);
+  if (type?.startsWith('KMS') === true && !hasKey) {
+    const allowed = 'the ARN, id or alias of a KMS key; alias/aws/ecr is the one that AWS manages';
+    scope.missing(kmsKey, [...encryption, 'encryptionType'], `is missing, and encryptionType is ${type}`, allowed);
+  }
+  // The schema drops a key that ECR would refuse.
+  if (type === 'AES256' && hasKey) {
+    scope.warn(kmsKey, 'is not used, because encryptionType is AES256', 'set encryptionType: KMS to use it');
+  }
+}
+
+function checkTags(scope: RuleScope, path: KeyPath, tags: Parsed<EcrOptions>['tags'] = []): void {
+  if (tags.length > ecrLimits.tags) {
+    scope.error(path, `there are ${tags.length} tags`, `ECR allows ${ecrLimits.tags}`);
+  }
+  const seen = new Set<string>();
+  for (const [index, tag] of tags.entries()) {
+    const key = tag?.key;
+    if (key === undefined) continue;
+    if (seen.has(key)) scope.error([...path, index, 'key'], `the tag ${quoteInput(key)} is there twice`);
+    seen.add(key);
+  }
+}
+
+function checkExclusions(scope: RuleScope, path: KeyPath, options: Parsed<EcrOptions>): void {
+  const { imageTagMutability: mutability, imageTagMutabilityExclusionFilters: filters } = options;
+  const where = [...path, 'imageTagMutabilityExclusionFilters'];
+  if (filters !== undefined && filters.length > ecrLimits.exclusionFilters) {
+    scope.error(where, `there are ${filters.length} filters`, `ECR allows ${ecrLimits.exclusionFilters}`);
+  }
+  if (mutability === undefined || filters === undefined) return;
+  const wanted = mutability.endsWith('_WITH_EXCLUSION');
+  if (wanted && filters.length === 0) {
+    const message = `is missing, and imageTagMutability is ${mutability}`;
+    scope.missing(where, [...path, 'imageTagMutability'], message, 'a list such as [{filter: latest}]');
+  }
+  if (!wanted && filters.length > 0) {
+    const message = `is of no use with imageTagMutability ${quoteInput(mutability)}`;
+    scope.error(where, message, 'use IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION');
+  }
+}

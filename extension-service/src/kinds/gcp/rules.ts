@@ -1,0 +1,72 @@
+import type { GcpConfig } from './config.js';
+import { quoteInput } from '../../core/image/quote.js';
+import type { Parsed } from '../../schema/parsed.js';
+import { gcpLimits } from './repository-schema.js';
+import type { KeyPath, RuleScope } from '../../schema/rule-scope.js';
+
+/** What the keys of one repository of Artifact Registry must be together. */
+export function gcpRules(scope: RuleScope, gcp: Parsed<GcpConfig>): void {
+  checkKey(scope, gcp);
+  const labels = gcp.repository?.labels?.map((label) => label?.key);
+  checkUnique(scope, ['repository', 'labels'], labels, 'key', 'label', gcpLimits.labels);
+  const names = gcp.cleanupPolicies?.map((policy) => policy?.name);
+  checkUnique(scope, ['cleanupPolicies'], names, 'name', 'policy', gcpLimits.cleanupPolicies);
+  checkPolicies(scope, gcp.cleanupPolicies);
+  if (scope.isWritten(['cleanupDryRun']) && !scope.isWritten(['cleanupPolicies'])) {
+    scope.warn(['cleanupDryRun'], 'has no effect without cleanupPolicies');
+  }
+}
+
+/** Artifact Registry takes keys of the repository's own location only. */
+function checkKey(scope: RuleScope, { repository, location, createRepository }: Parsed<GcpConfig>): void {
+  const path = ['repository', 'kmsKey'];
+  const key = repository?.kmsKey;
+  if (key === undefined) return;
+  const keyLocation = /^projects\/[^/]+\/locations\/([^/]+)\//.exec(key)?.[1];
+  if (location !== undefined && keyLocation !== undefined && keyLocation !== location) {
+    scope.error(path, `is a key in ${keyLocation}, and the repository is in ${location}`, 'both must be the same');
+  }
+  if (createRepository === false) {
+    scope.warn(path, 'is for new repositories only, and createRepository is not true');
+  }
+}
+
+function checkUnique(
+  scope: RuleScope,
+  path: KeyPath,
+  names: readonly (string | undefined)[] = [],
+  key: string,
+  what: string,
+  most: number,
+): void {
+  if (names.length > most) {
+    scope.error(path, `there are ${names.length} entries`, `Artifact Registry allows ${most}`);
+  }
+  const seen = new Set<string>();
+  for (const [index, name] of names.entries()) {
+    if (name === undefined) continue;
+    if (seen.has(name)) scope.error([...path, index, key], `the ${what} ${quoteInput(name)} is there twice`);
+    seen.add(name);
+  }
+}
+
+function checkPolicies(scope: RuleScope, policies: Parsed<GcpConfig>['cleanupPolicies'] = []): void {
+  for (const [index, policy] of policies.entries()) {
+    if (policy === undefined) continue;
+    const at = (...keys: string[]): KeyPath => ['cleanupPolicies', index, ...keys];
+    const hasCondition = scope.isWritten(at('condition'));
+    const hasRecent = scope.isWritten(at('mostRecentVersions'));
+    if (!hasCondition && !hasRecent) {
+      scope.error(at(), 'says nothing about which versions', 'condition or mostRecentVersions is needed');
+    } else if (hasCondition && hasRecent) {
+      scope.error(at('mostRecentVersions'), 'is there besides condition', 'make two policies of them');
+    }
+    if (hasRecent && policy.action === 'delete') {
+      scope.error(at('action'), 'is delete, and mostRecentVersions only keeps', 'set action: keep');
+    }
+    const prefixes = at('condition', 'tagPrefixes');
+    if (policy.condition?.tagState === 'untagged' && scope.isWritten(prefixes)) {
+      scope.error(prefixes, 'never apply to untagged versions', 'set tagState: tagged');
+    }
+  }
+}

@@ -1,0 +1,13 @@
+import type { CredentialsConfig } from '../../credentials/config-credentials.js';
+
+export interface OciConfig {
+  /** host or host:port */
+  readonly registry: string;
+  /** Path under the host, without slashes around it; '' for none. */
+  readonly prefix: string;
+  /** Plain HTTP, or HTTPS with a certificate that is not checked. */
+  readonly insecure: boolean;
+  /** PEM file with the certificate authorities to trust besides the system's. */
+  readonly caFile?: string;
+  readonly credentials?: CredentialsConfig;
+}

@@ -1,0 +1,39 @@
+import type { CredentialsConfig } from '../../credentials/config-credentials.js';
+import type { Parsed } from '../../schema/parsed.js';
+import type { RuleScope } from '../../schema/rule-scope.js';
+import type { OciConfig } from './config.js';
+
+/** What the keys of one `oci` must be together. */
+export function ociRules(scope: RuleScope, oci: Parsed<OciConfig>): void {
+  if (oci.credentials !== undefined) checkCredentials(scope);
+  if (oci.insecure === true && scope.isWritten(['caFile'])) {
+    scope.warn(['caFile'], 'is not read, because insecure is true');
+  }
+}
+
+const LOGINS = [
+  'secretName',
+  'password',
+  'passwordFile',
+  'dockerConfigFile',
+] as const satisfies (keyof CredentialsConfig)[];
+
+function checkCredentials(scope: RuleScope): void {
+  const path = ['credentials'];
+  const has = (key: keyof CredentialsConfig) => scope.isWritten([...path, key]);
+  const given = LOGINS.filter(has);
+  const report = (key: string, message: string, allowed?: string) => {
+    scope.error(key === '' ? path : [...path, key], message, allowed);
+  };
+  if (given.length === 0) {
+    report('', 'says nothing about how to log in', `one of ${LOGINS.join(', ')} is needed`);
+  } else if (given.length > 1) {
+    report(given[1] ?? '', `is there besides ${given[0] ?? ''}`, `one of ${LOGINS.join(', ')} is allowed`);
+  }
+  const withUser = has('password') || has('passwordFile');
+  if (withUser && !has('username')) report('username', 'is missing, and there is a password');
+  if (has('username') && !withUser && given.length > 0) {
+    report('username', `is of no use with ${given[0] ?? ''}`, 'it goes with password or passwordFile');
+  }
+  if (has('namespace') && !has('secretName')) report('namespace', 'is of no use without secretName');
+}
