@@ -36,6 +36,14 @@ export function chainKeychains(keychains: readonly Keychain[]): Keychain {
   };
 }
 
+/** The same keychain, without credentials for some hosts. `hosts` are in lower case. */
+export function exceptFor(hosts: ReadonlySet<string>, keychain: Keychain): Keychain {
+  return {
+    ...keychain,
+    resolve: async (host, repository) => (hosts.has(host.toLowerCase()) ? [] : keychain.resolve(host, repository)),
+  };
+}
+
 function unique(all: readonly Credentials[]): Credentials[] {
   return [...new Map(all.map((credentials) => [JSON.stringify(credentials), credentials])).values()];
 }

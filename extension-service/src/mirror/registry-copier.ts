@@ -176,12 +176,12 @@ function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailed
   if (error instanceof CopyFailedError) return error.failure;
   const message = `${job.source}: ${messageOf(error)}`;
   if (!(error instanceof RegistryError)) return { reason: 'internal', message, retryable: true };
-  const { kind, retryable, retryAfter, host } = error;
+  const { kind, retryable, retryAfter, host, answeredBy = host } = error;
   const atSource = host === sourceHost;
   const hint =
     kind === 'unauthorized' || kind === 'forbidden'
       ? atSource
-        ? `; no pull secret of the Pod and no credentials of source.registries for ${host} may read it`
+        ? `; no pull secret of the Pod and no credentials of source.registries for ${answeredBy} may read it`
         : `; check the credentials of target ${job.target}`
       : '';
   return { reason: kind, message: message + hint, retryable, host, ...(retryAfter !== undefined && { retryAfter }) };

@@ -26,6 +26,8 @@ export interface RegistryErrorDetails {
   readonly host: string;
   /** What was tried, such as `GET https://r.example/v2/x/manifests/1`; queries are removed, they may be signatures. */
   readonly request?: string;
+  /** host[:port] of who answered, when the registry that was asked redirects there. */
+  readonly answeredBy?: string | undefined;
   readonly status?: number;
   /** Milliseconds. */
   readonly retryAfter?: number;
@@ -40,6 +42,7 @@ export class RegistryError extends Error {
   readonly kind: RegistryErrorKind;
   readonly host: string;
   readonly request: string | undefined;
+  readonly answeredBy: string | undefined;
   readonly status: number | undefined;
   readonly retryAfter: number | undefined;
   /** Whether the same request may succeed later without anyone changing anything. */
@@ -48,11 +51,14 @@ export class RegistryError extends Error {
 
   constructor(message: string, details: RegistryErrorDetails) {
     const where = details.request === undefined ? details.host : details.request;
+    const redirects = details.answeredBy === undefined ? '' : ` (${details.host} redirects there)`;
     // Registries choose parts of the text, which goes into logs and onto terminals.
-    super(oneLine(`${where}: ${message}`), details.cause === undefined ? undefined : { cause: details.cause });
+    const text = oneLine(`${where}: ${message}${redirects}`);
+    super(text, details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = details.kind;
     this.host = details.host;
     this.request = details.request;
+    this.answeredBy = details.answeredBy;
     this.status = details.status;
     this.retryAfter = details.retryAfter;
     this.retryable = details.retryable ?? RETRYABLE.has(details.kind);

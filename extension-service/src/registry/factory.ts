@@ -33,6 +33,8 @@ export interface ClientOptions extends Omit<PushOptions, 'session'> {
    * refusal. For reading from sources. @default false
    */
   readonly hidesFromStrangers?: boolean;
+  /** For the registries that this one redirects to. @default the client's own keychain, which is asked for each by its host */
+  readonly elsewhere?: Keychain;
 }
 
 /** With pauses of up to five seconds, about half a minute. */
@@ -69,11 +71,13 @@ export class RegistryFactory {
 
   /** `host` as a reference names it. Keep the client while the keychain stays: it remembers scheme and challenge. */
   client(host: string, keychain: Keychain, options: ClientOptions = {}): RegistryClient {
-    const { hidesFromStrangers = false, ...push } = options;
+    const { hidesFromStrangers = false, elsewhere = keychain, ...push } = options;
     const endpoint = this.#endpoints.get(host.toLowerCase()) ?? { host: host.toLowerCase(), insecure: false };
     const session = new Session({
       endpoint,
       keychain,
+      elsewhere,
+      endpointOf: (other) => this.#endpoints.get(other) ?? this.#endpoints.get(`${other}:443`),
       http: this.#http,
       guard: this.#guard,
       tokens: this.#tokens,

@@ -50,5 +50,6 @@ async function pacedSend(
 /** Distribution spec: NAME_UNKNOWN. A 404 that names something else, such as a missing blob, is no reason to create one. */
 function isMissingRepository(error: unknown): boolean {
   if (!(error instanceof RegistryError) || error.kind !== 'absent') return false;
-  return error.diagnostics.length === 0 || error.diagnostics.some(({ code }) => code === 'NAME_UNKNOWN');
+  const codes = error.diagnostics.map(({ code }) => code).filter((code) => code !== '');
+  return codes.length === 0 || codes.includes('NAME_UNKNOWN');
 }

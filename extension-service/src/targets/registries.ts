@@ -6,7 +6,7 @@ import type { Config, RegistryConfig } from '../core/config/model.js';
 import { registriesOf, targetsOf } from '../core/config/registries.js';
 import type { CredentialSources } from '../credentials/config-credentials.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
-import { chainKeychains, keyring } from '../credentials/keychain.js';
+import { chainKeychains, exceptFor, keyring } from '../credentials/keychain.js';
 import { cloudKeychain } from '../kinds/cloud.js';
 import type { CloudLogin, CloudRegistry } from '../kinds/cloud.js';
 import type { OpenCloudRegistry } from '../kinds/clouds.js';
@@ -47,6 +47,8 @@ export class Registries {
   private readonly clouds = new Map<string, CloudAccess>();
   private readonly configured: Keychain;
   private readonly dockerConfig: Keychain;
+  /** Hosts of the targets, in lower case. */
+  private readonly targetHosts: ReadonlySet<string>;
 
   /** @throws Error naming the key when a caFile cannot be read, or a proxy or `source.allow` entry is malformed */
   constructor(
@@ -71,6 +73,10 @@ export class Registries {
       // A target's login may be good for other registries of the same cloud, which images come from.
       cloudKeychain([...this.clouds.values()]),
     ]);
+    this.targetHosts = new Set(targets.map((target) => hostOf(target).toLowerCase()));
+    // A target is trusted: a registry that it redirects to gets what is configured for that one.
+    const all = targets.flatMap((target) => this.credentialsOf(target));
+    const elsewhere = chainKeychains([...all, this.configured, this.dockerConfig]);
     for (const target of targets) {
       const cloud = this.cloudTarget(target.name);
       const login = cloud === undefined ? this.credentialsOf(target) : [cloudKeychain([cloud])];
@@ -81,7 +87,7 @@ export class Registries {
         }),
       };
       const keychain = chainKeychains([...login, this.dockerConfig]);
-      this.targets.set(target.name, this.factory.client(hostOf(target), keychain, push));
+      this.targets.set(target.name, this.factory.client(hostOf(target), keychain, { ...push, elsewhere }));
     }
   }
 
@@ -94,10 +100,10 @@ export class Registries {
 
   /** `pull` has the credentials of a Pod; they are tried before what the configuration has. */
   source(host: string, pull?: Keychain): RegistryClient {
-    if (pull !== undefined) return this.reader(host, chainKeychains([pull, this.configured, this.dockerConfig]));
+    if (pull !== undefined) return this.reader(host, pull);
     const known = this.sources.get(host);
     if (known !== undefined) return known;
-    const client = this.reader(host, chainKeychains([this.configured, this.dockerConfig]));
+    const client = this.reader(host);
     this.sources.set(host, client);
     return client;
   }
@@ -136,8 +142,17 @@ export class Registries {
     this.factory.close();
   }
 
-  private reader(host: string, keychain: Keychain): RegistryClient {
-    return this.factory.client(host, keychain, { hidesFromStrangers: true });
+  /**
+   * A source that redirects to a target reads there with the Pod's own credentials alone: else any registry could have a
+   * private mirror read for it.
+   */
+  private reader(host: string, pull?: Keychain): RegistryClient {
+    const own = pull === undefined ? [] : [pull];
+    const ours = chainKeychains([this.configured, this.dockerConfig]);
+    return this.factory.client(host, chainKeychains([...own, ours]), {
+      hidesFromStrangers: true,
+      elsewhere: chainKeychains([...own, exceptFor(this.targetHosts, ours)]),
+    });
   }
 
   private openCloud(name: string, registry: RegistryConfig): void {

@@ -3,6 +3,7 @@ import {
   LOGIN_TRANSITIONS,
   nextLoginStep,
   type LoginAction,
+  type LoginAnswer,
   type LoginOutcome,
   type LoginState,
 } from '../../../extension-service/src/registry/transport/login-steps.js';
@@ -12,16 +13,16 @@ const fresh: LoginState = {
   mayBeHidden: false,
   challenged: false,
   tokenRenewed: false,
+  scopesTaken: false,
+  changeFollowed: false,
+  askedForChallenge: false,
   loginRenewed: false,
   status: undefined,
 };
 const challenged = { challenged: true };
 
-function answered(
-  status: number,
-  more: { readonly challenged?: boolean; readonly bearer?: boolean } = {},
-): LoginOutcome {
-  return { type: 'answered', status, challenged: true, bearer: false, ...more };
+function answered(status: number, more: Partial<LoginAnswer> = {}): LoginOutcome {
+  return { type: 'answered', status, challenged: true, bearer: false, changed: false, furtherScopes: false, ...more };
 }
 
 interface Row {
@@ -69,10 +70,44 @@ const rows: readonly Row[] = [
     then: { status: 401 },
   },
   {
+    transition: 'lets the caller repeat an upload that is refused',
+    state: { ...challenged, piped: true },
+    outcome: answered(403, { bearer: true, furtherScopes: true }),
+    action: 'fail-upload',
+    then: { status: 403 },
+  },
+  {
     transition: 'answers a first challenge',
     outcome: answered(401),
     action: 'authorize',
     then: { ...challenged, status: 401 },
+  },
+  {
+    transition: 'finds out how to log in where the refusal does not say it',
+    outcome: answered(401, { challenged: false }),
+    action: 'ask-for-challenge',
+    then: { status: 401, askedForChallenge: true },
+  },
+  ...[401, 403].map((status): Row => ({
+    transition: 'asks for the scopes that the challenge names',
+    state: challenged,
+    outcome: answered(status, { bearer: true, furtherScopes: true }),
+    action: 'take-scopes',
+    then: { status, scopesTaken: true },
+  })),
+  {
+    transition: 'answers a challenge that has changed',
+    state: challenged,
+    outcome: answered(401, { changed: true }),
+    action: 'renew-token',
+    then: { status: 401, changeFollowed: true },
+  },
+  {
+    transition: 'renews a token that is refused',
+    state: { ...challenged, scopesTaken: true, changeFollowed: true },
+    outcome: answered(401, { bearer: true, changed: true, furtherScopes: true }),
+    action: 'renew-token',
+    then: { status: 401, tokenRenewed: true },
   },
   {
     transition: 'renews a token that is refused',
@@ -93,7 +128,7 @@ const rows: readonly Row[] = [
     state: { mayBeHidden: true },
     outcome: answered(status, { challenged: false }),
     action: 'ask-for-challenge',
-    then: { status },
+    then: { status, askedForChallenge: true },
   })),
   {
     transition: 'tries the next credential when this one may not see it',
@@ -115,7 +150,7 @@ const rows: readonly Row[] = [
     { outcome: answered(404), state: challenged },
     { outcome: answered(404, { challenged: false }) },
     { outcome: answered(403, { challenged: false }) },
-    { outcome: answered(401, { challenged: false }) },
+    { outcome: answered(401, { challenged: false }), state: { askedForChallenge: true } },
     { outcome: answered(307), state: challenged },
     { outcome: answered(500), state: { ...challenged, mayBeHidden: true } },
   ].map(({ outcome, state }): Row => ({
@@ -172,10 +207,10 @@ const rows: readonly Row[] = [
   },
   {
     transition: 'authorizes with the next credential',
-    state: { ...challenged, tokenRenewed: true, loginRenewed: true, status: 401 },
+    state: { ...challenged, tokenRenewed: true, scopesTaken: true, loginRenewed: true, status: 401 },
     outcome: { type: 'another-credential' },
     action: 'authorize',
-    then: { tokenRenewed: false },
+    then: { tokenRenewed: false, scopesTaken: false },
   },
   {
     transition: 'believes that nothing is there when nobody sees it',
@@ -203,7 +238,7 @@ describe('the steps of a login', () => {
     expect(new Set(rows.map(({ transition }) => transition))).toEqual(new Set(names));
   });
 
-  it('end for every registry: each credential has at most two tokens, and each login at most one renewal', () => {
+  it('end for every registry: each credential has at most two tokens and one other scope, each login at most one renewal', () => {
     // A registry that refuses everything, and a keychain that always has another login.
     let state: LoginState = { ...fresh, mayBeHidden: true };
     let outcome: LoginOutcome = { type: 'begun', challenged: false };
@@ -214,8 +249,9 @@ describe('the steps of a login', () => {
       state = step.state;
       actions.push(step.action);
       if (step.action === 'fail' || step.action === 'return') break;
-      if (step.action === 'send') outcome = answered(401, { bearer: state.challenged });
-      else if (step.action === 'renew-login') outcome = { type: 'login-renewed' };
+      if (step.action === 'send') {
+        outcome = answered(401, { bearer: state.challenged, changed: true, furtherScopes: true });
+      } else if (step.action === 'renew-login') outcome = { type: 'login-renewed' };
       else if (step.action === 'next-credential') {
         credentials -= 1;
         outcome = { type: credentials > 0 ? 'another-credential' : 'no-more-credentials' };
@@ -223,6 +259,7 @@ describe('the steps of a login', () => {
     }
     expect(actions.at(-1)).toBe('fail');
     expect(actions.filter((action) => action === 'renew-login')).toHaveLength(1);
-    expect(actions.filter((action) => action === 'renew-token')).toHaveLength(3);
+    expect(actions.filter((action) => action === 'renew-token')).toHaveLength(4);
+    expect(actions.filter((action) => action === 'take-scopes')).toHaveLength(3);
   });
 });

@@ -8,7 +8,10 @@ import { parseRetryAfter } from './retry.js';
 
 /** What an answer is about, for messages. */
 export interface Asked {
+  /** host[:port] of the registry, also where it redirects. */
   readonly host: string;
+  /** host[:port] of who answers, when the registry redirects there. */
+  readonly answeredBy?: string | undefined;
   readonly method: string;
   readonly url: URL;
 }
@@ -40,19 +43,27 @@ export function invalid(asked: Asked, message: string, cause?: unknown): Registr
   return new RegistryError(message, {
     kind: 'invalid',
     host: asked.host,
+    answeredBy: asked.answeredBy,
     request,
     ...(cause === undefined ? {} : { cause }),
   });
 }
 
 /** The error for an answer whose status is not what was wanted; reads its body, at most 64 KiB. */
-export async function statusError(response: IncomingMessage, asked: Asked, now: number): Promise<RegistryError> {
+export async function statusError(
+  response: IncomingMessage,
+  asked: Asked,
+  now: number,
+  classify: typeof kindOf = kindOf,
+): Promise<RegistryError> {
   const status = response.statusCode ?? 0;
   const body = await readErrorBody(response);
   const diagnostics = parseDiagnostics(body);
   const retryAfter = parseRetryAfter(response.headers['retry-after'], now);
-  const kind = kindOf(status, diagnostics);
-  const said = diagnostics.map(({ code, message }) => (message === '' ? code : `${code}: ${message}`)).join('; ');
+  const kind = classify(status, diagnostics);
+  const said = diagnostics
+    .map((entry) => [entry.code, entry.message].filter((text) => text !== '').join(': '))
+    .join('; ');
   const html = /^\s*(<!doctype html|<html)/i.test(body)
     ? ' (an HTML page: is there a proxy or login page in between?)'
     : '';
@@ -60,6 +71,7 @@ export async function statusError(response: IncomingMessage, asked: Asked, now: 
   return new RegistryError(`HTTP ${status}${said === '' ? '' : ` ${said}`}${html}${hint}`, {
     kind,
     host: asked.host,
+    answeredBy: asked.answeredBy,
     request: describeRequest(asked.method, asked.url),
     status,
     diagnostics,
@@ -74,7 +86,8 @@ const HINTS: Partial<Record<RegistryErrorKind, string>> = {
   conflict: ': the tag is immutable and holds another image',
 };
 
-function kindOf(status: number, diagnostics: readonly Diagnostic[]): RegistryErrorKind {
+/** What a registry's status stands for. */
+export function kindOf(status: number, diagnostics: readonly Diagnostic[]): RegistryErrorKind {
   const codes = diagnostics.map((diagnostic) => `${diagnostic.code} ${diagnostic.message}`).join(' ');
   if (status === 401) return 'unauthorized';
   if (status === 403) return 'forbidden';
@@ -90,7 +103,8 @@ const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOST
 export function networkError(error: unknown, asked: Asked, signal?: AbortSignal): Error {
   if (error instanceof RegistryError) return error;
   if (signal?.aborted === true) return abortReason(signal);
-  const details = { host: asked.host, request: describeRequest(asked.method, asked.url), cause: error };
+  const { host, answeredBy } = asked;
+  const details = { host, answeredBy, request: describeRequest(asked.method, asked.url), cause: error };
   if (error instanceof RefusedAddressError) return new RegistryError(error.message, { ...details, kind: 'refused' });
   const { code = '', message } = (error instanceof Error ? error : new Error(String(error))) as NodeJS.ErrnoException;
   if (CERTIFICATE.test(code)) {

@@ -2,19 +2,44 @@ import { oneLine } from '../../core/image/quote.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 import type { Diagnostic } from '../errors.js';
 
-/** The `errors` of an error body (distribution spec, "Error Codes"); none when it has no such list. */
+const MAX_DIAGNOSTICS = 5;
+
+/**
+ * What an error body says: the `errors` of the distribution spec ("Error Codes"), OAuth's `error` and `error_description`
+ * (RFC 6749, section 5.2), or one of the other members that registries and token servers write; none for any other body.
+ */
 export function parseDiagnostics(body: string): Diagnostic[] {
+  let json: unknown;
   try {
-    const json = parseBoundedJson(body, body.length) as { errors?: unknown };
-    if (!Array.isArray(json.errors)) return [];
-    return json.errors.slice(0, 5).flatMap((entry: unknown) => {
-      if (typeof entry !== 'object' || entry === null) return [];
-      const { code, message } = entry as { code?: unknown; message?: unknown };
-      return [{ code: clip(code), message: clip(message) }];
-    });
+    json = parseBoundedJson(body, body.length);
   } catch {
     return [];
   }
+  if (!isObject(json)) return [];
+  const { errors } = json;
+  const listed = Array.isArray(errors) ? errors.slice(0, MAX_DIAGNOSTICS).flatMap(diagnosticOf) : [];
+  return listed.length > 0 ? listed : otherDiagnostics(json);
+}
+
+function diagnosticOf(entry: unknown): Diagnostic[] {
+  if (typeof entry === 'string') return said('', entry);
+  return isObject(entry) ? [{ code: clip(entry['code']), message: clip(entry['message']) }] : [];
+}
+
+/** Docker Hub writes `details`, GitLab and AWS `message`, FastAPI `detail`; `error` alone is text, not a code. */
+function otherDiagnostics(json: Readonly<Record<string, unknown>>): Diagnostic[] {
+  const description = clip(json['error_description']);
+  if (description !== '') return said(clip(json['error']), description);
+  const text = ['message', 'details', 'detail', 'error', 'errors'].map((name) => clip(json[name])).find(Boolean);
+  return said('', text ?? '');
+}
+
+function said(code: string, message: string): Diagnostic[] {
+  return clip(message) === '' ? [] : [{ code, message: clip(message) }];
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function clip(value: unknown): string {

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../errors.js';
 import type { Credentials, RequestContext } from '../types.js';
 import { untilAborted } from './abort.js';
-import { statusError, type Asked } from './answers.js';
+import { statusError } from './answers.js';
 import { discard } from './discard.js';
 import type { CredentialTries } from './credential-tries.js';
 import { nextLoginStep, type LoginAction, type LoginOutcome, type LoginState } from './login-steps.js';
-import type { Login, LoginOptions } from './login.js';
+import type { Authorization, Lesson, Login, LoginOptions } from './login.js';
 import type { SessionRequest } from './request.js';
 import { scopeTexts } from './scopes.js';
 
@@ -33,7 +33,8 @@ class LoginRun {
   readonly #repository: string;
   #state: LoginState;
   #tries: CredentialTries | undefined;
-  #authorization: string | undefined;
+  #authorization: Authorization | undefined;
+  #lesson: Lesson | undefined;
   /** The answer in hand; its body is unread. */
   #response: IncomingMessage | undefined;
   /** A credential's own refusal says more than those after it, and than that of the anonymous try. */
@@ -53,6 +54,9 @@ class LoginRun {
       mayBeHidden: login.options.hidesFromStrangers && request.mayBeHidden === true && !login.accepted.has(this.#key),
       challenged: false,
       tokenRenewed: false,
+      scopesTaken: false,
+      changeFollowed: false,
+      askedForChallenge: false,
       loginRenewed: false,
       status: undefined,
     };
@@ -75,7 +79,10 @@ class LoginRun {
       case 'authorize':
         return this.#authorize();
       case 'renew-token':
-        this.login.dropToken(this.request.scopes, this.#tries?.credentials);
+        this.#dropToken();
+        return this.#authorize();
+      case 'take-scopes':
+        this.#takeScopes();
         return this.#authorize();
       case 'renew-login':
         return this.#renewLogin();
@@ -101,7 +108,7 @@ class LoginRun {
     this.#tries ??= await this.#allTries();
     const { credentials } = this.#tries;
     try {
-      this.#authorization = await this.login.authorization(this.request.scopes, credentials, this.context);
+      this.#authorization = await this.login.authorize(this.request.scopes, credentials, this.context);
       return { type: 'authorized' };
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
@@ -114,13 +121,21 @@ class LoginRun {
   }
 
   async #send(): Promise<LoginOutcome> {
-    if (this.#tries?.credentials !== undefined && this.#authorization !== undefined) this.context.onCredentials?.();
-    const response = await this.#options.hop(this.url, this.request, this.#authorization, this.context);
+    const sent = this.#authorization;
+    if (this.#tries?.credentials !== undefined && sent?.value !== undefined) this.context.onCredentials?.();
+    const response = await this.#options.hop(this.url, this.request, sent?.value, this.context);
     this.#response = response;
     const status = response.statusCode ?? 0;
-    if (status === 401) this.login.learn(response, this.url);
-    const bearer = this.#authorization?.startsWith('Bearer ') === true;
-    return { type: 'answered', status, challenged: this.login.challenged, bearer };
+    const lesson = teaches(response) ? this.#learn(response, this.url) : undefined;
+    this.#lesson = lesson;
+    return {
+      type: 'answered',
+      status,
+      challenged: this.login.challenged,
+      bearer: sent?.value?.startsWith('Bearer ') === true,
+      changed: lesson?.changed === true,
+      furtherScopes: lesson !== undefined && lesson.scopes.length > 0,
+    };
   }
 
   /** A login of a cloud that has ended early: the same credentials, fetched again. */
@@ -140,17 +155,37 @@ class LoginRun {
 
   /** Whether there is anything to say who we are, and the registry would take it. */
   async #askForChallenge(): Promise<LoginOutcome> {
-    const { login, url, context } = this;
-    if ((await this.#credentials()).length === 0) return { type: 'no-challenge' };
-    if (this.#response !== undefined) login.learn(this.#response, url);
+    const { login, url } = this;
+    // Whoever is refused may still get an anonymous token; what is hidden is hidden from strangers.
+    if (this.#state.status !== 401 && (await this.#credentials()).length === 0) return { type: 'no-challenge' };
+    if (this.#response !== undefined) this.#learn(this.#response, url);
+    // Some registries refuse HEAD without a word, and GET with a challenge.
+    const isHead = this.request.method === 'HEAD' && this.#state.status === 401;
+    if (!login.challenged && isHead && url.pathname.includes('/manifests/')) await this.#probe(url, this.request);
     if (!login.challenged) {
-      const root = new URL('/v2/', this.#options.base);
-      const question = { method: 'GET', target: '/v2/', scopes: [], accept: [] };
-      const answer = await this.#options.hop(root, question, undefined, context);
-      if (answer.statusCode === 401) login.learn(answer, root);
-      discard(answer);
+      const root = new URL('/v2/', this.#options.origin);
+      await this.#probe(root, { method: 'GET', target: '/v2/', scopes: this.request.scopes, accept: [] });
     }
     return { type: login.challenged ? 'challenge-known' : 'no-challenge' };
+  }
+
+  async #probe(url: URL, request: SessionRequest): Promise<void> {
+    const answer = await this.#options.hop(url, { ...request, method: 'GET' }, undefined, this.context);
+    if (answer.statusCode === 401) this.#learn(answer, url);
+    discard(answer);
+  }
+
+  #learn(response: IncomingMessage, url: URL): Lesson {
+    return this.login.learn(response, url, this.request.scopes, this.#authorization);
+  }
+
+  #dropToken(): void {
+    if (this.#authorization !== undefined) this.login.dropToken(this.#authorization);
+  }
+
+  #takeScopes(): void {
+    const scopes = this.#lesson?.scopes ?? [];
+    if (scopes.length > 0) this.login.useScopes(this.request.scopes, scopes);
   }
 
   #return(): IncomingMessage {
@@ -167,13 +202,14 @@ class LoginRun {
     const response = this.#response;
     if (response === undefined) throw new Error('no answer to reject');
     this.#response = undefined;
-    const asked: Asked = { host: this.#options.host, method: this.request.method, url: this.url };
+    const asked = this.#options.asked(this.request.method, this.url);
     return statusError(response, asked, this.#options.now());
   }
 
   /** A body that was piped cannot be sent again from here; whoever opened the source can. */
   async #rejectedUpload(): Promise<RegistryError> {
-    this.login.dropToken(this.request.scopes, this.#tries?.credentials);
+    this.#dropToken();
+    this.#takeScopes();
     this.#isRenewed();
     const { message, kind, host, status = 401, diagnostics } = await this.#rejection();
     return new RegistryError(message, { kind, host, status, diagnostics, retryable: true });
@@ -199,6 +235,12 @@ class LoginRun {
     if (this.#response !== undefined) discard(this.#response);
     this.#response = undefined;
   }
+}
+
+/** A refusal names what it wants: 401, and 403 for a scope that the token lacks (RFC 6750, section 3.1). */
+function teaches({ statusCode, headers }: IncomingMessage): boolean {
+  if (statusCode === 401) return true;
+  return statusCode === 403 && /\berror="?insufficient_scope/.test(headers['www-authenticate'] ?? '');
 }
 
 function another(found: boolean): LoginOutcome {

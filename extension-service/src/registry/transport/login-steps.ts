@@ -13,10 +13,30 @@ export interface LoginState {
   readonly challenged: boolean;
   /** The current credential has already had a second token. */
   readonly tokenRenewed: boolean;
+  /** The scopes that a challenge names have already been asked for. */
+  readonly scopesTaken: boolean;
+  /** A challenge that changed has already been answered again. */
+  readonly changeFollowed: boolean;
+  /** The registry has already been asked for its challenge. */
+  readonly askedForChallenge: boolean;
   /** A login that ended early has already been replaced. */
   readonly loginRenewed: boolean;
   /** The status that is being dealt with; undefined when the current credential led to no request at all. */
   readonly status: number | undefined;
+}
+
+/** An answer of the registry. */
+export interface LoginAnswer {
+  readonly type: 'answered';
+  readonly status: number;
+  /** It is known by now how to log in. */
+  readonly challenged: boolean;
+  /** The request carried a token. */
+  readonly bearer: boolean;
+  /** The answer asks for another login than the one that was known. */
+  readonly changed: boolean;
+  /** The answer names scopes that the token was not asked for. */
+  readonly furtherScopes: boolean;
 }
 
 /** What the last step led to. */
@@ -27,8 +47,7 @@ export type LoginOutcome =
   | { readonly type: 'authorized' }
   /** There is none. `credential`: because of the credential, so that another one may help. */
   | { readonly type: 'no-authorization'; readonly credential: boolean }
-  /** `challenged`: it is known by now how to log in. `bearer`: the request carried a token. */
-  | { readonly type: 'answered'; readonly status: number; readonly challenged: boolean; readonly bearer: boolean }
+  | LoginAnswer
   | { readonly type: 'login-renewed' }
   /** The keychain has no other login in the place of the refused one. */
   | { readonly type: 'login-kept' }
@@ -43,6 +62,8 @@ export type LoginAction =
   | 'authorize'
   /** Forget the token that was refused, then authorize. */
   | 'renew-token'
+  /** The same, with the scopes that the challenge names. */
+  | 'take-scopes'
   /** Tell the keychain that the current credential was refused. */
   | 'renew-login'
   /** Find out whether the registry would take a login. */
@@ -72,6 +93,7 @@ const HIDDEN: ReadonlySet<number> = new Set([403, 404]);
 
 const isRefused = ({ status }: LoginState): boolean => status !== undefined && REFUSED.has(status);
 const learned = (outcome: LoginOutcome): boolean => 'challenged' in outcome && outcome.challenged;
+const answer = (outcome: LoginOutcome): Partial<LoginAnswer> => (outcome.type === 'answered' ? outcome : {});
 
 /** The first row that fits counts. */
 export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
@@ -102,7 +124,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
   {
     name: 'lets the caller repeat an upload that is refused',
     on: 'answered',
-    when: ({ piped, status }) => piped && status === 401,
+    when: ({ piped, status }, outcome) => piped && (status === 401 || answer(outcome).furtherScopes === true),
     action: 'fail-upload',
   },
   {
@@ -113,10 +135,31 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     set: { challenged: true },
   },
   {
+    name: 'finds out how to log in where the refusal does not say it',
+    on: 'answered',
+    when: ({ askedForChallenge, status }, outcome) => status === 401 && !askedForChallenge && !learned(outcome),
+    action: 'ask-for-challenge',
+    set: { askedForChallenge: true },
+  },
+  {
+    name: 'asks for the scopes that the challenge names',
+    on: 'answered',
+    when: (state, outcome) => isRefused(state) && !state.scopesTaken && answer(outcome).furtherScopes === true,
+    action: 'take-scopes',
+    set: { scopesTaken: true },
+  },
+  {
+    name: 'answers a challenge that has changed',
+    on: 'answered',
+    when: ({ changeFollowed, status }, outcome) =>
+      status === 401 && !changeFollowed && answer(outcome).changed === true,
+    action: 'renew-token',
+    set: { changeFollowed: true },
+  },
+  {
     name: 'renews a token that is refused',
     on: 'answered',
-    when: ({ status, tokenRenewed }, outcome) =>
-      status === 401 && !tokenRenewed && outcome.type === 'answered' && outcome.bearer,
+    when: ({ status, tokenRenewed }, outcome) => status === 401 && !tokenRenewed && answer(outcome).bearer === true,
     action: 'renew-token',
     set: { tokenRenewed: true },
   },
@@ -131,6 +174,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     on: 'answered',
     when: ({ challenged, mayBeHidden, status }) => mayBeHidden && !challenged && HIDDEN.has(status ?? 0),
     action: 'ask-for-challenge',
+    set: { askedForChallenge: true },
   },
   {
     name: 'tries the next credential when this one may not see it',
@@ -168,7 +212,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     name: 'authorizes with the next credential',
     on: 'another-credential',
     action: 'authorize',
-    set: { tokenRenewed: false },
+    set: { tokenRenewed: false, scopesTaken: false },
   },
   {
     name: 'believes that nothing is there when nobody sees it',

@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http';
+import { RegistryError } from '../errors.js';
 import type { Credentials, Keychain, RequestContext } from '../types.js';
+import type { Asked } from './answers.js';
 import { parseChallenges, type Challenge } from './challenge.js';
 import { AcceptedCredentials } from './credential-tries.js';
 import type { SessionRequest } from './request.js';
-import { scopeTexts, type Scope } from './scopes.js';
-import { basicAuthorization, type ChallengeOrigin, type TokenSource } from './tokens.js';
+import { furtherScopes, scopeTexts, type Scope } from './scopes.js';
+import type { ChallengeOrigin } from './token-realm.js';
+import { basicAuthorization, type HeldToken, type TokenSource } from './tokens.js';
 
 /** One request without redirects; `authorization` is the header's value. */
 export type Hop = (
@@ -15,65 +18,166 @@ export type Hop = (
 ) => Promise<IncomingMessage>;
 
 export interface LoginOptions {
-  /** host[:port] as the keychain knows it, and for messages. */
+  /** host[:port] as the keychain knows it. */
   readonly host: string;
-  /** Of the registry, such as `https://r.example`. */
-  readonly base: URL;
+  /** Such as `https://r.example`. */
+  readonly origin: URL;
   readonly keychain: Keychain;
   readonly tokens: TokenSource;
   readonly now: () => number;
   readonly hidesFromStrangers: boolean;
   readonly hop: Hop;
+  /** What messages say of a request to this origin. */
+  readonly asked: (method: string, url: URL) => Asked;
   /** What a challenge in this answer may make us do. */
   readonly challengeOrigin: (response: IncomingMessage, url: URL) => ChallengeOrigin;
 }
 
+/** How a request says who we are. */
+export interface Authorization {
+  /** The header's value; undefined when this credential is sent as none. */
+  readonly value?: string;
+  /** The token in it, when a token server gave it. */
+  readonly token?: HeldToken;
+  /** What the token was asked for; empty without a token. */
+  readonly scopes: readonly string[];
+  /** The challenge that it answers; undefined before there was one. */
+  readonly challenge?: string;
+}
+
+/** What the WWW-Authenticate header of an answer brought. */
+export interface Lesson {
+  /** It asks for another kind of login, or at another token server, than was known. */
+  readonly changed: boolean;
+  /** Scopes that it names and that were not asked for. */
+  readonly scopes: readonly string[];
+}
+
+interface KnownChallenge {
+  readonly challenges: readonly Challenge[];
+  readonly origin: ChallengeOrigin;
+}
+
+/** Entries of each memory of a login; the oldest ones go first. */
+const REMEMBERED = 1_000;
+
 /**
- * The login at one origin: its challenge, and the credentials that it has taken. Credentials are tried best first,
- * anonymous access last.
+ * The login at one origin: its challenges, the scopes that it wants beside the usual ones, and the credentials that it has
+ * taken. Nothing of it is sent to another origin, but for credentials to the token server that the challenge names.
  */
 export class Login {
   readonly accepted = new AcceptedCredentials();
-  #challenge: { readonly challenges: readonly Challenge[]; readonly origin: ChallengeOrigin } | undefined;
+  /** The latest challenge, for repositories that have not been asked for yet. */
+  #latest: KnownChallenge | undefined;
+  /** By repository: a front may have a registry with a token server of its own behind each path. */
+  readonly #challenges = new Map<string, KnownChallenge>();
+  /** By the usual scopes. */
+  readonly #scopes = new Map<string, readonly string[]>();
 
   constructor(readonly options: LoginOptions) {}
 
+  /** Whether it is known how to log in. */
   get challenged(): boolean {
-    return this.#challenge !== undefined;
+    return this.#latest !== undefined;
   }
 
-  learn(response: IncomingMessage, url: URL): void {
+  /** Reads the challenge of an answer to a request with `sent`. */
+  learn(response: IncomingMessage, url: URL, scopes: readonly Scope[], sent: Authorization | undefined): Lesson {
     const challenges = parseChallenges(response.headers['www-authenticate'] ?? '').filter(({ scheme }) =>
       USABLE.has(scheme),
     );
-    if (challenges.length === 0) return;
-    this.#challenge = { challenges, origin: this.options.challengeOrigin(response, url) };
+    if (challenges.length === 0) return NOTHING;
+    const repository = repositoryOfScopes(scopes);
+    this.#latest = { challenges, origin: this.options.challengeOrigin(response, url) };
+    remember(this.#challenges, repository, this.#latest);
+    const asked = sent?.scopes ?? [];
+    const further = asked.length === 0 ? [] : furtherScopes(scopeOf(challenges), asked);
+    const changed = sent?.challenge !== undefined && sent.challenge !== identity(this.#latest);
+    return { changed, scopes: further };
   }
 
-  /** The Authorization header, or undefined when this credential is sent as none. */
-  async authorization(
+  /** From now on asks for these scopes instead of the usual ones. */
+  useScopes(scopes: readonly Scope[], wanted: readonly string[]): void {
+    remember(this.#scopes, scopeTexts(scopes).join(' '), wanted);
+  }
+
+  /** Rejects with a RegistryError when this credential is no good here. */
+  async authorize(
     scopes: readonly Scope[],
     credentials: Credentials | undefined,
     context: RequestContext,
-  ): Promise<string | undefined> {
-    if (this.#challenge === undefined) return undefined;
-    const { challenges, origin } = this.#challenge;
-    if (credentials !== undefined && 'registryToken' in credentials) return `Bearer ${credentials.registryToken}`;
-    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer');
-    if (bearer !== undefined) {
-      const { tokens } = this.options;
-      return `Bearer ${await tokens.get(bearer, origin, scopeTexts(scopes), credentials, context.signal)}`;
+  ): Promise<Authorization> {
+    const known = this.#challengeFor(repositoryOfScopes(scopes));
+    if (known === undefined) return { scopes: [] };
+    const challenge = identity(known);
+    if (credentials !== undefined && 'registryToken' in credentials) {
+      return { value: `Bearer ${credentials.registryToken}`, scopes: [], challenge };
     }
-    const basic = challenges.some((challenge) => challenge.scheme === 'basic');
-    return basic && credentials !== undefined && 'username' in credentials
-      ? basicAuthorization(credentials)
-      : undefined;
+    const basic = basicOf(known, credentials);
+    const withoutToken = { ...(basic !== undefined && { value: basic }), scopes: [], challenge };
+    const bearer = known.challenges.find(({ scheme }) => scheme === 'bearer');
+    if (bearer === undefined) return withoutToken;
+    try {
+      return { ...(await this.#tokenFor(known, bearer, scopes, credentials, context)), challenge };
+    } catch (error) {
+      // Where both are offered, the token server is one of two ways.
+      if (basic === undefined || !(error instanceof RegistryError) || !WAY_CLOSED.has(error.kind)) throw error;
+      return withoutToken;
+    }
   }
 
-  dropToken(scopes: readonly Scope[], credentials: Credentials | undefined): void {
-    const bearer = this.#challenge?.challenges.find((challenge) => challenge.scheme === 'bearer');
-    if (bearer !== undefined) this.options.tokens.drop(bearer, scopeTexts(scopes), credentials);
+  dropToken({ token }: Authorization): void {
+    if (token !== undefined) this.options.tokens.drop(token);
+  }
+
+  async #tokenFor(
+    { origin }: KnownChallenge,
+    bearer: Challenge,
+    scopes: readonly Scope[],
+    credentials: Credentials | undefined,
+    { signal }: RequestContext,
+  ): Promise<Authorization> {
+    const usual = scopeTexts(scopes);
+    const wanted = usual.length === 0 ? furtherScopes(scopeOf([bearer]), []) : usual;
+    const asked = this.#scopes.get(usual.join(' ')) ?? wanted;
+    const token = await this.options.tokens.get(bearer, origin, asked, credentials, signal);
+    return { value: `Bearer ${token.value}`, token, scopes: asked };
+  }
+
+  #challengeFor(repository: string): KnownChallenge | undefined {
+    return this.#challenges.get(repository) ?? this.#latest;
   }
 }
 
 const USABLE: ReadonlySet<string> = new Set(['bearer', 'basic']);
+const WAY_CLOSED: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'refused', 'invalid']);
+const NOTHING: Lesson = { changed: false, scopes: [] };
+
+function basicOf({ challenges }: KnownChallenge, credentials: Credentials | undefined): string | undefined {
+  if (credentials === undefined || !('username' in credentials)) return undefined;
+  return challenges.some(({ scheme }) => scheme === 'basic') ? basicAuthorization(credentials) : undefined;
+}
+
+function scopeOf(challenges: readonly Challenge[]): string | undefined {
+  return challenges.find(({ scheme }) => scheme === 'bearer')?.parameters.get('scope');
+}
+
+function repositoryOfScopes(scopes: readonly Scope[]): string {
+  return scopes[0]?.repository ?? '';
+}
+
+/** What makes two challenges ask for the same login. */
+function identity({ challenges }: KnownChallenge): string {
+  return JSON.stringify(
+    challenges.map(({ scheme, parameters }) =>
+      scheme === 'bearer' ? [scheme, parameters.get('realm'), parameters.get('service')] : [scheme],
+    ),
+  );
+}
+
+function remember<T>(memory: Map<string, T>, key: string, value: T): void {
+  memory.delete(key);
+  memory.set(key, value);
+  const [oldest] = memory.keys();
+  if (memory.size > REMEMBERED && oldest !== undefined) memory.delete(oldest);
+}

@@ -3,15 +3,18 @@ import { RegistryError } from '../errors.js';
 import { actionOf, codeOf, remainingOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
 import type { Keychain, RegistryEndpoint, RequestContext } from '../types.js';
-import { invalid, networkError, statusError, type Asked } from './answers.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
-import { BaseUrl, tlsOf } from './base-url.js';
+import { invalid, networkError, statusError, type Asked } from './answers.js';
+import { BaseUrl } from './base-url.js';
 import { discard } from './discard.js';
 import type { AddressPolicy, HostGuard } from './host-guard.js';
 import type { Http } from './http.js';
 import { sendWithLogin } from './login-run.js';
 import { Login } from './login.js';
+import { registryAt, type OriginRegistry } from './origin-registry.js';
+import { isRedirect, redirectTarget } from './redirects.js';
 import type { SessionAnswer, SessionRequest } from './request.js';
+import { scopesAt } from './scopes.js';
 import type { TokenSource } from './tokens.js';
 
 export { pull, push, type Scope } from './scopes.js';
@@ -20,6 +23,10 @@ export type { SessionAnswer, SessionRequest } from './request.js';
 export interface SessionOptions {
   readonly endpoint: RegistryEndpoint;
   readonly keychain: Keychain;
+  /** For the registries that this one redirects to. */
+  readonly elsewhere: Keychain;
+  /** What is configured for host[:port]. */
+  readonly endpointOf: (host: string) => RegistryEndpoint | undefined;
   readonly http: Http;
   readonly guard: HostGuard;
   readonly tokens: TokenSource;
@@ -29,17 +36,18 @@ export interface SessionOptions {
   readonly onRequest?: OnRegistryRequest;
 }
 
-const MAX_REDIRECTS = 5;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Logins of one session. A registry may redirect to any number of hosts. */
+const MAX_LOGINS = 100;
 
 /**
  * Requests to one registry: finds its scheme, answers its challenges with the first credential that it takes (anonymous
- * last), and follows redirects by hand. Authorization goes to the registry's own origin and nowhere else.
+ * last), and follows redirects by hand. Each origin has a login of its own: what one has asked for, or was given, is never
+ * sent to another.
  */
 export class Session {
   readonly #options: SessionOptions;
   readonly #base: BaseUrl;
-  #login: Login | undefined;
+  readonly #logins = new Map<string, Login>();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -50,20 +58,29 @@ export class Session {
     return this.#options.endpoint.host;
   }
 
-  /** Resolves with an answer whose status is in `accept`; its body is unread. Rejects with a RegistryError or the abort's reason. */
+  /**
+   * Resolves with an answer whose status is in `accept`; its body is unread, and `asked` names the URL that answered.
+   * Rejects with a RegistryError or the abort's reason.
+   */
   async send(request: SessionRequest, context: RequestContext = {}): Promise<SessionAnswer> {
     const { signal } = context;
     const base = await this.#base.find(context).catch((error: unknown) => {
       this.#tell(request);
       throw error;
     });
-    const url = this.#resolve(base, request);
-    const asked: Asked = { host: this.host, method: request.method, url };
-    const response = await this.#sendTo(url, base, request, context);
-    const final = await this.#follow(response, url, base, request, context);
-    if (request.accept.includes(final.statusCode ?? 0)) return { response: final, asked };
-    if (signal?.aborted === true) discard(final);
-    throw await statusError(final, asked, this.#options.now());
+    let url = this.#resolve(base, request);
+    let response = await this.#sendTo(url, base, request, context);
+    for (let hops = 0; isRedirect(response, request); hops += 1) {
+      const from = this.#registryAt(url, base);
+      const policy = this.#options.guard.onwardPolicy(this.#cameFrom(response));
+      discard(response);
+      url = redirectTarget(response, request, this.#asked(request.method, url, from), hops);
+      response = await this.#sendTo(url, base, request, context, policy);
+    }
+    const asked = this.#asked(request.method, url, this.#registryAt(url, base));
+    if (request.accept.includes(response.statusCode ?? 0)) return { response, asked };
+    if (signal?.aborted === true) discard(response);
+    throw await statusError(response, asked, this.#options.now());
   }
 
   #resolve(base: URL, request: SessionRequest): URL {
@@ -84,71 +101,55 @@ export class Session {
     return url;
   }
 
-  /** The registry's own login; anything but its origin gets no credentials. */
-  #loginAt(base: URL): Login {
-    const { endpoint, guard, keychain, tokens, now, hidesFromStrangers } = this.#options;
-    return (this.#login ??= new Login({
-      host: this.host,
-      base,
-      keychain,
-      tokens,
-      now,
-      hidesFromStrangers,
-      hop: (...hop) => this.#hop(...hop),
-      challengeOrigin: (response, url) => ({
-        host: this.host,
-        url,
-        verified: base.protocol === 'https:' && !endpoint.insecure,
-        tls: tlsOf(endpoint),
-        onward: guard.onwardPolicy(this.#cameFrom(response)),
-        isOtherRegistry: (host) => guard.isTrusted(host),
-      }),
-    }));
-  }
-
-  #sendTo(
+  /** One request to any origin, with the login of that origin. */
+  async #sendTo(
     url: URL,
     base: URL,
     request: SessionRequest,
     context: RequestContext,
-    policy?: AddressPolicy,
+    policy = this.#options.guard.policyFor(this.host),
   ): Promise<IncomingMessage> {
-    return url.origin === base.origin
-      ? sendWithLogin(this.#loginAt(base), url, request, context)
-      : this.#hop(url, request, undefined, context, policy);
+    const registry = this.#registryAt(url, base);
+    const scopes = registry.isOwn ? request.scopes : scopesAt(url, request.scopes);
+    return sendWithLogin(this.#loginAt(registry, policy), url, { ...request, scopes }, context);
   }
 
-  async #follow(
-    first: IncomingMessage,
-    from: URL,
-    base: URL,
-    request: SessionRequest,
-    context: RequestContext,
-  ): Promise<IncomingMessage> {
-    let response = first;
-    let url = from;
-    for (
-      let hops = 0;
-      REDIRECTS.has(response.statusCode ?? 0) && !request.accept.includes(response.statusCode ?? 0);
-      hops++
-    ) {
-      const asked: Asked = { host: this.host, method: request.method, url };
-      const { location } = response.headers;
-      const onward = this.#options.guard.onwardPolicy(this.#cameFrom(response));
-      discard(response);
-      // A body that was piped cannot be sent twice, and 303 would turn it into a GET.
-      if (request.method !== 'GET' && request.method !== 'HEAD') throw invalid(asked, `redirects a ${request.method}`);
-      if (hops === MAX_REDIRECTS) throw invalid(asked, `redirects more than ${MAX_REDIRECTS} times`);
-      if (location === undefined || !URL.canParse(location, url.href)) throw invalid(asked, 'redirects to no URL');
-      const next = new URL(location, url);
-      if (next.protocol !== 'https:' && (next.protocol !== 'http:' || url.protocol === 'https:')) {
-        const message = `redirects from ${url.protocol} to ${next.protocol}//${next.host}`;
-        throw new RegistryError(message, { kind: 'refused', host: this.host });
-      }
-      url = next;
-      response = await this.#sendTo(url, base, request, context, onward);
-    }
-    return response;
+  #registryAt(url: URL, base: URL): OriginRegistry {
+    const { endpoint, endpointOf, keychain, elsewhere } = this.#options;
+    return registryAt(url, base, { endpoint, keychain, elsewhere, endpointOf });
+  }
+
+  #loginAt(registry: OriginRegistry, policy: AddressPolicy): Login {
+    const { guard, tokens, now, hidesFromStrangers } = this.#options;
+    const { host, origin, keychain, tls, verified, isOwn } = registry;
+    const key = `${origin.origin} ${policy.key}`;
+    const known = this.#logins.get(key);
+    if (known !== undefined) return known;
+    const login = new Login({
+      host,
+      origin,
+      keychain,
+      tokens,
+      now,
+      hidesFromStrangers,
+      hop: (url, request, authorization, context) =>
+        this.#hop(url, request, authorization, context, { policy, registry }),
+      asked: (method, url) => this.#asked(method, url, registry),
+      challengeOrigin: (response, url) => ({
+        host: this.host,
+        answeredBy: isOwn ? undefined : host,
+        url,
+        verified,
+        tls,
+        onward: guard.onwardPolicy(this.#cameFrom(response)),
+        isOtherRegistry: (other) => guard.isTrusted(other),
+      }),
+    });
+    this.#logins.set(key, login);
+    // The first one is the registry's own.
+    const [, oldest] = this.#logins.keys();
+    if (this.#logins.size > MAX_LOGINS && oldest !== undefined) this.#logins.delete(oldest);
+    return login;
   }
 
   async #hop(
@@ -156,7 +157,7 @@ export class Session {
     request: SessionRequest,
     authorization: string | undefined,
     context: RequestContext,
-    policy = this.#options.guard.policyFor(this.host),
+    { policy, registry }: { readonly policy: AddressPolicy; readonly registry: OriginRegistry },
   ): Promise<IncomingMessage> {
     context.onRequest?.();
     const headers: Record<string, string> = { 'user-agent': 'image-swapper', ...request.headers };
@@ -167,7 +168,7 @@ export class Session {
         url,
         headers,
         policy,
-        tls: tlsOf(this.#options.endpoint),
+        tls: registry.tls,
         ...(request.body && { body: request.body }),
         ...(context.signal && { signal: context.signal }),
       });
@@ -175,8 +176,12 @@ export class Session {
       return response;
     } catch (error) {
       if (context.signal?.aborted !== true) this.#tell(request);
-      throw networkError(error, { host: this.host, method: request.method, url }, context.signal);
+      throw networkError(error, this.#asked(request.method, url, registry), context.signal);
     }
+  }
+
+  #asked(method: string, url: URL, { host, isOwn }: OriginRegistry): Asked {
+    return { host: this.host, method, url, answeredBy: isOwn ? undefined : host };
   }
 
   /** Counts a request; without an answer as an error. */
@@ -192,12 +197,12 @@ export class Session {
     });
   }
 
-  #cameFrom(response: IncomingMessage): {
+  #cameFrom({ socket: { remoteAddress } }: IncomingMessage): {
     readonly trusted: boolean;
     readonly address: AddressClass;
   } {
-    const { remoteAddress } = response.socket;
     const address = remoteAddress === undefined ? 'public' : classifyAddress(remoteAddress);
+    // What the registry may do, those that it redirects to may do.
     return { trusted: this.#options.guard.isTrusted(this.host), address };
   }
 }

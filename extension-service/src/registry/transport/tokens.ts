@@ -1,47 +1,41 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { RegistryError } from '../errors.js';
 import { codeOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
 import type { Credentials } from '../types.js';
-import { invalid, networkError, readBody, statusError, type Asked } from './answers.js';
+import { networkError, readBody, type Asked } from './answers.js';
 import type { Challenge } from './challenge.js';
 import type { AddressPolicy } from './host-guard.js';
 import type { Http } from './http.js';
 import { hostname } from './proxy.js';
+import { parseToken, tokenServerError, type Token } from './token-answer.js';
+import { checkRealm, type ChallengeOrigin } from './token-realm.js';
 
-/** The connection that a challenge came over. */
-export interface ChallengeOrigin {
-  /** host[:port] of the registry, for messages. */
-  readonly host: string;
-  readonly url: URL;
-  /** HTTPS with a certificate that was checked. */
-  readonly verified: boolean;
-  readonly tls: { readonly verify: boolean; readonly ca?: string };
-  /** Where the registry may send us. */
-  readonly onward: AddressPolicy;
-  /** Whether a host is another registry that we have configuration for: it gets no credentials of this one. */
-  readonly isOtherRegistry: (host: string) => boolean;
+/** A token that was got; for {@link TokenSource.drop}. */
+export interface HeldToken {
+  readonly value: string;
+  readonly key: string;
 }
 
-interface Token {
-  readonly value: string;
-  readonly expires: number;
+interface CacheEntry {
+  readonly flight: Promise<Token>;
+  /** Once it is there. */
+  token?: Token;
 }
 
 const TOKEN_BODY_LIMIT = 256 * 1024;
-/** The token spec's default for `expires_in`. */
-const DEFAULT_LIFETIME = 60;
+/** Tokens that are kept, of all registries together. */
+const MAX_TOKENS = 1_000;
 
 /**
  * Exchanges credentials for bearer tokens (distribution's token and oauth2 specs) and keeps them while they last, one
- * exchange at a time for each (realm, service, scopes, credential).
+ * exchange at a time for each (origin, realm, service, scopes, credential).
  */
 export class TokenSource {
   readonly #http: Http;
   readonly #now: () => number;
   readonly #onRequest: OnRegistryRequest;
-  readonly #cache = new Map<string, Promise<Token>>();
+  readonly #cache = new Map<string, CacheEntry>();
 
   constructor(http: Http, now: () => number, onRequest: OnRegistryRequest = () => undefined) {
     this.#http = http;
@@ -59,36 +53,36 @@ export class TokenSource {
     scopes: readonly string[],
     credentials: Credentials | undefined,
     signal: AbortSignal | undefined,
-  ): Promise<string> {
+  ): Promise<HeldToken> {
     const realm = checkRealm(challenge, origin, credentials !== undefined);
     const service = challenge.parameters.get('service');
-    const key = cacheKey(realm, service, scopes, credentials);
+    const key = cacheKey(origin, realm, service, scopes, credentials);
     for (;;) {
       const known = this.#cache.get(key);
       if (known !== undefined) {
-        const token = await known.catch(() => undefined);
-        if (token !== undefined && token.expires > this.#now()) return token.value;
+        const token = await known.flight.catch(() => undefined);
+        const current = this.#cache.get(key) === known;
+        if (current && token !== undefined && token.expires > this.#now()) return { value: token.value, key };
         signal?.throwIfAborted();
-        if (this.#cache.get(key) !== known) continue;
+        if (!current) continue;
       }
-      const exchange = this.#exchange(realm, service, scopes, credentials, origin, signal);
-      this.#cache.set(key, exchange);
+      const entry: CacheEntry = { flight: this.#exchange(realm, service, scopes, credentials, origin, signal) };
+      this.#cache.set(key, entry);
       try {
-        return (await exchange).value;
+        entry.token = await entry.flight;
+        return { value: entry.token.value, key };
       } catch (error) {
-        if (this.#cache.get(key) === exchange) this.#cache.delete(key);
+        if (this.#cache.get(key) === entry) this.#cache.delete(key);
         throw error;
       } finally {
-        this.#forgetExpired();
+        this.#forgetOldest();
       }
     }
   }
 
-  /** Forgets a token that the registry did not take. */
-  drop(challenge: Challenge, scopes: readonly string[], credentials: Credentials | undefined): void {
-    const realm = challenge.parameters.get('realm') ?? '';
-    if (!URL.canParse(realm)) return;
-    this.#cache.delete(cacheKey(new URL(realm), challenge.parameters.get('service'), scopes, credentials));
+  /** Forgets a token that the registry did not take, unless another one is there by now. */
+  drop({ key, value }: HeldToken): void {
+    if (this.#cache.get(key)?.token?.value === value) this.#cache.delete(key);
   }
 
   async #exchange(
@@ -117,7 +111,7 @@ export class TokenSource {
       if (credentials !== undefined && 'username' in credentials)
         headers['authorization'] = basicAuthorization(credentials);
     }
-    const asked: Asked = { host: origin.host, method, url };
+    const asked: Asked = { host: origin.host, answeredBy: origin.answeredBy, method, url };
     const asOf = this.#now();
     let response: IncomingMessage;
     try {
@@ -136,69 +130,23 @@ export class TokenSource {
       if (signal?.aborted !== true) this.#onRequest({ host: origin.host, action: 'token', code: 'error' });
       throw networkError(error, asked, signal);
     }
-    // Redirects included: a token server that moved is not one that the challenge named.
-    if (response.statusCode !== 200) throw tokenError(await statusError(response, asked, this.#now()));
-    return parseToken(await readBody(response, TOKEN_BODY_LIMIT, asked, signal), asked, asOf);
+    if (response.statusCode !== 200) throw await tokenServerError(response, asked, this.#now());
+    const answer = await readBody(response, TOKEN_BODY_LIMIT, asked, signal);
+    return parseToken(answer, asked, asOf, response.headers.date);
   }
 
-  #forgetExpired(): void {
-    if (this.#cache.size < 1_000) return;
-    for (const key of [...this.#cache.keys()].slice(0, 500)) this.#cache.delete(key);
+  #forgetOldest(): void {
+    if (this.#cache.size < MAX_TOKENS) return;
+    for (const key of [...this.#cache.keys()].slice(0, MAX_TOKENS / 2)) this.#cache.delete(key);
   }
 }
 
 /** The registry itself was judged when it was connected to. */
 const SAME_HOST: AddressPolicy = { key: 'trusted', refusal: () => undefined };
 
-/** Some token servers answer 400 to credentials they do not know. */
-function tokenError(error: RegistryError): RegistryError {
-  if (error.kind !== 'invalid' || error.status !== 400) return error;
-  const { host, status, diagnostics } = error;
-  return new RegistryError(error.message, { kind: 'unauthorized', host, status, diagnostics, cause: error });
-}
-
-/**
- * The realm is text from the registry: it must be a URL, HTTPS unless the registry itself is on plain HTTP, and it gets
- * credentials only if it is on the registry's host, or if a verified registry named it (Docker Hub and others have their
- * token server on another host) and it is no other registry of ours.
- */
-function checkRealm(challenge: Challenge, origin: ChallengeOrigin, withCredentials: boolean): URL {
-  const text = challenge.parameters.get('realm') ?? '';
-  const asked: Asked = { host: origin.host, method: 'GET', url: origin.url };
-  if (!URL.canParse(text)) throw invalid(asked, `the token realm "${text.slice(0, 200)}" is not a URL`);
-  const realm = new URL(text);
-  const refuse = (message: string): RegistryError => new RegistryError(message, { kind: 'refused', host: origin.host });
-  const plain = realm.protocol === 'http:';
-  if (!plain && realm.protocol !== 'https:') throw refuse(`the token realm ${realm.host} has scheme ${realm.protocol}`);
-  if (plain && origin.url.protocol === 'https:') throw refuse(`the token realm ${realm.host} is on plain HTTP`);
-  realm.username = '';
-  realm.password = '';
-  if (!withCredentials || hostname(realm) === hostname(origin.url)) return realm;
-  if (plain || !origin.verified) {
-    throw refuse(`the token realm is on another host, ${realm.host}, and the connection that says so is not verified`);
-  }
-  if (origin.isOtherRegistry(realm.host)) throw refuse(`the token realm ${realm.host} is another registry`);
-  return realm;
-}
-
-function parseToken(body: Buffer, asked: Asked, asOf: number): Token {
-  let json: { token?: unknown; access_token?: unknown; expires_in?: unknown } | null;
-  try {
-    json = JSON.parse(body.toString('utf8')) as typeof json;
-  } catch (error) {
-    // The parser's message may quote the body, which may hold a token.
-    void error;
-    throw invalid(asked, 'the token server answered something that is not JSON');
-  }
-  const value = [json?.token, json?.access_token].find((token) => typeof token === 'string' && token !== '');
-  if (typeof value !== 'string' || /[\r\n]/.test(value))
-    throw invalid(asked, 'the token server answered without a token');
-  const seconds = typeof json?.expires_in === 'number' && json.expires_in > 0 ? json.expires_in : DEFAULT_LIFETIME;
-  // Used no later than shortly before its end, so that it is still good when it arrives.
-  return { value, expires: asOf + seconds * 1000 - Math.min(10_000, seconds * 200) };
-}
-
+/** With the registry's origin: what one registry's login gave is not sent to another one. */
 function cacheKey(
+  origin: ChallengeOrigin,
   realm: URL,
   service: string | undefined,
   scopes: readonly string[],
@@ -207,7 +155,7 @@ function cacheKey(
   const secret = createHash('sha256')
     .update(JSON.stringify(credentials ?? null))
     .digest('base64');
-  return JSON.stringify([realm.href, service, [...scopes].sort(), secret]);
+  return JSON.stringify([origin.url.origin, realm.href, service, [...scopes].sort(), secret]);
 }
 
 export function basicAuthorization(credentials: { readonly username: string; readonly password: string }): string {

@@ -1,0 +1,75 @@
+import type { IncomingMessage } from 'node:http';
+import type { Diagnostic, RegistryError, RegistryErrorKind } from '../errors.js';
+import { invalid, kindOf, statusError, type Asked } from './answers.js';
+
+export interface Token {
+  readonly value: string;
+  /** Milliseconds since the epoch. */
+  readonly expires: number;
+}
+
+/** Seconds: the token spec's default for `expires_in`. */
+const DEFAULT_LIFETIME_S = 60;
+/** Seconds; a token that lives longer is asked for again all the same. */
+const MAX_LIFETIME_S = 24 * 60 * 60;
+
+interface TokenBody {
+  readonly token?: unknown;
+  readonly access_token?: unknown;
+  readonly expires_in?: unknown;
+  readonly issued_at?: unknown;
+}
+
+/**
+ * The answer of a token server (distribution's token and oauth2 specs): `token` or `access_token`, and how long it lives.
+ * Throws a RegistryError of kind `invalid` when there is no token in it.
+ *
+ * @param asOf when the token was asked for, by our clock, in milliseconds
+ * @param date the answer's Date header: the token server's clock
+ */
+export function parseToken(body: Buffer, asked: Asked, asOf: number, date: string | undefined): Token {
+  let json: TokenBody | null;
+  try {
+    json = JSON.parse(body.toString('utf8')) as TokenBody | null;
+  } catch {
+    // The parser's message may quote the body, which may hold a token.
+    throw invalid(asked, 'the token server answered something that is not JSON');
+  }
+  const value = [json?.token, json?.access_token].find((token) => typeof token === 'string' && token !== '');
+  if (typeof value !== 'string') throw invalid(asked, 'the token server answered without a token');
+  if (!/^[\x21-\x7e]+$/.test(value)) {
+    throw invalid(asked, 'the token server answered a token that is not printable ASCII');
+  }
+  const seconds = Math.max(1, lifetime(json?.expires_in) - age(json?.issued_at, date));
+  // Used no later than shortly before its end, so that it is still good when it arrives.
+  return { value, expires: asOf + seconds * 1000 - Math.min(10_000, seconds * 200) };
+}
+
+/** Seconds. Some servers write a number as text; 0 and less is no lifetime that a client could use. */
+function lifetime(expiresIn: unknown): number {
+  const seconds = typeof expiresIn === 'string' && expiresIn.trim() !== '' ? Number(expiresIn) : expiresIn;
+  if (typeof seconds !== 'number' || Number.isNaN(seconds) || seconds <= 0) return DEFAULT_LIFETIME_S;
+  return Math.min(seconds, MAX_LIFETIME_S);
+}
+
+/** Seconds since a token was issued: servers hand out tokens from a cache. Both times are of the server's clock. */
+function age(issuedAt: unknown, date: string | undefined): number {
+  const issued = typeof issuedAt === 'string' ? Date.parse(issuedAt) : NaN;
+  const milliseconds = Date.parse(date ?? '') - issued;
+  return milliseconds > 0 ? milliseconds / 1000 : 0;
+}
+
+/** The error for an answer of a token server other than 200, in its own words; reads its body. */
+export function tokenServerError(response: IncomingMessage, asked: Asked, now: number): Promise<RegistryError> {
+  return statusError(response, asked, now, tokenKindOf);
+}
+
+/**
+ * A token server's status is about the login and never about an image: 400, 404 and the like are answers to credentials or
+ * repositories that it does not know. Redirects are not followed: a server that moved is not the one that was named.
+ */
+function tokenKindOf(status: number, diagnostics: readonly Diagnostic[]): RegistryErrorKind {
+  const kind = kindOf(status, diagnostics);
+  if (status < 400 || status >= 500 || status === 408) return kind === 'conflict' ? 'invalid' : kind;
+  return kind === 'forbidden' || kind === 'throttled' ? kind : 'unauthorized';
+}
