@@ -38,7 +38,7 @@ const KUBECONFIG_RETRY_MS = 10_000;
 const LEASE_SILENCE_MS = 20_000;
 
 /**
- * What the service does in the cluster besides answering: takes part in the election of the replica that copies, and
+ * The service's part in the cluster in addition to answers: it takes part in the election of the replica that copies, and
  * works out what there is to copy while it leads.
  */
 export class ClusterSide implements ClusterPart {
@@ -145,7 +145,7 @@ export class ClusterSide implements ClusterPart {
     if (config.reconcile.enabled) this.role('starting');
   }
 
-  /** Every replica's side of the serving certificate: whoever leads, and before it is known who does. */
+  /** Every replica's side of the serving certificate: independent of the leader, and before a leader is known. */
   private keepCertificate(cluster: ClusterAccess): void {
     if (this.certificate !== undefined || this.current.config.tls.mode !== 'selfSigned') return;
     const { log, emit } = this.options;
@@ -158,7 +158,7 @@ export class ClusterSide implements ClusterPart {
     this.keptCertificate = this.certificate.serving.run(this.abort.signal);
   }
 
-  /** What the leader does. */
+  /** The leader's tasks. */
   private async tasks(cluster: ClusterAccess): Promise<readonly LeaderTask[]> {
     const { certificate, feed, options } = this;
     const { log } = options;
@@ -196,12 +196,12 @@ export class ClusterSide implements ClusterPart {
 }
 
 function roleOf({ leading, holder, unavailable }: LeaderState): Omit<ClusterEvent & { kind: 'role' }, 'kind'> {
-  // Without a Lease nobody can know who copies: each replica copies what it is asked for, as without a cluster.
+  // Without a Lease no replica knows which one copies: each replica copies what it is asked for, as without a cluster.
   const role = leading ? 'leader' : unavailable !== undefined ? 'alone' : 'follower';
   return { role, ...(holder !== undefined && { holder }) };
 }
 
-/** What an election that goes on cannot take over from a new configuration. */
+/** The part of the configuration that a running election cannot take over. */
 function electionOf({ lease, reconcile, policies }: Config): string {
   return JSON.stringify([lease, reconcile.enabled, policies.manage]);
 }

@@ -8,7 +8,7 @@ export function copyReport(job: MirrorJob, result: MirrorResult, status: MirrorS
     const { upToDate, digest } = result.outcome;
     return { job, result: { ok: true, upToDate, digest } };
   }
-  // What failed for good has a time too: until then whoever asks hears of this failure.
+  // A final failure has a time as well: until then a request gets this failure.
   const nextTry = status?.state === 'waiting' ? status.nextTry : undefined;
   return { job, result: { ok: false, failure: result.failure, ...(nextTry !== undefined && { nextTry }) } };
 }

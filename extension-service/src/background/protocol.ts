@@ -12,13 +12,13 @@ import type { CopyFailure } from '../registry/copy-failure.js';
 import type { CopyOutcome, CopyProgress } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 
-/** What the worker's cluster side tells the main thread. */
+/** Messages of the worker's cluster side to the main thread. */
 export type ClusterEvent =
   /** `holder` of the Lease, if it is known. */
   | { readonly kind: 'role'; readonly role: CopyRole; readonly holder?: string }
   /** Copies that the cluster's workloads need; each is answered by `settled`. */
   | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] }
-  /** What the reconciler sees of the cluster. */
+  /** The reconciler's view of the cluster. */
   | { readonly kind: 'watches'; readonly report: WatchReport }
   /** Pods of these namespaces may pull with other credentials than before. */
   | { readonly kind: 'pull-secrets-changed'; readonly namespaces: readonly string[] }
@@ -27,7 +27,7 @@ export type ClusterEvent =
   /** Why the worker does not have one. */
   | { readonly kind: 'serving-certificate-problem'; readonly message: string };
 
-/** What crosses between the main thread and the background worker: plain data only. */
+/** Data that crosses between the main thread and the background worker: plain data only. */
 export interface BackgroundData {
   readonly role: 'background';
   readonly config: Config;
@@ -46,9 +46,9 @@ export type ToBackground =
       readonly registry: string;
       readonly refused: PasswordCredentials | undefined;
     }
-  /** What came of a copy that the cluster's side wanted. */
+  /** The result of a copy that the cluster side wanted. */
   | { readonly type: 'settled'; readonly report: CopyReport }
-  /** A try to copy has ended, whoever wanted it. */
+  /** A try to copy has ended, for any requester. */
   | { readonly type: 'copied'; readonly report: CopyReport }
   /** Ends what the worker does in the cluster; answered by `stopped`. */
   | { readonly type: 'stop'; readonly id: number }

@@ -20,7 +20,7 @@ export interface ConfigurableCopier extends Copier {
   configure(config: BackgroundData['config']): void;
 }
 
-/** What the worker does for the main thread. */
+/** The worker's services for the main thread. */
 export interface BackgroundParts {
   readonly copier: ConfigurableCopier;
   readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
@@ -32,11 +32,11 @@ export interface ClusterPart {
   configure(config: BackgroundData['config']): void;
   settled(report: CopyReport): void;
   copied(report: CopyReport): void;
-  /** Lets go of the Lease; resolves when nothing is written any more. */
+  /** Releases the Lease; resolves when nothing is written any more. */
   stop(): Promise<void>;
 }
 
-/** What the worker reports without being asked. */
+/** Reports that the worker sends by itself. */
 export interface BackgroundEvents {
   readonly log: BackgroundLog;
   readonly onCloudEvent: (event: CloudEvent) => void;

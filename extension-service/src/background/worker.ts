@@ -46,6 +46,8 @@ export class BackgroundWorker implements Copier {
   private stopped = false;
   private warmed = false;
   private left: Promise<void> | undefined;
+  /** Number of the last worker that was started. */
+  private starts = 0;
   /** Workers in a row that did not live long. */
   private failures = 0;
   /** Of a monotonic clock. */
@@ -177,6 +179,8 @@ export class BackgroundWorker implements Copier {
       programs: neededPrograms(this.config, PROGRAMS),
     };
     const started = performance.now();
+    this.starts += 1;
+    const endedWorker = this.starts;
     const worker = new Worker(this.overrides.program ?? BACKGROUND_PROGRAM, {
       eval: true,
       workerData,
@@ -197,7 +201,9 @@ export class BackgroundWorker implements Copier {
       }
       const message = `the background worker ended with code ${code}`;
       for (const { what, reject } of this.flights.values()) {
-        reject(new CopyFailedError({ reason: 'internal', message: `${what}: ${message}`, retryable: true }));
+        reject(
+          new CopyFailedError({ reason: 'internal', message: `${what}: ${message}`, retryable: true, endedWorker }),
+        );
       }
     });
     worker.unref();

@@ -2,7 +2,7 @@ import type { Config } from '../core/config/model.js';
 import { mayBeCredentials } from '../registry/copy-failure.js';
 import type { CopyProgress } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
-import { copyLimits } from '../mirror/lanes.js';
+import { copyLimits } from '../mirror/copy-limits.js';
 import { MirrorQueue } from '../mirror/queue.js';
 import type { MirrorResult } from '../mirror/status.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';

@@ -4,13 +4,29 @@ import type { CopyProgress } from './copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import type { MirrorResult, MirrorState } from './status.js';
 import { messageOf } from '../util/message-of.js';
+import { placesOf, shareOf } from './share-of.js';
 
-/** Pull contexts that an entry remembers; they come from Pods. */
+/** Pull contexts that an entry remembers; they come from Pods, and so does their length. */
 const MAX_TRIED = 100;
+const MAX_TRIED_CHARACTERS = 65_536;
+/** Namespaces that a copy waits for by name; more of them wait with these. */
+const MAX_SHARES = 8;
 
 /** A copy in the queue, from its first request until it is forgotten. */
 export interface Entry {
   job: MirrorJob;
+  /** The namespace whose share of the queue it uses: the first that asked. */
+  readonly share: string;
+  /** Places that it takes there. */
+  readonly places: number;
+  /** Namespaces in whose turn it may run. */
+  readonly shares: Set<string>;
+  /** The namespace whose copy slot it holds while it runs. */
+  slot?: string;
+  /** Times that the background worker ended because of it, as far as that can be known. */
+  crashes: number;
+  /** The background worker ended while it ran: it runs while no other suspect does. */
+  isSuspect: boolean;
   state: MirrorState;
   attempts: number;
   /** Since when it is in this state; for what is queued, since when it was asked for. */
@@ -25,7 +41,7 @@ export interface Entry {
   cancel?: () => void;
   /** Run once more when it is done. */
   again: boolean;
-  /** Nobody else would ever copy it in our stead. */
+  /** No other replica can make this copy. */
   ours: boolean;
   /** Admissions that wait for it: it goes first, and no other replica sees their Pods before they have their answer. */
   readonly awaiting: Set<object>;
@@ -41,6 +57,11 @@ export interface Entry {
 export function newEntry(job: MirrorJob, now: number, before?: Entry): Entry {
   return {
     job,
+    share: shareOf(job),
+    places: placesOf(job),
+    shares: new Set([shareOf(job)]),
+    crashes: before?.crashes ?? 0,
+    isSuspect: before?.isSuspect ?? false,
     state: 'queued',
     attempts: 0,
     since: now,
@@ -96,7 +117,19 @@ export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): b
 export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
   const reason = known.failure?.reason;
   if (reason !== 'unauthorized' && reason !== 'forbidden' && reason !== 'absent') return false;
-  return job.pull !== undefined && known.tried.size < MAX_TRIED && !known.tried.has(pullKey(job));
+  return job.pull !== undefined && remembersMore(known) && !known.tried.has(pullKey(job));
+}
+
+function remembersMore({ tried }: Entry): boolean {
+  let characters = 0;
+  for (const key of tried.keys()) characters += key.length;
+  return tried.size < MAX_TRIED && characters < MAX_TRIED_CHARACTERS;
+}
+
+/** The namespace of a job that asks for a copy which others asked for before; undefined when it waits with them. */
+export function newShare({ shares }: Entry, job: MirrorJob): string | undefined {
+  const share = shareOf(job);
+  return shares.has(share) || shares.size >= MAX_SHARES ? undefined : share;
 }
 
 function pullKey(job: MirrorJob): string {

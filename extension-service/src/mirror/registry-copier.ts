@@ -22,7 +22,7 @@ export interface RegistryCopierOptions extends RegistriesOptions {
 }
 
 export interface PodPullSecrets {
-  /** What a Pod may pull with; undefined when it has nothing. */
+  /** The credentials that a Pod may pull with; undefined when it has none. */
   forPod(context: PullContext): Promise<Keychain | undefined>;
   configure(reader: SecretReaderConfig): void;
 }
@@ -44,7 +44,7 @@ export class RegistryCopier implements Copier {
     this.registries.start();
   }
 
-  /** What copies left behind at clouds is done, or has had its time. */
+  /** Resolves when the work that copies left behind at clouds is done or has timed out. */
   async settled(): Promise<void> {
     await this.registries.settled();
   }
@@ -99,7 +99,7 @@ export class RegistryCopier implements Copier {
   }
 
   /**
-   * What the copy would send; sends nothing.
+   * Plans what the copy would send; sends nothing.
    *
    * @throws CopyFailedError
    */
@@ -141,7 +141,7 @@ export class RegistryCopier implements Copier {
   }
 }
 
-/** What the target has under the name that a copy would put, without asking the source. */
+/** The digest that the target has under the name that a copy would put, without asking the source. */
 async function presentDigest(
   { reference }: MirrorJob,
   head: (

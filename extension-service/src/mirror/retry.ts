@@ -5,7 +5,7 @@ export interface RetryPolicy {
   readonly base: number;
   readonly max: number;
   readonly attempts: number;
-  /** How long a failure that no retry can mend is remembered before a new request tries it again. */
+  /** How long a failure that no retry can fix is remembered before a new request tries it again. */
   readonly pause: number;
 }
 

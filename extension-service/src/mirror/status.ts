@@ -3,7 +3,7 @@ import type { CopyOutcome, CopyProgress } from './copier.js';
 
 export type MirrorState = 'queued' | 'running' | 'waiting' | 'failed' | 'done';
 
-/** What one try of a copy came to. */
+/** The result of one try of a copy. */
 export type MirrorResult =
   { readonly ok: true; readonly outcome: CopyOutcome } | { readonly ok: false; readonly failure: CopyFailure };
 
@@ -26,7 +26,7 @@ export interface MirrorStatus {
 /** As in a row of `GET /v1/mirrors`: times in milliseconds since the epoch. */
 export type CopyStatus = Omit<MirrorStatus, 'source' | 'target' | 'reference'>;
 
-/** What of a copy is for others to see, without which copy it is. */
+/** The public part of a copy's state, without the copy's name. */
 export function copyStatus(status: CopyStatus): CopyStatus {
   const { state, attempts, since, progress, failure, nextTry, waitsFor, digest } = status;
   return {

@@ -8,6 +8,8 @@ export interface CopyFailure {
   readonly retryAfter?: number;
   /** host[:port] of the registry that it happened at. */
   readonly host?: string;
+  /** Number of the background worker that ended during the copy. */
+  readonly endedWorker?: number;
 }
 
 export type FailureReason =

@@ -9,7 +9,7 @@ import { CopyGate } from '../mirror/copy-gate.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
 import type { ClusterEvent } from '../background/protocol.js';
 import type { LoadedConfig } from '../config/load.js';
-import { copyLimits } from '../mirror/lanes.js';
+import { copyLimits } from '../mirror/copy-limits.js';
 import { CONFIGURATION_REASONS, CREDENTIAL_REASONS, MirrorQueue } from '../mirror/queue.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { Copier } from '../mirror/copier.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { copyLimits } from '../../../extension-service/src/mirror/lanes.js';
+import { copyLimits } from '../../../extension-service/src/mirror/copy-limits.js';
 import { CONFIGURATION_REASONS, CREDENTIAL_REASONS, MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
-import type { QueueOptions } from '../../../extension-service/src/mirror/queue.js';
+import type { QueueOptions } from '../../../extension-service/src/mirror/queue-state.js';
 import { parse } from '../config/parsing.js';
 import { FakeClock, HeldCopier, failure, job, settledPromises } from './queue-world.js';
 
@@ -82,7 +82,8 @@ describe('limits per registry', () => {
     ['limits of its own', 'mirror: {perSource: 4, perTarget: 2}\n', { concurrency: 4, perSource: 4, perTarget: 2 }],
   ])('with %s', (_what, more, limits) => {
     const { config } = parse(`target: {type: oci, oci: {registry: a.test}}\n${more}`);
-    expect(copyLimits(config)).toEqual(limits);
+    const strict = { perSource: more.includes('perSource'), perTarget: more.includes('perTarget') };
+    expect(copyLimits(config)).toEqual({ ...limits, strict });
   });
 });
 

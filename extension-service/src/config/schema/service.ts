@@ -16,7 +16,11 @@ import { choice, duration, flag, matching, platforms, text, wholeNumber } from '
 
 /** How images are copied. */
 export const mirrorSchema = z.strictObject({
-  concurrency: wholeNumber(1, 256, 'Copies at once.').default(4),
+  concurrency: wholeNumber(
+    1,
+    256,
+    'Copies at once. Up to half as many more run for other namespaces when one namespace holds all of these.',
+  ).default(4),
   perSource: wholeNumber(
     1,
     256,

@@ -1,0 +1,61 @@
+import type { CopyFailure } from '../registry/copy-failure.js';
+import { CRASHED_PAUSE_MS, MAX_CRASHES, SUSPECT_PAUSE_MS } from './crashes.js';
+import type { Entry } from './entry.js';
+import { HostPauses } from './host-pauses.js';
+import { retryDelay } from './retry.js';
+import type { RetryPolicy } from './retry.js';
+import type { MirrorResult } from './status.js';
+
+/** What comes after a try. Times in milliseconds. */
+export type FollowUp =
+  | { readonly do: 'finish' }
+  /** Once more with force: somebody wants what the source has from now on. */
+  | { readonly do: 'copy-again' }
+  /** Behind the others of its registry. */
+  | { readonly do: 'queue' }
+  | { readonly do: 'wait'; readonly delay: number }
+  /** `pause` until a new request may try it again. */
+  | { readonly do: 'give-up'; readonly failure: CopyFailure; readonly pause: number };
+
+export interface TryContext {
+  readonly retry: RetryPolicy;
+  readonly random: () => number;
+  readonly draining: boolean;
+  /** Another replica copies what any replica may. */
+  readonly yields: boolean;
+}
+
+export interface TryFindings {
+  /** The registry stays away: all that waits for it is given up. */
+  readonly away: boolean;
+  /** The background worker ended, and this copy may be why. */
+  readonly isCrash: boolean;
+}
+
+/** What follows from the result of a try. */
+export function followUp(context: TryContext, entry: Entry, result: MirrorResult, findings: TryFindings): FollowUp {
+  const { retry, random, draining } = context;
+  // Requests that waited have the answer now, and another replica goes on.
+  const isOthers = context.yields && !entry.ours && !draining;
+  if (result.ok) return entry.again && !draining && !isOthers ? { do: 'copy-again' } : { do: 'finish' };
+  const { failure } = result;
+  if (findings.isCrash && !draining) return afterCrash(entry, failure);
+  const isMended = entry.mended?.includes(failure.reason) === true;
+  if (isOthers) {
+    const delay = failure.retryable ? retryDelay(retry, entry.attempts, failure, random) : retry.pause;
+    return { do: 'give-up', failure, pause: isMended ? 0 : delay };
+  }
+  if (isMended && !draining) return { do: 'queue' };
+  if (findings.away || !failure.retryable || entry.attempts >= retry.attempts || draining) {
+    return { do: 'give-up', failure, pause: retry.pause };
+  }
+  if (HostPauses.concerns(failure)) return { do: 'queue' };
+  return { do: 'wait', delay: retryDelay(retry, entry.attempts, failure, random) };
+}
+
+function afterCrash({ crashes, job }: Entry, failure: CopyFailure): FollowUp {
+  if (crashes < MAX_CRASHES) return { do: 'wait', delay: SUSPECT_PAUSE_MS };
+  const hours = CRASHED_PAUSE_MS / 3_600_000;
+  const message = `${job.source}: the background worker ended ${crashes} times while it copied this image; it is not tried again for ${hours} h`;
+  return { do: 'give-up', failure: { ...failure, message, retryable: false }, pause: CRASHED_PAUSE_MS };
+}

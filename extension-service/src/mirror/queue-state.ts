@@ -1,0 +1,120 @@
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
+import { failed, settle } from './entry.js';
+import type { Entry } from './entry.js';
+import { HostPauses } from './host-pauses.js';
+import type { HostPause } from './host-pauses.js';
+import { Lanes } from './lanes.js';
+import type { RetryPolicy } from './retry.js';
+import { DEFAULT_RETRY } from './retry.js';
+import { QueueShares } from './shares.js';
+import type { CopyLimits } from './slots.js';
+import type { MirrorResult } from './status.js';
+
+export interface QueueEvents {
+  /**
+   * A try has ended, or, as attempt 0, the copy was given up without one because its registry is away. `final` when no
+   * further try is planned.
+   */
+  onDone?(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number, final: boolean): void;
+  /** The queue is full, or gave the place of this copy to another namespace. */
+  onRefused?(job: MirrorJob): void;
+}
+
+export interface QueueOptions extends CopyLimits {
+  /** Copies that may be queued, running or waiting; more are not accepted. @default 10000 */
+  readonly capacity?: number;
+  readonly retry?: RetryPolicy;
+  readonly events?: QueueEvents;
+  readonly now?: () => number;
+  readonly random?: () => number;
+  /** Calls back after milliseconds; gives what cancels it. */
+  readonly after?: (milliseconds: number, callback: () => void) => () => void;
+}
+
+export const HANDED_BACK: CopyFailure = { reason: 'stopped', message: 'left to another replica', retryable: true };
+
+/** Finished copies that are remembered. */
+const MAX_REMEMBERED = 500;
+
+/** What the queue knows, with the steps that its parts share. */
+export class QueueState {
+  readonly entries = new Map<string, Entry>();
+  readonly lanes: Lanes;
+  readonly pauses: HostPauses;
+  readonly shares: QueueShares;
+  readonly retry: RetryPolicy;
+  readonly events: QueueEvents;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly after: NonNullable<QueueOptions['after']>;
+  draining = false;
+  /** Another replica copies what any replica may. */
+  yields = false;
+
+  constructor(options: QueueOptions) {
+    this.now = options.now ?? Date.now;
+    this.random = options.random ?? Math.random;
+    this.after = options.after ?? afterUnref;
+    this.retry = options.retry ?? DEFAULT_RETRY;
+    this.events = options.events ?? {};
+    this.lanes = new Lanes(options);
+    this.pauses = new HostPauses(this.retry, this.now, this.random);
+    this.shares = new QueueShares(options.capacity ?? 10_000);
+  }
+
+  /** The registry that a job waits for. */
+  readonly pauseOf = (job: MirrorJob): HostPause | undefined => this.pauses.of(job);
+
+  /** Whether this replica copies it, whoever else copies. */
+  keeps({ ours, awaiting }: Entry): boolean {
+    return !this.yields || ours || awaiting.size > 0;
+  }
+
+  /** @param failure for those who wait. @returns whether it had not ended */
+  forget(entry: Entry, failure: CopyFailure): boolean {
+    this.entries.delete(entry.job.key);
+    if (entry.state === 'failed') return false;
+    this.shares.remove(entry);
+    entry.cancel?.();
+    this.lanes.drop(entry);
+    entry.abort?.abort();
+    settle(entry, failed(failure));
+    return true;
+  }
+
+  /** No further try is planned; a request within the pause gets this failure. */
+  close(entry: Entry, failure: CopyFailure, pause = this.retry.pause): void {
+    entry.failure = failure;
+    entry.state = failure.reason === 'stopped' ? 'queued' : 'failed';
+    entry.since = this.now();
+    entry.nextTry = entry.since + pause;
+    this.shares.remove(entry);
+  }
+
+  queueAgain(entry: Entry): void {
+    delete entry.nextTry;
+    entry.state = 'queued';
+    entry.since = this.now();
+    this.lanes.add(entry);
+  }
+
+  /** Keeps the finished ones bounded: the oldest go first. */
+  forgetOldest(): void {
+    let surplus = this.entries.size - this.shares.size - MAX_REMEMBERED;
+    if (surplus < 0) return;
+    for (const [key, entry] of this.entries) {
+      if (surplus < 0) return;
+      if (entry.state !== 'done' && entry.state !== 'failed') continue;
+      this.entries.delete(key);
+      surplus -= 1;
+    }
+  }
+}
+
+/** Keeps no process alive. */
+function afterUnref(milliseconds: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, milliseconds);
+  timer.unref();
+  return () => clearTimeout(timer);
+}

@@ -1,0 +1,192 @@
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
+import { followUp } from './after-try.js';
+import type { FollowUp } from './after-try.js';
+import type { Copier } from './copier.js';
+import { CrashLedger } from './crashes.js';
+import { describeFailure, failed, noteTried, settle } from './entry.js';
+import type { Entry } from './entry.js';
+
+import type { HostPause, Trials } from './host-pauses.js';
+import { pausedFailure } from './queue-view.js';
+import { HANDED_BACK } from './queue-state.js';
+import type { QueueState } from './queue-state.js';
+import type { MirrorResult } from './status.js';
+
+/**
+ * The end of every copy, whatever its registries do. 10 GB at 1 Mbit/s take 22 hours, and what a copy has brought into the
+ * target by then is not sent again.
+ */
+export const MAX_COPY_MS = 24 * 3_600_000;
+
+/** Runs what may run, and decides what comes of each try. */
+export class Runner {
+  private readonly running = new Set<Entry>();
+  private readonly crashes = new CrashLedger();
+  private idle: (() => void)[] = [];
+
+  constructor(
+    private readonly state: QueueState,
+    private readonly copier: Copier,
+  ) {}
+
+  pump(): void {
+    const { state } = this;
+    while (!state.draining) {
+      const suspectRuns = [...this.running].some(({ isSuspect }) => isSuspect);
+      const entry = state.lanes.take(
+        ({ job, isSuspect }) => !(isSuspect && suspectRuns) && state.pauseOf(job) === undefined,
+      );
+      if (entry === undefined) return;
+      void this.run(entry);
+    }
+  }
+
+  requeue(entry: Entry): void {
+    entry.cancel?.();
+    delete entry.cancel;
+    this.state.queueAgain(entry);
+    this.pump();
+  }
+
+  /** Does not wait any more, and is left to the replica that copies. */
+  yieldUp(entry: Entry): void {
+    if (this.state.keeps(entry) || (entry.state !== 'queued' && entry.state !== 'waiting')) return;
+    this.state.forget(entry, HANDED_BACK);
+  }
+
+  /** Resolves when nothing runs. */
+  untilIdle(): Promise<void> {
+    return this.state.lanes.isIdle ? Promise.resolve() : new Promise((resolve) => this.idle.push(resolve));
+  }
+
+  private async run(entry: Entry): Promise<void> {
+    const { state } = this;
+    const { job } = entry;
+    const trials = state.pauses.begin(job);
+    this.running.add(entry);
+    entry.state = 'running';
+    entry.attempts += 1;
+    entry.since = state.now();
+    delete entry.nextTry;
+    delete entry.progress;
+    delete entry.mended;
+    noteTried(entry);
+    const result = await this.copy(entry, trials);
+    const isCrash = !result.ok && this.isCharged(entry, result.failure);
+    delete entry.abort;
+    this.running.delete(entry);
+    state.lanes.release(entry, job);
+    const milliseconds = state.now() - entry.since;
+    const pause = state.draining ? undefined : state.pauses.ended(job, result, trials);
+    const away = pause !== undefined && pause.failures >= state.retry.attempts;
+    // A copy that was broken off for another replica does not count as a try; it is forgotten by now, or asked for again.
+    if (state.entries.get(job.key) === entry) {
+      const isFinal = this.apply(entry, result, followUp(state, entry, result, { away, isCrash }));
+      state.events.onDone?.(job, result, milliseconds, entry.attempts, isFinal);
+      settle(entry, result);
+    }
+    if (pause !== undefined) this.wakeAfter(pause);
+    if (away) this.abandon(pause);
+    if (state.lanes.isIdle) for (const resolve of this.idle.splice(0)) resolve();
+    this.pump();
+  }
+
+  private async copy(entry: Entry, trials: Trials): Promise<MirrorResult> {
+    const { state } = this;
+    const { job } = entry;
+    const abort = new AbortController();
+    entry.abort = abort;
+    let isOverdue = false;
+    const cancelEnd = state.after(MAX_COPY_MS, () => {
+      isOverdue = true;
+      abort.abort();
+    });
+    try {
+      const outcome = await this.copier.copy(job, abort.signal, (progress) => {
+        entry.progress = progress;
+        // Bytes that arrived in the target are an answer of both registries.
+        if (progress.transferred > 0 && state.pauses.answered(job, trials)) this.pump();
+      });
+      return { ok: true, outcome };
+    } catch (error) {
+      return failed(isOverdue ? overdue(job) : describeFailure(error, job));
+    } finally {
+      cancelEnd();
+    }
+  }
+
+  private isCharged(entry: Entry, { endedWorker }: CopyFailure): boolean {
+    return endedWorker !== undefined && this.crashes.charge(endedWorker, entry, () => [...this.running]);
+  }
+
+  /** @returns whether no further try is planned */
+  private apply(entry: Entry, result: MirrorResult, next: FollowUp): boolean {
+    const { state } = this;
+    if (result.ok) {
+      delete entry.failure;
+      entry.digest = result.outcome.digest;
+      entry.isSuspect = false;
+      entry.crashes = 0;
+    } else entry.failure = result.failure;
+    switch (next.do) {
+      case 'copy-again':
+        entry.again = false;
+        entry.job = { ...entry.job, force: true };
+        state.queueAgain(entry);
+        return false;
+      case 'queue':
+        state.queueAgain(entry);
+        return false;
+      case 'wait':
+        entry.state = 'waiting';
+        entry.nextTry = state.now() + next.delay;
+        entry.cancel = state.after(next.delay, () => this.requeue(entry));
+        return false;
+      case 'finish':
+        entry.state = 'done';
+        entry.since = state.now();
+        state.shares.remove(entry);
+        return true;
+      case 'give-up':
+        state.close(entry, next.failure, next.pause);
+        return true;
+    }
+  }
+
+  /** Until then nobody waits for an answer from a registry that gives none. */
+  private wakeAfter(pause: HostPause): void {
+    this.pumpAt(pause.until);
+    for (const entry of this.state.lanes.of(pause.host)) {
+      settle(entry, failed(pausedFailure(entry.job, pause)));
+      this.yieldUp(entry);
+    }
+  }
+
+  /** A timer counts from the loop's time, which is behind the clock's: it may fire while the pause is not over yet. */
+  private pumpAt(time: number): void {
+    const { now, after } = this.state;
+    after(Math.max(1, time - now()), () => {
+      if (now() < time) this.pumpAt(time);
+      else this.pump();
+    });
+  }
+
+  /** Gives up what waits for a registry that stays away; it is remembered as failed. */
+  private abandon({ host, failure }: HostPause): void {
+    const { state } = this;
+    for (const entry of state.lanes.remove(host)) {
+      const message = `${entry.job.source}: given up with all copies of ${host}: ${failure.message}`;
+      const own = { ...failure, message };
+      state.close(entry, own);
+      state.events.onDone?.(entry.job, failed(own), 0, 0, true);
+      settle(entry, failed(own));
+    }
+  }
+}
+
+function overdue({ source }: MirrorJob): CopyFailure {
+  const hours = MAX_COPY_MS / 3_600_000;
+  const message = `${source}: the copy did not end within ${hours} hours; what the target has by now is not sent again`;
+  return { reason: 'unreachable', message, retryable: true };
+}
