@@ -1,6 +1,6 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
-import { renderGatekeeper } from '../../extension-service/src/core/policies/gatekeeper.js';
+import { renderGatekeeper } from '../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';

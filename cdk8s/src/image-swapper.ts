@@ -1,21 +1,16 @@
 import { rootCertificates } from 'node:tls';
 import { Construct } from 'constructs';
-import { gatekeeperChartValues } from '../../extension-service/src/core/policies/engine-values.js';
-import {
-  checkGatekeeperMatches,
-  gatekeeperCopyWarnings,
-} from '../../extension-service/src/core/policies/gatekeeper-limits.js';
+import { copyWarnings } from '../../extension-service/src/core/engines/copy-warnings.js';
+import { OWN_OPTIONS } from '../../extension-service/src/core/engines/engine.js';
+import type { Engine, OwnOptions } from '../../extension-service/src/core/engines/engine.js';
+import { ENGINES } from '../../extension-service/src/core/engines/engines.js';
 import { checkLabel, DEFAULT_NAME, NAME_LABEL } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { mapping, truth } from '../../extension-service/src/core/policies/shapes.js';
-import { transportOf } from '../../extension-service/src/core/policies/transport.js';
-import type { Engine, Transport } from '../../extension-service/src/core/policies/transport.js';
-import { parseServiceUrl } from '../../extension-service/src/core/policies/url.js';
-import { GatekeeperMutation } from './gatekeeper-mutation.js';
-import { KyvernoClusterPolicy } from './kyverno-cluster-policy.js';
+import { transportOf } from '../../extension-service/src/core/engines/transport.js';
+import { ENGINE_CONSTRUCTS } from './engine-constructs.js';
+import type { EngineName } from './engine-name.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
-import { KyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
-import { MutatingWebhook } from './mutating-webhook.js';
 import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
 import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
@@ -37,7 +32,7 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
    * ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself (Kubernetes 1.28 or newer).
    * @default the configuration's `policies.engine`, else 'kyverno'
    */
-  readonly engine?: 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
+  readonly engine?: EngineName;
   /**
    * Name of the rendered policies.
    * @default the configuration's `policies.name`, else 'image-swapper'
@@ -113,18 +108,17 @@ export class ImageSwapper extends Construct {
     const choices = render(scope, id, () => {
       return resolveChoices(props, config.policies == null ? {} : mapping(config.policies, 'config.policies'));
     });
-    const { engine, url, name, failClosed = false, origins } = choices;
+    const { url, name, failClosed = false, origins } = choices;
+    const engine = ENGINES[choices.engine];
     const checked = <Result>(renderer: () => Result): Result =>
       render(scope, id, renderer, { filters: 'config.source.filters', ...origins });
     const transport = checked(() =>
       transportOf({
-        engine,
+        engine: engine.name,
         ...(tls !== undefined && { tls }),
         ...(url !== undefined && { url }),
         ...(caBundle !== undefined && { caBundle }),
         ...(caConfigMap !== undefined && { caConfigMap }),
-        // Kyverno's chart replaces the whole trust store.
-        publicRoots: rootCertificates.join('\n'),
         networkPolicy: truth(props.networkPolicy, 'networkPolicy') ?? true,
         failClosed,
         excludedNamespaces: choices.excludedNamespaces ?? [],
@@ -132,10 +126,11 @@ export class ImageSwapper extends Construct {
     );
     const [targets, filters, matches] = checked(() => [targetsOf(config), filtersOf(config), matchesOf(config)]);
     const timeoutSeconds =
-      props.timeoutSeconds ?? (engine === 'gatekeeper' ? undefined : checked(() => timeoutOf(config)));
-    const { labels, annotations } = props;
-    const shared = {
+      props.timeoutSeconds ?? (engine.decides.startsCopies ? checked(() => timeoutOf(config)) : undefined);
+    const { labels, annotations, ephemeralContainers, reinvocationPolicy } = props;
+    const policy = {
       url: transport.url,
+      targets,
       filters,
       failClosed,
       excludedNamespaces: [
@@ -147,12 +142,15 @@ export class ImageSwapper extends Construct {
       ...(timeoutSeconds !== undefined && { timeoutSeconds }),
       ...(labels !== undefined && { labels }),
       ...(annotations !== undefined && { annotations }),
+      ...transport.ca,
+      ...(ephemeralContainers !== undefined && { ephemeralContainers }),
+      ...(reinvocationPolicy !== undefined && { reinvocationPolicy }),
     };
     checked(() => {
       refuseUseless(props, engine, transport.guarded);
-      if (engine === 'gatekeeper') checkGatekeeperMatches(matches);
+      engine.decides.checkMatches?.(matches);
       if (engineNamespace !== undefined) checkLabel(engineNamespace, 'engineNamespace');
-      this.addPolicies(engine, shared, targets, transport.ca, props);
+      ENGINE_CONSTRUCTS[engine.name](this, 'Policy', policy);
       if (!transport.guarded) return;
       new PlainHttpNetworkPolicy(this, 'NetworkPolicy', {
         url: transport.url,
@@ -162,44 +160,13 @@ export class ImageSwapper extends Construct {
         ...(engineNamespace !== undefined && { engineNamespace }),
       });
     });
-    this.engineValues = checked(() => engineValues(engine, props, transport));
+    this.engineValues = checked(() => valuesFor(engine, props, transport.url));
     this.warnings = [
       ...transport.warnings,
       ...(config.policies?.manage === true ? [MANAGED] : []),
-      ...(engine === 'gatekeeper' ? gatekeeperCopyWarnings(config).map((warning) => `config.${warning}`) : []),
+      ...copyWarnings(engine, config).map((warning) => `config.${warning}`),
     ];
     warn(this, this.warnings);
-  }
-
-  private addPolicies(
-    engine: Engine,
-    shared: PolicyProps & { readonly filters: readonly string[] },
-    targets: readonly string[],
-    { caBundle, caConfigMap }: Transport['ca'],
-    { ephemeralContainers, reinvocationPolicy }: ImageSwapperProps,
-  ): void {
-    const ca = { ...(caBundle !== undefined && { caBundle }) };
-    switch (engine) {
-      case 'kyverno':
-        new KyvernoMutatingPolicy(this, 'Policy', { ...shared, targets });
-        return;
-      case 'kyverno-clusterpolicy': {
-        const configMap = { ...(caConfigMap !== undefined && { caConfigMap }) };
-        new KyvernoClusterPolicy(this, 'Policy', { ...shared, targets, ...ca, ...configMap });
-        return;
-      }
-      case 'webhook':
-        new MutatingWebhook(this, 'Policy', {
-          ...{ ...shared, targets, ...ca },
-          ...(reinvocationPolicy !== undefined && { reinvocationPolicy }),
-        });
-        return;
-      case 'gatekeeper':
-        new GatekeeperMutation(this, 'Policy', {
-          ...{ ...shared, caBundle: caBundle ?? '' },
-          ...(ephemeralContainers !== undefined && { ephemeralContainers }),
-        });
-    }
   }
 }
 
@@ -207,31 +174,27 @@ const MANAGED =
   'config.policies.manage is true: the service writes the policies itself, besides those that are rendered here. Leave out ' +
   'policies.manage, or this construct.';
 
-/** What says something about the NetworkPolicy, where there is none, or about another engine. */
-function refuseUseless(props: ImageSwapperProps, engine: Engine, guarded: boolean): void {
-  const { podLabels, podPort, ephemeralContainers, reinvocationPolicy } = props;
-  const refuse = (option: string, why: string): never => {
-    throw new InvalidPolicyOptionError(option, `has no use under ${engine}, ${why}; leave it out`);
-  };
-  if (ephemeralContainers !== undefined && engine !== 'gatekeeper')
-    refuse('ephemeralContainers', 'which always asks about new ones');
-  if (reinvocationPolicy !== undefined && engine !== 'webhook')
-    refuse('reinvocationPolicy', 'whose own webhook has it');
+/** Refuses props about the NetworkPolicy where there is none, and those of another engine. */
+function refuseUseless(props: ImageSwapperProps, { name, ownOptions }: Engine, guarded: boolean): void {
+  for (const option of Object.keys(OWN_OPTIONS) as (keyof OwnOptions)[]) {
+    if (props[option] === undefined || ownOptions.includes(option)) continue;
+    throw new InvalidPolicyOptionError(option, `has no use under ${name}, ${OWN_OPTIONS[option]}; leave it out`);
+  }
   if (guarded) return;
+  const { podLabels, podPort } = props;
   const useless = podLabels !== undefined ? 'podLabels' : podPort !== undefined ? 'podPort' : undefined;
   if (useless === undefined) return;
   throw new InvalidPolicyOptionError(useless, 'has no use, since no NetworkPolicy is rendered; leave it out');
 }
 
-function engineValues(
-  engine: Engine,
-  { timeoutSeconds }: ImageSwapperProps,
-  { kyvernoValues, url }: Transport,
-): object | undefined {
-  if (engine !== 'gatekeeper') return kyvernoValues;
-  const { service } = parseServiceUrl(url, 'url');
-  return gatekeeperChartValues({
+/** Undefined where the engine's chart needs none. */
+function valuesFor(engine: Engine, { timeoutSeconds, caBundle }: ImageSwapperProps, url: string): object | undefined {
+  const { values } = engine.helmValues({
+    url,
     ...(timeoutSeconds !== undefined && { timeoutSeconds }),
-    ...(service !== undefined && { serviceNamespace: service.namespace }),
+    ...(caBundle !== undefined && { caBundle }),
+    // Kyverno's chart replaces the whole trust store.
+    publicRoots: { pem: rootCertificates.join('\n'), knownTo: 'Node' },
   });
+  return Object.keys(values).length === 0 ? undefined : values;
 }

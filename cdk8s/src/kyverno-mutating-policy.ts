@@ -1,6 +1,6 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import { renderKyvernoMutatingPolicy } from '../../extension-service/src/core/policies/kyverno-mutating-policy.js';
+import { renderKyvernoMutatingPolicy } from '../../extension-service/src/core/engines/kyverno/mutating-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';

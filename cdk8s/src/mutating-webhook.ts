@@ -1,6 +1,6 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import { renderMutatingWebhook } from '../../extension-service/src/core/policies/mutating-webhook.js';
+import { renderMutatingWebhook } from '../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';

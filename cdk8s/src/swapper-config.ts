@@ -2,7 +2,7 @@ import { parseDuration } from '../../extension-service/src/core/config/duration.
 import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
 import { InvalidTargetError, usableTarget } from '../../extension-service/src/core/naming/target.js';
-import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/policies/for-config.js';
+import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
 import { checkExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { list, mapping, text } from '../../extension-service/src/core/policies/shapes.js';

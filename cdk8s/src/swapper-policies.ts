@@ -1,6 +1,8 @@
+import { ENGINE_NAMES } from '../../extension-service/src/core/engines/names.js';
 import { checkLabel } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { list, oneOf, text, truth } from '../../extension-service/src/core/policies/shapes.js';
+import type { EngineName } from './engine-name.js';
 
 /**
  * The configuration's `policies`: what the service's own command line, and the service under `manage`, render policies by.
@@ -10,7 +12,7 @@ export interface SwapperPolicies {
   /** With true the service writes policies itself, besides what is rendered here: the synth warns. */
   readonly manage?: boolean;
   /** `none` says nothing. */
-  readonly engine?: 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook' | 'none';
+  readonly engine?: EngineName | 'none';
   readonly name?: string;
   readonly url?: string;
   readonly failClosed?: boolean;
@@ -18,11 +20,9 @@ export interface SwapperPolicies {
   readonly excludedNamespaces?: readonly string[];
 }
 
-type Engine = Exclude<SwapperPolicies['engine'], 'none' | undefined>;
-
 /** The props that have defaults in the configuration. */
 export interface PolicyChoices {
-  readonly engine?: Engine;
+  readonly engine?: EngineName;
   readonly name?: string;
   readonly url?: string;
   readonly failClosed?: boolean;
@@ -30,13 +30,12 @@ export interface PolicyChoices {
 }
 
 export interface ResolvedChoices extends PolicyChoices {
-  readonly engine: Engine;
+  readonly engine: EngineName;
   /** Where those come from that are not props, for messages: by the prop's name. */
   readonly origins: Readonly<Record<string, string>>;
 }
 
 const AT = 'config.policies';
-const ENGINES = ['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook'] as const;
 
 /**
  * The props over the configuration. What both say must be the same: whoever reads one of them would be wrong about the
@@ -46,12 +45,12 @@ const ENGINES = ['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook'] as
  */
 export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies = {}): ResolvedChoices {
   const given = {
-    engine: oneOf(props.engine, 'engine', ENGINES),
+    engine: oneOf(props.engine, 'engine', ENGINE_NAMES),
     name: props.name === undefined ? undefined : text(props.name, 'name'),
     url: props.url === undefined ? undefined : text(props.url, 'url'),
     failClosed: truth(props.failClosed, 'failClosed'),
   };
-  const engine = oneOf(policies.engine, `${AT}.engine`, [...ENGINES, 'none']);
+  const engine = oneOf(policies.engine, `${AT}.engine`, [...ENGINE_NAMES, 'none']);
   const configured = {
     engine: engine === 'none' ? undefined : engine,
     name: policies.name == null ? undefined : text(policies.name, `${AT}.name`),

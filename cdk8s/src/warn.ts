@@ -1,5 +1,6 @@
 import type { Construct } from 'constructs';
-import { transportWarnings } from '../../extension-service/src/core/policies/transport.js';
+import { transportWarnings } from '../../extension-service/src/core/engines/transport.js';
+import type { EngineName } from './engine-name.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 
 /** Context key of what is inside a construct that says itself what the transport costs. */
@@ -7,7 +8,7 @@ const SAID = '@image-swapper/cdk8s:transport-said';
 
 /** What the warnings depend on: the published declarations must not name the core's types. */
 interface Told {
-  readonly engine: 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
+  readonly engine: EngineName;
   readonly url: string;
   readonly failClosed?: boolean;
   readonly caBundle?: string;

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { gatekeeperChartValues, kyvernoChartValues } from '../../extension-service/src/core/policies/engine-values.js';
+import { gatekeeperChartValues } from '../../extension-service/src/core/engines/gatekeeper/chart-values.js';
+import { kyvernoChartValues } from '../../extension-service/src/core/engines/kyverno/chart-values.js';
 import { goModule, goToolsAvailable } from '../tools/tool.js';
 import { CA } from '../unit/policies/example-options.js';
 

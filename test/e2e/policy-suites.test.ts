@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { gatekeeperChartValues } from '../../extension-service/src/core/policies/engine-values.js';
+import { gatekeeperChartValues } from '../../extension-service/src/core/engines/gatekeeper/chart-values.js';
 import { get } from '../fakes/https-client.js';
 import { BUNDLE, RunningService } from '../fakes/service.js';
 import { debianTool } from '../tools/debian.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { renderGatekeeper } from '../../extension-service/src/core/policies/gatekeeper.js';
+import { renderGatekeeper } from '../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { celOf } from '../../extension-service/src/core/policies/pushdown/cel.js';
 import { gatekeeperFilters } from '../../extension-service/src/core/policies/pushdown/gatekeeper-match.js';

@@ -1,7 +1,8 @@
 import { BlockList } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { engineValues } from '../../extension-service/src/cli/engine-values.js';
-import { KYVERNO_1_18_BLOCKLIST } from '../../extension-service/src/core/policies/engine-values.js';
+import { KYVERNO_1_18_BLOCKLIST } from '../../extension-service/src/core/engines/kyverno/chart-values.js';
+import { kyverno } from '../../extension-service/src/core/engines/kyverno/engine.js';
 import { commandsOf, pages, read } from '../tools/docs.js';
 import { CA } from './policies/example-options.js';
 
@@ -35,8 +36,8 @@ describe("Kyverno 1.18's list of blocked addresses", () => {
   });
 
   it("is said with the values of Kyverno's chart, and in the chart", () => {
-    expect(engineValues('kyverno', undefined, undefined)).toContain(`#   ${setting}\n`);
-    expect(engineValues('kyverno', undefined, CA)).toContain(`#   ${setting}\n`);
+    expect(engineValues(kyverno, undefined, undefined)).toContain(`#   ${setting}\n`);
+    expect(engineValues(kyverno, undefined, CA)).toContain(`#   ${setting}\n`);
     const template = read('extension-service/chart/templates/_policies.tpl');
     expect(template).toContain(KYVERNO_1_18_BLOCKLIST.replaceAll(',', '\\\\,'));
     expect(template).toContain(upgrade.replace('--namespace kyverno', '-n %s'));

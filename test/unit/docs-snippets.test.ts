@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseConfig } from '../../extension-service/src/config/parse.js';
 import { rootField } from '../../extension-service/src/config/schema/config.js';
-import { gatekeeperChartValues } from '../../extension-service/src/core/policies/engine-values.js';
+import { gatekeeperChartValues } from '../../extension-service/src/core/engines/gatekeeper/chart-values.js';
 import { blocks, pages, read, shellLines } from '../tools/docs.js';
 
 const checkValues = new Ajv({ strict: false, validateFormats: false }).compile(

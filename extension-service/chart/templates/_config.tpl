@@ -90,13 +90,12 @@ policies.manage with a certificate that is not the service's own: where the serv
 carry, as JSON {file, configMap}, without configMap where it lies beside the certificate; '' where they carry none.
 */}}
 {{- define "image-swapper.managedCa" -}}
-{{- $engine := include "image-swapper.engine" . }}
-{{- $carries := has $engine (list "gatekeeper" "webhook" "kyverno-clusterpolicy") }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
 {{- $mode := include "image-swapper.tlsMode" . }}
-{{- if and (include "image-swapper.manage" .) $carries (has $mode (list "certManager" "existingSecret")) (hasPrefix "https:" (include "image-swapper.url" .)) }}
+{{- if and (include "image-swapper.manage" .) $facts.carriesAuthority (has $mode (list "certManager" "existingSecret")) (hasPrefix "https:" (include "image-swapper.url" .)) }}
 {{- if or .Values.tls.caBundle .Values.tls.caConfigMap.name }}
 {{- dict "file" (printf "/etc/image-swapper-ca/%s" (include "image-swapper.caConfigMapKey" .)) "configMap" (include "image-swapper.caConfigMapName" .) | toJson }}
-{{- else if or (eq $engine "gatekeeper") (include "image-swapper.urlService" . | fromJson).name }}
+{{- else if or $facts.needsAuthority (include "image-swapper.urlService" . | fromJson).name }}
 {{- dict "file" "/etc/image-swapper-tls/ca.crt" | toJson }}
 {{- end }}
 {{- end }}

@@ -1,6 +1,7 @@
 {{/* What the user should know about the values: a YAML list of sentences. */}}
 {{- define "image-swapper.warnings" -}}
 {{- $engine := include "image-swapper.engine" . }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
 {{- $mode := include "image-swapper.tlsMode" . }}
 {{- include "image-swapper.accountWarnings" . }}
 {{- range $key := list "patch" "dev" "test" "cacheVolume" "podSecurityPolicy" "kubeVersionOverride" }}
@@ -17,16 +18,16 @@
 {{- if and .Values.prewarm.schedule (not .Values.prewarm.enabled) }}
 - "prewarm.schedule: nothing runs by it, since prewarm.enabled is false: set it to true, or leave the schedule out."
 {{- end }}
-{{- if and (ne (include "image-swapper.waitsForCopies" .) "") (ge (include "image-swapper.copyDeadline" . | fromJson).whole (float64 30)) (not (has $engine (list "gatekeeper" "none"))) }}
+{{- if and (ne (include "image-swapper.waitsForCopies" .) "") (ge (include "image-swapper.copyDeadline" . | fromJson).whole (float64 30)) $facts.startsCopies }}
 - {{ printf "config.imageCopyDeadline is %s, and nobody waits longer than 30 s: copies that Pods wait for must be done before. Set it to 28s or less." (include "image-swapper.copyDeadline" . | fromJson).text | quote }}
 {{- end }}
-{{- if and (ne $engine "webhook") (or .Values.webhook.namespaceSelector .Values.webhook.objectSelector) }}
+{{- if and (not $facts.webhookValues) (or .Values.webhook.namespaceSelector .Values.webhook.objectSelector) }}
 - {{ printf "webhook.namespaceSelector and webhook.objectSelector are for policies.engine webhook; with %s use policies.excludedNamespaces or config.source.filters." $engine | quote }}
 {{- end }}
 {{- if and (hasPrefix "http:" (include "image-swapper.url" .)) (ne $engine "none") (or .Values.hostNetwork (not .Values.networkPolicy.enabled)) }}
 - {{ printf "Pods go to the service by plain HTTP, and %s: everything that reaches it can ask it, and whoever is on the way can change its answers." (ternary "with hostNetwork no NetworkPolicy holds for it" "networkPolicy.enabled is false" .Values.hostNetwork) | quote }}
 {{- end }}
-{{- if and (eq $engine "kyverno") (hasPrefix "https:" (include "image-swapper.url" .)) (eq $mode "selfSigned") }}
+{{- if and $facts.trustsItsStoreOnly (hasPrefix "https:" (include "image-swapper.url" .)) (eq $mode "selfSigned") }}
 - {{ printf "MutatingPolicy over https trusts Kyverno's own trust store alone: put the authority of ConfigMap %s into Kyverno's value admissionController.caCertificates.data." (include "image-swapper.caConfigMapName" .) | quote }}
 {{- end }}
 {{- if include "image-swapper.failClosed" . }}

@@ -25,7 +25,8 @@
 {{- $host := printf "%s.%s.svc" (include "image-swapper.fullname" .) .Release.Namespace }}
 {{- $given := dig "policies" "url" .Values.policies.url (.Values.config | default dict) }}
 {{- $engine := include "image-swapper.engine" . }}
-{{- $plain := or (eq $engine "kyverno") (and (eq $engine "none") (eq (toString .Values.plainHttp.enabled) "true")) }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
+{{- $plain := or $facts.plainHttp (and (eq $engine "none") (eq (toString .Values.plainHttp.enabled) "true")) }}
 {{- if $given }}{{ trimSuffix "/" $given }}
 {{- else if or $plain (eq (include "image-swapper.tlsMode" .) "disabled") }}http://{{ $host }}:{{ .Values.service.httpPort }}
 {{- else }}https://{{ $host }}:{{ .Values.service.port }}
@@ -45,8 +46,9 @@
 
 {{/* Seconds: what is given, else long enough for the copies that Pods wait for. */}}
 {{- define "image-swapper.timeout" -}}
-{{- $usual := ternary 1 10 (eq (include "image-swapper.engine" .) "gatekeeper") }}
-{{- if and (ne (include "image-swapper.engine" .) "gatekeeper") (include "image-swapper.waitsForCopies" .) }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
+{{- $usual := int $facts.usualTimeout }}
+{{- if and $facts.startsCopies (include "image-swapper.waitsForCopies" .) }}
 {{- $usual = min 30 (max $usual (include "image-swapper.copyDeadline" . | fromJson).enough) }}
 {{- end }}
 {{- .Values.policies.timeoutSeconds | default .Values.webhook.timeoutSeconds | default $usual }}
@@ -110,28 +112,30 @@ and of those that the service manages.
 {{- $engine := include "image-swapper.engine" . }}
 {{- $mode := include "image-swapper.tlsMode" . }}
 {{- $isHttps := hasPrefix "https:" (include "image-swapper.url" .) }}
-{{- if has $engine (list "gatekeeper" "webhook") }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
+{{- if $facts.httpsOnly }}
 {{- if eq $mode "disabled" }}{{ fail (printf "tls.mode: disabled is for Kyverno; %s calls https only: choose selfSigned" $engine) }}{{ end }}
 {{- if not $isHttps }}{{ fail (printf "policies.url: %s calls https only" $engine) }}{{ end }}
 {{- end }}
 {{- include "image-swapper.requireAuthority" . }}
-{{- if eq $engine "gatekeeper" }}
-{{- if gt (include "image-swapper.timeout" . | int) 28 }}{{ fail "policies.timeoutSeconds: at most 28 with gatekeeper, whose own webhook ends after 30: the Assigns could not say any more what a failure means" }}{{ end }}
-{{- include "image-swapper.checkExpressions" . }}
+{{- if and $facts.maxTimeout (gt (include "image-swapper.timeout" . | int) (int $facts.maxTimeout)) }}{{ fail (printf "policies.timeoutSeconds: at most %d with %s, %s" (int $facts.maxTimeout) $engine $facts.whyMaxTimeout) }}{{ end }}
+{{- if $facts.imagesOnly }}{{ include "image-swapper.checkExpressions" . }}{{ end }}
+{{- if and $facts.name (not $facts.startsCopies) }}
 {{- if and (eq (toString (dig "reconcile" "enabled" true (.Values.config | default dict))) "false") (without (include "image-swapper.copyPolicies" . | fromJsonArray) "none") }}
-{{- fail "config.reconcile.enabled: is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy: set it to true, or config.imageCopyPolicy=none" }}
+{{- fail (printf "config.reconcile.enabled: is false, and policies.engine is %s: nothing would ever be copied, as %s never asks for a copy: set it to true, or config.imageCopyPolicy=none" $engine $facts.title) }}
 {{- end }}
 {{- else if and (ne $engine "none") (not (include "image-swapper.manage" .)) }}{{ include "image-swapper.checkDeadline" . }}
 {{- end }}
 {{- if include "image-swapper.manage" . }}{{ include "image-swapper.checkManaged" . }}{{ end }}
 {{- include "image-swapper.requireApi" . }}
-{{- if eq $engine "kyverno" }}{{ include "image-swapper.requireKyverno" . }}{{ end }}
+{{- if $facts.requires }}{{ include $facts.requires . }}{{ end }}
 {{- if not (include "image-swapper.manage" .) }}{{ include "image-swapper.requireUnmanaged" . }}{{ end }}
 {{- end }}
 
 {{/* A certificate that is not the service's own, and nobody who says which authority signed it. */}}
 {{- define "image-swapper.requireAuthority" -}}
 {{- $engine := include "image-swapper.engine" . }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
 {{- $mode := include "image-swapper.tlsMode" . }}
 {{- $isHttps := hasPrefix "https:" (include "image-swapper.url" .) }}
 {{- $service := (include "image-swapper.urlService" . | fromJson).name }}
@@ -143,12 +147,8 @@ and of those that the service manages.
 {{- if and $secret $beside (not (dig "data" "ca.crt" "" $secret)) }}
 {{- fail (printf "tls.caBundle: the Secret %s has no ca.crt: put the authority's certificate (PEM) in, or give it here, for the policies of %s: --set-file tls.caBundle=ca.crt" .Values.tls.existingSecret $engine) }}
 {{- end }}
-{{- else if eq $engine "gatekeeper" }}
-{{- fail (printf "tls.caBundle: with tls.mode %s, give the authority's certificate (PEM) for the Provider, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" $mode) }}
-{{- else if and (eq $engine "kyverno-clusterpolicy") $isHttps (not .Values.tls.caConfigMap.name) }}
-{{- fail (printf "tls.caBundle: with tls.mode %s, give the authority's certificate (PEM) for the ClusterPolicy, or tls.caConfigMap.name, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" $mode) }}
-{{- else if and (eq $engine "webhook") (eq $mode "existingSecret") $service }}
-{{- fail "tls.caBundle: with tls.mode existingSecret, give the authority's certificate (PEM) for the webhook, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" }}
+{{- else if or $facts.needsAuthority (and $facts.readsConfigMap $isHttps (not .Values.tls.caConfigMap.name)) (and $facts.authorityIsInjected (eq $mode "existingSecret") $service) }}
+{{- fail (printf "tls.caBundle: with tls.mode %s, give the authority's certificate (PEM) for the %s%s, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" $mode $facts.authorityCarrier (ternary ", or tls.caConfigMap.name" "" $facts.readsConfigMap)) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -242,17 +242,9 @@ policies call no Service unless it is told what to block instead.
 
 {{/* An engine that is not installed; `helm template` has no cluster to ask. */}}
 {{- define "image-swapper.requireApi" -}}
-{{- $needed := dict
-  "kyverno" (list "policies.kyverno.io/v1/MutatingPolicy" "Kyverno 1.19 or newer (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace), or, with an older one, --set policies.engine=kyverno-clusterpolicy")
-  "kyverno-clusterpolicy" (list "kyverno.io/v1/ClusterPolicy" "Kyverno (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace)")
-  "gatekeeper" (list "externaldata.gatekeeper.sh/v1beta1/Provider" "Gatekeeper 3.23 or newer (helm repo add gatekeeper https://open-policy-agent.github.io/gatekeeper/charts && helm install gatekeeper gatekeeper/gatekeeper -n gatekeeper-system --create-namespace)") }}
-{{- $engine := include "image-swapper.engine" . }}
-{{- $connected := lookup "v1" "Namespace" "" "kube-system" }}
-{{- if and $connected (hasKey $needed $engine) }}
-{{- $api := first (get $needed $engine) }}
-{{- if not (.Capabilities.APIVersions.Has $api) }}
-{{- fail (printf "policies.engine: this cluster has no %s. Install %s; or choose another engine: --set policies.engine=webhook needs none." $api (last (get $needed $engine))) }}
-{{- end }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
+{{- if and $facts.api (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has ($facts.api | default ""))) }}
+{{- fail (printf "policies.engine: this cluster has no %s. Install %s; or choose another engine: --set policies.engine=webhook needs none." $facts.api $facts.install) }}
 {{- end }}
 {{- end }}
 

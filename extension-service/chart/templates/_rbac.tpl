@@ -81,44 +81,9 @@ when filters take several; their Provider then has a hash of the filters at the 
 */}}
 {{- define "image-swapper.policyKinds" -}}
 {{- $engine := include "image-swapper.engine" . }}
-{{- $name := include "image-swapper.policyName" . }}
-- group: policies.kyverno.io
-  apiVersion: policies.kyverno.io/v1
-  kind: MutatingPolicy
-  resource: mutatingpolicies
-  names: [{{ $name }}]
-  current: {{ eq $engine "kyverno" }}
-- group: kyverno.io
-  apiVersion: kyverno.io/v1
-  kind: ClusterPolicy
-  resource: clusterpolicies
-  names: [{{ $name }}]
-  current: {{ eq $engine "kyverno-clusterpolicy" }}
-- group: externaldata.gatekeeper.sh
-  apiVersion: externaldata.gatekeeper.sh/v1beta1
-  kind: Provider
-  resource: providers
-  names: [{{ $name }}]
-  current: {{ eq $engine "gatekeeper" }}
-  authority: true
-  hashed: true
-- group: mutations.gatekeeper.sh
-  apiVersion: mutations.gatekeeper.sh/v1
-  kind: Assign
-  resource: assign
-  names:
-    {{- range $list := list "containers" "initcontainers" }}
-    - zz-{{ $name }}-{{ $list }}
-    {{- range $number := untilStep 1 9 1 }}
-    - zz-{{ $name }}-{{ $list }}-{{ $number }}
-    {{- end }}
-    {{- end }}
-  current: {{ eq $engine "gatekeeper" }}
-- group: admissionregistration.k8s.io
-  apiVersion: admissionregistration.k8s.io/v1
-  kind: MutatingWebhookConfiguration
-  resource: mutatingwebhookconfigurations
-  names: [{{ $name }}]
-  current: {{ eq $engine "webhook" }}
-  authority: true
+{{- $kinds := list }}
+{{- range $facts := include "image-swapper.engines" . | fromJsonArray }}
+{{- range $facts.kinds }}{{ $kinds = append $kinds (set . "current" (eq $facts.name $engine)) }}{{ end }}
+{{- end }}
+{{- $kinds | toYaml }}
 {{- end }}

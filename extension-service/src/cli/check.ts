@@ -2,7 +2,7 @@ import { formatProblem } from '../config/problem.js';
 import { printConfig } from '../config/print.js';
 import { compileRules } from '../core/decide/rules.js';
 import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
-import { policyHashes } from '../core/policies/config-hashes.js';
+import { policyHashes } from '../core/engines/config-hashes.js';
 import type { Config } from '../core/config/model.js';
 import { connectCluster } from '../kubernetes/api.js';
 import { comparePolicies } from '../kubernetes/compare-policies.js';

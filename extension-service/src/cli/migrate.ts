@@ -5,14 +5,16 @@ import { codeOf, localFiles, unreadable } from '../config/files.js';
 import { ConfigError, formatProblem } from '../config/problem.js';
 import { sizeLimit } from '../config/yaml.js';
 import { migrate as migrateText } from '../migrate/migrate.js';
-import type { Engine, Migrated } from '../migrate/migrate.js';
+import type { Migrated } from '../migrate/migrate.js';
+import type { PolicyEngine } from '../core/config/model.js';
+import { engineOf } from '../core/engines/engines.js';
 import type { CommandContext } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import type { OutputFormat } from './output.js';
 import { render } from './output.js';
 
 export interface MigrateFlags {
-  readonly engine: Engine;
+  readonly engine: PolicyEngine;
   readonly output: OutputFormat;
 }
 
@@ -31,19 +33,12 @@ export async function migrate(context: CommandContext, path: string, flags: Migr
   return migrated.findings.length === 0 ? EXIT.ok : EXIT.findings;
 }
 
-const choices: Readonly<Record<Engine, string>> = {
-  webhook: 'the API server asks the service itself, as with k8s-image-swapper',
-  kyverno: 'Kyverno 1.19 or newer asks the service (1.18: with another list of blocked addresses)',
-  'kyverno-clusterpolicy': 'Kyverno before 1.20 asks the service',
-  gatekeeper: 'Gatekeeper 3.23 or newer asks the service',
-  none: 'you apply what image-swapper policies prints',
-};
-
-function commented(values: Migrated['values'], engine: Engine): string {
+function commented(values: Migrated['values'], name: PolicyEngine): string {
+  const engine = engineOf(name);
   return [
     "# Values of image-swapper's chart. docs/migration.md says how to move without a gap.",
-    `# policies.engine: ${choices[engine]}.`,
-    ...(engine === 'webhook'
+    `# policies.engine: ${engine?.summary ?? 'you apply what image-swapper policies prints'}.`,
+    ...(engine?.transport?.caller === 'api-server'
       ? ['# You run Kyverno or Gatekeeper? No webhook is needed then: --engine kyverno, --engine gatekeeper.']
       : []),
     stringify(values, { lineWidth: 0 }),

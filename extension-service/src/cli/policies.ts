@@ -3,14 +3,15 @@ import { text as readStream } from 'node:stream/consumers';
 import { stringify } from 'yaml';
 import { unreadable } from '../config/files.js';
 import type { Config } from '../core/config/model.js';
-import { defaultUrl, policiesForConfig } from '../core/policies/for-config.js';
-import type { ConfigPolicyOptions } from '../core/policies/for-config.js';
-import { gatekeeperCopyWarnings } from '../core/policies/gatekeeper-limits.js';
-import type { ConfigMapKey } from '../core/policies/kyverno-cluster-policy.js';
+import { copyWarnings } from '../core/engines/copy-warnings.js';
+import type { ConfigMapKey } from '../core/engines/engine.js';
+import { ENGINES, enginesThat } from '../core/engines/engines.js';
+import { policiesForConfig } from '../core/engines/for-config.js';
+import type { ConfigPolicyOptions } from '../core/engines/for-config.js';
+import type { EngineName } from '../core/engines/names.js';
 import type { PolicyObject } from '../core/policies/objects.js';
 import { InvalidPolicyOptionError } from '../core/policies/problem.js';
-import { transportWarnings } from '../core/policies/transport.js';
-import type { Engine } from '../core/policies/transport.js';
+import { defaultUrl, transportWarnings } from '../core/engines/transport.js';
 import { connectCluster } from '../kubernetes/api.js';
 import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js';
 import { FIELD_MANAGER, LEASE_ANNOTATION } from '../kubernetes/managed-policies/owner.js';
@@ -24,7 +25,7 @@ import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface PoliciesFlags extends ConfigFlags {
   /** Needed unless `deleteManaged`. */
-  readonly engine?: Engine;
+  readonly engine?: EngineName;
   readonly url?: string;
   readonly caFile?: string;
   /** `NAMESPACE/NAME[:KEY]` */
@@ -36,7 +37,7 @@ export interface PoliciesFlags extends ConfigFlags {
   readonly namespace?: string;
 }
 
-type ChosenFlags = Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: Engine };
+type ChosenFlags = Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: EngineName };
 
 /** That signs the service's certificate, as the policies know it. */
 type Authority = Pick<ConfigPolicyOptions, 'caBundle' | 'caConfigMap'>;
@@ -63,7 +64,7 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   let objects: readonly PolicyObject[];
   try {
     if (flags.engineValues === true) {
-      context.stdout.write(engineValues(engine, flags.url ?? config.policies.url, caBundle));
+      context.stdout.write(engineValues(ENGINES[engine], flags.url ?? config.policies.url, caBundle));
       return;
     }
     objects = renderPolicies(config, { ...flags, engine }, authority);
@@ -83,15 +84,12 @@ export function renderPolicies(
   { engine, url = config.policies.url, failClosed = config.policies.failClosed }: ChosenFlags,
   { caBundle, caConfigMap }: Authority,
 ): readonly PolicyObject[] {
-  if (engine === 'kyverno' && caBundle !== undefined) {
-    const message =
-      "--ca-file has no place in a MutatingPolicy, which knows only Kyverno's trust store: add --engine-values for the " +
-      "values of Kyverno's chart that put it there (they replace the whole store: they hold the public authorities " +
-      'too), or use --engine kyverno-clusterpolicy, which carries it';
-    throw new CliError(EXIT.usage, message);
+  const authority = ENGINES[engine].transport?.authority;
+  if (caBundle !== undefined && authority?.refusal !== undefined) {
+    throw new CliError(EXIT.usage, `--ca-file has no place in ${authority.refusal}`);
   }
-  if (engine === 'gatekeeper' && caBundle === undefined) {
-    throw new CliError(EXIT.usage, '--engine gatekeeper: give --ca-file; Gatekeeper trusts no other authority');
+  if (caBundle === undefined && authority?.required === true) {
+    throw new CliError(EXIT.usage, `--engine ${engine}: give --ca-file; ${ENGINES[engine].title} trusts no other authority`);
   }
   return policiesForConfig(config, {
     ...{ engine, failClosed, name: config.policies.name, nameTarget: namingTarget },
@@ -113,7 +111,7 @@ function warningsOf(
     ...warnings.map((warning) =>
       warning.replaceAll(/\bcaBundle\b/g, '--ca-file').replaceAll(/\bcaConfigMap\b/g, '--ca-config-map'),
     ),
-    ...(engine === 'gatekeeper' ? gatekeeperCopyWarnings(config) : []),
+    ...copyWarnings(ENGINES[engine], config),
   ];
 }
 
@@ -165,12 +163,12 @@ async function readCa(file: string): Promise<string> {
   }
 }
 
-function configMapKey(text: string, engine: Engine): ConfigMapKey {
-  if (engine !== 'kyverno-clusterpolicy')
-    throw new CliError(
-      EXIT.usage,
-      `--ca-config-map cannot be read by ${engine}; it goes with --engine kyverno-clusterpolicy`,
-    );
+function configMapKey(text: string, engine: EngineName): ConfigMapKey {
+  const reads = (name: EngineName) => ENGINES[name].transport?.authority.configMap === true;
+  if (!reads(engine)) {
+    const others = enginesThat(({ name }) => reads(name)).join(', ');
+    throw new CliError(EXIT.usage, `--ca-config-map cannot be read by ${engine}; it goes with --engine ${others}`);
+  }
   const [, namespace, name, key] = /^([^/:]+)\/([^/:]+)(?::(.+))?$/.exec(text) ?? [];
   if (namespace === undefined || name === undefined) {
     const message = 'give NAMESPACE/NAME or NAMESPACE/NAME:KEY, such as image-swapper/image-swapper-ca';

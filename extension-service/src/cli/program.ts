@@ -9,6 +9,7 @@ import type { PoliciesFlags } from './policies.js';
 import type { PrewarmFlags } from './prewarm.js';
 import type { ServeFlags } from './serve.js';
 import type { StatusFlags } from './status.js';
+import { ENGINE_NAMES } from '../core/engines/names.js';
 import { VERSION } from '../version.js';
 
 /** Runs one command line, loading only what its command needs; never rejects. @returns the exit code */
@@ -94,14 +95,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .action(async (flags: CheckFlags) => setExitCode(await (await import('./check.js')).check(context, flags)));
 
   command(program, 'policies', 'print the admission policies for this configuration')
-    .addOption(
-      new Option('--engine <engine>', 'policy engine').choices([
-        'kyverno',
-        'kyverno-clusterpolicy',
-        'gatekeeper',
-        'webhook',
-      ]),
-    )
+    .addOption(new Option('--engine <engine>', 'policy engine').choices([...ENGINE_NAMES]))
     .option('--url <url>', 'base URL at which the engine reaches the service; policies.url unless given')
     .option('--ca-file <pem>', 'certificate authority of the service; - for standard input')
     .option(
@@ -122,7 +116,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .argument('<values>', 'values.yaml or .k8s-image-swapper.yaml; - for standard input')
     .addOption(
       new Option('--engine <engine>', 'whose policies are to ask the service')
-        .choices(['webhook', 'kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'none'])
+        .choices([...ENGINE_NAMES, 'none'])
         .default('webhook'),
     )
     .addOption(outputOption())

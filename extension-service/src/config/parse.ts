@@ -15,7 +15,7 @@ import type { CompileExpression, Reading } from './rules/context.js';
 import { RuleContext } from './rules/context.js';
 import { checkExpressions } from './rules/expressions.js';
 import { checkRegistries } from './rules/registries.js';
-import { checkGatekeeper } from './rules/gatekeeper.js';
+import { checkEngine } from './rules/engine.js';
 import { checkService } from './rules/service.js';
 import { checkTargets } from './rules/targets.js';
 import type { ConfigSchema } from './schema/config.js';
@@ -103,7 +103,7 @@ function checkRules(context: RuleContext): void {
   checkExpressions(context);
   checkTargets(context);
   checkService(context);
-  checkGatekeeper(context);
+  checkEngine(context);
 }
 
 /** Of a registry without a type, what can be checked all the same. */

@@ -1,8 +1,9 @@
 import type { Config } from '../core/config/model.js';
 import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
-import { policyHashes } from '../core/policies/config-hashes.js';
+import { policyHash } from '../core/engines/config-hashes.js';
+import { engineOfKind } from '../core/engines/engines.js';
 import { DEFAULT_NAME, NAME_LABEL } from '../core/policies/options.js';
-import type { PolicyKind, PolicyObjects } from './managed-policies/policy-objects.js';
+import type { PolicyObjects } from './managed-policies/policy-objects.js';
 import { POLICY_KINDS } from './managed-policies/policy-objects.js';
 import { messageOf } from '../util/message-of.js';
 import { namingTarget } from '../kinds/registry-naming.js';
@@ -24,14 +25,14 @@ export async function comparePolicies(
   objects: Pick<PolicyObjects, 'labelled'>,
   config: Config,
 ): Promise<readonly ComparedPolicy[]> {
-  const hashes = policyHashes(config, namingTarget);
   const compared = await Promise.all(
     POLICY_KINDS.map(async (kind): Promise<readonly ComparedPolicy[]> => {
       try {
+        const expected = policyHash(config, engineOfKind(kind.kind), namingTarget);
         const found = await objects.labelled(kind, SELECTOR);
         return found.map(({ metadata: { name, annotations } }) => ({
           policy: `${kind.kind} ${name}`,
-          ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expectedOf(kind, hashes)),
+          ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expected),
         }));
       } catch (error) {
         // Nothing is wrong with them, as far as anybody knows.
@@ -46,10 +47,6 @@ export async function comparePolicies(
   // Nothing is wrong yet: they may come later, or carry the label of a chart whose name was changed.
   const message = `none found with the label ${SELECTOR} (policies.engine: ${engine}): without any, no Pod is swapped`;
   return [{ policy: 'policies', ok: true, message }];
-}
-
-function expectedOf({ group }: PolicyKind, hashes: ReturnType<typeof policyHashes>): string {
-  return group.endsWith('gatekeeper.sh') ? hashes.gatekeeper : hashes.kyverno;
 }
 
 function compare(hash: string | undefined, expected: string): Pick<ComparedPolicy, 'ok' | 'message'> {

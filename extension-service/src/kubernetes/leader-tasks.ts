@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../core/config/model.js';
+import { engineOf } from '../core/engines/engines.js';
 import type { ClusterAccess } from './api.js';
 import type { LeaderTask } from './leader-task.js';
 import type { LiveConfig } from './live-config.js';
@@ -56,7 +57,7 @@ async function authorityFor(
   { policies, tls }: Config,
   world: CertificateWorld | undefined,
 ): Promise<string | undefined> {
-  if (policies.engine === 'kyverno') return undefined;
+  if (engineOf(policies.engine)?.transport?.authority.place !== 'policy') return undefined;
   if (tls.mode === 'selfSigned' && world !== undefined) {
     const bundle = bundleOf((await world.secret.read()).material);
     if (bundle === '') throw new Error('the policies wait for the serving certificate, which is not made yet');

@@ -11,7 +11,7 @@ export type Fate =
   /** No meaning here; the message says why, and what to do. */
   | { readonly kind: 'dropped'; readonly message: string }
   /** Kept by the engine `webhook`; the others have no such thing. */
-  | { readonly kind: 'webhook'; readonly message: string };
+  | { readonly kind: 'of-webhook'; readonly message: string };
 
 const kept: Fate = { kind: 'kept' };
 const dropped = (message: string): Fate => ({ kind: 'dropped', message });
@@ -77,13 +77,13 @@ export const CHART_KEYS: ReadonlyMap<string, Fate> = new Map<string, Fate>([
     'webhook.failurePolicy',
     { kind: 'moved', to: ['policies', 'failClosed'], value: (policy) => String(policy).toLowerCase() === 'fail' },
   ],
-  ['webhook.reinvocationPolicy', { kind: 'webhook', message: 'the engine decides when policies are applied again' }],
+  ['webhook.reinvocationPolicy', { kind: 'of-webhook', message: 'the engine decides when policies are applied again' }],
   ['webhook.timeoutSeconds', kept],
   [
     'webhook.namespaceSelector',
-    { kind: 'webhook', message: 'say it in config.source.filters, or in policies.excludedNamespaces' },
+    { kind: 'of-webhook', message: 'say it in config.source.filters, or in policies.excludedNamespaces' },
   ],
-  ['webhook.objectSelector', { kind: 'webhook', message: 'say it in config.source.filters' }],
+  ['webhook.objectSelector', { kind: 'of-webhook', message: 'say it in config.source.filters' }],
   ['awsSecretName', kept],
   ['awsSecretKeys.accessKeyID', kept],
   ['awsSecretKeys.secretAccessKey', kept],

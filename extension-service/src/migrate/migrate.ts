@@ -8,24 +8,22 @@ import { didYouMean, suggest } from '../config/suggest.js';
 import type { Entry, MappingNode, Path, TreeNode } from '../config/tree.js';
 import { childOf, formatPath, nodeAt, placeAt, toPlain } from '../config/tree.js';
 import { readYaml } from '../config/yaml.js';
+import type { PolicyEngine } from '../core/config/model.js';
+import { engineOf } from '../core/engines/engines.js';
 import { compileFilter } from '../core/filters/compile.js';
 import { readsOnlyImage } from '../core/filters/needs.js';
 import { parseExpression } from '../core/filters/parse.js';
 import { InvalidPolicyOptionError } from '../core/policies/problem.js';
-import { gatekeeperFilters } from '../core/policies/pushdown/gatekeeper-match.js';
 import { CHART_KEYS } from './chart-keys.js';
 import { rewriteConfig } from './config-keys.js';
 import { ANCHOR_TYPE } from '../config/variants.js';
 import { REGISTRY_TYPES } from '../kinds/kinds.js';
 
-export const ENGINES = ['webhook', 'kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'none'] as const;
-export type Engine = (typeof ENGINES)[number];
-
 export interface MigrateInput {
   readonly text: string;
   /** How messages call the file. */
   readonly file: string;
-  readonly engine: Engine;
+  readonly engine: PolicyEngine;
 }
 
 export interface Migrated {
@@ -72,7 +70,7 @@ class Migration {
   constructor(
     private readonly tree: MappingNode,
     private readonly from: 'values' | 'config',
-    private readonly engine: Engine,
+    private readonly engine: PolicyEngine,
     private readonly problems: Problems,
   ) {}
 
@@ -86,7 +84,7 @@ class Migration {
     this.#values['config'] = this.config(config);
     this.#values['policies'] = { engine: this.engine };
     if (this.from === 'values') this.chart(this.tree, []);
-    if (this.engine === 'gatekeeper') this.forGatekeeper(config);
+    if (engineOf(this.engine)?.decides.sees === 'images') this.forImagesAlone(config);
     const { problems } = this;
     const findings = [...problems.list('error', file), ...problems.list('warning', file)];
     findings.sort((a, b) => a.line - b.line || a.column - b.column);
@@ -132,8 +130,8 @@ class Migration {
       case 'dropped':
         this.problems.warning(place, name, fate.message);
         return;
-      case 'webhook':
-        if (this.engine === 'webhook') this.set(path, value);
+      case 'of-webhook':
+        if (engineOf(this.engine)?.chart.webhookValues === true) this.set(path, value);
         else if (!isNothing(node)) {
           this.problems.warning(place, name, 'is for policies.engine: webhook only', fate.message);
         }
@@ -155,7 +153,7 @@ class Migration {
   }
 
   /** Gatekeeper sends images only: filters about the Pod must be in its own policies, which the service then writes. */
-  private forGatekeeper(tree: MappingNode): void {
+  private forImagesAlone(tree: MappingNode): void {
     const { source } = this.#values['config'] as { source?: { filters?: readonly { readonly jmespath: unknown }[] } };
     const filters = (source?.filters ?? []).map(({ jmespath }) => jmespath);
     // What is no expression was told already.
@@ -163,7 +161,7 @@ class Migration {
     const expressions = filters as readonly string[];
     if (expressions.every((filter) => readsOnlyImage(parseExpression(filter)))) return;
     try {
-      gatekeeperFilters(expressions);
+      engineOf(this.engine)?.decides.checkFilters?.(expressions);
     } catch (error) {
       if (!(error instanceof InvalidPolicyOptionError)) throw error;
       const path: Path = ['source', ...pathOf(error.option)];

@@ -1,5 +1,6 @@
 import express from 'express';
 import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
+import { ROUTES } from '../core/engines/routes.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { MirrorStatus } from '../mirror/status.js';
@@ -9,6 +10,11 @@ import type { Answer } from './answer.js';
 import { ClientGoneError, readBody } from './body.js';
 import { internalFailure, requestFailure } from './request-failure.js';
 import { messageOf } from '../util/message-of.js';
+
+/** Express' patterns for what the listener answers before it comes here. */
+const admissionPaths = Object.values(ROUTES).flatMap(({ path, configHash }) =>
+  configHash.in === 'path' ? [path, `${path}/:config`] : [path],
+);
 
 export interface AdmissionAppDependencies {
   /** Answers `POST /v1/explain`, as JSON or as a story for people. */
@@ -24,13 +30,10 @@ export function admissionApp({ explain, log }: AdmissionAppDependencies): Expres
     if (request.query['output'] === 'text') response.type('text/plain').send(await explain(body, 'text'));
     else send(response, 200, await explain(body, 'json'));
   });
-  app.all(
-    ['/v1/kyverno', '/v1/gatekeeper', '/v1/gatekeeper/:profile', '/webhook', '/webhook/:config', '/v1/explain'],
-    (request, response) => {
-      response.set('Allow', 'POST');
-      sendError(response, 405, 'method_not_allowed', `${request.path} takes POST only`);
-    },
-  );
+  app.all([...admissionPaths, '/v1/explain'], (request, response) => {
+    response.set('Allow', 'POST');
+    sendError(response, 405, 'method_not_allowed', `${request.path} takes POST only`);
+  });
   app.use(notFound, failed(log));
   return app;
 }

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import type { ClientRoute, TlsConfig } from '../core/config/model.js';
+import type { TlsConfig } from '../core/config/model.js';
+import { CLIENT_ROUTES } from '../core/engines/routes.js';
+import type { ClientRoute } from '../core/engines/routes.js';
 import { TlsFileError } from './tls.js';
 
 /** Whose certificate a route wants. */
@@ -37,7 +39,7 @@ const LONGEST_CHAIN = 4;
 /** @throws TlsFileError naming key and file when one cannot be used */
 export async function readClientRules(clients: TlsConfig['clients']): Promise<ClientRules> {
   const rules: { [Route in ClientRoute]?: ClientRule } = {};
-  for (const route of ['gatekeeper', 'webhook'] as const) {
+  for (const route of CLIENT_ROUTES) {
     const config = clients[route];
     if (config === undefined) continue;
     const key = `tls.clients.${route}`;
@@ -138,7 +140,7 @@ export class ClientCertificates {
 }
 
 function ruleOf(rules: ClientRules, route: string): ClientRule | undefined {
-  return route === 'gatekeeper' || route === 'webhook' ? rules[route] : undefined;
+  return CLIENT_ROUTES.some((name) => name === route) ? rules[route as ClientRoute] : undefined;
 }
 
 function certificateOf(socket: Socket): X509Certificate | undefined {

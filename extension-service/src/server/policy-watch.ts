@@ -1,12 +1,8 @@
+import type { PolicyHashes } from '../core/engines/config-hashes.js';
+import { ROUTES } from '../core/engines/routes.js';
+import type { RouteName } from '../core/engines/routes.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
-
-/** What policies of each kind should say that they were rendered for. */
-export interface PolicyHashes {
-  readonly kyverno: string;
-  readonly webhook: string;
-  readonly gatekeeper: string;
-}
 
 /** A hash is told to the log once; somebody who invents them must not fill it. */
 const MAX_TOLD = 20;
@@ -27,7 +23,7 @@ export class PolicyWatch {
   ) {}
 
   /** @param hash what the policy says that it was rendered for; undefined from policies that say nothing */
-  saw(route: keyof PolicyHashes, hash: string | undefined): void {
+  saw(route: RouteName, hash: string | undefined): void {
     if (hash === undefined) return;
     const expected = this.expected()[route];
     if (hash === expected) return;
@@ -45,7 +41,11 @@ export class PolicyWatch {
       ? BY_LEADER
       : 'render and apply its policies for this configuration (image-swapper policies --engine gatekeeper)';
     this.tell(
-      { route: 'gatekeeper', profile: (profile ?? '').slice(0, 64), expected: `filters-${gatekeeper}` },
+      {
+        route: 'gatekeeper',
+        profile: (profile ?? '').slice(0, 64),
+        expected: `${ROUTES.gatekeeper.configHash.prefix}${gatekeeper}`,
+      },
       'Gatekeeper asked about images alone, and source.filters or targets[].match read the Pod: all images are left as ' +
         `they are: ${remedy}`,
     );

@@ -1,5 +1,7 @@
 import type { JsonObject } from '../core/decide/pod.js';
 import type { ContainerDecision } from '../core/decide/decide.js';
+import { ROUTE_NAMES, ROUTES } from '../core/engines/routes.js';
+import type { RouteName } from '../core/engines/routes.js';
 import { oneLine } from '../core/image/quote.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -60,27 +62,22 @@ export function admissionRoutes(
       dependencies.policies.saw('webhook', hash);
       return answerWebhook(body, review('webhook'));
     };
-  const kyverno: Route = (body, configHash) => {
+  const kyverno = (): Route => (body, configHash) => {
     dependencies.policies.saw('kyverno', configHash);
     return answerKyverno(body, review('kyverno'));
   };
-  const hashed = [
-    [WEBHOOK, 'webhook', webhook],
-    [GATEKEEPER, 'gatekeeper', gatekeeper],
-  ] as const;
+  const handlers: Readonly<Record<RouteName, (configuration?: string) => Route>> = { kyverno, gatekeeper, webhook };
   return (path) => {
-    if (path === KYVERNO) return { name: 'kyverno', route: kyverno };
-    for (const [start, name, route] of hashed) {
-      if (path === start) return { name, route: route() };
-      if (path.startsWith(`${start}/`)) return { name, route: route(path.slice(start.length + 1)) };
+    for (const name of ROUTE_NAMES) {
+      const { path: start, configHash } = ROUTES[name];
+      if (path === start) return { name, route: handlers[name]() };
+      if (configHash.in === 'path' && path.startsWith(`${start}/`)) {
+        return { name, route: handlers[name](path.slice(start.length + 1)) };
+      }
     }
     return undefined;
   };
 }
-
-const KYVERNO = '/v1/kyverno';
-/** With the hash of the configuration behind them: neither sends a header of ours. */
-const [WEBHOOK, GATEKEEPER] = ['/webhook', '/v1/gatekeeper'];
 
 const NO_POD: JsonObject = { metadata: {}, spec: {}, status: {} };
 

@@ -29,7 +29,7 @@ import { gatekeeperRules } from './gatekeeper-rules.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
 import { leaderWould } from './leader-would.js';
 import { PolicyWatch } from './policy-watch.js';
-import { policyHashes } from '../core/policies/config-hashes.js';
+import { policyHashes } from '../core/engines/config-hashes.js';
 import { ClientCertificates } from './client-certificates.js';
 import type { ClientRules } from './client-certificates.js';
 import { closeServer, createServer, listen, secureContext } from './listen.js';

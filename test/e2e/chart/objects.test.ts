@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KYVERNO_1_18_BLOCKLIST } from '../../../extension-service/src/core/policies/engine-values.js';
+import { KYVERNO_1_18_BLOCKLIST } from '../../../extension-service/src/core/engines/kyverno/chart-values.js';
 import { AWS, CASES } from '../../tools/chart/cases.js';
 import { Helm, installArgs } from '../../tools/helm.js';
 import { goModule, goToolsAvailable } from '../../tools/tool.js';

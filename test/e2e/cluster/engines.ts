@@ -1,7 +1,7 @@
-import { renderGatekeeper } from '../../../extension-service/src/core/policies/gatekeeper.js';
-import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
-import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
-import { renderMutatingWebhook } from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import { renderGatekeeper } from '../../../extension-service/src/core/engines/gatekeeper/mutation.js';
+import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
+import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/engines/kyverno/mutating-policy.js';
+import { renderMutatingWebhook } from '../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import type { ApiObject } from './kube-api.js';
 
 export interface EngineOptions {

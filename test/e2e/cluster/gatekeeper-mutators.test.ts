@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { gatekeeperChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
-import { renderGatekeeper } from '../../../extension-service/src/core/policies/gatekeeper.js';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/engines/gatekeeper/chart-values.js';
+import { renderGatekeeper } from '../../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import { get } from '../../fakes/https-client.js';
 import { RunningService } from '../../fakes/service.js';
 import { goToolsAvailable } from '../../tools/tool.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { gatekeeperChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
-import { renderGatekeeper } from '../../../extension-service/src/core/policies/gatekeeper.js';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/engines/gatekeeper/chart-values.js';
+import { renderGatekeeper } from '../../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { RealRegistry } from '../../fakes/real-registry.js';
 import { goToolsAvailable } from '../../tools/tool.js';

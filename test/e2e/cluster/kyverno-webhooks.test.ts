@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
-import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
+import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
+import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/engines/kyverno/mutating-policy.js';
 import { makeCertificates } from '../../fakes/certificates.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 import { ControlPlane } from './control-plane.js';

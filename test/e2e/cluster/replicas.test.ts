@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { renderMutatingWebhook } from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import { renderMutatingWebhook } from '../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import { get } from '../../fakes/https-client.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { RealRegistry } from '../../fakes/real-registry.js';

@@ -5,7 +5,7 @@ import { connect } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { renderMutatingWebhook } from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import { renderMutatingWebhook } from '../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import { makeCertificates } from '../../fakes/certificates.js';
 import { freePort } from '../../fakes/free-port.js';
 import { get } from '../../fakes/https-client.js';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
-import { gatekeeperChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/engines/gatekeeper/chart-values.js';
 import { pushImage } from '../../bench/push-image.js';
 import type { Certificates } from '../../fakes/certificates.js';
 import { freePort } from '../../fakes/free-port.js';

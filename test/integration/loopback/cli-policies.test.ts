@@ -3,10 +3,8 @@ import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import {
-  gatekeeperChartValues,
-  kyvernoChartValues,
-} from '../../../extension-service/src/core/policies/engine-values.js';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/engines/gatekeeper/chart-values.js';
+import { kyvernoChartValues } from '../../../extension-service/src/core/engines/kyverno/chart-values.js';
 import { useCli } from './cli.js';
 
 const cli = useCli();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { providerName } from '../../../extension-service/src/core/policies/gatekeeper.js';
+import { providerName } from '../../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
 import { publishAuthority } from '../../../extension-service/src/kubernetes/serving-certificate/publish.js';
 import type { Published } from '../../../extension-service/src/kubernetes/serving-certificate/publish.js';

@@ -1,3 +1,4 @@
+import { enginesTemplate } from './engines.js';
 import { policyTemplates } from './policies.js';
 import { withValuesTable } from './values-table.js';
 import { valuesJsonSchema } from './values-schema.js';
@@ -8,6 +9,7 @@ export function generatedChartFiles(read: (file: string) => string): ReadonlyMap
   return new Map([
     ['values.schema.json', `${JSON.stringify(valuesJsonSchema(values), undefined, 2)}\n`],
     ['README.md', withValuesTable(read('README.md'), values)],
+    ['templates/_engines.tpl', enginesTemplate()],
     ...[...policyTemplates()].map(([name, text]) => [`templates/policies/${name}`, text] as const),
   ]);
 }

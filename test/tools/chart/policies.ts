@@ -1,7 +1,6 @@
-import { renderGatekeeper } from '../../../extension-service/src/core/policies/gatekeeper.js';
-import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
-import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
-import { renderMutatingWebhook } from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import type { Engine } from '../../../extension-service/src/core/engines/engine.js';
+import { ENGINES } from '../../../extension-service/src/core/engines/engines.js';
+import { ENGINE_NAMES } from '../../../extension-service/src/core/engines/names.js';
 import type { PolicyObject } from '../../../extension-service/src/core/policies/objects.js';
 import { lineEdits } from './policy-lines.js';
 import { mapStrings, merged, overlay, Placeholders } from './template-text.js';
@@ -21,7 +20,6 @@ interface Variant {
 
 const common = {
   name: 'zzname',
-  url: URL,
   excludedNamespaces: ['zzmore'],
   labels: { zzlabels: '' },
   annotations: { zzannotations: '' },
@@ -29,12 +27,22 @@ const common = {
 const targets = [FIRST, SECOND];
 const caConfigMap = { name: 'zzcaname', namespace: 'zznamespace', key: 'zzcakey' };
 
-const ENGINES: Readonly<Record<string, (variant: Variant) => readonly PolicyObject[]>> = {
-  kyverno: (variant) => [renderKyvernoMutatingPolicy({ ...common, ...variant, targets })],
-  'kyverno-clusterpolicy': (variant) => [renderKyvernoClusterPolicy({ ...common, ...variant, targets, caConfigMap })],
-  gatekeeper: (variant) => renderGatekeeper({ ...common, ...variant, caBundle: AUTHORITY, ephemeralContainers: true }),
-  webhook: (variant) => [renderMutatingWebhook({ ...common, ...variant, targets, caBundle: AUTHORITY })],
-};
+function renderVariant({ transport, ownOptions, render }: Engine, variant: Variant): readonly PolicyObject[] {
+  const { authority } = transport ?? {};
+  const { reinvocationPolicy, ...policy } = variant;
+  return render({
+    ...{ ...common, ...policy, targets },
+    call: {
+      url: URL,
+      ...(authority?.configMap === true && { caConfigMap }),
+      ...(authority?.configMap === false && { caBundle: AUTHORITY }),
+    },
+    own: {
+      ...(ownOptions.includes('ephemeralContainers') && { ephemeralContainers: true }),
+      ...(ownOptions.includes('reinvocationPolicy') && { reinvocationPolicy }),
+    },
+  });
+}
 
 /**
  * The files of the chart's `templates/policies` by their names: what the renderers give, with Helm's actions where values
@@ -43,7 +51,9 @@ const ENGINES: Readonly<Record<string, (variant: Variant) => readonly PolicyObje
  * @throws Error when the renderers give something that the actions have no place in
  */
 export function policyTemplates(): ReadonlyMap<string, string> {
-  return new Map(Object.entries(ENGINES).map(([engine, render]) => [`${engine}.yaml`, templateOf(engine, render)]));
+  return new Map(
+    ENGINE_NAMES.map((name) => [`${name}.yaml`, templateOf(name, (variant) => renderVariant(ENGINES[name], variant))]),
+  );
 }
 
 function templateOf(engine: string, render: (variant: Variant) => readonly PolicyObject[]): string {

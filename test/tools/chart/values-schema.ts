@@ -1,3 +1,4 @@
+import { ENGINE_NAMES } from '../../../extension-service/src/core/engines/names.js';
 import { parse } from 'yaml';
 import { configJsonSchema } from './config-schema.js';
 import type { JsonSchema } from './config-schema.js';
@@ -37,7 +38,7 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
   podLabels: LABELS,
   'deployment.annotations': LABELS,
   'policies.annotations': LABELS,
-  'policies.engine': choice('kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook', 'none'),
+  'policies.engine': choice(...ENGINE_NAMES, 'none'),
   'policies.timeoutSeconds': { anyOf: [SECONDS, { type: 'null' }] },
   'policies.url': { type: 'string', pattern: '^(?:https?://[A-Za-z0-9.:\\[\\]-]+(?:/[A-Za-z0-9._~-]+)*/?)?$' },
   'policies.excludedNamespaces': {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ImageSwapper } from '../../../cdk8s/src/index.js';
 import type { ImageSwapperProps, SwapperConfig } from '../../../cdk8s/src/index.js';
 import { configHash } from '../../../extension-service/src/core/policies/config-hash.js';
-import { gatekeeperChartValues } from '../../../extension-service/src/core/policies/engine-values.js';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/engines/gatekeeper/chart-values.js';
 import { CA } from '../policies/example-options.js';
 
 const config: SwapperConfig = {

@@ -1,15 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import {
-  providerChanges,
-  webhookChanges,
-} from '../../../extension-service/src/kubernetes/serving-certificate/callers.js';
+import { MANAGED_KINDS } from '../../../extension-service/src/core/engines/engines.js';
+import { callerChanges } from '../../../extension-service/src/kubernetes/serving-certificate/callers.js';
+import type { CallerChanges } from '../../../extension-service/src/kubernetes/serving-certificate/callers.js';
 
 const NAMES = ['image-swapper.tools.svc', 'swap.example.com', 'fd00::1'];
 const VALUE = Buffer.from('new').toString('base64');
 const OLD = Buffer.from('old').toString('base64');
 
+/** What is to be done to an object of this kind. */
+function changesOf(kind: string, object: unknown): CallerChanges {
+  const holder = MANAGED_KINDS.find((one) => one.kind === kind)?.authority;
+  if (holder === undefined) throw new Error(`${kind} holds no authority`);
+  return callerChanges(holder.calls(object), NAMES, 'new');
+}
+
 describe('the authority in an object that calls the service', () => {
-  const provider = (url: string, caBundle = OLD) => providerChanges({ spec: { url, caBundle } }, NAMES, 'new');
+  const provider = (url: string, caBundle = OLD) => changesOf('Provider', { spec: { url, caBundle } });
   const added = { patch: [{ op: 'add', path: '/spec/caBundle', value: VALUE }], elsewhere: [] };
   it.each([
     ['is replaced', provider('https://image-swapper.tools.svc:8443/v1/gatekeeper'), added],
@@ -30,13 +36,13 @@ describe('the authority in an object that calls the service', () => {
     const service = (name: string) => ({ clientConfig: { service: { name, namespace: 'tools' }, caBundle: OLD } });
     const url = (host: string) => ({ clientConfig: { url: `https://${host}/webhook` } });
     const webhooks = [service('other'), service('image-swapper'), url('swap.example.com'), url('a.example')];
-    expect(webhookChanges({ webhooks }, NAMES, 'new')).toEqual({
+    expect(changesOf('MutatingWebhookConfiguration', { webhooks })).toEqual({
       patch: [
         { op: 'add', path: '/webhooks/1/clientConfig/caBundle', value: VALUE },
         { op: 'add', path: '/webhooks/2/clientConfig/caBundle', value: VALUE },
       ],
       elsewhere: ['other.tools.svc', 'a.example'],
     });
-    expect(webhookChanges({}, NAMES, 'new')).toEqual({ patch: [], elsewhere: [] });
+    expect(changesOf('MutatingWebhookConfiguration', {})).toEqual({ patch: [], elsewhere: [] });
   });
 });

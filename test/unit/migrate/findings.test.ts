@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { formatProblem } from '../../../extension-service/src/config/problem.js';
 import { migrate } from '../../../extension-service/src/migrate/migrate.js';
-import type { Engine } from '../../../extension-service/src/migrate/migrate.js';
+import type { PolicyEngine } from '../../../extension-service/src/core/config/model.js';
 
 const config = "config: {source: {filters: []}, target: {aws: {accountId: '123456789012', region: eu-west-1}}}\n";
 
-function run(text: string, engine: Engine = 'webhook', file = 'values.yaml') {
+function run(text: string, engine: PolicyEngine = 'webhook', file = 'values.yaml') {
   const { values, findings } = migrate({ text, file, engine });
   return { values, lines: findings.map(formatProblem) };
 }

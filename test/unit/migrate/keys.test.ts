@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { createProgram } from '../../../extension-service/src/cli/program.js';
 import { parseConfig } from '../../../extension-service/src/config/parse.js';
 import { migrate } from '../../../extension-service/src/migrate/migrate.js';
-import type { Engine } from '../../../extension-service/src/migrate/migrate.js';
+import type { PolicyEngine } from '../../../extension-service/src/core/config/model.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const json = (file: string): unknown => JSON.parse(readFileSync(root + file, 'utf8'));
@@ -35,7 +35,7 @@ function get(from: unknown, key: string): unknown {
   return steps(key).reduce<unknown>((at, step) => (at as Record<Step, unknown> | undefined)?.[step], from);
 }
 
-function run(values: unknown, engine: Engine = 'webhook') {
+function run(values: unknown, engine: PolicyEngine = 'webhook') {
   return migrate({ text: stringify(values), file: 'values.yaml', engine });
 }
 

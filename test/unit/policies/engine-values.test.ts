@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  gatekeeperChartValues,
-  kyvernoChartValues,
-} from '../../../extension-service/src/core/policies/engine-values.js';
+import { gatekeeperChartValues } from '../../../extension-service/src/core/engines/gatekeeper/chart-values.js';
+import { kyvernoChartValues } from '../../../extension-service/src/core/engines/kyverno/chart-values.js';
 import { CA, pem } from './example-options.js';
 
 describe("values for the engines' own charts", () => {

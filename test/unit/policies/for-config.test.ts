@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../../extension-service/src/core/config/model.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
-import { policiesForConfig } from '../../../extension-service/src/core/policies/for-config.js';
-import type { Engine } from '../../../extension-service/src/core/policies/transport.js';
+import { policiesForConfig } from '../../../extension-service/src/core/engines/for-config.js';
+import type { EngineName } from '../../../extension-service/src/core/engines/names.js';
 import { configOf, ociTarget } from '../decide/rules-of.js';
 import { CA } from './example-options.js';
 
-function secondsOf(engine: Engine, config: Partial<Config>, timeoutSeconds?: number): string | undefined {
+function secondsOf(engine: EngineName, config: Partial<Config>, timeoutSeconds?: number): string | undefined {
   const given = timeoutSeconds === undefined ? {} : { timeoutSeconds };
   const ca = engine === 'kyverno' ? {} : { caBundle: CA };
   const text = JSON.stringify(

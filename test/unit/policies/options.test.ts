@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { renderGatekeeper } from '../../../extension-service/src/core/policies/gatekeeper.js';
-import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
-import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
-import { renderMutatingWebhook } from '../../../extension-service/src/core/policies/mutating-webhook.js';
+import { renderGatekeeper } from '../../../extension-service/src/core/engines/gatekeeper/mutation.js';
+import { renderKyvernoClusterPolicy } from '../../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
+import { renderKyvernoMutatingPolicy } from '../../../extension-service/src/core/engines/kyverno/mutating-policy.js';
+import { renderMutatingWebhook } from '../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import { base64Ascii, normalizeCertificates } from '../../../extension-service/src/core/policies/pem.js';
 import { InvalidPolicyOptionError } from '../../../extension-service/src/core/policies/problem.js';
 import { CA, HTTPS, pem, TARGETS } from './example-options.js';

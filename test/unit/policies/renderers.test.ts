@@ -1,18 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import type { Config, TargetConfig } from '../../../extension-service/src/core/config/model.js';
-import { renderGatekeeper, type GatekeeperOptions } from '../../../extension-service/src/core/policies/gatekeeper.js';
+import {
+  renderGatekeeper,
+  type GatekeeperOptions,
+} from '../../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import {
   renderKyvernoClusterPolicy,
   type KyvernoClusterPolicyOptions,
-} from '../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
+} from '../../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
 import {
   renderKyvernoMutatingPolicy,
   type KyvernoMutatingPolicyOptions,
-} from '../../../extension-service/src/core/policies/kyverno-mutating-policy.js';
+} from '../../../extension-service/src/core/engines/kyverno/mutating-policy.js';
 import {
   renderMutatingWebhook,
   type MutatingWebhookOptions,
-} from '../../../extension-service/src/core/policies/mutating-webhook.js';
+} from '../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import type { MutatingWebhookObject } from '../../../extension-service/src/core/policies/objects.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import { policyTargets } from '../../../extension-service/src/core/policies/targets.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { transportOf } from '../../../extension-service/src/core/policies/transport.js';
+import { transportOf } from '../../../extension-service/src/core/engines/transport.js';
 import { CA } from './example-options.js';
 
 const given = { engine: 'webhook', caBundle: CA, networkPolicy: false, failClosed: true } as const;

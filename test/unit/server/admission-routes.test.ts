@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
-import { policyHashes } from '../../../extension-service/src/core/policies/config-hashes.js';
+import { policyHashes } from '../../../extension-service/src/core/engines/config-hashes.js';
 import { gatekeeperRules } from '../../../extension-service/src/server/gatekeeper-rules.js';
 import { PolicyWatch } from '../../../extension-service/src/server/policy-watch.js';
 import { admissionRoutes } from '../../../extension-service/src/server/routes.js';

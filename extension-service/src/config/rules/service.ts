@@ -1,5 +1,6 @@
 import { quoteInput } from '../../core/image/quote.js';
-import { waitsForCopy } from '../../core/policies/gatekeeper-limits.js';
+import { engineOf } from '../../core/engines/engines.js';
+import { waitsForCopy } from '../../core/engines/waiting.js';
 import { queueUrlFault } from '../schema/service.js';
 import type { RuleContext } from './context.js';
 import { copyPolicies, statedCopyPolicies } from './copy-policies.js';
@@ -45,8 +46,8 @@ const MAX_WAIT_MS = 28_000;
 /** Requests that wait for copies must end before the API server gives up. */
 function checkDeadline(context: RuleContext): void {
   const { imageCopyDeadline, policies } = context.config;
-  // Gatekeeper's requests wait for nothing, as its own rules say.
-  if (policies?.engine === 'gatekeeper' || !copyPolicies(context).some(waitsForCopy)) return;
+  // Requests that start no copy wait for none, as the rules of such engines say.
+  if (engineOf(policies?.engine)?.decides.startsCopies === false || !copyPolicies(context).some(waitsForCopy)) return;
   if (imageCopyDeadline === undefined || imageCopyDeadline <= MAX_WAIT_MS) return;
   context.report(
     // k8s-image-swapper starts with it.
@@ -69,11 +70,11 @@ function checkFailure(context: RuleContext): void {
     );
     return;
   }
-  const engine = policies?.engine;
-  if ((engine === 'kyverno' || engine === 'kyverno-clusterpolicy') && policies?.failClosed === false) {
+  const engine = engineOf(policies?.engine);
+  if (engine?.decides.denies === 'fail-closed' && policies?.failClosed === false) {
     context.warn(
       ['imageCopyFailure'],
-      `has no effect, because policies.engine is ${engine}, which takes a refusal for a failure of the service, and policies.failClosed is false: the Pod is admitted`,
+      `has no effect, because policies.engine is ${engine.name}, which takes a refusal for a failure of the service, and policies.failClosed is false: the Pod is admitted`,
       'set policies.failClosed: true, or policies.engine: webhook',
     );
   }
@@ -92,20 +93,21 @@ function checkServingCertificate(context: RuleContext): void {
 /** The authority of the serving certificate that managed policies carry. */
 function checkAuthority(context: RuleContext): void {
   const { tls, policies } = context.config;
-  const engine = policies?.engine;
+  const engine = engineOf(policies?.engine);
+  const authority = engine?.transport?.authority;
   const selfSigned = tls?.mode === 'selfSigned';
   const caFile = ['policies', 'caFile'];
   const hasFile = context.isWritten(caFile);
-  if (hasFile && (selfSigned || engine === 'kyverno')) {
+  if (hasFile && (selfSigned || authority?.place === 'trust-store')) {
     const why = selfSigned
       ? 'is there besides tls.mode selfSigned, which brings an authority of its own'
-      : "has no place in a MutatingPolicy: the authority belongs into Kyverno's trust store";
+      : `has no place in a ${engine?.kinds[0]?.kind ?? 'policy'}: the authority belongs into ${authority?.carrier ?? 'another place'}`;
     context.error(caFile, why, 'leave it out');
   }
-  if (engine === 'gatekeeper' && !hasFile && tls?.mode === 'files') {
+  if (engine !== undefined && authority?.required === true && !hasFile && tls?.mode === 'files') {
     context.error(
       caFile,
-      'is missing, and engine is gatekeeper, which trusts no other authority',
+      `is missing, and engine is ${engine.name}, which trusts no other authority`,
       'name a PEM file, or set tls.mode: selfSigned',
     );
   }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { USUAL_DEADLINE } from '../../core/policies/for-config.js';
+import { USUAL_DEADLINE } from '../../core/engines/waiting.js';
 import type { Config } from '../../core/config/model.js';
 import { longestDuration } from '../../core/config/duration.js';
 import { described, fieldOf } from '../../schema/field.js';

@@ -1,3 +1,4 @@
+import { ENGINE_NAMES } from '../../core/engines/names.js';
 import { z } from 'zod';
 import type {
   ClientCertificateConfig,
@@ -152,10 +153,7 @@ export const tlsSchema = z.strictObject({
 /** Whether the service itself writes policies into the cluster. */
 export const enginePoliciesSchema = z.strictObject({
   manage: flag('The leader creates and updates the policies in the cluster.').default(false),
-  engine: choice(
-    ['kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'webhook', 'none'],
-    'Which policies; `kyverno` are MutatingPolicies.',
-  ).default('kyverno'),
+  engine: choice([...ENGINE_NAMES, 'none'], 'Which policies; `kyverno` are MutatingPolicies.').default('kyverno'),
   name: text(
     { about: 'Name of the policy, or of the Provider.', allowed: 'the name of a policy is allowed' },
     matching(

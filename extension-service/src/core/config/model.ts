@@ -1,3 +1,6 @@
+import type { EngineName } from '../engines/names.js';
+import type { ClientRoute } from '../engines/routes.js';
+
 /**
  * The configuration in force, after parsing, defaults and overlays: plain data, no YAML, no environment.
  * The schema in `src/config` produces it; the decision core, the renderers and the service read it.
@@ -59,9 +62,6 @@ export interface TlsConfig {
   readonly clients: { readonly [Route in ClientRoute]?: ClientCertificateConfig };
 }
 
-/** Routes whose callers can have a certificate. Kyverno has none. */
-export type ClientRoute = 'gatekeeper' | 'webhook';
-
 /** Whose certificate a caller must have. */
 export interface ClientCertificateConfig {
   /** A PEM file with the authorities that sign it. */
@@ -91,7 +91,8 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 export type ImageSwapPolicy = 'exists' | 'always';
 /** `delayed`: answer, then copy. `immediate`: wait for the copy. `force`: copy even what is there. `none`: never copy. */
 export type ImageCopyPolicy = 'delayed' | 'immediate' | 'force' | 'none';
-export type PolicyEngine = 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook' | 'none';
+/** `none`: nobody's policies are rendered. */
+export type PolicyEngine = EngineName | 'none';
 export type Platforms = 'all' | readonly string[];
 
 export interface SourceConfig {

@@ -1,4 +1,3 @@
-import type { PolicyEngine } from '../config/model.js';
 import type { FailurePolicy, NamespaceSelector, ObjectMetadata } from './objects.js';
 import { refuseUnquotable } from './literals.js';
 import { compileFilter } from '../filters/compile.js';
@@ -52,29 +51,25 @@ export const SYSTEM_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease
 /** While the service's own Pods wait for the service, nothing starts. */
 const SERVICE_NAMESPACE = 'image-swapper';
 
-const ENGINE_NAMESPACES: Readonly<Record<PolicyEngine, readonly string[]>> = {
-  kyverno: ['kyverno'],
-  'kyverno-clusterpolicy': ['kyverno'],
-  gatekeeper: ['gatekeeper-system'],
-  webhook: [],
-  none: [],
-};
+/** What a renderer assumes unless its options say otherwise. */
+export interface PolicyDefaults {
+  readonly timeoutSeconds: number;
+  /** The engine's own namespaces. */
+  readonly namespaces: readonly string[];
+  /** Characters that the policy's name may have; 253 unless given. */
+  readonly maxNameLength?: number;
+}
 
-/** The namespaces that rendered policies leave alone whatever their options say. */
-export function namespacesLeftAlone(engine: PolicyEngine): readonly string[] {
-  return [...SYSTEM_NAMESPACES, ...ENGINE_NAMESPACES[engine], SERVICE_NAMESPACE];
+/** The namespaces that the policies of an engine with these namespaces always leave alone. */
+export function systemNamespacesAnd(namespaces: readonly string[]): readonly string[] {
+  return [...SYSTEM_NAMESPACES, ...namespaces, SERVICE_NAMESPACE];
 }
 
 /** Fills in defaults and refuses what cannot be rendered. */
-export function resolvePolicyOptions(
-  options: PolicyOptions,
-  defaults: { readonly timeoutSeconds: number; readonly engine: PolicyEngine },
-): ResolvedPolicyOptions {
+export function resolvePolicyOptions(options: PolicyOptions, defaults: PolicyDefaults): ResolvedPolicyOptions {
   const name: unknown = options.name ?? DEFAULT_NAME;
   checkText(name, 'name');
-  // Kyverno refuses a policy whose name no label can hold.
-  const isKyverno = defaults.engine === 'kyverno' || defaults.engine === 'kyverno-clusterpolicy';
-  checkSubdomain(name, 'name', isKyverno ? 63 : undefined);
+  checkSubdomain(name, 'name', defaults.maxNameLength);
   const url = parseServiceUrl(options.url, 'url');
   const timeoutSeconds = options.timeoutSeconds ?? defaults.timeoutSeconds;
   if (!Number.isInteger(timeoutSeconds) || timeoutSeconds < 1 || timeoutSeconds > 30) {
@@ -85,7 +80,7 @@ export function resolvePolicyOptions(
   checkList(own, 'excludedNamespaces');
   own.forEach((namespace, index) => checkLabel(namespace, `excludedNamespaces[${index}]`));
   const excludedNamespaces = [
-    ...new Set([...namespacesLeftAlone(defaults.engine), ...(url.service ? [url.service.namespace] : []), ...own]),
+    ...new Set([...systemNamespacesAnd(defaults.namespaces), ...(url.service ? [url.service.namespace] : []), ...own]),
   ];
   return {
     name,

@@ -1,4 +1,6 @@
 import type { CustomObjectsApi } from '@kubernetes/client-node';
+import type { ManagedKind } from '../../core/engines/engine.js';
+import { MANAGED_KINDS } from '../../core/engines/engines.js';
 import type { PolicyObject } from '../../core/policies/objects.js';
 import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
@@ -14,19 +16,14 @@ export interface PolicyKind {
   readonly plural: string;
 }
 
-function policyKind(apiVersion: PolicyObject['apiVersion'], kind: PolicyObject['kind'], plural: string): PolicyKind {
+/** As the client library takes a kind. */
+export function policyKind({ apiVersion, kind, plural }: ManagedKind): PolicyKind {
   const [group = '', version = ''] = apiVersion.split('/');
   return { apiVersion, kind, group, version, plural };
 }
 
 /** Every kind, in the order in which to delete: what calls before what it needs. */
-export const POLICY_KINDS: readonly PolicyKind[] = [
-  policyKind('admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration', 'mutatingwebhookconfigurations'),
-  policyKind('policies.kyverno.io/v1', 'MutatingPolicy', 'mutatingpolicies'),
-  policyKind('kyverno.io/v1', 'ClusterPolicy', 'clusterpolicies'),
-  policyKind('mutations.gatekeeper.sh/v1', 'Assign', 'assign'),
-  policyKind('externaldata.gatekeeper.sh/v1beta1', 'Provider', 'providers'),
-];
+export const POLICY_KINDS: readonly PolicyKind[] = MANAGED_KINDS.map(policyKind).reverse();
 
 /** An object as the API server has it. */
 export interface LivePolicy {

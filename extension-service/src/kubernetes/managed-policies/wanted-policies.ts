@@ -1,12 +1,11 @@
 import type { Config } from '../../core/config/model.js';
-import { policiesForConfig } from '../../core/policies/for-config.js';
+import { policiesForConfig } from '../../core/engines/for-config.js';
+import { engineOf } from '../../core/engines/engines.js';
+import { defaultUrl } from '../../core/engines/transport.js';
 import type { PolicyObject } from '../../core/policies/objects.js';
 import type { Owner } from './owner.js';
 import { ownerOf } from './owner.js';
 import { namingTarget } from '../../kinds/registry-naming.js';
-
-/** Ports of the service in a default install. */
-const PORTS = { plain: 8081, tls: 8443 } as const;
 
 export interface WantedOptions {
   /** The service's own namespace. */
@@ -23,6 +22,7 @@ export interface WantedOptions {
 export function wantedPolicies(config: Config, { namespace, caBundle }: WantedOptions): readonly PolicyObject[] {
   const { manage, engine, name, failClosed } = config.policies;
   if (!manage || engine === 'none') return [];
+  const authority = engineOf(engine)?.transport?.authority;
   const { labels, annotations }: Owner = ownerOf(config, namespace);
   const url = config.policies.url ?? defaultUrl(engine, namespace);
   const ca = caOf();
@@ -34,16 +34,10 @@ export function wantedPolicies(config: Config, { namespace, caBundle }: WantedOp
   });
 
   function caOf(): { readonly caBundle?: string; readonly caConfigMap?: { name: string; namespace: string } } {
-    if (engine === 'kyverno' || !url.startsWith('https:')) return {};
-    if (engine === 'kyverno-clusterpolicy' && config.tls.mode === 'selfSigned') {
+    if (authority?.place !== 'policy' || !url.startsWith('https:')) return {};
+    if (authority.configMap && config.tls.mode === 'selfSigned') {
       return { caConfigMap: { name: config.tls.configMapName, namespace } };
     }
     return caBundle === undefined ? {} : { caBundle };
   }
-}
-
-/** What the chart's Service is called in this namespace. */
-function defaultUrl(engine: string, namespace: string): string {
-  const [scheme, port] = engine === 'kyverno' ? ['http', PORTS.plain] : ['https', PORTS.tls];
-  return `${scheme}://image-swapper.${namespace}.svc:${port}`;
 }

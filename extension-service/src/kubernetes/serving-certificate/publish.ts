@@ -1,12 +1,12 @@
-import type { CustomObjectsApi } from '@kubernetes/client-node';
 import type { Config } from '../../core/config/model.js';
 import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
 import { callOptions } from '../call-options.js';
 import { quoteInput } from '../../core/image/quote.js';
-import { providerName } from '../../core/policies/gatekeeper.js';
-import { providerChanges, webhookChanges } from './callers.js';
-import type { CallerChanges } from './callers.js';
+import type { AuthorityHolder, ManagedKind } from '../../core/engines/engine.js';
+import { engineOf } from '../../core/engines/engines.js';
+import { policyKind } from '../managed-policies/policy-objects.js';
+import { callerChanges } from './callers.js';
 
 /** The key of the ConfigMap. */
 const KEY = 'ca.crt';
@@ -44,8 +44,10 @@ export async function publishAuthority(
     json: await callOptions(PatchStrategy.JsonPatch),
   };
   const work = [intoConfigMap()];
-  if (policies.engine === 'gatekeeper') work.push(...providerNames().map(intoProvider));
-  if (policies.engine === 'webhook') work.push(intoWebhooks());
+  for (const kind of engineOf(policies.engine)?.kinds ?? []) {
+    const { authority } = kind;
+    if (authority !== undefined) work.push(...namesOf(authority).map((name) => into(kind, authority, name)));
+  }
   const outcomes = await Promise.all(work);
   return {
     complete: outcomes.every(({ state }) => state === 'done'),
@@ -71,33 +73,21 @@ export async function publishAuthority(
     }
   }
 
-  /** Objects that were rendered without the filters have the plain name. */
-  function providerNames(): readonly string[] {
-    const filters = source.filters.map(({ jmespath }) => jmespath);
-    return [...new Set([policies.name, providerName(policies.name, filters)])];
+  function namesOf(authority: AuthorityHolder): readonly string[] {
+    return authority.names(
+      policies.name,
+      source.filters.map(({ jmespath }) => jmespath),
+    );
   }
 
-  async function intoProvider(name: string): Promise<Outcome> {
-    const at = { group: 'externaldata.gatekeeper.sh', version: 'v1beta1', plural: 'providers', name };
-    return into(`Provider ${name}`, at, providerChanges);
-  }
-
-  async function intoWebhooks(): Promise<Outcome> {
-    const { name } = policies;
-    const group = 'admissionregistration.k8s.io';
-    const at = { group, version: 'v1', plural: 'mutatingwebhookconfigurations', name };
-    return into(`MutatingWebhookConfiguration ${name}`, at, webhookChanges);
-  }
-
-  async function into(
-    what: string,
-    at: Parameters<CustomObjectsApi['getClusterCustomObject']>[0],
-    changes: (object: unknown, names: readonly string[], bundle: string) => CallerChanges,
-  ): Promise<Outcome> {
+  async function into(kind: ManagedKind, authority: AuthorityHolder, name: string): Promise<Outcome> {
+    const what = `${kind.kind} ${name}`;
+    const { group, version, plural } = policyKind(kind);
+    const at = { group, version, plural, name };
     try {
       const object: unknown = await objects.getClusterCustomObject(at, options.read).catch(absent);
       if (object === undefined) return DONE;
-      const { patch, elsewhere } = changes(object, tls.dnsNames, bundle);
+      const { patch, elsewhere } = callerChanges(authority.calls(object), tls.dnsNames, bundle);
       if (patch.length > 0) {
         if (policies.manage) return PENDING;
         const { resourceVersion } = (object as { readonly metadata: { readonly resourceVersion: string } }).metadata;

@@ -1,5 +1,5 @@
 import type { Config } from '../../core/config/model.js';
-import { namespacesLeftAlone } from '../../core/policies/options.js';
+import { namespacesLeftAlone } from '../../core/engines/engines.js';
 
 /**
  * Namespaces whose workloads the leader does not look after. Pods there are left alone by every rendered policy too, so

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { configHash, gatekeeperProfile } from '../../../../extension-service/src/core/policies/config-hash.js';
-import { renderGatekeeper } from '../../../../extension-service/src/core/policies/gatekeeper.js';
+import { renderGatekeeper } from '../../../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import { gatekeeperFilters } from '../../../../extension-service/src/core/policies/pushdown/gatekeeper-match.js';
 import type { GatekeeperFilters } from '../../../../extension-service/src/core/policies/pushdown/gatekeeper-match.js';
 import { InvalidPolicyOptionError } from '../../../../extension-service/src/core/policies/problem.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { renderKyvernoClusterPolicy } from '../../../../extension-service/src/core/policies/kyverno-cluster-policy.js';
-import { renderMutatingWebhook } from '../../../../extension-service/src/core/policies/mutating-webhook.js';
+import { renderKyvernoClusterPolicy } from '../../../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
+import { renderMutatingWebhook } from '../../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import { HTTPS, TARGETS } from '../example-options.js';
 
 /** About `size` characters in CEL, of which 69 are said besides the names. */

@@ -16,7 +16,7 @@ export interface GatekeeperFilters {
 }
 
 /** Each is a mutator for each list of containers, through all of which Gatekeeper goes for each Pod. */
-const MOST_MATCHES = 8;
+export const MAX_MATCHES = 8;
 /** Many alternatives say the same; of more than these nobody wants to know. */
 const MOST_ALTERNATIVES = 512;
 
@@ -24,7 +24,7 @@ const CHOICES =
   'write it as conditions on the namespace and labels, or on container.image alone, or use another engine ' +
   '(kyverno, webhook), whose requests hold the whole Pod';
 const TOO_MANY =
-  `, which takes more than ${MOST_MATCHES} mutators (of several texts for one field, ` +
+  `, which takes more than ${MAX_MATCHES} mutators (of several texts for one field, ` +
   'contains(`["a", "b"]`, FIELD) needs one alone)';
 
 /**
@@ -52,7 +52,7 @@ export function gatekeeperFilters(filters: readonly string[], option = 'filters'
     }
     const next = withoutThose(predicate, drafts);
     if (next === 'unsayable') return refuse('');
-    if (next === 'too many' || next.length > MOST_MATCHES) return refuse(TOO_MANY);
+    if (next === 'too many' || next.length > MAX_MATCHES) return refuse(TOO_MANY);
     if (next.length === 0) return refuse(', which together with the filters before leaves no Pod');
     drafts = next;
     matched.push(index);

@@ -1,20 +1,25 @@
-import type { GatekeeperAssignObject, GatekeeperProviderObject } from './objects.js';
-import { configHash, gatekeeperProfile, hashAnnotation } from './config-hash.js';
+import type { GatekeeperAssignObject, GatekeeperProviderObject } from '../../policies/objects.js';
+import { configHash, gatekeeperProfile, hashAnnotation } from '../../policies/config-hash.js';
 import {
   checkFilters,
   checkLabel,
   checkSubdomain,
   policyMetadata,
   resolvePolicyOptions,
+  type PolicyDefaults,
   type PolicyOptions,
-} from './options.js';
-import { base64Ascii, normalizeCertificates } from './pem.js';
-import { InvalidPolicyOptionError } from './problem.js';
-import { gatekeeperFilters } from './pushdown/gatekeeper-match.js';
-import type { LabelExpression } from './pushdown/label-demand.js';
-import type { GatekeeperMatch } from './pushdown/match-draft.js';
-import { checkTruth } from './shapes.js';
-import { requireHttps, routeUrl } from './url.js';
+} from '../../policies/options.js';
+import { base64Ascii, normalizeCertificates } from '../../policies/pem.js';
+import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import { gatekeeperFilters, MAX_MATCHES } from '../../policies/pushdown/gatekeeper-match.js';
+import type { LabelExpression } from '../../policies/pushdown/label-demand.js';
+import type { GatekeeperMatch } from '../../policies/pushdown/match-draft.js';
+import { checkTruth } from '../../policies/shapes.js';
+import { requireHttps, routeUrl } from '../../policies/url.js';
+import { ROUTES } from '../routes.js';
+
+/** Gatekeeper's webhook has no more than a second by default. */
+export const GATEKEEPER_DEFAULTS: PolicyDefaults = { timeoutSeconds: 1, namespaces: ['gatekeeper-system'] };
 
 /** Gatekeeper cannot look at the answers, so it takes no `targets`: what the service says is what Pods get. */
 export interface GatekeeperOptions extends PolicyOptions {
@@ -57,16 +62,28 @@ function ownProvider(name: string, filters: readonly string[], isSplit: boolean)
   return isSplit ? `${name}-${configHash(filters, [])}` : name;
 }
 
+/** Mutators run in the order of their names: `zz-` puts ours behind those that write an image from elsewhere. */
+function assignName(policyName: string, list: string, number?: number): string {
+  return `zz-${policyName}-${list.toLowerCase()}${number === undefined ? '' : `-${number}`}`;
+}
+
+/** Every name that an `Assign` of a configuration can have; those of ephemeral containers are a choice of constructs. */
+export function assignNames(policyName: string): readonly string[] {
+  const numbers = [undefined, ...Array.from({ length: MAX_MATCHES }, (_, index) => index + 1)];
+  return ['containers', 'initContainers'].flatMap((list) =>
+    numbers.map((number) => assignName(policyName, list, number)),
+  );
+}
+
 /**
  * Gatekeeper's (≥ 3.23) `Provider` and one `Assign` for each container list, in the order in which to apply them; several
  * where filters say `&&`, since one `match` has no "either". A Pod that several match is still asked about once.
- * Mutators run in the order of their names: `zz-` puts ours behind those that write an image from elsewhere.
  * The timeout is 1 s by default because Gatekeeper's webhook has no more; raise its own first.
  */
 export function renderGatekeeper(
   options: GatekeeperOptions,
 ): readonly [GatekeeperProviderObject, ...GatekeeperAssignObject[]] {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 1, engine: 'gatekeeper' });
+  const resolved = resolvePolicyOptions(options, GATEKEEPER_DEFAULTS);
   requireHttps(resolved.url, 'url', 'Gatekeeper');
   if (options.ephemeralContainers !== undefined) checkTruth(options.ephemeralContainers, 'ephemeralContainers');
   if (options.profile !== undefined) checkLabel(options.profile, 'profile');
@@ -85,7 +102,7 @@ export function renderGatekeeper(
     kind: 'Provider',
     metadata: policyMetadata(called, options, annotations),
     spec: {
-      url: routeUrl(resolved.url, `/v1/gatekeeper${profile === undefined ? '' : `/${profile}`}`),
+      url: routeUrl(resolved.url, `${ROUTES.gatekeeper.path}${profile === undefined ? '' : `/${profile}`}`),
       timeout: resolved.timeoutSeconds,
       caBundle: base64Ascii(normalizeCertificates(options.caBundle, 'caBundle')),
     },
@@ -100,11 +117,7 @@ export function renderGatekeeper(
     return {
       apiVersion: 'mutations.gatekeeper.sh/v1',
       kind: 'Assign',
-      metadata: policyMetadata(
-        `zz-${resolved.name}-${list.toLowerCase()}${isSplit ? `-${number}` : ''}`,
-        options,
-        annotations,
-      ),
+      metadata: policyMetadata(assignName(resolved.name, list, isSplit ? number : undefined), options, annotations),
       spec: {
         // Without operations every update of a Pod would ask again and restart running containers.
         applyTo: [{ groups: [''], versions: ['v1'], kinds: ['Pod'], operations: [operation] }],

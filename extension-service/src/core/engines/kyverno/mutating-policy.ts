@@ -1,8 +1,14 @@
-import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from './config-hash.js';
-import { celString, celStringMap } from './literals.js';
-import type { KyvernoMutatingPolicyObject } from './objects.js';
-import { checkFilters, checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
-import type { GuardOptions, PolicyOptions } from './options.js';
+import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from '../../policies/config-hash.js';
+import { celString, celStringMap } from '../../policies/literals.js';
+import type { KyvernoMutatingPolicyObject } from '../../policies/objects.js';
+import {
+  checkFilters,
+  checkTargets,
+  namespacesExcept,
+  policyMetadata,
+  resolvePolicyOptions,
+} from '../../policies/options.js';
+import type { GuardOptions, PolicyOptions } from '../../policies/options.js';
 import {
   CONTAINER_LISTS,
   IS_UPDATE,
@@ -10,8 +16,10 @@ import {
   podConditions,
   POD_RULES,
   startsWithTarget,
-} from './pod-conditions.js';
-import { routeUrl } from './url.js';
+} from '../../policies/pod-conditions.js';
+import { routeUrl } from '../../policies/url.js';
+import { ROUTES } from '../routes.js';
+import { KYVERNO_DEFAULTS } from './defaults.js';
 
 /**
  * Kyverno's HTTP client in CEL takes its trusted authorities from Kyverno's own trust store: an `https` address needs a
@@ -27,7 +35,7 @@ const REFERENCE_CHARACTERS = '^[A-Za-z0-9._:/@+-]+$';
  * and replaces the images that it names, as far as they are in `targets`.
  */
 export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOptions): KyvernoMutatingPolicyObject {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engine: 'kyverno' });
+  const resolved = resolvePolicyOptions(options, KYVERNO_DEFAULTS);
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
   const hash = options.filters === undefined ? undefined : configHash(filters, targets);
@@ -56,7 +64,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
           name: 'answer',
           // `request` alone does not type-check as a value of a map; `dyn(request)` sends it whole.
           expression:
-            `http.Post(${celString(routeUrl(resolved.url, '/v1/kyverno'), 'url')}, ` +
+            `http.Post(${celString(routeUrl(resolved.url, ROUTES.kyverno.path), 'url')}, ` +
             `{"request": dyn(request)}, ${celStringMap(headers)})`,
         },
         { name: 'images', expression: failClosed ? IMAGES_OR_ERROR : IMAGES_OR_NONE },

@@ -1,6 +1,7 @@
-import { normalizeCertificates } from './pem.js';
-import { SYSTEM_NAMESPACES } from './options.js';
-import { InvalidPolicyOptionError } from './problem.js';
+import { SYSTEM_NAMESPACES } from '../../policies/options.js';
+import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import { parseServiceUrl } from '../../policies/url.js';
+import type { HelmValues, HelmValuesInput } from '../engine.js';
 
 /**
  * Values for Gatekeeper's own Helm chart under which its `Assign`s can do what they say. Its defaults give up after 1 s,
@@ -46,26 +47,17 @@ export function gatekeeperChartValues(
   };
 }
 
-/**
- * What Kyverno 1.18 must be told to block (`--httpBlocklist`) so that a `MutatingPolicy` may call a Service: its own list has
- * all private addresses on it. Loopback, link-local and metadata addresses, as far as 1.19 and newer block by themselves,
- * stay there.
- */
-export const KYVERNO_1_18_BLOCKLIST =
-  '127.0.0.0/8,::1/128,169.254.0.0/16,fe80::/10,fd00:ec2::254/128,metadata.google.internal';
-
-/** Values for Kyverno's own Helm chart that put an authority into its trust store, for `MutatingPolicy` over https. */
-export interface KyvernoChartValues {
-  readonly admissionController: { readonly caCertificates: { readonly data: string } };
+/** As `--engine-values` prints them. */
+export function gatekeeperHelmValues({ url, timeoutSeconds }: HelmValuesInput): HelmValues {
+  const { service } = parseServiceUrl(url, 'url');
+  const values = gatekeeperChartValues({
+    ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+    ...(service !== undefined && { serviceNamespace: service.namespace }),
+  });
+  return { notes: NOTES, values };
 }
 
-/**
- * `caBundle`: PEM text of the authorities that sign the service's certificate. The chart's value takes the place of the
- * whole trust store, so `publicRoots` are the authorities that Kyverno still needs for everything else that it calls,
- * such as registries whose signatures it verifies.
- */
-export function kyvernoChartValues(caBundle: string, publicRoots?: string): KyvernoChartValues {
-  const own = normalizeCertificates(caBundle, 'caBundle');
-  const others = publicRoots === undefined ? '' : normalizeCertificates(publicRoots, 'publicRoots');
-  return { admissionController: { caCertificates: { data: `${own}${others}` } } };
-}
+const NOTES = [
+  "Values for Gatekeeper's own Helm chart: without them its webhook gives up before an Assign can say what a failure means,",
+  'and a sidecar that a later webhook adds is not looked at.',
+];

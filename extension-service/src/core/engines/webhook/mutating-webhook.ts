@@ -1,11 +1,18 @@
-import { configHash, hashAnnotation } from './config-hash.js';
-import type { MutatingWebhookObject, WebhookClientConfig } from './objects.js';
-import { checkFilters, checkTargets, namespacesExcept, policyMetadata, resolvePolicyOptions } from './options.js';
-import type { GuardOptions, PolicyOptions } from './options.js';
-import { base64Ascii, normalizeCertificates } from './pem.js';
-import { InvalidPolicyOptionError } from './problem.js';
-import { podConditions, POD_RULES } from './pod-conditions.js';
-import { requireHttps, routeUrl, type ServiceUrl } from './url.js';
+import { configHash, hashAnnotation } from '../../policies/config-hash.js';
+import type { MutatingWebhookObject, WebhookClientConfig } from '../../policies/objects.js';
+import {
+  checkFilters,
+  checkTargets,
+  namespacesExcept,
+  policyMetadata,
+  resolvePolicyOptions,
+} from '../../policies/options.js';
+import type { GuardOptions, PolicyDefaults, PolicyOptions } from '../../policies/options.js';
+import { base64Ascii, normalizeCertificates } from '../../policies/pem.js';
+import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import { podConditions, POD_RULES } from '../../policies/pod-conditions.js';
+import { requireHttps, routeUrl, type ServiceUrl } from '../../policies/url.js';
+import { ROUTES } from '../routes.js';
 
 /** `targets` only spare calls here: without an engine between, nothing can check the service's answer. */
 export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
@@ -15,9 +22,11 @@ export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
 
+export const WEBHOOK_DEFAULTS: PolicyDefaults = { timeoutSeconds: 10, namespaces: [] };
+
 /** A `MutatingWebhookConfiguration` for clusters without a policy engine; Kubernetes ≥ 1.28, for `matchConditions`. */
 export function renderMutatingWebhook(options: MutatingWebhookOptions): MutatingWebhookObject {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engine: 'webhook' });
+  const resolved = resolvePolicyOptions(options, WEBHOOK_DEFAULTS);
   requireHttps(resolved.url, 'url', 'kube-apiserver');
   const { reinvocationPolicy = 'IfNeeded' } = options;
   const known: readonly unknown[] = ['IfNeeded', 'Never'];
@@ -57,7 +66,8 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
 /** kube-apiserver often cannot resolve the cluster's own DNS names, so a Service is given as a reference. */
 function clientConfig(url: ServiceUrl, hash: string | undefined): WebhookClientConfig {
   // So that the service sees when its conditions are those of another configuration: the API server sends no header of ours.
-  const route = hash === undefined ? '/webhook' : `/webhook/${hash}`;
+  const { path } = ROUTES.webhook;
+  const route = hash === undefined ? path : `${path}/${hash}`;
   if (url.service === undefined) return { url: routeUrl(url, route) };
   return { service: { ...url.service, port: url.port ?? 443, path: `${url.path}${route}` } };
 }

@@ -1,10 +1,8 @@
-import { kyvernoChartValues } from './engine-values.js';
-import type { KyvernoChartValues } from './engine-values.js';
-import type { ConfigMapKey } from './kyverno-cluster-policy.js';
-import { InvalidPolicyOptionError } from './problem.js';
-import { parseServiceUrl } from './url.js';
-
-export type Engine = 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook';
+import { InvalidPolicyOptionError } from '../policies/problem.js';
+import { parseServiceUrl } from '../policies/url.js';
+import type { ConfigMapKey, EngineTransport } from './engine.js';
+import { ENGINES } from './engines.js';
+import type { EngineName } from './names.js';
 
 /**
  * - `plain-http`: no TLS. The service needs a listener of its own for it, to which a NetworkPolicy admits Kyverno alone.
@@ -15,15 +13,13 @@ export type Engine = 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webho
 export type Tls = 'plain-http' | 'private-ca' | 'public';
 
 export interface TransportOptions {
-  readonly engine: Engine;
+  readonly engine: EngineName;
   /** Default: `plain-http` for MutatingPolicy, which then works without a change of Kyverno, else `private-ca`. */
   readonly tls?: Tls;
   /** Base address; by default the Service `image-swapper` in the namespace `image-swapper`. */
   readonly url?: string;
   readonly caBundle?: string;
   readonly caConfigMap?: ConfigMapKey;
-  /** PEM text of the authorities that Kyverno must go on trusting. */
-  readonly publicRoots?: string;
   /** Whether a NetworkPolicy is rendered for the plain listener, where the address is that of a Service. */
   readonly networkPolicy: boolean;
   readonly failClosed: boolean;
@@ -38,8 +34,6 @@ export interface Transport {
   readonly guarded: boolean;
   /** What the policy carries. */
   readonly ca: { readonly caBundle?: string; readonly caConfigMap?: ConfigMapKey };
-  /** What Kyverno's chart needs. */
-  readonly kyvernoValues?: KyvernoChartValues;
   /** What the choice costs, for people. */
   readonly warnings: readonly string[];
 }
@@ -47,14 +41,22 @@ export interface Transport {
 export const TLS_URL = 'https://image-swapper.image-swapper.svc:8443';
 export const PLAIN_URL = 'http://image-swapper.image-swapper.svc:8081';
 
+/** Of the Service of a default install; under `namespace` where the service runs in another one. */
+export function defaultUrl(engine: EngineName, namespace = 'image-swapper'): string {
+  const url = ENGINES[engine].transport?.plainHttp === 'default' ? PLAIN_URL : TLS_URL;
+  return url.replace('.image-swapper.svc', `.${namespace}.svc`);
+}
+
 /**
  * How an engine reaches the service, and what it trusts.
  *
  * @throws InvalidPolicyOptionError for what the engine cannot do
  */
 export function transportOf(options: TransportOptions): Transport {
-  const { engine, tls = engine === 'kyverno' ? 'plain-http' : 'private-ca' } = options;
-  checkChoice(options, tls);
+  const { transport } = ENGINES[options.engine];
+  if (transport === undefined) return noCall(options);
+  const { tls = transport.plainHttp === 'default' ? 'plain-http' : 'private-ca' } = options;
+  checkChoice(options, transport, tls);
   const url = options.url ?? (tls === 'plain-http' ? PLAIN_URL : TLS_URL);
   const scheme = tls === 'plain-http' ? 'http://' : 'https://';
   if (!url.startsWith(scheme)) {
@@ -63,16 +65,14 @@ export function transportOf(options: TransportOptions): Transport {
   const { caBundle, caConfigMap } = options;
   const guardable = tls === 'plain-http' && parseServiceUrl(url, 'url').service !== undefined;
   const guarded = guardable && options.networkPolicy;
-  const inTrustStore = engine === 'kyverno' && tls === 'private-ca' && caBundle !== undefined;
   return {
     tls,
     url,
     guarded,
     ca:
-      engine === 'kyverno'
+      transport.authority.place !== 'policy'
         ? {}
         : { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) },
-    ...(inTrustStore && { kyvernoValues: kyvernoChartValues(caBundle, options.publicRoots) }),
     warnings: transportWarnings({ ...options, url, tls }),
   };
 }
@@ -91,58 +91,60 @@ export interface WarningOptions extends Pick<TransportOptions, 'engine' | 'caBun
 /** What reaching the service at this address costs, for people; nothing is refused. */
 export function transportWarnings(options: WarningOptions): readonly string[] {
   const { engine, url, networkPolicy, caBundle, caConfigMap, failClosed } = options;
+  const { transport } = ENGINES[engine];
+  if (transport === undefined) return [];
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   const tls = options.tls ?? (url.startsWith('http://') ? 'plain-http' : hasCa ? 'private-ca' : 'public');
   const { service } = parseServiceUrl(url, 'url');
   const guarded = networkPolicy === true && service !== undefined;
   return [
     ...(tls === 'plain-http' && !guarded ? [unguarded(url, service !== undefined, networkPolicy)] : []),
-    ...(tls === 'public' && service !== undefined && !hasCa ? untrusted(engine, url) : []),
+    ...(tls === 'public' && service !== undefined && !hasCa ? untrusted(transport, url) : []),
     ...warningsOf(engine, tls, failClosed === true),
     ...ownNamespaceWarnings(options),
   ];
 }
 
-function checkChoice({ engine, caBundle, caConfigMap }: TransportOptions, tls: Tls): void {
+/** For an engine that decides by itself. */
+function noCall({ engine, ...given }: TransportOptions): Transport {
+  const useless = (['tls', 'url', 'caBundle', 'caConfigMap'] as const).find((option) => given[option] !== undefined);
+  if (useless !== undefined) {
+    throw new InvalidPolicyOptionError(useless, `has no use under ${engine}, which calls no service; leave it out`);
+  }
+  return { tls: 'public', url: TLS_URL, guarded: false, ca: {}, warnings: [] };
+}
+
+function checkChoice(
+  { engine, caBundle, caConfigMap }: TransportOptions,
+  { plainHttp, authority }: EngineTransport,
+  tls: Tls,
+): void {
   const refuse = (option: string, reason: string): never => {
     throw new InvalidPolicyOptionError(option, reason);
   };
   const choices: readonly unknown[] = ['plain-http', 'private-ca', 'public'];
   if (!choices.includes(tls)) refuse('tls', `${JSON.stringify(tls)} is none of ${choices.join(', ')}`);
-  const isKyverno = engine === 'kyverno' || engine === 'kyverno-clusterpolicy';
-  if (tls === 'plain-http' && !isKyverno) refuse('tls', `"plain-http" is refused by ${engine}; choose "private-ca"`);
-  if (tls === 'public' && engine === 'gatekeeper')
+  if (tls === 'plain-http' && plainHttp === 'refused')
+    refuse('tls', `"plain-http" is refused by ${engine}; choose "private-ca"`);
+  if (tls === 'public' && authority.required)
     refuse(
       'tls',
-      '"public" is refused by gatekeeper, which trusts the caBundle of the policy only; choose "private-ca"',
+      `"public" is refused by ${engine}, which trusts the caBundle of the policy only; choose "private-ca"`,
     );
   const ca = caBundle === undefined ? 'caConfigMap' : 'caBundle';
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   if (tls !== 'private-ca' && hasCa) refuse(ca, `has no use under tls "${tls}"; leave it out`);
   if (tls === 'private-ca' && !hasCa)
     refuse('caBundle', 'must be given under tls "private-ca": nobody knows your authority');
-  if (caConfigMap !== undefined && engine !== 'kyverno-clusterpolicy')
+  if (caConfigMap !== undefined && !authority.configMap)
     refuse('caConfigMap', `cannot be read by ${engine}; give caBundle`);
 }
 
 /** A public authority signs no names under `.svc`, and what a default install makes is signed by its own. */
-function untrusted(engine: Engine, url: string): string[] {
+function untrusted({ authority }: EngineTransport, url: string): string[] {
+  if (authority.untrusted === undefined) return [];
   const begin = `${JSON.stringify(url)} names a Service, for which no public authority signs certificates, and the policy carries no authority.`;
-  switch (engine) {
-    case 'kyverno-clusterpolicy':
-      return [
-        `${begin} Unless Kyverno's trust store has yours, no call succeeds and no image is swapped. Give caConfigMap ` +
-          '(image-swapper/image-swapper-ca where the service makes its certificate itself, in a default install), or caBundle.',
-      ];
-    case 'webhook':
-      return [
-        `${begin} Unless the API server's trust store has yours, no call succeeds and no image is swapped. Give caBundle ` +
-          '(ca.crt of the ConfigMap image-swapper-ca where the service makes its certificate itself).',
-      ];
-    case 'kyverno':
-    case 'gatekeeper':
-      return [];
-  }
+  return [`${begin} ${authority.untrusted}`];
 }
 
 /** A NetworkPolicy decides who may ask; nothing but TLS keeps what is on the way from reading and changing. */
@@ -161,11 +163,11 @@ function unguarded(url: string, guardable: boolean, networkPolicy: boolean | und
   );
 }
 
-function warningsOf(engine: Engine, tls: Tls, failClosed: boolean): string[] {
+function warningsOf(engine: EngineName, tls: Tls, failClosed: boolean): string[] {
   const warnings: string[] = [];
-  if (tls === 'plain-http' && engine === 'kyverno-clusterpolicy')
+  if (tls === 'plain-http' && ENGINES[engine].transport?.plainHttp === 'possible')
     warnings.push(
-      'plain HTTP gains nothing with kyverno-clusterpolicy, which can carry your authority. Use https with caConfigMap or ' +
+      `plain HTTP gains nothing with ${engine}, which can carry your authority. Use https with caConfigMap or ` +
         'caBundle.',
     );
   if (failClosed)

@@ -1,6 +1,7 @@
-import { checkGatekeeperMatches, waitsForCopy } from '../../core/policies/gatekeeper-limits.js';
+import type { Engine } from '../../core/engines/engine.js';
+import { engineOf } from '../../core/engines/engines.js';
+import { waitsForCopy } from '../../core/engines/waiting.js';
 import { InvalidPolicyOptionError } from '../../core/policies/problem.js';
-import { gatekeeperFilters } from '../../core/policies/pushdown/gatekeeper-match.js';
 import { formatPath } from '../tree.js';
 import type { RuleContext } from './context.js';
 import { copyPolicies, statedCopyPolicies } from './copy-policies.js';
@@ -8,22 +9,23 @@ import type { LocatedExpression } from './expressions.js';
 import { filtersOf, matchesOf } from './expressions.js';
 
 /**
- * What `policies.engine: gatekeeper` cannot do, because it sends image names alone and does not wait. Unsaid, no Pod would
- * be swapped, or no image copied, and nothing would say why.
+ * What the engine cannot do with this configuration. Without a report, no Pod would be swapped, or no image copied, and
+ * nothing would say why.
  */
-export function checkGatekeeper(context: RuleContext): void {
-  if (context.config.policies?.engine !== 'gatekeeper') return;
-  checkCopies(context);
-  checkFilters(context);
-  checkMatches(context);
+export function checkEngine(context: RuleContext): void {
+  const engine = engineOf(context.config.policies?.engine);
+  if (engine === undefined) return;
+  if (!engine.decides.startsCopies) checkCopies(context, engine);
+  checkFilters(context, engine);
+  checkMatches(context, engine);
 }
 
-function checkCopies(context: RuleContext): void {
+function checkCopies(context: RuleContext, { name, title }: Engine): void {
   const isOff = context.config.reconcile?.enabled === false;
   if (isOff && copyPolicies(context).some((policy) => policy !== 'none')) {
     context.error(
       ['reconcile', 'enabled'],
-      'is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy',
+      `is false, and policies.engine is ${name}: nothing would ever be copied, as ${title} never asks for a copy`,
       'set it to true, or imageCopyPolicy: none',
     );
   }
@@ -31,19 +33,20 @@ function checkCopies(context: RuleContext): void {
     if (!waitsForCopy(policy)) continue;
     context.warn(
       path,
-      'waits for no copy: policies.engine is gatekeeper, whose requests start none; it works like delayed',
+      `waits for no copy: policies.engine is ${name}, whose requests start none; it works like delayed`,
       'set delayed, or use another engine (kyverno, webhook)',
     );
   }
 }
 
-function checkFilters(context: RuleContext): void {
+function checkFilters(context: RuleContext, { decides }: Engine): void {
+  if (decides.checkFilters === undefined) return;
   const filters = filtersOf(context);
   // What is not an expression is already reported, and the places of the others count.
   const { length } = context.config.source?.filters ?? [];
   if (filters.length < length || filters.some((filter) => isBroken(context, filter))) return;
   try {
-    gatekeeperFilters(filters.map(({ expression }) => expression));
+    decides.checkFilters(filters.map(({ expression }) => expression));
   } catch (error) {
     if (!(error instanceof InvalidPolicyOptionError)) throw error;
     const index = Number(/\[(\d+)\]/.exec(error.option)?.[1] ?? 0);
@@ -51,11 +54,12 @@ function checkFilters(context: RuleContext): void {
   }
 }
 
-function checkMatches(context: RuleContext): void {
+function checkMatches(context: RuleContext, { decides }: Engine): void {
+  if (decides.checkMatches === undefined) return;
   for (const match of matchesOf(context)) {
     if (isBroken(context, match)) continue;
     try {
-      checkGatekeeperMatches([{ option: formatPath(match.path), match: match.expression }]);
+      decides.checkMatches([{ option: formatPath(match.path), match: match.expression }]);
     } catch (error) {
       if (!(error instanceof InvalidPolicyOptionError)) throw error;
       context.error(match.path, error.reason);

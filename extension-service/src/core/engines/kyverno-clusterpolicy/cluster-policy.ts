@@ -1,12 +1,12 @@
-import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from './config-hash.js';
-import { jmespathIdentifier, jmespathString } from './literals.js';
+import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from '../../policies/config-hash.js';
+import { jmespathIdentifier, jmespathString } from '../../policies/literals.js';
 import type {
   KyvernoClusterPolicyObject,
   KyvernoConditions,
   KyvernoContextEntry,
   KyvernoForeach,
   KyvernoRule,
-} from './objects.js';
+} from '../../policies/objects.js';
 import {
   checkFilters,
   checkLabel,
@@ -14,29 +14,25 @@ import {
   checkTargets,
   policyMetadata,
   resolvePolicyOptions,
-} from './options.js';
-import type { GuardOptions, PolicyOptions, ResolvedPolicyOptions } from './options.js';
-import { normalizeCertificates } from './pem.js';
-import { CONTAINER_LISTS } from './pod-conditions.js';
-import { InvalidPolicyOptionError } from './problem.js';
-import { kyvernoJmespathOf } from './pushdown/jmespath.js';
-import { fieldsOf } from './pushdown/predicate.js';
-import { skippedPods } from './pushdown/skipped.js';
-import type { SkippedPods } from './pushdown/skipped.js';
-import { routeUrl } from './url.js';
+} from '../../policies/options.js';
+import type { GuardOptions, PolicyOptions, ResolvedPolicyOptions } from '../../policies/options.js';
+import { normalizeCertificates } from '../../policies/pem.js';
+import { CONTAINER_LISTS } from '../../policies/pod-conditions.js';
+import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import { kyvernoJmespathOf } from '../../policies/pushdown/jmespath.js';
+import { fieldsOf } from '../../policies/pushdown/predicate.js';
+import { skippedPods } from '../../policies/pushdown/skipped.js';
+import type { SkippedPods } from '../../policies/pushdown/skipped.js';
+import { routeUrl } from '../../policies/url.js';
+import type { ConfigMapKey } from '../engine.js';
+import { KYVERNO_DEFAULTS } from '../kyverno/defaults.js';
+import { ROUTES } from '../routes.js';
 
 export interface KyvernoClusterPolicyOptions extends PolicyOptions, GuardOptions {
   /** PEM text of the authorities that sign the service's certificate. Not with `caConfigMap`. */
   readonly caBundle?: string;
   /** Where Kyverno reads that text at each request, so that it can rotate without a change of the policy. */
   readonly caConfigMap?: ConfigMapKey;
-}
-
-export interface ConfigMapKey {
-  readonly name: string;
-  readonly namespace: string;
-  /** Default `ca.crt`. */
-  readonly key?: string;
 }
 
 // Kyverno finds the entries that an expression uses by these names: they must not begin like one of its own.
@@ -50,7 +46,7 @@ const CA = 'swapperCa';
  * author wrote there. No `matchConditions`: Kyverno's command line crashes on them (1.19.1).
  */
 export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions): KyvernoClusterPolicyObject {
-  const resolved = resolvePolicyOptions(options, { timeoutSeconds: 10, engine: 'kyverno-clusterpolicy' });
+  const resolved = resolvePolicyOptions(options, KYVERNO_DEFAULTS);
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
   const skipped = skippedPods(filters, kyvernoJmespathOf);
@@ -157,7 +153,7 @@ function contextEntries(
       method: 'POST',
       data: [{ key: 'request', value: '{{ to_string(request) }}' }],
       service: {
-        url: routeUrl(url, '/v1/kyverno'),
+        url: routeUrl(url, ROUTES.kyverno.path),
         headers: [
           { key: 'Content-Type', value: 'application/json' },
           ...(hash === undefined ? [] : [{ key: CONFIG_HASH_HEADER, value: hash }]),

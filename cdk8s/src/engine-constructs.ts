@@ -1,0 +1,36 @@
+import type { Construct } from 'constructs';
+import type { EngineName } from './engine-name.js';
+import { GatekeeperMutation } from './gatekeeper-mutation.js';
+import { KyvernoClusterPolicy } from './kyverno-cluster-policy.js';
+import type { ConfigMapKey } from './kyverno-cluster-policy.js';
+import { KyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
+import { MutatingWebhook } from './mutating-webhook.js';
+import type { PolicyProps } from './policy-props.js';
+
+/** What the constructs of the engines take, together; each takes its part. */
+export interface EngineProps extends PolicyProps {
+  readonly targets: readonly string[];
+  readonly filters: readonly string[];
+  readonly caBundle?: string;
+  readonly caConfigMap?: ConfigMapKey;
+  readonly ephemeralContainers?: boolean;
+  readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
+}
+
+/** The construct of each engine. */
+export const ENGINE_CONSTRUCTS: Readonly<
+  Record<EngineName, (scope: Construct, id: string, props: EngineProps) => void>
+> = {
+  kyverno: (scope, id, props) => {
+    new KyvernoMutatingPolicy(scope, id, props);
+  },
+  'kyverno-clusterpolicy': (scope, id, props) => {
+    new KyvernoClusterPolicy(scope, id, props);
+  },
+  gatekeeper: (scope, id, { caBundle = '', ...props }) => {
+    new GatekeeperMutation(scope, id, { ...props, caBundle });
+  },
+  webhook: (scope, id, props) => {
+    new MutatingWebhook(scope, id, props);
+  },
+};

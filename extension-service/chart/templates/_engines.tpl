@@ -1,0 +1,173 @@
+{{- /* Written by "npm run generate" from extension-service/src/core/engines; do not edit. */ -}}
+{{/* What each engine is and can do: a JSON list. */}}
+{{- define "image-swapper.engines" -}}
+{{- $name := include "image-swapper.policyName" . -}}
+[{
+  "name": "kyverno",
+  "namespaces": [
+    "kyverno"
+  ],
+  "calls": true,
+  "calledByApiServer": false,
+  "plainHttp": true,
+  "httpsOnly": false,
+  "usualTimeout": 10,
+  "imagesOnly": false,
+  "startsCopies": true,
+  "carriesAuthority": false,
+  "trustsItsStoreOnly": true,
+  "needsAuthority": false,
+  "readsConfigMap": false,
+  "authorityIsInjected": false,
+  "authorityCarrier": "Kyverno's trust store",
+  "api": "policies.kyverno.io/v1/MutatingPolicy",
+  "install": "Kyverno 1.19 or newer (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace), or, with an older one, --set policies.engine=kyverno-clusterpolicy",
+  "requires": "image-swapper.requireKyverno",
+  "webhookValues": false,
+  "kinds": [
+    {
+      "group": "policies.kyverno.io",
+      "apiVersion": "policies.kyverno.io/v1",
+      "kind": "MutatingPolicy",
+      "resource": "mutatingpolicies",
+      "names": [
+        "{{ $name }}"
+      ],
+      "authority": false
+    }
+  ]
+}, {
+  "name": "kyverno-clusterpolicy",
+  "namespaces": [
+    "kyverno"
+  ],
+  "calls": true,
+  "calledByApiServer": false,
+  "plainHttp": false,
+  "httpsOnly": false,
+  "usualTimeout": 10,
+  "imagesOnly": false,
+  "startsCopies": true,
+  "carriesAuthority": true,
+  "trustsItsStoreOnly": false,
+  "needsAuthority": false,
+  "readsConfigMap": true,
+  "authorityIsInjected": false,
+  "authorityCarrier": "ClusterPolicy",
+  "api": "kyverno.io/v1/ClusterPolicy",
+  "install": "Kyverno (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace)",
+  "webhookValues": false,
+  "kinds": [
+    {
+      "group": "kyverno.io",
+      "apiVersion": "kyverno.io/v1",
+      "kind": "ClusterPolicy",
+      "resource": "clusterpolicies",
+      "names": [
+        "{{ $name }}"
+      ],
+      "authority": false
+    }
+  ]
+}, {
+  "name": "gatekeeper",
+  "namespaces": [
+    "gatekeeper-system"
+  ],
+  "calls": true,
+  "calledByApiServer": false,
+  "plainHttp": false,
+  "httpsOnly": true,
+  "usualTimeout": 1,
+  "maxTimeout": 28,
+  "whyMaxTimeout": "whose own webhook ends after 30: the Assigns could not say any more what a failure means",
+  "imagesOnly": true,
+  "startsCopies": false,
+  "carriesAuthority": true,
+  "trustsItsStoreOnly": false,
+  "needsAuthority": true,
+  "readsConfigMap": false,
+  "authorityIsInjected": false,
+  "authorityCarrier": "Provider",
+  "api": "externaldata.gatekeeper.sh/v1beta1/Provider",
+  "install": "Gatekeeper 3.23 or newer (helm repo add gatekeeper https://open-policy-agent.github.io/gatekeeper/charts && helm install gatekeeper gatekeeper/gatekeeper -n gatekeeper-system --create-namespace)",
+  "webhookValues": false,
+  "kinds": [
+    {
+      "group": "externaldata.gatekeeper.sh",
+      "apiVersion": "externaldata.gatekeeper.sh/v1beta1",
+      "kind": "Provider",
+      "resource": "providers",
+      "names": [
+        "{{ $name }}"
+      ],
+      "authority": true,
+      "hashed": true
+    },
+    {
+      "group": "mutations.gatekeeper.sh",
+      "apiVersion": "mutations.gatekeeper.sh/v1",
+      "kind": "Assign",
+      "resource": "assign",
+      "names": [
+        "zz-{{ $name }}-containers",
+        "zz-{{ $name }}-containers-1",
+        "zz-{{ $name }}-containers-2",
+        "zz-{{ $name }}-containers-3",
+        "zz-{{ $name }}-containers-4",
+        "zz-{{ $name }}-containers-5",
+        "zz-{{ $name }}-containers-6",
+        "zz-{{ $name }}-containers-7",
+        "zz-{{ $name }}-containers-8",
+        "zz-{{ $name }}-initcontainers",
+        "zz-{{ $name }}-initcontainers-1",
+        "zz-{{ $name }}-initcontainers-2",
+        "zz-{{ $name }}-initcontainers-3",
+        "zz-{{ $name }}-initcontainers-4",
+        "zz-{{ $name }}-initcontainers-5",
+        "zz-{{ $name }}-initcontainers-6",
+        "zz-{{ $name }}-initcontainers-7",
+        "zz-{{ $name }}-initcontainers-8"
+      ],
+      "authority": false
+    }
+  ]
+}, {
+  "name": "webhook",
+  "namespaces": [],
+  "calls": true,
+  "calledByApiServer": true,
+  "plainHttp": false,
+  "httpsOnly": true,
+  "usualTimeout": 10,
+  "imagesOnly": false,
+  "startsCopies": true,
+  "carriesAuthority": true,
+  "trustsItsStoreOnly": false,
+  "needsAuthority": false,
+  "readsConfigMap": false,
+  "authorityIsInjected": true,
+  "authorityCarrier": "webhook",
+  "webhookValues": true,
+  "kinds": [
+    {
+      "group": "admissionregistration.k8s.io",
+      "apiVersion": "admissionregistration.k8s.io/v1",
+      "kind": "MutatingWebhookConfiguration",
+      "resource": "mutatingwebhookconfigurations",
+      "names": [
+        "{{ $name }}"
+      ],
+      "authority": true
+    }
+  ]
+}]
+{{- end }}
+
+{{/* The same of the engine in use, as JSON; {} for none. */}}
+{{- define "image-swapper.engineFacts" -}}
+{{- $engine := include "image-swapper.engine" . }}
+{{- $facts := dict }}
+{{- range include "image-swapper.engines" . | fromJsonArray }}{{ if eq .name $engine }}{{ $facts = . }}{{ end }}{{ end }}
+{{- $facts | toJson }}
+{{- end }}

@@ -1,0 +1,187 @@
+import type { PolicyObject } from '../policies/objects.js';
+import type { PolicyOptions } from '../policies/options.js';
+import type { EngineName } from './names.js';
+import type { RouteName } from './routes.js';
+
+/**
+ * Everything that the rest of the program knows about an engine. One folder per engine defines one of these objects and
+ * `engines.ts` lists them; nothing else compares an engine's name. docs/decisions/0005-engines.md says how to add one.
+ */
+export interface Engine {
+  readonly name: EngineName;
+  /** What people call it at the start of a clause. */
+  readonly title: string;
+  /** One clause for people: which version of what asks the service. */
+  readonly summary: string;
+  /** The engine's own namespaces, whose Pods its policies leave alone besides the system's and the service's. */
+  readonly namespaces: readonly string[];
+  /** How its policies call the service; absent for an engine that decides without a call. */
+  readonly transport?: EngineTransport;
+  readonly decides: EngineDecisions;
+  /** The kinds of its policies, in the order in which to apply them. */
+  readonly kinds: readonly ManagedKind[];
+  /** Options that only this engine takes. */
+  readonly ownOptions: readonly (keyof OwnOptions)[];
+  readonly chart: EngineChart;
+  /**
+   * The policies, in the order in which to apply them.
+   *
+   * @throws InvalidPolicyOptionError for what the engine cannot do
+   */
+  render(input: EngineInput): readonly PolicyObject[];
+  /** The hash of the part of the configuration that its policies depend on, as they carry it. */
+  configHash(filters: readonly string[], targets: readonly string[]): string;
+  /**
+   * Values for the engine's own Helm chart, without which the policies do not work as they should; `{}` where it needs
+   * none.
+   *
+   * @throws InvalidPolicyOptionError
+   */
+  helmValues(input: HelmValuesInput): HelmValues;
+}
+
+export interface EngineTransport {
+  readonly route: RouteName;
+  /** Who opens the connection: the engine's own Pods, or the API server. */
+  readonly caller: 'engine' | 'api-server';
+  /** `default`: plain HTTP unless told otherwise. `refused`: it calls https only. */
+  readonly plainHttp: 'default' | 'possible' | 'refused';
+  /** Whole seconds that a policy waits for an answer: unless given, and at most. */
+  readonly timeoutSeconds: { readonly usual: number; readonly max: number; readonly why?: string };
+  readonly authority: EngineAuthority;
+}
+
+/** How an engine knows the authority that signs the service's certificate. */
+export interface EngineAuthority {
+  /** `policy`: the policy carries it. `trust-store`: the engine's own, which no policy can extend. */
+  readonly place: 'policy' | 'trust-store';
+  /** Whether the policy can read it from a ConfigMap at each request instead. */
+  readonly configMap: boolean;
+  /** Whether the policy needs one: it trusts no public authority. */
+  readonly required: boolean;
+  /** Whether cert-manager can put it into the policy (`cert-manager.io/inject-ca-from`). */
+  readonly injected: boolean;
+  /** What carries it, for people. */
+  readonly carrier: string;
+  /** Why a policy takes no `caBundle`, and what to do instead; absent where it takes one. */
+  readonly refusal?: string;
+  /** What becomes of an https address of a Service without one, and what to give; absent where that is fine or impossible. */
+  readonly untrusted?: string;
+}
+
+/** What an engine can decide, and what its requests can make the service do. */
+export interface EngineDecisions {
+  /** What the service is shown: the whole Pod, or names of images alone. */
+  readonly sees: 'pod' | 'images';
+  /** Whether requests start copies, and so whether they can wait for one (`immediate`, `force`). */
+  readonly startsCopies: boolean;
+  /** When a refusal by the service (`imageCopyFailure: deny`) refuses the Pod. */
+  readonly denies: 'always' | 'fail-closed' | 'never';
+  /** @throws InvalidPolicyOptionError for the first filter that neither the engine nor the service can decide */
+  checkFilters?(filters: readonly string[]): void;
+  /** @throws InvalidPolicyOptionError for the first `targets[].match` of that kind */
+  checkMatches?(matches: readonly NamedMatch[]): void;
+}
+
+/** An expression with the name under which people wrote it, such as `targets[1].match`. */
+export interface NamedMatch {
+  readonly option: string;
+  /** Absent: selects everything. What is not an expression is reported elsewhere. */
+  readonly match?: string | undefined;
+}
+
+/** A kind of object that policies consist of. */
+export interface ManagedKind {
+  readonly apiVersion: PolicyObject['apiVersion'];
+  readonly kind: PolicyObject['kind'];
+  readonly plural: string;
+  /** Every name that its objects can have. @param policyName `policies.name` */
+  names(policyName: string): readonly string[];
+  /** Whether a hash can follow these names, so that rights by name do not cover the objects. */
+  readonly hashed?: true;
+  /** Where the object holds the authority of the serving certificate; absent where it holds none of its own. */
+  readonly authority?: AuthorityHolder;
+}
+
+export interface AuthorityHolder {
+  /** Names of the objects that hold it for this configuration. */
+  names(policyName: string, filters: readonly string[]): readonly string[];
+  /** The addresses that the object calls, and the authority it has for each. @param object as the API server has it */
+  calls(object: unknown): readonly AuthorityCall[];
+}
+
+export interface AuthorityCall {
+  /** JSON pointer of the authority. */
+  readonly path: string;
+  /** What it calls: a URL, or the name by which it verifies the certificate. */
+  readonly address: string;
+  /** Base64 of PEM text. */
+  readonly caBundle: string | undefined;
+}
+
+/** What policies are rendered from. */
+export interface EngineInput extends Omit<PolicyOptions, 'url'> {
+  /** Prefixes of image references that Pods may be pointed at. */
+  readonly targets: readonly string[];
+  /** The configuration's `source.filters`; absent for policies that name no configuration. */
+  readonly filters?: readonly string[];
+  /** An engine without a transport ignores it. */
+  readonly call: EngineCall;
+  readonly own?: OwnOptions;
+}
+
+/** How to reach the service. What a policy sends so that the service knows its caller also belongs here. */
+export interface EngineCall {
+  /** Base address of the service. */
+  readonly url: string;
+  /** PEM text of the authorities that sign its certificate. */
+  readonly caBundle?: string;
+  /** Where the engine reads that text instead. */
+  readonly caConfigMap?: ConfigMapKey;
+}
+
+export interface ConfigMapKey {
+  readonly name: string;
+  readonly namespace: string;
+  /** Default `ca.crt`. */
+  readonly key?: string;
+}
+
+/** Options that a single engine takes. */
+export interface OwnOptions {
+  readonly ephemeralContainers?: boolean;
+  readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
+}
+
+/** Why any other engine does not take the option. */
+export const OWN_OPTIONS: Readonly<Record<keyof OwnOptions, string>> = {
+  ephemeralContainers: 'which always asks about new ones',
+  reinvocationPolicy: 'whose own webhook has it',
+};
+
+export interface HelmValuesInput {
+  /** Base address of the service. */
+  readonly url: string;
+  /** Of the policies, where it is not the usual one. */
+  readonly timeoutSeconds?: number;
+  /** PEM text of the authorities that sign the service's certificate. */
+  readonly caBundle?: string;
+  /** PEM text of the public authorities that the engine must go on trusting, and who knows them. */
+  readonly publicRoots?: { readonly pem: string; readonly knownTo: string };
+}
+
+export interface HelmValues {
+  /** Lines for people. */
+  readonly notes: readonly string[];
+  readonly values: object;
+}
+
+/** What the service's own chart needs to know beyond the rest; `_engines.tpl` is generated from it. */
+export interface EngineChart {
+  /** The API that must be there (`GROUP/VERSION/KIND`), and how to install it; absent where every cluster has it. */
+  readonly api?: { readonly name: string; readonly install: string };
+  /** A template of the chart that stops for a version of the engine that is too old. */
+  readonly requires?: string;
+  /** The chart's `webhook.*` values have an effect. */
+  readonly webhookValues: boolean;
+}

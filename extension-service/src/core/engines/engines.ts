@@ -1,0 +1,43 @@
+import type { PolicyEngine } from '../config/model.js';
+import type { PolicyObject } from '../policies/objects.js';
+import { systemNamespacesAnd } from '../policies/options.js';
+import type { Engine, ManagedKind } from './engine.js';
+import { gatekeeper } from './gatekeeper/engine.js';
+import { kyvernoClusterPolicy } from './kyverno-clusterpolicy/engine.js';
+import { kyverno } from './kyverno/engine.js';
+import { ENGINE_NAMES } from './names.js';
+import type { EngineName } from './names.js';
+import { webhook } from './webhook/engine.js';
+
+/** Every engine by its name. */
+export const ENGINES: Readonly<Record<EngineName, Engine>> = {
+  kyverno,
+  'kyverno-clusterpolicy': kyvernoClusterPolicy,
+  gatekeeper,
+  webhook,
+};
+
+/** The engine of `policies.engine`; undefined for `none`, and where the configuration names no engine that exists. */
+export function engineOf(name: PolicyEngine | undefined): Engine | undefined {
+  return name === 'none' || name === undefined ? undefined : ENGINES[name];
+}
+
+/** Engines of which something is true, by name, in the usual order. */
+export function enginesThat(is: (engine: Engine) => boolean): readonly EngineName[] {
+  return ENGINE_NAMES.filter((name) => is(ENGINES[name]));
+}
+
+/** The namespaces that rendered policies leave alone whatever their options say. */
+export function namespacesLeftAlone(name: PolicyEngine): readonly string[] {
+  return systemNamespacesAnd(engineOf(name)?.namespaces ?? []);
+}
+
+/** The kinds of every engine, in the order in which to apply them. */
+export const MANAGED_KINDS: readonly ManagedKind[] = ENGINE_NAMES.flatMap((name) => ENGINES[name].kinds);
+
+/** The engine whose policies consist of this kind. */
+export function engineOfKind(kind: PolicyObject['kind']): Engine {
+  const name = ENGINE_NAMES.find((one) => ENGINES[one].kinds.some((known) => known.kind === kind));
+  if (name === undefined) throw new Error(`no engine has policies of the kind ${kind}`);
+  return ENGINES[name];
+}

@@ -1,0 +1,68 @@
+import type { Config } from '../config/model.js';
+import type { NameTarget } from '../naming/target.js';
+import type { PolicyObject } from '../policies/objects.js';
+import type { PolicyOptions } from '../policies/options.js';
+import { policyTargets } from '../policies/targets.js';
+import type { ConfigMapKey, Engine, NamedMatch } from './engine.js';
+import { ENGINES } from './engines.js';
+import type { EngineName } from './names.js';
+import { defaultUrl } from './transport.js';
+import { secondsFor } from './waiting.js';
+
+export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
+  readonly engine: EngineName;
+  readonly nameTarget: NameTarget;
+  /** @default the Service of a default install: its plain port for MutatingPolicy, else TLS */
+  readonly url?: string;
+  /** PEM text of the authorities that sign the service's certificate. */
+  readonly caBundle?: string;
+  /** Where the engine reads that text, if it can. Not with `caBundle`. */
+  readonly caConfigMap?: ConfigMapKey;
+}
+
+/**
+ * The policies of an engine for a configuration, in the order in which to apply them.
+ *
+ * @throws InvalidPolicyOptionError for what the engine cannot do
+ */
+export function policiesForConfig(
+  config: Config,
+  { engine: name, nameTarget, url, caBundle, caConfigMap, ...options }: ConfigPolicyOptions,
+): readonly PolicyObject[] {
+  const engine = ENGINES[name];
+  const targets = policyTargets(config, nameTarget);
+  engine.decides.checkMatches?.(matchesOf(config));
+  const timeoutSeconds = options.timeoutSeconds ?? timeoutFor(engine, copyPoliciesOf(config), config.imageCopyDeadline);
+  return engine.render({
+    ...options,
+    ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+    targets,
+    filters: config.source.filters.map(({ jmespath }) => jmespath),
+    excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
+    call: {
+      url: url ?? defaultUrl(name),
+      ...(caBundle !== undefined && { caBundle }),
+      ...(caConfigMap !== undefined && { caConfigMap }),
+    },
+  });
+}
+
+/** Seconds for requests that wait for copies, as far as those of the engine do; undefined for its usual timeout. */
+export function timeoutFor(
+  { decides }: Pick<Engine, 'decides'>,
+  policies: readonly (string | undefined)[],
+  deadline: number,
+): number | undefined {
+  return decides.startsCopies ? secondsFor(policies, deadline) : undefined;
+}
+
+function matchesOf({ targets, target }: Config): readonly NamedMatch[] {
+  return [
+    ...targets.map(({ match }, index) => ({ option: `targets[${index}].match`, match })),
+    { option: 'target.match', match: target?.match },
+  ];
+}
+
+function copyPoliciesOf({ targets, target, imageCopyPolicy }: Config): readonly string[] {
+  return [...targets, ...(target === undefined ? [] : [target])].map((one) => one.imageCopyPolicy ?? imageCopyPolicy);
+}

@@ -1,0 +1,20 @@
+import { readsOnlyImage } from '../../filters/needs.js';
+import { parseExpression } from '../../filters/parse.js';
+import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import type { NamedMatch } from '../engine.js';
+
+/**
+ * Unsaid, no Pod would be swapped, and nothing would say why.
+ *
+ * @throws InvalidPolicyOptionError for the first `match` that reads more than the image
+ */
+export function checkGatekeeperMatches(matches: readonly NamedMatch[]): void {
+  for (const { option, match } of matches) {
+    if (match === undefined || match.trim() === '' || readsOnlyImage(parseExpression(match))) continue;
+    throw new InvalidPolicyOptionError(
+      option,
+      'reads more than container.image, which is all that Gatekeeper sends: no Pod would be swapped: ' +
+        'write it about container.image, or use another engine (kyverno, webhook)',
+    );
+  }
+}

@@ -1,0 +1,51 @@
+import { configHash } from '../../policies/config-hash.js';
+import type { Engine } from '../engine.js';
+import { INSTALL_KYVERNO, KYVERNO_DEFAULTS } from '../kyverno/defaults.js';
+import { renderKyvernoClusterPolicy } from './cluster-policy.js';
+
+/** Kyverno before 1.20 by a `ClusterPolicy`. */
+export const kyvernoClusterPolicy: Engine = {
+  name: 'kyverno-clusterpolicy',
+  title: 'Kyverno',
+  summary: 'Kyverno before 1.20 asks the service',
+  namespaces: KYVERNO_DEFAULTS.namespaces,
+  transport: {
+    route: 'kyverno',
+    caller: 'engine',
+    plainHttp: 'possible',
+    timeoutSeconds: { usual: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
+    authority: {
+      place: 'policy',
+      configMap: true,
+      required: false,
+      injected: false,
+      carrier: 'ClusterPolicy',
+      untrusted:
+        "Unless Kyverno's trust store has yours, no call succeeds and no image is swapped. Give caConfigMap " +
+        '(image-swapper/image-swapper-ca where the service makes its certificate itself, in a default install), or caBundle.',
+    },
+  },
+  decides: { sees: 'pod', startsCopies: true, denies: 'fail-closed' },
+  kinds: [
+    {
+      apiVersion: 'kyverno.io/v1',
+      kind: 'ClusterPolicy',
+      plural: 'clusterpolicies',
+      names: (policyName) => [policyName],
+    },
+  ],
+  ownOptions: [],
+  chart: {
+    api: { name: 'kyverno.io/v1/ClusterPolicy', install: `Kyverno ${INSTALL_KYVERNO}` },
+    webhookValues: false,
+  },
+  render: ({ call, own, ...options }) => {
+    void own;
+    return [renderKyvernoClusterPolicy({ ...options, ...call })];
+  },
+  configHash,
+  helmValues: () => ({
+    notes: ['The policy carries the authority, or reads it from a ConfigMap: Kyverno works as it is.'],
+    values: {},
+  }),
+};

@@ -1,0 +1,52 @@
+import { normalizeCertificates } from '../../policies/pem.js';
+import type { HelmValues, HelmValuesInput } from '../engine.js';
+
+/**
+ * What Kyverno 1.18 must be told to block (`--httpBlocklist`) so that a `MutatingPolicy` may call a Service: its own list
+ * contains all private addresses. Loopback, link-local and metadata addresses, as far as 1.19 and newer block them by
+ * themselves, stay blocked.
+ */
+export const KYVERNO_1_18_BLOCKLIST =
+  '127.0.0.0/8,::1/128,169.254.0.0/16,fe80::/10,fd00:ec2::254/128,metadata.google.internal';
+
+/** Values for Kyverno's own Helm chart that put an authority into its trust store, for `MutatingPolicy` over https. */
+export interface KyvernoChartValues {
+  readonly admissionController: { readonly caCertificates: { readonly data: string } };
+}
+
+/**
+ * `caBundle`: PEM text of the authorities that sign the service's certificate. The chart's value takes the place of the
+ * whole trust store, so `publicRoots` are the authorities that Kyverno still needs for everything else that it calls,
+ * such as registries whose signatures it verifies.
+ */
+export function kyvernoChartValues(caBundle: string, publicRoots?: string): KyvernoChartValues {
+  const own = normalizeCertificates(caBundle, 'caBundle');
+  const others = publicRoots === undefined ? '' : normalizeCertificates(publicRoots, 'publicRoots');
+  return { admissionController: { caCertificates: { data: `${own}${others}` } } };
+}
+
+/** As `--engine-values` prints them. */
+export function mutatingPolicyHelmValues({ caBundle, publicRoots }: HelmValuesInput): HelmValues {
+  if (caBundle === undefined) return { notes: [...AS_IT_IS, ...BLOCKLIST], values: {} };
+  return {
+    notes: [...trust(publicRoots?.knownTo ?? 'your system'), ...BLOCKLIST],
+    values: kyvernoChartValues(caBundle, publicRoots?.pem),
+  };
+}
+
+function trust(knownTo: string): readonly string[] {
+  return [
+    "Values for Kyverno's own Helm chart. They take the place of its whole trust store, so the public authorities that",
+    `${knownTo} knows are in them too, for what else Kyverno calls. Add other private ones that you use, and print`,
+    'them again when your authority changes.',
+  ];
+}
+
+const AS_IT_IS = [
+  'Kyverno works as it is with plain HTTP and with a public certificate. For a certificate of your own authority, give it',
+  'as --ca-file.',
+];
+const BLOCKLIST = [
+  'Kyverno 1.18, unlike 1.19 and newer, lets policies call no Service of the cluster unless it is told what to block instead:',
+  `  --set "admissionController.container.extraArgs.httpBlocklist=${KYVERNO_1_18_BLOCKLIST.replaceAll(',', '\\,')}"`,
+];

@@ -1,0 +1,55 @@
+import { configHash } from '../../policies/config-hash.js';
+import type { Engine } from '../engine.js';
+import { mutatingPolicyHelmValues } from './chart-values.js';
+import { INSTALL_KYVERNO, KYVERNO_DEFAULTS } from './defaults.js';
+import { renderKyvernoMutatingPolicy } from './mutating-policy.js';
+
+/** Kyverno 1.19 or newer (1.18 with another `httpBlocklist`) by a `MutatingPolicy`. */
+export const kyverno: Engine = {
+  name: 'kyverno',
+  title: 'Kyverno',
+  summary: 'Kyverno 1.19 or newer asks the service (1.18: with another list of blocked addresses)',
+  namespaces: KYVERNO_DEFAULTS.namespaces,
+  transport: {
+    route: 'kyverno',
+    caller: 'engine',
+    // CEL's http client knows no authority but those of Kyverno's trust store.
+    plainHttp: 'default',
+    timeoutSeconds: { usual: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
+    authority: {
+      place: 'trust-store',
+      configMap: false,
+      required: false,
+      injected: false,
+      carrier: "Kyverno's trust store",
+      refusal:
+        "a MutatingPolicy, which knows only Kyverno's trust store: add --engine-values for the values of Kyverno's chart " +
+        'that put it there (they replace the whole store: they hold the public authorities too), or use --engine ' +
+        'kyverno-clusterpolicy, which carries it',
+    },
+  },
+  decides: { sees: 'pod', startsCopies: true, denies: 'fail-closed' },
+  kinds: [
+    {
+      apiVersion: 'policies.kyverno.io/v1',
+      kind: 'MutatingPolicy',
+      plural: 'mutatingpolicies',
+      names: (policyName) => [policyName],
+    },
+  ],
+  ownOptions: [],
+  chart: {
+    api: {
+      name: 'policies.kyverno.io/v1/MutatingPolicy',
+      install: `Kyverno 1.19 or newer ${INSTALL_KYVERNO}, or, with an older one, --set policies.engine=kyverno-clusterpolicy`,
+    },
+    requires: 'image-swapper.requireKyverno',
+    webhookValues: false,
+  },
+  render: ({ call: { url }, own, ...options }) => {
+    void own;
+    return [renderKyvernoMutatingPolicy({ ...options, url })];
+  },
+  configHash,
+  helmValues: mutatingPolicyHelmValues,
+};

@@ -1,0 +1,70 @@
+import { configHash } from '../../policies/config-hash.js';
+import type { Engine } from '../engine.js';
+import { renderMutatingWebhook, WEBHOOK_DEFAULTS } from './mutating-webhook.js';
+
+/** The API server itself, by a `MutatingWebhookConfiguration`: Kubernetes 1.28 or newer, without a policy engine. */
+export const webhook: Engine = {
+  name: 'webhook',
+  title: 'the API server',
+  summary: 'the API server asks the service itself, as with k8s-image-swapper',
+  namespaces: WEBHOOK_DEFAULTS.namespaces,
+  transport: {
+    route: 'webhook',
+    caller: 'api-server',
+    plainHttp: 'refused',
+    timeoutSeconds: { usual: WEBHOOK_DEFAULTS.timeoutSeconds, max: 30 },
+    authority: {
+      place: 'policy',
+      configMap: false,
+      required: false,
+      injected: true,
+      carrier: 'webhook',
+      untrusted:
+        "Unless the API server's trust store has yours, no call succeeds and no image is swapped. Give caBundle " +
+        '(ca.crt of the ConfigMap image-swapper-ca where the service makes its certificate itself).',
+    },
+  },
+  decides: { sees: 'pod', startsCopies: true, denies: 'always' },
+  kinds: [
+    {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingWebhookConfiguration',
+      plural: 'mutatingwebhookconfigurations',
+      names: (policyName) => [policyName],
+      authority: {
+        names: (policyName) => [policyName],
+        calls: (object) => {
+          const { webhooks = [] } = object as {
+            readonly webhooks?: readonly { readonly clientConfig: ClientConfig }[];
+          };
+          return webhooks.map(({ clientConfig: { url = '', service, caBundle } }, index) => ({
+            path: `/webhooks/${index}/clientConfig/caBundle`,
+            // By this name the API server verifies whom a Service leads to.
+            address: service === undefined ? url : `${service.name}.${service.namespace}.svc`,
+            caBundle,
+          }));
+        },
+      },
+    },
+  ],
+  ownOptions: ['reinvocationPolicy'],
+  chart: { webhookValues: true },
+  render: ({ call: { url, caBundle }, own = {}, ...options }) => {
+    const { reinvocationPolicy } = own;
+    return [
+      renderMutatingWebhook({
+        ...{ ...options, url },
+        ...(caBundle !== undefined && { caBundle }),
+        ...(reinvocationPolicy !== undefined && { reinvocationPolicy }),
+      }),
+    ];
+  },
+  configHash,
+  helmValues: () => ({ notes: ['There is no engine, so there is no chart.'], values: {} }),
+};
+
+interface ClientConfig {
+  readonly url?: string;
+  readonly service?: { readonly name: string; readonly namespace: string };
+  readonly caBundle?: string;
+}

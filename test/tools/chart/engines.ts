@@ -1,0 +1,72 @@
+import type { Engine, ManagedKind } from '../../../extension-service/src/core/engines/engine.js';
+import { ENGINES } from '../../../extension-service/src/core/engines/engines.js';
+import { ENGINE_NAMES } from '../../../extension-service/src/core/engines/names.js';
+
+/** Stands for `policies.name` in the names of objects. */
+const NAME = 'zzname';
+
+/**
+ * `templates/_engines.tpl`: what the chart's own templates know about engines, as data. Keys that are false or absent are
+ * both false to Helm, so `engineFacts` of `none` is empty.
+ */
+export function enginesTemplate(): string {
+  const engines = ENGINE_NAMES.map((name) => JSON.stringify(factsOf(ENGINES[name]), undefined, 2));
+  return [
+    '{{- /* Written by "npm run generate" from extension-service/src/core/engines; do not edit. */ -}}',
+    '{{/* What each engine is and can do: a JSON list. */}}',
+    '{{- define "image-swapper.engines" -}}',
+    '{{- $name := include "image-swapper.policyName" . -}}',
+    `[${engines.join(', ')}]`.replaceAll(NAME, '{{ $name }}'),
+    '{{- end }}',
+    '',
+    '{{/* The same of the engine in use, as JSON; {} for none. */}}',
+    '{{- define "image-swapper.engineFacts" -}}',
+    '{{- $engine := include "image-swapper.engine" . }}',
+    '{{- $facts := dict }}',
+    '{{- range include "image-swapper.engines" . | fromJsonArray }}{{ if eq .name $engine }}{{ $facts = . }}{{ end }}{{ end }}',
+    '{{- $facts | toJson }}',
+    '{{- end }}',
+    '',
+  ].join('\n');
+}
+
+function factsOf({ name, title, namespaces, transport, decides, kinds, chart }: Engine): object {
+  const { authority, plainHttp, timeoutSeconds } = transport ?? {};
+  return {
+    name,
+    title,
+    namespaces,
+    calls: transport !== undefined,
+    calledByApiServer: transport?.caller === 'api-server',
+    plainHttp: plainHttp === 'default',
+    httpsOnly: plainHttp === 'refused',
+    usualTimeout: timeoutSeconds?.usual,
+    maxTimeout: timeoutSeconds?.why === undefined ? undefined : timeoutSeconds.max,
+    whyMaxTimeout: timeoutSeconds?.why,
+    imagesOnly: decides.sees === 'images',
+    startsCopies: decides.startsCopies,
+    carriesAuthority: authority?.place === 'policy',
+    trustsItsStoreOnly: authority?.place === 'trust-store',
+    needsAuthority: authority?.required,
+    readsConfigMap: authority?.configMap,
+    authorityIsInjected: authority?.injected,
+    authorityCarrier: authority?.carrier,
+    api: chart.api?.name,
+    install: chart.api?.install,
+    requires: chart.requires,
+    webhookValues: chart.webhookValues,
+    kinds: kinds.map(kindOf),
+  };
+}
+
+function kindOf({ apiVersion, kind, plural, names, authority, hashed }: ManagedKind): object {
+  return {
+    group: apiVersion.split('/')[0],
+    apiVersion,
+    kind,
+    resource: plural,
+    names: names(NAME),
+    authority: authority !== undefined,
+    hashed,
+  };
+}
