@@ -4,6 +4,7 @@
 {{- $name := include "image-swapper.policyName" . -}}
 [{
   "name": "kyverno",
+  "title": "Kyverno",
   "namespaces": [
     "kyverno"
   ],
@@ -38,6 +39,7 @@
   ]
 }, {
   "name": "kyverno-clusterpolicy",
+  "title": "Kyverno",
   "namespaces": [
     "kyverno"
   ],
@@ -71,6 +73,7 @@
   ]
 }, {
   "name": "gatekeeper",
+  "title": "Gatekeeper",
   "namespaces": [
     "gatekeeper-system"
   ],
@@ -134,6 +137,7 @@
   ]
 }, {
   "name": "webhook",
+  "title": "the API server",
   "namespaces": [],
   "calls": true,
   "calledByApiServer": true,
