@@ -116,7 +116,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .argument('<values>', 'values.yaml or .k8s-image-swapper.yaml; - for standard input')
     .addOption(
       new Option('--engine <engine>', 'whose policies are to ask the service')
-        .choices([...ENGINE_NAMES, 'none'])
+        .choices([...new Set(['webhook', ...ENGINE_NAMES, 'none'])])
         .default('webhook'),
     )
     .addOption(outputOption())

@@ -9,11 +9,11 @@ import type { RouteName } from './routes.js';
  */
 export interface Engine {
   readonly name: EngineName;
-  /** What people call it at the start of a clause. */
+  /** Its name in sentences. */
   readonly title: string;
   /** One clause for people: which version of what asks the service. */
   readonly summary: string;
-  /** The engine's own namespaces, whose Pods its policies leave alone besides the system's and the service's. */
+  /** The engine's own namespaces, whose Pods its policies leave alone, in addition to the system's and the service's. */
   readonly namespaces: readonly string[];
   /** How its policies call the service; absent for an engine that decides without a call. */
   readonly transport?: EngineTransport;
@@ -61,17 +61,17 @@ export interface EngineAuthority {
   readonly required: boolean;
   /** Whether cert-manager can put it into the policy (`cert-manager.io/inject-ca-from`). */
   readonly injected: boolean;
-  /** What carries it, for people. */
+  /** The thing that carries it, for people. */
   readonly carrier: string;
   /** Why a policy takes no `caBundle`, and what to do instead; absent where it takes one. */
   readonly refusal?: string;
-  /** What becomes of an https address of a Service without one, and what to give; absent where that is fine or impossible. */
+  /** The effect of an https address of a Service without one, and the remedy; absent where it works or is impossible. */
   readonly untrusted?: string;
 }
 
-/** What an engine can decide, and what its requests can make the service do. */
+/** The decisions that an engine can make, and the work that its requests can start. */
 export interface EngineDecisions {
-  /** What the service is shown: the whole Pod, or names of images alone. */
+  /** The service sees the whole Pod, or names of images alone. */
   readonly sees: 'pod' | 'images';
   /** Whether requests start copies, and so whether they can wait for one (`immediate`, `force`). */
   readonly startsCopies: boolean;
@@ -86,7 +86,7 @@ export interface EngineDecisions {
 /** An expression with the name under which people wrote it, such as `targets[1].match`. */
 export interface NamedMatch {
   readonly option: string;
-  /** Absent: selects everything. What is not an expression is reported elsewhere. */
+  /** Absent: selects everything. The configuration's rules report a text that is not an expression. */
   readonly match?: string | undefined;
 }
 
@@ -99,7 +99,7 @@ export interface ManagedKind {
   names(policyName: string): readonly string[];
   /** Whether a hash can follow these names, so that rights by name do not cover the objects. */
   readonly hashed?: true;
-  /** Where the object holds the authority of the serving certificate; absent where it holds none of its own. */
+  /** Where the object holds the CA of the serving certificate; absent where it holds none of its own. */
   readonly authority?: AuthorityHolder;
 }
 
@@ -113,13 +113,13 @@ export interface AuthorityHolder {
 export interface AuthorityCall {
   /** JSON pointer of the authority. */
   readonly path: string;
-  /** What it calls: a URL, or the name by which it verifies the certificate. */
+  /** A URL that it calls, or the name by which it verifies the certificate. */
   readonly address: string;
   /** Base64 of PEM text. */
   readonly caBundle: string | undefined;
 }
 
-/** What policies are rendered from. */
+/** The input of a renderer. */
 export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   /** Prefixes of image references that Pods may be pointed at. */
   readonly targets: readonly string[];
@@ -130,7 +130,7 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   readonly own?: OwnOptions;
 }
 
-/** How to reach the service. What a policy sends so that the service knows its caller also belongs here. */
+/** How to reach the service. Anything that a policy sends to prove its caller also belongs here. */
 export interface EngineCall {
   /** Base address of the service. */
   readonly url: string;

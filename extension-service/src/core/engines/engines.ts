@@ -32,8 +32,8 @@ export function namespacesLeftAlone(name: PolicyEngine): readonly string[] {
   return systemNamespacesAnd(engineOf(name)?.namespaces ?? []);
 }
 
-/** The kinds of every engine, in the order in which to apply them. */
-export const MANAGED_KINDS: readonly ManagedKind[] = ENGINE_NAMES.flatMap((name) => ENGINES[name].kinds);
+/** The kinds of every engine, in the order in which to delete: callers before the objects that they need. */
+export const MANAGED_KINDS: readonly ManagedKind[] = ENGINE_NAMES.flatMap((name) => ENGINES[name].kinds.toReversed());
 
 /** The engine whose policies consist of this kind. */
 export function engineOfKind(kind: PolicyObject['kind']): Engine {

@@ -3,7 +3,7 @@ export interface AdmissionRoute {
   readonly path: string;
   /**
    * Where the caller names the configuration that its policy was rendered for: in the header of that name, or as the
-   * last segment of the path, behind `prefix`. Only Kyverno can send a header of ours.
+   * last segment of the path, behind `prefix`. Only Kyverno can send an additional header.
    */
   readonly configHash: { readonly in: 'header' } | { readonly in: 'path'; readonly prefix: string };
   /** Whether its callers can have a client certificate (`tls.clients`). */

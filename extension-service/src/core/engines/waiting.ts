@@ -3,7 +3,7 @@ export function waitsForCopy(policy: string | undefined): boolean {
   return policy === 'immediate' || policy === 'force';
 }
 
-/** Seconds: for the lookup and the answer besides the copies; of a usual policy; at most, by the API server. */
+/** Seconds: for the lookup and the answer, on top of the copies; of a usual policy; at most, by the API server. */
 const [MARGIN_SECONDS, USUAL_SECONDS, MAX_SECONDS] = [2, 10, 30];
 
 /** Milliseconds that a request waits for copies unless `imageCopyDeadline` says otherwise. */

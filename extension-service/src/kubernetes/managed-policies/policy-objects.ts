@@ -23,7 +23,7 @@ export function policyKind({ apiVersion, kind, plural }: ManagedKind): PolicyKin
 }
 
 /** Every kind, in the order in which to delete: what calls before what it needs. */
-export const POLICY_KINDS: readonly PolicyKind[] = MANAGED_KINDS.map(policyKind).reverse();
+export const POLICY_KINDS: readonly PolicyKind[] = MANAGED_KINDS.map(policyKind);
 
 /** An object as the API server has it. */
 export interface LivePolicy {

@@ -2,7 +2,7 @@ import { normalizeCertificates } from '../../policies/pem.js';
 import type { HelmValues, HelmValuesInput } from '../engine.js';
 
 /**
- * What Kyverno 1.18 must be told to block (`--httpBlocklist`) so that a `MutatingPolicy` may call a Service: its own list
+ * The list for Kyverno 1.18 (`--httpBlocklist`) with which a `MutatingPolicy` can call a Service: its own list
  * contains all private addresses. Loopback, link-local and metadata addresses, as far as 1.19 and newer block them by
  * themselves, stay blocked.
  */
