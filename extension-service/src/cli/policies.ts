@@ -89,7 +89,10 @@ export function renderPolicies(
     throw new CliError(EXIT.usage, `--ca-file has no place in ${authority.refusal}`);
   }
   if (caBundle === undefined && authority?.required === true) {
-    throw new CliError(EXIT.usage, `--engine ${engine}: give --ca-file; ${ENGINES[engine].title} trusts no other authority`);
+    throw new CliError(
+      EXIT.usage,
+      `--engine ${engine}: give --ca-file; ${ENGINES[engine].title} trusts no other authority`,
+    );
   }
   return policiesForConfig(config, {
     ...{ engine, failClosed, name: config.policies.name, nameTarget: namingTarget },
