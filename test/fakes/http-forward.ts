@@ -1,3 +1,4 @@
+import { parseUrl } from '../../extension-service/src/core/parse-url.js';
 import { request as httpRequest, type Agent, type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 
@@ -81,8 +82,8 @@ function passedOn(rawHeaders: readonly string[]): string[] {
 
 /** A `Location` on the backend itself, under whichever of its names, as one on `origin`; any other as it is. */
 function publicLocation(location: string, own: readonly (string | undefined)[], origin: string): string {
-  if (!URL.canParse(location)) return location;
-  const url = new URL(location);
+  const url = parseUrl(location);
+  if (url === undefined) return location;
   if (!own.includes(url.host)) return location;
   return `${origin}${location.slice(location.indexOf(url.host) + url.host.length)}`;
 }

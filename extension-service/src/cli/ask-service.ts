@@ -1,3 +1,4 @@
+import { parseUrl } from '../core/parse-url.js';
 import { readFile } from 'node:fs/promises';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
@@ -65,7 +66,7 @@ async function ask(
 }
 
 function urlOf(text: string, path: string, example: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const url = parseUrl(text);
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw new CliError(EXIT.usage, `--server ${JSON.stringify(text)}: give a URL such as ${example}`);
   }

@@ -20,6 +20,8 @@ export interface RegistryEndpoint {
   readonly insecure: boolean;
   /** PEM, trusted besides the system's authorities. */
   readonly ca?: string;
+  /** Hosts at other sites (host or host:port) whose token servers get the login. */
+  readonly tokenHosts?: readonly string[];
 }
 
 export type Credentials = PasswordCredentials | IdentityTokenCredentials | RegistryTokenCredentials;

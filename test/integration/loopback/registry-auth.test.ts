@@ -24,10 +24,19 @@ async function start(options: FakeRegistryOptions): Promise<FakeRegistry> {
 function client(
   registry: FakeRegistry,
   credentials: readonly Credentials[],
-  options: Partial<RegistryFactoryOptions> & { readonly ca?: string; readonly hides?: boolean } = {},
+  options: Partial<RegistryFactoryOptions> & {
+    readonly ca?: string;
+    readonly tokenHosts?: readonly string[];
+    readonly hides?: boolean;
+  } = {},
 ): RegistryClient {
-  const { ca, hides: hidesFromStrangers = false, ...rest } = options;
-  const endpoint = { host: registry.host, insecure: ca === undefined, ...(ca !== undefined && { ca }) };
+  const { ca, tokenHosts, hides: hidesFromStrangers = false, ...rest } = options;
+  const endpoint = {
+    host: registry.host,
+    insecure: ca === undefined,
+    ...(ca !== undefined && { ca }),
+    ...(tokenHosts && { tokenHosts }),
+  };
   const factory = new RegistryFactory({
     endpoints: [endpoint],
     hosts: { allow: [], deny: [] },
@@ -234,18 +243,23 @@ describe('a token realm', () => {
     expect(error.message).toMatch(message);
   });
 
-  it('on another host gets credentials over HTTPS when a verified registry names it, but not if it is another registry of ours', async () => {
+  it('on another host gets credentials over HTTPS when a verified registry names it and oci.tokenHosts lists it, but not if it is another registry of ours', async () => {
     const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
     const issuer = new TokenIssuer();
     const server = await start({ tls: { cert, key }, auth: { type: 'bearer', users, issuer } });
     const port = server.host.split(':')[1] ?? '';
     const realm = `https://localhost:${port}/token`;
     const registry = await start({ tls: { cert, key }, auth: { type: 'bearer', users, issuer, realm } });
-    expect((await client(registry, [good], { ca }).getManifest('team/app', 'v1')).digest).toBe(image.digest);
+    const tokenHosts = ['localhost'];
+    const read = client(registry, [good], { ca, tokenHosts }).getManifest('team/app', 'v1');
+    expect((await read).digest).toBe(image.digest);
     expect(server.accessLog.map(({ authorization }) => authorization)).toEqual(['basic']);
 
+    const unlisted = client(registry, [good], { ca }).getManifest('team/app', 'v1');
+    await expect(unlisted).rejects.toThrow(`list localhost:${port} in oci.tokenHosts of that registry`);
+
     const both = [
-      { host: registry.host, insecure: false, ca },
+      { host: registry.host, insecure: false, ca, tokenHosts },
       { host: `localhost:${port}`, insecure: false, ca },
     ];
     const refused = client(registry, [good], { ca, endpoints: both }).getManifest('team/app', 'v1');

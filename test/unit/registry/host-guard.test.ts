@@ -1,50 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { classifyAddress, unwrapAddress } from '../../../extension-service/src/registry/transport/addresses.js';
 import { HostGuard } from '../../../extension-service/src/registry/transport/host-guard.js';
-
-describe('classifyAddress', () => {
-  it.each([
-    ['127.0.0.1', 'loopback'],
-    ['127.255.255.254', 'loopback'],
-    ['0.0.0.0', 'special'],
-    ['169.254.169.254', 'special'],
-    ['169.254.170.2', 'special'],
-    ['100.100.100.200', 'special'],
-    ['168.63.129.16', 'special'],
-    ['224.0.0.1', 'special'],
-    ['255.255.255.255', 'special'],
-    ['::', 'special'],
-    ['::1', 'loopback'],
-    ['fe80::1%eth0', 'special'],
-    ['ff02::1', 'special'],
-    ['fd00:ec2::254', 'special'],
-    ['::ffff:127.0.0.1', 'loopback'],
-    ['::ffff:7f00:1', 'loopback'],
-    ['::ffff:a9fe:a9fe', 'special'],
-    ['::127.0.0.1', 'loopback'],
-    ['64:ff9b::169.254.169.254', 'special'],
-    ['2002:7f00:1::', 'loopback'],
-    ['[::1]', 'loopback'],
-    ['10.0.0.1', 'private'],
-    ['172.31.255.255', 'private'],
-    ['192.168.1.1', 'private'],
-    ['100.64.0.1', 'private'],
-    ['fd12:3456::1', 'private'],
-    ['::ffff:10.0.0.1', 'private'],
-    ['172.32.0.1', 'public'],
-    ['100.128.0.1', 'public'],
-    ['8.8.8.8', 'public'],
-    ['2606:4700::1', 'public'],
-    ['::ffff:8.8.8.8', 'public'],
-  ] as const)('%s is %s', (address, expected) => {
-    expect(classifyAddress(address)).toBe(expected);
-  });
-
-  it('unwraps only what carries an IPv4 address', () => {
-    expect(unwrapAddress('2606:4700::7f00:1')).toBe('2606:4700::7f00:1');
-    expect(unwrapAddress('::1')).toBe('::1');
-  });
-});
 
 describe('HostGuard', () => {
   const guard = (allow: readonly string[], deny: readonly string[] = []): HostGuard =>
@@ -88,21 +43,120 @@ describe('HostGuard', () => {
     expect(refusal !== undefined).toBe(refused);
   });
 
+  const CONFIGURED = 'target.example';
+  const OTHER = 'source.example';
+
   it.each([
-    // where from, redirected to, refused
-    [{ trusted: false, address: 'public' }, '1.2.3.4', false],
-    [{ trusted: false, address: 'public' }, '10.0.0.1', true],
-    [{ trusted: false, address: 'public' }, '169.254.169.254', true],
-    [{ trusted: true, address: 'public' }, '10.0.0.1', false],
-    [{ trusted: true, address: 'public' }, '169.254.169.254', true],
-    [{ trusted: false, address: 'private' }, '10.0.0.1', false],
-    [{ trusted: false, address: 'private' }, '127.0.0.1', true],
-    [{ trusted: true, address: 'loopback' }, '127.0.0.1', false],
-    [{ trusted: true, address: 'loopback' }, '10.0.0.1', false],
-    [{ trusted: true, address: 'loopback' }, '169.254.169.254', true],
-    [{ trusted: true, address: 'special' }, '169.254.169.254', false],
-  ] as const)('from %j a redirect to %s is refused: %s', (from, address, refused) => {
-    expect(guard([]).onwardPolicy(from).refusal('next.example', 443, address) !== undefined).toBe(refused);
+    // which registry, where it is, where it sends us, refused
+    [OTHER, 'public', '1.2.3.4', false],
+    [OTHER, 'public', '10.0.0.1', true],
+    [OTHER, 'public', '127.0.0.1', true],
+    [OTHER, 'public', '169.254.169.254', true],
+    [CONFIGURED, 'public', '1.2.3.4', false],
+    [CONFIGURED, 'public', '10.0.0.1', true],
+    [CONFIGURED, 'public', '127.0.0.1', true],
+    [CONFIGURED, 'public', '169.254.169.254', true],
+    [OTHER, 'private', '1.2.3.4', false],
+    [OTHER, 'private', '10.0.0.1', false],
+    [OTHER, 'private', '127.0.0.1', true],
+    [OTHER, 'private', '169.254.169.254', true],
+    [CONFIGURED, 'private', '10.0.0.1', false],
+    [CONFIGURED, 'private', '127.0.0.1', true],
+    [CONFIGURED, 'loopback', '127.0.0.1', false],
+    [CONFIGURED, 'loopback', '10.0.0.1', false],
+    [CONFIGURED, 'loopback', '169.254.169.254', true],
+    [CONFIGURED, 'special', '1.2.3.4', false],
+    [CONFIGURED, 'special', '10.0.0.1', true],
+    [CONFIGURED, 'special', '127.0.0.1', true],
+    [CONFIGURED, 'special', '169.254.169.254', true],
+  ] as const)('%s at a %s address may send us to %s: refused is %s', (host, from, address, refused) => {
+    const policy = guard([]).onwardPolicy({ host, address: from });
+    expect(policy.refusal('next.example', 443, address) !== undefined).toBe(refused);
+    // Also as a text, and under the name of another configured registry.
+    expect(policy.refusal(address, 443) !== undefined).toBe(refused);
+    expect(policy.refusal('kind-registry', 5000, address) !== undefined).toBe(refused);
+  });
+
+  it('lets a configured registry send us to itself, wherever it is', () => {
+    const policy = guard([]).onwardPolicy({ host: CONFIGURED, address: 'public' });
+    expect(policy.refusal(CONFIGURED, 443, '127.0.0.1')).toBeUndefined();
+    expect(policy.refusal(CONFIGURED, 8443, '127.0.0.1')).toMatch(/is loopback, and the registry .* is public/);
+    const other = guard([]).onwardPolicy({ host: OTHER, address: 'public' });
+    expect(other.refusal(OTHER, 443, '127.0.0.1')).toMatch(/is loopback/);
+  });
+
+  it('gives policies with different rights different keys', () => {
+    const of = (host: string, address: 'public' | 'private'): string => guard([]).onwardPolicy({ host, address }).key;
+    const keys = [
+      of(OTHER, 'public'),
+      of(OTHER, 'private'),
+      of(CONFIGURED, 'public'),
+      of('kind-registry:5000', 'public'),
+    ];
+    expect(new Set(keys).size).toBe(4);
+    expect(of('a.example', 'public')).toBe(of('b.example', 'public'));
+  });
+
+  it.each([
+    'localhost',
+    'LOCALHOST',
+    'localhost.',
+    'localhost..',
+    'foo.localhost',
+    'localhost.localdomain',
+    'localhost4.localdomain4',
+    'localhost6.localdomain6',
+    'ip6-localhost',
+    'ip6-loopback',
+    'metadata',
+    'metadata.google.internal',
+    'Metadata.Google.Internal.',
+    'metadata.goog',
+    'instance-data',
+    'instance-data.ec2.internal',
+    'instance-data.us-west-2.compute.internal',
+    'metadata.tencentyun.com',
+    'rancher-metadata',
+    '127.0.0.1',
+    '[::1]',
+    '169.254.169.254',
+    '[fd00:ec2::254]',
+  ])('refuses %s as a text when a proxy resolves it', (host) => {
+    expect(guard([]).policyFor('x.example').refusal(host, 443, undefined, true)).toMatch(
+      /is not an address that images may come from/,
+    );
+    const onward = guard([]).onwardPolicy({ host: OTHER, address: 'public' });
+    expect(onward.refusal(host, 443, undefined, true)).toBeDefined();
+  });
+
+  it.each([
+    'registry.example',
+    'localhost.example',
+    'metadata.example',
+    'xlocalhost',
+    'instance-data.example',
+    '1.2.3.4',
+  ])('leaves %s to the proxy', (host) => {
+    const onward = guard([]).onwardPolicy({ host: OTHER, address: 'public' });
+    expect(onward.refusal(host, 443, undefined, true)).toBeUndefined();
+  });
+
+  it('lets source.allow and source.deny decide about names that a proxy resolves', () => {
+    expect(guard(['localhost']).policyFor('localhost').refusal('localhost.', 443, undefined, true)).toBeUndefined();
+    expect(guard([], ['*.corp']).policyFor('a.corp').refusal('a.corp..', 443, undefined, true)).toMatch(/source\.deny/);
+  });
+
+  it.each(['64:ff9b:1::a00:1', '::ffff:0:a00:1', '64:ff9b::a00:1', '2002:a00:1::', '::ffff:10.0.0.1', '::a00:1'])(
+    'finds %s in source.deny by the IPv4 address inside',
+    (address) => {
+      const policy = guard([], ['10.0.0.0/8']).policyFor('x.example');
+      expect(policy.refusal('x.example', 443, address)).toMatch(/is listed in source\.deny/);
+    },
+  );
+
+  it('finds an IPv6 address in source.deny by its own network', () => {
+    const policy = guard([], ['64:ff9b:1::/48']).policyFor('x.example');
+    expect(policy.refusal('x.example', 443, '64:ff9b:1::808:808')).toMatch(/is listed in source\.deny/);
   });
 
   it.each(['http://a', 'a b', '*', '10.0.0.0/33', 'a:port', ''])('refuses the entry %j', (entry) => {

@@ -1,4 +1,5 @@
 import { ENGINE_NAMES } from '../../core/engines/names.js';
+import { parseUrl } from '../../core/parse-url.js';
 import { z } from 'zod';
 import type {
   ClientCertificateConfig,
@@ -61,7 +62,7 @@ export const queueSchema = z.strictObject({
   ).default('memory'),
   // The URL may have a password in it, so no message quotes it.
   url: text({ about: 'The server, for `redis` and `postgres`.', allowed: urlAllowed, secret: 'password' }, (value) =>
-    queueUrl.test(value) && URL.canParse(value)
+    queueUrl.test(value) && parseUrl(value) !== undefined
       ? undefined
       : { message: 'this is no URL of a queue server', allowed: urlAllowed },
   ).exactOptional(),
@@ -165,7 +166,7 @@ export const enginePoliciesSchema = z.strictObject({
   url: text(
     { about: "The service's base URL as the engine reaches it.", allowed: 'an http or https URL is allowed' },
     (value) =>
-      /^https?:\/\/[^\s/]/.test(value) && URL.canParse(value)
+      /^https?:\/\/[^\s/]/.test(value) && parseUrl(value) !== undefined
         ? undefined
         : { message: 'this is no URL', allowed: 'an http or https URL is allowed' },
   ).exactOptional(),

@@ -9,5 +9,7 @@ export interface OciConfig {
   readonly insecure: boolean;
   /** PEM file with the certificate authorities to trust besides the system's. */
   readonly caFile?: string;
+  /** Hosts at other sites (host or host:port) whose token servers get the login of this registry. */
+  readonly tokenHosts?: readonly string[];
   readonly credentials?: CredentialsConfig;
 }

@@ -14,10 +14,11 @@ export const oci: RegistryKind<OciConfig> = {
   rules: ociRules,
   naming: ociNaming,
   transport(settings) {
-    const { insecure, caFile } = settings;
-    if (caFile === undefined) return { insecure };
+    const { insecure, caFile, tokenHosts } = settings;
+    const plain = { insecure, ...(tokenHosts !== undefined && { tokenHosts }) };
+    if (caFile === undefined) return plain;
     try {
-      return { insecure, ca: readFileSync(caFile, 'utf8') };
+      return { ...plain, ca: readFileSync(caFile, 'utf8') };
     } catch (error) {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error);
       throw new Error(`oci.caFile of ${ociNaming.place(settings).host}: ${caFile}: ${reason}`, { cause: error });

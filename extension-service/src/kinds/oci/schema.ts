@@ -44,5 +44,9 @@ export const ociSchema = z.strictObject({
     about: "A PEM file with certificate authorities to trust besides the system's.",
     allowed: 'a path is allowed',
   }).exactOptional(),
+  tokenHosts: described(
+    z.array(text({ about: 'A host, or host:port.', allowed: REGISTRY_ALLOWED }, hostFault)).readonly(),
+    'Token servers at other sites that get the login when the registry names them.',
+  ).exactOptional(),
   credentials: described(credentials, 'How to log in; one of the ways.').exactOptional(),
 }) satisfies z.ZodType<OciConfig>;

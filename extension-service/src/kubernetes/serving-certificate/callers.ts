@@ -1,4 +1,5 @@
 import type { AuthorityCall } from '../../core/engines/engine.js';
+import { parseUrl } from '../../core/parse-url.js';
 
 /** What is to be done so that an object that calls the service verifies its certificate by these authorities. */
 export interface CallerChanges {
@@ -27,5 +28,5 @@ export function callerChanges(
 
 /** Of a URL without the brackets of an IPv6 address, as `tls.dnsNames` has it. */
 function hostOf(address: string): string {
-  return URL.canParse(address) ? new URL(address).hostname.replaceAll(/^\[|\]$/g, '') : address;
+  return parseUrl(address)?.hostname.replaceAll(/^\[|\]$/g, '') ?? address;
 }

@@ -1,57 +1,76 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
+import { SPECIAL_PURPOSE } from './special-purpose.js';
 
 /**
  * public: reachable from the internet. private: in-house networks (RFC 1918, CGN, ULA). loopback: this machine. special:
- * this link, cloud metadata, multicast, unspecified and reserved addresses. The last two are what a Pod has no business
- * sending us to.
+ * this link, cloud metadata, multicast, unspecified, documentation, reserved and all other addresses that are not
+ * globally reachable. A Pod has no reason to send us to the last two.
  */
 export type AddressClass = 'public' | 'private' | 'loopback' | 'special';
 
-const SPECIAL = [
-  '0.0.0.0/8', // unspecified, "this network"
-  '169.254.0.0/16', // link-local, with the metadata services of AWS, GCP, Azure…
+/** Special in addition to IANA's registries. */
+const METADATA_AND_MULTICAST = [
   '100.100.100.200/32', // metadata of Alibaba Cloud
-  '168.63.129.16/32', // Azure's wire server
-  '192.0.0.192/32', // metadata of Oracle Cloud (classic)
+  '168.63.129.16/32', // wire server of Azure
+  '192.0.0.0/24', // IETF protocols, with anycast addresses of the network itself and Oracle's classic metadata
   '224.0.0.0/4', // multicast
-  '240.0.0.0/4', // reserved, broadcast
-  '::/128', // unspecified
-  'fe80::/10', // link-local
-  'fec0::/10', // site-local, deprecated
-  'ff00::/8', // multicast
-  'fd00:ec2::254/128', // metadata of AWS over IPv6
+  'fd00:ec2::/32', // AWS: metadata, DNS, time, Pod Identity
   'fd20:ce::254/128', // metadata of GCP over IPv6
+  'fd00:c1::a9fe:a9fe/128', // metadata of Oracle Cloud over IPv6
+  'fd00:42::42/128', // metadata of Scaleway over IPv6
 ];
 const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'];
 
-const special = cidrList(SPECIAL);
+const special = cidrList(METADATA_AND_MULTICAST);
 const internal = cidrList(PRIVATE);
 const loopback = cidrList(['127.0.0.0/8', '::1/128']);
+/** RFC 4291, section 2.4: IANA gives out no other unicast addresses. */
+const globalUnicast = cidrList(['2000::/3']);
+/** Smallest block first: it decides. */
+const registered = SPECIAL_PURPOSE.map(({ block, reachable }) => ({
+  list: cidrList([block]),
+  bits: Number(block.split('/')[1]),
+  // A BlockList with the IPv4-mapped block has every IPv4 address.
+  family: block.includes(':') ? 'ipv6' : 'ipv4',
+  reachable,
+})).sort((left, right) => right.bits - left.bits);
 
-/** `address` without brackets or zone; a text that is no address is an error of the caller. */
+/** `address` without brackets or with them; a text that is not an address is special. */
 export function classifyAddress(address: string): AddressClass {
   const plain = unwrapAddress(address);
+  if (isIP(plain) === 0) return 'special';
   const family = isIPv6(plain) ? 'ipv6' : 'ipv4';
   if (loopback.check(plain, family)) return 'loopback';
   if (special.check(plain, family)) return 'special';
-  return internal.check(plain, family) ? 'private' : 'public';
+  if (internal.check(plain, family)) return 'private';
+  const block = registered.find((row) => row.family === family && row.list.check(plain, family));
+  if (block !== undefined) return block.reachable ? 'public' : 'special';
+  return family === 'ipv4' || globalUnicast.check(plain, family) ? 'public' : 'special';
 }
 
 /**
- * The IPv4 address inside an IPv6 one, where the network would take us there: mapped (::ffff:0:0/96), compatible (::/96),
- * NAT64 (64:ff9b::/96) and 6to4 (2002::/16); else the address itself.
+ * The IPv4 address inside an IPv6 one, where the network would take us there: mapped (::ffff:0:0/96), translated
+ * (::ffff:0:0:0/96), compatible (::/96), NAT64 (64:ff9b::/96 and prefixes of 96 bits in 64:ff9b:1::/48) and 6to4
+ * (2002::/16); else the address itself.
  */
 export function unwrapAddress(address: string): string {
-  const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
+  const bare = withoutBrackets(address);
   if (!isIPv6(bare)) return bare;
   const groups = expand(bare);
   const tail = dotted(groups[6] ?? 0, groups[7] ?? 0);
   const zero = (from: number, to: number): boolean => groups.slice(from, to).every((group) => group === 0);
   if (zero(0, 5) && groups[5] === 0xffff) return tail;
+  if (zero(0, 4) && groups[4] === 0xffff && groups[5] === 0) return tail;
   if (zero(0, 6) && (groups[6] !== 0 || (groups[7] ?? 0) > 1)) return tail;
-  if (groups[0] === 0x64 && groups[1] === 0xff9b && zero(2, 6)) return tail;
+  if (groups[0] === 0x64 && groups[1] === 0xff9b) {
+    if (zero(2, 6) || (groups[2] === 1 && zero(4, 6))) return tail;
+  }
   if (groups[0] === 0x2002) return dotted(groups[1] ?? 0, groups[2] ?? 0);
   return bare;
+}
+
+function withoutBrackets(address: string): string {
+  return address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
 }
 
 /** A list of addresses and CIDR blocks; throws for what is neither. */
@@ -73,9 +92,11 @@ export function isAddressOrCidr(text: string): boolean {
   return family !== 0 && Number(match?.[2] ?? 0) <= (family === 4 ? 32 : 128);
 }
 
+/** Whether the list has the address, or the IPv4 address inside of it. */
 export function listContains(list: BlockList, address: string): boolean {
-  const plain = unwrapAddress(address);
-  return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+  return [withoutBrackets(address), unwrapAddress(address)].some(
+    (plain) => isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4'),
+  );
 }
 
 function expand(address: string): number[] {

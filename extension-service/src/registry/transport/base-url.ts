@@ -1,3 +1,4 @@
+import { parseUrl } from '../../core/parse-url.js';
 import type { RegistryEndpoint, RequestContext } from '../types.js';
 import { isNotTls, networkError } from './answers.js';
 import { discard } from './discard.js';
@@ -22,10 +23,11 @@ export class BaseUrl {
     const { endpoint } = this.#options;
     const authority = endpoint.host === 'docker.io' ? 'registry-1.docker.io' : endpoint.host;
     // Hosts that an image reference may have and no URL: 256.256.256.256, 1.2.3.4.5, 0x.1.
-    if (!URL.canParse(`https://${authority}`)) {
+    const secure = parseUrl(`https://${authority}`);
+    if (secure === undefined) {
       throw new RegistryError('this is no address that can be connected to', { kind: 'refused', host: endpoint.host });
     }
-    if (!endpoint.insecure) return new URL(`https://${authority}`);
+    if (!endpoint.insecure) return secure;
     const { signal } = context;
     const found = (this.#found ??= { url: this.#probe(authority, context), ...(signal && { signal }) });
     try {

@@ -8,15 +8,25 @@ import {
   unwrapAddress,
   type AddressClass,
 } from './addresses.js';
+import { canonicalName, classifyName } from './known-names.js';
 
 /** Says whether a connection may be made. `key` is equal for policies that allow the same, so that they share sockets. */
 export interface AddressPolicy {
   readonly key: string;
   /**
    * Why a connection to `host:port` is refused, or undefined. `address` is what the name resolved to; without it only
-   * the text is judged (before resolving, or because a proxy resolves).
+   * the text is judged. `viaProxy`: a proxy resolves the name, so that names of this machine and of metadata services
+   * are judged as texts.
    */
-  refusal(host: string, port: number, address?: string): string | undefined;
+  refusal(host: string, port: number, address?: string, viaProxy?: boolean): string | undefined;
+}
+
+/** A registry that sends us somewhere: by a redirect, a token realm or the Location of an upload. */
+export interface Party {
+  /** host[:port] as references name it. */
+  readonly host: string;
+  /** Of the connection that the answer came over. */
+  readonly address: AddressClass;
 }
 
 export interface HostGuardOptions {
@@ -34,13 +44,13 @@ interface Rules {
 }
 
 const SPECIAL_HINT =
-  'loopback, link-local, metadata, multicast and unspecified addresses need an entry in source.allow';
+  'loopback, link-local, metadata, multicast, documentation and reserved addresses need an entry in source.allow';
 
 /**
- * Where Pods may make us connect to. An image reference is text from whoever may create a Pod, so by default it cannot
- * name this machine, its link or a metadata service. What counts is the address connected to: it is checked in the lookup
- * of each new connection, so a name that resolves differently the second time gains nothing. Behind an HTTP proxy the
- * proxy resolves, and only the text can be checked: let the proxy refuse such addresses too.
+ * Where Pods and registries may make us connect to. An image reference is text from anybody who may create a Pod, so by
+ * default it cannot name this machine, its link or a metadata service. What counts is the address connected to: it is
+ * checked in the lookup of each new connection, so a name that resolves differently the second time gains nothing. Behind
+ * an HTTP proxy the proxy resolves, and only the text can be checked: let the proxy refuse such addresses too.
  */
 export class HostGuard {
   readonly #trusted: ReadonlySet<string>;
@@ -65,38 +75,46 @@ export class HostGuard {
   }
 
   /**
-   * The policy for where a registry sends us: its token realm, or a redirect. A registry in a private network may send
-   * us around in it; one on the internet may not send us inside (server-side request forgery).
+   * The policy for where a party sends us: an address of its own class or a more public one (loopback, private, public),
+   * never link-local or metadata. A configured registry may also send us to itself, wherever it is.
    */
-  onwardPolicy(from: { readonly trusted: boolean; readonly address: AddressClass }): AddressPolicy {
-    if (from.address === 'loopback' || from.address === 'special') return this.#policy(from.address);
-    // Registries of a cloud often keep blobs behind private endpoints of the same network.
-    return this.#policy(from.trusted || from.address === 'private' ? 'private' : 'public');
+  onwardPolicy({ host, address }: Party): AddressPolicy {
+    // Special addresses have no network of their own: what is reached there may send us to public ones only.
+    return this.#policy(address === 'special' ? 'public' : address, this.isTrusted(host) ? host : undefined);
   }
 
-  #policy(reach: AddressClass): AddressPolicy {
-    return { key: `up to ${reach}`, refusal: (...where) => this.#refusal(reach, ...where) };
+  /** `own` is the configured registry that the policy is for. */
+  #policy(reach: AddressClass, own?: string): AddressPolicy {
+    const isOwn = (host: string, port: number): boolean =>
+      own !== undefined && authorities(host, port).includes(own.toLowerCase());
+    return {
+      key: own === undefined ? `up to ${reach}` : `up to ${reach} or ${own.toLowerCase()}`,
+      refusal: (host, port, ...how) => (isOwn(host, port) ? undefined : this.#refusal(reach, host, port, ...how)),
+    };
   }
 
   /** `reach` is the class farthest inside that is allowed without an entry. */
-  #refusal(reach: AddressClass, host: string, port: number, address?: string): string | undefined {
-    const name = host
-      .toLowerCase()
-      .replace(/^\[|\]$/g, '')
-      .replace(/\.$/, '');
-    if (this.isTrusted(`${host}:${port}`) || (port === 443 && this.isTrusted(host))) return undefined;
-    const literal = isIP(name) === 0 ? undefined : name;
-    const where = address ?? literal;
+  #refusal(reach: AddressClass, host: string, port: number, address?: string, viaProxy = false): string | undefined {
+    const name = canonicalName(host);
+    const where = address ?? (isIP(name) === 0 ? undefined : name);
     if (matchesName(this.#deny, name, port)) return `${name} is listed in source.deny`;
     if (where !== undefined && listContains(this.#deny.addresses, where)) return `${where} is listed in source.deny`;
-    if (where === undefined || matchesName(this.#allow, name, port)) return undefined;
-    if (listContains(this.#allow.addresses, where)) return undefined;
-    const found = classifyAddress(where);
-    if (INSIDE.indexOf(found) <= INSIDE.indexOf(reach)) return undefined;
-    return found === 'private'
-      ? `${unwrapAddress(where)} is private, and the registry that sent us there is public (source.allow permits it)`
-      : `${unwrapAddress(where)} is not an address that images may come from (${SPECIAL_HINT})`;
+    if (matchesName(this.#allow, name, port)) return undefined;
+    if (where !== undefined && listContains(this.#allow.addresses, where)) return undefined;
+    const found = where === undefined ? (viaProxy ? classifyName(name) : undefined) : classifyAddress(where);
+    if (found === undefined || INSIDE.indexOf(found) <= INSIDE.indexOf(reach)) return undefined;
+    const shown = where === undefined ? name : unwrapAddress(where);
+    return found === 'special' || reach === 'private'
+      ? `${shown} is not an address that images may come from (${SPECIAL_HINT})`
+      : `${shown} is ${found}, and the registry that sent us there is ${reach} (source.allow permits it)`;
   }
+}
+
+/** How a configuration may name a host and port. */
+function authorities(host: string, port: number): string[] {
+  const name = canonicalName(host);
+  const shown = isIP(name) === 6 ? `[${name}]` : name;
+  return port === 443 ? [shown, `${shown}:443`] : [`${shown}:${port}`];
 }
 
 const INSIDE: readonly AddressClass[] = ['public', 'private', 'loopback', 'special'];

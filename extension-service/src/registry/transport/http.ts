@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import type { LookupFunction } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
-import { HttpsProxyAgent } from 'hpagent';
 import { abortReason, untilAborted } from './abort.js';
+import { classifyAddress, type AddressClass } from './addresses.js';
+import { ConnectAgent } from './connect-agent.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { ONE_READ_BUFFER } from './read-buffer.js';
@@ -66,9 +67,9 @@ export class Http {
     const { url, policy } = request;
     const host = hostname(url);
     const port = effectivePort(url);
-    const refusal = policy.refusal(host, port);
-    if (refusal !== undefined) throw new RefusedAddressError(refusal);
     const proxy = this.#options.proxy(url);
+    const refusal = policy.refusal(host, port, undefined, proxy !== undefined);
+    if (refusal !== undefined) throw new RefusedAddressError(refusal);
     const secure = url.protocol === 'https:';
     const viaProxy = proxy !== undefined && !secure;
     const headers: Record<string, string> = { host: url.host, ...request.headers };
@@ -104,6 +105,16 @@ export class Http {
     return signal === undefined ? answer : untilAborted(answer, signal);
   }
 
+  /**
+   * The class of the address that an answer came from. Behind a proxy it is public, unless the URL itself is an address:
+   * the connection is to the proxy, whose address says nothing about the registry's.
+   */
+  peerClass(response: IncomingMessage, url: URL): AddressClass {
+    const literal = isIP(hostname(url)) === 0 ? undefined : hostname(url);
+    const address = this.#options.proxy(url) === undefined ? response.socket.remoteAddress : literal;
+    return address === undefined ? 'public' : classifyAddress(address);
+  }
+
   /** Closes every socket, also those in use. */
   close(): void {
     for (const agent of this.#agents.values()) agent.destroy();
@@ -127,13 +138,15 @@ export class Http {
         timeout: 30_000,
       };
       const trust = {
+        // A name may resolve to another party next time, which must not get a session ticket of this one.
+        maxCachedSessions: 0,
         rejectUnauthorized: tls.verify,
         ...(tls.ca !== undefined && { ca: [...rootCertificates, tls.ca] }),
       };
       const direct = { ...pool, onread: ONE_READ_BUFFER };
       if (!secure) agent = proxy?.protocol === 'https:' ? new https.Agent(direct) : new http.Agent(direct);
       else if (proxy === undefined) agent = new https.Agent({ ...direct, ...trust });
-      else agent = new HttpsProxyAgent({ ...pool, ...trust, proxy: proxy.href });
+      else agent = new ConnectAgent({ ...pool, ...trust, proxy: proxy.href });
       this.#agents.set(key, agent);
     }
     return agent;

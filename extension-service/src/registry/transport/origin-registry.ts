@@ -11,6 +11,8 @@ export interface OriginRegistry {
   readonly tls: { readonly verify: boolean; readonly ca?: string };
   /** HTTPS with a certificate that is checked. */
   readonly verified: boolean;
+  /** Hosts at other sites whose token servers get its login. */
+  readonly tokenHosts: readonly string[];
   /** Its credentials and nobody else's. */
   readonly keychain: Keychain;
 }
@@ -37,7 +39,8 @@ export function registryAt(url: URL, base: URL, options: OriginOptions): OriginR
   const encrypted = url.protocol === 'https:';
   if (url.origin === base.origin) {
     const verified = encrypted && !endpoint.insecure;
-    return { isOwn: true, host: endpoint.host, origin, tls: tlsOf(endpoint), verified, keychain };
+    const { host, tokenHosts = [] } = endpoint;
+    return { isOwn: true, host, origin, tls: tlsOf(endpoint), verified, tokenHosts, keychain };
   }
   const host = url.host === 'registry-1.docker.io' ? 'docker.io' : url.host;
   const own = endpointOf(host);
@@ -45,5 +48,6 @@ export function registryAt(url: URL, base: URL, options: OriginOptions): OriginR
   const tls = tlsOf(own ?? endpoint);
   const verified = encrypted && tls.verify;
   const asConfigured = own === undefined ? verified && tls.ca === undefined : verified || own.insecure;
-  return { isOwn: false, host, origin, tls, verified, keychain: asConfigured ? elsewhere : ANONYMOUS };
+  const tokenHosts = own?.tokenHosts ?? [];
+  return { isOwn: false, host, origin, tls, verified, tokenHosts, keychain: asConfigured ? elsewhere : ANONYMOUS };
 }

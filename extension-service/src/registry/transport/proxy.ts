@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { parseUrl } from '../../core/parse-url.js';
 import { cidrList, isAddressOrCidr, listContains } from './addresses.js';
 
 /** The proxy for a URL, or undefined for a direct connection. */
@@ -26,8 +27,8 @@ function parseProxy(name: string, value: string): URL | undefined {
   if (value === '') return undefined;
   const text = value.includes('://') ? value : `http://${value}`;
   // The value may hold a password, so the message does not repeat it.
-  if (!URL.canParse(text)) throw new Error(`${name} is not a URL such as http://proxy.example.com:3128`);
-  const url = new URL(text);
+  const url = parseUrl(text);
+  if (url === undefined) throw new Error(`${name} is not a URL such as http://proxy.example.com:3128`);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new Error(`${name} has scheme ${url.protocol.slice(0, -1)}: http and https proxies are supported`);
   }
@@ -51,7 +52,8 @@ function parseNoProxy(value: string): (host: string, port: number) => boolean {
     }
   }
   const list = cidrList(blocks);
-  return (host, port) => {
+  return (name, port) => {
+    const host = name.replace(/\.+$/, '');
     if (everything || host === 'localhost' || host.endsWith('.localhost')) return true;
     if (isIP(host) !== 0 && (listContains(LOOPBACK, host) || listContains(list, host))) return true;
     return names.some(

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { parseUrl } from '../../core/parse-url.js';
 import { RegistryError } from '../errors.js';
 import { header, invalid, type Asked } from './answers.js';
 import type { SessionRequest } from './request.js';
@@ -24,7 +25,8 @@ export function isRedirect({ statusCode = 0 }: IncomingMessage, { accept }: Sess
 export function redirectTarget(response: IncomingMessage, request: SessionRequest, asked: Asked, hops: number): URL {
   const { statusCode: status = 0 } = response;
   if (hops === MAX_REDIRECTS) throw invalid(asked, `redirects more than ${MAX_REDIRECTS} times`);
-  const next = resolve(header(response, 'location'), asked.url);
+  const location = header(response, 'location');
+  const next = location === undefined ? undefined : parseUrl(location, asked.url);
   if (next === undefined) throw invalid(asked, 'redirects to no URL');
   const place = `${next.protocol}//${next.host}`;
   if (next.protocol !== 'https:' && (next.protocol !== 'http:' || asked.url.protocol === 'https:')) {
@@ -41,14 +43,4 @@ export function redirectTarget(response: IncomingMessage, request: SessionReques
     throw invalid(asked, `redirects a ${request.method} to ${place} while the body is sent: ${advice}`);
   }
   return next;
-}
-
-function resolve(location: string | undefined, base: URL): URL | undefined {
-  if (location === undefined) return undefined;
-  try {
-    // Not canParse: Node 20.20 says true for text that the constructor then refuses.
-    return new URL(location, base);
-  } catch {
-    return undefined;
-  }
 }

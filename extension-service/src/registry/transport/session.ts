@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
+import { parseUrl } from '../../core/parse-url.js';
 import { RegistryError } from '../errors.js';
 import { actionOf, codeOf, remainingOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
 import type { Keychain, RegistryEndpoint, RequestContext } from '../types.js';
-import { classifyAddress, type AddressClass } from './addresses.js';
 import { invalid, networkError, statusError, type Asked } from './answers.js';
 import { BaseUrl } from './base-url.js';
 import { discard } from './discard.js';
-import type { AddressPolicy, HostGuard } from './host-guard.js';
+import type { AddressPolicy, HostGuard, Party } from './host-guard.js';
 import type { Http } from './http.js';
 import { sendWithLogin } from './login-run.js';
 import { Login } from './login.js';
@@ -48,10 +48,13 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #base: BaseUrl;
   readonly #logins = new Map<string, Login>();
+  /** The registry as it last answered: where it may send us with the Location of an upload. */
+  #party: Party;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#base = new BaseUrl(options);
+    this.#party = { host: options.endpoint.host, address: 'public' };
   }
 
   get host(): string {
@@ -72,7 +75,7 @@ export class Session {
     let response = await this.#sendTo(url, base, request, context);
     for (let hops = 0; isRedirect(response, request); hops += 1) {
       const from = this.#registryAt(url, base);
-      const policy = this.#options.guard.onwardPolicy(this.#cameFrom(response));
+      const policy = this.#options.guard.onwardPolicy(this.#partyOf(response, url));
       discard(response);
       url = redirectTarget(response, request, this.#asked(request.method, url, from), hops);
       response = await this.#sendTo(url, base, request, context, policy);
@@ -85,8 +88,8 @@ export class Session {
 
   #resolve(base: URL, request: SessionRequest): URL {
     const asked: Asked = { host: this.host, method: request.method, url: base };
-    if (!URL.canParse(request.target, base.href)) throw invalid(asked, 'the Location of the upload is not a URL');
-    const url = new URL(request.target, base);
+    const url = parseUrl(request.target, base);
+    if (url === undefined) throw invalid(asked, 'the Location of the upload is not a URL');
     // Behind a proxy that ends TLS, registries name themselves with http: stay on https.
     if (url.protocol === 'http:' && base.protocol === 'https:' && url.hostname === base.hostname) {
       url.protocol = 'https:';
@@ -107,9 +110,11 @@ export class Session {
     base: URL,
     request: SessionRequest,
     context: RequestContext,
-    policy = this.#options.guard.policyFor(this.host),
+    onward?: AddressPolicy,
   ): Promise<IncomingMessage> {
+    const { guard } = this.#options;
     const registry = this.#registryAt(url, base);
+    const policy = onward ?? (registry.isOwn ? guard.policyFor(this.host) : guard.onwardPolicy(this.#party));
     const scopes = registry.isOwn ? request.scopes : scopesAt(url, request.scopes);
     return sendWithLogin(this.#loginAt(registry, policy), url, { ...request, scopes }, context);
   }
@@ -121,7 +126,7 @@ export class Session {
 
   #loginAt(registry: OriginRegistry, policy: AddressPolicy): Login {
     const { guard, tokens, now, hidesFromStrangers } = this.#options;
-    const { host, origin, keychain, tls, verified, isOwn } = registry;
+    const { host, origin, keychain, tls, verified, isOwn, tokenHosts } = registry;
     const key = `${origin.origin} ${policy.key}`;
     const known = this.#logins.get(key);
     if (known !== undefined) return known;
@@ -141,8 +146,9 @@ export class Session {
         url,
         verified,
         tls,
-        onward: guard.onwardPolicy(this.#cameFrom(response)),
+        onward: guard.onwardPolicy(this.#partyOf(response, url)),
         isOtherRegistry: (other) => guard.isTrusted(other),
+        tokenHosts,
       }),
     });
     this.#logins.set(key, login);
@@ -173,6 +179,7 @@ export class Session {
         ...(context.signal && { signal: context.signal }),
       });
       this.#tell(request, response);
+      if (registry.isOwn) this.#party = this.#partyOf(response, url);
       return response;
     } catch (error) {
       if (context.signal?.aborted !== true) this.#tell(request);
@@ -197,12 +204,8 @@ export class Session {
     });
   }
 
-  #cameFrom({ socket: { remoteAddress } }: IncomingMessage): {
-    readonly trusted: boolean;
-    readonly address: AddressClass;
-  } {
-    const address = remoteAddress === undefined ? 'public' : classifyAddress(remoteAddress);
-    // What the registry may do, those that it redirects to may do.
-    return { trusted: this.#options.guard.isTrusted(this.host), address };
+  /** Who sends us on with this answer. Those that the registry redirects to may do no more than itself. */
+  #partyOf(response: IncomingMessage, url: URL): Party {
+    return { host: this.host, address: this.#options.http.peerClass(response, url) };
   }
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 import type { Diagnostic, RegistryError, RegistryErrorKind } from '../errors.js';
 import { invalid, kindOf, statusError, type Asked } from './answers.js';
 
@@ -30,7 +31,7 @@ interface TokenBody {
 export function parseToken(body: Buffer, asked: Asked, asOf: number, date: string | undefined): Token {
   let json: TokenBody | null;
   try {
-    json = JSON.parse(body.toString('utf8')) as TokenBody | null;
+    json = parseBoundedJson(body.toString('utf8'), body.length) as TokenBody | null;
   } catch {
     // The parser's message may quote the body, which may hold a token.
     throw invalid(asked, 'the token server answered something that is not JSON');

@@ -1,8 +1,12 @@
+import { quoteInput } from '../../core/image/quote.js';
+import { parseUrl } from '../../core/parse-url.js';
 import { RegistryError } from '../errors.js';
 import { invalid, type Asked } from './answers.js';
 import type { Challenge } from './challenge.js';
 import type { AddressPolicy } from './host-guard.js';
+import { canonicalName } from './known-names.js';
 import { hostname } from './proxy.js';
+import { isKnownTokenHost, isSameSite } from './same-site.js';
 
 /** The connection that a challenge came over. */
 export interface ChallengeOrigin {
@@ -18,22 +22,25 @@ export interface ChallengeOrigin {
   readonly onward: AddressPolicy;
   /** Whether a host is another registry that we have configuration for: it gets no credentials of this one. */
   readonly isOtherRegistry: (host: string) => boolean;
+  /** Further hosts that get the credentials, of `oci.tokenHosts`: host or host:port. */
+  readonly tokenHosts?: readonly string[];
 }
 
-const MAX_REALM_IN_MESSAGE = 200;
-
 /**
- * The realm is text from the registry: it must be a URL, or a path on the registry; HTTPS unless the registry itself is on
- * plain HTTP; and it gets credentials only if it is on the registry's host, or if a verified registry named it (Docker Hub
- * and others have their token server on another host), and it is no other registry of ours.
+ * The realm is text from the registry: it must be a URL or a path on the registry, and HTTPS unless the registry itself is
+ * on plain HTTP. Credentials go to the registry's own host; over a verified connection also to its own site, to the token
+ * servers that are known for it, and to those in `oci.tokenHosts`; but never to another registry of the configuration.
+ *
+ * @throws RegistryError: `invalid` for text that is not a URL, `refused` for a request that must not be sent there
  */
 export function checkRealm(challenge: Challenge, origin: ChallengeOrigin, withCredentials: boolean): URL {
   const text = challenge.parameters.get('realm') ?? '';
   const { host, answeredBy, url } = origin;
-  const realm = parseRealm(text, url);
+  // Some registries name a path of their own, without the host.
+  const realm = parseUrl(text, text.startsWith('/') ? url : undefined);
   if (realm === undefined) {
     const asked: Asked = { host, answeredBy, method: 'GET', url };
-    throw invalid(asked, `the token realm "${text.slice(0, MAX_REALM_IN_MESSAGE)}" is not a URL`);
+    throw invalid(asked, `the token realm ${quoteInput(text)} is not a URL`);
   }
   const refuse = (message: string): RegistryError => new RegistryError(message, { kind: 'refused', host, answeredBy });
   const plain = realm.protocol === 'http:';
@@ -42,18 +49,24 @@ export function checkRealm(challenge: Challenge, origin: ChallengeOrigin, withCr
   realm.username = '';
   realm.password = '';
   if (!withCredentials || realm.origin === url.origin) return realm;
-  if (hostname(realm) !== hostname(url) && (plain || !origin.verified)) {
+  const sameHost = hostname(realm) === hostname(url);
+  if (!sameHost && (plain || !origin.verified)) {
     throw refuse(`the token realm is on another host, ${realm.host}, and the connection that says so is not verified`);
   }
   if (origin.isOtherRegistry(realm.host)) throw refuse(`the token realm ${realm.host} is another registry`);
+  if (!sameHost && !mayHaveLogin(realm, origin)) {
+    throw refuse(
+      `the token realm ${realm.host} is at another site, so it does not get the login: ` +
+        `if it is the token server of ${answeredBy ?? host}, list ${realm.host} in oci.tokenHosts of that registry`,
+    );
+  }
   return realm;
 }
 
-/** Some registries name a path of their own, without the host. */
-function parseRealm(text: string, base: URL): URL | undefined {
-  try {
-    return text.startsWith('/') ? new URL(text, base) : new URL(text);
-  } catch {
-    return undefined;
-  }
+function mayHaveLogin(realm: URL, origin: ChallengeOrigin): boolean {
+  const [from, to] = [hostname(origin.url), hostname(realm)];
+  const listed = (origin.tokenHosts ?? []).some((entry) =>
+    [realm.host, canonicalName(to)].includes(entry.toLowerCase()),
+  );
+  return listed || isSameSite(from, to) || isKnownTokenHost(from, to);
 }

@@ -5,7 +5,6 @@ import type { OnRegistryRequest } from '../request-log.js';
 import type { Credentials } from '../types.js';
 import { networkError, readBody, type Asked } from './answers.js';
 import type { Challenge } from './challenge.js';
-import type { AddressPolicy } from './host-guard.js';
 import type { Http } from './http.js';
 import { hostname } from './proxy.js';
 import { parseToken, tokenServerError, type Token } from './token-answer.js';
@@ -120,7 +119,7 @@ export class TokenSource {
         method,
         url,
         headers,
-        policy: hostname(url) === hostname(origin.url) ? SAME_HOST : origin.onward,
+        policy: origin.onward,
         tls: hostname(url) === hostname(origin.url) ? origin.tls : { ...origin.tls, verify: true },
         ...(body && { body }),
         ...(signal && { signal }),
@@ -140,9 +139,6 @@ export class TokenSource {
     for (const key of [...this.#cache.keys()].slice(0, MAX_TOKENS / 2)) this.#cache.delete(key);
   }
 }
-
-/** The registry itself was judged when it was connected to. */
-const SAME_HOST: AddressPolicy = { key: 'trusted', refusal: () => undefined };
 
 /** With the registry's origin: what one registry's login gave is not sent to another one. */
 function cacheKey(

@@ -1,0 +1,95 @@
+import { isIP } from 'node:net';
+import { canonicalName } from './known-names.js';
+
+/** Second-level labels under which countries register names: `example.co.uk`. */
+const SECOND_LEVEL = new Set([
+  'ac',
+  'co',
+  'com',
+  'edu',
+  'gob',
+  'gov',
+  'gouv',
+  'go',
+  'mil',
+  'ne',
+  'net',
+  'nom',
+  'or',
+  'org',
+]);
+/** Domains under which everybody may have a name. */
+const SHARED = [
+  'amazonaws.com',
+  'amazonaws.com.cn',
+  'appspot.com',
+  'azure.com',
+  'azurecr.cn',
+  'azurecr.io',
+  'azurecr.us',
+  'azurewebsites.net',
+  'cloudapp.net',
+  'cloudfront.net',
+  'duckdns.org',
+  'fly.dev',
+  'github.io',
+  'gitlab.io',
+  'herokuapp.com',
+  'jfrog.io',
+  'kasm.cloud',
+  'netlify.app',
+  'ngrok.io',
+  'ngrok.app',
+  'ngrok-free.app',
+  'nip.io',
+  'on.aws',
+  'onrender.com',
+  'pages.dev',
+  'pkg.dev',
+  'railway.app',
+  'run.app',
+  'sslip.io',
+  'traefik.me',
+  'trycloudflare.com',
+  'ts.net',
+  'vercel.app',
+  'web.app',
+  'windows.net',
+  'workers.dev',
+];
+
+/** Token servers of registries that keep them at another site. */
+const KNOWN_TOKEN_HOSTS: readonly { readonly registry: RegExp; readonly hosts: readonly string[] }[] = [
+  { registry: /^(?:registry-1\.)?docker\.io$|^dhi\.io$/, hosts: ['auth.docker.io'] },
+  { registry: /^nvcr\.io$/, hosts: ['authn.nvidia.com'] },
+  { registry: /^registry\.redhat\.io$/, hosts: ['sso.redhat.com'] },
+  { registry: /\.scw\.cloud$/, hosts: ['api.scaleway.com'] },
+];
+
+/** Whether a registry is known to have its token server at `realm`; both are host names without a port. */
+export function isKnownTokenHost(registry: string, realm: string): boolean {
+  const [from, to] = [canonicalName(registry), canonicalName(realm)];
+  return KNOWN_TOKEN_HOSTS.some((known) => known.registry.test(from) && known.hosts.includes(to));
+}
+
+/** Whether two host names without ports belong to one owner: to one registered domain, or one namespace of a cluster. */
+export function isSameSite(left: string, right: string): boolean {
+  const site = siteOf(canonicalName(left));
+  return site !== '' && site === siteOf(canonicalName(right));
+}
+
+/**
+ * The registered domain of a name, by rules instead of the public suffix list: too narrow for few names, and never wider
+ * than a domain that one owner has. An address and a name with one label are sites of their own.
+ */
+function siteOf(name: string): string {
+  const labels = name.split('.');
+  if (isIP(name) !== 0 || labels.length < 2) return name;
+  // Services of a cluster: <service>.<namespace>.svc[.cluster domain].
+  const svc = labels.lastIndexOf('svc');
+  if (svc >= 1) return labels.slice(svc - 1).join('.');
+  const shared = SHARED.find((domain) => name === domain || name.endsWith(`.${domain}`));
+  if (shared !== undefined) return labels.slice(-(shared.split('.').length + 1)).join('.');
+  const [second = '', top = ''] = labels.slice(-2);
+  return labels.slice(top.length === 2 && SECOND_LEVEL.has(second) ? -3 : -2).join('.');
+}
