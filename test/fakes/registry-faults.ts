@@ -26,6 +26,8 @@ export type FaultAction =
   | { readonly type: 'delay'; readonly milliseconds: number }
   /** Sends the body, and reads the request's, at this rate. */
   | { readonly type: 'slow'; readonly bytesPerSecond: number }
+  /** Sends the body one byte at a time, with so many milliseconds in between. */
+  | { readonly type: 'drip'; readonly interval: number }
   /** Sends the client to the same path on another origin, with a signed-looking query. */
   | { readonly type: 'redirect'; readonly to: string; readonly status?: number }
   | { readonly type: 'omit-header'; readonly name: string }
@@ -148,6 +150,8 @@ export async function sendAnswer(
   let sent = 0;
   for (let piece of content.chunks(start, end)) {
     if (response.destroyed) return;
+    if (fault?.type === 'drip') await drip(response, piece.subarray(0, -1), fault.interval);
+    if (fault?.type === 'drip') piece = piece.subarray(-1);
     if (fault?.type === 'wrong-bytes' && sent === 0) {
       piece = Buffer.from(piece);
       piece[0] = (piece[0] ?? 0) ^ 1;
@@ -182,4 +186,12 @@ async function drained(response: ServerResponse): Promise<void> {
     };
     response.on('drain', done).on('close', done);
   });
+}
+
+async function drip(response: ServerResponse, piece: Buffer, interval: number): Promise<void> {
+  for (const byte of piece) {
+    if (response.destroyed) return;
+    response.write(Buffer.of(byte));
+    await delay(interval);
+  }
 }

@@ -1,3 +1,4 @@
+import { reservedSlots } from '../core/config/copy-slots.js';
 import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { Tally } from './tally.js';
@@ -11,14 +12,6 @@ export interface CopyLimits {
   readonly perTarget?: number;
   /** Whether the configuration sets them: then no reserve goes beyond them. @default false */
   readonly strict?: { readonly perSource: boolean; readonly perTarget: boolean };
-}
-
-/**
- * Slots beyond `concurrency` for namespaces that hold fewer than so many themselves. One namespace alone may use all of
- * `concurrency`; when its copies hang there, the reserve keeps the others going without breaking off anything.
- */
-export function reservedSlots(concurrency: number): number {
-  return Math.max(1, Math.floor(concurrency / 2));
 }
 
 /** Who holds the copy slots: in all, of each registry, and by whose share. */

@@ -18,6 +18,7 @@ import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
 import { BoundedMap } from '../util/bounded-map.js';
+import { maxCopies } from '../core/config/copy-slots.js';
 
 export interface RegistriesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -35,6 +36,11 @@ export type CloudAccess = CloudLogin & Partial<CloudRegistry>;
 
 /** Sources that are kept a client for; hosts come from Pods, so there may be any number. */
 const KEPT_SOURCES = 200;
+
+/** Blobs of one copy that are under way at once. */
+const SOCKETS_PER_COPY = 4;
+/** For manifests, logins and looks that come between, so that they never wait behind blobs that drip. */
+const SPARE_SOCKETS = 16;
 
 /**
  * The clients of one configuration: one for each target with its credentials, one for each source host. Credentials of a
@@ -61,6 +67,7 @@ export class Registries {
       endpoints: registriesOf(config).map((registry) => endpoint(registry, env)),
       hosts: { allow: config.source.allow, deny: config.source.deny },
       env,
+      maxSockets: maxCopies(config.mirror.concurrency) * SOCKETS_PER_COPY + SPARE_SOCKETS,
       ...(retry !== undefined && { retry }),
       ...(options.now !== undefined && { now: options.now }),
       ...(options.onRequest !== undefined && { onRequest: options.onRequest }),

@@ -177,6 +177,15 @@ describe('sockets and timeouts', () => {
     await expect(read(reader)).rejects.toThrow(/the body stopped for 300 ms/);
   });
 
+  it('gives up on a body that drips, however long its layer is', async () => {
+    const registry = await start();
+    registry.fault({ path: '/blobs/', action: { type: 'drip', interval: 20 } });
+    const timeouts = { connect: 5_000, headers: 5_000, idle: 5_000, slow: 400 };
+    await expect(read(client(registry.host, { timeouts }))).rejects.toThrow(
+      /the body came at less than 1024 bytes a second for 400 ms/,
+    );
+  });
+
   it('gives up on a connection that does not stand', async () => {
     const sockets: Socket[] = [];
     const silent = await listen(createServer((socket) => sockets.push(socket)));

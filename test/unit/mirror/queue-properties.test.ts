@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { reservedSlots } from '../../../extension-service/src/mirror/slots.js';
+import { reservedSlots } from '../../../extension-service/src/core/config/copy-slots.js';
 import type { CopyLimits } from '../../../extension-service/src/mirror/slots.js';
 import { sourceHost, targetHost } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { CONFIGURATION_REASONS, MirrorQueue } from '../../../extension-service/src/mirror/queue.js';

@@ -1,3 +1,4 @@
+import { BodyRate, MIN_BODY_RATE } from './body-rate.js';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 
 export interface Timeouts {
@@ -7,9 +8,11 @@ export interface Timeouts {
   readonly headers: number;
   /** Between two pieces of a body, either way, while the peer is what we wait for. */
   readonly idle: number;
+  /** Time of waiting for the peer of a body over which its least rate is taken, see {@link MIN_BODY_RATE}. */
+  readonly slow: number;
 }
 
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, idle: 30_000 };
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, idle: 30_000, slow: 60_000 };
 
 /**
  * Ends an exchange whose peer has stopped. One timer per exchange looks at counters that exist anyway, so that a body
@@ -20,9 +23,10 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, id
 export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: Error) => void): void {
   let since = Date.now();
   let progress = 0;
-  let phase = 'connect';
+  let phase: Phase = 'connect';
   let connected = false;
   let response: IncomingMessage | undefined;
+  let rate: BodyRate | undefined;
   request.on('socket', (socket) => {
     const event = 'encrypted' in socket ? 'secureConnect' : 'connect';
     // Over a proxy the connection stands already, and TLS in it does not.
@@ -35,6 +39,13 @@ export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: 
   const look = (): void => {
     const next = currentPhase(request, response, connected);
     const now = Date.now();
+    if (next.phase !== phase) rate = undefined;
+    if (next.phase === 'body' || next.phase === 'upload') {
+      rate ??= new BodyRate(timeouts.slow, 2 * step, next.progress, now);
+      if (rate.isTooSlow(next, now)) {
+        return end(tooSlow(next.phase, timeouts.slow));
+      }
+    }
     if (next.phase !== phase || next.progress !== progress || next.waiting === false) {
       phase = next.phase;
       progress = next.progress;
@@ -43,22 +54,29 @@ export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: 
     }
     const limit = phase === 'connect' ? timeouts.connect : phase === 'headers' ? timeouts.headers : timeouts.idle;
     if (now - since < limit) return;
+    end(silent(phase, limit));
+  };
+  const end = (error: TimeoutError): void => {
     clearInterval(timer);
-    const error = new TimeoutError(phase, limit);
     if (response === undefined) fail(error);
     else response.destroy(error);
   };
-  const step = Math.max(5, Math.min(1_000, Math.min(timeouts.connect, timeouts.headers, timeouts.idle) / 4));
+  const step = Math.max(
+    5,
+    Math.min(1_000, Math.min(timeouts.connect, timeouts.headers, timeouts.idle, timeouts.slow) / 4),
+  );
   const timer = setInterval(look, step);
   timer.unref();
   request.on('close', () => clearInterval(timer));
 }
 
+type Phase = 'connect' | 'headers' | 'upload' | 'body';
+
 function currentPhase(
   request: ClientRequest,
   response: IncomingMessage | undefined,
   connected: boolean,
-): { readonly phase: string; readonly progress: number; readonly waiting: boolean } {
+): { readonly phase: Phase; readonly progress: number; readonly waiting: boolean } {
   if (response !== undefined) {
     // Paused, or with unread bytes: whoever reads is slow, not the peer.
     const reading = response.readableFlowing === true || response.listenerCount('readable') > 0;
@@ -75,15 +93,20 @@ function currentPhase(
 export class TimeoutError extends Error {
   override readonly name = 'TimeoutError';
   readonly code = 'ETIMEDOUT';
-  constructor(phase: string, limit: number) {
-    const what =
-      phase === 'connect'
-        ? 'no connection'
-        : phase === 'headers'
-          ? 'no answer'
-          : phase === 'upload'
-            ? 'the upload was not taken'
-            : 'the body stopped';
-    super(`${what} for ${limit} ms`);
-  }
+}
+
+const SILENT: Readonly<Record<Phase, string>> = {
+  connect: 'no connection',
+  headers: 'no answer',
+  upload: 'the upload was not taken',
+  body: 'the body stopped',
+};
+
+function silent(phase: Phase, limit: number): TimeoutError {
+  return new TimeoutError(`${SILENT[phase]} for ${limit} ms`);
+}
+
+function tooSlow(phase: Phase, time: number): TimeoutError {
+  const what = phase === 'upload' ? 'the upload was taken' : 'the body came';
+  return new TimeoutError(`${what} at less than ${MIN_BODY_RATE} bytes a second for ${time} ms`);
 }
