@@ -15,7 +15,7 @@ import { bytes, render } from './output.js';
 import type { OutputFormat } from './output.js';
 
 /** Few tries and short pauses: a person waits. */
-const RETRY = { base: 500, max: 5_000, attempts: 4, pause: 0 };
+const RETRY = { base: 500, max: 5_000, attempts: 4, pause: 0, longestWait: 60_000 };
 
 /** Copies with progress bars, each image once, and prints a row for each. */
 export async function mirrorNow(

@@ -4,7 +4,14 @@ import type { Logger } from '../telemetry/log.js';
 import { LogRateLimiter } from '../util/log-rate-limiter.js';
 
 /** Failures that are the registry's, or of the credentials for it: one line stands for all its images. */
-const OF_REGISTRY: readonly FailureReason[] = ['unreachable', 'throttled', 'server', 'unauthorized', 'forbidden'];
+const OF_REGISTRY: readonly FailureReason[] = [
+  'unreachable',
+  'throttled',
+  'server',
+  'unauthorized',
+  'forbidden',
+  'quota',
+];
 
 const MINUTE_MS = 60_000;
 /** Lines in a minute; one more says how many there would have been. */

@@ -1,6 +1,6 @@
 import type { CopyFailure } from '../registry/copy-failure.js';
 import type { RetryPolicy } from './retry.js';
-import { retryDelay } from './retry.js';
+import { retryDelay, waitAsked } from './retry.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
 import type { MirrorResult } from './status.js';
@@ -108,7 +108,7 @@ export class HostPauses {
   private failed(host: string, failure: CopyFailure, isTrial: boolean): Pause {
     const known = this.pauses.get(host);
     const now = this.now();
-    const asked = Math.min(failure.retryAfter ?? 0, this.policy.max);
+    const asked = waitAsked(this.policy, failure);
     if (known !== undefined && !isTrial) {
       // It began before the pause: nothing new but the time that the registry asks for.
       known.until = Math.max(known.until, now + asked);

@@ -6,7 +6,7 @@ import { HostPauses } from './host-pauses.js';
 import type { HostPause } from './host-pauses.js';
 import { Lanes } from './lanes.js';
 import type { RetryPolicy } from './retry.js';
-import { DEFAULT_RETRY } from './retry.js';
+import { DEFAULT_RETRY, waitAsked } from './retry.js';
 import { QueueShares } from './shares.js';
 import type { CopyLimits } from './slots.js';
 import type { MirrorResult } from './status.js';
@@ -88,7 +88,7 @@ export class QueueState {
     entry.failure = failure;
     entry.state = failure.reason === 'stopped' ? 'queued' : 'failed';
     entry.since = this.now();
-    entry.nextTry = entry.since + pause;
+    entry.nextTry = entry.since + Math.max(pause, waitAsked(this.retry, failure));
     this.shares.remove(entry);
   }
 

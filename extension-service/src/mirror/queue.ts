@@ -30,8 +30,15 @@ export interface Claim {
 
 /** Failures that new credentials may fix. */
 export const CREDENTIAL_REASONS: readonly FailureReason[] = ['unauthorized', 'forbidden', 'absent'];
-/** Failures that another configuration may fix: credentials, hosts that are allowed, how a registry is reached. */
-export const CONFIGURATION_REASONS: readonly FailureReason[] = [...CREDENTIAL_REASONS, 'refused', 'unreachable'];
+/** Failures that another configuration may fix: credentials, hosts that are allowed, how a registry is reached and sent to. */
+export const CONFIGURATION_REASONS: readonly FailureReason[] = [
+  ...CREDENTIAL_REASONS,
+  'refused',
+  'unreachable',
+  'missing',
+  'too-large',
+  'unsupported',
+];
 
 const STOPPED: CopyFailure = { reason: 'stopped', message: 'the service is stopping', retryable: true };
 

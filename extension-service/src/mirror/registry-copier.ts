@@ -176,15 +176,17 @@ function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailed
   if (error instanceof CopyFailedError) return error.failure;
   const message = `${job.source}: ${messageOf(error)}`;
   if (!(error instanceof RegistryError)) return { reason: 'internal', message, retryable: true };
-  const { kind, retryable, retryAfter, host, answeredBy = host } = error;
+  const { kind, retryable, retryAfter, host, answeredBy = host, advised } = error;
   const atSource = host === sourceHost;
   const hint =
-    kind === 'unauthorized' || kind === 'forbidden'
+    (kind === 'unauthorized' || kind === 'forbidden') && !advised
       ? atSource
         ? `; no pull secret of the Pod and no credentials of source.registries for ${answeredBy} may read it`
         : `; check the credentials of target ${job.target}`
       : '';
-  return { reason: kind, message: message + hint, retryable, host, ...(retryAfter !== undefined && { retryAfter }) };
+  // That an image is absent is only ever the source's answer.
+  const reason = kind === 'absent' && !atSource ? 'missing' : kind;
+  return { reason, message: message + hint, retryable, host, ...(retryAfter !== undefined && { retryAfter }) };
 }
 
 /** Adds up the blobs: each tells its own bytes. */

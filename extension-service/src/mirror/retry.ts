@@ -7,7 +7,11 @@ export interface RetryPolicy {
   readonly attempts: number;
   /** How long a failure that no retry can fix is remembered before a new request tries it again. */
   readonly pause: number;
+  /** A longer wait that a registry asks for ends the tries. @default a day */
+  readonly longestWait?: number;
 }
+
+const LONGEST_WAIT_MS = 24 * 3_600_000;
 
 export const DEFAULT_RETRY: RetryPolicy = { base: 1_000, max: 300_000, attempts: 12, pause: 60_000 };
 
@@ -15,5 +19,20 @@ export const DEFAULT_RETRY: RetryPolicy = { base: 1_000, max: 300_000, attempts:
 export function retryDelay(policy: RetryPolicy, attempt: number, failure: CopyFailure, random: () => number): number {
   const ceiling = Math.min(policy.max, policy.base * 2 ** (attempt - 1));
   const jittered = Math.round(ceiling * (0.1 + 0.9 * random()));
-  return Math.max(jittered, Math.min(failure.retryAfter ?? 0, policy.max));
+  return Math.max(jittered, waitAsked(policy, failure));
+}
+
+/** Milliseconds that a registry asked us to wait: never less, up to the longest wait that is kept. */
+export function waitAsked({ longestWait = LONGEST_WAIT_MS }: RetryPolicy, { retryAfter = 0 }: CopyFailure): number {
+  return Math.min(retryAfter, longestWait);
+}
+
+/** The failure with the time named, when the registry asks for a longer wait than is kept; else undefined. */
+export function waitedTooLong(policy: RetryPolicy, failure: CopyFailure, now: number): CopyFailure | undefined {
+  const { retryAfter = 0, message } = failure;
+  if (retryAfter <= waitAsked(policy, failure)) return undefined;
+  const seconds = Math.ceil(retryAfter / 1000);
+  // The last time that a Date can show.
+  const until = new Date(Math.min(now + retryAfter, 8.64e15)).toISOString();
+  return { ...failure, message: `${message}; it asks to wait ${seconds} s, until ${until}: try again then` };
 }

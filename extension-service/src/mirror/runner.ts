@@ -10,6 +10,7 @@ import type { Entry } from './entry.js';
 import type { HostPause, Trials } from './host-pauses.js';
 import { pausedFailure } from './queue-view.js';
 import { HANDED_BACK } from './queue-state.js';
+import { waitedTooLong } from './retry.js';
 import type { QueueState } from './queue-state.js';
 import type { MirrorResult } from './status.js';
 
@@ -72,14 +73,16 @@ export class Runner {
     delete entry.progress;
     delete entry.mended;
     noteTried(entry);
-    const result = await this.copy(entry, trials);
+    const tried = await this.copy(entry, trials);
+    const tooLong = tried.ok ? undefined : waitedTooLong(state.retry, tried.failure, state.now());
+    const result = tooLong === undefined ? tried : failed(tooLong);
     const isCrash = !result.ok && this.isCharged(entry, result.failure);
     delete entry.abort;
     this.running.delete(entry);
     state.lanes.release(entry, job);
     const milliseconds = state.now() - entry.since;
     const pause = state.draining ? undefined : state.pauses.ended(job, result, trials);
-    const away = pause !== undefined && pause.failures >= state.retry.attempts;
+    const away = tooLong !== undefined || (pause !== undefined && pause.failures >= state.retry.attempts);
     // A copy that was broken off for another replica does not count as a try; it is forgotten by now, or asked for again.
     if (state.entries.get(job.key) === entry) {
       const isFinal = this.apply(entry, result, followUp(state, entry, result, { away, isCrash }));
@@ -87,7 +90,7 @@ export class Runner {
       settle(entry, result);
     }
     if (pause !== undefined) this.wakeAfter(pause);
-    if (away) this.abandon(pause);
+    if (away && pause !== undefined) this.abandon(pause);
     if (state.lanes.isIdle) for (const resolve of this.idle.splice(0)) resolve();
     this.pump();
   }

@@ -1,7 +1,7 @@
 import type { BlobOutcome, CopyOptions, CopyProgress } from './copy-types.js';
 import { RegistryError } from './errors.js';
 import type { BlobLedger } from './ledger.js';
-import { ContentMismatchError } from './transfer.js';
+import { ContentMismatchError } from './blob-source.js';
 import type { Descriptor, RequestContext } from './types.js';
 
 /** Progress of a blob is reported at most once per so many bytes. */

@@ -1,20 +1,23 @@
-import type { IncomingMessage } from 'node:http';
-import { statedDigest } from './digests.js';
+import { BlobSource, type BlobStream } from './blob-source.js';
+import { canBeDigest, statedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
-import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
-import { ContentMismatchError, pipeVerified, SourceBrokenError } from './transfer.js';
-import { header, invalid } from './transport/answers.js';
+import { repositoryPath } from './paths.js';
+import { invalid } from './transport/answers.js';
 import { discard } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, type Scope, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
+import {
+  beginSession,
+  isLostUpload,
+  locationOf,
+  receivedBytes,
+  withDigest,
+  type UploadSession,
+} from './upload-session.js';
 
-export interface BlobStream {
-  /** The registry that it comes from, for messages. */
-  readonly host: string;
-  readonly stream: IncomingMessage;
-}
+export type { BlobStream } from './blob-source.js';
 
 export interface UploadOptions extends RequestContext {
   /** Another repository of this registry that has the blob. */
@@ -23,17 +26,15 @@ export interface UploadOptions extends RequestContext {
   readonly onBytes?: (total: number) => void;
 }
 
-interface UploadSession {
-  /** Where the bytes go: a URL, or a path on the registry. */
-  readonly location: string;
-}
-
 export interface UploaderOptions extends PushOptions {
   readonly retry: RetryPolicy;
   readonly retryTools: RetryTools;
 }
 
-/** Blobs into one registry, each by a mount, or by one POST and one PUT. */
+/**
+ * Blobs into one registry, each by a mount, or by one POST and one PUT, or, where `uploadChunk` is set and the blob is
+ * larger, by one POST, PATCHes and one PUT.
+ */
 export class BlobUploader {
   readonly #options: UploaderOptions;
 
@@ -42,9 +43,9 @@ export class BlobUploader {
   }
 
   /**
-   * Brings a blob here: by a mount when `from` names a repository of this registry that has it, else by one POST and one
-   * PUT with the stream that `open` gives. The stream is verified while it passes; an upload that fails is cancelled and
-   * tried again with a new session and a new stream, since a stream cannot be sent twice.
+   * Brings a blob here: by a mount when `from` names a repository of this registry that has it, else from the stream that
+   * `open` gives, verified while it passes. A source that breaks off is resumed; a target that breaks off is resumed where
+   * blobs go in chunks, else its upload is cancelled and begins again with a new stream.
    */
   async upload(
     repository: string,
@@ -60,16 +61,16 @@ export class BlobUploader {
       const session = await once(this.#startUpload(repository, descriptor.digest, from, options));
       if (session === undefined) return 'mounted';
       from = undefined;
-      let source: BlobStream;
+      let first: BlobStream;
       try {
         // Before the source is opened, which would not wait as long.
         await this.#options.pacer?.wait('finish-upload', options.signal);
-        source = await once(open());
+        first = await once(open());
       } catch (error) {
         await this.#cancelUpload(repository, session, options);
         throw error;
       }
-      await this.#finishUpload(repository, session, descriptor, source, options);
+      await this.#sendBlob(repository, session, descriptor, first, options);
       return 'uploaded';
     }).catch((error: unknown) => {
       throw error instanceof SpentError ? error.cause : error;
@@ -116,51 +117,151 @@ export class BlobUploader {
         accept: query === '' ? [202] : [201, 202],
       });
       discard(response);
-      if (response.statusCode === 201) return undefined;
-      const location = header(response, 'location');
-      if (location === undefined) throw invalid(asked, 'began an upload without a Location');
-      return { location };
+      return response.statusCode === 201 ? undefined : beginSession(response, asked);
     });
+  }
+
+  async #sendBlob(
+    repository: string,
+    session: UploadSession,
+    descriptor: Descriptor,
+    first: BlobStream,
+    options: UploadOptions,
+  ): Promise<void> {
+    const { retry, retryTools, uploadChunk } = this.#options;
+    const chunk = uploadChunk === undefined ? descriptor.size : Math.max(uploadChunk, session.minimumChunk);
+    const { signal, onBytes } = options;
+    const isChunked = descriptor.size > chunk;
+    const keepBytes = isChunked ? KEPT_BYTES : 0;
+    const source = new BlobSource(descriptor, first, { retry, retryTools, signal, keepBytes, onBytes });
+    try {
+      const location = isChunked
+        ? await this.#sendChunks(repository, session, descriptor, chunk, source, options)
+        : session.location;
+      await this.#finishUpload(repository, location, descriptor, isChunked ? undefined : source, options);
+    } catch (error) {
+      source.close();
+      await this.#cancelUpload(repository, session, options);
+      // An upload that failed because of its source is the source's error.
+      if (source.error !== undefined)
+        throw source.isBroken ? new SpentError('spent', { cause: source.error }) : source.error;
+      if (!(error instanceof RegistryError)) throw error;
+      if (error.kind === 'throttled') this.#options.pacer?.throttled('finish-upload');
+      throw isLostUpload(error) ? error.as({ kind: 'server', retryable: true }) : error;
+    }
   }
 
   async #finishUpload(
     repository: string,
-    session: UploadSession,
-    descriptor: Descriptor,
-    source: BlobStream,
+    location: URL,
+    { digest, size }: Descriptor,
+    source: BlobSource | undefined,
     options: UploadOptions,
   ): Promise<void> {
-    const separator = session.location.includes('?') ? '&' : '?';
-    try {
-      const { response, asked } = await this.#send(options, {
-        method: 'PUT',
-        target: `${session.location}${separator}digest=${encodeURIComponent(descriptor.digest)}`,
-        headers: { 'content-type': 'application/octet-stream', 'content-length': String(descriptor.size) },
-        body: pipeVerified(source.stream, descriptor, options.onBytes),
-        scopes: push(repository),
-        accept: [201, 204],
-      });
-      discard(response);
-      const digest = statedDigest(response, asked);
-      if (digest !== undefined && digest !== descriptor.digest) throw invalid(asked, `stored ${digest}`);
-    } catch (error) {
-      source.stream.destroy();
-      await this.#cancelUpload(repository, session, options);
-      const atSource = sourceError(error, source.host);
-      if (atSource === undefined && error instanceof RegistryError && error.kind === 'throttled') {
-        this.#options.pacer?.throttled('finish-upload');
+    const length = source === undefined ? 0 : size;
+    const { response, asked } = await this.#send(options, {
+      method: 'PUT',
+      target: withDigest(location, digest),
+      headers: { 'content-type': 'application/octet-stream', 'content-length': String(length) },
+      ...(source !== undefined && { body: source.body(size) }),
+      scopes: push(repository),
+      accept: [201, 204],
+    });
+    discard(response);
+    const stored = statedDigest(response, asked);
+    if (stored !== undefined && !canBeDigest(stored, digest)) throw invalid(asked, `stored ${stored}`);
+  }
+
+  /**
+   * The blob in PATCHes of `chunk` bytes (OCI distribution-spec, "Pushing a blob in chunks"). One that breaks off is resumed
+   * from what the registry says that it has; tries count only while that does not grow.
+   *
+   * @returns where the upload is finished
+   */
+  async #sendChunks(
+    repository: string,
+    session: UploadSession,
+    { size }: Descriptor,
+    chunk: number,
+    source: BlobSource,
+    options: UploadOptions,
+  ): Promise<URL> {
+    const { retry, retryTools } = this.#options;
+    let { location } = session;
+    let sent = 0;
+    let inVain = 0;
+    while (sent < size) {
+      const end = Math.min(sent + chunk, size);
+      try {
+        const { response, asked } = await this.#send(options, {
+          method: 'PATCH',
+          target: location.href,
+          headers: {
+            'content-type': 'application/octet-stream',
+            'content-length': String(end - sent),
+            'content-range': `${sent}-${end - 1}`,
+          },
+          body: source.body(end),
+          scopes: push(repository),
+          accept: [202, 201, 204],
+        });
+        discard(response);
+        location = locationOf(response, asked) ?? location;
+        const received = receivedBytes(response) ?? end;
+        if (received <= sent || received > end) throw invalid(asked, `has ${received} bytes of an upload of ${end}`);
+        if (received < end) await source.rewind(received);
+        sent = received;
+        inVain = 0;
+      } catch (error) {
+        if (source.failure !== undefined || !(error instanceof RegistryError)) throw error;
+        if (!error.retryable && error.status !== 416) throw error;
+        if ((error.retryAfter ?? 0) > retry.maxRetryAfter) throw error;
+        await retryTools.sleep(error.retryAfter ?? retryTools.random() * retry.baseDelay * 2 ** inVain, options.signal);
+        options.signal?.throwIfAborted();
+        const status = await this.#uploadStatus(repository, location, options);
+        if (status === undefined || status.received > end) throw error.as({ kind: 'server', retryable: true });
+        inVain = status.received > sent ? 0 : inVain + 1;
+        if (inVain >= retry.attempts) throw error;
+        await source.rewind(status.received);
+        ({ location } = status);
+        sent = status.received;
       }
-      throw atSource ?? error;
+      source.acknowledge(sent);
+    }
+    return location;
+  }
+
+  /** What the registry has of an upload; undefined when it has lost it, or does not say. */
+  async #uploadStatus(
+    repository: string,
+    location: URL,
+    options: UploadOptions,
+  ): Promise<{ readonly received: number; readonly location: URL } | undefined> {
+    try {
+      return await this.#retried(options, async () => {
+        const { response, asked } = await this.#send(options, {
+          method: 'GET',
+          target: location.href,
+          scopes: push(repository),
+          accept: [204, 200, 202],
+        });
+        discard(response);
+        const received = receivedBytes(response);
+        return received === undefined ? undefined : { received, location: locationOf(response, asked) ?? location };
+      });
+    } catch (error) {
+      if (error instanceof RegistryError && error.status !== undefined && !error.retryable) return undefined;
+      throw error;
     }
   }
 
   /** Best effort: registries clean up by themselves, some do not know DELETE here. */
-  async #cancelUpload(repository: string, session: UploadSession, context: RequestContext): Promise<void> {
+  async #cancelUpload(repository: string, { location }: UploadSession, context: RequestContext): Promise<void> {
     const { onRequest } = context;
     const signal = AbortSignal.timeout(5_000);
     await this.#send(
       { signal, ...(onRequest && { onRequest }) },
-      { method: 'DELETE', target: session.location, scopes: push(repository), accept: [200, 202, 204, 404, 405] },
+      { method: 'DELETE', target: location.href, scopes: push(repository), accept: [200, 202, 204, 404, 405] },
     ).then(
       ({ response }) => discard(response),
       () => undefined,
@@ -176,7 +277,10 @@ export class BlobUploader {
   }
 }
 
-const UPLOAD_ATTEMPTS = 3;
+const UPLOAD_ATTEMPTS = 4;
+
+/** Bytes of a chunked upload that are kept after they were sent: about what sockets hold when a connection ends. */
+const KEPT_BYTES = 4 * 1024 * 1024;
 
 /** Carries an error past a retry that is not meant for it. */
 class SpentError extends Error {}
@@ -187,14 +291,4 @@ async function once<T>(promise: Promise<T>): Promise<T> {
   });
 }
 
-const NO_MOUNT: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'invalid', 'absent']);
-
-/** An upload that failed because of its source is the source's error. */
-function sourceError(error: unknown, host: string): RegistryError | undefined {
-  const cause = error instanceof RegistryError ? error.cause : undefined;
-  if (cause instanceof ContentMismatchError) {
-    return new RegistryError(cause.message, { kind: 'invalid', host, retryable: true, cause });
-  }
-  if (cause instanceof SourceBrokenError) return new RegistryError(cause.message, { kind: 'unreachable', host, cause });
-  return undefined;
-}
+const NO_MOUNT: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'invalid', 'absent', 'missing', 'policy']);

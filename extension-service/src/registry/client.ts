@@ -2,10 +2,13 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isDigest } from '../core/image/reference.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
+import { openBlob } from './blob-read.js';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
 import { RegistryError } from './errors.js';
-import { digestFault, statedDigest } from './digests.js';
+import { canBeDigest, digestFault, statedDigest } from './digests.js';
 import { nextLink } from './link-header.js';
+import { ManifestHeads } from './manifest-head.js';
+import { explainManifestRefusal, isMissingContent } from './manifest-refusal.js';
 import {
   descriptorsIn,
   InvalidManifestError,
@@ -25,6 +28,11 @@ import type { Descriptor, RequestContext } from './types.js';
 
 /** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
 export const MANIFEST_LIMIT = 4 * 1024 * 1024;
+
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+
+/** Pauses before a manifest is put again whose layers, sent just now, the registry does not see yet; milliseconds. */
+const LAG_MS = [250, 500, 1_000];
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 
@@ -62,9 +70,11 @@ export interface RegistryClientOptions extends PushOptions {
 export class RegistryClient {
   readonly #options: RegistryClientOptions;
   readonly #uploader: BlobUploader;
+  readonly #heads: ManifestHeads;
 
   constructor(options: RegistryClientOptions) {
     this.#options = options;
+    this.#heads = new ManifestHeads(options.session.host);
     this.#uploader = new BlobUploader(options);
   }
 
@@ -78,47 +88,74 @@ export class RegistryClient {
     reference: string,
     context?: RequestContext,
   ): Promise<ManifestHead | undefined> {
-    return this.#retried(context, async () => {
-      const { response, asked } = await this.#send(context, {
-        method: 'HEAD',
-        target: this.#path(repository, 'manifests', reference),
-        headers: { accept: MANIFEST_ACCEPT },
-        scopes: pull(repository),
-        mayBeHidden: true,
-        accept: [200, 404],
-      });
-      discard(response);
-      if (response.statusCode === 404) return undefined;
-      const mediaType = mediaTypeIn(response.headers['content-type']);
-      if (mediaType === 'text/html')
-        throw invalid(asked, 'answered an HTML page: is there a proxy or login page in between?');
-      const digest = statedDigest(response, asked);
-      if (digest !== undefined && isDigest(reference) && digest !== reference) {
-        throw invalid(asked, `says that ${reference} is ${digest}`);
-      }
-      const length = header(response, 'content-length');
-      return {
-        mediaType,
-        ...(digest !== undefined && { digest }),
-        ...(length !== undefined && /^\d{1,15}$/.test(length) && { size: Number(length) }),
-      };
+    return this.#retried(context, () =>
+      this.#heads.ask(
+        () => this.#headOnly(repository, reference, context),
+        () => this.#headByGet(repository, reference, context),
+      ),
+    );
+  }
+
+  async #headOnly(
+    repository: string,
+    reference: string,
+    context: RequestContext | undefined,
+  ): Promise<ManifestHead | undefined> {
+    const { response, asked } = await this.#send(context, {
+      method: 'HEAD',
+      target: this.#path(repository, 'manifests', reference),
+      headers: { accept: MANIFEST_ACCEPT },
+      scopes: pull(repository),
+      mayBeHidden: true,
+      accept: [200, 404],
     });
+    discard(response);
+    if (response.statusCode === 404) return undefined;
+    const mediaType = mediaTypeIn(response.headers['content-type']);
+    if (mediaType === 'text/html')
+      throw invalid(asked, 'answered an HTML page: is there a proxy or login page in between?');
+    const digest = statedDigest(response, asked);
+    if (digest !== undefined && isDigest(reference) && !canBeDigest(digest, reference)) {
+      throw invalid(asked, `says that ${reference} is ${digest}`);
+    }
+    const length = header(response, 'content-length');
+    return {
+      mediaType,
+      ...(digest !== undefined && { digest }),
+      ...(length !== undefined && /^\d{1,15}$/.test(length) && { size: Number(length) }),
+    };
+  }
+
+  async #headByGet(
+    repository: string,
+    reference: string,
+    context: RequestContext | undefined,
+  ): Promise<ManifestHead | undefined> {
+    try {
+      const { digest, mediaType, bytes } = await this.#getOnce(repository, reference, context);
+      return { digest, mediaType, size: bytes.length };
+    } catch (error) {
+      if (error instanceof RegistryError && error.kind === 'absent') return undefined;
+      throw error;
+    }
   }
 
   /** Throws kind `absent` when it is not there, `invalid` when the bytes are not those of the digest. */
   async getManifest(repository: string, reference: string, context?: RequestContext): Promise<RawManifest> {
-    return this.#retried(context, async () => {
-      const { response, asked } = await this.#send(context, {
-        method: 'GET',
-        target: this.#path(repository, 'manifests', reference),
-        headers: { accept: MANIFEST_ACCEPT },
-        scopes: pull(repository),
-        mayBeHidden: true,
-        accept: [200],
-      });
-      const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);
-      return verifyManifest(bytes, reference, response, asked);
+    return this.#retried(context, () => this.#getOnce(repository, reference, context));
+  }
+
+  async #getOnce(repository: string, reference: string, context: RequestContext | undefined): Promise<RawManifest> {
+    const { response, asked } = await this.#send(context, {
+      method: 'GET',
+      target: this.#path(repository, 'manifests', reference),
+      headers: { accept: MANIFEST_ACCEPT },
+      scopes: pull(repository),
+      mayBeHidden: true,
+      accept: [200],
     });
+    const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);
+    return verifyManifest(bytes, reference, response, asked);
   }
 
   /**
@@ -156,17 +193,32 @@ export class RegistryClient {
     });
   }
 
+  /**
+   * Whether the blob is there. False also when the registry does not say: a HEAD that it refuses is no reason not to send.
+   * A redirect to another origin says that it is there: stores sign such URLs for GET, and answer HEAD with 403.
+   */
   async headBlob(repository: string, digest: string, context?: RequestContext): Promise<boolean> {
-    return this.#retried(context, async () => {
-      const { response } = await this.#send(context, {
-        method: 'HEAD',
-        target: this.#path(repository, 'blobs', digest),
-        scopes: pull(repository),
-        accept: [200, 404],
+    const request: SessionRequest = {
+      method: 'HEAD',
+      target: this.#path(repository, 'blobs', digest),
+      scopes: pull(repository),
+      accept: [200, 404, ...REDIRECTS],
+    };
+    try {
+      return await this.#retried(context, async () => {
+        const { response, asked } = await this.#send(context, request);
+        discard(response);
+        const status = response.statusCode ?? 0;
+        if (!REDIRECTS.includes(status)) return status === 200;
+        if (leadsToStore(header(response, 'location'), asked)) return true;
+        const followed = await this.#send(context, { ...request, accept: [200, 404] });
+        discard(followed.response);
+        return followed.response.statusCode === 200;
       });
-      discard(response);
-      return response.statusCode === 200;
-    });
+    } catch (error) {
+      if (error instanceof RegistryError && error.status !== undefined && error.kind !== 'throttled') return false;
+      throw error;
+    }
   }
 
   /** Whether the registry gives the first byte of a blob: it may say that it has what it has lost. */
@@ -213,28 +265,20 @@ export class RegistryClient {
 
   /** The blob's bytes as they come, not yet verified; whoever reads them checks the digest, or destroys the stream. */
   async getBlob(repository: string, descriptor: Descriptor, context?: RequestContext): Promise<BlobStream> {
-    return this.#retried(context, async () => {
-      const { response, asked } = await this.#send(context, {
-        method: 'GET',
-        target: this.#path(repository, 'blobs', descriptor.digest),
-        scopes: pull(repository),
-        accept: [200],
-      });
-      const length = header(response, 'content-length');
-      if (length !== undefined && Number(length) !== descriptor.size) {
-        response.destroy();
-        const html = header(response, 'content-type')?.startsWith('text/html') === true;
-        const hint = html ? ' (an HTML page: is there a proxy or login page in between?)' : '';
-        throw invalid(asked, `has ${length} bytes, and the manifest says ${descriptor.size}${hint}`);
-      }
-      return { host: this.host, stream: response };
+    return openBlob({
+      host: this.host,
+      repository,
+      target: this.#path(repository, 'blobs', descriptor.digest),
+      descriptor,
+      send: (request) => this.#send(context, request),
+      retried: (attempt) => this.#retried(context, attempt),
     });
   }
 
   /**
-   * Brings a blob here: by a mount when `from` names a repository of this registry that has it, else by one POST and one
-   * PUT with the stream that `open` gives. The stream is verified while it passes; an upload that fails is cancelled and
-   * tried again with a new session and a new stream, since a stream cannot be sent twice.
+   * Brings a blob here: by a mount when `from` names a repository of this registry that has it, else from the stream that
+   * `open` gives, verified while it passes. A source that breaks off is asked for the rest; an upload that the registry
+   * lost begins again with a new stream.
    */
   async uploadBlob(
     repository: string,
@@ -273,22 +317,40 @@ export class RegistryClient {
     manifest: RawManifest,
     context?: RequestContext,
   ): Promise<{ readonly subjectKept: boolean }> {
-    return this.#retried(context, async () => {
-      const { response, asked } = await sendPush(this.#options, repository, 'put-manifest', context, {
-        method: 'PUT',
-        target: this.#path(repository, 'manifests', reference),
-        headers: { 'content-type': manifest.mediaType },
-        body: manifest.bytes,
-        scopes: push(repository),
-        accept: [200, 201, 202],
-      });
-      discard(response);
-      const digest = statedDigest(response, asked);
-      if (digest !== undefined && digest !== manifest.digest) {
-        throw invalid(asked, `stored ${digest} instead of ${manifest.digest}`);
+    for (const pause of [...LAG_MS, undefined]) {
+      try {
+        const kept = await this.#retried(context, () => this.#putOnce(repository, reference, manifest, context));
+        await this.#heads.check(() => this.#headOnly(repository, reference, context));
+        return kept;
+      } catch (error) {
+        if (pause === undefined || !isMissingContent(error)) throw explainManifestRefusal(error, manifest);
+        await this.#options.retryTools.sleep(pause, context?.signal);
+        context?.signal?.throwIfAborted();
       }
-      return { subjectKept: header(response, 'oci-subject') !== undefined };
+    }
+    throw new Error('unreachable');
+  }
+
+  async #putOnce(
+    repository: string,
+    reference: string,
+    manifest: RawManifest,
+    context: RequestContext | undefined,
+  ): Promise<{ readonly subjectKept: boolean }> {
+    const { response, asked } = await sendPush(this.#options, repository, 'put-manifest', context, {
+      method: 'PUT',
+      target: this.#path(repository, 'manifests', reference),
+      headers: { 'content-type': manifest.mediaType },
+      body: manifest.bytes,
+      scopes: push(repository),
+      accept: [200, 201, 202],
     });
+    discard(response);
+    const digest = statedDigest(response, asked);
+    if (digest !== undefined && !canBeDigest(digest, manifest.digest)) {
+      throw invalid(asked, `stored ${digest} instead of ${manifest.digest}`);
+    }
+    return { subjectKept: header(response, 'oci-subject') !== undefined };
   }
 
   #path(repository: string, ...rest: readonly string[]): string {
@@ -349,6 +411,13 @@ async function hasFirstByte(response: IncomingMessage, signal: AbortSignal | und
   } finally {
     response.destroy();
   }
+}
+
+/** Whether a redirect leads away from the registry, and not to another registry that the name stands for. */
+function leadsToStore(location: string | undefined, { url }: Asked): boolean {
+  if (location === undefined || !URL.canParse(location, url.href)) return false;
+  const next = new URL(location, url);
+  return next.origin !== url.origin && !/^\/v2\/.+\/blobs\/sha/.test(next.pathname);
 }
 
 function verifyManifest(bytes: Buffer, reference: string, response: IncomingMessage, asked: Asked): RawManifest {

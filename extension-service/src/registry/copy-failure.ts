@@ -14,12 +14,17 @@ export interface CopyFailure {
 
 export type FailureReason =
   | 'absent'
+  | 'missing'
   | 'unauthorized'
   | 'forbidden'
   | 'throttled'
   | 'unreachable'
   | 'invalid'
   | 'conflict'
+  | 'quota'
+  | 'policy'
+  | 'unsupported'
+  | 'too-large'
   | 'refused'
   | 'server'
   | 'stopped'

@@ -16,6 +16,7 @@ import {
   type ParsedManifest,
   type RawManifest,
 } from './manifest.js';
+import { isMissingContent } from './manifest-refusal.js';
 import { MissingChildren } from './missing-children.js';
 import { UnlistedReferrers } from './unlisted-referrers.js';
 import type { Descriptor, RequestContext } from './types.js';
@@ -161,8 +162,14 @@ export class TreeCopy {
   /** Puts a manifest whose content is there. */
   async put(manifest: RawManifest, parsed: ParsedManifest, reference: string): Promise<void> {
     const { client, reference: target } = this.#options.target;
-    const answer = await client
-      .putManifest(target.repository, reference, manifest, this.targetContext)
+    const put = (): ReturnType<typeof client.putManifest> =>
+      client.putManifest(target.repository, reference, manifest, this.targetContext);
+    const answer = await put()
+      .catch(async (error: unknown) => {
+        if (!isMissingContent(error) || parsed.kind !== 'image') throw error;
+        await this.#sendAgain(parsed.blobs);
+        return put();
+      })
       .catch((error: unknown) => {
         throw this.#refusedSparse(error);
       });
@@ -298,6 +305,19 @@ export class TreeCopy {
     return this.#bring(blob, 'send');
   }
 
+  /** The target says that it lacks blobs which it had, or which were sent: it is asked for each, and sent what it does not give. */
+  async #sendAgain(descriptors: readonly Descriptor[]): Promise<void> {
+    const blobs = [
+      ...new Map(descriptors.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values(),
+    ];
+    await this.#all(
+      blobs.map((blob) => async () => {
+        const { outcome } = await this.#bring(blob, 'read');
+        if (outcome !== 'present') this.repaired.push(`blob ${blob.digest}, which the registry had lost`);
+      }),
+    );
+  }
+
   async #bring(blob: Descriptor, check: BlobCheck): Promise<BroughtBlob> {
     const report = this.#reporter('blob', blob);
     report('waiting', 0);
@@ -337,7 +357,7 @@ export class TreeCopy {
   #refusedSparse(error: unknown): unknown {
     const problem = this.missing.refusal();
     if (problem === undefined || !(error instanceof RegistryError)) return error;
-    if (error.kind !== 'invalid' && error.kind !== 'absent') return error;
+    if (error.kind !== 'invalid' && error.kind !== 'missing') return error;
     return this.#invalid(`${problem} (${error.message})`, error);
   }
 

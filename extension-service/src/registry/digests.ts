@@ -24,3 +24,15 @@ export function digestFault(text: string): string {
     ? `${quoteInput(text)} is not a digest that can be checked: algorithm ${algorithm} is not supported (sha256, sha384 and sha512 are)`
     : `${quoteInput(text)} is not a digest (sha256:, sha384: or sha512: and 64, 96 or 128 lower-case hexadecimal digits)`;
 }
+
+/**
+ * Whether a digest that a registry states can be that of content whose digest is known. The same bytes have a digest for
+ * each algorithm, and registries answer with their canonical one: only digests of one algorithm can disagree.
+ */
+export function canBeDigest(stated: string, known: string): boolean {
+  return stated === known || algorithmOf(stated) !== algorithmOf(known);
+}
+
+function algorithmOf(digest: string): string {
+  return digest.slice(0, digest.indexOf(':'));
+}

@@ -1,23 +1,43 @@
 import { oneLine } from '../core/image/quote.js';
 
 /**
- * - absent: the repository, manifest or blob is not there (404)
+ * - absent: the repository, manifest or blob is not there (404 to a read)
+ * - missing: the registry lacks what a write needs: its repository, or what a manifest refers to (404 to a write)
  * - unauthorized: no credential was accepted (401)
  * - forbidden: a credential was accepted and may not do this (403)
  * - throttled: too many requests (429); `retryAfter` when the registry said so
  * - unreachable: no answer: DNS, connection, TLS, timeout
  * - invalid: an answer that breaks the distribution spec, or bytes that are not what their digest says
  * - conflict: an immutable tag holds something else
+ * - quota: the registry's storage, or a number that it allows, is used up
+ * - policy: the registry keeps the image back: it is vulnerable, not scanned yet, not signed
+ * - unsupported: the registry does not take this media type, or layers that are kept elsewhere
+ * - too-large: the registry, or a proxy in front of it, does not take a body of this size (413)
  * - refused: we do not send this request: the host or the redirect is not allowed
  * - server: 5xx
  */
 export type RegistryErrorKind =
-  'absent' | 'unauthorized' | 'forbidden' | 'throttled' | 'unreachable' | 'invalid' | 'conflict' | 'refused' | 'server';
+  | 'absent'
+  | 'missing'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'throttled'
+  | 'unreachable'
+  | 'invalid'
+  | 'conflict'
+  | 'quota'
+  | 'policy'
+  | 'unsupported'
+  | 'too-large'
+  | 'refused'
+  | 'server';
 
 /** One entry of the `errors` list of an error body (distribution spec, "Error Codes"). */
 export interface Diagnostic {
   readonly code: string;
   readonly message: string;
+  /** The media type that `detail.mediaType` names (zot). */
+  readonly mediaType?: string;
 }
 
 export interface RegistryErrorDetails {
@@ -33,6 +53,8 @@ export interface RegistryErrorDetails {
   readonly retryAfter?: number;
   readonly retryable?: boolean;
   readonly diagnostics?: readonly Diagnostic[];
+  /** The message says what to do, so that a general hint would only contradict it. */
+  readonly advised?: boolean;
   readonly cause?: unknown;
 }
 
@@ -48,6 +70,7 @@ export class RegistryError extends Error {
   /** Whether the same request may succeed later without anyone changing anything. */
   readonly retryable: boolean;
   readonly diagnostics: readonly Diagnostic[];
+  readonly advised: boolean;
 
   constructor(message: string, details: RegistryErrorDetails) {
     const where = details.request === undefined ? details.host : details.request;
@@ -63,6 +86,34 @@ export class RegistryError extends Error {
     this.retryAfter = details.retryAfter;
     this.retryable = details.retryable ?? RETRYABLE.has(details.kind);
     this.diagnostics = details.diagnostics ?? [];
+    this.advised = details.advised ?? false;
+  }
+
+  /** The same error in another class, with `advice` behind its message. */
+  as(changes: {
+    readonly kind: RegistryErrorKind;
+    readonly retryable?: boolean;
+    readonly retryAfter?: number;
+    readonly advice?: string;
+  }): RegistryError {
+    const { host, request, status, diagnostics, advised, answeredBy } = this;
+    const where = `${request ?? host}: `;
+    const redirects = answeredBy === undefined ? '' : ` (${host} redirects there)`;
+    const { message } = this;
+    const text = message.startsWith(where) ? message.slice(where.length, message.length - redirects.length) : message;
+    const retryAfter = changes.retryAfter ?? this.retryAfter;
+    return new RegistryError(changes.advice === undefined ? text : `${text}: ${changes.advice}`, {
+      host,
+      answeredBy,
+      diagnostics,
+      kind: changes.kind,
+      advised: advised || changes.advice !== undefined,
+      cause: this.cause ?? this,
+      ...(request !== undefined && { request }),
+      ...(status !== undefined && { status }),
+      ...(retryAfter !== undefined && { retryAfter }),
+      ...(changes.retryable !== undefined && { retryable: changes.retryable }),
+    });
   }
 }
 

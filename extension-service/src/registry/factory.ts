@@ -89,7 +89,14 @@ export class RegistryFactory {
     const patience = push.pacer === undefined ? {} : { throttledAttempts: PACED_ATTEMPTS };
     const retry = { ...DEFAULT_RETRY, ...patience, ...this.#options.retry };
     const retryTools = this.#options.retryTools ?? DEFAULT_RETRY_TOOLS;
-    return new RegistryClient({ ...push, session, retry, retryTools });
+    const { uploadChunk } = endpoint;
+    return new RegistryClient({
+      ...push,
+      ...(uploadChunk !== undefined && { uploadChunk }),
+      session,
+      retry,
+      retryTools,
+    });
   }
 
   /** Cuts every connection. */

@@ -7,6 +7,8 @@ export interface PushOptions {
   readonly session: Session;
   readonly pacer?: RequestPacer;
   readonly createRepository?: CreateRepository;
+  /** Bytes of a request's body at most, for fronts that limit them. @default a blob goes in one request */
+  readonly uploadChunk?: number;
 }
 
 /**
@@ -49,7 +51,7 @@ async function pacedSend(
 
 /** Distribution spec: NAME_UNKNOWN. A 404 that names something else, such as a missing blob, is no reason to create one. */
 function isMissingRepository(error: unknown): boolean {
-  if (!(error instanceof RegistryError) || error.kind !== 'absent') return false;
+  if (!(error instanceof RegistryError) || error.kind !== 'missing') return false;
   const codes = error.diagnostics.map(({ code }) => code).filter((code) => code !== '');
   return codes.length === 0 || codes.includes('NAME_UNKNOWN');
 }

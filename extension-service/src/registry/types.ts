@@ -22,6 +22,8 @@ export interface RegistryEndpoint {
   readonly ca?: string;
   /** Hosts at other sites (host or host:port) whose token servers get the login. */
   readonly tokenHosts?: readonly string[];
+  /** Bytes of a request's body at most, for proxies that limit them. @default a blob goes in one request */
+  readonly uploadChunk?: number;
 }
 
 export type Credentials = PasswordCredentials | IdentityTokenCredentials | RegistryTokenCredentials;

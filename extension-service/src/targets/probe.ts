@@ -45,7 +45,7 @@ async function probeTarget(
       await client.probePush(repository, { signal: patience() });
     } catch (error) {
       // Who may not push is told that first; who may, that the repository comes with its first image.
-      if (!(error instanceof RegistryError && error.kind === 'absent' && cloud?.repositories !== undefined))
+      if (!(error instanceof RegistryError && MISSING.has(error.kind) && cloud?.repositories !== undefined))
         throw error;
     }
   };
@@ -97,3 +97,6 @@ function advice(error: unknown, check: Probe['check']): string {
 function patience(): AbortSignal {
   return AbortSignal.timeout(PATIENCE);
 }
+
+/** The repository is not there: to a read, and to a write. */
+const MISSING: ReadonlySet<string> = new Set(['absent', 'missing']);

@@ -144,13 +144,16 @@ describe('a registry that hides what one may not read', () => {
     expect(await missing.headManifest('team/app', 'nope')).toBeUndefined();
     registry.accessLog.splice(0);
     expect(await client(registry, [other, bad], { hides: true }).headManifest('team/app', 'v1')).toBeUndefined();
-    expect(asked(registry)).toEqual(['- 401', 'reader 404', 'user 401', '- 401', 'reader 404']);
+    // By HEAD, then by GET: this registry has not answered a HEAD with 200 before.
+    const tries = ['reader 404', 'user 401', '- 401', 'reader 404'];
+    expect(asked(registry)).toEqual(['- 401', ...tries, ...tries]);
   });
 
   it('is not asked again and again by those who look into targets', async () => {
     const registry = await start({ auth: { type: 'basic', users, permissions, hides: 'from-users' } });
     expect(await client(registry, [other, good]).headManifest('team/app', 'v1')).toBeUndefined();
-    expect(asked(registry)).toEqual(['- 401', 'reader 404']);
+    // By HEAD, then by GET: this registry has not answered a HEAD with 200 before.
+    expect(asked(registry)).toEqual(['- 401', 'reader 404', 'reader 404']);
   });
 });
 

@@ -212,7 +212,8 @@ describe('a registry that redirects to another one', () => {
       digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
     };
     const { Readable } = await import('node:stream');
-    const open = async () => ({ host: 'source', stream: Readable.from([bytes]) as never });
+    const resume = (): Promise<never> => Promise.reject(new Error('the source does not break off'));
+    const open = async () => ({ host: 'source', stream: Readable.from([bytes]), skip: 0, whole: true, resume });
     const error = await failure(client([front]).uploadBlob('team/app', descriptor, open));
     expect(error.message).toMatch(/redirects a PUT to http:\/\/127\.0\.0\.1:1 while the body is sent/);
   });

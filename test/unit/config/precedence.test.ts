@@ -102,6 +102,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'target.oci.insecure': ['true', 'false'],
   'target.oci.caFile': ['/a.pem', '/b.pem'],
   'target.oci.tokenHosts': ['auth.test', 'auth.test,token.test:8443'],
+  'target.oci.uploadChunk': ['1048576', '50000000'],
   'target.oci.credentials': ['{secretName: a}', '{username: u, password: p-word}'],
   'target.oci.credentials.secretName': ['a', 'b'],
   'target.oci.credentials.namespace': ['team-a', 'team-b'],

@@ -12,4 +12,6 @@ export interface OciConfig {
   /** Hosts at other sites (host or host:port) whose token servers get the login of this registry. */
   readonly tokenHosts?: readonly string[];
   readonly credentials?: CredentialsConfig;
+  /** Bytes of a request's body at most, for proxies that limit them. */
+  readonly uploadChunk?: number;
 }

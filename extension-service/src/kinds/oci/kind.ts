@@ -14,8 +14,12 @@ export const oci: RegistryKind<OciConfig> = {
   rules: ociRules,
   naming: ociNaming,
   transport(settings) {
-    const { insecure, caFile, tokenHosts } = settings;
-    const plain = { insecure, ...(tokenHosts !== undefined && { tokenHosts }) };
+    const { insecure, caFile, tokenHosts, uploadChunk } = settings;
+    const plain = {
+      insecure,
+      ...(tokenHosts !== undefined && { tokenHosts }),
+      ...(uploadChunk !== undefined && { uploadChunk }),
+    };
     if (caFile === undefined) return plain;
     try {
       return { ...plain, ca: readFileSync(caFile, 'utf8') };

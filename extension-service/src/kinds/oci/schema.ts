@@ -3,7 +3,7 @@ import type { CredentialsConfig } from '../../credentials/config-credentials.js'
 import type { OciConfig } from './config.js';
 import { hostFault, REGISTRY_ALLOWED } from '../../core/naming/host-fault.js';
 import { described } from '../../schema/field.js';
-import { flag, matching, text } from '../../schema/leaves.js';
+import { flag, matching, text, wholeNumber } from '../../schema/leaves.js';
 import { prefix } from '../../schema/prefix.js';
 
 const label = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
@@ -49,4 +49,10 @@ export const ociSchema = z.strictObject({
     'Token servers at other sites that get the login when the registry names them.',
   ).exactOptional(),
   credentials: described(credentials, 'How to log in; one of the ways.').exactOptional(),
+  uploadChunk: wholeNumber(
+    1_024,
+    2 ** 40,
+    'Bytes that one request of an upload may have: larger layers go in chunks. For a proxy in front of the registry that limits bodies (413), and for targets that break off.',
+    'each layer in one request',
+  ).exactOptional(),
 }) satisfies z.ZodType<OciConfig>;

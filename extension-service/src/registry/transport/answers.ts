@@ -1,10 +1,12 @@
 import type { IncomingMessage } from 'node:http';
-import { describeRequest, RegistryError, type Diagnostic, type RegistryErrorKind } from '../errors.js';
+import { describeRequest, RegistryError } from '../errors.js';
 import { abortReason } from './abort.js';
-import { parseDiagnostics } from './diagnostics.js';
+import { decodedBody } from './content-coding.js';
+import { parseDiagnostics, plainWords } from './diagnostics.js';
 import { readErrorBody } from './discard.js';
 import { RefusedAddressError } from './http.js';
 import { parseRetryAfter } from './retry.js';
+import { CLIENT_CERTIFICATE_ADVICE, classOf, type Refusal, type RefusalClass } from './status-class.js';
 
 /** What an answer is about, for messages. */
 export interface Asked {
@@ -26,7 +28,7 @@ export async function readBody(
   const pieces: Buffer[] = [];
   let size = 0;
   try {
-    for await (const piece of response as AsyncIterable<Buffer>) {
+    for await (const piece of decodedBody(response, asked).stream as AsyncIterable<Buffer>) {
       size += piece.length;
       if (size > limit) break;
       pieces.push(piece);
@@ -49,55 +51,48 @@ export function invalid(asked: Asked, message: string, cause?: unknown): Registr
   });
 }
 
-/** The error for an answer whose status is not what was wanted; reads its body, at most 64 KiB. */
+/** The error for an answer whose status is not what was wanted, in the registry's words; reads its body, at most 64 KiB. */
 export async function statusError(
   response: IncomingMessage,
   asked: Asked,
   now: number,
-  classify: typeof kindOf = kindOf,
+  classify: (refusal: Refusal) => RefusalClass = classOf,
 ): Promise<RegistryError> {
   const status = response.statusCode ?? 0;
-  const body = await readErrorBody(response);
+  const body = await readErrorBody(response, () => decodedBody(response, asked).stream);
   const diagnostics = parseDiagnostics(body);
-  const retryAfter = parseRetryAfter(response.headers['retry-after'], now);
-  const kind = classify(status, diagnostics);
-  const said = diagnostics
-    .map((entry) => [entry.code, entry.message].filter((text) => text !== '').join(': '))
-    .join('; ');
-  const html = /^\s*(<!doctype html|<html)/i.test(body)
-    ? ' (an HTML page: is there a proxy or login page in between?)'
-    : '';
-  const hint = HINTS[kind] ?? '';
-  return new RegistryError(`HTTP ${status}${said === '' ? '' : ` ${said}`}${html}${hint}`, {
-    kind,
-    host: asked.host,
+  const words = diagnostics.length === 0 ? plainWords(body) : '';
+  const { method, url, host } = asked;
+  const found = classify({ status, method, path: url.pathname, diagnostics, words });
+  const isHtml = /^\s*(<!doctype html|<html)/i.test(body);
+  const said = isHtml
+    ? ` (an HTML page${words === '' ? '' : ` "${words}"`}: is there a proxy or login page in between?)`
+    : [...diagnostics.map(({ code, message }) => [code, message].filter((part) => part !== '').join(': ')), words]
+        .filter((part) => part !== '')
+        .map((part, index) => (index === 0 ? ` ${part}` : `; ${part}`))
+        .join('');
+  const retryAfter = parseRetryAfter(response.headers['retry-after'], now) ?? found.retryAfter;
+  return new RegistryError(`HTTP ${status}${said}${found.advice === undefined ? '' : `: ${found.advice}`}`, {
+    kind: found.kind,
+    host,
     answeredBy: asked.answeredBy,
-    request: describeRequest(asked.method, asked.url),
+    request: describeRequest(method, url),
     status,
     diagnostics,
-    retryable: kind === 'throttled' || kind === 'server' || status === 408,
+    advised: found.advice !== undefined && !GENERAL.has(found.kind),
+    ...(found.retryable !== undefined && { retryable: found.retryable }),
     ...(retryAfter === undefined ? {} : { retryAfter }),
   });
 }
 
-const HINTS: Partial<Record<RegistryErrorKind, string>> = {
-  unauthorized: ': no credential was accepted; check the pull secrets or the credentials in the configuration',
-  forbidden: ': the credentials may not do this',
-  conflict: ': the tag is immutable and holds another image',
-};
-
-/** What a registry's status stands for. */
-export function kindOf(status: number, diagnostics: readonly Diagnostic[]): RegistryErrorKind {
-  const codes = diagnostics.map((diagnostic) => `${diagnostic.code} ${diagnostic.message}`).join(' ');
-  if (status === 401) return 'unauthorized';
-  if (status === 403) return 'forbidden';
-  if (status === 404) return 'absent';
-  if (status === 429 || codes.includes('TOOMANYREQUESTS')) return 'throttled';
-  if (status === 409 || status === 412 || /immutable|ImageTagAlreadyExists|TAG_INVALID/i.test(codes)) return 'conflict';
-  return status >= 500 ? 'server' : 'invalid';
-}
+/** Classes whose advice says no more than that some credential is missing. */
+const GENERAL: ReadonlySet<string> = new Set(['unauthorized', 'forbidden']);
 
 const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
+
+/** Alerts of a server about the client's certificate, or its absence; no other try mends them. */
+const CLIENT_CERTIFICATE =
+  /^ERR_SSL_(TLSV13_ALERT_CERTIFICATE_REQUIRED|(SSLV3|TLSV1)_ALERT_(BAD_CERTIFICATE|CERTIFICATE_\w+|NO_CERTIFICATE|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED))$/;
 
 /** What node says when there is no answer, or no end to it, as a RegistryError; an abort by `signal` stays its reason. */
 export function networkError(error: unknown, asked: Asked, signal?: AbortSignal): Error {
@@ -111,6 +106,14 @@ export function networkError(error: unknown, asked: Asked, signal?: AbortSignal)
     const text = `the certificate is not trusted (${code}): set caFile to its authority, or insecure`;
     return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
   }
+  if (CLIENT_CERTIFICATE.test(code)) {
+    const text = `refused the TLS connection (${code}): ${CLIENT_CERTIFICATE_ADVICE}`;
+    return new RegistryError(text, { ...details, kind: 'unauthorized', retryable: false, advised: true });
+  }
+  if (code === 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE' || code === 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION') {
+    const text = `refused the TLS handshake (${code}): it has no TLS version or cipher in common, or requires a client certificate`;
+    return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
+  }
   if (isNotTls(error)) {
     const text = 'does not speak HTTPS: set insecure for a registry on plain HTTP';
     return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
@@ -118,7 +121,9 @@ export function networkError(error: unknown, asked: Asked, signal?: AbortSignal)
   if (code === 'ENOTFOUND') {
     return new RegistryError('the host name does not exist', { ...details, kind: 'unreachable', retryable: false });
   }
-  return new RegistryError(code === '' ? message : `${code}: ${message}`, { ...details, kind: 'unreachable' });
+  // OpenSSL's own text has addresses of its memory in it.
+  const said = code.startsWith('ERR_SSL_') ? 'the TLS connection failed' : message;
+  return new RegistryError(code === '' ? said : `${code}: ${said}`, { ...details, kind: 'unreachable' });
 }
 
 /** Whether a TLS handshake met something that is not TLS. */

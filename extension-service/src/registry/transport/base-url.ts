@@ -1,14 +1,16 @@
 import { parseUrl } from '../../core/parse-url.js';
+import type { IncomingMessage } from 'node:http';
 import type { RegistryEndpoint, RequestContext } from '../types.js';
 import { isNotTls, networkError } from './answers.js';
 import { discard } from './discard.js';
 import { RegistryError } from '../errors.js';
 import type { HostGuard } from './host-guard.js';
 import type { Http } from './http.js';
+import { DEFAULT_RETRY_TOOLS } from './retry.js';
 
 /**
  * A registry's base URL, found once: HTTPS; for insecure endpoints HTTPS with any certificate, and plain HTTP where TLS
- * is not spoken or nobody listens on it. That is the order of containerd and skopeo.
+ * is not spoken, nobody listens on it, or a TLS hello gets no answer. That is the order of containerd and skopeo.
  */
 export class BaseUrl {
   readonly #options: { readonly endpoint: RegistryEndpoint; readonly http: Http; readonly guard: HostGuard };
@@ -41,21 +43,74 @@ export class BaseUrl {
   }
 
   async #probe(authority: string, context: RequestContext): Promise<URL> {
-    const { endpoint, http, guard } = this.#options;
-    const url = new URL('/v2/', `https://${authority}`);
+    const { endpoint, http } = this.#options;
+    const plain = new URL(`http://${authority}`);
+    const remembered = plainHosts(http);
+    if ((remembered.get(authority) ?? 0) > Date.now()) return plain;
     const { signal } = context;
-    const request = { method: 'GET', url, headers: {}, policy: guard.policyFor(endpoint.host), tls: tlsOf(endpoint) };
+    const ended = new AbortController();
+    const both = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
+    const secure = this.#overTls(authority, both);
+    const isPlain = this.#isPlainHttp(authority, both);
+    // Some servers of plain HTTP do not answer a TLS hello at all: they wait for the end of a line.
+    const silent = isPlain.then((found) => (found ? undefined : secure));
     try {
-      discard(await http.send({ ...request, ...(signal && { signal }) }));
-      return new URL(`https://${authority}`);
+      const url = (await Promise.race([secure, silent])) ?? plain;
+      if (url === plain) remembered.set(authority, Date.now() + PLAIN_LIFE_MS);
+      return url;
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
       if (signal?.aborted !== true && (isNotTls(error) || code === 'ECONNRESET' || code === 'ECONNREFUSED')) {
-        return new URL(`http://${authority}`);
+        return plain;
       }
+      const url = new URL('/v2/', `https://${authority}`);
       throw networkError(error, { host: endpoint.host, method: 'GET', url }, signal);
+    } finally {
+      ended.abort(new Error('answered'));
+      secure.catch(() => undefined);
+      silent.catch(() => undefined);
     }
   }
+
+  async #overTls(authority: string, signal: AbortSignal): Promise<URL> {
+    discard(await this.#ask(new URL('/v2/', `https://${authority}`), signal));
+    return new URL(`https://${authority}`);
+  }
+
+  /** Whether the registry answers plain HTTP, asked only once TLS has had its time. Never rejects. */
+  async #isPlainHttp(authority: string, signal: AbortSignal): Promise<boolean> {
+    await DEFAULT_RETRY_TOOLS.sleep(TLS_HELLO_MS, signal);
+    if (signal.aborted) return false;
+    try {
+      const response = await this.#ask(new URL('/v2/', `http://${authority}`), signal);
+      discard(response);
+      // Servers of HTTPS answer plain HTTP with 400, or send to https.
+      const status = response.statusCode ?? 0;
+      return status !== 400 && (status < 300 || status >= 400) && status < 500;
+    } catch {
+      return false;
+    }
+  }
+
+  #ask(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
+    const { endpoint, http, guard } = this.#options;
+    const policy = guard.policyFor(endpoint.host);
+    return http.send({ method: 'GET', url, headers: {}, policy, tls: tlsOf(endpoint), signal });
+  }
+}
+
+/** How long a TLS hello may go without an answer before plain HTTP is tried beside it, in milliseconds. */
+const TLS_HELLO_MS = 1_000;
+/** How long clients of the same process remember that a host speaks plain HTTP, in milliseconds. */
+const PLAIN_LIFE_MS = 600_000;
+
+const plainByHttp = new WeakMap<Http, Map<string, number>>();
+
+/** Until when a host is known to speak plain HTTP and not to answer TLS, by host; milliseconds since the epoch. */
+function plainHosts(http: Http): Map<string, number> {
+  let hosts = plainByHttp.get(http);
+  if (hosts === undefined) plainByHttp.set(http, (hosts = new Map()));
+  return hosts;
 }
 
 export function tlsOf({ insecure, ca }: RegistryEndpoint): { readonly verify: boolean; readonly ca?: string } {

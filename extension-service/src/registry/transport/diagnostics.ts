@@ -23,7 +23,11 @@ export function parseDiagnostics(body: string): Diagnostic[] {
 
 function diagnosticOf(entry: unknown): Diagnostic[] {
   if (typeof entry === 'string') return said('', entry);
-  return isObject(entry) ? [{ code: clip(entry['code']), message: clip(entry['message']) }] : [];
+  if (!isObject(entry)) return [];
+  const { code, message, detail } = entry;
+  // zot names the media type that it refuses.
+  const mediaType = isObject(detail) ? clip(detail['mediaType']) : '';
+  return [{ code: clip(code), message: clip(message), ...(mediaType !== '' && { mediaType }) }];
 }
 
 /** Docker Hub writes `details`, GitLab and AWS `message`, FastAPI `detail`; `error` alone is text, not a code. */
@@ -40,6 +44,13 @@ function said(code: string, message: string): Diagnostic[] {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The words of a body that is not JSON: its text, or the title of an HTML page. */
+export function plainWords(body: string): string {
+  if (/^\s*[[{]/.test(body)) return '';
+  if (!/^\s*</.test(body)) return clip(body).trim();
+  return clip(/<title[^>]*>([^<]{1,300})/i.exec(body)?.[1]).trim();
 }
 
 function clip(value: unknown): string {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 
 /** Of a body that is of no use to us: enough for any error document, so that its socket can be used again. */
 const DISCARD_BYTES = 64 * 1024;
@@ -19,13 +20,13 @@ export function discard(response: IncomingMessage): void {
   response.resume();
 }
 
-/** At most 64 KiB of an error's body, as far as it comes within a second; the connection ends with a longer one. */
-export async function readErrorBody(response: IncomingMessage): Promise<string> {
+/** At most 64 KiB of an error's body without its content codings, as far as it comes within a second; the connection ends with a longer one. */
+export async function readErrorBody(response: IncomingMessage, decoded: () => Readable): Promise<string> {
   const pieces: Buffer[] = [];
   let size = 0;
   endInTime(response);
   try {
-    for await (const piece of response as AsyncIterable<Buffer>) {
+    for await (const piece of decoded() as AsyncIterable<Buffer>) {
       pieces.push(piece.subarray(0, DISCARD_BYTES - size));
       size += piece.length;
       if (size >= DISCARD_BYTES) break;

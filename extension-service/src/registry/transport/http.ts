@@ -4,9 +4,10 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
-import { abortReason, untilAborted } from './abort.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
 import { ConnectAgent } from './connect-agent.js';
+import { abortReason, onAbort, untilAborted } from './abort.js';
+import { readEarlyAnswer } from './early-answer.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { ONE_READ_BUFFER } from './read-buffer.js';
@@ -72,7 +73,8 @@ export class Http {
     if (refusal !== undefined) throw new RefusedAddressError(refusal);
     const secure = url.protocol === 'https:';
     const viaProxy = proxy !== undefined && !secure;
-    const headers: Record<string, string> = { host: url.host, ...request.headers };
+    // Without it any content coding is acceptable (RFC 9110, 12.5.3), and digests are of the bytes themselves.
+    const headers: Record<string, string> = { host: url.host, 'accept-encoding': 'identity', ...request.headers };
     if (viaProxy && proxy.username !== '') headers['proxy-authorization'] = proxyAuthorization(proxy);
     if (request.body instanceof Buffer) headers['content-length'] ??= String(request.body.length);
     else if (request.body === undefined && request.method !== 'GET' && request.method !== 'HEAD') {
@@ -85,14 +87,23 @@ export class Http {
       path: viaProxy ? `${url.protocol}//${url.host}${url.pathname}${url.search}` : `${url.pathname}${url.search}`,
       headers,
       agent: this.#agent(request, proxy),
-      ...(request.signal && { signal: request.signal }),
       ...(proxy === undefined && { lookup: guardedLookup(this.#options.resolve ?? resolveBySystem, policy, port) }),
     };
     const overTls = viaProxy ? proxy.protocol === 'https:' : secure;
     const outgoing = (overTls ? https : http).request(options);
     const { signal } = request;
+    if (signal !== undefined)
+      outgoing.once(
+        'close',
+        onAbort(signal, () => outgoing.destroy(abortReason(signal))),
+      );
+    readEarlyAnswer(outgoing);
     const answer = new Promise<IncomingMessage>((resolve, reject) => {
-      outgoing.on('response', resolve);
+      outgoing.on('response', (response) => {
+        // Of a body that was refused the rest is not sent, and the connection is good for nothing more.
+        if (!outgoing.writableEnded) response.once('close', () => outgoing.destroy());
+        resolve(response);
+      });
       outgoing.on('error', (error) => reject(signal?.aborted === true ? abortReason(signal) : error));
       watch(outgoing, this.#timeouts, (error) => {
         outgoing.destroy(error);

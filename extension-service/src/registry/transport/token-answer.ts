@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { parseBoundedJson } from '../../core/json-bounds.js';
-import type { Diagnostic, RegistryError, RegistryErrorKind } from '../errors.js';
-import { invalid, kindOf, statusError, type Asked } from './answers.js';
+import type { RegistryError } from '../errors.js';
+import { invalid, statusError, type Asked } from './answers.js';
+import { classOf, type Refusal, type RefusalClass } from './status-class.js';
 
 export interface Token {
   readonly value: string;
@@ -62,15 +63,20 @@ function age(issuedAt: unknown, date: string | undefined): number {
 
 /** The error for an answer of a token server other than 200, in its own words; reads its body. */
 export function tokenServerError(response: IncomingMessage, asked: Asked, now: number): Promise<RegistryError> {
-  return statusError(response, asked, now, tokenKindOf);
+  return statusError(response, asked, now, tokenClassOf);
 }
 
 /**
  * A token server's status is about the login and never about an image: 400, 404 and the like are answers to credentials or
  * repositories that it does not know. Redirects are not followed: a server that moved is not the one that was named.
  */
-function tokenKindOf(status: number, diagnostics: readonly Diagnostic[]): RegistryErrorKind {
-  const kind = kindOf(status, diagnostics);
-  if (status < 400 || status >= 500 || status === 408) return kind === 'conflict' ? 'invalid' : kind;
-  return kind === 'forbidden' || kind === 'throttled' ? kind : 'unauthorized';
+function tokenClassOf(refusal: Refusal): RefusalClass {
+  const { status } = refusal;
+  const found = classOf(refusal);
+  if (status < 400 || status >= 500 || status === 408) {
+    return found.kind === 'conflict' || found.kind === 'policy' ? { kind: 'invalid' } : found;
+  }
+  if (found.kind === 'forbidden' || found.kind === 'throttled') return found;
+  const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
+  return { kind: 'unauthorized', advice };
 }

@@ -1,0 +1,81 @@
+import type { BlobStream } from './blob-source.js';
+import { RegistryError } from './errors.js';
+import { decodedBody } from './transport/content-coding.js';
+import { header, invalid, type Asked } from './transport/answers.js';
+import { discard } from './transport/discard.js';
+import { pull, type SessionAnswer, type SessionRequest } from './transport/session.js';
+import type { Descriptor } from './types.js';
+
+export interface BlobReadOptions {
+  readonly host: string;
+  readonly repository: string;
+  /** Path of the blob on the registry. */
+  readonly target: string;
+  readonly descriptor: Descriptor;
+  readonly send: (request: SessionRequest) => Promise<SessionAnswer>;
+  /** Runs a request with the client's retries. */
+  readonly retried: <T>(attempt: () => Promise<T>) => Promise<T>;
+}
+
+/** Opens a blob; its `resume` asks for the rest by a Range, and takes the whole again where a registry ignores that. */
+export function openBlob(options: BlobReadOptions): Promise<BlobStream> {
+  return options.retried(() => readFrom(options, 0, undefined));
+}
+
+async function readFrom(options: BlobReadOptions, from: number, etag: string | undefined): Promise<BlobStream> {
+  const { repository, target, descriptor, send, host } = options;
+  const range = { range: `bytes=${from}-`, ...(etag !== undefined && { 'if-range': etag }) };
+  const { response, asked } = await send({
+    method: 'GET',
+    target,
+    headers: from === 0 ? {} : range,
+    scopes: pull(repository),
+    accept: from === 0 ? [200] : [200, 206, 416],
+  });
+  const skip = response.statusCode === 206 ? skippedBytes(header(response, 'content-range'), from, descriptor) : from;
+  const isPart = response.statusCode === 206;
+  // A Range of a coded body counts coded bytes.
+  const isUsable =
+    skip !== undefined && response.statusCode !== 416 && !(isPart && 'content-encoding' in response.headers);
+  if (!isUsable) {
+    if (response.statusCode === 416) discard(response);
+    else response.destroy();
+    return readFrom({ ...options, send: withoutRange(send) }, from, undefined);
+  }
+  const { stream, coded } = decodedBody(response, asked, isPart ? undefined : descriptor.size);
+  const length = header(response, 'content-length');
+  if (!coded && !isPart && length !== undefined && Number(length) !== descriptor.size) {
+    response.destroy();
+    throw wrongLength(asked, length, descriptor, header(response, 'content-type'));
+  }
+  const strong = /^"[^"]*"$/.exec(header(response, 'etag') ?? '')?.[0];
+  const isDelimited = length !== undefined || header(response, 'transfer-encoding') !== undefined;
+  return {
+    host,
+    stream,
+    skip,
+    whole: !isPart && isDelimited,
+    resume: (at) => {
+      const again = coded ? { ...options, send: withoutRange(send) } : options;
+      return options.retried(() => readFrom(again, at, coded ? undefined : strong));
+    },
+  };
+}
+
+/** How many bytes of a part are before `from`; undefined for a part that does not reach it, or that is of something else. */
+function skippedBytes(contentRange: string | undefined, from: number, { size }: Descriptor): number | undefined {
+  const [, start, end, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(contentRange ?? '') ?? [];
+  if (start === undefined || end === undefined || total === undefined) return undefined;
+  if ((total !== '*' && Number(total) !== size) || Number(start) > from || Number(end) < from) return undefined;
+  return from - Number(start);
+}
+
+function withoutRange(send: BlobReadOptions['send']): BlobReadOptions['send'] {
+  return (request) => send({ ...request, headers: {}, accept: [200] });
+}
+
+function wrongLength(asked: Asked, length: string, { size }: Descriptor, type: string | undefined): RegistryError {
+  const hint =
+    type?.startsWith('text/html') === true ? ' (an HTML page: is there a proxy or login page in between?)' : '';
+  return invalid(asked, `has ${length.slice(0, 20)} bytes, and the manifest says ${size}${hint}`);
+}

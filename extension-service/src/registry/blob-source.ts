@@ -1,0 +1,287 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { ClientRequest } from 'node:http';
+import type { Readable } from 'node:stream';
+import { RegistryError } from './errors.js';
+import { KeptBytes } from './kept-bytes.js';
+import type { BodyWriter } from './transport/http.js';
+import type { RetryPolicy, RetryTools } from './transport/retry.js';
+import type { Descriptor } from './types.js';
+
+/** A blob as its registry sends it, from some byte on. */
+export interface BlobStream {
+  /** The registry that it comes from, for messages. */
+  readonly host: string;
+  readonly stream: Readable;
+  /** Bytes at the beginning that were not asked for: an answer without regard to the Range. */
+  readonly skip: number;
+  /** Whether the registry says that the blob ends where the stream does; else it may have broken off. */
+  readonly whole: boolean;
+  /** Asks for the rest of the blob, from a byte on. */
+  readonly resume: (from: number) => Promise<BlobStream>;
+}
+
+/** The source's bytes are not what the descriptor says. */
+export class ContentMismatchError extends Error {
+  override readonly name = 'ContentMismatchError';
+}
+
+/** The source stopped sending, and asking again brought nothing more. */
+export class SourceBrokenError extends Error {
+  override readonly name = 'SourceBrokenError';
+}
+
+export interface BlobSourceOptions {
+  readonly retry: RetryPolicy;
+  readonly retryTools: RetryTools;
+  readonly signal: AbortSignal | undefined;
+  /** Bytes already sent that are kept, in case the target lost them. */
+  readonly keepBytes: number;
+  /** Gets the bytes sent so far. */
+  readonly onBytes?: ((total: number) => void) | undefined;
+}
+
+/** Fewer new bytes than this are no progress: a source could send single bytes for ever. */
+const PROGRESS_BYTES = 16 * 1024;
+/** The state of the hash is kept every so many bytes, to go back to when the target lost some. */
+const CHECKPOINT_BYTES = 1024 * 1024;
+
+/**
+ * A blob on its way from a source into one or more requests. It is hashed while it passes, and a slow target pauses the
+ * source. The blob's last bytes are sent only once size and digest are right, so a lying source can never complete an
+ * upload, whether or not the target checks. A source that breaks off is asked for the rest, and the hash goes on.
+ */
+export class BlobSource {
+  readonly #descriptor: Descriptor;
+  readonly #options: BlobSourceOptions;
+  readonly #kept = new KeptBytes();
+  #from: BlobStream;
+  #skip = 0;
+  #hash: Hash;
+  #checkpoints: { readonly at: number; readonly hash: Hash }[];
+  /** The next byte of the source; the hash is of all before it. */
+  #position = 0;
+  /** The next byte to send. */
+  #cursor = 0;
+  #until = 0;
+  #request: ClientRequest | undefined;
+  #blocked = false;
+  #ended = false;
+  #digestIsRight = false;
+  #closed = false;
+  #resumedAt = 0;
+  #triesInVain = 0;
+  /** Why the source cannot go on. */
+  failure: Error | undefined;
+
+  constructor(descriptor: Descriptor, from: BlobStream, options: BlobSourceOptions) {
+    this.#descriptor = descriptor;
+    this.#options = options;
+    this.#hash = createHash(this.#algorithm);
+    this.#checkpoints = [{ at: 0, hash: this.#hash.copy() }];
+    this.#from = from;
+    this.#attach(from);
+  }
+
+  get host(): string {
+    return this.#from.host;
+  }
+
+  /** Writes the bytes from where the last request or `rewind` ended to before `until`. One request at a time. */
+  body(until: number): BodyWriter {
+    return (request) => {
+      if (this.failure !== undefined) {
+        request.destroy(this.failure);
+        return;
+      }
+      this.#request = request;
+      this.#until = until;
+      this.#blocked = false;
+      request.once('close', () => {
+        if (this.#request !== request) return;
+        this.#request = undefined;
+        this.#from.stream.pause();
+      });
+      this.#pump();
+    };
+  }
+
+  /** The target has all bytes before `offset` for good. */
+  acknowledge(offset: number): void {
+    const last = this.#checkpoints.findLastIndex(({ at }) => at <= offset);
+    if (last > 0) this.#checkpoints.splice(1, last - 1);
+  }
+
+  /** The target has the bytes before `offset` and no more: goes on from there, reading again what is not in memory. */
+  async rewind(offset: number): Promise<void> {
+    if (offset === this.#cursor || offset >= this.#kept.start) {
+      this.#cursor = offset;
+      return;
+    }
+    const index = this.#checkpoints.findLastIndex(({ at }) => at <= offset);
+    const { at, hash } = this.#checkpoints[Math.max(index, 0)] ?? { at: 0, hash: createHash(this.#algorithm) };
+    this.#checkpoints.length = Math.max(index, 0) + 1;
+    const { resume } = this.#from;
+    this.#detach();
+    this.#hash = hash.copy();
+    this.#position = at;
+    this.#kept.clear(at);
+    this.#cursor = offset;
+    this.#digestIsRight = false;
+    this.#resumedAt = at;
+    this.#attach(await resume(at));
+  }
+
+  /** Ends the reading. */
+  close(): void {
+    this.#closed = true;
+    this.#request = undefined;
+    this.#detach();
+  }
+
+  get #algorithm(): string {
+    const { digest } = this.#descriptor;
+    return digest.slice(0, digest.indexOf(':'));
+  }
+
+  #attach(from: BlobStream): void {
+    this.#from = from;
+    this.#skip = from.skip;
+    this.#ended = false;
+    const { stream } = from;
+    const isCurrent = (): boolean => this.#from === from && !this.#closed;
+    stream.on('error', (error) => isCurrent() && this.#broke(error));
+    if (this.#closed) {
+      stream.destroy();
+      return;
+    }
+    stream.on('data', (piece: Buffer) => isCurrent() && this.#take(piece));
+    stream.on('end', () => isCurrent() && this.#end());
+    stream.pause();
+    this.#pump();
+  }
+
+  #detach(): void {
+    const { stream } = this.#from;
+    stream.on('error', () => undefined);
+    if (!stream.readableEnded) stream.destroy();
+  }
+
+  #take(piece: Buffer): void {
+    const skipped = Math.min(this.#skip, piece.length);
+    this.#skip -= skipped;
+    const fresh = skipped === 0 ? piece : piece.subarray(skipped);
+    if (fresh.length === 0) return;
+    const { digest, size } = this.#descriptor;
+    this.#position += fresh.length;
+    if (this.#position > size) {
+      return this.#fail(new ContentMismatchError(`the source sent more than the ${size} bytes of ${digest}`));
+    }
+    this.#hash.update(fresh);
+    this.#kept.add(fresh);
+    if (this.#options.keepBytes > 0 && this.#position - (this.#checkpoints.at(-1)?.at ?? 0) >= CHECKPOINT_BYTES) {
+      this.#checkpoints.push({ at: this.#position, hash: this.#hash.copy() });
+    }
+    this.#pump();
+  }
+
+  #end(): void {
+    const { digest, size } = this.#descriptor;
+    this.#ended = true;
+    if (this.#position === size) return this.#pump();
+    if (!this.#from.whole) return this.#broke(new Error('the connection was closed'));
+    this.#fail(new ContentMismatchError(`the source sent ${this.#position} of the ${size} bytes of ${digest}`));
+  }
+
+  /** Asks for the rest; tries count only while they bring nothing. */
+  #broke(error: Error): void {
+    const { size } = this.#descriptor;
+    if (this.#position === size && size > 0) return;
+    const { retry, retryTools, signal } = this.#options;
+    const gained = this.#position - this.#resumedAt;
+    this.#triesInVain = gained >= PROGRESS_BYTES ? 0 : this.#triesInVain + 1;
+    this.#resumedAt = this.#position;
+    if (this.#triesInVain >= retry.attempts) {
+      const where = `at byte ${this.#position} of ${size}`;
+      return this.#fail(new SourceBrokenError(`the body broke off ${where}: ${error.message}`, { cause: error }));
+    }
+    const pause = retryTools.random() * Math.min(retry.maxDelay, retry.baseDelay * 2 ** this.#triesInVain);
+    const { resume } = this.#from;
+    const again = async (): Promise<void> => {
+      if (this.#triesInVain > 0) await retryTools.sleep(pause, signal);
+      signal?.throwIfAborted();
+      if (this.#closed) return;
+      this.#attach(await resume(this.#position));
+    };
+    again().catch((reason: unknown) => this.#fail(reason instanceof Error ? reason : new Error(String(reason))));
+  }
+
+  /** Sends what there is and may be sent, then lets the source go on or wait. */
+  #pump(): void {
+    const { size } = this.#descriptor;
+    const { stream } = this.#from;
+    while (this.#request !== undefined && !this.#blocked && this.#hasMore()) {
+      const piece = this.#kept.read(this.#cursor, Math.min(this.#until, this.#position));
+      const next = this.#cursor + piece.length;
+      if (next === size && !this.#verify()) return;
+      this.#cursor = next;
+      const request = this.#request;
+      if (next === this.#until) {
+        this.#request = undefined;
+        request.end(piece);
+      } else if (!request.write(piece)) {
+        this.#blocked = true;
+        request.once('drain', () => {
+          if (this.#request !== request) return;
+          this.#blocked = false;
+          this.#pump();
+        });
+      }
+      this.#kept.trim(this.#cursor - this.#options.keepBytes);
+      this.#options.onBytes?.(this.#cursor);
+    }
+    if (this.#request !== undefined && !this.#blocked) stream.resume();
+    else stream.pause();
+  }
+
+  #hasMore(): boolean {
+    // Of an empty blob there is nothing to send but its end.
+    if (this.#descriptor.size === 0) return this.#ended;
+    return this.#cursor < Math.min(this.#until, this.#position);
+  }
+
+  #verify(): boolean {
+    if (this.#digestIsRight) return true;
+    const { digest } = this.#descriptor;
+    const found = `${this.#algorithm}:${this.#hash.copy().digest('hex')}`;
+    this.#digestIsRight = found === digest;
+    if (!this.#digestIsRight) this.#fail(new ContentMismatchError(`the source sent ${found} for ${digest}`));
+    return this.#digestIsRight;
+  }
+
+  #fail(error: Error): void {
+    if (this.#closed) return;
+    this.failure ??= error;
+    const request = this.#request;
+    this.close();
+    request?.destroy(error);
+  }
+
+  /** Whether the source broke off, and asking it for the rest was tried often enough. */
+  get isBroken(): boolean {
+    return this.failure instanceof SourceBrokenError;
+  }
+
+  /** The failure as the source's own error; undefined when the source is not at fault. */
+  get error(): Error | undefined {
+    const { failure } = this;
+    if (failure === undefined || failure instanceof RegistryError) return failure;
+    const details = { host: this.host, cause: failure };
+    if (failure instanceof ContentMismatchError) {
+      return new RegistryError(failure.message, { ...details, kind: 'invalid', retryable: true });
+    }
+    if (failure instanceof SourceBrokenError) {
+      return new RegistryError(failure.message, { ...details, kind: 'unreachable' });
+    }
+    return failure;
+  }
+}

@@ -1,0 +1,51 @@
+import { RegistryError } from './errors.js';
+
+/** Docker Hub counts a GET of a manifest as a pull, and answers HEAD well. */
+const KNOWN_RIGHT: ReadonlySet<string> = new Set(['docker.io']);
+
+/**
+ * HEAD of a manifest is a hint and not a verdict: some registries, and proxies in front of them, do not know it, or have
+ * stores that sign URLs for GET only. What HEAD refuses is asked by GET once, whose answer also has the reason. Its 404 is
+ * believed only from a registry that has answered a HEAD with 200 before.
+ */
+export class ManifestHeads {
+  #trusted: boolean;
+  /** A 404 of HEAD had to be asked again, and no manifest that is there has been asked for since. */
+  #isInDoubt = false;
+
+  constructor(host: string) {
+    this.#trusted = KNOWN_RIGHT.has(host);
+  }
+
+  /** `head` and `get` resolve with undefined for a 404, and reject for other refusals. Rejects with the refusal of `get`. */
+  async ask<T>(head: () => Promise<T | undefined>, get: () => Promise<T | undefined>): Promise<T | undefined> {
+    let found: T | undefined;
+    try {
+      found = await head();
+    } catch (error) {
+      if (!(error instanceof RegistryError) || NOT_OF_HEAD.has(error.kind)) throw error;
+      return get();
+    }
+    if (found === undefined && !this.#trusted) {
+      this.#isInDoubt = true;
+      return get();
+    }
+    this.#trusted ||= found !== undefined;
+    return found;
+  }
+
+  /** After a manifest was put: asks for it, where that tells whether a 404 of HEAD can be believed. */
+  async check(head: () => Promise<unknown>): Promise<void> {
+    if (this.#trusted || !this.#isInDoubt) return;
+    this.#isInDoubt = false;
+    try {
+      if ((await head()) !== undefined) this.#trusted = true;
+    } catch (error) {
+      // The manifest is there all the same.
+      if (!(error instanceof RegistryError)) throw error;
+    }
+  }
+}
+
+/** GET would say the same: too many requests, no answer at all, not allowed to ask. */
+const NOT_OF_HEAD: ReadonlySet<string> = new Set(['throttled', 'unreachable', 'refused']);

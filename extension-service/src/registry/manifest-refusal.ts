@@ -1,0 +1,43 @@
+import { RegistryError } from './errors.js';
+import { MEDIA_TYPES, type RawManifest } from './manifest.js';
+import { mediaTypeAdvice } from './transport/status-class.js';
+
+const CONTENT_CODES: ReadonlySet<string> = new Set(['MANIFEST_BLOB_UNKNOWN', 'BLOB_UNKNOWN', 'MANIFEST_UNKNOWN']);
+
+/** Whether a registry refused a manifest because it does not see what the manifest refers to. */
+export function isMissingContent(error: unknown): error is RegistryError {
+  return (
+    error instanceof RegistryError &&
+    error.kind === 'missing' &&
+    error.diagnostics.some(({ code }) => CONTENT_CODES.has(code))
+  );
+}
+
+/** Adds what the manifest itself tells about a refusal: layers that are kept elsewhere, a media type. */
+export function explainManifestRefusal(error: unknown, { mediaType, bytes }: RawManifest): unknown {
+  if (!(error instanceof RegistryError)) return error;
+  if (isMissingContent(error) && hasForeignLayers(bytes)) {
+    const advice =
+      'the image has foreign layers, which are kept at other URLs and are not sent: allow their URLs there (distribution: validation.manifests.urls.allow)';
+    return error.as({ kind: 'unsupported', retryable: false, advice });
+  }
+  const isDocker = mediaType === MEDIA_TYPES.dockerList || mediaType === MEDIA_TYPES.dockerManifest;
+  const isPlain415 = error.kind === 'unsupported' && !error.advised;
+  if (isPlain415 && (isDocker || error.status === 415)) {
+    return error.as({ kind: 'unsupported', retryable: false, advice: mediaTypeAdvice(mediaType) });
+  }
+  return error;
+}
+
+/** Whether some layer says that registries keep it elsewhere. */
+function hasForeignLayers(bytes: Buffer): boolean {
+  try {
+    const { layers } = JSON.parse(bytes.toString('utf8')) as { readonly layers?: unknown };
+    if (!Array.isArray(layers)) return false;
+    return layers.some(
+      (layer: unknown) => ((layer as { readonly urls?: readonly unknown[] } | null)?.urls?.length ?? 0) > 0,
+    );
+  } catch {
+    return false;
+  }
+}

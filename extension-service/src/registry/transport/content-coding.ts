@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http';
+import { pipeline, type Duplex, type Readable } from 'node:stream';
+import zlib from 'node:zlib';
+import { header, invalid, type Asked } from './answers.js';
+
+/** More codings than this, one over another, are nothing that a proxy does. */
+const MOST_CODINGS = 2;
+
+type Zstd = { readonly createZstdDecompress?: () => Duplex };
+
+const DECODERS: Readonly<Record<string, (() => Duplex) | undefined>> = {
+  gzip: () => zlib.createGunzip(),
+  'x-gzip': () => zlib.createGunzip(),
+  deflate: () => zlib.createInflate(),
+  br: () => zlib.createBrotliDecompress(),
+  // Node 22.15 and later.
+  zstd: (zlib as Zstd).createZstdDecompress,
+};
+
+/**
+ * The body without the content codings that a proxy added though `identity` was asked for. With `size`, an answer of that
+ * length is taken as it is: some servers name the compression of a layer itself.
+ *
+ * Throws a RegistryError of kind `invalid` for a coding that is not known. Whoever reads must bound what comes out.
+ */
+export function decodedBody(
+  response: IncomingMessage,
+  asked: Asked,
+  size?: number,
+): { readonly stream: Readable; readonly coded: boolean } {
+  const codings = codingsOf(response);
+  if (codings.length === 0 || (size !== undefined && header(response, 'content-length') === String(size))) {
+    return { stream: response, coded: false };
+  }
+  const decoders = codings.reverse().map((coding) => DECODERS[coding]?.());
+  if (codings.length > MOST_CODINGS || decoders.some((decoder) => decoder === undefined)) {
+    response.destroy();
+    throw invalid(asked, `has the content coding "${codings.join(', ').slice(0, 60)}", which was not asked for`);
+  }
+  let stream: Readable = response;
+  for (const decoder of decoders) if (decoder !== undefined) stream = pipeline(stream, decoder, () => undefined);
+  return { stream, coded: true };
+}
+
+function codingsOf(response: IncomingMessage): string[] {
+  return (header(response, 'content-encoding') ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((coding) => coding.trim())
+    .filter((coding) => coding !== '' && coding !== 'identity');
+}

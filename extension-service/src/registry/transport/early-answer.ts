@@ -1,0 +1,41 @@
+import type { ClientRequest } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** How long an answer may take to come out of a connection that takes no more bytes, in milliseconds. */
+const EARLY_ANSWER_MS = 1_000;
+
+const BROKEN: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'ECONNABORTED']);
+
+type WriteCallback = (error?: Error | null) => void;
+
+const prepared = new WeakSet<Socket>();
+
+/**
+ * Reads an answer that comes before the end of the request's body. A server that refuses a body (413, 401) answers and
+ * closes; the write that fails then would end the socket with the answer unread in it. The failure is held back until the
+ * connection ends, for a second at most, and reading goes on meanwhile.
+ */
+export function readEarlyAnswer(request: ClientRequest): void {
+  request.once('socket', (socket) => {
+    if (prepared.has(socket)) return;
+    prepared.add(socket);
+    const write = socket._write.bind(socket);
+    socket._write = (chunk, encoding, callback) => write(chunk, encoding, heldBack(socket, callback));
+    const writev = socket._writev?.bind(socket);
+    if (writev !== undefined) socket._writev = (chunks, callback) => writev(chunks, heldBack(socket, callback));
+  });
+}
+
+function heldBack(socket: Socket, callback: WriteCallback): WriteCallback {
+  return (error) => {
+    const code = (error as NodeJS.ErrnoException | null | undefined)?.code ?? '';
+    if (!BROKEN.has(code) || socket.destroyed) return callback(error);
+    const tell = (): void => {
+      clearTimeout(timer);
+      socket.off('close', tell);
+      callback(error);
+    };
+    const timer = setTimeout(tell, EARLY_ANSWER_MS);
+    socket.once('close', tell);
+  };
+}

@@ -1,0 +1,162 @@
+import type { Diagnostic, RegistryErrorKind } from '../errors.js';
+
+/** An answer with a status that was not wanted. */
+export interface Refusal {
+  readonly status: number;
+  readonly method: string;
+  readonly path: string;
+  readonly diagnostics: readonly Diagnostic[];
+  /** What the body says beyond the diagnostics: a text, or the title of an HTML page. */
+  readonly words: string;
+}
+
+/** What a refusal is, whether time alone mends it, and what to do about it. */
+export interface RefusalClass {
+  readonly kind: RegistryErrorKind;
+  readonly retryable?: boolean;
+  /** Milliseconds. */
+  readonly retryAfter?: number;
+  readonly advice?: string;
+}
+
+interface Facts extends Refusal {
+  readonly text: string;
+  readonly isWrite: boolean;
+  readonly isManifestPut: boolean;
+}
+
+/** A status stands for many causes, so codes and words come first. The first rule that matches classifies. */
+const RULES: readonly ((facts: Facts) => RefusalClass | undefined)[] = [
+  throttled,
+  clientCertificate,
+  tooLarge,
+  quota,
+  policy,
+  unsupported,
+  immutableTag,
+  namedByCode,
+  byStatus,
+];
+
+/** Classifies a refusal by its codes and words, by who was asked for what, and last by its status. */
+export function classOf(refusal: Refusal): RefusalClass {
+  const { method, path, diagnostics, words } = refusal;
+  const text = [...diagnostics.map(({ code, message }) => `${code} ${message}`), words].join(' ');
+  const isWrite = method !== 'GET' && method !== 'HEAD';
+  const isManifestPut = method === 'PUT' && path.includes('/manifests/');
+  const facts: Facts = { ...refusal, text, isWrite: isWrite || path.includes('/blobs/uploads/'), isManifestPut };
+  for (const rule of RULES) {
+    const found = rule(facts);
+    if (found !== undefined) return found;
+  }
+  return { kind: 'invalid' };
+}
+
+const RATE = /toomanyrequests|too many requests|rate.?limit|throttl|slow ?down|quota metric|per (second|minute)/i;
+
+function throttled({ status, text }: Facts): RefusalClass | undefined {
+  const isRate = (status === 403 || status === 400) && RATE.test(text);
+  return status === 429 || isRate || text.includes('TOOMANYREQUESTS') ? { kind: 'throttled' } : undefined;
+}
+
+function clientCertificate({ status, text }: Facts): RefusalClass | undefined {
+  const says = /no required ssl certificate|client certificate|ssl certificate error/i.test(text);
+  if (status !== 495 && status !== 496 && !((status === 400 || status === 403) && says)) return undefined;
+  return { kind: 'unauthorized', retryable: false, advice: CLIENT_CERTIFICATE_ADVICE };
+}
+
+export const CLIENT_CERTIFICATE_ADVICE = 'the registry requires a client certificate: set oci.clientCertificate for it';
+
+function tooLarge({ status, isManifestPut }: Facts): RefusalClass | undefined {
+  if (status !== 413) return undefined;
+  const advice = isManifestPut
+    ? 'the manifest is larger than the registry accepts'
+    : 'the registry, or a proxy in front of it, limits the size of a request: raise that limit, or set oci.uploadChunk to a number of bytes below it';
+  return { kind: 'too-large', advice };
+}
+
+const QUOTA =
+  /quota|LimitExceeded|limit exceeded|exceed.*\b(limit|maximum|storage)|maximum (allowed |permitted )?(number|count|storage)|upper limit|storage limit|over (the |its )?limit/i;
+const FULL = /no space left|insufficient storage|disk (is )?full|storage ?full/i;
+const QUOTA_STATUSES: ReadonlySet<number> = new Set([400, 402, 403, 409, 412, 422]);
+
+function quota({ status, text, isWrite, diagnostics }: Facts): RefusalClass | undefined {
+  const isOfContent = diagnostics.some(({ code }) => /^(MANIFEST_INVALID|SIZE_INVALID|DIGEST_INVALID)$/.test(code));
+  const isQuota = isWrite && QUOTA_STATUSES.has(status) && !isOfContent && QUOTA.test(text);
+  if (status !== 507 && !isQuota && !(isWrite && FULL.test(text))) return undefined;
+  const advice = "the registry's quota is used up: remove what is not needed there, or raise the quota";
+  return { kind: 'quota', retryable: false, advice };
+}
+
+const POLICY =
+  /polic(y|ies)|vulnerab|quarantin|xray|not (yet )?(been )?scanned|\bscan\b|severity|not signed|unsigned|content trust/i;
+/** Words of identity and access management, which knows policies of its own. */
+const PERMISSION = /not authorized|permission|access denied|identity-based|resource-based|iam\b/i;
+const SCANNING =
+  /scan\w*\b.*\b(running|pending|queued|progress|scheduled|not (yet )?(ended|finished|complete))|not (yet )?(been )?scanned/i;
+/** A scan takes about this long, in milliseconds. */
+const SCAN_MS = 30_000;
+
+function policy({ status, text, isWrite, diagnostics }: Facts): RefusalClass | undefined {
+  const byCode = diagnostics.some(({ code }) => code === 'PROJECTPOLICYVIOLATION');
+  const byStatus = status === 451 || (status === 412 && !isWrite);
+  const byWords = (status === 403 || status === 412 || status === 409) && POLICY.test(text) && !PERMISSION.test(text);
+  if (!byCode && !byStatus && !byWords) return undefined;
+  const kept = "the registry's policy does not release this image";
+  if (SCANNING.test(text)) {
+    const advice = `${kept} before its scan has ended; it is tried again`;
+    return { kind: 'policy', retryable: true, retryAfter: SCAN_MS, advice };
+  }
+  return { kind: 'policy', retryable: false, advice: `${kept}: fix what it names, or allow the image there` };
+}
+
+function unsupported({ status, text, isManifestPut, diagnostics }: Facts): RefusalClass | undefined {
+  const named = diagnostics.find(({ mediaType }) => mediaType !== undefined)?.mediaType;
+  const byWords =
+    isManifestPut && status >= 400 && status < 500 && /media ?type|unsupported manifest|schema ?version/i.test(text);
+  if (status !== 415 && !byWords && !(isManifestPut && named !== undefined)) return undefined;
+  return { kind: 'unsupported', retryable: false, ...(named !== undefined && { advice: mediaTypeAdvice(named) }) };
+}
+
+/** What to do where a registry refuses a manifest's media type. */
+export function mediaTypeAdvice(mediaType: string): string {
+  const docker = mediaType.startsWith('application/vnd.docker.')
+    ? ' (a Docker type: zot accepts it with http.compat: [docker2s2])'
+    : '';
+  return `the registry does not accept the media type ${mediaType}${docker}`;
+}
+
+const IMMUTABLE =
+  /immutable|ImageTagAlreadyExists|TAG_INVALID|already exists|overwrit|does not allow updating|cannot be (updated|modified|changed)/i;
+const PASSING = /concurren|try again|in progress|locked/i;
+
+function immutableTag({ status, text, isManifestPut }: Facts): RefusalClass | undefined {
+  if (!isManifestPut || status < 400 || status >= 500 || status === 401 || status === 404) return undefined;
+  if (status === 409 && PASSING.test(text) && !/immutable/i.test(text)) return { kind: 'server' };
+  if (status !== 409 && status !== 412 && !IMMUTABLE.test(text)) return undefined;
+  return { kind: 'conflict', advice: 'the tag is immutable and holds another image' };
+}
+
+/** Content that a manifest refers to, or a repository, is not there: whatever the status (distribution 2.8 answers 500). */
+function namedByCode({ status, isWrite, diagnostics }: Facts): RefusalClass | undefined {
+  if (status === 401 || status === 403) return undefined;
+  const has = (pattern: RegExp): boolean => diagnostics.some(({ code }) => pattern.test(code));
+  if (isWrite && has(/^(MANIFEST_BLOB_UNKNOWN|BLOB_UNKNOWN|MANIFEST_UNKNOWN)$/)) return { kind: 'missing' };
+  if (status < 500) return undefined;
+  if (!isWrite && has(/^(MANIFEST_UNKNOWN|NAME_UNKNOWN|BLOB_UNKNOWN)$/)) return { kind: 'absent' };
+  return has(/^MANIFEST_/) ? { kind: 'invalid' } : undefined;
+}
+
+function byStatus({ status, isWrite, diagnostics }: Facts): RefusalClass {
+  if (status === 401) {
+    const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
+    return { kind: 'unauthorized', advice };
+  }
+  if (status === 403) return { kind: 'forbidden', advice: 'the credentials may not do this' };
+  if (status === 404 || (status === 410 && !isWrite)) {
+    if (!isWrite) return { kind: 'absent' };
+    const noRepository = diagnostics.some(({ code }) => code === 'NAME_UNKNOWN');
+    return { kind: 'missing', ...(noRepository && { advice: 'the registry does not have this repository' }) };
+  }
+  return status >= 500 ? { kind: 'server' } : { kind: 'invalid', retryable: status === 408 };
+}

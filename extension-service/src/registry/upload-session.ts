@@ -1,0 +1,72 @@
+import type { IncomingMessage } from 'node:http';
+import { RegistryError } from './errors.js';
+import { header, invalid, type Asked } from './transport/answers.js';
+
+/** An upload that a registry has begun. */
+export interface UploadSession {
+  /** Where the bytes go. */
+  readonly location: URL;
+  /** Bytes that a chunk must have at least, but for the last one (`OCI-Chunk-Min-Length`). */
+  readonly minimumChunk: number;
+}
+
+/** Throws a RegistryError of kind `invalid` for an answer without a usable Location. */
+export function beginSession(response: IncomingMessage, asked: Asked): UploadSession {
+  const location = locationOf(response, asked);
+  if (location === undefined) throw invalid(asked, 'began an upload without a Location');
+  const minimum = header(response, 'oci-chunk-min-length') ?? '';
+  return { location, minimumChunk: /^\d{1,12}$/.test(minimum) ? Number(minimum) : 0 };
+}
+
+/**
+ * The Location of an answer; undefined when it has none. It is relative to the URL that was asked (RFC 9110, 10.2.2), and
+ * its fragment is nothing that a server gets.
+ */
+export function locationOf(response: IncomingMessage, asked: Asked): URL | undefined {
+  const text = header(response, 'location');
+  if (text === undefined) return undefined;
+  if (!URL.canParse(text, asked.url.href)) throw invalid(asked, 'the Location of the upload is not a URL');
+  const location = new URL(text, asked.url);
+  location.hash = '';
+  return location;
+}
+
+/** Adds the digest to a Location. The other parameters stay byte for byte: some registries sign them. */
+export function withDigest(location: URL, digest: string): string {
+  const url = new URL(location);
+  const query = url.search.replace(/^\?|&$/g, '');
+  url.search = `${query === '' ? '' : `${query}&`}digest=${encodeURIComponent(digest)}`;
+  return url.href;
+}
+
+/** How many bytes an upload has, by its `Range: 0-<last byte>`; undefined when the registry does not say. */
+export function receivedBytes(response: IncomingMessage): number | undefined {
+  const [, last] = /^(?:bytes=)?0-(-?\d{1,15})$/.exec(header(response, 'range') ?? '') ?? [];
+  if (last === undefined) return undefined;
+  // Registries say 0-0 of an upload that is empty, too.
+  return Number(last) <= 0 ? 0 : Number(last) + 1;
+}
+
+const LOST_CODES: ReadonlySet<string> = new Set([
+  'BLOB_UPLOAD_UNKNOWN',
+  'BLOB_UPLOAD_INVALID',
+  'BLOB_UNKNOWN',
+  'RANGE_INVALID',
+  // The digest of what was sent is right: what arrived was something else.
+  'DIGEST_INVALID',
+  'SIZE_INVALID',
+]);
+
+/**
+ * Whether a registry refused bytes because it has lost the upload, as replicas without shared state do: another upload may
+ * succeed. A missing repository is something else.
+ */
+export function isLostUpload(error: unknown): error is RegistryError {
+  if (!(error instanceof RegistryError) || error.status === undefined) return false;
+  const { status, diagnostics } = error;
+  if (status === 416) return true;
+  if (status !== 404 && status !== 400 && status !== 409 && status !== 410) return false;
+  return diagnostics.length === 0
+    ? status !== 400 && status !== 409
+    : diagnostics.some(({ code }) => LOST_CODES.has(code));
+}
