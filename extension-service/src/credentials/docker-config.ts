@@ -1,4 +1,5 @@
 import { oneLine } from '../core/image/quote.js';
+import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 import type { Credentials } from '../registry/types.js';
 
 /** One entry of a Docker config: whose credentials these are. */
@@ -27,8 +28,9 @@ export function parseDockerConfig(text: string, origin: string): DockerConfigEnt
   if (Buffer.byteLength(text) > MOST_CONFIG_BYTES) throw new DockerConfigError(`${origin} has more than 1 MiB`);
   let json: unknown;
   try {
-    json = JSON.parse(text.replace(/^\uFEFF/, ''));
-  } catch {
+    json = parseBoundedJson(text.replace(/^\uFEFF/, ''), MOST_CONFIG_BYTES);
+  } catch (error) {
+    if (error instanceof JsonBoundsError) throw new DockerConfigError(`${origin}: ${error.message}`);
     // The parser's message would quote the document.
     throw new DockerConfigError(`${origin} is not JSON`);
   }

@@ -1,3 +1,4 @@
+import { quoteInput } from '../core/image/quote.js';
 import type { ConfigurationOptions, V1Secret } from '@kubernetes/client-node';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { ClusterAccess } from './api.js';
@@ -38,7 +39,8 @@ export class SecretReads {
   ) {}
 
   /** A Secret of one of the types that the kubelet pulls with. @throws Error naming it */
-  pullSecret(namespace: string, name: string): Promise<DockerConfigSource> {
+  async pullSecret(namespace: string, name: string): Promise<DockerConfigSource> {
+    checkNames('Secret', namespace, name);
     return this.cached(`pull ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
       const secret = await this.secret(namespace, name);
       const encoded = secret.data?.[PULL_SECRET_TYPES.get(secret.type ?? '') ?? ''];
@@ -54,7 +56,8 @@ export class SecretReads {
   }
 
   /** Names of the pull secrets of a ServiceAccount. @throws Error naming it */
-  accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
+  async accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
+    checkNames('ServiceAccount', namespace, name);
     return this.cached(`account ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
       const request = this.cluster.core.readNamespacedServiceAccount({ name, namespace }, await this.call());
       const account = await explain(`ServiceAccount ${namespace}/${name}`, request);
@@ -64,7 +67,8 @@ export class SecretReads {
   }
 
   /** The Docker config of a Secret of any type. @throws Error when it cannot be read or holds none */
-  dockerConfig(namespace: string, name: string): Promise<string> {
+  async dockerConfig(namespace: string, name: string): Promise<string> {
+    checkNames('Secret', namespace, name);
     return this.cached(`named ${namespace}/${name}`, NAMED_LIFE, async () => {
       const { data = {} } = await this.secret(namespace, name);
       const encoded = data['.dockerconfigjson'] ?? data['.dockercfg'];
@@ -118,6 +122,17 @@ export class SecretReads {
     this.size -= this.cache.get(key)?.size ?? 0;
     this.cache.delete(key);
   }
+}
+
+const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
+/** RFC 1123, as the API server checks names: 63 characters for a namespace, 253 for the others. */
+const NAMESPACE = new RegExp(`^(?=.{1,63}$)${LABEL}$`);
+const NAME = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`);
+
+/** The names become segments of a path of the API, where `..` and `/` would name another object. */
+function checkNames(kind: string, namespace: string, name: string): void {
+  if (NAMESPACE.test(namespace) && NAME.test(name)) return;
+  throw new Error(`${kind} ${quoteInput(`${namespace}/${name}`)}: not the names of Kubernetes objects`);
 }
 
 function checkLength(encoded: string, what: string): void {

@@ -26,6 +26,9 @@ export interface AdmissionDependencies {
   readonly now: () => number;
 }
 
+/** Looks into targets for one list of bare images: a Pod has far fewer. */
+const MAX_LOOKUPS = 100;
+
 export interface AdmissionRequest extends DecisionInput {
   readonly uid: string;
   readonly dryRun: boolean;
@@ -84,11 +87,15 @@ export class Admission {
   async reviewImages(images: readonly string[], obj: JsonObject, rules: Rules): Promise<ContainerOutcome[]> {
     const { config } = this.dependencies.current();
     const clock = new RequestClock(config, this.dependencies.now);
+    const looked = new Set<string>();
     try {
       const settled = await Promise.all(
         images.map((image, index) => {
           const container = { list: 'containers' as const, index, name: '', image, object: { image } };
-          return this.settle(decideContainer(rules, obj, container), config, clock, undefined);
+          const decision = decideContainer(rules, obj, container);
+          if (decision.action === 'mirror') looked.add(decision.reference.text);
+          const mayLook = looked.size <= MAX_LOOKUPS;
+          return this.settle(decision, config, clock, undefined, mayLook);
         }),
       );
       return settled.map(({ outcome }) => outcome);
@@ -102,6 +109,7 @@ export class Admission {
     config: Config,
     clock: RequestClock,
     copy: ((mirror: Mirror, wish: CopyWish) => CopyStart) | undefined,
+    mayLook = true,
   ): Promise<Settled> {
     const { image } = decision.container;
     if (decision.action === 'keep') return { outcome: { decision, outcome: 'kept', image } };
@@ -111,7 +119,7 @@ export class Admission {
 
     // `always` swaps without looking; memory alone tells whether a copy is worth starting.
     const existence =
-      swapPolicy === 'always' && !wait
+      (swapPolicy === 'always' && !wait) || !mayLook
         ? this.dependencies.existence.known(decision.reference)
         : await this.dependencies.existence.find(target.name, decision.reference, clock.budget());
     const present = existence?.state === 'present';

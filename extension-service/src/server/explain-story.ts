@@ -1,5 +1,6 @@
 import type { ExpressionReading } from '../core/decide/explain.js';
 import { shown } from '../core/decide/explain.js';
+import { oneLine } from '../core/image/quote.js';
 import type { FilterTrace } from '../core/filters/trace.js';
 import type { CopyStatus } from '../mirror/status.js';
 import { ago } from './ago.js';
@@ -8,7 +9,14 @@ import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 /** Reads like a short story: a paragraph for each container. */
 export function story(answer: ExplainAnswer, now: number): string {
   if (answer.containers.length === 0) return 'The Pod has no container with an image.';
-  return answer.containers.map((container) => paragraph(container, answer.dryRun, now).join('\n')).join('\n\n');
+  return answer.containers
+    .map((container) => paragraph(container, answer.dryRun, now).map(plainLine).join('\n'))
+    .join('\n\n');
+}
+
+/** Names, images and reasons come from Pods and registries: no line commands a terminal or holds a template. */
+function plainLine(line: string): string {
+  return oneLine(line.replaceAll('{{', '{ {'));
 }
 
 function paragraph(container: ExplainedContainer, dryRun: boolean, now: number): string[] {

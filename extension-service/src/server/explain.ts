@@ -33,6 +33,8 @@ export interface ExplainAnswer {
   readonly containers: readonly ExplainedContainer[];
 }
 
+/** Looks into targets for one request: it may come from anybody who reaches the port. */
+const MAX_LOOKUPS = 50;
 /** People wait longer than an admission may: milliseconds for looking into the target. */
 const EXPLAIN_TIMEOUT_MS = 5_000;
 
@@ -56,11 +58,21 @@ export async function explainInput(
 ): Promise<ExplainAnswer> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<void>((resolve) => (timer = setTimeout(resolve, EXPLAIN_TIMEOUT_MS)));
+  const looked = new Set<string>();
+  const bounded: ExplainDependencies = {
+    ...dependencies,
+    find: async (target, reference, end) => {
+      if (!looked.has(reference.text) && looked.size >= MAX_LOOKUPS) return NOT_LOOKED;
+      looked.add(reference.text);
+      return dependencies.find(target, reference, end);
+    },
+    findCopy: (key) => dependencies.findCopy(key),
+  };
   try {
     const containers = await Promise.all(
       explainDecisions(rules, input).map(async ({ decision, explanation }): Promise<ExplainedContainer> => {
         if (decision.action === 'keep') return { ...explanation, result: explanation.image, swapped: false };
-        return { ...explanation, ...(await lookInto(decision, deadline, config.dryRun, dependencies)) };
+        return { ...explanation, ...(await lookInto(decision, deadline, config.dryRun, bounded)) };
       }),
     );
     return { namespace: input.namespace, dryRun: config.dryRun, containers };
@@ -68,6 +80,12 @@ export async function explainInput(
     clearTimeout(timer);
   }
 }
+
+const NOT_LOOKED: Existence = {
+  state: 'unknown',
+  reason: 'other',
+  message: `one request looks for ${MAX_LOOKUPS} images at most; ask for this one alone`,
+};
 
 async function lookInto(
   decision: Mirror,

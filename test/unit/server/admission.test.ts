@@ -47,3 +47,29 @@ it.each<readonly [string, Partial<Config>, boolean, CopyWish]>([
 ])('a copy is asked for with what the Pod will name: %s', async (_, config, present, wish) => {
   expect((await admit(config, present, ended)).wishes).toEqual([wish]);
 });
+
+it('a list of bare images is looked up for 100 references, and answered from memory beyond', async () => {
+  const asked: string[] = [];
+  const config = configOf();
+  const admission = new Admission({
+    current: () => ({ config, rules: rulesOf({}) }),
+    existence: {
+      known: () => ({ state: 'present', from: 'memory' }),
+      find: async (_, reference) => {
+        asked.push(reference.text);
+        return { state: 'absent', from: 'registry' };
+      },
+    },
+    enqueue: () => {
+      throw new Error('nothing is copied from here');
+    },
+    now: Date.now,
+  });
+  const images = Array.from({ length: 1_000 }, (_, n) => `team/app:${n}`);
+  const outcomes = await admission.reviewImages(images, {}, rulesOf({}));
+  expect(asked).toHaveLength(100);
+  expect(outcomes.map(({ outcome }) => outcome)).toEqual([
+    ...Array.from({ length: 100 }, () => 'kept'),
+    ...Array.from({ length: 900 }, () => 'swapped'),
+  ]);
+});

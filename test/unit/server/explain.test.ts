@@ -100,3 +100,38 @@ it('an unknown existence is told with its reason', async () => {
   expect(answer.containers[0]?.existence).toMatchObject({ state: 'unknown', reason: 'forbidden' });
   expect(story(answer, NOW)).toContain('Whether the target has it is not known: HEAD https://harbor.example.com');
 });
+
+describe('a request with many images', () => {
+  it('looks for 50 of them, and says so of the others', async () => {
+    const asked: string[] = [];
+    const containers = Array.from({ length: 120 }, (_, n) => ({
+      name: `c${n}`,
+      image: `docker.io/team/app:${n % 110}`,
+    }));
+    const pod = { kind: 'Pod', metadata: { namespace: 'eu-west' }, spec: { containers } };
+    const answer = await explainRequest(pod, inForce, {
+      find: async (_, reference) => {
+        asked.push(reference.text);
+        return { state: 'absent', from: 'registry' };
+      },
+      findCopy: () => undefined,
+    });
+    expect(new Set(asked).size).toBe(50);
+    expect(answer.containers).toHaveLength(120);
+    expect(answer.containers[100]?.existence).toMatchObject({
+      state: 'unknown',
+      message: expect.stringMatching(/ask for this one alone/) as string,
+    });
+  });
+});
+
+describe('text of outside in a story', () => {
+  it('stays on its line, commands no terminal and holds no template', async () => {
+    const message = 'the digest is \u009b31m{{ x }}\nand\u202e more\u001b[2J';
+    const answer = await explained({ ...throttled, failure: { reason: 'invalid', message, retryable: false } });
+    const text = story(answer, NOW);
+    expect(text).toContain('{ { x }}');
+    expect(text).not.toMatch(/\{\{|[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+    expect(text.split('\n')).toHaveLength(story(await explained(throttled), NOW).split('\n').length);
+  });
+});
