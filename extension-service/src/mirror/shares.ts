@@ -1,7 +1,7 @@
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Entry } from './entry.js';
 import { placesOf, shareOf } from './share-of.js';
-import { Tally } from './tally.js';
+import { Tally } from '../util/tally.js';
 
 /**
  * Who has the places of the queue. While there is room, anyone may have all of them. When the queue is full, a namespace

@@ -1,7 +1,7 @@
 import { reservedSlots } from '../core/config/copy-slots.js';
 import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
-import { Tally } from './tally.js';
+import { Tally } from '../util/tally.js';
 
 /** Copies at once. */
 export interface CopyLimits {

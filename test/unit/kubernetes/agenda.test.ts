@@ -150,6 +150,23 @@ describe('when an image is asked for', () => {
     expect(await after(1)).not.toEqual([]);
   });
 
+  it('of a namespace that has few outstanding, though another one has filled the whole limit', async () => {
+    for (let host = 0; host < 1_500; host += 1) {
+      use(`evil-${host}`, [`e${host}`], pullOf('evil'), { from: `h${host}.test` });
+    }
+    expect(await after(1)).toHaveLength(1_000);
+    const names = Array.from({ length: 120 }, (_, n) => `g${n}`);
+    use('good', names, pullOf('good'));
+    expect(await after(1)).toEqual(names.slice(0, 100));
+    // The same for one registry: docker.io has its hundred now, and a third namespace a quarter as many more.
+    use(
+      'other',
+      names.map((name) => `o-${name}`),
+      pullOf('other'),
+    );
+    expect(await after(1)).toEqual(names.slice(0, 25).map((name) => `o-${name}`));
+  });
+
   it('before thousands of another registry that were listed', async () => {
     for (let n = 0; n < 3_000; n += 1) use(`user-${n}`, [`app-${n}`], undefined, { rank: LISTED.pod });
     expect(await after(1)).toHaveLength(100);

@@ -1,8 +1,9 @@
 import { mayBeCredentials } from '../../registry/copy-failure.js';
-import type { MirrorJob } from '../../core/decide/mirror-job.js';
+import type { MirrorJob, PullContext } from '../../core/decide/mirror-job.js';
 import type { CopyReport } from '../copy-report.js';
 import { sourceHost } from '../../core/decide/mirror-job.js';
 import { DueKeys, LISTED, NEW } from './due-keys.js';
+import { Outstanding } from './outstanding.js';
 import type { Rank } from './due-keys.js';
 import type { WantedImage, WantedImages } from './wanted-images.js';
 
@@ -36,10 +37,6 @@ interface Progress {
   made?: true;
 }
 
-/** Copies that the queue has been asked for and has not answered: enough for every host to be busy. */
-const MAX_OUTSTANDING = 1_000;
-/** Of one source registry: what comes of another one, or is new, is not to wait behind thousands. */
-const MAX_PER_HOST = 100;
 /** Milliseconds between two looks at what is due. */
 const TICK = 5_000;
 /** A Pod with `imagePullPolicy: Always` asks for what the tag means now; a thousand of them at once ask once. */
@@ -56,9 +53,7 @@ const MAX_PULLS = 5;
 export class CopyAgenda {
   private readonly progress = new Map<string, Progress>();
   private readonly due = new DueKeys();
-  /** With the registry that each is read from. */
-  private readonly outstanding = new Map<string, string>();
-  private readonly ofHost = new Map<string, number>();
+  private readonly outstanding = new Outstanding();
   /** Asked for once more when the answer has come to what is outstanding. */
   private readonly again = new Map<string, { readonly force: boolean; readonly rank: Rank }>();
   private scheduled = false;
@@ -194,17 +189,13 @@ export class CopyAgenda {
       this.again.set(key, { force: force || (this.again.get(key)?.force ?? false), rank });
       return;
     }
-    this.due.add({ key, host: sourceHost(image.job), rank, force });
+    const share = this.pullOf(key, image)?.namespace ?? '';
+    this.due.add({ key, host: sourceHost(image.job), share, rank, force });
     this.schedule();
   }
 
   private answered(key: string): void {
-    const host = this.outstanding.get(key);
-    if (host === undefined) return;
-    this.outstanding.delete(key);
-    const left = (this.ofHost.get(host) ?? 1) - 1;
-    if (left > 0) this.ofHost.set(host, left);
-    else this.ofHost.delete(host);
+    if (!this.outstanding.delete(key)) return;
     const again = this.again.get(key);
     this.again.delete(key);
     if (again !== undefined) this.ask(key, again.force, again.rank);
@@ -221,20 +212,24 @@ export class CopyAgenda {
     if (this.stopped) return;
     const { images, want } = this.options;
     const jobs: MirrorJob[] = [];
-    while (this.outstanding.size < MAX_OUTSTANDING) {
-      const due = this.due.take((host) => (this.ofHost.get(host) ?? 0) < MAX_PER_HOST);
+    for (;;) {
+      const due = this.due.take((next) => this.outstanding.hasRoom(next));
       if (due === undefined) break;
-      const { key, host } = due;
+      const { key } = due;
       const image = images.get(key);
       if (image === undefined) continue;
-      this.outstanding.set(key, host);
-      this.ofHost.set(host, (this.ofHost.get(host) ?? 0) + 1);
-      const pulls = image.pulls();
-      const pull = pulls[this.of(key).pull] ?? pulls[0];
+      this.outstanding.add(key, due);
+      const pull = this.pullOf(key, image);
       const force = due.force && this.mayOverwrite(image);
       jobs.push({ ...image.job, force, ...(pull !== undefined && { pull }) });
     }
     if (jobs.length > 0) want(jobs);
+  }
+
+  /** The credentials of the user whose turn it is. */
+  private pullOf(key: string, image: WantedImage): PullContext | undefined {
+    const pulls = image.pulls();
+    return pulls[this.of(key).pull] ?? pulls[0];
   }
 
   private of(key: string): Progress {

@@ -10,14 +10,16 @@ export interface DueKey {
   readonly key: string;
   /** Registry that the image is read from. */
   readonly host: string;
+  /** Namespace whose turn it is asked for in. */
+  readonly share: string;
   readonly rank: Rank;
   readonly force: boolean;
 }
 
-/** Keys that are to be asked for, each once: by rank, and among equals the registries take turns. */
+/** Keys that are to be asked for, each once: by rank, and among equals namespaces and registries take turns. */
 export class DueKeys {
   private readonly known = new Map<string, DueKey>();
-  /** For each rank the keys of each registry, in the order of their turns. */
+  /** For each rank the keys of each namespace and registry, in the order of their turns. */
   private readonly ranks = [0, 1, 2].map(() => new Map<string, Set<string>>());
 
   get size(): number {
@@ -43,16 +45,16 @@ export class DueKeys {
     if (due !== undefined && rank < due.rank) this.add({ ...due, rank });
   }
 
-  /** The next one of a registry that has room. */
-  take(hasRoom: (host: string) => boolean): DueKey | undefined {
-    for (const hosts of this.ranks) {
-      for (const [host, keys] of hosts) {
+  /** The next one of a namespace and a registry that have room. */
+  take(hasRoom: (due: DueKey) => boolean): DueKey | undefined {
+    for (const lanes of this.ranks) {
+      for (const [lane, keys] of lanes) {
         const [key] = keys;
         const due = key === undefined ? undefined : this.known.get(key);
-        if (due === undefined || !hasRoom(host)) continue;
+        if (due === undefined || !hasRoom(due)) continue;
         this.remove(due);
         // To the end of the turns.
-        if (hosts.delete(host) && keys.size > 0) hosts.set(host, keys);
+        if (lanes.delete(lane) && keys.size > 0) lanes.set(lane, keys);
         return due;
       }
     }
@@ -60,17 +62,23 @@ export class DueKeys {
   }
 
   private put(due: DueKey): void {
-    const hosts = this.ranks[due.rank];
-    const keys = hosts?.get(due.host) ?? new Set();
-    hosts?.set(due.host, keys.add(due.key));
+    const lanes = this.ranks[due.rank];
+    const lane = laneOf(due);
+    const keys = lanes?.get(lane) ?? new Set();
+    lanes?.set(lane, keys.add(due.key));
     this.known.set(due.key, due);
   }
 
-  private remove({ key, host, rank }: DueKey): void {
-    const hosts = this.ranks[rank];
-    const keys = hosts?.get(host);
-    keys?.delete(key);
-    if (keys?.size === 0) hosts?.delete(host);
-    this.known.delete(key);
+  private remove(due: DueKey): void {
+    const lanes = this.ranks[due.rank];
+    const lane = laneOf(due);
+    const keys = lanes?.get(lane);
+    keys?.delete(due.key);
+    if (keys?.size === 0) lanes?.delete(lane);
+    this.known.delete(due.key);
   }
+}
+
+function laneOf({ share, host }: DueKey): string {
+  return `${share} ${host}`;
 }
