@@ -9,6 +9,7 @@ import type { ParsedManifest, RawManifest } from './manifest.js';
 import { findRoot, type RootPresence } from './presence.js';
 import { selectPlatforms, withoutEntries } from './platforms.js';
 import { PublishedTag } from './published-tag.js';
+import { blankSecrets } from './sent-secrets.js';
 
 export type {
   BlobCount,
@@ -269,7 +270,7 @@ class ImageCopy {
       ...this.#tree.warnings,
       ...this.#referrers.warnings,
       ...this.#referrers.unfinished.map(({ what, error }) => `${what}: ${error.message}; it is tried again`),
-    ];
+    ].map(blankSecrets);
     const more = warnings.length - MAX_WARNINGS;
     return {
       digest,

@@ -1,4 +1,5 @@
 import { oneLine } from '../core/image/quote.js';
+import { blankSecrets } from './sent-secrets.js';
 
 /**
  * - absent: the repository, manifest or blob is not there (404 to a read)
@@ -75,17 +76,20 @@ export class RegistryError extends Error {
   constructor(message: string, details: RegistryErrorDetails) {
     const where = details.request === undefined ? details.host : details.request;
     const redirects = details.answeredBy === undefined ? '' : ` (${details.host} redirects there)`;
-    // Registries choose parts of the text, which goes into logs and onto terminals.
-    const text = oneLine(`${where}: ${message}${redirects}`);
+    // Registries choose parts of the text, which goes into logs and onto terminals: also what they were sent as a login.
+    const text = oneLine(blankSecrets(`${where}: ${message}${redirects}`));
     super(text, details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = details.kind;
     this.host = details.host;
-    this.request = details.request;
+    this.request = details.request && blankSecrets(details.request);
     this.answeredBy = details.answeredBy;
     this.status = details.status;
     this.retryAfter = details.retryAfter;
     this.retryable = details.retryable ?? RETRYABLE.has(details.kind);
-    this.diagnostics = details.diagnostics ?? [];
+    this.diagnostics = (details.diagnostics ?? []).map(({ code, message: said }) => ({
+      code: blankSecrets(code),
+      message: blankSecrets(said),
+    }));
     this.advised = details.advised ?? false;
   }
 

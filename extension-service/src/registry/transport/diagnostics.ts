@@ -1,6 +1,7 @@
 import { oneLine } from '../../core/image/quote.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 import type { Diagnostic } from '../errors.js';
+import { blankSecrets } from '../sent-secrets.js';
 
 const MAX_DIAGNOSTICS = 5;
 
@@ -50,10 +51,19 @@ function isObject(value: unknown): value is Record<string, unknown> {
 export function plainWords(body: string): string {
   if (/^\s*[[{]/.test(body)) return '';
   if (!/^\s*</.test(body)) return clip(body).trim();
-  return clip(/<title[^>]*>([^<]{1,300})/i.exec(body)?.[1]).trim();
+  return clip(/<title[^>]*>([^<]{1,2000})/i.exec(body)?.[1]).trim();
 }
 
+/** Characters that a message shows, and that are looked at. */
+const MAX_SHOWN = 300;
+const MAX_READ = 8_192;
+
 function clip(value: unknown): string {
-  // The text goes into logs: one line, no escape sequences.
-  return typeof value === 'string' ? oneLine(value.slice(0, 300).replace(/\p{Cc}/gu, ' ')) : '';
+  if (typeof value !== 'string') return '';
+  // Blanked before it is cut, which could leave a part of a secret. One line, no escape sequences: the text goes into logs.
+  return oneLine(
+    blankSecrets(value.slice(0, MAX_READ))
+      .slice(0, MAX_SHOWN)
+      .replace(/\p{Cc}/gu, ' '),
+  );
 }

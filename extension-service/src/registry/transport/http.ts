@@ -4,6 +4,7 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
+import { rememberAuthorization } from '../sent-secrets.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
 import { ConnectAgent } from './connect-agent.js';
 import { abortReason, onAbort, untilAborted } from './abort.js';
@@ -76,6 +77,8 @@ export class Http {
     // Without it any content coding is acceptable (RFC 9110, 12.5.3), and digests are of the bytes themselves.
     const headers: Record<string, string> = { host: url.host, 'accept-encoding': 'identity', ...request.headers };
     if (viaProxy && proxy.username !== '') headers['proxy-authorization'] = proxyAuthorization(proxy);
+    rememberAuthorization(headers['authorization']);
+    if (proxy !== undefined && proxy.username !== '') rememberAuthorization(proxyAuthorization(proxy));
     if (request.body instanceof Buffer) headers['content-length'] ??= String(request.body.length);
     else if (request.body === undefined && request.method !== 'GET' && request.method !== 'HEAD') {
       headers['content-length'] = '0';

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { codeOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
+import { rememberSecret } from '../sent-secrets.js';
 import type { Credentials } from '../types.js';
 import { networkError, readBody, type Asked } from './answers.js';
 import type { Challenge } from './challenge.js';
@@ -100,6 +101,7 @@ export class TokenSource {
       method = 'POST';
       headers['content-type'] = 'application/x-www-form-urlencoded';
       const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'image-swapper' });
+      rememberSecret(credentials.identityToken);
       form.set('refresh_token', credentials.identityToken);
       if (service !== undefined) form.set('service', service);
       form.set('scope', scopes.join(' '));
