@@ -3,19 +3,22 @@
 {{- if kindIs "float64" . }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 
-{{/* Writes the account of a registry as text. */}}
-{{- define "image-swapper.quoteAccount" -}}
-{{- if and (kindIs "map" .) (kindIs "map" (dig "aws" nil .)) (hasKey .aws "accountId") }}
-{{- $_ := set .aws "accountId" (include "image-swapper.digits" .aws.accountId) }}
+{{/* Writes a registry as its kind wants it, in place. */}}
+{{- define "image-swapper.normalizeRegistry" -}}
+{{- $one := . }}
+{{- range $type := include "image-swapper.kindsWith.normalize" . | fromJsonArray }}
+{{- if and (kindIs "map" $one) (kindIs "map" (get $one $type)) }}
+{{- include (printf "image-swapper.%s.normalize" $type) (dict "registry" (get $one $type)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 
 {{/* The service's configuration as YAML: `config`, with what the chart's own values say. */}}
 {{- define "image-swapper.config" -}}
 {{- $config := deepCopy (.Values.config | default dict) }}
-{{- include "image-swapper.quoteAccount" ($config.target | default dict) }}
+{{- include "image-swapper.normalizeRegistry" ($config.target | default dict) }}
 {{- range concat ($config.targets | default list) (dig "source" "registries" list $config | default list) }}
-{{- include "image-swapper.quoteAccount" . }}
+{{- include "image-swapper.normalizeRegistry" . }}
 {{- end }}
 {{- $name := include "image-swapper.fullname" . }}
 {{- $reader := dict "enabled" .Values.secretReader.enabled "secretNames" (.Values.secretReader.secretNames | default list) }}
@@ -109,11 +112,8 @@ carry, as JSON {file, configMap}, without configMap where it lies beside the cer
 {{- define "image-swapper.namedSecrets" -}}
 {{- $config := .Values.config | default dict }}
 {{- $found := list }}
-{{- range concat (list ($config.target | default dict)) ($config.targets | default list) (dig "source" "registries" list $config | default list) }}
-{{- $credentials := dig "oci" "credentials" dict . | default dict }}
-{{- with $credentials.secretName }}
-{{- $found = append $found (dict "name" . "namespace" ($credentials.namespace | default $.Release.Namespace)) }}
-{{- end }}
+{{- range include "image-swapper.askKinds" (dict "root" . "hook" "secrets") | fromJsonArray }}
+{{- $found = concat $found (fromJsonArray .) }}
 {{- end }}
 {{- with dig "queue" "secretName" "" $config }}
 {{- $found = append $found (dict "name" . "namespace" $.Release.Namespace) }}

@@ -12,7 +12,7 @@ template:
 {{- $values := .root.Values }}
 metadata:
   labels:
-    {{- include "image-swapper.labels" .root | nindent 4 }}
+    {{- include "image-swapper.labelsAnd" (list .root (include "image-swapper.registryPodLabels" .root | fromYaml)) | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
 spec:
   restartPolicy: Never

@@ -9,13 +9,16 @@ see the port of the Pod or host behind a Service, so that of the API server is r
 {{- /* GKE's metadata server with Workload Identity. */}}
 {{- $ports = append $ports 988 }}
 {{- range concat (list ($config.target | default dict)) ($config.targets | default list) (dig "source" "registries" list $config | default list) }}
-{{- $registry := dig "oci" "registry" "" . }}
+{{- $one := . }}
+{{- range include "image-swapper.kinds" $ | fromJsonArray }}
+{{- $registry := dig . "registry" "" $one }}
 {{- with regexFind ":[0-9]+$" $registry }}
 {{- $ports = append $ports (trimPrefix ":" . | int) }}
 {{- end }}
 {{- /* A Service of the cluster: the ports of Distribution's Pods and Harbor's; 8443 is there. */}}
 {{- if regexMatch "^(?:[^.:]+|[^:]+\\.svc(?:\\.[^:]+)?)(?::[0-9]+)?$" $registry }}
 {{- $ports = concat $ports (list 5000 8080) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $queue := dig "queue" "type" "memory" $config }}

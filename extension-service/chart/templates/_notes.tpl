@@ -3,7 +3,7 @@
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
 {{- $mode := include "image-swapper.tlsMode" . }}
-{{- include "image-swapper.accountWarnings" . }}
+{{- include "image-swapper.registryWarnings" . }}
 {{- range $key := list "patch" "dev" "test" "cacheVolume" "podSecurityPolicy" "kubeVersionOverride" }}
 {{- if hasKey $.Values $key }}
 - {{ printf "%s has no meaning in this chart%s and was left unread; leave it out." $key (ternary " (the service makes its certificate itself)" "" (eq $key "patch")) | quote }}

@@ -17,37 +17,25 @@ two over many configurations.
 {{- $prefixes | uniq | toJson }}
 {{- end }}
 
-{{/* `type`, or the one of aws, gcp and oci that is there. */}}
+{{/* `type`, or the one of the kinds' keys that is there. */}}
 {{- define "image-swapper.registryType" -}}
+{{- $types := include "image-swapper.kinds" . | fromJsonArray }}
 {{- $given := list }}
-{{- range list "aws" "gcp" "oci" }}
+{{- range $types }}
 {{- if hasKey $.target . }}{{ $given = append $given . }}{{ end }}
 {{- end }}
 {{- if .target.type }}{{ .target.type }}
 {{- else if eq (len $given) 1 }}{{ first $given }}
-{{- else }}{{ fail (printf "%s: give one of aws, gcp, oci; there is %s" .key (join " and " $given | default "none")) }}
+{{- else }}{{ fail (printf "%s: give one of %s; there is %s" .key (join ", " $types) (join " and " $given | default "none")) }}
 {{- end }}
 {{- end }}
 
 {{- define "image-swapper.targetPrefix" -}}
 {{- $type := include "image-swapper.registryType" . }}
 {{- if not (hasKey .target $type) }}{{ fail (printf "%s: type is %s, and there is no %s.%s" .key $type .key $type) }}{{ end }}
-{{- $registry := get .target $type }}
-{{- $host := "" }}
-{{- $path := $registry.prefix | default "" | trimAll "/" }}
-{{- if eq $type "aws" }}
-{{- $host = include "image-swapper.ecrHost" $registry }}
-{{- else if eq $type "gcp" }}
-{{- $host = printf "%s-docker.pkg.dev" (lower $registry.location) }}
-{{- $path = printf "%s/%s" (replace ":" "/" $registry.projectId) $registry.repositoryId }}
-{{- else }}
-{{- $host = lower $registry.registry }}
-{{- if eq $host "index.docker.io" }}{{ $host = "docker.io" }}{{ end }}
-{{- end }}
-{{- if and (eq $type "oci") (regexMatch "^[a-z0-9-]+$" $host) (ne $host "localhost") }}
-{{- fail (printf "%s.oci.registry: %q has neither a dot nor a port: write %s:443" .key $host $host) }}
-{{- end }}
-{{- $prefix := printf "%s/%s" $host (ternary "" (printf "%s/" $path) (eq $path "")) }}
+{{- $asked := dict "registry" (get .target $type) "key" (printf "%s.%s" .key $type) }}
+{{- $place := include (printf "image-swapper.%s.place" $type) $asked | fromJson }}
+{{- $prefix := printf "%s/%s" $place.host (ternary "" (printf "%s/" $place.path) (eq $place.path "")) }}
 {{- if not (regexMatch "^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(?::[0-9]{1,5})?/(?:[a-z0-9][a-z0-9._-]*/)*$" $prefix) }}
 {{- fail (printf "%s.%s: images would begin with %q, which is no registry and path" .key $type $prefix) }}
 {{- end }}
@@ -84,43 +72,58 @@ and an answer. Go's durations are read by adding them to a day.
 {{- dict "text" $text "whole" $whole "enough" (add $whole $more) | toJson }}
 {{- end }}
 
-{{/* core/naming/ecr.ts */}}
-{{- define "image-swapper.ecrHost" -}}
-{{- $region := lower .region }}
-{{- $account := include "image-swapper.digits" .accountId }}
-{{- $suffix := "amazonaws.com" }}
-{{- $dual := "on.aws" }}
-{{- if hasPrefix "cn-" $region }}{{ $suffix = "amazonaws.com.cn" }}{{ $dual = "on.amazonwebservices.com.cn" }}
-{{- else if hasPrefix "us-isob-" $region }}{{ $suffix = "sc2s.sgov.gov" }}{{ $dual = "" }}
-{{- else if hasPrefix "us-isof-" $region }}{{ $suffix = "csp.hci.ic.gov" }}{{ $dual = "" }}
-{{- else if hasPrefix "us-iso-" $region }}{{ $suffix = "c2s.ic.gov" }}{{ $dual = "" }}
-{{- else if hasPrefix "eu-isoe-" $region }}{{ $suffix = "cloud.adc-e.uk" }}{{ $dual = "" }}
-{{- else if hasPrefix "eusc-" $region }}{{ $suffix = "amazonaws.eu" }}{{ $dual = "" }}{{ $dual = "" }}
-{{- end }}
-{{- $endpoint := .endpoint | default "standard" }}
-{{- if eq $endpoint "fips" }}{{ $account }}.dkr.ecr-fips.{{ $region }}.{{ $suffix }}
-{{- else if and $dual (eq $endpoint "dual-stack") }}{{ $account }}.dkr-ecr.{{ $region }}.{{ $dual }}
-{{- else if and $dual (eq $endpoint "fips-dual-stack") }}{{ $account }}.dkr-ecr-fips.{{ $region }}.{{ $dual }}
-{{- else }}{{ $account }}.dkr.ecr.{{ $region }}.{{ $suffix }}
-{{- end }}
-{{- end }}
-
-{{/* Accounts whose leading zero was lost before Helm saw them: a YAML list of sentences. */}}
-{{- define "image-swapper.accountWarnings" -}}
+{{/* Every configured registry, by its key: a JSON object. */}}
+{{- define "image-swapper.registries" -}}
 {{- $config := .Values.config | default dict }}
 {{- $registries := dict }}
 {{- with $config.target }}{{ $_ := set $registries "config.target" . }}{{ end }}
 {{- range $index, $one := $config.targets }}{{ $_ := set $registries (printf "config.targets[%d]" $index) $one }}{{ end }}
 {{- range $index, $one := dig "source" "registries" list $config }}{{ $_ := set $registries (printf "config.source.registries[%d]" $index) $one }}{{ end }}
-{{- range $key, $one := $registries }}
-{{- $account := dig "aws" "accountId" "" ($one | default dict) }}
-{{- $digits := include "image-swapper.digits" $account }}
-{{- if and $digits (ne (len $digits) 12) }}
-{{- if kindIs "string" $account }}
-- {{ printf "%s.aws.accountId is %s: AWS accounts have 12 digits, this has %d." $key $digits (len $digits) | quote }}
-{{- else }}
-- {{ printf "%s.aws.accountId is %s, which has %d digits, not 12: a values file reads unquoted digits as a number and loses the zero at their start. Put quotes around them: accountId: \"012345678901\". (--set keeps the zero.)" $key $digits (len $digits) | quote }}
+{{- $registries | toJson }}
+{{- end }}
+
+{{/* What each configured registry's kind says to a hook (dict "root" . "hook" "warnings"): a JSON list of texts. */}}
+{{- define "image-swapper.askKinds" -}}
+{{- $root := .root }}
+{{- $hook := .hook }}
+{{- $answers := list }}
+{{- $types := include (printf "image-swapper.kindsWith.%s" $hook) . | fromJsonArray }}
+{{- range $key, $one := include "image-swapper.registries" $root | fromJson }}
+{{- range $type := $types }}
+{{- $registry := get ($one | default dict) $type }}
+{{- if kindIs "map" $registry }}
+{{- $asked := dict "registry" $registry "key" (printf "%s.%s" $key $type) "namespace" $root.Release.Namespace }}
+{{- $answers = append $answers (include (printf "image-swapper.%s.%s" $type $hook) $asked) }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $answers | toJson }}
+{{- end }}
+
+{{/* What people should know about the registries: a YAML list of sentences. */}}
+{{- define "image-swapper.registryWarnings" -}}
+{{- range include "image-swapper.askKinds" (dict "root" . "hook" "warnings") | fromJsonArray }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* Labels that Pods need for the login of a registry: a YAML mapping. */}}
+{{- define "image-swapper.registryPodLabels" -}}
+{{- $labels := dict }}
+{{- range include "image-swapper.askKinds" (dict "root" . "hook" "podLabels") | fromJsonArray }}
+{{- $labels = merge $labels (fromYaml .) }}
+{{- end }}
+{{- $labels | toYaml }}
+{{- end }}
+
+{{/* The same, with the user's over them. */}}
+{{- define "image-swapper.podLabels" -}}
+{{- merge (.Values.podLabels | default dict | deepCopy) (include "image-swapper.registryPodLabels" . | fromYaml) | toYaml }}
+{{- end }}
+
+{{/* Annotations that the ServiceAccount needs for it, and the user's over them: a YAML mapping. */}}
+{{- define "image-swapper.serviceAccountAnnotations" -}}
+{{- $annotations := dict }}
+{{- range include "image-swapper.askKinds" (dict "root" . "hook" "serviceAccountAnnotations") | fromJsonArray }}
+{{- $annotations = merge $annotations (fromYaml .) }}
+{{- end }}
+{{- merge (.Values.serviceAccount.annotations | default dict | deepCopy) $annotations | toYaml }}
 {{- end }}

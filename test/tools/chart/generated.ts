@@ -1,4 +1,5 @@
 import { enginesTemplate } from './engines.js';
+import { kindTemplates } from './kinds.js';
 import { policyTemplates } from './policies.js';
 import { withValuesTable } from './values-table.js';
 import { valuesJsonSchema } from './values-schema.js';
@@ -10,6 +11,7 @@ export function generatedChartFiles(read: (file: string) => string): ReadonlyMap
     ['values.schema.json', `${JSON.stringify(valuesJsonSchema(values), undefined, 2)}\n`],
     ['README.md', withValuesTable(read('README.md'), values)],
     ['templates/_engines.tpl', enginesTemplate()],
+    ['templates/_kinds.tpl', kindTemplates()],
     ...[...policyTemplates()].map(([name, text]) => [`templates/policies/${name}`, text] as const),
   ]);
 }

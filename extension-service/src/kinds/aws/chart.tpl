@@ -1,0 +1,45 @@
+{{- define "image-swapper.aws.place" -}}
+{{- $path := .registry.prefix | default "" | trimAll "/" }}
+{{- dict "host" (include "image-swapper.aws.host" .registry) "path" $path | toJson }}
+{{- end }}
+
+{{/* naming-hosts.ts */}}
+{{- define "image-swapper.aws.host" -}}
+{{- $region := lower .region }}
+{{- $account := include "image-swapper.digits" .accountId }}
+{{- $suffix := "amazonaws.com" }}
+{{- $dual := "on.aws" }}
+{{- if hasPrefix "cn-" $region }}{{ $suffix = "amazonaws.com.cn" }}{{ $dual = "on.amazonwebservices.com.cn" }}
+{{- else if hasPrefix "us-isob-" $region }}{{ $suffix = "sc2s.sgov.gov" }}{{ $dual = "" }}
+{{- else if hasPrefix "us-isof-" $region }}{{ $suffix = "csp.hci.ic.gov" }}{{ $dual = "" }}
+{{- else if hasPrefix "us-iso-" $region }}{{ $suffix = "c2s.ic.gov" }}{{ $dual = "" }}
+{{- else if hasPrefix "eu-isoe-" $region }}{{ $suffix = "cloud.adc-e.uk" }}{{ $dual = "" }}
+{{- else if hasPrefix "eusc-" $region }}{{ $suffix = "amazonaws.eu" }}{{ $dual = "" }}{{ $dual = "" }}
+{{- end }}
+{{- $endpoint := .endpoint | default "standard" }}
+{{- if eq $endpoint "fips" }}{{ $account }}.dkr.ecr-fips.{{ $region }}.{{ $suffix }}
+{{- else if and $dual (eq $endpoint "dual-stack") }}{{ $account }}.dkr-ecr.{{ $region }}.{{ $dual }}
+{{- else if and $dual (eq $endpoint "fips-dual-stack") }}{{ $account }}.dkr-ecr-fips.{{ $region }}.{{ $dual }}
+{{- else }}{{ $account }}.dkr.ecr.{{ $region }}.{{ $suffix }}
+{{- end }}
+{{- end }}
+
+{{/* Writes the account as text: a values file makes a number of it. */}}
+{{- define "image-swapper.aws.normalize" -}}
+{{- if hasKey .registry "accountId" }}
+{{- $_ := set .registry "accountId" (include "image-swapper.digits" .registry.accountId) }}
+{{- end }}
+{{- end }}
+
+{{/* An account whose leading zero was lost before Helm saw it: a YAML list of sentences. */}}
+{{- define "image-swapper.aws.warnings" -}}
+{{- $account := .registry.accountId | default "" }}
+{{- $digits := include "image-swapper.digits" $account }}
+{{- if and $digits (ne (len $digits) 12) }}
+{{- if kindIs "string" $account }}
+- {{ printf "%s.accountId is %s: AWS accounts have 12 digits, this has %d." .key $digits (len $digits) | quote }}
+{{- else }}
+- {{ printf "%s.accountId is %s, which has %d digits, not 12: a values file reads unquoted digits as a number and loses the zero at their start. Put quotes around them: accountId: \"012345678901\". (--set keeps the zero.)" .key $digits (len $digits) | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
