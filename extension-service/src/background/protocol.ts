@@ -1,6 +1,6 @@
 import type { Config } from '../core/config/model.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
-import type { PasswordCredentials } from '../registry/types.js';
+import type { LoginCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../kinds/cloud.js';
 import type { Programs } from './programs/programs.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
@@ -44,7 +44,7 @@ export type ToBackground =
       readonly type: 'log-in';
       readonly id: number;
       readonly registry: string;
-      readonly refused: PasswordCredentials | undefined;
+      readonly refused: LoginCredentials | undefined;
     }
   /** The result of a copy that the cluster side wanted. */
   | { readonly type: 'settled'; readonly report: CopyReport }

@@ -5,7 +5,7 @@ import { PROGRAMS } from './programs/programs.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { RegistryError } from '../registry/errors.js';
 import type { OnRegistryRequest } from '../registry/request-log.js';
-import type { PasswordCredentials } from '../registry/types.js';
+import type { LoginCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../kinds/cloud.js';
 import { RequestTally } from '../registry/request-tally.js';
 import type { Copier, CopyProgress } from '../mirror/copier.js';
@@ -15,7 +15,7 @@ import { messageOf } from '../util/message-of.js';
 /** A copier whose configuration may change between two copies. */
 export interface ConfigurableCopier extends Copier {
   /** The login of a cloud's registry, `target NAME` or `source HOST`; another one than `refused`. */
-  logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin>;
+  logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin>;
   /** @throws Error when the configuration cannot be used; the one before stays */
   configure(config: BackgroundData['config']): void;
 }

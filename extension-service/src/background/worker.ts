@@ -4,7 +4,7 @@ import type { RegistryLogin } from '../credentials/renewed-login.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import { neededPrograms } from './programs/needed.js';
 import { PROGRAMS } from './programs/programs.js';
-import type { PasswordCredentials } from '../registry/types.js';
+import type { LoginCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../kinds/cloud.js';
 import type { Logger } from '../telemetry/log.js';
 import type { RequestReport } from '../registry/request-tally.js';
@@ -103,7 +103,7 @@ export class BackgroundWorker implements Copier {
   }
 
   /** The login of a cloud's registry, `target NAME` or `source HOST`; only the worker loads clouds' SDKs. */
-  async logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin> {
+  async logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin> {
     if (this.isOver) throw stopped(registry);
     const { id, worker, answer } = this.ask(registry, undefined, (message) =>
       message.type === 'login' ? message.login : undefined,

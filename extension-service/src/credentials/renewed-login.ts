@@ -1,8 +1,8 @@
-import type { PasswordCredentials } from '../registry/types.js';
+import type { LoginCredentials } from '../registry/types.js';
 
 /** A login that ends: what a cloud gives for its registries. */
-export interface RegistryLogin {
-  readonly credentials: PasswordCredentials;
+export interface RegistryLogin<C extends LoginCredentials = LoginCredentials> {
+  readonly credentials: C;
   /** When it ends, in milliseconds since the epoch. */
   readonly expires: number;
 }
@@ -12,7 +12,7 @@ export interface LoginSource {
   /** Rejects with a RegistryError that says what is missing. */
   get(): Promise<RegistryLogin>;
   /** @returns whether another login may be had */
-  rejected(credentials: PasswordCredentials): boolean;
+  rejected(credentials: LoginCredentials): boolean;
   /** Ends the renewal; what is held can still be had. */
   stop(): void;
 }
@@ -40,12 +40,12 @@ const LONGEST_TIMER = 2 ** 31 - 1;
  * Without any login, whoever asks during a pause gets the last failure at once, so that an API that is down is not asked
  * by every Pod.
  */
-export class RenewedLogin implements LoginSource {
-  #login: (RegistryLogin & { readonly since: number }) | undefined;
-  #flight: Promise<RegistryLogin> | undefined;
+export class RenewedLogin<C extends LoginCredentials = LoginCredentials> implements LoginSource {
+  #login: (RegistryLogin<C> & { readonly since: number }) | undefined;
+  #flight: Promise<RegistryLogin<C>> | undefined;
   #failure: { readonly error: unknown; readonly until: number } | undefined;
   #failures = 0;
-  #refused: PasswordCredentials | undefined;
+  #refused: LoginCredentials | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   readonly #now: () => number;
@@ -53,14 +53,14 @@ export class RenewedLogin implements LoginSource {
 
   constructor(
     /** Gets the credentials that a registry has refused, when there are any. */
-    private readonly obtain: (refused?: PasswordCredentials) => Promise<RegistryLogin>,
+    private readonly obtain: (refused?: LoginCredentials) => Promise<RegistryLogin<C>>,
     private readonly options: RenewedLoginOptions = {},
   ) {
     this.#now = options.now ?? Date.now;
     this.#random = options.random ?? Math.random;
   }
 
-  async get(): Promise<RegistryLogin> {
+  async get(): Promise<RegistryLogin<C>> {
     const login = this.#login;
     if (login !== undefined && login.expires - MARGIN > this.#now()) return login;
     if (this.#flight === undefined && this.#failure !== undefined && this.#failure.until > this.#now()) {
@@ -69,12 +69,13 @@ export class RenewedLogin implements LoginSource {
     return this.#renew();
   }
 
-  rejected(credentials: PasswordCredentials): boolean {
-    const { password } = credentials;
+  rejected(credentials: LoginCredentials): boolean {
     const login = this.#login;
-    // Somebody else was refused before: the next one is on its way, or there.
-    if (password === this.#refused?.password) return true;
-    if (login?.credentials.password !== password || this.#now() - login.since < YOUNG) return false;
+    const secret = secretOf(credentials);
+    // Another request was refused before: the next login is on its way, or there.
+    if (this.#refused !== undefined && secret === secretOf(this.#refused)) return true;
+    if (login === undefined || secretOf(login.credentials) !== secret) return false;
+    if (this.#now() - login.since < YOUNG) return false;
     this.#login = undefined;
     this.#refused = credentials;
     return true;
@@ -85,12 +86,12 @@ export class RenewedLogin implements LoginSource {
     clearTimeout(this.#timer);
   }
 
-  #renew(): Promise<RegistryLogin> {
+  #renew(): Promise<RegistryLogin<C>> {
     this.#flight ??= this.#try().finally(() => (this.#flight = undefined));
     return this.#flight;
   }
 
-  async #try(): Promise<RegistryLogin> {
+  async #try(): Promise<RegistryLogin<C>> {
     clearTimeout(this.#timer);
     try {
       const login = await this.obtain(this.#refused);
@@ -122,4 +123,8 @@ export class RenewedLogin implements LoginSource {
     );
     this.#timer.unref();
   }
+}
+
+function secretOf(credentials: LoginCredentials): string {
+  return 'password' in credentials ? credentials.password : credentials.identityToken;
 }

@@ -86,7 +86,7 @@ export function cloudKeychain(clouds: readonly CloudLogin[]): Keychain {
       return more === undefined ? own : [...own, more.credentials];
     },
     rejected: (credentials) =>
-      'password' in credentials && clouds.map(({ login }) => login.rejected(credentials)).includes(true),
+      !('registryToken' in credentials) && clouds.map(({ login }) => login.rejected(credentials)).includes(true),
   };
 }
 

@@ -8,7 +8,7 @@ import { RegistryError } from '../registry/errors.js';
 import { planCopy } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
 import { BlobLedger } from '../registry/ledger.js';
-import type { Keychain, PasswordCredentials } from '../registry/types.js';
+import type { Keychain, LoginCredentials } from '../registry/types.js';
 import type { PushRequests } from '../kinds/cloud.js';
 import { Registries } from '../targets/registries.js';
 import type { RegistriesOptions } from '../targets/registries.js';
@@ -59,7 +59,7 @@ export class RegistryCopier implements Copier {
     this.start();
   }
 
-  async logIn(registry: string, refused: PasswordCredentials | undefined): Promise<RegistryLogin> {
+  async logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin> {
     const cloud = this.registries.cloud(registry);
     if (cloud === undefined) throw new Error(`${registry} is not in the configuration any more`);
     if (refused !== undefined) cloud.login.rejected(refused);

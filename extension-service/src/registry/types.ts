@@ -28,6 +28,9 @@ export interface RegistryEndpoint {
 
 export type Credentials = PasswordCredentials | IdentityTokenCredentials | RegistryTokenCredentials;
 
+/** What a login that ends is made of: what its owner can get again. */
+export type LoginCredentials = PasswordCredentials | IdentityTokenCredentials;
+
 export interface PasswordCredentials {
   readonly username: string;
   readonly password: string;

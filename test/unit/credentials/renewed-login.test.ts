@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RenewedLogin } from '../../../extension-service/src/credentials/renewed-login.js';
 import type { RegistryLogin, RenewedLoginOptions } from '../../../extension-service/src/credentials/renewed-login.js';
+import type { LoginCredentials, PasswordCredentials } from '../../../extension-service/src/registry/types.js';
 
 const HOUR = 3_600_000;
 
@@ -10,8 +11,8 @@ class Issuer {
   readonly failures: Error[] = [];
   issued = 0;
 
-  readonly obtain = async (refused?: { password: string }): Promise<RegistryLogin> => {
-    this.asked.push(refused?.password);
+  readonly obtain = async (refused?: LoginCredentials): Promise<RegistryLogin<PasswordCredentials>> => {
+    this.asked.push(refused && ('password' in refused ? refused.password : refused.identityToken));
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
     this.issued += 1;
@@ -33,13 +34,14 @@ describe('a renewed login', () => {
     vi.useRealTimers();
   });
 
-  function start(options: RenewedLoginOptions = {}): RenewedLogin {
+  function start(options: RenewedLoginOptions = {}): RenewedLogin<PasswordCredentials> {
     const login = new RenewedLogin(issuer.obtain, { random: () => 1, ...options });
     open.push(login);
     return login;
   }
 
-  const password = async (login: RenewedLogin): Promise<string> => (await login.get()).credentials.password;
+  const password = async (login: RenewedLogin<PasswordCredentials>): Promise<string> =>
+    (await login.get()).credentials.password;
 
   it('is asked for once however many need it', async () => {
     const login = start();
@@ -122,5 +124,19 @@ describe('a renewed login', () => {
     login.stop();
     await vi.advanceTimersByTimeAsync(100 * HOUR);
     expect(issuer.issued).toBe(1);
+  });
+
+  it('replaces an identity token that a registry refuses, and no other', async () => {
+    let issued = 0;
+    const login = new RenewedLogin(async () => {
+      issued += 1;
+      return { credentials: { identityToken: `token ${issued}` }, expires: Date.now() + 3 * HOUR };
+    });
+    open.push(login);
+    await login.get();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(login.rejected({ identityToken: 'another' })).toBe(false);
+    expect(login.rejected({ identityToken: 'token 1' })).toBe(true);
+    expect((await login.get()).credentials).toEqual({ identityToken: 'token 2' });
   });
 });

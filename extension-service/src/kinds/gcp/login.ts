@@ -1,4 +1,5 @@
 import { RenewedLogin } from '../../credentials/renewed-login.js';
+import type { PasswordCredentials } from '../../registry/types.js';
 import type { CloudEvent } from '../cloud.js';
 import { messageOf } from '../../util/message-of.js';
 import type { AccessToken } from './access-token.js';
@@ -11,7 +12,7 @@ export function googleLogin(
   registry: string,
   obtain: () => Promise<AccessToken>,
   onEvent: (event: CloudEvent) => void,
-): RenewedLogin {
+): RenewedLogin<PasswordCredentials> {
   return new RenewedLogin(
     async () => {
       const { token, expires } = await obtain();

@@ -1,5 +1,6 @@
 import type { GcpConfig } from './config.js';
 import type { RenewedLogin } from '../../credentials/renewed-login.js';
+import type { PasswordCredentials } from '../../registry/types.js';
 import { isTargetName } from '../cloud.js';
 import type { CloudOptions, CloudRegistry } from '../cloud.js';
 import type { Probe } from '../probe.js';
@@ -19,7 +20,7 @@ const LAST_WORK = 15_000;
 export class ArtifactRegistry implements CloudRegistry {
   readonly covers: CloudRegistry['covers'];
   readonly owns: CloudRegistry['covers'];
-  readonly login: RenewedLogin;
+  readonly login: RenewedLogin<PasswordCredentials>;
   readonly repositories: GcpRepositories;
   readonly #api: RepositoryApi;
   readonly #keeper: SettingsKeeper;
