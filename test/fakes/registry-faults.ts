@@ -21,6 +21,8 @@ export type FaultAction =
   | { readonly type: 'truncate'; readonly after: number }
   /** The connection is reset after this many bytes of the answer's body (0: before any answer). */
   | { readonly type: 'reset'; readonly after: number }
+  /** The connection is reset, without an answer, so long after the request came; its body is read meanwhile. */
+  | { readonly type: 'cut'; readonly milliseconds: number }
   /** Never answers, or stops after this many bytes of the body. */
   | { readonly type: 'hang'; readonly after?: number }
   | { readonly type: 'delay'; readonly milliseconds: number }
@@ -102,6 +104,11 @@ export async function replaceAnswer(
     case 'hang':
       if (fault.after !== undefined) return false;
       request.resume();
+      return true;
+    case 'cut':
+      request.resume();
+      await delay(fault.milliseconds);
+      request.socket.resetAndDestroy();
       return true;
     case 'reset':
       if (fault.after > 0) return false;

@@ -3,6 +3,7 @@ import type { ClientRequest } from 'node:http';
 import type { Readable } from 'node:stream';
 import { RegistryError } from './errors.js';
 import { KeptBytes } from './kept-bytes.js';
+import { PipeWaits } from './pipe-waits.js';
 import type { BodyWriter } from './transport/http.js';
 import type { RetryPolicy, RetryTools } from './transport/retry.js';
 import type { Descriptor } from './types.js';
@@ -54,6 +55,7 @@ export class BlobSource {
   readonly #descriptor: Descriptor;
   readonly #options: BlobSourceOptions;
   readonly #kept = new KeptBytes();
+  readonly #waits = new PipeWaits();
   #from: BlobStream;
   #skip = 0;
   #hash: Hash;
@@ -99,6 +101,7 @@ export class BlobSource {
       request.once('close', () => {
         if (this.#request !== request) return;
         this.#request = undefined;
+        this.#waits.waitFor(undefined);
         this.#from.stream.pause();
       });
       this.#pump();
@@ -239,6 +242,7 @@ export class BlobSource {
       this.#kept.trim(this.#cursor - this.#options.keepBytes);
       this.#options.onBytes?.(this.#cursor);
     }
+    this.#waits.waitFor(this.#request === undefined ? undefined : this.#blocked ? 'target' : 'source');
     if (this.#request !== undefined && !this.#blocked) stream.resume();
     else stream.pause();
   }
@@ -264,6 +268,11 @@ export class BlobSource {
     const request = this.#request;
     this.close();
     request?.destroy(error);
+  }
+
+  /** Whether the requests have waited for the source more than for the target. */
+  get isStarving(): boolean {
+    return this.#waits.isStarved;
   }
 
   /** Whether the source broke off, and asking it for the rest was tried often enough. */

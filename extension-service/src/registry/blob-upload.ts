@@ -146,6 +146,10 @@ export class BlobUploader {
       if (source.error !== undefined)
         throw source.isBroken ? new SpentError('spent', { cause: source.error }) : source.error;
       if (!(error instanceof RegistryError)) throw error;
+      // A target that took the beginning is there: its other copies go on.
+      if (source.isStarving && (error.kind === 'unreachable' || error.status === 408)) {
+        throw new SpentError('spent', { cause: starved(error, source.host) });
+      }
       if (error.kind === 'throttled') this.#options.pacer?.throttled('finish-upload');
       throw isLostUpload(error) ? error.as({ kind: 'server', retryable: true }) : error;
     }
@@ -275,6 +279,15 @@ export class BlobUploader {
   #retried<T>(context: RequestContext | undefined, attempt: () => Promise<T>): Promise<T> {
     return withRetry(this.#options.retry, this.#options.retryTools, context?.signal, attempt);
   }
+}
+
+/** The target ended an upload that had waited for its source: the source's fault, and only this copy's. */
+function starved(error: RegistryError, host: string): RegistryError {
+  return new RegistryError(`sends so slowly that the target ended the upload: ${error.message}`, {
+    kind: 'server',
+    host,
+    cause: error,
+  });
 }
 
 const UPLOAD_ATTEMPTS = 4;

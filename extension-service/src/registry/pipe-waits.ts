@@ -1,0 +1,32 @@
+/** Shorter waits for a source say nothing about why its target ended an upload. */
+const STARVED_MS = 1_000;
+
+/** Who a pipe waits for, and how long it has in all: so that a side is not blamed for what the other one does. */
+export class PipeWaits {
+  readonly #now: () => number;
+  readonly #totals = { source: 0, target: 0 };
+  #side: 'source' | 'target' | undefined;
+  #since = 0;
+
+  /** @param now milliseconds of a monotonic clock */
+  constructor(now = (): number => performance.now()) {
+    this.#now = now;
+  }
+
+  /** From now on the pipe waits for this side, or for neither. */
+  waitFor(side: 'source' | 'target' | undefined): void {
+    if (side === this.#side) return;
+    const now = this.#now();
+    if (this.#side !== undefined) this.#totals[this.#side] += now - this.#since;
+    this.#side = side;
+    this.#since = now;
+  }
+
+  /** Whether the pipe has waited for its source more than for its target, and long enough to tire the target. */
+  get isStarved(): boolean {
+    const running = this.#side === undefined ? 0 : this.#now() - this.#since;
+    const source = this.#totals.source + (this.#side === 'source' ? running : 0);
+    const target = this.#totals.target + (this.#side === 'target' ? running : 0);
+    return source >= STARVED_MS && source > target;
+  }
+}
