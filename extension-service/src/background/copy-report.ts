@@ -5,8 +5,16 @@ import type { MirrorResult, MirrorStatus } from '../mirror/status.js';
 /** @param status of the copy in the queue, now */
 export function copyReport(job: MirrorJob, result: MirrorResult, status: MirrorStatus | undefined): CopyReport {
   if (result.ok) {
-    const { upToDate, digest } = result.outcome;
-    return { job, result: { ok: true, upToDate, digest } };
+    const { upToDate, digest, repaired, unfinished = [] } = result.outcome;
+    const unsigned = unfinished.filter(({ kind }) => kind === 'signature').map(({ what }) => what);
+    return {
+      job,
+      result: {
+        ...{ ok: true, upToDate, digest },
+        ...(repaired !== undefined && { repaired }),
+        ...(unsigned.length > 0 && { unsigned }),
+      },
+    };
   }
   // A final failure has a time as well: until then a request gets this failure.
   const nextTry = status?.state === 'waiting' ? status.nextTry : undefined;

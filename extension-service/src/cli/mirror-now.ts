@@ -1,6 +1,6 @@
 import type { Config } from '../core/config/model.js';
 import { mayBeCredentials } from '../registry/copy-failure.js';
-import type { CopyProgress } from '../mirror/copier.js';
+import type { CopyOutcome, CopyProgress } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { copyLimits } from '../mirror/copy-limits.js';
 import { MirrorQueue } from '../mirror/queue.js';
@@ -90,14 +90,23 @@ export async function mirrorNow(
 
 function finished(entry: PlannedCopy, result: MirrorResult): MirrorRow {
   if (!result.ok) return { ...rowOf(entry), state: 'failed', detail: result.failure.message };
-  const { digest, upToDate, platforms, bytes: count } = result.outcome;
+  const { digest, upToDate, platforms, bytes: count, repaired, unfinished } = result.outcome;
   const sent = `${bytes(count.uploaded)} sent, ${bytes(count.mounted + count.skipped)} were there`;
   return {
     ...rowOf(entry),
     state: upToDate ? 'up-to-date' : 'mirrored',
-    detail: upToDate ? 'the target has it' : sent,
+    detail: [upToDate ? 'the target has it' : sent, ...details(result.outcome)].join('; '),
     digest,
     platforms,
     bytes: count,
+    ...(repaired !== undefined && { repaired }),
+    ...(unfinished !== undefined && { unfinished: unfinished.map(({ what }) => what) }),
   };
+}
+
+function details({ repaired, unfinished }: CopyOutcome): string[] {
+  return [
+    ...(repaired === undefined ? [] : [`repaired: ${repaired.join(', ')}`]),
+    ...(unfinished === undefined ? [] : [`not copied yet: ${unfinished.map(({ what }) => what).join(', ')}`]),
+  ];
 }

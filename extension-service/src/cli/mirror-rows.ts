@@ -14,6 +14,10 @@ export interface MirrorRow {
   readonly digest?: string;
   readonly platforms?: CopyOutcome['platforms'];
   readonly bytes?: CopyOutcome['bytes'];
+  /** Parts of the image that the target had lost, and has again. */
+  readonly repaired?: readonly string[];
+  /** Signatures, attestations and SBOMs that failed for a passing reason: run the command again. */
+  readonly unfinished?: readonly string[];
 }
 
 /** An image with where it goes, or with why it goes nowhere. */
@@ -27,14 +31,22 @@ export interface PlannedCopy {
 }
 
 /** Where an image that is named goes. */
-export function planImage(rules: Rules, image: string): Planned {
+export function planImage(rules: Rules, image: string, allReferrers = false): Planned {
   const container = { list: 'containers' as const, index: 0, name: '', image, object: { image } };
   // Filters are about Pods, and here is none: an image that is asked for by name is copied.
   const decision = decideContainer({ ...rules, filters: [] }, {}, container);
   // What a tag means now is wanted, whatever the target has.
-  if (decision.action === 'mirror') return { image, job: { ...mirrorJob(decision), force: true }, pulls: [] };
+  if (decision.action === 'mirror') {
+    const job = { ...whole(mirrorJob(decision), allReferrers), force: true };
+    return { image, job, pulls: [] };
+  }
   const state = decision.reason === 'in-target' ? 'kept' : 'failed';
   return { row: { image, state, detail: decision.detail } };
+}
+
+/** For an image that somebody asks for: all of it is looked at, and not its name alone. */
+export function whole(job: MirrorJob, allReferrers: boolean): MirrorJob {
+  return { ...job, look: job.look ?? 'tree', ...(allReferrers && { allReferrers: true as const }) };
 }
 
 /** The jobs that differ in nothing but whose pull secrets they use. */

@@ -9,12 +9,14 @@ import { CliError, EXIT } from './exit.js';
 import { mirrorNow } from './mirror-now.js';
 import { planMirror } from './mirror-plan.js';
 import { planImage } from './mirror-rows.js';
-import type { Planned } from './mirror-rows.js';
+import type { MirrorRow, Planned } from './mirror-rows.js';
 import type { OutputFormat } from './output.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface MirrorFlags extends ConfigFlags {
   readonly file?: string;
+  /** Signatures, attestations and SBOMs of every manifest, in every form. */
+  readonly referrers?: boolean;
   readonly output: OutputFormat;
 }
 
@@ -24,7 +26,7 @@ export async function mirror(context: CommandContext, images: readonly string[],
   if (all.length === 0) throw new CliError(EXIT.usage, 'give at least one image, or a list with --file');
   const { config } = await load(context, flags);
   const rules = compileRules(config, namingTarget);
-  const planned = [...new Set(all)].map((image) => planImage(rules, image));
+  const planned = [...new Set(all)].map((image) => planImage(rules, image, flags.referrers));
 
   return mirrorOrPlan(context, config, planned, flags);
 }
@@ -37,7 +39,8 @@ export async function mirrorOrPlan(
   flags: { readonly output: OutputFormat },
 ): Promise<number> {
   const rows = await (config.dryRun ? planMirror : mirrorNow)(context, config, planned, flags);
-  return rows.some(({ state }) => state === 'failed') ? EXIT.findings : EXIT.ok;
+  const isOpen = ({ state, unfinished = [] }: MirrorRow): boolean => state === 'failed' || unfinished.length > 0;
+  return rows.some(isOpen) ? EXIT.findings : EXIT.ok;
 }
 
 async function readList(file: string): Promise<string[]> {

@@ -54,6 +54,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
   command(program, 'mirror', 'copy images to their target now')
     .argument('[images...]', 'image references')
     .option('--file <list>', 'read image references from a file, one a line; - for standard input')
+    .option('--referrers', 'look for signatures, attestations and SBOMs of every manifest, in every form')
     .option('--dry-run', 'show what would be copied')
     .addOption(outputOption())
     .action(async (images: string[], flags: MirrorFlags) =>

@@ -1,4 +1,5 @@
 import type { CopyFailure } from '../registry/copy-failure.js';
+import type { SettledCopy } from './copy-report.js';
 import type { ObjectReference } from './object-reference.js';
 
 /** What became of a try to copy an image, for the people who look at the workloads that use it. */
@@ -12,7 +13,7 @@ export interface CopyNews {
   /** The topmost owners of the Pods that use it, or the Pods themselves where they have none. */
   readonly users: readonly ObjectReference[];
   readonly result:
-    | { readonly ok: true; readonly upToDate: boolean; readonly digest: string }
+    | SettledCopy
     /** `nextTry` in milliseconds since the epoch. */
     | { readonly ok: false; readonly failure: CopyFailure; readonly nextTry?: number };
 }

@@ -1,10 +1,19 @@
 import type { CopyFailure } from '../registry/copy-failure.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 
+/** An image that is in its target. */
+export interface SettledCopy {
+  readonly ok: true;
+  readonly upToDate: boolean;
+  readonly digest: string;
+  /** Parts that the target had lost, and has again. */
+  readonly repaired?: readonly string[];
+  /** Signatures that could not be read for a passing reason. */
+  readonly unsigned?: readonly string[];
+}
+
 /** What a try to copy came to; `nextTry` in milliseconds since the epoch, if the queue tries again by itself. */
 export interface CopyReport {
   readonly job: MirrorJob;
-  readonly result:
-    | { readonly ok: true; readonly upToDate: boolean; readonly digest: string }
-    | { readonly ok: false; readonly failure: CopyFailure; readonly nextTry?: number };
+  readonly result: SettledCopy | { readonly ok: false; readonly failure: CopyFailure; readonly nextTry?: number };
 }

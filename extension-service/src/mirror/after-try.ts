@@ -37,7 +37,7 @@ export function followUp(context: TryContext, entry: Entry, result: MirrorResult
   const { retry, random, draining } = context;
   // Requests that waited have the answer now, and another replica goes on.
   const isOthers = context.yields && !entry.ours && !draining;
-  if (result.ok) return entry.again && !draining && !isOthers ? { do: 'copy-again' } : { do: 'finish' };
+  if (result.ok) return entry.again !== undefined && !draining && !isOthers ? { do: 'copy-again' } : { do: 'finish' };
   const { failure } = result;
   if (findings.isCrash && !draining) return afterCrash(entry, failure);
   const isMended = entry.mended?.includes(failure.reason) === true;

@@ -37,10 +37,11 @@ export interface Entry {
   failure?: CopyFailure;
   nextTry?: number;
   digest?: string;
+  unfinished?: readonly string[];
   /** Ends the wait for the next try. */
   cancel?: () => void;
-  /** Run once more when it is done. */
-  again: boolean;
+  /** Run once more, so, when it is done. */
+  again?: MirrorJob;
   /** No other replica can make this copy. */
   ours: boolean;
   /** Admissions that wait for it: it goes first, and no other replica sees their Pods before they have their answer. */
@@ -66,7 +67,6 @@ export function newEntry(job: MirrorJob, now: number, before?: Entry): Entry {
     attempts: 0,
     since: now,
     asked: now,
-    again: false,
     ours: false,
     awaiting: new Set(),
     tried: new Map(before?.tried),
@@ -86,12 +86,6 @@ export function settle(entry: Entry, result: MirrorResult): void {
 
 export function failed(failure: CopyFailure | undefined): MirrorResult {
   return { ok: false, failure: failure ?? { reason: 'internal', message: 'the copy failed', retryable: true } };
-}
-
-/** A second request for a queued copy may bring the credentials that the first one lacked. */
-export function merge(known: MirrorJob, job: MirrorJob): MirrorJob {
-  const pull = job.pull ?? known.pull;
-  return { ...known, force: known.force || job.force, ...(pull !== undefined && { pull }) };
 }
 
 export function noteTried(entry: Entry): void {

@@ -1,16 +1,8 @@
+import { asksForMore, mergeJobs } from '../core/decide/mirror-job.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
 import type { Copier } from './copier.js';
-import {
-  bringsNewCredentials,
-  failed,
-  merge,
-  newEntry,
-  newShare,
-  nextResult,
-  settle,
-  takeNewSecrets,
-} from './entry.js';
+import { bringsNewCredentials, failed, newEntry, newShare, nextResult, settle, takeNewSecrets } from './entry.js';
 import type { Entry } from './entry.js';
 import { HANDED_BACK, QueueState } from './queue-state.js';
 import type { QueueOptions } from './queue-state.js';
@@ -167,17 +159,17 @@ export class MirrorQueue {
     if (known === undefined) return this.admit(job, claim);
     switch (known.state) {
       case 'queued':
-        known.job = merge(known.job, job);
+        known.job = mergeJobs(known.job, job);
         this.claim(known, job, claim);
         this.runner.pump();
         return this.wait(known);
       case 'running':
-        // A forced copy is to have what the source has from now on: run once more after this one.
-        if (job.force && !known.job.force) known.again = true;
+        // A forced copy is to have what the source has from now on, and a closer look finds more: run once more after this one.
+        if (asksForMore(job, known.job)) known.again = mergeJobs(known.again ?? known.job, job);
         this.claim(known, job, claim);
         return nextResult(known);
       case 'waiting':
-        known.job = merge(known.job, job);
+        known.job = mergeJobs(known.job, job);
         known.ours ||= claim.ours ?? false;
         if (!bringsNewCredentials(known, job)) return Promise.resolve(failed(known.failure));
         this.claim(known, job, claim);

@@ -1,11 +1,11 @@
 import type { Config, SecretReaderConfig } from '../core/config/model.js';
 import { parseReference } from '../core/image/reference.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
-import { copyImage } from '../registry/copy.js';
-import type { CopyProgress as CopyEvent, CopyResult } from '../registry/copy.js';
+import { checkImage, copyImage } from '../registry/copy.js';
+import type { CopyProgress as CopyEvent, CopyOptions, CopyResult } from '../registry/copy.js';
 import type { RegistryClient } from '../registry/client.js';
 import { RegistryError } from '../registry/errors.js';
-import { planCopy } from '../registry/plan.js';
+import { planCopy, planRepair } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
 import { BlobLedger } from '../registry/ledger.js';
 import type { Keychain, LoginCredentials } from '../registry/types.js';
@@ -73,25 +73,31 @@ export class RegistryCopier implements Copier {
       const target = registries.target(job.target);
       const repositories = registries.cloudTarget(job.target)?.repositories;
       const { repository, tag } = job.reference;
-      if (!job.force) {
-        const there = await presentDigest(job, target.headManifest.bind(target), signal);
-        if (there !== undefined) {
-          repositories?.used(repository);
-          return upToDate(there);
-        }
+      const there = job.force ? undefined : await presentDigest(job, target.headManifest.bind(target), signal);
+      const isDone = there !== undefined && job.look === undefined;
+      if (isDone && !this.areReferrersDue(target.host, repository, there)) {
+        repositories?.used(repository);
+        return upToDate(there);
       }
-      const result = await copyImage({
+      const options = async (): Promise<CopyOptions> => ({
         source: { client: await this.reader(registries, source.registry, job), reference: source },
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
         referrers: this.config.mirror.referrers,
+        ...this.look(job, target.host, there),
         immutable: tag !== undefined && repositories?.isImmutable(tag) === true,
         ledger: this.ledger,
         signal,
         onProgress: sum(onProgress),
       });
+      const result = isDone
+        ? await this.compareReferrers(options, there, signal)
+        : await (there === undefined ? copyImage(await options()) : checkImage(await options(), there));
       repositories?.used(repository);
-      for (const warning of result.warnings) this.options.report(`${job.source}: ${warning}`);
+      if (result === undefined) return upToDate(there ?? '');
+      for (const warning of isDone ? [] : result.warnings) this.options.report(`${job.source}: ${warning}`);
+      for (const repaired of result.repaired)
+        this.options.report(`${job.reference.text} was damaged: ${repaired} is there again`);
       return outcome(result);
     } catch (error) {
       throw new CopyFailedError(failure(error, job, source.registry));
@@ -107,18 +113,19 @@ export class RegistryCopier implements Copier {
     const source = parseReference(job.source);
     try {
       const target = this.registries.target(job.target);
-      if (!job.force) {
-        // Asks the source nothing, where manifests count as pulls.
-        const digest = await presentDigest(job, target.headManifest.bind(target), signal);
-        if (digest !== undefined)
-          return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
+      // Asks the source nothing, where manifests count as pulls.
+      const digest = job.force ? undefined : await presentDigest(job, target.headManifest.bind(target), signal);
+      if (digest !== undefined && job.look === undefined) {
+        return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
       }
-      return await planCopy({
+      const options = {
         source: { client: await this.reader(this.registries, source.registry, job), reference: source },
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
+        presence: job.look ?? ('name' as const),
         signal,
-      });
+      };
+      return await (digest === undefined ? planCopy(options) : planRepair(options, digest));
     } catch (error) {
       throw new CopyFailedError(failure(error, job, source.registry));
     }
@@ -134,6 +141,39 @@ export class RegistryCopier implements Copier {
 
   close(): void {
     this.registries.close();
+  }
+
+  /** Asks the source's list of referrers at most once an interval, or again when something of them is unfinished. */
+  private areReferrersDue(host: string, repository: string, digest: string): boolean {
+    const { referrers, refresh } = this.config.mirror;
+    return referrers && this.ledger.referrers.isDue(`${host}/${repository}@${digest}`, refresh.interval);
+  }
+
+  /** An image that the target has stays up to date whatever becomes of its referrers; undefined when they are not known. */
+  private async compareReferrers(
+    options: () => Promise<CopyOptions>,
+    digest: string,
+    signal: AbortSignal,
+  ): Promise<CopyResult | undefined> {
+    try {
+      return await checkImage(await options(), digest);
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
+    }
+  }
+
+  private look(
+    { look, allReferrers, reference }: MirrorJob,
+    host: string,
+    digest: string | undefined,
+  ): Partial<CopyOptions> {
+    const key = `${host}/${reference.repository}@${digest ?? ''}`;
+    // Unfinished referrers may be anywhere below the image.
+    const areUnfinished = digest !== undefined && this.ledger.referrers.isUnfinished(key);
+    const all = allReferrers === true || areUnfinished;
+    const presence = look ?? (areUnfinished ? 'tree' : 'name');
+    return { presence, presentReferrers: all ? 'all' : 'top' };
   }
 
   private async reader(registries: Registries, host: string, { pull }: MirrorJob): Promise<RegistryClient> {
@@ -162,13 +202,16 @@ function upToDate(digest: string): CopyOutcome {
   return { digest, upToDate: true, platforms: [], bytes: { uploaded: 0, mounted: 0, skipped: 0 }, requests: 1 };
 }
 
-function outcome({ digest, outcome: done, platforms, blobs, requests }: CopyResult): CopyOutcome {
+function outcome(result: CopyResult): CopyOutcome {
+  const { digest, outcome: done, platforms, blobs, requests, repaired, unfinished } = result;
   return {
     digest,
     upToDate: done === 'present',
     platforms: Object.entries(platforms).map(([platform, child]) => ({ platform, digest: child })),
     bytes: { uploaded: blobs.uploaded.bytes, mounted: blobs.mounted.bytes, skipped: blobs.present.bytes },
     requests: requests.source + requests.target,
+    ...(repaired.length > 0 && { repaired }),
+    ...(unfinished.length > 0 && { unfinished: unfinished.map(({ what, kind }) => ({ what, kind })) }),
   };
 }
 

@@ -129,13 +129,16 @@ export class Runner {
     if (result.ok) {
       delete entry.failure;
       entry.digest = result.outcome.digest;
+      const unfinished = result.outcome.unfinished?.map(({ what }) => what) ?? [];
+      delete entry.unfinished;
+      if (unfinished.length > 0) entry.unfinished = unfinished;
       entry.isSuspect = false;
       entry.crashes = 0;
     } else entry.failure = result.failure;
     switch (next.do) {
       case 'copy-again':
-        entry.again = false;
-        entry.job = { ...entry.job, force: true };
+        entry.job = entry.again ?? entry.job;
+        delete entry.again;
         state.queueAgain(entry);
         return false;
       case 'queue':

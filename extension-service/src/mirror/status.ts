@@ -21,6 +21,8 @@ export interface MirrorStatus {
   /** The registry that all its copies wait for, and why. */
   readonly waitsFor?: { readonly host: string; readonly reason: FailureReason };
   readonly digest?: string;
+  /** What of a finished copy failed for a passing reason, and is tried again. */
+  readonly unfinished?: readonly string[];
 }
 
 /** As in a row of `GET /v1/mirrors`: times in milliseconds since the epoch. */
@@ -28,7 +30,7 @@ export type CopyStatus = Omit<MirrorStatus, 'source' | 'target' | 'reference'>;
 
 /** The public part of a copy's state, without the copy's name. */
 export function copyStatus(status: CopyStatus): CopyStatus {
-  const { state, attempts, since, progress, failure, nextTry, waitsFor, digest } = status;
+  const { state, attempts, since, progress, failure, nextTry, waitsFor, digest, unfinished } = status;
   return {
     state,
     attempts,
@@ -38,5 +40,6 @@ export function copyStatus(status: CopyStatus): CopyStatus {
     ...(nextTry !== undefined && { nextTry }),
     ...(waitsFor !== undefined && { waitsFor }),
     ...(digest !== undefined && { digest }),
+    ...(unfinished !== undefined && { unfinished }),
   };
 }

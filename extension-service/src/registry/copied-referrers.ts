@@ -24,6 +24,11 @@ export class CopiedReferrers {
     return this.#known.get(key);
   }
 
+  isUnfinished(key: string): boolean {
+    const known = this.#known.get(key);
+    return known !== undefined && known.fingerprint === undefined;
+  }
+
   /** Without a fingerprint: something of it is unfinished, and the next comparison tries again. */
   set(key: string, fingerprint: string | undefined): void {
     this.#known.delete(key);

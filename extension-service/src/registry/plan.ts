@@ -2,11 +2,11 @@ import { referenceName } from '../core/image/reference.js';
 import { formatPlatform } from '../core/image/platform.js';
 import type { CopyOptions } from './copy-types.js';
 import { RegistryError } from './errors.js';
-import { isForeign, parseManifest } from './manifest.js';
+import { isBlobType, isForeign, parseManifest } from './manifest.js';
 import type { RawManifest } from './manifest.js';
 import { findRoot } from './presence.js';
 import { selectPlatforms } from './platforms.js';
-import type { Descriptor } from './types.js';
+import type { Descriptor, RequestContext } from './types.js';
 
 /** The work that a copy would do; layers that the target has already are counted all the same, so it may be less. */
 export interface CopyPlan {
@@ -23,48 +23,109 @@ export interface CopyPlan {
 
 const MOST_MANIFESTS = 1_000;
 
+type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal'>;
+
 /**
  * Reads the manifests of an image and sends nothing. Docker Hub counts each manifest as a pull.
  *
  * @throws RegistryError as a copy would
  */
-export async function planCopy(
-  options: Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'signal'>,
-): Promise<CopyPlan> {
-  const { source, target, platforms = 'all', signal } = options;
-  const context = { ...(signal !== undefined && { signal }) };
+export async function planCopy(options: PlanOptions): Promise<CopyPlan> {
+  const { source, target, platforms = 'all', presence = 'name' } = options;
+  const plan = new Plan(options);
   const { repository, digest } = source.reference;
-  const top = await source.client.getManifest(repository, referenceName(source.reference), context);
+  const top = await source.client.getManifest(repository, referenceName(source.reference), plan.context);
   const wanted = digest === undefined && platforms !== 'all' ? filtered(options, top, platforms) : top;
-  const manifests = new Map<string, number>();
-  const blobs = new Map<string, number>();
-  const names = new Set<string>();
+  const root = await findRoot(target, wanted.digest, plan.context);
+  if (root.state === 'absent') await plan.add(wanted);
+  else if (presence !== 'name') await plan.look(wanted.digest);
+  if (root.state === 'untagged') plan.manifests.set(wanted.digest, wanted.bytes.length);
+  return plan.result(top.digest);
+}
 
-  const root = await findRoot(target, wanted.digest, context);
-  if (root.state === 'published') return { present: true, digest: top.digest, platforms: [], manifests, blobs };
-  if (root.state === 'untagged') {
-    manifests.set(wanted.digest, wanted.bytes.length);
-    return { present: false, digest: top.digest, platforms: [], manifests, blobs };
+/** What looking after an image that the target has under its name would send. */
+export async function planRepair(options: PlanOptions, digest: string): Promise<CopyPlan> {
+  const plan = new Plan(options);
+  if (!(await plan.look(digest))) return planCopy({ ...options, presence: 'name' });
+  return plan.result(digest);
+}
+
+class Plan {
+  readonly manifests = new Map<string, number>();
+  readonly #blobs = new Map<string, number>();
+  readonly #platforms = new Set<string>();
+  readonly context: RequestContext;
+
+  constructor(private readonly options: PlanOptions) {
+    const { signal } = options;
+    this.context = signal === undefined ? {} : { signal };
   }
 
-  const add = async (manifest: RawManifest): Promise<void> => {
-    if (manifests.has(manifest.digest)) return;
-    if (manifests.size >= MOST_MANIFESTS) throw invalid(options, `has more than ${MOST_MANIFESTS} manifests`);
-    manifests.set(manifest.digest, manifest.bytes.length);
+  /** Adds a manifest that the target does not have, with everything under it. */
+  async add(manifest: RawManifest): Promise<void> {
+    if (this.manifests.has(manifest.digest)) return;
+    if (this.manifests.size >= MOST_MANIFESTS) throw invalid(this.options, `has more than ${MOST_MANIFESTS} manifests`);
+    this.manifests.set(manifest.digest, manifest.bytes.length);
     const parsed = parseManifest(manifest);
-    if (parsed.kind === 'image') {
-      for (const blob of parsed.blobs) if (!isForeign(blob)) blobs.set(blob.digest, blob.size);
-      return;
-    }
-    for (const child of parsed.children) {
-      addPlatform(names, child);
-      if ((await target.client.headManifest(target.reference.repository, child.digest, context)) !== undefined)
-        continue;
-      await add(await source.client.getManifest(repository, child.digest, context));
-    }
-  };
-  await add(wanted);
-  return { present: false, digest: top.digest, platforms: [...names], manifests, blobs };
+    if (parsed.kind === 'image') return this.#addBlobs(parsed.blobs);
+    this.#addBlobs(parsed.children.filter(({ mediaType }) => isBlobType(mediaType)));
+    for (const child of parsed.children.filter(({ mediaType }) => !isBlobType(mediaType))) await this.#child(child);
+  }
+
+  /** Adds what the target lacks below a manifest that it has. @returns false when it does not have it after all */
+  async look(digest: string): Promise<boolean> {
+    const { client, reference } = this.options.target;
+    const manifest = await absentAsUndefined(client.getManifest(reference.repository, digest, this.context));
+    if (manifest === undefined) return false;
+    const before = this.manifests.size + this.#blobs.size;
+    const parsed = parseManifest(manifest);
+    const blobs =
+      parsed.kind === 'image' ? parsed.blobs : parsed.children.filter(({ mediaType }) => isBlobType(mediaType));
+    for (const blob of blobs)
+      if (!isForeign(blob) && !(await this.#hasBlob(blob))) this.#blobs.set(blob.digest, blob.size);
+    const children = parsed.kind === 'image' ? [] : parsed.children.filter(({ mediaType }) => !isBlobType(mediaType));
+    for (const child of children) if (!(await this.look(child.digest))) await this.#child(child, true);
+    // The copy puts a manifest again when something below it was missing.
+    if (this.manifests.size + this.#blobs.size > before) this.manifests.set(digest, manifest.bytes.length);
+    return true;
+  }
+
+  result(digest: string): CopyPlan {
+    const present = this.manifests.size === 0 && this.#blobs.size === 0;
+    return { present, digest, platforms: [...this.#platforms], manifests: this.manifests, blobs: this.#blobs };
+  }
+
+  async #child(child: Descriptor, isAbsent = false): Promise<void> {
+    const { source, target } = this.options;
+    const { platform } = child;
+    if (platform !== undefined && platform.os !== 'unknown') this.#platforms.add(formatPlatform(platform));
+    const there = isAbsent
+      ? undefined
+      : await target.client.headManifest(target.reference.repository, child.digest, this.context);
+    if (there !== undefined) return;
+    await this.add(await source.client.getManifest(source.reference.repository, child.digest, this.context));
+  }
+
+  async #hasBlob(blob: Descriptor): Promise<boolean> {
+    const { target, presence } = this.options;
+    const { repository } = target.reference;
+    return presence === 'bytes'
+      ? target.client.canReadBlob(repository, blob, this.context)
+      : target.client.headBlob(repository, blob.digest, this.context);
+  }
+
+  #addBlobs(blobs: readonly Descriptor[]): void {
+    for (const blob of blobs) if (!isForeign(blob)) this.#blobs.set(blob.digest, blob.size);
+  }
+}
+
+async function absentAsUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof RegistryError && error.kind === 'absent') return undefined;
+    throw error;
+  }
 }
 
 function filtered(options: Pick<CopyOptions, 'source'>, top: RawManifest, platforms: readonly string[]): RawManifest {
@@ -73,10 +134,6 @@ function filtered(options: Pick<CopyOptions, 'source'>, top: RawManifest, platfo
   const selected = selectPlatforms(top, parsed, platforms);
   if (selected === undefined) throw invalid(options, `has none of the platforms ${platforms.join(', ')}`);
   return selected;
-}
-
-function addPlatform(names: Set<string>, { platform }: Descriptor): void {
-  if (platform !== undefined && platform.os !== 'unknown') names.add(formatPlatform(platform));
 }
 
 function invalid({ source }: Pick<CopyOptions, 'source'>, message: string): RegistryError {

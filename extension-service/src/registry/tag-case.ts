@@ -26,7 +26,8 @@ export class TagCase {
     if (spelling === undefined) return undefined;
     const head = await client.headManifest(repository, spelling, context);
     const folds = head?.digest === existing.digest;
-    this.#folds.set(client.host, folds);
+    // `v1` and `V1` may both be there, as one image; a mixed spelling that nobody puts proves it.
+    if (!folds || isMixed(spelling)) this.#folds.set(client.host, folds);
     return folds;
   }
 }
@@ -39,8 +40,12 @@ export function hasCapitals(tag: string): boolean {
 function otherSpelling(tag: string): string | undefined {
   const letters = [...tag.matchAll(/[A-Za-z]/g)].map(({ index }) => index);
   const spellings = [letters.slice(-1), letters.slice(0, 1), letters].map((places) => toggled(tag, new Set(places)));
-  const mixed = spellings.find((text) => text !== text.toLowerCase() && text !== text.toUpperCase());
+  const mixed = spellings.find(isMixed);
   return letters.length === 0 ? undefined : (mixed ?? spellings[2]);
+}
+
+function isMixed(tag: string): boolean {
+  return tag !== tag.toLowerCase() && tag !== tag.toUpperCase();
 }
 
 function toggled(tag: string, places: ReadonlySet<number>): string {

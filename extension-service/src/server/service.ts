@@ -284,9 +284,11 @@ export class Service {
     const { source, target } = job;
     copier.tell('copied', this.report(job, result));
     if (result.ok) {
-      const { digest, upToDate, bytes } = result.outcome;
+      const { digest, upToDate, bytes, repaired, unfinished = [] } = result.outcome;
       this.existence.learn(job.reference, digest);
-      metrics.copies.inc({ target, outcome: upToDate ? 'up-to-date' : 'copied' });
+      metrics.copies.inc({ target, outcome: upToDate ? 'up-to-date' : repaired === undefined ? 'copied' : 'repaired' });
+      if (repaired !== undefined) metrics.repairs.inc({ target });
+      if (unfinished.length > 0) metrics.unfinishedReferrers.inc({ target }, unfinished.length);
       metrics.copySeconds.observe({ target }, milliseconds / 1_000);
       metrics.copyBytes.inc({ target, kind: 'uploaded' }, bytes.uploaded);
       metrics.copyBytes.inc({ target, kind: 'mounted' }, bytes.mounted);

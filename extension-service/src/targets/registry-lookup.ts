@@ -2,6 +2,7 @@ import type { Config } from '../core/config/model.js';
 import type { TargetReference } from '../core/naming/name.js';
 import { CopyFailedError } from '../registry/copy-failure.js';
 import { RegistryError } from '../registry/errors.js';
+import { foldedTagText, hasCapitals, TagCase } from '../registry/tag-case.js';
 import type { TargetLookup, UnknownReason } from './existence.js';
 import { Registries } from './registries.js';
 import type { RegistriesOptions } from './registries.js';
@@ -10,6 +11,7 @@ import { messageOf } from '../util/message-of.js';
 /** Looks into the targets by HEAD of a manifest: no listing, no pull, what `docker pull` itself would ask first. */
 export class RegistryLookup implements TargetLookup {
   private registries: Registries;
+  private readonly tagCase = new TagCase();
 
   constructor(
     config: Config,
@@ -33,7 +35,10 @@ export class RegistryLookup implements TargetLookup {
     const head = await this.registries.target(target).headManifest(repository, shownAs, { signal });
     if (head === undefined) return undefined;
     const found = digest ?? head.digest;
-    return found === undefined ? {} : { digest: found };
+    if (found === undefined) return {};
+    if (digest === undefined && hasCapitals(shownAs))
+      await this.refuseFolded(target, repository, shownAs, found, signal);
+    return { digest: found };
   }
 
   classify(error: unknown): { reason: UnknownReason; message: string } {
@@ -54,6 +59,19 @@ export class RegistryLookup implements TargetLookup {
       default:
         return { reason: 'other', message };
     }
+  }
+
+  /** A registry that folds the case of tags answers with the image of another tag. */
+  private async refuseFolded(
+    target: string,
+    repository: string,
+    tag: string,
+    digest: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const client = this.registries.target(target);
+    if ((await this.tagCase.folds(client, repository, { tag, digest }, { signal })) !== true) return;
+    throw new RegistryError(foldedTagText(repository, tag), { kind: 'refused', host: client.host });
   }
 
   private open(config: Config): Registries {

@@ -18,6 +18,8 @@ export interface Metrics {
   readonly copies: Counter<'target' | 'outcome'>;
   readonly copySeconds: Histogram<'target'>;
   readonly copyBytes: Counter<'target' | 'kind'>;
+  readonly repairs: Counter<'target'>;
+  readonly unfinishedReferrers: Counter<'target'>;
   readonly queueDepth: Gauge<'state'>;
   readonly queueOldestAge: Gauge;
   readonly queueRefused: Counter<'target'>;
@@ -109,7 +111,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     copies: new Counter({
       name: 'image_swapper_copy_jobs_total',
-      help: 'Tries of copies by outcome: copied, up-to-date, or the class of failure',
+      help: 'Tries of copies by outcome: copied, repaired, up-to-date, or the class of failure',
       labelNames: ['target', 'outcome'],
       registers,
     }),
@@ -124,6 +126,18 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
       name: 'image_swapper_copy_bytes_total',
       help: 'Blob bytes by how they reached the target: uploaded, mounted, skipped',
       labelNames: ['target', 'kind'],
+      registers,
+    }),
+    repairs: new Counter({
+      name: 'image_swapper_repaired_images_total',
+      help: 'Images of which a target had lost parts, which it has again',
+      labelNames: ['target'],
+      registers,
+    }),
+    unfinishedReferrers: new Counter({
+      name: 'image_swapper_unfinished_referrers_total',
+      help: 'Signatures, attestations and SBOMs that a copy could not bring for a passing reason; they are tried again',
+      labelNames: ['target'],
       registers,
     }),
     queueDepth: new Gauge({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadImage } from '../../fakes/images.js';
+import { buildReferrer, loadImage } from '../../fakes/images.js';
 import { image, useCli } from './cli.js';
 import { writes } from './copy-pair.js';
 
@@ -40,6 +40,62 @@ describe('mirror', () => {
     expect(writes(cli.target)).toEqual([`PUT /v2/${cli.repository()}/manifests/${keeper}`]);
     const again = JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout) as object;
     expect(again).toMatchObject({ images: [{ state: 'up-to-date' }], targets: [] });
+  });
+
+  it('brings back what the target has lost, as the plan says', async () => {
+    const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app:1.0`];
+    expect((await cli.swapper(args)).code).toBe(0);
+    const child = image.platforms.get('linux/arm64') ?? '';
+    cli.target.deleteManifest(cli.repository(), child);
+    const plan = JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout) as object;
+    expect(plan).toMatchObject({ images: [{ state: 'would-mirror' }] });
+    const before = writes(cli.target).length;
+    const repaired = JSON.parse((await cli.swapper(args)).stdout) as object;
+    expect(repaired).toMatchObject({ images: [{ state: 'mirrored', repaired: [`manifest ${child}`] }] });
+    const puts = writes(cli.target).slice(before);
+    expect(puts).toEqual([
+      `PUT /v2/${cli.repository()}/manifests/${child}`,
+      `PUT /v2/${cli.repository()}/manifests/1.0`,
+    ]);
+    expect(plan).toMatchObject({ targets: [{ manifests: puts.length }] });
+    expect(JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout)).toMatchObject({
+      images: [{ state: 'up-to-date' }],
+    });
+  });
+
+  it('with --referrers brings signatures of each platform that were made later', async () => {
+    const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app:1.0`];
+    expect((await cli.swapper(args)).code).toBe(0);
+    const [child] = image.manifests;
+    if (child === undefined) throw new Error('no platform');
+    const { manifest, blobs } = buildReferrer(child, 'application/vnd.dev.sigstore.bundle.v0.3+json', 'bundle');
+    for (const blob of blobs) cli.source.putBlob('app', blob);
+    cli.source.putManifest('app', manifest.digest, manifest.mediaType, manifest.bytes);
+    await cli.swapper(args);
+    expect(cli.target.manifest(cli.repository(), manifest.digest)).toBeUndefined();
+    expect((await cli.swapper([...args, '--referrers'])).code).toBe(0);
+    expect(cli.target.manifest(cli.repository(), manifest.digest)?.bytes).toEqual(manifest.bytes);
+  });
+
+  it('names an SBOM that could not be copied for a passing reason, and exits 1', async () => {
+    const top = image.manifests.at(-1);
+    if (top === undefined) throw new Error('no index');
+    const { manifest } = buildReferrer(top, 'application/spdx+json', 'sbom');
+    cli.source.putManifest('app', manifest.digest, manifest.mediaType, manifest.bytes);
+    cli.source.fault({ method: 'GET', path: manifest.digest, action: { type: 'status', status: 503 } });
+    const ended = await cli.swapper([
+      'mirror',
+      '--config',
+      await cli.config(),
+      '-o',
+      'json',
+      `${cli.source.host}/app:1.0`,
+    ]);
+    expect(ended.code).toBe(1);
+    expect(JSON.parse(ended.stdout)).toMatchObject({
+      images: [{ state: 'mirrored', unfinished: [`referrer ${manifest.digest}`] }],
+    });
+    expect(cli.target.manifest(cli.repository(), '1.0')?.digest).toBe(image.digest);
   });
 
   it('copies two spellings of one image once', async () => {

@@ -23,7 +23,10 @@ describe('a configuration of nothing but a target', () => {
         oci: { registry: 'registry.example.com', prefix: '', insecure: false },
       },
       targets: [],
-      mirror: { concurrency: 4, platforms: 'all', referrers: true, refresh: { interval: 3_600_000 } },
+      mirror: {
+        ...{ concurrency: 4, platforms: 'all', referrers: true },
+        ...{ refresh: { interval: 3_600_000 }, audit: { interval: 86_400_000 } },
+      },
       queue: { type: 'memory' },
       reconcile: { enabled: true, interval: 600_000 },
       secretReader: { enabled: true, secretNames: [] },
@@ -69,7 +72,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(40);
+    expect(origins.size).toBe(41);
   });
 
   it.each([
@@ -81,6 +84,7 @@ describe('a configuration of nothing but a target', () => {
     ['answerBudget', '`200ms`'],
     ['mirror.concurrency', '`4`'],
     ['mirror.refresh.interval', '`1h`'],
+    ['mirror.audit.interval', '`24h`'],
     ['reconcile.interval', '`10m`'],
     ['target.aws.ecrOptions.encryptionConfiguration.encryptionType', '`AES256`'],
   ])('documents %s as %s', (key, expected) => {

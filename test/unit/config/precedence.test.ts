@@ -122,6 +122,8 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'mirror.referrers': ['false', 'true'],
   'mirror.refresh': ['{interval: 2h}', '{interval: 3h}'],
   'mirror.refresh.interval': ['2h', '3h'],
+  'mirror.audit': ['{interval: 12h}', '{interval: 48h}'],
+  'mirror.audit.interval': ['12h', '48h'],
   queue: ['{type: redis, url: "redis://a.test"}', '{type: postgres, url: "postgres://b.test/x"}'],
   'queue.type': ['redis', 'redis'],
   'queue.url': ['redis://a.test', 'redis://me:p-word@b.test'],

@@ -41,6 +41,7 @@ async function tries(reason: FailureReason, retryable: boolean): Promise<number[
     now: Date.now,
     interval: 10 * MINUTE,
     refresh: 60 * MINUTE,
+    audit: 24 * 60 * MINUTE,
   });
   const running = new AbortController();
   void agenda.run(running.signal);

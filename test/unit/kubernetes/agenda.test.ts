@@ -8,6 +8,7 @@ import type { MirrorJob, PullContext } from '../../../extension-service/src/core
 import { failedBy, imageJob, objectReference, pullOf, succeeded } from './workloads.js';
 
 const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
 
 let images: WantedImages;
 let asked: MirrorJob[];
@@ -30,6 +31,8 @@ beforeEach(() => {
     now: Date.now,
     interval: 10 * MINUTE,
     refresh: 60 * MINUTE,
+    audit: DAY,
+    random: () => 0.5,
     onMoved: (target) => moved.push(target),
   });
   moved = [];
@@ -98,6 +101,66 @@ describe('when an image is asked for', () => {
       if (found.length > 0) ended(succeeded(last(), true));
     }
     expect(times).toEqual(['11 app', '22 app', '33 app', '44 app', '55 app', '61 app!', '72 app']);
+  });
+
+  it('is looked at as a whole once a day, in the middle of the first day at random, and an hour after a failure', async () => {
+    use('a', ['app']);
+    await after(1);
+    ended(succeeded(last()));
+    const audits: number[] = [];
+    for (let minutes = 10; minutes <= 4 * 24 * 60; minutes += 10) {
+      await after(10 * MINUTE);
+      for (const job of asked) {
+        if (job.look !== undefined) audits.push(Math.round(minutes / 60));
+        const fails = job.look !== undefined && audits.length === 2;
+        ended(fails ? failedBy(job, 'server', undefined) : succeeded(job, true));
+      }
+    }
+    const pauses = audits.map((hour, index) => hour - (audits[index - 1] ?? 0));
+    const bounds = [12, 24, 1, 24, 24];
+    expect(pauses).toHaveLength(bounds.length);
+    // What is due otherwise goes first, and takes up to two hours more.
+    for (const [index, least] of bounds.entries()) expect([0, 1, 2]).toContain((pauses[index] ?? 0) - least);
+    expect(asked.every(({ force }) => !force)).toBe(true);
+  });
+
+  it('is not audited when it may be no mirror', async () => {
+    use('a', ['app'], undefined, { uncertain: true });
+    await after(1);
+    ended(succeeded(last(), true));
+    for (let minutes = 10; minutes <= 2 * 24 * 60; minutes += 10) {
+      await after(10 * MINUTE);
+      for (const job of asked) {
+        expect(job.look).toBeUndefined();
+        ended(succeeded(job, true));
+      }
+    }
+  });
+
+  it('is audited with no more than one other image at a time', async () => {
+    const names = Array.from({ length: 20 }, (_, index) => `app${index}`);
+    use('a', names);
+    await after(1);
+    const first = asked;
+    for (const job of first) ended(succeeded(job));
+    let open: MirrorJob[] = [];
+    let most = 0;
+    const seen = new Set<string>();
+    for (let minutes = 10; minutes <= 13 * 60; minutes += 10) {
+      await after(10 * MINUTE);
+      for (const job of asked) {
+        if (job.look === undefined) ended(succeeded(job, true));
+        else {
+          open.push(job);
+          seen.add(job.key);
+        }
+      }
+      most = Math.max(most, open.length);
+      for (const job of open) ended(succeeded(job, true));
+      open = [];
+    }
+    expect(most).toBe(2);
+    expect(seen.size).toBeGreaterThan(4);
   });
 
   it('is told once to have moved when what the source has is another by then', async () => {

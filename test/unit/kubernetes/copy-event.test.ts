@@ -34,6 +34,20 @@ describe('what is told of a copy', () => {
       message: `copied ${SOURCE} to ${REFERENCE} (sha256:abc)`,
     },
     {
+      what: 'repaired',
+      result: { ...done, repaired: ['manifest sha256:1', 'content of sha256:2'] },
+      type: 'Warning',
+      reason: 'MirrorRepaired',
+      message: `${REFERENCE} was damaged in its registry, and is whole again: manifest sha256:1, content of sha256:2`,
+    },
+    {
+      what: 'there, without its signatures',
+      result: { ...done, upToDate: true, unsigned: ['referrers of sha256:1'] },
+      type: 'Warning',
+      reason: 'SignaturesMissing',
+      message: `${REFERENCE} is there without signatures of ${SOURCE} that cannot be read now: referrers of sha256:1; they are tried again`,
+    },
+    {
       what: 'failed, tried again',
       result: failed({ message: `${SOURCE}: no access` }, NOW + 39_500),
       type: 'Warning',
@@ -80,6 +94,11 @@ describe('what is told of a copy', () => {
     { what: 'stopped, which another replica goes on with', result: failed({ reason: 'stopped' }) },
   ])('is nothing when it is $what', ({ result }) => {
     expect(copyEvents(news(result), NOW)).toEqual([]);
+  });
+
+  it('both that it was copied, and that its signatures are missing', () => {
+    const reasons = copyEvents(news({ ...done, unsigned: ['tag sha256-1.sig'] }), NOW).map(({ reason }) => reason);
+    expect(reasons).toEqual(['Mirrored', 'SignaturesMissing']);
   });
 
   it('is told on five workloads at most, always the same, of as many namespaces as can be', () => {

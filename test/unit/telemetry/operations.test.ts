@@ -67,7 +67,13 @@ it('the page begins with the way from the commonest symptom to its cause', () =>
     expect(first).toContain(tool);
   }
   const reasons = [...first.matchAll(/--field-selector reason=(\w+)/g)].map(([, reason]) => reason);
-  const known = ['Mirrored', 'MirrorFailed', 'TagConflict'] satisfies EventReason[];
+  const known = [
+    'Mirrored',
+    'MirrorFailed',
+    'TagConflict',
+    'MirrorRepaired',
+    'SignaturesMissing',
+  ] satisfies EventReason[];
   expect(known).toEqual(expect.arrayContaining(reasons));
 });
 

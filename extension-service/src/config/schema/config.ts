@@ -33,7 +33,7 @@ export const configSchema = z.strictObject({
     '`exists`: swap an image only when the target has it now. `always`: swap without looking.',
   ).default('exists'),
   imageCopyPolicy: imageCopyPolicy(
-    '`delayed`: answer, then copy. `immediate`: wait for the copy. `force`: copy even what is there. `none`: never copy.',
+    '`delayed`: answer, then copy. `immediate`: wait for the copy. `force`: look at all of what is there too, its layers by reading them, and copy what is missing. `none`: never copy.',
   ).default('delayed'),
   imageCopyDeadline: duration(
     1,

@@ -36,12 +36,22 @@ export const mirrorSchema = z.strictObject({
     'one less than `concurrency`, all with a single target registry',
   ).exactOptional(),
   platforms: platforms('What to copy of images for several platforms.').default('all'),
-  referrers: flag('Copy signatures, attestations and SBOMs with the image.').default(true),
+  referrers: flag('Copy signatures, attestations and SBOMs with the image, and those that come later.').default(true),
   refresh: described(
     z.strictObject({
       interval: duration(1_000, longestDuration, 'How often moving tags are looked at.').default(3_600_000),
     }),
     'How images follow tags that move, such as `latest`.',
+  ).prefault({}),
+  audit: described(
+    z.strictObject({
+      interval: duration(
+        60_000,
+        longestDuration,
+        'How often each mirrored image is looked at as a whole; the images are spread over this time.',
+      ).default(86_400_000),
+    }),
+    "How parts of images that a target has lost, by its registry's garbage collection for one, come back: every manifest, blob, signature, attestation and SBOM.",
   ).prefault({}),
 }) satisfies z.ZodType<MirrorConfig>;
 

@@ -121,6 +121,8 @@ export interface MirrorConfig {
   /** Copy signatures, attestations and SBOMs with the image. */
   readonly referrers: boolean;
   readonly refresh: { readonly interval: number };
+  /** How often all of a mirrored image is looked at, not its name alone. */
+  readonly audit: { readonly interval: number };
 }
 
 export interface QueueConfig {

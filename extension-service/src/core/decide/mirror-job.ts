@@ -17,6 +17,13 @@ export interface MirrorJob {
   readonly platforms: Platforms;
   /** Copy although the target has the reference already. */
   readonly force: boolean;
+  /**
+   * How the target is looked at when it has the image: `tree`: every manifest and blob, `bytes`: of every blob the first
+   * byte too; what is missing is sent. Absent: by its name alone.
+   */
+  readonly look?: 'tree' | 'bytes';
+  /** Look for signatures, attestations and SBOMs of every manifest, in every form; else for those of the image itself. */
+  readonly allReferrers?: true;
   /** Whose pull secrets may read the source. */
   readonly pull?: PullContext;
 }
@@ -36,6 +43,7 @@ export function mirrorJob(mirror: Mirror, pull?: PullContext): MirrorJob {
     reference: mirror.reference,
     platforms: mirror.target.platforms,
     force: mirror.target.copyPolicy === 'force' || wantsFresh(mirror),
+    ...(mirror.target.copyPolicy === 'force' && { look: 'bytes' as const }),
     ...(pull !== undefined && { pull }),
   };
 }
@@ -43,6 +51,30 @@ export function mirrorJob(mirror: Mirror, pull?: PullContext): MirrorJob {
 /** `imagePullPolicy: Always` on a tag asks for what the tag means now; the copier compares digests and sends nothing that is equal. */
 export function wantsFresh(mirror: Mirror): boolean {
   return mirror.container.imagePullPolicy === 'Always' && mirror.source.digest === undefined;
+}
+
+/** The two as one: whatever either of them asks for. */
+export function mergeJobs(known: MirrorJob, job: MirrorJob): MirrorJob {
+  const pull = job.pull ?? known.pull;
+  const look = closerLook(known, job);
+  return {
+    ...known,
+    force: known.force || job.force,
+    ...(look !== undefined && { look }),
+    ...((known.allReferrers ?? job.allReferrers) === true && { allReferrers: true as const }),
+    ...(pull !== undefined && { pull }),
+  };
+}
+
+/** Whether a job asks for more than the other one brings. */
+export function asksForMore(job: MirrorJob, than: MirrorJob): boolean {
+  if (job.force && !than.force) return true;
+  if (job.allReferrers === true && than.allReferrers !== true) return true;
+  return closerLook(than, job) !== than.look;
+}
+
+function closerLook(one: MirrorJob, other: MirrorJob): MirrorJob['look'] {
+  return one.look === 'bytes' || other.look === 'bytes' ? 'bytes' : (one.look ?? other.look);
 }
 
 /** Whose pull secrets may read the images of a Pod. */

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { CopyNews } from '../copy-news.js';
 import type { ObjectReference } from '../object-reference.js';
+import type { EventReason } from './event-reason.js';
 import { eventMessage } from './message.js';
 
-export type EventReason = 'Mirrored' | 'MirrorFailed' | 'TagConflict';
+export type { EventReason } from './event-reason.js';
 
 /** What is told about a copy on one of the objects that use the image. */
 export interface CopyEvent {
@@ -22,23 +23,30 @@ export const MAX_USERS = 5;
 
 /** None for what nobody has to know: the copy was there already, or another replica goes on with it. */
 export function copyEvents(news: CopyNews, now: number): readonly CopyEvent[] {
-  const reason = reasonOf(news);
-  if (reason === undefined) return [];
-  const message = eventMessage(news, now);
-  return someOf(news.users).map((object) => ({
-    name: eventName(object, reason, `${news.source} ${news.reference}`),
-    namespace: object.namespace === '' ? 'default' : object.namespace,
-    object,
-    type: reason === 'Mirrored' ? 'Normal' : 'Warning',
-    reason,
-    message,
-  }));
+  return reasonsOf(news).flatMap((reason) => {
+    const message = eventMessage(news, reason, now);
+    return someOf(news.users).map((object) => ({
+      name: eventName(object, reason, `${news.source} ${news.reference}`),
+      namespace: object.namespace === '' ? 'default' : object.namespace,
+      object,
+      type: reason === 'Mirrored' ? ('Normal' as const) : ('Warning' as const),
+      reason,
+      message,
+    }));
+  });
 }
 
-function reasonOf({ result }: CopyNews): EventReason | undefined {
-  if (result.ok) return result.upToDate ? undefined : 'Mirrored';
-  if (result.failure.reason === 'stopped') return undefined;
-  return result.failure.reason === 'conflict' ? 'TagConflict' : 'MirrorFailed';
+function reasonsOf({ result }: CopyNews): readonly EventReason[] {
+  if (result.ok) {
+    const { upToDate, repaired, unsigned } = result;
+    return [
+      ...(upToDate || repaired !== undefined ? [] : (['Mirrored'] as const)),
+      ...(repaired === undefined ? [] : (['MirrorRepaired'] as const)),
+      ...(unsigned === undefined ? [] : (['SignaturesMissing'] as const)),
+    ];
+  }
+  if (result.failure.reason === 'stopped') return [];
+  return [result.failure.reason === 'conflict' ? 'TagConflict' : 'MirrorFailed'];
 }
 
 /** The same ones each time, or each try would write to other objects; and of as many namespaces as can be. */

@@ -1,11 +1,19 @@
 import { oneLine } from '../../core/image/quote.js';
 import type { CopyNews } from '../copy-news.js';
+import type { EventReason } from './event-reason.js';
 
 /** What the API takes; bytes of UTF-8. */
 const LONGEST = 1_024;
 
 /** For people that look at their workload: one line. */
-export function eventMessage({ source, reference, result }: CopyNews, now: number): string {
+export function eventMessage({ source, reference, result }: CopyNews, reason: EventReason, now: number): string {
+  if (result.ok && reason === 'MirrorRepaired') {
+    return fit(`${reference} was damaged in its registry, and is whole again: `, result.repaired?.join(', ') ?? '', '');
+  }
+  if (result.ok && reason === 'SignaturesMissing') {
+    const begin = `${reference} is there without signatures of ${source} that cannot be read now: `;
+    return fit(begin, result.unsigned?.join(', ') ?? '', '; they are tried again');
+  }
   if (result.ok) return fit(`copied ${source} to ${reference}`, '', ` (${result.digest})`);
   const { failure, nextTry } = result;
   // Failures begin with the image, which is in the sentence already.

@@ -15,6 +15,10 @@ export interface AgendaOptions {
   readonly interval: number;
   /** Milliseconds after which a tag is compared with its source again. */
   readonly refresh: number;
+  /** Milliseconds after which all of an image is looked at again. */
+  readonly audit: number;
+  /** From 0 to below 1: spreads audits. @default Math.random */
+  readonly random?: () => number;
   /** A tag that the target had means something else at its source by now, and was copied again. */
   readonly onMoved?: (target: string) => void;
 }
@@ -35,6 +39,8 @@ interface Progress {
   failures: number;
   /** What is in the target was copied there since this replica leads. */
   made?: true;
+  /** When all of it is looked at next. */
+  audit?: number;
 }
 
 /** Milliseconds between two looks at what is due. */
@@ -45,6 +51,10 @@ const COMPARED_LATELY = 10_000;
 const PAUSE_AFTER_FAILURE = 60_000;
 /** Pull contexts that are tried in turn before a pause: each costs a try at the source. */
 const MAX_PULLS = 5;
+/** Audits at once: each asks for every part of an image, and none of them is urgent. */
+const MAX_AUDITS = 2;
+/** Milliseconds until an audit that failed is made again, at most. */
+const AUDIT_RETRY_MS = 3_600_000;
 
 /**
  * When each wanted image is asked for: at once when it is new, again each `interval`, compared with its source each
@@ -54,6 +64,7 @@ export class CopyAgenda {
   private readonly progress = new Map<string, Progress>();
   private readonly due = new DueKeys();
   private readonly outstanding = new Outstanding();
+  private readonly audits = new Set<string>();
   /** Asked for once more when the answer has come to what is outstanding. */
   private readonly again = new Map<string, { readonly force: boolean; readonly rank: Rank }>();
   private scheduled = false;
@@ -91,6 +102,7 @@ export class CopyAgenda {
   /** The queue's answer to what it was asked for. */
   settled(report: CopyReport): void {
     const { job, result } = report;
+    this.audited(job.key, result.ok);
     this.answered(job.key);
     if (result.ok) this.note(report);
     else if (this.options.images.get(job.key) === undefined) this.progress.delete(job.key);
@@ -104,14 +116,15 @@ export class CopyAgenda {
   copied(report: CopyReport): void {
     const { job, result } = report;
     const wasThere = this.progress.get(job.key)?.seen !== undefined;
-    if (wasThere && job.force && result.ok && !result.upToDate) this.options.onMoved?.(job.target);
+    const isNew = result.ok && !result.upToDate && result.repaired === undefined;
+    if (wasThere && job.force && isNew) this.options.onMoved?.(job.target);
     this.note(report);
   }
 
   private note({ job: { key, force }, result }: CopyReport): void {
     if (this.options.images.get(key) === undefined) return;
     if (result.ok) {
-      if (!result.upToDate) this.of(key).made = true;
+      if (!result.upToDate && result.repaired === undefined) this.of(key).made = true;
       this.present(key, force || !result.upToDate);
     } else if (!this.outstanding.has(key) && result.nextTry !== undefined) {
       const progress = this.of(key);
@@ -142,8 +155,27 @@ export class CopyAgenda {
       const moves = image.job.reference.digest === undefined && this.mayOverwrite(image);
       if (moves && compared !== undefined && time - compared >= refresh) this.ask(key, true, LISTED.pod);
       else if (seen === undefined || time - seen >= interval) this.ask(key, false, LISTED.pod);
+      else this.audit(key, image, time);
     }
     for (const key of this.progress.keys()) if (images.get(key) === undefined) this.progress.delete(key);
+  }
+
+  /** An image that may be somebody's own, and not a mirror, is left as it is. */
+  private audit(key: string, image: WantedImage, time: number): void {
+    const progress = this.of(key);
+    const { audit, random = Math.random } = this.options;
+    // The first time is anywhere in the interval, so that a new leader does not look at everything at once.
+    progress.audit ??= time + random() * audit;
+    if (time < progress.audit || this.audits.size >= MAX_AUDITS || !this.mayOverwrite(image)) return;
+    this.audits.add(key);
+    this.ask(key, false, LISTED.template, true);
+  }
+
+  private audited(key: string, ok: boolean): void {
+    if (!this.audits.delete(key)) return;
+    const { audit, now, random = Math.random } = this.options;
+    const pause = ok ? audit * (0.9 + 0.2 * random()) : Math.min(audit, AUDIT_RETRY_MS);
+    this.of(key).audit = now() + pause;
   }
 
   private present(key: string, compared: boolean): void {
@@ -182,7 +214,7 @@ export class CopyAgenda {
     return certain || this.progress.get(job.key)?.made === true;
   }
 
-  private ask(key: string, force: boolean, rank: Rank): void {
+  private ask(key: string, force: boolean, rank: Rank, audit = false): void {
     const image = this.options.images.get(key);
     if (this.stopped || image === undefined) return;
     if (this.outstanding.has(key)) {
@@ -190,7 +222,7 @@ export class CopyAgenda {
       return;
     }
     const share = this.pullOf(key, image)?.namespace ?? '';
-    this.due.add({ key, host: sourceHost(image.job), share, rank, force });
+    this.due.add({ key, host: sourceHost(image.job), share, rank, force, audit });
     this.schedule();
   }
 
@@ -217,11 +249,22 @@ export class CopyAgenda {
       if (due === undefined) break;
       const { key } = due;
       const image = images.get(key);
-      if (image === undefined) continue;
+      if (image === undefined) {
+        this.audits.delete(key);
+        continue;
+      }
       this.outstanding.add(key, due);
       const pull = this.pullOf(key, image);
       const force = due.force && this.mayOverwrite(image);
-      jobs.push({ ...image.job, force, ...(pull !== undefined && { pull }) });
+      const { look, ...job } = image.job;
+      jobs.push({
+        ...job,
+        // Under `imageCopyPolicy: force` a Pod that comes asks for all of the image, and not each interval.
+        ...(force && look !== undefined && { look }),
+        ...(due.audit === true && { look: 'tree' as const, allReferrers: true as const }),
+        force,
+        ...(pull !== undefined && { pull }),
+      });
     }
     if (jobs.length > 0) want(jobs);
   }

@@ -14,6 +14,8 @@ export interface DueKey {
   readonly share: string;
   readonly rank: Rank;
   readonly force: boolean;
+  /** All of the image is looked at. */
+  readonly audit?: boolean;
 }
 
 /** Keys that are to be asked for, each once: by rank, and among equals namespaces and registries take turns. */
@@ -30,13 +32,13 @@ export class DueKeys {
   add(due: DueKey): void {
     const before = this.known.get(due.key);
     if (before === undefined) return this.put(due);
-    const force = before.force || due.force;
+    const both = { force: before.force || due.force, audit: before.audit === true || due.audit === true };
     if (before.rank <= due.rank) {
-      this.known.set(due.key, { ...before, force });
+      this.known.set(due.key, { ...before, ...both });
       return;
     }
     this.remove(before);
-    this.put({ ...due, force });
+    this.put({ ...due, ...both });
   }
 
   /** Puts one that is there further to the front. */

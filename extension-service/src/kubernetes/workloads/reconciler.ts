@@ -157,6 +157,7 @@ export class Reconciler implements LeaderTask {
       now,
       interval: config.reconcile.interval,
       refresh: config.mirror.refresh.interval,
+      audit: config.mirror.audit.interval,
       onMoved: (target) => this.reports.moved(target),
     });
     const agenda = config.dryRun ? undefined : this.agenda;
