@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { bytesContent, type Content } from './registry-content.js';
 
 /** What a faulty registry does instead of, or to, its proper answer. */
@@ -32,6 +33,14 @@ export type FaultAction =
   | { readonly type: 'drip'; readonly interval: number }
   /** Sends the client to the same path on another origin, with a signed-looking query. */
   | { readonly type: 'redirect'; readonly to: string; readonly status?: number }
+  /** Answers while the request's body still comes, and closes without reading the rest: a proxy that limits bodies. */
+  | { readonly type: 'refuse'; readonly status: number; readonly body?: string }
+  /** The connection is reset after this many bytes of the request's body, which the registry keeps. */
+  | { readonly type: 'cut-body'; readonly after: number }
+  /** A proxy that compresses what it was not asked to. */
+  | { readonly type: 'coding'; readonly coding: 'gzip' | 'deflate' | 'br' }
+  /** Another spelling of the Location of an upload. */
+  | { readonly type: 'location'; readonly rewrite: (location: URL) => string }
   | { readonly type: 'omit-header'; readonly name: string }
   | { readonly type: 'header'; readonly name: string; readonly value: string };
 
@@ -43,7 +52,7 @@ export interface FaultRule {
   readonly after?: number;
   /** How many requests are hit; absent: all. */
   readonly times?: number;
-  readonly action: FaultAction;
+  readonly action: FaultAction | (() => FaultAction);
 }
 
 export class FaultList {
@@ -67,7 +76,7 @@ export class FaultList {
       const index = entry.seen++;
       const after = rule.after ?? 0;
       if (index < after || (rule.times !== undefined && index >= after + rule.times)) continue;
-      return rule.action;
+      return typeof rule.action === 'function' ? rule.action() : rule.action;
     }
     return undefined;
   }
@@ -101,6 +110,12 @@ export async function replaceAnswer(
       response.writeHead(fault.status ?? 307, { location: url.href }).end();
       return true;
     }
+    case 'refuse':
+      response.writeHead(fault.status, { 'content-type': 'text/html', connection: 'close' });
+      response.end(fault.body ?? '<html><head><title>413 Request Entity Too Large</title></head></html>', () =>
+        request.socket.destroy(),
+      );
+      return true;
     case 'hang':
       if (fault.after !== undefined) return false;
       request.resume();
@@ -139,11 +154,16 @@ export async function sendAnswer(
   },
 ): Promise<void> {
   const { fault } = options;
-  const content = options.content ?? bytesContent(new Uint8Array());
+  const plain = options.content ?? bytesContent(new Uint8Array());
+  const content = fault?.type === 'coding' && !options.headOnly ? compressed(plain, fault.coding) : plain;
   const { start, end } = options.range ?? { start: 0, end: content.size };
   const headers: Record<string, string> = { ...options.headers };
   if (options.status !== 204) headers['content-length'] ??= String(end - start);
   if (fault?.type === 'content-length') headers['content-length'] = String(end - start + fault.delta);
+  if (fault?.type === 'coding') headers['content-encoding'] = fault.coding;
+  if (fault?.type === 'location' && headers['location'] !== undefined) {
+    headers['location'] = fault.rewrite(new URL(headers['location'], 'http://registry.invalid'));
+  }
   if (fault?.type === 'truncate') delete headers['content-length'];
   if (fault?.type === 'omit-header') delete headers[fault.name.toLowerCase()];
   if (fault?.type === 'header') headers[fault.name.toLowerCase()] = fault.value;
@@ -182,6 +202,12 @@ export async function sendAnswer(
     await delay(10);
     response.socket?.destroy();
   }
+}
+
+function compressed(content: Content, coding: 'gzip' | 'deflate' | 'br'): Content {
+  const bytes = Buffer.concat([...content.chunks(0, content.size)]);
+  const compress = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync }[coding];
+  return bytesContent(compress(bytes));
 }
 
 /** When there is room again, or nobody left to write to. */

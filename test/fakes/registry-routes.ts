@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bytesContent, ContentSink, type Content } from './registry-content.js';
@@ -220,9 +220,21 @@ export class RegistryRoutes {
 
   #finish(repository: string, sink: ContentSink, digest: string, request: RouteRequest): Answer {
     const content = sink.finish();
+    if (digest.startsWith('sha512:')) return this.#finishBySha512(repository, content, digest, request);
     if (content.digest !== digest) return failure(400, 'DIGEST_INVALID', `the content is ${content.digest}`);
     this.#store.putBlob(repository, content);
     return this.#created(repository, digest, request);
+  }
+
+  /** As distribution: it can be read by this digest, and the answer has the canonical one. */
+  #finishBySha512(repository: string, content: Content, digest: string, request: RouteRequest): Answer {
+    const hash = createHash('sha512');
+    for (const piece of content.chunks(0, content.size)) hash.update(piece);
+    const found = `sha512:${hash.digest('hex')}`;
+    if (found !== digest) return failure(400, 'DIGEST_INVALID', `the content is ${found}`);
+    this.#store.putBlob(repository, { ...content, digest });
+    const answer = this.#created(repository, digest, request);
+    return { ...answer, headers: { ...answer.headers, 'docker-content-digest': content.digest } };
   }
 
   #created(repository: string, digest: string, request: RouteRequest): Answer {
@@ -270,9 +282,17 @@ export class RegistryRoutes {
 
 async function receive(request: RouteRequest, sink: ContentSink): Promise<void> {
   const slow = request.fault?.type === 'slow' ? request.fault.bytesPerSecond : undefined;
+  let received = 0;
   for await (const piece of request.request as AsyncIterable<Buffer>) {
-    request.countBytesIn(piece.length);
-    sink.write(piece);
+    const left = request.fault?.type === 'cut-body' ? request.fault.after - received : Infinity;
+    const kept = piece.subarray(0, left);
+    received += kept.length;
+    request.countBytesIn(kept.length);
+    sink.write(kept);
+    if (kept.length < piece.length) {
+      request.request.socket.resetAndDestroy();
+      throw new Error('cut');
+    }
     if (slow !== undefined) await delay((piece.length / slow) * 1000);
   }
 }

@@ -3,7 +3,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { FakeAuth, type FakeAuthOptions, type TokenIssuer } from './registry-auth.js';
 import { bytesContent, type Content } from './registry-content.js';
-import { FaultList, replaceAnswer, sendAnswer, type FaultRule } from './registry-faults.js';
+import { FaultList, replaceAnswer, sendAnswer, type FaultAction, type FaultRule } from './registry-faults.js';
 import { failure, neededAccess, RegistryRoutes, type Answer, type RouteOptions } from './registry-routes.js';
 import { RegistryStore, type StoredManifest } from './registry-store.js';
 
@@ -235,16 +235,19 @@ export class FakeRegistry {
       // A client that goes away mid-request is what many tests are about: nothing to report.
       request.on('error', () => undefined);
       response.on('error', () => undefined);
-      this.#answer(request, response, url, entry).catch(() => request.socket.destroy());
+      const { socket } = request;
+      this.#answer(request, response, url, entry).catch(() => socket.destroy());
     });
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, url: URL, entry: OpenEntry): Promise<void> {
-    const before = request.socket.bytesWritten;
+    // A request that was cut has no socket any more.
+    const { socket } = request;
+    const before = socket.bytesWritten;
     response.on('finish', () => (entry.status = response.statusCode));
     response.on('close', () => {
       entry.status = response.headersSent ? response.statusCode : entry.status;
-      entry.bytesOut = request.socket.bytesWritten - before;
+      entry.bytesOut = socket.bytesWritten - before;
     });
     const { method, path } = entry;
     if (this.#auth !== undefined && path !== '/token') {
@@ -287,7 +290,7 @@ export class FakeRegistry {
     response: ServerResponse,
     answer: Answer,
     method: string,
-    fault: FaultRule['action'] | undefined,
+    fault: FaultAction | undefined,
   ): Promise<void> {
     await sendAnswer(response, {
       status: answer.status,

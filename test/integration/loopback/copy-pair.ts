@@ -33,12 +33,22 @@ interface TargetName {
 
 /** A source and a target, and copies of one image from one to the other. Both end with the test. */
 export async function pair(
-  options: { source?: FakeRegistryOptions; target?: FakeRegistryOptions; same?: boolean; anonymous?: boolean } = {},
+  options: {
+    source?: FakeRegistryOptions;
+    target?: FakeRegistryOptions;
+    same?: boolean;
+    anonymous?: boolean;
+    uploadChunk?: number;
+  } = {},
 ): Promise<Pair> {
   const source = await start(options.source);
   const target = options.same === true ? source : await start(options.target);
   const factory = new RegistryFactory({
-    endpoints: [source, target].map(({ host }) => ({ host, insecure: true })),
+    endpoints: [source, target].map(({ host }) => ({
+      host,
+      insecure: true,
+      ...(options.uploadChunk !== undefined && { uploadChunk: options.uploadChunk }),
+    })),
     hosts: { allow: [], deny: [] },
     env: {},
     timeouts: { connect: 2_000, headers: 1_000, idle: 300 },
