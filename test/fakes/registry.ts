@@ -286,12 +286,7 @@ export class FakeRegistry {
     await this.#send(response, answer, method, fault);
   }
 
-  async #send(
-    response: ServerResponse,
-    answer: Answer,
-    method: string,
-    fault: FaultAction | undefined,
-  ): Promise<void> {
+  async #send(response: ServerResponse, answer: Answer, method: string, fault: FaultAction | undefined): Promise<void> {
     await sendAnswer(response, {
       status: answer.status,
       headers: { 'docker-distribution-api-version': 'registry/2.0', ...answer.headers },

@@ -1,0 +1,176 @@
+import { describe, expect, it } from 'vitest';
+import { classOf, type Refusal } from '../../../extension-service/src/registry/transport/status-class.js';
+
+const PATHS = {
+  'PUT manifest': ['PUT', '/v2/a/manifests/v1'],
+  'GET manifest': ['GET', '/v2/a/manifests/v1'],
+  'HEAD manifest': ['HEAD', '/v2/a/manifests/v1'],
+  'POST upload': ['POST', '/v2/a/blobs/uploads/'],
+  'PUT blob': ['PUT', '/v2/a/blobs/uploads/1'],
+  'GET blob': ['GET', '/v2/a/blobs/sha256:1'],
+} as const;
+
+function refusal(status: number, what: keyof typeof PATHS, code: string, message: string): Refusal {
+  const [method, path] = PATHS[what];
+  const diagnostics = code === '' ? [] : [{ code, message }];
+  return { status, method, path, diagnostics, words: code === '' ? message : '' };
+}
+
+describe('classOf', () => {
+  it.each<[string, number, keyof typeof PATHS, string, string, string, boolean | undefined]>([
+    // Quotas.
+    [
+      'ECR',
+      403,
+      'PUT manifest',
+      'DENIED',
+      "The repository already has the maximum allowed number of images which is '10000'",
+      'quota',
+      false,
+    ],
+    ['ECR', 400, 'PUT manifest', 'LimitExceededException', 'The maximum number of images was exceeded', 'quota', false],
+    [
+      'Harbor',
+      403,
+      'PUT blob',
+      'DENIED',
+      'adding 1 MiB of storage resource, which when updated to current usage of 9 MiB will exceed the configured upper limit of 9 MiB',
+      'quota',
+      false,
+    ],
+    ['Harbor', 412, 'PUT manifest', 'DENIED', 'quota exceeded when processing the request', 'quota', false],
+    ['a full disk', 500, 'PUT blob', 'UNKNOWN', 'write /data: no space left on device', 'quota', false],
+    ['storage', 507, 'PUT blob', '', 'Insufficient Storage', 'quota', false],
+    // Rates are no quotas.
+    [
+      'Docker Hub',
+      429,
+      'GET manifest',
+      'TOOMANYREQUESTS',
+      'You have reached your pull rate limit',
+      'throttled',
+      undefined,
+    ],
+    [
+      'Google',
+      403,
+      'PUT manifest',
+      'DENIED',
+      "Quota exceeded for quota metric 'Requests' and limit 'Requests per minute'",
+      'throttled',
+      undefined,
+    ],
+    ['a proxy', 403, 'GET manifest', 'TOOMANYREQUESTS', 'slow down', 'throttled', undefined],
+    // Policies.
+    [
+      'Harbor',
+      412,
+      'GET manifest',
+      'PROJECTPOLICYVIOLATION',
+      'current image with 3 vulnerabilities cannot be pulled',
+      'policy',
+      false,
+    ],
+    ['Harbor', 412, 'GET manifest', 'PROJECTPOLICYVIOLATION', 'the image is not scanned yet', 'policy', true],
+    ['Harbor', 412, 'GET manifest', 'PROJECTPOLICYVIOLATION', 'vulnerability scan is Running', 'policy', true],
+    ['Harbor', 412, 'HEAD manifest', '', '', 'policy', false],
+    ['Artifactory', 403, 'GET blob', '', 'Package is blocked by Xray policy', 'policy', false],
+    // Rights.
+    [
+      'ECR',
+      403,
+      'PUT manifest',
+      'DENIED',
+      'User is not authorized to perform ecr:PutImage because no identity-based policy allows it',
+      'forbidden',
+      undefined,
+    ],
+    [
+      'Google',
+      403,
+      'GET manifest',
+      'DENIED',
+      'Permission "artifactregistry.repositories.downloadArtifacts" denied',
+      'forbidden',
+      undefined,
+    ],
+    ['anybody', 401, 'GET manifest', 'UNAUTHORIZED', 'authentication required', 'unauthorized', undefined],
+    ['nginx', 400, 'GET manifest', '', '400 No required SSL certificate was sent', 'unauthorized', false],
+    // Immutable tags.
+    [
+      'ECR',
+      400,
+      'PUT manifest',
+      'ImageTagAlreadyExistsException',
+      'the tag v1 already exists and is immutable',
+      'conflict',
+      undefined,
+    ],
+    [
+      'ECR',
+      400,
+      'PUT manifest',
+      'TAG_INVALID',
+      'The image tag v1 already exists in the repository and cannot be overwritten because the tag is immutable.',
+      'conflict',
+      undefined,
+    ],
+    [
+      'Harbor',
+      412,
+      'PUT manifest',
+      'PRECONDITION',
+      'Failed to process request due to immutable tag rule',
+      'conflict',
+      undefined,
+    ],
+    ['Quay', 409, 'PUT manifest', 'TAG_IMMUTABLE', 'tag is immutable', 'conflict', undefined],
+    [
+      'Google',
+      400,
+      'PUT manifest',
+      'MANIFEST_INVALID',
+      'cannot update tag v1: the repository has immutable tags enabled',
+      'conflict',
+      undefined,
+    ],
+    ['a registry that is busy', 409, 'PUT manifest', 'UNKNOWN', 'concurrent update, try again', 'server', undefined],
+    // What a registry does not take.
+    ['zot', 415, 'PUT manifest', 'MANIFEST_INVALID', 'manifest invalid', 'unsupported', false],
+    ['a registry', 400, 'PUT manifest', 'MANIFEST_INVALID', 'mediaType: not supported', 'unsupported', false],
+    ['nginx', 413, 'PUT blob', '', '413 Request Entity Too Large', 'too-large', undefined],
+    // What is not there.
+    ['distribution', 404, 'GET manifest', 'MANIFEST_UNKNOWN', 'manifest unknown', 'absent', undefined],
+    ['distribution 2.8', 500, 'GET manifest', 'MANIFEST_UNKNOWN', 'manifest unknown', 'absent', undefined],
+    ['distribution', 404, 'POST upload', 'NAME_UNKNOWN', 'repository name not known', 'missing', undefined],
+    ['distribution', 404, 'PUT blob', 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown', 'missing', undefined],
+    ['distribution', 400, 'PUT manifest', 'MANIFEST_BLOB_UNKNOWN', 'blob unknown', 'missing', undefined],
+    ['distribution 2.8', 500, 'PUT manifest', 'MANIFEST_BLOB_UNKNOWN', 'blob unknown', 'missing', undefined],
+    ['distribution', 500, 'PUT manifest', 'MANIFEST_INVALID', 'manifest invalid', 'invalid', undefined],
+    // The rest.
+    ['a gateway', 502, 'GET manifest', '', '502 Bad Gateway', 'server', undefined],
+    ['anybody', 405, 'HEAD manifest', '', '', 'invalid', false],
+    ['anybody', 408, 'PUT blob', '', '', 'invalid', true],
+  ])('reads %s: %i to %s, %s %s, as %s', (_, status, what, code, message, kind, retryable) => {
+    const found = classOf(refusal(status, what, code, message));
+    expect({ kind: found.kind, retryable: found.retryable }).toEqual({ kind, retryable });
+  });
+
+  it('never calls the source absent for a write', () => {
+    for (const what of ['PUT manifest', 'POST upload', 'PUT blob'] as const) {
+      for (const code of ['', 'NAME_UNKNOWN', 'BLOB_UPLOAD_UNKNOWN', 'MANIFEST_UNKNOWN']) {
+        expect(classOf(refusal(404, what, code, 'not found')).kind).toBe('missing');
+      }
+    }
+  });
+
+  it('names the media type that a registry names, and the setting of zot', () => {
+    const mediaType = 'application/vnd.docker.distribution.manifest.v2+json';
+    const found = classOf({
+      ...refusal(415, 'PUT manifest', '', ''),
+      diagnostics: [{ code: 'MANIFEST_INVALID', message: '', mediaType }],
+    });
+    expect(found.advice).toContain(mediaType);
+    expect(found.advice).toContain('docker2s2');
+  });
+});
