@@ -104,8 +104,7 @@
       "names": [
         "{{ $name }}"
       ],
-      "authority": true,
-      "hashed": true
+      "authority": true
     },
     {
       "group": "mutations.gatekeeper.sh",

@@ -108,6 +108,24 @@ app.kubernetes.io/component: service
 {{- end }}
 {{- end }}
 
+{{/*
+Node's heap for a container with these resources: {root, resources}. The process has two heaps, of the main and of the
+background thread, each of which gets a third of the memory limit; buffers, code and TLS get the rest. Nothing without a
+limit, and where extraEnv sets NODE_OPTIONS.
+*/}}
+{{- define "image-swapper.heap" -}}
+{{- $memory := ((.resources | default dict).limits | default dict).memory | default "" | toString }}
+{{- $units := dict "" (divf 1 1048576) "k" (divf 1000 1048576) "Ki" (divf 1 1024) "M" (divf 1000000 1048576) "Mi" 1 "G" (divf 1000000000 1048576) "Gi" 1024 }}
+{{- $given := false }}
+{{- range .root.Values.extraEnv }}{{ if eq .name "NODE_OPTIONS" }}{{ $given = true }}{{ end }}{{ end }}
+{{- if and (regexMatch "^[0-9]+(?:\\.[0-9]+)?(?:[kMG]|[KMG]i)?$" $memory) (not $given) }}
+{{- $unit := regexFind "[A-Za-z]*$" $memory }}
+{{- $heap := divf (mulf (trimSuffix $unit $memory | float64) (get $units $unit | float64)) 3 | floor | int }}
+- name: NODE_OPTIONS
+  value: "--max-old-space-size={{ $heap }}"
+{{- end }}
+{{- end }}
+
 {{- define "image-swapper.configVolume" -}}
 - name: config
   configMap:

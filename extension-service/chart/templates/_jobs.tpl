@@ -38,6 +38,9 @@ spec:
         - --config={{ include "image-swapper.configFile" .root }}
       env:
         {{- include "image-swapper.env" .root | nindent 8 }}
+        {{- with include "image-swapper.heap" (dict "root" .root "resources" .resources) }}
+        {{- . | trim | nindent 8 }}
+        {{- end }}
       {{- with $values.extraEnvFrom }}
       envFrom:
         {{- toYaml . | nindent 8 }}

@@ -55,29 +55,38 @@
 {{- end }}
 
 {{/*
-policies.manage: to write the policies of the engine, by their names where these are known; and to find and delete what a name, an engine or
-filters before left behind, whatever it is called.
+policies.manage: to write the policies of the engine in use, by their names. The service applies them server-side, so that
+`create` by name holds. Objects of an engine that was in use before are found by `lookup` on an upgrade: the service may
+delete these, and the next upgrade takes the right away.
 */}}
 {{- define "image-swapper.policyRules" -}}
 {{- range include "image-swapper.policyKinds" . | fromYamlArray }}
-- apiGroups: [{{ .group }}]
-  resources: [{{ .resource }}]
-  verbs: [list, delete]
 {{- if .current }}
 - apiGroups: [{{ .group }}]
   resources: [{{ .resource }}]
-  {{- if not .hashed }}
   resourceNames: {{ toJson .names }}
-  {{- end }}
-  verbs: [get, create, patch, update]
+  verbs: [get, create, patch, update, delete]
+{{- else if $.Capabilities.APIVersions.Has (printf "%s/%s" .apiVersion .kind) }}
+{{- $kind := . }}
+{{- $left := list }}
+{{- range .names }}
+{{- $live := lookup $kind.apiVersion $kind.kind "" . | default dict }}
+{{- if eq (dig "metadata" "labels" "app.kubernetes.io/managed-by" "" $live) "image-swapper" }}{{ $left = append $left . }}{{ end }}
+{{- end }}
+{{- with $left }}
+- apiGroups: [{{ $kind.group }}]
+  resources: [{{ $kind.resource }}]
+  resourceNames: {{ toJson . }}
+  verbs: [get, delete]
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{/*
-The kinds that policies are made of: the names that the service gives ours, whether they are the engine's now, and whether
-they carry the authority of the service's certificate. Of Gatekeeper's mutators there are up to 8 for each list of containers
-when filters take several; their Provider then has a hash of the filters at the end of its name (hashed).
+The kinds that policies consist of: the names that the service gives its objects, whether they are the engine's now, and
+whether they carry the CA of the service's certificate. Of Gatekeeper's mutators there are up to 8 for each list of
+containers when filters take several.
 */}}
 {{- define "image-swapper.policyKinds" -}}
 {{- $engine := include "image-swapper.engine" . }}

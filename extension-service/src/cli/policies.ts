@@ -14,7 +14,7 @@ import { InvalidPolicyOptionError } from '../core/policies/problem.js';
 import { defaultUrl, transportWarnings } from '../core/engines/transport.js';
 import { connectCluster } from '../kubernetes/api.js';
 import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js';
-import { FIELD_MANAGER, LEASE_ANNOTATION } from '../kubernetes/managed-policies/owner.js';
+import { FIELD_MANAGER, LEASE_ANNOTATION, MANAGED_BY } from '../kubernetes/managed-policies/owner.js';
 import { POLICY_KINDS, PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
@@ -134,7 +134,7 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
   if (problems.length > 0) throw new CliError(EXIT.infrastructure, problems.join('\n'));
   if (objects.length > 0) return;
   const nothing = `nothing to delete: no managed policies of the service in namespace ${namespace}`;
-  const others = await otherInstances(live);
+  const others = await otherInstances(live, config.policies.name);
   // In a Pod the namespace is certain, and what is somebody else's must not fail an uninstall.
   const isCertain = given === undefined && (context.env['KUBECONFIG'] ?? '') === '';
   if (others.length === 0 || isCertain) {
@@ -146,10 +146,10 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
 }
 
 /** `NAMESPACE/LEASE (KIND NAME, …)` of everybody who manages policies in the cluster. */
-async function otherInstances(live: PolicyObjects): Promise<readonly string[]> {
+async function otherInstances(live: PolicyObjects, policyName: string): Promise<readonly string[]> {
   const found = new Map<string, string[]>();
   for (const kind of POLICY_KINDS) {
-    for (const { metadata } of await live.ours(kind, `app.kubernetes.io/managed-by=${FIELD_MANAGER}`)) {
+    for (const { metadata } of await live.ours(kind, { [MANAGED_BY]: FIELD_MANAGER }, policyName)) {
       const lease = metadata.annotations?.[LEASE_ANNOTATION] ?? 'unknown';
       found.set(lease, [...(found.get(lease) ?? []), `${kind.kind} ${metadata.name}`]);
     }

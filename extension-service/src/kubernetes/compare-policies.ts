@@ -17,8 +17,8 @@ export interface ComparedPolicy {
   readonly message: string;
 }
 
-/** What every policy carries. */
-const SELECTOR = `${NAME_LABEL}=${DEFAULT_NAME}`;
+/** Every policy carries it. */
+const LABELS = { [NAME_LABEL]: DEFAULT_NAME };
 
 /** Compares the policies in the cluster with those that the configuration needs, by the hash that they carry. */
 export async function comparePolicies(
@@ -29,7 +29,7 @@ export async function comparePolicies(
     POLICY_KINDS.map(async (kind): Promise<readonly ComparedPolicy[]> => {
       try {
         const expected = policyHash(config, engineOfKind(kind.kind), namingTarget);
-        const found = await objects.labelled(kind, SELECTOR);
+        const found = await objects.labelled(kind, LABELS, config.policies.name);
         return found.map(({ metadata: { name, annotations } }) => ({
           policy: `${kind.kind} ${name}`,
           ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expected),
@@ -45,7 +45,7 @@ export async function comparePolicies(
   const { engine } = config.policies;
   if (found.length > 0 || engine === 'none') return found;
   // Nothing is wrong yet: they may come later, or carry the label of a chart whose name was changed.
-  const message = `none found with the label ${SELECTOR} (policies.engine: ${engine}): without any, no Pod is swapped`;
+  const message = `none found with the label ${NAME_LABEL}=${DEFAULT_NAME} (policies.engine: ${engine}): without any, no Pod is swapped`;
   return [{ policy: 'policies', ok: true, message }];
 }
 

@@ -59,7 +59,7 @@ function factsOf({ name, title, namespaces, transport, decides, kinds, chart }: 
   };
 }
 
-function kindOf({ apiVersion, kind, plural, names, authority, hashed }: ManagedKind): object {
+function kindOf({ apiVersion, kind, plural, names, authority }: ManagedKind): object {
   return {
     group: apiVersion.split('/')[0],
     apiVersion,
@@ -67,6 +67,5 @@ function kindOf({ apiVersion, kind, plural, names, authority, hashed }: ManagedK
     resource: plural,
     names: names(NAME),
     authority: authority !== undefined,
-    hashed,
   };
 }

@@ -95,16 +95,14 @@ export interface ManagedKind {
   readonly apiVersion: PolicyObject['apiVersion'];
   readonly kind: PolicyObject['kind'];
   readonly plural: string;
-  /** Every name that its objects can have. @param policyName `policies.name` */
+  /** Every name that its objects can have under `policies.manage`. @param policyName `policies.name` */
   names(policyName: string): readonly string[];
-  /** Whether a hash can follow these names, so that rights by name do not cover the objects. */
-  readonly hashed?: true;
   /** Where the object holds the CA of the serving certificate; absent where it holds none of its own. */
   readonly authority?: AuthorityHolder;
 }
 
 export interface AuthorityHolder {
-  /** Names of the objects that hold it for this configuration. */
+  /** Names of the objects that hold it for this configuration, if people applied them. */
   names(policyName: string, filters: readonly string[]): readonly string[];
   /** The addresses that the object calls, and the authority it has for each. @param object as the API server has it */
   calls(object: unknown): readonly AuthorityCall[];
@@ -128,6 +126,11 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   /** An engine without a transport ignores it. */
   readonly call: EngineCall;
   readonly own?: OwnOptions;
+  /**
+   * The service keeps the objects and deletes those that are left over, so that each can have a fixed name. Objects that
+   * people apply have none of that.
+   */
+  readonly managed?: boolean;
 }
 
 /** How to reach the service. Anything that a policy sends to prove its caller also belongs here. */

@@ -18,6 +18,8 @@ export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly caBundle?: string;
   /** Where the engine reads that text, if it can. Not with `caBundle`. */
   readonly caConfigMap?: ConfigMapKey;
+  /** The service itself keeps the objects. */
+  readonly managed?: boolean;
 }
 
 /**

@@ -18,17 +18,17 @@ const AGAIN = { pause: 2_000, times: 5 };
 /** Deletes every policy that replicas with this Lease manage, until none comes back. */
 export async function deleteManaged(
   objects: PolicyObjects,
-  config: Pick<Config, 'lease'>,
+  config: Pick<Config, 'lease' | 'policies'>,
   namespace: string,
 ): Promise<Deleted> {
-  const { selector } = ownerOf(config, namespace);
+  const { labels } = ownerOf(config, namespace);
   const deleted = new Set<string>();
   let problems: readonly string[] = [];
   let last: readonly string[] = [];
   for (let time = 1; time <= AGAIN.times; time += 1) {
-    ({ names: last, problems } = await deleteOnce(objects, selector));
-    if (last.length === 0 || problems.length > 0) break;
+    ({ names: last, problems } = await deleteOnce(objects, labels, config.policies.name));
     for (const name of last) deleted.add(name);
+    if (last.length === 0 || problems.length > 0) break;
     await sleep(AGAIN.pause);
   }
   const back =
@@ -40,13 +40,14 @@ export async function deleteManaged(
 
 async function deleteOnce(
   objects: PolicyObjects,
-  selector: string,
+  labels: Readonly<Record<string, string>>,
+  policyName: string,
 ): Promise<{ readonly names: readonly string[]; readonly problems: readonly string[] }> {
   const names: string[] = [];
   const problems: string[] = [];
   for (const kind of POLICY_KINDS) {
     try {
-      for (const object of await objects.ours(kind, selector)) {
+      for (const object of await objects.ours(kind, labels, policyName)) {
         await objects.remove(kind, object);
         names.push(`${kind.kind} ${object.metadata.name}`);
       }

@@ -4,8 +4,11 @@ import type { LeaderTask } from '../leader-task.js';
 import type { LiveConfig } from '../live-config.js';
 import { ToldProblems } from '../told-problems.js';
 import { anotherOwner, ownerOf } from './owner.js';
-import { POLICY_KINDS, kindOf, othersIn } from './policy-objects.js';
-import type { LivePolicy, PolicyKind, PolicyObjects } from './policy-objects.js';
+import type { Owner } from './owner.js';
+import { Leftovers } from './leftovers.js';
+import type { Leftover } from './leftovers.js';
+import { isOwned, kindOf, othersIn } from './policy-objects.js';
+import type { LivePolicy, PolicyObjects } from './policy-objects.js';
 import { wantedPolicies } from './wanted-policies.js';
 import { messageOf } from '../../util/message-of.js';
 
@@ -23,11 +26,12 @@ export interface ManagedPoliciesOptions {
 const PERIOD = { usual: 30_000, failed: 2_000, longest: 60_000 };
 
 /**
- * The leader's policies in the cluster: always those of the configuration in force. What others change is put back, and
- * what is not needed any more goes, as far as this service made it.
+ * The leader's policies in the cluster: always those of the configuration in force. It puts back what others change, and
+ * deletes objects of its own that the configuration no longer needs. It reads and writes objects by name alone.
  */
 export class ManagedPolicies implements LeaderTask {
   readonly name = 'managed policies';
+  private readonly leftovers = new Leftovers();
 
   constructor(private readonly options: ManagedPoliciesOptions) {}
 
@@ -35,24 +39,28 @@ export class ManagedPolicies implements LeaderTask {
     const { config, log } = this.options;
     const problems = new ToldProblems(log);
     let failures = 0;
+    this.leftovers.begin();
     while (!signal.aborted) {
       // What was managed before stays when that is turned off: somebody may have applied the same policies by hand since.
-      if (!config.current().policies.manage) return;
+      const judged = config.current();
+      if (!judged.policies.manage) return;
       const failed = await this.pass(signal);
       problems.saw(failed, 'the policies in the cluster are those of the configuration again');
       failures = failed.length === 0 ? 0 : failures + 1;
+      // `pause` misses a change that came during the pass.
+      if (config.current() !== judged) continue;
       const pause = failures === 0 ? PERIOD.usual : Math.min(PERIOD.longest, PERIOD.failed * 2 ** (failures - 1));
       await config.pause(pause, signal);
     }
   }
 
-  /** @returns what could not be done */
+  /** @returns problems, one line each */
   private async pass(signal: AbortSignal): Promise<readonly string[]> {
-    const { objects, config, namespace, caBundle } = this.options;
+    const { config, namespace, caBundle } = this.options;
     const current = config.current();
-    const { selector } = ownerOf(current, namespace);
+    this.leftovers.follow(current.policies);
     const problems: string[] = [];
-    const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    const attempt: Attempt = async (work) => {
       try {
         return await work();
       } catch (error) {
@@ -62,31 +70,32 @@ export class ManagedPolicies implements LeaderTask {
     };
     const wanted = await attempt(async () => wantedPolicies(current, { namespace, caBundle: await caBundle(current) }));
     if (wanted === undefined) return problems;
-    const found = new Map<PolicyKind, readonly LivePolicy[]>();
-    for (const kind of POLICY_KINDS) {
-      const live = await attempt(() => objects.ours(kind, selector));
-      if (live !== undefined) found.set(kind, live);
-    }
+    const owner = ownerOf(current, namespace);
+    const { own, others } = this.leftovers.besides(wanted, current.policies.engine);
+    // A mutator of earlier filters must not ask through the Provider of these: the service would trust its conditions.
+    for (const one of own) await attempt(() => this.remove(one, owner, signal));
     let applied = true;
     for (const object of wanted) {
       if (signal.aborted) return problems;
-      const before = found.get(kindOf(object))?.find(({ metadata }) => metadata.name === object.metadata.name);
-      const live = await attempt(() => this.apply(object, before));
+      const live = await attempt(() => this.apply(object, owner));
       applied &&= live !== undefined;
     }
-    // The policies before go on as long as those that follow them are not all there.
-    if (applied) await this.removeOthers(wanted, found, signal, attempt);
+    // The policies before go on as long as their successors are not all there.
+    if (applied) for (const one of others) await attempt(() => this.remove(one, owner, signal));
     return problems;
   }
 
-  private async apply(object: PolicyObject, before: LivePolicy | undefined): Promise<LivePolicy> {
+  private async apply(object: PolicyObject, owner: Owner): Promise<LivePolicy> {
     const { objects, log } = this.options;
-    const what = `${object.kind} ${object.metadata.name}`;
-    if (before === undefined) await this.refuseOfAnother(object);
+    const { name } = object.metadata;
+    const what = `${object.kind} ${name}`;
+    const before = await objects.named(kindOf(object), name);
+    const isOwn = before !== undefined && isOwned(before, owner.labels);
+    if (before !== undefined && !isOwn) refuseOfAnother(what, before, owner);
     const applied = await objects.apply(object);
     const others = othersIn(applied);
     const live = others.length === 0 ? applied : await objects.replace(object, applied);
-    if (before === undefined) log('info', `${what}: created`);
+    if (!isOwn) log('info', `${what}: created`);
     else if (before.metadata.resourceVersion !== live.metadata.resourceVersion) {
       const fields = others.length === 0 ? '' : `; fields of ${others.join(', ')} are taken away`;
       log('info', `${what}: changed${fields}`);
@@ -94,34 +103,27 @@ export class ManagedPolicies implements LeaderTask {
     return live;
   }
 
-  /** Two installs that write one object would take it from each other for ever. */
-  private async refuseOfAnother(object: PolicyObject): Promise<void> {
-    const { objects, config, namespace } = this.options;
-    const live = await objects.named(kindOf(object), object.metadata.name);
-    const owner = live === undefined ? undefined : anotherOwner(live, ownerOf(config.current(), namespace));
-    if (owner === undefined) return;
-    throw new Error(
-      `${object.kind} ${object.metadata.name}: is managed by another install, of Lease ${owner}: give one of them another policies.name, or delete it`,
-    );
-  }
-
-  private async removeOthers(
-    wanted: readonly PolicyObject[],
-    found: ReadonlyMap<PolicyKind, readonly LivePolicy[]>,
-    signal: AbortSignal,
-    attempt: (work: () => Promise<void>) => Promise<void>,
-  ): Promise<void> {
+  private async remove(leftover: Leftover, owner: Owner, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const { objects, log } = this.options;
-    for (const [kind, live] of found) {
-      for (const object of live) {
-        const { name } = object.metadata;
-        if (wanted.some((one) => one.kind === kind.kind && one.metadata.name === name)) continue;
-        if (signal.aborted) return;
-        await attempt(async () => {
-          await objects.remove(kind, object);
-          log('info', `${kind.kind} ${name}: removed, the configuration does not need it any more`);
-        });
-      }
+    const { kind, name } = leftover;
+    // Without rights on the kind there is nothing that this service could have written.
+    const live = await objects.named(kind, name);
+    if (live !== undefined && isOwned(live, owner.labels)) {
+      await objects.remove(kind, live);
+      log('info', `${kind.kind} ${name}: removed, the configuration does not need it any more`);
     }
+    this.leftovers.settled(leftover);
   }
+}
+
+type Attempt = <T>(work: () => Promise<T>) => Promise<T | undefined>;
+
+/** Two installs that write one object would take it from each other for ever. */
+function refuseOfAnother(what: string, live: LivePolicy, own: Owner): void {
+  const owner = anotherOwner(live, own);
+  if (owner === undefined) return;
+  throw new Error(
+    `${what}: is managed by another install, of Lease ${owner}: give one of them another policies.name, or delete it`,
+  );
 }

@@ -4,7 +4,7 @@ import type { Config } from '../../core/config/model.js';
 /** Who writes: an object that this manager never applied is somebody else's, whatever its labels say. */
 export const FIELD_MANAGER = 'image-swapper';
 
-const MANAGED_BY = 'app.kubernetes.io/managed-by';
+export const MANAGED_BY = 'app.kubernetes.io/managed-by';
 const INSTANCE = 'image-swapper.io/instance';
 /** Names the owner, as `NAMESPACE/NAME`. */
 export const LEASE_ANNOTATION = 'image-swapper.io/lease';
@@ -13,21 +13,13 @@ export const LEASE_ANNOTATION = 'image-swapper.io/lease';
 export interface Owner {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  /** Selects what carries the labels. */
-  readonly selector: string;
 }
 
 /** @param namespace the service's own */
 export function ownerOf({ lease }: Pick<Config, 'lease'>, namespace: string): Owner {
   const name = `${lease.namespace ?? namespace}/${lease.name}`;
   const labels = { [MANAGED_BY]: FIELD_MANAGER, [INSTANCE]: instanceOf(name) };
-  return {
-    labels,
-    annotations: { [LEASE_ANNOTATION]: name },
-    selector: Object.entries(labels)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(','),
-  };
+  return { labels, annotations: { [LEASE_ANNOTATION]: name } };
 }
 
 /** A label takes 63 characters and no slash. */

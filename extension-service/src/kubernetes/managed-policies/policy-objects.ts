@@ -14,16 +14,20 @@ export interface PolicyKind {
   readonly group: string;
   readonly version: string;
   readonly plural: string;
+  /** Every name that its objects can have. @param policyName `policies.name` */
+  names(policyName: string): readonly string[];
 }
 
 /** As the client library takes a kind. */
-export function policyKind({ apiVersion, kind, plural }: ManagedKind): PolicyKind {
+export function policyKind({ apiVersion, kind, plural, names }: ManagedKind): PolicyKind {
   const [group = '', version = ''] = apiVersion.split('/');
-  return { apiVersion, kind, group, version, plural };
+  return { apiVersion, kind, group, version, plural, names };
 }
 
 /** Every kind, in the order in which to delete: what calls before what it needs. */
 export const POLICY_KINDS: readonly PolicyKind[] = MANAGED_KINDS.map(policyKind);
+
+type Labels = Readonly<Record<string, string>>;
 
 /** An object as the API server has it. */
 export interface LivePolicy {
@@ -67,22 +71,50 @@ export class PolicyObjects {
     return new PolicyObjects(cluster.config.makeApiClient(CustomObjectsApi));
   }
 
-  /** Those that carry the labels and that we applied; none where the kind is not installed. */
-  async ours(kind: PolicyKind, labelSelector: string): Promise<readonly LivePolicy[]> {
-    return (await this.labelled(kind, labelSelector)).filter(isOurs);
+  /** Objects that carry the labels and that the service applied. Parameters as for `labelled`. */
+  async ours(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
+    return (await this.labelled(kind, labels, policyName)).filter(isOurs);
   }
 
-  /** Those that carry the labels, whoever applied them; none where the kind is not installed. */
-  async labelled(kind: PolicyKind, labelSelector: string): Promise<readonly LivePolicy[]> {
+  /**
+   * Objects that carry the labels, no matter who applied them; none where the kind is not installed. The chart grants no
+   * `list`, which RBAC cannot limit to labels: without it, only objects with the names of `policyName` are found.
+   */
+  async labelled(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
+    const labelSelector = Object.entries(labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(',');
     try {
       const list = (await this.api.listClusterCustomObject({ ...kind, labelSelector }, await callOptions())) as {
         readonly items: readonly LivePolicy[];
       };
       return list.items;
     } catch (error) {
-      if (statusOf(error) === 404) return [];
-      throw problem(`${kind.plural}.${kind.group}`, error, ['list']);
+      const status = statusOf(error);
+      if (status === 404) return [];
+      const refused = problem(`${kind.plural}.${kind.group}`, error, ['list']);
+      if (status !== 403) throw refused;
+      return this.byName(kind, labels, kind.names(policyName), refused);
     }
+  }
+
+  private async byName(
+    kind: PolicyKind,
+    labels: Labels,
+    names: readonly string[],
+    refused: PolicyObjectError,
+  ): Promise<readonly LivePolicy[]> {
+    const found: LivePolicy[] = [];
+    for (const name of names) {
+      try {
+        found.push((await this.api.getClusterCustomObject({ ...kind, name }, await callOptions())) as LivePolicy);
+      } catch (error) {
+        const status = statusOf(error);
+        if (status === 403) throw refused;
+        if (status !== 404) throw problem(`${kind.kind} ${name}`, error, ['get']);
+      }
+    }
+    return found.filter((one) => carries(one, labels));
   }
 
   /** The object of that name, whoever made it; undefined where there is none, or it may not be read. */
@@ -154,6 +186,15 @@ export function kindOf({ kind }: Pick<PolicyObject, 'kind'>): PolicyKind {
   const found = POLICY_KINDS.find((known) => known.kind === kind);
   if (found === undefined) throw new Error(`no kind ${kind}`);
   return found;
+}
+
+/** Whether the object carries the labels and was applied by the service, so that the service may delete it. */
+export function isOwned(live: LivePolicy, labels: Labels): boolean {
+  return isOurs(live) && carries(live, labels);
+}
+
+function carries({ metadata }: LivePolicy, labels: Labels): boolean {
+  return Object.entries(labels).every(([key, value]) => metadata.labels?.[key] === value);
 }
 
 function isOurs({ metadata: { managedFields = [] } }: LivePolicy): boolean {

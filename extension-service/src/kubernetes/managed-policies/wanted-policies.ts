@@ -30,6 +30,7 @@ export function wantedPolicies(config: Config, { namespace, caBundle }: WantedOp
     ...{ engine, name, url, failClosed, labels, annotations, nameTarget: namingTarget },
     // While the service's own Pods wait for the service, nothing starts.
     excludedNamespaces: [namespace],
+    managed: true,
     ...ca,
   });
 

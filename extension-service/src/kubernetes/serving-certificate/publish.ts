@@ -46,7 +46,7 @@ export async function publishAuthority(
   const work = [intoConfigMap()];
   for (const kind of engineOf(policies.engine)?.kinds ?? []) {
     const { authority } = kind;
-    if (authority !== undefined) work.push(...namesOf(authority).map((name) => into(kind, authority, name)));
+    if (authority !== undefined) work.push(...namesOf(kind, authority).map((name) => into(kind, authority, name)));
   }
   const outcomes = await Promise.all(work);
   return {
@@ -73,7 +73,9 @@ export async function publishAuthority(
     }
   }
 
-  function namesOf(authority: AuthorityHolder): readonly string[] {
+  function namesOf(kind: ManagedKind, authority: AuthorityHolder): readonly string[] {
+    // The service writes them under these names, and has rights on no others.
+    if (policies.manage) return kind.names(policies.name);
     return authority.names(
       policies.name,
       source.filters.map(({ jmespath }) => jmespath),

@@ -38,7 +38,6 @@ export const gatekeeper: Engine = {
       kind: 'Provider',
       plural: 'providers',
       names: (policyName) => [policyName],
-      hashed: true,
       authority: {
         // Objects that were rendered without the filters have the plain name.
         names: (policyName, filters) => [...new Set([policyName, providerName(policyName, filters)])],
@@ -60,15 +59,16 @@ export const gatekeeper: Engine = {
     },
     webhookValues: false,
   },
-  render: ({ call: { url, caBundle }, targets, own = {}, ...options }) => {
+  render: ({ call: { url, caBundle }, targets, managed, own = {}, ...options }) => {
     // Gatekeeper cannot look at an answer.
     void targets;
     if (caBundle === undefined) {
       throw new InvalidPolicyOptionError('caBundle', 'must be given: Gatekeeper trusts no other authority');
     }
     const { ephemeralContainers } = own;
+    const fixedProvider = managed === true;
     return renderGatekeeper({
-      ...{ ...options, url, caBundle },
+      ...{ ...options, url, caBundle, fixedProvider },
       ...(ephemeralContainers !== undefined && { ephemeralContainers }),
     });
   },

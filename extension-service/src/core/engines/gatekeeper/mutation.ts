@@ -37,6 +37,8 @@ export interface GatekeeperOptions extends PolicyOptions {
    * changed existing one makes the API server refuse the request.
    */
   readonly ephemeralContainers?: boolean;
+  /** The Provider has the plain name whatever the filters say. For one who deletes mutators of earlier filters first. */
+  readonly fixedProvider?: boolean;
 }
 
 function copyExpression(expression: LabelExpression): LabelExpression {
@@ -96,7 +98,7 @@ export function renderGatekeeper(
   checkSubdomain(resolved.name, 'name', NAME_LIMIT - (isSplit ? NUMBER : 0));
   const profile = options.filters === undefined ? options.profile : gatekeeperProfile(filters);
   const annotations = hashAnnotation(options.filters === undefined ? undefined : configHash(filters, []));
-  const called = ownProvider(resolved.name, filters, isSplit);
+  const called = ownProvider(resolved.name, filters, isSplit && options.fixedProvider !== true);
   const provider: GatekeeperProviderObject = {
     apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
     kind: 'Provider',

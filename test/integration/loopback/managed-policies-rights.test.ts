@@ -1,0 +1,174 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, it } from 'vitest';
+import { CONFIG_HASH_ANNOTATION } from '../../../extension-service/src/core/policies/config-hash.js';
+import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
+import { ConfigFeed } from '../../../extension-service/src/kubernetes/live-config.js';
+import { deleteManaged } from '../../../extension-service/src/kubernetes/managed-policies/delete-managed.js';
+import { ManagedPolicies } from '../../../extension-service/src/kubernetes/managed-policies/managed-policies.js';
+import { PolicyObjects } from '../../../extension-service/src/kubernetes/managed-policies/policy-objects.js';
+import type { Config } from '../../../extension-service/src/core/config/model.js';
+import { startAnsweringApi } from '../../fakes/answering-api.js';
+import type { AnsweringApi, AskedApi } from '../../fakes/answering-api.js';
+import { until } from '../../fakes/until.js';
+import { grants, snapshotRules } from '../../tools/chart/snapshot-rules.js';
+import type { Rule } from '../../tools/chart/snapshot-rules.js';
+import { parse, target } from '../../unit/config/parsing.js';
+import { CA } from '../../unit/policies/example-options.js';
+
+/** An API server that stores policies and grants what the chart's ClusterRole grants, and nothing else. */
+
+interface Stored {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly annotations: Readonly<Record<string, string>> };
+}
+
+const SPLIT = ["obj.metadata.namespace == 'a' && obj.metadata.labels.x == 'y'"];
+const VERBS: Readonly<Record<string, string>> = { PATCH: 'patch', PUT: 'update', DELETE: 'delete' };
+
+const apis: AnsweringApi[] = [];
+afterEach(async () => {
+  await Promise.all(apis.splice(0).map((api) => api.stop()));
+});
+
+/** The rules of the chart with `policies.manage` and this engine. */
+function chartRules(engine: string): readonly Rule[] {
+  return snapshotRules(`test/fixtures/chart/managed-${engine}.txt`, 'ClusterRole image-swapper:image-swapper-policies');
+}
+
+async function cluster(rules: { current: readonly Rule[] }) {
+  const stored = new Map<string, Stored>();
+  const refused: string[] = [];
+  const lists: string[] = [];
+  const writes: string[] = [];
+  let version = 0;
+  const api = await startAnsweringApi('image-swapper', ({ method, path, query, body }: AskedApi) => {
+    const [, group = '', resource = '', name] = /^\/apis\/([^/]+)\/[^/]+\/([^/]+)(?:\/([^/]+))?$/.exec(path) ?? [];
+    const verbs = name === undefined ? ['list'] : [VERBS[method] ?? 'get'];
+    // Server-side apply that creates an object needs `create` on its name as well.
+    if (method === 'PATCH' && !stored.has(path)) verbs.push('create');
+    if (name === undefined) lists.push(resource);
+    if (!verbs.every((verb) => grants(rules.current, group, resource, verb, name))) {
+      refused.push(`${verbs.join('+')} ${resource} ${name ?? ''}`);
+      return 403;
+    }
+    if (method !== 'GET') writes.push(`${method} ${resource} ${name ?? ''}`);
+    if (method === 'DELETE') return stored.delete(path) ? { kind: 'Status' } : 404;
+    if (method === 'PATCH') {
+      const object = body as Stored;
+      const managedFields = [{ manager: query.get('fieldManager'), operation: 'Apply' }];
+      const metadata = { ...object.metadata, uid: path, resourceVersion: String((version += 1)), managedFields };
+      stored.set(path, { ...object, metadata });
+    }
+    return stored.get(path) ?? 404;
+  });
+  apis.push(api);
+  const access = await connectCluster({ KUBECONFIG: api.kubeconfig });
+  if (access === undefined) throw new Error('no cluster');
+  const names = () => [...stored.values()].map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort();
+  return { stored, refused, lists, writes, names, objects: await PolicyObjects.connect(access) };
+}
+
+function configOf(engine: string, filters: readonly string[] = []): Config {
+  const listed = filters.map((filter) => `{jmespath: ${JSON.stringify(filter)}}`).join(', ');
+  return parse(
+    `${target}policies: {manage: true, engine: ${engine}, url: "https://image-swapper.image-swapper.svc:8443"}\n` +
+      `tls: {mode: selfSigned, dnsNames: [image-swapper.image-swapper.svc]}\nsource: {filters: [${listed}]}\n`,
+  ).config;
+}
+
+/** Leads with the configurations that the returned function sets. */
+function lead(objects: PolicyObjects, config: Config) {
+  const feed = new ConfigFeed(config);
+  const stop = new AbortController();
+  const log: string[] = [];
+  const task = new ManagedPolicies({
+    objects,
+    config: feed,
+    namespace: 'image-swapper',
+    caBundle: () => Promise.resolve(CA),
+    log: (_level, message) => log.push(message),
+  });
+  const ended = task.lead(stop.signal);
+  return {
+    log,
+    set: (next: Config) => {
+      feed.set(next);
+    },
+    end: async () => {
+      stop.abort();
+      await ended;
+    },
+  };
+}
+
+it('manages the objects of Gatekeeper with the rights of the chart, under names that stay', async () => {
+  const { stored, refused, lists, names, objects } = await cluster({ current: chartRules('gatekeeper') });
+  const one = ['Assign zz-image-swapper-containers', 'Assign zz-image-swapper-initcontainers'];
+  const leader = lead(objects, configOf('gatekeeper'));
+  await until('the objects', () => names().length === 3);
+  expect(names()).toEqual([...one, 'Provider image-swapper']);
+  const hash = () =>
+    [...stored.values()].find(({ kind }) => kind === 'Provider')?.metadata.annotations[CONFIG_HASH_ANNOTATION];
+  const before = hash();
+  leader.set(configOf('gatekeeper', SPLIT));
+  await until('several mutators', () => names().length === 5);
+  expect(names()).toEqual([...one.flatMap((name) => [`${name}-1`, `${name}-2`]), 'Provider image-swapper']);
+  expect(hash()).not.toBe(before);
+  leader.set(configOf('gatekeeper'));
+  await until('one mutator again', () => names().length === 3 && hash() === before);
+  await leader.end();
+  expect(lists).toEqual([]);
+  // Engines that are not in use: one look each, after each change at most.
+  expect(refused.filter((request) => !/^get (?:mutatingp|clusterp|mutatingw)\w+ image-swapper$/.test(request))).toEqual(
+    [],
+  );
+  expect(leader.log.filter((line) => line.includes('not allowed'))).toEqual([]);
+});
+
+it('removes mutators of earlier filters before it changes their Provider', async () => {
+  const { names, objects, writes } = await cluster({ current: chartRules('gatekeeper') });
+  const leader = lead(objects, configOf('gatekeeper', SPLIT));
+  await until('several mutators', () => names().length === 5);
+  writes.length = 0;
+  leader.set(configOf('gatekeeper'));
+  await until('one mutator again', () => writes.includes('PATCH assign zz-image-swapper-initcontainers'));
+  await leader.end();
+  const assigns = ['containers', 'initcontainers'].map((list) => `assign zz-image-swapper-${list}`);
+  expect(writes).toEqual([
+    ...assigns.flatMap((name) => [`DELETE ${name}-1`, `DELETE ${name}-2`]),
+    'PATCH providers image-swapper',
+    ...assigns.map((name) => `PATCH ${name}`),
+  ]);
+});
+
+it('deletes the objects of the engine before when it has the right to, and reports nothing when it has not', async () => {
+  const rules = { current: [...chartRules('webhook-ca-bundle'), ...chartRules('kyverno-clusterpolicy')] };
+  rules.current = rules.current.map((rule) => ({ ...rule, resourceNames: ['image-swapper'] }));
+  const { names, objects } = await cluster(rules);
+  const leader = lead(objects, configOf('kyverno-clusterpolicy'));
+  await until('the policy', () => names().length === 1);
+  leader.set(configOf('webhook'));
+  await until('the webhook alone', () => names().join() === 'MutatingWebhookConfiguration image-swapper');
+  rules.current = rules.current.filter(({ apiGroups }) => apiGroups.includes('kyverno.io'));
+  leader.set(configOf('kyverno-clusterpolicy'));
+  await until('the policy again', () => names().length === 2);
+  await sleep(100);
+  await leader.end();
+  expect(names()).toEqual(['ClusterPolicy image-swapper', 'MutatingWebhookConfiguration image-swapper']);
+  expect(leader.log.filter((line) => !/: (?:created|removed)/.test(line))).toEqual([]);
+});
+
+it('deletes managed policies by their names when it may not list', async () => {
+  const { names, objects, lists } = await cluster({ current: chartRules('gatekeeper') });
+  const leader = lead(objects, configOf('gatekeeper'));
+  await until('the objects', () => names().length === 3);
+  await leader.end();
+  const { objects: deleted } = await deleteManaged(objects, configOf('gatekeeper'), 'image-swapper');
+  expect(names()).toEqual([]);
+  expect([...deleted].sort()).toEqual([
+    'Assign zz-image-swapper-containers',
+    'Assign zz-image-swapper-initcontainers',
+    'Provider image-swapper',
+  ]);
+  expect(lists).toContain('assign');
+});
