@@ -7,7 +7,7 @@ import { KyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
 import { MutatingWebhook } from './mutating-webhook.js';
 import type { PolicyProps } from './policy-props.js';
 
-/** What the constructs of the engines take, together; each takes its part. */
+/** The props of all engines' constructs together; each takes its part. */
 export interface EngineProps extends PolicyProps {
   readonly targets: readonly string[];
   readonly filters: readonly string[];

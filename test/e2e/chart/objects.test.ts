@@ -303,27 +303,32 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         const access = (verb: string, group: string, resource: string, name: string): Access => ({
           ...{ verb, group, resource, name },
         });
-        const provider = (verb: string) =>
-          access(verb, 'externaldata.gatekeeper.sh', 'providers', 'image-swapper-0123456789ab');
+        const provider = (verb: string, name = 'image-swapper') =>
+          access(verb, 'externaldata.gatekeeper.sh', 'providers', name);
         const assign = (verb: string, name: string) => access(verb, 'mutations.gatekeeper.sh', 'assign', name);
         const verbs = ['create', 'get', 'patch', 'update', 'delete'];
         await expectRights(
           { policies: { manage: true, engine: 'gatekeeper' } },
-          [...verbs.map(provider), ...verbs.map((verb) => assign(verb, 'zz-image-swapper-initcontainers-8'))],
-          [...NEVER, assign('patch', 'other'), policy('patch')],
+          [
+            ...verbs.map((verb) => provider(verb)),
+            ...verbs.map((verb) => assign(verb, 'zz-image-swapper-initcontainers-8')),
+          ],
+          [...NEVER, assign('patch', 'other'), provider('get', 'image-swapper-0123456789ab'), policy('patch')],
         );
       });
 
       it('with policies.manage the policies of its engine', async () => {
         await expectRights(
           { policies: { manage: true } },
-          [
-            ...['list', 'create', 'patch', 'update', 'delete'].map((verb) => policy(verb)),
-            // What another name, or another engine, left behind.
-            policy('delete', 'other'),
-          ],
+          ['get', 'create', 'patch', 'update', 'delete'].map((verb) => policy(verb)),
           [
             ...NEVER,
+            { verb: 'list', group: 'policies.kyverno.io', resource: 'mutatingpolicies' },
+            policy('delete', 'other'),
+            ...['get', 'list', 'delete'].map((verb) => ({
+              ...{ verb, group: 'admissionregistration.k8s.io', resource: 'mutatingwebhookconfigurations' },
+              ...(verb !== 'list' && { name: 'image-swapper' }),
+            })),
             policy('patch', 'other'),
             policy('update', 'other'),
             { verb: 'create', group: 'admissionregistration.k8s.io', resource: 'mutatingwebhookconfigurations' },

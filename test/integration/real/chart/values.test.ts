@@ -538,4 +538,23 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(stderr).toContain(message);
     expect(code).toBe(1);
   });
+
+  describe("Node's heap", () => {
+    it.each<readonly [string, object, readonly string[]]>([
+      ['the memory limit of the chart', {}, ['--max-old-space-size=256']],
+      ['a limit in GiB', { resources: { limits: { memory: '1.5Gi' } } }, ['--max-old-space-size=512']],
+      ['a limit in MB', { resources: { limits: { memory: '600M' } } }, ['--max-old-space-size=190']],
+      ['a limit in bytes', { resources: { limits: { memory: '536870912' } } }, ['--max-old-space-size=170']],
+      ['no limit', { resources: { limits: { memory: null } } }, []],
+      ['options of the user', { extraEnv: [{ name: 'NODE_OPTIONS', value: '--trace-gc' }] }, ['--trace-gc']],
+    ])('fits %s', async (_name, values, expected) => {
+      const objects = await helm.objects({ values: { ...good, ...values } });
+      const { containers } = (objectOf(objects, 'Deployment', 'image-swapper') as unknown as Deployment).spec.template
+        .spec;
+      const { env = [] } = containers[0] as {
+        readonly env?: readonly { readonly name: string; readonly value: string }[];
+      };
+      expect(env.filter(({ name }) => name === 'NODE_OPTIONS').map(({ value }) => value)).toEqual(expected);
+    });
+  });
 });

@@ -60,7 +60,7 @@ export const webhook: Engine = {
     ];
   },
   configHash,
-  helmValues: () => ({ notes: ['There is no engine, so there is no chart.'], values: {} }),
+  helmValues: () => ({ notes: ['The API server needs no chart.'], values: {} }),
 };
 
 interface ClientConfig {
