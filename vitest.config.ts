@@ -11,6 +11,8 @@ const HANG_MS = 180_000;
 
 export default defineConfig({
   test: {
+    // Failures and a summary.
+    reporters: ['minimal'],
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: HANG_MS, hookTimeout: HANG_MS } },
       {

@@ -1,6 +1,9 @@
 /** Adds up the steps of .ci/run and the tests of every tier: `ci-summary.mjs RESULTS`. */
 import { readFileSync, readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
+
+/** Files of each tier that are listed with their seconds. */
+const SLOWEST_FILES = 8;
 
 const [directory] = process.argv.slice(2);
 const files = readdirSync(directory).sort();
@@ -17,6 +20,10 @@ for (const file of files.filter((name) => name.endsWith('.step'))) {
 for (const file of files.filter((name) => name.endsWith('.json'))) {
   const result = JSON.parse(read(file));
   const skipped = result.numPendingTests + result.numTodoTests;
+  const seconds = ({ startTime, endTime }) => Math.round((endTime - startTime) / 1000);
+  const slowest = result.testResults.sort((a, b) => seconds(b) - seconds(a)).slice(0, SLOWEST_FILES);
+  for (const one of slowest)
+    console.log(`  ${String(seconds(one)).padStart(5)} s ${relative(process.cwd(), one.name)}`);
   console.log(`${file}: ${result.numPassedTests} passed, ${result.numFailedTests} failed, ${skipped} skipped`);
   total.passed += result.numPassedTests;
   // A file that could not be loaded counts no test of its own.
