@@ -1,0 +1,169 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { BUNDLE } from '../../../fakes/service.js';
+import { goToolsAvailable } from '../../../tools/tool.js';
+import { Containerd } from './containerd.js';
+import { outcomeTable, type Outcome, type Row } from './outcomes.js';
+import { missing, push, RefusedError } from './registry-client.js';
+import { REGISTRY_KINDS, type RegistryKind, type StartedRegistry } from './registry-kinds.js';
+import { repositoryOf, SHAPES, type Shape } from './shapes.js';
+
+/**
+ * Every shape from every registry into every registry, by `mirror` of the built bundle; read back over plain HTTP byte for
+ * byte. From the first registry, containerd fetches both ends as well. The table of docs/registries.md is what this run saw:
+ * `WRITE_REGISTRIES=1 npx vitest run --project integration test/integration/real/matrix` writes it.
+ */
+const PAGE = fileURLToPath(new URL('../../../../docs/registries.md', import.meta.url));
+const [BEGIN, END] = ['<!-- matrix: begin -->\n', '<!-- matrix: end -->'];
+const available = await goToolsAvailable('the matrix of real registries');
+const rows: Row[] = [];
+
+let folder: string;
+let containerd: Containerd;
+
+beforeAll(async () => {
+  if (!available) return;
+  folder = await mkdtemp(join(tmpdir(), 'image-swapper-matrix-'));
+  containerd = await Containerd.start();
+});
+
+afterAll(async () => {
+  if (!available) return;
+  await containerd.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe.skipIf(!available)('every shape that registries store', () => {
+  describe.each(REGISTRY_KINDS)('from $name', (from) => {
+    let source: StartedRegistry;
+    const refusedAtSource = new Map<string, string>();
+    const fetchedAtSource = new Map<string, unknown>();
+
+    beforeAll(async () => {
+      source = await from.start();
+      for (const shape of SHAPES) {
+        const why = await refusalOf(source.host, repositoryOf(shape), shape);
+        if (why !== undefined) refusedAtSource.set(shape.name, `${from.name}: ${shape.name}: ${why}`);
+        else
+          fetchedAtSource.set(shape.name, await containerd.fetch(referenceOf(source.host, repositoryOf(shape), shape)));
+      }
+    });
+    afterAll(() => source.stop());
+
+    it.each(REGISTRY_KINDS)('arrives in $name as it is, or the refusal names the reason', async (into) => {
+      const target = await into.start();
+      try {
+        const stored = SHAPES.filter(({ name }) => !refusedAtSource.has(name));
+        const results = await mirror(source, target, stored);
+        for (const shape of SHAPES) {
+          const why = refusedAtSource.get(shape.name);
+          const outcome: Outcome =
+            why === undefined
+              ? await outcomeOf(target, into, shape, results, fetchedAtSource.get(shape.name), source)
+              : { kind: 'source', why };
+          rows.push({ shape: shape.name, source: from.name, target: into.name, outcome });
+        }
+        const faults = rows.filter(
+          ({ source: a, target: b, outcome }) => a === from.name && b === into.name && outcome.kind === 'fault',
+        );
+        expect(faults).toEqual([]);
+      } finally {
+        await target.stop();
+      }
+    });
+  });
+
+  it('is what docs/registries.md says', async () => {
+    const kinds = REGISTRY_KINDS.map(({ name }) => name);
+    const page = await readFile(PAGE, 'utf8');
+    const [before = '', rest = ''] = page.split(BEGIN);
+    const [table = '', after = ''] = rest.split(END);
+    const seen = `\n${outcomeTable(rows, kinds)}\n`;
+    if (process.env['WRITE_REGISTRIES'] !== undefined) await writeFile(PAGE, `${before}${BEGIN}${seen}${END}${after}`);
+    else expect(normalized(table)).toBe(normalized(seen));
+  });
+});
+
+/** Tables are formatted when they are committed. */
+function normalized(table: string): string {
+  return table.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---').trim();
+}
+
+async function refusalOf(host: string, repository: string, shape: Shape): Promise<string | undefined> {
+  try {
+    await push(host, repository, shape);
+  } catch (error) {
+    if (error instanceof RefusedError) return `answers ${error.message}`;
+    throw error;
+  }
+  const lost = await missing(host, repository, shape);
+  return lost.length === 0
+    ? undefined
+    : `takes it and does not give it back (${lost[0]?.replace(/sha\d+:\w+/, 'DIGEST') ?? ''})`;
+}
+
+interface MirrorResult {
+  readonly image: string;
+  readonly state: string;
+  readonly detail: string;
+}
+
+async function mirror(
+  source: StartedRegistry,
+  target: StartedRegistry,
+  shapes: readonly Shape[],
+): Promise<readonly MirrorResult[]> {
+  const config = join(folder, `${target.host.replace(':', '-')}.yaml`);
+  const list = `${config}.list`;
+  const images = shapes.map((shape) => referenceOf(source.host, repositoryOf(shape), shape));
+  await writeFile(list, `${images.join('\n')}\n`);
+  await writeFile(
+    config,
+    stringify({
+      target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+      source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+    }),
+  );
+  const args = [BUNDLE, 'mirror', '--config', config, '--file', list, '-o', 'json'];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 1 << 26 }).catch(
+    (error: unknown) => error as { readonly stdout: string },
+  );
+  return (JSON.parse(stdout) as { readonly images: readonly MirrorResult[] }).images;
+}
+
+async function outcomeOf(
+  target: StartedRegistry,
+  kind: RegistryKind,
+  shape: Shape,
+  results: readonly MirrorResult[],
+  atSource: unknown,
+  source: StartedRegistry,
+): Promise<Outcome> {
+  const image = referenceOf(source.host, repositoryOf(shape), shape);
+  const repository = `mirror/${source.host.replace(':', '_')}/${repositoryOf(shape)}`;
+  const result = results.find((one) => one.image === image);
+  if (result?.state !== 'mirrored') {
+    // The registry's own refusal of the same push says whose fault it is.
+    const refusal = await refusalOf(target.host, `by-hand/${repositoryOf(shape)}`, shape);
+    if (refusal !== undefined) return { kind: 'target', why: `${kind.name}: ${shape.name}: ${refusal}` };
+    return { kind: 'fault', why: result?.detail ?? 'not in the result' };
+  }
+  const lost = await missing(target.host, repository, shape);
+  if (lost.length > 0) {
+    const refusal = await refusalOf(target.host, `by-hand/${repositoryOf(shape)}`, shape);
+    if (refusal !== undefined) return { kind: 'target', why: `${kind.name}: ${shape.name}: ${refusal}` };
+    return { kind: 'fault', why: `mirrored, but the target does not have ${lost.join(', ')}` };
+  }
+  if (atSource === undefined) return { kind: 'same' };
+  const atTarget = await containerd.fetch(referenceOf(target.host, repository, shape));
+  if (JSON.stringify(atTarget) === JSON.stringify(atSource)) return { kind: 'same' };
+  return { kind: 'fault', why: `containerd: ${JSON.stringify(atSource)} and ${JSON.stringify(atTarget)}` };
+}
+
+const referenceOf = (host: string, repository: string, { tag }: Shape): string => `${host}/${repository}:${tag}`;

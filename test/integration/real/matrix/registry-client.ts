@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import type { Shape } from './shapes.js';
+
+/** The refusal of a registry, in its own words. */
+export class RefusedError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+  ) {
+    super(`${status} ${code}`.trim());
+  }
+}
+
+/**
+ * Puts a shape into a registry as a push by hand does: blobs, children, the tag. Plain HTTP, no retries.
+ *
+ * @throws RefusedError with the first refusal
+ */
+export async function push(host: string, repository: string, shape: Shape): Promise<void> {
+  const base = `http://${host}/v2/${repository}`;
+  for (const [digest, bytes] of shape.blobs) {
+    const started = await checked(await fetch(`${base}/blobs/uploads/`, { method: 'POST' }), 202);
+    const location = new URL(started.headers.get('location') ?? '', started.url);
+    location.searchParams.set('digest', digest);
+    const headers = { 'content-type': 'application/octet-stream' };
+    await checked(await fetch(location, { method: 'PUT', headers, body: new Uint8Array(bytes) }), 201);
+  }
+  for (const [index, { digest, mediaType, bytes }] of shape.manifests.entries()) {
+    const reference = index === shape.manifests.length - 1 ? shape.tag : digest;
+    const headers = { 'content-type': mediaType };
+    const init = { method: 'PUT', headers, body: new Uint8Array(bytes) };
+    await checked(await fetch(`${base}/manifests/${reference}`, init), 201);
+  }
+}
+
+/** Every blob and manifest of the shape that the registry does not give back byte for byte; empty when all are there. */
+export async function missing(host: string, repository: string, shape: Shape): Promise<readonly string[]> {
+  const base = `http://${host}/v2/${repository}`;
+  const lost: string[] = [];
+  const top = shape.manifests.at(-1);
+  const wanted = [
+    ...shape.manifests.map(({ digest, mediaType }) => ({ path: `manifests/${digest}`, digest, mediaType })),
+    ...(top === undefined ? [] : [{ path: `manifests/${shape.tag}`, digest: top.digest, mediaType: top.mediaType }]),
+    ...[...shape.blobs.keys()].map((digest) => ({ path: `blobs/${digest}`, digest, mediaType: '*/*' })),
+  ];
+  for (const { path, digest, mediaType } of wanted) {
+    const response = await fetch(`${base}/${path}`, { headers: { accept: mediaType } });
+    const bytes = Buffer.from(await response.arrayBuffer());
+    const [algorithm = 'sha256'] = digest.split(':');
+    const found = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+    if (response.status !== 200 || found !== digest) lost.push(`${path.slice(0, 40)}: ${response.status}`);
+  }
+  return lost;
+}
+
+async function checked(response: Response, expected: number): Promise<Response> {
+  if (response.status === expected) {
+    await response.arrayBuffer();
+    return response;
+  }
+  const text = await response.text();
+  const code = /"code": ?"([A-Z_]+)"/.exec(text)?.[1] ?? '';
+  throw new RefusedError(response.status, code);
+}
