@@ -7,7 +7,7 @@ export const until: Until = untilWith(() => '');
 
 /** As `until`, with more to say when the time is over, such as a log. */
 export function untilWith(detail: () => string): Until {
-  return async (what, holds, seconds = 30) => {
+  return async (what, holds, seconds = 120) => {
     const deadline = performance.now() + seconds * 1_000;
     while (!(await holds())) {
       if (performance.now() > deadline) throw new Error(`not within ${seconds} s: ${what}\n${detail()}`.trimEnd());

@@ -196,10 +196,12 @@ describe('a watch that ends', () => {
   });
 
   it('is not given up while bookmarks come', async () => {
-    await start({ silence: 300 });
+    const silence = 2_000;
+    await start({ silence });
     await watching();
-    for (let bookmarks = 0; bookmarks < 5; bookmarks += 1) {
-      await sleep(150);
+    const started = performance.now();
+    while (performance.now() - started < 1.5 * silence) {
+      await sleep(50);
       cluster.bookmark(PODS);
     }
     expect([cluster.count('watch'), trouble]).toEqual([1, []]);
@@ -240,6 +242,7 @@ describe('a server that has forgotten', () => {
       cluster.collection(PODS).generate(120, (index) => smallPod(`pod-${index}`, 'app:1'));
       cluster.fault({ verb, after: verb === 'list' ? 1 : 0, fault: { type: 'status', code: 410 } });
       await start();
+      await until('the trouble', () => trouble.length > 0);
       await sleep(1_000);
       // Each try is two pages; pauses are at most 100 ms here.
       expect(cluster.count('list')).toBeLessThan(50);

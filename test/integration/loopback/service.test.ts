@@ -56,6 +56,7 @@ function configText(config: Record<string, unknown> = {}): string {
   return stringify({
     target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
     source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+    answerBudget: '700ms',
     ...config,
   });
 }
@@ -456,7 +457,7 @@ describe('files that change', () => {
 
 describe('SIGTERM', () => {
   it('lets a running copy finish and ends with 0', async () => {
-    source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 400 } });
+    source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 2_000 } });
     const service = await start();
     await admit(service);
     await until('the copy runs', async () => (await mirrors(service))[0]?.state === 'running');
@@ -472,7 +473,7 @@ describe('SIGTERM', () => {
   });
 
   it('answers what is in flight first', async () => {
-    source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 400 } });
+    source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 2_000 } });
     const service = await start({ imageCopyPolicy: 'immediate' });
     const answer = admit(service);
     await until('the copy runs', async () => (await mirrors(service))[0]?.state === 'running');
