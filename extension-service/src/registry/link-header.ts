@@ -30,7 +30,11 @@ function endOfParameters(header: string, from: number): number {
   return header.length;
 }
 
+const PARAMETER = /;\s*([\w*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))/g;
+
 function isNext(parameters: string): boolean {
-  const [, quoted, plain] = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))/i.exec(parameters) ?? [];
-  return (quoted ?? plain ?? '').toLowerCase().split(/\s+/).includes('next');
+  for (const [, name = '', quoted, plain = ''] of parameters.matchAll(PARAMETER)) {
+    if (name.toLowerCase() === 'rel') return (quoted ?? plain).toLowerCase().split(/\s+/).includes('next');
+  }
+  return false;
 }

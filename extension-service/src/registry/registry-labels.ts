@@ -1,5 +1,5 @@
 /** Public registries that most images come from; their names are labels of metrics even where nothing is configured. */
-const WELL_KNOWN: readonly string[] = [
+const PUBLIC_REGISTRIES: readonly string[] = [
   'docker.io',
   'gcr.io',
   'ghcr.io',
@@ -12,6 +12,6 @@ const WELL_KNOWN: readonly string[] = [
 
 /** What metrics call a registry: Pods may name any number of them, so that most are `other`. */
 export function registryLabels(configured: Iterable<string>): (host: string) => string {
-  const named = new Set([...WELL_KNOWN, ...configured]);
+  const named = new Set([...PUBLIC_REGISTRIES, ...configured]);
   return (host) => (named.has(host) ? host : 'other');
 }

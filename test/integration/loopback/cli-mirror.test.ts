@@ -23,7 +23,7 @@ describe('mirror', () => {
     const { images, targets } = JSON.parse(ended.stdout) as { images: unknown[]; targets: unknown[] };
     expect(images).toMatchObject([{ state: 'would-mirror', digest: image.digest }, { state: 'failed' }]);
     expect(targets).toMatchObject([{ target: 'default', images: 1 }]);
-    expect(new Set(cli.target.accessLog.map(({ method }) => method))).toEqual(new Set(['HEAD']));
+    expect(cli.target.accessLog.filter(({ method }) => method !== 'HEAD' && method !== 'GET')).toEqual([]);
     expect((await cli.swapper(args, list)).stdout).toMatch(/would-mirror .*\d manifests, \d+ blobs, at most/);
   });
 
