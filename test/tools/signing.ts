@@ -11,7 +11,7 @@ export interface Signer {
   verify(reference: string): Promise<void>;
 }
 
-/** notation-go, through a small program of ours, with a certificate of its own. */
+/** notation-go, through a small program, with a certificate of its own. */
 export async function notation(folder: string): Promise<Signer> {
   const program = await notationProgram();
   await run(program, ['init', folder]);

@@ -35,7 +35,7 @@ export function planImage(rules: Rules, image: string, allReferrers = false): Pl
   const container = { list: 'containers' as const, index: 0, name: '', image, object: { image } };
   // Filters are about Pods, and here is none: an image that is asked for by name is copied.
   const decision = decideContainer({ ...rules, filters: [] }, {}, container);
-  // What a tag means now is wanted, whatever the target has.
+  // The tag's image of now is wanted, whatever the target has.
   if (decision.action === 'mirror') {
     const job = { ...whole(mirrorJob(decision), allReferrers), force: true };
     return { image, job, pulls: [] };

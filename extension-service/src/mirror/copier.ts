@@ -1,7 +1,7 @@
 import type { ReferrerKind } from '../registry/referrer-kinds.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 
-/** What a finished copy did. */
+/** The outcome of a finished copy. */
 export interface CopyOutcome {
   /** Digest of what the target's reference now points to. */
   readonly digest: string;

@@ -21,7 +21,7 @@ export interface MirrorStatus {
   /** The registry that all its copies wait for, and why. */
   readonly waitsFor?: { readonly host: string; readonly reason: FailureReason };
   readonly digest?: string;
-  /** What of a finished copy failed for a passing reason, and is tried again. */
+  /** Parts of a finished copy that failed for a passing reason and are tried again. */
   readonly unfinished?: readonly string[];
 }
 

@@ -3,7 +3,7 @@ import type { Descriptor } from './types.js';
 
 const MAX_KNOWN = 20_000;
 
-/** What the last comparison of an image's referrers came to. */
+/** The outcome of the last comparison of an image's referrers. */
 export interface ComparedReferrers {
   /** Of the source's list, when all of it was copied. */
   readonly fingerprint?: string;

@@ -6,7 +6,7 @@ export class CopyLimitError extends Error {
 }
 
 /**
- * What one copy may read and hold, the image and its referrers together: registries choose how many manifests refer to
+ * The bounds of one copy, the image and its referrers together: registries choose how many manifests refer to
  * each other, and the budget is the end of it. Each method throws CopyLimitError.
  */
 export class CopyBudget {

@@ -43,7 +43,7 @@ export async function planCopy(options: PlanOptions): Promise<CopyPlan> {
   return plan.result(top.digest);
 }
 
-/** What looking after an image that the target has under its name would send. */
+/** Plans the repair of an image that the target has under its name. */
 export async function planRepair(options: PlanOptions, digest: string): Promise<CopyPlan> {
   const plan = new Plan(options);
   if (!(await plan.look(digest))) return planCopy({ ...options, presence: 'name' });
