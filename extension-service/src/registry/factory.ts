@@ -2,6 +2,7 @@ import { RegistryClient } from './client.js';
 import { registryLabels } from './registry-labels.js';
 import type { OnRegistryRequest } from './request-log.js';
 import type { PushOptions } from './send-push.js';
+import type { AddedAuthorities } from './transport/authorities.js';
 import { HostGuard, type HostGuardOptions } from './transport/host-guard.js';
 import { Http, type Resolve } from './transport/http.js';
 import { proxyFromEnvironment } from './transport/proxy.js';
@@ -22,6 +23,8 @@ export interface RegistryFactoryOptions {
   readonly retryTools?: RetryTools;
   readonly maxSockets?: number;
   readonly resolve?: Resolve;
+  /** CA certificates that the environment adds. */
+  readonly added?: AddedAuthorities;
   readonly now?: () => number;
   /** Is told of every request; its `host` is `other` unless it is configured or well known. */
   readonly onRequest?: OnRegistryRequest;
@@ -56,12 +59,13 @@ export class RegistryFactory {
     this.#now = options.now ?? Date.now;
     this.#endpoints = new Map(options.endpoints.map((endpoint) => [endpoint.host.toLowerCase(), endpoint]));
     this.#guard = new HostGuard({ ...options.hosts, trusted: [...this.#endpoints.keys()] });
-    const { timeouts, maxSockets, resolve } = options;
+    const { timeouts, maxSockets, resolve, added } = options;
     this.#http = new Http({
       proxy: proxyFromEnvironment(options.env),
       ...(timeouts && { timeouts }),
       ...(maxSockets !== undefined && { maxSockets }),
       ...(resolve && { resolve }),
+      ...(added && { added }),
     });
     const { onRequest } = options;
     const label = registryLabels(this.#endpoints.keys());

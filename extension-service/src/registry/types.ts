@@ -20,10 +20,27 @@ export interface RegistryEndpoint {
   readonly insecure: boolean;
   /** PEM, trusted besides the system's authorities. */
   readonly ca?: string;
+  /** For registries that require a client certificate. */
+  readonly clientCertificate?: ClientCertificate;
   /** Hosts at other sites (host or host:port) whose token servers get the login. */
   readonly tokenHosts?: readonly string[];
   /** Bytes of a request's body at most, for proxies that limit them. @default a blob goes in one request */
   readonly uploadChunk?: number;
+}
+
+/** A certificate with its chain, and its private key: PEM. */
+export interface ClientCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** How a TLS connection is made. */
+export interface TlsSettings {
+  /** Whether the server's certificate is checked. */
+  readonly verify: boolean;
+  /** PEM, trusted besides the system's authorities. */
+  readonly ca?: string;
+  readonly clientCertificate?: ClientCertificate;
 }
 
 export type Credentials = PasswordCredentials | IdentityTokenCredentials | RegistryTokenCredentials;

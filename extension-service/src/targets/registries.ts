@@ -14,6 +14,7 @@ import { kindOf } from '../kinds/kinds.js';
 import { placeOf, sourceName } from '../kinds/registry-naming.js';
 import type { RegistryClient } from '../registry/client.js';
 import { RegistryFactory } from '../registry/factory.js';
+import { addedAuthorities } from '../registry/transport/authorities.js';
 import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
@@ -67,6 +68,7 @@ export class Registries {
       endpoints: registriesOf(config).map((registry) => endpoint(registry, env)),
       hosts: { allow: config.source.allow, deny: config.source.deny },
       env,
+      added: addedAuthorities(env, options.report),
       maxSockets: maxCopies(config.mirror.concurrency) * SOCKETS_PER_COPY + SPARE_SOCKETS,
       ...(retry !== undefined && { retry }),
       ...(options.now !== undefined && { now: options.now }),

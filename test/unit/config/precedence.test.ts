@@ -101,6 +101,9 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'target.oci.prefix': ['a', 'b/c'],
   'target.oci.insecure': ['true', 'false'],
   'target.oci.caFile': ['/a.pem', '/b.pem'],
+  'target.oci.clientCertificate': ['{certFile: /a.crt, keyFile: /a.key}', '{certFile: /b.crt, keyFile: /b.key}'],
+  'target.oci.clientCertificate.certFile': ['/a.crt', '/b.crt'],
+  'target.oci.clientCertificate.keyFile': ['/a.key', '/b.key'],
   'target.oci.tokenHosts': ['auth.test', 'auth.test,token.test:8443'],
   'target.oci.uploadChunk': ['1048576', '50000000'],
   'target.oci.credentials': ['{secretName: a}', '{username: u, password: p-word}'],
@@ -187,11 +190,15 @@ function baseOf(key: string): string {
   };
   const other = oci[/^target\.oci\.credentials\.(\w+)$/.exec(key)?.[1] ?? ''];
   const credentials = other === undefined ? '' : `, credentials: {${other}}`;
+  const otherFile = { certFile: 'keyFile: /z', keyFile: 'certFile: /z' }[
+    /^target\.oci\.clientCertificate\.(\w+)$/.exec(key)?.[1] ?? ''
+  ];
+  const certificate = otherFile === undefined ? '' : `, clientCertificate: {${otherFile}}`;
   const queue = { 'queue.type': 'queue: {url: "redis://z.test"}\n', 'queue.url': 'queue: {type: redis}\n' }[key];
   const secret = key === 'queue.secretName' ? 'queue: {type: redis}\n' : '';
   const client = /^tls\.clients\.(\w+)\.names$/.exec(key)?.[1];
   const clients = client === undefined ? '' : `tls: {clients: {${client}: {caFile: /z}}}\n`;
-  return `target: {oci: {registry: z.test${credentials}}}\n${queue ?? secret}${clients}`;
+  return `target: {oci: {registry: z.test${credentials}${certificate}}}\n${queue ?? secret}${clients}`;
 }
 
 /** The same configuration with the key written into the file. */

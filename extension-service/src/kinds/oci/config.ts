@@ -11,7 +11,14 @@ export interface OciConfig {
   readonly caFile?: string;
   /** Hosts at other sites (host or host:port) whose token servers get the login of this registry. */
   readonly tokenHosts?: readonly string[];
+  readonly clientCertificate?: ClientCertificateConfig;
   readonly credentials?: CredentialsConfig;
   /** Bytes of a request's body at most, for proxies that limit them. */
   readonly uploadChunk?: number;
+}
+
+/** PEM files of a certificate, with its chain, and of its key. */
+export interface ClientCertificateConfig {
+  readonly certFile: string;
+  readonly keyFile: string;
 }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { OciConfig } from './config.js';
+import { readClientCertificate, readNamed } from './client-certificate.js';
 import { configKeychain } from '../../credentials/config-credentials.js';
 import type { RegistryKind } from '../kind.js';
 import { ociNaming } from './naming.js';
@@ -14,26 +14,23 @@ export const oci: RegistryKind<OciConfig> = {
   rules: ociRules,
   naming: ociNaming,
   transport(settings) {
-    const { insecure, caFile, tokenHosts, uploadChunk } = settings;
-    const plain = {
+    const { insecure, caFile, clientCertificate, tokenHosts, uploadChunk } = settings;
+    const { host } = ociNaming.place(settings);
+    return {
       insecure,
+      ...(caFile !== undefined && { ca: readNamed('oci.caFile', host, caFile) }),
+      ...(clientCertificate !== undefined && { clientCertificate: readClientCertificate(host, clientCertificate) }),
       ...(tokenHosts !== undefined && { tokenHosts }),
       ...(uploadChunk !== undefined && { uploadChunk }),
     };
-    if (caFile === undefined) return plain;
-    try {
-      return { ...plain, ca: readFileSync(caFile, 'utf8') };
-    } catch (error) {
-      const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-      throw new Error(`oci.caFile of ${ociNaming.place(settings).host}: ${caFile}: ${reason}`, { cause: error });
-    }
   },
   keychain: (host, { credentials }, sources) => credentials && configKeychain(host, credentials, sources),
-  files({ caFile, credentials = {} }) {
+  files({ caFile, clientCertificate, credentials = {} }) {
     // Credentials are read again when they are used; a new password is a reason to retry what the old one failed for.
     const rereads = [credentials.passwordFile, credentials.dockerConfigFile];
     return [
       ...(caFile === undefined ? [] : [caFile]),
+      ...(clientCertificate === undefined ? [] : [clientCertificate.certFile, clientCertificate.keyFile]),
       ...rereads.flatMap((file) => (file === undefined ? [] : [{ optional: file }])),
     ];
   },

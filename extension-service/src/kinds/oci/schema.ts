@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { CredentialsConfig } from '../../credentials/config-credentials.js';
-import type { OciConfig } from './config.js';
+import type { ClientCertificateConfig, OciConfig } from './config.js';
 import { hostFault, REGISTRY_ALLOWED } from '../../core/naming/host-fault.js';
 import { described } from '../../schema/field.js';
 import { flag, matching, text, wholeNumber } from '../../schema/leaves.js';
@@ -35,6 +35,11 @@ const credentials = z.strictObject({
   dockerConfigFile: text({ about: 'A Docker `config.json`.', allowed: 'a path is allowed' }).exactOptional(),
 }) satisfies z.ZodType<CredentialsConfig>;
 
+const clientCertificate = z.strictObject({
+  certFile: text({ about: 'A PEM file with the certificate, then its chain.', allowed: 'a path is allowed' }),
+  keyFile: text({ about: 'A PEM file with its private key, not encrypted.', allowed: 'a path is allowed' }),
+}) satisfies z.ZodType<ClientCertificateConfig>;
+
 /** Any registry that speaks the OCI distribution specification. */
 export const ociSchema = z.strictObject({
   registry: text({ about: "The registry's host.", allowed: REGISTRY_ALLOWED }, hostFault),
@@ -47,6 +52,10 @@ export const ociSchema = z.strictObject({
   tokenHosts: described(
     z.array(text({ about: 'A host, or host:port.', allowed: REGISTRY_ALLOWED }, hostFault)).readonly(),
     'Token servers at other sites that get the login when the registry names them.',
+  ).exactOptional(),
+  clientCertificate: described(
+    clientCertificate,
+    'For a registry that requires a client certificate; read again when the files change.',
   ).exactOptional(),
   credentials: described(credentials, 'How to log in; one of the ways.').exactOptional(),
   uploadChunk: wholeNumber(

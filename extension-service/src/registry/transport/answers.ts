@@ -6,6 +6,7 @@ import { parseDiagnostics, plainWords } from './diagnostics.js';
 import { readErrorBody } from './discard.js';
 import { RefusedAddressError } from './http.js';
 import { parseRetryAfter } from './retry.js';
+import { isAboutClientCertificate, isAboutHandshake, isNotTls, tlsAlertOf } from './tls-alerts.js';
 import { CLIENT_CERTIFICATE_ADVICE, classOf, type Refusal, type RefusalClass } from './status-class.js';
 
 /** What an answer is about, for messages. */
@@ -91,9 +92,6 @@ const GENERAL: ReadonlySet<string> = new Set(['unauthorized', 'forbidden']);
 const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 
 /** Alerts of a server about the client's certificate, or its absence; no other try mends them. */
-const CLIENT_CERTIFICATE =
-  /^ERR_SSL_(TLSV13_ALERT_CERTIFICATE_REQUIRED|(SSLV3|TLSV1)_ALERT_(BAD_CERTIFICATE|CERTIFICATE_\w+|NO_CERTIFICATE|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED))$/;
-
 /** What node says when there is no answer, or no end to it, as a RegistryError; an abort by `signal` stays its reason. */
 export function networkError(error: unknown, asked: Asked, signal?: AbortSignal): Error {
   if (error instanceof RegistryError) return error;
@@ -103,15 +101,16 @@ export function networkError(error: unknown, asked: Asked, signal?: AbortSignal)
   if (error instanceof RefusedAddressError) return new RegistryError(error.message, { ...details, kind: 'refused' });
   const { code = '', message } = (error instanceof Error ? error : new Error(String(error))) as NodeJS.ErrnoException;
   if (CERTIFICATE.test(code)) {
-    const text = `the certificate is not trusted (${code}): set caFile to its authority, or insecure`;
+    const text = `the certificate is not trusted (${code}): set caFile to its CA certificate, NODE_EXTRA_CA_CERTS to one for all registries, or insecure`;
     return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
   }
-  if (CLIENT_CERTIFICATE.test(code)) {
-    const text = `refused the TLS connection (${code}): ${CLIENT_CERTIFICATE_ADVICE}`;
+  const alert = tlsAlertOf(error);
+  if (alert !== undefined && isAboutClientCertificate(alert)) {
+    const text = `refused the TLS connection (${alert}): ${CLIENT_CERTIFICATE_ADVICE}`;
     return new RegistryError(text, { ...details, kind: 'unauthorized', retryable: false, advised: true });
   }
-  if (code === 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE' || code === 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION') {
-    const text = `refused the TLS handshake (${code}): it has no TLS version or cipher in common, or requires a client certificate`;
+  if (alert !== undefined && isAboutHandshake(alert)) {
+    const text = `refused the TLS handshake (${alert}): it has no TLS version or cipher in common, or requires a client certificate (oci.clientCertificate)`;
     return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
   }
   if (isNotTls(error)) {
@@ -122,14 +121,8 @@ export function networkError(error: unknown, asked: Asked, signal?: AbortSignal)
     return new RegistryError('the host name does not exist', { ...details, kind: 'unreachable', retryable: false });
   }
   // OpenSSL's own text has addresses of its memory in it.
-  const said = code.startsWith('ERR_SSL_') ? 'the TLS connection failed' : message;
+  const said = code.startsWith('ERR_SSL_') || alert !== undefined ? 'the TLS connection failed' : message;
   return new RegistryError(code === '' ? said : `${code}: ${said}`, { ...details, kind: 'unreachable' });
-}
-
-/** Whether a TLS handshake met something that is not TLS. */
-export function isNotTls(error: unknown): boolean {
-  const { code = '' } = error as NodeJS.ErrnoException;
-  return code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG';
 }
 
 export function header(response: IncomingMessage, name: string): string | undefined {

@@ -1,7 +1,8 @@
 import { parseUrl } from '../../core/parse-url.js';
 import type { IncomingMessage } from 'node:http';
-import type { RegistryEndpoint, RequestContext } from '../types.js';
-import { isNotTls, networkError } from './answers.js';
+import type { RegistryEndpoint, RequestContext, TlsSettings } from '../types.js';
+import { networkError } from './answers.js';
+import { isNotTls } from './tls-alerts.js';
 import { discard } from './discard.js';
 import { RegistryError } from '../errors.js';
 import type { HostGuard } from './host-guard.js';
@@ -113,6 +114,15 @@ function plainHosts(http: Http): Map<string, number> {
   return hosts;
 }
 
-export function tlsOf({ insecure, ca }: RegistryEndpoint): { readonly verify: boolean; readonly ca?: string } {
-  return { verify: !insecure, ...(ca !== undefined && { ca }) };
+export function tlsOf({ insecure, ca, clientCertificate }: RegistryEndpoint): TlsSettings {
+  return {
+    verify: !insecure,
+    ...(ca !== undefined && { ca }),
+    ...(clientCertificate !== undefined && { clientCertificate }),
+  };
+}
+
+/** For another party than the one that the certificate is for. */
+export function withoutClientCertificate({ verify, ca }: TlsSettings): TlsSettings {
+  return { verify, ...(ca !== undefined && { ca }) };
 }

@@ -5,10 +5,12 @@ import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import { rememberAuthorization } from '../sent-secrets.js';
+import type { TlsSettings } from '../types.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
 import { ConnectAgent } from './connect-agent.js';
 import { abortReason, onAbort, untilAborted } from './abort.js';
 import { readEarlyAnswer } from './early-answer.js';
+import { NO_AUTHORITIES, type AddedAuthorities } from './authorities.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { ONE_READ_BUFFER } from './read-buffer.js';
@@ -26,6 +28,8 @@ export interface HttpOptions {
   /** Sockets per origin. */
   readonly maxSockets?: number;
   readonly resolve?: Resolve;
+  /** CA certificates that the environment adds. */
+  readonly added?: AddedAuthorities;
 }
 
 /** Writes the body once the request exists; what it finds wrong it says by `request.destroy(error)`. */
@@ -37,7 +41,7 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer | BodyWriter;
   readonly policy: AddressPolicy;
-  readonly tls: { readonly verify: boolean; readonly ca?: string };
+  readonly tls: TlsSettings;
   readonly signal?: AbortSignal;
 }
 
@@ -135,12 +139,19 @@ export class Http {
     this.#agents.clear();
   }
 
+  /** A list replaces node's own, which holds what NODE_EXTRA_CA_CERTS adds. */
+  #authorities(ca: string | undefined): { readonly ca?: string[] } {
+    const { added = NO_AUTHORITIES } = this.#options;
+    if (ca === undefined && added.besidesNode.length === 0) return {};
+    return { ca: [...rootCertificates, ...added.byNode, ...added.besidesNode, ...(ca === undefined ? [] : [ca])] };
+  }
+
   /** node's agents pool per origin; one agent for each way of connecting, of which configuration allows few. */
   #agent(request: HttpRequest, proxy: URL | undefined): http.Agent {
     const { policy, tls, url } = request;
     const secure = url.protocol === 'https:';
-    const ca = tls.ca === undefined ? '' : createHash('sha256').update(tls.ca).digest('base64');
-    const key = [secure, policy.key, secure && tls.verify, secure && ca, proxy?.href].join('|');
+    const trusted = createHash('sha256').update(JSON.stringify([tls.verify, tls.ca, tls.clientCertificate]));
+    const key = [policy.key, secure && trusted.digest('base64'), proxy?.href].join('|');
     let agent = this.#agents.get(key);
     if (agent === undefined) {
       // The timeout is for sockets that nobody uses; those in use have the watchdog.
@@ -155,7 +166,8 @@ export class Http {
         // A name may resolve to another party next time, which must not get a session ticket of this one.
         maxCachedSessions: 0,
         rejectUnauthorized: tls.verify,
-        ...(tls.ca !== undefined && { ca: [...rootCertificates, tls.ca] }),
+        ...this.#authorities(tls.ca),
+        ...tls.clientCertificate,
       };
       const direct = { ...pool, onread: ONE_READ_BUFFER };
       if (!secure) agent = proxy?.protocol === 'https:' ? new https.Agent(direct) : new http.Agent(direct);

@@ -1,5 +1,5 @@
-import type { Keychain, RegistryEndpoint } from '../types.js';
-import { tlsOf } from './base-url.js';
+import type { Keychain, RegistryEndpoint, TlsSettings } from '../types.js';
+import { tlsOf, withoutClientCertificate } from './base-url.js';
 
 /** Who is at one origin: the registry itself, or one that it redirects to, such as a store of blobs. */
 export interface OriginRegistry {
@@ -8,7 +8,7 @@ export interface OriginRegistry {
   readonly host: string;
   /** Scheme, host and port alone. */
   readonly origin: URL;
-  readonly tls: { readonly verify: boolean; readonly ca?: string };
+  readonly tls: TlsSettings;
   /** HTTPS with a certificate that is checked. */
   readonly verified: boolean;
   /** Hosts at other sites whose token servers get its login. */
@@ -44,8 +44,8 @@ export function registryAt(url: URL, base: URL, options: OriginOptions): OriginR
   }
   const host = url.host === 'registry-1.docker.io' ? 'docker.io' : url.host;
   const own = endpointOf(host);
-  // A registry's private store often has the same certificate authority, or none at all.
-  const tls = tlsOf(own ?? endpoint);
+  // A registry's private store often has the same certificate authority, or none at all. A client certificate is a login.
+  const tls = own === undefined ? withoutClientCertificate(tlsOf(endpoint)) : tlsOf(own);
   const verified = encrypted && tls.verify;
   const asConfigured = own === undefined ? verified && tls.ca === undefined : verified || own.insecure;
   const tokenHosts = own?.tokenHosts ?? [];

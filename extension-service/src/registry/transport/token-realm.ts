@@ -1,6 +1,7 @@
 import { quoteInput } from '../../core/image/quote.js';
 import { parseUrl } from '../../core/parse-url.js';
 import { RegistryError } from '../errors.js';
+import type { TlsSettings } from '../types.js';
 import { invalid, type Asked } from './answers.js';
 import type { Challenge } from './challenge.js';
 import type { AddressPolicy } from './host-guard.js';
@@ -17,7 +18,7 @@ export interface ChallengeOrigin {
   readonly url: URL;
   /** HTTPS with a certificate that was checked. */
   readonly verified: boolean;
-  readonly tls: { readonly verify: boolean; readonly ca?: string };
+  readonly tls: TlsSettings;
   /** Where the registry may send us. */
   readonly onward: AddressPolicy;
   /** Whether a host is another registry that we have configuration for: it gets no credentials of this one. */

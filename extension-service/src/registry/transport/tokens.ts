@@ -5,6 +5,7 @@ import type { OnRegistryRequest } from '../request-log.js';
 import { rememberSecret } from '../sent-secrets.js';
 import type { Credentials } from '../types.js';
 import { networkError, readBody, type Asked } from './answers.js';
+import { withoutClientCertificate } from './base-url.js';
 import type { Challenge } from './challenge.js';
 import type { Http } from './http.js';
 import { hostname } from './proxy.js';
@@ -115,6 +116,7 @@ export class TokenSource {
     const asked: Asked = { host: origin.host, answeredBy: origin.answeredBy, method, url };
     const asOf = this.#now();
     let response: IncomingMessage;
+    const sameHost = hostname(url) === hostname(origin.url);
     try {
       // The registry's own CA also vouches for a token server beside it.
       response = await this.#http.send({
@@ -122,7 +124,7 @@ export class TokenSource {
         url,
         headers,
         policy: origin.onward,
-        tls: hostname(url) === hostname(origin.url) ? origin.tls : { ...origin.tls, verify: true },
+        tls: sameHost ? origin.tls : { ...withoutClientCertificate(origin.tls), verify: true },
         ...(body && { body }),
         ...(signal && { signal }),
       });

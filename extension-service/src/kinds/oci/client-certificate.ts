@@ -1,0 +1,46 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { ClientCertificate } from '../../registry/types.js';
+import type { ClientCertificateConfig } from './config.js';
+
+/**
+ * The certificate and the key of `oci.clientCertificate`.
+ *
+ * @throws Error that names the key, the host and the file that cannot be used; never what is in it
+ */
+export function readClientCertificate(host: string, files: ClientCertificateConfig): ClientCertificate {
+  const { certFile, keyFile } = files;
+  const [certKey, keyKey] = ['oci.clientCertificate.certFile', 'oci.clientCertificate.keyFile'];
+  const cert = readNamed(certKey, host, certFile);
+  const key = readNamed(keyKey, host, keyFile);
+  const certificate = parsed(() => new X509Certificate(cert));
+  if (certificate === undefined) throw new Error(`${certKey} of ${host}: ${certFile} has no PEM certificate`);
+  const privateKey = parsed(() => createPrivateKey(key));
+  if (privateKey === undefined) {
+    const reason = /ENCRYPTED/.test(key) ? 'is encrypted; a key without a passphrase is required' : 'has no PEM key';
+    throw new Error(`${keyKey} of ${host}: ${keyFile} ${reason}`);
+  }
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new Error(`${keyKey} of ${host}: ${keyFile} is not the key of the certificate in ${certFile}`);
+  }
+  return { cert, key };
+}
+
+/** @throws Error that names the key, the host and the file */
+export function readNamed(key: string, host: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new Error(`${key} of ${host}: ${file}: ${reason}`, { cause: error });
+  }
+}
+
+/** What the parser says may quote the file. */
+function parsed<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { rootCertificates } from 'node:tls';
+
+/** CA certificates that the environment adds to node's own; each is PEM. */
+export interface AddedAuthorities {
+  /** Of NODE_EXTRA_CA_CERTS: node trusts them by itself, until a connection has a list of its own. */
+  readonly byNode: readonly string[];
+  /** Of SSL_CERT_FILE and SSL_CERT_DIR, which node does not read. */
+  readonly besidesNode: readonly string[];
+}
+
+export const NO_AUTHORITIES: AddedAuthorities = { byNode: [], besidesNode: [] };
+
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const MAX_FILES = 1_000;
+const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?CERTIFICATE-----/g;
+
+/**
+ * Reads NODE_EXTRA_CA_CERTS, SSL_CERT_FILE (a file) and SSL_CERT_DIR (folders, as in PATH), which other programs in the
+ * same image heed. They are added to node's list and replace nothing. What cannot be read is reported, with the variable's
+ * name, and left out: images set these variables for files that they do not have.
+ */
+export function addedAuthorities(
+  env: Readonly<Record<string, string | undefined>>,
+  report: (problem: string) => void,
+): AddedAuthorities {
+  const known = new Set(rootCertificates.map(normalized));
+  const read = (variable: string, files: readonly string[]): string[] =>
+    files.flatMap((file) => {
+      try {
+        return certificatesOf(file).filter((pem) => !known.has(normalized(pem)) && known.add(normalized(pem)));
+      } catch (error) {
+        report(`${variable}: ${file} is not used: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+        return [];
+      }
+    });
+  const { NODE_EXTRA_CA_CERTS: extra = '', SSL_CERT_FILE: file = '', SSL_CERT_DIR: folders = '' } = env;
+  const byNode = read('NODE_EXTRA_CA_CERTS', extra === '' ? [] : [extra]);
+  const ofFile = read('SSL_CERT_FILE', file === '' ? [] : [file]);
+  const listed = folders.split(delimiter).filter((folder) => folder !== '');
+  const ofFolders = listed.flatMap((folder) => read('SSL_CERT_DIR', filesOf(folder, report)));
+  return { byNode, besidesNode: [...ofFile, ...ofFolders] };
+}
+
+function filesOf(folder: string, report: (problem: string) => void): string[] {
+  try {
+    const files = readdirSync(folder).map((name) => join(folder, name));
+    return files.filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() === true).slice(0, MAX_FILES);
+  } catch (error) {
+    report(`SSL_CERT_DIR: ${folder} is not used: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    return [];
+  }
+}
+
+function certificatesOf(file: string): string[] {
+  if (statSync(file).size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`);
+  return readFileSync(file, 'latin1').match(CERTIFICATE) ?? [];
+}
+
+/** The same certificate may be wrapped in other ways. */
+function normalized(pem: string): string {
+  return pem.replace(/\s+/g, '');
+}
