@@ -103,6 +103,10 @@ app.kubernetes.io/component: service
 - name: AWS_EC2_METADATA_DISABLED
   value: "true"
 {{- end }}
+{{- with include "image-swapper.extraCaFile" . }}
+- name: NODE_EXTRA_CA_CERTS
+  value: {{ . }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -123,6 +127,41 @@ limit, and where extraEnv sets NODE_OPTIONS.
 {{- $heap := divf (mulf (trimSuffix $unit $memory | float64) (get $units $unit | float64)) 3 | floor | int }}
 - name: NODE_OPTIONS
   value: "--max-old-space-size={{ $heap }}"
+{{- end }}
+{{- end }}
+
+{{/* The file with further CA certificates; empty without any. */}}
+{{- define "image-swapper.extraCaFile" -}}
+{{- with .Values.extraCaCertificates }}
+{{- if and .configMapName .secretName }}
+{{- fail "extraCaCertificates: configMapName and secretName exclude each other" }}
+{{- end }}
+{{- if or .configMapName .secretName -}}
+/etc/image-swapper-extra-ca/{{ required "extraCaCertificates.key is required" .key }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "image-swapper.extraCaMount" -}}
+{{- with include "image-swapper.extraCaFile" . -}}
+- name: extra-ca
+  mountPath: {{ dir . }}
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "image-swapper.extraCaVolume" -}}
+{{- if include "image-swapper.extraCaFile" . -}}
+- name: extra-ca
+  {{- with .Values.extraCaCertificates }}
+  {{- if .secretName }}
+  secret:
+    secretName: {{ .secretName }}
+  {{- else }}
+  configMap:
+    name: {{ .configMapName }}
+  {{- end }}
+  {{- end }}
 {{- end }}
 {{- end }}
 

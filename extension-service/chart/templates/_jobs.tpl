@@ -53,11 +53,17 @@ spec:
         - name: config
           mountPath: {{ include "image-swapper.configFile" .root | dir }}
           readOnly: true
+        {{- with include "image-swapper.extraCaMount" .root }}
+        {{- . | nindent 8 }}
+        {{- end }}
         {{- with $values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
   volumes:
     {{- include "image-swapper.configVolume" .root | nindent 4 }}
+    {{- with include "image-swapper.extraCaVolume" .root }}
+    {{- . | nindent 4 }}
+    {{- end }}
     {{- with $values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

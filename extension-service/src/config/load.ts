@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { credentialFileProblems } from './credential-files.js';
+import { credentialHelperWarnings } from './credential-helper-warnings.js';
 import type { ConfigFiles } from './files.js';
 import { codeOf, localFiles, unreadable } from './files.js';
 import type { ConfigInput, LoadedConfig } from './parse.js';
@@ -64,7 +65,8 @@ async function parseWithFiles(
   if (!checkFiles) return loaded;
   const problems = await credentialFileProblems(loaded.config, tree, { cwd, env, file: input.file, files });
   if (problems.length > 0) throw new ConfigError(problems);
-  return loaded;
+  const helpers = await credentialHelperWarnings(loaded.config, tree, { cwd, file: input.file, files });
+  return { ...loaded, warnings: [...loaded.warnings, ...helpers] };
 }
 
 interface Candidate {

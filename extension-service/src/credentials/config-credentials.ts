@@ -1,4 +1,5 @@
 import type { Credentials, Keychain } from '../registry/types.js';
+import { unusedHelper } from './credential-helpers.js';
 import { parseDockerConfig } from './docker-config.js';
 import { matchDockerConfig } from './keyring.js';
 import { messageOf } from '../util/message-of.js';
@@ -42,12 +43,22 @@ export function configKeychain(host: string, config: CredentialsConfig, sources:
       // Credentials go to the registry that they were given for, whoever else asks.
       if (asked.toLowerCase() !== own) return [];
       const loaded = await read();
-      return typeof loaded === 'function' ? loaded(own, repository) : [loaded];
+      return 'find' in loaded ? loaded.find(own, repository) : [loaded];
+    },
+    async notUsed(asked, repository) {
+      if (asked.toLowerCase() !== own) return undefined;
+      const loaded = await read();
+      return 'find' in loaded ? loaded.notUsed(own, repository) : undefined;
     },
   };
 }
 
-type Loaded = Credentials | ((host: string, repository: string) => readonly Credentials[]);
+interface LoadedDocument {
+  find(host: string, repository: string): readonly Credentials[];
+  notUsed(host: string, repository: string): string | undefined;
+}
+
+type Loaded = Credentials | LoadedDocument;
 
 async function load(config: CredentialsConfig, sources: CredentialSources): Promise<Loaded> {
   const { username = '', password, passwordFile, dockerConfigFile, secretName, namespace } = config;
@@ -64,12 +75,15 @@ async function load(config: CredentialsConfig, sources: CredentialSources): Prom
     return { username, password: text.trim() };
   }
   if (password !== undefined) return { username, password };
-  return () => [];
+  return { find: () => [], notUsed: () => undefined };
 }
 
 function fromDocument(text: string, origin: string): Loaded {
   const entries = parseDockerConfig(text, origin);
-  return (host, repository) => matchDockerConfig(entries, host, repository);
+  return {
+    find: (host, repository) => matchDockerConfig(entries, host, repository),
+    notUsed: (host, repository) => unusedHelper(text, origin, host, repository),
+  };
 }
 
 async function named<T>(origin: string, promise: Promise<T>): Promise<T> {

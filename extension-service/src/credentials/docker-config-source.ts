@@ -1,5 +1,7 @@
+import { credentialHelpersOf, helperNotRun, type CredentialHelper } from './credential-helpers.js';
 import { parseDockerConfig } from './docker-config.js';
 import type { DockerConfigEntry } from './docker-config.js';
+import { matchDockerConfig } from './keyring.js';
 import { messageOf } from '../util/message-of.js';
 
 /**
@@ -9,6 +11,7 @@ import { messageOf } from '../util/message-of.js';
 export class DockerConfigSource {
   #text: (() => string) | undefined;
   #entries: readonly DockerConfigEntry[] = [];
+  #helpers: readonly CredentialHelper[] = [];
 
   /** `origin` is for messages: `Secret team-a/pull`, a file name. `text` is the document. */
   constructor(
@@ -19,12 +22,22 @@ export class DockerConfigSource {
     this.#text = text;
   }
 
+  /** Why there is no login for a repository; undefined unless a credential helper has it. */
+  notUsed(host: string, repository: string): string | undefined {
+    const { entries } = this;
+    if (this.#helpers.length === 0 || matchDockerConfig(entries, host, repository).length > 0) return undefined;
+    const [helper] = matchDockerConfig(this.#helpers, host, repository);
+    return helper === undefined ? undefined : helperNotRun(helper, this.origin, host);
+  }
+
   get entries(): readonly DockerConfigEntry[] {
     const text = this.#text;
     if (text === undefined) return this.#entries;
     this.#text = undefined;
     try {
-      this.#entries = parseDockerConfig(text(), this.origin);
+      const document = text();
+      this.#entries = parseDockerConfig(document, this.origin);
+      this.#helpers = credentialHelpersOf(document);
     } catch (error) {
       this.report(messageOf(error));
     }

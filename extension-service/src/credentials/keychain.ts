@@ -15,6 +15,8 @@ export function keyring(configs: readonly DockerConfigSource[]): Keychain {
       const entries = configs.flatMap((config) => config.entries);
       return unique(matchDockerConfig(entries, host, repository));
     },
+    notUsed: async (host, repository) =>
+      configs.map((config) => config.notUsed(host, repository)).find((reason) => reason !== undefined),
   };
 }
 
@@ -30,6 +32,10 @@ export function chainKeychains(keychains: readonly Keychain[]): Keychain {
     async resolve(host, repository) {
       const found = await Promise.all(keychains.map((keychain) => keychain.resolve(host, repository)));
       return unique(found.flat());
+    },
+    async notUsed(host, repository) {
+      const reasons = await Promise.all(keychains.map((keychain) => keychain.notUsed?.(host, repository)));
+      return reasons.find((reason) => reason !== undefined);
     },
     // Each is told: it knows its own.
     rejected: (credentials) => keychains.map((keychain) => keychain.rejected?.(credentials) === true).includes(true),

@@ -1,5 +1,10 @@
 import type { Credentials } from '../registry/types.js';
-import type { DockerConfigEntry } from './docker-config.js';
+
+/** As `DockerConfigEntry`, with anything that a Docker config keeps by registry. */
+export interface KeyedEntry<T> {
+  readonly key: string;
+  readonly credentials: T;
+}
 
 /**
  * The credentials for a repository in the order in which the kubelet tries them: by key, in descending order of its
@@ -16,11 +21,11 @@ import type { DockerConfigEntry } from './docker-config.js';
  *
  * Source: pkg/credentialprovider/keyring.go of Kubernetes 1.36, which test/integration/real/kubelet-keyring.test.ts asks.
  */
-export function matchDockerConfig(
-  entries: readonly DockerConfigEntry[],
+export function matchDockerConfig<T = Credentials>(
+  entries: readonly KeyedEntry<T>[],
   host: string,
   repository: string,
-): readonly Credentials[] {
+): readonly T[] {
   const asked = host.toLowerCase();
   const isHub = asked === HUB || HUB_ALIASES.has(asked);
   const keys = entries.map(({ key, credentials }) => ({ ...parseKey(key), credentials }));

@@ -8,9 +8,9 @@ const MAX_SECRETS = 1_000;
 const BLANK = '***';
 /** Shorter ones are too likely to be part of ordinary text. */
 const MIN_LENGTH = 4;
-/** Shorter ones are blanked as whole words alone: a password such as `secret` is no reason to spoil `secrets`. */
+/** Shorter ones are blanked as whole words alone: a password such as `secret` must not spoil `secrets`. */
 const MIN_LENGTH_INSIDE_WORDS = 8;
-/** Of a longer form its start is looked for: a message may hold no more of it. What follows in the text goes as well. */
+/** Of a longer form its start is looked for: a message may hold no more of it. The rest goes as well. */
 const MAX_FORM_LENGTH = 24;
 /** Of a piece of base64 that a secret makes inside other text. */
 const MIN_BASE64_LENGTH = 8;
@@ -19,7 +19,7 @@ interface Form {
   readonly text: string;
   /** The whole form, where it has characters that end a word. */
   readonly whole?: string;
-  /** What is blanked around the text. */
+  /** The characters around the text that are blanked too. */
   readonly around: 'nothing' | 'rest' | 'base64';
   readonly wholeWord: boolean;
 }
@@ -143,7 +143,7 @@ function decodeForm(text: string): string {
   return decodePercent(text.replaceAll('+', ' '));
 }
 
-/** What follows a backslash in JSON. */
+/** The characters that stand for escapes of JSON. */
 function decodeJson(text: string): string {
   return text.replace(/\\(?:u([0-9a-f]{4})|(.))/gi, (_, code: string | undefined, character: string) =>
     code === undefined ? (JSON_ESCAPES[character] ?? character) : String.fromCharCode(Number.parseInt(code, 16)),

@@ -64,6 +64,8 @@ export interface RegistryTokenCredentials {
 export interface Keychain {
   /** What may be tried for a repository, best first; anonymous access comes after all of them and is not listed. */
   resolve(host: string, repository: string): Promise<readonly Credentials[]>;
+  /** Why credentials that are configured for a repository are not among what `resolve` finds, in one line for its error. */
+  notUsed?(host: string, repository: string): Promise<string | undefined>;
   /** A registry refused these. @returns whether `resolve` may now find others in their place */
   rejected?(credentials: Credentials): boolean;
 }

@@ -78,7 +78,7 @@ describe('problems with keys', () => {
       'an unknown key inside',
       oci('    prefx: a\n'),
       [
-        '5:5: target.oci.prefx: unknown key (did you mean "prefix"?): allowed are registry, prefix, insecure, caFile, clientCertificate, tokenHosts, credentials, uploadChunk',
+        '5:5: target.oci.prefx: unknown key (did you mean "prefix"?): allowed are registry, prefix, insecure, caFile, tokenHosts, clientCertificate, credentials, uploadChunk',
       ],
     ],
     [

@@ -213,7 +213,7 @@ const rows: readonly Row[] = [
     then: { tokenRenewed: false, scopesTaken: false },
   },
   {
-    transition: 'believes that nothing is there when nobody sees it',
+    transition: 'believes that nothing is there when no credential sees it',
     state: { ...challenged, mayBeHidden: true, status: 404 },
     outcome: { type: 'no-more-credentials' },
     action: 'return',

@@ -36,7 +36,7 @@ export function readNamed(key: string, host: string, file: string): string {
   }
 }
 
-/** What the parser says may quote the file. */
+/** The parser's own message may quote the file. */
 function parsed<T>(parse: () => T): T | undefined {
   try {
     return parse();

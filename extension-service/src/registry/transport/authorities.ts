@@ -18,7 +18,7 @@ const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TR
 
 /**
  * Reads NODE_EXTRA_CA_CERTS, SSL_CERT_FILE (a file) and SSL_CERT_DIR (folders, as in PATH), which other programs in the
- * same image heed. They are added to node's list and replace nothing. What cannot be read is reported, with the variable's
+ * same image heed. They are added to node's list and replace nothing. Unreadable files are reported, with the variable's
  * name, and left out: images set these variables for files that they do not have.
  */
 export function addedAuthorities(

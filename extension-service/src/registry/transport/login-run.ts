@@ -10,12 +10,12 @@ import type { Authorization, Lesson, Login, LoginOptions } from './login.js';
 import type { SessionRequest } from './request.js';
 import { scopeTexts } from './scopes.js';
 
-/** What makes us try the next credential. */
+/** Failures after which the next credential is tried. */
 const CREDENTIAL_FAILURES: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'refused']);
 
 /**
  * Sends one request with the credentials that the registry takes; no redirects. Errors of the answer's status are the
- * caller's. Rejects with a RegistryError when there is no login, or with the abort's reason.
+ * caller's. Rejects with a RegistryError when no login succeeds, or with the abort's reason.
  */
 export function sendWithLogin(
   login: Login,
@@ -97,7 +97,7 @@ class LoginRun {
       case 'return':
         return this.#return();
       case 'fail':
-        throw this.#failure ?? (await this.#rejection());
+        throw await this.#explained(this.#failure ?? (await this.#rejection()));
       case 'fail-upload':
         throw await this.#rejectedUpload();
     }
@@ -156,7 +156,7 @@ class LoginRun {
   /** Whether there is anything to say who we are, and the registry would take it. */
   async #askForChallenge(): Promise<LoginOutcome> {
     const { login, url } = this;
-    // Whoever is refused may still get an anonymous token; what is hidden is hidden from strangers.
+    // A refusal may end with an anonymous token; a hidden image is hidden from strangers.
     if (this.#state.status !== 401 && (await this.#credentials()).length === 0) return { type: 'no-challenge' };
     if (this.#response !== undefined) this.#learn(this.#response, url);
     // Some registries refuse HEAD without a word, and GET with a challenge.
@@ -206,7 +206,14 @@ class LoginRun {
     return statusError(response, asked, this.#options.now());
   }
 
-  /** A body that was piped cannot be sent again from here; whoever opened the source can. */
+  /** With the reason why a login that somebody configured was not among those that were tried. */
+  async #explained(error: Error): Promise<Error> {
+    if (!(error instanceof RegistryError) || !CREDENTIAL_FAILURES.has(error.kind)) return error;
+    const advice = await this.#options.keychain.notUsed?.(this.#options.host, this.#repository).catch(() => undefined);
+    return advice === undefined ? error : error.as({ kind: error.kind, retryable: error.retryable, advice });
+  }
+
+  /** A body that was piped cannot be sent again from here; the caller that opened the source can. */
   async #rejectedUpload(): Promise<RegistryError> {
     this.#dropToken();
     this.#takeScopes();
@@ -224,7 +231,7 @@ class LoginRun {
     return this.login.accepted.tries(this.#key, await this.#credentials());
   }
 
-  /** What may be tried; a cloud's API that does not answer holds nobody up longer than the request lasts. */
+  /** All credentials that may be tried. A cloud's API that does not answer delays no request beyond its abort. */
   async #credentials(): Promise<readonly Credentials[]> {
     const { signal } = this.context;
     const resolved = this.#options.keychain.resolve(this.#options.host, this.#repository);

@@ -3,7 +3,7 @@
  * the steps say. Each row has a test in test/unit/registry/login-steps.test.ts.
  */
 
-/** What one request has met so far. */
+/** The history of one request. */
 export interface LoginState {
   /** The body can be sent only once. */
   readonly piped: boolean;
@@ -39,7 +39,7 @@ export interface LoginAnswer {
   readonly furtherScopes: boolean;
 }
 
-/** What the last step led to. */
+/** The result of the last step. */
 export type LoginOutcome =
   /** `challenged`: an earlier request has learned how to log in. */
   | { readonly type: 'begun'; readonly challenged: boolean }
@@ -215,7 +215,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     set: { tokenRenewed: false, scopesTaken: false },
   },
   {
-    name: 'believes that nothing is there when nobody sees it',
+    name: 'believes that nothing is there when no credential sees it',
     on: 'no-more-credentials',
     when: ({ status }) => status === 404,
     action: 'return',
@@ -230,7 +230,7 @@ export interface LoginStep {
   readonly transition: string;
 }
 
-/** What to do next. The rows cover every outcome: the last one of each has no condition. */
+/** The next action. The rows cover every outcome: the last one of each has no condition. */
 export function nextLoginStep(before: LoginState, outcome: LoginOutcome): LoginStep {
   const state = { ...before, ...statusAfter(outcome) };
   const row = LOGIN_TRANSITIONS.find(({ on, when }) => on === outcome.type && (when?.(state, outcome) ?? true));

@@ -27,9 +27,9 @@ export interface LoginOptions {
   readonly now: () => number;
   readonly hidesFromStrangers: boolean;
   readonly hop: Hop;
-  /** What messages say of a request to this origin. */
+  /** Describes a request to this origin for messages. */
   readonly asked: (method: string, url: URL) => Asked;
-  /** What a challenge in this answer may make us do. */
+  /** The limits of a challenge in this answer. */
   readonly challengeOrigin: (response: IncomingMessage, url: URL) => ChallengeOrigin;
 }
 
@@ -39,13 +39,13 @@ export interface Authorization {
   readonly value?: string;
   /** The token in it, when a token server gave it. */
   readonly token?: HeldToken;
-  /** What the token was asked for; empty without a token. */
+  /** The scopes of the token; empty without a token. */
   readonly scopes: readonly string[];
   /** The challenge that it answers; undefined before there was one. */
   readonly challenge?: string;
 }
 
-/** What the WWW-Authenticate header of an answer brought. */
+/** The news in the WWW-Authenticate header of an answer. */
 export interface Lesson {
   /** It asks for another kind of login, or at another token server, than was known. */
   readonly changed: boolean;
@@ -63,7 +63,7 @@ const REMEMBERED = 1_000;
 
 /**
  * The login at one origin: its challenges, the scopes that it wants beside the usual ones, and the credentials that it has
- * taken. Nothing of it is sent to another origin, but for credentials to the token server that the challenge names.
+ * taken. Nothing of it is sent to another origin, except credentials to the token server that the challenge names.
  */
 export class Login {
   readonly accepted = new AcceptedCredentials();
@@ -101,7 +101,7 @@ export class Login {
     remember(this.#scopes, scopeTexts(scopes).join(' '), wanted);
   }
 
-  /** Rejects with a RegistryError when this credential is no good here. */
+  /** Rejects with a RegistryError when this credential is not accepted here. */
   async authorize(
     scopes: readonly Scope[],
     credentials: Credentials | undefined,
@@ -166,7 +166,7 @@ function repositoryOfScopes(scopes: readonly Scope[]): string {
   return scopes[0]?.repository ?? '';
 }
 
-/** What makes two challenges ask for the same login. */
+/** Equal for challenges that ask for the same login. */
 function identity({ challenges }: KnownChallenge): string {
   return JSON.stringify(
     challenges.map(({ scheme, parameters }) =>

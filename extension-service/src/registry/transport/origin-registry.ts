@@ -13,7 +13,7 @@ export interface OriginRegistry {
   readonly verified: boolean;
   /** Hosts at other sites whose token servers get its login. */
   readonly tokenHosts: readonly string[];
-  /** Its credentials and nobody else's. */
+  /** Its own credentials alone. */
   readonly keychain: Keychain;
 }
 

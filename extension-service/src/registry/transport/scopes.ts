@@ -22,7 +22,7 @@ export function repositoryOf({ pathname }: URL): string | undefined {
   return /^\/v2\/(.+)\/(?:manifests|blobs|referrers|tags)\//.exec(pathname)?.[1];
 }
 
-/** What the same request needs at another registry, which may have the repository under another name. */
+/** The scopes of the same request at another registry, which may have the repository under another name. */
 export function scopesAt(url: URL, scopes: readonly Scope[]): readonly Scope[] {
   const repository = repositoryOf(url);
   const [first, ...others] = scopes;

@@ -25,7 +25,7 @@ export interface SessionOptions {
   readonly keychain: Keychain;
   /** For the registries that this one redirects to. */
   readonly elsewhere: Keychain;
-  /** What is configured for host[:port]. */
+  /** The configuration of host[:port]. */
   readonly endpointOf: (host: string) => RegistryEndpoint | undefined;
   readonly http: Http;
   readonly guard: HostGuard;

@@ -24,7 +24,7 @@ interface TokenBody {
 
 /**
  * The answer of a token server (distribution's token and oauth2 specs): `token` or `access_token`, and how long it lives.
- * Throws a RegistryError of kind `invalid` when there is no token in it.
+ * Throws a RegistryError of kind `invalid` when it does not contain a token.
  *
  * @param asOf when the token was asked for, by our clock, in milliseconds
  * @param date the answer's Date header: the token server's clock
@@ -47,7 +47,7 @@ export function parseToken(body: Buffer, asked: Asked, asOf: number, date: strin
   return { value, expires: asOf + seconds * 1000 - Math.min(10_000, seconds * 200) };
 }
 
-/** Seconds. Some servers write a number as text; 0 and less is no lifetime that a client could use. */
+/** Seconds. Some servers write a number as text; 0 and less are not lifetimes that a client could use. */
 function lifetime(expiresIn: unknown): number {
   const seconds = typeof expiresIn === 'string' && expiresIn.trim() !== '' ? Number(expiresIn) : expiresIn;
   if (typeof seconds !== 'number' || Number.isNaN(seconds) || seconds <= 0) return DEFAULT_LIFETIME_S;

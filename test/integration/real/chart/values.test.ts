@@ -36,6 +36,43 @@ describe.skipIf(!available)("the chart's values", () => {
     return parse(map.data['image-swapper.yaml'] ?? '') as Record<string, unknown>;
   }
 
+  describe('extraCaCertificates', () => {
+    const podOf = async (...args: string[]): Promise<unknown> => {
+      const objects = await helm.objects({ args: [...REGION, '--set', `${ACCOUNT}=123456789012`, ...args] });
+      return (objectOf(objects, 'Deployment') as unknown as Deployment).spec.template.spec;
+    };
+    const file = '/etc/image-swapper-extra-ca';
+
+    it.each([
+      [
+        'a ConfigMap',
+        ['--set', 'extraCaCertificates.configMapName=company'],
+        { configMap: { name: 'company' } },
+        'ca.crt',
+      ],
+      [
+        'a Secret with another key',
+        ['--set', 'extraCaCertificates.secretName=company,extraCaCertificates.key=root.pem'],
+        { secret: { secretName: 'company' } },
+        'root.pem',
+      ],
+    ])('of %s are mounted, and node is given the file', async (_, args, volume, key) => {
+      expect(await podOf(...args)).toMatchObject({
+        containers: [
+          {
+            env: expect.arrayContaining([{ name: 'NODE_EXTRA_CA_CERTS', value: `${file}/${key}` }]) as unknown,
+            volumeMounts: expect.arrayContaining([{ name: 'extra-ca', mountPath: file, readOnly: true }]) as unknown,
+          },
+        ],
+        volumes: expect.arrayContaining([{ name: 'extra-ca', ...volume }]) as unknown,
+      });
+    });
+
+    it('are neither mounted nor named by default', async () => {
+      expect(JSON.stringify(await podOf())).not.toMatch(/extra-ca|NODE_EXTRA_CA_CERTS/);
+    });
+  });
+
   describe('config.target.aws.accountId', () => {
     const file = (account: string): RenderOptions => ({
       values: `config: {target: {aws: {accountId: ${account}, region: eu-central-1}}}`,

@@ -1,0 +1,57 @@
+import { quoteInput } from '../core/image/quote.js';
+import { parseDockerConfig } from './docker-config.js';
+import { matchDockerConfig, type KeyedEntry } from './keyring.js';
+
+/** A program that keeps the login of a registry, by the key that names the registry: `ecr-login`, `desktop`. */
+export type CredentialHelper = KeyedEntry<string>;
+
+/**
+ * The helpers of a Docker config: `credHelpers` for each registry, `credsStore` for those that `docker login` has left
+ * without a password. Text that is not a Docker config has none.
+ */
+export function credentialHelpersOf(text: string): readonly CredentialHelper[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(text.replace(/^\uFEFF/, ''));
+  } catch {
+    return [];
+  }
+  const { credHelpers, credsStore, auths } = mapping(json);
+  const named = Object.entries(mapping(credHelpers)).flatMap(([key, helper]) =>
+    typeof helper === 'string' && helper !== '' ? [{ key, credentials: helper }] : [],
+  );
+  if (typeof credsStore !== 'string' || credsStore === '') return named;
+  return [...named, ...Object.keys(mapping(auths)).map((key) => ({ key, credentials: credsStore }))];
+}
+
+/**
+ * One line that names the helper which has the login for a repository and is not run; undefined when the document itself
+ * has a login, or no helper is for it.
+ *
+ * @param origin as messages call the document, such as `credentials.dockerConfigFile: /root/.docker/config.json`
+ */
+export function unusedHelper(text: string, origin: string, host: string, repository: string): string | undefined {
+  const [helper] = matchDockerConfig(credentialHelpersOf(text), host, repository);
+  if (helper === undefined || hasLogin(text, origin, host, repository)) return undefined;
+  return helperNotRun(helper, origin, host);
+}
+
+export function helperNotRun(helper: string, origin: string, host: string): string {
+  return `${origin} uses the credential helper ${quoteInput(helper)} for ${host}, which image-swapper does not run`;
+}
+
+/** Advice for a login that a helper has. */
+export const INSTEAD_OF_HELPER =
+  'type: aws or gcp logs in to their registries; for others give username and passwordFile, secretName, or a file with "auth"';
+
+function hasLogin(text: string, origin: string, host: string, repository: string): boolean {
+  try {
+    return matchDockerConfig(parseDockerConfig(text, origin), host, repository).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function mapping(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
