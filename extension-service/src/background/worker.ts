@@ -22,7 +22,8 @@ const HEALTHY_AFTER_MS = 60_000;
 const LEASE_RELEASE_TIMEOUT_MS = 3_000;
 /**
  * Heap of the worker. V8 lets garbage pile up in proportion to the limit. Half a million Pods fit into it, and a worker
- * that needs more is restarted while admissions continue.
+ * that needs more is restarted while admissions continue. `--max-old-space-size` in `NODE_OPTIONS`, which the chart sets,
+ * takes its place: V8 applies that to every thread.
  */
 const MAX_HEAP_MIB = 512;
 

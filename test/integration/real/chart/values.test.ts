@@ -578,7 +578,7 @@ describe.skipIf(!available)("the chart's values", () => {
 
   describe("Node's heap", () => {
     it.each<readonly [string, object, readonly string[]]>([
-      ['the memory limit of the chart', {}, ['--max-old-space-size=256']],
+      ['the memory limit of the chart', {}, ['--max-old-space-size=341']],
       ['a limit in GiB', { resources: { limits: { memory: '1.5Gi' } } }, ['--max-old-space-size=512']],
       ['a limit in MB', { resources: { limits: { memory: '600M' } } }, ['--max-old-space-size=190']],
       ['a limit in bytes', { resources: { limits: { memory: '536870912' } } }, ['--max-old-space-size=170']],
