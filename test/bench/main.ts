@@ -2,7 +2,19 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const ALL = ['filters', 'decide', 'admission', 'aws', 'copy', 'http-clients', 'start', 'synth', 'engines', 'cluster'];
+const ALL = [
+  'filters',
+  'decide',
+  'admission',
+  'aws',
+  'copy',
+  'cut-connections',
+  'http-clients',
+  'start',
+  'synth',
+  'engines',
+  'cluster',
+];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !ALL.includes(name));

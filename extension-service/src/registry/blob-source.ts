@@ -41,7 +41,7 @@ export interface BlobSourceOptions {
   readonly onBytes?: ((total: number) => void) | undefined;
 }
 
-/** Fewer new bytes than this are no progress: a source could send single bytes for ever. */
+/** Fewer new bytes than this do not count as progress: a source could send single bytes forever. */
 const PROGRESS_BYTES = 16 * 1024;
 /** The state of the hash is kept every so many bytes, to go back to when the target lost some. */
 const CHECKPOINT_BYTES = 1024 * 1024;

@@ -45,7 +45,7 @@ export class BlobUploader {
   /**
    * Brings a blob here: by a mount when `from` names a repository of this registry that has it, else from the stream that
    * `open` gives, verified while it passes. A source that breaks off is resumed; a target that breaks off is resumed where
-   * blobs go in chunks, else its upload is cancelled and begins again with a new stream.
+   * blobs go in chunks, else its upload is canceled and begins again with a new stream.
    */
   async upload(
     repository: string,
@@ -235,7 +235,7 @@ export class BlobUploader {
     return location;
   }
 
-  /** What the registry has of an upload; undefined when it has lost it, or does not say. */
+  /** How many bytes of an upload the registry has; undefined when it has lost the upload, or does not say. */
   async #uploadStatus(
     repository: string,
     location: URL,
@@ -292,8 +292,8 @@ function starved(error: RegistryError, host: string): RegistryError {
 
 const UPLOAD_ATTEMPTS = 4;
 
-/** Bytes of a chunked upload that are kept after they were sent: about what sockets hold when a connection ends. */
-const KEPT_BYTES = 4 * 1024 * 1024;
+/** Bytes of a chunked upload that are kept after they were sent: what the sockets of both ends hold when a connection ends. */
+const KEPT_BYTES = 12 * 1024 * 1024;
 
 /** Carries an error past a retry that is not meant for it. */
 class SpentError extends Error {}

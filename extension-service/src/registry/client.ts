@@ -194,7 +194,7 @@ export class RegistryClient {
   }
 
   /**
-   * Whether the blob is there. False also when the registry does not say: a HEAD that it refuses is no reason not to send.
+   * Whether the blob is there. False also when the registry does not say: a refused HEAD does not keep the blob from being sent.
    * A redirect to another origin says that it is there: stores sign such URLs for GET, and answer HEAD with 403.
    */
   async headBlob(repository: string, digest: string, context?: RequestContext): Promise<boolean> {

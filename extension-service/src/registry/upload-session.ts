@@ -6,7 +6,7 @@ import { header, invalid, type Asked } from './transport/answers.js';
 export interface UploadSession {
   /** Where the bytes go. */
   readonly location: URL;
-  /** Bytes that a chunk must have at least, but for the last one (`OCI-Chunk-Min-Length`). */
+  /** Minimum bytes of every chunk except the last one (`OCI-Chunk-Min-Length`). */
   readonly minimumChunk: number;
 }
 
@@ -20,7 +20,7 @@ export function beginSession(response: IncomingMessage, asked: Asked): UploadSes
 
 /**
  * The Location of an answer; undefined when it has none. It is relative to the URL that was asked (RFC 9110, 10.2.2), and
- * its fragment is nothing that a server gets.
+ * its fragment is not sent to the server.
  */
 export function locationOf(response: IncomingMessage, asked: Asked): URL | undefined {
   const text = header(response, 'location');
@@ -43,7 +43,7 @@ export function withDigest(location: URL, digest: string): string {
 export function receivedBytes(response: IncomingMessage): number | undefined {
   const [, last] = /^(?:bytes=)?0-(-?\d{1,15})$/.exec(header(response, 'range') ?? '') ?? [];
   if (last === undefined) return undefined;
-  // Registries say 0-0 of an upload that is empty, too.
+  // Registries also say 0-0 of an upload that is empty.
   return Number(last) <= 0 ? 0 : Number(last) + 1;
 }
 

@@ -21,7 +21,7 @@ const DECODERS: Readonly<Record<string, (() => Duplex) | undefined>> = {
  * The body without the content codings that a proxy added though `identity` was asked for. With `size`, an answer of that
  * length is taken as it is: some servers name the compression of a layer itself.
  *
- * Throws a RegistryError of kind `invalid` for a coding that is not known. Whoever reads must bound what comes out.
+ * Throws a RegistryError of kind `invalid` for a coding that is not known. The reader must bound what comes out.
  */
 export function decodedBody(
   response: IncomingMessage,

@@ -6,11 +6,11 @@ export interface Refusal {
   readonly method: string;
   readonly path: string;
   readonly diagnostics: readonly Diagnostic[];
-  /** What the body says beyond the diagnostics: a text, or the title of an HTML page. */
+  /** The rest of the body's words: a text, or the title of an HTML page. */
   readonly words: string;
 }
 
-/** What a refusal is, whether time alone mends it, and what to do about it. */
+/** The class of a refusal, whether time alone fixes it, and what to do about it. */
 export interface RefusalClass {
   readonly kind: RegistryErrorKind;
   readonly retryable?: boolean;
@@ -118,7 +118,7 @@ function unsupported({ status, text, isManifestPut, diagnostics }: Facts): Refus
   return { kind: 'unsupported', retryable: false, ...(named !== undefined && { advice: mediaTypeAdvice(named) }) };
 }
 
-/** What to do where a registry refuses a manifest's media type. */
+/** Advice where a registry refuses a manifest's media type. */
 export function mediaTypeAdvice(mediaType: string): string {
   const docker = mediaType.startsWith('application/vnd.docker.')
     ? ' (a Docker type: zot accepts it with http.compat: [docker2s2])'
