@@ -8,7 +8,7 @@ import { RegistryError } from './errors.js';
 import { canBeDigest, digestFault, statedDigest } from './digests.js';
 import { nextLink } from './link-header.js';
 import { ManifestHeads } from './manifest-head.js';
-import { explainManifestRefusal, isMissingContent } from './manifest-refusal.js';
+import { explainManifestRefusal, isLagging } from './manifest-refusal.js';
 import {
   descriptorsIn,
   InvalidManifestError,
@@ -323,7 +323,7 @@ export class RegistryClient {
         await this.#heads.check(() => this.#headOnly(repository, reference, context));
         return kept;
       } catch (error) {
-        if (pause === undefined || !isMissingContent(error)) throw explainManifestRefusal(error, manifest);
+        if (pause === undefined || !isLagging(error)) throw explainManifestRefusal(error, manifest);
         await this.#options.retryTools.sleep(pause, context?.signal);
         context?.signal?.throwIfAborted();
       }

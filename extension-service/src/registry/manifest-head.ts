@@ -23,7 +23,9 @@ export class ManifestHeads {
     try {
       found = await head();
     } catch (error) {
-      if (!(error instanceof RegistryError) || NOT_OF_HEAD.has(error.kind)) throw error;
+      if (!(error instanceof RegistryError) || error.kind === 'throttled') throw error;
+      // Without an answer, GET would say the same.
+      if (error.status === undefined && error.kind !== 'invalid') throw error;
       return get();
     }
     if (found === undefined && !this.#trusted) {
@@ -46,6 +48,3 @@ export class ManifestHeads {
     }
   }
 }
-
-/** GET would say the same: too many requests, no answer at all, not allowed to ask. */
-const NOT_OF_HEAD: ReadonlySet<string> = new Set(['throttled', 'unreachable', 'refused']);

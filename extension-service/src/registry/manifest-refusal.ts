@@ -13,6 +13,11 @@ export function isMissingContent(error: unknown): error is RegistryError {
   );
 }
 
+/** Whether the registry may see the content in a moment. With 500 distribution refuses layers that are kept elsewhere. */
+export function isLagging(error: unknown): boolean {
+  return isMissingContent(error) && (error.status ?? 0) < 500;
+}
+
 /** Adds what the manifest itself tells about a refusal: layers that are kept elsewhere, a media type. */
 export function explainManifestRefusal(error: unknown, { mediaType, bytes }: RawManifest): unknown {
   if (!(error instanceof RegistryError)) return error;
