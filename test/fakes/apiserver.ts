@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { makeCertificates } from './certificates.js';
 import { kubeconfigFor } from './kubeconfig.js';
 
+const TOKEN_REVIEWS = '/apis/authentication.k8s.io/v1/tokenreviews';
+
 interface Stored {
   readonly apiVersion: string;
   readonly kind: string;
@@ -39,6 +41,9 @@ export interface ApiRequest {
  */
 export class FakeApiServer {
   readonly requests: ApiRequest[] = [];
+  /** Audience and token of each TokenReview, in order. */
+  readonly reviews: { readonly token: string; readonly audiences: readonly string[] }[] = [];
+  private readonly tokens = new Map<string, { readonly user: string; readonly audience: string }>();
   private readonly objects = new Map<string, Stored>();
   private readonly statuses = new Map<string, number | 'hang' | 'stall'>();
   private readonly watchers = new Set<Watcher>();
@@ -85,6 +90,16 @@ export class FakeApiServer {
   putServiceAccount(namespace: string, name: string, pullSecrets: readonly string[]): void {
     const imagePullSecrets = pullSecrets.map((secret) => ({ name: secret }));
     this.put('serviceaccounts', namespace, name, { kind: 'ServiceAccount', imagePullSecrets });
+  }
+
+  /** A token that a TokenReview for the audience finds valid. */
+  putToken(token: string, user: string, audience: string): void {
+    this.tokens.set(token, { user, audience });
+  }
+
+  /** A Pod, as lists of its namespace show it. */
+  putPod(namespace: string, name: string, spec: object): void {
+    this.put('pods', namespace, name, { kind: 'Pod', spec });
   }
 
   remove(plural: 'secrets' | 'serviceaccounts', namespace: string, name: string): void {
@@ -157,15 +172,33 @@ export class FakeApiServer {
     this.requests.push({ method: request.method ?? '', path, query });
     const authorized = request.headers.authorization === `Bearer ${this.token}`;
     const refused = authorized ? this.statuses.get(path) : 401;
+    const [, namespace] = /^\/api\/v1\/namespaces\/([^/]+)\/pods$/.exec(path) ?? [];
     const [, plural] = /^\/api\/v1\/(secrets|serviceaccounts)$/.exec(path) ?? [];
     const object = this.objects.get(path);
     if (refused === 'hang') return;
     if (refused === 'stall') response.writeHead(200, { 'Content-Type': 'application/json' }).write('{"kind":');
     else if (refused !== undefined) fail(response, refused);
+    else if (path === TOKEN_REVIEWS) this.review(request, response);
+    else if (namespace !== undefined) this.list(`namespaces/${namespace}/pods`, searchParams, response);
     else if (object !== undefined) reply(response, object);
     else if (plural === undefined) fail(response, 404);
     else if (searchParams.get('watch') === 'true') this.watch(plural, searchParams, response);
     else this.list(plural, searchParams, response);
+  }
+
+  private review(request: IncomingMessage, response: ServerResponse): void {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      const { spec } = JSON.parse(body) as { spec: { token: string; audiences: string[] } };
+      this.reviews.push(spec);
+      const known = this.tokens.get(spec.token);
+      const authenticated = known !== undefined && spec.audiences.includes(known.audience);
+      const status = authenticated
+        ? { authenticated, audiences: [known.audience], user: { username: known.user } }
+        : { authenticated, error: 'invalid bearer token' };
+      reply(response, { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec, status });
+    });
   }
 
   private list(plural: string, query: URLSearchParams, response: ServerResponse): void {

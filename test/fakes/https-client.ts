@@ -18,6 +18,8 @@ export interface SendOptions {
   /** The client's own certificate and key, PEM. */
   readonly cert?: string;
   readonly key?: string;
+  /** The address that the request comes from. */
+  readonly localAddress?: string;
   /** @default a connection of its own */
   readonly agent?: Agent;
 }
@@ -27,7 +29,7 @@ export function post(url: string, body: string, options: SendOptions = {}): Prom
   return send('POST', url, body, options);
 }
 
-export function get(url: string, options: { readonly ca?: string } = {}): Promise<ClientReply> {
+export function get(url: string, options: SendOptions = {}): Promise<ClientReply> {
   return send('GET', url, '', options);
 }
 

@@ -1,5 +1,6 @@
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { ClusterPart, BackgroundLog } from './run.js';
 import type { ClusterEvent } from './protocol.js';
@@ -76,6 +77,11 @@ export class ClusterSide implements ClusterPart {
     this.feed.set(config);
     if (electionOf(before) === electionOf(config)) this.reconciler?.reconfigure();
     else this.again?.abort();
+  }
+
+  /** As the reconciler's. */
+  shows(job: MirrorJob): boolean | undefined {
+    return this.reconciler?.shows(job);
   }
 
   settled(report: CopyReport): void {

@@ -39,6 +39,8 @@ export type ToBackground =
   | { readonly type: 'copy'; readonly id: number; readonly job: MirrorJob }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'read-secret'; readonly id: number; readonly name: string; readonly namespace: string | undefined }
+  /** Whose token it is; answered by `user`. */
+  | { readonly type: 'review-token'; readonly id: number; readonly token: string; readonly audience: string }
   /** `registry` is `target NAME` or `source HOST`. */
   | {
       readonly type: 'log-in';
@@ -59,6 +61,8 @@ export type FromBackground =
   | { readonly type: 'progress'; readonly id: number; readonly progress: CopyProgress }
   | { readonly type: 'done'; readonly id: number; readonly outcome: CopyOutcome }
   | { readonly type: 'secret'; readonly id: number; readonly text: string }
+  /** `name` is undefined for a token that is not valid. */
+  | { readonly type: 'user'; readonly id: number; readonly name: string | undefined }
   | { readonly type: 'login'; readonly id: number; readonly login: RegistryLogin }
   | { readonly type: 'cloud'; readonly event: CloudEvent }
   | { readonly type: 'cluster'; readonly event: ClusterEvent }

@@ -24,6 +24,8 @@ export interface ConfigurableCopier extends Copier {
 export interface BackgroundParts {
   readonly copier: ConfigurableCopier;
   readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
+  /** The user of a token; undefined for one that is not valid for the audience. */
+  readonly reviewToken: (token: string, audience: string) => Promise<string | undefined>;
   readonly cluster: ClusterPart;
 }
 
@@ -67,7 +69,7 @@ export function runBackground(
     const report = tally.take();
     if (report !== undefined) send({ type: 'requests', report });
   }, REPORT_INTERVAL_MS).unref();
-  const { copier, readSecret, cluster } = create(data, {
+  const { copier, readSecret, reviewToken, cluster } = create(data, {
     log,
     onCloudEvent: (event) => send({ type: 'cloud', event }),
     onClusterEvent: (event) => send({ type: 'cluster', event }),
@@ -111,6 +113,12 @@ export function runBackground(
         const { id, name, namespace } = message;
         const work = readSecret(name, namespace).then((text): FromBackground => ({ type: 'secret', id, text }));
         answer(id, `Secret ${name}`, work);
+        return;
+      }
+      case 'review-token': {
+        const { id, token, audience } = message;
+        const work = reviewToken(token, audience).then((name): FromBackground => ({ type: 'user', id, name }));
+        answer(id, 'the token', work);
         return;
       }
       case 'log-in': {

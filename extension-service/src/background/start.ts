@@ -1,6 +1,9 @@
 import { ClusterSide } from './cluster-side.js';
+import { connectCluster } from '../kubernetes/api.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import { openClouds } from '../kinds/clouds.js';
+import { ShownPods } from '../kubernetes/shown-pods.js';
+import { reviewToken } from '../kubernetes/token-review.js';
 import { runBackground } from './run.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import type { BackgroundData } from './protocol.js';
@@ -25,10 +28,28 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const cloud = openClouds({ env, onEvent: onCloudEvent, report });
-    const copier = new RegistryCopier(config, { env, readSecret, pullSecrets: secrets, report, cloud, onRequest });
-    copier.start();
     const cluster = new ClusterSide(config, { env, log, emit: onClusterEvent });
+    const connect = lazily(() => connectCluster(env));
+    const shown = new ShownPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
+    const copier = new RegistryCopier(config, {
+      ...{ env, readSecret, report, cloud, onRequest },
+      pullSecrets: secrets,
+      isShown: (job) => shown.isShown(job),
+    });
+    copier.start();
     cluster.start();
-    return { copier, readSecret, cluster };
+    return { copier, readSecret, cluster, reviewToken: (token, audience) => reviewToken(connect, token, audience) };
   });
+}
+
+/** Opens once; what failed is tried again. */
+function lazily<T>(open: () => Promise<T>): () => Promise<T> {
+  let opened: Promise<T> | undefined;
+  return () => {
+    if (opened !== undefined) return opened;
+    const opening = open();
+    opened = opening;
+    opening.catch(() => (opened = undefined));
+    return opening;
+  };
 }

@@ -103,6 +103,16 @@ export class BackgroundWorker implements Copier {
     return answer;
   }
 
+  /** The user of a token; undefined for one that is not valid for the audience. */
+  async reviewToken(token: string, audience: string): Promise<string | undefined> {
+    if (this.isOver) throw stopped('the token');
+    const { id, worker, answer } = this.ask('the token', undefined, (message) =>
+      message.type === 'user' ? { name: message.name } : undefined,
+    );
+    post(worker, { type: 'review-token', id, token, audience });
+    return (await answer).name;
+  }
+
   /** The login of a cloud's registry, `target NAME` or `source HOST`; only the worker loads clouds' SDKs. */
   async logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin> {
     if (this.isOver) throw stopped(registry);

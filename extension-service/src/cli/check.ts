@@ -1,5 +1,6 @@
 import { formatProblem } from '../config/problem.js';
 import { printConfig } from '../config/print.js';
+import { openRouteWarning } from '../core/engines/access.js';
 import { compileRules } from '../core/decide/rules.js';
 import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
 import { policyHashes } from '../core/engines/config-hashes.js';
@@ -53,9 +54,10 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
     registries.close();
   }
   const cluster = flags.online === true ? await inCluster(context, loaded.config) : [];
+  const open = openRouteWarning(loaded.config);
   const result = {
     file: loaded.file,
-    warnings: loaded.warnings.map(formatProblem),
+    warnings: [...loaded.warnings.map(formatProblem), ...(open === undefined ? [] : [open])],
     policies: policyHashes(loaded.config, namingTarget),
     probes,
     cluster,

@@ -13,6 +13,7 @@ import type { ConfigProblem, Place } from './problem.js';
 import { ConfigError, Problems } from './problem.js';
 import type { CompileExpression, Reading } from './rules/context.js';
 import { RuleContext } from './rules/context.js';
+import { checkAccess } from './rules/access.js';
 import { checkExpressions } from './rules/expressions.js';
 import { checkRegistries } from './rules/registries.js';
 import { checkEngine } from './rules/engine.js';
@@ -104,6 +105,7 @@ function checkRules(context: RuleContext): void {
   checkTargets(context);
   checkService(context);
   checkEngine(context);
+  checkAccess(context);
 }
 
 /** Of a registry without a type, what can be checked all the same. */

@@ -1,6 +1,7 @@
 import type { SecretReaderConfig } from '../core/config/model.js';
 import type { DockerConfigSource } from '../credentials/docker-config-source.js';
 import { chainKeychains, keyring } from '../credentials/keychain.js';
+import { isNamespaceName, isObjectName } from '../core/decide/kubernetes-names.js';
 import type { PullContext } from '../core/decide/mirror-job.js';
 import type { Keychain } from '../registry/types.js';
 import type { ClusterAccess } from './api.js';
@@ -100,10 +101,13 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 
   async forPod({ namespace, serviceAccount, secretNames }: PullContext): Promise<Keychain | undefined> {
-    if (!this.reader.enabled || namespace === '') return undefined;
+    // Paths of the API are made of these names.
+    if (!this.reader.enabled || !isNamespaceName(namespace)) return undefined;
     this.start();
     const ofPod = this.readable(namespace, secretNames);
-    const ofAccount = this.readable(namespace, await this.accountSecretNames(namespace, serviceAccount));
+    const ofAccount = isObjectName(serviceAccount)
+      ? this.readable(namespace, await this.accountSecretNames(namespace, serviceAccount))
+      : [];
     const configs = await Promise.all([
       this.configs(namespace, ofPod),
       this.configs(
@@ -125,7 +129,7 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 
   private readable(namespace: string, names: readonly string[]): string[] {
-    const distinct = [...new Set(names)];
+    const distinct = [...new Set(names)].filter(isObjectName);
     const ignored = distinct.filter((name) => !this.allows(name));
     if (ignored.length > 0) {
       this.options.onDebug?.(

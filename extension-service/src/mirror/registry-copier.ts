@@ -16,9 +16,13 @@ import { CopyFailedError } from '../registry/copy-failure.js';
 import type { Copier, CopyOutcome, CopyProgress } from './copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import { messageOf } from '../util/message-of.js';
+import { ShownSecrets, notShownHint } from './shown-secrets.js';
+import type { IsShown } from './shown-secrets.js';
 
 export interface RegistryCopierOptions extends RegistriesOptions {
   readonly pullSecrets: PodPullSecrets;
+  /** For pull contexts that only an unauthenticated request names. @default nothing is shown */
+  readonly isShown?: IsShown;
 }
 
 export interface PodPullSecrets {
@@ -176,8 +180,13 @@ export class RegistryCopier implements Copier {
     return { presence, presentReferrers: all ? 'all' : 'top' };
   }
 
-  private async reader(registries: Registries, host: string, { pull }: MirrorJob): Promise<RegistryClient> {
-    return registries.source(host, pull === undefined ? undefined : await this.options.pullSecrets.forPod(pull));
+  private async reader(registries: Registries, host: string, job: MirrorJob): Promise<RegistryClient> {
+    const { pull } = job;
+    if (pull === undefined) return registries.source(host);
+    const load = (): Promise<Keychain | undefined> => this.options.pullSecrets.forPod(pull);
+    if (pull.unproven !== true) return registries.source(host, await load());
+    const { isShown = () => Promise.resolve(false) } = this.options;
+    return registries.sourceWithFallback(host, new ShownSecrets(job, isShown, load));
   }
 }
 
@@ -221,10 +230,11 @@ function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailed
   if (!(error instanceof RegistryError)) return { reason: 'internal', message, retryable: true };
   const { kind, retryable, retryAfter, host, answeredBy = host, advised } = error;
   const atSource = host === sourceHost;
+  const unproven = job.pull?.unproven === true ? notShownHint(job.pull) : '';
   const hint =
     (kind === 'unauthorized' || kind === 'forbidden') && !advised
       ? atSource
-        ? `; no pull secret of the Pod and no credentials of source.registries for ${answeredBy} may read it`
+        ? `; no pull secret of the Pod and no credentials of source.registries for ${answeredBy} may read it${unproven}`
         : `; check the credentials of target ${job.target}`
       : '';
   // That an image is absent is only ever the source's answer.

@@ -1,5 +1,7 @@
 import type { JsonObject } from '../core/decide/pod.js';
+import { isNamespaceName } from '../core/decide/kubernetes-names.js';
 import { isObject } from '../core/decide/pod.js';
+import { quoteInput } from '../core/image/quote.js';
 import type { AdmissionRequest } from './admission.js';
 
 /** A request that cannot be answered; its message goes back to whoever sent it. */
@@ -40,6 +42,9 @@ export function parseAdmissionRequest(value: unknown): AdmissionRequest | undefi
   requirePod(value, object);
   const metadata = isObject(object['metadata']) ? object['metadata'] : {};
   const namespace = [value['namespace'], metadata['namespace']].find((name) => typeof name === 'string' && name !== '');
+  if (typeof namespace === 'string' && !isNamespaceName(namespace)) {
+    throw new BadRequestError('invalid_request', `request.namespace ${quoteInput(namespace)} is not a Kubernetes name`);
+  }
   return {
     uid: typeof value['uid'] === 'string' ? value['uid'] : '',
     operation,

@@ -31,6 +31,8 @@ const MAX_LOOKUPS = 100;
 
 export interface AdmissionRequest extends DecisionInput {
   readonly uid: string;
+  /** Whether the caller is authenticated, so that what it says about the Pod's pull secrets counts. */
+  readonly trusted?: boolean;
   readonly dryRun: boolean;
 }
 
@@ -66,7 +68,8 @@ export class Admission {
     const { config, rules } = this.dependencies.current();
     const decisions = decide(rules, request);
     const mayCopy = !request.dryRun && !config.dryRun;
-    const pull = pullContext(request.pod, request.namespace);
+    const context = pullContext(request.pod, request.namespace);
+    const pull: PullContext = request.trusted === true ? context : { ...context, unproven: true };
     const clock = new RequestClock(config, this.dependencies.now);
     try {
       const settled = await Promise.all(

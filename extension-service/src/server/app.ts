@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import express from 'express';
 import type { ErrorRequestHandler, Express, RequestHandler, Response } from 'express';
 import { ROUTES } from '../core/engines/routes.js';
@@ -10,6 +11,7 @@ import type { Answer } from './answer.js';
 import { ClientGoneError, readBody } from './body.js';
 import { internalFailure, requestFailure } from './request-failure.js';
 import { messageOf } from '../util/message-of.js';
+import type { CallerRefusal } from './callers.js';
 
 /** Express' patterns for what the listener answers before it comes here. */
 const admissionPaths = Object.values(ROUTES).flatMap(({ path, configHash }) =>
@@ -19,13 +21,19 @@ const admissionPaths = Object.values(ROUTES).flatMap(({ path, configHash }) =>
 export interface AdmissionAppDependencies {
   /** Answers `POST /v1/explain`, as JSON or as a story for people. */
   readonly explain: (body: unknown, output: 'json' | 'text') => Promise<unknown>;
+  readonly readers: Readers;
   readonly log: Logger;
 }
 
+/** Who may see what the service knows of images. */
+export interface Readers {
+  checkReader(request: IncomingMessage): CallerRefusal | undefined;
+}
+
 /** What people ask on the admission port: explain, and clear answers for everything else. */
-export function admissionApp({ explain, log }: AdmissionAppDependencies): Express {
+export function admissionApp({ explain, readers, log }: AdmissionAppDependencies): Express {
   const app = bareApp();
-  app.post('/v1/explain', async (request, response) => {
+  app.post('/v1/explain', readersOnly(readers), async (request, response) => {
     const body = parseJson(await readBody(request), 'the body');
     if (request.query['output'] === 'text') response.type('text/plain').send(await explain(body, 'text'));
     else send(response, 200, await explain(body, 'json'));
@@ -52,11 +60,19 @@ export interface OperationsAppDependencies {
   readonly refreshGauges: () => void;
   readonly ready: () => boolean;
   readonly mirrors: () => MirrorsAnswer;
+  readonly readers: Readers;
   readonly log: Logger;
 }
 
 /** The plain HTTP port: probes, metrics, and the state of the mirrors. */
-export function operationsApp({ metrics, refreshGauges, ready, mirrors, log }: OperationsAppDependencies): Express {
+export function operationsApp({
+  metrics,
+  refreshGauges,
+  ready,
+  mirrors,
+  readers,
+  log,
+}: OperationsAppDependencies): Express {
   const app = bareApp();
   app.get('/healthz', (_request, response) => {
     send(response, 200, { status: 'ok' });
@@ -69,7 +85,7 @@ export function operationsApp({ metrics, refreshGauges, ready, mirrors, log }: O
     refreshGauges();
     response.set('Content-Type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
-  app.get('/v1/mirrors', (_request, response) => {
+  app.get('/v1/mirrors', readersOnly(readers), (_request, response) => {
     send(response, 200, mirrors());
   });
   app.use(notFound, failed(log));
@@ -81,6 +97,19 @@ function bareApp(): Express {
   app.disable('x-powered-by');
   app.set('etag', false);
   return app;
+}
+
+function readersOnly(readers: Readers): RequestHandler {
+  return (request, response, next) => {
+    const refusal = readers.checkReader(request);
+    if (refusal === undefined) {
+      next();
+      return;
+    }
+    // The body, if there is one, is not read.
+    response.set('Connection', 'close');
+    sendError(response, refusal.status, refusal.code, refusal.message);
+  };
 }
 
 const notFound: RequestHandler = (request, response) => {

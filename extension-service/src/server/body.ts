@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { BodyShares, MAX_BUFFERED_BYTES } from './body-shares.js';
 
 /** kube-apiserver takes objects of up to 3 MiB; an AdmissionRequest may hold two of them and the JSON string of a ClusterPolicy escapes it. */
 export const MAX_BODY = 4 * 1024 * 1024;
@@ -34,14 +35,9 @@ export class BusyError extends Error {
   }
 }
 
-/**
- * Bytes of all requests that are being read, together. Thousands of ordinary ones fit; a few hundred connections that send
- * most of a large body and then wait would take the process's memory.
- */
-const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
-let held = 0;
+const shares = new BodyShares(MAX_BUFFERED_BYTES);
 
-/** Time limit for receiving a whole body. Callers already hold the Pod, so a slow body is a fault or an attack. */
+/** Time limit for receiving a whole body. Callers already hold the whole Pod, so a slow body is a fault or an attack. */
 const BODY_TIMEOUT_MS = 30_000;
 
 /** Reads a whole request body; what is over a limit is not read on. */
@@ -53,10 +49,10 @@ export function readBody(request: IncomingMessage, timeout = BODY_TIMEOUT_MS): P
     }
     const chunks: Buffer[] = [];
     let size = 0;
+    const share = shares.open(request.socket.remoteAddress ?? '', () => stop(new BusyError()));
     const stop = (error?: Error): void => {
       clearTimeout(timer);
-      held -= size;
-      size = 0;
+      share.close();
       request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
       if (error === undefined) return;
       chunks.length = 0;
@@ -66,10 +62,12 @@ export function readBody(request: IncomingMessage, timeout = BODY_TIMEOUT_MS): P
     };
     const onData = (chunk: Buffer): void => {
       size += chunk.length;
-      held += chunk.length;
-      if (size > MAX_BODY) stop(new BodyTooLargeError());
-      else if (held > MAX_BUFFERED_BYTES) stop(new BusyError());
-      else chunks.push(chunk);
+      if (size > MAX_BODY) {
+        stop(new BodyTooLargeError());
+        return;
+      }
+      chunks.push(chunk);
+      share.add(chunk.length);
     };
     const onEnd = (): void => {
       stop();

@@ -3,19 +3,21 @@ import { CONFIG_HASH_HEADER } from '../core/policies/config-hash.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { Answer } from './answer.js';
-import type { ClientCertificates } from './client-certificates.js';
+import type { Caller, CallerRefusal } from './callers.js';
 import { errorAnswer, plainText } from './answer.js';
 import { ClientGoneError, readBody } from './body.js';
 import { internalFailure, requestFailure } from './request-failure.js';
-import type { Route } from './routes.js';
+import type { FoundRoute } from './routes.js';
 
 /** As node:http spells names. */
 const HASH_HEADER = CONFIG_HASH_HEADER.toLowerCase();
 
 export interface ListenerDependencies {
-  readonly routes: (path: string) => { readonly name: string; readonly route: Route } | undefined;
-  /** Which routes want a certificate of their caller. */
-  readonly clients: Pick<ClientCertificates, 'refusal'>;
+  readonly routes: (path: string) => FoundRoute | undefined;
+  /** Who is answered. */
+  readonly callers: {
+    check(name: FoundRoute['name'], request: IncomingMessage, segment?: string): Promise<Caller | CallerRefusal>;
+  };
   /** Everything that is not an admission route. */
   readonly app: RequestListener;
   readonly log: Logger;
@@ -35,14 +37,13 @@ export function admissionListener(dependencies: ListenerDependencies): RequestLi
       dependencies.app(request, response);
       return;
     }
-    void serve(dependencies, found.name, found.route, request, response);
+    void serve(dependencies, found, request, response);
   };
 }
 
 async function serve(
-  { clients, log, metrics, stopping }: ListenerDependencies,
-  name: string,
-  route: Route,
+  { callers, log, metrics, stopping }: ListenerDependencies,
+  { name, route, segment }: FoundRoute,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -50,12 +51,13 @@ async function serve(
   let started: bigint | undefined;
   try {
     const body = await readBody(request);
-    const refusal = clients.refusal(name, request.socket);
-    if (refusal === undefined) {
-      started = process.hrtime.bigint();
-      answer = await route(body, configHashOf(request));
+    started = process.hrtime.bigint();
+    const caller = await callers.check(name, request, segment);
+    if ('isTrusted' in caller) {
+      answer = await route(body, { ...caller, ...hashOf(request) });
     } else {
-      const { status, code, message } = refusal;
+      started = undefined;
+      const { status, code, message } = caller;
       log.warn({ route: name, code }, plainText(message));
       // The next request then comes on a connection with whatever certificate the caller has by now.
       answer = { ...errorAnswer(status, code, message), close: true };
@@ -95,9 +97,9 @@ export function write(response: ServerResponse, answer: Answer, close: boolean):
   response.end(answer.body);
 }
 
-function configHashOf({ headers }: IncomingMessage): string | undefined {
+function hashOf({ headers }: IncomingMessage): { readonly configHash?: string } {
   const value = headers[HASH_HEADER];
-  return typeof value === 'string' ? value : undefined;
+  return typeof value === 'string' ? { configHash: value } : {};
 }
 
 function pathOf(request: IncomingMessage): string {

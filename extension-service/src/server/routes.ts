@@ -1,3 +1,4 @@
+import { ignoredPullNames } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { ContainerDecision } from '../core/decide/decide.js';
 import { ROUTE_NAMES, ROUTES } from '../core/engines/routes.js';
@@ -5,19 +6,31 @@ import type { RouteName } from '../core/engines/routes.js';
 import { oneLine } from '../core/image/quote.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { LogRateLimiter } from '../util/log-rate-limiter.js';
 import type { Admission, AdmissionRequest, AdmissionResult, ContainerOutcome } from './admission.js';
 import type { Answer } from './answer.js';
+import type { Caller } from './callers.js';
 import { answerGatekeeper } from './gatekeeper.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
 import { answerKyverno } from './kyverno.js';
 import type { PolicyWatch } from './policy-watch.js';
 import { answerWebhook } from './webhook.js';
 
-/**
- * Answers the body of one route; `configHash` is what the asking policy says that it was rendered for. Rejects with
- * BadRequestError for what cannot be read.
- */
-export type Route = (body: string, configHash?: string) => Promise<Answer>;
+/** What is known of whoever asks. */
+export interface AskedBy extends Caller {
+  /** What the asking policy says that it was rendered for. */
+  readonly configHash?: string;
+}
+
+/** Answers the body of one route. Rejects with BadRequestError for what cannot be read. */
+export type Route = (body: string, by: AskedBy) => Promise<Answer>;
+
+export interface FoundRoute {
+  readonly name: RouteName;
+  readonly route: Route;
+  /** The first part of the path behind the route's own, which may be the caller's secret. */
+  readonly segment?: string;
+}
 
 export interface RouteDependencies {
   readonly admission: Pick<Admission, 'review' | 'reviewImages'>;
@@ -29,14 +42,14 @@ export interface RouteDependencies {
 }
 
 /** The routes that policy engines and the API server call, by path. */
-export function admissionRoutes(
-  dependencies: RouteDependencies,
-): (path: string) => { name: string; route: Route } | undefined {
+export function admissionRoutes(dependencies: RouteDependencies): (path: string) => FoundRoute | undefined {
+  const ignored = new LogRateLimiter(60_000);
   const review =
-    (name: string) =>
+    (name: FoundRoute['name'], { isTrusted }: Caller) =>
     async (request: AdmissionRequest): Promise<AdmissionResult> => {
       const started = performance.now();
-      const result = await dependencies.admission.review(request);
+      const result = await dependencies.admission.review({ ...request, trusted: isTrusted });
+      warnOfNames(dependencies.log, ignored, name, request);
       report(dependencies, name, request, result, performance.now() - started);
       return result;
     };
@@ -58,25 +71,40 @@ export function admissionRoutes(
       });
   const webhook =
     (hash?: string): Route =>
-    (body) => {
+    (body, by) => {
       dependencies.policies.saw('webhook', hash);
-      return answerWebhook(body, review('webhook'));
+      return answerWebhook(body, review('webhook', by));
     };
-  const kyverno = (): Route => (body, configHash) => {
-    dependencies.policies.saw('kyverno', configHash);
-    return answerKyverno(body, review('kyverno'));
+  const kyverno = (): Route => (body, by) => {
+    dependencies.policies.saw('kyverno', by.configHash);
+    return answerKyverno(body, review('kyverno', by));
   };
   const handlers: Readonly<Record<RouteName, (configuration?: string) => Route>> = { kyverno, gatekeeper, webhook };
   return (path) => {
     for (const name of ROUTE_NAMES) {
-      const { path: start, configHash } = ROUTES[name];
+      const { path: start, configHash, secretPath } = ROUTES[name];
       if (path === start) return { name, route: handlers[name]() };
-      if (configHash.in === 'path' && path.startsWith(`${start}/`)) {
-        return { name, route: handlers[name](path.slice(start.length + 1)) };
-      }
+      if (configHash.in !== 'path' || !path.startsWith(`${start}/`)) continue;
+      const [segment = '', ...rest] = path.slice(start.length + 1).split('/');
+      // 32 digits are a secret, which must not be taken for a hash and so reach the log.
+      const hash = secretPath && SECRET_PATH.test(segment) ? rest[0] : [segment, ...rest].join('/');
+      return { name, route: handlers[name](hash), segment };
     }
     return undefined;
   };
+}
+
+/** `auth.webhook.path` */
+const SECRET_PATH = /^[0-9a-f]{32}$/;
+
+/** Names of pull secrets and ServiceAccounts that cannot exist: nothing is read for them. */
+function warnOfNames(log: Logger, lines: LogRateLimiter, route: string, { pod, namespace }: AdmissionRequest): void {
+  const names = ignoredPullNames(pod);
+  if (names.length === 0 || !lines.shouldLog(namespace)) return;
+  log.warn(
+    { route, namespace: shortened(namespace), names: names.slice(0, 5).map((name) => oneLine(name.slice(0, 64))) },
+    'ignored: imagePullSecrets or serviceAccountName that are not Kubernetes names',
+  );
 }
 
 const NO_POD: JsonObject = { metadata: {}, spec: {}, status: {} };

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Config } from '../core/config/model.js';
+import { SERVED_ROUTES, openEngineRoute, openRouteWarning } from '../core/engines/access.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
 import { copyReport } from '../background/copy-report.js';
@@ -30,6 +31,7 @@ import type { GatekeeperRules } from './gatekeeper-rules.js';
 import { leaderWould } from './leader-would.js';
 import { PolicyWatch } from './policy-watch.js';
 import { policyHashes } from '../core/engines/config-hashes.js';
+import { Callers } from './callers.js';
 import { ClientCertificates } from './client-certificates.js';
 import type { ClientRules } from './client-certificates.js';
 import { closeServer, createServer, listen, secureContext } from './listen.js';
@@ -38,12 +40,14 @@ import { admissionListener } from './listener.js';
 import { admissionRoutes } from './routes.js';
 import { sleep } from '../util/sleep.js';
 import { namingTarget } from '../kinds/registry-naming.js';
+import { TokenReviews } from './token-reviews.js';
 
 export interface ServiceDependencies {
   readonly loaded: LoadedConfig;
   readonly copier: Copier & {
     configure(config: Config): void;
     tell(type: 'settled' | 'copied', report: CopyReport): void;
+    reviewToken(token: string, audience: string): Promise<string | undefined>;
     /** Gives the Lease back; secrets and logins can still be asked for. */
     leaveCluster(): Promise<void>;
     stop(): Promise<void>;
@@ -96,6 +100,8 @@ export class Service {
   private tls: TlsPair | undefined;
   private readonly copyFailures: CopyFailureLines;
   private stopping = false;
+  /** What was told about a route that anybody may call. */
+  private openRoute: string | undefined;
   /** Of the Lease, as last heard. */
   private holder: string | undefined;
 
@@ -130,6 +136,11 @@ export class Service {
       enqueue: (job, wish) => this.gate.enqueue(job, wish),
       now: Date.now,
     });
+    const callers = new Callers({
+      current: () => this.inForce.config,
+      certificates: this.clients,
+      tokens: new TokenReviews((token, audience) => this.dependencies.copier.reviewToken(token, audience), Date.now),
+    });
     const listener = admissionListener({
       routes: admissionRoutes({
         admission,
@@ -143,8 +154,8 @@ export class Service {
         log,
         metrics,
       }),
-      clients: this.clients,
-      app: admissionApp({ explain: (body, output) => this.explain(body, output), log }),
+      callers,
+      app: admissionApp({ explain: (body, output) => this.explain(body, output), readers: callers, log }),
       log,
       metrics,
       stopping: () => this.stopping,
@@ -154,8 +165,10 @@ export class Service {
       refreshGauges: () => this.refreshGauges(),
       ready: () => !this.stopping,
       mirrors: () => this.mirrors(),
+      readers: callers,
       log,
     });
+    this.warnOfOpenRoute();
     this.tls = addresses.tls;
     if (addresses.tls !== undefined) metrics.tlsExpiry.set(expiryOf(addresses.tls));
     try {
@@ -183,10 +196,22 @@ export class Service {
     // May refuse, for a CA file that cannot be read: then nothing has changed.
     this.dependencies.lookup.configure(loaded.config);
     this.inForce = next;
+    this.warnOfOpenRoute();
     this.dependencies.copier.configure(loaded.config);
     this.queue.setLimits(copyLimits(loaded.config));
     this.queue.retryNow(CONFIGURATION_REASONS);
     if (this.clients.replace(clients) && this.tls !== undefined) this.setTls(this.tls);
+  }
+
+  /** The engine's own route is never closed by a default, so that Pods go on to be swapped. */
+  private warnOfOpenRoute(): void {
+    const { log, metrics } = this.dependencies;
+    const { config } = this.inForce;
+    const open = openEngineRoute(config);
+    for (const route of SERVED_ROUTES) metrics.openRoutes.set({ route }, route === open ? 1 : 0);
+    const warning = openRouteWarning(config);
+    if (warning !== undefined && warning !== this.openRoute) log.warn({ route: open }, warning);
+    this.openRoute = warning;
   }
 
   /** Takes what the cluster's side says: who copies, and what the workloads need. */

@@ -11,6 +11,7 @@ export interface Metrics {
   readonly requestSeconds: Histogram<'route'>;
   readonly containers: Counter<'target' | 'outcome'>;
   readonly filterWarnings: Counter<'kind'>;
+  readonly openRoutes: Gauge<'route'>;
   readonly policyMismatches: Counter<'route'>;
   readonly lookups: Counter<'target' | 'outcome'>;
   readonly lookupHits: Counter<'target'>;
@@ -83,6 +84,12 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
       name: 'image_swapper_filter_warnings_total',
       help: 'Filter results that were an error or not a boolean',
       labelNames: ['kind'],
+      registers,
+    }),
+    openRoutes: new Gauge({
+      name: 'image_swapper_open_routes',
+      help: '1 for the route of policies.engine while it has no authentication (auth, tls.clients), else 0',
+      labelNames: ['route'],
       registers,
     }),
     policyMismatches: new Counter({

@@ -43,9 +43,17 @@ beforeEach(async () => {
     log,
     metrics,
   });
-  const app = admissionApp({ explain: (body) => Promise.resolve({ asked: body }), log });
+  const readers = { checkReader: () => undefined };
+  const app = admissionApp({ explain: (body) => Promise.resolve({ asked: body }), readers, log });
   server = createServer(
-    admissionListener({ routes, clients: { refusal: () => undefined }, app, log, metrics, stopping: () => stopping }),
+    admissionListener({
+      routes,
+      callers: { check: () => Promise.resolve({ isTrusted: true }) },
+      app,
+      log,
+      metrics,
+      stopping: () => stopping,
+    }),
   );
   port = (await listen(server, '127.0.0.1:0', '--listen-address')).port;
 });

@@ -5,7 +5,7 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import { runProgram } from '../../fakes/program.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import type { LogLine, RunningService } from '../../fakes/service.js';
-import { World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
+import { KNOWN_CALLER, World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
 import { until } from '../../fakes/until.js';
 
 /** What an operator sees: decisions in the log, requests in metrics, the queue as a table. */
@@ -208,7 +208,7 @@ describe('the log', () => {
     'has few lines while a source registry %s, and each Pod is admitted',
     async (_what, failures, breakIt) => {
       load(...numbered(60));
-      const service = await serve();
+      const service = await serve(KNOWN_CALLER);
       await breakIt();
       for (const name of numbered(60)) expect(await admit(service, images(name))).toEqual(images(name));
       await until(

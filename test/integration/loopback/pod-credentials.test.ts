@@ -7,7 +7,7 @@ import { FakeApiServer } from '../../fakes/apiserver.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import type { RunningService } from '../../fakes/service.js';
-import { admit, mirrors, pathOf, plainRegistry, World } from './world.js';
+import { KNOWN_CALLER, admit, mirrors, pathOf, plainRegistry, World } from './world.js';
 import { until } from '../../fakes/until.js';
 
 /** The built service beside an API server: which credentials of a Pod a private source and the API server see. */
@@ -40,6 +40,7 @@ const configuration = (more: object = {}, credentials: object = {}): Record<stri
   target: plainRegistry(target),
   // The API server knows no Leases; nobody waits for one here.
   reconcile: { enabled: false },
+  ...KNOWN_CALLER,
   ...more,
 });
 

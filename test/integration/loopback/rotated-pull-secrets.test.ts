@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, it } from 'vitest';
 import { FakeApiServer } from '../../fakes/apiserver.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
-import { World, admit, mirrors, pathOf, plainRegistry } from './world.js';
+import { KNOWN_CALLER, World, admit, mirrors, pathOf, plainRegistry } from './world.js';
 import { until } from '../../fakes/until.js';
 
 let world: World;
@@ -37,6 +37,7 @@ it('a copy that its pull secret was refused for goes on as soon as the Secret is
       target: plainRegistry(target, { prefix: 'mirror' }),
       source: { registries: [plainRegistry(source)] },
       secretReader: { enabled: true },
+      ...KNOWN_CALLER,
       // The API server knows no Leases; nobody waits for one here.
       reconcile: { enabled: false },
     },

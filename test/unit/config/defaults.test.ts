@@ -39,6 +39,18 @@ describe('a configuration of nothing but a target', () => {
         dnsNames: [],
         clients: {},
       },
+      server: {},
+      auth: {
+        kyverno: {
+          secretName: 'image-swapper-caller',
+          secretNamespace: 'kyverno',
+          token: false,
+          audience: 'kyverno-svc.kyverno.io',
+          serviceAccounts: ['kyverno/kyverno-admission-controller'],
+        },
+        webhook: {},
+        explain: {},
+      },
       policies: { manage: false, engine: 'kyverno', name: 'image-swapper', failClosed: false, excludedNamespaces: [] },
     });
   });
@@ -72,7 +84,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(41);
+    expect(origins.size).toBe(49);
   });
 
   it.each([

@@ -6,7 +6,7 @@ import type { ConfigSchema } from '../../../extension-service/src/config/schema/
 import { configSchema } from '../../../extension-service/src/config/schema/config.js';
 import { imageCopyPolicy } from '../../../extension-service/src/config/schema/policies.js';
 import { enginePoliciesSchema, queueSchema } from '../../../extension-service/src/config/schema/service.js';
-import { problemsOf, target, warningsOf } from './parsing.js';
+import { parse, problemsOf, target, warningsOf } from './parsing.js';
 
 describe('problems with types', () => {
   it.each<readonly [string, string, readonly string[]]>([
@@ -300,5 +300,42 @@ describe('the rules', () => {
     ['tls: {mode: auto}\npolicies: {manage: true, engine: gatekeeper}\n', 'tls.mode: "auto" is not possible'],
   ])('do not judge a key that does not parse: %j', (text, expected) => {
     expect(problemsOf(`${target}${text}`)).toEqual([expect.stringContaining(expected)]);
+  });
+});
+
+describe('who may ask', () => {
+  const secret = 'secret: p-word-p-word-p-word-p-word-p-word';
+  it.each<readonly [string, readonly string[], readonly string[]]>([
+    ['server: {routes: []}\n', ['2:10: server.routes: names no route: leave it out to serve all'], []],
+    [
+      'server: {routes: [metrics]}\n',
+      ['2:19: server.routes[0]: "metrics" is not possible: allowed are kyverno, gatekeeper, webhook, explain'],
+      [],
+    ],
+    [
+      'server: {routes: [webhook]}\n',
+      [],
+      [expect.stringContaining('server.routes: does not name kyverno, and policies.engine is kyverno')],
+    ],
+    ['server: {routes: [webhook]}\npolicies: {engine: webhook}\n', [], []],
+    [`auth: {kyverno: {token: true, ${secret}}}\n`, [], []],
+    ['auth: {kyverno: {token: true}}\n', [], [expect.stringContaining('the policies of kyverno send no token')]],
+    [
+      `auth: {kyverno: {${secret}}}\npolicies: {engine: kyverno-clusterpolicy}\n`,
+      [],
+      [expect.stringContaining('the policies of kyverno-clusterpolicy send no secret')],
+    ],
+    [
+      'auth: {kyverno: {token: true, serviceAccounts: []}}\npolicies: {engine: kyverno-clusterpolicy}\n',
+      [expect.stringContaining('auth.kyverno.serviceAccounts: is empty')],
+      [],
+    ],
+    ['auth: {webhook: {path: p-word}}\n', [expect.stringContaining('auth.webhook.path: this is not a path')], []],
+    ['auth: {explain: {secret: p-word}}\n', [expect.stringContaining('auth.explain.secret: this is not a secret')], []],
+  ])('%j', (text, errors, warnings) => {
+    const problems = problemsOf(`${target}${text}`);
+    expect(problems).toEqual(errors);
+    expect(problems.join('\n')).not.toContain('p-word');
+    if (errors.length === 0) expect(warningsOf(parse(`${target}${text}`))).toEqual(warnings);
   });
 });

@@ -44,6 +44,18 @@ export function configOf(more: Partial<Config> = {}): Config {
       dnsNames: [],
       clients: {},
     },
+    server: {},
+    auth: {
+      kyverno: {
+        secretName: 'image-swapper-caller',
+        secretNamespace: 'kyverno',
+        token: false,
+        audience: 'kyverno-svc.kyverno.io',
+        serviceAccounts: ['kyverno/kyverno-admission-controller'],
+      },
+      webhook: {},
+      explain: {},
+    },
     policies: { manage: false, engine: 'kyverno', name: 'image-swapper', failClosed: false, excludedNamespaces: [] },
     ...more,
   };

@@ -40,7 +40,7 @@ function routes(filter: string) {
   const ask = async (path: string, body: string): Promise<string> => {
     const found = route(path);
     if (found === undefined) throw new Error(`no route ${path}`);
-    return (await found.route(body)).body;
+    return (await found.route(body, { isTrusted: true })).body;
   };
   return { route, ask, metrics, lines, hashes: policyHashes(config, namingTarget) };
 }

@@ -5,6 +5,7 @@ import { longestDuration } from '../../core/config/duration.js';
 import { described, fieldOf } from '../../schema/field.js';
 import type { Field } from '../../schema/field.js';
 import { choice, duration, flag } from '../../schema/leaves.js';
+import { authSchema, serverSchema } from './access.js';
 import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
 import { namedTargetSchema, targetSchema } from './registry.js';
 import {
@@ -58,6 +59,8 @@ export const configSchema = z.strictObject({
   lease: described(leaseSchema, 'What makes one replica the leader.').prefault({}),
   events: described(eventsSchema, 'Whether copies are told as Events.').prefault({}),
   tls: described(tlsSchema, 'Where the serving certificate comes from.').prefault({}),
+  server: described(serverSchema, 'What the service answers.').prefault({}),
+  auth: described(authSchema, 'How callers show who they are.').prefault({}),
   policies: described(enginePoliciesSchema, 'Whether the service writes policies into the cluster.').prefault({}),
 }) satisfies z.ZodType<Config>;
 

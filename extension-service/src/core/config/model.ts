@@ -1,5 +1,5 @@
 import type { EngineName } from '../engines/names.js';
-import type { ClientRoute } from '../engines/routes.js';
+import type { ClientRoute, RouteName } from '../engines/routes.js';
 
 /**
  * The configuration in force, after parsing, defaults and overlays: plain data, no YAML, no environment.
@@ -31,6 +31,8 @@ export interface Config {
   readonly lease: LeaseConfig;
   readonly events: { readonly enabled: boolean };
   readonly tls: TlsConfig;
+  readonly server: ServerConfig;
+  readonly auth: AuthConfig;
   readonly policies: PoliciesConfig;
 }
 
@@ -60,6 +62,33 @@ export interface TlsConfig {
   readonly dnsNames: readonly string[];
   /** Routes that answer only callers with a certificate; what is not named here takes anybody. */
   readonly clients: { readonly [Route in ClientRoute]?: ClientCertificateConfig };
+}
+
+/** What the admission port answers. */
+export type ServedRoute = RouteName | 'explain';
+
+export interface ServerConfig {
+  /** Absent: all, until a route has authentication; from then on those that have it, and the engine's own. */
+  readonly routes?: readonly ServedRoute[];
+}
+
+/** How callers show who they are, by route. */
+export interface AuthConfig {
+  readonly kyverno: KyvernoAuthConfig;
+  readonly webhook: { readonly path?: string };
+  readonly explain: { readonly secret?: string };
+}
+
+export interface KyvernoAuthConfig {
+  readonly secret?: string;
+  /** The Secret from which the policy reads the same text. */
+  readonly secretName: string;
+  readonly secretNamespace: string;
+  /** Whether tokens of Kyverno's ServiceAccounts are taken. */
+  readonly token: boolean;
+  readonly audience: string;
+  /** `namespace/name` */
+  readonly serviceAccounts: readonly string[];
 }
 
 /** Whose certificate a caller must have. */

@@ -32,6 +32,11 @@ export interface PullContext {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly secretNames: readonly string[];
+  /**
+   * Nobody but the request says that there is such a Pod, and its sender is not authenticated. Secrets are read for it
+   * only once the API server has shown the Pod.
+   */
+  readonly unproven?: true;
 }
 
 /** The copy that a decision asks for. */
@@ -55,7 +60,7 @@ export function wantsFresh(mirror: Mirror): boolean {
 
 /** The two as one: whatever either of them asks for. */
 export function mergeJobs(known: MirrorJob, job: MirrorJob): MirrorJob {
-  const pull = job.pull ?? known.pull;
+  const pull = job.pull?.unproven === true ? (known.pull ?? job.pull) : (job.pull ?? known.pull);
   const look = closerLook(known, job);
   return {
     ...known,

@@ -1,3 +1,5 @@
+import { isObjectName } from './kubernetes-names.js';
+
 /** What the decision reads of a Pod. Pods are plain JSON from outside: every field may be missing or of another type. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 export interface JsonObject {
@@ -93,8 +95,17 @@ export function optedOutContainers(pod: JsonObject): ReadonlySet<string> {
 /** No real Pod lists more; each costs a request to the API server. */
 const MOST_PULL_SECRETS = 50;
 
-/** The names of the pull secrets that the Pod itself lists, at most 50. */
+/** The names of the pull secrets that the Pod itself lists, at most 50; what is not a Kubernetes name is left out. */
 export function imagePullSecretNames(pod: JsonObject): string[] {
+  return listedPullSecrets(pod).filter(isObjectName);
+}
+
+/** The names of pull secrets and of the ServiceAccount that cannot be names of such objects: nothing is read for them. */
+export function ignoredPullNames(pod: JsonObject): string[] {
+  return [...listedPullSecrets(pod), listedServiceAccount(pod)].filter((name) => !isObjectName(name));
+}
+
+function listedPullSecrets(pod: JsonObject): string[] {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const secrets = spec['imagePullSecrets'];
   if (!Array.isArray(secrets)) return [];
@@ -105,7 +116,13 @@ export function imagePullSecretNames(pod: JsonObject): string[] {
     );
 }
 
+/** Empty when the Pod names one that cannot exist. */
 export function serviceAccountName(pod: JsonObject): string {
+  const name = listedServiceAccount(pod);
+  return isObjectName(name) ? name : '';
+}
+
+function listedServiceAccount(pod: JsonObject): string {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const name = spec['serviceAccountName'];
   return typeof name === 'string' && name !== '' ? name : 'default';

@@ -42,6 +42,8 @@ export interface Engine {
 
 export interface EngineTransport {
   readonly route: RouteName;
+  /** How its requests can show who sends them. */
+  readonly proves: readonly CallerProof[];
   /** Who opens the connection: the engine's own Pods, or the API server. */
   readonly caller: 'engine' | 'api-server';
   /** `default`: plain HTTP unless told otherwise. `refused`: it calls https only. */
@@ -50,6 +52,9 @@ export interface EngineTransport {
   readonly timeoutSeconds: { readonly usual: number; readonly max: number; readonly why?: string };
   readonly authority: EngineAuthority;
 }
+
+/** `secret`: a header of `auth`. `token`: of its ServiceAccount. `path`: a segment nobody can guess. */
+export type CallerProof = 'secret' | 'token' | 'path' | 'certificate';
 
 /** How an engine knows the authority that signs the service's certificate. */
 export interface EngineAuthority {

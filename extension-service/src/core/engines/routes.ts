@@ -8,13 +8,20 @@ export interface AdmissionRoute {
   readonly configHash: { readonly in: 'header' } | { readonly in: 'path'; readonly prefix: string };
   /** Whether its callers can have a client certificate (`tls.clients`). */
   readonly clientCertificates: boolean;
+  /** Whether the first segment behind the path can be the callers' secret (`auth.webhook.path`). */
+  readonly secretPath: boolean;
 }
 
 /** The routes by their names, which logs, metrics and `tls.clients` use. Two engines may share a route. */
 export const ROUTES = {
-  kyverno: { path: '/v1/kyverno', configHash: { in: 'header' }, clientCertificates: false },
-  gatekeeper: { path: '/v1/gatekeeper', configHash: { in: 'path', prefix: 'filters-' }, clientCertificates: true },
-  webhook: { path: '/webhook', configHash: { in: 'path', prefix: '' }, clientCertificates: true },
+  kyverno: { path: '/v1/kyverno', configHash: { in: 'header' }, clientCertificates: false, secretPath: false },
+  gatekeeper: {
+    path: '/v1/gatekeeper',
+    configHash: { in: 'path', prefix: 'filters-' },
+    clientCertificates: true,
+    secretPath: false,
+  },
+  webhook: { path: '/webhook', configHash: { in: 'path', prefix: '' }, clientCertificates: true, secretPath: true },
 } as const satisfies Readonly<Record<string, AdmissionRoute>>;
 
 export type RouteName = keyof typeof ROUTES;

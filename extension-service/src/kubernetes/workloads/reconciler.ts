@@ -16,6 +16,7 @@ import { identify } from './identify.js';
 import { namespacesNotWatched } from './namespaces.js';
 import { WORKLOAD_KINDS } from './kinds.js';
 import type { WorkloadKind } from './kinds.js';
+import { samePull } from './pull-contexts.js';
 import { Sources } from './sources.js';
 import { UnknownImages } from './unknown-images.js';
 import { usesOf } from './uses.js';
@@ -122,6 +123,20 @@ export class Reconciler implements LeaderTask {
     const target = rules.targets.find(({ config }) => config.name === job.target);
     if (target !== undefined) this.sources.learnJob(target, job);
     this.tell(report, this.wanted.get(job.key) === undefined);
+  }
+
+  /**
+   * Whether something in the cluster uses the image with this pull context; undefined before everything is listed, as in
+   * a replica that does not lead.
+   */
+  shows({ key, pull }: MirrorJob): boolean | undefined {
+    if (this.synced.size < WORKLOAD_KINDS.length) return undefined;
+    return (
+      this.wanted
+        .get(key)
+        ?.pulls()
+        .some((known) => samePull(known, pull)) === true
+    );
   }
 
   state(): ReconcilerState {

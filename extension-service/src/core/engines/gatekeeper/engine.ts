@@ -14,6 +14,7 @@ export const gatekeeper: Engine = {
   namespaces: GATEKEEPER_DEFAULTS.namespaces,
   transport: {
     route: 'gatekeeper',
+    proves: ['certificate'],
     caller: 'engine',
     plainHttp: 'refused',
     timeoutSeconds: {

@@ -12,6 +12,7 @@ export const kyverno: Engine = {
   namespaces: KYVERNO_DEFAULTS.namespaces,
   transport: {
     route: 'kyverno',
+    proves: ['secret'],
     caller: 'engine',
     // CEL's http client knows no authority but those of Kyverno's trust store.
     plainHttp: 'default',

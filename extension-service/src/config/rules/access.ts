@@ -1,0 +1,55 @@
+import { engineRoute } from '../../core/engines/access.js';
+import { engineOf } from '../../core/engines/engines.js';
+import type { RuleContext } from './context.js';
+
+/** What is served, and to whom, must fit the engine that calls. */
+export function checkAccess(context: RuleContext): void {
+  checkRoutes(context);
+  checkKyverno(context);
+}
+
+function checkRoutes(context: RuleContext): void {
+  const { server, policies } = context.config;
+  const routes = server?.routes;
+  if (routes === undefined) return;
+  if (routes.length === 0) context.error(['server', 'routes'], 'names no route', 'leave it out to serve all');
+  const engine = policies?.engine;
+  const own = engine === undefined ? undefined : engineRoute(engine);
+  if (own === undefined || routes.length === 0 || routes.includes(own)) return;
+  context.warn(
+    ['server', 'routes'],
+    `does not name ${own}, and policies.engine is ${engine ?? ''}: its requests are answered 404`,
+    `add ${own}, or set policies.engine`,
+  );
+}
+
+function checkKyverno(context: RuleContext): void {
+  const { auth, policies } = context.config;
+  const kyverno = auth?.kyverno;
+  if (kyverno?.token === true && kyverno.serviceAccounts?.length === 0) {
+    context.error(
+      ['auth', 'kyverno', 'serviceAccounts'],
+      'is empty, and token is true: no token is taken',
+      'name the ServiceAccount of the admission controller, such as kyverno/kyverno-admission-controller',
+    );
+  }
+  const engine = engineOf(policies?.engine);
+  if (engine?.transport === undefined || kyverno?.token === undefined) return;
+  const { proves } = engine.transport;
+  const path = ['auth', 'kyverno'];
+  const hasSecret = context.isWritten([...path, 'secret']);
+  if (proves.includes('secret') && kyverno.token && !hasSecret) {
+    context.warn(
+      [...path, 'token'],
+      `is true, and the policies of ${engine.name} send no token: their requests are refused`,
+      'set auth.kyverno.secret too',
+    );
+  }
+  if (proves.includes('token') && hasSecret && !kyverno.token) {
+    context.warn(
+      [...path, 'secret'],
+      `is set, and the policies of ${engine.name} send no secret: their requests are refused`,
+      'set auth.kyverno.token: true too',
+    );
+  }
+}

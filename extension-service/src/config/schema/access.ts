@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import type { AuthConfig, ServerConfig } from '../../core/config/model.js';
+import { SERVED_ROUTES } from '../../core/engines/access.js';
+import { described } from '../../schema/field.js';
+import { choice, flag, matching, text } from '../../schema/leaves.js';
+
+/** What the admission port answers. */
+export const serverSchema = z.strictObject({
+  routes: z
+    .array(choice(SERVED_ROUTES, 'A route; `/v1/explain` is always served on loopback.'))
+    .readonly()
+    .exactOptional(),
+}) satisfies z.ZodType<ServerConfig>;
+
+const SECRET_ALLOWED =
+  '32 to 256 letters, digits and _ + = , . @ : / - are allowed, such as the output of openssl rand -hex 32';
+const secret = (about: string) =>
+  text({ about, allowed: SECRET_ALLOWED, secret: 'all' }, (value) =>
+    // The value stays out of the message.
+    /^[\w+=,.@:/-]{32,256}$/.test(value) ? undefined : { message: 'this is not a secret', allowed: SECRET_ALLOWED },
+  );
+
+const PATH_ALLOWED = '32 lower-case hexadecimal digits are allowed, such as the output of openssl rand -hex 16';
+
+const name = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?';
+const nameAllowed = 'lower-case letters, digits, - and . are allowed';
+const objectName = (kind: string, about: string) =>
+  text(
+    { about, allowed: `the name of a ${kind} is allowed` },
+    matching(new RegExp(`^${name}$`), `name of a ${kind}`, nameAllowed),
+  );
+const accountAllowed = 'NAMESPACE/NAME of a ServiceAccount is allowed';
+
+/** How callers show who they are, by route. Certificates are in `tls.clients`. */
+export const authSchema = z.strictObject({
+  kyverno: described(
+    z.strictObject({
+      secret: secret(
+        'A text that MutatingPolicies send in the header `Image-Swapper-Secret`; `/v1/kyverno` then answers nobody else. Better from a Secret, in the environment.',
+      ).exactOptional(),
+      secretName: objectName(
+        'Secret',
+        'The Secret in `secretNamespace` from which MutatingPolicies read that text, under the key `secret`.',
+      ).default('image-swapper-caller'),
+      secretNamespace: objectName('Namespace', "Kyverno's own namespace.").default('kyverno'),
+      token: flag(
+        'Take the token that ClusterPolicies send (Kyverno 1.19 and newer), checked by a TokenReview; `/v1/kyverno` then answers nobody else.',
+      ).default(false),
+      audience: text({
+        about: 'The audience of the token.',
+        allowed: 'a text is allowed',
+      }).default('kyverno-svc.kyverno.io'),
+      serviceAccounts: z
+        .array(
+          text(
+            {
+              about: 'A ServiceAccount whose token is taken: any Pod can have a token of its own for any audience.',
+              allowed: accountAllowed,
+            },
+            matching(new RegExp(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/${name}$`), 'ServiceAccount', accountAllowed),
+          ),
+        )
+        .readonly()
+        .default(['kyverno/kyverno-admission-controller']),
+    }),
+    "Who may call `/v1/kyverno`: the secret's or the token's holder.",
+  ).prefault({}),
+  webhook: described(
+    z.strictObject({
+      path: text(
+        {
+          about:
+            'A part of the path that nobody can guess: `/webhook/<path>` is then answered, and `/webhook` is not. Better from a Secret, in the environment.',
+          allowed: PATH_ALLOWED,
+          secret: 'all',
+        },
+        (value) =>
+          /^[0-9a-f]{32}$/.test(value) ? undefined : { message: 'this is not a path', allowed: PATH_ALLOWED },
+      ).exactOptional(),
+    }),
+    'Who may call `/webhook`.',
+  ).prefault({}),
+  explain: described(
+    z.strictObject({
+      secret: secret(
+        'A text that callers from elsewhere than loopback send in the header `Image-Swapper-Secret` to `/v1/explain` and `/v1/mirrors`.',
+      ).exactOptional(),
+    }),
+    'Who may call `/v1/explain` and `/v1/mirrors`, besides loopback (`kubectl port-forward`).',
+  ).prefault({}),
+}) satisfies z.ZodType<AuthConfig>;

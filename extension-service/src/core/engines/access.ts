@@ -1,0 +1,67 @@
+import type { Config, PolicyEngine, ServedRoute } from '../config/model.js';
+import { engineOf } from './engines.js';
+import { ROUTE_NAMES, ROUTES } from './routes.js';
+import type { RouteName } from './routes.js';
+
+/** What `server.routes` can name. */
+export const SERVED_ROUTES = ['kyverno', 'gatekeeper', 'webhook', 'explain'] as const satisfies readonly ServedRoute[];
+
+/** For people. */
+export function pathOfRoute(route: ServedRoute): string {
+  return route === 'explain' ? '/v1/explain' : ROUTES[route].path;
+}
+
+/** The header in which a caller shows that it knows a secret of `auth`. */
+export const SECRET_HEADER = 'Image-Swapper-Secret';
+
+/** The route that an engine's policies call. */
+export function engineRoute(engine: PolicyEngine): RouteName | undefined {
+  return engineOf(engine)?.transport?.route;
+}
+
+type Access = Pick<Config, 'auth' | 'server' | 'tls' | 'policies'>;
+
+/** Whether callers of the route must show who they are. */
+export function hasAuthentication(config: Pick<Access, 'auth' | 'tls'>, route: ServedRoute): boolean {
+  return AUTHENTICATED[route](config);
+}
+
+const AUTHENTICATED: Readonly<Record<ServedRoute, (config: Pick<Access, 'auth' | 'tls'>) => boolean>> = {
+  kyverno: ({ auth }) => auth.kyverno.token || auth.kyverno.secret !== undefined,
+  webhook: ({ auth, tls }) => auth.webhook.path !== undefined || tls.clients.webhook !== undefined,
+  gatekeeper: ({ tls }) => tls.clients.gatekeeper !== undefined,
+  explain: ({ auth }) => auth.explain.secret !== undefined,
+};
+
+/** The routes that are served: `server.routes`, or what follows from authentication. */
+export function servedRoutes(config: Access): ReadonlySet<ServedRoute> {
+  const { routes } = config.server;
+  if (routes !== undefined) return new Set(routes);
+  const closed = ROUTE_NAMES.some((route) => hasAuthentication(config, route));
+  const own = engineRoute(config.policies.engine);
+  const served = ROUTE_NAMES.filter((route) => !closed || route === own || hasAuthentication(config, route));
+  return new Set([...served, 'explain']);
+}
+
+/** The route of the configured engine, where it is served to anybody. */
+export function openEngineRoute(config: Access): RouteName | undefined {
+  const own = engineRoute(config.policies.engine);
+  const isOpen = own !== undefined && servedRoutes(config).has(own) && !hasAuthentication(config, own);
+  return isOpen ? own : undefined;
+}
+
+/** What is wrong with an engine's route that anybody may call, for people; undefined when it has authentication. */
+export function openRouteWarning(config: Access): string | undefined {
+  const route = openEngineRoute(config);
+  if (route === undefined) return undefined;
+  return (
+    `${pathOfRoute(route)} has no authentication: whoever reaches it can make the service copy images; pull secrets ` +
+    `that a request names are used only for Pods that the API server shows. Set ${REMEDIES[route]}`
+  );
+}
+
+const REMEDIES: Readonly<Record<RouteName, string>> = {
+  kyverno: 'auth.kyverno',
+  webhook: 'auth.webhook.path or tls.clients.webhook',
+  gatekeeper: 'tls.clients.gatekeeper',
+};

@@ -1,0 +1,38 @@
+import type { ClusterAccess } from './api.js';
+import { callOptions } from './call-options.js';
+
+/** Milliseconds for one review: an admission waits for it. */
+const TIMEOUT_MS = 3_000;
+
+/**
+ * Asks the API server whose token it is (authentication.k8s.io/v1 TokenReview).
+ *
+ * @returns the user, such as `system:serviceaccount:kyverno:kyverno-admission-controller`; undefined for a token that is
+ *   not valid for the audience
+ * @throws Error when there is no answer; never with the token in it
+ */
+export async function reviewToken(
+  connect: () => Promise<ClusterAccess | undefined>,
+  token: string,
+  audience: string,
+): Promise<string | undefined> {
+  const cluster = await connect();
+  if (cluster === undefined) throw new Error('TokenReview: there is no cluster: run in a Pod, or set KUBECONFIG');
+  const { AuthenticationV1Api } = await import('./client.js');
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [audience] } };
+  try {
+    const api = cluster.config.makeApiClient(AuthenticationV1Api);
+    const { status } = await api.createTokenReview({ body }, await callOptions(undefined, TIMEOUT_MS));
+    // An API server that does not know audiences answers without them.
+    const isForUs = status?.authenticated === true && status.audiences?.includes(audience) === true;
+    return isForUs ? status.user?.username : undefined;
+  } catch (error) {
+    throw new Error(`TokenReview: ${reasonOf(error)}`);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const code = (error as { readonly code?: unknown }).code;
+  if (code === 403) return 'not allowed (403): grant the service create on tokenreviews.authentication.k8s.io';
+  return typeof code === 'number' ? `status ${code}` : 'the API server did not answer';
+}

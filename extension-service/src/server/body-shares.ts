@@ -1,0 +1,79 @@
+/**
+ * Bytes of all unfinished request bodies together. Thousands of ordinary ones fit; a few hundred connections that send most
+ * of a large body and then wait would take the process's memory.
+ */
+export const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
+
+/** The bytes that one unfinished body takes. */
+export interface BodyShare {
+  add(bytes: number): void;
+  /** The body is complete, or is not read on. */
+  close(): void;
+}
+
+interface Open {
+  readonly peer: Peer;
+  readonly evict: () => void;
+  bytes: number;
+}
+
+interface Peer {
+  readonly address: string;
+  readonly bodies: Set<Open>;
+  bytes: number;
+}
+
+/**
+ * Divides the memory for unfinished bodies between peers. When it is full, the largest body of the peer that holds most
+ * gives way, so that bodies which are not sent to their end never keep those of others out.
+ */
+export class BodyShares {
+  private readonly peers = new Map<string, Peer>();
+  private bytes = 0;
+
+  constructor(private readonly most: number) {}
+
+  /** @param evict called when this body has to give way */
+  open(address: string, evict: () => void): BodyShare {
+    const peer = this.peers.get(address) ?? { address, bodies: new Set<Open>(), bytes: 0 };
+    this.peers.set(address, peer);
+    const body: Open = { peer, evict, bytes: 0 };
+    peer.bodies.add(body);
+    return {
+      add: (bytes) => {
+        if (!peer.bodies.has(body)) return;
+        this.grow(body, bytes);
+        while (this.bytes > this.most) this.evictLargest();
+      },
+      close: () => this.remove(body),
+    };
+  }
+
+  private grow(body: Open, bytes: number): void {
+    body.bytes += bytes;
+    body.peer.bytes += bytes;
+    this.bytes += bytes;
+  }
+
+  private remove(body: Open): void {
+    const { peer } = body;
+    if (!peer.bodies.delete(body)) return;
+    this.grow(body, -body.bytes);
+    if (peer.bodies.size === 0) this.peers.delete(peer.address);
+  }
+
+  private evictLargest(): void {
+    const peer = largest(this.peers.values());
+    const body = peer && largest(peer.bodies);
+    if (body === undefined) return;
+    this.remove(body);
+    body.evict();
+  }
+}
+
+/** The first of the largest. */
+function largest<T extends { readonly bytes: number }>(all: Iterable<T>): T | undefined {
+  let found: T | undefined;
+  for (const one of all) if (found === undefined || one.bytes > found.bytes) found = one;
+  return found;
+}

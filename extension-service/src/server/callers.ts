@@ -1,0 +1,136 @@
+import type { IncomingMessage } from 'node:http';
+import type { AuthConfig, Config, KyvernoAuthConfig, ServedRoute } from '../core/config/model.js';
+import { pathOfRoute, SECRET_HEADER, hasAuthentication, servedRoutes } from '../core/engines/access.js';
+import type { ClientCertificates } from './client-certificates.js';
+import { isSecret } from './secrets.js';
+import { TokenReviewError } from './token-reviews.js';
+import type { TokenReviews } from './token-reviews.js';
+
+/** A caller that is answered. */
+export interface Caller {
+  /** False for anybody: what it says about a Pod's pull secrets is not believed. */
+  readonly isTrusted: boolean;
+}
+
+/** Why a caller is not answered. */
+export interface CallerRefusal {
+  readonly status: 401 | 403 | 404 | 503;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface CallersDependencies {
+  /** The configuration in force. */
+  readonly current: () => Pick<Config, 'auth' | 'server' | 'tls' | 'policies'>;
+  readonly certificates: Pick<ClientCertificates, 'refusal'>;
+  readonly tokens: Pick<TokenReviews, 'user'>;
+}
+
+type Proof = (
+  auth: AuthConfig,
+  request: IncomingMessage,
+  segment: string | undefined,
+) => CallerRefusal | undefined | Promise<CallerRefusal | undefined>;
+
+/** As node:http spells names. */
+const HEADER = SECRET_HEADER.toLowerCase();
+
+/** Decides who is answered on which route. */
+export class Callers {
+  /** What a caller of a route has to show, apart from a certificate. */
+  private readonly proofs: Readonly<Partial<Record<ServedRoute, Proof>>> = {
+    kyverno: ({ kyverno }, request) => this.kyverno(kyverno, request),
+    webhook: ({ webhook: { path } }, _request, segment) =>
+      path === undefined || isSecret(segment, path)
+        ? undefined
+        : unknownCaller('the path does not hold auth.webhook.path; render and apply the policy again'),
+  };
+
+  constructor(private readonly dependencies: CallersDependencies) {}
+
+  /** @param segment the first part of the path behind `/webhook/` */
+  async check(route: ServedRoute, request: IncomingMessage, segment?: string): Promise<Caller | CallerRefusal> {
+    const config = this.dependencies.current();
+    if (!servedRoutes(config).has(route)) return notServed(config, route);
+    const certificate = this.dependencies.certificates.refusal(route, request.socket);
+    if (certificate !== undefined) return certificate;
+    const refusal = await this.proofs[route]?.(config.auth, request, segment);
+    return refusal ?? { isTrusted: hasAuthentication(config, route) };
+  }
+
+  /** For `/v1/explain` and `/v1/mirrors`, which show names of every tenant's images. */
+  checkReader(request: IncomingMessage): CallerRefusal | undefined {
+    if (isLoopback(request.socket.remoteAddress)) return undefined;
+    const { secret } = this.dependencies.current().auth.explain;
+    if (secret !== undefined && isSecret(headerOf(request), secret)) return undefined;
+    const how = secret === undefined ? 'or set auth.explain.secret' : `or send auth.explain.secret in ${SECRET_HEADER}`;
+    return {
+      status: 403,
+      code: 'loopback_only',
+      message: `this is answered on loopback alone: use kubectl port-forward to a Pod of the service, ${how}`,
+    };
+  }
+
+  private async kyverno(auth: KyvernoAuthConfig, request: IncomingMessage): Promise<CallerRefusal | undefined> {
+    const { secret, token, audience } = auth;
+    if (secret === undefined && !token) return undefined;
+    if (secret !== undefined && isSentSecret(headerOf(request), secret)) return undefined;
+    const sent = token ? bearerOf(request) : undefined;
+    if (sent === undefined) return unknownCaller(`neither ${waysOf(auth).join(' nor ')} was sent`);
+    try {
+      const user = await this.dependencies.tokens.user(sent, audience);
+      if (user === undefined) return unknownCaller(`the token is not valid for audience ${audience}`);
+      if (auth.serviceAccounts.some((account) => user === userOf(account))) return undefined;
+      const message = `the token is of ${user}, which auth.kyverno.serviceAccounts does not name`;
+      return { status: 403, code: 'caller_refused', message };
+    } catch (error) {
+      if (!(error instanceof TokenReviewError)) throw error;
+      return { status: 503, code: 'token_review_failed', message: error.message };
+    }
+  }
+}
+
+/** A text that a Secret holds arrives in base64 where the policy does not decode it. */
+function isSentSecret(sent: string | undefined, secret: string): boolean {
+  const encoded = isSecret(sent, Buffer.from(secret).toString('base64'));
+  return isSecret(sent, secret) || encoded;
+}
+
+function waysOf({ secret, token }: KyvernoAuthConfig): string[] {
+  return [
+    ...(secret === undefined ? [] : [`auth.kyverno.secret in ${SECRET_HEADER}`]),
+    ...(token ? ["a token of Kyverno's ServiceAccount"] : []),
+  ];
+}
+
+function unknownCaller(why: string): CallerRefusal {
+  return { status: 401, code: 'caller_unknown', message: `this route takes only callers that it knows: ${why}` };
+}
+
+function notServed(config: Pick<Config, 'auth' | 'server' | 'tls' | 'policies'>, route: ServedRoute): CallerRefusal {
+  const served = [...servedRoutes(config)].join(', ');
+  const why =
+    config.server.routes === undefined
+      ? 'another route has authentication and this one has none: name it in server.routes, or give it authentication'
+      : 'server.routes does not name it';
+  const message = `${pathOfRoute(route)} is not served, because ${why} (served: ${served})`;
+  return { status: 404, code: 'not_served', message };
+}
+
+function headerOf({ headers }: IncomingMessage): string | undefined {
+  const value = headers[HEADER];
+  return typeof value === 'string' ? value : undefined;
+}
+
+function bearerOf({ headers }: IncomingMessage): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
+}
+
+function userOf(account: string): string {
+  return `system:serviceaccount:${account.replace('/', ':')}`;
+}
+
+/** `kubectl port-forward` arrives from here. Not all of 127.0.0.0/8: meshes deliver everybody's requests from 127.0.0.6. */
+function isLoopback(address: string | undefined): boolean {
+  return address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1';
+}
