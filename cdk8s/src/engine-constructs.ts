@@ -12,6 +12,8 @@ export interface EngineProps extends PolicyProps {
   readonly targets: readonly string[];
   readonly filters: readonly string[];
   readonly caBundle?: string;
+  readonly callerSecret?: { readonly name: string; readonly namespace: string };
+  readonly callerPath?: string;
   readonly caConfigMap?: ConfigMapKey;
   readonly ephemeralContainers?: boolean;
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';

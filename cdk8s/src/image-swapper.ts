@@ -15,7 +15,7 @@ import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
 import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { render } from './render.js';
-import { filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
+import { callerOf, filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
 import { resolveChoices } from './swapper-policies.js';
 import { speakFor, warn } from './warn.js';
@@ -143,6 +143,7 @@ export class ImageSwapper extends Construct {
       ...(labels !== undefined && { labels }),
       ...(annotations !== undefined && { annotations }),
       ...transport.ca,
+      ...checked(() => callerOf(config)),
       ...(ephemeralContainers !== undefined && { ephemeralContainers }),
       ...(reinvocationPolicy !== undefined && { reinvocationPolicy }),
     };

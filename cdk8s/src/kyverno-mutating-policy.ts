@@ -17,6 +17,12 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
    * @default none
    */
   readonly filters?: readonly string[];
+  /**
+   * The Secret whose key `secret` the policy sends, so that the service knows who asks (`auth.kyverno.secret`). Kyverno
+   * must be allowed to read it.
+   * @default none
+   */
+  readonly callerSecret?: { readonly name: string; readonly namespace: string };
 }
 
 /**

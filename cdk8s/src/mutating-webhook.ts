@@ -23,6 +23,11 @@ export interface MutatingWebhookProps extends PolicyProps {
    */
   readonly caBundle?: string;
   /**
+   * The service's `auth.webhook.path`, which shows it who asks.
+   * @default none
+   */
+  readonly callerPath?: string;
+  /**
    * Ask again when a later webhook changed the Pod, as one that adds a sidecar does.
    * @default 'IfNeeded'
    */

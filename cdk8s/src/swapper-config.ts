@@ -23,6 +23,17 @@ export interface SwapperConfig {
   readonly imageCopyPolicy?: ImageCopyPolicy;
   /** How long requests wait for copies under `immediate` and `force`, such as `8s`. */
   readonly imageCopyDeadline?: string;
+  /** How callers show who they are: the policies send `secretName`'s text, and `path`. */
+  readonly auth?: {
+    readonly kyverno?: {
+      readonly secretName?: string;
+      /** @default 'kyverno' */
+      readonly secretNamespace?: string;
+      readonly [key: string]: unknown;
+    };
+    readonly webhook?: { readonly path?: string };
+    readonly [key: string]: unknown;
+  };
   readonly target?: SwapperTarget;
   readonly targets?: readonly SwapperTarget[];
   /** Defaults of the props of the same names. */
@@ -71,6 +82,34 @@ export function matchesOf(config: SwapperConfig): { option: string; match?: stri
     checkExpression(match, option);
     return { option, match };
   });
+}
+
+/** What the policies send to show who asks. */
+export function callerOf({ auth }: SwapperConfig): {
+  readonly callerSecret?: { readonly name: string; readonly namespace: string };
+  readonly callerPath?: string;
+} {
+  if (auth == null) return {};
+  const { kyverno, webhook } = mapping(auth, 'config.auth');
+  const at = 'config.auth.kyverno';
+  const { secretName, secretNamespace } = kyverno == null ? {} : mapping(kyverno, at);
+  const { path: callerPath } = webhook == null ? {} : mapping(webhook, 'config.auth.webhook');
+  return {
+    ...(secretName != null && {
+      callerSecret: {
+        name: text(secretName, `${at}.secretName`),
+        namespace: secretNamespace == null ? 'kyverno' : text(secretNamespace, `${at}.secretNamespace`),
+      },
+    }),
+    ...(callerPath != null && { callerPath: callerPathOf(callerPath) }),
+  };
+}
+
+function callerPathOf(value: unknown): string {
+  const option = 'config.auth.webhook.path';
+  const path = text(value, option);
+  if (/^[0-9a-f]{32}$/.test(path)) return path;
+  throw new InvalidPolicyOptionError(option, 'must be 32 lower-case hexadecimal digits');
 }
 
 export function filtersOf({ source }: SwapperConfig): string[] {

@@ -4,6 +4,7 @@
 {{- fail (printf "image.repository: %s is the image of k8s-image-swapper: leave image.repository and image.tag out; `image-swapper migrate VALUES` makes values of this chart from yours" .Values.image.repository) }}
 {{- end }}
 {{- include "image-swapper.checkTlsValues" . }}
+{{- include "image-swapper.checkAuth" . }}
 {{- include "image-swapper.checkAvailable" . }}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $url := include "image-swapper.url" . }}
@@ -11,6 +12,24 @@
 {{- $own := and (eq ($service.name | default "") (include "image-swapper.fullname" .)) (eq ($service.namespace | default "") .Release.Namespace) }}
 {{- if and $own (ne $engine "none") (hasPrefix "http:" $url) (not (include "image-swapper.plainHttp" .)) }}
 {{- fail (printf "plainHttp.enabled is false, and %s asks at %s: leave it at auto, or set policies.url=https://%s.%s.svc:%d (the engine must trust its authority, see docs/kyverno.md)" $engine $url (include "image-swapper.fullname" .) .Release.Namespace (int .Values.service.port)) }}
+{{- end }}
+{{- end }}
+
+{{/* Secrets in a ConfigMap, and policies of the chart's own, which cannot send what the service asks of its callers. */}}
+{{- define "image-swapper.checkAuth" -}}
+{{- $auth := dig "auth" dict (.Values.config | default dict) | default dict }}
+{{- $variables := list }}
+{{- range .Values.extraEnv }}{{ $variables = append $variables .name }}{{ end }}
+{{- range $place := list "kyverno.secret" "webhook.path" "explain.secret" }}
+{{- $keys := splitList "." $place }}
+{{- if dig (first $keys) (last $keys) "" $auth }}
+{{- fail (printf "config.auth.%s: is a secret, and `config` is in a ConfigMap: put it into a Secret, and that into the environment by extraEnv: IMAGE_SWAPPER_AUTH_%s" $place (upper $place | replace "." "_")) }}
+{{- end }}
+{{- end }}
+{{- $rendered := include "image-swapper.renderedEngine" . }}
+{{- $sends := or (and (dig "kyverno" "secretName" "" $auth) (has "secret" (include "image-swapper.engineFacts" . | fromJson).proves)) (and (has "IMAGE_SWAPPER_AUTH_WEBHOOK_PATH" $variables) (has "path" (include "image-swapper.engineFacts" . | fromJson).proves)) }}
+{{- if and $rendered $sends }}
+{{- fail "auth: the policies that the chart renders send neither a secret nor a path: set policies.manage=true, so that the service writes them" }}
 {{- end }}
 {{- end }}
 

@@ -9,6 +9,9 @@
     "kyverno"
   ],
   "calls": true,
+  "proves": [
+    "secret"
+  ],
   "calledByApiServer": false,
   "plainHttp": true,
   "httpsOnly": false,
@@ -44,6 +47,9 @@
     "kyverno"
   ],
   "calls": true,
+  "proves": [
+    "token"
+  ],
   "calledByApiServer": false,
   "plainHttp": false,
   "httpsOnly": false,
@@ -78,6 +84,9 @@
     "gatekeeper-system"
   ],
   "calls": true,
+  "proves": [
+    "certificate"
+  ],
   "calledByApiServer": false,
   "plainHttp": false,
   "httpsOnly": true,
@@ -139,6 +148,10 @@
   "title": "the API server",
   "namespaces": [],
   "calls": true,
+  "proves": [
+    "path",
+    "certificate"
+  ],
   "calledByApiServer": true,
   "plainHttp": false,
   "httpsOnly": true,

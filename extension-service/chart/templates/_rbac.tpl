@@ -8,6 +8,12 @@
 {{- define "image-swapper.clusterRules" -}}
 {{- $config := include "image-swapper.config" . | fromYaml }}
 {{- $reconcile := dig "reconcile" "enabled" true $config }}
+{{- if dig "auth" "kyverno" "token" false $config }}
+# auth.kyverno.token: whose token a caller sends.
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+{{- end }}
 {{- if or $reconcile .Values.prewarm.enabled }}
 {{- $verbs := ternary (list "get" "list" "watch") (list "get" "list") $reconcile | toJson }}
 # reconcile, prewarm: the cluster's Pods and workloads are the list of what must be mirrored.

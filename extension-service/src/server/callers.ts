@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { AuthConfig, Config, KyvernoAuthConfig, ServedRoute } from '../core/config/model.js';
-import { pathOfRoute, SECRET_HEADER, hasAuthentication, servedRoutes } from '../core/engines/access.js';
+import { pathOfRoute, hasAuthentication, servedRoutes } from '../core/engines/access.js';
+import { SECRET_HEADER } from '../core/engines/routes.js';
 import type { ClientCertificates } from './client-certificates.js';
 import { isSecret } from './secrets.js';
 import { TokenReviewError } from './token-reviews.js';

@@ -37,6 +37,7 @@ function factsOf({ name, title, namespaces, transport, decides, kinds, chart }: 
     title,
     namespaces,
     calls: transport !== undefined,
+    proves: transport?.proves ?? [],
     calledByApiServer: transport?.caller === 'api-server',
     plainHttp: plainHttp === 'default',
     httpsOnly: plainHttp === 'refused',

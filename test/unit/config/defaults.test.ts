@@ -42,7 +42,6 @@ describe('a configuration of nothing but a target', () => {
       server: {},
       auth: {
         kyverno: {
-          secretName: 'image-swapper-caller',
           secretNamespace: 'kyverno',
           token: false,
           audience: 'kyverno-svc.kyverno.io',
@@ -84,7 +83,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(49);
+    expect(origins.size).toBe(48);
   });
 
   it.each([

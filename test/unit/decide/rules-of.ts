@@ -47,7 +47,6 @@ export function configOf(more: Partial<Config> = {}): Config {
     server: {},
     auth: {
       kyverno: {
-        secretName: 'image-swapper-caller',
         secretNamespace: 'kyverno',
         token: false,
         audience: 'kyverno-svc.kyverno.io',

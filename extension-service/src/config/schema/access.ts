@@ -24,9 +24,9 @@ const PATH_ALLOWED = '32 lower-case hexadecimal digits are allowed, such as the 
 
 const name = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?';
 const nameAllowed = 'lower-case letters, digits, - and . are allowed';
-const objectName = (kind: string, about: string) =>
+const objectName = (kind: string, about: string, defaultText?: string) =>
   text(
-    { about, allowed: `the name of a ${kind} is allowed` },
+    { about, allowed: `the name of a ${kind} is allowed`, ...(defaultText !== undefined && { defaultText }) },
     matching(new RegExp(`^${name}$`), `name of a ${kind}`, nameAllowed),
   );
 const accountAllowed = 'NAMESPACE/NAME of a ServiceAccount is allowed';
@@ -40,8 +40,9 @@ export const authSchema = z.strictObject({
       ).exactOptional(),
       secretName: objectName(
         'Secret',
-        'The Secret in `secretNamespace` from which MutatingPolicies read that text, under the key `secret`.',
-      ).default('image-swapper-caller'),
+        'The Secret in `secretNamespace` from which MutatingPolicies read that text, under the key `secret`: with it, or with `secret`, they send the header.',
+        'image-swapper-caller',
+      ).exactOptional(),
       secretNamespace: objectName('Namespace', "Kyverno's own namespace.").default('kyverno'),
       token: flag(
         'Take the token that ClusterPolicies send (Kyverno 1.19 and newer), checked by a TokenReview; `/v1/kyverno` then answers nobody else.',

@@ -82,7 +82,7 @@ export interface AuthConfig {
 export interface KyvernoAuthConfig {
   readonly secret?: string;
   /** The Secret from which the policy reads the same text. */
-  readonly secretName: string;
+  readonly secretName?: string;
   readonly secretNamespace: string;
   /** Whether tokens of Kyverno's ServiceAccounts are taken. */
   readonly token: boolean;

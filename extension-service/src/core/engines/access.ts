@@ -1,4 +1,5 @@
 import type { Config, PolicyEngine, ServedRoute } from '../config/model.js';
+import type { EngineProof } from './engine.js';
 import { engineOf } from './engines.js';
 import { ROUTE_NAMES, ROUTES } from './routes.js';
 import type { RouteName } from './routes.js';
@@ -10,9 +11,6 @@ export const SERVED_ROUTES = ['kyverno', 'gatekeeper', 'webhook', 'explain'] as 
 export function pathOfRoute(route: ServedRoute): string {
   return route === 'explain' ? '/v1/explain' : ROUTES[route].path;
 }
-
-/** The header in which a caller shows that it knows a secret of `auth`. */
-export const SECRET_HEADER = 'Image-Swapper-Secret';
 
 /** The route that an engine's policies call. */
 export function engineRoute(engine: PolicyEngine): RouteName | undefined {
@@ -65,3 +63,16 @@ const REMEDIES: Readonly<Record<RouteName, string>> = {
   webhook: 'auth.webhook.path or tls.clients.webhook',
   gatekeeper: 'tls.clients.gatekeeper',
 };
+
+const CALLER_SECRET_NAME = 'image-swapper-caller';
+
+/** What policies for the configuration send to show who asks. */
+export function proofOf({ auth }: Pick<Config, 'auth'>): EngineProof {
+  const { secret, secretName, secretNamespace } = auth.kyverno;
+  const { path } = auth.webhook;
+  const sendsSecret = secret !== undefined || secretName !== undefined;
+  return {
+    ...(sendsSecret && { secret: { name: secretName ?? CALLER_SECRET_NAME, namespace: secretNamespace } }),
+    ...(path !== undefined && { path }),
+  };
+}

@@ -138,8 +138,17 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   readonly managed?: boolean;
 }
 
+/** What a policy's requests send to show who asks (`auth`). */
+export interface EngineProof {
+  /** The Secret whose key `secret` goes into a header; the engine must be allowed to read it. */
+  readonly secret?: { readonly name: string; readonly namespace: string };
+  /** A segment of the path that nobody can guess. */
+  readonly path?: string;
+}
+
 /** How to reach the service. Anything that a policy sends to prove its caller also belongs here. */
 export interface EngineCall {
+  readonly proof?: EngineProof;
   /** Base address of the service. */
   readonly url: string;
   /** PEM text of the authorities that sign its certificate. */

@@ -3,6 +3,7 @@ import type { NameTarget } from '../naming/target.js';
 import type { PolicyObject } from '../policies/objects.js';
 import type { PolicyOptions } from '../policies/options.js';
 import { policyTargets } from '../policies/targets.js';
+import { proofOf } from './access.js';
 import type { ConfigMapKey, Engine, NamedMatch } from './engine.js';
 import { ENGINES } from './engines.js';
 import type { EngineName } from './names.js';
@@ -43,6 +44,7 @@ export function policiesForConfig(
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
     call: {
       url: url ?? defaultUrl(name),
+      proof: proofOf(config),
       ...(caBundle !== undefined && { caBundle }),
       ...(caConfigMap !== undefined && { caConfigMap }),
     },

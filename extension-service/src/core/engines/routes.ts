@@ -34,3 +34,6 @@ export type ClientRoute = {
 }[RouteName];
 
 export const CLIENT_ROUTES = ROUTE_NAMES.filter((name): name is ClientRoute => ROUTES[name].clientCertificates);
+
+/** The header in which a caller shows that it knows a secret of `auth`. */
+export const SECRET_HEADER = 'Image-Swapper-Secret';

@@ -47,9 +47,10 @@ export const kyverno: Engine = {
     requires: 'image-swapper.requireKyverno',
     webhookValues: false,
   },
-  render: ({ call: { url }, own, ...options }) => {
+  render: ({ call: { url, proof }, own, ...options }) => {
     void own;
-    return [renderKyvernoMutatingPolicy({ ...options, url })];
+    const callerSecret = proof?.secret;
+    return [renderKyvernoMutatingPolicy({ ...options, url, ...(callerSecret !== undefined && { callerSecret }) })];
   },
   configHash,
   helmValues: mutatingPolicyHelmValues,

@@ -1,6 +1,6 @@
 import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from '../../policies/config-hash.js';
 import { celString, celStringMap } from '../../policies/literals.js';
-import type { KyvernoMutatingPolicyObject } from '../../policies/objects.js';
+import type { CelCondition, KyvernoMutatingPolicyObject } from '../../policies/objects.js';
 import {
   checkFilters,
   checkTargets,
@@ -18,14 +18,17 @@ import {
   startsWithTarget,
 } from '../../policies/pod-conditions.js';
 import { routeUrl } from '../../policies/url.js';
-import { ROUTES } from '../routes.js';
+import { ROUTES, SECRET_HEADER } from '../routes.js';
 import { KYVERNO_DEFAULTS } from './defaults.js';
 
 /**
  * Kyverno's HTTP client in CEL takes its trusted authorities from Kyverno's own trust store: an `https` address needs a
  * certificate that Kyverno trusts already.
  */
-export interface KyvernoMutatingPolicyOptions extends PolicyOptions, GuardOptions {}
+export interface KyvernoMutatingPolicyOptions extends PolicyOptions, GuardOptions {
+  /** The Secret whose key `secret` is sent in the header `Image-Swapper-Secret`; Kyverno must be allowed to read it. */
+  readonly callerSecret?: { readonly name: string; readonly namespace: string };
+}
 
 /** The characters of an image reference; an answer with any other is not applied. */
 const REFERENCE_CHARACTERS = '^[A-Za-z0-9._:/@+-]+$';
@@ -60,12 +63,13 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
       matchConstraints: { namespaceSelector: namespacesExcept(resolved.excludedNamespaces), resourceRules: POD_RULES },
       matchConditions: podConditions(targets, filters),
       variables: [
+        ...callerVariable(options.callerSecret),
         {
           name: 'answer',
           // `request` alone does not type-check as a value of a map; `dyn(request)` sends it whole.
           expression:
             `http.Post(${celString(routeUrl(resolved.url, ROUTES.kyverno.path), 'url')}, ` +
-            `{"request": dyn(request)}, ${celStringMap(headers)})`,
+            `{"request": dyn(request)}, ${headersOf(headers, options.callerSecret)})`,
         },
         { name: 'images', expression: failClosed ? IMAGES_OR_ERROR : IMAGES_OR_NONE },
         { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },
@@ -73,6 +77,21 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
       mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: imagePatches(targets) } }],
     },
   };
+}
+
+type CallerSecret = KyvernoMutatingPolicyOptions['callerSecret'];
+
+/** In base64, as the Secret holds it: the service takes it so, and no library of Kyverno's is needed. */
+function callerVariable(secret: CallerSecret): readonly CelCondition[] {
+  if (secret === undefined) return [];
+  const names = [secret.namespace, secret.name].map((name) => celString(name, 'auth.kyverno.secretName'));
+  return [{ name: 'caller', expression: `string(resource.Get("v1", "secrets", ${names.join(', ')}).data.secret)` }];
+}
+
+/** A CEL map of strings; the secret is read at each request and is nowhere in the policy. */
+function headersOf(headers: Readonly<Record<string, string>>, secret: CallerSecret): string {
+  const map = celStringMap(headers);
+  return secret === undefined ? map : `${map.slice(0, -1)}, ${celString(SECRET_HEADER, 'header')}: variables.caller}`;
 }
 
 const IMAGES = [

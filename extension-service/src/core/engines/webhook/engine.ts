@@ -50,12 +50,13 @@ export const webhook: Engine = {
   ],
   ownOptions: ['reinvocationPolicy'],
   chart: { webhookValues: true },
-  render: ({ call: { url, caBundle }, own = {}, ...options }) => {
+  render: ({ call: { url, caBundle, proof }, own = {}, ...options }) => {
     const { reinvocationPolicy } = own;
     return [
       renderMutatingWebhook({
         ...{ ...options, url },
         ...(caBundle !== undefined && { caBundle }),
+        ...(proof?.path !== undefined && { callerPath: proof.path }),
         ...(reinvocationPolicy !== undefined && { reinvocationPolicy }),
       }),
     ];

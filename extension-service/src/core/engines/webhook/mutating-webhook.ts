@@ -18,6 +18,8 @@ import { ROUTES } from '../routes.js';
 export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
   /** PEM text of the authorities that sign the service's certificate. Absent: the API server's own trust store. */
   readonly caBundle?: string;
+  /** The service's `auth.webhook.path`: whoever can read the object can call the service. */
+  readonly callerPath?: string;
   /** Ask again when a later webhook changed the Pod, as one that adds a sidecar does. Default `IfNeeded`. */
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
@@ -54,7 +56,10 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         reinvocationPolicy,
         matchPolicy: 'Equivalent',
         timeoutSeconds: resolved.timeoutSeconds,
-        clientConfig: { ...clientConfig(resolved.url, hash), ...(caBundle === undefined ? {} : { caBundle }) },
+        clientConfig: {
+          ...clientConfig(resolved.url, options.callerPath, hash),
+          ...(caBundle === undefined ? {} : { caBundle }),
+        },
         namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
         rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
         matchConditions: podConditions(targets, filters),
@@ -64,10 +69,9 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
 }
 
 /** kube-apiserver often cannot resolve the cluster's own DNS names, so a Service is given as a reference. */
-function clientConfig(url: ServiceUrl, hash: string | undefined): WebhookClientConfig {
+function clientConfig(url: ServiceUrl, callerPath: string | undefined, hash: string | undefined): WebhookClientConfig {
   // So that the service sees when its conditions are those of another configuration: the API server sends no header of ours.
-  const { path } = ROUTES.webhook;
-  const route = hash === undefined ? path : `${path}/${hash}`;
+  const route = [ROUTES.webhook.path, callerPath, hash].filter((part) => part !== undefined).join('/');
   if (url.service === undefined) return { url: routeUrl(url, route) };
   return { service: { ...url.service, port: url.port ?? 443, path: `${url.path}${route}` } };
 }
