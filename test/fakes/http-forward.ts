@@ -1,4 +1,4 @@
-import { parseUrl } from '../../extension-service/src/core/parse-url.js';
+import { parseUrl } from '../../extension-service/src/util/parse-url.js';
 import { request as httpRequest, type Agent, type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 

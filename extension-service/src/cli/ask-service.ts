@@ -1,4 +1,4 @@
-import { parseUrl } from '../core/parse-url.js';
+import { parseUrl } from '../util/parse-url.js';
 import { readFile } from 'node:fs/promises';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';

@@ -1,5 +1,5 @@
 import { ENGINE_NAMES } from '../../core/engines/names.js';
-import { parseUrl } from '../../core/parse-url.js';
+import { parseUrl } from '../../util/parse-url.js';
 import { z } from 'zod';
 import type {
   ClientCertificateConfig,

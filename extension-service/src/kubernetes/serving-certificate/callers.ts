@@ -1,5 +1,5 @@
 import type { AuthorityCall } from '../../core/engines/engine.js';
-import { parseUrl } from '../../core/parse-url.js';
+import { parseUrl } from '../../util/parse-url.js';
 
 /** What is to be done so that an object that calls the service verifies its certificate by these authorities. */
 export interface CallerChanges {

@@ -1,4 +1,4 @@
-import { parseUrl } from '../../core/parse-url.js';
+import { parseUrl } from '../../util/parse-url.js';
 import type { IncomingMessage } from 'node:http';
 import type { RegistryEndpoint, RequestContext, TlsSettings } from '../types.js';
 import { networkError } from './answers.js';

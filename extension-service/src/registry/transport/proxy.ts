@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { parseUrl } from '../../core/parse-url.js';
+import { parseUrl } from '../../util/parse-url.js';
 import { cidrList, isAddressOrCidr, listContains } from './addresses.js';
 
 /** The proxy for a URL, or undefined for a direct connection. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { parseUrl } from '../../core/parse-url.js';
+import { parseUrl } from '../../util/parse-url.js';
 import { RegistryError } from '../errors.js';
 import { header, invalid, type Asked } from './answers.js';
 import type { SessionRequest } from './request.js';

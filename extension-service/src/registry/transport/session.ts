@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { parseUrl } from '../../core/parse-url.js';
+import { parseUrl } from '../../util/parse-url.js';
 import { RegistryError } from '../errors.js';
 import { actionOf, codeOf, remainingOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';

@@ -1,5 +1,5 @@
 import { quoteInput } from '../../core/image/quote.js';
-import { parseUrl } from '../../core/parse-url.js';
+import { parseUrl } from '../../util/parse-url.js';
 import { RegistryError } from '../errors.js';
 import type { TlsSettings } from '../types.js';
 import { invalid, type Asked } from './answers.js';
