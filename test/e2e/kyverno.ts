@@ -37,6 +37,8 @@ export interface ApplyOptions {
   readonly values?: Readonly<Record<string, unknown>>;
   /** PEM text of what Kyverno's trust store holds. */
   readonly trusted?: string;
+  /** The token of Kyverno's ServiceAccount for the services that policies call. */
+  readonly token?: string;
 }
 
 export interface ApplyResult {
@@ -60,7 +62,7 @@ export class KyvernoCli {
     );
   }
 
-  async apply({ policy, pod, operation = 'CREATE', values = {}, trusted }: ApplyOptions): Promise<ApplyResult> {
+  async apply({ policy, pod, operation = 'CREATE', values = {}, trusted, token }: ApplyOptions): Promise<ApplyResult> {
     return withFolder(async (folder) => {
       const files = {
         policy,
@@ -79,6 +81,10 @@ export class KyvernoCli {
       if (trusted !== undefined) {
         await writeFile(join(folder, 'trusted.crt'), trusted);
         env['SSL_CERT_FILE'] = join(folder, 'trusted.crt');
+      }
+      if (token !== undefined) {
+        await writeFile(join(folder, 'token'), token);
+        env['KYVERNO_SCOPED_TOKEN_PATH'] = join(folder, 'token');
       }
       const { code, output } = await this.run(args, folder, env);
       const [, applied] = /Applying (\d+) policy rule/.exec(output) ?? [];

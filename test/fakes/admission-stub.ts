@@ -40,6 +40,8 @@ const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] 
  */
 export class AdmissionStub {
   readonly calls: StubCall[] = [];
+  /** The Authorization header of each call. */
+  readonly authorizations: (string | undefined)[] = [];
   answer: StubAnswer;
   private readonly server: Server;
   private readonly scheme: 'http' | 'https';
@@ -83,6 +85,7 @@ export class AdmissionStub {
     const { form, request } = parseBody(Buffer.concat(chunks).toString('utf8'));
     const call = { method: incoming.method ?? '', path: incoming.url ?? '', form, request };
     this.calls.push(call);
+    this.authorizations.push(incoming.headers.authorization);
     const { status = 200, body } = await this.answer(call);
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(typeof body === 'string' ? body : JSON.stringify(body));

@@ -45,7 +45,7 @@ export const authSchema = z.strictObject({
       ).exactOptional(),
       secretNamespace: objectName('Namespace', "Kyverno's own namespace.").default('kyverno'),
       token: flag(
-        'Take the token that ClusterPolicies send (Kyverno 1.19 and newer), checked by a TokenReview; `/v1/kyverno` then answers nobody else.',
+        'Take the token that ClusterPolicies send, checked by a TokenReview; `/v1/kyverno` then answers nobody else.',
       ).default(false),
       audience: text({
         about: 'The audience of the token.',
