@@ -16,7 +16,12 @@ export interface FakeRegistryOptions {
   /** With `auth`: reading needs no credentials (with `bearer`, still a token). */
   readonly anonymousPull?: boolean;
   /** PEM; absent: plain HTTP. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly tls?: {
+    readonly key: string;
+    readonly cert: string;
+    /** The authority of client certificates, when they are required. */
+    readonly clientCa?: string;
+  };
   /** Absent: any free port. */
   readonly port?: number;
   readonly address?: string;
@@ -108,7 +113,9 @@ export class FakeRegistry {
     const auth = options.auth && new FakeAuth(options.auth, options.anonymousPull ?? false);
     const tuning = { highWaterMark: 256 * 1024, requestTimeout: 0, keepAliveTimeout: 60_000 };
     const server: Server =
-      options.tls === undefined ? createHttpServer(tuning) : createHttpsServer({ ...tuning, ...options.tls });
+      options.tls === undefined
+        ? createHttpServer(tuning)
+        : createHttpsServer({ ...tuning, ...options.tls, ...requiring(options.tls.clientCa) });
     const address = options.address ?? '127.0.0.1';
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -296,6 +303,10 @@ export class FakeRegistry {
       fault,
     });
   }
+}
+
+function requiring(ca: string | undefined): object {
+  return ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
 }
 
 async function text(request: IncomingMessage): Promise<string> {

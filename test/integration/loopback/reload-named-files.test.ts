@@ -64,6 +64,26 @@ describe('without a restart', () => {
     expect(target.accessLog.some(({ method, status }) => method === 'PUT' && status === 201)).toBe(true);
   }, 60_000);
 
+  it('another client certificate is shown', async () => {
+    const [served, right, wrong] = await Promise.all(
+      ['127.0.0.1', 'client', 'client'].map((host) => makeCertificates({ hosts: [host] })),
+    );
+    if (served === undefined || right === undefined || wrong === undefined) throw new Error('no certificates');
+    const { cert, key } = served;
+    const target = await FakeRegistry.start({ tls: { cert, key, clientCa: right.ca } });
+    cleanups.push(() => target.close());
+    const [caFile, certFile, keyFile] = ['ca.crt', 'client.crt', 'client.key'].map((name) => join(folder, name));
+    const write = (file: string | undefined, text: string): Promise<void> => writeFile(file ?? '', text);
+    await Promise.all([write(caFile, served.ca), write(certFile, wrong.cert), write(keyFile, wrong.key)]);
+    const service = await serve({ registry: target.host, caFile, clientCertificate: { certFile, keyFile } });
+    expect(await admit(service)).toBeUndefined();
+    expect(target.accessLog).toEqual([]);
+    await write(keyFile, right.key);
+    await write(certFile, right.cert);
+    await swapped(service);
+    expect(target.accessLog.some(({ method, status }) => method === 'PUT' && status === 201)).toBe(true);
+  }, 60_000);
+
   it('another passwordFile mirrors at once what the old password failed for, though no Pod asks again', async () => {
     const [target, hidden] = await Promise.all([
       FakeRegistry.start(),
