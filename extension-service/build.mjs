@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 /**
@@ -19,6 +19,8 @@ const common = {
   minifyWhitespace: true,
   minifySyntax: true,
 };
+
+const UNFINISHED = 'dist/image-swapper.unfinished.cjs';
 
 /** Every file that is in the bundle, as esbuild knows them: what the SBOM is made of. */
 const inputs = new Set();
@@ -93,7 +95,7 @@ const programs = Object.fromEntries(clients.map(({ name, text }) => [name, text]
 
 await bundle({
   entryPoints: ['src/cli/main.ts'],
-  outfile: 'dist/image-swapper.cjs',
+  outfile: UNFINISHED,
   banner: { js: '#!/usr/bin/env node' },
   plugins: [
     ...lazyClients,
@@ -102,4 +104,6 @@ await bundle({
   ],
 });
 
+// Under its name only when it is whole: a process may start it while it is built.
+await rename(UNFINISHED, 'dist/image-swapper.cjs');
 await writeFile('dist/image-swapper.inputs.json', `${JSON.stringify([...inputs].sort(), null, 2)}\n`);
