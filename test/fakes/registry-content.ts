@@ -12,6 +12,10 @@ export function sha256(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
+export function sha512(bytes: Uint8Array): string {
+  return `sha512:${createHash('sha512').update(bytes).digest('hex')}`;
+}
+
 /** Pieces held in memory, as they came off the wire. */
 export function piecesContent(pieces: readonly Buffer[], size: number, digest: string): Content {
   return {

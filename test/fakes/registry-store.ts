@@ -1,4 +1,4 @@
-import { sha256, type Content } from './registry-content.js';
+import { sha256, sha512, type Content } from './registry-content.js';
 
 export interface StoredManifest {
   readonly mediaType: string;
@@ -110,7 +110,7 @@ export class RegistryStore {
     bytes: Buffer,
     rules: { readonly immutableTags: boolean; readonly checkChildren: boolean },
   ): PutManifestResult {
-    const digest = sha256(bytes);
+    const digest = reference.startsWith('sha512:') ? sha512(bytes) : sha256(bytes);
     if (reference.includes(':') && reference !== digest) {
       return { ok: false, status: 400, code: 'DIGEST_INVALID', message: `the content is ${digest}` };
     }

@@ -7,6 +7,7 @@ import type { RegistryClient } from '../registry/client.js';
 import { RegistryError } from '../registry/errors.js';
 import { planCopy, planRepair } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
+import { findRoot } from '../registry/presence.js';
 import { BlobLedger } from '../registry/ledger.js';
 import type { Keychain, LoginCredentials } from '../registry/types.js';
 import type { PushRequests } from '../kinds/cloud.js';
@@ -77,7 +78,7 @@ export class RegistryCopier implements Copier {
       const target = registries.target(job.target);
       const repositories = registries.cloudTarget(job.target)?.repositories;
       const { repository, tag } = job.reference;
-      const there = job.force ? undefined : await presentDigest(job, target.headManifest.bind(target), signal);
+      const there = job.force ? undefined : await presentDigest(job, target, signal);
       const isDone = there !== undefined && job.look === undefined;
       if (isDone && !this.areReferrersDue(target.host, repository, there)) {
         repositories?.used(repository);
@@ -118,7 +119,7 @@ export class RegistryCopier implements Copier {
     try {
       const target = this.registries.target(job.target);
       // Asks the source nothing, where manifests count as pulls.
-      const digest = job.force ? undefined : await presentDigest(job, target.headManifest.bind(target), signal);
+      const digest = job.force ? undefined : await presentDigest(job, target, signal);
       if (digest !== undefined && job.look === undefined) {
         return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
       }
@@ -193,18 +194,13 @@ export class RegistryCopier implements Copier {
 /** The digest that the target has under the name that a copy would put, without asking the source. */
 async function presentDigest(
   { reference }: MirrorJob,
-  head: (
-    repository: string,
-    reference: string,
-    context: { readonly signal: AbortSignal },
-  ) => Promise<{ readonly digest?: string } | undefined>,
+  client: RegistryClient,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { repository, digest, published } = reference;
-  const found = await head(repository, published, { signal });
-  if (found === undefined) return undefined;
-  if (digest === undefined) return found.digest;
-  return found.digest === digest ? digest : undefined;
+  if (digest === undefined) return (await client.headManifest(repository, published, { signal }))?.digest;
+  const root = await findRoot({ client, reference }, digest, { signal });
+  return root.state === 'published' ? digest : undefined;
 }
 
 function upToDate(digest: string): CopyOutcome {

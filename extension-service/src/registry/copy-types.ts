@@ -68,7 +68,7 @@ export const DEFAULT_COPY_LIMITS: CopyLimits = {
   parallelBlobs: 4,
   depth: 5,
   manifests: 1_000,
-  referrers: 300,
+  referrers: 500,
   manifestBytes: 64 * 1024 * 1024,
   descriptors: 10_000,
   blobBytes: 512 * 1024 ** 3,

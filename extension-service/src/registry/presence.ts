@@ -21,5 +21,16 @@ export async function findRoot(
   const named = await client.headManifest(repository, published, context);
   if (named?.digest === digest) return { state: 'published', mediaType: named.mediaType };
   const there: ManifestHead | undefined = await client.headManifest(repository, digest, context);
-  return there === undefined ? { state: 'absent' } : { state: 'untagged', mediaType: there.mediaType };
+  if (there === undefined) return { state: 'absent' };
+  const isSame = named !== undefined && areSameInSize(named, there) && !isSameAlgorithm(named.digest, digest);
+  return { state: isSame ? 'published' : 'untagged', mediaType: there.mediaType };
+}
+
+/** A registry computes sha256 of what it gets by tag: with a digest of another algorithm, only the size can be compared. */
+function areSameInSize(named: ManifestHead, there: ManifestHead): boolean {
+  return named.size !== undefined && named.size === there.size;
+}
+
+function isSameAlgorithm(one: string | undefined, other: string): boolean {
+  return one === undefined || one.split(':')[0] === other.split(':')[0];
 }

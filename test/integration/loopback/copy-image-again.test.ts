@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BlobLedger } from '../../../extension-service/src/registry/ledger.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
+import { sha512 } from '../../fakes/registry-content.js';
 import { pair, writes } from './copy-pair.js';
 
 describe('copyImage of what the target has, in part or whole', () => {
@@ -40,6 +41,23 @@ describe('copyImage of what the target has, in part or whole', () => {
     expect(target.manifest('mirror/library/app', 'v1')?.digest).toBe(after.digest);
     expect(result.blobs.present.count).toBeGreaterThan(0);
     expect(result.blobs.uploaded.count).toBeLessThan(after.blobs.length);
+  });
+
+  it('puts an image that is named by sha512 under that digest too, and knows it the next time', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage();
+    loadImage(source, 'library/app', image);
+    const top = image.manifests.at(-1);
+    if (top === undefined) throw new Error('no index');
+    const digest = sha512(top.bytes);
+    source.putManifest('library/app', digest, top.mediaType, top.bytes);
+    const name = { from: { digest }, to: { digest, published: 'keep-0123456789ab' } };
+    expect((await copy(name)).outcome).toBe('copied');
+    expect(target.manifest('mirror/library/app', digest)?.bytes).toEqual(top.bytes);
+    expect(target.manifest('mirror/library/app', 'keep-0123456789ab')?.digest).toBe(image.digest);
+    const before = writes(target).length;
+    expect((await copy(name)).outcome).toBe('present');
+    expect(writes(target)).toHaveLength(before);
   });
 
   it('puts the manifests again when forced', async () => {
