@@ -1,7 +1,7 @@
 import { RegistryError } from './errors.js';
 
-/** Docker Hub counts a GET of a manifest as a pull, and answers HEAD well. */
-const KNOWN_RIGHT: ReadonlySet<string> = new Set(['docker.io']);
+/** Docker Hub, ECR and Artifact Registry answer HEAD well; the first counts a GET of a manifest as a pull. */
+const KNOWN_RIGHT = /^docker\.io$|\.dkr[.-]ecr[.-]|\.pkg\.dev$/;
 
 /**
  * HEAD of a manifest is a hint and not a verdict: some registries, and proxies in front of them, do not know it, or have
@@ -14,7 +14,7 @@ export class ManifestHeads {
   #isInDoubt = false;
 
   constructor(host: string) {
-    this.#trusted = KNOWN_RIGHT.has(host);
+    this.#trusted = KNOWN_RIGHT.test(host);
   }
 
   /** `head` and `get` resolve with undefined for a 404, and reject for other refusals. Rejects with the refusal of `get`. */

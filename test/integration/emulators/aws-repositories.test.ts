@@ -170,7 +170,7 @@ describe('a repository that cannot be created', () => {
   it('with mode preexisting nothing is created, and the message says so', async () => {
     const service = await world.serve(world.config({ repositories: { mode: 'preexisting' } }));
     const row = await world.mirror(service, app);
-    expect(row).toMatchObject({ state: 'failed', failure: { reason: 'absent' } });
+    expect(row).toMatchObject({ state: 'failed', failure: { reason: 'missing' } });
     expect(row.failure?.message).toContain('repositories.mode is preexisting: create it, or use mode api');
     expect(world.actions()).toEqual(['GetAuthorizationToken']);
   });
