@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError } from '../errors.js';
 import { abortReason } from './abort.js';
+import { invalid, type Asked } from './asked.js';
 import { decodedBody } from './content-coding.js';
 import { parseDiagnostics, plainWords } from './diagnostics.js';
 import { readErrorBody } from './discard.js';
@@ -9,15 +10,7 @@ import { parseRetryAfter } from './retry.js';
 import { isAboutClientCertificate, isAboutHandshake, isNotTls, tlsAlertOf } from './tls-alerts.js';
 import { CLIENT_CERTIFICATE_ADVICE, classOf, type Refusal, type RefusalClass } from './status-class.js';
 
-/** What an answer is about, for messages. */
-export interface Asked {
-  /** host[:port] of the registry, also where it redirects. */
-  readonly host: string;
-  /** host[:port] of who answers, when the registry redirects there. */
-  readonly answeredBy?: string | undefined;
-  readonly method: string;
-  readonly url: URL;
-}
+export { header, invalid, type Asked } from './asked.js';
 
 /** Reads a body into memory; throws a RegistryError when it is longer than `limit` bytes or breaks off. */
 export async function readBody(
@@ -39,17 +32,6 @@ export async function readBody(
   }
   if (size > limit) throw invalid(asked, `the answer is longer than ${limit} bytes`);
   return Buffer.concat(pieces, size);
-}
-
-export function invalid(asked: Asked, message: string, cause?: unknown): RegistryError {
-  const request = describeRequest(asked.method, asked.url);
-  return new RegistryError(message, {
-    kind: 'invalid',
-    host: asked.host,
-    answeredBy: asked.answeredBy,
-    request,
-    ...(cause === undefined ? {} : { cause }),
-  });
 }
 
 /** The error for an answer whose status is not what was wanted, in the registry's words; reads its body, at most 64 KiB. */
@@ -123,9 +105,4 @@ export function networkError(error: unknown, asked: Asked, signal?: AbortSignal)
   // OpenSSL's own text has addresses of its memory in it.
   const said = code.startsWith('ERR_SSL_') || alert !== undefined ? 'the TLS connection failed' : message;
   return new RegistryError(code === '' ? said : `${code}: ${said}`, { ...details, kind: 'unreachable' });
-}
-
-export function header(response: IncomingMessage, name: string): string | undefined {
-  const value = response.headers[name];
-  return Array.isArray(value) ? value[0] : value;
 }

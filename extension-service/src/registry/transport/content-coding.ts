@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { pipeline, type Duplex, type Readable } from 'node:stream';
 import zlib from 'node:zlib';
-import { header, invalid, type Asked } from './answers.js';
+import { header, invalid, type Asked } from './asked.js';
 
 /** More codings than this, one over another, are nothing that a proxy does. */
 const MOST_CODINGS = 2;

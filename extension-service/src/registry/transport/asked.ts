@@ -1,0 +1,30 @@
+import type { IncomingMessage } from 'node:http';
+import { describeRequest, RegistryError } from '../errors.js';
+
+/** The request that an answer is about, for messages. */
+export interface Asked {
+  /** host[:port] of the registry, also where it redirects. */
+  readonly host: string;
+  /** host[:port] of who answers, when the registry redirects there. */
+  readonly answeredBy?: string | undefined;
+  readonly method: string;
+  readonly url: URL;
+}
+
+/** The error for an answer that breaks the distribution spec. */
+export function invalid(asked: Asked, message: string, cause?: unknown): RegistryError {
+  const request = describeRequest(asked.method, asked.url);
+  return new RegistryError(message, {
+    kind: 'invalid',
+    host: asked.host,
+    answeredBy: asked.answeredBy,
+    request,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** The first value of a header. */
+export function header(response: IncomingMessage, name: string): string | undefined {
+  const value = response.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
