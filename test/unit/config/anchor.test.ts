@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAnchor, problemsOf, warningsOf } from './parsing.js';
 import type { AwsConfig } from '../../../extension-service/src/kinds/aws/config.js';
+import { REGISTRY_TYPES as TYPES } from '../../../extension-service/src/kinds/kinds.js';
 
 function fixture(name: string): string {
   return readFileSync(new URL(`./anchor/${name}`, import.meta.url), 'utf8');
@@ -195,7 +196,7 @@ describe("k8s-image-swapper's dialect", () => {
     [
       'no target',
       '',
-      '1:1: target: no target is configured: give target: {type: aws | gcp | oci, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…',
+      `1:1: target: no target is configured: give target: {type: ${TYPES.join(' | ')}, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…`,
     ],
     [
       'a policy that is no choice',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { aws, oci, problemsOf, target } from './parsing.js';
+import { REGISTRY_TYPES as TYPES } from '../../../extension-service/src/kinds/kinds.js';
 
 describe('problems with the YAML itself', () => {
   it.each<readonly [string, string, readonly string[]]>([
@@ -40,7 +41,7 @@ describe('problems with the YAML itself', () => {
       'target: &t\n  oci: *t\n',
       [
         '2:3: target.oci: this alias is inside of what it stands for',
-        '2:3: target.type: is missing: allowed are aws, gcp, oci',
+        `2:3: target.type: is missing: allowed are ${TYPES.join(', ')}`,
       ],
     ],
     [
@@ -64,7 +65,7 @@ describe('problems with keys', () => {
       'no target',
       'logLevel: debug\n',
       [
-        '1:1: target: no target is configured: give target: {type: aws | gcp | oci, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…',
+        `1:1: target: no target is configured: give target: {type: ${TYPES.join(' | ')}, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…`,
       ],
     ],
     [
@@ -166,7 +167,7 @@ describe('problems with kinds of values', () => {
       'a list for a mapping',
       'target: [oci]\n',
       [
-        '1:1: target: is a list, and a mapping is needed: its keys are type, aws, name, match, imageSwapPolicy, imageCopyPolicy, platforms, gcp, oci',
+        `1:1: target: is a list, and a mapping is needed: its keys are type, aws, name, match, imageSwapPolicy, imageCopyPolicy, platforms, ${TYPES.slice(1).join(', ')}`,
       ],
     ],
     [

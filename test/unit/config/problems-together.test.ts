@@ -7,19 +7,21 @@ import { configSchema } from '../../../extension-service/src/config/schema/confi
 import { imageCopyPolicy } from '../../../extension-service/src/config/schema/policies.js';
 import { enginePoliciesSchema, queueSchema } from '../../../extension-service/src/config/schema/service.js';
 import { parse, problemsOf, target, warningsOf } from './parsing.js';
+import { problemsOf, target, warningsOf } from './parsing.js';
+import { REGISTRY_TYPES as TYPES } from '../../../extension-service/src/kinds/kinds.js';
 
 describe('problems with types', () => {
   it.each<readonly [string, string, readonly string[]]>([
     [
       'none, and nothing that tells it',
       'target: {name: x}\n',
-      ['1:9: target.type: is missing: allowed are aws, gcp, oci'],
+      [`1:9: target.type: is missing: allowed are ${TYPES.join(', ')}`],
     ],
     [
       'none, and two that tell it',
       'target:\n  aws: {accountId: "123456789012", region: nowhere}\n  gcp: {location: us, projectId: my-project, repositoryId: main}\n',
       [
-        '2:3: target.type: is missing, and aws and gcp are there: allowed are aws, gcp, oci',
+        `2:3: target.type: is missing, and aws and gcp are there: allowed are ${TYPES.join(', ')}`,
         '2:44: target.aws.region: "nowhere" is no AWS region: an AWS region such as eu-central-1 is allowed',
       ],
     ],
@@ -32,7 +34,7 @@ describe('problems with types', () => {
       'an unknown one',
       'target:\n  type: generic\n  oci: {registry: "http://x.example"}\n',
       [
-        '2:9: target.type: "generic" is no type of registry: allowed are aws, gcp, oci',
+        `2:9: target.type: "generic" is no type of registry: allowed are ${TYPES.join(', ')}`,
         '3:19: target.oci.registry: "http://x.example" has a scheme: host or host:port is allowed, such as harbor.example.com:5000; for plain HTTP set insecure: true',
       ],
     ],

@@ -5,6 +5,7 @@ import { AUTHORITY, AWS, CASES } from '../../../tools/chart/cases.js';
 import { Helm, objectOf } from '../../../tools/helm.js';
 import type { RenderOptions } from '../../../tools/helm.js';
 import { goToolsAvailable } from '../../../tools/tool.js';
+import { REGISTRY_TYPES as TYPES } from '../../../../extension-service/src/kinds/kinds.js';
 
 const available = await goToolsAvailable("the Helm chart's values");
 const REGION = ['--set', 'config.target.aws.region=eu-central-1'];
@@ -358,7 +359,7 @@ describe.skipIf(!available)("the chart's values", () => {
           target: { aws: { accountId: '1', region: 'r' }, gcp: { location: 'l', projectId: 'p', repositoryId: 'r' } },
         },
       },
-      'config.target: give one of aws, gcp, oci; there is aws and gcp',
+      `config.target: give one of ${TYPES.join(', ')}; there is aws and gcp`,
     ],
     [
       'a target of a missing kind',
