@@ -66,7 +66,8 @@ class Variant {
       );
     }
     if (fault !== undefined) {
-      const hint = typeof value === 'string' ? didYouMean(suggest(value, this.#variants)) : '';
+      // The key that is there tells better than the spelling: beside aws, ecr is not a misspelt acr.
+      const hint = typeof value === 'string' && type === undefined ? didYouMean(suggest(value, this.#variants)) : '';
       this.problems.error((written ?? this.node).place, this.key('type'), `${fault}${hint}`, this.allowed());
     }
     if (type === undefined) return undefined;

@@ -18,7 +18,7 @@ export interface CloudLogin {
 
 /** A configured registry of a cloud, with what the cloud's API does for it. Nothing is called before it is needed. */
 export interface CloudRegistry extends CloudLogin {
-  /** What pushes need of the cloud; sources are only read. */
+  /** The repositories that pushes go to; sources are only read. */
   readonly repositories?: CloudRepositories;
   /** Waits for the quotas of the registry's requests. */
   readonly pacer?: RequestPacer;
@@ -54,7 +54,7 @@ export interface PushRequests {
   readonly blobs: number;
 }
 
-/** What happens at a cloud's API, for logs and metrics. `registry` is a bounded label, see {@link RegistryIdentity}. */
+/** An event at a cloud's API, for logs and metrics. `registry` is a bounded label, see {@link isTargetName}. */
 export type CloudEvent =
   | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'renewed'; readonly expires: number }
   | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'failed'; readonly message: string }
@@ -90,7 +90,7 @@ export function cloudKeychain(clouds: readonly CloudLogin[]): Keychain {
   };
 }
 
-/** What a kind's code has of the world. */
+/** The world as a kind's code sees it. */
 export interface CloudOptions {
   /** Credentials, endpoints and proxies are read from it, as the clouds' own tools do. */
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -18,13 +18,13 @@ export interface RegistryKind<Settings> {
   /** Of a target; of a source too, unless `sourceSchema` is another. */
   readonly schema: z.ZodType<Settings>;
   readonly sourceSchema?: z.ZodType<Settings>;
-  /** What keys must be together; gets what parsed of them, defaults included. */
+  /** Checks several keys together; gets the keys that parsed, defaults included. */
   rules?(scope: RuleScope, settings: Parsed<Settings>, isSource: boolean): void;
   readonly naming: RegistryNaming<Settings>;
   /** A host of the kind has repositories of many owners: a source has its own login and probe for each path. */
   readonly sharesHosts?: true;
   /**
-   * How connections are secured; unless given, with the certificate authorities of the system.
+   * How connections are secured; unless given, with the system's CA certificates.
    *
    * @throws Error naming the key or variable whose file cannot be read
    */
@@ -56,9 +56,9 @@ export interface CloudOpener<Settings> {
 export interface CredentialsFile {
   readonly key: string;
   readonly variable: string;
-  /** What the file must be, for messages. */
+  /** The kind of file that is needed, for messages. */
   readonly allowed: string;
-  /** What is wrong with the file's text, as words that continue its name; never more of the text than its type. */
+  /** The fault of the file's text, as words that continue its name; never quotes more of the text than its type. */
   fault(text: string): string | undefined;
 }
 

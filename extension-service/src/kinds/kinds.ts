@@ -16,6 +16,6 @@ const byType = new Map(REGISTRY_KINDS.map((kind) => [kind.type, kind]));
 export function kindOf(registry: RegistryConfig): { readonly kind: RegistryKind<unknown>; readonly settings: unknown } {
   const { type } = registry;
   const kind = byType.get(type);
-  if (kind === undefined) throw new Error(`there is no registry kind ${type}`);
+  if (kind === undefined) throw new Error(`the registry kind ${type} does not exist`);
   return { kind, settings: registry[type] };
 }

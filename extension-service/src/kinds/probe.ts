@@ -4,7 +4,7 @@ export interface Probe {
   /** `read`, `push`, or what a kind adds: `identity`, the name of a permission. */
   readonly check: string;
   readonly ok: boolean;
-  /** What is missing and what to do, or what was found. */
+  /** The finding, or the fault and its remedy. */
   readonly message: string;
 }
 

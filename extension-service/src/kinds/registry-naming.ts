@@ -3,7 +3,7 @@ import type { NamingTarget, RegistryPlace, TargetProblem } from '../core/naming/
 import { placeProblems, usableTarget } from '../core/naming/target.js';
 import { kindOf } from './kinds.js';
 
-/** What naming needs to know about a configured target. @throws InvalidTargetError when {@link targetProblems} has any */
+/** A configured target as naming sees it. @throws InvalidTargetError when {@link targetProblems} has any */
 export function namingTarget(target: TargetConfig): NamingTarget {
   return usableTarget(target.name, placeOf(target), keysOf(target));
 }
