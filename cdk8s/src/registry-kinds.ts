@@ -2,12 +2,13 @@
 import { awsNaming } from '../../extension-service/src/kinds/aws/naming.js';
 import { gcpNaming } from '../../extension-service/src/kinds/gcp/naming.js';
 import { ociNaming } from '../../extension-service/src/kinds/oci/naming.js';
+import { acrNaming } from '../../extension-service/src/kinds/acr/naming.js';
 import type { KindNaming } from './kind-naming.js';
 
-/** A registry; one of aws, gcp and oci is set. */
+/** A registry; one of aws, gcp, oci and acr is set. */
 export interface SwapperRegistry {
-  /** @default the one of aws, gcp and oci that is there */
-  readonly type?: 'aws' | 'gcp' | 'oci';
+  /** @default the one of aws, gcp, oci and acr that is there */
+  readonly type?: 'aws' | 'gcp' | 'oci' | 'acr';
   /** Amazon ECR. */
   readonly aws?: {
     /** The AWS account that the registry belongs to. Digits, as text: a number loses leading zeros. */
@@ -41,6 +42,15 @@ export interface SwapperRegistry {
     /** Whatever else the service reads. */
     readonly [key: string]: unknown;
   };
+  /** Azure Container Registry. */
+  readonly acr?: {
+    /** The registry's login server. */
+    readonly registry: string;
+    /** A path in front of every image, under the host. */
+    readonly prefix?: string;
+    /** Whatever else the service reads. */
+    readonly [key: string]: unknown;
+  };
 }
 
 /** How the registries of each kind name images, by their `type`. */
@@ -48,4 +58,5 @@ export const NAMINGS: ReadonlyMap<string, KindNaming> = new Map<string, KindNami
   ['aws', awsNaming],
   ['gcp', gcpNaming],
   ['oci', ociNaming],
+  ['acr', acrNaming],
 ]);

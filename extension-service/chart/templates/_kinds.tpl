@@ -1,10 +1,10 @@
 {{- /* Written by "npm run generate" from extension-service/src/kinds; do not edit. */ -}}
-{{- define "image-swapper.kinds" -}}["aws","gcp","oci"]{{- end }}
+{{- define "image-swapper.kinds" -}}["aws","gcp","oci","acr"]{{- end }}
 {{- define "image-swapper.kindsWith.normalize" -}}["aws"]{{- end }}
 {{- define "image-swapper.kindsWith.warnings" -}}["aws"]{{- end }}
 {{- define "image-swapper.kindsWith.secrets" -}}["oci"]{{- end }}
-{{- define "image-swapper.kindsWith.podLabels" -}}[]{{- end }}
-{{- define "image-swapper.kindsWith.serviceAccountAnnotations" -}}[]{{- end }}
+{{- define "image-swapper.kindsWith.podLabels" -}}["acr"]{{- end }}
+{{- define "image-swapper.kindsWith.serviceAccountAnnotations" -}}["acr"]{{- end }}
 
 {{- define "image-swapper.aws.place" -}}
 {{- $path := .registry.prefix | default "" | trimAll "/" }}
@@ -71,5 +71,23 @@
 {{- with $credentials.secretName }}
 {{- list (dict "name" . "namespace" ($credentials.namespace | default $.namespace)) | toJson }}
 {{- else }}[]
+{{- end }}
+{{- end }}
+
+{{- define "image-swapper.acr.place" -}}
+{{- dict "host" (lower .registry.registry) "path" (.registry.prefix | default "" | trimAll "/") | toJson }}
+{{- end }}
+
+{{- /* What the workload identity webhook looks for. */}}
+{{- define "image-swapper.acr.podLabels" -}}
+azure.workload.identity/use: "true"
+{{- end }}
+
+{{- define "image-swapper.acr.serviceAccountAnnotations" -}}
+{{- with .registry.clientId }}
+azure.workload.identity/client-id: {{ . | quote }}
+{{- end }}
+{{- with .registry.tenantId }}
+azure.workload.identity/tenant-id: {{ . | quote }}
 {{- end }}
 {{- end }}

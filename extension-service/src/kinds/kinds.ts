@@ -1,11 +1,12 @@
 import type { RegistryConfig } from '../core/config/model.js';
+import { acr } from './acr/kind.js';
 import { aws } from './aws/kind.js';
 import { gcp } from './gcp/kind.js';
 import type { RegistryKind } from './kind.js';
 import { oci } from './oci/kind.js';
 
 /** Every kind of registry, in the order in which messages and documentation list them. */
-export const REGISTRY_KINDS: readonly RegistryKind<unknown>[] = [aws, gcp, oci];
+export const REGISTRY_KINDS: readonly RegistryKind<unknown>[] = [aws, gcp, oci, acr];
 
 /** What `type` can be. */
 export const REGISTRY_TYPES = REGISTRY_KINDS.map(({ type }) => type);

@@ -108,6 +108,17 @@ export const CASES: readonly ChartCase[] = [
     },
   },
   {
+    name: 'acr-workload-identity',
+    values: {
+      config: {
+        target: { acr: { registry: 'contoso.azurecr.io', clientId: 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee' } },
+      },
+      prewarm: { enabled: true },
+      podLabels: { team: 'platform' },
+      serviceAccount: { annotations: { owner: 'platform' } },
+    },
+  },
+  {
     name: 'tls-cert-manager',
     values: { config, certmanager: { enabled: true }, policies: { engine: 'webhook' } },
   },

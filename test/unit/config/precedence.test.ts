@@ -69,6 +69,11 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'target.imageSwapPolicy': ['always', 'exists'],
   'target.imageCopyPolicy': ['none', 'immediate'],
   'target.platforms': ['linux/amd64', 'all'],
+  'target.acr': ['{registry: one.azurecr.io}', '{registry: two.azurecr.io, prefix: mirror}'],
+  'target.acr.registry': ['one.azurecr.io', 'two.azurecr.io'],
+  'target.acr.prefix': ['a', 'b/c'],
+  'target.acr.tenantId': ['11111111-2222-3333-4444-555555555555', '66666666-2222-3333-4444-555555555555'],
+  'target.acr.clientId': ['aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee', 'ffffffff-bbbb-cccc-dddd-eeeeeeeeeeee'],
   'target.gcp': [
     '{location: europe-west4, projectId: my-project, repositoryId: a}',
     '{location: europe, projectId: my-project, repositoryId: b}',
@@ -183,7 +188,7 @@ function baseOf(key: string): string {
   if (key === 'target' || key === 'target.oci')
     return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';
   if (key === 'tls.mode') return 'target: {oci: {registry: z.test}}\ntls: {dnsNames: [z.svc]}\n';
-  if (key === 'target.aws' || key === 'target.gcp') return '{}\n';
+  if (['target.acr', 'target.aws', 'target.gcp'].includes(key)) return '{}\n';
   if (key.startsWith('target.aws')) {
     const needed: Record<string, string> = {
       kmsKey: ', ecrOptions: {encryptionConfiguration: {encryptionType: KMS}}',
@@ -195,6 +200,7 @@ function baseOf(key: string): string {
     const more = needed[key.split('.').pop() ?? ''] ?? '';
     return `target: {type: aws, aws: {accountId: "999999999999", region: ap-south-1${more}}}\n`;
   }
+  if (key.startsWith('target.acr')) return 'target: {acr: {registry: zzz.azurecr.io}}\n';
   if (key.startsWith('target.gcp')) return 'target: {gcp: {location: asia, projectId: my-project, repositoryId: z}}\n';
   const oci: Record<string, string> = {
     username: 'password: z-word',

@@ -7,7 +7,6 @@ import { configSchema } from '../../../extension-service/src/config/schema/confi
 import { imageCopyPolicy } from '../../../extension-service/src/config/schema/policies.js';
 import { enginePoliciesSchema, queueSchema } from '../../../extension-service/src/config/schema/service.js';
 import { parse, problemsOf, target, warningsOf } from './parsing.js';
-import { problemsOf, target, warningsOf } from './parsing.js';
 import { REGISTRY_TYPES as TYPES } from '../../../extension-service/src/kinds/kinds.js';
 
 describe('problems with types', () => {

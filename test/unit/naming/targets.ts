@@ -2,6 +2,7 @@ import type { AwsConfig } from '../../../extension-service/src/kinds/aws/config.
 import type { GcpConfig } from '../../../extension-service/src/kinds/gcp/config.js';
 import type { OciConfig } from '../../../extension-service/src/kinds/oci/config.js';
 import type { TargetConfig } from '../../../extension-service/src/core/config/model.js';
+import type { AcrConfig } from '../../../extension-service/src/kinds/acr/config.js';
 import { awsConfig as defaultAwsConfig } from '../targets/aws/config.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 
@@ -33,6 +34,10 @@ export function ociConfig(oci: Partial<OciConfig> = {}, name = 'oci'): TargetCon
   };
 }
 
+export function acrConfig(acr: Partial<AcrConfig> = {}, name = 'acr'): TargetConfig {
+  return { name, type: 'acr', acr: { registry: 'contoso.azurecr.io', prefix: '', ...acr } };
+}
+
 export const ecr = namingTarget(awsConfig());
 export const ecrWithPrefix = namingTarget(awsConfig({ prefix: 'mirror' }, 'ecr-prefix'));
 export const gar = namingTarget(gcpConfig());
@@ -45,6 +50,8 @@ export const everyTarget = [
   namingTarget(awsConfig({ region: 'cn-north-1', prefix: 'a/b' }, 'ecr-china')),
   gar,
   namingTarget(gcpConfig({ projectId: 'example.com:project' }, 'gar-domain')),
+  namingTarget(acrConfig()),
+  namingTarget(acrConfig({ prefix: '/mirror/' }, 'acr-prefix')),
   oci,
   ociWithPrefix,
   namingTarget(ociConfig({ registry: '[::1]:5000' }, 'oci-ipv6')),

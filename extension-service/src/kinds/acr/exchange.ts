@@ -1,0 +1,93 @@
+import type { RegistryLogin } from '../../credentials/renewed-login.js';
+import type { IdentityTokenCredentials } from '../../registry/types.js';
+import { RegistryError } from '../../registry/errors.js';
+import { invalid, networkError, readBody, statusError } from '../../registry/transport/answers.js';
+import type { Asked } from '../../registry/transport/answers.js';
+import { Http } from '../../registry/transport/http.js';
+import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
+import type { Identity } from './identity.js';
+import { exchangeProblem } from './problems.js';
+
+const MAX_ANSWER_BYTES = 64 * 1024;
+const EXCHANGE_TIMEOUT_MS = 30_000;
+/** How long Azure's refresh tokens live, when the token does not say. */
+const REFRESH_TOKEN_LIFE_MS = 3 * 3_600_000;
+
+/** Turns tokens of Microsoft Entra into the registry's refresh tokens (azure.github.io/acr/AAD-OAuth.html). */
+export class TokenExchange {
+  readonly #http: Http;
+
+  constructor(
+    private readonly host: string,
+    env: Readonly<Record<string, string | undefined>>,
+  ) {
+    this.#http = new Http({ proxy: proxyFromEnvironment(env) });
+  }
+
+  /**
+   * POST /oauth2/exchange at the registry itself, over verified HTTPS; an answer that redirects is refused.
+   *
+   * @throws RegistryError that names the tenant and the client when the registry refuses the token
+   */
+  async refreshToken(identity: Identity, accessToken: string): Promise<RegistryLogin<IdentityTokenCredentials>> {
+    const { host } = this;
+    const asked: Asked = { host, method: 'POST', url: new URL(`https://${host}/oauth2/exchange`) };
+    const form = new URLSearchParams({ grant_type: 'access_token', service: host, tenant: identity.tenantId });
+    form.set('access_token', accessToken);
+    const signal = AbortSignal.timeout(EXCHANGE_TIMEOUT_MS);
+    const asOf = Date.now();
+    const response = await this.#http
+      .send({
+        ...asked,
+        headers: {
+          accept: 'application/json',
+          'content-type': 'application/x-www-form-urlencoded',
+          'user-agent': 'image-swapper',
+        },
+        body: Buffer.from(form.toString()),
+        policy: { key: 'trusted', refusal: () => undefined },
+        tls: { verify: true },
+        signal,
+      })
+      .catch((error: unknown) => {
+        throw networkError(error, asked);
+      });
+    if (response.statusCode !== 200) throw exchangeProblem(await statusError(response, asked, asOf), identity);
+    const token = tokenOf(await readBody(response, MAX_ANSWER_BYTES, asked, signal), asked);
+    return { credentials: { identityToken: token }, expires: expiryOf(token) ?? asOf + REFRESH_TOKEN_LIFE_MS };
+  }
+
+  /** Cuts every connection. */
+  close(): void {
+    this.#http.close();
+  }
+}
+
+function tokenOf(body: Buffer, asked: Asked): string {
+  let token: unknown;
+  try {
+    token = (JSON.parse(body.toString('utf8')) as { refresh_token?: unknown } | null)?.refresh_token;
+  } catch {
+    // The parser's message would quote the token.
+    token = undefined;
+  }
+  if (typeof token === 'string' && token !== '' && !/\s/.test(token)) return token;
+  const { message, host, request } = invalid(asked, 'the registry answered without a refresh token');
+  throw new RegistryError(message, {
+    kind: 'invalid',
+    host,
+    retryable: true,
+    ...(request !== undefined && { request }),
+  });
+}
+
+/** When a JSON Web Token ends (RFC 7519, `exp`), in milliseconds; undefined when it does not say. Nothing is verified. */
+export function expiryOf(token: string): number | undefined {
+  try {
+    const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8');
+    const { exp } = JSON.parse(payload) as { exp?: unknown };
+    return typeof exp === 'number' && Number.isFinite(exp) && exp > 0 ? exp * 1_000 : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,77 @@
+import { RegistryError } from '../../registry/errors.js';
+import type { RegistryErrorKind } from '../../registry/errors.js';
+import { messageOf } from '../../util/message-of.js';
+import type { Identity } from './identity.js';
+
+/** Advice for error codes of Microsoft Entra (learn.microsoft.com/entra/identity-platform/reference-error-codes). */
+const ADVICE: Readonly<Record<string, string>> = {
+  AADSTS90002: 'check acr.tenantId, or AZURE_TENANT_ID',
+  AADSTS900023: 'check acr.tenantId, or AZURE_TENANT_ID',
+  AADSTS700016: 'check acr.clientId (AZURE_CLIENT_ID): the tenant does not have this identity',
+  AADSTS70021: 'add a federated credential for this ServiceAccount to the identity',
+  AADSTS700211: "the issuer of the federated credential must be the cluster's OIDC issuer",
+  AADSTS700212: 'the audience of the federated credential must be api://AzureADTokenExchange',
+  AADSTS700213:
+    'the subject of the federated credential must be system:serviceaccount:NAMESPACE:NAME of this ServiceAccount',
+  AADSTS700024: 'the token of the ServiceAccount has expired: check that the kubelet renews the file',
+};
+
+/** Why Microsoft Entra gives no token. Carries no token: Entra's messages name identities and not their secrets. */
+export function entraProblem(host: string, identity: Identity, error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error;
+  const { tenantId, clientId, authority } = identity;
+  const said = saidOf(error);
+  const code = /AADSTS[0-9]+/.exec(said)?.[0];
+  // The library does not pass on why it cannot find the endpoints of a tenant.
+  const unknownTenant = /endpoints_resolution_error|invalid_tenant/.test(said);
+  const advice = ADVICE[unknownTenant ? 'AADSTS90002' : (code ?? '')];
+  const kind: RegistryErrorKind = code === undefined && !unknownTenant ? 'unreachable' : 'unauthorized';
+  const more =
+    advice ?? (kind === 'unreachable' ? 'check the network, the proxy variables and AZURE_AUTHORITY_HOST' : '');
+  const message =
+    `no Microsoft Entra token from ${hostOf(authority)} for tenant ${tenantId}, client ${clientId}: ` +
+    `${said}${more === '' ? '' : `; ${more}`}`;
+  return new RegistryError(message, { kind, host, cause: error });
+}
+
+/** Nothing says who is to log in. */
+export function missingIdentity(host: string, missing: readonly string[]): RegistryError {
+  const message =
+    `no Azure workload identity was found: ${missing.join(', ')} must be set; the webhook sets the variables in Pods with ` +
+    'the label azure.workload.identity/use: "true", for the ServiceAccount with azure.workload.identity/client-id';
+  return new RegistryError(message, { kind: 'unauthorized', host });
+}
+
+/** The registry does not take Entra's token. */
+export function exchangeProblem(error: RegistryError, { tenantId, clientId }: Identity): RegistryError {
+  if (error.kind !== 'unauthorized' && error.kind !== 'forbidden' && error.kind !== 'invalid') return error;
+  const { host, status, diagnostics } = error;
+  const said = diagnostics.map(({ code, message }) => `${code} ${message}`).join('; ');
+  const message =
+    `the registry refuses the Microsoft Entra token of tenant ${tenantId}, client ${clientId} (HTTP ${status ?? 0}` +
+    `${said === '' ? '' : `: ${said}`}); the registry's subscription must be in this tenant, and the identity must have a ` +
+    'role on it, such as AcrPush';
+  return new RegistryError(message, {
+    kind: 'unauthorized',
+    host,
+    ...(status !== undefined && { status }),
+    diagnostics,
+    cause: error,
+  });
+}
+
+/** The first sentence of Entra's own words, which are in the causes of the library's error. */
+function saidOf(error: unknown): string {
+  const texts: string[] = [];
+  for (let one: unknown = error; one instanceof Error && texts.length < 5; one = one.cause) {
+    const { errorCode = '' } = one as { errorCode?: string };
+    texts.push(`${errorCode} ${one.message}`.trim());
+  }
+  const all = texts.length === 0 ? messageOf(error) : texts.join(' ');
+  const own = /AADSTS[0-9]+:[^\r\n]*?(?=\s*(?:Trace ID|Correlation ID|[\r\n]|$))/.exec(all)?.[0];
+  return (own ?? all).slice(0, 400);
+}
+
+function hostOf(authority: string): string {
+  return URL.canParse(authority) ? new URL(authority).host : authority;
+}

@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import type { HookRequest, HookResult } from '../tls-proxy.js';
+import type { FakeEntra } from './entra.js';
+import { json, TENANT } from './entra.js';
+
+/** What one request may carry. */
+const MAX_BODY_BYTES = 20_000_000;
+
+interface Grant {
+  readonly scopes: readonly { readonly repository: string; readonly actions: readonly string[] }[];
+}
+
+/**
+ * What Azure Container Registry puts in front of a registry, as a hook of TlsProxy: the exchange of Entra tokens for
+ * refresh tokens, the token endpoint, and its challenge. What is allowed goes on to the registry behind it.
+ */
+export class AcrPlane {
+  /** Fields of the requests to /oauth2/exchange. */
+  readonly exchanges: URLSearchParams[] = [];
+  /** Refresh tokens that /oauth2/token was asked with. */
+  readonly refreshTokens: string[] = [];
+  readonly issued: string[] = [];
+  /** Hosts' bearers that reached it; '' for none. */
+  readonly bearers: string[] = [];
+  /** The role of the identity. */
+  role: 'AcrPush' | 'AcrPull' = 'AcrPush';
+  /** How long refresh tokens live, in seconds. */
+  life = 3 * 3600;
+  /** The registry does not take tokens of any tenant. */
+  refusesEntra = false;
+  readonly #refresh = new Map<string, number>();
+  readonly #access = new Map<string, Grant>();
+
+  constructor(
+    readonly host: string,
+    private readonly entra: FakeEntra,
+  ) {}
+
+  readonly hook = async (request: HookRequest): Promise<HookResult> => {
+    const { method, path, headers } = request;
+    if (Number(headers['content-length'] ?? 0) > MAX_BODY_BYTES) return failure(413, 'SIZE_INVALID', 'too large');
+    if (path.startsWith('/oauth2/')) {
+      const isForm = headers['content-type'] === 'application/x-www-form-urlencoded';
+      if (method !== 'POST' || !isForm) return failure(400, 'UNSUPPORTED', 'POST a form');
+      const form = new URLSearchParams((await request.body()).toString());
+      return path === '/oauth2/exchange' ? this.#exchange(form) : this.#token(form);
+    }
+    return this.#allowed(method, path, headers.authorization);
+  };
+
+  /** Every refresh token stops working. */
+  revoke(): void {
+    this.#refresh.clear();
+    this.#access.clear();
+  }
+
+  #exchange(form: URLSearchParams): HookResult {
+    this.exchanges.push(form);
+    const grant = this.entra.grantOf(form.get('access_token') ?? '');
+    const good =
+      form.get('grant_type') === 'access_token' &&
+      form.get('service') === this.host &&
+      form.get('tenant') === TENANT &&
+      grant?.tenant === TENANT &&
+      grant.audience === 'https://containerregistry.azure.net' &&
+      !this.refusesEntra;
+    if (!good) return failure(401, 'UNAUTHORIZED', 'authentication required');
+    const expires = Math.floor(Date.now() / 1_000) + this.life;
+    const payload = Buffer.from(JSON.stringify({ aud: this.host, exp: expires })).toString('base64url');
+    const token = `eyJhbGciOiJSUzI1NiJ9.${payload}.${randomBytes(24).toString('base64url')}`;
+    this.#refresh.set(token, expires * 1_000);
+    this.issued.push(token);
+    return json(200, { refresh_token: token });
+  }
+
+  #token(form: URLSearchParams): HookResult {
+    const token = form.get('refresh_token') ?? '';
+    this.refreshTokens.push(token);
+    const good = form.get('grant_type') === 'refresh_token' && form.get('service') === this.host;
+    if (!good || (this.#refresh.get(token) ?? 0) <= Date.now()) {
+      return failure(401, 'UNAUTHORIZED', 'the refresh token is not valid');
+    }
+    const may = this.role === 'AcrPush' ? ['pull', 'push'] : ['pull'];
+    const scopes = (form.get('scope') ?? '').split(' ').map((scope) => {
+      const [, repository = '', actions = ''] = /^repository:(.+):([a-z,]+)$/.exec(scope) ?? [];
+      return { repository, actions: actions.split(',').filter((action) => may.includes(action)) };
+    });
+    const access = randomBytes(24).toString('base64url');
+    this.#access.set(access, { scopes });
+    return json(200, { access_token: access });
+  }
+
+  #allowed(method: string, path: string, authorization: string | undefined): HookResult {
+    const bearer = authorization?.replace(/^Bearer /, '') ?? '';
+    this.bearers.push(bearer);
+    const [, repository = ''] = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(path) ?? [];
+    const action = method === 'GET' || method === 'HEAD' ? 'pull' : 'push';
+    const grant = this.#access.get(bearer);
+    if (grant?.scopes.some((scope) => scope.repository === repository && scope.actions.includes(action)) === true) {
+      return undefined;
+    }
+    const scope =
+      repository === '' ? '' : `,scope="repository:${repository}:${action === 'pull' ? 'pull' : 'pull,push'}"`;
+    const more = grant === undefined ? '' : ',error="insufficient_scope"';
+    const challenge = `Bearer realm="https://${this.host}/oauth2/token",service="${this.host}"${scope}${more}`;
+    return failure(401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': challenge });
+  }
+}
+
+function failure(status: number, code: string, message: string, headers: Record<string, string> = {}): HookResult {
+  return json(status, { errors: [{ code, message, detail: null }] }, headers);
+}

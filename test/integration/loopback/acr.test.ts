@@ -1,0 +1,176 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { AzureCloud, OTHER_HOST, TARGET_HOST } from '../../fakes/azure/cloud.js';
+import { CLIENT, TENANT } from '../../fakes/azure/entra.js';
+import { post } from '../../fakes/https-client.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { runProgram } from '../../fakes/program.js';
+import type { ProgramResult } from '../../fakes/program.js';
+import { RunningService } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
+
+/** The built program at Azure Container Registry with workload identity; asserted at Azure's side. */
+
+const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layerSize: 5_000 });
+const OTHER_TENANT = '99999999-2222-3333-4444-555555555555';
+let azure: AzureCloud;
+
+beforeEach(async () => {
+  azure = await AzureCloud.start();
+});
+afterEach(async () => azure.close());
+
+async function run(args: string[], acr: object, env: Record<string, string> = {}, more = {}): Promise<ProgramResult> {
+  const config = join(azure.folder, 'image-swapper.yaml');
+  await writeFile(config, stringify({ target: { type: 'acr', acr: { registry: TARGET_HOST, ...acr } }, ...more }));
+  const result = await runProgram([...args, '--config', config], { ...azure.env, ...env });
+  for (const secret of azure.secrets()) expect(result.stdout + result.stderr).not.toContain(secret);
+  return result;
+}
+
+const mirrored = (name = 'mirror/registry.example.com/app', tag = '1.0'): string | undefined =>
+  azure.target.manifest(name, tag)?.digest;
+
+describe('mirror', () => {
+  it('exchanges the ServiceAccount token at Entra, then at the registry, and pushes', async () => {
+    const result = await run(['mirror', azure.push(image)], { prefix: 'mirror' });
+    expect(result).toMatchObject({ code: 0 });
+    expect(mirrored()).toBe(image.digest);
+    expect(azure.entra.requests.map(({ tenant, form }) => [tenant, form.get('client_id')])).toEqual([[TENANT, CLIENT]]);
+    expect(azure.entra.requests[0]?.form.get('scope')).toMatch(/^https:\/\/containerregistry\.azure\.net\/\.default/);
+    expect(azure.targetPlane.exchanges.map((form) => [...form.keys()].sort())).toEqual([
+      ['access_token', 'grant_type', 'service', 'tenant'],
+    ]);
+    expect(new Set(azure.targetPlane.refreshTokens)).toEqual(new Set(azure.targetPlane.issued));
+  });
+
+  it('takes the identity of the configuration before that of the environment', async () => {
+    const env = { AZURE_TENANT_ID: OTHER_TENANT, AZURE_CLIENT_ID: OTHER_TENANT };
+    const result = await run(
+      ['mirror', azure.push(image)],
+      { prefix: 'mirror', tenantId: TENANT, clientId: CLIENT },
+      env,
+    );
+    expect(result).toMatchObject({ code: 0 });
+    expect(mirrored()).toBe(image.digest);
+  });
+
+  it('uploads a layer that is larger than one request may be', async () => {
+    const large = buildImage({ layerSize: 21_000_000 });
+    const result = await run(['mirror', azure.push(large)], { prefix: 'mirror' });
+    expect(result).toMatchObject({ code: 0 });
+    expect(mirrored()).toBe(large.digest);
+  });
+
+  it('reads from a private Azure registry, and gives its login to no other registry', async () => {
+    loadImage(azure.source, 'team/app', image, '1.0');
+    const source = { type: 'acr', acr: { registry: OTHER_HOST } };
+    const images = [`${OTHER_HOST}/team/app:1.0`, azure.push(image)];
+    const result = await run(['mirror', ...images], {}, {}, { source: { registries: [source] } });
+    expect(result).toMatchObject({ code: 0 });
+    expect(mirrored(`${OTHER_HOST}/team/app`)).toBe(image.digest);
+    expect(mirrored('registry.example.com/app')).toBe(image.digest);
+    expect(new Set(azure.otherPlane.refreshTokens)).toEqual(new Set(azure.otherPlane.issued));
+    expect(new Set(azure.targetPlane.refreshTokens)).toEqual(new Set(azure.targetPlane.issued));
+    const elsewhere = azure.source.accessLog.filter(({ headers }) => headers.host === 'registry.example.com');
+    expect(elsewhere.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+  });
+
+  it('does not log in to an Azure registry that is not configured', async () => {
+    loadImage(azure.source, 'team/app', image, '1.0');
+    const result = await run(['mirror', `${OTHER_HOST}/team/app:1.0`], {});
+    expect(result.code).not.toBe(0);
+    expect(azure.otherPlane.exchanges).toEqual([]);
+    expect(azure.otherPlane.refreshTokens).toEqual([]);
+  });
+});
+
+describe('check --online', () => {
+  it('shows the login and the role', async () => {
+    const result = await run(['check', '--online'], {});
+    expect(result).toMatchObject({ code: 0 });
+    expect(result.stdout).toContain(`client ${CLIENT} of tenant ${TENANT}, until `);
+    expect(result.stdout).toContain('the identity may push');
+    expect(azure.target.accessLog.filter(({ method }) => method === 'PUT')).toEqual([]);
+  });
+
+  it('names the role that is missing', async () => {
+    azure.targetPlane.role = 'AcrPull';
+    const result = await run(['check', '--online'], {});
+    expect(result).toMatchObject({ code: 1 });
+    expect(result.stdout).toContain(`client ${CLIENT} of tenant ${TENANT} may not push: assign it the role AcrPush`);
+  });
+
+  it.each<[string, object, Record<string, string>, string[]]>([
+    [
+      'a tenant that Entra does not know',
+      { tenantId: OTHER_TENANT },
+      {},
+      [TARGET_HOST, 'login.microsoftonline.com', `tenant ${OTHER_TENANT}`, 'check acr.tenantId'],
+    ],
+    ['a client that the tenant does not have', { clientId: OTHER_TENANT }, {}, ['AADSTS700016', 'check acr.clientId']],
+    ['no tenant', {}, { AZURE_TENANT_ID: '' }, ['acr.tenantId or AZURE_TENANT_ID must be set']],
+    ['no webhook', {}, { AZURE_FEDERATED_TOKEN_FILE: '' }, ['AZURE_FEDERATED_TOKEN_FILE must be set']],
+    ['no token file', {}, { AZURE_FEDERATED_TOKEN_FILE: '/nowhere/token' }, ['/nowhere/token cannot be read: ENOENT']],
+  ])('says what to do about %s', async (_, acr, env, texts) => {
+    const result = await run(['check', '--online'], acr, env);
+    expect(result).toMatchObject({ code: 1 });
+    for (const text of texts) expect(result.stdout).toContain(text);
+  });
+
+  it('names host, tenant and client when the federated credential is for another ServiceAccount', async () => {
+    await azure.writeToken('a-token-of-another-service-account');
+    const result = await run(['check', '--online'], {});
+    expect(result.stdout).toContain(`for tenant ${TENANT}, client ${CLIENT}: AADSTS700213`);
+    expect(result.stdout).toContain('system:serviceaccount:NAMESPACE:NAME');
+    expect(result.stdout).not.toContain('a-token-of-another-service-account');
+  });
+
+  it('names tenant and client when the registry does not trust the tenant', async () => {
+    azure.targetPlane.refusesEntra = true;
+    const result = await run(['check', '--online'], {});
+    expect(result).toMatchObject({ code: 1 });
+    expect(result.stdout).toContain(
+      `${TARGET_HOST}: the registry refuses the Microsoft Entra token of tenant ${TENANT}, client ${CLIENT} (HTTP 401`,
+    );
+  });
+});
+
+describe('serve', () => {
+  async function serve(): Promise<RunningService> {
+    const config = stringify({ target: { type: 'acr', acr: { registry: TARGET_HOST } }, imageCopyPolicy: 'delayed' });
+    return RunningService.start({ plain: true, config, env: azure.env });
+  }
+
+  async function admit(service: RunningService, name: string): Promise<string | undefined> {
+    const object = { spec: { containers: [{ name: 'app', image: name }] } };
+    const body = JSON.stringify({ request: { operation: 'CREATE', namespace: 'a', object } });
+    const reply = await post(`${service.url}/v1/kyverno`, body);
+    return (reply.json() as { images: { containers?: { app?: string } } }).images.containers?.app;
+  }
+
+  it('renews a refresh token that has expired, with the ServiceAccount token of that time', async () => {
+    azure.targetPlane.life = 12;
+    const service = await serve();
+    try {
+      const [first, second] = [azure.push(image), azure.push(image, 'app:2.0')];
+      await until('the first image is swapped', async () => (await admit(service, first)) !== undefined);
+      const before = [...azure.targetPlane.issued];
+      azure.targetPlane.life = 3 * 3600;
+      azure.entra.assertion = 'the-token-that-the-kubelet-has-written-since';
+      await azure.writeToken(azure.entra.assertion);
+      azure.targetPlane.revoke();
+      await until('the login is renewed', () => azure.targetPlane.issued.length > before.length, 60);
+      await until('the second image is swapped', async () => (await admit(service, second)) !== undefined, 60);
+      expect(mirrored('registry.example.com/app', '2.0')).toBe(image.digest);
+      const assertions = azure.entra.requests.map(({ form }) => form.get('client_assertion'));
+      expect(assertions[0]).not.toBe(azure.entra.assertion);
+      expect(assertions.at(-1)).toBe(azure.entra.assertion);
+      for (const secret of azure.secrets()) expect(JSON.stringify(service.log)).not.toContain(secret);
+    } finally {
+      await service.stop('SIGKILL');
+    }
+  });
+});

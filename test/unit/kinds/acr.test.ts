@@ -1,0 +1,154 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isLegalRepository } from '../../../extension-service/src/core/naming/target.js';
+import { sourceOf, targetReference } from '../../../extension-service/src/core/naming/name.js';
+import { parseReference } from '../../../extension-service/src/core/image/reference.js';
+import { acrCovers } from '../../../extension-service/src/kinds/acr/hosts.js';
+import { audienceOf, identityOf } from '../../../extension-service/src/kinds/acr/identity.js';
+import { expiryOf } from '../../../extension-service/src/kinds/acr/exchange.js';
+import { neededPrograms } from '../../../extension-service/src/background/programs/needed.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
+import { parse, problemsOf } from '../config/parsing.js';
+
+const TENANT = '11111111-2222-3333-4444-555555555555';
+const CLIENT = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee';
+const acr = (keys: string): string => `target: {type: acr, acr: {${keys}}}\n`;
+
+describe('the configuration of an Azure registry', () => {
+  it('takes a login server alone, or with an identity and a prefix', () => {
+    expect(parse(acr('registry: contoso.azurecr.io')).config.target).toEqual({
+      name: 'default',
+      type: 'acr',
+      acr: { registry: 'contoso.azurecr.io', prefix: '' },
+    });
+    const all = `registry: contoso.azurecr.io, prefix: /mirror/, tenantId: ${TENANT}, clientId: ${CLIENT.toUpperCase()}`;
+    expect(parse(acr(all)).config.target?.['acr']).toEqual({
+      registry: 'contoso.azurecr.io',
+      prefix: 'mirror',
+      tenantId: TENANT,
+      clientId: CLIENT.toUpperCase(),
+    });
+  });
+
+  it('tells the type by the key, and takes it for a source', () => {
+    const text =
+      'target: {acr: {registry: contoso.azurecr.io}}\nsource: {registries: [{acr: {registry: b.azurecr.io}}]}\n';
+    const { config, warnings } = parse(text);
+    expect(warnings).toEqual([]);
+    expect(config.target?.type).toBe('acr');
+    expect(config.source.registries).toEqual([{ type: 'acr', acr: { registry: 'b.azurecr.io', prefix: '' } }]);
+  });
+
+  it.each<[string, string, string]>([
+    [
+      'no registry',
+      'prefix: a',
+      'target.acr.registry: is missing: the login server such as myregistry.azurecr.io is allowed',
+    ],
+    [
+      'the name alone',
+      'registry: Contoso',
+      'target.acr.registry: "Contoso" is only the name: write contoso.azurecr.io',
+    ],
+    [
+      'a URL',
+      'registry: "https://contoso.azurecr.io"',
+      'target.acr.registry: "https://contoso.azurecr.io" has a scheme: host or host:port is allowed, such as harbor.example.com:5000',
+    ],
+    [
+      'a path',
+      'registry: contoso.azurecr.io/mirror',
+      'target.acr.registry: "contoso.azurecr.io/mirror" has a path: host or host:port is allowed, such as harbor.example.com:5000; the path goes into prefix',
+    ],
+    [
+      'a tenant by its domain',
+      'registry: contoso.azurecr.io, tenantId: contoso.onmicrosoft.com',
+      'target.acr.tenantId: "contoso.onmicrosoft.com" is not a GUID: a GUID such as 01234567-89ab-cdef-0123-456789abcdef is allowed',
+    ],
+    [
+      'a client by its name',
+      'registry: contoso.azurecr.io, clientId: mirror',
+      'target.acr.clientId: "mirror" is not a GUID: a GUID such as 01234567-89ab-cdef-0123-456789abcdef is allowed',
+    ],
+  ])('refuses %s', (_, keys, expected) => {
+    expect(problemsOf(acr(keys)).map((problem) => problem.replace(/^\d+:\d+: /, ''))).toEqual([expected]);
+  });
+});
+
+describe('names in an Azure registry', () => {
+  const target = namingTarget({ name: 'acr', type: 'acr', acr: { registry: 'contoso.azurecr.io', prefix: 'mirror' } });
+
+  it('are legal for every source and read back', () => {
+    const part = fc.stringMatching(/^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/).filter((text) => text.length <= 60);
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {
+        const source = parseReference(`quay.io/${parts.join('/')}:1`);
+        const reference = targetReference(target, source);
+        expect(isLegalRepository(target, reference.repository)).toBe(true);
+        expect(reference.text.length).toBeLessThanOrEqual(256 + ':1'.length);
+        const back = sourceOf(target, parseReference(reference.text));
+        if (!reference.repository.includes('_short/')) expect(back).toEqual(source);
+      }),
+    );
+  });
+
+  it('leave other repositories of the registry to sources', () => {
+    expect(target).toMatchObject({
+      host: 'contoso.azurecr.io',
+      path: 'mirror',
+      wholeRegistry: false,
+      separators: 'any',
+    });
+  });
+});
+
+describe('the login of an Azure registry', () => {
+  it.each([
+    ['contoso.azurecr.io', true],
+    ['contoso.azurecr.io:443', true],
+    ['CONTOSO.azurecr.io', true],
+    ['fabrikam.azurecr.io', false],
+    ['contoso.azurecr.io.example.com', false],
+    ['contoso.azurecr.io:8443', false],
+    ['azurecr.io', false],
+  ])('goes to %s: %s', (host, expected) => {
+    expect(acrCovers({ registry: 'contoso.azurecr.io', prefix: '' })(host, 'app')).toBe(expected);
+  });
+
+  it('has the identity of the configuration, else of the environment, and names what is missing', () => {
+    const env = { AZURE_TENANT_ID: 't', AZURE_CLIENT_ID: 'c', AZURE_FEDERATED_TOKEN_FILE: '/token' };
+    const authority = 'https://login.microsoftonline.com/';
+    const plain = { registry: 'contoso.azurecr.io', prefix: '' };
+    expect(identityOf(plain, env)).toEqual({ tenantId: 't', clientId: 'c', tokenFile: '/token', authority });
+    expect(identityOf({ ...plain, tenantId: TENANT, clientId: CLIENT }, env)).toMatchObject({
+      tenantId: TENANT,
+      clientId: CLIENT,
+    });
+    expect(identityOf(plain, {})).toEqual({
+      missing: ['acr.tenantId or AZURE_TENANT_ID', 'acr.clientId or AZURE_CLIENT_ID', 'AZURE_FEDERATED_TOKEN_FILE'],
+    });
+  });
+
+  it.each([
+    ['contoso.azurecr.io', 'https://containerregistry.azure.net'],
+    ['contoso.azurecr.cn', 'https://management.chinacloudapi.cn'],
+    ['contoso.azurecr.us', 'https://management.usgovcloudapi.net'],
+  ])('asks Entra for %s with the audience %s', (host, expected) => {
+    expect(audienceOf(host)).toBe(expected);
+  });
+
+  it('lasts as long as its token says, whatever the token is', () => {
+    const token = (payload: string): string => `x.${Buffer.from(payload).toString('base64url')}.y`;
+    expect(expiryOf(token('{"exp":1700000000}'))).toBe(1_700_000_000_000);
+    for (const odd of ['', 'x', 'x.y.z', token('{"exp":"soon"}'), token('{"exp":-1}'), token('null'), token('{}')]) {
+      expect(expiryOf(odd)).toBeUndefined();
+    }
+  });
+});
+
+it("takes Azure's program into the background worker only when an Azure registry is configured", () => {
+  const programs = { kubernetes: 'k', acr: 'a', aws: 'w' };
+  const needs = (text: string): string[] => Object.keys(neededPrograms(parse(text).config, programs));
+  expect(needs(acr('registry: contoso.azurecr.io'))).toEqual(['kubernetes', 'acr']);
+  expect(needs('target: {oci: {registry: contoso.azurecr.io}}\n')).toEqual(['kubernetes']);
+});
