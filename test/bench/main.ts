@@ -14,6 +14,7 @@ const ALL = [
   'synth',
   'engines',
   'cluster',
+  'hostile-namespace',
 ];
 
 const wanted = process.argv.slice(2);

@@ -102,7 +102,7 @@ export class BlobSource {
         if (this.#request !== request) return;
         this.#request = undefined;
         this.#waits.waitFor(undefined);
-        this.#from.stream.pause();
+        if (this.#position < this.#descriptor.size) this.#from.stream.pause();
       });
       this.#pump();
     };
@@ -243,7 +243,9 @@ export class BlobSource {
       this.#options.onBytes?.(this.#cursor);
     }
     this.#waits.waitFor(this.#request === undefined ? undefined : this.#blocked ? 'target' : 'source');
-    if (this.#request !== undefined && !this.#blocked) stream.resume();
+    // After its last byte too: only a stream that has ended gives its connection back.
+    const isRead = this.#position === size;
+    if (isRead || (this.#request !== undefined && !this.#blocked)) stream.resume();
     else stream.pause();
   }
 

@@ -1,0 +1,218 @@
+/**
+ * How much one hostile namespace slows the others down. It asks for 10,000 images on hosts that accept and never answer,
+ * for layers of 100 MB that come at one byte in ten seconds, and for the largest manifests that a copy may have, and keeps
+ * 40 large bodies open. Another namespace then asks for 50 images, while Pods whose images are mirrored already are
+ * admitted. The same without the attacker, in turn; medians. `npx tsx test/bench/hostile-namespace.ts [rounds]`
+ */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import type { MirrorsAnswer } from '../../extension-service/src/server/app.js';
+import { RunningService } from '../fakes/service.js';
+import { get, post } from '../fakes/https-client.js';
+import { until } from '../fakes/until.js';
+import type { HostileRegistries, HostileRegistriesRequest } from './hostile-registries.js';
+import { watchProcess } from './process-stats.js';
+import { median, printTable, quantile } from './table.js';
+
+const GOOD_IMAGES = 50;
+const HANGING_REFERENCES = 10_000;
+const CONTAINERS_PER_POD = 500;
+const SLOW_BODIES = 40;
+const BODY_BYTES = 4_000_000;
+/** Of the admissions of others, one after another, as one engine's replica sends them. */
+const ADMISSION_PAUSE_MS = 20;
+
+interface Figures {
+  readonly mirrorSeconds: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly refused: number;
+  readonly peakMiB: number;
+}
+
+async function run(rounds: number): Promise<void> {
+  const quiet: Figures[] = [];
+  const attacked: Figures[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    quiet.push(await measure(false));
+    attacked.push(await measure(true));
+  }
+  const of = (all: readonly Figures[], key: keyof Figures): number => median(all.map((figures) => figures[key]));
+  const row = (name: string, key: keyof Figures): (string | number)[] => [
+    name,
+    of(quiet, key),
+    of(attacked, key),
+    of(attacked, key) / of(quiet, key),
+  ];
+  console.log(`medians of ${rounds} rounds`);
+  printTable(
+    ['', 'alone', 'attacked', 'ratio'],
+    [
+      row(`s until ${GOOD_IMAGES} images are mirrored`, 'mirrorSeconds'),
+      row('admission p50 ms', 'p50'),
+      row('admission p99 ms', 'p99'),
+      row('peak MiB', 'peakMiB'),
+      ['admissions of others that failed', of(quiet, 'refused'), of(attacked, 'refused'), ''],
+    ],
+  );
+}
+
+async function measure(isAttacked: boolean): Promise<Figures> {
+  const { child, registries } = await startRegistries();
+  const hanging = await startHanging();
+  const service = await RunningService.start({ config: configuration(registries), plain: true });
+  const memory = watchProcess(service.process.pid ?? 0);
+  const attack = new Attack(service.url, registries, hanging.port);
+  const ended = new AbortController();
+  try {
+    if (isAttacked) await attack.start();
+    const admissions = admit(service.url, `${registries.good}/good/app-0:1.0`, ended.signal);
+    const started = performance.now();
+    for (let i = 0; i < GOOD_IMAGES; i += 1) {
+      await review(service.url, 'good', [`${registries.good}/good/app-${i}:1.0`]);
+    }
+    await until('the images of the good namespace are mirrored', () => isMirrored(service, registries.good), 600);
+    const mirrorSeconds = (performance.now() - started) / 1_000;
+    // Long enough for a p99, also where the copies take a second.
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    ended.abort();
+    const { latencies, refused } = await admissions;
+    return {
+      mirrorSeconds,
+      p50: quantile(latencies, 0.5),
+      p99: quantile(latencies, 0.99),
+      refused,
+      peakMiB: memory.stop().peakRss,
+    };
+  } finally {
+    ended.abort();
+    attack.stop();
+    await service.stop('SIGKILL');
+    hanging.close();
+    child.kill();
+  }
+}
+
+/** One hostile namespace at full force. */
+class Attack {
+  private readonly sockets = new Set<Socket>();
+  private isOver = false;
+
+  constructor(
+    private readonly url: string,
+    private readonly registries: HostileRegistries,
+    private readonly hangingPort: number,
+  ) {}
+
+  async start(): Promise<void> {
+    const { dripping, large } = this.registries;
+    const drips = dripping.flatMap((host) => [0, 1].map((n) => `${host}/evil/drip-${n}:1.0`));
+    await review(this.url, 'evil', drips);
+    await review(
+      this.url,
+      'evil',
+      [0, 1].map((n) => `${large}/evil/large-${n}:1.0`),
+    );
+    for (let first = 0; first < HANGING_REFERENCES; first += CONTAINERS_PER_POD) {
+      const images = Array.from({ length: CONTAINERS_PER_POD }, (_, n) => this.hangingImage(first + n));
+      await review(this.url, 'evil', images);
+    }
+    for (let n = 0; n < SLOW_BODIES; n += 1) this.holdBody();
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+  }
+
+  stop(): void {
+    this.isOver = true;
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** Each on a host of its own: the whole of 127.1.0.0/16 leads to the listener. */
+  private hangingImage(n: number): string {
+    return `127.1.${Math.floor(n / 250)}.${(n % 250) + 1}:${this.hangingPort}/evil/app:1`;
+  }
+
+  /** Sends almost all of a body; a connection that is closed is opened again. */
+  private holdBody(): void {
+    if (this.isOver) return;
+    const { hostname, port } = new URL(this.url);
+    const socket = connect(Number(port), hostname);
+    this.sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.sockets.delete(socket);
+      setTimeout(() => this.holdBody(), 100).unref();
+    });
+    socket.resume();
+    const head = `POST /v1/kyverno HTTP/1.1\r\nHost: x\r\nContent-Length: ${BODY_BYTES}\r\n\r\n`;
+    socket.write(head + 'x'.repeat(BODY_BYTES - 100_000));
+  }
+}
+
+async function startRegistries(): Promise<{ readonly child: ChildProcess; readonly registries: HostileRegistries }> {
+  const file = fileURLToPath(new URL('hostile-registries.ts', import.meta.url));
+  const child = fork(file, { execArgv: ['--import', 'tsx'] });
+  const request: HostileRegistriesRequest = { goodImages: GOOD_IMAGES, dripImages: 2, largeImages: 2 };
+  const registries = new Promise<HostileRegistries>((resolve) => child.once('message', resolve));
+  child.send(request);
+  return { child, registries: await registries };
+}
+
+async function startHanging(): Promise<{ readonly port: number; readonly close: () => void }> {
+  const open = new Set<Socket>();
+  const server = createServer((socket) => {
+    open.add(socket);
+    socket.on('error', () => undefined).on('close', () => open.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+  const close = (): void => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  };
+  return { port: (server.address() as AddressInfo).port, close };
+}
+
+function configuration({ target, good, dripping, large }: HostileRegistries): string {
+  const source = (registry: string): object => ({ type: 'oci', oci: { registry, insecure: true } });
+  return stringify({
+    target: { type: 'oci', oci: { registry: target, insecure: true } },
+    source: { allow: ['127.1.0.0/16'], registries: [good, large, ...dripping].map(source) },
+    imageSwapPolicy: 'exists',
+    imageCopyPolicy: 'delayed',
+  });
+}
+
+async function review(url: string, namespace: string, images: readonly string[]): Promise<number> {
+  const containers = images.map((image, n) => ({ name: `c-${n}`, image }));
+  const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'x', namespace }, spec: { containers } };
+  const request = { uid: '1', operation: 'CREATE', namespace, kind: { kind: 'Pod' }, object };
+  return (await post(`${url}/v1/kyverno`, JSON.stringify({ request }))).status;
+}
+
+/** Admits Pods of a third namespace, one after another, until the signal. */
+async function admit(
+  url: string,
+  image: string,
+  signal: AbortSignal,
+): Promise<{ readonly latencies: number[]; readonly refused: number }> {
+  const latencies: number[] = [];
+  let refused = 0;
+  while (!signal.aborted) {
+    const sent = performance.now();
+    const status = await review(url, 'other', [image]).catch(() => 0);
+    latencies.push(performance.now() - sent);
+    if (status !== 200) refused += 1;
+    await new Promise((resolve) => setTimeout(resolve, ADMISSION_PAUSE_MS));
+  }
+  return { latencies: latencies.sort((a, b) => a - b), refused };
+}
+
+async function isMirrored({ operations }: RunningService, host: string): Promise<boolean> {
+  const { mirrors } = JSON.parse((await get(`${operations}/v1/mirrors`)).text) as MirrorsAnswer;
+  return mirrors.filter(({ source, state }) => source.startsWith(`${host}/`) && state === 'done').length >= GOOD_IMAGES;
+}
+
+await run(Number(process.argv[2] ?? 3));

@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest';
+import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
+import { copyImage } from '../../../extension-service/src/registry/copy.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { FakeRegistry } from '../../fakes/registry.js';
+
+/** A layer of one piece, and one of many. */
+it.each([1_000, 600_000])(
+  'gives the connections of %i-byte layers back, so that more blobs than sockets are copied',
+  async (layerSize) => {
+    const source = await FakeRegistry.start();
+    const target = await FakeRegistry.start();
+    const factory = new RegistryFactory({
+      endpoints: [source, target].map(({ host }) => ({ host, insecure: true })),
+      hosts: { allow: [], deny: [] },
+      env: {},
+      timeouts: { connect: 3_000 },
+      retry: { attempts: 1 },
+      maxSockets: 2,
+    });
+    try {
+      const keychain = { resolve: () => Promise.resolve([]) };
+      const clients = { source: factory.client(source.host, keychain), target: factory.client(target.host, keychain) };
+      for (let n = 0; n < 4; n += 1) {
+        const image = buildImage({ layerSize, seed: n + 1 });
+        loadImage(source, `app-${n}`, image, 'v1');
+        const { blobs } = await copyImage({
+          source: { client: clients.source, reference: { repository: `app-${n}`, tag: 'v1' } },
+          target: { client: clients.target, reference: { repository: `mirror/app-${n}`, published: 'v1' } },
+          limits: { parallelBlobs: 2 },
+        });
+        expect(blobs.uploaded.count).toBe(image.blobs.length);
+      }
+    } finally {
+      factory.close();
+      await Promise.all([source.close(), target.close()]);
+    }
+  },
+);
