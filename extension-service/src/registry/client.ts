@@ -1,3 +1,4 @@
+import { parseUrl } from '../util/parse-url.js';
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isDigest } from '../core/image/reference.js';
@@ -415,9 +416,8 @@ async function hasFirstByte(response: IncomingMessage, signal: AbortSignal | und
 
 /** Whether a redirect leads away from the registry, and not to another registry that the name stands for. */
 function leadsToStore(location: string | undefined, { url }: Asked): boolean {
-  if (location === undefined || !URL.canParse(location, url.href)) return false;
-  const next = new URL(location, url);
-  return next.origin !== url.origin && !/^\/v2\/.+\/blobs\/sha/.test(next.pathname);
+  const next = location === undefined ? undefined : parseUrl(location, url);
+  return next !== undefined && next.origin !== url.origin && !/^\/v2\/.+\/blobs\/sha/.test(next.pathname);
 }
 
 function verifyManifest(bytes: Buffer, reference: string, response: IncomingMessage, asked: Asked): RawManifest {

@@ -1,3 +1,4 @@
+import { parseBoundedJson } from '../core/json-bounds.js';
 import { RegistryError } from './errors.js';
 import { MEDIA_TYPES, type RawManifest } from './manifest.js';
 import { mediaTypeAdvice } from './transport/status-class.js';
@@ -37,7 +38,7 @@ export function explainManifestRefusal(error: unknown, { mediaType, bytes }: Raw
 /** Whether some layer says that registries keep it elsewhere. */
 function hasForeignLayers(bytes: Buffer): boolean {
   try {
-    const { layers } = JSON.parse(bytes.toString('utf8')) as { readonly layers?: unknown };
+    const { layers } = parseBoundedJson(bytes.toString('utf8'), bytes.length) as { readonly layers?: unknown };
     if (!Array.isArray(layers)) return false;
     return layers.some(
       (layer: unknown) => ((layer as { readonly urls?: readonly unknown[] } | null)?.urls?.length ?? 0) > 0,

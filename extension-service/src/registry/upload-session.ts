@@ -1,3 +1,4 @@
+import { parseUrl } from '../util/parse-url.js';
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from './errors.js';
 import { header, invalid, type Asked } from './transport/answers.js';
@@ -25,8 +26,8 @@ export function beginSession(response: IncomingMessage, asked: Asked): UploadSes
 export function locationOf(response: IncomingMessage, asked: Asked): URL | undefined {
   const text = header(response, 'location');
   if (text === undefined) return undefined;
-  if (!URL.canParse(text, asked.url.href)) throw invalid(asked, 'the Location of the upload is not a URL');
-  const location = new URL(text, asked.url);
+  const location = parseUrl(text, asked.url);
+  if (location === undefined) throw invalid(asked, 'the Location of the upload is not a URL');
   location.hash = '';
   return location;
 }
