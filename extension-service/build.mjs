@@ -90,7 +90,17 @@ const clients = await Promise.all(
 );
 const lazyClients = clients.map(lazy);
 // The background worker gets the texts that its configuration needs from the main thread.
-const backgroundProgram = await programText('src/background/entry.ts', lazyClients);
+/** The main thread parses the configuration: the background worker needs no schema and no rules, and so no zod. */
+const withoutSchemas = await Promise.all(
+  readdirSync('src/kinds')
+    .flatMap((name) => [`kinds/${name}/schema.ts`, `kinds/${name}/rules.ts`])
+    .filter((path) => existsSync(`src/${path}`))
+    .map(async (path) => {
+      const names = await exportsOf(`src/${path}`);
+      return replace(path, names.map((name) => `export const ${name} = undefined;`).join('\n'));
+    }),
+);
+const backgroundProgram = await programText('src/background/entry.ts', [...lazyClients, ...withoutSchemas]);
 const programs = Object.fromEntries(clients.map(({ name, text }) => [name, text]));
 
 await bundle({
