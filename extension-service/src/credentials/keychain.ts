@@ -50,17 +50,6 @@ export function exceptFor(hosts: ReadonlySet<string>, keychain: Keychain): Keych
   };
 }
 
-/** Asks the second keychain only when the first has nothing. */
-export function fallbackKeychain(first: Keychain, second: Keychain): Keychain {
-  return {
-    async resolve(host, repository) {
-      const found = await first.resolve(host, repository);
-      return found.length > 0 ? found : second.resolve(host, repository);
-    },
-    rejected: (credentials) => [first, second].map((one) => one.rejected?.(credentials) === true).includes(true),
-  };
-}
-
 function unique(all: readonly Credentials[]): Credentials[] {
   return [...new Map(all.map((credentials) => [JSON.stringify(credentials), credentials])).values()];
 }

@@ -17,8 +17,8 @@ import { CopyFailedError } from '../registry/copy-failure.js';
 import type { Copier, CopyOutcome, CopyProgress } from './copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import { messageOf } from '../util/message-of.js';
-import { ShownSecrets, notShownHint } from './shown-secrets.js';
-import type { IsShown } from './shown-secrets.js';
+import { notShownHint, withShownSecrets } from './shown-pods.js';
+import type { IsShown } from './shown-pods.js';
 
 export interface RegistryCopierOptions extends RegistriesOptions {
   readonly pullSecrets: PodPullSecrets;
@@ -72,6 +72,21 @@ export class RegistryCopier implements Copier {
   }
 
   async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
+    try {
+      return await this.copyWith(job, signal, onProgress);
+    } catch (error) {
+      const { isShown = () => Promise.resolve(false) } = this.options;
+      const shown = await withShownSecrets(job, error, isShown);
+      if (shown === undefined) throw error;
+      return this.copyWith(shown, signal, onProgress);
+    }
+  }
+
+  private async copyWith(
+    job: MirrorJob,
+    signal: AbortSignal,
+    onProgress: (progress: CopyProgress) => void,
+  ): Promise<CopyOutcome> {
     const { registries } = this;
     const source = parseReference(job.source);
     try {
@@ -181,13 +196,10 @@ export class RegistryCopier implements Copier {
     return { presence, presentReferrers: all ? 'all' : 'top' };
   }
 
-  private async reader(registries: Registries, host: string, job: MirrorJob): Promise<RegistryClient> {
-    const { pull } = job;
-    if (pull === undefined) return registries.source(host);
-    const load = (): Promise<Keychain | undefined> => this.options.pullSecrets.forPod(pull);
-    if (pull.unproven !== true) return registries.source(host, await load());
-    const { isShown = () => Promise.resolve(false) } = this.options;
-    return registries.sourceWithFallback(host, new ShownSecrets(job, isShown, load));
+  /** The clients of sources that no secret is used for are shared, and so are their tokens. */
+  private async reader(registries: Registries, host: string, { pull }: MirrorJob): Promise<RegistryClient> {
+    const isOwn = pull !== undefined && pull.unproven !== true;
+    return registries.source(host, isOwn ? await this.options.pullSecrets.forPod(pull) : undefined);
   }
 }
 

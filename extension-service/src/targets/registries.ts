@@ -6,7 +6,7 @@ import type { Config, RegistryConfig } from '../core/config/model.js';
 import { registriesOf, targetsOf } from '../core/config/registries.js';
 import type { CredentialSources } from '../credentials/config-credentials.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
-import { chainKeychains, exceptFor, fallbackKeychain, keyring } from '../credentials/keychain.js';
+import { chainKeychains, exceptFor, keyring } from '../credentials/keychain.js';
 import { cloudKeychain } from '../kinds/cloud.js';
 import type { CloudLogin, CloudRegistry } from '../kinds/cloud.js';
 import type { OpenCloudRegistry } from '../kinds/clouds.js';
@@ -115,11 +115,6 @@ export class Registries {
     const client = this.reader(host);
     this.sources.set(host, client);
     return client;
-  }
-
-  /** The same with a keychain that is asked only where the service has no credentials of its own for the source. */
-  sourceWithFallback(host: string, pull: Keychain): RegistryClient {
-    return this.reader(host, fallbackKeychain(chainKeychains([this.configured, this.dockerConfig]), pull));
   }
 
   /** What a cloud adds to a target; undefined for other registries. */
