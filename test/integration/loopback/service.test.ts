@@ -13,6 +13,7 @@ import { FakeRegistry } from '../../fakes/registry.js';
 import type { FakeRegistryOptions } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
 import type { ServiceOptions } from '../../fakes/service.js';
+import { KNOWN_CALLER } from './world.js';
 import { until } from '../../fakes/until.js';
 
 /** The built service as a process between two registries: what Pods get, what the registries saw. */
@@ -82,7 +83,8 @@ async function admit(
     },
   };
   const request = { uid: 'u', namespace: 'team-a', operation: 'CREATE', dryRun: asked.dryRun ?? false, object: pod };
-  const reply = await post(`${service.url}/v1/kyverno`, JSON.stringify({ request }), { ca: service.ca });
+  const headers = { 'Image-Swapper-Secret': KNOWN_CALLER.auth.kyverno.secret };
+  const reply = await post(`${service.url}/v1/kyverno`, JSON.stringify({ request }), { ca: service.ca, headers });
   const answer = reply.json() as { images?: { containers?: { app?: string } } };
   return { status: reply.status, image: answer.images?.containers?.app, text: reply.text };
 }
@@ -275,7 +277,7 @@ describe('credentials', () => {
       const kubeconfig = join(service.folder, '..', `kubeconfig-${process.pid}-${auth.type}`);
       await writeFile(kubeconfig, api.kubeconfig('swapper'));
       // The API server knows no Leases; nobody waits for one here.
-      const config = { source: { registries }, reconcile: { enabled: false } };
+      const config = { source: { registries }, reconcile: { enabled: false }, ...KNOWN_CALLER };
       const withCluster = await start(config, { env: { KUBECONFIG: kubeconfig } });
       await admit(withCluster, { image: `${priv.host}/app:1.0`, spec: { imagePullSecrets: [{ name: 'pod-secret' }] } });
       await settled(withCluster);
