@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 /**
  * One file that runs by itself under `node`; CommonJS, since some dependencies still call require. It carries programs
  * as text, so that nothing is parsed before it is needed and each thread holds only what it runs: the background
- * worker's, and the clients of clusters and clouds (nine tenths of everything). See docs/decisions/background-worker.md.
+ * worker's, and the clients of clusters and clouds (nine tenths of everything). See docs/decisions/0004-background-worker.md.
  */
 const common = {
   bundle: true,

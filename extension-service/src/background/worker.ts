@@ -37,7 +37,7 @@ interface Flight {
 
 /**
  * The main thread's handle of the background worker: copies, watches, the Lease, Events, the serving certificate and
- * logins run there, so that they never delay an admission (see docs/decisions/background-worker.md). When the worker dies,
+ * logins run there, so that they never delay an admission (see docs/decisions/0004-background-worker.md). When the worker dies,
  * its copies fail as retryable and the next request starts another one. Restarts after quick deaths are delayed.
  */
 export class BackgroundWorker implements Copier {

@@ -34,7 +34,7 @@ export function chainKeychains(keychains: readonly Keychain[]): Keychain {
       return unique(found.flat());
     },
     async notUsed(host, repository) {
-      const reasons = await Promise.all(keychains.map((keychain) => keychain.notUsed?.(host, repository)));
+      const reasons = await Promise.all(keychains.map(async (keychain) => keychain.notUsed?.(host, repository)));
       return reasons.find((reason) => reason !== undefined);
     },
     // Each is told: it knows its own.

@@ -27,7 +27,7 @@ export async function reviewToken(
     const isForUs = status?.authenticated === true && status.audiences?.includes(audience) === true;
     return isForUs ? status.user?.username : undefined;
   } catch (error) {
-    throw new Error(`TokenReview: ${reasonOf(error)}`);
+    throw new Error(`TokenReview: ${reasonOf(error)}`, { cause: error });
   }
 }
 

@@ -110,8 +110,9 @@ export class HostPauses {
     const now = this.now();
     const asked = waitAsked(this.policy, failure);
     if (known !== undefined && !isTrial) {
-      // It began before the pause: nothing new but the time that the registry asks for.
+      // It began before the pause: nothing new but the time that the registry asks for, which then is the reason to wait.
       known.until = Math.max(known.until, now + asked);
+      if (failure.reason === 'throttled') known.failure = failure;
       return known;
     }
     const failures = (known?.failures ?? 0) + 1;

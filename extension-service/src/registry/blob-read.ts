@@ -1,5 +1,5 @@
 import type { BlobStream } from './blob-source.js';
-import { RegistryError } from './errors.js';
+import type { RegistryError } from './errors.js';
 import { decodedBody } from './transport/content-coding.js';
 import { header, invalid, type Asked } from './transport/answers.js';
 import { discard } from './transport/discard.js';

@@ -54,14 +54,15 @@ export function rememberAuthorization(header: string | undefined): void {
  */
 export function blankSecrets(text: string): string {
   if (secrets.size === 0 || text.length < MIN_LENGTH) return text;
-  let result = blankPlain(text);
+  let result = text;
+  // Encoded forms first: a blank inside one would hide the rest of it from its decoder.
   for (const decode of DECODERS) {
     const decoded = decode(result);
     if (decoded === result) continue;
     const blanked = blankPlain(decoded);
     if (blanked !== decoded) result = blanked;
   }
-  return result;
+  return blankPlain(result);
 }
 
 function blankPlain(text: string): string {

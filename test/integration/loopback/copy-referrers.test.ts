@@ -33,7 +33,8 @@ function listUnderTag(registry: FakeRegistry, subject: BuiltManifest, referrers:
 /** cosign 2's form: a tag that is made of the subject's digest. */
 function tagFor(registry: FakeRegistry, subject: BuiltManifest, kind: string): BuiltManifest {
   const { manifest, blobs } = buildReferrer(subject, `application/vnd.acme.${kind}`, `${kind} of ${subject.digest}`);
-  const { subject: _, ...json } = JSON.parse(manifest.bytes.toString()) as Record<string, unknown>;
+  const json = JSON.parse(manifest.bytes.toString()) as Record<string, unknown>;
+  delete json['subject'];
   const bytes = Buffer.from(JSON.stringify(json));
   for (const blob of blobs) registry.putBlob(SOURCE, blob);
   const digest = registry.putManifest(SOURCE, `${tagOf(subject.digest)}.${kind}`, manifest.mediaType, bytes);

@@ -5,7 +5,7 @@ import type { RouteName } from './routes.js';
 
 /**
  * Everything that the rest of the program knows about an engine. One folder per engine defines one of these objects and
- * `engines.ts` lists them; nothing else compares an engine's name. docs/decisions/0005-engines.md says how to add one.
+ * `engines.ts` lists them; nothing else compares an engine's name. docs/decisions/0009-engines.md says how to add one.
  */
 export interface Engine {
   readonly name: EngineName;

@@ -19,9 +19,10 @@ export interface PolicyKind {
 }
 
 /** As the client library takes a kind. */
-export function policyKind({ apiVersion, kind, plural, names }: ManagedKind): PolicyKind {
+export function policyKind(managed: ManagedKind): PolicyKind {
+  const { apiVersion, kind, plural } = managed;
   const [group = '', version = ''] = apiVersion.split('/');
-  return { apiVersion, kind, group, version, plural, names };
+  return { apiVersion, kind, group, version, plural, names: (policyName) => managed.names(policyName) };
 }
 
 /** Every kind, in the order in which to delete: what calls before what it needs. */

@@ -110,7 +110,7 @@ const plainByHttp = new WeakMap<Http, Map<string, number>>();
 /** Until when a host is known to speak plain HTTP and not to answer TLS, by host; milliseconds since the epoch. */
 function plainHosts(http: Http): Map<string, number> {
   let hosts = plainByHttp.get(http);
-  if (hosts === undefined) plainByHttp.set(http, (hosts = new Map()));
+  if (hosts === undefined) plainByHttp.set(http, (hosts = new Map<string, number>()));
   return hosts;
 }
 

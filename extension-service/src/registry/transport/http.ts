@@ -55,7 +55,7 @@ const SOCKET_BUFFER = 256 * 1024;
 
 /**
  * HTTP/1.1 over keep-alive sockets, one hop at a time: no redirects, no retries, no authentication. node:http rather than
- * another client: see docs/decisions/http-client.md.
+ * another client: see docs/decisions/0001-http-client.md.
  */
 export class Http {
   readonly #options: HttpOptions;

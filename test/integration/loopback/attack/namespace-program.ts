@@ -186,7 +186,7 @@ registry.on('secureConnection', (socket: TLSSocket) => {
   connections++;
   if (socket.isSessionReused()) resumedSessions++;
 });
-await listen(registry as unknown as Server, REGISTRY.port, REGISTRY.address);
+await listen(registry, REGISTRY.port, REGISTRY.address);
 await listen(createHttpServer(beTarget), TARGET.port, TARGET.address);
 for (const address of PROXIES) if (address !== '') await listen(proxy(), PROXY_PORT, address);
 for (const port of TRIPWIRE_PORTS) {
