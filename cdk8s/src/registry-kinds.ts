@@ -19,7 +19,7 @@ export interface SwapperRegistry {
     readonly prefix?: string;
     /** Which of the registry's host names images are named with, and which of AWS's endpoints are called. */
     readonly endpoint?: 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
-    /** Whatever else the service reads. */
+    /** Other keys that the service reads. */
     readonly [key: string]: unknown;
   };
   /** Google Artifact Registry. */
@@ -30,7 +30,7 @@ export interface SwapperRegistry {
     readonly projectId: string;
     /** The repository in the project; all images go there. */
     readonly repositoryId: string;
-    /** Whatever else the service reads. */
+    /** Other keys that the service reads. */
     readonly [key: string]: unknown;
   };
   /** Any other registry. */
@@ -39,7 +39,7 @@ export interface SwapperRegistry {
     readonly registry: string;
     /** A path in front of every image, under the host. */
     readonly prefix?: string;
-    /** Whatever else the service reads. */
+    /** Other keys that the service reads. */
     readonly [key: string]: unknown;
   };
   /** Azure Container Registry. */
@@ -48,7 +48,7 @@ export interface SwapperRegistry {
     readonly registry: string;
     /** A path in front of every image, under the host. */
     readonly prefix?: string;
-    /** Whatever else the service reads. */
+    /** Other keys that the service reads. */
     readonly [key: string]: unknown;
   };
 }

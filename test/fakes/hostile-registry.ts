@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, type BuiltImage, type BuiltManifest } from './images.js';
 import { sha256 } from './registry-content.js';
 
-/** What the registry does wrong on purpose; all else is as it should be. */
+/** Faults of the registry that are on purpose; all else is as it should be. */
 export type Hole =
   /** H1: the digest of a tag is a path to another repository. */
   | 'digest-is-a-path'

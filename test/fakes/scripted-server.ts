@@ -67,7 +67,7 @@ export class ScriptedServer {
     return this.log.map(({ method, path, status }) => `${method} ${path} ${status}`);
   }
 
-  /** What the token endpoint was asked: its scopes, and who asked. */
+  /** Requests to the token endpoint: their scopes, and who asked. */
   get tokens(): { readonly scopes: readonly string[]; readonly user: string; readonly status: number }[] {
     return this.log
       .filter(({ path }) => path.startsWith('/token'))

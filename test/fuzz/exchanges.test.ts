@@ -82,7 +82,7 @@ function serve(socket: Socket): void {
     served++;
     const plain = random.below(4) === 0;
     lastAnswer = plain ? random.pick(ANSWERS) : mutate(random, ANSWERS);
-    // What is mutated may promise more than it has.
+    // A mutated answer may promise more bytes than it has.
     if (plain) socket.write(lastAnswer, 'latin1');
     else socket.end(lastAnswer, 'latin1');
   });

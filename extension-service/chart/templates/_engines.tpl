@@ -1,5 +1,5 @@
 {{- /* Written by "npm run generate" from extension-service/src/core/engines; do not edit. */ -}}
-{{/* What each engine is and can do: a JSON list. */}}
+{{/* The engines and what each supports: a JSON list. */}}
 {{- define "image-swapper.engines" -}}
 {{- $name := include "image-swapper.policyName" . -}}
 [{

@@ -78,7 +78,7 @@
 {{- dict "host" (lower .registry.registry) "path" (.registry.prefix | default "" | trimAll "/") | toJson }}
 {{- end }}
 
-{{- /* What the workload identity webhook looks for. */}}
+{{- /* The label that the workload identity webhook looks for. */}}
 {{- define "image-swapper.acr.podLabels" -}}
 azure.workload.identity/use: "true"
 {{- end }}

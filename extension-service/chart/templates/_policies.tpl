@@ -202,7 +202,7 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 
 {{/*
 A Kyverno whose MutatingPolicy is too old, by its image (its labels have the version of its chart), and a 1.18, which lets
-policies call no Service unless it is told what to block instead.
+policies call no Service without a list of what to block instead.
 */}}
 {{- define "image-swapper.requireKyverno" -}}
 {{- range $namespace := .Values.networkPolicy.engineNamespaces | default (list "kyverno") }}

@@ -39,7 +39,7 @@ export type ToBackground =
   | { readonly type: 'copy'; readonly id: number; readonly job: MirrorJob }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'read-secret'; readonly id: number; readonly name: string; readonly namespace: string | undefined }
-  /** Whose token it is; answered by `user`. */
+  /** Asks for the user of a token; answered by `user`. */
   | { readonly type: 'review-token'; readonly id: number; readonly token: string; readonly audience: string }
   /** `registry` is `target NAME` or `source HOST`. */
   | {

@@ -73,7 +73,7 @@ export type CloudEvent =
 /**
  * The logins of clouds' registries as registry clients take them: for a repository, that of the registry that owns it,
  * then that of another one that covers it, a target's rather than a source's (they come
- * last). That one may be missing, as for public images when nobody is logged in.
+ * last). That one may be missing, as for public images when there is no login.
  */
 export function cloudKeychain(clouds: readonly CloudLogin[]): Keychain {
   return {

@@ -6,7 +6,7 @@ import { retryDelay } from './retry.js';
 import type { RetryPolicy } from './retry.js';
 import type { MirrorResult } from './status.js';
 
-/** What comes after a try. Times in milliseconds. */
+/** The step after a try. Times in milliseconds. */
 export type FollowUp =
   | { readonly do: 'finish' }
   /** Once more with force: somebody wants what the source has from now on. */
@@ -32,7 +32,7 @@ export interface TryFindings {
   readonly isCrash: boolean;
 }
 
-/** What follows from the result of a try. */
+/** The step that follows from the result of a try. */
 export function followUp(context: TryContext, entry: Entry, result: MirrorResult, findings: TryFindings): FollowUp {
   const { retry, random, draining } = context;
   // Requests that waited have the answer now, and another replica goes on.

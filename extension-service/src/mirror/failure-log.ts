@@ -19,7 +19,7 @@ const MAX_LINES = 30;
 
 /**
  * Logs copies that failed: one line a minute for a registry that is in trouble, else for each image, as long as there are
- * few. What is too much for a minute is counted by class, in one line at its end.
+ * few. Failures above the limit of a minute are counted by class, in one line at its end.
  */
 export class CopyFailureLines {
   private readonly lines: LogRateLimiter;
@@ -53,7 +53,7 @@ export class CopyFailureLines {
         ...(host !== undefined && { host }),
         // Since the line before.
         ...(repeated > 0 && { repeated }),
-        // Nobody but a person can mend it: it has a name to look for.
+        // Only a person can fix it, so the line has an event name to search for.
         ...(reason === 'conflict' && { event: 'tag-conflict' }),
       },
       message,

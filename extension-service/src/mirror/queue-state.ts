@@ -37,7 +37,7 @@ export const HANDED_BACK: CopyFailure = { reason: 'stopped', message: 'left to a
 /** Finished copies that are remembered. */
 const MAX_REMEMBERED = 500;
 
-/** What the queue knows, with the steps that its parts share. */
+/** The state of the queue, with the steps that its parts share. */
 export class QueueState {
   readonly entries = new Map<string, Entry>();
   readonly lanes: Lanes;
@@ -66,7 +66,7 @@ export class QueueState {
   /** The registry that a job waits for. */
   readonly pauseOf = (job: MirrorJob): HostPause | undefined => this.pauses.of(job);
 
-  /** Whether this replica copies it, whoever else copies. */
+  /** Whether this replica copies it even if another replica does. */
   keeps({ ours, awaiting }: Entry): boolean {
     return !this.yields || ours || awaiting.size > 0;
   }

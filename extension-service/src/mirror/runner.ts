@@ -182,7 +182,7 @@ export class Runner {
   private abandon({ host, failure }: HostPause): void {
     const { state } = this;
     for (const entry of state.lanes.remove(host)) {
-      const message = `${entry.job.source}: given up with all copies of ${host}: ${failure.message}`;
+      const message = `${entry.job.source}: abandoned with all copies of ${host}: ${failure.message}`;
       const own = { ...failure, message };
       state.close(entry, own);
       state.events.onDone?.(entry.job, failed(own), 0, 0, true);

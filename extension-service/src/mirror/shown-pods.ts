@@ -25,7 +25,7 @@ export async function withShownSecrets(
   return { ...job, pull: { namespace, serviceAccount, secretNames } };
 }
 
-/** What to tell about a copy that a registry refused because no secret was used. */
+/** A hint for a copy that a registry refused because no secret was used. */
 export function notShownHint({ namespace }: PullContext): string {
   return (
     `; the caller is not authenticated, so pull secrets count once a Pod of namespace ${namespace} that uses the image ` +

@@ -30,7 +30,7 @@ export type FailureReason =
   | 'stopped'
   | 'internal';
 
-/** Whether other pull secrets may mend it: registries say "not found" to whoever may not read. */
+/** Whether other pull secrets may help: registries say "not found" to clients that may not read. */
 export function mayBeCredentials({ reason }: CopyFailure): boolean {
   return reason === 'unauthorized' || reason === 'forbidden' || reason === 'absent';
 }

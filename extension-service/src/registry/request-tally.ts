@@ -26,7 +26,7 @@ export class RequestTally {
     if (remaining !== undefined && registry !== 'other') this.remaining.set(registry, remaining);
   }
 
-  /** What was added since the last call; undefined for nothing. */
+  /** The requests added since the last call; undefined for none. */
   take(): RequestReport | undefined {
     if (this.counts.size === 0) return undefined;
     const counts = [...this.counts.values()];

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What the loader, the documentation and the printer must know about a key besides its schema. */
+/** Facts about a key that the loader, the documentation and the printer need in addition to its schema. */
 export interface FieldMeta {
   readonly type: LeafType;
   /** One sentence for people. */
@@ -22,7 +22,7 @@ export type Field = LeafField | ListField | MappingField;
 interface Common {
   readonly about: string;
   readonly optional: boolean;
-  /** What the key is without being set; undefined for none. */
+  /** The value of a key that is not set; undefined for none. */
   readonly default: unknown;
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What is left of a value when every key that its schema refuses is left out. Entries of lists keep their places. */
+/** A value without the keys that its schema refuses. Entries of lists keep their places. */
 export type Parsed<T> = T extends readonly (infer Item)[]
   ? readonly (Parsed<Item> | undefined)[]
   : T extends object
@@ -9,7 +9,7 @@ export type Parsed<T> = T extends readonly (infer Item)[]
 
 /**
  * Reads what can be read of a value that its schema refuses, defaults included, so that one mistake does not hide the
- * others. What is not there either is optional and not written, or was refused.
+ * others. A missing key is either optional and not written, or was refused.
  */
 export function parsePartly<Schema extends z.ZodType>(
   schema: Schema,
@@ -29,7 +29,7 @@ function parts(schema: z.core.$ZodType, value: unknown): unknown {
     case 'readonly':
       return parts(def.innerType, value);
     case 'pipe':
-      // What is left of a mapping needs no transformation; of a single value nothing is left.
+      // The rest of a mapping needs no transformation; of a single value nothing is left.
       return isMapping(value) ? parts(def.in, value) : undefined;
     case 'array':
       return Array.isArray(value) ? value.map((item) => parts(def.element, item)) : undefined;

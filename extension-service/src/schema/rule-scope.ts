@@ -1,7 +1,7 @@
 /** Keys and indexes, from the mapping that a rule is about down. */
 export type KeyPath = readonly (string | number)[];
 
-/** What a rule about several keys of one mapping judges by, and reports with. */
+/** The input of a rule about several keys of one mapping, and its means to report. */
 export interface RuleScope {
   /** `anchor`: the configuration is the file of k8s-image-swapper. */
   readonly dialect: 'ours' | 'anchor';

@@ -38,7 +38,7 @@ const HEADER = SECRET_HEADER.toLowerCase();
 
 /** Decides who is answered on which route. */
 export class Callers {
-  /** What a caller of a route has to show, apart from a certificate. */
+  /** The proof that a caller of a route must show, apart from a certificate. */
   private readonly proofs: Readonly<Partial<Record<ServedRoute, Proof>>> = {
     kyverno: ({ kyverno }, request) => this.kyverno(kyverno, request),
     webhook: ({ webhook: { path } }, _request, segment) =>

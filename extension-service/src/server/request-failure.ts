@@ -3,7 +3,7 @@ import { errorAnswer } from './answer.js';
 import type { Answer } from './answer.js';
 import { BodyTooLargeError, BusyError, SlowBodyError } from './body.js';
 
-/** What the caller is told of a request that cannot be answered. */
+/** The answer to a request that cannot be served. */
 export interface RequestFailure {
   readonly code: string;
   readonly message: string;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** The user of a token; undefined for one that is not valid for the audience. Rejects when nobody can tell. */
+/** The user of a token; undefined for one that is not valid for the audience. Rejects when there is no answer. */
 export type ReviewToken = (token: string, audience: string) => Promise<string | undefined>;
 
 const MAX_VALID_MS = 5 * 60_000;

@@ -1,4 +1,4 @@
-/** Why a text is no JSON. */
+/** Why a text is not JSON. */
 export interface JsonProblem {
   /** From 0, in UTF-16 units. */
   readonly offset: number;

@@ -3,7 +3,7 @@ import type { HookRequest, HookResult } from '../tls-proxy.js';
 import type { FakeEntra } from './entra.js';
 import { json, TENANT } from './entra.js';
 
-/** What one request may carry. */
+/** Limit of the body of one request. */
 const MAX_BODY_BYTES = 20_000_000;
 
 interface Grant {
@@ -11,8 +11,8 @@ interface Grant {
 }
 
 /**
- * What Azure Container Registry puts in front of a registry, as a hook of TlsProxy: the exchange of Entra tokens for
- * refresh tokens, the token endpoint, and its challenge. What is allowed goes on to the registry behind it.
+ * The front of a registry in Azure Container Registry, as a hook of TlsProxy: the exchange of Entra tokens for
+ * refresh tokens, the token endpoint, and its challenge. An allowed request goes on to the registry behind it.
  */
 export class AcrPlane {
   /** Fields of the requests to /oauth2/exchange. */

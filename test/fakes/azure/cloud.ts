@@ -14,7 +14,7 @@ export const OTHER_HOST = 'fabrikam.azurecr.io';
 /** A registry that is none of Azure's, for sources. */
 export const PLAIN_HOST = 'registry.example.com';
 
-/** Azure's side as a program meets it: Microsoft Entra, and registries of Azure before registries of ours. */
+/** Azure's side as a program meets it: Microsoft Entra, and registries of Azure in front of our fake registries. */
 export class AzureCloud {
   private constructor(
     readonly entra: FakeEntra,
@@ -51,7 +51,7 @@ export class AzureCloud {
     return cloud;
   }
 
-  /** What the workload identity webhook sets in a Pod, behind a proxy. */
+  /** The variables that the workload identity webhook sets in a Pod, behind a proxy. */
   get env(): Readonly<Record<string, string>> {
     return {
       ...this.proxy.env,

@@ -39,7 +39,7 @@ describe('a background worker that ends as soon as it has begun', () => {
     });
     // The first pause is cut short by who asks; those of 0.4 and 0.8 s are not.
     expect(performance.now() - begin).toBeGreaterThan(1_150);
-    await until('the threads are told', async () => restarts === (await count()));
+    await until('the restarts are counted', async () => restarts === (await count()));
     await copier.stop();
     expect(asked).toContain('Secret x: the background worker has ended N times in a row and starts again in N s');
   });

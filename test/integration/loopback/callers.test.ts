@@ -98,7 +98,7 @@ describe('pull secrets that an unauthenticated request names', () => {
   it.each([
     ['/v1/kyverno', kyvernoBody],
     ['/webhook', webhookBody],
-  ])('are not read for a Pod that nobody has shown: %s', async (path, body) => {
+  ])('are not read for a Pod that the API server has not shown: %s', async (path, body) => {
     const service = await serve();
     expect((await send(service, path, body())).status).toBe(200);
     expect(await stateOf(service)).toBe('failed');
@@ -207,7 +207,7 @@ describe('auth.kyverno.token', () => {
   it.each([
     ['of another ServiceAccount', 'system:serviceaccount:team-a:default', AUDIENCE, 403, 'caller_refused'],
     ['for another audience', ACCOUNT, 'https://kubernetes.default.svc', 401, 'caller_unknown'],
-    ['that nobody knows', undefined, AUDIENCE, 401, 'caller_unknown'],
+    ['that is unknown', undefined, AUDIENCE, 401, 'caller_unknown'],
   ])('refuses a token %s', async (_, user, audience, status, code) => {
     if (user !== undefined) api.putToken('token-word', user, audience);
     const service = await serve({ auth: { kyverno: { token: true } } });
@@ -254,7 +254,7 @@ describe('server.routes', () => {
     expect(reply.text).toContain('server.routes does not name it');
   });
 
-  it('is all without authentication, and the open route of the engine is told and counted', async () => {
+  it('is all without authentication, and the open route of the engine is logged and counted', async () => {
     const service = await serve();
     for (const [path, body] of [
       ['/v1/kyverno', kyvernoBody()],
@@ -290,7 +290,7 @@ describe('/v1/explain and /v1/mirrors', () => {
     expect((await get(`${service.operations}/metrics`, ELSEWHERE)).status).toBe(200);
   });
 
-  it('answer whoever knows auth.explain.secret', async () => {
+  it('answer a caller that knows auth.explain.secret', async () => {
     const service = await serve({ auth: { explain: { secret: SECRET } } });
     const replies = await Promise.all(from(service, { ...ELSEWHERE, headers: { 'Image-Swapper-Secret': SECRET } }));
     expect(replies.map(({ status }) => status)).toEqual([200, 200]);

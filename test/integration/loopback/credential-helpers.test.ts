@@ -62,7 +62,7 @@ describe.each(FORMS)('a Docker config with %s', (_, document, helper) => {
   });
 });
 
-describe('a Docker config with a login besides a helper', () => {
+describe('a Docker config with a login beside a helper', () => {
   it('is used without a word of the helper', async () => {
     const source = await privateSource();
     const dockerConfigFile = join(cli.folder, 'docker.json');

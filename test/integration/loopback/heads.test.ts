@@ -26,7 +26,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     await copy();
     expectComplete(target, TARGET, image);
     target.accessLog.splice(0);
-    // What it has is found, and not put again.
+    // Content that it has is found, and not sent again.
     expect((await copy()).outcome).toBe('present');
     expect(target.requests(({ method }) => method === 'PUT')).toEqual([]);
   });

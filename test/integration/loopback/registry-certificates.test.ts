@@ -140,7 +140,7 @@ describe('CA certificates of the environment', () => {
     return problems;
   };
 
-  it('are trusted besides the others: SSL_CERT_FILE, SSL_CERT_DIR, and with a caFile NODE_EXTRA_CA_CERTS too', async () => {
+  it('are trusted in addition to the others: SSL_CERT_FILE, SSL_CERT_DIR, and with a caFile also NODE_EXTRA_CA_CERTS', async () => {
     const registry = await start(false);
     const ca = await file('ca.pem', served.ca);
     await expect(trusts({}, registry.host)).rejects.toThrow(

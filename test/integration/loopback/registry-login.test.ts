@@ -388,7 +388,7 @@ describe('the answer of a token server', () => {
     ['an expires_in without end', { token: 't', expires_in: 1e300 }, 86_000, 86_400],
     ['issued_at in the future', { token: 't', expires_in: 300, issued_at: '2026-01-01T01:00:00Z' }, 280, 300],
     ['issued_at a while ago', { token: 't', expires_in: 300, issued_at: '2025-12-31T23:56:40Z' }, 80, 100],
-    ['issued_at that is no time', { token: 't', expires_in: 300, issued_at: 'yesterday' }, 280, 300],
+    ['issued_at that is not a time', { token: 't', expires_in: 300, issued_at: 'yesterday' }, 280, 300],
   ])('with %s is used until shortly before its end', async (_, body, alive, dead) => {
     let clock = now;
     const registry = await start(({ path, headers }, server) => {

@@ -44,7 +44,7 @@ function member({ type, naming }: RegistryKind<unknown>): string[] {
       const about = field.kind === 'leaf' && field.type === 'digits' ? `${field.about} ${DIGITS}` : field.about;
       return [`    /** ${about} */`, `    readonly ${key}${optional}: ${typeOf(field)};`];
     }),
-    '    /** Whatever else the service reads. */',
+    '    /** Other keys that the service reads. */',
     '    readonly [key: string]: unknown;',
     '  };',
   ];

@@ -13,7 +13,7 @@ export function enginesTemplate(): string {
   const engines = ENGINE_NAMES.map((name) => JSON.stringify(factsOf(ENGINES[name]), undefined, 2));
   return [
     '{{- /* Written by "npm run generate" from extension-service/src/core/engines; do not edit. */ -}}',
-    '{{/* What each engine is and can do: a JSON list. */}}',
+    '{{/* The engines and what each supports: a JSON list. */}}',
     '{{- define "image-swapper.engines" -}}',
     '{{- $name := include "image-swapper.policyName" . -}}',
     `[${engines.join(', ')}]`.replaceAll(NAME, '{{ $name }}'),

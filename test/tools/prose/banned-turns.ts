@@ -16,7 +16,10 @@ export const BANNED_TURNS: readonly BannedTurn[] = [
     instead: 'say which component does not',
   },
   { pattern: /\bin (?:its|our|their|his|whose) stead\b/gi, instead: 'instead' },
-  { pattern: /\b(?:is|are|was|were) no (?!longer\b|more\b|matter\b|other\b|way\b|need\b)[a-z]/gi, instead: 'is not a' },
+  {
+    pattern: /(?<!\bthere )\b(?:is|are|was|were) no (?!longer\b|more\b|matter\b|other\b|way\b|need\b)[a-z]/gi,
+    instead: 'is not a',
+  },
   { pattern: /\bis (?:there|here) (?:twice|already|besides)\b/gi, instead: 'is a duplicate; already exists' },
   { pattern: /\bbut for\b/gi, instead: 'except' },
   { pattern: /\bof no use\b/gi, instead: 'has no effect' },

@@ -1,10 +1,10 @@
 /**
  * Checks the English of docs, messages and comments against docs/style.md.
  *
- *     npm run prose                  fails where a file has more findings than test/tools/prose/baseline.json allows
- *     npm run prose -- FILE…         prints every finding of these files
- *     npm run prose -- --shrink      lowers the baseline to what is found; it never grows
- *     npm run prose -- --files REV   as `FILE…`, for the files added or renamed since a commit
+ *     npm run prose                  Fails where a file has more findings than test/tools/prose/baseline.json allows.
+ *     npm run prose -- FILE…         Prints every finding of these files.
+ *     npm run prose -- --shrink      Lowers the baseline to what is found; it never grows.
+ *     npm run prose -- --files REV   As `FILE…`, for the files added or renamed since a commit.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -15,9 +15,9 @@ import { lintProse, type Finding } from './lint.js';
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const BASELINE = fileURLToPath(new URL('baseline.json', import.meta.url));
 const LINTED = /\.(?:md|ts|js|mjs|ya?ml|tpl|tf|sh)$|dashboards\/.*\.json$/;
-/** Written by others or by a generator, or the list of bad wording itself. */
+/** Written by others or by a generator, or bad wording on purpose: the list of it and the linter's test. */
 const LEFT_OUT =
-  /^(?:policies\/(?!README)|test\/fixtures\/|cdk8s\/examples\/.*imports\/|LICENSE|test\/tools\/prose\/banned-turns\.ts)/;
+  /^(?:policies\/(?!README)|test\/fixtures\/|cdk8s\/examples\/.*imports\/|LICENSE|test\/tools\/prose\/banned-turns\.ts|test\/unit\/tools\/prose\.test\.ts)/;
 const MAX_PRINTED = 60;
 
 async function main(args: readonly string[]): Promise<number> {

@@ -5,7 +5,7 @@ import type { QueueOptions } from '../../../extension-service/src/mirror/queue-s
 import { placesOf } from '../../../extension-service/src/mirror/share-of.js';
 import { FakeClock, HeldCopier, failure, job, settledPromises } from './queue-world.js';
 
-/** What one namespace does to the copies of others. */
+/** The effect of one namespace on the copies of others. */
 
 function start(options: Partial<QueueOptions> = {}) {
   const clock = new FakeClock();
@@ -40,7 +40,7 @@ describe('the copy slots', () => {
     expect(copier.names.slice(4)).toEqual(['g0', 'g1']);
   });
 
-  it('go to the namespace that holds the fewest, whoever asked first', async () => {
+  it('go to the namespace that holds the fewest, whichever asked first', async () => {
     const { copier, queue } = start();
     for (let n = 0; n < 9; n += 1) void queue.enqueue(of('evil', `e${n}`, { from: `h${n}.test` }));
     for (let n = 0; n < 9; n += 1) void queue.enqueue(of('good', `g${n}`));
@@ -55,7 +55,7 @@ describe('the copy slots', () => {
     expect(copier.names.slice(8)).toEqual(['g2']);
   });
 
-  it('have the reserve at a registry that one namespace keeps busy, too, unless its limit is configured', () => {
+  it('have the reserve also at a registry that one namespace keeps busy, unless its limit is configured', () => {
     for (const [strict, names] of [
       [{ perSource: false, perTarget: false }, ['e0', 'e1', 'g0', 'g1']],
       [{ perSource: true, perTarget: false }, ['e0', 'e1']],

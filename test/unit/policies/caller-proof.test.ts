@@ -32,7 +32,7 @@ describe('policies show the service who asks', () => {
     expect(rendered('kyverno', 'auth: {kyverno: {secretName: theirs}}\n')).toContain('\\"kyverno\\", \\"theirs\\"');
   });
 
-  it('by a path that nobody can guess, in front of the hash of the configuration', () => {
+  it('by a secret path, in front of the hash of the configuration', () => {
     const policy = rendered('webhook', `auth: {webhook: {path: ${PATH}}}\n`);
     expect(policy).toMatch(new RegExp(`"path":"/webhook/${PATH}/[0-9a-f]{12}"`));
   });

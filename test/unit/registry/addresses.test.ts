@@ -205,7 +205,7 @@ describe('against ipaddr.js', () => {
     );
   });
 
-  it('calls no IPv6 address public that it does not call unicast, but for those that IANA calls reachable', () => {
+  it('calls no IPv6 address public that it does not call unicast, except those that IANA calls reachable', () => {
     const reachable = SPECIAL_PURPOSE.filter((row) => row.reachable).map(({ block }) => block);
     const edges = SPECIAL_PURPOSE.filter(({ block }) => block.includes(':')).map(
       ({ block }) => block.split('/')[0] ?? '',
@@ -233,7 +233,7 @@ describe("against Python's ipaddress", () => {
   it.each([
     ['IPv4', false],
     ['IPv6', true],
-  ])('calls no %s address public that it does not call global, but for those that IANA calls reachable', (_, six) => {
+  ])('calls no %s address public that it does not call global, except those that IANA calls reachable', (_, six) => {
     const judged = Object.entries(verdicts).filter(([address]) => address.includes(':') === six);
     expect(judged.length).toBeGreaterThan(200);
     for (const [address, said] of judged) {
@@ -242,7 +242,7 @@ describe("against Python's ipaddress", () => {
     }
   });
 
-  it('calls every IPv4 address public that it calls global, but for those of clouds and networks, and multicast', () => {
+  it('calls every IPv4 address public that it calls global, except those of clouds and networks, and multicast', () => {
     for (const [address, said] of Object.entries(verdicts)) {
       if (address.includes(':') || !said.includes('global') || said.includes('multicast')) continue;
       if (!within(address, STRICTER)) expect([address, classifyAddress(address)]).toEqual([address, 'public']);

@@ -13,7 +13,7 @@ function watched(seconds: number, at: (second: number) => { readonly progress: n
   return undefined;
 }
 
-describe('the least rate of a body', () => {
+describe('the minimum rate of a body', () => {
   it('ends a layer of 100 MB at one byte in ten seconds after a minute', () => {
     expect(watched(3_600, (second) => ({ progress: Math.floor(second / 10), waiting: true }))).toBe(60);
   });

@@ -30,7 +30,7 @@ interface Row {
   readonly state?: Partial<LoginState>;
   readonly outcome: LoginOutcome;
   readonly action: LoginAction;
-  /** What the transition changes of the state, besides the status of an answer. */
+  /** Changes of the state by the transition, in addition to the status of an answer. */
   readonly then?: Partial<LoginState>;
 }
 

@@ -55,7 +55,7 @@ describe('what was sent as a login', () => {
         const written = encode(`${before}${secret}`);
         const text = blankSecrets(`no login for "${written}", sorry`);
         expect(text).toContain('***');
-        // What of the encoding is the secret's alone: without the user name, and its neighbours in base64.
+        // The part of the encoding that comes from the secret alone: without the user name, and its neighbors in base64.
         const own = before === '' ? written : encode(secret);
         expect(shows(text, own)).toBe(false);
         expect(text.startsWith('no login for "')).toBe(true);

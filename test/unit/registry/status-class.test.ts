@@ -41,7 +41,7 @@ describe('classOf', () => {
     ['Harbor', 412, 'PUT manifest', 'DENIED', 'quota exceeded when processing the request', 'quota', false],
     ['a full disk', 500, 'PUT blob', 'UNKNOWN', 'write /data: no space left on device', 'quota', false],
     ['storage', 507, 'PUT blob', '', 'Insufficient Storage', 'quota', false],
-    // Rates are no quotas.
+    // Rate limits are not quotas.
     [
       'Docker Hub',
       429,
@@ -135,11 +135,11 @@ describe('classOf', () => {
       undefined,
     ],
     ['a registry that is busy', 409, 'PUT manifest', 'UNKNOWN', 'concurrent update, try again', 'server', undefined],
-    // What a registry does not take.
+    // Content that a registry refuses.
     ['zot', 415, 'PUT manifest', 'MANIFEST_INVALID', 'manifest invalid', 'unsupported', false],
     ['a registry', 400, 'PUT manifest', 'MANIFEST_INVALID', 'mediaType: not supported', 'unsupported', false],
     ['nginx', 413, 'PUT blob', '', '413 Request Entity Too Large', 'too-large', undefined],
-    // What is not there.
+    // Missing content.
     ['distribution', 404, 'GET manifest', 'MANIFEST_UNKNOWN', 'manifest unknown', 'absent', undefined],
     ['distribution 2.8', 500, 'GET manifest', 'MANIFEST_UNKNOWN', 'manifest unknown', 'absent', undefined],
     ['distribution', 404, 'POST upload', 'NAME_UNKNOWN', 'repository name not known', 'missing', undefined],

@@ -36,7 +36,7 @@ describe('the memory for unfinished bodies', () => {
       const body = shares.open('peer', () => evicted.push('evicted'));
       body.add(90);
       body.close();
-      // What comes after the end counts for nothing.
+      // Bytes after the end do not count.
       body.add(90);
     }
     expect(evicted).toEqual([]);

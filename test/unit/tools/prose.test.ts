@@ -33,6 +33,11 @@ describe('the prose linter', () => {
     ]);
   });
 
+  it('allows "there is no", and not "is no" for "is not a"', async () => {
+    expect(await places('docs/page.md', 'There is no Lease.\n\nIf there are no Pods, it waits.\n')).toEqual([]);
+    expect(await places('docs/page.md', 'The text is no JSON.\n')).toEqual(['1 banned-turns']);
+  });
+
   it('reports sentences that are too long', async () => {
     const long = `The service ${'reads one more word of this text and '.repeat(9)}stops.`;
     expect(await places('docs/page.md', long)).toEqual(['1 sentence-length']);

@@ -9,8 +9,8 @@ import type { LocatedExpression } from './expressions.js';
 import { filtersOf, matchesOf } from './expressions.js';
 
 /**
- * What the engine cannot do with this configuration. Without a report, no Pod would be swapped, or no image copied, and
- * nothing would say why.
+ * Reports the parts of this configuration that the engine does not support. Without a report, no Pod would be swapped, or
+ * no image copied, and nothing would say why.
  */
 export function checkEngine(context: RuleContext): void {
   const engine = engineOf(context.config.policies?.engine);
@@ -42,7 +42,7 @@ function checkCopies(context: RuleContext, { name, title }: Engine): void {
 function checkFilters(context: RuleContext, { decides }: Engine): void {
   if (decides.checkFilters === undefined) return;
   const filters = filtersOf(context);
-  // What is not an expression is already reported, and the places of the others count.
+  // Filters that are not expressions are already reported, and the places of the others count.
   const { length } = context.config.source?.filters ?? [];
   if (filters.length < length || filters.some((filter) => isBroken(context, filter))) return;
   try {

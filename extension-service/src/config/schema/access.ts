@@ -4,7 +4,7 @@ import { SERVED_ROUTES } from '../../core/engines/access.js';
 import { described } from '../../schema/field.js';
 import { choice, flag, matching, text } from '../../schema/leaves.js';
 
-/** What the admission port answers. */
+/** Routes that the admission port answers. */
 export const serverSchema = z.strictObject({
   routes: z
     .array(choice(SERVED_ROUTES, 'A route; `/v1/explain` is always served on loopback.'))
@@ -36,7 +36,7 @@ export const authSchema = z.strictObject({
   kyverno: described(
     z.strictObject({
       secret: secret(
-        'A text that MutatingPolicies send in the header `Image-Swapper-Secret`; `/v1/kyverno` then answers nobody else. Better from a Secret, in the environment.',
+        'A text that MutatingPolicies send in the header `Image-Swapper-Secret`; `/v1/kyverno` then refuses other callers. Better from a Secret, in the environment.',
       ).exactOptional(),
       secretName: objectName(
         'Secret',
@@ -45,7 +45,7 @@ export const authSchema = z.strictObject({
       ).exactOptional(),
       secretNamespace: objectName('Namespace', "Kyverno's own namespace.").default('kyverno'),
       token: flag(
-        'Take the token that ClusterPolicies send, checked by a TokenReview; `/v1/kyverno` then answers nobody else.',
+        'Take the token that ClusterPolicies send, checked by a TokenReview; `/v1/kyverno` then refuses other callers.',
       ).default(false),
       audience: text({
         about: 'The audience of the token.',
@@ -71,7 +71,7 @@ export const authSchema = z.strictObject({
       path: text(
         {
           about:
-            'A part of the path that nobody can guess: `/webhook/<path>` is then answered, and `/webhook` is not. Better from a Secret, in the environment.',
+            'A secret part of the path: `/webhook/<path>` is then answered, and `/webhook` is not. Better from a Secret, in the environment.',
           allowed: PATH_ALLOWED,
           secret: 'all',
         },
@@ -87,6 +87,6 @@ export const authSchema = z.strictObject({
         'A text that callers from elsewhere than loopback send in the header `Image-Swapper-Secret` to `/v1/explain` and `/v1/mirrors`.',
       ).exactOptional(),
     }),
-    'Who may call `/v1/explain` and `/v1/mirrors`, besides loopback (`kubectl port-forward`).',
+    'Who may call `/v1/explain` and `/v1/mirrors`, in addition to loopback (`kubectl port-forward`).',
   ).prefault({}),
 }) satisfies z.ZodType<AuthConfig>;

@@ -9,7 +9,7 @@ import type { JsonObject } from './pod.js';
 export interface MirrorJob {
   /** The same for every request that asks for the same copy. */
   readonly key: string;
-  /** Fully normalised source reference. */
+  /** Fully normalized source reference. */
   readonly source: string;
   /** Name of the target. */
   readonly target: string;
@@ -24,7 +24,7 @@ export interface MirrorJob {
   readonly look?: 'tree' | 'bytes';
   /** Look for signatures, attestations and SBOMs of every manifest, in every form; else for those of the image itself. */
   readonly allReferrers?: true;
-  /** Whose pull secrets may read the source. */
+  /** The Pod whose pull secrets may read the source. */
   readonly pull?: PullContext;
 }
 
@@ -82,7 +82,7 @@ function closerLook(one: MirrorJob, other: MirrorJob): MirrorJob['look'] {
   return one.look === 'bytes' || other.look === 'bytes' ? 'bytes' : (one.look ?? other.look);
 }
 
-/** Whose pull secrets may read the images of a Pod. */
+/** The namespace, ServiceAccount and Secrets that may read the images of a Pod. */
 export function pullContext(pod: JsonObject, namespace: string): PullContext {
   return { namespace, serviceAccount: serviceAccountName(pod), secretNames: imagePullSecretNames(pod) };
 }

@@ -48,12 +48,12 @@ export function openEngineRoute(config: Access): RouteName | undefined {
   return isOpen ? own : undefined;
 }
 
-/** What is wrong with an engine's route that anybody may call, for people; undefined when it has authentication. */
+/** A warning for people about an engine's route without authentication; undefined when it has authentication. */
 export function openRouteWarning(config: Access): string | undefined {
   const route = openEngineRoute(config);
   if (route === undefined) return undefined;
   return (
-    `${pathOfRoute(route)} has no authentication: whoever reaches it can make the service copy images; pull secrets ` +
+    `${pathOfRoute(route)} has no authentication: any client that reaches it can make the service copy images; pull secrets ` +
     `that a request names are used only for Pods that the API server shows. Set ${REMEDIES[route]}`
   );
 }
@@ -66,7 +66,7 @@ const REMEDIES: Readonly<Record<RouteName, string>> = {
 
 const CALLER_SECRET_NAME = 'image-swapper-caller';
 
-/** What policies for the configuration send to show who asks. */
+/** The proof of identity that policies for the configuration send. */
 export function proofOf({ auth }: Pick<Config, 'auth'>): EngineProof {
   const { secret, secretName, secretNamespace } = auth.kyverno;
   const { path } = auth.webhook;

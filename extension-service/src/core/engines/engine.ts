@@ -53,7 +53,7 @@ export interface EngineTransport {
   readonly authority: EngineAuthority;
 }
 
-/** `secret`: a header of `auth`. `token`: of its ServiceAccount. `path`: a segment nobody can guess. */
+/** `secret`: a header of `auth`. `token`: of its ServiceAccount. `path`: a secret segment. */
 export type CallerProof = 'secret' | 'token' | 'path' | 'certificate';
 
 /** How an engine knows the authority that signs the service's certificate. */
@@ -142,7 +142,7 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
 export interface EngineProof {
   /** The Secret whose key `secret` goes into a header; the engine must be allowed to read it. */
   readonly secret?: { readonly name: string; readonly namespace: string };
-  /** A segment of the path that nobody can guess. */
+  /** A secret segment of the path. */
   readonly path?: string;
 }
 

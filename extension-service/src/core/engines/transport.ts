@@ -6,7 +6,7 @@ import type { EngineName } from './names.js';
 
 /**
  * - `plain-http`: no TLS. The service needs a listener of its own for it, to which a NetworkPolicy admits Kyverno alone.
- * - `private-ca`: TLS with a certificate of your own authority. The policies carry the authority, but for MutatingPolicy,
+ * - `private-ca`: TLS with a certificate of your own CA. The policies carry the CA certificate, except MutatingPolicy,
  *   for which it goes into Kyverno's trust store.
  * - `public`: TLS with a certificate that everybody trusts. The service needs a public name then, and nothing is carried.
  */
@@ -23,7 +23,7 @@ export interface TransportOptions {
   /** Whether a NetworkPolicy is rendered for the plain listener, where the address is that of a Service. */
   readonly networkPolicy: boolean;
   readonly failClosed: boolean;
-  /** The namespaces that are left alone besides the usual ones; undefined where that is not known here. */
+  /** The namespaces that are left alone in addition to the usual ones; undefined where that is not known here. */
   readonly excludedNamespaces?: readonly string[];
 }
 
@@ -32,9 +32,9 @@ export interface Transport {
   readonly url: string;
   /** Whether a NetworkPolicy for the plain listener can and shall be rendered. */
   readonly guarded: boolean;
-  /** What the policy carries. */
+  /** The CA certificates that the policy carries. */
   readonly ca: { readonly caBundle?: string; readonly caConfigMap?: ConfigMapKey };
-  /** What the choice costs, for people. */
+  /** Drawbacks of the choice, for people. */
   readonly warnings: readonly string[];
 }
 
@@ -79,16 +79,16 @@ export function transportOf(options: TransportOptions): Transport {
 
 export interface WarningOptions extends Pick<TransportOptions, 'engine' | 'caBundle' | 'caConfigMap'> {
   readonly url: string;
-  /** What follows from the address unless given. */
+  /** Default: follows from the address. */
   readonly tls?: Tls;
-  /** As for the transport; undefined where whoever renders has none to render. */
+  /** As for the transport; undefined where the caller has none to render. */
   readonly networkPolicy?: boolean;
   readonly failClosed?: boolean | undefined;
   /** As for the transport. */
   readonly excludedNamespaces?: readonly string[] | undefined;
 }
 
-/** What reaching the service at this address costs, for people; nothing is refused. */
+/** Drawbacks of reaching the service at this address, for people; nothing is refused. */
 export function transportWarnings(options: WarningOptions): readonly string[] {
   const { engine, url, networkPolicy, caBundle, caConfigMap, failClosed } = options;
   const { transport } = ENGINES[engine];
@@ -135,7 +135,7 @@ function checkChoice(
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   if (tls !== 'private-ca' && hasCa) refuse(ca, `has no use under tls "${tls}"; leave it out`);
   if (tls === 'private-ca' && !hasCa)
-    refuse('caBundle', 'must be given under tls "private-ca": nobody knows your authority');
+    refuse('caBundle', 'required with tls "private-ca": Kyverno does not know your CA');
   if (caConfigMap !== undefined && !authority.configMap)
     refuse('caConfigMap', `cannot be read by ${engine}; give caBundle`);
 }
@@ -158,7 +158,7 @@ function unguarded(url: string, guardable: boolean, networkPolicy: boolean | und
   return (
     `plain HTTP: ${why}. Unless another one, such as that of the service's chart (networkPolicy.enabled), admits ` +
     'Kyverno alone, every Pod that reaches the listener can ask the service about any image, and so make it copy. Check ' +
-    'that there is one, or use https with a certificate of your own authority (tls "private-ca" of the construct ImageSwapper), which also keeps the network in between from reading and changing ' +
+    'that there is one, or use https with a certificate of your own CA (tls "private-ca" of the construct ImageSwapper), which also keeps the network in between from reading and changing ' +
     'what is said.'
   );
 }

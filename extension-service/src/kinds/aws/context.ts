@@ -3,7 +3,7 @@ import type { CloudEvent } from '../cloud.js';
 import type { AwsClients } from './clients.js';
 import type { EcrNames } from './policies.js';
 
-/** What the parts of one registry have in common. */
+/** Context that the parts of one registry share. */
 export interface EcrContext {
   readonly aws: AwsConfig;
   /** `target NAME`. */

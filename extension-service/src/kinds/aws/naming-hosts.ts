@@ -1,7 +1,7 @@
 /**
- * Host names of a private ECR registry (amazon-ecr-credential-helper's pattern, which the kubelet's credential
- * provider shares): in each partition `ACCOUNT.dkr.ecr.REGION.SUFFIX`, its FIPS form `dkr.ecr-fips`, and where there
- * is a dual-stack suffix, `dkr-ecr` and `dkr-ecr-fips` under it.
+ * Host names of a private ECR registry in each partition: `ACCOUNT.dkr.ecr.REGION.SUFFIX`, its FIPS form `dkr.ecr-fips`,
+ * and where there is a dual-stack suffix, `dkr-ecr` and `dkr-ecr-fips` under it. The source is the pattern of
+ * amazon-ecr-credential-helper, which the kubelet's credential provider shares.
  */
 export interface EcrHosts {
   readonly host: string;

@@ -4,7 +4,7 @@ import type { RegistryNaming } from '../naming.js';
 import type { EcrEndpoint } from './naming-hosts.js';
 import { ecrHosts, publicHost } from './naming-hosts.js';
 
-/** What says where a registry of Amazon ECR is. */
+/** Keys that locate a registry of Amazon ECR. */
 export interface EcrPlace {
   readonly accountId: string;
   readonly region: string;
@@ -14,7 +14,7 @@ export interface EcrPlace {
   readonly public?: boolean;
 }
 
-/** What ECR accepts as a repository, whoever configures it. */
+/** Repository names that ECR accepts, wherever they are configured. */
 export const ECR_REPOSITORIES = { repositoryLimit: 256, separators: 'single' } as const;
 
 export const awsNaming: RegistryNaming<EcrPlace> = {

@@ -8,7 +8,7 @@ export const policiesTag = 'image-swapper.io/policies';
 /** The repository is there and its policies may not be yet. */
 export const pendingValue = 'pending';
 
-/** What a repository's policies shall be. */
+/** The policies that a repository must have. */
 export interface DesiredPolicies {
   readonly accessPolicy?: string;
   readonly lifecyclePolicy?: string;

@@ -25,7 +25,7 @@ const TAG_LIMIT = 50;
 
 /**
  * Sees to the policies of the repositories that images go to, beside the pushes: new ones get them, others get them when
- * their tag says that they have other ones. What fails is reported and tried again; no image waits for it.
+ * their tag says that they have other ones. A failure is reported and retried; no image waits for it.
  */
 export class PolicyKeeper {
   readonly #desired: DesiredPolicies | undefined;
@@ -37,7 +37,7 @@ export class PolicyKeeper {
     this.#desired = options.aws.repositories.mode === 'api' ? desiredPolicies(options.aws) : undefined;
   }
 
-  /** What repositories shall have; undefined when the configuration has nothing to say about it. */
+  /** The policies that repositories must have; undefined when the configuration sets none. */
   get desired(): DesiredPolicies | undefined {
     return this.#desired;
   }

@@ -5,8 +5,8 @@ import type { RegistryClient } from '../../registry/client.js';
 import { PROBE_REPOSITORY } from '../probe.js';
 
 /**
- * The actions of a push that the registry refuses, tried with a repository that does not exist: whoever may do it hears
- * that the repository is missing.
+ * The actions of a push that the registry refuses, tried with a repository that does not exist: an identity that has
+ * the permission gets the error that the repository is missing.
  */
 export async function probePushActions({
   aws,

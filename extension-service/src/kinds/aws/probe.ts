@@ -112,7 +112,7 @@ async function missingControlActions(probe: EcrProbe, say: Say): Promise<string[
   return missing;
 }
 
-/** Creating what is there already changes nothing, and tells whether it is allowed. Undefined when nothing is there. */
+/** Creating an existing repository changes nothing, and shows whether it is allowed. Undefined when none exists. */
 async function mayCreate(probe: EcrProbe): Promise<boolean | undefined> {
   const { aws, signal } = probe;
   const names = ecrNames(aws);
@@ -136,7 +136,7 @@ async function mayCreate(probe: EcrProbe): Promise<boolean | undefined> {
   return !('problem' in result) || result.kind !== 'forbidden';
 }
 
-/** What is good to know and breaks nothing: mounts, drifted policies. */
+/** Findings that break nothing: mounts, drifted policies. */
 async function probeAccount(probe: EcrProbe, say: Say): Promise<void> {
   const { aws, signal } = probe;
   const names = ecrNames(aws);

@@ -51,7 +51,7 @@ const KINDS: Readonly<Record<string, RegistryErrorKind>> = {
 };
 
 /**
- * What a call came to, in words that name the action, the resource and what to do; an IAM administrator finds the
+ * The error of a call, in words that name the action, the resource and what to do; an IAM administrator finds the
  * statement to add in it. Never carries credentials: AWS's messages name identities and not their keys.
  */
 export function awsProblem(host: string, action: string, resource: string, error: unknown): RegistryError {
@@ -67,7 +67,7 @@ export function awsProblem(host: string, action: string, resource: string, error
   return new RegistryError(message, {
     kind,
     host,
-    // A role or key may be mended without a change here, but not within the minute.
+    // A role or key may be fixed without a change here, but not within the minute.
     retryable: kind === 'throttled' || kind === 'unreachable' || kind === 'server',
     cause: error,
   });

@@ -84,7 +84,7 @@ export class EcrRegistry implements CloudRegistry {
 
   #load(): Promise<AwsClients> {
     this.#clients ??= loadAwsClients(this.aws, this.options.env);
-    // A proxy or file that cannot be used may be mended: what failed is tried again.
+    // A proxy or file that cannot be used may be fixed later, so a failed load is retried.
     this.#clients.catch(() => (this.#clients = undefined));
     return this.#clients;
   }

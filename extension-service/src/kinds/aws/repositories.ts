@@ -34,7 +34,7 @@ export class EcrRepositories implements CloudRepositories {
         () => forget(),
       );
     }
-    // Whoever gives up leaves the creation to those who wait with it.
+    // A caller that gives up leaves the creation to the other callers that wait for it.
     return signal === undefined ? creation : untilAborted(creation, signal);
   }
 

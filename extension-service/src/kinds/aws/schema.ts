@@ -205,7 +205,7 @@ export const awsSchema = z.strictObject({ ...registry, ...pushes }) satisfies z.
 
 const noPushes = z.object(pushes).parse({});
 
-/** An ECR registry as a source: ECR Public, too. */
+/** An ECR registry as a source; also ECR Public. */
 export const awsSourceSchema = z
   .strictObject({
     public: flag('The registry is public.ecr.aws; without accountId and region.').default(false),

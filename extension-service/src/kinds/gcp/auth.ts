@@ -19,7 +19,7 @@ const SHORTEST_LIFE = 300_000;
 /**
  * An access token by Application Default Credentials in all their forms (a credentials file of any type, else the
  * metadata server: Workload Identity on GKE, the node's account elsewhere), or of the service account that is
- * impersonated by them. Everything is read and asked anew: the caller keeps the token, and files and roles change.
+ * impersonated by them. Everything is read and requested again: the caller keeps the token, and files and roles change.
  *
  * @throws RegistryError that says what is missing
  */

@@ -12,7 +12,7 @@ export interface GcpConfig {
   readonly createRepository: boolean;
   /** Whether a repository that is there gets the configured settings when it has others. */
   readonly reconcilePolicies: boolean;
-  /** What is not given is left as it is. */
+  /** Settings that are not given are left as they are. */
   readonly repository: GcpRepositorySettings;
   /** Absent: left as they are. */
   readonly cleanupPolicies?: readonly GcpCleanupPolicy[];

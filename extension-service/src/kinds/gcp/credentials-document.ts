@@ -1,7 +1,7 @@
 import { quoteInput } from '../../core/image/quote.js';
 import { readJson } from '../../util/json-text.js';
 
-/** What each type of Google's credentials files must have for the libraries to use it. */
+/** Keys that each type of Google's credentials files must have for the libraries to use it. */
 const types: Readonly<Record<string, readonly string[]>> = {
   service_account: ['client_email', 'private_key'],
   authorized_user: ['client_id', 'client_secret', 'refresh_token'],

@@ -13,8 +13,8 @@ const NONE =
 /**
  * A token of the service account that Google's metadata server makes us: GKE's own for Workload Identity, else the
  * node's (cloud.google.com/compute/docs/access/authenticate-workloads). google-auth-library would ask this server, which
- * is this machine's, through HTTPS_PROXY, wait on Google's machines for its answer without end, and remember for ever
- * that it did not answer, as it does in a Pod's first seconds; so it is asked here, by the same variables.
+ * is this machine's, through HTTPS_PROXY, and on Google's machines wait for its answer without end. It would also remember
+ * forever that the server did not answer, as happens in a Pod's first seconds. So it is asked here, by the same variables.
  *
  * @throws RegistryError that says what to give
  */

@@ -2,7 +2,7 @@ import type { RegistryPlace } from '../../core/naming/target.js';
 import type { RegistryNaming } from '../naming.js';
 import { OCI_REPOSITORY_LIMIT } from '../naming.js';
 
-/** What says where a repository of Google Artifact Registry is. */
+/** Keys that locate a repository of Google Artifact Registry. */
 export interface ArtifactRegistryPlace {
   readonly location: string;
   readonly projectId: string;

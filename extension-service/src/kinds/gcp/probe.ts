@@ -23,8 +23,8 @@ type Say = (check: string, ok: boolean, message: string) => void;
 
 /**
  * Asks Google what the configuration needs, without changing anything: a token, the repository, each permission by name,
- * the settings. Whether images can be pulled and pushed, the registry itself is asked elsewhere; so what the API cannot
- * tell, because it is off or out of reach, is no fault by itself.
+ * the settings. Other probes ask the registry whether images can be pulled and pushed, so an API that is off
+ * or out of reach is not a fault by itself.
  */
 export async function probeArtifactRegistry(probe: ArtifactRegistryProbe): Promise<readonly Probe[]> {
   const { gcp, registry, isTarget, login } = probe;

@@ -29,7 +29,7 @@ const CODES: Readonly<Record<number, RegistryErrorKind>> = {
   16: 'unauthorized',
 };
 
-/** What a call of the API came to, in words that name the role to grant. Never carries a token. */
+/** The error of an API call, in words that name the role to grant. Never carries a token. */
 export function apiProblem(host: string, call: ApiCall, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   const kind = kindOf(error);
@@ -77,7 +77,7 @@ export function authProblem(error: unknown, { host, origin, serviceAccount }: Au
     kind === 'unreachable' || kind === 'server' || kind === 'throttled'
       ? '; check the network and the proxy variables'
       : '; the credentials may have been revoked, or belong to another project';
-  // What is wrong with credentials is no fault of a request.
+  // Wrong credentials are not a fault of the request.
   const shown = kind === 'invalid' || kind === 'absent' || kind === 'conflict' ? 'unauthorized' : kind;
   return new RegistryError(`no token from ${from}: ${said(error)}${advice}`, { ...details, kind: shown });
 }

@@ -40,7 +40,7 @@ export class RepositoryApi {
     return this.#run(call, signal, async (client) => (await client.getRepository({ name }, CALL))[0]).catch(absent);
   }
 
-  /** @returns false when it is there already */
+  /** @returns false when it already exists */
   async create(signal?: AbortSignal): Promise<boolean> {
     const { gcp } = this.options;
     const call = this.#call('CreateRepository', 'artifactregistry.repositories.create', ADMIN, 'project');

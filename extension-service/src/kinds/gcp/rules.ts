@@ -4,7 +4,7 @@ import type { Parsed } from '../../schema/parsed.js';
 import { gcpLimits } from './repository-schema.js';
 import type { KeyPath, RuleScope } from '../../schema/rule-scope.js';
 
-/** What the keys of one repository of Artifact Registry must be together. */
+/** Rules between the keys of one repository of Artifact Registry. */
 export function gcpRules(scope: RuleScope, gcp: Parsed<GcpConfig>): void {
   checkKey(scope, gcp);
   const labels = gcp.repository?.labels?.map((label) => label?.key);

@@ -67,7 +67,7 @@ const pushes = {
   reconcilePolicies: flag('Give the repository the settings below again when it has others.').default(true),
   repository: described(
     repositorySettings,
-    'What the repository is to be; keys that are not given change nothing.',
+    'Settings of the repository; keys that are not given change nothing.',
   ).prefault({}),
   cleanupPolicies: described(
     cleanupPolicies,

@@ -30,7 +30,7 @@ export function hasSettings({ repository, cleanupPolicies, readers }: GcpConfig)
   return single.some((value) => value !== undefined) || labels.length > 0 || readers.length > 0;
 }
 
-/** What is configured, over what the repository has: labels that are not ours stay. */
+/** The configured settings over those that the repository has: labels that are not ours stay. */
 export function desiredRepository(gcp: GcpConfig, actual: Repository = {}): Repository {
   const { description, labels, immutableTags, vulnerabilityScanning } = gcp.repository;
   return {

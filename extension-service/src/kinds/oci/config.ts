@@ -7,7 +7,7 @@ export interface OciConfig {
   readonly prefix: string;
   /** Plain HTTP, or HTTPS with a certificate that is not checked. */
   readonly insecure: boolean;
-  /** PEM file with the certificate authorities to trust besides the system's. */
+  /** PEM file with the CA certificates to trust in addition to the system's. */
   readonly caFile?: string;
   /** Hosts at other sites (host or host:port) whose token servers get the login of this registry. */
   readonly tokenHosts?: readonly string[];

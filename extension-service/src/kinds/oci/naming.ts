@@ -6,7 +6,7 @@ import { ECR_REPOSITORIES } from '../aws/naming.js';
 import type { RegistryNaming } from '../naming.js';
 import { OCI_REPOSITORY_LIMIT } from '../naming.js';
 
-/** What says where any other registry is. */
+/** Keys that locate any other registry. */
 export interface OciPlace {
   readonly registry: string;
   readonly prefix: string;

@@ -46,7 +46,7 @@ export const ociSchema = z.strictObject({
   prefix: prefix(),
   insecure: flag('Use plain HTTP, or HTTPS without checking the certificate.').default(false),
   caFile: text({
-    about: "A PEM file with certificate authorities to trust besides the system's.",
+    about: "A PEM file with CA certificates to trust in addition to the system's.",
     allowed: 'a path is allowed',
   }).exactOptional(),
   tokenHosts: described(

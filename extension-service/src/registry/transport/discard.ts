@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 
-/** Of a body that is of no use to us: enough for any error document, so that its socket can be used again. */
+/** Read from a body that is not used: enough for any error document, so that its socket can be used again. */
 const DISCARD_BYTES = 64 * 1024;
 const DISCARD_MS = 1_000;
 
 /**
  * Lets the rest of an answer go by, so that its socket can be used again. A body that does not end within 64 KiB and a
- * second ends with its connection: a registry must not keep us reading what nobody wants.
+ * second ends with its connection: a registry must not keep us reading an unused body.
  */
 export function discard(response: IncomingMessage): void {
   response.on('error', () => undefined);

@@ -3,14 +3,14 @@ import type { Asked } from './answers.js';
 import type { BodyWriter } from './http.js';
 import type { Scope } from './scopes.js';
 
-/** What a session is asked to send. */
+/** A request for a session to send. */
 export interface SessionRequest {
   readonly method: string;
   /** Path with query on the registry, or a whole URL (an upload's Location). */
   readonly target: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | BodyWriter;
-  /** What the request is for; the first scope names the repository. */
+  /** The scopes that the request needs; the first scope names the repository. */
   readonly scopes: readonly Scope[];
   /** Statuses that are answers and not errors. */
   readonly accept: readonly number[];

@@ -5,9 +5,9 @@ export interface AddressCase {
   /** As it stands in a URL. */
   readonly host: string;
   readonly expected: AddressClass;
-  /** What a name resolves to; absent for an address. */
+  /** The address that a name resolves to; absent for an address. */
   readonly resolves?: readonly string[];
-  /** What a proxy is expected to be asked for a name; names of this machine and of metadata services never. */
+  /** Whether a proxy may be asked for a name; names of this machine and of metadata services never. */
   readonly knownName?: boolean;
 }
 

@@ -87,7 +87,7 @@ describe.skipIf(!able)('the attack on addresses', () => {
     (way, proxy) => {
       for (const [address, visit] of visitsOf(way, proxy)) {
         expect([visit.host, visit.touched]).toEqual([visit.host, []]);
-        // What a name resolves to is the proxy's to judge, but for names that lead inside wherever they are resolved.
+        // The proxy judges the address of a name, except for names that lead inside wherever they are resolved.
         const isName = address.resolves !== undefined;
         const allowed = isName ? address.knownName !== true : mayTouch(address, way);
         expect([visit.host, visit.connects.length > 0]).toEqual([visit.host, allowed]);

@@ -25,7 +25,7 @@ const othersImage = buildImage({ layerSize: 700, seed: 9 });
 interface Attack {
   readonly hostile: HostileRegistry;
   readonly target: FakeRegistry;
-  /** What the copy came to. */
+  /** The result of the copy. */
   readonly error: RegistryError | undefined;
   readonly digest: string | undefined;
   readonly manifestsPushed: number | undefined;

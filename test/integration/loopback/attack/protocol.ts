@@ -5,14 +5,14 @@ export type Way = (typeof WAYS)[number];
 /** None, or the address that the proxy listens on. */
 export const PROXIES = ['', '127.0.0.1', '10.0.0.9'] as const;
 
-/** What one case led to, as its tripwires and the proxy saw it. */
+/** The result of one case, as its tripwires and the proxy saw it. */
 export interface Visit {
   readonly way: Way;
   readonly proxy: string;
   readonly host: string;
   /** Addresses that were connected to directly. */
   readonly touched: readonly string[];
-  /** What the proxy was asked for, but for the hostile registry itself. */
+  /** Hosts that the proxy was asked for, except the hostile registry itself. */
   readonly connects: readonly string[];
   /** Kind of the error; cleaning up an upload reports none. */
   readonly kind: string;

@@ -1,4 +1,4 @@
-/** What became of one shape on the way from one registry to another. */
+/** The outcome of one shape on the way from one registry to another. */
 export type Outcome =
   /** Every byte is in the mirror, and containerd sees the same content at both ends. */
   | { readonly kind: 'same' }

@@ -51,7 +51,7 @@ const NAME_LIMIT = 63 - 'zz--ephemeralcontainers'.length;
 const NUMBER = '-1'.length;
 
 /**
- * What the Provider of these filters is called. A mutator of an earlier, longer row stays when others are applied over it.
+ * The name of the Provider of these filters. A mutator of an earlier, longer row stays when others are applied over it.
  * It must not speak for filters that it does not know, so that each row has a provider of its own.
  *
  * @throws InvalidPolicyOptionError for a filter that Gatekeeper cannot decide

@@ -47,6 +47,6 @@ const AS_IT_IS = [
   'as --ca-file.',
 ];
 const BLOCKLIST = [
-  'Kyverno 1.18, unlike 1.19 and newer, lets policies call no Service of the cluster unless it is told what to block instead:',
+  'Kyverno 1.18, unlike 1.19 and newer, lets policies call no Service of the cluster without a list of what to block instead:',
   `  --set "admissionController.container.extraArgs.httpBlocklist=${KYVERNO_1_18_BLOCKLIST.replaceAll(',', '\\,')}"`,
 ];

@@ -18,7 +18,7 @@ import { ROUTES } from '../routes.js';
 export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
   /** PEM text of the authorities that sign the service's certificate. Absent: the API server's own trust store. */
   readonly caBundle?: string;
-  /** The service's `auth.webhook.path`: whoever can read the object can call the service. */
+  /** The service's `auth.webhook.path`: a user who can read the object can call the service. */
   readonly callerPath?: string;
   /** Ask again when a later webhook changed the Pod, as one that adds a sidecar does. Default `IfNeeded`. */
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
@@ -70,7 +70,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
 
 /** kube-apiserver often cannot resolve the cluster's own DNS names, so a Service is given as a reference. */
 function clientConfig(url: ServiceUrl, callerPath: string | undefined, hash: string | undefined): WebhookClientConfig {
-  // So that the service sees when its conditions are those of another configuration: the API server sends no header of ours.
+  // So that the service sees when its conditions are those of another configuration: the API server does not send our header.
   const route = [ROUTES.webhook.path, callerPath, hash].filter((part) => part !== undefined).join('/');
   if (url.service === undefined) return { url: routeUrl(url, route) };
   return { service: { ...url.service, port: url.port ?? 443, path: `${url.path}${route}` } };
