@@ -59,7 +59,8 @@ function refined(check: Check): z.ZodString {
 
 /** A check by pattern; the message says `"x" is no <what>`. */
 export function matching(pattern: RegExp, what: string, allowed: string): Check {
-  return (value) => (pattern.test(value) ? undefined : { message: `${quoteInput(value)} is no ${what}`, allowed });
+  return (value) =>
+    pattern.test(value) ? undefined : { message: `${quoteInput(value)} is not a valid ${what}`, allowed };
 }
 
 export function choice<const T extends readonly [string, ...string[]]>(
@@ -94,7 +95,7 @@ export function duration(
   const schema = z.string().transform((value, context) => {
     const milliseconds = parseDuration(value);
     if (milliseconds === undefined) {
-      addFault(context, { message: `${quoteInput(value)} is no duration`, allowed });
+      addFault(context, { message: `${quoteInput(value)} is not a valid duration`, allowed });
       return z.NEVER;
     }
     if (milliseconds < least || milliseconds > most) {

@@ -12,7 +12,9 @@ export function prefix(): z.ZodDefault<z.ZodPipe<z.ZodString, z.ZodTransform<str
     { about: 'A path in front of every image, under the host.', allowed, defaultText: 'none' },
     (value) => {
       const path = withoutSlashes(value);
-      return path === '' || isRepository(path) ? undefined : { message: `${quoteInput(value)} is no path`, allowed };
+      return path === '' || isRepository(path)
+        ? undefined
+        : { message: `${quoteInput(value)} is not a valid path`, allowed };
     },
     withoutSlashes,
   ).default('');

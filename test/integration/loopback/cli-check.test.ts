@@ -29,7 +29,7 @@ describe('check', () => {
   it('reports all that can be wrong with decisions together, each where it stands, and so does serve', async () => {
     const rules = Array.from({ length: 51 }, (_, n) => ({ rulePriority: n + 1 }));
     const lines: readonly (readonly [string, string?])[] = [
-      ['imageCopyDeadline: soon', 'imageCopyDeadline: "soon" is no duration'],
+      ['imageCopyDeadline: soon', 'imageCopyDeadline: "soon" is not a valid duration'],
       ['source:'],
       ['  filters:'],
       ['    - jmespath: "obj..x"', "source.filters[0].jmespath: unexpected '.'"],
@@ -38,10 +38,10 @@ describe('check', () => {
       ['  - name: eu'],
       ['    match: "contains(obj)"', 'targets[0].match: contains() takes 2 arguments, not 1'],
       ['    aws:'],
-      ['      accountId: "12345678901x"', 'targets[0].aws.accountId: "12345678901x" is no AWS account'],
-      ['      region: mars', 'targets[0].aws.region: "mars" is no AWS region'],
+      ['      accountId: "12345678901x"', 'targets[0].aws.accountId: "12345678901x" is not a valid AWS account'],
+      ['      region: mars', 'targets[0].aws.region: "mars" is not a valid AWS region'],
       ['      ecrOptions:'],
-      ['        accessPolicy: "{nothing"', 'targets[0].aws.ecrOptions.accessPolicy: this is no JSON'],
+      ['        accessPolicy: "{nothing"', 'targets[0].aws.ecrOptions.accessPolicy: this is not JSON'],
       [
         `        lifecyclePolicy: '${JSON.stringify({ rules })}'`,
         'targets[0].aws.ecrOptions.lifecyclePolicy: this lifecycle policy has 51 rules, ECR allows 50',

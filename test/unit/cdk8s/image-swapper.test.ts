@@ -143,7 +143,7 @@ describe('ImageSwapper', () => {
     ],
     [
       { engine: 'kyverno', config: { targets: [{ type: 'oci', oci: { registry: 'no registry' } }] } },
-      /props\.config\.targets\[0\]\.oci\.registry: .*is no host/,
+      /props\.config\.targets\[0\]\.oci\.registry: .*is not a valid host/,
     ],
     [{ engine: 'kyverno', config: { target: { type: 'oci' } } }, /props\.config\.target\.oci: must be given/],
     [

@@ -63,7 +63,7 @@ describe('what a repository of Artifact Registry can be', () => {
       'a service account without its domain',
       '    serviceAccount: mirror@my-project\n',
       [
-        '7:21: target.gcp.serviceAccount: "mirror@my-project" is no service account: the e-mail of a service account such as mirror@my-project-123.iam.gserviceaccount.com is allowed',
+        '7:21: target.gcp.serviceAccount: "mirror@my-project" is not a valid service account: the e-mail of a service account such as mirror@my-project-123.iam.gserviceaccount.com is allowed',
       ],
     ],
     [
@@ -82,7 +82,7 @@ describe('what a repository of Artifact Registry can be', () => {
       'labels twice, and ours',
       '    repository: {labels: [{key: a, value: b}, {key: a, value: c}, {key: image-swapper-x, value: d}]}\n',
       [
-        '7:53: target.gcp.repository.labels[1].key: the label "a" is there twice',
+        '7:53: target.gcp.repository.labels[1].key: the label "a" is a duplicate',
         '7:73: target.gcp.repository.labels[2].key: "image-swapper-x" begins with a word that Google or image-swapper keep for themselves',
       ],
     ],
@@ -91,18 +91,18 @@ describe('what a repository of Artifact Registry can be', () => {
       '    cleanupPolicies:\n      - {name: a, action: keep}\n      - {name: a, action: delete, mostRecentVersions: {keepCount: 1}}\n      - {name: c, action: delete, condition: {tagState: untagged, tagPrefixes: [v]}, mostRecentVersions: {keepCount: 1}}\n',
       [
         '8:9: target.gcp.cleanupPolicies[0]: says nothing about which versions: condition or mostRecentVersions is needed',
-        '9:16: target.gcp.cleanupPolicies[1].name: the policy "a" is there twice',
+        '9:16: target.gcp.cleanupPolicies[1].name: the policy "a" is a duplicate',
         '9:27: target.gcp.cleanupPolicies[1].action: is delete, and mostRecentVersions only keeps: set action: keep',
         '10:27: target.gcp.cleanupPolicies[2].action: is delete, and mostRecentVersions only keeps: set action: keep',
         '10:67: target.gcp.cleanupPolicies[2].condition.tagPrefixes: never apply to untagged versions: set tagState: tagged',
-        '10:86: target.gcp.cleanupPolicies[2].mostRecentVersions: is there besides condition: make two policies of them',
+        '10:86: target.gcp.cleanupPolicies[2].mostRecentVersions: conflicts with condition: make two policies of them',
       ],
     ],
     [
       'a reader without its kind',
       '    readers: [nodes@my-project.iam.gserviceaccount.com]\n',
       [
-        '7:15: target.gcp.readers[0]: "nodes@my-project.iam.gserviceaccount.com" is no IAM member: user:, group:, serviceAccount:, domain:, principal:// or principalSet:// with what belongs to it is allowed',
+        '7:15: target.gcp.readers[0]: "nodes@my-project.iam.gserviceaccount.com" is not a valid IAM member: user:, group:, serviceAccount:, domain:, principal:// or principalSet:// with what belongs to it is allowed',
       ],
     ],
     [
@@ -163,11 +163,11 @@ describe('credentials files', () => {
   });
 
   it.each([
-    ['{"type": "service_account",\n  oops}', 'is no JSON (line 2, column 3): a key in double quotes was expected'],
-    ['[]', 'is no JSON object'],
+    ['{"type": "service_account",\n  oops}', 'is not JSON (line 2, column 3): a key in double quotes was expected'],
+    ['[]', 'is not a JSON object'],
     [
       '{"installed": {}}',
-      'has no "type", so it is no Google credentials file: this is an OAuth client, and a service account is needed',
+      'has no "type", so it is not a Google credentials file: this is an OAuth client, and a service account is needed',
     ],
     ['{"type": "constructor"}', 'has the type "constructor"; possible are service_account, authorized_user, '],
     ['{"type": "service_account", "client_email": "a@b"}', 'is of type service_account and has no private_key'],
@@ -178,7 +178,7 @@ describe('credentials files', () => {
   it('never have their content quoted', async () => {
     const broken = GOOD.slice(0, -1);
     const message = await load(named, { '/work/keys/google.json': broken });
-    expect(message).toContain('is no JSON (line 1, column ');
+    expect(message).toContain('is not JSON (line 1, column ');
     expect(message).not.toContain('secret');
   });
 

@@ -23,9 +23,9 @@ describe('problems with the AWS side of a target', () => {
       'what goes with a role, without one',
       aws('    externalId: abc\n    roleSessionName: s\n'),
       [
-        '6:17: target.aws.externalId: is of no use without role',
-        '7:22: target.aws.roleSessionName: "s" is no session name: 2 to 64 letters, digits and _ + = , . @ - are allowed',
-        '7:22: target.aws.roleSessionName: is of no use without role',
+        '6:17: target.aws.externalId: has no effect without role',
+        '7:22: target.aws.roleSessionName: "s" is not a valid session name: 2 to 64 letters, digits and _ + = , . @ - are allowed',
+        '7:22: target.aws.roleSessionName: has no effect without role',
       ],
     ],
     [
@@ -39,7 +39,7 @@ describe('problems with the AWS side of a target', () => {
       'exclusions from nothing',
       options('      imageTagMutabilityExclusionFilters: [{filter: latest}]\n'),
       [
-        '7:7: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: is of no use with imageTagMutability "MUTABLE": use IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION',
+        '7:7: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: has no effect with imageTagMutability "MUTABLE": use IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION',
       ],
     ],
     [
@@ -49,8 +49,8 @@ describe('problems with the AWS side of a target', () => {
       ),
       [
         '8:7: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: there are 6 filters: ECR allows 5',
-        '8:53: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[0].filter: "a*b*c*" is no filter of tags: letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*',
-        '8:73: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[1].filter: "a b" is no filter of tags: letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*',
+        '8:53: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[0].filter: "a*b*c*" is not a valid filter of tags: letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*',
+        '8:73: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[1].filter: "a b" is not a valid filter of tags: letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*',
       ],
     ],
     [
@@ -92,7 +92,7 @@ describe('problems with the AWS side of a target', () => {
       aws('') +
         'source: {registries: [{type: aws, aws: {public: true, region: us-east-1}}, {type: aws, aws: {region: us-east-1}}]}\n',
       [
-        '6:63: source.registries[0].aws.region: is of no use with public: true: leave it out',
+        '6:63: source.registries[0].aws.region: has no effect with public: true: leave it out',
         '6:88: source.registries[1].aws.accountId: is missing: public: true is for public.ecr.aws',
       ],
     ],

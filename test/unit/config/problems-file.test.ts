@@ -204,21 +204,21 @@ describe('problems with durations', () => {
       'no unit',
       `${target}imageCopyDeadline: 8\n`,
       [
-        '2:20: imageCopyDeadline: "8" is no duration: a duration such as 200ms, 8s, 1m30s or 1h is allowed, from 1ms to 576h',
+        '2:20: imageCopyDeadline: "8" is not a valid duration: a duration such as 200ms, 8s, 1m30s or 1h is allowed, from 1ms to 576h',
       ],
     ],
     [
       'an unknown unit',
       `${target}imageCopyDeadline: 8 seconds\n`,
       [
-        '2:20: imageCopyDeadline: "8 seconds" is no duration: a duration such as 200ms, 8s, 1m30s or 1h is allowed, from 1ms to 576h',
+        '2:20: imageCopyDeadline: "8 seconds" is not a valid duration: a duration such as 200ms, 8s, 1m30s or 1h is allowed, from 1ms to 576h',
       ],
     ],
     [
       'a sign',
       `${target}imageCopyDeadline: -8s\n`,
       [
-        '2:20: imageCopyDeadline: "-8s" is no duration: a duration such as 200ms, 8s, 1m30s or 1h is allowed, from 1ms to 576h',
+        '2:20: imageCopyDeadline: "-8s" is not a valid duration: a duration such as 200ms, 8s, 1m30s or 1h is allowed, from 1ms to 576h',
       ],
     ],
     [

@@ -6,30 +6,34 @@ describe('problems with AWS', () => {
     [
       'an account that is no number',
       'target: {type: aws, aws: {accountId: my-account, region: eu-central-1}}\n',
-      ['1:38: target.aws.accountId: "my-account" is no AWS account: the 12 digits of an AWS account are allowed'],
+      [
+        '1:38: target.aws.accountId: "my-account" is not a valid AWS account: the 12 digits of an AWS account are allowed',
+      ],
     ],
     [
       'a region that is none',
       'target: {type: aws, aws: {accountId: "123456789012", region: Frankfurt}}\n',
-      ['1:62: target.aws.region: "Frankfurt" is no AWS region: an AWS region such as eu-central-1 is allowed'],
+      ['1:62: target.aws.region: "Frankfurt" is not a valid AWS region: an AWS region such as eu-central-1 is allowed'],
     ],
     [
       'an availability zone',
       'target: {type: aws, aws: {accountId: "123456789012", region: eu-central-1a}}\n',
-      ['1:62: target.aws.region: "eu-central-1a" is no AWS region: an AWS region such as eu-central-1 is allowed'],
+      [
+        '1:62: target.aws.region: "eu-central-1a" is not a valid AWS region: an AWS region such as eu-central-1 is allowed',
+      ],
     ],
     [
       'a role that is no ARN',
       aws('    role: mirror\n'),
       [
-        '6:11: target.aws.role: "mirror" is no role ARN: the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed',
+        '6:11: target.aws.role: "mirror" is not a valid role ARN: the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed',
       ],
     ],
     [
       'the ARN of a user',
       aws('    role: arn:aws:iam::123456789012:user/mirror\n'),
       [
-        '6:11: target.aws.role: "arn:aws:iam::123456789012:user/mirror" is no role ARN: the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed',
+        '6:11: target.aws.role: "arn:aws:iam::123456789012:user/mirror" is not a valid role ARN: the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed',
       ],
     ],
     [
@@ -45,28 +49,28 @@ describe('problems with AWS', () => {
         '    ecrOptions:\n      accessPolicy: |\n        {\n          "Version": "2008-10-17"\n          "Statement": []\n        }\n',
       ),
       [
-        '10:11: target.aws.ecrOptions.accessPolicy: this is no JSON: "," or "}" was expected: a repository policy as raw JSON is allowed, at most 10240 characters',
+        '10:11: target.aws.ecrOptions.accessPolicy: this is not JSON: "," or "}" was expected: a repository policy as raw JSON is allowed, at most 10240 characters',
       ],
     ],
     [
       'a policy that is no JSON, in quotes',
       aws(`    ecrOptions:\n      accessPolicy: '{"Version": }'\n`),
       [
-        '7:34: target.aws.ecrOptions.accessPolicy: this is no JSON: a value was expected: a repository policy as raw JSON is allowed, at most 10240 characters',
+        '7:34: target.aws.ecrOptions.accessPolicy: this is not JSON: a value was expected: a repository policy as raw JSON is allowed, at most 10240 characters',
       ],
     ],
     [
       'a policy that is no JSON, over folded lines',
       aws(`    ecrOptions:\n      accessPolicy: >\n        {"Version":\n        oops}\n`),
       [
-        '7:21: target.aws.ecrOptions.accessPolicy: this is no JSON: a value was expected (line 1, column 13 of the text): a repository policy as raw JSON is allowed, at most 10240 characters',
+        '7:21: target.aws.ecrOptions.accessPolicy: this is not JSON: a value was expected (line 1, column 13 of the text): a repository policy as raw JSON is allowed, at most 10240 characters',
       ],
     ],
     [
       'a policy that is a list',
       aws(`    ecrOptions:\n      accessPolicy: '[]'\n`),
       [
-        '7:21: target.aws.ecrOptions.accessPolicy: this is no JSON object: a repository policy as raw JSON is allowed, at most 10240 characters',
+        '7:21: target.aws.ecrOptions.accessPolicy: this is not a JSON object: a repository policy as raw JSON is allowed, at most 10240 characters',
       ],
     ],
     [
@@ -119,7 +123,7 @@ describe('problems with AWS', () => {
         '    ecrOptions:\n      tags:\n        - {key: a, value: b}\n        - {key: a, value: ""}\n        - {key: "aws:x", value: 7}\n',
       ),
       [
-        '9:17: target.aws.ecrOptions.tags[1].key: the tag "a" is there twice',
+        '9:17: target.aws.ecrOptions.tags[1].key: the tag "a" is a duplicate',
         '10:17: target.aws.ecrOptions.tags[2].key: "aws:x" begins with aws:, which AWS keeps for itself',
         '10:33: target.aws.ecrOptions.tags[2].value: is a number, and a text is needed: write it in quotes: "7"',
       ],
@@ -142,14 +146,14 @@ describe('problems with AWS', () => {
       'a prefix that is no path',
       aws('    prefix: My Mirror\n'),
       [
-        '6:13: target.aws.prefix: "My Mirror" is no path: a path such as mirror or team/mirror is allowed: lower-case letters, digits, single . _ - between them',
+        '6:13: target.aws.prefix: "My Mirror" is not a valid path: a path such as mirror or team/mirror is allowed: lower-case letters, digits, single . _ - between them',
       ],
     ],
     [
       'a prefix that ECR refuses',
       aws('    prefix: a__b\n'),
       [
-        '6:13: target.aws.prefix: "a__b" is no path: lower-case letters and digits, with single . _ - between them, in parts separated by /',
+        '6:13: target.aws.prefix: "a__b" is not a valid path: lower-case letters and digits, with single . _ - between them, in parts separated by /',
       ],
     ],
     [
@@ -177,7 +181,7 @@ describe('problems with Google Cloud', () => {
       'a location that is none',
       'target: {gcp: {location: moon, projectId: my-project, repositoryId: main}}\n',
       [
-        '1:26: target.gcp.location: "moon" is no location: a region such as us-central1 or one of us, europe, asia is allowed',
+        '1:26: target.gcp.location: "moon" is not a valid location: a region such as us-central1 or one of us, europe, asia is allowed',
       ],
     ],
     [
@@ -191,14 +195,14 @@ describe('problems with Google Cloud', () => {
       'a project that is none',
       'target: {gcp: {location: us, projectId: My_Project, repositoryId: main}}\n',
       [
-        '1:41: target.gcp.projectId: "My_Project" is no project id: a project id such as my-project-123 or example.com:my-project is allowed',
+        '1:41: target.gcp.projectId: "My_Project" is not a valid project id: a project id such as my-project-123 or example.com:my-project is allowed',
       ],
     ],
     [
       'a repository path',
       'target: {gcp: {location: us, projectId: my-project, repositoryId: main/docker}}\n',
       [
-        '1:67: target.gcp.repositoryId: "main/docker" is no repository name: the name of an Artifact Registry repository is allowed: up to 63 lower-case letters, digits and -, a letter first',
+        '1:67: target.gcp.repositoryId: "main/docker" is not a valid repository name: the name of an Artifact Registry repository is allowed: up to 63 lower-case letters, digits and -, a letter first',
       ],
     ],
   ])('%s', (_, text, expected) => {
@@ -243,14 +247,14 @@ describe('problems with other registries', () => {
       'no host',
       'target: {oci: {registry: "registry example.com"}}\n',
       [
-        '1:26: target.oci.registry: "registry example.com" is no host: host or host:port is allowed, such as harbor.example.com:5000',
+        '1:26: target.oci.registry: "registry example.com" is not a valid host: host or host:port is allowed, such as harbor.example.com:5000',
       ],
     ],
     [
       'two ways to log in',
       oci('    credentials: {secretName: a, dockerConfigFile: /b}\n'),
       [
-        '5:52: target.oci.credentials.dockerConfigFile: is there besides secretName: one of secretName, password, passwordFile, dockerConfigFile is allowed',
+        '5:52: target.oci.credentials.dockerConfigFile: conflicts with secretName: one of secretName, password, passwordFile, dockerConfigFile is allowed',
       ],
     ],
     [
@@ -265,14 +269,14 @@ describe('problems with other registries', () => {
       oci('    credentials: {passwordFile: /p, namespace: x}\n'),
       [
         '5:5: target.oci.credentials.username: is missing, and there is a password',
-        '5:48: target.oci.credentials.namespace: is of no use without secretName',
+        '5:48: target.oci.credentials.namespace: has no effect without secretName',
       ],
     ],
     [
       'a Secret that cannot be',
       oci('    credentials: {secretName: My_Secret}\n'),
       [
-        '5:31: target.oci.credentials.secretName: "My_Secret" is no name of a Secret: lower-case letters, digits, - and . are allowed',
+        '5:31: target.oci.credentials.secretName: "My_Secret" is not a valid name of a Secret: lower-case letters, digits, - and . are allowed',
       ],
     ],
   ])('%s', (_, text, expected) => {

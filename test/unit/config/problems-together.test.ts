@@ -21,7 +21,7 @@ describe('problems with types', () => {
       'target:\n  aws: {accountId: "123456789012", region: nowhere}\n  gcp: {location: us, projectId: my-project, repositoryId: main}\n',
       [
         `2:3: target.type: is missing, and aws and gcp are there: allowed are ${TYPES.join(', ')}`,
-        '2:44: target.aws.region: "nowhere" is no AWS region: an AWS region such as eu-central-1 is allowed',
+        '2:44: target.aws.region: "nowhere" is not a valid AWS region: an AWS region such as eu-central-1 is allowed',
       ],
     ],
     [
@@ -33,7 +33,7 @@ describe('problems with types', () => {
       'an unknown one',
       'target:\n  type: generic\n  oci: {registry: "http://x.example"}\n',
       [
-        `2:9: target.type: "generic" is no type of registry: allowed are ${TYPES.join(', ')}`,
+        `2:9: target.type: "generic" is not a valid type of registry: allowed are ${TYPES.join(', ')}`,
         '3:19: target.oci.registry: "http://x.example" has a scheme: host or host:port is allowed, such as harbor.example.com:5000; for plain HTTP set insecure: true',
       ],
     ],
@@ -148,15 +148,15 @@ describe('problems with hosts', () => {
       `${target}source:\n  allow: ["https://a.example", 10.0.0.0/33, "a.*", "*", 300.1.1.1, "a.example:0", a/b, "[::1"]\n  deny: [7]\n`,
       [
         '3:11: source.allow[0]: "https://a.example" has a scheme: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:32: source.allow[1]: "10.0.0.0/33" is no network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:45: source.allow[2]: "a.*" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:52: source.allow[3]: "*" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:57: source.allow[4]: "300.1.1.1" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:68: source.allow[5]: "a.example:0" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:83: source.allow[6]: "a/b" is no network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:88: source.allow[7]: "[::1" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:32: source.allow[1]: "10.0.0.0/33" is not a valid network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:45: source.allow[2]: "a.*" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:52: source.allow[3]: "*" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:57: source.allow[4]: "300.1.1.1" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:68: source.allow[5]: "a.example:0" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:83: source.allow[6]: "a/b" is not a valid network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:88: source.allow[7]: "[::1" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
         '4:10: source.deny[0]: is a number, and a text is needed: write it in quotes: "7"',
-        '4:10: source.deny[0]: "7" is no host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '4:10: source.deny[0]: "7" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
       ],
     ],
   ])('%s', (_, text, expected) => {
@@ -174,24 +174,24 @@ describe('problems with the service', () => {
     [
       'a server of another type',
       `${target}queue: {type: redis, url: "postgres://u:secret@h/db"}\n`,
-      ['2:27: queue.url: this is no redis URL, and type is "redis"'],
+      ['2:27: queue.url: this is not a redis URL, and type is "redis"'],
     ],
     [
       'a URL that is none',
       `${target}queue: {type: redis, url: "redis.example:secret"}\n`,
       [
-        '2:27: queue.url: this is no URL of a queue server: a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed',
+        '2:27: queue.url: this is not a URL of a queue server: a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed',
       ],
     ],
     [
       'a server for none',
       `${target}queue: {url: "redis://h"}\n`,
-      ['2:14: queue.url: is of no use with type memory: set type: redis or type: postgres'],
+      ['2:14: queue.url: has no effect with type memory: set type: redis or type: postgres'],
     ],
     [
       'both ways to the server',
       `${target}queue: {type: postgres, url: "postgres://h/db", secretName: q}\n`,
-      ['2:61: queue.secretName: is there besides url: one of url, secretName is allowed'],
+      ['2:61: queue.secretName: conflicts with url: one of url, secretName is allowed'],
     ],
     [
       'policies of no engine',
@@ -222,9 +222,7 @@ describe('problems with the service', () => {
     [
       'two authorities',
       `${target}tls: {mode: selfSigned, dnsNames: [a.svc]}\npolicies: {manage: true, engine: webhook, caFile: /ca.pem}\n`,
-      [
-        '3:51: policies.caFile: is there besides tls.mode selfSigned, which brings an authority of its own: leave it out',
-      ],
+      ['3:51: policies.caFile: conflicts with tls.mode selfSigned, which brings an authority of its own: leave it out'],
     ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
@@ -294,7 +292,7 @@ describe('the rules', () => {
   });
 
   it.each([
-    ['imageCopyDeadline: soon\nimageCopyPolicy: immediate\n', 'imageCopyDeadline: "soon" is no duration'],
+    ['imageCopyDeadline: soon\nimageCopyPolicy: immediate\n', 'imageCopyDeadline: "soon" is not a valid duration'],
     ['imageCopyDeadline: 1m\nimageCopyPolicy: now\n', 'imageCopyPolicy: "now" is not possible'],
     ['queue: {type: kafka, url: "redis://a"}\n', 'queue.type: "kafka" is not possible'],
     ['policies: {manage: perhaps, engine: none}\n', 'policies.manage: is a text'],

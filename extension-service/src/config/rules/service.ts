@@ -32,11 +32,11 @@ function checkQueue(context: RuleContext): void {
     if (fault !== undefined) context.error(['queue', 'url'], fault);
   } else if (type === 'memory') {
     for (const key of ['url', 'secretName'].filter(has)) {
-      context.error(['queue', key], 'is of no use with type memory', 'set type: redis or type: postgres');
+      context.error(['queue', key], 'has no effect with type memory', 'set type: redis or type: postgres');
     }
   }
   if (has('url') && has('secretName')) {
-    context.error(['queue', 'secretName'], 'is there besides url', 'one of url, secretName is allowed');
+    context.error(['queue', 'secretName'], 'conflicts with url', 'one of url, secretName is allowed');
   }
 }
 
@@ -100,7 +100,7 @@ function checkAuthority(context: RuleContext): void {
   const hasFile = context.isWritten(caFile);
   if (hasFile && (selfSigned || authority?.place === 'trust-store')) {
     const why = selfSigned
-      ? 'is there besides tls.mode selfSigned, which brings an authority of its own'
+      ? 'conflicts with tls.mode selfSigned, which brings an authority of its own'
       : `has no place in a ${engine?.kinds[0]?.kind ?? 'policy'}: the authority belongs into ${authority?.carrier ?? 'another place'}`;
     context.error(caFile, why, 'leave it out');
   }

@@ -74,7 +74,7 @@ export const queueSchema = z.strictObject({
   url: text({ about: 'The server, for `redis` and `postgres`.', allowed: urlAllowed, secret: 'password' }, (value) =>
     queueUrl.test(value) && parseUrl(value) !== undefined
       ? undefined
-      : { message: 'this is no URL of a queue server', allowed: urlAllowed },
+      : { message: 'this is not a URL of a queue server', allowed: urlAllowed },
   ).exactOptional(),
   secretName: text(
     { about: 'A Secret with the key `url`, instead of `url`.', allowed: 'the name of a Secret is allowed' },
@@ -85,7 +85,7 @@ export const queueSchema = z.strictObject({
 /** Whether the URL is of the queue's type; the message tells. */
 export function queueUrlFault(type: string, url: string): string | undefined {
   const schemes: Readonly<Record<string, RegExp>> = { redis: /^rediss?:/, postgres: /^postgres(?:ql)?:/ };
-  return schemes[type]?.test(url) === false ? `this is no ${type} URL, and type is ${quoteInput(type)}` : undefined;
+  return schemes[type]?.test(url) === false ? `this is not a ${type} URL, and type is ${quoteInput(type)}` : undefined;
 }
 
 /** How what is missing in targets is found. */
@@ -178,7 +178,7 @@ export const enginePoliciesSchema = z.strictObject({
     (value) =>
       /^https?:\/\/[^\s/]/.test(value) && parseUrl(value) !== undefined
         ? undefined
-        : { message: 'this is no URL', allowed: 'an http or https URL is allowed' },
+        : { message: 'this is not a URL', allowed: 'an http or https URL is allowed' },
   ).exactOptional(),
   caFile: text({
     about:

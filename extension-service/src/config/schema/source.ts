@@ -17,7 +17,7 @@ export function hostPatternFault(value: string): Fault | undefined {
   if (bits !== undefined) {
     const most = family === 6 ? 128 : 32;
     if (isIP(address) !== 0 && more.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most) return undefined;
-    const message = text.includes('://') ? 'has a scheme' : 'is no network';
+    const message = text.includes('://') ? 'has a scheme' : 'is not a valid network';
     return { message: `${quoteInput(value)} ${message}`, allowed: hostAllowed };
   }
   if (family !== 0 && isIP(address) !== 0) return undefined;
@@ -28,7 +28,7 @@ export function hostPatternFault(value: string): Fault | undefined {
   // What looks like an IPv4 address and is none would be looked up as a name.
   const almostAddress = /^[0-9.]+(?::\d+)?$/.test(text) && isIP(text.split(':', 1)[0] ?? '') === 0;
   if (match !== null && !wrongPort && !wrongAddress && !almostAddress) return undefined;
-  return { message: `${quoteInput(value)} is no host or network`, allowed: hostAllowed };
+  return { message: `${quoteInput(value)} is not a valid host or network`, allowed: hostAllowed };
 }
 
 const hosts = (about: string, entry: string) =>

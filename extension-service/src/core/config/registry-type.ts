@@ -35,7 +35,7 @@ export function typeOfRegistry(
   if (type !== undefined) return { type, foreign: given.filter((key) => key !== type) };
   // One kind of registry is described, so what is in it can be checked all the same.
   const text = typeof written === 'string' ? quoteInput(written) : 'this';
-  return { ...likely, fault: `${text} is no type of registry`, foreign: [] };
+  return { ...likely, fault: `${text} is not a valid type of registry`, foreign: [] };
 }
 
 export function foreignMember(type: string): string {

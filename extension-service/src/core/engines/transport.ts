@@ -135,7 +135,7 @@ function checkChoice(
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   if (tls !== 'private-ca' && hasCa) refuse(ca, `has no use under tls "${tls}"; leave it out`);
   if (tls === 'private-ca' && !hasCa)
-    refuse('caBundle', 'required with tls "private-ca": Kyverno does not know your CA');
+    refuse('caBundle', 'must be given under tls "private-ca": the engine does not know your CA');
   if (caConfigMap !== undefined && !authority.configMap)
     refuse('caConfigMap', `cannot be read by ${engine}; give caBundle`);
 }

@@ -27,6 +27,6 @@ export function hostFault(value: string): HostFault | undefined {
   if (normalizeRegistry(value) !== undefined) return undefined;
   // Without dot and port, a name reads as a path of Docker Hub in an image reference.
   return normalizeRegistry(`${value}:443`) === undefined
-    ? { message: `${message} is no host`, allowed: REGISTRY_ALLOWED }
+    ? { message: `${message} is not a valid host`, allowed: REGISTRY_ALLOWED }
     : { message: `${message} has neither a dot nor a port`, allowed: `write ${value}:443` };
 }

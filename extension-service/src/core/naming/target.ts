@@ -82,14 +82,14 @@ export function placeProblems(place: RegistryPlace, keys: PlaceKeys): readonly T
   if (normalizeRegistry(place.host) === undefined) {
     problems.push({
       key: keys.host,
-      message: `${quoteInput(place.host)} is no registry: host.domain, host:port or localhost is allowed`,
+      message: `${quoteInput(place.host)} is not a valid registry: host.domain, host:port or localhost is allowed`,
     });
   }
   if (place.path !== '' && !isLegalRepository({ ...place, repositoryLimit: Infinity }, place.path)) {
     const separators = place.separators === 'single' ? 'single . _ -' : '. _ __ or -';
     problems.push({
       key: keys.path,
-      message: `${quoteInput(place.path)} is no path: lower-case letters and digits, with ${separators} between them, in parts separated by /`,
+      message: `${quoteInput(place.path)} is not a valid path: lower-case letters and digits, with ${separators} between them, in parts separated by /`,
     });
   }
   const room = roomForSource(place);

@@ -37,7 +37,7 @@ function checkAwsSource(scope: RuleScope, { public: isPublic }: Parsed<AwsConfig
   for (const key of ['accountId', 'region']) {
     const where = [key];
     const isWritten = scope.isWritten(where);
-    if (isPublic === true && isWritten) scope.error(where, 'is of no use with public: true', 'leave it out');
+    if (isPublic === true && isWritten) scope.error(where, 'has no effect with public: true', 'leave it out');
     if (isPublic === false && !isWritten) {
       scope.error(where, 'is missing', 'public: true is for public.ecr.aws');
     }
@@ -48,7 +48,7 @@ function checkRole(scope: RuleScope): void {
   if (scope.isWritten(['role'])) return;
   for (const key of ['externalId', 'roleSessionName']) {
     const where = [key];
-    if (scope.isWritten(where)) scope.error(where, 'is of no use without role');
+    if (scope.isWritten(where)) scope.error(where, 'has no effect without role');
   }
 }
 
@@ -99,7 +99,7 @@ function checkTags(scope: RuleScope, path: KeyPath, tags: Parsed<EcrOptions>['ta
   for (const [index, tag] of tags.entries()) {
     const key = tag?.key;
     if (key === undefined) continue;
-    if (seen.has(key)) scope.error([...path, index, 'key'], `the tag ${quoteInput(key)} is there twice`);
+    if (seen.has(key)) scope.error([...path, index, 'key'], `the tag ${quoteInput(key)} is a duplicate`);
     seen.add(key);
   }
 }
@@ -117,7 +117,7 @@ function checkExclusions(scope: RuleScope, path: KeyPath, options: Parsed<EcrOpt
     scope.missing(where, [...path, 'imageTagMutability'], message, 'a list such as [{filter: latest}]');
   }
   if (!wanted && filters.length > 0) {
-    const message = `is of no use with imageTagMutability ${quoteInput(mutability)}`;
+    const message = `has no effect with imageTagMutability ${quoteInput(mutability)}`;
     scope.error(where, message, 'use IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION');
   }
 }

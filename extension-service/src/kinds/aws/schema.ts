@@ -35,10 +35,10 @@ function jsonObject(what: string, limit: number, more?: (value: object) => strin
     const result = readJson(value);
     if ('problem' in result) {
       const { offset, message } = result.problem;
-      return { message: `this is no JSON: ${message}`, allowed, offset };
+      return { message: `this is not JSON: ${message}`, allowed, offset };
     }
     if (typeof result.value !== 'object' || result.value === null || Array.isArray(result.value)) {
-      return { message: 'this is no JSON object', allowed };
+      return { message: 'this is not a JSON object', allowed };
     }
     const fault = more?.(result.value);
     return fault === undefined ? undefined : { message: fault, allowed: `see ECR's lifecycle policy syntax` };
@@ -67,13 +67,15 @@ const tag = z.strictObject({
   key: text({ about: 'Name of the tag.', allowed: `up to 128 characters; ${tagPartsAllowed}` }, (key) => {
     if (key.length > 128) return { message: `has ${key.length} characters`, allowed: 'at most 128 are allowed' };
     if (/^aws:/i.test(key)) return { message: `${quoteInput(key)} begins with aws:, which AWS keeps for itself` };
-    return tagCharacters.test(key) ? undefined : { message: `${quoteInput(key)} is no tag`, allowed: tagPartsAllowed };
+    return tagCharacters.test(key)
+      ? undefined
+      : { message: `${quoteInput(key)} is not a valid tag`, allowed: tagPartsAllowed };
   }),
   value: anyText({ about: 'Value of the tag.', allowed: `up to 256 characters; ${tagPartsAllowed}` }, (value) => {
     if (value.length > 256) return { message: `has ${value.length} characters`, allowed: 'at most 256 are allowed' };
     return tagCharacters.test(value)
       ? undefined
-      : { message: `${quoteInput(value)} is no tag value`, allowed: tagPartsAllowed };
+      : { message: `${quoteInput(value)} is not a valid tag value`, allowed: tagPartsAllowed };
   }),
 });
 
@@ -86,7 +88,9 @@ const exclusionFilter = z.strictObject({
     (value) => {
       if (value.length > 128) return { message: `has ${value.length} characters`, allowed: 'at most 128 are allowed' };
       const good = /^[A-Za-z0-9._*-]+$/.test(value) && value.split('*').length <= 3;
-      return good ? undefined : { message: `${quoteInput(value)} is no filter of tags`, allowed: filterAllowed };
+      return good
+        ? undefined
+        : { message: `${quoteInput(value)} is not a valid filter of tags`, allowed: filterAllowed };
     },
   ),
 });

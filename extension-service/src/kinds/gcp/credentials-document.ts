@@ -12,7 +12,7 @@ const types: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * Reads a file with Google credentials: a service account's key, a federation (external account), a user, an
- * impersonation. The fault is words that continue the file's name, `is no JSON (line 3, column 5): …`, and never quotes
+ * impersonation. The fault is words that continue the file's name, `is not JSON (line 3, column 5): …`, and never quotes
  * more of the content than the type.
  */
 export function credentialsFileFault(text: string): { readonly json: object } | { readonly fault: string } {
@@ -21,15 +21,15 @@ export function credentialsFileFault(text: string): { readonly json: object } | 
     const { offset, message } = result.problem;
     const lines = text.slice(0, offset).split('\n');
     const column = (lines.at(-1) ?? '').length + 1;
-    return { fault: `is no JSON (line ${lines.length}, column ${column}): ${message}` };
+    return { fault: `is not JSON (line ${lines.length}, column ${column}): ${message}` };
   }
   const json = result.value;
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return { fault: 'is no JSON object' };
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return { fault: 'is not a JSON object' };
   const type: unknown = 'type' in json ? json.type : undefined;
   if (typeof type !== 'string') {
     const hint =
       'installed' in json || 'web' in json ? ': this is an OAuth client, and a service account is needed' : '';
-    return { fault: `has no "type", so it is no Google credentials file${hint}` };
+    return { fault: `has no "type", so it is not a Google credentials file${hint}` };
   }
   const keys = Object.hasOwn(types, type) ? types[type] : undefined;
   if (keys === undefined) {

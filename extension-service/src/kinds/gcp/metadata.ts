@@ -40,7 +40,7 @@ export async function metadataToken(
   }
   const { status, flavor, body } = answer;
   if (flavor !== 'Google')
-    throw problem(host, `what answers at ${url.host} is no metadata server: ${NONE}`, 'unauthorized');
+    throw problem(host, `the server at ${url.host} is not a metadata server: ${NONE}`, 'unauthorized');
   if (status !== 200) {
     const text =
       `no token from the metadata server: HTTP ${status}: ${oneLine(body)}; check the annotation ` +

@@ -16,7 +16,7 @@ const labelKeyCheck: Check = (key) => {
   }
   return /^\p{Ll}[\p{Ll}\p{Lo}\p{N}_-]{0,62}$/u.test(key)
     ? undefined
-    : { message: `${quoteInput(key)} is no label`, allowed: labelKeyAllowed };
+    : { message: `${quoteInput(key)} is not a valid label`, allowed: labelKeyAllowed };
 };
 
 const label = z.strictObject({

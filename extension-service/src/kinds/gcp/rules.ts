@@ -45,7 +45,7 @@ function checkUnique(
   const seen = new Set<string>();
   for (const [index, name] of names.entries()) {
     if (name === undefined) continue;
-    if (seen.has(name)) scope.error([...path, index, key], `the ${what} ${quoteInput(name)} is there twice`);
+    if (seen.has(name)) scope.error([...path, index, key], `the ${what} ${quoteInput(name)} is a duplicate`);
     seen.add(name);
   }
 }
@@ -59,7 +59,7 @@ function checkPolicies(scope: RuleScope, policies: Parsed<GcpConfig>['cleanupPol
     if (!hasCondition && !hasRecent) {
       scope.error(at(), 'says nothing about which versions', 'condition or mostRecentVersions is needed');
     } else if (hasCondition && hasRecent) {
-      scope.error(at('mostRecentVersions'), 'is there besides condition', 'make two policies of them');
+      scope.error(at('mostRecentVersions'), 'conflicts with condition', 'make two policies of them');
     }
     if (hasRecent && policy.action === 'delete') {
       scope.error(at('action'), 'is delete, and mostRecentVersions only keeps', 'set action: keep');

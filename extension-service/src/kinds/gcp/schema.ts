@@ -28,7 +28,7 @@ const registry = {
     }
     return /^(?:us|europe|asia|[a-z]+-[a-z]+[0-9]{1,2})$/.test(value)
       ? undefined
-      : { message: `${quoteInput(value)} is no location`, allowed: locationAllowed };
+      : { message: `${quoteInput(value)} is not a valid location`, allowed: locationAllowed };
   }),
   projectId: spelled(
     { about: 'The Google Cloud project.', allowed: projectAllowed },

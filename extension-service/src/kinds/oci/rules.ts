@@ -28,12 +28,12 @@ function checkCredentials(scope: RuleScope): void {
   if (given.length === 0) {
     report('', 'says nothing about how to log in', `one of ${LOGINS.join(', ')} is needed`);
   } else if (given.length > 1) {
-    report(given[1] ?? '', `is there besides ${given[0] ?? ''}`, `one of ${LOGINS.join(', ')} is allowed`);
+    report(given[1] ?? '', `conflicts with ${given[0] ?? ''}`, `one of ${LOGINS.join(', ')} is allowed`);
   }
   const withUser = has('password') || has('passwordFile');
   if (withUser && !has('username')) report('username', 'is missing, and there is a password');
   if (has('username') && !withUser && given.length > 0) {
-    report('username', `is of no use with ${given[0] ?? ''}`, 'it goes with password or passwordFile');
+    report('username', `has no effect with ${given[0] ?? ''}`, 'it goes with password or passwordFile');
   }
-  if (has('namespace') && !has('secretName')) report('namespace', 'is of no use without secretName');
+  if (has('namespace') && !has('secretName')) report('namespace', 'has no effect without secretName');
 }
