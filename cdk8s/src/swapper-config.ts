@@ -38,7 +38,7 @@ export interface SwapperConfig {
   readonly targets?: readonly SwapperTarget[];
   /** Defaults of the props of the same names. */
   readonly policies?: SwapperPolicies;
-  /** Whatever else the service reads. */
+  /** Other keys that the service reads. */
   readonly [key: string]: unknown;
 }
 
@@ -50,7 +50,7 @@ export interface SwapperTarget extends SwapperRegistry {
   /** JMESPath that says which images go here; under gatekeeper, about `container.image` alone. */
   readonly match?: string;
   readonly imageCopyPolicy?: ImageCopyPolicy;
-  /** Whatever else the service reads, such as `name`. */
+  /** Other keys that the service reads, such as `name`. */
   readonly [key: string]: unknown;
 }
 
@@ -84,7 +84,7 @@ export function matchesOf(config: SwapperConfig): { option: string; match?: stri
   });
 }
 
-/** What the policies send to show who asks. */
+/** The proof of identity that the policies send. */
 export function callerOf({ auth }: SwapperConfig): {
   readonly callerSecret?: { readonly name: string; readonly namespace: string };
   readonly callerPath?: string;

@@ -82,7 +82,7 @@ and an answer. Go's durations are read by adding them to a day.
 {{- $registries | toJson }}
 {{- end }}
 
-{{/* What each configured registry's kind says to a hook (dict "root" . "hook" "warnings"): a JSON list of texts. */}}
+{{/* The texts of each configured registry's kind for a hook (dict "root" . "hook" "warnings"): a JSON list of texts. */}}
 {{- define "image-swapper.askKinds" -}}
 {{- $root := .root }}
 {{- $hook := .hook }}
@@ -100,7 +100,7 @@ and an answer. Go's durations are read by adding them to a day.
 {{- $answers | toJson }}
 {{- end }}
 
-{{/* What people should know about the registries: a YAML list of sentences. */}}
+{{/* Warnings about the registries, for people: a YAML list of sentences. */}}
 {{- define "image-swapper.registryWarnings" -}}
 {{- range include "image-swapper.askKinds" (dict "root" . "hook" "warnings") | fromJsonArray }}{{ . }}{{ end }}
 {{- end }}

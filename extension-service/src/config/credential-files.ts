@@ -22,7 +22,7 @@ export interface CredentialFileOptions {
 const MAX_FILE_BYTES = 64 * 1024;
 
 /**
- * What is wrong with the credentials files of kinds that have them: those that the configuration names, and that of the
+ * Problems of the credentials files of kinds that have them: those that the configuration names, and that of the
  * kind's variable when a registry depends on it. Files may change later: then the login reports it.
  */
 export async function credentialFileProblems(

@@ -98,7 +98,7 @@ export function parseTree(
   return { loaded: { config, warnings: problems.list('warning', file), origins: originsOf(config, tree) }, tree };
 }
 
-/** What several keys must be together. */
+/** Checks the rules between several keys. */
 function checkRules(context: RuleContext): void {
   checkRegistries(context);
   checkExpressions(context);

@@ -7,7 +7,7 @@ import { didYouMean, suggest } from './suggest.js';
 import type { Entry, MappingNode, Path, ScalarNode, TreeNode } from './tree.js';
 import { childOf, formatPath, nodeAt, setAt } from './tree.js';
 
-/** What k8s-image-swapper takes a registry for that does not say its type. */
+/** The type that k8s-image-swapper assumes for a registry without one. */
 export const ANCHOR_TYPE = 'aws';
 
 export interface Settled {

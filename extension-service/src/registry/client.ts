@@ -160,8 +160,8 @@ export class RegistryClient {
   }
 
   /**
-   * One page of the referrers of a digest; `query` is '' or what the page before named. Whatever is not an index means
-   * that the registry does not have the API. Rejects for failures that pass: 401, 429 and 5xx but for 501.
+   * One page of the referrers of a digest; `query` is '' or what the page before named. An answer that is not an
+   * index means that the registry does not have the API. Rejects for temporary failures: 401, 429 and 5xx except 501.
    */
   async getReferrers(
     repository: string,

@@ -194,7 +194,7 @@ export function parseDescriptor(value: unknown): Descriptor {
   };
 }
 
-/** What a platform is made of: it becomes part of results and logs. */
+/** Characters of a platform: it becomes part of results and logs. */
 const PLATFORM_WORD = /^[\w.+-]{0,64}$/;
 
 /** Undefined for a platform that says nothing, such as `null` or `{}`. */

@@ -18,7 +18,7 @@ export interface RegistryEndpoint {
   readonly host: string;
   /** HTTPS without checking the certificate, or plain HTTP where HTTPS is not spoken. */
   readonly insecure: boolean;
-  /** PEM, trusted besides the system's authorities. */
+  /** PEM, trusted in addition to the system's CA certificates. */
   readonly ca?: string;
   /** For registries that require a client certificate. */
   readonly clientCertificate?: ClientCertificate;
@@ -38,14 +38,14 @@ export interface ClientCertificate {
 export interface TlsSettings {
   /** Whether the server's certificate is checked. */
   readonly verify: boolean;
-  /** PEM, trusted besides the system's authorities. */
+  /** PEM, trusted in addition to the system's CA certificates. */
   readonly ca?: string;
   readonly clientCertificate?: ClientCertificate;
 }
 
 export type Credentials = PasswordCredentials | IdentityTokenCredentials | RegistryTokenCredentials;
 
-/** What a login that ends is made of: what its owner can get again. */
+/** The parts of a login that expires: its owner can get them again. */
 export type LoginCredentials = PasswordCredentials | IdentityTokenCredentials;
 
 export interface PasswordCredentials {

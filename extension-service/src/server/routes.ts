@@ -16,9 +16,9 @@ import { answerKyverno } from './kyverno.js';
 import type { PolicyWatch } from './policy-watch.js';
 import { answerWebhook } from './webhook.js';
 
-/** What is known of whoever asks. */
+/** The known facts about the caller. */
 export interface AskedBy extends Caller {
-  /** What the asking policy says that it was rendered for. */
+  /** The configuration that the asking policy was rendered for, as the policy says. */
   readonly configHash?: string;
 }
 

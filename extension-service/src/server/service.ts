@@ -100,7 +100,7 @@ export class Service {
   private tls: TlsPair | undefined;
   private readonly copyFailures: CopyFailureLines;
   private stopping = false;
-  /** What was told about a route that anybody may call. */
+  /** The last warning about a route without authentication. */
   private openRoute: string | undefined;
   /** Of the Lease, as last heard. */
   private holder: string | undefined;

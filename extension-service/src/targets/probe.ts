@@ -58,7 +58,7 @@ async function probeSource(
   cloud: CloudAccess | undefined,
 ): Promise<Probe[]> {
   const registry = sourceName(source);
-  // A host that others share has nothing of ours outside of what is configured.
+  // On a shared host, only the configured path is ours.
   const { path } = placeOf(source);
   const repository = kindOf(source).kind.sharesHosts === true ? `${path}/${PROBE_REPOSITORY}` : PROBE_REPOSITORY;
   return [

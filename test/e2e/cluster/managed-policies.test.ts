@@ -310,7 +310,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     const before = await metadataOf(WEBHOOK);
     expectOk(await change(WEBHOOK, { metadata: { labels, annotations } }), 'as another install writes it');
     await until(
-      'it is told',
+      'it is logged',
       async () =>
         said().includes(
           'MutatingWebhookConfiguration image-swapper: is managed by another install, of Lease elsewhere/swapper-b',

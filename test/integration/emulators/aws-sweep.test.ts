@@ -69,7 +69,7 @@ describe('the look at all repositories', () => {
     create('mirror/team', pendingValue);
     create('other/docker.io/library/app', pendingValue);
     sweep();
-    await until('nothing is left to mend', () => drifts().at(-1) === 0 && drifts().length >= 2);
+    await until('nothing is left to correct', () => drifts().at(-1) === 0 && drifts().length >= 2);
     expect(drifts()[0]).toBe(2);
     expect(policyOf('mirror/docker.io/library/pending')).toBe(lifecyclePolicy);
     expect(policyOf('mirror/quay.io/old')).toBe(lifecyclePolicy);

@@ -124,7 +124,7 @@ describe('the settings', () => {
     // No image has been asked for: the service looks by itself.
     await until('the description is set', () => google.api.methods().includes('UpdateRepository'));
     expect(google.api.methods()).toEqual(['GetRepository', 'UpdateRepository']);
-    await until('the drift is told', async () => (await metrics()).includes('image_swapper_repository_drift'));
+    await until('the drift is reported', async () => (await metrics()).includes('image_swapper_repository_drift'));
     const text = await metrics();
     expect(text).toContain('image_swapper_repository_drift{registry="target default"} 0');
     expect(text).toContain(

@@ -117,22 +117,22 @@ describe('watched pull secrets', () => {
     expect(reads()).toHaveLength(2);
   });
 
-  it('are in force at once when they are rotated, come, are given to a ServiceAccount or go, and whoever waits is told', async () => {
+  it('are in force at once when they are rotated, come, are given to a ServiceAccount or go, and whoever waits is reported', async () => {
     put('pod-secret', 'first');
     put('account-secret', 'account');
     await watching();
     expect(await users()).toEqual(['first']);
     expect(rotated).toEqual([]);
     put('pod-secret', 'second');
-    await until('the rotation is told', () => rotated.length === 1);
+    await until('the rotation is reported', () => rotated.length === 1);
     expect(await users()).toEqual(['second']);
     api.putServiceAccount('team-a', 'default', ['account-secret']);
-    await until('the ServiceAccount is told', () => rotated.length === 2);
+    await until('the ServiceAccount is reported', () => rotated.length === 2);
     expect(await users()).toEqual(['second', 'account']);
     api.remove('secrets', 'team-a', 'pod-secret');
     await until('the Secret goes', async () => (await users()).length === 1);
     put('pod-secret', 'third');
-    await until('the new Secret is told', () => rotated.length === 3);
+    await until('the new Secret is reported', () => rotated.length === 3);
     expect(await users()).toEqual(['third', 'account']);
     expect(rotated).toEqual(['team-a/pod-secret', 'team-a/account-secret', 'team-a/pod-secret']);
     expect(reads()).toEqual([]);
@@ -143,7 +143,7 @@ describe('watched pull secrets', () => {
     await watching();
     put('pod-secret', 'first');
     put('other', 'other');
-    await until('the other one is told', () => rotated.includes('team-a/other'));
+    await until('the other one is reported', () => rotated.includes('team-a/other'));
     expect(rotated).toEqual(['team-a/other']);
     put('pod-secret', 'second');
     await until('the change is seen', async () => (await users())[0] === 'second');
@@ -169,13 +169,13 @@ describe('watched pull secrets', () => {
     },
   );
 
-  it('that were out of reach before the rights were taken away are dropped too, and both is told', async () => {
+  it('that were out of reach before the rights were taken away are dropped too, and both is reported', async () => {
     put('pod-secret', 'pod');
     api.putServiceAccount('team-a', 'default', []);
     await watching();
     api.refuse('/api/v1/secrets', 503);
     api.endWatches();
-    await until('the trouble is told', () => problems.length === 1);
+    await until('the trouble is reported', () => problems.length === 1);
     expect(await users()).toEqual(['pod']);
     api.refuse('/api/v1/secrets', 403);
     api.refuse('/api/v1/namespaces/team-a/secrets/pod-secret', 403);
@@ -189,7 +189,7 @@ describe('watched pull secrets', () => {
   it.each([
     ['ends', {}, 0],
     ['ends and the server has forgotten what happened since', { forget: true }, 1],
-  ])('go on when a watch %s, and nothing that is the same is told', async (_, how, lists) => {
+  ])('go on when a watch %s, and nothing that is the same is reported', async (_, how, lists) => {
     put('pod-secret', 'first');
     put('same', 'same');
     await watching();
@@ -198,7 +198,7 @@ describe('watched pull secrets', () => {
       api.requests.filter(({ path, query }) => path === '/api/v1/secrets' && query.includes('limit=')).length;
     const before = listed();
     put('pod-secret', 'second');
-    await until('the rotation is told', () => rotated.length === 1);
+    await until('the rotation is reported', () => rotated.length === 1);
     api.endWatches(how);
     put('pod-secret', 'third');
     await until('the change is seen', async () => (await users())[0] === 'third');

@@ -246,7 +246,7 @@ describe('a token realm', () => {
     expect(error.message).toMatch(message);
   });
 
-  it('on another host gets credentials over HTTPS when a verified registry names it and oci.tokenHosts lists it, but not if it is another registry of ours', async () => {
+  it('on another host gets credentials over HTTPS when a verified registry names it and oci.tokenHosts lists it, but not if it is another configured registry', async () => {
     const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
     const issuer = new TokenIssuer();
     const server = await start({ tls: { cert, key }, auth: { type: 'bearer', users, issuer } });

@@ -119,7 +119,7 @@ describe('when an image is asked for', () => {
     const pauses = audits.map((hour, index) => hour - (audits[index - 1] ?? 0));
     const bounds = [12, 24, 1, 24, 24];
     expect(pauses).toHaveLength(bounds.length);
-    // What is due otherwise goes first, and takes up to two hours more.
+    // Other work that is due goes first, and takes up to two hours more.
     for (const [index, least] of bounds.entries()) expect([0, 1, 2]).toContain((pauses[index] ?? 0) - least);
     expect(asked.every(({ force }) => !force)).toBe(true);
   });

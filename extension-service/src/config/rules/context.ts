@@ -11,15 +11,15 @@ import { formatPath, nodeAt, placeAt } from '../tree.js';
 /** core/filters' `compileFilter`. */
 export type CompileExpression = (expression: string, index: number) => CompiledFilter;
 
-/** What the schema made of the configuration. */
+/** The configuration as the schema read it. */
 export interface Reading {
-  /** What parsed, with defaults; a rule about a key that did not parse has nothing to judge. */
+  /** The keys that parsed, with defaults; a rule about a key that did not parse has nothing to judge. */
   readonly config: Parsed<Config>;
   /** Where the schema found something wrong. */
   readonly refused: readonly Path[];
 }
 
-/** What the rules about several keys together judge, and how they report. */
+/** The input of rules about several keys together, and their means to report. */
 export class RuleContext {
   readonly config: Parsed<Config>;
   readonly #refused: readonly Path[];

@@ -27,13 +27,13 @@ export function registriesOf(context: { readonly config: Parsed<Config> }): read
   ];
 }
 
-/** What parsed of the settings of one kind; when the type is known, only those of that type are there. */
+/** The settings of one kind that parsed; when the type is known, only those of that type are there. */
 export function settingsOf({ config }: Located<RegistryConfig>, type: string): Parsed<object> | undefined {
   const settings = config?.[type];
   return typeof settings === 'object' && settings !== null ? settings : undefined;
 }
 
-/** What the keys of each registry must be together, by the rules of its kind. */
+/** Checks the keys of each registry together, by the rules of its kind. */
 export function checkRegistries(context: RuleContext): void {
   for (const kind of REGISTRY_KINDS) {
     for (const registry of registriesOf(context)) {

@@ -90,7 +90,7 @@ function checkServingCertificate(context: RuleContext): void {
   );
 }
 
-/** The authority of the serving certificate that managed policies carry. */
+/** Checks the CA certificate that managed policies carry for the serving certificate. */
 function checkAuthority(context: RuleContext): void {
   const { tls, policies } = context.config;
   const engine = engineOf(policies?.engine);

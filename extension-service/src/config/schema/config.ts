@@ -59,7 +59,7 @@ export const configSchema = z.strictObject({
   lease: described(leaseSchema, 'What makes one replica the leader.').prefault({}),
   events: described(eventsSchema, 'Whether copies are told as Events.').prefault({}),
   tls: described(tlsSchema, 'Where the serving certificate comes from.').prefault({}),
-  server: described(serverSchema, 'What the service answers.').prefault({}),
+  server: described(serverSchema, 'Routes that the service answers.').prefault({}),
   auth: described(authSchema, 'How callers show who they are.').prefault({}),
   policies: described(enginePoliciesSchema, 'Whether the service writes policies into the cluster.').prefault({}),
 }) satisfies z.ZodType<Config>;

@@ -58,7 +58,7 @@ function options() {
 /** `target`: it may go without a name. */
 export const targetSchema = registry<TargetConfig>(
   ({ schema }) => schema,
-  () => ({ name: name('What messages and metrics call it.').default('default'), ...options() }),
+  () => ({ name: name('The name in messages and metrics.').default('default'), ...options() }),
 );
 
 /** An entry of `targets`. */

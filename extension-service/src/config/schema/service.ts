@@ -120,7 +120,7 @@ export const eventsSchema = z.strictObject({
 function clientSchema(caller: string, route: string) {
   return z.strictObject({
     caFile: text({
-      about: `A PEM file with the authorities of ${caller} certificate; \`${route}\` then refuses other callers.`,
+      about: `A PEM file with the CA certificates of ${caller} certificate; \`${route}\` then refuses other callers.`,
       allowed: 'a path is allowed',
     }),
     names: z

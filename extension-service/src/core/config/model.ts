@@ -64,7 +64,7 @@ export interface TlsConfig {
   readonly clients: { readonly [Route in ClientRoute]?: ClientCertificateConfig };
 }
 
-/** What the admission port answers. */
+/** Routes that the admission port answers. */
 export type ServedRoute = RouteName | 'explain';
 
 export interface ServerConfig {
@@ -111,7 +111,7 @@ export interface PoliciesConfig {
   readonly caFile?: string;
   /** Refuse Pods while the service cannot be asked. */
   readonly failClosed: boolean;
-  /** Left alone besides the system's, the engine's and the service's own. */
+  /** Left alone in addition to the system's, the engine's and the service's own. */
   readonly excludedNamespaces: readonly string[];
 }
 

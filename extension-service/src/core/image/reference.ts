@@ -118,7 +118,7 @@ export function parseReference(text: string): Reference {
   };
 }
 
-/** What a registry is asked for: the digest, or without one the tag. */
+/** The reference that a registry is asked for: the digest, or without one the tag. */
 export function referenceName({ tag, digest }: Pick<Reference, 'tag' | 'digest'>): string {
   return digest ?? tag ?? DEFAULT_TAG;
 }

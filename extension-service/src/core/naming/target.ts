@@ -18,7 +18,7 @@ export interface RegistryPlace {
   readonly wholeRegistry: boolean;
 }
 
-/** What naming needs to know about a target. */
+/** The settings of a target that naming needs. */
 export interface NamingTarget extends RegistryPlace {
   readonly name: string;
 }

@@ -15,7 +15,7 @@ export interface PolicyOptions {
   readonly failClosed?: boolean;
   /** How long the API server or the engine waits for the service: whole seconds from 1 to 30. */
   readonly timeoutSeconds?: number;
-  /** Left alone besides the system's, the engine's and the service's own namespaces. */
+  /** Left alone in addition to the system's, the engine's and the service's own namespaces. */
   readonly excludedNamespaces?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -51,7 +51,7 @@ export const SYSTEM_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease
 /** While the service's own Pods wait for the service, nothing starts. */
 const SERVICE_NAMESPACE = 'image-swapper';
 
-/** What a renderer assumes unless its options say otherwise. */
+/** Defaults of the options of a renderer. */
 export interface PolicyDefaults {
   readonly timeoutSeconds: number;
   /** The engine's own namespaces. */

@@ -6,7 +6,7 @@ export function abortReason(signal: AbortSignal): Error {
 const listeners = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
- * Calls back when the signal aborts. A signal has one listener of ours, however many requests it is for: node warns of a
+ * Calls back when the signal aborts. We add one listener to a signal, however many requests it is for: node warns of a
  * leak from the eleventh on.
  *
  * @returns takes it back

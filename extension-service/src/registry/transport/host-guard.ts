@@ -48,7 +48,7 @@ const SPECIAL_HINT =
 
 /**
  * Where Pods and registries may make us connect to. An image reference is text from anybody who may create a Pod, so by
- * default it cannot name this machine, its link or a metadata service. What counts is the address connected to: it is
+ * default it cannot name this machine, its link or a metadata service. The address connected to counts: it is
  * checked in the lookup of each new connection, so a name that resolves differently the second time gains nothing. Behind
  * an HTTP proxy the proxy resolves, and only the text can be checked: let the proxy refuse such addresses too.
  */
