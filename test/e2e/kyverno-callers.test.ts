@@ -5,7 +5,7 @@ import { AdmissionStub } from '../fakes/admission-stub.js';
 import { goToolsAvailable } from '../tools/tool.js';
 import { KyvernoCli, type Pod } from './kyverno.js';
 
-const available = await goToolsAvailable('what the real Kyverno engine sends to show who asks');
+const available = await goToolsAvailable('the proof of identity that the real Kyverno engine sends');
 const targets = ['mirror.example.com/'];
 const token = 'kyverno-token';
 const pod: Pod = {
@@ -15,7 +15,7 @@ const pod: Pod = {
   spec: { containers: [{ name: 'a', image: 'nginx:1' }] },
 };
 
-describe.skipIf(!available)('what the real Kyverno engine sends to show who asks', () => {
+describe.skipIf(!available)('the proof of identity that the real Kyverno engine sends', () => {
   let kyverno: KyvernoCli;
   let stub: AdmissionStub;
   beforeAll(async () => {

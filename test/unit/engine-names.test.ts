@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { ENGINE_NAMES } from '../../extension-service/src/core/engines/names.js';
 
 /**
- * What an engine is and can do stands in its folder of `core/engines`; the rest reads the table. As `grep -rnE` finds
+ * The properties of an engine stand in its folder of `core/engines`; the rest reads the table. As `grep -rnE` finds
  * them, in the sources of the service, of the constructs and of the chart:
  * `(===|!==|case) 'ENGINE'` and `(eq|ne|has|list) … "ENGINE"`.
  */

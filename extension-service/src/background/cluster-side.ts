@@ -133,7 +133,7 @@ export class ClusterSide implements ClusterPart {
       await aborted(signal);
       return;
     }
-    // An API server that cannot be reached from here may let admissions come in all the same.
+    // An API server that cannot be reached from here may still let admissions come in.
     const silent = setTimeout(() => {
       if (config.reconcile.enabled) this.role('alone');
     }, LEASE_SILENCE_MS);

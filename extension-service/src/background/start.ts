@@ -12,7 +12,7 @@ import { debounceNames } from './debounce-names.js';
 /** Milliseconds within which many changes are one. */
 const ROTATION_DEBOUNCE_MS = 500;
 
-/** Puts the background worker together: registries, and the cluster's secrets once somebody needs them. */
+/** Puts the background worker together: registries, and the cluster's secrets once they are needed. */
 export function startBackground(data: BackgroundData, env: Readonly<Record<string, string | undefined>>): void {
   runBackground(data, ({ config }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
     const report = (problem: string): void => log('warn', problem);

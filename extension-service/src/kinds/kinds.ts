@@ -8,7 +8,7 @@ import { oci } from './oci/kind.js';
 /** Every kind of registry, in the order in which messages and documentation list them. */
 export const REGISTRY_KINDS: readonly RegistryKind<unknown>[] = [aws, gcp, oci, acr];
 
-/** What `type` can be. */
+/** Values of `type`. */
 export const REGISTRY_TYPES = REGISTRY_KINDS.map(({ type }) => type);
 
 const byType = new Map(REGISTRY_KINDS.map((kind) => [kind.type, kind]));

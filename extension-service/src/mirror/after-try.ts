@@ -9,7 +9,7 @@ import type { MirrorResult } from './status.js';
 /** The step after a try. Times in milliseconds. */
 export type FollowUp =
   | { readonly do: 'finish' }
-  /** Once more with force: somebody wants what the source has from now on. */
+  /** Once more with force: a request wants the current content of the source. */
   | { readonly do: 'copy-again' }
   /** Behind the others of its registry. */
   | { readonly do: 'queue' }

@@ -160,7 +160,7 @@ export class Runner {
     }
   }
 
-  /** Until then nobody waits for an answer from a registry that gives none. */
+  /** Until then no request waits for a registry that does not answer. */
   private wakeAfter(pause: HostPause): void {
     this.pumpAt(pause.until);
     for (const entry of this.state.lanes.of(pause.host)) {

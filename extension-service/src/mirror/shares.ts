@@ -4,7 +4,7 @@ import { placesOf, shareOf } from './share-of.js';
 import { Tally } from '../util/tally.js';
 
 /**
- * Who has the places of the queue. While there is room, anyone may have all of them. When the queue is full, a namespace
+ * Shares of the places of the queue. While there is room, anyone may have all of them. When the queue is full, a namespace
  * that has fewer than the largest one takes a place from that: so a full queue refuses only the namespaces that filled it.
  * It looks at jobs and counts only, so that a queue outside of the process can follow the same rule.
  */

@@ -10,7 +10,7 @@ const MAY_NEED_SECRETS: readonly FailureReason[] = ['unauthorized', 'forbidden',
 
 /**
  * The job with the pull secrets that an unauthenticated request names, after a copy without them was refused. Undefined
- * unless the API server shows such a Pod: a forged request uses nobody's secrets.
+ * unless the API server shows such a Pod: a forged request uses no secrets.
  */
 export async function withShownSecrets(
   job: MirrorJob,

@@ -14,7 +14,7 @@ export interface CopyLimits {
   readonly strict?: { readonly perSource: boolean; readonly perTarget: boolean };
 }
 
-/** Who holds the copy slots: in all, of each registry, and by whose share. */
+/** The holders of the copy slots: in all, of each registry, and by whose share. */
 export class Slots {
   private readonly shares = new Tally();
   private readonly sources = new Tally();

@@ -36,14 +36,14 @@ export class ManifestHeads {
     return found;
   }
 
-  /** After a manifest was put: asks for it, where that tells whether a 404 of HEAD can be believed. */
+  /** After a manifest was put: asks for it, where that shows whether a 404 of HEAD can be believed. */
   async check(head: () => Promise<unknown>): Promise<void> {
     if (this.#trusted || !this.#isInDoubt) return;
     this.#isInDoubt = false;
     try {
       if ((await head()) !== undefined) this.#trusted = true;
     } catch (error) {
-      // The manifest is there all the same.
+      // The manifest is there nevertheless.
       if (!(error instanceof RegistryError)) throw error;
     }
   }

@@ -19,7 +19,7 @@ export function isLagging(error: unknown): boolean {
   return isMissingContent(error) && (error.status ?? 0) < 500;
 }
 
-/** Adds what the manifest itself tells about a refusal: layers that are kept elsewhere, a media type. */
+/** Adds the reasons for a refusal that the manifest itself shows: layers that are kept elsewhere, a media type. */
 export function explainManifestRefusal(error: unknown, { mediaType, bytes }: RawManifest): unknown {
   if (!(error instanceof RegistryError)) return error;
   if (isMissingContent(error) && hasForeignLayers(bytes)) {

@@ -1,7 +1,7 @@
 /** Shorter waits for a source say nothing about why its target ended an upload. */
 const STARVED_MS = 1_000;
 
-/** Who a pipe waits for, and how long it has in all: so that a side is not blamed for what the other one does. */
+/** The side that a pipe waits for, and for how long in all, so that no side is blamed for the other one. */
 export class PipeWaits {
   readonly #now: () => number;
   readonly #totals = { source: 0, target: 0 };

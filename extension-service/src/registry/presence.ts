@@ -7,7 +7,7 @@ export interface TargetImage {
   readonly reference: Pick<TargetReference, 'repository' | 'digest' | 'published'>;
 }
 
-/** What a target has of an image: `published` under its name, `untagged` only by digest. */
+/** The state of an image in a target: `published` under its name, `untagged` only by digest. */
 export type RootPresence =
   { readonly state: 'published' | 'untagged'; readonly mediaType: string } | { readonly state: 'absent' };
 

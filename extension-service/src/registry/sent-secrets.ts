@@ -125,7 +125,7 @@ function formOf(text: string, around: 'rest' | 'base64'): Form {
   };
 }
 
-/** What of a secret is the same in every base64 text in which `offset` bytes (modulo 3) come before it. */
+/** The part of a secret that is the same in every base64 text in which `offset` bytes (modulo 3) come before it. */
 function base64Inside(bytes: Buffer, offset: number): string[] {
   const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64url');
   const from = Math.ceil((offset * 8) / 6);

@@ -13,7 +13,7 @@ export class TagCase {
     return this.#folds.get(host);
   }
 
-  /** Finds out with a tag that the target has, by asking for it in a spelling that nobody uses. Asks once per target. */
+  /** Finds out with a tag that the target has, by asking for it in an unused spelling. Asks once per target. */
   async folds(
     client: RegistryClient,
     repository: string,
@@ -26,7 +26,7 @@ export class TagCase {
     if (spelling === undefined) return undefined;
     const head = await client.headManifest(repository, spelling, context);
     const folds = head?.digest === existing.digest;
-    // `v1` and `V1` may both be there, as one image; a mixed spelling that nobody puts proves it.
+    // `v1` and `V1` may both be there, as one image; a mixed spelling, which is never pushed, proves it.
     if (!folds || isMixed(spelling)) this.#folds.set(client.host, folds);
     return folds;
   }

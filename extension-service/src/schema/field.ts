@@ -5,7 +5,7 @@ export interface FieldMeta {
   readonly type: LeafType;
   /** One sentence for people. */
   readonly about: string;
-  /** What may stand there, for messages and documentation: `a region such as eu-central-1`. */
+  /** Allowed values, for messages and documentation: `a region such as eu-central-1`. */
   readonly allowed: string;
   /** `all`: never shown. `password`: a URL, whose password is never shown. */
   readonly secret?: 'all' | 'password';
@@ -46,7 +46,7 @@ export interface MappingField extends Common {
 const leaves = z.registry<FieldMeta>();
 const abouts = z.registry<{ readonly about: string }>();
 
-/** Attaches what {@link fieldOf} tells. */
+/** Attaches the result of {@link fieldOf}. */
 export function leaf<T extends z.ZodType>(schema: T, meta: FieldMeta): T {
   leaves.add(schema, meta);
   return schema;

@@ -5,7 +5,7 @@ import { formatDuration, parseDuration } from '../core/config/duration.js';
 import { leaf } from './field.js';
 import type { FieldMeta } from './field.js';
 
-/** What is wrong with a value; `offset` is the character of the text that it is about. */
+/** A fault of a value; `offset` is the character of the text that it is about. */
 export interface Fault {
   readonly message: string;
   readonly allowed?: string;

@@ -9,7 +9,7 @@ import type { TokenReviews } from './token-reviews.js';
 
 /** A caller that is answered. */
 export interface Caller {
-  /** False for anybody: what it says about a Pod's pull secrets is not believed. */
+  /** False for an unknown caller: what it says about a Pod's pull secrets is not believed. */
   readonly isTrusted: boolean;
 }
 

@@ -29,7 +29,7 @@ export function requestFailure(error: unknown): RequestFailure | undefined {
   return { code, message: error.message, answer: { ...errorAnswer(status, code, error.message), close: true } };
 }
 
-/** The answer to an error of our own, which tells nothing of the inside. */
+/** The answer to an error of our own, which reveals nothing internal. */
 export function internalFailure(): Answer {
   return errorAnswer(500, 'internal', 'image-swapper failed to answer; its log says why');
 }

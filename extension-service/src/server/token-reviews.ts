@@ -60,7 +60,7 @@ export class TokenReviews {
     }
   }
 
-  /** Refused tokens make room before those that are valid: anybody can invent tokens. */
+  /** Refused tokens make room before those that are valid: any client can invent tokens. */
   private remember(key: string, known: Known): void {
     this.known.delete(key);
     if (this.known.size >= MAX_TOKENS) {

@@ -11,7 +11,7 @@ import { CLIENT, ENTRA_HOST, FakeEntra, TENANT } from './entra.js';
 export const TARGET_HOST = 'contoso.azurecr.io';
 /** A registry of another owner. */
 export const OTHER_HOST = 'fabrikam.azurecr.io';
-/** A registry that is none of Azure's, for sources. */
+/** A registry outside Azure, for sources. */
 export const PLAIN_HOST = 'registry.example.com';
 
 /** Azure's side as a program meets it: Microsoft Entra, and registries of Azure in front of our fake registries. */

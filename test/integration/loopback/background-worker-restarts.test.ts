@@ -21,7 +21,7 @@ const dying = (): string => `require('node:fs').appendFileSync(${JSON.stringify(
 const count = async (): Promise<number> => (await readFile(starts, 'utf8').catch(() => '')).length;
 
 describe('a background worker that ends as soon as it has begun', () => {
-  it('is started again after pauses that grow, told each time, and not at once because somebody asks', async () => {
+  it('is started again after pauses that grow, reported each time, and not at once because of a request', async () => {
     const log = createLogger({ level: 'error', format: 'json' });
     let restarts = 0;
     const copier = new BackgroundWorker(

@@ -53,7 +53,7 @@ const serve = (more: object = {}, flags: readonly string[] = []): Promise<Runnin
     {
       source: { registries: [plainRegistry(source)] },
       target: plainRegistry(target),
-      // The API server knows no Leases; nobody waits for one here.
+      // The API server does not know Leases; this test does not need one.
       reconcile: { enabled: false },
       ...more,
     },

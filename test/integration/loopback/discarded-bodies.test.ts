@@ -18,7 +18,7 @@ interface Serving {
   readonly taken: Promise<number>;
 }
 
-/** Answers with `status` and a body of 16 KiB pieces, or of one byte now and then, that does not end. */
+/** Answers with `status` and a body of 16 KiB pieces, or of single bytes with pauses, that does not end. */
 async function serveEndlessBody(status: number, drips: boolean): Promise<Serving> {
   let done: (bytes: number) => void;
   const taken = new Promise<number>((resolve) => (done = resolve));

@@ -130,7 +130,7 @@ describe('an image that is up to date', () => {
   });
 });
 
-describe('what an audit finds', () => {
+describe('the findings of an audit', () => {
   it('comes back, and the tag of the source is not compared', async () => {
     const { copy, job } = world();
     await copy(job());

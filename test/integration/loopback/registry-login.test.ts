@@ -258,7 +258,7 @@ describe('the scope of a challenge', () => {
     expect(registry.tokens).toHaveLength(2);
   });
 
-  it('that changes with each refusal does not go on for ever', async () => {
+  it('that changes with each refusal does not go on forever', async () => {
     let count = 0;
     const registry = await start(({ path }, server) =>
       path === '/token'

@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { debounceNames } from '../../../extension-service/src/background/debounce-names.js';
 
-it('tells names that come in a short time together, each once, and the next ones by themselves', () => {
+it('reports names that come in a short time together, each once, and later ones separately', () => {
   vi.useFakeTimers();
   try {
     const told: (readonly string[])[] = [];

@@ -30,7 +30,7 @@ describe('the configuration of an Azure registry', () => {
     });
   });
 
-  it('tells the type by the key, and takes it for a source', () => {
+  it('infers the type from the key, and accepts it for a source', () => {
     const text =
       'target: {acr: {registry: contoso.azurecr.io}}\nsource: {registries: [{acr: {registry: b.azurecr.io}}]}\n';
     const { config, warnings } = parse(text);

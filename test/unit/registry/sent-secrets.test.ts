@@ -46,7 +46,7 @@ const secrets = fc.oneof(
 /** Shown secrets would be found by eight of their characters in a row. */
 const shows = (text: string, written: string): boolean => text.includes(written) || text.includes(written.slice(0, 24));
 
-describe('what was sent as a login', () => {
+describe('the secrets of a login', () => {
   it.each(Object.keys(ENCODINGS))('is blanked %s, alone and after a user name', (name) => {
     const encode = ENCODINGS[name] ?? ((secret) => secret);
     fc.assert(

@@ -4,7 +4,7 @@ import { engineOf } from './engines.js';
 import { ROUTE_NAMES, ROUTES } from './routes.js';
 import type { RouteName } from './routes.js';
 
-/** What `server.routes` can name. */
+/** Names that `server.routes` can have. */
 export const SERVED_ROUTES = ['kyverno', 'gatekeeper', 'webhook', 'explain'] as const satisfies readonly ServedRoute[];
 
 /** For people. */
@@ -41,7 +41,7 @@ export function servedRoutes(config: Access): ReadonlySet<ServedRoute> {
   return new Set([...served, 'explain']);
 }
 
-/** The route of the configured engine, where it is served to anybody. */
+/** The route of the configured engine, where it is served without authentication. */
 export function openEngineRoute(config: Access): RouteName | undefined {
   const own = engineRoute(config.policies.engine);
   const isOpen = own !== undefined && servedRoutes(config).has(own) && !hasAuthentication(config, own);

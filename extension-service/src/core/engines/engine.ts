@@ -46,7 +46,7 @@ export interface EngineTransport {
   readonly proves: readonly CallerProof[];
   /** Who opens the connection: the engine's own Pods, or the API server. */
   readonly caller: 'engine' | 'api-server';
-  /** `default`: plain HTTP unless told otherwise. `refused`: it calls https only. */
+  /** `default`: plain HTTP unless configured otherwise. `refused`: it calls https only. */
   readonly plainHttp: 'default' | 'possible' | 'refused';
   /** Whole seconds that a policy waits for an answer: unless given, and at most. */
   readonly timeoutSeconds: { readonly usual: number; readonly max: number; readonly why?: string };
@@ -138,7 +138,7 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   readonly managed?: boolean;
 }
 
-/** What a policy's requests send to show who asks (`auth`). */
+/** The proof of identity that a policy's requests send (`auth`). */
 export interface EngineProof {
   /** The Secret whose key `secret` goes into a header; the engine must be allowed to read it. */
   readonly secret?: { readonly name: string; readonly namespace: string };
@@ -193,7 +193,7 @@ export interface HelmValues {
   readonly values: object;
 }
 
-/** What the service's own chart needs to know beyond the rest; `_engines.tpl` is generated from it. */
+/** Further settings that the service's own chart needs; `_engines.tpl` is generated from it. */
 export interface EngineChart {
   /** The API that must be there (`GROUP/VERSION/KIND`), and how to install it; absent where every cluster has it. */
   readonly api?: { readonly name: string; readonly install: string };

@@ -30,7 +30,7 @@ export interface TransportOptions {
 export interface Transport {
   readonly tls: Tls;
   readonly url: string;
-  /** Whether a NetworkPolicy for the plain listener can and shall be rendered. */
+  /** Whether a NetworkPolicy for the plain listener is possible and wanted. */
   readonly guarded: boolean;
   /** The CA certificates that the policy carries. */
   readonly ca: { readonly caBundle?: string; readonly caConfigMap?: ConfigMapKey };

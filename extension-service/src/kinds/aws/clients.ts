@@ -56,7 +56,7 @@ export async function loadAwsClients(
   };
 }
 
-/** What ECR says when an account has all the repositories that it may have. */
+/** Error name of ECR when an account has all the repositories that it may have. */
 export const limitError = 'RepositoryLimitExceeded';
 
 /**

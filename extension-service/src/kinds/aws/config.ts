@@ -1,7 +1,7 @@
 import type { EcrEndpoint } from './naming-hosts.js';
 
 export interface AwsConfig {
-  /** Sources only: Amazon's registry for everybody, public.ecr.aws; account and region are empty then. */
+  /** Sources only: Amazon's public registry, public.ecr.aws; account and region are empty then. */
   readonly public?: boolean;
   /** Twelve digits, as text: leading zeros matter. */
   readonly accountId: string;
@@ -15,7 +15,7 @@ export interface AwsConfig {
   readonly prefix: string;
   readonly ecrOptions: EcrOptions;
   readonly repositories: {
-    /** `api`: created by CreateRepository. `createOnPush`: by ECR's own templates. `preexisting`: by nobody here. */
+    /** `api`: created by CreateRepository. `createOnPush`: by ECR's own templates. `preexisting`: not by the service. */
     readonly mode: 'api' | 'createOnPush' | 'preexisting';
     /** Whether repositories that are there get the configured policies when these change. */
     readonly reconcilePolicies: boolean;

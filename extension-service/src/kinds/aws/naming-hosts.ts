@@ -8,7 +8,7 @@ export interface EcrHosts {
   readonly aliases: readonly string[];
 }
 
-/** Amazon's registry for everybody. */
+/** Amazon's public registry. */
 export const publicHost = 'public.ecr.aws';
 
 /** Which of the registry's hosts its images are named with; aliases stay known. */

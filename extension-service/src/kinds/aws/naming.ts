@@ -10,7 +10,7 @@ export interface EcrPlace {
   readonly region: string;
   readonly prefix: string;
   readonly endpoint?: EcrEndpoint;
-  /** Of a source: Amazon's registry for everybody. */
+  /** Of a source: Amazon's public registry. */
   readonly public?: boolean;
 }
 

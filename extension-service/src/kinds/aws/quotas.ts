@@ -10,7 +10,7 @@ export interface RateOptions {
 }
 
 /**
- * Lets requests through at a rate, in the order they came. A registry that throttles all the same (others share the
+ * Lets requests through at a rate, in the order they came. A registry that still throttles (others share the
  * quota) halves the rate; it grows back by a tenth of the quota a second.
  */
 export class RateLimit {
@@ -105,7 +105,7 @@ export class QuotaPool {
   }
 }
 
-/** What ECR's API calls the requests. */
+/** Names of the requests in ECR's API. */
 const NAMES: Readonly<Record<PacedAction, string>> = {
   'put-manifest': 'PutImage',
   'start-upload': 'InitiateLayerUpload',

@@ -28,7 +28,7 @@ export class EcrRepositories implements CloudRepositories {
       creation = this.#create(repository);
       this.#creations.set(repository, creation);
       const forget = (): boolean => this.#creations.delete(repository);
-      // Other parts of the image may have been told before that it is missing, and ask only now.
+      // Other parts of the image may have got the answer that it is missing before, and ask only now.
       creation.then(
         () => setTimeout(forget, RECENT).unref(),
         () => forget(),

@@ -17,7 +17,7 @@ const partitions: readonly { readonly name: string; readonly regions: RegExp }[]
   { name: 'aws', regions: /^(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-/ },
 ];
 
-/** What the keys of one `aws` must be together. */
+/** Checks the keys of one `aws` together. */
 export function awsRules(scope: RuleScope, aws: Parsed<AwsConfig>, isSource: boolean): void {
   checkAccount(scope, aws);
   if (isSource) checkAwsSource(scope, aws);

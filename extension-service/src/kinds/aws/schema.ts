@@ -98,7 +98,7 @@ const exclusionFilter = z.strictObject({
 const repositories = z.strictObject({
   mode: choice(
     ['api', 'createOnPush', 'preexisting'],
-    'Who creates repositories. `api`: the service, with `ecrOptions`. `createOnPush`: ECR, by its repository creation templates. `preexisting`: somebody else.',
+    'Who creates repositories. `api`: the service, with `ecrOptions`. `createOnPush`: ECR, by its repository creation templates. `preexisting`: not the service.',
   ).default('api'),
   reconcilePolicies: flag(
     'Give repositories that are there the configured policies when these have changed; with `mode: api` only.',
@@ -200,7 +200,7 @@ const pushes = {
       initiateLayerUpload: quota('InitiateLayerUpload', 100),
       completeLayerUpload: quota('CompleteLayerUpload', 100),
     }),
-    'Requests are sent no faster; where AWS throttles all the same, slower for a while.',
+    'Requests are sent no faster; where AWS still throttles, slower for a while.',
   ).prefault({}),
 };
 

@@ -17,7 +17,7 @@ export interface SweepOptions extends EcrContext {
 /** Milliseconds between two repositories: AWS does not publish the quota of ListTagsForResource, and nothing hurries. */
 const PACE = 100;
 
-/** Looks at all repositories that carry our mark now and then, and corrects those whose policies have changed. */
+/** Looks at all repositories that carry our mark from time to time, and corrects those whose policies have changed. */
 export class PolicySweep {
   readonly #stop = new AbortController();
 

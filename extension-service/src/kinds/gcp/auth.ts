@@ -7,7 +7,7 @@ import type { AuthClient } from './sdk.js';
 import type * as Sdk from './sdk.js';
 import type { AccessToken } from './access-token.js';
 
-/** What Artifact Registry's roles are checked against; narrower scopes do not let anything be pushed. */
+/** The scope that Artifact Registry's roles are checked against; narrower scopes do not let anything be pushed. */
 const SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];
 /** Milliseconds for one token, with the libraries' own tries, a federation and an impersonation. */
 const PATIENCE = 30_000;

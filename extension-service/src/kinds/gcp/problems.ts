@@ -114,7 +114,7 @@ function reasonOf(error: unknown): string {
   return typeof reason === 'string' ? reason : '';
 }
 
-/** What Google said; it goes into logs: one line, no escape sequences, not endless. */
+/** The message from Google; it goes into logs: one line, no escape sequences, not endless. */
 function said(error: unknown): string {
   const { response } = (error ?? {}) as { readonly response?: { readonly data?: unknown } };
   const text = innerMessage(response?.data) ?? messageOf(error);

@@ -112,10 +112,10 @@ export class RepositoryApi {
     patience: number = PATIENCE.call,
   ): Promise<T> {
     const { gcp, host, env, token } = this.options;
-    // The library waits for a connection without end when nobody answers.
+    // The library waits for a connection without end when there is no answer.
     const limit = AbortSignal.timeout(patience);
     try {
-      // A login that cannot be had tells its own reason; from inside of the library it would arrive as text.
+      // A login that fails has its own error; from inside the library it would arrive as text.
       await untilAborted(token(), limit);
       this.#client ??= openApiClient(gcp, env, token);
       const client = await this.#client;

@@ -40,7 +40,7 @@ export const repositorySettings = z.strictObject({
     { about: 'A key of Cloud KMS that encrypts a new repository.', allowed: keyAllowed },
     matching(/^projects\/[^/\s]+\/locations\/[^/\s]+\/keyRings\/[^/\s]+\/cryptoKeys\/[^/\s]+$/, 'key', keyAllowed),
   ).exactOptional(),
-  immutableTags: flag('Whether a tag stays with its image for ever.').exactOptional(),
+  immutableTags: flag('Whether a tag stays with its image forever.').exactOptional(),
   vulnerabilityScanning: choice(
     ['inherited', 'disabled'],
     "`inherited`: images are scanned if the project's Container Scanning API is on.",

@@ -25,7 +25,7 @@ export interface SettingsKeeperOptions {
 
 /**
  * Sees that the repository has the configured settings and readers: after it was created, before long after an image
- * went there, and now and then. The API tells all of it in one call (two with readers), so nothing is marked and changes
+ * went there, and from time to time. The API returns all of it in one call (two with readers), so nothing is marked and changes
  * by hand are found too. Without configured settings nothing is ever called. No image waits for it, or fails by it.
  */
 export class SettingsKeeper {
@@ -41,7 +41,7 @@ export class SettingsKeeper {
     return this.options.gcp.reconcilePolicies && hasSettings(this.options.gcp);
   }
 
-  /** Looks now and then until stopped. Never rejects. */
+  /** Looks from time to time until stopped. Never rejects. */
   async run(): Promise<void> {
     if (!this.active) return;
     const { first = 15_000, interval = 1_800_000, random = Math.random } = this.options;

@@ -9,7 +9,7 @@ type Duration = protos.google.protobuf.IDuration;
 export interface SettingDrift {
   /** The key under `gcp`, such as `repository.immutableTags`. */
   readonly key: string;
-  /** What UpdateRepository calls it; undefined for what cannot be changed any more. */
+  /** Its name in UpdateRepository; undefined for settings that can no longer be changed. */
   readonly path: string | undefined;
 }
 

@@ -3,7 +3,7 @@ import type { Parsed } from '../../schema/parsed.js';
 import type { RuleScope } from '../../schema/rule-scope.js';
 import type { OciConfig } from './config.js';
 
-/** What the keys of one `oci` must be together. */
+/** Checks the keys of one `oci` together. */
 export function ociRules(scope: RuleScope, oci: Parsed<OciConfig>): void {
   if (oci.credentials !== undefined) checkCredentials(scope);
   if (oci.insecure === true && scope.isWritten(['caFile'])) {

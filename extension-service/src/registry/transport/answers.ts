@@ -73,7 +73,6 @@ const GENERAL: ReadonlySet<string> = new Set(['unauthorized', 'forbidden']);
 
 const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 
-/** Alerts of a server about the client's certificate, or its absence; a retry does not help. */
 /** What node says when there is no answer, or no end to it, as a RegistryError; an abort by `signal` stays its reason. */
 export function networkError(error: unknown, asked: Asked, signal?: AbortSignal): Error {
   if (error instanceof RegistryError) return error;

@@ -6,7 +6,7 @@ import { blankSecrets } from '../sent-secrets.js';
 const MAX_DIAGNOSTICS = 5;
 
 /**
- * What an error body says: the `errors` of the distribution spec ("Error Codes"), OAuth's `error` and `error_description`
+ * The contents of an error body: the `errors` of the distribution spec ("Error Codes"), OAuth's `error` and `error_description`
  * (RFC 6749, section 5.2), or one of the other members that registries and token servers write; none for any other body.
  */
 export function parseDiagnostics(body: string): Diagnostic[] {

@@ -206,7 +206,7 @@ class LoginRun {
     return statusError(response, asked, this.#options.now());
   }
 
-  /** With the reason why a login that somebody configured was not among those that were tried. */
+  /** With the reason why a configured login was not among those that were tried. */
   async #explained(error: Error): Promise<Error> {
     if (!(error instanceof RegistryError) || !CREDENTIAL_FAILURES.has(error.kind)) return error;
     const advice = await this.#options.keychain.notUsed?.(this.#options.host, this.#repository).catch(() => undefined);

@@ -1,7 +1,7 @@
 import type { Keychain, RegistryEndpoint, TlsSettings } from '../types.js';
 import { tlsOf, withoutClientCertificate } from './base-url.js';
 
-/** Who is at one origin: the registry itself, or one that it redirects to, such as a store of blobs. */
+/** The registry at one origin: the registry itself, or one that it redirects to, such as a store of blobs. */
 export interface OriginRegistry {
   readonly isOwn: boolean;
   /** host[:port] as references name it. */
@@ -29,7 +29,7 @@ export interface OriginOptions {
 const ANONYMOUS: Keychain = { resolve: async () => [] };
 
 /**
- * Who is at the origin of `url` when the registry at `base` was asked. Another registry gets the credentials that are for
+ * The registry at the origin of `url` when the registry at `base` was asked. Another registry gets the credentials that are for
  * it, and only where it could be asked directly in the same way: a redirect takes neither the first registry's `insecure`
  * nor its CA certificate for a reason to send them.
  */

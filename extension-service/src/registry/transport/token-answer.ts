@@ -12,7 +12,7 @@ export interface Token {
 
 /** Seconds: the token spec's default for `expires_in`. */
 const DEFAULT_LIFETIME_S = 60;
-/** Seconds; a token that lives longer is asked for again all the same. */
+/** Seconds; a token that lives longer is still requested again. */
 const MAX_LIFETIME_S = 24 * 60 * 60;
 
 interface TokenBody {

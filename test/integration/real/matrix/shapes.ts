@@ -99,7 +99,7 @@ const twoPlatforms = (draft: Draft, index: Types, child: Types): Descriptor =>
 const withLayers = (draft: Draft, layers: readonly Descriptor[]): Descriptor =>
   draft.artifact(draft.config(OCI_TYPES, AMD64, layers), layers);
 
-/** What builds each shape; see `Draft`. */
+/** The builder of each shape; see `Draft`. */
 const BUILDERS: Readonly<Record<string, (draft: Draft) => unknown>> = {
   image: (draft) => draft.image(),
   'index of two platforms': (draft) => twoPlatforms(draft, OCI_TYPES, OCI_TYPES),

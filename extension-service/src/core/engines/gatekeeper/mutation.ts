@@ -33,7 +33,7 @@ export interface GatekeeperOptions extends PolicyOptions {
    */
   readonly filters?: readonly string[];
   /**
-   * Also the images of ephemeral containers. Default false: Gatekeeper cannot tell new ones from existing ones, and a
+   * Also the images of ephemeral containers. Default false: Gatekeeper cannot distinguish new ones from existing ones, and a
    * changed existing one makes the API server refuse the request.
    */
   readonly ephemeralContainers?: boolean;
