@@ -27,7 +27,7 @@ variable "kms_key_name" {
 }
 
 variable "immutable_tags" {
-  description = "Whether a tag stays with its image for ever."
+  description = "Whether a tag stays with its image forever."
   type        = bool
   default     = false
 }

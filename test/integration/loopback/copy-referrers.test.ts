@@ -48,7 +48,7 @@ function topOf(image: ReturnType<typeof buildImage>): BuiltManifest {
 }
 
 describe('referrers of an image that is present', () => {
-  it('come when they were attached after the first copy, to another tag of the image too', async () => {
+  it('are copied when they were attached after the first copy, also to another tag of the image', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     for (const tag of ['v1', 'v2']) loadImage(source, SOURCE, image, tag);
@@ -95,7 +95,7 @@ describe('referrers of an image that is present', () => {
     expect(target.manifest(TARGET, `${tagOf(child.digest)}.sig`)?.bytes).toEqual(signature.bytes);
   });
 
-  it('that the target has lost come back when all are asked for, the list under its fallback tag too', async () => {
+  it('that the target has lost come back when all are asked for, also the list under its fallback tag', async () => {
     const { source, target, copy, check } = await pair({ target: { referrers: false } });
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');

@@ -63,7 +63,7 @@ describe.each(FORMS)('a Docker config with %s', (_, document, helper) => {
 });
 
 describe('a Docker config with a login beside a helper', () => {
-  it('is used without a word of the helper', async () => {
+  it('is used without a warning about the helper', async () => {
     const source = await privateSource();
     const dockerConfigFile = join(cli.folder, 'docker.json');
     const auth = Buffer.from('user:secret').toString('base64');

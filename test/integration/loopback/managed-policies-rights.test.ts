@@ -141,7 +141,7 @@ it('removes mutators of earlier filters before it changes their Provider', async
   ]);
 });
 
-it('deletes the objects of the engine before when it has the right to, and reports nothing when it has not', async () => {
+it('deletes the objects of the previous engine when it has the right to, and reports nothing when it does not', async () => {
   const rules = { current: [...chartRules('webhook-ca-bundle'), ...chartRules('kyverno-clusterpolicy')] };
   rules.current = rules.current.map((rule) => ({ ...rule, resourceNames: ['image-swapper'] }));
   const { names, objects } = await cluster(rules);

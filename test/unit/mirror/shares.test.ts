@@ -88,7 +88,7 @@ describe('the copy slots', () => {
 });
 
 describe('the places of the queue', () => {
-  it('are all for one namespace while no other one wants any, and what is too much is refused', async () => {
+  it('are all for one namespace while no other one wants any, and jobs above the limit are refused', async () => {
     const { queue, refused } = start({ capacity: 10 });
     const asked = Array.from({ length: 12 }, (_, n) => queue.enqueue(of('evil', `e${n}`)));
     expect(queue.list()).toHaveLength(10);
