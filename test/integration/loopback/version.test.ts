@@ -44,15 +44,17 @@ describe('the version', () => {
     expect(check()).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  it('of Node is the same in CI, in the Dockerfile and in what the image is built from here', () => {
+  it('of Node and Debian is the same in CI, in the base images and in the image that is built here', () => {
     const { config } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
       config: { secondNode: string };
     };
-    const dockerfile = readFileSync(join(root, 'extension-service/Dockerfile'), 'utf8');
-    expect(/^ARG NODE=node:(\S+)-trixie-slim$/m.exec(dockerfile)?.[1]).toBe(config.secondNode);
+    const bases = readFileSync(join(root, 'extension-service/scripts/base-images.mjs'), 'utf8');
+    expect(/'library\/node', '([^']+)-trixie-slim'/.exec(bases)?.[1]).toBe(config.secondNode);
     const stages = readFileSync(join(root, 'extension-service/scripts/stage-images.mjs'), 'utf8');
     expect(/version: '([^']+)'/.exec(stages)?.[1]).toBe(config.secondNode);
-    expect(/DEBIAN = '([^']+)'/.exec(stages)?.[1]).toBe(/^ARG BASE=debian:(\w+)-slim$/m.exec(dockerfile)?.[1]);
+    const debian = /DEBIAN = '([^']+)'/.exec(stages)?.[1];
+    expect(/'library\/debian', '(\w+)-slim'/.exec(bases)?.[1]).toBe(debian);
+    expect(debian).toBeDefined();
   });
 
   it.each([
