@@ -8,7 +8,7 @@ import type { ClusterAccess } from './api.js';
 import { callOptions } from './call-options.js';
 
 /** A Pod is created milliseconds after its admission; a watch may be seconds behind. */
-const PAUSES_MS: readonly number[] = [100, 400, 1_000, 2_000];
+const PAUSES_MS: readonly number[] = [100, 400, 1_000];
 /** Pods of a namespace that are looked through; the watch knows the others. */
 const MAX_PODS = 500;
 
@@ -30,6 +30,9 @@ export class ShownPods {
   async isShown(job: MirrorJob): Promise<boolean> {
     const { pull } = job;
     if (pull === undefined || !isNamespaceName(pull.namespace)) return false;
+    // Outside of a cluster there is no Pod to wait for.
+    const connected = await this.options.connect().catch(() => undefined);
+    if (connected === undefined && this.options.watched(job) === undefined) return false;
     const pauses = this.options.pauses ?? PAUSES_MS;
     for (const [index, pause] of pauses.entries()) {
       await sleep(pause);
