@@ -3,8 +3,8 @@ import https, { type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TLSSocket } from 'node:tls';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import tls, { type TLSSocket } from 'node:tls';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readClientCertificate } from '../../../extension-service/src/kinds/oci/client-certificate.js';
 import { RegistryFactory, type RegistryFactoryOptions } from '../../../extension-service/src/registry/factory.js';
 import { addedAuthorities } from '../../../extension-service/src/registry/transport/authorities.js';
@@ -30,15 +30,25 @@ interface Answering {
   readonly host: string;
   /** Names in the certificates that clients have shown; '' for none. */
   readonly seen: string[];
+  /** The clients' ports, one for each request. */
+  readonly ports: (number | undefined)[];
 }
 
 /** HTTPS that asks for a client certificate of the authority `ours`, and answers every HEAD; or redirects. */
 async function start(requires: boolean, options: https.ServerOptions = {}, location?: string): Promise<Answering> {
   const seen: string[] = [];
-  const tls = { cert: served.cert, key: served.key, requestCert: true, rejectUnauthorized: requires, ca: ours.ca };
-  const server: Server = https.createServer({ ...tls, ...options }, (request, response) => {
+  const ports: (number | undefined)[] = [];
+  const listening = {
+    cert: served.cert,
+    key: served.key,
+    requestCert: true,
+    rejectUnauthorized: requires,
+    ca: ours.ca,
+  };
+  const server: Server = https.createServer({ ...listening, ...options }, (request, response) => {
     const shown = (request.socket as TLSSocket).getPeerCertificate();
     seen.push(shown.subjectaltname ?? '');
+    ports.push(request.socket.remotePort);
     response.writeHead(location === undefined ? 200 : 307, {
       'content-type': 'application/vnd.oci.image.manifest.v1+json',
       ...(location !== undefined && { location: `${location}${request.url ?? ''}` }),
@@ -51,7 +61,7 @@ async function start(requires: boolean, options: https.ServerOptions = {}, locat
     server.closeAllConnections();
     server.close();
   });
-  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, seen, ports };
 }
 
 function client(host: string, options: Partial<RegistryFactoryOptions>): RegistryClient {
@@ -155,6 +165,16 @@ describe('CA certificates of the environment', () => {
       [],
     );
     expect(registry.seen).toHaveLength(4);
+  });
+
+  it('are parsed once, and not for each connection', async () => {
+    const registry = await start(false);
+    const reader = client(registry.host, { endpoints: [{ host: registry.host, insecure: false, ca: served.ca }] });
+    const ofNode = vi.spyOn(tls, 'createSecureContext');
+    cleanups.push(() => ofNode.mockRestore());
+    await Promise.all(Array.from({ length: 4 }, () => reader.headManifest('app', 'v1')));
+    expect(new Set(registry.ports).size).toBeGreaterThan(1);
+    expect(ofNode).not.toHaveBeenCalled();
   });
 
   it('that cannot be read are reported with their variable, and stop nothing', async () => {

@@ -37,3 +37,26 @@ it.each([1_000, 600_000])(
     }
   },
 );
+
+it('keeps the connections of a burst of requests for the next one', async () => {
+  const maxSockets = 20;
+  const registry = await FakeRegistry.start();
+  const factory = new RegistryFactory({
+    endpoints: [{ host: registry.host, insecure: true }],
+    hosts: { allow: [], deny: [] },
+    env: {},
+    maxSockets,
+  });
+  try {
+    const client = factory.client(registry.host, { resolve: () => Promise.resolve([]) });
+    for (let burst = 0; burst < 5; burst += 1) {
+      await Promise.all(Array.from({ length: maxSockets }, () => client.headBlob('app', `sha256:${'a'.repeat(64)}`)));
+    }
+    const connections = new Set(registry.accessLog.map(({ connection }) => connection));
+    expect(registry.accessLog).toHaveLength(5 * maxSockets);
+    expect(connections.size).toBeLessThanOrEqual(maxSockets);
+  } finally {
+    factory.close();
+    await registry.close();
+  }
+});

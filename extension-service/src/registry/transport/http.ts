@@ -3,7 +3,7 @@ import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import { rootCertificates } from 'node:tls';
+import { createSecureContext, rootCertificates } from 'node:tls';
 import { rememberAuthorization } from '../sent-secrets.js';
 import type { TlsSettings } from '../types.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
@@ -50,7 +50,7 @@ export class RefusedAddressError extends Error {
   override readonly name = 'RefusedAddressError';
 }
 
-/** Bytes that may wait in a socket before its writer is told to pause: fewer stops and starts for each blob. */
+/** Bytes that may wait in a socket before its writer has to pause: fewer stops and starts for each blob. */
 const SOCKET_BUFFER = 256 * 1024;
 
 /**
@@ -146,37 +146,47 @@ export class Http {
     return { ca: [...rootCertificates, ...added.byNode, ...added.besidesNode, ...(ca === undefined ? [] : [ca])] };
   }
 
+  /** Made once for all connections of an agent: node would parse the whole list of CA certificates for each of them. */
+  #trust(tls: TlsSettings): https.AgentOptions {
+    return {
+      // A name may resolve to another party next time, which must not get a session ticket of this one.
+      maxCachedSessions: 0,
+      rejectUnauthorized: tls.verify,
+      secureContext: createSecureContext({ ...this.#authorities(tls.ca), ...tls.clientCertificate }),
+    };
+  }
+
   /** node's agents pool per origin; one agent for each way of connecting, of which configuration allows few. */
   #agent(request: HttpRequest, proxy: URL | undefined): http.Agent {
     const { policy, tls, url } = request;
     const secure = url.protocol === 'https:';
-    const trusted = createHash('sha256').update(JSON.stringify([tls.verify, tls.ca, tls.clientCertificate]));
-    const key = [policy.key, secure && trusted.digest('base64'), proxy?.href].join('|');
+    const key = [policy.key, secure && trustKey(tls), proxy?.href].join('|');
     let agent = this.#agents.get(key);
     if (agent === undefined) {
       // The timeout is for sockets that nobody uses; those in use have the watchdog.
+      const { maxSockets = 16 } = this.#options;
       const pool = {
         highWaterMark: SOCKET_BUFFER,
         keepAlive: true,
-        maxSockets: this.#options.maxSockets ?? 16,
-        maxFreeSockets: 8,
+        maxSockets,
+        // Requests come in bursts: a socket that is closed after each burst costs another handshake in the next one.
+        maxFreeSockets: maxSockets,
         timeout: 30_000,
-      };
-      const trust = {
-        // A name may resolve to another party next time, which must not get a session ticket of this one.
-        maxCachedSessions: 0,
-        rejectUnauthorized: tls.verify,
-        ...this.#authorities(tls.ca),
-        ...tls.clientCertificate,
       };
       const direct = { ...pool, onread: ONE_READ_BUFFER };
       if (!secure) agent = proxy?.protocol === 'https:' ? new https.Agent(direct) : new http.Agent(direct);
-      else if (proxy === undefined) agent = new https.Agent({ ...direct, ...trust });
-      else agent = new ConnectAgent({ ...pool, ...trust, proxy: proxy.href });
+      else if (proxy === undefined) agent = new https.Agent({ ...direct, ...this.#trust(tls) });
+      else agent = new ConnectAgent({ ...pool, ...this.#trust(tls), proxy: proxy.href });
       this.#agents.set(key, agent);
     }
     return agent;
   }
+}
+
+function trustKey({ verify, ca, clientCertificate }: TlsSettings): string {
+  return createHash('sha256')
+    .update(JSON.stringify([verify, ca, clientCertificate]))
+    .digest('base64');
 }
 
 /**
