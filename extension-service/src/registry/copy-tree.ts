@@ -27,6 +27,8 @@ interface Shared {
   readonly blobs: Limiter;
   readonly manifests: Limiter;
   readonly unlisted: UnlistedReferrers;
+  /** Whether the target claims to have the image, so that what it lacks was lost. */
+  isRepair: boolean;
 }
 
 /** Where a manifest was read: at the source, or in the target, which has it already. */
@@ -70,6 +72,7 @@ export class TreeCopy {
       blobs: new Limiter(limits.parallelBlobs),
       manifests: new Limiter(limits.parallelBlobs),
       unlisted: new UnlistedReferrers(),
+      isRepair: false,
     };
     this.signal =
       options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal]);
@@ -80,6 +83,11 @@ export class TreeCopy {
     const { sourceContext, targetContext, signal } = this;
     this.#blobs = new BlobCopy({ ...options, ledger, signal, sourceContext, targetContext });
     this.missing = new MissingChildren(options.platforms ?? 'all');
+  }
+
+  /** From now on what the target lacks counts as repaired. */
+  beginRepair(): void {
+    this.#shared.isRepair = true;
   }
 
   get budget(): CopyBudget {
@@ -238,7 +246,7 @@ export class TreeCopy {
       report('present', size);
       return false;
     }
-    if (this.#walks) this.repaired.push(place === 'target' ? `content of ${digest}` : `manifest ${digest}`);
+    if (this.#shared.isRepair) this.repaired.push(place === 'target' ? `content of ${digest}` : `manifest ${digest}`);
     this.refuseIncomplete();
     await this.#manifests(() => this.put(manifest, parsed, digest));
     report('done', size);
@@ -247,17 +255,11 @@ export class TreeCopy {
 
   /** Where the manifest is read: in the target when it is there and what is under it is looked at, else at the source. */
   async #find(descriptor: Descriptor): Promise<'present' | { readonly manifest: RawManifest; readonly place: Place }> {
-    const { source, target, force } = this.#options;
+    const { source } = this.#options;
     const { digest } = descriptor;
-    if (force !== true) {
-      if (this.#walks || isIndexType(descriptor.mediaType)) {
-        const there = await this.readTarget(digest);
-        if (there !== undefined) return { manifest: there, place: 'target' };
-      } else {
-        const head = await target.client.headManifest(target.reference.repository, digest, this.targetContext);
-        if (head !== undefined) return 'present';
-      }
-    }
+    const there = await this.#findInTarget(descriptor);
+    if (there === 'present') return there;
+    if (there !== undefined) return { manifest: there, place: 'target' };
     try {
       const manifest = await source.client.getManifest(source.reference.repository, digest, this.sourceContext);
       return { manifest, place: 'source' };
@@ -265,6 +267,19 @@ export class TreeCopy {
       if (error instanceof RegistryError && error.kind === 'absent') this.#gone.add(digest);
       throw error;
     }
+  }
+
+  async #findInTarget({ digest, mediaType }: Descriptor): Promise<'present' | RawManifest | undefined> {
+    const { target, force } = this.#options;
+    if (force === true) return undefined;
+    const walks = this.#walks || isIndexType(mediaType);
+    // Below an image that is there, GET finds almost everything. Below a new one, its answers are errors with a body each.
+    if (!walks || !this.#shared.isRepair) {
+      const head = await target.client.headManifest(target.reference.repository, digest, this.targetContext);
+      if (head === undefined) return undefined;
+      if (!walks) return 'present';
+    }
+    return this.readTarget(digest);
   }
 
   /** Digest and size decide; a media type that differs is what registries and runtimes put up with. */

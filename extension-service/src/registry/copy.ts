@@ -209,6 +209,7 @@ class ImageCopy {
 
   /** Looks at everything below a top manifest that the target has, and brings what is missing. */
   async #walk(digest: string, sourceDigest: string, state: 'published' | 'untagged'): Promise<Done | 'unreadable'> {
+    this.#tree.beginRepair();
     const manifest = await this.#tree.readTarget(digest);
     if (manifest === undefined) return 'unreadable';
     const parsed = this.#tree.parse(manifest);

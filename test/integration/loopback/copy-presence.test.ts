@@ -48,6 +48,19 @@ describe('an image of which the target has lost a part', () => {
     expect(writes(target)).toEqual([]);
   });
 
+  it('does not call a new image repaired, and asks for its manifests by HEAD', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage({ attestations: true, nested: true });
+    loadImage(source, 'library/app', image, 'v1');
+    // From here on the target's 404 of a HEAD is believed.
+    loadImage(target, 'mirror/other', buildImage({ seed: 2 }), 'v1');
+    loadImage(source, 'library/other', buildImage({ seed: 2 }), 'v1');
+    await copy({ from: { repository: 'library/other' }, to: { repository: 'mirror/other' } });
+    expect(await copy({ presence: 'tree' })).toMatchObject({ outcome: 'copied', repaired: [] });
+    expectComplete(target, REPOSITORY, image);
+    expect(target.requests(({ method, path }) => method === 'GET' && path.includes('/manifests/'))).toEqual([]);
+  });
+
   it('sends layers that the registry says it has and does not give, when they are read', async () => {
     const { target, image, copy } = await mirrored();
     const [lost] = image.blobs;
