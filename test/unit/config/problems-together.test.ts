@@ -222,7 +222,7 @@ describe('problems with the service', () => {
     [
       'two authorities',
       `${target}tls: {mode: selfSigned, dnsNames: [a.svc]}\npolicies: {manage: true, engine: webhook, caFile: /ca.pem}\n`,
-      ['3:51: policies.caFile: conflicts with tls.mode selfSigned, which brings an authority of its own: leave it out'],
+      ['3:51: policies.caFile: conflicts with tls.mode selfSigned, which creates its own CA certificate: leave it out'],
     ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);

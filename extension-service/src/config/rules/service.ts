@@ -100,7 +100,7 @@ function checkAuthority(context: RuleContext): void {
   const hasFile = context.isWritten(caFile);
   if (hasFile && (selfSigned || authority?.place === 'trust-store')) {
     const why = selfSigned
-      ? 'conflicts with tls.mode selfSigned, which brings an authority of its own'
+      ? 'conflicts with tls.mode selfSigned, which creates its own CA certificate'
       : `has no place in a ${engine?.kinds[0]?.kind ?? 'policy'}: the authority belongs into ${authority?.carrier ?? 'another place'}`;
     context.error(caFile, why, 'leave it out');
   }
