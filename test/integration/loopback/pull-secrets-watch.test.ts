@@ -117,7 +117,7 @@ describe('watched pull secrets', () => {
     expect(reads()).toHaveLength(2);
   });
 
-  it('are in force at once when they are rotated, come, are given to a ServiceAccount or go, and the Pods that wait are reported', async () => {
+  it('are in force at once when they are rotated, come, are given to a ServiceAccount or go, and each change is reported', async () => {
     put('pod-secret', 'first');
     put('account-secret', 'account');
     await watching();
