@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * unit: no I/O.  loopback: real sockets, our own fakes, the built bundle.  Both run under `npm test` and need Node only.
- * integration: real registries, emulators of the clouds.  e2e: real engines.  fuzz and soak: by hand.
+ * integration: real registries, emulators of the clouds.  e2e: real engines.  matrix, fuzz and soak: by hand.
  */
 const build = './test/setup/build-bundle.ts';
 
@@ -51,6 +51,16 @@ export default defineConfig({
           globalSetup: build,
           fileParallelism: false,
           testTimeout: 900_000,
+          hookTimeout: 3_600_000,
+        },
+      },
+      {
+        test: {
+          name: 'matrix',
+          include: ['test/matrix/**/*.test.ts'],
+          globalSetup: build,
+          fileParallelism: false,
+          testTimeout: 3_600_000,
           hookTimeout: 3_600_000,
         },
       },

@@ -150,7 +150,7 @@ describe.skipIf(!available)('the chart', () => {
           one['resources'],
         ]);
       });
-    const usual = { requests: { cpu: '100m', memory: '256Mi' } };
+    const usual = { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } };
     const names = ['image-swapper', 'image-swapper-prewarm', 'image-swapper-uninstall'];
     expect((await containers({})).sort()).toEqual(names.map((name) => [name, usual]));
     const limits = { ...usual, limits: { cpu: 1, memory: '1Gi' } };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { debianTool } from '../../../tools/debian.js';
+import { debianTool } from '../tools/debian.js';
 
 const run = promisify(execFile);
 const START_ATTEMPTS = 600;

@@ -174,7 +174,8 @@ const BUILDERS: Readonly<Record<string, (draft: Draft) => unknown>> = {
   'manifest of 3.9 MiB': (draft) =>
     draft.image(OCI_TYPES, AMD64, { annotations: { 'org.example.text': 'x'.repeat(3_900 * 1024) } }),
   'manifest with a subject': (draft) => {
-    const subject = draft.image();
+    // The subject is not part of what the tag names, and need not be there.
+    const subject = { mediaType: OCI_TYPES.manifest, digest: `sha256:${'5'.repeat(64)}`, size: 500 };
     draft.artifact(draft.blob(EMPTY, '{}'), [draft.blob('text/plain', 'about it')], {
       artifactType: 'application/vnd.example.note',
       subject,

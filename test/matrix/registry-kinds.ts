@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { freePort } from '../../../fakes/free-port.js';
-import { registryProgram } from '../../../fakes/real-registry.js';
-import { craneProgram } from '../../../tools/crane.js';
-import { debianTool } from '../../../tools/debian.js';
+import { freePort } from '../fakes/free-port.js';
+import { registryProgram } from '../fakes/real-registry.js';
+import { craneProgram } from '../tools/crane.js';
+import { debianTool } from '../tools/debian.js';
 
 /** A registry that other people wrote, started for a test. */
 export interface RegistryKind {
