@@ -2,9 +2,10 @@ import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 import { SPECIAL_PURPOSE } from './special-purpose.js';
 
 /**
- * public: reachable from the internet. private: in-house networks (RFC 1918, CGN, ULA). loopback: this machine. special:
- * this link, cloud metadata, multicast, unspecified, documentation, reserved and all other addresses that are not
- * globally reachable. A Pod has no reason to send us to the last two.
+ * public: reachable from the internet. private: in-house networks (RFC 1918, CGN, ULA), and networks for documentation and
+ * benchmarks, from which labs number their machines. loopback: this machine. special: this link, cloud metadata,
+ * multicast, unspecified, reserved and all other addresses that are not globally reachable. A Pod has no reason to send us
+ * to the last two.
  */
 export type AddressClass = 'public' | 'private' | 'loopback' | 'special';
 
@@ -20,9 +21,11 @@ const METADATA_AND_MULTICAST = [
   'fd00:42::42/128', // metadata of Scaleway over IPv6
 ];
 const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'];
+/** Documentation (RFC 5737, 3849, 9637) and benchmarks (RFC 2544). */
+const LABS = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '198.18.0.0/15', '2001:db8::/32', '3fff::/20'];
 
 const special = cidrList(METADATA_AND_MULTICAST);
-const internal = cidrList(PRIVATE);
+const internal = cidrList([...PRIVATE, ...LABS]);
 const loopback = cidrList(['127.0.0.0/8', '::1/128']);
 /** RFC 4291, section 2.4: IANA gives out no other unicast addresses. */
 const globalUnicast = cidrList(['2000::/3']);

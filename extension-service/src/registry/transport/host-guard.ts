@@ -43,8 +43,7 @@ interface Rules {
   readonly names: readonly { readonly host: string; readonly suffix: boolean; readonly port: number | undefined }[];
 }
 
-const SPECIAL_HINT =
-  'loopback, link-local, metadata, multicast, documentation and reserved addresses need an entry in source.allow';
+const SPECIAL_HINT = 'loopback, link-local, metadata, multicast and reserved addresses need an entry in source.allow';
 
 /**
  * Where Pods and registries may make us connect to. An image reference is text from anybody who may create a Pod, so by
