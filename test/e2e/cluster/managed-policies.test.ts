@@ -341,8 +341,9 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   it('are deleted by a command, all of them and nothing else', async () => {
     const file = join(plane.folder, 'delete.yaml');
     await writeFile(file, config('webhook'));
-    const remove = () =>
-      runProgram(['policies', '--delete-managed', '--config', file], { KUBECONFIG: plane.kubeconfig });
+    // As a person does it, with rights that the service does not have: it may not list policies.
+    const command = ['policies', '--delete-managed', '--config', file, '--namespace', OWN];
+    const remove = () => runProgram(command, { KUBECONFIG: plane.kubeconfig });
     const { labels } = await metadataOf(WEBHOOK);
     const theirs = object('kyverno.io/v1', 'ClusterPolicy', 'theirs');
     const spec = {
