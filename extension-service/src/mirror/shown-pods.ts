@@ -1,12 +1,8 @@
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
-import type { FailureReason } from '../registry/copy-failure.js';
-import { CopyFailedError } from '../registry/copy-failure.js';
+import { CopyFailedError, mayBeCredentials } from '../registry/copy-failure.js';
 
 /** Whether the API server has shown a Pod, or a workload, that uses the image with the job's pull context. */
 export type IsShown = (job: MirrorJob) => Promise<boolean>;
-
-/** Registries also say "not found" to those who may not read. */
-const MAY_NEED_SECRETS: readonly FailureReason[] = ['unauthorized', 'forbidden', 'absent'];
 
 /**
  * The job with the pull secrets that an unauthenticated request names, after a copy without them was refused. Undefined
@@ -19,7 +15,7 @@ export async function withShownSecrets(
 ): Promise<MirrorJob | undefined> {
   const { pull } = job;
   if (pull?.unproven !== true || !(error instanceof CopyFailedError)) return undefined;
-  if (!MAY_NEED_SECRETS.includes(error.failure.reason)) return undefined;
+  if (!mayBeCredentials(error.failure)) return undefined;
   if (!(await isShown(job).catch(() => false))) return undefined;
   const { namespace, serviceAccount, secretNames } = pull;
   return { ...job, pull: { namespace, serviceAccount, secretNames } };

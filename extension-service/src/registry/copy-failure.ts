@@ -1,3 +1,5 @@
+import type { RegistryErrorKind } from './errors.js';
+
 /** Why a copy failed, in the classes that decide when it is tried again. Plain data: it crosses from the background worker. */
 export interface CopyFailure {
   readonly reason: FailureReason;
@@ -12,23 +14,8 @@ export interface CopyFailure {
   readonly endedWorker?: number;
 }
 
-export type FailureReason =
-  | 'absent'
-  | 'missing'
-  | 'unauthorized'
-  | 'forbidden'
-  | 'throttled'
-  | 'unreachable'
-  | 'invalid'
-  | 'conflict'
-  | 'quota'
-  | 'policy'
-  | 'unsupported'
-  | 'too-large'
-  | 'refused'
-  | 'server'
-  | 'stopped'
-  | 'internal';
+/** Those of registries, a copy that was stopped, and a fault of the service itself. */
+export type FailureReason = RegistryErrorKind | 'stopped' | 'internal';
 
 /** Whether other pull secrets may help: registries say "not found" to clients that may not read. */
 export function mayBeCredentials({ reason }: CopyFailure): boolean {
