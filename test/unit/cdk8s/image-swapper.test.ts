@@ -186,10 +186,10 @@ describe('ImageSwapper', () => {
 describe('copies that requests wait for', () => {
   const target: SwapperConfig['target'] = { oci: { registry: 'harbor.example.com' } };
   it.each<readonly [string, SwapperConfig, number | undefined, number]>([
-    ['none', { target }, undefined, 10],
+    ['none', { target }, undefined, 3],
     ['of every target', { target, imageCopyPolicy: 'immediate', imageCopyDeadline: '15s' }, undefined, 17],
     ['of one target', { target: { ...target, imageCopyPolicy: 'force' }, imageCopyDeadline: '15s' }, undefined, 17],
-    ['within the usual time', { target, imageCopyPolicy: 'force' }, undefined, 10],
+    ['up to the usual deadline', { target, imageCopyPolicy: 'force' }, undefined, 10],
     ['with a timeout by hand', { target, imageCopyPolicy: 'force', imageCopyDeadline: '15s' }, 20, 20],
   ])('%s', (_, config, timeoutSeconds, expected) => {
     const { manifests } = swapper({

@@ -20,7 +20,7 @@ describe.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)(
   'the timeout of the policies of %s',
   (engine) => {
     it.each<readonly [string, Partial<Config>, string]>([
-      ['is the usual one where nothing waits', { imageCopyDeadline: 20_000 }, '10'],
+      ['is the usual one where nothing waits', { imageCopyDeadline: 20_000 }, '3'],
       ['covers the wait for copies', { imageCopyPolicy: 'immediate', imageCopyDeadline: 20_000 }, '22'],
       ['covers a part of a second', { imageCopyPolicy: 'immediate', imageCopyDeadline: 20_001 }, '23'],
       ['covers the wait of one target', { target: force('a.test'), imageCopyDeadline: 15_000 }, '17'],
@@ -32,9 +32,10 @@ describe.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)(
           target: ociTarget('a.test', { imageCopyPolicy: 'delayed' }),
           imageCopyDeadline: 15_000,
         },
-        '10',
+        '3',
       ],
-      ['is never shorter than the usual one', { imageCopyPolicy: 'force', imageCopyDeadline: 1_000 }, '10'],
+      ['is short where the wait is', { imageCopyPolicy: 'force', imageCopyDeadline: 1_500 }, '4'],
+      ['is never shorter than the usual one', { imageCopyPolicy: 'force', imageCopyDeadline: 0 }, '3'],
       ['is never longer than the API server takes', { imageCopyPolicy: 'force', imageCopyDeadline: 60_000 }, '30'],
     ])('%s', (_, config, seconds) => {
       expect(secondsOf(engine, config)).toBe(seconds);

@@ -101,7 +101,7 @@ describe('MutatingPolicy', () => {
 
   it('is for Pods only and has a webhook of its own', () => {
     expect(spec.autogen.podControllers.controllers).toEqual([]);
-    expect(spec.webhookConfiguration.timeoutSeconds).toBe(10);
+    expect(spec.webhookConfiguration.timeoutSeconds).toBe(3);
     expect(spec.evaluation.mutateExisting.enabled).toBe(false);
   });
 
@@ -229,7 +229,7 @@ describe('webhook', () => {
 
   it('has the defaults that never make a Pod worse', () => {
     const [webhook] = renderMutatingWebhook({ url: HTTPS, targets: TARGETS, caBundle: CA }).webhooks;
-    expect(webhook).toMatchObject({ failurePolicy: 'Ignore', sideEffects: 'NoneOnDryRun', timeoutSeconds: 10 });
+    expect(webhook).toMatchObject({ failurePolicy: 'Ignore', sideEffects: 'NoneOnDryRun', timeoutSeconds: 3 });
     expect(Buffer.from(webhook?.clientConfig.caBundle ?? '', 'base64').toString()).toBe(CA);
     expect(webhook?.rules.map(({ operations, resources }) => [...operations, ...resources])).toEqual([
       ['CREATE', 'pods'],

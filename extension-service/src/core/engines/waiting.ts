@@ -3,8 +3,16 @@ export function waitsForCopy(policy: string | undefined): boolean {
   return policy === 'immediate' || policy === 'force';
 }
 
-/** Seconds: for the lookup and the answer, on top of the copies; of a usual policy; at most, by the API server. */
-const [MARGIN_SECONDS, USUAL_SECONDS, MAX_SECONDS] = [2, 10, 30];
+/** Seconds for the lookup and the answer, on top of the copies. */
+const MARGIN_SECONDS = 2;
+/** The longest timeout that the API server takes. */
+const MAX_SECONDS = 30;
+
+/**
+ * Seconds that the API server waits for a request that waits for no copy. An answer takes 700 ms at most. While the service
+ * cannot be reached, the creation of each Pod can take this long.
+ */
+export const USUAL_TIMEOUT_SECONDS = 3;
 
 /** Milliseconds that a request waits for copies unless `imageCopyDeadline` says otherwise. */
 export const USUAL_DEADLINE = 8_000;
@@ -16,5 +24,5 @@ export const USUAL_DEADLINE = 8_000;
  */
 export function secondsFor(policies: readonly (string | undefined)[], deadline: number): number | undefined {
   if (!policies.some(waitsForCopy)) return undefined;
-  return Math.min(MAX_SECONDS, Math.max(USUAL_SECONDS, Math.ceil(deadline / 1_000) + MARGIN_SECONDS));
+  return Math.min(MAX_SECONDS, Math.max(USUAL_TIMEOUT_SECONDS, Math.ceil(deadline / 1_000) + MARGIN_SECONDS));
 }

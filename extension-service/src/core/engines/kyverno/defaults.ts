@@ -1,8 +1,9 @@
 import type { PolicyDefaults } from '../../policies/options.js';
+import { USUAL_TIMEOUT_SECONDS } from '../waiting.js';
 
 /** Of both of Kyverno's kinds of policies. */
 export const KYVERNO_DEFAULTS: PolicyDefaults = {
-  timeoutSeconds: 10,
+  timeoutSeconds: USUAL_TIMEOUT_SECONDS,
   namespaces: ['kyverno'],
   // Kyverno refuses a policy whose name does not fit into a label.
   maxNameLength: 63,

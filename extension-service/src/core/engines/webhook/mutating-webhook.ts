@@ -13,6 +13,7 @@ import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import { podConditions, POD_RULES } from '../../policies/pod-conditions.js';
 import { requireHttps, routeUrl, type ServiceUrl } from '../../policies/url.js';
 import { ROUTES } from '../routes.js';
+import { USUAL_TIMEOUT_SECONDS } from '../waiting.js';
 
 /** `targets` only spare calls here: without an engine between, nothing can check the service's answer. */
 export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
@@ -24,7 +25,7 @@ export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
 
-export const WEBHOOK_DEFAULTS: PolicyDefaults = { timeoutSeconds: 10, namespaces: [] };
+export const WEBHOOK_DEFAULTS: PolicyDefaults = { timeoutSeconds: USUAL_TIMEOUT_SECONDS, namespaces: [] };
 
 /** A `MutatingWebhookConfiguration` for clusters without a policy engine; Kubernetes ≥ 1.28, for `matchConditions`. */
 export function renderMutatingWebhook(options: MutatingWebhookOptions): MutatingWebhookObject {
