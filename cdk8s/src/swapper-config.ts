@@ -3,7 +3,7 @@ import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
 import { InvalidTargetError, usableTarget } from '../../extension-service/src/core/naming/target.js';
 import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
-import { checkExpression } from '../../extension-service/src/core/policies/options.js';
+import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { list, mapping, text } from '../../extension-service/src/core/policies/shapes.js';
 import type { KindNaming } from './kind-naming.js';
@@ -79,7 +79,7 @@ export function matchesOf(config: SwapperConfig): { option: string; match?: stri
     const option = `${place}.match`;
     if (target.match == null) return { option };
     const match = text(target.match, option);
-    checkExpression(match, option);
+    checkWorkingExpression(match, option);
     return { option, match };
   });
 }
@@ -115,9 +115,12 @@ function callerPathOf(value: unknown): string {
 export function filtersOf({ source }: SwapperConfig): string[] {
   if (source == null) return [];
   const option = 'config.source.filters';
-  return list(mapping(source, 'config.source').filters, option).map((filter, index) =>
-    text(mapping(filter, `${option}[${index}]`).jmespath, `${option}[${index}].jmespath`),
-  );
+  return list(mapping(source, 'config.source').filters, option).map((filter, index) => {
+    const place = `${option}[${index}]`;
+    const expression = text(mapping(filter, place).jmespath, `${place}.jmespath`);
+    checkWorkingExpression(expression, place);
+    return expression;
+  });
 }
 
 function namedTargets({ targets, target }: SwapperConfig): readonly NamedTarget[] {

@@ -29,9 +29,9 @@ new ImageSwapper(chart, 'inline', {
     logLevel: 'debug',
     imageSwapPolicy: 'exists',
     imageCopyPolicy: 'delayed',
-    source: { filters: [{ jmespath: 'a' }], registries: [{ type: 'oci', oci: { registry: 'a.example.com' } }] },
+    source: { filters: [{ jmespath: 'container.stdin' }], registries: [{ type: 'oci', oci: { registry: 'a.example.com' } }] },
     targets: [
-      { name: 'a', match: 'b', imageSwapPolicy: 'always', oci: { registry: 'a.example.com', insecure: true } },
+      { name: 'a', match: 'container.tty', imageSwapPolicy: 'always', oci: { registry: 'a.example.com', insecure: true } },
       { name: 'b', aws: { accountId: '012345678901', region: 'eu-west-1', role: 'c' } },
       { name: 'c', gcp: { location: 'a', projectId: 'b', repositoryId: 'c', createRepository: true } },
     ],

@@ -106,6 +106,11 @@ describe('a configuration that is none', () => {
     [{ targets: [null] }, 'props.config.targets[0]: null must be a mapping'],
     [{ target: 'harbor.example.com' }, 'props.config.target: "harbor.example.com" must be a mapping'],
     [{ target: { ...target, match: 5 } }, 'props.config.target.match: 5 must be a text'],
+    [
+      { targets: [{ ...target, match: 'metadata.name' }] },
+      'props.config.targets[0].match: "metadata.name", column 1: there is no metadata here',
+    ],
+    [{ target, source: { filters: [{ jmespath: 'obj.metadata.namespace == "a"' }] } }, "write 'a'"],
     [{ targets: [{ ...target, match: 'a ==' }] }, 'props.config.targets[0].match: "a ==", column'],
   ])('stops the synth with its name: %j', (config, message) => {
     expect(() => swapper({ config })).toThrow(message);

@@ -127,6 +127,20 @@ describe('problems with expressions', () => {
       ['2:32: source.filters[0].jmespath: the expression can never be true or false: it gives a number'],
     ],
     [
+      'a string in double quotes',
+      `${target}source:\n  filters:\n    - jmespath: obj.metadata.namespace == "kube-system"\n`,
+      [
+        `4:43: source.filters[0].jmespath: "kube-system" is a field, not a string (double quotes make it one): write 'kube-system'`,
+      ],
+    ],
+    [
+      'a root that does not exist, in match',
+      `targets:\n  - {name: a, match: "metadata.namespace == 'x'", oci: {registry: a.example}}\n`,
+      [
+        '2:23: targets[0].match: there is no metadata here: the root has obj (the Pod) and container: did you mean obj.metadata?',
+      ],
+    ],
+    [
       'in match',
       `targets:\n  - {name: a, match: "obj.", oci: {registry: a.example}}\n`,
       [`2:27: targets[0].match: the expression ends too early: expected a field name, '*', '[' or '{'`],

@@ -12,7 +12,11 @@ describe('what does not compile', () => {
     ["a == 'x", 6, "the closing ' is missing"],
     ['a == `1', 6, 'the closing ` is missing'],
     ['a["b"]', 3, 'unexpected \'"b"\': expected a number, a slice or *'],
-    ['obj.labels.app.kubernetes.io/name', 29, 'unexpected character "/"'],
+    [
+      'obj.labels.app.kubernetes.io/name',
+      29,
+      'unexpected character "/": put such a key in double quotes, as in obj.metadata.labels."app.kubernetes.io/name"',
+    ],
     ['contains(a, b', 14, "the expression ends too early: expected ',' or ')'"],
     ['a[?b == `1`', 12, "the expression ends too early: expected ']'"],
     ['a\n  ]', 5, "unexpected ']': expected an operator or the end of the expression"],
@@ -55,7 +59,84 @@ describe('what compiles and cannot work', () => {
 
   it('names every problem, in the order of the expression', () => {
     const { problems } = compileFilter('length(nope(a), lenght(b))', 0);
-    expect(problems.map(({ column }) => column)).toEqual([1, 8, 17]);
+    expect(problems.map(({ column }) => column)).toEqual([1, 8, 13, 17, 24]);
+  });
+});
+
+describe('what no Pod ever fits', () => {
+  const field = (text: string, name = text) => `${text} is a field, not a string (it has no quotes): write '${name}'`;
+  const quoted = (name: string) => `"${name}" is a field, not a string (double quotes make it one): write '${name}'`;
+  it.each([
+    ['obj.metadata.namespace == "kube-system"', 27, quoted('kube-system')],
+    ['"kube-system" == obj.metadata.namespace', 1, quoted('kube-system')],
+    ['contains(container.image, "nginx")', 27, quoted('nginx')],
+    ['contains(["kube-system"], obj.metadata.namespace)', 11, quoted('kube-system')],
+    [
+      'obj.spec.hostNetwork || obj.metadata.name == "it\'s"',
+      46,
+      `"it's" is a field, not a string (double quotes make it one): write 'it\\'s'`,
+    ],
+    ['length(obj.spec.containers[?name == "istio-proxy"]) > `0`', 37, quoted('istio-proxy')],
+    ['obj.spec.containers[?contains(image, "x")] | length(@) > `0`', 38, quoted('x')],
+    ['obj.metadata.namespace == default', 27, field('default')],
+    ['obj.spec.hostNetwork == true', 25, 'true is a field here, and it does not exist: write `true`'],
+    [
+      "metadata.namespace == 'a'",
+      1,
+      'there is no metadata here: the root has obj (the Pod) and container: did you mean obj.metadata?',
+    ],
+    ["request.namespace == 'a'", 1, 'there is no request here: the root has obj (the Pod) and container'],
+    ["object.metadata.namespace == 'a'", 1, 'there is no object here: the root has obj (the Pod) and container'],
+    ["Obj.metadata.namespace == 'a'", 1, 'the root has no field Obj: did you mean obj?'],
+    ["containers.image == 'a'", 1, 'the root has no field containers: did you mean container?'],
+    ["image == 'a'", 1, field('image')],
+    ["obj.namespace == 'a'", 5, 'a Pod has no field namespace: did you mean obj.metadata.namespace?'],
+    ["obj.metadata.namespaces == 'a'", 14, 'metadata has no field namespaces: did you mean namespace?'],
+    ["obj.metadata.label.app == 'a'", 14, 'metadata has no field label: did you mean labels?'],
+    ["container.Image == 'a'", 11, 'a container has no field Image: did you mean image?'],
+    [
+      "contains(obj.spec.containers.image, 'a')",
+      30,
+      'a list of containers has no field image: use [*].image for all of them, or [?…] to select some',
+    ],
+    [
+      'obj.metadata.labels.skip == `true`',
+      1,
+      "the comparison is always false: a string or null never equals a boolean: write strings as '…'",
+    ],
+    [
+      'obj.metadata.namespace != `1`',
+      1,
+      "the comparison is always true: a string or null never equals a number: write strings as '…'",
+    ],
+    [
+      "length(obj.spec.containers) == '1'",
+      1,
+      "the comparison is always false: a number never equals a string: write strings as '…'",
+    ],
+    [
+      "starts_with(obj.spec.containers, 'a')",
+      1,
+      'starts_with() always fails: it needs a string as argument 1, not an array or null',
+    ],
+    [
+      'obj.metadata.namespace',
+      1,
+      "the expression can never be true or false: it gives a string or null; compare it with == '…'",
+    ],
+    [
+      'container.image',
+      1,
+      "the expression can never be true or false: it gives a string or null; compare it with == '…'",
+    ],
+    [
+      'obj.metadata.labels.skip',
+      1,
+      "the expression can never be true or false: it gives a string or null; compare it with == '…'",
+    ],
+    ["obj.metadata.labels || 'a'", 1, 'the expression can never be true or false: it gives a string or an object'],
+  ] as const)('%s: column %i: %s', (expression, column, message) => {
+    expect(compileFilter(expression, 0).problems).toContainEqual({ severity: 'warning', column, message });
   });
 });
 
@@ -66,17 +147,19 @@ describe('what may be boolean', () => {
     'obj.spec.containers[*].tty | [0]',
     "obj.metadata.name == 'a' && 'x'",
     "'x' && obj.metadata.name == 'a'",
-    'not_null(obj.a, `false`)',
-    'max_by(obj.list, &n)',
-    'max_by(obj.list, &n).flag',
+    'not_null(obj.spec.a, `false`)',
+    'max_by(obj.spec.list, &n)',
+    'max_by(obj.spec.list, &n).flag',
     "contains('a', 'b')",
-    'obj.spec.priority > length(obj.list)',
+    'obj.spec.priority > length(obj.spec.list)',
     '`{"a": true}`.a',
     '{a: !obj}.a',
     '* | [0]',
     'merge(obj, container).flag',
-    'obj.a || `true`',
-    "metadata.name == 'x'",
+    'obj.spec.a || `true`',
+    'obj.metadata.labels."app.kubernetes.io/name" == \'x\'',
+    'obj.metadata.namespace == null',
+    "obj.spec.containers[?name == 'a'].image | [0] == 'x'",
   ])('%s', (expression) => {
     expect(compileFilter(expression, 0).problems).toEqual([]);
   });

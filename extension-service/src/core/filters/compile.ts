@@ -46,7 +46,7 @@ export function compileFilter(expression: string, index: number): CompiledFilter
     const evaluate = compileNode(node);
     return {
       filter: { expression, index, evaluate: (context) => evaluateSafely(evaluate, context) },
-      problems: checkExpression(node).map(({ offset, message }) => ({
+      problems: checkExpression(node, expression).map(({ offset, message }) => ({
         severity: 'warning',
         column: offset + 1,
         message,

@@ -1,86 +1,124 @@
 import type { Node } from './ast.js';
 import { FUNCTIONS } from './functions.js';
+import type { FunctionEntry } from './functions.js';
+import { ANY, NULL, baseTypes, elementTypes, fieldTypes, union } from './shapes.js';
+import type { PossibleType, PossibleTypes } from './shapes.js';
 import { typeOf } from './values.js';
-import type { TypeName } from './values.js';
 
-/** What a value may be. `context` is the filter context itself: an object whose only fields are `obj` and `container`. */
-export type PossibleType = TypeName | 'context';
-export type PossibleTypes = ReadonlySet<PossibleType>;
+type NodeOf<K extends Node['kind']> = Extract<Node, { kind: K }>;
 
-const ANY: PossibleTypes = new Set<PossibleType>([
-  'null',
-  'boolean',
-  'number',
-  'string',
-  'array',
-  'object',
-  'expression',
-]);
-const NULL: PossibleTypes = new Set<PossibleType>(['null']);
+/** Hears of every part of the expression whose types decide whether it can work. */
+export interface InferenceObserver {
+  field?(node: NodeOf<'field'>, input: PossibleTypes): void;
+  comparison?(node: NodeOf<'comparison'>, left: PossibleTypes, right: PossibleTypes): void;
+  call?(node: NodeOf<'call'>, entry: FunctionEntry, args: readonly PossibleTypes[]): void;
+}
+
+const CONTEXT: PossibleTypes = new Set<PossibleType>(['context']);
 const BOOLEAN: PossibleTypes = new Set<PossibleType>(['boolean']);
-const OBJECT: PossibleTypes = new Set<PossibleType>(['object']);
-
-/** The fields that a filter context has, see FilterContext. */
-const CONTEXT_FIELDS: ReadonlySet<string> = new Set(['obj', 'container']);
 
 /**
  * The types that an expression can have over any Pod: never too few, often too many. Empty for what can only fail, such
  * as a call of an unknown function.
  */
-export function inferTypes(node: Node, input: PossibleTypes = new Set<PossibleType>(['context'])): PossibleTypes {
-  switch (node.kind) {
-    case 'current':
-      return input;
-    case 'literal':
-      return new Set([typeOf(node.value)]);
-    case 'field':
-      return inferField(node.name, input);
-    case 'index':
-      return input.has('array') ? ANY : input.size === 0 ? input : NULL;
-    case 'slice':
-      return arrayFrom(input, 'array');
-    case 'chain':
-      return inferTypes(node.right, inferTypes(node.left, input));
-    case 'comparison':
-      return inferComparison(node, input);
-    case 'not':
-      return inferTypes(node.operand, input).size === 0 ? new Set() : BOOLEAN;
-    case 'or':
-    case 'and':
-      return inferLogical(node, input);
-    case 'flatten':
-    case 'projection':
-    case 'filterProjection':
-      return arrayFrom(inferTypes(node.source, input), 'array');
-    case 'valueProjection':
-      return arrayFrom(inferTypes(node.source, input), 'object');
-    case 'list':
-      return orNull(input, 'array');
-    case 'hash':
-      return orNull(input, 'object');
-    case 'call':
-      return inferCall(node, input);
-    case 'reference':
-      return new Set<PossibleType>(['expression']);
+export function inferTypes(root: Node, observer: InferenceObserver = {}): PossibleTypes {
+  return new Inference(observer).infer(root, CONTEXT);
+}
+
+class Inference {
+  constructor(private readonly observer: InferenceObserver) {}
+
+  infer(node: Node, input: PossibleTypes): PossibleTypes {
+    switch (node.kind) {
+      case 'current':
+        return input;
+      case 'literal':
+        return new Set([typeOf(node.value)]);
+      case 'field':
+        this.observer.field?.(node, input);
+        return fieldTypes(node.name, input);
+      case 'index':
+        return inferIndex(input);
+      case 'slice':
+        return arrayFrom(input, 'array');
+      case 'chain':
+        return this.infer(node.right, this.infer(node.left, input));
+      case 'comparison':
+        return this.#comparison(node, input);
+      case 'not':
+        return this.infer(node.operand, input).size === 0 ? new Set() : BOOLEAN;
+      case 'or':
+      case 'and':
+        return this.#logical(node, input);
+      case 'flatten':
+      case 'projection':
+      case 'filterProjection':
+      case 'valueProjection':
+        return this.#projection(node, input);
+      case 'list':
+        node.items.forEach((item) => this.infer(item, input));
+        return orNull(input, 'array');
+      case 'hash':
+        node.entries.forEach(({ value }) => this.infer(value, input));
+        return orNull(input, 'object');
+      case 'call':
+        return this.#call(node, input);
+      case 'reference':
+        this.infer(node.body, ANY);
+        return new Set<PossibleType>(['expression']);
+    }
+  }
+
+  #projection(
+    node: NodeOf<'flatten' | 'projection' | 'filterProjection' | 'valueProjection'>,
+    input: PossibleTypes,
+  ): PossibleTypes {
+    const source = this.infer(node.source, input);
+    if (node.kind === 'flatten') return arrayFrom(source, 'array');
+    // Elements are objects of any kind unless the list is a known one; `a[]` flattens lists of lists.
+    const elements = node.source.kind === 'flatten' ? ANY : elementTypes(source);
+    if (node.kind === 'filterProjection') this.infer(node.condition, elements);
+    this.infer(node.element, elements);
+    return arrayFrom(source, node.kind === 'valueProjection' ? 'object' : 'array');
+  }
+
+  #comparison(node: NodeOf<'comparison'>, input: PossibleTypes): PossibleTypes {
+    const [left, right] = [this.infer(node.left, input), this.infer(node.right, input)];
+    this.observer.comparison?.(node, left, right);
+    if (left.size === 0 || right.size === 0) return new Set();
+    if (node.operator === '==' || node.operator === '!=') return BOOLEAN;
+    return left.has('number') && right.has('number') ? new Set<PossibleType>(['boolean', 'null']) : NULL;
+  }
+
+  /** Numbers and expressions are always true, so `||` stops and `&&` goes on; every other type can be either. */
+  #logical(node: NodeOf<'or' | 'and'>, input: PossibleTypes): PossibleTypes {
+    const left = this.infer(node.left, input);
+    const right = this.infer(node.right, input);
+    const kept = [...left].filter((type) => (node.kind === 'or' ? type !== 'null' : !ALWAYS_TRUE.has(type)));
+    const goesOn = [...left].some((type) => node.kind === 'and' || !ALWAYS_TRUE.has(type));
+    return new Set([...kept, ...(goesOn ? right : [])]);
+  }
+
+  #call(node: NodeOf<'call'>, input: PossibleTypes): PossibleTypes {
+    const args = node.arguments.map((arg) => this.infer(arg, input));
+    const entry = FUNCTIONS.get(node.name);
+    if (entry === undefined || !entry.takes(node.arguments.length)) return new Set();
+    this.observer.call?.(node, entry, args);
+    return entry.returns === 'any' ? inferAny(args) : new Set(entry.returns);
   }
 }
 
-function inferField(name: string, input: PossibleTypes): PossibleTypes {
-  if (input.has('object')) {
-    return ANY;
-  }
-  if (input.has('context')) {
-    return CONTEXT_FIELDS.has(name) ? OBJECT : NULL;
-  }
-  return input.size === 0 ? input : NULL;
+const ALWAYS_TRUE: ReadonlySet<PossibleType> = new Set<PossibleType>(['number', 'expression', 'context']);
+
+function inferIndex(input: PossibleTypes): PossibleTypes {
+  if (input.size === 0) return input;
+  return baseTypes(input).has('array') ? union([elementTypes(input), NULL]) : NULL;
 }
 
 /** An array when the source can be projected, null when it can be anything else; an error on the left gives null. */
 function arrayFrom(source: PossibleTypes, projected: 'array' | 'object'): PossibleTypes {
   const types = new Set<PossibleType>(['null']);
-  if (source.has(projected) || (projected === 'object' && source.has('context'))) {
-    types.add('array');
-  }
+  if (baseTypes(source).has(projected)) types.add('array');
   return types;
 }
 
@@ -88,43 +126,8 @@ function orNull(input: PossibleTypes, type: 'array' | 'object'): PossibleTypes {
   return input.has('null') ? new Set<PossibleType>([type, 'null']) : new Set<PossibleType>([type]);
 }
 
-function inferComparison(node: Extract<Node, { kind: 'comparison' }>, input: PossibleTypes): PossibleTypes {
-  const [left, right] = [inferTypes(node.left, input), inferTypes(node.right, input)];
-  if (left.size === 0 || right.size === 0) {
-    return new Set();
-  }
-  if (node.operator === '==' || node.operator === '!=') {
-    return BOOLEAN;
-  }
-  return left.has('number') && right.has('number') ? new Set<PossibleType>(['boolean', 'null']) : NULL;
-}
-
-/** Numbers and expressions are always true, so `||` stops and `&&` goes on; every other type can be either. */
-function inferLogical(node: Extract<Node, { kind: 'or' | 'and' }>, input: PossibleTypes): PossibleTypes {
-  const left = inferTypes(node.left, input);
-  const right = inferTypes(node.right, input);
-  const kept = [...left].filter((type) => (node.kind === 'or' ? type !== 'null' : !ALWAYS_TRUE.has(type)));
-  const goesOn = [...left].some((type) => node.kind === 'and' || !ALWAYS_TRUE.has(type));
-  return new Set([...kept, ...(goesOn ? right : [])]);
-}
-
-const ALWAYS_TRUE: ReadonlySet<PossibleType> = new Set<PossibleType>(['number', 'expression', 'context']);
-
-function inferCall(node: Extract<Node, { kind: 'call' }>, input: PossibleTypes): PossibleTypes {
-  const entry = FUNCTIONS.get(node.name);
-  if (entry === undefined || !entry.takes(node.arguments.length)) {
-    return new Set();
-  }
-  return entry.returns === 'any' ? inferAny(node.arguments, input) : new Set(entry.returns);
-}
-
 /** `not_null`, `max_by` and `min_by` give one of their arguments or something out of it. */
-function inferAny(args: readonly Node[], input: PossibleTypes): PossibleTypes {
-  const types = args.map((arg) => inferTypes(arg, input));
-  if (types.some((possible) => possible.size === 0)) {
-    return new Set();
-  }
-  return types.some((possible) => possible.has('array'))
-    ? ANY
-    : new Set([...types.flatMap((possible) => [...possible]), 'null']);
+function inferAny(types: readonly PossibleTypes[]): PossibleTypes {
+  if (types.some((possible) => possible.size === 0)) return new Set();
+  return types.some((possible) => baseTypes(possible).has('array')) ? ANY : union([...types, NULL]);
 }

@@ -50,6 +50,8 @@ const DELIMITED: ReadonlyMap<string, (expression: string, start: number) => Toke
   ['`', jsonLiteral],
 ]);
 
+const KEY_HINT = ': put such a key in double quotes, as in obj.metadata.labels."app.kubernetes.io/name"';
+
 function readToken(expression: string, start: number): Token {
   const identifier = match(IDENTIFIER, expression, start);
   if (identifier !== '') {
@@ -71,13 +73,16 @@ function readToken(expression: string, start: number): Token {
     throw new ExpressionSyntaxError(start, "'=' is not an operator: compare with '=='");
   }
   const character = String.fromCodePoint(expression.codePointAt(start) ?? 0);
-  throw new ExpressionSyntaxError(start, `unexpected character ${JSON.stringify(character)}`);
+  throw new ExpressionSyntaxError(
+    start,
+    `unexpected character ${JSON.stringify(character)}${character === '/' ? KEY_HINT : ''}`,
+  );
 }
 
 /** Go reads indices and slice parts as 64-bit integers and refuses the rest. */
 function integer(text: string, start: number): number {
   if (text === '-') {
-    throw new ExpressionSyntaxError(start, "'-' must be followed by a digit");
+    throw new ExpressionSyntaxError(start, "'-' must be followed by a digit: write a string as '…'");
   }
   if (BigInt.asIntN(64, BigInt(text)) !== BigInt(text)) {
     throw new ExpressionSyntaxError(start, `the number ${text} is too large`);

@@ -1,6 +1,7 @@
 import type { FailurePolicy, NamespaceSelector, ObjectMetadata } from './objects.js';
 import { refuseUnquotable } from './literals.js';
 import { compileFilter } from '../filters/compile.js';
+import type { FilterProblem } from '../filters/compile.js';
 import { InvalidPolicyOptionError } from './problem.js';
 import { checkList, checkText, checkTruth } from './shapes.js';
 import { parseServiceUrl, type ServiceUrl } from './url.js';
@@ -202,9 +203,18 @@ export function checkFilters(filters: readonly string[] = [], option = 'filters'
   return filters;
 }
 
-/** Refuses what is no JMESPath, with the place in it. */
+/** Refuses an expression that does not compile, with the place in it. */
 export function checkExpression(expression: string, option: string): void {
-  const error = compileFilter(expression, 0).problems.find(({ severity }) => severity === 'error');
+  refuseProblem(expression, option, ({ severity }) => severity === 'error');
+}
+
+/** The same, and what compiles but can never work, as the service refuses in its own configuration file. */
+export function checkWorkingExpression(expression: string, option: string): void {
+  refuseProblem(expression, option, () => true);
+}
+
+function refuseProblem(expression: string, option: string, refused: (problem: FilterProblem) => boolean): void {
+  const error = compileFilter(expression, 0).problems.find(refused);
   if (error === undefined) return;
   const at = `${JSON.stringify(expression)}, column ${error.column}`;
   throw new InvalidPolicyOptionError(option, `${at}: ${error.message}`);
