@@ -4,6 +4,15 @@
   namespace: {{ .Release.Namespace | quote }}
 {{- end }}
 
+{{/* Where the replicas keep their Lease; nothing where they need none. */}}
+{{- define "image-swapper.leaseNamespace" -}}
+{{- $config := include "image-swapper.config" . | fromYaml }}
+{{- $selfSigned := eq (include "image-swapper.tlsMode" .) "selfSigned" }}
+{{- if or (dig "reconcile" "enabled" true $config) (include "image-swapper.manage" .) $selfSigned }}
+{{- $config.lease.namespace | default .Release.Namespace }}
+{{- end }}
+{{- end }}
+
 {{/* What the service may do in the whole cluster, by feature. */}}
 {{- define "image-swapper.clusterRules" -}}
 {{- $config := include "image-swapper.config" . | fromYaml }}

@@ -222,6 +222,7 @@ describe.skipIf(!available)('helm install', () => {
       ['v1', 'ServiceAccount', 'image-swapper'],
       ['rbac.authorization.k8s.io/v1', 'ClusterRole', `${NAMESPACE}:image-swapper`],
       ['rbac.authorization.k8s.io/v1', 'Role', 'image-swapper'],
+      ['coordination.k8s.io/v1', 'Lease', 'image-swapper'],
     ] as const) {
       expect(await cluster.has(apiVersion, kind, name), `${kind} ${name}`).toBe(false);
     }

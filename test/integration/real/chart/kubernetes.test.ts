@@ -217,6 +217,28 @@ describe.skipIf(!available)('the chart', () => {
     });
   });
 
+  describe('after it is uninstalled', () => {
+    const leases = async (values: object): Promise<object[]> =>
+      (await render(values)).filter(({ kind }) => kind === 'Lease').map(({ metadata }) => metadata);
+    const annotations = {
+      'helm.sh/hook': 'post-delete',
+      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+    };
+
+    it('takes the place of the Lease that the service wrote, wherever that is', async () => {
+      expect(await leases({})).toEqual([expect.objectContaining({ name: 'image-swapper', annotations })]);
+      expect(await leases({ config: { ...config, lease: { name: 'leader', namespace: 'leases' } } })).toEqual([
+        expect.objectContaining({ name: 'leader', namespace: 'leases', annotations }),
+      ]);
+    });
+
+    it('leaves Leases alone where the replicas need none, and without uninstall.hooks', async () => {
+      const without = { config: { ...config, reconcile: { enabled: false }, imageCopyPolicy: 'none' } };
+      expect(await leases({ ...without, tls: { mode: 'disabled' } })).toEqual([]);
+      expect(await leases({ uninstall: { hooks: false } })).toEqual([]);
+    });
+  });
+
   describe('before it is uninstalled', () => {
     /** Policies that hooks put in the place of others, as `WEIGHT KIND NAME`, in Helm's order. */
     async function hooks(values: object): Promise<string[]> {
