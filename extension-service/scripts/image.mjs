@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Buildah } from './buildah.mjs';
 import { imageSbom } from './image-sbom.mjs';
+import { missingImageTools } from './image-tools.mjs';
 import { NODE, debianImage, nodeImage } from './stage-images.mjs';
 import { packageVersion } from './version.mjs';
 
@@ -25,6 +26,8 @@ export function sourceDate() {
 
 /** @returns for each platform, and for `index`, the digest */
 export function buildImage(folder, archs = Object.keys(NODE.packages)) {
+  const missing = missingImageTools();
+  if (missing !== undefined) throw new Error(missing);
   for (const file of ['image-swapper.cjs', 'image-swapper.cdx.json']) {
     if (!existsSync(join(service, 'dist', file))) throw new Error(`dist/${file} is missing: npm run build`);
   }

@@ -85,6 +85,23 @@ describe('base images', () => {
   });
 });
 
+describe('npm run image', () => {
+  it('says which tools to install, without a stack trace', () => {
+    const { scripts } = JSON.parse(read('extension-service/package.json')) as { scripts: Record<string, string> };
+    const [first = ''] = scripts['image']?.split(' && ') ?? [];
+    const [, script = ''] = first.split(' ');
+    const { status, stderr } = spawnSync(process.execPath, [`extension-service/${script}`], {
+      env: { PATH: '/nowhere' },
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([
+      1,
+      'the image cannot be built: buildah, mmdebstrap, git, tar must be on the PATH; on Debian or Ubuntu: ' +
+        'apt-get install buildah mmdebstrap git tar\n',
+    ]);
+  });
+});
+
 describe('install scripts', () => {
   it('are off', () => {
     expect(execFileSync('npm', ['config', 'get', 'ignore-scripts'], { encoding: 'utf8' }).trim()).toBe('true');
