@@ -1,4 +1,6 @@
-import type { ContainerList, PodContainer } from './pod.js';
+import { imagePlace, imagePointer } from './image-places.js';
+import type { ImagePlaceKey } from './image-places.js';
+import type { PodContainer } from './pod.js';
 
 /** A container's new image. */
 export interface Swap {
@@ -14,13 +16,13 @@ export interface ImagePatch {
 
 /** The body that the generated Kyverno policies read. */
 export interface ImagesAnswer {
-  readonly images: Partial<Record<ContainerList, Record<string, string>>>;
+  readonly images: Partial<Record<ImagePlaceKey, Record<string, string>>>;
   readonly patches: readonly ImagePatch[];
 }
 
-/** Both forms of the same answer: by container name, and as JSON patches. Swaps that change nothing are left out. */
+/** Both forms of the same answer: by place and name, and as JSON patches. Swaps that change nothing are left out. */
 export function imagesAnswer(swaps: readonly Swap[]): ImagesAnswer {
-  const images: Partial<Record<ContainerList, Record<string, string>>> = {};
+  const images: Partial<Record<ImagePlaceKey, Record<string, string>>> = {};
   const patches: ImagePatch[] = [];
   for (const { container, image } of swaps) {
     if (image === container.image) continue;
@@ -29,7 +31,7 @@ export function imagesAnswer(swaps: readonly Swap[]): ImagesAnswer {
       const list = (images[container.list] ??= Object.create(null) as Record<string, string>);
       list[container.name] = image;
     }
-    patches.push({ op: 'replace', path: `/spec/${container.list}/${container.index}/image`, value: image });
+    patches.push({ op: 'replace', path: imagePointer(imagePlace(container.list), container.index), value: image });
   }
   return { images, patches };
 }

@@ -3,6 +3,7 @@ import { matchFilters } from '../filters/match.js';
 import type { Filter } from '../filters/compile.js';
 import { InvalidReferenceError, parseReference } from '../image/reference.js';
 import type { Reference } from '../image/reference.js';
+import { imagePlace, takesUpdates } from './image-places.js';
 import { targetReference } from '../naming/name.js';
 import type { TargetReference } from '../naming/name.js';
 import type { JsonObject, PodContainer } from './pod.js';
@@ -157,12 +158,8 @@ function keepWholePod(pod: JsonObject): Omit<Keep, 'container'> | undefined {
 /** On updates only ephemeral containers that the old Pod did not have are new; everything else is running. */
 function existingContainers(input: DecisionInput): (container: PodContainer) => boolean {
   if (input.operation !== 'UPDATE') return () => false;
-  const old = new Set(
-    podContainers(input.oldPod ?? {})
-      .filter((container) => container.list === 'ephemeralContainers')
-      .map((container) => container.name),
-  );
-  return (container) => container.list !== 'ephemeralContainers' || old.has(container.name);
+  const old = new Set(podContainers(input.oldPod ?? {}).map(({ list, name }) => `${list}/${name}`));
+  return ({ list, name }) => !takesUpdates(imagePlace(list)) || old.has(`${list}/${name}`);
 }
 
 function keep(container: PodContainer, reason: KeepReason, detail: string): Keep {

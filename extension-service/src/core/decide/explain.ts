@@ -5,8 +5,9 @@ import type { FilterTrace } from '../filters/trace.js';
 import { formatReference, parseReference } from '../image/reference.js';
 import type { ContainerDecision, DecisionInput } from './decide.js';
 import { decide } from './decide.js';
+import type { ImagePlaceKey } from './image-places.js';
 import { filterObject, withResources } from './pod.js';
-import type { ContainerList, JsonObject } from './pod.js';
+import type { JsonObject } from './pod.js';
 import { Redactor } from './redact.js';
 import type { Rules } from './rules.js';
 
@@ -27,7 +28,7 @@ export interface ExplainedTarget {
 
 /** Why a container's image stays or goes, as far as it can be said without asking a registry. */
 export interface Explanation {
-  readonly list: ContainerList;
+  readonly list: ImagePlaceKey;
   readonly name: string;
   readonly image: string;
   /** Fully normalised; absent when the image cannot be parsed. */

@@ -1,3 +1,5 @@
+import { IMAGE_PLACES, readPath } from './image-places.js';
+import type { ImagePlaceKey } from './image-places.js';
 import { isObjectName } from './kubernetes-names.js';
 
 /** What the decision reads of a Pod. Pods are plain JSON from outside: every field may be missing or of another type. */
@@ -6,11 +8,10 @@ export interface JsonObject {
   readonly [key: string]: Json | undefined;
 }
 
-export const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
-export type ContainerList = (typeof CONTAINER_LISTS)[number];
-
+/** One image of a Pod, and what names it: a container, or what else the table of places has. */
 export interface PodContainer {
-  readonly list: ContainerList;
+  /** Key of its place. */
+  readonly list: ImagePlaceKey;
   /** Position in its list. */
   readonly index: number;
   readonly name: string;
@@ -24,28 +25,30 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The containers that have an image, of all three lists, in the Pod's order. */
+/** What has an image, of all places, in the Pod's order. */
 export function podContainers(pod: JsonObject): PodContainer[] {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
-  return CONTAINER_LISTS.flatMap((list) => {
-    const entries = spec[list];
-    if (!Array.isArray(entries)) return [];
-    return entries.flatMap((entry: Json, index) => {
-      if (!isObject(entry)) return [];
-      const { name, image, imagePullPolicy } = entry;
-      if (typeof image !== 'string' || image === '') return [];
-      return [
-        {
-          list,
-          index,
-          name: typeof name === 'string' ? name : '',
-          image,
-          ...(typeof imagePullPolicy === 'string' && { imagePullPolicy }),
-          object: entry,
-        },
-      ];
+  const containers: PodContainer[] = [];
+  for (const place of IMAGE_PLACES) {
+    const entries = spec[place.list];
+    if (!Array.isArray(entries)) continue;
+    entries.forEach((entry: Json, index) => {
+      if (!isObject(entry)) return;
+      const image = readPath(entry, place.image);
+      if (typeof image !== 'string' || image === '') return;
+      const name = entry[place.name];
+      const imagePullPolicy = readPath(entry, place.pullPolicy);
+      containers.push({
+        list: place.key,
+        index,
+        name: typeof name === 'string' ? name : '',
+        image,
+        ...(typeof imagePullPolicy === 'string' && { imagePullPolicy }),
+        object: entry,
+      });
     });
-  });
+  }
+  return containers;
 }
 
 /**
@@ -56,8 +59,9 @@ export function filterObject(pod: JsonObject, namespace: string): JsonObject {
   const metadata = isObject(pod['metadata']) ? pod['metadata'] : {};
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const filled: Record<string, Json | undefined> = { ...spec };
-  for (const list of ['containers', 'initContainers', 'ephemeralContainers'] as const) {
+  for (const { list, kind } of IMAGE_PLACES) {
     const entries = spec[list];
+    if (kind !== 'container') continue;
     if (Array.isArray(entries))
       filled[list] = entries.map((entry: Json) => (isObject(entry) ? withResources(entry) : entry));
   }

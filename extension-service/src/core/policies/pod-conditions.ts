@@ -1,9 +1,9 @@
+import { IMAGE_PLACES, takesUpdates } from '../decide/image-places.js';
+import type { ImagePlace } from '../decide/image-places.js';
 import { celString } from './literals.js';
 import { celOf } from './pushdown/cel.js';
 import { skippedPods } from './pushdown/skipped.js';
 import type { AdmissionRule, CelCondition } from './objects.js';
-
-export const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
 
 /**
  * New Pods, and new ephemeral containers of running ones. No other update: changing the image of a running container
@@ -45,18 +45,41 @@ export function podConditions(targets: readonly string[], filters: readonly stri
       name: 'has-image-outside-targets',
       expression: [
         '(',
-        ...['containers', 'initContainers'].map(
-          (list) => `  (!(${IS_UPDATE}) && has(object.spec.${list}) ? object.spec.${list} : []) +`,
-        ),
-        '  (has(object.spec.ephemeralContainers)',
-        '    ? object.spec.ephemeralContainers.filter(c,',
-        `        !(${IS_UPDATE} && has(oldObject.spec.ephemeralContainers)`,
-        '          && oldObject.spec.ephemeralContainers.exists(old, old.name == c.name)))',
-        '    : [])',
+        IMAGE_PLACES.map((place) => `  ${containersAt(place)}`).join(' +\n'),
         `).exists(c, !has(c.image) || !(${[inTarget, ...leftAlone].join(' || ')}))`,
       ].join('\n'),
     },
   ];
+}
+
+/** CEL: what this request can change at a place, as a list of what has a `name` and an `image` as containers do. */
+function containersAt(place: ImagePlace): string {
+  const entries = `object.spec.${place.list}`;
+  if (!takesUpdates(place)) return `(!(${IS_UPDATE}) && has(${entries}) ? ${entries}${asContainers(place)} : [])`;
+  const old = `oldObject.spec.${place.list}`;
+  return [
+    `(has(${entries})`,
+    `    ? ${entries}.filter(c,`,
+    `        !(${IS_UPDATE} && has(${old})`,
+    `          && ${old}.exists(old, old.${place.name} == c.${place.name})))${asContainers(place)}`,
+    '    : [])',
+  ].join('\n');
+}
+
+/** CEL for the rest of a list expression: its entries in the shape of containers, those without an image left out. */
+function asContainers(place: ImagePlace): string {
+  if (place.image.length === 1) return '';
+  return `.filter(e, ${celHasImage(place, 'e')}).map(e, {"name": e.${place.name}, "image": ${celImage(place, 'e')}})`;
+}
+
+/** CEL that is true if the entry `variable` of a place has a reference. */
+export function celHasImage({ image }: ImagePlace, variable: string): string {
+  return image.map((_, depth) => `has(${[variable, ...image.slice(0, depth + 1)].join('.')})`).join(' && ');
+}
+
+/** CEL for the reference of the entry `variable`. */
+export function celImage({ image }: ImagePlace, variable: string): string {
+  return [variable, ...image].join('.');
 }
 
 /** CEL that is true if the string `expression` begins with one of the targets. */

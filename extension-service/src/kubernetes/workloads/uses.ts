@@ -1,6 +1,7 @@
 import { decide } from '../../core/decide/decide.js';
 import type { ContainerDecision, Mirror } from '../../core/decide/decide.js';
-import { CONTAINER_LISTS, isObject } from '../../core/decide/pod.js';
+import { IMAGE_PLACES, readPath, withImage } from '../../core/decide/image-places.js';
+import { isObject } from '../../core/decide/pod.js';
 import type { Json, JsonObject } from '../../core/decide/pod.js';
 import type { Rules } from '../../core/decide/rules.js';
 import { formatReference } from '../../core/image/reference.js';
@@ -69,16 +70,17 @@ function restore(pod: JsonObject, find: (image: string) => Origin): Restored {
   const mirrored = new Map<string, Mirrored>();
   const unknown: string[] = [];
   const lists: Record<string, Json | undefined> = {};
-  for (const list of CONTAINER_LISTS) {
-    const entries = spec[list];
+  for (const place of IMAGE_PLACES) {
+    const entries = lists[place.list] ?? spec[place.list];
     if (!Array.isArray(entries)) continue;
-    lists[list] = entries.map((entry: Json, index): Json => {
-      if (!isObject(entry) || typeof entry['image'] !== 'string') return entry;
-      const origin = find(entry['image']);
-      if (origin.kind === 'unknown') unknown.push(entry['image']);
+    lists[place.list] = entries.map((entry: Json, index): Json => {
+      const image = isObject(entry) ? readPath(entry, place.image) : undefined;
+      if (!isObject(entry) || typeof image !== 'string') return entry;
+      const origin = find(image);
+      if (origin.kind === 'unknown') unknown.push(image);
       if (origin.kind !== 'mirrored') return entry;
-      mirrored.set(placeOf({ list, index }), origin);
-      return { ...entry, image: formatReference(origin.source) };
+      mirrored.set(placeOf({ list: place.key, index }), origin);
+      return withImage(entry, place.image, formatReference(origin.source));
     });
   }
   return { pod: mirrored.size === 0 ? pod : { ...pod, spec: { ...spec, ...lists } }, mirrored, unknown };

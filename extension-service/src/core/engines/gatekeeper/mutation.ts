@@ -14,6 +14,8 @@ import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import { gatekeeperFilters, MAX_MATCHES } from '../../policies/pushdown/gatekeeper-match.js';
 import type { LabelExpression } from '../../policies/pushdown/label-demand.js';
 import type { GatekeeperMatch } from '../../policies/pushdown/match-draft.js';
+import { IMAGE_PLACES, takesUpdates } from '../../decide/image-places.js';
+import type { ImagePlace } from '../../decide/image-places.js';
 import { checkTruth } from '../../policies/shapes.js';
 import { requireHttps, routeUrl } from '../../policies/url.js';
 import { ROUTES } from '../routes.js';
@@ -69,12 +71,13 @@ function assignName(policyName: string, list: string, number?: number): string {
   return `zz-${policyName}-${list.toLowerCase()}${number === undefined ? '' : `-${number}`}`;
 }
 
+/** Those whose images are set at creation alone. */
+const CREATED_PLACES: readonly ImagePlace[] = IMAGE_PLACES.filter((place) => !takesUpdates(place));
+
 /** Every name that an `Assign` of a configuration can have; those of ephemeral containers are a choice of constructs. */
 export function assignNames(policyName: string): readonly string[] {
   const numbers = [undefined, ...Array.from({ length: MAX_MATCHES }, (_, index) => index + 1)];
-  return ['containers', 'initContainers'].flatMap((list) =>
-    numbers.map((number) => assignName(policyName, list, number)),
-  );
+  return CREATED_PLACES.flatMap(({ key }) => numbers.map((number) => assignName(policyName, key, number)));
 }
 
 /**
@@ -109,17 +112,17 @@ export function renderGatekeeper(
       caBundle: base64Ascii(normalizeCertificates(options.caBundle, 'caBundle')),
     },
   };
-  const assign = (
-    list: string,
-    operation: 'CREATE' | 'UPDATE',
-    match: GatekeeperMatch,
-    number: number,
-  ): GatekeeperAssignObject => {
-    const location = `spec.${list}[name:*].image`;
+  const assign = (place: ImagePlace, match: GatekeeperMatch, number: number): GatekeeperAssignObject => {
+    const location = `spec.${place.list}[${place.name}:*].${place.image.join('.')}`;
+    const operation = takesUpdates(place) ? 'UPDATE' : 'CREATE';
     return {
       apiVersion: 'mutations.gatekeeper.sh/v1',
       kind: 'Assign',
-      metadata: policyMetadata(assignName(resolved.name, list, isSplit ? number : undefined), options, annotations),
+      metadata: policyMetadata(
+        assignName(resolved.name, place.key, isSplit ? number : undefined),
+        options,
+        annotations,
+      ),
       spec: {
         // Without operations every update of a Pod would ask again and restart running containers.
         applyTo: [{ groups: [''], versions: ['v1'], kinds: ['Pod'], operations: [operation] }],
@@ -134,6 +137,7 @@ export function renderGatekeeper(
         },
         location,
         parameters: {
+          // Without it, Gatekeeper adds the field to entries that do not have it, and the Pod is refused.
           pathTests: [{ subPath: location, condition: 'MustExist' }],
           assign: {
             externalData: {
@@ -146,13 +150,6 @@ export function renderGatekeeper(
       },
     };
   };
-  const lists: readonly (readonly [string, 'CREATE' | 'UPDATE'])[] = [
-    ['containers', 'CREATE'],
-    ['initContainers', 'CREATE'],
-    ...(options.ephemeralContainers === true ? [['ephemeralContainers', 'UPDATE'] as const] : []),
-  ];
-  return [
-    provider,
-    ...lists.flatMap(([list, operation]) => matches.map((match, index) => assign(list, operation, match, index + 1))),
-  ];
+  const places = options.ephemeralContainers === true ? IMAGE_PLACES : CREATED_PLACES;
+  return [provider, ...places.flatMap((place) => matches.map((match, index) => assign(place, match, index + 1)))];
 }

@@ -17,7 +17,8 @@ import {
 } from '../../policies/options.js';
 import type { GuardOptions, PolicyOptions, ResolvedPolicyOptions } from '../../policies/options.js';
 import { normalizeCertificates } from '../../policies/pem.js';
-import { CONTAINER_LISTS } from '../../policies/pod-conditions.js';
+import { IMAGE_PLACES, takesUpdates } from '../../decide/image-places.js';
+import type { ImagePlace } from '../../decide/image-places.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import { kyvernoJmespathOf } from '../../policies/pushdown/jmespath.js';
 import { fieldsOf } from '../../policies/pushdown/predicate.js';
@@ -89,7 +90,7 @@ function createRule(
           value: false,
         },
         ...notSkipped(skipped),
-        imagesOutside(`request.object.spec.[${CONTAINER_LISTS.join(', ')}][][]`, targets, skipped),
+        imagesOutside(`request.object.spec.[${IMAGE_PLACES.map(asContainers).join(', ')}][][]`, targets, skipped),
       ],
     },
     mutate: {
@@ -97,7 +98,7 @@ function createRule(
         {
           // A list of one, so that the whole patch is one variable: text put together around variables would be
           // evaluated again.
-          list: `[{patches: ${guardedPatches(CONTAINER_LISTS, targets)}}]`,
+          list: `[{patches: ${guardedPatches(IMAGE_PLACES, targets)}}]`,
           patchesJson6902: '{{ to_string(element.patches) }}',
         },
       ],
@@ -116,7 +117,7 @@ function ephemeralRule(
   const before = '(request.oldObject.spec.ephemeralContainers || `[]`)';
   const patched = `lookup(${now}, to_number(split(element.path, '/')[3])).name`;
   const foreach: KyvernoForeach = {
-    list: guardedPatches(['ephemeralContainers'], targets),
+    list: guardedPatches(IMAGE_PLACES.filter(takesUpdates), targets),
     // Ephemeral containers that exist cannot change: patching one would make the API server refuse the request.
     preconditions: {
       all: [{ key: `{{ contains(${before}[].name, ${patched}) }}`, operator: 'Equals', value: false }],
@@ -201,13 +202,20 @@ function imagesOutside(
   return { key: `{{ length(${outside}) }}`, operator: 'GreaterThan', value: 0 };
 }
 
+/** JMESPath over `spec`: the entries of a place in the shape of containers, those without an image left out. */
+function asContainers({ list, name, image }: ImagePlace): string {
+  if (image.length === 1) return list;
+  return `(${list} || \`[]\`)[?${image[0]}].{name: ${name}, image: ${image.join('.')}}`;
+}
+
 /**
- * The answer's patches that may be applied: replacing an image of one of `lists` by one in a target.
+ * The answer's patches that may be applied: replacing an image of one of the places by one in a target.
  * `map` comes first because a filter hides it when there are no patches to filter, and an answer without patches must be
  * an error: it also drops every other member that a patch may have.
  */
-function guardedPatches(lists: readonly string[], targets: readonly string[]): string {
-  const path = `^/spec/(${lists.join('|')})/(0|[1-9][0-9]*)/image$`;
+function guardedPatches(places: readonly ImagePlace[], targets: readonly string[]): string {
+  const paths = places.map(({ list, image }) => `${list}/(0|[1-9][0-9]*)/${image.join('/')}`);
+  const path = `^/spec/(${paths.join('|')})$`;
   return (
     `map(&{op: op, path: path, value: value}, ${ANSWER}.patches) | ` +
     `[?op == 'replace' && regex_match('${path}', path) && ` +

@@ -9,8 +9,10 @@ import {
   resolvePolicyOptions,
 } from '../../policies/options.js';
 import type { GuardOptions, PolicyOptions } from '../../policies/options.js';
+import { IMAGE_PLACES, takesUpdates } from '../../decide/image-places.js';
+import type { ImagePlace } from '../../decide/image-places.js';
 import {
-  CONTAINER_LISTS,
+  celHasImage,
   IS_UPDATE,
   OLD_EPHEMERAL_NAMES,
   podConditions,
@@ -106,22 +108,31 @@ const IMAGES_OR_ERROR = `${IMAGES}
   : dyn({})["image-swapper: no usable answer, HTTP status " + string(variables.answer.statusCode)]`;
 
 /**
- * Patches for the containers of this Pod, found by name in the answer. The guard is in the condition: an image outside
- * the targets, a container that the Pod has not, or any other field in the answer has no effect.
+ * Patches for the images of this Pod, found by place and name in the answer. The guard is the filter: an image outside
+ * the targets, a container that the Pod does not have, or any other field in the answer has no effect.
  */
 function imagePatches(targets: readonly string[]): string {
-  const image = 'string(variables.images[?list][?container.name].orValue(""))';
   return [
-    `(${IS_UPDATE} ? ["ephemeralContainers"] : [${CONTAINER_LISTS.map((list) => `"${list}"`).join(', ')}]).map(list,`,
-    '  (list in object.spec ? object.spec[list] : []).transformList(index, container,',
-    '    !(list == "ephemeralContainers" && container.name in variables.oldEphemeralNames)',
-    `      && (${startsWithTarget(image, targets)})`,
-    `      && ${image}.matches(${celString(REFERENCE_CHARACTERS, 'targets')}),`,
-    '    JSONPatch{',
-    '      op: "replace",',
-    '      path: "/spec/" + list + "/" + string(index) + "/image",',
-    `      value: ${image}`,
-    '    })',
-    ').flatten()',
+    '(',
+    IMAGE_PLACES.map((place) => `  ${answersFor(place)}`).join(' +\n'),
+    ').filter(patch,',
+    `  (${startsWithTarget('patch.value', targets)})`,
+    `    && patch.value.matches(${celString(REFERENCE_CHARACTERS, 'targets')})`,
+    ').map(patch, JSONPatch{op: "replace", path: patch.path, value: patch.value})',
+  ].join('\n');
+}
+
+/** CEL: where the answer's images of a place would go, and the images; empty where it has none. */
+function answersFor(place: ImagePlace): string {
+  const { key, list, name, image } = place;
+  const entries = `object.spec.${list}`;
+  const mayChange = takesUpdates(place)
+    ? `!(entry.${name} in variables.oldEphemeralNames) && ${celHasImage(place, 'entry')}`
+    : celHasImage(place, 'entry');
+  return [
+    `(${takesUpdates(place) ? '' : `!(${IS_UPDATE}) && `}has(${entries}) ? ${entries} : [])`,
+    `    .transformList(index, entry, ${mayChange}, {`,
+    `      "path": "/spec/${list}/" + string(index) + "/${image.join('/')}",`,
+    `      "value": string(variables.images[?"${key}"][?entry.${name}].orValue(""))})`,
   ].join('\n');
 }

@@ -1,0 +1,64 @@
+/** A place where a Pod names an image: a list in its `spec`, and where each entry of the list has the reference. */
+export interface ImagePlace {
+  /** Key of the place in answers (`images.KEY.NAME`) and explanations; unique. */
+  readonly key: string;
+  /** The list in `spec`. */
+  readonly list: string;
+  /** The field that names an entry among those of its list. */
+  readonly name: string;
+  /** Where an entry has the reference. */
+  readonly image: readonly string[];
+  /** Where an entry says when the kubelet pulls. */
+  readonly pullPolicy: readonly string[];
+  /** The requests that can set the reference. `UPDATE`: of new entries only, by the list's subresource. */
+  readonly operations: readonly ('CREATE' | 'UPDATE')[];
+  readonly kind: 'container' | 'volume';
+}
+
+const CONTAINER = { name: 'name', image: ['image'], pullPolicy: ['imagePullPolicy'], kind: 'container' } as const;
+
+/**
+ * Every place, in the order of decisions. Decisions, answers, patches, explanations, the watch and the policies of every
+ * engine go by this table alone.
+ */
+export const IMAGE_PLACES = [
+  { key: 'containers', list: 'containers', operations: ['CREATE'], ...CONTAINER },
+  { key: 'initContainers', list: 'initContainers', operations: ['CREATE'], ...CONTAINER },
+  { key: 'ephemeralContainers', list: 'ephemeralContainers', operations: ['CREATE', 'UPDATE'], ...CONTAINER },
+] as const satisfies readonly ImagePlace[];
+
+export type ImagePlaceKey = (typeof IMAGE_PLACES)[number]['key'];
+
+const BY_KEY: ReadonlyMap<ImagePlaceKey, ImagePlace> = new Map(IMAGE_PLACES.map((place) => [place.key, place]));
+
+export function imagePlace(key: ImagePlaceKey): ImagePlace {
+  return BY_KEY.get(key) ?? IMAGE_PLACES[0];
+}
+
+/** Whether an update of a Pod can add entries here. */
+export function takesUpdates({ operations }: ImagePlace): boolean {
+  return operations.includes('UPDATE');
+}
+
+/** JSON pointer (RFC 6901) of the reference of an entry. */
+export function imagePointer({ list, image }: ImagePlace, index: number): string {
+  return `/spec/${list}/${index}/${image.join('/')}`;
+}
+
+type Entry = Readonly<Record<string, unknown>>;
+
+/** What an entry of a list has at a path of the table. */
+export function readPath(entry: Entry, path: readonly string[]): unknown {
+  let value: unknown = entry;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    value = (value as Entry)[key];
+  }
+  return value;
+}
+
+/** A copy of the entry with another reference; for an entry that has one. */
+export function withImage<E extends Entry>(entry: E, path: readonly string[], image: string): E {
+  const [key = '', ...rest] = path;
+  return { ...entry, [key]: rest.length === 0 ? image : withImage(entry[key] as Entry, rest, image) };
+}
