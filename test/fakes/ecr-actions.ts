@@ -1,4 +1,5 @@
 import { AwsError, invalidParameter } from './aws-error.js';
+import type { EcrImages, EcrRegistrySettings } from './ecr-images.js';
 import type { EcrRepositories, EcrRepository } from './ecr-repositories.js';
 import {
   checkEncryption,
@@ -19,6 +20,8 @@ export interface EcrContext {
   readonly parameters: Parameters;
   readonly repositories: EcrRepositories;
   readonly settings: ReadonlyMap<string, string>;
+  readonly images: EcrImages;
+  readonly registry: EcrRegistrySettings;
 }
 
 const ONE = ['registryId', 'repositoryName'] as const;

@@ -1,8 +1,9 @@
 import type { EcrControl } from './ecr-control.js';
+import { repositoryArn } from './ecr-repositories.js';
 import type { ControlView } from './ecr-gate.js';
 
 /** Our fake control plane, for the gate before a registry: they know the same tokens and repositories. */
-export function controlView({ tokens, repositories, settings }: EcrControl): ControlView {
+export function controlView({ tokens, repositories, settings, images }: EcrControl): ControlView {
   return {
     tokenState: (password) => tokens.state(password),
     tokenArn: (password) => tokens.find(password)?.arn,
@@ -10,6 +11,9 @@ export function controlView({ tokens, repositories, settings }: EcrControl): Con
     create: (account, region, name) => {
       if (repositories.find(account, region, name) === undefined) repositories.create(account, region, name, {});
     },
+    pushed: (account, region, name, digest, tag) => images.pushed(repositoryArn(account, region, name), digest, tag),
+    imageStatus: (account, region, name, reference) =>
+      images.find(repositoryArn(account, region, name), reference)?.imageStatus,
     blobMounting: () => settings.get('BLOB_MOUNTING') === 'ENABLED',
   };
 }

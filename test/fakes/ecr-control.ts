@@ -7,6 +7,8 @@ import { text } from 'node:stream/consumers';
 import { AwsError, accessDenied } from './aws-error.js';
 import { AwsIdentities, type AwsKeys, type Caller, type FakeRole } from './aws-identities.js';
 import { ECR_ACTIONS, nameOf } from './ecr-actions.js';
+import { ECR_IMAGE_ACTIONS } from './ecr-image-actions.js';
+import { EcrImages, type EcrRegistrySettings } from './ecr-images.js';
 import { readCall, type ControlService, type SentCall } from './ecr-calls.js';
 import { ControlFaults, type ControlFaultRule } from './ecr-faults.js';
 import { EcrRepositories, ecrHost, repositoryArn } from './ecr-repositories.js';
@@ -58,6 +60,7 @@ const POD_IDENTITY_TOKEN = 'token-of-the-pod';
 export class EcrControl {
   readonly log: ControlCall[] = [];
   readonly repositories = new EcrRepositories();
+  readonly images = new EcrImages();
   readonly tokens = new RegistryTokens();
   readonly identities: AwsIdentities;
   /** By name; the same in all accounts. */
@@ -66,6 +69,7 @@ export class EcrControl {
     ['BASIC_SCAN_TYPE_VERSION', 'AWS_NATIVE'],
     ['REGISTRY_POLICY_SCOPE', 'V2'],
   ]);
+  readonly registry: EcrRegistrySettings = { pullTimeExclusions: [], creationTemplates: [] };
   readonly account: string;
   readonly regions: readonly string[];
   readonly #user: AwsKeys;
@@ -257,11 +261,12 @@ export class EcrControl {
     }
     if (caller === undefined) throw new AwsError('MissingAuthenticationTokenException', 'Missing Authentication Token');
     if (action === 'GetAuthorizationToken') return JSON.stringify(this.#authorization(service, caller));
-    const perform = service === 'ecr' ? ECR_ACTIONS[action] : undefined;
+    const perform = service === 'ecr' ? (ECR_ACTIONS[action] ?? ECR_IMAGE_ACTIONS[action]) : undefined;
     if (perform === undefined) throw new AwsError('UnknownOperationException', `no ${service}:${action} here`);
     const account = registryOf(parameters, caller);
-    const { repositories, settings } = this;
-    return JSON.stringify(perform({ account, region: caller.region, parameters, repositories, settings }));
+    const { repositories, settings, images, registry } = this;
+    const { region } = caller;
+    return JSON.stringify(perform({ account, region, parameters, repositories, settings, images, registry }));
   }
 
   #authorization(service: 'ecr' | 'ecr-public', { keys, region, account }: Caller): object {

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { accessDenied } from './aws-error.js';
 import { readDataRequest, type DataRequest, type EcrDataAction } from './ecr-data-actions.js';
+import type { ImageStatus } from './ecr-images.js';
 import { repositoryArn, type EcrRepository } from './ecr-repositories.js';
 import { repositoryNameIsLegal, tagIsImmutable } from './ecr-rules.js';
 import type { TokenState } from './ecr-tokens.js';
@@ -16,6 +18,10 @@ export interface ControlView {
   repository(account: string, region: string, name: string): Awaitable<RepositoryView | undefined>;
   /** Makes it unless it is there, for create-on-push. */
   create(account: string, region: string, name: string): Awaitable<void>;
+  /** An image was put, by digest or under a tag. */
+  pushed(account: string, region: string, name: string, digest: string, tag: string | undefined): Awaitable<void>;
+  /** Undefined for an image that came otherwise than by a push through the gate. */
+  imageStatus(account: string, region: string, name: string, reference: string): Awaitable<ImageStatus | undefined>;
   blobMounting(): Awaitable<boolean>;
 }
 
@@ -74,6 +80,8 @@ export class EcrGate {
   readonly #buckets: ReadonlyMap<string, TokenBucket>;
   /** Tags that a push has, or is about to get. */
   readonly #claimed = new Set<string>();
+  /** The digests that each pushed image refers to, by `REPOSITORY@DIGEST`. */
+  readonly #layers = new Map<string, readonly string[]>();
   /** Blobs that a manifest of the repository refers to. */
   readonly #referenced = new Map<string, Set<string>>();
 
@@ -130,9 +138,7 @@ export class EcrGate {
   /** Tells of a manifest that the registry has without the gate having seen its push. */
   learn(repository: string, manifest: Buffer): void {
     const known = this.#referenced.get(repository) ?? new Set();
-    for (const [, digest = ''] of manifest.toString().matchAll(/"digest"\s*:\s*"(sha256:[0-9a-f]{64})"/g)) {
-      known.add(digest);
-    }
+    for (const digest of digestsIn(manifest)) known.add(digest);
     this.#referenced.set(repository, known);
   }
 
@@ -180,8 +186,11 @@ export class EcrGate {
         return this.#putImage(request, repository, argument);
       case 'BatchGetImage':
         // The registry behind need not know a repository in which there is nothing yet.
-        if (await this.#has(repository, argument)) return undefined;
+        if ((await this.#has(repository, argument)) && !(await this.#isArchived(repository, argument)))
+          return undefined;
         return failure(404, 'MANIFEST_UNKNOWN', 'Requested image not found');
+      case 'BatchCheckLayerAvailability':
+        return (await this.#isLayerArchived(repository, argument)) ? failure(404, 'BLOB_UNKNOWN', '') : undefined;
       case 'GetDownloadUrlForLayer': {
         const { blobHost } = this.options;
         if (blobHost === undefined) return undefined;
@@ -229,9 +238,30 @@ export class EcrGate {
     }
     const answered = (status: number): void => {
       this.#claimed.delete(key);
-      if (status === 201) this.learn(repository, manifest);
+      if (status === 201) void this.#pushed(repository, reference, manifest);
     };
     return { forward: { answered } };
+  }
+
+  async #pushed(repository: string, reference: string, manifest: Buffer): Promise<void> {
+    this.learn(repository, manifest);
+    const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`;
+    const tag = reference.includes(':') ? undefined : reference;
+    this.#layers.set(`${repository}@${digest}`, digestsIn(manifest));
+    await this.options.control.pushed(this.#account, this.#region, repository, digest, tag);
+  }
+
+  async #isArchived(repository: string, reference: string): Promise<boolean> {
+    const status = await this.options.control.imageStatus(this.#account, this.#region, repository, reference);
+    return status === 'ARCHIVED' || status === 'ACTIVATING';
+  }
+
+  /** A layer is archived with the last image that refers to it. */
+  async #isLayerArchived(repository: string, digest: string): Promise<boolean> {
+    const prefix = `${repository}@`;
+    const users = [...this.#layers].filter(([key, layers]) => key.startsWith(prefix) && layers.includes(digest));
+    const archived = await Promise.all(users.map(([key]) => this.#isArchived(repository, key.slice(prefix.length))));
+    return archived.length > 0 && !archived.includes(false);
   }
 
   async #has(repository: string, reference: string): Promise<boolean> {
@@ -255,6 +285,12 @@ export const refuseLogins: Hook = ({ headers }) =>
         status: 400,
         body: '<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>',
       };
+
+/** The digests that a manifest refers to. */
+function digestsIn(manifest: Buffer): readonly string[] {
+  const text = manifest.toString();
+  return [...text.matchAll(/"digest"\s*:\s*"(sha256:[0-9a-f]{64})"/g)].map(([, digest = '']) => digest);
+}
 
 function basicPassword({ headers }: HookRequest): string | undefined {
   const [scheme = '', encoded = ''] = (headers.authorization ?? '').split(' ');

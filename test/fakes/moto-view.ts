@@ -44,6 +44,9 @@ export function motoView({ direct, tokens }: Moto): ControlView {
       });
       ecr.destroy();
     },
+    // moto knows no archive.
+    pushed: () => undefined,
+    imageStatus: () => undefined,
     blobMounting: () => false,
   };
 }

@@ -27,6 +27,9 @@ export interface ExplainFlags extends ConfigFlags {
   readonly output: OutputFormat;
 }
 
+/** For the question whether a missing image is archived. */
+const ARCHIVE_TIMEOUT_MS = 5_000;
+
 /** @returns 0, or 1 when an image cannot be parsed */
 export async function explain(
   context: CommandContext,
@@ -51,11 +54,18 @@ async function explainHere(context: CommandContext, asked: unknown, flags: Expla
   const { config } = await load(context, flags);
   const rules = compileRules(config, namingTarget);
   const report = (problem: string): void => void context.stderr.write(`${problem}\n`);
-  const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, config, report)));
+  const lookup = new RegistryLookup(config, registryOptions(context, config, report));
+  const index = new ExistenceIndex(lookup);
+  const look: ExplainDependencies['find'] = async (target, reference, deadline) => {
+    const found = await index.find(target, reference, deadline);
+    if (found.state !== 'absent') return found;
+    const archived = await lookup.archived(reference, AbortSignal.timeout(ARCHIVE_TIMEOUT_MS));
+    return archived === undefined ? found : { ...found, archived };
+  };
   const find: ExplainDependencies['find'] = (target, reference, deadline) =>
     flags.offline === true
       ? Promise.resolve({ state: 'unknown', reason: 'other', message: 'not asked (--offline)' })
-      : index.find(target, reference, deadline);
+      : look(target, reference, deadline);
   try {
     return await explainInput(explainInputOf(asked), { config, rules }, { find, findCopy: () => undefined });
   } catch (error) {

@@ -24,6 +24,18 @@ export interface CloudRegistry extends CloudLogin {
   readonly pacer?: RequestPacer;
   /** For `check --online`: identity, and each permission that is missing, in words that an administrator can act on. */
   probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]>;
+  /**
+   * Whether the cloud's API has an image that its registry answers 404 for. Undefined when it does not, when it does not
+   * say, and for another registry than this one. Never rejects.
+   */
+  findArchived?(
+    host: string,
+    repository: string,
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<ArchivedImage | undefined>;
+  /** The configuration has the registry archive images, so that a missing one is worth a look. */
+  readonly archives?: boolean;
   /** Milliseconds that the quotas imply for so many requests, and the quota that is the narrowest. */
   estimate?(requests: PushRequests): { readonly milliseconds: number; readonly limitedBy: string };
   /** Begins what goes on beside the copies: the first login, looks at repositories. A service calls it, a command does not. */
@@ -32,6 +44,13 @@ export interface CloudRegistry extends CloudLogin {
   settled?(): Promise<void>;
   /** Ends all that goes on. */
   stop(): void;
+}
+
+/** An image that a registry keeps, and that cannot be pulled until it is restored. */
+export interface ArchivedImage {
+  readonly isBeingRestored: boolean;
+  /** The words continue the image's name. */
+  readonly words: string;
 }
 
 export interface CloudRepositories {

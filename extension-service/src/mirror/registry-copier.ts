@@ -1,5 +1,6 @@
 import type { Config, SecretReaderConfig } from '../core/config/model.js';
 import { parseReference } from '../core/image/reference.js';
+import type { Reference } from '../core/image/reference.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { checkImage, copyImage } from '../registry/copy.js';
 import type { CopyProgress as CopyEvent, CopyOptions, CopyResult } from '../registry/copy.js';
@@ -10,7 +11,7 @@ import type { CopyPlan } from '../registry/plan.js';
 import { findRoot } from '../registry/presence.js';
 import { BlobLedger } from '../registry/ledger.js';
 import type { Keychain, LoginCredentials } from '../registry/types.js';
-import type { PushRequests } from '../kinds/cloud.js';
+import type { ArchivedImage, PushRequests } from '../kinds/cloud.js';
 import { Registries } from '../targets/registries.js';
 import type { RegistriesOptions } from '../targets/registries.js';
 import { CopyFailedError } from '../registry/copy-failure.js';
@@ -25,6 +26,9 @@ export interface RegistryCopierOptions extends RegistriesOptions {
   /** For pull contexts that only an unauthenticated request names. @default nothing is shown */
   readonly isShown?: IsShown;
 }
+
+/** Milliseconds between two looks at an image that a registry is restoring. */
+const RESTORE_PAUSE_MS = 60_000;
 
 export interface PodPullSecrets {
   /** The credentials that a Pod may pull with; undefined when it has none. */
@@ -94,6 +98,7 @@ export class RegistryCopier implements Copier {
       const repositories = registries.cloudTarget(job.target)?.repositories;
       const { repository, tag } = job.reference;
       const there = job.force ? undefined : await presentDigest(job, target, signal);
+      const archived = await this.archivedInTarget(registries, job, target.host, there, signal);
       const isDone = there !== undefined && job.look === undefined;
       if (isDone && !this.areReferrersDue(target.host, repository, there)) {
         repositories?.used(repository);
@@ -118,10 +123,26 @@ export class RegistryCopier implements Copier {
       for (const warning of isDone ? [] : result.warnings) this.options.report(`${job.source}: ${warning}`);
       for (const repaired of result.repaired)
         this.options.report(`${job.reference.text} was damaged: ${repaired} is there again`);
+      if (archived !== undefined) this.options.report(`${job.reference.text} ${archived.words}: the copy restores it`);
       return outcome(result);
     } catch (error) {
-      throw new CopyFailedError(failure(error, job, source.registry));
+      const named = await nameArchived(error, registries, source, signal);
+      throw new CopyFailedError(failure(named, job, source.registry));
     }
+  }
+
+  /** Asks a cloud only where a missing image may be archived: it was there before, or the configuration archives images. */
+  private async archivedInTarget(
+    registries: Registries,
+    { target, reference, look }: MirrorJob,
+    host: string,
+    there: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ArchivedImage | undefined> {
+    if (there !== undefined) return undefined;
+    if (look === undefined && registries.cloudTarget(target)?.archives !== true) return undefined;
+    const { repository, digest, published } = reference;
+    return registries.findArchived(host, repository, digest ?? published, signal);
   }
 
   /**
@@ -213,6 +234,22 @@ async function presentDigest(
   if (digest === undefined) return (await client.headManifest(repository, published, { signal }))?.digest;
   const root = await findRoot({ client, reference }, digest, { signal });
   return root.state === 'published' ? digest : undefined;
+}
+
+/** A source that has archived an image answers as if it did not have it. */
+async function nameArchived(
+  error: unknown,
+  registries: Registries,
+  { registry, repository, digest, tag }: Reference,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (!(error instanceof RegistryError) || error.kind !== 'absent' || error.host !== registry) return error;
+  const archived = await registries.findArchived(registry, repository, digest ?? tag ?? 'latest', signal);
+  if (archived === undefined) return error;
+  const { isBeingRestored, words } = archived;
+  return isBeingRestored
+    ? error.as({ kind: 'absent', retryable: true, retryAfter: RESTORE_PAUSE_MS, advice: `the image ${words}` })
+    : error.as({ kind: 'absent', advice: `the image ${words}: restore it there, or push it again` });
 }
 
 function upToDate(digest: string): CopyOutcome {

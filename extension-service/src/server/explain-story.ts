@@ -51,7 +51,9 @@ function existenceSentence({ existence }: ExplainedContainer): string {
     case 'present':
       return existence.digest === undefined ? 'The target has it.' : `The target has it (${existence.digest}).`;
     case 'absent':
-      return 'The target does not have it.';
+      return existence.archived === undefined
+        ? 'The target does not have it.'
+        : `The target does not give it: it ${existence.archived}. A copy restores it.`;
     case 'unknown':
       return `Whether the target has it is not known: ${existence.message}.`;
     case undefined:

@@ -5,7 +5,8 @@ import { BoundedMap } from '../util/bounded-map.js';
 /** Whether a target has a reference, and how that is known. */
 export type Existence =
   | { readonly state: 'present'; readonly digest?: string; readonly from: 'memory' | 'registry' | 'copy' }
-  | { readonly state: 'absent'; readonly from: 'memory' | 'registry' }
+  /** `archived` continues the image's name: a cloud keeps it where it cannot be pulled. */
+  | { readonly state: 'absent'; readonly from: 'memory' | 'registry'; readonly archived?: string }
   | { readonly state: 'unknown'; readonly reason: UnknownReason; readonly message: string };
 
 export type UnknownReason =

@@ -8,7 +8,7 @@ import type { CredentialSources } from '../credentials/config-credentials.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import { chainKeychains, exceptFor, keyring } from '../credentials/keychain.js';
 import { cloudKeychain } from '../kinds/cloud.js';
-import type { CloudLogin, CloudRegistry } from '../kinds/cloud.js';
+import type { ArchivedImage, CloudLogin, CloudRegistry } from '../kinds/cloud.js';
 import type { OpenCloudRegistry } from '../kinds/clouds.js';
 import { kindOf } from '../kinds/kinds.js';
 import { placeOf, sourceName } from '../kinds/registry-naming.js';
@@ -125,6 +125,20 @@ export class Registries {
   /** By `target NAME`, or {@link sourceName}. */
   cloud(name: string): CloudAccess | undefined {
     return this.clouds.get(name);
+  }
+
+  /** An image that the registry at this host has archived; undefined where no configured cloud knows of one. */
+  async findArchived(
+    host: string,
+    repository: string,
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<ArchivedImage | undefined> {
+    for (const cloud of this.clouds.values()) {
+      const found = await cloud.findArchived?.(host, repository, reference, signal);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** Begins what goes on at clouds beside the copies; failures are events, and tried again. */

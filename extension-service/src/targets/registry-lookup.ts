@@ -41,6 +41,11 @@ export class RegistryLookup implements TargetLookup {
     return { digest: found };
   }
 
+  /** Why the target does not give an image, in words that continue its name; undefined when it does not have it. */
+  async archived({ registry, repository, shownAs }: TargetReference, signal: AbortSignal): Promise<string | undefined> {
+    return (await this.registries.findArchived(registry, repository, shownAs, signal))?.words;
+  }
+
   classify(error: unknown): { reason: UnknownReason; message: string } {
     const message = messageOf(error);
     if (error instanceof Error && error.name === 'TimeoutError') return { reason: 'timeout', message };

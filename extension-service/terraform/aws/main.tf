@@ -77,6 +77,39 @@ data "aws_iam_policy_document" "mirror" {
     }
   }
 
+  # Tells archived images from missing ones.
+  statement {
+    sid       = "Archive"
+    actions   = ["ecr:DescribeImages"]
+    resources = concat([local.registry], var.source_registries)
+  }
+
+  # Managed signing: ECR signs what is pushed with the identity that pushes.
+  dynamic "statement" {
+    for_each = length(var.signing_profile_arns) > 0 ? [1] : []
+    content {
+      sid       = "Signer"
+      actions   = ["signer:GetSigningProfile", "signer:SignPayload"]
+      resources = var.signing_profile_arns
+    }
+  }
+
+  # What `check --online` looks at beside the permissions themselves; all of it is read.
+  dynamic "statement" {
+    for_each = var.allow_check ? [1] : []
+    content {
+      sid = "Check"
+      actions = [
+        "ecr:DescribeImageSigningStatus",
+        "ecr:DescribeRepositoryCreationTemplates",
+        "ecr:GetAccountSetting",
+        "ecr:GetSigningConfiguration",
+        "ecr:ListPullTimeUpdateExclusions",
+      ]
+      resources = ["*"]
+    }
+  }
+
   dynamic "statement" {
     for_each = length(var.kms_key_arns) > 0 ? [1] : []
     content {

@@ -50,6 +50,18 @@ variable "kms_key_arns" {
   default     = []
 }
 
+variable "signing_profile_arns" {
+  description = "AWS Signer profiles of the registry's managed signing, which signs on push with the service's identity. Empty: the registry signs nothing."
+  type        = list(string)
+  default     = []
+}
+
+variable "allow_check" {
+  description = "Let `image-swapper check --online` read the registry's settings: managed signing, pull-time exclusions, creation templates."
+  type        = bool
+  default     = true
+}
+
 variable "namespace" {
   description = "Namespace of the service."
   type        = string

@@ -1,5 +1,6 @@
 import {
   CreateRepositoryCommand,
+  DescribeImagesCommand,
   DeleteRepositoryCommand,
   DescribeRepositoriesCommand,
   ECRClient,
@@ -15,6 +16,7 @@ import {
   TagResourceCommand,
   paginateDescribeRepositories,
   type CreateRepositoryCommandInput,
+  type DescribeImagesFilter,
   type ECRClientConfig,
 } from '@aws-sdk/client-ecr';
 import {
@@ -400,5 +402,31 @@ describe('faults', () => {
       ),
     );
     expect(names.sort()).toEqual(['ThrottlingException', 'ThrottlingException', 'ok', 'ok', 'ok']);
+  });
+});
+
+describe('images', () => {
+  it('are shown by status, and a push takes them out of the archive', async () => {
+    const control = await start();
+    const client = ecr(control);
+    const { repositoryArn: arn } = control.repositories.create('123456789012', region, 'app', {});
+    const digest = `sha256:${'1'.repeat(64)}`;
+    control.images.pushed(arn, digest, '1.0');
+    control.images.setStatus(arn, '1.0', 'ARCHIVED');
+    const imageIds = [{ imageTag: '1.0' }];
+    const shown = async (filter?: DescribeImagesFilter): Promise<unknown> => {
+      const input = { repositoryName: 'app', imageIds, ...(filter !== undefined && { filter }) };
+      return (await client.send(new DescribeImagesCommand(input))).imageDetails;
+    };
+    expect(await shown()).toEqual([]);
+    expect(await shown({ imageStatus: 'ANY' })).toEqual([
+      { imageDigest: digest, imageTags: ['1.0'], imageStatus: 'ARCHIVED', lastArchivedAt: new Date('2026-09-01') },
+    ]);
+    control.images.pushed(arn, digest, '1.0');
+    expect(await shown()).toMatchObject([{ imageStatus: 'ACTIVE' }]);
+    const missing = { repositoryName: 'app', imageIds: [{ imageTag: '2.0' }] };
+    await expect(client.send(new DescribeImagesCommand(missing))).rejects.toMatchObject({
+      name: 'ImageNotFoundException',
+    });
   });
 });

@@ -1,25 +1,16 @@
-import type { AwsConfig } from './config.js';
-import type { RegistryClient } from '../../registry/client.js';
 import { PROBE_REPOSITORY } from '../probe.js';
 import type { Probe } from '../probe.js';
 import type { AwsClients } from './clients.js';
-import { driftOf } from './drift.js';
+import { attempt } from './probe-attempt.js';
+import type { EcrProbe, Say } from './probe-attempt.js';
+import { probeAccount } from './probe-account.js';
+import { probeSigning } from './probe-signing.js';
 import { ecrHost } from './hosts.js';
 import { ecrNames } from './names.js';
 import { desiredPolicies, policiesTag } from './policies.js';
-import { AwsCallError, awsProblem, statement } from './problems.js';
+import { statement } from './problems.js';
 import { probePushActions } from './probe-push.js';
 import { targetRepositories } from './sweep.js';
-
-export interface EcrProbe {
-  readonly aws: AwsConfig;
-  /** `target NAME` or `source HOST`. */
-  readonly registry: string;
-  readonly isTarget: boolean;
-  readonly clients: () => Promise<AwsClients>;
-  readonly client: RegistryClient;
-  readonly signal: AbortSignal;
-}
 
 /**
  * Tries each permission without changing anything: calls that name a repository which does not exist are refused for
@@ -53,11 +44,10 @@ export async function probeEcr(probe: EcrProbe): Promise<readonly Probe[]> {
     if (actions.length > 0) say('policy', false, `add this statement to it: ${statement(actions, on)}`);
   }
   if (missing.length === 0) say('permissions', true, 'every action is allowed');
-  await probeAccount(probe, say);
+  await probeAccount(probe, say, identity.value.Arn ?? '');
+  await probeSigning(probe, say);
   return found;
 }
-
-type Say = (check: string, ok: boolean, message: string) => void;
 
 /** The actions of ECR's API that are refused. */
 async function missingControlActions(probe: EcrProbe, say: Say): Promise<string[]> {
@@ -134,49 +124,4 @@ async function mayCreate(probe: EcrProbe): Promise<boolean | undefined> {
     ),
   );
   return !('problem' in result) || result.kind !== 'forbidden';
-}
-
-/** Findings that break nothing: mounts, drifted policies. */
-async function probeAccount(probe: EcrProbe, say: Say): Promise<void> {
-  const { aws, signal } = probe;
-  const names = ecrNames(aws);
-  const mounting = await attempt(probe, 'ecr:GetAccountSetting', '*', ({ sdk, ecr }) =>
-    ecr.send(new sdk.GetAccountSettingCommand({ name: 'BLOB_MOUNTING' }), { abortSignal: signal }),
-  );
-  if (!('problem' in mounting)) {
-    const on = mounting.value.value === 'ENABLED';
-    const hint =
-      'off: layers that images share are uploaded for each; an administrator turns it on with: aws ecr put-account-setting --name BLOB_MOUNTING --value ENABLED';
-    say('blob mounting', true, on ? 'on' : hint);
-  }
-  const desired = aws.repositories.mode === 'api' ? desiredPolicies(aws) : undefined;
-  if (desired === undefined) return;
-  const drift = await attempt(probe, 'ecr:DescribeRepositories', names.arn('*'), (clients) =>
-    driftOf(clients, aws, names, desired, signal),
-  );
-  if ('problem' in drift) return say('policies', false, drift.problem);
-  for (const { repository, policies } of drift.value) {
-    const will = aws.repositories.reconcilePolicies
-      ? 'the service applies them again'
-      : 'repositories.reconcilePolicies is false';
-    say('policies', false, `${repository}: ${policies.join(' and ')} differ from the configuration; ${will}`);
-  }
-  if (drift.value.length === 0) say('policies', true, 'every mirrored repository has the configured policies');
-}
-
-type Attempt<T> = { readonly value: T } | { readonly problem: string; readonly kind: string };
-
-async function attempt<T>(
-  { aws, clients }: EcrProbe,
-  action: string,
-  resource: string,
-  call: (clients: AwsClients) => Promise<T>,
-): Promise<Attempt<T>> {
-  try {
-    return { value: await call(await clients()) };
-  } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof AwsCallError ? error.cause : error;
-    const { message, kind } = awsProblem(ecrHost(aws), action, resource, cause);
-    return { problem: message, kind };
-  }
 }

@@ -39,6 +39,8 @@ const KINDS: Readonly<Record<string, RegistryErrorKind>> = {
   SignatureDoesNotMatch: 'unauthorized',
   UnrecognizedClientException: 'unauthorized',
   RepositoryNotFoundException: 'absent',
+  ImageNotFoundException: 'absent',
+  SigningConfigurationNotFoundException: 'absent',
   InvalidParameterException: 'invalid',
   InvalidTagParameterException: 'invalid',
   TooManyTagsException: 'invalid',

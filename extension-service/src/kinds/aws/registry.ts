@@ -3,8 +3,9 @@ import { RenewedLogin } from '../../credentials/renewed-login.js';
 import type { RegistryClient } from '../../registry/client.js';
 import type { RequestPacer } from '../../registry/pacer.js';
 import { isTargetName } from '../cloud.js';
-import type { CloudOptions, CloudRegistry, PushRequests } from '../cloud.js';
+import type { ArchivedImage, CloudOptions, CloudRegistry, PushRequests } from '../cloud.js';
 import type { Probe } from '../probe.js';
+import { archivedImage, archives } from './archived-image.js';
 import { loadAwsClients } from './clients.js';
 import type { AwsClients } from './clients.js';
 import { ecrCovers, ecrHost } from './hosts.js';
@@ -66,6 +67,24 @@ export class EcrRegistry implements CloudRegistry {
   async probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]> {
     const isTarget = isTargetName(this.registry);
     return probeEcr({ aws: this.aws, registry: this.registry, isTarget, clients: () => this.#load(), client, signal });
+  }
+
+  async findArchived(
+    host: string,
+    repository: string,
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<ArchivedImage | undefined> {
+    if (this.aws.public === true || !this.covers(host, repository)) return undefined;
+    try {
+      return await archivedImage(await this.#load(), this.aws, repository, reference, signal);
+    } catch {
+      return undefined;
+    }
+  }
+
+  get archives(): boolean {
+    return archives(this.aws.ecrOptions.lifecyclePolicy);
   }
 
   estimate(requests: PushRequests): { readonly milliseconds: number; readonly limitedBy: string } {

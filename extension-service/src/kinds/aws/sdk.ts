@@ -2,12 +2,17 @@
 export { NodeHttpHandler } from '@smithy/node-http-handler';
 export {
   CreateRepositoryCommand,
+  DescribeImageSigningStatusCommand,
+  DescribeImagesCommand,
   DescribeRepositoriesCommand,
+  DescribeRepositoryCreationTemplatesCommand,
   ECRClient,
   GetAccountSettingCommand,
   GetAuthorizationTokenCommand,
   GetLifecyclePolicyCommand,
   GetRepositoryPolicyCommand,
+  GetSigningConfigurationCommand,
+  ListPullTimeUpdateExclusionsCommand,
   ListTagsForResourceCommand,
   PutLifecyclePolicyCommand,
   SetRepositoryPolicyCommand,

@@ -1,0 +1,50 @@
+import { isDigest } from '../../core/image/reference.js';
+import type { ArchivedImage } from '../cloud.js';
+import type { AwsClients } from './clients.js';
+import type { AwsConfig } from './config.js';
+
+/** Milliseconds for one look: it only explains a 404, and nothing waits for it for long. */
+const LOOK_TIMEOUT_MS = 10_000;
+
+/**
+ * Finds out why ECR's registry answers 404 for an image: archived images are listed and cannot be pulled. Undefined for
+ * an image that ECR does not have, and where the identity may not ask (ecr:DescribeImages). Never rejects.
+ *
+ * @see https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive_restore_image.html
+ */
+export async function archivedImage(
+  { sdk, ecr }: AwsClients,
+  { accountId }: AwsConfig,
+  repository: string,
+  reference: string,
+  signal: AbortSignal,
+): Promise<ArchivedImage | undefined> {
+  const command = new sdk.DescribeImagesCommand({
+    registryId: accountId,
+    repositoryName: repository,
+    imageIds: [isDigest(reference) ? { imageDigest: reference } : { imageTag: reference }],
+    // Without it, ECR shows active images only.
+    filter: { imageStatus: 'ANY' },
+  });
+  const abortSignal = AbortSignal.any([signal, AbortSignal.timeout(LOOK_TIMEOUT_MS)]);
+  try {
+    const { imageDetails: [image] = [] } = await ecr.send(command, { abortSignal });
+    if (image?.imageStatus === 'ACTIVATING') return { isBeingRestored: true, words: RESTORING };
+    if (image?.imageStatus !== 'ARCHIVED') return undefined;
+    const since = image.lastArchivedAt === undefined ? '' : ` since ${image.lastArchivedAt.toISOString()}`;
+    return { isBeingRestored: false, words: `is archived in Amazon ECR${since}` };
+  } catch {
+    return undefined;
+  }
+}
+
+const RESTORING = "is being restored from Amazon ECR's archive, which takes up to 20 minutes";
+
+/** Whether a lifecycle policy moves images into the archive. */
+export function archives(lifecyclePolicy: string | undefined): boolean {
+  if (lifecyclePolicy === undefined) return false;
+  const { rules } = JSON.parse(lifecyclePolicy) as {
+    readonly rules?: readonly { readonly action?: { readonly type?: unknown } }[];
+  };
+  return rules?.some(({ action }) => action?.type === 'transition') === true;
+}

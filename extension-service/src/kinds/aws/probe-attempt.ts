@@ -1,0 +1,35 @@
+import type { RegistryClient } from '../../registry/client.js';
+import type { AwsClients } from './clients.js';
+import type { AwsConfig } from './config.js';
+import { ecrHost } from './hosts.js';
+import { AwsCallError, awsProblem } from './problems.js';
+
+export interface EcrProbe {
+  readonly aws: AwsConfig;
+  /** `target NAME` or `source HOST`. */
+  readonly registry: string;
+  readonly isTarget: boolean;
+  readonly clients: () => Promise<AwsClients>;
+  readonly client: RegistryClient;
+  readonly signal: AbortSignal;
+}
+
+export type Say = (check: string, ok: boolean, message: string) => void;
+
+/** The answer of one call, or the class of its failure and the words for it. */
+export type Attempt<T> = { readonly value: T } | { readonly problem: string; readonly kind: string };
+
+export async function attempt<T>(
+  { aws, clients }: EcrProbe,
+  action: string,
+  resource: string,
+  call: (clients: AwsClients) => Promise<T>,
+): Promise<Attempt<T>> {
+  try {
+    return { value: await call(await clients()) };
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof AwsCallError ? error.cause : error;
+    const { message, kind } = awsProblem(ecrHost(aws), action, resource, cause);
+    return { problem: message, kind };
+  }
+}

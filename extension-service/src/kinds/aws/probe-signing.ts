@@ -1,0 +1,103 @@
+import type { AwsClients } from './clients.js';
+import type { AwsConfig } from './config.js';
+import { ecrNames } from './names.js';
+import { attempt } from './probe-attempt.js';
+import type { EcrProbe, Say } from './probe-attempt.js';
+import { statement } from './problems.js';
+import { targetRepositories } from './sweep.js';
+
+/** Actions that ECR does with the identity that pushes, to sign the image. */
+const SIGNER_ACTIONS = ['signer:GetSigningProfile', 'signer:SignPayload'] as const;
+
+/** Repositories that are looked at for an image that was not signed. */
+const MAX_REPOSITORIES = 5;
+
+interface Rule {
+  readonly profile: string;
+  readonly filters: readonly string[];
+}
+
+/**
+ * Managed signing: ECR signs on push with the identity that pushes. The signer's permission cannot be tried without
+ * signing, so the outcome for images that are there is shown.
+ *
+ * @see https://docs.aws.amazon.com/AmazonECR/latest/userguide/managed-signing.html
+ */
+export async function probeSigning(probe: EcrProbe, say: Say): Promise<void> {
+  const { aws, signal } = probe;
+  const answer = await attempt(probe, 'ecr:GetSigningConfiguration', '*', async ({ sdk, ecr }) => {
+    const { signingConfiguration } = await ecr.send(new sdk.GetSigningConfigurationCommand({}), {
+      abortSignal: signal,
+    });
+    return (signingConfiguration?.rules ?? []).map(({ signingProfileArn = '', repositoryFilters }): Rule => ({
+      profile: signingProfileArn,
+      filters: (repositoryFilters ?? []).map(({ filter = '' }) => filter),
+    }));
+  });
+  if ('problem' in answer) {
+    if (answer.kind === 'absent') return say('managed signing', true, 'off');
+    const unknown = answer.kind === 'forbidden' ? 'it needs ecr:GetSigningConfiguration' : answer.problem;
+    const needs = `${SIGNER_ACTIONS.join(' and ')} on the signing profile`;
+    return say('managed signing', true, `not known: ${unknown}; where ECR signs on push, the identity needs ${needs}`);
+  }
+  const profiles = [...new Set(answer.value.filter((rule) => mayCover(rule, aws)).map(({ profile }) => profile))];
+  if (profiles.length === 0) return say('managed signing', true, 'off');
+  const failures = await attempt(probe, 'ecr:DescribeImageSigningStatus', ecrNames(aws).arn('*'), (clients) =>
+    failedSignings(clients, aws, signal),
+  );
+  for (const profile of profiles) {
+    const needs = statement(SIGNER_ACTIONS, profile);
+    const failed = 'problem' in failures ? undefined : failures.value.find((one) => one.profile === profile);
+    say(
+      'managed signing',
+      failed === undefined,
+      failed === undefined
+        ? `ECR signs what is pushed with ${profile}, as the identity that pushes, which needs ${needs}`
+        : `${failed.image} was not signed with ${profile}: ${failed.reason}; the identity that pushes needs ${needs}`,
+    );
+  }
+}
+
+/** Whether a rule may be for a repository under our prefix; `*` stands for any characters. */
+function mayCover({ filters }: Rule, { prefix }: AwsConfig): boolean {
+  if (filters.length === 0 || prefix === '') return true;
+  return filters.some((filter) => {
+    const [literal = ''] = filter.split('*');
+    return literal.startsWith(`${prefix}/`) || `${prefix}/`.startsWith(literal);
+  });
+}
+
+interface FailedSigning {
+  readonly profile: string;
+  readonly image: string;
+  readonly reason: string;
+}
+
+/** Looks at the signature of one image in each of the first repositories. */
+async function failedSignings(
+  clients: AwsClients,
+  aws: AwsConfig,
+  abortSignal: AbortSignal,
+): Promise<readonly FailedSigning[]> {
+  const { sdk, ecr } = clients;
+  const failures: FailedSigning[] = [];
+  let looked = 0;
+  for await (const repositoryName of targetRepositories(clients, aws, ecrNames(aws), abortSignal)) {
+    if (looked++ >= MAX_REPOSITORIES) break;
+    const where = { registryId: aws.accountId, repositoryName };
+    const images = await ecr.send(
+      new sdk.DescribeImagesCommand({ ...where, maxResults: 1, filter: { tagStatus: 'TAGGED' } }),
+      { abortSignal },
+    );
+    const imageDigest = images.imageDetails?.[0]?.imageDigest;
+    if (imageDigest === undefined) continue;
+    const command = new sdk.DescribeImageSigningStatusCommand({ ...where, imageId: { imageDigest } });
+    const { signingStatuses = [] } = await ecr.send(command, { abortSignal });
+    for (const { status, signingProfileArn: profile = '', failureCode = '', failureReason = '' } of signingStatuses) {
+      if (status !== 'FAILED') continue;
+      const reason = [failureCode, failureReason].filter((text) => text !== '').join(': ');
+      failures.push({ profile, image: `${repositoryName}@${imageDigest}`, reason });
+    }
+  }
+  return failures;
+}
