@@ -11,6 +11,7 @@ import type { PolicyProps } from './policy-props.js';
 export interface EngineProps extends PolicyProps {
   readonly targets: readonly string[];
   readonly filters: readonly string[];
+  readonly directTarget?: 'keep' | 'refuse';
   readonly caBundle?: string;
   readonly callerSecret?: { readonly name: string; readonly namespace: string };
   readonly callerPath?: string;
@@ -29,7 +30,8 @@ export const ENGINE_CONSTRUCTS: Readonly<
   'kyverno-clusterpolicy': (scope, id, props) => {
     new KyvernoClusterPolicy(scope, id, props);
   },
-  gatekeeper: (scope, id, { caBundle = '', ...props }) => {
+  gatekeeper: (scope, id, { caBundle = '', directTarget, ...props }) => {
+    void directTarget;
     new GatekeeperMutation(scope, id, { ...props, caBundle });
   },
   webhook: (scope, id, props) => {

@@ -4,6 +4,7 @@ import { copyWarnings } from '../../extension-service/src/core/engines/copy-warn
 import { OWN_OPTIONS } from '../../extension-service/src/core/engines/engine.js';
 import type { Engine, OwnOptions } from '../../extension-service/src/core/engines/engine.js';
 import { ENGINES } from '../../extension-service/src/core/engines/engines.js';
+import { checkGuards } from '../../extension-service/src/core/engines/guards.js';
 import { checkLabel, DEFAULT_NAME, NAME_LABEL } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { mapping, truth } from '../../extension-service/src/core/policies/shapes.js';
@@ -15,7 +16,7 @@ import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
 import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { render } from './render.js';
-import { callerOf, filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
+import { callerOf, directTargetOf, filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
 import { resolveChoices } from './swapper-policies.js';
 import { speakFor, warn } from './warn.js';
@@ -84,7 +85,7 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
   readonly ephemeralContainers?: boolean;
   /**
    * Under `webhook`: ask again when a later webhook changed the Pod, as one that adds a sidecar does.
-   * @default 'IfNeeded'
+   * @default 'IfNeeded'; 'Never' with `source.directTarget: refuse`
    */
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
@@ -111,7 +112,7 @@ export class ImageSwapper extends Construct {
     const { url, name, failClosed = false, origins } = choices;
     const engine = ENGINES[choices.engine];
     const checked = <Result>(renderer: () => Result): Result =>
-      render(scope, id, renderer, { filters: 'config.source.filters', ...origins });
+      render(scope, id, renderer, { filters: 'config.source.filters', source: 'config.source', ...origins });
     const transport = checked(() =>
       transportOf({
         engine: engine.name,
@@ -144,12 +145,14 @@ export class ImageSwapper extends Construct {
       ...(annotations !== undefined && { annotations }),
       ...transport.ca,
       ...checked(() => callerOf(config)),
+      ...checked(() => directTargetOf(config)),
       ...(ephemeralContainers !== undefined && { ephemeralContainers }),
       ...(reinvocationPolicy !== undefined && { reinvocationPolicy }),
     };
     checked(() => {
       refuseUseless(props, engine, transport.guarded);
       engine.decides.checkMatches?.(matches);
+      checkGuards(config.source ?? {}, engine, failClosed);
       if (engineNamespace !== undefined) checkLabel(engineNamespace, 'engineNamespace');
       ENGINE_CONSTRUCTS[engine.name](this, 'Policy', policy);
       if (!transport.guarded) return;

@@ -18,6 +18,11 @@ export interface KyvernoClusterPolicyProps extends PolicyProps {
    */
   readonly filters?: readonly string[];
   /**
+   * The configuration's `source.directTarget`. With `refuse` every Pod is sent to the service, opt-outs included.
+   * @default 'keep'
+   */
+  readonly directTarget?: 'keep' | 'refuse';
+  /**
    * PEM text of the authorities that sign the service's certificate. Not with `caConfigMap`.
    * @default Kyverno's own trust store
    */

@@ -18,6 +18,11 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
    */
   readonly filters?: readonly string[];
   /**
+   * The configuration's `source.directTarget`. With `refuse` every Pod is sent to the service, opt-outs included.
+   * @default 'keep'
+   */
+  readonly directTarget?: 'keep' | 'refuse';
+  /**
    * The Secret whose key `secret` the policy sends, so that the service knows who asks (`auth.kyverno.secret`). Kyverno
    * must be allowed to read it.
    * @default none

@@ -18,6 +18,11 @@ export interface MutatingWebhookProps extends PolicyProps {
    */
   readonly filters?: readonly string[];
   /**
+   * The configuration's `source.directTarget`. With `refuse` every Pod is sent to the service, opt-outs included.
+   * @default 'keep'
+   */
+  readonly directTarget?: 'keep' | 'refuse';
+  /**
    * PEM text of the authorities that sign the service's certificate.
    * @default the API server's own trust store
    */
@@ -29,7 +34,7 @@ export interface MutatingWebhookProps extends PolicyProps {
   readonly callerPath?: string;
   /**
    * Ask again when a later webhook changed the Pod, as one that adds a sidecar does.
-   * @default 'IfNeeded'
+   * @default 'IfNeeded'; 'Never' with `directTarget: refuse`
    */
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }

@@ -5,7 +5,7 @@ import { InvalidTargetError, usableTarget } from '../../extension-service/src/co
 import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
 import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
-import { list, mapping, text } from '../../extension-service/src/core/policies/shapes.js';
+import { list, mapping, oneOf, text } from '../../extension-service/src/core/policies/shapes.js';
 import type { KindNaming } from './kind-naming.js';
 import type { SwapperRegistry } from './registry-kinds.js';
 import { NAMINGS } from './registry-kinds.js';
@@ -18,6 +18,8 @@ import type { SwapperPolicies } from './swapper-policies.js';
 export interface SwapperConfig {
   readonly source?: {
     readonly filters?: readonly { readonly jmespath: string; readonly [key: string]: unknown }[];
+    /** `refuse`: Pods that themselves name the place of a mirrored image are refused. */
+    readonly directTarget?: 'keep' | 'refuse';
     readonly [key: string]: unknown;
   };
   readonly imageCopyPolicy?: ImageCopyPolicy;
@@ -71,6 +73,12 @@ export function timeoutOf(config: SwapperConfig): number | undefined {
     throw new InvalidPolicyOptionError('config.imageCopyDeadline', 'must be a duration such as "8s"');
   }
   return secondsFor(policies, deadline);
+}
+
+/** `source.directTarget`, where it is written. */
+export function directTargetOf({ source }: SwapperConfig): { readonly directTarget?: 'keep' | 'refuse' } {
+  const directTarget = oneOf(source?.directTarget, 'config.source.directTarget', ['keep', 'refuse']);
+  return directTarget === undefined ? {} : { directTarget };
 }
 
 /** Where each target says which images it takes, checked to be an expression. */

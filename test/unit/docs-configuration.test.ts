@@ -14,6 +14,6 @@ describe('docs/configuration.md', () => {
 
   it('says of what is not there yet that the start refuses it', () => {
     const refused = describeKeys().filter(({ about }) => /not available yet: refused at the start/i.test(about));
-    expect(refused.map(({ key }) => key)).toEqual(['source.accessCheck', 'queue.type']);
+    expect(refused.map(({ key }) => key)).toEqual(['queue.type']);
   });
 });

@@ -6,6 +6,7 @@
 {{- include "image-swapper.checkTlsValues" . }}
 {{- include "image-swapper.checkAuth" . }}
 {{- include "image-swapper.checkAvailable" . }}
+{{- include "image-swapper.checkGuards" . }}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $url := include "image-swapper.url" . }}
 {{- $service := include "image-swapper.urlService" . | fromJson }}
@@ -47,8 +48,18 @@
 {{/* What the service refuses at its start (refuseUnavailable in cli/serve.ts), in its words. */}}
 {{- define "image-swapper.checkAvailable" -}}
 {{- $config := .Values.config | default dict }}
-{{- $check := dig "source" "accessCheck" "none" $config | default "none" }}
-{{- if ne $check "none" }}{{ fail (printf "config.source.accessCheck: %s is not available yet: use none" $check) }}{{ end }}
 {{- $queue := dig "queue" "type" "memory" $config | default "memory" }}
 {{- if ne $queue "memory" }}{{ fail (printf "config.queue.type: %s is not available yet: use memory" $queue) }}{{ end }}
+{{- end }}
+
+{{/* Guards of `source` that the engine cannot honor, and policies of the chart's own, which do not send every Pod. */}}
+{{- define "image-swapper.checkGuards" -}}
+{{- $source := dig "source" dict (.Values.config | default dict) | default dict }}
+{{- $engine := include "image-swapper.engine" . }}
+{{- if and (eq (dig "accessCheck" "none" $source) "pullSecrets") (include "image-swapper.engineFacts" . | fromJson).imagesOnly }}
+{{- fail (printf "config.source.accessCheck: is pullSecrets, and policies.engine is %s, which sends names of images alone: use another engine, or set none" $engine) }}
+{{- end }}
+{{- if and (eq (dig "directTarget" "keep" $source) "refuse") (ne (include "image-swapper.renderedEngine" .) "") }}
+{{- fail "config.source.directTarget: is refuse, and the policies that the chart renders do not send every Pod: set policies.manage=true, so that the service writes them" }}
+{{- end }}
 {{- end }}

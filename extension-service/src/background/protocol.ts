@@ -11,6 +11,7 @@ import type { RequestReport } from '../registry/request-tally.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
 import type { CopyOutcome, CopyProgress } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
 
 /** Messages of the worker's cluster side to the main thread. */
 export type ClusterEvent =
@@ -41,6 +42,15 @@ export type ToBackground =
   | { readonly type: 'read-secret'; readonly id: number; readonly name: string; readonly namespace: string | undefined }
   /** Asks for the user of a token; answered by `user`. */
   | { readonly type: 'review-token'; readonly id: number; readonly token: string; readonly audience: string }
+  /** Asks whether the Pod of the job may read its image, of this digest, at the source; answered by `access`. */
+  | {
+      readonly type: 'check-access';
+      readonly id: number;
+      readonly job: MirrorJob;
+      readonly digest: string | undefined;
+      /** Until the answer counts no more. */
+      readonly milliseconds: number;
+    }
   /** `registry` is `target NAME` or `source HOST`. */
   | {
       readonly type: 'log-in';
@@ -63,6 +73,7 @@ export type FromBackground =
   | { readonly type: 'secret'; readonly id: number; readonly text: string }
   /** `name` is undefined for a token that is not valid. */
   | { readonly type: 'user'; readonly id: number; readonly name: string | undefined }
+  | { readonly type: 'access'; readonly id: number; readonly access: SourceAccess }
   | { readonly type: 'login'; readonly id: number; readonly login: RegistryLogin }
   | { readonly type: 'cloud'; readonly event: CloudEvent }
   | { readonly type: 'cluster'; readonly event: ClusterEvent }

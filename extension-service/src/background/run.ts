@@ -10,6 +10,8 @@ import type { CloudEvent } from '../kinds/cloud.js';
 import { RequestTally } from '../registry/request-tally.js';
 import type { Copier, CopyProgress } from '../mirror/copier.js';
 import type { ClusterEvent, BackgroundData, FromBackground, ToBackground } from './protocol.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
 import { messageOf } from '../util/message-of.js';
 
 /** A copier whose configuration may change between two copies. */
@@ -20,12 +22,16 @@ export interface ConfigurableCopier extends Copier {
   configure(config: BackgroundData['config']): void;
 }
 
+/** As `SourceAccessChecks.check`: never rejects. */
+export type CheckAccess = (job: MirrorJob, digest: string | undefined, milliseconds: number) => Promise<SourceAccess>;
+
 /** The worker's services for the main thread. */
 export interface BackgroundParts {
   readonly copier: ConfigurableCopier;
   readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
   /** The user of a token; undefined for one that is not valid for the audience. */
   readonly reviewToken: (token: string, audience: string) => Promise<string | undefined>;
+  readonly checkAccess: CheckAccess;
   readonly cluster: ClusterPart;
 }
 
@@ -69,7 +75,7 @@ export function runBackground(
     const report = tally.take();
     if (report !== undefined) send({ type: 'requests', report });
   }, REPORT_INTERVAL_MS).unref();
-  const { copier, readSecret, reviewToken, cluster } = create(data, {
+  const { copier, readSecret, reviewToken, checkAccess, cluster } = create(data, {
     log,
     onCloudEvent: (event) => send({ type: 'cloud', event }),
     onClusterEvent: (event) => send({ type: 'cluster', event }),
@@ -119,6 +125,16 @@ export function runBackground(
         const { id, token, audience } = message;
         const work = reviewToken(token, audience).then((name): FromBackground => ({ type: 'user', id, name }));
         answer(id, 'the token', work);
+        return;
+      }
+      case 'check-access': {
+        const { id, job, digest, milliseconds } = message;
+        const work = checkAccess(job, digest, milliseconds).then((access): FromBackground => ({
+          type: 'access',
+          id,
+          access,
+        }));
+        answer(id, job.source, work);
         return;
       }
       case 'log-in': {

@@ -5,6 +5,7 @@ import { openClouds } from '../kinds/clouds.js';
 import { ShownPods } from '../kubernetes/shown-pods.js';
 import { reviewToken } from '../kubernetes/token-review.js';
 import { runBackground } from './run.js';
+import type { CheckAccess } from './run.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import type { BackgroundData } from './protocol.js';
 import { debounceNames } from './debounce-names.js';
@@ -38,7 +39,14 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     });
     copier.start();
     cluster.start();
-    return { copier, readSecret, cluster, reviewToken: (token, audience) => reviewToken(connect, token, audience) };
+    const checkAccess: CheckAccess = (job, digest, milliseconds) => copier.checkAccess(job, digest, milliseconds);
+    return {
+      copier,
+      readSecret,
+      cluster,
+      checkAccess,
+      reviewToken: (token, audience) => reviewToken(connect, token, audience),
+    };
   });
 }
 

@@ -12,6 +12,7 @@ import { BACKGROUND_PROGRAM } from './program.js';
 import { CopyFailedError } from '../registry/copy-failure.js';
 import type { Copier, CopyOutcome, CopyProgress } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
 import type { ClusterEvent, BackgroundData, FromBackground, ToBackground } from './protocol.js';
 
 /** Pause before the first restart of a worker that ended; it doubles each time a worker does not live long enough. */
@@ -111,6 +112,16 @@ export class BackgroundWorker implements Copier {
     );
     post(worker, { type: 'review-token', id, token, audience });
     return (await answer).name;
+  }
+
+  /** Whether the Pod of the job may read its image, of this digest, at the source. */
+  async checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
+    if (this.isOver) throw stopped(job.source);
+    const { id, worker, answer } = this.ask(job.source, undefined, (message) =>
+      message.type === 'access' ? message.access : undefined,
+    );
+    post(worker, { type: 'check-access', id, job, digest, milliseconds });
+    return answer;
   }
 
   /** The login of a cloud's registry, `target NAME` or `source HOST`; only the worker loads clouds' SDKs. */

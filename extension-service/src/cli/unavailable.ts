@@ -2,16 +2,12 @@ import type { Config } from '../core/config/model.js';
 import { CliError, EXIT } from './exit.js';
 
 /**
- * Keys of the design that nothing stands behind yet: to ignore a guard or a queue that somebody counts on is worse than not
- * to start.
+ * Keys that nothing stands behind yet: it is better not to start than to ignore a queue that somebody counts on.
  *
  * @throws CliError naming each
  */
-export function refuseUnavailable({ source, queue }: Config): void {
+export function refuseUnavailable({ queue }: Config): void {
   const missing = [
-    ...(source.accessCheck === 'none'
-      ? []
-      : [`source.accessCheck: ${source.accessCheck} is not available yet: use none`]),
     ...(queue.type === 'memory' ? [] : [`queue.type: ${queue.type} is not available yet: use memory`]),
   ];
   if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));

@@ -17,6 +17,8 @@ import type { RegistriesOptions } from '../targets/registries.js';
 import { CopyFailedError } from '../registry/copy-failure.js';
 import type { Copier, CopyOutcome, CopyProgress } from './copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
+import { SourceAccessChecks } from './source-access-checks.js';
 import { messageOf } from '../util/message-of.js';
 import { notShownHint, withShownSecrets } from './shown-pods.js';
 import type { IsShown } from './shown-pods.js';
@@ -40,12 +42,24 @@ export interface PodPullSecrets {
 export class RegistryCopier implements Copier {
   private registries: Registries;
   private readonly ledger = new BlobLedger();
+  private readonly access: SourceAccessChecks;
 
   constructor(
     private config: Config,
     private readonly options: RegistryCopierOptions,
   ) {
     this.registries = new Registries(config, options);
+    this.access = new SourceAccessChecks({
+      current: () => ({ registries: this.registries, shared: this.config.source.registries }),
+      forPod: (context) => options.pullSecrets.forPod(context),
+      isShown: options.isShown ?? (() => Promise.resolve(false)),
+      ...(options.now !== undefined && { now: options.now }),
+    });
+  }
+
+  /** As {@link SourceAccessChecks.check}. */
+  checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
+    return this.access.check(job, digest, milliseconds);
   }
 
   /** Logs in to clouds ahead of the first copy, and sees to what goes on there. */

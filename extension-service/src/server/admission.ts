@@ -12,6 +12,11 @@ import type { CopyFailure } from '../registry/copy-failure.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';
 import type { TargetReference } from '../core/naming/name.js';
+import { NO_POD_SHOWN } from '../core/decide/source-access.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
+import type { Denial } from './denial.js';
+import { DirectTargetGuard } from './direct-target-guard.js';
+import { RequestClock } from './request-clock.js';
 
 /** What admission needs of the rest of the service. Nothing here blocks longer than the budget it is given. */
 export interface AdmissionDependencies {
@@ -21,6 +26,8 @@ export interface AdmissionDependencies {
     known(reference: TargetReference): Existence | undefined;
     find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
   };
+  /** Whether a Pod may read an image at its source; never rejects, and answers within the milliseconds. */
+  readonly access: (job: MirrorJob, digest: string | undefined, milliseconds: number) => Promise<SourceAccess>;
   /** Starts a copy, joins one, or leaves it to another replica. */
   enqueue(job: MirrorJob, wish: CopyWish): CopyStart;
   readonly now: () => number;
@@ -46,13 +53,15 @@ export interface ContainerOutcome {
   readonly image: string;
   readonly existence?: Existence;
   readonly copy?: 'started' | 'handed-over' | 'finished' | 'failed' | 'late';
+  /** Why an image is kept that `source.accessCheck` does not let be swapped. */
+  readonly noAccess?: Exclude<SourceAccess, { state: 'granted' }>;
 }
 
 export interface AdmissionResult {
   readonly containers: readonly ContainerOutcome[];
   readonly swaps: readonly Swap[];
-  /** Set when `imageCopyFailure: deny` refuses the Pod. */
-  readonly denied?: { readonly container: string; readonly failure: CopyFailure };
+  /** Set when `imageCopyFailure: deny` or `source.directTarget: refuse` refuses the Pod. */
+  readonly denied?: Denial;
 }
 
 interface Settled {
@@ -60,9 +69,22 @@ interface Settled {
   readonly denied?: CopyFailure;
 }
 
+/** The part of a request that is the same for every container. */
+interface Settling {
+  readonly config: Config;
+  readonly clock: RequestClock;
+  /** Absent: nothing is known of the Pod. */
+  readonly pull?: PullContext;
+  readonly mayCopy: boolean;
+}
+
 /** Decides a Pod, looks into the targets within the budget, starts the copies, and says which images change. */
 export class Admission {
-  constructor(private readonly dependencies: AdmissionDependencies) {}
+  private readonly direct: DirectTargetGuard;
+
+  constructor(private readonly dependencies: AdmissionDependencies) {
+    this.direct = new DirectTargetGuard(dependencies);
+  }
 
   async review(request: AdmissionRequest): Promise<AdmissionResult> {
     const { config, rules } = this.dependencies.current();
@@ -72,12 +94,13 @@ export class Admission {
     const pull: PullContext = request.trusted === true ? context : { ...context, unproven: true };
     const clock = new RequestClock(config, this.dependencies.now);
     try {
-      const settled = await Promise.all(
-        decisions.map((decision) =>
-          this.settle(decision, config, clock, mayCopy ? (mirror, wish) => this.copy(mirror, pull, wish) : undefined),
-        ),
-      );
-      return result(settled);
+      const denied = await this.direct.refusal({ config, rules, request, pull, clock });
+      if (denied !== undefined) return { containers: decisions.map(kept), swaps: [], denied };
+      const settling: Settling = { config, clock, pull, mayCopy };
+      const settled = await Promise.all(decisions.map((decision) => this.settle(decision, settling)));
+      const answer = result(settled);
+      this.direct.swapped(config, answer.swaps, pull);
+      return answer;
     } finally {
       clock.stop();
     }
@@ -98,7 +121,7 @@ export class Admission {
           const decision = decideContainer(rules, obj, container);
           if (decision.action === 'mirror') looked.add(decision.reference.text);
           const mayLook = looked.size <= MAX_LOOKUPS;
-          return this.settle(decision, config, clock, undefined, mayLook);
+          return this.settle(decision, { config, clock, mayCopy: false }, mayLook);
         }),
       );
       return settled.map(({ outcome }) => outcome);
@@ -109,16 +132,14 @@ export class Admission {
 
   private async settle(
     decision: ContainerDecision,
-    config: Config,
-    clock: RequestClock,
-    copy: ((mirror: Mirror, wish: CopyWish) => CopyStart) | undefined,
+    { config, clock, pull, mayCopy }: Settling,
     mayLook = true,
   ): Promise<Settled> {
     const { image } = decision.container;
-    if (decision.action === 'keep') return { outcome: { decision, outcome: 'kept', image } };
+    if (decision.action === 'keep') return { outcome: kept(decision) };
     const { swapPolicy, copyPolicy, config: target } = decision.target;
-    const copies = copyPolicy === 'none' ? undefined : copy;
-    const wait = copies !== undefined && (copyPolicy === 'immediate' || copyPolicy === 'force');
+    const copies = mayCopy && copyPolicy !== 'none';
+    const wait = copies && (copyPolicy === 'immediate' || copyPolicy === 'force');
 
     // `always` swaps without looking; memory alone tells whether a copy is worth starting.
     const existence =
@@ -128,22 +149,26 @@ export class Admission {
     const present = existence?.state === 'present';
 
     let state: ContainerOutcome['copy'];
-    let arrived = false;
+    let arrived: string | undefined;
     let denied: CopyFailure | undefined;
-    if (copies !== undefined && (!present || copyPolicy === 'force' || wantsFresh(decision))) {
+    if (copies && (!present || copyPolicy === 'force' || wantsFresh(decision))) {
       const waits = wait && (!present || copyPolicy === 'force');
       const swapped = swapPolicy === 'always' || present;
-      const { handedOver, result: copying, letGo } = copies(decision, { waits, swapped });
+      const { handedOver, result: copying, letGo } = this.copy(decision, pull, { waits, swapped });
       state = handedOver ? 'handed-over' : 'started';
       if (waits) {
         const waited = await Promise.race([copying, clock.deadline().then(() => undefined)]);
         if (waited === undefined) letGo?.();
         state = waited === undefined ? 'late' : waited.ok ? 'finished' : 'failed';
-        arrived = waited?.ok === true;
-        if (!arrived && config.imageCopyFailure === 'deny') denied = failureOf(decision, waited);
+        arrived = waited?.ok === true ? waited.outcome.digest : undefined;
+        if (arrived === undefined && config.imageCopyFailure === 'deny') denied = failureOf(decision, waited);
       }
     }
-    const swap = swapPolicy === 'always' || present || arrived;
+    const could = swapPolicy === 'always' || present || arrived !== undefined;
+    const digest = arrived ?? (present ? existence.digest : undefined);
+    const left = wait ? clock.leftOfDeadline() : clock.leftOfBudget();
+    const noAccess = could ? await this.noAccess(decision, { config, pull }, digest, left) : undefined;
+    const swap = could && noAccess === undefined;
     return {
       outcome: {
         decision,
@@ -151,14 +176,32 @@ export class Admission {
         image: swap ? decision.reference.text : image,
         ...(existence !== undefined && { existence }),
         ...(state !== undefined && { copy: state }),
+        ...(noAccess !== undefined && { noAccess }),
       },
       ...(denied !== undefined && { denied }),
     };
   }
 
-  private copy(mirror: Mirror, pull: PullContext, wish: CopyWish): CopyStart {
+  /** Why `source.accessCheck` keeps the image; undefined when it does not. */
+  private async noAccess(
+    mirror: Mirror,
+    { config, pull }: { readonly config: Config; readonly pull: PullContext | undefined },
+    digest: string | undefined,
+    milliseconds: number,
+  ): Promise<ContainerOutcome['noAccess']> {
+    if (config.source.accessCheck === 'none') return undefined;
+    if (pull === undefined) return NO_POD_SHOWN;
+    const access = await this.dependencies.access(mirrorJob(mirror, pull), digest, milliseconds);
+    return access.state === 'granted' ? undefined : access;
+  }
+
+  private copy(mirror: Mirror, pull: PullContext | undefined, wish: CopyWish): CopyStart {
     return this.dependencies.enqueue(mirrorJob(mirror, pull), wish);
   }
+}
+
+function kept(decision: ContainerDecision): ContainerOutcome {
+  return { decision, outcome: 'kept', image: decision.container.image };
 }
 
 function failureOf(mirror: Mirror, waited: MirrorResult | undefined): CopyFailure {
@@ -174,41 +217,7 @@ function result(settled: readonly Settled[]): AdmissionResult {
     .map(({ decision, image }) => ({ container: decision.container, image }));
   const refused = settled.find(({ denied }) => denied !== undefined);
   if (refused?.denied === undefined) return { containers, swaps };
-  return {
-    containers,
-    swaps: [],
-    denied: { container: refused.outcome.decision.container.name, failure: refused.denied },
-  };
-}
-
-/** The two times of a request, each started when first asked for, measured for the request and not per container. */
-class RequestClock {
-  private readonly started: number;
-  private readonly timers: NodeJS.Timeout[] = [];
-  private budgetEnd: Promise<void> | undefined;
-  private deadlineEnd: Promise<void> | undefined;
-
-  constructor(
-    private readonly config: Config,
-    private readonly now: () => number,
-  ) {
-    this.started = now();
-  }
-
-  budget(): Promise<void> {
-    return (this.budgetEnd ??= this.after(this.config.answerBudget));
-  }
-
-  deadline(): Promise<void> {
-    return (this.deadlineEnd ??= this.after(this.config.imageCopyDeadline));
-  }
-
-  stop(): void {
-    for (const timer of this.timers) clearTimeout(timer);
-  }
-
-  private after(milliseconds: number): Promise<void> {
-    const left = Math.max(0, milliseconds - (this.now() - this.started));
-    return new Promise((resolve) => this.timers.push(setTimeout(resolve, left)));
-  }
+  const { reason, message } = refused.denied;
+  const container = refused.outcome.decision.container.name;
+  return { containers, swaps: [], denied: { container, reason, message, status: 502 } };
 }

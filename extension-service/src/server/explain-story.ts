@@ -1,5 +1,6 @@
 import type { ExpressionReading } from '../core/decide/explain.js';
 import { shown } from '../core/decide/explain.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
 import { oneLine } from '../core/image/quote.js';
 import type { FilterTrace } from '../core/filters/trace.js';
 import type { CopyStatus } from '../mirror/status.js';
@@ -9,9 +10,11 @@ import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 /** Reads like a short story: a paragraph for each container. */
 export function story(answer: ExplainAnswer, now: number): string {
   if (answer.containers.length === 0) return 'The Pod has no container with an image.';
-  return answer.containers
-    .map((container) => paragraph(container, answer.dryRun, now).map(plainLine).join('\n'))
-    .join('\n\n');
+  const refused = (answer.refused ?? []).map((why) => plainLine(`The Pod is refused: ${why}.`));
+  const paragraphs = answer.containers.map((container) =>
+    paragraph(container, answer.dryRun, now).map(plainLine).join('\n'),
+  );
+  return [...refused, ...paragraphs].join('\n\n');
 }
 
 /** Names, images and reasons come from Pods and registries: no line commands a terminal or holds a template. */
@@ -37,8 +40,11 @@ function paragraph(container: ExplainedContainer, dryRun: boolean, now: number):
   lines.push(`  Its place in the target is ${container.reference ?? ''}.`);
   lines.push(`  ${existenceSentence(container)}`);
   if (container.copy !== undefined) lines.push(...copySentences(container.copy, now).map((line) => `  ${line}`));
+  if (container.access !== undefined) lines.push(`  ${accessSentence(container.access)}`);
   if (swapped) lines.push(`  => It is swapped for ${result} (imageSwapPolicy ${container.swapPolicy ?? ''}).`);
   else if (dryRun) lines.push('  => It keeps its image: dryRun is on.');
+  else if (container.access !== undefined && container.access.state !== 'granted')
+    lines.push('  => It keeps its image (source.accessCheck pullSecrets).');
   else
     lines.push(
       `  => It keeps its image for now (imageSwapPolicy exists, imageCopyPolicy ${container.copyPolicy ?? ''}).`,
@@ -58,6 +64,19 @@ function existenceSentence({ existence }: ExplainedContainer): string {
       return `Whether the target has it is not known: ${existence.message}.`;
     case undefined:
       return 'The target was not asked.';
+  }
+}
+
+function accessSentence(access: SourceAccess): string {
+  switch (access.state) {
+    case 'granted':
+      return access.to === 'everybody'
+        ? 'Everybody may read it at its source.'
+        : 'The pull secrets of the Pod may read it at its source.';
+    case 'refused':
+      return `The Pod may not read it: ${access.message}.`;
+    case 'unknown':
+      return `Whether the Pod may read it at its source is not known: ${access.message}.`;
   }
 }
 

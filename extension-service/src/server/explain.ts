@@ -1,12 +1,15 @@
 import { explainDecisions } from '../core/decide/explain.js';
 import type { Explanation } from '../core/decide/explain.js';
+import { directTargets, directTargetText } from '../core/decide/direct-target.js';
 import type { DecisionInput, Mirror } from '../core/decide/decide.js';
 import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { Config } from '../core/config/model.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
-import { mirrorJobKey } from '../core/decide/mirror-job.js';
+import { mirrorJob, mirrorJobKey, pullContext } from '../core/decide/mirror-job.js';
+import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
 import { copyStatus } from '../mirror/status.js';
 import type { CopyStatus, MirrorStatus } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';
@@ -15,6 +18,8 @@ import { BadRequestError } from './admission-request.js';
 /** What explaining looks into besides the rules. */
 export interface ExplainDependencies {
   find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
+  /** As in `AdmissionDependencies`; absent where no source is asked. */
+  access?(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
   /** The copy of a reference in the queue of this process; undefined when there is none or no queue. */
   findCopy(key: string): MirrorStatus | undefined;
 }
@@ -22,6 +27,8 @@ export interface ExplainDependencies {
 export interface ExplainedContainer extends Explanation {
   readonly existence?: Existence;
   readonly copy?: CopyStatus;
+  /** With `source.accessCheck`: whether the Pod may read the image at its source. */
+  readonly access?: SourceAccess;
   /** The image that the container would get now. */
   readonly result: string;
   readonly swapped: boolean;
@@ -31,6 +38,8 @@ export interface ExplainAnswer {
   readonly namespace: string;
   readonly dryRun: boolean;
   readonly containers: readonly ExplainedContainer[];
+  /** Why `source.directTarget: refuse` refuses the Pod; with `source.accessCheck`, unless the Pod can read the sources. */
+  readonly refused?: readonly string[];
 }
 
 /** Looks into targets for one request: it may come from anybody who reaches the port. */
@@ -72,10 +81,19 @@ export async function explainInput(
     const containers = await Promise.all(
       explainDecisions(rules, input).map(async ({ decision, explanation }): Promise<ExplainedContainer> => {
         if (decision.action === 'keep') return { ...explanation, result: explanation.image, swapped: false };
-        return { ...explanation, ...(await lookInto(decision, deadline, config.dryRun, bounded)) };
+        const pull = pullContext(input.pod, input.namespace);
+        return { ...explanation, ...(await lookInto(decision, deadline, { config, pull }, bounded)) };
       }),
     );
-    return { namespace: input.namespace, dryRun: config.dryRun, containers };
+    const isGuarded = config.source.directTarget === 'refuse';
+    const direct = isGuarded ? directTargets(rules, input).slice(0, MAX_LOOKUPS) : [];
+    const unless = config.source.accessCheck === 'none' ? undefined : 'unless the Pod can read it at its source';
+    return {
+      namespace: input.namespace,
+      dryRun: config.dryRun,
+      containers,
+      ...(direct.length > 0 && { refused: direct.map((one) => directTargetText(one, unless)) }),
+    };
   } finally {
     clearTimeout(timer);
   }
@@ -90,19 +108,35 @@ const NOT_LOOKED: Existence = {
 async function lookInto(
   decision: Mirror,
   deadline: Promise<void>,
-  dryRun: boolean,
+  { config, pull }: { readonly config: Config; readonly pull: PullContext },
   dependencies: ExplainDependencies,
-): Promise<Pick<ExplainedContainer, 'existence' | 'copy' | 'result' | 'swapped'>> {
+): Promise<Pick<ExplainedContainer, 'existence' | 'copy' | 'access' | 'result' | 'swapped'>> {
   const { reference, target, container } = decision;
   const existence = await dependencies.find(target.config.name, reference, deadline);
   const copy = dependencies.findCopy(mirrorJobKey(reference, target.platforms));
-  const swaps = (target.swapPolicy === 'always' || existence.state === 'present') && !dryRun;
+  const could = target.swapPolicy === 'always' || existence.state === 'present';
+  const access =
+    could && config.source.accessCheck !== 'none' ? await accessTo(decision, existence, pull, dependencies) : undefined;
+  const swaps = could && (access === undefined || access.state === 'granted') && !config.dryRun;
   return {
     existence,
     ...(copy !== undefined && { copy: copyStatus(copy) }),
+    ...(access !== undefined && { access }),
     result: swaps ? reference.text : container.image,
     swapped: swaps,
   };
+}
+
+async function accessTo(
+  decision: Mirror,
+  existence: Existence,
+  pull: PullContext,
+  { access }: ExplainDependencies,
+): Promise<SourceAccess> {
+  if (access === undefined)
+    return { state: 'unknown', message: 'the source was not asked: ask the service (--server)' };
+  const digest = existence.state === 'present' ? existence.digest : undefined;
+  return access(mirrorJob(decision, pull), digest, EXPLAIN_TIMEOUT_MS);
 }
 
 /** A Pod as people have it in a file, or one image. */

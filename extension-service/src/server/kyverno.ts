@@ -26,8 +26,9 @@ export async function answerKyverno(
   if (request === undefined) return { ...json(imagesAnswer([])), close };
   const result = await review(request);
   if (result.denied !== undefined) {
-    const { container, failure } = result.denied;
-    return { ...errorAnswer(502, 'copy_failed', `container ${container}: ${failure.message}`), close };
+    const { container, message, status } = result.denied;
+    const code = status === 403 ? 'pod_refused' : 'copy_failed';
+    return { ...errorAnswer(status, code, `container ${container}: ${message}`), close };
   }
   return { ...json(imagesAnswer(result.swaps)), close };
 }

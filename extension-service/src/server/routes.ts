@@ -118,8 +118,10 @@ function report(
 ): void {
   count(metrics, containers);
   let level: 'debug' | 'info' | 'warn' = 'debug';
-  for (const { decision, outcome, copy } of containers) {
-    if ((outcome !== 'kept' || copy === 'failed' || copy === 'late') && level === 'debug') level = 'info';
+  if (denied !== undefined) level = 'info';
+  for (const { decision, outcome, copy, noAccess } of containers) {
+    const isTold = outcome !== 'kept' || copy === 'failed' || copy === 'late' || noAccess !== undefined;
+    if (isTold && level === 'debug') level = 'info';
     if (decision.warnings.length > 0 || (decision.action === 'keep' && TROUBLE.includes(decision.reason)))
       level = 'warn';
   }
@@ -134,7 +136,11 @@ function report(
       pod: shortened(pod['name'] ?? pod['generateName']),
       milliseconds: Math.round(milliseconds * 10) / 10,
       ...(request.dryRun && { dryRun: true }),
-      ...(denied !== undefined && { denied: shortened(denied.container), reason: denied.failure.reason }),
+      ...(denied !== undefined && {
+        denied: shortened(denied.container),
+        reason: denied.reason,
+        ...(denied.status === 403 && { detail: oneLine(denied.message.slice(0, 1_024)) }),
+      }),
       containers: containers.slice(0, LOGGED_CONTAINERS).map(summary),
       ...(containers.length > LOGGED_CONTAINERS && { more: containers.length - LOGGED_CONTAINERS }),
     },
@@ -151,7 +157,7 @@ function shortened(name: unknown): string {
   return typeof name === 'string' ? oneLine(name.slice(0, 253)) : '';
 }
 
-function summary({ decision, outcome, image, copy, existence }: ContainerOutcome): Record<string, unknown> {
+function summary({ decision, outcome, image, copy, existence, noAccess }: ContainerOutcome): Record<string, unknown> {
   const { container, warnings } = decision;
   return {
     name: shortened(container.name),
@@ -161,6 +167,7 @@ function summary({ decision, outcome, image, copy, existence }: ContainerOutcome
     ...(outcome !== 'kept' && { swappedTo: image }),
     ...(existence !== undefined && { inTarget: existence.state === 'unknown' ? existence.reason : existence.state }),
     ...(copy !== undefined && { copy }),
+    ...(noAccess !== undefined && { access: noAccess.state, detail: oneLine(noAccess.message) }),
     ...(decision.action === 'keep' && TROUBLE.includes(decision.reason) && { detail: decision.detail }),
     ...(warnings.length > 0 && { warnings }),
   };
@@ -171,9 +178,10 @@ function reason(decision: ContainerDecision): string {
 }
 
 function count(metrics: Metrics, containers: readonly ContainerOutcome[]): void {
-  for (const { decision, outcome } of containers) {
+  for (const { decision, outcome, noAccess } of containers) {
     const target = decision.action === 'mirror' ? decision.target.config.name : '';
-    metrics.containers.inc({ target, outcome: decision.action === 'keep' ? decision.reason : outcome });
+    const kept = noAccess === undefined ? outcome : `access-${noAccess.state}`;
+    metrics.containers.inc({ target, outcome: decision.action === 'keep' ? decision.reason : kept });
     for (const warning of decision.warnings) metrics.filterWarnings.inc({ kind: warning.kind });
   }
 }

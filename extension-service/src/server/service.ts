@@ -15,6 +15,7 @@ import { CONFIGURATION_REASONS, CREDENTIAL_REASONS, MirrorQueue } from '../mirro
 import type { MirrorResult } from '../mirror/status.js';
 import type { Copier } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import type { TargetLookup } from '../targets/existence.js';
 import { CopyFailureLines } from '../mirror/failure-log.js';
@@ -38,6 +39,7 @@ import { closeServer, createServer, listen, secureContext } from './listen.js';
 import type { AnyServer, ServerTls, TlsPair } from './listen.js';
 import { admissionListener } from './listener.js';
 import { admissionRoutes } from './routes.js';
+import { SourceAccessGate } from './source-access.js';
 import { sleep } from '../util/sleep.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 import { TokenReviews } from './token-reviews.js';
@@ -48,6 +50,7 @@ export interface ServiceDependencies {
     configure(config: Config): void;
     tell(type: 'settled' | 'copied', report: CopyReport): void;
     reviewToken(token: string, audience: string): Promise<string | undefined>;
+    checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
     /** Gives the Lease back; secrets and logins can still be asked for. */
     leaveCluster(): Promise<void>;
     stop(): Promise<void>;
@@ -93,6 +96,7 @@ export class Service {
   private readonly queue: MirrorQueue;
   private readonly gate: CopyGate;
   private readonly existence: ExistenceIndex;
+  private readonly access: SourceAccessGate;
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
   /** A target that is away fails for every Pod: one line a minute says it. */
   private readonly failureLines = new LogRateLimiter(60_000);
@@ -117,6 +121,7 @@ export class Service {
           log.warn({ target, reason, err: message }, 'looking into the target failed');
       },
     });
+    this.access = new SourceAccessGate((...asked) => copier.checkAccess(...asked), Date.now);
     this.queue = new MirrorQueue(copier, {
       ...copyLimits(loaded.config),
       events: {
@@ -133,6 +138,7 @@ export class Service {
     const admission = new Admission({
       current: () => this.inForce,
       existence: this.existence,
+      access: (...asked) => this.access.check(...asked),
       enqueue: (job, wish) => this.gate.enqueue(job, wish),
       now: Date.now,
     });
@@ -198,6 +204,7 @@ export class Service {
     this.inForce = next;
     this.warnOfOpenRoute();
     this.dependencies.copier.configure(loaded.config);
+    this.access.forget();
     this.queue.setLimits(copyLimits(loaded.config));
     this.queue.retryNow(CONFIGURATION_REASONS);
     if (this.clients.replace(clients) && this.tls !== undefined) this.setTls(this.tls);
@@ -299,6 +306,7 @@ export class Service {
   private async explain(body: unknown, output: 'json' | 'text'): Promise<unknown> {
     const answer = await explainRequest(body, this.inForce, {
       find: (target, reference, deadline) => this.existence.find(target, reference, deadline),
+      access: (...asked) => this.access.check(...asked),
       findCopy: (key) => this.queue.find(key),
     });
     return output === 'text' ? `${story(answer, Date.now())}\n` : answer;

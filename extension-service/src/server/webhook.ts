@@ -9,8 +9,8 @@ const VERSIONS: readonly unknown[] = ['admission.k8s.io/v1', 'admission.k8s.io/v
 
 /**
  * `POST /webhook`: an AdmissionReview, answered in the version it came in (k8s-image-swapper's chart asks for v1beta1).
- * Always `allowed: true` with patches of images only, except for a failed copy under `imageCopyFailure: deny`. What we
- * cannot read is allowed unchanged, with a warning that kubectl shows.
+ * Always `allowed: true` with patches of images only, except for a failed copy under `imageCopyFailure: deny` and what
+ * `source.directTarget: refuse` refuses. What we cannot read is allowed unchanged, with a warning that kubectl shows.
  */
 export async function answerWebhook(
   body: string,
@@ -38,9 +38,15 @@ export async function answerWebhook(
   if (request === undefined) return answer({ allowed: true });
   const result = await review(request);
   if (result.denied !== undefined) {
-    const { container, failure } = result.denied;
-    const message = plainText(`image-swapper: container ${container}: ${failure.message}`);
-    return answer({ allowed: false, status: { code: 502, reason: 'InternalError', message } });
+    const { container, message, status } = result.denied;
+    return answer({
+      allowed: false,
+      status: {
+        code: status,
+        reason: status === 403 ? 'Forbidden' : 'InternalError',
+        message: plainText(`image-swapper: container ${container}: ${message}`),
+      },
+    });
   }
   const { patches } = imagesAnswer(result.swaps);
   if (patches.length === 0) return answer({ allowed: true });

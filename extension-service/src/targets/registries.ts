@@ -51,8 +51,11 @@ export class Registries {
   private readonly factory: RegistryFactory;
   private readonly targets = new Map<string, RegistryClient>();
   private readonly sources = new BoundedMap<string, RegistryClient>(KEPT_SOURCES);
+  private readonly everybodys = new BoundedMap<string, RegistryClient>(KEPT_SOURCES);
   private readonly clouds = new Map<string, CloudAccess>();
   private readonly configured: Keychain;
+  /** The credentials of `source.registries` alone. */
+  private readonly shared: Keychain;
   private readonly dockerConfig: Keychain;
   /** Hosts of the targets, in lower case. */
   private readonly targetHosts: ReadonlySet<string>;
@@ -81,6 +84,12 @@ export class Registries {
       ...config.source.registries.flatMap((registry) => this.credentialsOf(registry)),
       // A target's login may be good for other registries of the same cloud, which images come from.
       cloudKeychain([...this.clouds.values()]),
+    ]);
+    const { registries } = config.source;
+    const shared = registries.flatMap((registry) => this.clouds.get(sourceName(registry)) ?? []);
+    this.shared = chainKeychains([
+      ...registries.flatMap((registry) => this.credentialsOf(registry)),
+      cloudKeychain(shared),
     ]);
     this.targetHosts = new Set(targets.map((target) => hostOf(target).toLowerCase()));
     // A target is trusted: a registry that it redirects to gets what is configured for that one.
@@ -115,6 +124,24 @@ export class Registries {
     const client = this.reader(host);
     this.sources.set(host, client);
     return client;
+  }
+
+  /**
+   * Reads what is for everybody: anonymously, or with the credentials of `source.registries`; never with the logins of
+   * targets or the Docker config of the service.
+   */
+  everybody(host: string): RegistryClient {
+    const known = this.everybodys.get(host);
+    if (known !== undefined) return known;
+    const client = this.strict(host, this.shared);
+    this.everybodys.set(host, client);
+    return client;
+  }
+
+  /** Reads with these credentials alone, or anonymously. */
+  strict(host: string, keychain: Keychain): RegistryClient {
+    const elsewhere = exceptFor(this.targetHosts, keychain);
+    return this.factory.client(host, keychain, { hidesFromStrangers: true, elsewhere });
   }
 
   /** What a cloud adds to a target; undefined for other registries. */

@@ -47,7 +47,12 @@ describe('serve', () => {
 
   it.each([
     ['serve', { queue: { type: 'redis', url: 'redis://127.0.0.1' } }, 'queue.type: redis is not available yet'],
-    ['check', { source: { accessCheck: 'pullSecrets' } }, 'source.accessCheck: pullSecrets is not available yet'],
+    [
+      'check',
+      { source: { accessCheck: 'pullSecrets' }, policies: { engine: 'gatekeeper' } },
+      'source.accessCheck: is pullSecrets, and policies.engine is gatekeeper',
+    ],
+    ['check', { source: { directTarget: 'refuse' } }, 'source.directTarget: is refuse, and policies.engine is kyverno'],
   ])('%s refuses what it cannot do yet, rather than ignoring a guard', async (command, more, word) => {
     const ended = await cli.swapper([command, '--config', await cli.config(more)]);
     expect(ended.code).toBe(2);

@@ -413,10 +413,10 @@ describe('files that change', () => {
     expect((await admit(service)).image).toBe(mirrored());
     expect((await get(`${service.operations}/readyz`)).status).toBe(200);
     expect((await get(`${service.operations}/metrics`)).text).toContain('image_swapper_config_reload_failure_total 1');
-    // A guard that is not there yet must not be taken for one.
-    await writeFile(service.configFile, configText({ source: { accessCheck: 'pullSecrets' } }));
+    // A guard that the engine cannot honour must not be taken for one.
+    await writeFile(service.configFile, configText({ source: { directTarget: 'refuse' } }));
     await until('the refusal of a guard', () =>
-      service.log.some(({ err }) => String(err).includes('source.accessCheck: pullSecrets is not available yet')),
+      service.log.some(({ err }) => String(err).includes('source.directTarget: is refuse')),
     );
     await writeFile(
       service.configFile,

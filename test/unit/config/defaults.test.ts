@@ -16,7 +16,7 @@ describe('a configuration of nothing but a target', () => {
       imageCopyDeadline: 8_000,
       imageCopyFailure: 'ignore',
       answerBudget: 200,
-      source: { filters: [], registries: [], allow: [], deny: [], accessCheck: 'none' },
+      source: { filters: [], registries: [], allow: [], deny: [], accessCheck: 'none', directTarget: 'keep' },
       target: {
         name: 'default',
         type: 'oci',
@@ -83,7 +83,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(48);
+    expect(origins.size).toBe(49);
   });
 
   it.each([

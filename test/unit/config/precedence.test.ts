@@ -21,6 +21,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'source.allow': ['a.test,10.0.0.0/8', '[b.test, "c.test:5000"]'],
   'source.deny': ['a.test', 'b.test, c.test'],
   'source.accessCheck': ['pullSecrets', 'none'],
+  'source.directTarget': ['refuse', 'keep'],
   target: ['{oci: {registry: a.test}}', '{oci: {registry: b.test, prefix: x}}'],
   'target.type': ['oci', 'oci'],
   'target.aws': [
@@ -188,6 +189,7 @@ function baseOf(key: string): string {
   if (key === 'target' || key === 'target.oci')
     return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';
   if (key === 'tls.mode') return 'target: {oci: {registry: z.test}}\ntls: {dnsNames: [z.svc]}\n';
+  if (key === 'source.directTarget') return 'target: {oci: {registry: z.test}}\npolicies: {failClosed: true}\n';
   if (['target.acr', 'target.aws', 'target.gcp'].includes(key)) return '{}\n';
   if (key.startsWith('target.aws')) {
     const needed: Record<string, string> = {

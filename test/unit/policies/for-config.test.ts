@@ -52,3 +52,51 @@ describe('the timeout of the policies of Gatekeeper', () => {
     expect(secondsOf('gatekeeper', { imageCopyPolicy: 'force', imageCopyDeadline: 20_000 })).toBe('1');
   });
 });
+
+describe('policies with source.directTarget: refuse', () => {
+  const source = {
+    ...configOf().source,
+    directTarget: 'refuse' as const,
+    filters: [{ jmespath: "obj.metadata.namespace == 'a'" }],
+  };
+  const render = (engine: EngineName, more: Partial<Config> = { source }, failClosed = true) =>
+    JSON.stringify(
+      policiesForConfig(configOf(more), {
+        engine,
+        failClosed,
+        nameTarget: namingTarget,
+        ...(engine !== 'kyverno' && { caBundle: CA }),
+      }),
+    );
+  const keep = { source: { ...source, directTarget: 'keep' as const } };
+
+  it.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)(
+    'of %s send every Pod, opt-outs and images of targets included, and carry another hash',
+    (engine) => {
+      const spared = /image-swapper\.io\/skip|metadata\.namespace|outside-targets|\?!image/;
+      expect(render(engine, keep)).toMatch(spared);
+      expect(render(engine)).not.toMatch(spared);
+      const hash = (text: string): string | undefined => /"image-swapper.io\/config-hash":"(\w+)"/.exec(text)?.[1];
+      expect(hash(render(engine))).not.toBe(hash(render(engine, keep)));
+    },
+  );
+
+  it('are not asked again by the API server about a Pod that was swapped', () => {
+    expect(render('webhook', keep)).toContain('"reinvocationPolicy":"IfNeeded"');
+    expect(render('webhook')).toContain('"reinvocationPolicy":"Never"');
+  });
+
+  it.each<readonly [EngineName, boolean]>([
+    ['kyverno', false],
+    ['kyverno-clusterpolicy', false],
+    ['gatekeeper', true],
+  ])('are refused for %s with failClosed %s, which would let such Pods pass', (engine, failClosed) => {
+    expect(() => render(engine, { source }, failClosed)).toThrow(/source\.directTarget/);
+  });
+
+  it('are refused for gatekeeper with source.accessCheck', () => {
+    const checked = { source: { ...configOf().source, accessCheck: 'pullSecrets' as const } };
+    expect(() => render('gatekeeper', checked)).toThrow(/source\.accessCheck: is pullSecrets/);
+    expect(render('webhook', checked)).toContain('MutatingWebhookConfiguration');
+  });
+});

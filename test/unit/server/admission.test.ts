@@ -17,6 +17,7 @@ async function admit(more: Partial<Config>, present: boolean, result: CopyStart[
   const admission = new Admission({
     current: () => ({ config, rules: rulesOf(more) }),
     existence: { known: () => existence, find: async () => existence },
+    access: async () => ({ state: 'granted', to: 'everybody', freshFor: 1 }),
     enqueue: (_job, wish) => {
       wishes.push(wish);
       return { handedOver: false, result, letGo: () => void (letGo += 1) };
@@ -60,6 +61,7 @@ it('a list of bare images is looked up for 100 references, and answered from mem
         return { state: 'absent', from: 'registry' };
       },
     },
+    access: async () => ({ state: 'granted', to: 'everybody', freshFor: 1 }),
     enqueue: () => {
       throw new Error('nothing is copied from here');
     },

@@ -67,7 +67,7 @@ const PATCHES = [
 ];
 const DENIED: Partial<AdmissionResult> = {
   swaps: [],
-  denied: { container: 'app', failure: { reason: 'absent', message: 'nginx:1.27: not found', retryable: false } },
+  denied: { container: 'app', reason: 'absent', message: 'nginx:1.27: not found', status: 502 },
 };
 
 const body = (answer: Answer): unknown => JSON.parse(answer.body) as unknown;

@@ -13,6 +13,13 @@ function checkRoutes(context: RuleContext): void {
   const routes = server?.routes;
   if (routes === undefined) return;
   if (routes.length === 0) context.error(['server', 'routes'], 'names no route', 'leave it out to serve all');
+  if (context.config.source?.accessCheck === 'pullSecrets' && routes.includes('gatekeeper')) {
+    context.error(
+      ['server', 'routes'],
+      'names gatekeeper, and source.accessCheck is pullSecrets: Gatekeeper sends names of images alone, so no Pod is known',
+      'leave gatekeeper out',
+    );
+  }
   const engine = policies?.engine;
   const own = engine === undefined ? undefined : engineRoute(engine);
   if (own === undefined || routes.length === 0 || routes.includes(own)) return;

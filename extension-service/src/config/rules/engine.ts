@@ -18,6 +18,50 @@ export function checkEngine(context: RuleContext): void {
   if (!engine.decides.startsCopies) checkCopies(context, engine);
   checkFilters(context, engine);
   checkMatches(context, engine);
+  checkSourceAccess(context, engine);
+  checkDirectTarget(context, engine);
+}
+
+/** Private images stay private only where the service sees the Pod and its pull secrets. */
+function checkSourceAccess(context: RuleContext, { name, title, decides }: Engine): void {
+  const { source, secretReader } = context.config;
+  if (source?.accessCheck !== 'pullSecrets') return;
+  const path = ['source', 'accessCheck'];
+  if (decides.sees === 'images') {
+    context.error(
+      path,
+      `is pullSecrets, and policies.engine is ${name}: ${title} sends names of images alone, so no Pod and no pull secret is known`,
+      'use another engine (kyverno, webhook), or none',
+    );
+  }
+  if (secretReader?.enabled === false) {
+    context.warn(
+      path,
+      'is pullSecrets, and secretReader.enabled is false: images that need a pull secret of a Pod are swapped for no Pod',
+      'set secretReader.enabled: true',
+    );
+  }
+}
+
+/** A refusal needs an engine that passes it on. */
+function checkDirectTarget(context: RuleContext, { name, title, decides }: Engine): void {
+  const { source, policies } = context.config;
+  if (source?.directTarget !== 'refuse') return;
+  const path = ['source', 'directTarget'];
+  if (decides.denies === 'never') {
+    context.error(
+      path,
+      `is refuse, and policies.engine is ${name}: ${title} refuses no Pod for the service`,
+      'use another engine (webhook, or kyverno with policies.failClosed: true)',
+    );
+  }
+  if (decides.denies === 'fail-closed' && policies?.failClosed === false) {
+    context.error(
+      path,
+      `is refuse, and policies.engine is ${name}, which takes a refusal for a failure of the service, and policies.failClosed is false: the Pod would be admitted`,
+      'set policies.failClosed: true, or policies.engine: webhook',
+    );
+  }
 }
 
 function checkCopies(context: RuleContext, { name, title }: Engine): void {

@@ -54,6 +54,10 @@ export const sourceSchema = z.strictObject({
   deny: hosts('Hosts that Pods may not make the service contact; wins over `allow`.', 'A host.'),
   accessCheck: choice(
     ['none', 'pullSecrets'],
-    '`pullSecrets`: a Pod gets the mirror of a private image only if its own pull secrets can read the source. Not available yet: refused at the start.',
+    '`pullSecrets`: a Pod gets the mirror of a private image only if its own pull secrets can read the source. Not with Gatekeeper.',
   ).default('none'),
+  directTarget: choice(
+    ['keep', 'refuse'],
+    '`refuse`: Pods that themselves name the place of a mirrored image are refused; with `accessCheck` only those that cannot read its source. Needs an engine that can refuse Pods.',
+  ).default('keep'),
 }) satisfies z.ZodType<SourceConfig>;

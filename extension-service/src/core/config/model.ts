@@ -132,7 +132,10 @@ export interface SourceConfig {
   readonly allow: readonly string[];
   /** The same forms, refused although the default allows them. */
   readonly deny: readonly string[];
+  /** `pullSecrets`: a Pod gets the mirror of a private image only if its own pull secrets can read the source. */
   readonly accessCheck: 'none' | 'pullSecrets';
+  /** Pods that themselves name an image's place in a target. */
+  readonly directTarget: 'keep' | 'refuse';
 }
 
 export interface FilterConfig {

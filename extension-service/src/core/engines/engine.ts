@@ -30,7 +30,7 @@ export interface Engine {
    */
   render(input: EngineInput): readonly PolicyObject[];
   /** The hash of the part of the configuration that its policies depend on, as they carry it. */
-  configHash(filters: readonly string[], targets: readonly string[]): string;
+  configHash(filters: readonly string[], targets: readonly string[], directTarget?: 'keep' | 'refuse'): string;
   /**
    * Values for the engine's own Helm chart, without which the policies do not work as they should; `{}` where it needs
    * none.
@@ -128,6 +128,8 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   readonly targets: readonly string[];
   /** The configuration's `source.filters`; absent for policies that name no configuration. */
   readonly filters?: readonly string[];
+  /** `source.directTarget`; for engines that can refuse Pods. */
+  readonly directTarget?: 'keep' | 'refuse';
   /** An engine without a transport ignores it. */
   readonly call: EngineCall;
   readonly own?: OwnOptions;

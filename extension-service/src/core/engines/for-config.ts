@@ -6,6 +6,7 @@ import { policyTargets } from '../policies/targets.js';
 import { proofOf } from './access.js';
 import type { ConfigMapKey, Engine, NamedMatch } from './engine.js';
 import { ENGINES } from './engines.js';
+import { checkGuards } from './guards.js';
 import type { EngineName } from './names.js';
 import { defaultUrl } from './transport.js';
 import { secondsFor } from './waiting.js';
@@ -35,11 +36,13 @@ export function policiesForConfig(
   const engine = ENGINES[name];
   const targets = policyTargets(config, nameTarget);
   engine.decides.checkMatches?.(matchesOf(config));
+  checkGuards(config.source, engine, options.failClosed === true);
   const timeoutSeconds = options.timeoutSeconds ?? timeoutFor(engine, copyPoliciesOf(config), config.imageCopyDeadline);
   return engine.render({
     ...options,
     ...(timeoutSeconds !== undefined && { timeoutSeconds }),
     targets,
+    directTarget: config.source.directTarget,
     filters: config.source.filters.map(({ jmespath }) => jmespath),
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
     call: {

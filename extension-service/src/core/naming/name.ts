@@ -76,6 +76,19 @@ export function sourceOf(target: NamingTarget, reference: Reference): Reference 
   return { ...name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }
 
+/**
+ * Whether the reference can be one of a mirror in the target: all below the target's path, shortened names included. A
+ * target without a path has other repositories too; there the name has to read as a mirror's.
+ */
+export function isMirrorName(target: NamingTarget, reference: Reference): boolean {
+  if (!isTargetHost(target, reference.registry)) return false;
+  if (target.path !== '') return reference.repository.startsWith(`${target.path}/`);
+  return sourceOf(target, reference) !== undefined || SHORTENED.test(reference.repository);
+}
+
+/** A name that {@link shorten} made. */
+const SHORTENED = /^[^/]+_short\/(?:.+\/)?[0-9a-f]{64}$/;
+
 function shorten(segment: string, repository: string, room: number, name: string): string {
   const first = cut(segment, room - shortMark.length - 1 - hashLength) + shortMark;
   const beginning = cut(repository, room - first.length - 2 - hashLength);

@@ -6,8 +6,14 @@ export const CONFIG_HASH_ANNOTATION = 'image-swapper.io/config-hash';
 export const CONFIG_HASH_HEADER = 'Image-Swapper-Config';
 
 /** Changes when policies that were rendered for these filters and targets no longer fit; 12 hexadecimal digits. */
-export function configHash(filters: readonly string[], targets: readonly string[]): string {
-  const text = JSON.stringify({ filters, targets }).replaceAll(
+export function configHash(
+  filters: readonly string[],
+  targets: readonly string[],
+  directTarget: 'keep' | 'refuse' = 'keep',
+): string {
+  // The usual value changes no hash of policies that exist.
+  const conditions = { filters, targets, ...(directTarget === 'refuse' && { directTarget }) };
+  const text = JSON.stringify(conditions).replaceAll(
     /[^ -~]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

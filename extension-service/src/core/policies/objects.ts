@@ -76,7 +76,7 @@ export interface KyvernoRule {
   readonly match: KyvernoMatch;
   readonly exclude: KyvernoMatch;
   readonly context: readonly KyvernoContextEntry[];
-  readonly preconditions: KyvernoConditions;
+  readonly preconditions?: KyvernoConditions;
   readonly mutate: { readonly foreach: readonly KyvernoForeach[] };
 }
 

@@ -34,6 +34,8 @@ export interface GuardOptions {
    * decides all of them as before. Default none.
    */
   readonly filters?: readonly string[];
+  /** The configuration's `source.directTarget`. With `refuse` every Pod is sent, opt-outs included. Default `keep`. */
+  readonly directTarget?: 'keep' | 'refuse';
 }
 
 export interface ResolvedPolicyOptions {

@@ -25,21 +25,28 @@ export const OLD_EPHEMERAL_NAMES =
   `${IS_UPDATE} && has(oldObject.spec.ephemeralContainers)` +
   ' ? oldObject.spec.ephemeralContainers.map(c, c.name) : []';
 
+/** Static Pods: the kubelet started them already from its own manifest; the API object only mirrors them. */
+const NOT_A_MIRROR_POD: CelCondition = {
+  name: 'not-a-mirror-pod',
+  expression: '!has(object.metadata.annotations) || !("kubernetes.io/config.mirror" in object.metadata.annotations)',
+};
+
 /**
  * Conditions that spare the call for a Pod in which nothing can be swapped. Kubernetes' own CEL only (no Kyverno library,
  * no `variables`), so that kube-apiserver evaluates them and the request never leaves it.
  */
-export function podConditions(targets: readonly string[], filters: readonly string[]): readonly CelCondition[] {
+export function podConditions(
+  targets: readonly string[],
+  filters: readonly string[],
+  directTarget: 'keep' | 'refuse' = 'keep',
+): readonly CelCondition[] {
+  // Each Pod may name a target, and its author writes the opt-outs: the service decides.
+  if (directTarget === 'refuse') return [NOT_A_MIRROR_POD];
   const skipped = skippedPods(filters, celOf);
   const inTarget = startsWithTarget('c.image', targets);
   const leftAlone = skipped.container.map(({ text }) => text);
   return [
-    {
-      // Static Pods: the kubelet started them already from its own manifest; the API object only mirrors them.
-      name: 'not-a-mirror-pod',
-      expression:
-        '!has(object.metadata.annotations) || !("kubernetes.io/config.mirror" in object.metadata.annotations)',
-    },
+    NOT_A_MIRROR_POD,
     ...skipped.pod.map(({ name, text }) => ({ name, expression: `!${text}` })),
     {
       name: 'has-image-outside-targets',

@@ -395,9 +395,14 @@ describe.skipIf(!available)("the chart's values", () => {
         ] as const,
     ),
     [
-      "a guard that is not there yet, in the service's words",
-      { config: { ...good.config, source: { accessCheck: 'pullSecrets' } } },
-      'config.source.accessCheck: pullSecrets is not available yet: use none',
+      'Gatekeeper, which shows no Pod, with source.accessCheck',
+      { config: { ...good.config, source: { accessCheck: 'pullSecrets' } }, policies: { engine: 'gatekeeper' } },
+      'config.source.accessCheck: is pullSecrets, and policies.engine is gatekeeper',
+    ],
+    [
+      'policies of the chart with source.directTarget',
+      { config: { ...good.config, source: { directTarget: 'refuse' } }, policies: { engine: 'webhook' } },
+      'config.source.directTarget: is refuse, and the policies that the chart renders do not send every Pod',
     ],
     [
       "a queue that is not there yet, in the service's words",

@@ -50,8 +50,9 @@ export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions)
   const resolved = resolvePolicyOptions(options, KYVERNO_DEFAULTS);
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
-  const skipped = skippedPods(filters, kyvernoJmespathOf);
-  const hash = options.filters === undefined ? undefined : configHash(filters, targets);
+  // Each Pod may name a target, and its author writes the opt-outs: the service decides.
+  const skipped = options.directTarget === 'refuse' ? undefined : skippedPods(filters, kyvernoJmespathOf);
+  const hash = options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget);
   const annotations = { ...hashAnnotation(hash), 'pod-policies.kyverno.io/autogen-controllers': 'none' };
   return {
     apiVersion: 'kyverno.io/v1',
@@ -73,7 +74,7 @@ function createRule(
   { excludedNamespaces }: ResolvedPolicyOptions,
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
-  skipped: SkippedPods,
+  skipped: SkippedPods | undefined,
 ): KyvernoRule {
   return {
     name: 'swap',
@@ -89,8 +90,12 @@ function createRule(
           operator: 'Equals',
           value: false,
         },
-        ...notSkipped(skipped),
-        imagesOutside(`request.object.spec.[${IMAGE_PLACES.map(asContainers).join(', ')}][][]`, targets, skipped),
+        ...(skipped === undefined
+          ? []
+          : [
+              ...notSkipped(skipped),
+              imagesOutside(`request.object.spec.[${IMAGE_PLACES.map(asContainers).join(', ')}][][]`, targets, skipped),
+            ]),
       ],
     },
     mutate: {
@@ -111,7 +116,7 @@ function ephemeralRule(
   { excludedNamespaces }: ResolvedPolicyOptions,
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
-  skipped: SkippedPods,
+  skipped: SkippedPods | undefined,
 ): KyvernoRule {
   const now = '(request.object.spec.ephemeralContainers || `[]`)';
   const before = '(request.oldObject.spec.ephemeralContainers || `[]`)';
@@ -129,7 +134,9 @@ function ephemeralRule(
     match: { any: [{ resources: { kinds: ['Pod/ephemeralcontainers'], operations: ['UPDATE'] } }] },
     exclude: { any: [{ resources: { namespaces: [...excludedNamespaces] } }] },
     context,
-    preconditions: { all: [...notSkipped(skipped), imagesOutside(now, targets, skipped)] },
+    ...(skipped !== undefined && {
+      preconditions: { all: [...notSkipped(skipped), imagesOutside(now, targets, skipped)] },
+    }),
     mutate: { foreach: [foreach] },
   };
 }

@@ -43,7 +43,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
   const resolved = resolvePolicyOptions(options, KYVERNO_DEFAULTS);
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
-  const hash = options.filters === undefined ? undefined : configHash(filters, targets);
+  const hash = options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget);
   const headers = {
     'Content-Type': 'application/json',
     Accept: 'application/json',
@@ -63,7 +63,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
       // Absent, Kyverno would also run the policy on Deployments and the like, whose Pods it cannot patch.
       autogen: { podControllers: { controllers: [] } },
       matchConstraints: { namespaceSelector: namespacesExcept(resolved.excludedNamespaces), resourceRules: POD_RULES },
-      matchConditions: podConditions(targets, filters),
+      matchConditions: podConditions(targets, filters, options.directTarget),
       variables: [
         ...callerVariable(options.callerSecret),
         {

@@ -21,7 +21,7 @@ export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
   readonly caBundle?: string;
   /** The service's `auth.webhook.path`: a user who can read the object can call the service. */
   readonly callerPath?: string;
-  /** Ask again when a later webhook changed the Pod, as one that adds a sidecar does. Default `IfNeeded`. */
+  /** Ask again when a later webhook changed the Pod, as one that adds a sidecar does. Default `IfNeeded`; `Never` with `directTarget: refuse`. */
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
 
@@ -31,15 +31,20 @@ export const WEBHOOK_DEFAULTS: PolicyDefaults = { timeoutSeconds: USUAL_TIMEOUT_
 export function renderMutatingWebhook(options: MutatingWebhookOptions): MutatingWebhookObject {
   const resolved = resolvePolicyOptions(options, WEBHOOK_DEFAULTS);
   requireHttps(resolved.url, 'url', 'kube-apiserver');
-  const { reinvocationPolicy = 'IfNeeded' } = options;
+  const refuses = options.directTarget === 'refuse';
+  // A Pod that was swapped names a target: asked again, another replica would refuse it.
+  const { reinvocationPolicy = refuses ? 'Never' : 'IfNeeded' } = options;
   const known: readonly unknown[] = ['IfNeeded', 'Never'];
   if (!known.includes(reinvocationPolicy)) {
     const message = `${JSON.stringify(reinvocationPolicy)} is none of ${known.join(', ')}`;
     throw new InvalidPolicyOptionError('reinvocationPolicy', message);
   }
+  if (refuses && reinvocationPolicy !== 'Never') {
+    throw new InvalidPolicyOptionError('reinvocationPolicy', 'must be Never with source.directTarget: refuse');
+  }
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
-  const hash = options.filters === undefined ? undefined : configHash(filters, targets);
+  const hash = options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget);
   const caBundle =
     options.caBundle === undefined ? undefined : base64Ascii(normalizeCertificates(options.caBundle, 'caBundle'));
   return {
@@ -63,7 +68,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         },
         namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
         rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
-        matchConditions: podConditions(targets, filters),
+        matchConditions: podConditions(targets, filters, options.directTarget),
       },
     ],
   };

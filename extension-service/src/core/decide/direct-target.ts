@@ -1,0 +1,77 @@
+import { formatReference, InvalidReferenceError, parseReference } from '../image/reference.js';
+import type { Reference } from '../image/reference.js';
+import { isMirrorName, sourceOf, targetReference } from '../naming/name.js';
+import type { TargetReference } from '../naming/name.js';
+import type { DecisionInput } from './decide.js';
+import { imagePlace, takesUpdates } from './image-places.js';
+import { isObject, isStaticMirrorPod, podContainers } from './pod.js';
+import type { JsonObject, PodContainer } from './pod.js';
+import type { Rules, TargetRule } from './rules.js';
+
+/** An image that a Pod names by its place in a target (`source.directTarget`). */
+export interface DirectTarget {
+  /** The container, or the volume. */
+  readonly name: string;
+  readonly image: string;
+  readonly target: TargetRule;
+  /** The image that it was made from; absent for a shortened name, which does not say. */
+  readonly source?: Reference;
+  /** Where the target has the image of that source. */
+  readonly reference?: TargetReference;
+}
+
+/**
+ * The images of a Pod that are named by their place in a target: in containers of all kinds and in image volumes. Opt-outs
+ * and filters do not count, since the author of a Pod writes the opt-outs. On updates only new ephemeral containers are
+ * looked at. Images outside of the place of mirrors do not count.
+ */
+export function directTargets(rules: Rules, { pod, oldPod, operation }: DecisionInput): DirectTarget[] {
+  if (isStaticMirrorPod(pod)) return [];
+  const isUpdate = operation === 'UPDATE';
+  const grows = ({ list }: PodContainer): boolean => takesUpdates(imagePlace(list));
+  const old = new Set(
+    podContainers(oldPod ?? {})
+      .filter(grows)
+      .map(({ name }) => name),
+  );
+  const places = podContainers(pod).filter((one) => !isUpdate || (grows(one) && !old.has(one.name)));
+  const volumes = isUpdate ? [] : imageVolumes(pod);
+  const others = volumes.filter(({ name, image }) => !places.some((one) => one.name === name && one.image === image));
+  return [...places, ...others].flatMap(({ name, image }) => {
+    const found = inTarget(rules, image);
+    return found === undefined ? [] : [{ name, image, ...found }];
+  });
+}
+
+function inTarget(rules: Rules, image: string): Omit<DirectTarget, 'name' | 'image'> | undefined {
+  let reference: Reference;
+  try {
+    reference = parseReference(image);
+  } catch (error) {
+    if (error instanceof InvalidReferenceError) return undefined;
+    throw error;
+  }
+  const naming = rules.origins.find(reference);
+  const target = naming && rules.targets.find((rule) => rule.naming === naming);
+  if (target === undefined || !isMirrorName(target.naming, reference)) return undefined;
+  const source = sourceOf(target.naming, reference);
+  return { target, ...(source !== undefined && { source, reference: targetReference(target.naming, source) }) };
+}
+
+function imageVolumes(pod: JsonObject): { readonly name: string; readonly image: string }[] {
+  const spec = isObject(pod['spec']) ? pod['spec'] : {};
+  const volumes = Array.isArray(spec['volumes']) ? spec['volumes'] : [];
+  return volumes.flatMap((volume) => {
+    const image = isObject(volume) && isObject(volume['image']) ? volume['image']['reference'] : undefined;
+    if (!isObject(volume) || typeof image !== 'string' || image === '') return [];
+    return [{ name: typeof volume['name'] === 'string' ? volume['name'] : '', image }];
+  });
+}
+
+/** Why a Pod is refused that names a target, for its author. */
+export function directTargetText({ image, source }: DirectTarget, why?: string): string {
+  const instead =
+    source === undefined ? 'name the source of the image instead' : `name ${formatReference(source)} instead`;
+  const reason = why === undefined ? '' : `: ${why}`;
+  return `${image} is the place of a mirrored image, and source.directTarget is refuse${reason}; ${instead}`;
+}

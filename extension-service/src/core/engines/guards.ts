@@ -1,0 +1,32 @@
+import { InvalidPolicyOptionError } from '../policies/problem.js';
+import type { Engine } from './engine.js';
+
+/** The keys of `source` that an engine must be able to honor. */
+export interface SourceGuards {
+  readonly accessCheck?: unknown;
+  readonly directTarget?: unknown;
+}
+
+/** @throws InvalidPolicyOptionError where the engine's policies would let pass what the configuration guards */
+export function checkGuards(
+  { accessCheck, directTarget }: SourceGuards,
+  { name, decides }: Pick<Engine, 'name' | 'decides'>,
+  failClosed: boolean,
+): void {
+  if (accessCheck === 'pullSecrets' && decides.sees === 'images') {
+    const reason = `is pullSecrets, and ${name} sends names of images alone: use another engine, or set none`;
+    throw new InvalidPolicyOptionError('source.accessCheck', reason);
+  }
+  if (directTarget !== 'refuse') return;
+  const option = 'source.directTarget';
+  if (decides.denies === 'never') {
+    throw new InvalidPolicyOptionError(
+      option,
+      `is refuse, and ${name} refuses no Pod: use another engine, or set keep`,
+    );
+  }
+  if (decides.denies === 'fail-closed' && !failClosed) {
+    const reason = `is refuse, and policies of ${name} refuse a Pod only with failClosed: set policies.failClosed: true`;
+    throw new InvalidPolicyOptionError(option, reason);
+  }
+}

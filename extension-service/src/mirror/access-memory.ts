@@ -1,0 +1,71 @@
+import { BoundedMap } from '../util/bounded-map.js';
+
+/** Answers of each kind that are kept; the oldest go first. */
+const CAPACITY = 20_000;
+/** Milliseconds that a good answer is believed without another question. */
+export const FRESH_MS = 10 * 60_000;
+/** Milliseconds that a good answer is believed while the source gives none. */
+export const OUTAGE_MS = 24 * 60 * 60_000;
+/** Milliseconds that a refusal is believed: rights may be granted a moment later. */
+export const REFUSED_MS = 30_000;
+/** The same of everybody: an image seldom becomes public. */
+export const NOT_PUBLIC_MS = 5 * 60_000;
+/** Milliseconds without another question after one that had no answer. */
+export const SILENT_MS = 10_000;
+
+interface Kept {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly message: string;
+  readonly life: number;
+}
+
+/**
+ * Answers of sources to who may read an image, by credentials and digest. Refusals, which hostile Pods can cause without end,
+ * never displace good answers.
+ */
+export class AccessMemory {
+  private readonly good = new BoundedMap<string, number>(CAPACITY);
+  private readonly refused = new BoundedMap<string, Kept>(CAPACITY);
+  private readonly silent = new BoundedMap<string, Kept>(CAPACITY);
+
+  constructor(private readonly now: () => number) {}
+
+  /** Milliseconds for which a good answer is still fresh; 0 or less when it counts in an outage alone; undefined for none. */
+  granted(key: string): number | undefined {
+    const at = this.good.get(key);
+    if (at === undefined) return undefined;
+    const age = this.now() - at;
+    return age < OUTAGE_MS ? FRESH_MS - age : undefined;
+  }
+
+  /** Why it was refused a short while ago. */
+  refusal(key: string): string | undefined {
+    return this.current(this.refused.get(key));
+  }
+
+  /** Why there was no answer a moment ago. */
+  silence(key: string): string | undefined {
+    return this.current(this.silent.get(key));
+  }
+
+  grant(key: string): void {
+    this.good.set(key, this.now());
+    this.refused.delete(key);
+    this.silent.delete(key);
+  }
+
+  refuse(key: string, message: string, life: number): void {
+    this.good.delete(key);
+    this.silent.delete(key);
+    this.refused.set(key, { at: this.now(), message, life });
+  }
+
+  keepSilent(key: string, message: string, life: number): void {
+    this.silent.set(key, { at: this.now(), message, life });
+  }
+
+  private current(kept: Kept | undefined): string | undefined {
+    return kept !== undefined && this.now() - kept.at < kept.life ? kept.message : undefined;
+  }
+}

@@ -1,0 +1,254 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { RegistryConfig } from '../core/config/model.js';
+import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
+import { parseReference, referenceName } from '../core/image/reference.js';
+import type { Reference } from '../core/image/reference.js';
+import type { RegistryClient } from '../registry/client.js';
+import { RegistryError } from '../registry/errors.js';
+import type { Keychain } from '../registry/types.js';
+import { BoundedMap } from '../util/bounded-map.js';
+import { messageOf } from '../util/message-of.js';
+import { AccessMemory, NOT_PUBLIC_MS, REFUSED_MS, SILENT_MS } from './access-memory.js';
+import { AccessShares } from './access-shares.js';
+import { notShownHint } from './shown-pods.js';
+import type { IsShown } from './shown-pods.js';
+
+/** Milliseconds after which a question to a source is given up, though the admission that asked went on before. */
+const QUESTION_TIMEOUT_MS = 5_000;
+/** Milliseconds without another question that a throttling source can ask for. */
+const MAX_SILENT_MS = 60_000;
+/** Pods that the API server has shown. */
+const MAX_SHOWN = 10_000;
+const SHOWN_MS = 5 * 60_000;
+
+export interface SourceAccessOptions {
+  /** The clients in force, and the configuration of what everybody may read with. */
+  readonly current: () => {
+    readonly registries: {
+      everybody(host: string): RegistryClient;
+      strict(host: string, keychain: Keychain): RegistryClient;
+    };
+    readonly shared: readonly RegistryConfig[];
+  };
+  readonly forPod: (context: PullContext) => Promise<Keychain | undefined>;
+  readonly isShown: IsShown;
+  readonly now?: () => number;
+}
+
+/** One question about one image. */
+interface Question {
+  readonly source: Reference;
+  /** The digest, and the name for an image that the target does not have as the source has it. */
+  readonly names: readonly string[];
+  readonly namespace: string;
+}
+
+/** The last good answer, for when the source gives none. */
+interface Last {
+  good: SourceAccess | undefined;
+}
+
+type Answer = { readonly state: 'granted'; readonly freshFor: number } | Exclude<SourceAccess, { state: 'granted' }>;
+
+/**
+ * Asks sources who may read an image: everybody first (anonymously, or with `source.registries`), then the Pod with its own
+ * pull secrets. By HEAD of the manifest's digest, so that a tag that moves decides nothing. Nothing is kept but answers, so
+ * that every replica decides the same and a restart loses nothing.
+ */
+export class SourceAccessChecks {
+  private readonly memory: AccessMemory;
+  private readonly shares = new AccessShares();
+  private readonly flights = new Map<string, Promise<Answer>>();
+  private readonly shown = new BoundedMap<string, number>(MAX_SHOWN);
+  /** Passwords are weak: their hashes mean nothing outside of this process. */
+  private readonly salt = randomBytes(16);
+  private readonly now: () => number;
+
+  constructor(private readonly options: SourceAccessOptions) {
+    this.now = options.now ?? Date.now;
+    this.memory = new AccessMemory(this.now);
+  }
+
+  /**
+   * Never rejects. A question that has no answer in time goes on and is remembered for the next Pod; until then the last
+   * good answer counts.
+   *
+   * @param digest of what the target has, if it is known
+   */
+  async check(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
+    const last: Last = { good: undefined };
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<SourceAccess>((resolve) => {
+      const message = `${job.source}: the source has not said in time whether the Pod may read it`;
+      timer = setTimeout(() => resolve(last.good ?? { state: 'unknown', message }), milliseconds);
+    });
+    try {
+      return await Promise.race([this.judge(job, digest, last), late]);
+    } catch (error) {
+      return last.good ?? { state: 'unknown', message: `${job.source}: ${messageOf(error)}` };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async judge(job: MirrorJob, digest: string | undefined, last: Last): Promise<SourceAccess> {
+    const question = questionOf(job, digest);
+    const { host } = placeOf(question);
+    const everybody = this.keyOf(question, ['everybody', this.options.current().shared]);
+    const known = this.grantedTo('everybody', everybody);
+    if (known !== undefined && known.freshFor > 0) return known;
+    last.good = known;
+    // Before the source is asked: in an outage it may count.
+    const own = job.pull?.unproven === true ? undefined : await this.podsKey(job.pull, question);
+    const ofPod = own && this.grantedTo('pod', own.key);
+    if (ofPod !== undefined && ofPod.freshFor > 0) return ofPod;
+    last.good ??= ofPod;
+
+    const client = (): RegistryClient => this.options.current().registries.everybody(host);
+    const open = await this.ask(everybody, question, client, NOT_PUBLIC_MS);
+    if (open.state === 'granted') return { ...open, to: 'everybody' };
+    // A refusal is certain: what everybody could read before does not count any more.
+    if (open.state === 'refused') last.good = ofPod;
+    const closed = await this.askForPod(job, question, own);
+    if (closed?.state === 'granted') return { ...closed, to: 'pod' };
+    if (closed?.state === 'refused') last.good = open.state === 'refused' ? undefined : known;
+    if (last.good !== undefined) return last.good;
+    if (open.state === 'refused' && closed?.state !== 'unknown') {
+      return refusal(job, closed?.message ?? whyNot(job, host, open.message));
+    }
+    const message = open.state === 'unknown' ? open.message : (closed?.message ?? '');
+    return { state: 'unknown', message: `${job.source}: ${message}` };
+  }
+
+  private async askForPod(
+    job: MirrorJob,
+    question: Question,
+    own: { readonly key: string; readonly keychain: Keychain } | undefined,
+  ): Promise<Answer | undefined> {
+    const found =
+      own ??
+      (job.pull?.unproven === true && (await this.isShown(job)) ? await this.podsKey(job.pull, question) : undefined);
+    if (found === undefined) return undefined;
+    const { key, keychain } = found;
+    const client = (): RegistryClient => this.options.current().registries.strict(placeOf(question).host, keychain);
+    return this.ask(key, question, client, REFUSED_MS);
+  }
+
+  /** Undefined when the Pod has no credentials for the source. */
+  private async podsKey(
+    pull: PullContext | undefined,
+    question: Question,
+  ): Promise<{ readonly key: string; readonly keychain: Keychain } | undefined> {
+    if (pull === undefined) return undefined;
+    const { namespace, serviceAccount, secretNames } = pull;
+    const keychain = await this.options.forPod({ namespace, serviceAccount, secretNames });
+    const { host, repository } = placeOf(question);
+    const credentials = (await keychain?.resolve(host, repository)) ?? [];
+    if (keychain === undefined || credentials.length === 0) return undefined;
+    return { key: this.keyOf(question, ['pod', credentials]), keychain };
+  }
+
+  private grantedTo(to: 'everybody' | 'pod', key: string): (SourceAccess & { readonly state: 'granted' }) | undefined {
+    const freshFor = this.memory.granted(key);
+    return freshFor === undefined ? undefined : { state: 'granted', to, freshFor };
+  }
+
+  private async isShown(job: MirrorJob): Promise<boolean> {
+    const key = JSON.stringify([job.source, job.pull]);
+    const until = this.shown.get(key);
+    if (until !== undefined && until > this.now()) return true;
+    const shown = await this.options.isShown(job).catch(() => false);
+    if (shown) this.shown.set(key, this.now() + SHOWN_MS);
+    return shown;
+  }
+
+  /** From memory, or by one request however many ask. */
+  private ask(key: string, question: Question, client: () => RegistryClient, refusedFor: number): Promise<Answer> {
+    const freshFor = this.memory.granted(key);
+    if (freshFor !== undefined && freshFor > 0) return Promise.resolve({ state: 'granted', freshFor });
+    const refused = this.memory.refusal(key);
+    if (refused !== undefined) return Promise.resolve({ state: 'refused', message: refused });
+    const silent = this.memory.silence(key);
+    if (silent !== undefined) return Promise.resolve({ state: 'unknown', message: silent });
+    const flying = this.flights.get(key);
+    if (flying !== undefined) return flying;
+    const { host } = placeOf(question);
+    const giveBack = this.shares.take(question.namespace, host);
+    if (giveBack === undefined) {
+      const message = `too many images are being checked at ${host}, or for namespace ${question.namespace}; the next Pod tries again`;
+      return Promise.resolve({ state: 'unknown', message });
+    }
+    const flight = this.askSource(key, question, client(), refusedFor).finally(() => {
+      giveBack();
+      this.flights.delete(key);
+    });
+    this.flights.set(key, flight);
+    return flight;
+  }
+
+  private async askSource(
+    key: string,
+    question: Question,
+    client: RegistryClient,
+    refusedFor: number,
+  ): Promise<Answer> {
+    const { source, names } = question;
+    const signal = AbortSignal.timeout(QUESTION_TIMEOUT_MS);
+    try {
+      for (const name of names) {
+        if ((await client.headManifest(source.repository, name, { signal })) === undefined) continue;
+        this.memory.grant(key);
+        return { state: 'granted', freshFor: this.memory.granted(key) ?? 0 };
+      }
+      const message = `${client.host} does not have ${names[0] ?? ''}, or hides it`;
+      this.memory.refuse(key, message, refusedFor);
+      return { state: 'refused', message };
+    } catch (error) {
+      const message = signal.aborted ? `${client.host} does not answer` : messageOf(error);
+      if (isRefusal(error)) {
+        this.memory.refuse(key, message, refusedFor);
+        return { state: 'refused', message };
+      }
+      const wait = error instanceof RegistryError ? (error.retryAfter ?? 0) : 0;
+      this.memory.keepSilent(key, message, Math.min(MAX_SILENT_MS, Math.max(SILENT_MS, wait)));
+      return { state: 'unknown', message };
+    }
+  }
+
+  private keyOf({ source, names }: Question, reader: unknown): string {
+    const { registry, repository } = source;
+    const hash = createHash('sha256')
+      .update(this.salt)
+      .update(JSON.stringify([reader, registry, repository, names]));
+    return hash.digest('base64');
+  }
+}
+
+function questionOf({ source: text, platforms, pull }: MirrorJob, digest: string | undefined): Question {
+  const source = parseReference(text);
+  const name = referenceName(source);
+  // An index that was cut down to some platforms has a digest that the source does not know.
+  const names =
+    digest === undefined ? [name] : platforms === 'all' || source.digest !== undefined ? [digest] : [digest, name];
+  return { source, names, namespace: pull?.namespace ?? '' };
+}
+
+function placeOf({ source }: Question): { readonly host: string; readonly repository: string } {
+  return { host: source.registry, repository: source.repository };
+}
+
+/** Refused for these credentials, rather than by a passing fault; the guard of hosts may refuse too. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof RegistryError)) return false;
+  return ['unauthorized', 'forbidden', 'absent', 'refused'].includes(error.kind);
+}
+
+function refusal({ source }: MirrorJob, message: string): SourceAccess {
+  return { state: 'refused', message: `${source}: the Pod cannot read it at its source: ${message}` };
+}
+
+function whyNot({ pull }: MirrorJob, host: string, message: string): string {
+  if (pull?.unproven === true) return `${message}${notShownHint(pull)}`;
+  return `${message}; no pull secret of the Pod or its ServiceAccount is for ${host}`;
+}

@@ -1,0 +1,53 @@
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { SourceAccess } from '../core/decide/source-access.js';
+import { BoundedMap } from '../util/bounded-map.js';
+import { messageOf } from '../util/message-of.js';
+
+/** Images for everybody that are remembered; the oldest go first. */
+const CAPACITY = 20_000;
+
+type Check = (job: MirrorJob, digest: string | undefined, milliseconds: number) => Promise<SourceAccess>;
+
+/**
+ * Asks the background worker whether a Pod may read an image, never for longer than the admission has. Images that everybody may
+ * read cost no message; the others are asked about each time, since only the worker knows when they change.
+ */
+export class SourceAccessGate {
+  private readonly open = new BoundedMap<string, number>(CAPACITY);
+
+  constructor(
+    private readonly ask: Check,
+    private readonly now: () => number,
+  ) {}
+
+  async check(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
+    const key = JSON.stringify([job.source, digest, job.platforms]);
+    const freshFor = (this.open.get(key) ?? 0) - this.now();
+    if (freshFor > 0) return { state: 'granted', to: 'everybody', freshFor };
+    const message = `${job.source}: whether the Pod may read it at its source was not found out in time`;
+    const unknown: SourceAccess = { state: 'unknown', message };
+    if (milliseconds <= 0) return unknown;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<SourceAccess>((resolve) => {
+      timer = setTimeout(() => resolve(unknown), milliseconds);
+    });
+    // The worker answers a little before, with the last good answer if there is one.
+    const asked = this.ask(job, digest, milliseconds * 0.9).catch((error: unknown): SourceAccess => ({
+      state: 'unknown',
+      message: messageOf(error),
+    }));
+    try {
+      const access = await Promise.race([asked, late]);
+      if (access.state === 'granted' && access.to === 'everybody' && access.freshFor > 0)
+        this.open.set(key, this.now() + access.freshFor);
+      return access;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Answers depend on the configuration. */
+  forget(): void {
+    this.open.clear();
+  }
+}
