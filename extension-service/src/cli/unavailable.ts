@@ -7,8 +7,6 @@ import { CliError, EXIT } from './exit.js';
  * @throws CliError naming each
  */
 export function refuseUnavailable({ queue }: Config): void {
-  const missing = [
-    ...(queue.type === 'memory' ? [] : [`queue.type: ${queue.type} is not available yet: use memory`]),
-  ];
+  const missing = [...(queue.type === 'memory' ? [] : [`queue.type: ${queue.type} is not available yet: use memory`])];
   if (missing.length > 0) throw new CliError(EXIT.usage, missing.join('\n'));
 }
