@@ -7,7 +7,7 @@ import { evaluateCel } from './cel.js';
 import { debianTool } from './debian.js';
 import { gatekeeperMatches } from './gatekeeper-match.js';
 import { helmProgram } from './helm.js';
-import { notationProgram } from './signing.js';
+import { cosignProgram, notationProgram } from './signing.js';
 import { gatekeeperManager } from '../e2e/cluster/gatekeeper-manager.js';
 import { kubeApiserver } from '../e2e/cluster/control-plane.js';
 import { kyvernoController } from '../e2e/cluster/kyverno-controller.js';
@@ -30,6 +30,7 @@ const PROGRAMS: Readonly<Record<string, () => Promise<unknown>>> = {
   'gatekeeper match': () => gatekeeperMatches([]),
   'kube-apiserver': kubeApiserver,
   notation: notationProgram,
+  cosign: cosignProgram,
   gatekeeper: gatekeeperManager,
   kyverno: kyvernoController,
   'kyverno command': () => KyvernoCli.build(),

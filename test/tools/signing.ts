@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { goTool } from './tool.js';
 
@@ -19,6 +21,32 @@ export async function notation(folder: string): Promise<Signer> {
     sign: async (reference) => void (await run(program, ['sign', folder, reference])),
     verify: async (reference) => void (await run(program, ['verify', folder, reference])),
   };
+}
+
+/**
+ * cosign with a key pair of its own and without a transparency log, so that it asks the registry alone. `bundles` are its
+ * default form, referrers; `tags` the form of cosign 2, a tag `sha256-….sig`.
+ */
+export async function cosign(folder: string, form: 'bundles' | 'tags'): Promise<Signer> {
+  const program = await cosignProgram();
+  const home = await mkdtemp(join(folder, 'cosign-'));
+  const options = { cwd: home, env: { PATH: process.env['PATH'] ?? '', HOME: home, COSIGN_PASSWORD: '' } };
+  await run(program, ['generate-key-pair'], options);
+  const offline = ['--use-signing-config=false', '--tlog-upload=false', `--new-bundle-format=${form === 'bundles'}`];
+  return {
+    sign: async (reference) => {
+      const args = ['sign', '--key', 'cosign.key', '--yes', '--allow-http-registry', ...offline, reference];
+      await run(program, args, options);
+    },
+    verify: async (reference) => {
+      const args = ['verify', '--key', 'cosign.pub', '--allow-http-registry', '--insecure-ignore-tlog', reference];
+      await run(program, args, options);
+    },
+  };
+}
+
+export async function cosignProgram(): Promise<string> {
+  return goTool({ module: 'cosign', package: 'github.com/sigstore/cosign/v3/cmd/cosign' });
 }
 
 export async function notationProgram(): Promise<string> {

@@ -11,23 +11,26 @@ import type { BuiltManifest } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { RealRegistry } from '../../fakes/real-registry.js';
 import { BUNDLE } from '../../fakes/service.js';
-import { notation } from '../../tools/signing.js';
+import { cosign, notation } from '../../tools/signing.js';
 import type { Signer } from '../../tools/signing.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
-/** Signatures of notation-go 1.3 verify at the target: of the image, of each platform, and on an SBOM. */
+/** Signatures of notation-go 1.3 and cosign 3.1 verify at the target: of the image, of each platform, and on an SBOM. */
 
 const run = promisify(execFile);
 const available = await goToolsAvailable('signatures that verify at the target');
 
 let folder: string;
+/** By the repository of the image that each signs. */
 let signers: Readonly<Record<string, Signer>>;
 
 beforeAll(async () => {
   if (!available) return;
   folder = await mkdtemp(join(tmpdir(), 'image-swapper-signatures-'));
   signers = {
-    'signatures of notation': await notation(folder),
+    notation: await notation(folder),
+    'cosign-bundles': await cosign(folder, 'bundles'),
+    'cosign-tags': await cosign(folder, 'tags'),
   };
 }, 1_800_000);
 afterAll(async () => {
@@ -43,21 +46,40 @@ async function registry(
   return { host: real.host, close: () => real.stop() };
 }
 
-async function pushManifest(host: string, { digest, mediaType, bytes }: BuiltManifest): Promise<void> {
-  const url = `http://${host}/v2/app/manifests/${digest}`;
-  const answer = await fetch(url, {
-    method: 'PUT',
-    headers: { 'content-type': mediaType },
-    body: new Uint8Array(bytes),
-  });
+async function pushManifest(host: string, repository: string, manifest: BuiltManifest): Promise<void> {
+  const { digest, mediaType, bytes } = manifest;
+  const url = `http://${host}/v2/${repository}/manifests/${digest}`;
+  const headers = { 'content-type': mediaType };
+  const answer = await fetch(url, { method: 'PUT', headers, body: new Uint8Array(bytes) });
   expect(answer.status).toBe(201);
 }
 
-async function pushBlob(host: string, bytes: Buffer, digest: string): Promise<void> {
-  const begun = await fetch(`http://${host}/v2/app/blobs/uploads/`, { method: 'POST' });
+async function pushBlob(host: string, repository: string, bytes: Buffer, digest: string): Promise<void> {
+  const begun = await fetch(`http://${host}/v2/${repository}/blobs/uploads/`, { method: 'POST' });
   const url = new URL(begun.headers.get('location') ?? '', `http://${host}`);
   url.searchParams.set('digest', digest);
   expect((await fetch(url, { method: 'PUT', body: new Uint8Array(bytes) })).status).toBe(201);
+}
+
+/** An image of two platforms with an SBOM. @returns the digests of all that is to be signed */
+async function pushWithSbom(host: string, repository: string, hasApi: boolean): Promise<readonly string[]> {
+  const image = buildImage();
+  await pushImage(host, repository, image, '1.0');
+  const top = image.manifests.at(-1);
+  if (top === undefined) throw new Error('no index');
+  const { blobs, manifest } = buildReferrer(top, 'application/spdx+json', '{"spdxVersion":"SPDX-2.3"}');
+  for (const { chunks, size, digest } of blobs) {
+    await pushBlob(host, repository, Buffer.concat([...chunks(0, size)]), digest);
+  }
+  await pushManifest(host, repository, manifest);
+  // Without the API the client that attaches it keeps the list, and the signing tools extend it.
+  if (!hasApi) await listSbom(host, repository, top, manifest);
+  return [...image.manifests.map(({ digest }) => digest), manifest.digest];
+}
+
+async function tagsOf(host: string, repository: string): Promise<readonly string[]> {
+  const { tags } = (await (await fetch(`http://${host}/v2/${repository}/tags/list`)).json()) as { tags: string[] };
+  return tags;
 }
 
 describe.skipIf(!available)('signatures', { timeout: 600_000 }, () => {
@@ -69,21 +91,6 @@ describe.skipIf(!available)('signatures', { timeout: 600_000 }, () => {
   ] as const)('verify at the target, from a registry %s the referrers API to one %s it', async (from, to) => {
     const [source, target] = [await registry(from), await registry(to)];
     try {
-      const image = buildImage();
-      await pushImage(source.host, 'app', image, '1.0');
-      const top = image.manifests.at(-1);
-      if (top === undefined) throw new Error('no index');
-      const sbom = buildReferrer(top, 'application/spdx+json', '{"spdxVersion":"SPDX-2.3"}');
-      for (const blob of sbom.blobs) {
-        await pushBlob(source.host, Buffer.concat([...blob.chunks(0, blob.size)]), blob.digest);
-      }
-      await pushManifest(source.host, sbom.manifest);
-      // Without the API the client that attaches it keeps the list, and notation extends it.
-      if (from === 'without') await listSbom(source.host, top, sbom.manifest);
-      const digests = [...image.manifests.map(({ digest }) => digest), sbom.manifest.digest];
-      for (const signer of Object.values(signers)) {
-        for (const digest of digests) await signer.sign(`${source.host}/app@${digest}`);
-      }
       const config = join(folder, 'image-swapper.yaml');
       await writeFile(
         config,
@@ -92,30 +99,59 @@ describe.skipIf(!available)('signatures', { timeout: 600_000 }, () => {
           source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
         }),
       );
-      await run(process.execPath, [BUNDLE, 'mirror', '--config', config, `${source.host}/app:1.0`]);
-      const repository = `${target.host}/mirror/${source.host.replace(':', '_')}/app`;
+      const signed = new Map<string, readonly string[]>();
+      const sign = async ([name, signer]: readonly [string, Signer]): Promise<void> => {
+        const digests = await pushWithSbom(source.host, name, from === 'with');
+        for (const digest of digests) await signer.sign(`${source.host}/${name}@${digest}`);
+        signed.set(name, digests);
+      };
+      await Promise.all(Object.entries(signers).map(sign));
+      const images = [...signed.keys()].map((name) => `${source.host}/${name}:1.0`);
+      await run(process.execPath, [BUNDLE, 'mirror', '--config', config, ...images]);
       for (const [name, signer] of Object.entries(signers)) {
-        for (const digest of digests) {
-          await signer.verify(`${repository}@${digest}`).catch((error: unknown) => {
-            throw new Error(`${name} of ${digest} do not verify at the target`, { cause: error });
+        const repository = `mirror/${source.host.replace(':', '_')}/${name}`;
+        for (const digest of signed.get(name) ?? []) {
+          await signer.verify(`${target.host}/${repository}@${digest}`).catch((error: unknown) => {
+            throw new Error(`${name}: the signature of ${digest} does not verify at the target`, { cause: error });
           });
         }
+        // Each form is copied as it is: none stands for the other.
+        const hasTags = (await tagsOf(target.host, repository)).some((tag) => tag.endsWith('.sig'));
+        expect([name, hasTags]).toEqual([name, name === 'cosign-tags']);
       }
     } finally {
       await Promise.all([source.close(), target.close()]);
+    }
+  });
+
+  it('of another key, or of an image that is not signed, do not verify', async () => {
+    const plain = await registry('with');
+    const { host } = plain;
+    try {
+      const [digest = ''] = await pushWithSbom(host, 'app', true);
+      for (const signer of Object.values(signers)) {
+        await expect(signer.verify(`${host}/app@${digest}`)).rejects.toThrow();
+      }
+      const others = await cosign(folder, 'bundles');
+      await others.sign(`${host}/app@${digest}`);
+      await others.verify(`${host}/app@${digest}`);
+      await expect(signers['cosign-bundles']?.verify(`${host}/app@${digest}`)).rejects.toThrow();
+    } finally {
+      await plain.close();
     }
   });
 });
 
 async function listSbom(
   host: string,
+  repository: string,
   subject: BuiltManifest,
   { mediaType, digest, bytes }: BuiltManifest,
 ): Promise<void> {
   const entry = { mediaType, digest, size: bytes.length, artifactType: 'application/spdx+json' };
   const index = 'application/vnd.oci.image.index.v1+json';
   const list = JSON.stringify({ schemaVersion: 2, mediaType: index, manifests: [entry] });
-  const url = `http://${host}/v2/app/manifests/${subject.digest.replace(':', '-')}`;
+  const url = `http://${host}/v2/${repository}/manifests/${subject.digest.replace(':', '-')}`;
   const answer = await fetch(url, { method: 'PUT', headers: { 'content-type': index }, body: list });
   expect(answer.status).toBe(201);
 }
