@@ -8,6 +8,7 @@ import type { MirrorsAnswer } from '../server/app.js';
 import type { ExplainAnswer } from '../server/explain.js';
 import { CliError, EXIT } from './exit.js';
 import { messageOf } from '../util/message-of.js';
+import { parseBoundedJson } from '../core/json-bounds.js';
 
 const REQUEST_TIMEOUT_MS = 15_000;
 
@@ -116,7 +117,7 @@ function hint(error: unknown, { protocol, port }: URL, ca: string | undefined): 
 
 function parse(text: string): Readonly<Record<string, unknown>> {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseBoundedJson(text);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
     return {};

@@ -10,10 +10,10 @@ export class JsonBoundsError extends Error {
  * JSON.parse for text from outside. Parsing costs far more for text that is nested without end than for any document of
  * the same length, so length and depth are counted first, in one pass.
  *
- * @param most characters
+ * @param most characters; by default any number, for text whose reader has bounded it
  * @throws JsonBoundsError for text beyond the bounds, SyntaxError for text that is not JSON
  */
-export function parseBoundedJson(text: string, most: number, depth = MAX_JSON_DEPTH): unknown {
+export function parseBoundedJson(text: string, most = text.length, depth = MAX_JSON_DEPTH): unknown {
   if (text.length > most) throw new JsonBoundsError(`the JSON is longer than ${most} characters`);
   if (isDeeper(text, depth)) throw new JsonBoundsError(`the JSON is nested more than ${depth} levels deep`);
   return JSON.parse(text) as unknown;

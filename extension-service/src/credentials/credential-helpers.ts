@@ -1,6 +1,7 @@
 import { quoteInput } from '../core/image/quote.js';
 import { parseDockerConfig } from './docker-config.js';
 import { matchDockerConfig, type KeyedEntry } from './keyring.js';
+import { parseBoundedJson } from '../core/json-bounds.js';
 
 /** A program that keeps the login of a registry, by the key that names the registry: `ecr-login`, `desktop`. */
 export type CredentialHelper = KeyedEntry<string>;
@@ -12,7 +13,7 @@ export type CredentialHelper = KeyedEntry<string>;
 export function credentialHelpersOf(text: string): readonly CredentialHelper[] {
   let json: unknown;
   try {
-    json = JSON.parse(text.replace(/^\uFEFF/, ''));
+    json = parseBoundedJson(text.replace(/^\uFEFF/, ''));
   } catch {
     return [];
   }

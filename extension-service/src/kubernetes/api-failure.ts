@@ -1,4 +1,5 @@
 import { messageOf } from '../util/message-of.js';
+import { parseBoundedJson } from '../core/json-bounds.js';
 /** Why the API server did not do what it was asked. */
 export interface ApiFailure {
   /** Its HTTP status; undefined when there was no answer. */
@@ -32,7 +33,7 @@ function statusMessage(body: unknown): string | undefined {
   let status = body;
   if (typeof body === 'string') {
     try {
-      status = JSON.parse(body) as unknown;
+      status = parseBoundedJson(body);
     } catch {
       return body === '' ? undefined : body.slice(0, SHOWN);
     }

@@ -7,20 +7,17 @@ import type { Reference } from '../core/image/reference.js';
 import type { RegistryClient } from '../registry/client.js';
 import { RegistryError } from '../registry/errors.js';
 import type { Keychain } from '../registry/types.js';
-import { BoundedMap } from '../util/bounded-map.js';
 import { messageOf } from '../util/message-of.js';
 import { AccessMemory, NOT_PUBLIC_MS, REFUSED_MS, SILENT_MS } from './access-memory.js';
 import { AccessShares } from './access-shares.js';
 import { notShownHint } from './shown-pods.js';
 import type { IsShown } from './shown-pods.js';
+import { ShownMemory } from './shown-memory.js';
 
 /** Milliseconds after which a question to a source is given up, though the admission that asked went on before. */
 const QUESTION_TIMEOUT_MS = 5_000;
 /** Milliseconds without another question that a throttling source can ask for. */
 const MAX_SILENT_MS = 60_000;
-/** Pods that the API server has shown. */
-const MAX_SHOWN = 10_000;
-const SHOWN_MS = 5 * 60_000;
 
 export interface SourceAccessOptions {
   /** The clients in force, and the configuration of what everybody may read with. */
@@ -60,7 +57,7 @@ export class SourceAccessChecks {
   private readonly memory: AccessMemory;
   private readonly shares = new AccessShares();
   private readonly flights = new Map<string, Promise<Answer>>();
-  private readonly shown = new BoundedMap<string, number>(MAX_SHOWN);
+  private readonly shown: ShownMemory;
   /** Passwords are weak: their hashes mean nothing outside of this process. */
   private readonly salt = randomBytes(16);
   private readonly now: () => number;
@@ -68,6 +65,7 @@ export class SourceAccessChecks {
   constructor(private readonly options: SourceAccessOptions) {
     this.now = options.now ?? Date.now;
     this.memory = new AccessMemory(this.now);
+    this.shown = new ShownMemory(options.isShown, this.now);
   }
 
   /**
@@ -128,7 +126,9 @@ export class SourceAccessChecks {
   ): Promise<Answer | undefined> {
     const found =
       own ??
-      (job.pull?.unproven === true && (await this.isShown(job)) ? await this.podsKey(job.pull, question) : undefined);
+      (job.pull?.unproven === true && (await this.shown.isShown(job))
+        ? await this.podsKey(job.pull, question)
+        : undefined);
     if (found === undefined) return undefined;
     const { key, keychain } = found;
     const client = (): RegistryClient => this.options.current().registries.strict(placeOf(question).host, keychain);
@@ -152,15 +152,6 @@ export class SourceAccessChecks {
   private grantedTo(to: 'everybody' | 'pod', key: string): (SourceAccess & { readonly state: 'granted' }) | undefined {
     const freshFor = this.memory.granted(key);
     return freshFor === undefined ? undefined : { state: 'granted', to, freshFor };
-  }
-
-  private async isShown(job: MirrorJob): Promise<boolean> {
-    const key = JSON.stringify([job.source, job.pull]);
-    const until = this.shown.get(key);
-    if (until !== undefined && until > this.now()) return true;
-    const shown = await this.options.isShown(job).catch(() => false);
-    if (shown) this.shown.set(key, this.now() + SHOWN_MS);
-    return shown;
   }
 
   /** From memory, or by one request however many ask. */

@@ -3,6 +3,7 @@ import { isNamespaceName } from '../core/decide/kubernetes-names.js';
 import { isObject } from '../core/decide/pod.js';
 import { quoteInput } from '../core/image/quote.js';
 import type { AdmissionRequest } from './admission.js';
+import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 
 /** A request that cannot be answered; its message goes back to whoever sent it. */
 export class BadRequestError extends Error {
@@ -17,8 +18,9 @@ export class BadRequestError extends Error {
 
 export function parseJson(text: string, what: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseBoundedJson(text);
   } catch (error) {
+    if (error instanceof JsonBoundsError) throw new BadRequestError('invalid_json', `${what}: ${error.message}`);
     // V8's message quotes the text, which may be anything and secret.
     const reason =
       error instanceof Error ? error.message.replace(/(?:\.\.\.)?".*"(?:\.\.\.)?/s, 'the text').slice(0, 120) : '';

@@ -7,6 +7,7 @@ import { Http } from '../../registry/transport/http.js';
 import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
 import type { Identity } from './identity.js';
 import { exchangeProblem } from './problems.js';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 const EXCHANGE_TIMEOUT_MS = 30_000;
@@ -66,7 +67,7 @@ export class TokenExchange {
 function tokenOf(body: Buffer, asked: Asked): string {
   let token: unknown;
   try {
-    token = (JSON.parse(body.toString('utf8')) as { refresh_token?: unknown } | null)?.refresh_token;
+    token = (parseBoundedJson(body.toString('utf8')) as { refresh_token?: unknown } | null)?.refresh_token;
   } catch {
     // The parser's message would quote the token.
     token = undefined;
@@ -85,7 +86,7 @@ function tokenOf(body: Buffer, asked: Asked): string {
 export function expiryOf(token: string): number | undefined {
   try {
     const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8');
-    const { exp } = JSON.parse(payload) as { exp?: unknown };
+    const { exp } = parseBoundedJson(payload) as { exp?: unknown };
     return typeof exp === 'number' && Number.isFinite(exp) && exp > 0 ? exp * 1_000 : undefined;
   } catch {
     return undefined;

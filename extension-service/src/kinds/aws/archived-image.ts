@@ -2,6 +2,7 @@ import { isDigest } from '../../core/image/reference.js';
 import type { ArchivedImage } from '../cloud.js';
 import type { AwsClients } from './clients.js';
 import type { AwsConfig } from './config.js';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** Milliseconds for one look: it only explains a 404, and nothing waits for it for long. */
 const LOOK_TIMEOUT_MS = 10_000;
@@ -43,7 +44,7 @@ const RESTORING = "is being restored from Amazon ECR's archive, which takes up t
 /** Whether a lifecycle policy moves images into the archive. */
 export function archives(lifecyclePolicy: string | undefined): boolean {
   if (lifecyclePolicy === undefined) return false;
-  const { rules } = JSON.parse(lifecyclePolicy) as {
+  const { rules } = parseBoundedJson(lifecyclePolicy) as {
     readonly rules?: readonly { readonly action?: { readonly type?: unknown } }[];
   };
   return rules?.some(({ action }) => action?.type === 'transition') === true;

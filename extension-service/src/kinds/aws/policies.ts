@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { AwsConfig } from './config.js';
 import type { AwsClients } from './clients.js';
 import { AwsCallError } from './problems.js';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** The tag of a repository that says which policies it has: a hash, or {@link pendingValue}. */
 export const policiesTag = 'image-swapper.io/policies';
@@ -78,7 +79,7 @@ export async function named<T>(action: string, resource: string, call: Promise<T
 
 /** JSON with sorted keys and no spaces; ECR gives policies back in another layout than they were set in. */
 export function canonicalJson(text: string | undefined): string | undefined {
-  return text === undefined ? undefined : JSON.stringify(sorted(JSON.parse(text) as unknown));
+  return text === undefined ? undefined : JSON.stringify(sorted(parseBoundedJson(text)));
 }
 
 function sorted(value: unknown): unknown {

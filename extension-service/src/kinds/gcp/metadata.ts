@@ -2,6 +2,7 @@ import { get } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../../registry/errors.js';
 import type { AccessToken } from './access-token.js';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** Milliseconds for an answer: GKE's server is slow when a Pod has just started. */
 const PATIENCE = 10_000;
@@ -56,7 +57,7 @@ export async function metadataToken(
 
 function readToken(host: string, body: string): AccessToken {
   try {
-    const { access_token: token, expires_in: seconds } = JSON.parse(body) as Readonly<Record<string, unknown>>;
+    const { access_token: token, expires_in: seconds } = parseBoundedJson(body) as Readonly<Record<string, unknown>>;
     if (typeof token === 'string' && token !== '' && typeof seconds === 'number') {
       return { token, expires: Date.now() + seconds * 1_000 };
     }

@@ -1,6 +1,7 @@
 import { RegistryError } from '../../registry/errors.js';
 import type { RegistryErrorKind } from '../../registry/errors.js';
 import { messageOf } from '../../util/message-of.js';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** A call of Artifact Registry's API, with what it needs. */
 export interface ApiCall {
@@ -126,7 +127,7 @@ function innerMessage(data: unknown): string | undefined {
   let body = data;
   if (typeof body === 'string') {
     try {
-      body = JSON.parse(body);
+      body = parseBoundedJson(body);
     } catch {
       return undefined;
     }

@@ -1,4 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** A certificate and its private key, PEM. */
 export interface KeyPair {
@@ -112,7 +113,7 @@ function parseRecord(text: string): {
 } {
   let record: Partial<RotationRecord> = {};
   try {
-    record = JSON.parse(text) as Partial<RotationRecord>;
+    record = parseBoundedJson(text) as Partial<RotationRecord>;
   } catch {
     // As if nothing were known: authorities stay until they expire, and what is announced is confirmed again.
   }

@@ -4,6 +4,7 @@ import { request as httpsRequest } from 'node:https';
 import type { RequestOptions } from 'node:https';
 import { isObject } from '../../core/decide/pod.js';
 import type { JsonObject } from '../../core/decide/pod.js';
+import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** An answer of the API server that is none of the objects asked for. */
 export class ApiStatusError extends Error {
@@ -77,7 +78,7 @@ async function getJson(
   const { status, text, retryAfter } = await send(url, { ...options, signal }, largest);
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseBoundedJson(text);
   } catch (error) {
     if (status === 200) throw new ApiStatusError(0, `${path}: the answer is no JSON`, { cause: error });
   }

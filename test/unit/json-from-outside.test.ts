@@ -1,0 +1,22 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { parseJson } from '../../extension-service/src/server/admission-request.js';
+
+const SOURCES = fileURLToPath(new URL('../../extension-service/src', import.meta.url));
+
+/** The bounded parser itself, a check of the grammar that counts depth, and literals of the configuration's expressions. */
+const ALLOWED = ['core/filters/tokens.ts', 'core/json-bounds.ts', 'util/json-text.ts'];
+
+it('is parsed by parseBoundedJson alone, which counts length and depth first', () => {
+  const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const parsing = files.filter((name) => /\bJSON\.parse\(/.test(readFileSync(join(SOURCES, name), 'utf8')));
+  expect(parsing.map((name) => relative('.', name)).sort()).toEqual(ALLOWED);
+});
+
+it('is refused as the body of a request when it is nested deeper than any Pod', () => {
+  const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+  expect(parseJson(nested(100), 'the body')).toBeInstanceOf(Array);
+  expect(() => parseJson(nested(101), 'the body')).toThrow('the body: the JSON is nested more than 100 levels deep');
+});
