@@ -8,20 +8,29 @@ import { runBackground } from './run.js';
 import type { CheckAccess } from './run.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import type { BackgroundData } from './protocol.js';
+import { LineBudget } from '../util/line-budget.js';
 import { debounceNames } from './debounce-names.js';
 
 /** Milliseconds within which many changes are one. */
 const ROTATION_DEBOUNCE_MS = 500;
 
+/** Lines about the Secrets of a namespace, each of which can be changed without end. */
+const SECRET_LINES = { burst: 100, perSecond: 0.1 };
+const SECRET_LINES_OF_ALL = { burst: 1_000, perSecond: 10 };
+
 /** Puts the background worker together: registries, and the cluster's secrets once they are needed. */
 export function startBackground(data: BackgroundData, env: Readonly<Record<string, string | undefined>>): void {
   runBackground(data, ({ config }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
     const report = (problem: string): void => log('warn', problem);
+    const lines = new LineBudget(SECRET_LINES, SECRET_LINES_OF_ALL);
     const secrets = new LazyPullSecrets({
       env,
       reader: config.secretReader,
       watch: true,
-      onProblem: report,
+      onProblem: (problem) => {
+        const [, namespace = ''] = /^Secret ([^/\s]+)\//.exec(problem) ?? [];
+        if (lines.take(namespace) !== undefined) report(problem);
+      },
       onDebug: (message) => log('debug', message),
       onRotated: debounceNames(ROTATION_DEBOUNCE_MS, (namespaces) =>
         onClusterEvent({ kind: 'pull-secrets-changed', namespaces }),

@@ -19,6 +19,7 @@ import type { Copier, CopyOutcome, CopyProgress } from './copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import type { SourceAccess } from '../core/decide/source-access.js';
 import { SourceAccessChecks } from './source-access-checks.js';
+import { LineBudget } from '../util/line-budget.js';
 import { messageOf } from '../util/message-of.js';
 import { notShownHint, withShownSecrets } from './shown-pods.js';
 import type { IsShown } from './shown-pods.js';
@@ -38,10 +39,14 @@ export interface PodPullSecrets {
   configure(reader: SecretReaderConfig): void;
 }
 
+const WARNINGS_OF_NAMESPACE = { burst: 200, perSecond: 1 };
+const WARNINGS_OF_ALL = { burst: 1_000, perSecond: 10 };
+
 /** Copies between registries, with the credentials of the configuration and of the Pod that asked. */
 export class RegistryCopier implements Copier {
   private registries: Registries;
   private readonly ledger = new BlobLedger();
+  private readonly lines = new LineBudget(WARNINGS_OF_NAMESPACE, WARNINGS_OF_ALL);
   private readonly access: SourceAccessChecks;
 
   constructor(
@@ -134,7 +139,7 @@ export class RegistryCopier implements Copier {
         : await (there === undefined ? copyImage(await options()) : checkImage(await options(), there));
       repositories?.used(repository);
       if (result === undefined) return upToDate(there ?? '');
-      for (const warning of isDone ? [] : result.warnings) this.options.report(`${job.source}: ${warning}`);
+      for (const warning of isDone ? [] : result.warnings) this.warn(job, `${job.source}: ${warning}`);
       for (const repaired of result.repaired)
         this.options.report(`${job.reference.text} was damaged: ${repaired} is there again`);
       if (archived !== undefined) this.options.report(`${job.reference.text} ${archived.words}: the copy restores it`);
@@ -184,6 +189,13 @@ export class RegistryCopier implements Copier {
     } catch (error) {
       throw new CopyFailedError(failure(error, job, source.registry));
     }
+  }
+
+  /** Warnings are about bytes that a Pod's author chose. */
+  private warn({ pull }: MirrorJob, text: string): void {
+    const leftOut = this.lines.take(pull?.namespace ?? '');
+    if (leftOut === undefined) return;
+    this.options.report(leftOut > 0 ? `${text} (${leftOut} more warnings of this namespace are left out)` : text);
   }
 
   /** How long the quotas of a target's registry make so many requests last; undefined where none are known. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { CONFIG_HASH_HEADER } from '../core/policies/config-hash.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { LineBudget } from '../util/line-budget.js';
 import type { Answer } from './answer.js';
 import type { Caller, CallerRefusal } from './callers.js';
 import { errorAnswer, plainText } from './answer.js';
@@ -31,18 +32,26 @@ export interface ListenerDependencies {
  * throughput (see docs/benchmarks.md). The Content-Type that was sent is never looked at: Kyverno sends none.
  */
 export function admissionListener(dependencies: ListenerDependencies): RequestListener {
+  const lines = new LineBudget(REFUSED_LINES, REFUSED_LINES);
   return (request, response) => {
     const found = request.method === 'POST' ? dependencies.routes(pathOf(request)) : undefined;
     if (found === undefined) {
       dependencies.app(request, response);
       return;
     }
-    void serve(dependencies, found, request, response);
+    void serve({ ...dependencies, lines }, found, request, response);
   };
 }
 
+/** For each route and reason. */
+const REFUSED_LINES = { burst: 60, perSecond: 1 };
+
+interface ServeDependencies extends ListenerDependencies {
+  readonly lines: LineBudget;
+}
+
 async function serve(
-  { callers, log, metrics, stopping }: ListenerDependencies,
+  { callers, log, lines, metrics, stopping }: ServeDependencies,
   { name, route, segment }: FoundRoute,
   request: IncomingMessage,
   response: ServerResponse,
@@ -58,7 +67,7 @@ async function serve(
     } else {
       started = undefined;
       const { status, code, message } = caller;
-      log.warn({ route: name, code }, plainText(message));
+      warn({ log, lines }, name, code, plainText(message));
       // The next request then comes on a connection with whatever certificate the caller has by now.
       answer = { ...errorAnswer(status, code, message), close: true };
     }
@@ -68,7 +77,7 @@ async function serve(
       log.debug({ route: name }, error.message);
       return;
     }
-    answer = failure(error, name, log);
+    answer = failure(error, name, { log, lines });
   }
   if (started !== undefined)
     metrics.requestSeconds.observe({ route: name }, Number(process.hrtime.bigint() - started) / 1e9);
@@ -76,10 +85,21 @@ async function serve(
   write(response, answer, stopping());
 }
 
-function failure(error: unknown, route: string, log: Logger): Answer {
+/** Any client can send requests that are refused: a line for each would be the client's to write. */
+function warn(
+  { log, lines }: Pick<ServeDependencies, 'log' | 'lines'>,
+  route: string,
+  code: string,
+  text: string,
+): void {
+  const leftOut = lines.take(`${route} ${code}`);
+  if (leftOut !== undefined) log.warn({ route, code, ...(leftOut > 0 && { leftOut }) }, text);
+}
+
+function failure(error: unknown, route: string, { log, lines }: Pick<ServeDependencies, 'log' | 'lines'>): Answer {
   const failed = requestFailure(error);
   if (failed !== undefined) {
-    log.warn({ route, code: failed.code }, failed.message);
+    warn({ log, lines }, route, failed.code, failed.message);
     return failed.answer;
   }
   const err = error instanceof Error ? { message: error.message, stack: error.stack } : String(error);

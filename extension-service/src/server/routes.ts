@@ -6,6 +6,7 @@ import type { RouteName } from '../core/engines/routes.js';
 import { oneLine } from '../core/image/quote.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { LineBudget } from '../util/line-budget.js';
 import { LogRateLimiter } from '../util/log-rate-limiter.js';
 import type { Admission, AdmissionRequest, AdmissionResult, ContainerOutcome } from './admission.js';
 import type { Answer } from './answer.js';
@@ -44,13 +45,14 @@ export interface RouteDependencies {
 /** The routes that policy engines and the API server call, by path. */
 export function admissionRoutes(dependencies: RouteDependencies): (path: string) => FoundRoute | undefined {
   const ignored = new LogRateLimiter(60_000);
+  const lines = new LineBudget(LINES_OF_NAMESPACE, LINES_OF_ALL);
   const review =
     (name: FoundRoute['name'], { isTrusted }: Caller) =>
     async (request: AdmissionRequest): Promise<AdmissionResult> => {
       const started = performance.now();
       const result = await dependencies.admission.review({ ...request, trusted: isTrusted });
       warnOfNames(dependencies.log, ignored, name, request);
-      report(dependencies, name, request, result, performance.now() - started);
+      report({ ...dependencies, lines }, name, request, result, performance.now() - started);
       return result;
     };
   const gatekeeper =
@@ -110,7 +112,7 @@ function warnOfNames(log: Logger, lines: LogRateLimiter, route: string, { pod, n
 const NO_POD: JsonObject = { metadata: {}, spec: {}, status: {} };
 
 function report(
-  { log, metrics }: RouteDependencies,
+  { log, metrics, lines }: RouteDependencies & { readonly lines: LineBudget },
   route: string,
   request: AdmissionRequest,
   { containers, denied }: AdmissionResult,
@@ -126,6 +128,8 @@ function report(
       level = 'warn';
   }
   if (!log.isLevelEnabled(level)) return;
+  const leftOut = lines.take(request.namespace.slice(0, 253), Math.ceil(containers.length / CONTAINERS_OF_LINE));
+  if (leftOut === undefined) return;
   const { metadata } = request.pod;
   const pod = typeof metadata === 'object' && metadata !== null ? (metadata as JsonObject) : {};
   log[level](
@@ -134,6 +138,7 @@ function report(
       uid: shortened(request.uid),
       namespace: shortened(request.namespace),
       pod: shortened(pod['name'] ?? pod['generateName']),
+      ...(leftOut > 0 && { leftOut }),
       milliseconds: Math.round(milliseconds * 10) / 10,
       ...(request.dryRun && { dryRun: true }),
       ...(denied !== undefined && {
@@ -148,6 +153,11 @@ function report(
   );
 }
 
+/** Budgets of `decided` lines: a namespace may create Pods without end, and a request without authentication names any. */
+const LINES_OF_NAMESPACE = { burst: 300, perSecond: 20 };
+const LINES_OF_ALL = { burst: 2_000, perSecond: 100 };
+/** Containers in a line of usual length; a longer one counts as several. */
+const CONTAINERS_OF_LINE = 5;
 /** A line for each Pod, whatever its size; names of Kubernetes have at most 253 characters. */
 const LOGGED_CONTAINERS = 50;
 /** Reasons that are probably a mistake of the Pod's author. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { policyHashes } from '../../../extension-service/src/core/engines/config-hashes.js';
 import { gatekeeperRules } from '../../../extension-service/src/server/gatekeeper-rules.js';
+import type { AdmissionResult } from '../../../extension-service/src/server/admission.js';
 import { PolicyWatch } from '../../../extension-service/src/server/policy-watch.js';
 import { admissionRoutes } from '../../../extension-service/src/server/routes.js';
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
@@ -17,14 +18,14 @@ const KEYS = JSON.stringify({
 const REVIEW = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u' } });
 
 /** Routes of a configuration with this filter, what they logged and what they counted. */
-function routes(filter: string) {
+function routes(filter: string, outcomes: AdmissionResult['containers'] = []) {
   const { config } = parse(`${target}source:\n  filters:\n    - jmespath: ${JSON.stringify(filter)}\n`);
   const metrics = createMetrics();
   const lines: string[] = [];
-  const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
   const route = admissionRoutes({
     admission: {
-      review: () => Promise.resolve({ containers: [], swaps: [] }),
+      review: () => Promise.resolve({ containers: outcomes, swaps: [] }),
       reviewImages: () => Promise.resolve([]),
     },
     gatekeeperRules: gatekeeperRules(config, compileRules(config, namingTarget)),
@@ -80,5 +81,43 @@ describe('a webhook configuration', () => {
 
   it.each(['/webhooks', '/v1/kyverno/x', '/v1/gatekeepers', '/'])('%s is no route', (path) => {
     expect(routes("container.image == 'a'").route(path)).toBeUndefined();
+  });
+});
+
+describe('the lines about admissions', () => {
+  const container = { list: 'containers', index: 0, name: 'app', image: 'corp.test/app:1', object: {} } as const;
+  const noAccess = { state: 'refused', message: 'corp.test/app:1: the Pod cannot read it at its source' } as const;
+  const kept: AdmissionResult['containers'][number] = {
+    decision: { action: 'keep', container, reason: 'no-target', detail: '', warnings: [] },
+    ...{ outcome: 'kept', image: container.image, noAccess },
+  };
+  const review = (namespace: string): string =>
+    JSON.stringify({
+      ...{ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' },
+      request: {
+        uid: 'u',
+        operation: 'CREATE',
+        namespace,
+        object: { spec: { containers: [{ name: 'app', image: 'a' }] } },
+      },
+    });
+
+  it('say why source.accessCheck keeps an image', async () => {
+    const { ask, lines } = routes("container.image == 'a'", [kept]);
+    await ask('/webhook', review('team-a'));
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { msg: 'decided', namespace: 'team-a', containers: [{ access: 'refused', detail: noAccess.message }] },
+    ]);
+  });
+
+  it('of one namespace are few, whatever it creates, and those of another one are written', async () => {
+    const { ask, lines } = routes("container.image == 'a'", [kept]);
+    for (let n = 0; n < 2_000; n += 1) await ask('/webhook', review('evil'));
+    await ask('/webhook', review('good'));
+    const of = (namespace: string): number =>
+      lines.filter((line) => line.includes(`"namespace":"${namespace}"`)).length;
+    expect(of('evil')).toBeGreaterThanOrEqual(300);
+    expect(of('evil')).toBeLessThan(1_000);
+    expect(of('good')).toBe(1);
   });
 });
