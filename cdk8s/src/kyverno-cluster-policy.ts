@@ -46,7 +46,7 @@ export interface ConfigMapKey {
 }
 
 /**
- * A Kyverno `ClusterPolicy` (kyverno.io/v1; Kyverno before 1.20), for clusters without `MutatingPolicy`. Kyverno deprecates the kind and refuses it from
+ * A Kyverno `ClusterPolicy` (kyverno.io/v1; Kyverno 1.19 or older), for clusters without `MutatingPolicy`. Kyverno deprecates the kind and refuses it from
  * 1.20: prefer `KyvernoMutatingPolicy`.
  */
 export class KyvernoClusterPolicy extends ApiObject {

@@ -64,6 +64,8 @@
   "authorityCarrier": "ClusterPolicy",
   "api": "kyverno.io/v1/ClusterPolicy",
   "install": "Kyverno (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace)",
+  "requires": "image-swapper.requireClusterPolicy",
+  "retirement": "Kyverno 1.20 refuses to create or change a ClusterPolicy, and its chart refuses the upgrade to 1.20 while one exists",
   "webhookValues": false,
   "kinds": [
     {

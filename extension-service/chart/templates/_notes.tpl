@@ -30,6 +30,9 @@
 {{- if and $facts.trustsItsStoreOnly (hasPrefix "https:" (include "image-swapper.url" .)) (eq $mode "selfSigned") }}
 - {{ printf "MutatingPolicy over https trusts Kyverno's own trust store alone: put the authority of ConfigMap %s into Kyverno's value admissionController.caCertificates.data." (include "image-swapper.caConfigMapName" .) | quote }}
 {{- end }}
+{{- if $facts.retirement }}
+- {{ printf "policies.engine %s: %s. Change to policies.engine=kyverno before you upgrade Kyverno." $engine $facts.retirement | quote }}
+{{- end }}
 {{- if include "image-swapper.failClosed" . }}
 - "Fail closed: while the service does not answer, no Pod starts in the namespaces that the policies cover."
 {{- if and (not .Values.autoscaling.enabled) (lt (int .Values.replicaCount) 2) }}

@@ -223,6 +223,21 @@ policies call no Service without a list of what to block instead.
 {{- end }}
 {{- end }}
 
+{{/* A Kyverno that refuses to create a ClusterPolicy; on an upgrade the one that exists may stay as it is. */}}
+{{- define "image-swapper.requireClusterPolicy" -}}
+{{- range $namespace := .Values.networkPolicy.engineNamespaces | default (list "kyverno") }}
+{{- $deployment := lookup "apps/v1" "Deployment" $namespace "kyverno-admission-controller" | default dict }}
+{{- range dig "spec" "template" "spec" "containers" list $deployment }}
+{{- $version := regexFind ":v?[0-9]+\\.[0-9]+\\.[0-9]+" .image | trimAll ":v" }}
+{{- if and (eq .name "kyverno") $version $.Release.IsInstall }}
+{{- if semverCompare ">=1.20.0-0" $version }}
+{{- fail (printf "policies.engine: kyverno-clusterpolicy: Deployment %s/kyverno-admission-controller is %s, and Kyverno 1.20 or newer refuses to create a ClusterPolicy: --set policies.engine=kyverno" $namespace $version) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The service's own policies under the names of those that the chart renders: Helm takes over nobody's objects. */}}
 {{- define "image-swapper.requireUnmanaged" -}}
 {{- $found := dict }}

@@ -1,4 +1,5 @@
 import type { Config } from '../core/config/model.js';
+import { engineOf } from '../core/engines/engines.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Rules } from '../core/decide/rules.js';
@@ -9,6 +10,7 @@ import type { ClusterAccess } from '../kubernetes/api.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import { ClusterEvents } from '../kubernetes/events/cluster-events.js';
 import { EventRecorder } from '../kubernetes/events/event-recorder.js';
+import { kyvernoVersion } from '../kubernetes/kyverno-version.js';
 import type { LeaderTask } from '../kubernetes/leader-task.js';
 import { leaderTasks } from '../kubernetes/leader-tasks.js';
 import { ClusterLease } from '../kubernetes/lease/cluster-lease.js';
@@ -125,6 +127,7 @@ export class ClusterSide implements ClusterPart {
     const { log, emit } = this.options;
     const { config } = this.current;
     this.keepCertificate(cluster);
+    void this.tellRetirement(cluster, config);
     this.recorder = new EventRecorder({ api: new ClusterEvents(cluster.core, this.identity.name), log });
     const tasks = await this.tasks(cluster);
     this.problems.saw([], 'the cluster can be used now');
@@ -149,6 +152,14 @@ export class ClusterSide implements ClusterPart {
     await election.run(signal, tasks).finally(() => clearTimeout(silent));
     await this.recorder.stop();
     if (config.reconcile.enabled) this.role('starting');
+  }
+
+  /** Newer versions of an engine can refuse its policies. */
+  private async tellRetirement(cluster: ClusterAccess, { policies }: Config): Promise<void> {
+    const retirement = engineOf(policies.engine)?.retirement;
+    if (retirement === undefined) return;
+    const { message } = retirement.judge(await kyvernoVersion(cluster));
+    this.options.log('warn', `policies.engine ${policies.engine}: ${message}`);
   }
 
   /** Every replica's side of the serving certificate: independent of the leader, and before a leader is known. */

@@ -5,9 +5,12 @@ import { compileRules } from '../core/decide/rules.js';
 import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
 import { policyHashes } from '../core/engines/config-hashes.js';
 import type { Config } from '../core/config/model.js';
+import { engineOf } from '../core/engines/engines.js';
 import { connectCluster } from '../kubernetes/api.js';
+import type { ClusterAccess } from '../kubernetes/api.js';
 import { comparePolicies } from '../kubernetes/compare-policies.js';
 import type { ComparedPolicy } from '../kubernetes/compare-policies.js';
+import { kyvernoVersion } from '../kubernetes/kyverno-version.js';
 import { PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { probeRegistries } from '../targets/probe.js';
@@ -70,11 +73,21 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
 async function inCluster(context: CommandContext, config: Config): Promise<readonly ComparedPolicy[]> {
   try {
     const access = await connectCluster(context.env);
-    return access === undefined ? [] : await comparePolicies(await PolicyObjects.connect(access), config);
+    if (access === undefined) return [];
+    const compared = await comparePolicies(await PolicyObjects.connect(access), config);
+    return [...compared, ...(await retirementOf(access, config))];
   } catch (error) {
     const reason = messageOf(error);
     return [{ policy: 'policies', ok: true, message: `not compared: the cluster cannot be reached: ${reason}` }];
   }
+}
+
+/** What newer versions of the engine do to its policies. */
+async function retirementOf(access: ClusterAccess, { policies }: Config): Promise<readonly ComparedPolicy[]> {
+  const retirement = engineOf(policies.engine)?.retirement;
+  if (retirement === undefined) return [];
+  const { isRefused, message } = retirement.judge(await kyvernoVersion(access));
+  return [{ policy: `policies.engine ${policies.engine}`, ok: !isRefused, message }];
 }
 
 interface Checked {

@@ -38,6 +38,7 @@ function commented(values: Migrated['values'], name: PolicyEngine): string {
   return [
     "# Values of image-swapper's chart. docs/migration.md says how to move without a gap.",
     `# policies.engine: ${engine?.summary ?? 'you apply what image-swapper policies prints'}.`,
+    ...(engine?.retirement === undefined ? [] : [`# ${engine.retirement.summary}.`]),
     ...(engine?.transport?.caller === 'api-server'
       ? ['# You run Kyverno or Gatekeeper? No webhook is needed then: --engine kyverno, --engine gatekeeper.']
       : []),

@@ -1,8 +1,8 @@
 import type { ClusterAccess } from './api.js';
 import { callOptions } from './call-options.js';
 
-/** Milliseconds for one review: an admission waits for it. */
-const TIMEOUT_MS = 3_000;
+/** Milliseconds for one review: an admission waits for it, and the API server for the admission (3 s by default). */
+const TIMEOUT_MS = 2_000;
 
 /**
  * Asks the API server whose token it is (authentication.k8s.io/v1 TokenReview).

@@ -16,12 +16,18 @@ let api: AnsweringApi;
 /** Hashes that the objects carry, by their kind; undefined: none. Kinds that are not here are not installed. */
 let live: { readonly [kind in (typeof LISTS)[keyof typeof LISTS]]?: string | undefined };
 let forbidden: string | undefined;
+/** Image of Kyverno's admission controller; undefined: there is none. */
+let kyverno: string | undefined;
 const selectors = new Set<string | null>();
 
 beforeAll(async () => {
   api = await startAnsweringApi('default', ({ path, query }) => {
     const plural = path.slice(path.lastIndexOf('/') + 1) as keyof typeof LISTS;
     if (forbidden !== undefined && path.includes(`/${forbidden}`)) return 403;
+    if (plural === ('deployments' as string) && kyverno !== undefined) {
+      const containers = [{ name: 'kyverno', image: kyverno }];
+      return { kind: 'List', items: [{ metadata: { name: 'k' }, spec: { template: { spec: { containers } } } }] };
+    }
     const kind = LISTS[plural];
     if (kind === undefined || !(kind in live)) return 404;
     selectors.add(query.get('labelSelector'));
@@ -37,6 +43,7 @@ afterAll(() => api.stop());
 beforeEach(() => {
   live = {};
   forbidden = undefined;
+  kyverno = undefined;
 });
 
 interface Result {
@@ -99,4 +106,18 @@ it('says that there are none, unless none are wanted', async () => {
 
 it('is silent where there is no cluster', async () => {
   expect((await check({})).cluster).toEqual([]);
+});
+
+it.each([
+  ['kyverno:v1.20.0', false, 'which refuses to create or change a ClusterPolicy'],
+  ['kyverno:v1.19.1', true, 'before you upgrade it'],
+  [undefined, true, 'Kyverno 1.20 refuses to create or change a ClusterPolicy'],
+])('tells what becomes of a ClusterPolicy with Kyverno %s', async (image, ok, message) => {
+  kyverno = image;
+  const { cluster } = await check(undefined, ['--set', 'policies.engine=kyverno-clusterpolicy']);
+  expect(cluster).toContainEqual({
+    policy: 'policies.engine kyverno-clusterpolicy',
+    ok,
+    message: expect.stringContaining(message) as string,
+  });
 });

@@ -30,7 +30,7 @@ export function enginesTemplate(): string {
   ].join('\n');
 }
 
-function factsOf({ name, title, namespaces, transport, decides, kinds, chart }: Engine): object {
+function factsOf({ name, title, namespaces, transport, decides, kinds, chart, retirement }: Engine): object {
   const { authority, plainHttp, timeoutSeconds } = transport ?? {};
   return {
     name,
@@ -55,6 +55,7 @@ function factsOf({ name, title, namespaces, transport, decides, kinds, chart }: 
     api: chart.api?.name,
     install: chart.api?.install,
     requires: chart.requires,
+    retirement: retirement?.summary,
     webhookValues: chart.webhookValues,
     kinds: kinds.map(kindOf),
   };

@@ -38,6 +38,19 @@ export interface Engine {
    * @throws InvalidPolicyOptionError
    */
   helmValues(input: HelmValuesInput): HelmValues;
+  /** Absent for an engine whose kinds stay. */
+  readonly retirement?: Retirement;
+}
+
+/** `MAJOR.MINOR` of an engine, as numbers. */
+export type EngineVersion = readonly [major: number, minor: number];
+
+/** That newer versions of an engine refuse its policies. */
+export interface Retirement {
+  /** What becomes of them, whatever version the cluster has. */
+  readonly summary: string;
+  /** Whether this version refuses them, and what to do. @param version undefined where it cannot be read */
+  judge(version: EngineVersion | undefined): { readonly isRefused: boolean; readonly message: string };
 }
 
 export interface EngineTransport {

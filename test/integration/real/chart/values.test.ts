@@ -319,6 +319,7 @@ describe.skipIf(!available)("the chart's values", () => {
     };
 
     it.each([
+      [{ policies: { engine: 'kyverno-clusterpolicy' } }, 'Kyverno 1.20 refuses to create or change a ClusterPolicy'],
       [{ certmanager: { issuerName: 'company' } }, 'certmanager.issuerName and certmanager.issuerKind are for'],
       [{ certmanager: { issuerKind: 'ClusterIssuer' } }, 'and tls.mode is selfSigned: set certmanager.enabled=true'],
       [{ secretReader: { secretNames: ['a'] } }, 'secretReader.secretNames: no Secret is read'],

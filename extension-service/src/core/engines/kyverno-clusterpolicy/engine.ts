@@ -2,6 +2,7 @@ import { configHash } from '../../policies/config-hash.js';
 import type { Engine } from '../engine.js';
 import { INSTALL_KYVERNO, KYVERNO_DEFAULTS } from '../kyverno/defaults.js';
 import { renderKyvernoClusterPolicy } from './cluster-policy.js';
+import { clusterPolicyRetirement } from './retirement.js';
 
 /** Kyverno before 1.20 by a `ClusterPolicy`. */
 export const kyvernoClusterPolicy: Engine = {
@@ -36,8 +37,10 @@ export const kyvernoClusterPolicy: Engine = {
     },
   ],
   ownOptions: [],
+  retirement: clusterPolicyRetirement,
   chart: {
     api: { name: 'kyverno.io/v1/ClusterPolicy', install: `Kyverno ${INSTALL_KYVERNO}` },
+    requires: 'image-swapper.requireClusterPolicy',
     webhookValues: false,
   },
   render: ({ call, own, ...options }) => {

@@ -1,0 +1,38 @@
+import type { EngineVersion, Retirement } from '../engine.js';
+
+/** From here on Kyverno refuses to create or change a ClusterPolicy. */
+const FROZEN: EngineVersion = [1, 20];
+/** From here on Kyverno has the MutatingPolicy that the engine `kyverno` needs. */
+const SUCCESSOR: EngineVersion = [1, 18];
+
+const SUMMARY =
+  'Kyverno 1.20 refuses to create or change a ClusterPolicy, and its chart refuses the upgrade to 1.20 while one exists';
+const CHANGE_OVER =
+  'set policies.engine: kyverno, then delete the ClusterPolicy (docs/kyverno.md#from-clusterpolicy-to-mutatingpolicy)';
+
+/** ClusterPolicy is deprecated in favor of MutatingPolicy. */
+export const clusterPolicyRetirement: Retirement = {
+  summary: SUMMARY,
+  judge(version) {
+    if (version === undefined) return { isRefused: false, message: `${SUMMARY}: before that, ${CHANGE_OVER}` };
+    const found = `this cluster's Kyverno is ${version.join('.')}`;
+    if (isBefore(version, SUCCESSOR)) {
+      return { isRefused: false, message: `${SUMMARY}; ${found}: upgrade it to 1.19, then ${CHANGE_OVER}` };
+    }
+    if (isBefore(version, FROZEN)) {
+      return { isRefused: false, message: `${SUMMARY}; ${found}: before you upgrade it, ${CHANGE_OVER}` };
+    }
+    const refusal = 'which refuses to create or change a ClusterPolicy; one that exists stays as it is';
+    return { isRefused: true, message: `${found}, ${refusal}: ${CHANGE_OVER}` };
+  },
+};
+
+/** The version in the tag of Kyverno's image, such as `kyverno:v1.19.1`; undefined for another kind of tag. */
+export function kyvernoVersionOf(image: string): EngineVersion | undefined {
+  const match = /:v?(\d{1,4})\.(\d{1,4})\.\d{1,4}(?:[-+.][0-9A-Za-z.+-]*)?(?:@|$)/.exec(image);
+  return match === null ? undefined : [Number(match[1]), Number(match[2])];
+}
+
+function isBefore([major, minor]: EngineVersion, [otherMajor, otherMinor]: EngineVersion): boolean {
+  return major < otherMajor || (major === otherMajor && minor < otherMinor);
+}
