@@ -3,12 +3,13 @@
 {{- if kindIs "float64" . }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 
-{{/* Writes a registry as its kind wants it, in place. */}}
+{{/* Writes `.registry` as its kind wants it, in place; `.key` is where it is. */}}
 {{- define "image-swapper.normalizeRegistry" -}}
-{{- $one := . }}
+{{- $one := .registry }}
+{{- $key := .key }}
 {{- range $type := include "image-swapper.kindsWith.normalize" . | fromJsonArray }}
 {{- if and (kindIs "map" $one) (kindIs "map" (get $one $type)) }}
-{{- include (printf "image-swapper.%s.normalize" $type) (dict "registry" (get $one $type)) }}
+{{- include (printf "image-swapper.%s.normalize" $type) (dict "registry" (get $one $type) "key" (printf "%s.%s" $key $type)) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -16,9 +17,12 @@
 {{/* The service's configuration as YAML: `config`, with what the chart's own values say. */}}
 {{- define "image-swapper.config" -}}
 {{- $config := deepCopy (.Values.config | default dict) }}
-{{- include "image-swapper.normalizeRegistry" ($config.target | default dict) }}
-{{- range concat ($config.targets | default list) (dig "source" "registries" list $config | default list) }}
-{{- include "image-swapper.normalizeRegistry" . }}
+{{- include "image-swapper.normalizeRegistry" (dict "registry" ($config.target | default dict) "key" "config.target") }}
+{{- range $index, $target := $config.targets }}
+{{- include "image-swapper.normalizeRegistry" (dict "registry" $target "key" (printf "config.targets[%d]" $index)) }}
+{{- end }}
+{{- range $index, $source := dig "source" "registries" list $config }}
+{{- include "image-swapper.normalizeRegistry" (dict "registry" $source "key" (printf "config.source.registries[%d]" $index)) }}
 {{- end }}
 {{- $name := include "image-swapper.fullname" . }}
 {{- $reader := dict "enabled" .Values.secretReader.enabled "secretNames" (.Values.secretReader.secretNames | default list) }}

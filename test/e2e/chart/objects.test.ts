@@ -119,9 +119,9 @@ describe.skipIf(!available)('the chart at a real API server', () => {
 
     it.each([
       [
-        'a zero that was lost',
-        'config: {target: {aws: {accountId: 012345678901, region: eu-central-1}}}',
-        'config.target.aws.accountId is 12345678901, which has 11 digits, not 12: a values file reads unquoted digits as a number and loses the zero at their start. Put quotes around them: accountId: "012345678901".',
+        'zeros that were lost',
+        'config: {target: {aws: {accountId: 002345678901, region: eu-central-1}}}',
+        'config.target.aws.accountId is 2345678901, which has 10 digits, not 12: a values file reads unquoted digits as a number and loses the zero at their start. Put quotes around them: accountId: "012345678901".',
       ],
       [
         'what has no meaning any more',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { aws, parse, problemsOf } from './parsing.js';
+import { aws, parse, problemsOf, warningsOf } from './parsing.js';
 
 const options = (lines: string): string => aws(`    ecrOptions:\n${lines}`);
 const rules = (count: number): string =>
@@ -96,8 +96,23 @@ describe('problems with the AWS side of a target', () => {
         '6:88: source.registries[1].aws.accountId: is missing: public: true is for public.ecr.aws',
       ],
     ],
+    [
+      'accounts whose zero is lost, of a target and of a source',
+      'target: {type: aws, aws: {accountId: 12345678901, region: eu-west-1}}\n' +
+        "source: {registries: [{type: aws, aws: {accountId: '12345678901', region: eu-west-1}}]}\n",
+      ['1:38: target.aws', '2:52: source.registries[0].aws'].map(
+        (place) =>
+          `${place}.accountId: "12345678901" has 11 digits, and AWS accounts have 12: a leading zero was lost, as Helm reads unquoted digits as a number: write accountId: "012345678901"`,
+      ),
+    ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
+  });
+
+  it('warns of an account of 9 digits, as in the guide of k8s-image-swapper, and loads it', () => {
+    const loaded = parse('target: {type: aws, aws: {accountId: 123456789, region: eu-west-1}}\n');
+    expect(loaded.config.target).toMatchObject({ aws: { accountId: '123456789' } });
+    expect(warningsOf(loaded).join()).toContain('"123456789" has 9 digits');
   });
 
   it('takes everything at its limit', () => {

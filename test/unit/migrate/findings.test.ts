@@ -55,7 +55,9 @@ describe('migrate', () => {
     [
       'an account that has lost its zero',
       "config:\n  source: {filters: []}\n  target: {aws: {accountId: '12345678901', region: eu-west-1}}\n",
-      ['values.yaml:3:29: config.target.aws.accountId: "12345678901" has 11 digits, and AWS accounts have 12'],
+      [
+        'values.yaml:3:29: config.target.aws.accountId: "12345678901" has 11 digits, and AWS accounts have 12: a leading zero was lost, as Helm reads unquoted digits as a number: write accountId: "012345678901"',
+      ],
     ],
     [
       'the default filter of the chart',

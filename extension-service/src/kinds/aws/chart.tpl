@@ -27,7 +27,11 @@
 {{/* Writes the account as text: a values file makes a number of it. */}}
 {{- define "image-swapper.aws.normalize" -}}
 {{- if hasKey .registry "accountId" }}
-{{- $_ := set .registry "accountId" (include "image-swapper.digits" .registry.accountId) }}
+{{- $digits := include "image-swapper.digits" .registry.accountId }}
+{{- if eq (len $digits) 11 }}
+{{- fail (printf "%s.accountId is %s, which has 11 digits, and AWS accounts have 12: a values file reads unquoted digits as a number and loses the zero at their start. Put quotes around them: accountId: \"0%s\"" .key $digits $digits) }}
+{{- end }}
+{{- $_ := set .registry "accountId" $digits }}
 {{- end }}
 {{- end }}
 

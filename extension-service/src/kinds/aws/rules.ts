@@ -26,10 +26,17 @@ export function awsRules(scope: RuleScope, aws: Parsed<AwsConfig>, isSource: boo
   if (aws.ecrOptions !== undefined) checkEcrOptions(scope, aws.ecrOptions);
 }
 
+/** Digits of an account that was read as a number and had one zero in front. */
+const LOST_ZERO_LENGTH = 11;
+
 function checkAccount(scope: RuleScope, { accountId }: Parsed<AwsConfig>): void {
   // Empty: ECR Public.
   if (accountId === undefined || accountId === '' || accountId.length === 12) return;
-  scope.warn(['accountId'], `${quoteInput(accountId)} has ${accountId.length} digits, and AWS accounts have 12`);
+  const message = `${quoteInput(accountId)} has ${accountId.length} digits, and AWS accounts have 12`;
+  // k8s-image-swapper's own guide has an account of 9 digits, and it loads.
+  if (accountId.length !== LOST_ZERO_LENGTH) return scope.warn(['accountId'], message);
+  const mend = `a leading zero was lost, as Helm reads unquoted digits as a number: write accountId: "0${accountId}"`;
+  scope.error(['accountId'], message, mend);
 }
 
 /** ECR Public is in no account and no region; any other registry is in one of each. */

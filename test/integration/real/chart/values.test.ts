@@ -104,6 +104,28 @@ describe.skipIf(!available)("the chart's values", () => {
     });
   });
 
+  it.each([
+    ['config.target.aws', { config: { target: { aws: { accountId: 12345678901, region: 'eu-central-1' } } } }],
+    [
+      'config.targets[0].aws',
+      { config: { targets: [{ name: 'a', aws: { accountId: '12345678901', region: 'eu-central-1' } }] } },
+    ],
+    [
+      'config.source.registries[0].aws',
+      {
+        config: {
+          ...good.config,
+          source: { registries: [{ type: 'aws', aws: { accountId: 12345678901, region: 'eu-central-1' } }] },
+        },
+      },
+    ],
+  ])('whose account has lost its zero stop the rendering: %s', async (key, values) => {
+    const { code, stderr } = await helm.template({ values });
+    expect(stderr).toContain(`${key}.accountId is 12345678901, which has 11 digits, and AWS accounts have 12`);
+    expect(stderr).toContain('Put quotes around them: accountId: "012345678901"');
+    expect(code).toBe(1);
+  });
+
   it('of the chart are in the configuration, which wins where it says the same', async () => {
     const { values } = CASES[0] as { readonly values: { readonly config: object } };
     const reader = { secretReader: { enabled: true, secretNames: ['one'] } };
