@@ -1,3 +1,4 @@
+import { formatDuration } from '../core/config/duration.js';
 import type { ExpressionReading } from '../core/decide/explain.js';
 import { shown } from '../core/decide/explain.js';
 import type { SourceAccess } from '../core/decide/source-access.js';
@@ -23,7 +24,7 @@ function plainLine(line: string): string {
 }
 
 function paragraph(container: ExplainedContainer, dryRun: boolean, now: number): string[] {
-  const { list, name, image, source, result, swapped } = container;
+  const { list, name, image, source } = container;
   const lines = [`${list}/${name}: ${image}`];
   if (source !== undefined && source !== image) lines.push(`  is ${source} in full.`);
   container.filters.forEach((reading, index) =>
@@ -41,15 +42,34 @@ function paragraph(container: ExplainedContainer, dryRun: boolean, now: number):
   lines.push(`  ${existenceSentence(container)}`);
   if (container.copy !== undefined) lines.push(...copySentences(container.copy, now).map((line) => `  ${line}`));
   if (container.access !== undefined) lines.push(`  ${accessSentence(container.access)}`);
-  if (swapped) lines.push(`  => It is swapped for ${result} (imageSwapPolicy ${container.swapPolicy ?? ''}).`);
-  else if (dryRun) lines.push('  => It keeps its image: dryRun is on.');
-  else if (container.access !== undefined && container.access.state !== 'granted')
-    lines.push('  => It keeps its image (source.accessCheck pullSecrets).');
-  else
-    lines.push(
-      `  => It keeps its image for now (imageSwapPolicy exists, imageCopyPolicy ${container.copyPolicy ?? ''}).`,
-    );
+  lines.push(`  => ${outcomeSentence(container, dryRun)}`);
   return lines;
+}
+
+function outcomeSentence(container: ExplainedContainer, dryRun: boolean): string {
+  const { result, swapped, swapPolicy = '', copyPolicy = '', waitsMs, existence, access } = container;
+  if (dryRun) return 'It keeps its image: dryRun is on.';
+  if (access !== undefined && access.state !== 'granted') return 'It keeps its image (source.accessCheck pullSecrets).';
+  if (waitsMs !== undefined) return waitingSentence(container, waitsMs);
+  if (swapped) {
+    const isUncopied = copyPolicy === 'none' && existence?.state !== 'present';
+    const warning = isUncopied ? ' The service does not copy it (imageCopyPolicy none).' : '';
+    return `It is swapped for ${result} (imageSwapPolicy ${swapPolicy}).${warning}`;
+  }
+  const policies = `(imageSwapPolicy exists, imageCopyPolicy ${copyPolicy})`;
+  if (copyPolicy === 'none') return `It keeps its image, and the service does not copy it ${policies}.`;
+  return `It keeps its image for now ${policies}.`;
+}
+
+function waitingSentence(container: ExplainedContainer, waitsMs: number): string {
+  const { otherwise, reference = '', swapPolicy = '', copyPolicy = '' } = container;
+  const end = {
+    kept: 'It keeps its image if the copy is not done by then',
+    swapped: 'It is swapped even if the copy is not done by then',
+    denied: 'The Pod is refused if the copy is not done by then',
+  }[otherwise ?? 'kept'];
+  const wait = `The Pod waits up to ${formatDuration(waitsMs)} for the copy, and is then swapped for ${reference}`;
+  return `${wait}. ${end} (imageSwapPolicy ${swapPolicy}, imageCopyPolicy ${copyPolicy}).`;
 }
 
 function existenceSentence({ existence }: ExplainedContainer): string {

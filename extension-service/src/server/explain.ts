@@ -5,6 +5,8 @@ import type { DecisionInput, Mirror } from '../core/decide/decide.js';
 import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { Config } from '../core/config/model.js';
+import { engineOf } from '../core/engines/engines.js';
+import { waitsForCopy } from '../core/engines/waiting.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
 import { mirrorJob, mirrorJobKey, pullContext } from '../core/decide/mirror-job.js';
@@ -32,6 +34,10 @@ export interface ExplainedContainer extends Explanation {
   /** The image that the container would get now. */
   readonly result: string;
   readonly swapped: boolean;
+  /** Milliseconds that the Pod's admission waits for the copy at most; absent when it does not wait. */
+  readonly waitsMs?: number;
+  /** What becomes of the container when the copy is not done by then. */
+  readonly otherwise?: 'kept' | 'swapped' | 'denied';
 }
 
 export interface ExplainAnswer {
@@ -110,11 +116,12 @@ async function lookInto(
   deadline: Promise<void>,
   { config, pull }: { readonly config: Config; readonly pull: PullContext },
   dependencies: ExplainDependencies,
-): Promise<Pick<ExplainedContainer, 'existence' | 'copy' | 'access' | 'result' | 'swapped'>> {
+): Promise<Omit<ExplainedContainer, keyof Explanation>> {
   const { reference, target, container } = decision;
   const existence = await dependencies.find(target.config.name, reference, deadline);
   const copy = dependencies.findCopy(mirrorJobKey(reference, target.platforms));
-  const could = target.swapPolicy === 'always' || existence.state === 'present';
+  const isPresent = existence.state === 'present';
+  const could = target.swapPolicy === 'always' || isPresent;
   const access =
     could && config.source.accessCheck !== 'none' ? await accessTo(decision, existence, pull, dependencies) : undefined;
   const swaps = could && (access === undefined || access.state === 'granted') && !config.dryRun;
@@ -124,7 +131,17 @@ async function lookInto(
     ...(access !== undefined && { access }),
     result: swaps ? reference.text : container.image,
     swapped: swaps,
+    ...(waits(config, target.copyPolicy, isPresent) && {
+      waitsMs: config.imageCopyDeadline,
+      otherwise: config.imageCopyFailure === 'deny' ? 'denied' : swaps ? 'swapped' : 'kept',
+    }),
   };
+}
+
+/** Whether admission waits for a copy, as server/admission.ts does. */
+function waits({ dryRun, policies }: Config, copyPolicy: string, isPresent: boolean): boolean {
+  if (dryRun || engineOf(policies.engine)?.decides.startsCopies === false) return false;
+  return waitsForCopy(copyPolicy) && (!isPresent || copyPolicy === 'force');
 }
 
 async function accessTo(

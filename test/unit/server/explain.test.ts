@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import type { Config } from '../../../extension-service/src/core/config/model.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { explainRequest } from '../../../extension-service/src/server/explain.js';
 import type { ExplainAnswer, ExplainDependencies } from '../../../extension-service/src/server/explain.js';
@@ -99,6 +100,76 @@ it('an unknown existence is told with its reason', async () => {
   }));
   expect(answer.containers[0]?.existence).toMatchObject({ state: 'unknown', reason: 'forbidden' });
   expect(story(answer, NOW)).toContain('Whether the target has it is not known: HEAD https://harbor.example.com');
+});
+
+describe('the outcome says what admission does', () => {
+  const place = 'harbor.example.com/mirror/docker.io/library/nginx:1.27';
+  const waits = `The Pod waits up to 8s for the copy, and is then swapped for ${place}.`;
+  it.each<[Partial<Config>, 'absent' | 'present', string]>([
+    [
+      { imageCopyPolicy: 'immediate' },
+      'absent',
+      `${waits} It keeps its image if the copy is not done by then (imageSwapPolicy exists, imageCopyPolicy immediate).`,
+    ],
+    [{ imageCopyPolicy: 'force' }, 'absent', `${waits} It keeps its image if`],
+    [
+      { imageCopyPolicy: 'force' },
+      'present',
+      `${waits} It is swapped even if the copy is not done by then (imageSwapPolicy exists, imageCopyPolicy force).`,
+    ],
+    [{ imageCopyPolicy: 'immediate', imageSwapPolicy: 'always' }, 'absent', `${waits} It is swapped even if`],
+    [
+      { imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' },
+      'absent',
+      `${waits} The Pod is refused if the copy is not done by then`,
+    ],
+    [{ imageCopyPolicy: 'immediate' }, 'present', `It is swapped for ${place} (imageSwapPolicy exists).`],
+    [{ imageCopyPolicy: 'immediate', dryRun: true }, 'absent', 'It keeps its image: dryRun is on.'],
+    [
+      { imageCopyPolicy: 'none' },
+      'absent',
+      'It keeps its image, and the service does not copy it (imageSwapPolicy exists, imageCopyPolicy none).',
+    ],
+    [
+      { imageCopyPolicy: 'none', imageSwapPolicy: 'always' },
+      'absent',
+      `It is swapped for ${place} (imageSwapPolicy always). The service does not copy it (imageCopyPolicy none).`,
+    ],
+    [
+      { imageCopyPolicy: 'delayed' },
+      'absent',
+      'It keeps its image for now (imageSwapPolicy exists, imageCopyPolicy delayed).',
+    ],
+  ])('under %j, %s in the target', async (policies, state, sentence) => {
+    const all = { ...config, ...policies };
+    const answer = await explainRequest(
+      POD,
+      { config: all, rules: compileRules(all, namingTarget) },
+      {
+        find: async () => ({ state, from: 'registry' }) as const,
+        findCopy: () => undefined,
+      },
+    );
+    expect(story(answer, NOW)).toContain(`  => ${sentence}`);
+  });
+
+  it('waits for no copy with an engine whose requests start none', async () => {
+    const all = {
+      ...config,
+      imageCopyPolicy: 'immediate',
+      policies: { ...config.policies, engine: 'gatekeeper' },
+    } as const;
+    const answer = await explainRequest(
+      POD,
+      { config: all, rules: compileRules(all, namingTarget) },
+      {
+        find: async () => ({ state: 'absent', from: 'registry' }),
+        findCopy: () => undefined,
+      },
+    );
+    expect(answer.containers[0]).not.toHaveProperty('waitsMs');
+    expect(story(answer, NOW)).toContain('It keeps its image for now');
+  });
 });
 
 describe('a request with many images', () => {
