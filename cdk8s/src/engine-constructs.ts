@@ -1,9 +1,12 @@
-import type { Construct } from 'constructs';
+import { Construct } from 'constructs';
+import type { DecidedInput } from '../../extension-service/src/core/engines/engine.js';
+import { mutatingAdmissionPolicy } from '../../extension-service/src/core/engines/mutating-admission-policy/engine.js';
 import type { EngineName } from './engine-name.js';
 import { GatekeeperMutation } from './gatekeeper-mutation.js';
 import { KyvernoClusterPolicy } from './kyverno-cluster-policy.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 import { KyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
+import { addObjects } from './mutating-admission.js';
 import { MutatingWebhook } from './mutating-webhook.js';
 import type { PolicyProps } from './policy-props.js';
 
@@ -18,6 +21,8 @@ export interface EngineProps extends PolicyProps {
   readonly caConfigMap?: ConfigMapKey;
   readonly ephemeralContainers?: boolean;
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
+  /** For an engine that calls nothing. */
+  readonly decided: DecidedInput;
 }
 
 /** The construct of each engine. */
@@ -36,5 +41,8 @@ export const ENGINE_CONSTRUCTS: Readonly<
   },
   webhook: (scope, id, props) => {
     new MutatingWebhook(scope, id, props);
+  },
+  mutatingadmissionpolicy: (scope, id, { url, ...props }) => {
+    addObjects(new Construct(scope, id), mutatingAdmissionPolicy.render({ ...props, call: { url } }));
   },
 };

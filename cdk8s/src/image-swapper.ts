@@ -16,7 +16,15 @@ import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
 import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { render } from './render.js';
-import { callerOf, directTargetOf, filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
+import {
+  callerOf,
+  decidedOf,
+  directTargetOf,
+  filtersOf,
+  matchesOf,
+  targetsOf,
+  timeoutOf,
+} from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
 import { resolveChoices } from './swapper-policies.js';
 import { speakFor, warn } from './warn.js';
@@ -30,7 +38,9 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
   readonly config: SwapperConfig;
   /**
    * Who asks the service: Kyverno by a MutatingPolicy (1.19 or newer; 1.18 with another list of blocked addresses) or a
-   * ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself (Kubernetes 1.28 or newer).
+   * ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself (Kubernetes 1.28 or newer);
+   * or, as mutatingadmissionpolicy, nobody: the API server swaps by itself (Kubernetes 1.36 or newer, imageSwapPolicy
+   * `always`).
    * @default the configuration's `policies.engine`, else 'kyverno'
    */
   readonly engine?: EngineName;
@@ -133,6 +143,7 @@ export class ImageSwapper extends Construct {
       url: transport.url,
       targets,
       filters,
+      decided: checked(() => decidedOf(config)),
       failClosed,
       excludedNamespaces: [
         ...(choices.excludedNamespaces ?? []),

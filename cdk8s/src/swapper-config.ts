@@ -1,7 +1,9 @@
 import { parseDuration } from '../../extension-service/src/core/config/duration.js';
 import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
+import type { DecidedInput } from '../../extension-service/src/core/engines/engine.js';
 import { InvalidTargetError, usableTarget } from '../../extension-service/src/core/naming/target.js';
+import type { NamingTarget } from '../../extension-service/src/core/naming/target.js';
 import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
 import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
@@ -23,6 +25,7 @@ export interface SwapperConfig {
     readonly [key: string]: unknown;
   };
   readonly imageCopyPolicy?: ImageCopyPolicy;
+  readonly imageSwapPolicy?: ImageSwapPolicy;
   /** How long requests wait for copies under `immediate` and `force`, such as `8s`. */
   readonly imageCopyDeadline?: string;
   /** How callers show who they are: the policies send `secretName`'s text, and `path`. */
@@ -47,11 +50,15 @@ export interface SwapperConfig {
 /** `immediate` and `force` wait for nothing under gatekeeper: the synth warns. */
 export type ImageCopyPolicy = 'delayed' | 'immediate' | 'force' | 'none';
 
+/** `exists` is refused for mutatingadmissionpolicy: only the service can keep the table that it needs. */
+export type ImageSwapPolicy = 'exists' | 'always';
+
 /** One registry that images are mirrored into. */
 export interface SwapperTarget extends SwapperRegistry {
   /** JMESPath that says which images go here; under gatekeeper, about `container.image` alone. */
   readonly match?: string;
   readonly imageCopyPolicy?: ImageCopyPolicy;
+  readonly imageSwapPolicy?: ImageSwapPolicy;
   /** Other keys that the service reads, such as `name`. */
   readonly [key: string]: unknown;
 }
@@ -62,6 +69,21 @@ export function targetsOf(config: SwapperConfig): string[] {
   if (named.length === 0)
     throw new InvalidPolicyOptionError('config.target', 'must be given: images have nowhere to go');
   return [...new Set(named.map(({ target, option }) => prefixOf(target, option)))];
+}
+
+/** The targets as an engine takes them that calls nothing. */
+export function decidedOf(config: SwapperConfig): DecidedInput {
+  const matches = matchesOf(config);
+  const targets = namedTargets(config).map(({ target, option }, index) => ({
+    ...(matches[index] ?? { option }),
+    naming: namingOf(target, option),
+    swapPolicy: swapPolicyOf(target.imageSwapPolicy ?? config.imageSwapPolicy),
+  }));
+  return { targets, dryRun: config['dryRun'] === true };
+}
+
+function swapPolicyOf(written: unknown): 'always' | 'exists' {
+  return written === 'always' ? 'always' : 'exists';
 }
 
 /** Seconds that requests take which wait for copies, as the service's own rendering has it; undefined where none waits. */
@@ -144,6 +166,11 @@ interface NamedTarget {
 }
 
 function prefixOf(target: SwapperTarget, option: string): string {
+  const { host, path } = namingOf(target, option);
+  return `${host}/${path === '' ? '' : `${path}/`}`;
+}
+
+function namingOf(target: SwapperTarget, option: string): NamingTarget {
   const type = typeOf(target, option) ?? '';
   const naming = NAMINGS.get(type);
   const written = new Map<string, unknown>(Object.entries(target)).get(type);
@@ -154,8 +181,7 @@ function prefixOf(target: SwapperTarget, option: string): string {
   const keys = { host: `${type}.${naming.keys.host}`, path: `${type}.${naming.keys.path}` };
   try {
     // Holds what `reads` names, in its forms.
-    const { host, path } = usableTarget(option, naming.place(settings as never), keys);
-    return `${host}/${path === '' ? '' : `${path}/`}`;
+    return usableTarget(option, naming.place(settings as never), keys);
   } catch (error) {
     if (!(error instanceof InvalidTargetError)) throw error;
     const [{ key, message } = { key: 'type', message: error.message }] = error.problems;

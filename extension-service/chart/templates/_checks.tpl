@@ -8,6 +8,10 @@
 {{- include "image-swapper.checkAvailable" . }}
 {{- include "image-swapper.checkGuards" . }}
 {{- $engine := include "image-swapper.engine" . }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
+{{- if and $facts.managedOnly (not (include "image-swapper.manage" .)) }}
+{{- fail (printf "policies.manage: must be true with policies.engine %s: %s" $engine $facts.managedOnly) }}
+{{- end }}
 {{- $url := include "image-swapper.url" . }}
 {{- $service := include "image-swapper.urlService" . | fromJson }}
 {{- $own := and (eq ($service.name | default "") (include "image-swapper.fullname" .)) (eq ($service.namespace | default "") .Release.Namespace) }}

@@ -179,6 +179,47 @@
       "authority": true
     }
   ]
+}, {
+  "name": "mutatingadmissionpolicy",
+  "title": "the API server",
+  "namespaces": [],
+  "calls": false,
+  "proves": [],
+  "calledByApiServer": false,
+  "plainHttp": false,
+  "httpsOnly": false,
+  "imagesOnly": false,
+  "startsCopies": false,
+  "carriesAuthority": false,
+  "trustsItsStoreOnly": false,
+  "api": "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
+  "install": "Kubernetes 1.36 or newer, or use the engine webhook (--set policies.engine=webhook)",
+  "managedOnly": "its policies hold a table of images, which only the service can keep",
+  "webhookValues": false,
+  "kinds": [
+    {
+      "group": "admissionregistration.k8s.io",
+      "apiVersion": "admissionregistration.k8s.io/v1",
+      "kind": "MutatingAdmissionPolicy",
+      "resource": "mutatingadmissionpolicies",
+      "names": [
+        "{{ $name }}",
+        "{{ $name }}-recent"
+      ],
+      "authority": false
+    },
+    {
+      "group": "admissionregistration.k8s.io",
+      "apiVersion": "admissionregistration.k8s.io/v1",
+      "kind": "MutatingAdmissionPolicyBinding",
+      "resource": "mutatingadmissionpolicybindings",
+      "names": [
+        "{{ $name }}",
+        "{{ $name }}-recent"
+      ],
+      "authority": false
+    }
+  ]
 }]
 {{- end }}
 

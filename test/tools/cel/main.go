@@ -43,7 +43,7 @@ func main() {
 }
 
 func evaluate(asked question) (any, error) {
-	options := []cel.EnvOption{ext.Strings(), cel.OptionalTypes()}
+	options := []cel.EnvOption{ext.Strings(), cel.OptionalTypes(), ext.TwoVarComprehensions(), ext.Lists(ext.ListsVersion(3))}
 	for name := range asked.Variables {
 		options = append(options, cel.Variable(name, cel.DynType))
 	}

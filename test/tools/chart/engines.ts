@@ -56,6 +56,7 @@ function factsOf({ name, title, namespaces, transport, decides, kinds, chart, re
     install: chart.api?.install,
     requires: chart.requires,
     retirement: retirement?.summary,
+    managedOnly: chart.managedOnly,
     webhookValues: chart.webhookValues,
     kinds: kinds.map(kindOf),
   };

@@ -52,7 +52,10 @@ function renderVariant({ transport, ownOptions, render }: Engine, variant: Varia
  */
 export function policyTemplates(): ReadonlyMap<string, string> {
   return new Map(
-    ENGINE_NAMES.map((name) => [`${name}.yaml`, templateOf(name, (variant) => renderVariant(ENGINES[name], variant))]),
+    ENGINE_NAMES.filter((name) => ENGINES[name].chart.managedOnly === undefined).map((name) => [
+      `${name}.yaml`,
+      templateOf(name, (variant) => renderVariant(ENGINES[name], variant)),
+    ]),
   );
 }
 

@@ -79,7 +79,7 @@ describe("the configuration's policies, in ImageSwapper", () => {
     [{ failClosed: 'yes' }, 'config.policies.failClosed: "yes" must be true or false'],
     [
       { engine: 'opa' },
-      'config.policies.engine: "opa" is none of kyverno, kyverno-clusterpolicy, gatekeeper, webhook, none',
+      'config.policies.engine: "opa" is none of kyverno, kyverno-clusterpolicy, gatekeeper, webhook, mutatingadmissionpolicy, none',
     ],
     [{ excludedNamespaces: 'a' }, 'config.policies.excludedNamespaces: "a" must be a list'],
     [{ excludedNamespaces: ['a', 'B!'] }, 'config.policies.excludedNamespaces[1]: "B!" must be'],

@@ -15,6 +15,7 @@ import { filtersOf, matchesOf } from './expressions.js';
 export function checkEngine(context: RuleContext): void {
   const engine = engineOf(context.config.policies?.engine);
   if (engine === undefined) return;
+  checkManaged(context, engine);
   if (!engine.decides.startsCopies) checkCopies(context, engine);
   checkFilters(context, engine);
   checkMatches(context, engine);
@@ -23,7 +24,7 @@ export function checkEngine(context: RuleContext): void {
 }
 
 /** Private images stay private only where the service sees the Pod and its pull secrets. */
-function checkSourceAccess(context: RuleContext, { name, title, decides }: Engine): void {
+function checkSourceAccess(context: RuleContext, { name, title, decides, transport }: Engine): void {
   const { source, secretReader } = context.config;
   if (source?.accessCheck !== 'pullSecrets') return;
   const path = ['source', 'accessCheck'];
@@ -32,6 +33,13 @@ function checkSourceAccess(context: RuleContext, { name, title, decides }: Engin
       path,
       `is pullSecrets, and policies.engine is ${name}: ${title} sends names of images alone, so no Pod and no pull secret is known`,
       'use another engine (kyverno, webhook), or none',
+    );
+  }
+  if (transport === undefined) {
+    context.error(
+      path,
+      `is pullSecrets, and policies.engine is ${name}: nothing asks the service which Pods can read an image`,
+      'use another engine (webhook, kyverno), or none',
     );
   }
   if (secretReader?.enabled === false) {
@@ -62,6 +70,19 @@ function checkDirectTarget(context: RuleContext, { name, title, decides }: Engin
       'set policies.failClosed: true, or policies.engine: webhook',
     );
   }
+}
+
+function checkManaged(context: RuleContext, { name, chart }: Engine): void {
+  const { config } = context;
+  if (chart.managedOnly === undefined || config.policies?.manage === true) return;
+  const { targets = [], target, imageSwapPolicy } = config;
+  const all = [...targets, ...(target == null ? [] : [target])];
+  if (all.every((one) => (one?.imageSwapPolicy ?? imageSwapPolicy) === 'always')) return;
+  context.error(
+    ['policies', 'manage'],
+    `is false, and policies.engine is ${name}: no image would be swapped, since ${chart.managedOnly}`,
+    'set it to true, or imageSwapPolicy: always',
+  );
 }
 
 function checkCopies(context: RuleContext, { name, title }: Engine): void {

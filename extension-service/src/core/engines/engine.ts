@@ -1,5 +1,8 @@
+import type { ImageSwapPolicy } from '../config/model.js';
+import type { NamingTarget } from '../naming/target.js';
 import type { PolicyObject } from '../policies/objects.js';
 import type { PolicyOptions } from '../policies/options.js';
+import type { ImageTable } from './mutating-admission-policy/image-table.js';
 import type { EngineName } from './names.js';
 import type { RouteName } from './routes.js';
 
@@ -146,11 +149,35 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   /** An engine without a transport ignores it. */
   readonly call: EngineCall;
   readonly own?: OwnOptions;
+  /** What an engine without a transport decides by; absent for policies that name no configuration. */
+  readonly decided?: DecidedInput;
   /**
    * The service keeps the objects and deletes those that are left over, so that each can have a fixed name. Objects that
    * people apply have none of that.
    */
   readonly managed?: boolean;
+}
+
+/** What a policy needs that decides by itself. */
+export interface DecidedInput {
+  /** In the order in which they are asked. */
+  readonly targets: readonly DecidedTarget[];
+  /** What the targets have, under `policies.manage`. */
+  readonly tables?: ImageTables;
+  /** Nothing is swapped. */
+  readonly dryRun: boolean;
+}
+
+/** The table, divided: each write of new images sends the smaller part only. */
+export interface ImageTables {
+  readonly large: ImageTable;
+  readonly recent: ImageTable;
+}
+
+/** A target with what decides which images get names in it, and which. */
+export interface DecidedTarget extends NamedMatch {
+  readonly naming: NamingTarget;
+  readonly swapPolicy: ImageSwapPolicy;
 }
 
 /** The proof of identity that a policy's requests send (`auth`). */
@@ -214,6 +241,8 @@ export interface EngineChart {
   readonly api?: { readonly name: string; readonly install: string };
   /** A template of the chart that stops for a version of the engine that is too old. */
   readonly requires?: string;
+  /** Why the chart itself can render no policies of this engine, and `policies.manage` must be on. */
+  readonly managedOnly?: string;
   /** The chart's `webhook.*` values have an effect. */
   readonly webhookValues: boolean;
 }

@@ -5,6 +5,7 @@ import type { Engine, ManagedKind } from './engine.js';
 import { gatekeeper } from './gatekeeper/engine.js';
 import { kyvernoClusterPolicy } from './kyverno-clusterpolicy/engine.js';
 import { kyverno } from './kyverno/engine.js';
+import { mutatingAdmissionPolicy } from './mutating-admission-policy/engine.js';
 import { ENGINE_NAMES } from './names.js';
 import type { EngineName } from './names.js';
 import { webhook } from './webhook/engine.js';
@@ -15,6 +16,7 @@ export const ENGINES: Readonly<Record<EngineName, Engine>> = {
   'kyverno-clusterpolicy': kyvernoClusterPolicy,
   gatekeeper,
   webhook,
+  mutatingadmissionpolicy: mutatingAdmissionPolicy,
 };
 
 /** The engine of `policies.engine`; undefined for `none`, and where the configuration names no engine that exists. */

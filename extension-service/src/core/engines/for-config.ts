@@ -4,7 +4,8 @@ import type { PolicyObject } from '../policies/objects.js';
 import type { PolicyOptions } from '../policies/options.js';
 import { policyTargets } from '../policies/targets.js';
 import { proofOf } from './access.js';
-import type { ConfigMapKey, Engine, NamedMatch } from './engine.js';
+import { targetsOf } from '../config/registries.js';
+import type { ConfigMapKey, DecidedTarget, Engine, ImageTables, NamedMatch } from './engine.js';
 import { ENGINES } from './engines.js';
 import { checkGuards } from './guards.js';
 import type { EngineName } from './names.js';
@@ -22,6 +23,8 @@ export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly caConfigMap?: ConfigMapKey;
   /** The service itself keeps the objects. */
   readonly managed?: boolean;
+  /** What the targets have, for an engine that holds it in its policies. */
+  readonly tables?: ImageTables;
 }
 
 /**
@@ -31,7 +34,7 @@ export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
  */
 export function policiesForConfig(
   config: Config,
-  { engine: name, nameTarget, url, caBundle, caConfigMap, ...options }: ConfigPolicyOptions,
+  { engine: name, nameTarget, url, caBundle, caConfigMap, tables, ...options }: ConfigPolicyOptions,
 ): readonly PolicyObject[] {
   const engine = ENGINES[name];
   const targets = policyTargets(config, nameTarget);
@@ -45,6 +48,11 @@ export function policiesForConfig(
     directTarget: config.source.directTarget,
     filters: config.source.filters.map(({ jmespath }) => jmespath),
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
+    decided: {
+      targets: decidedTargets(config, nameTarget),
+      dryRun: config.dryRun,
+      ...(tables !== undefined && { tables }),
+    },
     call: {
       url: url ?? defaultUrl(name),
       proof: proofOf(config),
@@ -61,6 +69,17 @@ export function timeoutFor(
   deadline: number,
 ): number | undefined {
   return decides.startsCopies ? secondsFor(policies, deadline) : undefined;
+}
+
+/** The targets as an engine needs them that decides by itself. */
+export function decidedTargets(config: Config, nameTarget: NameTarget): readonly DecidedTarget[] {
+  const matches = matchesOf(config);
+  return targetsOf(config).map((target, index) => ({
+    option: matches[index]?.option ?? 'target.match',
+    ...(target.match !== undefined && { match: target.match }),
+    naming: nameTarget(target),
+    swapPolicy: target.imageSwapPolicy ?? config.imageSwapPolicy,
+  }));
 }
 
 function matchesOf({ targets, target }: Config): readonly NamedMatch[] {

@@ -10,11 +10,15 @@ export interface SourceGuards {
 /** @throws InvalidPolicyOptionError where the engine's policies would let pass what the configuration guards */
 export function checkGuards(
   { accessCheck, directTarget }: SourceGuards,
-  { name, decides }: Pick<Engine, 'name' | 'decides'>,
+  { name, decides, transport }: Pick<Engine, 'name' | 'decides' | 'transport'>,
   failClosed: boolean,
 ): void {
   if (accessCheck === 'pullSecrets' && decides.sees === 'images') {
     const reason = `is pullSecrets, and ${name} sends names of images alone: use another engine, or set none`;
+    throw new InvalidPolicyOptionError('source.accessCheck', reason);
+  }
+  if (accessCheck === 'pullSecrets' && transport === undefined) {
+    const reason = `is pullSecrets, and ${name} asks no service which Pods can read an image: use another engine, or set none`;
     throw new InvalidPolicyOptionError('source.accessCheck', reason);
   }
   if (directTarget !== 'refuse') return;

@@ -199,9 +199,40 @@ export interface WebhookClientConfig {
   readonly caBundle?: string;
 }
 
+/** admissionregistration.k8s.io/v1, Kubernetes 1.36 and newer */
+export interface MutatingAdmissionPolicyObject {
+  readonly apiVersion: 'admissionregistration.k8s.io/v1';
+  readonly kind: 'MutatingAdmissionPolicy';
+  readonly metadata: ObjectMetadata;
+  readonly spec: {
+    readonly failurePolicy: FailurePolicy;
+    readonly reinvocationPolicy: 'IfNeeded';
+    readonly matchConstraints: {
+      readonly matchPolicy: 'Equivalent';
+      readonly namespaceSelector: NamespaceSelector;
+      readonly resourceRules: readonly (AdmissionRule & { readonly scope: 'Namespaced' })[];
+    };
+    readonly variables: readonly CelCondition[];
+    readonly mutations: readonly {
+      readonly patchType: 'JSONPatch';
+      readonly jsonPatch: { readonly expression: string };
+    }[];
+  };
+}
+
+/** admissionregistration.k8s.io/v1: without it, its policy has no effect. */
+export interface MutatingAdmissionPolicyBindingObject {
+  readonly apiVersion: 'admissionregistration.k8s.io/v1';
+  readonly kind: 'MutatingAdmissionPolicyBinding';
+  readonly metadata: ObjectMetadata;
+  readonly spec: { readonly policyName: string };
+}
+
 export type PolicyObject =
   | KyvernoMutatingPolicyObject
   | KyvernoClusterPolicyObject
   | GatekeeperProviderObject
   | GatekeeperAssignObject
-  | MutatingWebhookObject;
+  | MutatingWebhookObject
+  | MutatingAdmissionPolicyObject
+  | MutatingAdmissionPolicyBindingObject;

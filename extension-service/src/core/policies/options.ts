@@ -38,11 +38,15 @@ export interface GuardOptions {
   readonly directTarget?: 'keep' | 'refuse';
 }
 
-export interface ResolvedPolicyOptions {
-  readonly name: string;
+export interface ResolvedPolicyOptions extends ResolvedNames {
   readonly url: ServiceUrl;
-  readonly failurePolicy: FailurePolicy;
   readonly timeoutSeconds: number;
+}
+
+/** The options that do not depend on how the service is called. */
+export interface ResolvedNames {
+  readonly name: string;
+  readonly failurePolicy: FailurePolicy;
   readonly excludedNamespaces: readonly string[];
 }
 
@@ -70,28 +74,29 @@ export function systemNamespacesAnd(namespaces: readonly string[]): readonly str
 
 /** Fills in defaults and refuses what cannot be rendered. */
 export function resolvePolicyOptions(options: PolicyOptions, defaults: PolicyDefaults): ResolvedPolicyOptions {
-  const name: unknown = options.name ?? DEFAULT_NAME;
-  checkText(name, 'name');
-  checkSubdomain(name, 'name', defaults.maxNameLength);
   const url = parseServiceUrl(options.url, 'url');
   const timeoutSeconds = options.timeoutSeconds ?? defaults.timeoutSeconds;
   if (!Number.isInteger(timeoutSeconds) || timeoutSeconds < 1 || timeoutSeconds > 30) {
     throw new InvalidPolicyOptionError('timeoutSeconds', `${timeoutSeconds} must be a whole number from 1 to 30`);
   }
+  return { ...resolveNames(options, defaults, url.service ? [url.service.namespace] : []), url, timeoutSeconds };
+}
+
+/** @param namespaces left alone in addition to the engine's */
+export function resolveNames(
+  options: Pick<PolicyOptions, 'name' | 'failClosed' | 'excludedNamespaces'>,
+  defaults: Pick<PolicyDefaults, 'namespaces' | 'maxNameLength'>,
+  namespaces: readonly string[] = [],
+): ResolvedNames {
+  const name: unknown = options.name ?? DEFAULT_NAME;
+  checkText(name, 'name');
+  checkSubdomain(name, 'name', defaults.maxNameLength);
   const { failClosed = false, excludedNamespaces: own = [] } = options;
   checkTruth(failClosed, 'failClosed');
   checkList(own, 'excludedNamespaces');
   own.forEach((namespace, index) => checkLabel(namespace, `excludedNamespaces[${index}]`));
-  const excludedNamespaces = [
-    ...new Set([...systemNamespacesAnd(defaults.namespaces), ...(url.service ? [url.service.namespace] : []), ...own]),
-  ];
-  return {
-    name,
-    url,
-    timeoutSeconds,
-    excludedNamespaces,
-    failurePolicy: failClosed ? 'Fail' : 'Ignore',
-  };
+  const excludedNamespaces = [...new Set([...systemNamespacesAnd(defaults.namespaces), ...namespaces, ...own])];
+  return { name, excludedNamespaces, failurePolicy: failClosed ? 'Fail' : 'Ignore' };
 }
 
 /** Metadata with the caller's labels and annotations; `annotations` that the engine needs win over theirs. */

@@ -1,0 +1,180 @@
+import { configHash, hashAnnotation } from '../../policies/config-hash.js';
+import { celString } from '../../policies/literals.js';
+import type {
+  CelCondition,
+  MutatingAdmissionPolicyBindingObject,
+  MutatingAdmissionPolicyObject,
+} from '../../policies/objects.js';
+import { checkFilters, namespacesExcept, policyMetadata, resolveNames } from '../../policies/options.js';
+import type { PolicyOptions } from '../../policies/options.js';
+import { POD_RULES } from '../../policies/pod-conditions.js';
+import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import type { DecidedTarget } from '../engine.js';
+import { computedNames } from './computed-names.js';
+import { imageTable } from './image-table.js';
+import type { ImageTable } from './image-table.js';
+import { filterConditions, matchCondition } from './limits.js';
+import { placeVariables } from './places.js';
+import { keysOf } from './reference-cel.js';
+
+export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 'timeoutSeconds'> {
+  /** In the order in which they are asked. */
+  readonly targets: readonly DecidedTarget[];
+  /** The configuration's `source.filters`. Default none, and no configuration is named. */
+  readonly filters?: readonly string[];
+  /** What the targets have. Absent: nothing, so that only targets with `always` swap. */
+  readonly table?: ImageTable;
+  /** The policy without its binding, which swaps nothing. */
+  readonly dryRun?: boolean;
+}
+
+/** Beside the system's and the service's own: the API server has none. */
+export const ADMISSION_POLICY_NAMESPACES: readonly string[] = [];
+
+/** Code points of one expression, by the API server's parser. */
+const MOST_CHARACTERS = 100_000;
+
+/**
+ * A `MutatingAdmissionPolicy` and its binding (Kubernetes 1.36 or newer). The API server swaps the images itself, by a table
+ * of literals, or by computing the name under `imageSwapPolicy: always`.
+ *
+ * Everything is decided in `variables`: an image in a matchCondition would exclude a Pod from the second pass, in which a
+ * sidecar of a later webhook is seen.
+ *
+ * @throws InvalidPolicyOptionError
+ */
+export function renderMutatingAdmission(
+  options: MutatingAdmissionOptions,
+): readonly [MutatingAdmissionPolicyObject, ...MutatingAdmissionPolicyBindingObject[]] {
+  const { name, failurePolicy, excludedNamespaces } = resolveNames(options, {
+    namespaces: ADMISSION_POLICY_NAMESPACES,
+  });
+  const { targets, dryRun = false } = options;
+  if (targets.length === 0)
+    throw new InvalidPolicyOptionError('targets', 'must name at least one target: no image could ever be swapped');
+  const filters = checkFilters(options.filters);
+  const hash = options.filters === undefined ? undefined : configHash(filters, prefixesOf(targets));
+  const metadata = policyMetadata(name, options, hashAnnotation(hash));
+  const variables = variablesOf(options, filters);
+  for (const variable of variables) {
+    if (variable.expression.length <= MOST_CHARACTERS) continue;
+    const reason = `are too long together: the expression ${variable.name} has more than ${MOST_CHARACTERS} characters`;
+    throw new InvalidPolicyOptionError('targets', reason);
+  }
+  const policy: MutatingAdmissionPolicyObject = {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'MutatingAdmissionPolicy',
+    metadata,
+    spec: {
+      failurePolicy,
+      reinvocationPolicy: 'IfNeeded',
+      matchConstraints: {
+        matchPolicy: 'Equivalent',
+        namespaceSelector: namespacesExcept(excludedNamespaces),
+        resourceRules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
+      },
+      variables,
+      mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: PATCHES } }],
+    },
+  };
+  if (dryRun) return [policy];
+  const binding: MutatingAdmissionPolicyBindingObject = {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'MutatingAdmissionPolicyBinding',
+    metadata,
+    spec: { policyName: name },
+  };
+  return [policy, binding];
+}
+
+/** What stands before a source's name in a target: `registry.example.com/mirror/`. */
+export function baseOf({ naming: { host, path } }: Pick<DecidedTarget, 'naming'>): string {
+  return `${host}/${path === '' ? '' : `${path}/`}`;
+}
+
+/** The bases by the targets' names, as {@link imageTable} takes them. */
+export function basesOf(targets: readonly DecidedTarget[]): ReadonlyMap<string, string> {
+  return new Map(targets.map((target) => [target.naming.name, baseOf(target)]));
+}
+
+function prefixesOf(targets: readonly DecidedTarget[]): readonly string[] {
+  return [...new Set(targets.map(baseOf))];
+}
+
+function variablesOf(
+  { targets, table }: MutatingAdmissionOptions,
+  filters: readonly string[],
+): readonly CelCondition[] {
+  const { targets: tables } = table ?? imageTable([], new Map());
+  const found = targets.map((target, index) => foundVariables(target, index, tables.get(target.naming.name), targets));
+  const choices = targets.map((target, index) => {
+    const names = found[index]?.results ?? [];
+    const [first, ...others] = names.map((name) => `variables.${name}[?c.image]`);
+    const value = first === undefined ? '""' : `${first}${others.map((other) => `.or(${other})`).join('')}.orValue("")`;
+    return { match: matchCondition(target), value };
+  });
+  return [
+    ...placeVariables(filterConditions(filters)),
+    { name: 'keys', expression: keysOf('variables.places.map(c, c.image)') },
+    ...found.flatMap(({ variables }) => variables),
+    {
+      name: 'swaps',
+      expression: [
+        'variables.places.map(c, {"path": c.path, "value":',
+        `  ${choices.map(({ match, value }) => (match === undefined ? value : `${match} ? ${value} :`)).join('\n  ')}${
+          choices.at(-1)?.match === undefined ? '' : ' ""'
+        }`,
+        '}).filter(swap, swap.value != "")',
+      ].join('\n'),
+    },
+  ];
+}
+
+/** A guard against what the API server cannot have: a JSON patch of nothing is none. */
+const PATCHES = 'variables.swaps.map(swap, JSONPatch{op: "replace", path: swap.path, value: swap.value})';
+
+interface Found {
+  readonly variables: readonly CelCondition[];
+  /** Variables that map references to names in the target, the first of which counts. */
+  readonly results: readonly string[];
+}
+
+function foundVariables(
+  target: DecidedTarget,
+  index: number,
+  table: ReturnType<ImageTable['targets']['get']>,
+  targets: readonly DecidedTarget[],
+): Found {
+  const variables: CelCondition[] = [];
+  const results: string[] = [];
+  const chunksOf = (kind: string, texts: readonly string[]): string => {
+    const names = texts.map((_, chunk) => `${kind}${index}_${chunk}`);
+    texts.forEach((expression, chunk) => variables.push({ name: names[chunk] ?? '', expression }));
+    return `[${names.map((name) => `variables.${name}`).join(', ')}]`;
+  };
+  const result = (name: string, expression: string): void => {
+    variables.push({ name: `${name}${index}`, expression });
+    results.push(`${name}${index}`);
+  };
+  const base = celString(baseOf(target), 'targets');
+  if (table !== undefined && table.chunks.length > 0) {
+    const chunks = chunksOf('table', table.chunks);
+    result('found', lookup(chunks, '[?k.dir][?k.name]', `[k.dir][?""].orValue(${base} + k.dir) + "/" + k.name`));
+  }
+  if (table !== undefined && table.renamed.length > 0) {
+    const chunks = chunksOf('renamedTable', table.renamed);
+    result('renamed', lookup(chunks, '[?(k.dir + "/" + k.name)][?" "]', '[k.dir + "/" + k.name][""]'));
+  }
+  if (target.swapPolicy === 'always') result('computed', computedNames(target, base, targets));
+  return { variables, results };
+}
+
+/** Which of the images a table has, and under which names; `[?…]` gives an empty text for what is not there. */
+function lookup(chunks: string, at: string, name: string): string {
+  const isIn = `t${at}.orValue("").contains(" " + k.shown + " ")`;
+  return [
+    'variables.keys.transformMap(ref, k,',
+    `  ${chunks}.exists(t, ${isIn}),`,
+    `  ${chunks}.filter(t, ${isIn})[0]${name} + k.separator + k.shown)`,
+  ].join('\n');
+}

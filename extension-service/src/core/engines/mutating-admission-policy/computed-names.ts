@@ -1,0 +1,36 @@
+import type { NamingTarget } from '../../naming/target.js';
+import { roomForSource } from '../../naming/target.js';
+import { celString } from '../../policies/literals.js';
+import type { DecidedTarget } from '../engine.js';
+import { IS_VALID } from './reference-cel.js';
+
+/**
+ * A map of the names in the target that CEL can compute by itself, by the reference, without those that are in a target
+ * already. It computes no hash and no lengths of runs: names that are too long, have runs of separators in a registry that
+ * does not take them, or an IPv6 address, are left out. The service names all of them.
+ *
+ * @param base what stands before the source's name, as a CEL literal
+ */
+export function computedNames({ naming }: DecidedTarget, base: string, targets: readonly DecidedTarget[]): string {
+  const segment =
+    '(k.registry.contains(":") ? k.registry.replace(":", "_") : ' +
+    'k.registry.contains(".") || k.registry == "localhost" ? k.registry : k.registry + "_host")';
+  return [
+    'variables.keys.transformMap(ref, k,',
+    `  ${IS_VALID}`,
+    `  && size(${segment} + "/" + k.repository) <= ${roomForSource(naming)}`,
+    ...(naming.separators === 'single' ? ['  && !(k.registry + "/" + k.repository).matches("--|__")'] : []),
+    ...targets.map((target) => `  && !${isIn(target.naming)}`),
+    `  , ${base} + ${segment} + "/" + k.repository + k.separator + k.shown)`,
+  ].join('\n');
+}
+
+/** As `core/naming/origin.ts` finds it. */
+function isIn({ host, aliases, path, wholeRegistry }: NamingTarget): string {
+  const hosts = [...new Set([host, ...aliases].map((one) => one.replace(/:443$/, '')))];
+  const literals = hosts.map((one) => celString(one, 'targets')).join(', ');
+  const registry = '(k.registry.endsWith(":443") ? k.registry.replace(":443", "") : k.registry)';
+  const isHost = `${registry} in [${literals}]`;
+  if (path === '' || wholeRegistry) return `(${isHost})`;
+  return `(${isHost} && k.repository.startsWith(${celString(`${path}/`, 'targets')}))`;
+}

@@ -1,0 +1,80 @@
+import { configHash } from '../../policies/config-hash.js';
+import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import type { Engine } from '../engine.js';
+import { ADMISSION_POLICY_NAMESPACES, renderMutatingAdmission } from './admission-policy.js';
+import { filterConditions, matchCondition } from './limits.js';
+import { policyNames } from './names.js';
+
+/**
+ * The API server itself, by a `MutatingAdmissionPolicy`: Kubernetes 1.36 or newer. It calls nothing: what the targets have
+ * stands in the policy.
+ */
+export const mutatingAdmissionPolicy: Engine = {
+  name: 'mutatingadmissionpolicy',
+  title: 'the API server',
+  summary: 'the API server of Kubernetes 1.36 or newer swaps images itself, by a table that the service keeps',
+  namespaces: ADMISSION_POLICY_NAMESPACES,
+  decides: {
+    sees: 'pod',
+    startsCopies: false,
+    denies: 'never',
+    checkFilters: (filters) => {
+      filterConditions(filters);
+    },
+    checkMatches: (matches) => {
+      matches.forEach(matchCondition);
+    },
+  },
+  kinds: [
+    {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingAdmissionPolicy',
+      plural: 'mutatingadmissionpolicies',
+      names: policyNames,
+    },
+    {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingAdmissionPolicyBinding',
+      plural: 'mutatingadmissionpolicybindings',
+      names: policyNames,
+    },
+  ],
+  ownOptions: [],
+  chart: {
+    api: {
+      name: 'admissionregistration.k8s.io/v1/MutatingAdmissionPolicy',
+      install: 'Kubernetes 1.36 or newer, or use the engine webhook (--set policies.engine=webhook)',
+    },
+    managedOnly: 'its policies hold a table of images, which only the service can keep',
+    webhookValues: false,
+  },
+  render: ({ call, own, decided, managed = false, targets, timeoutSeconds, name, ...options }) => {
+    // Nothing is called, and each target says more than its prefix.
+    void [call, own, targets, timeoutSeconds];
+    if (decided === undefined) throw new InvalidPolicyOptionError('targets', 'must say how they name images');
+    const { tables, ...rest } = decided;
+    if (!managed) {
+      const unkept = rest.targets.find(({ swapPolicy }) => swapPolicy !== 'always');
+      if (unkept !== undefined) {
+        throw new InvalidPolicyOptionError(
+          'imageSwapPolicy',
+          `exists (target ${unkept.naming.name}) needs the table of images that the service keeps: set policies.manage: ` +
+            'true, or imageSwapPolicy: always',
+        );
+      }
+      return renderMutatingAdmission({ ...options, ...rest, ...(name !== undefined && { name }) });
+    }
+    const [large, recent] = policyNames(name);
+    return [
+      ...renderMutatingAdmission({ ...options, ...rest, name: large, ...(tables && { table: tables.large }) }),
+      ...renderMutatingAdmission({
+        ...{ ...options, ...rest, name: recent },
+        // The large one computes names already.
+        targets: rest.targets.map((target) => ({ ...target, swapPolicy: 'exists' as const })),
+        ...(tables && { table: tables.recent }),
+      }),
+    ];
+  },
+  configHash,
+  helmValues: () => ({ notes: ['The API server needs no chart.'], values: {} }),
+};

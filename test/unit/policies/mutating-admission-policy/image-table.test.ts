@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  imageTable,
+  TABLE_LIMITS,
+} from '../../../../extension-service/src/core/engines/mutating-admission-policy/image-table.js';
+import type {
+  ImageTable,
+  TableEntry,
+} from '../../../../extension-service/src/core/engines/mutating-admission-policy/image-table.js';
+import { parseReference, referenceName } from '../../../../extension-service/src/core/image/reference.js';
+import { targetReference } from '../../../../extension-service/src/core/naming/name.js';
+import type { NamingTarget } from '../../../../extension-service/src/core/naming/target.js';
+import { legalReferenceText } from '../../image/arbitraries.js';
+
+const naming: NamingTarget = {
+  ...{ name: 'default', host: 'mirror.example.com:5000', path: 'm', aliases: [] },
+  ...{ repositoryLimit: 255, separators: 'single', wholeRegistry: false },
+};
+const BASES = new Map([['default', 'mirror.example.com:5000/m/']]);
+
+function entry(text: string): TableEntry {
+  const source = parseReference(text);
+  const { registry, repository } = targetReference(naming, source);
+  return { source, target: 'default', registry, repository };
+}
+
+type Literal = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** As the policy's expressions look a reference up. The literals are JSON as well. */
+function lookUp(table: ImageTable, text: string): string | undefined {
+  const source = parseReference(text);
+  const repository = `${source.registry}/${source.repository}`;
+  const slash = repository.lastIndexOf('/');
+  const [directory, name] = [repository.slice(0, slash), repository.slice(slash + 1)];
+  const { chunks, renamed } = table.targets.get('default') ?? { chunks: [], renamed: [] };
+  const shown = referenceName(source);
+  const end = `${source.digest === undefined ? ':' : '@'}${shown}`;
+  for (const chunk of chunks) {
+    const literal = JSON.parse(chunk) as Literal;
+    if (literal[directory]?.[name]?.includes(` ${shown} `) !== true) continue;
+    return `${literal[directory][''] ?? `mirror.example.com:5000/m/${directory}`}/${name}${end}`;
+  }
+  for (const chunk of renamed) {
+    const literal = JSON.parse(chunk) as Literal;
+    if (literal[repository]?.[' ']?.includes(` ${shown} `) === true) return `${literal[repository]['']}${end}`;
+  }
+  return undefined;
+}
+
+describe('the table of images', () => {
+  it('gives every entry the name that the service gives it, and no other image any', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(legalReferenceText, { maxLength: 60 }), (texts) => {
+        const half = texts.slice(0, texts.length / 2);
+        const table = imageTable(half.map(entry), BASES);
+        const known = new Set(half.map((text) => targetReference(naming, parseReference(text)).text));
+        expect(table.unquotable + table.crowdedOut).toBe(0);
+        for (const text of texts) {
+          const name = targetReference(naming, parseReference(text)).text;
+          expect(lookUp(table, text)).toBe(known.has(name) ? name : undefined);
+        }
+      }),
+    );
+  });
+
+  it('is the same text whatever the order of its entries', () => {
+    const texts = ['nginx', 'nginx:1', 'quay.io/a/b:2', 'quay.io/a/c:3', 'localhost:5000/x', 'ghcr.io/a--b/c:1'];
+    const table = imageTable(texts.map(entry), BASES);
+    expect(imageTable(texts.reverse().map(entry), BASES).targets).toEqual(table.targets);
+    expect(table.size).toBe(6);
+  });
+
+  it('spends about 30 code points on an image of an ordinary cluster, in literals below the limit', () => {
+    const texts = Array.from(
+      { length: 20_000 },
+      (_, i) => `registry${i % 7}.example.com/team-${i % 97}/service-${i % 1999}:1.${i}.0`,
+    );
+    const table = imageTable(texts.map(entry), BASES);
+    const chunks = table.targets.get('default')?.chunks ?? [];
+    expect(table).toMatchObject({ size: 20_000, crowdedOut: 0 });
+    expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThanOrEqual(TABLE_LIMITS.chunk);
+    expect(chunks.join('').length / 20_000).toBeLessThan(33);
+    // What is counted is what is written, or more.
+    expect(chunks.join('').length).toBeLessThanOrEqual(table.length);
+    for (const text of texts.slice(0, 50))
+      expect(lookUp(table, text)).toBe(targetReference(naming, parseReference(text)).text);
+  });
+
+  it('divides the tags of one repository when they are too long for one literal', () => {
+    const texts = Array.from({ length: 20_000 }, (_, i) => `ci.example.com/app:build-${i}`);
+    const table = imageTable(texts.map(entry), BASES);
+    const chunks = table.targets.get('default')?.chunks ?? [];
+    expect(chunks.length).toBeGreaterThan(1);
+    expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThanOrEqual(TABLE_LIMITS.chunk);
+    expect(lookUp(table, texts[0] ?? '')).toBeDefined();
+    expect(lookUp(table, texts.at(-1) ?? '')).toBeDefined();
+  });
+
+  it('keeps the first entries when there is no room for all, and counts the others', () => {
+    const texts = Array.from({ length: 100 }, (_, i) => `ci.example.com/app-${i}:1`);
+    const table = imageTable(texts.map(entry), BASES, 1_000);
+    expect(table.size + table.crowdedOut).toBe(100);
+    expect(table.length).toBeLessThanOrEqual(1_000);
+    expect(lookUp(table, texts[0] ?? '')).toBeDefined();
+    expect(lookUp(table, texts.at(-1) ?? '')).toBeUndefined();
+  });
+
+  it('leaves out and counts what no literal should hold', () => {
+    const good = entry('nginx');
+    const hostile = ['a"b', 'a\\b', 'a b', 'a\nb', 'a{{b'].map((tag) => ({ ...good, source: { ...good.source, tag } }));
+    const table = imageTable([...hostile, good], BASES);
+    expect(table).toMatchObject({ size: 1, unquotable: 5 });
+    expect([...table.targets.values()].flatMap(({ chunks }) => chunks)).toEqual([
+      '{"docker.io/library":{"nginx":" latest "}}',
+    ]);
+  });
+});
