@@ -16,15 +16,7 @@ import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
 import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { render } from './render.js';
-import {
-  callerOf,
-  decidedOf,
-  directTargetOf,
-  filtersOf,
-  matchesOf,
-  targetsOf,
-  timeoutOf,
-} from './swapper-config.js';
+import { callerOf, decidedOf, directTargetOf, filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
 import { resolveChoices } from './swapper-policies.js';
 import { speakFor, warn } from './warn.js';
