@@ -1,7 +1,7 @@
 # IAM roles for service accounts: exactly this ServiceAccount, and tokens that are meant for STS.
 data "aws_iam_policy_document" "trust" {
   dynamic "statement" {
-    for_each = var.oidc_provider_arn == "" ? [] : [1]
+    for_each = local.irsa ? [1] : []
     content {
       sid     = "ServiceAccount"
       actions = ["sts:AssumeRoleWithWebIdentity"]
@@ -26,7 +26,7 @@ data "aws_iam_policy_document" "trust" {
   }
 
   dynamic "statement" {
-    for_each = var.pod_identity_cluster == "" ? [] : [1]
+    for_each = local.pod_identity ? [1] : []
     content {
       sid     = "PodIdentity"
       actions = ["sts:AssumeRole", "sts:TagSession"]
@@ -39,8 +39,11 @@ data "aws_iam_policy_document" "trust" {
   }
 }
 
+# The switches are known while the ARN and the name may still be unknown: the cluster can be made in the same apply.
 locals {
-  create_role = var.oidc_provider_arn != "" || var.pod_identity_cluster != ""
+  irsa         = var.irsa != null ? var.irsa : var.oidc_provider_arn != ""
+  pod_identity = var.pod_identity != null ? var.pod_identity : var.pod_identity_cluster != ""
+  create_role  = local.irsa || local.pod_identity
 }
 
 resource "aws_iam_role" "mirror" {
@@ -58,7 +61,7 @@ resource "aws_iam_role_policy_attachment" "mirror" {
 }
 
 resource "aws_eks_pod_identity_association" "mirror" {
-  count = var.pod_identity_cluster == "" ? 0 : 1
+  count = local.pod_identity ? 1 : 0
 
   cluster_name    = var.pod_identity_cluster
   namespace       = var.namespace

@@ -9,7 +9,7 @@ data "aws_partition" "current" {}
 
 locals {
   account  = var.registry_account_id != "" ? var.registry_account_id : data.aws_caller_identity.current.account_id
-  region   = var.registry_region != "" ? var.registry_region : data.aws_region.current.name
+  region   = var.registry_region != "" ? var.registry_region : data.aws_region.current.id
   under    = var.prefix == "" ? "*" : "${var.prefix}/*"
   registry = "arn:${data.aws_partition.current.partition}:ecr:${local.region}:${local.account}:repository/${local.under}"
   # arn:aws:iam::123456789012:oidc-provider/ISSUER
@@ -107,6 +107,16 @@ data "aws_iam_policy_document" "mirror" {
         "ecr:ListPullTimeUpdateExclusions",
       ]
       resources = ["*"]
+    }
+  }
+
+  # The registry of another account: the service assumes a role there (target.aws.role).
+  dynamic "statement" {
+    for_each = length(var.assume_role_arns) > 0 ? [1] : []
+    content {
+      sid       = "AssumeRole"
+      actions   = ["sts:AssumeRole"]
+      resources = var.assume_role_arns
     }
   }
 

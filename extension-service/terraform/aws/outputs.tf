@@ -3,6 +3,11 @@ output "policy_arn" {
   value       = aws_iam_policy.mirror.arn
 }
 
+output "policy_json" {
+  description = "The same permissions as JSON, for a role in an account that another provider manages."
+  value       = data.aws_iam_policy_document.mirror.json
+}
+
 output "role_arn" {
   description = "For the annotation eks.amazonaws.com/role-arn of the ServiceAccount (IRSA); null without IRSA and Pod Identity."
   value       = local.create_role ? aws_iam_role.mirror[0].arn : null

@@ -44,6 +44,12 @@ variable "source_registries" {
   default     = []
 }
 
+variable "assume_role_arns" {
+  description = "Roles that the service may assume: target.aws.role, and the role of a source. Their trust policies must name the output role_arn."
+  type        = list(string)
+  default     = []
+}
+
 variable "kms_key_arns" {
   description = "Keys of ecrOptions.encryptionConfiguration.kmsKey that are not AWS managed."
   type        = list(string)
@@ -74,10 +80,22 @@ variable "service_account" {
   default     = "image-swapper"
 }
 
+variable "irsa" {
+  description = "Whether the role is for IAM roles for service accounts (IRSA). Set it to true when oidc_provider_arn is known only after apply, as for a cluster that the same configuration creates. Null: as oidc_provider_arn says."
+  type        = bool
+  default     = null
+}
+
 variable "oidc_provider_arn" {
-  description = "The EKS cluster's OpenID Connect provider, for IAM roles for service accounts (IRSA). Empty: no IRSA."
+  description = "The EKS cluster's OpenID Connect provider, for IRSA. Empty: no IRSA."
   type        = string
   default     = ""
+}
+
+variable "pod_identity" {
+  description = "Whether the role is for EKS Pod Identity. Set it to true when pod_identity_cluster is known only after apply. Null: as pod_identity_cluster says."
+  type        = bool
+  default     = null
 }
 
 variable "pod_identity_cluster" {

@@ -1,4 +1,4 @@
-# image-swapper in an EKS cluster that is there: its role by IRSA, the nodes' right to pull, Kyverno and the chart. The helm
+# image-swapper in an existing EKS cluster: its role by IRSA, the nodes' right to pull, Kyverno and the chart. The helm
 # provider finds the cluster by KUBE_CONFIG_PATH, or by a block `provider "helm"` of yours.
 
 variable "oidc_provider_arn" {
@@ -26,15 +26,19 @@ data "aws_caller_identity" "current" {}
 
 data "aws_region" "current" {}
 
+data "aws_partition" "current" {}
+
 module "image_swapper" {
   source = "../.."
 
+  # True also while the ARN is unknown, so that module.eks.oidc_provider_arn of the same configuration works.
+  irsa              = true
   oidc_provider_arn = var.oidc_provider_arn
 }
 
 resource "aws_iam_role_policy_attachment" "nodes" {
   role       = var.node_role_name
-  policy_arn = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 }
 
 # The engine that sends Pods to the service: its kinds must be there before the chart's policies.
@@ -62,7 +66,7 @@ resource "helm_release" "image_swapper" {
         type = "aws"
         aws = {
           accountId = data.aws_caller_identity.current.account_id
-          region    = data.aws_region.current.name
+          region    = data.aws_region.current.id
         }
       }
     }
