@@ -267,3 +267,49 @@ async function listen(server: Server): Promise<string> {
   cleanups.push(() => void server.close());
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
+
+describe('connections that the server has closed meanwhile', () => {
+  /** Answers the first requests of each connection, and resets it at the next one, as after a keep-alive timeout. */
+  async function closing(answered: number): Promise<{ readonly host: string; readonly log: string[] }> {
+    const log: string[] = [];
+    const server = http.createServer((request, response) => {
+      const socket = request.socket as Socket & { requests?: number };
+      socket.requests = (socket.requests ?? 0) + 1;
+      const isClosed = request.url !== '/v2/' && socket.requests > answered;
+      log.push(`${request.method ?? ''} ${isClosed ? 'closed' : 'answered'}`);
+      if (isClosed) return void socket.resetAndDestroy();
+      request.resume();
+      const status = request.url === '/v2/' ? 200 : request.method === 'POST' ? 202 : 204;
+      response.writeHead(request.method === 'HEAD' ? 200 : status, {
+        'content-type': 'application/vnd.oci.image.manifest.v1+json',
+        'docker-content-digest': image.digest,
+        location: '/v2/team/app/blobs/uploads/1',
+        'content-length': '0',
+      });
+      response.end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanups.push(
+      () => server.closeAllConnections(),
+      () => void server.close(),
+    );
+    return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, log };
+  }
+
+  it('are no failure: the request goes again at once, without a retry', async () => {
+    const { host, log } = await closing(2);
+    const once = client(host, { retry: { attempts: 1 } });
+    for (let i = 0; i < 8; i += 1) expect((await once.headManifest('team/app', 'v1'))?.digest).toBe(image.digest);
+    await once.probePush('team/app');
+    expect(log.filter((line) => line === 'HEAD answered')).toHaveLength(8);
+    expect(log.filter((line) => line.endsWith('closed')).length).toBeGreaterThan(1);
+    expect(log).toContain('POST answered');
+  });
+
+  it('are a failure when a new connection is closed too', async () => {
+    const { host, log } = await closing(0);
+    const once = client(host, { retry: { attempts: 1 } });
+    await expect(once.headManifest('team/app', 'v1')).rejects.toMatchObject({ kind: 'unreachable' });
+    expect(log.filter((line) => line === 'HEAD closed').length).toBeLessThanOrEqual(2);
+  });
+});

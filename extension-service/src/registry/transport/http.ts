@@ -14,6 +14,7 @@ import { NO_AUTHORITIES, type AddedAuthorities } from './authorities.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { ONE_READ_BUFFER } from './read-buffer.js';
+import { endIdleConnections, MAX_STALE_CONNECTIONS, metClosedConnection } from './stale-connection.js';
 import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
 
 /** All addresses of a name; the shape of `dns.lookup` with `all`. */
@@ -50,6 +51,14 @@ export class RefusedAddressError extends Error {
   override readonly name = 'RefusedAddressError';
 }
 
+/** A request whose body is not sent yet, and the peer of its connection. */
+interface Opened {
+  readonly outgoing: ClientRequest;
+  readonly agent: http.Agent;
+  readonly host: string;
+  readonly port: number;
+}
+
 /** Bytes that may wait in a socket before its writer has to pause: fewer stops and starts for each blob. */
 const SOCKET_BUFFER = 256 * 1024;
 
@@ -69,6 +78,20 @@ export class Http {
 
   /** The answer as soon as its headers are there. Rejects with the signal's reason, a RefusedAddressError, or what node:http says. */
   async send(request: HttpRequest): Promise<IncomingMessage> {
+    for (let stale = 0; ; stale += 1) {
+      const { outgoing, agent, host, port } = this.#open(request);
+      try {
+        return await this.#answer(outgoing, request);
+      } catch (error) {
+        // A body that is written as it comes cannot be sent twice.
+        const isOver = stale >= MAX_STALE_CONNECTIONS || typeof request.body === 'function';
+        if (isOver || request.signal?.aborted === true || !metClosedConnection(outgoing, error)) throw error;
+        endIdleConnections(agent, host, port);
+      }
+    }
+  }
+
+  #open(request: HttpRequest): Opened {
     request.signal?.throwIfAborted();
     const { url, policy } = request;
     const host = hostname(url);
@@ -87,17 +110,21 @@ export class Http {
     else if (request.body === undefined && request.method !== 'GET' && request.method !== 'HEAD') {
       headers['content-length'] = '0';
     }
+    const agent = this.#agent(request, proxy);
+    const peer = viaProxy ? { host: hostname(proxy), port: effectivePort(proxy) } : { host, port };
     const options: https.RequestOptions = {
       method: request.method,
-      host: viaProxy ? hostname(proxy) : host,
-      port: viaProxy ? effectivePort(proxy) : port,
+      ...peer,
       path: viaProxy ? `${url.protocol}//${url.host}${url.pathname}${url.search}` : `${url.pathname}${url.search}`,
       headers,
-      agent: this.#agent(request, proxy),
+      agent,
       ...(proxy === undefined && { lookup: guardedLookup(this.#options.resolve ?? resolveBySystem, policy, port) }),
     };
     const overTls = viaProxy ? proxy.protocol === 'https:' : secure;
-    const outgoing = (overTls ? https : http).request(options);
+    return { outgoing: (overTls ? https : http).request(options), agent, ...peer };
+  }
+
+  async #answer(outgoing: ClientRequest, request: HttpRequest): Promise<IncomingMessage> {
     const { signal } = request;
     if (signal !== undefined)
       outgoing.once(
