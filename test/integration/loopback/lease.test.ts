@@ -7,6 +7,11 @@ import { connectCluster } from '../../../extension-service/src/kubernetes/api.js
 import { ClusterLease } from '../../../extension-service/src/kubernetes/lease/cluster-lease.js';
 import { LeaderElection } from '../../../extension-service/src/kubernetes/lease/leader-election.js';
 import type { LeaderState, LeaseDurations } from '../../../extension-service/src/kubernetes/lease/leader-election.js';
+import { copyImage } from '../../../extension-service/src/registry/copy.js';
+import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
+import { HostileRegistry } from '../../fakes/hostile-registry.js';
+import { buildImage } from '../../fakes/images.js';
+import { FakeRegistry } from '../../fakes/registry.js';
 import { FakeObjectServer } from '../../fakes/object-server.js';
 import type { ApiFault, ApiRequest } from '../../fakes/object-server.js';
 import { until } from '../../fakes/until.js';
@@ -14,6 +19,8 @@ import { until } from '../../fakes/until.js';
 const PATH = '/apis/coordination.k8s.io/v1/namespaces/swapper/leases/image-swapper';
 /** About a third of what the service uses, so that a busy machine still renews in time. */
 const FAST: LeaseDurations = { lease: 4_000, renew: 1_000, giveUp: 3_000, retry: 100, request: 1_000, refused: 3_600 };
+
+const NOBODY = { resolve: async () => [] };
 
 let api: FakeObjectServer;
 let folder: string;
@@ -200,5 +207,46 @@ describe('an API server that', () => {
     await replica.stop();
     expect(conflicts).toBe(2);
     expect(spec()['holderIdentity']).toBe('');
+  });
+});
+
+describe('the Lease of a replica that copies', () => {
+  it('is kept while 20 manifests of brackets arrive: the same thread renews it', async () => {
+    const image = buildImage({ layerSize: 100 });
+    const hostile = await HostileRegistry.start({ hole: 'brackets', image });
+    const target = await FakeRegistry.start();
+    const factory = new RegistryFactory({
+      endpoints: [hostile, target].map(({ host }) => ({ host, insecure: true })),
+      hosts: { allow: [], deny: [] },
+      env: {},
+      retry: { attempts: 1 },
+    });
+    try {
+      const replica = await start('a_1');
+      await until('leading', () => replica.working);
+      let lost = 0;
+      const watching = setInterval(() => (lost += replica.working ? 0 : 1), 50);
+      const copies = Array.from({ length: 20 }, (_, n) =>
+        copyImage({
+          source: { client: factory.client(hostile.host, NOBODY), reference: { repository: `a/${n}`, tag: 'v1' } },
+          target: { client: factory.client(target.host, NOBODY), reference: { repository: `b/${n}`, published: 'v1' } },
+        }).catch((error: unknown) => error),
+      );
+      const errors = await Promise.all(copies);
+      // A renewal that was missed while the thread was busy shows now.
+      const { renewTime } = spec();
+      await until('renewed once more', () => spec()['renewTime'] !== renewTime);
+      clearInterval(watching);
+      expect(errors.filter((error) => error instanceof Error)).toHaveLength(20);
+      expect({ lost, working: replica.working, log: replica.log.filter((line) => line.startsWith('warn')) }).toEqual({
+        lost: 0,
+        working: true,
+        log: [],
+      });
+      expect(spec()).toMatchObject({ holderIdentity: 'a_1' });
+    } finally {
+      factory.close();
+      await Promise.all([hostile.close(), target.close()]);
+    }
   });
 });
