@@ -18,6 +18,10 @@ export type Hole =
   /** H18: the digest of a tag commands a terminal, and is a template. */
   | 'digest-is-a-command'
   | 'descriptor-is-a-path'
+  /** H3: a connection that is accepted, and no answer. */
+  | 'never-answers'
+  /** H3, H10: a layer of which a byte comes from time to time. */
+  | 'layer-drips'
   /** H4: one manifest with more layers than any image has. */
   | 'layers-without-end'
   /** H6: a manifest that lists layers which the registry does not have. */
@@ -53,6 +57,7 @@ export interface HostileOptions {
 
 const COMMAND = 'sha256:\u009b31m{{ request }}';
 const ENDLESS_PIECE = Buffer.alloc(16 * 1024, 'x');
+const DRIP_PAUSE_MS = 20;
 const MAX_LISTED_REFERRERS = 1_000;
 const METADATA = 'http://169.254.169.254/latest/meta-data';
 
@@ -136,7 +141,7 @@ export class HostileRegistry {
     request.resume();
     response.on('error', () => undefined);
     const [, kind = '', reference = ''] = /\/(manifests|blobs|referrers)\/(.*)$/.exec(path) ?? [];
-    if (this.#refuses(kind, request, response)) return;
+    if (this.options.hole === 'never-answers' || this.#refuses(kind, request, response)) return;
     if (kind === 'manifests') return this.#manifest(reference, request, response);
     if (kind === 'referrers') return this.#referrers(response);
     if (kind === 'blobs') return this.#blob(reference, request, response);
@@ -218,9 +223,21 @@ export class HostileRegistry {
     response.writeHead(200, { 'content-length': blob.size });
     if (method === 'HEAD') return void response.end();
     const bytes = Buffer.concat([...blob.chunks(0, blob.size)]);
+    if (this.options.hole === 'layer-drips') return drip(response, bytes);
     if (this.options.hole === 'wrong-bytes') bytes[0] = (bytes[0] ?? 0) ^ 1;
     response.end(bytes);
   }
+}
+
+function drip(response: ServerResponse, bytes: Buffer): void {
+  let sent = 0;
+  const timer = setInterval(() => {
+    response.write(bytes.subarray(sent, sent + 1));
+    sent += 1;
+    // The last byte never comes.
+    if (sent >= bytes.length - 1) clearInterval(timer);
+  }, DRIP_PAUSE_MS);
+  response.on('close', () => clearInterval(timer));
 }
 
 function built(mediaType: string, json: object): BuiltManifest {

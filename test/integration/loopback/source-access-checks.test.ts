@@ -116,7 +116,7 @@ async function ask(
   more: Parameters<typeof jobOf>[1] = {},
   digest: string | undefined = image.digest,
 ): Promise<string> {
-  const access: SourceAccess = await checks.check(jobOf(namespace, more), digest, 3_000);
+  const access: SourceAccess = await checks.check(jobOf(namespace, more), digest, 30_000);
   return access.state === 'granted' ? `granted ${access.to}` : access.state;
 }
 
@@ -163,12 +163,12 @@ describe('who may read an image at its source', () => {
     ['asked by name for an index that was cut down', ['linux/amd64'], other, 'granted pod'],
     ['asked by name where the digest is not known', 'all', undefined, 'granted pod'],
   ])('is %s', async (_, platforms, digest, expected) => {
-    const access = await (await open()).check(jobOf('team-a', { platforms }), digest, 3_000);
+    const access = await (await open()).check(jobOf('team-a', { platforms }), digest, 30_000);
     expect(access.state === 'granted' ? `granted ${access.to}` : access.state).toBe(expected);
   });
 
   it('says which host, image and reason', async () => {
-    const access = await (await open()).check(jobOf('team-c'), image.digest, 3_000);
+    const access = await (await open()).check(jobOf('team-c'), image.digest, 30_000);
     const message = expect.stringMatching(
       new RegExp(
         `^${source.host}/team/app:1: the Pod cannot read it.* no pull secret of the Pod or its ServiceAccount is for ${source.host}$`,

@@ -5,7 +5,7 @@ import { RegistryError } from '../../../../extension-service/src/registry/errors
 import { RegistryFactory } from '../../../../extension-service/src/registry/factory.js';
 import { HostileRegistry, type Hole, type HostileOptions } from '../../../fakes/hostile-registry.js';
 import { buildImage, loadImage } from '../../../fakes/images.js';
-import { FakeRegistry } from '../../../fakes/registry.js';
+import { FakeRegistry, type FaultRule } from '../../../fakes/registry.js';
 import { until } from '../../../fakes/until.js';
 
 /** Registries that lie, one hole at a time; the target's log and tags say what came of it. */
@@ -34,17 +34,23 @@ interface Attack {
 }
 
 /** Copies from a registry with a hole to a target with a login, where another tenant has an image. */
-async function attack(hole: Hole, more: Partial<HostileOptions> = {}): Promise<Attack> {
+async function attack(
+  hole: Hole,
+  more: Partial<HostileOptions> = {},
+  timeouts: { readonly headers?: number } = {},
+  fault?: FaultRule,
+): Promise<Attack> {
   const hostile = await HostileRegistry.start({ hole, image, ...more });
   cleanups.push(() => hostile.close());
   const target = await FakeRegistry.start({ auth: { type: 'basic', users: { pusher: 'push' } } });
   cleanups.push(() => target.close());
   loadImage(target, OTHERS, othersImage, '1');
+  if (fault !== undefined) target.fault(fault);
   const factory = new RegistryFactory({
     endpoints: [hostile, target].map(({ host }) => ({ host, insecure: true })),
     hosts: { allow: [], deny: [] },
     env: {},
-    timeouts: { connect: 5_000, headers: 5_000, idle: 5_000 },
+    timeouts: { connect: 5_000, headers: 5_000, idle: 5_000, ...timeouts },
     retry: { baseDelay: 1, maxDelay: 5 },
   });
   cleanups.push(() => factory.close());
@@ -110,6 +116,25 @@ describe('a registry with a hole', () => {
     const text = `${error?.message ?? ''} ${error?.stack ?? ''} ${JSON.stringify(error)}`;
     expect(text).not.toContain(login.password);
     expect(text).not.toContain(Buffer.from(`${login.username}:${login.password}`).toString('base64'));
+  });
+
+  it('never-answers: it is given up, and the target is not asked for an upload', async () => {
+    const { error, hostile, target } = await attack('never-answers', {}, { headers: 100 });
+    expect({ kind: error?.kind, host: error?.host }).toEqual({ kind: 'unreachable', host: hostile.host });
+    expect(target.accessLog.filter(({ method }) => method === 'POST')).toEqual([]);
+  });
+
+  it('layer-drips: the source is blamed when the target ends the upload', async () => {
+    const fault = { method: 'PUT', path: '/blobs/uploads/', action: { type: 'cut', milliseconds: 1_500 } } as const;
+    const { error, hostile, target } = await attack(
+      'layer-drips',
+      { image: buildImage({ layerSize: 200_000 }) },
+      {},
+      fault,
+    );
+    expect({ kind: error?.kind, host: error?.host }).toEqual({ kind: 'server', host: hostile.host });
+    expect(target.tags(REPOSITORY)).toEqual([]);
+    await until('its connections are idle or closed', async () => (await hostile.connections()) <= 4);
   });
 
   it('brackets: cost little CPU', async () => {
