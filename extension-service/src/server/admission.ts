@@ -150,6 +150,7 @@ export class Admission {
 
     let state: ContainerOutcome['copy'];
     let arrived: string | undefined;
+    let hasWaited = false;
     let denied: CopyFailure | undefined;
     if (copies && (!present || copyPolicy === 'force' || wantsFresh(decision))) {
       const waits = wait && (!present || copyPolicy === 'force');
@@ -157,6 +158,7 @@ export class Admission {
       const { handedOver, result: copying, letGo } = this.copy(decision, pull, { waits, swapped });
       state = handedOver ? 'handed-over' : 'started';
       if (waits) {
+        hasWaited = true;
         const waited = await Promise.race([copying, clock.deadline().then(() => undefined)]);
         if (waited === undefined) letGo?.();
         state = waited === undefined ? 'late' : waited.ok ? 'finished' : 'failed';
@@ -166,7 +168,7 @@ export class Admission {
     }
     const could = swapPolicy === 'always' || present || arrived !== undefined;
     const digest = arrived ?? (present ? existence.digest : undefined);
-    const left = wait ? clock.leftOfDeadline() : clock.leftOfBudget();
+    const left = hasWaited ? clock.leftOfDeadline() : clock.leftOfBudget();
     const noAccess = could ? await this.noAccess(decision, { config, pull }, digest, left) : undefined;
     const swap = could && noAccess === undefined;
     return {
