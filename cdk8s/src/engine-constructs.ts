@@ -8,6 +8,7 @@ import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 import { KyvernoMutatingPolicy } from './kyverno-mutating-policy.js';
 import { addObjects } from './mutating-admission.js';
 import { MutatingWebhook } from './mutating-webhook.js';
+import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
 
 /** The props of all engines' constructs together; each takes its part. */
@@ -15,6 +16,7 @@ export interface EngineProps extends PolicyProps {
   readonly targets: readonly string[];
   readonly filters: readonly string[];
   readonly directTarget?: 'keep' | 'refuse';
+  readonly pods?: PodProps;
   readonly caBundle?: string;
   readonly callerSecret?: { readonly name: string; readonly namespace: string };
   readonly callerPath?: string;

@@ -1,6 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import { renderGatekeeper } from '../../extension-service/src/core/engines/gatekeeper/mutation.js';
+import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
@@ -20,6 +21,11 @@ export interface GatekeeperMutationProps extends PolicyProps {
    * @default none
    */
   readonly filters?: readonly string[];
+  /**
+   * Other keys of the configuration that the policy depends on; the same as the service's.
+   * @default the configuration's defaults
+   */
+  readonly pods?: PodProps;
   /**
    * Also the images of ephemeral containers. Gatekeeper cannot tell new ones from existing ones: adding a second one to
    * a Pod is refused by the API server if the answer for the first has changed since.

@@ -16,7 +16,16 @@ import { PlainHttpNetworkPolicy } from './plain-http-network-policy.js';
 import type { PlainListenerProps } from './plain-http-network-policy.js';
 import type { PolicyProps } from './policy-props.js';
 import { render } from './render.js';
-import { callerOf, decidedOf, directTargetOf, filtersOf, matchesOf, targetsOf, timeoutOf } from './swapper-config.js';
+import {
+  callerOf,
+  decidedOf,
+  directTargetOf,
+  filtersOf,
+  matchesOf,
+  podsOf,
+  targetsOf,
+  timeoutOf,
+} from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
 import { resolveChoices } from './swapper-policies.js';
 import { speakFor, warn } from './warn.js';
@@ -136,6 +145,7 @@ export class ImageSwapper extends Construct {
       targets,
       filters,
       decided: checked(() => decidedOf(config)),
+      pods: checked(() => podsOf(config)),
       failClosed,
       excludedNamespaces: [
         ...(choices.excludedNamespaces ?? []),

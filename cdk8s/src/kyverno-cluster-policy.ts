@@ -1,6 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { renderKyvernoClusterPolicy } from '../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
+import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
@@ -22,6 +23,11 @@ export interface KyvernoClusterPolicyProps extends PolicyProps {
    * @default 'keep'
    */
   readonly directTarget?: 'keep' | 'refuse';
+  /**
+   * Other keys of the configuration that the policy depends on; the same as the service's.
+   * @default the configuration's defaults
+   */
+  readonly pods?: PodProps;
   /**
    * PEM text of the authorities that sign the service's certificate. Not with `caConfigMap`.
    * @default Kyverno's own trust store

@@ -1,6 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { renderKyvernoMutatingPolicy } from '../../extension-service/src/core/engines/kyverno/mutating-policy.js';
+import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
@@ -22,6 +23,11 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
    * @default 'keep'
    */
   readonly directTarget?: 'keep' | 'refuse';
+  /**
+   * Other keys of the configuration that the policy depends on; the same as the service's.
+   * @default the configuration's defaults
+   */
+  readonly pods?: PodProps;
   /**
    * The Secret whose key `secret` the policy sends, so that the service knows who asks (`auth.kyverno.secret`). Kyverno
    * must be allowed to read it.

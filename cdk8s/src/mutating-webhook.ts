@@ -1,14 +1,15 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { renderMutatingWebhook } from '../../extension-service/src/core/engines/webhook/mutating-webhook.js';
+import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
 import { manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface MutatingWebhookProps extends PolicyProps {
   /**
-   * Prefixes of image references, each ending in `/`: a Pod whose images all begin with one of them costs no call.
-   * Without an engine between, nothing checks the service's answers against them.
+   * Prefixes of image references, each ending in `/`. Without an engine between, nothing checks the service's answers
+   * against them; they are part of the configuration's hash.
    */
   readonly targets: readonly string[];
   /**
@@ -22,6 +23,11 @@ export interface MutatingWebhookProps extends PolicyProps {
    * @default 'keep'
    */
   readonly directTarget?: 'keep' | 'refuse';
+  /**
+   * Other keys of the configuration that the policy depends on; the same as the service's.
+   * @default the configuration's defaults
+   */
+  readonly pods?: PodProps;
   /**
    * PEM text of the authorities that sign the service's certificate.
    * @default the API server's own trust store

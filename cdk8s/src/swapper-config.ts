@@ -7,8 +7,9 @@ import type { NamingTarget } from '../../extension-service/src/core/naming/targe
 import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
 import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
-import { list, mapping, oneOf, text } from '../../extension-service/src/core/policies/shapes.js';
+import { list, mapping, oneOf, text, truth } from '../../extension-service/src/core/policies/shapes.js';
 import type { KindNaming } from './kind-naming.js';
+import type { PodProps } from './pod-props.js';
 import type { SwapperRegistry } from './registry-kinds.js';
 import { NAMINGS } from './registry-kinds.js';
 import type { SwapperPolicies } from './swapper-policies.js';
@@ -22,6 +23,8 @@ export interface SwapperConfig {
     readonly filters?: readonly { readonly jmespath: string; readonly [key: string]: unknown }[];
     /** `refuse`: Pods that themselves name the place of a mirrored image are refused. */
     readonly directTarget?: 'keep' | 'refuse';
+    /** @default true */
+    readonly volumes?: boolean;
     readonly [key: string]: unknown;
   };
   readonly imageCopyPolicy?: ImageCopyPolicy;
@@ -140,6 +143,12 @@ function callerPathOf(value: unknown): string {
   const path = text(value, option);
   if (/^[0-9a-f]{32}$/.test(path)) return path;
   throw new InvalidPolicyOptionError(option, 'must be 32 lower-case hexadecimal digits');
+}
+
+/** What else of the configuration policies depend on. */
+export function podsOf({ source }: SwapperConfig): PodProps {
+  const { volumes } = source == null ? {} : mapping(source, 'config.source');
+  return volumes == null ? {} : { volumes: truth(volumes, 'config.source.volumes') ?? true };
 }
 
 export function filtersOf({ source }: SwapperConfig): string[] {

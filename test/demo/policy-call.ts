@@ -53,12 +53,16 @@ interface ImagePatch {
 
 /** Applies the answer's patches as the policy does: only replaced images that begin with a target. */
 export function applyPatches(pod: unknown, answer: unknown, targets: readonly string[]): unknown {
-  const patched = structuredClone(pod) as Record<string, Record<string, { image: string }[]>>;
+  const patched = structuredClone(pod) as Record<string, Record<string, { image: string | { reference: string } }[]>>;
   for (const { op, path, value } of (answer as { patches: ImagePatch[] }).patches) {
-    const place = /^\/spec\/(containers|initContainers|ephemeralContainers)\/(\d+)\/image$/.exec(path);
-    const container = patched['spec']?.[place?.[1] ?? '']?.[Number(place?.[2])];
-    if (op !== 'replace' || container === undefined || !targets.some((target) => value.startsWith(target))) continue;
-    container.image = value;
+    const place =
+      /^\/spec\/(?:(containers|initContainers|ephemeralContainers)\/(\d+)\/image|(volumes)\/(\d+)\/image\/reference)$/.exec(
+        path,
+      );
+    const entry = patched['spec']?.[place?.[1] ?? place?.[3] ?? '']?.[Number(place?.[2] ?? place?.[4])];
+    if (op !== 'replace' || entry === undefined || !targets.some((target) => value.startsWith(target))) continue;
+    if (typeof entry.image === 'string') entry.image = value;
+    else entry.image.reference = value;
   }
   return patched;
 }

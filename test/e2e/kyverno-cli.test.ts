@@ -32,6 +32,11 @@ const pod: Pod = {
       { name: 'b', image: 'quay.io/org/app@sha256:0123', command: ['{{', '}}', '`', "'", '"', '\\'] },
     ],
     ephemeralContainers: [{ name: 'debug', image: 'alpine:3' }],
+    volumes: [
+      { name: 'scratch', emptyDir: {} },
+      { name: 'a', image: { reference: 'quay.io/models/llama:3', pullPolicy: 'IfNotPresent' } },
+      { name: 'bare', image: {} },
+    ],
   },
 };
 
@@ -344,6 +349,7 @@ const forged: StubAnswer = () => ({
       containers: { a: 'evil.example.com/x', b: `${TARGET}honest`, more: `${TARGET}x` },
       initContainers: { init: `${TARGET}x {{ request.object }}` },
       ephemeralContainers: { debug: 'registry.example.com/mirrored/x' },
+      volumes: { a: 'evil.example.com/x', scratch: `${TARGET}x`, bare: `${TARGET}x`, more: `${TARGET}x` },
     },
     patches: [
       { op: 'replace', path: '/spec/containers/0/image', value: 'evil.example.com/x' },
@@ -359,6 +365,9 @@ const forged: StubAnswer = () => ({
       { op: 'replace', path: '/spec/containers/-/image', value: `${TARGET}x` },
       { op: 'replace', path: '/spec/x/containers/0/image', value: `${TARGET}x` },
       { op: 'replace', path: '/spec/volumes/0/image', value: `${TARGET}x` },
+      { op: 'replace', path: '/spec/volumes/1/image/reference', value: 'evil.example.com/x' },
+      { op: 'add', path: '/spec/volumes/0/image/reference', value: `${TARGET}x` },
+      { op: 'replace', path: '/spec/volumes/1/image/pullPolicy', value: `${TARGET}x` },
       { op: 'replace', path: '/metadata/image', value: `${TARGET}x` },
       'text',
       7,
@@ -370,7 +379,7 @@ const forged: StubAnswer = () => ({
 function mirrored(original: Pod): Pod {
   const swap = (containers: Pod['spec']['containers'] = []) =>
     containers.map((container) => ({ ...container, image: `${TARGET}${container.image}` }));
-  const { containers, initContainers, ephemeralContainers } = original.spec;
+  const { containers, initContainers, ephemeralContainers, volumes } = original.spec;
   return {
     ...original,
     spec: {
@@ -378,6 +387,14 @@ function mirrored(original: Pod): Pod {
       containers: swap(containers),
       initContainers: swap(initContainers),
       ephemeralContainers: swap(ephemeralContainers),
+      ...(volumes !== undefined && {
+        volumes: volumes.map(({ image, ...volume }) => ({
+          ...volume,
+          ...(image !== undefined && {
+            image: { ...image, ...(image.reference !== undefined && { reference: `${TARGET}${image.reference}` }) },
+          }),
+        })),
+      }),
     },
   };
 }

@@ -18,8 +18,14 @@ export interface Pod {
     readonly containers: readonly Container[];
     readonly initContainers?: readonly Container[];
     readonly ephemeralContainers?: readonly Container[];
+    readonly volumes?: readonly Volume[];
     readonly [key: string]: unknown;
   };
+}
+export interface Volume {
+  readonly name: string;
+  readonly image?: { readonly reference?: string; readonly pullPolicy?: string };
+  readonly [key: string]: unknown;
 }
 export interface Container {
   readonly name: string;

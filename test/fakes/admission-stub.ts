@@ -10,9 +10,15 @@ export interface StubAdmissionRequest {
 }
 export interface StubPod {
   readonly metadata?: { readonly name?: string; readonly namespace?: string };
-  readonly spec?: Partial<Record<ContainerList, readonly { readonly name: string; readonly image?: string }[]>>;
+  readonly spec?: Partial<Record<ContainerList, readonly { readonly name: string; readonly image?: string }[]>> & {
+    readonly volumes?: readonly StubVolume[];
+  };
 }
 export type ContainerList = (typeof CONTAINER_LISTS)[number];
+export interface StubVolume {
+  readonly name: string;
+  readonly image?: { readonly reference?: string };
+}
 
 export interface StubCall {
   readonly method: string;
@@ -95,7 +101,7 @@ export class AdmissionStub {
 /** The honest answer of the contract: every image outside `prefix` gets `prefix` in front. */
 export function mirrorInto(prefix: string): StubAnswer {
   return ({ request }) => {
-    const images: Partial<Record<ContainerList, Record<string, string>>> = {};
+    const images: Partial<Record<ContainerList | 'volumes', Record<string, string>>> = {};
     const patches: { op: 'replace'; path: string; value: string }[] = [];
     for (const list of CONTAINER_LISTS) {
       (request.object?.spec?.[list] ?? []).forEach((container, index) => {
@@ -105,6 +111,12 @@ export function mirrorInto(prefix: string): StubAnswer {
         patches.push({ op: 'replace', path: `/spec/${list}/${index}/image`, value });
       });
     }
+    (request.object?.spec?.volumes ?? []).forEach(({ name, image }, index) => {
+      if (image?.reference === undefined || image.reference.startsWith(prefix)) return;
+      const value = `${prefix}${image.reference}`;
+      (images.volumes ??= {})[name] = value;
+      patches.push({ op: 'replace', path: `/spec/volumes/${index}/image/reference`, value });
+    });
     return { body: { images, patches } };
   };
 }

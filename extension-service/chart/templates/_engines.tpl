@@ -140,7 +140,16 @@
         "zz-{{ $name }}-initcontainers-5",
         "zz-{{ $name }}-initcontainers-6",
         "zz-{{ $name }}-initcontainers-7",
-        "zz-{{ $name }}-initcontainers-8"
+        "zz-{{ $name }}-initcontainers-8",
+        "zz-{{ $name }}-volumes",
+        "zz-{{ $name }}-volumes-1",
+        "zz-{{ $name }}-volumes-2",
+        "zz-{{ $name }}-volumes-3",
+        "zz-{{ $name }}-volumes-4",
+        "zz-{{ $name }}-volumes-5",
+        "zz-{{ $name }}-volumes-6",
+        "zz-{{ $name }}-volumes-7",
+        "zz-{{ $name }}-volumes-8"
       ],
       "authority": false
     }

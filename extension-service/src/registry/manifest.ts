@@ -35,7 +35,7 @@ interface Referring {
 export type ParsedManifest = Referring &
   (
     | { readonly kind: 'index'; readonly children: readonly Descriptor[]; readonly json: IndexJson }
-    | { readonly kind: 'image'; readonly blobs: readonly Descriptor[]; readonly config: Descriptor }
+    | { readonly kind: 'image'; readonly blobs: readonly Descriptor[]; readonly config?: Descriptor }
   );
 
 export interface IndexJson {
@@ -82,7 +82,8 @@ export function mediaTypeOf(header: string | undefined, bytes: Buffer): string {
   }
   if (known) return stated;
   if (Array.isArray(json['manifests'])) return MEDIA_TYPES.ociIndex;
-  if (json['config'] !== undefined && Array.isArray(json['layers'])) return MEDIA_TYPES.ociManifest;
+  if ((json['config'] !== undefined || json['artifactType'] !== undefined) && Array.isArray(json['layers']))
+    return MEDIA_TYPES.ociManifest;
   if (json['schemaVersion'] === 1) return 'application/vnd.docker.distribution.manifest.v1+json';
   return stated;
 }
@@ -117,8 +118,13 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   }
   const layers = json['layers'] ?? [];
   if (!Array.isArray(layers)) throw new InvalidManifestError('"layers" is not a list');
+  const blobs = layers.map(parseDescriptor);
+  // An artifact needs none of its own (OCI image-spec: an image must have one), and some tools leave even the empty one out.
+  if (json['config'] == null && typeof json['artifactType'] === 'string') {
+    return { ...referring(json), kind: 'image', blobs };
+  }
   const config = parseDescriptor(json['config']);
-  return { ...referring(json, config), kind: 'image', config, blobs: [config, ...layers.map(parseDescriptor)] };
+  return { ...referring(json, config), kind: 'image', config, blobs: [config, ...blobs] };
 }
 
 /** Entries of one manifest; images of models have thousands of layers. */

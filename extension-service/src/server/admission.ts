@@ -2,6 +2,7 @@ import type { Config } from '../core/config/model.js';
 import type { Swap } from '../core/decide/answer.js';
 import { decide, decideContainer } from '../core/decide/decide.js';
 import type { ContainerDecision, DecisionInput, Mirror } from '../core/decide/decide.js';
+import { imagePlace } from '../core/decide/image-places.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { Rules } from '../core/decide/rules.js';
 import { formatReference } from '../core/image/reference.js';
@@ -220,6 +221,10 @@ function result(settled: readonly Settled[]): AdmissionResult {
   const refused = settled.find(({ denied }) => denied !== undefined);
   if (refused?.denied === undefined) return { containers, swaps };
   const { reason, message } = refused.denied;
-  const container = refused.outcome.decision.container.name;
-  return { containers, swaps: [], denied: { container, reason, message, status: 502 } };
+  const { list, name } = refused.outcome.decision.container;
+  return {
+    containers,
+    swaps: [],
+    denied: { kind: imagePlace(list).kind, container: name, reason, message, status: 502 },
+  };
 }

@@ -1,6 +1,7 @@
 /** Why a Pod is refused, for its author. */
 export interface Denial {
-  /** The container, or the volume. */
+  readonly kind: 'container' | 'volume';
+  /** The name of the container or volume. */
   readonly container: string;
   /** `direct-target`, or why the copy failed. */
   readonly reason: string;

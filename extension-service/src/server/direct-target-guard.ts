@@ -88,7 +88,13 @@ export class DirectTargetGuard {
 }
 
 function denial(direct: DirectTarget, why?: string): Denial {
-  return { container: direct.name, reason: 'direct-target', message: directTargetText(direct, why), status: 403 };
+  return {
+    kind: direct.kind,
+    container: direct.name,
+    reason: 'direct-target',
+    message: directTargetText(direct, why),
+    status: 403,
+  };
 }
 
 function keyOf(image: string, { namespace, serviceAccount, secretNames }: PullContext): string {

@@ -26,9 +26,9 @@ export async function answerKyverno(
   if (request === undefined) return { ...json(imagesAnswer([])), close };
   const result = await review(request);
   if (result.denied !== undefined) {
-    const { container, message, status } = result.denied;
+    const { kind, container, message, status } = result.denied;
     const code = status === 403 ? 'pod_refused' : 'copy_failed';
-    return { ...errorAnswer(status, code, `container ${container}: ${message}`), close };
+    return { ...errorAnswer(status, code, `${kind} ${container}: ${message}`), close };
   }
   return { ...json(imagesAnswer(result.swaps)), close };
 }

@@ -1,3 +1,4 @@
+import { imagePlace } from '../core/decide/image-places.js';
 import { ignoredPullNames } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { ContainerDecision } from '../core/decide/decide.js';
@@ -171,6 +172,7 @@ function summary({ decision, outcome, image, copy, existence, noAccess }: Contai
   const { container, warnings } = decision;
   return {
     name: shortened(container.name),
+    ...(imagePlace(container.list).kind !== 'container' && { kind: imagePlace(container.list).kind }),
     image: oneLine(container.image.slice(0, 512)),
     outcome,
     reason: reason(decision),

@@ -38,13 +38,13 @@ export async function answerWebhook(
   if (request === undefined) return answer({ allowed: true });
   const result = await review(request);
   if (result.denied !== undefined) {
-    const { container, message, status } = result.denied;
+    const { kind, container, message, status } = result.denied;
     return answer({
       allowed: false,
       status: {
         code: status,
         reason: status === 403 ? 'Forbidden' : 'InternalError',
-        message: plainText(`image-swapper: container ${container}: ${message}`),
+        message: plainText(`image-swapper: ${kind} ${container}: ${message}`),
       },
     });
   }

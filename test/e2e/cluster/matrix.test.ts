@@ -7,7 +7,7 @@ import type { Engine } from './engines.js';
 import { FAULTS, FaultyService } from './faulty-service.js';
 import { documentedOutcomes, documentOutcomes, Outcomes } from './outcomes.js';
 import { expectOk } from './kube-api.js';
-import { create, debug, imagesOf, label, pod, stored, tryOut } from './pods.js';
+import { create, debug, imagesOf, label, pod, stored, tryOut, volumesOf } from './pods.js';
 import { SidecarWebhook } from './sidecar-webhook.js';
 import { FILTERS, World } from './world.js';
 import { until } from '../../fakes/until.js';
@@ -58,6 +58,36 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         expect(imagesOf(await stored(api, made))).toEqual(admission.admitted && admission.images);
         expect((await world.requests(engine.route)) - before).toBe(1);
         saw('new Pod: containers, init containers, sidecars', 'swapped, 1 call');
+      });
+
+      it('swaps image volumes at creation, with the containers, and no other volume', async () => {
+        const { api } = world.plane;
+        const [app, model] = await mirroredImages(2);
+        const before = await world.requests(engine.route);
+        const made = pod(app, {
+          volumes: [
+            { name: 'scratch', emptyDir: {} },
+            // Of the container's name: they are different images.
+            { name: 'app', image: { reference: model, pullPolicy: 'Always' } },
+            { name: 'filtered', image: { reference: `${world.source.host}/filtered:1` } },
+            { name: 'odd', image: { reference: 'NOT a ref!!' } },
+          ],
+        });
+        expect(await create(api, made)).toMatchObject({ images: { app: world.swapped(app) } });
+        const live = await stored(api, made);
+        expect(volumesOf(live)).toEqual({
+          app: world.swapped(model),
+          filtered: `${world.source.host}/filtered:1`,
+          odd: 'NOT a ref!!',
+        });
+        expect(live.spec.volumes?.slice(0, 2)).toEqual([
+          { name: 'scratch', emptyDir: {} },
+          { name: 'app', image: { reference: world.swapped(model), pullPolicy: 'Always' } },
+        ]);
+        expect((await world.requests(engine.route)) - before).toBe(1);
+        // A webhook that changed it at updates would make each of them an error.
+        expect(await label(api, made, { touched: 'yes' })).toMatchObject({ admitted: true });
+        saw('new Pod: image volumes', 'swapped, same call');
       });
 
       it('leaves a Deployment as it is, without a call', async () => {
@@ -126,8 +156,8 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
           images: { app: world.swapped(app) },
         });
         const calls = (await world.requests(engine.route)) - before;
-        // Gatekeeper cannot look at an image before it asks.
-        expect(calls).toBe(engine.route === 'gatekeeper' ? 1 : 0);
+        // Gatekeeper cannot look at an image before it asks, and a webhook that does is not asked again about sidecars.
+        expect(calls).toBe(engine.route === 'kyverno' ? 0 : 1);
         saw('Pod whose images are in the target', calls === 0 ? 'unchanged, no call' : 'unchanged, 1 call');
       });
 
@@ -199,9 +229,13 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
             },
             20,
           );
-          expect(await create(api, made())).toMatchObject({
+          const expected = {
             images: { app: world.swapped(app), sidecar: engine.reinvoked ? world.swapped(sidecar) : sidecar },
-          });
+          };
+          expect(await create(api, made())).toMatchObject(expected);
+          // Whose own images are in the target already.
+          const mirrored = pod(world.swapped(app), {}, { labels: { sidecar: 'wanted' } });
+          expect(await create(api, mirrored)).toMatchObject(expected);
         } finally {
           await api.remove(webhook.configuration);
           await webhook.stop();

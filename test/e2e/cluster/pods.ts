@@ -6,10 +6,16 @@ export interface ContainerSpec {
   readonly image: string;
   readonly [key: string]: unknown;
 }
+export interface VolumeSpec {
+  readonly name: string;
+  readonly image?: { readonly reference: string; readonly pullPolicy?: string };
+  readonly [key: string]: unknown;
+}
 export interface PodSpec {
   readonly containers: readonly ContainerSpec[];
   readonly initContainers?: readonly ContainerSpec[];
   readonly ephemeralContainers?: readonly ContainerSpec[];
+  readonly volumes?: readonly VolumeSpec[];
   readonly [key: string]: unknown;
 }
 export interface PodObject extends ApiObject {
@@ -28,6 +34,14 @@ export function pod(image: string, spec: Partial<PodSpec> = {}, metadata: object
     metadata: { name: `pod-${made}`, namespace: NAMESPACE, ...metadata },
     spec: { containers: [{ name: 'app', image }], ...spec },
   };
+}
+
+/** Reference by volume, of the image volumes. */
+export function volumesOf(object: unknown): Record<string, string> {
+  const { volumes = [] } = (object as { readonly spec: PodSpec }).spec;
+  return Object.fromEntries(
+    volumes.flatMap(({ name, image }) => (image === undefined ? [] : [[name, image.reference]])),
+  );
 }
 
 /** Image by container, of all three lists. */

@@ -116,6 +116,35 @@ describe('copyImage', () => {
     expect(target.manifest('mirror/library/app', 'v1')?.bytes).toEqual(bytes);
   });
 
+  it.each<[string, object]>([
+    ['the empty config', { artifactType: 'application/x-model', config: 'application/vnd.oci.empty.v1+json' }],
+    ['a config of its own', { config: 'application/vnd.cncf.model.config.v1+json' }],
+    ['no config', { artifactType: 'application/x-model' }],
+  ])(
+    'copies an artifact with %s as it is, whatever platforms are wanted',
+    async (_, { config: type, ...json }: { config?: string }) => {
+      const { source, target, copy } = await pair();
+      const [config, layer] = [bytesContent(Buffer.from('{}')), bytesContent(Buffer.from('weights'))];
+      source.putBlob('library/app', layer);
+      if (type !== undefined) source.putBlob('library/app', config);
+      const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+      const described = { mediaType: type, digest: config.digest, size: config.size };
+      const layers = [{ mediaType: 'application/x-weights', digest: layer.digest, size: layer.size }];
+      const manifest = {
+        schemaVersion: 2,
+        mediaType,
+        ...json,
+        ...(type !== undefined && { config: described }),
+        layers,
+      };
+      const bytes = Buffer.from(JSON.stringify(manifest));
+      source.putManifest('library/app', 'v1', mediaType, bytes);
+      expect(await copy({ platforms: ['linux/amd64'] })).toMatchObject({ outcome: 'copied' });
+      expect(target.manifest('mirror/library/app', 'v1')?.bytes).toEqual(bytes);
+      expect(target.blob(layer.digest, 'mirror/library/app')).toBeDefined();
+    },
+  );
+
   it.each([
     ['both registries have the referrers API', {}, {}],
     ['the target has none: the fallback tag is written', {}, { referrers: false }],

@@ -203,6 +203,53 @@ describe('names and images that want to be something else', () => {
   });
 });
 
+describe('image volumes', () => {
+  const volumes = (...list: unknown[]): string => JSON.stringify({ containers: [nginx], volumes: list });
+  it.each<[string, unknown[]]>([
+    [
+      'empty or missing references',
+      [
+        { name: 'a', image: { reference: '' } },
+        { name: 'b', image: {} },
+      ],
+    ],
+    [
+      'malformed references',
+      [
+        { name: 'a', image: { reference: ' busybox' } },
+        { name: 'b', image: { reference: 'NO ref!!' } },
+      ],
+    ],
+    ['values of other types', [null, 5, [], { name: 'a', image: 'x' }, { name: 'b', image: { reference: { a: 1 } } }]],
+    ['braces', [{ name: 'a', image: { reference: '{{ request.object }}' } }]],
+  ])('%s stay as they are, and the container is swapped', async (_, list) => {
+    const answer = (await ask(request(volumes(...list)))).json();
+    expect(answer).toMatchObject(swapped());
+    expect(answer).toMatchObject({ patches: [{ path: '/spec/containers/0/image' }] });
+    expect(
+      (await ask(JSON.stringify({ kind: 'Pod', spec: JSON.parse(volumes(...list)) as object }), '/v1/explain')).status,
+    ).toBe(200);
+  });
+
+  it('of the name of a container is told apart from it', async () => {
+    const answer = await ask(request(volumes({ name: 'app', image: { reference: 'redis' } })));
+    expect(answer.json()).toEqual({
+      images: { containers: { app: place('nginx:latest') }, volumes: { app: place('redis:latest') } },
+      patches: [
+        { op: 'replace', path: '/spec/containers/0/image', value: place('nginx:latest') },
+        { op: 'replace', path: '/spec/volumes/0/image/reference', value: place('redis:latest') },
+      ],
+    });
+  });
+
+  it('several thousand: the Pod is left alone, with the reason', async () => {
+    const list = Array.from({ length: 5_000 }, (_, n) => ({ name: `v${n}`, image: { reference: `q/i${n}` } }));
+    const before = await metric(service, 'image_swapper_containers_total', { outcome: 'too-large' });
+    expect((await ask(request(volumes(...list)))).json()).toEqual({ images: {}, patches: [] });
+    expect(await metric(service, 'image_swapper_containers_total', { outcome: 'too-large' })).toBe(before + 500);
+  });
+});
+
 describe('Pods that are too large', () => {
   it.each([1_000, 100_000])('%d containers are left alone, quickly, and the next Pod is served', async (count) => {
     const list = Array.from({ length: count }, (_, n) => ({ name: `c${n}`, image: `q/i${n}` }));

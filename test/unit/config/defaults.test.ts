@@ -16,7 +16,10 @@ describe('a configuration of nothing but a target', () => {
       imageCopyDeadline: 8_000,
       imageCopyFailure: 'ignore',
       answerBudget: 200,
-      source: { filters: [], registries: [], allow: [], deny: [], accessCheck: 'none', directTarget: 'keep' },
+      source: {
+        ...{ filters: [], registries: [], allow: [], deny: [] },
+        ...{ accessCheck: 'none', directTarget: 'keep', volumes: true },
+      },
       target: {
         name: 'default',
         type: 'oci',
@@ -83,7 +86,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(49);
+    expect(origins.size).toBe(50);
   });
 
   it.each([

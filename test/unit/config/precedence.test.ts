@@ -22,6 +22,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'source.deny': ['a.test', 'b.test, c.test'],
   'source.accessCheck': ['pullSecrets', 'none'],
   'source.directTarget': ['refuse', 'keep'],
+  'source.volumes': ['false', 'true'],
   target: ['{oci: {registry: a.test}}', '{oci: {registry: b.test, prefix: x}}'],
   'target.type': ['oci', 'oci'],
   'target.aws': [

@@ -45,6 +45,17 @@ const container = fc.record(
 const containers = (most: number): fc.Arbitrary<unknown> =>
   sometimes(fc.array(sometimes(container), { minLength: 1, maxLength: most }));
 
+const volume = fc.record(
+  {
+    name: sometimes(containerName),
+    image: sometimes(
+      fc.record({ reference: sometimes(imageText), pullPolicy: sometimes(fc.constantFrom('Always', 'Never')) }),
+    ),
+    emptyDir: fc.constant({}),
+  },
+  { requiredKeys: ['name'] },
+);
+
 const namespace = fc.constantFrom('default', 'team-a', 'eu-west', 'kube-system', '');
 const keys = fc.constantFrom(
   'image-swapper.io/skip',
@@ -73,6 +84,7 @@ const pod = fc.record(
           containers: containers(4),
           initContainers: seldom(containers(2)),
           ephemeralContainers: seldom(containers(2)),
+          volumes: seldom(fc.array(sometimes(volume), { maxLength: 3 })),
           imagePullSecrets: seldom(fc.array(noise, { maxLength: 2 })),
           serviceAccountName: seldom(fc.string()),
         },

@@ -109,6 +109,94 @@ describe('a Pod', () => {
   });
 });
 
+describe('image volumes', () => {
+  const volumes = [
+    { name: 'scratch', emptyDir: {} },
+    { name: 'app', image: { reference: 'quay.io/models/llama:3', pullPolicy: 'IfNotPresent' } },
+    { name: 'bad', image: { reference: 'NOT a ref!!' } },
+    { name: 'empty', image: { reference: '' } },
+    { name: 'none', image: {} },
+    { name: 'odd', image: 'nginx' },
+    { name: 'in', image: { reference: 'mirror.test/quay.io/models/llama:3' } },
+    null,
+  ];
+  const both = podOf({ containers: [{ name: 'app', image: 'nginx' }], volumes });
+  const llama = 'mirror.test/quay.io/models/llama:3';
+
+  it('are decided as containers are; a container of the same name is another image', () => {
+    const decisions = decide(rulesOf(), input(both));
+    expect(decisions.map((one) => `${one.container.list}/${one.container.name} ${short(one)}`)).toEqual([
+      'containers/app mirror.test/docker.io/library/nginx:latest',
+      `volumes/app ${llama}`,
+      'volumes/bad invalid-image',
+      'volumes/in in-target',
+    ]);
+    const swaps = decisions.flatMap((one) =>
+      one.action === 'mirror' ? [{ container: one.container, image: one.reference.text }] : [],
+    );
+    expect(imagesAnswer(swaps)).toEqual({
+      images: { containers: { app: 'mirror.test/docker.io/library/nginx:latest' }, volumes: { app: llama } },
+      patches: [
+        { op: 'replace', path: '/spec/containers/0/image', value: 'mirror.test/docker.io/library/nginx:latest' },
+        { op: 'replace', path: '/spec/volumes/1/image/reference', value: llama },
+      ],
+    });
+  });
+
+  it.each([
+    ["container.kind == 'volume'", 'filtered'],
+    ["container.kind == 'container'", llama],
+    ["container.name == 'app'", 'filtered'],
+    ["starts_with(container.image, 'quay.io/')", 'filtered'],
+    ['container.resources', llama],
+    ['length(keys(container)) == `3`', 'filtered'],
+  ])('are name, image and kind to a filter: %s -> %s', (filter, expected) => {
+    const pod = podOf({ volumes: [{ name: 'app', image: { reference: 'quay.io/models/llama:3' } }] });
+    expect(short(decide(rulesOf({}, filter), input(pod))[0])).toBe(expected);
+  });
+
+  it('are left alone under source.volumes: false, and containers are not', () => {
+    const rules = rulesOf({ source: { ...configOf().source, volumes: false } });
+    expect(decide(rules, input(both)).map(short).slice(0, 2)).toEqual([
+      'mirror.test/docker.io/library/nginx:latest',
+      'volumes-off',
+    ]);
+  });
+
+  it('never change on an update, which the API server would refuse', () => {
+    const decisions = decide(rulesOf(), input(both, { operation: 'UPDATE', oldPod: both }));
+    expect(decisions.map(short)).toEqual(decisions.map(() => 'existing-container'));
+  });
+
+  it.each([
+    ['app', ['opted-out', llama]],
+    ['volumes/app', ['mirror.test/docker.io/library/nginx:latest', 'opted-out']],
+    ['containers/app,volumes/app', ['opted-out', 'opted-out']],
+  ])('opt out by their place and name: skip-containers %s', (names, expected) => {
+    const metadata = { annotations: { 'image-swapper.io/skip-containers': names } };
+    expect(
+      decide(rulesOf(), input({ ...both, metadata }))
+        .slice(0, 2)
+        .map(short),
+    ).toEqual(expected);
+  });
+
+  it('of several thousand, the Pod is left alone; other volumes do not count', () => {
+    const many = (volume: (index: number) => JsonObject) =>
+      podOf({
+        containers: [{ name: 'app', image: 'nginx' }],
+        volumes: Array.from({ length: 5_000 }, (_, i) => volume(i)),
+      });
+    const images = decide(rulesOf(), input(many((i) => ({ name: `v${i}`, image: { reference: `q/i${i}` } }))));
+    expect(new Set(images.map(short))).toEqual(new Set(['too-large']));
+    expect(images[0]).toMatchObject({
+      detail: 'the Pod has 5001 containers and image volumes, and more than 500 are not looked at',
+    });
+    const empty = decide(rulesOf(), input(many((i) => ({ name: `v${i}`, emptyDir: {} }))));
+    expect(empty.map(short)).toEqual(['mirror.test/docker.io/library/nginx:latest']);
+  });
+});
+
 describe('filters', () => {
   it.each([
     ["obj.metadata.namespace == 'team-a'", 'filtered'],
@@ -233,7 +321,9 @@ describe('any JSON', () => {
           );
           expect(JSON.stringify(object)).toBe(before);
           for (const { path, value } of imagesAnswer(swaps).patches) {
-            expect(path).toMatch(/^\/spec\/(containers|initContainers|ephemeralContainers)\/\d+\/image$/);
+            expect(path).toMatch(
+              /^\/spec\/((containers|initContainers|ephemeralContainers)\/\d+\/image|volumes\/\d+\/image\/reference)$/,
+            );
             expect(value.startsWith('mirror.test/')).toBe(true);
           }
         },

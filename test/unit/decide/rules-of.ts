@@ -22,7 +22,15 @@ export function configOf(more: Partial<Config> = {}): Config {
     imageCopyDeadline: 8_000,
     imageCopyFailure: 'ignore',
     answerBudget: 200,
-    source: { filters: [], registries: [], allow: [], deny: [], accessCheck: 'none', directTarget: 'keep' },
+    source: {
+      filters: [],
+      registries: [],
+      allow: [],
+      deny: [],
+      accessCheck: 'none',
+      directTarget: 'keep',
+      volumes: true,
+    },
     target: ociTarget('mirror.test'),
     targets: [],
     mirror: {

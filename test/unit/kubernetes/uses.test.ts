@@ -48,6 +48,19 @@ describe('what a Pod needs in the targets', () => {
       ['docker.io/library/i:1', 'docker.io/library/e:1'],
     ],
     [
+      'image volumes too, swapped or not',
+      {
+        spec: {
+          volumes: [
+            { name: 'a', image: { reference: 'v:1' } },
+            { name: 'b', image: { reference: 'mirror.test/quay.io/m/l:3' } },
+            { name: 'c', emptyDir: {} },
+          ],
+        },
+      },
+      ['docker.io/library/v:1', 'quay.io/m/l:3'],
+    ],
+    [
       'nothing of a Pod that opted out',
       { metadata: { labels: { 'image-swapper.io/skip': 'true' } }, ...pod('nginx') },
       [],
@@ -74,6 +87,13 @@ describe('what a Pod needs in the targets', () => {
     expect(sourcesOf(rules, stored(`mirror.test/${source}`))).toEqual([source]);
     const optedOut = { metadata: { labels: { 'image-swapper.io/skip': 'true' } }, ...stored(`mirror.test/${source}`) };
     expect(sourcesOf(rules, optedOut)).toEqual([]);
+  });
+
+  it('also under source.volumes: false, which came later', () => {
+    const rules = rulesOf({ source: { ...configOf().source, volumes: false } });
+    const withVolume = (reference: string) => ({ spec: { volumes: [{ name: 'a', image: { reference } }] } });
+    expect(sourcesOf(rules, withVolume('v:1'))).toEqual([]);
+    expect(sourcesOf(rules, withVolume('mirror.test/quay.io/m/l:3'))).toEqual(['quay.io/m/l:3']);
   });
 
   it('also where no target would take the source any more', () => {

@@ -227,6 +227,13 @@ describe('webhook', () => {
     expect(told(["obj.metadata.namespace == 'a'"])).not.toBe(told([]));
   });
 
+  it('asks about Pods whatever their images are: a sidecar may come later, and only what was asked is asked again', () => {
+    for (const reinvocationPolicy of ['IfNeeded', 'Never'] as const) {
+      const [webhook] = renderMutatingWebhook({ url: HTTPS, targets: TARGETS, reinvocationPolicy }).webhooks;
+      expect(webhook?.matchConditions.map(({ name }) => name)).toEqual(['not-a-mirror-pod', 'not-opted-out']);
+    }
+  });
+
   it('has the defaults that never make a Pod worse', () => {
     const [webhook] = renderMutatingWebhook({ url: HTTPS, targets: TARGETS, caBundle: CA }).webhooks;
     expect(webhook).toMatchObject({ failurePolicy: 'Ignore', sideEffects: 'NoneOnDryRun', timeoutSeconds: 3 });
@@ -247,6 +254,7 @@ describe('Gatekeeper', () => {
     expect(assigns.map(({ spec }) => spec.location)).toEqual([
       'spec.containers[name:*].image',
       'spec.initContainers[name:*].image',
+      'spec.volumes[name:*].image.reference',
     ]);
     const eu = renderGatekeeper({ url: HTTPS, caBundle: CA, profile: 'eu' })[0];
     expect(eu.spec.url).toBe(`${HTTPS}/v1/gatekeeper/eu`);
@@ -266,10 +274,40 @@ describe('Gatekeeper', () => {
     expect(closed?.spec.parameters.assign.externalData.failurePolicy).toBe('Fail');
   });
 
+  it('adds an image to no volume that has none: the API server would refuse the Pod', () => {
+    for (const { spec } of assigns) {
+      expect(spec.parameters.pathTests).toEqual([{ subPath: spec.location, condition: 'MustExist' }]);
+    }
+  });
+
   it('takes ephemeral containers when asked to, at updates', () => {
     const ephemeral = renderGatekeeper({ url: HTTPS, caBundle: CA, ephemeralContainers: true })[3];
     expect(ephemeral?.spec.location).toBe('spec.ephemeralContainers[name:*].image');
     expect(ephemeral?.spec.applyTo[0]?.operations).toEqual(['UPDATE']);
+  });
+});
+
+describe('source.volumes', () => {
+  const render = (volumes: boolean) => {
+    const options = { url: HTTPS, caBundle: CA, targets: TARGETS, filters: [], pods: { volumes } };
+    return {
+      MutatingPolicy: [renderKyvernoMutatingPolicy(options)],
+      ClusterPolicy: [renderKyvernoClusterPolicy(options)],
+      Gatekeeper: renderGatekeeper(options),
+      webhook: [renderMutatingWebhook(options)],
+    };
+  };
+  it('keeps the policies from volumes, and gives them another hash', () => {
+    const [on, off] = [render(true), render(false)];
+    for (const kind of ['MutatingPolicy', 'ClusterPolicy', 'Gatekeeper'] as const) {
+      expect(JSON.stringify(on[kind])).toContain('volumes');
+      expect(JSON.stringify(off[kind])).not.toContain('volumes');
+    }
+    const hashes = [...Object.values(on), ...Object.values(off)].map(
+      ([policy]) => policy.metadata.annotations?.['image-swapper.io/config-hash'],
+    );
+    expect(new Set(hashes.slice(0, 4)).size).toBe(2);
+    for (const [index, hash] of hashes.slice(0, 4).entries()) expect(hashes[index + 4]).not.toBe(hash);
   });
 });
 

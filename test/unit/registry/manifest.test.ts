@@ -32,6 +32,13 @@ describe('mediaTypeOf', () => {
 });
 
 describe('parseManifest', () => {
+  it('takes an artifact without a config as its layers', () => {
+    const layer = { mediaType: 'application/x-model', digest: config.digest, size: 2 };
+    const json = { schemaVersion: 2, artifactType: 'application/x-model', layers: [layer] };
+    expect(parse(json, OCI_MANIFEST)).toMatchObject({ kind: 'image', blobs: [layer] });
+    expect(mediaTypeOf('application/json', Buffer.from(JSON.stringify(json)))).toBe(OCI_MANIFEST);
+  });
+
   it.each([
     [
       'both kinds in one (CVE-2021-41190)',

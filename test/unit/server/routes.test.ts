@@ -67,7 +67,7 @@ const PATCHES = [
 ];
 const DENIED: Partial<AdmissionResult> = {
   swaps: [],
-  denied: { container: 'app', reason: 'absent', message: 'nginx:1.27: not found', status: 502 },
+  denied: { kind: 'container', container: 'app', reason: 'absent', message: 'nginx:1.27: not found', status: 502 },
 };
 
 const body = (answer: Answer): unknown => JSON.parse(answer.body) as unknown;

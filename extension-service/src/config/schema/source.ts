@@ -4,7 +4,7 @@ import type { SourceConfig } from '../../core/config/model.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { described } from '../../schema/field.js';
 import type { Fault } from '../../schema/leaves.js';
-import { choice, text } from '../../schema/leaves.js';
+import { choice, flag, text } from '../../schema/leaves.js';
 import { registrySchema } from './registry.js';
 
 const hostAllowed = 'host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed';
@@ -60,4 +60,7 @@ export const sourceSchema = z.strictObject({
     ['keep', 'refuse'],
     '`refuse`: Pods that themselves name the place of a mirrored image are refused; with `accessCheck` only those that cannot read its source. Needs an engine that can refuse Pods.',
   ).default('keep'),
+  volumes: flag(
+    'Image volumes (`spec.volumes[].image.reference`) are swapped and mirrored as containers are. `false`: left alone.',
+  ).default(true),
 }) satisfies z.ZodType<SourceConfig>;

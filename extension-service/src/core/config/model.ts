@@ -136,6 +136,8 @@ export interface SourceConfig {
   readonly accessCheck: 'none' | 'pullSecrets';
   /** Pods that themselves name an image's place in a target. */
   readonly directTarget: 'keep' | 'refuse';
+  /** Whether image volumes are swapped and mirrored as containers are. */
+  readonly volumes: boolean;
 }
 
 export interface FilterConfig {

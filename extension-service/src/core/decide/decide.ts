@@ -8,12 +8,12 @@ import { targetReference } from '../naming/name.js';
 import type { TargetReference } from '../naming/name.js';
 import type { JsonObject, PodContainer } from './pod.js';
 import {
+  filterContainer,
   filterObject,
   isOptedOut,
   isStaticMirrorPod,
   optedOutContainers,
   podContainers,
-  withResources,
 } from './pod.js';
 import type { Rules, TargetRule } from './rules.js';
 
@@ -29,6 +29,7 @@ export type KeepReason =
   | 'static-pod'
   | 'opted-out'
   | 'existing-container'
+  | 'volumes-off'
   | 'too-large'
   | 'filtered'
   | 'invalid-image'
@@ -76,7 +77,7 @@ export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] 
   const whole = keepWholePod(input.pod);
   if (whole !== undefined) return containers.map((container) => ({ ...whole, container }));
   if (containers.length > MOST_CONTAINERS) {
-    const detail = `the Pod has ${containers.length} containers, and more than ${MOST_CONTAINERS} are not looked at`;
+    const detail = `the Pod has ${containers.length} containers and image volumes, and more than ${MOST_CONTAINERS} are not looked at`;
     return containers.slice(0, MOST_CONTAINERS).map((container) => keep(container, 'too-large', detail));
   }
   try {
@@ -100,7 +101,10 @@ function decideContainers(
       const detail = 'it runs already: a new image would restart it, and ephemeral containers cannot change';
       return keep(container, 'existing-container', detail);
     }
-    if (optedOut.has(container.name)) {
+    if (!rules.volumes && imagePlace(container.list).kind === 'volume') {
+      return keep(container, 'volumes-off', 'source.volumes is false: image volumes are left alone');
+    }
+    if (optedOut(container)) {
       return keep(container, 'opted-out', 'the annotation image-swapper.io/skip-containers names it');
     }
     return decideContainer(rules, obj, container);
@@ -119,7 +123,7 @@ export function decideContainer(rules: Rules, obj: JsonObject, container: PodCon
   const inside = rules.origins.find(source);
   if (inside !== undefined) return keep(container, 'in-target', `the image is in target ${inside.name} already`);
 
-  const context = { obj, container: withResources(container.object) };
+  const context = { obj, container: filterContainer(container) };
   const verdict = matchFilters(rules.filters, context);
   if (verdict.skip) {
     const { filter } = verdict;

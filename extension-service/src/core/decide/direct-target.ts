@@ -4,13 +4,13 @@ import { isMirrorName, sourceOf, targetReference } from '../naming/name.js';
 import type { TargetReference } from '../naming/name.js';
 import type { DecisionInput } from './decide.js';
 import { imagePlace, takesUpdates } from './image-places.js';
-import { isObject, isStaticMirrorPod, podContainers } from './pod.js';
-import type { JsonObject, PodContainer } from './pod.js';
+import { isStaticMirrorPod, podContainers } from './pod.js';
+import type { PodContainer } from './pod.js';
 import type { Rules, TargetRule } from './rules.js';
 
 /** An image that a Pod names by its place in a target (`source.directTarget`). */
 export interface DirectTarget {
-  /** The container, or the volume. */
+  readonly kind: 'container' | 'volume';
   readonly name: string;
   readonly image: string;
   readonly target: TargetRule;
@@ -35,15 +35,13 @@ export function directTargets(rules: Rules, { pod, oldPod, operation }: Decision
       .map(({ name }) => name),
   );
   const places = podContainers(pod).filter((one) => !isUpdate || (grows(one) && !old.has(one.name)));
-  const volumes = isUpdate ? [] : imageVolumes(pod);
-  const others = volumes.filter(({ name, image }) => !places.some((one) => one.name === name && one.image === image));
-  return [...places, ...others].flatMap(({ name, image }) => {
+  return places.flatMap(({ list, name, image }) => {
     const found = inTarget(rules, image);
-    return found === undefined ? [] : [{ name, image, ...found }];
+    return found === undefined ? [] : [{ kind: imagePlace(list).kind, name, image, ...found }];
   });
 }
 
-function inTarget(rules: Rules, image: string): Omit<DirectTarget, 'name' | 'image'> | undefined {
+function inTarget(rules: Rules, image: string): Omit<DirectTarget, 'kind' | 'name' | 'image'> | undefined {
   let reference: Reference;
   try {
     reference = parseReference(image);
@@ -56,16 +54,6 @@ function inTarget(rules: Rules, image: string): Omit<DirectTarget, 'name' | 'ima
   if (target === undefined || !isMirrorName(target.naming, reference)) return undefined;
   const source = sourceOf(target.naming, reference);
   return { target, ...(source !== undefined && { source, reference: targetReference(target.naming, source) }) };
-}
-
-function imageVolumes(pod: JsonObject): { readonly name: string; readonly image: string }[] {
-  const spec = isObject(pod['spec']) ? pod['spec'] : {};
-  const volumes = Array.isArray(spec['volumes']) ? spec['volumes'] : [];
-  return volumes.flatMap((volume) => {
-    const image = isObject(volume) && isObject(volume['image']) ? volume['image']['reference'] : undefined;
-    if (!isObject(volume) || typeof image !== 'string' || image === '') return [];
-    return [{ name: typeof volume['name'] === 'string' ? volume['name'] : '', image }];
-  });
 }
 
 /** Why a Pod is refused that names a target, for its author. */

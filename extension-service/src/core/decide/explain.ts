@@ -6,7 +6,7 @@ import { formatReference, parseReference } from '../image/reference.js';
 import type { ContainerDecision, DecisionInput } from './decide.js';
 import { decide } from './decide.js';
 import type { ImagePlaceKey } from './image-places.js';
-import { filterObject, withResources } from './pod.js';
+import { filterContainer, filterObject } from './pod.js';
 import type { JsonObject } from './pod.js';
 import { Redactor } from './redact.js';
 import type { Rules } from './rules.js';
@@ -64,6 +64,7 @@ const BEFORE_FILTERS: readonly string[] = [
   'static-pod',
   'opted-out',
   'existing-container',
+  'volumes-off',
   'too-large',
   'invalid-image',
   'in-target',
@@ -71,7 +72,7 @@ const BEFORE_FILTERS: readonly string[] = [
 
 function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision, redactor: Redactor): Explanation {
   const { container } = decision;
-  const context = { obj, container: withResources(container.object) };
+  const context = { obj, container: filterContainer(container) };
   const reached = decision.action === 'mirror' || !BEFORE_FILTERS.includes(decision.reason);
   const filters = reached ? readFilters(rules.filters, context, redactor) : [];
   const asked = decision.action === 'mirror' || decision.reason === 'no-target';

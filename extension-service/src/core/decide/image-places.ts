@@ -25,6 +25,16 @@ export const IMAGE_PLACES = [
   { key: 'containers', list: 'containers', operations: ['CREATE'], ...CONTAINER },
   { key: 'initContainers', list: 'initContainers', operations: ['CREATE'], ...CONTAINER },
   { key: 'ephemeralContainers', list: 'ephemeralContainers', operations: ['CREATE', 'UPDATE'], ...CONTAINER },
+  {
+    key: 'volumes',
+    list: 'volumes',
+    name: 'name',
+    image: ['image', 'reference'],
+    pullPolicy: ['image', 'pullPolicy'],
+    // The API server refuses every later change.
+    operations: ['CREATE'],
+    kind: 'volume',
+  },
 ] as const satisfies readonly ImagePlace[];
 
 export type ImagePlaceKey = (typeof IMAGE_PLACES)[number]['key'];
@@ -34,6 +44,13 @@ const BY_KEY: ReadonlyMap<ImagePlaceKey, ImagePlace> = new Map(IMAGE_PLACES.map(
 export function imagePlace(key: ImagePlaceKey): ImagePlace {
   return BY_KEY.get(key) ?? IMAGE_PLACES[0];
 }
+
+/** The places that a configuration looks at: without image volumes under `source.volumes: false`. */
+export function placesWith(volumes: boolean): readonly ImagePlace[] {
+  return volumes ? IMAGE_PLACES : CONTAINER_PLACES;
+}
+
+const CONTAINER_PLACES: readonly ImagePlace[] = IMAGE_PLACES.filter(({ kind }) => kind === 'container');
 
 /** Whether an update of a Pod can add entries here. */
 export function takesUpdates({ operations }: ImagePlace): boolean {
@@ -47,7 +64,7 @@ export function imagePointer({ list, image }: ImagePlace, index: number): string
 
 type Entry = Readonly<Record<string, unknown>>;
 
-/** What an entry of a list has at a path of the table. */
+/** The value that an entry of a list has at a path of the table; undefined where it has none. */
 export function readPath(entry: Entry, path: readonly string[]): unknown {
   let value: unknown = entry;
   for (const key of path) {

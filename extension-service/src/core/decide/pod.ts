@@ -1,4 +1,4 @@
-import { IMAGE_PLACES, readPath } from './image-places.js';
+import { IMAGE_PLACES, imagePlace, readPath } from './image-places.js';
 import type { ImagePlaceKey } from './image-places.js';
 import { isObjectName } from './kubernetes-names.js';
 
@@ -17,7 +17,7 @@ export interface PodContainer {
   readonly name: string;
   readonly image: string;
   readonly imagePullPolicy?: string;
-  /** The container as the filters see it. */
+  /** As in the Pod; a volume as `name`, `image` and `kind: volume`. */
   readonly object: JsonObject;
 }
 
@@ -44,7 +44,7 @@ export function podContainers(pod: JsonObject): PodContainer[] {
         name: typeof name === 'string' ? name : '',
         image,
         ...(typeof imagePullPolicy === 'string' && { imagePullPolicy }),
-        object: entry,
+        object: place.kind === 'container' ? entry : { name: name ?? '', image, kind: place.kind },
       });
     });
   }
@@ -73,7 +73,12 @@ export function filterObject(pod: JsonObject, namespace: string): JsonObject {
   };
 }
 
-export function withResources(container: JsonObject): JsonObject {
+/** What filters see as `container`. */
+export function filterContainer({ list, object }: PodContainer): JsonObject {
+  return imagePlace(list).kind === 'container' ? withResources(object) : object;
+}
+
+function withResources(container: JsonObject): JsonObject {
   return container['resources'] === undefined ? { ...container, resources: {} } : container;
 }
 
@@ -84,16 +89,19 @@ export function isStaticMirrorPod(pod: JsonObject): boolean {
 
 /** Label or annotation, `"true"`: the Pod is left alone. */
 export const SKIP_KEY = 'image-swapper.io/skip';
-/** Annotation: comma-separated names of containers that are left alone. */
+/** Annotation: comma-separated names of containers that are left alone; others as `KEY/NAME`, such as `volumes/model`. */
 export const SKIP_CONTAINERS_KEY = 'image-swapper.io/skip-containers';
 
 export function isOptedOut(pod: JsonObject): boolean {
   return labels(pod)[SKIP_KEY] === 'true' || annotations(pod)[SKIP_KEY] === 'true';
 }
 
-export function optedOutContainers(pod: JsonObject): ReadonlySet<string> {
-  const names = annotations(pod)[SKIP_CONTAINERS_KEY];
-  return new Set(typeof names === 'string' ? names.split(',').map((name) => name.trim()) : []);
+/** Whether the Pod's annotation names the container. */
+export function optedOutContainers(pod: JsonObject): (container: PodContainer) => boolean {
+  const text = annotations(pod)[SKIP_CONTAINERS_KEY];
+  if (typeof text !== 'string') return () => false;
+  const names = new Set(text.split(',').map((name) => name.trim()));
+  return ({ list, name }) => names.has(`${list}/${name}`) || (imagePlace(list).kind === 'container' && names.has(name));
 }
 
 /** No real Pod lists more; each costs a request to the API server. */

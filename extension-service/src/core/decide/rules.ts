@@ -21,6 +21,8 @@ export interface Rules {
   readonly filters: readonly Filter[];
   /** In the order in which they are asked; the last may be the catch-all `target`. */
   readonly targets: readonly TargetRule[];
+  /** Whether image volumes are decided too. */
+  readonly volumes: boolean;
   /** Finds the target that an image is in already. */
   readonly origins: OriginIndex;
 }
@@ -42,6 +44,7 @@ export function compileRules(config: Config, nameTarget: NameTarget): Rules {
   return {
     filters: config.source.filters.map((filter, index) => mustCompile(filter.jmespath, index)),
     targets: compiled,
+    volumes: config.source.volumes,
     origins: buildOriginIndex(compiled.map((target) => target.naming)),
   };
 }

@@ -1,5 +1,6 @@
 import type { Config } from '../config/model.js';
 import type { NameTarget } from '../naming/target.js';
+import { podOptions } from '../policies/options.js';
 import { policyTargets } from '../policies/targets.js';
 import type { Engine } from './engine.js';
 import { ENGINES } from './engines.js';
@@ -21,5 +22,5 @@ export function policyHashes(config: Config, nameTarget: NameTarget): PolicyHash
 /** The hash that the policies of this engine carry. */
 export function policyHash(config: Config, engine: Engine, nameTarget: NameTarget): string {
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
-  return engine.configHash(filters, policyTargets(config, nameTarget), config.source.directTarget);
+  return engine.configHash(filters, policyTargets(config, nameTarget), config.source.directTarget, podOptions(config));
 }

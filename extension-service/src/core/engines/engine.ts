@@ -1,7 +1,7 @@
 import type { ImageSwapPolicy } from '../config/model.js';
 import type { NamingTarget } from '../naming/target.js';
 import type { PolicyObject } from '../policies/objects.js';
-import type { PolicyOptions } from '../policies/options.js';
+import type { PodOptions, PolicyOptions } from '../policies/options.js';
 import type { ImageTable } from './mutating-admission-policy/image-table.js';
 import type { EngineName } from './names.js';
 import type { RouteName } from './routes.js';
@@ -33,7 +33,12 @@ export interface Engine {
    */
   render(input: EngineInput): readonly PolicyObject[];
   /** The hash of the part of the configuration that its policies depend on, as they carry it. */
-  configHash(filters: readonly string[], targets: readonly string[], directTarget?: 'keep' | 'refuse'): string;
+  configHash(
+    filters: readonly string[],
+    targets: readonly string[],
+    directTarget?: 'keep' | 'refuse',
+    pods?: PodOptions,
+  ): string;
   /**
    * Values for the engine's own Helm chart, without which the policies do not work as they should; `{}` where it needs
    * none.
@@ -146,6 +151,7 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   readonly filters?: readonly string[];
   /** `source.directTarget`; for engines that can refuse Pods. */
   readonly directTarget?: 'keep' | 'refuse';
+  readonly pods?: PodOptions;
   /** An engine without a transport ignores it. */
   readonly call: EngineCall;
   readonly own?: OwnOptions;

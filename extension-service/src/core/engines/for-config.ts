@@ -1,6 +1,7 @@
 import type { Config } from '../config/model.js';
 import type { NameTarget } from '../naming/target.js';
 import type { PolicyObject } from '../policies/objects.js';
+import { podOptions } from '../policies/options.js';
 import type { PolicyOptions } from '../policies/options.js';
 import { policyTargets } from '../policies/targets.js';
 import { proofOf } from './access.js';
@@ -47,6 +48,7 @@ export function policiesForConfig(
     targets,
     directTarget: config.source.directTarget,
     filters: config.source.filters.map(({ jmespath }) => jmespath),
+    pods: podOptions(config),
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
     decided: {
       targets: decidedTargets(config, nameTarget),

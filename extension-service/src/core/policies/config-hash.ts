@@ -1,4 +1,5 @@
 import { sha256 } from '../naming/sha256.js';
+import type { PodOptions } from './options.js';
 
 /** Annotation of rendered policies: which configuration they fit. */
 export const CONFIG_HASH_ANNOTATION = 'image-swapper.io/config-hash';
@@ -10,9 +11,14 @@ export function configHash(
   filters: readonly string[],
   targets: readonly string[],
   directTarget: 'keep' | 'refuse' = 'keep',
+  { volumes = true }: PodOptions = {},
 ): string {
-  // The usual value changes no hash of policies that exist.
-  const conditions = { filters, targets, ...(directTarget === 'refuse' && { directTarget }) };
+  // Usual values change no hash of policies that exist.
+  const conditions = {
+    ...{ filters, targets },
+    ...(directTarget === 'refuse' && { directTarget }),
+    ...(!volumes && { volumes }),
+  };
   const text = JSON.stringify(conditions).replaceAll(
     /[^ -~]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

@@ -1,5 +1,8 @@
 import type { FailurePolicy, NamespaceSelector, ObjectMetadata } from './objects.js';
 import { refuseUnquotable } from './literals.js';
+import { placesWith } from '../decide/image-places.js';
+import type { ImagePlace } from '../decide/image-places.js';
+import type { Config } from '../config/model.js';
 import { compileFilter } from '../filters/compile.js';
 import type { FilterProblem } from '../filters/compile.js';
 import { InvalidPolicyOptionError } from './problem.js';
@@ -36,6 +39,31 @@ export interface GuardOptions {
   readonly filters?: readonly string[];
   /** The configuration's `source.directTarget`. With `refuse` every Pod is sent, opt-outs included. Default `keep`. */
   readonly directTarget?: 'keep' | 'refuse';
+  /** What else of the configuration the policy depends on. */
+  readonly pods?: PodOptions;
+}
+
+/** What of the configuration policies depend on besides targets and filters. */
+export interface PodOptions {
+  /** `source.volumes`: image volumes too. Default true. */
+  readonly volumes?: boolean;
+}
+
+/** Those of a configuration. */
+export function podOptions({ source }: Pick<Config, 'source'>): PodOptions {
+  return { volumes: source.volumes };
+}
+
+/** {@link PodOptions}, checked, with defaults. */
+export interface ResolvedPodOptions {
+  readonly places: readonly ImagePlace[];
+}
+
+/** @throws InvalidPolicyOptionError */
+export function resolvePodOptions(options: PodOptions = {}): ResolvedPodOptions {
+  const { volumes = true } = options;
+  checkTruth(volumes, 'pods.volumes');
+  return { places: placesWith(volumes) };
 }
 
 export interface ResolvedPolicyOptions extends ResolvedNames {

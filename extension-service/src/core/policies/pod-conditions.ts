@@ -1,9 +1,10 @@
-import { IMAGE_PLACES, takesUpdates } from '../decide/image-places.js';
+import { takesUpdates } from '../decide/image-places.js';
 import type { ImagePlace } from '../decide/image-places.js';
 import { celString } from './literals.js';
 import { celOf } from './pushdown/cel.js';
 import { skippedPods } from './pushdown/skipped.js';
 import type { AdmissionRule, CelCondition } from './objects.js';
+import type { ResolvedPodOptions } from './options.js';
 
 /**
  * New Pods, and new ephemeral containers of running ones. No other update: changing the image of a running container
@@ -36,27 +37,37 @@ const NOT_A_MIRROR_POD: CelCondition = {
  * no `variables`), so that kube-apiserver evaluates them and the request never leaves it.
  */
 export function podConditions(
-  targets: readonly string[],
   filters: readonly string[],
   directTarget: 'keep' | 'refuse' = 'keep',
 ): readonly CelCondition[] {
   // Each Pod may name a target, and its author writes the opt-outs: the service decides.
   if (directTarget === 'refuse') return [NOT_A_MIRROR_POD];
-  const skipped = skippedPods(filters, celOf);
-  const inTarget = startsWithTarget('c.image', targets);
-  const leftAlone = skipped.container.map(({ text }) => text);
   return [
     NOT_A_MIRROR_POD,
-    ...skipped.pod.map(({ name, text }) => ({ name, expression: `!${text}` })),
-    {
-      name: 'has-image-outside-targets',
-      expression: [
-        '(',
-        IMAGE_PLACES.map((place) => `  ${containersAt(place)}`).join(' +\n'),
-        `).exists(c, !has(c.image) || !(${[inTarget, ...leftAlone].join(' || ')}))`,
-      ].join('\n'),
-    },
+    ...skippedPods(filters, celOf).pod.map(({ name, text }) => ({ name, expression: `!${text}` })),
   ];
+}
+
+/**
+ * A condition that spares the call for a Pod whose images are all in a target, or left alone by filters. Not for a webhook
+ * that is asked again after later ones: the API server asks no webhook again that did not match the first time, so that a
+ * sidecar which comes later would be missed.
+ */
+export function imagesOutside(
+  targets: readonly string[],
+  filters: readonly string[],
+  { places }: ResolvedPodOptions,
+): CelCondition {
+  const leftAlone = skippedPods(filters, celOf).container.map(({ text }) => text);
+  const settled = [startsWithTarget('c.image', targets), ...leftAlone].join(' || ');
+  return {
+    name: 'has-image-outside-targets',
+    expression: [
+      '(',
+      places.map((place) => `  ${containersAt(place)}`).join(' +\n'),
+      `).exists(c, !has(c.image) || !(${settled}))`,
+    ].join('\n'),
+  };
 }
 
 /** CEL: what this request can change at a place, as a list of what has a `name` and an `image` as containers do. */

@@ -1,5 +1,5 @@
 import { decide } from '../../core/decide/decide.js';
-import type { ContainerDecision, Mirror } from '../../core/decide/decide.js';
+import type { ContainerDecision, KeepReason, Mirror } from '../../core/decide/decide.js';
 import { IMAGE_PLACES, readPath, withImage } from '../../core/decide/image-places.js';
 import { isObject } from '../../core/decide/pod.js';
 import type { Json, JsonObject } from '../../core/decide/pod.js';
@@ -48,10 +48,13 @@ export function usesOf(rules: Rules, sources: Sources, pod: JsonObject, namespac
 /** One for all objects that have none. */
 const NONE: ReadonlySet<string> = new Set();
 
+/** Reasons that a change of the configuration or the Pod can bring to what was swapped before. */
+const UNDONE_LATER: ReadonlySet<KeepReason> = new Set(['filtered', 'no-target', 'volumes-off']);
+
 type Mirrored = Origin & { readonly kind: 'mirrored' };
 
 function inTarget(decision: ContainerDecision, { source, target }: Mirrored): ContainerDecision {
-  const isDecided = decision.action === 'mirror' || decision.reason === 'filtered' || decision.reason === 'no-target';
+  const isDecided = decision.action === 'mirror' || UNDONE_LATER.has(decision.reason);
   if (!isDecided) return decision;
   const { container, warnings } = decision;
   const reference = targetReference(target.naming, source);

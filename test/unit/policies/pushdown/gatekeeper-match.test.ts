@@ -156,6 +156,8 @@ describe("filters in Gatekeeper's match", () => {
       'zz-image-swapper-initcontainers-2',
       'zz-image-swapper-ephemeralcontainers-1',
       'zz-image-swapper-ephemeralcontainers-2',
+      'zz-image-swapper-volumes-1',
+      'zz-image-swapper-volumes-2',
     ]);
     for (const assign of assigns) {
       expect(assign.spec.parameters.assign.externalData.provider).toBe(provider.metadata.name);

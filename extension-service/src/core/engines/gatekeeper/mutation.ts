@@ -5,7 +5,9 @@ import {
   checkLabel,
   checkSubdomain,
   policyMetadata,
+  resolvePodOptions,
   resolvePolicyOptions,
+  type PodOptions,
   type PolicyDefaults,
   type PolicyOptions,
 } from '../../policies/options.js';
@@ -39,6 +41,8 @@ export interface GatekeeperOptions extends PolicyOptions {
    * changed existing one makes the API server refuse the request.
    */
   readonly ephemeralContainers?: boolean;
+  /** What else of the configuration the mutators depend on. */
+  readonly pods?: PodOptions;
   /** The Provider has the plain name whatever the filters say. For one who deletes mutators of earlier filters first. */
   readonly fixedProvider?: boolean;
 }
@@ -100,7 +104,9 @@ export function renderGatekeeper(
   const isSplit = matches.length > 1;
   checkSubdomain(resolved.name, 'name', NAME_LIMIT - (isSplit ? NUMBER : 0));
   const profile = options.filters === undefined ? options.profile : gatekeeperProfile(filters);
-  const annotations = hashAnnotation(options.filters === undefined ? undefined : configHash(filters, []));
+  const annotations = hashAnnotation(
+    options.filters === undefined ? undefined : configHash(filters, [], 'keep', options.pods),
+  );
   const called = ownProvider(resolved.name, filters, isSplit && options.fixedProvider !== true);
   const provider: GatekeeperProviderObject = {
     apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
@@ -150,6 +156,7 @@ export function renderGatekeeper(
       },
     };
   };
-  const places = options.ephemeralContainers === true ? IMAGE_PLACES : CREATED_PLACES;
-  return [provider, ...places.flatMap((place) => matches.map((match, index) => assign(place, match, index + 1)))];
+  const { places } = resolvePodOptions(options.pods);
+  const asked = options.ephemeralContainers === true ? places : places.filter((place) => !takesUpdates(place));
+  return [provider, ...asked.flatMap((place) => matches.map((match, index) => assign(place, match, index + 1)))];
 }

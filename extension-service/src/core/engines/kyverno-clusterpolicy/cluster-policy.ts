@@ -13,11 +13,12 @@ import {
   checkSubdomain,
   checkTargets,
   policyMetadata,
+  resolvePodOptions,
   resolvePolicyOptions,
 } from '../../policies/options.js';
-import type { GuardOptions, PolicyOptions, ResolvedPolicyOptions } from '../../policies/options.js';
+import type { GuardOptions, PolicyOptions, ResolvedPodOptions, ResolvedPolicyOptions } from '../../policies/options.js';
 import { normalizeCertificates } from '../../policies/pem.js';
-import { IMAGE_PLACES, takesUpdates } from '../../decide/image-places.js';
+import { takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import { kyvernoJmespathOf } from '../../policies/pushdown/jmespath.js';
@@ -52,7 +53,9 @@ export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions)
   const filters = checkFilters(options.filters);
   // Each Pod may name a target, and its author writes the opt-outs: the service decides.
   const skipped = options.directTarget === 'refuse' ? undefined : skippedPods(filters, kyvernoJmespathOf);
-  const hash = options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget);
+  const pods = resolvePodOptions(options.pods);
+  const hash =
+    options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget, options.pods);
   const annotations = { ...hashAnnotation(hash), 'pod-policies.kyverno.io/autogen-controllers': 'none' };
   return {
     apiVersion: 'kyverno.io/v1',
@@ -63,8 +66,8 @@ export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions)
       background: false,
       webhookConfiguration: { failurePolicy: resolved.failurePolicy, timeoutSeconds: resolved.timeoutSeconds },
       rules: [
-        createRule(resolved, contextEntries(options, resolved, hash), targets, skipped),
-        ephemeralRule(resolved, contextEntries(options, resolved, hash), targets, skipped),
+        createRule(resolved, contextEntries(options, resolved, hash), targets, skipped, pods),
+        ephemeralRule(resolved, contextEntries(options, resolved, hash), targets, skipped, pods),
       ],
     },
   };
@@ -75,6 +78,7 @@ function createRule(
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
   skipped: SkippedPods | undefined,
+  { places }: ResolvedPodOptions,
 ): KyvernoRule {
   return {
     name: 'swap',
@@ -94,7 +98,7 @@ function createRule(
           ? []
           : [
               ...notSkipped(skipped),
-              imagesOutside(`request.object.spec.[${IMAGE_PLACES.map(asContainers).join(', ')}][][]`, targets, skipped),
+              imagesOutside(`request.object.spec.[${places.map(asContainers).join(', ')}][][]`, targets, skipped),
             ]),
       ],
     },
@@ -103,7 +107,7 @@ function createRule(
         {
           // A list of one, so that the whole patch is one variable: text put together around variables would be
           // evaluated again.
-          list: `[{patches: ${guardedPatches(IMAGE_PLACES, targets)}}]`,
+          list: `[{patches: ${guardedPatches(places, targets)}}]`,
           patchesJson6902: '{{ to_string(element.patches) }}',
         },
       ],
@@ -117,12 +121,13 @@ function ephemeralRule(
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
   skipped: SkippedPods | undefined,
+  { places }: ResolvedPodOptions,
 ): KyvernoRule {
   const now = '(request.object.spec.ephemeralContainers || `[]`)';
   const before = '(request.oldObject.spec.ephemeralContainers || `[]`)';
   const patched = `lookup(${now}, to_number(split(element.path, '/')[3])).name`;
   const foreach: KyvernoForeach = {
-    list: guardedPatches(IMAGE_PLACES.filter(takesUpdates), targets),
+    list: guardedPatches(places.filter(takesUpdates), targets),
     // Ephemeral containers that exist cannot change: patching one would make the API server refuse the request.
     preconditions: {
       all: [{ key: `{{ contains(${before}[].name, ${patched}) }}`, operator: 'Equals', value: false }],

@@ -6,13 +6,15 @@ import {
   checkTargets,
   namespacesExcept,
   policyMetadata,
+  resolvePodOptions,
   resolvePolicyOptions,
 } from '../../policies/options.js';
-import type { GuardOptions, PolicyOptions } from '../../policies/options.js';
-import { IMAGE_PLACES, takesUpdates } from '../../decide/image-places.js';
+import type { GuardOptions, PolicyOptions, ResolvedPodOptions } from '../../policies/options.js';
+import { takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
 import {
   celHasImage,
+  imagesOutside,
   IS_UPDATE,
   OLD_EPHEMERAL_NAMES,
   podConditions,
@@ -43,7 +45,9 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
   const resolved = resolvePolicyOptions(options, KYVERNO_DEFAULTS);
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
-  const hash = options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget);
+  const pods = resolvePodOptions(options.pods);
+  const hash =
+    options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget, options.pods);
   const headers = {
     'Content-Type': 'application/json',
     Accept: 'application/json',
@@ -63,7 +67,11 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
       // Absent, Kyverno would also run the policy on Deployments and the like, whose Pods it cannot patch.
       autogen: { podControllers: { controllers: [] } },
       matchConstraints: { namespaceSelector: namespacesExcept(resolved.excludedNamespaces), resourceRules: POD_RULES },
-      matchConditions: podConditions(targets, filters, options.directTarget),
+      matchConditions: [
+        ...podConditions(filters, options.directTarget),
+        // Each Pod may name a target.
+        ...(options.directTarget === 'refuse' ? [] : [imagesOutside(targets, filters, pods)]),
+      ],
       variables: [
         ...callerVariable(options.callerSecret),
         {
@@ -76,7 +84,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
         { name: 'images', expression: failClosed ? IMAGES_OR_ERROR : IMAGES_OR_NONE },
         { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },
       ],
-      mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: imagePatches(targets) } }],
+      mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: imagePatches(targets, pods) } }],
     },
   };
 }
@@ -111,10 +119,10 @@ const IMAGES_OR_ERROR = `${IMAGES}
  * Patches for the images of this Pod, found by place and name in the answer. The guard is the filter: an image outside
  * the targets, a container that the Pod does not have, or any other field in the answer has no effect.
  */
-function imagePatches(targets: readonly string[]): string {
+function imagePatches(targets: readonly string[], { places }: ResolvedPodOptions): string {
   return [
     '(',
-    IMAGE_PLACES.map((place) => `  ${answersFor(place)}`).join(' +\n'),
+    places.map((place) => `  ${answersFor(place)}`).join(' +\n'),
     ').filter(patch,',
     `  (${startsWithTarget('patch.value', targets)})`,
     `    && patch.value.matches(${celString(REFERENCE_CHARACTERS, 'targets')})`,

@@ -5,8 +5,14 @@ import type {
   MutatingAdmissionPolicyBindingObject,
   MutatingAdmissionPolicyObject,
 } from '../../policies/objects.js';
-import { checkFilters, namespacesExcept, policyMetadata, resolveNames } from '../../policies/options.js';
-import type { PolicyOptions } from '../../policies/options.js';
+import {
+  checkFilters,
+  namespacesExcept,
+  policyMetadata,
+  resolveNames,
+  resolvePodOptions,
+} from '../../policies/options.js';
+import type { PodOptions, PolicyOptions } from '../../policies/options.js';
 import { POD_RULES } from '../../policies/pod-conditions.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import type { DecidedTarget } from '../engine.js';
@@ -22,6 +28,8 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
   readonly targets: readonly DecidedTarget[];
   /** The configuration's `source.filters`. Default none, and no configuration is named. */
   readonly filters?: readonly string[];
+  /** Other keys of the configuration that the policy depends on. */
+  readonly pods?: PodOptions;
   /** What the targets have. Absent: nothing, so that only targets with `always` swap. */
   readonly table?: ImageTable;
   /** The policy without its binding, which swaps nothing. */
@@ -53,7 +61,8 @@ export function renderMutatingAdmission(
   if (targets.length === 0)
     throw new InvalidPolicyOptionError('targets', 'must name at least one target: no image could ever be swapped');
   const filters = checkFilters(options.filters);
-  const hash = options.filters === undefined ? undefined : configHash(filters, prefixesOf(targets));
+  const hash =
+    options.filters === undefined ? undefined : configHash(filters, prefixesOf(targets), 'keep', options.pods);
   const metadata = policyMetadata(name, options, hashAnnotation(hash));
   const variables = variablesOf(options, filters);
   for (const variable of variables) {
@@ -102,7 +111,7 @@ function prefixesOf(targets: readonly DecidedTarget[]): readonly string[] {
 }
 
 function variablesOf(
-  { targets, table }: MutatingAdmissionOptions,
+  { targets, table, pods }: MutatingAdmissionOptions,
   filters: readonly string[],
 ): readonly CelCondition[] {
   const { targets: tables } = table ?? imageTable([], new Map());
@@ -114,7 +123,7 @@ function variablesOf(
     return { match: matchCondition(target), value };
   });
   return [
-    ...placeVariables(filterConditions(filters)),
+    ...placeVariables(filterConditions(filters), resolvePodOptions(pods)),
     { name: 'keys', expression: keysOf('variables.places.map(c, c.image)') },
     ...found.flatMap(({ variables }) => variables),
     {

@@ -1,5 +1,5 @@
 import { SKIP_CONTAINERS_KEY } from '../../decide/pod.js';
-import { IMAGE_PLACES, takesUpdates } from '../../decide/image-places.js';
+import { takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
 import { MOST_CONTAINERS } from '../../decide/decide.js';
 import { celString } from '../../policies/literals.js';
@@ -7,24 +7,26 @@ import type { CelCondition } from '../../policies/objects.js';
 import { celHasImage, celImage, IS_UPDATE, OLD_EPHEMERAL_NAMES } from '../../policies/pod-conditions.js';
 import { celOf } from '../../policies/pushdown/cel.js';
 import { OPTED_OUT } from '../../policies/pushdown/opted-out.js';
+import type { ResolvedPodOptions } from '../../policies/options.js';
 import type { FilterConditions } from './limits.js';
 
 /**
  * The variables up to `places`: the places that name an image which this request may still change, each a map of `path`,
  * `name` and `image`, without those that filters and opt-outs leave alone.
  */
-export function placeVariables(filters: FilterConditions): readonly CelCondition[] {
+export function placeVariables(filters: FilterConditions, { places }: ResolvedPodOptions): readonly CelCondition[] {
   const skipped = filters.place.map((text) => ` && !${text}`).join('\n    ');
   return [
     { name: 'leftAlone', expression: [STATIC_POD, celOf(OPTED_OUT, 'filters'), ...filters.pod].join('\n  || ') },
     { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },
     { name: 'optedOutNames', expression: OPTED_OUT_NAMES },
-    { name: 'all', expression: ALL_PLACES },
+    // An update may bring new entries of some places only: the old ones, like everything else of a running Pod, cannot change.
+    { name: 'all', expression: places.map(entriesOf).join('\n+ ') },
     {
       name: 'places',
       expression: [
         `variables.leftAlone || size(variables.all) > ${MOST_CONTAINERS} ? [] : variables.all.filter(c,`,
-        `  c.image != "" && !(c.name in variables.optedOutNames)${skipped === '' ? '' : `\n   ${skipped}`})`,
+        `  c.image != "" && !c.optedOut${skipped === '' ? '' : `\n   ${skipped}`})`,
       ].join('\n'),
     },
   ];
@@ -38,16 +40,17 @@ const OPTED_OUT_NAMES =
   `has(object.metadata.annotations) && ${celString(SKIP_CONTAINERS_KEY, 'annotation')} in object.metadata.annotations` +
   ` ? ${SKIPPED}.split(",").map(name, name.trim()) : []`;
 
-/** An update may bring new entries of some places only: the old ones, like everything else of a running Pod, cannot change. */
-const ALL_PLACES = IMAGE_PLACES.map(entriesOf).join('\n+ ');
-
 function entriesOf(place: ImagePlace): string {
   const entries = `object.spec.${place.list}`;
   const mayChange = takesUpdates(place) ? `has(${entries})` : `!(${IS_UPDATE}) && has(${entries})`;
   const isNew = takesUpdates(place) ? ' && !(c.name in variables.oldEphemeralNames)' : '';
+  const named = `"${place.key}/" + string(c.${place.name}) in variables.optedOutNames`;
+  const optedOut =
+    place.kind === 'container' ? `string(c.${place.name}) in variables.optedOutNames || ${named}` : named;
   const path = `"/spec/${place.list}/" + string(i) + "/${place.image.join('/')}"`;
   return (
     `(${mayChange} ? ${entries} : []).transformList(i, c, ${celHasImage(place, 'c')}${isNew},\n` +
-    `  {"path": ${path}, "name": string(c.${place.name}), "image": string(${celImage(place, 'c')})})`
+    `  {"path": ${path}, "name": string(c.${place.name}), "image": string(${celImage(place, 'c')}),\n` +
+    `   "optedOut": ${optedOut}})`
   );
 }

@@ -5,6 +5,7 @@ import {
   checkTargets,
   namespacesExcept,
   policyMetadata,
+  resolvePodOptions,
   resolvePolicyOptions,
 } from '../../policies/options.js';
 import type { GuardOptions, PolicyDefaults, PolicyOptions } from '../../policies/options.js';
@@ -15,7 +16,7 @@ import { requireHttps, routeUrl, type ServiceUrl } from '../../policies/url.js';
 import { ROUTES } from '../routes.js';
 import { USUAL_TIMEOUT_SECONDS } from '../waiting.js';
 
-/** `targets` only spare calls here: without an engine between, nothing can check the service's answer. */
+/** `targets` are checked, and part of the hash: without an engine between, nothing can check the service's answer. */
 export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
   /** PEM text of the authorities that sign the service's certificate. Absent: the API server's own trust store. */
   readonly caBundle?: string;
@@ -44,7 +45,9 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
   }
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
-  const hash = options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget);
+  resolvePodOptions(options.pods);
+  const hash =
+    options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget, options.pods);
   const caBundle =
     options.caBundle === undefined ? undefined : base64Ascii(normalizeCertificates(options.caBundle, 'caBundle'));
   return {
@@ -68,7 +71,8 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         },
         namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
         rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
-        matchConditions: podConditions(targets, filters, options.directTarget),
+        // None about images: the API server does not ask a webhook again that did not match before a later one added a sidecar.
+        matchConditions: podConditions(filters, options.directTarget),
       },
     ],
   };
