@@ -309,10 +309,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         const verbs = ['create', 'get', 'patch', 'update', 'delete'];
         await expectRights(
           { policies: { manage: true, engine: 'gatekeeper' } },
-          [
-            ...verbs.map((verb) => provider(verb)),
-            ...verbs.map((verb) => assign(verb, 'zz-image-swapper-volumes-8')),
-          ],
+          [...verbs.map((verb) => provider(verb)), ...verbs.map((verb) => assign(verb, 'zz-image-swapper-volumes-8'))],
           [...NEVER, assign('patch', 'other'), provider('get', 'image-swapper-0123456789ab'), policy('patch')],
         );
       });

@@ -64,9 +64,9 @@ describe('constructs honor the guards of the configuration', () => {
   const refuse = { source: { directTarget: 'refuse' } };
   it('send every Pod with source.directTarget: refuse', () => {
     const props = { engine: 'webhook', caBundle: CA } as const;
-    expect(rendered({}, props)).toContain('has-image-outside-targets');
+    expect(rendered({}, props)).toContain('not-opted-out');
     const text = rendered(refuse, props);
-    expect(text).not.toContain('has-image-outside-targets');
+    expect(text).not.toContain('not-opted-out');
     expect(text).toContain('"reinvocationPolicy":"Never"');
   });
 
