@@ -17,6 +17,7 @@ import { ClusterLease } from '../kubernetes/lease/cluster-lease.js';
 import { leaseIdentity } from '../kubernetes/lease/identity.js';
 import { LeaderElection } from '../kubernetes/lease/leader-election.js';
 import type { LeaderState } from '../kubernetes/lease/leader-election.js';
+import { MirroredImages } from '../kubernetes/image-table/mirrored-images.js';
 import { ConfigFeed } from '../kubernetes/live-config.js';
 import { openServingCertificate } from '../kubernetes/serving-certificate/open.js';
 import type { OpenedCertificate } from '../kubernetes/serving-certificate/open.js';
@@ -49,6 +50,7 @@ export class ClusterSide implements ClusterPart {
   private readonly identity;
   private current: { readonly config: Config; readonly rules: Rules };
   private reconciler: Reconciler | undefined;
+  private images: MirroredImages | undefined;
   private recorder: EventRecorder | undefined;
   private running: Promise<void> | undefined;
   private readonly feed: ConfigFeed;
@@ -178,9 +180,10 @@ export class ClusterSide implements ClusterPart {
   /** The leader's tasks. */
   private async tasks(cluster: ClusterAccess): Promise<readonly LeaderTask[]> {
     const { certificate, feed, options } = this;
-    const { log } = options;
+    const { log, emit } = options;
+    this.images = new MirroredImages({ log, onReport: (report) => emit({ kind: 'image-table', report }) });
     const writing = await leaderTasks({
-      ...{ cluster, log },
+      ...{ cluster, log, images: this.images },
       config: feed,
       ...(certificate !== undefined && { certificate }),
     });
@@ -198,6 +201,7 @@ export class ClusterSide implements ClusterPart {
       ownNamespace: cluster.ownNamespace,
       want: (jobs) => emit({ kind: 'wanted', jobs }),
       onReport: (report) => emit({ kind: 'watches', report }),
+      onPresence: (job, isPresent) => (isPresent ? this.images?.present(job) : this.images?.missing(job)),
       onNews: (news) => {
         const { events, dryRun } = this.current.config;
         if (events.enabled && !dryRun) this.recorder?.record(news);

@@ -5,6 +5,7 @@ import type { CloudEvent } from '../kinds/cloud.js';
 import type { Programs } from './programs/programs.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';
+import type { TableReport } from '../kubernetes/image-table/mirrored-images.js';
 import type { WatchReport } from '../kubernetes/workloads/watch-reports.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
 import type { RequestReport } from '../registry/request-tally.js';
@@ -21,6 +22,8 @@ export type ClusterEvent =
   | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] }
   /** The reconciler's view of the cluster. */
   | { readonly kind: 'watches'; readonly report: WatchReport }
+  /** The API server's table of images was written. */
+  | { readonly kind: 'image-table'; readonly report: TableReport }
   /** Pods of these namespaces may pull with other credentials than before. */
   | { readonly kind: 'pull-secrets-changed'; readonly namespaces: readonly string[] }
   /** With `tls.mode: selfSigned`: present this from now on. */

@@ -23,6 +23,7 @@ import { cloudEvents } from '../background/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { requestMetrics } from '../telemetry/registry-requests.js';
+import { showImageTable } from '../background/image-table-metrics.js';
 import { NOTHING_SEEN, showWatches } from '../background/watch-metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
@@ -140,6 +141,9 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         return;
       case 'serving-certificate-problem':
         awaited.fail(event.message);
+        return;
+      case 'image-table':
+        showImageTable(metrics, event.report);
         return;
       case 'watches':
         showWatches(metrics, event.report);

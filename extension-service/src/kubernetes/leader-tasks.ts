@@ -3,6 +3,7 @@ import type { Config } from '../core/config/model.js';
 import { engineOf } from '../core/engines/engines.js';
 import type { ClusterAccess } from './api.js';
 import type { LeaderTask } from './leader-task.js';
+import type { MirroredImages } from './image-table/mirrored-images.js';
 import type { LiveConfig } from './live-config.js';
 import { ManagedPolicies } from './managed-policies/managed-policies.js';
 import { PolicyObjects } from './managed-policies/policy-objects.js';
@@ -17,6 +18,8 @@ export interface LeaderTasksOptions {
   readonly config: LiveConfig;
   /** With `tls.mode: selfSigned`. */
   readonly certificate?: OpenedCertificate;
+  /** The images that the targets have. */
+  readonly images?: MirroredImages;
   readonly log: (level: 'info' | 'warn', message: string) => void;
 }
 
@@ -27,7 +30,7 @@ export function writesIntoCluster({ tls, policies }: Config): boolean {
 
 /** What one replica writes into the cluster for all of them. */
 export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly LeaderTask[]> {
-  const { cluster, config, certificate, log } = options;
+  const { cluster, config, certificate, images, log } = options;
   const tasks: LeaderTask[] = [];
   if (certificate !== undefined) {
     tasks.push(
@@ -43,6 +46,7 @@ export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly
     tasks.push(
       new ManagedPolicies({
         ...{ config, log },
+        ...(images !== undefined && { images }),
         objects: await PolicyObjects.connect(cluster),
         namespace: cluster.namespace,
         caBundle: (current) => authorityFor(current, certificate?.world),

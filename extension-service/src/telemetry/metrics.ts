@@ -41,6 +41,12 @@ export interface Metrics {
   readonly wantedImages: Gauge;
   readonly unknownImages: Gauge;
   readonly copyThreadRestarts: Counter;
+  readonly tableEntries: Gauge;
+  readonly tableCharacters: Gauge;
+  readonly tableLeftOut: Gauge;
+  readonly tableWrites: Counter;
+  readonly tableLag: Gauge;
+  readonly tableWritten: Gauge;
 }
 
 export function createMetrics(): Metrics {
@@ -258,6 +264,36 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     copyThreadRestarts: new Counter({
       name: 'image_swapper_copy_thread_restarts_total',
       help: 'Ends of the thread that copies and watches the cluster, each of which begins it anew',
+      registers,
+    }),
+    tableEntries: new Gauge({
+      name: 'image_swapper_table_entries',
+      help: "Images in the API server's table (engine mutatingadmissionpolicy), in the replica that writes it; else 0",
+      registers,
+    }),
+    tableCharacters: new Gauge({
+      name: 'image_swapper_table_characters',
+      help: "Characters of the API server's table, at most 1,200,000",
+      registers,
+    }),
+    tableLeftOut: new Gauge({
+      name: 'image_swapper_table_left_out',
+      help: "Mirrored images that the API server's table has no room for, or whose name it cannot hold: Pods keep their source",
+      registers,
+    }),
+    tableWrites: new Counter({
+      name: 'image_swapper_table_writes_total',
+      help: "Objects of the API server's table that were written",
+      registers,
+    }),
+    tableLag: new Gauge({
+      name: 'image_swapper_table_lag_seconds',
+      help: "Time from the oldest change in the last write of the API server's table to the end of that write",
+      registers,
+    }),
+    tableWritten: new Gauge({
+      name: 'image_swapper_table_written_timestamp_seconds',
+      help: "When the API server's table was written last",
       registers,
     }),
   };

@@ -34,6 +34,8 @@ const PLURALS: Readonly<Record<string, string>> = {
   RoleBinding: 'rolebindings',
   CustomResourceDefinition: 'customresourcedefinitions',
   MutatingWebhookConfiguration: 'mutatingwebhookconfigurations',
+  MutatingAdmissionPolicy: 'mutatingadmissionpolicies',
+  MutatingAdmissionPolicyBinding: 'mutatingadmissionpolicybindings',
   MutatingPolicy: 'mutatingpolicies',
   ClusterPolicy: 'clusterpolicies',
   Provider: 'providers',

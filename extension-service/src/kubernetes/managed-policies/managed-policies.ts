@@ -10,6 +10,10 @@ import type { Leftover } from './leftovers.js';
 import { isOwned, kindOf, othersIn } from './policy-objects.js';
 import type { LivePolicy, PolicyObjects } from './policy-objects.js';
 import { wantedPolicies } from './wanted-policies.js';
+import type { MirroredImages } from '../image-table/mirrored-images.js';
+import { adoptTables } from '../image-table/adopt.js';
+import { holdsTable } from '../image-table/holds-table.js';
+import { createHash } from 'node:crypto';
 import { messageOf } from '../../util/message-of.js';
 
 export interface ManagedPoliciesOptions {
@@ -19,6 +23,8 @@ export interface ManagedPoliciesOptions {
   readonly namespace: string;
   /** PEM text of the authorities that sign the serving certificate. @throws Error that says why it cannot be had */
   readonly caBundle: (config: Config) => Promise<string | undefined>;
+  /** For an engine that holds it in its policies. */
+  readonly images?: MirroredImages;
   readonly log: (level: 'info' | 'warn', message: string) => void;
 }
 
@@ -32,6 +38,8 @@ const PERIOD = { usual: 30_000, failed: 2_000, longest: 60_000 };
 export class ManagedPolicies implements LeaderTask {
   readonly name = 'managed policies';
   private readonly leftovers = new Leftovers();
+  /** By kind and name: a hash of what was applied, and its version then. An object that is still so is not sent again. */
+  private readonly applied = new Map<string, { readonly hash: string; readonly resourceVersion: string }>();
 
   constructor(private readonly options: ManagedPoliciesOptions) {}
 
@@ -40,23 +48,50 @@ export class ManagedPolicies implements LeaderTask {
     const problems = new ToldProblems(log);
     let failures = 0;
     this.leftovers.begin();
+    this.applied.clear();
+    let adopted = false;
     while (!signal.aborted) {
       // What was managed before stays when that is turned off: somebody may have applied the same policies by hand since.
       const judged = config.current();
       if (!judged.policies.manage) return;
-      const failed = await this.pass(signal);
+      if (!adopted) adopted = await this.adopt(problems);
+      const failed = adopted ? await this.pass(signal) : [UNREAD];
       problems.saw(failed, 'the policies in the cluster are those of the configuration again');
       failures = failed.length === 0 ? 0 : failures + 1;
       // `pause` misses a change that came during the pass.
       if (config.current() !== judged) continue;
       const pause = failures === 0 ? PERIOD.usual : Math.min(PERIOD.longest, PERIOD.failed * 2 ** (failures - 1));
-      await config.pause(pause, signal);
+      await this.pause(pause, failures > 0, signal);
     }
+  }
+
+  /** Goes on with the table of the leader before. @returns false when it cannot be read now */
+  private async adopt(problems: ToldProblems): Promise<boolean> {
+    const { config, images, objects, namespace } = this.options;
+    const current = config.current();
+    if (images === undefined || !holdsTable(current)) return true;
+    try {
+      await adoptTables({ images, objects, config: current, owner: ownerOf(current, namespace) });
+      return true;
+    } catch (error) {
+      problems.saw([messageOf(error)], '');
+      return false;
+    }
+  }
+
+  /** Until the next pass: for the time given, or until a change of the configuration or of the table. */
+  private async pause(milliseconds: number, failed: boolean, signal: AbortSignal): Promise<void> {
+    const { config, images } = this.options;
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const changes = images !== undefined && !failed && holdsTable(config.current()) ? [images.due(either)] : [];
+    await Promise.race([config.pause(milliseconds, either), ...changes]);
+    over.abort();
   }
 
   /** @returns problems, one line each */
   private async pass(signal: AbortSignal): Promise<readonly string[]> {
-    const { config, namespace, caBundle } = this.options;
+    const { config, namespace, caBundle, images } = this.options;
     const current = config.current();
     this.leftovers.follow(current.policies);
     const problems: string[] = [];
@@ -68,30 +103,40 @@ export class ManagedPolicies implements LeaderTask {
         return undefined;
       }
     };
-    const wanted = await attempt(async () => wantedPolicies(current, { namespace, caBundle: await caBundle(current) }));
+    const wanted = await attempt(async () => {
+      const tables = images !== undefined && holdsTable(current) ? { tables: images.render(current) } : {};
+      return wantedPolicies(current, { namespace, caBundle: await caBundle(current), ...tables });
+    });
     if (wanted === undefined) return problems;
     const owner = ownerOf(current, namespace);
     const { own, others } = this.leftovers.besides(wanted, current.policies.engine);
     // A mutator of earlier filters must not ask through the Provider of these: the service would trust its conditions.
     for (const one of own) await attempt(() => this.remove(one, owner, signal));
     let applied = true;
+    let writes = 0;
     for (const object of wanted) {
       if (signal.aborted) return problems;
-      const live = await attempt(() => this.apply(object, owner));
-      applied &&= live !== undefined;
+      const written = await attempt(() => this.apply(object, owner));
+      applied &&= written !== undefined;
+      if (written === true) writes += 1;
     }
+    if (applied && images !== undefined && holdsTable(current)) images.wrote(writes);
     // The policies before go on as long as their successors are not all there.
     if (applied) for (const one of others) await attempt(() => this.remove(one, owner, signal));
     return problems;
   }
 
-  private async apply(object: PolicyObject, owner: Owner): Promise<LivePolicy> {
+  /** @returns whether it was sent: one that is in the cluster as it was applied last is not */
+  private async apply(object: PolicyObject, owner: Owner): Promise<boolean> {
     const { objects, log } = this.options;
     const { name } = object.metadata;
     const what = `${object.kind} ${name}`;
     const before = await objects.named(kindOf(object), name);
     const isOwn = before !== undefined && isOwned(before, owner.labels);
     if (before !== undefined && !isOwn) refuseOfAnother(what, before, owner);
+    const hash = createHash('sha256').update(JSON.stringify(object)).digest('hex');
+    const known = this.applied.get(what);
+    if (isOwn && known?.hash === hash && known.resourceVersion === before.metadata.resourceVersion) return false;
     const applied = await objects.apply(object);
     const others = othersIn(applied);
     const live = others.length === 0 ? applied : await objects.replace(object, applied);
@@ -100,7 +145,8 @@ export class ManagedPolicies implements LeaderTask {
       const fields = others.length === 0 ? '' : `; fields of ${others.join(', ')} are taken away`;
       log('info', `${what}: changed${fields}`);
     }
-    return live;
+    this.applied.set(what, { hash, resourceVersion: live.metadata.resourceVersion });
+    return true;
   }
 
   private async remove(leftover: Leftover, owner: Owner, signal: AbortSignal): Promise<void> {
@@ -118,6 +164,8 @@ export class ManagedPolicies implements LeaderTask {
 }
 
 type Attempt = <T>(work: () => Promise<T>) => Promise<T | undefined>;
+
+const UNREAD = 'the policies wait until those of the leader before are read';
 
 /** Two installs that write one object would take it from each other for ever. */
 function refuseOfAnother(what: string, live: LivePolicy, own: Owner): void {

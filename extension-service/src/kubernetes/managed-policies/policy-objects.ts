@@ -1,6 +1,6 @@
 import type { CustomObjectsApi } from '@kubernetes/client-node';
 import type { ManagedKind } from '../../core/engines/engine.js';
-import { MANAGED_KINDS } from '../../core/engines/engines.js';
+import { engineOfKind, MANAGED_KINDS } from '../../core/engines/engines.js';
 import type { PolicyObject } from '../../core/policies/objects.js';
 import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
@@ -63,6 +63,10 @@ export class PolicyObjectError extends Error {
   }
 }
 
+/** An object's metadata alone: a policy can have a megabyte. */
+const METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json;q=0.5';
+const DEADLINE_MS = 15_000;
+
 /** The API server's policies of every engine. Each method throws PolicyObjectError. */
 export class PolicyObjects {
   private constructor(private readonly api: CustomObjectsApi) {}
@@ -120,8 +124,18 @@ export class PolicyObjects {
 
   /** The object of that name, whoever made it; undefined where there is none, or it may not be read. */
   async named(kind: PolicyKind, name: string): Promise<LivePolicy | undefined> {
+    return (await this.read(kind, name, METADATA)) as LivePolicy | undefined;
+  }
+
+  /** As `named`, with everything that is in it. */
+  async whole(kind: PolicyKind, name: string): Promise<LivePolicy | undefined> {
+    return (await this.read(kind, name)) as LivePolicy | undefined;
+  }
+
+  private async read(kind: PolicyKind, name: string, accept?: string): Promise<object | undefined> {
     try {
-      return (await this.api.getClusterCustomObject({ ...kind, name }, await callOptions())) as LivePolicy;
+      const options = await callOptions(undefined, DEADLINE_MS, accept);
+      return (await this.api.getClusterCustomObject({ ...kind, name }, options)) as object;
     } catch (error) {
       const status = statusOf(error);
       if (status === 404 || status === 403) return undefined;
@@ -137,11 +151,17 @@ export class PolicyObjects {
     try {
       return (await this.api.patchClusterCustomObject(
         { ...kind, name, body: object, fieldManager: FIELD_MANAGER, force: true },
-        await callOptions(PatchStrategy.ServerSideApply),
+        await callOptions(PatchStrategy.ServerSideApply, DEADLINE_MS, METADATA),
       )) as LivePolicy;
     } catch (error) {
       if (statusOf(error) === 404) {
-        const message = `${object.kind} ${name}: the cluster does not know ${object.apiVersion}: install the engine, or name another in policies.engine`;
+        const { transport, chart } = engineOfKind(object.kind);
+        // The API server itself is the engine.
+        const remedy =
+          transport === undefined && chart.api !== undefined
+            ? `it takes ${chart.api.install}`
+            : 'install the engine, or name another in policies.engine';
+        const message = `${object.kind} ${name}: the cluster does not know ${object.apiVersion}: ${remedy}`;
         throw new PolicyObjectError(message, 404);
       }
       throw problem(`${object.kind} ${name}`, error, ['create', 'patch']);

@@ -1,4 +1,5 @@
 import type { Config } from '../../core/config/model.js';
+import type { ImageTables } from '../../core/engines/engine.js';
 import { policiesForConfig } from '../../core/engines/for-config.js';
 import { engineOf } from '../../core/engines/engines.js';
 import { defaultUrl } from '../../core/engines/transport.js';
@@ -12,6 +13,8 @@ export interface WantedOptions {
   readonly namespace: string;
   /** PEM text of the authorities that sign the service's certificate; undefined for public ones, or where none is needed. */
   readonly caBundle: string | undefined;
+  /** For an engine that holds it in its policies. */
+  readonly tables?: ImageTables;
 }
 
 /**
@@ -19,7 +22,10 @@ export interface WantedOptions {
  *
  * @throws InvalidPolicyOptionError for what the engine cannot do
  */
-export function wantedPolicies(config: Config, { namespace, caBundle }: WantedOptions): readonly PolicyObject[] {
+export function wantedPolicies(
+  config: Config,
+  { namespace, caBundle, tables }: WantedOptions,
+): readonly PolicyObject[] {
   const { manage, engine, name, failClosed } = config.policies;
   if (!manage || engine === 'none') return [];
   const authority = engineOf(engine)?.transport?.authority;
@@ -31,6 +37,7 @@ export function wantedPolicies(config: Config, { namespace, caBundle }: WantedOp
     // While the service's own Pods wait for the service, nothing starts.
     excludedNamespaces: [namespace],
     managed: true,
+    ...(tables !== undefined && { tables }),
     ...ca,
   });
 

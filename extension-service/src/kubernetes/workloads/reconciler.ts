@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { JsonObject } from '../../core/decide/pod.js';
 import type { Config } from '../../core/config/model.js';
 import type { Rules } from '../../core/decide/rules.js';
+import { sourceHost } from '../../core/decide/mirror-job.js';
 import type { MirrorJob } from '../../core/decide/mirror-job.js';
 import type { CopyNews } from '../copy-news.js';
 import type { CopyReport } from '../copy-report.js';
@@ -34,6 +35,8 @@ export interface ReconcilerOptions {
   /** Hands copies to the queue; each is answered by `settled`. */
   readonly want: (jobs: readonly MirrorJob[]) => void;
   readonly onNews: (news: CopyNews) => void;
+  /** Whether a target has an image that the cluster uses, each time that this is known. */
+  readonly onPresence?: (job: MirrorJob, isPresent: boolean) => void;
   /** What it sees, each time that it has changed, a second after at the latest. */
   readonly onReport?: (report: WatchReport) => void;
   readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void;
@@ -113,6 +116,7 @@ export class Reconciler implements LeaderTask {
   /** What came of a copy that was wanted, also when it was not run. */
   settled(report: CopyReport): void {
     this.agenda?.settled(report);
+    this.tellPresence(report);
   }
 
   /** A try to copy has ended, whoever asked for it. */
@@ -120,6 +124,7 @@ export class Reconciler implements LeaderTask {
     const { job } = report;
     const { rules } = this.options.configuration();
     this.agenda?.copied(report);
+    this.tellPresence(report);
     const target = rules.targets.find(({ config }) => config.name === job.target);
     if (target !== undefined) this.sources.learnJob(target, job);
     this.tell(report, this.wanted.get(job.key) === undefined);
@@ -147,6 +152,13 @@ export class Reconciler implements LeaderTask {
       images: wanted.imageCount,
       unknown: unknown.size,
     };
+  }
+
+  private tellPresence({ job, result }: CopyReport): void {
+    const isMirror = this.wanted.get(job.key)?.certain === true;
+    if (result.ok && isMirror) this.options.onPresence?.(job, true);
+    // A copy asks the source only for what the target lacks, unless it compares the two.
+    if (!result.ok && !job.force && result.failure.host === sourceHost(job)) this.options.onPresence?.(job, false);
   }
 
   private tell({ job, result }: CopyReport, mayWait: boolean): void {

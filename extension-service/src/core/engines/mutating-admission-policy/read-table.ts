@@ -1,0 +1,49 @@
+import type { Reference } from '../../image/reference.js';
+import { targetReference } from '../../naming/name.js';
+import type { DecidedTarget } from '../engine.js';
+import type { TableEntry } from './image-table.js';
+
+/**
+ * The entries of a policy that was rendered for these targets, as the API server has it. What does not look like our own
+ * table is left out.
+ */
+export function readTable(policy: unknown, targets: readonly DecidedTarget[]): readonly TableEntry[] {
+  const { spec } = (policy ?? {}) as { readonly spec?: { readonly variables?: readonly Partial<Variable>[] } };
+  return (spec?.variables ?? []).flatMap(({ name = '', expression = '' }) => {
+    const [, kind, index] = /^(table|renamedTable)(\d+)_\d+$/.exec(name) ?? [];
+    const target = targets[Number(index)];
+    if (kind === undefined || target === undefined) return [];
+    return Object.entries(literalOf(expression)).flatMap(([outer, inner]) =>
+      Object.entries(inner).flatMap(([last, shown]) => {
+        if (last === '' || typeof shown !== 'string') return [];
+        const repository = kind === 'table' ? `${outer}/${last}` : outer;
+        return shown.split(' ').flatMap((one) => (one === '' ? [] : [entryOf(repository, one, target)]));
+      }),
+    );
+  });
+}
+
+interface Variable {
+  readonly name: string;
+  readonly expression: string;
+}
+
+/** The literals are JSON as well. */
+function literalOf(expression: string): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
+  try {
+    return JSON.parse(expression) as Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  } catch {
+    return {};
+  }
+}
+
+function entryOf(path: string, shown: string, { naming }: DecidedTarget): TableEntry {
+  const slash = path.indexOf('/');
+  const source: Reference = {
+    registry: path.slice(0, slash),
+    repository: path.slice(slash + 1),
+    ...(shown.includes(':') ? { digest: shown } : { tag: shown }),
+  };
+  const { registry, repository } = targetReference(naming, source);
+  return { source, target: naming.name, registry, repository };
+}

@@ -1,0 +1,240 @@
+import type { Config } from '../../core/config/model.js';
+import type { MirrorJob } from '../../core/decide/mirror-job.js';
+import type { DecidedTarget, ImageTables } from '../../core/engines/engine.js';
+import { decidedTargets } from '../../core/engines/for-config.js';
+import { basesOf } from '../../core/engines/mutating-admission-policy/admission-policy.js';
+import { imageTable } from '../../core/engines/mutating-admission-policy/image-table.js';
+import type { TableEntry } from '../../core/engines/mutating-admission-policy/image-table.js';
+import { parseReference } from '../../core/image/reference.js';
+import { targetReference } from '../../core/naming/name.js';
+import { namingTarget } from '../../kinds/registry-naming.js';
+
+/** The table after a write. */
+export interface TableReport {
+  readonly entries: number;
+  /** Code points of the literals. */
+  readonly length: number;
+  readonly crowdedOut: number;
+  readonly unquotable: number;
+  /** Objects that were written. */
+  readonly writes: number;
+  /** Milliseconds from the oldest change in it to the end of the write. */
+  readonly lag: number;
+  /** Names in the target that have come into the table. */
+  readonly added: readonly string[];
+  /** Names in the target that have left it. */
+  readonly removed: readonly string[];
+}
+
+interface Known extends TableEntry {
+  /** Name in the target, as Pods get it. */
+  readonly text: string;
+  /** When the target had it, in milliseconds since the epoch. */
+  seen: number;
+}
+
+/** Milliseconds. */
+const BETWEEN_WRITES_MS = 5_000;
+const MERGE_INTERVAL_MS = 3_600_000;
+/** Code points of new images, from which they are merged into the large table before their time. */
+const RECENT_LIMIT = 90_000;
+
+/**
+ * The images that the targets have, as far as this replica has seen them since it leads. They are divided into a large part
+ * and a recent one, so that each new image sends a small object only.
+ */
+export class MirroredImages {
+  private readonly known = new Map<string, Known>();
+  private readonly recent = new Set<string>();
+  private readonly gone = new Set<string>();
+  private readonly unwritten = new Set<string>();
+  private version = 0;
+  private rendered = -1;
+  private written = 0;
+  private changedAt: number | undefined;
+  private lastWrite = -Infinity;
+  private mergedAt: number;
+  private largeChanged = true;
+  private config: Config | undefined;
+  private tables: ImageTables | undefined;
+  private readonly waiting = new Set<() => void>();
+
+  constructor(
+    private readonly options: {
+      readonly now?: () => number;
+      readonly onReport?: (report: TableReport) => void;
+      readonly log: (level: 'info' | 'warn', message: string) => void;
+    },
+  ) {
+    this.mergedAt = this.now();
+  }
+
+  /** The table of the leader before: its entries count as seen now, and are forgotten where nothing uses them. */
+  adopt(part: 'large' | 'recent', entries: readonly TableEntry[], config: Config): void {
+    const targets = byName(decidedTargets(config, namingTarget));
+    for (const entry of entries) {
+      const text = nameOf(entry, targets);
+      if (text === undefined || this.known.has(text)) continue;
+      this.known.set(text, { ...entry, text, seen: this.now() });
+      if (part === 'recent') this.recent.add(text);
+    }
+    this.tables = undefined;
+    this.rendered = -1;
+  }
+
+  /** The target has the image. */
+  present(job: MirrorJob): void {
+    const { text } = job.reference;
+    const known = this.known.get(text);
+    if (known !== undefined) {
+      known.seen = this.now();
+      return;
+    }
+    const { target, reference } = job;
+    const { registry, repository } = reference;
+    const source = parseReference(job.source);
+    this.known.set(text, { source, target, registry, repository, text, seen: this.now() });
+    this.recent.add(text);
+    this.unwritten.add(text);
+    this.gone.delete(text);
+    this.changed();
+  }
+
+  /** The target does not have the image, or is about to lose it. */
+  missing({ reference: { text } }: Pick<MirrorJob, 'reference'>): void {
+    if (!this.known.delete(text)) return;
+    if (!this.recent.delete(text)) this.largeChanged = true;
+    this.unwritten.delete(text);
+    this.gone.add(text);
+    this.changed();
+  }
+
+  /** The tables to write now, for the configuration in force. */
+  render(config: Config): ImageTables {
+    if (config !== this.config) this.follow(config);
+    this.merge(config);
+    if (this.tables === undefined || this.rendered !== this.version) {
+      const targets = decidedTargets(config, namingTarget);
+      const bases = basesOf(targets);
+      const recent = imageTable(this.of(true), bases, RECENT_LIMIT * 2);
+      const large =
+        this.largeChanged || this.tables === undefined ? imageTable(this.of(false), bases) : this.tables.large;
+      this.tables = { large, recent };
+      this.rendered = this.version;
+      this.largeChanged = false;
+    }
+    return this.tables;
+  }
+
+  /** What `render` gave is in the cluster. @param writes objects that this took */
+  wrote(writes: number): void {
+    const { tables } = this;
+    if (tables === undefined) return;
+    this.written = this.rendered;
+    if (writes === 0) {
+      this.settle();
+      return;
+    }
+    this.lastWrite = this.now();
+    const { large, recent } = tables;
+    const sum = (of: 'size' | 'length' | 'crowdedOut' | 'unquotable'): number => large[of] + recent[of];
+    const [crowdedOut, unquotable] = [sum('crowdedOut'), sum('unquotable')];
+    if (crowdedOut > 0) {
+      const message = `${crowdedOut} mirrored images have no room in the API server's table, so Pods keep their source: use the engine webhook for so many images, or divide them among namespaces that it covers`;
+      this.options.log('warn', message);
+    }
+    const lag = this.changedAt === undefined ? 0 : this.now() - this.changedAt;
+    this.options.onReport?.({
+      ...{ entries: sum('size'), length: sum('length'), crowdedOut, unquotable, writes, lag },
+      ...{ added: [...this.unwritten], removed: [...this.gone] },
+    });
+    this.settle();
+  }
+
+  /** Resolves when there is a change to write: at once, or some seconds after the last write; or when the signal aborts. */
+  async due(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (this.version === this.written) await this.wait(Infinity, signal);
+      else {
+        const pause = this.lastWrite + BETWEEN_WRITES_MS - this.now();
+        if (pause <= 0) return;
+        await this.wait(pause, signal);
+      }
+    }
+  }
+
+  private settle(): void {
+    this.unwritten.clear();
+    this.gone.clear();
+    this.changedAt = this.version === this.rendered ? undefined : this.now();
+  }
+
+  private now(): number {
+    return (this.options.now ?? Date.now)();
+  }
+
+  private changed(): void {
+    this.version += 1;
+    this.changedAt ??= this.now();
+    for (const wake of [...this.waiting]) wake();
+  }
+
+  private wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.waiting.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = milliseconds === Infinity ? undefined : setTimeout(wake, milliseconds);
+      this.waiting.add(wake);
+      signal.addEventListener('abort', wake, { once: true });
+    });
+  }
+
+  /** Another configuration may name images otherwise: such names are looked for in the target again. */
+  private follow(config: Config): void {
+    this.config = config;
+    const targets = byName(decidedTargets(config, namingTarget));
+    for (const [text, entry] of this.known) {
+      if (nameOf(entry, targets) === text) continue;
+      this.known.delete(text);
+      this.recent.delete(text);
+      this.unwritten.delete(text);
+    }
+    this.largeChanged = true;
+    this.tables = undefined;
+  }
+
+  /** Once an hour the recent images join the others, and images that nothing has used for a while leave. */
+  private merge({ reconcile }: Config): void {
+    const isDue = this.now() - this.mergedAt >= MERGE_INTERVAL_MS;
+    if (!isDue && (this.tables?.recent.length ?? 0) < RECENT_LIMIT) return;
+    this.mergedAt = this.now();
+    const oldest = this.now() - Math.max(MERGE_INTERVAL_MS, 2 * reconcile.interval);
+    const stale = [...this.known.values()].filter(({ seen }) => seen < oldest);
+    for (const { text } of stale) {
+      this.known.delete(text);
+      this.recent.delete(text);
+      this.gone.add(text);
+    }
+    if (stale.length === 0 && this.recent.size === 0) return;
+    this.recent.clear();
+    this.largeChanged = true;
+    this.version += 1;
+  }
+
+  private *of(recent: boolean): Iterable<TableEntry> {
+    for (const [text, entry] of this.known) if (this.recent.has(text) === recent) yield entry;
+  }
+}
+
+function byName(targets: readonly DecidedTarget[]): ReadonlyMap<string, DecidedTarget> {
+  return new Map(targets.map((target) => [target.naming.name, target]));
+}
+
+function nameOf({ source, target }: TableEntry, targets: ReadonlyMap<string, DecidedTarget>): string | undefined {
+  const naming = targets.get(target)?.naming;
+  return naming && targetReference(naming, source).text;
+}
