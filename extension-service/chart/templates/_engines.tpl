@@ -202,7 +202,7 @@
   "carriesAuthority": false,
   "trustsItsStoreOnly": false,
   "api": "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
-  "install": "Kubernetes 1.36 or newer, or use the engine webhook (--set policies.engine=webhook)",
+  "install": "Kubernetes 1.36 or newer, or, with an older one, policies.engine=webhook",
   "managedOnly": "its policies hold a table of images, which only the service can keep",
   "webhookValues": false,
   "kinds": [
