@@ -5,6 +5,10 @@ import { requestOptions } from './request-options.js';
 const DEADLINE = 15_000;
 
 /** Options of one short call. A PATCH is of the type given. */
-export async function callOptions(contentType?: string, deadline = DEADLINE, accept?: string): Promise<ConfigurationOptions> {
+export async function callOptions(
+  contentType?: string,
+  deadline = DEADLINE,
+  accept?: string,
+): Promise<ConfigurationOptions> {
   return requestOptions(AbortSignal.timeout(deadline), contentType, accept);
 }

@@ -5,7 +5,11 @@ import type { ConfigurationOptions, ObservableMiddleware, RequestContext } from 
  *
  * @param accept media type of the answer
  */
-export async function requestOptions(signal: AbortSignal, contentType?: string, accept?: string): Promise<ConfigurationOptions> {
+export async function requestOptions(
+  signal: AbortSignal,
+  contentType?: string,
+  accept?: string,
+): Promise<ConfigurationOptions> {
   const { Observable } = await import('./client.js');
   const middleware: ObservableMiddleware = {
     pre: (request: RequestContext) => {
