@@ -42,6 +42,14 @@ export async function askMirrors(service: ServiceAddress): Promise<{ answer: Mir
 /** The part of each answer that says that it is one. */
 const LISTS = { '/v1/explain': 'containers', '/v1/mirrors': 'mirrors' } as const;
 
+/** The service has two ports, and each command asks one of them. */
+const OTHER_PORT = {
+  '/v1/explain': 'explain asks the admission port (8443), and this may be the operations port (8080)',
+  '/v1/mirrors': 'status asks the operations port (8080), and this may be the admission port (8443)',
+} as const;
+/** In the Pod; any local port can lead to it. */
+const PORT_IN_POD = { '/v1/explain': '8443', '/v1/mirrors': '8080' } as const;
+
 async function ask(
   { server, caFile }: ServiceAddress,
   path: keyof typeof LISTS,
@@ -54,15 +62,19 @@ async function ask(
   try {
     answer = await send(address, body, ca);
   } catch (error) {
-    throw new CliError(EXIT.infrastructure, `${address.href}: ${reasonOf(error)}${hint(error, address, ca)}`);
+    throw new CliError(
+      EXIT.infrastructure,
+      `${address.href}: ${reasonOf(error)}${hint(error, address, ca, PORT_IN_POD[path])}`,
+    );
   }
   const parsed = parse(answer.text);
   if (answer.status === 200 && Array.isArray(parsed[LISTS[path]])) return { value: parsed, date: answer.date };
   const reason = (parsed.error as { message?: string } | undefined)?.message;
   const code = answer.status === 400 ? EXIT.usage : EXIT.infrastructure;
+  const other = answer.status === 404 ? `; ${OTHER_PORT[path]}` : '';
   throw new CliError(
     code,
-    `${address.href}: ${answer.status}: ${reason ?? 'this is not the answer of an image-swapper'}`,
+    `${address.href}: ${answer.status}: ${reason ?? 'this is not the answer of an image-swapper'}${other}`,
   );
 }
 
@@ -106,10 +118,12 @@ function reasonOf(error: unknown): string {
   return messageOf(first);
 }
 
-function hint(error: unknown, { protocol, port }: URL, ca: string | undefined): string {
+function hint(error: unknown, { protocol, port }: URL, ca: string | undefined, inPod: string): string {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND') {
-    const through = `kubectl -n image-swapper port-forward deploy/image-swapper ${port || '8080'}`;
+  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || error instanceof AggregateError) {
+    const local = port || (protocol === 'https:' ? '443' : '80');
+    const ports = local === inPod ? inPod : `${local}:${inPod}`;
+    const through = `kubectl -n image-swapper port-forward deploy/image-swapper ${ports}`;
     return `; is the service running there? To reach one in a cluster: ${through}`;
   }
   return protocol === 'https:' && ca === undefined ? '; give --ca-file for a private authority' : '';

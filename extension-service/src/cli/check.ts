@@ -32,8 +32,11 @@ export interface CheckFlags extends ConfigFlags {
 }
 
 /** @returns 0, or 1 when a registry cannot be used, or a policy in the cluster is another configuration's. @throws CliError with every problem of the configuration */
-export async function check(context: CommandContext, flags: CheckFlags): Promise<number> {
-  const loaded = await load(context, flags);
+export async function check(context: CommandContext, given: string | undefined, flags: CheckFlags): Promise<number> {
+  if (given !== undefined && flags.config !== undefined)
+    throw new CliError(EXIT.usage, 'give one file: as an argument, or with --config');
+  const file = given ?? flags.config;
+  const loaded = await load(context, { ...flags, ...(file !== undefined && { config: file }) }, { helmValues: true });
   compileRules(loaded.config, namingTarget);
   refuseUnavailable(loaded.config);
   const problem = managedPoliciesProblem(loaded.config);
@@ -60,7 +63,11 @@ export async function check(context: CommandContext, flags: CheckFlags): Promise
   const open = openRouteWarning(loaded.config);
   const result = {
     file: loaded.file,
-    warnings: [...loaded.warnings.map(formatProblem), ...(open === undefined ? [] : [open])],
+    warnings: [
+      ...loaded.warnings.map(formatProblem),
+      ...(open === undefined ? [] : [open]),
+      ...dryRunWarning(loaded.config),
+    ],
     policies: policyHashes(loaded.config, namingTarget),
     probes,
     cluster,
@@ -78,7 +85,14 @@ async function inCluster(context: CommandContext, config: Config): Promise<reado
     return [...compared, ...(await retirementOf(access, config))];
   } catch (error) {
     const reason = messageOf(error);
-    return [{ policy: 'policies', ok: true, message: `not compared: the cluster cannot be reached: ${reason}` }];
+    return [
+      {
+        policy: 'policies',
+        ok: true,
+        isUnknown: true,
+        message: `not compared: the cluster cannot be reached: ${reason}`,
+      },
+    ];
   }
 }
 
@@ -88,6 +102,13 @@ async function retirementOf(access: ClusterAccess, { policies }: Config): Promis
   if (retirement === undefined) return [];
   const { isRefused, message } = retirement.judge(await kyvernoVersion(access));
   return [{ policy: `policies.engine ${policies.engine}`, ok: !isRefused, message }];
+}
+
+/** Files of k8s-image-swapper have it, because it was never read there. */
+function dryRunWarning({ dryRun }: Config): readonly string[] {
+  return dryRun
+    ? ['dryRun is on: nothing is swapped or copied (k8s-image-swapper never read this key); set it to false']
+    : [];
 }
 
 interface Checked {
@@ -100,8 +121,14 @@ interface Checked {
 
 function report({ file, warnings, policies, probes, cluster }: Checked): string {
   const rows = [
-    ...probes.map(({ registry, check: what, ok, message }) => [ok ? 'ok' : 'MISSING', registry, what, message]),
-    ...cluster.map(({ policy, ok, message }) => [ok ? 'ok' : 'OTHER', policy, 'policy', message]),
+    ...probes.map(({ registry, check: what, ok, message, state }) => [
+      ok ? 'ok' : (state ?? 'missing').toUpperCase(),
+      ...[registry, what, message],
+    ]),
+    ...cluster.map(({ policy, ok, message, isUnknown }) => [
+      isUnknown === true ? 'unknown' : ok ? 'ok' : 'OTHER',
+      ...[policy, 'policy', message],
+    ]),
   ];
   return [
     ...warnings.map((warning) => `warning: ${warning}`),

@@ -1,6 +1,6 @@
-import { ConfigError } from '../config/problem.js';
+import { ConfigError, NoConfigFileError } from '../config/problem.js';
 import { loadConfig } from '../config/load.js';
-import type { LoadedConfig } from '../config/load.js';
+import type { LoadOptions, LoadedConfig } from '../config/load.js';
 import type { Config } from '../core/config/model.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import type { RegistryCopierOptions } from '../mirror/registry-copier.js';
@@ -35,23 +35,46 @@ export interface ConfigFlags {
 export async function load(
   context: CommandContext,
   flags: ConfigFlags,
-  { checkFiles = true }: { readonly checkFiles?: boolean } = {},
+  options: Pick<LoadOptions, 'checkFiles' | 'helmValues'> = {},
 ): Promise<LoadedConfig> {
-  const { config: path, logLevel, logFormat, dryRun } = flags;
-  const own = Object.entries({ logLevel, logFormat, dryRun }).filter(([, value]) => value !== undefined);
-  const given = [...(flags.set ?? []).map(assignment), ...own];
   try {
-    return await loadConfig({
-      ...(path !== undefined && { path }),
-      cwd: context.cwd,
-      env: context.env,
-      flags: Object.fromEntries(given),
-      checkFiles,
-    });
+    return await loadUnchecked(context, flags, options);
   } catch (error) {
     if (error instanceof ConfigError) throw new CliError(EXIT.usage, error.message);
     throw error;
   }
+}
+
+/** The same; undefined where no file was given or found, and nothing else says enough. */
+export async function loadIfAny(
+  context: CommandContext,
+  flags: ConfigFlags,
+  options: Pick<LoadOptions, 'checkFiles'> = {},
+): Promise<LoadedConfig | undefined> {
+  try {
+    return await loadUnchecked(context, flags, options);
+  } catch (error) {
+    if (error instanceof NoConfigFileError) return undefined;
+    if (error instanceof ConfigError) throw new CliError(EXIT.usage, error.message);
+    throw error;
+  }
+}
+
+async function loadUnchecked(
+  context: CommandContext,
+  flags: ConfigFlags,
+  options: Pick<LoadOptions, 'checkFiles' | 'helmValues'>,
+): Promise<LoadedConfig> {
+  const { config: path, logLevel, logFormat, dryRun } = flags;
+  const own = Object.entries({ logLevel, logFormat, dryRun }).filter(([, value]) => value !== undefined);
+  const given = [...(flags.set ?? []).map(assignment), ...own];
+  return await loadConfig({
+    ...(path !== undefined && { path }),
+    ...options,
+    cwd: context.cwd,
+    env: context.env,
+    flags: Object.fromEntries(given),
+  });
 }
 
 function assignment(text: string): readonly [string, string] {

@@ -5,9 +5,13 @@ import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CommandContext } from './context.js';
 import { bytes } from './output.js';
 
+/** They end the process while the bars hide the cursor. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** Bars on a terminal, lines elsewhere; both on stderr. */
 export class Progress {
   private readonly bars: MultiBar | undefined;
+  private readonly onSignal: ((signal: NodeJS.Signals) => void) | undefined;
   private readonly open = new Map<string, SingleBar>();
 
   constructor(
@@ -21,6 +25,13 @@ export class Progress {
       hideCursor: true,
       clearOnComplete: true,
     });
+    this.onSignal = (signal) => {
+      this.stop();
+      this.context.stderr.write('stopped: images that were not finished are not in the target\n');
+      // By default, as if nobody had listened: the shell sees which signal it was.
+      process.kill(process.pid, signal);
+    };
+    for (const signal of SIGNALS) process.once(signal, this.onSignal);
   }
 
   update(job: MirrorJob, { transferred, total }: CopyProgress): void {
@@ -35,10 +46,10 @@ export class Progress {
     bar.update(transferred, payload);
   }
 
-  end(job: MirrorJob): void {
+  end(job: MirrorJob, isMirrored: boolean): void {
     const bar = this.open.get(job.key);
     if (bar !== undefined) this.bars?.remove(bar);
-    else if (this.count > 1) this.context.stderr.write(`${job.source}: finished\n`);
+    else if (this.count > 1) this.context.stderr.write(`${job.source}: ${isMirrored ? 'finished' : 'failed'}\n`);
   }
 
   log(level: string, message: string): void {
@@ -47,7 +58,9 @@ export class Progress {
     else this.bars.log(`${level}: ${message}\n`);
   }
 
+  /** Gives the cursor back. */
   stop(): void {
+    if (this.onSignal !== undefined) for (const signal of SIGNALS) process.removeListener(signal, this.onSignal);
     this.bars?.stop();
   }
 }

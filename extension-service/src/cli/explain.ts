@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
-import { parseAllDocuments } from 'yaml';
 import { unreadable } from '../config/files.js';
-import { isObject } from '../core/decide/pod.js';
+import { isNamespaceName } from '../core/decide/kubernetes-names.js';
+import type { JsonObject } from '../core/decide/pod.js';
 import { compileRules } from '../core/decide/rules.js';
 import { BadRequestError } from '../server/admission-request.js';
 import type { ExplainAnswer, ExplainDependencies } from '../server/explain.js';
@@ -10,10 +10,14 @@ import { explainInput, explainInputOf } from '../server/explain.js';
 import { story } from '../server/explain-story.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
+import { oneLine } from '../core/image/quote.js';
 import { askExplanation } from './ask-service.js';
+import type { ServiceAddress } from './ask-service.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
+import { podsInFile, withNamespace } from './explain-file.js';
+import type { PodInFile } from './explain-file.js';
 import { render } from './output.js';
 import type { OutputFormat } from './output.js';
 import { namingTarget } from '../kinds/registry-naming.js';
@@ -37,20 +41,46 @@ export async function explain(
   flags: ExplainFlags,
 ): Promise<number> {
   if ((image === undefined) === (flags.file === undefined)) {
-    throw new CliError(EXIT.usage, 'give an image, or a Pod with -f FILE');
+    throw new CliError(EXIT.usage, 'give an image, or a Pod or workload with -f FILE');
   }
-  const asked = image === undefined ? await readPod(flags.file ?? '-') : { image, namespace: flags.namespace };
-  const given = image === undefined && flags.namespace !== 'default' ? inNamespace(asked, flags.namespace) : asked;
-  const answer =
-    flags.server === undefined
-      ? await explainHere(context, given, flags)
-      : await askExplanation({ ...flags, server: flags.server }, given);
-  context.stdout.write(render(answer, flags.output, () => story(answer, Date.now())));
-  return answer.containers.some(({ reason }) => reason === 'invalid-image') ? EXIT.findings : EXIT.ok;
+  if (!isNamespaceName(flags.namespace)) {
+    throw new CliError(EXIT.usage, `--namespace ${JSON.stringify(flags.namespace)}: not a name of a namespace`);
+  }
+  const asked =
+    image === undefined
+      ? await readPods(context, flags)
+      : [{ title: image, pod: { image, namespace: flags.namespace } as JsonObject }];
+  const answers = await (flags.server === undefined
+    ? explainHere(context, asked, flags)
+    : askAll({ ...flags, server: flags.server }, asked));
+  context.stdout.write(show(asked, answers, flags.output));
+  const containers = answers.flatMap((answer) => answer.containers);
+  return containers.some(({ reason }) => reason === 'invalid-image') ? EXIT.findings : EXIT.ok;
+}
+
+/** One answer stands alone; of several, each says which object it is about. */
+function show(asked: readonly PodInFile[], answers: readonly ExplainAnswer[], output: OutputFormat): string {
+  const [only] = answers;
+  const now = Date.now();
+  if (answers.length === 1 && only !== undefined) return render(only, output, () => story(only, now));
+  const objects = answers.map((answer, index) => ({ object: asked[index]?.title ?? '', ...answer }));
+  return render({ objects }, output, () =>
+    objects.map(({ object, ...answer }) => `# ${oneLine(object)}\n${story(answer, now)}`).join('\n\n'),
+  );
+}
+
+async function askAll(service: ServiceAddress, asked: readonly PodInFile[]): Promise<readonly ExplainAnswer[]> {
+  const answers: ExplainAnswer[] = [];
+  for (const { pod } of asked) answers.push(await askExplanation(service, pod));
+  return answers;
 }
 
 /** Decides with the configuration of this machine, and looks into the targets from here. */
-async function explainHere(context: CommandContext, asked: unknown, flags: ExplainFlags): Promise<ExplainAnswer> {
+async function explainHere(
+  context: CommandContext,
+  asked: readonly PodInFile[],
+  flags: ExplainFlags,
+): Promise<readonly ExplainAnswer[]> {
   const { config } = await load(context, flags);
   const rules = compileRules(config, namingTarget);
   const report = (problem: string): void => void context.stderr.write(`${problem}\n`);
@@ -67,30 +97,28 @@ async function explainHere(context: CommandContext, asked: unknown, flags: Expla
       ? Promise.resolve({ state: 'unknown', reason: 'other', message: 'not asked (--offline)' })
       : look(target, reference, deadline);
   try {
-    return await explainInput(explainInputOf(asked), { config, rules }, { find, findCopy: () => undefined });
+    const answers: ExplainAnswer[] = [];
+    for (const { pod } of asked) {
+      answers.push(await explainInput(explainInputOf(pod), { config, rules }, { find, findCopy: () => undefined }));
+    }
+    return answers;
   } catch (error) {
     if (error instanceof BadRequestError) throw new CliError(EXIT.usage, error.message);
     throw error;
   }
 }
 
-function inNamespace(pod: unknown, namespace: string): unknown {
-  if (!isObject(pod)) return pod;
-  return { ...pod, metadata: { ...(isObject(pod['metadata']) && pod['metadata']), namespace } };
-}
-
-async function readPod(file: string): Promise<unknown> {
+/** The Pods of the file, in the namespace of the flag where one is given. */
+async function readPods(context: CommandContext, flags: ExplainFlags): Promise<readonly PodInFile[]> {
+  const file = flags.file ?? '-';
   let source: string;
   try {
     source = file === '-' ? await readStream(process.stdin) : await readFile(file, 'utf8');
   } catch (error) {
     throw new CliError(EXIT.usage, `${file}: ${unreadable(error)}`);
   }
-  const documents = parseAllDocuments(source);
-  if (!Array.isArray(documents) || documents.length !== 1 || documents[0] === undefined) {
-    throw new CliError(EXIT.usage, `${file}: expected one document with a Pod`);
-  }
-  const [problem] = documents[0].errors;
-  if (problem !== undefined) throw new CliError(EXIT.usage, `${file}: ${problem.message}`);
-  return documents[0].toJS({ maxAliasCount: 100 }) as unknown;
+  const { pods, others } = podsInFile(source, file);
+  if (others.length > 0)
+    context.stderr.write(`not explained, as they create no Pods: ${others.map(oneLine).join(', ')}\n`);
+  return flags.namespace === 'default' ? pods : pods.map((one) => withNamespace(one, flags.namespace));
 }

@@ -77,7 +77,7 @@ export async function mirrorNow(
     planned.map(async (entry): Promise<MirrorRow> => {
       if ('row' in entry) return entry.row;
       const result = await copied(entry);
-      progress.end(entry.job);
+      progress.end(entry.job, result.ok);
       return finished(entry, result);
     }),
   ).finally(() => clearInterval(alive));

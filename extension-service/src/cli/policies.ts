@@ -8,6 +8,7 @@ import type { ConfigMapKey } from '../core/engines/engine.js';
 import { ENGINES, enginesThat } from '../core/engines/engines.js';
 import { policiesForConfig } from '../core/engines/for-config.js';
 import type { ConfigPolicyOptions } from '../core/engines/for-config.js';
+import { ENGINE_NAMES } from '../core/engines/names.js';
 import type { EngineName } from '../core/engines/names.js';
 import type { PolicyObject } from '../core/policies/objects.js';
 import { InvalidPolicyOptionError } from '../core/policies/problem.js';
@@ -17,7 +18,7 @@ import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js'
 import { FIELD_MANAGER, LEASE_ANNOTATION, MANAGED_BY } from '../kubernetes/managed-policies/owner.js';
 import { POLICY_KINDS, PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import type { CommandContext, ConfigFlags } from './context.js';
-import { load } from './context.js';
+import { load, loadIfAny } from './context.js';
 import { engineValues } from './engine-values.js';
 import { CliError, EXIT } from './exit.js';
 import { messageOf } from '../util/message-of.js';
@@ -48,6 +49,9 @@ type Authority = Pick<ConfigPolicyOptions, 'caBundle' | 'caConfigMap'>;
  */
 export async function policies(context: CommandContext, flags: PoliciesFlags): Promise<void> {
   const { engine } = flags;
+  if (flags.engineValues === true && engine !== undefined && flags.deleteManaged !== true) {
+    return printEngineValues(context, { ...flags, engine });
+  }
   const { config } = await load(context, flags, { checkFiles: false });
   if (flags.deleteManaged === true) {
     if (engine !== undefined)
@@ -55,18 +59,11 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
     return deletePolicies(context, config, flags.namespace);
   }
   if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace goes with --delete-managed only');
-  if (engine === undefined) throw new CliError(EXIT.usage, 'give --engine, or --delete-managed');
-  const caConfigMap = flags.caConfigMap === undefined ? undefined : configMapKey(flags.caConfigMap, engine);
-  if (caConfigMap !== undefined && flags.caFile !== undefined)
-    throw new CliError(EXIT.usage, '--ca-config-map: cannot be given together with --ca-file; choose one');
-  const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
-  const authority = { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) };
+  if (engine === undefined)
+    throw new CliError(EXIT.usage, `give --engine (${ENGINE_NAMES.join(', ')}), or --delete-managed`);
+  const authority = await authorityOf(flags, engine);
   let objects: readonly PolicyObject[];
   try {
-    if (flags.engineValues === true) {
-      context.stdout.write(engineValues(ENGINES[engine], flags.url ?? config.policies.url, caBundle));
-      return;
-    }
     objects = renderPolicies(config, { ...flags, engine }, authority);
   } catch (error) {
     if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, told(error.message, flags));
@@ -76,6 +73,31 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   context.stdout.write(objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n'));
   for (const warning of warningsOf(config, { ...flags, engine }, authority))
     context.stderr.write(`warning: ${warning}\n`);
+}
+
+/** The CA certificates that the flags give. */
+async function authorityOf(flags: PoliciesFlags, engine: EngineName): Promise<Authority> {
+  const caConfigMap = flags.caConfigMap === undefined ? undefined : configMapKey(flags.caConfigMap, engine);
+  if (caConfigMap !== undefined && flags.caFile !== undefined)
+    throw new CliError(EXIT.usage, '--ca-config-map: cannot be given together with --ca-file; choose one');
+  const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
+  return { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) };
+}
+
+/** The engine is installed before anything is configured, so the values need no configuration; its URL counts if there is one. */
+async function printEngineValues(
+  context: CommandContext,
+  flags: PoliciesFlags & { readonly engine: EngineName },
+): Promise<void> {
+  if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace goes with --delete-managed only');
+  const { caBundle } = await authorityOf(flags, flags.engine);
+  const url = flags.url ?? (await loadIfAny(context, flags, { checkFiles: false }))?.config.policies.url;
+  try {
+    context.stdout.write(engineValues(ENGINES[flags.engine], url, caBundle));
+  } catch (error) {
+    if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, told(error.message, flags));
+    throw error;
+  }
 }
 
 /** What the flags do not say is as the configuration has it. */

@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
-import type { CommandContext } from './context.js';
+import type { CommandContext, ConfigFlags } from './context.js';
 import type { CheckFlags } from './check.js';
 import type { ExplainFlags } from './explain.js';
 import { CliError, EXIT } from './exit.js';
@@ -9,6 +9,7 @@ import type { PoliciesFlags } from './policies.js';
 import type { PrewarmFlags } from './prewarm.js';
 import type { ServeFlags } from './serve.js';
 import type { StatusFlags } from './status.js';
+import { fileNames } from '../config/file-names.js';
 import { ENGINE_NAMES } from '../core/engines/names.js';
 import { VERSION } from '../version.js';
 
@@ -30,6 +31,26 @@ export async function runProgram(args: readonly string[], context: CommandContex
   }
 }
 
+const DOCS_URL = 'https://github.com/image-swapper/image-swapper/tree/main/docs';
+
+const EXIT_CODES = `
+Exit codes:
+  ${EXIT.ok}  success
+  ${EXIT.findings}  it worked and found something wrong, such as a failed copy or a missing permission
+  ${EXIT.usage}  wrong usage, or a configuration that cannot be used
+  ${EXIT.infrastructure}  something outside failed: the network, a registry, a cluster, a file`;
+
+const EXAMPLES = {
+  serve: ['serve --config image-swapper.yaml --listen-address :8443'],
+  mirror: ['mirror nginx:1.27', 'mirror --file images.txt --dry-run'],
+  prewarm: ['prewarm --dry-run'],
+  explain: ['explain nginx:1.27 -n team-a', 'explain -f deployment.yaml --offline', 'explain -f - < pod.json'],
+  status: ['status', 'status --all --server http://127.0.0.1:8080'],
+  check: ['check', 'check values.yaml', 'check --online', 'check --print'],
+  policies: ['policies --engine kyverno', 'policies --engine gatekeeper --engine-values'],
+  migrate: ['migrate values.yaml > new-values.yaml', 'migrate --engine kyverno .k8s-image-swapper.yaml'],
+} as const satisfies Record<string, readonly string[]>;
+
 /** The commands and flags, without running anything; the documentation's tests read it too. */
 export function createProgram(context: CommandContext, setExitCode: (code: number) => void): Command {
   const program = new Command('image-swapper')
@@ -40,7 +61,9 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
     })
-    .showSuggestionAfterError();
+    .showSuggestionAfterError()
+    .showHelpAfterError('see image-swapper --help')
+    .addHelpText('after', `${EXIT_CODES}\n\nDocumentation: ${DOCS_URL}`);
 
   command(program, 'serve', 'run the extension service')
     .option('--listen-address <address>', 'admission port', ':8443')
@@ -69,7 +92,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
 
   command(program, 'explain', 'show what happens to an image or a Pod, and why')
     .argument('[image]', 'image reference')
-    .option('-f, --file <pod>', 'a Pod manifest (YAML or JSON); - for standard input')
+    .option('-f, --file <manifest>', 'Pods, workloads, lists or AdmissionReviews (YAML or JSON); - for standard input')
     .option('-n, --namespace <namespace>', 'namespace of the Pod', 'default')
     .option('--offline', 'do not look into the target')
     .option('--server <url>', 'ask a running service, which also knows its copies, instead of deciding here')
@@ -84,16 +107,22 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--ca-file <pem>', 'certificate authority, for https')
     .option('--all', 'also what is done')
     .addOption(outputOption())
-    .action(async (flags: StatusFlags) => setExitCode(await (await import('./status.js')).status(context, flags)));
+    .action(async (flags: StatusFlags & ConfigFlags) => {
+      warnOfUnread(context, 'status', flags);
+      setExitCode(await (await import('./status.js')).status(context, flags));
+    });
 
   command(program, 'check', 'validate the configuration')
+    .argument('[file]', "configuration file, or the chart's Helm values; instead of --config")
     .option(
       '--online',
       'also check credentials, reachability and permissions of every registry, and the policies in the cluster',
     )
     .option('--print', 'print the configuration in force, with where each value comes from')
     .addOption(outputOption())
-    .action(async (flags: CheckFlags) => setExitCode(await (await import('./check.js')).check(context, flags)));
+    .action(async (file: string | undefined, flags: CheckFlags) =>
+      setExitCode(await (await import('./check.js')).check(context, file, flags)),
+    );
 
   command(program, 'policies', 'print the admission policies for this configuration')
     .addOption(new Option('--engine <engine>', 'policy engine').choices([...ENGINE_NAMES]))
@@ -112,7 +141,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
   command(
     program,
     'migrate',
-    "print our chart's values from those of k8s-image-swapper, or from its configuration file",
+    "convert k8s-image-swapper's Helm values, or its configuration file, to the values of this chart",
   )
     .argument('<values>', 'values.yaml or .k8s-image-swapper.yaml; - for standard input')
     .addOption(
@@ -121,26 +150,44 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
         .default('webhook'),
     )
     .addOption(outputOption())
-    .action(async (values: string, flags: MigrateFlags) =>
-      setExitCode(await (await import('./migrate.js')).migrate(context, values, flags)),
-    );
+    .action(async (values: string, flags: MigrateFlags & ConfigFlags) => {
+      warnOfUnread(context, 'migrate', flags);
+      setExitCode(await (await import('./migrate.js')).migrate(context, values, flags));
+    });
 
   return program;
 }
 
-function command(program: Command, name: string, description: string): Command {
+function command(program: Command, name: keyof typeof EXAMPLES, description: string): Command {
+  const examples = EXAMPLES[name].map((line) => `  $ image-swapper ${line}`).join('\n');
   return program
     .command(name)
     .description(description)
     .exitOverride()
-    .option('--config <file>', 'configuration file')
-    .option('--log-level <level>', 'trace, debug, info, warn, error')
+    .showHelpAfterError(`see image-swapper ${name} --help`)
+    .addHelpText('after', `\nExamples:\n${examples}\n${EXIT_CODES}`)
+    .option('--config <file>', `configuration file; else ${fileNames.join(', ')}, in this folder or your home folder`)
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal')
     .option('--log-format <format>', 'json or console')
     .addOption(
       new Option('--set <key=value>', 'any configuration key, repeatable: --set target.oci.prefix=mirror').argParser(
         (value, before: readonly string[] | undefined) => [...(before ?? []), value],
       ),
     );
+}
+
+/** Every command takes the flags of the configuration; these two commands read none. */
+function warnOfUnread(context: CommandContext, name: string, flags: ConfigFlags): void {
+  const given = {
+    '--config': flags.config,
+    '--set': flags.set,
+    '--log-level': flags.logLevel,
+    '--log-format': flags.logFormat,
+  };
+  for (const [flag, value] of Object.entries(given)) {
+    if (value !== undefined)
+      context.stderr.write(`warning: ${flag} has no effect on ${name}, which reads no configuration\n`);
+  }
 }
 
 function outputOption(): Option {

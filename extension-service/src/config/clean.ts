@@ -3,6 +3,7 @@ import type { Dialect } from './dialect.js';
 import { formatDuration } from '../core/config/duration.js';
 import type { Field, LeafField, MappingField } from '../schema/field.js';
 import type { Problems } from './problem.js';
+import { LEGACY_KEYS } from './legacy-keys.js';
 import { didYouMean, suggest } from './suggest.js';
 import type { Entry, Path, ScalarNode, TreeNode } from './tree.js';
 import { formatPath } from './tree.js';
@@ -69,12 +70,18 @@ export class Cleaner {
   }
 
   private unknown(written: string, entry: Entry, field: MappingField, path: Path): void {
+    const place = formatPath([...path, shown(written)]);
+    const legacy = path.length === 0 ? LEGACY_KEYS.get(written.toLowerCase()) : undefined;
+    if (legacy !== undefined) {
+      const severity = this.dialect === 'anchor' ? 'warning' : 'error';
+      this.problems.add(severity, entry.place, place, legacy.message, legacy.advice);
+      return;
+    }
     const elsewhere = [...keysBelow(field, '')].find((key) => key.split('.').at(-1) === written);
     const hint = didYouMean(suggest(written, field.fields.keys()) ?? elsewhere);
     const severity = this.dialect === 'anchor' ? 'warning' : 'error';
-    const key = formatPath([...path, shown(written)]);
     const allowed = `allowed are ${[...field.fields.keys()].join(', ')}`;
-    this.problems.add(severity, entry.place, key, `unknown key${hint}`, allowed);
+    this.problems.add(severity, entry.place, place, `unknown key${hint}`, allowed);
   }
 
   private scalar(node: ScalarNode, field: LeafField, path: Path): ScalarNode | undefined {

@@ -1,12 +1,13 @@
 import { join, resolve } from 'node:path';
 import { credentialFileProblems } from './credential-files.js';
 import { credentialHelperWarnings } from './credential-helper-warnings.js';
+import { fileNames } from './file-names.js';
 import type { ConfigFiles } from './files.js';
 import { codeOf, localFiles, unreadable } from './files.js';
 import type { ConfigInput, LoadedConfig } from './parse.js';
 import { parseTree } from './parse.js';
 import type { ConfigProblem } from './problem.js';
-import { ConfigError } from './problem.js';
+import { ConfigError, NoConfigFileError } from './problem.js';
 import { sizeLimit } from './yaml.js';
 
 export type { LoadedConfig } from './parse.js';
@@ -20,10 +21,9 @@ export interface LoadOptions {
   readonly flags: Readonly<Record<string, unknown>>;
   /** False: files that the configuration names may be elsewhere, as when policies are rendered for a cluster. @default true */
   readonly checkFiles?: boolean;
+  /** True: the file may be Helm values of our chart, whose `config` is the configuration. @default false */
+  readonly helmValues?: boolean;
 }
-
-/** The names that are looked for, the first one found is read. */
-export const fileNames = ['image-swapper.yaml', '.k8s-image-swapper.yaml', '.k8s-image-swapper.yml'] as const;
 
 /**
  * Finds, reads and checks the configuration. Without any file, what flags and the environment say is the whole of it.
@@ -47,7 +47,8 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const names = candidates.map(({ name }) => name).join(', ');
-      throw new ConfigError([...error.problems, problem('(no file)', `no configuration file was found: ${names}`)]);
+      const missing = problem('(no file)', `no configuration file was found: ${names}; give one with --config`);
+      throw new NoConfigFileError([missing, ...error.problems]);
     }
   }
   const { name, file, bytes } = found;
@@ -58,10 +59,10 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
 /** What is wrong with the files that a configuration names is told with the place that names them. */
 async function parseWithFiles(
   input: Pick<ConfigInput, 'text' | 'file'>,
-  { cwd, env, flags, checkFiles = true }: LoadOptions,
+  { cwd, env, flags, checkFiles = true, helmValues = false }: LoadOptions,
   files: ConfigFiles,
 ): Promise<LoadedConfig> {
-  const { loaded, tree } = parseTree({ ...input, env, flags });
+  const { loaded, tree } = parseTree({ ...input, env, flags, helmValues });
   if (!checkFiles) return loaded;
   const problems = await credentialFileProblems(loaded.config, tree, { cwd, env, file: input.file, files });
   if (problems.length > 0) throw new ConfigError(problems);

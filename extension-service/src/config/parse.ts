@@ -45,6 +45,8 @@ export interface ConfigInput {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Dotted keys; what is undefined was not given. */
   readonly flags?: Readonly<Record<string, unknown>>;
+  /** Whether the text may be Helm values, whose `config` is then read. @default false */
+  readonly helmValues?: boolean;
 }
 
 /**
@@ -61,7 +63,7 @@ export function parseTree(
   compile: CompileExpression = compileFilter,
   schema: ConfigSchema = configSchema,
 ): { readonly loaded: LoadedConfig; readonly tree: MappingNode } {
-  const { text, file, env = {}, flags = {} } = input;
+  const { text, file, env = {}, flags = {}, helmValues = false } = input;
   const dialect = dialectOf(file);
   const problems = new Problems();
   const root = mappingOf(schema === configSchema ? rootField : fieldOf(schema));
@@ -71,7 +73,12 @@ export function parseTree(
   const start: Place = { file, line: 1, column: 1 };
   const fromFile = asMapping(written, start, problems);
   if (fromFile === undefined) throw new ConfigError(problems.list('error', file));
-  const cleaned = new Cleaner(dialect, problems).clean(fromFile, root, []);
+  const inValues = configInValues(fromFile);
+  if (inValues !== undefined && !helmValues) {
+    problems.error(inValues.place, 'config', "this looks like the chart's Helm values", VALUES_HINT);
+    throw new ConfigError(problems.list('error', file));
+  }
+  const cleaned = new Cleaner(dialect, problems).clean(inValues?.node ?? fromFile, root, []);
   const whole = overlay(cleaned?.kind === 'mapping' ? cleaned : fromFile, root, env, flags, problems);
   const { tree, unsettled } = settleVariants(whole, root, dialect, problems);
 
@@ -96,6 +103,17 @@ export function parseTree(
   }
   const { data: config } = result;
   return { loaded: { config, warnings: problems.list('warning', file), origins: originsOf(config, tree) }, tree };
+}
+
+const VALUES_HINT =
+  'the file of the service has the keys below config: one level higher; image-swapper check FILE reads Helm values';
+
+/** The service's configuration in Helm values of our chart; undefined where the tree is a configuration itself. */
+function configInValues(tree: MappingNode): { readonly place: Place; readonly node: MappingNode } | undefined {
+  const entry = tree.entries.get('config');
+  const own = ['target', 'targets', 'source'];
+  if (entry?.node.kind !== 'mapping' || own.some((key) => tree.entries.has(key))) return undefined;
+  return { place: entry.place, node: entry.node };
 }
 
 /** Checks the rules between several keys. */

@@ -31,6 +31,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** No file was given or found, and flags and the environment alone are not a configuration. */
+export class NoConfigFileError extends ConfigError {}
+
 /** Where a problem is. */
 export interface Place {
   readonly file: string;

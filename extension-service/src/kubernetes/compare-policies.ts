@@ -13,6 +13,8 @@ export interface ComparedPolicy {
   /** `KIND NAME`, or `KIND` where these cannot be read. */
   readonly policy: string;
   readonly ok: boolean;
+  /** It could not be read, so `ok` says only that nothing is known to be wrong. */
+  readonly isUnknown?: boolean;
   /** Whether it fits the configuration, and what to do where it does not. */
   readonly message: string;
 }
@@ -37,7 +39,7 @@ export async function comparePolicies(
       } catch (error) {
         // Nothing is wrong with them, as far as anybody knows.
         const message = `not compared: ${messageOf(error)}`;
-        return [{ policy: kind.kind, ok: true, message }];
+        return [{ policy: kind.kind, ok: true, isUnknown: true, message }];
       }
     }),
   );

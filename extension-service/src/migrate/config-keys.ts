@@ -1,3 +1,4 @@
+import { LEGACY_KEYS } from '../config/legacy-keys.js';
 import type { Problems } from '../config/problem.js';
 import type { Entry, ListNode, MappingNode, TreeNode } from '../config/tree.js';
 
@@ -8,22 +9,12 @@ import type { Entry, ListNode, MappingNode, TreeNode } from '../config/tree.js';
 export function rewriteConfig(config: MappingNode, problems: Problems): MappingNode {
   const entries = new Map<string, Entry>();
   for (const [key, entry] of config.entries) {
+    const legacy = LEGACY_KEYS.get(key.toLowerCase());
+    if (legacy !== undefined) {
+      report(problems, entry, key, legacy.message, legacy.advice);
+      continue;
+    }
     switch (key.toLowerCase()) {
-      case 'listenaddress':
-      case 'tlscertfile':
-      case 'tlskeyfile':
-        report(problems, entry, key, 'is a flag of serve here', 'the chart sets it');
-        break;
-      case 'skipregistries':
-      case 'imagecopyskipregistries':
-        report(
-          problems,
-          entry,
-          key,
-          'has no counterpart of this name',
-          'add an entry to targets whose match selects these images, with imageCopyPolicy: none',
-        );
-        break;
       case 'source':
         entries.set(key, { ...entry, node: rewriteSource(entry.node, problems) });
         break;

@@ -9,7 +9,9 @@ import type { Entry, MappingNode, Path, TreeNode } from '../config/tree.js';
 import { childOf, formatPath, nodeAt, placeAt, toPlain } from '../config/tree.js';
 import { readYaml } from '../config/yaml.js';
 import type { PolicyEngine } from '../core/config/model.js';
+import { formatDuration, parseDuration } from '../core/config/duration.js';
 import { engineOf } from '../core/engines/engines.js';
+import { MAX_WAIT_MS, waitsForCopy } from '../core/engines/waiting.js';
 import { compileFilter } from '../core/filters/compile.js';
 import { readsOnlyImage } from '../core/filters/needs.js';
 import { parseExpression } from '../core/filters/parse.js';
@@ -102,7 +104,10 @@ class Migration {
         this.chart(entry.node, here);
       } else if (!isNothing(entry.node)) {
         const siblings = [...CHART_KEYS.keys()].filter((known) => known.split('.').length === here.length);
-        const hint = didYouMean(suggest(name, siblings));
+        const isConfigKey = rootField.kind === 'mapping' && rootField.fields.has(name);
+        const hint = isConfigKey
+          ? `; did you mean config.${name}? It had no effect here`
+          : didYouMean(suggest(name, siblings));
         this.problems.warning(entry.place, name, `the chart of k8s-image-swapper has no such value${hint}`, 'left out');
       }
     }
@@ -145,6 +150,8 @@ class Migration {
     const config = (cleaned === undefined ? {} : toPlain(cleaned)) as Record<string, unknown>;
     this.adopt(found, tree);
     this.typed(config);
+    this.otherClouds(config, tree);
+    this.deadline(config, tree);
     this.dryRun(tree, config);
     this.numbers(tree, ['target', 'aws', 'accountId']);
     if (this.from === 'values') this.defaultFilters(config);
@@ -191,6 +198,40 @@ class Migration {
     const types = REGISTRY_TYPES.filter((type) => target[type] !== undefined);
     if (target['type'] === undefined)
       config['target'] = { type: types.length === 1 ? types[0] : ANCHOR_TYPE, ...target };
+  }
+
+  /** Templates write the sections of several clouds, and k8s-image-swapper reads the one of `type` only. */
+  private otherClouds(config: Record<string, unknown>, tree: MappingNode): void {
+    const sources = (config['source'] as { registries?: unknown } | undefined)?.registries;
+    const registries: readonly (readonly [Path, unknown])[] = [
+      [['target'], config['target']],
+      ...(Array.isArray(sources) ? sources : []).map((one, n) => [['source', 'registries', n], one] as const),
+    ];
+    for (const [path, registry] of registries) {
+      if (typeof registry !== 'object' || registry === null) continue;
+      const settings = registry as Record<string, unknown>;
+      const type = typeof settings['type'] === 'string' ? settings['type'].toLowerCase() : undefined;
+      if (type === undefined || settings[type] === undefined) continue;
+      for (const other of REGISTRY_TYPES) {
+        if (other === type || settings[other] === undefined) continue;
+        delete settings[other];
+        const at = [...path, other];
+        this.problems.warning(placeAt(tree, at), this.key(at), `is not read, because type is ${type}`, 'left out');
+      }
+    }
+  }
+
+  /** The API server waits 30 s for a webhook at most, and `serve` refuses a longer wait. */
+  private deadline(config: Record<string, unknown>, tree: MappingNode): void {
+    const { imageCopyDeadline: written, imageCopyPolicy } = config;
+    if (!waitsForCopy(String(imageCopyPolicy)) || typeof written !== 'string') return;
+    const milliseconds = parseDuration(written);
+    if (milliseconds === undefined || milliseconds <= MAX_WAIT_MS) return;
+    const longest = formatDuration(MAX_WAIT_MS);
+    config['imageCopyDeadline'] = longest;
+    const at = ['imageCopyDeadline'];
+    const message = `${written} is longer than the API server waits for a webhook`;
+    this.problems.warning(placeAt(tree, at), this.key(at), message, `it is written as ${longest}`);
   }
 
   private dryRun(tree: MappingNode, config: Record<string, unknown>): void {

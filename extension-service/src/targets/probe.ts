@@ -36,7 +36,8 @@ async function probeTarget(
   const { path, host } = placeOf(target);
   const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
   const registry = `target ${target.name} (${host})`;
-  const read = await probe(registry, 'read', () => client.headManifest(repository, 'latest', { signal: patience() }));
+  const about = { registry, config: target };
+  const read = await probe(about, 'read', () => client.headManifest(repository, 'latest', { signal: patience() }));
   const more = await probeCloud(cloud, client);
   // Without an answer to a question, pushing would only fail in the same way.
   if (!read.ok) return [read, ...more];
@@ -49,7 +50,7 @@ async function probeTarget(
         throw error;
     }
   };
-  return [read, await probe(registry, 'push', push), ...more];
+  return [read, await probe(about, 'push', push), ...more];
 }
 
 async function probeSource(
@@ -62,7 +63,9 @@ async function probeSource(
   const { path } = placeOf(source);
   const repository = kindOf(source).kind.sharesHosts === true ? `${path}/${PROBE_REPOSITORY}` : PROBE_REPOSITORY;
   return [
-    await probe(registry, 'read', () => client.headManifest(repository, 'latest', { signal: patience() })),
+    await probe({ registry, config: source }, 'read', () =>
+      client.headManifest(repository, 'latest', { signal: patience() }),
+    ),
     ...(await probeCloud(cloud, client)),
   ];
 }
@@ -71,27 +74,63 @@ async function probeCloud(cloud: CloudAccess | undefined, client: RegistryClient
   return (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PATIENCE), client)) ?? [];
 }
 
-async function probe(registry: string, check: Probe['check'], ask: () => Promise<unknown>): Promise<Probe> {
+/** A registry as people know it, with its configuration. */
+interface Asked {
+  readonly registry: string;
+  readonly config: RegistryConfig;
+}
+
+async function probe({ registry, config }: Asked, check: Probe['check'], ask: () => Promise<unknown>): Promise<Probe> {
   try {
     await ask();
     return { registry, check, ok: true, message: check === 'push' ? 'may push' : 'answers and takes the credentials' };
   } catch (error) {
-    return { registry, check, ok: false, message: `${messageOf(error)}${advice(error, check)}` };
+    const message = `${messageOf(error)}${advice(error, check, config)}`;
+    return { registry, check, ok: false, state: stateOf(error), message };
   }
 }
 
-function advice(error: unknown, check: Probe['check']): string {
+function stateOf(error: unknown): NonNullable<Probe['state']> {
+  if (!(error instanceof RegistryError)) return 'failed';
+  switch (error.kind) {
+    case 'unreachable':
+      return 'unreachable';
+    case 'unauthorized':
+    case 'forbidden':
+    case 'refused':
+    case 'policy':
+      return 'refused';
+    case 'absent':
+    case 'missing':
+      return 'missing';
+    default:
+      return 'failed';
+  }
+}
+
+function advice(error: unknown, check: Probe['check'], config: RegistryConfig): string {
   if (!(error instanceof RegistryError)) return '';
+  const { type } = kindOf(config).kind;
   switch (error.kind) {
     case 'unauthorized':
-      return '; give credentials for it, or other ones';
+      if (type !== 'oci') return '; check the identity of the service at the cloud';
+      return hasCredentials(config)
+        ? '; the credentials of the configuration are wrong, or the registry does not know them'
+        : '; the configuration has no credentials for it: set oci.credentials';
     case 'forbidden':
       return check === 'push' ? '; allow the account to push there' : '; allow the account to pull from there';
     case 'unreachable':
-      return '; check host, port, insecure and caFile, and the proxy variables';
+      return type === 'oci'
+        ? '; check host, port, insecure and caFile, and the proxy variables'
+        : '; check the region or location, the network and the proxy variables';
     default:
       return '';
   }
+}
+
+function hasCredentials({ oci }: RegistryConfig): boolean {
+  const { credentials } = (oci ?? {}) as { readonly credentials?: object };
+  return credentials !== undefined && Object.keys(credentials).length > 0;
 }
 
 function patience(): AbortSignal {

@@ -1,6 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { freePort } from '../../fakes/free-port.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { useCli } from './cli.js';
 
@@ -85,11 +87,40 @@ describe('check', () => {
         await cli.config({ target: { type: 'oci', oci } }),
       ]);
       expect(ended.code).toBe(1);
-      expect(ended.stdout).toMatch(/MISSING {2}target default .*(read|push)/);
+      expect(ended.stdout).toMatch(
+        /REFUSED {2}target default .*(read|push).*the credentials of the configuration are wrong/,
+      );
       expect(ended.stdout + ended.stderr).not.toContain('wrong-word');
     } finally {
       await locked.close();
     }
+  });
+
+  it('online, tells a registry that does not answer from one that refuses, with advice for its kind', async () => {
+    const host = `127.0.0.1:${await freePort()}`;
+    const target = { type: 'oci', oci: { registry: host, insecure: true } };
+    const ended = await cli.swapper(['check', '--online', '--config', await cli.config({ target })]);
+    expect(ended.code).toBe(1);
+    expect(ended.stdout).toMatch(/UNREACHABLE {2}target default .*check host, port, insecure and caFile/);
+    expect(ended.stdout).not.toContain('MISSING');
+  });
+
+  it('reads the configuration in Helm values, with the lines of that file', async () => {
+    const oci = { registry: 'r.example.com' };
+    const file = join(cli.folder, 'values.yaml');
+    await writeFile(file, stringify({ replicaCount: 2, config: { dryRun: true, target: { type: 'oci', oci } } }));
+    const good = await cli.swapper(['check', file]);
+    expect(good).toMatchObject({ code: 0, stderr: '' });
+    expect(good.stdout).toContain('the configuration is valid');
+    expect(good.stdout).toContain('warning: dryRun is on: nothing is swapped or copied');
+    await writeFile(file, 'replicaCount: 2\nconfig:\n  target: {type: oci, oci: {registry: "https://r.test"}}\n');
+    const bad = await cli.swapper(['check', file]);
+    expect(bad.code).toBe(2);
+    expect(bad.stderr).toMatch(/values\.yaml:3:\d+: target\.oci\.registry: /);
+    expect(await cli.swapper(['check', file, '--config', file])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('give one file') as string,
+    });
   });
 
   it('online, is content with registries that can be used, and leaves nothing there', async () => {

@@ -41,6 +41,36 @@ describe('explain', () => {
     });
   });
 
+  it('tells every Pod of a file with several objects, by its object', async () => {
+    const file = join(cli.folder, 'all.yaml');
+    const template = { spec: { containers: [{ name: 'a', image: 'nginx' }] } };
+    const deployment = { kind: 'Deployment', metadata: { name: 'web', namespace: 'kube-system' }, spec: { template } };
+    const job = { kind: 'Job', metadata: { name: 'once', namespace: 'team' }, spec: { template } };
+    await writeFile(file, [deployment, { kind: 'Service' }, job].map((one) => stringify(one)).join('---\n'));
+    const args = ['explain', '-f', file, '--offline', '--config', await cli.config()];
+    const { code, stdout, stderr } = await cli.swapper(args);
+    expect(code).toBe(0);
+    expect(stderr).toBe('not explained, as they create no Pods: Service\n');
+    expect(stdout).toMatch(
+      /^# Deployment kube-system\/web\n[^#]*keeps its image: filter 1 matches[^#]*# Job team\/once\n/s,
+    );
+    const json = await cli.swapper([...args, '-o', 'json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      objects: [
+        { object: 'Deployment kube-system/web', namespace: 'kube-system' },
+        { object: 'Job team/once', namespace: 'team', containers: [{ action: 'mirror' }] },
+      ],
+    });
+  });
+
+  it('names the port that it asks where the other port of the service answers', async () => {
+    const { code, stderr } = await cli.swapper(['explain', 'nginx', '--server', `http://${cli.target.host}`]);
+    expect(code).toBe(3);
+    expect(stderr).toContain('explain asks the admission port (8443), and this may be the operations port (8080)');
+    const refused = await cli.swapper(['explain', 'nginx', '--server', 'https://127.0.0.1:1']);
+    expect(refused.stderr).toContain('port-forward deploy/image-swapper 1:8443');
+  });
+
   it('exits 1 for an image that cannot be parsed, 2 without anything to explain', async () => {
     expect((await cli.swapper(['explain', 'a b', '--config', await cli.config()])).code).toBe(1);
     expect((await cli.swapper(['explain', '--config', await cli.config()])).code).toBe(2);

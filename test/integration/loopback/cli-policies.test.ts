@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { describe, expect, it } from 'vitest';
@@ -109,6 +109,22 @@ describe('policies', () => {
     const ended = await cli.swapper(['policies', ...flags, '--config', await cli.config()]);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain(word);
+  });
+
+  it.each(['kyverno', 'gatekeeper'])('prints the values of %s without any configuration', async (engine) => {
+    const env = { HOME: '/nonexistent' };
+    const args = ['policies', '--engine', engine, '--engine-values'];
+    const values = ['--set', 'logLevel=info'];
+    await rm(join(cli.folder, 'image-swapper.yaml'), { force: true });
+    expect(await cli.swapper(args, '', env)).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/./) as string,
+    });
+    expect((await cli.swapper([...args, ...values], '', env)).code).toBe(0);
+    const missing = await cli.swapper(['policies', '--engine', engine], '', env);
+    expect(missing.code).toBe(2);
+    expect(missing.stderr).toMatch(/^\(no file\):1:1: no configuration file was found: .*; give one with --config\n/);
   });
 
   it.each<[string, readonly string[], readonly RegExp[]]>([

@@ -69,6 +69,21 @@ describe('problems with keys', () => {
       ],
     ],
     [
+      'the Helm values of the chart',
+      'replicaCount: 2\nconfig:\n  target: {type: oci, oci: {registry: r.example.com}}\n',
+      [
+        "2:1: config: this looks like the chart's Helm values: the file of the service has the keys below config: one level higher; image-swapper check FILE reads Helm values",
+      ],
+    ],
+    [
+      'keys of k8s-image-swapper that have another place',
+      `${target}skipRegistries: [a]\nListenAddress: ":8443"\n`,
+      [
+        '2:1: skipRegistries: has no counterpart of this name: add an entry to targets whose match selects these images, with imageCopyPolicy: none',
+        '3:1: ListenAddress: is a flag of serve here: the chart sets it',
+      ],
+    ],
+    [
       'an unknown key at the top',
       `${target}imageSwapPolcy: exists\n`,
       [

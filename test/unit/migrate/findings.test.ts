@@ -60,6 +60,15 @@ describe('migrate', () => {
       ],
     ],
     [
+      'the section of another cloud, and a deadline that serve refuses',
+      'config:\n  source: {filters: []}\n  imageCopyPolicy: immediate\n  imageCopyDeadline: 30s\n  target: {type: oci, aws: {disable: true}, oci: {registry: r.example.com}}\n',
+      [
+        'values.yaml:4:22: config.imageCopyDeadline: 30s is longer than the API server waits for a webhook: it is written as 28s',
+        'values.yaml:5:23: config.target.aws: is not read, because type is oci: left out',
+        'values.yaml:5:29: config.target.aws.disable: unknown key: allowed are accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
+      ],
+    ],
+    [
       'the default filter of the chart',
       "config:\n  target: {aws: {accountId: '123456789012', region: eu-west-1}}\n",
       [

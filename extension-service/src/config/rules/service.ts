@@ -1,6 +1,6 @@
 import { quoteInput } from '../../core/image/quote.js';
 import { engineOf } from '../../core/engines/engines.js';
-import { waitsForCopy } from '../../core/engines/waiting.js';
+import { MAX_WAIT_MS, waitsForCopy } from '../../core/engines/waiting.js';
 import { queueUrlFault } from '../schema/service.js';
 import type { RuleContext } from './context.js';
 import { copyPolicies, statedCopyPolicies } from './copy-policies.js';
@@ -39,9 +39,6 @@ function checkQueue(context: RuleContext): void {
     context.error(['queue', 'secretName'], 'conflicts with url', 'one of url, secretName is allowed');
   }
 }
-
-/** The API server waits no longer for a webhook than 30 s, of which the rest of an answer needs some. */
-const MAX_WAIT_MS = 28_000;
 
 /** Requests that wait for copies must end before the API server gives up. */
 function checkDeadline(context: RuleContext): void {

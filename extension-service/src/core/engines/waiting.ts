@@ -26,3 +26,6 @@ export function secondsFor(policies: readonly (string | undefined)[], deadline: 
   if (!policies.some(waitsForCopy)) return undefined;
   return Math.min(MAX_SECONDS, Math.max(USUAL_TIMEOUT_SECONDS, Math.ceil(deadline / 1_000) + MARGIN_SECONDS));
 }
+
+/** The longest `imageCopyDeadline` that a request can wait: the API server gives a webhook 30 s, and an answer needs some. */
+export const MAX_WAIT_MS = 28_000;

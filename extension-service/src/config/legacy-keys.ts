@@ -1,0 +1,19 @@
+interface LegacyKey {
+  readonly message: string;
+  readonly advice: string;
+}
+
+const FLAG: LegacyKey = { message: 'is a flag of serve here', advice: 'the chart sets it' };
+const SKIPPED: LegacyKey = {
+  message: 'has no counterpart of this name',
+  advice: 'add an entry to targets whose match selects these images, with imageCopyPolicy: none',
+};
+
+/** Keys of k8s-image-swapper that are not keys here, in lower case, with what takes their place. */
+export const LEGACY_KEYS: ReadonlyMap<string, LegacyKey> = new Map([
+  ['listenaddress', FLAG],
+  ['tlscertfile', FLAG],
+  ['tlskeyfile', FLAG],
+  ['skipregistries', SKIPPED],
+  ['imagecopyskipregistries', SKIPPED],
+]);
