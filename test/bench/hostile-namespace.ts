@@ -2,7 +2,8 @@
  * How much one hostile namespace slows the others down. It asks for 10,000 images on hosts that accept and never answer,
  * for layers of 100 MB that come at one byte in ten seconds, and for the largest manifests that a copy may have, and keeps
  * 40 large bodies open. Another namespace then asks for 50 images, while Pods whose images are mirrored already are
- * admitted. The same without the attacker, in turn; medians. `npx tsx test/bench/hostile-namespace.ts [rounds]`
+ * admitted. The same without the attacker, in turn; medians. `npx tsx test/bench/hostile-namespace.ts
+ * [rounds] [share of the attack, 1 for all of it]`
  */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -30,6 +31,8 @@ const LOOK_PAUSE_MS = 200;
 const BODY_PAUSE_MS = 1_000;
 /** Seconds. */
 const MAX_MIRROR_SECONDS = 240;
+
+const SHARE = Number(process.argv[3] ?? 1);
 
 interface Figures {
   readonly mirrorSeconds: number;
@@ -128,11 +131,11 @@ class Attack {
       'evil',
       [0, 1].map((n) => `${large}/evil/large-${n}:1.0`),
     );
-    for (let first = 0; first < HANGING_REFERENCES; first += CONTAINERS_PER_POD) {
+    for (let first = 0; first < HANGING_REFERENCES * SHARE; first += CONTAINERS_PER_POD) {
       const images = Array.from({ length: CONTAINERS_PER_POD }, (_, n) => this.hangingImage(first + n));
       await review(this.url, 'evil', images);
     }
-    for (let n = 0; n < SLOW_BODIES; n += 1) this.holdBody();
+    for (let n = 0; n < SLOW_BODIES * SHARE; n += 1) this.holdBody();
     await new Promise((resolve) => setTimeout(resolve, 2_000));
   }
 
