@@ -116,7 +116,7 @@ export class RegistryCopier implements Copier {
       const target = registries.target(job.target);
       const repositories = registries.cloudTarget(job.target)?.repositories;
       const { repository, tag } = job.reference;
-      const there = job.force ? undefined : await presentDigest(job, target, signal);
+      const { digest: there, isUnnamed } = job.force ? NOT_ASKED : await this.present(job, target, signal);
       const archived = await this.archivedInTarget(registries, job, target.host, there, signal);
       const isDone = there !== undefined && job.look === undefined;
       if (isDone && !this.areReferrersDue(target.host, repository, there)) {
@@ -125,7 +125,7 @@ export class RegistryCopier implements Copier {
       }
       const options = async (): Promise<CopyOptions> => ({
         source: { client: await this.reader(registries, source.registry, job), reference: source },
-        target: { client: target, reference: job.reference },
+        target: { client: target, reference: job.reference, isUnnamed },
         platforms: job.platforms,
         referrers: this.config.mirror.referrers,
         ...this.look(job, target.host, there),
@@ -174,7 +174,7 @@ export class RegistryCopier implements Copier {
     try {
       const target = this.registries.target(job.target);
       // Asks the source nothing, where manifests count as pulls.
-      const digest = job.force ? undefined : await presentDigest(job, target, signal);
+      const { digest } = job.force ? NOT_ASKED : await this.present(job, target, signal);
       if (digest !== undefined && job.look === undefined) {
         return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
       }
@@ -243,6 +243,19 @@ export class RegistryCopier implements Copier {
     return { presence, presentReferrers: all ? 'all' : 'top' };
   }
 
+  /** Asks the target, and not the source. */
+  private async present({ reference }: MirrorJob, client: RegistryClient, signal: AbortSignal): Promise<Present> {
+    const { repository, digest, published } = reference;
+    if (digest === undefined) {
+      if (this.ledger.newRepositories.has(client.host, repository, published) === false) return { isUnnamed: true };
+      const head = await client.headManifest(repository, published, { signal });
+      return { isUnnamed: head === undefined, ...(head?.digest !== undefined && { digest: head.digest }) };
+    }
+    const root = await findRoot({ client, reference }, digest, { signal }, this.ledger.newRepositories);
+    if (root.state === 'published') return { isUnnamed: false, digest };
+    return { isUnnamed: !root.isNamed };
+  }
+
   /** The clients of sources that no secret is used for are shared, and so are their tokens. */
   private async reader(registries: Registries, host: string, { pull }: MirrorJob): Promise<RegistryClient> {
     const isOwn = pull !== undefined && pull.unproven !== true;
@@ -250,18 +263,14 @@ export class RegistryCopier implements Copier {
   }
 }
 
-/** The digest that the target has under the name that a copy would put, without asking the source. */
-async function presentDigest(
-  { reference }: MirrorJob,
-  client: RegistryClient,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  const { repository, digest, published } = reference;
-  if (digest === undefined) return (await client.headManifest(repository, published, { signal }))?.digest;
-  const root = await findRoot({ client, reference }, digest, { signal });
-  return root.state === 'published' ? digest : undefined;
+/** What the target has under the name that a copy would put. */
+interface Present {
+  readonly digest?: string;
+  /** Nothing is under the name. */
+  readonly isUnnamed: boolean;
 }
 
+const NOT_ASKED: Present = { isUnnamed: false };
 /** A source that has archived an image answers as if it did not have it. */
 async function nameArchived(
   error: unknown,

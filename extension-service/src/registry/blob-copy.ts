@@ -57,9 +57,15 @@ export class BlobCopy {
     const { repository } = target.reference;
     const { host } = target.client;
     const { digest, size } = descriptor;
-    if (check === 'ask' && (await target.client.headBlob(repository, digest, targetContext))) {
-      ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
-      return { outcome: 'present', proven: false };
+    const from = check === 'ask' ? this.#mountableFrom(digest) : undefined;
+    if (check === 'ask') {
+      const isBrought = ledger.newRepositories.has(host, repository, digest);
+      if (isBrought === true) return { outcome: 'present', proven: true };
+      const isAsked = isBrought === undefined && (from === undefined || !ledger.mounts(host));
+      if (isAsked && (await target.client.headBlob(repository, digest, targetContext))) {
+        ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
+        return { outcome: 'present', proven: false };
+      }
     }
     if (check === 'read' && (await this.isReadable(descriptor))) {
       ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
@@ -67,7 +73,6 @@ export class BlobCopy {
     }
     // A registry that lost the bytes would mount them from the place where it believes to have them.
     if (check !== 'ask') ledger.forget(host, digest);
-    const from = check === 'ask' ? this.#mountableFrom(digest) : undefined;
     let anonymous = true;
     const reading = { ...sourceContext, onCredentials: () => (anonymous = false) };
     const outcome = await target.client
@@ -80,6 +85,7 @@ export class BlobCopy {
       .catch((error: unknown) => {
         throw wrongBytes(error);
       });
+    if (from !== undefined) ledger.noteMount(host, outcome === 'mounted');
     ledger.note(host, repository, digest, { source: this.#source, anonymous: outcome === 'uploaded' && anonymous });
     return { outcome, proven: true };
   }

@@ -22,7 +22,7 @@ import {
 import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
 import { header, invalid, readBody, type Asked } from './transport/answers.js';
-import { discard } from './transport/discard.js';
+import { discard, readErrorBody } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
@@ -34,6 +34,11 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 /** Pauses before a manifest is put again whose layers, sent just now, the registry does not see yet; milliseconds. */
 const LAG_MS = [250, 500, 1_000];
+
+/** What a server written in Go says of a path that it has no route for (distribution); for a digest, registries answer in JSON. */
+const NO_ROUTE = /^404 page not found\s*$/;
+/** How long a registry is taken for one without the referrers API, once it has not known the route. */
+const NO_ROUTE_MS = 600_000;
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 
@@ -61,6 +66,8 @@ export type { BlobStream, UploadOptions } from './blob-upload.js';
 export interface RegistryClientOptions extends PushOptions {
   readonly retry: RetryPolicy;
   readonly retryTools: RetryTools;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 /**
@@ -72,6 +79,8 @@ export class RegistryClient {
   readonly #options: RegistryClientOptions;
   readonly #uploader: BlobUploader;
   readonly #heads: ManifestHeads;
+  /** Until when the registry is taken for one without the referrers API; milliseconds since the epoch. */
+  #withoutReferrers = 0;
 
   constructor(options: RegistryClientOptions) {
     this.#options = options;
@@ -160,6 +169,27 @@ export class RegistryClient {
   }
 
   /**
+   * Whether the registry says, of its own accord, that it does not know the repository (`NAME_UNKNOWN`); false for every
+   * other answer. Answers about manifests do not tell (distribution: MANIFEST_UNKNOWN), the list of tags does.
+   */
+  async isRepositoryUnknown(repository: string, context?: RequestContext): Promise<boolean> {
+    try {
+      const { response } = await this.#send(context, {
+        method: 'GET',
+        target: `${this.#path(repository, 'tags', 'list')}?n=1`,
+        scopes: pull(repository),
+        mayBeHidden: true,
+        accept: [200],
+      });
+      discard(response);
+      return false;
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.status !== 404) throw error;
+      return error.diagnostics.some(({ code }) => code === 'NAME_UNKNOWN');
+    }
+  }
+
+  /**
    * One page of the referrers of a digest; `query` is '' or what the page before named. An answer that is not an
    * index means that the registry does not have the API. Rejects for temporary failures: 401, 429 and 5xx except 501.
    */
@@ -169,6 +199,7 @@ export class RegistryClient {
     query: string,
     context?: RequestContext,
   ): Promise<ReferrersPage> {
+    if (this.#options.now() < this.#withoutReferrers) return { kind: 'none' };
     return this.#retried(context, async () => {
       let answer: SessionAnswer;
       const target = this.#path(repository, 'referrers', digest);
@@ -186,7 +217,9 @@ export class RegistryClient {
       }
       const { response, asked } = answer;
       if (response.statusCode !== 200) {
-        discard(response);
+        const body = await readErrorBody(response, () => response);
+        if (response.statusCode === 404 && NO_ROUTE.test(body))
+          this.#withoutReferrers = this.#options.now() + NO_ROUTE_MS;
         return { kind: 'none' };
       }
       const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);

@@ -174,7 +174,9 @@ export class TreeCopy {
       client.putManifest(target.repository, reference, manifest, this.targetContext);
     const answer = await put()
       .catch(async (error: unknown) => {
-        if (!isMissingContent(error) || parsed.kind !== 'image') throw error;
+        if (!isMissingContent(error)) throw error;
+        this.#ledger.newRepositories.forget(client.host, target.repository);
+        if (parsed.kind !== 'image') throw error;
         await this.#sendAgain(parsed.blobs);
         return put();
       })
@@ -182,6 +184,7 @@ export class TreeCopy {
         throw this.#refusedSparse(error);
       });
     this.manifestsPushed++;
+    this.#ledger.newRepositories.add(client.host, target.repository, manifest.digest);
     if (!answer.subjectKept && parsed.subject !== undefined) this.unlisted.add(parsed.subject, manifest, parsed);
   }
 
@@ -272,6 +275,8 @@ export class TreeCopy {
   async #findInTarget({ digest, mediaType }: Descriptor): Promise<'present' | RawManifest | undefined> {
     const { target, force } = this.#options;
     if (force === true) return undefined;
+    const { newRepositories } = this.#ledger;
+    if (newRepositories.has(target.client.host, target.reference.repository, digest) === false) return undefined;
     const walks = this.#walks || isIndexType(mediaType);
     // Below an image that is there, GET finds almost everything. Below a new one, its answers are errors with a body each.
     if (!walks || !this.#shared.isRepair) {

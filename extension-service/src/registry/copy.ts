@@ -123,13 +123,14 @@ class ImageCopy {
    * image would read all its manifests again, and registries count that.
    */
   async #once(digest: string, sourceDigest: string, copy: () => Promise<Done>): Promise<CopyResult> {
-    const { target, force, presence = 'name' } = this.#options;
+    const { force, presence = 'name' } = this.#options;
     for (let others = 0; ; others += 1) {
       const root: RootPresence =
-        force !== true || others > 0 ? await findRoot(target, digest, this.#tree.targetContext) : { state: 'absent' };
+        force !== true || others > 0 ? await this.#findRoot(digest, others) : { state: 'absent', isNamed: false };
       let bring = copy;
       if (root.state !== 'absent') {
-        if (others > 0 || presence === 'name') return this.#present(digest, sourceDigest, root);
+        if (others > 0 || presence === 'name' || this.#wasJustBrought(digest))
+          return this.#present(digest, sourceDigest, root);
         bring = async () => {
           const walked = await this.#walk(digest, sourceDigest, root.state);
           return walked === 'unreadable' ? copy() : walked;
@@ -138,6 +139,22 @@ class ImageCopy {
       const copied = await this.#ledger.once(this.#key(digest), this.#tree.signal, bring);
       if (copied !== undefined) return this.#result(copied, sourceDigest);
     }
+  }
+
+  async #findRoot(digest: string, others: number): Promise<RootPresence> {
+    const { client, reference, isUnnamed } = this.#options.target;
+    // The caller asked before another copy ended: its answer is out of date.
+    const target = { client, reference, ...(others === 0 && isUnnamed === true && { isUnnamed }) };
+    return findRoot(target, digest, this.#tree.targetContext, this.#ledger.newRepositories);
+  }
+
+  /** Whether this process brought the image to the target's repository a moment ago, so that nothing of it is looked at. */
+  #wasJustBrought(digest: string): boolean {
+    const { client, reference } = this.#options.target;
+    const { presence } = this.#options;
+    return (
+      presence === 'tree' && this.#ledger.newRepositories.kept(client.host, reference.repository, digest) !== undefined
+    );
   }
 
   #key(digest: string): string {
@@ -200,7 +217,9 @@ class ImageCopy {
       return this.#result({ digest, mediaType: root.mediaType, outcome: 'present' }, sourceDigest);
     }
     const { client, reference } = this.#options.target;
-    const manifest = await client.getManifest(reference.repository, digest, this.#tree.targetContext);
+    const manifest =
+      this.#ledger.newRepositories.kept(client.host, reference.repository, digest) ??
+      (await client.getManifest(reference.repository, digest, this.#tree.targetContext));
     const read = { manifest, parsed: this.#tree.parse(manifest) };
     await this.#presentReferrers(digest, sourceDigest);
     await this.#publish(read);

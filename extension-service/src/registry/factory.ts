@@ -100,6 +100,7 @@ export class RegistryFactory {
       session,
       retry,
       retryTools,
+      now: this.#now,
     });
   }
 

@@ -1,5 +1,6 @@
 import { CopiedReferrers } from './copied-referrers.js';
 import { HeldTags } from './held-tags.js';
+import { NewRepositories } from './new-repositories.js';
 import { TagCase } from './tag-case.js';
 import { untilAborted } from './transport/abort.js';
 
@@ -21,14 +22,18 @@ interface KnownBlob extends BlobOrigin {
 export class BlobLedger {
   readonly referrers: CopiedReferrers;
   readonly held: HeldTags;
+  readonly newRepositories: NewRepositories;
   readonly tagCase = new TagCase();
   readonly #flights = new Map<string, Promise<unknown>>();
   readonly #blobs = new Map<string, KnownBlob>();
+  /** Registries whose last mount succeeded. */
+  readonly #mounting = new Set<string>();
 
   /** @param now milliseconds since the epoch */
   constructor(now: () => number = Date.now) {
     this.referrers = new CopiedReferrers(now);
     this.held = new HeldTags(now);
+    this.newRepositories = new NewRepositories(now);
   }
 
   /**
@@ -66,7 +71,18 @@ export class BlobLedger {
     return known !== undefined && (known.anonymous || known.source === source) ? known.repository : undefined;
   }
 
+  /** Whether a mount can be tried without a question: one that is refused would send bytes that may be there. */
+  mounts(host: string): boolean {
+    return this.#mounting.has(host);
+  }
+
+  noteMount(host: string, succeeded: boolean): void {
+    if (succeeded) this.#mounting.add(host);
+    else this.#mounting.delete(host);
+  }
+
   note(host: string, repository: string, digest: string, origin: BlobOrigin): void {
+    this.newRepositories.add(host, repository, digest);
     const key = `${host} ${digest}`;
     const known = this.#blobs.get(key);
     this.#blobs.delete(key);

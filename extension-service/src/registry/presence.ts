@@ -1,29 +1,45 @@
 import type { TargetReference } from '../core/naming/name.js';
 import type { ManifestHead, RegistryClient } from './client.js';
+import type { NewRepositories } from './new-repositories.js';
 import type { RequestContext } from './types.js';
 
 export interface TargetImage {
   readonly client: RegistryClient;
   readonly reference: Pick<TargetReference, 'repository' | 'digest' | 'published'>;
+  /** The caller has just asked for the name, and nothing is there. */
+  readonly isUnnamed?: boolean;
 }
 
 /** The state of an image in a target: `published` under its name, `untagged` only by digest. */
 export type RootPresence =
-  { readonly state: 'published' | 'untagged'; readonly mediaType: string } | { readonly state: 'absent' };
+  | { readonly state: 'published'; readonly mediaType: string }
+  /** `isNamed`: the name is there, and stands for another image. */
+  | { readonly state: 'untagged'; readonly isNamed: boolean }
+  | { readonly state: 'absent'; readonly isNamed: boolean };
 
-/** Looks for the image's top manifest: first under its name, then by digest. The copy and its plan both ask here. */
+/**
+ * Looks for the image's top manifest: first under its name, then by digest. The copy and its plan both ask here.
+ *
+ * @param newRepositories what is known of new repositories; without it, each question goes to the registry
+ */
 export async function findRoot(
-  { client, reference }: TargetImage,
+  { client, reference, isUnnamed }: TargetImage,
   digest: string,
   context: RequestContext,
+  newRepositories?: NewRepositories,
 ): Promise<RootPresence> {
   const { repository, published } = reference;
-  const named = await client.headManifest(repository, published, context);
+  const has = (wanted: string): boolean | undefined => newRepositories?.has(client.host, repository, wanted);
+  const isAsked = isUnnamed !== true && has(published) !== false;
+  const named = isAsked ? await client.headManifest(repository, published, context) : undefined;
   if (named?.digest === digest) return { state: 'published', mediaType: named.mediaType };
-  const there: ManifestHead | undefined = await client.headManifest(repository, digest, context);
-  if (there === undefined) return { state: 'absent' };
+  const isNamed = named !== undefined;
+  if (!isNamed) await newRepositories?.learn(client, repository, context);
+  if (!isNamed && has(digest) !== undefined) return { state: has(digest) === true ? 'untagged' : 'absent', isNamed };
+  const there = await client.headManifest(repository, digest, context);
+  if (there === undefined) return { state: 'absent', isNamed };
   const isSame = named !== undefined && areSameInSize(named, there) && !isSameAlgorithm(named.digest, digest);
-  return { state: isSame ? 'published' : 'untagged', mediaType: there.mediaType };
+  return isSame ? { state: 'published', mediaType: there.mediaType } : { state: 'untagged', isNamed };
 }
 
 /** A registry computes sha256 of what it gets by tag: with a digest of another algorithm, only the size can be compared. */

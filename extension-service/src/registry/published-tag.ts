@@ -47,6 +47,8 @@ export class PublishedTag {
     await this.#learnCase(manifest, parsed);
     try {
       await this.#tree.put(manifest, parsed, published);
+      this.#ledger.newRepositories.add(client.host, repository, published);
+      this.#ledger.newRepositories.keep(client.host, repository, manifest);
       // A registry computes sha256 for what it gets by tag: another digest resolves only when it was put by it.
       if (digest?.startsWith('sha256:') === false) await this.#tree.put(manifest, parsed, digest);
     } catch (error) {

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import { BlobLedger } from '../../../extension-service/src/registry/ledger.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import type { FakeRegistry } from '../../fakes/registry.js';
+import { expectComplete, pair } from './copy-pair.js';
+
+/** Requests whose answer is known are not sent: counted in the registries' own logs. */
+
+const REPOSITORY = 'mirror/library/app';
+
+/** Reads of the repository: neither logins nor uploads. */
+function questions(registry: FakeRegistry, repository = REPOSITORY): string[] {
+  return registry.requests(({ method, path }) => (method === 'HEAD' || method === 'GET') && path.includes(repository));
+}
+
+describe('a repository that the target does not have', () => {
+  it('is asked about by its tag and its list of tags, and by nothing else', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'] });
+    loadImage(source, 'library/app', image, 'v1');
+    expect((await copy()).outcome).toBe('copied');
+    expectComplete(target, REPOSITORY, image);
+    const asked = questions(target);
+    expect(asked.filter((request) => !request.includes('/manifests/'))).toEqual([`GET /v2/${REPOSITORY}/tags/list`]);
+    const byDigest = asked.filter((request) => request.includes('/manifests/sha256:'));
+    // One of what was put shows that HEAD can be believed there.
+    expect(byDigest.length).toBeLessThanOrEqual(1);
+    expect(image.manifests.length).toBeGreaterThan(2);
+  });
+
+  it('takes a second tag of the same image by one PUT', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage();
+    loadImage(source, 'library/app', image, 'v1');
+    loadImage(source, 'library/app', image, 'stable');
+    const ledger = new BlobLedger();
+    await copy({ ledger, presence: 'tree' });
+    const before = target.requests(() => true).length;
+    const stable = { ledger, presence: 'tree' as const, from: { tag: 'stable' }, to: { published: 'stable' } };
+    expect((await copy(stable)).outcome).toBe('tagged');
+    expect(target.requests(() => true).slice(before)).toEqual([`PUT /v2/${REPOSITORY}/manifests/stable`]);
+    expect(target.manifest(REPOSITORY, 'stable')?.digest).toBe(image.digest);
+  });
+
+  it('gets each shared blob once from images that come one after the other', async () => {
+    const { source, target, copy } = await pair();
+    const images = [1, 2].map((extra) => buildImage({ layersPerPlatform: 2 + extra, sharedLayers: 2 }));
+    const ledger = new BlobLedger();
+    for (const [index, image] of images.entries()) {
+      const tag = `v${index}`;
+      loadImage(source, 'library/app', image, tag);
+      await copy({ ledger, from: { tag }, to: { published: tag } });
+    }
+    for (const image of images) expectComplete(target, REPOSITORY, image);
+    expect(questions(target).filter((asked) => asked.includes('/blobs/'))).toEqual([]);
+    const blobs = new Set(images.flatMap((image) => image.blobs.map(({ digest }) => digest)));
+    expect(target.requests(({ method, path }) => method === 'PUT' && path.includes('/blobs/'))).toHaveLength(
+      blobs.size,
+    );
+  });
+
+  it('is asked for everything again when the registry lacks what was sent', async () => {
+    const { source, target, copy } = await pair();
+    const [first, second] = [1, 2].map((extra) => buildImage({ layersPerPlatform: 2 + extra, sharedLayers: 2 }));
+    if (first === undefined || second === undefined) throw new Error('no images');
+    const ledger = new BlobLedger();
+    loadImage(source, 'library/app', first, 'v1');
+    await copy({ ledger });
+    for (const { digest } of first.blobs) target.deleteBlob(REPOSITORY, digest);
+    loadImage(source, 'library/app', second, 'v2');
+    await copy({ ledger, from: { tag: 'v2' }, to: { published: 'v2' } });
+    expectComplete(target, REPOSITORY, second);
+    expect(target.manifest(REPOSITORY, 'v2')?.digest).toBe(second.digest);
+  });
+});
+
+describe('a repository that the target has, or does not speak of', () => {
+  const answers: readonly (readonly [string, object | undefined])[] = [
+    ['has tags', undefined],
+    ['is hidden behind 403', { type: 'status', status: 403 }],
+    ['has no list of tags', { type: 'status', status: 404, body: '404 page not found\n' }],
+    ['is unknown by another code', { type: 'status', status: 404, body: '{"errors":[{"code":"MANIFEST_UNKNOWN"}]}' }],
+    ['has a list that fails', { type: 'status', status: 500 }],
+  ];
+  it.each(answers)('is asked for its blobs when it %s', async (_, action) => {
+    const { source, target, copy } = await pair();
+    const [there, image] = [
+      buildImage({ layersPerPlatform: 3, sharedLayers: 2 }),
+      buildImage({ layersPerPlatform: 4, sharedLayers: 2 }),
+    ];
+    loadImage(target, REPOSITORY, there, 'v0');
+    loadImage(source, 'library/app', image, 'v1');
+    if (action !== undefined) target.fault({ path: '/tags/list', action: action as never });
+    const { blobs } = await copy();
+    expect(blobs.present.count).toBeGreaterThan(0);
+    expectComplete(target, REPOSITORY, image);
+  });
+
+  it('is asked for its list of tags once', async () => {
+    const { source, target, copy } = await pair();
+    loadImage(target, REPOSITORY, buildImage({ seed: 9 }), 'v0');
+    const ledger = new BlobLedger();
+    for (const tag of ['v1', 'v2', 'v3']) {
+      loadImage(source, 'library/app', buildImage({ seed: Number(tag.slice(1)) }), tag);
+      await copy({ ledger, from: { tag }, to: { published: tag } });
+    }
+    expect(questions(target).filter((asked) => asked.endsWith('/tags/list'))).toHaveLength(1);
+  });
+});
+
+describe('a source without the referrers API', () => {
+  it('is asked for one list, when it has no route for them', async () => {
+    const { source, copy } = await pair({ source: { referrers: false } });
+    const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64', 'linux/s390x'] });
+    loadImage(source, 'library/app', image, 'v1');
+    const ledger = new BlobLedger();
+    await copy({ ledger, referrers: true });
+    const before = source.requests(({ path }) => path.includes('/referrers/')).length;
+    loadImage(source, 'library/app', buildImage({ seed: 2 }), 'v2');
+    await copy({ ledger, referrers: true, from: { tag: 'v2' }, to: { published: 'v2' } });
+    expect(source.requests(({ path }) => path.includes('/referrers/'))).toHaveLength(before);
+    // Its fallback tags are read all the same.
+    expect(source.requests(({ path }) => /\/manifests\/sha256-[0-9a-f]{64}$/.test(path)).length).toBeGreaterThan(4);
+  });
+});
