@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 /**
  * unit: no I/O.  loopback: real sockets, our own fakes, the built bundle.  Both run under `npm test` and need Node only.
  * integration: real registries, emulators of the clouds.  e2e: real engines.  matrix, fuzz and soak: by hand.
+ *
+ * The first two load our modules once per worker (`isolate: false`): tests leave nothing behind in their process.
  */
 const build = './test/setup/build-bundle.ts';
 
@@ -14,11 +16,21 @@ export default defineConfig({
     // Failures and a summary.
     reporters: ['minimal'],
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: HANG_MS, hookTimeout: HANG_MS } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          setupFiles: './test/setup/warnings.ts',
+          isolate: false,
+          testTimeout: HANG_MS,
+          hookTimeout: HANG_MS,
+        },
+      },
       {
         test: {
           name: 'loopback',
           include: ['test/integration/loopback/**/*.test.ts'],
+          isolate: false,
           globalSetup: build,
           testTimeout: HANG_MS,
           hookTimeout: HANG_MS,

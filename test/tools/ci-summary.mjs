@@ -5,16 +5,36 @@ import { basename, join, relative } from 'node:path';
 /** Files of each tier that are listed with their seconds. */
 const SLOWEST_FILES = 8;
 
+/** Characters of a failure's message that are shown. */
+const MAX_MESSAGE = 600;
+
+/** The failed tests of a tier with the beginning of their messages, so that the end of the output says what failed. */
+function failuresOf({ testResults }) {
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = relative(process.cwd(), name);
+    const failed = assertionResults.filter(({ status }) => status === 'failed');
+    if (failed.length === 0 && message) return [`  ${file}: ${message.slice(0, MAX_MESSAGE)}`];
+    return failed.map(({ fullName, failureMessages }) => {
+      const [text = ''] = failureMessages;
+      return `  ${file}: ${fullName}\n    ${text.slice(0, MAX_MESSAGE).replaceAll('\n', '\n    ')}`;
+    });
+  });
+}
+
 const [directory] = process.argv.slice(2);
 const files = readdirSync(directory).sort();
 const read = (file) => readFileSync(join(directory, file), 'utf8');
 const total = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
 const steps = { passed: 0, failed: 0 };
 
-console.log('step, exit code, seconds');
+console.log('step, exit code, seconds, of them seconds of CPU');
 for (const file of files.filter((name) => name.endsWith('.step'))) {
-  const [code, seconds] = read(file).trim().split(' ');
-  console.log(`  ${basename(file, '.step').padEnd(14)} ${code.padStart(3)} ${seconds.padStart(6)}`);
+  const [code, seconds, user, system] = read(file).trim().split(' ');
+  const whole = (value) => String(Math.round(value)).padStart(6);
+  console.log(
+    `  ${basename(file, '.step').padEnd(14)} ${code.padStart(3)} ${whole(seconds)} ${whole(Number(user) + Number(system))}`,
+  );
   steps[code === '0' ? 'passed' : 'failed'] += 1;
 }
 for (const file of files.filter((name) => name.endsWith('.json'))) {
@@ -25,11 +45,13 @@ for (const file of files.filter((name) => name.endsWith('.json'))) {
   for (const one of slowest)
     console.log(`  ${String(seconds(one)).padStart(5)} s ${relative(process.cwd(), one.name)}`);
   console.log(`${file}: ${result.numPassedTests} passed, ${result.numFailedTests} failed, ${skipped} skipped`);
+  failures.push(...failuresOf(result));
   total.passed += result.numPassedTests;
   // A file that could not be loaded counts no test of its own.
   total.failed += !result.success && result.numFailedTests === 0 ? 1 : result.numFailedTests;
   total.skipped += skipped;
 }
+if (failures.length > 0) console.log(['failed tests:', ...failures].join('\n'));
 console.log(`steps: ${steps.passed} passed, ${steps.failed} failed; tests skipped: ${total.skipped}`);
 // In CI every tool is there or the run is red: no test is skipped.
 const failed = total.failed + total.skipped + steps.failed;

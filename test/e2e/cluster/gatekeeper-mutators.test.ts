@@ -84,18 +84,19 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
       readonly items: readonly ApiObject[];
     };
     expect(left.items.map(({ metadata }) => metadata.name)).toContain('zz-image-swapper-containers-3');
+    // Gatekeeper takes changes in one by one: ours act, and the one that is left over asks.
     await until(
-      'ours act again',
+      'ours act again, and the one that is left over asks the service',
       async () => {
         const admission = await tryOut(plane.api, labelled({ a: '1', b: '2', c: '3' }));
-        return admission.admitted && admission.images['app'] === swapped('nginx:1');
+        const { text } = await get(`${service.operations}/metrics`);
+        const asked = text.includes('image_swapper_policy_mismatches_total{route="gatekeeper"}');
+        return asked && admission.admitted && admission.images['app'] === swapped('nginx:1');
       },
-      30,
+      60,
     );
     const platform = await create(plane.api, labelled({ team: 'platform' }));
     expect(platform).toMatchObject({ images: { app: 'nginx:1' } });
-    const { text } = await get(`${service.operations}/metrics`);
-    expect(text).toContain('image_swapper_policy_mismatches_total{route="gatekeeper"}');
   });
 
   async function apply(filters: readonly string[]): Promise<void> {
