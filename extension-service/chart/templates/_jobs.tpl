@@ -21,6 +21,9 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   serviceAccountName: {{ .account }}
+  {{- with include "image-swapper.podRuntime" .root }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
   {{- with $values.podSecurityContext }}
   securityContext:
     {{- toYaml . | nindent 4 }}

@@ -65,6 +65,14 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
   'networkPolicy.egress.extraPorts': { type: 'array', items: PORT },
   extraManifests: { type: 'array', items: { type: ['object', 'string'] } },
   extraManifestsTemplated: { type: 'array', items: { type: ['object', 'string'] } },
+  // Umbrella charts put values of other charts here.
+  global: { type: 'object', properties: { imageRegistry: TEXT } },
+  strategy: OPEN,
+  revisionHistoryLimit: { anyOf: [COUNT, { type: 'null' }] },
+  minReadySeconds: COUNT,
+  dnsPolicy: choice('', 'ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'),
+  'service.ipFamilyPolicy': choice('', 'SingleStack', 'PreferDualStack', 'RequireDualStack'),
+  'service.ipFamilies': { type: 'array', items: choice('IPv4', 'IPv6') },
   terminationGracePeriodSeconds: { type: 'integer', minimum: 30 },
 };
 
@@ -120,7 +128,6 @@ export function valuesJsonSchema(valuesYaml: string): JsonSchema {
       ...Object.fromEntries(
         NO_MEANING.map((key) => [key, { description: "k8s-image-swapper's; has no meaning here." }]),
       ),
-      global: OPEN,
     },
   };
 }

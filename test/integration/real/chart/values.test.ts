@@ -37,6 +37,70 @@ describe.skipIf(!available)("the chart's values", () => {
     return parse(map.data['image-swapper.yaml'] ?? '') as Record<string, unknown>;
   }
 
+  it('that users of charts expect are where Kubernetes has them', async () => {
+    const sidecar = { name: 'sidecar', image: 'sidecar:1' };
+    const values = {
+      ...good,
+      strategy: { type: 'Recreate' },
+      revisionHistoryLimit: 2,
+      minReadySeconds: 5,
+      dnsPolicy: 'None',
+      dnsConfig: { nameservers: ['10.0.0.10'] },
+      hostAliases: [{ ip: '10.0.0.5', hostnames: ['harbor.internal'] }],
+      runtimeClassName: 'gvisor',
+      lifecycle: { preStop: { sleep: { seconds: 5 } } },
+      initContainers: [{ name: 'first', image: 'init:1' }],
+      extraContainers: [sidecar],
+      service: { ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv6', 'IPv4'] },
+      prewarm: { enabled: true },
+    };
+    const objects = await helm.objects({ values });
+    const runtime = {
+      dnsPolicy: 'None',
+      dnsConfig: values.dnsConfig,
+      hostAliases: values.hostAliases,
+      runtimeClassName: 'gvisor',
+    };
+    expect(objectOf(objects, 'Deployment')).toMatchObject({
+      spec: {
+        strategy: { type: 'Recreate' },
+        revisionHistoryLimit: 2,
+        minReadySeconds: 5,
+        template: {
+          spec: {
+            ...runtime,
+            initContainers: values.initContainers,
+            containers: [{ name: 'image-swapper', lifecycle: values.lifecycle }, sidecar],
+          },
+        },
+      },
+    });
+    expect(objectOf(objects, 'Service', 'image-swapper')).toMatchObject({ spec: values.service });
+    const jobs = objects.filter(({ kind }) => kind === 'Job' || kind === 'CronJob');
+    expect(jobs.length).toBeGreaterThan(0);
+    for (const job of jobs) expect(JSON.stringify(job)).toContain('"runtimeClassName":"gvisor"');
+  });
+
+  it.each([
+    [{}, 'mirror.internal:5000', 'mirror.internal:5000/image-swapper/image-swapper:'],
+    [{ repository: 'team/swapper', tag: '1' }, 'mirror.internal', 'mirror.internal/team/swapper:1'],
+    [{ repository: 'localhost/swapper', tag: '1' }, 'mirror.internal/proxy', 'mirror.internal/proxy/swapper:1'],
+    [{}, '', 'ghcr.io/image-swapper/image-swapper:'],
+  ])('image %j comes from global.imageRegistry %j', async (image, imageRegistry, expected) => {
+    const objects = await helm.objects({ values: { ...good, image, global: { imageRegistry, other: 1 } } });
+    const { containers } = (objectOf(objects, 'Deployment') as unknown as Deployment).spec.template.spec;
+    expect((containers[0] as unknown as { readonly image: string }).image).toContain(expected);
+  });
+
+  it.each([
+    { dnsPolicy: 'Cluster' },
+    { service: { ipFamilies: ['IPv5'] } },
+    { revisionHistoryLimit: -1 },
+    { strategy: 'Recreate' },
+  ])('of a wrong kind are refused: %j', async (wrong) => {
+    expect((await helm.template({ values: { ...good, ...wrong } })).code).toBe(1);
+  });
+
   describe('extraCaCertificates', () => {
     const podOf = async (...args: string[]): Promise<unknown> => {
       const objects = await helm.objects({ args: [...REGION, '--set', `${ACCOUNT}=123456789012`, ...args] });
