@@ -13,7 +13,7 @@ type Check = (job: MirrorJob, digest: string | undefined, milliseconds: number) 
  * read cost no message; the others are asked about each time, since only the worker knows when they change.
  */
 export class SourceAccessGate {
-  private readonly open = new BoundedMap<string, number>(CAPACITY);
+  private open = new BoundedMap<string, number>(CAPACITY);
 
   constructor(
     private readonly ask: Check,
@@ -21,8 +21,9 @@ export class SourceAccessGate {
   ) {}
 
   async check(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
+    const { open } = this;
     const key = JSON.stringify([job.source, digest, job.platforms]);
-    const freshFor = (this.open.get(key) ?? 0) - this.now();
+    const freshFor = (open.get(key) ?? 0) - this.now();
     if (freshFor > 0) return { state: 'granted', to: 'everybody', freshFor };
     const message = `${job.source}: whether the Pod may read it at its source was not found out in time`;
     const unknown: SourceAccess = { state: 'unknown', message };
@@ -39,15 +40,15 @@ export class SourceAccessGate {
     try {
       const access = await Promise.race([asked, late]);
       if (access.state === 'granted' && access.to === 'everybody' && access.freshFor > 0)
-        this.open.set(key, this.now() + access.freshFor);
+        open.set(key, this.now() + access.freshFor);
       return access;
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Answers depend on the configuration. */
+  /** Answers depend on the configuration: also those that are on their way. */
   forget(): void {
-    this.open.clear();
+    this.open = new BoundedMap(CAPACITY);
   }
 }
