@@ -1,4 +1,4 @@
-export type { PodProps } from './pod-props.js';
+export type { OperatorProps, PodProps } from './pod-props.js';
 export type { PolicyProps } from './policy-props.js';
 export { GatekeeperMutation, type GatekeeperMutationProps } from './gatekeeper-mutation.js';
 export { KyvernoClusterPolicy, type ConfigMapKey, type KyvernoClusterPolicyProps } from './kyverno-cluster-policy.js';

@@ -1,3 +1,11 @@
+/** An operator, by the objects that own its Pods. */
+export interface OperatorProps {
+  readonly apiGroup: string;
+  readonly kind: string;
+  /** `KEY` or `KEY=VALUE`: a label of its Pods, where another object such as a StatefulSet owns them. */
+  readonly label?: string;
+}
+
 /** Keys of the service's configuration, besides targets and filters, that policies depend on. */
 export interface PodProps {
   /**
@@ -5,4 +13,9 @@ export interface PodProps {
    * @default true
    */
   readonly volumes?: boolean;
+  /**
+   * `source.operators`: Pods of these operators cost no call, and stay as they are.
+   * @default none; the construct ImageSwapper: those of the configuration, as the service has them
+   */
+  readonly operators?: readonly OperatorProps[];
 }

@@ -7,9 +7,10 @@ import type { NamingTarget } from '../../extension-service/src/core/naming/targe
 import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
 import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
+import { DEFAULT_OPERATORS } from '../../extension-service/src/core/decide/operators.js';
 import { list, mapping, oneOf, text, truth } from '../../extension-service/src/core/policies/shapes.js';
 import type { KindNaming } from './kind-naming.js';
-import type { PodProps } from './pod-props.js';
+import type { OperatorProps, PodProps } from './pod-props.js';
 import type { SwapperRegistry } from './registry-kinds.js';
 import { NAMINGS } from './registry-kinds.js';
 import type { SwapperPolicies } from './swapper-policies.js';
@@ -25,6 +26,8 @@ export interface SwapperConfig {
     readonly directTarget?: 'keep' | 'refuse';
     /** @default true */
     readonly volumes?: boolean;
+    /** Operators whose Pods are left alone. */
+    readonly operators?: readonly OperatorProps[];
     readonly [key: string]: unknown;
   };
   readonly imageCopyPolicy?: ImageCopyPolicy;
@@ -147,8 +150,22 @@ function callerPathOf(value: unknown): string {
 
 /** What else of the configuration policies depend on. */
 export function podsOf({ source }: SwapperConfig): PodProps {
-  const { volumes } = source == null ? {} : mapping(source, 'config.source');
-  return volumes == null ? {} : { volumes: truth(volumes, 'config.source.volumes') ?? true };
+  const { volumes, operators } = source == null ? {} : mapping(source, 'config.source');
+  const option = 'config.source.operators';
+  return {
+    ...(volumes != null && { volumes: truth(volumes, 'config.source.volumes') ?? true }),
+    operators:
+      operators == null
+        ? DEFAULT_OPERATORS
+        : list(operators, option).map((one, index) => {
+            const { apiGroup, kind, label } = mapping(one, `${option}[${index}]`);
+            return {
+              apiGroup: text(apiGroup, `${option}[${index}].apiGroup`),
+              kind: text(kind, `${option}[${index}].kind`),
+              ...(label != null && { label: text(label, `${option}[${index}].label`) }),
+            };
+          }),
+  };
 }
 
 export function filtersOf({ source }: SwapperConfig): string[] {

@@ -6,6 +6,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { renderKyvernoClusterPolicy } from '../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
 import { renderKyvernoMutatingPolicy } from '../../extension-service/src/core/engines/kyverno/mutating-policy.js';
+import { DEFAULT_OPERATORS } from '../../extension-service/src/core/decide/operators.js';
+import type { PodOptions } from '../../extension-service/src/core/policies/options.js';
 import { celString, jmespathString } from '../../extension-service/src/core/policies/literals.js';
 import { AdmissionStub, mirrorInto, type StubAnswer } from '../fakes/admission-stub.js';
 import { makeCertificates, type Certificates } from '../fakes/certificates.js';
@@ -64,7 +66,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
   /** The policy for the stub over TLS: ClusterPolicy carries the CA, for MutatingPolicy it is in Kyverno's trust store. */
   function policyOf(
     { kind, render }: (typeof kinds)[number],
-    options: { failClosed?: boolean; url?: string; filters?: readonly string[] } = {},
+    options: { failClosed?: boolean; url?: string; filters?: readonly string[]; pods?: PodOptions } = {},
   ) {
     const ca = kind === 'ClusterPolicy' ? { caBundle: certificates.ca } : {};
     return render({ url: service.url, targets, ...ca, ...options });
@@ -136,6 +138,51 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
         pod: other,
       });
       expect(service.calls).toEqual([]);
+    });
+
+    it.each<[string, Pod, number]>([
+      [
+        'of an operator that replaces it',
+        { ...pod, metadata: { ...pod.metadata, ownerReferences: [owner('postgresql.cnpg.io/v1', 'Cluster')] } },
+        0,
+      ],
+      [
+        'of such an operator by a label',
+        { ...pod, metadata: { ...pod.metadata, labels: { application: 'spilo' } } },
+        0,
+      ],
+      [
+        'of another owner',
+        { ...pod, metadata: { ...pod.metadata, ownerReferences: [owner('apps/v1', 'ReplicaSet')] } },
+        1,
+      ],
+      [
+        'that pulls nothing',
+        {
+          ...pod,
+          spec: {
+            containers: [{ name: 'a', image: 'nginx', imagePullPolicy: 'Never' }],
+            volumes: [{ name: 'v', image: { reference: 'v:1', pullPolicy: 'Never' } }],
+          },
+        },
+        0,
+      ],
+      [
+        'that pulls a volume',
+        {
+          ...pod,
+          spec: {
+            containers: [{ name: 'a', image: 'nginx', imagePullPolicy: 'Never' }],
+            volumes: [{ name: 'v', image: { reference: 'v:1' } }],
+          },
+        },
+        1,
+      ],
+    ])('for a Pod %s makes the calls that it needs', async (_, other, calls) => {
+      service.answer = () => ({ body: { images: {}, patches: [] } });
+      const policy = policyOf(entry, { failClosed: true, pods: { operators: DEFAULT_OPERATORS } });
+      expect(await apply(policy, { pod: other })).toEqual({ error: undefined, pod: other });
+      expect(service.calls).toHaveLength(calls);
     });
 
     it('makes the call if one image of many is outside, or missing', async () => {
@@ -375,6 +422,10 @@ const forged: StubAnswer = () => ({
     ],
   },
 });
+
+function owner(apiVersion: string, kind: string): object {
+  return { apiVersion, kind, name: 'x', uid: 'u', controller: true };
+}
 
 function mirrored(original: Pod): Pod {
   const swap = (containers: Pod['spec']['containers'] = []) =>

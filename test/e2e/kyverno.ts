@@ -13,6 +13,8 @@ export interface Pod {
     readonly name: string;
     readonly namespace: string;
     readonly annotations?: Readonly<Record<string, string>>;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly ownerReferences?: readonly object[];
   };
   readonly spec: {
     readonly containers: readonly Container[];
@@ -30,6 +32,7 @@ export interface Volume {
 export interface Container {
   readonly name: string;
   readonly image?: string;
+  readonly imagePullPolicy?: string;
   readonly args?: readonly string[];
   readonly command?: readonly string[];
 }

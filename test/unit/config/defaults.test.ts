@@ -1,3 +1,4 @@
+import { DEFAULT_OPERATORS } from '../../../extension-service/src/core/decide/operators.js';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import type { z } from 'zod';
 import { describeKeys } from '../../../extension-service/src/config/reference.js';
@@ -18,7 +19,7 @@ describe('a configuration of nothing but a target', () => {
       answerBudget: 200,
       source: {
         ...{ filters: [], registries: [], allow: [], deny: [] },
-        ...{ accessCheck: 'none', directTarget: 'keep', volumes: true },
+        ...{ accessCheck: 'none', directTarget: 'keep', volumes: true, operators: DEFAULT_OPERATORS },
       },
       target: {
         name: 'default',
@@ -86,7 +87,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(50);
+    expect(origins.size).toBe(60);
   });
 
   it.each([

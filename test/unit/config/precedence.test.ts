@@ -23,6 +23,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'source.accessCheck': ['pullSecrets', 'none'],
   'source.directTarget': ['refuse', 'keep'],
   'source.volumes': ['false', 'true'],
+  'source.operators': ['[{apiGroup: a.example, kind: A}]', '[]'],
   target: ['{oci: {registry: a.test}}', '{oci: {registry: b.test, prefix: x}}'],
   'target.type': ['oci', 'oci'],
   'target.aws': [

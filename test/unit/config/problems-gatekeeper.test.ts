@@ -64,8 +64,22 @@ describe('filters and matches that nobody would decide under Gatekeeper', () => 
   });
 });
 
+describe('Pods that are left alone where the service sees them', () => {
+  const warnings = (text: string): readonly string[] => parse(text).warnings.map(({ key }) => key);
+  it('are a warning under Gatekeeper, which shows no owner', () => {
+    expect(warnings(`${target}${engine}`)).toEqual(['source.operators']);
+    expect(warnings(target)).toEqual([]);
+  });
+
+  it('are none once their namespaces are excluded, or none is there', () => {
+    expect(warnings(`${target}policies: {engine: gatekeeper, excludedNamespaces: [databases]}\n`)).toEqual([]);
+    expect(warnings(`${target}${engine}source: {operators: []}\n`)).toEqual([]);
+  });
+});
+
 describe('copies that admissions wait for', () => {
-  const told = (text: string): readonly string[] => parse(text).warnings.map(formatProblem);
+  const told = (text: string): readonly string[] =>
+    parse(`${text}source: {operators: []}\n`).warnings.map(formatProblem);
   const warning =
     'waits for no copy: policies.engine is gatekeeper, whose requests start none; it works like delayed: set delayed, or use another engine (kyverno, webhook)';
   it.each<readonly [string, string, readonly string[]]>([

@@ -5,6 +5,7 @@ import { decide } from '../../../extension-service/src/core/decide/decide.js';
 import type { ContainerDecision, DecisionInput } from '../../../extension-service/src/core/decide/decide.js';
 import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
 import { filterObject } from '../../../extension-service/src/core/decide/pod.js';
+import { DEFAULT_OPERATORS } from '../../../extension-service/src/core/decide/operators.js';
 import { configOf, ociTarget, rulesOf } from './rules-of.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
@@ -194,6 +195,101 @@ describe('image volumes', () => {
     });
     const empty = decide(rulesOf(), input(many((i) => ({ name: `v${i}`, emptyDir: {} }))));
     expect(empty.map(short)).toEqual(['mirror.test/docker.io/library/nginx:latest']);
+  });
+});
+
+describe('a Pod that a swap would make worse', () => {
+  const owned = (apiVersion: string, kind: string) => ({
+    ownerReferences: [
+      { apiVersion: 'v1', kind: 'Other' },
+      { apiVersion, kind, name: 'x', uid: 'u', controller: true },
+    ],
+  });
+  const usual = rulesOf({ source: { ...configOf().source, operators: DEFAULT_OPERATORS } });
+  const swapped = 'mirror.test/docker.io/library/nginx:latest';
+
+  it.each<[string, object, string]>([
+    ['of CloudNativePG', owned('postgresql.cnpg.io/v1', 'Cluster'), 'operator'],
+    ['of any version of it', owned('postgresql.cnpg.io/v2beta1', 'Cluster'), 'operator'],
+    ['of NiFiKop', owned('nifi.konpyutaika.com/v1', 'NifiCluster'), 'operator'],
+    ['of Aerospike, by its label', { labels: { 'aerospike.com/cr': 'a' } }, 'operator'],
+    ["of Zalando's operator, by its label", { labels: { application: 'spilo' } }, 'operator'],
+    ['of another value of that label', { labels: { application: 'shop' } }, swapped],
+    ['of another kind of the group', owned('postgresql.cnpg.io/v1', 'Pooler'), swapped],
+    ['of a group with the name at its start', owned('postgresql.cnpg.io.example.com/v1', 'Cluster'), swapped],
+    ['of a ReplicaSet', owned('apps/v1', 'ReplicaSet'), swapped],
+    ['with owners of other types', { ownerReferences: [null, 5, { apiVersion: 7, kind: 'Cluster' }] }, swapped],
+    ['with owners that are no list', { ownerReferences: 'postgresql.cnpg.io/v1', labels: [] }, swapped],
+  ])('%s', (_, metadata, expected) => {
+    const pod = podOf(['nginx'], metadata as JsonObject);
+    expect(short(decide(usual, input(pod))[0])).toBe(expected);
+    // An empty list leaves none alone.
+    expect(short(decide(rulesOf(), input(pod))[0])).toBe(swapped);
+  });
+
+  it('has a list of operators of its own', () => {
+    const operators = [{ apiGroup: 'example.com', kind: 'Shop' }];
+    const rules = rulesOf({ source: { ...configOf().source, operators } });
+    const [decision] = decide(rules, input(podOf(['nginx'], owned('example.com/v1', 'Shop'))));
+    expect(decision).toMatchObject({
+      reason: 'operator',
+      detail: expect.stringContaining('Shop of example.com') as string,
+    });
+    expect(short(decide(rules, input(podOf(['nginx'], owned('postgresql.cnpg.io/v1', 'Cluster'))))[0])).toBe(swapped);
+  });
+
+  it('keeps what is never pulled, containers and volumes', () => {
+    const pod = podOf({
+      containers: [
+        { name: 'a', image: 'nginx', imagePullPolicy: 'Never' },
+        { name: 'b', image: 'nginx', imagePullPolicy: 'IfNotPresent' },
+      ],
+      volumes: [{ name: 'v', image: { reference: 'v:1', pullPolicy: 'Never' } }],
+    });
+    expect(decide(rulesOf(), input(pod)).map(short)).toEqual(['never-pulled', swapped, 'never-pulled']);
+  });
+
+  const affinity = (...terms: object[]) => ({
+    affinity: {
+      nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } },
+    },
+  });
+  const term = (key: string, operator: string, ...values: string[]) => ({
+    matchExpressions: [{ key, operator, values }],
+  });
+  it.each<[string, object, string | undefined]>([
+    ['nothing', {}, undefined],
+    ['a held architecture', { nodeSelector: { 'kubernetes.io/arch': 'amd64' } }, undefined],
+    ['another architecture', { nodeSelector: { 'kubernetes.io/arch': 'arm64' } }, '*/arm64'],
+    ['it by the old label', { nodeSelector: { 'beta.kubernetes.io/arch': 's390x' } }, '*/s390x'],
+    ['Windows, by spec.os', { os: { name: 'windows' } }, 'windows/*'],
+    ['Windows, by a label', { nodeSelector: { 'kubernetes.io/os': 'windows' } }, 'windows/*'],
+    [
+      'held parts that are not held together',
+      { os: { name: 'linux' }, nodeSelector: { 'kubernetes.io/arch': 'arm' } },
+      'linux/arm',
+    ],
+    ['a held one by affinity', affinity(term('kubernetes.io/arch', 'In', 'amd64')), undefined],
+    ['one of two by affinity', affinity(term('kubernetes.io/arch', 'In', 'amd64', 'arm64')), '*/arm64'],
+    [
+      'another one in a second term',
+      affinity(term('a', 'In', 'b'), term('kubernetes.io/arch', 'In', 'riscv64')),
+      '*/riscv64',
+    ],
+    ['one by exclusion, which says nothing', affinity(term('kubernetes.io/arch', 'NotIn', 'arm64')), undefined],
+    ['values of other types', { os: 7, nodeSelector: [], affinity: { nodeAffinity: 'x' } }, undefined],
+    ['terms of other types', affinity(null as never, { matchExpressions: 5 }, { matchExpressions: [null] }), undefined],
+  ])('asks for %s', (_, spec, missing) => {
+    const pod = podOf({ containers: [{ name: 'a', image: 'nginx' }], ...spec });
+    const mirror = { ...configOf().mirror, platforms: ['linux/amd64', 'darwin/arm'] };
+    const [decision] = decide(rulesOf({ mirror }), input(pod));
+    expect(short(decision)).toBe(missing === undefined ? swapped : 'platform');
+    if (missing !== undefined) {
+      expect(decision).toMatchObject({
+        detail: `the Pod asks for ${missing}, and target default holds linux/amd64,darwin/arm`,
+      });
+    }
+    expect(short(decide(rulesOf(), input(pod))[0])).toBe(swapped);
   });
 });
 

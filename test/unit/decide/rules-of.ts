@@ -30,6 +30,7 @@ export function configOf(more: Partial<Config> = {}): Config {
       accessCheck: 'none',
       directTarget: 'keep',
       volumes: true,
+      operators: [],
     },
     target: ociTarget('mirror.test'),
     targets: [],

@@ -18,6 +18,7 @@ import {
 } from '../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import type { MutatingWebhookObject } from '../../../extension-service/src/core/policies/objects.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
+import { DEFAULT_OPERATORS } from '../../../extension-service/src/core/decide/operators.js';
 import { policyTargets } from '../../../extension-service/src/core/policies/targets.js';
 import { crdProblems } from './crd-schema.js';
 import { CA, combinations, HTTPS, TARGETS } from './example-options.js';
@@ -308,6 +309,27 @@ describe('source.volumes', () => {
     );
     expect(new Set(hashes.slice(0, 4)).size).toBe(2);
     for (const [index, hash] of hashes.slice(0, 4).entries()) expect(hashes[index + 4]).not.toBe(hash);
+  });
+});
+
+describe('source.operators', () => {
+  it('are conditions of every engine that sees Pods, and a list of its own has a hash of its own', () => {
+    const options = { url: HTTPS, caBundle: CA, targets: TARGETS, filters: [] };
+    for (const render of [renderKyvernoMutatingPolicy, renderKyvernoClusterPolicy, renderMutatingWebhook]) {
+      const policy = render({
+        ...options,
+        caBundle: render === renderKyvernoMutatingPolicy ? (undefined as never) : CA,
+        pods: { operators: DEFAULT_OPERATORS },
+      });
+      for (const { apiGroup } of DEFAULT_OPERATORS) expect(JSON.stringify(policy)).toContain(`${apiGroup}/`);
+      const none = render({
+        ...options,
+        caBundle: render === renderKyvernoMutatingPolicy ? (undefined as never) : CA,
+        pods: { operators: [] },
+      });
+      expect(JSON.stringify(none)).not.toContain('ownerReferences');
+      expect(none.metadata.annotations).not.toEqual(policy.metadata.annotations);
+    }
   });
 });
 

@@ -21,6 +21,18 @@ export function checkEngine(context: RuleContext): void {
   checkMatches(context, engine);
   checkSourceAccess(context, engine);
   checkDirectTarget(context, engine);
+  if (engine.decides.sees === 'images') warnOfUnseen(context, engine);
+}
+
+/** Pods that the service leaves alone where it sees them. */
+function warnOfUnseen(context: RuleContext, { name, title }: Engine): void {
+  const { source, policies } = context.config;
+  if ((source?.operators?.length ?? 0) === 0 || (policies?.excludedNamespaces?.length ?? 0) > 0) return;
+  context.warn(
+    ['source', 'operators'],
+    `has no effect, and policies.engine is ${name}: ${title} shows the service no owner, pull policy or platform of a Pod, so that Pods of these operators are swapped, and replaced again and again`,
+    'list their namespaces in policies.excludedNamespaces, or set source.operators: [] where none of them runs',
+  );
 }
 
 /** Private images stay private only where the service sees the Pod and its pull secrets. */

@@ -1,10 +1,11 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { SourceConfig } from '../../core/config/model.js';
+import { DEFAULT_OPERATORS } from '../../core/decide/operators.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { described } from '../../schema/field.js';
 import type { Fault } from '../../schema/leaves.js';
-import { choice, flag, text } from '../../schema/leaves.js';
+import { choice, flag, matching, text } from '../../schema/leaves.js';
 import { registrySchema } from './registry.js';
 
 const hostAllowed = 'host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed';
@@ -41,6 +42,23 @@ const filter = z.strictObject({
   }),
 });
 
+const operatorName = (about: string, allowed: string, pattern: RegExp) =>
+  text({ about, allowed }, matching(pattern, allowed, `${allowed} is allowed`));
+
+const operator = z.strictObject({
+  apiGroup: operatorName(
+    'API group of the object that owns the Pods.',
+    'API group such as postgresql.cnpg.io',
+    /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/,
+  ),
+  kind: operatorName('Kind of that object.', 'kind such as Cluster', /^[A-Za-z][A-Za-z0-9]{0,62}$/),
+  label: operatorName(
+    "A label of the operator's Pods, where a StatefulSet or the like owns them.",
+    'label as KEY or KEY=VALUE',
+    /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?(?:=[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$/,
+  ).exactOptional(),
+});
+
 /** Where images come from. */
 export const sourceSchema = z.strictObject({
   filters: described(z.array(filter).readonly(), 'The first filter that is `true` leaves the container alone.').default(
@@ -63,4 +81,8 @@ export const sourceSchema = z.strictObject({
   volumes: flag(
     'Image volumes (`spec.volumes[].image.reference`) are swapped and mirrored as containers are. `false`: left alone.',
   ).default(true),
+  operators: described(
+    z.array(operator).readonly(),
+    'Operators that replace a Pod whose image is not what they ordered: their Pods are left alone. `[]`: none is.',
+  ).default(DEFAULT_OPERATORS),
 }) satisfies z.ZodType<SourceConfig>;

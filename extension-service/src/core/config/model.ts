@@ -138,6 +138,16 @@ export interface SourceConfig {
   readonly directTarget: 'keep' | 'refuse';
   /** Whether image volumes are swapped and mirrored as containers are. */
   readonly volumes: boolean;
+  /** Their Pods are left alone: these operators replace Pods whose images differ from what they ordered. */
+  readonly operators: readonly OperatorConfig[];
+}
+
+/** An operator, by the objects that own its Pods. */
+export interface OperatorConfig {
+  readonly apiGroup: string;
+  readonly kind: string;
+  /** `KEY` or `KEY=VALUE`: a label of its Pods, where another object such as a StatefulSet owns them. */
+  readonly label?: string;
 }
 
 export interface FilterConfig {

@@ -4,6 +4,9 @@ import type { Filter } from '../filters/compile.js';
 import { InvalidReferenceError, parseReference } from '../image/reference.js';
 import type { Reference } from '../image/reference.js';
 import { imagePlace, takesUpdates } from './image-places.js';
+import { missingPlatform, namedPlatforms } from './named-platforms.js';
+import type { NamedPlatforms } from './named-platforms.js';
+import { operatorOf } from './operators.js';
 import { targetReference } from '../naming/name.js';
 import type { TargetReference } from '../naming/name.js';
 import type { JsonObject, PodContainer } from './pod.js';
@@ -30,6 +33,9 @@ export type KeepReason =
   | 'opted-out'
   | 'existing-container'
   | 'volumes-off'
+  | 'operator'
+  | 'never-pulled'
+  | 'platform'
   | 'too-large'
   | 'filtered'
   | 'invalid-image'
@@ -74,7 +80,7 @@ export const MOST_CONTAINERS = 500;
  */
 export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] {
   const containers = podContainers(input.pod);
-  const whole = keepWholePod(input.pod);
+  const whole = keepWholePod(rules, input.pod);
   if (whole !== undefined) return containers.map((container) => ({ ...whole, container }));
   if (containers.length > MOST_CONTAINERS) {
     const detail = `the Pod has ${containers.length} containers and image volumes, and more than ${MOST_CONTAINERS} are not looked at`;
@@ -96,6 +102,7 @@ function decideContainers(
   const obj = filterObject(input.pod, input.namespace);
   const optedOut = optedOutContainers(input.pod);
   const existing = existingContainers(input);
+  const platforms = rules.targets.some((target) => target.platforms !== 'all') ? namedPlatforms(input.pod) : undefined;
   return containers.map((container): ContainerDecision => {
     if (existing(container)) {
       const detail = 'it runs already: a new image would restart it, and ephemeral containers cannot change';
@@ -107,8 +114,21 @@ function decideContainers(
     if (optedOut(container)) {
       return keep(container, 'opted-out', 'the annotation image-swapper.io/skip-containers names it');
     }
-    return decideContainer(rules, obj, container);
+    if (container.imagePullPolicy === 'Never') {
+      return keep(container, 'never-pulled', 'its pull policy is Never: the node has the image under this name alone');
+    }
+    const decision = decideContainer(rules, obj, container);
+    return decision.action === 'mirror' && platforms !== undefined ? onPlatforms(decision, platforms) : decision;
   });
+}
+
+/** The same, unless the Pod may run on a platform that the mirror does not hold. */
+function onPlatforms(mirror: Mirror, named: NamedPlatforms): ContainerDecision {
+  const { container, target, warnings } = mirror;
+  const missing = missingPlatform(named, target.platforms);
+  if (missing === undefined) return mirror;
+  const detail = `the Pod asks for ${missing}, and target ${target.config.name} holds ${target.platforms.toString()}`;
+  return { ...keep(container, 'platform', detail), warnings };
 }
 
 /** Decides one image of which nothing but its name and the given context is known. */
@@ -150,12 +170,17 @@ export function decideContainer(rules: Rules, obj: JsonObject, container: PodCon
   return { action: 'mirror', container, source, target, reference: targetReference(target.naming, source), warnings };
 }
 
-function keepWholePod(pod: JsonObject): Omit<Keep, 'container'> | undefined {
+function keepWholePod(rules: Rules, pod: JsonObject): Omit<Keep, 'container'> | undefined {
   const base = { action: 'keep', warnings: [] } as const;
   if (isStaticMirrorPod(pod))
     return { ...base, reason: 'static-pod', detail: 'the Pod mirrors a static Pod of a node' };
   if (isOptedOut(pod))
     return { ...base, reason: 'opted-out', detail: 'the Pod is marked image-swapper.io/skip: "true"' };
+  const operator = operatorOf(rules.operators, pod);
+  if (operator !== undefined) {
+    const detail = `it belongs to a ${operator.kind} of ${operator.apiGroup}, whose operator replaces Pods of another image (source.operators)`;
+    return { ...base, reason: 'operator', detail };
+  }
   return undefined;
 }
 

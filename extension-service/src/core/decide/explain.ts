@@ -65,6 +65,8 @@ const BEFORE_FILTERS: readonly string[] = [
   'opted-out',
   'existing-container',
   'volumes-off',
+  'operator',
+  'never-pulled',
   'too-large',
   'invalid-image',
   'in-target',

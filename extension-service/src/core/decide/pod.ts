@@ -93,7 +93,7 @@ export const SKIP_KEY = 'image-swapper.io/skip';
 export const SKIP_CONTAINERS_KEY = 'image-swapper.io/skip-containers';
 
 export function isOptedOut(pod: JsonObject): boolean {
-  return labels(pod)[SKIP_KEY] === 'true' || annotations(pod)[SKIP_KEY] === 'true';
+  return podLabels(pod)[SKIP_KEY] === 'true' || annotations(pod)[SKIP_KEY] === 'true';
 }
 
 /** Whether the Pod's annotation names the container. */
@@ -140,7 +140,7 @@ function listedServiceAccount(pod: JsonObject): string {
   return typeof name === 'string' && name !== '' ? name : 'default';
 }
 
-function labels(pod: JsonObject): JsonObject {
+export function podLabels(pod: JsonObject): JsonObject {
   return metadataMap(pod, 'labels');
 }
 

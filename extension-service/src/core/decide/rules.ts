@@ -1,4 +1,11 @@
-import type { Config, ImageCopyPolicy, ImageSwapPolicy, Platforms, TargetConfig } from '../config/model.js';
+import type {
+  Config,
+  OperatorConfig,
+  ImageCopyPolicy,
+  ImageSwapPolicy,
+  Platforms,
+  TargetConfig,
+} from '../config/model.js';
 import { targetsOf } from '../config/registries.js';
 import { compileFilter } from '../filters/compile.js';
 import type { Filter } from '../filters/compile.js';
@@ -23,6 +30,8 @@ export interface Rules {
   readonly targets: readonly TargetRule[];
   /** Whether image volumes are decided too. */
   readonly volumes: boolean;
+  /** Their Pods are left alone. */
+  readonly operators: readonly OperatorConfig[];
   /** Finds the target that an image is in already. */
   readonly origins: OriginIndex;
 }
@@ -45,6 +54,7 @@ export function compileRules(config: Config, nameTarget: NameTarget): Rules {
     filters: config.source.filters.map((filter, index) => mustCompile(filter.jmespath, index)),
     targets: compiled,
     volumes: config.source.volumes,
+    operators: config.source.operators,
     origins: buildOriginIndex(compiled.map((target) => target.naming)),
   };
 }

@@ -1,3 +1,4 @@
+import { DEFAULT_OPERATORS } from '../decide/operators.js';
 import { sha256 } from '../naming/sha256.js';
 import type { PodOptions } from './options.js';
 
@@ -6,18 +7,21 @@ export const CONFIG_HASH_ANNOTATION = 'image-swapper.io/config-hash';
 /** The header in which Kyverno's policies tell the service the same. */
 export const CONFIG_HASH_HEADER = 'Image-Swapper-Config';
 
+const USUAL_OPERATORS = JSON.stringify(DEFAULT_OPERATORS);
+
 /** Changes when policies that were rendered for these filters and targets no longer fit; 12 hexadecimal digits. */
 export function configHash(
   filters: readonly string[],
   targets: readonly string[],
   directTarget: 'keep' | 'refuse' = 'keep',
-  { volumes = true }: PodOptions = {},
+  { volumes = true, operators = DEFAULT_OPERATORS }: PodOptions = {},
 ): string {
   // Usual values change no hash of policies that exist.
   const conditions = {
     ...{ filters, targets },
     ...(directTarget === 'refuse' && { directTarget }),
     ...(!volumes && { volumes }),
+    ...(JSON.stringify(operators) !== USUAL_OPERATORS && { operators }),
   };
   const text = JSON.stringify(conditions).replaceAll(
     /[^ -~]/g,

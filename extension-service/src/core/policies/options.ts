@@ -2,7 +2,7 @@ import type { FailurePolicy, NamespaceSelector, ObjectMetadata } from './objects
 import { refuseUnquotable } from './literals.js';
 import { placesWith } from '../decide/image-places.js';
 import type { ImagePlace } from '../decide/image-places.js';
-import type { Config } from '../config/model.js';
+import type { Config, OperatorConfig } from '../config/model.js';
 import { compileFilter } from '../filters/compile.js';
 import type { FilterProblem } from '../filters/compile.js';
 import { InvalidPolicyOptionError } from './problem.js';
@@ -47,23 +47,27 @@ export interface GuardOptions {
 export interface PodOptions {
   /** `source.volumes`: image volumes too. Default true. */
   readonly volumes?: boolean;
+  /** `source.operators`: their Pods cost no call. The service decides the same. Default none. */
+  readonly operators?: readonly OperatorConfig[];
 }
 
 /** Those of a configuration. */
 export function podOptions({ source }: Pick<Config, 'source'>): PodOptions {
-  return { volumes: source.volumes };
+  return { volumes: source.volumes, operators: source.operators };
 }
 
 /** {@link PodOptions}, checked, with defaults. */
 export interface ResolvedPodOptions {
   readonly places: readonly ImagePlace[];
+  readonly operators: readonly OperatorConfig[];
 }
 
 /** @throws InvalidPolicyOptionError */
 export function resolvePodOptions(options: PodOptions = {}): ResolvedPodOptions {
-  const { volumes = true } = options;
+  const { volumes = true, operators = [] } = options;
   checkTruth(volumes, 'pods.volumes');
-  return { places: placesWith(volumes) };
+  checkList(operators, 'pods.operators');
+  return { places: placesWith(volumes), operators };
 }
 
 export interface ResolvedPolicyOptions extends ResolvedNames {

@@ -1,7 +1,9 @@
+import type { OperatorConfig } from '../config/model.js';
 import { takesUpdates } from '../decide/image-places.js';
 import type { ImagePlace } from '../decide/image-places.js';
 import { celString } from './literals.js';
 import { celOf } from './pushdown/cel.js';
+import { operatorsInCel } from './pushdown/operators.js';
 import { skippedPods } from './pushdown/skipped.js';
 import type { AdmissionRule, CelCondition } from './objects.js';
 import type { ResolvedPodOptions } from './options.js';
@@ -39,11 +41,14 @@ const NOT_A_MIRROR_POD: CelCondition = {
 export function podConditions(
   filters: readonly string[],
   directTarget: 'keep' | 'refuse' = 'keep',
+  operators: readonly OperatorConfig[] = [],
 ): readonly CelCondition[] {
+  const ofOperator = operatorsInCel(operators);
   // Each Pod may name a target, and its author writes the opt-outs: the service decides.
   if (directTarget === 'refuse') return [NOT_A_MIRROR_POD];
   return [
     NOT_A_MIRROR_POD,
+    ...(ofOperator === undefined ? [] : [{ name: 'not-of-an-operator', expression: `!${ofOperator}` }]),
     ...skippedPods(filters, celOf).pod.map(({ name, text }) => ({ name, expression: `!${text}` })),
   ];
 }
@@ -59,7 +64,7 @@ export function imagesOutside(
   { places }: ResolvedPodOptions,
 ): CelCondition {
   const leftAlone = skippedPods(filters, celOf).container.map(({ text }) => text);
-  const settled = [startsWithTarget('c.image', targets), ...leftAlone].join(' || ');
+  const settled = [startsWithTarget('c.image', targets), NEVER_PULLED, ...leftAlone].join(' || ');
   return {
     name: 'has-image-outside-targets',
     expression: [
@@ -68,6 +73,14 @@ export function imagesOutside(
       `).exists(c, !has(c.image) || !(${settled}))`,
     ].join('\n'),
   };
+}
+
+const NEVER_PULLED = '(has(c.imagePullPolicy) && c.imagePullPolicy == "Never")';
+
+/** CEL that is true if the kubelet never pulls the image of the entry `variable`. */
+export function celNeverPulled({ pullPolicy }: ImagePlace, variable: string): string {
+  const depths = pullPolicy.map((_, depth) => `has(${[variable, ...pullPolicy.slice(0, depth + 1)].join('.')})`);
+  return `(${depths.join(' && ')} && ${[variable, ...pullPolicy].join('.')} == "Never")`;
 }
 
 /** CEL: what this request can change at a place, as a list of what has a `name` and an `image` as containers do. */
@@ -87,7 +100,8 @@ function containersAt(place: ImagePlace): string {
 /** CEL for the rest of a list expression: its entries in the shape of containers, those without an image left out. */
 function asContainers(place: ImagePlace): string {
   if (place.image.length === 1) return '';
-  return `.filter(e, ${celHasImage(place, 'e')}).map(e, {"name": e.${place.name}, "image": ${celImage(place, 'e')}})`;
+  const pulled = `${celHasImage(place, 'e')} && !${celNeverPulled(place, 'e')}`;
+  return `.filter(e, ${pulled}).map(e, {"name": e.${place.name}, "image": ${celImage(place, 'e')}})`;
 }
 
 /** CEL that is true if the entry `variable` of a place has a reference. */

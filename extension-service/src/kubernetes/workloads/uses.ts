@@ -49,7 +49,7 @@ export function usesOf(rules: Rules, sources: Sources, pod: JsonObject, namespac
 const NONE: ReadonlySet<string> = new Set();
 
 /** Reasons that a change of the configuration or the Pod can bring to what was swapped before. */
-const UNDONE_LATER: ReadonlySet<KeepReason> = new Set(['filtered', 'no-target', 'volumes-off']);
+const UNDONE_LATER: ReadonlySet<KeepReason> = new Set(['filtered', 'no-target', 'volumes-off', 'platform']);
 
 type Mirrored = Origin & { readonly kind: 'mirrored' };
 

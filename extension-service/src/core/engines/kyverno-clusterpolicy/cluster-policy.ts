@@ -18,9 +18,11 @@ import {
 } from '../../policies/options.js';
 import type { GuardOptions, PolicyOptions, ResolvedPodOptions, ResolvedPolicyOptions } from '../../policies/options.js';
 import { normalizeCertificates } from '../../policies/pem.js';
+import type { OperatorConfig } from '../../config/model.js';
 import { takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import { operatorsInJmespath } from '../../policies/pushdown/operators.js';
 import { kyvernoJmespathOf } from '../../policies/pushdown/jmespath.js';
 import { fieldsOf } from '../../policies/pushdown/predicate.js';
 import { skippedPods } from '../../policies/pushdown/skipped.js';
@@ -78,7 +80,7 @@ function createRule(
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
   skipped: SkippedPods | undefined,
-  { places }: ResolvedPodOptions,
+  { places, operators }: ResolvedPodOptions,
 ): KyvernoRule {
   return {
     name: 'swap',
@@ -98,6 +100,7 @@ function createRule(
           ? []
           : [
               ...notSkipped(skipped),
+              ...notOfOperators(operators),
               imagesOutside(`request.object.spec.[${places.map(asContainers).join(', ')}][][]`, targets, skipped),
             ]),
       ],
@@ -121,7 +124,7 @@ function ephemeralRule(
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
   skipped: SkippedPods | undefined,
-  { places }: ResolvedPodOptions,
+  { places, operators }: ResolvedPodOptions,
 ): KyvernoRule {
   const now = '(request.object.spec.ephemeralContainers || `[]`)';
   const before = '(request.oldObject.spec.ephemeralContainers || `[]`)';
@@ -140,7 +143,9 @@ function ephemeralRule(
     exclude: { any: [{ resources: { namespaces: [...excludedNamespaces] } }] },
     context,
     ...(skipped !== undefined && {
-      preconditions: { all: [...notSkipped(skipped), imagesOutside(now, targets, skipped)] },
+      preconditions: {
+        all: [...notSkipped(skipped), ...notOfOperators(operators), imagesOutside(now, targets, skipped)],
+      },
     }),
     mutate: { foreach: [foreach] },
   };
@@ -199,6 +204,16 @@ function notSkipped({ pod }: SkippedPods): KyvernoConditions['all'] {
   }));
 }
 
+function notOfOperators(operators: readonly OperatorConfig[]): KyvernoConditions['all'] {
+  const ofOperator = operatorsInJmespath(operators);
+  if (ofOperator === undefined) return [];
+  const { owners, labels } = ofOperator;
+  return [
+    { key: `{{ ${owners} }}`, operator: 'Equals', value: 0 },
+    ...(labels === undefined ? [] : [{ key: `{{ ${labels} }}`, operator: 'Equals', value: false } as const]),
+  ];
+}
+
 /** A condition that spares the call when every image of `containers` (JMESPath) is in a target already, or left alone. */
 function imagesOutside(
   containers: string,
@@ -209,15 +224,16 @@ function imagesOutside(
     // A filter over containers cannot look at the Pod around them.
     .filter(({ predicate }) => fieldsOf(predicate).every(({ of }) => of === 'container'))
     .map(({ text }) => text);
-  const settled = [startsWithTarget('image', targets), ...leftAlone].join(' || ');
+  const settled = [startsWithTarget('image', targets), "(imagePullPolicy || '') == 'Never'", ...leftAlone].join(' || ');
   const outside = `${containers} | [?!image || !(${settled})]`;
   return { key: `{{ length(${outside}) }}`, operator: 'GreaterThan', value: 0 };
 }
 
 /** JMESPath over `spec`: the entries of a place in the shape of containers, those without an image left out. */
-function asContainers({ list, name, image }: ImagePlace): string {
+function asContainers({ list, name, image, pullPolicy }: ImagePlace): string {
   if (image.length === 1) return list;
-  return `(${list} || \`[]\`)[?${image[0]}].{name: ${name}, image: ${image.join('.')}}`;
+  const fields = `name: ${name}, image: ${image.join('.')}, imagePullPolicy: ${pullPolicy.join('.')}`;
+  return `(${list} || \`[]\`)[?${image[0]}].{${fields}}`;
 }
 
 /**

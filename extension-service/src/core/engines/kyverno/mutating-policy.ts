@@ -68,7 +68,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
       autogen: { podControllers: { controllers: [] } },
       matchConstraints: { namespaceSelector: namespacesExcept(resolved.excludedNamespaces), resourceRules: POD_RULES },
       matchConditions: [
-        ...podConditions(filters, options.directTarget),
+        ...podConditions(filters, options.directTarget, pods.operators),
         // Each Pod may name a target.
         ...(options.directTarget === 'refuse' ? [] : [imagesOutside(targets, filters, pods)]),
       ],

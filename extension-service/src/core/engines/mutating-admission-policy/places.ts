@@ -4,8 +4,15 @@ import type { ImagePlace } from '../../decide/image-places.js';
 import { MOST_CONTAINERS } from '../../decide/decide.js';
 import { celString } from '../../policies/literals.js';
 import type { CelCondition } from '../../policies/objects.js';
-import { celHasImage, celImage, IS_UPDATE, OLD_EPHEMERAL_NAMES } from '../../policies/pod-conditions.js';
+import {
+  celHasImage,
+  celImage,
+  celNeverPulled,
+  IS_UPDATE,
+  OLD_EPHEMERAL_NAMES,
+} from '../../policies/pod-conditions.js';
 import { celOf } from '../../policies/pushdown/cel.js';
+import { operatorsInCel } from '../../policies/pushdown/operators.js';
 import { OPTED_OUT } from '../../policies/pushdown/opted-out.js';
 import type { ResolvedPodOptions } from '../../policies/options.js';
 import type { FilterConditions } from './limits.js';
@@ -14,10 +21,22 @@ import type { FilterConditions } from './limits.js';
  * The variables up to `places`: the places that name an image which this request may still change, each a map of `path`,
  * `name` and `image`, without those that filters and opt-outs leave alone.
  */
-export function placeVariables(filters: FilterConditions, { places }: ResolvedPodOptions): readonly CelCondition[] {
+export function placeVariables(
+  filters: FilterConditions,
+  { places, operators }: ResolvedPodOptions,
+): readonly CelCondition[] {
+  const ofOperator = operatorsInCel(operators);
   const skipped = filters.place.map((text) => ` && !${text}`).join('\n    ');
   return [
-    { name: 'leftAlone', expression: [STATIC_POD, celOf(OPTED_OUT, 'filters'), ...filters.pod].join('\n  || ') },
+    {
+      name: 'leftAlone',
+      expression: [
+        STATIC_POD,
+        celOf(OPTED_OUT, 'filters'),
+        ...(ofOperator === undefined ? [] : [ofOperator]),
+        ...filters.pod,
+      ].join('\n  || '),
+    },
     { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },
     { name: 'optedOutNames', expression: OPTED_OUT_NAMES },
     // An update may bring new entries of some places only: the old ones, like everything else of a running Pod, cannot change.
@@ -49,7 +68,7 @@ function entriesOf(place: ImagePlace): string {
     place.kind === 'container' ? `string(c.${place.name}) in variables.optedOutNames || ${named}` : named;
   const path = `"/spec/${place.list}/" + string(i) + "/${place.image.join('/')}"`;
   return (
-    `(${mayChange} ? ${entries} : []).transformList(i, c, ${celHasImage(place, 'c')}${isNew},\n` +
+    `(${mayChange} ? ${entries} : []).transformList(i, c, ${celHasImage(place, 'c')} && !${celNeverPulled(place, 'c')}${isNew},\n` +
     `  {"path": ${path}, "name": string(c.${place.name}), "image": string(${celImage(place, 'c')}),\n` +
     `   "optedOut": ${optedOut}})`
   );

@@ -45,7 +45,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
   }
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
-  resolvePodOptions(options.pods);
+  const { operators } = resolvePodOptions(options.pods);
   const hash =
     options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget, options.pods);
   const caBundle =
@@ -72,7 +72,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
         rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
         // None about images: the API server does not ask a webhook again that did not match before a later one added a sidecar.
-        matchConditions: podConditions(filters, options.directTarget),
+        matchConditions: podConditions(filters, options.directTarget, operators),
       },
     ],
   };

@@ -1,0 +1,71 @@
+import type { Platforms } from '../config/model.js';
+import { parsePlatform } from '../image/platform.js';
+import { isObject } from './pod.js';
+import type { Json, JsonObject } from './pod.js';
+
+/** Operating systems and architectures that a Pod asks its node to have; a list without entries asks for nothing. */
+export interface NamedPlatforms {
+  readonly systems: readonly string[];
+  readonly architectures: readonly string[];
+}
+
+const SYSTEM_LABELS: readonly string[] = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+const ARCHITECTURE_LABELS: readonly string[] = ['kubernetes.io/arch', 'beta.kubernetes.io/arch'];
+
+/** What `nodeSelector`, the required node affinity (`In`) and `spec.os` name; undefined when they name nothing. */
+export function namedPlatforms(pod: JsonObject): NamedPlatforms | undefined {
+  const spec = isObject(pod['spec']) ? pod['spec'] : {};
+  const systems = new Set<string>();
+  const architectures = new Set<string>();
+  const note = (label: Json | undefined, value: Json | undefined): void => {
+    if (typeof label !== 'string' || typeof value !== 'string' || value === '') return;
+    if (SYSTEM_LABELS.includes(label)) systems.add(value);
+    if (ARCHITECTURE_LABELS.includes(label)) architectures.add(value);
+  };
+  if (isObject(spec['os'])) note('kubernetes.io/os', spec['os']['name']);
+  const selector = isObject(spec['nodeSelector']) ? spec['nodeSelector'] : {};
+  for (const label of [...SYSTEM_LABELS, ...ARCHITECTURE_LABELS]) note(label, selector[label]);
+  for (const { key, values } of requiredExpressions(spec)) for (const value of values) note(key, value);
+  if (systems.size === 0 && architectures.size === 0) return undefined;
+  return { systems: [...systems], architectures: [...architectures] };
+}
+
+/** The `In` expressions of every term of the required node affinity. */
+function requiredExpressions(spec: JsonObject): { readonly key: Json | undefined; readonly values: readonly Json[] }[] {
+  const required = at(at(at(spec, 'affinity'), 'nodeAffinity'), 'requiredDuringSchedulingIgnoredDuringExecution');
+  return entries(at(required, 'nodeSelectorTerms')).flatMap((term) =>
+    entries(at(term, 'matchExpressions')).flatMap((expression) =>
+      at(expression, 'operator') === 'In'
+        ? [{ key: at(expression, 'key'), values: entries(at(expression, 'values')) }]
+        : [],
+    ),
+  );
+}
+
+function at(value: Json | undefined, key: string): Json | undefined {
+  return isObject(value) ? value[key] : undefined;
+}
+
+function entries(value: Json | undefined): readonly Json[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** The first platform that the Pod may run on and a mirror of `platforms` does not hold, such as `linux/arm64`. */
+export function missingPlatform(named: NamedPlatforms, platforms: Platforms): string | undefined {
+  if (platforms === 'all') return undefined;
+  const held = platforms.map(parsePlatform);
+  for (const os of orAny(named.systems)) {
+    for (const architecture of orAny(named.architectures)) {
+      const holds = held.some(
+        (one) =>
+          (os === undefined || one.os === os) && (architecture === undefined || one.architecture === architecture),
+      );
+      if (!holds) return `${os ?? '*'}/${architecture ?? '*'}`;
+    }
+  }
+  return undefined;
+}
+
+function orAny(names: readonly string[]): readonly (string | undefined)[] {
+  return names.length === 0 ? [undefined] : names;
+}

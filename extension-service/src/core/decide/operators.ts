@@ -1,0 +1,45 @@
+import type { OperatorConfig } from '../config/model.js';
+import { isObject, podLabels } from './pod.js';
+import type { Json, JsonObject } from './pod.js';
+
+/**
+ * Operators that compare the images of their Pods with what they ordered, and replace a Pod whose image differs, for ever.
+ * - CloudNativePG: cloudnative-pg/cloudnative-pg issues 4138, 6344, 10418, 10872.
+ * - Aerospike: aerospike/aerospike-kubernetes-operator issue 402. A StatefulSet owns the Pods, so the label tells.
+ * - Zalando's PostgreSQL operator: zalando/postgres-operator issues 2436, 2453, 2622. A StatefulSet owns the Pods.
+ * - NiFiKop before 1.14: konpyutaika/nifikop issue 541.
+ */
+export const DEFAULT_OPERATORS: readonly OperatorConfig[] = [
+  { apiGroup: 'postgresql.cnpg.io', kind: 'Cluster' },
+  { apiGroup: 'asdb.aerospike.com', kind: 'AerospikeCluster', label: 'aerospike.com/cr' },
+  { apiGroup: 'acid.zalan.do', kind: 'postgresql', label: 'application=spilo' },
+  { apiGroup: 'nifi.konpyutaika.com', kind: 'NifiCluster' },
+];
+
+/** The first of the operators that a Pod belongs to, by an owner reference or its label. */
+export function operatorOf(operators: readonly OperatorConfig[], pod: JsonObject): OperatorConfig | undefined {
+  if (operators.length === 0) return undefined;
+  const metadata = isObject(pod['metadata']) ? pod['metadata'] : {};
+  const owners: readonly Json[] = Array.isArray(metadata['ownerReferences']) ? metadata['ownerReferences'] : [];
+  const labels = podLabels(pod);
+  return operators.find(({ apiGroup, kind, label }) => {
+    const isOwner = (owner: Json): boolean =>
+      isObject(owner) &&
+      owner['kind'] === kind &&
+      typeof owner['apiVersion'] === 'string' &&
+      owner['apiVersion'].startsWith(`${apiGroup}/`);
+    return owners.some(isOwner) || (label !== undefined && hasLabel(labels, label));
+  });
+}
+
+/** Key and value of `KEY` or `KEY=VALUE`; without a value, any counts. */
+export function labelParts(label: string): { readonly key: string; readonly value?: string } {
+  const at = label.indexOf('=');
+  return at < 0 ? { key: label } : { key: label.slice(0, at), value: label.slice(at + 1) };
+}
+
+function hasLabel(labels: JsonObject, label: string): boolean {
+  const { key, value } = labelParts(label);
+  if (!Object.hasOwn(labels, key)) return false;
+  return value === undefined || labels[key] === value;
+}
