@@ -27,12 +27,22 @@ interface OpenWatch {
 
 const TOKEN = 'fake-token';
 
+/** The part of an Event that tests look at. */
+export interface CreatedEvent {
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly involvedObject: { readonly kind: string; readonly namespace: string; readonly name: string };
+}
+
 /**
  * An API server on loopback, for size and for faults that a real one cannot make: lists by page, watches, bookmarks when
  * the test says so, Leases; over TLS, by a bearer token.
  */
 export class FakeCluster {
   readonly requests: ClusterRequest[] = [];
+  /** Events that were created, in order. */
+  readonly events: CreatedEvent[] = [];
   private readonly collections = new Map<string, Collection>();
   private readonly watches = new Set<OpenWatch>();
   private readonly faults = new ClusterFaults();
@@ -180,6 +190,11 @@ export class FakeCluster {
     if (object !== undefined) {
       return void response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(object));
     }
+    if (request.method === 'POST' && EVENTS.test(path)) {
+      const event = JSON.parse(text) as CreatedEvent;
+      this.events.push(event);
+      return void response.writeHead(201, { 'Content-Type': 'application/json' }).end(JSON.stringify(event));
+    }
     if (verb === 'other') return status(response, 404);
     if (verb === 'list') {
       const list = this.list(path, query);
@@ -227,6 +242,7 @@ export class FakeCluster {
   }
 }
 
+const EVENTS = /^\/api\/v1\/namespaces\/[^/]+\/events$/;
 const LISTS = /^\/(?:api\/v1\/pods|apis\/(?:apps|batch)\/v1\/[a-z]+)$/;
 
 export type { FakeObject };

@@ -129,6 +129,37 @@ describe('the leader', () => {
     expect(still.length).toBeLessThanOrEqual(4);
   });
 
+  it('finds at an audit what the registry has lost, and brings it back with an Event and a metric', async () => {
+    const used = image('used');
+    put('used', used);
+    const service = await start({ mirror: { audit: { interval: '10s' } } });
+    await until('the copy', () => digest('used') !== undefined);
+    await until('its Event', () => cluster.events.some(({ reason }) => reason === 'Mirrored'));
+    const manifest = source.manifest('used', digest('used') ?? '');
+    const [child] =
+      (JSON.parse(manifest?.bytes.toString() ?? '{}') as { manifests?: { digest: string }[] }).manifests ?? [];
+    const lost = child?.digest ?? '';
+    expect(target.deleteManifest(repository('used'), lost)).toBe(true);
+    // A manifest whose layer is gone as well, so that the layer has to be sent.
+    const { layers = [] } = JSON.parse(source.manifest('used', lost)?.bytes.toString() ?? '{}') as {
+      layers?: { digest: string }[];
+    };
+    const layer = layers[0]?.digest ?? '';
+    expect(target.deleteBlob(repository('used'), layer)).toBe(true);
+    await until('the repair', () => target.manifest(repository('used'), lost) !== undefined, 60);
+    expect(target.blob(layer, repository('used'))).toBeDefined();
+    await until('its Event', () => cluster.events.some(({ reason }) => reason === 'MirrorRepaired'), 15);
+    expect(cluster.events.find(({ reason }) => reason === 'MirrorRepaired')).toMatchObject({
+      type: 'Warning',
+      involvedObject: { kind: 'Pod', namespace: 'team-a', name: 'used' },
+      message: expect.stringContaining(lost) as string,
+    });
+    expect(await metric(service, 'image_swapper_repaired_images_total', { target: 'default' })).toBe(1);
+    expect(service.log.some(({ message }) => message.includes('was damaged'))).toBe(true);
+    // The tag was there all the time: only what was lost is put, and the tag stays.
+    expect(target.manifest(repository('used'), '1')?.digest).toBe(source.manifest('used', '1')?.digest);
+  });
+
   it('says in its metrics what it sees and whether it sees it, and nothing without the Lease', async () => {
     put('used', image('used'));
     put('lost', `${target.host}/mirror/own:1`);

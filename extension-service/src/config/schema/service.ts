@@ -46,7 +46,7 @@ export const mirrorSchema = z.strictObject({
   audit: described(
     z.strictObject({
       interval: duration(
-        60_000,
+        10_000,
         longestDuration,
         'How often each mirrored image is looked at as a whole; the images are spread over this time.',
       ).default(86_400_000),
