@@ -206,6 +206,14 @@ export const MISBEHAVIOURS: readonly NamedMisbehaviour[] = [
         UPLOADS.test(path) ? { ...answer, headers: { ...answer.headers, 'oci-chunk-min-length': '20000' } } : answer,
     }),
   },
+  ...[200, 202, 204].map((code) => ({
+    name: `a finished upload is answered ${code}`,
+    ends: ['target'] as const,
+    make: (): Misbehaviour => ({
+      change: ({ method, path }, answer) =>
+        method === 'PUT' && UPLOAD.test(path) && answer.status === 201 ? { ...answer, status: code } : answer,
+    }),
+  })),
   { name: 'tokens die after five requests', ends: BOTH, make: shortTokens },
   {
     name: 'gzip is added though nobody asked',

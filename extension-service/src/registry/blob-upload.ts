@@ -3,7 +3,7 @@ import { canBeDigest, statedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
 import { sendPush, type PushOptions } from './send-push.js';
 import { repositoryPath } from './paths.js';
-import { invalid } from './transport/answers.js';
+import { invalid, refusePage } from './transport/answers.js';
 import { discard } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, type Scope, type SessionAnswer, type SessionRequest } from './transport/session.js';
@@ -169,8 +169,10 @@ export class BlobUploader {
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(length) },
       ...(source !== undefined && { body: source.body(size) }),
       scopes: push(repository),
-      accept: [201, 204],
+      // 201 by the specification; what others say is proven by the manifest that comes next.
+      accept: [200, 201, 202, 204],
     });
+    if (response.statusCode === 200) refusePage(response, asked);
     discard(response);
     const stored = statedDigest(response, asked);
     if (stored !== undefined && !canBeDigest(stored, digest)) throw invalid(asked, `stored ${stored}`);

@@ -21,7 +21,7 @@ import {
 } from './manifest.js';
 import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
-import { header, invalid, readBody, type Asked } from './transport/answers.js';
+import { header, invalid, readBody, refusePage, type Asked } from './transport/answers.js';
 import { discard, readErrorBody } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
@@ -379,6 +379,7 @@ export class RegistryClient {
       scopes: push(repository),
       accept: [200, 201, 202],
     });
+    if (response.statusCode === 200) refusePage(response, asked);
     discard(response);
     const digest = statedDigest(response, asked);
     if (digest !== undefined && !canBeDigest(digest, manifest.digest)) {

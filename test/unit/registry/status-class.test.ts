@@ -125,6 +125,9 @@ describe('classOf', () => {
       undefined,
     ],
     ['Quay', 409, 'PUT manifest', 'TAG_IMMUTABLE', 'tag is immutable', 'conflict', undefined],
+    // No tag is meant: an upload that another client finished, and content that breaks a limit of the format.
+    ['Artifactory', 409, 'PUT blob', 'BLOB_UPLOAD_INVALID', 'the file already exists', 'invalid', false],
+    ['a registry', 400, 'PUT manifest', 'MANIFEST_INVALID', 'the manifest exceeds the maximum size', 'invalid', false],
     [
       'Google',
       400,

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError } from '../errors.js';
 import { abortReason } from './abort.js';
-import { invalid, type Asked } from './asked.js';
+import { header, invalid, type Asked } from './asked.js';
 import { decodedBody } from './content-coding.js';
 import { parseDiagnostics, plainWords } from './diagnostics.js';
-import { readErrorBody } from './discard.js';
+import { discard, readErrorBody } from './discard.js';
 import { RefusedAddressError } from './http.js';
 import { parseRetryAfter } from './retry.js';
 import { isAboutClientCertificate, isAboutHandshake, isNotTls, tlsAlertOf } from './tls-alerts.js';
@@ -54,7 +54,7 @@ export async function statusError(
         .filter((part) => part !== '')
         .map((part, index) => (index === 0 ? ` ${part}` : `; ${part}`))
         .join('');
-  const retryAfter = parseRetryAfter(response.headers['retry-after'], now) ?? found.retryAfter;
+  const retryAfter = parseRetryAfter(response.headers['retry-after'], clockOf(response, now)) ?? found.retryAfter;
   return new RegistryError(`HTTP ${status}${said}${found.advice === undefined ? '' : `: ${found.advice}`}`, {
     kind: found.kind,
     host,
@@ -66,6 +66,19 @@ export async function statusError(
     ...(found.retryable !== undefined && { retryable: found.retryable }),
     ...(retryAfter === undefined ? {} : { retryAfter }),
   });
+}
+
+/** The time by the clock of the server, which a date in Retry-After is of; ours, when it does not say. */
+function clockOf(response: IncomingMessage, now: number): number {
+  const date = Date.parse(response.headers.date ?? '');
+  return Number.isNaN(date) ? now : date;
+}
+
+/** Throws a RegistryError for the page of a proxy: registries answer writes without one. */
+export function refusePage(response: IncomingMessage, asked: Asked): void {
+  if (!/^text\/html\b/i.test(header(response, 'content-type') ?? '')) return;
+  discard(response);
+  throw invalid(asked, 'answered an HTML page: is there a proxy or login page in between?');
 }
 
 /** Classes whose advice says no more than that some credential is missing. */

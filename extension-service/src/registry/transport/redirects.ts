@@ -3,6 +3,7 @@ import { parseUrl } from '../../util/parse-url.js';
 import { RegistryError } from '../errors.js';
 import { header, invalid, type Asked } from './answers.js';
 import type { SessionRequest } from './request.js';
+import { onTls } from './stay-on-tls.js';
 
 export const MAX_REDIRECTS = 5;
 
@@ -26,8 +27,9 @@ export function redirectTarget(response: IncomingMessage, request: SessionReques
   const { statusCode: status = 0 } = response;
   if (hops === MAX_REDIRECTS) throw invalid(asked, `redirects more than ${MAX_REDIRECTS} times`);
   const location = header(response, 'location');
-  const next = location === undefined ? undefined : parseUrl(location, asked.url);
-  if (next === undefined) throw invalid(asked, 'redirects to no URL');
+  const named = location === undefined ? undefined : parseUrl(location, asked.url);
+  if (named === undefined) throw invalid(asked, 'redirects to no URL');
+  const next = onTls(named, asked.url) ?? named;
   const place = `${next.protocol}//${next.host}`;
   if (next.protocol !== 'https:' && (next.protocol !== 'http:' || asked.url.protocol === 'https:')) {
     const { host, answeredBy } = asked;

@@ -96,10 +96,11 @@ export class Session {
       url.port = base.port;
     }
     if (url.protocol !== base.protocol && url.protocol !== 'https:') {
-      throw new RegistryError(`sends us from ${base.protocol} to ${url.protocol}`, {
-        kind: 'refused',
-        host: this.host,
-      });
+      const place = `${url.protocol}//${url.host}`;
+      const advice =
+        'its external URL is wrong there: set it in the registry, or have the proxy in front of it send X-Forwarded-Proto';
+      const message = `sends an upload from ${base.protocol} to ${place}: ${advice}`;
+      throw new RegistryError(message, { kind: 'refused', host: this.host });
     }
     return url;
   }

@@ -7,6 +7,7 @@ import type { Challenge } from './challenge.js';
 import type { AddressPolicy } from './host-guard.js';
 import { canonicalName } from './known-names.js';
 import { hostname } from './proxy.js';
+import { onTls } from './stay-on-tls.js';
 import { isKnownTokenHost, isSameSite } from './same-site.js';
 
 /** The connection that a challenge came over. */
@@ -38,11 +39,12 @@ export function checkRealm(challenge: Challenge, origin: ChallengeOrigin, withCr
   const text = challenge.parameters.get('realm') ?? '';
   const { host, answeredBy, url } = origin;
   // Some registries name a path of their own, without the host.
-  const realm = parseUrl(text, text.startsWith('/') ? url : undefined);
-  if (realm === undefined) {
+  const named = parseUrl(text, text.startsWith('/') ? url : undefined);
+  if (named === undefined) {
     const asked: Asked = { host, answeredBy, method: 'GET', url };
     throw invalid(asked, `the token realm ${quoteInput(text)} is not a URL`);
   }
+  const realm = onTls(named, url) ?? named;
   const refuse = (message: string): RegistryError => new RegistryError(message, { kind: 'refused', host, answeredBy });
   const plain = realm.protocol === 'http:';
   if (!plain && realm.protocol !== 'https:') throw refuse(`the token realm ${realm.host} has scheme ${realm.protocol}`);
