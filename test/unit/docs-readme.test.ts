@@ -47,11 +47,14 @@ describe('a way to the first Pod from README.md alone', () => {
     const installed = await documentedCommands('any-registry');
     expect(await documentedCommands('any-registry', 'README.md')).toEqual(installed);
     const first = await documentedCommands('first-pod', 'README.md');
-    expect(first.slice(1, 5)).toEqual(await documentedCommands('checkout'));
+    expect(first.slice(1, 6)).toEqual(await documentedCommands('checkout'));
   });
 
-  it('has ten lines', async () => {
-    expect(await documentedCommands('first-pod', 'README.md')).toHaveLength(10);
+  it('has eleven lines, one of which is the login that Harbor wants', async () => {
+    expect(await documentedCommands('first-pod', 'README.md')).toHaveLength(11);
+    expect(await documentedCommands('first-pod', 'README.md')).toContainEqual(
+      expect.arrayContaining(['secret', 'harbor']),
+    );
   });
 });
 

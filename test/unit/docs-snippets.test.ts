@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { parseConfig } from '../../extension-service/src/config/parse.js';
 import { rootField } from '../../extension-service/src/config/schema/config.js';
 import { gatekeeperChartValues } from '../../extension-service/src/core/engines/gatekeeper/chart-values.js';
@@ -22,10 +22,30 @@ function configProblems(text: string): string[] {
   }
 }
 
+/** The service reads the configuration in Helm values more strictly than the schema of the chart. */
+function configInValues(text: string, { config }: { readonly config?: { readonly target?: object } }): string[] {
+  if (config?.target === undefined) return [];
+  try {
+    return parseConfig({ text, file: 'values.yaml', helmValues: true }).warnings.map(({ message }) => message);
+  } catch (error) {
+    return [String(error)];
+  }
+}
+
+/** Objects of others, such as Argo CD's and Flux's: we only know that they are objects. */
+function manifestProblems(text: string): string[] {
+  return parseAllDocuments(text).flatMap((document) => {
+    const object = (document.toJS() ?? {}) as Readonly<Record<string, unknown>>;
+    const missing = ['apiVersion', 'kind', 'metadata', 'spec'].filter((key) => !(key in object));
+    return [...document.errors.map(({ message }) => message), ...missing.map((key) => `${key} is missing`)];
+  });
+}
+
 /** What is wrong with an example, by the one who reads such a file. */
 function problemsOf(text: string, before: string | undefined): string[] {
   // The rest of the mapping that the block before ends with.
   if (/^ /.test(text)) return before === undefined ? ['begins in the middle'] : configProblems(`${before}${text}`);
+  if (/^apiVersion: /m.test(text)) return manifestProblems(text);
   const value: unknown = parse(text);
   if (Array.isArray(value)) {
     const isRule = (item: object): boolean => ['apiGroups', 'resources', 'verbs'].every((key) => key in item);
@@ -38,7 +58,7 @@ function problemsOf(text: string, before: string | undefined): string[] {
   }
   if (keys.includes('config') || !keys.every((key) => configKeys.includes(key))) {
     return checkValues(value)
-      ? []
+      ? configInValues(text, value as { readonly config?: { readonly target?: object } })
       : (checkValues.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
   }
   return configProblems(text);

@@ -84,7 +84,7 @@ describe.skipIf(!available)('helm install', () => {
     try {
       for (const [program = '', ...words] of await documentedCommands('first-pod', 'README.md')) {
         const args = words.map((word) => word.replace('=harbor.example.com', `=${target.host}`));
-        const verb = args.find((word) => ['install', 'rollout', 'run', 'get'].includes(word)) ?? '';
+        const verb = args.find((word) => ['install', 'create', 'rollout', 'run', 'get'].includes(word)) ?? '';
         const name = args[args.indexOf(verb) + 1] ?? '';
         const line = verb === '' ? program : `${program} ${verb} ${name}`;
         done.push(line);
@@ -92,6 +92,9 @@ describe.skipIf(!available)('helm install', () => {
           case 'helm install image-swapper':
             await helm.ok(args, '');
             await until('the policy is in force', async () => (await cluster.admitted(image)) === image, 60);
+            break;
+          case 'kubectl create secret':
+            expectOk(await plane.api.create(loginSecret(args, target.host)), line);
             break;
           case 'kubectl rollout status':
             container = await cluster.container({ NODE_EXTRA_CA_CERTS: join(folder, 'ca.crt') });
@@ -120,7 +123,13 @@ describe.skipIf(!available)('helm install', () => {
       expect(done).toEqual([
         // There already: the plane runs it, and the Pod runs the build of this checkout.
         ...['helm install kyverno', 'npm run build', 'docker', 'kind'],
-        ...['helm install image-swapper', 'kubectl rollout status', 'kubectl run first', 'sleep'],
+        ...[
+          'helm install image-swapper',
+          'kubectl create secret',
+          'kubectl rollout status',
+          'kubectl run first',
+          'sleep',
+        ],
         ...['kubectl run second', 'kubectl get pod'],
       ]);
     } finally {
@@ -365,4 +374,17 @@ async function trusts(url: string, ca: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** The Secret that `kubectl create secret docker-registry NAME` makes, for the registry of the test. */
+function loginSecret(args: readonly string[], host: string): ReturnType<typeof pod> {
+  const flag = (name: string): string => args.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+  const auth = Buffer.from(`${flag('--docker-username').replaceAll("'", '')}:word`).toString('base64');
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: args[args.indexOf('docker-registry') + 1] ?? '', namespace: NAMESPACE },
+    type: 'kubernetes.io/dockerconfigjson',
+    stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [host]: { auth } } }) },
+  } as unknown as ReturnType<typeof pod>;
 }
