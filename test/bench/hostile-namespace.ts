@@ -7,7 +7,7 @@
  */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
@@ -15,6 +15,7 @@ import { RunningService } from '../fakes/service.js';
 import { get, post } from '../fakes/https-client.js';
 import { until } from '../fakes/until.js';
 import type { HostileRegistries, HostileRegistriesRequest } from './hostile-registries.js';
+import type { SlowBodiesRequest } from './slow-bodies.js';
 import { watchProcess } from './process-stats.js';
 import { median, printTable, quantile } from './table.js';
 
@@ -92,9 +93,12 @@ async function measure(isAttacked: boolean): Promise<Figures> {
     const mirrorSeconds = (performance.now() - started) / 1_000;
     // Long enough for a p99, also where the copies take a second.
     await new Promise((resolve) => setTimeout(resolve, 5_000));
-    console.error(`${isAttacked ? 'attacked' : 'alone'}: ${mirrorSeconds.toFixed(1)} s`);
     ended.abort();
     const { latencies, refused } = await admissions;
+    const slowest = latencies.slice(-5).map(Math.round).join(' ');
+    console.error(
+      `${isAttacked ? 'attacked' : 'alone'}: ${mirrorSeconds.toFixed(1)} s, ${latencies.length} admissions, slowest ms ${slowest}`,
+    );
     return {
       mirrorSeconds,
       p50: quantile(latencies, 0.5),
@@ -113,8 +117,7 @@ async function measure(isAttacked: boolean): Promise<Figures> {
 
 /** One hostile namespace at full force. */
 class Attack {
-  private readonly sockets = new Set<Socket>();
-  private isOver = false;
+  private bodies: ChildProcess | undefined;
 
   constructor(
     private readonly url: string,
@@ -135,13 +138,12 @@ class Attack {
       const images = Array.from({ length: CONTAINERS_PER_POD }, (_, n) => this.hangingImage(first + n));
       await review(this.url, 'evil', images);
     }
-    for (let n = 0; n < SLOW_BODIES * SHARE; n += 1) this.holdBody();
+    await this.holdBodies();
     await new Promise((resolve) => setTimeout(resolve, 2_000));
   }
 
   stop(): void {
-    this.isOver = true;
-    for (const socket of this.sockets) socket.destroy();
+    this.bodies?.kill();
   }
 
   /** Each on a host of its own: the whole of 127.1.0.0/16 leads to the listener. */
@@ -149,20 +151,18 @@ class Attack {
     return `127.1.${Math.floor(n / 250)}.${(n % 250) + 1}:${this.hangingPort}/evil/app:1`;
   }
 
-  /** Sends almost all of a body; a connection that is closed is opened again. */
-  private holdBody(): void {
-    if (this.isOver) return;
-    const { hostname, port } = new URL(this.url);
-    const socket = connect(Number(port), hostname);
-    this.sockets.add(socket);
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      this.sockets.delete(socket);
-      setTimeout(() => this.holdBody(), BODY_PAUSE_MS).unref();
-    });
-    socket.resume();
-    const head = `POST /v1/kyverno HTTP/1.1\r\nHost: x\r\nContent-Length: ${BODY_BYTES}\r\n\r\n`;
-    socket.write(head + 'x'.repeat(BODY_BYTES - 100_000));
+  private async holdBodies(): Promise<void> {
+    const file = fileURLToPath(new URL('slow-bodies.ts', import.meta.url));
+    this.bodies = fork(file, { execArgv: ['--import', 'tsx'] });
+    const started = new Promise((resolve) => this.bodies?.once('message', resolve));
+    const request: SlowBodiesRequest = {
+      url: this.url,
+      count: SLOW_BODIES * SHARE,
+      bytes: BODY_BYTES,
+      pause: BODY_PAUSE_MS,
+    };
+    this.bodies.send(request);
+    await started;
   }
 }
 
