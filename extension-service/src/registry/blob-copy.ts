@@ -7,6 +7,9 @@ import type { Descriptor, RequestContext } from './types.js';
 /** Progress of a blob is reported at most once per so many bytes. */
 const PROGRESS_STEP = 1024 * 1024;
 
+/** From this size on, a blob is asked for in a new repository too: to send it twice costs more. */
+const ASKED_BYTES = 4 * 1024 * 1024;
+
 /**
  * How it is found out whether the target has a blob: `ask` by HEAD, `read` by reading its first byte, since a registry
  * may say 200 of what its garbage collection took; `send` not at all.
@@ -61,7 +64,9 @@ export class BlobCopy {
     if (check === 'ask') {
       const isBrought = ledger.newRepositories.has(host, repository, digest);
       if (isBrought === true) return { outcome: 'present', proven: true };
-      const isAsked = isBrought === undefined && (from === undefined || !ledger.mounts(host));
+      // distribution does not list a repository that has blobs and no manifest: what an interrupted copy has left.
+      const isWorthAsking = isBrought === undefined || size >= ASKED_BYTES;
+      const isAsked = isWorthAsking && (from === undefined || !ledger.mounts(host));
       if (isAsked && (await target.client.headBlob(repository, digest, targetContext))) {
         ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
         return { outcome: 'present', proven: false };

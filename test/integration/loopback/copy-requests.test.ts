@@ -59,6 +59,17 @@ describe('a repository that the target does not have', () => {
     );
   });
 
+  it('is asked for large layers: an interrupted copy may have left them', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 4 * 1024 * 1024 });
+    loadImage(source, 'library/app', image, 'v1');
+    const large = image.blobs.find(({ size }) => size >= 4 * 1024 * 1024);
+    if (large === undefined) throw new Error('no large layer');
+    await copy();
+    expect(questions(target)).toContain(`HEAD /v2/${REPOSITORY}/blobs/${large.digest}`);
+    expect(questions(target).filter((asked) => asked.includes('/blobs/'))).toHaveLength(1);
+  });
+
   it('is asked for everything again when the registry lacks what was sent', async () => {
     const { source, target, copy } = await pair();
     const [first, second] = [1, 2].map((extra) => buildImage({ layersPerPlatform: 2 + extra, sharedLayers: 2 }));

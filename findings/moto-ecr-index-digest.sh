@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# moto 5.2.5 (PyPI): its ECR gives an image index a digest that has nothing to do with the index.
+#
+# Amazon ECR, as every OCI registry, names a manifest by the SHA-256 of its bytes. moto hashes the digests of the manifest's
+# layers instead. An index has no layers, so the digest comes from a small pool of random ones: PutImage of the same index into
+# two repositories gives two digests, and neither is sha256 of the bytes. A client that compares the answer's imageDigest with
+# what it pushed works with ECR and fails with moto; a test against moto cannot show that digests are kept.
+#
+# Seen on 2026-11-30: "index: sha256 of the bytes is not the imageDigest" and "image: sha256 of the bytes is not the imageDigest".
+set -euo pipefail
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+python3 -m venv "$dir/venv"
+"$dir/venv/bin/pip" install --quiet 'moto[ecr]==5.2.5' 'boto3==1.40.0' || exit 2
+"$dir/venv/bin/python" - <<'PY'
+import hashlib, json, os
+os.environ.update(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x", AWS_DEFAULT_REGION="us-east-1")
+import boto3
+from moto import mock_aws
+
+def sha256(text):
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+image = json.dumps({
+    "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": sha256("{}"), "size": 2},
+    "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": sha256("layer"), "size": 5}],
+})
+index = json.dumps({
+    "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+    "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": sha256(image), "size": len(image),
+                   "platform": {"os": "linux", "architecture": "amd64"}}],
+})
+with mock_aws():
+    ecr = boto3.client("ecr")
+    ok = True
+    for name, manifest in (("image", image), ("index", index)):
+        media = json.loads(manifest)["mediaType"]
+        digests = []
+        for repository in (f"a-{name}", f"b-{name}"):
+            ecr.create_repository(repositoryName=repository)
+            put = ecr.put_image(repositoryName=repository, imageManifest=manifest, imageManifestMediaType=media, imageTag="v1")
+            digests.append(put["image"]["imageId"]["imageDigest"])
+        differs = all(digest != sha256(manifest) for digest in digests)
+        print(f"{name}: sha256 of the bytes is {'not ' if differs else ''}the imageDigest")
+        ok = ok and differs
+raise SystemExit(0 if ok else 1)
+PY
