@@ -2,7 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { App, Chart, YamlOutputType } from 'cdk8s';
 import { parse } from 'yaml';
-import { GatekeeperMutation, KyvernoClusterPolicy, KyvernoMutatingPolicy, MutatingWebhook } from './src/index.js';
+import {
+  GatekeeperMutation,
+  KyvernoClusterPolicy,
+  KyvernoMutatingPolicy,
+  MutatingAdmission,
+  MutatingWebhook,
+} from './src/index.js';
 import type { SwapperConfig } from './src/index.js';
 import { filtersOf, targetsOf } from './src/swapper-config.js';
 import { kyvernoCluster, kyvernoSuite } from './suites.js';
@@ -57,6 +63,10 @@ const gatekeeper = (chart: Chart, { filters }: ForPolicies) =>
 const webhook = (chart: Chart, config: ForPolicies) =>
   new MutatingWebhook(chart, 'policy', { url: HTTPS, caBundle: PLACEHOLDER_CA, ...config });
 
+/** Without filters: a policy of a configuration is printed by the service. */
+const mutatingAdmission = (chart: Chart, { targets }: ForPolicies) =>
+  new MutatingAdmission(chart, 'policy', { targets });
+
 /** The same kind of policy for each of the other configurations. */
 function perConfiguration(define: Example['define']): Readonly<Record<string, Example>> {
   const names = ['ecr', 'artifact-registry', 'harbor'];
@@ -89,6 +99,7 @@ const FOLDERS: Readonly<Record<string, Readonly<Record<string, Example>>>> = {
   },
   gatekeeper: { mutation: { configuration: 'registry', define: gatekeeper }, ...perConfiguration(gatekeeper) },
   webhook: { webhook: { configuration: 'registry', define: webhook }, ...perConfiguration(webhook) },
+  mutatingadmissionpolicy: { always: { configuration: 'registry', define: mutatingAdmission } },
 };
 
 /** Written by hand, unlike everything that is made of it. */

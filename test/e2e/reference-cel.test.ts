@@ -104,7 +104,7 @@ describe.skipIf(!available)('references in CEL', () => {
     const differences = texts.flatMap((ref): readonly object[] => {
       const key = keys.get(ref);
       const source = parsed(ref);
-      // What is no reference may have a key that no entry of the table has.
+      // A text that is not a reference may have a key that no entry of the table has.
       if (source === undefined) return isKeyOfReference(key) ? [{ ref, key }] : [];
       const expected = `${source.registry}/${source.repository} ${referenceName(source)} ${source.digest === undefined ? ':' : '@'}`;
       const found = key === undefined ? undefined : `${key.dir}/${key.name} ${key.shown} ${key.separator}`;

@@ -44,7 +44,7 @@ interface Spec {
   readonly volumes?: readonly { readonly image?: { readonly reference: string } }[];
 }
 
-/** kube-apiserver, two registries, and the service with the rights above and no others. No engine, no webhook of ours. */
+/** kube-apiserver, two registries, and the service with the rights above and no others. No engine and no webhook of the service. */
 describe.skipIf(!available)("the API server's own table of images", () => {
   let plane: ControlPlane;
   let source: RealRegistry;
@@ -154,12 +154,16 @@ describe.skipIf(!available)("the API server's own table of images", () => {
         { name: 'first', image },
         { name: 'left', image },
       ],
+      volumes: [
+        { name: 'model', image: { reference: image } },
+        { name: 'empty', emptyDir: {} },
+      ],
     };
     const to = swapped(image);
-    expect(await admitted(pod)).toEqual([to, to, to, image]);
-    expect(await admitted(pod, { annotations: { 'image-swapper.io/skip-containers': 'c1, first' } })).toEqual([
-      ...[to, image, image, image],
-    ]);
+    expect(await admitted(pod)).toEqual([to, to, to, image, to]);
+    expect(
+      await admitted(pod, { annotations: { 'image-swapper.io/skip-containers': 'c1, first, volumes/model' } }),
+    ).toEqual([...[to, image, image, image, image]]);
     expect(await admitted(containers(image), { labels: { 'image-swapper.io/skip': 'true' } })).toEqual([image]);
     expect(await admitted(containers(image), { annotations: { 'image-swapper.io/skip': 'true' } })).toEqual([image]);
     expect(await admitted(containers(image), { labels: { tier: 'system' } })).toEqual([image]);

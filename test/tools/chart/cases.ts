@@ -56,6 +56,10 @@ export const CASES: readonly ChartCase[] = [
   },
   { name: 'managed-gatekeeper', values: { config, policies: { manage: true, engine: 'gatekeeper' } } },
   {
+    name: 'managed-mutatingadmissionpolicy',
+    values: { config, policies: { manage: true, engine: 'mutatingadmissionpolicy' } },
+  },
+  {
     name: 'managed-gatekeeper-cert-manager',
     values: { config, certmanager: { enabled: true }, policies: { manage: true, engine: 'gatekeeper' } },
   },

@@ -116,7 +116,11 @@ export class MirroredImages {
     if (this.tables === undefined || this.rendered !== this.version) {
       const targets = decidedTargets(config, namingTarget);
       const bases = basesOf(targets);
-      const recent = imageTable(this.of(true), bases, RECENT_LIMIT * 2);
+      let recent = imageTable(this.of(true), bases, RECENT_LIMIT);
+      if (recent.crowdedOut > 0) {
+        this.join();
+        recent = imageTable([], bases);
+      }
       const large =
         this.largeChanged || this.tables === undefined ? imageTable(this.of(false), bases) : this.tables.large;
       this.tables = { large, recent };
@@ -209,8 +213,7 @@ export class MirroredImages {
 
   /** Once an hour the recent images join the others, and images that nothing has used for a while leave. */
   private merge({ reconcile }: Config): void {
-    const isDue = this.now() - this.mergedAt >= MERGE_INTERVAL_MS;
-    if (!isDue && (this.tables?.recent.length ?? 0) < RECENT_LIMIT) return;
+    if (this.now() - this.mergedAt < MERGE_INTERVAL_MS) return;
     this.mergedAt = this.now();
     const oldest = this.now() - Math.max(MERGE_INTERVAL_MS, 2 * reconcile.interval);
     const stale = [...this.known.values()].filter(({ seen }) => seen < oldest);
@@ -220,9 +223,13 @@ export class MirroredImages {
       this.gone.add(text);
     }
     if (stale.length === 0 && this.recent.size === 0) return;
+    this.join();
+    this.version += 1;
+  }
+
+  private join(): void {
     this.recent.clear();
     this.largeChanged = true;
-    this.version += 1;
   }
 
   private *of(recent: boolean): Iterable<TableEntry> {

@@ -81,7 +81,7 @@ describe('the table of images', () => {
     expect(table).toMatchObject({ size: 20_000, crowdedOut: 0 });
     expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThanOrEqual(TABLE_LIMITS.chunk);
     expect(chunks.join('').length / 20_000).toBeLessThan(33);
-    // What is counted is what is written, or more.
+    // The count is never below the written length.
     expect(chunks.join('').length).toBeLessThanOrEqual(table.length);
     for (const text of texts.slice(0, 50))
       expect(lookUp(table, text)).toBe(targetReference(naming, parseReference(text)).text);

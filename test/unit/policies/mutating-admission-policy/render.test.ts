@@ -48,12 +48,12 @@ describe('a MutatingAdmissionPolicy', () => {
 
   it.each<readonly [string, Partial<Config>, RegExp]>([
     [
-      'a table that nobody would keep',
+      'a table without a service that keeps it',
       { imageSwapPolicy: 'exists' },
       /^imageSwapPolicy: exists.*policies\.manage: true/,
     ],
     [
-      'a target with a table that nobody would keep',
+      'a target with a table without a service that keeps it',
       { imageSwapPolicy: 'always', target: ociTarget('a.test', { imageSwapPolicy: 'exists' }) },
       /^imageSwapPolicy: exists/,
     ],

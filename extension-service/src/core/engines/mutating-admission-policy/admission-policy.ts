@@ -30,7 +30,7 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
   readonly filters?: readonly string[];
   /** Other keys of the configuration that the policy depends on. */
   readonly pods?: PodOptions;
-  /** What the targets have. Absent: nothing, so that only targets with `always` swap. */
+  /** The images of the targets. Absent: nothing, so that only targets with `always` swap. */
   readonly table?: ImageTable;
   /** The policy without its binding, which swaps nothing. */
   readonly dryRun?: boolean;

@@ -48,9 +48,9 @@ export const mutatingAdmissionPolicy: Engine = {
     managedOnly: 'its policies hold a table of images, which only the service can keep',
     webhookValues: false,
   },
-  render: ({ call, own, decided, managed = false, targets, timeoutSeconds, name, ...options }) => {
+  render: ({ call, own, decided, managed = false, targets, directTarget, timeoutSeconds, name, ...options }) => {
     // Nothing is called, and each target says more than its prefix.
-    void [call, own, targets, timeoutSeconds];
+    void [call, own, targets, timeoutSeconds, directTarget];
     if (decided === undefined) throw new InvalidPolicyOptionError('targets', 'must say how they name images');
     const { tables, ...rest } = decided;
     if (!managed) {

@@ -35,7 +35,7 @@ export interface ImageTable {
 /** Code points. The API server takes 100,000 for an expression; 1.5 MiB is etcd's limit for an object. */
 export const TABLE_LIMITS = { chunk: 95_000, table: 1_200_000 } as const;
 
-/** What a reference and a repository consist of (distribution's grammar); nothing in it needs an escape. */
+/** The characters of references and repositories (distribution's grammar); nothing in it needs an escape. */
 const QUOTABLE = /^[A-Za-z0-9._:/@[\]-]+$/;
 
 interface Directory {
@@ -52,7 +52,7 @@ interface Draft {
 
 /**
  * The table as literals. An image's name in the target follows from its source's, so the tags of a repository are one text,
- * repositories are grouped by directory, and the target is named once. What does not follow is written out.
+ * repositories are grouped by directory, and the target is named once. A name that does not follow is written out.
  *
  * @param entries the first ones stay when there is not enough room
  * @param bases of each target: what stands before the source's name, `registry.example.com/mirror/`

@@ -45,7 +45,7 @@ export function placeVariables(
       name: 'places',
       expression: [
         `variables.leftAlone || size(variables.all) > ${MOST_CONTAINERS} ? [] : variables.all.filter(c,`,
-        `  c.image != "" && !c.optedOut${skipped === '' ? '' : `\n   ${skipped}`})`,
+        `  c.image != "" && c.optedOut == ""${skipped === '' ? '' : `\n   ${skipped}`})`,
       ].join('\n'),
     },
   ];
@@ -70,6 +70,7 @@ function entriesOf(place: ImagePlace): string {
   return (
     `(${mayChange} ? ${entries} : []).transformList(i, c, ${celHasImage(place, 'c')} && !${celNeverPulled(place, 'c')}${isNew},\n` +
     `  {"path": ${path}, "name": string(c.${place.name}), "image": string(${celImage(place, 'c')}),\n` +
-    `   "optedOut": ${optedOut}})`
+    // The API server takes no map of values of different types.
+    `   "optedOut": ${optedOut} ? "yes" : ""})`
   );
 }

@@ -4,8 +4,8 @@ import type { DecidedTarget } from '../engine.js';
 import type { TableEntry } from './image-table.js';
 
 /**
- * The entries of a policy that was rendered for these targets, as the API server has it. What does not look like our own
- * table is left out.
+ * The entries of a policy that was rendered for these targets, as the API server has it. Variables that are not a table
+ * are left out.
  */
 export function readTable(policy: unknown, targets: readonly DecidedTarget[]): readonly TableEntry[] {
   const { spec } = (policy ?? {}) as { readonly spec?: { readonly variables?: readonly Partial<Variable>[] } };

@@ -1,0 +1,165 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
+import { decidedTargets, policiesForConfig } from '../../../extension-service/src/core/engines/for-config.js';
+import { readTable } from '../../../extension-service/src/core/engines/mutating-admission-policy/read-table.js';
+import { formatReference, parseReference } from '../../../extension-service/src/core/image/reference.js';
+import { targetReference } from '../../../extension-service/src/core/naming/name.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
+import { MirroredImages } from '../../../extension-service/src/kubernetes/image-table/mirrored-images.js';
+import type { TableReport } from '../../../extension-service/src/kubernetes/image-table/mirrored-images.js';
+import { configOf, ociTarget } from '../decide/rules-of.js';
+
+const config = configOf({ target: { ...ociTarget('mirror.test'), name: 'default' } });
+const [target] = decidedTargets(config, namingTarget);
+if (target === undefined) throw new Error('no target');
+
+function job(text: string): MirrorJob {
+  const source = parseReference(text);
+  const reference = targetReference(target?.naming ?? namingTarget(ociTarget('mirror.test')), source);
+  return {
+    ...{ key: reference.text, source: formatReference(source), target: target?.naming.name ?? '' },
+    ...{ reference, platforms: 'all', force: false },
+  };
+}
+
+function sizes(images: MirroredImages, of = config): readonly [large: number, recent: number] {
+  const { large, recent } = images.render(of);
+  return [large.size, recent.size];
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function started(): { readonly images: MirroredImages; readonly reports: TableReport[]; readonly log: string[] } {
+  const reports: TableReport[] = [];
+  const log: string[] = [];
+  const images = new MirroredImages({
+    onReport: (report) => reports.push(report),
+    log: (_level, message) => log.push(message),
+  });
+  return { images, reports, log };
+}
+
+describe('the images of the table', () => {
+  it('are due at once for the first change, and 5 s after a write for the next ones', async () => {
+    const { images } = started();
+    const { signal } = new AbortController();
+    const dues: number[] = [];
+    const wait = () => images.due(signal).then(() => dues.push(Date.now() - 1_000_000));
+    void wait();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(dues).toEqual([]);
+    images.present(job('nginx:1'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(dues).toEqual([100]);
+    images.render(config);
+    images.wrote(2);
+    images.present(job('nginx:2'));
+    void wait();
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(dues).toEqual([100]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(dues).toEqual([100, 5_100]);
+  });
+
+  it('are not due again for an image that is known, or after a write that contained the change', async () => {
+    const { images } = started();
+    const abort = new AbortController();
+    images.present(job('nginx:1'));
+    images.render(config);
+    images.wrote(1);
+    images.present(job('nginx:1'));
+    let isDue = false;
+    void images.due(abort.signal).then(() => (isDue = !abort.signal.aborted));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(isDue).toBe(false);
+    abort.abort();
+  });
+
+  it('come into the recent part, and join the large one once an hour', () => {
+    const { images } = started();
+    images.present(job('nginx:1'));
+    expect(sizes(images)).toEqual([0, 1]);
+    vi.advanceTimersByTime(3_600_000);
+    images.present(job('nginx:1'));
+    images.present(job('nginx:2'));
+    expect(sizes(images)).toEqual([2, 0]);
+    images.present(job('nginx:3'));
+    expect(sizes(images)).toEqual([2, 1]);
+  });
+
+  it('join the large part before the hour when the recent one is full', () => {
+    const { images } = started();
+    for (let i = 0; i < 4_000; i += 1) images.present(job(`registry.test/team-${i}/app:1.${i}.0`));
+    expect(sizes(images)).toEqual([4_000, 0]);
+    images.present(job('nginx:1'));
+    expect(sizes(images)).toEqual([4_000, 1]);
+  });
+
+  it('leave it when the target does not have them, whichever part they are in', () => {
+    const { images, reports } = started();
+    images.present(job('nginx:1'));
+    vi.advanceTimersByTime(3_600_000);
+    images.present(job('nginx:1'));
+    images.present(job('nginx:2'));
+    expect(sizes(images)).toEqual([2, 0]);
+    images.present(job('nginx:3'));
+    images.missing(job('nginx:1'));
+    images.missing(job('nginx:3'));
+    images.missing(job('never:1'));
+    expect(sizes(images)).toEqual([1, 0]);
+    images.wrote(2);
+    expect(reports.at(-1)?.removed).toEqual([job('nginx:1').reference.text, job('nginx:3').reference.text]);
+  });
+
+  it('leave it an hour after nothing has seen them in the target', () => {
+    const { images } = started();
+    images.present(job('nginx:1'));
+    images.present(job('nginx:2'));
+    vi.advanceTimersByTime(3_500_000);
+    images.present(job('nginx:1'));
+    vi.advanceTimersByTime(200_000);
+    expect(sizes(images)).toEqual([1, 0]);
+  });
+
+  it('are forgotten when another configuration names them otherwise', () => {
+    const { images } = started();
+    images.present(job('nginx:1'));
+    expect(sizes(images)).toEqual([0, 1]);
+    expect(sizes(images, { ...config, logLevel: 'debug' })).toEqual([0, 1]);
+    expect(sizes(images, configOf({ target: { ...ociTarget('other.test'), name: 'default' } }))).toEqual([0, 0]);
+  });
+
+  it('are read back from the policies that hold them', () => {
+    const { images } = started();
+    const texts = [
+      'nginx',
+      'localhost:5000/x:1',
+      'ghcr.io/a--b/c:2',
+      `quay.io/a/b@sha256:${'a'.repeat(64)}`,
+      'Intranet/a:1',
+    ];
+    for (const text of texts) images.present(job(text));
+    const tables = images.render(config);
+    const engine = 'mutatingadmissionpolicy';
+    const policies = policiesForConfig(config, { engine, nameTarget: namingTarget, managed: true, tables });
+    const other = started().images;
+    const entries = policies.flatMap((policy) => readTable(policy, [target]));
+    other.adopt('large', entries, config);
+    expect(sizes(other)).toEqual([texts.length, 0]);
+    for (const text of texts) other.missing(job(text));
+    expect(sizes(other)).toEqual([0, 0]);
+  });
+
+  it('are not read from variables that are not a table', () => {
+    expect(readTable(undefined, [target])).toEqual([]);
+    expect(readTable({ spec: { variables: [{ name: 'table0_0', expression: '{' }, {}] } }, [target])).toEqual([]);
+    expect(
+      readTable({ spec: { variables: [{ name: 'table7_0', expression: '{"a":{"b":" 1 "}}' }] } }, [target]),
+    ).toEqual([]);
+  });
+});
