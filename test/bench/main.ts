@@ -13,6 +13,7 @@ const ALL = [
   'start',
   'synth',
   'engines',
+  'admission-table',
   'cluster',
   'hostile-namespace',
 ];
