@@ -1,0 +1,81 @@
+import { afterEach, expect, it } from 'vitest';
+import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
+import { MirroredImages } from '../../../extension-service/src/kubernetes/image-table/mirrored-images.js';
+import { ConfigFeed } from '../../../extension-service/src/kubernetes/live-config.js';
+import { ManagedPolicies } from '../../../extension-service/src/kubernetes/managed-policies/managed-policies.js';
+import { ownerOf } from '../../../extension-service/src/kubernetes/managed-policies/owner.js';
+import { PolicyObjects } from '../../../extension-service/src/kubernetes/managed-policies/policy-objects.js';
+import { startAnsweringApi } from '../../fakes/answering-api.js';
+import type { AnsweringApi, AskedApi } from '../../fakes/answering-api.js';
+import { until } from '../../fakes/until.js';
+import { parse, target } from '../../unit/config/parsing.js';
+
+const apis: AnsweringApi[] = [];
+afterEach(async () => {
+  await Promise.all(apis.splice(0).map((api) => api.stop()));
+});
+
+const { config } = parse(`${target}policies: {manage: true, engine: mutatingadmissionpolicy}\n`);
+
+/** A leader at an API server that answers so. */
+async function lead(answer: (asked: AskedApi) => object | number) {
+  const log: string[] = [];
+  const writes: string[] = [];
+  const api = await startAnsweringApi('image-swapper', (asked) => {
+    if (asked.method !== 'GET') writes.push(`${asked.method} ${asked.path}`);
+    return answer(asked);
+  });
+  apis.push(api);
+  const access = await connectCluster({ KUBECONFIG: api.kubeconfig });
+  if (access === undefined) throw new Error('no cluster');
+  const add = (_level: string, message: string): void => {
+    log.push(message);
+  };
+  const images = new MirroredImages({ log: add });
+  const stop = new AbortController();
+  const ended = new ManagedPolicies({
+    objects: await PolicyObjects.connect(access),
+    config: new ConfigFeed(config),
+    namespace: 'image-swapper',
+    caBundle: () => Promise.resolve(undefined),
+    images,
+    log: add,
+  }).lead(stop.signal);
+  return {
+    log,
+    writes,
+    end: async () => {
+      stop.abort();
+      await ended;
+    },
+  };
+}
+
+it('says that the cluster is too old, and which engine it can have', async () => {
+  const leader = await lead(() => 404);
+  await until('the log says it', () => Promise.resolve(leader.log.length > 0));
+  await leader.end();
+  expect(leader.log[0]).toBe(
+    'MutatingAdmissionPolicy image-swapper: the cluster does not know admissionregistration.k8s.io/v1: it takes ' +
+      'Kubernetes 1.36 or newer, or, with an older one, policies.engine=webhook',
+  );
+});
+
+it('leaves a policy alone that another install manages, and names its Lease', async () => {
+  const other = ownerOf({ lease: { name: 'image-swapper' } } as typeof config, 'elsewhere');
+  const leader = await lead(({ path }) => ({
+    metadata: {
+      name: path.split('/').at(-1),
+      uid: '1',
+      resourceVersion: '1',
+      ...other,
+      managedFields: [{ manager: 'image-swapper', operation: 'Apply' }],
+    },
+  }));
+  await until('the log says it', () => Promise.resolve(leader.log.length > 3));
+  await leader.end();
+  expect(leader.writes).toEqual([]);
+  expect(leader.log[0]).toMatch(
+    /^MutatingAdmissionPolicy image-swapper: is managed by another install, of Lease elsewhere\/image-swapper/,
+  );
+});
