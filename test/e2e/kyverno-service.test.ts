@@ -73,6 +73,22 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
       await service?.stop();
     });
 
+    // When this fails because images are swapped, Kyverno has mended it: MutatingPolicies can carry a CA certificate then,
+    // and docs/kyverno.md must say so.
+    it.runIf(swap === 'always')(
+      'cannot be called with a CA certificate in a MutatingPolicy, whatever Kyverno documents',
+      async () => {
+        const args = ['policies', '--config', service.configFile, '--engine', 'kyverno', '--url', service.url];
+        const { stdout } = await run(process.execPath, [BUNDLE, ...args], { cwd: service.folder });
+        expect(stdout).toContain('http.Post(');
+        const client = `http.Client(${JSON.stringify(service.ca)}).Post(`;
+        const policy = JSON.parse(JSON.stringify(parse(stdout)), (_, value: unknown) =>
+          typeof value === 'string' ? value.replaceAll('http.Post(', client) : value,
+        ) as object;
+        expect(await kyverno.apply({ policy, pod }).then(({ error }) => error, String)).toContain('no such overload');
+      },
+    );
+
     it.each([
       { engine: 'kyverno', flags: [] },
       { engine: 'kyverno', flags: ['--fail-closed'] },
