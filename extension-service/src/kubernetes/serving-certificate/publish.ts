@@ -7,6 +7,7 @@ import type { AuthorityHolder, ManagedKind } from '../../core/engines/engine.js'
 import { engineOf } from '../../core/engines/engines.js';
 import { policyKind } from '../managed-policies/policy-objects.js';
 import { callerChanges } from './callers.js';
+import { AUTHORITY_MANAGER, releasePatch } from './field-ownership.js';
 
 /** The key of the ConfigMap. */
 const KEY = 'ca.crt';
@@ -86,6 +87,11 @@ export async function publishAuthority(
     const what = `${kind.kind} ${name}`;
     const { group, version, plural } = policyKind(kind);
     const at = { group, version, plural, name };
+    const release = async (object: unknown): Promise<void> => {
+      const body = releasePatch(object);
+      if (body === undefined) return;
+      await objects.patchClusterCustomObject({ ...at, body, fieldManager: AUTHORITY_MANAGER }, options.json);
+    };
     try {
       const object: unknown = await objects.getClusterCustomObject(at, options.read).catch(absent);
       if (object === undefined) return DONE;
@@ -95,7 +101,11 @@ export async function publishAuthority(
         const { resourceVersion } = (object as { readonly metadata: { readonly resourceVersion: string } }).metadata;
         // Only if it still is the object that was looked at: indexes would be another webhook's.
         const body = [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...patch];
-        await objects.patchClusterCustomObject({ ...at, body }, options.json);
+        const fieldManager = AUTHORITY_MANAGER;
+        const patched: unknown = await objects.patchClusterCustomObject({ ...at, body, fieldManager }, options.json);
+        await release(patched);
+      } else if (!policies.manage) {
+        await release(object);
       }
       // Whoever calls by another name does not verify this certificate, so that nobody waits for it.
       return elsewhere.length === 0 ? DONE : { state: 'done', problem: callsElsewhere(what, elsewhere) };
