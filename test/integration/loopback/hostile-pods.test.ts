@@ -77,11 +77,6 @@ describe('JSON that nobody writes', () => {
         '{"labels":{"\\ud800":"\\udfff"}}',
       ),
     ],
-    [
-      'labels a million levels deep',
-      request(containers(nginx), `{"labels":${deep(500_000, '{"a":', '}').replace(':}', ':1}')}}`),
-    ],
-    ['a name a million levels deep', request(containers(nginx), `{"name":${deep(1_000_000)}}`)],
     ['a string of 3 MB for a name', request(containers(nginx), JSON.stringify({ name: 'x'.repeat(3_000_000) }))],
     [
       'a hundred thousand labels',
@@ -101,6 +96,11 @@ describe('JSON that nobody writes', () => {
     ['the body', deep(2_000_000).slice(0, 2_500_000)],
     ['the request as a string', JSON.stringify({ request: '['.repeat(1_500_000) })],
     ['control characters and braces', '{"request": "{{x}}\u001b[31m\n" oops'],
+    [
+      'labels a million levels deep',
+      request(containers(nginx), `{"labels":${deep(500_000, '{"a":', '}').replace(':}', ':1}')}}`),
+    ],
+    ['a name a million levels deep', request(containers(nginx), `{"name":${deep(1_000_000)}}`)],
     ['a number', '5'],
     ['nothing', ''],
     ['bytes that are no text', '\u0000\ufffd\ufffe'],
