@@ -20,6 +20,8 @@ export interface ServiceOptions {
   readonly listen?: string;
   /** Plain HTTP instead of TLS. */
   readonly plain?: boolean;
+  /** @default the bundle of this checkout */
+  readonly bundle?: string;
   /** The program that runs it. @default this Node */
   readonly node?: string;
 }
@@ -65,7 +67,7 @@ export class RunningService {
     const args = ['serve', '--config', configFile, '--listen-address', options.listen ?? '127.0.0.1:0'];
     args.push('--metrics-address', '127.0.0.1:0', ...tlsFlags, ...(options.flags ?? []));
     const { PATH, HOME } = process.env;
-    const child = spawn(options.node ?? process.execPath, [BUNDLE, ...args], {
+    const child = spawn(options.node ?? process.execPath, [options.bundle ?? BUNDLE, ...args], {
       env: { ...(PATH !== undefined && { PATH }), ...(HOME !== undefined && { HOME }), ...options.env },
       stdio: ['ignore', 'ignore', 'pipe'],
       cwd: folder,
