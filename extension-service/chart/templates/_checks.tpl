@@ -9,6 +9,11 @@
 {{- include "image-swapper.checkGuards" . }}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
+{{- $deadline := include "image-swapper.copyDeadline" . | fromJson }}
+{{- $given := int (.Values.policies.timeoutSeconds | default .Values.webhook.timeoutSeconds | default 31) }}
+{{- if and $facts.startsCopies (include "image-swapper.waitsForCopies" .) (gt (int $deadline.enough) 30) (lt (int $deadline.whole) $given | or (eq $given 31)) }}
+{{- fail (printf "config.imageCopyDeadline: %s is longer than 28s, and imageCopyPolicy immediate or force waits: the API server gives a webhook 30s at most, and the service refuses to start: set 28s or less" $deadline.text) }}
+{{- end }}
 {{- if and $facts.managedOnly (not (include "image-swapper.manage" .)) }}
 {{- fail (printf "policies.manage: must be true with policies.engine %s: %s" $engine $facts.managedOnly) }}
 {{- end }}

@@ -18,9 +18,6 @@
 {{- if and .Values.prewarm.schedule (not .Values.prewarm.enabled) }}
 - "prewarm.schedule: nothing runs by it, since prewarm.enabled is false: set it to true, or leave the schedule out."
 {{- end }}
-{{- if and (ne (include "image-swapper.waitsForCopies" .) "") (ge (include "image-swapper.copyDeadline" . | fromJson).whole (float64 30)) $facts.startsCopies }}
-- {{ printf "config.imageCopyDeadline is %s, and nobody waits longer than 30 s: copies that Pods wait for must be done before. Set it to 28s or less." (include "image-swapper.copyDeadline" . | fromJson).text | quote }}
-{{- end }}
 {{- if and (not $facts.webhookValues) (or .Values.webhook.namespaceSelector .Values.webhook.objectSelector) }}
 - {{ printf "webhook.namespaceSelector and webhook.objectSelector are for policies.engine webhook; with %s use policies.excludedNamespaces or config.source.filters." $engine | quote }}
 {{- end }}

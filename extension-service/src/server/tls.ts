@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { unreadable } from '../config/files.js';
 import type { TlsPair } from './listen.js';
 import { messageOf } from '../util/message-of.js';
 
@@ -41,6 +42,6 @@ async function read(file: string, flag: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new TlsFileError(`${flag} ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new TlsFileError(`${flag} ${file}: ${unreadable(error)}`);
   }
 }

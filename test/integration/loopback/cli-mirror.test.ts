@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { buildReferrer, loadImage } from '../../fakes/images.js';
+import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import { image, useCli } from './cli.js';
 import { writes } from './copy-pair.js';
 
@@ -13,6 +13,15 @@ describe('mirror', () => {
     expect(JSON.parse(first.stdout)).toMatchObject({ images: [{ state: 'mirrored', digest: image.digest }] });
     expect(cli.target.manifest(cli.repository(), '1.0')?.digest).toBe(image.digest);
     expect(JSON.parse((await cli.swapper(args)).stdout)).toMatchObject({ images: [{ state: 'up-to-date' }] });
+  });
+
+  it('copies images of many large layers without a warning of Node about listeners', async () => {
+    const large = buildImage({ layersPerPlatform: 12, layerSize: 2_000_000, seed: 7 });
+    loadImage(cli.source, 'large', large, '1');
+    const ended = await cli.swapper(['mirror', '--config', await cli.config(), `${cli.source.host}/large:1`]);
+    expect(ended.code).toBe(0);
+    expect(ended.stderr).not.toContain('Warning');
+    expect(cli.target.manifest(cli.repository().replace('/app', '/large'), '1')?.digest).toBe(large.digest);
   });
 
   it('reads a list from standard input, and in a dry run says what would be sent and sends nothing', async () => {

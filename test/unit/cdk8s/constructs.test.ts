@@ -82,7 +82,7 @@ describe('constructs', () => {
   it('names targets that are missing', () => {
     for (const Construct of [KyvernoMutatingPolicy, KyvernoClusterPolicy, MutatingWebhook]) {
       const bad = { url: HTTPS } as unknown as typeof props;
-      expect(() => new Construct(chart, 'policy', bad)).toThrow('props.targets: nothing must be a list');
+      expect(() => new Construct(chart, 'policy', bad)).toThrow('props.targets: is missing: must be a list');
     }
   });
 

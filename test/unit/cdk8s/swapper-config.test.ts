@@ -92,7 +92,7 @@ describe("the configuration's targets", () => {
 describe('a configuration that is none', () => {
   const target = { oci: oci('harbor.example.com') };
   it.each<[unknown, string]>([
-    [undefined, 'props.config: nothing must be a mapping'],
+    [undefined, 'props.config: is missing: must be a mapping'],
     [null, 'props.config: null must be a mapping'],
     [[{ target }], 'props.config: [{"target"'],
     [{ target, policies: [] }, 'props.config.policies: [] must be a mapping'],

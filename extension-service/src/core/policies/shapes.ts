@@ -55,5 +55,6 @@ export function oneOf<Choice extends string>(
 }
 
 function refuse(value: unknown, option: string, problem: string): never {
-  throw new InvalidPolicyOptionError(option, `${JSON.stringify(value) ?? 'nothing'} ${problem}`);
+  const shown = JSON.stringify(value);
+  throw new InvalidPolicyOptionError(option, shown === undefined ? `is missing: ${problem}` : `${shown} ${problem}`);
 }
