@@ -144,6 +144,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         return;
       case 'image-table':
         showImageTable(metrics, event.report);
+        service.clusterEvent(event);
         return;
       case 'watches':
         showWatches(metrics, event.report);

@@ -6,6 +6,7 @@ import { oneLine } from '../core/image/quote.js';
 import type { FilterTrace } from '../core/filters/trace.js';
 import type { CopyStatus } from '../mirror/status.js';
 import { ago } from './ago.js';
+import type { InTable } from './table-knowledge.js';
 import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 
 /** Reads like a short story: a paragraph for each container. */
@@ -42,6 +43,7 @@ function paragraph(container: ExplainedContainer, dryRun: boolean, now: number):
   lines.push(`  ${existenceSentence(container)}`);
   if (container.copy !== undefined) lines.push(...copySentences(container.copy, now).map((line) => `  ${line}`));
   if (container.access !== undefined) lines.push(`  ${accessSentence(container.access)}`);
+  if (container.table !== undefined) lines.push(`  ${tableSentence(container.table)}`);
   lines.push(`  => ${outcomeSentence(container, dryRun)}`);
   return lines;
 }
@@ -85,6 +87,11 @@ function existenceSentence({ existence }: ExplainedContainer): string {
     case undefined:
       return 'The target was not asked.';
   }
+}
+
+function tableSentence(table: InTable): string {
+  if (table.state === 'absent') return "The API server's table does not have it.";
+  return `The API server's table has had it${table.since === undefined ? ' for longer than this replica leads' : ` since ${table.since}`}.`;
 }
 
 function accessSentence(access: SourceAccess): string {

@@ -15,6 +15,7 @@ import type { SourceAccess } from '../core/decide/source-access.js';
 import { copyStatus } from '../mirror/status.js';
 import type { CopyStatus, MirrorStatus } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';
+import type { InTable } from './table-knowledge.js';
 import { BadRequestError } from './admission-request.js';
 
 /** What explaining looks into besides the rules. */
@@ -24,6 +25,8 @@ export interface ExplainDependencies {
   access?(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
   /** The copy of a reference in the queue of this process; undefined when there is none or no queue. */
   findCopy(key: string): MirrorStatus | undefined;
+  /** Whether the API server's table has the image; undefined where it has no table, or another replica writes it. */
+  findInTable?(name: string): InTable | undefined;
 }
 
 export interface ExplainedContainer extends Explanation {
@@ -31,6 +34,8 @@ export interface ExplainedContainer extends Explanation {
   readonly copy?: CopyStatus;
   /** With `source.accessCheck`: whether the Pod may read the image at its source. */
   readonly access?: SourceAccess;
+  /** With the engine mutatingadmissionpolicy: whether the API server's table has the image. */
+  readonly table?: InTable;
   /** The image that the container would get now. */
   readonly result: string;
   readonly swapped: boolean;
@@ -121,7 +126,8 @@ async function lookInto(
   const existence = await dependencies.find(target.config.name, reference, deadline);
   const copy = dependencies.findCopy(mirrorJobKey(reference, target.platforms));
   const isPresent = existence.state === 'present';
-  const could = target.swapPolicy === 'always' || isPresent;
+  const table = dependencies.findInTable?.(reference.text);
+  const could = target.swapPolicy === 'always' || (table === undefined ? isPresent : table.state === 'present');
   const access =
     could && config.source.accessCheck !== 'none' ? await accessTo(decision, existence, pull, dependencies) : undefined;
   const swaps = could && (access === undefined || access.state === 'granted') && !config.dryRun;
@@ -129,6 +135,7 @@ async function lookInto(
     existence,
     ...(copy !== undefined && { copy: copyStatus(copy) }),
     ...(access !== undefined && { access }),
+    ...(table !== undefined && { table }),
     result: swaps ? reference.text : container.image,
     swapped: swaps,
     ...(waits(config, target.copyPolicy, isPresent) && {

@@ -26,6 +26,7 @@ import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
 import type { MirrorsAnswer } from './app.js';
 import { explainRequest } from './explain.js';
+import { TableKnowledge } from './table-knowledge.js';
 import { story } from './explain-story.js';
 import { gatekeeperRules } from './gatekeeper-rules.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
@@ -108,6 +109,7 @@ export class Service {
   private openRoute: string | undefined;
   /** Of the Lease, as last heard. */
   private holder: string | undefined;
+  private readonly table = new TableKnowledge();
 
   constructor(private readonly dependencies: ServiceDependencies) {
     const { loaded, copier, lookup, log, metrics } = dependencies;
@@ -222,14 +224,21 @@ export class Service {
   }
 
   /** Takes what the cluster's side says: who copies, and what the workloads need. */
-  clusterEvent(event: Extract<ClusterEvent, { kind: 'role' | 'wanted' | 'pull-secrets-changed' }>): void {
+  clusterEvent(
+    event: Extract<ClusterEvent, { kind: 'role' | 'wanted' | 'pull-secrets-changed' | 'image-table' }>,
+  ): void {
     const { copier, log, metrics } = this.dependencies;
+    if (event.kind === 'image-table') {
+      this.table.learn(event.report, Date.now());
+      return;
+    }
     if (event.kind === 'role') {
       const { role, holder } = event;
       this.holder = holder;
       metrics.leader.set(copiesItself(role));
       if (this.stopping) return;
       const changed = role !== this.gate.current;
+      if (role !== 'leader') this.table.forget();
       const handedBack = this.gate.become(role).length;
       if (!changed) return;
       log.info({ role, ...(holder !== undefined && { holder }), ...(handedBack > 0 && { handedBack }) }, ROLES[role]);
@@ -308,6 +317,7 @@ export class Service {
       find: (target, reference, deadline) => this.existence.find(target, reference, deadline),
       access: (...asked) => this.access.check(...asked),
       findCopy: (key) => this.queue.find(key),
+      findInTable: (name) => this.table.find(name),
     });
     return output === 'text' ? `${story(answer, Date.now())}\n` : answer;
   }

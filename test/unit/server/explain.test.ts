@@ -5,6 +5,7 @@ import { compileRules } from '../../../extension-service/src/core/decide/rules.j
 import { explainRequest } from '../../../extension-service/src/server/explain.js';
 import type { ExplainAnswer, ExplainDependencies } from '../../../extension-service/src/server/explain.js';
 import { story } from '../../../extension-service/src/server/explain-story.js';
+import { TableKnowledge } from '../../../extension-service/src/server/table-knowledge.js';
 import type { MirrorStatus } from '../../../extension-service/src/mirror/status.js';
 import { configOf, ociTarget } from '../decide/rules-of.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
@@ -204,5 +205,36 @@ describe('text of outside in a story', () => {
     expect(text).toContain('{ { x }}');
     expect(text).not.toMatch(/\{\{|(?!\n)\p{Cc}|\u202e/u);
     expect(text.split('\n')).toHaveLength(story(await explained(throttled), NOW).split('\n').length);
+  });
+});
+
+describe("the API server's table", () => {
+  const report = { entries: 1, length: 9, crowdedOut: 0, unquotable: 0, writes: 1, lag: 0 };
+  const present: ExplainDependencies['find'] = async () => ({ state: 'present', from: 'registry' });
+  const NAME = 'harbor.example.com/mirror/docker.io/library/nginx:1.27';
+
+  async function told(table: TableKnowledge): Promise<readonly [text: string, swapped: boolean | undefined]> {
+    const answer = await explainRequest(POD, inForce, {
+      find: present,
+      findCopy: () => undefined,
+      findInTable: (name) => table.find(name),
+    });
+    return [story(answer, NOW), answer.containers[0]?.swapped];
+  }
+
+  it('decides whether a Pod is swapped, and since when', async () => {
+    const table = new TableKnowledge();
+    expect((await told(table))[0]).not.toContain('table');
+    table.learn({ ...report, adopted: [], added: [], removed: [] }, NOW);
+    expect(await told(table)).toEqual([expect.stringContaining("The API server's table does not have it."), false]);
+    table.learn({ ...report, adopted: [], added: [NAME], removed: [] }, NOW);
+    const since = `The API server's table has had it since ${new Date(NOW).toISOString()}.`;
+    expect(await told(table)).toEqual([expect.stringContaining(since), true]);
+    table.learn({ ...report, adopted: [], added: [], removed: [NAME] }, NOW);
+    expect((await told(table))[1]).toBe(false);
+    table.learn({ ...report, adopted: [NAME], added: [], removed: [] }, NOW);
+    expect((await told(table))[0]).toContain('for longer than this replica leads');
+    table.forget();
+    expect((await told(table))[1]).toBe(true);
   });
 });

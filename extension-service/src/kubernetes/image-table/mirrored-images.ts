@@ -20,6 +20,8 @@ export interface TableReport {
   readonly writes: number;
   /** Milliseconds from the oldest change in it to the end of the write. */
   readonly lag: number;
+  /** Names in the target that the table of the leader before had. */
+  readonly adopted: readonly string[];
   /** Names in the target that have come into the table. */
   readonly added: readonly string[];
   /** Names in the target that have left it. */
@@ -48,6 +50,7 @@ export class MirroredImages {
   private readonly recent = new Set<string>();
   private readonly gone = new Set<string>();
   private readonly unwritten = new Set<string>();
+  private readonly adopted = new Set<string>();
   private version = 0;
   private rendered = -1;
   private written = 0;
@@ -77,6 +80,7 @@ export class MirroredImages {
       if (text === undefined || this.known.has(text)) continue;
       this.known.set(text, { ...entry, text, seen: this.now() });
       if (part === 'recent') this.recent.add(text);
+      this.adopted.add(text);
     }
     this.tables = undefined;
     this.rendered = -1;
@@ -135,11 +139,11 @@ export class MirroredImages {
     const { tables } = this;
     if (tables === undefined) return;
     this.written = this.rendered;
-    if (writes === 0) {
+    if (writes === 0 && this.adopted.size === 0) {
       this.settle();
       return;
     }
-    this.lastWrite = this.now();
+    if (writes > 0) this.lastWrite = this.now();
     const { large, recent } = tables;
     const sum = (of: 'size' | 'length' | 'crowdedOut' | 'unquotable'): number => large[of] + recent[of];
     const [crowdedOut, unquotable] = [sum('crowdedOut'), sum('unquotable')];
@@ -150,7 +154,7 @@ export class MirroredImages {
     const lag = this.changedAt === undefined ? 0 : this.now() - this.changedAt;
     this.options.onReport?.({
       ...{ entries: sum('size'), length: sum('length'), crowdedOut, unquotable, writes, lag },
-      ...{ added: [...this.unwritten], removed: [...this.gone] },
+      ...{ adopted: [...this.adopted], added: [...this.unwritten], removed: [...this.gone] },
     });
     this.settle();
   }
@@ -168,6 +172,7 @@ export class MirroredImages {
   }
 
   private settle(): void {
+    this.adopted.clear();
     this.unwritten.clear();
     this.gone.clear();
     this.changedAt = this.version === this.rendered ? undefined : this.now();

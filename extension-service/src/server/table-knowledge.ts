@@ -1,0 +1,32 @@
+import type { TableReport } from '../kubernetes/image-table/mirrored-images.js';
+
+/** Whether the API server's table has an image. */
+export type InTable =
+  /** `since`: ISO 8601; absent where an earlier leader wrote it. */
+  { readonly state: 'present'; readonly since?: string } | { readonly state: 'absent' };
+
+/** The content of the API server's table, as far as the replica knows that writes it. */
+export class TableKnowledge {
+  private names: Map<string, number | undefined> | undefined;
+
+  /** @param now milliseconds since the epoch */
+  learn({ adopted, added, removed }: TableReport, now: number): void {
+    this.names ??= new Map();
+    for (const name of adopted) this.names.set(name, undefined);
+    for (const name of added) this.names.set(name, now);
+    for (const name of removed) this.names.delete(name);
+  }
+
+  /** Another replica writes it from now on. */
+  forget(): void {
+    this.names = undefined;
+  }
+
+  /** @param name in the target. @returns undefined where another replica writes it, or none */
+  find(name: string): InTable | undefined {
+    if (this.names === undefined) return undefined;
+    if (!this.names.has(name)) return { state: 'absent' };
+    const since = this.names.get(name);
+    return { state: 'present', ...(since !== undefined && { since: new Date(since).toISOString() }) };
+  }
+}
