@@ -126,6 +126,13 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     return image;
   }
 
+  async function explained(image: string): Promise<unknown> {
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' } };
+    const body = JSON.stringify({ image, namespace: NAMESPACE });
+    const response = await fetch(`${service.url}/v1/explain`, { ...init, body });
+    return ((await response.json()) as { readonly containers: readonly unknown[] }).containers[0];
+  }
+
   async function requests(): Promise<number> {
     const { text } = await get(`${service.operations}/metrics`);
     return [...text.matchAll(/^image_swapper_resolve_requests_total\{[^}]*\} (\d+)$/gm)]
@@ -142,6 +149,11 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     const image = await inTable();
     expect(await admitted(containers(image, 'unknown.test/x:1'))).toEqual([swapped(image), 'unknown.test/x:1']);
     expect(await requests()).toBe(0);
+    expect(await explained(image)).toMatchObject({
+      swapped: true,
+      table: { state: 'present', since: expect.any(String) },
+    });
+    expect(await explained('unknown.test/x:1')).toMatchObject({ swapped: false, table: { state: 'absent' } });
     expect(await metric('image_swapper_table_entries')).toBe(1);
     expect(await metric('image_swapper_table_writes_total')).toBeGreaterThan(0);
   }, 90_000);
