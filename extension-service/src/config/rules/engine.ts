@@ -86,10 +86,19 @@ function checkDirectTarget(context: RuleContext, { name, title, decides }: Engin
 
 function checkManaged(context: RuleContext, { name, chart }: Engine): void {
   const { config } = context;
-  if (chart.managedOnly === undefined || config.policies?.manage === true) return;
+  if (chart.managedOnly === undefined) return;
   const { targets = [], target, imageSwapPolicy } = config;
   const all = [...targets, ...(target == null ? [] : [target])];
   if (all.every((one) => (one?.imageSwapPolicy ?? imageSwapPolicy) === 'always')) return;
+  for (const [path, policy] of statedCopyPolicies(context)) {
+    if (policy !== 'none') continue;
+    context.warn(
+      path,
+      `is none, and policies.engine is ${name}: images that the service does not copy do not come into the table`,
+      'set delayed, or imageSwapPolicy: always',
+    );
+  }
+  if (config.policies?.manage === true) return;
   context.error(
     ['policies', 'manage'],
     `is false, and policies.engine is ${name}: no image would be swapped, since ${chart.managedOnly}`,
