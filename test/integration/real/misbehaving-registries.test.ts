@@ -47,7 +47,7 @@ interface Case {
 async function newCase(host: string): Promise<Case> {
   const seed = (cases += 1);
   const platforms = ['linux/amd64', 'linux/arm64'];
-  const image = buildImage({ platforms, layersPerPlatform: 2, layerSize: 50_000, seed });
+  const image = buildImage({ platforms, layersPerPlatform: 1, layerSize: 50_000, seed });
   const repository = `app-${seed}`;
   await pushImage(host, repository, image, '1.0');
   return { image, repository };
