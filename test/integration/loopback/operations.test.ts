@@ -121,7 +121,11 @@ describe('requests to registries', () => {
       metric(service, 'image_swapper_registry_requests_total', { registry: registry.host, action });
     const seen = (registry: FakeRegistry, method: string, path: RegExp): number =>
       registry.accessLog.filter((entry) => entry.method === method && path.test(entry.path)).length;
-    await until('the thread has reported', async () => (await counted(target, 'put-manifest')) > 0);
+    // It reports once a second; a manifest is the last that a copy sends.
+    await until('the thread has reported all', async () => {
+      const manifests = seen(target, 'PUT', /\/manifests\//);
+      return manifests > 0 && (await counted(target, 'put-manifest')) === manifests;
+    });
     for (const registry of [source, target]) {
       for (const [action, method, path] of [
         ['head-manifest', 'HEAD', /\/manifests\//],
