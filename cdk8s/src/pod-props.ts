@@ -18,4 +18,14 @@ export interface PodProps {
    * @default none; the construct ImageSwapper: those of the configuration, as the service has them
    */
   readonly operators?: readonly OperatorProps[];
+  /**
+   * `pods.pullSecret`: the policy accepts this pull secret for swapped Pods, and no other.
+   * @default none
+   */
+  readonly pullSecret?: string;
+  /**
+   * `pods.annotate`: the policy accepts the annotation `image-swapper.io/original-images`.
+   * @default false
+   */
+  readonly annotate?: boolean;
 }

@@ -30,6 +30,8 @@ export interface SwapperConfig {
     readonly operators?: readonly OperatorProps[];
     readonly [key: string]: unknown;
   };
+  /** Fields that swapped Pods get in addition to their images. */
+  readonly pods?: { readonly pullSecret?: string; readonly annotate?: boolean };
   readonly imageCopyPolicy?: ImageCopyPolicy;
   readonly imageSwapPolicy?: ImageSwapPolicy;
   /** How long requests wait for copies under `immediate` and `force`, such as `8s`. */
@@ -149,11 +151,14 @@ function callerPathOf(value: unknown): string {
 }
 
 /** What else of the configuration policies depend on. */
-export function podsOf({ source }: SwapperConfig): PodProps {
+export function podsOf({ source, pods }: SwapperConfig): PodProps {
+  const { pullSecret, annotate } = pods == null ? {} : mapping(pods, 'config.pods');
   const { volumes, operators } = source == null ? {} : mapping(source, 'config.source');
   const option = 'config.source.operators';
   return {
     ...(volumes != null && { volumes: truth(volumes, 'config.source.volumes') ?? true }),
+    ...(pullSecret != null && { pullSecret: text(pullSecret, 'config.pods.pullSecret') }),
+    ...(annotate != null && { annotate: truth(annotate, 'config.pods.annotate') ?? false }),
     operators:
       operators == null
         ? DEFAULT_OPERATORS

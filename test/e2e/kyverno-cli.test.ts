@@ -140,6 +140,66 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
       expect(service.calls).toEqual([]);
     });
 
+    describe('with pods.pullSecret and pods.annotate', () => {
+      const pods = { pullSecret: 'mirror-login', annotate: true };
+      const key = 'image-swapper.io/original-images';
+      const bare: Pod = {
+        ...pod,
+        metadata: { name: 'web', namespace: 'team-a' },
+        spec: { containers: [{ name: 'a', image: 'nginx' }] },
+      };
+      const answer =
+        (additions: object): StubAnswer =>
+        () => ({
+          body: {
+            images: { containers: { a: `${TARGET}nginx` } },
+            patches: [{ op: 'replace', path: '/spec/containers/0/image', value: `${TARGET}nginx` }],
+            pod: additions,
+          },
+        });
+
+      it.each<[string, Pod, object, readonly object[]]>([
+        ['without any', bare, { [key]: '{"a":"nginx"}' }, [{ name: 'mirror-login' }]],
+        [
+          'with others',
+          {
+            ...bare,
+            metadata: { ...bare.metadata, annotations: { x: 'kept' } },
+            spec: { ...bare.spec, imagePullSecrets: [{ name: 'own' }] },
+          },
+          { x: 'kept', [key]: '{"a":"nginx"}' },
+          [{ name: 'own' }, { name: 'mirror-login' }],
+        ],
+      ])('adds exactly these to a Pod %s', async (_, before, annotations, secrets) => {
+        service.answer = answer({ pullSecret: 'mirror-login', originalImages: '{"a":"nginx"}' });
+        const result = await apply(policyOf(entry, { failClosed: true, pods }), { pod: before });
+        expect(result.error).toBeUndefined();
+        expect(result.pod?.metadata.annotations).toEqual(annotations);
+        const found = result.pod?.spec['imagePullSecrets'] as readonly { readonly name: string }[];
+        expect([...found].sort((a, b) => b.name.localeCompare(a.name))).toEqual(secrets);
+        expect(result.pod?.spec.containers[0]?.image).toBe(`${TARGET}nginx`);
+      });
+
+      it('takes nothing else from a forged answer, and nothing at all without the configuration', async () => {
+        const swapped: Pod = { ...bare, spec: { containers: [{ name: 'a', image: `${TARGET}nginx` }] } };
+        service.answer = answer({ pullSecret: 'other', originalImages: '{"a":"{{ request }}"}', hostNetwork: true });
+        expect(await apply(policyOf(entry, { failClosed: true, pods }), { pod: bare })).toEqual({
+          error: undefined,
+          pod: swapped,
+        });
+        service.answer = answer({ pullSecret: 'mirror-login', originalImages: '{"a":"nginx"}' });
+        expect(await apply(policyOf(entry, { failClosed: true }), { pod: bare })).toEqual({
+          error: undefined,
+          pod: swapped,
+        });
+        service.answer = () => ({ body: { images: {}, patches: [] } });
+        expect(await apply(policyOf(entry, { failClosed: true, pods }), { pod: bare })).toEqual({
+          error: undefined,
+          pod: bare,
+        });
+      });
+    });
+
     it.each<[string, Pod, number]>([
       [
         'of an operator that replaces it',

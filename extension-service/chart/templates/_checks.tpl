@@ -41,6 +41,10 @@
 {{- if and $rendered $sends }}
 {{- fail "auth: the policies that the chart renders send neither a secret nor a path: set policies.manage=true, so that the service writes them" }}
 {{- end }}
+{{- $pods := (.Values.config | default dict).pods | default dict }}
+{{- if and (has (include "image-swapper.renderedEngine" .) (list "kyverno" "kyverno-clusterpolicy")) (or $pods.pullSecret $pods.annotate) }}
+{{- fail "config.pods: the Kyverno policies that the chart renders accept nothing but images: set policies.manage=true, so that the service writes them, or leave config.pods out" }}
+{{- end }}
 {{- end }}
 
 {{/* Values of a certificate that would be left unread. */}}

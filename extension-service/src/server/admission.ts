@@ -2,6 +2,8 @@ import type { Config } from '../core/config/model.js';
 import type { Swap } from '../core/decide/answer.js';
 import { decide, decideContainer } from '../core/decide/decide.js';
 import type { ContainerDecision, DecisionInput, Mirror } from '../core/decide/decide.js';
+import { podAdditions } from '../core/decide/pod-additions.js';
+import type { PodAdditions } from '../core/decide/pod-additions.js';
 import { imagePlace } from '../core/decide/image-places.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { Rules } from '../core/decide/rules.js';
@@ -61,6 +63,8 @@ export interface ContainerOutcome {
 export interface AdmissionResult {
   readonly containers: readonly ContainerOutcome[];
   readonly swaps: readonly Swap[];
+  /** Absent: none. */
+  readonly additions?: PodAdditions;
   /** Set when `imageCopyFailure: deny` or `source.directTarget: refuse` refuses the Pod. */
   readonly denied?: Denial;
 }
@@ -101,7 +105,7 @@ export class Admission {
       const settled = await Promise.all(decisions.map((decision) => this.settle(decision, settling)));
       const answer = result(settled);
       this.direct.swapped(config, answer.swaps, pull);
-      return answer;
+      return withAdditions(answer, config, request);
     } finally {
       clock.stop();
     }
@@ -211,6 +215,11 @@ function failureOf(mirror: Mirror, waited: MirrorResult | undefined): CopyFailur
   if (waited?.ok === false) return waited.failure;
   const message = `${formatReference(mirror.source)}: the copy did not finish within imageCopyDeadline`;
   return { reason: 'unreachable', message, retryable: true };
+}
+
+function withAdditions(result: AdmissionResult, { pods }: Config, request: AdmissionRequest): AdmissionResult {
+  if (pods.pullSecret === undefined && !pods.annotate) return result;
+  return { ...result, additions: podAdditions(pods, request, result.swaps) };
 }
 
 function result(settled: readonly Settled[]): AdmissionResult {

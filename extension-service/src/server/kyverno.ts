@@ -30,5 +30,7 @@ export async function answerKyverno(
     const code = status === 403 ? 'pod_refused' : 'copy_failed';
     return { ...errorAnswer(status, code, `${kind} ${container}: ${message}`), close };
   }
-  return { ...json(imagesAnswer(result.swaps)), close };
+  const { additions = {} } = result;
+  const pod = Object.keys(additions).length === 0 ? {} : { pod: additions };
+  return { ...json({ ...imagesAnswer(result.swaps), ...pod }), close };
 }

@@ -1,4 +1,5 @@
 import { imagesAnswer } from '../core/decide/answer.js';
+import { additionPatches } from '../core/decide/pod-additions.js';
 import { isObject } from '../core/decide/pod.js';
 import type { AdmissionRequest, AdmissionResult } from './admission.js';
 import { BadRequestError, parseAdmissionRequest, parseJson } from './admission-request.js';
@@ -48,7 +49,7 @@ export async function answerWebhook(
       },
     });
   }
-  const { patches } = imagesAnswer(result.swaps);
+  const patches = [...imagesAnswer(result.swaps).patches, ...additionPatches(request.pod, result.additions ?? {})];
   if (patches.length === 0) return answer({ allowed: true });
   const patch = Buffer.from(JSON.stringify(patches)).toString('base64');
   return answer({ allowed: true, patchType: 'JSONPatch', patch });

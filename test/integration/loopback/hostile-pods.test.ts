@@ -203,6 +203,46 @@ describe('names and images that want to be something else', () => {
   });
 });
 
+describe('additions to swapped Pods', () => {
+  it('go to the webhook as patches and to Kyverno under "pod", whatever secrets exist', async () => {
+    const more = await world.serve(
+      {
+        imageSwapPolicy: 'always',
+        imageCopyPolicy: 'none',
+        target: plainRegistry(target),
+        pods: { pullSecret: 'of-nobody', annotate: true },
+      },
+      { plain: true },
+    );
+    const text = '{"app":"nginx"}';
+    const swap = { op: 'replace', path: '/spec/containers/0/image', value: place('nginx:latest') };
+    const answer = await post(`${more.url}/v1/kyverno`, request(containers(nginx)));
+    expect(answer.json()).toEqual({
+      ...swapped(),
+      patches: [swap],
+      pod: { pullSecret: 'of-nobody', originalImages: text },
+    });
+    const review = (spec: string): string => {
+      const { request: asked } = JSON.parse(request(spec)) as { readonly request: object };
+      return JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: asked });
+    };
+    const patchOf = async (spec: string): Promise<unknown> => {
+      const { response } = (await post(`${more.url}/webhook`, review(spec))).json() as {
+        readonly response: { readonly allowed: boolean; readonly patch?: string };
+      };
+      expect(response.allowed).toBe(true);
+      return response.patch === undefined ? undefined : JSON.parse(Buffer.from(response.patch, 'base64').toString());
+    };
+    expect(await patchOf(containers(nginx))).toEqual([
+      swap,
+      { op: 'add', path: '/spec/imagePullSecrets', value: [{ name: 'of-nobody' }] },
+      { op: 'add', path: '/metadata/annotations', value: { 'image-swapper.io/original-images': text } },
+    ]);
+    // A Pod without a swap stays as it is.
+    expect(await patchOf(containers({ name: 'app', image: place('nginx:latest') }))).toBeUndefined();
+  });
+});
+
 describe('image volumes', () => {
   const volumes = (...list: unknown[]): string => JSON.stringify({ containers: [nginx], volumes: list });
   it.each<[string, unknown[]]>([

@@ -21,6 +21,7 @@ describe('a configuration of nothing but a target', () => {
         ...{ filters: [], registries: [], allow: [], deny: [] },
         ...{ accessCheck: 'none', directTarget: 'keep', volumes: true, operators: DEFAULT_OPERATORS },
       },
+      pods: { annotate: false },
       target: {
         name: 'default',
         type: 'oci',
@@ -87,7 +88,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(60);
+    expect(origins.size).toBe(61);
   });
 
   it.each([

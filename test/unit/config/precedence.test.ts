@@ -24,6 +24,9 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'source.directTarget': ['refuse', 'keep'],
   'source.volumes': ['false', 'true'],
   'source.operators': ['[{apiGroup: a.example, kind: A}]', '[]'],
+  pods: ['{annotate: true}', '{pullSecret: a}'],
+  'pods.pullSecret': ['a', 'b'],
+  'pods.annotate': ['true', 'false'],
   target: ['{oci: {registry: a.test}}', '{oci: {registry: b.test, prefix: x}}'],
   'target.type': ['oci', 'oci'],
   'target.aws': [

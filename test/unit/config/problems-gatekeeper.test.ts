@@ -77,6 +77,26 @@ describe('Pods that are left alone where the service sees them', () => {
   });
 });
 
+describe('fields of swapped Pods beside their images', () => {
+  const pods = 'pods: {pullSecret: mirror, annotate: true}\n';
+  it.each(['gatekeeper', 'mutatingadmissionpolicy'])('are refused under %s, which writes images alone', (name) => {
+    const text = `imageSwapPolicy: always\n${target}policies: {engine: ${name}}\n${pods}`;
+    expect(problemsOf(text)).toEqual([
+      expect.stringContaining(`pods.pullSecret: has no effect, and policies.engine is ${name}`),
+      expect.stringContaining(`pods.annotate: has no effect, and policies.engine is ${name}`),
+    ]);
+  });
+
+  it.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'])('are fine under %s', (name) => {
+    expect(problemsOf(`${target}policies: {engine: ${name}}\n${pods}`)).toEqual([]);
+  });
+
+  it.each(['UPPER', 'a b', '../x', '-a', '{{ a }}'])('take no Secret called %j', (name) => {
+    const [problem] = problemsOf(`${target}pods: {pullSecret: ${JSON.stringify(name)}}\n`);
+    expect(problem).toContain('pods.pullSecret');
+  });
+});
+
 describe('copies that admissions wait for', () => {
   const told = (text: string): readonly string[] =>
     parse(`${text}source: {operators: []}\n`).warnings.map(formatProblem);

@@ -32,6 +32,7 @@ export function configOf(more: Partial<Config> = {}): Config {
       volumes: true,
       operators: [],
     },
+    pods: { annotate: false },
     target: ociTarget('mirror.test'),
     targets: [],
     mirror: {

@@ -21,7 +21,22 @@ export function checkEngine(context: RuleContext): void {
   checkMatches(context, engine);
   checkSourceAccess(context, engine);
   checkDirectTarget(context, engine);
+  checkAdditions(context, engine);
   if (engine.decides.sees === 'images') warnOfUnseen(context, engine);
+}
+
+/** Fields beside images, where the engine writes images alone. */
+function checkAdditions(context: RuleContext, { name, title, decides }: Engine): void {
+  const { pods } = context.config;
+  if (decides.addsToPods === true) return;
+  for (const [key, isOn] of [
+    ['pullSecret', pods?.pullSecret !== undefined],
+    ['annotate', pods?.annotate === true],
+  ] as const) {
+    if (!isOn) continue;
+    const problem = `has no effect, and policies.engine is ${name}: ${title} writes nothing but images into Pods`;
+    context.error(['pods', key], problem, 'use another engine (webhook, kyverno), or leave it out');
+  }
 }
 
 /** Pods that the service leaves alone where it sees them. */

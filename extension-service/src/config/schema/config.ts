@@ -13,6 +13,7 @@ import {
   eventsSchema,
   leaseSchema,
   mirrorSchema,
+  podsSchema,
   queueSchema,
   reconcileSchema,
   secretReaderSchema,
@@ -47,6 +48,7 @@ export const configSchema = z.strictObject({
   ).default('ignore'),
   answerBudget: duration(1, answerBudgetLimit, 'How long an admission may take for looking into targets.').default(200),
   source: described(sourceSchema, 'Where images come from.').prefault({}),
+  pods: described(podsSchema, 'Fields that swapped Pods get in addition to their images.').prefault({}),
   target: described(targetSchema, 'The registry for all images that no entry of `targets` takes.').exactOptional(),
   targets: described(
     z.array(namedTargetSchema).readonly(),

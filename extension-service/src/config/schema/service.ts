@@ -6,6 +6,7 @@ import type {
   Config,
   LeaseConfig,
   MirrorConfig,
+  PodsConfig,
   PoliciesConfig,
   QueueConfig,
   SecretReaderConfig,
@@ -63,6 +64,17 @@ const nameOf = (kind: string, about: string) =>
 
 const queueUrl = /^(?:rediss?|postgres(?:ql)?):\/\/[^\s/]+/;
 const urlAllowed = 'a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed';
+
+/** Fields that swapped Pods get in addition to their images. */
+export const podsSchema = z.strictObject({
+  pullSecret: nameOf(
+    'Secret',
+    "A pull secret for the target, which you distribute to the Pods' namespaces. It is added to swapped Pods that lack it.",
+  ).exactOptional(),
+  annotate: flag(
+    'Swapped Pods get the annotation `image-swapper.io/original-images`: a JSON map from containers to their images as written.',
+  ).default(false),
+}) satisfies z.ZodType<PodsConfig>;
 
 /** Where copies wait. */
 export const queueSchema = z.strictObject({

@@ -20,6 +20,8 @@ export interface Config {
   /** Time for looking into targets at admission, for the whole request. */
   readonly answerBudget: number;
   readonly source: SourceConfig;
+  /** Fields that swapped Pods get in addition. */
+  readonly pods: PodsConfig;
   /** Takes what no entry of `targets` takes. */
   readonly target?: TargetConfig;
   /** Ordered: the first whose `match` is true takes the image. */
@@ -140,6 +142,13 @@ export interface SourceConfig {
   readonly volumes: boolean;
   /** Their Pods are left alone: these operators replace Pods whose images differ from what they ordered. */
   readonly operators: readonly OperatorConfig[];
+}
+
+export interface PodsConfig {
+  /** A Secret with the login of the target, in the namespace of each Pod; added to swapped Pods that lack it. */
+  readonly pullSecret?: string;
+  /** Whether swapped Pods get the annotation `image-swapper.io/original-images`. */
+  readonly annotate: boolean;
 }
 
 /** An operator, by the objects that own its Pods. */

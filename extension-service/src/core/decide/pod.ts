@@ -84,7 +84,7 @@ function withResources(container: JsonObject): JsonObject {
 
 /** A static Pod's mirror: the kubelet compares it with its manifest, so a change of its image would fight the node. */
 export function isStaticMirrorPod(pod: JsonObject): boolean {
-  return annotations(pod)['kubernetes.io/config.mirror'] !== undefined;
+  return podAnnotations(pod)['kubernetes.io/config.mirror'] !== undefined;
 }
 
 /** Label or annotation, `"true"`: the Pod is left alone. */
@@ -93,12 +93,12 @@ export const SKIP_KEY = 'image-swapper.io/skip';
 export const SKIP_CONTAINERS_KEY = 'image-swapper.io/skip-containers';
 
 export function isOptedOut(pod: JsonObject): boolean {
-  return podLabels(pod)[SKIP_KEY] === 'true' || annotations(pod)[SKIP_KEY] === 'true';
+  return podLabels(pod)[SKIP_KEY] === 'true' || podAnnotations(pod)[SKIP_KEY] === 'true';
 }
 
 /** Whether the Pod's annotation names the container. */
 export function optedOutContainers(pod: JsonObject): (container: PodContainer) => boolean {
-  const text = annotations(pod)[SKIP_CONTAINERS_KEY];
+  const text = podAnnotations(pod)[SKIP_CONTAINERS_KEY];
   if (typeof text !== 'string') return () => false;
   const names = new Set(text.split(',').map((name) => name.trim()));
   return ({ list, name }) => names.has(`${list}/${name}`) || (imagePlace(list).kind === 'container' && names.has(name));
@@ -144,7 +144,7 @@ export function podLabels(pod: JsonObject): JsonObject {
   return metadataMap(pod, 'labels');
 }
 
-function annotations(pod: JsonObject): JsonObject {
+export function podAnnotations(pod: JsonObject): JsonObject {
   return metadataMap(pod, 'annotations');
 }
 

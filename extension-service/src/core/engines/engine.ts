@@ -101,6 +101,8 @@ export interface EngineDecisions {
   readonly sees: 'pod' | 'images';
   /** Whether requests start copies, and so whether they can wait for one (`immediate`, `force`). */
   readonly startsCopies: boolean;
+  /** Whether its policies write the fields of `pods` too. */
+  readonly addsToPods?: true;
   /** When a refusal by the service (`imageCopyFailure: deny`) refuses the Pod. */
   readonly denies: 'always' | 'fail-closed' | 'never';
   /** @throws InvalidPolicyOptionError for the first filter that neither the engine nor the service can decide */

@@ -14,7 +14,7 @@ export function configHash(
   filters: readonly string[],
   targets: readonly string[],
   directTarget: 'keep' | 'refuse' = 'keep',
-  { volumes = true, operators = DEFAULT_OPERATORS }: PodOptions = {},
+  { volumes = true, operators = DEFAULT_OPERATORS, pullSecret, annotate = false }: PodOptions = {},
 ): string {
   // Usual values change no hash of policies that exist.
   const conditions = {
@@ -22,6 +22,8 @@ export function configHash(
     ...(directTarget === 'refuse' && { directTarget }),
     ...(!volumes && { volumes }),
     ...(JSON.stringify(operators) !== USUAL_OPERATORS && { operators }),
+    ...(pullSecret !== undefined && { pullSecret }),
+    ...(annotate && { annotate }),
   };
   const text = JSON.stringify(conditions).replaceAll(
     /[^ -~]/g,

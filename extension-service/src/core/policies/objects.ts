@@ -116,7 +116,9 @@ export interface KyvernoConditions {
 export interface KyvernoForeach {
   readonly list: string;
   readonly preconditions?: KyvernoConditions;
-  readonly patchesJson6902: string;
+  /** Exactly one of these two. */
+  readonly patchesJson6902?: string;
+  readonly patchStrategicMerge?: object;
 }
 
 /** externaldata.gatekeeper.sh/v1beta1 */

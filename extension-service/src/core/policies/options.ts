@@ -49,25 +49,33 @@ export interface PodOptions {
   readonly volumes?: boolean;
   /** `source.operators`: their Pods cost no call. The service decides the same. Default none. */
   readonly operators?: readonly OperatorConfig[];
+  /** `pods.pullSecret`: the guard accepts this pull secret and no other. */
+  readonly pullSecret?: string;
+  /** `pods.annotate`: the guard accepts the annotation with the images as written. Default false. */
+  readonly annotate?: boolean;
 }
 
 /** Those of a configuration. */
-export function podOptions({ source }: Pick<Config, 'source'>): PodOptions {
-  return { volumes: source.volumes, operators: source.operators };
+export function podOptions({ source, pods }: Pick<Config, 'source' | 'pods'>): PodOptions {
+  return { volumes: source.volumes, operators: source.operators, ...pods };
 }
 
 /** {@link PodOptions}, checked, with defaults. */
 export interface ResolvedPodOptions {
   readonly places: readonly ImagePlace[];
   readonly operators: readonly OperatorConfig[];
+  readonly pullSecret?: string;
+  readonly annotate: boolean;
 }
 
 /** @throws InvalidPolicyOptionError */
 export function resolvePodOptions(options: PodOptions = {}): ResolvedPodOptions {
-  const { volumes = true, operators = [] } = options;
+  const { volumes = true, operators = [], pullSecret, annotate = false } = options;
   checkTruth(volumes, 'pods.volumes');
   checkList(operators, 'pods.operators');
-  return { places: placesWith(volumes), operators };
+  checkTruth(annotate, 'pods.annotate');
+  if (pullSecret !== undefined) checkSubdomain(pullSecret, 'pods.pullSecret');
+  return { places: placesWith(volumes), operators, annotate, ...(pullSecret !== undefined && { pullSecret }) };
 }
 
 export interface ResolvedPolicyOptions extends ResolvedNames {

@@ -499,6 +499,11 @@ describe.skipIf(!available)("the chart's values", () => {
       'config.source.directTarget: is refuse, and the policies that the chart renders do not send every Pod',
     ],
     [
+      'fields beside images with policies of the chart, which do not accept them',
+      { config: { ...good.config, pods: { pullSecret: 'mirror' } } },
+      'config.pods: the Kyverno policies that the chart renders accept nothing but images',
+    ],
+    [
       "a queue that is not there yet, in the service's words",
       { config: { ...good.config, queue: { type: 'redis' } } },
       'config.queue.type: redis is not available yet: use memory',

@@ -19,6 +19,7 @@ import {
 import type { GuardOptions, PolicyOptions, ResolvedPodOptions, ResolvedPolicyOptions } from '../../policies/options.js';
 import { normalizeCertificates } from '../../policies/pem.js';
 import type { OperatorConfig } from '../../config/model.js';
+import { ORIGINAL_IMAGES_KEY, ORIGINAL_IMAGES_PATTERN } from '../../decide/pod-additions.js';
 import { takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
@@ -80,8 +81,9 @@ function createRule(
   context: readonly KyvernoContextEntry[],
   targets: readonly string[],
   skipped: SkippedPods | undefined,
-  { places, operators }: ResolvedPodOptions,
+  pods: ResolvedPodOptions,
 ): KyvernoRule {
+  const { places, operators } = pods;
   return {
     name: 'swap',
     match: { any: [{ resources: { kinds: ['Pod'], operations: ['CREATE'] } }] },
@@ -113,6 +115,7 @@ function createRule(
           list: `[{patches: ${guardedPatches(places, targets)}}]`,
           patchesJson6902: '{{ to_string(element.patches) }}',
         },
+        ...additions(pods),
       ],
     },
   };
@@ -202,6 +205,29 @@ function notSkipped({ pod }: SkippedPods): KyvernoConditions['all'] {
     operator: 'Equals',
     value: false,
   }));
+}
+
+/** Exactly the configured pull secret, and exactly the annotation, of names and references. */
+function additions({ pullSecret, annotate }: ResolvedPodOptions): KyvernoForeach[] {
+  const answered = `[${ANSWER}.pod || \`{}\`]`;
+  return [
+    ...(pullSecret === undefined
+      ? []
+      : [
+          {
+            list: `${answered}[?pullSecret == ${jmespathString(pullSecret, 'pods.pullSecret')}]`,
+            patchStrategicMerge: { spec: { imagePullSecrets: [{ name: pullSecret }] } },
+          },
+        ]),
+    ...(annotate
+      ? [
+          {
+            list: `${answered}[?regex_match('${ORIGINAL_IMAGES_PATTERN}', originalImages || '')].{text: originalImages}`,
+            patchStrategicMerge: { metadata: { annotations: { [ORIGINAL_IMAGES_KEY]: '{{ element.text }}' } } },
+          },
+        ]
+      : []),
+  ];
 }
 
 function notOfOperators(operators: readonly OperatorConfig[]): KyvernoConditions['all'] {

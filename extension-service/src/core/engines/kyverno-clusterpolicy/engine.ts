@@ -27,7 +27,7 @@ export const kyvernoClusterPolicy: Engine = {
         '(image-swapper/image-swapper-ca where the service makes its certificate itself, in a default install), or caBundle.',
     },
   },
-  decides: { sees: 'pod', startsCopies: true, denies: 'fail-closed' },
+  decides: { sees: 'pod', startsCopies: true, denies: 'fail-closed', addsToPods: true },
   kinds: [
     {
       apiVersion: 'kyverno.io/v1',

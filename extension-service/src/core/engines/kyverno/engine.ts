@@ -29,7 +29,7 @@ export const kyverno: Engine = {
         'kyverno-clusterpolicy, which carries it',
     },
   },
-  decides: { sees: 'pod', startsCopies: true, denies: 'fail-closed' },
+  decides: { sees: 'pod', startsCopies: true, denies: 'fail-closed', addsToPods: true },
   kinds: [
     {
       apiVersion: 'policies.kyverno.io/v1',

@@ -10,6 +10,7 @@ import {
   resolvePolicyOptions,
 } from '../../policies/options.js';
 import type { GuardOptions, PolicyOptions, ResolvedPodOptions } from '../../policies/options.js';
+import { ORIGINAL_IMAGES_KEY, ORIGINAL_IMAGES_PATTERN } from '../../decide/pod-additions.js';
 import { takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
 import {
@@ -83,8 +84,14 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
         },
         { name: 'images', expression: failClosed ? IMAGES_OR_ERROR : IMAGES_OR_NONE },
         { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },
+        ...additionVariables(pods),
       ],
-      mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: imagePatches(targets, pods) } }],
+      mutations: [
+        {
+          patchType: 'JSONPatch',
+          jsonPatch: { expression: [imagePatches(targets, pods), ...additions(pods)].join(' +\n') },
+        },
+      ],
     },
   };
 }
@@ -128,6 +135,54 @@ function imagePatches(targets: readonly string[], { places }: ResolvedPodOptions
     `    && patch.value.matches(${celString(REFERENCE_CHARACTERS, 'targets')})`,
     ').map(patch, JSONPatch{op: "replace", path: patch.path, value: patch.value})',
   ].join('\n');
+}
+
+/** The answer's additions to the Pod, where the configuration has any. */
+function additionVariables({ pullSecret, annotate }: ResolvedPodOptions): readonly CelCondition[] {
+  if (pullSecret === undefined && !annotate) return [];
+  return [
+    {
+      name: 'additions',
+      expression: [
+        'variables.answer.statusCode == 200 && has(variables.answer.pod) && type(variables.answer.pod) == map',
+        '  ? variables.answer.pod : dyn({})',
+      ].join('\n'),
+    },
+  ];
+}
+
+/** Lists of further patches: exactly the configured pull secret, and exactly the annotation, of names and references. */
+function additions({ pullSecret, annotate }: ResolvedPodOptions): readonly string[] {
+  const lists: string[] = [];
+  if (pullSecret !== undefined) {
+    const name = celString(pullSecret, 'pods.pullSecret');
+    const secrets = 'object.spec.imagePullSecrets';
+    lists.push(
+      [
+        `(!(${IS_UPDATE}) && string(variables.additions[?"pullSecret"].orValue("")) == ${name}`,
+        `    && !(has(${secrets}) && ${secrets}.exists(s, has(s.name) && s.name == ${name}))`,
+        `  ? [has(${secrets})`,
+        `      ? JSONPatch{op: "add", path: "/spec/imagePullSecrets/-", value: {"name": ${name}}}`,
+        `      : JSONPatch{op: "add", path: "/spec/imagePullSecrets", value: [{"name": ${name}}]}]`,
+        '  : [])',
+      ].join('\n'),
+    );
+  }
+  if (annotate) {
+    const text = 'string(variables.additions[?"originalImages"].orValue(""))';
+    const key = celString(ORIGINAL_IMAGES_KEY, 'annotation');
+    const path = celString(`/metadata/annotations/${ORIGINAL_IMAGES_KEY.replace('/', '~1')}`, 'annotation');
+    lists.push(
+      [
+        `(!(${IS_UPDATE}) && ${text}.matches(${celString(ORIGINAL_IMAGES_PATTERN, 'annotation')})`,
+        '  ? [has(object.metadata.annotations)',
+        `      ? JSONPatch{op: "add", path: ${path}, value: ${text}}`,
+        `      : JSONPatch{op: "add", path: "/metadata/annotations", value: {${key}: ${text}}}]`,
+        '  : [])',
+      ].join('\n'),
+    );
+  }
+  return lists;
 }
 
 /** CEL: where the answer's images of a place would go, and the images; empty where it has none. */

@@ -25,7 +25,7 @@ export const webhook: Engine = {
         '(ca.crt of the ConfigMap image-swapper-ca where the service makes its certificate itself).',
     },
   },
-  decides: { sees: 'pod', startsCopies: true, denies: 'always' },
+  decides: { sees: 'pod', startsCopies: true, denies: 'always', addsToPods: true },
   kinds: [
     {
       apiVersion: 'admissionregistration.k8s.io/v1',

@@ -1,0 +1,93 @@
+import type { PodsConfig } from '../config/model.js';
+import type { Swap } from './answer.js';
+import { imagePlace } from './image-places.js';
+import { imagePullSecretNames, isObject, podAnnotations } from './pod.js';
+import type { JsonObject } from './pod.js';
+
+/** Annotation: a JSON map from each swapped container to its image as written; volumes as `volumes/NAME`. */
+export const ORIGINAL_IMAGES_KEY = 'image-swapper.io/original-images';
+
+const PAIR = '"[A-Za-z0-9./_-]+":"[A-Za-z0-9._:/@+-]+"';
+/** The annotation's text as the policies' guards accept it, in RE2: names and references, and no other character. */
+export const ORIGINAL_IMAGES_PATTERN = `^[{]${PAIR}(,${PAIR})*[}]$`;
+
+/** Fields that a swapped Pod gets in addition to its images (`pods`). */
+export interface PodAdditions {
+  /** Name of a Secret that the Pod's `imagePullSecrets` lack. */
+  readonly pullSecret?: string;
+  /** Text of the annotation {@link ORIGINAL_IMAGES_KEY}. */
+  readonly originalImages?: string;
+}
+
+/** Characters of the annotation; all annotations of an object may have 256 KiB. */
+const MOST_CHARACTERS = 65_536;
+
+/** The additions for a Pod with these swaps; none on updates, whose requests can change nothing but containers. */
+export function podAdditions(
+  { pullSecret, annotate }: PodsConfig,
+  { pod, operation }: { readonly pod: JsonObject; readonly operation: string },
+  swaps: readonly Swap[],
+): PodAdditions {
+  const changed = swaps.filter(({ container, image }) => image !== container.image);
+  if (changed.length === 0 || operation === 'UPDATE') return {};
+  const lacks = pullSecret !== undefined && !imagePullSecretNames(pod).includes(pullSecret);
+  const originalImages = annotate ? originalsOf(pod, changed) : undefined;
+  return { ...(lacks && { pullSecret }), ...(originalImages !== undefined && { originalImages }) };
+}
+
+/** What an earlier pass wrote stays: it saw the images as written. */
+function originalsOf(pod: JsonObject, swaps: readonly Swap[]): string | undefined {
+  const originals = new Map(earlier(podAnnotations(pod)[ORIGINAL_IMAGES_KEY]));
+  for (const { container } of swaps) {
+    const { list, name, image } = container;
+    // The API server refuses such a name after the webhooks; no engine is to read it as a template.
+    if (name === '' || name.includes('{{')) continue;
+    originals.set(imagePlace(list).kind === 'container' ? name : `${list}/${name}`, image);
+  }
+  const text = JSON.stringify(Object.fromEntries(originals));
+  return originals.size > 0 && text.length <= MOST_CHARACTERS ? text : undefined;
+}
+
+function earlier(text: unknown): [string, string][] {
+  if (typeof text !== 'string' || text.length > MOST_CHARACTERS || text.includes('{{')) return [];
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isObject(value)) return [];
+    return Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  } catch {
+    return [];
+  }
+}
+
+export interface AdditionPatch {
+  readonly op: 'add';
+  readonly path: string;
+  readonly value: unknown;
+}
+
+/** The additions as JSON patches (RFC 6902) of the Pod. */
+export function additionPatches(pod: JsonObject, { pullSecret, originalImages }: PodAdditions): AdditionPatch[] {
+  const spec = isObject(pod['spec']) ? pod['spec'] : {};
+  const metadata = isObject(pod['metadata']) ? pod['metadata'] : undefined;
+  const patches: AdditionPatch[] = [];
+  if (pullSecret !== undefined) {
+    const secret = { name: pullSecret };
+    const hasList = Array.isArray(spec['imagePullSecrets']);
+    patches.push({
+      op: 'add',
+      path: `/spec/imagePullSecrets${hasList ? '/-' : ''}`,
+      value: hasList ? secret : [secret],
+    });
+  }
+  if (originalImages !== undefined) {
+    const annotation = { [ORIGINAL_IMAGES_KEY]: originalImages };
+    if (metadata === undefined) patches.push({ op: 'add', path: '/metadata', value: { annotations: annotation } });
+    else if (!isObject(metadata['annotations'])) {
+      patches.push({ op: 'add', path: '/metadata/annotations', value: annotation });
+    } else {
+      const key = ORIGINAL_IMAGES_KEY.replace('/', '~1');
+      patches.push({ op: 'add', path: `/metadata/annotations/${key}`, value: originalImages });
+    }
+  }
+  return patches;
+}
