@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { goTool } from '../tools/tool.js';
 import { freePort } from './free-port.js';
+import type { Surroundings } from './surroundings.js';
 
 /** A user for `htpasswd`, with the line that it needs. */
 export const TEST_LOGIN = {
@@ -24,6 +25,8 @@ export interface RealRegistryOptions {
   readonly address?: string;
   /** Shows the data of another one, which goes on with it. */
   readonly sameAs?: RealRegistry;
+  /** Where it runs, at `address`. */
+  readonly surroundings?: Surroundings;
 }
 
 /** One line of the registry's own access log. */
@@ -42,6 +45,8 @@ export class RealRegistry {
   private constructor(
     private readonly address: string,
     readonly port: number,
+    /** Where this process reaches it: `host`, unless it runs in other surroundings. */
+    readonly here: string,
     private readonly process: ChildProcess,
     private readonly folder: string,
     private readonly lines: string[],
@@ -55,7 +60,7 @@ export class RealRegistry {
     const program = await registryProgram();
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-registry-'));
     const port = await freePort();
-    const { htpasswd, tls, address = '127.0.0.1', sameAs } = options;
+    const { htpasswd, tls, address = '127.0.0.1', sameAs, surroundings } = options;
     if (htpasswd !== undefined) await writeFile(join(folder, 'htpasswd'), htpasswd);
     if (tls !== undefined) {
       await Promise.all([writeFile(join(folder, 'tls.crt'), tls.cert), writeFile(join(folder, 'tls.key'), tls.key)]);
@@ -72,7 +77,10 @@ export class RealRegistry {
       ...(htpasswd !== undefined && { auth: { htpasswd: { realm: 'test', path: join(folder, 'htpasswd') } } }),
     };
     await writeFile(join(folder, 'config.yml'), stringify(config));
-    const child = spawn(program, ['serve', join(folder, 'config.yml')], {
+    const args = ['serve', join(folder, 'config.yml')];
+    const line = surroundings?.within(program, args) ?? { command: program, args };
+    await surroundings?.forward(port, address);
+    const child = spawn(line.command, line.args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'] ?? '', OTEL_TRACES_EXPORTER: 'none' },
     });
@@ -80,22 +88,28 @@ export class RealRegistry {
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => lines.push(...chunk.toString().split('\n')));
     }
-    const registry = new RealRegistry(address, port, child, folder, lines);
+    const here = `${surroundings === undefined ? address : '127.0.0.1'}:${port}`;
+    const registry = new RealRegistry(address, port, here, child, folder, lines);
     await registry.waitUntilUp(tls !== undefined);
     return registry;
   }
 
-  /** What was asked so far, without the probes of starting. */
-  accessLog(): RealAccess[] {
+  /**
+   * What was asked so far, without the probes of starting.
+   *
+   * @param client the start of what the client says that it is, such as `containerd/`
+   */
+  accessLog(client = ''): RealAccess[] {
     return this.lines.flatMap((line) => {
-      const match = /"(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP\/1\.1" (\d{3})/.exec(line);
+      const match = /"(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP\/1\.1" (\d{3})(?: \d+ "[^"]*" "([^"]*)")?/.exec(line);
       if (match?.[1] === undefined || match[2] === undefined || match[2] === '/') return [];
+      if (!(match[4] ?? '').startsWith(client)) return [];
       return [{ method: match[1], path: match[2], status: Number(match[3]) }];
     });
   }
 
   async stop(): Promise<void> {
-    if (this.process.exitCode === null) {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
       this.process.kill();
       await once(this.process, 'exit');
     }
@@ -106,7 +120,7 @@ export class RealRegistry {
     for (let i = 0; i < 200; i += 1) {
       if (this.process.exitCode !== null) break;
       // `/` needs no credentials; with TLS the answer to plain HTTP is a 400, which will do.
-      const up = await fetch(`http://${this.host}/`).then(
+      const up = await fetch(`http://${this.here}/`).then(
         ({ status }) => status === (tls ? 400 : 200),
         () => false,
       );

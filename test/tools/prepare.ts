@@ -11,6 +11,8 @@ import { cosignProgram, notationProgram } from './signing.js';
 import { gatekeeperManager } from '../e2e/cluster/gatekeeper-manager.js';
 import { kubeApiserver } from '../e2e/cluster/control-plane.js';
 import { kyvernoController } from '../e2e/cluster/kyverno-controller.js';
+import { kyvernoInit } from '../e2e/node/kyverno-install.js';
+import { checkNodePackages, coreDns, kubernetesPrograms, pauseProgram } from '../e2e/node/node-tools.js';
 import { KyvernoCli } from '../e2e/kyverno.js';
 import { registryProgram } from '../fakes/real-registry.js';
 
@@ -29,6 +31,10 @@ const PROGRAMS: Readonly<Record<string, () => Promise<unknown>>> = {
   'distribution registry': registryProgram,
   'gatekeeper match': () => gatekeeperMatches([]),
   'kube-apiserver': kubeApiserver,
+  'Kubernetes 1.37': kubernetesPrograms,
+  CoreDNS: coreDns,
+  pause: pauseProgram,
+  'kyverno-init': kyvernoInit,
   notation: notationProgram,
   cosign: cosignProgram,
   gatekeeper: gatekeeperManager,
@@ -36,6 +42,7 @@ const PROGRAMS: Readonly<Record<string, () => Promise<unknown>>> = {
   'kyverno command': () => KyvernoCli.build(),
 };
 
+checkNodePackages();
 for (const [program, packageName] of Object.entries(DEBIAN_PACKAGES)) debianTool(program, packageName);
 // One after another: each build uses every core.
 for (const [name, build] of Object.entries(PROGRAMS)) {

@@ -34,6 +34,24 @@ export async function goTool(options: GoToolOptions): Promise<string> {
   return command;
 }
 
+/** The folder of several commands of one module, built at once: what they share is linked from one build. */
+export async function goTools({
+  module,
+  packages,
+  variables = {},
+}: Omit<GoToolOptions, 'package' | 'command'> & { readonly packages: readonly string[] }): Promise<string> {
+  const source = fileURLToPath(new URL(module, import.meta.url));
+  const pins = await Promise.all(['go.mod', 'go.sum'].map((file) => readFile(join(source, file))));
+  const flags = ['-s -w', ...Object.entries(variables).map(([name, value]) => `-X ${name}=${value}`)];
+  const folder = cacheFolder(module, ...pins, ...packages, ...flags);
+  await makeOnce(join(folder, 'complete'), async () => {
+    process.stderr.write(`building ${packages.join(', ')} (once for this version; it can take some minutes)\n`);
+    await run('go', ['build', '-trimpath', `-ldflags=${flags.join(' ')}`, '-o', `${folder}/`, ...packages], source);
+    await writeFile(join(folder, 'complete'), '');
+  });
+  return folder;
+}
+
 /** The folder of a module that is pinned here, as the Go command downloaded it: its charts and CRDs are read there. */
 export async function goModule(module: string, path: string): Promise<string> {
   const source = fileURLToPath(new URL(module, import.meta.url));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { makeCertificates } from '../../fakes/certificates.js';
 import { freePort } from '../../fakes/free-port.js';
+import type { Surroundings } from '../../fakes/surroundings.js';
 import { debianTool } from '../../tools/debian.js';
 import { goTool } from '../../tools/tool.js';
 import { KubeApi } from './kube-api.js';
@@ -17,9 +18,17 @@ const TOKEN = 'e2e-admin';
 export interface ControlPlaneOptions {
   readonly files?: Readonly<Record<string, string>>;
   readonly flags?: readonly string[];
+  /** Path of another kube-apiserver. @default that of test/tools/kubernetes */
+  readonly apiserver?: string;
+  /** Where both run. */
+  readonly surroundings?: Surroundings;
+  /** Names and addresses of the API server's certificate, beside those of loopback. */
+  readonly hosts?: readonly string[];
+  /** Whether Pods get the token of a service account, which a controller makes. @default false */
+  readonly serviceAccounts?: boolean;
 }
 
-/** etcd and kube-apiserver on loopback: Pods are admitted and stored, nothing runs them. */
+/** etcd and kube-apiserver: Pods are admitted and stored, nothing runs them. */
 export class ControlPlane {
   private constructor(
     readonly folder: string,
@@ -30,18 +39,22 @@ export class ControlPlane {
   ) {}
 
   /** `files` are written beside the API server's own, in its working folder, before it starts with `flags`. */
-  static async start({ files = {}, flags = [] }: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  static async start(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+    const { files = {}, flags = [], surroundings, hosts = [] } = options;
     const etcd = debianTool('etcd', 'etcd-server');
     if (etcd === undefined) throw new Error('there is no etcd; install the Debian package etcd-server');
-    const command = await kubeApiserver();
+    const command = options.apiserver ?? (await kubeApiserver());
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-cluster-'));
     const [client, peer, port] = [await freePort(), await freePort(), await freePort()];
-    const store = Program.start('etcd', { command: etcd, args: etcdFlags(folder, client, peer), cwd: folder });
+    const start = (name: string, command: string, args: readonly string[]): Program =>
+      Program.start(name, { ...(surroundings?.within(command, args, folder) ?? { command, args }), cwd: folder });
+    await surroundings?.forward(port);
+    const store = start('etcd', etcd, etcdFlags(folder, client, peer));
     const programs = [store];
     try {
-      const { ca } = await writeFiles(folder, port, files);
-      const args = [...apiserverFlags(client, port), ...flags];
-      const server = Program.start('kube-apiserver', { command, args, cwd: folder });
+      const { ca } = await writeFiles(folder, port, files, hosts);
+      const args = [...apiserverFlags(client, port), ...(options.serviceAccounts ? [] : WITHOUT_ACCOUNTS), ...flags];
+      const server = start('kube-apiserver', command, args);
       programs.push(server);
       const api = new KubeApi(port, TOKEN, ca);
       await server.waitFor('being ready', 120, async () =>
@@ -71,6 +84,9 @@ export async function kubeApiserver(): Promise<string> {
   });
 }
 
+/** Pods need no service account then, which a controller would have to make. */
+const WITHOUT_ACCOUNTS = ['--disable-admission-plugins=ServiceAccount'];
+
 function etcdFlags(folder: string, client: number, peer: number): string[] {
   const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
   return [
@@ -96,8 +112,6 @@ function apiserverFlags(etcd: number, port: number): string[] {
     '--token-auth-file=tokens.csv',
     // The user of the kubeconfig may everything (system:masters), service accounts what they were given.
     '--authorization-mode=RBAC',
-    // Pods need no service account then, which a controller would have to make.
-    '--disable-admission-plugins=ServiceAccount',
     '--v=1',
   ];
 }
@@ -106,8 +120,9 @@ async function writeFiles(
   folder: string,
   port: number,
   more: Readonly<Record<string, string>>,
+  hosts: readonly string[],
 ): Promise<{ readonly ca: string }> {
-  const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
+  const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1', 'localhost', ...hosts] });
   const serviceAccount = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },

@@ -17,7 +17,7 @@ export class Program {
   #output = '';
 
   private constructor(
-    private readonly name: string,
+    readonly name: string,
     private readonly child: ChildProcess,
   ) {}
 

@@ -1,0 +1,41 @@
+import { expectOk } from '../cluster/kube-api.js';
+import type { KubeApi } from '../cluster/kube-api.js';
+
+interface Listed {
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+}
+
+/** What Kubernetes itself makes in every namespace, and what tells of the past. */
+const NOT_OURS = [/^Namespace /, /^Event /, /^ConfigMap kube-root-ca\.crt$/, /^ServiceAccount default$/];
+
+/** Every object of the cluster, of whatever kind, in the namespace of the release or with its name: `KIND NAME`. */
+export async function leftovers(api: KubeApi, release: string, namespace: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const root of await roots(api)) {
+    const { body } = expectOk(await api.send('GET', root), root);
+    const { resources } = body as {
+      readonly resources: readonly {
+        readonly name: string;
+        readonly kind: string;
+        readonly verbs: readonly string[];
+      }[];
+    };
+    for (const { name, kind, verbs } of resources) {
+      if (!verbs.includes('list') || name.includes('/')) continue;
+      const reply = await api.send('GET', `${root}/${name}`);
+      const { items } = reply.body as { readonly items?: readonly Listed[] | null };
+      for (const { metadata } of items ?? []) {
+        if (metadata.namespace === namespace || metadata.name.includes(release)) found.push(`${kind} ${metadata.name}`);
+      }
+    }
+  }
+  return [...new Set(found)].filter((one) => !NOT_OURS.some((pattern) => pattern.test(one))).sort();
+}
+
+async function roots(api: KubeApi): Promise<string[]> {
+  const { body } = expectOk(await api.send('GET', '/apis'), '/apis');
+  const { groups } = body as {
+    readonly groups: readonly { readonly versions: readonly { readonly groupVersion: string }[] }[];
+  };
+  return ['/api/v1', ...groups.flatMap(({ versions }) => versions.map(({ groupVersion }) => `/apis/${groupVersion}`))];
+}

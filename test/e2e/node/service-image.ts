@@ -1,0 +1,18 @@
+import { BUNDLE } from '../../fakes/service.js';
+import { imageOf, push } from './images.js';
+import type { Node } from './node.js';
+
+const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt';
+
+/** The values by which the chart runs the build of this checkout, by the Node of this machine. */
+export async function serviceImage(node: Node): Promise<{ readonly repository: string; readonly tag: string }> {
+  const image = imageOf({
+    files: { '/usr/bin/node': process.execPath, '/app/image-swapper.cjs': BUNDLE, [AUTHORITIES]: AUTHORITIES },
+    texts: { '/etc/passwd': 'nonroot:x:65532:65532::/tmp:/sbin/nologin\n' },
+    entrypoint: ['/usr/bin/node', '/app/image-swapper.cjs'],
+    command: ['serve'],
+  });
+  const reference = await push(node.system, 'image-swapper', image);
+  const at = reference.lastIndexOf(':');
+  return { repository: reference.slice(0, at), tag: reference.slice(at + 1) };
+}
