@@ -13,7 +13,7 @@ describe('policies', () => {
   it.each([
     ['kyverno', [], ['MutatingPolicy']],
     ['kyverno-clusterpolicy', ['--ca-file', 'ca.pem'], ['ClusterPolicy']],
-    ['gatekeeper', ['--ca-file', 'ca.pem'], ['Provider', 'Assign', 'Assign']],
+    ['gatekeeper', ['--ca-file', 'ca.pem'], ['Provider', 'Assign', 'Assign', 'Assign']],
     ['webhook', ['--ca-file', 'ca.pem'], ['MutatingWebhookConfiguration']],
   ])('prints the objects of %s', async (engine, flags, kinds) => {
     await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);

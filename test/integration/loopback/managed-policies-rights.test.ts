@@ -103,19 +103,19 @@ function lead(objects: PolicyObjects, config: Config) {
 
 it('manages the objects of Gatekeeper with the rights of the chart, under names that stay', async () => {
   const { stored, refused, lists, names, objects } = await cluster({ current: chartRules('gatekeeper') });
-  const one = ['Assign zz-image-swapper-containers', 'Assign zz-image-swapper-initcontainers'];
+  const one = ['containers', 'initcontainers', 'volumes'].map((list) => `Assign zz-image-swapper-${list}`);
   const leader = lead(objects, configOf('gatekeeper'));
-  await until('the objects', () => names().length === 3);
+  await until('the objects', () => names().length === 4);
   expect(names()).toEqual([...one, 'Provider image-swapper']);
   const hash = () =>
     [...stored.values()].find(({ kind }) => kind === 'Provider')?.metadata.annotations[CONFIG_HASH_ANNOTATION];
   const before = hash();
   leader.set(configOf('gatekeeper', SPLIT));
-  await until('several mutators', () => names().length === 5);
+  await until('several mutators', () => names().length === 7);
   expect(names()).toEqual([...one.flatMap((name) => [`${name}-1`, `${name}-2`]), 'Provider image-swapper']);
   expect(hash()).not.toBe(before);
   leader.set(configOf('gatekeeper'));
-  await until('one mutator again', () => names().length === 3 && hash() === before);
+  await until('one mutator again', () => names().length === 4 && hash() === before);
   await leader.end();
   expect(lists).toEqual([]);
   // Engines that are not in use: one look each, after each change at most.
@@ -130,12 +130,12 @@ it('manages the objects of Gatekeeper with the rights of the chart, under names 
 it('removes mutators of earlier filters before it changes their Provider', async () => {
   const { names, objects, writes } = await cluster({ current: chartRules('gatekeeper') });
   const leader = lead(objects, configOf('gatekeeper', SPLIT));
-  await until('several mutators', () => names().length === 5);
+  await until('several mutators', () => names().length === 7);
   writes.length = 0;
   leader.set(configOf('gatekeeper'));
-  await until('one mutator again', () => writes.includes('PATCH assign zz-image-swapper-initcontainers'));
+  await until('one mutator again', () => writes.includes('PATCH assign zz-image-swapper-volumes'));
   await leader.end();
-  const assigns = ['containers', 'initcontainers'].map((list) => `assign zz-image-swapper-${list}`);
+  const assigns = ['containers', 'initcontainers', 'volumes'].map((list) => `assign zz-image-swapper-${list}`);
   expect(writes).toEqual([
     ...assigns.flatMap((name) => [`DELETE ${name}-1`, `DELETE ${name}-2`]),
     'PATCH providers image-swapper',
@@ -163,13 +163,14 @@ it('deletes the objects of the previous engine when it has the right to, and rep
 it('deletes managed policies by their names when it may not list', async () => {
   const { names, objects, lists } = await cluster({ current: chartRules('gatekeeper') });
   const leader = lead(objects, configOf('gatekeeper'));
-  await until('the objects', () => names().length === 3);
+  await until('the objects', () => names().length === 4);
   await leader.end();
   const { objects: deleted } = await deleteManaged(objects, configOf('gatekeeper'), 'image-swapper');
   expect(names()).toEqual([]);
   expect([...deleted].sort()).toEqual([
     'Assign zz-image-swapper-containers',
     'Assign zz-image-swapper-initcontainers',
+    'Assign zz-image-swapper-volumes',
     'Provider image-swapper',
   ]);
   expect(lists).toContain('assign');

@@ -22,7 +22,7 @@ describe('the policies that the service manages', () => {
     [
       'engine: gatekeeper, caFile: /ca.pem, name: eu',
       '',
-      ['Provider eu', 'Assign zz-eu-containers', 'Assign zz-eu-initcontainers'],
+      ['Provider eu', 'Assign zz-eu-containers', 'Assign zz-eu-initcontainers', 'Assign zz-eu-volumes'],
       'https://image-swapper.infra.svc:8443/v1/gatekeeper/filters-',
     ],
     [
