@@ -11,7 +11,7 @@ import type { RealRegistry } from '../../fakes/real-registry.js';
 const PLAIN_LAYER = 'application/vnd.oci.image.layer.v1.tar';
 
 export interface ProgramImage {
-  /** Path in the image → file of this machine. What a program is linked with comes along. */
+  /** Path in the image → file of this machine. The libraries of a program are added. */
   readonly files: Readonly<Record<string, string>>;
   /** Path in the image → its text. */
   readonly texts?: Readonly<Record<string, string>>;

@@ -46,7 +46,7 @@ export async function installKyverno(node: Node, helm: Helm): Promise<void> {
   const image = { registry: node.system.host, tag: '1' };
   const off = { enabled: false };
   const values = {
-    // Kyverno's own defaults, but for the parts that are not about admission, and jobs that need an image with kubectl.
+    // Kyverno's own defaults, without the parts that are not about admission and the jobs that need an image with kubectl.
     crds: { install: false },
     admissionController: { container: { image }, initContainer: { image } },
     backgroundController: off,

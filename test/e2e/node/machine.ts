@@ -64,7 +64,7 @@ export class Machine implements Surroundings {
       throw new Error('a node needs namespaces, mounts and control groups: run this as root');
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-node-'));
     const flags = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
-    // It ends with this process, too.
+    // It also ends with this process.
     const holder = spawn('setpriv', ['--pdeathsig=KILL', '--', 'unshare', ...flags, 'sh', '-c', INIT], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -97,7 +97,7 @@ export class Machine implements Surroundings {
 
   within(command: string, args: readonly string[], cwd = this.folder): CommandLine {
     const enter = [`--target=${this.init}`, '--net', '--mount', '--pid', `--wdns=${cwd}`, '--'];
-    // What nsenter starts is its child: without this it would outlive it.
+    // nsenter starts the program as its child, which would outlive it without this.
     const ending = ['setpriv', '--pdeathsig=TERM', '--'];
     return { command: 'nsenter', args: [...enter, ...ending, command, ...args] };
   }

@@ -77,13 +77,13 @@ export class Node {
     return registry;
   }
 
-  /** What its programs said last, to find out why a test failed. */
+  /** The end of the output of one of its programs, to find out why a test failed. */
   output(name: string): string {
     return this.programs.find((program) => program.name === name)?.output ?? '';
   }
 
   async stop(): Promise<void> {
-    // What runs in the machine ends with it; the rest is what these have beside it.
+    // The processes end with the machine; the plane and the registries also have files beside it.
     await this.machine.stop();
     await this.plane.stop();
     for (const registry of this.registries) await registry.stop();

@@ -18,7 +18,7 @@ interface Managed {
 /**
  * The JSON patch after which nobody owns the `caBundle` that the service wrote; undefined where there is nothing to give up.
  * Server-side apply, as Helm 4 does it, refuses to change a field that another manager owns: a `helm rollback` to the first
- * revision, whose Provider has a placeholder, would fail. Whatever it writes then, the service replaces at its next look.
+ * revision, whose Provider has a placeholder, would fail. The service replaces what such an apply writes at its next look.
  */
 export function releasePatch(object: unknown): readonly object[] | undefined {
   const { metadata } = object as Managed;
