@@ -6,7 +6,7 @@ export interface OperatorProps {
   readonly label?: string;
 }
 
-/** Keys of the service's configuration, besides targets and filters, that policies depend on. */
+/** Keys of the service's configuration that policies depend on, without targets and filters. */
 export interface PodProps {
   /**
    * `source.volumes`: image volumes are swapped too.

@@ -1,5 +1,5 @@
 /**
- * What a Pod's creation costs more through the API server's own table, beside the plain webhook whose service is a relay of
+ * The extra cost of a Pod's creation through the API server's own table, beside the plain webhook whose service is a relay of
  * 1 ms each way farther; in turn, at 20 Pods a second altogether.
  * `npx tsx test/bench/admission-table.ts [seconds]`
  */

@@ -1,6 +1,6 @@
 /**
  * The slow bodies of the benchmark of a hostile namespace, in a process of their own, so that what they cost the sender is
- * not measured: each is sent but for its end. A connection that is closed is opened again.
+ * not measured: each is sent except its end. A connection that is closed is opened again.
  */
 import { connect } from 'node:net';
 

@@ -42,7 +42,7 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
   afterAll(async () => registry?.close());
 
   describe.each([
-    // Nothing but what the target has: `exists`. Whatever it has: `always`.
+    // Nothing but what the target has: `exists`. With `always`, also what it does not have.
     { swap: 'exists', images: (to: string) => ['busybox:1', `${to}docker.io/library/nginx:1.27`, 'quay.io/org/app:2'] },
     {
       swap: 'always',
@@ -73,7 +73,7 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
       await service?.stop();
     });
 
-    // When this fails because images are swapped, Kyverno has mended it: MutatingPolicies can carry a CA certificate then,
+    // When this fails because images are swapped, Kyverno has fixed it: MutatingPolicies can carry a CA certificate then,
     // and docs/kyverno.md must say so.
     it.runIf(swap === 'always')(
       'cannot be called with a CA certificate in a MutatingPolicy, whatever Kyverno documents',

@@ -96,7 +96,7 @@ async function inCluster(context: CommandContext, config: Config): Promise<reado
   }
 }
 
-/** What newer versions of the engine do to its policies. */
+/** How newer versions of the engine treat its policies. */
 async function retirementOf(access: ClusterAccess, { policies }: Config): Promise<readonly ComparedPolicy[]> {
   const retirement = engineOf(policies.engine)?.retirement;
   if (retirement === undefined) return [];

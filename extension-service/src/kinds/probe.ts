@@ -4,7 +4,7 @@ export interface Probe {
   /** `read`, `push`, or what a kind adds: `identity`, the name of a permission. */
   readonly check: string;
   readonly ok: boolean;
-  /** Of what is not ok: nobody answered, an answer was no, or the thing does not exist. @default missing */
+  /** Why it is not ok: no answer came, the answer was no, or the thing does not exist. @default missing */
   readonly state?: 'unreachable' | 'refused' | 'missing' | 'failed';
   /** The finding, or the fault and its remedy. */
   readonly message: string;

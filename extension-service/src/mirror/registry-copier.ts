@@ -263,7 +263,7 @@ export class RegistryCopier implements Copier {
   }
 }
 
-/** What the target has under the name that a copy would put. */
+/** The state of the name that a copy would put in the target. */
 interface Present {
   readonly digest?: string;
   /** Nothing is under the name. */

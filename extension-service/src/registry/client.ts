@@ -35,7 +35,7 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 /** Pauses before a manifest is put again whose layers, sent just now, the registry does not see yet; milliseconds. */
 const LAG_MS = [250, 500, 1_000];
 
-/** What a server written in Go says of a path that it has no route for (distribution); for a digest, registries answer in JSON. */
+/** The answer of a server written in Go for a path without a route (distribution); for a digest, registries answer in JSON. */
 const NO_ROUTE = /^404 page not found\s*$/;
 /** How long a registry is taken for one without the referrers API, once it has not known the route. */
 const NO_ROUTE_MS = 600_000;
@@ -297,7 +297,7 @@ export class RegistryClient {
     });
   }
 
-  /** The blob's bytes as they come, not yet verified; whoever reads them checks the digest, or destroys the stream. */
+  /** The blob's bytes as they come, not yet verified; the caller checks the digest, or destroys the stream. */
   async getBlob(repository: string, descriptor: Descriptor, context?: RequestContext): Promise<BlobStream> {
     return openBlob({
       host: this.host,

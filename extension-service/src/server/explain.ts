@@ -18,7 +18,7 @@ import type { Existence } from '../targets/existence.js';
 import type { InTable } from './table-knowledge.js';
 import { BadRequestError } from './admission-request.js';
 
-/** What explaining looks into besides the rules. */
+/** Everything that explaining looks into, in addition to the rules. */
 export interface ExplainDependencies {
   find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
   /** As in `AdmissionDependencies`; absent where no source is asked. */
@@ -41,7 +41,7 @@ export interface ExplainedContainer extends Explanation {
   readonly swapped: boolean;
   /** Milliseconds that the Pod's admission waits for the copy at most; absent when it does not wait. */
   readonly waitsMs?: number;
-  /** What becomes of the container when the copy is not done by then. */
+  /** The outcome for the container when the copy is not done by then. */
   readonly otherwise?: 'kept' | 'swapped' | 'denied';
 }
 

@@ -182,7 +182,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         expect(await create(api, live)).toMatchObject({ images: { app: image } });
         if (engine.copies) await world.waitUntilMirrored(image);
         else await world.mirror(image);
-        // What was not there a moment ago is not asked for again for some seconds.
+        // An image that was absent a moment ago is not asked for again for some seconds.
         await until(
           'a new Pod is swapped',
           async () => {
@@ -233,7 +233,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
             images: { app: world.swapped(app), sidecar: engine.reinvoked ? world.swapped(sidecar) : sidecar },
           };
           expect(await create(api, made())).toMatchObject(expected);
-          // Whose own images are in the target already.
+          // Its own images are in the target already.
           const mirrored = pod(world.swapped(app), {}, { labels: { sidecar: 'wanted' } });
           expect(await create(api, mirrored)).toMatchObject(expected);
         } finally {

@@ -10,7 +10,7 @@ import type { RunningService } from '../../fakes/service.js';
 import { World, metric, plainRegistry } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** Whoever may create a Pod, or may only try to: the API server asks us before it validates. */
+/** Users who may create a Pod, or may only try to: the API server asks us before it validates. */
 
 const world = new World();
 let service: RunningService;
@@ -103,7 +103,7 @@ describe('JSON that nobody writes', () => {
     ['a name a million levels deep', request(containers(nginx), `{"name":${deep(1_000_000)}}`)],
     ['a number', '5'],
     ['nothing', ''],
-    ['bytes that are no text', '\u0000\ufffd\ufffe'],
+    ['bytes that are not text', '\u0000\ufffd\ufffe'],
     ['another kind', JSON.stringify({ request: { kind: { kind: '{{x}}\n\u001b[2J' }, object: {} } })],
     ['a list', JSON.stringify({ request: [] })],
     ['no containers', request('{"containers":null}')],
@@ -271,7 +271,7 @@ describe('image volumes', () => {
     ).toBe(200);
   });
 
-  it('of the name of a container is told apart from it', async () => {
+  it('of the name of a container is not confused with it', async () => {
     const answer = await ask(request(volumes({ name: 'app', image: { reference: 'redis' } })));
     expect(answer.json()).toEqual({
       images: { containers: { app: place('nginx:latest') }, volumes: { app: place('redis:latest') } },

@@ -296,7 +296,7 @@ describe('connections that the server has closed meanwhile', () => {
     return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, log };
   }
 
-  it('are no failure: the request goes again at once, without a retry', async () => {
+  it('do not fail the request: it is sent again at once, without a retry', async () => {
     const { host, log } = await closing(2);
     const once = client(host, { retry: { attempts: 1 } });
     for (let i = 0; i < 8; i += 1) expect((await once.headManifest('team/app', 'v1'))?.digest).toBe(image.digest);

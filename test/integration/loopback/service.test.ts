@@ -241,7 +241,7 @@ describe('dry runs', () => {
     expect(source.accessLog).toEqual([]);
   });
 
-  it('of the configuration change nothing, copy nothing, and are told', async () => {
+  it('of the configuration change nothing, copy nothing, and are logged', async () => {
     const service = await start({ dryRun: true, imageSwapPolicy: 'always' });
     expect(await admit(service)).toMatchObject({ status: 200, image: undefined });
     await sleep(100);
@@ -349,7 +349,7 @@ describe('a registry that lies or fails', () => {
     ['an HTML error page', '/manifests/', { type: 'html', status: 502 }],
     ['errors', '/v2/', { type: 'status', status: 500 }],
   ] as const)(
-    'gives %s: nothing appears under a tag, the Pod is untouched, the reason is told',
+    'gives %s: nothing appears under a tag, the Pod is untouched, the reason is logged',
     async (_name, path, action) => {
       source.fault({ path, action });
       const service = await start();
@@ -413,7 +413,7 @@ describe('files that change', () => {
     expect((await admit(service)).image).toBe(mirrored());
     expect((await get(`${service.operations}/readyz`)).status).toBe(200);
     expect((await get(`${service.operations}/metrics`)).text).toContain('image_swapper_config_reload_failure_total 1');
-    // A guard that the engine cannot honour must not be taken for one.
+    // A guard that the engine cannot apply must not be taken for one.
     await writeFile(service.configFile, configText({ source: { directTarget: 'refuse' } }));
     await until('the refusal of a guard', () =>
       service.log.some(({ err }) => String(err).includes('source.directTarget: is refuse')),

@@ -219,7 +219,7 @@ describe('a Pod that a swap would make worse', () => {
     ['of a group with the name at its start', owned('postgresql.cnpg.io.example.com/v1', 'Cluster'), swapped],
     ['of a ReplicaSet', owned('apps/v1', 'ReplicaSet'), swapped],
     ['with owners of other types', { ownerReferences: [null, 5, { apiVersion: 7, kind: 'Cluster' }] }, swapped],
-    ['with owners that are no list', { ownerReferences: 'postgresql.cnpg.io/v1', labels: [] }, swapped],
+    ['with owners that are not a list', { ownerReferences: 'postgresql.cnpg.io/v1', labels: [] }, swapped],
   ])('%s', (_, metadata, expected) => {
     const pod = podOf(['nginx'], metadata as JsonObject);
     expect(short(decide(usual, input(pod))[0])).toBe(expected);

@@ -52,7 +52,7 @@ export interface Checked {
 }
 
 /**
- * What must hold for whatever request: nothing but BadRequestError is thrown; only images change, each to the same
+ * Holds for every request: nothing but BadRequestError is thrown; only images change, each to the same
  * image in a configured target; deciding about the swapped Pod changes nothing any more; no two sources share a place;
  * and explaining says the same as deciding.
  */
@@ -133,7 +133,7 @@ function parsed(text: string): AdmissionRequest | undefined {
 function replaceImage(pod: JsonObject, path: string, image: string): void {
   const keys = path.split('/').slice(1);
   const last = keys.pop() ?? '';
-  if (!/^\/spec\/(\w+)\/(\d+)\/image(\/reference)?$/.test(path)) expect.fail(`${path} is no image`);
+  if (!/^\/spec\/(\w+)\/(\d+)\/image(\/reference)?$/.test(path)) expect.fail(`${path} is not an image`);
   const parent = keys.reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], pod);
   if (typeof (parent as Record<string, unknown>)[last] !== 'string') expect.fail(`${path} leads nowhere`);
   (parent as Record<string, unknown>)[last] = image;

@@ -2,7 +2,7 @@ import { IMAGE_PLACES, imagePlace, readPath } from './image-places.js';
 import type { ImagePlaceKey } from './image-places.js';
 import { isObjectName } from './kubernetes-names.js';
 
-/** What the decision reads of a Pod. Pods are plain JSON from outside: every field may be missing or of another type. */
+/** The part of a Pod that the decision reads. Pods are plain JSON from outside: every field may be missing or of another type. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 export interface JsonObject {
   readonly [key: string]: Json | undefined;
@@ -25,7 +25,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What has an image, of all places, in the Pod's order. */
+/** Everything that has an image, of all places, in the Pod's order. */
 export function podContainers(pod: JsonObject): PodContainer[] {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const containers: PodContainer[] = [];

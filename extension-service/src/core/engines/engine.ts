@@ -55,7 +55,7 @@ export type EngineVersion = readonly [major: number, minor: number];
 
 /** That newer versions of an engine refuse its policies. */
 export interface Retirement {
-  /** What becomes of them, whatever version the cluster has. */
+  /** The fate of its policies in every version. */
   readonly summary: string;
   /** Whether this version refuses them, and what to do. @param version undefined where it cannot be read */
   judge(version: EngineVersion | undefined): { readonly isRefused: boolean; readonly message: string };
@@ -157,7 +157,7 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   /** An engine without a transport ignores it. */
   readonly call: EngineCall;
   readonly own?: OwnOptions;
-  /** What an engine without a transport decides by; absent for policies that name no configuration. */
+  /** The way in which an engine without a transport decides; absent for policies that name no configuration. */
   readonly decided?: DecidedInput;
   /**
    * The service keeps the objects and deletes those that are left over, so that each can have a fixed name. Objects that
@@ -166,7 +166,7 @@ export interface EngineInput extends Omit<PolicyOptions, 'url'> {
   readonly managed?: boolean;
 }
 
-/** What a policy needs that decides by itself. */
+/** Everything that a policy needs to decide by itself. */
 export interface DecidedInput {
   /** In the order in which they are asked. */
   readonly targets: readonly DecidedTarget[];

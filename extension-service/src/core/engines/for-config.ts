@@ -24,7 +24,7 @@ export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly caConfigMap?: ConfigMapKey;
   /** The service itself keeps the objects. */
   readonly managed?: boolean;
-  /** What the targets have, for an engine that holds it in its policies. */
+  /** The contents of the targets, for an engine that holds it in its policies. */
   readonly tables?: ImageTables;
 }
 

@@ -9,7 +9,7 @@ import { InvalidPolicyOptionError } from './problem.js';
 import { checkList, checkText, checkTruth } from './shapes.js';
 import { parseServiceUrl, type ServiceUrl } from './url.js';
 
-/** What every engine's renderer takes. */
+/** Options of every engine's renderer. */
 export interface PolicyOptions {
   /** Name of the objects. Default `image-swapper`. */
   readonly name?: string;
@@ -25,7 +25,7 @@ export interface PolicyOptions {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** What the engines take that can look at an answer before they apply it. */
+/** Options of the engines that can look at an answer before they apply it. */
 export interface GuardOptions {
   /**
    * Prefixes of image references, each ending in `/`: the registries that Pods may be pointed at. The policy accepts
@@ -39,11 +39,11 @@ export interface GuardOptions {
   readonly filters?: readonly string[];
   /** The configuration's `source.directTarget`. With `refuse` every Pod is sent, opt-outs included. Default `keep`. */
   readonly directTarget?: 'keep' | 'refuse';
-  /** What else of the configuration the policy depends on. */
+  /** Further parts of the configuration that the policy depends on. */
   readonly pods?: PodOptions;
 }
 
-/** What of the configuration policies depend on besides targets and filters. */
+/** Parts of the configuration that policies depend on, without targets and filters. */
 export interface PodOptions {
   /** `source.volumes`: image volumes too. Default true. */
   readonly volumes?: boolean;

@@ -41,7 +41,7 @@ export interface GatekeeperOptions extends PolicyOptions {
    * changed existing one makes the API server refuse the request.
    */
   readonly ephemeralContainers?: boolean;
-  /** What else of the configuration the mutators depend on. */
+  /** Further parts of the configuration that the mutators depend on. */
   readonly pods?: PodOptions;
   /** The Provider has the plain name whatever the filters say. For one who deletes mutators of earlier filters first. */
   readonly fixedProvider?: boolean;
