@@ -150,7 +150,7 @@ function callerPathOf(value: unknown): string {
   throw new InvalidPolicyOptionError(option, 'must be 32 lower-case hexadecimal digits');
 }
 
-/** What else of the configuration policies depend on. */
+/** Further parts of the configuration that policies depend on. */
 export function podsOf({ source, pods }: SwapperConfig): PodProps {
   const { pullSecret, annotate } = pods == null ? {} : mapping(pods, 'config.pods');
   const { volumes, operators } = source == null ? {} : mapping(source, 'config.source');

@@ -9,6 +9,6 @@ if (state[installed] !== true) {
   state[installed] = true;
   process.removeAllListeners('warning');
   process.on('warning', (warning) => {
-    if (warning.name !== 'ImageSwapper') console.error(warning);
+    if (warning.name !== 'ImageSwapper') process.stderr.write(`${warning.stack ?? warning.message}\n`);
   });
 }

@@ -68,7 +68,7 @@ async function loadUnchecked(
   const { config: path, logLevel, logFormat, dryRun } = flags;
   const own = Object.entries({ logLevel, logFormat, dryRun }).filter(([, value]) => value !== undefined);
   const given = [...(flags.set ?? []).map(assignment), ...own];
-  return await loadConfig({
+  return loadConfig({
     ...(path !== undefined && { path }),
     ...options,
     cwd: context.cwd,

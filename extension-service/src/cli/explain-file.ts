@@ -69,7 +69,7 @@ function podOf(object: unknown): PodInFile | undefined {
     // The Pods of a workload are in its namespace.
     const namespace = namespaceOf(object);
     const pod = { kind: 'Pod', metadata: { ...own, ...(namespace !== undefined && { namespace }) }, spec };
-    return { title: titleOf(object), pod: pod as JsonObject };
+    return { title: titleOf(object), pod: pod };
   }
   const isPod = object['kind'] === 'Pod' || (object['kind'] === undefined && isPodSpec(object['spec']));
   return isPod ? { title: titleOf(object), pod: object } : undefined;

@@ -155,12 +155,12 @@ async function accessTo(
   decision: Mirror,
   existence: Existence,
   pull: PullContext,
-  { access }: ExplainDependencies,
+  dependencies: ExplainDependencies,
 ): Promise<SourceAccess> {
-  if (access === undefined)
+  if (dependencies.access === undefined)
     return { state: 'unknown', message: 'the source was not asked: ask the service (--server)' };
   const digest = existence.state === 'present' ? existence.digest : undefined;
-  return access(mirrorJob(decision, pull), digest, EXPLAIN_TIMEOUT_MS);
+  return dependencies.access(mirrorJob(decision, pull), digest, EXPLAIN_TIMEOUT_MS);
 }
 
 /** A Pod as people have it in a file, or one image. */

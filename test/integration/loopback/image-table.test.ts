@@ -62,7 +62,7 @@ it('says that the cluster is too old, and which engine it can have', async () =>
 });
 
 it('leaves a policy alone that another install manages, and names its Lease', async () => {
-  const other = ownerOf({ lease: { name: 'image-swapper' } } as typeof config, 'elsewhere');
+  const other = ownerOf({ lease: { name: 'image-swapper' } }, 'elsewhere');
   const leader = await lead(({ path }) => ({
     metadata: {
       name: path.split('/').at(-1),

@@ -68,8 +68,8 @@ async function pushWithSbom(host: string, repository: string, hasApi: boolean): 
   const top = image.manifests.at(-1);
   if (top === undefined) throw new Error('no index');
   const { blobs, manifest } = buildReferrer(top, 'application/spdx+json', '{"spdxVersion":"SPDX-2.3"}');
-  for (const { chunks, size, digest } of blobs) {
-    await pushBlob(host, repository, Buffer.concat([...chunks(0, size)]), digest);
+  for (const blob of blobs) {
+    await pushBlob(host, repository, Buffer.concat([...blob.chunks(0, blob.size)]), blob.digest);
   }
   await pushManifest(host, repository, manifest);
   // Without the API the client that attaches it keeps the list, and the signing tools extend it.

@@ -13,5 +13,5 @@ export function applySwaps(rules: Rules, pod: JsonObject, namespace: string): Js
     const entry = entries[decision.container.index];
     if (entry !== undefined) entries[decision.container.index] = withImage(entry, image, decision.reference.text);
   }
-  return copy as JsonObject;
+  return copy;
 }

@@ -47,7 +47,7 @@ function at(value: Json | undefined, key: string): Json | undefined {
 }
 
 function entries(value: Json | undefined): readonly Json[] {
-  return Array.isArray(value) ? value : [];
+  return Array.isArray(value) ? (value as readonly Json[]) : [];
 }
 
 /** The first platform that the Pod may run on and a mirror of `platforms` does not hold, such as `linux/arm64`. */

@@ -66,17 +66,21 @@ describe('a MutatingAdmissionPolicy', () => {
   });
 
   it('refuses filters that CEL cannot decide, naming their place', () => {
-    const { checkFilters } = ENGINES.mutatingadmissionpolicy.decides;
-    expect(() => checkFilters?.(["obj.metadata.namespace == 'a'", 'length(obj.spec.containers) > `2`'])).toThrow(
-      /^filters\[1\]: the API server cannot decide "length\(obj/,
-    );
-    expect(() => checkFilters?.(["starts_with(container.image, 'a')", "obj.metadata.labels.x == 'y'"])).not.toThrow();
+    const { decides } = ENGINES.mutatingadmissionpolicy;
+    expect(() =>
+      decides.checkFilters?.(["obj.metadata.namespace == 'a'", 'length(obj.spec.containers) > `2`']),
+    ).toThrow(/^filters\[1\]: the API server cannot decide "length\(obj/);
+    expect(() =>
+      decides.checkFilters?.(["starts_with(container.image, 'a')", "obj.metadata.labels.x == 'y'"]),
+    ).not.toThrow();
   });
 
   it('refuses a match that CEL cannot decide, naming its place', () => {
-    const { checkMatches } = ENGINES.mutatingadmissionpolicy.decides;
-    expect(() => checkMatches?.([{ option: 'targets[1].match', match: "obj.metadata.labels.x == 'y'" }])).not.toThrow();
-    expect(() => checkMatches?.([{ option: 'targets[1].match', match: 'obj.spec.hostNetwork' }])).toThrow(
+    const { decides } = ENGINES.mutatingadmissionpolicy;
+    expect(() =>
+      decides.checkMatches?.([{ option: 'targets[1].match', match: "obj.metadata.labels.x == 'y'" }]),
+    ).not.toThrow();
+    expect(() => decides.checkMatches?.([{ option: 'targets[1].match', match: 'obj.spec.hostNetwork' }])).toThrow(
       /^targets\[1\]\.match: the API server cannot decide/,
     );
   });
