@@ -39,9 +39,8 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
   readonly config: SwapperConfig;
   /**
    * Who asks the service: Kyverno by a MutatingPolicy (1.19 or newer; 1.18 with another list of blocked addresses) or a
-   * ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself (Kubernetes 1.28 or newer);
-   * or, as mutatingadmissionpolicy, nobody: the API server swaps by itself (Kubernetes 1.36 or newer, imageSwapPolicy
-   * `always`).
+   * ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself (Kubernetes 1.28 or newer). With
+   * `mutatingadmissionpolicy` the API server swaps by itself (Kubernetes 1.36 or newer, imageSwapPolicy `always`).
    * @default the configuration's `policies.engine`, else 'kyverno'
    */
   readonly engine?: EngineName;

@@ -201,38 +201,48 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 {{- end }}
 
 {{/*
-A Kyverno whose MutatingPolicy is too old, by its image (its labels have the version of its chart), and a 1.18, which lets
-policies call no Service without a list of what to block instead.
+The containers of Kyverno's admission controllers in the cluster, as a JSON list of {namespace, version, container}. The
+version is that of the image; labels have the version of the chart.
 */}}
-{{- define "image-swapper.requireKyverno" -}}
+{{- define "image-swapper.kyvernoContainers" -}}
+{{- $found := list }}
 {{- range $namespace := .Values.networkPolicy.engineNamespaces | default (list "kyverno") }}
 {{- $deployment := lookup "apps/v1" "Deployment" $namespace "kyverno-admission-controller" | default dict }}
 {{- range dig "spec" "template" "spec" "containers" list $deployment }}
 {{- $version := regexFind ":v?[0-9]+\\.[0-9]+\\.[0-9]+" .image | trimAll ":v" }}
 {{- if and (eq .name "kyverno") $version }}
+{{- $found = append $found (dict "namespace" $namespace "version" $version "container" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{/*
+A Kyverno whose MutatingPolicy is too old, by its image (its labels have the version of its chart), and a 1.18, which lets
+policies call no Service without a list of what to block instead.
+*/}}
+{{- define "image-swapper.requireKyverno" -}}
+{{- range include "image-swapper.kyvernoContainers" . | fromJsonArray }}
+{{- $namespace := .namespace }}
+{{- $version := .version }}
 {{- $found := printf "Deployment %s/kyverno-admission-controller is %s" $namespace $version }}
 {{- if semverCompare "<1.18.0-0" $version }}
 {{- fail (printf "policies.engine: kyverno needs Kyverno 1.19 or newer (or 1.18 with another httpBlocklist), and %s: upgrade Kyverno, or --set policies.engine=kyverno-clusterpolicy" $found) }}
 {{- end }}
-{{- $told := or (contains "--httpBlocklist=" (join " " .args)) (contains "FLAG_HTTP_BLOCKLIST" (toJson .env)) }}
+{{- $told := or (contains "--httpBlocklist=" (join " " .container.args)) (contains "FLAG_HTTP_BLOCKLIST" (toJson .container.env)) }}
 {{- if and (semverCompare "<1.19.0-0" $version) (not $told) (contains ".svc" (include "image-swapper.url" $)) }}
 {{- fail (printf "policies.engine: kyverno: %s, whose policies may call no Service unless its list of blocked addresses is another: helm upgrade kyverno kyverno/kyverno -n %s --reuse-values --version '3.8.*' --set \"admissionController.container.extraArgs.httpBlocklist=%s\"; or upgrade Kyverno to 1.19 or newer" $found $namespace "127.0.0.0/8\\,::1/128\\,169.254.0.0/16\\,fe80::/10\\,fd00:ec2::254/128\\,metadata.google.internal") }}
-{{- end }}
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{/* A Kyverno that refuses to create a ClusterPolicy; on an upgrade the one that exists may stay as it is. */}}
 {{- define "image-swapper.requireClusterPolicy" -}}
-{{- range $namespace := .Values.networkPolicy.engineNamespaces | default (list "kyverno") }}
-{{- $deployment := lookup "apps/v1" "Deployment" $namespace "kyverno-admission-controller" | default dict }}
-{{- range dig "spec" "template" "spec" "containers" list $deployment }}
-{{- $version := regexFind ":v?[0-9]+\\.[0-9]+\\.[0-9]+" .image | trimAll ":v" }}
-{{- if and (eq .name "kyverno") $version $.Release.IsInstall }}
-{{- if semverCompare ">=1.20.0-0" $version }}
-{{- fail (printf "policies.engine: kyverno-clusterpolicy: Deployment %s/kyverno-admission-controller is %s, and Kyverno 1.20 or newer refuses to create a ClusterPolicy: --set policies.engine=kyverno" $namespace $version) }}
-{{- end }}
+{{- if .Release.IsInstall }}
+{{- range include "image-swapper.kyvernoContainers" . | fromJsonArray }}
+{{- if semverCompare ">=1.20.0-0" .version }}
+{{- fail (printf "policies.engine: kyverno-clusterpolicy: Deployment %s/kyverno-admission-controller is %s, and Kyverno 1.20 or newer refuses to create a ClusterPolicy: --set policies.engine=kyverno" .namespace .version) }}
 {{- end }}
 {{- end }}
 {{- end }}

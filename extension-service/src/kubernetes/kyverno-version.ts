@@ -3,7 +3,8 @@ import type { EngineVersion } from '../core/engines/engine.js';
 import type { ClusterAccess } from './api.js';
 import { callOptions } from './call-options.js';
 
-/** As Kyverno's chart labels the Deployment that admits Pods, whatever the release's name. */
+/** Of the Deployment that admits Pods, as Kyverno's chart names and labels it for every name of a release. */
+const ADMISSION_CONTAINER = 'kyverno';
 const ADMISSION_CONTROLLER = 'app.kubernetes.io/component=admission-controller,app.kubernetes.io/part-of';
 const TIMEOUT_MS = 5_000;
 
@@ -31,7 +32,7 @@ export async function kyvernoVersion(cluster: Pick<ClusterAccess, 'config'>): Pr
     };
     const containers = items.flatMap(({ spec }) => spec?.template?.spec?.containers ?? []);
     const versions = containers.flatMap(({ name, image = '' }) => {
-      const version = name === 'kyverno' ? kyvernoVersionOf(image) : undefined;
+      const version = name === ADMISSION_CONTAINER ? kyvernoVersionOf(image) : undefined;
       return version === undefined ? [] : [version];
     });
     return versions.sort((one, other) => one[0] - other[0] || one[1] - other[1])[0];

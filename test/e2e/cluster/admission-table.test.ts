@@ -151,7 +151,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     expect(await requests()).toBe(0);
     expect(await explained(image)).toMatchObject({
       swapped: true,
-      table: { state: 'present', since: expect.any(String) },
+      table: { state: 'present', since: expect.any(String) as string },
     });
     expect(await explained('unknown.test/x:1')).toMatchObject({ swapped: false, table: { state: 'absent' } });
     expect(await metric('image_swapper_table_entries')).toBe(1);

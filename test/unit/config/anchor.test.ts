@@ -139,7 +139,7 @@ describe("k8s-image-swapper's dialect", () => {
       'cacheTtlMinutes: 60\n',
       {},
       [
-        '2:1: cacheTtlMinutes: unknown key: allowed are dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
+        '2:1: cacheTtlMinutes: unknown key: allowed are dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
       ],
     ],
     [

@@ -40,7 +40,7 @@ describe('a configuration for the table in the API server', () => {
     expected.forEach((pattern, index) => expect(problems[index]).toMatch(pattern));
   });
 
-  it('is told that images which are not copied do not come into the table', () => {
+  it('warns that images which are not copied do not come into the table', () => {
     const text = `imageCopyPolicy: none\n${target}${managed}`;
     expect(problemsOf(text)).toEqual([]);
     expect(warningsOf(parse(text))).toEqual([

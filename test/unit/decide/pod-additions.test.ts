@@ -51,8 +51,8 @@ describe('additions to a swapped Pod', () => {
       '{"first":"a:1","app":"b:2"}',
       '{"first":"a:1","app":"nginx","volumes/app":"quay.io/m/l:3"}',
     ],
-    ['nothing of what is no map', '[1]', '{"app":"nginx","volumes/app":"quay.io/m/l:3"}'],
-    ['nothing of what is no JSON', '{{ request }}', '{"app":"nginx","volumes/app":"quay.io/m/l:3"}'],
+    ['nothing of text that is not a map', '[1]', '{"app":"nginx","volumes/app":"quay.io/m/l:3"}'],
+    ['nothing of text that is not JSON', '{{ request }}', '{"app":"nginx","volumes/app":"quay.io/m/l:3"}'],
   ])('keep %s', (_, annotation, expected) => {
     const pod = podOf({}, { annotations: { [ORIGINAL_IMAGES_KEY]: annotation } });
     expect(additions(pod).originalImages).toBe(expected);

@@ -65,7 +65,8 @@ describe('migrate', () => {
       [
         'values.yaml:4:22: config.imageCopyDeadline: 30s is longer than the API server waits for a webhook: it is written as 28s',
         'values.yaml:5:23: config.target.aws: is not read, because type is oci: left out',
-        'values.yaml:5:29: config.target.aws.disable: unknown key: allowed are accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
+        'values.yaml:5:29: config.target.aws.disable: unknown key: allowed are accountId, region, endpoint, role, ' +
+          'externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
       ],
     ],
     [

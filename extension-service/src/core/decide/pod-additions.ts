@@ -1,3 +1,4 @@
+import { parseBoundedJson } from '../json-bounds.js';
 import type { PodsConfig } from '../config/model.js';
 import type { Swap } from './answer.js';
 import { imagePlace } from './image-places.js';
@@ -35,7 +36,7 @@ export function podAdditions(
   return { ...(lacks && { pullSecret }), ...(originalImages !== undefined && { originalImages }) };
 }
 
-/** What an earlier pass wrote stays: it saw the images as written. */
+/** The annotation of an earlier pass stays: that pass saw the images as written. */
 function originalsOf(pod: JsonObject, swaps: readonly Swap[]): string | undefined {
   const originals = new Map(earlier(podAnnotations(pod)[ORIGINAL_IMAGES_KEY]));
   for (const { container } of swaps) {
@@ -51,7 +52,7 @@ function originalsOf(pod: JsonObject, swaps: readonly Swap[]): string | undefine
 function earlier(text: unknown): [string, string][] {
   if (typeof text !== 'string' || text.length > MOST_CHARACTERS || text.includes('{{')) return [];
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseBoundedJson(text);
     if (!isObject(value)) return [];
     return Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   } catch {

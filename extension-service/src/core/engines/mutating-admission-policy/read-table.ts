@@ -1,3 +1,4 @@
+import { parseBoundedJson } from '../../json-bounds.js';
 import type { Reference } from '../../image/reference.js';
 import { targetReference } from '../../naming/name.js';
 import type { DecidedTarget } from '../engine.js';
@@ -31,7 +32,7 @@ interface Variable {
 /** The literals are JSON as well. */
 function literalOf(expression: string): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
   try {
-    return JSON.parse(expression) as Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    return parseBoundedJson(expression) as Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   } catch {
     return {};
   }
