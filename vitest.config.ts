@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
  * unit: no I/O.  loopback: real sockets, our own fakes, the built bundle.  Both run under `npm test` and need Node only.
  * integration: real registries, emulators of the clouds.  e2e: real engines.  matrix, fuzz and soak: by hand.
  *
- * The first two load our modules once per worker (`isolate: false`): tests leave nothing behind in their process.
+ * The first loads our modules once per worker (`isolate: false`): its tests leave nothing behind in their process.
  */
 const build = './test/setup/build-bundle.ts';
 
@@ -30,7 +30,6 @@ export default defineConfig({
         test: {
           name: 'loopback',
           include: ['test/integration/loopback/**/*.test.ts'],
-          isolate: false,
           globalSetup: build,
           testTimeout: HANG_MS,
           hookTimeout: HANG_MS,
