@@ -69,7 +69,7 @@ export class ChartCluster {
    * @returns the exit code
    */
   async runJob(name: string): Promise<number | null> {
-    await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name), 60);
+    await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name));
     const job = await this.object('batch/v1', 'Job', name);
     const { template } = job['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
     const startTime = now();
@@ -83,7 +83,7 @@ export class ChartCluster {
 
   /** Says of a Job what its controller does when its Pod, for want of an image, never ran. */
   async failJob(name: string): Promise<void> {
-    await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name), 60);
+    await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name));
     const conditions = ['FailureTarget', 'Failed'].map((type) => ({
       ...condition(type),
       reason: 'DeadlineExceeded',

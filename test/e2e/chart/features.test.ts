@@ -66,17 +66,17 @@ describe.skipIf(!available)('an install of the chart', () => {
     await install({ policies: { manage: true, failClosed: true } });
     const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
     const container = await cluster.container();
-    await until('the service wrote its policy', () => cluster.has(...policy), 60);
+    await until('the service wrote its policy', () => cluster.has(...policy));
     await container.stop();
     const image = await newImage(open);
-    await until('Pods are refused', async () => (await cluster.admitted(image)).startsWith('refused'), 60);
+    await until('Pods are refused', async () => (await cluster.admitted(image)).startsWith('refused'));
 
     const uninstall = helm.run(['uninstall', 'image-swapper', '-n', NAMESPACE]);
     await cluster.failJob('image-swapper-uninstall');
     const { code, stderr } = await uninstall;
     expect([code, stderr]).toEqual([1, expect.stringContaining('DeadlineExceeded')]);
     expect(await cluster.has(...policy)).toBe(false);
-    await until('Pods are admitted', async () => (await cluster.admitted(image)) === image, 60);
+    await until('Pods are admitted', async () => (await cluster.admitted(image)) === image);
     // As the page on installing says: the service is there, and can write no policy.
     expect(await cluster.has('apps/v1', 'Deployment', 'image-swapper')).toBe(true);
     const account = { namespace: NAMESPACE, name: 'image-swapper' };
@@ -123,7 +123,7 @@ describe.skipIf(!available)('an install of the chart', () => {
     try {
       const image = await newImage(closed);
       expectOk(await plane.api.create(pod(image, { imagePullSecrets: [{ name: 'private' }] })), 'a Pod');
-      await until('the image is mirrored', () => isMirrored(image), 60).catch((error: unknown) => {
+      await until('the image is mirrored', () => isMirrored(image)).catch((error: unknown) => {
         throw new Error(`${String(error)}: ${container.output}`, { cause: error });
       });
     } finally {
@@ -168,13 +168,11 @@ describe.skipIf(!available)('an install of the chart', () => {
         const image = `${world.source.host}/app:1`;
         expectOk(await plane.api.create(pod(image)), 'the first Pod');
         const wanted = `${ECR_HOST}/${image.replace(':', '_')}`;
-        await until(
-          'a new Pod gets the mirrored image',
-          async () => (await cluster.admitted(image)) === wanted,
-          60,
-        ).catch((error: unknown) => {
-          throw new Error(`${String(error)}: ${container.output}`, { cause: error });
-        });
+        await until('a new Pod gets the mirrored image', async () => (await cluster.admitted(image)) === wanted).catch(
+          (error: unknown) => {
+            throw new Error(`${String(error)}: ${container.output}`, { cause: error });
+          },
+        );
         const calls = world.control.calls();
         const actions = calls.map(({ action }) => action);
         expect(actions).toEqual(expect.arrayContaining(['CreateRepository', 'GetAuthorizationToken']));

@@ -91,7 +91,7 @@ describe.skipIf(!available)('helm install', () => {
         switch (line) {
           case 'helm install image-swapper':
             await helm.ok(args, '');
-            await until('the policy is in force', async () => (await cluster.admitted(image)) === image, 60);
+            await until('the policy is in force', async () => (await cluster.admitted(image)) === image);
             break;
           case 'kubectl create secret':
             expectOk(await plane.api.create(loginSecret(args, target.host)), line);
@@ -106,13 +106,9 @@ describe.skipIf(!available)('helm install', () => {
             expectOk(await plane.api.create(pods.get(name) as ReturnType<typeof pod>), name);
             break;
           case 'sleep':
-            await until(
-              'the image is copied',
-              async () => {
-                return (await cluster.admitted(image)) === mirrored;
-              },
-              60,
-            );
+            await until('the image is copied', async () => {
+              return (await cluster.admitted(image)) === mirrored;
+            });
             break;
           case 'kubectl get pod':
             expect(args[args.indexOf('pod') + 1]).toBe('second');
@@ -158,7 +154,7 @@ describe.skipIf(!available)('helm install', () => {
     expect(notes).not.toContain('Warnings');
 
     // Nothing answers yet: Pods are admitted as they are.
-    await until('the policy is in force', async () => (await cluster.admitted(image)) === image, 60);
+    await until('the policy is in force', async () => (await cluster.admitted(image)) === image);
     const container = await cluster.container();
     try {
       for (const which of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const) {
@@ -167,11 +163,7 @@ describe.skipIf(!available)('helm install', () => {
       const first = pod(image);
       expectOk(await plane.api.create(first), 'the first Pod');
       expect(imagesOf(await stored(plane.api, first))).toEqual({ app: image });
-      await until(
-        'a new Pod gets the mirrored image',
-        async () => (await cluster.admitted(image)) === mirrored(image),
-        60,
-      );
+      await until('a new Pod gets the mirrored image', async () => (await cluster.admitted(image)) === mirrored(image));
       const second = pod(image);
       expectOk(await plane.api.create(second), 'the second Pod');
       expect(imagesOf(await stored(plane.api, second))).toEqual({ app: mirrored(image) });
@@ -205,7 +197,6 @@ describe.skipIf(!available)('helm install', () => {
       await until(
         'the filter is in force',
         async () => (await cluster.admitted(image)) === image && container.output.includes('configuration reloaded'),
-        20,
       );
       for (const revision of ['after the upgrade', 'after the rollback']) {
         expect((await cluster.object('v1', 'Secret', 'image-swapper-tls'))['data'], revision).toEqual(secret['data']);
@@ -248,10 +239,10 @@ describe.skipIf(!available)('helm install', () => {
     const notes = await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
     expect(notes).toContain('Fail closed with one replica');
     const image = await newImage();
-    await until('Pods are refused', async () => (await cluster.admitted(image)).startsWith('refused'), 60);
+    await until('Pods are refused', async () => (await cluster.admitted(image)).startsWith('refused'));
     const container = await cluster.container();
     try {
-      await until('Pods are admitted', async () => !(await cluster.admitted(image)).startsWith('refused'), 20);
+      await until('Pods are admitted', async () => !(await cluster.admitted(image)).startsWith('refused'));
     } finally {
       await container.stop();
     }
@@ -259,7 +250,7 @@ describe.skipIf(!available)('helm install', () => {
     await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
     expect((await deletions)[0]).toBe('MutatingPolicy Fail');
     expect(await deletions).toEqual(['MutatingPolicy Fail', 'MutatingPolicy Ignore', 'Deployment']);
-    await until('Pods are admitted', async () => (await cluster.admitted(image)) === image, 60);
+    await until('Pods are admitted', async () => (await cluster.admitted(image)) === image);
   });
 
   it.each([
@@ -283,7 +274,7 @@ describe.skipIf(!available)('helm install', () => {
         const map = (await cluster.object('v1', 'ConfigMap', 'image-swapper-ca')) as { data?: Record<string, string> };
         return map.data?.['ca.crt'] ?? 'nothing yet';
       };
-      await until('the policy trusts the authority', async () => (await trusted()) === (await published()), 60);
+      await until('the policy trusts the authority', async () => (await trusted()) === (await published()));
       // An upgrade and a rollback leave it there.
       const known = await trusted();
       await helm.ok(['upgrade', ...installArgs({ values, args: ['--set', 'replicaCount=3'] })], values);
@@ -291,7 +282,7 @@ describe.skipIf(!available)('helm install', () => {
       await helm.ok(['rollback', 'image-swapper', '1', '-n', NAMESPACE]);
       // The first Provider had to have some authority, so going back to it is something for the service to repair.
       if (engine === 'webhook') expect(await trusted()).toBe(known);
-      else await until('the policy trusts the authority', async () => (await trusted()) === known, 60);
+      else await until('the policy trusts the authority', async () => (await trusted()) === known);
     } finally {
       await container.stop();
       await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
@@ -307,24 +298,18 @@ describe.skipIf(!available)('helm install', () => {
     const container = await cluster.container();
     try {
       const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
-      await until('the service wrote its policy', () => cluster.has(...policy), 60);
+      await until('the service wrote its policy', () => cluster.has(...policy));
       expect(JSON.stringify(await cluster.object(...policy))).toContain('\\"filtered\\"');
       // The service is still there: what it wrote must not come back.
       const deletions = cluster.deletions();
       const uninstall = helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
-      await until('the Job is there', () => cluster.has('batch/v1', 'Job', 'image-swapper-uninstall'), 60);
+      await until('the Job is there', () => cluster.has('batch/v1', 'Job', 'image-swapper-uninstall'));
       const account = { namespace: NAMESPACE, name: 'image-swapper' };
       const write = { group: 'policies.kyverno.io', resource: 'mutatingpolicies', name: 'image-swapper' };
-      await until(
-        'the service cannot write policies any more',
-        async () => {
-          const rights = ['create', 'patch', 'update'].map((verb) =>
-            may(cluster.plane.api, account, { verb, ...write }),
-          );
-          return !(await Promise.all(rights)).includes(true);
-        },
-        10,
-      );
+      await until('the service cannot write policies any more', async () => {
+        const rights = ['create', 'patch', 'update'].map((verb) => may(cluster.plane.api, account, { verb, ...write }));
+        return !(await Promise.all(rights)).includes(true);
+      });
       await cluster.runJob('image-swapper-uninstall');
       await uninstall;
       expect(await deletions).toEqual(['MutatingPolicy Fail', 'MutatingPolicy Ignore', 'Deployment']);
@@ -361,7 +346,7 @@ describe.skipIf(!available)('helm install', () => {
       expect([await served(one.ca), await served(other.ca)]).toEqual([true, false]);
       await plane.api.apply(secret(other.cert, other.key));
       await container.refresh();
-      await until('the other certificate is served', async () => served(other.ca), 20);
+      await until('the other certificate is served', async () => served(other.ca));
     } finally {
       await container.stop();
       await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);

@@ -184,14 +184,10 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         await install(values);
         const wanted = [...yes.map(() => true), ...no.map(() => false)];
         let seen: boolean[] = [];
-        await until(
-          'the rights are those of the chart',
-          async () => {
-            seen = await rights([...yes, ...no]);
-            return JSON.stringify(seen) === JSON.stringify(wanted);
-          },
-          20,
-        ).catch(() => undefined);
+        await until('the rights are those of the chart', async () => {
+          seen = await rights([...yes, ...no]);
+          return JSON.stringify(seen) === JSON.stringify(wanted);
+        }).catch(() => undefined);
         const told = (all: readonly Access[], allowed: readonly boolean[]) =>
           all.map((access, index) => `${allowed[index] === true ? 'may' : 'may not'} ${JSON.stringify(access)}`);
         expect(told([...yes, ...no], seen)).toEqual(told([...yes, ...no], wanted));

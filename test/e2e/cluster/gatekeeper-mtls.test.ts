@@ -49,14 +49,10 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     for (const object of renderGatekeeper({ url, caBundle: service.ca, failClosed: true })) {
       await plane.api.apply(object as unknown as ApiObject);
     }
-    await until(
-      'Gatekeeper swaps',
-      async () => {
-        const admission = await tryOut(plane.api, pod('nginx:1'));
-        return admission.admitted && admission.images['app'] === swapped('nginx:1');
-      },
-      60,
-    );
+    await until('Gatekeeper swaps', async () => {
+      const admission = await tryOut(plane.api, pod('nginx:1'));
+      return admission.admitted && admission.images['app'] === swapped('nginx:1');
+    });
   });
   afterAll(async () => {
     await gatekeeper?.program.stop();
@@ -114,15 +110,11 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     // The kubelet brings the two Pods their files at different times: the service's first here.
     await writeFile(join(gatekeeper.certificates, 'ca.crt'), after.ca);
     const reloads = async () => (await get(`${service.operations}/metrics`)).text;
-    await until(
-      'the service has the new authority',
-      async () => /config_reload_success_total 1/.test(await reloads()),
-      20,
-    );
+    await until('the service has the new authority', async () => /config_reload_success_total 1/.test(await reloads()));
     await sleep(2_000);
     await writeFile(join(gatekeeper.certificates, 'tls.crt'), after.cert);
     await writeFile(join(gatekeeper.certificates, 'tls.key'), after.key);
-    await until('Gatekeeper shows the new certificate', async () => issuerOf(gatekeeper.port, after), 60);
+    await until('Gatekeeper shows the new certificate', async () => issuerOf(gatekeeper.port, after));
     await sleep(3_000);
     stop = true;
     await load;

@@ -36,16 +36,10 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     gatekeeper = await startGatekeeper(plane, gatekeeperChartValues());
     await apply(FILTERS);
     await plane.api.apply(injector('mesh'));
-    await until(
-      'both act',
-      async () => {
-        const admission = await tryOut(plane.api, labelled({ sidecar: 'wanted' }));
-        return (
-          admission.admitted && Object.keys(admission.images).length === 2 && admission.images['app'] !== 'nginx:1'
-        );
-      },
-      60,
-    );
+    await until('both act', async () => {
+      const admission = await tryOut(plane.api, labelled({ sidecar: 'wanted' }));
+      return admission.admitted && Object.keys(admission.images).length === 2 && admission.images['app'] !== 'nginx:1';
+    });
   });
   afterAll(async () => {
     await gatekeeper?.program.stop();
@@ -85,16 +79,12 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     };
     expect(left.items.map(({ metadata }) => metadata.name)).toContain('zz-image-swapper-containers-3');
     // Gatekeeper takes changes in one by one: ours act, and the one that is left over asks.
-    await until(
-      'ours act again, and the one that is left over asks the service',
-      async () => {
-        const admission = await tryOut(plane.api, labelled({ a: '1', b: '2', c: '3' }));
-        const { text } = await get(`${service.operations}/metrics`);
-        const asked = text.includes('image_swapper_policy_mismatches_total{route="gatekeeper"}');
-        return asked && admission.admitted && admission.images['app'] === swapped('nginx:1');
-      },
-      60,
-    );
+    await until('ours act again, and the one that is left over asks the service', async () => {
+      const admission = await tryOut(plane.api, labelled({ a: '1', b: '2', c: '3' }));
+      const { text } = await get(`${service.operations}/metrics`);
+      const asked = text.includes('image_swapper_policy_mismatches_total{route="gatekeeper"}');
+      return asked && admission.admitted && admission.images['app'] === swapped('nginx:1');
+    });
     const platform = await create(plane.api, labelled({ team: 'platform' }));
     expect(platform).toMatchObject({ images: { app: 'nginx:1' } });
   });

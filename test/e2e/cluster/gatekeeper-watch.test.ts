@@ -60,14 +60,10 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
     await plane.api.apply(pullSecret(host));
 
     const asked = (): Promise<number> => replicas.sum('image_swapper_resolve_requests_total', 'route="gatekeeper"');
-    await until(
-      'Gatekeeper asks the service',
-      async () => {
-        await tryOut(plane.api, pod(image.reference));
-        return (await asked()) > 0;
-      },
-      60,
-    );
+    await until('Gatekeeper asks the service', async () => {
+      await tryOut(plane.api, pod(image.reference));
+      return (await asked()) > 0;
+    });
     // Neither a dry run nor a question of Gatekeeper's starts a copy.
     expect(source.accessLog).toEqual([]);
 
@@ -85,14 +81,10 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
     }
     const reads = source.accessLog.filter(({ path, status }) => path.includes('/private') && status === 200);
     expect(new Set(reads.map(({ user }) => user))).toEqual(new Set([USER]));
-    await until(
-      'the next Pod is swapped',
-      async () => {
-        const admission = await create(plane.api, pod(image.reference));
-        return admission.admitted && admission.images['app'] === `${target?.host ?? ''}/${image.repository}:1`;
-      },
-      30,
-    );
+    await until('the next Pod is swapped', async () => {
+      const admission = await create(plane.api, pod(image.reference));
+      return admission.admitted && admission.images['app'] === `${target?.host ?? ''}/${image.repository}:1`;
+    });
   }, 120_000);
 });
 

@@ -43,7 +43,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
   afterEach(async () => {
     for (const object of applied) await plane.api.remove(object);
     applied = [];
-    await until('the webhooks are gone', async () => (await ofOurs()).length === 0, 30);
+    await until('the webhooks are gone', async () => (await ofOurs()).length === 0);
   });
   afterAll(async () => {
     await kyverno?.stop();
@@ -88,7 +88,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     const object = policy as ApiObject;
     await plane.api.apply(object);
     applied.push(object);
-    await until('Kyverno has a webhook for it', async () => (await ofOurs()).length > 0, 60);
+    await until('Kyverno has a webhook for it', async () => (await ofOurs()).length > 0);
     return ofOurs();
   }
 

@@ -157,14 +157,14 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   }
 
   it('are created, and the engine swaps by them', async () => {
-    await until('the policy is there', () => exists(MUTATING_POLICY), 40);
+    await until('the policy is there', () => exists(MUTATING_POLICY));
     const { labels, annotations } = await metadataOf(MUTATING_POLICY);
     expect(labels).toMatchObject({ 'app.kubernetes.io/managed-by': 'image-swapper' });
     expect(annotations).toMatchObject({
       [CONFIG_HASH_ANNOTATION]: configHash([], TARGETS),
       'image-swapper.io/lease': 'image-swapper/image-swapper',
     });
-    await until('Kyverno swaps', swaps, 40);
+    await until('Kyverno swaps', swaps);
   });
 
   it('have one writer, who writes nothing while nothing changes', async () => {
@@ -185,15 +185,11 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       auditAnnotations: [{ key: 'added', valueExpression: "'by somebody'" }],
     };
     expectOk(await change(MUTATING_POLICY, { metadata: { finalizers: ['example.com/keep'] }, spec }), 'a change');
-    await until(
-      'it is put back',
-      async () => {
-        const { body } = await plane.api.get(MUTATING_POLICY);
-        return JSON.stringify((body as { spec: object }).spec) === JSON.stringify(before.spec);
-      },
-      60,
-    );
-    await until('Kyverno swaps', swaps, 40);
+    await until('it is put back', async () => {
+      const { body } = await plane.api.get(MUTATING_POLICY);
+      return JSON.stringify((body as { spec: object }).spec) === JSON.stringify(before.spec);
+    });
+    await until('Kyverno swaps', swaps);
     expect(await metadataOf(MUTATING_POLICY)).toMatchObject({ finalizers: ['example.com/keep'] });
     expectOk(await change(MUTATING_POLICY, { metadata: { finalizers: null } }), 'no finalizer');
   });
@@ -201,14 +197,10 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   it('follow the configuration at once', async () => {
     const filters = ["obj.metadata.labels.tier == 'system'"];
     await configure(config('kyverno', filters));
-    await until(
-      'its hash',
-      async () => {
-        const { annotations } = await metadataOf(MUTATING_POLICY);
-        return annotations[CONFIG_HASH_ANNOTATION] === configHash(filters, TARGETS);
-      },
-      20,
-    );
+    await until('its hash', async () => {
+      const { annotations } = await metadataOf(MUTATING_POLICY);
+      return annotations[CONFIG_HASH_ANNOTATION] === configHash(filters, TARGETS);
+    });
     const text = JSON.stringify((await plane.api.get(MUTATING_POLICY)).body);
     expect(text).toContain('tier');
   });
@@ -226,17 +218,14 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       'another policy',
     );
     await configure(config('gatekeeper'));
-    await until(
-      'it says what is missing',
-      async () =>
-        said().includes('Provider image-swapper: the cluster does not know externaldata.gatekeeper.sh/v1beta1'),
-      30,
+    await until('it says what is missing', async () =>
+      said().includes('Provider image-swapper: the cluster does not know externaldata.gatekeeper.sh/v1beta1'),
     );
     expect(await exists(MUTATING_POLICY)).toBe(true);
     const module = 'github.com/open-policy-agent/gatekeeper/v3';
     await installCrds(plane.api, [join(await goModule('gatekeeper', module), 'charts', 'gatekeeper', 'crds')]);
-    await until('the policies of Gatekeeper', () => exists(ASSIGN), 90);
-    await until('the policy before is gone', async () => !(await exists(MUTATING_POLICY)), 20);
+    await until('the policies of Gatekeeper', () => exists(ASSIGN));
+    await until('the policy before is gone', async () => !(await exists(MUTATING_POLICY)));
     expect(await exists(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'))).toBe(true);
     const { body } = await plane.api.get(PROVIDER);
     const { data } = (
@@ -259,21 +248,18 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       (await metadataOf(PROVIDER)).annotations[CONFIG_HASH_ANNOTATION] === configHash(filters, []);
     const there = async (objects: readonly ApiObject[]) => (await Promise.all(objects.map(exists))).every(Boolean);
     await configure(config('gatekeeper', split));
-    await until('one for each alternative', async () => (await there(numbered)) && (await isFor(split)), 90);
-    await until('the one before is gone', async () => !(await exists(ASSIGN)), 20);
+    await until('one for each alternative', async () => (await there(numbered)) && (await isFor(split)));
+    await until('the one before is gone', async () => !(await exists(ASSIGN)));
     await configure(config('gatekeeper'));
-    await until('one again', async () => (await there([PROVIDER, ASSIGN])) && (await isFor([])), 40);
-    await until('the several are gone', async () => !(await Promise.all(numbered.map(exists))).some(Boolean), 20);
+    await until('one again', async () => (await there([PROVIDER, ASSIGN])) && (await isFor([])));
+    await until('the several are gone', async () => !(await Promise.all(numbered.map(exists))).some(Boolean));
   });
 
   it('stay as they are when the configuration has a filter that the engine cannot express', async () => {
     const { annotations } = await metadataOf(ASSIGN);
     await configure(config('gatekeeper', ['obj.spec.hostNetwork']));
-    await until(
-      'it is refused',
-      async () =>
-        services.every(({ log }) => log.some(({ message }) => message.includes('configuration not reloaded'))),
-      20,
+    await until('it is refused', async () =>
+      services.every(({ log }) => log.some(({ message }) => message.includes('configuration not reloaded'))),
     );
     expect(JSON.stringify(services[0]?.log)).toContain('source.filters[0].jmespath: Gatekeeper cannot decide');
     expect((await metadataOf(ASSIGN)).annotations).toEqual(annotations);
@@ -281,49 +267,41 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
 
   it('carry the authority by a ConfigMap where the engine reads one', async () => {
     await configure(config('kyverno-clusterpolicy'));
-    await until('the policy is there', () => exists(CLUSTER_POLICY), 40);
-    await until("Gatekeeper's are gone", async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)), 20);
+    await until('the policy is there', () => exists(CLUSTER_POLICY));
+    await until("Gatekeeper's are gone", async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)));
     expect(await exists(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'))).toBe(true);
     await plane.api.remove(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'));
-    await until('Kyverno swaps', swaps, 60);
+    await until('Kyverno swaps', swaps);
   });
 
   it('need rights, which are named where they are missing', async () => {
     await configure(config('webhook'));
-    await until(
-      'it says what to grant',
-      async () =>
-        /MutatingWebhookConfiguration image-swapper: not allowed: .* cannot patch resource "mutatingwebhookconfigurations".*; grant the service create, patch on it/.test(
-          said(),
-        ),
-      30,
+    await until('it says what to grant', async () =>
+      /MutatingWebhookConfiguration image-swapper: not allowed: .* cannot patch resource "mutatingwebhookconfigurations".*; grant the service create, patch on it/.test(
+        said(),
+      ),
     );
     expect(await exists(CLUSTER_POLICY)).toBe(true);
     await grant({ ...RIGHTS, cluster: [...(RIGHTS.cluster ?? []), ...WEBHOOKS] });
-    await until('the webhook is there', () => exists(WEBHOOK), 90);
-    await until('the policy before is gone', async () => !(await exists(CLUSTER_POLICY)), 20);
-    await until('the API server swaps', swaps, 20);
+    await until('the webhook is there', () => exists(WEBHOOK));
+    await until('the policy before is gone', async () => !(await exists(CLUSTER_POLICY)));
+    await until('the API server swaps', swaps);
   });
 
   it('are left to another install that manages an object of the same name, and taken back from a mere change', async () => {
     const { labels, annotations } = ownerOf({ lease: { name: 'swapper-b' } }, 'elsewhere');
     const before = await metadataOf(WEBHOOK);
     expectOk(await change(WEBHOOK, { metadata: { labels, annotations } }), 'as another install writes it');
-    await until(
-      'it is logged',
-      async () =>
-        said().includes(
-          'MutatingWebhookConfiguration image-swapper: is managed by another install, of Lease elsewhere/swapper-b',
-        ),
-      60,
+    await until('it is logged', async () =>
+      said().includes(
+        'MutatingWebhookConfiguration image-swapper: is managed by another install, of Lease elsewhere/swapper-b',
+      ),
     );
     expect((await metadataOf(WEBHOOK)).labels).toMatchObject(labels);
     const own = { 'image-swapper.io/lease': before.annotations['image-swapper.io/lease'] };
     expectOk(await change(WEBHOOK, { metadata: { annotations: own } }), 'of no install');
-    await until(
-      'the labels are ours again',
-      async () => isDeepStrictEqual((await metadataOf(WEBHOOK)).labels, before.labels),
-      90,
+    await until('the labels are ours again', async () =>
+      isDeepStrictEqual((await metadataOf(WEBHOOK)).labels, before.labels),
     );
   });
 
@@ -334,8 +312,8 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await services.splice(leader, 1)[0]?.stop('SIGKILL');
     await front.pointTo(https[1 - leader] ?? 0);
     expectOk(await plane.api.send('DELETE', pathOf(WEBHOOK)), 'delete');
-    await until('the webhook is there again', () => exists(WEBHOOK), 90);
-    await until('the API server swaps', swaps, 20);
+    await until('the webhook is there again', () => exists(WEBHOOK));
+    await until('the API server swaps', swaps);
   });
 
   it('are deleted by a command, all of them and nothing else', async () => {

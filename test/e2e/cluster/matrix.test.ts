@@ -183,14 +183,10 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         if (engine.copies) await world.waitUntilMirrored(image);
         else await world.mirror(image);
         // An image that was absent a moment ago is not asked for again for some seconds.
-        await until(
-          'a new Pod is swapped',
-          async () => {
-            const admission = await tryOut(api, pod(image));
-            return admission.admitted && admission.images['app'] === world.swapped(image);
-          },
-          20,
-        );
+        await until('a new Pod is swapped', async () => {
+          const admission = await tryOut(api, pod(image));
+          return admission.admitted && admission.images['app'] === world.swapped(image);
+        });
         const before = await world.requests(engine.route);
         expect(await label(api, live, { touched: 'yes' })).toMatchObject({ images: { app: image } });
         expect(imagesOf(await stored(api, live))).toEqual({ app: image });
@@ -221,14 +217,10 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         await api.apply(webhook.configuration);
         try {
           const made = () => pod(app, {}, { labels: { sidecar: 'wanted' } });
-          await until(
-            'the sidecar is added',
-            async () => {
-              const admission = await tryOut(api, made());
-              return admission.admitted && admission.images['sidecar'] !== undefined;
-            },
-            20,
-          );
+          await until('the sidecar is added', async () => {
+            const admission = await tryOut(api, made());
+            return admission.admitted && admission.images['sidecar'] !== undefined;
+          });
           const expected = {
             images: { app: world.swapped(app), sidecar: engine.reinvoked ? world.swapped(sidecar) : sidecar },
           };
@@ -377,28 +369,20 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
     const { api } = world.plane;
     for (const object of objectsOf(engine, options)) await api.apply(object);
     const [image] = await mirroredImages(1);
-    await until(
-      `${engine.name} swaps`,
-      async () => {
-        const admission = await tryOut(api, pod(image));
-        return admission.admitted && admission.images['app'] === world.swapped(image);
-      },
-      60,
-    );
+    await until(`${engine.name} swaps`, async () => {
+      const admission = await tryOut(api, pod(image));
+      return admission.admitted && admission.images['app'] === world.swapped(image);
+    });
   }
 
   async function uninstall(engine: Engine): Promise<void> {
     const { api } = world.plane;
     for (const object of [...objectsOf(engine, { failClosed: false })].reverse()) await api.remove(object);
     const [image] = await mirroredImages(1);
-    await until(
-      `${engine.name} is gone`,
-      async () => {
-        const admission = await tryOut(api, pod(image));
-        return admission.admitted && admission.images['app'] === image;
-      },
-      60,
-    );
+    await until(`${engine.name} is gone`, async () => {
+      const admission = await tryOut(api, pod(image));
+      return admission.admitted && admission.images['app'] === image;
+    });
   }
 
   function objectsOf(engine: Engine, options: { failClosed: boolean; timeoutSeconds?: number }) {

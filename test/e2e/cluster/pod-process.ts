@@ -124,7 +124,7 @@ export class PodProcess {
 
   async waitUntilReady(): Promise<void> {
     await Promise.race([
-      until('the container is ready', async () => (await this.probe('readinessProbe')) === 200, 60),
+      until('the container is ready', async () => (await this.probe('readinessProbe')) === 200),
       this.exited.then((code) => {
         throw new Error(`the container ended with ${code}`);
       }),

@@ -110,19 +110,15 @@ describe.skipIf(!available)('private images in a real cluster', () => {
 
   async function mirrored(name: string): Promise<void> {
     const url = `http://${target.host}/v2/mirror/127.0.0.1_${source.port}/${name}/manifests/1`;
-    await until(`${name} is mirrored`, async () => (await fetch(url, { method: 'HEAD' })).status === 200, 30);
+    await until(`${name} is mirrored`, async () => (await fetch(url, { method: 'HEAD' })).status === 200);
   }
 
   async function refused(running: RunningService, name: string): Promise<void> {
-    await until(
-      `the copy of ${name} is refused`,
-      async () => {
-        const reply = await fetch(`${running.operations}/v1/mirrors`);
-        const { mirrors } = (await reply.json()) as { mirrors: { source: string; failure?: { reason: string } }[] };
-        return mirrors.some((row) => row.source.includes(`/${name}:1`) && row.failure?.reason === 'unauthorized');
-      },
-      30,
-    );
+    await until(`the copy of ${name} is refused`, async () => {
+      const reply = await fetch(`${running.operations}/v1/mirrors`);
+      const { mirrors } = (await reply.json()) as { mirrors: { source: string; failure?: { reason: string } }[] };
+      return mirrors.some((row) => row.source.includes(`/${name}:1`) && row.failure?.reason === 'unauthorized');
+    });
   }
 
   /** Statuses that the source gave to whoever asked for manifests of a repository, since it was pushed. */
@@ -150,14 +146,10 @@ describe.skipIf(!available)('private images in a real cluster', () => {
 
     // Until the watches have come, the first Pod's Secrets may be read by name.
     await mirrored(await putPod('by-account'));
-    await until(
-      'the watches',
-      async () => {
-        const watched = (await asked('swapper-all')).filter(({ verb }) => verb === 'watch');
-        return watched.length === 3;
-      },
-      20,
-    );
+    await until('the watches', async () => {
+      const watched = (await asked('swapper-all')).filter(({ verb }) => verb === 'watch');
+      return watched.length === 3;
+    });
     const before = await byName('swapper-all');
     expect(before.length).toBeLessThanOrEqual(2);
 
@@ -213,7 +205,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     await refused(running, await putPod('by-pod', ['right']));
     const said = (what: string): number =>
       running.log.filter(({ message, level }) => level === 'warn' && message.includes(what)).length;
-    await until('the missing rights are said', async () => said('/api/v1/secrets: not allowed to list') > 0, 20);
+    await until('the missing rights are said', async () => said('/api/v1/secrets: not allowed to list') > 0);
     await refused(running, await putPod('by-pod', ['right']));
     expect(said('/api/v1/secrets: not allowed to list')).toBe(1);
     expect(said('/api/v1/serviceaccounts: not allowed to list')).toBe(1);

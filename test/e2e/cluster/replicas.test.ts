@@ -43,14 +43,10 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       await plane.api.apply(webhook);
       const first = wanted[0]?.reference ?? '';
       // The API server takes a new webhook within a second or two.
-      await until(
-        'the webhook is asked',
-        async () => {
-          await tryOut(plane.api, pod(first));
-          return (await replicas.sum('image_swapper_resolve_requests_total', 'route="webhook"')) > 0;
-        },
-        20,
-      );
+      await until('the webhook is asked', async () => {
+        await tryOut(plane.api, pod(first));
+        return (await replicas.sum('image_swapper_resolve_requests_total', 'route="webhook"')) > 0;
+      });
       const before = await replicas.sum('image_swapper_resolve_requests_total', 'route="webhook"');
       const started = performance.now();
       const references = Array.from({ length: 1_000 }, (_, index) => wanted[index % 100]?.reference ?? '');
@@ -65,19 +61,15 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       // A figure of the machine, not of the program: see npm run bench -- admission.
       process.stderr.write(`${await overBudget(replicas)} admissions took more than half a second\n`);
 
-      await until('all are mirrored', () => Promise.resolve(tagPuts(target).size === 100), 60);
+      await until('all are mirrored', () => Promise.resolve(tagPuts(target).size === 100));
       // Whoever would copy one again does so by now.
       await sleep(2_000);
       expect([...tagPuts(target).values()]).toEqual(Array.from({ length: 100 }, () => 1));
       expect(await replicas.sum('image_swapper_copy_jobs_total', 'outcome="copied"')).toBe(100);
-      await until(
-        'a new Pod is swapped',
-        async () => {
-          const admission = await tryOut(plane.api, pod(first));
-          return admission.admitted && admission.images['app']?.startsWith(`${target.host}/mirror/`) === true;
-        },
-        20,
-      );
+      await until('a new Pod is swapped', async () => {
+        const admission = await tryOut(plane.api, pod(first));
+        return admission.admitted && admission.images['app']?.startsWith(`${target.host}/mirror/`) === true;
+      });
     } finally {
       await plane.api.remove(webhook);
       await front.stop();
@@ -112,7 +104,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
         wanted.map(({ reference }) => reference),
       );
       const first = await replicas.leader();
-      await until('a first image', () => Promise.resolve(puller.pulled.size > 0), 30);
+      await until('a first image', () => Promise.resolve(puller.pulled.size > 0));
       const ending = replicas.end(first, 'SIGTERM');
       const states: number[] = [];
       const watching = (async () => {

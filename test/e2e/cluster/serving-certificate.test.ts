@@ -184,19 +184,16 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     services.push(...(await Promise.all(ports.map((port) => start(port)))));
     const data = await secret();
     expect(Object.keys(data).sort()).toEqual(['ca.crt', 'ca.key', 'rotation.json', 'tls.crt', 'tls.key']);
-    await until(
-      'both present it',
-      async () =>
-        (await Promise.all(ports.map((port) => presented(port, data['ca.crt'] ?? '')))).every(
-          (fingerprint) => fingerprint === new X509Certificate(data['tls.crt'] ?? '').fingerprint256,
-        ),
-      40,
+    await until('both present it', async () =>
+      (await Promise.all(ports.map((port) => presented(port, data['ca.crt'] ?? '')))).every(
+        (fingerprint) => fingerprint === new X509Certificate(data['tls.crt'] ?? '').fingerprint256,
+      ),
     );
   });
 
   it('has its authority published, where a policy reads it and in the webhook', async () => {
     const bundle = (await secret())['ca.crt'];
-    await until('published', async () => (await published()) === bundle && (await webhookBundle()) === bundle, 60);
+    await until('published', async () => (await published()) === bundle && (await webhookBundle()) === bundle);
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({
       images: { app: 'mirror.test/docker.io/library/nginx:1' },
     });
@@ -229,21 +226,21 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     const authorities = new Set([(await secret())['ca.key']]);
     for (let round = 1; round <= 2; round += 1) {
       await ask('leaf');
-      await until('another certificate', async () => !certificates.has((await secret())['tls.crt']), 60);
+      await until('another certificate', async () => !certificates.has((await secret())['tls.crt']));
       certificates.add((await secret())['tls.crt']);
-      await until('it is presented', async () => everywhere((await secret())['tls.crt'] ?? ''), 60);
+      await until('it is presented', async () => everywhere((await secret())['tls.crt'] ?? ''));
 
       await ask('ca');
       const overlapping = async (): Promise<boolean> => ((await secret())['rotation.json'] ?? '').includes('signFrom');
-      await until('the next authority is published', overlapping, 60);
+      await until('the next authority is published', overlapping);
       expect(await published()).toBe((await secret())['ca.crt']);
       expect(await webhookBundle()).toBe((await secret())['ca.crt']);
       expect((await secret())['tls.crt']).toBe([...certificates].at(-1));
       await age();
-      await until('it signs', async () => !authorities.has((await secret())['ca.key']), 60);
+      await until('it signs', async () => !authorities.has((await secret())['ca.key']));
       authorities.add((await secret())['ca.key']);
       certificates.add((await secret())['tls.crt']);
-      await until('what it signed is presented', async () => everywhere((await secret())['tls.crt'] ?? ''), 60);
+      await until('what it signed is presented', async () => everywhere((await secret())['tls.crt'] ?? ''));
     }
     done.abort();
     await load;
@@ -261,19 +258,18 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     const path = `/api/v1/namespaces/${OWN}/secrets/image-swapper-tls`;
     const patch = [{ op: 'remove', path: '/data/tls.crt' }];
     expectOk(await plane.api.send('PATCH', path, patch, 'application/json-patch+json'), 'delete tls.crt');
-    await until('another', async () => ![undefined, before].includes((await secret())['tls.crt']), 60);
+    await until('another', async () => ![undefined, before].includes((await secret())['tls.crt']));
     const tls = { mode: 'selfSigned', dnsNames: ['localhost', 'other.test'] };
     await Promise.all(services.map(({ configFile }) => writeFile(configFile, config({ tls }))));
     await until(
       'one for both names',
       async () => new X509Certificate((await secret())['tls.crt'] ?? '').checkHost('other.test') !== undefined,
-      60,
     );
   });
 
   it('is told by a metric, and no private key by a log', async () => {
     const { 'tls.crt': cert = '', ...data } = await secret();
-    await until('presented', async () => everywhere(cert), 40);
+    await until('presented', async () => everywhere(cert));
     const { text } = await get(`${services[0]?.operations}/metrics`);
     const expiry = Date.parse(new X509Certificate(cert).validTo) / 1_000;
     expect(text).toContain(`image_swapper_tls_certificate_expiry_timestamp_seconds ${expiry}`);

@@ -128,7 +128,7 @@ export class World {
   }
 
   async waitUntilMirrored(reference: string): Promise<void> {
-    await until(`${reference} is mirrored`, () => this.isMirrored(reference), 30);
+    await until(`${reference} is mirrored`, () => this.isMirrored(reference));
   }
 
   /** Admission requests that the service has answered on a route. */

@@ -202,14 +202,10 @@ describe('a cluster whose Pods run, with Kyverno and the chart by their default 
     await helm.ok(args('uninstall', RELEASE));
     expectOk(await node.plane.api.send('DELETE', `/api/v1/namespaces/${RELEASE}/secrets/target-login`), 'Secret');
     let left: string[] = [];
-    await until(
-      `nothing is left`,
-      async () => {
-        left = await leftovers(node.plane.api, RELEASE, RELEASE);
-        return left.length === 0;
-      },
-      60,
-    ).catch(() => expect(left).toEqual([]));
+    await until(`nothing is left`, async () => {
+      left = await leftovers(node.plane.api, RELEASE, RELEASE);
+      return left.length === 0;
+    }).catch(() => expect(left).toEqual([]));
     const object = pod(demo.image);
     expect(await tryOut(node.plane.api, object)).toMatchObject({ admitted: true, images: { app: demo.image } });
   });

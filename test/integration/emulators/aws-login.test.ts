@@ -125,7 +125,7 @@ describe("the registry's login", () => {
   it('is renewed at half of its life', async () => {
     world.control.tokens.life = 24_000;
     const service = await world.serve(world.config());
-    await until('a second login', () => world.control.calls('GetAuthorizationToken').length === 2, 20);
+    await until('a second login', () => world.control.calls('GetAuthorizationToken').length === 2);
     const [first, second] = world.control.calls('GetAuthorizationToken');
     expect((second?.time ?? 0) - (first?.time ?? 0)).toBeGreaterThan(11_000);
     await until('it is counted', async () =>

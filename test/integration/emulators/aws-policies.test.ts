@@ -50,7 +50,7 @@ describe('a policy call that fails', () => {
       expect(mark()).toBe('pending');
       const warned = service.log.find(({ level, message }) => level === 'warn' && message.includes(`ecr:${action}`));
       expect(warned).toMatchObject({ registry: 'target default', repository: world.repository('app') });
-      await until('it is tried again', () => /^[0-9a-f]{32}$/.test(mark() ?? ''), 20);
+      await until('it is tried again', () => /^[0-9a-f]{32}$/.test(mark() ?? ''));
       expect(found()).toMatchObject({ policyText: accessPolicy('one'), lifecyclePolicyText: lifecyclePolicy });
       // The mark is the last call; its answer has yet to come back to the service.
       await expect
@@ -103,7 +103,7 @@ describe('a configuration with other policies', () => {
       world.control.repositories.create(ACCOUNT, REGION, name, {});
     }
     const service = await world.serve(world.config(other));
-    await until('the sweep', () => found()?.policyText === accessPolicy('two'), 25);
+    await until('the sweep', () => found()?.policyText === accessPolicy('two'));
     expect(world.control.calls('SetRepositoryPolicy').map(({ parameters }) => parameters['repositoryName'])).toEqual([
       world.repository('app'),
     ]);

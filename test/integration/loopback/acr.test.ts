@@ -162,8 +162,8 @@ describe('serve', () => {
       azure.entra.assertion = 'the-token-that-the-kubelet-has-written-since';
       await azure.writeToken(azure.entra.assertion);
       azure.targetPlane.revoke();
-      await until('the login is renewed', () => azure.targetPlane.issued.length > before.length, 60);
-      await until('the second image is swapped', async () => (await admit(service, second)) !== undefined, 60);
+      await until('the login is renewed', () => azure.targetPlane.issued.length > before.length);
+      await until('the second image is swapped', async () => (await admit(service, second)) !== undefined);
       expect(mirrored('registry.example.com/app', '2.0')).toBe(image.digest);
       const assertions = azure.entra.requests.map(({ form }) => form.get('client_assertion'));
       expect(assertions[0]).not.toBe(azure.entra.assertion);

@@ -178,7 +178,7 @@ describe("another authority of Gatekeeper's", () => {
     expect(await kept()).toBe(200);
     expect((await ask(pair(stranger))).status).toBe(403);
     await writeFile(caFile, stranger.ca);
-    await until('the new authority is known', async () => (await ask(pair(stranger))).status === 200, 10);
+    await until('the new authority is known', async () => (await ask(pair(stranger))).status === 200);
     expect(await kept()).toBe(200);
     expect(ports.size).toBe(1);
     expect((await ask(pair(gatekeeper))).status).toBe(200);
@@ -187,7 +187,7 @@ describe("another authority of Gatekeeper's", () => {
     await writeFile(caFile, 'nonsense');
     const failed = async () =>
       (await get(`${running.operations}/metrics`)).text.includes('config_reload_failure_total 1');
-    await until('the reload fails', failed, 10);
+    await until('the reload fails', failed);
     expect((await ask(pair(stranger))).status).toBe(200);
     expect((await ask({})).status).toBe(401);
     agent.destroy();
@@ -244,7 +244,7 @@ describe('serve refuses to start', () => {
     const service = await RunningService.start({ config: configOf() });
     await writeFile(service.configFile, configOf(clientsOf()));
     const told = () => service.log.some((line) => String(line['err']).includes('tls.clients'));
-    await until('the reload is refused', told, 10);
+    await until('the reload is refused', told);
     expect((await post(`${service.url}/v1/gatekeeper`, KEYS, { ca: service.ca })).status).toBe(200);
     await service.stop();
   });

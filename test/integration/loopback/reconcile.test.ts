@@ -106,7 +106,7 @@ describe('the leader', () => {
     const second = await FakeRegistry.start();
     try {
       await writeFile(service.configFile, configuration({}, second));
-      await until('the second', () => ['a', 'b', 'c'].every((name) => digest(name, second) !== undefined), 15);
+      await until('the second', () => ['a', 'b', 'c'].every((name) => digest(name, second) !== undefined));
     } finally {
       await second.close();
     }
@@ -120,7 +120,7 @@ describe('the leader', () => {
     const from = source.accessLog.length;
     const before = digest('moving');
     loadImage(source, 'moving', buildImage({ seed: 3 }), '1');
-    await until('the new image', () => digest('moving') !== before, 15);
+    await until('the new image', () => digest('moving') !== before);
     expect(digest('moving')).toBe(source.manifest('moving', '1')?.digest);
     const later = source.requests().slice(from);
     const still = later.filter((line) => line.includes('/v2/still/'));
@@ -146,9 +146,9 @@ describe('the leader', () => {
     };
     const layer = layers[0]?.digest ?? '';
     expect(target.deleteBlob(repository('used'), layer)).toBe(true);
-    await until('the repair', () => target.manifest(repository('used'), lost) !== undefined, 60);
+    await until('the repair', () => target.manifest(repository('used'), lost) !== undefined);
     expect(target.blob(layer, repository('used'))).toBeDefined();
-    await until('its Event', () => cluster.events.some(({ reason }) => reason === 'MirrorRepaired'), 15);
+    await until('its Event', () => cluster.events.some(({ reason }) => reason === 'MirrorRepaired'));
     expect(cluster.events.find(({ reason }) => reason === 'MirrorRepaired')).toMatchObject({
       type: 'Warning',
       involvedObject: { kind: 'Pod', namespace: 'team-a', name: 'used' },
@@ -177,12 +177,12 @@ describe('the leader', () => {
     expect(await restarts()).toBe(0);
     cluster.fault({ path: PODS, fault: { type: 'status', code: 403 } });
     cluster.endWatches(PODS);
-    await until('Pods are not seen', async () => (await seen()) === '0 6 1 1', 15);
+    await until('Pods are not seen', async () => (await seen()) === '0 6 1 1');
     expect(await restarts()).toBeGreaterThan(0);
     cluster.clearFaults();
-    await until('they are again', async () => (await seen()) === '1 7 1 1', 15);
+    await until('they are again', async () => (await seen()) === '1 7 1 1');
     cluster.fault({ verb: 'lease', fault: { type: 'status', code: 500 } });
-    await until('it leads no more', async () => (await seen()) === '0 0 0 0', 15);
+    await until('it leads no more', async () => (await seen()) === '0 0 0 0');
   });
 
   it('tries the secrets of each namespace that uses the image until one may read it', async () => {

@@ -43,7 +43,7 @@ async function admit(service: RunningService, from = source): Promise<string | u
 }
 
 const swapped = (service: RunningService): Promise<void> =>
-  until('the image is mirrored and swapped', async () => (await admit(service)) !== undefined, 20);
+  until('the image is mirrored and swapped', async () => (await admit(service)) !== undefined);
 const reloads = async (service: RunningService): Promise<string> => (await get(`${service.operations}/metrics`)).text;
 
 describe('without a restart', () => {
@@ -107,7 +107,7 @@ describe('without a restart', () => {
     await until('the copy has failed for good', failed);
     await writeFile(passwordFile, 'right');
     const repository = `${hidden.host.replace(':', '_')}/app`;
-    await until('the image is mirrored', () => target.manifest(repository, '1')?.digest === image.digest, 10);
+    await until('the image is mirrored', () => target.manifest(repository, '1')?.digest === image.digest);
   }, 60_000);
 
   it('logins that appear in the Docker config are used', async () => {
@@ -118,7 +118,7 @@ describe('without a restart', () => {
     const auth = Buffer.from('robot:word').toString('base64');
     await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [target.host]: { auth } } }));
     await until('the reload', async () => (await reloads(service)).includes('config_reload_success_total 1'));
-    await until('the login is used', () => target.accessLog.some(({ user }) => user === 'robot'), 20);
+    await until('the login is used', () => target.accessLog.some(({ user }) => user === 'robot'));
     expect((await get(`${service.operations}/readyz`)).status).toBe(200);
   }, 60_000);
 });

@@ -98,7 +98,6 @@ describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
     await until(
       'the image is mirrored and swapped',
       async () => (await admit(service, asked)) === `${ECR_HOST}/${repositoryName}:1.0`,
-      60,
     );
     const { stdout } = await run(crane, ['digest', '--insecure', `${target.host}/${repositoryName}:1.0`]);
     expect(stdout.trim()).toBe(image.digest);
@@ -175,13 +174,10 @@ describe('three replicas, a hundred images, twenty repositories, AWS’s quotas'
       images.filter(({ name, tag, digest }) => world.target.manifest(world.repository(name), tag)?.digest !== digest)
         .length;
     await until('all images are there', () => missing() === 0, 150);
-    await until(
-      'all copies have ended well',
-      async () =>
-        (await Promise.all(replicas.map((replica) => world.mirrors(replica))))
-          .flat()
-          .every(({ state }) => state === 'done'),
-      60,
+    await until('all copies have ended well', async () =>
+      (await Promise.all(replicas.map((replica) => world.mirrors(replica))))
+        .flat()
+        .every(({ state }) => state === 'done'),
     );
 
     const created = world.control.calls('CreateRepository');
