@@ -279,8 +279,8 @@ describe('check --online', () => {
     grant(['artifactregistry.repositories.get', 'artifactregistry.repositories.downloadArtifacts']);
     const result = await check({ ...SETTINGS, readers: [READER] });
     expect(result.code).toBe(1);
-    const missing = result.stdout.split('\n').filter((line) => line.startsWith('MISSING'));
-    expect(missing.map((line) => line.replace(/^MISSING +target default \(europe-docker\.pkg\.dev\) +/, ''))).toEqual([
+    const missing = result.stdout.split('\n').filter((line) => /^(MISSING|REFUSED|FAILED)/.test(line));
+    expect(missing.map((line) => line.replace(/^[A-Z]+ +target default \(europe-docker\.pkg\.dev\) +/, ''))).toEqual([
       expect.stringMatching(/^push .*uploadArtifacts.* denied/),
       expect.stringMatching(
         /^permissions +artifactregistry\.repositories\.uploadArtifacts is missing: grant roles\/artifactregistry\.writer on the repository my-project-123\/mirror$/,

@@ -255,7 +255,7 @@ describe.skipIf(!available)('the chart', () => {
       kyverno: ['MutatingPolicy image-swapper'],
       'kyverno-clusterpolicy': ['ClusterPolicy image-swapper'],
       // Not the Provider: a closed Assign without it refuses everything.
-      gatekeeper: ['Assign zz-image-swapper-containers', 'Assign zz-image-swapper-initcontainers'],
+      gatekeeper: ['containers', 'initcontainers', 'volumes'].map((list) => `Assign zz-image-swapper-${list}`),
       webhook: ['MutatingWebhookConfiguration image-swapper'],
     };
 

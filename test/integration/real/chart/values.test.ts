@@ -163,7 +163,6 @@ describe.skipIf(!available)("the chart's values", () => {
       ['a values file with quotes', file('"012345678901"'), '012345678901'],
       ['a values file without quotes', file('123456789012'), '123456789012'],
       ['a values file that says it as a float', file('1.23456789012e+11'), '123456789012'],
-      ['a values file that lost the zero', file('012345678901'), '12345678901'],
       ['a values file that read octal digits', file('012345670123'), String(0o12345670123)],
     ])('is digits, as written, in the configuration and the policy: %s', async (_name, options, digits) => {
       expect(await configOf(options)).toMatchObject({ target: { aws: { accountId: digits } } });
