@@ -2,6 +2,7 @@ import { rootCertificates } from 'node:tls';
 import { Construct } from 'constructs';
 import { copyWarnings } from '../../extension-service/src/core/engines/copy-warnings.js';
 import { OWN_OPTIONS } from '../../extension-service/src/core/engines/engine.js';
+import type { DecidedInput } from '../../extension-service/src/core/engines/engine.js';
 import type { Engine, OwnOptions } from '../../extension-service/src/core/engines/engine.js';
 import { ENGINES } from '../../extension-service/src/core/engines/engines.js';
 import { checkGuards } from '../../extension-service/src/core/engines/guards.js';
@@ -143,7 +144,7 @@ export class ImageSwapper extends Construct {
       url: transport.url,
       targets,
       filters,
-      decided: checked(() => decidedOf(config)),
+      decided: checked(() => decidedOf(config)) as DecidedInput,
       pods: checked(() => podsOf(config)),
       failClosed,
       excludedNamespaces: [

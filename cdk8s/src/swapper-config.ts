@@ -1,7 +1,6 @@
 import { parseDuration } from '../../extension-service/src/core/config/duration.js';
 import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
-import type { DecidedInput } from '../../extension-service/src/core/engines/engine.js';
 import { InvalidTargetError, usableTarget } from '../../extension-service/src/core/naming/target.js';
 import type { NamingTarget } from '../../extension-service/src/core/naming/target.js';
 import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
@@ -79,8 +78,8 @@ export function targetsOf(config: SwapperConfig): string[] {
   return [...new Set(named.map(({ target, option }) => prefixOf(target, option)))];
 }
 
-/** The targets as an engine takes them that calls nothing. */
-export function decidedOf(config: SwapperConfig): DecidedInput {
+/** The targets as an engine takes them that calls nothing: a `DecidedInput`, a type that is not part of the package. */
+export function decidedOf(config: SwapperConfig): { readonly targets: readonly object[]; readonly dryRun: boolean } {
   const matches = matchesOf(config);
   const targets = namedTargets(config).map(({ target, option }, index) => ({
     ...(matches[index] ?? { option }),
