@@ -78,8 +78,9 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
       readonly items: readonly ApiObject[];
     };
     expect(left.items.map(({ metadata }) => metadata.name)).toContain('zz-image-swapper-containers-3');
-    // Gatekeeper takes changes in one by one: ours act, and the one that is left over asks.
+    // Gatekeeper takes changes in one by one: ours act, and the one that is left over asks about the Pods of its condition.
     await until('ours act again, and the one that is left over asks the service', async () => {
+      await tryOut(plane.api, labelled({ team: 'platform' }));
       const admission = await tryOut(plane.api, labelled({ a: '1', b: '2', c: '3' }));
       const { text } = await get(`${service.operations}/metrics`);
       const asked = text.includes('image_swapper_policy_mismatches_total{route="gatekeeper"}');

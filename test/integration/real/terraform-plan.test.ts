@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +67,9 @@ const PLUGIN_FOLDERS = [
 
 /** Terraform with its AWS provider installed in `folder`; undefined, and why, where one of them is not to be had. */
 async function initialize(folder: string): Promise<string | undefined> {
-  const plugins = PLUGIN_FOLDERS.find((path) => existsSync(join(path, 'registry.terraform.io/hashicorp/aws')));
+  const plugins = PLUGIN_FOLDERS.find(
+    (path) => existsSync(path) && readdirSync(path).some((host) => existsSync(join(path, host, 'hashicorp/aws'))),
+  );
   const from = plugins === undefined ? [] : [`-plugin-dir=${plugins}`];
   try {
     await run('terraform', ['init', ...from, '-backend=false', '-input=false', '-no-color'], { cwd: folder });
