@@ -42,7 +42,7 @@ const RIGHTS: Rights = {
     ...managing(
       'mutations.gatekeeper.sh',
       'assign',
-      ['containers', 'initcontainers'].flatMap((list) =>
+      ['containers', 'initcontainers', 'volumes'].flatMap((list) =>
         ['', '-1', '-2'].map((number) => `zz-image-swapper-${list}${number}`),
       ),
     ),
