@@ -1,4 +1,5 @@
 import type { Config } from '../core/config/model.js';
+import { WakeUps } from '../util/wake-ups.js';
 
 /** The configuration in force, for work that goes on while it changes. */
 export interface LiveConfig {
@@ -7,9 +8,9 @@ export interface LiveConfig {
   pause(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Told of each new configuration by whoever reads it. */
+/** Gets each new configuration from its reader. */
 export class ConfigFeed implements LiveConfig {
-  private readonly waiting = new Set<() => void>();
+  private readonly changes = new WakeUps();
 
   constructor(private config: Config) {}
 
@@ -19,21 +20,10 @@ export class ConfigFeed implements LiveConfig {
 
   set(config: Config): void {
     this.config = config;
-    for (const wake of [...this.waiting]) wake();
+    this.changes.wake();
   }
 
   pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        this.waiting.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, milliseconds);
-      this.waiting.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
-    });
+    return this.changes.wait(milliseconds, signal);
   }
 }

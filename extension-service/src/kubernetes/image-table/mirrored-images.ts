@@ -8,6 +8,7 @@ import type { TableEntry } from '../../core/engines/mutating-admission-policy/im
 import { parseReference } from '../../core/image/reference.js';
 import { targetReference } from '../../core/naming/name.js';
 import { namingTarget } from '../../kinds/registry-naming.js';
+import { WakeUps } from '../../util/wake-ups.js';
 
 /** The table after a write. */
 export interface TableReport {
@@ -60,7 +61,7 @@ export class MirroredImages {
   private largeChanged = true;
   private config: Config | undefined;
   private tables: ImageTables | undefined;
-  private readonly waiting = new Set<() => void>();
+  private readonly changes = new WakeUps();
 
   constructor(
     private readonly options: {
@@ -162,11 +163,11 @@ export class MirroredImages {
   /** Resolves when there is a change to write: at once, or some seconds after the last write; or when the signal aborts. */
   async due(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.version === this.written) await this.wait(Infinity, signal);
+      if (this.version === this.written) await this.changes.wait(Infinity, signal);
       else {
         const pause = this.lastWrite + BETWEEN_WRITES_MS - this.now();
         if (pause <= 0) return;
-        await this.wait(pause, signal);
+        await this.changes.wait(pause, signal);
       }
     }
   }
@@ -185,21 +186,7 @@ export class MirroredImages {
   private changed(): void {
     this.version += 1;
     this.changedAt ??= this.now();
-    for (const wake of [...this.waiting]) wake();
-  }
-
-  private wait(milliseconds: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        this.waiting.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      const timer = milliseconds === Infinity ? undefined : setTimeout(wake, milliseconds);
-      this.waiting.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
-    });
+    this.changes.wake();
   }
 
   /** Another configuration may name images otherwise: such names are looked for in the target again. */
