@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { BoundedMap } from '../util/bounded-map.js';
 import type { Descriptor } from './types.js';
 
 const MAX_KNOWN = 20_000;
@@ -16,7 +17,7 @@ export interface ComparedReferrers {
  * its source. Keys name the target's repository and the digest.
  */
 export class CopiedReferrers {
-  readonly #known = new Map<string, ComparedReferrers>();
+  readonly #known = new BoundedMap<string, ComparedReferrers>(MAX_KNOWN);
 
   constructor(private readonly now: () => number) {}
 
@@ -31,10 +32,7 @@ export class CopiedReferrers {
 
   /** Without a fingerprint: something of it is unfinished, and the next comparison tries again. */
   set(key: string, fingerprint: string | undefined): void {
-    this.#known.delete(key);
     this.#known.set(key, { at: this.now(), ...(fingerprint !== undefined && { fingerprint }) });
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
   }
 
   /** Whether the referrers of an image are to be compared again: they are unfinished, unknown, or older than `interval` ms. */

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../util/bounded-map.js';
 import { CopiedReferrers } from './copied-referrers.js';
 import { HeldTags } from './held-tags.js';
 import { NewRepositories } from './new-repositories.js';
@@ -25,7 +26,7 @@ export class BlobLedger {
   readonly newRepositories: NewRepositories;
   readonly tagCase = new TagCase();
   readonly #flights = new Map<string, Promise<unknown>>();
-  readonly #blobs = new Map<string, KnownBlob>();
+  readonly #blobs = new BoundedMap<string, KnownBlob>(KNOWN_LIMIT);
   /** Registries whose last mount succeeded. */
   readonly #mounting = new Set<string>();
 
@@ -85,12 +86,8 @@ export class BlobLedger {
     this.newRepositories.add(host, repository, digest);
     const key = `${host} ${digest}`;
     const known = this.#blobs.get(key);
-    this.#blobs.delete(key);
     // A repository that everybody may mount from serves more copies than this one.
     this.#blobs.set(key, known?.anonymous === true && !origin.anonymous ? known : { repository, ...origin });
-    if (this.#blobs.size <= KNOWN_LIMIT) return;
-    const [oldest] = this.#blobs.keys();
-    if (oldest !== undefined) this.#blobs.delete(oldest);
   }
 
   /** The registry does not have what it was noted for. */

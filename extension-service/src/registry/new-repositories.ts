@@ -1,11 +1,14 @@
+import { BoundedMap } from '../util/bounded-map.js';
 import { RegistryError } from './errors.js';
 import type { RawManifest } from './manifest.js';
 import type { RequestContext } from './types.js';
 
-/** Repositories that are remembered, new and existing ones. */
-const MAX_KNOWN = 20_000;
+/** Existing repositories that are remembered. */
+const MAX_EXISTING = 20_000;
+/** New ones: each can hold some hundred KiB, and hostile Pods can name many. */
+const MAX_NEW = 200;
 /** Tags and digests of one new repository; beyond them it counts as an existing one. */
-const MAX_REFERENCES = 10_000;
+const MAX_REFERENCES = 1_000;
 /** Manifests of one new repository that are kept, for further tags of the same image. */
 const MAX_KEPT_MANIFESTS = 4;
 const MAX_KEPT_BYTES = 64 * 1024;
@@ -23,8 +26,8 @@ interface NewRepository {
   readonly since: number;
   /** Tags, and digests of manifests and blobs, that this process has brought there. */
   readonly references: Set<string>;
-  /** Top manifests by digest, the newest last. */
-  readonly manifests: Map<string, RawManifest>;
+  /** Top manifests by digest. */
+  readonly manifests: BoundedMap<string, RawManifest>;
 }
 
 /**
@@ -32,7 +35,8 @@ interface NewRepository {
  * request has to find it out. When something else brought more, only bytes are sent twice.
  */
 export class NewRepositories {
-  readonly #known = new Map<string, NewRepository | 'existing'>();
+  readonly #new = new BoundedMap<string, NewRepository>(MAX_NEW);
+  readonly #existing = new BoundedMap<string, true>(MAX_EXISTING);
   readonly #questions = new Map<string, Promise<void>>();
 
   /** @param now milliseconds since the epoch */
@@ -41,45 +45,43 @@ export class NewRepositories {
   /** Asks the registry once per repository whether it exists; an answer that is not clear means that it does. */
   async learn(client: RepositoryClient, repository: string, context: RequestContext): Promise<void> {
     const key = `${client.host}/${repository}`;
-    if (this.#known.has(key)) return;
+    if (this.#existing.has(key) || this.#current(key) !== undefined) return;
     // Copies of other tags ask at the same time.
     const question = this.#questions.get(key) ?? this.#ask(key, client, repository, context);
     this.#questions.set(key, question);
     await question
-      // Another copy's end is not ours: the registry is asked again.
+      // Another copy's end is not ours: the next question asks again.
       .catch(() => context.signal?.throwIfAborted())
       .finally(() => this.#questions.delete(key));
   }
 
   /** Whether the repository has a tag, manifest or blob; undefined when only the registry knows. */
   has(host: string, repository: string, reference: string): boolean | undefined {
-    return this.#new(`${host}/${repository}`)?.references.has(reference);
+    return this.#current(`${host}/${repository}`)?.references.has(reference);
   }
 
   /** Notes a tag or digest that was brought to a repository. */
   add(host: string, repository: string, reference: string): void {
     const key = `${host}/${repository}`;
-    const references = this.#new(key)?.references.add(reference);
-    if (references !== undefined && references.size > MAX_REFERENCES) this.#known.set(key, 'existing');
+    const references = this.#current(key)?.references.add(reference);
+    if (references !== undefined && references.size > MAX_REFERENCES) this.#settle(key);
   }
 
   /** Keeps a top manifest that was brought: a second tag of it then needs no request but its PUT. */
   keep(host: string, repository: string, manifest: RawManifest): void {
-    const manifests = this.#new(`${host}/${repository}`)?.manifests;
+    const manifests = this.#current(`${host}/${repository}`)?.manifests;
     if (manifests === undefined || manifest.bytes.length > MAX_KEPT_BYTES) return;
     manifests.set(manifest.digest, manifest);
-    const [oldest] = manifests.keys();
-    if (manifests.size > MAX_KEPT_MANIFESTS && oldest !== undefined) manifests.delete(oldest);
   }
 
   kept(host: string, repository: string, digest: string): RawManifest | undefined {
-    return this.#new(`${host}/${repository}`)?.manifests.get(digest);
+    return this.#current(`${host}/${repository}`)?.manifests.get(digest);
   }
 
   /** The registry does not have what was noted: nothing that is noted about the repository counts any more. */
   forget(host: string, repository: string): void {
     const key = `${host}/${repository}`;
-    if (this.#known.has(key)) this.#known.set(key, 'existing');
+    if (this.#new.has(key)) this.#settle(key);
   }
 
   async #ask(key: string, client: RepositoryClient, repository: string, context: RequestContext): Promise<void> {
@@ -87,16 +89,21 @@ export class NewRepositories {
       if (error instanceof RegistryError) return false;
       throw error;
     });
-    this.#known.set(key, isUnknown ? { since: this.now(), references: new Set(), manifests: new Map() } : 'existing');
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
+    if (!isUnknown) return this.#settle(key);
+    const manifests = new BoundedMap<string, RawManifest>(MAX_KEPT_MANIFESTS);
+    this.#new.set(key, { since: this.now(), references: new Set(), manifests });
   }
 
-  #new(key: string): NewRepository | undefined {
-    const known = this.#known.get(key);
-    if (known === undefined || known === 'existing') return undefined;
-    if (this.now() - known.since < MAX_AGE_MS) return known;
-    this.#known.set(key, 'existing');
+  #current(key: string): NewRepository | undefined {
+    const known = this.#new.get(key);
+    if (known === undefined || this.now() - known.since < MAX_AGE_MS) return known;
+    this.#settle(key);
     return undefined;
+  }
+
+  /** From now on it counts as an existing repository. */
+  #settle(key: string): void {
+    this.#new.delete(key);
+    this.#existing.set(key, true);
   }
 }
