@@ -1,3 +1,4 @@
+import { waitsForCopy, waitsForImage } from '../core/engines/waiting.js';
 import type { Config } from '../core/config/model.js';
 import type { Swap } from '../core/decide/answer.js';
 import { decide, decideContainer } from '../core/decide/decide.js';
@@ -144,11 +145,11 @@ export class Admission {
     if (decision.action === 'keep') return { outcome: kept(decision) };
     const { swapPolicy, copyPolicy, config: target } = decision.target;
     const copies = mayCopy && copyPolicy !== 'none';
-    const wait = copies && (copyPolicy === 'immediate' || copyPolicy === 'force');
+    const mayWait = copies && waitsForCopy(copyPolicy);
 
     // `always` swaps without looking; memory alone tells whether a copy is worth starting.
     const existence =
-      (swapPolicy === 'always' && !wait) || !mayLook
+      (swapPolicy === 'always' && !mayWait) || !mayLook
         ? this.dependencies.existence.known(decision.reference)
         : await this.dependencies.existence.find(target.name, decision.reference, clock.budget());
     const present = existence?.state === 'present';
@@ -158,7 +159,7 @@ export class Admission {
     let hasWaited = false;
     let denied: CopyFailure | undefined;
     if (copies && (!present || copyPolicy === 'force' || wantsFresh(decision))) {
-      const waits = wait && (!present || copyPolicy === 'force');
+      const waits = waitsForImage(copyPolicy, present);
       const swapped = swapPolicy === 'always' || present;
       const { handedOver, result: copying, letGo } = this.copy(decision, pull, { waits, swapped });
       state = handedOver ? 'handed-over' : 'started';

@@ -6,7 +6,7 @@ import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { Config } from '../core/config/model.js';
 import { engineOf } from '../core/engines/engines.js';
-import { waitsForCopy } from '../core/engines/waiting.js';
+import { waitsForImage } from '../core/engines/waiting.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
 import { mirrorJob, mirrorJobKey, pullContext } from '../core/decide/mirror-job.js';
@@ -145,10 +145,10 @@ async function lookInto(
   };
 }
 
-/** Whether admission waits for a copy, as server/admission.ts does. */
+/** Whether admission waits for a copy. */
 function waits({ dryRun, policies }: Config, copyPolicy: string, isPresent: boolean): boolean {
   if (dryRun || engineOf(policies.engine)?.decides.startsCopies === false) return false;
-  return waitsForCopy(copyPolicy) && (!isPresent || copyPolicy === 'force');
+  return waitsForImage(copyPolicy, isPresent);
 }
 
 async function accessTo(

@@ -3,6 +3,11 @@ export function waitsForCopy(policy: string | undefined): boolean {
   return policy === 'immediate' || policy === 'force';
 }
 
+/** Whether a request waits for the copy of this image: `force` looks at what the target has already. */
+export function waitsForImage(policy: string, isPresent: boolean): boolean {
+  return waitsForCopy(policy) && (!isPresent || policy === 'force');
+}
+
 /** Seconds for the lookup and the answer, on top of the copies. */
 const MARGIN_SECONDS = 2;
 /** The longest timeout that the API server takes. */
