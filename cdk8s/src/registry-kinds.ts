@@ -7,7 +7,7 @@ import type { KindNaming } from './kind-naming.js';
 
 /** A registry; one of aws, gcp, oci and acr is set. */
 export interface SwapperRegistry {
-  /** @default the one of aws, gcp, oci and acr that is there */
+  /** @default inferred: whichever of aws, gcp, oci and acr is set */
   readonly type?: 'aws' | 'gcp' | 'oci' | 'acr';
   /** Amazon ECR. */
   readonly aws?: {
@@ -15,16 +15,16 @@ export interface SwapperRegistry {
     readonly accountId: string;
     /** The region that the registry is in. */
     readonly region: string;
-    /** A path in front of every image, under the host. */
+    /** Path prefix for every image in the registry. */
     readonly prefix?: string;
-    /** Which of the registry's host names images are named with, and which of AWS's endpoints are called. */
+    /** Which of the registry's host names to use in image references, and which AWS endpoints to call. */
     readonly endpoint?: 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
     /** Other keys that the service reads. */
     readonly [key: string]: unknown;
   };
   /** Google Artifact Registry. */
   readonly gcp?: {
-    /** Where the repository is. */
+    /** Location of the repository. */
     readonly location: string;
     /** The Google Cloud project. */
     readonly projectId: string;
@@ -37,7 +37,7 @@ export interface SwapperRegistry {
   readonly oci?: {
     /** The registry's host. */
     readonly registry: string;
-    /** A path in front of every image, under the host. */
+    /** Path prefix for every image in the registry. */
     readonly prefix?: string;
     /** Other keys that the service reads. */
     readonly [key: string]: unknown;
@@ -46,7 +46,7 @@ export interface SwapperRegistry {
   readonly acr?: {
     /** The registry's login server. */
     readonly registry: string;
-    /** A path in front of every image, under the host. */
+    /** Path prefix for every image in the registry. */
     readonly prefix?: string;
     /** Other keys that the service reads. */
     readonly [key: string]: unknown;

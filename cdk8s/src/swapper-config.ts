@@ -21,7 +21,7 @@ import type { SwapperPolicies } from './swapper-policies.js';
 export interface SwapperConfig {
   readonly source?: {
     readonly filters?: readonly { readonly jmespath: string; readonly [key: string]: unknown }[];
-    /** `refuse`: Pods that themselves name the place of a mirrored image are refused. */
+    /** `refuse`: refuse Pods that name a mirrored image directly. */
     readonly directTarget?: 'keep' | 'refuse';
     /** @default true */
     readonly volumes?: boolean;
@@ -29,7 +29,7 @@ export interface SwapperConfig {
     readonly operators?: readonly OperatorProps[];
     readonly [key: string]: unknown;
   };
-  /** Fields that swapped Pods get in addition to their images. */
+  /** Fields that are added to swapped Pods. */
   readonly pods?: { readonly pullSecret?: string; readonly annotate?: boolean };
   readonly imageCopyPolicy?: ImageCopyPolicy;
   readonly imageSwapPolicy?: ImageSwapPolicy;
@@ -241,7 +241,7 @@ function typeOf(target: SwapperTarget, option: string): string | undefined {
   const has = (key: string): boolean => entries.get(key) != null;
   const { type, fault, foreign } = typeOfRegistry(target.type ?? undefined, has, TYPES);
   if (fault !== undefined)
-    throw new InvalidPolicyOptionError(`${option}.type`, `${fault}: allowed are ${TYPES.join(', ')}`);
+    throw new InvalidPolicyOptionError(`${option}.type`, `${fault}: expected one of ${TYPES.join(', ')}`);
   const [other] = foreign;
   if (other === undefined) return type;
   throw new InvalidPolicyOptionError(

@@ -12,7 +12,7 @@
 {{- $deadline := include "image-swapper.copyDeadline" . | fromJson }}
 {{- $given := int (.Values.policies.timeoutSeconds | default .Values.webhook.timeoutSeconds | default 31) }}
 {{- if and $facts.startsCopies (include "image-swapper.waitsForCopies" .) (gt (int $deadline.enough) 30) (lt (int $deadline.whole) $given | or (eq $given 31)) }}
-{{- fail (printf "config.imageCopyDeadline: %s is longer than 28s, and imageCopyPolicy immediate or force waits: the API server gives a webhook 30s at most, and the service refuses to start: set 28s or less" $deadline.text) }}
+{{- fail (printf "config.imageCopyDeadline: %s is longer than 28s, but imageCopyPolicy immediate or force waits this long, and the API server gives a webhook at most 30s; the service refuses to start: set 28s or less" $deadline.text) }}
 {{- end }}
 {{- if and $facts.managedOnly (not (include "image-swapper.manage" .)) }}
 {{- fail (printf "policies.manage: must be true with policies.engine %s: %s" $engine $facts.managedOnly) }}
@@ -70,7 +70,7 @@
 {{- $source := dig "source" dict (.Values.config | default dict) | default dict }}
 {{- $engine := include "image-swapper.engine" . }}
 {{- if and (eq (dig "accessCheck" "none" $source) "pullSecrets") (include "image-swapper.engineFacts" . | fromJson).imagesOnly }}
-{{- fail (printf "config.source.accessCheck: is pullSecrets, and policies.engine is %s, which sends names of images alone: use another engine, or set none" $engine) }}
+{{- fail (printf "config.source.accessCheck: is pullSecrets, but policies.engine is %s, which sends only image names: use another engine, or set none" $engine) }}
 {{- end }}
 {{- if and (eq (dig "directTarget" "keep" $source) "refuse") (ne (include "image-swapper.renderedEngine" .) "") }}
 {{- fail "config.source.directTarget: is refuse, and the policies that the chart renders do not send every Pod: set policies.manage=true, so that the service writes them" }}

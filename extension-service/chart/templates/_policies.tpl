@@ -122,7 +122,7 @@ and of those that the service manages.
 {{- if $facts.imagesOnly }}{{ include "image-swapper.checkExpressions" . }}{{ end }}
 {{- if and $facts.name (not $facts.startsCopies) }}
 {{- if and (eq (toString (dig "reconcile" "enabled" true (.Values.config | default dict))) "false") (without (include "image-swapper.copyPolicies" . | fromJsonArray) "none") }}
-{{- fail (printf "config.reconcile.enabled: is false, and policies.engine is %s: nothing would ever be copied, as %s never asks for a copy: set it to true, or config.imageCopyPolicy=none" $engine $facts.title) }}
+{{- fail (printf "config.reconcile.enabled: is false, but policies.engine is %s: nothing would ever be copied, because %s never requests a copy: set it to true, or config.imageCopyPolicy=none" $engine $facts.title) }}
 {{- end }}
 {{- else if and (ne $engine "none") (not (include "image-swapper.manage" .)) }}{{ include "image-swapper.checkDeadline" . }}
 {{- end }}
@@ -182,7 +182,7 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 
 {{/* What the service's own policies cannot have. */}}
 {{- define "image-swapper.checkManaged" -}}
-{{- if eq (include "image-swapper.engine" .) "none" }}{{ fail "policies.manage: is true, and policies.engine is none: name an engine" }}{{ end }}
+{{- if eq (include "image-swapper.engine" .) "none" }}{{ fail "policies.manage: is true, but policies.engine is none: name an engine" }}{{ end }}
 {{- $policies := .Values.policies }}
 {{- $webhook := .Values.webhook }}
 {{- $given := dict

@@ -52,7 +52,7 @@ export class Cleaner {
       }
       const first = cleaned.get(key);
       if (first !== undefined) {
-        const message = `this key is there twice, first in line ${first.place.line}`;
+        const message = `duplicate key, first defined on line ${first.place.line}`;
         this.problems.error(entry.place, formatPath([...path, key]), message);
         continue;
       }
@@ -80,7 +80,7 @@ export class Cleaner {
     const elsewhere = [...keysBelow(field, '')].find((key) => key.split('.').at(-1) === written);
     const hint = didYouMean(suggest(written, field.fields.keys()) ?? elsewhere);
     const severity = this.dialect === 'anchor' ? 'warning' : 'error';
-    const allowed = `allowed are ${[...field.fields.keys()].join(', ')}`;
+    const allowed = `expected one of ${[...field.fields.keys()].join(', ')}`;
     this.problems.add(severity, entry.place, place, `unknown key${hint}`, allowed);
   }
 
@@ -105,9 +105,9 @@ export class Cleaner {
 
   /** Strict files say what they mean; the anchor's loader takes the number's text. */
   private notText(node: ScalarNode, field: LeafField, path: Path): ScalarNode {
-    const kind = typeof node.value === 'number' ? 'number' : 'truth value';
+    const kind = typeof node.value === 'number' ? 'number' : 'boolean';
     // A secret's own text stays out of messages.
-    const message = `is a ${kind}, and a text is needed`;
+    const message = `is a ${kind}, not a string`;
     const allowed = `write it in quotes${field.secret === undefined ? `: ${quoteInput(node.source)}` : ''}`;
     this.problems.add(this.dialect === 'anchor' ? 'warning' : 'error', node.place, formatPath(path), message, allowed);
     return { ...node, value: node.source };
@@ -120,7 +120,12 @@ export class Cleaner {
     }
     if (node.value === 0) return undefined;
     const duration = formatDuration(Math.round(node.value / 1e6));
-    this.problems.warning(node.place, formatPath(path), `a number is nanoseconds, so this is ${duration}`, 'write 8s');
+    this.problems.warning(
+      node.place,
+      formatPath(path),
+      `a number means nanoseconds, so this is ${duration}`,
+      'write 8s',
+    );
     return { ...node, value: duration };
   }
 }

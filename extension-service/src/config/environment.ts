@@ -79,7 +79,7 @@ function fromEnvironment(
     found.push({ path, field, text: env[used] ?? '', place, origin: place.file });
     if (used !== other && (env[other] ?? '') !== '' && env[other] !== env[used]) {
       const otherPlace = { file: `environment ${other}`, line: 1, column: 1 };
-      problems.warning(otherPlace, formatPath(path), `is not read, because ${name} is there`);
+      problems.warning(otherPlace, formatPath(path), `is ignored, because ${name} is set`);
     }
   }
   for (const name of Object.keys(env)) {
@@ -90,7 +90,7 @@ function fromEnvironment(
       [...names].map((known) => known.slice(prefix.length)),
     );
     const hint = didYouMean(meant === undefined ? undefined : `${prefix}${meant}`);
-    problems.warning(place, '', `this variable belongs to no key${hint}`);
+    problems.warning(place, '', `no configuration key has this variable${hint}`);
   }
   return found;
 }
@@ -106,7 +106,7 @@ function fromFlags(
     const place = { file: `flag ${flagName(name)}`, line: 1, column: 1 };
     const key = keys.get(name);
     if (key === undefined) {
-      problems.error(place, '', `this flag belongs to no key${didYouMean(suggest(name, keys.keys()))}`);
+      problems.error(place, '', `no configuration key has this flag${didYouMean(suggest(name, keys.keys()))}`);
       return [];
     }
     const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');

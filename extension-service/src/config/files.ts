@@ -12,12 +12,12 @@ export interface ConfigFiles {
 /** Why a file cannot be read, in words. */
 export function unreadable(error: unknown): string {
   const reasons: Readonly<Record<string, string>> = {
-    ENOENT: 'there is no such file',
+    ENOENT: 'the file does not exist',
     EISDIR: 'this is a directory',
-    EACCES: 'this file may not be read by the user that the program runs as',
+    EACCES: 'the user that runs the program has no permission to read this file',
   };
   const code = codeOf(error);
-  return reasons[code] ?? `the file cannot be read (${code})`;
+  return reasons[code] ?? `cannot read the file (${code})`;
 }
 
 /** Node's code of a failure, such as ENOENT. */

@@ -47,7 +47,7 @@ export function reportAt(
 
 function positionIn(text: string, offset: number): string {
   const lines = text.slice(0, offset).split('\n');
-  const column = `column ${(lines.at(-1) ?? '').length + 1} of the text`;
+  const column = `column ${(lines.at(-1) ?? '').length + 1} of the string`;
   return text.includes('\n') ? `line ${lines.length}, ${column}` : column;
 }
 
@@ -59,45 +59,42 @@ function reportKind(path: Path, tree: TreeNode, root: Field, problems: Problems)
   const key = formatPath(path);
   const allowed = field === undefined ? undefined : allowedOf(field);
   if (node === undefined) {
-    problems.error(place, key, 'is missing', allowed);
+    problems.error(place, key, 'required', allowed);
     return;
   }
   const text = node.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
   if (field?.kind === 'leaf' && field.choices !== undefined && text !== undefined) {
     const hint = didYouMean(suggest(text, field.choices));
-    problems.error(place, key, `${quoteInput(text)} is not possible${hint}`, allowed);
+    problems.error(place, key, `${quoteInput(text)} is not valid${hint}`, allowed);
     return;
   }
-  problems.error(
-    place,
-    key,
-    `is ${kindOf(node)}${field === undefined ? '' : `, and ${wantedOf(field)} is needed`}`,
-    allowed,
-  );
+  const kind = kindOf(node);
+  const wantedKind = field === undefined || kind === 'empty' ? '' : `, not ${wantedOf(field)}`;
+  problems.error(place, key, `is ${kind}${wantedKind}`, allowed);
 }
 
 function kindOf(node: TreeNode): string {
   if (node.kind !== 'scalar') return `a ${node.kind}`;
   switch (typeof node.value) {
     case 'string':
-      return node.value === '' ? 'empty' : 'a text';
+      return node.value === '' ? 'empty' : 'a string';
     case 'number':
       return 'a number';
     case 'boolean':
-      return 'a truth value';
+      return 'a boolean';
     default:
       return 'empty';
   }
 }
 
 const wanted: Readonly<Record<LeafField['type'], string>> = {
-  text: 'a text',
-  digits: 'a text',
-  choice: 'one of the names',
+  text: 'a string',
+  digits: 'a string',
+  choice: 'a string',
   duration: 'a duration',
   number: 'a number',
-  boolean: 'a truth value',
-  platforms: 'all or a list',
+  boolean: 'a boolean',
+  platforms: 'a list',
 };
 
 function wantedOf(field: Field): string {

@@ -3,9 +3,9 @@ interface LegacyKey {
   readonly advice: string;
 }
 
-const FLAG: LegacyKey = { message: 'is a flag of serve here', advice: 'the chart sets it' };
+const FLAG: LegacyKey = { message: 'is a flag of serve, not a configuration key', advice: 'the chart sets it' };
 const SKIPPED: LegacyKey = {
-  message: 'has no counterpart of this name',
+  message: 'is not supported',
   advice: 'add an entry to targets whose match selects these images, with imageCopyPolicy: none',
 };
 

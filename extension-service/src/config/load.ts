@@ -47,7 +47,7 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const names = candidates.map(({ name }) => name).join(', ');
-      const missing = problem('(no file)', `no configuration file was found: ${names}; give one with --config`);
+      const missing = problem('(no file)', `no configuration file was found: ${names}; name one with --config`);
       throw new NoConfigFileError([missing, ...error.problems]);
     }
   }
@@ -99,11 +99,11 @@ async function firstFound(
 }
 
 function decode(bytes: Uint8Array, name: string): string {
-  if (bytes.length > sizeLimit) fail(name, `the file is too large: at most ${sizeLimit} bytes are allowed`);
+  if (bytes.length > sizeLimit) fail(name, `the file is too large: the maximum is ${sizeLimit} bytes`);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return fail(name, 'the file is not text in UTF-8');
+    return fail(name, 'the file is not valid UTF-8 text');
   }
 }
 

@@ -106,7 +106,7 @@ export function parseTree(
 }
 
 const VALUES_HINT =
-  'the file of the service has the keys below config: one level higher; image-swapper check FILE reads Helm values';
+  "the service's file holds the keys under config: at its top level; image-swapper check FILE also reads Helm values";
 
 /** The service's configuration in Helm values of our chart; undefined where the tree is a configuration itself. */
 function configInValues(tree: MappingNode): { readonly place: Place; readonly node: MappingNode } | undefined {
@@ -142,7 +142,7 @@ function throwErrors(problems: Problems, file: string): void {
 }
 
 function mappingOf(field: Field): MappingField {
-  if (field.kind !== 'mapping') throw new Error('the configuration schema is no mapping');
+  if (field.kind !== 'mapping') throw new Error('the configuration schema is not a mapping');
   return field;
 }
 
@@ -153,6 +153,6 @@ function asMapping(node: TreeNode | undefined, start: Place, problems: Problems)
   }
   if (node.kind === 'mapping') return { ...node, place: start };
   const kind = node.kind === 'list' ? 'a list' : 'a single value';
-  problems.error(node.place, '', `the file is ${kind}, and a mapping is needed`, 'write key: value lines');
+  problems.error(node.place, '', `the file is ${kind}, not a mapping`, 'write key: value lines');
   return undefined;
 }

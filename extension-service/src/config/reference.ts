@@ -58,21 +58,21 @@ function typeOf(field: Field): string {
     case 'mapping':
       return 'mapping';
     case 'list':
-      return field.item.kind === 'leaf' ? 'list of texts' : 'list';
+      return field.item.kind === 'leaf' ? 'list of strings' : 'list';
     case 'leaf':
       return leafType(field);
   }
 }
 
 function leafType(field: LeafField): string {
-  const names = { text: 'text', digits: 'text', duration: 'duration', number: 'number', boolean: 'true, false' };
-  if (field.type === 'choice') return field.allowed.replace(/^allowed are /, '').replaceAll(/[\w-]+/g, '`$&`');
+  const names = { text: 'string', digits: 'string', duration: 'duration', number: 'number', boolean: 'true, false' };
+  if (field.type === 'choice') return field.allowed.replace(/^expected one of /, '').replaceAll(/[\w-]+/g, '`$&`');
   return field.type === 'platforms' ? '`all` or list' : names[field.type];
 }
 
 function defaultOf(field: Field): string {
   if (field.kind === 'leaf' && field.defaultText !== undefined) return field.defaultText;
-  if (field.default === undefined) return field.optional ? '' : 'needed';
+  if (field.default === undefined) return field.optional ? '' : 'required';
   if (field.kind === 'mapping') return '';
   if (field.kind === 'leaf' && field.type === 'duration') return `\`${formatDuration(Number(field.default))}\``;
   return `\`${typeof field.default === 'string' ? field.default : JSON.stringify(field.default)}\``;

@@ -106,6 +106,6 @@ class Variant {
   }
 
   private allowed(): string {
-    return `allowed are ${this.#variants.join(', ')}`;
+    return `expected one of ${this.#variants.join(', ')}`;
   }
 }

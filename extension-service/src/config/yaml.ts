@@ -9,7 +9,7 @@ import type { ScalarStyle } from './yaml-scalar.js';
 
 /** Most characters of a configuration: a ConfigMap holds no more. */
 export const sizeLimit = 1024 * 1024;
-const unknownAnchor = 'this alias has no anchor before it (a text that begins with * or & must be in quotes)';
+const unknownAnchor = 'this alias has no anchor before it (put a string that begins with * or & in quotes)';
 const nodeLimit = 20_000;
 /** What follows a few mistakes in the syntax is mostly their consequence. */
 const syntaxLimit = 20;
@@ -34,7 +34,7 @@ export function readYaml(source: YamlSource, problems: Problems): TreeNode | und
   const { text, file } = source;
   const start: Place = { file, line: 1, column: 1 };
   if (text.length > sizeLimit) {
-    problems.error(start, '', `the file is too large (${text.length} characters)`, `at most ${sizeLimit} are allowed`);
+    problems.error(start, '', `the file is too large (${text.length} characters)`, `the maximum is ${sizeLimit}`);
     return undefined;
   }
   const deep = tooDeep(text);
@@ -48,7 +48,7 @@ export function readYaml(source: YamlSource, problems: Problems): TreeNode | und
     if (repaired?.document.errors.length === 0) parsed = repaired;
   }
   if (parsed === undefined) {
-    problems.error(start, '', 'this is no YAML that can be read');
+    problems.error(start, '', 'not valid YAML');
     return undefined;
   }
   const { document, lines } = parsed;
@@ -107,7 +107,7 @@ class Reader {
     if (++this.#count > nodeLimit) {
       // Said once: whatever follows is over the limit as well.
       return this.#count === nodeLimit + 1
-        ? fail(`there are more than ${nodeLimit} values, each use of an alias counted`)
+        ? fail(`there are more than ${nodeLimit} values, counting each use of an alias`)
         : undefined;
     }
     if (path.length > depthLimit) return fail('YAML is nested too deeply');
@@ -117,7 +117,7 @@ class Reader {
     }
     if ('anchor' in node && typeof node.anchor === 'string') this.#anchors.set(node.anchor, node);
     if (isScalar(node)) return this.scalar(node, place, origin) ?? fail('this kind of value is not supported');
-    if (this.#open.has(node)) return fail('this alias is inside of what it stands for');
+    if (this.#open.has(node)) return fail('this alias refers to a value that contains it');
     this.#open.add(node);
     try {
       if (isSeq(node)) {
@@ -165,8 +165,8 @@ class Reader {
         this.problems.error(
           place,
           formatPath(path),
-          'this key is no text',
-          'if it comes from a template, the template was not filled in',
+          'this key is not a string',
+          'if this is a template, it was not rendered',
         );
         continue;
       }
@@ -179,7 +179,7 @@ class Reader {
         this.problems.error(
           place,
           formatPath([...path, key]),
-          `this key is there twice, first in line ${first.place.line}`,
+          `duplicate key, first defined on line ${first.place.line}`,
         );
         continue;
       }
@@ -239,16 +239,16 @@ function wording(error: YAMLError): string {
       return `YAML: ${unknownAnchor}`;
     case 'TAG_RESOLVE_FAILED':
     case 'MULTIPLE_TAGS':
-      return 'YAML: unknown tag (a text that begins with ! must be in quotes)';
+      return 'YAML: unknown tag (put a string that begins with ! in quotes)';
     case 'MULTIPLE_DOCS':
-      return 'YAML: this is a second document; a configuration is one';
+      return 'YAML: this is a second document; a configuration has only one';
     case 'UNEXPECTED_TOKEN':
     case 'IMPOSSIBLE':
     case 'BAD_DIRECTIVE':
     case 'RESOURCE_EXHAUSTION':
-      return 'YAML: this is not expected here';
+      return 'YAML: unexpected token';
     case 'BLOCK_AS_IMPLICIT_KEY':
-      return 'YAML: nested mappings are not allowed on one line (a text with ": " in it must be in quotes)';
+      return 'YAML: nested mappings are not allowed on one line (put a string that contains ": " in quotes)';
     case 'TAB_AS_INDENT':
       return 'YAML: tabs are not allowed as indentation';
     default:

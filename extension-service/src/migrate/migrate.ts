@@ -80,7 +80,7 @@ class Migration {
     const written = this.from === 'config' ? this.tree : childOf(this.tree, 'config');
     if (written !== undefined && written.kind !== 'mapping') {
       const kind = written.kind === 'list' ? 'a list' : 'a single value';
-      this.problems.error(written.place, 'config', `is ${kind}, and a mapping is needed`);
+      this.problems.error(written.place, 'config', `is ${kind}, not a mapping`);
     }
     const config = written?.kind === 'mapping' ? written : { ...this.tree, entries: new Map<string, Entry>() };
     this.#values['config'] = this.config(config);

@@ -67,18 +67,18 @@ export function choice<const T extends readonly [string, ...string[]]>(
   values: T,
   about: string,
 ): z.ZodEnum<{ [K in T[number]]: K }> {
-  return leaf(z.enum(values), { type: 'choice', about, allowed: `allowed are ${values.join(', ')}` });
+  return leaf(z.enum(values), { type: 'choice', about, allowed: `expected one of ${values.join(', ')}` });
 }
 
 export function flag(about: string): z.ZodBoolean {
-  return leaf(z.boolean(), { type: 'boolean', about, allowed: 'allowed are true, false' });
+  return leaf(z.boolean(), { type: 'boolean', about, allowed: 'expected true or false' });
 }
 
 export function wholeNumber(least: number, most: number, about: string, defaultText?: string): z.ZodNumber {
-  const allowed = `a whole number from ${least} to ${most} is allowed`;
+  const allowed = `expected a whole number from ${least} to ${most}`;
   const schema = z.number().superRefine((value, context) => {
     if (!Number.isInteger(value) || value < least || value > most) {
-      addFault(context, { message: `${value} is not possible`, allowed });
+      addFault(context, { message: `${value} is not valid`, allowed });
     }
   });
   return leaf(schema, { type: 'number', about, allowed, ...(defaultText !== undefined && { defaultText }) });
@@ -91,7 +91,7 @@ export function duration(
   about: string,
 ): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
   const range = `from ${formatDuration(least)} to ${formatDuration(most)}`;
-  const allowed = `a duration such as 200ms, 8s, 1m30s or 1h is allowed, ${range}`;
+  const allowed = `expected a duration such as 200ms, 8s, 1m30s or 1h, ${range}`;
   const schema = z.string().transform((value, context) => {
     const milliseconds = parseDuration(value);
     if (milliseconds === undefined) {
@@ -108,12 +108,12 @@ export function duration(
 
 /** `all` or platforms, in the spelling of containerd. */
 export function platforms(about: string): z.ZodType<'all' | readonly string[], unknown> {
-  const allowed = 'allowed are all, or a list such as [linux/amd64, linux/arm64]';
+  const allowed = 'expected all, or a list such as [linux/amd64, linux/arm64]';
   const schema = z
     .union([z.literal('all'), z.array(z.string())])
     .transform((value, context): 'all' | readonly string[] => {
       if (value === 'all') return value;
-      if (value.length === 0) addFault(context, { message: 'no platform is listed', allowed });
+      if (value.length === 0) addFault(context, { message: 'the list is empty', allowed });
       return value.map((name, index) => {
         try {
           return formatPlatform(parsePlatform(name));

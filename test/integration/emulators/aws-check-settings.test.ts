@@ -114,7 +114,7 @@ describe('pull times', () => {
   it('passes when the identity is excluded, on whatever page of the list', async () => {
     world.control.registry.pullTimeExclusions = [`arn:aws:iam::${ACCOUNT}:role/scanner`, USER];
     expect(await check('pull times', lifecycle)).toEqual([
-      { ok: true, message: 'reads of the service are not recorded as pulls' },
+      { ok: true, message: 'reads by the service do not count as pulls' },
     ]);
   });
 
@@ -135,7 +135,7 @@ describe('creation templates', () => {
   it('are looked at with createOnPush alone', async () => {
     expect(await check('creation template')).toEqual([]);
     const [probe] = await check('creation template', createOnPush);
-    expect(probe?.message).toMatch(/^none with appliedFor CREATE_ON_PUSH fits the prefix: .* defaults of ECR/);
+    expect(probe?.message).toMatch(/^none with appliedFor CREATE_ON_PUSH matches the prefix: .* ECR's defaults/);
   });
 
   it('that fit best and are for pushes are named', async () => {

@@ -106,7 +106,7 @@ describe('the identity of the service', () => {
     const service = await world.serve(world.config(), { env: NO_KEYS });
     const row = await world.mirror(service, app);
     expect(row).toMatchObject({ state: 'failed', failure: { reason: 'unauthorized' } });
-    expect(row.failure?.message).toMatch(/no AWS credentials: give a Secret with keys .*IRSA.*Pod Identity/);
+    expect(row.failure?.message).toMatch(/no AWS credentials: provide a Secret with keys .*IRSA.*Pod Identity/);
   });
 });
 
@@ -239,7 +239,7 @@ describe('the way to AWS', () => {
   it('trusts AWS_CA_BUNDLE, for the API as for the registry', async () => {
     const { stdout } = await check('region: eu-central-1', { NODE_EXTRA_CA_CERTS: '' });
     expect(stdout).toContain('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
-    expect(stdout).toContain('name the file of its authority in AWS_CA_BUNDLE');
+    expect(stdout).toContain('set AWS_CA_BUNDLE to the file with its CA certificate');
     const bundle = join(folder, 'bundle.pem');
     await writeFile(bundle, world.proxy.ca);
     const again = spawn(

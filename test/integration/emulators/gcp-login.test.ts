@@ -206,7 +206,7 @@ describe('credentials that are not good', () => {
     const result = await mirror({ credentialsFile: '/nowhere/key.json' }, google.env);
     expect(result.code).toBe(2);
     expect(result.stderr).toMatch(
-      /image-swapper\.yaml:7:22: target\.gcp\.credentialsFile: \/nowhere\/key\.json cannot be used: there is no such file/,
+      /image-swapper\.yaml:7:22: target\.gcp\.credentialsFile: \/nowhere\/key\.json cannot be used: the file does not exist/,
     );
     expect(google.proxy.connects).toEqual([]);
     expect(google.metadata.requests).toEqual([]);
@@ -249,7 +249,7 @@ describe('credentials that are not good', () => {
     const result = await check({}, google.outside);
     expect(result.code).toBe(1);
     expect(result.stderr + result.stdout).toContain(
-      `${TARGET_HOST}: no credentials file is named, and the metadata server at 127.0.0.1:9 does not answer ` +
+      `${TARGET_HOST}: no credentials file is set, and the metadata server at 127.0.0.1:9 does not answer ` +
         '(ECONNREFUSED): bind the ServiceAccount to a Google service account (Workload Identity), or name a ' +
         'credentials file in gcp.credentialsFile or GOOGLE_APPLICATION_CREDENTIALS',
     );

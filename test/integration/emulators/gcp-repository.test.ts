@@ -184,8 +184,8 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
       },
     });
     expect(result.stderr).toContain(
-      'my-project-123/mirror had other repository.labels, repository.immutableTags, ' +
-        'repository.vulnerabilityScanning, cleanupPolicies, cleanupDryRun, readers: set as configured',
+      'my-project-123/mirror had different settings for repository.labels, repository.immutableTags, ' +
+        'repository.vulnerabilityScanning, cleanupPolicies, cleanupDryRun, readers: reset as configured',
     );
   });
 
@@ -292,7 +292,7 @@ describe('check --online', () => {
       expect.stringMatching(/^permissions +artifactregistry\.repositories\.setIamPolicy is missing/),
       expect.stringMatching(/^policies +gcp\.repository\.description differs/),
       expect.stringMatching(
-        /^policies +gcp\.repository\.labels differs from the repository's; the service sets it again$/,
+        /^policies +gcp\.repository\.labels differs from the repository's setting; the service sets it again$/,
       ),
       expect.stringMatching(/^policies +gcp\.repository\.immutableTags differs/),
       expect.stringMatching(/^policies +gcp\.repository\.vulnerabilityScanning differs/),
@@ -321,7 +321,7 @@ describe('check --online', () => {
     google.api.fault = { code: 7, message: 'Artifact Registry API has not been used in project 1 before.' };
     const result = await check({});
     expect(result).toMatchObject({ code: 0 });
-    expect(result.stdout).toMatch(/ok .*repository +not looked at: .*enable artifactregistry\.googleapis\.com/);
+    expect(result.stdout).toMatch(/ok .*repository +not checked: .*enable artifactregistry\.googleapis\.com/);
     expect(result.stdout).toMatch(/ok .*push +may push/);
   });
 });

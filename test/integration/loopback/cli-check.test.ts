@@ -59,7 +59,7 @@ describe('check', () => {
     const file = join(cli.folder, 'wrong.yaml');
     await writeFile(file, `${lines.map(([text]) => text).join('\n')}\n`);
     const expected = lines.flatMap(([, problem], index) => (problem === undefined ? [] : [`${index + 1} ${problem}`]));
-    expected.push('19 targets[2].name: "eu" is the name of targets[0] already');
+    expected.push('19 targets[2].name: "eu" is already the name of targets[0]');
     for (const command of ['check', 'serve']) {
       const { code, stdout, stderr } = await cli.swapper([command, '--config', file]);
       expect(code).toBe(2);
@@ -155,7 +155,7 @@ describe('check', () => {
     for (const [flag, message] of [
       ['target', '--set "target": give KEY=VALUE'],
       ['imageCopyDeadline=soon', 'flag --set imageCopyDeadline:1:1: imageCopyDeadline: '],
-      ['nonsense=1', 'flag --set nonsense:1:1: this flag belongs to no key'],
+      ['nonsense=1', 'flag --set nonsense:1:1: no configuration key has this flag'],
     ] as const) {
       const refused = await cli.swapper(['check', '--set', flag, '--config', await cli.config()]);
       expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) as unknown });

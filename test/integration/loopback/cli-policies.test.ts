@@ -84,7 +84,7 @@ describe('policies', () => {
     [['--engine', 'gatekeeper'], '--ca-file'],
     [['--engine', 'kyverno', '--ca-file', 'ca.pem'], '--engine-values'],
     [['--engine', 'kyverno', '--ca-file', 'leaf.key', '--engine-values'], '--ca-file: holds'],
-    [['--engine', 'webhook', '--ca-file', 'none.crt'], '--ca-file none.crt: there is no such file'],
+    [['--engine', 'webhook', '--ca-file', 'none.crt'], '--ca-file none.crt: the file does not exist'],
     [['--engine', 'webhook', '--ca-file', '.'], '--ca-file .: this is a directory'],
     [['--engine', 'gatekeeper', '--url', 'nonsense', '--engine-values'], '--url'],
     [['--engine', 'webhook', '--url', 'http://x'], '--url'],
@@ -124,7 +124,7 @@ describe('policies', () => {
     expect((await cli.swapper([...args, ...values], '', env)).code).toBe(0);
     const missing = await cli.swapper(['policies', '--engine', engine], '', env);
     expect(missing.code).toBe(2);
-    expect(missing.stderr).toMatch(/^\(no file\):1:1: no configuration file was found: .*; give one with --config\n/);
+    expect(missing.stderr).toMatch(/^\(no file\):1:1: no configuration file was found: .*; name one with --config\n/);
   });
 
   it.each<[string, readonly string[], readonly RegExp[]]>([

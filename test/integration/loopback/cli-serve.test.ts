@@ -50,9 +50,9 @@ describe('serve', () => {
     [
       'check',
       { source: { accessCheck: 'pullSecrets' }, policies: { engine: 'gatekeeper' } },
-      'source.accessCheck: is pullSecrets, and policies.engine is gatekeeper',
+      'source.accessCheck: is pullSecrets, but policies.engine is gatekeeper',
     ],
-    ['check', { source: { directTarget: 'refuse' } }, 'source.directTarget: is refuse, and policies.engine is kyverno'],
+    ['check', { source: { directTarget: 'refuse' } }, 'source.directTarget: is refuse, but policies.engine is kyverno'],
   ])('%s refuses what it cannot do yet, rather than ignoring a guard', async (command, more, word) => {
     const ended = await cli.swapper([command, '--config', await cli.config(more)]);
     expect(ended.code).toBe(2);

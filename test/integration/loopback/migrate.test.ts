@@ -50,7 +50,10 @@ describe('image-swapper migrate', () => {
 
   it.each([
     [['other.yaml'], /^other\.yaml:1:1: this is neither values/],
-    [['missing.yaml'], /^missing\.yaml: there is no such file: give the values file of your k8s-image-swapper release/],
+    [
+      ['missing.yaml'],
+      /^missing\.yaml: the file does not exist: give the values file of your k8s-image-swapper release/,
+    ],
     [[], /missing required argument 'values'/],
     [['good.yaml', '--engine', 'opa'], /Allowed choices are webhook, kyverno/],
   ])('ends with 2 and says what to do: %j', (args, message) => {

@@ -18,7 +18,7 @@ export function registryKinds(): string {
     '',
     `/** A registry; one of ${words} is set. */`,
     'export interface SwapperRegistry {',
-    `  /** @default the one of ${words} that is there */`,
+    `  /** @default inferred: whichever of ${words} is set */`,
     `  readonly type?: ${types.map((type) => `'${type}'`).join(' | ')};`,
     ...REGISTRY_KINDS.flatMap(member),
     '}',

@@ -50,7 +50,7 @@ describe("k8s-image-swapper's documented files", () => {
     expect(JSON.parse(options?.lifecyclePolicy ?? '')).toMatchObject({ rules: [{ rulePriority: 1 }] });
     expect(warningsOf(loaded)).toEqual([
       shortAccount(13, 16),
-      '25:17: target.aws.ecrOptions.encryptionConfiguration.kmsKey: is not used, because encryptionType is AES256: set encryptionType: KMS to use it',
+      '25:17: target.aws.ecrOptions.encryptionConfiguration.kmsKey: has no effect with encryptionType AES256: set encryptionType: KMS to use it',
     ]);
   });
 
@@ -65,7 +65,7 @@ describe("k8s-image-swapper's documented files", () => {
       `target:\n  aws:\n    accountId: 123456789\n    region: ap-southeast-2\n    accessPolicy: '{\n  "Statement": []\n}'\n`,
       [
         shortAccount(3, 16),
-        '5:5: target.aws.accessPolicy: unknown key (did you mean "ecrOptions.accessPolicy"?): allowed are accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
+        '5:5: target.aws.accessPolicy: unknown key (did you mean "ecrOptions.accessPolicy"?): expected one of accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
       ],
     ],
   ])('loads %s', (_, text, warnings) => {
@@ -132,21 +132,21 @@ describe("k8s-image-swapper's dialect", () => {
 
   it.each([
     ['other letter case', 'ImageSwapPolicy: always\n', { imageSwapPolicy: 'always' }, []],
-    ['a truth value as a text', 'dryRun: "true"\n', { dryRun: true }, []],
+    ['a boolean as a string', 'dryRun: "true"\n', { dryRun: true }, []],
     ['a number of copies as a text', 'mirror: {concurrency: "2"}\n', { mirror: { concurrency: 2 } }, []],
     [
       'an unknown key',
       'cacheTtlMinutes: 60\n',
       {},
       [
-        '2:1: cacheTtlMinutes: unknown key: allowed are dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
+        '2:1: cacheTtlMinutes: unknown key: expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
       ],
     ],
     [
       'a deadline in nanoseconds',
       'imageCopyDeadline: 5000000000\n',
       { imageCopyDeadline: 5_000 },
-      ['2:20: imageCopyDeadline: a number is nanoseconds, so this is 5s: write 8s'],
+      ['2:20: imageCopyDeadline: a number means nanoseconds, so this is 5s: write 8s'],
     ],
     ['no deadline', 'imageCopyDeadline: 0\n', { imageCopyDeadline: 8_000 }, []],
     [
@@ -172,7 +172,7 @@ describe("k8s-image-swapper's dialect", () => {
     expect(loaded.config.target).toMatchObject({ aws: { ecrOptions: { tags: [{ key: 'cost', value: '0042' }] } } });
     expect(loaded.config.target).not.toHaveProperty('gcp');
     expect(warningsOf(loaded)).toEqual([
-      '3:94: target.aws.ecrOptions.tags[0].value: is a number, and a text is needed: write it in quotes: "0042"',
+      '3:94: target.aws.ecrOptions.tags[0].value: is a number, not a string: write it in quotes: "0042"',
       '4:3: target.gcp: does not belong to a registry of type aws: leave it out, or set type: gcp',
     ]);
   });
@@ -186,22 +186,22 @@ describe("k8s-image-swapper's dialect", () => {
     [
       'one key in two spellings',
       `${target}dryRun: true\ndryrun: false\n`,
-      '3:1: dryRun: this key is there twice, first in line 2',
+      '3:1: dryRun: duplicate key, first defined on line 2',
     ],
     [
       'no account',
       'target: {}\n',
-      '1:1: target.aws: is missing: its keys are accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
+      '1:1: target.aws: required: its keys are accountId, region, endpoint, role, externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
     ],
     [
       'no target',
       '',
-      `1:1: target: no target is configured: give target: {type: ${TYPES.join(' | ')}, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…`,
+      `1:1: target: no target is configured: set target: {type: ${TYPES.join(' | ')}, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…`,
     ],
     [
       'a policy that is no choice',
       `${target}imageCopyPolicy: Delayed\n`,
-      '2:18: imageCopyPolicy: "Delayed" is not possible (did you mean "delayed"?): allowed are delayed, immediate, force, none',
+      '2:18: imageCopyPolicy: "Delayed" is not valid (did you mean "delayed"?): expected one of delayed, immediate, force, none',
     ],
   ])('refuses %s', (_, text, expected) => {
     expect(problemsOf(text, { file: '.k8s-image-swapper.yaml' })).toEqual([expected]);

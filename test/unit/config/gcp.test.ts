@@ -63,46 +63,48 @@ describe('what a repository of Artifact Registry can be', () => {
       'a service account without its domain',
       '    serviceAccount: mirror@my-project\n',
       [
-        '7:21: target.gcp.serviceAccount: "mirror@my-project" is not a valid service account: the e-mail of a service account such as mirror@my-project-123.iam.gserviceaccount.com is allowed',
+        '7:21: target.gcp.serviceAccount: "mirror@my-project" is not a valid service account: expected the email address of a service account such as mirror@my-project-123.iam.gserviceaccount.com',
       ],
     ],
     [
       'an endpoint with a scheme',
       '    endpoint: https://x.example.com\n',
       [
-        '7:15: target.gcp.endpoint: "https://x.example.com" has a scheme: host or host:port is allowed, such as harbor.example.com:5000',
+        '7:15: target.gcp.endpoint: "https://x.example.com" has a scheme: expected host or host:port, such as harbor.example.com:5000',
       ],
     ],
     [
       'a key of another location',
       `    createRepository: true\n    repository:\n      kmsKey: projects/p/locations/us/keyRings/r/cryptoKeys/k\n`,
-      ['9:15: target.gcp.repository.kmsKey: is a key in us, and the repository is in europe: both must be the same'],
+      [
+        '9:15: target.gcp.repository.kmsKey: is a key in us, but the repository is in europe: both locations must be the same',
+      ],
     ],
     [
       'labels twice, and ours',
       '    repository: {labels: [{key: a, value: b}, {key: a, value: c}, {key: image-swapper-x, value: d}]}\n',
       [
         '7:53: target.gcp.repository.labels[1].key: the label "a" is a duplicate',
-        '7:73: target.gcp.repository.labels[2].key: "image-swapper-x" begins with a word that Google or image-swapper keep for themselves',
+        '7:73: target.gcp.repository.labels[2].key: "image-swapper-x" begins with a word that is reserved by Google or image-swapper',
       ],
     ],
     [
       'policies that say nothing, too much, or the wrong thing',
       '    cleanupPolicies:\n      - {name: a, action: keep}\n      - {name: a, action: delete, mostRecentVersions: {keepCount: 1}}\n      - {name: c, action: delete, condition: {tagState: untagged, tagPrefixes: [v]}, mostRecentVersions: {keepCount: 1}}\n',
       [
-        '8:9: target.gcp.cleanupPolicies[0]: says nothing about which versions: condition or mostRecentVersions is needed',
+        '8:9: target.gcp.cleanupPolicies[0]: does not select any versions: set condition or mostRecentVersions',
         '9:16: target.gcp.cleanupPolicies[1].name: the policy "a" is a duplicate',
-        '9:27: target.gcp.cleanupPolicies[1].action: is delete, and mostRecentVersions only keeps: set action: keep',
-        '10:27: target.gcp.cleanupPolicies[2].action: is delete, and mostRecentVersions only keeps: set action: keep',
-        '10:67: target.gcp.cleanupPolicies[2].condition.tagPrefixes: never apply to untagged versions: set tagState: tagged',
-        '10:86: target.gcp.cleanupPolicies[2].mostRecentVersions: conflicts with condition: make two policies of them',
+        '9:27: target.gcp.cleanupPolicies[1].action: is delete, but mostRecentVersions only works with keep: set action: keep',
+        '10:27: target.gcp.cleanupPolicies[2].action: is delete, but mostRecentVersions only works with keep: set action: keep',
+        '10:67: target.gcp.cleanupPolicies[2].condition.tagPrefixes: do not apply to untagged versions: set tagState: tagged',
+        '10:86: target.gcp.cleanupPolicies[2].mostRecentVersions: cannot be combined with condition: split this into two policies',
       ],
     ],
     [
       'a reader without its kind',
       '    readers: [nodes@my-project.iam.gserviceaccount.com]\n',
       [
-        '7:15: target.gcp.readers[0]: "nodes@my-project.iam.gserviceaccount.com" is not a valid IAM member: user:, group:, serviceAccount:, domain:, principal:// or principalSet:// with what belongs to it is allowed',
+        '7:15: target.gcp.readers[0]: "nodes@my-project.iam.gserviceaccount.com" is not a valid IAM member: expected user:, group:, serviceAccount: or domain: and its value, or a principal:// or principalSet:// identifier',
       ],
     ],
     [
@@ -117,7 +119,7 @@ describe('what a repository of Artifact Registry can be', () => {
   it('warns of what has no effect', () => {
     expect(warningsOf(parse(gcp(`    cleanupDryRun: true\n    repository: {kmsKey: ${KEY}}\n`)))).toEqual([
       '7:20: target.gcp.cleanupDryRun: has no effect without cleanupPolicies',
-      '8:26: target.gcp.repository.kmsKey: is for new repositories only, and createRepository is not true',
+      '8:26: target.gcp.repository.kmsKey: applies to new repositories only, but createRepository is not true',
     ]);
   });
 });
@@ -159,7 +161,7 @@ describe('credentials files', () => {
   });
 
   it('that are missing are refused at their line and column', async () => {
-    expect(await load(named, {})).toContain(`${place} cannot be used: there is no such file: a JSON file`);
+    expect(await load(named, {})).toContain(`${place} cannot be used: the file does not exist: expected a JSON file`);
   });
 
   it.each([
@@ -167,9 +169,9 @@ describe('credentials files', () => {
     ['[]', 'is not a JSON object'],
     [
       '{"installed": {}}',
-      'has no "type", so it is not a Google credentials file: this is an OAuth client, and a service account is needed',
+      'has no "type", so it is not a Google credentials file: this is an OAuth client; a service account is required',
     ],
-    ['{"type": "constructor"}', 'has the type "constructor"; possible are service_account, authorized_user, '],
+    ['{"type": "constructor"}', 'has the type "constructor"; expected one of service_account, authorized_user, '],
     ['{"type": "service_account", "client_email": "a@b"}', 'is of type service_account and has no private_key'],
   ])('with %j are refused', async (text, expected) => {
     expect(await load(named, { '/work/keys/google.json': text })).toContain(`${place} ${expected}`);
@@ -185,7 +187,7 @@ describe('credentials files', () => {
   it('of the variable are checked when a registry depends on it', async () => {
     const env = { GOOGLE_APPLICATION_CREDENTIALS: '/key.json' };
     expect(await load('', {}, env)).toContain(
-      'environment GOOGLE_APPLICATION_CREDENTIALS:1:1: /key.json cannot be used: there is no such file',
+      'environment GOOGLE_APPLICATION_CREDENTIALS:1:1: /key.json cannot be used: the file does not exist',
     );
     expect(await load(named, { '/work/keys/google.json': GOOD }, env)).toBe('');
     expect(await load('', { '/key.json': GOOD }, env)).toBe('');

@@ -244,11 +244,11 @@ function inFile(key: string, text: string): string {
 /** Commas make lists in variables and flags only; texts stay texts. */
 function asWritten(key: string, text: string): unknown {
   const { type = '' } = described.get(key) ?? {};
-  if (type === 'list of texts' || key.endsWith('platforms')) {
+  if (type === 'list of strings' || key.endsWith('platforms')) {
     if (text === 'all') return text;
     return text.startsWith('[') ? (parseYaml(text) as unknown) : text.split(',').map((part) => part.trim());
   }
-  return type === 'text' ? text : (parseYaml(text) as unknown);
+  return type === 'string' ? text : (parseYaml(text) as unknown);
 }
 
 const described = new Map(describeKeys().flatMap((one) => (one.environment === undefined ? [] : [[one.key, one]])));
@@ -313,7 +313,7 @@ describe('a flag that cannot be read', () => {
   it.each([
     [
       { 'target.oci.prefx': 'x' },
-      'flag --set target.oci.prefx:1:1: this flag belongs to no key (did you mean "target.oci.prefix"?)',
+      'flag --set target.oci.prefx:1:1: no configuration key has this flag (did you mean "target.oci.prefix"?)',
     ],
     [{ logLevel: 'loud' }, 'flag --log-level:1:1: logLevel: '],
     [{ imageCopyDeadline: 'soon' }, 'flag --set imageCopyDeadline:1:1: imageCopyDeadline: '],

@@ -11,7 +11,7 @@ describe('a configuration for the table in the API server', () => {
     [
       'is refused where no component keeps the table',
       `${target}policies: {engine: mutatingadmissionpolicy}\n`,
-      [/policies\.manage: is false, and policies\.engine is mutatingadmissionpolicy: no image would be swapped/],
+      [/policies\.manage: is false, but policies\.engine is mutatingadmissionpolicy: no image would be swapped/],
     ],
     [
       'is fine without a table where every name is computed',
@@ -21,12 +21,12 @@ describe('a configuration for the table in the API server', () => {
     [
       'is refused without the watch, which alone copies',
       `${target}${managed}reconcile: {enabled: false}\n`,
-      [/^3:22: reconcile\.enabled: is false, and policies\.engine is mutatingadmissionpolicy/],
+      [/^3:22: reconcile\.enabled: is false, but policies\.engine is mutatingadmissionpolicy/],
     ],
     [
       'is refused where pull secrets decide',
       `${target}${managed}source: {accessCheck: pullSecrets}\n`,
-      [/^3:23: source\.accessCheck: is pullSecrets, and policies\.engine is mutatingadmissionpolicy: nothing asks/],
+      [/^3:23: source\.accessCheck: is pullSecrets, but policies\.engine is mutatingadmissionpolicy: nothing asks/],
     ],
     ['has filters that CEL can decide', filters("obj.metadata.labels.a == 'b'", "container.name == 'c'"), []],
     [
@@ -45,7 +45,7 @@ describe('a configuration for the table in the API server', () => {
     expect(problemsOf(text)).toEqual([]);
     expect(warningsOf(parse(text))).toEqual([
       expect.stringMatching(
-        /^1:18: imageCopyPolicy: is none, and policies\.engine is mutatingadmissionpolicy: images that/,
+        /^1:18: imageCopyPolicy: is none, but policies\.engine is mutatingadmissionpolicy: the table holds/,
       ),
     ]);
     expect(warningsOf(parse(`imageCopyPolicy: none\nimageSwapPolicy: always\n${target}${managed}`))).toEqual([]);

@@ -11,20 +11,20 @@ describe('problems with the AWS side of a target', () => {
       'a region of no partition',
       'target: {type: aws, aws: {accountId: "123456789012", region: xx-nowhere-1}}\n',
       [
-        '1:62: target.aws.region: "xx-nowhere-1" is in no partition of AWS: regions begin with us, eu, ap, sa, ca, me, af, il, mx, cn, us-gov, us-iso, eu-isoe or eusc',
+        '1:62: target.aws.region: "xx-nowhere-1" is not in any AWS partition: regions begin with us, eu, ap, sa, ca, me, af, il, mx, cn, us-gov, us-iso, eu-isoe or eusc',
       ],
     ],
     [
       'dual-stack hosts where there are none',
       'target: {type: aws, aws: {accountId: "123456789012", region: us-iso-east-1, endpoint: dual-stack}}\n',
-      ['1:87: target.aws.endpoint: region us-iso-east-1 has no dual-stack hosts: allowed are standard, fips'],
+      ['1:87: target.aws.endpoint: region us-iso-east-1 has no dual-stack hosts: use standard or fips'],
     ],
     [
       'what goes with a role, without one',
       aws('    externalId: abc\n    roleSessionName: s\n'),
       [
         '6:17: target.aws.externalId: has no effect without role',
-        '7:22: target.aws.roleSessionName: "s" is not a valid session name: 2 to 64 letters, digits and _ + = , . @ - are allowed',
+        '7:22: target.aws.roleSessionName: "s" is not a valid session name: expected 2 to 64 letters, digits and _ + = , . @ -',
         '7:22: target.aws.roleSessionName: has no effect without role',
       ],
     ],
@@ -32,7 +32,7 @@ describe('problems with the AWS side of a target', () => {
       'exclusions that are missing',
       options('      imageTagMutability: IMMUTABLE_WITH_EXCLUSION\n'),
       [
-        '7:27: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: is missing, and imageTagMutability is IMMUTABLE_WITH_EXCLUSION: a list such as [{filter: latest}]',
+        '7:27: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: required with imageTagMutability IMMUTABLE_WITH_EXCLUSION: set a list such as [{filter: latest}]',
       ],
     ],
     [
@@ -49,15 +49,15 @@ describe('problems with the AWS side of a target', () => {
       ),
       [
         '8:7: target.aws.ecrOptions.imageTagMutabilityExclusionFilters: there are 6 filters: ECR allows 5',
-        '8:53: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[0].filter: "a*b*c*" is not a valid filter of tags: letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*',
-        '8:73: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[1].filter: "a b" is not a valid filter of tags: letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*',
+        '8:53: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[0].filter: "a*b*c*" is not a valid tag filter: expected letters, digits and . _ -, with at most two *, such as latest* or dev-*',
+        '8:73: target.aws.ecrOptions.imageTagMutabilityExclusionFilters[1].filter: "a b" is not a valid tag filter: expected letters, digits and . _ -, with at most two *, such as latest* or dev-*',
       ],
     ],
     [
       'KMS without its key',
       options('      encryptionConfiguration: {encryptionType: KMS_DSSE}\n'),
       [
-        '7:49: target.aws.ecrOptions.encryptionConfiguration.kmsKey: is missing, and encryptionType is KMS_DSSE: the ARN, id or alias of a KMS key; alias/aws/ecr is the one that AWS manages',
+        '7:49: target.aws.ecrOptions.encryptionConfiguration.kmsKey: required with encryptionType KMS_DSSE: set the ARN, ID or alias of a KMS key; alias/aws/ecr is the key that AWS manages',
       ],
     ],
     [
@@ -69,7 +69,7 @@ describe('problems with the AWS side of a target', () => {
       'a lifecycle policy that is too long',
       options(`      lifecyclePolicy: '{"rules":[${' '.repeat(30_800)}]}'\n`),
       [
-        '7:24: target.aws.ecrOptions.lifecyclePolicy: has 30812 characters: a lifecycle policy as raw JSON is allowed, at most 30720 characters',
+        '7:24: target.aws.ecrOptions.lifecyclePolicy: has 30812 characters: expected a lifecycle policy as raw JSON, at most 30720 characters',
       ],
     ],
     [
@@ -83,8 +83,8 @@ describe('problems with the AWS side of a target', () => {
       'a mode and a quota that are none',
       aws('    repositories: {mode: terraform}\n    quotas: {putImage: 0}\n'),
       [
-        '6:26: target.aws.repositories.mode: "terraform" is not possible: allowed are api, createOnPush, preexisting',
-        '7:24: target.aws.quotas.putImage: 0 is not possible: a whole number from 1 to 100000 is allowed',
+        '6:26: target.aws.repositories.mode: "terraform" is not valid: expected one of api, createOnPush, preexisting',
+        '7:24: target.aws.quotas.putImage: 0 is not valid: expected a whole number from 1 to 100000',
       ],
     ],
     [
@@ -93,7 +93,7 @@ describe('problems with the AWS side of a target', () => {
         'source: {registries: [{type: aws, aws: {public: true, region: us-east-1}}, {type: aws, aws: {region: us-east-1}}]}\n',
       [
         '6:63: source.registries[0].aws.region: has no effect with public: true: leave it out',
-        '6:88: source.registries[1].aws.accountId: is missing: public: true is for public.ecr.aws',
+        '6:88: source.registries[1].aws.accountId: required: public: true is only for public.ecr.aws',
       ],
     ],
     [
@@ -102,7 +102,7 @@ describe('problems with the AWS side of a target', () => {
         "source: {registries: [{type: aws, aws: {accountId: '12345678901', region: eu-west-1}}]}\n",
       ['1:38: target.aws', '2:52: source.registries[0].aws'].map(
         (place) =>
-          `${place}.accountId: "12345678901" has 11 digits, and AWS accounts have 12: a leading zero was lost, as Helm reads unquoted digits as a number: write accountId: "012345678901"`,
+          `${place}.accountId: "12345678901" has 11 digits, and AWS accounts have 12: a leading zero was lost, because Helm reads unquoted digits as a number: write accountId: "012345678901"`,
       ),
     ],
   ])('%s', (_, text, expected) => {

@@ -3,7 +3,7 @@ import { parse, parseAnchor, problemsOf, target, warningsOf } from './parsing.js
 
 describe('a wait for copies that is longer than the API server waits', () => {
   const refusal =
-    'imageCopyDeadline: is longer than 28s, and imageCopyPolicy immediate or force waits: the API server gives a webhook 30s at most: set 28s or less';
+    'imageCopyDeadline: is longer than 28s, but imageCopyPolicy immediate or force waits this long, and the API server gives a webhook at most 30s: set 28s or less';
   const waits = 'imageCopyPolicy: immediate\n';
   it.each<readonly [string, string, readonly string[]]>([
     ['is refused', `${target}${waits}imageCopyDeadline: 28001ms\n`, [`3:20: ${refusal}`]],
@@ -33,7 +33,7 @@ describe('a wait for copies that is longer than the API server waits', () => {
 describe('imageCopyFailure: deny', () => {
   const deny = 'imageCopyFailure: deny\nimageCopyPolicy: immediate\n';
   const warning = (engine: string): string =>
-    `2:19: imageCopyFailure: has no effect, because policies.engine is ${engine}, which takes a refusal for a failure of the service, and policies.failClosed is false: the Pod is admitted: set policies.failClosed: true, or policies.engine: webhook`;
+    `2:19: imageCopyFailure: has no effect, because policies.engine is ${engine}, which treats a refusal as a failure of the service, and policies.failClosed is false: the Pod is admitted: set policies.failClosed: true, or policies.engine: webhook`;
   it.each<readonly [string, string, readonly string[]]>([
     ['does nothing with the usual engine', '', [warning('kyverno')]],
     ['does nothing with MutatingPolicies', 'policies: {engine: kyverno}\n', [warning('kyverno')]],

@@ -5,7 +5,7 @@ import { parse, problemsOf, target } from './parsing.js';
 describe('Gatekeeper without the watch, which alone copies for it', () => {
   const off = 'policies: {engine: gatekeeper}\nreconcile: {enabled: false}\n';
   const refusal =
-    'reconcile.enabled: is false, and policies.engine is gatekeeper: nothing would ever be copied, as Gatekeeper never asks for a copy: set it to true, or imageCopyPolicy: none';
+    'reconcile.enabled: is false, but policies.engine is gatekeeper: nothing would ever be copied, because Gatekeeper never requests a copy: set it to true, or imageCopyPolicy: none';
   it.each<readonly [string, string, readonly string[]]>([
     ['is refused', `${target}${off}`, [`3:22: ${refusal}`]],
     [
@@ -82,8 +82,8 @@ describe('fields of swapped Pods beside their images', () => {
   it.each(['gatekeeper', 'mutatingadmissionpolicy'])('are refused under %s, which writes images alone', (name) => {
     const text = `imageSwapPolicy: always\n${target}policies: {engine: ${name}}\n${pods}`;
     expect(problemsOf(text)).toEqual([
-      expect.stringContaining(`pods.pullSecret: has no effect, and policies.engine is ${name}`),
-      expect.stringContaining(`pods.annotate: has no effect, and policies.engine is ${name}`),
+      expect.stringContaining(`pods.pullSecret: has no effect, because policies.engine is ${name}`),
+      expect.stringContaining(`pods.annotate: has no effect, because policies.engine is ${name}`),
     ]);
   });
 
@@ -101,7 +101,7 @@ describe('copies that admissions wait for', () => {
   const told = (text: string): readonly string[] =>
     parse(`${text}source: {operators: []}\n`).warnings.map(formatProblem);
   const warning =
-    'waits for no copy: policies.engine is gatekeeper, whose requests start none; it works like delayed: set delayed, or use another engine (kyverno, webhook)';
+    'does not wait for copies: policies.engine is gatekeeper, whose requests start no copy; it works like delayed: set delayed, or use another engine (kyverno, webhook)';
   it.each<readonly [string, string, readonly string[]]>([
     [
       'are no such thing under Gatekeeper',

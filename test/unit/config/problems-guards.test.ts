@@ -9,9 +9,7 @@ describe('source.accessCheck', () => {
     [
       'is an error with Gatekeeper, with the reason',
       'policies: {engine: gatekeeper}\n',
-      [
-        /^\d+:\d+: source\.accessCheck: is pullSecrets, and policies\.engine is gatekeeper: .* sends names of images alone/,
-      ],
+      [/^\d+:\d+: source\.accessCheck: is pullSecrets, but policies\.engine is gatekeeper: .* sends only image names/],
     ],
     ['is fine with MutatingPolicies', 'policies: {engine: kyverno}\n', []],
     ['is fine with ClusterPolicies', 'policies: {engine: kyverno-clusterpolicy}\n', []],
@@ -20,7 +18,7 @@ describe('source.accessCheck', () => {
     [
       "is an error where Gatekeeper's route is named",
       'server: {routes: [kyverno, gatekeeper]}\n',
-      [/server\.routes: names gatekeeper, and source\.accessCheck is pullSecrets/],
+      [/server\.routes: contains gatekeeper, but source\.accessCheck is pullSecrets/],
     ],
   ])('%s', (_, more, expected) => {
     const problems = problemsOf(`${CHECK}${more}`);
@@ -30,7 +28,7 @@ describe('source.accessCheck', () => {
 
   it('warns that no secret is read without the reader', () => {
     expect(warningsOf(parse(`${CHECK}secretReader: {enabled: false}\n`))).toEqual([
-      expect.stringContaining('images that need a pull secret of a Pod are swapped for no Pod'),
+      expect.stringContaining("images that need a Pod's pull secret are never swapped"),
     ]);
   });
 });

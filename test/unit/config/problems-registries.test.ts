@@ -6,41 +6,39 @@ describe('problems with AWS', () => {
     [
       'an account that is no number',
       'target: {type: aws, aws: {accountId: my-account, region: eu-central-1}}\n',
-      [
-        '1:38: target.aws.accountId: "my-account" is not a valid AWS account: the 12 digits of an AWS account are allowed',
-      ],
+      ['1:38: target.aws.accountId: "my-account" is not a valid AWS account: expected a 12-digit AWS account ID'],
     ],
     [
       'a region that is none',
       'target: {type: aws, aws: {accountId: "123456789012", region: Frankfurt}}\n',
-      ['1:62: target.aws.region: "Frankfurt" is not a valid AWS region: an AWS region such as eu-central-1 is allowed'],
+      ['1:62: target.aws.region: "Frankfurt" is not a valid AWS region: expected an AWS region such as eu-central-1'],
     ],
     [
       'an availability zone',
       'target: {type: aws, aws: {accountId: "123456789012", region: eu-central-1a}}\n',
       [
-        '1:62: target.aws.region: "eu-central-1a" is not a valid AWS region: an AWS region such as eu-central-1 is allowed',
+        '1:62: target.aws.region: "eu-central-1a" is not a valid AWS region: expected an AWS region such as eu-central-1',
       ],
     ],
     [
       'a role that is no ARN',
       aws('    role: mirror\n'),
       [
-        '6:11: target.aws.role: "mirror" is not a valid role ARN: the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed',
+        '6:11: target.aws.role: "mirror" is not a valid role ARN: expected the ARN of a role such as arn:aws:iam::123456789012:role/mirror',
       ],
     ],
     [
       'the ARN of a user',
       aws('    role: arn:aws:iam::123456789012:user/mirror\n'),
       [
-        '6:11: target.aws.role: "arn:aws:iam::123456789012:user/mirror" is not a valid role ARN: the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed',
+        '6:11: target.aws.role: "arn:aws:iam::123456789012:user/mirror" is not a valid role ARN: expected the ARN of a role such as arn:aws:iam::123456789012:role/mirror',
       ],
     ],
     [
       'a role of another partition',
       aws('    role: arn:aws-cn:iam::123456789012:role/mirror\n'),
       [
-        '6:11: target.aws.role: is a role of partition aws-cn, and region eu-central-1 is in aws: the ARN must begin with arn:aws:',
+        '6:11: target.aws.role: is a role of partition aws-cn, but region eu-central-1 is in aws: the ARN must begin with arn:aws:',
       ],
     ],
     [
@@ -49,35 +47,35 @@ describe('problems with AWS', () => {
         '    ecrOptions:\n      accessPolicy: |\n        {\n          "Version": "2008-10-17"\n          "Statement": []\n        }\n',
       ),
       [
-        '10:11: target.aws.ecrOptions.accessPolicy: this is not JSON: "," or "}" was expected: a repository policy as raw JSON is allowed, at most 10240 characters',
+        '10:11: target.aws.ecrOptions.accessPolicy: not valid JSON: "," or "}" was expected: expected a repository policy as raw JSON, at most 10240 characters',
       ],
     ],
     [
       'a policy that is no JSON, in quotes',
       aws(`    ecrOptions:\n      accessPolicy: '{"Version": }'\n`),
       [
-        '7:34: target.aws.ecrOptions.accessPolicy: this is not JSON: a value was expected: a repository policy as raw JSON is allowed, at most 10240 characters',
+        '7:34: target.aws.ecrOptions.accessPolicy: not valid JSON: a value was expected: expected a repository policy as raw JSON, at most 10240 characters',
       ],
     ],
     [
       'a policy that is no JSON, over folded lines',
       aws(`    ecrOptions:\n      accessPolicy: >\n        {"Version":\n        oops}\n`),
       [
-        '7:21: target.aws.ecrOptions.accessPolicy: this is not JSON: a value was expected (line 1, column 13 of the text): a repository policy as raw JSON is allowed, at most 10240 characters',
+        '7:21: target.aws.ecrOptions.accessPolicy: not valid JSON: a value was expected (line 1, column 13 of the string): expected a repository policy as raw JSON, at most 10240 characters',
       ],
     ],
     [
       'a policy that is a list',
       aws(`    ecrOptions:\n      accessPolicy: '[]'\n`),
       [
-        '7:21: target.aws.ecrOptions.accessPolicy: this is not a JSON object: a repository policy as raw JSON is allowed, at most 10240 characters',
+        '7:21: target.aws.ecrOptions.accessPolicy: not a JSON object: expected a repository policy as raw JSON, at most 10240 characters',
       ],
     ],
     [
       'a lifecycle policy without rules',
       aws(`    ecrOptions:\n      lifecyclePolicy: '{"Rules": []}'\n`),
       [
-        `7:24: target.aws.ecrOptions.lifecyclePolicy: this lifecycle policy has no list "rules": see ECR's lifecycle policy syntax`,
+        `7:24: target.aws.ecrOptions.lifecyclePolicy: this lifecycle policy has no "rules" list: see ECR's lifecycle policy syntax`,
       ],
     ],
     [
@@ -107,7 +105,7 @@ describe('problems with AWS', () => {
       'a lifecycle policy that is too long',
       aws(`    ecrOptions:\n      lifecyclePolicy: '{"rules": [], "x": "${'x'.repeat(30_720)}"}'\n`),
       [
-        '7:24: target.aws.ecrOptions.lifecyclePolicy: has 30742 characters: a lifecycle policy as raw JSON is allowed, at most 30720 characters',
+        '7:24: target.aws.ecrOptions.lifecyclePolicy: has 30742 characters: expected a lifecycle policy as raw JSON, at most 30720 characters',
       ],
     ],
     [
@@ -124,29 +122,29 @@ describe('problems with AWS', () => {
       ),
       [
         '9:17: target.aws.ecrOptions.tags[1].key: the tag "a" is a duplicate',
-        '10:17: target.aws.ecrOptions.tags[2].key: "aws:x" begins with aws:, which AWS keeps for itself',
-        '10:33: target.aws.ecrOptions.tags[2].value: is a number, and a text is needed: write it in quotes: "7"',
+        '10:17: target.aws.ecrOptions.tags[2].key: "aws:x" begins with aws:, which is reserved by AWS',
+        '10:33: target.aws.ecrOptions.tags[2].value: is a number, not a string: write it in quotes: "7"',
       ],
     ],
     [
       'KMS without a key',
       aws('    ecrOptions:\n      encryptionConfiguration: {encryptionType: KMS}\n'),
       [
-        '7:49: target.aws.ecrOptions.encryptionConfiguration.kmsKey: is missing, and encryptionType is KMS: the ARN, id or alias of a KMS key; alias/aws/ecr is the one that AWS manages',
+        '7:49: target.aws.ecrOptions.encryptionConfiguration.kmsKey: required with encryptionType KMS: set the ARN, ID or alias of a KMS key; alias/aws/ecr is the key that AWS manages',
       ],
     ],
     [
       'an unknown mutability',
       aws('    ecrOptions:\n      imageTagMutability: IMMUTABL\n'),
       [
-        '7:27: target.aws.ecrOptions.imageTagMutability: "IMMUTABL" is not possible (did you mean "IMMUTABLE"?): allowed are MUTABLE, IMMUTABLE, IMMUTABLE_WITH_EXCLUSION, MUTABLE_WITH_EXCLUSION',
+        '7:27: target.aws.ecrOptions.imageTagMutability: "IMMUTABL" is not valid (did you mean "IMMUTABLE"?): expected one of MUTABLE, IMMUTABLE, IMMUTABLE_WITH_EXCLUSION, MUTABLE_WITH_EXCLUSION',
       ],
     ],
     [
       'a prefix that is no path',
       aws('    prefix: My Mirror\n'),
       [
-        '6:13: target.aws.prefix: "My Mirror" is not a valid path: a path such as mirror or team/mirror is allowed: lower-case letters, digits, single . _ - between them',
+        '6:13: target.aws.prefix: "My Mirror" is not a valid path: expected a path such as mirror or team/mirror: lower-case letters, digits, single . _ - between them',
       ],
     ],
     [
@@ -174,35 +172,35 @@ describe('problems with Google Cloud', () => {
       'a zone',
       'target: {gcp: {location: us-central1-a, projectId: my-project, repositoryId: main}}\n',
       [
-        '1:26: target.gcp.location: "us-central1-a" is a zone, and Artifact Registry is in regions: "us-central1" is its region',
+        '1:26: target.gcp.location: "us-central1-a" is a zone, but Artifact Registry uses regions: its region is "us-central1"',
       ],
     ],
     [
       'a location that is none',
       'target: {gcp: {location: moon, projectId: my-project, repositoryId: main}}\n',
       [
-        '1:26: target.gcp.location: "moon" is not a valid location: a region such as us-central1 or one of us, europe, asia is allowed',
+        '1:26: target.gcp.location: "moon" is not a valid location: expected a region such as us-central1 or one of us, europe, asia',
       ],
     ],
     [
       'a project number',
       'target: {gcp: {location: us, projectId: "123456789012", repositoryId: main}}\n',
       [
-        '1:41: target.gcp.projectId: "123456789012" is a project number: a project id such as my-project-123 or example.com:my-project is allowed',
+        '1:41: target.gcp.projectId: "123456789012" is a project number: expected a project id such as my-project-123 or example.com:my-project',
       ],
     ],
     [
       'a project that is none',
       'target: {gcp: {location: us, projectId: My_Project, repositoryId: main}}\n',
       [
-        '1:41: target.gcp.projectId: "My_Project" is not a valid project id: a project id such as my-project-123 or example.com:my-project is allowed',
+        '1:41: target.gcp.projectId: "My_Project" is not a valid project id: expected a project id such as my-project-123 or example.com:my-project',
       ],
     ],
     [
       'a repository path',
       'target: {gcp: {location: us, projectId: my-project, repositoryId: main/docker}}\n',
       [
-        '1:67: target.gcp.repositoryId: "main/docker" is not a valid repository name: the name of an Artifact Registry repository is allowed: up to 63 lower-case letters, digits and -, a letter first',
+        '1:67: target.gcp.repositoryId: "main/docker" is not a valid repository name: expected the name of an Artifact Registry repository: up to 63 lower-case letters, digits and -, a letter first',
       ],
     ],
   ])('%s', (_, text, expected) => {
@@ -216,21 +214,21 @@ describe('problems with other registries', () => {
       'a scheme',
       'target: {oci: {registry: "https://registry.example.com"}}\n',
       [
-        '1:26: target.oci.registry: "https://registry.example.com" has a scheme: host or host:port is allowed, such as harbor.example.com:5000',
+        '1:26: target.oci.registry: "https://registry.example.com" has a scheme: expected host or host:port, such as harbor.example.com:5000',
       ],
     ],
     [
       'plain HTTP',
       'target: {oci: {registry: "http://registry.example.com:5000"}}\n',
       [
-        '1:26: target.oci.registry: "http://registry.example.com:5000" has a scheme: host or host:port is allowed, such as harbor.example.com:5000; for plain HTTP set insecure: true',
+        '1:26: target.oci.registry: "http://registry.example.com:5000" has a scheme: expected host or host:port, such as harbor.example.com:5000; for plain HTTP set insecure: true',
       ],
     ],
     [
       'a path',
       'target: {oci: {registry: registry.example.com/mirror}}\n',
       [
-        '1:26: target.oci.registry: "registry.example.com/mirror" has a path: host or host:port is allowed, such as harbor.example.com:5000; the path goes into prefix',
+        '1:26: target.oci.registry: "registry.example.com/mirror" has a path: expected host or host:port, such as harbor.example.com:5000; the path goes into prefix',
       ],
     ],
     [
@@ -241,34 +239,34 @@ describe('problems with other registries', () => {
     [
       'a port that is none',
       'target: {oci: {registry: "registry.example.com:99999"}}\n',
-      ['1:26: target.oci.registry: "registry.example.com:99999" has no possible port: ports are 1 to 65535'],
+      ['1:26: target.oci.registry: "registry.example.com:99999" has an invalid port: expected a port from 1 to 65535'],
     ],
     [
       'no host',
       'target: {oci: {registry: "registry example.com"}}\n',
       [
-        '1:26: target.oci.registry: "registry example.com" is not a valid host: host or host:port is allowed, such as harbor.example.com:5000',
+        '1:26: target.oci.registry: "registry example.com" is not a valid host: expected host or host:port, such as harbor.example.com:5000',
       ],
     ],
     [
       'two ways to log in',
       oci('    credentials: {secretName: a, dockerConfigFile: /b}\n'),
       [
-        '5:52: target.oci.credentials.dockerConfigFile: conflicts with secretName: one of secretName, password, passwordFile, dockerConfigFile is allowed',
+        '5:52: target.oci.credentials.dockerConfigFile: cannot be combined with secretName: set only one of secretName, password, passwordFile, dockerConfigFile',
       ],
     ],
     [
       'no way to log in',
       oci('    credentials: {username: me}\n'),
       [
-        '5:5: target.oci.credentials: says nothing about how to log in: one of secretName, password, passwordFile, dockerConfigFile is needed',
+        '5:5: target.oci.credentials: has no login method: set one of secretName, password, passwordFile, dockerConfigFile',
       ],
     ],
     [
       'a password without a user',
       oci('    credentials: {passwordFile: /p, namespace: x}\n'),
       [
-        '5:5: target.oci.credentials.username: is missing, and there is a password',
+        '5:5: target.oci.credentials.username: required with a password',
         '5:48: target.oci.credentials.namespace: has no effect without secretName',
       ],
     ],
@@ -276,7 +274,7 @@ describe('problems with other registries', () => {
       'a Secret that cannot be',
       oci('    credentials: {secretName: My_Secret}\n'),
       [
-        '5:31: target.oci.credentials.secretName: "My_Secret" is not a valid name of a Secret: lower-case letters, digits, - and . are allowed',
+        '5:31: target.oci.credentials.secretName: "My_Secret" is not a valid name of a Secret: expected lower-case letters, digits, - and .',
       ],
     ],
   ])('%s', (_, text, expected) => {

@@ -14,14 +14,14 @@ describe('problems with types', () => {
     [
       'none, and nothing that tells it',
       'target: {name: x}\n',
-      [`1:9: target.type: is missing: allowed are ${TYPES.join(', ')}`],
+      [`1:9: target.type: required: expected one of ${TYPES.join(', ')}`],
     ],
     [
       'none, and two that tell it',
       'target:\n  aws: {accountId: "123456789012", region: nowhere}\n  gcp: {location: us, projectId: my-project, repositoryId: main}\n',
       [
-        `2:3: target.type: is missing, and aws and gcp are there: allowed are ${TYPES.join(', ')}`,
-        '2:44: target.aws.region: "nowhere" is not a valid AWS region: an AWS region such as eu-central-1 is allowed',
+        `2:3: target.type: required, because aws and gcp are set: expected one of ${TYPES.join(', ')}`,
+        '2:44: target.aws.region: "nowhere" is not a valid AWS region: expected an AWS region such as eu-central-1',
       ],
     ],
     [
@@ -33,8 +33,8 @@ describe('problems with types', () => {
       'an unknown one',
       'target:\n  type: generic\n  oci: {registry: "http://x.example"}\n',
       [
-        `2:9: target.type: "generic" is not a valid type of registry: allowed are ${TYPES.join(', ')}`,
-        '3:19: target.oci.registry: "http://x.example" has a scheme: host or host:port is allowed, such as harbor.example.com:5000; for plain HTTP set insecure: true',
+        `2:9: target.type: "generic" is not a registry type: expected one of ${TYPES.join(', ')}`,
+        '3:19: target.oci.registry: "http://x.example" has a scheme: expected host or host:port, such as harbor.example.com:5000; for plain HTTP set insecure: true',
       ],
     ],
   ])('%s', (_, text, expected) => {
@@ -47,22 +47,22 @@ describe('problems with several targets', () => {
     [
       'no name',
       'targets:\n  - oci: {registry: a.example}\n',
-      ['2:5: targets[0].name: is missing: up to 63 letters, digits, ., _ and - are allowed'],
+      ['2:5: targets[0].name: required: expected up to 63 letters, digits, ., _ and -'],
     ],
     [
       'a name twice',
       'targets:\n  - {name: a, match: "`true`", oci: {registry: a.example}}\n  - {name: a, oci: {registry: b.example}}\n',
-      ['3:12: targets[1].name: "a" is the name of targets[0] already: names are unique'],
+      ['3:12: targets[1].name: "a" is already the name of targets[0]: names must be unique'],
     ],
     [
       'the name of the single one',
       'targets:\n  - {name: default, match: "`true`", oci: {registry: a.example}}\ntarget: {oci: {registry: b.example}}\n',
-      ['3:1: target.name: "default" is the name of targets[0] already: names are unique'],
+      ['3:1: target.name: "default" is already the name of targets[0]: names must be unique'],
     ],
     [
       'one place twice',
       'targets:\n  - {name: a, match: "`true`", oci: {registry: "a.example:443", prefix: /x/}}\n  - {name: b, oci: {registry: A.example, prefix: x}}\n',
-      ['3:5: targets[1]: is the same place as targets[0]: a.example/x: give one of them another prefix'],
+      ['3:5: targets[1]: points to the same place as targets[0]: a.example/x: give one of them another prefix'],
     ],
     [
       'one inside another where a source goes',
@@ -75,14 +75,14 @@ describe('problems with several targets', () => {
       'unknown platforms',
       `targets:\n  - {name: a, platforms: [linux/amd64, linux/amd46], oci: {registry: a.example}}\nmirror: {platforms: linux/amd64}\n`,
       [
-        '2:40: targets[0].platforms[1]: platform "linux/amd46": unknown architecture; known are 386, amd64, amd64p32, arm, arm64, arm64be, armbe, loong64, mips, mips64, mips64le, mips64p32, mips64p32le, mipsle, ppc, ppc64, ppc64le, riscv, riscv64, s390, s390x, sparc, sparc64, wasm',
-        '3:21: mirror.platforms: is a text, and all or a list is needed: allowed are all, or a list such as [linux/amd64, linux/arm64]',
+        '2:40: targets[0].platforms[1]: platform "linux/amd46": unknown architecture; expected one of 386, amd64, amd64p32, arm, arm64, arm64be, armbe, loong64, mips, mips64, mips64le, mips64p32, mips64p32le, mipsle, ppc, ppc64, ppc64le, riscv, riscv64, s390, s390x, sparc, sparc64, wasm',
+        '3:21: mirror.platforms: is a string, not a list: expected all, or a list such as [linux/amd64, linux/arm64]',
       ],
     ],
     [
       'no platforms',
       `${target}mirror: {platforms: []}\n`,
-      ['2:10: mirror.platforms: no platform is listed: allowed are all, or a list such as [linux/amd64, linux/arm64]'],
+      ['2:10: mirror.platforms: the list is empty: expected all, or a list such as [linux/amd64, linux/arm64]'],
     ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
@@ -114,7 +114,7 @@ describe('problems with expressions', () => {
     [
       'a syntax error in folded lines',
       `${target}source:\n  filters:\n    - jmespath: >-\n        obj.a ==\n        ) obj.b\n`,
-      [`4:17: source.filters[0].jmespath: unexpected ')': expected a value (column 10 of the text)`],
+      [`4:17: source.filters[0].jmespath: unexpected ')': expected a value (column 10 of the string)`],
     ],
     [
       'an unknown function',
@@ -122,7 +122,7 @@ describe('problems with expressions', () => {
       ['2:32: source.filters[0].jmespath: there is no function startswith(), did you mean starts_with()'],
     ],
     [
-      'never a truth value',
+      'never a boolean',
       `${target}source: {filters: [{jmespath: "length(container.name)"}]}\n`,
       ['2:32: source.filters[0].jmespath: the expression can never be true or false: it gives a number'],
     ],
@@ -148,7 +148,7 @@ describe('problems with expressions', () => {
     [
       'an empty one',
       `${target}source: {filters: [{jmespath: ""}]}\n`,
-      ['2:31: source.filters[0].jmespath: is empty: a JMESPath expression is allowed'],
+      ['2:31: source.filters[0].jmespath: is empty: expected a JMESPath expression'],
     ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
@@ -161,16 +161,16 @@ describe('problems with hosts', () => {
       'forms that are none',
       `${target}source:\n  allow: ["https://a.example", 10.0.0.0/33, "a.*", "*", 300.1.1.1, "a.example:0", a/b, "[::1"]\n  deny: [7]\n`,
       [
-        '3:11: source.allow[0]: "https://a.example" has a scheme: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:32: source.allow[1]: "10.0.0.0/33" is not a valid network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:45: source.allow[2]: "a.*" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:52: source.allow[3]: "*" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:57: source.allow[4]: "300.1.1.1" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:68: source.allow[5]: "a.example:0" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:83: source.allow[6]: "a/b" is not a valid network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '3:88: source.allow[7]: "[::1" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
-        '4:10: source.deny[0]: is a number, and a text is needed: write it in quotes: "7"',
-        '4:10: source.deny[0]: "7" is not a valid host or network: host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed',
+        '3:11: source.allow[0]: "https://a.example" has a scheme: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
+        '3:32: source.allow[1]: "10.0.0.0/33" is not a valid network: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
+        '3:45: source.allow[2]: "a.*" is not a valid host or network: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
+        '3:52: source.allow[3]: "*" is not a valid host or network: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
+        '3:57: source.allow[4]: "300.1.1.1" is not a valid host or network: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
+        '3:68: source.allow[5]: "a.example:0" is not a valid host or network: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
+        '3:83: source.allow[6]: "a/b" is not a valid network: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
+        '3:88: source.allow[7]: "[::1" is not a valid host or network: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
+        '4:10: source.deny[0]: is a number, not a string: write it in quotes: "7"',
+        '4:10: source.deny[0]: "7" is not a valid host or network: expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8',
       ],
     ],
   ])('%s', (_, text, expected) => {
@@ -183,54 +183,54 @@ describe('problems with the service', () => {
     [
       'a queue without a server',
       `${target}queue: {type: redis}\n`,
-      ['2:1: queue.url: is missing, and type is redis: url or secretName is needed'],
+      ['2:1: queue.url: required with type redis: set url or secretName'],
     ],
     [
       'a server of another type',
       `${target}queue: {type: redis, url: "postgres://u:secret@h/db"}\n`,
-      ['2:27: queue.url: this is not a redis URL, and type is "redis"'],
+      ['2:27: queue.url: not a redis URL, but type is "redis"'],
     ],
     [
       'a URL that is none',
       `${target}queue: {type: redis, url: "redis.example:secret"}\n`,
       [
-        '2:27: queue.url: this is not a URL of a queue server: a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed',
+        '2:27: queue.url: not the URL of a queue server: expected a URL that begins with redis://, rediss://, postgres:// or postgresql://',
       ],
     ],
     [
       'a server for none',
       `${target}queue: {url: "redis://h"}\n`,
-      ['2:14: queue.url: has no effect with type memory: set type: redis or type: postgres'],
+      ['2:14: queue.url: has no effect when type is memory: set type: redis or type: postgres'],
     ],
     [
       'both ways to the server',
       `${target}queue: {type: postgres, url: "postgres://h/db", secretName: q}\n`,
-      ['2:61: queue.secretName: conflicts with url: one of url, secretName is allowed'],
+      ['2:61: queue.secretName: cannot be combined with url: set only one of url, secretName'],
     ],
     [
       'policies of no engine',
       `${target}policies: {manage: true, engine: none}\n`,
-      ['2:20: policies.manage: is true, and engine is none: name an engine'],
+      ['2:20: policies.manage: requires an engine, but policies.engine is none: name an engine'],
     ],
     [
       'a certificate of its own for nobody',
       `${target}tls: {mode: selfSigned}\n`,
       [
-        '2:1: tls.dnsNames: is empty, and mode is selfSigned: name the hosts that call the service, such as image-swapper.image-swapper.svc',
+        '2:1: tls.dnsNames: required with mode selfSigned: name the hosts that call the service, such as image-swapper.image-swapper.svc',
       ],
     ],
     [
       'managed policies that carry no authority where one must be',
       `${target}policies: {manage: true, engine: gatekeeper}\n`,
       [
-        '2:1: policies.caFile: is missing, and engine is gatekeeper, which trusts no other authority: name a PEM file, or set tls.mode: selfSigned',
+        '2:1: policies.caFile: required with engine gatekeeper, which trusts no other CA: name a PEM file, or set tls.mode: selfSigned',
       ],
     ],
     [
       'an authority that a MutatingPolicy cannot carry',
       `${target}policies: {manage: true, caFile: /ca.pem}\n`,
       [
-        "2:34: policies.caFile: has no place in a MutatingPolicy: the authority belongs into Kyverno's trust store: leave it out",
+        "2:34: policies.caFile: is not allowed in a MutatingPolicy: the CA certificate belongs in Kyverno's trust store: leave it out",
       ],
     ],
     [
@@ -275,7 +275,7 @@ describe('the rules', () => {
           .prefault({}),
       }),
       target,
-      ['queue.url: is missing, and type is redis'],
+      ['queue.url: required with type redis'],
     ],
     [
       'policies.engine, kyverno unless set',
@@ -285,7 +285,7 @@ describe('the rules', () => {
           .prefault({}),
       }),
       `${target}policies: {manage: true}\n`,
-      [expect.stringContaining('policies.caFile: is missing, and engine is gatekeeper')],
+      [expect.stringContaining('policies.caFile: required with engine gatekeeper')],
     ],
   ])('judge the default of the schema: %s', (_, schema, text, expected) => {
     expect(judged(configSchema, text)).toEqual([]);
@@ -298,19 +298,22 @@ describe('the rules', () => {
       '- {name: a, imageCopyPolicy: immediate, imageSwapPolicy: never, oci: {registry: b.example}}\n' +
       'imageCopyDeadline: 1m\nlogLevel: loud\n';
     expect(problemsOf(text)).toEqual([
-      expect.stringContaining('3:10: targets[1].name: "a" is the name of targets[0] already'),
-      expect.stringContaining('3:58: targets[1].imageSwapPolicy: "never" is not possible'),
+      expect.stringContaining('3:10: targets[1].name: "a" is already the name of targets[0]'),
+      expect.stringContaining('3:58: targets[1].imageSwapPolicy: "never" is not valid'),
       expect.stringContaining('4:20: imageCopyDeadline: is longer than 28s'),
-      expect.stringContaining('5:11: logLevel: "loud" is not possible'),
+      expect.stringContaining('5:11: logLevel: "loud" is not valid'),
     ]);
   });
 
   it.each([
     ['imageCopyDeadline: soon\nimageCopyPolicy: immediate\n', 'imageCopyDeadline: "soon" is not a valid duration'],
-    ['imageCopyDeadline: 1m\nimageCopyPolicy: now\n', 'imageCopyPolicy: "now" is not possible'],
-    ['queue: {type: kafka, url: "redis://a"}\n', 'queue.type: "kafka" is not possible'],
-    ['policies: {manage: perhaps, engine: none}\n', 'policies.manage: is a text'],
-    ['tls: {mode: auto}\npolicies: {manage: true, engine: gatekeeper}\n', 'tls.mode: "auto" is not possible'],
+    ['imageCopyDeadline: 1m\nimageCopyPolicy: now\n', 'imageCopyPolicy: "now" is not valid'],
+    ['queue: {type: kafka, url: "redis://a"}\n', 'queue.type: "kafka" is not valid'],
+    [
+      'policies: {manage: perhaps, engine: none}\n',
+      '2:20: policies.manage: is a string, not a boolean: expected true or false',
+    ],
+    ['tls: {mode: auto}\npolicies: {manage: true, engine: gatekeeper}\n', 'tls.mode: "auto" is not valid'],
   ])('do not judge a key that does not parse: %j', (text, expected) => {
     expect(problemsOf(`${target}${text}`)).toEqual([expect.stringContaining(expected)]);
   });
@@ -319,32 +322,44 @@ describe('the rules', () => {
 describe('who may ask', () => {
   const secret = 'secret: p-word-p-word-p-word-p-word-p-word';
   it.each<readonly [string, readonly string[], readonly string[]]>([
-    ['server: {routes: []}\n', ['2:10: server.routes: names no route: leave it out to serve all'], []],
+    ['server: {routes: []}\n', ['2:10: server.routes: is empty: leave it out to serve all routes'], []],
     [
       'server: {routes: [metrics]}\n',
-      ['2:19: server.routes[0]: "metrics" is not possible: allowed are kyverno, gatekeeper, webhook, explain'],
+      ['2:19: server.routes[0]: "metrics" is not valid: expected one of kyverno, gatekeeper, webhook, explain'],
       [],
     ],
     [
       'server: {routes: [webhook]}\n',
       [],
-      [expect.stringContaining('server.routes: does not name kyverno, and policies.engine is kyverno')],
+      [expect.stringContaining('server.routes: does not contain kyverno, but policies.engine is kyverno')],
     ],
     ['server: {routes: [webhook]}\npolicies: {engine: webhook}\n', [], []],
     [`auth: {kyverno: {token: true, ${secret}}}\n`, [], []],
-    ['auth: {kyverno: {token: true}}\n', [], [expect.stringContaining('the policies of kyverno send no token')]],
+    [
+      'auth: {kyverno: {token: true}}\n',
+      [],
+      [
+        expect.stringContaining(
+          '2:25: auth.kyverno.token: is true, but policies of kyverno send no token: their requests are refused: set auth.kyverno.secret too',
+        ),
+      ],
+    ],
     [
       `auth: {kyverno: {${secret}}}\npolicies: {engine: kyverno-clusterpolicy}\n`,
       [],
-      [expect.stringContaining('the policies of kyverno-clusterpolicy send no secret')],
+      [
+        expect.stringContaining(
+          '2:26: auth.kyverno.secret: is set, but policies of kyverno-clusterpolicy send no secret: their requests are refused: set auth.kyverno.token: true too',
+        ),
+      ],
     ],
     [
       'auth: {kyverno: {token: true, serviceAccounts: []}}\npolicies: {engine: kyverno-clusterpolicy}\n',
       [expect.stringContaining('auth.kyverno.serviceAccounts: is empty')],
       [],
     ],
-    ['auth: {webhook: {path: p-word}}\n', [expect.stringContaining('auth.webhook.path: this is not a path')], []],
-    ['auth: {explain: {secret: p-word}}\n', [expect.stringContaining('auth.explain.secret: this is not a secret')], []],
+    ['auth: {webhook: {path: p-word}}\n', [expect.stringContaining('auth.webhook.path: not a valid path')], []],
+    ['auth: {explain: {secret: p-word}}\n', [expect.stringContaining('auth.explain.secret: not a valid secret')], []],
   ])('%j', (text, errors, warnings) => {
     const problems = problemsOf(`${target}${text}`);
     expect(problems).toEqual(errors);

@@ -39,8 +39,8 @@ describe('parsePlatform', () => {
     ['linux/arm64/', /letters/],
     ['linux/*', /letters/],
     ['linux /amd64', /letters/],
-    ['linus/amd64', /unknown operating system; known are aix/],
-    ['linux/amd46', /unknown architecture; known are 386/],
+    ['linus/amd64', /unknown operating system; expected one of aix/],
+    ['linux/amd46', /unknown architecture; expected one of 386/],
     [`linux/${'a'.repeat(100)}`, /letters/],
   ])('refuses %j', (text, reason) => {
     expect(() => parsePlatform(text)).toThrow(InvalidPlatformError);

@@ -43,32 +43,32 @@ describe('the configuration of an Azure registry', () => {
     [
       'no registry',
       'prefix: a',
-      'target.acr.registry: is missing: the login server such as myregistry.azurecr.io is allowed',
+      'target.acr.registry: required: expected the login server such as myregistry.azurecr.io',
     ],
     [
       'the name alone',
       'registry: Contoso',
-      'target.acr.registry: "Contoso" is only the name: write contoso.azurecr.io',
+      'target.acr.registry: "Contoso" is only the name of the registry: write contoso.azurecr.io',
     ],
     [
       'a URL',
       'registry: "https://contoso.azurecr.io"',
-      'target.acr.registry: "https://contoso.azurecr.io" has a scheme: host or host:port is allowed, such as harbor.example.com:5000',
+      'target.acr.registry: "https://contoso.azurecr.io" has a scheme: expected host or host:port, such as harbor.example.com:5000',
     ],
     [
       'a path',
       'registry: contoso.azurecr.io/mirror',
-      'target.acr.registry: "contoso.azurecr.io/mirror" has a path: host or host:port is allowed, such as harbor.example.com:5000; the path goes into prefix',
+      'target.acr.registry: "contoso.azurecr.io/mirror" has a path: expected host or host:port, such as harbor.example.com:5000; the path goes into prefix',
     ],
     [
       'a tenant by its domain',
       'registry: contoso.azurecr.io, tenantId: contoso.onmicrosoft.com',
-      'target.acr.tenantId: "contoso.onmicrosoft.com" is not a GUID: a GUID such as 01234567-89ab-cdef-0123-456789abcdef is allowed',
+      'target.acr.tenantId: "contoso.onmicrosoft.com" is not a GUID: expected a GUID such as 01234567-89ab-cdef-0123-456789abcdef',
     ],
     [
       'a client by its name',
       'registry: contoso.azurecr.io, clientId: mirror',
-      'target.acr.clientId: "mirror" is not a GUID: a GUID such as 01234567-89ab-cdef-0123-456789abcdef is allowed',
+      'target.acr.clientId: "mirror" is not a GUID: expected a GUID such as 01234567-89ab-cdef-0123-456789abcdef',
     ],
   ])('refuses %s', (_, keys, expected) => {
     expect(problemsOf(acr(keys)).map((problem) => problem.replace(/^\d+:\d+: /, ''))).toEqual([expected]);

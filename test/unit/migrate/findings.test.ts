@@ -56,7 +56,7 @@ describe('migrate', () => {
       'an account that has lost its zero',
       "config:\n  source: {filters: []}\n  target: {aws: {accountId: '12345678901', region: eu-west-1}}\n",
       [
-        'values.yaml:3:29: config.target.aws.accountId: "12345678901" has 11 digits, and AWS accounts have 12: a leading zero was lost, as Helm reads unquoted digits as a number: write accountId: "012345678901"',
+        'values.yaml:3:29: config.target.aws.accountId: "12345678901" has 11 digits, and AWS accounts have 12: a leading zero was lost, because Helm reads unquoted digits as a number: write accountId: "012345678901"',
       ],
     ],
     [
@@ -65,7 +65,7 @@ describe('migrate', () => {
       [
         'values.yaml:4:22: config.imageCopyDeadline: 30s is longer than the API server waits for a webhook: it is written as 28s',
         'values.yaml:5:23: config.target.aws: is not read, because type is oci: left out',
-        'values.yaml:5:29: config.target.aws.disable: unknown key: allowed are accountId, region, endpoint, role, ' +
+        'values.yaml:5:29: config.target.aws.disable: unknown key: expected one of accountId, region, endpoint, role, ' +
           'externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
       ],
     ],
@@ -79,7 +79,7 @@ describe('migrate', () => {
     [
       'an unknown key of the configuration',
       "config:\n  cacheTtlMinutes: 60\n  source: {filters: []}\n  target: {aws: {accountId: '123456789012', region: eu-west-1}}\n",
-      [expect.stringMatching(/^values\.yaml:2:3: config\.cacheTtlMinutes: unknown key: allowed are /)] as never,
+      [expect.stringMatching(/^values\.yaml:2:3: config\.cacheTtlMinutes: unknown key: expected one of /)] as never,
     ],
     [
       'an unknown value',

@@ -12,11 +12,11 @@ function checkRoutes(context: RuleContext): void {
   const { server, policies } = context.config;
   const routes = server?.routes;
   if (routes === undefined) return;
-  if (routes.length === 0) context.error(['server', 'routes'], 'names no route', 'leave it out to serve all');
+  if (routes.length === 0) context.error(['server', 'routes'], 'is empty', 'leave it out to serve all routes');
   if (context.config.source?.accessCheck === 'pullSecrets' && routes.includes('gatekeeper')) {
     context.error(
       ['server', 'routes'],
-      'names gatekeeper, and source.accessCheck is pullSecrets: Gatekeeper sends names of images alone, so no Pod is known',
+      'contains gatekeeper, but source.accessCheck is pullSecrets: Gatekeeper sends only image names, so the Pod is unknown',
       'leave gatekeeper out',
     );
   }
@@ -25,7 +25,7 @@ function checkRoutes(context: RuleContext): void {
   if (own === undefined || routes.length === 0 || routes.includes(own)) return;
   context.warn(
     ['server', 'routes'],
-    `does not name ${own}, and policies.engine is ${engine ?? ''}: its requests are answered 404`,
+    `does not contain ${own}, but policies.engine is ${engine ?? ''}: its requests get a 404 response`,
     `add ${own}, or set policies.engine`,
   );
 }
@@ -36,7 +36,7 @@ function checkKyverno(context: RuleContext): void {
   if (kyverno?.token === true && kyverno.serviceAccounts?.length === 0) {
     context.error(
       ['auth', 'kyverno', 'serviceAccounts'],
-      'is empty, and token is true: no token is taken',
+      'is empty, but token is true: no token is accepted',
       'name the ServiceAccount of the admission controller, such as kyverno/kyverno-admission-controller',
     );
   }
@@ -48,14 +48,14 @@ function checkKyverno(context: RuleContext): void {
   if (proves.includes('secret') && kyverno.token && !hasSecret) {
     context.warn(
       [...path, 'token'],
-      `is true, and the policies of ${engine.name} send no token: their requests are refused`,
+      `is true, but policies of ${engine.name} send no token: their requests are refused`,
       'set auth.kyverno.secret too',
     );
   }
   if (proves.includes('token') && hasSecret && !kyverno.token) {
     context.warn(
       [...path, 'secret'],
-      `is set, and the policies of ${engine.name} send no secret: their requests are refused`,
+      `is set, but policies of ${engine.name} send no secret: their requests are refused`,
       'set auth.kyverno.token: true too',
     );
   }

@@ -34,8 +34,8 @@ function checkAdditions(context: RuleContext, { name, title, decides }: Engine):
     ['annotate', pods?.annotate === true],
   ] as const) {
     if (!isOn) continue;
-    const problem = `has no effect, and policies.engine is ${name}: ${title} writes nothing but images into Pods`;
-    context.error(['pods', key], problem, 'use another engine (webhook, kyverno), or leave it out');
+    const problem = `has no effect, because policies.engine is ${name}: ${title} changes only the images of Pods`;
+    context.error(['pods', key], problem, 'use another engine (webhook, kyverno), or remove it');
   }
 }
 
@@ -45,8 +45,8 @@ function warnOfUnseen(context: RuleContext, { name, title }: Engine): void {
   if ((source?.operators?.length ?? 0) === 0 || (policies?.excludedNamespaces?.length ?? 0) > 0) return;
   context.warn(
     ['source', 'operators'],
-    `has no effect, and policies.engine is ${name}: ${title} shows the service no owner, pull policy or platform of a Pod, so that Pods of these operators are swapped, and replaced again and again`,
-    'list their namespaces in policies.excludedNamespaces, or set source.operators: [] where none of them runs',
+    `has no effect, because policies.engine is ${name}: ${title} does not show the service a Pod's owner, pull policy or platform, so Pods of these operators are swapped and replaced in a loop`,
+    'list their namespaces in policies.excludedNamespaces, or set source.operators: [] if none of these operators runs',
   );
 }
 
@@ -58,21 +58,21 @@ function checkSourceAccess(context: RuleContext, { name, title, decides, transpo
   if (decides.sees === 'images') {
     context.error(
       path,
-      `is pullSecrets, and policies.engine is ${name}: ${title} sends names of images alone, so no Pod and no pull secret is known`,
+      `is pullSecrets, but policies.engine is ${name}: ${title} sends only image names, so the Pod and its pull secrets are unknown`,
       'use another engine (kyverno, webhook), or none',
     );
   }
   if (transport === undefined) {
     context.error(
       path,
-      `is pullSecrets, and policies.engine is ${name}: nothing asks the service which Pods can read an image`,
+      `is pullSecrets, but policies.engine is ${name}: nothing asks the service which Pods can read an image`,
       'use another engine (webhook, kyverno), or none',
     );
   }
   if (secretReader?.enabled === false) {
     context.warn(
       path,
-      'is pullSecrets, and secretReader.enabled is false: images that need a pull secret of a Pod are swapped for no Pod',
+      "is pullSecrets, but secretReader.enabled is false: images that need a Pod's pull secret are never swapped",
       'set secretReader.enabled: true',
     );
   }
@@ -86,14 +86,14 @@ function checkDirectTarget(context: RuleContext, { name, title, decides }: Engin
   if (decides.denies === 'never') {
     context.error(
       path,
-      `is refuse, and policies.engine is ${name}: ${title} refuses no Pod for the service`,
+      `is refuse, but policies.engine is ${name}: ${title} cannot refuse a Pod for the service`,
       'use another engine (webhook, or kyverno with policies.failClosed: true)',
     );
   }
   if (decides.denies === 'fail-closed' && policies?.failClosed === false) {
     context.error(
       path,
-      `is refuse, and policies.engine is ${name}, which takes a refusal for a failure of the service, and policies.failClosed is false: the Pod would be admitted`,
+      `is refuse, but policies.engine is ${name}, which treats a refusal as a failure of the service, and policies.failClosed is false: the Pod would be admitted`,
       'set policies.failClosed: true, or policies.engine: webhook',
     );
   }
@@ -109,14 +109,14 @@ function checkManaged(context: RuleContext, { name, chart }: Engine): void {
     if (policy !== 'none') continue;
     context.warn(
       path,
-      `is none, and policies.engine is ${name}: images that the service does not copy do not come into the table`,
+      `is none, but policies.engine is ${name}: the table holds only images that the service copies`,
       'set delayed, or imageSwapPolicy: always',
     );
   }
   if (config.policies?.manage === true) return;
   context.error(
     ['policies', 'manage'],
-    `is false, and policies.engine is ${name}: no image would be swapped, since ${chart.managedOnly}`,
+    `is false, but policies.engine is ${name}: no image would be swapped, because ${chart.managedOnly}`,
     'set it to true, or imageSwapPolicy: always',
   );
 }
@@ -126,7 +126,7 @@ function checkCopies(context: RuleContext, { name, title }: Engine): void {
   if (isOff && copyPolicies(context).some((policy) => policy !== 'none')) {
     context.error(
       ['reconcile', 'enabled'],
-      `is false, and policies.engine is ${name}: nothing would ever be copied, as ${title} never asks for a copy`,
+      `is false, but policies.engine is ${name}: nothing would ever be copied, because ${title} never requests a copy`,
       'set it to true, or imageCopyPolicy: none',
     );
   }
@@ -134,7 +134,7 @@ function checkCopies(context: RuleContext, { name, title }: Engine): void {
     if (!waitsForCopy(policy)) continue;
     context.warn(
       path,
-      `waits for no copy: policies.engine is ${name}, whose requests start none; it works like delayed`,
+      `does not wait for copies: policies.engine is ${name}, whose requests start no copy; it works like delayed`,
       'set delayed, or use another engine (kyverno, webhook)',
     );
   }

@@ -10,7 +10,7 @@ export function checkService(context: RuleContext): void {
   checkQueue(context);
   const { policies } = context.config;
   if (policies?.manage === true && policies.engine === 'none') {
-    context.error(['policies', 'manage'], 'is true, and engine is none', 'name an engine');
+    context.error(['policies', 'manage'], 'requires an engine, but policies.engine is none', 'name an engine');
   }
   checkServingCertificate(context);
   if (policies?.manage === true) {
@@ -26,17 +26,17 @@ function checkQueue(context: RuleContext): void {
   const { type, url } = context.config.queue ?? {};
   if (type === 'redis' || type === 'postgres') {
     if (!has('url') && !has('secretName')) {
-      context.error(['queue', 'url'], `is missing, and type is ${type}`, 'url or secretName is needed');
+      context.error(['queue', 'url'], `required with type ${type}`, 'set url or secretName');
     }
     const fault = url === undefined ? undefined : queueUrlFault(type, url);
     if (fault !== undefined) context.error(['queue', 'url'], fault);
   } else if (type === 'memory') {
     for (const key of ['url', 'secretName'].filter(has)) {
-      context.error(['queue', key], 'has no effect with type memory', 'set type: redis or type: postgres');
+      context.error(['queue', key], 'has no effect when type is memory', 'set type: redis or type: postgres');
     }
   }
   if (has('url') && has('secretName')) {
-    context.error(['queue', 'secretName'], 'conflicts with url', 'one of url, secretName is allowed');
+    context.error(['queue', 'secretName'], 'cannot be combined with url', 'set only one of url, secretName');
   }
 }
 
@@ -50,7 +50,7 @@ function checkDeadline(context: RuleContext): void {
     // k8s-image-swapper starts with it.
     context.dialect === 'anchor' ? 'warning' : 'error',
     ['imageCopyDeadline'],
-    'is longer than 28s, and imageCopyPolicy immediate or force waits: the API server gives a webhook 30s at most',
+    'is longer than 28s, but imageCopyPolicy immediate or force waits this long, and the API server gives a webhook at most 30s',
     'set 28s or less',
   );
 }
@@ -63,7 +63,7 @@ function checkFailure(context: RuleContext): void {
     context.warn(
       ['imageCopyFailure'],
       'has no effect, because nothing waits for a copy',
-      'it goes with imageCopyPolicy immediate or force',
+      'set imageCopyPolicy to immediate or force',
     );
     return;
   }
@@ -71,7 +71,7 @@ function checkFailure(context: RuleContext): void {
   if (engine?.decides.denies === 'fail-closed' && policies?.failClosed === false) {
     context.warn(
       ['imageCopyFailure'],
-      `has no effect, because policies.engine is ${engine.name}, which takes a refusal for a failure of the service, and policies.failClosed is false: the Pod is admitted`,
+      `has no effect, because policies.engine is ${engine.name}, which treats a refusal as a failure of the service, and policies.failClosed is false: the Pod is admitted`,
       'set policies.failClosed: true, or policies.engine: webhook',
     );
   }
@@ -82,7 +82,7 @@ function checkServingCertificate(context: RuleContext): void {
   if (tls?.mode !== 'selfSigned' || tls.dnsNames?.length !== 0) return;
   context.error(
     ['tls', 'dnsNames'],
-    'is empty, and mode is selfSigned',
+    'required with mode selfSigned',
     'name the hosts that call the service, such as image-swapper.image-swapper.svc',
   );
 }
@@ -98,13 +98,13 @@ function checkAuthority(context: RuleContext): void {
   if (hasFile && (selfSigned || authority?.place === 'trust-store')) {
     const why = selfSigned
       ? 'conflicts with tls.mode selfSigned, which creates its own CA certificate'
-      : `has no place in a ${engine?.kinds[0]?.kind ?? 'policy'}: the authority belongs into ${authority?.carrier ?? 'another place'}`;
+      : `is not allowed in a ${engine?.kinds[0]?.kind ?? 'policy'}: the CA certificate belongs in ${authority?.carrier ?? 'another place'}`;
     context.error(caFile, why, 'leave it out');
   }
   if (engine !== undefined && authority?.required === true && !hasFile && tls?.mode === 'files') {
     context.error(
       caFile,
-      `is missing, and engine is ${engine.name}, which trusts no other authority`,
+      `required with engine ${engine.name}, which trusts no other CA`,
       'name a PEM file, or set tls.mode: selfSigned',
     );
   }
@@ -120,6 +120,6 @@ function checkServedHost(context: RuleContext): void {
   context.warn(
     ['tls', 'dnsNames'],
     `does not name ${quoteInput(hostname)}, the host of policies.url`,
-    'engines refuse a certificate for another host',
+    'engines reject a certificate for another host',
   );
 }

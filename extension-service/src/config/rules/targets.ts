@@ -14,7 +14,7 @@ import { namingTarget, targetProblems } from '../../kinds/registry-naming.js';
 export function checkTargets(context: RuleContext): void {
   const reported = context.hasError(['target']) || context.hasError(['targets']);
   if (targetsOf(context).length === 0 && !reported) {
-    const allowed = `give target: {type: ${REGISTRY_TYPES.join(' | ')}, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…`;
+    const allowed = `set target: {type: ${REGISTRY_TYPES.join(' | ')}, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…`;
     context.error(['target'], 'no target is configured', allowed);
   }
   checkNames(context);
@@ -32,7 +32,7 @@ function checkNames(context: RuleContext): void {
       first.set(name, formatPath(path));
       continue;
     }
-    context.error([...path, 'name'], `${quoteInput(name)} is the name of ${other} already`, 'names are unique');
+    context.error([...path, 'name'], `${quoteInput(name)} is already the name of ${other}`, 'names must be unique');
   }
 }
 
@@ -43,8 +43,8 @@ function checkReach(context: RuleContext): void {
   const path = paths[catchAll];
   const next = paths[catchAll + 1];
   if (path === undefined || next === undefined) return;
-  const message = `takes everything, so ${formatPath(next)} and what follows it get no image`;
-  context.warn(path, message, 'give it a match, or make it the last');
+  const message = `takes every image, so ${formatPath(next)} and later targets get none`;
+  context.warn(path, message, 'set match, or move it to the end');
 }
 
 function checkNaming(context: RuleContext): void {
@@ -59,7 +59,7 @@ function checkNaming(context: RuleContext): void {
     const same = known.find((other) => other.naming.path === naming.path && isTargetHost(other.naming, naming.host));
     if (same !== undefined) {
       const where = `${naming.host}${naming.path === '' ? '' : `/${naming.path}`}`;
-      const message = `is the same place as ${formatPath(same.path)}: ${where}`;
+      const message = `points to the same place as ${formatPath(same.path)}: ${where}`;
       context.error(path, message, 'give one of them another prefix');
     }
     known.push({ path, naming });

@@ -13,49 +13,50 @@ export const serverSchema = z.strictObject({
 }) satisfies z.ZodType<ServerConfig>;
 
 const SECRET_ALLOWED =
-  '32 to 256 letters, digits and _ + = , . @ : / - are allowed, such as the output of openssl rand -hex 32';
+  'expected 32 to 256 letters, digits and _ + = , . @ : / -, such as the output of openssl rand -hex 32';
 const secret = (about: string) =>
   text({ about, allowed: SECRET_ALLOWED, secret: 'all' }, (value) =>
     // The value stays out of the message.
-    /^[\w+=,.@:/-]{32,256}$/.test(value) ? undefined : { message: 'this is not a secret', allowed: SECRET_ALLOWED },
+    /^[\w+=,.@:/-]{32,256}$/.test(value) ? undefined : { message: 'not a valid secret', allowed: SECRET_ALLOWED },
   );
 
-const PATH_ALLOWED = '32 lower-case hexadecimal digits are allowed, such as the output of openssl rand -hex 16';
+const PATH_ALLOWED = 'expected 32 lower-case hexadecimal digits, such as the output of openssl rand -hex 16';
 
 const name = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?';
-const nameAllowed = 'lower-case letters, digits, - and . are allowed';
+const nameAllowed = 'expected lower-case letters, digits, - and .';
 const objectName = (kind: string, about: string, defaultText?: string) =>
   text(
-    { about, allowed: `the name of a ${kind} is allowed`, ...(defaultText !== undefined && { defaultText }) },
+    { about, allowed: `expected the name of a ${kind}`, ...(defaultText !== undefined && { defaultText }) },
     matching(new RegExp(`^${name}$`), `name of a ${kind}`, nameAllowed),
   );
-const accountAllowed = 'NAMESPACE/NAME of a ServiceAccount is allowed';
+const accountAllowed = 'expected the NAMESPACE/NAME of a ServiceAccount';
 
 /** How callers show who they are, by route. Certificates are in `tls.clients`. */
 export const authSchema = z.strictObject({
   kyverno: described(
     z.strictObject({
       secret: secret(
-        'A text that MutatingPolicies send in the header `Image-Swapper-Secret`; `/v1/kyverno` then refuses other callers. Better from a Secret, in the environment.',
+        'A string that MutatingPolicies send in the header `Image-Swapper-Secret`; `/v1/kyverno` then refuses other callers. Preferably set from a Secret, through the environment.',
       ).exactOptional(),
       secretName: objectName(
         'Secret',
-        'The Secret in `secretNamespace` from which MutatingPolicies read that text, under the key `secret`: with it, or with `secret`, they send the header.',
+        'The Secret in `secretNamespace` whose key `secret` holds that string. MutatingPolicies send the header when this or `secret` is set.',
         'image-swapper-caller',
       ).exactOptional(),
       secretNamespace: objectName('Namespace', "Kyverno's own namespace.").default('kyverno'),
       token: flag(
-        'Take the token that ClusterPolicies send, checked by a TokenReview; `/v1/kyverno` then refuses other callers.',
+        'Accept the token that ClusterPolicies send, checked by a TokenReview; `/v1/kyverno` then refuses other callers.',
       ).default(false),
       audience: text({
         about: 'The audience of the token.',
-        allowed: 'a text is allowed',
+        allowed: 'expected a string',
       }).default('kyverno-svc.kyverno.io'),
       serviceAccounts: z
         .array(
           text(
             {
-              about: 'A ServiceAccount whose token is taken: any Pod can have a token of its own for any audience.',
+              about:
+                'A ServiceAccount whose token is accepted. Needed because any Pod can get a token of its own for any audience.',
               allowed: accountAllowed,
             },
             matching(new RegExp(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/${name}$`), 'ServiceAccount', accountAllowed),
@@ -64,19 +65,18 @@ export const authSchema = z.strictObject({
         .readonly()
         .default(['kyverno/kyverno-admission-controller']),
     }),
-    "Who may call `/v1/kyverno`: the secret's or the token's holder.",
+    'Who may call `/v1/kyverno`: callers with the secret or the token.',
   ).prefault({}),
   webhook: described(
     z.strictObject({
       path: text(
         {
           about:
-            'A secret part of the path: `/webhook/<path>` is then answered, and `/webhook` is not. Better from a Secret, in the environment.',
+            'A secret path segment: the service then answers `/webhook/<path>` and not `/webhook`. Preferably set from a Secret, through the environment.',
           allowed: PATH_ALLOWED,
           secret: 'all',
         },
-        (value) =>
-          /^[0-9a-f]{32}$/.test(value) ? undefined : { message: 'this is not a path', allowed: PATH_ALLOWED },
+        (value) => (/^[0-9a-f]{32}$/.test(value) ? undefined : { message: 'not a valid path', allowed: PATH_ALLOWED }),
       ).exactOptional(),
     }),
     'Who may call `/webhook`.',
@@ -84,7 +84,7 @@ export const authSchema = z.strictObject({
   explain: described(
     z.strictObject({
       secret: secret(
-        'A text that callers from elsewhere than loopback send in the header `Image-Swapper-Secret` to `/v1/explain` and `/v1/mirrors`.',
+        'A string that callers outside loopback send in the header `Image-Swapper-Secret` to `/v1/explain` and `/v1/mirrors`.',
       ).exactOptional(),
     }),
     'Who may call `/v1/explain` and `/v1/mirrors`, in addition to loopback (`kubectl port-forward`).',

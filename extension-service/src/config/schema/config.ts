@@ -26,43 +26,41 @@ const answerBudgetLimit = 700;
 
 /** The whole file; what comes out is {@link Config}. */
 export const configSchema = z.strictObject({
-  dryRun: flag('Decide, log and count; change and copy nothing.').default(false),
-  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'The least severity that is logged.').default(
-    'info',
-  ),
-  logFormat: choice(['json', 'console'], '`console` is for people.').default('json'),
+  dryRun: flag('Only decide, log and count; change and copy nothing.').default(false),
+  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'Minimum log level.').default('info'),
+  logFormat: choice(['json', 'console'], '`json`, or human-readable `console`.').default('json'),
   imageSwapPolicy: imageSwapPolicy(
-    '`exists`: swap an image only when the target has it now. `always`: swap without looking.',
+    '`exists`: swap an image only when the target has it. `always`: swap without checking.',
   ).default('exists'),
   imageCopyPolicy: imageCopyPolicy(
-    '`delayed`: answer, then copy. `immediate`: wait for the copy. `force`: look at all of what is there too, its layers by reading them, and copy what is missing. `none`: never copy.',
+    '`delayed`: answer, then copy. `immediate`: wait for the copy. `force`: also check everything that the target holds, reading its layers, and copy what is missing. `none`: never copy.',
   ).default('delayed'),
   imageCopyDeadline: duration(
     1,
     longestDuration,
-    'How long `immediate` and `force` wait for the copies of a Pod; at most `28s`, as the API server gives a webhook 30s.',
+    'How long `immediate` and `force` wait for the copies of a Pod; at most `28s`, because the API server gives a webhook 30s.',
   ).default(USUAL_DEADLINE),
   imageCopyFailure: choice(
     ['ignore', 'deny'],
-    '`deny`: a Pod whose `immediate` or `force` copy failed is refused; with `policies.engine` `kyverno` and `kyverno-clusterpolicy` only under `policies.failClosed`.',
+    '`deny`: refuse a Pod whose `immediate` or `force` copy failed. With `policies.engine` `kyverno` or `kyverno-clusterpolicy`, this needs `policies.failClosed`.',
   ).default('ignore'),
-  answerBudget: duration(1, answerBudgetLimit, 'How long an admission may take for looking into targets.').default(200),
+  answerBudget: duration(1, answerBudgetLimit, 'Time limit for target lookups in an admission request.').default(200),
   source: described(sourceSchema, 'Where images come from.').prefault({}),
-  pods: described(podsSchema, 'Fields that swapped Pods get in addition to their images.').prefault({}),
-  target: described(targetSchema, 'The registry for all images that no entry of `targets` takes.').exactOptional(),
+  pods: described(podsSchema, 'Fields that are added to swapped Pods.').prefault({}),
+  target: described(targetSchema, 'The registry for all images that no entry of `targets` matches.').exactOptional(),
   targets: described(
     z.array(namedTargetSchema).readonly(),
-    'Registries in order: the first whose `match` is true takes the image.',
+    'Registries in order: an image goes to the first whose `match` is true.',
   ).default([]),
   mirror: described(mirrorSchema, 'How images are copied.').prefault({}),
-  queue: described(queueSchema, 'Where copies wait.').prefault({}),
-  reconcile: described(reconcileSchema, 'How missing images are found.').prefault({}),
-  secretReader: described(secretReaderSchema, 'Which pull secrets are read.').prefault({}),
-  lease: described(leaseSchema, 'What makes one replica the leader.').prefault({}),
-  events: described(eventsSchema, 'Whether copies are told as Events.').prefault({}),
-  tls: described(tlsSchema, 'Where the serving certificate comes from.').prefault({}),
-  server: described(serverSchema, 'Routes that the service answers.').prefault({}),
-  auth: described(authSchema, 'How callers show who they are.').prefault({}),
+  queue: described(queueSchema, 'The queue of copies.').prefault({}),
+  reconcile: described(reconcileSchema, 'The periodic check for missing images.').prefault({}),
+  secretReader: described(secretReaderSchema, 'Which pull secrets the service reads.').prefault({}),
+  lease: described(leaseSchema, 'Leader election.').prefault({}),
+  events: described(eventsSchema, 'Whether copy results are reported as Kubernetes Events.').prefault({}),
+  tls: described(tlsSchema, 'The serving certificate and client certificates.').prefault({}),
+  server: described(serverSchema, 'The routes that the service answers.').prefault({}),
+  auth: described(authSchema, 'How callers authenticate.').prefault({}),
   policies: described(enginePoliciesSchema, 'Whether the service writes policies into the cluster.').prefault({}),
 }) satisfies z.ZodType<Config>;
 

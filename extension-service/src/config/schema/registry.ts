@@ -9,9 +9,9 @@ import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
 
 const typeMeta: FieldMeta = {
   type: 'choice',
-  about: `Which of the keys ${REGISTRY_TYPES.slice(0, -1).join(', ')} and ${REGISTRY_TYPES.at(-1)} describes the registry.`,
-  allowed: `allowed are ${REGISTRY_TYPES.join(', ')}`,
-  defaultText: `the one of ${REGISTRY_TYPES.join(', ')} that is there`,
+  about: `The registry type: which of the keys ${REGISTRY_TYPES.slice(0, -1).join(', ')} and ${REGISTRY_TYPES.at(-1)} configures the registry.`,
+  allowed: `expected one of ${REGISTRY_TYPES.join(', ')}`,
+  defaultText: `inferred: whichever of ${REGISTRY_TYPES.join(', ')} is set`,
 };
 
 /** A mapping with the settings of one kind, and with what else `more` says. */
@@ -35,7 +35,7 @@ function registry<T extends RegistryConfig>(
 /** An entry of `source.registries`. */
 export const registrySchema = registry<RegistryConfig>(({ schema, sourceSchema }) => sourceSchema ?? schema);
 
-const nameAllowed = 'up to 63 letters, digits, ., _ and - are allowed';
+const nameAllowed = 'expected up to 63 letters, digits, ., _ and -';
 const nameCheck = matching(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/, 'name', nameAllowed);
 
 function name(about: string): z.ZodString {
@@ -45,24 +45,24 @@ function name(about: string): z.ZodString {
 function options() {
   return {
     match: text({
-      about: 'A JMESPath expression over `{obj, container}`; only `true` selects this target.',
-      allowed: 'a JMESPath expression is allowed',
-      defaultText: 'selects everything',
+      about: 'A JMESPath expression over `{obj, container}`; the target takes an image only if it gives `true`.',
+      allowed: 'expected a JMESPath expression',
+      defaultText: 'matches every image',
     }).exactOptional(),
-    imageSwapPolicy: imageSwapPolicy('Of this target, instead of the general one.').exactOptional(),
-    imageCopyPolicy: imageCopyPolicy('Of this target, instead of the general one.').exactOptional(),
-    platforms: platforms('What to copy to this target, instead of `mirror.platforms`.').exactOptional(),
+    imageSwapPolicy: imageSwapPolicy('Overrides the top-level key for this target.').exactOptional(),
+    imageCopyPolicy: imageCopyPolicy('Overrides the top-level key for this target.').exactOptional(),
+    platforms: platforms('Overrides `mirror.platforms` for this target.').exactOptional(),
   };
 }
 
 /** `target`: it may go without a name. */
 export const targetSchema = registry<TargetConfig>(
   ({ schema }) => schema,
-  () => ({ name: name('The name in messages and metrics.').default('default'), ...options() }),
+  () => ({ name: name('The name used in messages and metrics.').default('default'), ...options() }),
 );
 
 /** An entry of `targets`. */
 export const namedTargetSchema = registry<TargetConfig>(
   ({ schema }) => schema,
-  () => ({ name: name('Unique; what messages and metrics call it.'), ...options() }),
+  () => ({ name: name('Unique name, used in messages and metrics.'), ...options() }),
 );

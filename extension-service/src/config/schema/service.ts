@@ -22,57 +22,57 @@ export const mirrorSchema = z.strictObject({
   concurrency: wholeNumber(
     1,
     256,
-    'Copies at once. Up to half as many more run for other namespaces when one namespace holds all of these.',
+    'Number of concurrent copies. If one namespace uses all of them, up to half as many more run for other namespaces.',
   ).default(4),
   perSource: wholeNumber(
     1,
     256,
-    'Copies at once from one source registry, so that one that hangs does not hold up the others.',
+    'Concurrent copies from one source registry, so that a registry that hangs does not block the others.',
     'one less than `concurrency`',
   ).exactOptional(),
   perTarget: wholeNumber(
     1,
     256,
-    'Copies at once to one target registry.',
-    'one less than `concurrency`, all with a single target registry',
+    'Concurrent copies to one target registry.',
+    '`concurrency` with a single target registry, otherwise one less',
   ).exactOptional(),
-  platforms: platforms('What to copy of images for several platforms.').default('all'),
-  referrers: flag('Copy signatures, attestations and SBOMs with the image, and those that come later.').default(true),
+  platforms: platforms('Which platforms of a multi-platform image to copy.').default('all'),
+  referrers: flag('Also copy signatures, attestations and SBOMs, including those added later.').default(true),
   refresh: described(
     z.strictObject({
-      interval: duration(1_000, longestDuration, 'How often moving tags are looked at.').default(3_600_000),
+      interval: duration(1_000, longestDuration, 'How often the service checks tags that can move.').default(3_600_000),
     }),
-    'How images follow tags that move, such as `latest`.',
+    'How mirrored images follow tags that move, such as `latest`.',
   ).prefault({}),
   audit: described(
     z.strictObject({
       interval: duration(
         10_000,
         longestDuration,
-        'How often each mirrored image is looked at as a whole; the images are spread over this time.',
+        'How often each mirrored image is checked completely; checks are spread over this time.',
       ).default(86_400_000),
     }),
-    "How parts of images that a target has lost, by its registry's garbage collection for one, come back: every manifest, blob, signature, attestation and SBOM.",
+    "How the service restores manifests, blobs, signatures, attestations and SBOMs that a target has lost, for example to its registry's garbage collection.",
   ).prefault({}),
 }) satisfies z.ZodType<MirrorConfig>;
 
 /** A Kubernetes object's name: a DNS subdomain. */
 const objectName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
-const nameAllowed = 'lower-case letters, digits, - and . are allowed';
+const nameAllowed = 'expected lower-case letters, digits, - and .';
 const nameOf = (kind: string, about: string) =>
-  text({ about, allowed: `the name of a ${kind} is allowed` }, matching(objectName, `name of a ${kind}`, nameAllowed));
+  text({ about, allowed: `expected the name of a ${kind}` }, matching(objectName, `name of a ${kind}`, nameAllowed));
 
 const queueUrl = /^(?:rediss?|postgres(?:ql)?):\/\/[^\s/]+/;
-const urlAllowed = 'a URL that begins with redis://, rediss://, postgres:// or postgresql:// is allowed';
+const urlAllowed = 'expected a URL that begins with redis://, rediss://, postgres:// or postgresql://';
 
-/** Fields that swapped Pods get in addition to their images. */
+/** Fields that are added to swapped Pods. */
 export const podsSchema = z.strictObject({
   pullSecret: nameOf(
     'Secret',
-    "A pull secret for the target, which you distribute to the Pods' namespaces. It is added to swapped Pods that lack it.",
+    "A pull secret for the target, added to swapped Pods that lack it. You distribute the Secret to the Pods' namespaces.",
   ).exactOptional(),
   annotate: flag(
-    'Swapped Pods get the annotation `image-swapper.io/original-images`: a JSON map from containers to their images as written.',
+    'Add the annotation `image-swapper.io/original-images` to swapped Pods: a JSON map from each container to its image as written.',
   ).default(false),
 }) satisfies z.ZodType<PodsConfig>;
 
@@ -80,16 +80,18 @@ export const podsSchema = z.strictObject({
 export const queueSchema = z.strictObject({
   type: choice(
     ['memory', 'redis', 'postgres'],
-    'Where copies wait for their turn. `redis` and `postgres` are not available yet: refused at the start.',
+    'Where queued copies are kept. `redis` and `postgres` are not available yet; the service refuses to start with them.',
   ).default('memory'),
   // The URL may have a password in it, so no message quotes it.
-  url: text({ about: 'The server, for `redis` and `postgres`.', allowed: urlAllowed, secret: 'password' }, (value) =>
-    queueUrl.test(value) && parseUrl(value) !== undefined
-      ? undefined
-      : { message: 'this is not a URL of a queue server', allowed: urlAllowed },
+  url: text(
+    { about: 'URL of the server, for `redis` and `postgres`.', allowed: urlAllowed, secret: 'password' },
+    (value) =>
+      queueUrl.test(value) && parseUrl(value) !== undefined
+        ? undefined
+        : { message: 'not the URL of a queue server', allowed: urlAllowed },
   ).exactOptional(),
   secretName: text(
-    { about: 'A Secret with the key `url`, instead of `url`.', allowed: 'the name of a Secret is allowed' },
+    { about: 'A Secret with the key `url`, instead of `url`.', allowed: 'expected the name of a Secret' },
     matching(objectName, 'name of a Secret', nameAllowed),
   ).exactOptional(),
 }) satisfies z.ZodType<QueueConfig>;
@@ -97,13 +99,13 @@ export const queueSchema = z.strictObject({
 /** Whether the URL is of the queue's type; the message tells. */
 export function queueUrlFault(type: string, url: string): string | undefined {
   const schemes: Readonly<Record<string, RegExp>> = { redis: /^rediss?:/, postgres: /^postgres(?:ql)?:/ };
-  return schemes[type]?.test(url) === false ? `this is not a ${type} URL, and type is ${quoteInput(type)}` : undefined;
+  return schemes[type]?.test(url) === false ? `not a ${type} URL, but type is ${quoteInput(type)}` : undefined;
 }
 
 /** How what is missing in targets is found. */
 export const reconcileSchema = z.strictObject({
-  enabled: flag("Compare the cluster's images with the targets.").default(true),
-  interval: duration(1_000, longestDuration, 'How often.').default(600_000),
+  enabled: flag("Periodically compare the cluster's images with the targets.").default(true),
+  interval: duration(1_000, longestDuration, 'How often to compare.').default(600_000),
 }) satisfies z.ZodType<Config['reconcile']>;
 
 /** Which pull secrets of Pods may be read. */
@@ -112,20 +114,22 @@ export const secretReaderSchema = z.strictObject({
     true,
   ),
   secretNames: described(
-    z.array(nameOf('Secret', 'A Secret.')).readonly(),
-    'Where there are any: only Secrets of these names are read, by name, so that no right to others is needed.',
+    z.array(nameOf('Secret', 'The name of a Secret.')).readonly(),
+    'If set, the service reads only Secrets with these names, so it needs no permission for others.',
   ).default([]),
 }) satisfies z.ZodType<SecretReaderConfig>;
 
 /** Which Lease makes one replica the leader. */
 export const leaseSchema = z.strictObject({
-  name: nameOf('Lease', 'The Lease whose holder copies, and writes into the cluster.').default('image-swapper'),
-  namespace: nameOf('Namespace', "Where the Lease is; the service's own namespace unless given.").exactOptional(),
+  name: nameOf('Lease', 'The Lease. The replica that holds it makes copies and writes to the cluster.').default(
+    'image-swapper',
+  ),
+  namespace: nameOf('Namespace', "Namespace of the Lease; defaults to the service's own namespace.").exactOptional(),
 }) satisfies z.ZodType<LeaseConfig>;
 
 /** Whether copies are told as Events. */
 export const eventsSchema = z.strictObject({
-  enabled: flag('Tell what became of copies as Events on the workloads that use the images.').default(true),
+  enabled: flag('Report copy results as Kubernetes Events on the workloads that use the images.').default(true),
 }) satisfies z.ZodType<Config['events']>;
 
 /** @param caller who calls the route; @param route its path */
@@ -133,13 +137,13 @@ function clientSchema(caller: string, route: string) {
   return z.strictObject({
     caFile: text({
       about: `A PEM file with the CA certificates of ${caller} certificate; \`${route}\` then refuses other callers.`,
-      allowed: 'a path is allowed',
+      allowed: 'expected a path',
     }),
     names: z
       .array(
         text({
-          about: `A DNS name or common name; with any, ${caller} certificate must be for one of them.`,
-          allowed: 'a text is allowed',
+          about: `A DNS name or common name. If any is set, ${caller} certificate must have one of them.`,
+          allowed: 'expected a string',
         }),
       )
       .readonly()
@@ -151,58 +155,59 @@ function clientSchema(caller: string, route: string) {
 export const tlsSchema = z.strictObject({
   mode: choice(
     ['files', 'selfSigned'],
-    '`files`: `--tls-cert-file` and `--tls-key-file`. `selfSigned`: made, shared and rotated by the service itself.',
+    '`files`: `--tls-cert-file` and `--tls-key-file`. `selfSigned`: the service creates, shares and rotates the certificate.',
   ).default('files'),
   secretName: nameOf('Secret', 'With `selfSigned`: the Secret that the replicas share.').default('image-swapper-tls'),
-  configMapName: nameOf('ConfigMap', "With `selfSigned`: the ConfigMap that gets the authority's certificate.").default(
-    'image-swapper-ca',
-  ),
-  dnsNames: z.array(nameOf('host', 'With `selfSigned`: a name that the certificate is for.')).readonly().default([]),
+  configMapName: nameOf(
+    'ConfigMap',
+    'With `selfSigned`: the ConfigMap to which the service writes its CA certificate.',
+  ).default('image-swapper-ca'),
+  dnsNames: z.array(nameOf('host', 'With `selfSigned`: a DNS name of the certificate.')).readonly().default([]),
   clients: described(
     z.strictObject({
       gatekeeper: described(
         clientSchema("Gatekeeper's", '/v1/gatekeeper'),
-        "Answer `/v1/gatekeeper` only to Gatekeeper's certificate.",
+        "Require Gatekeeper's client certificate on `/v1/gatekeeper`.",
       ).exactOptional(),
       webhook: described(
         clientSchema("the API server's", '/webhook'),
-        "Answer `/webhook` only to the API server's certificate.",
+        "Require the API server's client certificate on `/webhook`.",
       ).exactOptional(),
     }),
-    'Routes that answer only callers with a certificate.',
+    'Routes that require a client certificate.',
   ).prefault({}),
 }) satisfies z.ZodType<TlsConfig>;
 
 /** Whether the service itself writes policies into the cluster. */
 export const enginePoliciesSchema = z.strictObject({
   manage: flag('The leader creates and updates the policies in the cluster.').default(false),
-  engine: choice([...ENGINE_NAMES, 'none'], 'Which policies; `kyverno` are MutatingPolicies.').default('kyverno'),
+  engine: choice([...ENGINE_NAMES, 'none'], 'The policy engine; `kyverno` uses MutatingPolicies.').default('kyverno'),
   name: text(
-    { about: 'Name of the policy, or of the Provider.', allowed: 'the name of a policy is allowed' },
+    { about: 'Name of the policy or Provider.', allowed: 'expected the name of a policy' },
     matching(
       /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
       'name of a policy',
-      'up to 40 lower-case letters, digits and - are allowed',
+      'expected up to 40 lower-case letters, digits and -',
     ),
   ).default('image-swapper'),
   url: text(
-    { about: "The service's base URL as the engine reaches it.", allowed: 'an http or https URL is allowed' },
+    { about: 'The base URL at which the engine reaches the service.', allowed: 'expected an http or https URL' },
     (value) =>
       /^https?:\/\/[^\s/]/.test(value) && parseUrl(value) !== undefined
         ? undefined
-        : { message: 'this is not a URL', allowed: 'an http or https URL is allowed' },
+        : { message: 'not a valid URL', allowed: 'expected an http or https URL' },
   ).exactOptional(),
   caFile: text({
     about:
-      'With `manage`, for `kyverno-clusterpolicy`, `gatekeeper` and `webhook`: PEM file with the authorities of the serving certificate. `tls.mode: selfSigned` needs none.',
-    allowed: 'the path of a file is allowed',
+      'With `manage`, for `kyverno-clusterpolicy`, `gatekeeper` and `webhook`: PEM file with the CA certificates of the serving certificate. Not needed with `tls.mode: selfSigned`.',
+    allowed: 'expected the path of a file',
   }).exactOptional(),
-  failClosed: flag('Pods are refused while the service cannot be asked.').default(false),
+  failClosed: flag('Refuse Pods while the service is unreachable.').default(false),
   excludedNamespaces: z
     .array(
       nameOf(
         'Namespace',
-        "A namespace whose Pods the policies leave alone, besides the system's, the engine's and the service's own.",
+        'A namespace whose Pods the policies do not change, in addition to the namespaces of the system, the engine and the service.',
       ),
     )
     .readonly()

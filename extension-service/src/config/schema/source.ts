@@ -8,7 +8,7 @@ import type { Fault } from '../../schema/leaves.js';
 import { choice, flag, matching, text } from '../../schema/leaves.js';
 import { registrySchema } from './registry.js';
 
-const hostAllowed = 'host, host:port, *.suffix, an address or a network such as 10.0.0.0/8 is allowed';
+const hostAllowed = 'expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8';
 
 /** Follows what the guard of connections understands. */
 export function hostPatternFault(value: string): Fault | undefined {
@@ -38,22 +38,22 @@ const hosts = (about: string, entry: string) =>
 const filter = z.strictObject({
   jmespath: text({
     about: 'A JMESPath expression over `{obj, container}`: the Pod, and the container.',
-    allowed: 'a JMESPath expression is allowed',
+    allowed: 'expected a JMESPath expression',
   }),
 });
 
 const operatorName = (about: string, allowed: string, pattern: RegExp) =>
-  text({ about, allowed }, matching(pattern, allowed, `${allowed} is allowed`));
+  text({ about, allowed }, matching(pattern, allowed, `expected ${allowed}`));
 
 const operator = z.strictObject({
   apiGroup: operatorName(
-    'API group of the object that owns the Pods.',
+    'API group of the custom resource that owns the Pods.',
     'API group such as postgresql.cnpg.io',
     /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/,
   ),
-  kind: operatorName('Kind of that object.', 'kind such as Cluster', /^[A-Za-z][A-Za-z0-9]{0,62}$/),
+  kind: operatorName('Kind of that resource.', 'kind such as Cluster', /^[A-Za-z][A-Za-z0-9]{0,62}$/),
   label: operatorName(
-    "A label of the operator's Pods, where a StatefulSet or the like owns them.",
+    "A label of the operator's Pods, for Pods that the resource owns through a StatefulSet or similar.",
     'label as KEY or KEY=VALUE',
     /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?(?:=[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$/,
   ).exactOptional(),
@@ -61,28 +61,28 @@ const operator = z.strictObject({
 
 /** Where images come from. */
 export const sourceSchema = z.strictObject({
-  filters: described(z.array(filter).readonly(), 'The first filter that is `true` leaves the container alone.').default(
+  filters: described(z.array(filter).readonly(), 'If any filter gives `true`, the container keeps its image.').default(
     [],
   ),
   registries: described(
     z.array(registrySchema).readonly(),
-    'Registries to pull from with credentials of the service, besides those of Pods.',
+    'Source registries that the service pulls from with its own credentials, in addition to those of Pods.',
   ).default([]),
-  allow: hosts('Hosts that Pods may make the service contact although it refuses them by default.', 'A host.'),
-  deny: hosts('Hosts that Pods may not make the service contact; wins over `allow`.', 'A host.'),
+  allow: hosts('Hosts that the service may contact on behalf of Pods although it refuses them by default.', 'A host.'),
+  deny: hosts('Hosts that the service must not contact on behalf of Pods; takes precedence over `allow`.', 'A host.'),
   accessCheck: choice(
     ['none', 'pullSecrets'],
     '`pullSecrets`: a Pod gets the mirror of a private image only if its own pull secrets can read the source. Not with Gatekeeper.',
   ).default('none'),
   directTarget: choice(
     ['keep', 'refuse'],
-    '`refuse`: Pods that themselves name the place of a mirrored image are refused; with `accessCheck` only those that cannot read its source. Needs an engine that can refuse Pods.',
+    '`refuse`: refuse Pods that name a mirrored image directly; with `accessCheck`, only those that cannot read its source. Needs an engine that can refuse Pods.',
   ).default('keep'),
-  volumes: flag(
-    'Image volumes (`spec.volumes[].image.reference`) are swapped and mirrored as containers are. `false`: left alone.',
-  ).default(true),
+  volumes: flag('Swap and mirror image volumes (`spec.volumes[].image.reference`) as well as containers.').default(
+    true,
+  ),
   operators: described(
     z.array(operator).readonly(),
-    'Operators that replace a Pod whose image is not what they ordered: their Pods are left alone. `[]`: none is.',
+    'Operators that replace a Pod whose image differs from what they requested. Their Pods are not changed. `[]`: no exceptions.',
   ).default(DEFAULT_OPERATORS),
 }) satisfies z.ZodType<SourceConfig>;

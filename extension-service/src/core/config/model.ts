@@ -7,7 +7,7 @@ import type { ClientRoute, RouteName } from '../engines/routes.js';
  * Durations are milliseconds, sizes bytes.
  */
 export interface Config {
-  /** Decide, log and count; change and copy nothing. */
+  /** Only decide, log and count; change and copy nothing. */
   readonly dryRun: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: 'json' | 'console';
@@ -107,7 +107,7 @@ export interface PoliciesConfig {
   readonly engine: PolicyEngine;
   /** Of the policy, or the Provider. */
   readonly name: string;
-  /** The service's base URL as the engine reaches it. */
+  /** The base URL at which the engine reaches the service. */
   readonly url?: string;
   /** PEM file with the authorities that sign the serving certificate, for managed policies that carry them. */
   readonly caFile?: string;

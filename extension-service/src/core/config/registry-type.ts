@@ -27,7 +27,7 @@ export function typeOfRegistry(
   if (written === undefined) {
     if (only !== undefined) return { type: only, foreign: [] };
     return {
-      fault: given.length === 0 ? 'is missing' : `is missing, and ${given.join(' and ')} are there`,
+      fault: given.length === 0 ? 'required' : `required, because ${given.join(' and ')} are set`,
       foreign: [],
     };
   }
@@ -35,7 +35,7 @@ export function typeOfRegistry(
   if (type !== undefined) return { type, foreign: given.filter((key) => key !== type) };
   // One kind of registry is described, so what is in it can be checked all the same.
   const text = typeof written === 'string' ? quoteInput(written) : 'this';
-  return { ...likely, fault: `${text} is not a valid type of registry`, foreign: [] };
+  return { ...likely, fault: `${text} is not a registry type`, foreign: [] };
 }
 
 export function foreignMember(type: string): string {

@@ -48,10 +48,13 @@ export function parsePlatform(text: string): Platform {
   }
   const platform = normalizePlatform({ os, architecture, ...(variant !== undefined && { variant }) });
   if (!knownOperatingSystems.includes(platform.os)) {
-    throw new InvalidPlatformError(text, `unknown operating system; known are ${knownOperatingSystems.join(', ')}`);
+    throw new InvalidPlatformError(
+      text,
+      `unknown operating system; expected one of ${knownOperatingSystems.join(', ')}`,
+    );
   }
   if (!knownArchitectures.includes(platform.architecture)) {
-    throw new InvalidPlatformError(text, `unknown architecture; known are ${knownArchitectures.join(', ')}`);
+    throw new InvalidPlatformError(text, `unknown architecture; expected one of ${knownArchitectures.join(', ')}`);
   }
   return platform;
 }

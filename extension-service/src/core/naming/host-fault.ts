@@ -1,7 +1,7 @@
 import { normalizeRegistry } from '../image/reference.js';
 import { quoteInput } from '../image/quote.js';
 
-export const REGISTRY_ALLOWED = 'host or host:port is allowed, such as harbor.example.com:5000';
+export const REGISTRY_ALLOWED = 'expected host or host:port, such as harbor.example.com:5000';
 
 export interface HostFault {
   readonly message: string;
@@ -22,7 +22,7 @@ export function hostFault(value: string): HostFault | undefined {
   }
   const port = /:([0-9]*)$/.exec(value)?.[1];
   if (port !== undefined && !/^\[[^\]]*$/.test(value) && !(Number(port) >= 1 && Number(port) <= 65_535)) {
-    return { message: `${message} has no possible port`, allowed: 'ports are 1 to 65535' };
+    return { message: `${message} has an invalid port`, allowed: 'expected a port from 1 to 65535' };
   }
   if (normalizeRegistry(value) !== undefined) return undefined;
   // Without dot and port, a name reads as a path of Docker Hub in an image reference.

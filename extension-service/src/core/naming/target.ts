@@ -82,7 +82,7 @@ export function placeProblems(place: RegistryPlace, keys: PlaceKeys): readonly T
   if (normalizeRegistry(place.host) === undefined) {
     problems.push({
       key: keys.host,
-      message: `${quoteInput(place.host)} is not a valid registry: host.domain, host:port or localhost is allowed`,
+      message: `${quoteInput(place.host)} is not a valid registry: expected host.domain, host:port or localhost`,
     });
   }
   if (place.path !== '' && !isLegalRepository({ ...place, repositoryLimit: Infinity }, place.path)) {

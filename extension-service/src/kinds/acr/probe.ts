@@ -49,8 +49,8 @@ async function probeRole({
     const refused = error instanceof RegistryError && (error.kind === 'unauthorized' || error.kind === 'forbidden');
     if (!refused) return { registry, check: 'role', ok: false, message: messageOf(error) };
     const message =
-      `${who} may not push: assign it the role AcrPush on the registry; a registry in ABAC mode takes Container Registry ` +
-      'Repository Writer instead';
+      `${who} may not push: assign it the role AcrPush on the registry, or, for a registry in ABAC mode, Container Registry ` +
+      'Repository Writer';
     return { registry, check: 'role', ok: false, message };
   }
 }

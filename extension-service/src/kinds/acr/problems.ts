@@ -7,7 +7,7 @@ import type { Identity } from './identity.js';
 const ADVICE: Readonly<Record<string, string>> = {
   AADSTS90002: 'check acr.tenantId, or AZURE_TENANT_ID',
   AADSTS900023: 'check acr.tenantId, or AZURE_TENANT_ID',
-  AADSTS700016: 'check acr.clientId (AZURE_CLIENT_ID): the tenant does not have this identity',
+  AADSTS700016: 'check acr.clientId (AZURE_CLIENT_ID): this identity does not exist in the tenant',
   AADSTS70021: 'add a federated credential for this ServiceAccount to the identity',
   AADSTS700211: "the issuer of the federated credential must be the cluster's OIDC issuer",
   AADSTS700212: 'the audience of the federated credential must be api://AzureADTokenExchange',

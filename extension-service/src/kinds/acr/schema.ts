@@ -6,16 +6,19 @@ import type { Check } from '../../schema/leaves.js';
 import { prefix } from '../../schema/prefix.js';
 import type { AcrConfig } from './config.js';
 
-const registryAllowed = 'the login server such as myregistry.azurecr.io is allowed';
+const registryAllowed = 'expected the login server such as myregistry.azurecr.io';
 const registryCheck: Check = (value) => {
   // The portal and `az acr create` call the registry by its first part alone.
   if (/^[A-Za-z0-9]{5,50}$/.test(value)) {
-    return { message: `${quoteInput(value)} is only the name`, allowed: `write ${value.toLowerCase()}.azurecr.io` };
+    return {
+      message: `${quoteInput(value)} is only the name of the registry`,
+      allowed: `write ${value.toLowerCase()}.azurecr.io`,
+    };
   }
   return hostFault(value);
 };
 
-const guidAllowed = 'a GUID such as 01234567-89ab-cdef-0123-456789abcdef is allowed';
+const guidAllowed = 'expected a GUID such as 01234567-89ab-cdef-0123-456789abcdef';
 const guid: Check = (value) =>
   /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value)
     ? undefined
@@ -35,7 +38,7 @@ export const acrSchema = z.strictObject({
   ).exactOptional(),
   clientId: text(
     {
-      about: 'The client id of the managed identity or application that logs in.',
+      about: 'The client ID of the managed identity or application that logs in.',
       allowed: guidAllowed,
       defaultText: '`AZURE_CLIENT_ID`',
     },

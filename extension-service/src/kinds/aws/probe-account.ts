@@ -19,7 +19,7 @@ async function probeMounting(probe: EcrProbe, say: Say): Promise<void> {
   if ('problem' in mounting) return;
   const on = mounting.value.value === 'ENABLED';
   const hint =
-    'off: layers that images share are uploaded for each; an administrator turns it on with: aws ecr put-account-setting --name BLOB_MOUNTING --value ENABLED';
+    'off: shared layers are uploaded again for each image; an administrator can turn it on with: aws ecr put-account-setting --name BLOB_MOUNTING --value ENABLED';
   say('blob mounting', true, on ? 'on' : hint);
 }
 
@@ -49,8 +49,8 @@ async function probeTemplates(probe: EcrProbe, say: Say): Promise<void> {
     'creation template',
     true,
     longest === undefined
-      ? 'none with appliedFor CREATE_ON_PUSH fits the prefix: new repositories get the defaults of ECR (tags can be moved, AES256, no policies, so that other accounts cannot pull)'
-      : `${longest} applies to new repositories; ecrOptions are not used`,
+      ? "none with appliedFor CREATE_ON_PUSH matches the prefix: new repositories get ECR's defaults (mutable tags, AES256, no policies, so other accounts cannot pull)"
+      : `${longest} applies to new repositories; ecrOptions have no effect`,
   );
 }
 
@@ -80,13 +80,13 @@ async function probePullTimes(probe: EcrProbe, say: Say, identity: string): Prom
   });
   const needed = aws.ecrOptions.lifecyclePolicy?.includes('"sinceImagePulled"') === true;
   const command = `aws ecr register-pull-time-update-exclusion --principal-arn ${principal}`;
-  const why = 'reads of the service count as pulls, so that lifecycle rules with sinceImagePulled never fit';
+  const why = 'reads by the service count as pulls, so lifecycle rules with sinceImagePulled never match';
   if ('problem' in answer) {
     const unknown = answer.kind === 'forbidden' ? 'it needs ecr:ListPullTimeUpdateExclusions' : answer.problem;
     return say('pull times', true, `not known: ${unknown}; without an exclusion, ${why}: ${command}`);
   }
   if (answer.value.some((one) => isSamePrincipal(one, principal))) {
-    return say('pull times', true, 'reads of the service are not recorded as pulls');
+    return say('pull times', true, 'reads by the service do not count as pulls');
   }
   say('pull times', !needed, `${why}; exclude it: ${command}`);
 }

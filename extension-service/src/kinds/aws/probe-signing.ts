@@ -52,7 +52,7 @@ export async function probeSigning(probe: EcrProbe, say: Say): Promise<void> {
       'managed signing',
       failed === undefined,
       failed === undefined
-        ? `ECR signs what is pushed with ${profile}, as the identity that pushes, which needs ${needs}`
+        ? `ECR signs pushed images with ${profile}, as the pushing identity, which needs ${needs}`
         : `${failed.image} was not signed with ${profile}: ${failed.reason}; the identity that pushes needs ${needs}`,
     );
   }

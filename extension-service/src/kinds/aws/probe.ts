@@ -96,7 +96,7 @@ async function missingControlActions(probe: EcrProbe, say: Say): Promise<string[
     const may = await mayCreate(probe);
     if (may === false) missing.push('ecr:CreateRepository');
     if (may === undefined) {
-      say('ecr:CreateRepository', true, 'not tried: there is no repository yet that it could be tried with');
+      say('ecr:CreateRepository', true, 'not tried: there is no repository yet to try it with');
     }
   }
   return missing;

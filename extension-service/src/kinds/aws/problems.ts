@@ -63,7 +63,9 @@ export function awsProblem(host: string, action: string, resource: string, error
   const kind = KINDS[name] ?? kindOfOther(error);
   // The SDK could not read the answer: it came from something in between.
   const strange =
-    error instanceof SyntaxError ? "the answer is not AWS's: is there a proxy or login page in between?" : undefined;
+    error instanceof SyntaxError
+      ? 'the response is not from AWS: is there a proxy or login page in between?'
+      : undefined;
   const said = strange ?? oneLine(messageOf(error));
   const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${said}${advice(kind, name, said, action, resource)}`;
   return new RegistryError(message, {
@@ -87,7 +89,7 @@ function kindOfOther(error: unknown): RegistryErrorKind {
 
 function advice(kind: RegistryErrorKind, name: string, said: string, action: string, resource: string): string {
   if (name === 'RepositoryLimitExceeded') {
-    return '; the account has reached a quota of ECR: delete what is not needed, or ask AWS for more';
+    return '; the account has reached an ECR quota: delete images that are not needed, or request a higher quota';
   }
   if (name === 'KmsException') return '; the identity needs kms:CreateGrant and kms:DescribeKey on the key';
   switch (kind) {
@@ -97,10 +99,10 @@ function advice(kind: RegistryErrorKind, name: string, said: string, action: str
         : `; the identity's policy needs ${statement([action], resource)}`;
     case 'unauthorized':
       return name === 'CredentialsProviderError'
-        ? '; there are no AWS credentials: give a Secret with keys (awsSecretName), a role for the ServiceAccount (IRSA), or an EKS Pod Identity association'
-        : '; the AWS credentials are not valid (any more)';
+        ? '; there are no AWS credentials: provide a Secret with keys (awsSecretName), a role for the ServiceAccount (IRSA), or an EKS Pod Identity association'
+        : '; the AWS credentials are invalid or have expired';
     case 'unreachable':
-      if (/certificate/i.test(said)) return '; name the file of its authority in AWS_CA_BUNDLE';
+      if (/certificate/i.test(said)) return '; set AWS_CA_BUNDLE to the file with its CA certificate';
       return '; check the network, the proxy variables and AWS_ENDPOINT_URL_*';
     default:
       return '';

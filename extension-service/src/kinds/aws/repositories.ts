@@ -75,7 +75,7 @@ export class EcrRepositories implements CloudRepositories {
     const { host, names, aws } = this.options;
     const hint =
       aws.repositories.mode === 'createOnPush'
-        ? 'no repository creation template with appliedFor CREATE_ON_PUSH fits its name, or ecr:CreateRepository is missing'
+        ? 'no repository creation template with appliedFor CREATE_ON_PUSH matches its name, or ecr:CreateRepository is missing'
         : 'repositories.mode is preexisting: create it, or use mode api';
     const cause = Object.assign(new Error(`the repository does not exist; ${hint}`), {
       name: 'RepositoryNotFoundException',

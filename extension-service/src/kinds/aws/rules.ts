@@ -35,7 +35,7 @@ function checkAccount(scope: RuleScope, { accountId }: Parsed<AwsConfig>): void 
   const message = `${quoteInput(accountId)} has ${accountId.length} digits, and AWS accounts have 12`;
   // k8s-image-swapper's own guide has an account of 9 digits, and it loads.
   if (accountId.length !== LOST_ZERO_LENGTH) return scope.warn(['accountId'], message);
-  const mend = `a leading zero was lost, as Helm reads unquoted digits as a number: write accountId: "0${accountId}"`;
+  const mend = `a leading zero was lost, because Helm reads unquoted digits as a number: write accountId: "0${accountId}"`;
   scope.error(['accountId'], message, mend);
 }
 
@@ -46,7 +46,7 @@ function checkAwsSource(scope: RuleScope, { public: isPublic }: Parsed<AwsConfig
     const isWritten = scope.isWritten(where);
     if (isPublic === true && isWritten) scope.error(where, 'has no effect with public: true', 'leave it out');
     if (isPublic === false && !isWritten) {
-      scope.error(where, 'is missing', 'public: true is for public.ecr.aws');
+      scope.error(where, 'required', 'public: true is only for public.ecr.aws');
     }
   }
 }
@@ -64,18 +64,18 @@ function checkPartition(scope: RuleScope, { region, endpoint, role }: Parsed<Aws
   const partition = partitions.find(({ regions }) => regions.test(region));
   if (partition === undefined) {
     const allowed = 'regions begin with us, eu, ap, sa, ca, me, af, il, mx, cn, us-gov, us-iso, eu-isoe or eusc';
-    scope.error(['region'], `${quoteInput(region)} is in no partition of AWS`, allowed);
+    scope.error(['region'], `${quoteInput(region)} is not in any AWS partition`, allowed);
     return;
   }
   if (endpoint?.endsWith('dual-stack') === true && !hasDualStack(region)) {
-    scope.error(['endpoint'], `region ${region} has no dual-stack hosts`, 'allowed are standard, fips');
+    scope.error(['endpoint'], `region ${region} has no dual-stack hosts`, 'use standard or fips');
   }
   const arn = /^arn:(aws[a-z-]*):iam::/.exec(role ?? '');
   if (arn === null || arn[1] === partition.name) return;
   scope.report(
     scope.dialect === 'anchor' ? 'warning' : 'error',
     ['role'],
-    `is a role of partition ${arn[1] ?? ''}, and region ${region} is in ${partition.name}`,
+    `is a role of partition ${arn[1] ?? ''}, but region ${region} is in ${partition.name}`,
     `the ARN must begin with arn:${partition.name}:`,
   );
 }
@@ -89,12 +89,12 @@ function checkEcrOptions(scope: RuleScope, options: Parsed<EcrOptions>): void {
   const kmsKey = [...encryption, 'kmsKey'];
   const hasKey = scope.isWritten(kmsKey);
   if (type?.startsWith('KMS') === true && !hasKey) {
-    const allowed = 'the ARN, id or alias of a KMS key; alias/aws/ecr is the one that AWS manages';
-    scope.missing(kmsKey, [...encryption, 'encryptionType'], `is missing, and encryptionType is ${type}`, allowed);
+    const allowed = 'set the ARN, ID or alias of a KMS key; alias/aws/ecr is the key that AWS manages';
+    scope.missing(kmsKey, [...encryption, 'encryptionType'], `required with encryptionType ${type}`, allowed);
   }
   // The schema drops a key that ECR would refuse.
   if (type === 'AES256' && hasKey) {
-    scope.warn(kmsKey, 'is not used, because encryptionType is AES256', 'set encryptionType: KMS to use it');
+    scope.warn(kmsKey, 'has no effect with encryptionType AES256', 'set encryptionType: KMS to use it');
   }
 }
 
@@ -120,8 +120,8 @@ function checkExclusions(scope: RuleScope, path: KeyPath, options: Parsed<EcrOpt
   if (mutability === undefined || filters === undefined) return;
   const wanted = mutability.endsWith('_WITH_EXCLUSION');
   if (wanted && filters.length === 0) {
-    const message = `is missing, and imageTagMutability is ${mutability}`;
-    scope.missing(where, [...path, 'imageTagMutability'], message, 'a list such as [{filter: latest}]');
+    const message = `required with imageTagMutability ${mutability}`;
+    scope.missing(where, [...path, 'imageTagMutability'], message, 'set a list such as [{filter: latest}]');
   }
   if (!wanted && filters.length > 0) {
     const message = `has no effect with imageTagMutability ${quoteInput(mutability)}`;

@@ -16,12 +16,12 @@ export const ecrLimits = {
   exclusionFilters: 5,
 } as const;
 
-const regionAllowed = 'an AWS region such as eu-central-1 is allowed';
+const regionAllowed = 'expected an AWS region such as eu-central-1';
 const regionCheck = matching(/^[a-z]{2,4}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}$/, 'AWS region', regionAllowed);
 
-const accountAllowed = 'the 12 digits of an AWS account are allowed';
+const accountAllowed = 'expected a 12-digit AWS account ID';
 
-const roleAllowed = 'the ARN of a role such as arn:aws:iam::123456789012:role/mirror is allowed';
+const roleAllowed = 'expected the ARN of a role such as arn:aws:iam::123456789012:role/mirror';
 const roleCheck = matching(
   /^arn:aws(?:-[a-z]+)*:iam::[0-9]{12}:role\/(?:[\x21-\x7e]{1,510}\/)?[\w+=,.@-]{1,64}$/,
   'role ARN',
@@ -29,16 +29,16 @@ const roleCheck = matching(
 );
 
 function jsonObject(what: string, limit: number, more?: (value: object) => string | undefined): Check {
-  const allowed = `${what} as raw JSON is allowed, at most ${limit} characters`;
+  const allowed = `expected ${what} as raw JSON, at most ${limit} characters`;
   return (value) => {
     if (value.length > limit) return { message: `has ${value.length} characters`, allowed };
     const result = readJson(value);
     if ('problem' in result) {
       const { offset, message } = result.problem;
-      return { message: `this is not JSON: ${message}`, allowed, offset };
+      return { message: `not valid JSON: ${message}`, allowed, offset };
     }
     if (typeof result.value !== 'object' || result.value === null || Array.isArray(result.value)) {
-      return { message: 'this is not a JSON object', allowed };
+      return { message: 'not a JSON object', allowed };
     }
     const fault = more?.(result.value);
     return fault === undefined ? undefined : { message: fault, allowed: `see ECR's lifecycle policy syntax` };
@@ -47,7 +47,7 @@ function jsonObject(what: string, limit: number, more?: (value: object) => strin
 
 function lifecycleFault(policy: object): string | undefined {
   const rules: unknown = 'rules' in policy ? policy.rules : undefined;
-  if (!Array.isArray(rules)) return 'this lifecycle policy has no list "rules"';
+  if (!Array.isArray(rules)) return 'this lifecycle policy has no "rules" list';
   if (rules.length > ecrLimits.lifecycleRules) {
     return `this lifecycle policy has ${rules.length} rules, ECR allows ${ecrLimits.lifecycleRules}`;
   }
@@ -61,36 +61,34 @@ function lifecycleFault(policy: object): string | undefined {
 }
 
 const tagCharacters = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
-const tagPartsAllowed = 'letters, digits, spaces and _ . : / = + - @ are allowed';
+const tagPartsAllowed = 'expected letters, digits, spaces and _ . : / = + - @';
 
 const tag = z.strictObject({
-  key: text({ about: 'Name of the tag.', allowed: `up to 128 characters; ${tagPartsAllowed}` }, (key) => {
-    if (key.length > 128) return { message: `has ${key.length} characters`, allowed: 'at most 128 are allowed' };
-    if (/^aws:/i.test(key)) return { message: `${quoteInput(key)} begins with aws:, which AWS keeps for itself` };
+  key: text({ about: 'Name of the tag.', allowed: `${tagPartsAllowed}, up to 128 characters` }, (key) => {
+    if (key.length > 128) return { message: `has ${key.length} characters`, allowed: 'the maximum is 128' };
+    if (/^aws:/i.test(key)) return { message: `${quoteInput(key)} begins with aws:, which is reserved by AWS` };
     return tagCharacters.test(key)
       ? undefined
       : { message: `${quoteInput(key)} is not a valid tag`, allowed: tagPartsAllowed };
   }),
-  value: anyText({ about: 'Value of the tag.', allowed: `up to 256 characters; ${tagPartsAllowed}` }, (value) => {
-    if (value.length > 256) return { message: `has ${value.length} characters`, allowed: 'at most 256 are allowed' };
+  value: anyText({ about: 'Value of the tag.', allowed: `${tagPartsAllowed}, up to 256 characters` }, (value) => {
+    if (value.length > 256) return { message: `has ${value.length} characters`, allowed: 'the maximum is 256' };
     return tagCharacters.test(value)
       ? undefined
       : { message: `${quoteInput(value)} is not a valid tag value`, allowed: tagPartsAllowed };
   }),
 });
 
-const filterAllowed = 'letters, digits and . _ - are allowed, with at most two *, such as latest* or dev-*';
+const filterAllowed = 'expected letters, digits and . _ -, with at most two *, such as latest* or dev-*';
 
 const exclusionFilter = z.strictObject({
-  filterType: choice(['WILDCARD'], 'How the filter is read.').default('WILDCARD'),
+  filterType: choice(['WILDCARD'], 'The kind of filter.').default('WILDCARD'),
   filter: text(
-    { about: 'Tags that it fits are left out; `*` stands for any characters.', allowed: filterAllowed },
+    { about: 'Matching tags are exceptions; `*` matches any characters.', allowed: filterAllowed },
     (value) => {
-      if (value.length > 128) return { message: `has ${value.length} characters`, allowed: 'at most 128 are allowed' };
+      if (value.length > 128) return { message: `has ${value.length} characters`, allowed: 'the maximum is 128' };
       const good = /^[A-Za-z0-9._*-]+$/.test(value) && value.split('*').length <= 3;
-      return good
-        ? undefined
-        : { message: `${quoteInput(value)} is not a valid filter of tags`, allowed: filterAllowed };
+      return good ? undefined : { message: `${quoteInput(value)} is not a valid tag filter`, allowed: filterAllowed };
     },
   ),
 });
@@ -98,22 +96,22 @@ const exclusionFilter = z.strictObject({
 const repositories = z.strictObject({
   mode: choice(
     ['api', 'createOnPush', 'preexisting'],
-    'Who creates repositories. `api`: the service, with `ecrOptions`. `createOnPush`: ECR, by its repository creation templates. `preexisting`: not the service.',
+    'Who creates repositories. `api`: the service, with `ecrOptions`. `createOnPush`: ECR, with its repository creation templates. `preexisting`: you do.',
   ).default('api'),
   reconcilePolicies: flag(
-    'Give repositories that are there the configured policies when these have changed; with `mode: api` only.',
+    'Update existing repositories when the configured policies have changed; only with `mode: api`.',
   ).default(true),
 });
 
 const quota = (name: string, value: number) =>
-  wholeNumber(1, 100_000, `Quota of ${name} in requests a second; the account's, per region.`).default(value);
+  wholeNumber(1, 100_000, `The account's quota for ${name} in this region, in requests per second.`).default(value);
 
 const encryption = z
   .strictObject({
     encryptionType: choice(['AES256', 'KMS', 'KMS_DSSE'], 'How ECR encrypts new repositories.').default('AES256'),
     kmsKey: text({
-      about: 'The key for `KMS` and `KMS_DSSE`.',
-      allowed: 'the ARN, id or alias of a KMS key, such as alias/aws/ecr, is allowed',
+      about: 'The KMS key for `KMS` and `KMS_DSSE`.',
+      allowed: 'expected the ARN, ID or alias of a KMS key, such as alias/aws/ecr',
     }).exactOptional(),
   })
   // ECR refuses a key beside AES256; the example file of k8s-image-swapper has one.
@@ -126,28 +124,31 @@ const ecrOptions = z.strictObject({
   tags: described(z.array(tag).readonly(), 'Resource tags of new repositories.').default([]),
   imageTagMutability: choice(
     ['MUTABLE', 'IMMUTABLE', 'IMMUTABLE_WITH_EXCLUSION', 'MUTABLE_WITH_EXCLUSION'],
-    'Whether tags of new repositories can be moved.',
+    'Whether tags in new repositories are mutable.',
   ).default('MUTABLE'),
   imageTagMutabilityExclusionFilters: described(
     z.array(exclusionFilter).readonly(),
-    'The tags that `IMMUTABLE_WITH_EXCLUSION` and `MUTABLE_WITH_EXCLUSION` leave out; at most five.',
+    'Exceptions for `IMMUTABLE_WITH_EXCLUSION` and `MUTABLE_WITH_EXCLUSION`; at most five.',
   ).default([]),
   imageScanningConfiguration: described(
     z.strictObject({
-      imageScanOnPush: flag('Whether ECR scans images in new repositories when they come.').default(true),
+      imageScanOnPush: flag('Whether ECR scans images in new repositories on push.').default(true),
     }),
-    'Scans for vulnerabilities.',
+    'Vulnerability scans.',
   ).prefault({}),
   encryptionConfiguration: described(encryption, 'Encryption at rest.').prefault({}),
   accessPolicy: text(
     {
-      about: 'Permissions on new repositories, for pulls from other accounts for example.',
-      allowed: 'a repository policy as raw JSON',
+      about: 'Repository policy for new repositories, for example to allow pulls from other accounts.',
+      allowed: 'expected a repository policy as raw JSON',
     },
     jsonObject('a repository policy', ecrLimits.accessPolicy),
   ).exactOptional(),
   lifecyclePolicy: text(
-    { about: 'Rules by which ECR expires images of new repositories.', allowed: 'a lifecycle policy as raw JSON' },
+    {
+      about: 'Rules by which ECR expires images in new repositories.',
+      allowed: 'expected a lifecycle policy as raw JSON',
+    },
     jsonObject('a lifecycle policy', ecrLimits.lifecyclePolicy, lifecycleFault),
   ).exactOptional(),
 }) satisfies z.ZodType<EcrOptions>;
@@ -159,48 +160,48 @@ const accountId = () =>
   );
 const region = () => text({ about: 'The region that the registry is in.', allowed: regionAllowed }, regionCheck);
 
-const sessionNameAllowed = '2 to 64 letters, digits and _ + = , . @ - are allowed';
-const externalIdAllowed = '2 to 1224 letters, digits and _ + = , . @ : / - are allowed';
+const sessionNameAllowed = 'expected 2 to 64 letters, digits and _ + = , . @ -';
+const externalIdAllowed = 'expected 2 to 1224 letters, digits and _ + = , . @ : / -';
 
 const registry = {
   accountId: accountId(),
   region: region(),
   endpoint: choice(
     ['standard', 'fips', 'dual-stack', 'fips-dual-stack'],
-    "Which of the registry's host names images are named with, and which of AWS's endpoints are called.",
+    "Which of the registry's host names to use in image references, and which AWS endpoints to call.",
   ).exactOptional(),
   role: text(
-    { about: 'A role to assume for all calls to ECR, in another account for example.', allowed: roleAllowed },
+    { about: 'A role to assume for all calls to ECR, for example in another account.', allowed: roleAllowed },
     roleCheck,
   ).exactOptional(),
   externalId: text(
     {
-      about: "The external id that the role's trust policy asks for.",
+      about: "The external ID that the role's trust policy requires.",
       allowed: externalIdAllowed,
     },
-    matching(/^[\w+=,.@:/-]{2,1224}$/, 'external id', externalIdAllowed),
+    matching(/^[\w+=,.@:/-]{2,1224}$/, 'external ID', externalIdAllowed),
   ).exactOptional(),
   roleSessionName: text(
     {
-      about: "The session's name in CloudTrail.",
+      about: 'The session name in CloudTrail.',
       allowed: sessionNameAllowed,
       defaultText: 'image-swapper',
     },
     matching(/^[\w+=,.@-]{2,64}$/, 'session name', sessionNameAllowed),
   ).exactOptional(),
   prefix: prefix(),
-  ecrOptions: described(ecrOptions, 'How repositories are created.').prefault({}),
+  ecrOptions: described(ecrOptions, 'Settings of new repositories.').prefault({}),
 };
 
 const pushes = {
-  repositories: described(repositories, 'Who creates repositories, and who looks after them.').prefault({}),
+  repositories: described(repositories, 'How repositories are created and updated.').prefault({}),
   quotas: described(
     z.strictObject({
       putImage: quota('PutImage', 10),
       initiateLayerUpload: quota('InitiateLayerUpload', 100),
       completeLayerUpload: quota('CompleteLayerUpload', 100),
     }),
-    'Requests are sent no faster; where AWS still throttles, slower for a while.',
+    'The service stays below these request rates, and slows down further while AWS throttles it.',
   ).prefault({}),
 };
 
@@ -212,7 +213,7 @@ const noPushes = z.object(pushes).parse({});
 /** An ECR registry as a source; also ECR Public. */
 export const awsSourceSchema = z
   .strictObject({
-    public: flag('The registry is public.ecr.aws; without accountId and region.').default(false),
+    public: flag('The registry is public.ecr.aws; leave out `accountId` and `region`.').default(false),
     ...registry,
     accountId: accountId().default(''),
     region: region().default(''),

@@ -8,7 +8,7 @@ export interface GcpConfig {
   readonly credentialsFile?: string;
   /** host[:port] of Artifact Registry's API where it is not Google's own. */
   readonly endpoint?: string;
-  /** Create the repository when a push finds it missing. */
+  /** Create the repository if it does not exist when an image is pushed. */
   readonly createRepository: boolean;
   /** Whether a repository that is there gets the configured settings when it has others. */
   readonly reconcilePolicies: boolean;

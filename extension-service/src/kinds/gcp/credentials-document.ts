@@ -27,13 +27,12 @@ export function credentialsFileFault(text: string): { readonly json: object } | 
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return { fault: 'is not a JSON object' };
   const type: unknown = 'type' in json ? json.type : undefined;
   if (typeof type !== 'string') {
-    const hint =
-      'installed' in json || 'web' in json ? ': this is an OAuth client, and a service account is needed' : '';
+    const hint = 'installed' in json || 'web' in json ? ': this is an OAuth client; a service account is required' : '';
     return { fault: `has no "type", so it is not a Google credentials file${hint}` };
   }
   const keys = Object.hasOwn(types, type) ? types[type] : undefined;
   if (keys === undefined) {
-    return { fault: `has the type ${quoteInput(type)}; possible are ${Object.keys(types).join(', ')}` };
+    return { fault: `has the type ${quoteInput(type)}; expected one of ${Object.keys(types).join(', ')}` };
   }
   const missing = keys.filter((key) => !(key in json));
   return missing.length === 0 ? { json } : { fault: `is of type ${type} and has no ${missing.join(', ')}` };

@@ -19,7 +19,7 @@ export const gcp: RegistryKind<GcpConfig> = {
   credentialsFile: {
     key: 'credentialsFile',
     variable: 'GOOGLE_APPLICATION_CREDENTIALS',
-    allowed: 'a JSON file with Google credentials, such as the key of a service account, is needed',
+    allowed: 'expected a JSON file with Google credentials, such as a service account key',
     fault(text) {
       const result = credentialsFileFault(text);
       return 'fault' in result ? result.fault : undefined;

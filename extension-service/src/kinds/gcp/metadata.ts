@@ -8,7 +8,7 @@ import { parseBoundedJson } from '../../core/json-bounds.js';
 const PATIENCE = 10_000;
 const ANSWER_LIMIT = 64 * 1024;
 const NONE =
-  'bind the ServiceAccount to a Google service account (Workload Identity), or name a credentials file in ' +
+  'bind the ServiceAccount to a Google service account (Workload Identity), or set a credentials file in ' +
   'gcp.credentialsFile or GOOGLE_APPLICATION_CREDENTIALS';
 
 /**
@@ -36,7 +36,7 @@ export async function metadataToken(
     answer = await ask(url);
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
-    const text = `no credentials file is named, and the metadata server at ${url.host} does not answer (${code || message}): ${NONE}`;
+    const text = `no credentials file is set, and the metadata server at ${url.host} does not answer (${code || message}): ${NONE}`;
     throw problem(host, text, 'unreachable', error);
   }
   const { status, flavor, body } = answer;
@@ -79,7 +79,7 @@ async function ask(url: URL): Promise<{ readonly status: number; readonly flavor
   let size = 0;
   for await (const piece of response as AsyncIterable<Buffer>) {
     size += piece.length;
-    if (size > ANSWER_LIMIT) throw new Error('the answer does not end');
+    if (size > ANSWER_LIMIT) throw new Error('the response does not end');
     pieces.push(piece);
   }
   const { statusCode: status = 0, headers } = response;

@@ -59,7 +59,7 @@ async function findRepository(
   } catch (error) {
     // Pushing and pulling need no such permission, settings do.
     const needed = isTarget && hasSettings(gcp);
-    say('repository', !needed, `not looked at: ${messageOf(error)}`);
+    say('repository', !needed, `not checked: ${messageOf(error)}`);
     return 'unknown';
   }
   if (repository === undefined) {
@@ -67,7 +67,7 @@ async function findRepository(
       say(
         'repository',
         true,
-        `${path} is not there yet: the first push creates it, which needs ${ADMIN} on the project`,
+        `${path} does not exist yet: the first push creates it, which needs ${ADMIN} on the project`,
       );
     } else {
       say(
@@ -80,10 +80,10 @@ async function findRepository(
   }
   const format = enumName(repository.format, ['unspecified', 'DOCKER']);
   const mode = enumName(repository.mode, ['STANDARD_REPOSITORY', 'STANDARD_REPOSITORY']);
-  if (format !== 'DOCKER') say('repository', false, `${path} has the format ${format}, and images need DOCKER`);
+  if (format !== 'DOCKER') say('repository', false, `${path} has the format ${format}; images need DOCKER`);
   else if (isTarget && mode !== 'STANDARD_REPOSITORY') {
-    say('repository', false, `${path} is a ${mode}: nothing can be pushed there`);
-  } else say('repository', true, `${path} is there`);
+    say('repository', false, `${path} is a ${mode}: images cannot be pushed there`);
+  } else say('repository', true, `${path} exists`);
   return repository;
 }
 
@@ -115,7 +115,7 @@ async function probePermissions(probe: ArtifactRegistryProbe, say: Say): Promise
     }
     if (missing.length === 0) say('permissions', true, `has ${[...new Set(needed.values())].join(', ')}`);
   } catch (error) {
-    say('permissions', true, `not looked at: ${messageOf(error)}`);
+    say('permissions', true, `not checked: ${messageOf(error)}`);
   }
 }
 
@@ -133,7 +133,7 @@ async function probeSettings(
         : gcp.reconcilePolicies
           ? 'the service sets it again'
           : 'gcp.reconcilePolicies is false';
-    say('policies', false, `gcp.${key} differs from the repository's; ${will}`);
+    say('policies', false, `gcp.${key} differs from the repository's setting; ${will}`);
   }
   let readers: readonly string[] = [];
   if (gcp.readers.length > 0) {

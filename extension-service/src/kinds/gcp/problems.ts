@@ -71,7 +71,7 @@ export function authProblem(error: unknown, { host, origin, serviceAccount }: Au
   if (serviceAccount !== undefined && /unable to impersonate/.test(messageOf(error)) && status !== undefined) {
     const text =
       `${serviceAccount} cannot be impersonated with ${from}: ${said(error)}; grant ` +
-      `roles/iam.serviceAccountTokenCreator on it to that identity, and enable iamcredentials.googleapis.com`;
+      `roles/iam.serviceAccountTokenCreator on it to that identity and enable iamcredentials.googleapis.com`;
     return new RegistryError(text, { ...details, kind: kind === 'absent' ? 'unauthorized' : kind });
   }
   const advice =

@@ -8,11 +8,11 @@ import { anyText, choice, duration, flag, matching, text, wholeNumber } from '..
 /** Artifact Registry's quotas: policies of a repository, labels of a resource. One label is ours. */
 export const gcpLimits = { cleanupPolicies: 10, labels: 63 } as const;
 
-const labelKeyAllowed = 'up to 63 lower-case letters, digits, _ and - are allowed, a letter first';
-const labelValueAllowed = 'up to 63 lower-case letters, digits, _ and - are allowed';
+const labelKeyAllowed = 'expected up to 63 lower-case letters, digits, _ and -, a letter first';
+const labelValueAllowed = 'expected up to 63 lower-case letters, digits, _ and -';
 const labelKeyCheck: Check = (key) => {
   if (/^(?:goog|image-swapper)/.test(key)) {
-    return { message: `${quoteInput(key)} begins with a word that Google or image-swapper keep for themselves` };
+    return { message: `${quoteInput(key)} begins with a word that is reserved by Google or image-swapper` };
   }
   return /^\p{Ll}[\p{Ll}\p{Lo}\p{N}_-]{0,62}$/u.test(key)
     ? undefined
@@ -27,20 +27,20 @@ const label = z.strictObject({
   ),
 });
 
-const keyAllowed = 'projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY is allowed';
+const keyAllowed = 'expected projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY';
 
 export const repositorySettings = z.strictObject({
-  description: text({ about: 'For people.', allowed: 'a text of up to 1024 characters is allowed' }, (value) =>
-    value.length > 1024
-      ? { message: `has ${value.length} characters`, allowed: 'at most 1024 are allowed' }
-      : undefined,
+  description: text(
+    { about: 'Description of the repository.', allowed: 'expected a string of up to 1024 characters' },
+    (value) =>
+      value.length > 1024 ? { message: `has ${value.length} characters`, allowed: 'the maximum is 1024' } : undefined,
   ).exactOptional(),
-  labels: described(z.array(label).readonly(), 'Labels; others are left alone.').default([]),
+  labels: described(z.array(label).readonly(), 'Labels of the repository; other labels are kept.').default([]),
   kmsKey: text(
     { about: 'A key of Cloud KMS that encrypts a new repository.', allowed: keyAllowed },
     matching(/^projects\/[^/\s]+\/locations\/[^/\s]+\/keyRings\/[^/\s]+\/cryptoKeys\/[^/\s]+$/, 'key', keyAllowed),
   ).exactOptional(),
-  immutableTags: flag('Whether a tag stays with its image forever.').exactOptional(),
+  immutableTags: flag('Whether tags are immutable.').exactOptional(),
   vulnerabilityScanning: choice(
     ['inherited', 'disabled'],
     "`inherited`: images are scanned if the project's Container Scanning API is on.",
@@ -48,45 +48,43 @@ export const repositorySettings = z.strictObject({
 }) satisfies z.ZodType<GcpRepositorySettings>;
 
 const prefixes = (about: string, entry: string) =>
-  described(z.array(text({ about: entry, allowed: 'the beginning of a name is allowed' })).readonly(), about).default(
-    [],
-  );
+  described(z.array(text({ about: entry, allowed: 'expected the beginning of a name' })).readonly(), about).default([]);
 
 /** Ten years in milliseconds: nothing waits for it here, so timers set no limit. */
 const longestAge = 87_600 * 3_600_000;
 
-const nameAllowed = 'up to 63 lower-case letters, digits and - are allowed, a letter first';
+const nameAllowed = 'expected up to 63 lower-case letters, digits and -, a letter first';
 
 const cleanupPolicy = z.strictObject({
   name: text(
     { about: 'Unique in the repository.', allowed: nameAllowed },
     matching(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'name of a policy', nameAllowed),
   ),
-  action: choice(['delete', 'keep'], '`keep` wins where both apply.'),
+  action: choice(['delete', 'keep'], '`keep` takes precedence over `delete`.'),
   condition: described(
     z.strictObject({
       tagState: choice(['any', 'tagged', 'untagged'], 'Versions with or without tags.').default('any'),
-      tagPrefixes: prefixes('Only versions that have a tag that begins so.', 'A prefix.'),
-      packagePrefixes: prefixes('Only images whose path in the repository begins so.', 'A prefix.'),
-      versionPrefixes: prefixes('Only versions whose digest begins so.', 'A prefix.'),
-      olderThan: duration(1_000, longestAge, 'Only versions that were uploaded longer ago.').exactOptional(),
-      newerThan: duration(1_000, longestAge, 'Only versions that were uploaded since.').exactOptional(),
+      tagPrefixes: prefixes('Only versions with a tag that has one of these prefixes.', 'A prefix.'),
+      packagePrefixes: prefixes('Only images whose path in the repository has one of these prefixes.', 'A prefix.'),
+      versionPrefixes: prefixes('Only versions whose digest has one of these prefixes.', 'A prefix.'),
+      olderThan: duration(1_000, longestAge, 'Only versions that are older than this.').exactOptional(),
+      newerThan: duration(1_000, longestAge, 'Only versions that are newer than this.').exactOptional(),
     }),
-    'Which versions it is about; all that is given must be true.',
+    'Which versions the policy applies to; a version must meet every condition that is set.',
   ).exactOptional(),
   mostRecentVersions: described(
     z.strictObject({
-      keepCount: wholeNumber(1, 1_000_000, 'How many versions of each image.'),
-      packagePrefixes: prefixes('Only images whose path in the repository begins so.', 'A prefix.'),
+      keepCount: wholeNumber(1, 1_000_000, 'How many versions of each image to keep.'),
+      packagePrefixes: prefixes('Only images whose path in the repository has one of these prefixes.', 'A prefix.'),
     }),
-    'The newest versions of each image, with `keep` only.',
+    'The newest versions of each image; only with `keep`.',
   ).exactOptional(),
 }) satisfies z.ZodType<GcpCleanupPolicy>;
 
 export const cleanupPolicies = z.array(cleanupPolicy).readonly();
 
 const readerAllowed =
-  'user:, group:, serviceAccount:, domain:, principal:// or principalSet:// with what belongs to it is allowed';
+  'expected user:, group:, serviceAccount: or domain: and its value, or a principal:// or principalSet:// identifier';
 
 export const readers = z
   .array(

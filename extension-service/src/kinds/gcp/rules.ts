@@ -24,10 +24,14 @@ function checkKey(scope: RuleScope, { repository, location, createRepository }: 
   if (key === undefined) return;
   const keyLocation = /^projects\/[^/]+\/locations\/([^/]+)\//.exec(key)?.[1];
   if (location !== undefined && keyLocation !== undefined && keyLocation !== location) {
-    scope.error(path, `is a key in ${keyLocation}, and the repository is in ${location}`, 'both must be the same');
+    scope.error(
+      path,
+      `is a key in ${keyLocation}, but the repository is in ${location}`,
+      'both locations must be the same',
+    );
   }
   if (createRepository === false) {
-    scope.warn(path, 'is for new repositories only, and createRepository is not true');
+    scope.warn(path, 'applies to new repositories only, but createRepository is not true');
   }
 }
 
@@ -57,16 +61,16 @@ function checkPolicies(scope: RuleScope, policies: Parsed<GcpConfig>['cleanupPol
     const hasCondition = scope.isWritten(at('condition'));
     const hasRecent = scope.isWritten(at('mostRecentVersions'));
     if (!hasCondition && !hasRecent) {
-      scope.error(at(), 'says nothing about which versions', 'condition or mostRecentVersions is needed');
+      scope.error(at(), 'does not select any versions', 'set condition or mostRecentVersions');
     } else if (hasCondition && hasRecent) {
-      scope.error(at('mostRecentVersions'), 'conflicts with condition', 'make two policies of them');
+      scope.error(at('mostRecentVersions'), 'cannot be combined with condition', 'split this into two policies');
     }
     if (hasRecent && policy.action === 'delete') {
-      scope.error(at('action'), 'is delete, and mostRecentVersions only keeps', 'set action: keep');
+      scope.error(at('action'), 'is delete, but mostRecentVersions only works with keep', 'set action: keep');
     }
     const prefixes = at('condition', 'tagPrefixes');
     if (policy.condition?.tagState === 'untagged' && scope.isWritten(prefixes)) {
-      scope.error(prefixes, 'never apply to untagged versions', 'set tagState: tagged');
+      scope.error(prefixes, 'do not apply to untagged versions', 'set tagState: tagged');
     }
   }
 }

@@ -6,12 +6,12 @@ import { described } from '../../schema/field.js';
 import { flag, matching, spelled, text } from '../../schema/leaves.js';
 import { cleanupPolicies, readers, repositorySettings } from './repository-schema.js';
 
-const locationAllowed = 'a region such as us-central1 or one of us, europe, asia is allowed';
-const projectAllowed = 'a project id such as my-project-123 or example.com:my-project is allowed';
+const locationAllowed = 'expected a region such as us-central1 or one of us, europe, asia';
+const projectAllowed = 'expected a project id such as my-project-123 or example.com:my-project';
 const repositoryAllowed =
-  'the name of an Artifact Registry repository is allowed: up to 63 lower-case letters, digits and -, a letter first';
+  'expected the name of an Artifact Registry repository: up to 63 lower-case letters, digits and -, a letter first';
 const accountAllowed =
-  'the e-mail of a service account such as mirror@my-project-123.iam.gserviceaccount.com is allowed';
+  'expected the email address of a service account such as mirror@my-project-123.iam.gserviceaccount.com';
 const projectCheck = matching(
   /^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+[:/])?[a-z][a-z0-9-]{4,28}[a-z0-9]$/,
   'project id',
@@ -19,11 +19,11 @@ const projectCheck = matching(
 );
 
 const registry = {
-  location: text({ about: 'Where the repository is.', allowed: locationAllowed }, (value) => {
+  location: text({ about: 'Location of the repository.', allowed: locationAllowed }, (value) => {
     if (/^[a-z]+-[a-z]+[0-9]+-[a-z]$/.test(value)) {
       return {
-        message: `${quoteInput(value)} is a zone, and Artifact Registry is in regions`,
-        allowed: `${quoteInput(value.slice(0, -2))} is its region`,
+        message: `${quoteInput(value)} is a zone, but Artifact Registry uses regions`,
+        allowed: `its region is ${quoteInput(value.slice(0, -2))}`,
       };
     }
     return /^(?:us|europe|asia|[a-z]+-[a-z]+[0-9]{1,2})$/.test(value)
@@ -44,18 +44,18 @@ const registry = {
     matching(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'repository name', repositoryAllowed),
   ),
   serviceAccount: text(
-    { about: 'A service account to impersonate for everything at this registry.', allowed: accountAllowed },
+    { about: 'A service account to impersonate for all calls to this registry.', allowed: accountAllowed },
     matching(/^[a-z0-9][a-z0-9-]{0,62}@[a-z0-9.-]{1,200}\.gserviceaccount\.com$/, 'service account', accountAllowed),
   ).exactOptional(),
   credentialsFile: text({
     about: 'A JSON file with Google credentials of any type: a key, a federation, a user.',
-    allowed: 'the path of a file is allowed',
+    allowed: 'expected the path of a file',
     defaultText: 'Application Default Credentials',
   }).exactOptional(),
   endpoint: text(
     {
-      about: "Host of Artifact Registry's API, for Private Service Connect for example.",
-      allowed: 'host or host:port is allowed',
+      about: 'Host of the Artifact Registry API, for example for Private Service Connect.',
+      allowed: 'expected host or host:port',
       defaultText: '`artifactregistry.googleapis.com`',
     },
     hostFault,
@@ -63,18 +63,18 @@ const registry = {
 };
 
 const pushes = {
-  createRepository: flag('Create the repository when a push finds it missing.').default(false),
-  reconcilePolicies: flag('Give the repository the settings below again when it has others.').default(true),
+  createRepository: flag('Create the repository if it does not exist when an image is pushed.').default(false),
+  reconcilePolicies: flag('Reset the repository to the settings below when they differ.').default(true),
   repository: described(
     repositorySettings,
-    'Settings of the repository; keys that are not given change nothing.',
+    'Settings of the repository; keys that are not set change nothing.',
   ).prefault({}),
   cleanupPolicies: described(
     cleanupPolicies,
     'Rules by which Artifact Registry deletes versions of images.',
   ).exactOptional(),
-  cleanupDryRun: flag('The rules delete nothing and write into the audit log what they would delete.').default(false),
-  readers: described(readers, 'IAM members that get the right to pull; others are left alone.').default([]),
+  cleanupDryRun: flag('Only log to the audit log what the rules would delete.').default(false),
+  readers: described(readers, 'IAM members that may pull; other members are kept.').default([]),
 };
 
 /** A repository of Google Artifact Registry. */

@@ -89,7 +89,11 @@ export class SettingsKeeper {
       this.#failures = 0;
       this.#next = now() + interval;
       if (mended.length === 0) return;
-      onEvent({ ...event, outcome: 'ok', message: `${repository} had other ${mended.join(', ')}: set as configured` });
+      onEvent({
+        ...event,
+        outcome: 'ok',
+        message: `${repository} had different settings for ${mended.join(', ')}: reset as configured`,
+      });
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#next = now() + Math.min(interval, base * 2 ** this.#failures++);

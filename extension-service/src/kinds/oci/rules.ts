@@ -7,7 +7,7 @@ import type { OciConfig } from './config.js';
 export function ociRules(scope: RuleScope, oci: Parsed<OciConfig>): void {
   if (oci.credentials !== undefined) checkCredentials(scope);
   if (oci.insecure === true && scope.isWritten(['caFile'])) {
-    scope.warn(['caFile'], 'is not read, because insecure is true');
+    scope.warn(['caFile'], 'has no effect with insecure: true');
   }
 }
 
@@ -26,14 +26,14 @@ function checkCredentials(scope: RuleScope): void {
     scope.error(key === '' ? path : [...path, key], message, allowed);
   };
   if (given.length === 0) {
-    report('', 'says nothing about how to log in', `one of ${LOGINS.join(', ')} is needed`);
+    report('', 'has no login method', `set one of ${LOGINS.join(', ')}`);
   } else if (given.length > 1) {
-    report(given[1] ?? '', `conflicts with ${given[0] ?? ''}`, `one of ${LOGINS.join(', ')} is allowed`);
+    report(given[1] ?? '', `cannot be combined with ${given[0] ?? ''}`, `set only one of ${LOGINS.join(', ')}`);
   }
   const withUser = has('password') || has('passwordFile');
-  if (withUser && !has('username')) report('username', 'is missing, and there is a password');
+  if (withUser && !has('username')) report('username', 'required with a password');
   if (has('username') && !withUser && given.length > 0) {
-    report('username', `has no effect with ${given[0] ?? ''}`, 'it goes with password or passwordFile');
+    report('username', `has no effect with ${given[0] ?? ''}`, 'it needs password or passwordFile');
   }
   if (has('namespace') && !has('secretName')) report('namespace', 'has no effect without secretName');
 }

@@ -13,31 +13,31 @@ const credentials = z.strictObject({
   secretName: text(
     {
       about: 'A Secret of type kubernetes.io/dockerconfigjson.',
-      allowed: 'the name of a Secret is allowed',
+      allowed: 'expected the name of a Secret',
     },
-    matching(subdomain, 'name of a Secret', 'lower-case letters, digits, - and . are allowed'),
+    matching(subdomain, 'name of a Secret', 'expected lower-case letters, digits, - and .'),
   ).exactOptional(),
   namespace: text(
     {
       about: 'Namespace of the Secret.',
-      allowed: 'the name of a namespace is allowed',
+      allowed: 'expected the name of a namespace',
       defaultText: "the service's own",
     },
-    matching(new RegExp(`^(?=.{1,63}$)${label}$`), 'namespace', 'lower-case letters, digits and - are allowed'),
+    matching(new RegExp(`^(?=.{1,63}$)${label}$`), 'namespace', 'expected lower-case letters, digits and -'),
   ).exactOptional(),
-  username: text({ about: 'User name, with a password.', allowed: 'a text is allowed' }).exactOptional(),
+  username: text({ about: 'User name, used with a password.', allowed: 'expected a string' }).exactOptional(),
   password: text({
-    about: 'Password or token; better in a Secret or a file.',
-    allowed: 'a text is allowed',
+    about: 'Password or token; a Secret or a file is better.',
+    allowed: 'expected a string',
     secret: 'all',
   }).exactOptional(),
-  passwordFile: text({ about: 'A file with the password.', allowed: 'a path is allowed' }).exactOptional(),
-  dockerConfigFile: text({ about: 'A Docker `config.json`.', allowed: 'a path is allowed' }).exactOptional(),
+  passwordFile: text({ about: 'A file with the password.', allowed: 'expected a path' }).exactOptional(),
+  dockerConfigFile: text({ about: 'A Docker `config.json`.', allowed: 'expected a path' }).exactOptional(),
 }) satisfies z.ZodType<CredentialsConfig>;
 
 const clientCertificate = z.strictObject({
-  certFile: text({ about: 'A PEM file with the certificate, then its chain.', allowed: 'a path is allowed' }),
-  keyFile: text({ about: 'A PEM file with its private key, not encrypted.', allowed: 'a path is allowed' }),
+  certFile: text({ about: 'A PEM file with the certificate, followed by its chain.', allowed: 'expected a path' }),
+  keyFile: text({ about: 'A PEM file with the unencrypted private key.', allowed: 'expected a path' }),
 }) satisfies z.ZodType<ClientCertificateConfig>;
 
 /** Any registry that speaks the OCI distribution specification. */
@@ -47,21 +47,21 @@ export const ociSchema = z.strictObject({
   insecure: flag('Use plain HTTP, or HTTPS without checking the certificate.').default(false),
   caFile: text({
     about: "A PEM file with CA certificates to trust in addition to the system's.",
-    allowed: 'a path is allowed',
+    allowed: 'expected a path',
   }).exactOptional(),
   tokenHosts: described(
     z.array(text({ about: 'A host, or host:port.', allowed: REGISTRY_ALLOWED }, hostFault)).readonly(),
-    'Token servers at other sites that get the login when the registry names them.',
+    'Token servers at other sites that may receive the login when the registry refers to them.',
   ).exactOptional(),
   clientCertificate: described(
     clientCertificate,
-    'For a registry that requires a client certificate; read again when the files change.',
+    'Client certificate, for a registry that requires one; reloaded when the files change.',
   ).exactOptional(),
-  credentials: described(credentials, 'How to log in; one of the ways.').exactOptional(),
+  credentials: described(credentials, 'How to log in; set one method.').exactOptional(),
   uploadChunk: wholeNumber(
     1_024,
     2 ** 40,
-    'Bytes that one request of an upload may have: larger layers go in chunks. For a proxy in front of the registry that limits bodies (413), and for targets that break off.',
+    'Maximum bytes per upload request; larger layers are uploaded in chunks. Set it for a proxy that limits request bodies (413), or a target that breaks off uploads.',
     'each layer in one request',
   ).exactOptional(),
 }) satisfies z.ZodType<OciConfig>;

@@ -490,7 +490,7 @@ describe.skipIf(!available)("the chart's values", () => {
     [
       'Gatekeeper, which shows no Pod, with source.accessCheck',
       { config: { ...good.config, source: { accessCheck: 'pullSecrets' } }, policies: { engine: 'gatekeeper' } },
-      'config.source.accessCheck: is pullSecrets, and policies.engine is gatekeeper',
+      'config.source.accessCheck: is pullSecrets, but policies.engine is gatekeeper',
     ],
     [
       'policies of the chart with source.directTarget',
@@ -512,7 +512,7 @@ describe.skipIf(!available)("the chart's values", () => {
         [
           `Gatekeeper without anything that copies, manage ${manage}`,
           { config: { ...good.config, reconcile: { enabled: false } }, policies: { engine: 'gatekeeper', manage } },
-          'config.reconcile.enabled: is false, and policies.engine is gatekeeper: nothing would ever be copied',
+          'config.reconcile.enabled: is false, but policies.engine is gatekeeper: nothing would ever be copied',
         ] as const,
     ),
     [
@@ -647,7 +647,7 @@ describe.skipIf(!available)("the chart's values", () => {
     [
       'nobody to manage',
       { ...good, policies: { engine: 'none', manage: true } },
-      'policies.manage: is true, and policies.engine is none',
+      'policies.manage: is true, but policies.engine is none',
     ],
     [
       'managed policies by plain HTTP',
