@@ -17,6 +17,7 @@ const places = [
   { file: 'package-lock.json', pattern: /^ {4}"": \{\n(?: {6}.*\n)*? {6}"version": "([^"]+)"/m },
   { file: 'package-lock.json', pattern: /^ {4}"cdk8s": \{\n(?: {6}.*\n)*? {6}"version": "([^"]+)"/m },
   { file: 'package-lock.json', pattern: /^ {4}"extension-service": \{\n(?: {6}.*\n)*? {6}"version": "([^"]+)"/m },
+  { file: 'extension-service/helm-plugin/plugin.yaml', pattern: /^version: (\S+)$/m, optional: true },
   { file: 'extension-service/chart/Chart.yaml', pattern: /^version: "?([^"\s]+)"?/m, optional: true },
   { file: 'extension-service/chart/Chart.yaml', pattern: /^appVersion: "?([^"\s]+)"?/m, optional: true },
 ];

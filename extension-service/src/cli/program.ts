@@ -9,6 +9,7 @@ import type { PoliciesFlags } from './policies.js';
 import type { PrewarmFlags } from './prewarm.js';
 import type { ServeFlags } from './serve.js';
 import type { StatusFlags } from './status.js';
+import type { SwapFlags } from './swap.js';
 import { fileNames } from '../config/file-names.js';
 import { ENGINE_NAMES } from '../core/engines/names.js';
 import { VERSION } from '../version.js';
@@ -45,6 +46,7 @@ const EXAMPLES = {
   mirror: ['mirror nginx:1.27', 'mirror --file images.txt --dry-run'],
   prewarm: ['prewarm --dry-run'],
   explain: ['explain nginx:1.27 -n team-a', 'explain -f deployment.yaml --offline', 'explain -f - < pod.json'],
+  swap: ['swap -f deployment.yaml', 'swap -f - --namespace team-a < rendered.yaml'],
   status: ['status', 'status --all --server http://127.0.0.1:8080'],
   check: ['check', 'check values.yaml', 'check --online', 'check --print'],
   policies: ['policies --engine kyverno', 'policies --engine gatekeeper --engine-values'],
@@ -101,6 +103,13 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .action(async (image: string | undefined, flags: ExplainFlags) =>
       setExitCode(await (await import('./explain.js')).explain(context, image, flags)),
     );
+
+  command(program, 'swap', 'print manifests with the images that their Pods would get')
+    .option('-f, --file <manifests>', 'YAML or JSON: workloads, lists, a ResourceList; - for standard input')
+    .option('-n, --namespace <namespace>', 'namespace of objects that name none', 'default')
+    .option('--exists', 'leave images alone that the target does not have; without it, the target is not asked')
+    .option('--in-place', 'write the file instead of printing it')
+    .action(async (flags: SwapFlags) => setExitCode(await (await import('./swap.js')).swap(context, flags)));
 
   command(program, 'status', 'show the copies of a running service: queued, running, failed, and why')
     .option('--server <url>', 'its operations port', 'http://127.0.0.1:8080')

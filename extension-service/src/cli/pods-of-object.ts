@@ -1,0 +1,65 @@
+import { IMAGE_PLACES } from '../core/decide/image-places.js';
+import { isObject } from '../core/decide/pod.js';
+import type { JsonObject } from '../core/decide/pod.js';
+
+/** Keys and indexes from the top of a document to a value. */
+export type ObjectPath = readonly (string | number)[];
+
+/**
+ * Where an object has its Pod: the whole of a Pod, `spec.template` of workloads, that of a CronJob's Jobs, and `template`
+ * of a PodTemplate. Undefined when it creates no Pods.
+ */
+export function podPathOf(object: JsonObject): ObjectPath | undefined {
+  const template = TEMPLATES.find((path) => hasPodSpec(valueAt(object, path)));
+  if (template !== undefined) return template;
+  const isPod = object['kind'] === 'Pod' || (object['kind'] === undefined && hasPodSpec(object));
+  return isPod ? [] : undefined;
+}
+
+const TEMPLATES: readonly ObjectPath[] = [
+  ['spec', 'template'],
+  ['spec', 'jobTemplate', 'spec', 'template'],
+  ['template'],
+];
+
+function hasPodSpec(value: unknown): boolean {
+  const spec = isObject(value) ? value['spec'] : undefined;
+  return isObject(spec) && CONTAINER_LISTS.some((list) => Array.isArray(spec[list]));
+}
+
+const CONTAINER_LISTS = IMAGE_PLACES.filter(({ kind }) => kind === 'container').map(({ list }) => list);
+
+export function valueAt(value: unknown, path: ObjectPath): unknown {
+  return path.reduce<unknown>(
+    (at, key) =>
+      typeof key === 'number' ? (Array.isArray(at) ? at[key] : undefined) : isObject(at) ? at[key] : undefined,
+    value,
+  );
+}
+
+/** The paths of the objects of a document: itself, or the items of a list, nested lists included; none when empty. */
+export function objectPathsOf(value: unknown, path: ObjectPath = []): readonly ObjectPath[] {
+  if (value === null || value === undefined) return [];
+  const below = (items: readonly unknown[], at: ObjectPath): readonly ObjectPath[] =>
+    items.flatMap((item, index) => objectPathsOf(item, [...at, index]));
+  if (Array.isArray(value)) return below(value, path);
+  if (isObject(value) && Array.isArray(value['items']) && value['spec'] === undefined)
+    return below(value['items'], [...path, 'items']);
+  return [path];
+}
+
+export function namespaceOf({ metadata }: JsonObject): string | undefined {
+  const namespace = isObject(metadata) ? metadata['namespace'] : undefined;
+  return typeof namespace === 'string' ? namespace : undefined;
+}
+
+/** `Deployment team-a/web` */
+export function titleOf(object: unknown): string {
+  if (!isObject(object)) return 'a document that is not an object';
+  const metadata = isObject(object['metadata']) ? object['metadata'] : {};
+  const name = metadata['name'] ?? metadata['generateName'];
+  const namespace = namespaceOf(object);
+  const kind = typeof object['kind'] === 'string' ? object['kind'] : 'object';
+  const shown = typeof name === 'string' ? ` ${namespace === undefined ? '' : `${namespace}/`}${name}` : '';
+  return `${kind}${shown}`;
+}

@@ -1,0 +1,110 @@
+import { readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { buffer as readStream } from 'node:stream/consumers';
+import { unreadable } from '../config/files.js';
+import type { Config } from '../core/config/model.js';
+import type { Mirror } from '../core/decide/decide.js';
+import { isNamespaceName } from '../core/decide/kubernetes-names.js';
+import { compileRules } from '../core/decide/rules.js';
+import { namingTarget } from '../kinds/registry-naming.js';
+import { ExistenceIndex } from '../targets/existence.js';
+import { RegistryLookup } from '../targets/registry-lookup.js';
+import type { CommandContext, ConfigFlags } from './context.js';
+import { load, registryOptions } from './context.js';
+import { CliError, EXIT } from './exit.js';
+import { swapManifests } from './swap/swap-manifests.js';
+
+export interface SwapFlags extends ConfigFlags {
+  readonly file?: string;
+  readonly namespace: string;
+  /** Look into the targets first, and leave images alone that they do not have. */
+  readonly exists?: boolean;
+  readonly inPlace?: boolean;
+}
+
+/** Rewrites the images of manifests. @returns 0, or 1 when an image cannot be decided and is left as it is */
+export async function swap(context: CommandContext, flags: SwapFlags): Promise<number> {
+  const { file, namespace } = flags;
+  if (file === undefined) throw new CliError(EXIT.usage, 'give manifests with -f FILE, or -f - for standard input');
+  if (file === '-' && flags.inPlace === true)
+    throw new CliError(EXIT.usage, '--in-place: standard input cannot be written; give a file');
+  if (!isNamespaceName(namespace))
+    throw new CliError(EXIT.usage, `--namespace ${JSON.stringify(namespace)}: not a name of a namespace`);
+  const source = await readText(file);
+  // A Helm plugin or a pipe may run on a machine that has no file of credentials: names need none.
+  const { config } = await load(context, flags, { checkFiles: flags.exists === true });
+  for (const warning of warningsOf(config)) context.stderr.write(`warning: ${warning}\n`);
+  const { text, problems } = await swapManifests(source, {
+    file: file === '-' ? 'standard input' : file,
+    rules: compileRules(config, namingTarget),
+    pods: config.pods,
+    namespace,
+    isWanted: config.dryRun ? () => Promise.resolve(false) : flags.exists === true ? looking(context, config) : always,
+  });
+  for (const problem of problems) context.stderr.write(`${problem}\n`);
+  if (flags.inPlace === true) await replaceFile(file, source, text);
+  else context.stdout.write(text);
+  return problems.length > 0 ? EXIT.findings : EXIT.ok;
+}
+
+const always = (): Promise<boolean> => Promise.resolve(true);
+
+/** Looks into the target for each image, once for each name. */
+function looking(context: CommandContext, config: Config): (mirror: Mirror) => Promise<boolean | string> {
+  const report = (problem: string): void => void context.stderr.write(`warning: ${problem}\n`);
+  const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, config, report)));
+  // The look itself ends after some seconds.
+  const noDeadline = new Promise<void>(() => undefined);
+  return async ({ reference, target }) => {
+    const found = await index.find(target.config.name, reference, noDeadline);
+    if (found.state !== 'unknown') return found.state === 'present';
+    return `${reference.text}: the target did not say whether it has the image: ${found.message}`;
+  };
+}
+
+function warningsOf({ dryRun, source }: Config): readonly string[] {
+  return [
+    ...(dryRun ? ['dryRun is true: no image is changed'] : []),
+    ...(source.accessCheck === 'none'
+      ? []
+      : ['source.accessCheck has no effect on manifests: nothing proves which images their authors can read']),
+    ...(source.directTarget === 'refuse'
+      ? ['source.directTarget: refuse: a service with this configuration refuses the Pods of swapped manifests']
+      : []),
+  ];
+}
+
+/** @throws CliError when it cannot be read or is not UTF-8: other bytes would be lost */
+async function readText(file: string): Promise<string> {
+  const name = file === '-' ? 'standard input' : file;
+  let bytes: Uint8Array;
+  try {
+    bytes = file === '-' ? await readStream(process.stdin) : await readFile(file);
+  } catch (error) {
+    throw new CliError(EXIT.usage, `${name}: ${unreadable(error)}`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new CliError(EXIT.usage, `${name}: the text is not UTF-8`);
+  }
+}
+
+/** By rename, with the mode of the file before: an interrupted run leaves one of both. */
+async function replaceFile(file: string, before: string, after: string): Promise<void> {
+  if (after === before) return;
+  try {
+    const path = await realpath(file);
+    const unfinished = `${path}.${process.pid}.unfinished`;
+    try {
+      await writeFile(unfinished, after, { mode: (await stat(path)).mode });
+      await rename(unfinished, path);
+    } finally {
+      await rm(unfinished, { force: true });
+    }
+  } catch (error) {
+    throw new CliError(
+      EXIT.infrastructure,
+      `${file}: cannot be written: ${error instanceof Error ? error.message : ''}`,
+    );
+  }
+}

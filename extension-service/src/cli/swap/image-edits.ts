@@ -1,0 +1,84 @@
+import { isAlias, isScalar } from 'yaml';
+import type { Node, Scalar } from 'yaml';
+import type { ObjectPath } from '../pods-of-object.js';
+import type { DocumentNodes } from './document-nodes.js';
+import type { TextEdit } from './text-edits.js';
+
+/** The reference that an image of a document has and the one that it is to have; equal when it is kept. */
+export interface WantedImage {
+  readonly path: ObjectPath;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** One place in the text stands for images that are to be different. */
+export class SharedPlaceError extends Error {
+  override readonly name = 'SharedPlaceError';
+  constructor(
+    readonly offset: number,
+    readonly image: string,
+  ) {
+    super(`${image} is shared by an anchor between places that need different images; write them out`);
+  }
+}
+
+/** Characters of references that need no quotes in YAML, wherever they stand. */
+const PLAIN = /^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$/;
+
+/**
+ * The edits that give a document's images new references. A scalar with an anchor is changed in place where all who use it
+ * want the same; an alias that wants something else gets the text instead.
+ *
+ * @throws SharedPlaceError when no edit gives every image its reference
+ */
+export function imageEdits(nodes: DocumentNodes, text: string, images: readonly WantedImage[]): readonly TextEdit[] {
+  const wants = new Map<Node, WantedImage>();
+  for (const image of images) {
+    const node = nodes.at(image.path);
+    if (node === undefined) continue;
+    const other = wants.get(node);
+    if (other !== undefined && other.after !== image.after) throw new SharedPlaceError(startOf(node), image.before);
+    wants.set(node, image);
+  }
+  const edits: TextEdit[] = [];
+  const changed = new Set<Scalar>();
+  for (const [node, { before, after }] of wants) {
+    if (!isScalar(node) || before === after) continue;
+    changed.add(node);
+    edits.push(scalarEdit(node, text, before, after));
+    for (const alias of nodes.aliasesOf(node)) {
+      const wanted = wants.get(alias)?.after ?? before;
+      if (wanted !== after) edits.push(literalEdit(alias, wanted));
+    }
+  }
+  for (const [node, { before, after }] of wants) {
+    if (!isAlias(node) || before === after) continue;
+    const scalar = nodes.resolve(node);
+    if (!isScalar(scalar) || !changed.has(scalar)) edits.push(literalEdit(node, after));
+  }
+  return edits;
+}
+
+/** Quotes, block indicators and comments inside of the scalar stay where the reference is written as it is. */
+function scalarEdit(node: Scalar, text: string, before: string, after: string): TextEdit {
+  const [start, end] = node.range ?? [0, 0];
+  const written = text.slice(start, end);
+  const at = written.indexOf(before);
+  if (at >= 0 && PLAIN.test(after) && written.indexOf(before, at + 1) < 0)
+    return { start: start + at, end: start + at + before.length, text: after };
+  // A block scalar ends with its line.
+  return { start, end, text: literal(after) + (/\r?\n$/.exec(written)?.[0] ?? '') };
+}
+
+function literalEdit(node: Node, value: string): TextEdit {
+  const [start, end] = node.range ?? [0, 0];
+  return { start, end, text: literal(value) };
+}
+
+function literal(value: string): string {
+  return PLAIN.test(value) ? value : JSON.stringify(value);
+}
+
+function startOf(node: Node): number {
+  return node.range?.[0] ?? 0;
+}

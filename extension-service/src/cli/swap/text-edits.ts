@@ -1,0 +1,33 @@
+/** A part of a text, and what stands there instead. Offsets count UTF-16 code units, as the YAML library does. */
+export interface TextEdit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** The text with the edits. Equal edits count once. @throws OverlapError when two want different texts in one place */
+export function applyEdits(text: string, edits: readonly TextEdit[]): string {
+  const sorted = [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
+  const parts: string[] = [];
+  let at = 0;
+  let previous: TextEdit | undefined;
+  for (const edit of sorted) {
+    if (previous !== undefined && isSame(previous, edit)) continue;
+    if (edit.start < at) throw new OverlapError(edit.start);
+    parts.push(text.slice(at, edit.start), edit.text);
+    at = edit.end;
+    previous = edit;
+  }
+  return parts.join('') + text.slice(at);
+}
+
+export class OverlapError extends Error {
+  override readonly name = 'OverlapError';
+  constructor(readonly offset: number) {
+    super('two edits overlap');
+  }
+}
+
+function isSame(a: TextEdit, b: TextEdit): boolean {
+  return a.start === b.start && a.end === b.end && a.text === b.text;
+}
