@@ -1,10 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
+import { brotliCompressSync, constants } from 'node:zlib';
 import { build } from 'esbuild';
 
 /**
  * One file that runs by itself under `node`; CommonJS, since some dependencies still call require. It carries programs
- * as text, so that nothing is parsed before it is needed and each thread holds only what it runs: the background
+ * packed, so that nothing is parsed before it is needed and each thread holds only what it runs: the background
  * worker's, and the clients of clusters and clouds (nine tenths of everything). See docs/decisions/0004-background-worker.md.
  */
 const common = {
@@ -49,14 +50,22 @@ async function programText(entryPoint, plugins = []) {
 
 const textModule = (name, value) => `export const ${name} = ${JSON.stringify(value)};`;
 
+/** A higher one takes twice the time of a build for one percent. */
+const BROTLI_QUALITY = 7;
+
+/** What src/background/programs/unpack.ts reads. */
+const packed = (text) =>
+  brotliCompressSync(text, { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } }).toString('base64');
+
 /** Compiles a client's text when it is first imported. */
 const lazy = ({ name, path, exports }) =>
   replace(
     path,
     `import { runInThisContext } from 'node:vm';
      import { PROGRAMS } from '${'../'.repeat(path.split('/').length - 1)}background/programs/programs.js';
+     import { unpack } from '${'../'.repeat(path.split('/').length - 1)}background/programs/unpack.js';
      const loaded = { exports: {} };
-     const wrapped = '(function (exports, require, module, __filename, __dirname) {' + PROGRAMS.${name} + '\\n})';
+     const wrapped = '(function (exports, require, module, __filename, __dirname) {' + unpack(PROGRAMS.${name}) + '\\n})';
      runInThisContext(wrapped, { filename: '${name}-client.cjs' })(loaded.exports, require, loaded, __filename, __dirname);
      export const { ${exports.join(', ')} } = loaded.exports;`,
   );
@@ -101,7 +110,7 @@ const withoutSchemas = await Promise.all(
     }),
 );
 const backgroundProgram = await programText('src/background/entry.ts', [...lazyClients, ...withoutSchemas]);
-const programs = Object.fromEntries(clients.map(({ name, text }) => [name, text]));
+const programs = Object.fromEntries(clients.map(({ name, text }) => [name, packed(text)]));
 
 await bundle({
   entryPoints: ['src/cli/main.ts'],
@@ -110,7 +119,7 @@ await bundle({
   plugins: [
     ...lazyClients,
     replace('background/programs/programs.ts', textModule('PROGRAMS', programs)),
-    replace('background/program.ts', textModule('BACKGROUND_PROGRAM', backgroundProgram)),
+    replace('background/program.ts', textModule('BACKGROUND_PROGRAM', packed(backgroundProgram))),
   ],
 });
 

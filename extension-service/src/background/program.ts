@@ -1,2 +1,2 @@
-/** The program of the background worker as text, put here by build.mjs; empty where nothing was built. */
+/** The program of the background worker, packed (programs/unpack.ts), put here by build.mjs; empty where nothing was built. */
 export const BACKGROUND_PROGRAM: string = '';

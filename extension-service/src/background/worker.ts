@@ -4,6 +4,7 @@ import type { RegistryLogin } from '../credentials/renewed-login.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import { neededPrograms } from './programs/needed.js';
 import { PROGRAMS } from './programs/programs.js';
+import { unpack } from './programs/unpack.js';
 import type { LoginCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../kinds/cloud.js';
 import type { Logger } from '../telemetry/log.js';
@@ -203,7 +204,7 @@ export class BackgroundWorker implements Copier {
     const started = performance.now();
     this.starts += 1;
     const endedWorker = this.starts;
-    const worker = new Worker(this.overrides.program ?? BACKGROUND_PROGRAM, {
+    const worker = new Worker(this.overrides.program ?? unpack(BACKGROUND_PROGRAM), {
       eval: true,
       workerData,
       name: 'background',

@@ -1,7 +1,7 @@
 /**
- * Clients of clusters and clouds as texts of CommonJS programs, compiled when they are first needed: most processes and
- * threads need none or one of them. build.mjs puts the texts here for the main thread; the background worker gets those that
- * its configuration may need. Empty where nothing was built: modules are imported then.
+ * Clients of clusters and clouds: CommonJS programs, packed (unpack.ts) and compiled when they are first needed, since most
+ * processes and threads need none or one of them. build.mjs puts them here for the main thread; the background worker gets
+ * those that its configuration may need. Empty where nothing was built: modules are imported then.
  */
 export interface Programs {
   kubernetes?: string;
