@@ -57,12 +57,16 @@ export class Containerd {
    *
    * @returns the digests that containerd then has, or the last line of its refusal
    */
-  async fetch(reference: string): Promise<{ readonly digests: readonly string[] } | { readonly refusal: string }> {
+  async fetch(
+    reference: string,
+    login?: { readonly username: string; readonly password: string },
+  ): Promise<{ readonly digests: readonly string[] } | { readonly refusal: string }> {
     // Each fetch has a namespace of its own, so that nothing is there before.
     this.fetches += 1;
+    const user = login === undefined ? [] : ['--user', `${login.username}:${login.password}`];
     const namespace = `fetch-${this.fetches}`;
     try {
-      await this.run(namespace, 'content', 'fetch', '--plain-http', '--all-platforms', reference);
+      await this.run(namespace, 'content', 'fetch', '--plain-http', '--all-platforms', ...user, reference);
     } catch (error) {
       const { stderr = '' } = error as { readonly stderr?: string };
       return { refusal: withoutHost(stderr.trim().split('\n').at(-1) ?? '') };

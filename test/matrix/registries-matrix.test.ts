@@ -11,7 +11,8 @@ import { goToolsAvailable } from '../tools/tool.js';
 import { Containerd } from './containerd.js';
 import { outcomeTable, type Outcome, type Row } from './outcomes.js';
 import { missing, push, RefusedError } from './registry-client.js';
-import { REGISTRY_KINDS, type RegistryKind, type StartedRegistry } from './registry-kinds.js';
+import { REGISTRY_KINDS } from './registry-kinds.js';
+import { OWNER, type RegistryKind, type StartedRegistry } from './registry-process.js';
 import { repositoryOf, SHAPES, type Shape } from './shapes.js';
 
 /**
@@ -48,10 +49,10 @@ describe.skipIf(!available)('every shape that registries store', () => {
     beforeAll(async () => {
       source = await from.start();
       for (const shape of SHAPES) {
-        const why = await refusalOf(source.host, repositoryOf(shape), shape);
+        const why = await refusalOf(source, sourceRepository(shape), shape);
         if (why !== undefined) refusedAtSource.set(shape.name, `${from.name}: ${shape.name}: ${why}`);
         else if (from.name === REGISTRY_KINDS[0]?.name)
-          fetchedAtSource.set(shape.name, await containerd.fetch(referenceOf(source.host, repositoryOf(shape), shape)));
+          fetchedAtSource.set(shape.name, await containerd.fetch(referenceOf(source, shape), source.login));
       }
     });
     afterAll(() => source.stop());
@@ -95,14 +96,14 @@ function normalized(table: string): string {
   return table.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---').trim();
 }
 
-async function refusalOf(host: string, repository: string, shape: Shape): Promise<string | undefined> {
+async function refusalOf(registry: StartedRegistry, repository: string, shape: Shape): Promise<string | undefined> {
   try {
-    await push(host, repository, shape);
+    await push(registry, repository, shape);
   } catch (error) {
     if (error instanceof RefusedError) return `answers ${error.message}`;
     throw error;
   }
-  const lost = await missing(host, repository, shape);
+  const lost = await missing(registry, repository, shape);
   return lost.length === 0
     ? undefined
     : `takes it and does not give it back (${lost[0]?.replace(/sha\d+:\w+/, 'DIGEST') ?? ''})`;
@@ -121,13 +122,13 @@ async function mirror(
 ): Promise<readonly MirrorResult[]> {
   const config = join(folder, `${target.host.replace(':', '-')}.yaml`);
   const list = `${config}.list`;
-  const images = shapes.map((shape) => referenceOf(source.host, repositoryOf(shape), shape));
+  const images = shapes.map((shape) => referenceOf(source, shape));
   await writeFile(list, `${images.join('\n')}\n`);
   await writeFile(
     config,
     stringify({
-      target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
-      source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+      target: { type: 'oci', oci: { ...ociOf(target), prefix: OWNER } },
+      source: { registries: [{ type: 'oci', oci: ociOf(source) }] },
     }),
   );
   const args = [BUNDLE, 'mirror', '--config', config, '--file', list, '-o', 'json'];
@@ -145,25 +146,32 @@ async function outcomeOf(
   atSource: unknown,
   source: StartedRegistry,
 ): Promise<Outcome> {
-  const image = referenceOf(source.host, repositoryOf(shape), shape);
-  const repository = `mirror/${source.host.replace(':', '_')}/${repositoryOf(shape)}`;
+  const image = referenceOf(source, shape);
+  const repository = `${OWNER}/${source.host.replace(':', '_')}/${sourceRepository(shape)}`;
   const result = results.find((one) => one.image === image);
   if (result?.state !== 'mirrored') {
     // The registry's own refusal of the same push says whose fault it is.
-    const refusal = await refusalOf(target.host, `by-hand/${repositoryOf(shape)}`, shape);
+    const refusal = await refusalOf(target, `${OWNER}/by-hand/${repositoryOf(shape)}`, shape);
     if (refusal !== undefined) return { kind: 'target', why: `${kind.name}: ${shape.name}: ${refusal}` };
     return { kind: 'fault', why: result?.detail ?? 'not in the result' };
   }
-  const lost = await missing(target.host, repository, shape);
+  const lost = await missing(target, repository, shape);
   if (lost.length > 0) {
-    const refusal = await refusalOf(target.host, `by-hand/${repositoryOf(shape)}`, shape);
+    const refusal = await refusalOf(target, `${OWNER}/by-hand/${repositoryOf(shape)}`, shape);
     if (refusal !== undefined) return { kind: 'target', why: `${kind.name}: ${shape.name}: ${refusal}` };
     return { kind: 'fault', why: `mirrored, but the target does not have ${lost.join(', ')}` };
   }
   if (atSource === undefined) return { kind: 'same' };
-  const atTarget = await containerd.fetch(referenceOf(target.host, repository, shape));
+  const atTarget = await containerd.fetch(`${target.host}/${repository}:${shape.tag}`, target.login);
   if (JSON.stringify(atTarget) === JSON.stringify(atSource)) return { kind: 'same' };
   return { kind: 'fault', why: `containerd: ${JSON.stringify(atSource)} and ${JSON.stringify(atTarget)}` };
 }
 
-const referenceOf = (host: string, repository: string, { tag }: Shape): string => `${host}/${repository}:${tag}`;
+const sourceRepository = (shape: Shape): string => `${OWNER}/${repositoryOf(shape)}`;
+
+const referenceOf = ({ host }: StartedRegistry, shape: Shape): string =>
+  `${host}/${sourceRepository(shape)}:${shape.tag}`;
+
+function ociOf({ host, login }: StartedRegistry): object {
+  return { registry: host, insecure: true, ...(login !== undefined && { credentials: login }) };
+}

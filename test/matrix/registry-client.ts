@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { StartedRegistry } from './registry-process.js';
 import type { Shape } from './shapes.js';
 
 /** The refusal of a registry, in its own words. */
@@ -16,25 +17,33 @@ export class RefusedError extends Error {
  *
  * @throws RefusedError with the first refusal
  */
-export async function push(host: string, repository: string, shape: Shape): Promise<void> {
+export async function push({ host, login }: StartedRegistry, repository: string, shape: Shape): Promise<void> {
   const base = `http://${host}/v2/${repository}`;
+  const authorization = authorizationOf(login);
   for (const [digest, bytes] of shape.blobs) {
-    const started = await checked(await fetch(`${base}/blobs/uploads/`, { method: 'POST' }), 202);
+    const started = await checked(
+      await fetch(`${base}/blobs/uploads/`, { method: 'POST', headers: authorization }),
+      202,
+    );
     const location = new URL(started.headers.get('location') ?? '', started.url);
     location.searchParams.set('digest', digest);
-    const headers = { 'content-type': 'application/octet-stream' };
+    const headers = { ...authorization, 'content-type': 'application/octet-stream' };
     await checked(await fetch(location, { method: 'PUT', headers, body: new Uint8Array(bytes) }), 201);
   }
   for (const [index, { digest, mediaType, bytes }] of shape.manifests.entries()) {
     const reference = index === shape.manifests.length - 1 ? shape.tag : digest;
-    const headers = { 'content-type': mediaType };
+    const headers = { ...authorization, 'content-type': mediaType };
     const init = { method: 'PUT', headers, body: new Uint8Array(bytes) };
     await checked(await fetch(`${base}/manifests/${reference}`, init), 201);
   }
 }
 
 /** Every blob and manifest of the shape that the registry does not give back byte for byte; empty when all are there. */
-export async function missing(host: string, repository: string, shape: Shape): Promise<readonly string[]> {
+export async function missing(
+  { host, login }: StartedRegistry,
+  repository: string,
+  shape: Shape,
+): Promise<readonly string[]> {
   const base = `http://${host}/v2/${repository}`;
   const lost: string[] = [];
   const top = shape.manifests.at(-1);
@@ -44,13 +53,20 @@ export async function missing(host: string, repository: string, shape: Shape): P
     ...[...shape.blobs.keys()].map((digest) => ({ path: `blobs/${digest}`, digest, mediaType: '*/*' })),
   ];
   for (const { path, digest, mediaType } of wanted) {
-    const response = await fetch(`${base}/${path}`, { headers: { accept: mediaType } });
+    const response = await fetch(`${base}/${path}`, { headers: { ...authorizationOf(login), accept: mediaType } });
     const bytes = Buffer.from(await response.arrayBuffer());
     const [algorithm = 'sha256'] = digest.split(':');
     const found = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
     if (response.status !== 200 || found !== digest) lost.push(`${path.slice(0, 40)}: ${response.status}`);
   }
   return lost;
+}
+
+/** Basic authentication, as each of the registries with logins takes it. */
+export function authorizationOf(login: StartedRegistry['login']): Readonly<Record<string, string>> {
+  if (login === undefined) return {};
+  const pair = Buffer.from(`${login.username}:${login.password}`).toString('base64');
+  return { authorization: `Basic ${pair}` };
 }
 
 async function checked(response: Response, expected: number): Promise<Response> {

@@ -1,15 +1,12 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { AwsRecorder } from '../fakes/aws-recorder.js';
 import type { RecordedCall } from '../fakes/aws-recorder.js';
 import { RegistryTokens } from '../fakes/ecr-tokens.js';
-import { cacheFolder, makeOnce, run } from './tool.js';
+import { pythonEnvironment } from './python.js';
 
 /**
  * Whether tests that need moto can run; installs it. In CI they always do, and fail there when it cannot be had;
@@ -27,33 +24,9 @@ export async function motoAvailable(what: string): Promise<boolean> {
   }
 }
 
-/** The Python of a virtual environment with moto: `$XDG_CACHE_HOME/image-swapper/tools/moto-HASH/venv`. */
+/** The Python of a virtual environment with moto. */
 export async function installMoto(): Promise<string> {
-  const requirements = fileURLToPath(new URL('moto/requirements.txt', import.meta.url));
-  try {
-    // A virtual environment is tied to the Python that made it.
-    const { stdout: version } = await promisify(execFile)('python3', ['--version']);
-    const folder = cacheFolder('moto', await readFile(requirements), version);
-    const python = join(folder, 'venv', 'bin', 'python');
-    await makeOnce(join(folder, 'complete'), () => install(folder, requirements));
-    return python;
-  } catch (error) {
-    const needed = 'is Python 3.10 or newer installed with venv, and its package index reachable?';
-    throw new Error(`cannot install moto (${error instanceof Error ? error.message : String(error)}); ${needed}`, {
-      cause: error,
-    });
-  }
-}
-
-async function install(folder: string, requirements: string): Promise<void> {
-  process.stderr.write('installing moto (once for this version)\n');
-  const venv = join(folder, 'venv');
-  await rm(venv, { recursive: true, force: true });
-  await run('python3', ['-m', 'venv', venv]);
-  const options = ['--quiet', '--no-input', '--disable-pip-version-check', '--no-cache-dir', '--require-hashes'];
-  await run(join(venv, 'bin', 'python'), ['-m', 'pip', 'install', ...options, '-r', requirements]);
-  // The environment has its own path in it: it cannot be made elsewhere and moved here when it is whole.
-  await writeFile(join(folder, 'complete'), '');
+  return join(await pythonEnvironment('moto'), 'bin', 'python');
 }
 
 /**

@@ -15,6 +15,8 @@ export interface GoToolOptions {
   readonly command?: string;
   /** Values that the linker puts into string variables, such as a version that a release build carries. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** Build tags, such as the database drivers to include. */
+  readonly tags?: readonly string[];
 }
 
 /**
@@ -28,9 +30,14 @@ export async function goTool(options: GoToolOptions): Promise<string> {
   const own = options.package.startsWith('.') ? (await readdir(source)).filter((file) => file.endsWith('.go')) : [];
   const pins = await Promise.all(['go.mod', 'go.sum', ...own.sort()].map((file) => readFile(join(source, file))));
   const variables = Object.entries(options.variables ?? {}).map(([name, value]) => `-X ${name}=${value}`);
-  const folder = cacheFolder(options.module, ...pins, ...variables);
+  const tags = options.tags ?? [];
+  const folder = cacheFolder(options.module, ...pins, ...variables, ...tags);
   const command = join(folder, options.command ?? basename(options.package));
-  await makeOnce(command, () => build(options.package, ['-s -w', ...variables].join(' '), source, command));
+  const flags = [
+    `-ldflags=${['-s -w', ...variables].join(' ')}`,
+    ...(tags.length > 0 ? [`-tags=${tags.join(',')}`] : []),
+  ];
+  await makeOnce(command, () => build(options.package, flags, source, command));
   return command;
 }
 
@@ -91,11 +98,11 @@ export async function goToolsAvailable(what: string): Promise<boolean> {
   return found;
 }
 
-async function build(path: string, flags: string, source: string, command: string): Promise<void> {
+async function build(path: string, flags: readonly string[], source: string, command: string): Promise<void> {
   process.stderr.write(`building ${path} (once for this version; it can take some minutes)\n`);
   const unfinished = `${command}.${randomUUID()}`;
   try {
-    await run('go', ['build', '-trimpath', `-ldflags=${flags}`, '-o', unfinished, path], source);
+    await run('go', ['build', '-trimpath', ...flags, '-o', unfinished, path], source);
     // Under its name only when it is whole.
     await rename(unfinished, command);
   } catch (error) {

@@ -12,7 +12,8 @@ import { buildImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { MisbehavingProxy } from '../../fakes/misbehaving-proxy.js';
 import { MISBEHAVIOURS, type End, type NamedMisbehaviour } from '../../fakes/misbehaviours.js';
-import { REGISTRY_KINDS, type StartedRegistry } from '../../matrix/registry-kinds.js';
+import { QUICK_KINDS } from '../../matrix/registry-kinds.js';
+import type { StartedRegistry } from '../../matrix/registry-process.js';
 import { craneProgram } from '../../tools/crane.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
@@ -90,7 +91,7 @@ async function expectPulled(host: string, { repository, image }: Case): Promise<
   await rm(layout, { recursive: true, force: true });
 }
 
-describe.skipIf(!available).each(REGISTRY_KINDS)('$name', (kind) => {
+describe.skipIf(!available).each(QUICK_KINDS)('$name', (kind) => {
   let registry: StartedRegistry;
   let other: StartedRegistry;
 
@@ -136,7 +137,7 @@ describe.skipIf(!available).each(REGISTRY_KINDS)('$name', (kind) => {
 
 /** The well-behaved end of a copy. */
 async function startOther(): Promise<StartedRegistry> {
-  const [kind] = REGISTRY_KINDS;
+  const [kind] = QUICK_KINDS;
   if (kind === undefined) throw new Error('no registry');
   return kind.start();
 }

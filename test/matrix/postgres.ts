@@ -1,0 +1,71 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { debianTool } from '../tools/debian.js';
+import { run } from '../tools/tool.js';
+
+const START_ATTEMPTS = 1_200;
+const VERSIONS = '/usr/lib/postgresql';
+const USER = 'postgres';
+
+/** Debian's PostgreSQL on a socket of its own; it knows the user `postgres`, without a password. */
+export class Postgres {
+  private constructor(
+    /** Where its socket is: the `host` of clients. */
+    readonly folder: string,
+    private readonly process: ChildProcess,
+  ) {}
+
+  /** Starts with a copy of the data that `stop` saved, or with none. */
+  static async start(saved?: string): Promise<Postgres> {
+    if (debianTool('psql', 'postgresql-15') === undefined) throw new Error('PostgreSQL is required');
+    const [version = ''] = await readdir(VERSIONS);
+    const program = (name: string): string => join(VERSIONS, version, 'bin', name);
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-postgres-'));
+    const data = join(folder, 'data');
+    if (saved !== undefined) await cp(saved, data, { recursive: true });
+    const own = ownUser();
+    // The data must belong to the user of the server, and the folder above be open to it.
+    if (own.length > 0) await run('chown', ['-R', USER, folder]);
+    if (saved === undefined) {
+      await run('env', [...own, program('initdb'), '-D', data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-sync']);
+    }
+    // Without fsync: the data lives as long as the test.
+    const [command = '', ...args] = [...own, program('postgres'), '-D', data, '-k', folder, '-h', '', '-F'];
+    const postgres = new Postgres(folder, spawn(command, args, { stdio: 'ignore' }));
+    for (let attempt = 0; attempt < START_ATTEMPTS && postgres.process.exitCode === null; attempt += 1) {
+      const up = await postgres.query('SELECT 1').then(
+        () => true,
+        () => false,
+      );
+      if (up) return postgres;
+      await sleep(50);
+    }
+    await postgres.stop();
+    throw new Error('PostgreSQL did not start');
+  }
+
+  /** One statement in the database `postgres`. */
+  async query(sql: string): Promise<string> {
+    return run('psql', ['-h', this.folder, '-U', USER, '-d', 'postgres', '-c', sql]);
+  }
+
+  /** Ends the server and removes its folder; its data goes to `saveAt` before. */
+  async stop(saveAt?: string): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      // A fast shutdown: connections are cut.
+      this.process.kill('SIGINT');
+      await once(this.process, 'exit');
+    }
+    if (saveAt !== undefined) await cp(join(this.folder, 'data'), saveAt, { recursive: true });
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The server refuses to run as root: what a command begins with to run as Debian's own user. */
+function ownUser(): readonly string[] {
+  return process.getuid?.() === 0 ? ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups'] : [];
+}
