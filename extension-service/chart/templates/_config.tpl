@@ -39,8 +39,22 @@
 {{- if and (eq $mode "disabled") $tls.clients }}{{ fail "config.tls.clients: only TLS carries certificates, and tls.mode is disabled: choose another, or leave it out" }}{{ end }}
 {{- if not $tls }}{{ $_ := unset $config "tls" }}{{ end }}
 {{- end }}
+{{- if include "image-swapper.takesTokens" . }}
+{{- $_ := set $config "auth" (mergeOverwrite (dict "kyverno" (dict "token" true "tokenRequired" false)) ($config.auth | default dict)) }}
+{{- end }}
 {{- $_ := set $config "policies" (include "image-swapper.configPolicies" . | fromYaml) }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/*
+ClusterPolicies send a token by themselves: it is taken unless the values say how callers prove who they are. Callers without
+one are answered as before, so that no version of Kyverno is locked out.
+*/}}
+{{- define "image-swapper.takesTokens" -}}
+{{- $kyverno := dig "auth" "kyverno" dict (.Values.config | default dict) | default dict }}
+{{- $isWritten := gt (len $kyverno) 0 }}
+{{- range .Values.extraEnv }}{{ if hasPrefix "IMAGE_SWAPPER_AUTH_KYVERNO" .name }}{{ $isWritten = true }}{{ end }}{{ end }}
+{{- if and (has "token" (include "image-swapper.engineFacts" . | fromJson).proves) (not $isWritten) }}true{{ end }}
 {{- end }}
 
 {{/*

@@ -27,6 +27,9 @@
 {{- if and $facts.trustsItsStoreOnly (hasPrefix "https:" (include "image-swapper.url" .)) (eq $mode "selfSigned") }}
 - {{ printf "MutatingPolicy over https trusts Kyverno's own trust store alone: put the authority of ConfigMap %s into Kyverno's value admissionController.caCertificates.data." (include "image-swapper.caConfigMapName" .) | quote }}
 {{- end }}
+{{- with include "image-swapper.openRoute" . }}
+- {{ . | quote }}
+{{- end }}
 {{- if $facts.retirement }}
 - {{ printf "policies.engine %s: %s. Change to policies.engine=kyverno before you upgrade Kyverno." $engine $facts.retirement | quote }}
 {{- end }}
@@ -44,5 +47,34 @@
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.networkPolicy.metricsNamespaces }}
 - "networkPolicy.metricsNamespaces: the namespace of Prometheus must be one of them."
+{{- end }}
+{{- end }}
+
+{{/* What to set while the engine's requests prove nothing, or need not; nothing when they do. The environment counts too. */}}
+{{- define "image-swapper.openRoute" -}}
+{{- $engine := include "image-swapper.engine" . }}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
+{{- $config := include "image-swapper.config" . | fromYaml }}
+{{- $kyverno := dig "auth" "kyverno" dict $config }}
+{{- $variables := list }}
+{{- range .Values.extraEnv }}{{ $variables = append $variables .name }}{{ end }}
+{{- $remedies := dict
+  "secret" "config.auth.kyverno.secretName, and IMAGE_SWAPPER_AUTH_KYVERNO_SECRET in extraEnv"
+  "path" "IMAGE_SWAPPER_AUTH_WEBHOOK_PATH in extraEnv"
+  "certificate" (printf "config.tls.clients.%s" $engine)
+  "token" "config.auth.kyverno.token=true" }}
+{{- $proven := dict
+  "secret" (or $kyverno.secret (has "IMAGE_SWAPPER_AUTH_KYVERNO_SECRET" $variables))
+  "path" (or (dig "auth" "webhook" "path" "" $config) (has "IMAGE_SWAPPER_AUTH_WEBHOOK_PATH" $variables))
+  "certificate" (dig "tls" "clients" $engine "" $config)
+  "token" (and $kyverno.token (dig "tokenRequired" true $kyverno)) }}
+{{- $open := $facts.proves }}
+{{- range $facts.proves }}{{ if get $proven . }}{{ $open = list }}{{ end }}{{ end }}
+{{- if and $kyverno.token (has "token" $open) }}
+{{- printf "policies.engine %s: requests without a token of Kyverno are answered too, and their pull secrets are not believed; set config.auth.kyverno.token=true to refuse them (docs/callers.md)." $engine }}
+{{- else if $open }}
+{{- $ways := list }}
+{{- range $open }}{{ $ways = append $ways (get $remedies .) }}{{ end }}
+{{- printf "policies.engine %s: its requests prove nothing, so every client that reaches the service can make it copy images; set %s (docs/callers.md)." $engine (join ", or " $ways) }}
 {{- end }}
 {{- end }}

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { AuthConfig, Config, KyvernoAuthConfig, ServedRoute } from '../core/config/model.js';
-import { pathOfRoute, hasAuthentication, servedRoutes } from '../core/engines/access.js';
+import { hasAuthentication, isProofOptional, pathOfRoute, servedRoutes } from '../core/engines/access.js';
 import { SECRET_HEADER } from '../core/engines/routes.js';
 import type { ClientCertificates } from './client-certificates.js';
 import { isSecret } from './secrets.js';
@@ -25,13 +25,19 @@ export interface CallersDependencies {
   readonly current: () => Pick<Config, 'auth' | 'server' | 'tls' | 'policies'>;
   readonly certificates: Pick<ClientCertificates, 'refusal'>;
   readonly tokens: Pick<TokenReviews, 'user'>;
+  /** An optional proof cannot be checked now. */
+  readonly onReviewFailure: (message: string) => void;
+  /** Milliseconds. */
+  readonly now: () => number;
 }
 
-type Proof = (
-  auth: AuthConfig,
-  request: IncomingMessage,
-  segment: string | undefined,
-) => CallerRefusal | undefined | Promise<CallerRefusal | undefined>;
+type Proof = (auth: AuthConfig, request: IncomingMessage, segment: string | undefined) => Proven | Promise<Proven>;
+
+/** A caller that the proof itself decides about; undefined when it does not matter for this caller. */
+type Proven = Caller | CallerRefusal | undefined;
+
+/** Milliseconds for which an optional proof is not asked about after the API server failed: admissions would wait. */
+const REVIEW_PAUSE_MS = 10_000;
 
 /** As node:http spells names. */
 const HEADER = SECRET_HEADER.toLowerCase();
@@ -47,6 +53,9 @@ export class Callers {
         : unknownCaller('the path does not hold auth.webhook.path; render and apply the policy again'),
   };
 
+  /** On the clock of `now`. */
+  private noReviewsUntil = 0;
+
   constructor(private readonly dependencies: CallersDependencies) {}
 
   /** @param segment the first part of the path behind `/webhook/` */
@@ -55,8 +64,8 @@ export class Callers {
     if (!servedRoutes(config).has(route)) return notServed(config, route);
     const certificate = this.dependencies.certificates.refusal(route, request.socket);
     if (certificate !== undefined) return certificate;
-    const refusal = await this.proofs[route]?.(config.auth, request, segment);
-    return refusal ?? { isTrusted: hasAuthentication(config, route) };
+    const proven = await this.proofs[route]?.(config.auth, request, segment);
+    return proven ?? { isTrusted: hasAuthentication(config, route) };
   }
 
   /** For `/v1/explain` and `/v1/mirrors`, which show names of every tenant's images. */
@@ -72,7 +81,18 @@ export class Callers {
     };
   }
 
-  private async kyverno(auth: KyvernoAuthConfig, request: IncomingMessage): Promise<CallerRefusal | undefined> {
+  private async kyverno(auth: KyvernoAuthConfig, request: IncomingMessage): Promise<Proven> {
+    if (!isProofOptional(auth)) return this.requiredProof(auth, request);
+    if (bearerOf(request) === undefined || this.dependencies.now() < this.noReviewsUntil) return { isTrusted: false };
+    const refusal = await this.requiredProof(auth, request);
+    if (refusal?.status === 503) {
+      this.noReviewsUntil = this.dependencies.now() + REVIEW_PAUSE_MS;
+      this.dependencies.onReviewFailure(refusal.message);
+    }
+    return { isTrusted: refusal === undefined };
+  }
+
+  private async requiredProof(auth: KyvernoAuthConfig, request: IncomingMessage): Promise<CallerRefusal | undefined> {
     const { secret, token, audience } = auth;
     if (secret === undefined && !token) return undefined;
     if (secret !== undefined && isSentSecret(headerOf(request), secret)) return undefined;

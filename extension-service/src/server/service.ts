@@ -148,6 +148,14 @@ export class Service {
       current: () => this.inForce.config,
       certificates: this.clients,
       tokens: new TokenReviews((token, audience) => this.dependencies.copier.reviewToken(token, audience), Date.now),
+      onReviewFailure: (message) => {
+        if (this.failureLines.shouldLog('token-review'))
+          log.warn(
+            { err: message },
+            "Kyverno's token cannot be checked: its requests count as those of an unknown caller",
+          );
+      },
+      now: Date.now,
     });
     const listener = admissionListener({
       routes: admissionRoutes({

@@ -228,6 +228,49 @@ describe('auth.kyverno.token', () => {
   });
 });
 
+describe('auth.kyverno.tokenRequired: false', () => {
+  const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+  const auth = { kyverno: { token: true, tokenRequired: false } };
+
+  it("believes the holder of Kyverno's token, and closes no route", async () => {
+    api.putToken('token-word', ACCOUNT, AUDIENCE);
+    const service = await serve({ auth });
+    expect((await kyverno(service, bearer('token-word'))).status).toBe(200);
+    expect(await stateOf(service)).toBe('done');
+    expect((await send(service, '/webhook', webhookBody())).status).toBe(200);
+    expect(service.log.filter(({ message }) => message.includes('also answers callers without a token'))).toHaveLength(
+      1,
+    );
+    expect(await metric(service, 'image_swapper_open_routes', { route: 'kyverno' })).toBe(1);
+  });
+
+  it.each([
+    ['no token', undefined, {}],
+    ['an unknown token', undefined, bearer('token-word')],
+    ['a token of another ServiceAccount', 'system:serviceaccount:team-a:default', bearer('token-word')],
+  ])('answers a caller with %s, and reads no pull secrets for it', async (_, user, headers) => {
+    if (user !== undefined) api.putToken('token-word', user, AUDIENCE);
+    const service = await serve({ auth });
+    expect((await kyverno(service, headers)).status).toBe(200);
+    expect(await stateOf(service)).toBe('failed');
+    expect(secretsAsked()).toEqual([]);
+  });
+
+  it('answers while the API server does not review tokens, which is asked once and logged once', async () => {
+    api.refuse('/apis/authentication.k8s.io/v1/tokenreviews', 403);
+    const service = await serve({ auth });
+    for (const word of ['token-a', 'token-b', 'token-c'])
+      expect((await kyverno(service, bearer(word))).status).toBe(200);
+    expect(await stateOf(service)).toBe('failed');
+    expect(secretsAsked()).toEqual([]);
+    const asked = api.requests.filter(({ path }) => path.endsWith('/tokenreviews'));
+    expect(asked).toHaveLength(1);
+    const lines = service.log.filter(({ message }) => message.includes('token cannot be checked'));
+    expect(lines.map(({ level }) => level)).toEqual(['warn']);
+    expect(JSON.stringify(lines)).not.toContain('token-a');
+  });
+});
+
 describe('auth.webhook.path', () => {
   it('is the only path of the webhook, and is in no log and no metric', async () => {
     const service = await serve({ auth: { webhook: { path: PATH } }, policies: { engine: 'webhook' } });

@@ -49,6 +49,7 @@ describe('a configuration of nothing but a target', () => {
         kyverno: {
           secretNamespace: 'kyverno',
           token: false,
+          tokenRequired: true,
           audience: 'kyverno-svc.kyverno.io',
           serviceAccounts: ['kyverno/kyverno-admission-controller'],
         },
@@ -88,7 +89,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(61);
+    expect(origins.size).toBe(62);
   });
 
   it.each([

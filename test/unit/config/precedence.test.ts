@@ -173,6 +173,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'auth.kyverno.secretName': ['one', 'two'],
   'auth.kyverno.secretNamespace': ['one', 'two'],
   'auth.kyverno.token': ['true', 'false'],
+  'auth.kyverno.tokenRequired': ['true', 'false'],
   'auth.kyverno.audience': ['one', 'two'],
   'auth.kyverno.serviceAccounts': ['one/a', 'one/a,two/b'],
   'auth.webhook': ['{path: 00000000000000000000000000000001}', '{path: 00000000000000000000000000000002}'],

@@ -358,6 +358,17 @@ describe('who may ask', () => {
       [expect.stringContaining('auth.kyverno.serviceAccounts: is empty')],
       [],
     ],
+    ['auth: {kyverno: {token: true, tokenRequired: false}}\n', [], []],
+    [
+      'auth: {kyverno: {tokenRequired: false}}\n',
+      [],
+      [expect.stringContaining('auth.kyverno.tokenRequired: is false, and no token is taken')],
+    ],
+    [
+      `auth: {kyverno: {token: true, tokenRequired: false, ${secret}}}\n`,
+      [],
+      [expect.stringContaining('auth.kyverno.tokenRequired: is false, and auth.kyverno.secret is set')],
+    ],
     ['auth: {webhook: {path: p-word}}\n', [expect.stringContaining('auth.webhook.path: not a valid path')], []],
     ['auth: {explain: {secret: p-word}}\n', [expect.stringContaining('auth.explain.secret: not a valid secret')], []],
   ])('%j', (text, errors, warnings) => {

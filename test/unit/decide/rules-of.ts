@@ -59,6 +59,7 @@ export function configOf(more: Partial<Config> = {}): Config {
       kyverno: {
         secretNamespace: 'kyverno',
         token: false,
+        tokenRequired: true,
         audience: 'kyverno-svc.kyverno.io',
         serviceAccounts: ['kyverno/kyverno-admission-controller'],
       },

@@ -40,12 +40,26 @@ function checkKyverno(context: RuleContext): void {
       'name the ServiceAccount of the admission controller, such as kyverno/kyverno-admission-controller',
     );
   }
+  if (kyverno?.tokenRequired === false && kyverno.token !== true) {
+    context.warn(
+      ['auth', 'kyverno', 'tokenRequired'],
+      'is false, and no token is taken',
+      'set auth.kyverno.token: true, or leave tokenRequired out',
+    );
+  }
+  if (kyverno?.tokenRequired === false && context.isWritten(['auth', 'kyverno', 'secret'])) {
+    context.warn(
+      ['auth', 'kyverno', 'tokenRequired'],
+      'is false, and auth.kyverno.secret is set: callers without a proof are refused',
+      'leave one of them out',
+    );
+  }
   const engine = engineOf(policies?.engine);
   if (engine?.transport === undefined || kyverno?.token === undefined) return;
   const { proves } = engine.transport;
   const path = ['auth', 'kyverno'];
   const hasSecret = context.isWritten([...path, 'secret']);
-  if (proves.includes('secret') && kyverno.token && !hasSecret) {
+  if (proves.includes('secret') && kyverno.token && kyverno.tokenRequired !== false && !hasSecret) {
     context.warn(
       [...path, 'token'],
       `is true, but policies of ${engine.name} send no token: their requests are refused`,

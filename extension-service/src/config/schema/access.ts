@@ -45,8 +45,11 @@ export const authSchema = z.strictObject({
       ).exactOptional(),
       secretNamespace: objectName('Namespace', "Kyverno's own namespace.").default('kyverno'),
       token: flag(
-        'Accept the token that ClusterPolicies send, checked by a TokenReview; `/v1/kyverno` then refuses other callers.',
+        'Accept the token that ClusterPolicies send, checked by a TokenReview; `/v1/kyverno` then refuses other callers (see `tokenRequired`).',
       ).default(false),
+      tokenRequired: flag(
+        'With `token`: refuse callers without a valid one. `false` answers them as unknown callers, whose pull secrets are not believed.',
+      ).default(true),
       audience: text({
         about: 'The audience of the token.',
         allowed: 'expected a string',

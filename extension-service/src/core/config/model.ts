@@ -88,6 +88,8 @@ export interface KyvernoAuthConfig {
   readonly secretNamespace: string;
   /** Whether tokens of Kyverno's ServiceAccounts are taken. */
   readonly token: boolean;
+  /** Whether callers without such a token are refused; otherwise they are answered as unknown callers. */
+  readonly tokenRequired: boolean;
   readonly audience: string;
   /** `namespace/name` */
   readonly serviceAccounts: readonly string[];

@@ -1,4 +1,4 @@
-import type { Config, PolicyEngine, ServedRoute } from '../config/model.js';
+import type { Config, KyvernoAuthConfig, PolicyEngine, ServedRoute } from '../config/model.js';
 import type { EngineProof } from './engine.js';
 import { engineOf } from './engines.js';
 import { ROUTE_NAMES, ROUTES } from './routes.js';
@@ -25,7 +25,7 @@ export function hasAuthentication(config: Pick<Access, 'auth' | 'tls'>, route: S
 }
 
 const AUTHENTICATED: Readonly<Record<ServedRoute, (config: Pick<Access, 'auth' | 'tls'>) => boolean>> = {
-  kyverno: ({ auth }) => auth.kyverno.token || auth.kyverno.secret !== undefined,
+  kyverno: ({ auth: { kyverno } }) => kyverno.secret !== undefined || (kyverno.token && kyverno.tokenRequired),
   webhook: ({ auth, tls }) => auth.webhook.path !== undefined || tls.clients.webhook !== undefined,
   gatekeeper: ({ tls }) => tls.clients.gatekeeper !== undefined,
   explain: ({ auth }) => auth.explain.secret !== undefined,
@@ -48,10 +48,21 @@ export function openEngineRoute(config: Access): RouteName | undefined {
   return isOpen ? own : undefined;
 }
 
+/** Whether callers of `/v1/kyverno` may prove who they are, and are answered without a proof too. */
+export function isProofOptional({ secret, token, tokenRequired }: KyvernoAuthConfig): boolean {
+  return token && !tokenRequired && secret === undefined;
+}
+
 /** A warning for people about an engine's route without authentication; undefined when it has authentication. */
 export function openRouteWarning(config: Access): string | undefined {
   const route = openEngineRoute(config);
   if (route === undefined) return undefined;
+  if (route === 'kyverno' && isProofOptional(config.auth.kyverno)) {
+    return (
+      `${pathOfRoute(route)} also answers callers without a token of Kyverno, and believes nothing that they say about ` +
+      'pull secrets. Set auth.kyverno.tokenRequired: true to refuse them, once Kyverno sends one (1.16.4, 1.17.2, 1.18 and later)'
+    );
+  }
   return (
     `${pathOfRoute(route)} has no authentication: any client that reaches it can make the service copy images; pull secrets ` +
     `that a request names are used only for Pods that the API server shows. Set ${REMEDIES[route]}`

@@ -267,6 +267,21 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(network.includes('8081')).toBe(name !== 'closed');
   });
 
+  it('take the token that ClusterPolicies send, and refuse nobody, unless they say how callers prove who they are', async () => {
+    const withEngine = async (engine: string, auth?: object): Promise<unknown> =>
+      (await configOf({ values: { config: { ...good.config, ...(auth && { auth }) }, policies: { engine } } }))['auth'];
+    expect(await withEngine('kyverno-clusterpolicy')).toEqual({ kyverno: { token: true, tokenRequired: false } });
+    const extraEnv = [{ name: 'IMAGE_SWAPPER_AUTH_KYVERNO_SERVICE_ACCOUNTS', value: 'a/b' }];
+    const policies = { engine: 'kyverno-clusterpolicy' };
+    expect((await configOf({ values: { ...good, policies, extraEnv } }))['auth']).toBeUndefined();
+    for (const kyverno of [{ token: true }, { token: false }, { serviceAccounts: ['a/b'] }]) {
+      expect(await withEngine('kyverno-clusterpolicy', { kyverno })).toEqual({ kyverno });
+    }
+    for (const engine of ['kyverno', 'gatekeeper', 'webhook', 'none']) expect(await withEngine(engine)).toBeUndefined();
+    const grants = await helm.objects({ values: { ...good, policies: { engine: 'kyverno-clusterpolicy' } } });
+    expect(JSON.stringify(objectOf(grants, 'ClusterRole'))).toContain('"tokenreviews"');
+  });
+
   it('keep the certificates of clients whatever the mode of tls', async () => {
     const tls = { clients: { gatekeeper: { caFile: '/etc/gatekeeper/ca.crt' } } };
     for (const chart of [
@@ -415,7 +430,29 @@ describe.skipIf(!available)("the chart's values", () => {
     };
 
     it.each([
+      ['kyverno', {}, [{ name: 'IMAGE_SWAPPER_AUTH_KYVERNO_SECRET', value: 'x' }]],
+      ['kyverno-clusterpolicy', { auth: { kyverno: { token: true } } }, []],
+      ['webhook', {}, [{ name: 'IMAGE_SWAPPER_AUTH_WEBHOOK_PATH', value: 'x' }]],
+      ['webhook', { tls: { clients: { webhook: { caFile: '/ca.crt' } } } }, []],
+      ['gatekeeper', { tls: { clients: { gatekeeper: { caFile: '/ca.crt' } } } }, []],
+    ])('do not name an open route when callers of %s prove who they are: %j', async (engine, more, extraEnv) => {
+      const config = { ...good.config, ...more };
+      const text = await warnings({ config, extraEnv, policies: { engine, manage: true } });
+      expect(text ?? '').not.toMatch(/requests/);
+    });
+
+    it.each([
       [{ policies: { engine: 'kyverno-clusterpolicy' } }, 'Kyverno 1.20 refuses to create or change a ClusterPolicy'],
+      [
+        { policies: { engine: 'kyverno-clusterpolicy' } },
+        'requests without a token of Kyverno are answered too, and their pull secrets are not believed',
+      ],
+      [{ policies: { engine: 'kyverno' } }, 'its requests prove nothing'],
+      [
+        { policies: { engine: 'webhook' } },
+        'IMAGE_SWAPPER_AUTH_WEBHOOK_PATH in extraEnv, or config.tls.clients.webhook',
+      ],
+      [{ policies: { engine: 'gatekeeper' } }, 'set config.tls.clients.gatekeeper (docs/callers.md)'],
       [{ certmanager: { issuerName: 'company' } }, 'certmanager.issuerName and certmanager.issuerKind are for'],
       [{ certmanager: { issuerKind: 'ClusterIssuer' } }, 'and tls.mode is selfSigned: set certmanager.enabled=true'],
       [{ secretReader: { secretNames: ['a'] } }, 'secretReader.secretNames: no Secret is read'],
@@ -431,8 +468,10 @@ describe.skipIf(!available)("the chart's values", () => {
         secretReader: { secretNames: ['a'] },
         prewarm: { enabled: true, schedule: '0 3 * * *' },
       };
-      expect(await warnings(values)).toBe('');
-      expect(await warnings(good)).toBe('');
+      const extraEnv = [{ name: 'IMAGE_SWAPPER_AUTH_KYVERNO_SECRET', value: 'x' }];
+      expect(await warnings({ ...values, extraEnv })).toBe('');
+      expect(await warnings({ ...good, extraEnv })).toBe('');
+      expect(await warnings({ ...good, policies: { engine: 'none' } })).toBe('');
     });
   });
 
