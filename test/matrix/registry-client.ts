@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import type { StartedRegistry } from './registry-process.js';
 import type { Shape } from './shapes.js';
 
+/** Requests at the same time. */
+const AT_ONCE = 8;
+
 /** The refusal of a registry, in its own words. */
 export class RefusedError extends Error {
   constructor(
@@ -45,21 +48,25 @@ export async function missing(
   shape: Shape,
 ): Promise<readonly string[]> {
   const base = `http://${host}/v2/${repository}`;
-  const lost: string[] = [];
   const top = shape.manifests.at(-1);
   const wanted = [
     ...shape.manifests.map(({ digest, mediaType }) => ({ path: `manifests/${digest}`, digest, mediaType })),
     ...(top === undefined ? [] : [{ path: `manifests/${shape.tag}`, digest: top.digest, mediaType: top.mediaType }]),
     ...[...shape.blobs.keys()].map((digest) => ({ path: `blobs/${digest}`, digest, mediaType: '*/*' })),
   ];
-  for (const { path, digest, mediaType } of wanted) {
+  const lost: string[] = [];
+  const look = async ({ path, digest, mediaType }: (typeof wanted)[number]): Promise<void> => {
     const response = await fetch(`${base}/${path}`, { headers: { ...authorizationOf(login), accept: mediaType } });
     const bytes = Buffer.from(await response.arrayBuffer());
     const [algorithm = 'sha256'] = digest.split(':');
     const found = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
     if (response.status !== 200 || found !== digest) lost.push(`${path.slice(0, 40)}: ${response.status}`);
+  };
+  // Some at once: some registries need a tenth of a second for each.
+  for (let start = 0; start < wanted.length; start += AT_ONCE) {
+    await Promise.all(wanted.slice(start, start + AT_ONCE).map(look));
   }
-  return lost;
+  return lost.sort();
 }
 
 /** Basic authentication, as each of the registries with logins takes it. */
