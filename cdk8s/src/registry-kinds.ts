@@ -28,8 +28,8 @@ export interface SwapperRegistry {
     readonly location: string;
     /** The Google Cloud project. */
     readonly projectId: string;
-    /** The repository in the project; all images go there. */
-    readonly repositoryId: string;
+    /** The repository in the project; all images go there. Only a target with `paths` can do without it. */
+    readonly repositoryId?: string;
     /** Other keys that the service reads. */
     readonly [key: string]: unknown;
   };

@@ -1,13 +1,14 @@
 import { parseDuration } from '../../extension-service/src/core/config/duration.js';
 import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
-import { InvalidTargetError, usableTarget } from '../../extension-service/src/core/naming/target.js';
+import { imagePrefixes, InvalidTargetError, problemKey } from '../../extension-service/src/core/naming/target.js';
+import { usableTarget } from '../../extension-service/src/core/naming/usable-target.js';
 import type { NamingTarget } from '../../extension-service/src/core/naming/target.js';
 import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
 import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { DEFAULT_OPERATORS } from '../../extension-service/src/core/decide/operators.js';
-import { list, mapping, oneOf, text, truth } from '../../extension-service/src/core/policies/shapes.js';
+import { checkText, list, mapping, oneOf, text, truth } from '../../extension-service/src/core/policies/shapes.js';
 import type { KindNaming } from './kind-naming.js';
 import type { OperatorProps, PodProps } from './pod-props.js';
 import type { SwapperRegistry } from './registry-kinds.js';
@@ -66,6 +67,11 @@ export interface SwapperTarget extends SwapperRegistry {
   readonly match?: string;
   readonly imageCopyPolicy?: ImageCopyPolicy;
   readonly imageSwapPolicy?: ImageSwapPolicy;
+  /**
+   * The path of each source registry in the target, instead of its host, for pull-through caches:
+   * `{ 'docker.io': 'docker-hub' }`. The target takes images of these registries alone.
+   */
+  readonly paths?: Readonly<Record<string, string>>;
   /** Other keys that the service reads, such as `name`. */
   readonly [key: string]: unknown;
 }
@@ -75,7 +81,7 @@ export function targetsOf(config: SwapperConfig): string[] {
   const named = namedTargets(config);
   if (named.length === 0)
     throw new InvalidPolicyOptionError('config.target', 'must be given: images have nowhere to go');
-  return [...new Set(named.map(({ target, option }) => prefixOf(target, option)))];
+  return [...new Set(named.flatMap(({ target, option }) => imagePrefixes(namingOf(target, option))))];
 }
 
 /** The targets as an engine takes them that calls nothing: a `DecidedInput`, a type that is not part of the package. */
@@ -195,11 +201,6 @@ interface NamedTarget {
   readonly option: string;
 }
 
-function prefixOf(target: SwapperTarget, option: string): string {
-  const { host, path } = namingOf(target, option);
-  return `${host}/${path === '' ? '' : `${path}/`}`;
-}
-
 function namingOf(target: SwapperTarget, option: string): NamingTarget {
   const type = typeOf(target, option) ?? '';
   const naming = NAMINGS.get(type);
@@ -211,12 +212,20 @@ function namingOf(target: SwapperTarget, option: string): NamingTarget {
   const keys = { host: `${type}.${naming.keys.host}`, path: `${type}.${naming.keys.path}` };
   try {
     // Holds what `reads` names, in its forms.
-    return usableTarget(option, naming.place(settings as never), keys);
+    return usableTarget(option, naming.place(settings as never), keys, pathsOf(target, option));
   } catch (error) {
     if (!(error instanceof InvalidTargetError)) throw error;
-    const [{ key, message } = { key: 'type', message: error.message }] = error.problems;
-    throw new InvalidPolicyOptionError(`${option}.${key}`, message);
+    const [problem = { key: 'type', message: error.message }] = error.problems;
+    throw new InvalidPolicyOptionError(`${option}.${problemKey(problem)}`, problem.message);
   }
+}
+
+function pathsOf({ paths }: SwapperTarget, option: string): Readonly<Record<string, string>> | undefined {
+  if (paths == null) return undefined;
+  for (const [registry, path] of Object.entries(mapping(paths, `${option}.paths`))) {
+    checkText(path, `${option}.paths.${registry}`);
+  }
+  return paths;
 }
 
 /** The keys that naming reads, checked. */

@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { computedNames } from '../../extension-service/src/core/engines/mutating-admission-policy/computed-names.js';
+import {
+  computedNames,
+  namesUnderPaths,
+} from '../../extension-service/src/core/engines/mutating-admission-policy/computed-names.js';
 import { keysOf } from '../../extension-service/src/core/engines/mutating-admission-policy/reference-cel.js';
 import { staticTargets } from '../../extension-service/src/core/engines/mutating-admission-policy/static-target.js';
 import {
@@ -9,7 +12,7 @@ import {
   referenceName,
 } from '../../extension-service/src/core/image/reference.js';
 import { findTarget } from '../../extension-service/src/core/naming/origin.js';
-import { targetReference, targetRepository } from '../../extension-service/src/core/naming/name.js';
+import { refusalOf, targetReference, targetRepository } from '../../extension-service/src/core/naming/name.js';
 import type { NamingTarget } from '../../extension-service/src/core/naming/target.js';
 import type { Reference } from '../../extension-service/src/core/image/reference.js';
 import { evaluateCel } from '../tools/cel.js';
@@ -111,6 +114,32 @@ describe.skipIf(!available)('references in CEL', () => {
       return found === expected ? [] : [{ ref, found, expected }];
     });
     expect(differences.slice(0, 5), `REFERENCES_SEED=${SEED} repeats this`).toEqual([]);
+  });
+
+  it.each([
+    ['mirror.example.com', 'any'],
+    ['012345678901.dkr.ecr.eu-central-1.amazonaws.com', 'single'],
+  ] as const)('have the name under the paths of %s that the service gives them, or none', async (host, separators) => {
+    const registries = new Map([
+      ['docker.io', 'm'],
+      ['ghcr.io', 'git/hub'],
+      ['localhost:5000', 'local'],
+    ]);
+    const plain = staticTargets([`${host}/`])[0] ?? never();
+    const naming = { ...plain.naming, separators, paths: registries };
+    const computed = namesUnderPaths({ ...plain, naming }, registries, [{ ...plain, naming }]);
+    const expression = `${computed.replace('variables.keys', `(${keysOf('refs.map(ref, string(ref))')})`)}.transformList(ref, name, name + " " + ref)`;
+    const names = new Map((await evaluated(expression)).map(([name = '', ...ref]) => [ref.join(' '), name]));
+    const differences = texts.flatMap((ref) => {
+      const name = names.get(ref);
+      const source = parsed(ref);
+      const stays = source === undefined || findTarget([naming], source) !== undefined;
+      const expected =
+        stays || refusalOf(naming, source) !== undefined ? undefined : targetReference(naming, source).text;
+      return name === expected ? [] : [{ ref, name, expected }];
+    });
+    expect(differences.slice(0, 5), `REFERENCES_SEED=${SEED} repeats this`).toEqual([]);
+    expect(names.size).toBeGreaterThan(50);
   });
 
   it.each([['mirror.example.com/m/'], ['012345678901.dkr.ecr.eu-central-1.amazonaws.com/']])(

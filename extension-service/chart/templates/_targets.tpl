@@ -6,10 +6,10 @@ two over many configurations.
 {{- $config := .Values.config | default dict }}
 {{- $prefixes := list }}
 {{- range $index, $target := $config.targets }}
-{{- $prefixes = append $prefixes (include "image-swapper.targetPrefix" (dict "target" $target "key" (printf "config.targets[%d]" $index))) }}
+{{- $prefixes = concat $prefixes (include "image-swapper.targetPrefixes" (dict "target" $target "key" (printf "config.targets[%d]" $index)) | fromJsonArray) }}
 {{- end }}
 {{- with $config.target }}
-{{- $prefixes = append $prefixes (include "image-swapper.targetPrefix" (dict "target" . "key" "config.target")) }}
+{{- $prefixes = concat $prefixes (include "image-swapper.targetPrefixes" (dict "target" . "key" "config.target") | fromJsonArray) }}
 {{- end }}
 {{- if not $prefixes }}
 {{- fail "config.target: say which registry images are mirrored to, such as --set config.target.aws.accountId=123456789012 --set config.target.aws.region=eu-central-1, or config.target.gcp or config.target.oci" }}
@@ -30,16 +30,30 @@ two over many configurations.
 {{- end }}
 {{- end }}
 
-{{- define "image-swapper.targetPrefix" -}}
+{{/* What images of a target begin with, one for each entry of its `paths`: a JSON list. */}}
+{{- define "image-swapper.targetPrefixes" -}}
 {{- $type := include "image-swapper.registryType" . }}
 {{- if not (hasKey .target $type) }}{{ fail (printf "%s: type is %s, and there is no %s.%s" .key $type .key $type) }}{{ end }}
 {{- $asked := dict "registry" (get .target $type) "key" (printf "%s.%s" .key $type) }}
 {{- $place := include (printf "image-swapper.%s.place" $type) $asked | fromJson }}
-{{- $prefix := printf "%s/%s" $place.host (ternary "" (printf "%s/" $place.path) (eq $place.path "")) }}
-{{- if not (regexMatch "^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(?::[0-9]{1,5})?/(?:[a-z0-9][a-z0-9._-]*/)*$" $prefix) }}
-{{- fail (printf "%s.%s: images would begin with %q, which is no registry and path" .key $type $prefix) }}
+{{- $start := ternary "" (printf "%s/" $place.path) (eq $place.path "") }}
+{{- $prefixes := list }}
+{{- if and (hasKey .target "paths") (not (kindIs "invalid" .target.paths)) }}
+{{- if not .target.paths }}{{ fail (printf "%s.paths: is empty, so the target takes no image: name a registry" .key) }}{{ end }}
+{{- range $registry, $path := .target.paths }}
+{{- $prefixes = append $prefixes (printf "%s/%s%s/" $place.host $start ($path | trimAll "/")) }}
 {{- end }}
-{{- $prefix }}
+{{- $prefixes = sortAlpha $prefixes }}
+{{- else }}
+{{- $prefixes = list (printf "%s/%s" $place.host $start) }}
+{{- end }}
+{{- $checked := dict "type" $type "key" .key }}
+{{- range $prefixes }}
+{{- if not (regexMatch "^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(?::[0-9]{1,5})?/(?:[a-z0-9][a-z0-9._-]*/)*$" .) }}
+{{- fail (printf "%s.%s: images would begin with %q, which is no registry and path" $checked.key $checked.type .) }}
+{{- end }}
+{{- end }}
+{{- $prefixes | uniq | toJson }}
 {{- end }}
 
 {{/* What `imageCopyPolicy` is for each target: a JSON list. */}}

@@ -1,5 +1,5 @@
 import { decideContainer } from '../core/decide/decide.js';
-import type { Rules } from '../core/decide/rules.js';
+import type { Rules, TargetRule } from '../core/decide/rules.js';
 import type { CopyOutcome } from '../mirror/copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import { mirrorJob } from '../core/decide/mirror-job.js';
@@ -35,6 +35,10 @@ export function planImage(rules: Rules, image: string, allReferrers = false): Pl
   const container = { list: 'containers' as const, index: 0, name: '', image, object: { image } };
   // Filters are about Pods, and here is none: an image that is asked for by name is copied.
   const decision = decideContainer({ ...rules, filters: [] }, {}, container);
+  if (decision.action === 'mirror' && fillsItself(decision.target)) {
+    const detail = `target ${decision.target.config.name} gets it from its source itself (paths, imageCopyPolicy none)`;
+    return { row: { image, reference: decision.reference.text, state: 'kept', detail } };
+  }
   // The tag's image of now is wanted, whatever the target has.
   if (decision.action === 'mirror') {
     const job = { ...whole(mirrorJob(decision), allReferrers), force: true };
@@ -42,6 +46,11 @@ export function planImage(rules: Rules, image: string, allReferrers = false): Pl
   }
   const state = decision.reason === 'in-target' ? 'kept' : 'failed';
   return { row: { image, state, detail: decision.detail } };
+}
+
+/** Whether the target is a pull-through cache; one without `paths` is filled by hand under `none`. */
+function fillsItself({ naming, copyPolicy }: TargetRule): boolean {
+  return naming.paths !== undefined && copyPolicy === 'none';
 }
 
 /** For an image that somebody asks for: all of it is looked at, and not its name alone. */

@@ -27,6 +27,8 @@ export class Cleaner {
         return node.kind === 'scalar' ? this.scalar(node, field, path) : this.list(node, field, path);
       case 'list':
         return this.list(node, field.item, path);
+      case 'map':
+        return this.map(node, field.item, path);
       case 'mapping':
         if (node.kind !== 'mapping') return node;
         return { ...node, entries: this.entries(node.entries, field, path) };
@@ -40,6 +42,16 @@ export class Cleaner {
       // An empty entry keeps its place: the schema says that it is one.
       items: node.items.map((entry, index) => this.clean(entry, item, [...path, index]) ?? entry),
     };
+  }
+
+  private map(node: TreeNode, item: Field, path: Path): TreeNode {
+    if (node.kind !== 'mapping') return node;
+    const entries = [...node.entries].map(([key, entry]) => {
+      // An entry without a value stays: the schema says that it is one.
+      const value = this.clean(entry.node, item, [...path, key]) ?? entry.node;
+      return [key, { place: entry.place, node: value }] as const;
+    });
+    return { ...node, entries: new Map(entries) };
   }
 
   private entries(entries: ReadonlyMap<string, Entry>, field: MappingField, path: Path): ReadonlyMap<string, Entry> {

@@ -98,7 +98,7 @@ const wanted: Readonly<Record<LeafField['type'], string>> = {
 };
 
 function wantedOf(field: Field): string {
-  return field.kind === 'leaf' ? wanted[field.type] : `a ${field.kind}`;
+  return field.kind === 'leaf' ? wanted[field.type] : `a ${field.kind === 'map' ? 'mapping' : field.kind}`;
 }
 
 function allowedOf(field: Field): string {
@@ -107,6 +107,10 @@ function allowedOf(field: Field): string {
       return field.allowed;
     case 'list':
       return 'each entry is a line that begins with "- "';
+    case 'map':
+      return field.item.kind === 'leaf'
+        ? `each entry is key: value; ${field.item.allowed}`
+        : 'each entry is key: value';
     case 'mapping':
       return `its keys are ${[...field.fields.keys()].join(', ')}`;
   }

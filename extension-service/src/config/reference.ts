@@ -59,6 +59,8 @@ function typeOf(field: Field): string {
       return 'mapping';
     case 'list':
       return field.item.kind === 'leaf' ? 'list of strings' : 'list';
+    case 'map':
+      return 'mapping of strings';
     case 'leaf':
       return leafType(field);
   }

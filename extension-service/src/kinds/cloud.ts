@@ -22,8 +22,12 @@ export interface CloudRegistry extends CloudLogin {
   readonly repositories?: CloudRepositories;
   /** Waits for the quotas of the registry's requests. */
   readonly pacer?: RequestPacer;
-  /** For `check --online`: identity, and each permission that is missing, in words that an administrator can act on. */
-  probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]>;
+  /**
+   * For `check --online`: identity, and each permission that is missing, in words that an administrator can act on.
+   *
+   * @param pushes whether images are copied there; without it, only reading is tried
+   */
+  probe(signal: AbortSignal, client: RegistryClient, pushes: boolean): Promise<readonly Probe[]>;
   /**
    * Whether the cloud's API has an image that its registry answers 404 for. Undefined when it does not, when it does not
    * say, and for another registry than this one. Never rejects.
@@ -38,8 +42,11 @@ export interface CloudRegistry extends CloudLogin {
   readonly archives?: boolean;
   /** Milliseconds that the quotas imply for so many requests, and the quota that is the narrowest. */
   estimate?(requests: PushRequests): { readonly milliseconds: number; readonly limitedBy: string };
-  /** Begins what goes on beside the copies: the first login, looks at repositories. A service calls it, a command does not. */
-  start?(): void;
+  /**
+   * Begins what goes on beside the copies: the first login and, where images are copied (`pushes`), looks at repositories.
+   * A service calls it, a command does not.
+   */
+  start?(pushes: boolean): void;
   /** Resolves when the work that copies left behind is done, or has had its time. */
   settled?(): Promise<void>;
   /** Ends all that goes on. */

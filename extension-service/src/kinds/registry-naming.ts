@@ -1,16 +1,16 @@
 import type { RegistryConfig, TargetConfig } from '../core/config/model.js';
 import type { NamingTarget, RegistryPlace, TargetProblem } from '../core/naming/target.js';
-import { placeProblems, usableTarget } from '../core/naming/target.js';
+import { namingProblems, usableTarget } from '../core/naming/usable-target.js';
 import { kindOf } from './kinds.js';
 
 /** A configured target as naming sees it. @throws InvalidTargetError when {@link targetProblems} has any */
 export function namingTarget(target: TargetConfig): NamingTarget {
-  return usableTarget(target.name, placeOf(target), keysOf(target));
+  return usableTarget(target.name, placeOf(target), keysOf(target), target.paths);
 }
 
 /** Why images cannot be named with the target; none for a good one. */
 export function targetProblems(target: TargetConfig): readonly TargetProblem[] {
-  return placeProblems(placeOf(target), keysOf(target));
+  return namingProblems(placeOf(target), keysOf(target), target.paths);
 }
 
 /** Where a configured registry is. */

@@ -17,7 +17,7 @@ export interface FieldMeta {
 export type LeafType = 'text' | 'digits' | 'choice' | 'duration' | 'number' | 'boolean' | 'platforms';
 
 /** A key, read from its schema. */
-export type Field = LeafField | ListField | MappingField;
+export type Field = LeafField | ListField | MappingField | MapField;
 
 interface Common {
   readonly about: string;
@@ -33,6 +33,12 @@ export interface LeafField extends Common, FieldMeta {
 
 export interface ListField extends Common {
   readonly kind: 'list';
+  readonly item: Field;
+}
+
+/** A mapping whose keys are the user's own. */
+export interface MapField extends Common {
+  readonly kind: 'map';
   readonly item: Field;
 }
 
@@ -87,6 +93,8 @@ function read(schema: z.core.$ZodType, common: Common): Field {
       return read(def.in, { ...common, about });
     case 'array':
       return { kind: 'list', ...common, about, item: fieldOf(def.element) };
+    case 'record':
+      return { kind: 'map', ...common, about, item: fieldOf(def.valueType) };
     case 'object':
       return {
         kind: 'mapping',
@@ -116,6 +124,7 @@ function unionOf(members: readonly Field[]): MappingField {
 export function fieldAt(root: Field, path: readonly (string | number)[]): Field | undefined {
   return path.reduce<Field | undefined>((field, part) => {
     if (field?.kind === 'list' && typeof part === 'number') return field.item;
+    if (field?.kind === 'map' && typeof part === 'string') return field.item;
     return field?.kind === 'mapping' ? field.fields.get(String(part)) : undefined;
   }, root);
 }

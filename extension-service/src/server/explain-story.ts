@@ -32,7 +32,10 @@ function paragraph(container: ExplainedContainer, dryRun: boolean, now: number):
     lines.push(...filterLines(`Filter ${index + 1}`, reading, 'leaves it alone')),
   );
   for (const target of container.targets) {
-    if (target.match === undefined) lines.push(`  Target ${target.name} takes every image.`);
+    if (target.refusal !== undefined) lines.push(`  Target ${target.name} ${target.refusal}.`);
+    else if (target.match === undefined && target.hasPaths === true)
+      lines.push(`  Target ${target.name} has a path for it.`);
+    else if (target.match === undefined) lines.push(`  Target ${target.name} takes every image.`);
     else lines.push(...filterLines(`Target ${target.name}`, target.match, 'takes it'));
   }
   if (container.action === 'keep') {

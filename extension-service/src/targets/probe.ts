@@ -1,14 +1,15 @@
 import type { Config, RegistryConfig, TargetConfig } from '../core/config/model.js';
 import { targetsOf } from '../core/config/registries.js';
+import { imagePaths } from '../core/naming/target.js';
 import { kindOf } from '../kinds/kinds.js';
 import { PROBE_REPOSITORY } from '../kinds/probe.js';
 import type { Probe } from '../kinds/probe.js';
-import { placeOf, sourceName } from '../kinds/registry-naming.js';
+import { namingTarget, placeOf, sourceName } from '../kinds/registry-naming.js';
 import { RegistryError } from '../registry/errors.js';
 import type { RegistryClient } from '../registry/client.js';
 import type { CloudAccess, Registries } from './registries.js';
 import { messageOf } from '../util/message-of.js';
-import { hostOf } from './registries.js';
+import { hostOf, isCopiedTo } from './registries.js';
 
 const PATIENCE = 15_000;
 /** For all calls to a cloud's API together. */
@@ -19,7 +20,10 @@ export async function probeRegistries(config: Config, registries: Registries): P
   const targets = targetsOf(config);
   const probes = await Promise.all([
     ...targets.map((target) =>
-      probeTarget(target, registries.target(target.name), registries.cloud(`target ${target.name}`)),
+      probeTarget(target, isCopiedTo(config, target), {
+        client: registries.target(target.name),
+        cloud: registries.cloud(`target ${target.name}`),
+      }),
     ),
     ...config.source.registries.map((source) =>
       probeSource(source, registries.source(hostOf(source)), registries.cloud(sourceName(source))),
@@ -28,19 +32,30 @@ export async function probeRegistries(config: Config, registries: Registries): P
   return probes.flat();
 }
 
+interface TargetAccess {
+  readonly client: RegistryClient;
+  readonly cloud: CloudAccess | undefined;
+}
+
+/** Looks under each of the target's paths, and where images are copied tries whether they may be. */
 async function probeTarget(
   target: TargetConfig,
-  client: RegistryClient,
-  cloud: CloudAccess | undefined,
-): Promise<Probe[]> {
-  const { path, host } = placeOf(target);
-  const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
-  const registry = `target ${target.name} (${host})`;
-  const about = { registry, config: target };
-  const read = await probe(about, 'read', () => client.headManifest(repository, 'latest', { signal: patience() }));
-  const more = await probeCloud(cloud, client);
-  // Without an answer to a question, pushing would only fail in the same way.
-  if (!read.ok) return [read, ...more];
+  pushes: boolean,
+  { client, cloud }: TargetAccess,
+): Promise<readonly Probe[]> {
+  const naming = namingTarget(target);
+  const probes = imagePaths(naming).map(async (path) => {
+    const place = naming.paths === undefined ? naming.host : `${naming.host}/${path}`;
+    const about = { registry: `target ${target.name} (${place})`, config: target };
+    const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
+    const read = await probe(about, 'read', () => client.headManifest(repository, 'latest', { signal: patience() }));
+    // Without an answer to a question, pushing would only fail in the same way.
+    return read.ok && pushes ? [read, await probePush(about, repository, { client, cloud })] : [read];
+  });
+  return [...(await Promise.all(probes)).flat(), ...(await probeCloud(cloud, client, pushes))];
+}
+
+async function probePush(about: Asked, repository: string, { client, cloud }: TargetAccess): Promise<Probe> {
   const push = async (): Promise<void> => {
     try {
       await client.probePush(repository, { signal: patience() });
@@ -50,7 +65,7 @@ async function probeTarget(
         throw error;
     }
   };
-  return [read, await probe(about, 'push', push), ...more];
+  return probe(about, 'push', push);
 }
 
 async function probeSource(
@@ -66,12 +81,16 @@ async function probeSource(
     await probe({ registry, config: source }, 'read', () =>
       client.headManifest(repository, 'latest', { signal: patience() }),
     ),
-    ...(await probeCloud(cloud, client)),
+    ...(await probeCloud(cloud, client, false)),
   ];
 }
 
-async function probeCloud(cloud: CloudAccess | undefined, client: RegistryClient): Promise<readonly Probe[]> {
-  return (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PATIENCE), client)) ?? [];
+async function probeCloud(
+  cloud: CloudAccess | undefined,
+  client: RegistryClient,
+  pushes: boolean,
+): Promise<readonly Probe[]> {
+  return (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PATIENCE), client, pushes)) ?? [];
 }
 
 /** A registry as people know it, with its configuration. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Config, RegistryConfig } from '../core/config/model.js';
+import type { Config, RegistryConfig, TargetConfig } from '../core/config/model.js';
 import { registriesOf, targetsOf } from '../core/config/registries.js';
 import type { CredentialSources } from '../credentials/config-credentials.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
@@ -53,6 +53,8 @@ export class Registries {
   private readonly sources = new BoundedMap<string, RegistryClient>(KEPT_SOURCES);
   private readonly everybodys = new BoundedMap<string, RegistryClient>(KEPT_SOURCES);
   private readonly clouds = new Map<string, CloudAccess>();
+  /** `target NAME` of those that images are copied to. */
+  private readonly copied: ReadonlySet<string>;
   private readonly configured: Keychain;
   /** The credentials of `source.registries` alone. */
   private readonly shared: Keychain;
@@ -78,6 +80,7 @@ export class Registries {
       ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
     });
     this.dockerConfig = dockerConfigKeychain(env, options);
+    this.copied = new Set(targets.filter((target) => isCopiedTo(config, target)).map(({ name }) => `target ${name}`));
     for (const registry of config.source.registries) this.openCloud(sourceName(registry), registry);
     for (const target of targets) this.openCloud(`target ${target.name}`, target);
     this.configured = chainKeychains([
@@ -170,7 +173,7 @@ export class Registries {
 
   /** Begins what goes on at clouds beside the copies; failures are events, and tried again. */
   start(): void {
-    for (const cloud of this.clouds.values()) cloud.start?.();
+    for (const [name, cloud] of this.clouds) cloud.start?.(this.copied.has(name));
   }
 
   /** What copies left behind at clouds is done, or has had its time. */
@@ -217,6 +220,11 @@ export class Registries {
     const keychain = kind.keychain?.(hostOf(registry), settings, sources);
     return keychain === undefined ? [] : [keychain];
   }
+}
+
+/** Whether anything is ever pushed to the target. */
+export function isCopiedTo(config: Pick<Config, 'imageCopyPolicy'>, target: TargetConfig): boolean {
+  return (target.imageCopyPolicy ?? config.imageCopyPolicy) !== 'none';
 }
 
 /** host[:port] of a configured registry. */

@@ -131,6 +131,27 @@ describe('check', () => {
     expect(cli.target.accessLog.map(({ method }) => method)).toContain('POST');
   });
 
+  it('online, asks under each path, and tries no push where nothing is copied', async () => {
+    const target = {
+      oci: { registry: cli.target.host, insecure: true },
+      paths: { 'docker.io': 'hub', 'quay.io': 'q' },
+    };
+    const before = cli.target.accessLog.length;
+    const ended = await cli.swapper([
+      ...['check', '--online', '--config', await cli.config({ target, imageCopyPolicy: 'none' })],
+    ]);
+    expect(ended).toMatchObject({ code: 0 });
+    for (const path of ['hub', 'q']) {
+      expect(ended.stdout).toMatch(new RegExp(`ok {2}target default \\(${cli.target.host}/${path}\\) +read`));
+    }
+    expect(ended.stdout).not.toContain('push');
+    const asked = cli.target.accessLog.slice(before);
+    expect(new Set(asked.map(({ path }) => path))).toEqual(
+      new Set(['hub', 'q'].map((path) => `/v2/${path}/image-swapper-check/manifests/latest`)),
+    );
+    expect(asked.filter(({ method }) => !['HEAD', 'GET'].includes(method))).toEqual([]);
+  });
+
   it('prints the configuration in force with origins, and hides passwords', async () => {
     const oci = { registry: cli.target.host, insecure: true, credentials: { username: 'u', password: 'a-pass-word' } };
     const file = await cli.config({ target: { type: 'oci', oci }, imageCopyPolicy: 'none' });

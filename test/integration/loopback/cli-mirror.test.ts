@@ -36,6 +36,20 @@ describe('mirror', () => {
     expect((await cli.swapper(args, list)).stdout).toMatch(/would-mirror .*\d manifests, \d+ blobs, at most/);
   });
 
+  it('copies nothing to a pull-through cache, and says where the image is there', async () => {
+    const target = { oci: { registry: cli.target.host, insecure: true }, paths: { [cli.source.host]: 'hub' } };
+    const config = await cli.config({ target, imageCopyPolicy: 'none' });
+    for (const more of [[], ['--dry-run']]) {
+      const args = ['mirror', '--config', config, '-o', 'json', ...more, `${cli.source.host}/app:1.0`];
+      const ended = await cli.swapper(args);
+      expect(ended).toMatchObject({ code: 0 });
+      expect(JSON.parse(ended.stdout)).toMatchObject({
+        images: [{ state: 'kept', reference: `${cli.target.host}/hub/app:1.0` }],
+      });
+    }
+    expect(cli.target.accessLog).toEqual([]);
+  });
+
   it('plans the keeper tag alone when the target has the image of a digest without it, and puts just that', async () => {
     loadImage(cli.target, cli.repository(), image);
     const keeper = `keep-${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;

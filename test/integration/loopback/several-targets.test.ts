@@ -107,6 +107,47 @@ describe('targets', () => {
     }
   });
 
+  it('that are pull-through caches are named by their paths, looked at or not, and never pushed to', async () => {
+    const [cache, looked, rest] = await Promise.all([world.registry(), world.registry(), world.registry()]);
+    const service = await world.serve({
+      source: { registries: [plainRegistry(source), plainRegistry(partner)] },
+      targets: [
+        {
+          name: 'cache',
+          match: "obj.metadata.namespace != 'looked'",
+          imageSwapPolicy: 'always',
+          imageCopyPolicy: 'none',
+          ...plainRegistry(cache),
+          paths: { [source.host]: 'docker-hub' },
+        },
+        { name: 'looked', imageCopyPolicy: 'none', ...plainRegistry(looked), paths: { [source.host]: 'proxy/hub' } },
+      ],
+      target: plainRegistry(rest),
+    });
+    const swapped = `${cache.host}/docker-hub/app:1.0`;
+    expect(await admit(service, { app: app(source), partner: app(partner) })).toEqual({
+      app: swapped,
+      partner: app(partner),
+    });
+    expect(await admit(service, { app: swapped })).toEqual({ app: swapped });
+
+    // Under `exists` the manifest is asked for, and a cache answers for its upstream registry.
+    const inCache = `${looked.host}/proxy/hub/app:1.0`;
+    expect(await admit(service, { app: app(source) }, { namespace: 'looked' })).toEqual({ app: app(source) });
+    expect(new Set(looked.accessLog.map(({ path }) => path))).toEqual(new Set(['/v2/proxy/hub/app/manifests/1.0']));
+    loadImage(looked, 'proxy/hub/other', image, '1.0');
+    expect(await admit(service, { app: `${source.host}/other:1.0` }, { namespace: 'looked' })).toEqual({
+      app: `${looked.host}/proxy/hub/other:1.0`,
+    });
+    expect(await admit(service, { app: inCache }, { namespace: 'looked' })).toEqual({ app: inCache });
+
+    // Only what has no path is copied.
+    await settled(service);
+    expect((await mirrors(service)).map(({ target }) => target)).toEqual(['default']);
+    expect(cache.accessLog).toEqual([]);
+    expect(looked.accessLog.filter(({ method }) => !['HEAD', 'GET'].includes(method))).toEqual([]);
+  });
+
   it('log in with a rotated password file within seconds, for looks and for copies', async () => {
     const passwords = { pusher: 'first-word' };
     const target = await world.registry({ auth: { type: 'basic', users: passwords } });

@@ -43,6 +43,20 @@ export const CASES: readonly ChartCase[] = [
       },
     },
   },
+  {
+    name: 'pull-through-caches',
+    values: {
+      config: {
+        imageSwapPolicy: 'always',
+        imageCopyPolicy: 'none',
+        targets: [
+          { name: 'ecr', ...AWS, paths: { 'quay.io': 'quay', 'docker.io': 'docker-hub' } },
+          { name: 'google', gcp: { location: 'europe-west3', projectId: 'my-shop' }, paths: { 'ghcr.io': 'github' } },
+        ],
+        target: { oci: { registry: 'harbor.example.com:5000', prefix: 'team' }, paths: { 'registry.k8s.io': '/k8s/' } },
+      },
+    },
+  },
   { name: 'engine-none', values: { config, policies: { engine: 'none' } } },
   {
     name: 'engine-none-plain-http',

@@ -19,6 +19,8 @@ function schemaOf(field: Field): JsonSchema {
       return mapping(field);
     case 'list':
       return { type: 'array', items: schemaOf(field.item), ...about(field) };
+    case 'map':
+      return { type: 'object', additionalProperties: schemaOf(field.item), ...about(field) };
     case 'leaf':
       return { ...leaf(field), ...about(field) };
   }

@@ -40,6 +40,16 @@ const oci = (registry: string, prefix?: string) => ({ registry, ...(prefix !== u
 describe("the configuration's targets", () => {
   it.each<[string, object, string[]]>([
     ['aws without a type', { target: { aws } }, ['012345678901.dkr.ecr.eu-west-1.amazonaws.com/']],
+    [
+      'paths instead of hosts',
+      { target: { aws, paths: { 'quay.io': 'quay', 'docker.io': '/hub/' } } },
+      ['012345678901.dkr.ecr.eu-west-1.amazonaws.com/hub/', '012345678901.dkr.ecr.eu-west-1.amazonaws.com/quay/'],
+    ],
+    [
+      'gcp with paths and without a repository',
+      { target: { gcp: { ...gcp, repositoryId: undefined }, paths: { 'docker.io': 'hub' } } },
+      ['europe-west4-docker.pkg.dev/example.com/images/hub/'],
+    ],
     ['gcp without a type', { target: { gcp } }, ['europe-west4-docker.pkg.dev/example.com/images/mirror/']],
     ['oci without a type', { target: { oci: oci('harbor.example.com') } }, ['harbor.example.com/']],
     [
@@ -81,7 +91,21 @@ describe("the configuration's targets", () => {
     expect((refused as { says: string }).says.startsWith(`${says}: `)).toBe(true);
   });
 
+  it.each<[string, unknown, string]>([
+    ['the name of another host', { 'docker.io': 'quay.io' }, 'target.paths.docker.io'],
+    ['one path inside another', { 'docker.io': 'a', 'quay.io': 'a/b' }, 'target.paths.quay.io'],
+    ['no registry', {}, 'target.paths'],
+  ])('have the same paths refused at the same key with the same words: %s', (_what, paths, key) => {
+    const target = { oci: oci('harbor.example.com'), paths };
+    const refused = construct({ target });
+    expect(refused).toMatchObject({ key });
+    expect(service({ target })).toEqual(refused);
+  });
+
   it('are named where a value is no text', () => {
+    const paths = (value: unknown) => construct({ target: { oci: oci('harbor.example.com'), paths: value } });
+    expect(paths({ 'docker.io': 5 })).toMatchObject({ key: 'target.paths.docker.io' });
+    expect(paths(['docker.io'])).toMatchObject({ key: 'target.paths' });
     expect(construct({ target: { oci: { registry: 5 } } })).toMatchObject({ key: 'target.oci.registry' });
     expect(construct({ target: { oci: { registry: 'a.example.com', prefix: 5 } } })).toMatchObject({
       key: 'target.oci.prefix',

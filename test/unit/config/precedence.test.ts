@@ -75,6 +75,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'target.imageSwapPolicy': ['always', 'exists'],
   'target.imageCopyPolicy': ['none', 'immediate'],
   'target.platforms': ['linux/amd64', 'all'],
+  'target.paths': ['{docker.io: hub}', '{quay.io: quay, docker.io: hub/x}'],
   'target.acr': ['{registry: one.azurecr.io}', '{registry: two.azurecr.io, prefix: mirror}'],
   'target.acr.registry': ['one.azurecr.io', 'two.azurecr.io'],
   'target.acr.prefix': ['a', 'b/c'],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { imagesAnswer } from '../../../extension-service/src/core/decide/answer.js';
 import { decide } from '../../../extension-service/src/core/decide/decide.js';
 import type { ContainerDecision, DecisionInput } from '../../../extension-service/src/core/decide/decide.js';
+import type { TargetConfig } from '../../../extension-service/src/core/config/model.js';
 import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
 import { filterObject } from '../../../extension-service/src/core/decide/pod.js';
 import { DEFAULT_OPERATORS } from '../../../extension-service/src/core/decide/operators.js';
@@ -464,5 +465,46 @@ describe('what filters see', () => {
       spec: { containers: [{ name: 'c0', image: 'nginx', resources: {} }] },
       status: {},
     });
+  });
+});
+
+describe('a target with paths', () => {
+  const cache = (more: Partial<TargetConfig> = {}): TargetConfig =>
+    ociTarget('cache.test', { name: 'cache', paths: { 'docker.io': 'docker-hub', 'quay.io': 'quay' }, ...more });
+  const decided = (image: string, targets: readonly TargetConfig[], target?: TargetConfig) => {
+    const { target: _usual, ...config } = configOf({ targets });
+    const whole = target === undefined ? config : { ...config, target };
+    return decide(compileRules(whole, namingTarget), input(podOf([image])))[0];
+  };
+
+  it.each([
+    ['nginx:1', 'cache.test/docker-hub/library/nginx:1'],
+    ['quay.io/a/b:1', 'cache.test/quay/a/b:1'],
+    ['ghcr.io/a/b:1', 'mirror.test/ghcr.io/a/b:1'],
+    ['cache.test/docker-hub/library/nginx:1', 'in-target'],
+    ['cache.test/team/app:1', 'mirror.test/cache.test/team/app:1'],
+  ])('takes images of its registries, and others go to the next: %s', (image, expected) => {
+    expect(short(decided(image, [cache()], ociTarget('mirror.test')))).toBe(expected);
+  });
+
+  it('takes none that its match does not select, and says of none what it has no path for', () => {
+    const match = "obj.metadata.namespace == 'other'";
+    expect(short(decided('nginx:1', [cache({ match })], ociTarget('mirror.test')))).toBe(
+      'mirror.test/docker.io/library/nginx:1',
+    );
+    const kept = decided('ghcr.io/a/b:1', [cache(), { ...cache(), name: 'second' }]);
+    expect(kept).toMatchObject({
+      reason: 'no-target',
+      detail: 'no target takes it: target cache has no path for ghcr.io, target second has no path for ghcr.io',
+    });
+    expect(decided('nginx', [cache({ match })])).toMatchObject({
+      reason: 'no-target',
+      detail: 'no target takes it, and there is no default target',
+    });
+  });
+
+  it('is not asked by its match about an image that it has no path for', () => {
+    const decision = decided('ghcr.io/a/b:1', [cache({ match: 'container.image' })], ociTarget('mirror.test'));
+    expect(decision).toMatchObject({ action: 'mirror', warnings: [] });
   });
 });

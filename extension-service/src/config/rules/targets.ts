@@ -36,10 +36,10 @@ function checkNames(context: RuleContext): void {
   }
 }
 
-/** A target without `match` takes everything that comes to it. */
+/** A target without `match` and `paths` takes everything that comes to it. */
 function checkReach(context: RuleContext): void {
   const paths = targetsOf(context).map(({ path }) => path);
-  const catchAll = paths.findIndex((path) => !context.isWritten([...path, 'match']));
+  const catchAll = paths.findIndex((path) => !['match', 'paths'].some((key) => context.isWritten([...path, key])));
   const path = paths[catchAll];
   const next = paths[catchAll + 1];
   if (path === undefined || next === undefined) return;
@@ -53,10 +53,12 @@ function checkNaming(context: RuleContext): void {
     if (!context.isWhole(path)) continue;
     const target = config as TargetConfig;
     const faults = targetProblems(target);
-    for (const { key, message } of faults) context.error([...path, ...key.split('.')], message);
+    for (const { key, entry, message } of faults) {
+      context.error([...path, ...key.split('.'), ...(entry === undefined ? [] : [entry])], message);
+    }
     if (faults.length > 0) continue;
     const naming = namingTarget(target);
-    const same = known.find((other) => other.naming.path === naming.path && isTargetHost(other.naming, naming.host));
+    const same = known.find((other) => isSamePlace(other.naming, naming));
     if (same !== undefined) {
       const where = `${naming.host}${naming.path === '' ? '' : `/${naming.path}`}`;
       const message = `points to the same place as ${formatPath(same.path)}: ${where}`;
@@ -67,4 +69,10 @@ function checkNaming(context: RuleContext): void {
   for (const { inner, message } of overlappingTargets(known.map(({ naming }) => naming))) {
     context.error(known.find(({ naming }) => naming === inner)?.path ?? [], message);
   }
+}
+
+/** Those with `paths` share no place, or {@link overlappingTargets} says so. */
+function isSamePlace(one: NamingTarget, other: NamingTarget): boolean {
+  if (one.paths !== undefined || other.paths !== undefined) return false;
+  return one.path === other.path && isTargetHost(one, other.host);
 }

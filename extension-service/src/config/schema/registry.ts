@@ -4,7 +4,7 @@ import type { RegistryKind } from '../../kinds/kind.js';
 import { REGISTRY_KINDS, REGISTRY_TYPES } from '../../kinds/kinds.js';
 import type { FieldMeta } from '../../schema/field.js';
 import { described, leaf } from '../../schema/field.js';
-import { matching, platforms, text } from '../../schema/leaves.js';
+import { anyText, matching, platforms, text } from '../../schema/leaves.js';
 import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
 
 const typeMeta: FieldMeta = {
@@ -42,6 +42,17 @@ function name(about: string): z.ZodString {
   return text({ about, allowed: nameAllowed }, nameCheck);
 }
 
+function paths() {
+  const path = anyText(
+    { about: 'The path below the target.', allowed: 'expected a path such as docker-hub' },
+    () => undefined,
+  );
+  return described(
+    z.record(z.string(), path),
+    'The path of each source registry in the target, instead of its host: `{docker.io: docker-hub}`, for pull-through caches. The target takes images of these registries alone.',
+  );
+}
+
 function options() {
   return {
     match: text({
@@ -52,6 +63,7 @@ function options() {
     imageSwapPolicy: imageSwapPolicy('Overrides the top-level key for this target.').exactOptional(),
     imageCopyPolicy: imageCopyPolicy('Overrides the top-level key for this target.').exactOptional(),
     platforms: platforms('Overrides `mirror.platforms` for this target.').exactOptional(),
+    paths: paths().exactOptional(),
   };
 }
 

@@ -203,4 +203,6 @@ export interface TargetOptions {
   readonly imageSwapPolicy?: ImageSwapPolicy;
   readonly imageCopyPolicy?: ImageCopyPolicy;
   readonly platforms?: Platforms;
+  /** The path of each source registry, by its host, instead of the host; of others, the target takes no image. */
+  readonly paths?: Readonly<Record<string, string>>;
 }

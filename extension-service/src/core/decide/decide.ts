@@ -7,7 +7,7 @@ import { imagePlace, takesUpdates } from './image-places.js';
 import { missingPlatform, namedPlatforms } from './named-platforms.js';
 import type { NamedPlatforms } from './named-platforms.js';
 import { operatorOf } from './operators.js';
-import { targetReference } from '../naming/name.js';
+import { refusalOf, targetReference } from '../naming/name.js';
 import type { TargetReference } from '../naming/name.js';
 import type { JsonObject, PodContainer } from './pod.js';
 import {
@@ -156,6 +156,7 @@ export function decideContainer(rules: Rules, obj: JsonObject, container: PodCon
     message,
   }));
   const target = rules.targets.find((candidate) => {
+    if (refusalOf(candidate.naming, source) !== undefined) return false;
     if (candidate.match === undefined) return true;
     const result = matchFilters([candidate.match], context);
     if (result.skip) return true;
@@ -165,9 +166,18 @@ export function decideContainer(rules: Rules, obj: JsonObject, container: PodCon
     return false;
   });
   if (target === undefined) {
-    return { ...keep(container, 'no-target', 'no target takes it, and there is no default target'), warnings };
+    return { ...keep(container, 'no-target', noTarget(rules, source)), warnings };
   }
   return { action: 'mirror', container, source, target, reference: targetReference(target.naming, source), warnings };
+}
+
+function noTarget({ targets }: Rules, source: Reference): string {
+  const refusals = targets.flatMap(({ naming }) => {
+    const refusal = refusalOf(naming, source);
+    return refusal === undefined ? [] : [`target ${naming.name} ${refusal}`];
+  });
+  if (refusals.length === 0) return 'no target takes it, and there is no default target';
+  return `no target takes it: ${refusals.join(', ')}`;
 }
 
 function keepWholePod(rules: Rules, pod: JsonObject): Omit<Keep, 'container'> | undefined {

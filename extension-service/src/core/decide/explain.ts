@@ -3,13 +3,15 @@ import { Budget, EffortError, WORK_LIMIT, withinBudget } from '../filters/effort
 import { traceFilter } from '../filters/trace.js';
 import type { FilterTrace } from '../filters/trace.js';
 import { formatReference, parseReference } from '../image/reference.js';
+import type { Reference } from '../image/reference.js';
+import { refusalOf } from '../naming/name.js';
 import type { ContainerDecision, DecisionInput } from './decide.js';
 import { decide } from './decide.js';
 import type { ImagePlaceKey } from './image-places.js';
 import { filterContainer, filterObject } from './pod.js';
 import type { JsonObject } from './pod.js';
 import { Redactor } from './redact.js';
-import type { Rules } from './rules.js';
+import type { Rules, TargetRule } from './rules.js';
 
 /** How one expression was read for one container. */
 export interface ExpressionReading {
@@ -23,6 +25,10 @@ export interface ExpressionReading {
 export interface ExplainedTarget {
   readonly name: string;
   readonly selected: boolean;
+  /** Why the image cannot be there, in words that continue the target's name; `match` is then not read. */
+  readonly refusal?: string;
+  /** The target names images by its `paths`. */
+  readonly hasPaths?: true;
   readonly match?: ExpressionReading;
 }
 
@@ -88,11 +94,7 @@ function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision, red
     ...(source !== undefined && { source }),
     action: decision.action,
     filters,
-    targets: targets.map((target, index) => ({
-      name: target.config.name,
-      selected: index === selected,
-      ...(target.match !== undefined && { match: read(target.match, context, redactor, index === selected) }),
-    })),
+    targets: targets.map((target, index) => readTarget(target, decision, { context, redactor }, index === selected)),
     ...(decision.action === 'keep'
       ? { reason: decision.reason, detail: decision.detail }
       : {
@@ -108,6 +110,23 @@ function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision, red
 interface Context {
   readonly obj: JsonObject;
   readonly container: JsonObject;
+}
+
+function readTarget(
+  { config, naming, match }: TargetRule,
+  decision: ContainerDecision,
+  { context, redactor }: { readonly context: Context; readonly redactor: Redactor },
+  selected: boolean,
+): ExplainedTarget {
+  const source = parsed(decision.container.image);
+  const refusal = source && refusalOf(naming, source);
+  return {
+    name: config.name,
+    selected,
+    ...(refusal !== undefined && { refusal }),
+    ...(naming.paths !== undefined && { hasPaths: true as const }),
+    ...(refusal === undefined && match !== undefined && { match: read(match, context, redactor, selected) }),
+  };
 }
 
 function readFilters(filters: readonly Filter[], context: Context, redactor: Redactor): ExpressionReading[] {
@@ -145,8 +164,13 @@ export function shown(value: unknown): string {
 }
 
 function normalise(image: string): string | undefined {
+  const reference = parsed(image);
+  return reference && formatReference(reference);
+}
+
+function parsed(image: string): Reference | undefined {
   try {
-    return formatReference(parseReference(image));
+    return parseReference(image);
   } catch {
     return undefined;
   }

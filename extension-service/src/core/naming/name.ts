@@ -4,7 +4,7 @@ import { decodeName, encodeName } from './escape.js';
 import type { SourceName } from './escape.js';
 import { isTargetHost } from './origin.js';
 import { sha256 } from './sha256.js';
-import { roomForSource } from './target.js';
+import { isLegalRepository, longestRepository, roomForSource } from './target.js';
 import type { NamingTarget } from './target.js';
 
 /** Where a source's image is in a target. */
@@ -29,10 +29,26 @@ const shortMark = '_short';
 const hashLength = 64;
 
 /**
- * `HOST[/PREFIX]/<source, fully normalised>`. Sources that are no legal path are escaped as {@link encodeName} says,
+ * Why the source cannot be in the target, in words that continue the target's name; undefined when it can. Only a target
+ * with `paths` refuses sources: a cache asks its upstream registry for the name that it is asked for, so that names under
+ * a path are neither escaped nor shortened.
+ */
+export function refusalOf(target: NamingTarget, source: SourceName): string | undefined {
+  if (target.paths === undefined) return undefined;
+  const start = target.paths.get(source.registry);
+  if (start === undefined) return `has no path for ${source.registry}`;
+  const repository = `${start}/${source.repository}`;
+  if (repository.length <= longestRepository(target) && isLegalRepository(target, repository)) return undefined;
+  return `cannot have a repository ${repository}`;
+}
+
+/**
+ * `HOST[/PREFIX]/<source, fully normalised>`, or `HOST/PATH/<repository of the source>` in a target with `paths`. Sources that are no legal path are escaped as {@link encodeName} says,
  * and those that are too long shortened to `SEGMENT_short/BEGINNING/SHA256`, with as much of the beginning as fits and
  * the hash of the whole source name. The names of two sources never are equal, every one is legal in the target's
  * registry, and the text parses as a reference, also where host and path together are limited to 255 characters.
+ *
+ * @throws RangeError for a source that {@link refusalOf} refuses
  */
 export function targetReference(target: NamingTarget, source: Reference): TargetReference {
   const registry = target.host;
@@ -48,8 +64,17 @@ export function targetReference(target: NamingTarget, source: Reference): Target
   return { ...named, shownAs, published: `keep-${hex.slice(0, 12)}`, text: formatReference(named) };
 }
 
-/** The repository in the target, the target's path included; it doesn't depend on tag and digest. */
+/**
+ * The repository in the target, the target's path included; it doesn't depend on tag and digest.
+ *
+ * @throws RangeError for a source that {@link refusalOf} refuses
+ */
 export function targetRepository(target: NamingTarget, source: SourceName): string {
+  if (target.paths !== undefined) {
+    const refusal = refusalOf(target, source);
+    if (refusal !== undefined) throw new RangeError(`target ${target.name} ${refusal}`);
+    return `${target.paths.get(source.registry) ?? ''}/${source.repository}`;
+  }
   const { segment, repository } = encodeName(source, target.separators);
   const room = roomForSource(target);
   const full = `${segment}/${repository}`;
@@ -64,16 +89,26 @@ export function targetRepository(target: NamingTarget, source: SourceName): stri
  * only in the registry.
  */
 export function sourceOf(target: NamingTarget, reference: Reference): Reference | undefined {
-  const start = target.path === '' ? '' : `${target.path}/`;
-  if (!isTargetHost(target, reference.registry) || !reference.repository.startsWith(start)) return undefined;
-  const path = reference.repository.slice(start.length);
-  const slash = path.indexOf('/');
-  if (slash < 0) return undefined;
-  const name = decodeName({ segment: path.slice(0, slash), repository: path.slice(slash + 1) });
-  if (name === undefined || !isNormalized(name)) return undefined;
+  if (!isTargetHost(target, reference.registry)) return undefined;
+  const name = target.paths === undefined ? decoded(target, reference) : underPath(target.paths, reference);
+  if (name === undefined || !isNormalized(name) || refusalOf(target, name) !== undefined) return undefined;
   if (targetRepository(target, name) !== reference.repository) return undefined;
   const { tag, digest } = reference;
   return { ...name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+}
+
+function decoded({ path }: NamingTarget, { repository }: Reference): SourceName | undefined {
+  const start = path === '' ? '' : `${path}/`;
+  const slash = repository.indexOf('/', start.length);
+  if (!repository.startsWith(start) || slash < 0) return undefined;
+  return decodeName({ segment: repository.slice(start.length, slash), repository: repository.slice(slash + 1) });
+}
+
+function underPath(paths: ReadonlyMap<string, string>, { repository }: Reference): SourceName | undefined {
+  for (const [registry, path] of paths) {
+    if (repository.startsWith(`${path}/`)) return { registry, repository: repository.slice(path.length + 1) };
+  }
+  return undefined;
 }
 
 /**
@@ -82,6 +117,7 @@ export function sourceOf(target: NamingTarget, reference: Reference): Reference 
  */
 export function isMirrorName(target: NamingTarget, reference: Reference): boolean {
   if (!isTargetHost(target, reference.registry)) return false;
+  if (target.paths !== undefined) return underPath(target.paths, reference) !== undefined;
   if (target.path !== '') return reference.repository.startsWith(`${target.path}/`);
   return sourceOf(target, reference) !== undefined || SHORTENED.test(reference.repository);
 }

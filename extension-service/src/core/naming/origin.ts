@@ -1,11 +1,12 @@
 import type { Reference } from '../image/reference.js';
+import { imagePaths } from './target.js';
 import type { NamingTarget } from './target.js';
 
 /**
  * Finds the target that an image is in already. aws: every repository of the account's registry in the region counts,
  * whatever the prefix, since nodes that can pull the mirror can pull it too. gcp: host, project and repository must be
  * the target's. oci: host and prefix must be; what else the registry holds is a source like any other, and its mirror
- * is below the prefix. Paths are compared part by part: `mirror2/x` isn't under `mirror`, and neither is `mirror`.
+ * is below the prefix. Of a target with `paths` these count instead of the prefix. Paths are compared part by part: `mirror2/x` isn't under `mirror`, and neither is `mirror`.
  */
 export interface OriginIndex {
   /** The target; the one with the longest path where several hold the image, the first of equal ones. */
@@ -25,7 +26,7 @@ export function buildOriginIndex(targets: readonly NamingTarget[]): OriginIndex 
     for (const host of [target.host, ...target.aliases].map(withoutDefaultPort)) {
       const entry = hosts.get(host) ?? { byPath: new Map<string, NamingTarget>() };
       hosts.set(host, entry);
-      if (!entry.byPath.has(target.path)) entry.byPath.set(target.path, target);
+      for (const path of imagePaths(target)) if (!entry.byPath.has(path)) entry.byPath.set(path, target);
       if (target.wholeRegistry) entry.whole ??= target;
     }
   }

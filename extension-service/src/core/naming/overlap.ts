@@ -1,3 +1,4 @@
+import { hostNamedBy, isWithin } from './paths.js';
 import { isTargetHost } from './origin.js';
 import type { NamingTarget } from './target.js';
 
@@ -10,31 +11,72 @@ export interface TargetOverlap {
 }
 
 /**
- * Pairs of targets where one's path continues the other's with what could be a source's host. With `docker.io` as the
- * path of one and none as the other's, Docker Hub's `quay.io/team/app` in the outer and quay.io's `team/app` in the
- * inner would share a name, so anyone who may push to the first could replace the second. Other nested paths are fine:
- * the first part of a source's path always has a dot or an underscore, or is `localhost`.
+ * Pairs of targets of one registry that could give one name to two sources, so that anyone who may push to the one source
+ * could replace the other.
+ *
+ * - One's path continues the other's with what could be a source's host. With `docker.io` as the path of one and none as
+ *   the other's, Docker Hub's `quay.io/team/app` in the outer and quay.io's `team/app` in the inner would share a name.
+ *   Other nested paths are fine: the first part of a source's path always has a dot or an underscore, or is `localhost`.
+ * - An entry of `paths` is inside another target's entry, or the other way round; the same for the path of a target that
+ *   names images by their hosts, as above.
  */
 export function overlappingTargets(targets: readonly NamingTarget[]): readonly TargetOverlap[] {
   const overlaps: TargetOverlap[] = [];
-  for (const outer of targets) {
-    for (const inner of targets) {
-      const next = nextPart(outer, inner);
-      if (next === undefined || !(/[._]/.test(next) || next === 'localhost')) continue;
-      const place = outer.path === '' ? outer.host : `${outer.host}/${outer.path}`;
-      const message =
-        `target ${inner.name} is inside target ${outer.name}, and ${next} below ${place} is also where images from ` +
-        `${next} go: choose a path without dots and underscores`;
-      overlaps.push({ outer, inner, message });
-    }
-  }
+  targets.forEach((outer, index) => {
+    targets.forEach((inner, other) => {
+      if (outer === inner || !(isTargetHost(outer, inner.host) || isTargetHost(inner, outer.host))) return;
+      // Of two with paths, one look is enough.
+      if (outer.paths !== undefined && inner.paths !== undefined && index > other) return;
+      const message = overlap(outer, inner);
+      if (message !== undefined) overlaps.push({ outer, inner, message });
+    });
+  });
   return overlaps;
 }
 
-/** The first part of the inner target's path below the outer one's; `undefined` when it is not inside. */
-function nextPart(outer: NamingTarget, inner: NamingTarget): string | undefined {
-  if (!isTargetHost(outer, inner.host) && !isTargetHost(inner, outer.host)) return undefined;
+function overlap(outer: NamingTarget, inner: NamingTarget): string | undefined {
+  if (outer.paths !== undefined) return inner.paths === undefined ? undefined : samePaths(outer, inner);
+  return inner.paths === undefined ? nestedPath(outer, inner) : pathsInside(outer, inner.paths, inner.name);
+}
+
+function nestedPath(outer: NamingTarget, inner: NamingTarget): string | undefined {
   const start = outer.path === '' ? '' : `${outer.path}/`;
   if (inner.path === outer.path || !inner.path.startsWith(start)) return undefined;
-  return inner.path.slice(start.length).split('/', 1)[0];
+  const next = inner.path.slice(start.length).split('/', 1)[0] ?? '';
+  if (!(/[._]/.test(next) || next === 'localhost')) return undefined;
+  return (
+    `target ${inner.name} is inside target ${outer.name}, and ${next} below ${placeOf(outer)} is also where images from ` +
+    `${next} go: choose a path without dots and underscores`
+  );
+}
+
+function samePaths(one: NamingTarget, other: NamingTarget): string | undefined {
+  for (const [registry, path] of other.paths ?? []) {
+    for (const [taken, known] of one.paths ?? []) {
+      if (!isWithin(known, path) && !isWithin(path, known)) continue;
+      return (
+        `the path of ${registry}, ${other.host}/${path}, and that of ${taken} in target ${one.name}, ` +
+        `${one.host}/${known}, hold each other: give each its own`
+      );
+    }
+  }
+  return undefined;
+}
+
+function pathsInside(outer: NamingTarget, paths: ReadonlyMap<string, string>, name: string): string | undefined {
+  for (const [registry, path] of paths) {
+    if (isWithin(path, outer.path) && outer.path !== '') {
+      return `target ${outer.name}, at ${placeOf(outer)}, is inside the path of ${registry} in target ${name}: choose another path`;
+    }
+    if (!isWithin(outer.path, path)) continue;
+    const below = outer.path === '' ? path : path.slice(outer.path.length + 1);
+    const host = hostNamedBy(below, registry, outer.separators);
+    if (host === undefined) continue;
+    return `the path of ${registry}, ${outer.host}/${path}, is also where target ${outer.name} has images of ${host}: choose another path`;
+  }
+  return undefined;
+}
+
+function placeOf({ host, path }: NamingTarget): string {
+  return path === '' ? host : `${host}/${path}`;
 }

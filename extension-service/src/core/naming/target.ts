@@ -16,11 +16,18 @@ export interface RegistryPlace {
   readonly separators: Separators;
   /** Every repository of the registry counts as being in the target, not only those under `path`. */
   readonly wholeRegistry: boolean;
+  /** `path` is not whole: images can only be under the target's `paths`. */
+  readonly needsPaths?: true;
 }
 
 /** The settings of a target that naming needs. */
 export interface NamingTarget extends RegistryPlace {
   readonly name: string;
+  /**
+   * Where the images of a source registry are, by its `host[:port]`: the whole path below the target's host, instead of
+   * the target's path and the source's host. Other sources cannot be in the target. Absent: every source can.
+   */
+  readonly paths?: ReadonlyMap<string, string>;
 }
 
 /** The keys below the target that decide host and path, such as `aws.region` and `aws.prefix`: a problem is reported there. */
@@ -35,6 +42,8 @@ export type NameTarget = (target: TargetConfig) => NamingTarget;
 /** What makes a target unusable for naming, by the key below the target: `aws.prefix`. */
 export interface TargetProblem {
   readonly key: string;
+  /** The entry of the mapping at `key`; it may have dots. */
+  readonly entry?: string;
   readonly message: string;
 }
 
@@ -43,16 +52,21 @@ export class InvalidTargetError extends Error {
   readonly problems: readonly TargetProblem[];
 
   constructor(name: string, problems: readonly TargetProblem[]) {
-    super(`target ${name}: ${problems.map(({ key, message }) => `${key}: ${message}`).join('; ')}`);
+    super(`target ${name}: ${problems.map((problem) => `${problemKey(problem)}: ${problem.message}`).join('; ')}`);
     this.name = 'InvalidTargetError';
     this.problems = problems;
   }
 }
 
+/** The key of a problem as people read it: `aws.prefix`, `paths.docker.io`. */
+export function problemKey({ key, entry }: TargetProblem): string {
+  return entry === undefined ? key : `${key}.${entry}`;
+}
+
 /** Whole references above it are refused by older kubelets (distribution's limit for host and path together). */
 export const nameLengthLimit = 255;
 /** What must be left for the source's path: enough for a short form that people can still tell apart. */
-const leastRoom = 96;
+export const leastRoom = 96;
 /** A repository with single separators only, as ECR demands. */
 const singleSeparators = /^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*\/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
@@ -63,17 +77,25 @@ export function isLegalRepository(target: RegistryPlace, repository: string): bo
   return repository.length >= 2 && singleSeparators.test(repository);
 }
 
+/** Characters of a repository that the registry and older kubelets accept. */
+export function longestRepository({ repositoryLimit, host }: RegistryPlace): number {
+  return Math.min(repositoryLimit, nameLengthLimit - host.length - 1);
+}
+
 /** Characters left for the source's path, below the target's own. */
 export function roomForSource(target: RegistryPlace): number {
-  const repository = Math.min(target.repositoryLimit, nameLengthLimit - target.host.length - 1);
+  const repository = longestRepository(target);
   return target.path === '' ? repository : repository - target.path.length - 1;
 }
 
-/** @throws InvalidTargetError when {@link placeProblems} has any */
-export function usableTarget(name: string, place: RegistryPlace, keys: PlaceKeys): NamingTarget {
-  const problems = placeProblems(place, keys);
-  if (problems.length > 0) throw new InvalidTargetError(name, problems);
-  return { name, ...place };
+/** The paths below the target's host that its images are under, sorted; '' for the whole host. */
+export function imagePaths({ path, paths }: NamingTarget): readonly string[] {
+  return paths === undefined ? [path] : [...paths.values()].sort();
+}
+
+/** What image references of the target begin with, each with a slash at its end. */
+export function imagePrefixes(target: NamingTarget): readonly string[] {
+  return imagePaths(target).map((path) => `${target.host}/${path === '' ? '' : `${path}/`}`);
 }
 
 /** Why images cannot be named with the place; none for a good one. */

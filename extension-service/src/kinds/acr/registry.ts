@@ -42,14 +42,14 @@ export class AcrRegistry implements CloudRegistry {
     if (isTargetName(this.registry)) this.login.get().catch(() => undefined);
   }
 
-  async probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]> {
+  async probe(signal: AbortSignal, client: RegistryClient, pushes: boolean): Promise<readonly Probe[]> {
     const { acr, registry, login } = this;
     const isTarget = isTargetName(registry);
     const identity = identityOf(acr, this.options.env);
     const who = 'missing' in identity ? '' : `client ${identity.clientId} of tenant ${identity.tenantId}`;
     const { path } = acrNaming.place(acr);
     const name = isTarget ? `${registry} (${this.#host})` : registry;
-    return probeAcr({ registry: name, isTarget, path, who, login, client, signal });
+    return probeAcr({ registry: name, isTarget: isTarget && pushes, path, who, login, client, signal });
   }
 
   stop(): void {

@@ -58,14 +58,14 @@ export class EcrRegistry implements CloudRegistry {
     this.#sweep = new PolicySweep({ ...shared, keeper: this.#keeper, ...SWEEP });
   }
 
-  start(): void {
+  start(pushes: boolean): void {
     if (!isTargetName(this.registry)) return;
     this.login.get().catch(() => undefined);
-    void this.#sweep.run();
+    if (pushes) void this.#sweep.run();
   }
 
-  async probe(signal: AbortSignal, client: RegistryClient): Promise<readonly Probe[]> {
-    const isTarget = isTargetName(this.registry);
+  async probe(signal: AbortSignal, client: RegistryClient, pushes: boolean): Promise<readonly Probe[]> {
+    const isTarget = isTargetName(this.registry) && pushes;
     return probeEcr({ aws: this.aws, registry: this.registry, isTarget, clients: () => this.#load(), client, signal });
   }
 

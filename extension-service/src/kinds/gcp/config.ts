@@ -1,6 +1,7 @@
 export interface GcpConfig {
   readonly location: string;
   readonly projectId: string;
+  /** '' where the target's `paths` name repositories of the project. */
   readonly repositoryId: string;
   /** E-mail of the service account that is impersonated for everything at this registry. */
   readonly serviceAccount?: string;

@@ -6,17 +6,19 @@ import { OCI_REPOSITORY_LIMIT } from '../naming.js';
 export interface ArtifactRegistryPlace {
   readonly location: string;
   readonly projectId: string;
+  /** '' in a target whose `paths` name the repositories of the project. */
   readonly repositoryId: string;
 }
 
 export const gcpNaming: RegistryNaming<ArtifactRegistryPlace> = {
   keys: { host: 'location', path: 'repositoryId' },
-  reads: { location: 'text', projectId: 'text', repositoryId: 'text' },
+  reads: { location: 'text', projectId: 'text', repositoryId: 'path' },
   place({ location, projectId, repositoryId }): RegistryPlace {
     return {
       host: `${location.toLowerCase()}-docker.pkg.dev`,
       // A domain-scoped project, example.com:name, is written with a slash in image names.
-      path: `${projectId.replace(':', '/')}/${repositoryId}`,
+      path: [projectId.replace(':', '/'), ...(repositoryId === '' ? [] : [repositoryId])].join('/'),
+      ...(repositoryId === '' && { needsPaths: true as const }),
       aliases: [],
       repositoryLimit: OCI_REPOSITORY_LIMIT,
       separators: 'any',

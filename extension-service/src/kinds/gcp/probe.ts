@@ -41,6 +41,8 @@ export async function probeArtifactRegistry(probe: ArtifactRegistryProbe): Promi
     say('login', false, messageOf(error));
     return found;
   }
+  // Of paths that are repositories, other probes ask the registry.
+  if (gcp.repositoryId === '') return found;
   const repository = await findRepository(probe, say);
   if (repository !== 'missing') await probePermissions(probe, say);
   if (isTarget && typeof repository === 'object') await probeSettings(probe, repository, say);

@@ -1,5 +1,6 @@
 import type { GcpConfig } from './config.js';
 import type { RenewedLogin } from '../../credentials/renewed-login.js';
+import type { RegistryClient } from '../../registry/client.js';
 import type { PasswordCredentials } from '../../registry/types.js';
 import { isTargetName } from '../cloud.js';
 import type { CloudOptions, CloudRegistry } from '../cloud.js';
@@ -49,15 +50,16 @@ export class ArtifactRegistry implements CloudRegistry {
     this.repositories = new GcpRepositories({ gcp, registry, api: this.#api, keeper: this.#keeper, onEvent });
   }
 
-  start(): void {
+  start(pushes: boolean): void {
     if (!this.#isTarget) return;
     this.login.get().catch(() => undefined);
-    void this.#keeper.run();
+    if (pushes && this.gcp.repositoryId !== '') void this.#keeper.run();
   }
 
-  async probe(signal: AbortSignal): Promise<readonly Probe[]> {
+  async probe(signal: AbortSignal, _client: RegistryClient, pushes: boolean): Promise<readonly Probe[]> {
     const { gcp, registry, login } = this;
-    return probeArtifactRegistry({ gcp, registry, isTarget: this.#isTarget, login, api: this.#api, signal });
+    const isTarget = this.#isTarget && pushes;
+    return probeArtifactRegistry({ gcp, registry, isTarget, login, api: this.#api, signal });
   }
 
   async settled(): Promise<void> {

@@ -26,7 +26,12 @@ export class GcpRepositories implements CloudRepositories {
 
   constructor(private readonly options: GcpRepositoriesOptions) {}
 
-  async create(_repository: string, signal: AbortSignal | undefined): Promise<boolean> {
+  async create(repository: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const { gcp, registry } = this.options;
+    if (gcp.repositoryId === '') {
+      const text = `the repository of ${repository} does not exist: create it with format Docker (${registry}, paths)`;
+      throw new RegistryError(text, { kind: 'absent', host: artifactRegistryPlace(gcp).host });
+    }
     const now = this.options.now ?? Date.now;
     if (this.#creation === undefined || this.#creation.until < now()) {
       // Blobs are pushed side by side: each of them comes here.
@@ -38,7 +43,7 @@ export class GcpRepositories implements CloudRepositories {
   }
 
   used(): void {
-    this.options.keeper.used();
+    if (this.options.gcp.repositoryId !== '') this.options.keeper.used();
   }
 
   isImmutable(): boolean {

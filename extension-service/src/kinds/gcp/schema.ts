@@ -18,7 +18,9 @@ const projectCheck = matching(
   projectAllowed,
 );
 
-const registry = {
+const repositoryCheck = matching(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'repository name', repositoryAllowed);
+
+const place = {
   location: text({ about: 'Location of the repository.', allowed: locationAllowed }, (value) => {
     if (/^[a-z]+-[a-z]+[0-9]+-[a-z]$/.test(value)) {
       return {
@@ -39,10 +41,9 @@ const registry = {
     // As image names, and so k8s-image-swapper's users, write the project of a domain.
     (value) => value.replace('/', ':'),
   ),
-  repositoryId: text(
-    { about: 'The repository in the project; all images go there.', allowed: repositoryAllowed },
-    matching(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'repository name', repositoryAllowed),
-  ),
+};
+
+const login = {
   serviceAccount: text(
     { about: 'A service account to impersonate for all calls to this registry.', allowed: accountAllowed },
     matching(/^[a-z0-9][a-z0-9-]{0,62}@[a-z0-9.-]{1,200}\.gserviceaccount\.com$/, 'service account', accountAllowed),
@@ -78,11 +79,27 @@ const pushes = {
 };
 
 /** A repository of Google Artifact Registry. */
-export const gcpSchema = z.strictObject({ ...registry, ...pushes }) satisfies z.ZodType<GcpConfig>;
+export const gcpSchema = z.strictObject({
+  ...place,
+  repositoryId: text(
+    {
+      about: 'The repository in the project; all images go there. Only a target with `paths` can do without it.',
+      allowed: repositoryAllowed,
+      defaultText: 'required without `paths`',
+    },
+    repositoryCheck,
+  ).default(''),
+  ...login,
+  ...pushes,
+}) satisfies z.ZodType<GcpConfig>;
 
 const noPushes = z.object(pushes).parse({});
 
 /** The same as a source: it is only read. */
 export const gcpSourceSchema = z
-  .strictObject(registry)
+  .strictObject({
+    ...place,
+    repositoryId: text({ about: 'The repository in the project.', allowed: repositoryAllowed }, repositoryCheck),
+    ...login,
+  })
   .transform((gcp): GcpConfig => ({ ...gcp, ...noPushes })) satisfies z.ZodType<GcpConfig>;

@@ -6,7 +6,7 @@ import { basesOf } from '../../core/engines/mutating-admission-policy/admission-
 import { imageTable } from '../../core/engines/mutating-admission-policy/image-table.js';
 import type { TableEntry } from '../../core/engines/mutating-admission-policy/image-table.js';
 import { parseReference } from '../../core/image/reference.js';
-import { targetReference } from '../../core/naming/name.js';
+import { refusalOf, targetReference } from '../../core/naming/name.js';
 import { namingTarget } from '../../kinds/registry-naming.js';
 import { WakeUps } from '../../util/wake-ups.js';
 
@@ -235,5 +235,6 @@ function byName(targets: readonly DecidedTarget[]): ReadonlyMap<string, DecidedT
 
 function nameOf({ source, target }: TableEntry, targets: ReadonlyMap<string, DecidedTarget>): string | undefined {
   const naming = targets.get(target)?.naming;
-  return naming && targetReference(naming, source).text;
+  if (naming === undefined || refusalOf(naming, source) !== undefined) return undefined;
+  return targetReference(naming, source).text;
 }

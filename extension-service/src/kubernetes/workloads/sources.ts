@@ -1,7 +1,7 @@
 import type { Rules, TargetRule } from '../../core/decide/rules.js';
 import { InvalidReferenceError, parseReference } from '../../core/image/reference.js';
 import type { Reference } from '../../core/image/reference.js';
-import { sourceOf } from '../../core/naming/name.js';
+import { refusalOf, sourceOf } from '../../core/naming/name.js';
 import type { TargetReference } from '../../core/naming/name.js';
 import type { NamingTarget } from '../../core/naming/target.js';
 import type { MirrorJob } from '../../core/decide/mirror-job.js';
@@ -56,7 +56,7 @@ export class Sources {
     if (target === undefined) return { kind: 'unknown' };
     const read = sourceOf(naming, reference);
     const source = read ?? this.lengthen(target, reference);
-    if (source === undefined) return { kind: 'unknown' };
+    if (source === undefined || refusalOf(naming, source) !== undefined) return { kind: 'unknown' };
     return { kind: 'mirrored', source, target, certain: read === undefined || isCertain(naming) };
   }
 
@@ -72,11 +72,11 @@ export function readsBack(naming: NamingTarget, reference: TargetReference): boo
 }
 
 /**
- * Below a path of its own a target has nothing but mirrors. One without has other repositories too, and `acme.io/app` may
+ * Below paths of its own a target has nothing but mirrors. One without has other repositories too, and `acme.io/app` may
  * be somebody's own work and no mirror of https://acme.io.
  */
-export function isCertain({ path }: NamingTarget): boolean {
-  return path !== '';
+export function isCertain({ path, paths }: NamingTarget): boolean {
+  return path !== '' || paths !== undefined;
 }
 
 function place(target: TargetRule, repository: string): string {

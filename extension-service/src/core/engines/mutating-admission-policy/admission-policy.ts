@@ -15,8 +15,9 @@ import {
 import type { PodOptions, PolicyOptions } from '../../policies/options.js';
 import { POD_RULES } from '../../policies/pod-conditions.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import { imagePrefixes } from '../../naming/target.js';
 import type { DecidedTarget } from '../engine.js';
-import { computedNames } from './computed-names.js';
+import { computedNames, namesUnderPaths } from './computed-names.js';
 import { imageTable } from './image-table.js';
 import type { ImageTable } from './image-table.js';
 import { filterConditions, matchCondition } from './limits.js';
@@ -107,7 +108,7 @@ export function basesOf(targets: readonly DecidedTarget[]): ReadonlyMap<string, 
 }
 
 function prefixesOf(targets: readonly DecidedTarget[]): readonly string[] {
-  return [...new Set(targets.map(baseOf))];
+  return [...new Set(targets.flatMap(({ naming }) => imagePrefixes(naming)))];
 }
 
 function variablesOf(
@@ -120,7 +121,9 @@ function variablesOf(
     const names = found[index]?.results ?? [];
     const [first, ...others] = names.map((name) => `variables.${name}[?c.image]`);
     const value = first === undefined ? '""' : `${first}${others.map((other) => `.or(${other})`).join('')}.orValue("")`;
-    return { match: matchCondition(target), value };
+    const takes = target.naming.paths === undefined ? undefined : `c.image in variables.${takenName(index)}`;
+    const conditions = [takes, matchCondition(target)].flatMap((one) => one ?? []);
+    return { match: conditions.length === 0 ? undefined : conditions.join(' && '), value };
   });
   return [
     ...placeVariables(filterConditions(filters), resolvePodOptions(pods)),
@@ -166,6 +169,9 @@ function foundVariables(
     results.push(`${name}${index}`);
   };
   const base = celString(baseOf(target), 'targets');
+  if (target.naming.paths !== undefined) {
+    variables.push({ name: takenName(index), expression: namesUnderPaths(target, target.naming.paths, targets) });
+  }
   if (table !== undefined && table.chunks.length > 0) {
     const chunks = chunksOf('table', table.chunks);
     result('found', lookup(chunks, '[?k.dir][?k.name]', `[k.dir][?""].orValue(${base} + k.dir) + "/" + k.name`));
@@ -174,8 +180,14 @@ function foundVariables(
     const chunks = chunksOf('renamedTable', table.renamed);
     result('renamed', lookup(chunks, '[?(k.dir + "/" + k.name)][?" "]', '[k.dir + "/" + k.name][""]'));
   }
-  if (target.swapPolicy === 'always') result('computed', computedNames(target, base, targets));
+  if (target.swapPolicy === 'always' && target.naming.paths !== undefined) results.push(takenName(index));
+  else if (target.swapPolicy === 'always') result('computed', computedNames(target, base, targets));
   return { variables, results };
+}
+
+/** The variable with the images that a target with `paths` takes. */
+function takenName(index: number): string {
+  return `underPath${index}`;
 }
 
 /** Which of the images a table has, and under which names; `[?…]` gives an empty text for what is not there. */

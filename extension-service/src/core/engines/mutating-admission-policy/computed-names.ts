@@ -1,6 +1,6 @@
 import type { NamingTarget } from '../../naming/target.js';
-import { roomForSource } from '../../naming/target.js';
-import { celString } from '../../policies/literals.js';
+import { imagePaths, longestRepository, roomForSource } from '../../naming/target.js';
+import { celString, celStringMap } from '../../policies/literals.js';
 import type { DecidedTarget } from '../engine.js';
 import { IS_VALID } from './reference-cel.js';
 
@@ -25,12 +25,35 @@ export function computedNames({ naming }: DecidedTarget, base: string, targets: 
   ].join('\n');
 }
 
+/**
+ * A map of the names in a target with `paths`, by the reference. References that it has no entry for go to the next
+ * target. A registry that is an IPv6 address has no path here; the service names its images.
+ */
+export function namesUnderPaths(
+  { naming }: DecidedTarget,
+  paths: ReadonlyMap<string, string>,
+  targets: readonly DecidedTarget[],
+): string {
+  const map = celStringMap(Object.fromEntries(paths));
+  return [
+    `[${map}].map(paths, variables.keys.transformMap(ref, k,`,
+    `  ${IS_VALID} && k.registry in paths`,
+    `  && size(paths[k.registry] + "/" + k.repository) <= ${longestRepository(naming)}`,
+    ...(naming.separators === 'single' ? ['  && !k.repository.matches("--|__")'] : []),
+    ...targets.map((target) => `  && !${isIn(target.naming)}`),
+    `  , ${celString(`${naming.host}/`, 'targets')} + paths[k.registry] + "/" + k.repository + k.separator + k.shown))[0]`,
+  ].join('\n');
+}
+
 /** As `core/naming/origin.ts` finds it. */
-function isIn({ host, aliases, path, wholeRegistry }: NamingTarget): string {
+function isIn(target: NamingTarget): string {
+  const { host, aliases, wholeRegistry } = target;
   const hosts = [...new Set([host, ...aliases].map((one) => one.replace(/:443$/, '')))];
   const literals = hosts.map((one) => celString(one, 'targets')).join(', ');
   const registry = '(k.registry.endsWith(":443") ? k.registry.replace(":443", "") : k.registry)';
   const isHost = `${registry} in [${literals}]`;
-  if (path === '' || wholeRegistry) return `(${isHost})`;
-  return `(${isHost} && k.repository.startsWith(${celString(`${path}/`, 'targets')}))`;
+  const paths = imagePaths(target);
+  if (paths.includes('') || wholeRegistry) return `(${isHost})`;
+  const below = paths.map((path) => `k.repository.startsWith(${celString(`${path}/`, 'targets')})`);
+  return `(${isHost} && ${below.length === 1 ? below[0] : `(${below.join(' || ')})`})`;
 }

@@ -1,6 +1,6 @@
 import { parseBoundedJson } from '../../json-bounds.js';
 import type { Reference } from '../../image/reference.js';
-import { targetReference } from '../../naming/name.js';
+import { refusalOf, targetReference } from '../../naming/name.js';
 import type { DecidedTarget } from '../engine.js';
 import type { TableEntry } from './image-table.js';
 
@@ -18,7 +18,7 @@ export function readTable(policy: unknown, targets: readonly DecidedTarget[]): r
       Object.entries(inner).flatMap(([last, shown]) => {
         if (last === '' || typeof shown !== 'string') return [];
         const repository = kind === 'table' ? `${outer}/${last}` : outer;
-        return shown.split(' ').flatMap((one) => (one === '' ? [] : [entryOf(repository, one, target)]));
+        return shown.split(' ').flatMap((one) => (one === '' ? [] : entryOf(repository, one, target)));
       }),
     );
   });
@@ -38,13 +38,15 @@ function literalOf(expression: string): Readonly<Record<string, Readonly<Record<
   }
 }
 
-function entryOf(path: string, shown: string, { naming }: DecidedTarget): TableEntry {
+/** None for an image that the target takes no longer. */
+function entryOf(path: string, shown: string, { naming }: DecidedTarget): readonly TableEntry[] {
   const slash = path.indexOf('/');
   const source: Reference = {
     registry: path.slice(0, slash),
     repository: path.slice(slash + 1),
     ...(shown.includes(':') ? { digest: shown } : { tag: shown }),
   };
+  if (refusalOf(naming, source) !== undefined) return [];
   const { registry, repository } = targetReference(naming, source);
-  return { source, target: naming.name, registry, repository };
+  return [{ source, target: naming.name, registry, repository }];
 }
