@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { build } from 'esbuild';
 
@@ -42,6 +43,25 @@ function replace(path, contents) {
     },
   };
 }
+
+/**
+ * Text that is read at every start and never used: messages of zod in other languages, and the charsets of Asia and of old
+ * computers for express's body parsers, which no route has.
+ */
+const unused = {
+  name: 'unused',
+  setup(builder) {
+    const contents = {
+      'zod/v4/locales/index.js': "export { default as en } from './en.js';",
+      'iconv-lite/encodings/dbcs-data.js': 'module.exports = {};',
+      'iconv-lite/encodings/sbcs-data-generated.js': 'module.exports = {};',
+    };
+    for (const [path, text] of Object.entries(contents)) {
+      const filter = new RegExp(`node_modules[\\\\/]${path.replaceAll('/', '[\\\\/]')}$`);
+      builder.onLoad({ filter }, ({ path: file }) => ({ contents: text, loader: 'js', resolveDir: dirname(file) }));
+    }
+  },
+};
 
 async function programText(entryPoint, plugins = []) {
   const { outputFiles } = await bundle({ entryPoints: [entryPoint], plugins, write: false });
@@ -117,11 +137,16 @@ await bundle({
   outfile: UNFINISHED,
   banner: { js: '#!/usr/bin/env node' },
   plugins: [
+    unused,
     ...lazyClients,
     replace('background/programs/programs.ts', textModule('PROGRAMS', programs)),
     replace('background/program.ts', textModule('BACKGROUND_PROGRAM', packed(backgroundProgram))),
   ],
 });
+
+// One character beyond ASCII makes V8 keep the whole text with two bytes for each. esbuild escapes all but regular expressions.
+const beyond = /.{0,60}\P{ASCII}/u.exec(await readFile(UNFINISHED, 'utf8'));
+if (beyond !== null) throw new Error(`dist/image-swapper.cjs is not ASCII; escape it in the source: ${beyond[0]}`);
 
 // Under its name only when it is whole: a process may start it while it is built.
 await rename(UNFINISHED, 'dist/image-swapper.cjs');
