@@ -21,6 +21,11 @@ see the port of the Pod or host behind a Service, so that of the API server is r
 {{- end }}
 {{- end }}
 {{- end }}
+{{- range concat (list ($config.target | default dict)) ($config.targets | default list) }}
+{{- with regexFind ":[0-9]+(?:[/?#]|$)" (regexReplaceAll "^[^/]*//(?:[^/@]*@)?" (dig "gate" "webhook" "url" "" .) "") | regexFind "[0-9]+" }}
+{{- $ports = append $ports (int .) }}
+{{- end }}
+{{- end }}
 {{- $queue := dig "queue" "type" "memory" $config }}
 {{- if ne $queue "memory" }}
 {{- $port := regexFind ":[0-9]+(?:/|\\?|$)" (regexReplaceAll "^.*@" (dig "queue" "url" "" $config) "") | regexFind "[0-9]+" }}

@@ -67,6 +67,15 @@ two over many configurations.
 {{- $policies | uniq | toJson }}
 {{- end }}
 
+{{/* Where the ConfigMap is that gates remember ages in; nothing without a minimumAge. */}}
+{{- define "image-swapper.firstSeenNamespace" -}}
+{{- $config := include "image-swapper.config" . | fromYaml }}
+{{- range concat ($config.targets | default list) (list $config.target | compact) }}
+{{- if dig "gate" "minimumAge" "" . }}{{ $_ := set $config "ages" true }}{{ end }}
+{{- end }}
+{{- if $config.ages }}{{ dig "lease" "namespace" "" $config | default .Release.Namespace }}{{ end }}
+{{- end }}
+
 {{/* Whether Pods wait for copies. */}}
 {{- define "image-swapper.waitsForCopies" -}}
 {{- $policies := include "image-swapper.copyPolicies" . | fromJsonArray }}

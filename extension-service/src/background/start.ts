@@ -1,5 +1,6 @@
 import { ClusterSide } from './cluster-side.js';
 import { connectCluster } from '../kubernetes/api.js';
+import { clusterSeenStore } from '../kubernetes/first-seen-map.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import { openClouds } from '../kinds/clouds.js';
 import { ShownPods } from '../kubernetes/shown-pods.js';
@@ -45,6 +46,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
       ...{ env, readSecret, report, cloud, onRequest },
       pullSecrets: secrets,
       isShown: (job) => shown.isShown(job),
+      seenStore: clusterSeenStore(env),
     });
     copier.start();
     cluster.start();

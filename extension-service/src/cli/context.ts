@@ -2,6 +2,7 @@ import { ConfigError, NoConfigFileError } from '../config/problem.js';
 import { loadConfig } from '../config/load.js';
 import type { LoadOptions, LoadedConfig } from '../config/load.js';
 import type { Config } from '../core/config/model.js';
+import { clusterSeenStore } from '../kubernetes/first-seen-map.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import type { RegistryCopierOptions } from '../mirror/registry-copier.js';
 import type { Logger } from '../telemetry/log.js';
@@ -101,6 +102,7 @@ export function registryOptions(
     report,
     readSecret: (name, namespace) => secrets.named(name, namespace),
     pullSecrets: secrets,
+    seenStore: clusterSeenStore(context.env),
     cloud: openClouds({ env: context.env, onEvent: (event) => reportFailure(event, report), report }),
   };
 }

@@ -9,7 +9,7 @@ import { RegistryCopier } from '../mirror/registry-copier.js';
 import type { CommandContext } from './context.js';
 import { registryOptions } from './context.js';
 import { Progress } from './copy-progress.js';
-import { attempts, rowOf, summary } from './mirror-rows.js';
+import { attempts, refusedRow, rowOf, summary } from './mirror-rows.js';
 import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
 import { bytes, render } from './output.js';
 import type { OutputFormat } from './output.js';
@@ -89,7 +89,7 @@ export async function mirrorNow(
 }
 
 function finished(entry: PlannedCopy, result: MirrorResult): MirrorRow {
-  if (!result.ok) return { ...rowOf(entry), state: 'failed', detail: result.failure.message };
+  if (!result.ok) return refusedRow(entry, result.failure);
   const { digest, upToDate, platforms, bytes: count, repaired, unfinished } = result.outcome;
   const sent = `${bytes(count.uploaded)} sent, ${bytes(count.mounted + count.skipped)} were there`;
   return {

@@ -5,7 +5,7 @@ import { Limiter } from '../registry/limiter.js';
 import type { CopyPlan } from '../registry/plan.js';
 import type { CommandContext } from './context.js';
 import { registryOptions } from './context.js';
-import { attempts, rowOf, summary } from './mirror-rows.js';
+import { attempts, refusedRow, rowOf, summary } from './mirror-rows.js';
 import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
 import { bytes, render, table } from './output.js';
 import type { OutputFormat } from './output.js';
@@ -50,7 +50,7 @@ export async function planMirror(
         return { ...rowOf(entry), state: 'would-mirror', detail: describe(plan), digest };
       } catch (error) {
         if (!(error instanceof CopyFailedError)) throw error;
-        return { ...rowOf(entry), state: 'failed', detail: error.message };
+        return refusedRow(entry, error.failure);
       }
     }),
   );

@@ -3,13 +3,14 @@ import type { Rules, TargetRule } from '../core/decide/rules.js';
 import type { CopyOutcome } from '../mirror/copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import { mirrorJob } from '../core/decide/mirror-job.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
 import { table } from './output.js';
 
 /** A row of the command's result. */
 export interface MirrorRow {
   readonly image: string;
   readonly reference?: string;
-  readonly state: 'mirrored' | 'up-to-date' | 'kept' | 'would-mirror' | 'failed';
+  readonly state: 'mirrored' | 'up-to-date' | 'kept' | 'would-mirror' | 'held' | 'denied' | 'failed';
   readonly detail: string;
   readonly digest?: string;
   readonly platforms?: CopyOutcome['platforms'];
@@ -65,6 +66,11 @@ export function attempts({ job, pulls }: PlannedCopy): readonly MirrorJob[] {
 
 export function rowOf({ image, job }: PlannedCopy): Omit<MirrorRow, 'state' | 'detail'> {
   return { image, reference: job.reference.text };
+}
+
+/** Of an image that was not mirrored: its gate's verdict, or that the copy failed. */
+export function refusedRow(entry: PlannedCopy, { gate, message }: CopyFailure): MirrorRow {
+  return { ...rowOf(entry), state: gate?.verdict ?? 'failed', detail: message };
 }
 
 export function summary(rows: readonly MirrorRow[]): string {

@@ -39,9 +39,11 @@ export async function mirrorOrPlan(
   flags: { readonly output: OutputFormat },
 ): Promise<number> {
   const rows = await (config.dryRun ? planMirror : mirrorNow)(context, config, planned, flags);
-  const isOpen = ({ state, unfinished = [] }: MirrorRow): boolean => state === 'failed' || unfinished.length > 0;
+  const isOpen = ({ state, unfinished = [] }: MirrorRow): boolean => NOT_MIRRORED.has(state) || unfinished.length > 0;
   return rows.some(isOpen) ? EXIT.findings : EXIT.ok;
 }
+
+const NOT_MIRRORED: ReadonlySet<MirrorRow['state']> = new Set(['failed', 'held', 'denied']);
 
 async function readList(file: string): Promise<string[]> {
   let source: string;

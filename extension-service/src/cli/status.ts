@@ -57,10 +57,12 @@ function detail(
         ? `for ${ago(since, now)}`
         : `${bytes(progress.transferred)} of ${bytes(progress.total)}, for ${ago(since, now)}`;
     case 'waiting':
+      if (failure?.gate !== undefined) return `${failure.gate.verdict} by its gate${reason}`;
       return waitsFor === undefined
         ? `${failure?.reason ?? 'failed'} after ${tries}, next try ${next}${reason}`
         : `waits for ${waitsFor.host} (${waitsFor.reason}), next try ${next}${reason}`;
     case 'failed':
+      if (failure?.gate !== undefined) return `${failure.gate.verdict} by its gate${reason}`;
       return `${failure?.reason ?? 'failed'} after ${tries}, tried again when asked ${next}${reason}`;
     case 'done':
       return `${digest?.slice(0, 19) ?? ''}, ${ago(since, now)} ago`;

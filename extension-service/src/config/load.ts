@@ -4,6 +4,7 @@ import { credentialHelperWarnings } from './credential-helper-warnings.js';
 import { fileNames } from './file-names.js';
 import type { ConfigFiles } from './files.js';
 import { codeOf, localFiles, unreadable } from './files.js';
+import { gateFileProblems } from './gate-files.js';
 import type { ConfigInput, LoadedConfig } from './parse.js';
 import { parseTree } from './parse.js';
 import type { ConfigProblem } from './problem.js';
@@ -64,7 +65,9 @@ async function parseWithFiles(
 ): Promise<LoadedConfig> {
   const { loaded, tree } = parseTree({ ...input, env, flags, helmValues });
   if (!checkFiles) return loaded;
-  const problems = await credentialFileProblems(loaded.config, tree, { cwd, env, file: input.file, files });
+  const problems = [...(await credentialFileProblems(loaded.config, tree, { cwd, env, file: input.file, files }))];
+  const gates = await gateFileProblems(loaded.config, tree, { cwd, file: input.file, files });
+  problems.push(...gates);
   if (problems.length > 0) throw new ConfigError(problems);
   const helpers = await credentialHelperWarnings(loaded.config, tree, { cwd, file: input.file, files });
   return { ...loaded, warnings: [...loaded.warnings, ...helpers] };

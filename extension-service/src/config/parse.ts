@@ -15,6 +15,7 @@ import type { CompileExpression, Reading } from './rules/context.js';
 import { RuleContext } from './rules/context.js';
 import { checkAccess } from './rules/access.js';
 import { checkExpressions } from './rules/expressions.js';
+import { checkGates } from './rules/gates.js';
 import { checkRegistries } from './rules/registries.js';
 import { checkEngine } from './rules/engine.js';
 import { checkService } from './rules/service.js';
@@ -121,6 +122,7 @@ function checkRules(context: RuleContext): void {
   checkRegistries(context);
   checkExpressions(context);
   checkTargets(context);
+  checkGates(context);
   checkService(context);
   checkEngine(context);
   checkAccess(context);

@@ -2,7 +2,7 @@ import type { CopyFailure } from '../registry/copy-failure.js';
 import { CRASHED_PAUSE_MS, MAX_CRASHES, SUSPECT_PAUSE_MS } from './crashes.js';
 import type { Entry } from './entry.js';
 import { HostPauses } from './host-pauses.js';
-import { retryDelay } from './retry.js';
+import { LONGEST_WAIT_MS, retryDelay } from './retry.js';
 import type { RetryPolicy } from './retry.js';
 import type { MirrorResult } from './status.js';
 
@@ -23,6 +23,7 @@ export interface TryContext {
   readonly draining: boolean;
   /** Another replica copies what any replica may. */
   readonly yields: boolean;
+  readonly now: () => number;
 }
 
 export interface TryFindings {
@@ -31,6 +32,10 @@ export interface TryFindings {
   /** The background worker ended, and this copy may be why. */
   readonly isCrash: boolean;
 }
+
+/** Milliseconds between two looks at an image that a gate holds. */
+const MIN_HOLD_MS = 1_000;
+const LONGEST_HOLD_MS = 3_600_000;
 
 /** The step that follows from the result of a try. */
 export function followUp(context: TryContext, entry: Entry, result: MirrorResult, findings: TryFindings): FollowUp {
@@ -46,11 +51,20 @@ export function followUp(context: TryContext, entry: Entry, result: MirrorResult
     return { do: 'give-up', failure, pause: isMended ? 0 : delay };
   }
   if (isMended && !draining) return { do: 'queue' };
+  if (failure.gate?.until !== undefined && !draining) return whileHeld(context, failure, failure.gate.until);
   if (findings.away || !failure.retryable || entry.attempts >= retry.attempts || draining) {
     return { do: 'give-up', failure, pause: retry.pause };
   }
   if (HostPauses.concerns(failure)) return { do: 'queue' };
   return { do: 'wait', delay: retryDelay(retry, entry.attempts, failure, random) };
+}
+
+/** A gate's hold is not a failed try. It is looked at sooner than it ends: the tag may name another image by then. */
+function whileHeld({ retry, now }: TryContext, failure: CopyFailure, until: number): FollowUp {
+  const left = Math.max(until - now(), MIN_HOLD_MS);
+  const { longestWait = LONGEST_WAIT_MS } = retry;
+  if (longestWait < LONGEST_WAIT_MS && left > longestWait) return { do: 'give-up', failure, pause: retry.pause };
+  return { do: 'wait', delay: Math.min(left, LONGEST_HOLD_MS) };
 }
 
 function afterCrash({ crashes, job }: Entry, failure: CopyFailure): FollowUp {

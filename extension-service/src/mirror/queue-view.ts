@@ -1,3 +1,4 @@
+import type { GateVerdict } from '../registry/copy-failure.js';
 import type { Entry } from './entry.js';
 import type { HostPause } from './host-pauses.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
@@ -49,10 +50,27 @@ export function countStates(entries: Iterable<Entry>, pauseOf: PauseOf): Record<
   return counts;
 }
 
-/** When the oldest copy was asked for that neither runs nor is finished, in milliseconds since the epoch. */
+/** Copies that gates hold or have denied, by the name of the target and the verdict. */
+export function countGated(
+  entries: Iterable<Entry>,
+): readonly { readonly target: string; readonly verdict: GateVerdict['verdict']; readonly count: number }[] {
+  const counts = new Map<string, { target: string; verdict: GateVerdict['verdict']; count: number }>();
+  for (const { job, state, failure } of entries) {
+    if (failure?.gate === undefined || state === 'done') continue;
+    const { target } = job;
+    const { verdict } = failure.gate;
+    const key = `${verdict} ${target}`;
+    const count = (counts.get(key)?.count ?? 0) + 1;
+    counts.set(key, { target, verdict, count });
+  }
+  return [...counts.values()];
+}
+
+/** When the oldest copy was asked for that neither runs, is finished nor held by a gate, in milliseconds since the epoch. */
 export function oldestAsked(entries: Iterable<Entry>): number | undefined {
   let oldest: number | undefined;
-  for (const { state, asked } of entries) {
+  for (const { state, asked, failure } of entries) {
+    if (failure?.reason === 'gated') continue;
     if ((state === 'queued' || state === 'waiting') && asked < (oldest ?? Infinity)) oldest = asked;
   }
   return oldest;

@@ -6,7 +6,7 @@ import { bringsNewCredentials, failed, newEntry, newShare, nextResult, settle, t
 import type { Entry } from './entry.js';
 import { HANDED_BACK, QueueState } from './queue-state.js';
 import type { QueueOptions } from './queue-state.js';
-import { countStates, oldestAsked, pausedFailure, row, rows } from './queue-view.js';
+import { countGated, countStates, oldestAsked, pausedFailure, row, rows } from './queue-view.js';
 import { Runner } from './runner.js';
 import { shareOf } from './share-of.js';
 import type { CopyLimits } from './slots.js';
@@ -30,6 +30,7 @@ export const CONFIGURATION_REASONS: readonly FailureReason[] = [
   'missing',
   'too-large',
   'unsupported',
+  'gated',
 ];
 
 const STOPPED: CopyFailure = { reason: 'stopped', message: 'the service is stopping', retryable: true };
@@ -99,7 +100,12 @@ export class MirrorQueue {
     return countStates(this.state.entries.values(), this.state.pauseOf);
   }
 
-  /** Milliseconds since the oldest copy that is neither running nor finished was asked for; 0 without any. */
+  /** Copies that gates hold or have denied, as far as they are remembered. */
+  gated(): ReturnType<typeof countGated> {
+    return countGated(this.state.entries.values());
+  }
+
+  /** Milliseconds since the oldest copy that is neither running, finished nor held by a gate was asked for; 0 without any. */
   oldestAge(): number {
     const now = this.state.now();
     return now - (oldestAsked(this.state.entries.values()) ?? now);

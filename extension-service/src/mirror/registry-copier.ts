@@ -19,6 +19,10 @@ import type { Copier, CopyOutcome, CopyProgress } from './copier.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import type { SourceAccess } from '../core/decide/source-access.js';
 import { SourceAccessChecks } from './source-access-checks.js';
+import { GateError } from '../gate/gate-error.js';
+import { gateMemory, Gates } from '../gate/gates.js';
+import { SeenDigests } from '../gate/seen-digests.js';
+import type { SeenStore } from '../gate/seen-digests.js';
 import { LineBudget } from '../util/line-budget.js';
 import { messageOf } from '../util/message-of.js';
 import { notShownHint, withShownSecrets } from './shown-pods.js';
@@ -28,6 +32,8 @@ export interface RegistryCopierOptions extends RegistriesOptions {
   readonly pullSecrets: PodPullSecrets;
   /** For pull contexts that only an unauthenticated request names. @default nothing is shown */
   readonly isShown?: IsShown;
+  /** Where the times outlive the process at which digests were first seen. @default nowhere */
+  readonly seenStore?: (config: Config) => Promise<SeenStore | undefined>;
 }
 
 /** Milliseconds between two looks at an image that a registry is restoring. */
@@ -48,6 +54,9 @@ export class RegistryCopier implements Copier {
   private readonly ledger = new BlobLedger();
   private readonly lines = new LineBudget(WARNINGS_OF_NAMESPACE, WARNINGS_OF_ALL);
   private readonly access: SourceAccessChecks;
+  private readonly seen: SeenDigests;
+  private readonly judged = gateMemory();
+  private gates: Gates;
 
   constructor(
     private config: Config,
@@ -60,6 +69,12 @@ export class RegistryCopier implements Copier {
       isShown: options.isShown ?? (() => Promise.resolve(false)),
       ...(options.now !== undefined && { now: options.now }),
     });
+    this.seen = new SeenDigests({
+      store: () => options.seenStore?.(this.config) ?? Promise.resolve(undefined),
+      report: options.report,
+      now: options.now ?? Date.now,
+    });
+    this.gates = this.gatesOf(config);
   }
 
   /** As {@link SourceAccessChecks.check}. */
@@ -74,13 +89,15 @@ export class RegistryCopier implements Copier {
 
   /** Resolves when the work that copies left behind at clouds is done or has timed out. */
   async settled(): Promise<void> {
-    await this.registries.settled();
+    await Promise.all([this.registries.settled(), this.seen.flush()]);
   }
 
   /** Copies that run go on with the configuration that they began with. */
   configure(config: Config): void {
     const before = this.registries;
+    const gates = this.gatesOf(config);
     this.registries = new Registries(config, this.options);
+    this.gates = gates;
     this.config = config;
     this.options.pullSecrets.configure(config.secretReader);
     before.retire();
@@ -129,6 +146,7 @@ export class RegistryCopier implements Copier {
         platforms: job.platforms,
         referrers: this.config.mirror.referrers,
         ...this.look(job, target.host, there),
+        ...this.admission(job, signal),
         immutable: tag !== undefined && repositories?.isImmutable(tag) === true,
         ledger: this.ledger,
         signal,
@@ -183,6 +201,7 @@ export class RegistryCopier implements Copier {
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
         presence: job.look ?? ('name' as const),
+        ...this.admission(job, signal),
         signal,
       };
       return await (digest === undefined ? planCopy(options) : planRepair(options, digest));
@@ -207,7 +226,22 @@ export class RegistryCopier implements Copier {
   }
 
   close(): void {
+    this.gates.close();
     this.registries.close();
+  }
+
+  private gatesOf(config: Config): Gates {
+    const { env, report, now = Date.now } = this.options;
+    return new Gates(config, { env, report, now, seen: this.seen, memory: this.judged, record: !config.dryRun });
+  }
+
+  /** The target's gate, which a copy asks before it sends anything. */
+  private admission({ source, target }: MirrorJob, signal: AbortSignal): Pick<CopyOptions, 'admit'> {
+    const { gates } = this;
+    if (!gates.has(target)) return {};
+    return {
+      admit: (digest, platforms) => gates.admit({ target, reference: source, digest, platforms }, signal),
+    };
   }
 
   /** Asks the source's list of referrers at most once an interval, or again when something of them is unfinished. */
@@ -307,6 +341,11 @@ function outcome(result: CopyResult): CopyOutcome {
 function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailedError['failure'] {
   if (error instanceof CopyFailedError) return error.failure;
   const message = `${job.source}: ${messageOf(error)}`;
+  if (error instanceof GateError) {
+    const { state: verdict, check } = error.refusal;
+    const until = error.refusal.state === 'held' ? { until: error.refusal.until } : {};
+    return { reason: 'gated', message, retryable: verdict === 'held', gate: { check, verdict, ...until } };
+  }
   if (!(error instanceof RegistryError)) return { reason: 'internal', message, retryable: true };
   const { kind, retryable, retryAfter, host, answeredBy = host, advised } = error;
   const atSource = host === sourceHost;

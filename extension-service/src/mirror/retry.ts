@@ -11,7 +11,7 @@ export interface RetryPolicy {
   readonly longestWait?: number;
 }
 
-const LONGEST_WAIT_MS = 24 * 3_600_000;
+export const LONGEST_WAIT_MS = 24 * 3_600_000;
 
 export const DEFAULT_RETRY: RetryPolicy = { base: 1_000, max: 300_000, attempts: 12, pause: 60_000 };
 

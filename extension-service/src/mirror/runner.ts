@@ -46,6 +46,8 @@ export class Runner {
   requeue(entry: Entry): void {
     entry.cancel?.();
     delete entry.cancel;
+    // The tries after a gate's hold are the first ones.
+    if (entry.failure?.reason === 'gated') entry.attempts = 0;
     this.state.queueAgain(entry);
     this.pump();
   }

@@ -10,12 +10,23 @@ export interface CopyFailure {
   readonly retryAfter?: number;
   /** host[:port] of the registry that it happened at. */
   readonly host?: string;
+  /** With the reason `gated`. */
+  readonly gate?: GateVerdict;
   /** Number of the background worker that ended during the copy. */
   readonly endedWorker?: number;
 }
 
-/** Those of registries, a copy that was stopped, and a fault of the service itself. */
-export type FailureReason = RegistryErrorKind | 'stopped' | 'internal';
+/** Those of registries, the target's gate, a copy that was stopped, and a fault of the service itself. */
+export type FailureReason = RegistryErrorKind | 'gated' | 'stopped' | 'internal';
+
+/** How the target's gate judged the image. */
+export interface GateVerdict {
+  /** The key of the configuration that says so, as in `minimumAge`. */
+  readonly check: string;
+  readonly verdict: 'held' | 'denied';
+  /** When it is judged again, in milliseconds since the epoch; with `held`. */
+  readonly until?: number;
+}
 
 /** Whether other pull secrets may help: registries say "not found" to clients that may not read. */
 export function mayBeCredentials({ reason }: CopyFailure): boolean {

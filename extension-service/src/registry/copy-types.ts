@@ -39,6 +39,11 @@ export interface CopyOptions {
   readonly presence?: PresenceCheck;
   /** The target's tags can't be moved: a tag that holds another image is a conflict before anything is sent. */
   readonly immutable?: boolean;
+  /**
+   * Asked before anything is sent of an image that the target does not have under its name; an error that it throws ends
+   * the copy. `digest` is the source's, whatever platforms are left out; `platforms` reads the manifest.
+   */
+  readonly admit?: (digest: string, platforms: () => Promise<readonly string[]>) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: CopyProgress) => void;
   /** Shared by the copies of a process, so that a blob is sent once, and an image read once. */

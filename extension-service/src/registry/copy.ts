@@ -7,7 +7,7 @@ import { holdText } from './held-tags.js';
 import { BlobLedger } from './ledger.js';
 import type { ParsedManifest, RawManifest } from './manifest.js';
 import { findRoot, type RootPresence } from './presence.js';
-import { selectPlatforms, withoutEntries } from './platforms.js';
+import { namedPlatforms, selectPlatforms, withoutEntries } from './platforms.js';
 import { PublishedTag } from './published-tag.js';
 import { blankSecrets } from './sent-secrets.js';
 
@@ -95,14 +95,24 @@ class ImageCopy {
     const name = referenceName(source.reference);
     const filtered = digest === undefined && platforms !== 'all';
     const head = digest ?? (await this.#headSource(repository, name));
-    const read = async (): Promise<Read> => {
-      const manifest = await source.client.getManifest(repository, head ?? name, this.#tree.sourceContext);
-      return { manifest, parsed: this.#tree.parse(manifest) };
-    };
-    if (head !== undefined && !filtered) return this.#once(head, head, async () => this.#copy(await read(), false));
+    let reading: Promise<Read> | undefined;
+    const read = (): Promise<Read> => (reading ??= this.#read(repository, head ?? name));
+    if (head !== undefined && !filtered)
+      return this.#once(head, head, read, async () => this.#copy(await read(), false));
     const top = await read();
     const wanted = filtered ? this.#filter(top, platforms) : top;
-    return this.#once(wanted.manifest.digest, top.manifest.digest, () => this.#copy(wanted, filtered));
+    const { digest: wantedDigest } = wanted.manifest;
+    return this.#once(
+      wantedDigest,
+      top.manifest.digest,
+      async () => wanted,
+      () => this.#copy(wanted, filtered),
+    );
+  }
+
+  async #read(repository: string, reference: string): Promise<Read> {
+    const manifest = await this.#options.source.client.getManifest(repository, reference, this.#tree.sourceContext);
+    return { manifest, parsed: this.#tree.parse(manifest) };
   }
 
   async check(digest: string): Promise<CopyResult> {
@@ -122,11 +132,19 @@ class ImageCopy {
    * Copies unless the target has the digest, or another copy is bringing it there under another name: a second tag of an
    * image would read all its manifests again, and registries count that.
    */
-  async #once(digest: string, sourceDigest: string, copy: () => Promise<Done>): Promise<CopyResult> {
+  async #once(
+    digest: string,
+    sourceDigest: string,
+    read: () => Promise<Read>,
+    copy: () => Promise<Done>,
+  ): Promise<CopyResult> {
     const { force, presence = 'name' } = this.#options;
     for (let others = 0; ; others += 1) {
       const root: RootPresence =
         force !== true || others > 0 ? await this.#findRoot(digest, others) : { state: 'absent', isNamed: false };
+      if (root.state !== 'published') {
+        await this.#options.admit?.(sourceDigest, async () => namedPlatforms((await read()).parsed));
+      }
       let bring = copy;
       if (root.state !== 'absent') {
         if (others > 0 || presence === 'name' || this.#wasJustBrought(digest))

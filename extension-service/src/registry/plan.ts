@@ -5,7 +5,7 @@ import { RegistryError } from './errors.js';
 import { isBlobType, isForeign, parseManifest } from './manifest.js';
 import type { RawManifest } from './manifest.js';
 import { findRoot } from './presence.js';
-import { selectPlatforms } from './platforms.js';
+import { namedPlatforms, selectPlatforms } from './platforms.js';
 import type { Descriptor, RequestContext } from './types.js';
 
 /** The work that a copy would do; layers that the target has already are counted all the same, so it may be less. */
@@ -23,7 +23,7 @@ export interface CopyPlan {
 
 const MOST_MANIFESTS = 1_000;
 
-type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal'>;
+type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal' | 'admit'>;
 
 /**
  * Reads the manifests of an image and sends nothing. Docker Hub counts each manifest as a pull.
@@ -37,6 +37,9 @@ export async function planCopy(options: PlanOptions): Promise<CopyPlan> {
   const top = await source.client.getManifest(repository, referenceName(source.reference), plan.context);
   const wanted = digest === undefined && platforms !== 'all' ? filtered(options, top, platforms) : top;
   const root = await findRoot(target, wanted.digest, plan.context);
+  if (root.state !== 'published') {
+    await options.admit?.(top.digest, async () => namedPlatforms(parseManifest(wanted)));
+  }
   if (root.state === 'absent') await plan.add(wanted);
   else if (presence !== 'name') await plan.look(wanted.digest);
   if (root.state === 'untagged') plan.manifests.set(wanted.digest, wanted.bytes.length);

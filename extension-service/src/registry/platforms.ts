@@ -1,4 +1,4 @@
-import { matchPlatform, parsePlatform } from '../core/image/platform.js';
+import { formatPlatform, matchPlatform, parsePlatform } from '../core/image/platform.js';
 import { attestedDigest, type ParsedManifest, type RawManifest } from './manifest.js';
 import { createHash } from 'node:crypto';
 import type { Descriptor } from './types.js';
@@ -30,6 +30,15 @@ export function selectPlatforms(
   });
   if (parsed.children.length > 0 && entries.length === 0) return undefined;
   return entries.length === parsed.children.length ? manifest : withEntries(manifest, parsed, entries);
+}
+
+/** The platforms that an index names, attestations aside; none for an image, which names its own in its configuration. */
+export function namedPlatforms(parsed: ParsedManifest): readonly string[] {
+  if (parsed.kind === 'image') return [];
+  const named = parsed.children.flatMap(({ platform }) =>
+    platform === undefined || platform.os === 'unknown' ? [] : [formatPlatform(platform)],
+  );
+  return [...new Set(named)];
 }
 
 /** The index without the entries of these digests. */

@@ -230,11 +230,12 @@ function result(settled: readonly Settled[]): AdmissionResult {
     .map(({ decision, image }) => ({ container: decision.container, image }));
   const refused = settled.find(({ denied }) => denied !== undefined);
   if (refused?.denied === undefined) return { containers, swaps };
-  const { reason, message } = refused.denied;
+  const { reason, message, gate } = refused.denied;
+  const status = gate?.verdict === 'denied' ? 403 : 502;
   const { list, name } = refused.outcome.decision.container;
   return {
     containers,
     swaps: [],
-    denied: { kind: imagePlace(list).kind, container: name, reason, message, status: 502 },
+    denied: { kind: imagePlace(list).kind, container: name, reason, message, status },
   };
 }

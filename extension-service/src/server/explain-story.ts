@@ -5,6 +5,7 @@ import type { SourceAccess } from '../core/decide/source-access.js';
 import { oneLine } from '../core/image/quote.js';
 import type { FilterTrace } from '../core/filters/trace.js';
 import type { CopyStatus } from '../mirror/status.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
 import { ago } from './ago.js';
 import type { InTable } from './table-knowledge.js';
 import type { ExplainAnswer, ExplainedContainer } from './explain.js';
@@ -130,6 +131,13 @@ function traceLines(trace: FilterTrace, depth: number): string[] {
   ];
 }
 
+/** The message names the check, the reason, and the time until which it holds. */
+function gateSentence({ gate, message }: CopyFailure): string {
+  return gate?.verdict === 'held'
+    ? `The gate of the target holds it: ${message}.`
+    : `The gate of the target refuses it: ${message}.`;
+}
+
 function copySentences(copy: CopyStatus, now: number): string[] {
   const { state, attempts, since, progress, failure, nextTry } = copy;
   const first = {
@@ -140,6 +148,7 @@ function copySentences(copy: CopyStatus, now: number): string[] {
     done: `Its copy was made ${ago(since, now)} ago.`,
   }[state];
   const next = nextTry === undefined || nextTry <= now ? 'when a Pod asks again' : `in ${ago(now, nextTry)}`;
+  if (failure?.gate !== undefined && (state === 'waiting' || state === 'failed')) return [gateSentence(failure)];
   return [
     first,
     ...(failure === undefined ? [] : [`The reason is ${failure.reason}: ${failure.message}.`]),

@@ -352,6 +352,8 @@ export class Service {
     }
     // What was given up with its registry was not tried.
     if (attempt > 0) metrics.copies.inc({ target, outcome: result.failure.reason });
+    const { gate } = result.failure;
+    if (gate !== undefined) metrics.gateRefusals.inc({ target, check: gate.check, verdict: gate.verdict });
     this.copyFailures.failed(job, result.failure, attempt);
   }
 
@@ -370,6 +372,9 @@ export class Service {
     for (const [state, count] of Object.entries(this.queue.counts())) {
       this.dependencies.metrics.queueDepth.set({ state }, count);
     }
+    const { gated } = this.dependencies.metrics;
+    gated.reset();
+    for (const { target, verdict, count } of this.queue.gated()) gated.set({ target, verdict }, count);
     this.dependencies.metrics.queueOldestAge.set(this.queue.oldestAge() / 1_000);
   }
 }

@@ -21,6 +21,8 @@ export interface Metrics {
   readonly copyBytes: Counter<'target' | 'kind'>;
   readonly repairs: Counter<'target'>;
   readonly unfinishedReferrers: Counter<'target'>;
+  readonly gated: Gauge<'target' | 'verdict'>;
+  readonly gateRefusals: Counter<'target' | 'check' | 'verdict'>;
   readonly queueDepth: Gauge<'state'>;
   readonly queueOldestAge: Gauge;
   readonly queueRefused: Counter<'target'>;
@@ -153,6 +155,18 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
       labelNames: ['target'],
       registers,
     }),
+    gated: new Gauge({
+      name: 'image_swapper_gated_images',
+      help: 'Images that the gate of their target holds (held) or has refused (denied), as far as the queue remembers them',
+      labelNames: ['target', 'verdict'],
+      registers,
+    }),
+    gateRefusals: new Counter({
+      name: 'image_swapper_gate_refusals_total',
+      help: 'Tries of copies that the gate of their target stopped, by the check that did (targets[].gate)',
+      labelNames: ['target', 'check', 'verdict'],
+      registers,
+    }),
     queueDepth: new Gauge({
       name: 'image_swapper_queue_depth',
       help: 'Copies queued, running, waiting for their next try, failed, or done; of the last two the newest 500',
@@ -161,7 +175,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     queueOldestAge: new Gauge({
       name: 'image_swapper_queue_oldest_age_seconds',
-      help: 'Time since the oldest copy was asked for that neither runs nor is finished; 0 without any',
+      help: 'Time since the oldest copy was asked for that neither runs, is finished nor held by a gate; 0 without any',
       registers,
     }),
     queueRefused: new Counter({

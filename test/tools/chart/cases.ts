@@ -245,6 +245,17 @@ export const CASES: readonly ChartCase[] = [
     },
   },
   {
+    name: 'gates',
+    values: {
+      config: {
+        target: {
+          ...AWS,
+          gate: { minimumAge: '72h', webhook: { url: 'https://user:secret@scanner.example.com:8444/judge' } },
+        },
+      },
+    },
+  },
+  {
     name: 'of-the-anchor-chart',
     values: {
       config: {

@@ -29,6 +29,13 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'pods.annotate': ['true', 'false'],
   target: ['{oci: {registry: a.test}}', '{oci: {registry: b.test, prefix: x}}'],
   'target.type': ['oci', 'oci'],
+  'target.gate': ['{minimumAge: 72h}', '{webhook: {url: "https://a.test"}}'],
+  'target.gate.minimumAge': ['72h', '24h'],
+  'target.gate.webhook': ['{url: "https://a.test"}', '{url: "https://b.test", timeout: 5s}'],
+  'target.gate.webhook.url': ['https://a.test', 'https://me:p-word@b.test'],
+  'target.gate.webhook.caFile': ['/a.pem', '/b.pem'],
+  'target.gate.webhook.timeout': ['5s', '1m'],
+  'target.gate.webhook.onError': ['allow', 'hold'],
   'target.aws': [
     '{accountId: "000000000001", region: eu-west-1}',
     '{accountId: "123456789012", region: eu-central-1, prefix: mirror}',
@@ -209,6 +216,8 @@ function baseOf(key: string): string {
     const more = needed[key.split('.').pop() ?? ''] ?? '';
     return `target: {type: aws, aws: {accountId: "999999999999", region: ap-south-1${more}}}\n`;
   }
+  if (key.startsWith('target.gate.webhook.'))
+    return 'target: {oci: {registry: z.test}, gate: {webhook: {url: "https://z.test"}}}\n';
   if (key.startsWith('target.acr')) return 'target: {acr: {registry: zzz.azurecr.io}}\n';
   if (key.startsWith('target.gcp')) return 'target: {gcp: {location: asia, projectId: my-project, repositoryId: z}}\n';
   const oci: Record<string, string> = {

@@ -186,7 +186,7 @@ describe('problems with kinds of values', () => {
       'a list for a mapping',
       'target: [oci]\n',
       [
-        `1:1: target: is a list, not a mapping: its keys are type, aws, name, match, imageSwapPolicy, imageCopyPolicy, platforms, paths, ${TYPES.slice(1).join(', ')}`,
+        `1:1: target: is a list, not a mapping: its keys are type, aws, name, match, imageSwapPolicy, imageCopyPolicy, platforms, paths, gate, ${TYPES.slice(1).join(', ')}`,
       ],
     ],
     [

@@ -34,6 +34,32 @@ describe('what is told of a copy', () => {
       message: `copied ${SOURCE} to ${REFERENCE} (sha256:abc)`,
     },
     {
+      what: 'held by a gate',
+      result: failed(
+        {
+          reason: 'gated',
+          message: `${SOURCE}: held by gate.minimumAge until 2026-01-04T12:00:00Z: it is young`,
+          gate: { check: 'minimumAge', verdict: 'held', until: NOW + 259_200_000 },
+        },
+        NOW + 3_600_000,
+      ),
+      type: 'Normal',
+      reason: 'MirrorHeld',
+      message: `${SOURCE} is not copied to ${REFERENCE}: held by gate.minimumAge until 2026-01-04T12:00:00Z: it is young`,
+    },
+    {
+      what: 'denied by a gate',
+      result: failed({
+        reason: 'gated',
+        retryable: false,
+        message: `${SOURCE}: denied by gate.webhook: CVE-2026-1`,
+        gate: { check: 'webhook', verdict: 'denied' },
+      }),
+      type: 'Warning',
+      reason: 'MirrorDenied',
+      message: `${SOURCE} is not copied to ${REFERENCE}: denied by gate.webhook: CVE-2026-1`,
+    },
+    {
       what: 'repaired',
       result: { ...done, repaired: ['manifest sha256:1', 'content of sha256:2'] },
       type: 'Warning',

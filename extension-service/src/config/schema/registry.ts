@@ -5,6 +5,7 @@ import { REGISTRY_KINDS, REGISTRY_TYPES } from '../../kinds/kinds.js';
 import type { FieldMeta } from '../../schema/field.js';
 import { described, leaf } from '../../schema/field.js';
 import { anyText, matching, platforms, text } from '../../schema/leaves.js';
+import { gateSchema } from './gate.js';
 import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
 
 const typeMeta: FieldMeta = {
@@ -64,6 +65,10 @@ function options() {
     imageCopyPolicy: imageCopyPolicy('Overrides the top-level key for this target.').exactOptional(),
     platforms: platforms('Overrides `mirror.platforms` for this target.').exactOptional(),
     paths: paths().exactOptional(),
+    gate: described(
+      gateSchema,
+      'The checks that an image must pass before it becomes visible in this target; see docs/gates.md.',
+    ).exactOptional(),
   };
 }
 

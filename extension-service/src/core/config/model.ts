@@ -205,4 +205,22 @@ export interface TargetOptions {
   readonly platforms?: Platforms;
   /** The path of each source registry, by its host, instead of the host; of others, the target takes no image. */
   readonly paths?: Readonly<Record<string, string>>;
+  readonly gate?: GateConfig;
+}
+
+/** The checks that an image must pass before it becomes visible in the target. */
+export interface GateConfig {
+  /** Since a registry first showed the image's digest to us. */
+  readonly minimumAge?: number;
+  readonly webhook?: GateWebhookConfig;
+}
+
+export interface GateWebhookConfig {
+  /** May hold a login, which is never shown. */
+  readonly url: string;
+  /** A PEM file with CA certificates to trust in addition to the system's. */
+  readonly caFile?: string;
+  readonly timeout: number;
+  /** The meaning of a failure to give a verdict. */
+  readonly onError: 'hold' | 'allow';
 }

@@ -18,6 +18,9 @@ export interface CopyEvent {
   readonly message: string;
 }
 
+/** Nothing is wrong. */
+const NORMAL: ReadonlySet<EventReason> = new Set(['Mirrored', 'MirrorHeld']);
+
 /** An image that hundreds of workloads use is told on so many of them. */
 export const MAX_USERS = 5;
 
@@ -29,7 +32,7 @@ export function copyEvents(news: CopyNews, now: number): readonly CopyEvent[] {
       name: eventName(object, reason, `${news.source} ${news.reference}`),
       namespace: object.namespace === '' ? 'default' : object.namespace,
       object,
-      type: reason === 'Mirrored' ? ('Normal' as const) : ('Warning' as const),
+      type: NORMAL.has(reason) ? ('Normal' as const) : ('Warning' as const),
       reason,
       message,
     }));
@@ -45,8 +48,10 @@ function reasonsOf({ result }: CopyNews): readonly EventReason[] {
       ...(unsigned === undefined ? [] : (['SignaturesMissing'] as const)),
     ];
   }
-  if (result.failure.reason === 'stopped') return [];
-  return [result.failure.reason === 'conflict' ? 'TagConflict' : 'MirrorFailed'];
+  const { reason, gate } = result.failure;
+  if (reason === 'stopped') return [];
+  if (gate !== undefined) return [gate.verdict === 'held' ? 'MirrorHeld' : 'MirrorDenied'];
+  return [reason === 'conflict' ? 'TagConflict' : 'MirrorFailed'];
 }
 
 /** The same ones each time, or each try would write to other objects; and of as many namespaces as can be. */

@@ -1,2 +1,3 @@
 /** The reasons of the Events about copies, as `kubectl get events` shows them. */
-export type EventReason = 'Mirrored' | 'MirrorFailed' | 'TagConflict' | 'MirrorRepaired' | 'SignaturesMissing';
+export type EventReason =
+  'Mirrored' | 'MirrorFailed' | 'TagConflict' | 'MirrorRepaired' | 'SignaturesMissing' | 'MirrorHeld' | 'MirrorDenied';

@@ -19,6 +19,8 @@ export function eventMessage({ source, reference, result }: CopyNews, reason: Ev
   // Failures begin with the image, which is in the sentence already.
   const repeated = `${source}: `;
   const text = failure.message.startsWith(repeated) ? failure.message.slice(repeated.length) : failure.message;
+  // Its message says until when.
+  if (failure.gate !== undefined) return fit(`${source} is not copied to ${reference}: `, text, '');
   const begin = `copying ${source} to ${reference} failed: ${failure.reason}: `;
   return fit(begin, text, `; ${whenNext(failure.retryable, nextTry, now)}`);
 }

@@ -1,0 +1,83 @@
+import { createSecureContext } from 'node:tls';
+import { resolve } from 'node:path';
+import type { Config } from '../core/config/model.js';
+import type { ConfigFiles } from './files.js';
+import { unreadable } from './files.js';
+import type { ConfigProblem } from './problem.js';
+import { Problems } from './problem.js';
+import { targetsOf } from './rules/registries.js';
+import type { MappingNode, Path } from './tree.js';
+import { formatPath, placeAt } from './tree.js';
+
+export interface GateFileOptions {
+  readonly cwd: string;
+  /** How messages call the configuration. */
+  readonly file: string;
+  readonly files: ConfigFiles;
+}
+
+/** A file that a gate needs, with what it must hold. */
+interface GateFile {
+  readonly path: Path;
+  readonly file: string;
+  readonly allowed: string;
+  /** Says why the content cannot be used; never quotes it. */
+  readonly fault: (text: string) => string | undefined;
+}
+
+const MAX_FILE_BYTES = 1024 * 1024;
+
+/** Problems of the files that gates name: a gate that cannot judge would hold every image. */
+export async function gateFileProblems(
+  config: Config,
+  tree: MappingNode,
+  { cwd, file, files }: GateFileOptions,
+): Promise<readonly ConfigProblem[]> {
+  const problems = new Problems();
+  for (const { path, file: named, allowed, fault } of filesOf(config)) {
+    const found = await contentOf(resolve(cwd, named), files);
+    const message = 'problem' in found ? found.problem : fault(found.text);
+    if (message !== undefined) problems.error(placeAt(tree, path), formatPath(path), `${named} ${message}`, allowed);
+  }
+  return problems.list('error', file);
+}
+
+function filesOf(config: Config): readonly GateFile[] {
+  return targetsOf({ config }).flatMap(({ path, config: target }): GateFile[] => {
+    const caFile = target?.gate?.webhook?.caFile;
+    const gate = [...path, 'gate'];
+    return caFile === undefined
+      ? []
+      : [
+          {
+            path: [...gate, 'webhook', 'caFile'],
+            file: caFile,
+            allowed: 'expected a PEM file with CA certificates',
+            fault: faultOfAuthorities,
+          },
+        ];
+  });
+}
+
+async function contentOf(
+  path: string,
+  files: ConfigFiles,
+): Promise<{ readonly text: string } | { readonly problem: string }> {
+  try {
+    const bytes = await files.read(path, MAX_FILE_BYTES + 1);
+    if (bytes.length > MAX_FILE_BYTES) return { problem: `is larger than ${MAX_FILE_BYTES} bytes` };
+    return { text: Buffer.from(bytes).toString('utf8') };
+  } catch (error) {
+    return { problem: `cannot be used: ${unreadable(error)}` };
+  }
+}
+
+function faultOfAuthorities(pem: string): string | undefined {
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) return 'holds no certificate';
+  try {
+    createSecureContext({ ca: pem });
+    return undefined;
+  } catch {
+    return 'holds a certificate that cannot be read';
+  }
+}

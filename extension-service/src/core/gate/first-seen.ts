@@ -1,0 +1,46 @@
+/** Bytes of the text: a ConfigMap holds 1 MiB, its metadata included. */
+export const MAX_TEXT_BYTES = 1_000_000;
+
+/** Of a line: a digest of any algorithm of the OCI image specification, and a time. */
+const LINE = /^([a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,128}) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)$/;
+
+/** When each digest was first seen, in milliseconds since the epoch. */
+export type FirstSeen = ReadonlyMap<string, number>;
+
+/** Reads lines of `DIGEST TIME`; other lines are ignored, and of two for one digest the earlier time counts. */
+export function readFirstSeen(text: string): Map<string, number> {
+  const seen = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const [, digest, time] = LINE.exec(line.trim()) ?? [];
+    const at = Date.parse(time ?? '');
+    if (digest === undefined || Number.isNaN(at)) continue;
+    seen.set(digest, Math.min(seen.get(digest) ?? Infinity, at));
+  }
+  return seen;
+}
+
+/** The text of the newest digests that fit into `most` bytes, the oldest first; at whole seconds, rounded up. */
+export function writeFirstSeen(seen: FirstSeen, most = MAX_TEXT_BYTES): string {
+  const newest = [...seen].sort(([a, at], [b, bt]) => bt - at || (a < b ? -1 : 1));
+  const lines: string[] = [];
+  let size = 0;
+  for (const [digest, time] of newest) {
+    const line = `${digest} ${new Date(Math.ceil(time / 1_000) * 1_000).toISOString().replace(/\.\d+Z$/, 'Z')}\n`;
+    size += line.length;
+    if (size > most) break;
+    lines.push(line);
+  }
+  return lines.reverse().join('');
+}
+
+/**
+ * Both as one: of each digest the earlier time, and none later than now, as a clock that was wrong may have written times
+ * in the future.
+ */
+export function mergeFirstSeen(one: FirstSeen, other: FirstSeen, now: number): Map<string, number> {
+  const merged = new Map<string, number>();
+  for (const [digest, time] of [...one, ...other]) {
+    merged.set(digest, Math.min(merged.get(digest) ?? Infinity, time, now));
+  }
+  return merged;
+}

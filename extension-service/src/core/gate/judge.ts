@@ -1,0 +1,92 @@
+import type { GateConfig } from '../config/model.js';
+import { formatDuration } from '../config/duration.js';
+
+/** The checks of a gate, in the order in which they are made: a later one is not asked while an earlier one holds. */
+export type GateCheck = 'minimumAge' | 'webhook';
+
+/** The checks that are asked for; the age is known without asking. */
+export type AskedCheck = Exclude<GateCheck, 'minimumAge'>;
+
+/** The result of asking a check about one digest. Times in milliseconds since the epoch. */
+export type CheckResult =
+  | { readonly state: 'allowed' }
+  | { readonly state: 'denied'; readonly reason: string }
+  /** It gave no verdict; `tries` in a row, the last one at `at`. */
+  | { readonly state: 'failed'; readonly reason: string; readonly at: number; readonly tries: number };
+
+/** The facts known about a digest. Times in milliseconds since the epoch. */
+export interface GateFacts {
+  readonly now: number;
+  /** When a registry first showed the digest to us. */
+  readonly firstSeen: number;
+  readonly results: { readonly [Check in AskedCheck]?: CheckResult };
+}
+
+export type Judgement =
+  | { readonly state: 'allowed' }
+  /** The check must be asked before there is a judgement. */
+  | { readonly state: 'ask'; readonly check: AskedCheck }
+  /** Not now; `until`: when it is judged again, in milliseconds since the epoch. */
+  | { readonly state: 'held'; readonly check: GateCheck; readonly reason: string; readonly until: number }
+  | { readonly state: 'denied'; readonly check: GateCheck; readonly reason: string };
+
+/** Milliseconds before a check that gave no verdict is asked again; doubled with each failure in a row. */
+const FIRST_RETRY_MS = 30_000;
+const LONGEST_RETRY_MS = 3_600_000;
+
+/** Judges a digest by what is known of it. Pure: asks nothing, reads no clock. */
+export function judge(gate: GateConfig, facts: GateFacts): Judgement {
+  const young = tooYoung(gate, facts);
+  if (young !== undefined) return young;
+  for (const check of askedChecks(gate)) {
+    const judgement = judgeResult(gate, check, facts);
+    if (judgement !== undefined) return judgement;
+  }
+  return { state: 'allowed' };
+}
+
+/** When a check that has failed so many times in a row is asked again. */
+export function retryAt({ at, tries }: { readonly at: number; readonly tries: number }): number {
+  return at + Math.min(FIRST_RETRY_MS * 2 ** Math.min(Math.max(tries, 1) - 1, 20), LONGEST_RETRY_MS);
+}
+
+function askedChecks(gate: GateConfig): readonly AskedCheck[] {
+  return (['webhook'] as const).filter((check) => gate[check] !== undefined);
+}
+
+/** A time in the future, from a clock that was wrong, counts as now: the age begins again. */
+function tooYoung({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts): Judgement | undefined {
+  const until = Math.min(firstSeen, now) + minimumAge;
+  if (now >= until) return undefined;
+  const reason = `it was first seen ${shown(Math.min(firstSeen, now))}, and minimumAge is ${formatDuration(minimumAge)}`;
+  return { state: 'held', check: 'minimumAge', reason, until };
+}
+
+/** @returns undefined when the check lets the digest through */
+function judgeResult(gate: GateConfig, check: AskedCheck, { now, results }: GateFacts): Judgement | undefined {
+  const result = results[check];
+  if (result === undefined) return { state: 'ask', check };
+  switch (result.state) {
+    case 'allowed':
+      return undefined;
+    case 'denied':
+      return { state: 'denied', check, reason: result.reason };
+    case 'failed': {
+      if (onError(gate, check) === 'allow') return undefined;
+      const until = retryAt(result);
+      // A clock that was set back must not hold the digest for longer than the longest pause.
+      if (now >= until || now < result.at) return { state: 'ask', check };
+      return { state: 'held', check, reason: result.reason, until };
+    }
+  }
+}
+
+/** The meaning of a check that gives no verdict. */
+export function onError({ webhook }: GateConfig, check: AskedCheck): 'hold' | 'allow' {
+  return check === 'webhook' ? (webhook?.onError ?? 'hold') : 'hold';
+}
+
+/** Seconds are enough for people. */
+function shown(time: number): string {
+  return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
+}

@@ -1,0 +1,144 @@
+import type { Config, GateConfig } from '../core/config/model.js';
+import { targetsOf } from '../core/config/registries.js';
+import { judge, onError } from '../core/gate/judge.js';
+import type { AskedCheck, CheckResult, GateFacts, Judgement } from '../core/gate/judge.js';
+import { untilAborted } from '../registry/transport/abort.js';
+import { BoundedMap } from '../util/bounded-map.js';
+import { messageOf } from '../util/message-of.js';
+import { GateError } from './gate-error.js';
+import type { Refusal } from './gate-error.js';
+import type { SeenDigests } from './seen-digests.js';
+import { GateWebhook } from './webhook.js';
+
+/** An image that is about to become visible in a target. */
+export interface GatedImage {
+  /** Name of the target. */
+  readonly target: string;
+  /** Fully normalized source reference. */
+  readonly reference: string;
+  /** Of the manifest or index that the reference names at its source. */
+  readonly digest: string;
+  /** Those that are copied; read only when a check wants them. */
+  readonly platforms: () => Promise<readonly string[]>;
+}
+
+/** Results of checks by gate, target and digest; outlives a change of the configuration that leaves the gate as it is. */
+export type GateMemory = Map<string, GateFacts['results']>;
+
+const NOT_KEPT = 'nothing keeps this time when the process ends: run it in the cluster, or set KUBECONFIG';
+
+/** Digests of which the results are remembered. */
+const MAX_REMEMBERED = 20_000;
+
+export function gateMemory(): GateMemory {
+  return new BoundedMap(MAX_REMEMBERED);
+}
+
+export interface GatesOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly seen: SeenDigests;
+  readonly memory: GateMemory;
+  readonly report: (problem: string) => void;
+  readonly now: () => number;
+  /** False: nothing is noted of digests that were not seen before, as in a dry run. */
+  readonly record: boolean;
+}
+
+interface Gate {
+  readonly config: GateConfig;
+  readonly webhook?: GateWebhook;
+}
+
+type ReadImage = Omit<GatedImage, 'platforms'> & { readonly platforms: readonly string[] };
+
+/** The gates of one configuration. Each digest is judged once; what gave no verdict is asked again later. */
+export class Gates {
+  private readonly gates = new Map<string, Gate>();
+  private readonly asking = new Map<string, Promise<CheckResult>>();
+  private readonly end = new AbortController();
+
+  /** @throws Error naming the key when a file cannot be used */
+  constructor(
+    config: Config,
+    private readonly options: GatesOptions,
+  ) {
+    for (const { name, gate } of targetsOf(config)) {
+      if (gate === undefined) continue;
+      const webhook = gate.webhook && new GateWebhook(gate.webhook, options.env);
+      this.gates.set(name, { config: gate, ...(webhook !== undefined && { webhook }) });
+    }
+  }
+
+  has(target: string): boolean {
+    return this.gates.has(target);
+  }
+
+  /** @throws GateError for an image that may not be in the target, or not yet */
+  async admit(image: GatedImage, signal: AbortSignal): Promise<void> {
+    const gate = this.gates.get(image.target);
+    if (gate === undefined) return;
+    const judgement = await this.judge(gate, image, signal);
+    if (judgement.state === 'denied') throw new GateError(judgement);
+    if (judgement.state === 'held') throw new GateError(await this.withAdvice(judgement));
+  }
+
+  /** Cuts every connection. */
+  close(): void {
+    this.end.abort();
+    for (const { webhook } of this.gates.values()) webhook?.close();
+  }
+
+  /** An age that nothing remembers is never reached by processes that end. */
+  private async withAdvice(held: Extract<Refusal, { readonly state: 'held' }>): Promise<Refusal> {
+    if (held.check !== 'minimumAge' || (await this.options.seen.isKept())) return held;
+    return { ...held, reason: `${held.reason}; ${NOT_KEPT}` };
+  }
+
+  private async judge(gate: Gate, image: GatedImage, signal: AbortSignal): Promise<Judgement> {
+    const { seen, memory, now, record } = this.options;
+    const { minimumAge = 0 } = gate.config;
+    const firstSeen = minimumAge > 0 ? await untilAborted(seen.firstSeen(image.digest, record), signal) : now();
+    const key = `${JSON.stringify(gate.config)} ${image.target} ${image.digest}`;
+    for (;;) {
+      const judgement = judge(gate.config, { now: now(), firstSeen, results: memory.get(key) ?? {} });
+      if (judgement.state !== 'ask') return judgement;
+      const { check } = judgement;
+      // Read first: a registry that does not give the manifest fails the copy, and says nothing about the check.
+      const platforms = await image.platforms();
+      const result = await untilAborted(this.ask(gate, check, { ...image, platforms }, key), signal);
+      memory.set(key, { ...memory.get(key), [check]: result });
+      if (result.state === 'failed' && onError(gate.config, check) === 'allow') {
+        this.options.report(`${image.reference}: gate.${check} lets it through (onError allow): ${result.reason}`);
+      }
+    }
+  }
+
+  /** Two copies of one digest at a time ask once. */
+  private ask(gate: Gate, check: AskedCheck, image: ReadImage, key: string): Promise<CheckResult> {
+    const id = `${check} ${key}`;
+    const asking = this.asking.get(id) ?? this.result(gate, check, image, key).finally(() => this.asking.delete(id));
+    this.asking.set(id, asking);
+    return asking;
+  }
+
+  private async result(gate: Gate, check: AskedCheck, image: ReadImage, key: string): Promise<CheckResult> {
+    const { memory, now } = this.options;
+    try {
+      return await this.verdict(gate, check, image);
+    } catch (error) {
+      const before = memory.get(key)?.[check];
+      const tries = before?.state === 'failed' ? before.tries + 1 : 1;
+      return { state: 'failed', reason: messageOf(error), at: now(), tries };
+    }
+  }
+
+  private async verdict({ webhook }: Gate, check: AskedCheck, image: ReadImage): Promise<CheckResult> {
+    switch (check) {
+      case 'webhook': {
+        const { reference, digest, platforms, target } = image;
+        const answer = await webhook?.ask({ reference, digest, platforms, target }, this.end.signal);
+        return answer?.verdict === 'deny' ? { state: 'denied', reason: answer.reason } : { state: 'allowed' };
+      }
+    }
+  }
+}
