@@ -28,7 +28,7 @@ describe('problems with gates', () => {
     [
       'with a webhook without a URL',
       oci('  gate: {webhook: {timeout: 5s}}\n'),
-      ['5:10: target.gate.webhook.url: is missing: expected a URL that begins with https:// or http://'],
+      ['5:10: target.gate.webhook.url: required: expected a URL that begins with https:// or http://'],
     ],
     [
       'with a webhook at something that is not a URL, without showing it',
@@ -41,7 +41,7 @@ describe('problems with gates', () => {
       'with an age that is none',
       oci('  gate: {minimumAge: 3 days}\n'),
       [
-        '5:22: target.gate.minimumAge: "3 days" is not a valid duration: a duration such as 200ms, 8s, 1m30s or 1h is allowed, from 1s to 576h',
+        '5:22: target.gate.minimumAge: "3 days" is not a valid duration: expected a duration such as 200ms, 8s, 1m30s or 1h, from 1s to 576h',
       ],
     ],
   ])('%s', (_, text, expected) => {
