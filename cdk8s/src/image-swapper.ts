@@ -188,20 +188,20 @@ export class ImageSwapper extends Construct {
 }
 
 const MANAGED =
-  'config.policies.manage is true: the service writes the policies itself, besides those that are rendered here. Leave out ' +
+  'config.policies.manage is true: the service writes policies itself, in addition to those that are rendered here. Leave out ' +
   'policies.manage, or this construct.';
 
 /** Refuses props about the NetworkPolicy where there is none, and those of another engine. */
 function refuseUseless(props: ImageSwapperProps, { name, ownOptions }: Engine, guarded: boolean): void {
   for (const option of Object.keys(OWN_OPTIONS) as (keyof OwnOptions)[]) {
     if (props[option] === undefined || ownOptions.includes(option)) continue;
-    throw new InvalidPolicyOptionError(option, `has no use under ${name}, ${OWN_OPTIONS[option]}; leave it out`);
+    throw new InvalidPolicyOptionError(option, `has no effect under ${name}, ${OWN_OPTIONS[option]}; leave it out`);
   }
   if (guarded) return;
   const { podLabels, podPort } = props;
   const useless = podLabels !== undefined ? 'podLabels' : podPort !== undefined ? 'podPort' : undefined;
   if (useless === undefined) return;
-  throw new InvalidPolicyOptionError(useless, 'has no use, since no NetworkPolicy is rendered; leave it out');
+  throw new InvalidPolicyOptionError(useless, 'has no effect, because no NetworkPolicy is rendered; leave it out');
 }
 
 /** Undefined where the engine's chart needs none. */

@@ -78,7 +78,7 @@ function networkPolicy({ url, name, labels = {}, ...pods }: PlainHttpNetworkPoli
   if (Object.keys(podLabels).length === 0)
     throw new InvalidPolicyOptionError(
       'podLabels',
-      'must hold a label: without any, all Pods of the namespace are meant',
+      'must have at least one label: an empty selector matches all Pods of the namespace',
     );
   checkLabels(podLabels, 'podLabels');
   checkLabels(labels, 'labels');

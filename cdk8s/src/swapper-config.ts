@@ -80,7 +80,7 @@ export interface SwapperTarget extends SwapperRegistry {
 export function targetsOf(config: SwapperConfig): string[] {
   const named = namedTargets(config);
   if (named.length === 0)
-    throw new InvalidPolicyOptionError('config.target', 'must be given: images have nowhere to go');
+    throw new InvalidPolicyOptionError('config.target', 'is required: images need a target');
   return [...new Set(named.flatMap(({ target, option }) => imagePrefixes(namingOf(target, option))))];
 }
 
@@ -206,7 +206,7 @@ function namingOf(target: SwapperTarget, option: string): NamingTarget {
   const naming = NAMINGS.get(type);
   const written = new Map<string, unknown>(Object.entries(target)).get(type);
   if (naming === undefined || typeof written !== 'object' || written === null) {
-    throw new InvalidPolicyOptionError(`${option}.${type}`, 'must be given: it says where the registry is');
+    throw new InvalidPolicyOptionError(`${option}.${type}`, 'is required: it configures the registry');
   }
   const settings = settingsOf(naming.reads, written, `${option}.${type}`);
   const keys = { host: `${type}.${naming.keys.host}`, path: `${type}.${naming.keys.path}` };

@@ -94,7 +94,7 @@
   "httpsOnly": true,
   "usualTimeout": 1,
   "maxTimeout": 28,
-  "whyMaxTimeout": "whose own webhook ends after 30: the Assigns could not say any more what a failure means",
+  "whyMaxTimeout": "whose own webhook times out after 30, before the Assigns could apply their failure policy",
   "imagesOnly": true,
   "startsCopies": false,
   "carriesAuthority": true,
@@ -203,7 +203,7 @@
   "trustsItsStoreOnly": false,
   "api": "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
   "install": "Kubernetes 1.36 or newer, or, with an older one, policies.engine=webhook",
-  "managedOnly": "its policies hold a table of images, which only the service can keep",
+  "managedOnly": "its policies use a table of images that only the service can maintain",
   "webhookValues": false,
   "kinds": [
     {

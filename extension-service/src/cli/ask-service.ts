@@ -74,14 +74,14 @@ async function ask(
   const other = answer.status === 404 ? `; ${OTHER_PORT[path]}` : '';
   throw new CliError(
     code,
-    `${address.href}: ${answer.status}: ${reason ?? 'this is not the answer of an image-swapper'}${other}`,
+    `${address.href}: ${answer.status}: ${reason ?? 'this is not a response of image-swapper'}${other}`,
   );
 }
 
 function urlOf(text: string, path: string, example: string): URL {
   const url = parseUrl(text);
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new CliError(EXIT.usage, `--server ${JSON.stringify(text)}: give a URL such as ${example}`);
+    throw new CliError(EXIT.usage, `--server ${JSON.stringify(text)}: expected a URL such as ${example}`);
   }
   url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`;
   return url;
@@ -103,7 +103,7 @@ async function send(
         };
   return new Promise((resolve, reject) => {
     const sent = request(url, { ...options, agent: false, signal, ...(ca !== undefined && { ca }) });
-    sent.on('error', (error) => reject(signal.aborted ? new Error('no answer within 15 s') : error));
+    sent.on('error', (error) => reject(signal.aborted ? new Error('no response within 15 s') : error));
     sent.on('response', (response) => {
       const date = Date.parse(response.headers.date ?? '') || Date.now();
       readText(response).then((text) => resolve({ status: response.statusCode ?? 0, text, date }), reject);
@@ -124,9 +124,9 @@ function hint(error: unknown, { protocol, port }: URL, ca: string | undefined, i
     const local = port || (protocol === 'https:' ? '443' : '80');
     const ports = local === inPod ? inPod : `${local}:${inPod}`;
     const through = `kubectl -n image-swapper port-forward deploy/image-swapper ${ports}`;
-    return `; is the service running there? To reach one in a cluster: ${through}`;
+    return `; is the service running there? To reach a service in a cluster, run: ${through}`;
   }
-  return protocol === 'https:' && ca === undefined ? '; give --ca-file for a private authority' : '';
+  return protocol === 'https:' && ca === undefined ? '; for a private CA, set --ca-file' : '';
 }
 
 function parse(text: string): Readonly<Record<string, unknown>> {

@@ -34,13 +34,13 @@ export interface CheckFlags extends ConfigFlags {
 /** @returns 0, or 1 when a registry cannot be used, or a policy in the cluster is another configuration's. @throws CliError with every problem of the configuration */
 export async function check(context: CommandContext, given: string | undefined, flags: CheckFlags): Promise<number> {
   if (given !== undefined && flags.config !== undefined)
-    throw new CliError(EXIT.usage, 'give one file: as an argument, or with --config');
+    throw new CliError(EXIT.usage, 'name only one file: as an argument or with --config');
   const file = given ?? flags.config;
   const loaded = await load(context, { ...flags, ...(file !== undefined && { config: file }) }, { helmValues: true });
   compileRules(loaded.config, namingTarget);
   refuseUnavailable(loaded.config);
   const problem = managedPoliciesProblem(loaded.config);
-  if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, and ${problem}`);
+  if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, but ${problem}`);
   if (flags.print === true) {
     context.stdout.write(printConfig(loaded, flags.output));
     return EXIT.ok;
@@ -107,7 +107,7 @@ async function retirementOf(access: ClusterAccess, { policies }: Config): Promis
 /** Files of k8s-image-swapper have it, because it was never read there. */
 function dryRunWarning({ dryRun }: Config): readonly string[] {
   return dryRun
-    ? ['dryRun is on: nothing is swapped or copied (k8s-image-swapper never read this key); set it to false']
+    ? ['dryRun is on: nothing is swapped or copied (k8s-image-swapper ignored this key); set it to false']
     : [];
 }
 
@@ -133,7 +133,7 @@ function report({ file, warnings, policies, probes, cluster }: Checked): string 
   return [
     ...warnings.map((warning) => `warning: ${warning}`),
     `${file ?? 'environment'}: the configuration is valid`,
-    `policies for it carry ${CONFIG_HASH_ANNOTATION}: ${policies.kyverno} (Gatekeeper's: ${policies.gatekeeper})`,
+    `its policies have the annotation ${CONFIG_HASH_ANNOTATION}: ${policies.kyverno} (Gatekeeper: ${policies.gatekeeper})`,
     ...(rows.length === 0 ? [] : [table(rows)]),
   ].join('\n');
 }

@@ -81,7 +81,10 @@ async function loadUnchecked(
 function assignment(text: string): readonly [string, string] {
   const [, key = '', value = ''] = /^\s*([^=\s]+)\s*=(.*)$/s.exec(text) ?? [];
   if (key === '')
-    throw new CliError(EXIT.usage, `--set ${JSON.stringify(text)}: give KEY=VALUE, such as target.oci.prefix=mirror`);
+    throw new CliError(
+      EXIT.usage,
+      `--set ${JSON.stringify(text)}: expected KEY=VALUE, such as target.oci.prefix=mirror`,
+    );
   return [key, value];
 }
 

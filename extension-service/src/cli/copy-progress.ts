@@ -27,7 +27,7 @@ export class Progress {
     });
     this.onSignal = (signal) => {
       this.stop();
-      this.context.stderr.write('stopped: images that were not finished are not in the target\n');
+      this.context.stderr.write('stopped: unfinished images are not in the target\n');
       // By default, as if nobody had listened: the shell sees which signal it was.
       process.kill(process.pid, signal);
     };

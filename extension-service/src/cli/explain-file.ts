@@ -37,13 +37,13 @@ export function podsInFile(source: string, file: string): PodsInFile {
       if (found === undefined) others.push(titleOf(object));
       else pods.push(found);
       if (pods.length + others.length > MAX_OBJECTS)
-        throw new CliError(EXIT.usage, `${file}: more than ${MAX_OBJECTS} objects; give a part of them`);
+        throw new CliError(EXIT.usage, `${file}: more than ${MAX_OBJECTS} objects; split the file`);
     }
   }
   if (pods.length > 0) return { pods, others };
   const found = others.length === 0 ? 'it is empty' : `found ${others.slice(0, 5).join(', ')}`;
   const wanted = 'a Pod, a workload with a Pod template (such as a Deployment), a List or an AdmissionReview';
-  throw new CliError(EXIT.usage, `${file}: no Pod to explain (${found}): give ${wanted}`);
+  throw new CliError(EXIT.usage, `${file}: no Pod to explain (${found}): expected ${wanted}`);
 }
 
 function podOf(object: unknown): PodInFile | undefined {

@@ -41,10 +41,10 @@ export async function explain(
   flags: ExplainFlags,
 ): Promise<number> {
   if ((image === undefined) === (flags.file === undefined)) {
-    throw new CliError(EXIT.usage, 'give an image, or a Pod or workload with -f FILE');
+    throw new CliError(EXIT.usage, 'name an image, or a file with a Pod or workload (-f FILE)');
   }
   if (!isNamespaceName(flags.namespace)) {
-    throw new CliError(EXIT.usage, `--namespace ${JSON.stringify(flags.namespace)}: not a name of a namespace`);
+    throw new CliError(EXIT.usage, `--namespace ${JSON.stringify(flags.namespace)}: not a valid namespace name`);
   }
   const asked =
     image === undefined
@@ -94,7 +94,7 @@ async function explainHere(
   };
   const find: ExplainDependencies['find'] = (target, reference, deadline) =>
     flags.offline === true
-      ? Promise.resolve({ state: 'unknown', reason: 'other', message: 'not asked (--offline)' })
+      ? Promise.resolve({ state: 'unknown', reason: 'other', message: 'not checked (--offline)' })
       : look(target, reference, deadline);
   try {
     const answers: ExplainAnswer[] = [];
@@ -119,6 +119,6 @@ async function readPods(context: CommandContext, flags: ExplainFlags): Promise<r
   }
   const { pods, others } = podsInFile(source, file);
   if (others.length > 0)
-    context.stderr.write(`not explained, as they create no Pods: ${others.map(oneLine).join(', ')}\n`);
+    context.stderr.write(`skipped, because they create no Pods: ${others.map(oneLine).join(', ')}\n`);
   return flags.namespace === 'default' ? pods : pods.map((one) => withNamespace(one, flags.namespace));
 }

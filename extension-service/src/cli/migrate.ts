@@ -36,11 +36,13 @@ export async function migrate(context: CommandContext, path: string, flags: Migr
 function commented(values: Migrated['values'], name: PolicyEngine): string {
   const engine = engineOf(name);
   return [
-    "# Values of image-swapper's chart. docs/migration.md says how to move without a gap.",
-    `# policies.engine: ${engine?.summary ?? 'you apply what image-swapper policies prints'}.`,
+    '# Values for the image-swapper chart. To migrate without a gap, see docs/migration.md.',
+    `# policies.engine: ${engine?.summary ?? 'you apply the output of image-swapper policies'}.`,
     ...(engine?.retirement === undefined ? [] : [`# ${engine.retirement.summary}.`]),
     ...(engine?.transport?.caller === 'api-server'
-      ? ['# You run Kyverno or Gatekeeper? No webhook is needed then: --engine kyverno, --engine gatekeeper.']
+      ? [
+          '# With Kyverno or Gatekeeper in the cluster, no webhook is needed: use --engine kyverno or --engine gatekeeper.',
+        ]
       : []),
     stringify(values, { lineWidth: 0 }),
   ].join('\n');
@@ -51,7 +53,7 @@ async function read(context: CommandContext, path: string): Promise<string> {
     if (path !== '-') return Buffer.from(await localFiles.read(resolve(context.cwd, path), sizeLimit + 1)).toString();
     return await readStream(process.stdin);
   } catch (error) {
-    const missing = codeOf(error) === 'ENOENT' ? ': give the values file of your k8s-image-swapper release' : '';
+    const missing = codeOf(error) === 'ENOENT' ? ': name the values file of your k8s-image-swapper release' : '';
     throw new CliError(EXIT.usage, `${path}: ${unreadable(error)}${missing}`);
   }
 }

@@ -45,7 +45,7 @@ export async function mirrorNow(
     events: {
       onDone: (job, result, _milliseconds, _attempt, final) => {
         if (final) lasts.get(job.key)?.(result);
-        else if (!result.ok) progress.log('info', `${result.failure.message}; trying again`);
+        else if (!result.ok) progress.log('info', `${result.failure.message}; retrying`);
       },
     },
   });
@@ -91,11 +91,11 @@ export async function mirrorNow(
 function finished(entry: PlannedCopy, result: MirrorResult): MirrorRow {
   if (!result.ok) return refusedRow(entry, result.failure);
   const { digest, upToDate, platforms, bytes: count, repaired, unfinished } = result.outcome;
-  const sent = `${bytes(count.uploaded)} sent, ${bytes(count.mounted + count.skipped)} were there`;
+  const sent = `${bytes(count.uploaded)} sent, ${bytes(count.mounted + count.skipped)} already there`;
   return {
     ...rowOf(entry),
     state: upToDate ? 'up-to-date' : 'mirrored',
-    detail: [upToDate ? 'the target has it' : sent, ...details(result.outcome)].join('; '),
+    detail: [upToDate ? 'already in the target' : sent, ...details(result.outcome)].join('; '),
     digest,
     platforms,
     bytes: count,

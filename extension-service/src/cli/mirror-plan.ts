@@ -45,7 +45,7 @@ export async function planMirror(
       try {
         const plan = await limiter.run(() => planOne(copier, entry));
         const { digest } = plan;
-        if (plan.present) return { ...rowOf(entry), state: 'up-to-date', detail: 'the target has it', digest };
+        if (plan.present) return { ...rowOf(entry), state: 'up-to-date', detail: 'already in the target', digest };
         add(totals, job.target, job.reference.repository, plan);
         return { ...rowOf(entry), state: 'would-mirror', detail: describe(plan), digest };
       } catch (error) {
@@ -142,7 +142,7 @@ function lineOf({
   seconds,
   limitedBy,
 }: TargetPlan): string[] {
-  const time = seconds === undefined ? '' : `at least ${seconds} s by ${limitedBy ?? ''}`;
+  const time = seconds === undefined ? '' : `at least ${seconds} s, limited by ${limitedBy ?? ''}`;
   return [
     `target ${target}:`,
     `${images} images`,

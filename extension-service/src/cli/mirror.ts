@@ -23,7 +23,7 @@ export interface MirrorFlags extends ConfigFlags {
 /** Copies images to the target that the configuration gives them. @returns 0, or 1 when any was not mirrored */
 export async function mirror(context: CommandContext, images: readonly string[], flags: MirrorFlags): Promise<number> {
   const all = [...images, ...(flags.file === undefined ? [] : await readList(flags.file))];
-  if (all.length === 0) throw new CliError(EXIT.usage, 'give at least one image, or a list with --file');
+  if (all.length === 0) throw new CliError(EXIT.usage, 'name at least one image, or a list with --file');
   const { config } = await load(context, flags);
   const rules = compileRules(config, namingTarget);
   const planned = [...new Set(all)].map((image) => planImage(rules, image, flags.referrers));

@@ -13,7 +13,7 @@ export interface Streams {
 export function parseOutputFormat(value: string): OutputFormat {
   const format = OUTPUT_FORMATS.find((known) => known === value);
   if (format === undefined) {
-    throw new CliError(EXIT.usage, `--output ${JSON.stringify(value)}: give one of ${OUTPUT_FORMATS.join(', ')}`);
+    throw new CliError(EXIT.usage, `--output ${JSON.stringify(value)}: expected one of ${OUTPUT_FORMATS.join(', ')}`);
   }
   return format;
 }

@@ -55,10 +55,13 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   const { config } = await load(context, flags, { checkFiles: false });
   if (flags.deleteManaged === true) {
     if (engine !== undefined)
-      throw new CliError(EXIT.usage, '--delete-managed takes no --engine: it deletes those of all');
+      throw new CliError(
+        EXIT.usage,
+        '--delete-managed cannot be combined with --engine: it deletes the policies of every engine',
+      );
     return deletePolicies(context, config, flags.namespace);
   }
-  if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace goes with --delete-managed only');
+  if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace requires --delete-managed');
   if (engine === undefined)
     throw new CliError(EXIT.usage, `give --engine (${ENGINE_NAMES.join(', ')}), or --delete-managed`);
   const authority = await authorityOf(flags, engine);
@@ -79,7 +82,7 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
 async function authorityOf(flags: PoliciesFlags, engine: EngineName): Promise<Authority> {
   const caConfigMap = flags.caConfigMap === undefined ? undefined : configMapKey(flags.caConfigMap, engine);
   if (caConfigMap !== undefined && flags.caFile !== undefined)
-    throw new CliError(EXIT.usage, '--ca-config-map: cannot be given together with --ca-file; choose one');
+    throw new CliError(EXIT.usage, '--ca-config-map: cannot be combined with --ca-file');
   const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
   return { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) };
 }
@@ -89,7 +92,7 @@ async function printEngineValues(
   context: CommandContext,
   flags: PoliciesFlags & { readonly engine: EngineName },
 ): Promise<void> {
-  if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace goes with --delete-managed only');
+  if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace requires --delete-managed');
   const { caBundle } = await authorityOf(flags, flags.engine);
   const url = flags.url ?? (await loadIfAny(context, flags, { checkFiles: false }))?.config.policies.url;
   try {
@@ -108,13 +111,10 @@ export function renderPolicies(
 ): readonly PolicyObject[] {
   const authority = ENGINES[engine].transport?.authority;
   if (caBundle !== undefined && authority?.refusal !== undefined) {
-    throw new CliError(EXIT.usage, `--ca-file has no place in ${authority.refusal}`);
+    throw new CliError(EXIT.usage, `--ca-file cannot be used in ${authority.refusal}`);
   }
   if (caBundle === undefined && authority?.required === true) {
-    throw new CliError(
-      EXIT.usage,
-      `--engine ${engine}: give --ca-file; ${ENGINES[engine].title} trusts no other authority`,
-    );
+    throw new CliError(EXIT.usage, `--engine ${engine}: set --ca-file; ${ENGINES[engine].title} trusts no other CA`);
   }
   return policiesForConfig(config, {
     ...{ engine, failClosed, name: config.policies.name, nameTarget: namingTarget },
@@ -155,7 +155,7 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
   for (const object of objects) context.stdout.write(`deleted ${object}\n`);
   if (problems.length > 0) throw new CliError(EXIT.infrastructure, problems.join('\n'));
   if (objects.length > 0) return;
-  const nothing = `nothing to delete: no managed policies of the service in namespace ${namespace}`;
+  const nothing = `nothing to delete: namespace ${namespace} has no service with managed policies`;
   const others = await otherInstances(live, config.policies.name);
   // In a Pod the namespace is certain, and what is somebody else's must not fail an uninstall.
   const isCertain = given === undefined && (context.env['KUBECONFIG'] ?? '') === '';
@@ -163,8 +163,8 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
     context.stdout.write(`${nothing}\n`);
     return;
   }
-  const choice = 'give the namespace of the service as --namespace, and the lease.name of its configuration';
-  throw new CliError(EXIT.findings, `${nothing}; there are these, by Lease: ${others.join('; ')}: ${choice}`);
+  const choice = 'set --namespace to the namespace of the service, and lease.name as in its configuration';
+  throw new CliError(EXIT.findings, `${nothing}; other installs, by Lease: ${others.join('; ')}: ${choice}`);
 }
 
 /** `NAMESPACE/LEASE (KIND NAME, …)` of everybody who manages policies in the cluster. */
@@ -192,11 +192,11 @@ function configMapKey(text: string, engine: EngineName): ConfigMapKey {
   const reads = (name: EngineName) => ENGINES[name].transport?.authority.configMap === true;
   if (!reads(engine)) {
     const others = enginesThat(({ name }) => reads(name)).join(', ');
-    throw new CliError(EXIT.usage, `--ca-config-map cannot be read by ${engine}; it goes with --engine ${others}`);
+    throw new CliError(EXIT.usage, `--ca-config-map cannot be used with ${engine}; it requires --engine ${others}`);
   }
   const [, namespace, name, key] = /^([^/:]+)\/([^/:]+)(?::(.+))?$/.exec(text) ?? [];
   if (namespace === undefined || name === undefined) {
-    const message = 'give NAMESPACE/NAME or NAMESPACE/NAME:KEY, such as image-swapper/image-swapper-ca';
+    const message = 'expected NAMESPACE/NAME or NAMESPACE/NAME:KEY, such as image-swapper/image-swapper-ca';
     throw new CliError(EXIT.usage, `--ca-config-map ${JSON.stringify(text)}: ${message}`);
   }
   return { namespace, name, ...(key !== undefined && { key }) };

@@ -39,16 +39,14 @@ export async function prewarm(context: CommandContext, flags: PrewarmFlags): Pro
   const { wanted, unknown } = await list(cluster, {
     ...{ config, rules },
     onRetry: ({ message }, milliseconds) => {
-      context.stderr.write(`${message}; trying again in ${Math.ceil(milliseconds / 1_000)} s\n`);
+      context.stderr.write(`${message}; retrying in ${Math.ceil(milliseconds / 1_000)} s\n`);
     },
   });
   const jobs = [...wanted.all()];
-  context.stderr.write(`${wanted.objectCount} objects of the cluster use ${jobs.length} images to be mirrored\n`);
+  context.stderr.write(`${wanted.objectCount} objects in the cluster use ${jobs.length} images to mirror\n`);
   if (unknown.size > 0) {
     const some = [...unknown].slice(0, 5).join(', ');
-    context.stderr.write(
-      `of ${unknown.size} images in targets the source is not known, and they are left out: ${some}\n`,
-    );
+    context.stderr.write(`skipped ${unknown.size} images in targets, because their source is not known: ${some}\n`);
   }
   const planned = jobs.map(([, image]) => ({
     image: image.job.source,
@@ -70,10 +68,7 @@ async function clusterEnvironment(
     await access(usual);
     return { ...env, KUBECONFIG: usual };
   } catch {
-    throw new CliError(
-      EXIT.usage,
-      `there is no cluster to look at: give --kubeconfig, set KUBECONFIG, or write ${usual}`,
-    );
+    throw new CliError(EXIT.usage, `there is no cluster to read: set --kubeconfig or KUBECONFIG, or write ${usual}`);
   }
 }
 
@@ -83,9 +78,9 @@ async function connect({ env }: CommandContext): Promise<ClusterAccess> {
     if (cluster !== undefined) return cluster;
   } catch (error) {
     const reason = messageOf(error);
-    throw new CliError(EXIT.usage, `the kubeconfig ${env['KUBECONFIG'] ?? ''} cannot be used: ${reason}`);
+    throw new CliError(EXIT.usage, `cannot use the kubeconfig ${env['KUBECONFIG'] ?? ''}: ${reason}`);
   }
-  throw new CliError(EXIT.usage, 'there is no cluster to look at');
+  throw new CliError(EXIT.usage, 'there is no cluster to read');
 }
 
 async function list(
@@ -97,7 +92,7 @@ async function list(
     return await listWanted({ ...options, lists: clusterLists(kubeconfig), ownNamespace, signal });
   } catch (error) {
     if (!(error instanceof ApiStatusError)) throw error;
-    const hint = error.code === 403 ? '; grant list on them, as the chart does' : '';
+    const hint = error.code === 403 ? '; grant the verb list on them, as the chart does' : '';
     throw new CliError(EXIT.infrastructure, `the workloads cannot be listed: ${error.message}${hint}`);
   }
 }

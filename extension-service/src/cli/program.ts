@@ -37,9 +37,9 @@ const DOCS_URL = 'https://github.com/image-swapper/image-swapper/tree/main/docs'
 const EXIT_CODES = `
 Exit codes:
   ${EXIT.ok}  success
-  ${EXIT.findings}  it worked and found something wrong, such as a failed copy or a missing permission
-  ${EXIT.usage}  wrong usage, or a configuration that cannot be used
-  ${EXIT.infrastructure}  something outside failed: the network, a registry, a cluster, a file`;
+  ${EXIT.findings}  the command worked and found a problem, such as a failed copy or a missing permission
+  ${EXIT.usage}  invalid usage, or an invalid configuration
+  ${EXIT.infrastructure}  something external failed: the network, a registry, a cluster, a file`;
 
 const EXAMPLES = {
   serve: ['serve --config image-swapper.yaml --listen-address :8443'],
@@ -56,7 +56,7 @@ const EXAMPLES = {
 /** The commands and flags, without running anything; the documentation's tests read it too. */
 export function createProgram(context: CommandContext, setExitCode: (code: number) => void): Command {
   const program = new Command('image-swapper')
-    .description('Pods get their images from your own registry, mirrored there automatically')
+    .description('mirrors images to your own registry and swaps them into Pods')
     .version(VERSION)
     .exitOverride()
     .configureOutput({
@@ -68,18 +68,21 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .addHelpText('after', `${EXIT_CODES}\n\nDocumentation: ${DOCS_URL}`);
 
   command(program, 'serve', 'run the extension service')
-    .option('--listen-address <address>', 'admission port', ':8443')
-    .option('--metrics-address <address>', 'plain HTTP: probes, metrics, /v1/mirrors', ':8080')
+    .option('--listen-address <address>', 'admission address', ':8443')
+    .option('--metrics-address <address>', 'operations address (plain HTTP): probes, metrics, /v1/mirrors', ':8080')
     .option('--http-listen-address <address>', 'a second, plain HTTP listener for the admission routes')
-    .option('--tls-cert-file <pem>', 'serving certificate; without it the admission port is plain HTTP')
-    .option('--tls-key-file <pem>', 'its private key')
-    .option('--dry-run', 'decide, log and count; change and copy nothing')
+    .option('--tls-cert-file <pem>', 'serving certificate; without it the admission port uses plain HTTP')
+    .option('--tls-key-file <pem>', 'private key of the serving certificate')
+    .option('--dry-run', 'only decide, log and count; change and copy nothing')
     .action(async (flags: ServeFlags) => (await import('./serve.js')).serve(context, flags));
 
-  command(program, 'mirror', 'copy images to their target now')
+  command(program, 'mirror', 'copy images to their targets now')
     .argument('[images...]', 'image references')
-    .option('--file <list>', 'read image references from a file, one a line; - for standard input')
-    .option('--referrers', 'look for signatures, attestations and SBOMs of every manifest, in every form')
+    .option('--file <list>', 'read image references from a file, one per line; - for standard input')
+    .option(
+      '--referrers',
+      "also find signatures, attestations and SBOMs of each platform's manifest, in every known format",
+    )
     .option('--dry-run', 'show what would be copied')
     .addOption(outputOption())
     .action(async (images: string[], flags: MirrorFlags) =>
@@ -87,8 +90,11 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     );
 
   command(program, 'prewarm', "mirror every image that the cluster's workloads use")
-    .option('--kubeconfig <file>', 'the cluster; else KUBECONFIG, the own cluster of a Pod, or ~/.kube/config')
-    .option('--dry-run', 'show what would be copied, and how long the quotas of the registries make it last')
+    .option(
+      '--kubeconfig <file>',
+      'kubeconfig of the cluster (default: KUBECONFIG, the cluster of this Pod, or ~/.kube/config)',
+    )
+    .option('--dry-run', 'show what would be copied, and the minimum time that registry quotas allow')
     .addOption(outputOption())
     .action(async (flags: PrewarmFlags) => setExitCode(await (await import('./prewarm.js')).prewarm(context, flags)));
 
@@ -96,9 +102,12 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .argument('[image]', 'image reference')
     .option('-f, --file <manifest>', 'Pods, workloads, lists or AdmissionReviews (YAML or JSON); - for standard input')
     .option('-n, --namespace <namespace>', 'namespace of the Pod', 'default')
-    .option('--offline', 'do not look into the target')
-    .option('--server <url>', 'ask a running service, which also knows its copies, instead of deciding here')
-    .option('--ca-file <pem>', 'certificate authority of that service')
+    .option('--offline', 'do not contact the target')
+    .option(
+      '--server <url>',
+      'ask a running service, which also knows the state of copies, instead of deciding locally',
+    )
+    .option('--ca-file <pem>', 'CA certificate of that service')
     .addOption(outputOption())
     .action(async (image: string | undefined, flags: ExplainFlags) =>
       setExitCode(await (await import('./explain.js')).explain(context, image, flags)),
@@ -112,9 +121,9 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .action(async (flags: SwapFlags) => setExitCode(await (await import('./swap.js')).swap(context, flags)));
 
   command(program, 'status', 'show the copies of a running service: queued, running, failed, and why')
-    .option('--server <url>', 'its operations port', 'http://127.0.0.1:8080')
-    .option('--ca-file <pem>', 'certificate authority, for https')
-    .option('--all', 'also what is done')
+    .option('--server <url>', 'URL of its operations port', 'http://127.0.0.1:8080')
+    .option('--ca-file <pem>', 'CA certificate, for https')
+    .option('--all', 'also show finished copies')
     .addOption(outputOption())
     .action(async (flags: StatusFlags & ConfigFlags) => {
       warnOfUnread(context, 'status', flags);
@@ -122,12 +131,12 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     });
 
   command(program, 'check', 'validate the configuration')
-    .argument('[file]', "configuration file, or the chart's Helm values; instead of --config")
+    .argument('[file]', 'configuration file or Helm values of the chart; instead of --config')
     .option(
       '--online',
-      'also check credentials, reachability and permissions of every registry, and the policies in the cluster',
+      'also check that every registry is reachable, the credentials and permissions, and the policies in the cluster',
     )
-    .option('--print', 'print the configuration in force, with where each value comes from')
+    .option('--print', 'print the effective configuration and the origin of each value')
     .addOption(outputOption())
     .action(async (file: string | undefined, flags: CheckFlags) =>
       setExitCode(await (await import('./check.js')).check(context, file, flags)),
@@ -135,26 +144,26 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
 
   command(program, 'policies', 'print the admission policies for this configuration')
     .addOption(new Option('--engine <engine>', 'policy engine').choices([...ENGINE_NAMES]))
-    .option('--url <url>', 'base URL at which the engine reaches the service; policies.url unless given')
-    .option('--ca-file <pem>', 'certificate authority of the service; - for standard input')
+    .option('--url <url>', 'base URL at which the engine reaches the service (default: policies.url)')
+    .option('--ca-file <pem>', 'CA certificate of the service; - for standard input')
     .option(
       '--ca-config-map <namespace/name[:key]>',
-      'where kyverno-clusterpolicy reads the authority at each request instead; key ca.crt unless given',
+      'ConfigMap from which kyverno-clusterpolicy reads the CA certificate at each request (default key: ca.crt)',
     )
-    .option('--fail-closed', 'refuse Pods while the service cannot answer; as policies.failClosed unless given')
-    .option('--engine-values', "print the values that the engine's own Helm chart needs, instead")
-    .option('--delete-managed', 'instead delete those that the service wrote under policies.manage, to uninstall it')
-    .option('--namespace <namespace>', "with --delete-managed: the service's, if it is not that of the kubeconfig")
+    .option('--fail-closed', 'refuse Pods while the service is unavailable (default: policies.failClosed)')
+    .option('--engine-values', "print the values that the engine's own Helm chart needs, instead of policies")
+    .option('--delete-managed', 'delete the policies that the service wrote with policies.manage, to uninstall it')
+    .option('--namespace <namespace>', "with --delete-managed: namespace of the service, if it is not the kubeconfig's")
     .action(async (flags: PoliciesFlags) => (await import('./policies.js')).policies(context, flags));
 
   command(
     program,
     'migrate',
-    "convert k8s-image-swapper's Helm values, or its configuration file, to the values of this chart",
+    'convert k8s-image-swapper Helm values, or its configuration file, to image-swapper Helm values',
   )
     .argument('<values>', 'values.yaml or .k8s-image-swapper.yaml; - for standard input')
     .addOption(
-      new Option('--engine <engine>', 'whose policies are to ask the service')
+      new Option('--engine <engine>', 'policy engine to use')
         .choices([...new Set(['webhook', ...ENGINE_NAMES, 'none'])])
         .default('webhook'),
     )
@@ -175,7 +184,7 @@ function command(program: Command, name: keyof typeof EXAMPLES, description: str
     .exitOverride()
     .showHelpAfterError(`see image-swapper ${name} --help`)
     .addHelpText('after', `\nExamples:\n${examples}\n${EXIT_CODES}`)
-    .option('--config <file>', `configuration file; else ${fileNames.join(', ')}, in this folder or your home folder`)
+    .option('--config <file>', `configuration file (default: ${fileNames.join(', ')} in the current or home folder)`)
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal')
     .option('--log-format <format>', 'json or console')
     .addOption(

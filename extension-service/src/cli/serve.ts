@@ -177,7 +177,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       },
       (error) => {
         metrics.tlsReloads.inc({ outcome: 'failure' });
-        log.error({ err: messageOf(error) }, 'serving certificate not reloaded; the one before stays');
+        log.error({ err: messageOf(error) }, 'serving certificate not reloaded; still using the previous one');
       },
     );
   }
@@ -193,7 +193,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         const next = await load(context, { ...flags, config: file });
         refuseUnavailable(next.config);
         checkCluster(next.config, context.env, tlsFiles !== undefined);
-        if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: a change of it needs a restart');
+        if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: changing it requires a restart');
         service.configure(next, await readClientRules(next.config.tls.clients));
         ({ config } = next);
         metrics.configReloadSuccess.inc();
@@ -202,7 +202,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       },
       (error) => {
         metrics.configReloadFailure.inc();
-        log.error({ file, err: messageOf(error) }, 'configuration not reloaded; the one before stays in force');
+        log.error({ file, err: messageOf(error) }, 'configuration not reloaded; still using the previous one');
       },
     );
   }
@@ -216,7 +216,10 @@ async function readClients({ tls }: Config, isTls: boolean): Promise<ClientRules
     if (error instanceof TlsFileError) throw new CliError(EXIT.usage, error.message);
     throw error;
   }
-  throw new CliError(EXIT.usage, 'tls.clients: only TLS carries certificates: give --tls-cert-file and --tls-key-file');
+  throw new CliError(
+    EXIT.usage,
+    'tls.clients: client certificates require TLS: set --tls-cert-file and --tls-key-file',
+  );
 }
 
 /** @throws CliError when what the service is to write into the cluster cannot be rendered, or there is no cluster */
@@ -226,17 +229,17 @@ function checkCluster(config: Config, env: CommandContext['env'], hasTlsFiles: b
     throw new CliError(EXIT.usage, 'tls.mode is selfSigned: leave out --tls-cert-file and --tls-key-file');
   }
   const problem = managedPoliciesProblem(config);
-  if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, and ${problem}`);
+  if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, but ${problem}`);
   if (writesIntoCluster(config) && !hasCluster(env)) {
     const key = selfSigned ? 'tls.mode is selfSigned' : 'policies.manage is true';
-    throw new CliError(EXIT.infrastructure, `${key}, and there is no cluster: run in a Pod, or set KUBECONFIG`);
+    throw new CliError(EXIT.infrastructure, `${key}, but there is no cluster: run in a Pod, or set KUBECONFIG`);
   }
 }
 
 function tlsFilesOf({ tlsCertFile, tlsKeyFile }: ServeFlags): readonly [string, string] | undefined {
   if (tlsCertFile === undefined && tlsKeyFile === undefined) return undefined;
   if (tlsCertFile === undefined || tlsKeyFile === undefined) {
-    throw new CliError(EXIT.usage, 'give both --tls-cert-file and --tls-key-file, or neither for plain HTTP');
+    throw new CliError(EXIT.usage, 'set both --tls-cert-file and --tls-key-file, or neither for plain HTTP');
   }
   return [tlsCertFile, tlsKeyFile];
 }

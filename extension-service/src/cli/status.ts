@@ -36,10 +36,10 @@ export function statusText({ mirrors, leader }: MirrorsAnswer, now: number, all:
 }
 
 function leaderLine({ leading, holder }: NonNullable<MirrorsAnswer['leader']>): string {
-  if (leading) return 'this replica is the leader: it copies';
+  if (leading) return 'this replica is the leader and makes the copies';
   return holder === undefined
-    ? 'no replica is the leader: nothing is copied'
-    : `the leader is ${holder}: ask it for its copies`;
+    ? 'no replica is the leader, so nothing is copied'
+    : `the leader is ${holder}; ask it for the state of copies`;
 }
 
 function detail(
@@ -47,7 +47,7 @@ function detail(
   now: number,
 ): string {
   const reason = failure === undefined ? '' : `: ${oneLine(failure.message)}`;
-  const tries = attempts === 1 ? '1 try' : `${attempts} tries`;
+  const tries = attempts === 1 ? '1 try' : `${attempts} attempts`;
   const next = nextTry === undefined || nextTry <= now ? 'now' : `in ${ago(now, nextTry)}`;
   switch (state) {
     case 'queued':
@@ -59,11 +59,11 @@ function detail(
     case 'waiting':
       if (failure?.gate !== undefined) return `${failure.gate.verdict} by its gate${reason}`;
       return waitsFor === undefined
-        ? `${failure?.reason ?? 'failed'} after ${tries}, next try ${next}${reason}`
-        : `waits for ${waitsFor.host} (${waitsFor.reason}), next try ${next}${reason}`;
+        ? `${failure?.reason ?? 'failed'} after ${tries}, next attempt ${next}${reason}`
+        : `waiting for ${waitsFor.host} (${waitsFor.reason}), next attempt ${next}${reason}`;
     case 'failed':
       if (failure?.gate !== undefined) return `${failure.gate.verdict} by its gate${reason}`;
-      return `${failure?.reason ?? 'failed'} after ${tries}, tried again when asked ${next}${reason}`;
+      return `${failure?.reason ?? 'failed'} after ${tries}, retried on request ${next}${reason}`;
     case 'done':
       return `${digest?.slice(0, 19) ?? ''}, ${ago(since, now)} ago`;
   }

@@ -26,25 +26,38 @@ const look = (message: string | ((value: unknown) => string | undefined)): Fate 
  */
 export const CHART_KEYS: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ['replicaCount', kept],
-  ['image.repository', dropped("is k8s-image-swapper's image: set image.repository only if you keep a copy of ours")],
-  ['image.tag', dropped("is a tag of k8s-image-swapper's image: ours is the chart's appVersion")],
+  [
+    'image.repository',
+    dropped("is k8s-image-swapper's image: set image.repository only for your own copy of the image-swapper image"),
+  ],
+  ['image.tag', dropped("is a tag of k8s-image-swapper's image: image-swapper uses the chart's appVersion")],
   ['image.pullPolicy', kept],
   ['containerPort', kept],
-  ['kubeVersionOverride', dropped('has no meaning: no object differs by the version of Kubernetes')],
+  [
+    'kubeVersionOverride',
+    dropped('is no longer needed: the chart renders the same objects for every Kubernetes version'),
+  ],
   ['imagePullSecrets', kept],
-  ['nameOverride', look('names would clash while both run in one namespace: install ours in another, or change it')],
+  [
+    'nameOverride',
+    look(
+      'names would conflict while both run in one namespace: install image-swapper in another namespace, or change the name',
+    ),
+  ],
   [
     'fullnameOverride',
-    look('names would clash while both run in one namespace: install ours in another, or change it'),
+    look(
+      'names would conflict while both run in one namespace: install image-swapper in another namespace, or change the name',
+    ),
   ],
   ['commonLabels', kept],
   ['serviceAccount.create', kept],
   ['serviceAccount.annotations', look(identity)],
-  ['serviceAccount.name', look('both releases cannot own one ServiceAccount: give another name while both run')],
+  ['serviceAccount.name', look('two releases cannot own one ServiceAccount: use another name while both run')],
   ['rbac.create', kept],
   ['deployment.annotations', kept],
   ['deployment.priorityClassName', kept],
-  ['podSecurityPolicy', dropped('has no meaning: Kubernetes has no PodSecurityPolicy since 1.25')],
+  ['podSecurityPolicy', dropped('is no longer needed: Kubernetes 1.25 removed PodSecurityPolicy')],
   ['podAnnotations', kept],
   ['podSecurityContext', kept],
   ['securityContext', kept],
@@ -65,7 +78,7 @@ export const CHART_KEYS: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ['hostNetwork', kept],
   [
     'patch',
-    dropped('has no meaning: the service makes and rotates its certificate (tls.mode: selfSigned), without Jobs'),
+    dropped('is no longer needed: the service creates and rotates its certificate (tls.mode: selfSigned) without Jobs'),
   ],
   [
     'certmanager.enabled',
@@ -77,13 +90,13 @@ export const CHART_KEYS: ReadonlyMap<string, Fate> = new Map<string, Fate>([
     'webhook.failurePolicy',
     { kind: 'moved', to: ['policies', 'failClosed'], value: (policy) => String(policy).toLowerCase() === 'fail' },
   ],
-  ['webhook.reinvocationPolicy', { kind: 'of-webhook', message: 'the engine decides when policies are applied again' }],
+  ['webhook.reinvocationPolicy', { kind: 'of-webhook', message: 'the engine decides when to reapply policies' }],
   ['webhook.timeoutSeconds', kept],
   [
     'webhook.namespaceSelector',
-    { kind: 'of-webhook', message: 'say it in config.source.filters, or in policies.excludedNamespaces' },
+    { kind: 'of-webhook', message: 'use config.source.filters or policies.excludedNamespaces' },
   ],
-  ['webhook.objectSelector', { kind: 'of-webhook', message: 'say it in config.source.filters' }],
+  ['webhook.objectSelector', { kind: 'of-webhook', message: 'use config.source.filters' }],
   ['awsSecretName', kept],
   ['awsSecretKeys.accessKeyID', kept],
   ['awsSecretKeys.secretAccessKey', kept],
@@ -91,24 +104,24 @@ export const CHART_KEYS: ReadonlyMap<string, Fate> = new Map<string, Fate>([
   ['secretReader.secretNames', kept],
   [
     'dev',
-    dropped('has no meaning: policies.url sends an engine to a service elsewhere, policies.engine: none to nowhere'),
+    dropped('is no longer needed: for a service elsewhere set policies.url; for no policies set policies.engine: none'),
   ],
   ['extraEnv', kept],
   ['extraManifests', kept],
   ['extraManifestsTemplated', kept],
   ['clusterSuffix', kept],
-  ['test', dropped('has no meaning: the chart has no test Pod')],
-  ['cacheVolume', dropped('has no meaning: images are streamed from registry to registry, nothing is stored')],
+  ['test', dropped('is no longer needed: the chart has no test Pod')],
+  ['cacheVolume', dropped('is no longer needed: images are streamed from registry to registry and not stored')],
 ]);
 
 /** A cloud's trust in a ServiceAccount names it and its namespace. */
 function identity(annotations: unknown): string | undefined {
   const keys = typeof annotations === 'object' && annotations !== null ? Object.keys(annotations) : [];
   if (keys.includes('eks.amazonaws.com/role-arn')) {
-    return "the role's trust policy names a namespace and a ServiceAccount: let it trust those of ours, too";
+    return "the role's trust policy names a namespace and a ServiceAccount: add those of image-swapper";
   }
   return keys.includes('iam.gke.io/gcp-service-account')
-    ? 'roles/iam.workloadIdentityUser is bound to a namespace and a ServiceAccount: bind those of ours, too'
+    ? 'roles/iam.workloadIdentityUser is bound to a namespace and a ServiceAccount: also bind those of image-swapper'
     : undefined;
 }
 
@@ -128,5 +141,5 @@ function smallMemory(resources: unknown): string | undefined {
   const limit = (resources as { limits?: { memory?: unknown } } | null)?.limits?.memory;
   const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(|k|M|G|Ki|Mi|Gi)$/.exec(String(limit)) ?? [];
   if (number === undefined || Number(number) * (units[unit] ?? 1) >= leastMemory) return undefined;
-  return `a memory limit of ${String(limit)} is less than the service needs while it copies: give 256Mi or more`;
+  return `a memory limit of ${String(limit)} is less than the service needs while it copies: set 256Mi or more`;
 }

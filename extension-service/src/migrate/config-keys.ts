@@ -34,7 +34,7 @@ function rewriteSource(source: TreeNode, problems: Problems): TreeNode {
   for (const [key, entry] of source.entries) {
     const name = key.toLowerCase() === 'privateregistries' ? 'registries' : key;
     const { node } = entry;
-    if (name !== key) report(problems, entry, `source.${key}`, 'is called registries now', 'it is written so');
+    if (name !== key) report(problems, entry, `source.${key}`, 'is now called registries', 'written as such');
     const isList = name.toLowerCase() === 'registries' && node.kind === 'list';
     const list = isList ? rewriteRegistries(node, problems) : node;
     entries.set(name, { ...entry, node: list });
@@ -54,7 +54,7 @@ function rewriteTarget(registry: TreeNode, path: string, problems: Problems): Tr
   for (const [key, entry] of registry.entries) {
     const { node } = entry;
     if (key.toLowerCase() === 'registry' && node.kind === 'mapping') {
-      report(problems, entry, `${path}.${key}`, 'its keys are one level higher now', 'they are written there');
+      report(problems, entry, `${path}.${key}`, 'its keys moved one level up', 'written there');
       for (const [inner, value] of node.entries) entries.set(inner, value);
     } else if (key.toLowerCase() === 'generic' && node.kind === 'mapping') {
       entries.set('oci', { ...entry, node: genericAsOci(node, `${path}.${key}`, problems) });
@@ -81,11 +81,11 @@ function genericAsOci(generic: MappingNode, path: string, problems: Problems): M
         credentials.set('username', entry);
         break;
       case 'password':
-        report(problems, entry, at, 'a password stands in plain text', 'use oci.credentials.secretName instead');
+        report(problems, entry, at, 'the password is in plain text', 'use oci.credentials.secretName instead');
         credentials.set('password', entry);
         break;
       case 'ignorecert':
-        report(problems, entry, at, 'is called insecure now', 'better give caFile and trust the right authority');
+        report(problems, entry, at, 'is now called insecure', 'it is safer to set caFile and trust the right CA');
         entries.set('insecure', entry);
         break;
       default:

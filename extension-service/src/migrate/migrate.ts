@@ -51,7 +51,7 @@ export function migrate({ text, file, engine }: MigrateInput): Migrated {
   if (errors.length > 0) throw new ConfigError(errors);
   const from = tree?.kind === 'mapping' ? kindOf(tree) : undefined;
   if (tree?.kind !== 'mapping' || from === undefined) {
-    const message = "this is neither values of k8s-image-swapper's chart nor its configuration file";
+    const message = 'this is neither a k8s-image-swapper values file nor its configuration file';
     throw new ConfigError([{ file, line: 1, column: 1, key: '', message, severity: 'error' }]);
   }
   return new Migration(tree, from, engine, problems).run(file);
@@ -106,9 +106,14 @@ class Migration {
         const siblings = [...CHART_KEYS.keys()].filter((known) => known.split('.').length === here.length);
         const isConfigKey = rootField.kind === 'mapping' && rootField.fields.has(name);
         const hint = isConfigKey
-          ? `; did you mean config.${name}? It had no effect here`
+          ? `; did you mean config.${name}? At this level it had no effect`
           : didYouMean(suggest(name, siblings));
-        this.problems.warning(entry.place, name, `the chart of k8s-image-swapper has no such value${hint}`, 'left out');
+        this.problems.warning(
+          entry.place,
+          name,
+          `the k8s-image-swapper chart does not have this value${hint}`,
+          'left out',
+        );
       }
     }
   }
@@ -138,7 +143,7 @@ class Migration {
       case 'of-webhook':
         if (engineOf(this.engine)?.chart.webhookValues === true) this.set(path, value);
         else if (!isNothing(node)) {
-          this.problems.warning(place, name, 'is for policies.engine: webhook only', fate.message);
+          this.problems.warning(place, name, 'applies only with policies.engine: webhook', fate.message);
         }
     }
   }
@@ -180,15 +185,15 @@ class Migration {
     this.problems.warning(
       placeAt(tree, ['source', 'filters']),
       this.key(['source', 'filters']),
-      'is about more than images, and Gatekeeper sends nothing else',
-      'policies.manage is set to true: the service writes the policies, with these filters in them, and gets the right to',
+      'reads more than images, but Gatekeeper sends nothing else',
+      'policies.manage is set to true: the service writes policies that include these filters, and gets the permission to',
     );
     const webhook = this.#values['webhook'] as Record<string, unknown> | undefined;
     if (webhook?.['timeoutSeconds'] === undefined) return;
     delete webhook['timeoutSeconds'];
     if (Object.keys(webhook).length === 0) delete this.#values['webhook'];
     const path = ['webhook', 'timeoutSeconds'];
-    const message = 'has no place with policies.manage, under which Gatekeeper waits for 1 s';
+    const message = 'cannot be combined with policies.manage, with which Gatekeeper waits 1 s';
     this.problems.warning(placeAt(this.tree, path), path.join('.'), message, 'left out');
   }
 
@@ -216,7 +221,7 @@ class Migration {
         if (other === type || settings[other] === undefined) continue;
         delete settings[other];
         const at = [...path, other];
-        this.problems.warning(placeAt(tree, at), this.key(at), `is not read, because type is ${type}`, 'left out');
+        this.problems.warning(placeAt(tree, at), this.key(at), `has no effect with type ${type}`, 'left out');
       }
     }
   }
@@ -231,7 +236,7 @@ class Migration {
     config['imageCopyDeadline'] = longest;
     const at = ['imageCopyDeadline'];
     const message = `${written} is longer than the API server waits for a webhook`;
-    this.problems.warning(placeAt(tree, at), this.key(at), message, `it is written as ${longest}`);
+    this.problems.warning(placeAt(tree, at), this.key(at), message, `written as ${longest}`);
   }
 
   private dryRun(tree: MappingNode, config: Record<string, unknown>): void {
@@ -239,7 +244,7 @@ class Migration {
     this.problems.warning(
       placeAt(tree, ['dryRun']),
       this.key(['dryRun']),
-      'k8s-image-swapper never read it, and it is honoured here: nothing is swapped or copied',
+      'k8s-image-swapper ignored this key, but image-swapper respects it: nothing is swapped or copied',
       'set it to false when you switch over',
     );
   }
@@ -248,16 +253,16 @@ class Migration {
   private numbers(tree: MappingNode, path: Path): void {
     const node = nodeAt(tree, path);
     if (this.from !== 'values' || node?.kind !== 'scalar' || typeof node.value !== 'number') return;
-    const message = 'is not in quotes, and Helm reads numbers: a leading zero is lost, and long ones are rounded';
-    this.problems.warning(node.place, this.key(path), message, `it is written as ${JSON.stringify(node.source)}`);
+    const message = 'is unquoted, so Helm reads it as a number: it drops a leading zero and rounds long numbers';
+    this.problems.warning(node.place, this.key(path), message, `written as ${JSON.stringify(node.source)}`);
   }
 
   private defaultFilters(config: Record<string, unknown>): void {
     const source = config['source'] as { filters?: unknown } | undefined;
     if (source?.filters !== undefined) return;
     config['source'] = { filters: chartFilters, ...source };
-    const message = "is not given, and the default of k8s-image-swapper's chart leaves out kube-system";
-    this.problems.warning(this.tree.place, 'config.source.filters', message, 'it is written out');
+    const message = 'is not set, and the k8s-image-swapper chart excludes kube-system by default';
+    this.problems.warning(this.tree.place, 'config.source.filters', message, 'written explicitly');
   }
 
   /** What our loader says about the result, at the places of the original. */

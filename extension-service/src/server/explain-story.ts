@@ -28,22 +28,22 @@ function plainLine(line: string): string {
 function paragraph(container: ExplainedContainer, dryRun: boolean, now: number): string[] {
   const { list, name, image, source } = container;
   const lines = [`${list}/${name}: ${image}`];
-  if (source !== undefined && source !== image) lines.push(`  is ${source} in full.`);
+  if (source !== undefined && source !== image) lines.push(`  Full name: ${source}`);
   container.filters.forEach((reading, index) =>
-    lines.push(...filterLines(`Filter ${index + 1}`, reading, 'leaves it alone')),
+    lines.push(...filterLines(`Filter ${index + 1}`, reading, 'the container keeps its image')),
   );
   for (const target of container.targets) {
     if (target.refusal !== undefined) lines.push(`  Target ${target.name} ${target.refusal}.`);
     else if (target.match === undefined && target.hasPaths === true)
       lines.push(`  Target ${target.name} has a path for it.`);
-    else if (target.match === undefined) lines.push(`  Target ${target.name} takes every image.`);
-    else lines.push(...filterLines(`Target ${target.name}`, target.match, 'takes it'));
+    else if (target.match === undefined) lines.push(`  Target ${target.name} matches every image.`);
+    else lines.push(...filterLines(`Target ${target.name}`, target.match, 'the image goes here'));
   }
   if (container.action === 'keep') {
     lines.push(`  It keeps its image: ${container.detail}.`);
     return lines;
   }
-  lines.push(`  Its place in the target is ${container.reference ?? ''}.`);
+  lines.push(`  In the target it is ${container.reference ?? ''}`);
   lines.push(`  ${existenceSentence(container)}`);
   if (container.copy !== undefined) lines.push(...copySentences(container.copy, now).map((line) => `  ${line}`));
   if (container.access !== undefined) lines.push(`  ${accessSentence(container.access)}`);
@@ -87,27 +87,27 @@ function existenceSentence({ existence }: ExplainedContainer): string {
         ? 'The target does not have it.'
         : `The target does not give it: it ${existence.archived}. A copy restores it.`;
     case 'unknown':
-      return `Whether the target has it is not known: ${existence.message}.`;
+      return `It is not known whether the target has it: ${existence.message}.`;
     case undefined:
-      return 'The target was not asked.';
+      return 'The target was not checked.';
   }
 }
 
 function tableSentence(table: InTable): string {
   if (table.state === 'absent') return "The API server's table does not have it.";
-  return `The API server's table has had it${table.since === undefined ? ' for longer than this replica leads' : ` since ${table.since}`}.`;
+  return `The API server's table has had it${table.since === undefined ? ' since before this replica became the leader' : ` since ${table.since}`}.`;
 }
 
 function accessSentence(access: SourceAccess): string {
   switch (access.state) {
     case 'granted':
       return access.to === 'everybody'
-        ? 'Everybody may read it at its source.'
-        : 'The pull secrets of the Pod may read it at its source.';
+        ? 'Any Pod can read it at its source.'
+        : 'The pull secrets of the Pod can read it at its source.';
     case 'refused':
-      return `The Pod may not read it: ${access.message}.`;
+      return `The Pod cannot read it: ${access.message}.`;
     case 'unknown':
-      return `Whether the Pod may read it at its source is not known: ${access.message}.`;
+      return `It is not known whether the Pod can read it at its source: ${access.message}.`;
   }
 }
 
@@ -117,8 +117,8 @@ function filterLines(what: string, reading: ExpressionReading, whenTrue: string)
     true: `is true: ${whenTrue}`,
     false: 'is false',
     'not-boolean': `is not true or false (${message ?? ''}): counts as false`,
-    error: `fails (${message ?? ''}): no later filter is read`,
-    'not-read': 'is not read',
+    error: `fails (${message ?? ''}): later filters are not evaluated`,
+    'not-read': 'is not evaluated',
   }[outcome];
   return [`  ${what} ${verdict}: ${expression}`, ...(trace?.children ?? []).flatMap((child) => traceLines(child, 2))];
 }
@@ -141,18 +141,20 @@ function gateSentence({ gate, message }: CopyFailure): string {
 function copySentences(copy: CopyStatus, now: number): string[] {
   const { state, attempts, since, progress, failure, nextTry } = copy;
   const first = {
-    queued: `Its copy has waited for its turn for ${ago(since, now)}.`,
-    running: `Its copy has run for ${ago(since, now)}${progress === undefined ? '' : `: ${progress.transferred} of ${progress.total} bytes`}.`,
-    waiting: `Its copy failed ${attempts === 1 ? 'once' : `${attempts} times`} and is tried again.`,
+    queued: `Its copy has been queued for ${ago(since, now)}.`,
+    running: `Its copy has been running for ${ago(since, now)}${progress === undefined ? '' : `: ${progress.transferred} of ${progress.total} bytes`}.`,
+    waiting: `Its copy failed ${attempts === 1 ? 'once' : `${attempts} times`} and will be retried.`,
     failed: `Its copy failed${attempts > 1 ? ` ${attempts} times` : ''}.`,
-    done: `Its copy was made ${ago(since, now)} ago.`,
+    done: `It was copied ${ago(since, now)} ago.`,
   }[state];
-  const next = nextTry === undefined || nextTry <= now ? 'when a Pod asks again' : `in ${ago(now, nextTry)}`;
+  const next = nextTry === undefined || nextTry <= now ? 'when the next Pod requests it' : `in ${ago(now, nextTry)}`;
   if (failure?.gate !== undefined && (state === 'waiting' || state === 'failed')) return [gateSentence(failure)];
   return [
     first,
     ...(failure === undefined ? [] : [`The reason is ${failure.reason}: ${failure.message}.`]),
-    ...(state === 'waiting' ? [`The next try is ${next}.`] : []),
-    ...(state === 'failed' ? [`A new Pod may try it again ${next === 'when a Pod asks again' ? 'now' : next}.`] : []),
+    ...(state === 'waiting' ? [`The next attempt is ${next}.`] : []),
+    ...(state === 'failed'
+      ? [`A new Pod can retry it ${next === 'when the next Pod requests it' ? 'now' : next}.`]
+      : []),
   ];
 }

@@ -113,7 +113,7 @@ export async function explainInput(
 const NOT_LOOKED: Existence = {
   state: 'unknown',
   reason: 'other',
-  message: `one request looks for ${MAX_LOOKUPS} images at most; ask for this one alone`,
+  message: `one request checks at most ${MAX_LOOKUPS} images; send a separate request for this one`,
 };
 
 async function lookInto(
@@ -158,7 +158,7 @@ async function accessTo(
   dependencies: ExplainDependencies,
 ): Promise<SourceAccess> {
   if (dependencies.access === undefined)
-    return { state: 'unknown', message: 'the source was not asked: ask the service (--server)' };
+    return { state: 'unknown', message: 'the source was not checked: use --server to ask the service' };
   const digest = existence.state === 'present' ? existence.digest : undefined;
   return dependencies.access(mirrorJob(decision, pull), digest, EXPLAIN_TIMEOUT_MS);
 }

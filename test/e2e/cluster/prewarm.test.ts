@@ -143,6 +143,6 @@ describe.skipIf(!available)('prewarm at a real API server', () => {
   it('says where it looked for a cluster when there is none', async () => {
     const { code, stderr } = await runProgram(['prewarm'], { HOME: folder }, folder);
     expect(code).toBe(2);
-    expect(stderr).toContain(`give --kubeconfig, set KUBECONFIG, or write ${join(folder, '.kube', 'config')}`);
+    expect(stderr).toContain(`set --kubeconfig or KUBECONFIG, or write ${join(folder, '.kube', 'config')}`);
   });
 });

@@ -13,11 +13,11 @@ describe('explain', () => {
     expect(stdout).toBe(
       [
         'containers/container: nginx',
-        '  is docker.io/library/nginx:latest in full.',
+        '  Full name: docker.io/library/nginx:latest',
         "  Filter 1 is false: obj.metadata.namespace == 'kube-system'",
-        '  Target default takes every image.',
-        `  Its place in the target is ${cli.target.host}/mirror/docker.io/library/nginx:latest.`,
-        '  Whether the target has it is not known: not asked (--offline).',
+        '  Target default matches every image.',
+        `  In the target it is ${cli.target.host}/mirror/docker.io/library/nginx:latest`,
+        '  It is not known whether already in the target: not checked (--offline).',
         '  => It keeps its image for now (imageSwapPolicy exists, imageCopyPolicy delayed).',
         '',
       ].join('\n'),
@@ -32,7 +32,7 @@ describe('explain', () => {
       stringify({ kind: 'Pod', metadata: { name: 'x' }, spec: { containers: [{ name: 'a', image: 'nginx' }] } }),
     );
     const { stdout } = await cli.swapper(['explain', '-f', pod, '-n', 'kube-system', '--config', await cli.config()]);
-    expect(stdout).toContain('Filter 1 is true: leaves it alone');
+    expect(stdout).toContain('Filter 1 is true: the container keeps its image');
     expect(stdout).toContain('obj.metadata.namespace -> "kube-system"');
     const asked = await cli.swapper(['explain', '-f', pod, '-o', 'json', '--config', await cli.config()]);
     expect(JSON.parse(asked.stdout)).toMatchObject({
@@ -50,7 +50,7 @@ describe('explain', () => {
     const args = ['explain', '-f', file, '--offline', '--config', await cli.config()];
     const { code, stdout, stderr } = await cli.swapper(args);
     expect(code).toBe(0);
-    expect(stderr).toBe('not explained, as they create no Pods: Service\n');
+    expect(stderr).toBe('skipped, because they create no Pods: Service\n');
     expect(stdout).toMatch(
       /^# Deployment kube-system\/web\n[^#]*keeps its image: filter 1 matches[^#]*# Job team\/once\n/s,
     );

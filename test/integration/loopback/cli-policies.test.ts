@@ -89,12 +89,12 @@ describe('policies', () => {
     [['--engine', 'gatekeeper', '--url', 'nonsense', '--engine-values'], '--url'],
     [['--engine', 'webhook', '--url', 'http://x'], '--url'],
     [['--engine', 'nomad'], 'nomad'],
-    [['--engine', 'webhook', '--ca-config-map', 'a/b'], '--ca-config-map cannot be read by webhook'],
+    [['--engine', 'webhook', '--ca-config-map', 'a/b'], '--ca-config-map cannot be used with webhook'],
     [['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'b'], '--ca-config-map "b": give NAMESPACE/NAME'],
     [['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'A/b'], '--ca-config-map: "A" must be'],
     [
       ['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'a/b', '--ca-file', 'ca.pem'],
-      '--ca-config-map: cannot be given together with --ca-file',
+      '--ca-config-map: cannot be combined with --ca-file',
     ],
     [
       ['--engine', 'gatekeeper', '--ca-file', 'ca.pem', '--set', "target.match=container.name == 'a'"],
@@ -102,7 +102,7 @@ describe('policies', () => {
     ],
     [[], '--engine'],
     [['--delete-managed', '--engine', 'kyverno'], '--delete-managed takes no --engine'],
-    [['--engine', 'kyverno', '--namespace', 'tools'], '--namespace goes with --delete-managed only'],
+    [['--engine', 'kyverno', '--namespace', 'tools'], '--namespace requires --delete-managed'],
   ])('%j is refused with a word about it', async (flags, word) => {
     await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);
     await writeFile(join(cli.folder, 'leaf.key'), cli.certificates.key);
@@ -128,16 +128,16 @@ describe('policies', () => {
   });
 
   it.each<[string, readonly string[], readonly RegExp[]]>([
-    ['that nobody guards plain HTTP', ['--engine', 'kyverno'], [/plain HTTP: no NetworkPolicy/]],
+    ['that nobody guards plain HTTP', ['--engine', 'kyverno'], [/plain HTTP: the policy comes with no NetworkPolicy/]],
     [
       'of an authority that Kyverno does not know',
       ['--engine', 'kyverno-clusterpolicy'],
-      [/names a Service, .* Give --ca-config-map \(image-swapper\/image-swapper-ca .*, or --ca-file\.$/],
+      [/is a Service, .* Set --ca-config-map \(image-swapper\/image-swapper-ca .*, or --ca-file\.$/],
     ],
     [
       'of an authority that the API server does not know',
       ['--engine', 'webhook'],
-      [/names a Service, .* Give --ca-file \(/],
+      [/is a Service, .* Set --ca-file \(/],
     ],
     ['of nothing under a public name', ['--engine', 'webhook', '--url', 'https://a.example.com'], []],
     ['of nothing where it is all there', ['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'a/b'], []],
@@ -145,7 +145,7 @@ describe('policies', () => {
     [
       'of copies that nobody waits for',
       ['--engine', 'gatekeeper', '--ca-file', 'ca.pem', '--set', 'imageCopyPolicy=immediate'],
-      [/^warning: imageCopyPolicy: immediate waits for no copy with gatekeeper/],
+      [/^warning: imageCopyPolicy: immediate does not wait for copies with gatekeeper/],
     ],
     [
       'of none of those under another engine',

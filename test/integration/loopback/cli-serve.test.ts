@@ -70,14 +70,14 @@ describe('serve', () => {
       3,
       { policies: { manage: true } },
       [],
-      'policies.manage is true, and there is no cluster',
+      'policies.manage is true, but there is no cluster',
     ],
     [
       'a certificate of its own without a cluster',
       3,
       { tls: { mode: 'selfSigned', dnsNames: ['a.svc'] } },
       [],
-      'tls.mode is selfSigned, and there is no cluster: run in a Pod, or set KUBECONFIG',
+      'tls.mode is selfSigned, but there is no cluster: run in a Pod, or set KUBECONFIG',
     ],
     [
       'a certificate of its own beside one from files',
@@ -98,7 +98,7 @@ describe('serve', () => {
       2,
       { policies: { manage: true, engine: 'webhook', url: 'http://a.svc:8081' } },
       [],
-      'policies.manage is true, and policies.url: kube-apiserver calls https:// addresses only',
+      'policies.manage is true, but policies.url: kube-apiserver calls https:// addresses only',
     ],
   ])('does not start with %s', async (_, code, more, flags, word) => {
     const ended = await cli.swapper(['serve', '--config', await cli.config(more), ...flags]);

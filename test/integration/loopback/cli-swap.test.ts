@@ -72,7 +72,7 @@ describe('swap', () => {
     [['swap'], 'give manifests with -f FILE, or -f - for standard input'],
     [['swap', '-f', '-', '--in-place'], 'standard input cannot be written'],
     [['swap', '-f', 'nowhere.yaml'], 'nowhere.yaml: '],
-    [['swap', '-f', '-', '-n', 'Team A'], 'not a name of a namespace'],
+    [['swap', '-f', '-', '-n', 'Team A'], 'not a valid namespace name'],
   ])('refuses %j', async (args, message) => {
     const ended = await cli.swapper([...args, '--config', await cli.config()], '');
     expect(ended).toMatchObject({ code: 2, stdout: '' });

@@ -215,7 +215,7 @@ describe("another authority of Gatekeeper's", () => {
 
 describe('serve refuses to start', () => {
   it.each([
-    ['without TLS', () => clientsOf(), [], 'tls.clients: only TLS carries certificates'],
+    ['without TLS', () => clientsOf(), [], 'tls.clients: client certificates require TLS'],
     [
       'without the file',
       () => ({ gatekeeper: { caFile: '/nowhere/ca.crt' } }),

@@ -48,8 +48,8 @@ describe('explain --server', () => {
     const { code, stdout } = await fromService(asked());
     expect(code).toBe(0);
     expect(stdout).toContain('The target does not have it.');
-    expect(stdout).toMatch(/Its copy failed once and is tried again\.\n {2}The reason is throttled: .*manifests\/1/);
-    expect(stdout).toMatch(/The next try is in \d+ s\./);
+    expect(stdout).toMatch(/Its copy failed once and will be retried\.\n {2}The reason is throttled: .*manifests\/1/);
+    expect(stdout).toMatch(/The next attempt is in \d+ s\./);
     const json = JSON.parse((await fromService(asked(), '-o', 'json')).stdout) as unknown;
     const [row] = await mirrors(service);
     expect(row).toMatchObject({ state: 'waiting' });
@@ -77,7 +77,7 @@ describe('explain --server', () => {
       namespace: 'team-b',
       containers: [{ swapped: true, result: `${target.host}/${pathOf(source, 'app')}:1`, copy: { state: 'done' } }],
     });
-    expect((await fromService('-f', pod)).stdout).toMatch(/Its copy was made \d+ s ago\./);
+    expect((await fromService('-f', pod)).stdout).toMatch(/It was copied \d+ s ago\./);
   });
 
   it('says what is wrong with the address, the authority or the question', async () => {

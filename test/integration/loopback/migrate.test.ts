@@ -41,10 +41,10 @@ describe('image-swapper migrate', () => {
     expect(run(['good.yaml', '-o', 'yaml']).stdout).not.toContain('#');
   });
 
-  it('ends with 1 and a line for what has no meaning, and still prints values', () => {
+  it('ends with 1 and a line for each key that is no longer needed, and still prints values', () => {
     const { status, stdout, stderr } = run(['patched.yaml']);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/^patched\.yaml:8:1: patch: has no meaning: .*\n$/);
+    expect(stderr).toMatch(/^patched\.yaml:8:1: patch: is no longer needed: .*\n$/);
     expect(parse(stdout)).toEqual(ours);
   });
 
@@ -52,7 +52,7 @@ describe('image-swapper migrate', () => {
     [['other.yaml'], /^other\.yaml:1:1: this is neither values/],
     [
       ['missing.yaml'],
-      /^missing\.yaml: the file does not exist: give the values file of your k8s-image-swapper release/,
+      /^missing\.yaml: the file does not exist: name the values file of your k8s-image-swapper release/,
     ],
     [[], /missing required argument 'values'/],
     [['good.yaml', '--engine', 'opa'], /Allowed choices are webhook, kyverno/],

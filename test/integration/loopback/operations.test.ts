@@ -245,13 +245,13 @@ describe('image-swapper status', () => {
     expect(header).toMatch(/^STATE +IMAGE +TARGET +DETAIL$/);
     expect(rows.map((row) => row.replace(/\s+/g, ' ')).sort()).toEqual([
       expect.stringMatching(
-        `^failed ${source.host}/missing:1 default absent after 1 try, tried again when asked in \\d+ s: .*missing`,
+        `^failed ${source.host}/missing:1 default absent after 1 try, retried on request in \\d+ s: .*missing`,
       ),
       expect.stringMatching(
-        `^waiting ${busy.host}/busy:1 default waits for ${busy.host} \\(throttled\\), next try in \\d+ s: `,
+        `^waiting ${busy.host}/busy:1 default waiting for ${busy.host} \\(throttled\\), next attempt in \\d+ s: `,
       ),
       expect.stringMatching(
-        `^waiting ${busy.host}/late:1 default waits for ${busy.host} \\(throttled\\), next try in \\d+ s: `,
+        `^waiting ${busy.host}/late:1 default waiting for ${busy.host} \\(throttled\\), next attempt in \\d+ s: `,
       ),
     ]);
     const all = await status('--server', service.operations, '--all');

@@ -142,7 +142,7 @@ describe('the mirror of an image that needed a pull secret', () => {
       spec: { containers: [{ name: 'app', image: privateImage() }] },
     };
     const { text } = await post(`${service.url}/v1/explain?output=text`, JSON.stringify(pod), { ca: service.ca });
-    expect(text).toContain(`The Pod may not read it: ${reason}`);
+    expect(text).toContain(`The Pod cannot read it: ${reason}`);
   });
 });
 

@@ -139,7 +139,7 @@ describe('under a steady load', () => {
     await until('the refusal is counted', async () => (await failures()) === 1);
     expect(service.log.filter(({ level }) => level === 'error')).toMatchObject([
       {
-        message: 'configuration not reloaded; the one before stays in force',
+        message: 'configuration not reloaded; still using the previous one',
         err: expect.stringContaining('imageSwapPolicy') as unknown,
       },
     ]);

@@ -44,7 +44,7 @@ describe('constructs', () => {
   it.each([
     [{ labels: { 'not a key': 'x' } }, 'props.labels["not a key"]: the key must be'],
     [{ labels: { team: 'a b' } }, 'props.labels["team"]: "a b" must be'],
-    [{ labels: { team: 5 as unknown as string } }, 'props.labels["team"]: 5 must be a text'],
+    [{ labels: { team: 5 as unknown as string } }, 'props.labels["team"]: 5 must be a string'],
     [
       { labels: { 'UPPER.example.com/team': 'a' } },
       'props.labels["UPPER.example.com/team"]: "UPPER.example.com" must be',
@@ -52,14 +52,14 @@ describe('constructs', () => {
     [{ labels: { team: 'x'.repeat(64) } }, 'must be at most 63'],
     [
       { labels: { 'app.kubernetes.io/name': 'other' } },
-      'props.labels["app.kubernetes.io/name"]: must stay "image-swapper": by it, check --online',
+      'props.labels["app.kubernetes.io/name"]: must stay "image-swapper", because check --online',
     ],
     [{ excludedNamespaces: 'x' as unknown as string[] }, 'props.excludedNamespaces: "x" must be a list'],
     [{ failClosed: 'true' as unknown as boolean }, 'props.failClosed: "true" must be true or false'],
-    [{ filters: [null] as unknown as string[] }, 'props.filters[0]: null must be a text'],
-    [{ name: 5 as unknown as string }, 'props.name: 5 must be a text'],
+    [{ filters: [null] as unknown as string[] }, 'props.filters[0]: null must be a string'],
+    [{ name: 5 as unknown as string }, 'props.name: 5 must be a string'],
     [{ annotations: { 'a/b/c': 'x' } }, 'props.annotations["a/b/c"]: the key must be'],
-    [{ annotations: { a: true as unknown as string } }, 'props.annotations["a"]: true must be a text'],
+    [{ annotations: { a: true as unknown as string } }, 'props.annotations["a"]: true must be a string'],
   ])('refuse %j, which the API server would refuse later', (bad, message) => {
     for (const Construct of [KyvernoMutatingPolicy, KyvernoClusterPolicy, GatekeeperMutation, MutatingWebhook])
       expect(() => new Construct(chart, 'policy', { ...props, ...bad })).toThrow(message);
@@ -88,22 +88,27 @@ describe('constructs', () => {
 
   const base = { targets: TARGETS, caBundle: CA, url: HTTPS };
   it.each<[string, typeof KyvernoMutatingPolicy | typeof GatekeeperMutation, object, readonly RegExp[]]>([
-    ['says that anybody may ask', KyvernoMutatingPolicy, { url: 'http://a.b.svc' }, [/plain HTTP: no NetworkPolicy/]],
-    ['says the same', KyvernoMutatingPolicy, { url: 'http://a.example' }, [/"http:\/\/a\.example" names no Service/]],
+    [
+      'says that anybody may ask',
+      KyvernoMutatingPolicy,
+      { url: 'http://a.b.svc' },
+      [/plain HTTP: the policy comes with no NetworkPolicy/],
+    ],
+    ['says the same', KyvernoMutatingPolicy, { url: 'http://a.example' }, [/"http:\/\/a\.example" is not a Service/]],
     ['is quiet over TLS', KyvernoMutatingPolicy, {}, []],
     [
       'would rather have TLS',
       KyvernoClusterPolicy,
       { url: 'http://a.b.svc', caBundle: undefined },
-      [/no NetworkPolicy/, /plain HTTP gains nothing/],
+      [/no NetworkPolicy/, /plain HTTP has no advantage/],
     ],
     [
       'misses an authority',
       KyvernoClusterPolicy,
       { caBundle: undefined },
-      [/names a Service, .* Give caConfigMap .*, or caBundle\.$/],
+      [/is a Service, .* Set caConfigMap .*, or caBundle\.$/],
     ],
-    ['misses an authority', MutatingWebhook, { caBundle: undefined }, [/names a Service, .* Give caBundle /]],
+    ['misses an authority', MutatingWebhook, { caBundle: undefined }, [/is a Service, .* Set caBundle /]],
     ['takes a public name', MutatingWebhook, { caBundle: undefined, url: 'https://a.example' }, []],
     ['says what fails closed', MutatingWebhook, { failClosed: true }, [/failClosed: .*no Pod starts/]],
     ['says what fails closed', GatekeeperMutation, { failClosed: true }, [/failClosed: .*no Pod starts/]],

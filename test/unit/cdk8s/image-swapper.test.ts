@@ -109,7 +109,7 @@ describe('ImageSwapper', () => {
       { engine: 'kyverno', networkPolicy: false },
       /networkPolicy is false, so no NetworkPolicy/,
     ],
-    ['plain HTTP where TLS costs nothing', { engine: 'kyverno-clusterpolicy', tls: 'plain-http' }, /gains nothing/],
+    ['plain HTTP where TLS costs nothing', { engine: 'kyverno-clusterpolicy', tls: 'plain-http' }, /has no advantage/],
     [
       'Pods that do not start without the service',
       { engine: 'webhook', caBundle: CA, failClosed: true },
@@ -118,7 +118,7 @@ describe('ImageSwapper', () => {
     [
       'an authority that nobody knows',
       { engine: 'webhook', tls: 'public' },
-      /names a Service, for which no public authority signs certificates/,
+      /is a Service, for which public CAs sign no certificates/,
     ],
   ] as const)('warns about %s', (_what, props, message) => {
     const { construct } = swapper(props);
@@ -128,25 +128,25 @@ describe('ImageSwapper', () => {
   });
 
   it.each([
-    [{ engine: 'gatekeeper' }, /swapper: props\.caBundle: must be given/],
-    [{ engine: 'webhook', tls: 'plain-http' }, /props\.tls: "plain-http" is refused by webhook/],
-    [{ engine: 'gatekeeper', tls: 'public' }, /props\.tls: "public" is refused by gatekeeper/],
-    [{ engine: 'kyverno', caBundle: CA }, /props\.caBundle: has no use under tls "plain-http"/],
+    [{ engine: 'gatekeeper' }, /swapper: props\.caBundle: is required/],
+    [{ engine: 'webhook', tls: 'plain-http' }, /props\.tls: webhook/],
+    [{ engine: 'gatekeeper', tls: 'public' }, /props\.tls: gatekeeper/],
+    [{ engine: 'kyverno', caBundle: CA }, /props\.caBundle: has no effect under tls "plain-http"/],
     [{ engine: 'kyverno', url: 'https://a.b.svc' }, /props\.url: "https:\/\/a\.b\.svc" must begin with http:\/\//],
     [
       { engine: 'webhook', caConfigMap: { name: 'a', namespace: 'b' } },
-      /props\.caConfigMap: cannot be read by webhook; give caBundle/,
+      /props\.caConfigMap: is not supported by webhook; set caBundle/,
     ],
-    [{ engine: 'kyverno', config: {} }, /props\.config\.target: must be given/],
+    [{ engine: 'kyverno', config: {} }, /props\.config\.target: is required/],
     [
       { engine: 'kyverno', config: { target: { type: 'aws', aws: { accountId: 12345, region: 'eu-west-1' } } } },
-      /props\.config\.target\.aws\.accountId: 12345 must be a text/,
+      /props\.config\.target\.aws\.accountId: 12345 must be a string/,
     ],
     [
       { engine: 'kyverno', config: { targets: [{ type: 'oci', oci: { registry: 'no registry' } }] } },
       /props\.config\.targets\[0\]\.oci\.registry: .*is not a valid host/,
     ],
-    [{ engine: 'kyverno', config: { target: { type: 'oci' } } }, /props\.config\.target\.oci: must be given/],
+    [{ engine: 'kyverno', config: { target: { type: 'oci' } } }, /props\.config\.target\.oci: is required/],
     [
       { engine: 'kyverno', config: { ...config, source: { filters: [{ jmespath: 'a ==' }] } } },
       /swapper: props\.config\.source\.filters\[0\]: "a ==", column/,
@@ -155,28 +155,28 @@ describe('ImageSwapper', () => {
       { engine: 'gatekeeper', caBundle: CA, config: { ...config, source: { filters: [{ jmespath: 'obj.spec.x' }] } } },
       /swapper: props\.config\.source\.filters\[0\]: Gatekeeper cannot decide "obj\.spec\.x"/,
     ],
-    [{ engine: 'opa' }, /props\.engine: "opa" is none of kyverno, /],
-    [{ tls: 'foo' }, /props\.tls: "foo" is none of plain-http, private-ca, public/],
+    [{ engine: 'opa' }, /props\.engine: "opa" is not one of kyverno, /],
+    [{ tls: 'foo' }, /props\.tls: "foo" is not one of plain-http, private-ca, public/],
     [{ failClosed: 'true' }, /props\.failClosed: "true" must be true or false/],
     [{ networkPolicy: 'false' }, /props\.networkPolicy: "false" must be true or false/],
     [{ excludedNamespaces: 'x' }, /props\.excludedNamespaces: "x" must be a list/],
-    [{ name: 5 }, /props\.name: 5 must be a text/],
+    [{ name: 5 }, /props\.name: 5 must be a string/],
     [
       { engine: 'gatekeeper', caBundle: CA, timeoutSeconds: 29 },
       /^test\/swapper: props\.timeoutSeconds: 29 must be at most 28/,
     ],
-    [{ engine: 'kyverno', ephemeralContainers: true }, /props\.ephemeralContainers: has no use under kyverno/],
+    [{ engine: 'kyverno', ephemeralContainers: true }, /props\.ephemeralContainers: has no effect under kyverno/],
     [
       { engine: 'gatekeeper', caBundle: CA, ephemeralContainers: 'yes' },
       /props\.ephemeralContainers: "yes" must be true or false/,
     ],
     [
       { engine: 'gatekeeper', caBundle: CA, reinvocationPolicy: 'Never' },
-      /props\.reinvocationPolicy: has no use under gatekeeper/,
+      /props\.reinvocationPolicy: has no effect under gatekeeper/,
     ],
     [
       { engine: 'webhook', caBundle: CA, reinvocationPolicy: 'Sometimes' },
-      /props\.reinvocationPolicy: "Sometimes" is none of IfNeeded, Never/,
+      /props\.reinvocationPolicy: "Sometimes" is not one of IfNeeded, Never/,
     ],
     [{ engine: 'kyverno', timeoutSeconds: 31 }, /props\.timeoutSeconds: 31 must be/],
   ])('refuses %j', (props, message) => {
@@ -218,7 +218,7 @@ describe('copies that requests wait for', () => {
 it('warns when Pods may wait for a service whose own namespace nobody names', () => {
   const config: SwapperConfig = { target: { oci: { registry: 'harbor.example.com' } } };
   const props = { config, engine: 'webhook', tls: 'public', url: 'https://a.example', failClosed: true } as const;
-  expect(swapper(props).construct.warnings.join()).toContain("Name the service's namespace in excludedNamespaces");
+  expect(swapper(props).construct.warnings.join()).toContain("Add the service's namespace to excludedNamespaces");
   const named = swapper({ ...props, excludedNamespaces: ['tools'] });
   expect(named.construct.warnings.join()).not.toContain('excludedNamespaces');
 });

@@ -59,26 +59,26 @@ describe('the NetworkPolicy of the plain listener', () => {
 
   it.each<[Omit<ImageSwapperProps, 'config'>, string]>([
     [{ podPort: 0 }, 'podPort: 0 must be'],
-    [{ podLabels: {} }, 'podLabels: must hold a label'],
+    [{ podLabels: {} }, 'podLabels: must have at least one label'],
     [{ podLabels: { 'a b': 'c' } }, 'podLabels["a b"]: the key must be'],
     [{ engineNamespace: 'Kyverno' }, 'engineNamespace: "Kyverno" must be'],
-    [{ podPort: 9000, networkPolicy: false }, 'podPort: has no use'],
-    [{ podLabels: { a: 'b' }, url: 'http://10.0.0.1:8081' }, 'podLabels: has no use'],
+    [{ podPort: 9000, networkPolicy: false }, 'podPort: has no effect'],
+    [{ podLabels: { a: 'b' }, url: 'http://10.0.0.1:8081' }, 'podLabels: has no effect'],
   ])('refuses %j', (props, message) => {
     expect(() => whole(props)).toThrow(`test/swapper: props.${message}`);
   });
 
   it.each<[Omit<ImageSwapperProps, 'config'>, RegExp]>([
-    [{ networkPolicy: false }, /networkPolicy is false, so no NetworkPolicy .* is rendered here/],
-    [{ url: 'http://10.0.0.1:8081' }, /"http:\/\/10\.0\.0\.1:8081" names no Service/],
+    [{ networkPolicy: false }, /networkPolicy is false, so no NetworkPolicy .* is rendered/],
+    [{ url: 'http://10.0.0.1:8081' }, /"http:\/\/10\.0\.0\.1:8081" is not a Service/],
   ])('is missed where there is none: %j', (props, why) => {
     const { construct, manifests } = whole(props);
     expect(manifests.map(({ kind }) => kind)).toEqual(['MutatingPolicy']);
     expect(construct.warnings).toEqual([expect.stringMatching(why)]);
     // The chart may have one, which nobody here can see; and no NetworkPolicy keeps anybody on the way from reading.
-    expect(construct.warnings[0]).toMatch(/Unless another one, such as that of the service's chart/);
+    expect(construct.warnings[0]).toMatch(/Unless another NetworkPolicy, such as the one of the service's chart/);
     expect(construct.warnings[0]).toMatch(
-      /private-ca" of the construct ImageSwapper\), which also keeps the network in between from reading/,
+      /private-ca" of the construct ImageSwapper\), which also protects requests from being read/,
     );
   });
 });

@@ -129,7 +129,7 @@ describe('a configuration that is none', () => {
     [{ targets: { oci: target.oci } }, 'props.config.targets: {"oci"'],
     [{ targets: [null] }, 'props.config.targets[0]: null must be a mapping'],
     [{ target: 'harbor.example.com' }, 'props.config.target: "harbor.example.com" must be a mapping'],
-    [{ target: { ...target, match: 5 } }, 'props.config.target.match: 5 must be a text'],
+    [{ target: { ...target, match: 5 } }, 'props.config.target.match: 5 must be a string'],
     [
       { targets: [{ ...target, match: 'metadata.name' }] },
       'props.config.targets[0].match: "metadata.name", column 1: there is no metadata here',
@@ -161,8 +161,8 @@ describe('under gatekeeper', () => {
   it('copies that nobody waits for are told', () => {
     const { construct } = gatekeeper({ ...target, imageCopyPolicy: 'force' }, { imageCopyPolicy: 'immediate' });
     expect(construct.warnings).toEqual([
-      expect.stringMatching(/^config\.imageCopyPolicy: immediate waits for no copy/),
-      expect.stringMatching(/^config\.targets\[0\]\.imageCopyPolicy: force waits for no copy/),
+      expect.stringMatching(/^config\.imageCopyPolicy: immediate does not wait for copies/),
+      expect.stringMatching(/^config\.targets\[0\]\.imageCopyPolicy: force does not wait for copies/),
     ]);
     expect(gatekeeper({ ...target, imageCopyPolicy: 'delayed' }).construct.warnings).toEqual([]);
     expect(

@@ -74,12 +74,12 @@ describe("the configuration's policies, in ImageSwapper", () => {
 
   it.each([
     [{ name: 'No name' }, 'config.policies.name: "No name" must be'],
-    [{ name: 5 }, 'config.policies.name: 5 must be a text'],
+    [{ name: 5 }, 'config.policies.name: 5 must be a string'],
     [{ url: PUBLIC }, `config.policies.url: "${PUBLIC}" must begin with http://`],
     [{ failClosed: 'yes' }, 'config.policies.failClosed: "yes" must be true or false'],
     [
       { engine: 'opa' },
-      'config.policies.engine: "opa" is none of kyverno, kyverno-clusterpolicy, gatekeeper, webhook, mutatingadmissionpolicy, none',
+      'config.policies.engine: "opa" is not one of kyverno, kyverno-clusterpolicy, gatekeeper, webhook, mutatingadmissionpolicy, none',
     ],
     [{ excludedNamespaces: 'a' }, 'config.policies.excludedNamespaces: "a" must be a list'],
     [{ excludedNamespaces: ['a', 'B!'] }, 'config.policies.excludedNamespaces[1]: "B!" must be'],
@@ -89,7 +89,7 @@ describe("the configuration's policies, in ImageSwapper", () => {
 
   it('warn when the service writes policies besides', () => {
     expect(render({ manage: true }).construct.warnings).toEqual([
-      expect.stringMatching(/^config\.policies\.manage is true: the service writes the policies itself/),
+      expect.stringMatching(/^config\.policies\.manage is true: the service writes policies itself/),
     ]);
   });
 });

@@ -30,7 +30,7 @@ describe('the progress of copies', () => {
       process.emit(signal, signal);
       const [hidden, shown] = [text().lastIndexOf(HIDE_CURSOR), text().lastIndexOf(SHOW_CURSOR)];
       expect(shown).toBeGreaterThan(hidden);
-      expect(text()).toContain('stopped: images that were not finished are not in the target');
+      expect(text()).toContain('stopped: unfinished images are not in the target');
       expect(kill).toHaveBeenCalledExactlyOnceWith(process.pid, signal);
     },
   );

@@ -52,8 +52,8 @@ describe('a manifest that explain reads', () => {
   });
 
   it.each([
-    ['', 'all.yaml: no Pod to explain (it is empty): give a Pod, a workload'],
-    ['kind: Service\n', 'all.yaml: no Pod to explain (found Service): give a Pod'],
+    ['', 'all.yaml: no Pod to explain (it is empty): expected a Pod, a workload'],
+    ['kind: Service\n', 'all.yaml: no Pod to explain (found Service): expected a Pod'],
     ['a: [\n', 'all.yaml:2:1: Flow sequence'],
     ['- 1\n', 'found a document that is not an object'],
   ])('is refused without a Pod: %j', (text, message) => {

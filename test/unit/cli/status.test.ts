@@ -31,32 +31,32 @@ describe('a row', () => {
     [
       'waiting for its own next try',
       { state: 'waiting', attempts: 2, failure, nextTry: NOW + 20_000 },
-      `server after 2 tries, next try in 20 s: ${failure.message}`,
+      `server after 2 attempts, next attempt in 20 s: ${failure.message}`,
     ],
     [
       'waiting for its registry',
       { state: 'waiting', waitsFor: { host: 'docker.io', reason: 'throttled' }, failure, nextTry: NOW + 300_000 },
-      `waits for docker.io (throttled), next try in 5 min: ${failure.message}`,
+      `waiting for docker.io (throttled), next attempt in 5 min: ${failure.message}`,
     ],
     [
       'failed, its pause over',
       { state: 'failed', attempts: 1, failure, nextTry: NOW - 1 },
-      `server after 1 try, tried again when asked now: ${failure.message}`,
+      `server after 1 try, retried on request now: ${failure.message}`,
     ],
     ['done', { state: 'done', digest: `sha256:${'a'.repeat(64)}` }, 'sha256:aaaaaaaaaaaa, 5 s ago'],
     [
       'that quotes a hostile registry',
       { state: 'failed', attempts: 1, failure: { ...failure, message: 'no\n\u001b[2Jfailed' } },
-      `server after 1 try, tried again when asked now: no\ufffd\ufffd[2Jfailed`,
+      `server after 1 try, retried on request now: no\ufffd\ufffd[2Jfailed`,
     ],
   ])('%s', (_what, more, expected) => expect(detail(more)).toEqual(expected));
 });
 
 describe('the head', () => {
   it.each([
-    [{ leading: true, holder: 'a' }, 'this replica is the leader: it copies'],
-    [{ leading: false, holder: 'b' }, 'the leader is b: ask it for its copies'],
-    [{ leading: false, holder: undefined }, 'no replica is the leader: nothing is copied'],
+    [{ leading: true, holder: 'a' }, 'this replica is the leader and makes the copies'],
+    [{ leading: false, holder: 'b' }, 'the leader is b; ask it for the state of copies'],
+    [{ leading: false, holder: undefined }, 'no replica is the leader, so nothing is copied'],
   ])('says who copies: %j', (leader, line) => {
     expect(statusText({ mirrors: [], leader }, NOW, false)).toBe(
       `0 running, 0 queued, 0 waiting, 0 failed, 0 done\n${line}`,

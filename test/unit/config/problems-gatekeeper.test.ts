@@ -33,7 +33,7 @@ describe('filters and matches that nobody would decide under Gatekeeper', () => 
   const targets = (match: string): string =>
     `${engine}targets:\n  - name: a\n    match: ${JSON.stringify(match)}\n    oci: {registry: a.example}\n`;
   const unmatchable =
-    'reads more than container.image, which is all that Gatekeeper sends: no Pod would be swapped: write it about container.image, or use another engine (kyverno, webhook)';
+    'reads more than container.image, but Gatekeeper sends nothing else, so no Pod would be swapped: use only container.image, or another engine (kyverno, webhook)';
   it.each<readonly [string, string, readonly RegExp[]]>([
     ['a filter about the image is for the service', filters(IMAGE), []],
     ['a filter about the namespace is for the mutators', filters(NAMESPACE), []],
@@ -41,7 +41,7 @@ describe('filters and matches that nobody would decide under Gatekeeper', () => 
       'a filter about the container is refused at its place',
       filters(IMAGE, NAME),
       [
-        /^6:17: source\.filters\[1\]\.jmespath: Gatekeeper cannot decide "container\.name == 'a'", which asks about the container: write it as /,
+        /^6:17: source\.filters\[1\]\.jmespath: Gatekeeper cannot decide "container\.name == 'a'", which reads the container: write it as /,
       ],
     ],
     ['the same filter is fine with another engine', filters(NAME).replace('gatekeeper', 'kyverno'), []],

@@ -158,7 +158,7 @@ describe('problems with AWS', () => {
       'a prefix that leaves no room',
       aws(`    prefix: ${'a'.repeat(150)}\n`),
       [
-        `6:13: target.aws.prefix: host and path leave 56 characters for the image's own name; at least 96 are needed, so shorten the path by 40`,
+        `6:13: target.aws.prefix: host and path leave 56 characters for the image name, which needs at least 96: shorten the path by 40`,
       ],
     ],
   ])('%s', (_, text, expected) => {
@@ -228,7 +228,7 @@ describe('problems with other registries', () => {
       'a path',
       'target: {oci: {registry: registry.example.com/mirror}}\n',
       [
-        '1:26: target.oci.registry: "registry.example.com/mirror" has a path: expected host or host:port, such as harbor.example.com:5000; the path goes into prefix',
+        '1:26: target.oci.registry: "registry.example.com/mirror" has a path: expected host or host:port, such as harbor.example.com:5000; put the path in prefix',
       ],
     ],
     [

@@ -68,7 +68,7 @@ describe('problems with several targets', () => {
       'one inside another where a source goes',
       'targets:\n  - {name: a, match: "`true`", oci: {registry: a.example}}\n  - {name: b, oci: {registry: a.example, prefix: docker.io}}\n',
       [
-        '3:5: targets[1]: target b is inside target a, and docker.io below a.example is also where images from docker.io go: choose a path without dots and underscores',
+        '3:5: targets[1]: target b is inside target a, and docker.io below a.example also holds images from docker.io: choose a path without dots and underscores',
       ],
     ],
     [
@@ -124,13 +124,13 @@ describe('problems with expressions', () => {
     [
       'never a boolean',
       `${target}source: {filters: [{jmespath: "length(container.name)"}]}\n`,
-      ['2:32: source.filters[0].jmespath: the expression can never be true or false: it gives a number'],
+      ['2:32: source.filters[0].jmespath: the expression can never be true or false: it returns a number'],
     ],
     [
       'a string in double quotes',
       `${target}source:\n  filters:\n    - jmespath: obj.metadata.namespace == "kube-system"\n`,
       [
-        `4:43: source.filters[0].jmespath: "kube-system" is a field, not a string (double quotes make it one): write 'kube-system'`,
+        `4:43: source.filters[0].jmespath: "kube-system" is a field, not a string, because of its double quotes): write 'kube-system'`,
       ],
     ],
     [

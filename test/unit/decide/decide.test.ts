@@ -192,7 +192,7 @@ describe('image volumes', () => {
     const images = decide(rulesOf(), input(many((i) => ({ name: `v${i}`, image: { reference: `q/i${i}` } }))));
     expect(new Set(images.map(short))).toEqual(new Set(['too-large']));
     expect(images[0]).toMatchObject({
-      detail: 'the Pod has 5001 containers and image volumes, and more than 500 are not looked at',
+      detail: 'the Pod has 5001 containers and image volumes; more than 500 are not checked',
     });
     const empty = decide(rulesOf(), input(many((i) => ({ name: `v${i}`, emptyDir: {} }))));
     expect(empty.map(short)).toEqual(['mirror.test/docker.io/library/nginx:latest']);
@@ -287,7 +287,7 @@ describe('a Pod that a swap would make worse', () => {
     expect(short(decision)).toBe(missing === undefined ? swapped : 'platform');
     if (missing !== undefined) {
       expect(decision).toMatchObject({
-        detail: `the Pod asks for ${missing}, and target default holds linux/amd64,darwin/arm`,
+        detail: `the Pod needs ${missing}, but target default holds linux/amd64,darwin/arm`,
       });
     }
     expect(short(decide(rulesOf(), input(pod))[0])).toBe(swapped);
@@ -499,7 +499,7 @@ describe('a target with paths', () => {
     });
     expect(decided('nginx', [cache({ match })])).toMatchObject({
       reason: 'no-target',
-      detail: 'no target takes it, and there is no default target',
+      detail: 'no target matches it, and there is no default target',
     });
   });
 

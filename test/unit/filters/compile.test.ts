@@ -20,7 +20,7 @@ describe('what does not compile', () => {
     ['contains(a, b', 14, "the expression ends too early: expected ',' or ')'"],
     ['a[?b == `1`', 12, "the expression ends too early: expected ']'"],
     ['a\n  ]', 5, "unexpected ']': expected an operator or the end of the expression"],
-    ['"length"(a)', 9, "unexpected '(': expected no call: a function name is not quoted"],
+    ['"length"(a)', 9, "unexpected '(': expected no call: a function name must not be quoted"],
     ['a[99999999999999999999]', 3, 'the number 99999999999999999999 is too large'],
     [`${'('.repeat(100_000)}a`, 1, 'the expression is nested too deeply'],
   ])('%.60j: column %i: %s', (expression, column, message) => {
@@ -37,19 +37,19 @@ describe('what compiles and cannot work', () => {
     ['!merge()', 2, 'merge() takes at least 1 argument, not 0'],
     ['obj.x[?contains(@)]', 8, 'contains() takes 2 arguments, not 1'],
     ['obj.a.length(@, @) == `1`', 7, 'length() takes 1 argument, not 2'],
-    ["'true'", 1, 'the expression can never be true or false: it gives a string'],
-    ['obj', 1, 'the expression can never be true or false: it gives an object'],
-    ['metadata.name', 1, 'the expression can never be true or false: it gives null'],
-    ['  length(obj.spec.containers)', 3, 'the expression can never be true or false: it gives a number'],
-    ["obj.metadata.name > 'a'", 1, 'the expression can never be true or false: it gives null'],
-    ["obj.spec.containers[?name == 'a']", 1, 'the expression can never be true or false: it gives an array or null'],
-    ['!obj.spec.hostNetwork', 1, 'the expression can never be true or false: it gives null'],
-    ['[obj.a]', 1, 'the expression can never be true or false: it gives an array'],
-    ['{a: obj.a}', 1, 'the expression can never be true or false: it gives an object'],
-    ['obj.a | {a: @}', 1, 'the expression can never be true or false: it gives an object or null'],
-    ["obj.a == 'x' | to_string(@)", 1, 'the expression can never be true or false: it gives a string'],
-    ["`1` || obj.a == 'x'", 1, 'the expression can never be true or false: it gives a number'],
-    ['&a', 1, 'the expression can never be true or false: it gives an expression (&…)'],
+    ["'true'", 1, 'the expression can never be true or false: it returns a string'],
+    ['obj', 1, 'the expression can never be true or false: it returns an object'],
+    ['metadata.name', 1, 'the expression can never be true or false: it returns null'],
+    ['  length(obj.spec.containers)', 3, 'the expression can never be true or false: it returns a number'],
+    ["obj.metadata.name > 'a'", 1, 'the expression can never be true or false: it returns null'],
+    ["obj.spec.containers[?name == 'a']", 1, 'the expression can never be true or false: it returns an array or null'],
+    ['!obj.spec.hostNetwork', 1, 'the expression can never be true or false: it returns null'],
+    ['[obj.a]', 1, 'the expression can never be true or false: it returns an array'],
+    ['{a: obj.a}', 1, 'the expression can never be true or false: it returns an object'],
+    ['obj.a | {a: @}', 1, 'the expression can never be true or false: it returns an object or null'],
+    ["obj.a == 'x' | to_string(@)", 1, 'the expression can never be true or false: it returns a string'],
+    ["`1` || obj.a == 'x'", 1, 'the expression can never be true or false: it returns a number'],
+    ['&a', 1, 'the expression can never be true or false: it returns an expression (&…)'],
   ] as const)('%s: column %i: %s', (expression, column, message) => {
     const { filter, problems } = compileFilter(expression, 3);
     expect(problems).toContainEqual({ severity: 'warning', column, message });
@@ -64,8 +64,9 @@ describe('what compiles and cannot work', () => {
 });
 
 describe('what no Pod ever fits', () => {
-  const field = (text: string, name = text) => `${text} is a field, not a string (it has no quotes): write '${name}'`;
-  const quoted = (name: string) => `"${name}" is a field, not a string (double quotes make it one): write '${name}'`;
+  const field = (text: string, name = text) =>
+    `${text} is a field, not a string, because because because it has no quotes: write '${name}'`;
+  const quoted = (name: string) => `"${name}" is a field, not a string, because of its double quotes: write '${name}'`;
   it.each([
     ['obj.metadata.namespace == "kube-system"', 27, quoted('kube-system')],
     ['"kube-system" == obj.metadata.namespace', 1, quoted('kube-system')],
@@ -74,7 +75,7 @@ describe('what no Pod ever fits', () => {
     [
       'obj.spec.hostNetwork || obj.metadata.name == "it\'s"',
       46,
-      `"it's" is a field, not a string (double quotes make it one): write 'it\\'s'`,
+      `"it's" is a field, not a string, because of its double quotes: write 'it\\'s'`,
     ],
     ['length(obj.spec.containers[?name == "istio-proxy"]) > `0`', 37, quoted('istio-proxy')],
     ['obj.spec.containers[?contains(image, "x")] | length(@) > `0`', 38, quoted('x')],
@@ -97,7 +98,7 @@ describe('what no Pod ever fits', () => {
     [
       "contains(obj.spec.containers.image, 'a')",
       30,
-      'a list of containers has no field image: use [*].image for all of them, or [?…] to select some',
+      'a list of containers has no field image: use [*].image for all items, or [?…] to select some',
     ],
     [
       'obj.metadata.labels.skip == `true`',
@@ -122,19 +123,19 @@ describe('what no Pod ever fits', () => {
     [
       'obj.metadata.namespace',
       1,
-      "the expression can never be true or false: it gives a string or null; compare it with == '…'",
+      "the expression can never be true or false: it returns a string or null; compare it with == '…'",
     ],
     [
       'container.image',
       1,
-      "the expression can never be true or false: it gives a string or null; compare it with == '…'",
+      "the expression can never be true or false: it returns a string or null; compare it with == '…'",
     ],
     [
       'obj.metadata.labels.skip',
       1,
-      "the expression can never be true or false: it gives a string or null; compare it with == '…'",
+      "the expression can never be true or false: it returns a string or null; compare it with == '…'",
     ],
-    ["obj.metadata.labels || 'a'", 1, 'the expression can never be true or false: it gives a string or an object'],
+    ["obj.metadata.labels || 'a'", 1, 'the expression can never be true or false: it returns a string or an object'],
   ] as const)('%s: column %i: %s', (expression, column, message) => {
     expect(compileFilter(expression, 0).problems).toContainEqual({ severity: 'warning', column, message });
   });

@@ -188,7 +188,7 @@ describe('functions', () => {
     ['contains(`[{"a": 1}]`, `{"a": 1}`)', 'contains() cannot look for an object among others'],
     ['contains(`[[1]]`, `[1]`)', 'contains() cannot look for an array among others'],
     ['sum(`[1, "2"]`)', 'sum() needs an array of numbers as argument 1, not an array'],
-    ['sort_by(`[1, "a"]`, &@)', 'the expression must give a number for every item, or a string for every item'],
+    ['sort_by(`[1, "a"]`, &@)', 'the expression must return a number for every item, or a string for every item'],
     ['sort_by(`[1, 2]`, @)', 'sort_by() needs an expression (&…) as argument 2, not an object'],
     ['type(&a)', 'an expression (&…) has no type'],
     ['to_number(&a)', 'an expression (&…) has no type'],

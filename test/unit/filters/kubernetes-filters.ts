@@ -41,7 +41,7 @@ export const POD_CONTEXT = {
   },
 };
 
-/** What the expression gives over POD_CONTEXT; `'error'` where it fails, `'compile-error'` where Go won't compile it. */
+/** What the expression returns over POD_CONTEXT; `'error'` where it fails, `'compile-error'` where Go won't compile it. */
 export type Expected = boolean | null | string | number;
 
 /** Filters as k8s-image-swapper's documentation, charts and issues write them, and the mistakes that people make. */

@@ -22,26 +22,26 @@ describe('matchFilters', () => {
     {
       filters: [TEXT],
       matched: undefined,
-      warned: ['0 not-boolean: the expression gives a string, not true or false'],
+      warned: ['0 not-boolean: the expression returns a string, not true or false'],
     },
     {
       filters: ['obj.missing', YES],
       matched: 1,
-      warned: ['0 not-boolean: the expression gives null, not true or false'],
+      warned: ['0 not-boolean: the expression returns null, not true or false'],
     },
     {
       filters: [TEXT, 'obj', NO],
       matched: undefined,
       warned: [
-        '0 not-boolean: the expression gives a string, not true or false',
-        '1 not-boolean: the expression gives an object, not true or false',
+        '0 not-boolean: the expression returns a string, not true or false',
+        '1 not-boolean: the expression returns an object, not true or false',
       ],
     },
     {
       filters: [TEXT, FAILS, YES],
       matched: undefined,
       warned: [
-        '0 not-boolean: the expression gives a string, not true or false',
+        '0 not-boolean: the expression returns a string, not true or false',
         '1 error: contains() needs an array or a string as argument 1, not null',
       ],
     },

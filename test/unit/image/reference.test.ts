@@ -98,18 +98,18 @@ describe('parseReference', () => {
     ['quay.io/a___b', /part of the repository/],
     ['quay.io/a..b', /part of the repository/],
     ['quay.io/a._b', /part of the repository/],
-    ['host:/x', /no host/],
-    ['host:port/x', /no host/],
-    ['-a.b/x', /no host/],
-    ['a-.b/x', /no host/],
-    ['a..b/x', /no host/],
-    ['a.b./x', /no host/],
-    ['[::1/x', /no host/],
+    ['host:/x', /is not a host/],
+    ['host:port/x', /is not a host/],
+    ['-a.b/x', /is not a host/],
+    ['a-.b/x', /is not a host/],
+    ['a..b/x', /is not a host/],
+    ['a.b./x', /is not a host/],
+    ['[::1/x', /is not a host/],
     ['[]/x', /part of the repository/],
-    ['[::ffff:1.2.3.4]/x', /no host/],
-    ['[fe80::1%25eth0]/x', /no host/],
-    ['my_registry.local/x', /no underscores/],
-    ['https://quay.io/x', /no host/],
+    ['[::ffff:1.2.3.4]/x', /is not a host/],
+    ['[fe80::1%25eth0]/x', /is not a host/],
+    ['my_registry.local/x', /cannot contain underscores/],
+    ['https://quay.io/x', /is not a host/],
     [`quay.io/${'a'.repeat(256)}`, /longer than 255/],
     ['a'.repeat(248), /longer than 255/],
   ])('refuses %j', (text, reason) => {
@@ -132,7 +132,7 @@ describe('parseReference', () => {
   it('shows what it refuses without letting it forge a line of a log', () => {
     const message = thrown('x"\nlevel=info msg=ok\u001b[31m\u202e\\').message;
     expect(message).toBe(
-      'image "x\\"\\u000alevel=info msg=ok\\u001b[31m\\u202e\\\\": it holds a space or a character outside ASCII',
+      'image "x\\"\\u000alevel=info msg=ok\\u001b[31m\\u202e\\\\": it contains a space or a non-ASCII character',
     );
   });
 

@@ -58,7 +58,7 @@ describe('the configuration of an Azure registry', () => {
     [
       'a path',
       'registry: contoso.azurecr.io/mirror',
-      'target.acr.registry: "contoso.azurecr.io/mirror" has a path: expected host or host:port, such as harbor.example.com:5000; the path goes into prefix',
+      'target.acr.registry: "contoso.azurecr.io/mirror" has a path: expected host or host:port, such as harbor.example.com:5000; put the path in prefix',
     ],
     [
       'a tenant by its domain',

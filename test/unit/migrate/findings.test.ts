@@ -17,7 +17,7 @@ describe('migrate', () => {
     expect(byDefault.values['policies']).toEqual({ engine: 'gatekeeper', manage: true });
     expect(byDefault.values['webhook']).toBeUndefined();
     expect(byDefault.lines.join('\n')).toContain('policies.manage is set to true');
-    expect(byDefault.lines.join('\n')).toContain('webhook.timeoutSeconds: has no place with policies.manage');
+    expect(byDefault.lines.join('\n')).toContain('webhook.timeoutSeconds: cannot be combined with policies.manage');
 
     const filter = (text: string): string => `config: {source: {filters: [{jmespath: "${text}"}]}, ${target}}\n`;
     const byImage = run(filter("contains(container.image, 'a')"), 'gatekeeper');
@@ -42,14 +42,14 @@ describe('migrate', () => {
       'a dry run that was not one',
       "config:\n  dryRun: true\n  source: {filters: []}\n  target: {aws: {accountId: '123456789012', region: eu-west-1}}\n",
       [
-        'values.yaml:2:11: config.dryRun: k8s-image-swapper never read it, and it is honoured here: nothing is swapped or copied: set it to false when you switch over',
+        'values.yaml:2:11: config.dryRun: k8s-image-swapper ignored this key, but image-swapper respects it: nothing is swapped or copied: set it to false when you switch over',
       ],
     ],
     [
       'an account that Helm makes a number of',
       'config:\n  source: {filters: []}\n  target: {aws: {accountId: 012345678901, region: eu-west-1}}\n',
       [
-        'values.yaml:3:29: config.target.aws.accountId: is not in quotes, and Helm reads numbers: a leading zero is lost, and long ones are rounded: it is written as "012345678901"',
+        'values.yaml:3:29: config.target.aws.accountId: is unquoted, so Helm reads it as a number: it drops a leading zero and rounds long numbers: written as "012345678901"',
       ],
     ],
     [
@@ -63,8 +63,8 @@ describe('migrate', () => {
       'the section of another cloud, and a deadline that serve refuses',
       'config:\n  source: {filters: []}\n  imageCopyPolicy: immediate\n  imageCopyDeadline: 30s\n  target: {type: oci, aws: {disable: true}, oci: {registry: r.example.com}}\n',
       [
-        'values.yaml:4:22: config.imageCopyDeadline: 30s is longer than the API server waits for a webhook: it is written as 28s',
-        'values.yaml:5:23: config.target.aws: is not read, because type is oci: left out',
+        'values.yaml:4:22: config.imageCopyDeadline: 30s is longer than the API server waits for a webhook: written as 28s',
+        'values.yaml:5:23: config.target.aws: has no effect with type oci: left out',
         'values.yaml:5:29: config.target.aws.disable: unknown key: expected one of accountId, region, endpoint, role, ' +
           'externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
       ],
@@ -73,7 +73,7 @@ describe('migrate', () => {
       'the default filter of the chart',
       "config:\n  target: {aws: {accountId: '123456789012', region: eu-west-1}}\n",
       [
-        "values.yaml:1:1: config.source.filters: is not given, and the default of k8s-image-swapper's chart leaves out kube-system: it is written out",
+        'values.yaml:1:1: config.source.filters: is not set, and the k8s-image-swapper chart excludes kube-system by default: written explicitly',
       ],
     ],
     [
@@ -85,7 +85,7 @@ describe('migrate', () => {
       'an unknown value',
       `${config}replicacount: 3\n`,
       [
-        'values.yaml:2:1: replicacount: the chart of k8s-image-swapper has no such value (did you mean "replicaCount"?): left out',
+        'values.yaml:2:1: replicacount: the k8s-image-swapper chart does not have this value (did you mean "replicaCount"?): left out',
       ],
     ],
     [
@@ -99,14 +99,14 @@ describe('migrate', () => {
       "Google's trust in the ServiceAccount",
       `${config}serviceAccount:\n  annotations: {iam.gke.io/gcp-service-account: a@b}\n`,
       [
-        'values.yaml:3:3: serviceAccount.annotations: roles/iam.workloadIdentityUser is bound to a namespace and a ServiceAccount: bind those of ours, too',
+        'values.yaml:3:3: serviceAccount.annotations: roles/iam.workloadIdentityUser is bound to a namespace and a ServiceAccount: also bind those of image-swapper',
       ],
     ],
     [
       'too little memory',
       `${config}resources: {limits: {memory: 128Mi}}\n`,
       [
-        'values.yaml:2:1: resources: a memory limit of 128Mi is less than the service needs while it copies: give 256Mi or more',
+        'values.yaml:2:1: resources: a memory limit of 128Mi is less than the service needs while it copies: set 256Mi or more',
       ],
     ],
   ])('tells of %s', (_, text, lines) => {
@@ -130,7 +130,7 @@ describe('migrate', () => {
       const { values, lines } = run(text, engine);
       expect(values).not.toHaveProperty('webhook');
       expect(lines).toEqual([
-        'values.yaml:3:3: webhook.objectSelector: is for policies.engine: webhook only: say it in config.source.filters',
+        'values.yaml:3:3: webhook.objectSelector: applies only with policies.engine: webhook: use config.source.filters',
       ]);
     },
   );
@@ -155,9 +155,9 @@ describe('migrate', () => {
 
   it.each([
     ['no YAML', 'config: [', /^values\.yaml:1:\d+: YAML/],
-    ['something else', 'name: x\n', /neither values of k8s-image-swapper's chart nor its configuration file/],
-    ['nothing', '', /neither values/],
-    ['a list', '- a\n', /neither values/],
+    ['something else', 'name: x\n', /neither a k8s-image-swapper values file nor its configuration file/],
+    ['nothing', '', /neither a k8s-image-swapper values file/],
+    ['a list', '- a\n', /neither a k8s-image-swapper values file/],
   ])('refuses %s', (_, text, message) => {
     expect(() => run(text)).toThrow(message);
   });

@@ -99,7 +99,7 @@ describe('the places of the queue', () => {
         retryable: true,
         message:
           'docker.io/library/e11:latest: the mirror queue is full (10), and namespace evil has the largest share of it; ' +
-          'it is mirrored when a Pod asks again',
+          'it is mirrored when the next Pod requests it',
       },
     });
   });

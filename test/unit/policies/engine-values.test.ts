@@ -10,7 +10,7 @@ describe("values for the engines' own charts", () => {
     }
     for (const timeoutSeconds of [29, 30]) {
       expect(() => gatekeeperChartValues({ timeoutSeconds })).toThrow(
-        `timeoutSeconds: ${timeoutSeconds} must be at most 28: Gatekeeper's webhook ends after 30 s`,
+        `timeoutSeconds: ${timeoutSeconds} must be at most 28: Gatekeeper's webhook times out after 30 s`,
       );
     }
     expect(gatekeeperChartValues()).toEqual({
@@ -30,6 +30,8 @@ describe("values for the engines' own charts", () => {
     const roots = pem('AAAA');
     expect(kyvernoChartValues(CA).admissionController.caCertificates.data).toBe(CA);
     expect(kyvernoChartValues(CA, roots).admissionController.caCertificates.data).toBe(`${CA}${roots}`);
-    expect(() => kyvernoChartValues(pem('AAAA', 'PRIVATE KEY'))).toThrow('caBundle: holds -----BEGIN PRIVATE KEY-----');
+    expect(() => kyvernoChartValues(pem('AAAA', 'PRIVATE KEY'))).toThrow(
+      'caBundle: contains -----BEGIN PRIVATE KEY-----',
+    );
   });
 });

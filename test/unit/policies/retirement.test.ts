@@ -24,11 +24,11 @@ describe('the retirement of ClusterPolicy', () => {
 
   it.each<readonly [readonly [number, number] | undefined, boolean, string]>([
     [undefined, false, 'while one exists: before that, set policies.engine: kyverno'],
-    [[1, 17], false, "this cluster's Kyverno is 1.17: upgrade it to 1.19, then set policies.engine: kyverno"],
-    [[1, 18], false, "this cluster's Kyverno is 1.18: before you upgrade it, set policies.engine: kyverno"],
-    [[1, 19], false, "this cluster's Kyverno is 1.19: before you upgrade it, set policies.engine: kyverno"],
-    [[1, 20], true, "this cluster's Kyverno is 1.20, which refuses to create or change a ClusterPolicy"],
-    [[2, 0], true, "this cluster's Kyverno is 2.0, which refuses"],
+    [[1, 17], false, 'this cluster has Kyverno 1.17: upgrade it to 1.19, then set policies.engine: kyverno'],
+    [[1, 18], false, 'this cluster has Kyverno 1.18: before you upgrade it, set policies.engine: kyverno'],
+    [[1, 19], false, 'this cluster has Kyverno 1.19: before you upgrade it, set policies.engine: kyverno'],
+    [[1, 20], true, 'this cluster has Kyverno 1.20, which refuses to create or change a ClusterPolicy'],
+    [[2, 0], true, 'this cluster has Kyverno 2.0, which refuses'],
   ])('with Kyverno %j: refused %j', (version, isRefused, message) => {
     expect(judge(version)).toEqual({ isRefused, message: expect.stringContaining(message) as string });
   });

@@ -5,7 +5,7 @@ import { CA } from './example-options.js';
 const given = { engine: 'webhook', caBundle: CA, networkPolicy: false, failClosed: true } as const;
 const told = (options: object): readonly string[] =>
   transportOf({ ...given, excludedNamespaces: [], ...options }).warnings.filter((warning) =>
-    warning.includes('in excludedNamespaces'),
+    warning.includes('to excludedNamespaces'),
   );
 
 describe('policies that fail closed and may take in the service itself', () => {

@@ -71,17 +71,17 @@ describe('the story of a copy', () => {
   const { failure, nextTry, ...rest } = throttled;
   const failed = { ...throttled, state: 'failed', attempts: 1 } as const;
   it.each([
-    [{ ...rest, state: 'queued' } as const, 'Its copy has waited for its turn for 3 s.'],
+    [{ ...rest, state: 'queued' } as const, 'Its copy has been queued for 3 s.'],
     [
       { ...rest, state: 'running', progress: { transferred: 5, total: 10 } } as const,
-      'Its copy has run for 3 s: 5 of 10 bytes.',
+      'Its copy has been running for 3 s: 5 of 10 bytes.',
     ],
-    [{ ...rest, state: 'done', since: NOW - 300_000 } as const, 'Its copy was made 5 min ago.'],
+    [{ ...rest, state: 'done', since: NOW - 300_000 } as const, 'It was copied 5 min ago.'],
     [failed, 'Its copy failed.'],
-    [failed, 'A new Pod may try it again in 12 s.'],
-    [{ ...failed, nextTry: NOW - 1 }, 'A new Pod may try it again now.'],
+    [failed, 'A new Pod can retry it in 12 s.'],
+    [{ ...failed, nextTry: NOW - 1 }, 'A new Pod can retry it now.'],
     [throttled, `The reason is throttled: ${failure?.message ?? ''}.`],
-    [{ ...throttled, nextTry: (nextTry ?? 0) + 600_000 }, 'The next try is in 10 min.'],
+    [{ ...throttled, nextTry: (nextTry ?? 0) + 600_000 }, 'The next attempt is in 10 min.'],
   ])('%#', async (copy, sentence) => {
     expect(story(await explained(copy), NOW).split('\n')).toContain(`  ${sentence}`);
   });
@@ -100,7 +100,7 @@ it('an unknown existence is told with its reason', async () => {
     message: 'HEAD https://harbor.example.com/v2/x/manifests/1: forbidden',
   }));
   expect(answer.containers[0]?.existence).toMatchObject({ state: 'unknown', reason: 'forbidden' });
-  expect(story(answer, NOW)).toContain('Whether the target has it is not known: HEAD https://harbor.example.com');
+  expect(story(answer, NOW)).toContain('It is not known whether already in the target: HEAD https://harbor.example.com');
 });
 
 describe('the outcome says what admission does', () => {
@@ -192,7 +192,7 @@ describe('a request with many images', () => {
     expect(answer.containers).toHaveLength(120);
     expect(answer.containers[100]?.existence).toMatchObject({
       state: 'unknown',
-      message: expect.stringMatching(/ask for this one alone/) as string,
+      message: expect.stringMatching(/send a separate request for this one/) as string,
     });
   });
 });
@@ -233,7 +233,7 @@ describe("the API server's table", () => {
     table.learn({ ...report, adopted: [], added: [], removed: [NAME] }, NOW);
     expect((await told(table))[1]).toBe(false);
     table.learn({ ...report, adopted: [NAME], added: [], removed: [] }, NOW);
-    expect((await told(table))[0]).toContain('for longer than this replica leads');
+    expect((await told(table))[0]).toContain('since before this replica became the leader');
     table.forget();
     expect((await told(table))[1]).toBe(true);
   });

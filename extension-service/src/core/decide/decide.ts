@@ -83,7 +83,7 @@ export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] 
   const whole = keepWholePod(rules, input.pod);
   if (whole !== undefined) return containers.map((container) => ({ ...whole, container }));
   if (containers.length > MOST_CONTAINERS) {
-    const detail = `the Pod has ${containers.length} containers and image volumes, and more than ${MOST_CONTAINERS} are not looked at`;
+    const detail = `the Pod has ${containers.length} containers and image volumes; more than ${MOST_CONTAINERS} are not checked`;
     return containers.slice(0, MOST_CONTAINERS).map((container) => keep(container, 'too-large', detail));
   }
   try {
@@ -105,17 +105,17 @@ function decideContainers(
   const platforms = rules.targets.some((target) => target.platforms !== 'all') ? namedPlatforms(input.pod) : undefined;
   return containers.map((container): ContainerDecision => {
     if (existing(container)) {
-      const detail = 'it runs already: a new image would restart it, and ephemeral containers cannot change';
+      const detail = 'it is already running: a new image would restart it, and ephemeral containers cannot change';
       return keep(container, 'existing-container', detail);
     }
     if (!rules.volumes && imagePlace(container.list).kind === 'volume') {
-      return keep(container, 'volumes-off', 'source.volumes is false: image volumes are left alone');
+      return keep(container, 'volumes-off', 'source.volumes is false: image volumes are not changed');
     }
     if (optedOut(container)) {
       return keep(container, 'opted-out', 'the annotation image-swapper.io/skip-containers names it');
     }
     if (container.imagePullPolicy === 'Never') {
-      return keep(container, 'never-pulled', 'its pull policy is Never: the node has the image under this name alone');
+      return keep(container, 'never-pulled', 'its pull policy is Never: the node has the image under this name only');
     }
     const decision = decideContainer(rules, obj, container);
     return decision.action === 'mirror' && platforms !== undefined ? onPlatforms(decision, platforms) : decision;
@@ -127,7 +127,7 @@ function onPlatforms(mirror: Mirror, named: NamedPlatforms): ContainerDecision {
   const { container, target, warnings } = mirror;
   const missing = missingPlatform(named, target.platforms);
   if (missing === undefined) return mirror;
-  const detail = `the Pod asks for ${missing}, and target ${target.config.name} holds ${target.platforms.toString()}`;
+  const detail = `the Pod needs ${missing}, but target ${target.config.name} holds ${target.platforms.toString()}`;
   return { ...keep(container, 'platform', detail), warnings };
 }
 
@@ -141,7 +141,7 @@ export function decideContainer(rules: Rules, obj: JsonObject, container: PodCon
     return keep(container, 'invalid-image', error.message);
   }
   const inside = rules.origins.find(source);
-  if (inside !== undefined) return keep(container, 'in-target', `the image is in target ${inside.name} already`);
+  if (inside !== undefined) return keep(container, 'in-target', `the image is already in target ${inside.name}`);
 
   const context = { obj, container: filterContainer(container) };
   const verdict = matchFilters(rules.filters, context);
@@ -176,7 +176,7 @@ function noTarget({ targets }: Rules, source: Reference): string {
     const refusal = refusalOf(naming, source);
     return refusal === undefined ? [] : [`target ${naming.name} ${refusal}`];
   });
-  if (refusals.length === 0) return 'no target takes it, and there is no default target';
+  if (refusals.length === 0) return 'no target matches it, and there is no default target';
   return `no target takes it: ${refusals.join(', ')}`;
 }
 
@@ -188,7 +188,7 @@ function keepWholePod(rules: Rules, pod: JsonObject): Omit<Keep, 'container'> | 
     return { ...base, reason: 'opted-out', detail: 'the Pod is marked image-swapper.io/skip: "true"' };
   const operator = operatorOf(rules.operators, pod);
   if (operator !== undefined) {
-    const detail = `it belongs to a ${operator.kind} of ${operator.apiGroup}, whose operator replaces Pods of another image (source.operators)`;
+    const detail = `it belongs to a ${operator.kind} of ${operator.apiGroup}, whose operator replaces Pods with a different image (source.operators)`;
     return { ...base, reason: 'operator', detail };
   }
   return undefined;

@@ -59,7 +59,7 @@ function inTarget(rules: Rules, image: string): Omit<DirectTarget, 'kind' | 'nam
 /** Why a Pod is refused that names a target, for its author. */
 export function directTargetText({ image, source }: DirectTarget, why?: string): string {
   const instead =
-    source === undefined ? 'name the source of the image instead' : `name ${formatReference(source)} instead`;
+    source === undefined ? 'use the image of the source instead' : `use ${formatReference(source)} instead`;
   const reason = why === undefined ? '' : `: ${why}`;
-  return `${image} is the place of a mirrored image, and source.directTarget is refuse${reason}; ${instead}`;
+  return `${image} is a mirrored image, and source.directTarget is refuse${reason}; ${instead}`;
 }

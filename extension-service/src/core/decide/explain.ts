@@ -99,7 +99,7 @@ function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision, red
       ? { reason: decision.reason, detail: decision.detail }
       : {
           reason: 'target',
-          detail: `target ${decision.target.config.name} takes it`,
+          detail: `target ${decision.target.config.name} matches`,
           reference: decision.reference.text,
           swapPolicy: decision.target.swapPolicy,
           copyPolicy: decision.target.copyPolicy,

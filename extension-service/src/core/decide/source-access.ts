@@ -13,5 +13,5 @@ export type SourceAccess =
 /** The answer where no Pod is shown. */
 export const NO_POD_SHOWN = {
   state: 'refused',
-  message: 'source.accessCheck is pullSecrets, and the request shows no Pod',
+  message: 'source.accessCheck is pullSecrets, but the request contains no Pod',
 } as const satisfies SourceAccess;

@@ -64,8 +64,8 @@ export function openRouteWarning(config: Access): string | undefined {
     );
   }
   return (
-    `${pathOfRoute(route)} has no authentication: any client that reaches it can make the service copy images; pull secrets ` +
-    `that a request names are used only for Pods that the API server shows. Set ${REMEDIES[route]}`
+    `${pathOfRoute(route)} has no authentication: any client that reaches it can make the service copy images. Pull secrets ` +
+    `named in a request are used only for Pods that exist in the API server. Set ${REMEDIES[route]}`
   );
 }
 

@@ -22,7 +22,7 @@ export function copyWarnings(
     .filter(([, policy]) => policy !== undefined && waitsForCopy(policy))
     .map(
       ([option, policy]) =>
-        `${option}: ${policy} waits for no copy with ${name}, whose requests start none; it works like delayed. Set ` +
+        `${option}: ${policy} does not wait for copies with ${name}, whose requests start no copy; it works like delayed. Set ` +
         'delayed, or use another engine (kyverno, webhook).',
     );
 }

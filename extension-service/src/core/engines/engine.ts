@@ -222,8 +222,8 @@ export interface OwnOptions {
 
 /** Why any other engine does not take the option. */
 export const OWN_OPTIONS: Readonly<Record<keyof OwnOptions, string>> = {
-  ephemeralContainers: 'which always asks about new ones',
-  reinvocationPolicy: 'whose own webhook has it',
+  ephemeralContainers: 'which always asks about new images',
+  reinvocationPolicy: 'whose own webhook handles this',
 };
 
 export interface HelmValuesInput {

@@ -14,11 +14,11 @@ export function checkGuards(
   failClosed: boolean,
 ): void {
   if (accessCheck === 'pullSecrets' && decides.sees === 'images') {
-    const reason = `is pullSecrets, and ${name} sends names of images alone: use another engine, or set none`;
+    const reason = `is pullSecrets, but ${name} sends only image names: use another engine, or set none`;
     throw new InvalidPolicyOptionError('source.accessCheck', reason);
   }
   if (accessCheck === 'pullSecrets' && transport === undefined) {
-    const reason = `is pullSecrets, and ${name} asks no service which Pods can read an image: use another engine, or set none`;
+    const reason = `is pullSecrets, but ${name} cannot ask the service which Pods can read an image: use another engine, or set none`;
     throw new InvalidPolicyOptionError('source.accessCheck', reason);
   }
   if (directTarget !== 'refuse') return;
@@ -26,11 +26,11 @@ export function checkGuards(
   if (decides.denies === 'never') {
     throw new InvalidPolicyOptionError(
       option,
-      `is refuse, and ${name} refuses no Pod: use another engine, or set keep`,
+      `is refuse, but ${name} cannot refuse Pods: use another engine, or set keep`,
     );
   }
   if (decides.denies === 'fail-closed' && !failClosed) {
-    const reason = `is refuse, and policies of ${name} refuse a Pod only with failClosed: set policies.failClosed: true`;
+    const reason = `is refuse, but policies of ${name} refuse a Pod only with failClosed: set policies.failClosed: true`;
     throw new InvalidPolicyOptionError(option, reason);
   }
 }

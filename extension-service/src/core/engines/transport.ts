@@ -109,7 +109,7 @@ export function transportWarnings(options: WarningOptions): readonly string[] {
 function noCall({ engine, ...given }: TransportOptions): Transport {
   const useless = (['tls', 'url', 'caBundle', 'caConfigMap'] as const).find((option) => given[option] !== undefined);
   if (useless !== undefined) {
-    throw new InvalidPolicyOptionError(useless, `has no use under ${engine}, which calls no service; leave it out`);
+    throw new InvalidPolicyOptionError(useless, `has no effect under ${engine}, which calls no service; leave it out`);
   }
   return { tls: 'public', url: TLS_URL, guarded: false, ca: {}, warnings: [] };
 }
@@ -123,27 +123,27 @@ function checkChoice(
     throw new InvalidPolicyOptionError(option, reason);
   };
   const choices: readonly unknown[] = ['plain-http', 'private-ca', 'public'];
-  if (!choices.includes(tls)) refuse('tls', `${JSON.stringify(tls)} is none of ${choices.join(', ')}`);
+  if (!choices.includes(tls)) refuse('tls', `${JSON.stringify(tls)} is not one of ${choices.join(', ')}`);
   if (tls === 'plain-http' && plainHttp === 'refused')
-    refuse('tls', `"plain-http" is refused by ${engine}; choose "private-ca"`);
+    refuse('tls', `${engine} does not support "plain-http"; choose "private-ca"`);
   if (tls === 'public' && authority.required)
     refuse(
       'tls',
-      `"public" is refused by ${engine}, which trusts the caBundle of the policy only; choose "private-ca"`,
+      `${engine} does not support "public", because it trusts only the caBundle of the policy; choose "private-ca"`,
     );
   const ca = caBundle === undefined ? 'caConfigMap' : 'caBundle';
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
-  if (tls !== 'private-ca' && hasCa) refuse(ca, `has no use under tls "${tls}"; leave it out`);
+  if (tls !== 'private-ca' && hasCa) refuse(ca, `has no effect under tls "${tls}"; leave it out`);
   if (tls === 'private-ca' && !hasCa)
-    refuse('caBundle', 'must be given under tls "private-ca": the engine does not know your CA');
+    refuse('caBundle', 'is required under tls "private-ca", because the engine does not know your CA');
   if (caConfigMap !== undefined && !authority.configMap)
-    refuse('caConfigMap', `cannot be read by ${engine}; give caBundle`);
+    refuse('caConfigMap', `is not supported by ${engine}; set caBundle`);
 }
 
 /** A public authority signs no names under `.svc`, and what a default install makes is signed by its own. */
 function untrusted({ authority }: EngineTransport, url: string): string[] {
   if (authority.untrusted === undefined) return [];
-  const begin = `${JSON.stringify(url)} names a Service, for which no public authority signs certificates, and the policy carries no authority.`;
+  const begin = `${JSON.stringify(url)} is a Service, for which public CAs sign no certificates, and the policy contains no CA certificate.`;
   return [`${begin} ${authority.untrusted}`];
 }
 
@@ -151,15 +151,13 @@ function untrusted({ authority }: EngineTransport, url: string): string[] {
 function unguarded(url: string, guardable: boolean, networkPolicy: boolean | undefined): string {
   const none = 'no NetworkPolicy for the plain listener';
   const chosen =
-    networkPolicy === undefined
-      ? `${none} comes with the policy`
-      : `networkPolicy is false, so ${none} is rendered here`;
-  const why = guardable ? chosen : `${JSON.stringify(url)} names no Service, so ${none} can be rendered here`;
+    networkPolicy === undefined ? `the policy comes with ${none}` : `networkPolicy is false, so ${none} is rendered`;
+  const why = guardable ? chosen : `${JSON.stringify(url)} is not a Service, so ${none} can be rendered`;
   return (
-    `plain HTTP: ${why}. Unless another one, such as that of the service's chart (networkPolicy.enabled), admits ` +
-    'Kyverno alone, every Pod that reaches the listener can ask the service about any image, and so make it copy. Check ' +
-    'that there is one, or use https with a certificate of your own CA (tls "private-ca" of the construct ImageSwapper), which also keeps the network in between from reading and changing ' +
-    'what is said.'
+    `plain HTTP: ${why}. Unless another NetworkPolicy, such as the one of the service's chart (networkPolicy.enabled), admits only ` +
+    'Kyverno, every Pod that reaches the listener can make the service copy any image. Check ' +
+    'that there is one, or use https with a certificate of your own CA (tls "private-ca" of the construct ImageSwapper), which also protects requests from being read or changed on the ' +
+    'network.'
   );
 }
 
@@ -167,12 +165,12 @@ function warningsOf(engine: EngineName, tls: Tls, failClosed: boolean): string[]
   const warnings: string[] = [];
   if (tls === 'plain-http' && ENGINES[engine].transport?.plainHttp === 'possible')
     warnings.push(
-      `plain HTTP gains nothing with ${engine}, which can carry your authority. Use https with caConfigMap or ` +
+      `plain HTTP has no advantage with ${engine}, which can embed your CA certificate. Use https with caConfigMap or ` +
         'caBundle.',
     );
   if (failClosed)
     warnings.push(
-      'failClosed: while the service does not answer, no Pod starts in the namespaces that the policy covers. Run at least ' +
+      'failClosed: while the service is down, no Pod starts in the namespaces that the policy covers. Run at least ' +
         'two replicas, on different nodes.',
     );
   return warnings;
@@ -183,8 +181,8 @@ function ownNamespaceWarnings({ url, failClosed, excludedNamespaces }: WarningOp
   if (failClosed !== true || excludedNamespaces?.length !== 0 || parseServiceUrl(url, 'url').service !== undefined)
     return [];
   return [
-    `failClosed: ${JSON.stringify(url)} does not name a Service (NAME.NAMESPACE.svc), and excludedNamespaces names no ` +
-      'namespace: if the service runs in this cluster, its own Pods wait for it, and after an outage none starts. Name the ' +
-      "service's namespace in excludedNamespaces.",
+    `failClosed: ${JSON.stringify(url)} is not a Service (NAME.NAMESPACE.svc), and excludedNamespaces contains no ` +
+      'namespace: if the service runs in this cluster, its own Pods need it to start, so it cannot recover from an outage. Add the ' +
+      "service's namespace to excludedNamespaces.",
   ];
 }

@@ -178,7 +178,7 @@ function sortKeys(items: Items, expression: ExpressionReference): Items {
   const keys = items.map((item) => expression.evaluate(item));
   const type = typeOf(keys[0]);
   if ((type !== 'number' && type !== 'string') || keys.some((key) => typeOf(key) !== type)) {
-    throw new EvaluationError('the expression must give a number for every item, or a string for every item');
+    throw new EvaluationError('the expression must return a number for every item, or a string for every item');
   }
   return keys;
 }

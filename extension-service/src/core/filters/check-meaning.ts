@@ -32,7 +32,7 @@ export function checkMeaning(root: Node, expression: string): readonly Expressio
   const found = [...warnings].map(([offset, message]) => ({ offset, message }));
   if (types.size === 0 || types.has('boolean')) return found;
   const given = `${describeTypes(types)}${mend(root, types)}`;
-  return [...found, { offset: root.start, message: `the expression can never be true or false: it gives ${given}` }];
+  return [...found, { offset: root.start, message: `the expression can never be true or false: it returns ${given}` }];
 }
 
 interface WrittenField {
@@ -48,7 +48,7 @@ function checkField({ node: { name }, text, isValue }: WrittenField, input: Poss
   const [shape] = shapes;
   if (shapes.length !== 1 || shape === undefined || shape.fields.has(name)) return undefined;
   if (shape.is === 'array') {
-    return `${shape.title} has no field ${text}: use [*].${text} for all of them, or [?…] to select some`;
+    return `${shape.title} has no field ${text}: use [*].${text} for all items, or [?…] to select some`;
   }
   const isRoot = input.has('context');
   // `null` without quotes is a field that does not exist, and so it is null, as its author meant.
@@ -75,8 +75,8 @@ function isSameButForCase(known: string, name: string): boolean {
 }
 
 function quotesMessage(text: string, name: string): string {
-  const why = text.startsWith('"') ? 'double quotes make it one' : 'it has no quotes';
-  return `${text} is a field, not a string (${why}): write '${name.replaceAll("'", "\\'")}'`;
+  const why = text.startsWith('"') ? 'because of its double quotes' : 'because it has no quotes';
+  return `${text} is a field, not a string, ${why}: write '${name.replaceAll("'", "\\'")}'`;
 }
 
 function checkComparison(operator: string, left: PossibleTypes, right: PossibleTypes): string | undefined {

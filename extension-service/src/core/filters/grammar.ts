@@ -150,7 +150,7 @@ function readName(reader: TokenReader): void {
     return;
   }
   if (quoted) {
-    throw reader.unexpected('no call: a function name is not quoted');
+    throw reader.unexpected('no call: a function name must not be quoted');
   }
   reader.take();
   while (!reader.skip(')')) {

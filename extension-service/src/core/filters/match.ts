@@ -32,7 +32,7 @@ export function matchFilters(filters: readonly Filter[], context: FilterContext)
       return { skip: true, filter, warnings: warnings ?? NO_WARNINGS };
     }
     if (result.value !== false) {
-      const message = `the expression gives ${describe(result.value)}, not true or false`;
+      const message = `the expression returns ${describe(result.value)}, not true or false`;
       (warnings ??= []).push({ filter, kind: 'not-boolean', message });
     }
   }

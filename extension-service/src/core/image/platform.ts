@@ -39,7 +39,7 @@ const wordPattern = /^[A-Za-z0-9_.-]{1,32}$/;
 export function parsePlatform(text: string): Platform {
   const [os, architecture, variant, ...more] = text.split('/', 4);
   if (os === undefined || architecture === undefined || more.length > 0) {
-    throw new InvalidPlatformError(text, 'write os/architecture or os/architecture/variant, such as linux/arm64');
+    throw new InvalidPlatformError(text, 'expected os/architecture or os/architecture/variant, such as linux/arm64');
   }
   for (const word of [os, architecture, variant]) {
     if (word !== undefined && !wordPattern.test(word)) {

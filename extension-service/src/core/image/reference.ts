@@ -82,21 +82,21 @@ export function parseReference(text: string): Reference {
   const fail = (reason: string) => new InvalidReferenceError(text, reason);
   if (text === '') throw fail('it is empty');
   if (text.length > textLimit) throw fail(`it is longer than ${textLimit} characters`);
-  if (!printablePattern.test(text)) throw fail('it holds a space or a character outside ASCII');
+  if (!printablePattern.test(text)) throw fail('it contains a space or a non-ASCII character');
   if (identifierPattern.test(text)) {
-    throw fail('64 hexadecimal digits alone could be an image id: add a tag or write sha256: for a digest');
+    throw fail('64 hexadecimal digits alone could be an image ID: add a tag, or write sha256: for a digest');
   }
 
   const at = text.indexOf('@');
   const digest = at < 0 ? undefined : text.slice(at + 1);
   if (digest !== undefined && !isDigest(digest)) {
     throw fail(
-      'what follows the @ is no digest: sha256: and 64 lower-case hexadecimal digits (sha384: 96, sha512: 128)',
+      'the text after @ is not a digest: expected sha256: and 64 lower-case hexadecimal digits (sha384: 96, sha512: 128)',
     );
   }
 
   const { registry, rest } = splitRegistry(at < 0 ? text : text.slice(0, at));
-  if (!registryPattern.test(registry)) throw fail(`what stands before the first / is no host: ${hostRule(registry)}`);
+  if (!registryPattern.test(registry)) throw fail(`the text before the first / is not a host: ${hostRule(registry)}`);
 
   const colon = rest.indexOf(':');
   const path = colon < 0 ? rest : rest.slice(0, colon);
@@ -162,8 +162,8 @@ function canonicalRegistry(text: string): string {
 }
 
 function hostRule(registry: string): string {
-  if (registry.includes('_')) return 'host names have no underscores';
-  return 'host, host:port or [IPv6 address]:port';
+  if (registry.includes('_')) return 'host names cannot contain underscores';
+  return 'expected host, host:port or [IPv6 address]:port';
 }
 
 function pathRule(path: string): string {

@@ -18,7 +18,7 @@ export function hostFault(value: string): HostFault | undefined {
     return { message: `${message} has a scheme`, allowed: `${REGISTRY_ALLOWED}${hint}` };
   }
   if (value.includes('/')) {
-    return { message: `${message} has a path`, allowed: `${REGISTRY_ALLOWED}; the path goes into prefix` };
+    return { message: `${message} has a path`, allowed: `${REGISTRY_ALLOWED}; put the path in prefix` };
   }
   const port = /:([0-9]*)$/.exec(value)?.[1];
   if (port !== undefined && !/^\[[^\]]*$/.test(value) && !(Number(port) >= 1 && Number(port) <= 65_535)) {

@@ -46,7 +46,7 @@ function nestedPath(outer: NamingTarget, inner: NamingTarget): string | undefine
   if (!(/[._]/.test(next) || next === 'localhost')) return undefined;
   return (
     `target ${inner.name} is inside target ${outer.name}, and ${next} below ${placeOf(outer)} is also where images from ` +
-    `${next} go: choose a path without dots and underscores`
+    `${next}: choose a path without dots and underscores`
   );
 }
 

@@ -118,7 +118,7 @@ export function placeProblems(place: RegistryPlace, keys: PlaceKeys): readonly T
   if (problems.length === 0 && room < leastRoom) {
     problems.push({
       key: keys.path,
-      message: `host and path leave ${room} characters for the image's own name; at least ${leastRoom} are needed, so shorten the path by ${leastRoom - room}`,
+      message: `host and path leave ${room} characters for the image name, which needs at least ${leastRoom}: shorten the path by ${leastRoom - room}`,
     });
   }
   return problems;

@@ -65,7 +65,7 @@ export function isQuotable(text: string): boolean {
 
 function unquotable(text: string): string | undefined {
   return /[\p{C}\p{Zl}\p{Zp}]/u.test(text)
-    ? 'a line end, control or invisible character'
+    ? 'a line break, control character or invisible character'
     : text.includes('`')
       ? 'a backtick'
       : text.includes('{{')

@@ -150,7 +150,7 @@ export function policyMetadata(
   if (named !== undefined && named !== DEFAULT_NAME) {
     throw new InvalidPolicyOptionError(
       `labels[${JSON.stringify(NAME_LABEL)}]`,
-      `must stay ${JSON.stringify(DEFAULT_NAME)}: by it, check --online and kubectl apply --prune find the policies`,
+      `must stay ${JSON.stringify(DEFAULT_NAME)}, because check --online and kubectl apply --prune find the policies by it`,
     );
   }
   for (const [key, value] of Object.entries(options.annotations ?? {})) {
@@ -181,7 +181,7 @@ const PATH = /^(?:[a-z0-9][a-z0-9._-]*\/)*$/;
 export function checkTargets(targets: readonly string[], option = 'targets'): readonly string[] {
   checkList(targets, option);
   if (targets.length === 0) {
-    throw new InvalidPolicyOptionError(option, 'must name at least one prefix: no image could ever be swapped');
+    throw new InvalidPolicyOptionError(option, 'must name at least one prefix; otherwise no image is swapped');
   }
   targets.forEach((target, index) => {
     const at = `${option}[${index}]`;
@@ -237,7 +237,7 @@ function checkKey(key: string, option: string): void {
   const slash = key.indexOf('/');
   if (slash >= 0) checkSubdomain(key.slice(0, slash), option);
   if (!NAME.test(key.slice(slash + 1)))
-    throw new InvalidPolicyOptionError(option, `the key must be ${NAME_ALLOWED}, behind an optional DOMAIN/`);
+    throw new InvalidPolicyOptionError(option, `the key must be ${NAME_ALLOWED}, after an optional DOMAIN/`);
 }
 
 /** The filters, each checked to be an expression. */

@@ -17,7 +17,7 @@ export function normalizeCertificates(text: string, option: string): string {
   const kinds = unix.match(/-----BEGIN [A-Z0-9 ]+-----/g) ?? [];
   const strange = kinds.find((kind) => kind !== '-----BEGIN CERTIFICATE-----');
   if (strange !== undefined) {
-    throw new InvalidPolicyOptionError(option, `holds ${strange}; a policy may carry certificates only`);
+    throw new InvalidPolicyOptionError(option, `contains ${strange}; a policy may contain only certificates`);
   }
   const blocks = unix.match(BLOCK) ?? [];
   if (blocks.length === 0 || blocks.length !== kinds.length) {

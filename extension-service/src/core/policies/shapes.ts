@@ -5,7 +5,7 @@ import { InvalidPolicyOptionError } from './problem.js';
  * others give it back, and take what is not there.
  */
 
-const TEXT = 'must be a text; in YAML, put quotes around it';
+const TEXT = 'must be a string; in YAML, put quotes around it';
 
 export function checkText(value: unknown, option: string): asserts value is string {
   if (typeof value !== 'string') refuse(value, option, TEXT);
@@ -51,7 +51,7 @@ export function oneOf<Choice extends string>(
   choices: readonly Choice[],
 ): Choice | undefined {
   if (value == null) return undefined;
-  return choices.find((known) => known === value) ?? refuse(value, option, `is none of ${choices.join(', ')}`);
+  return choices.find((known) => known === value) ?? refuse(value, option, `is not one of ${choices.join(', ')}`);
 }
 
 function refuse(value: unknown, option: string, problem: string): never {

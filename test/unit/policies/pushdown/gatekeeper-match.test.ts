@@ -231,28 +231,28 @@ describe("filters in Gatekeeper's match", () => {
     expect(() =>
       renderGatekeeper({ url: HTTPS, caBundle: CA, filters: ["contains(container.image, 'x')", filter] }),
     ).toThrow(
-      /^filters\[1\]: Gatekeeper cannot decide .*write it as conditions on the namespace and labels, .*another engine/,
+      /^filters\[1\]: Gatekeeper cannot decide .*use only conditions on the namespace and labels, .*another engine/,
     );
   });
 
   it.each([
     [
       ["contains(obj.metadata.name, 'x')", "obj.metadata.namespace == 'a'"],
-      /^filters\[0\]: .*"contains\(obj.metadata.name, 'x'\)": can raise an error: write/,
+      /^filters\[0\]: .*"contains\(obj.metadata.name, 'x'\)": can raise an error: use only/,
     ],
     [
       ['nonsense(container.image)', "obj.metadata.namespace == 'a'"],
-      /^filters\[1\]: .*: filter 1 before it can raise an error: write/,
+      /^filters\[1\]: .*: the earlier filter 1 can raise an error: use only/,
     ],
-    [['obj.spec.hostNetwork'], /^filters\[0\]: .*: asks what engines cannot: write/],
-    [["container.name == 'a'"], /^filters\[0\]: .*, which asks about the container: write/],
+    [['obj.spec.hostNetwork'], /^filters\[0\]: .*: uses conditions that engines cannot evaluate: use only/],
+    [["container.name == 'a'"], /^filters\[0\]: .*, which reads the container: use only/],
     [
       [Array.from({ length: 9 }, (_, i) => `obj.metadata.labels.a${i} == 'x'`).join(' && ')],
-      /, which takes more than 8 mutators \(.*contains\(`\["a", "b"\]`, FIELD\) .*\): write/,
+      /, which needs more than 8 mutators \(.*contains\(`\["a", "b"\]`, FIELD\) .*\): use only/,
     ],
     [
       [Array.from({ length: 600 }, (_, i) => `obj.metadata.labels.a${i} == 'x'`).join(' && ')],
-      /, which takes more than 8 mutators /,
+      /, which needs more than 8 mutators /,
     ],
   ])('%j is refused with the reason', (filters, reason) => {
     expect(() => gatekeeperFilters(filters)).toThrow(reason);

@@ -81,10 +81,10 @@ describe('filters that engines decide', () => {
     ["starts_with(obj.metadata.labels.app, 'a')", 'can raise an error'],
     ["obj.metadata.labels.app || starts_with(obj.metadata.labels.app, 'a')", 'can raise an error'],
     ['nonsense(obj)', 'can raise an error'],
-    ['obj.spec.hostNetwork', 'asks what engines cannot'],
-    ['obj.spec.priority > `1`', 'asks what engines cannot'],
-    ["obj.metadata.namespace == 'a\\\\b'", 'has a character that no policy can carry'],
-    ["obj.metadata.namespace == '{{'", 'has a character that no policy can carry'],
+    ['obj.spec.hostNetwork', 'uses conditions that engines cannot evaluate'],
+    ['obj.spec.priority > `1`', 'uses conditions that engines cannot evaluate'],
+    ["obj.metadata.namespace == 'a\\\\b'", 'contains a character that policies cannot express'],
+    ["obj.metadata.namespace == '{{'", 'contains a character that policies cannot express'],
   ])('%s stays with the service: it %s', (expression, why) => {
     const { pod, container, kept } = pushDownFilters([expression]);
     expect({ pod, container, kept }).toEqual({ pod: [], container: [], kept: [{ expression, index: 0, why }] });

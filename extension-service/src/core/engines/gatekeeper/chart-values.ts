@@ -31,7 +31,7 @@ export function gatekeeperChartValues(
   if (timeoutSeconds > most) {
     throw new InvalidPolicyOptionError(
       'timeoutSeconds',
-      `${timeoutSeconds} must be at most ${most}: Gatekeeper's webhook ends after ${LONGEST.webhook} s, and would before the Assign can say what a failure means`,
+      `${timeoutSeconds} must be at most ${most}: Gatekeeper's webhook times out after ${LONGEST.webhook} s, before the Assign could apply its failure policy`,
     );
   }
   return {
@@ -58,6 +58,6 @@ export function gatekeeperHelmValues({ url, timeoutSeconds }: HelmValuesInput): 
 }
 
 const NOTES = [
-  "Values for Gatekeeper's own Helm chart: without them its webhook gives up before an Assign can say what a failure means,",
-  'and a sidecar that a later webhook adds is not looked at.',
+  "Values for Gatekeeper's own Helm chart. Without them its webhook times out before an Assign can apply its failure policy,",
+  'and does not see sidecars that later webhooks add.',
 ];

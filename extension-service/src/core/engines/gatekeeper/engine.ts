@@ -20,7 +20,7 @@ export const gatekeeper: Engine = {
     timeoutSeconds: {
       usual: GATEKEEPER_DEFAULTS.timeoutSeconds,
       max: 28,
-      why: 'whose own webhook ends after 30: the Assigns could not say any more what a failure means',
+      why: 'whose own webhook times out after 30, before the Assigns could apply their failure policy',
     },
     authority: { place: 'policy', configMap: false, required: true, injected: false, carrier: 'Provider' },
   },
@@ -64,7 +64,7 @@ export const gatekeeper: Engine = {
     // Gatekeeper cannot look at an answer.
     void targets;
     if (caBundle === undefined) {
-      throw new InvalidPolicyOptionError('caBundle', 'must be given: Gatekeeper trusts no other authority');
+      throw new InvalidPolicyOptionError('caBundle', 'is required: Gatekeeper trusts no other CA');
     }
     const { ephemeralContainers } = own;
     const fixedProvider = managed === true;

@@ -13,8 +13,8 @@ export function checkGatekeeperMatches(matches: readonly NamedMatch[]): void {
     if (match === undefined || match.trim() === '' || readsOnlyImage(parseExpression(match))) continue;
     throw new InvalidPolicyOptionError(
       option,
-      'reads more than container.image, which is all that Gatekeeper sends: no Pod would be swapped: ' +
-        'write it about container.image, or use another engine (kyverno, webhook)',
+      'reads more than container.image, but Gatekeeper sends nothing else, so no Pod would be swapped: ' +
+        'use only container.image, or another engine (kyverno, webhook)',
     );
   }
 }

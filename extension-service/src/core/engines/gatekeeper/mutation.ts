@@ -97,7 +97,7 @@ export function renderGatekeeper(
   if (options.ephemeralContainers !== undefined) checkTruth(options.ephemeralContainers, 'ephemeralContainers');
   if (options.profile !== undefined) checkLabel(options.profile, 'profile');
   if (options.profile !== undefined && options.filters !== undefined) {
-    throw new InvalidPolicyOptionError('profile', 'cannot be given together with filters, which have one of their own');
+    throw new InvalidPolicyOptionError('profile', 'cannot be combined with filters, which set their own');
   }
   const filters = checkFilters(options.filters);
   const { matches } = gatekeeperFilters(filters);

@@ -161,11 +161,11 @@ function contextEntries(
 ): KyvernoContextEntry[] {
   const { caBundle, caConfigMap } = options;
   if (caBundle !== undefined && caConfigMap !== undefined) {
-    throw new InvalidPolicyOptionError('caConfigMap', 'cannot be given together with caBundle; choose one');
+    throw new InvalidPolicyOptionError('caConfigMap', 'cannot be combined with caBundle');
   }
   if (url.scheme === 'http' && (caBundle ?? caConfigMap) !== undefined) {
     const option = caBundle === undefined ? 'caConfigMap' : 'caBundle';
-    throw new InvalidPolicyOptionError(option, 'has no use with an http:// url; use https:// or leave it out');
+    throw new InvalidPolicyOptionError(option, 'has no effect with an http:// url; use https:// or leave it out');
   }
   const call = (ca?: string): KyvernoContextEntry => ({
     name: ANSWER,

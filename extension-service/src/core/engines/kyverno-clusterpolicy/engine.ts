@@ -23,8 +23,8 @@ export const kyvernoClusterPolicy: Engine = {
       injected: false,
       carrier: 'ClusterPolicy',
       untrusted:
-        "Unless Kyverno's trust store has yours, no call succeeds and no image is swapped. Give caConfigMap " +
-        '(image-swapper/image-swapper-ca where the service makes its certificate itself, in a default install), or caBundle.',
+        "Unless Kyverno's trust store has your CA, every call fails and no image is swapped. Set caConfigMap " +
+        '(image-swapper/image-swapper-ca if the service creates its own certificate, in a default install), or caBundle.',
     },
   },
   decides: { sees: 'pod', startsCopies: true, denies: 'fail-closed', addsToPods: true },
@@ -49,7 +49,7 @@ export const kyvernoClusterPolicy: Engine = {
   },
   configHash,
   helmValues: () => ({
-    notes: ['The policy carries the authority, or reads it from a ConfigMap: Kyverno works as it is.'],
+    notes: ['The policy embeds the CA certificate, or reads it from a ConfigMap; Kyverno needs no extra values.'],
     values: {},
   }),
 };

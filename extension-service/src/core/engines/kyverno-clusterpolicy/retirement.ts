@@ -15,14 +15,14 @@ export const clusterPolicyRetirement: Retirement = {
   summary: SUMMARY,
   judge(version) {
     if (version === undefined) return { isRefused: false, message: `${SUMMARY}: before that, ${CHANGE_OVER}` };
-    const found = `this cluster's Kyverno is ${version.join('.')}`;
+    const found = `this cluster has Kyverno ${version.join('.')}`;
     if (isBefore(version, SUCCESSOR)) {
       return { isRefused: false, message: `${SUMMARY}; ${found}: upgrade it to 1.19, then ${CHANGE_OVER}` };
     }
     if (isBefore(version, FROZEN)) {
       return { isRefused: false, message: `${SUMMARY}; ${found}: before you upgrade it, ${CHANGE_OVER}` };
     }
-    const refusal = 'which refuses to create or change a ClusterPolicy; one that exists stays as it is';
+    const refusal = 'which refuses to create or change a ClusterPolicy; an existing ClusterPolicy stays unchanged';
     return { isRefused: true, message: `${found}, ${refusal}: ${CHANGE_OVER}` };
   },
 };

@@ -36,17 +36,17 @@ export function mutatingPolicyHelmValues({ caBundle, publicRoots }: HelmValuesIn
 
 function trust(knownTo: string): readonly string[] {
   return [
-    "Values for Kyverno's own Helm chart. They take the place of its whole trust store, so the public authorities that",
-    `${knownTo} knows are in them too, for what else Kyverno calls. Add other private ones that you use, and print`,
-    'them again when your authority changes.',
+    "Values for Kyverno's own Helm chart. They replace its whole trust store, so they also contain the public CAs that",
+    `${knownTo} trusts, for Kyverno's other calls. Add other private CAs that you use, and print`,
+    'the values again when your CA changes.',
   ];
 }
 
 const AS_IT_IS = [
-  'Kyverno works as it is with plain HTTP and with a public certificate. For a certificate of your own authority, give it',
+  'Kyverno needs no extra values for plain HTTP or a publicly trusted certificate. For a certificate of your own CA, set it',
   'as --ca-file.',
 ];
 const BLOCKLIST = [
-  'Kyverno 1.18, unlike 1.19 and newer, lets policies call no Service of the cluster without a list of what to block instead:',
+  'Kyverno 1.18, unlike 1.19 and newer, blocks calls from policies to cluster Services by default; this list replaces the blocked addresses:',
   `  --set "admissionController.container.extraArgs.httpBlocklist=${KYVERNO_1_18_BLOCKLIST.replaceAll(',', '\\,')}"`,
 ];

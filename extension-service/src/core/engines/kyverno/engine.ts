@@ -8,7 +8,7 @@ import { renderKyvernoMutatingPolicy } from './mutating-policy.js';
 export const kyverno: Engine = {
   name: 'kyverno',
   title: 'Kyverno',
-  summary: 'Kyverno 1.19 or newer asks the service (1.18: with another list of blocked addresses)',
+  summary: 'Kyverno 1.19 or newer asks the service (1.18 needs a custom httpBlocklist)',
   namespaces: KYVERNO_DEFAULTS.namespaces,
   transport: {
     route: 'kyverno',
@@ -24,9 +24,9 @@ export const kyverno: Engine = {
       injected: false,
       carrier: "Kyverno's trust store",
       refusal:
-        "a MutatingPolicy, which knows only Kyverno's trust store: add --engine-values for the values of Kyverno's chart " +
-        'that put it there (they replace the whole store: they hold the public authorities too), or use --engine ' +
-        'kyverno-clusterpolicy, which carries it',
+        "a MutatingPolicy, which uses only Kyverno's trust store: use --engine-values for the values of Kyverno's chart " +
+        'that add your CA (they replace the whole store, so they include the public CAs), or use --engine ' +
+        'kyverno-clusterpolicy, which embeds it',
     },
   },
   decides: { sees: 'pod', startsCopies: true, denies: 'fail-closed', addsToPods: true },

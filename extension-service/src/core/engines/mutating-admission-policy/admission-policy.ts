@@ -60,7 +60,7 @@ export function renderMutatingAdmission(
   });
   const { targets, dryRun = false } = options;
   if (targets.length === 0)
-    throw new InvalidPolicyOptionError('targets', 'must name at least one target: no image could ever be swapped');
+    throw new InvalidPolicyOptionError('targets', 'must name at least one target; otherwise no image is swapped');
   const filters = checkFilters(options.filters);
   const hash =
     options.filters === undefined ? undefined : configHash(filters, prefixesOf(targets), 'keep', options.pods);
@@ -68,7 +68,7 @@ export function renderMutatingAdmission(
   const variables = variablesOf(options, filters);
   for (const variable of variables) {
     if (variable.expression.length <= MOST_CHARACTERS) continue;
-    const reason = `are too long together: the expression ${variable.name} has more than ${MOST_CHARACTERS} characters`;
+    const reason = `are too long in total: the expression ${variable.name} has more than ${MOST_CHARACTERS} characters`;
     throw new InvalidPolicyOptionError('targets', reason);
   }
   const policy: MutatingAdmissionPolicyObject = {

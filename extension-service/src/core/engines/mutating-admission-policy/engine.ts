@@ -12,7 +12,7 @@ import { policyNames } from './names.js';
 export const mutatingAdmissionPolicy: Engine = {
   name: 'mutatingadmissionpolicy',
   title: 'the API server',
-  summary: 'the API server of Kubernetes 1.36 or newer swaps images itself, by a table that the service keeps',
+  summary: 'the API server of Kubernetes 1.36 or newer swaps images itself, from a table that the service maintains',
   namespaces: ADMISSION_POLICY_NAMESPACES,
   decides: {
     sees: 'pod',
@@ -45,20 +45,20 @@ export const mutatingAdmissionPolicy: Engine = {
       name: 'admissionregistration.k8s.io/v1/MutatingAdmissionPolicy',
       install: 'Kubernetes 1.36 or newer, or, with an older one, policies.engine=webhook',
     },
-    managedOnly: 'its policies hold a table of images, which only the service can keep',
+    managedOnly: 'its policies use a table of images that only the service can maintain',
     webhookValues: false,
   },
   render: ({ call, own, decided, managed = false, targets, directTarget, timeoutSeconds, name, ...options }) => {
     // Nothing is called, and each target says more than its prefix.
     void [call, own, targets, timeoutSeconds, directTarget];
-    if (decided === undefined) throw new InvalidPolicyOptionError('targets', 'must say how they name images');
+    if (decided === undefined) throw new InvalidPolicyOptionError('targets', 'must define how they name images');
     const { tables, ...rest } = decided;
     if (!managed) {
       const unkept = rest.targets.find(({ swapPolicy }) => swapPolicy !== 'always');
       if (unkept !== undefined) {
         throw new InvalidPolicyOptionError(
           'imageSwapPolicy',
-          `exists (target ${unkept.naming.name}) needs the table of images that the service keeps: set policies.manage: ` +
+          `exists (target ${unkept.naming.name}) needs the table of images that the service maintains: set policies.manage: ` +
             'true, or imageSwapPolicy: always',
         );
       }
@@ -76,5 +76,5 @@ export const mutatingAdmissionPolicy: Engine = {
     ];
   },
   configHash,
-  helmValues: () => ({ notes: ['The API server needs no chart.'], values: {} }),
+  helmValues: () => ({ notes: ['The API server has no chart and needs no values.'], values: {} }),
 };

@@ -18,7 +18,7 @@ export interface FilterConditions {
 const MOST_CHARACTERS = 80_000;
 
 const CHOICES =
-  'ask about namespace, labels, annotations, names or images with ==, !=, &&, ||, !, starts_with, ends_with and contains, ' +
+  'use only namespace, labels, annotations, names or images with ==, !=, &&, ||, !, starts_with, ends_with and contains, ' +
   'or use another engine (webhook, kyverno), whose requests reach the service';
 
 /**
@@ -41,7 +41,7 @@ export function filterConditions(filters: readonly string[], option = 'filters')
     const text = celOf(predicate, `${option}[${index}]`);
     length += text.length;
     if (length <= MOST_CHARACTERS) return text;
-    const reason = `the filters up to this one take more than ${MOST_CHARACTERS} characters in CEL: shorten them`;
+    const reason = `the filters up to this one need more than ${MOST_CHARACTERS} characters in CEL: shorten them`;
     throw new InvalidPolicyOptionError(`${option}[${index}]`, reason);
   };
   return { pod: pod.map(cel), place: container.map(cel) };
@@ -59,6 +59,6 @@ export function matchCondition({ option, match }: NamedMatch): string | undefine
     throw new InvalidPolicyOptionError(option, `the API server cannot decide ${JSON.stringify(match)}: ${CHOICES}`);
   const text = celOf(predicate, option);
   if (text.length > MOST_CHARACTERS)
-    throw new InvalidPolicyOptionError(option, `takes more than ${MOST_CHARACTERS} characters in CEL: shorten it`);
+    throw new InvalidPolicyOptionError(option, `needs more than ${MOST_CHARACTERS} characters in CEL: shorten it`);
   return text;
 }

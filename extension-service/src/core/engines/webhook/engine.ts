@@ -6,7 +6,7 @@ import { renderMutatingWebhook, WEBHOOK_DEFAULTS } from './mutating-webhook.js';
 export const webhook: Engine = {
   name: 'webhook',
   title: 'the API server',
-  summary: 'the API server asks the service itself, as with k8s-image-swapper',
+  summary: 'the API server calls the service directly, as with k8s-image-swapper',
   namespaces: WEBHOOK_DEFAULTS.namespaces,
   transport: {
     route: 'webhook',
@@ -21,8 +21,8 @@ export const webhook: Engine = {
       injected: true,
       carrier: 'webhook',
       untrusted:
-        "Unless the API server's trust store has yours, no call succeeds and no image is swapped. Give caBundle " +
-        '(ca.crt of the ConfigMap image-swapper-ca where the service makes its certificate itself).',
+        "Unless the API server's trust store has your CA, every call fails and no image is swapped. Set caBundle " +
+        '(ca.crt of the ConfigMap image-swapper-ca if the service creates its own certificate).',
     },
   },
   decides: { sees: 'pod', startsCopies: true, denies: 'always', addsToPods: true },
@@ -62,7 +62,7 @@ export const webhook: Engine = {
     ];
   },
   configHash,
-  helmValues: () => ({ notes: ['The API server needs no chart.'], values: {} }),
+  helmValues: () => ({ notes: ['The API server has no chart and needs no values.'], values: {} }),
 };
 
 interface ClientConfig {

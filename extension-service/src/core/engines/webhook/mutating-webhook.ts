@@ -37,7 +37,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
   const { reinvocationPolicy = refuses ? 'Never' : 'IfNeeded' } = options;
   const known: readonly unknown[] = ['IfNeeded', 'Never'];
   if (!known.includes(reinvocationPolicy)) {
-    const message = `${JSON.stringify(reinvocationPolicy)} is none of ${known.join(', ')}`;
+    const message = `${JSON.stringify(reinvocationPolicy)} is not one of ${known.join(', ')}`;
     throw new InvalidPolicyOptionError('reinvocationPolicy', message);
   }
   if (refuses && reinvocationPolicy !== 'Never') {

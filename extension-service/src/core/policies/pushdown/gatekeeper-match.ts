@@ -21,11 +21,11 @@ export const MAX_MATCHES = 8;
 const MOST_ALTERNATIVES = 512;
 
 const CHOICES =
-  'write it as conditions on the namespace and labels, or on container.image alone, or use another engine ' +
-  '(kyverno, webhook), whose requests hold the whole Pod';
+  'use only conditions on the namespace and labels, or only container.image, or another engine ' +
+  '(kyverno, webhook), whose requests contain the whole Pod';
 const TOO_MANY =
-  `, which takes more than ${MAX_MATCHES} mutators (of several texts for one field, ` +
-  'contains(`["a", "b"]`, FIELD) needs one alone)';
+  `, which needs more than ${MAX_MATCHES} mutators (for several strings for one field, ` +
+  'contains(`["a", "b"]`, FIELD) needs only one)';
 
 /**
  * Divides filters between `match` and the service, which sees nothing but images there.
@@ -48,12 +48,12 @@ export function gatekeeperFilters(filters: readonly string[], option = 'filters'
     const predicate = predicates.get(index);
     if (predicate === undefined) {
       const why = kept.find((one) => one.index === index)?.why;
-      return refuse(why === undefined ? ', which asks about the container' : `: ${why}`);
+      return refuse(why === undefined ? ', which reads the container' : `: ${why}`);
     }
     const next = withoutThose(predicate, drafts);
     if (next === 'unsayable') return refuse('');
     if (next === 'too many' || next.length > MAX_MATCHES) return refuse(TOO_MANY);
-    if (next.length === 0) return refuse(', which together with the filters before leaves no Pod');
+    if (next.length === 0) return refuse(', which excludes every Pod together with the previous filters');
     drafts = next;
     matched.push(index);
   });

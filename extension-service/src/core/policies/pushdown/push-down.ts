@@ -34,12 +34,13 @@ export function pushDownFilters(expressions: readonly string[]): PushedFilters {
     if (failing === undefined && !cannotFail(node)) failing = index;
     const predicate = failing === undefined ? translate(node) : undefined;
     if (predicate !== undefined && !textsOf(predicate).every(isQuotable))
-      kept.push({ expression, index, why: 'has a character that no policy can carry' });
+      kept.push({ expression, index, why: 'contains a character that policies cannot express' });
     else if (predicate !== undefined)
       (readsContainer(predicate) ? container : pod).push({ expression, index, predicate });
-    else if (failing === undefined) kept.push({ expression, index, why: 'asks what engines cannot' });
+    else if (failing === undefined)
+      kept.push({ expression, index, why: 'uses conditions that engines cannot evaluate' });
     else if (failing === index) kept.push({ expression, index, why: 'can raise an error' });
-    else kept.push({ expression, index, why: `filter ${failing + 1} before it can raise an error` });
+    else kept.push({ expression, index, why: `the earlier filter ${failing + 1} can raise an error` });
   });
   return { pod, container, kept };
 }
