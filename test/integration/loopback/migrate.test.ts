@@ -49,7 +49,7 @@ describe('image-swapper migrate', () => {
   });
 
   it.each([
-    [['other.yaml'], /^other\.yaml:1:1: this is neither values/],
+    [['other.yaml'], /^other\.yaml:1:1: this is neither a k8s-image-swapper values file/],
     [
       ['missing.yaml'],
       /^missing\.yaml: the file does not exist: name the values file of your k8s-image-swapper release/,

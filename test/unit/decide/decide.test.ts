@@ -495,7 +495,7 @@ describe('a target with paths', () => {
     const kept = decided('ghcr.io/a/b:1', [cache(), { ...cache(), name: 'second' }]);
     expect(kept).toMatchObject({
       reason: 'no-target',
-      detail: 'no target takes it: target cache has no path for ghcr.io, target second has no path for ghcr.io',
+      detail: 'no target matches it: target cache has no path for ghcr.io, target second has no path for ghcr.io',
     });
     expect(decided('nginx', [cache({ match })])).toMatchObject({
       reason: 'no-target',

@@ -185,9 +185,9 @@ describe('targets of one registry', () => {
       'target rest, at harbor.example.com:5000/hub/mirror, is inside the path',
     ],
     ['at its path', at('rest', 'hub'), 'target rest, at harbor.example.com:5000/hub, is inside the path of docker.io'],
-    ['with a path inside its path', at('other', 'hub', { 'quay.io': 'x' }), 'hold each other'],
-    ['with the same path', at('other', '', { 'quay.io': 'hub' }), 'hold each other'],
-    ['with the same entry', at('other', '', { 'docker.io': 'hub' }), 'hold each other'],
+    ['with a path inside its path', at('other', 'hub', { 'quay.io': 'x' }), 'overlap: use a separate path'],
+    ['with the same path', at('other', '', { 'quay.io': 'hub' }), 'overlap: use a separate path'],
+    ['with the same entry', at('other', '', { 'docker.io': 'hub' }), 'overlap: use a separate path'],
   ])('one %s', (_, other, message) => {
     for (const both of [
       [hub, other],
@@ -203,7 +203,7 @@ describe('targets of one registry', () => {
     const rest = at('rest', 'mirror');
     expect(overlappingTargets([rest, at('same', 'mirror', { 'docker.io': 'docker.io' })])).toEqual([]);
     const messages = overlappingTargets([rest, at('other', '', { 'docker.io': 'mirror/quay.io' })]);
-    expect(messages.map(({ message }) => message)).toEqual([expect.stringContaining('has images of quay.io')]);
+    expect(messages.map(({ message }) => message)).toEqual([expect.stringContaining('from quay.io')]);
   });
 });
 

@@ -177,7 +177,7 @@ function noTarget({ targets }: Rules, source: Reference): string {
     return refusal === undefined ? [] : [`target ${naming.name} ${refusal}`];
   });
   if (refusals.length === 0) return 'no target matches it, and there is no default target';
-  return `no target takes it: ${refusals.join(', ')}`;
+  return `no target matches it: ${refusals.join(', ')}`;
 }
 
 function keepWholePod(rules: Rules, pod: JsonObject): Omit<Keep, 'container'> | undefined {

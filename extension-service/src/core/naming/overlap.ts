@@ -45,7 +45,7 @@ function nestedPath(outer: NamingTarget, inner: NamingTarget): string | undefine
   const next = inner.path.slice(start.length).split('/', 1)[0] ?? '';
   if (!(/[._]/.test(next) || next === 'localhost')) return undefined;
   return (
-    `target ${inner.name} is inside target ${outer.name}, and ${next} below ${placeOf(outer)} is also where images from ` +
+    `target ${inner.name} is inside target ${outer.name}, and ${next} below ${placeOf(outer)} also holds images from ` +
     `${next}: choose a path without dots and underscores`
   );
 }
@@ -56,7 +56,7 @@ function samePaths(one: NamingTarget, other: NamingTarget): string | undefined {
       if (!isWithin(known, path) && !isWithin(path, known)) continue;
       return (
         `the path of ${registry}, ${other.host}/${path}, and that of ${taken} in target ${one.name}, ` +
-        `${one.host}/${known}, hold each other: give each its own`
+        `${one.host}/${known}, overlap: use a separate path for each`
       );
     }
   }
@@ -72,7 +72,7 @@ function pathsInside(outer: NamingTarget, paths: ReadonlyMap<string, string>, na
     const below = outer.path === '' ? path : path.slice(outer.path.length + 1);
     const host = hostNamedBy(below, registry, outer.separators);
     if (host === undefined) continue;
-    return `the path of ${registry}, ${outer.host}/${path}, is also where target ${outer.name} has images of ${host}: choose another path`;
+    return `the path of ${registry}, ${outer.host}/${path}, also holds images of target ${outer.name} from ${host}: choose another path`;
   }
   return undefined;
 }
