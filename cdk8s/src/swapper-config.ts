@@ -79,8 +79,7 @@ export interface SwapperTarget extends SwapperRegistry {
 /** The prefixes of image references that the targets stand for, in order. */
 export function targetsOf(config: SwapperConfig): string[] {
   const named = namedTargets(config);
-  if (named.length === 0)
-    throw new InvalidPolicyOptionError('config.target', 'is required: images need a target');
+  if (named.length === 0) throw new InvalidPolicyOptionError('config.target', 'is required: images need a target');
   return [...new Set(named.flatMap(({ target, option }) => imagePrefixes(namingOf(target, option))))];
 }
 
