@@ -2,14 +2,16 @@ import type { WatchReport } from '../kubernetes/workloads/watch-reports.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 /** The report of a worker that ended. */
-export const NOTHING_SEEN: WatchReport = { up: {}, restarts: {}, moved: {}, images: 0, unknown: 0 };
+export const NOTHING_SEEN: WatchReport = { up: {}, restarts: {}, moved: {}, images: 0, unknown: 0, vanished: {} };
 
 /** Shows what the replica that copies sees of the cluster. */
-export function showWatches(metrics: Metrics, { up, restarts, moved, images, unknown }: WatchReport): void {
+export function showWatches(metrics: Metrics, { up, restarts, moved, images, unknown, vanished }: WatchReport): void {
   metrics.watchUp.reset();
   for (const [kind, isUp] of Object.entries(up)) metrics.watchUp.set({ kind }, isUp ? 1 : 0);
   for (const [kind, count] of Object.entries(restarts)) metrics.watchRestarts.inc({ kind }, count);
   for (const [target, count] of Object.entries(moved)) metrics.refreshDrift.inc({ target }, count);
+  metrics.vanishedSources.reset();
+  for (const [target, count] of Object.entries(vanished)) metrics.vanishedSources.set({ target }, count);
   metrics.wantedImages.set(images);
   metrics.unknownImages.set(unknown);
 }

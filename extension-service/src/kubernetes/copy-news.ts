@@ -15,5 +15,11 @@ export interface CopyNews {
   readonly result:
     | SettledCopy
     /** `nextTry` in milliseconds since the epoch. */
-    | { readonly ok: false; readonly failure: CopyFailure; readonly nextTry?: number };
+    | {
+        readonly ok: false;
+        readonly failure: CopyFailure;
+        readonly nextTry?: number;
+        /** The source was there, and is gone since then: milliseconds since the epoch. */
+        readonly goneSince?: number;
+      };
 }

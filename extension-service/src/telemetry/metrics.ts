@@ -40,6 +40,7 @@ export interface Metrics {
   readonly watchUp: Gauge<'kind'>;
   readonly watchRestarts: Counter<'kind'>;
   readonly refreshDrift: Counter<'target'>;
+  readonly vanishedSources: Gauge<'target'>;
   readonly wantedImages: Gauge;
   readonly unknownImages: Gauge;
   readonly copyThreadRestarts: Counter;
@@ -262,6 +263,12 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     refreshDrift: new Counter({
       name: 'image_swapper_refresh_drift_total',
       help: 'Tags that meant something else at their source when they were compared, and were copied again',
+      labelNames: ['target'],
+      registers,
+    }),
+    vanishedSources: new Gauge({
+      name: 'image_swapper_vanished_sources',
+      help: 'Images of the cluster whose source was there, and was absent or refused in three looks over at least an hour, in the replica that holds the Lease',
       labelNames: ['target'],
       registers,
     }),

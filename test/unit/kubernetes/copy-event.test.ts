@@ -60,6 +60,13 @@ describe('what is told of a copy', () => {
       message: `${SOURCE} is not copied to ${REFERENCE}: denied by gate.webhook: CVE-2026-1`,
     },
     {
+      what: 'of a source that has vanished',
+      result: { ...failed({ reason: 'absent', message: `${SOURCE}: r.example: HTTP 404` }), goneSince: NOW },
+      type: 'Warning',
+      reason: 'SourceVanished',
+      message: `${SOURCE} has been gone from its registry since 2026-01-01T12:00:00Z; ${REFERENCE} is kept: r.example: HTTP 404`,
+    },
+    {
       what: 'repaired',
       result: { ...done, repaired: ['manifest sha256:1', 'content of sha256:2'] },
       type: 'Warning',

@@ -34,7 +34,7 @@ describe('reports of watches', () => {
   it('are sent when something has changed, and count each restart once', () => {
     const sent: WatchReport[] = [];
     const reports = new WatchReports((report) => sent.push(report));
-    const seen = { up: { Pod: true }, images: 1, unknown: 0 };
+    const seen = { up: { Pod: true }, images: 1, unknown: 0, vanished: {} };
     reports.tell(seen);
     reports.tell(seen);
     expect(sent).toEqual([{ ...seen, restarts: {}, moved: {} }]);
@@ -56,19 +56,21 @@ describe('reports of watches', () => {
     const lines = async (): Promise<string[]> =>
       (await metrics.registry.metrics())
         .split('\n')
-        .filter((line) => /^image_swapper_(watch|refresh|wanted|unknown)/.test(line));
+        .filter((line) => /^image_swapper_(watch|refresh|wanted|unknown|vanished)/.test(line));
     showWatches(metrics, {
       up: { Pod: true, Job: false },
       restarts: { Job: 2 },
       moved: { eu: 3 },
       images: 5,
       unknown: 1,
+      vanished: { eu: 2 },
     });
     expect(await lines()).toEqual([
       'image_swapper_watch_up{kind="Pod"} 1',
       'image_swapper_watch_up{kind="Job"} 0',
       'image_swapper_watch_restarts_total{kind="Job"} 2',
       'image_swapper_refresh_drift_total{target="eu"} 3',
+      'image_swapper_vanished_sources{target="eu"} 2',
       'image_swapper_wanted_images 5',
       'image_swapper_unknown_images 1',
     ]);

@@ -73,6 +73,9 @@ it('the page begins with the way from the commonest symptom to its cause', () =>
     'TagConflict',
     'MirrorRepaired',
     'SignaturesMissing',
+    'MirrorHeld',
+    'MirrorDenied',
+    'SourceVanished',
   ] satisfies EventReason[];
   expect(known).toEqual(expect.arrayContaining(reasons));
 });

@@ -50,6 +50,7 @@ function reasonsOf({ result }: CopyNews): readonly EventReason[] {
   }
   const { reason, gate } = result.failure;
   if (reason === 'stopped') return [];
+  if (result.goneSince !== undefined) return ['SourceVanished'];
   if (gate !== undefined) return [gate.verdict === 'held' ? 'MirrorHeld' : 'MirrorDenied'];
   return [reason === 'conflict' ? 'TagConflict' : 'MirrorFailed'];
 }

@@ -1,3 +1,10 @@
 /** The reasons of the Events about copies, as `kubectl get events` shows them. */
 export type EventReason =
-  'Mirrored' | 'MirrorFailed' | 'TagConflict' | 'MirrorRepaired' | 'SignaturesMissing' | 'MirrorHeld' | 'MirrorDenied';
+  | 'Mirrored'
+  | 'MirrorFailed'
+  | 'TagConflict'
+  | 'MirrorRepaired'
+  | 'SignaturesMissing'
+  | 'MirrorHeld'
+  | 'MirrorDenied'
+  | 'SourceVanished';

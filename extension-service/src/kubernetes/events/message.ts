@@ -15,10 +15,14 @@ export function eventMessage({ source, reference, result }: CopyNews, reason: Ev
     return fit(begin, result.unsigned?.join(', ') ?? '', '; they are tried again');
   }
   if (result.ok) return fit(`copied ${source} to ${reference}`, '', ` (${result.digest})`);
-  const { failure, nextTry } = result;
+  const { failure, nextTry, goneSince } = result;
   // Failures begin with the image, which is in the sentence already.
   const repeated = `${source}: `;
   const text = failure.message.startsWith(repeated) ? failure.message.slice(repeated.length) : failure.message;
+  if (goneSince !== undefined) {
+    const since = new Date(goneSince).toISOString().replace(/\.\d+Z$/, 'Z');
+    return fit(`${source} has been gone from its registry since ${since}; ${reference} is kept: `, text, '');
+  }
   // Its message says until when.
   if (failure.gate !== undefined) return fit(`${source} is not copied to ${reference}: `, text, '');
   const begin = `copying ${source} to ${reference} failed: ${failure.reason}: `;

@@ -19,6 +19,7 @@ import { WORKLOAD_KINDS } from './kinds.js';
 import type { WorkloadKind } from './kinds.js';
 import { samePull } from './pull-contexts.js';
 import { Sources } from './sources.js';
+import { VanishedSources } from './vanished-sources.js';
 import { UnknownImages } from './unknown-images.js';
 import { usesOf } from './uses.js';
 import type { Uses } from './uses.js';
@@ -78,10 +79,12 @@ export class Reconciler implements LeaderTask {
   /** By kind, of the round that goes on. */
   private readonly reflectors = new Map<string, Reflector>();
   private readonly reports: WatchReports;
+  private readonly vanished: VanishedSources;
   private readonly bugLines = new LogRateLimiter(60_000);
 
   constructor(private readonly options: ReconcilerOptions) {
     this.reports = new WatchReports((report) => options.onReport?.(report));
+    this.vanished = new VanishedSources(options.now ?? Date.now);
   }
 
   async lead(signal: AbortSignal): Promise<void> {
@@ -125,9 +128,24 @@ export class Reconciler implements LeaderTask {
     const { rules } = this.options.configuration();
     this.agenda?.copied(report);
     this.tellPresence(report);
+    const gone = this.lookAt(report);
     const target = rules.targets.find(({ config }) => config.name === job.target);
     if (target !== undefined) this.sources.learnJob(target, job);
-    this.tell(report, this.wanted.get(job.key) === undefined);
+    this.tell(report, gone, this.wanted.get(job.key) === undefined);
+  }
+
+  /** @returns since when the source is gone, in milliseconds since the epoch; undefined while it does not count as gone */
+  private lookAt(report: CopyReport): number | undefined {
+    const { job, result } = report;
+    if (this.wanted.get(job.key) === undefined) return undefined;
+    const { hasVanished, since = 0, looks, isNews } = this.vanished.saw(report);
+    if (isNews && hasVanished && !result.ok) {
+      const users = this.wanted.topUsers(job.key, MAX_USERS).map(titleOf).join(', ');
+      const gone = `has been gone from its registry since ${new Date(since).toISOString()} (${looks} looks)`;
+      const message = `${job.source} ${gone}; ${job.reference.text} is kept. It is used by ${users}: ${result.failure.message}`;
+      this.options.log('warn', message);
+    } else if (isNews && !hasVanished) this.options.log('info', `${job.source} is back at its registry`);
+    return hasVanished ? since : undefined;
   }
 
   /**
@@ -161,14 +179,15 @@ export class Reconciler implements LeaderTask {
     if (!result.ok && !job.force && result.failure.host === sourceHost(job)) this.options.onPresence?.(job, false);
   }
 
-  private tell({ job, result }: CopyReport, mayWait: boolean): void {
+  private tell({ job, result }: CopyReport, goneSince: number | undefined, mayWait: boolean): void {
     const users = this.wanted.topUsers(job.key, MAX_USERS);
     if (users.length === 0) {
-      if (mayWait) setTimeout(() => this.tell({ job, result }, false), NEWS_DELAY_MS).unref();
+      if (mayWait) setTimeout(() => this.tell({ job, result }, goneSince, false), NEWS_DELAY_MS).unref();
       return;
     }
     const { source, target, reference } = job;
-    this.options.onNews({ source, target, reference: reference.text, users, result });
+    const told = result.ok || goneSince === undefined ? result : { ...result, goneSince };
+    this.options.onNews({ source, target, reference: reference.text, users, result: told });
   }
 
   /** One configuration's time. */
@@ -223,7 +242,8 @@ export class Reconciler implements LeaderTask {
   private report(): void {
     const { images, unknown } = this.state();
     const up = Object.fromEntries([...this.reflectors].map(([kind, reflector]) => [kind, reflector.up]));
-    this.reports.tell({ up, images, unknown });
+    if (up['Pod'] === true) this.vanished.keep((key) => this.wanted.get(key) !== undefined);
+    this.reports.tell({ up, images, unknown, vanished: this.vanished.counts() });
   }
 
   private logSynced(): void {
@@ -306,6 +326,10 @@ export class Reconciler implements LeaderTask {
       this.options.log('debug', `${image}: the source of this image is not known, so it is not looked after`);
     }
   }
+}
+
+function titleOf({ kind, namespace, name }: ObjectReference): string {
+  return `${kind} ${namespace}/${name}`;
 }
 
 const NOTHING: Uses = { jobs: [], uncertain: new Set(), unknown: [] };

@@ -9,6 +9,8 @@ export interface WatchReport {
   readonly images: number;
   /** Images in a target whose source nobody knows. */
   readonly unknown: number;
+  /** By target: images whose source was there and is gone. */
+  readonly vanished: Readonly<Record<string, number>>;
 }
 
 /** Tells what has changed, if anything has. */

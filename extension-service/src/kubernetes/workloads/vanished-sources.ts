@@ -1,0 +1,91 @@
+import { sourceHost } from '../../core/decide/mirror-job.js';
+import type { CopyReport } from '../copy-report.js';
+
+/**
+ * The evidence of one report about a source. `mirrored`: the target has the image, and the source was not asked. `seen`: the
+ * source has it. `gone`: the source says that it is not there, or refuses to give it. `unknown`: nothing about the source.
+ */
+export type SourceLook = 'mirrored' | 'seen' | 'gone' | 'unknown';
+
+/** The state of one source; times in milliseconds since the epoch. */
+export interface SourceState {
+  /** It was there once: the target has it from there. */
+  readonly wasThere: boolean;
+  /** Looks in a row that found it gone. */
+  readonly looks: number;
+  /** The first and the last of these. */
+  readonly since?: number;
+  readonly last?: number;
+  /** It was gone in enough looks, over enough time. */
+  readonly hasVanished: boolean;
+}
+
+export const NOT_LOOKED_AT: SourceState = { wasThere: false, looks: 0, hasVanished: false };
+
+const MIN_LOOKS = 3;
+const MIN_GONE_MS = 3_600_000;
+/** Tries with one pull secret after the other are one look. */
+const BETWEEN_LOOKS_MS = 60_000;
+
+/** The state after a look. Pure: reads no clock. */
+export function afterLook(state: SourceState, look: SourceLook, now: number): SourceState {
+  switch (look) {
+    case 'unknown':
+      return state;
+    case 'mirrored':
+      return state.wasThere ? state : { ...state, wasThere: true };
+    case 'seen':
+      return { ...NOT_LOOKED_AT, wasThere: true };
+    case 'gone':
+      return state.wasThere ? afterGone(state, now) : state;
+  }
+}
+
+function afterGone(state: SourceState, now: number): SourceState {
+  const { since, last, looks } = state;
+  // A clock that was set back begins again.
+  if (since === undefined || last === undefined || now < last) {
+    return { ...state, looks: 1, since: now, last: now };
+  }
+  if (now - last < BETWEEN_LOOKS_MS) return state;
+  const hasVanished = state.hasVanished || (looks + 1 >= MIN_LOOKS && now - since >= MIN_GONE_MS);
+  return { ...state, looks: looks + 1, last: now, hasVanished };
+}
+
+/** The evidence of a report. A copy asks the source only for what the target lacks, unless it compares the two. */
+export function lookOf({ job, result }: CopyReport): SourceLook {
+  if (result.ok) return job.force || !result.upToDate ? 'seen' : 'mirrored';
+  const { reason, host } = result.failure;
+  const isRefusal = reason === 'absent' || reason === 'unauthorized' || reason === 'forbidden';
+  return isRefusal && host === sourceHost(job) ? 'gone' : 'unknown';
+}
+
+/** The sources of the cluster's images that were there and are gone. */
+export class VanishedSources {
+  private readonly states = new Map<string, { readonly target: string; readonly state: SourceState }>();
+
+  constructor(private readonly now: () => number) {}
+
+  /** @returns the state, with whether this report changed that the source counts as vanished */
+  saw(report: CopyReport): SourceState & { readonly isNews: boolean } {
+    const { key, target } = report.job;
+    const before = this.states.get(key)?.state ?? NOT_LOOKED_AT;
+    const state = afterLook(before, lookOf(report), this.now());
+    if (state !== NOT_LOOKED_AT) this.states.set(key, { target, state });
+    return { ...state, isNews: state.hasVanished !== before.hasVanished };
+  }
+
+  /** Forgets the images that nothing uses any more. */
+  keep(isUsed: (key: string) => boolean): void {
+    for (const key of this.states.keys()) if (!isUsed(key)) this.states.delete(key);
+  }
+
+  /** The number of vanished sources, by the name of the target. */
+  counts(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { target, state } of this.states.values()) {
+      if (state.hasVanished) counts[target] = (counts[target] ?? 0) + 1;
+    }
+    return counts;
+  }
+}
