@@ -11,8 +11,8 @@ import { registryOptions } from './context.js';
 import { Progress } from './copy-progress.js';
 import { attempts, refusedRow, rowOf, summary } from './mirror-rows.js';
 import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
+import type { MirrorOutput } from './mirror-output.js';
 import { bytes, render } from './output.js';
-import type { OutputFormat } from './output.js';
 
 /** Few tries and short pauses: a person waits. */
 const RETRY = { base: 500, max: 5_000, attempts: 4, pause: 0, longestWait: 60_000 };
@@ -22,13 +22,13 @@ export async function mirrorNow(
   context: CommandContext,
   config: Config,
   planned: readonly Planned[],
-  { output }: { readonly output: OutputFormat },
+  { output, layout }: MirrorOutput,
 ): Promise<readonly MirrorRow[]> {
   const progress = new Progress(context, planned.length);
-  const copier = new RegistryCopier(
-    config,
-    registryOptions(context, config, (problem) => progress.log('warn', problem)),
-  );
+  const copier = new RegistryCopier(config, {
+    ...registryOptions(context, config, (problem) => progress.log('warn', problem)),
+    ...(layout !== undefined && { layout }),
+  });
   const tracked = {
     copy: (job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void) =>
       copier.copy(job, signal, (copied) => {

@@ -7,8 +7,8 @@ import type { CommandContext } from './context.js';
 import { registryOptions } from './context.js';
 import { attempts, refusedRow, rowOf, summary } from './mirror-rows.js';
 import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
+import type { MirrorOutput } from './mirror-output.js';
 import { bytes, render, table } from './output.js';
-import type { OutputFormat } from './output.js';
 
 /** What all images together would send to a target, at most: layers that are there already are counted. */
 interface TargetPlan {
@@ -30,12 +30,12 @@ export async function planMirror(
   context: CommandContext,
   config: Config,
   planned: readonly Planned[],
-  { output }: { readonly output: OutputFormat },
+  { output, layout }: MirrorOutput,
 ): Promise<readonly MirrorRow[]> {
-  const copier = new RegistryCopier(
-    config,
-    registryOptions(context, config, (problem) => context.stderr.write(`warn: ${problem}\n`)),
-  );
+  const copier = new RegistryCopier(config, {
+    ...registryOptions(context, config, (problem) => context.stderr.write(`warn: ${problem}\n`)),
+    ...(layout !== undefined && { layout }),
+  });
   const limiter = new Limiter(config.mirror.concurrency);
   const totals = new Map<string, Total>();
   const rows = await Promise.all(

@@ -6,6 +6,8 @@ import { compileRules } from '../core/decide/rules.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
 import { CliError, EXIT } from './exit.js';
+import type { MirrorOutput } from './mirror-output.js';
+import { intoLayout, openLayout, planFromLayout } from './mirror-layout.js';
 import { mirrorNow } from './mirror-now.js';
 import { planMirror } from './mirror-plan.js';
 import { planImage } from './mirror-rows.js';
@@ -17,18 +19,37 @@ export interface MirrorFlags extends ConfigFlags {
   readonly file?: string;
   /** Signatures, attestations and SBOMs of every manifest, in every form. */
   readonly referrers?: boolean;
+  /** Folders of OCI image layouts. */
+  readonly toLayout?: string;
+  readonly fromLayout?: string;
   readonly output: OutputFormat;
 }
 
 /** Copies images to the target that the configuration gives them. @returns 0, or 1 when any was not mirrored */
 export async function mirror(context: CommandContext, images: readonly string[], flags: MirrorFlags): Promise<number> {
+  const { toLayout, fromLayout } = flags;
+  if (toLayout !== undefined && fromLayout !== undefined)
+    throw new CliError(EXIT.usage, 'give --to-layout or --from-layout, not both');
   const all = [...images, ...(flags.file === undefined ? [] : await readList(flags.file))];
-  if (all.length === 0) throw new CliError(EXIT.usage, 'name at least one image, or a list with --file');
+  if (all.length === 0 && fromLayout === undefined)
+    throw new CliError(EXIT.usage, 'name at least one image, or a list with --file');
   const { config } = await load(context, flags);
   const rules = compileRules(config, namingTarget);
+  if (fromLayout !== undefined) {
+    const { layout, planned } = await planFromLayout(rules, fromLayout, all, flags.referrers);
+    return mirrorOrPlan(context, config, planned, { ...flags, layout });
+  }
   const planned = [...new Set(all)].map((image) => planImage(rules, image, flags.referrers));
-
-  return mirrorOrPlan(context, config, planned, flags);
+  if (toLayout === undefined) return mirrorOrPlan(context, config, planned, flags);
+  return mirrorOrPlan(
+    context,
+    config,
+    planned.map((one) => intoLayout(one, toLayout)),
+    {
+      ...flags,
+      layout: await openLayout(toLayout),
+    },
+  );
 }
 
 /** Copies, or under `dryRun` says what would be sent. @returns 0, or 1 when any was not mirrored */
@@ -36,7 +57,7 @@ export async function mirrorOrPlan(
   context: CommandContext,
   config: Config,
   planned: readonly Planned[],
-  flags: { readonly output: OutputFormat },
+  flags: MirrorOutput,
 ): Promise<number> {
   const rows = await (config.dryRun ? planMirror : mirrorNow)(context, config, planned, flags);
   const isOpen = ({ state, unfinished = [] }: MirrorRow): boolean => NOT_MIRRORED.has(state) || unfinished.length > 0;

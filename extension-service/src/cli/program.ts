@@ -43,7 +43,12 @@ Exit codes:
 
 const EXAMPLES = {
   serve: ['serve --config image-swapper.yaml --listen-address :8443'],
-  mirror: ['mirror nginx:1.27', 'mirror --file images.txt --dry-run'],
+  mirror: [
+    'mirror nginx:1.27',
+    'mirror --file images.txt --dry-run',
+    'mirror --file images.txt --to-layout carried',
+    'mirror --from-layout carried',
+  ],
   prewarm: ['prewarm --dry-run'],
   explain: ['explain nginx:1.27 -n team-a', 'explain -f deployment.yaml --offline', 'explain -f - < pod.json'],
   swap: ['swap -f deployment.yaml', 'swap -f - --namespace team-a < rendered.yaml'],
@@ -83,6 +88,8 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
       '--referrers',
       "also find signatures, attestations and SBOMs of each platform's manifest, in every known format",
     )
+    .option('--to-layout <folder>', 'copy into an OCI image layout in this folder instead, to carry it elsewhere')
+    .option('--from-layout <folder>', 'copy from such a folder, all of it or the images that are given; asks no source')
     .option('--dry-run', 'show what would be copied')
     .addOption(outputOption())
     .action(async (images: string[], flags: MirrorFlags) =>

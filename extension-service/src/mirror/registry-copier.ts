@@ -4,7 +4,7 @@ import type { Reference } from '../core/image/reference.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { checkImage, copyImage } from '../registry/copy.js';
 import type { CopyProgress as CopyEvent, CopyOptions, CopyResult } from '../registry/copy.js';
-import type { RegistryClient } from '../registry/client.js';
+import type { ImageStore } from '../registry/image-store.js';
 import { RegistryError } from '../registry/errors.js';
 import { planCopy, planRepair } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
@@ -34,6 +34,14 @@ export interface RegistryCopierOptions extends RegistriesOptions {
   readonly isShown?: IsShown;
   /** Where the times outlive the process at which digests were first seen. @default nowhere */
   readonly seenStore?: (config: Config) => Promise<SeenStore | undefined>;
+  /** Stands for the registries at one end of every copy. */
+  readonly layout?: LayoutEnd;
+}
+
+/** An OCI image layout that images are read from, or written to. */
+export interface LayoutEnd {
+  readonly end: 'source' | 'target';
+  readonly store: ImageStore;
 }
 
 /** Milliseconds between two looks at an image that a registry is restoring. */
@@ -130,7 +138,7 @@ export class RegistryCopier implements Copier {
     const { registries } = this;
     const source = parseReference(job.source);
     try {
-      const target = registries.target(job.target);
+      const target = this.target(registries, job);
       const repositories = registries.cloudTarget(job.target)?.repositories;
       const { repository, tag } = job.reference;
       const { digest: there, isUnnamed } = job.force ? NOT_ASKED : await this.present(job, target, signal);
@@ -141,7 +149,7 @@ export class RegistryCopier implements Copier {
         return upToDate(there);
       }
       const options = async (): Promise<CopyOptions> => ({
-        source: { client: await this.reader(registries, source.registry, job), reference: source },
+        source: await this.source(registries, source, job),
         target: { client: target, reference: job.reference, isUnnamed },
         platforms: job.platforms,
         referrers: this.config.mirror.referrers,
@@ -164,7 +172,7 @@ export class RegistryCopier implements Copier {
       return outcome(result);
     } catch (error) {
       const named = await nameArchived(error, registries, source, signal);
-      throw new CopyFailedError(failure(named, job, source.registry));
+      throw new CopyFailedError(failure(named, job, this.sourceHost(source)));
     }
   }
 
@@ -190,14 +198,14 @@ export class RegistryCopier implements Copier {
   async plan(job: MirrorJob, signal: AbortSignal): Promise<CopyPlan> {
     const source = parseReference(job.source);
     try {
-      const target = this.registries.target(job.target);
+      const target = this.target(this.registries, job);
       // Asks the source nothing, where manifests count as pulls.
       const { digest } = job.force ? NOT_ASKED : await this.present(job, target, signal);
       if (digest !== undefined && job.look === undefined) {
         return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
       }
       const options = {
-        source: { client: await this.reader(this.registries, source.registry, job), reference: source },
+        source: await this.source(this.registries, source, job),
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
         presence: job.look ?? ('name' as const),
@@ -206,7 +214,7 @@ export class RegistryCopier implements Copier {
       };
       return await (digest === undefined ? planCopy(options) : planRepair(options, digest));
     } catch (error) {
-      throw new CopyFailedError(failure(error, job, source.registry));
+      throw new CopyFailedError(failure(error, job, this.sourceHost(source)));
     }
   }
 
@@ -278,7 +286,7 @@ export class RegistryCopier implements Copier {
   }
 
   /** Asks the target, and not the source. */
-  private async present({ reference }: MirrorJob, client: RegistryClient, signal: AbortSignal): Promise<Present> {
+  private async present({ reference }: MirrorJob, client: ImageStore, signal: AbortSignal): Promise<Present> {
     const { repository, digest, published } = reference;
     if (digest === undefined) {
       if (this.ledger.newRepositories.has(client.host, repository, published) === false) return { isUnnamed: true };
@@ -291,9 +299,27 @@ export class RegistryCopier implements Copier {
   }
 
   /** The clients of sources that no secret is used for are shared, and so are their tokens. */
-  private async reader(registries: Registries, host: string, { pull }: MirrorJob): Promise<RegistryClient> {
+  private async source(registries: Registries, source: Reference, { pull }: MirrorJob): Promise<CopyOptions['source']> {
+    const store = this.layoutAt('source');
+    if (store !== undefined)
+      return { client: store, reference: { ...source, repository: `${source.registry}/${source.repository}` } };
     const isOwn = pull !== undefined && pull.unproven !== true;
-    return registries.source(host, isOwn ? await this.options.pullSecrets.forPod(pull) : undefined);
+    const client = registries.source(source.registry, isOwn ? await this.options.pullSecrets.forPod(pull) : undefined);
+    return { client, reference: source };
+  }
+
+  private target(registries: Registries, job: MirrorJob): ImageStore {
+    return this.layoutAt('target') ?? registries.target(job.target);
+  }
+
+  private layoutAt(end: LayoutEnd['end']): ImageStore | undefined {
+    const { layout } = this.options;
+    return layout?.end === end ? layout.store : undefined;
+  }
+
+  /** As errors of the source name it. */
+  private sourceHost({ registry }: Reference): string {
+    return this.layoutAt('source')?.host ?? registry;
   }
 }
 

@@ -1,6 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import type { ClientRequest } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { RegistryError } from './errors.js';
 import { KeptBytes } from './kept-bytes.js';
 import { PipeWaits } from './pipe-waits.js';
@@ -65,7 +64,7 @@ export class BlobSource {
   /** The next byte to send. */
   #cursor = 0;
   #until = 0;
-  #request: ClientRequest | undefined;
+  #request: Writable | undefined;
   #blocked = false;
   #ended = false;
   #digestIsRight = false;

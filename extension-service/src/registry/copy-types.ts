@@ -1,5 +1,5 @@
 import type { Reference } from '../core/image/reference.js';
-import type { RegistryClient } from './client.js';
+import type { ImageStore } from './image-store.js';
 import type { RegistryError } from './errors.js';
 import type { BlobLedger } from './ledger.js';
 import type { TargetImage } from './presence.js';
@@ -15,7 +15,7 @@ export type PresenceCheck = 'name' | 'tree' | 'bytes';
 export interface CopyOptions {
   /** A digest wins over a tag. */
   readonly source: {
-    readonly client: RegistryClient;
+    readonly client: ImageStore;
     readonly reference: Pick<Reference, 'repository' | 'tag' | 'digest'>;
   };
   /** The tag `published` is put last. With `digest`, it must be the digest of the source's image. */

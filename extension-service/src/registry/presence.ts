@@ -1,10 +1,11 @@
 import type { TargetReference } from '../core/naming/name.js';
-import type { ManifestHead, RegistryClient } from './client.js';
+import type { ManifestHead } from './client.js';
+import type { ImageStore } from './image-store.js';
 import type { NewRepositories } from './new-repositories.js';
 import type { RequestContext } from './types.js';
 
 export interface TargetImage {
-  readonly client: RegistryClient;
+  readonly client: ImageStore;
   readonly reference: Pick<TargetReference, 'repository' | 'digest' | 'published'>;
   /** The caller has just asked for the name, and nothing is there. */
   readonly isUnnamed?: boolean;

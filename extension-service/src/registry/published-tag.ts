@@ -66,7 +66,7 @@ export class PublishedTag {
   async #learnCase(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
     const { client, reference } = this.#options.target;
     const { tagCase } = this.#ledger;
-    if (!hasCapitals(reference.published)) return;
+    if (client.keepsTagCase === true || !hasCapitals(reference.published)) return;
     if (tagCase.known(client.host) === undefined) {
       const tag = `keep-${manifest.digest.slice(manifest.digest.indexOf(':') + 1).slice(0, 12)}`;
       await this.#tree.put(manifest, parsed, tag);

@@ -1,5 +1,5 @@
 import { CopyLimitError, type CopyBudget } from './copy-budget.js';
-import type { RegistryClient } from './client.js';
+import type { ImageStore } from './image-store.js';
 import { RegistryError } from './errors.js';
 import { isIndexType, parseManifest, InvalidManifestError, type RawManifest } from './manifest.js';
 import type { Descriptor, RequestContext } from './types.js';
@@ -27,7 +27,7 @@ export interface ReferrersList {
  * @throws RegistryError
  */
 export async function listReferrers(
-  client: RegistryClient,
+  client: ImageStore,
   repository: string,
   digest: string,
   budget: CopyBudget,
@@ -59,7 +59,7 @@ export function fallbackTag(digest: string): string {
 
 /** The entries of the index under the fallback tag; none for an image there, which cosign 3's `copy` leaves behind. */
 export async function readFallbackTag(
-  client: RegistryClient,
+  client: ImageStore,
   repository: string,
   digest: string,
   context: RequestContext,
@@ -86,7 +86,7 @@ function entriesOf(manifest: RawManifest): readonly Descriptor[] {
 }
 
 async function listByTag(
-  client: RegistryClient,
+  client: ImageStore,
   repository: string,
   digest: string,
   budget: CopyBudget,

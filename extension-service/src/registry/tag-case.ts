@@ -1,4 +1,4 @@
-import type { RegistryClient } from './client.js';
+import type { ImageStore } from './image-store.js';
 import type { RequestContext } from './types.js';
 
 /**
@@ -15,7 +15,7 @@ export class TagCase {
 
   /** Finds out with a tag that the target has, by asking for it in an unused spelling. Asks once per target. */
   async folds(
-    client: RegistryClient,
+    client: ImageStore,
     repository: string,
     existing: { readonly tag: string; readonly digest: string },
     context: RequestContext,

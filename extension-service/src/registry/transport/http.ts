@@ -3,6 +3,7 @@ import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
+import type { Writable } from 'node:stream';
 import { createSecureContext, rootCertificates } from 'node:tls';
 import { rememberAuthorization } from '../sent-secrets.js';
 import type { TlsSettings } from '../types.js';
@@ -34,7 +35,7 @@ export interface HttpOptions {
 }
 
 /** Writes the body once the request exists; what it finds wrong it says by `request.destroy(error)`. */
-export type BodyWriter = (request: ClientRequest) => void;
+export type BodyWriter = (request: Writable) => void;
 
 export interface HttpRequest {
   readonly method: string;

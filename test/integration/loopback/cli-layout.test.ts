@@ -1,0 +1,318 @@
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
+import { BUNDLE } from '../../fakes/service.js';
+import { image, useCli } from './cli.js';
+import type { Ended } from './cli.js';
+import { writes } from './copy-pair.js';
+
+const cli = useCli();
+let folder: string;
+let layouts = 0;
+
+beforeEach(() => {
+  folder = join(cli.folder, `layout-${(layouts += 1)}`);
+});
+
+interface Entry {
+  readonly digest: string;
+  readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+async function index(): Promise<Entry[]> {
+  return (JSON.parse(await readFile(join(folder, 'index.json'), 'utf8')) as { manifests: Entry[] }).manifests;
+}
+
+const file = (digest: string): string => join(folder, 'blobs', digest.replace(':', '/'));
+
+/** Every file below `blobs`, after its name was compared with its bytes. */
+async function blobs(): Promise<string[]> {
+  const names = await readdir(join(folder, 'blobs', 'sha256'));
+  for (const name of names) {
+    const bytes = await readFile(file(`sha256:${name}`));
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe(name);
+  }
+  return names.map((name) => `sha256:${name}`);
+}
+
+async function mirror(end: '--to-layout' | '--from-layout', ...images: string[]): Promise<Ended & { rows: unknown[] }> {
+  const args = ['mirror', '--config', await cli.config(), '-o', 'json', end, folder, ...images];
+  const ended = await cli.swapper(args);
+  const rows = ended.stdout === '' ? [] : (JSON.parse(ended.stdout) as { images: unknown[] }).images;
+  return { ...ended, rows };
+}
+
+/** A layout that one run has written; its names are those of a source that may be gone. */
+let written: string | undefined;
+async function aLayout(): Promise<void> {
+  if (written === undefined) {
+    await mirror('--to-layout', app());
+    written = `${folder}-kept`;
+    await cp(folder, written, { recursive: true });
+  } else await cp(written, folder, { recursive: true });
+}
+
+const app = (): string => `${cli.source.host}/app:1.0`;
+
+describe('mirror --to-layout', () => {
+  it('writes images, whole, under their references, and asks the target for nothing', async () => {
+    const other = buildImage({ seed: 3 });
+    loadImage(cli.source, 'team/other', other, 'V2');
+    const names = [app(), `${cli.source.host}/team/other:V2`, `${cli.source.host}/app@${image.digest}`];
+    const ended = await mirror('--to-layout', ...names);
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(JSON.parse(await readFile(join(folder, 'oci-layout'), 'utf8'))).toEqual({ imageLayoutVersion: '1.0.0' });
+    const entries = (await index()).map(({ digest, annotations }) => [
+      annotations?.['org.opencontainers.image.ref.name'],
+      digest,
+    ]);
+    expect(new Map(entries as [string, string][])).toEqual(
+      new Map([
+        [names[0], image.digest],
+        [names[1], other.digest],
+        [names[2], image.digest],
+      ]),
+    );
+    const wanted = [image, other].flatMap((one) => [...one.manifests, ...one.blobs].map(({ digest }) => digest));
+    expect((await blobs()).sort()).toEqual([...new Set(wanted)].sort());
+    expect((await readdir(folder)).filter((name) => name !== '.unfinished').sort()).toEqual([
+      'blobs',
+      'index.json',
+      'oci-layout',
+    ]);
+    expect(cli.target.accessLog).toEqual([]);
+  });
+
+  it('reads nothing again that is there with its digest, and again what is damaged', async () => {
+    await mirror('--to-layout', app());
+    const before = cli.source.accessLog.length;
+    expect((await mirror('--to-layout', app())).rows).toMatchObject([{ state: 'up-to-date' }]);
+    expect(
+      cli.source
+        .requests()
+        .slice(before)
+        .filter((line) => line.includes('/blobs/')),
+    ).toEqual([]);
+    const [first, second] = image.blobs;
+    await truncate(file(first?.digest ?? ''), 10);
+    await rm(file(second?.digest ?? ''));
+    expect(await mirror('--to-layout', app())).toMatchObject({ code: 0, rows: [{ state: 'mirrored' }] });
+    const read = cli.source
+      .requests()
+      .slice(before)
+      .filter((line) => line.includes('/blobs/'));
+    expect(read.sort()).toEqual([first, second].map((blob) => `GET /v2/app/blobs/${blob?.digest ?? ''}`).sort());
+    expect(await blobs()).toHaveLength(image.blobs.length + image.manifests.length);
+  });
+
+  it('names no image whose layer the source breaks, keeps what came whole, and goes on in the next run', async () => {
+    const broken = image.blobs.at(-1)?.digest ?? '';
+    cli.source.fault({ method: 'GET', path: broken, action: { type: 'status', status: 404 } });
+    const failed = await mirror('--to-layout', app());
+    expect(failed).toMatchObject({ code: 1, rows: [{ state: 'failed' }] });
+    expect(await index()).toEqual([]);
+    const kept = await blobs();
+    expect(kept).not.toContain(broken);
+    cli.source.clearFaults();
+    const before = cli.source.accessLog.length;
+    expect(await mirror('--to-layout', app())).toMatchObject({ code: 0, rows: [{ state: 'mirrored' }] });
+    const read = cli.source
+      .requests()
+      .slice(before)
+      .filter((line) => line.includes('/blobs/'));
+    expect(read.some((line) => kept.some((digest) => line.includes(digest)))).toBe(false);
+    expect(read).toContain(`GET /v2/app/blobs/${broken}`);
+  });
+
+  it('keeps other names and unknown fields of a layout, and removes what an interrupted run left', async () => {
+    await mirror('--to-layout', app());
+    const path = join(folder, 'index.json');
+    const json = JSON.parse(await readFile(path, 'utf8')) as { manifests: Entry[] };
+    await writeFile(path, JSON.stringify({ ...json, annotations: { by: 'hand' } }));
+    await mkdir(join(folder, '.unfinished'), { recursive: true });
+    await writeFile(join(folder, '.unfinished', 'left'), 'half');
+    loadImage(cli.source, 'two', buildImage({ seed: 9 }), '2');
+    expect((await mirror('--to-layout', `${cli.source.host}/two:2`)).code).toBe(0);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ annotations: { by: 'hand' } });
+    expect(await index()).toHaveLength(2);
+    expect(await readdir(join(folder, '.unfinished')).catch(() => [])).toEqual([]);
+  });
+
+  it('refuses a folder that holds something else, and leaves it alone', async () => {
+    await mkdir(folder);
+    await writeFile(join(folder, 'thesis.txt'), 'mine');
+    const ended = await mirror('--to-layout', app());
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain('this is not an OCI image layout: oci-layout');
+    expect(await readdir(folder)).toEqual(['thesis.txt']);
+  });
+
+  it('says that the disk is full, names nothing, and goes on when there is room', async () => {
+    loadImage(cli.source, 'large', buildImage({ layerSize: 3_000_000, seed: 11 }), '1');
+    const config = await cli.config();
+    const args = ['mirror', '--config', config, '--to-layout', folder, `${cli.source.host}/large:1`];
+    // Files of at most 1 MiB, without the signal that would end the process: a write fails as on a full disk.
+    const script = `trap '' XFSZ; ulimit -f 1024; exec '${process.execPath}' '${BUNDLE}' "$@"`;
+    const child = spawn('bash', ['-c', script, 'bash', ...args], {
+      cwd: cli.folder,
+      env: { PATH: process.env['PATH'] ?? '', HOME: cli.folder },
+    });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    child.stderr.resume();
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(1);
+    expect(output).toContain('the disk is full, or a limit is reached (EFBIG)');
+    expect(await index()).toEqual([]);
+    expect(await readdir(join(folder, '.unfinished'))).toEqual([]);
+    expect((await mirror('--to-layout', `${cli.source.host}/large:1`)).code).toBe(0);
+  });
+
+  it('plans without writing', async () => {
+    const args = ['mirror', '--config', await cli.config(), '-o', 'json', '--dry-run', '--to-layout', folder, app()];
+    const ended = await cli.swapper(args);
+    expect(JSON.parse(ended.stdout)).toMatchObject({ images: [{ state: 'would-mirror' }] });
+    expect(await index()).toEqual([]);
+  });
+});
+
+describe('mirror --from-layout', () => {
+  it('brings everything to the target without a source, byte for byte, signatures included', async () => {
+    const top = image.manifests.at(-1);
+    if (top === undefined) throw new Error('no index');
+    const { manifest, blobs: payload } = buildReferrer(top, 'application/vnd.dev.sigstore.bundle.v0.3+json', 'bundle');
+    for (const blob of payload) cli.source.putBlob('app', blob);
+    cli.source.putManifest('app', manifest.digest, manifest.mediaType, manifest.bytes);
+    const old = `sha256-${image.digest.slice('sha256:'.length)}.sig`;
+    const signature = buildImage({ platforms: ['linux/amd64'], seed: 5 });
+    loadImage(cli.source, 'app', signature);
+    const [single] = signature.manifests;
+    if (single === undefined) throw new Error('no manifest');
+    cli.source.putManifest('app', old, single.mediaType, single.bytes);
+
+    expect((await mirror('--to-layout', app())).code).toBe(0);
+    expect((await index()).find(({ digest }) => digest === manifest.digest)).toMatchObject({
+      artifactType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+    });
+    const before = cli.source.accessLog.length;
+    const ended = await mirror('--from-layout');
+    expect(ended, ended.stderr).toMatchObject({ code: 0, rows: [{ image: app(), state: 'mirrored' }] });
+    expect(cli.source.accessLog.length).toBe(before);
+    for (const one of [...image.manifests, manifest])
+      expect(cli.target.manifest(cli.repository(), one.digest)?.bytes).toEqual(one.bytes);
+    expect(cli.target.manifest(cli.repository(), '1.0')?.digest).toBe(image.digest);
+    expect(cli.target.manifest(cli.repository(), old)?.digest).toBe(single.digest);
+    expect((await mirror('--from-layout')).rows).toMatchObject([{ state: 'up-to-date' }]);
+  });
+
+  it('brings the images that are asked for, and names those that the layout does not have', async () => {
+    loadImage(cli.source, 'two', buildImage({ seed: 9 }), '2');
+    const two = `${cli.source.host}/two:2`;
+    await mirror('--to-layout', app(), two);
+    const ended = await mirror('--from-layout', two, 'nginx:1');
+    expect(ended).toMatchObject({
+      code: 1,
+      rows: [
+        { image: two, state: 'mirrored' },
+        { image: 'docker.io/library/nginx:1', state: 'failed' },
+      ],
+    });
+    expect(cli.target.repositories()).toEqual([cli.repository().replace('/app', '/two')]);
+  });
+
+  it('reads layouts of other tools: manifests without a name are kept, short names refused', async () => {
+    await aLayout();
+    const path = join(folder, 'index.json');
+    const json = JSON.parse(await readFile(path, 'utf8')) as { manifests: Entry[] };
+    const [entry] = json.manifests;
+    const named = { ...entry, annotations: { 'org.opencontainers.image.ref.name': '1.27' } };
+    const { annotations: _none, ...unnamed } = { ...entry };
+    await writeFile(path, JSON.stringify({ schemaVersion: 2, manifests: [named, unnamed] }));
+    const ended = await mirror('--from-layout');
+    expect(ended).toMatchObject({
+      code: 1,
+      rows: [
+        { image: '1.27', state: 'failed' },
+        { image: image.digest, state: 'kept' },
+      ],
+    });
+    expect(ended.stdout).toContain('is not a whole reference');
+    expect(writes(cli.target)).toEqual([]);
+  });
+
+  const layer = (): string => image.blobs.at(-1)?.digest ?? '';
+  const child = (): string => image.platforms.get('linux/arm64') ?? '';
+  it.each<[string, () => Promise<void>, RegExp]>([
+    [
+      'a layer lies about its digest',
+      async () => {
+        const bytes = await readFile(file(layer()));
+        bytes[0] = (bytes[0] ?? 0) ^ 1;
+        await writeFile(file(layer()), bytes);
+      },
+      /the source sent sha256:[0-9a-f]{64} for sha256:/,
+    ],
+    ['a layer is too short', () => truncate(file(layer()), 5), /has 5 bytes, and its manifest says \d+/],
+    ['a layer is missing', () => rm(file(layer())), /blobs\/sha256\/[0-9a-f]{64} is missing/],
+    ['a manifest is missing', () => rm(file(child())), /linux\/arm64 \(sha256:[0-9a-f]{64}\) is not there/],
+    ['a manifest lies', () => writeFile(file(child()), '{}'), /has (the digest|2 bytes)/],
+    ['the top is missing', () => rm(file(image.digest)), /blobs\/sha256\/[0-9a-f]{64} is missing/],
+    [
+      'a layer is a link',
+      async () => {
+        const elsewhere = join(cli.folder, 'elsewhere');
+        await writeFile(elsewhere, await readFile(file(layer())));
+        await rm(file(layer()));
+        await symlink(elsewhere, file(layer()));
+      },
+      /is missing/,
+    ],
+  ])('publishes nothing when %s', async (_title, damage, message) => {
+    await aLayout();
+    await damage();
+    const ended = await mirror('--from-layout');
+    expect(ended).toMatchObject({
+      code: 1,
+      rows: [{ state: 'failed', detail: expect.stringMatching(message) as string }],
+    });
+    expect(cli.target.repositories().flatMap((name) => cli.target.tags(name))).toEqual([]);
+  });
+
+  it.each<[string, (json: { manifests: Entry[] }) => unknown, string]>([
+    [
+      'a digest that leads out of the folder',
+      ({ manifests: [entry] }) => ({ manifests: [{ ...entry, digest: 'sha256:../../../etc/passwd' }] }),
+      'is not a digest',
+    ],
+    ['no list', () => ({}), 'index.json has no list "manifests"'],
+    ['no object', () => [], 'index.json is not a JSON object'],
+    ['no image', () => ({ manifests: [] }), 'index.json names no image'],
+  ])('refuses an index with %s', async (_title, change, message) => {
+    await aLayout();
+    const path = join(folder, 'index.json');
+    await writeFile(path, JSON.stringify(change(JSON.parse(await readFile(path, 'utf8')) as { manifests: Entry[] })));
+    const ended = await mirror('--from-layout');
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain(message);
+    expect(cli.target.accessLog).toEqual([]);
+  });
+
+  it('refuses a folder that is not a layout, and both ends at once', async () => {
+    expect((await mirror('--from-layout')).stderr).toContain(
+      `layout ${folder}: this is not an OCI image layout: oci-layout`,
+    );
+    const both = await cli.swapper([
+      'mirror',
+      '--config',
+      await cli.config(),
+      '--from-layout',
+      folder,
+      '--to-layout',
+      folder,
+    ]);
+    expect(both).toMatchObject({ code: 2, stderr: 'give --to-layout or --from-layout, not both\n' });
+  });
+});

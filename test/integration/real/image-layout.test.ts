@@ -1,0 +1,73 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { pushImage } from '../../bench/push-image.js';
+import { buildImage } from '../../fakes/images.js';
+import { RealRegistry } from '../../fakes/real-registry.js';
+import { BUNDLE } from '../../fakes/service.js';
+import { craneProgram } from '../../tools/crane.js';
+import { goToolsAvailable } from '../../tools/tool.js';
+
+const run = promisify(execFile);
+const available = await goToolsAvailable('image layouts of crane and for crane');
+
+describe.runIf(available)('OCI image layouts', () => {
+  const image = buildImage({ seed: 21 });
+  let crane: string;
+  let folder: string;
+  let source: RealRegistry;
+  let target: RealRegistry;
+
+  beforeAll(async () => {
+    crane = await craneProgram();
+    folder = await mkdtemp(join(tmpdir(), 'image-swapper-layout-'));
+    [source, target] = await Promise.all([RealRegistry.start(), RealRegistry.start()]);
+    await pushImage(source.host, 'app', image, '1.0');
+    const config = {
+      target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+      source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+    };
+    await writeFile(join(folder, 'image-swapper.yaml'), stringify(config));
+  }, 900_000);
+  afterAll(async () => {
+    await Promise.all([source.stop(), target.stop()]);
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const mirror = (...args: readonly string[]): Promise<unknown> =>
+    run(process.execPath, [BUNDLE, 'mirror', ...args], { cwd: folder });
+
+  /** crane checks the digest of everything that it pulls. */
+  const pulls = (reference: string): Promise<unknown> =>
+    run(crane, [
+      'pull',
+      '--format',
+      'oci',
+      reference,
+      join(folder, `pulled-${reference.replace(/\W/g, '-')}`),
+      '--insecure',
+    ]);
+
+  it('that mirror writes are pushed by crane, which checks every digest', async () => {
+    await mirror(`${source.host}/app:1.0`, '--to-layout', 'ours');
+    await run(crane, ['push', join(folder, 'ours'), `${target.host}/pushed:1`, '--insecure']);
+    await pulls(`${target.host}/pushed:1`);
+    const { stdout } = await run(crane, ['digest', `${target.host}/pushed:1`, '--insecure']);
+    expect(stdout.trim()).toBe(image.digest);
+  });
+
+  it('that crane writes are mirrored while their source is down', async () => {
+    const layout = join(folder, 'cranes');
+    await run(crane, ['pull', '--format', 'oci', '--annotate-ref', `${source.host}/app:1.0`, layout, '--insecure']);
+    const { host } = source;
+    await source.stop();
+    await mirror('--from-layout', layout);
+    const copy = `${target.host}/mirror/${host.replace(':', '_')}/app:1.0`;
+    await pulls(copy);
+    expect((await run(crane, ['digest', copy, '--insecure'])).stdout.trim()).toBe(image.digest);
+  });
+});
