@@ -28,7 +28,7 @@ export async function swap(context: CommandContext, flags: SwapFlags): Promise<n
   if (file === '-' && flags.inPlace === true)
     throw new CliError(EXIT.usage, '--in-place: standard input cannot be written; give a file');
   if (!isNamespaceName(namespace))
-    throw new CliError(EXIT.usage, `--namespace ${JSON.stringify(namespace)}: not a name of a namespace`);
+    throw new CliError(EXIT.usage, `--namespace ${JSON.stringify(namespace)}: not a valid namespace name`);
   const source = await readText(file);
   // A Helm plugin or a pipe may run on a machine that has no file of credentials: names need none.
   const { config } = await load(context, flags, { checkFiles: flags.exists === true });
