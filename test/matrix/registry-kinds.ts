@@ -28,9 +28,19 @@ export const QUICK_KINDS: readonly RegistryKind[] = [
 /** All, with those that need a database: only for the matrix. */
 export const REGISTRY_KINDS: readonly RegistryKind[] = [
   ...QUICK_KINDS,
-  { name: 'Gitea 1.26.0', start: startGitea },
-  { name: 'pulp_container 2.30.0', start: startPulp },
+  { name: 'Gitea 1.26.0', isSlow: true, start: startGitea },
+  { name: 'pulp_container 2.30.0', isSlow: true, start: startPulp },
 ];
+
+/** The registries to which images of one are copied: the slow ones exchange images with one quick kind and each other. */
+export function targetsOf(from: RegistryKind): readonly RegistryKind[] {
+  const isPartner = (kind: RegistryKind): boolean => kind.isSlow === true || kind.name === PARTNER;
+  return REGISTRY_KINDS.filter((into) =>
+    from.isSlow === true ? isPartner(into) : into.isSlow !== true || isPartner(from),
+  );
+}
+
+const PARTNER = 'distribution 3.1.2';
 
 function distribution(program: () => Promise<string>): Promise<StartedRegistry> {
   return RegistryProcess.start(async ({ port, folder }) => {

@@ -11,6 +11,8 @@ import { freePort } from '../fakes/free-port.js';
 export interface RegistryKind {
   /** Name and version, as in docs/registries.md. */
   readonly name: string;
+  /** With a database behind it: a request takes a tenth of a second and more. */
+  readonly isSlow?: boolean;
   start(): Promise<StartedRegistry>;
 }
 

@@ -64,7 +64,8 @@ async function readFrom(options: BlobReadOptions, from: number, etag: string | u
 
 /** How many bytes of a part are before `from`; undefined for a part that does not reach it, or that is of something else. */
 function skippedBytes(contentRange: string | undefined, from: number, { size }: Descriptor): number | undefined {
-  const [, start, end, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(contentRange ?? '') ?? [];
+  const [, start, end, total] =
+    /^bytes[ =]+(\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(contentRange?.trim() ?? '') ?? [];
   if (start === undefined || end === undefined || total === undefined) return undefined;
   if ((total !== '*' && Number(total) !== size) || Number(start) > from || Number(end) < from) return undefined;
   return from - Number(start);

@@ -420,18 +420,26 @@ function referrersPage(bytes: Buffer, link: string | undefined, url: URL): Refer
   const isList =
     typeof json === 'object' && json !== null && Array.isArray((json as { manifests?: unknown }).manifests);
   if (!isList) return { kind: 'none' };
-  const next = nextQuery(nextLink(link), url);
-  return { kind: 'page', descriptors: descriptorsIn(json), bytes: bytes.length, ...(next !== undefined && { next }) };
+  const named = nextLink(link);
+  return {
+    kind: 'page',
+    descriptors: descriptorsIn(json),
+    bytes: bytes.length,
+    ...(named !== undefined && { next: nextQuery(named, url) }),
+  };
 }
 
-/** Only the query of the next page's address counts: no registry sends us to another place by it. */
-function nextQuery(link: string | undefined, url: URL): string | undefined {
-  if (link === undefined) return undefined;
+/**
+ * Only the query of the next page's address counts: no registry sends us to another place by it. Registries behind a front
+ * name another path before `/referrers/`, and some write the colon of the digest as %3A. '' for a link of something else.
+ */
+function nextQuery(link: string, url: URL): string {
+  const listOf = ({ pathname }: URL): string => decodeURIComponent(pathname).split('/').slice(-2).join('/');
   try {
-    const { pathname, search } = new URL(link, url);
-    return pathname === url.pathname && search !== '' ? search : undefined;
+    const next = new URL(link, url);
+    return listOf(next) === listOf(url) ? next.search : '';
   } catch {
-    return undefined;
+    return '';
   }
 }
 

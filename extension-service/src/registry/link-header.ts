@@ -34,7 +34,8 @@ const PARAMETER = /;\s*([\w*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))/g;
 
 function isNext(parameters: string): boolean {
   for (const [, name = '', quoted, plain = ''] of parameters.matchAll(PARAMETER)) {
-    if (name.toLowerCase() === 'rel') return (quoted ?? plain).toLowerCase().split(/\s+/).includes('next');
+    if (name.toLowerCase() === 'rel')
+      return (quoted ?? plain.replaceAll("'", '')).toLowerCase().split(/\s+/).includes('next');
   }
   return false;
 }

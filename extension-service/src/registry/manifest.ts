@@ -145,8 +145,10 @@ function refuseLong({ layers, manifests }: Record<string, unknown>): void {
 /** OCI distribution-spec 1.1, "Listing Referrers": without an artifactType, the config's media type stands for it. */
 function referring(json: Record<string, unknown>, config?: Descriptor): Referring {
   const { subject, artifactType, annotations } = json;
-  if (typeof subject !== 'object' || subject === null) return {};
-  const { digest } = parseDescriptor(subject);
+  // One that names nothing is as good as none: runtimes do not look at it.
+  const [named] = descriptorsIn({ manifests: [subject] });
+  if (named === undefined) return {};
+  const { digest } = named;
   const type = typeof artifactType === 'string' && artifactType !== '' ? artifactType : config?.mediaType;
   const texts = isRecord(annotations) ? textsOf(annotations) : undefined;
   return {

@@ -44,7 +44,7 @@ export async function listReferrers(
     budget.takeList(answer.bytes);
     descriptors.push(...answer.descriptors);
     if (answer.next === undefined) return { via: 'api', descriptors: unique(descriptors), cut: false };
-    if (page + 1 >= MAX_PAGES || descriptors.length >= MAX_ENTRIES || answer.next === query) {
+    if (page + 1 >= MAX_PAGES || descriptors.length >= MAX_ENTRIES || answer.next === '' || answer.next === query) {
       return { via: 'api', descriptors: unique(descriptors), cut: true };
     }
     query = answer.next;

@@ -42,7 +42,8 @@ export function withDigest(location: URL, digest: string): string {
 
 /** How many bytes an upload has, by its `Range: 0-<last byte>`; undefined when the registry does not say. */
 export function receivedBytes(response: IncomingMessage): number | undefined {
-  const [, last] = /^(?:bytes=)?0-(-?\d{1,15})$/.exec(header(response, 'range') ?? '') ?? [];
+  const [, last] =
+    /^(?:bytes[= ] *)?0-(-?\d{1,15})(?:\/(?:\d+|\*))?$/i.exec(header(response, 'range')?.trim() ?? '') ?? [];
   if (last === undefined) return undefined;
   // Registries also say 0-0 of an upload that is empty.
   return Number(last) <= 0 ? 0 : Number(last) + 1;

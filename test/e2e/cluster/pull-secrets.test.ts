@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { renderMutatingWebhook } from '../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { pushImage } from '../../bench/push-image.js';
@@ -10,12 +11,15 @@ import { goToolsAvailable } from '../../tools/tool.js';
 import { AUDIT, requestsOf } from './audit.js';
 import type { AuditedRequest } from './audit.js';
 import { ControlPlane } from './control-plane.js';
+import type { ApiObject } from './kube-api.js';
 import { serviceAccount, WATCHING } from './service-account.js';
 import type { PolicyRule } from './service-account.js';
 import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('pull secrets at a real API server');
 const ACCOUNT = 'image-swapper';
+/** `auth.webhook.path` */
+const CALLER = 'c'.repeat(32);
 
 /** The rules of the chart. */
 const ALL: readonly PolicyRule[] = [
@@ -55,7 +59,11 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     const rights = { cluster: [...(WATCHING.cluster ?? []), ...rules], own };
     const kubeconfig = join(plane.folder, `${namespace}-kubeconfig`);
     await writeFile(kubeconfig, await serviceAccount(plane.api, { namespace, name: ACCOUNT, rights }));
-    const { secretReader, credentials } = config as { secretReader?: object; credentials?: object };
+    const { secretReader, credentials, guarded } = config as {
+      secretReader?: object;
+      credentials?: object;
+      guarded?: boolean;
+    };
     service = await RunningService.start({
       config: stringify({
         target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
@@ -63,11 +71,13 @@ describe.skipIf(!available)('private images in a real cluster', () => {
           registries: [
             { type: 'oci', oci: { registry: source.host, insecure: true, ...(credentials && { credentials }) } },
           ],
+          ...(guarded === true && { accessCheck: 'pullSecrets', directTarget: 'refuse' }),
         },
+        ...(guarded === true && { auth: { webhook: { path: CALLER } }, policies: { engine: 'webhook' } }),
         ...(secretReader && { secretReader }),
       }),
       env: { KUBECONFIG: kubeconfig },
-      plain: true,
+      plain: guarded !== true,
     });
     return service;
   }
@@ -198,6 +208,43 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     await mirrored(await putPod('unread', ['pull']));
     expect(new Set(await byName('swapper-own'))).toEqual(new Set(['secrets/source']));
     expect((await asked('swapper-own')).filter(({ verb }) => verb !== 'get')).toEqual([]);
+  }, 90_000);
+
+  it('are swapped for Pods whose own secrets read the source, and their places are refused to the others', async () => {
+    for (const [namespace, password] of [
+      ['tenant-a', TEST_LOGIN.password],
+      ['tenant-b', 'wrong'],
+    ] as const) {
+      await putAccount(namespace, ['pull']);
+      await putSecret(namespace, 'pull', password);
+    }
+    const { url, ca } = await serve('swapper-access', ALL, { guarded: true });
+    const options = { url, caBundle: ca, callerPath: CALLER, targets: [`${target.host}/`], directTarget: 'refuse' } as const;
+    const hook = renderMutatingWebhook({ ...options, failClosed: true, timeoutSeconds: 10 }) as unknown as ApiObject;
+    const name = await putPod('tenant-a');
+    await mirrored(name);
+    await plane.api.apply(hook);
+    try {
+      const image = `${source.host}/${name}:1`;
+      const place = `${target.host}/mirror/127.0.0.1_${source.port}/${name}:1`;
+      /** The Pod that the API server would store, or its refusal. */
+      const create = async (namespace: string, wanted: string): Promise<string> => {
+        const spec = { containers: [{ name: 'app', image: wanted }] };
+        const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { namespace, name: 'asked' }, spec };
+        const { status, body } = await plane.api.create(pod, '?dryRun=All');
+        const answer = body as { message?: string; spec?: { containers: { image: string }[] } };
+        return status === 201 ? (answer.spec?.containers[0]?.image ?? '') : `${status} ${answer.message ?? ''}`;
+      };
+      await until('tenant-a gets the mirror', async () => (await create('tenant-a', image)) === place);
+      expect(await create('tenant-b', image)).toBe(image);
+      expect(await create('tenant-a', place)).toBe(place);
+      const refusal = await create('tenant-b', place);
+      expect(refusal).toMatch(/^403 admission webhook "pods\.image-swapper\.dev" denied the request/);
+      expect(refusal).toContain(`name ${image}`);
+      expect(await create('tenant-b', `${target.host}/other/app:1`)).toBe(`${target.host}/other/app:1`);
+    } finally {
+      await plane.api.remove(hook);
+    }
   }, 90_000);
 
   it('without the rights are left alone, which is said once', async () => {

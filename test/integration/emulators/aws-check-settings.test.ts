@@ -142,6 +142,7 @@ describe('creation templates', () => {
     world.control.registry.creationTemplates = [
       { prefix: 'mirror', appliedFor: ['PULL_THROUGH_CACHE'] },
       { prefix: 'mirrored', appliedFor: ['CREATE_ON_PUSH'] },
+      { prefix: 'mir', appliedFor: ['CREATE_ON_PUSH'] },
       { prefix: 'ROOT', appliedFor: ['CREATE_ON_PUSH'] },
     ];
     expect((await check('creation template', createOnPush))[0]?.message).toMatch(/^ROOT applies/);
@@ -150,5 +151,14 @@ describe('creation templates', () => {
       { prefix: 'mirror', appliedFor: ['REPLICATION', 'CREATE_ON_PUSH'] },
     ];
     expect((await check('creation template', createOnPush))[0]?.message).toMatch(/^mirror applies/);
+  });
+
+  it('that are for every repository count least, however short the other prefix is', async () => {
+    world.control.registry.creationTemplates = ['ROOT', 'm'].map((prefix) => ({
+      prefix,
+      appliedFor: ['CREATE_ON_PUSH'],
+    }));
+    const [probe] = await check('creation template', { ...createOnPush, prefix: 'm' });
+    expect(probe?.message).toMatch(/^m applies/);
   });
 });

@@ -208,6 +208,33 @@ describe('long lists of referrers', () => {
     for (const { digest } of all) expect(target.manifest(TARGET, digest)).toBeDefined();
   });
 
+  it.each<[string, (digest: string) => string]>([
+    ['below a path of a front', (digest) => `/front/v2/x/referrers/${digest}`],
+    ['with an escaped digest', (digest) => `/v2/${SOURCE}/referrers/${digest.replace(':', '%3A')}`],
+    ['at another host', (digest) => `https://registry.example/v2/${SOURCE}/referrers/${digest}`],
+    ['as a query alone', () => ''],
+  ])('are read to their last page by a Link %s', async (_, path) => {
+    const { source, target, copy } = await pair({ source: { referrersPage: 1 } });
+    const image = buildImage();
+    loadImage(source, SOURCE, image, 'v1');
+    const all = [1, 2].map((count) => attach(source, topOf(image), BUNDLE, `bundle ${count}`));
+    const value = `<${path(topOf(image).digest)}?after=1>; rel="next"`;
+    source.fault({ path: /\/referrers\//, times: 1, action: { type: 'header', name: 'link', value } });
+    expect((await copy({ referrers: true })).warnings).toEqual([]);
+    for (const { digest } of all) expect(target.manifest(TARGET, digest)).toBeDefined();
+  });
+
+  it('with a Link to something else are reported as cut', async () => {
+    const { source, target, copy } = await pair({ source: { referrersPage: 1 } });
+    const image = buildImage();
+    loadImage(source, SOURCE, image, 'v1');
+    const [first] = [1, 2].map((count) => attach(source, topOf(image), BUNDLE, `bundle ${count}`));
+    const value = '</v2/other/tags/list?n=1>; rel="next"';
+    source.fault({ path: /\/referrers\//, times: 1, action: { type: 'header', name: 'link', value } });
+    expect((await copy({ referrers: true })).warnings.join()).toMatch(/referrers/);
+    expect(target.manifest(TARGET, first?.digest ?? '')).toBeDefined();
+  });
+
   it('above the bound, signatures are copied first and the rest is reported', async () => {
     const { source, target, copy } = await pair({ source: { referrersPage: 50 } });
     const image = buildImage({ platforms: ['linux/amd64'] });

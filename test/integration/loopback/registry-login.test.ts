@@ -276,6 +276,8 @@ describe('a challenge', () => {
   it.each<[string, (server: ScriptedServer) => string | readonly string[]]>([
     ['among others in one header', (server) => `Negotiate YII=, ${bearer(server)}, Digest realm="x", nonce="n"`],
     ['in one of several headers', (server) => ['Negotiate', bearer(server)]],
+    ['behind one without a realm', (server) => `Bearer error="invalid_token", ${bearer(server)}`],
+    ['with semicolons', (server) => `Bearer realm="${server.origin}/token"; service="s"`],
     ['whose realm has a query', (server) => `Bearer realm="${server.origin}/token?account=a%26b",service="s"`],
     ['whose realm is a path', () => 'Bearer realm="/token",service="s"'],
     ['without a service', (server) => `bearer REALM=${server.origin}/token`],
@@ -386,6 +388,7 @@ describe('the answer of a token server', () => {
     ['an expires_in of null', { token: 't', expires_in: null }, 45, 60],
     ['an expires_in that is text', { token: 't', expires_in: '300' }, 280, 300],
     ['an expires_in without end', { token: 't', expires_in: 1e300 }, 86_000, 86_400],
+    ['a line break behind it', { token: 't\n', expires_in: 300 }, 280, 300],
     ['issued_at in the future', { token: 't', expires_in: 300, issued_at: '2026-01-01T01:00:00Z' }, 280, 300],
     ['issued_at a while ago', { token: 't', expires_in: 300, issued_at: '2025-12-31T23:56:40Z' }, 80, 100],
     ['issued_at that is not a time', { token: 't', expires_in: 300, issued_at: 'yesterday' }, 280, 300],
@@ -437,6 +440,16 @@ describe('the answer of a token server', () => {
       { status: 503, headers: { 'retry-after': '3' } },
       { kind: 'server', retryAfter: 3000, retryable: true },
       /HTTP 503/,
+    ],
+    [
+      { status: 200, body: { errors: [{ code: 'TOOMANYREQUESTS', message: 'pull rate limit' }] } },
+      { kind: 'throttled', retryable: true },
+      /without a token: TOOMANYREQUESTS: pull rate limit/,
+    ],
+    [
+      { status: 200, body: { error: 'access_denied', error_description: 'no such robot' } },
+      { kind: 'forbidden', retryable: false },
+      /without a token: access_denied: no such robot/,
     ],
     [{ status: 200, body: { token: '' } }, { kind: 'invalid' }, /without a token/],
     [{ status: 200, body: { token: 'a\r\nb' } }, { kind: 'invalid' }, /not printable ASCII/],

@@ -50,6 +50,19 @@ describe('parseChallenges', () => {
         ['basic', { realm: 'r' }],
       ],
     ],
+    [
+      'semicolons between parameters',
+      'Bearer realm="https://a/t"; service="s"; scope="repository:a:pull", Basic realm="r"',
+      [
+        ['bearer', { realm: 'https://a/t', service: 's', scope: 'repository:a:pull' }],
+        ['basic', { realm: 'r' }],
+      ],
+    ],
+    [
+      'a parameter for each scope',
+      'Bearer realm="https://a/t",scope="repository:a:pull",scope="repository:b:pull"',
+      [['bearer', { realm: 'https://a/t', scope: 'repository:a:pull repository:b:pull' }]],
+    ],
     ['an empty header', '', []],
     ['nonsense', '"""===,,,', []],
     ['an open quote', 'Bearer realm="https://a', [['bearer', {}]]],

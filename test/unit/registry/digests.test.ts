@@ -16,6 +16,11 @@ describe('statedDigest', () => {
     expect(statedDigest(answer(digest), asked)).toBe(digest);
   });
 
+  it('reads one digest that a proxy has written twice', () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    expect(statedDigest(answer(`${digest}, ${digest}`), asked)).toBe(digest);
+  });
+
   it.each([undefined, ''])('is undefined when the header is %j', (header) => {
     expect(statedDigest(answer(header), asked)).toBeUndefined();
   });

@@ -11,6 +11,7 @@ describe('nextLink', () => {
     ['<?after=1>; rel="prev", <?after=3>; rel="next"', '?after=3'],
     ['<?after=1>; rel="prev next"', '?after=1'],
     ['<https://elsewhere.example/x>; rel=next', 'https://elsewhere.example/x'],
+    ["<?after=1>; rel='next'", '?after=1'],
     ['<?after=1>; rel="nextish"', undefined],
     ['<?after=1>', undefined],
     ['?after=1; rel=next', undefined],

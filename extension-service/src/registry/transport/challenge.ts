@@ -10,7 +10,7 @@ const PARAMETER = /\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"
 
 /**
  * Several challenges may stand in one header, parameters hold commas inside quotes (scopes do), and node joins repeated
- * headers with a comma. What cannot be read ends the list: a registry's nonsense is no reason to forget what came before.
+ * headers with a comma. Some registries put a semicolon between parameters, or name each scope in a parameter of its own. What cannot be read ends the list: a registry's nonsense is no reason to forget what came before.
  */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: Challenge[] = [];
@@ -22,12 +22,14 @@ export function parseChallenges(header: string): Challenge[] {
     at += scheme[0].length;
     const parameters = new Map<string, string>();
     for (;;) {
-      const match = take(header, skip(header, at, /[\s,]*/y), PARAMETER);
+      const match = take(header, skip(header, at, /[\s,;]*/y), PARAMETER);
       if (match === undefined) break;
       at = match.index + match[0].length;
       const name = (match[1] ?? '').toLowerCase();
       const value = match[2] === undefined ? (match[3] ?? '') : match[2].replace(/\\(.)/g, '$1');
-      if (!parameters.has(name)) parameters.set(name, value);
+      const before = parameters.get(name);
+      if (before === undefined) parameters.set(name, value);
+      else if (name === 'scope') parameters.set(name, `${before} ${value}`);
     }
     challenges.push({ scheme: scheme[0].toLowerCase(), parameters });
     // A token68 (`Negotiate YII=`) is of no use to us.

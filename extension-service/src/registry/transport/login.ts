@@ -115,7 +115,7 @@ export class Login {
     }
     const basic = basicOf(known, credentials);
     const withoutToken = { ...(basic !== undefined && { value: basic }), scopes: [], challenge };
-    const bearer = known.challenges.find(({ scheme }) => scheme === 'bearer');
+    const bearer = bearerOf(known.challenges);
     if (bearer === undefined) return withoutToken;
     try {
       return { ...(await this.#tokenFor(known, bearer, scopes, credentials, context)), challenge };
@@ -159,7 +159,13 @@ function basicOf({ challenges }: KnownChallenge, credentials: Credentials | unde
 }
 
 function scopeOf(challenges: readonly Challenge[]): string | undefined {
-  return challenges.find(({ scheme }) => scheme === 'bearer')?.parameters.get('scope');
+  return bearerOf(challenges)?.parameters.get('scope');
+}
+
+/** The first one that names a token server: some registries put the error of the last token before it. */
+function bearerOf(challenges: readonly Challenge[]): Challenge | undefined {
+  const all = challenges.filter(({ scheme }) => scheme === 'bearer');
+  return all.find(({ parameters }) => parameters.has('realm')) ?? all[0];
 }
 
 function repositoryOfScopes(scopes: readonly Scope[]): string {

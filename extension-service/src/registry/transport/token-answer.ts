@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 import type { RegistryError } from '../errors.js';
 import { invalid, statusError, type Asked } from './answers.js';
+import { parseDiagnostics } from './diagnostics.js';
 import { classOf, type Refusal, type RefusalClass } from './status-class.js';
 
 export interface Token {
@@ -37,14 +38,32 @@ export function parseToken(body: Buffer, asked: Asked, asOf: number, date: strin
     // The parser's message may quote the body, which may hold a token.
     throw invalid(asked, 'the token server answered something that is not JSON');
   }
-  const value = [json?.token, json?.access_token].find((token) => typeof token === 'string' && token !== '');
-  if (typeof value !== 'string') throw invalid(asked, 'the token server answered without a token');
+  const tokens = [json?.token, json?.access_token].flatMap((text) => (typeof text === 'string' ? [text.trim()] : []));
+  const value = tokens.find((text) => text !== '');
+  if (value === undefined) throw withoutToken(body, asked);
   if (!/^[\x21-\x7e]+$/.test(value)) {
     throw invalid(asked, 'the token server answered a token that is not printable ASCII');
   }
   const seconds = Math.max(1, lifetime(json?.expires_in) - age(json?.issued_at, date));
   // Used no later than shortly before its end, so that it is still good when it arrives.
   return { value, expires: asOf + seconds * 1000 - Math.min(10_000, seconds * 200) };
+}
+
+/** Some servers answer 200 to a refusal, whose words are in the body. */
+function withoutToken(body: Buffer, asked: Asked): RegistryError {
+  const diagnostics = parseDiagnostics(body.toString('utf8'));
+  const said = diagnostics
+    .map(({ code, message }) => [code, message].filter((part) => part !== '').join(': '))
+    .join('; ');
+  const error = invalid(asked, `the token server answered without a token${said === '' ? '' : `: ${said}`}`);
+  const { kind } = tokenClassOf({
+    status: 403,
+    method: asked.method,
+    path: asked.url.pathname,
+    diagnostics,
+    words: '',
+  });
+  return said === '' ? error : error.as({ kind, retryable: kind === 'throttled' });
 }
 
 /** Seconds. Some servers write a number as text; 0 and less are not lifetimes that a client could use. */

@@ -133,7 +133,9 @@ export class TokenSource {
       if (signal?.aborted !== true) this.#onRequest({ host: origin.host, action: 'token', code: 'error' });
       throw networkError(error, asked, signal);
     }
-    if (response.statusCode !== 200) throw await tokenServerError(response, asked, this.#now());
+    const { statusCode = 0 } = response;
+    // Some answer 201 for a token that is made.
+    if (statusCode !== 200 && statusCode !== 201) throw await tokenServerError(response, asked, this.#now());
     const answer = await readBody(response, TOKEN_BODY_LIMIT, asked, signal);
     return parseToken(answer, asked, asOf, response.headers.date);
   }
