@@ -219,7 +219,13 @@ describe.skipIf(!available)('private images in a real cluster', () => {
       await putSecret(namespace, 'pull', password);
     }
     const { url, ca } = await serve('swapper-access', ALL, { guarded: true });
-    const options = { url, caBundle: ca, callerPath: CALLER, targets: [`${target.host}/`], directTarget: 'refuse' } as const;
+    const options = {
+      url,
+      caBundle: ca,
+      callerPath: CALLER,
+      targets: [`${target.host}/`],
+      directTarget: 'refuse',
+    } as const;
     const hook = renderMutatingWebhook({ ...options, failClosed: true, timeoutSeconds: 10 }) as unknown as ApiObject;
     const name = await putPod('tenant-a');
     await mirrored(name);
