@@ -30,6 +30,8 @@ export default defineConfig({
         test: {
           name: 'loopback',
           include: ['test/integration/loopback/**/*.test.ts'],
+          setupFiles: './test/setup/fresh-modules.ts',
+          isolate: false,
           globalSetup: build,
           testTimeout: HANG_MS,
           hookTimeout: HANG_MS,
