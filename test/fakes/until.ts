@@ -2,16 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export type Until = (what: string, holds: () => boolean | Promise<boolean>, seconds?: number) => Promise<void>;
 
+/** Milliseconds between two looks: a tenth of the time waited so far, since a look may cost a request of an API server. */
+const SHORTEST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 100;
+
 /** Waits until something holds. The limit is for tests that hang, and not for slow machines. */
 export const until: Until = untilWith(() => '');
 
 /** As `until`, with more to say when the time is over, such as a log. */
 export function untilWith(detail: () => string): Until {
   return async (what, holds, seconds = 120) => {
-    const deadline = performance.now() + seconds * 1_000;
+    const started = performance.now();
     while (!(await holds())) {
-      if (performance.now() > deadline) throw new Error(`not within ${seconds} s: ${what}\n${detail()}`.trimEnd());
-      await sleep(10);
+      const waited = performance.now() - started;
+      if (waited > seconds * 1_000) throw new Error(`not within ${seconds} s: ${what}\n${detail()}`.trimEnd());
+      await sleep(Math.min(Math.max(waited / 10, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS));
     }
   };
 }
