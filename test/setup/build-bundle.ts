@@ -1,15 +1,33 @@
 import { execFileSync } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const BUNDLE = join(ROOT, 'extension-service/dist/image-swapper.cjs');
+
 /**
- * Builds the one-file service before the tests that run it as a process, as `npm run build` does. CI builds it once and
- * says so, since two tiers that run side by side must not write it under each other's processes.
+ * Builds the one-file service before the tests that run it as a process, as `npm run build` does, where it is older than
+ * its sources. CI builds it once and says so, since two tiers that run side by side must not write it under each other's
+ * processes.
  */
 export default function setup(): void {
-  if (process.env['IMAGE_SWAPPER_BUNDLE'] === 'built') return;
-  const root = fileURLToPath(new URL('../../', import.meta.url));
+  if (process.env['IMAGE_SWAPPER_BUNDLE'] === 'built' || changedAt(BUNDLE) > lastChange()) return;
   execFileSync(process.execPath, ['build.mjs'], {
-    cwd: `${root}extension-service`,
+    cwd: join(ROOT, 'extension-service'),
     stdio: ['ignore', 'ignore', 'inherit'],
   });
+}
+
+/** Of the sources, the build and the libraries; folders tell of files that went. Milliseconds since the epoch. */
+function lastChange(): number {
+  const sources = join(ROOT, 'extension-service/src');
+  const inside = readdirSync(sources, { recursive: true, encoding: 'utf8' }).map((path) => join(sources, path));
+  const others = ['extension-service/build.mjs', 'package-lock.json', 'node_modules/.package-lock.json'];
+  return Math.max(...[...inside, ...others.map((path) => join(ROOT, path))].map(changedAt));
+}
+
+/** 0: it is not there. */
+function changedAt(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
