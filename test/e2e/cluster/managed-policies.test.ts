@@ -171,7 +171,8 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     // Kyverno writes the status of a new policy.
     await sleep(5_000);
     const { resourceVersion } = await metadataOf(MUTATING_POLICY);
-    await sleep(65_000);
+    // Longer than the pause between two looks.
+    await sleep(33_000);
     expect((await metadataOf(MUTATING_POLICY)).resourceVersion).toBe(resourceVersion);
     expect(said().match(/MutatingPolicy image-swapper: created/g)).toHaveLength(1);
   });
