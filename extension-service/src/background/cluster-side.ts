@@ -116,7 +116,7 @@ export class ClusterSide implements ClusterPart {
         }
         await this.takePart(cluster, either);
       } catch (error) {
-        const problem = `the cluster cannot be used: ${messageOf(error)}`;
+        const problem = `cannot connect to the cluster: ${messageOf(error)}`;
         this.problems.saw([problem], '');
         this.options.emit({ kind: 'serving-certificate-problem', message: problem });
         this.role('alone');
@@ -132,7 +132,7 @@ export class ClusterSide implements ClusterPart {
     void this.tellRetirement(cluster, config);
     this.recorder = new EventRecorder({ api: new ClusterEvents(cluster.core, this.identity.name), log });
     const tasks = await this.tasks(cluster);
-    this.problems.saw([], 'the cluster can be used now');
+    this.problems.saw([], 'connected to the cluster');
     if (!config.reconcile.enabled) this.role('alone');
     if (tasks.length === 0) {
       await aborted(signal);

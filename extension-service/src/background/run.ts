@@ -67,7 +67,7 @@ export function runBackground(
 ): void {
   Object.assign(PROGRAMS, data.programs);
   const port = parentPort;
-  if (port === null) throw new Error('runBackground is called in a worker thread only');
+  if (port === null) throw new Error('runBackground must be called in a worker thread');
   const send = (message: FromBackground): void => port.postMessage(message);
   const log: BackgroundLog = (level, message) => send({ type: 'log', level, message });
   const tally = new RequestTally();

@@ -176,7 +176,7 @@ export class BackgroundWorker implements Copier {
   ): { readonly id: number; readonly worker: Worker; readonly answer: Promise<T> } {
     const wait = this.notBefore - performance.now();
     if (this.worker === undefined && this.failures > 1 && wait > 0) {
-      const again = `the background worker has ended ${this.failures} times in a row and starts again in ${Math.ceil(wait / 1_000)} s`;
+      const again = `the background worker ended ${this.failures} times in a row; restarting it in ${Math.ceil(wait / 1_000)} s`;
       throw new CopyFailedError({ reason: 'internal', message: `${what}: ${again}`, retryable: true });
     }
     const worker = (this.worker ??= this.start());

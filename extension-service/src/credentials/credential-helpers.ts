@@ -38,12 +38,12 @@ export function unusedHelper(text: string, origin: string, host: string, reposit
 }
 
 export function helperNotRun(helper: string, origin: string, host: string): string {
-  return `${origin} uses the credential helper ${quoteInput(helper)} for ${host}, which image-swapper does not run`;
+  return `${origin} uses the credential helper ${quoteInput(helper)} for ${host}, but image-swapper does not run credential helpers`;
 }
 
 /** Advice for a login that a helper has. */
 export const INSTEAD_OF_HELPER =
-  'type: aws or gcp logs in to their registries; for others give username and passwordFile, secretName, or a file with "auth"';
+  'use type: aws or gcp for their registries; for others set username and passwordFile, secretName, or a file with "auth"';
 
 function hasLogin(text: string, origin: string, host: string, repository: string): boolean {
   try {

@@ -25,7 +25,7 @@ export class DockerConfigError extends Error {
  * credential helper keeps the password, are left out. `origin` names the file or Secret in errors.
  */
 export function parseDockerConfig(text: string, origin: string): DockerConfigEntry[] {
-  if (Buffer.byteLength(text) > MOST_CONFIG_BYTES) throw new DockerConfigError(`${origin} has more than 1 MiB`);
+  if (Buffer.byteLength(text) > MOST_CONFIG_BYTES) throw new DockerConfigError(`${origin} is larger than 1 MiB`);
   let json: unknown;
   try {
     json = parseBoundedJson(text.replace(/^\uFEFF/, ''), MOST_CONFIG_BYTES);
@@ -39,7 +39,7 @@ export function parseDockerConfig(text: string, origin: string): DockerConfigEnt
   if (!isObject(auths)) throw new DockerConfigError(`${origin}: "auths" is not an object`);
   const entries = Object.entries(auths);
   if (entries.length > MOST_ENTRIES) {
-    throw new DockerConfigError(`${origin} has ${entries.length} entries; more than ${MOST_ENTRIES} are not read`);
+    throw new DockerConfigError(`${origin} has ${entries.length} entries; the maximum is ${MOST_ENTRIES}`);
   }
   return entries.flatMap(([key, value]) => {
     if (!isObject(value)) throw new DockerConfigError(`${origin}: the entry for ${shown(key)} is not an object`);

@@ -93,7 +93,7 @@ export type CloudEvent =
       readonly outcome: string;
       readonly message?: string;
     }
-  /** Repositories whose policies are not those of the configuration. */
+  /** Repositories whose policies differ from the configuration. */
   | { readonly kind: 'drift'; readonly registry: string; readonly repositories: number };
 
 /**

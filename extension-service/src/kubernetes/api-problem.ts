@@ -14,10 +14,10 @@ export function statusOf(error: unknown): number | undefined {
  */
 export function apiProblem(what: string, error: unknown, verbs: readonly string[]): string {
   const { status, message } = describeApiFailure(error);
-  if (status === 401) return `${what}: the API server does not know the service's token (401)`;
+  if (status === 401) return `${what}: the API server does not accept the service's token (401)`;
   if (status === 403) return `${what}: not allowed: ${oneLine(message)}; grant the service ${verbs.join(', ')} on it`;
   if (status === 404) return `${what}: does not exist`;
-  if (status !== undefined) return `${what}: the API server answered ${status}: ${oneLine(message)}`;
-  if (error instanceof Error && error.name === 'AbortError') return `${what}: the API server did not answer in time`;
-  return `${what}: the API server cannot be asked: ${oneLine(message)}`;
+  if (status !== undefined) return `${what}: the API server responded ${status}: ${oneLine(message)}`;
+  if (error instanceof Error && error.name === 'AbortError') return `${what}: the API server did not respond in time`;
+  return `${what}: the API server is unreachable: ${oneLine(message)}`;
 }

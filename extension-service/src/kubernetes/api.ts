@@ -54,8 +54,8 @@ function problemOf(error: unknown): string {
   const { code, mark } = error as { readonly code?: unknown; readonly mark?: { readonly line?: unknown } };
   if (code === 'ENOENT') return 'does not exist';
   if (typeof code === 'string') return `cannot be read (${code})`;
-  if (typeof mark?.line === 'number') return `is no YAML from line ${mark.line + 1} on`;
-  return 'is no kubeconfig';
+  if (typeof mark?.line === 'number') return `is not valid YAML from line ${mark.line + 1}`;
+  return 'is not a kubeconfig';
 }
 
 /** Whether the process runs in a cluster, or KUBECONFIG names one. */

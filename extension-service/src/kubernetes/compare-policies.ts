@@ -47,15 +47,16 @@ export async function comparePolicies(
   const { engine } = config.policies;
   if (found.length > 0 || engine === 'none') return found;
   // Nothing is wrong yet: they may come later, or carry the label of a chart whose name was changed.
-  const message = `none found with the label ${NAME_LABEL}=${DEFAULT_NAME} (policies.engine: ${engine}): without any, no Pod is swapped`;
+  const message = `none found with the label ${NAME_LABEL}=${DEFAULT_NAME} (policies.engine: ${engine}); without policies no Pod is swapped`;
   return [{ policy: 'policies', ok: true, message }];
 }
 
 function compare(hash: string | undefined, expected: string): Pick<ComparedPolicy, 'ok' | 'message'> {
-  if (hash === expected) return { ok: true, message: 'fits this configuration' };
-  if (hash === undefined) return { ok: true, message: 'names no configuration: filters are left to the service' };
+  if (hash === expected) return { ok: true, message: 'matches this configuration' };
+  if (hash === undefined)
+    return { ok: true, message: 'was rendered without a configuration: the service evaluates filters' };
   return {
     ok: false,
-    message: `was rendered for another configuration (${hash}, not ${expected}): apply what image-swapper policies prints`,
+    message: `was rendered for another configuration (${hash}, not ${expected}): apply the output of image-swapper policies`,
   };
 }

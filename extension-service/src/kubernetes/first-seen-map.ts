@@ -62,7 +62,7 @@ function firstSeenMap({ core, namespace: own }: ClusterAccess, config: Config): 
       } catch (error) {
         const status = statusOf(error);
         if (status === 409 || (status === 404 && version !== undefined)) return false;
-        throw new Error(apiProblem(title, error, ['get', 'patch', 'create (or make it beforehand)']), {
+        throw new Error(apiProblem(title, error, ['get', 'patch', 'create (or create it beforehand)']), {
           cause: error,
         });
       }

@@ -64,7 +64,7 @@ async function authorityFor(
   if (engineOf(policies.engine)?.transport?.authority.place !== 'policy') return undefined;
   if (tls.mode === 'selfSigned' && world !== undefined) {
     const bundle = bundleOf((await world.secret.read()).material);
-    if (bundle === '') throw new Error('the policies wait for the serving certificate, which is not made yet');
+    if (bundle === '') throw new Error('the policies wait for the serving certificate, which does not exist yet');
     return bundle;
   }
   if (policies.caFile === undefined) return undefined;

@@ -148,7 +148,7 @@ export class ClusterPullSecrets implements PullSecrets {
     const watched = this.watched?.secret(namespace, name);
     if (watched !== undefined) {
       if (watched.config === undefined)
-        this.tellOnce(`Secret ${namespace}/${name}: does not exist, or is of no type for pull secrets`);
+        this.tellOnce(`Secret ${namespace}/${name}: does not exist, or is not a pull secret`);
       return watched.config;
     }
     try {

@@ -132,11 +132,11 @@ const NAME = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`);
 /** The names become segments of a path of the API, where `..` and `/` would name another object. */
 function checkNames(kind: string, namespace: string, name: string): void {
   if (NAMESPACE.test(namespace) && NAME.test(name)) return;
-  throw new Error(`${kind} ${quoteInput(`${namespace}/${name}`)}: not the names of Kubernetes objects`);
+  throw new Error(`${kind} ${quoteInput(`${namespace}/${name}`)}: not valid names of Kubernetes objects`);
 }
 
 function checkLength(encoded: string, what: string): void {
-  if (isTooLong(encoded)) throw new Error(`${what}: has more than 1 MiB and is left out`);
+  if (isTooLong(encoded)) throw new Error(`${what}: is larger than 1 MiB and is ignored`);
 }
 
 function decode(encoded: string): string {
@@ -151,13 +151,15 @@ async function explain<T>(what: string, request: Promise<T>): Promise<T> {
     const code = (error as { code?: unknown }).code;
     if (code === 404) throw new Error(`${what}: does not exist`, { cause: error });
     if (code === 401 || code === 403) {
-      throw new Error(`${what}: not allowed to read it (${code}); grant the service get on it`, { cause: error });
+      throw new Error(`${what}: not allowed to read it (${code}); grant the service the verb get on it`, {
+        cause: error,
+      });
     }
     if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')) {
-      throw new Error(`${what}: the API server did not answer in time`, { cause: error });
+      throw new Error(`${what}: the API server did not respond in time`, { cause: error });
     }
     const reason =
       typeof code === 'number' ? `status ${code}` : error instanceof Error ? error.message.slice(0, 200) : '';
-    throw new Error(`${what}: the API server did not give it: ${reason}`, { cause: error });
+    throw new Error(`${what}: the API server did not return it: ${reason}`, { cause: error });
   }
 }

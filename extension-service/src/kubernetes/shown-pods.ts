@@ -66,7 +66,7 @@ export class ShownPods {
     if (problem === this.problem) return;
     this.problem = problem;
     this.options.onProblem(
-      `the Pods of namespace ${namespace} cannot be listed (${problem}): pull secrets that unauthenticated callers name are not used`,
+      `the Pods of namespace ${namespace} cannot be listed (${problem}): pull secrets named by unauthenticated callers are not used`,
     );
   }
 }

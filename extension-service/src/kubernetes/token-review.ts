@@ -33,6 +33,6 @@ export async function reviewToken(
 
 function reasonOf(error: unknown): string {
   const code = (error as { readonly code?: unknown }).code;
-  if (code === 403) return 'not allowed (403): grant the service create on tokenreviews.authentication.k8s.io';
-  return typeof code === 'number' ? `status ${code}` : 'the API server did not answer';
+  if (code === 403) return 'not allowed (403): grant the service the verb create on tokenreviews.authentication.k8s.io';
+  return typeof code === 'number' ? `status ${code}` : 'the API server did not respond';
 }

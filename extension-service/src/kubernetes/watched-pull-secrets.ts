@@ -102,7 +102,7 @@ export class WatchedPullSecrets {
     if (typeof encoded !== 'string') return undefined;
     const title = `Secret ${namespace}/${name}`;
     if (isTooLong(encoded)) {
-      this.tellOnce(`${title}: has more than 1 MiB and is left out`);
+      this.tellOnce(`${title}: is larger than 1 MiB and is ignored`);
       return undefined;
     }
     const text = (): string => Buffer.from(encoded, 'base64').toString('utf8');
@@ -114,14 +114,14 @@ export class WatchedPullSecrets {
   }
 
   private leftOut(title: string): void {
-    this.tellOnce(`${title}: is not kept in memory, which is full of others; it is read when a Pod needs it`);
+    this.tellOnce(`${title}: is not cached, because the cache is full; it is read when a Pod needs it`);
   }
 
   private tellOnce(problem: string): void {
     if (this.told.has(problem) || this.told.size > MOST_TOLD) return;
     this.told.add(problem);
     this.options.onProblem(
-      this.told.size > MOST_TOLD ? 'further Secrets and ServiceAccounts are left out and not named' : problem,
+      this.told.size > MOST_TOLD ? 'further Secrets and ServiceAccounts are ignored without a message' : problem,
     );
   }
 }

@@ -70,6 +70,6 @@ function whileHeld({ retry, now }: TryContext, failure: CopyFailure, until: numb
 function afterCrash({ crashes, job }: Entry, failure: CopyFailure): FollowUp {
   if (crashes < MAX_CRASHES) return { do: 'wait', delay: SUSPECT_PAUSE_MS };
   const hours = CRASHED_PAUSE_MS / 3_600_000;
-  const message = `${job.source}: the background worker ended ${crashes} times while it copied this image; it is not tried again for ${hours} h`;
+  const message = `${job.source}: the background worker ended ${crashes} times while copying this image; the next attempt is in ${hours} h`;
   return { do: 'give-up', failure: { ...failure, message, retryable: false }, pause: CRASHED_PAUSE_MS };
 }

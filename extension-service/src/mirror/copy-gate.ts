@@ -38,7 +38,7 @@ const MAX_HELD = 1_000;
 
 const HANDED_OVER: CopyFailure = {
   reason: 'stopped',
-  message: 'another replica copies it, when it sees the Pod',
+  message: 'the leader copies it when it sees the Pod',
   retryable: true,
 };
 

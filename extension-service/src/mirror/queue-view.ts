@@ -39,7 +39,7 @@ export function row(entry: Entry, pauseOf: PauseOf): MirrorStatus {
 
 /** What whoever asks for a copy hears while its registry is away. */
 export function pausedFailure({ source }: MirrorJob, { host, failure }: HostPause): HostPause['failure'] {
-  return { ...failure, message: `${source}: waits with all copies of ${host}: ${failure.message}` };
+  return { ...failure, message: `${source}: waiting, like all copies from ${host}: ${failure.message}` };
 }
 
 export function countStates(entries: Iterable<Entry>, pauseOf: PauseOf): Record<MirrorState, number> {

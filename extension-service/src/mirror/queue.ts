@@ -233,8 +233,8 @@ export class MirrorQueue {
 
   private full(job: MirrorJob): CopyFailure {
     const share = shareOf(job);
-    const whose = share === '' ? '' : `, and namespace ${share} has the largest share of it`;
-    const message = `${job.source}: the mirror queue is full (${this.state.shares.capacity})${whose}; it is mirrored when a Pod asks again`;
+    const whose = share === '' ? '' : `, and namespace ${share} has the largest share`;
+    const message = `${job.source}: the mirror queue is full (${this.state.shares.capacity})${whose}; the image is mirrored on the next request`;
     return { reason: 'internal', message, retryable: true };
   }
 

@@ -114,7 +114,7 @@ export class RegistryCopier implements Copier {
 
   async logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin> {
     const cloud = this.registries.cloud(registry);
-    if (cloud === undefined) throw new Error(`${registry} is not in the configuration any more`);
+    if (cloud === undefined) throw new Error(`${registry} is no longer in the configuration`);
     if (refused !== undefined) cloud.login.rejected(refused);
     return cloud.login.get();
   }
@@ -167,7 +167,7 @@ export class RegistryCopier implements Copier {
       if (result === undefined) return upToDate(there ?? '');
       for (const warning of isDone ? [] : result.warnings) this.warn(job, `${job.source}: ${warning}`);
       for (const repaired of result.repaired)
-        this.options.report(`${job.reference.text} was damaged: ${repaired} is there again`);
+        this.options.report(`${job.reference.text} was damaged: restored ${repaired}`);
       if (archived !== undefined) this.options.report(`${job.reference.text} ${archived.words}: the copy restores it`);
       return outcome(result);
     } catch (error) {
@@ -222,7 +222,7 @@ export class RegistryCopier implements Copier {
   private warn({ pull }: MirrorJob, text: string): void {
     const leftOut = this.lines.take(pull?.namespace ?? '');
     if (leftOut === undefined) return;
-    this.options.report(leftOut > 0 ? `${text} (${leftOut} more warnings of this namespace are left out)` : text);
+    this.options.report(leftOut > 0 ? `${text} (omitted ${leftOut} more warnings for this namespace)` : text);
   }
 
   /** How long the quotas of a target's registry make so many requests last; undefined where none are known. */
@@ -379,7 +379,7 @@ function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailed
   const hint =
     (kind === 'unauthorized' || kind === 'forbidden') && !advised
       ? atSource
-        ? `; no pull secret of the Pod and no credentials of source.registries for ${answeredBy} may read it${unproven}`
+        ? `; neither the Pod's pull secrets nor source.registries have credentials for ${answeredBy} that can read it${unproven}`
         : `; check the credentials of target ${job.target}`
       : '';
   // That an image is absent is only ever the source's answer.

@@ -34,5 +34,5 @@ export function waitedTooLong(policy: RetryPolicy, failure: CopyFailure, now: nu
   const seconds = Math.ceil(retryAfter / 1000);
   // The last time that a Date can show.
   const until = new Date(Math.min(now + retryAfter, 8.64e15)).toISOString();
-  return { ...failure, message: `${message}; it asks to wait ${seconds} s, until ${until}: try again then` };
+  return { ...failure, message: `${message}; it requests a wait of ${seconds} s, until ${until}` };
 }

@@ -184,7 +184,7 @@ export class Runner {
   private abandon({ host, failure }: HostPause): void {
     const { state } = this;
     for (const entry of state.lanes.remove(host)) {
-      const message = `${entry.job.source}: abandoned with all copies of ${host}: ${failure.message}`;
+      const message = `${entry.job.source}: abandoned, like all copies from ${host}: ${failure.message}`;
       const own = { ...failure, message };
       state.close(entry, own);
       state.events.onDone?.(entry.job, failed(own), 0, 0, true);
@@ -195,6 +195,6 @@ export class Runner {
 
 function overdue({ source }: MirrorJob): CopyFailure {
   const hours = MAX_COPY_MS / 3_600_000;
-  const message = `${source}: the copy did not end within ${hours} hours; what the target has by now is not sent again`;
+  const message = `${source}: the copy did not finish within ${hours} hours; the next attempt skips the parts that the target already has`;
   return { reason: 'unreachable', message, retryable: true };
 }

@@ -24,7 +24,7 @@ export async function withShownSecrets(
 /** A hint for a copy that a registry refused because no secret was used. */
 export function notShownHint({ namespace }: PullContext): string {
   return (
-    `; the caller is not authenticated, so pull secrets count once a Pod of namespace ${namespace} that uses the image ` +
-    'is seen: to use them at once, set auth or tls.clients for the route'
+    `; the caller is not authenticated, so pull secrets are used only once the service sees a Pod in namespace ${namespace} ` +
+    'that uses the image; to use them at once, set auth or tls.clients for the route'
   );
 }

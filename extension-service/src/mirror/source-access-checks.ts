@@ -78,7 +78,7 @@ export class SourceAccessChecks {
     const last: Last = { good: undefined };
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<SourceAccess>((resolve) => {
-      const message = `${job.source}: the source has not said in time whether the Pod may read it`;
+      const message = `${job.source}: the source did not report in time whether the Pod can read it`;
       timer = setTimeout(() => resolve(last.good ?? { state: 'unknown', message }), milliseconds);
     });
     try {
@@ -167,7 +167,7 @@ export class SourceAccessChecks {
     const { host } = placeOf(question);
     const giveBack = this.shares.take(question.namespace, host);
     if (giveBack === undefined) {
-      const message = `too many images are being checked at ${host}, or for namespace ${question.namespace}; the next Pod tries again`;
+      const message = `too many images are being checked at ${host} or for namespace ${question.namespace}; the next Pod triggers another check`;
       return Promise.resolve({ state: 'unknown', message });
     }
     const flight = this.askSource(key, question, client(), refusedFor).finally(() => {
@@ -196,7 +196,7 @@ export class SourceAccessChecks {
       this.memory.refuse(key, message, refusedFor);
       return { state: 'refused', message };
     } catch (error) {
-      const message = signal.aborted ? `${client.host} does not answer` : messageOf(error);
+      const message = signal.aborted ? `${client.host} does not respond` : messageOf(error);
       if (isRefusal(error)) {
         this.memory.refuse(key, message, refusedFor);
         return { state: 'refused', message };

@@ -78,5 +78,5 @@ function withoutRange(send: BlobReadOptions['send']): BlobReadOptions['send'] {
 function wrongLength(asked: Asked, length: string, { size }: Descriptor, type: string | undefined): RegistryError {
   const hint =
     type?.startsWith('text/html') === true ? ' (an HTML page: is there a proxy or login page in between?)' : '';
-  return invalid(asked, `has ${length.slice(0, 20)} bytes, and the manifest says ${size}${hint}`);
+  return invalid(asked, `has ${length.slice(0, 20)} bytes, but the manifest says ${size}${hint}`);
 }

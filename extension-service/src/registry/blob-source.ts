@@ -204,7 +204,7 @@ export class BlobSource {
     this.#resumedAt = this.#position;
     if (this.#triesInVain >= retry.attempts) {
       const where = `at byte ${this.#position} of ${size}`;
-      return this.#fail(new SourceBrokenError(`the body broke off ${where}: ${error.message}`, { cause: error }));
+      return this.#fail(new SourceBrokenError(`the body ended early ${where}: ${error.message}`, { cause: error }));
     }
     const pause = retryTools.random() * Math.min(retry.maxDelay, retry.baseDelay * 2 ** this.#triesInVain);
     const { resume } = this.#from;

@@ -214,7 +214,8 @@ export class BlobUploader {
         discard(response);
         location = locationOf(response, asked) ?? location;
         const received = receivedBytes(response) ?? end;
-        if (received <= sent || received > end) throw invalid(asked, `has ${received} bytes of an upload of ${end}`);
+        if (received <= sent || received > end)
+          throw invalid(asked, `received ${received} of ${end} bytes of the upload`);
         if (received < end) await source.rewind(received);
         sent = received;
         inVain = 0;
@@ -285,7 +286,7 @@ export class BlobUploader {
 
 /** The target ended an upload that had waited for its source: the source's fault, and only this copy's. */
 function starved(error: RegistryError, host: string): RegistryError {
-  return new RegistryError(`sends so slowly that the target ended the upload: ${error.message}`, {
+  return new RegistryError(`is so slow that the target ended the upload: ${error.message}`, {
     kind: 'server',
     host,
     cause: error,

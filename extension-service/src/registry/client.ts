@@ -476,11 +476,11 @@ function verifyManifest(bytes: Buffer, reference: string, response: IncomingMess
   }
   const digest = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
   if (expected !== undefined && expected !== digest) {
-    throw invalid(asked, `the manifest's bytes are ${digest} and not ${expected}`);
+    throw invalid(asked, `the manifest's digest is ${digest}, not ${expected}`);
   }
   // The same bytes have a digest for each algorithm; only equal algorithms can disagree.
   if (stated !== undefined && stated !== digest && stated.startsWith(`${algorithm}:`)) {
-    throw invalid(asked, `the manifest's bytes are ${digest}, and its header says ${stated}`);
+    throw invalid(asked, `the manifest's digest is ${digest}, but its header says ${stated}`);
   }
   return { mediaType, digest, bytes };
 }

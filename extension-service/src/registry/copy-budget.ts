@@ -29,9 +29,9 @@ export class CopyBudget {
     this.#descriptors += descriptors;
     if (this.#manifests > manifests) throw new CopyLimitError(`the image has more than ${manifests} manifests`);
     if (this.#manifestBytes > manifestBytes) {
-      throw new CopyLimitError(`the manifests are more than ${manifestBytes} bytes together`);
+      throw new CopyLimitError(`the manifests exceed ${manifestBytes} bytes in total`);
     }
-    if (this.#descriptors > most) throw new CopyLimitError(`the manifests have more than ${most} descriptors together`);
+    if (this.#descriptors > most) throw new CopyLimitError(`the manifests have more than ${most} descriptors in total`);
   }
 
   /** Before the children of an index are read. */
@@ -43,7 +43,7 @@ export class CopyBudget {
   takeBlobs(bytes: number): void {
     this.#blobBytes += bytes;
     const { blobBytes } = this.#limits;
-    if (this.#blobBytes > blobBytes) throw new CopyLimitError(`the blobs are more than ${blobBytes} bytes together`);
+    if (this.#blobBytes > blobBytes) throw new CopyLimitError(`the blobs exceed ${blobBytes} bytes in total`);
   }
 
   /** Bytes of a list of referrers. */
@@ -51,7 +51,7 @@ export class CopyBudget {
     this.#manifestBytes += bytes;
     const { manifestBytes } = this.#limits;
     if (this.#manifestBytes > manifestBytes) {
-      throw new CopyLimitError(`manifests and lists of referrers are more than ${manifestBytes} bytes together`);
+      throw new CopyLimitError(`manifests and referrers lists exceed ${manifestBytes} bytes in total`);
     }
   }
 

@@ -68,7 +68,7 @@ export class ReferrerCopy {
   /** Lists what the target took without listing it. */
   async flush(): Promise<void> {
     for (const [subject, added] of this.#tree.unlisted.take()) {
-      await this.#tolerate(`the list of referrers of ${subject}`, 'signature', () =>
+      await this.#tolerate(`the referrers list of ${subject}`, 'signature', () =>
         extendFallbackTag(
           this.#options.target,
           subject,
@@ -118,7 +118,7 @@ export class ReferrerCopy {
   async #copyListed(digest: string, list: ReferrersList, depth: number): Promise<void> {
     const { client, reference } = this.#options.target;
     if (list.refusal !== undefined && list.descriptors.length === 0) {
-      this.warnings.push(`referrers of ${digest}: ${list.refusal.message}, and no list is under the fallback tag`);
+      this.warnings.push(`referrers of ${digest}: ${list.refusal.message}, and the fallback tag has no list`);
     }
     if (list.descriptors.length === 0) return;
     const wanted = this.#within(digest, list);
@@ -145,7 +145,7 @@ export class ReferrerCopy {
     if (left > 0 || cut) {
       const more = cut ? `at least ${left + 1}` : String(left);
       this.warnings.push(
-        `${more} of the referrers of ${digest} are not copied: ${REFERRER_LIMIT} of a digest are, signatures and the newest first`,
+        `${more} referrers of ${digest} are not copied: the maximum is ${REFERRER_LIMIT} per digest, signatures and newest first`,
       );
     }
     return taken;

@@ -126,7 +126,7 @@ export class TreeCopy {
     if (parsed.kind === 'image') return this.#copyBlobs(parsed.blobs, place);
     const path = [...ancestors, digest];
     if (path.length > this.#limits.depth)
-      throw this.#invalid(`indexes are nested more than ${this.#limits.depth} deep`);
+      throw this.#invalid(`indexes are nested more than ${this.#limits.depth} levels deep`);
     const blobs = parsed.children.filter(({ mediaType: type }) => isBlobType(type));
     const children = parsed.children.filter(({ mediaType: type }) => !isBlobType(type));
     try {
@@ -290,10 +290,10 @@ export class TreeCopy {
   /** Digest and size decide; a media type that differs is what registries and runtimes put up with. */
   #compare(manifest: RawManifest, { digest, size, mediaType }: Descriptor): void {
     if (manifest.bytes.length !== size) {
-      throw this.#invalid(`${digest} has ${manifest.bytes.length} bytes, and its index says ${size}`);
+      throw this.#invalid(`${digest} has ${manifest.bytes.length} bytes, but its index says ${size}`);
     }
     if (mediaType === '' || manifest.mediaType === mediaType) return;
-    this.warnings.push(`${digest} is ${quoteInput(manifest.mediaType)}, and its index says ${quoteInput(mediaType)}`);
+    this.warnings.push(`${digest} is ${quoteInput(manifest.mediaType)}, but its index says ${quoteInput(mediaType)}`);
   }
 
   /** @returns whether any had to be sent */
@@ -321,7 +321,7 @@ export class TreeCopy {
   async #believe(blob: Descriptor): Promise<BroughtBlob> {
     const readable = await this.#shared.blobs.run(() => this.#blobs.isReadable(blob));
     if (readable) return { outcome: 'present', proven: true };
-    this.repaired.push(`blob ${blob.digest}, of which the registry had only the name`);
+    this.repaired.push(`blob ${blob.digest}, whose content the registry had lost`);
     return this.#bring(blob, 'send');
   }
 

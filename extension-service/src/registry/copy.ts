@@ -212,16 +212,19 @@ class ImageCopy {
     if (first === undefined) return this.#ledger.held.release(key);
     const tries = this.#ledger.held.hold(key);
     if (tries === undefined) {
-      this.#warnings.push('the image is published without signatures that could not be read for a passing reason');
+      this.#warnings.push('the image is published without some signatures, because reading them failed temporarily');
       return;
     }
     const { kind, host, retryAfter, message } = first.error;
-    throw new RegistryError(`the tag waits for the signatures (${holdText(tries)}): ${first.what}: ${message}`, {
-      kind,
-      host,
-      retryable: true,
-      ...(retryAfter !== undefined && { retryAfter }),
-    });
+    throw new RegistryError(
+      `the tag is not published before its signatures are copied (${holdText(tries)}): ${first.what}: ${message}`,
+      {
+        kind,
+        host,
+        retryable: true,
+        ...(retryAfter !== undefined && { retryAfter }),
+      },
+    );
   }
 
   /** The target has it; what may be missing is the name, and what refers to it. */
@@ -275,7 +278,7 @@ class ImageCopy {
     const { client } = this.#options.source;
     const head = await client.headManifest(repository, tag, this.#tree.sourceContext);
     if (head === undefined) {
-      throw new RegistryError(`${repository}:${tag} does not exist there`, {
+      throw new RegistryError(`${repository}:${tag} does not exist`, {
         kind: 'absent',
         host: client.host,
         status: 404,
@@ -307,7 +310,7 @@ class ImageCopy {
       ...missing.warnings(),
       ...this.#tree.warnings,
       ...this.#referrers.warnings,
-      ...this.#referrers.unfinished.map(({ what, error }) => `${what}: ${error.message}; it is tried again`),
+      ...this.#referrers.unfinished.map(({ what, error }) => `${what}: ${error.message}; the service retries`),
     ].map(blankSecrets);
     const more = warnings.length - MAX_WARNINGS;
     return {

@@ -23,7 +23,7 @@ export function digestFault(text: string): string {
   const [, algorithm] = /^([A-Za-z0-9_+.-]{1,32}):[A-Za-z0-9=_-]{1,256}$/.exec(text) ?? [];
   const known = algorithm !== undefined && /^sha(?:256|384|512)$/.test(algorithm);
   return algorithm !== undefined && !known
-    ? `${quoteInput(text)} is not a digest that can be checked: algorithm ${algorithm} is not supported (sha256, sha384 and sha512 are)`
+    ? `${quoteInput(text)} is not a digest that can be checked: algorithm ${algorithm} is not supported (expected sha256, sha384 or sha512)`
     : `${quoteInput(text)} is not a digest (sha256:, sha384: or sha512: and 64, 96 or 128 lower-case hexadecimal digits)`;
 }
 

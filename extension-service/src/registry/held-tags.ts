@@ -32,5 +32,5 @@ export class HeldTags {
 
 /** For messages: "try 1 of 3". */
 export function holdText(tries: number): string {
-  return `try ${tries} of ${MAX_TRIES}`;
+  return `attempt ${tries} of ${MAX_TRIES}`;
 }

@@ -24,7 +24,7 @@ export function explainManifestRefusal(error: unknown, { mediaType, bytes }: Raw
   if (!(error instanceof RegistryError)) return error;
   if (isMissingContent(error) && hasForeignLayers(bytes)) {
     const advice =
-      'the image has foreign layers, which are kept at other URLs and are not sent: allow their URLs there (distribution: validation.manifests.urls.allow)';
+      'the image has foreign layers, which are stored at other URLs and not copied: allow these URLs in the registry (distribution: validation.manifests.urls.allow)';
     return error.as({ kind: 'unsupported', retryable: false, advice });
   }
   const isDocker = mediaType === MEDIA_TYPES.dockerList || mediaType === MEDIA_TYPES.dockerManifest;

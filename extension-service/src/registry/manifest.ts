@@ -75,9 +75,9 @@ export function mediaTypeOf(header: string | undefined, bytes: Buffer): string {
   const known = INDEXES.has(stated) || MANIFESTS.has(stated);
   if (typeof inside === 'string' && inside !== '') {
     if (known && inside !== stated)
-      throw new InvalidManifestError(`the header says ${stated} and the body ${quoteInput(inside)}`);
+      throw new InvalidManifestError(`the header says ${stated}, but the body says ${quoteInput(inside)}`);
     if (!MEDIA_TYPE.test(inside))
-      throw new InvalidManifestError(`the body's mediaType ${quoteInput(inside)} is not one`);
+      throw new InvalidManifestError(`the body's mediaType ${quoteInput(inside)} is not a media type`);
     return inside;
   }
   if (known) return stated;
@@ -93,7 +93,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   const { mediaType, bytes } = manifest;
   if (mediaType.includes('docker.distribution.manifest.v1')) {
     const text =
-      'Docker schema 1, which registries and runtimes have dropped: rebuild the image, or push it with a current tool';
+      'Docker schema 1, which registries and runtimes no longer support: rebuild the image, or push it with a current tool';
     throw new InvalidManifestError(`the manifest is ${text}`);
   }
   const json = parsed.get(bytes) ?? parseJson(bytes);
@@ -105,7 +105,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   }
   if (INDEXES.has(mediaType)) {
     const list = json['manifests'];
-    if (!Array.isArray(list)) throw new InvalidManifestError('the index has no list "manifests"');
+    if (!Array.isArray(list)) throw new InvalidManifestError('the index has no "manifests" list');
     return {
       ...referring(json),
       kind: 'index',
@@ -137,9 +137,7 @@ function refuseLong({ layers, manifests }: Record<string, unknown>): void {
     Array.isArray(manifests) ? manifests.length : 0,
   );
   if (count <= MAX_DESCRIPTORS) return;
-  throw new InvalidManifestError(
-    `the manifest has ${count} descriptors, and more than ${MAX_DESCRIPTORS} are not copied`,
-  );
+  throw new InvalidManifestError(`the manifest has ${count} descriptors; the maximum is ${MAX_DESCRIPTORS}`);
 }
 
 /** OCI distribution-spec 1.1, "Listing Referrers": without an artifactType, the config's media type stands for it. */
@@ -214,7 +212,7 @@ function parsePlatform(digest: string, value: unknown): Platform | undefined {
   const words = [os, architecture, variant ?? '', version ?? ''];
   if (!words.every((word) => typeof word === 'string' && PLATFORM_WORD.test(word))) {
     throw new InvalidManifestError(
-      `the platform of ${digest} is not os and architecture: ${quoteInput(words.map((word) => (typeof word === 'string' ? word : typeof word)).join('/'))}`,
+      `the platform of ${digest} is not an os and architecture: ${quoteInput(words.map((word) => (typeof word === 'string' ? word : typeof word)).join('/'))}`,
     );
   }
   return {

@@ -21,7 +21,7 @@ export class MissingChildren {
   }
 
   warnings(): readonly string[] {
-    return [...this.#attestations.values()].map((child) => `${attestationText(child)} is not at the source any more`);
+    return [...this.#attestations.values()].map((child) => `${attestationText(child)} is no longer at the source`);
   }
 
   /** Why the index cannot be copied; undefined when no platform is missing. `named`: platforms of the index, by digest. */
@@ -30,8 +30,10 @@ export class MissingChildren {
     const gone = [...this.#platforms.values()].map((child) => `${platformText(child)} (${child.digest})`).join(', ');
     const rest = named.filter(([, digest]) => !this.#platforms.has(digest)).map(([platform]) => platform);
     const way =
-      rest.length === 0 ? '' : `, or set mirror.platforms to what is there: [${[...new Set(rest)].sort().join(', ')}]`;
-    return `the source's index is incomplete: ${gone} is not there any more; push the image again${way}`;
+      rest.length === 0
+        ? ''
+        : `, or set mirror.platforms to the existing platforms: [${[...new Set(rest)].sort().join(', ')}]`;
+    return `the source's index is incomplete: ${gone} no longer exists; push the image again${way}`;
   }
 
   /** Why a target may have refused the index; undefined when nothing is missing in it. */
@@ -40,9 +42,9 @@ export class MissingChildren {
     const gone = [...this.#attestations.values()].map(attestationText).join(', ');
     const way =
       this.wanted === 'all'
-        ? 'set mirror.platforms, with which the index is written without it, or push the image again'
-        : 'name the image by tag, so that the index can be written without it, or push the image again';
-    return `the source's index is incomplete: ${gone} is not there any more, and the target refuses the index; ${way}`;
+        ? 'set mirror.platforms, so that the index is written without it, or push the image again'
+        : 'refer to the image by tag, so that the index can be written without it, or push the image again';
+    return `the source's index is incomplete: ${gone} no longer exists, and the target rejects the index; ${way}`;
   }
 }
 

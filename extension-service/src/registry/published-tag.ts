@@ -31,8 +31,8 @@ export class PublishedTag {
     const there = await client.headManifest(reference.repository, name, this.#tree.targetContext);
     if (there?.digest === undefined || there.digest === digest) return;
     const message =
-      `${reference.repository}:${name} is immutable and holds ${there.digest}, and the source's tag is now ${digest}: ` +
-      'pin the image by digest, give it another tag, or make the repository mutable';
+      `${reference.repository}:${name} is immutable and refers to ${there.digest}, but the source's tag is now ${digest}: ` +
+      'pin the image by digest, use another tag, or make the repository mutable';
     throw new RegistryError(message, { kind: 'conflict', host: client.host });
   }
 
@@ -41,7 +41,7 @@ export class PublishedTag {
     const { client, reference } = this.#options.target;
     const { repository, digest, published } = reference;
     if (digest !== undefined && digest !== manifest.digest) {
-      const message = `the source's image is ${manifest.digest}, the target's reference names ${digest}`;
+      const message = `the source's image is ${manifest.digest}, but the target's reference is ${digest}`;
       throw new RegistryError(message, { kind: 'conflict', host: client.host });
     }
     await this.#learnCase(manifest, parsed);

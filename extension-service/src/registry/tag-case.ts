@@ -56,7 +56,7 @@ function toggled(tag: string, places: ReadonlySet<number>): string {
 
 export function foldedTagText(repository: string, tag: string): string {
   return (
-    `${repository}:${tag} is left alone: this registry folds the case of tags, so that ${tag} and ${tag.toLowerCase()} ` +
-    'are one tag there; use the digest, or a registry that keeps the case'
+    `${repository}:${tag} is not copied: this registry ignores the case of tags, so ${tag} and ${tag.toLowerCase()} ` +
+    'are the same tag; use the digest, or a registry with case-sensitive tags'
   );
 }

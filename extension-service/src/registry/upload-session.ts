@@ -14,7 +14,7 @@ export interface UploadSession {
 /** Throws a RegistryError of kind `invalid` for an answer without a usable Location. */
 export function beginSession(response: IncomingMessage, asked: Asked): UploadSession {
   const location = locationOf(response, asked);
-  if (location === undefined) throw invalid(asked, 'began an upload without a Location');
+  if (location === undefined) throw invalid(asked, 'started an upload without a Location');
   const minimum = header(response, 'oci-chunk-min-length') ?? '';
   return { location, minimumChunk: /^\d{1,12}$/.test(minimum) ? Number(minimum) : 0 };
 }

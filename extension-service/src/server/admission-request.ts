@@ -40,7 +40,7 @@ export function parseAdmissionRequest(value: unknown): AdmissionRequest | undefi
   const object = value['object'];
   if (operation === 'DELETE' || operation === 'CONNECT') return undefined;
   if (!isObject(object))
-    throw new BadRequestError('invalid_request', 'request.object is missing: there is no Pod to look at');
+    throw new BadRequestError('invalid_request', 'request.object is missing: there is no Pod to check');
   requirePod(value, object);
   const metadata = isObject(object['metadata']) ? object['metadata'] : {};
   const namespace = [value['namespace'], metadata['namespace']].find((name) => typeof name === 'string' && name !== '');
@@ -63,7 +63,7 @@ function requirePod(request: JsonObject, object: JsonObject): void {
     const seen = typeof kind === 'string' ? kind.slice(0, 63) : typeof kind;
     throw new BadRequestError(
       'wrong_kind',
-      `request is about kind ${seen}: only Pods are swapped; match Pods in the policy`,
+      `request is for kind ${seen}, but only Pods are swapped; match Pods in the policy`,
     );
   }
   const spec = object['spec'];

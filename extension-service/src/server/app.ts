@@ -40,7 +40,7 @@ export function admissionApp({ explain, readers, log }: AdmissionAppDependencies
   });
   app.all([...admissionPaths, '/v1/explain'], (request, response) => {
     response.set('Allow', 'POST');
-    sendError(response, 405, 'method_not_allowed', `${request.path} takes POST only`);
+    sendError(response, 405, 'method_not_allowed', `${request.path} accepts only POST`);
   });
   app.use(notFound, failed(log));
   return app;
@@ -113,7 +113,7 @@ function readersOnly(readers: Readers): RequestHandler {
 }
 
 const notFound: RequestHandler = (request, response) => {
-  sendError(response, 404, 'not_found', `there is no ${request.method} ${request.path} here`);
+  sendError(response, 404, 'not_found', `${request.method} ${request.path} does not exist on this port`);
 };
 
 function failed(log: Logger): ErrorRequestHandler {
@@ -131,7 +131,7 @@ function failed(log: Logger): ErrorRequestHandler {
     const { status } = cause as { status?: unknown };
     // A broken escape in the path: the sender's, with a status of express.
     if (typeof status === 'number' && status >= 400 && status < 500) {
-      sendError(response, status, 'invalid_request', 'this request cannot be read');
+      sendError(response, status, 'invalid_request', 'invalid request');
       return;
     }
     log.error({ path: request.path, err: messageOf(cause) }, 'internal error');

@@ -32,7 +32,7 @@ export class AwaitedCertificate {
       return await new Promise<ServingPair>((resolve, reject) => {
         this.arrived = resolve;
         timer = setTimeout(() => {
-          const why = this.problem ?? 'the cluster did not answer';
+          const why = this.problem ?? 'the cluster did not respond';
           reject(new NoCertificateError(`no serving certificate after ${milliseconds / 1_000} s: ${why}`));
         }, milliseconds);
       });

@@ -15,7 +15,7 @@ export class BodyTooLargeError extends Error {
 export class ClientGoneError extends Error {
   override readonly name = 'ClientGoneError';
   constructor() {
-    super('the client went away in the middle of its request');
+    super('the client disconnected during its request');
   }
 }
 
@@ -23,7 +23,7 @@ export class ClientGoneError extends Error {
 export class SlowBodyError extends Error {
   override readonly name = 'SlowBodyError';
   constructor() {
-    super('the body did not come in time');
+    super('the body did not arrive in time');
   }
 }
 

@@ -50,7 +50,7 @@ export class Callers {
     webhook: ({ webhook: { path } }, _request, segment) =>
       path === undefined || isSecret(segment, path)
         ? undefined
-        : unknownCaller('the path does not hold auth.webhook.path; render and apply the policy again'),
+        : unknownCaller('the path does not contain auth.webhook.path; render and apply the policy again'),
   };
 
   /** On the clock of `now`. */
@@ -77,7 +77,7 @@ export class Callers {
     return {
       status: 403,
       code: 'loopback_only',
-      message: `this is answered on loopback alone: use kubectl port-forward to a Pod of the service, ${how}`,
+      message: `this route is served only on loopback: use kubectl port-forward to a Pod of the service, ${how}`,
     };
   }
 
@@ -97,12 +97,12 @@ export class Callers {
     if (secret === undefined && !token) return undefined;
     if (secret !== undefined && isSentSecret(headerOf(request), secret)) return undefined;
     const sent = token ? bearerOf(request) : undefined;
-    if (sent === undefined) return unknownCaller(`neither ${waysOf(auth).join(' nor ')} was sent`);
+    if (sent === undefined) return unknownCaller(`the request has neither ${waysOf(auth).join(' nor ')}`);
     try {
       const user = await this.dependencies.tokens.user(sent, audience);
       if (user === undefined) return unknownCaller(`the token is not valid for audience ${audience}`);
       if (auth.serviceAccounts.some((account) => user === userOf(account))) return undefined;
-      const message = `the token is of ${user}, which auth.kyverno.serviceAccounts does not name`;
+      const message = `the token belongs to ${user}, which auth.kyverno.serviceAccounts does not contain`;
       return { status: 403, code: 'caller_refused', message };
     } catch (error) {
       if (!(error instanceof TokenReviewError)) throw error;
@@ -125,15 +125,15 @@ function waysOf({ secret, token }: KyvernoAuthConfig): string[] {
 }
 
 function unknownCaller(why: string): CallerRefusal {
-  return { status: 401, code: 'caller_unknown', message: `this route takes only callers that it knows: ${why}` };
+  return { status: 401, code: 'caller_unknown', message: `this route requires authentication: ${why}` };
 }
 
 function notServed(config: Pick<Config, 'auth' | 'server' | 'tls' | 'policies'>, route: ServedRoute): CallerRefusal {
   const served = [...servedRoutes(config)].join(', ');
   const why =
     config.server.routes === undefined
-      ? 'another route has authentication and this one has none: name it in server.routes, or give it authentication'
-      : 'server.routes does not name it';
+      ? 'another route has authentication but this one does not: add it to server.routes, or configure authentication'
+      : 'server.routes does not contain it';
   const message = `${pathOfRoute(route)} is not served, because ${why} (served: ${served})`;
   return { status: 404, code: 'not_served', message };
 }

@@ -65,7 +65,7 @@ function parse(pem: string, file: string, key: string): readonly X509Certificate
   } catch {
     // Said below.
   }
-  throw new TlsFileError(`${key} ${file}: not PEM certificates of authorities`);
+  throw new TlsFileError(`${key} ${file}: not PEM CA certificates`);
 }
 
 /** Whether callers may use a route, by the certificate that their connection began with. */
@@ -92,7 +92,7 @@ export class ClientCertificates {
   /** @throws TlsFileError when asking for certificates begins or ends, which open listeners cannot change */
   check(next: ClientRules): void {
     if (Object.keys(next).length > 0 === this.wanted) return;
-    throw new TlsFileError(`tls.clients: certificates of clients are asked for from the start or never; restart`);
+    throw new TlsFileError(`tls.clients: client certificates can be enabled or disabled only by a restart`);
   }
 
   /** @returns whether that is a change, which handshakes must know of */
@@ -115,15 +115,15 @@ export class ClientCertificates {
       return {
         status: 401,
         code: 'client_certificate_missing',
-        message: `this route takes only callers with a certificate of ${rule.key}.caFile, over TLS; none was sent`,
+        message: `this route requires a client certificate from ${rule.key}.caFile; none was sent`,
       };
     }
-    const names = rule.names.length > 0 ? `, for one of the names ${rule.names.join(', ')}` : '';
+    const names = rule.names.length > 0 ? `, with one of the names ${rule.names.join(', ')}` : '';
     return {
       status: 403,
       code: 'client_certificate_refused',
       message:
-        `this route takes only callers with a valid certificate of ${rule.key}.caFile${names}; ` +
+        `this route requires a valid client certificate from ${rule.key}.caFile${names}; ` +
         `this one is for ${certificate.subject}, signed by ${certificate.issuer}`,
     };
   }

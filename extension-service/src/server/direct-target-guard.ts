@@ -51,7 +51,7 @@ export class DirectTargetGuard {
     const [first] = named;
     if (first === undefined) return undefined;
     if (config.source.accessCheck === 'none') return denial(first);
-    if (named.length > MAX_CHECKED) return denial(first, `the Pod names more than ${MAX_CHECKED} such images`);
+    if (named.length > MAX_CHECKED) return denial(first, `the Pod has more than ${MAX_CHECKED} such images`);
     const denials = await Promise.all(named.map((direct) => this.withoutAccess(direct, asked)));
     return denials.find((one) => one !== undefined);
   }
@@ -69,7 +69,7 @@ export class DirectTargetGuard {
   private async withoutAccess(direct: DirectTarget, { pull, clock }: DirectTargetRequest): Promise<Denial | undefined> {
     const { source, reference, target } = direct;
     if (source === undefined || reference === undefined) {
-      return denial(direct, 'its name is shortened and does not say which source to ask');
+      return denial(direct, 'its name is shortened and does not reveal its source');
     }
     const existence = await this.dependencies.existence.find(target.config.name, reference, clock.budget());
     const digest = existence.state === 'present' ? existence.digest : undefined;

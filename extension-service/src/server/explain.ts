@@ -174,7 +174,7 @@ export function explainInputOf(body: unknown): DecisionInput {
     );
   }
   if (body['kind'] !== undefined && body['kind'] !== 'Pod') {
-    throw new BadRequestError('wrong_kind', `kind ${JSON.stringify(body['kind'])}: only a Pod can be explained`);
+    throw new BadRequestError('wrong_kind', `kind ${JSON.stringify(body['kind'])}: only Pods can be explained`);
   }
   if (!isObject(body['spec'])) {
     throw new BadRequestError('invalid_request', 'this is neither a Pod (it has no spec) nor {"image": …}');

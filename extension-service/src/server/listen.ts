@@ -66,7 +66,7 @@ export function parseListenAddress(text: string, flag: string): { host?: string;
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
     throw new ListenError(
-      `${flag} ${JSON.stringify(text)}: give HOST:PORT or :PORT, for example :8443 or 127.0.0.1:8443`,
+      `${flag} ${JSON.stringify(text)}: expected HOST:PORT or :PORT, for example :8443 or 127.0.0.1:8443`,
     );
   }
   const host = match[1] ?? match[2];
@@ -90,12 +90,12 @@ export async function listen(server: AnyServer, address: string, flag: string): 
 function listenError(error: NodeJS.ErrnoException, address: string, flag: string): ListenError {
   switch (error.code) {
     case 'EADDRINUSE':
-      return new ListenError(`${flag} ${address}: the port is in use; stop what uses it or give another`);
+      return new ListenError(`${flag} ${address}: the port is in use; stop the other program or choose another port`);
     case 'EACCES':
-      return new ListenError(`${flag} ${address}: not allowed to open this port; give one above 1023`);
+      return new ListenError(`${flag} ${address}: not allowed to open this port; choose one above 1023`);
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return new ListenError(`${flag} ${address}: this machine has no such address`);
+      return new ListenError(`${flag} ${address}: this machine does not have this address`);
     default:
       return new ListenError(`${flag} ${address}: ${error.message}`);
   }

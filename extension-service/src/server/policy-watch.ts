@@ -8,7 +8,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 const MAX_TOLD = 20;
 
 /** Under `policies.manage`. They differ for a moment after each change of the configuration. */
-const BY_LEADER = "the leader applies the policies; if this goes on, see the leader's log";
+const BY_LEADER = "the leader applies the policies; if this continues, check the leader's log";
 
 /** Notices policies in the cluster that were rendered for another configuration than the one in force. */
 export class PolicyWatch {
@@ -46,8 +46,8 @@ export class PolicyWatch {
         profile: (profile ?? '').slice(0, 64),
         expected: `${ROUTES.gatekeeper.configHash.prefix}${gatekeeper}`,
       },
-      'Gatekeeper asked about images alone, and source.filters or targets[].match read the Pod: all images are left as ' +
-        `they are: ${remedy}`,
+      'Gatekeeper sent only images, but source.filters or targets[].match read the Pod: all images stay ' +
+        `unchanged: ${remedy}`,
     );
   }
 

@@ -31,5 +31,5 @@ export function requestFailure(error: unknown): RequestFailure | undefined {
 
 /** The answer to an error of our own, which reveals nothing internal. */
 export function internalFailure(): Answer {
-  return errorAnswer(500, 'internal', 'image-swapper failed to answer; its log says why');
+  return errorAnswer(500, 'internal', 'image-swapper failed; see its log');
 }

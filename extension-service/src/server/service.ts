@@ -120,7 +120,7 @@ export class Service {
       onLookup: (target, outcome) => countLookup(metrics, target, outcome),
       onFailure: (target, reason, message) => {
         if (this.failureLines.shouldLog(`${target} ${reason}`))
-          log.warn({ target, reason, err: message }, 'looking into the target failed');
+          log.warn({ target, reason, err: message }, 'target lookup failed');
       },
     });
     this.access = new SourceAccessGate((...asked) => copier.checkAccess(...asked), Date.now);
@@ -307,7 +307,7 @@ export class Service {
     const { log, copier } = this.dependencies;
     const left = await this.queue.stop(grace);
     if (left.length > 0)
-      log.warn({ images: left.map((job) => job.source).slice(0, 50) }, `${left.length} copies handed back`);
+      log.warn({ images: left.map((job) => job.source).slice(0, 50) }, `${left.length} copies returned to the queue`);
     await copier.leaveCluster();
   }
 
@@ -385,10 +385,10 @@ function copiesItself(role: CopyRole): 0 | 1 {
 }
 
 const ROLES: Readonly<Record<CopyRole, string>> = {
-  starting: 'finding out which replica copies',
-  alone: 'copying what admissions ask for',
-  leader: 'leading: copying what the cluster uses',
-  follower: 'another replica copies',
+  starting: 'waiting for leader election',
+  alone: 'making copies for admission requests',
+  leader: 'leader: making copies for the cluster',
+  follower: 'another replica makes the copies',
 };
 function countLookup(metrics: Metrics, target: string, outcome: string): void {
   metrics.lookups.inc({ target, outcome });

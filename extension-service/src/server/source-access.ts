@@ -25,7 +25,7 @@ export class SourceAccessGate {
     const key = JSON.stringify([job.source, digest, job.platforms]);
     const freshFor = (open.get(key) ?? 0) - this.now();
     if (freshFor > 0) return { state: 'granted', to: 'everybody', freshFor };
-    const message = `${job.source}: whether the Pod may read it at its source was not found out in time`;
+    const message = `${job.source}: not known in time whether the Pod can read it at its source`;
     const unknown: SourceAccess = { state: 'unknown', message };
     if (milliseconds <= 0) return unknown;
     let timer: NodeJS.Timeout | undefined;

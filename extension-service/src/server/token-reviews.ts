@@ -56,7 +56,7 @@ export class TokenReviews {
       this.remember(key, { user, until: this.now() + (user === undefined ? MAX_INVALID_MS : MAX_VALID_MS) });
       return user;
     } catch (error) {
-      throw new TokenReviewError(error instanceof Error ? error.message : 'the token cannot be reviewed');
+      throw new TokenReviewError(error instanceof Error ? error.message : 'the token could not be reviewed');
     }
   }
 

@@ -90,7 +90,7 @@ export class ExistenceIndex {
     const late: Existence = {
       state: 'unknown',
       reason: 'timeout',
-      message: `${reference.registry} did not answer in time`,
+      message: `${reference.registry} did not respond in time`,
     };
     const answer = await Promise.race([this.look(target, reference), deadline.then(() => late)]);
     this.options.onLookup?.(target, answer.state === 'unknown' ? answer.reason : answer.state);
@@ -115,7 +115,7 @@ export class ExistenceIndex {
     if (flying !== undefined) return flying;
     const breaker = this.breaker(target);
     if (!breaker.allows()) {
-      const message = `${reference.registry} has not answered lately; it is asked again in a few seconds`;
+      const message = `${reference.registry} has not responded recently; the service asks again in a few seconds`;
       return Promise.resolve({ state: 'unknown', reason: 'breaker-open', message });
     }
     const flight = this.ask(target, reference, breaker).finally(() => this.flights.delete(reference.text));

@@ -102,7 +102,12 @@ interface Asked {
 async function probe({ registry, config }: Asked, check: Probe['check'], ask: () => Promise<unknown>): Promise<Probe> {
   try {
     await ask();
-    return { registry, check, ok: true, message: check === 'push' ? 'may push' : 'answers and takes the credentials' };
+    return {
+      registry,
+      check,
+      ok: true,
+      message: check === 'push' ? 'may push' : 'responds and accepts the credentials',
+    };
   } catch (error) {
     const message = `${messageOf(error)}${advice(error, check, config)}`;
     return { registry, check, ok: false, state: stateOf(error), message };
@@ -132,10 +137,10 @@ function advice(error: unknown, check: Probe['check'], config: RegistryConfig): 
   const { type } = kindOf(config).kind;
   switch (error.kind) {
     case 'unauthorized':
-      if (type !== 'oci') return '; check the identity of the service at the cloud';
+      if (type !== 'oci') return '; check the cloud identity of the service';
       return hasCredentials(config)
-        ? '; the credentials of the configuration are wrong, or the registry does not know them'
-        : '; the configuration has no credentials for it: set oci.credentials';
+        ? '; the configured credentials are wrong, or unknown to the registry'
+        : '; no credentials are configured: set oci.credentials';
     case 'forbidden':
       return check === 'push' ? '; allow the account to push there' : '; allow the account to pull from there';
     case 'unreachable':

@@ -115,7 +115,7 @@ export class Registries {
   /** @throws Error for a target that the configuration does not have */
   target(name: string): RegistryClient {
     const client = this.targets.get(name);
-    if (client === undefined) throw new Error(`target ${name} is not in the configuration any more`);
+    if (client === undefined) throw new Error(`target ${name} is no longer in the configuration`);
     return client;
   }
 

@@ -67,7 +67,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     registry,
     leader: new Gauge({
       name: 'image_swapper_leader',
-      help: '1 in the replica that holds the Lease and so copies and reconciles, and where no Lease is to be had; else 0',
+      help: '1 in the replica that holds the Lease, and in a service without a Lease; else 0. This replica copies and reconciles',
       registers,
     }),
     requests: new Counter({
@@ -78,7 +78,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     requestSeconds: new Histogram({
       name: 'image_swapper_resolve_duration_seconds',
-      help: 'Time from the whole request read to its answer',
+      help: 'Time from receiving the whole request to sending its response',
       labelNames: ['route'],
       buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5, 10],
       registers,
@@ -109,31 +109,31 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     lookups: new Counter({
       name: 'image_swapper_lookups_total',
-      help: 'Answers to "is it in the target?", by how it was known',
+      help: 'Target lookups, by how they were answered',
       labelNames: ['target', 'outcome'],
       registers,
     }),
     lookupHits: new Counter({
       name: 'image_swapper_lookup_cache_hits_total',
-      help: 'Lookups that were answered from memory',
+      help: 'Target lookups answered from the cache',
       labelNames: ['target'],
       registers,
     }),
     lookupMisses: new Counter({
       name: 'image_swapper_lookup_cache_misses_total',
-      help: 'Lookups that memory could not answer',
+      help: 'Target lookups not in the cache',
       labelNames: ['target'],
       registers,
     }),
     copies: new Counter({
       name: 'image_swapper_copy_jobs_total',
-      help: 'Tries of copies by outcome: copied, repaired, up-to-date, or the class of failure',
+      help: 'Copy attempts by outcome: copied, repaired, up-to-date, or the failure class',
       labelNames: ['target', 'outcome'],
       registers,
     }),
     copySeconds: new Histogram({
       name: 'image_swapper_copy_duration_seconds',
-      help: 'Time of a copy that succeeded',
+      help: 'Duration of successful copies',
       labelNames: ['target'],
       buckets: [0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800],
       registers,
@@ -146,13 +146,13 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     repairs: new Counter({
       name: 'image_swapper_repaired_images_total',
-      help: 'Images of which a target had lost parts, which it has again',
+      help: 'Images that were repaired after a target lost parts of them',
       labelNames: ['target'],
       registers,
     }),
     unfinishedReferrers: new Counter({
       name: 'image_swapper_unfinished_referrers_total',
-      help: 'Signatures, attestations and SBOMs that a copy could not bring for a passing reason; they are tried again',
+      help: 'Signatures, attestations and SBOMs that could not be copied for a temporary reason; the service retries',
       labelNames: ['target'],
       registers,
     }),
@@ -170,7 +170,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     queueDepth: new Gauge({
       name: 'image_swapper_queue_depth',
-      help: 'Copies queued, running, waiting for their next try, failed, or done; of the last two the newest 500',
+      help: 'Copies that are queued, running, waiting for a retry, failed or done; at most the newest 500 of failed and done',
       labelNames: ['state'],
       registers,
     }),
@@ -187,30 +187,30 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     registryRequests: new Counter({
       name: 'image_swapper_registry_requests_total',
-      help: 'Requests to registries by host (configured and well-known ones, else other), what they do, and HTTP status (error: no answer)',
+      help: 'Requests to registries by host (configured and well-known hosts, else other), operation, and HTTP status (error: no response)',
       labelNames: ['registry', 'action', 'code'],
       registers,
     }),
     registryThrottled: new Counter({
       name: 'image_swapper_registry_throttled_total',
-      help: 'Requests to registries that were answered 429, too many requests',
+      help: 'Requests to registries that got status 429, too many requests',
       labelNames: ['registry'],
       registers,
     }),
     rateLimitRemaining: new Gauge({
       name: 'image_swapper_ratelimit_remaining',
-      help: 'Pulls that a registry still allows us, as its last answer said (Docker Hub)',
+      help: 'Remaining pulls, from the last response of the registry (Docker Hub)',
       labelNames: ['registry'],
       registers,
     }),
     configReloadSuccess: new Counter({
       name: 'image_swapper_config_reload_success_total',
-      help: 'Changes of the configuration file that came into force',
+      help: 'Configuration reloads that succeeded',
       registers,
     }),
     configReloadFailure: new Counter({
       name: 'image_swapper_config_reload_failure_total',
-      help: 'Changes of the configuration file that were refused; the configuration before stays in force',
+      help: 'Configuration reloads that failed; the previous configuration stays in use',
       registers,
     }),
     tlsReloads: new Counter({
@@ -221,18 +221,18 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     tlsExpiry: new Gauge({
       name: 'image_swapper_tls_certificate_expiry_timestamp_seconds',
-      help: 'When the serving certificate ends; 0 without one',
+      help: 'Expiry time of the serving certificate; 0 without one',
       registers,
     }),
     logins: new Counter({
       name: 'image_swapper_auth_refresh_total',
-      help: 'Logins to registries of clouds by outcome',
+      help: 'Logins to cloud registries by outcome',
       labelNames: ['registry', 'outcome'],
       registers,
     }),
     loginExpiry: new Gauge({
       name: 'image_swapper_auth_token_expiry_timestamp_seconds',
-      help: 'When the login to a registry of a cloud ends',
+      help: 'Expiry time of the login to a cloud registry',
       labelNames: ['registry'],
       registers,
     }),
@@ -244,25 +244,25 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     repositoryDrift: new Gauge({
       name: 'image_swapper_repository_drift',
-      help: 'Repositories whose policies are not those of the configuration',
+      help: 'Repositories whose policies differ from the configuration',
       labelNames: ['registry'],
       registers,
     }),
     watchUp: new Gauge({
       name: 'image_swapper_watch_up',
-      help: 'In the replica that holds the Lease: 1 while a kind of object is listed and watched, 0 while it is not; absent elsewhere',
+      help: 'In the replica that holds the Lease: 1 while it lists and watches the kind of object, else 0; absent in other replicas',
       labelNames: ['kind'],
       registers,
     }),
     watchRestarts: new Counter({
       name: 'image_swapper_watch_restarts_total',
-      help: 'Lists and watches of a kind of object that failed and were begun again',
+      help: 'Failed lists and watches of a kind of object; the service restarts them',
       labelNames: ['kind'],
       registers,
     }),
     refreshDrift: new Counter({
       name: 'image_swapper_refresh_drift_total',
-      help: 'Tags that meant something else at their source when they were compared, and were copied again',
+      help: 'Tags that had moved at their source when checked, and were copied again',
       labelNames: ['target'],
       registers,
     }),
@@ -279,12 +279,12 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     unknownImages: new Gauge({
       name: 'image_swapper_unknown_images',
-      help: 'Images in targets that Pods and workloads use and whose name does not say its source, so that they are not looked after, in the replica that holds the Lease; else 0',
+      help: 'Images in targets that Pods and workloads use and whose source is unknown, so they are not kept up to date, in the replica that holds the Lease; else 0',
       registers,
     }),
     copyThreadRestarts: new Counter({
       name: 'image_swapper_copy_thread_restarts_total',
-      help: 'Ends of the thread that copies and watches the cluster, each of which begins it anew',
+      help: 'Restarts of the background worker, which copies images and watches the cluster',
       registers,
     }),
     tableEntries: new Gauge({
@@ -299,7 +299,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     tableLeftOut: new Gauge({
       name: 'image_swapper_table_left_out',
-      help: "Mirrored images that the API server's table has no room for, or whose name it cannot hold: Pods keep their source",
+      help: "Mirrored images that do not fit in the API server's table, or whose name it cannot hold: Pods keep their source",
       registers,
     }),
     tableWrites: new Counter({
@@ -309,12 +309,12 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     tableLag: new Gauge({
       name: 'image_swapper_table_lag_seconds',
-      help: "Time from the oldest change in the last write of the API server's table to the end of that write",
+      help: "Delay between the oldest change in the last write of the API server's table and the end of that write",
       registers,
     }),
     tableWritten: new Gauge({
       name: 'image_swapper_table_written_timestamp_seconds',
-      help: "When the API server's table was written last",
+      help: "Time of the last write of the API server's table",
       registers,
     }),
   };

@@ -31,7 +31,7 @@ class Scanner {
     const problem = this.value(0);
     if (problem !== undefined) return problem;
     this.take(space);
-    return this.#offset === this.text.length ? undefined : this.fail('the end of the JSON text was expected');
+    return this.#offset === this.text.length ? undefined : this.fail('expected the end of the JSON text');
   }
 
   private value(depth: number): JsonProblem | undefined {
@@ -40,9 +40,9 @@ class Scanner {
     const first = this.text[this.#offset];
     if (first === '{') return this.sequence('}', () => this.member(depth));
     if (first === '[') return this.sequence(']', () => this.value(depth + 1));
-    if (first === '"') return this.string('a text');
+    if (first === '"') return this.string('a string');
     if (this.take(wordPattern) || this.take(numberPattern)) return undefined;
-    return this.fail('a value was expected');
+    return this.fail('expected a value');
   }
 
   private member(depth: number): JsonProblem | undefined {
@@ -50,7 +50,7 @@ class Scanner {
     const key = this.string('a key in double quotes');
     if (key !== undefined) return key;
     this.take(space);
-    if (this.text[this.#offset] !== ':') return this.fail('":" was expected');
+    if (this.text[this.#offset] !== ':') return this.fail('expected ":"');
     this.#offset++;
     return this.value(depth + 1);
   }
@@ -68,15 +68,17 @@ class Scanner {
       if (problem !== undefined) return problem;
       this.take(space);
       const next = this.text[this.#offset];
-      if (next !== ',' && next !== close) return this.fail(`"," or "${close}" was expected`);
+      if (next !== ',' && next !== close) return this.fail(`expected "," or "${close}"`);
       this.#offset++;
       if (next === close) return undefined;
     }
   }
 
   private string(wanted: string): JsonProblem | undefined {
-    if (this.text[this.#offset] !== '"') return this.fail(`${wanted} was expected`);
-    return this.take(stringPattern) ? undefined : this.fail('this text does not end, or has a character that needs \\');
+    if (this.text[this.#offset] !== '"') return this.fail(`expected ${wanted}`);
+    return this.take(stringPattern)
+      ? undefined
+      : this.fail('this string does not end, or contains a character that must be escaped');
   }
 
   private take(pattern: RegExp): boolean {

@@ -109,7 +109,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
       type: 'Warning',
       reason: 'MirrorFailed',
       message:
-        'copying docker.io/library/nginx:1.27 to target.test/docker.io/library/nginx:1.27 failed: unreachable: connection refused; next try in 40 s',
+        'copying docker.io/library/nginx:1.27 to target.test/docker.io/library/nginx:1.27 failed: unreachable: connection refused; next attempt in 40 s',
       involvedObject: web,
       reportingComponent: 'image-swapper',
       reportingInstance: 'swapper-7f9-x2x',

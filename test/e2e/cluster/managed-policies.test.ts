@@ -220,7 +220,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     );
     await configure(config('gatekeeper'));
     await until('it says what is missing', async () =>
-      said().includes('Provider image-swapper: the cluster does not know externaldata.gatekeeper.sh/v1beta1'),
+      said().includes('Provider image-swapper: the cluster does not have externaldata.gatekeeper.sh/v1beta1'),
     );
     expect(await exists(MUTATING_POLICY)).toBe(true);
     const module = 'github.com/open-policy-agent/gatekeeper/v3';
@@ -295,7 +295,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     expectOk(await change(WEBHOOK, { metadata: { labels, annotations } }), 'as another install writes it');
     await until('it is logged', async () =>
       said().includes(
-        'MutatingWebhookConfiguration image-swapper: is managed by another install, of Lease elsewhere/swapper-b',
+        'MutatingWebhookConfiguration image-swapper: is managed by another install, with Lease elsewhere/swapper-b',
       ),
     );
     expect((await metadataOf(WEBHOOK)).labels).toMatchObject(labels);

@@ -125,8 +125,8 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       expect(takenOver).toBeLessThan(3_000);
       expect(states.filter((status) => status === 503).length).toBeGreaterThan(2);
       expect(states.lastIndexOf(200)).toBeLessThan(states.indexOf(503));
-      const handedBack = first.service.log.find(({ message }) => message.includes('copies handed back'));
-      expect(handedBack?.message).toMatch(/^[1-9]\d* copies handed back/);
+      const handedBack = first.service.log.find(({ message }) => message.includes('copies returned to the queue'));
+      expect(handedBack?.message).toMatch(/^[1-9]\d* copies returned to the queue/);
       await puller.complete(60, () => replicas.lastWords());
       expect(puller.broken).toEqual([]);
       expect(wanted.map(({ repository }) => puller.pulled.get(repository))).toEqual(wanted.map(({ digest }) => digest));

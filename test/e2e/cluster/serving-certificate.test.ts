@@ -318,7 +318,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
       { KUBECONFIG: await account('foreign', rights) },
     );
     expect(ended.code).toBe(3);
-    expect(ended.stderr).toContain('Secret image-swapper/cert-manager-made: it holds tls.crt, tls.key');
+    expect(ended.stderr).toContain('Secret image-swapper/cert-manager-made: it contains tls.crt, tls.key');
     expect(expectOk(await plane.api.get(foreign), 'the Secret').body).toMatchObject({ data: foreign.data });
   });
 

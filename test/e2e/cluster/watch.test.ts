@@ -53,7 +53,7 @@ describe.skipIf(!available)('the watch of workloads at a real API server', () =>
     return service;
   }
 
-  /** Whether the target has it, by its own API. */
+  /** Whether already in the target, by its own API. */
   async function mirrored(name: string): Promise<boolean> {
     const repository = `mirror/127.0.0.1_${source.port}/${name}`;
     const response = await fetch(`http://${target.host}/v2/${repository}/manifests/1`, { method: 'HEAD' });

@@ -207,7 +207,7 @@ describe('immutable tags', () => {
     await until('the conflict is seen', async () => (await world.settled(service, app)).state === 'failed');
     const row = await world.settled(service, app);
     expect(row).toMatchObject({ attempts: 1, failure: { reason: 'conflict' } });
-    expect(row.failure?.message).toContain(`is immutable and holds ${image.digest}`);
+    expect(row.failure?.message).toContain(`is immutable and refers to ${image.digest}`);
     for (let i = 0; i < 5; i += 1) {
       expect(await world.admit(service, app, { imagePullPolicy: 'Always' })).toContain(ECR_HOST);
     }

@@ -218,7 +218,7 @@ describe('credentials that are not good', () => {
     const result = await check({}, env);
     expect(result.code).toBe(2);
     expect(result.stderr).toMatch(
-      /environment GOOGLE_APPLICATION_CREDENTIALS:1:1: .*key\.json is not JSON \(line 2, column 16\): a value was expected/,
+      /environment GOOGLE_APPLICATION_CREDENTIALS:1:1: .*key\.json is not JSON \(line 2, column 16\): expected a value/,
     );
     expect(result.stderr).not.toContain('secret');
   });

@@ -41,6 +41,6 @@ describe('a background worker that ends as soon as it has begun', () => {
     expect(performance.now() - begin).toBeGreaterThan(1_150);
     await until('the restarts are counted', async () => restarts === (await count()));
     await copier.stop();
-    expect(asked).toContain('Secret x: the background worker has ended N times in a row and starts again in N s');
+    expect(asked).toContain('Secret x: the background worker ended N times in a row; restarting it in N s');
   });
 });

@@ -294,7 +294,7 @@ describe('server.routes', () => {
     expect((await send(service, '/webhook', webhookBody())).status).toBe(200);
     const reply = await send(service, '/v1/kyverno', kyvernoBody());
     expect([reply.status, codeOf(reply)]).toEqual([404, 'not_served']);
-    expect(reply.text).toContain('server.routes does not name it');
+    expect(reply.text).toContain('server.routes does not contain it');
   });
 
   it('is all without authentication, and the open route of the engine is logged and counted', async () => {

@@ -66,16 +66,16 @@ it('tells which fit, which are those of another configuration, and which say not
   expect(policies.gatekeeper).not.toBe(policies.kyverno);
   live = { MutatingPolicy: policies.kyverno, Assign: policies.kyverno, MutatingWebhookConfiguration: undefined };
   expect((await check()).cluster).toEqual([
-    { policy: 'MutatingPolicy swap', ok: true, message: 'fits this configuration' },
+    { policy: 'MutatingPolicy swap', ok: true, message: 'matches this configuration' },
     {
       policy: 'Assign swap',
       ok: false,
-      message: `was rendered for another configuration (${policies.kyverno}, not ${policies.gatekeeper}): apply what image-swapper policies prints`,
+      message: `was rendered for another configuration (${policies.kyverno}, not ${policies.gatekeeper}): apply the output of image-swapper policies`,
     },
     {
       policy: 'MutatingWebhookConfiguration swap',
       ok: true,
-      message: 'names no configuration: filters are left to the service',
+      message: 'was rendered without a configuration: the service evaluates filters',
     },
   ]);
   expect([...selectors]).toEqual(['app.kubernetes.io/name=image-swapper']);
@@ -98,7 +98,7 @@ it('says that there are none, unless none are wanted', async () => {
       policy: 'policies',
       ok: true,
       message:
-        'none found with the label app.kubernetes.io/name=image-swapper (policies.engine: kyverno): without any, no Pod is swapped',
+        'none found with the label app.kubernetes.io/name=image-swapper (policies.engine: kyverno); without policies no Pod is swapped',
     },
   ]);
   expect((await check(undefined, ['--set', 'policies.engine=none'])).cluster).toEqual([]);

@@ -87,9 +87,7 @@ describe('check', () => {
         await cli.config({ target: { type: 'oci', oci } }),
       ]);
       expect(ended.code).toBe(1);
-      expect(ended.stdout).toMatch(
-        /REFUSED {2}target default .*(read|push).*the credentials of the configuration are wrong/,
-      );
+      expect(ended.stdout).toMatch(/REFUSED {2}target default .*(read|push).*the configured credentials are wrong/);
       expect(ended.stdout + ended.stderr).not.toContain('wrong-word');
     } finally {
       await locked.close();

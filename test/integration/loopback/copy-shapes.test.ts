@@ -75,7 +75,7 @@ describe('an index of which the source has lost a part', () => {
       source.deleteManifest(SOURCE, image.platforms.get('linux/arm64') ?? '');
       await expect(copy()).rejects.toThrow(
         `linux/arm64 (${image.platforms.get('linux/arm64') ?? ''}) is not there any more; ` +
-          'push the image again, or set mirror.platforms to what is there: [linux/amd64]',
+          'push the image again, or set mirror.platforms to the existing platforms: [linux/amd64]',
       );
       expect(target.tags(TARGET)).toEqual([]);
       expect((await copy({ platforms: ['linux/amd64'] })).outcome).toBe('copied');

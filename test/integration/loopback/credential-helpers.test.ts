@@ -34,7 +34,7 @@ describe.each(FORMS)('a Docker config with %s', (_, document, helper) => {
     const file = join(cli.folder, 'swapper.yaml');
     const registry = plainRegistry(source, { credentials: { dockerConfigFile } });
     await writeFile(file, stringify({ source: { registries: [registry] }, target: plainRegistry(cli.target) }));
-    const line = `uses the credential helper "${helper}" for ${source.host}, which image-swapper does not run`;
+    const line = `uses the credential helper "${helper}" for ${source.host}, but image-swapper does not run credential helpers`;
 
     const checked = await cli.swapper(['check', '--config', file]);
     expect(checked.code).toBe(0);

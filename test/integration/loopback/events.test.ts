@@ -113,7 +113,7 @@ describe('Events at the API server', () => {
       recorder.record(failed('a:1', [user('web')], Date.now() + seconds * 1_000));
       await until('the next count', () => counts()[0] === index + 1);
     }
-    expect(events()[0]?.['message']).toMatch(/next try in 40 s$/);
+    expect(events()[0]?.['message']).toMatch(/next attempt in 40 s$/);
     expect(requests().map((request) => request.split(' ')[0])).toEqual(['POST', 'PATCH', 'PATCH']);
     recorder.record(copied('a:1', [user('web')]));
     await until('another Event', () => events().length === 2);
@@ -161,7 +161,7 @@ describe('a flood of news', () => {
     expect(api.requests.length).toBeLessThanOrEqual(50 + 5 * seconds + 1);
     expect(api.requests.length).toBeGreaterThan(52);
     expect(log).toHaveLength(1);
-    expect(log[0]).toMatch(/^info: \d{4,} Events were not written/);
+    expect(log[0]).toMatch(/^info: dropped \d{4,} Events/);
   });
 
   it('about one object is cut to 25, others get theirs', async () => {
@@ -218,7 +218,7 @@ describe('an API server that', () => {
     await until('a warning', () => log.length > 0);
     expect(log).toEqual([
       expect.stringMatching(
-        /^warn: no Events for an hour: create Event team-a\/.*: forbidden \(403\); grant the service's ServiceAccount the verb create on events; or set events.enabled to false$/,
+        /^warn: Events are paused for an hour: create Event team-a\/.*: forbidden \(403\); grant the service's ServiceAccount the verb create on events; or set events.enabled to false$/,
       ),
     ]);
     recorder.record(failed('b:1', [user('web')]));
@@ -235,7 +235,7 @@ describe('an API server that', () => {
       return events().length === 1;
     });
     await until('the end of it', () => log.length === 2);
-    expect(log[1]).toBe('info: Events can be written again');
+    expect(log[1]).toBe('info: writing Events works again');
   });
 
   it('has no such namespace any more loses that Event only', async () => {

@@ -65,7 +65,7 @@ describe('absent, forbidden, throttled and unreachable', () => {
     });
     const warned = () =>
       service.log
-        .filter(({ message }) => message === 'looking into the target failed')
+        .filter(({ message }) => message === 'target lookup failed')
         .map(({ level, target: name, reason }) => [level, name, reason].join());
     const failures = ['forbidden', 'throttled', 'unreachable'].map((reason) => ['warn', reason, reason].join());
     await until('the three failures are logged', () => failures.every((line) => warned().includes(line)));

@@ -298,7 +298,7 @@ describe("a gate's webhook", () => {
     ],
     ['a verdict of another type', { status: 200, body: { verdict: ['allow'] } }, /is expected$/],
     ['JSON nested without end', { status: 200, body: '['.repeat(5_000) }, /answered no JSON/],
-    ['a huge body', { status: 200, body: huge }, /the answer is longer than 65536 bytes$/],
+    ['a huge body', { status: 200, body: huge }, /the response is longer than 65536 bytes$/],
   ])('that answers %s holds the image, and is asked again later', async (_, bad, message) => {
     answer = bad;
     const { refused, copy } = world({ gate: { webhook: { url: url().replace('//', '//user:pass-word@') } } });

@@ -56,7 +56,7 @@ it('says that the cluster is too old, and which engine it can have', async () =>
   await until('the log says it', () => Promise.resolve(leader.log.length > 0));
   await leader.end();
   expect(leader.log[0]).toBe(
-    'MutatingAdmissionPolicy image-swapper: the cluster does not know admissionregistration.k8s.io/v1: it takes ' +
+    'MutatingAdmissionPolicy image-swapper: the cluster does not have admissionregistration.k8s.io/v1: it needs ' +
       'Kubernetes 1.36 or newer, or, with an older one, policies.engine=webhook',
   );
 });
@@ -76,6 +76,6 @@ it('leaves a policy alone that another install manages, and names its Lease', as
   await leader.end();
   expect(leader.writes).toEqual([]);
   expect(leader.log[0]).toMatch(
-    /^MutatingAdmissionPolicy image-swapper: is managed by another install, of Lease elsewhere\/image-swapper/,
+    /^MutatingAdmissionPolicy image-swapper: is managed by another install, with Lease elsewhere\/image-swapper/,
   );
 });

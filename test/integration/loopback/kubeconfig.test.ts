@@ -26,9 +26,9 @@ async function put(text: string): Promise<void> {
 
 describe('a kubeconfig that cannot be used', () => {
   it.each([
-    ['users: [{name: a, user: {token: "hunter2', 'is no YAML from line 2 on'],
-    ['users:\n- name: a\n  user:\n    token: hunter2: b\n', 'is no YAML from line 4 on'],
-    ['null', 'is no kubeconfig'],
+    ['users: [{name: a, user: {token: "hunter2', 'is not valid YAML from line 2 on'],
+    ['users:\n- name: a\n  user:\n    token: hunter2: b\n', 'is not valid YAML from line 4 on'],
+    ['null', 'is not a kubeconfig'],
   ])('is told by its name, without what is in it: %j', async (text, problem) => {
     await writeFile(kubeconfig, text);
     await expect(connectCluster({ KUBECONFIG: kubeconfig })).rejects.toThrow(
@@ -56,15 +56,15 @@ describe('a kubeconfig that cannot be used', () => {
       await put('null');
       await tried();
       await put(cluster.kubeconfig());
-      await until('it leads', () => log.some((line) => line.includes('this replica leads')));
+      await until('it leads', () => log.some((line) => line.includes('this replica is the leader')));
     } finally {
       await side.stop();
       await cluster.close();
     }
     expect(log.slice(0, 3)).toEqual([
-      `error: the cluster cannot be used: the kubeconfig ${kubeconfig} does not exist`,
-      `error: the cluster cannot be used: the kubeconfig ${kubeconfig} is no kubeconfig`,
-      'info: the cluster can be used now',
+      `error: cannot connect to the cluster: the kubeconfig ${kubeconfig} does not exist`,
+      `error: cannot connect to the cluster: the kubeconfig ${kubeconfig} is not a kubeconfig`,
+      'info: connected to the cluster',
     ]);
   });
 });

@@ -200,7 +200,7 @@ describe('listening', () => {
   it('on a port in use says which flag to change', async () => {
     const second = createServer(() => undefined);
     await expect(listen(second, `127.0.0.1:${port}`, '--listen-address')).rejects.toThrow(
-      `--listen-address 127.0.0.1:${port}: the port is in use; stop what uses it or give another`,
+      `--listen-address 127.0.0.1:${port}: the port is in use; stop the other program or choose another port`,
     );
   });
 

@@ -71,7 +71,7 @@ describe('the authority of the serving certificate, at Gatekeeper', () => {
     expect(await publish("starts_with(container.image, 'a')")).toEqual({
       complete: true,
       problems: [
-        'Provider image-swapper: calls "elsewhere.example.com", which tls.dnsNames does not name: its authority is left as it is; correct the address, or add the name',
+        'Provider image-swapper: calls "elsewhere.example.com", which tls.dnsNames does not contain: its CA bundle stays unchanged; correct the address, or add the name',
       ],
     });
     expect(patched.filter(({ path }) => path.startsWith(PROVIDERS))).toEqual([]);

@@ -72,7 +72,7 @@ describe('watched pull secrets', () => {
     for (let i = 0; i < 50; i += 1) expect(await users()).toEqual(['pod', 'account', 'old']);
     expect(await users({ ...POD, namespace: 'team-b' })).toEqual([]);
     expect(reads()).toEqual([]);
-    expect(problems).toEqual(['Secret team-b/pod-secret: does not exist, or is of no type for pull secrets']);
+    expect(problems).toEqual(['Secret team-b/pod-secret: does not exist, or is not a pull secret']);
   });
 
   it('are asked for by type and page by page, so that no other Secret is ever read', async () => {
@@ -110,8 +110,8 @@ describe('watched pull secrets', () => {
     expect(await users()).toEqual(['pod']);
     await until('it is tried again', () => api.requests.filter(({ path }) => path === '/api/v1/secrets').length > 3);
     expect(problems.sort()).toEqual([
-      '/api/v1/secrets: not allowed to list and watch it (403); grant the service list and watch on it',
-      '/api/v1/serviceaccounts: not allowed to list and watch it (403); grant the service list and watch on it',
+      '/api/v1/secrets: not allowed to list and watch (403); grant the service the verbs list and watch',
+      '/api/v1/serviceaccounts: not allowed to list and watch (403); grant the service the verbs list and watch',
     ]);
     expect(await users()).toEqual(['pod']);
     expect(reads()).toHaveLength(2);
@@ -182,7 +182,7 @@ describe('watched pull secrets', () => {
     await until('the Secret is dropped', async () => (await users()).length === 0);
     expect(problems.slice(0, 2)).toEqual([
       expect.stringContaining('/api/v1/secrets'),
-      '/api/v1/secrets: not allowed to list and watch it (403); grant the service list and watch on it',
+      '/api/v1/secrets: not allowed to list and watch (403); grant the service the verbs list and watch',
     ]);
   });
 
@@ -219,7 +219,7 @@ describe('pull secrets that are too much', () => {
     const all = { ...POD, secretNames: ['a', 'b', 'c', 'd'] };
     for (let i = 0; i < 3; i += 1) expect(await users(all)).toEqual(['user-a', 'user-b', 'user-c', 'user-d']);
     const leftOut = (name: string): string =>
-      `Secret team-a/${name}: is not kept in memory, which is full of others; it is read when a Pod needs it`;
+      `Secret team-a/${name}: is not cached, because the cache is full; it is read when a Pod needs it`;
     expect(problems).toEqual([leftOut('c'), leftOut('d')]);
     expect(new Set(reads())).toEqual(new Set(['c', 'd'].map((name) => `/api/v1/namespaces/team-a/secrets/${name}`)));
     api.endWatches({ forget: true });
@@ -235,7 +235,7 @@ describe('pull secrets that are too much', () => {
     api.putPullSecret('team-a', 'huge', { 'registry.test': { username: 'huge', password: 'p'.repeat(1_048_576) } });
     await watching();
     expect(await users({ ...POD, secretNames: ['huge', 'pod-secret'] })).toEqual(['pod']);
-    expect(problems[0]).toBe('Secret team-a/huge: has more than 1 MiB and is left out');
+    expect(problems[0]).toBe('Secret team-a/huge: is larger than 1 MiB and is left out');
     expect(problems.join()).not.toContain('ppp');
   });
 });

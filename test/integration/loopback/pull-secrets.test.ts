@@ -93,10 +93,10 @@ describe('pull secrets of a Pod', () => {
     api.refuse('/api/v1/namespaces/team-a/serviceaccounts/default', 403);
     expect(await users({ ...POD, secretNames: ['missing', 'opaque', 'forbidden', 'good'] })).toEqual(['u']);
     expect(problems.sort()).toEqual([
-      'Secret team-a/forbidden: not allowed to read it (403); grant the service get on it',
+      'Secret team-a/forbidden: not allowed to read it (403); grant the service the verb get on it',
       'Secret team-a/missing: does not exist',
       'Secret team-a/opaque: is neither of type kubernetes.io/dockerconfigjson nor kubernetes.io/dockercfg',
-      'ServiceAccount team-a/default: not allowed to read it (403); grant the service get on it',
+      'ServiceAccount team-a/default: not allowed to read it (403); grant the service the verb get on it',
     ]);
     expect(problems.join()).not.toContain('hunter2');
   });
@@ -110,11 +110,11 @@ describe('pull secrets of a Pod', () => {
       api.refuse('/api/v1/namespaces/team-a/serviceaccounts/default', how);
       expect(await users({ ...POD, secretNames: ['pod-secret', 'good'] })).toEqual(['u']);
       expect(problems.sort()).toEqual([
-        'Secret team-a/pod-secret: the API server did not answer in time',
-        'ServiceAccount team-a/default: the API server did not answer in time',
+        'Secret team-a/pod-secret: the API server did not respond in time',
+        'ServiceAccount team-a/default: the API server did not respond in time',
       ]);
       await expect(secrets.named('pod-secret', 'team-a')).rejects.toThrow(
-        'Secret team-a/pod-secret: the API server did not answer in time',
+        'Secret team-a/pod-secret: the API server did not respond in time',
       );
     },
   );
@@ -134,8 +134,8 @@ describe('pull secrets of a Pod', () => {
     api.putServiceAccount('team-a', 'default', []);
     api.putPullSecret('team-a', 'pod-secret', { 'r.test': { username: 'u', password: 'p'.repeat(1_048_576) } });
     expect(await users()).toEqual([]);
-    expect(problems).toEqual(['Secret team-a/pod-secret: has more than 1 MiB and is left out']);
-    await expect(secrets.named('pod-secret', 'team-a')).rejects.toThrow('has more than 1 MiB');
+    expect(problems).toEqual(['Secret team-a/pod-secret: is larger than 1 MiB and is left out']);
+    await expect(secrets.named('pod-secret', 'team-a')).rejects.toThrow('is larger than 1 MiB');
   });
 
   it('cost one request each for a while, missing ones included', async () => {

@@ -185,7 +185,7 @@ describe('the leader', () => {
     await until('it leads no more', async () => (await seen()) === '0 0 0 0');
   });
 
-  it('tries the secrets of each namespace that uses the image until one may read it', async () => {
+  it('tries the secrets of each namespace until one may read it', async () => {
     await source.close();
     source = await FakeRegistry.start({ auth: { type: 'basic', users: { robot: 'right' } } });
     const used = image('private');

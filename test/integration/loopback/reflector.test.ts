@@ -121,7 +121,7 @@ describe('what is there', () => {
     cluster.endWatches(PODS);
     put('c');
     await has('a', 'b', 'c');
-    expect(trouble).toEqual([`0 ${PODS}: the answer is no list, it has no items`, undefined]);
+    expect(trouble).toEqual([`0 ${PODS}: the response is not a list`, undefined]);
     expect(lists).toBe(2);
   });
 

@@ -125,7 +125,7 @@ describe('an image that is up to date', () => {
     const outcome = await copy(job());
     expect(outcome).toMatchObject({ upToDate: false, bytes: { uploaded: lost?.size } });
     expect(outcome.repaired?.length).toBeGreaterThan(0);
-    expect(reports.join('\n')).toMatch(/was damaged: .* is there again/);
+    expect(reports.join('\n')).toMatch(/was damaged: restored .*/);
     expect(await copy(job())).toMatchObject({ upToDate: true });
   });
 });

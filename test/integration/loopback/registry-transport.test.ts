@@ -110,7 +110,7 @@ describe('TLS', () => {
     );
     expect(connections).toBe(4);
     const strict = client(host, { endpoints: [{ host, insecure: false }] });
-    await expect(strict.headManifest('team/app', 'v1')).rejects.toThrow(/does not speak HTTPS: set insecure/);
+    await expect(strict.headManifest('team/app', 'v1')).rejects.toThrow(/does not use HTTPS: set insecure/);
   });
 });
 
@@ -161,7 +161,7 @@ describe('sockets and timeouts', () => {
   it('gives up on a registry that accepts and never answers', async () => {
     const registry = await start();
     registry.fault({ path: '/manifests/', action: { type: 'hang' } });
-    await expect(client(registry.host).getManifest('team/app', 'v1')).rejects.toThrow(/no answer for 300 ms/);
+    await expect(client(registry.host).getManifest('team/app', 'v1')).rejects.toThrow(/no response for 300 ms/);
     expect(registry.requests(({ path }) => path.includes('/manifests/'))).toHaveLength(2);
   });
 
@@ -174,7 +174,7 @@ describe('sockets and timeouts', () => {
     for await (const piece of stream as AsyncIterable<Buffer>) size += piece.length;
     expect(size).toBe(descriptor.size);
     registry.fault({ path: '/blobs/', action: { type: 'hang', after: 1_000 } });
-    await expect(read(reader)).rejects.toThrow(/the body stopped for 300 ms/);
+    await expect(read(reader)).rejects.toThrow(/the body stalled for 300 ms/);
   });
 
   it('gives up on a body that drips, however long its layer is', async () => {
@@ -182,7 +182,7 @@ describe('sockets and timeouts', () => {
     registry.fault({ path: '/blobs/', action: { type: 'drip', interval: 20 } });
     const timeouts = { connect: 5_000, headers: 5_000, idle: 5_000, slow: 400 };
     await expect(read(client(registry.host, { timeouts }))).rejects.toThrow(
-      /the body came at less than 1024 bytes a second for 400 ms/,
+      /the body arrived at less than 1024 bytes a second for 400 ms/,
     );
   });
 

@@ -165,7 +165,7 @@ describe('credentials files', () => {
   });
 
   it.each([
-    ['{"type": "service_account",\n  oops}', 'is not JSON (line 2, column 3): a key in double quotes was expected'],
+    ['{"type": "service_account",\n  oops}', 'is not JSON (line 2, column 3): expected a key in double quotes'],
     ['[]', 'is not a JSON object'],
     [
       '{"installed": {}}',

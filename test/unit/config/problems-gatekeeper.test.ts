@@ -41,7 +41,7 @@ describe('filters and matches that nobody would decide under Gatekeeper', () => 
       'a filter about the container is refused at its place',
       filters(IMAGE, NAME),
       [
-        /^6:17: source\.filters\[1\]\.jmespath: Gatekeeper cannot decide "container\.name == 'a'", which reads the container: write it as /,
+        /^6:17: source\.filters\[1\]\.jmespath: Gatekeeper cannot decide "container\.name == 'a'", which reads the container: use only /,
       ],
     ],
     ['the same filter is fine with another engine', filters(NAME).replace('gatekeeper', 'kyverno'), []],

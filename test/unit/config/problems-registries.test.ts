@@ -47,21 +47,21 @@ describe('problems with AWS', () => {
         '    ecrOptions:\n      accessPolicy: |\n        {\n          "Version": "2008-10-17"\n          "Statement": []\n        }\n',
       ),
       [
-        '10:11: target.aws.ecrOptions.accessPolicy: not valid JSON: "," or "}" was expected: expected a repository policy as raw JSON, at most 10240 characters',
+        '10:11: target.aws.ecrOptions.accessPolicy: not valid JSON: expected "," or "}": expected a repository policy as raw JSON, at most 10240 characters',
       ],
     ],
     [
       'a policy that is no JSON, in quotes',
       aws(`    ecrOptions:\n      accessPolicy: '{"Version": }'\n`),
       [
-        '7:34: target.aws.ecrOptions.accessPolicy: not valid JSON: a value was expected: expected a repository policy as raw JSON, at most 10240 characters',
+        '7:34: target.aws.ecrOptions.accessPolicy: not valid JSON: expected a value: expected a repository policy as raw JSON, at most 10240 characters',
       ],
     ],
     [
       'a policy that is no JSON, over folded lines',
       aws(`    ecrOptions:\n      accessPolicy: >\n        {"Version":\n        oops}\n`),
       [
-        '7:21: target.aws.ecrOptions.accessPolicy: not valid JSON: a value was expected (line 1, column 13 of the string): expected a repository policy as raw JSON, at most 10240 characters',
+        '7:21: target.aws.ecrOptions.accessPolicy: not valid JSON: expected a value (line 1, column 13 of the string): expected a repository policy as raw JSON, at most 10240 characters',
       ],
     ],
     [

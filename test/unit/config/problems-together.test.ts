@@ -130,7 +130,7 @@ describe('problems with expressions', () => {
       'a string in double quotes',
       `${target}source:\n  filters:\n    - jmespath: obj.metadata.namespace == "kube-system"\n`,
       [
-        `4:43: source.filters[0].jmespath: "kube-system" is a field, not a string, because of its double quotes): write 'kube-system'`,
+        `4:43: source.filters[0].jmespath: "kube-system" is a field, not a string, because of its double quotes: write 'kube-system'`,
       ],
     ],
     [

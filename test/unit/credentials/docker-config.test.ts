@@ -48,12 +48,12 @@ describe('parseDockerConfig', () => {
       });
     expect(parseDockerConfig(auths(1_000), 'secret a/b')).toHaveLength(1_000);
     expect(() => parseDockerConfig(auths(1_001), 'secret a/b')).toThrow(
-      new DockerConfigError('secret a/b has 1001 entries; more than 1000 are not read'),
+      new DockerConfigError('secret a/b has 1001 entries; the maximum is 1000'),
     );
     const padded = (length: number): string => auths(1).padEnd(length);
     expect(parseDockerConfig(padded(1_048_576), 'secret a/b')).toHaveLength(1);
     expect(() => parseDockerConfig(padded(1_048_577), 'secret a/b')).toThrow(
-      new DockerConfigError('secret a/b has more than 1 MiB'),
+      new DockerConfigError('secret a/b is larger than 1 MiB'),
     );
   });
 

@@ -71,49 +71,49 @@ describe('what is told of a copy', () => {
       result: { ...done, repaired: ['manifest sha256:1', 'content of sha256:2'] },
       type: 'Warning',
       reason: 'MirrorRepaired',
-      message: `${REFERENCE} was damaged in its registry, and is whole again: manifest sha256:1, content of sha256:2`,
+      message: `${REFERENCE} was damaged in its registry and has been repaired: manifest sha256:1, content of sha256:2`,
     },
     {
       what: 'there, without its signatures',
       result: { ...done, upToDate: true, unsigned: ['referrers of sha256:1'] },
       type: 'Warning',
       reason: 'SignaturesMissing',
-      message: `${REFERENCE} is there without signatures of ${SOURCE} that cannot be read now: referrers of sha256:1; they are tried again`,
+      message: `${REFERENCE} was copied without some signatures of ${SOURCE}, which could not be read: referrers of sha256:1; the service retries`,
     },
     {
       what: 'failed, tried again',
       result: failed({ message: `${SOURCE}: no access` }, NOW + 39_500),
       type: 'Warning',
       reason: 'MirrorFailed',
-      message: `copying ${SOURCE} to ${REFERENCE} failed: unauthorized: no access; next try in 40 s`,
+      message: `copying ${SOURCE} to ${REFERENCE} failed: unauthorized: no access; next attempt in 40 s`,
     },
     {
       what: 'failed, tried again in minutes',
       result: failed({ reason: 'throttled', message: 'too many requests' }, NOW + 300_000),
       type: 'Warning',
       reason: 'MirrorFailed',
-      message: `copying ${SOURCE} to ${REFERENCE} failed: throttled: too many requests; next try in 5 min`,
+      message: `copying ${SOURCE} to ${REFERENCE} failed: throttled: too many requests; next attempt in 5 min`,
     },
     {
       what: 'failed for good, for a while',
       result: failed({ reason: 'absent', message: 'no such tag', retryable: false }, NOW + 60_000),
       type: 'Warning',
       reason: 'MirrorFailed',
-      message: `copying ${SOURCE} to ${REFERENCE} failed: absent: no such tag; not tried again until 2026-01-01T12:01:00Z`,
+      message: `copying ${SOURCE} to ${REFERENCE} failed: absent: no such tag; not retried until 2026-01-01T12:01:00Z`,
     },
     {
       what: 'failed for good',
       result: failed({ retryable: false }),
       type: 'Warning',
       reason: 'MirrorFailed',
-      message: `copying ${SOURCE} to ${REFERENCE} failed: unauthorized: no access; not tried again until it is asked for again`,
+      message: `copying ${SOURCE} to ${REFERENCE} failed: unauthorized: no access; not retried until the next request`,
     },
     {
       what: 'refused by a tag that may not move',
       result: failed({ reason: 'conflict', message: 'the tag is immutable', retryable: false }),
       type: 'Warning',
       reason: 'TagConflict',
-      message: `copying ${SOURCE} to ${REFERENCE} failed: conflict: the tag is immutable; not tried again until it is asked for again`,
+      message: `copying ${SOURCE} to ${REFERENCE} failed: conflict: the tag is immutable; not retried until the next request`,
     },
   ])('that is $what', ({ result, type, reason, message }) => {
     const [event, ...others] = copyEvents(news(result), NOW);
@@ -145,7 +145,9 @@ describe('what is told of a copy', () => {
   it('is told whatever the next try is', () => {
     for (const nextTry of [NaN, Infinity, Number.MAX_VALUE, -1]) {
       for (const retryable of [true, false]) {
-        expect(copyEvents(news(failed({ retryable }, nextTry)), NOW)[0]?.message).toMatch(/; (?:next try|not tried)/);
+        expect(copyEvents(news(failed({ retryable }, nextTry)), NOW)[0]?.message).toMatch(
+          /; (?:next attempt|not retried)/,
+        );
       }
     }
   });
@@ -188,7 +190,7 @@ describe('a message', () => {
     expect(Buffer.byteLength(message)).toBeLessThanOrEqual(1_024);
     expect(Buffer.byteLength(message)).toBeGreaterThan(1_000);
     expect(message).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
-    expect(message).toMatch(/^copying .*…; next try in 40 s$/u);
+    expect(message).toMatch(/^copying .*…; next attempt in 40 s$/u);
   });
 });
 

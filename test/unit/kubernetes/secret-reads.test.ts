@@ -35,7 +35,7 @@ describe('SecretReads', () => {
     ['a'.repeat(64), 'x'],
   ])('asks the API server for nothing when the names are %j and %j', async (namespace, name) => {
     const { reads: secrets, asked } = reads();
-    const message = /not the names of Kubernetes objects/;
+    const message = /not valid names of Kubernetes objects/;
     await expect(secrets.pullSecret(namespace, name)).rejects.toThrow(message);
     await expect(secrets.accountSecretNames(namespace, name)).rejects.toThrow(message);
     await expect(secrets.dockerConfig(namespace, name)).rejects.toThrow(message);

@@ -70,24 +70,24 @@ describe('the next step', () => {
   });
 
   it.each<readonly [string, () => string, string]>([
-    ['of an empty Secret', () => step({ retired: [] }, NOW), 'begin: there is no authority'],
+    ['of an empty Secret', () => step({ retired: [] }, NOW), 'begin: there is no CA'],
     ['while all is well', () => step(settled, NOW), 'none'],
     ['just before two thirds of the certificate', () => step(settled, NOW + 59 * DAY), 'none'],
     [
       'after two thirds of the certificate',
       () => step(settled, NOW + 60 * DAY),
-      'issue: two thirds of its time have passed',
+      'issue: two thirds of its lifetime have passed',
     ],
     ['when the certificate was deleted', () => step({ authority, retired: [] }, NOW), 'issue: there is none'],
     ['when it expired', () => step(settled, NOW + 90 * DAY), 'issue: it expired'],
     [
       'when it is of an authority that nobody knows',
       () => step({ authority: other, leaf, retired: [] }, NOW),
-      'issue: no authority in the bundle signed it',
+      'issue: no CA in the bundle signed it',
     ],
     ['when the names changed', () => step(settled, NOW, { names: ['a.svc'] }), 'issue: tls.dnsNames changed'],
     ['when the names are in another order', () => step(settled, NOW, { names: [...NAMES].reverse() }), 'none'],
-    ['asked for a certificate', () => step(settled, NOW, { asked: 'leaf' }), 'issue: asked for'],
+    ['asked for a certificate', () => step(settled, NOW, { asked: 'leaf' }), 'issue: requested'],
     ['asked for an authority', () => step(settled, NOW, { asked: 'ca' }), 'announce: asked'],
     ['asked for it again', () => step(nexted({ reason: 'due' }), NOW, { asked: 'ca' }), 'hasten'],
     [
@@ -101,7 +101,7 @@ describe('the next step', () => {
     [
       'after its overlap',
       () => step(nexted({ reason: 'due', signFrom: NOW }), NOW),
-      'sign: everybody knows the next authority',
+      'sign: every caller trusts the next CA',
     ],
     [
       'after its overlap, when somebody took the bundle away again',
@@ -109,9 +109,9 @@ describe('the next step', () => {
       'none',
     ],
     [
-      'when the authority expired before the next one could be published',
+      'when the CA expired before the next one could be published',
       () => step(nexted({ reason: 'due' }), notAfter(authority.cert), { published: false }),
-      'sign: the authority expired',
+      'sign: the CA expired',
     ],
     [
       'when a retired authority has no certificate left',
@@ -156,7 +156,7 @@ describe('the Secret', () => {
   });
 
   it("of somebody else's certificate is refused", () => {
-    expect(() => parseMaterial({ 'tls.crt': leaf.cert, 'tls.key': leaf.key })).toThrow('name an empty Secret');
+    expect(() => parseMaterial({ 'tls.crt': leaf.cert, 'tls.key': leaf.key })).toThrow('use an empty Secret');
   });
 });
 

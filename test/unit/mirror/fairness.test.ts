@@ -158,7 +158,7 @@ describe('a registry that is away', () => {
     expect(await first).toMatchObject({ ok: false, failure: { reason: 'unreachable' } });
     const waits = {
       ok: false,
-      failure: { message: expect.stringContaining('b:latest: waits with all copies of away.test') as unknown },
+      failure: { message: expect.stringContaining('b:latest: waiting, like all copies from away.test') as unknown },
     };
     expect(await second).toMatchObject(waits);
     expect(await queue.enqueue(job('b', { from: 'away.test' }))).toMatchObject(waits);

@@ -98,8 +98,8 @@ describe('the places of the queue', () => {
         reason: 'internal',
         retryable: true,
         message:
-          'docker.io/library/e11:latest: the mirror queue is full (10), and namespace evil has the largest share of it; ' +
-          'it is mirrored when the next Pod requests it',
+          'docker.io/library/e11:latest: the mirror queue is full (10), and namespace evil has the largest share; ' +
+          'the image is mirrored on the next request',
       },
     });
   });
@@ -173,7 +173,7 @@ describe('a copy without end', () => {
     expect(copier.started[0]?.signal.aborted).toBe(true);
     copier.started[0]?.fail(failure('stopped', true));
     expect(await result).toMatchObject({
-      failure: { reason: 'unreachable', message: expect.stringContaining('did not end within 24 hours') as unknown },
+      failure: { reason: 'unreachable', message: expect.stringContaining('did not finish within 24 hours') as unknown },
     });
     expect(queue.list()[0]).toMatchObject({ state: 'waiting', attempts: 1 });
     void queue.enqueue(of('a', 'other'));
@@ -216,7 +216,7 @@ describe('the end of the background worker', () => {
       await clock.pass(60_000);
     }
     expect(await queue.enqueue(bomb)).toMatchObject({
-      failure: { message: expect.stringContaining('ended 2 times while it copied this image') as unknown },
+      failure: { message: expect.stringContaining('ended 2 times while copying this image') as unknown },
     });
     expect(copier.started).toHaveLength(0);
     await clock.pass(3_600_000);

@@ -20,7 +20,7 @@ describe('a wait that a registry asks for', () => {
     expect(waitedTooLong(patient, throttled(20_000), 0)).toBeUndefined();
     expect(waitedTooLong(patient, throttled(3_600_000), 0)).toMatchObject({
       reason: 'throttled',
-      message: 'r.example: HTTP 429; it asks to wait 3600 s, until 1970-01-01T01:00:00.000Z: try again then',
+      message: 'r.example: HTTP 429; it requests a wait of 3600 s, until 1970-01-01T01:00:00.000Z',
     });
   });
 });

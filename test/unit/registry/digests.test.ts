@@ -51,7 +51,7 @@ describe('statedDigest', () => {
     'names the algorithm of %s, which is not supported',
     (text) => {
       expect(() => statedDigest(answer(text), asked)).toThrow(
-        `algorithm ${text.split(':')[0] ?? ''} is not supported (sha256, sha384 and sha512 are)`,
+        `algorithm ${text.split(':')[0] ?? ''} is not supported (expected sha256, sha384 or sha512)`,
       );
     },
   );

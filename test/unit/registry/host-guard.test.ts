@@ -80,7 +80,7 @@ describe('HostGuard', () => {
   it('lets a configured registry send us to itself, wherever it is', () => {
     const policy = guard([]).onwardPolicy({ host: CONFIGURED, address: 'public' });
     expect(policy.refusal(CONFIGURED, 443, '127.0.0.1')).toBeUndefined();
-    expect(policy.refusal(CONFIGURED, 8443, '127.0.0.1')).toMatch(/is loopback, and the registry .* is public/);
+    expect(policy.refusal(CONFIGURED, 8443, '127.0.0.1')).toMatch(/is loopback, but the registry .* is public/);
     const other = guard([]).onwardPolicy({ host: OTHER, address: 'public' });
     expect(other.refusal(OTHER, 443, '127.0.0.1')).toMatch(/is loopback/);
   });
@@ -123,7 +123,7 @@ describe('HostGuard', () => {
     '[fd00:ec2::254]',
   ])('refuses %s as a text when a proxy resolves it', (host) => {
     expect(guard([]).policyFor('x.example').refusal(host, 443, undefined, true)).toMatch(
-      /is not an address that images may come from/,
+      /is not an allowed address for images/,
     );
     const onward = guard([]).onwardPolicy({ host: OTHER, address: 'public' });
     expect(onward.refusal(host, 443, undefined, true)).toBeDefined();

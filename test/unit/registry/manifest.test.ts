@@ -22,7 +22,7 @@ describe('mediaTypeOf', () => {
   });
 
   it.each([
-    [OCI_INDEX, { mediaType: OCI_MANIFEST }, /header says .*index.* and the body .*manifest/],
+    [OCI_INDEX, { mediaType: OCI_MANIFEST }, /header says .*index.* but the body says .*manifest/],
     [OCI_INDEX, '<html><body>login</body></html>', /HTML page.*login page/],
     [OCI_INDEX, 'nope', /not JSON/],
     [OCI_INDEX, '[]', /not a JSON object/],
@@ -59,7 +59,7 @@ describe('parseManifest', () => {
     ['a negative size', { config: { ...config, size: -1 } }, OCI_MANIFEST, /has no size/],
     ['a size that is text', { config: { ...config, size: '2' } }, OCI_MANIFEST, /has no size/],
     ['layers that are no list', { config, layers: {} }, OCI_MANIFEST, /"layers" is not a list/],
-    ['an index without a list', {}, OCI_INDEX, /no list "manifests"/],
+    ['an index without a list', {}, OCI_INDEX, /no "manifests" list/],
   ])('refuses %s', (_, json, mediaType, message) => {
     expect(() => parse(json, mediaType)).toThrow(message);
   });

@@ -93,7 +93,7 @@ describe('checkRealm', () => {
 
   it.each([
     ['https://other.example.com/token', {}, /is another registry/],
-    ['https://auth.example.com/token', { verified: false }, /is not verified/],
+    ['https://auth.example.com/token', { verified: false }, /unverified connection/],
     ['http://auth.example.com/token', {}, /is on plain HTTP/],
     ['ftp://r.example.com/token', {}, /has scheme ftp:/],
     ['not a url', {}, /"not a url" is not a URL/],

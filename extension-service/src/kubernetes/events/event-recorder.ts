@@ -106,18 +106,18 @@ export class EventRecorder {
     const { log } = this.options;
     try {
       await this.sender.send(event, times, () => this.global.spend('', this.clock.now()));
-      if (this.forbidden) log('info', 'Events can be written again');
+      if (this.forbidden) log('info', 'writing Events works again');
       this.forbidden = false;
     } catch (error) {
       const message = messageOf(error);
       if (error instanceof EventError && error.kind === 'forbidden') {
         this.quietUntil = this.clock.now() + QUIET;
         this.waiting.clear();
-        if (!this.forbidden) log('warn', `no Events for an hour: ${message}; or set events.enabled to false`);
+        if (!this.forbidden) log('warn', `Events are paused for an hour: ${message}; or set events.enabled to false`);
         this.forbidden = true;
         return;
       }
-      log('debug', `an Event is dropped: ${message}`);
+      log('debug', `dropped an Event: ${message}`);
       // Of what is gone nobody wants to know.
       if (!(error instanceof EventError) || error.kind !== 'absent') this.drop();
     }
@@ -134,7 +134,7 @@ export class EventRecorder {
     if (this.dropped > 0) {
       this.options.log(
         'info',
-        `${this.dropped} Events were not written: too many at once, or the API server did not take them`,
+        `dropped ${this.dropped} Events: too many at once, or the API server did not accept them`,
       );
     }
     this.dropped = 0;

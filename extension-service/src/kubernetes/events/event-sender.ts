@@ -19,7 +19,7 @@ const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;
 /** Milliseconds that a request may take. */
 const REQUEST_TIMEOUT_MS = 10_000;
-const NO_ANSWER = 'the API server does not answer';
+const NO_ANSWER = 'the API server does not respond';
 
 /** Writes one Event: makes it, or counts it up where the same was told before, by this replica or another. */
 export class EventSender {

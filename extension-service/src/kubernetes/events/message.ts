@@ -8,11 +8,15 @@ const LONGEST = 1_024;
 /** For people that look at their workload: one line. */
 export function eventMessage({ source, reference, result }: CopyNews, reason: EventReason, now: number): string {
   if (result.ok && reason === 'MirrorRepaired') {
-    return fit(`${reference} was damaged in its registry, and is whole again: `, result.repaired?.join(', ') ?? '', '');
+    return fit(
+      `${reference} was damaged in its registry and has been repaired: `,
+      result.repaired?.join(', ') ?? '',
+      '',
+    );
   }
   if (result.ok && reason === 'SignaturesMissing') {
-    const begin = `${reference} is there without signatures of ${source} that cannot be read now: `;
-    return fit(begin, result.unsigned?.join(', ') ?? '', '; they are tried again');
+    const begin = `${reference} was copied without some signatures of ${source}, which could not be read: `;
+    return fit(begin, result.unsigned?.join(', ') ?? '', '; the service retries');
   }
   if (result.ok) return fit(`copied ${source} to ${reference}`, '', ` (${result.digest})`);
   const { failure, nextTry, goneSince } = result;
@@ -31,9 +35,9 @@ export function eventMessage({ source, reference, result }: CopyNews, reason: Ev
 
 function whenNext(retryable: boolean, nextTry: number | undefined, now: number): string {
   const date = new Date(nextTry ?? NaN);
-  if (nextTry === undefined || Number.isNaN(date.getTime())) return 'not tried again until it is asked for again';
-  if (retryable) return `next try in ${span(Math.max(0, nextTry - now))}`;
-  return `not tried again until ${date.toISOString().replace(/\.\d+Z$/, 'Z')}`;
+  if (nextTry === undefined || Number.isNaN(date.getTime())) return 'not retried until the next request';
+  if (retryable) return `next attempt in ${span(Math.max(0, nextTry - now))}`;
+  return `not retried until ${date.toISOString().replace(/\.\d+Z$/, 'Z')}`;
 }
 
 function span(milliseconds: number): string {

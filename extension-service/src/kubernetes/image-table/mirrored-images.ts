@@ -149,7 +149,7 @@ export class MirroredImages {
     const sum = (of: 'size' | 'length' | 'crowdedOut' | 'unquotable'): number => large[of] + recent[of];
     const [crowdedOut, unquotable] = [sum('crowdedOut'), sum('unquotable')];
     if (crowdedOut > 0) {
-      const message = `${crowdedOut} mirrored images have no room in the API server's table, so Pods keep their source: use the engine webhook for so many images, or divide them among namespaces that it covers`;
+      const message = `${crowdedOut} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`;
       this.options.log('warn', message);
     }
     const lag = this.changedAt === undefined ? 0 : this.now() - this.changedAt;

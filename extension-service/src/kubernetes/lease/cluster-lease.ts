@@ -71,7 +71,7 @@ export class ClusterLease implements LeaseApi {
         return fail('conflict', `${request}: ${message}`);
       case 404:
         return verb === 'patch'
-          ? fail('conflict', `${request}: it is gone`)
+          ? fail('conflict', `${request}: the Lease was deleted`)
           : fail('refused', `${request}: ${message}; does the namespace ${this.namespace} exist?`);
       case 401:
         return fail('refused', `${request}: the API server does not accept the service's token (401)`);
@@ -94,7 +94,7 @@ export class ClusterLease implements LeaseApi {
 function stored(lease: V1Lease): StoredLease {
   const resourceVersion = lease.metadata?.resourceVersion ?? '';
   // A change without one would overwrite whatever is there.
-  if (resourceVersion === '') throw new Error('the answer of the API server has no resourceVersion');
+  if (resourceVersion === '') throw new Error('the response of the API server has no resourceVersion');
   return { record: readRecord(lease.spec as Readonly<Record<string, unknown>> | undefined), resourceVersion };
 }
 

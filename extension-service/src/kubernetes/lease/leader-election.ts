@@ -128,7 +128,7 @@ export class LeaderElection {
   private async round(): Promise<number> {
     try {
       const pause = this.leading === undefined ? await this.seek() : await this.renew();
-      if (this.unreachable) this.options.log('info', `${this.options.api.title}: the API server answers again`);
+      if (this.unreachable) this.options.log('info', `${this.options.api.title}: the API server responds again`);
       this.unreachable = false;
       this.unavailable = undefined;
       this.refusal = undefined;
@@ -200,10 +200,10 @@ export class LeaderElection {
 
   /** Leads for `left` milliseconds, unless the Lease is renewed before. */
   private hold(since: Date, left: number): void {
-    if (left <= 0) return this.lose('it took too long to renew it');
+    if (left <= 0) return this.lose('the renewal took too long');
     this.leading?.cancelDeadline();
     const cancelDeadline = this.clock.after(left, () =>
-      this.lose(`it could not be renewed for ${this.durations.giveUp / 1_000} s`),
+      this.lose(`it was not renewed for ${this.durations.giveUp / 1_000} s`),
     );
     if (this.leading !== undefined) {
       this.leading.cancelDeadline = cancelDeadline;
@@ -211,7 +211,7 @@ export class LeaderElection {
     }
     this.leading = { since, cancelDeadline };
     if (this.stopping) return;
-    this.options.log('info', `${this.options.api.title}: this replica leads`);
+    this.options.log('info', `${this.options.api.title}: this replica is the leader`);
     this.running = new RunningTasks(this.tasks, this.options.log);
     this.running.start(() => this.wake?.());
     this.tell();
@@ -224,7 +224,7 @@ export class LeaderElection {
     this.leading = undefined;
     this.running?.stop();
     this.requests.abort(new LeaseError('unreachable', `${this.options.api.title}: ${reason}`));
-    this.options.log('warn', `${this.options.api.title}: this replica does not lead any more: ${reason}`);
+    this.options.log('warn', `${this.options.api.title}: this replica is no longer the leader: ${reason}`);
     this.tell();
   }
 
@@ -238,7 +238,7 @@ export class LeaderElection {
         const { lease } = this.observation;
         if (lease === undefined || lease.record.holder !== identity) break;
         if (await this.tryRelease(lease, since)) {
-          log('info', `${api.title}: given back`);
+          log('info', `${api.title}: released`);
           break;
         }
         const found = await this.requests.send((signal) => api.read(signal));
@@ -247,7 +247,7 @@ export class LeaderElection {
       }
     } catch (error) {
       const reason = messageOf(error);
-      log('warn', `${api.title}: not given back, another replica leads when it expires: ${reason}`);
+      log('warn', `${api.title}: not released, another replica leads when it expires: ${reason}`);
     }
     this.tell();
   }

@@ -21,7 +21,7 @@ export class LeaseRequests {
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
     );
     const abort = (reason: Error): void => controller.abort(reason);
-    const late = `${this.title}: the API server does not answer within ${this.longest / 1_000} s`;
+    const late = `${this.title}: the API server does not respond within ${this.longest / 1_000} s`;
     const cancel = this.clock.after(this.longest, () => abort(new LeaseError('unreachable', late)));
     this.current = { abort, idle };
     try {

@@ -39,7 +39,7 @@ export class RunningTasks {
       await task.lead(this.abort.signal);
     } catch (error) {
       const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.log('error', `${task.name} ended with an error and is not done again before the next election: ${reason}`);
+      this.log('error', `${task.name} failed and does not restart before the next election: ${reason}`);
     }
   }
 }

@@ -33,7 +33,7 @@ export async function deleteManaged(
   }
   const back =
     last.length > 0 && problems.length === 0
-      ? [`${last.join(', ')}: somebody writes it again: stop the service first`]
+      ? [`${last.join(', ')}: recreated while being deleted: stop the service first`]
       : [];
   return { objects: [...deleted], problems: [...problems, ...back] };
 }

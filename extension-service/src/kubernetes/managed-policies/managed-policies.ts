@@ -56,7 +56,7 @@ export class ManagedPolicies implements LeaderTask {
       if (!judged.policies.manage) return;
       if (!adopted) adopted = await this.adopt(problems);
       const failed = adopted ? await this.pass(signal) : [UNREAD];
-      problems.saw(failed, 'the policies in the cluster are those of the configuration again');
+      problems.saw(failed, 'the policies in the cluster match the configuration again');
       failures = failed.length === 0 ? 0 : failures + 1;
       // `pause` misses a change that came during the pass.
       if (config.current() !== judged) continue;
@@ -142,7 +142,7 @@ export class ManagedPolicies implements LeaderTask {
     const live = others.length === 0 ? applied : await objects.replace(object, applied);
     if (!isOwn) log('info', `${what}: created`);
     else if (before.metadata.resourceVersion !== live.metadata.resourceVersion) {
-      const fields = others.length === 0 ? '' : `; fields of ${others.join(', ')} are taken away`;
+      const fields = others.length === 0 ? '' : `; removing fields set by ${others.join(', ')}`;
       log('info', `${what}: changed${fields}`);
     }
     this.applied.set(what, { hash, resourceVersion: live.metadata.resourceVersion });
@@ -157,7 +157,7 @@ export class ManagedPolicies implements LeaderTask {
     const live = await objects.named(kind, name);
     if (live !== undefined && isOwned(live, owner.labels)) {
       await objects.remove(kind, live);
-      log('info', `${kind.kind} ${name}: removed, the configuration does not need it any more`);
+      log('info', `${kind.kind} ${name}: removed, because the configuration no longer needs it`);
     }
     this.leftovers.settled(leftover);
   }
@@ -165,13 +165,13 @@ export class ManagedPolicies implements LeaderTask {
 
 type Attempt = <T>(work: () => Promise<T>) => Promise<T | undefined>;
 
-const UNREAD = 'the policies wait until those of the leader before are read';
+const UNREAD = "the policies wait until the previous leader's policies are read";
 
 /** Two installs that write one object would take it from each other for ever. */
 function refuseOfAnother(what: string, live: LivePolicy, own: Owner): void {
   const owner = anotherOwner(live, own);
   if (owner === undefined) return;
   throw new Error(
-    `${what}: is managed by another install, of Lease ${owner}: give one of them another policies.name, or delete it`,
+    `${what}: is managed by another install, with Lease ${owner}: change policies.name of one install, or delete the object`,
   );
 }

@@ -159,9 +159,9 @@ export class PolicyObjects {
         // The API server itself is the engine.
         const remedy =
           transport === undefined && chart.api !== undefined
-            ? `it takes ${chart.api.install}`
-            : 'install the engine, or name another in policies.engine';
-        const message = `${object.kind} ${name}: the cluster does not know ${object.apiVersion}: ${remedy}`;
+            ? `it needs ${chart.api.install}`
+            : 'install the engine, or set another policies.engine';
+        const message = `${object.kind} ${name}: the cluster does not have ${object.apiVersion}: ${remedy}`;
         throw new PolicyObjectError(message, 404);
       }
       throw problem(`${object.kind} ${name}`, error, ['create', 'patch']);

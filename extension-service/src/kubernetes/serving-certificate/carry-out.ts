@@ -23,7 +23,7 @@ export async function carryOut(
     case 'begin':
       return signedBy(await issuer.authority(now));
     case 'issue': {
-      if (authority === undefined) throw new Error('no certificate without an authority');
+      if (authority === undefined) throw new Error('a certificate needs a CA');
       return { ...material, leaf: await issuer.leaf(authority, names, now) };
     }
     case 'announce':
@@ -38,7 +38,7 @@ export async function carryOut(
       return { ...material, rollover: { reason, signFrom: now + LIFE.overlap[reason] } };
     }
     case 'sign': {
-      if (next === undefined) throw new Error('there is no next authority');
+      if (next === undefined) throw new Error('there is no next CA');
       return signedBy(next);
     }
     case 'forget':

@@ -75,7 +75,7 @@ export class CertificateSecret {
       await core.replaceNamespacedSecret({ name, namespace, body }, await callOptions());
     } catch (error) {
       if (statusOf(error) === 409) throw new StaleSecretError(this.label(name), { cause: error });
-      const verb = before.secret === undefined ? 'create (or make it beforehand, empty)' : 'update';
+      const verb = before.secret === undefined ? 'create (or create it empty beforehand)' : 'update';
       throw new Error(apiProblem(this.label(name), error, [verb]), { cause: error });
     }
   }

@@ -59,7 +59,7 @@ export function bundleOf({ authority, next, retired }: CertificateMaterial): str
 export function parseMaterial(data: Readonly<Record<string, string>>): CertificateMaterial {
   if (Object.values(data).some((text) => text !== '') && (data[KEYS.record] ?? '') === '') {
     throw new ForeignSecretError(
-      `it holds ${Object.keys(data).join(', ')} and no ${KEYS.record}: the service did not make it; name an empty Secret`,
+      `it contains ${Object.keys(data).join(', ')} but no ${KEYS.record}, so the service did not create it; use an empty Secret`,
     );
   }
   const record = parseRecord(data[KEYS.record] ?? '');

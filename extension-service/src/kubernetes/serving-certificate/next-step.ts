@@ -53,24 +53,24 @@ export function nextStep(material: CertificateMaterial, now: number, circumstanc
   const { authority, next, leaf, rollover, retired } = material;
   const { names, asked, published } = circumstances;
   if (authority === undefined || notAfter(authority.cert) <= now) {
-    const reason = authority === undefined ? 'there is no authority' : 'the authority expired';
+    const reason = authority === undefined ? 'there is no CA' : 'the CA expired';
     return next === undefined ? { kind: 'begin', reason } : { kind: 'sign', reason };
   }
   const unusable = whyUnusable(material, now);
   if (leaf === undefined || unusable !== undefined) {
     return { kind: 'issue', reason: unusable ?? 'there is none' };
   }
-  if (asked === 'leaf') return { kind: 'issue', reason: 'asked for' };
+  if (asked === 'leaf') return { kind: 'issue', reason: 'requested' };
   if (asked === 'ca') {
     if (next === undefined) return { kind: 'announce', reason: 'asked' };
     return { kind: 'hasten' };
   }
   if (next !== undefined && published) {
     if (rollover?.signFrom === undefined) return { kind: 'confirm' };
-    if (rollover.signFrom <= now) return { kind: 'sign', reason: 'everybody knows the next authority' };
+    if (rollover.signFrom <= now) return { kind: 'sign', reason: 'every caller trusts the next CA' };
   }
   if (!sameNames(namesOf(leaf.cert), names)) return { kind: 'issue', reason: 'tls.dnsNames changed' };
-  if (isDue(leaf.cert, now)) return { kind: 'issue', reason: 'two thirds of its time have passed' };
+  if (isDue(leaf.cert, now)) return { kind: 'issue', reason: 'two thirds of its lifetime have passed' };
   if (next === undefined && isDue(authority.cert, now)) return { kind: 'announce', reason: 'due' };
   if (retired.some(({ until }) => until <= now)) return { kind: 'forget' };
   return { kind: 'none' };
@@ -86,7 +86,7 @@ export function whyUnusable({ authority, leaf, retired }: CertificateMaterial, n
     const issuer = new X509Certificate(cert);
     return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
   });
-  return signed ? undefined : 'no authority in the bundle signed it';
+  return signed ? undefined : 'no CA in the bundle signed it';
 }
 
 function isDue(cert: string, now: number): boolean {

@@ -70,7 +70,7 @@ export async function publishAuthority(
       }
       return DONE;
     } catch (error) {
-      return failed(apiProblem(what, error, ['get', 'patch', 'create (or make it beforehand)']));
+      return failed(apiProblem(what, error, ['get', 'patch', 'create (or create it beforehand)']));
     }
   }
 
@@ -118,7 +118,7 @@ export async function publishAuthority(
 
 function callsElsewhere(what: string, hosts: readonly string[]): string {
   const names = hosts.map(quoteInput).join(', ');
-  return `${what}: calls ${names}, which tls.dnsNames does not name: its authority is left as it is; correct the address, or add the name`;
+  return `${what}: calls ${names}, which tls.dnsNames does not contain: its CA bundle stays unchanged; correct the address, or add the name`;
 }
 
 function failed(problem: string): Outcome {

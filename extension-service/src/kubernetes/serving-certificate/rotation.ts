@@ -38,7 +38,7 @@ export class CertificateRotation implements LeaderTask {
       } catch (error) {
         failed = [messageOf(error)];
       }
-      problems.saw(failed, 'the serving certificate is looked after again');
+      problems.saw(failed, 'rotation of the serving certificate works again');
       await config.pause(failed.length === 0 ? PERIOD.usual : PERIOD.failed, signal);
     }
   }
@@ -64,19 +64,19 @@ export class CertificateRotation implements LeaderTask {
 function describe(step: Step): string {
   switch (step.kind) {
     case 'begin':
-      return `new authority and serving certificate: ${step.reason}`;
+      return `new CA and serving certificate: ${step.reason}`;
     case 'issue':
       return `new serving certificate: ${step.reason}`;
     case 'announce':
-      return `new authority announced (${step.reason}); the old one signs until everybody knows it`;
+      return `new CA published (${step.reason}); the old one signs until every caller trusts it`;
     case 'hasten':
-      return 'the rotation of the authority that is under way goes faster';
+      return 'the current CA rotation is being accelerated';
     case 'confirm':
-      return 'the new authority is published; it signs once its overlap has passed';
+      return 'the new CA is published; it signs after the overlap';
     case 'sign':
-      return `the new authority signs: ${step.reason}`;
+      return `the new CA signs: ${step.reason}`;
     case 'forget':
-      return 'retired authorities left the bundle';
+      return 'retired CAs were removed from the bundle';
     case 'none':
       return '';
   }

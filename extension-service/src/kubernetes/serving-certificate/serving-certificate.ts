@@ -67,7 +67,7 @@ export class ServingCertificate {
       () => ({ names: config.current().tls.dnsNames, published: false }),
       (_, before) => whyUnusable(before, world.now()) !== undefined,
     );
-    if ('reason' in step) log('info', `serving certificate made: ${step.reason}`);
+    if ('reason' in step) log('info', `serving certificate created: ${step.reason}`);
     this.take(material);
   }
 }

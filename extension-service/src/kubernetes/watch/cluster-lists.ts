@@ -51,7 +51,7 @@ export function clusterLists(config: KubeConfig, largest = LARGEST): ClusterList
     async page(path, query, signal) {
       const list = await getJson(config, path, query, { signal, largest });
       // An empty list would mean that all objects are gone.
-      if (!Array.isArray(list['items'])) throw new ApiStatusError(0, `${path}: the answer is no list, it has no items`);
+      if (!Array.isArray(list['items'])) throw new ApiStatusError(0, `${path}: the response is not a list`);
       const metadata = isObject(list['metadata']) ? list['metadata'] : {};
       const { resourceVersion, continue: next } = metadata;
       return {
@@ -70,7 +70,7 @@ async function getJson(
   { signal, largest }: { readonly signal: AbortSignal; readonly largest: number },
 ): Promise<JsonObject> {
   const server = config.getCurrentCluster()?.server;
-  if (server === undefined) throw new ApiStatusError(0, 'the kubeconfig names no cluster');
+  if (server === undefined) throw new ApiStatusError(0, 'the kubeconfig has no cluster');
   const url = new URL(server.replace(/\/$/, '') + path);
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
   const options: RequestOptions = { headers: { accept: 'application/json' } };
@@ -80,7 +80,7 @@ async function getJson(
   try {
     body = parseBoundedJson(text);
   } catch (error) {
-    if (status === 200) throw new ApiStatusError(0, `${path}: the answer is no JSON`, { cause: error });
+    if (status === 200) throw new ApiStatusError(0, `${path}: the response is not JSON`, { cause: error });
   }
   if (status === 200 && isObject(body)) return body;
   const reason = isObject(body) && typeof body['message'] === 'string' ? body['message'].slice(0, 300) : '';
@@ -128,7 +128,7 @@ function send(url: URL, options: RequestOptions, largest: number): Promise<Answe
       });
       response.on('close', () => fail(new Error('the connection was closed')));
     });
-    outgoing.setTimeout(SILENCE, () => outgoing.destroy(new Error(`no answer for ${SILENCE / 1_000} s`)));
+    outgoing.setTimeout(SILENCE, () => outgoing.destroy(new Error(`no response for ${SILENCE / 1_000} s`)));
     outgoing.on('error', fail);
     outgoing.end();
   });

@@ -52,10 +52,7 @@ export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches
         const onAbort = (): void => end();
         const heard = (): void => {
           clearTimeout(timer);
-          timer = setTimeout(
-            () => end(new ApiStatusError(0, `${path}: nothing came for ${silence / 1_000} s`)),
-            silence,
-          );
+          timer = setTimeout(() => end(new ApiStatusError(0, `${path}: no data for ${silence / 1_000} s`)), silence);
           timer.unref();
         };
         if (signal.aborted) {
@@ -92,6 +89,6 @@ export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches
 function broken(path: string, error: unknown): ApiStatusError | undefined {
   if (error === undefined) return undefined;
   const code = isObject(error) && typeof error['statusCode'] === 'number' ? error['statusCode'] : 0;
-  const message = error instanceof Error ? error.message : 'the watch broke off';
+  const message = error instanceof Error ? error.message : 'the watch was interrupted';
   return new ApiStatusError(code, `${path}: ${message}`, { cause: error });
 }

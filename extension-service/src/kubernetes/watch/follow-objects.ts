@@ -40,7 +40,7 @@ export async function followObjects(config: KubeConfig, onProblem: (message: str
 }
 
 function explain(path: string, { code, message }: ApiStatusError): string {
-  if (code === 401) return `${path}: the API server does not know the service's token (401)`;
-  if (code === 403) return `${path}: not allowed to list and watch it (403); grant the service list and watch on it`;
-  return `cannot be watched, trying again: ${message}`;
+  if (code === 401) return `${path}: the API server does not accept the service's token (401)`;
+  if (code === 403) return `${path}: not allowed to list and watch (403); grant the service the verbs list and watch`;
+  return `cannot watch, retrying: ${message}`;
 }

@@ -224,7 +224,7 @@ export class Reconciler implements LeaderTask {
         }),
         onTrouble: (error) =>
           error === undefined
-            ? log('info', `${kind.kind}s are watched again`)
+            ? log('info', `watching ${kind.kind}s again`)
             : log('warn', `watching ${kind.kind}s: ${error.message}${error.code === 403 ? FORBIDDEN : ''}`),
       });
       this.reflectors.set(kind.kind, reflector);
@@ -248,8 +248,8 @@ export class Reconciler implements LeaderTask {
 
   private logSynced(): void {
     const { objects, images, unknown } = this.state();
-    const lost = unknown === 0 ? '' : `; of ${unknown} images in targets the source is not known`;
-    this.options.log('info', `the cluster's workloads are listed: ${objects} objects use ${images} images${lost}`);
+    const lost = unknown === 0 ? '' : `; the source of ${unknown} images in targets is unknown`;
+    this.options.log('info', `listed the cluster's workloads: ${objects} objects use ${images} images${lost}`);
   }
 
   private sink(
@@ -314,7 +314,7 @@ export class Reconciler implements LeaderTask {
       return usesOf(rules, this.sources, pod, namespace);
     } catch (error) {
       const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      if (this.bugLines.shouldLog('')) this.options.log('warn', `${kind} ${namespace}/${name} is left out: ${reason}`);
+      if (this.bugLines.shouldLog('')) this.options.log('warn', `${kind} ${namespace}/${name} is ignored: ${reason}`);
       return NOTHING;
     }
   }
@@ -323,7 +323,7 @@ export class Reconciler implements LeaderTask {
   private note(images: readonly string[]): void {
     for (const image of images) {
       if ((this.unknownLines += 1) > MAX_LINES) return;
-      this.options.log('debug', `${image}: the source of this image is not known, so it is not looked after`);
+      this.options.log('debug', `${image}: the source of this image is unknown, so it is not kept up to date`);
     }
   }
 }
@@ -333,4 +333,4 @@ function titleOf({ kind, namespace, name }: ObjectReference): string {
 }
 
 const NOTHING: Uses = { jobs: [], uncertain: new Set(), unknown: [] };
-const FORBIDDEN = '; grant the service list and watch on them, or set reconcile.enabled: false';
+const FORBIDDEN = '; grant the service the verbs list and watch on them, or set reconcile.enabled: false';

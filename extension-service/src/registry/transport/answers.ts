@@ -30,7 +30,7 @@ export async function readBody(
   } catch (error) {
     throw networkError(error, asked, signal);
   }
-  if (size > limit) throw invalid(asked, `the answer is longer than ${limit} bytes`);
+  if (size > limit) throw invalid(asked, `the response is longer than ${limit} bytes`);
   return Buffer.concat(pieces, size);
 }
 
@@ -104,11 +104,11 @@ export function networkError(error: unknown, asked: Asked, signal?: AbortSignal)
     return new RegistryError(text, { ...details, kind: 'unauthorized', retryable: false, advised: true });
   }
   if (alert !== undefined && isAboutHandshake(alert)) {
-    const text = `refused the TLS handshake (${alert}): it has no TLS version or cipher in common, or requires a client certificate (oci.clientCertificate)`;
+    const text = `refused the TLS handshake (${alert}): there is no TLS version or cipher in common, or it requires a client certificate (oci.clientCertificate)`;
     return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
   }
   if (isNotTls(error)) {
-    const text = 'does not speak HTTPS: set insecure for a registry on plain HTTP';
+    const text = 'does not use HTTPS: set insecure for a registry on plain HTTP';
     return new RegistryError(text, { ...details, kind: 'unreachable', retryable: false });
   }
   if (code === 'ENOTFOUND') {

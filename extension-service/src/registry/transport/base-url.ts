@@ -28,7 +28,7 @@ export class BaseUrl {
     // Hosts that an image reference may have and no URL: 256.256.256.256, 1.2.3.4.5, 0x.1.
     const secure = parseUrl(`https://${authority}`);
     if (secure === undefined) {
-      throw new RegistryError('this is no address that can be connected to', { kind: 'refused', host: endpoint.host });
+      throw new RegistryError('the address cannot be connected to', { kind: 'refused', host: endpoint.host });
     }
     if (!endpoint.insecure) return secure;
     const { signal } = context;

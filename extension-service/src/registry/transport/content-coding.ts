@@ -35,7 +35,7 @@ export function decodedBody(
   const decoders = codings.reverse().map((coding) => DECODERS[coding]?.());
   if (codings.length > MOST_CODINGS || decoders.some((decoder) => decoder === undefined)) {
     response.destroy();
-    throw invalid(asked, `has the content coding "${codings.join(', ').slice(0, 60)}", which was not asked for`);
+    throw invalid(asked, `has the content coding "${codings.join(', ').slice(0, 60)}", which was not requested`);
   }
   let stream: Readable = response;
   for (const decoder of decoders) if (decoder !== undefined) stream = pipeline(stream, decoder, () => undefined);

@@ -104,8 +104,8 @@ export class HostGuard {
     if (found === undefined || INSIDE.indexOf(found) <= INSIDE.indexOf(reach)) return undefined;
     const shown = where === undefined ? name : unwrapAddress(where);
     return found === 'special' || reach === 'private'
-      ? `${shown} is not an address that images may come from (${SPECIAL_HINT})`
-      : `${shown} is ${found}, and the registry that sent us there is ${reach} (source.allow permits it)`;
+      ? `${shown} is not an allowed address for images (${SPECIAL_HINT})`
+      : `${shown} is ${found}, but the registry that redirected there is ${reach} (source.allow can permit it)`;
   }
 }
 

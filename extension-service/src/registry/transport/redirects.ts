@@ -28,7 +28,7 @@ export function redirectTarget(response: IncomingMessage, request: SessionReques
   if (hops === MAX_REDIRECTS) throw invalid(asked, `redirects more than ${MAX_REDIRECTS} times`);
   const location = header(response, 'location');
   const named = location === undefined ? undefined : parseUrl(location, asked.url);
-  if (named === undefined) throw invalid(asked, 'redirects to no URL');
+  if (named === undefined) throw invalid(asked, 'redirects without a valid URL');
   const next = onTls(named, asked.url) ?? named;
   const place = `${next.protocol}//${next.host}`;
   if (next.protocol !== 'https:' && (next.protocol !== 'http:' || asked.url.protocol === 'https:')) {
@@ -37,11 +37,11 @@ export function redirectTarget(response: IncomingMessage, request: SessionReques
   }
   if (request.method === 'GET' || request.method === 'HEAD') return next;
   if (!KEEPS_METHOD.has(status)) {
-    const advice = 'only 307 and 308 keep the method; configure the registry by the name that it moved to';
+    const advice = 'only 307 and 308 keep the method; configure the registry under its new name';
     throw invalid(asked, `redirects a ${request.method} to ${place} with status ${status}: ${advice}`);
   }
   if (typeof request.body === 'function') {
-    const advice = 'its bytes cannot be sent twice; configure the registry by the name that it moved to';
+    const advice = 'the body cannot be sent twice; configure the registry under its new name';
     throw invalid(asked, `redirects a ${request.method} to ${place} while the body is sent: ${advice}`);
   }
   return next;

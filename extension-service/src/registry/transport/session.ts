@@ -98,7 +98,7 @@ export class Session {
     if (url.protocol !== base.protocol && url.protocol !== 'https:') {
       const place = `${url.protocol}//${url.host}`;
       const advice =
-        'its external URL is wrong there: set it in the registry, or have the proxy in front of it send X-Forwarded-Proto';
+        'its external URL is wrong: set it in the registry, or make the proxy in front of it send X-Forwarded-Proto';
       const message = `sends an upload from ${base.protocol} to ${place}: ${advice}`;
       throw new RegistryError(message, { kind: 'refused', host: this.host });
     }

@@ -71,7 +71,7 @@ function tooLarge({ status, isManifestPut }: Facts): RefusalClass | undefined {
   if (status !== 413) return undefined;
   const advice = isManifestPut
     ? 'the manifest is larger than the registry accepts'
-    : 'the registry, or a proxy in front of it, limits the size of a request: raise that limit, or set oci.uploadChunk to a number of bytes below it';
+    : 'the registry or a proxy in front of it limits the request size: raise that limit, or set oci.uploadChunk to fewer bytes';
   return { kind: 'too-large', advice };
 }
 
@@ -84,7 +84,7 @@ function quota({ status, text, isWrite, diagnostics }: Facts): RefusalClass | un
   const isOfContent = diagnostics.some(({ code }) => /^(MANIFEST_INVALID|SIZE_INVALID|DIGEST_INVALID)$/.test(code));
   const isQuota = isWrite && QUOTA_STATUSES.has(status) && !isOfContent && QUOTA.test(text);
   if (status !== 507 && !isQuota && !(isWrite && FULL.test(text))) return undefined;
-  const advice = "the registry's quota is used up: remove what is not needed there, or raise the quota";
+  const advice = "the registry's quota is used up: delete images there, or raise the quota";
   return { kind: 'quota', retryable: false, advice };
 }
 
@@ -104,10 +104,10 @@ function policy({ status, text, isWrite, diagnostics }: Facts): RefusalClass | u
   if (!byCode && !byStatus && !byWords) return undefined;
   const kept = "the registry's policy does not release this image";
   if (SCANNING.test(text)) {
-    const advice = `${kept} before its scan has ended; it is tried again`;
+    const advice = `${kept} before its scan has finished; the service retries`;
     return { kind: 'policy', retryable: true, retryAfter: SCAN_MS, advice };
   }
-  return { kind: 'policy', retryable: false, advice: `${kept}: fix what it names, or allow the image there` };
+  return { kind: 'policy', retryable: false, advice: `${kept}: fix what it reports, or allow the image there` };
 }
 
 function unsupported({ status, text, isManifestPut, diagnostics }: Facts): RefusalClass | undefined {
@@ -134,7 +134,7 @@ function immutableTag({ status, text, isManifestPut }: Facts): RefusalClass | un
   if (!isManifestPut || status < 400 || status >= 500 || status === 401 || status === 404) return undefined;
   if (status === 409 && PASSING.test(text) && !/immutable/i.test(text)) return { kind: 'server' };
   if (status !== 409 && status !== 412 && !IMMUTABLE.test(text)) return undefined;
-  return { kind: 'conflict', advice: 'the tag is immutable and holds another image' };
+  return { kind: 'conflict', advice: 'the tag is immutable and refers to another image' };
 }
 
 /** Content that a manifest refers to, or a repository, is not there: whatever the status (distribution 2.8 answers 500). */
@@ -152,7 +152,7 @@ function byStatus({ status, isWrite, diagnostics }: Facts): RefusalClass {
     const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
     return { kind: 'unauthorized', advice };
   }
-  if (status === 403) return { kind: 'forbidden', advice: 'the credentials may not do this' };
+  if (status === 403) return { kind: 'forbidden', advice: 'the credentials lack the permission' };
   if (status === 404 || (status === 410 && !isWrite)) {
     if (!isWrite) return { kind: 'absent' };
     const noRepository = diagnostics.some(({ code }) => code === 'NAME_UNKNOWN');

@@ -36,13 +36,13 @@ export function parseToken(body: Buffer, asked: Asked, asOf: number, date: strin
     json = parseBoundedJson(body.toString('utf8'), body.length) as TokenBody | null;
   } catch {
     // The parser's message may quote the body, which may hold a token.
-    throw invalid(asked, 'the token server answered something that is not JSON');
+    throw invalid(asked, "the token server's response is not JSON");
   }
   const tokens = [json?.token, json?.access_token].flatMap((text) => (typeof text === 'string' ? [text.trim()] : []));
   const value = tokens.find((text) => text !== '');
   if (value === undefined) throw withoutToken(body, asked);
   if (!/^[\x21-\x7e]+$/.test(value)) {
-    throw invalid(asked, 'the token server answered a token that is not printable ASCII');
+    throw invalid(asked, 'the token server returned a token that is not printable ASCII');
   }
   const seconds = Math.max(1, lifetime(json?.expires_in) - age(json?.issued_at, date));
   // Used no later than shortly before its end, so that it is still good when it arrives.
@@ -55,7 +55,7 @@ function withoutToken(body: Buffer, asked: Asked): RegistryError {
   const said = diagnostics
     .map(({ code, message }) => [code, message].filter((part) => part !== '').join(': '))
     .join('; ');
-  const error = invalid(asked, `the token server answered without a token${said === '' ? '' : `: ${said}`}`);
+  const error = invalid(asked, `the token server returned no token${said === '' ? '' : `: ${said}`}`);
   const { kind } = tokenClassOf({
     status: 403,
     method: asked.method,

@@ -54,7 +54,9 @@ export function checkRealm(challenge: Challenge, origin: ChallengeOrigin, withCr
   if (!withCredentials || realm.origin === url.origin) return realm;
   const sameHost = hostname(realm) === hostname(url);
   if (!sameHost && (plain || !origin.verified)) {
-    throw refuse(`the token realm is on another host, ${realm.host}, and the connection that says so is not verified`);
+    throw refuse(
+      `the token realm is on another host, ${realm.host}, but it was received over an unverified connection`,
+    );
   }
   if (origin.isOtherRegistry(realm.host)) throw refuse(`the token realm ${realm.host} is another registry`);
   if (!sameHost && !mayHaveLogin(realm, origin)) {

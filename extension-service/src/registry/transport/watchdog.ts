@@ -97,9 +97,9 @@ export class TimeoutError extends Error {
 
 const SILENT: Readonly<Record<Phase, string>> = {
   connect: 'no connection',
-  headers: 'no answer',
-  upload: 'the upload was not taken',
-  body: 'the body stopped',
+  headers: 'no response',
+  upload: 'the upload stalled',
+  body: 'the body stalled',
 };
 
 function silent(phase: Phase, limit: number): TimeoutError {
@@ -107,6 +107,6 @@ function silent(phase: Phase, limit: number): TimeoutError {
 }
 
 function tooSlow(phase: Phase, time: number): TimeoutError {
-  const what = phase === 'upload' ? 'the upload was taken' : 'the body came';
+  const what = phase === 'upload' ? 'the upload was accepted' : 'the body arrived';
   return new TimeoutError(`${what} at less than ${MIN_BODY_RATE} bytes a second for ${time} ms`);
 }

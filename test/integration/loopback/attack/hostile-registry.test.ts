@@ -94,8 +94,8 @@ describe('a registry with a hole', () => {
     ['media-type-is-a-header', /mediaType|header says/],
     ['layers-without-end', /descriptors|entries|layers/],
     ['wrong-bytes', /the source sent sha256:/],
-    ['redirect-to-metadata', /169\.254\.169\.254 is not an address that images may come from/],
-    ['blobs-at-metadata', /169\.254\.169\.254 is not an address that images may come from/],
+    ['redirect-to-metadata', /169\.254\.169\.254 is not an allowed address for images/],
+    ['blobs-at-metadata', /169\.254\.169\.254 is not an allowed address for images/],
     ['realm-at-metadata', /169\.254\.169\.254/],
     ['echo-of-the-login', /DENIED/],
   ])('%s: nothing is published, and the error says why', async (hole, message) => {
