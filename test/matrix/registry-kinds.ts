@@ -32,12 +32,11 @@ export const REGISTRY_KINDS: readonly RegistryKind[] = [
   { name: 'pulp_container 2.30.0', isSlow: true, start: startPulp },
 ];
 
-/** The registries to which images of one are copied: the slow ones exchange images with one quick kind and each other. */
+/** The registries to which images of one are copied: the slow ones exchange images with one quick kind. */
 export function targetsOf(from: RegistryKind): readonly RegistryKind[] {
-  const isPartner = (kind: RegistryKind): boolean => kind.isSlow === true || kind.name === PARTNER;
-  return REGISTRY_KINDS.filter((into) =>
-    from.isSlow === true ? isPartner(into) : into.isSlow !== true || isPartner(from),
-  );
+  const isTarget = (into: RegistryKind): boolean =>
+    from.isSlow === true ? into.name === PARTNER : into.isSlow !== true || from.name === PARTNER;
+  return REGISTRY_KINDS.filter(isTarget);
 }
 
 const PARTNER = 'distribution 3.1.2';
