@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../extension-service/src/cli/program.js';
 import { parseConfig } from '../../extension-service/src/config/parse.js';
@@ -60,7 +61,7 @@ describe('a way to the first Pod from README.md alone', () => {
 
 describe('the command line', () => {
   it('has the commands and flags of the design', () => {
-    const streams = { stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
+    const streams = { stdin: Readable.from([]), stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
     const commands = new Map(createProgram(streams, () => undefined).commands.map((known) => [known.name(), known]));
     const flags = (name: string): (string | undefined)[] => commands.get(name)?.options.map(({ long }) => long) ?? [];
     const serve = [
@@ -79,7 +80,7 @@ describe('the command line', () => {
   });
 });
 
-const streams = { stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
+const streams = { stdin: Readable.from([]), stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
 const program = createProgram(streams, () => undefined);
 
 interface Schema {

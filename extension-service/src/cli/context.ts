@@ -14,6 +14,7 @@ import type { Streams } from './output.js';
 
 /** What a command has of the world. */
 export interface CommandContext extends Streams {
+  readonly stdin: NodeJS.ReadableStream;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
 }

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { text as readStream } from 'node:stream/consumers';
 import { unreadable } from '../config/files.js';
 import { isNamespaceName } from '../core/decide/kubernetes-names.js';
 import type { JsonObject } from '../core/decide/pod.js';
@@ -20,6 +18,7 @@ import { podsInFile, withNamespace } from './explain-file.js';
 import type { PodInFile } from './explain-file.js';
 import { render } from './output.js';
 import type { OutputFormat } from './output.js';
+import { readInput } from './read-input.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface ExplainFlags extends ConfigFlags {
@@ -113,7 +112,7 @@ async function readPods(context: CommandContext, flags: ExplainFlags): Promise<r
   const file = flags.file ?? '-';
   let source: string;
   try {
-    source = file === '-' ? await readStream(process.stdin) : await readFile(file, 'utf8');
+    source = await readInput(context, file);
   } catch (error) {
     throw new CliError(EXIT.usage, `${file}: ${unreadable(error)}`);
   }

@@ -1,8 +1,19 @@
+import type { CommandContext } from './context.js';
 import { runProgram } from './program.js';
 
 // Node's complaints about modules that libraries use are no lines of our log, and nothing that users can mend.
 process.noDeprecation = true;
 const { stdout, stderr, env } = process;
-void runProgram(process.argv.slice(2), { stdout, stderr, env, cwd: process.cwd() }).then((code) => {
+const context: CommandContext = {
+  stdout,
+  stderr,
+  env,
+  cwd: process.cwd(),
+  // Node opens it when it is first asked for.
+  get stdin() {
+    return process.stdin;
+  },
+};
+void runProgram(process.argv.slice(2), context).then((code) => {
   process.exitCode = code;
 });

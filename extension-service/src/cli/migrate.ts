@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { text as readStream } from 'node:stream/consumers';
 import { stringify } from 'yaml';
 import { codeOf, localFiles, unreadable } from '../config/files.js';
 import { ConfigError, formatProblem } from '../config/problem.js';
@@ -12,6 +11,7 @@ import type { CommandContext } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import type { OutputFormat } from './output.js';
 import { render } from './output.js';
+import { readInput } from './read-input.js';
 
 export interface MigrateFlags {
   readonly engine: PolicyEngine;
@@ -51,7 +51,7 @@ function commented(values: Migrated['values'], name: PolicyEngine): string {
 async function read(context: CommandContext, path: string): Promise<string> {
   try {
     if (path !== '-') return Buffer.from(await localFiles.read(resolve(context.cwd, path), sizeLimit + 1)).toString();
-    return await readStream(process.stdin);
+    return await readInput(context, path);
   } catch (error) {
     const missing = codeOf(error) === 'ENOENT' ? ': name the values file of your k8s-image-swapper release' : '';
     throw new CliError(EXIT.usage, `${path}: ${unreadable(error)}${missing}`);

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { text as readStream } from 'node:stream/consumers';
 import { unreadable } from '../config/files.js';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
@@ -13,6 +11,7 @@ import { planMirror } from './mirror-plan.js';
 import { planImage } from './mirror-rows.js';
 import type { MirrorRow, Planned } from './mirror-rows.js';
 import type { OutputFormat } from './output.js';
+import { readInput } from './read-input.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface MirrorFlags extends ConfigFlags {
@@ -30,7 +29,7 @@ export async function mirror(context: CommandContext, images: readonly string[],
   const { toLayout, fromLayout } = flags;
   if (toLayout !== undefined && fromLayout !== undefined)
     throw new CliError(EXIT.usage, 'give --to-layout or --from-layout, not both');
-  const all = [...images, ...(flags.file === undefined ? [] : await readList(flags.file))];
+  const all = [...images, ...(flags.file === undefined ? [] : await readList(context, flags.file))];
   if (all.length === 0 && fromLayout === undefined)
     throw new CliError(EXIT.usage, 'name at least one image, or a list with --file');
   const { config } = await load(context, flags);
@@ -66,10 +65,10 @@ export async function mirrorOrPlan(
 
 const NOT_MIRRORED: ReadonlySet<MirrorRow['state']> = new Set(['failed', 'held', 'denied']);
 
-async function readList(file: string): Promise<string[]> {
+async function readList(context: CommandContext, file: string): Promise<string[]> {
   let source: string;
   try {
-    source = file === '-' ? await readStream(process.stdin) : await readFile(file, 'utf8');
+    source = await readInput(context, file);
   } catch (error) {
     throw new CliError(EXIT.usage, `--file ${file}: ${unreadable(error)}`);
   }

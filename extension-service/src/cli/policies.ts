@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { text as readStream } from 'node:stream/consumers';
 import { stringify } from 'yaml';
 import { unreadable } from '../config/files.js';
 import type { Config } from '../core/config/model.js';
@@ -21,6 +19,7 @@ import type { CommandContext, ConfigFlags } from './context.js';
 import { load, loadIfAny } from './context.js';
 import { engineValues } from './engine-values.js';
 import { CliError, EXIT } from './exit.js';
+import { readInput } from './read-input.js';
 import { messageOf } from '../util/message-of.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
@@ -64,7 +63,7 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace requires --delete-managed');
   if (engine === undefined)
     throw new CliError(EXIT.usage, `give --engine (${ENGINE_NAMES.join(', ')}), or --delete-managed`);
-  const authority = await authorityOf(flags, engine);
+  const authority = await authorityOf(context, flags, engine);
   let objects: readonly PolicyObject[];
   try {
     objects = renderPolicies(config, { ...flags, engine }, authority);
@@ -79,11 +78,11 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
 }
 
 /** The CA certificates that the flags give. */
-async function authorityOf(flags: PoliciesFlags, engine: EngineName): Promise<Authority> {
+async function authorityOf(context: CommandContext, flags: PoliciesFlags, engine: EngineName): Promise<Authority> {
   const caConfigMap = flags.caConfigMap === undefined ? undefined : configMapKey(flags.caConfigMap, engine);
   if (caConfigMap !== undefined && flags.caFile !== undefined)
     throw new CliError(EXIT.usage, '--ca-config-map: cannot be combined with --ca-file');
-  const caBundle = flags.caFile === undefined ? undefined : await readCa(flags.caFile);
+  const caBundle = flags.caFile === undefined ? undefined : await readCa(context, flags.caFile);
   return { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) };
 }
 
@@ -93,7 +92,7 @@ async function printEngineValues(
   flags: PoliciesFlags & { readonly engine: EngineName },
 ): Promise<void> {
   if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace requires --delete-managed');
-  const { caBundle } = await authorityOf(flags, flags.engine);
+  const { caBundle } = await authorityOf(context, flags, flags.engine);
   const url = flags.url ?? (await loadIfAny(context, flags, { checkFiles: false }))?.config.policies.url;
   try {
     context.stdout.write(engineValues(ENGINES[flags.engine], url, caBundle));
@@ -180,9 +179,9 @@ async function otherInstances(live: PolicyObjects, policyName: string): Promise<
 }
 
 /** `-` is standard input, so that no file is needed in a container. */
-async function readCa(file: string): Promise<string> {
+async function readCa(context: CommandContext, file: string): Promise<string> {
   try {
-    return file === '-' ? await readStream(process.stdin) : await readFile(file, 'utf8');
+    return await readInput(context, file);
   } catch (error) {
     throw new CliError(EXIT.usage, `--ca-file ${file}: ${unreadable(error)}`);
   }

@@ -1,5 +1,4 @@
-import { readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { buffer as readStream } from 'node:stream/consumers';
+import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { unreadable } from '../config/files.js';
 import type { Config } from '../core/config/model.js';
 import type { Mirror } from '../core/decide/decide.js';
@@ -11,6 +10,7 @@ import { RegistryLookup } from '../targets/registry-lookup.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
+import { readInputBytes } from './read-input.js';
 import { swapManifests } from './swap/swap-manifests.js';
 
 export interface SwapFlags extends ConfigFlags {
@@ -29,7 +29,7 @@ export async function swap(context: CommandContext, flags: SwapFlags): Promise<n
     throw new CliError(EXIT.usage, '--in-place: standard input cannot be written; give a file');
   if (!isNamespaceName(namespace))
     throw new CliError(EXIT.usage, `--namespace ${JSON.stringify(namespace)}: not a valid namespace name`);
-  const source = await readText(file);
+  const source = await readText(context, file);
   // A Helm plugin or a pipe may run on a machine that has no file of credentials: names need none.
   const { config } = await load(context, flags, { checkFiles: flags.exists === true });
   for (const warning of warningsOf(config)) context.stderr.write(`warning: ${warning}\n`);
@@ -74,11 +74,11 @@ function warningsOf({ dryRun, source }: Config): readonly string[] {
 }
 
 /** @throws CliError when it cannot be read or is not UTF-8: other bytes would be lost */
-async function readText(file: string): Promise<string> {
+async function readText(context: CommandContext, file: string): Promise<string> {
   const name = file === '-' ? 'standard input' : file;
   let bytes: Uint8Array;
   try {
-    bytes = file === '-' ? await readStream(process.stdin) : await readFile(file);
+    bytes = await readInputBytes(context, file);
   } catch (error) {
     throw new CliError(EXIT.usage, `${name}: ${unreadable(error)}`);
   }

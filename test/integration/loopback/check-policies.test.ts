@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startAnsweringApi } from '../../fakes/answering-api.js';
 import type { AnsweringApi } from '../../fakes/answering-api.js';
-import { runProgram } from '../../fakes/program.js';
+import { runHere } from '../../fakes/program.js';
 
 /** Policies that somebody applied to a cluster, and `check --online`, which compares them with the configuration. */
 
@@ -56,7 +56,7 @@ async function check(
   more: readonly string[] = [],
 ): Promise<Result> {
   const flags = ['check', '--online', '--output', 'json', '--config', 'image-swapper.yaml', ...more];
-  const { stdout, stderr } = await runProgram(flags, { HOME: api.folder, ...env }, api.folder);
+  const { stdout, stderr } = await runHere(flags, { env: { HOME: api.folder, ...env }, cwd: api.folder });
   expect(stderr).toBe('');
   return JSON.parse(stdout) as Result;
 }

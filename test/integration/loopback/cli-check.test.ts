@@ -15,7 +15,7 @@ describe('check', () => {
       file,
       'imageSwapPolicy: sometimes\ntarget:\n  type: oci\n  oci:\n    registry: "https://r.test"\nsource:\n  filters:\n    - jmespath: "obj..x"\ntypo: 1\n',
     );
-    const { code, stderr, stdout } = await cli.swapper(['check', '--config', file]);
+    const { code, stderr, stdout } = await cli.spawned(['check', '--config', file]);
     expect(code).toBe(2);
     expect(stdout).toBe('');
     const lines = stderr.trim().split('\n');
@@ -80,7 +80,7 @@ describe('check', () => {
     });
     try {
       const oci = { registry: locked.host, insecure: true, credentials: { username: 'u', password: 'wrong-word' } };
-      const ended = await cli.swapper([
+      const ended = await cli.spawned([
         'check',
         '--online',
         '--config',
@@ -122,7 +122,7 @@ describe('check', () => {
   });
 
   it('online, is content with registries that can be used, and leaves nothing there', async () => {
-    const ended = await cli.swapper(['check', '--online', '--config', await cli.config()]);
+    const ended = await cli.spawned(['check', '--online', '--config', await cli.config()]);
     expect(ended).toMatchObject({ code: 0 });
     expect(ended.stdout).toMatch(/ok {2}target default .*push {2}may push/);
     expect(cli.target.openUploads).toBe(0);

@@ -8,7 +8,7 @@ const cli = useCli();
 
 describe('explain', () => {
   it('tells an image as a story', async () => {
-    const { code, stdout } = await cli.swapper(['explain', 'nginx', '--offline', '--config', await cli.config()]);
+    const { code, stdout } = await cli.spawned(['explain', 'nginx', '--offline', '--config', await cli.config()]);
     expect(code).toBe(0);
     expect(stdout).toBe(
       [
@@ -64,7 +64,7 @@ describe('explain', () => {
   });
 
   it('names the port that it asks where the other port of the service answers', async () => {
-    const { code, stderr } = await cli.swapper(['explain', 'nginx', '--server', `http://${cli.target.host}`]);
+    const { code, stderr } = await cli.spawned(['explain', 'nginx', '--server', `http://${cli.target.host}`]);
     expect(code).toBe(3);
     expect(stderr).toContain('explain asks the admission port (8443), and this may be the operations port (8080)');
     const refused = await cli.swapper(['explain', 'nginx', '--server', 'https://127.0.0.1:1']);
@@ -72,7 +72,7 @@ describe('explain', () => {
   });
 
   it('exits 1 for an image that cannot be parsed, 2 without anything to explain', async () => {
-    expect((await cli.swapper(['explain', 'a b', '--config', await cli.config()])).code).toBe(1);
-    expect((await cli.swapper(['explain', '--config', await cli.config()])).code).toBe(2);
+    expect((await cli.spawned(['explain', 'a b', '--config', await cli.config()])).code).toBe(1);
+    expect((await cli.spawned(['explain', '--config', await cli.config()])).code).toBe(2);
   });
 });

@@ -16,7 +16,7 @@ describe('the help', () => {
   );
 
   it('is named where a command is unknown', async () => {
-    const { code, stderr } = await cli.swapper(['bogus']);
+    const { code, stderr } = await cli.spawned(['bogus']);
     expect(code).toBe(2);
     expect(stderr).toContain('see image-swapper --help');
   });

@@ -8,7 +8,7 @@ const cli = useCli();
 describe('mirror', () => {
   it('copies, says so on stdout, and is up to date the second time', async () => {
     const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app:1.0`];
-    const first = await cli.swapper(args);
+    const first = await cli.spawned(args);
     expect(first).toMatchObject({ code: 0 });
     expect(JSON.parse(first.stdout)).toMatchObject({ images: [{ state: 'mirrored', digest: image.digest }] });
     expect(cli.target.manifest(cli.repository(), '1.0')?.digest).toBe(image.digest);
@@ -18,7 +18,7 @@ describe('mirror', () => {
   it('copies images of many large layers without a warning of Node about listeners', async () => {
     const large = buildImage({ layersPerPlatform: 12, layerSize: 2_000_000, seed: 7 });
     loadImage(cli.source, 'large', large, '1');
-    const ended = await cli.swapper(['mirror', '--config', await cli.config(), `${cli.source.host}/large:1`]);
+    const ended = await cli.spawned(['mirror', '--config', await cli.config(), `${cli.source.host}/large:1`]);
     expect(ended.code).toBe(0);
     expect(ended.stderr).not.toContain('Warning');
     expect(cli.target.manifest(cli.repository().replace('/app', '/large'), '1')?.digest).toBe(large.digest);
@@ -27,7 +27,7 @@ describe('mirror', () => {
   it('reads a list from standard input, and in a dry run says what would be sent and sends nothing', async () => {
     const list = `# what we need\n${cli.source.host}/app:1.0   # the app\n\n${cli.source.host}/missing:1\n`;
     const args = ['mirror', '--config', await cli.config(), '--dry-run', '--file', '-'];
-    const ended = await cli.swapper([...args, '-o', 'json'], list);
+    const ended = await cli.spawned([...args, '-o', 'json'], list);
     expect(ended.code).toBe(1);
     const { images, targets } = JSON.parse(ended.stdout) as { images: unknown[]; targets: unknown[] };
     expect(images).toMatchObject([{ state: 'would-mirror', digest: image.digest }, { state: 'failed' }]);
@@ -146,7 +146,7 @@ describe('mirror', () => {
   });
 
   it('without an image is a usage error', async () => {
-    expect(await cli.swapper(['mirror', '--config', await cli.config()])).toMatchObject({
+    expect(await cli.spawned(['mirror', '--config', await cli.config()])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('at least one image') as unknown,
     });

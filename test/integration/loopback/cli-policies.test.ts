@@ -35,28 +35,25 @@ describe('policies', () => {
     const file = await cli.config({
       policies: { engine: 'none', url, failClosed: true, excludedNamespaces: ['left'] },
     });
-    const webhook = async (...flags: string[]): Promise<string> => {
-      const ended = await cli.swapper(
-        ['policies', '--engine', 'webhook', ...flags, '--config', file],
-        cli.certificates.ca,
-      );
+    const webhook = async (flags: readonly string[], run = cli.swapper.bind(cli)): Promise<string> => {
+      const ended = await run(['policies', '--engine', 'webhook', ...flags, '--config', file], cli.certificates.ca);
       expect(ended.code).toBe(0);
       return ended.stdout;
     };
-    const plain = await webhook();
+    const plain = await webhook([]);
     expect(plain).toContain('name: swap\n');
     expect(plain).toContain('namespace: tools\n');
     expect(plain).toContain('failurePolicy: Fail\n');
     expect(plain).toMatch(/- tools\n +- left\n/);
-    expect(await webhook('--url', 'https://other.tools.svc')).toContain('name: other\n');
-    expect(await webhook('--set', 'policies.failClosed=false')).toContain('failurePolicy: Ignore\n');
+    expect(await webhook(['--url', 'https://other.tools.svc'])).toContain('name: other\n');
+    expect(await webhook(['--set', 'policies.failClosed=false'])).toContain('failurePolicy: Ignore\n');
     const authority = `caBundle: ${Buffer.from(cli.certificates.ca).toString('base64')}`;
-    expect(await webhook('--ca-file', '-')).toContain(authority);
+    expect(await webhook(['--ca-file', '-'], cli.spawned.bind(cli))).toContain(authority);
     const values = await cli.swapper(['policies', '--engine', 'gatekeeper', '--engine-values', '--config', file]);
     expect(values.stdout).toContain('- tools\n');
 
     const plainHttp = await cli.config({ policies: { url: 'http://swap.tools.svc:8081' } });
-    const refused = await cli.swapper(['policies', '--engine', 'webhook', '--config', plainHttp]);
+    const refused = await cli.spawned(['policies', '--engine', 'webhook', '--config', plainHttp]);
     expect(refused).toMatchObject({ code: 2, stdout: '' });
     expect(refused.stderr).toContain('policies.url (or --url): kube-apiserver calls https:// addresses only');
   });
@@ -177,7 +174,7 @@ describe('policies', () => {
   });
 
   it('are deleted in a cluster only', async () => {
-    const ended = await cli.swapper(['policies', '--delete-managed', '--config', await cli.config()]);
+    const ended = await cli.spawned(['policies', '--delete-managed', '--config', await cli.config()]);
     expect(ended).toMatchObject({
       code: 3,
       stdout: '',

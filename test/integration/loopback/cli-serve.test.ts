@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { makeCertificates } from '../../fakes/certificates.js';
+import type { ProgramResult } from '../../fakes/program.js';
 import { useCli } from './cli.js';
-import type { Ended } from './cli.js';
 
 const cli = useCli();
 
@@ -14,7 +14,7 @@ describe('serve', () => {
     const busy = createServer();
     await new Promise<void>((resolve) => busy.listen(0, '127.0.0.1', resolve));
     const address = `127.0.0.1:${(busy.address() as AddressInfo).port}`;
-    const ended = await cli.swapper([
+    const ended = await cli.spawned([
       'serve',
       '--config',
       await cli.config(),
@@ -34,8 +34,8 @@ describe('serve', () => {
       writeFile(join(cli.folder, 'a.crt'), cli.certificates.cert),
       writeFile(join(cli.folder, 'b.key'), other.key),
     ]);
-    const serve = async (...flags: string[]): Promise<Ended> =>
-      cli.swapper(['serve', '--config', await cli.config(), ...flags]);
+    const serve = async (...flags: string[]): Promise<ProgramResult> =>
+      cli.spawned(['serve', '--config', await cli.config(), ...flags]);
     expect(await serve('--tls-cert-file', 'a.crt')).toMatchObject({ code: 2 });
     const pair = await serve('--tls-cert-file', 'a.crt', '--tls-key-file', 'b.key');
     expect(pair).toMatchObject({

@@ -12,7 +12,7 @@ describe('swap', () => {
   it('prints manifests from standard input with new names, without a request to any registry', async () => {
     const source = `${cli.source.host}/app:1.0`;
     const text = manifest(source, source);
-    const ended = await cli.swapper(['swap', '--config', await cli.config(), '-f', '-'], text);
+    const ended = await cli.spawned(['swap', '--config', await cli.config(), '-f', '-'], text);
     expect(ended).toEqual({
       code: 0,
       stderr: '',
@@ -38,14 +38,14 @@ describe('swap', () => {
     const name = `${cli.target.host}/${cli.repository()}:1.0`;
     expect(await cli.swapper(args, text)).toEqual({ code: 0, stderr: '', stdout: text.replace(has, name) });
     cli.target.fault({ path: 'lacks', action: { type: 'status', status: 403 }, times: 5 });
-    const ended = await cli.swapper(args, text);
+    const ended = await cli.spawned(args, text);
     expect(ended).toMatchObject({ code: 1, stdout: text.replace(has, name) });
     expect(ended.stderr).toMatch(/^standard input:9:12: .*lacks:1: the target did not say whether it has the image/m);
   });
 
   it('prints nothing when a document is not YAML, and says where', async () => {
     const text = `${manifest('nginx:1')}---\na: [\n`;
-    const ended = await cli.swapper(['swap', '--config', await cli.config(), '-f', '-'], text);
+    const ended = await cli.spawned(['swap', '--config', await cli.config(), '-f', '-'], text);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toMatch(/^standard input:7:1: Flow sequence/);
   });

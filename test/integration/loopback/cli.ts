@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,18 +7,13 @@ import { makeCertificates } from '../../fakes/certificates.js';
 import type { Certificates } from '../../fakes/certificates.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
-import { BUNDLE } from '../../fakes/service.js';
-
-export interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { runHere, runProgram } from '../../fakes/program.js';
+import type { ProgramResult } from '../../fakes/program.js';
 
 /** `app:1.0` of the source. */
 export const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'] });
 
-/** The built program as people run it: arguments in; exit code, stdout and stderr out. With registries for each test. */
+/** Command lines: arguments in; exit code, stdout and stderr out. With registries for each test. */
 export function useCli(): Cli {
   const cli = new Cli();
   beforeAll(async () => {
@@ -45,16 +39,14 @@ export class Cli {
   target!: FakeRegistry;
   certificates!: Certificates;
 
-  swapper(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<Ended> {
-    const child = spawn(process.execPath, [BUNDLE, ...args], {
-      cwd: this.folder,
-      env: { PATH: process.env['PATH'] ?? '', HOME: this.folder, ...env },
-    });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-    child.stdin.end(input);
-    return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr })));
+  /** The command line in this process. */
+  swapper(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<ProgramResult> {
+    return runHere(args, { env: { HOME: this.folder, ...env }, cwd: this.folder, input });
+  }
+
+  /** The built program as people run it. */
+  spawned(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<ProgramResult> {
+    return runProgram(args, { HOME: this.folder, ...env }, this.folder, input);
   }
 
   /** Writes a configuration for the registries. */

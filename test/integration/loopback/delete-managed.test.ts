@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ownerOf } from '../../../extension-service/src/kubernetes/managed-policies/owner.js';
 import { startAnsweringApi } from '../../fakes/answering-api.js';
 import type { AnsweringApi } from '../../fakes/answering-api.js';
-import { runProgram } from '../../fakes/program.js';
+import { runHere, runProgram } from '../../fakes/program.js';
 import type { ProgramResult } from '../../fakes/program.js';
 
 /** A cluster with managed policies of one instance or more, and the command that deletes them, run from outside. */
@@ -41,13 +41,9 @@ function matches(labels: Readonly<Record<string, string>>, selector: string): bo
   });
 }
 
-function run(...flags: string[]): Promise<ProgramResult> {
-  return runProgram(
-    ['policies', '--delete-managed', ...flags],
-    { KUBECONFIG: api.kubeconfig, HOME: api.folder },
-    api.folder,
-  );
-}
+const args = ['policies', '--delete-managed'];
+const env = () => ({ KUBECONFIG: api.kubeconfig, HOME: api.folder });
+const run = (): Promise<ProgramResult> => runHere(args, { env: env(), cwd: api.folder });
 
 it('names the instances that are there, and fails, when it looked in the namespace of the kubeconfig', async () => {
   policies.set('image-swapper', 'tools').set('swap-b', 'other');
@@ -63,7 +59,7 @@ it('names the instances that are there, and fails, when it looked in the namespa
 
 it('deletes those of the namespace that it is given, and no others', async () => {
   policies.set('image-swapper', 'tools').set('swap-b', 'other');
-  expect(await run('--namespace', 'tools')).toMatchObject({
+  expect(await runProgram([...args, '--namespace', 'tools'], env(), api.folder)).toMatchObject({
     code: 0,
     stdout: 'deleted MutatingPolicy image-swapper\n',
   });

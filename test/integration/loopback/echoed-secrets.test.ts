@@ -1,116 +1,152 @@
-import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get } from '../../fakes/https-client.js';
-import { ScriptedServer, type Script } from '../../fakes/scripted-server.js';
-import { BUNDLE } from '../../fakes/service.js';
+import { runHere } from '../../fakes/program.js';
+import { ScriptedServer } from '../../fakes/scripted-server.js';
+import type { Script, ScriptedAnswer } from '../../fakes/scripted-server.js';
 import type { RunningService } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
 import { World, admit, mirrors, plainRegistry, settled } from './world.js';
+import type { MirrorRow } from './world.js';
 
 /** A registry or token server that repeats what it was sent as a login, where people look. */
 
-const PASSWORD = 'C0nf/PW 77+ü';
 const TOKEN = 'tok-5f3a1c9e7b2d4f60';
-const basic = Buffer.from(`tenant-a:${PASSWORD}`).toString('base64');
-const OF_PASSWORD = [
-  PASSWORD,
-  basic,
-  Buffer.from(PASSWORD).toString('base64url'),
-  encodeURIComponent(PASSWORD),
-  JSON.stringify(`x${PASSWORD}`),
-];
 const OF_TOKEN = [TOKEN, Buffer.from(TOKEN).toString('base64')];
-const said = `got ${[...OF_PASSWORD, ...OF_TOKEN].join(' | ')} end`;
 
-let world: World;
-const servers: ScriptedServer[] = [];
-afterEach(async () => {
-  await world.close();
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-});
+/** The login for one source, in the forms in which it may come back. */
+class Login {
+  readonly basic: string;
+  readonly forms: readonly string[];
 
-async function explain(service: RunningService, image: string): Promise<string> {
-  await writeFile(join(service.folder, 'ca.crt'), service.ca);
-  const args = ['explain', image, '--server', service.url, '--ca-file', join(service.folder, 'ca.crt'), '-o', 'json'];
-  return new Promise((resolve) => {
-    execFile(process.execPath, [BUNDLE, ...args], { cwd: service.folder }, (_, stdout, stderr) =>
-      resolve(`${stdout}${stderr}`),
-    );
-  });
+  constructor(readonly password: string) {
+    this.basic = Buffer.from(`tenant-a:${password}`).toString('base64');
+    const base64url = Buffer.from(password).toString('base64url');
+    this.forms = [password, this.basic, base64url, encodeURIComponent(password), JSON.stringify(`x${password}`)];
+  }
+
+  /** The answer that repeats it. */
+  echo(more: readonly string[] = []): ScriptedAnswer {
+    const message = `got ${[...this.forms, ...more].join(' | ')} end`;
+    return { status: 400, body: { errors: [{ code: `MANIFEST_INVALID ${this.password}`, message }] } };
+  }
 }
 
-const echo = { status: 400, body: { errors: [{ code: `MANIFEST_INVALID ${PASSWORD}`, message: said }] } };
-const bearer = (server: ScriptedServer): Record<string, string> => ({
-  'www-authenticate': `Bearer realm="${server.origin}/token",service="s"`,
+const asksBasic = { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } };
+const asksBearer = (server: ScriptedServer): ScriptedAnswer => ({
+  status: 401,
+  headers: { 'www-authenticate': `Bearer realm="${server.origin}/token",service="s"` },
 });
 
-const scripts: readonly (readonly [string, Script])[] = [
+const scripts: readonly (readonly [string, (login: Login) => Script])[] = [
   [
     'a registry with a password',
-    ({ headers }) =>
-      headers.authorization === undefined ? { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } } : echo,
+    (login) =>
+      ({ headers }) =>
+        headers.authorization === undefined ? asksBasic : login.echo(),
   ],
   [
     'a registry with a token',
-    ({ path, headers }, server) => {
-      if (path === '/token') return { status: 200, body: { token: TOKEN } };
-      return headers.authorization === undefined ? { status: 401, headers: bearer(server) } : echo;
-    },
+    (login) =>
+      ({ path, headers }, server) => {
+        if (path === '/token') return { status: 200, body: { token: TOKEN } };
+        return headers.authorization === undefined ? asksBearer(server) : login.echo(OF_TOKEN);
+      },
   ],
   [
     'a token server',
-    ({ path, headers }, server) =>
-      path === '/token' && headers.authorization !== undefined ? echo : { status: 401, headers: bearer(server) },
+    (login) =>
+      ({ path, headers }, server) =>
+        path === '/token' && headers.authorization !== undefined ? login.echo() : asksBearer(server),
   ],
   [
     'a redirect',
-    ({ headers }) =>
-      headers.authorization === undefined
-        ? { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } }
-        : { status: 307, headers: { location: `ftp://x/${encodeURIComponent(PASSWORD)}/${basic}` } },
+    ({ password, basic }) =>
+      ({ headers }) =>
+        headers.authorization === undefined
+          ? asksBasic
+          : { status: 307, headers: { location: `ftp://x/${encodeURIComponent(password)}/${basic}` } },
   ],
   [
     'a second challenge',
-    ({ headers }) => ({
-      status: 401,
-      headers: {
-        'www-authenticate': headers.authorization === undefined ? 'Basic realm="r"' : `Bearer realm="${basic}"`,
-      },
-    }),
+    ({ basic }) =>
+      ({ headers }) =>
+        headers.authorization === undefined
+          ? asksBasic
+          : { status: 401, headers: { 'www-authenticate': `Bearer realm="${basic}"` } },
   ],
 ];
+/** Each source has a password of its own: hiding that of one must not hide that of another. */
+const logins = scripts.map((_, index) => new Login(`C0nf/PW 7${index}+ü`));
 
 describe('a login that is repeated by', () => {
-  it.each(scripts)('%s is in no log, status, explanation or metric', async (_, script) => {
-    world = new World();
+  const world = new World();
+  let service: RunningService;
+  let sources: readonly ScriptedServer[];
+  let rows: readonly MirrorRow[];
+  let places: Readonly<Record<string, string>>;
+  const imageOf = ({ host }: ScriptedServer): string => `${host}/app:1`;
+
+  beforeAll(async () => {
     const target = await world.registry();
-    const source = await ScriptedServer.start(script);
-    servers.push(source);
-    const credentials = { username: 'tenant-a', password: PASSWORD };
-    const service = await world.serve({
-      source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true, credentials } }] },
-      target: plainRegistry(target),
+    sources = await Promise.all(
+      scripts.map(async ([, script], index) => ScriptedServer.start(script(logins[index] ?? new Login('')))),
+    );
+    const registries = sources.map(({ host }, index) => {
+      const credentials = { username: 'tenant-a', password: logins[index]?.password };
+      return { type: 'oci', oci: { registry: host, insecure: true, credentials } };
     });
-    const image = `${source.host}/app:1`;
-    await admit(service, { app: image });
+    service = await world.serve({ source: { registries }, target: plainRegistry(target) });
+    await admit(service, Object.fromEntries(sources.map((source, index) => [`app-${index}`, imageOf(source)])));
     await settled(service);
-    await until('the failure is logged', () => service.log.some(({ level }) => level === 'warn'));
-    const places = {
+    const isLogged = ({ host }: ScriptedServer): boolean =>
+      service.log.some((line) => line.level === 'warn' && JSON.stringify(line).includes(host));
+    await until('the failures are logged', () => sources.every(isLogged));
+    rows = await mirrors(service);
+    const explained = [];
+    for (const source of sources) explained.push(await explain(imageOf(source)));
+    places = {
       log: JSON.stringify(service.log),
-      mirrors: JSON.stringify(await mirrors(service)),
-      explain: await explain(service, image),
+      mirrors: JSON.stringify(rows),
+      explain: explained.join('\n'),
       metrics: (await get(`${service.operations}/metrics`)).text,
     };
-    expect(source.log.some(({ headers }) => headers.authorization === `Basic ${basic}`)).toBe(true);
-    expect(places.mirrors).toContain('failed');
-    expect(places.explain).toContain('failed');
-    const hasToken = source.log.some(({ headers }) => headers.authorization === `Bearer ${TOKEN}`);
-    for (const [place, text] of Object.entries(places)) {
-      for (const secret of [...OF_PASSWORD, ...(hasToken ? OF_TOKEN : []), JSON.stringify(PASSWORD).slice(1, -1)]) {
-        expect(text.includes(secret), `${place}: ${secret}`).toBe(false);
+  });
+  afterAll(async () => {
+    await world.close();
+    await Promise.all(sources.map((source) => source.close()));
+  });
+
+  async function explain(image: string): Promise<string> {
+    const authority = join(service.folder, 'ca.crt');
+    await writeFile(authority, service.ca);
+    const args = ['explain', image, '--server', service.url, '--ca-file', authority, '-o', 'json'];
+    const { stdout, stderr } = await runHere(args, { env: {}, cwd: service.folder });
+    expect(stdout, image).toContain('failed');
+    return `${stdout}${stderr}`;
+  }
+
+  it.each(scripts.map(([name], index) => [name, index] as const))(
+    '%s is in no log, status, explanation or metric',
+    (_, index) => {
+      const [source, login] = [sources[index], logins[index]];
+      if (source === undefined || login === undefined) throw new Error('no source');
+      expect(source.log.some(({ headers }) => headers.authorization === `Basic ${login.basic}`)).toBe(true);
+      expect(rows.find((row) => row.source === imageOf(source))?.state).toBe('failed');
+      const secrets = [...login.forms, JSON.stringify(login.password).slice(1, -1)];
+      for (const [place, text] of Object.entries(places)) {
+        for (const secret of secrets) expect(text.includes(secret), `${place}: ${secret}`).toBe(false);
       }
+    },
+  );
+
+  it('a registry with a token is not shown with that token either', () => {
+    expect(sources.some(({ log }) => log.some(({ headers }) => headers.authorization === `Bearer ${TOKEN}`))).toBe(
+      true,
+    );
+    for (const [place, text] of Object.entries(places)) {
+      for (const secret of OF_TOKEN) expect(text.includes(secret), `${place}: ${secret}`).toBe(false);
     }
   });
 });

@@ -1,75 +1,78 @@
-import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../fakes/free-port.js';
 import { post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
+import { runHere, runProgram } from '../../fakes/program.js';
+import type { ProgramResult } from '../../fakes/program.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
-import { BUNDLE } from '../../fakes/service.js';
 import type { RunningService } from '../../fakes/service.js';
 import { World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
+import type { MirrorRow } from './world.js';
 
 /** Asking a running service, which knows more than the configuration: its copies. */
 
-let world: World;
+const world = new World();
 let source: FakeRegistry;
+let throttled: FakeRegistry;
 let target: FakeRegistry;
 let service: RunningService;
 
-beforeEach(async () => {
-  world = new World();
-  [source, target] = await Promise.all([world.registry(), world.registry()]);
+beforeAll(async () => {
+  [source, throttled, target] = await Promise.all([world.registry(), world.registry(), world.registry()]);
   loadImage(source, 'app', buildImage({ platforms: ['linux/amd64'] }), '1');
   service = await world.serve({
-    source: { registries: [plainRegistry(source)] },
+    source: { registries: [plainRegistry(source), plainRegistry(throttled)] },
     target: plainRegistry(target),
   });
   await writeFile(join(service.folder, 'ca.crt'), service.ca);
 });
-afterEach(() => world.close());
+afterAll(() => world.close());
 
-const asked = (): string => `${source.host}/app:1`;
+const asked = (registry = source): string => `${registry.host}/app:1`;
+const ask = async (image: string): Promise<MirrorRow | undefined> => {
+  await admit(service, { app: image });
+  await settled(service);
+  return (await mirrors(service)).find((row) => row.source === image);
+};
 
-function explain(...args: string[]): Promise<{ code: unknown; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [BUNDLE, 'explain', ...args], { cwd: service.folder }, (error, stdout, stderr) =>
-      resolve({ code: error?.code ?? 0, stdout, stderr }),
-    );
-  });
-}
-const fromService = (...args: string[]): ReturnType<typeof explain> =>
-  explain(...args, '--server', service.url, '--ca-file', join(service.folder, 'ca.crt'));
+const explain = (...args: string[]): Promise<ProgramResult> =>
+  runHere(['explain', ...args], { env: {}, cwd: service.folder });
+const addressed = (): string[] => ['--server', service.url, '--ca-file', join(service.folder, 'ca.crt')];
+const fromService = (...args: string[]): Promise<ProgramResult> => explain(...args, ...addressed());
 
 describe('explain --server', () => {
   it("tells a copy's failure, its reason and the next try, as text and as JSON", async () => {
-    source.fault({ path: '/manifests/', action: { type: 'status', status: 429, headers: { 'retry-after': '60' } } });
-    await admit(service, { app: asked() });
-    await settled(service);
-    const { code, stdout } = await fromService(asked());
+    throttled.fault({ path: '/manifests/', action: { type: 'status', status: 429, headers: { 'retry-after': '60' } } });
+    const image = asked(throttled);
+    const row = await ask(image);
+    const known = (await mirrors(service)).length;
+    const containers = await metric(service, 'image_swapper_containers_total');
+    expect(containers).toBeGreaterThan(0);
+    const { code, stdout } = await runProgram(['explain', image, ...addressed()], {});
     expect(code).toBe(0);
     expect(stdout).toContain('The target does not have it.');
     expect(stdout).toMatch(/Its copy failed once and will be retried\.\n {2}The reason is throttled: .*manifests\/1/);
     expect(stdout).toMatch(/The next attempt is in \d+ s\./);
-    const json = JSON.parse((await fromService(asked(), '-o', 'json')).stdout) as unknown;
-    const [row] = await mirrors(service);
+    const json = JSON.parse((await fromService(image, '-o', 'json')).stdout) as unknown;
     expect(row).toMatchObject({ state: 'waiting' });
     const { state, failure } = row ?? {};
     expect(json).toMatchObject({
       containers: [{ copy: { state, failure, attempts: 1, nextTry: expect.any(Number) as unknown } }],
     });
-    const text = await post(`${service.url}/v1/explain?output=text`, JSON.stringify({ image: asked() }), {
+    const text = await post(`${service.url}/v1/explain?output=text`, JSON.stringify({ image }), {
       ca: service.ca,
     });
     expect(text.headers['content-type']).toMatch(/^text\/plain/);
-    expect(text.text.replace(/in \d+ s/, '')).toBe((await fromService(asked())).stdout.replace(/in \d+ s/, ''));
+    expect(text.text.replace(/in \d+ s/, '')).toBe((await fromService(image)).stdout.replace(/in \d+ s/, ''));
     // Asking starts nothing.
-    expect(await mirrors(service)).toHaveLength(1);
-    expect(await metric(service, 'image_swapper_containers_total')).toBe(1);
+    expect(await mirrors(service)).toHaveLength(known);
+    expect(await metric(service, 'image_swapper_containers_total')).toBe(containers);
   });
 
   it('tells a finished copy, and a Pod of another namespace', async () => {
-    await admit(service, { app: asked() });
-    await settled(service);
+    await ask(asked());
     const pod = join(service.folder, 'pod.json');
     await writeFile(pod, JSON.stringify({ kind: 'Pod', spec: { containers: [{ name: 'app', image: asked() }] } }));
     const { stdout } = await fromService('-f', pod, '-n', 'team-b', '-o', 'json');
@@ -81,13 +84,12 @@ describe('explain --server', () => {
   });
 
   it('says what is wrong with the address, the authority or the question', async () => {
-    const away = `http://127.0.0.1:${new URL(target.origin).port}`;
-    await target.close();
+    const away = `http://127.0.0.1:${await freePort()}`;
     expect(await explain(asked(), '--server', away)).toMatchObject({
       code: 3,
       stderr: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/v1\/explain: .*ECONNREFUSED/) as unknown,
     });
-    expect(await explain(asked(), '--server', service.url)).toMatchObject({
+    expect(await runProgram(['explain', asked(), '--server', service.url], {})).toMatchObject({
       code: 3,
       stderr: expect.stringContaining('give --ca-file') as unknown,
     });

@@ -1,16 +1,16 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { BUNDLE } from '../../fakes/service.js';
+import { runHere, runProgram } from '../../fakes/program.js';
+import type { ProgramResult } from '../../fakes/program.js';
 
 const aws = { accountId: '123456789012', region: 'eu-west-1' };
 const config = { source: { filters: [] }, target: { aws } };
 const ours = { config: { source: { filters: [] }, target: { type: 'aws', aws } }, policies: { engine: 'webhook' } };
 
-/** The built program: values on stdout, what is to be looked at on stderr, and the exit code. */
+/** The command: values on stdout, what is to be looked at on stderr, and the exit code. */
 describe('image-swapper migrate', () => {
   let folder: string;
   beforeAll(() => {
@@ -21,29 +21,28 @@ describe('image-swapper migrate', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  const run = (args: readonly string[], input = '') => {
-    const options = { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, input, encoding: 'utf8' as const };
-    const { status, stdout, stderr } = spawnSync(process.execPath, [BUNDLE, 'migrate', ...args], options);
-    return { status, stdout, stderr };
-  };
+  const run = (args: readonly string[]): Promise<ProgramResult> =>
+    runHere(['migrate', ...args], { env: {}, cwd: folder });
+  const spawned = (args: readonly string[], input = ''): Promise<ProgramResult> =>
+    runProgram(['migrate', ...args], {}, folder, input);
 
-  it('prints values with comments, and ends with 0 when nothing is to be told', () => {
-    const { status, stdout, stderr } = run(['good.yaml']);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  it('prints values with comments, and ends with 0 when nothing is to be told', async () => {
+    const { code, stdout, stderr } = await run(['good.yaml']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^# .*\n# policies\.engine: .*\n# .*--engine kyverno/);
     expect(parse(stdout)).toEqual({ ...ours, replicaCount: 2 });
   });
 
-  it('takes standard input, another engine and another form', () => {
-    const { status, stdout } = run(['-', '--engine', 'kyverno', '-o', 'json'], stringify({ config }));
-    expect(status).toBe(0);
+  it('takes standard input, another engine and another form', async () => {
+    const { code, stdout } = await spawned(['-', '--engine', 'kyverno', '-o', 'json'], stringify({ config }));
+    expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({ ...ours, policies: { engine: 'kyverno' } });
-    expect(run(['good.yaml', '-o', 'yaml']).stdout).not.toContain('#');
+    expect((await run(['good.yaml', '-o', 'yaml'])).stdout).not.toContain('#');
   });
 
-  it('ends with 1 and a line for each key that is no longer needed, and still prints values', () => {
-    const { status, stdout, stderr } = run(['patched.yaml']);
-    expect(status).toBe(1);
+  it('ends with 1 and a line for each key that is no longer needed, and still prints values', async () => {
+    const { code, stdout, stderr } = await spawned(['patched.yaml']);
+    expect(code).toBe(1);
     expect(stderr).toMatch(/^patched\.yaml:8:1: patch: is no longer needed: .*\n$/);
     expect(parse(stdout)).toEqual(ours);
   });
@@ -56,9 +55,9 @@ describe('image-swapper migrate', () => {
     ],
     [[], /missing required argument 'values'/],
     [['good.yaml', '--engine', 'opa'], /Allowed choices are webhook, kyverno/],
-  ])('ends with 2 and says what to do: %j', (args, message) => {
-    const { status, stdout, stderr } = run(args);
-    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  ])('ends with 2 and says what to do: %j', async (args, message) => {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(message);
   });
 });

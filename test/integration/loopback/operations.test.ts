@@ -1,8 +1,9 @@
+import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../fakes/free-port.js';
 import { get, post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
-import { runProgram } from '../../fakes/program.js';
+import { runHere, runProgram } from '../../fakes/program.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import type { LogLine, RunningService } from '../../fakes/service.js';
 import { KNOWN_CALLER, World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
@@ -229,7 +230,8 @@ describe('the log', () => {
 });
 
 describe('image-swapper status', () => {
-  const status = (...args: string[]) => runProgram(['status', ...args], {});
+  const status = (...args: string[]) => runHere(['status', ...args], { env: {}, cwd: tmpdir() });
+  const spawned = (...args: string[]) => runProgram(['status', ...args], {});
 
   it('shows what failed and why, what waits and until when; ends with 1', async () => {
     load('app');
@@ -238,7 +240,7 @@ describe('image-swapper status', () => {
     const service = await serve({}, busy);
     await admit(service, { ...images('app', 'missing'), busy: `${busy.host}/busy:1`, late: `${busy.host}/late:1` });
     await settled(service);
-    const { code, stdout, stderr } = await status('--server', service.operations);
+    const { code, stdout, stderr } = await spawned('--server', service.operations);
     expect([code, stderr]).toEqual([1, '']);
     const [counts, , header, ...rows] = stdout.trimEnd().split('\n');
     expect(counts).toBe('0 running, 0 queued, 2 waiting, 1 failed, 1 done');
@@ -261,7 +263,7 @@ describe('image-swapper status', () => {
   it('as JSON and YAML is what /v1/mirrors answers; ends with 0 when nothing failed', async () => {
     load('app');
     const service = await serve();
-    const none = await status('--server', service.operations);
+    const none = await spawned('--server', service.operations);
     expect([none.code, none.stdout]).toEqual([0, '0 running, 0 queued, 0 waiting, 0 failed, 0 done\n']);
     await admit(service, images('app'));
     await settled(service);
@@ -275,7 +277,7 @@ describe('image-swapper status', () => {
 
   it('ends with 3 and says how to reach a service when there is none, and with 2 without a URL', async () => {
     const nobody = `http://127.0.0.1:${await freePort()}`;
-    const { code, stderr, stdout } = await status('--server', nobody);
+    const { code, stderr, stdout } = await spawned('--server', nobody);
     expect([code, stdout]).toEqual([3, '']);
     expect(stderr).toContain(`${nobody}/v1/mirrors`);
     expect(stderr).toContain('kubectl -n image-swapper port-forward');

@@ -6,7 +6,7 @@ import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
 import type { ClusterFault } from '../../fakes/cluster/faults.js';
 import { smallPod } from '../../fakes/cluster/pods.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
-import { runProgram } from '../../fakes/program.js';
+import { runHere, runProgram } from '../../fakes/program.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 
 const PODS = '/api/v1/pods';
@@ -36,16 +36,15 @@ function use(name: string, namespace: string): void {
 }
 
 /** @returns names of the images that it would mirror */
-async function plan(namespace: string | undefined, env: Record<string, string> = {}): Promise<string[]> {
+async function plan(namespace: string | undefined, env: Record<string, string> = {}, run = runHere): Promise<string[]> {
   const file = join(folder, 'kubeconfig');
   const config = JSON.parse(cluster.kubeconfig(namespace)) as { contexts: { context: { namespace?: string } }[] };
   if (namespace === undefined) delete config.contexts[0]?.context.namespace;
   await writeFile(file, JSON.stringify(config));
-  const { code, stdout, stderr } = await runProgram(
-    ['prewarm', '--kubeconfig', file, '-o', 'json', '--dry-run'],
-    { HOME: folder, ...env },
-    folder,
-  );
+  const { code, stdout, stderr } = await run(['prewarm', '--kubeconfig', file, '-o', 'json', '--dry-run'], {
+    env: { HOME: folder, ...env },
+    cwd: folder,
+  });
   expect(code, stderr).toBe(0);
   const { images } = JSON.parse(stdout) as { images: { image: string }[] };
   return images.map(({ image }) => image.slice(image.indexOf('/') + 1)).sort();
@@ -55,7 +54,8 @@ it("mirrors what the kubeconfig's namespace uses, or default: only a Pod has a n
   use('here', 'team-a');
   use('there', 'default');
   use('ours', 'platform');
-  expect(await plan('team-a')).toEqual(['here:1', 'ours:1', 'there:1']);
+  const built: typeof runHere = (args, { env, cwd }) => runProgram(args, env, cwd);
+  expect(await plan('team-a', {}, built)).toEqual(['here:1', 'ours:1', 'there:1']);
   expect(await plan(undefined, { POD_NAMESPACE: 'platform' })).toEqual(['here:1', 'there:1']);
 });
 

@@ -15,7 +15,7 @@ function terminal(isTTY: boolean): { readonly stderr: NodeJS.WritableStream; rea
 }
 
 function progress(stderr: NodeJS.WritableStream): Progress {
-  return new Progress({ stdout: new PassThrough(), stderr, env: {}, cwd: '/' }, 2);
+  return new Progress({ stdin: new PassThrough(), stdout: new PassThrough(), stderr, env: {}, cwd: '/' }, 2);
 }
 
 describe('the progress of copies', () => {

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { createProgram } from '../../../extension-service/src/cli/program.js';
@@ -77,7 +78,7 @@ describe('docs/migration.md', () => {
       const { scripts: own } = json('extension-service/package.json') as { scripts: Record<string, string> };
       for (const [, script = ''] of text.matchAll(/npm run ([a-z0-9:]+)/g))
         expect({ ...scripts, ...own }).toHaveProperty([script]);
-      const streams = { stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
+      const streams = { stdin: Readable.from([]), stdout: process.stdout, stderr: process.stderr, env: {}, cwd: root };
       const commands = createProgram(streams, () => undefined).commands;
       for (const [, line = ''] of text.matchAll(/^ *image-swapper (.*)$/gm)) {
         const [name, ...words] = (line.split(/ [#|>] ?/)[0] ?? '').trim().split(/\s+/);
