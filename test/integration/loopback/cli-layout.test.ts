@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { image, useCli } from './cli.js';
-import type { Ended } from './cli.js';
+import type { ProgramResult } from '../../fakes/program.js';
 import { writes } from './copy-pair.js';
 
 const cli = useCli();
@@ -39,7 +39,10 @@ async function blobs(): Promise<string[]> {
   return names.map((name) => `sha256:${name}`);
 }
 
-async function mirror(end: '--to-layout' | '--from-layout', ...images: string[]): Promise<Ended & { rows: unknown[] }> {
+async function mirror(
+  end: '--to-layout' | '--from-layout',
+  ...images: string[]
+): Promise<ProgramResult & { rows: unknown[] }> {
   const args = ['mirror', '--config', await cli.config(), '-o', 'json', end, folder, ...images];
   const ended = await cli.swapper(args);
   const rows = ended.stdout === '' ? [] : (JSON.parse(ended.stdout) as { images: unknown[] }).images;
