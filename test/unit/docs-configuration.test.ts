@@ -13,7 +13,7 @@ describe('docs/configuration.md', () => {
   });
 
   it('says of what is not there yet that the start refuses it', () => {
-    const refused = describeKeys().filter(({ about }) => /not available yet: refused at the start/i.test(about));
+    const refused = describeKeys().filter(({ about }) => /not available yet; the service refuses to start/.test(about));
     expect(refused.map(({ key }) => key)).toEqual(['queue.type']);
   });
 });

@@ -40,7 +40,7 @@
 {{- if not $tls }}{{ $_ := unset $config "tls" }}{{ end }}
 {{- end }}
 {{- if include "image-swapper.takesTokens" . }}
-{{- $_ := set $config "auth" (mergeOverwrite (dict "kyverno" (dict "token" true "tokenRequired" false)) ($config.auth | default dict)) }}
+{{- $_ := set $config "auth" (mergeOverwrite ("kyverno: {token: true, tokenRequired: false}" | fromYaml) ($config.auth | default dict)) }}
 {{- end }}
 {{- $_ := set $config "policies" (include "image-swapper.configPolicies" . | fromYaml) }}
 {{- toYaml $config }}

@@ -65,7 +65,7 @@
   "token" "config.auth.kyverno.token=true" }}
 {{- $proven := dict
   "secret" (or $kyverno.secret (has "IMAGE_SWAPPER_AUTH_KYVERNO_SECRET" $variables))
-  "path" (or (dig "auth" "webhook" "path" "" $config) (has "IMAGE_SWAPPER_AUTH_WEBHOOK_PATH" $variables))
+  "path" (or (($config.auth).webhook).path (has "IMAGE_SWAPPER_AUTH_WEBHOOK_PATH" $variables))
   "certificate" (dig "tls" "clients" $engine "" $config)
   "token" (and $kyverno.token (dig "tokenRequired" true $kyverno)) }}
 {{- $open := $facts.proves }}

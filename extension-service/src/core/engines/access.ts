@@ -53,11 +53,15 @@ export function isProofOptional({ secret, token, tokenRequired }: KyvernoAuthCon
   return token && !tokenRequired && secret === undefined;
 }
 
+const PROOF_OPTIONAL: Readonly<Partial<Record<RouteName, (config: Access) => boolean>>> = {
+  kyverno: ({ auth }) => isProofOptional(auth.kyverno),
+};
+
 /** A warning for people about an engine's route without authentication; undefined when it has authentication. */
 export function openRouteWarning(config: Access): string | undefined {
   const route = openEngineRoute(config);
   if (route === undefined) return undefined;
-  if (route === 'kyverno' && isProofOptional(config.auth.kyverno)) {
+  if (PROOF_OPTIONAL[route]?.(config) === true) {
     return (
       `${pathOfRoute(route)} also answers callers without a token of Kyverno, and believes nothing that they say about ` +
       'pull secrets. Set auth.kyverno.tokenRequired: true to refuse them, once Kyverno sends one (1.16.4, 1.17.2, 1.18 and later)'
