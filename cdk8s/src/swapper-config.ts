@@ -79,7 +79,11 @@ export interface SwapperTarget extends SwapperRegistry {
 /** The prefixes of image references that the targets stand for, in order. */
 export function targetsOf(config: SwapperConfig): string[] {
   const named = namedTargets(config);
-  if (named.length === 0) throw new InvalidPolicyOptionError('config.target', 'is required: images need a target');
+  if (named.length === 0) {
+    const isValues = typeof config['config'] === 'object' && config['config'] !== null;
+    const hint = isValues ? "; this looks like the chart's Helm values: give what is below config" : '';
+    throw new InvalidPolicyOptionError('config.target', `is required: images need a target${hint}`);
+  }
   return [...new Set(named.flatMap(({ target, option }) => imagePrefixes(namingOf(target, option))))];
 }
 

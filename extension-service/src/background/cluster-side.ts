@@ -111,6 +111,7 @@ export class ClusterSide implements ClusterPart {
       try {
         const cluster = await connectCluster(this.options.env);
         if (cluster === undefined) {
+          this.options.log('info', 'there is no cluster: Pods are not watched, and only admissions ask for copies');
           this.role('alone');
           return;
         }

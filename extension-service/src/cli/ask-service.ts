@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { text as readText } from 'node:stream/consumers';
-import { unreadable } from '../config/files.js';
+import { unreadable } from '../util/unreadable.js';
 import type { MirrorsAnswer } from '../server/app.js';
 import type { ExplainAnswer } from '../server/explain.js';
 import { CliError, EXIT } from './exit.js';

@@ -47,15 +47,9 @@ export async function check(context: CommandContext, given: string | undefined, 
   }
   let probes: Probe[] = [];
   if (flags.online === true) {
-    let registries: Registries;
-    try {
-      registries = new Registries(
-        loaded.config,
-        registryOptions(context, loaded.config, (problem) => context.stderr.write(`${problem}\n`)),
-      );
-    } catch (error) {
-      throw new CliError(EXIT.usage, messageOf(error));
-    }
+    const report = (problem: string): unknown => context.stderr.write(`${problem}\n`);
+    // The probes show the failures of logins.
+    const registries = new Registries(loaded.config, registryOptions(context, loaded.config, report, 'quiet'));
     probes = await probeRegistries(loaded.config, registries);
     registries.close();
   }

@@ -98,16 +98,20 @@ export function registryOptions(
   context: CommandContext,
   config: Config,
   report: (problem: string) => void,
+  clouds: 'reported' | 'quiet' = 'reported',
 ): RegistryCopierOptions {
   const { secretReader: reader } = config;
   const secrets = new LazyPullSecrets({ env: context.env, reader, onProblem: report, watch: false });
+  const onEvent = (event: CloudEvent): void => {
+    if (clouds === 'reported') reportFailure(event, report);
+  };
   return {
     env: context.env,
     report,
     readSecret: (name, namespace) => secrets.named(name, namespace),
     pullSecrets: secrets,
     seenStore: clusterSeenStore(context.env),
-    cloud: openClouds({ env: context.env, onEvent: (event) => reportFailure(event, report), report }),
+    cloud: openClouds({ env: context.env, onEvent, report }),
   };
 }
 

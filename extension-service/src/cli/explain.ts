@@ -1,4 +1,4 @@
-import { unreadable } from '../config/files.js';
+import { unreadable } from '../util/unreadable.js';
 import { isNamespaceName } from '../core/decide/kubernetes-names.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import { compileRules } from '../core/decide/rules.js';

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { stringify } from 'yaml';
-import { codeOf, localFiles, unreadable } from '../config/files.js';
+import { localFiles } from '../config/files.js';
+import { codeOf, unreadable } from '../util/unreadable.js';
 import { ConfigError, formatProblem } from '../config/problem.js';
 import { sizeLimit } from '../config/yaml.js';
 import { migrate as migrateText } from '../migrate/migrate.js';

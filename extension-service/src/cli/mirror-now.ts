@@ -91,13 +91,17 @@ export async function mirrorNow(
 function finished(entry: PlannedCopy, result: MirrorResult): MirrorRow {
   if (!result.ok) return refusedRow(entry, result.failure);
   const { digest, upToDate, platforms, bytes: count, repaired, unfinished } = result.outcome;
-  const sent = `${bytes(count.uploaded)} sent, ${bytes(count.mounted + count.skipped)} already there`;
+  const there = count.mounted + count.skipped;
+  const sent = [
+    count.uploaded === 0 ? 'only the manifest sent' : `${bytes(count.uploaded)} sent`,
+    ...(there === 0 ? [] : [`${bytes(there)} already there`]),
+  ].join(', ');
   return {
     ...rowOf(entry),
     state: upToDate ? 'up-to-date' : 'mirrored',
     detail: [upToDate ? 'already in the target' : sent, ...details(result.outcome)].join('; '),
     digest,
-    platforms,
+    ...(platforms.length > 0 && { platforms }),
     bytes: count,
     ...(repaired !== undefined && { repaired }),
     ...(unfinished !== undefined && { unfinished: unfinished.map(({ what }) => what) }),

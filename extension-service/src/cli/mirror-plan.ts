@@ -127,8 +127,8 @@ function targetPlan(
 }
 
 function describe({ platforms, manifests, blobs }: CopyPlan): string {
-  const count = platforms.length === 0 ? '' : `${platforms.length} platforms, `;
-  return `${count}${manifests.size} manifests, ${blobs.size} blobs, at most ${bytes(sumOf(blobs.values()))}`;
+  const count = platforms.length === 0 ? '' : `${counted(platforms.length, 'platform')}, `;
+  return `${count}${counted(manifests.size, 'manifest')}, ${counted(blobs.size, 'blob')}, at most ${bytes(sumOf(blobs.values()))}`;
 }
 
 function lineOf({
@@ -145,14 +145,18 @@ function lineOf({
   const time = seconds === undefined ? '' : `at least ${seconds} s, limited by ${limitedBy ?? ''}`;
   return [
     `target ${target}:`,
-    `${images} images`,
-    `${platforms.length} platforms`,
-    `${manifests} manifests`,
-    `${blobs} blobs`,
+    counted(images, 'image'),
+    counted(platforms.length, 'platform'),
+    counted(manifests, 'manifest'),
+    counted(blobs, 'blob'),
     `at most ${bytes(size)}`,
-    `${requests} requests`,
+    counted(requests, 'request'),
     time,
   ];
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`;
 }
 
 function sumOf(sizes: Iterable<number>): number {

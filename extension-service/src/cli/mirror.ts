@@ -1,4 +1,4 @@
-import { unreadable } from '../config/files.js';
+import { unreadable } from '../util/unreadable.js';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { CommandContext, ConfigFlags } from './context.js';

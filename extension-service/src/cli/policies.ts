@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { unreadable } from '../config/files.js';
+import { unreadable } from '../util/unreadable.js';
 import type { Config } from '../core/config/model.js';
 import { copyWarnings } from '../core/engines/copy-warnings.js';
 import type { ConfigMapKey } from '../core/engines/engine.js';

@@ -78,7 +78,8 @@ async function connect({ env }: CommandContext): Promise<ClusterAccess> {
     if (cluster !== undefined) return cluster;
   } catch (error) {
     const reason = messageOf(error);
-    throw new CliError(EXIT.usage, `cannot use the kubeconfig ${env['KUBECONFIG'] ?? ''}: ${reason}`);
+    const file = env['KUBECONFIG'] ?? '';
+    throw new CliError(EXIT.usage, reason.includes(file) ? reason : `cannot use the kubeconfig ${file}: ${reason}`);
   }
   throw new CliError(EXIT.usage, 'there is no cluster to read');
 }

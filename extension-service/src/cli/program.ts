@@ -1,3 +1,4 @@
+import { UnusableRegistriesError } from '../targets/registries.js';
 import { Command, CommanderError, Option } from 'commander';
 import type { CommandContext, ConfigFlags } from './context.js';
 import type { CheckFlags } from './check.js';
@@ -26,6 +27,10 @@ export async function runProgram(args: readonly string[], context: CommandContex
     if (error instanceof CliError) {
       context.stderr.write(`${error.message}\n`);
       return error.exitCode;
+    }
+    if (error instanceof UnusableRegistriesError) {
+      context.stderr.write(`${error.message}\n`);
+      return EXIT.usage;
     }
     context.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return EXIT.infrastructure;

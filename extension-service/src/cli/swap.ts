@@ -1,5 +1,5 @@
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { unreadable } from '../config/files.js';
+import { unreadable } from '../util/unreadable.js';
 import type { Config } from '../core/config/model.js';
 import type { Mirror } from '../core/decide/decide.js';
 import { isNamespaceName } from '../core/decide/kubernetes-names.js';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Config } from '../core/config/model.js';
 import type { ConfigFiles } from './files.js';
-import { unreadable } from './files.js';
+import { unreadable } from '../util/unreadable.js';
 import type { CredentialsFile } from '../kinds/kind.js';
 import { REGISTRY_KINDS } from '../kinds/kinds.js';
 import type { ConfigProblem, Place } from './problem.js';

@@ -103,7 +103,7 @@ function fromFlags(
   const keys = new Map([...keysOf(root)].map(([path, field]) => [path.join('.'), { path, field }]));
   return Object.entries(flags).flatMap(([name, value]) => {
     if (value === undefined) return [];
-    const place = { file: `flag ${flagName(name)}`, line: 1, column: 1 };
+    const place = { file: `flag ${flagName(name, value)}`, line: 1, column: 1 };
     const key = keys.get(name);
     if (key === undefined) {
       problems.error(place, '', `no configuration key has this flag${didYouMean(suggest(name, keys.keys()))}`);
@@ -114,8 +114,9 @@ function fromFlags(
   });
 }
 
-/** Three keys have a flag of their own, all others go by --set. */
-function flagName(key: string): string {
+/** Three keys have a flag of their own, all others go by --set; of --dry-run the value is never a text. */
+function flagName(key: string, value: unknown): string {
+  if (key === 'dryRun' && typeof value === 'string') return '--set dryRun';
   const own: Readonly<Record<string, string>> = {
     dryRun: '--dry-run',
     logLevel: '--log-level',

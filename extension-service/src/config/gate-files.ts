@@ -2,7 +2,7 @@ import { createSecureContext } from 'node:tls';
 import { resolve } from 'node:path';
 import type { Config } from '../core/config/model.js';
 import type { ConfigFiles } from './files.js';
-import { unreadable } from './files.js';
+import { unreadable } from '../util/unreadable.js';
 import type { ConfigProblem } from './problem.js';
 import { Problems } from './problem.js';
 import { targetsOf } from './rules/registries.js';

@@ -9,6 +9,11 @@ const SKIPPED: LegacyKey = {
   advice: 'add an entry to targets whose match selects these images, with imageCopyPolicy: none',
 };
 
+const CACHE: LegacyKey = {
+  message: 'is not needed: what a target has is remembered for about a minute',
+  advice: 'leave it out',
+};
+
 /** Keys of k8s-image-swapper that are not keys here, in lower case, with what takes their place. */
 export const LEGACY_KEYS: ReadonlyMap<string, LegacyKey> = new Map([
   ['listenaddress', FLAG],
@@ -16,4 +21,6 @@ export const LEGACY_KEYS: ReadonlyMap<string, LegacyKey> = new Map([
   ['tlskeyfile', FLAG],
   ['skipregistries', SKIPPED],
   ['imagecopyskipregistries', SKIPPED],
+  ['cachettlminutes', CACHE],
+  ['cachejittermaxminutes', CACHE],
 ]);

@@ -3,12 +3,13 @@ import { credentialFileProblems } from './credential-files.js';
 import { credentialHelperWarnings } from './credential-helper-warnings.js';
 import { fileNames } from './file-names.js';
 import type { ConfigFiles } from './files.js';
-import { codeOf, localFiles, unreadable } from './files.js';
+import { localFiles } from './files.js';
+import { codeOf, unreadable } from '../util/unreadable.js';
 import { gateFileProblems } from './gate-files.js';
 import type { ConfigInput, LoadedConfig } from './parse.js';
 import { parseTree } from './parse.js';
 import type { ConfigProblem } from './problem.js';
-import { ConfigError, NoConfigFileError } from './problem.js';
+import { ConfigError, NO_FILE, NoConfigFileError } from './problem.js';
 import { sizeLimit } from './yaml.js';
 
 export type { LoadedConfig } from './parse.js';
@@ -44,11 +45,11 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
   const found = await firstFound(candidates, files);
   if (found === undefined) {
     try {
-      return await parse({ text: '', file: '(no file)' });
+      return await parse({ text: '', file: NO_FILE });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const names = candidates.map(({ name }) => name).join(', ');
-      const missing = problem('(no file)', `no configuration file was found: ${names}; name one with --config`);
+      const missing = problem(NO_FILE, `no configuration file was found: ${names}; name one with --config`);
       throw new NoConfigFileError([missing, ...error.problems]);
     }
   }

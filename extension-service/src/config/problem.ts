@@ -13,12 +13,17 @@ export interface ConfigProblem {
   readonly severity: 'error' | 'warning';
 }
 
-/** `file:line:column: key: what is wrong: what is allowed` */
+/** `file:line:column: key: what is wrong: what is allowed`; a variable or a flag has no position but inside of its text. */
 export function formatProblem(problem: ConfigProblem): string {
   const { file, line, column, key, message, allowed } = problem;
-  const parts = [`${file}:${line}:${column}`, key, message, allowed ?? ''];
+  const isWhole = line === 1 && column === 1 && NOT_A_FILE.test(file);
+  const parts = [isWhole ? file : `${file}:${line}:${column}`, key, message, allowed ?? ''];
   return parts.filter((part) => part !== '').join(': ');
 }
+
+/** Of problems without a file. */
+export const NO_FILE = '(no file)';
+const NOT_A_FILE = /^(?:flag|environment) |^\(no file\)$/;
 
 /** The configuration cannot be used; the message has one line for each problem, in the order of the file. */
 export class ConfigError extends Error {

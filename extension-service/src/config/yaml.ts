@@ -55,7 +55,7 @@ export function readYaml(source: YamlSource, problems: Problems): TreeNode | und
   const reader = new Reader(lines, { ...source, text: parsed.text }, problems);
   if (document.errors.length > 0 || document.warnings.length > 0) {
     for (const error of [...document.errors, ...document.warnings].slice(0, syntaxLimit)) {
-      problems.error(reader.place(error.pos[0]), '', wording(error));
+      problems.error(reader.place(afterIndent(parsed.text, error.pos[0])), '', wording(error));
     }
     return undefined;
   }
@@ -258,4 +258,11 @@ function wording(error: YAMLError): string {
 
 function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+/** The first character of the line's own text, where the library names the indentation before it. */
+function afterIndent(text: string, offset: number): number {
+  const isLineStart = offset === 0 || text[offset - 1] === '\n';
+  const [indent = ''] = isLineStart ? (/^ */.exec(text.slice(offset, offset + 200)) ?? []) : [];
+  return offset + indent.length;
 }

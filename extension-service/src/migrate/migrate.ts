@@ -270,7 +270,10 @@ class Migration {
     const found = new Problems();
     const collect = (list: readonly ConfigProblem[]): void => {
       for (const { severity, key, message, allowed } of list) {
-        const place = placeAt(tree, pathOf(key));
+        const path = pathOf(key);
+        // A key that is not there is missing from `config`, whose first key stands at its own place.
+        const isMissing = nodeAt(tree, path.slice(0, 1)) === undefined;
+        const place = isMissing && this.from === 'values' ? placeAt(this.tree, ['config']) : placeAt(tree, path);
         found.add(severity, place, key, message, allowed);
       }
     };
@@ -286,7 +289,9 @@ class Migration {
   private adopt(found: Problems, tree: MappingNode): void {
     const { file } = tree.place;
     for (const problem of [...found.list('error', file), ...found.list('warning', file)]) {
-      this.problems.add(problem.severity, problem, this.key(pathOf(problem.key)), problem.message, problem.allowed);
+      const { severity, key, message, allowed } = problem;
+      const fate = message.startsWith('unknown key') ? 'left out' : allowed;
+      this.problems.add(severity, problem, this.key(pathOf(key)), message, fate);
     }
   }
 

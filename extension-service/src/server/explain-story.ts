@@ -29,6 +29,7 @@ function paragraph(container: ExplainedContainer, dryRun: boolean, now: number):
   const { list, name, image, source } = container;
   const lines = [`${list}/${name}: ${image}`];
   if (source !== undefined && source !== image) lines.push(`  Full name: ${source}`);
+  if (container.hint !== undefined) lines.push(`  ${container.hint}.`);
   container.filters.forEach((reading, index) =>
     lines.push(...filterLines(`Filter ${index + 1}`, reading, 'the container keeps its image')),
   );

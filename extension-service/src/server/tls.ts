@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { unreadable } from '../config/files.js';
+import { unreadable } from '../util/unreadable.js';
 import type { TlsPair } from './listen.js';
 import { messageOf } from '../util/message-of.js';
 

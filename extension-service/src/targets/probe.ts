@@ -90,7 +90,11 @@ async function probeCloud(
   client: RegistryClient,
   pushes: boolean,
 ): Promise<readonly Probe[]> {
-  return (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PATIENCE), client, pushes)) ?? [];
+  const probes = (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PATIENCE), client, pushes)) ?? [];
+  // Nothing is missing at the registry: there was no login to ask with.
+  return probes.map((one) =>
+    !one.ok && one.state === undefined && LOGINS.has(one.check) ? { ...one, state: 'failed' } : one,
+  );
 }
 
 /** A registry as people know it, with its configuration. */
@@ -160,6 +164,8 @@ function hasCredentials({ oci }: RegistryConfig): boolean {
 function patience(): AbortSignal {
   return AbortSignal.timeout(PATIENCE);
 }
+
+const LOGINS: ReadonlySet<string> = new Set(['login', 'identity']);
 
 /** The repository is not there: to a read, and to a write. */
 const MISSING: ReadonlySet<string> = new Set(['absent', 'missing']);

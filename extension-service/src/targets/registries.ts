@@ -19,6 +19,7 @@ import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
 import { BoundedMap } from '../util/bounded-map.js';
+import { messageOf } from '../util/message-of.js';
 import { maxCopies } from '../core/config/copy-slots.js';
 
 export interface RegistriesOptions {
@@ -31,6 +32,11 @@ export interface RegistriesOptions {
   readonly retry?: Partial<RetryPolicy>;
   readonly now?: () => number;
   readonly onRequest?: OnRegistryRequest;
+}
+
+/** The settings of the registries cannot be used on this machine. */
+export class UnusableRegistriesError extends Error {
+  override readonly name = 'UnusableRegistriesError';
 }
 
 export type CloudAccess = CloudLogin & Partial<CloudRegistry>;
@@ -62,23 +68,14 @@ export class Registries {
   /** Hosts of the targets, in lower case. */
   private readonly targetHosts: ReadonlySet<string>;
 
-  /** @throws Error naming the key when a caFile cannot be read, or a proxy or `source.allow` entry is malformed */
+  /** @throws UnusableRegistriesError naming the key when a caFile cannot be read, or a proxy or `source.allow` entry is malformed */
   constructor(
     config: Config,
     private readonly options: RegistriesOptions,
   ) {
-    const { env, retry } = options;
+    const { env } = options;
     const targets = targetsOf(config);
-    this.factory = new RegistryFactory({
-      endpoints: registriesOf(config).map((registry) => endpoint(registry, env)),
-      hosts: { allow: config.source.allow, deny: config.source.deny },
-      env,
-      added: addedAuthorities(env, options.report),
-      maxSockets: maxCopies(config.mirror.concurrency) * SOCKETS_PER_COPY + SPARE_SOCKETS,
-      ...(retry !== undefined && { retry }),
-      ...(options.now !== undefined && { now: options.now }),
-      ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
-    });
+    this.factory = openFactory(config, options);
     this.dockerConfig = dockerConfigKeychain(env, options);
     this.copied = new Set(targets.filter((target) => isCopiedTo(config, target)).map(({ name }) => `target ${name}`));
     for (const registry of config.source.registries) this.openCloud(sourceName(registry), registry);
@@ -230,6 +227,24 @@ export function isCopiedTo(config: Pick<Config, 'imageCopyPolicy'>, target: Targ
 /** host[:port] of a configured registry. */
 export function hostOf(registry: RegistryConfig): string {
   return placeOf(registry).host;
+}
+
+function openFactory(config: Config, options: RegistriesOptions): RegistryFactory {
+  const { env, retry } = options;
+  try {
+    return new RegistryFactory({
+      endpoints: registriesOf(config).map((registry) => endpoint(registry, env)),
+      hosts: { allow: config.source.allow, deny: config.source.deny },
+      env,
+      added: addedAuthorities(env, options.report),
+      maxSockets: maxCopies(config.mirror.concurrency) * SOCKETS_PER_COPY + SPARE_SOCKETS,
+      ...(retry !== undefined && { retry }),
+      ...(options.now !== undefined && { now: options.now }),
+      ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
+    });
+  } catch (error) {
+    throw new UnusableRegistriesError(messageOf(error), { cause: error });
+  }
 }
 
 function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): RegistryEndpoint {

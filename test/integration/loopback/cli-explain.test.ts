@@ -71,6 +71,16 @@ describe('explain', () => {
     expect(refused.stderr).toContain('port-forward deploy/image-swapper 1:8443');
   });
 
+  it('says in one line which file of the configuration cannot be read', async () => {
+    const oci = { registry: cli.target.host, caFile: join(cli.folder, 'nosuch.pem') };
+    const config = await cli.config({ target: { type: 'oci', oci } });
+    for (const command of [['explain'], ['mirror'], ['mirror', '--dry-run']]) {
+      const { code, stderr } = await cli.swapper([...command, 'nginx', '--config', config]);
+      expect(stderr).toBe(`oci.caFile of ${cli.target.host}: ${oci.caFile}: the file does not exist\n`);
+      expect(code).toBe(2);
+    }
+  });
+
   it('exits 1 for an image that cannot be parsed, 2 without anything to explain', async () => {
     expect((await cli.spawned(['explain', 'a b', '--config', await cli.config()])).code).toBe(1);
     expect((await cli.spawned(['explain', '--config', await cli.config()])).code).toBe(2);

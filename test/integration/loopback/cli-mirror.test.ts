@@ -15,6 +15,22 @@ describe('mirror', () => {
     expect(JSON.parse((await cli.swapper(args)).stdout)).toMatchObject({ images: [{ state: 'up-to-date' }] });
   });
 
+  it('says of a second tag of an image that only the manifest was sent, and counts in words', async () => {
+    loadImage(cli.source, 'tagged', image, '1');
+    loadImage(cli.source, 'tagged', image, '2');
+    const config = await cli.config();
+    const row = async (tag: string, ...more: string[]) =>
+      (await cli.swapper(['mirror', '--config', config, `${cli.source.host}/tagged:${tag}`, ...more])).stdout;
+    expect(await row('1', '--dry-run')).toMatch(/: +1 image /);
+    await row('1');
+    const second = await row('2');
+    expect(second).toMatch(/only the manifest sent, [\d.]+ KiB already there/);
+    expect(second).not.toContain('0 B');
+    const again = JSON.parse(await row('2', '-o', 'json')) as { images: object[] };
+    expect(again.images[0]).toMatchObject({ state: 'up-to-date' });
+    expect(again.images[0]).not.toHaveProperty('platforms', []);
+  });
+
   it('copies images of many large layers without a warning of Node about listeners', async () => {
     const large = buildImage({ layersPerPlatform: 12, layerSize: 2_000_000, seed: 7 });
     loadImage(cli.source, 'large', large, '1');

@@ -121,7 +121,7 @@ describe('policies', () => {
     expect((await cli.swapper([...args, ...values], '', env)).code).toBe(0);
     const missing = await cli.swapper(['policies', '--engine', engine], '', env);
     expect(missing.code).toBe(2);
-    expect(missing.stderr).toMatch(/^\(no file\):1:1: no configuration file was found: .*; name one with --config\n/);
+    expect(missing.stderr).toMatch(/^\(no file\): no configuration file was found: .*; name one with --config\n/);
   });
 
   it.each<[string, readonly string[], readonly RegExp[]]>([

@@ -76,9 +76,9 @@ describe('the NetworkPolicy of the plain listener', () => {
     expect(manifests.map(({ kind }) => kind)).toEqual(['MutatingPolicy']);
     expect(construct.warnings).toEqual([expect.stringMatching(why)]);
     // The chart may have one, which nobody here can see; and no NetworkPolicy keeps anybody on the way from reading.
-    expect(construct.warnings[0]).toMatch(/Unless another NetworkPolicy, such as the one of the service's chart/);
     expect(construct.warnings[0]).toMatch(
-      /private-ca" of the construct ImageSwapper\), which also protects requests from being read/,
+      /the network in between can read and change requests\. Apply the NetworkPolicy of the service's chart/,
     );
+    expect(construct.warnings[0]).toMatch(/https with a certificate of your own CA/);
   });
 });

@@ -128,6 +128,10 @@ describe('a configuration that is none', () => {
     ],
     [{ targets: { oci: target.oci } }, 'props.config.targets: {"oci"'],
     [{ targets: [null] }, 'props.config.targets[0]: null must be a mapping'],
+    [
+      { config: { target } },
+      "props.config.target: is required: images need a target; this looks like the chart's Helm values: give what is below config",
+    ],
     [{ target: 'harbor.example.com' }, 'props.config.target: "harbor.example.com" must be a mapping'],
     [{ target: { ...target, match: 5 } }, 'props.config.target.match: 5 must be a string'],
     [

@@ -136,10 +136,10 @@ describe("k8s-image-swapper's dialect", () => {
     ['a number of copies as a text', 'mirror: {concurrency: "2"}\n', { mirror: { concurrency: 2 } }, []],
     [
       'an unknown key',
-      'cacheTtlMinutes: 60\n',
+      'imageRewrites: 60\n',
       {},
       [
-        '2:1: cacheTtlMinutes: unknown key: expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
+        '2:1: imageRewrites: unknown key: expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
       ],
     ],
     [

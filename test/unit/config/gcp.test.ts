@@ -187,7 +187,7 @@ describe('credentials files', () => {
   it('of the variable are checked when a registry depends on it', async () => {
     const env = { GOOGLE_APPLICATION_CREDENTIALS: '/key.json' };
     expect(await load('', {}, env)).toContain(
-      'environment GOOGLE_APPLICATION_CREDENTIALS:1:1: /key.json cannot be used: the file does not exist',
+      'environment GOOGLE_APPLICATION_CREDENTIALS: /key.json cannot be used: the file does not exist',
     );
     expect(await load(named, { '/work/keys/google.json': GOOD }, env)).toBe('');
     expect(await load('', { '/key.json': GOOD }, env)).toBe('');

@@ -324,10 +324,11 @@ describe('a flag that cannot be read', () => {
   it.each([
     [
       { 'target.oci.prefx': 'x' },
-      'flag --set target.oci.prefx:1:1: no configuration key has this flag (did you mean "target.oci.prefix"?)',
+      'flag --set target.oci.prefx: no configuration key has this flag (did you mean "target.oci.prefix"?)',
     ],
-    [{ logLevel: 'loud' }, 'flag --log-level:1:1: logLevel: '],
-    [{ imageCopyDeadline: 'soon' }, 'flag --set imageCopyDeadline:1:1: imageCopyDeadline: '],
+    [{ logLevel: 'loud' }, 'flag --log-level: logLevel: '],
+    [{ dryRun: 'ja' }, 'flag --set dryRun: dryRun: '],
+    [{ imageCopyDeadline: 'soon' }, 'flag --set imageCopyDeadline: imageCopyDeadline: '],
     [{ 'source.filters': '[{jmespath: "a["}]' }, 'flag --set source.filters:1:16: source.filters[0].jmespath: '],
   ])('%j says which', (flags, start) => {
     const problems = problemsOf('target: {oci: {registry: z.test}}\n', { flags });

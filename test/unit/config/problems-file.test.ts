@@ -140,6 +140,14 @@ describe('problems with keys', () => {
   });
 });
 
+describe('YAML with a wrong indentation', () => {
+  it('is reported where the text of the line begins', () => {
+    expect(problemsOf('target:\n  oci: {registry: a.example.com}\n    x: 1\n')).toEqual([
+      '3:5: YAML: all mapping items must start at the same column',
+    ]);
+  });
+});
+
 describe('problems with kinds of values', () => {
   it.each<readonly [string, string, readonly string[]]>([
     [

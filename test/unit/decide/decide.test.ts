@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { explainDecisions } from '../../../extension-service/src/core/decide/explain.js';
 import { imagesAnswer } from '../../../extension-service/src/core/decide/answer.js';
 import { decide } from '../../../extension-service/src/core/decide/decide.js';
 import type { ContainerDecision, DecisionInput } from '../../../extension-service/src/core/decide/decide.js';
@@ -506,5 +507,20 @@ describe('a target with paths', () => {
   it('is not asked by its match about an image that it has no path for', () => {
     const decision = decided('ghcr.io/a/b:1', [cache({ match: 'container.image' })], ociTarget('mirror.test'));
     expect(decision).toMatchObject({ action: 'mirror', warnings: [] });
+  });
+});
+
+describe('a label or annotation that looks like an opt-out', () => {
+  it.each([
+    [{ labels: { 'image-swapper.io/skip': 'yes' } }, 'its value is "yes", and only "true" opts the Pod out'],
+    [{ annotations: { 'image-swapper.io/skip': '' } }, 'its value is "", and only "true" opts the Pod out'],
+    [{ labels: { 'image-swapper.io/skip': 'false' } }, undefined],
+    [{ labels: { 'image-swapper.io/skip': 'true' } }, undefined],
+    [{}, undefined],
+  ])('is named with what it lacks: %j', (metadata, expected) => {
+    const [explained] = explainDecisions(rulesOf(), input(podOf(['nginx'], metadata)));
+    const hint = explained?.explanation.hint;
+    if (expected === undefined) expect(hint).toBeUndefined();
+    else expect(hint).toContain(expected);
   });
 });

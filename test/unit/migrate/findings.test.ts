@@ -65,8 +65,7 @@ describe('migrate', () => {
       [
         'values.yaml:4:22: config.imageCopyDeadline: 30s is longer than the API server waits for a webhook: written as 28s',
         'values.yaml:5:23: config.target.aws: has no effect with type oci: left out',
-        'values.yaml:5:29: config.target.aws.disable: unknown key: expected one of accountId, region, endpoint, role, ' +
-          'externalId, roleSessionName, prefix, ecrOptions, repositories, quotas',
+        'values.yaml:5:29: config.target.aws.disable: unknown key: left out',
       ],
     ],
     [
@@ -78,8 +77,11 @@ describe('migrate', () => {
     ],
     [
       'an unknown key of the configuration',
-      "config:\n  cacheTtlMinutes: 60\n  source: {filters: []}\n  target: {aws: {accountId: '123456789012', region: eu-west-1}}\n",
-      [expect.stringMatching(/^values\.yaml:2:3: config\.cacheTtlMinutes: unknown key: expected one of /)] as never,
+      "config:\n  cacheTtlMinutes: 60\n  rewrite: {}\n  source: {filters: []}\n  target: {aws: {accountId: '123456789012', region: eu-west-1}}\n",
+      [
+        'values.yaml:2:3: config.cacheTtlMinutes: is not needed: what a target has is remembered for about a minute: leave it out',
+        'values.yaml:3:3: config.rewrite: unknown key: left out',
+      ],
     ],
     [
       'an unknown value',
@@ -87,6 +89,14 @@ describe('migrate', () => {
       [
         'values.yaml:2:1: replicacount: the k8s-image-swapper chart does not have this value (did you mean "replicaCount"?): left out',
       ],
+    ],
+    [
+      'a configuration one level too high, and so none',
+      'target: {aws: {accountId: "123456789012", region: eu-west-1}}\nimage: {}\nconfig:\n  source: {filters: []}\n',
+      [
+        'values.yaml:1:1: target: the k8s-image-swapper chart does not have this value; did you mean config.target? At this level it had no effect: left out',
+        expect.stringMatching(/^values\.yaml:3:1: config\.target: no target is configured/),
+      ] as never,
     ],
     [
       'a filter that does not compile',

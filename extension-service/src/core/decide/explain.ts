@@ -8,7 +8,7 @@ import { refusalOf } from '../naming/name.js';
 import type { ContainerDecision, DecisionInput } from './decide.js';
 import { decide } from './decide.js';
 import type { ImagePlaceKey } from './image-places.js';
-import { filterContainer, filterObject } from './pod.js';
+import { filterContainer, filterObject, optOutHint } from './pod.js';
 import type { JsonObject } from './pod.js';
 import { Redactor } from './redact.js';
 import type { Rules, TargetRule } from './rules.js';
@@ -42,6 +42,8 @@ export interface Explanation {
   readonly action: 'keep' | 'mirror';
   readonly reason: string;
   readonly detail: string;
+  /** Something of the Pod that has no effect and looks as if it had. */
+  readonly hint?: string;
   readonly filters: readonly ExpressionReading[];
   readonly targets: readonly ExplainedTarget[];
   readonly reference?: string;
@@ -59,10 +61,11 @@ export function explainDecisions(rules: Rules, input: DecisionInput): ExplainedD
   const obj = filterObject(input.pod, input.namespace);
   const redactor = new Redactor(input.pod);
   const budget = new Budget(2 * WORK_LIMIT);
-  return decide(rules, input).map((decision) => ({
-    decision,
-    explanation: withinBudget(() => explain(rules, obj, decision, redactor), budget),
-  }));
+  const hint = optOutHint(input.pod);
+  return decide(rules, input).map((decision) => {
+    const explanation = withinBudget(() => explain(rules, obj, decision, redactor), budget);
+    return { decision, explanation: hint === undefined ? explanation : { ...explanation, hint } };
+  });
 }
 
 /** Reasons for which the filters are never reached. */

@@ -1,5 +1,6 @@
 import { IMAGE_PLACES, imagePlace, readPath } from './image-places.js';
 import type { ImagePlaceKey } from './image-places.js';
+import { quoteInput } from '../image/quote.js';
 import { isObjectName } from './kubernetes-names.js';
 
 /** The part of a Pod that the decision reads. Pods are plain JSON from outside: every field may be missing or of another type. */
@@ -94,6 +95,14 @@ export const SKIP_CONTAINERS_KEY = 'image-swapper.io/skip-containers';
 
 export function isOptedOut(pod: JsonObject): boolean {
   return podLabels(pod)[SKIP_KEY] === 'true' || podAnnotations(pod)[SKIP_KEY] === 'true';
+}
+
+/** What a label or annotation that looks like an opt-out lacks; undefined where there is none, or a right one. */
+export function optOutHint(pod: JsonObject): string | undefined {
+  if (isOptedOut(pod)) return undefined;
+  const written = podLabels(pod)[SKIP_KEY] ?? podAnnotations(pod)[SKIP_KEY];
+  if (written === undefined || written === 'false') return undefined;
+  return `${SKIP_KEY} has no effect: its value is ${quoteInput(typeof written === 'string' ? written : JSON.stringify(written))}, and only "true" opts the Pod out`;
 }
 
 /** Whether the Pod's annotation names the container. */

@@ -135,10 +135,14 @@ function checkChoice(
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   if (tls !== 'private-ca' && hasCa) refuse(ca, `has no effect under tls "${tls}"; leave it out`);
   if (tls === 'private-ca' && !hasCa)
-    refuse('caBundle', 'is required under tls "private-ca", because the engine does not know your CA');
+    refuse('caBundle', `is required under tls "private-ca": ${authority.configMap ? CA_OR_CONFIG_MAP : CA_ALONE}`);
   if (caConfigMap !== undefined && !authority.configMap)
     refuse('caConfigMap', `is not supported by ${engine}; set caBundle`);
 }
+
+const CA_ALONE =
+  'the CA certificate of the service, in PEM (ca.crt in its ConfigMap image-swapper-ca, where it makes its certificate itself)';
+const CA_OR_CONFIG_MAP = `${CA_ALONE}; or give caConfigMap, the ConfigMap that holds it`;
 
 /** A public authority signs no names under `.svc`, and what a default install makes is signed by its own. */
 function untrusted({ authority }: EngineTransport, url: string): string[] {
@@ -154,10 +158,9 @@ function unguarded(url: string, guardable: boolean, networkPolicy: boolean | und
     networkPolicy === undefined ? `the policy comes with ${none}` : `networkPolicy is false, so ${none} is rendered`;
   const why = guardable ? chosen : `${JSON.stringify(url)} is not a Service, so ${none} can be rendered`;
   return (
-    `plain HTTP: ${why}. Unless another NetworkPolicy, such as the one of the service's chart (networkPolicy.enabled), admits only ` +
-    'Kyverno, every Pod that reaches the listener can make the service copy any image. Check ' +
-    'that there is one, or use https with a certificate of your own CA (tls "private-ca" of the construct ImageSwapper), which also protects requests from being read or changed on the ' +
-    'network.'
+    `plain HTTP: ${why}. Without one, every Pod that reaches the listener can make the service copy images, and the ` +
+    "network in between can read and change requests. Apply the NetworkPolicy of the service's chart " +
+    '(networkPolicy.enabled), or call the service by https with a certificate of your own CA.'
   );
 }
 

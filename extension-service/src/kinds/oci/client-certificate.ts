@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ClientCertificate } from '../../registry/types.js';
 import type { ClientCertificateConfig } from './config.js';
+import { unreadable } from '../../util/unreadable.js';
 
 /**
  * The certificate and the key of `oci.clientCertificate`.
@@ -31,8 +32,7 @@ export function readNamed(key: string, host: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new Error(`${key} of ${host}: ${file}: ${reason}`, { cause: error });
+    throw new Error(`${key} of ${host}: ${file}: ${unreadable(error)}`, { cause: error });
   }
 }
 

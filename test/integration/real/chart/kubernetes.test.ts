@@ -308,6 +308,11 @@ describe.skipIf(!available)('the chart', () => {
       'image.repository: ghcr.io/estahn/k8s-image-swapper is the image of k8s-image-swapper: leave image.repository and image.tag out; `image-swapper migrate VALUES`',
     ],
     [
+      "another program's tag",
+      { image: { tag: '1.5.7' } },
+      'image.tag: 1.5.7 is a version of k8s-image-swapper, and this chart is for image-swapper 0.1.0: leave image.tag out',
+    ],
+    [
       'a closed port that Kyverno asks',
       { plainHttp: { enabled: false } },
       'plainHttp.enabled is false, and kyverno asks at http://image-swapper.image-swapper.svc:8081: leave it at auto, or set policies.url=https://image-swapper.image-swapper.svc:8443',
