@@ -1,6 +1,7 @@
 import { CopyFailedError } from '../registry/copy-failure.js';
 import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
 import type { CopyProgress } from './copier.js';
+import { mergeJobs } from '../core/decide/mirror-job.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import type { MirrorResult, MirrorState } from './status.js';
 import { messageOf } from '../util/message-of.js';
@@ -8,7 +9,10 @@ import { placesOf, shareOf } from './share-of.js';
 
 /** Pull contexts that an entry remembers; they come from Pods, and so does their length. */
 const MAX_TRIED = 100;
-const MAX_TRIED_CHARACTERS = 65_536;
+const MAX_TRIED_CHARACTERS = 262_144;
+/** Of one namespace: its Pods must not use up what those of others need. */
+const MAX_TRIED_OF_NAMESPACE = 20;
+const MAX_CHARACTERS_OF_NAMESPACE = 16_384;
 /** Namespaces that a copy waits for by name; more of them wait with these. */
 const MAX_SHARES = 8;
 
@@ -52,6 +56,8 @@ export interface Entry {
   mended?: readonly FailureReason[];
   /** Pull contexts that were tried since the entry was made. */
   readonly tried: Map<string, PullContext | undefined>;
+  /** Keys of those with which the source did not show the image. */
+  readonly refused: Set<string>;
   waiters: ((result: MirrorResult) => void)[];
 }
 
@@ -70,6 +76,7 @@ export function newEntry(job: MirrorJob, now: number, before?: Entry): Entry {
     ours: false,
     awaiting: new Set(),
     tried: new Map(before?.tried),
+    refused: new Set(before?.refused),
     waiters: [],
   };
 }
@@ -92,6 +99,22 @@ export function noteTried(entry: Entry): void {
   entry.tried.set(pullKey(entry.job), entry.job.pull);
 }
 
+/** What ran failed: with its pull secrets the source does not show the image, if that is the reason. */
+export function noteRefused(entry: Entry, { job, reason }: { job: MirrorJob; reason: FailureReason }): void {
+  if (NOT_SHOWN.has(reason)) entry.refused.add(pullKey(job));
+}
+
+/**
+ * What another request adds to a copy that has not begun. Its pull secrets take the place only of those that the source has
+ * refused: a namespace that names another's private image must not make the copy fail.
+ */
+export function addTo({ job: known, refused }: Entry, job: MirrorJob): MirrorJob {
+  const merged = mergeJobs(known, job);
+  const isGood = (one: MirrorJob): boolean =>
+    one.pull !== undefined && one.pull.unproven !== true && !refused.has(pullKey(one));
+  return isGood(known) && known.pull !== undefined ? { ...merged, pull: known.pull } : merged;
+}
+
 /**
  * Something that was tried may be pulled now: what changed are the secrets of these namespaces. @returns whether it is so;
  * the next try is made with them
@@ -99,7 +122,10 @@ export function noteTried(entry: Entry): void {
 export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): boolean {
   const { job, tried } = entry;
   const changed = [...tried].filter(([, pull]) => pull !== undefined && namespaces.has(pull.namespace));
-  for (const [key] of changed) tried.delete(key);
+  for (const [key] of changed) {
+    tried.delete(key);
+    entry.refused.delete(key);
+  }
   if (job.pull !== undefined && namespaces.has(job.pull.namespace)) return true;
   const pull = changed.at(-1)?.[1];
   if (pull === undefined) return false;
@@ -110,14 +136,22 @@ export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): b
 /** Registries say "not found" to whoever may not read, so that too may be mended by another Pod's pull secrets. */
 export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
   const reason = known.failure?.reason;
-  if (reason !== 'unauthorized' && reason !== 'forbidden' && reason !== 'absent') return false;
-  return job.pull !== undefined && remembersMore(known) && !known.tried.has(pullKey(job));
+  if (reason === undefined || !NOT_SHOWN.has(reason) || job.pull === undefined) return false;
+  return remembersMore(known, job.pull.namespace) && !known.tried.has(pullKey(job));
 }
 
-function remembersMore({ tried }: Entry): boolean {
-  let characters = 0;
-  for (const key of tried.keys()) characters += key.length;
-  return tried.size < MAX_TRIED && characters < MAX_TRIED_CHARACTERS;
+const NOT_SHOWN: ReadonlySet<FailureReason> = new Set(['unauthorized', 'forbidden', 'absent']);
+
+function remembersMore({ tried }: Entry, namespace: string): boolean {
+  const all = [...tried];
+  const own = all.filter(([, pull]) => pull?.namespace === namespace);
+  const characters = (some: typeof all): number => some.reduce((sum, [key]) => sum + key.length, 0);
+  return (
+    all.length < MAX_TRIED &&
+    characters(all) < MAX_TRIED_CHARACTERS &&
+    own.length < MAX_TRIED_OF_NAMESPACE &&
+    characters(own) < MAX_CHARACTERS_OF_NAMESPACE
+  );
 }
 
 /** The namespace of a job that asks for a copy which others asked for before; undefined when it waits with them. */

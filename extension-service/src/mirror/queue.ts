@@ -2,7 +2,16 @@ import { asksForMore, mergeJobs } from '../core/decide/mirror-job.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
 import type { Copier } from './copier.js';
-import { bringsNewCredentials, failed, newEntry, newShare, nextResult, settle, takeNewSecrets } from './entry.js';
+import {
+  addTo,
+  bringsNewCredentials,
+  failed,
+  newEntry,
+  newShare,
+  nextResult,
+  settle,
+  takeNewSecrets,
+} from './entry.js';
 import type { Entry } from './entry.js';
 import { HANDED_BACK, QueueState } from './queue-state.js';
 import type { QueueOptions } from './queue-state.js';
@@ -165,7 +174,7 @@ export class MirrorQueue {
     if (known === undefined) return this.admit(job, claim);
     switch (known.state) {
       case 'queued':
-        known.job = mergeJobs(known.job, job);
+        known.job = addTo(known, job);
         this.claim(known, job, claim);
         this.runner.pump();
         return this.wait(known);
@@ -175,7 +184,7 @@ export class MirrorQueue {
         this.claim(known, job, claim);
         return nextResult(known);
       case 'waiting':
-        known.job = mergeJobs(known.job, job);
+        known.job = addTo(known, job);
         known.ours ||= claim.ours ?? false;
         if (!bringsNewCredentials(known, job)) return Promise.resolve(failed(known.failure));
         this.claim(known, job, claim);

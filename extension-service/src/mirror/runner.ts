@@ -4,7 +4,7 @@ import { followUp } from './after-try.js';
 import type { FollowUp } from './after-try.js';
 import type { Copier } from './copier.js';
 import { CrashLedger } from './crashes.js';
-import { describeFailure, failed, noteTried, settle } from './entry.js';
+import { describeFailure, failed, noteRefused, noteTried, settle } from './entry.js';
 import type { Entry } from './entry.js';
 
 import type { HostPause, Trials } from './host-pauses.js';
@@ -78,6 +78,7 @@ export class Runner {
     const tried = await this.copy(entry, trials);
     const tooLong = tried.ok ? undefined : waitedTooLong(state.retry, tried.failure, state.now());
     const result = tooLong === undefined ? tried : failed(tooLong);
+    if (!result.ok) noteRefused(entry, { job, reason: result.failure.reason });
     const isCrash = !result.ok && this.isCharged(entry, result.failure);
     delete entry.abort;
     this.running.delete(entry);

@@ -132,6 +132,42 @@ describe('failures', () => {
     },
   );
 
+  it('tries the secrets of the namespace that asked first, whatever another one brings meanwhile', async () => {
+    const copier = new HeldCopier();
+    const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
+    const of = (namespace: string): MirrorJob =>
+      job('private', { pull: { namespace, serviceAccount: 'default', secretNames: ['regcred'] } });
+    void queue.enqueue(job('busy'));
+    const first = queue.enqueue(of('a'));
+    void queue.enqueue(of('b'));
+    copier.started[0]?.end();
+    await new Promise(setImmediate);
+    copier.started[1]?.fail(failure('unauthorized', false));
+    await first;
+    // Refused to a: b brings secrets that were not tried, and a cannot take the turn back.
+    void queue.enqueue(job('busy'));
+    const second = queue.enqueue(of('b'));
+    void queue.enqueue(of('a'));
+    copier.started[2]?.end();
+    await new Promise(setImmediate);
+    copier.started[3]?.end();
+    expect(await second).toMatchObject({ ok: true });
+    expect(copier.started.map(({ job: { pull } }) => pull?.namespace)).toEqual([undefined, 'a', undefined, 'b']);
+  });
+
+  it('tries the secrets of another namespace although one has brought hundreds', async () => {
+    const refusals = Array.from({ length: 300 }, () => failure('unauthorized', false));
+    const copier = scripted(...refusals);
+    const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
+    const of = (namespace: string, secret: string): MirrorJob =>
+      job('private', { pull: { namespace, serviceAccount: 'default', secretNames: [secret] } });
+    for (let n = 0; n < 200; n++) await queue.enqueue(of('b', `secret-${n}`));
+    const tries = copier.jobs.length;
+    expect(tries).toBeLessThan(30);
+    await queue.enqueue(of('a', 'regcred'));
+    expect(copier.jobs.slice(tries).map(({ pull }) => pull?.namespace)).toEqual(['a']);
+  });
+
   it('treats an error of unknown kind as one of ours, worth another try', async () => {
     const queue = new MirrorQueue(scripted(new TypeError('boom')), {
       concurrency: 1,
