@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeApiServer } from '../../fakes/apiserver.js';
 import { get, post } from '../../fakes/https-client.js';
 import type { ClientReply, SendOptions } from '../../fakes/https-client.js';
@@ -11,7 +11,8 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import type { RunningService } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
-import { admissionRequest, metric, mirrors, plainRegistry, World } from './world.js';
+import { admissionRequest, metric, mirrors, pathOf, plainRegistry, World } from './world.js';
+import type { MirrorRow } from './world.js';
 
 /** The built service beside an API server: who is answered on which route, and whose pull secrets a request may use. */
 
@@ -21,125 +22,148 @@ const ACCOUNT = 'system:serviceaccount:kyverno:kyverno-admission-controller';
 const AUDIENCE = 'kyverno-svc.kyverno.io';
 /** Not the loopback address of port-forwards. */
 const ELSEWHERE = { localAddress: '127.0.0.2' };
-const image = buildImage({ layerSize: 1_000 });
+const NO_NAMES = ['..', 'a/b', 'A', 'x'.repeat(254), '%2e%2e', 'a b'];
+const built = buildImage({ layerSize: 1_000 });
 const pull = { imagePullSecrets: [{ name: 'pod-secret' }] };
 
-let world: World;
 let api: FakeApiServer;
-let folder: string;
 let source: FakeRegistry;
 let target: FakeRegistry;
+let service: RunningService;
+/** Each case has a namespace, an image and a token of its own. */
+let namespace: string;
+let repository: string;
+let token: string;
+let cases = 0;
 
-beforeEach(async () => {
-  world = new World();
-  folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
-  api = await FakeApiServer.start();
-  await writeFile(join(folder, 'kubeconfig'), api.kubeconfig('swapper'));
-  source = await world.registry({ auth: { type: 'basic', users: { team: 'good-word' } } });
-  target = await world.registry();
-  loadImage(source, 'team/app', image, '1');
-  api.putPullSecret('team-a', 'pod-secret', { [source.host]: { username: 'team', password: 'good-word' } });
-  api.putServiceAccount('team-a', 'default', []);
-});
-
-afterEach(async () => {
-  await world.close();
-  await api.close();
-  await rm(folder, { recursive: true });
-});
-
-const serve = (more: object = {}, flags: readonly string[] = []): Promise<RunningService> =>
-  world.serve(
-    {
-      source: { registries: [plainRegistry(source)] },
-      target: plainRegistry(target),
-      // The API server does not know Leases; this test does not need one.
-      reconcile: { enabled: false },
-      ...more,
-    },
-    { env: { KUBECONFIG: join(folder, 'kubeconfig') }, flags },
-  );
-
-const app = (): string => `${source.host}/team/app:1`;
-const kyvernoBody = (asked: object = {}): string =>
-  JSON.stringify({ request: admissionRequest({ app: app() }, { spec: pull, ...asked }) });
-const webhookBody = (asked: object = {}): string =>
-  JSON.stringify({
-    apiVersion: 'admission.k8s.io/v1',
-    kind: 'AdmissionReview',
-    request: admissionRequest({ app: app() }, { spec: pull, ...asked }),
+/** One service for the cases of a `describe`; with `cluster`, beside an API server. */
+function useService(
+  more: object,
+  { flags = [], cluster = true }: { flags?: readonly string[]; cluster?: boolean } = {},
+) {
+  const world = new World();
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
+    api = await FakeApiServer.start();
+    await writeFile(join(folder, 'kubeconfig'), api.kubeconfig('swapper'));
+    source = await world.registry({ auth: { type: 'basic', users: { team: 'good-word' } } });
+    target = await world.registry();
+    service = await world.serve(
+      {
+        source: { registries: [plainRegistry(source)] },
+        target: plainRegistry(target),
+        // The API server does not know Leases; this test does not need one.
+        reconcile: { enabled: false },
+        ...more,
+      },
+      { env: cluster ? { KUBECONFIG: join(folder, 'kubeconfig') } : {}, flags },
+    );
   });
+  beforeEach(() => {
+    cases += 1;
+    [namespace, repository, token] = [`team-${cases}`, `team/app-${cases}`, `token-word-${cases}`];
+    loadImage(source, repository, built, '1');
+    api.putPullSecret(namespace, 'pod-secret', { [source.host]: { username: 'team', password: 'good-word' } });
+    api.putServiceAccount(namespace, 'default', []);
+    api.requests.length = 0;
+    api.reviews.length = 0;
+    source.accessLog.length = 0;
+  });
+  afterAll(async () => {
+    await world.close();
+    await api.close();
+    await rm(folder, { recursive: true });
+  });
+}
+
+const app = (): string => `${source.host}/${repository}:1`;
+const request = (asked: object): object => admissionRequest({ app: app() }, { spec: pull, namespace, ...asked });
+const kyvernoBody = (asked: object = {}): string => JSON.stringify({ request: request(asked) });
+const webhookBody = (asked: object = {}): string =>
+  JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: request(asked) });
 const GATEKEEPER_BODY = JSON.stringify({
   apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
   kind: 'ProviderRequest',
   request: { keys: ['nginx'] },
 });
 
-const send = (service: RunningService, path: string, body: string, options: SendOptions = {}): Promise<ClientReply> =>
+const send = (path: string, body: string, options: SendOptions = {}): Promise<ClientReply> =>
   post(`${service.url}${path}`, body, { ca: service.ca, ...options });
-const kyverno = (service: RunningService, headers: Record<string, string> = {}): Promise<ClientReply> =>
-  send(service, '/v1/kyverno', kyvernoBody(), { headers });
+const kyverno = (headers: Record<string, string> = {}): Promise<ClientReply> =>
+  send('/v1/kyverno', kyvernoBody(), { headers });
 const codeOf = (reply: ClientReply): unknown => (reply.json() as { error?: { code: string } }).error?.code;
+const bearer = (word: string): Record<string, string> => ({ Authorization: `Bearer ${word}` });
 
-async function stateOf(service: RunningService): Promise<string> {
-  let state = '';
+/** The copies of this case's image. */
+const rows = async (): Promise<MirrorRow[]> => (await mirrors(service)).filter((row) => row.source === app());
+
+async function ended(): Promise<MirrorRow | undefined> {
+  let row: MirrorRow | undefined;
   await until('the copy ends', async () => {
-    state = (await mirrors(service)).find((row) => row.source === app())?.state ?? '';
-    return state === 'done' || state === 'failed';
+    [row] = await rows();
+    return row?.state === 'done' || row?.state === 'failed';
   });
-  return state;
+  return row;
 }
+const stateOf = async (): Promise<string | undefined> => (await ended())?.state;
 
 /** Paths of Secrets and ServiceAccounts that the API server was asked for. */
 const secretsAsked = (): string[] =>
   api.requests.map(({ path }) => path).filter((path) => /\/(secrets|serviceaccounts)\b/.test(path));
 
-describe('pull secrets that an unauthenticated request names', () => {
-  it.each([
-    ['/v1/kyverno', kyvernoBody],
-    ['/webhook', webhookBody],
-  ])('are not read for a Pod that the API server has not shown: %s', async (path, body) => {
-    const service = await serve();
-    expect((await send(service, path, body())).status).toBe(200);
-    expect(await stateOf(service)).toBe('failed');
-    const [row] = await mirrors(service);
-    expect(row?.failure?.message).toContain('the caller is not authenticated');
-    expect(secretsAsked()).toEqual([]);
-    expect(source.accessLog.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
+const explanations = (options: SendOptions): Promise<ClientReply>[] => [
+  send('/v1/explain', JSON.stringify({ image: 'nginx' }), options),
+  get(`${service.operations}/v1/mirrors`, options),
+];
+
+async function expectLoopbackAlone(headers: Record<string, string> = {}): Promise<void> {
+  for (const reply of await Promise.all(explanations({ ...ELSEWHERE, headers }))) {
+    expect([reply.status, codeOf(reply)]).toEqual([403, 'loopback_only']);
+    expect(reply.text).toContain('kubectl port-forward');
+  }
+  for (const reply of await Promise.all(explanations({}))) expect(reply.status).toBe(200);
+  expect((await get(`${service.operations}/metrics`, ELSEWHERE)).status).toBe(200);
+}
+
+describe('a service without authentication', () => {
+  useService({}, { flags: ['--http-listen-address', '127.0.0.1:0'] });
+
+  describe('pull secrets that an unauthenticated request names', () => {
+    it.each([
+      ['/v1/kyverno', kyvernoBody],
+      ['/webhook', webhookBody],
+    ])('are not read for a Pod that the API server has not shown: %s', async (path, body) => {
+      expect((await send(path, body())).status).toBe(200);
+      const row = await ended();
+      expect(row?.state).toBe('failed');
+      expect(row?.failure?.message).toContain('the caller is not authenticated');
+      expect(secretsAsked()).toEqual([]);
+      expect(source.accessLog.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
+    });
+
+    it.each([
+      ['of another image', { containers: [{ name: 'app', image: 'other.example/app:1' }], ...pull }],
+      ['with other pull secrets', { containers: [{ name: 'app', image: 'IMAGE' }], imagePullSecrets: [{ name: 'x' }] }],
+      [
+        'of another ServiceAccount',
+        { containers: [{ name: 'app', image: 'IMAGE' }], ...pull, serviceAccountName: 'x' },
+      ],
+    ])('are not read for a Pod %s', async (_, spec) => {
+      const own = JSON.parse(JSON.stringify(spec).replace('IMAGE', app())) as object;
+      api.putPod(namespace, 'web', own);
+      api.putPod('another-team', 'web', { containers: [{ name: 'app', image: app() }], ...pull });
+      await kyverno();
+      expect(await stateOf()).toBe('failed');
+      expect(secretsAsked()).toEqual([]);
+    });
   });
 
-  it('are read once the API server shows the Pod', async () => {
-    api.putPod('team-a', 'web', { containers: [{ name: 'app', image: app() }], ...pull });
-    const service = await serve();
-    await kyverno(service);
-    expect(await stateOf(service)).toBe('done');
-    expect(target.manifest(`${source.host.replace(':', '_')}/team/app`, '1')?.digest).toBe(image.digest);
-  });
-
-  it.each([
-    ['of another image', { containers: [{ name: 'app', image: 'other.example/app:1' }], ...pull }],
-    ['with other pull secrets', { containers: [{ name: 'app', image: 'IMAGE' }], imagePullSecrets: [{ name: 'x' }] }],
-    ['of another ServiceAccount', { containers: [{ name: 'app', image: 'IMAGE' }], ...pull, serviceAccountName: 'x' }],
-  ])('are not read for a Pod %s', async (_, spec) => {
-    const own = JSON.parse(JSON.stringify(spec).replace('IMAGE', app())) as object;
-    api.putPod('team-a', 'web', own);
-    api.putPod('team-b', 'web', { containers: [{ name: 'app', image: app() }], ...pull });
-    const service = await serve();
-    await kyverno(service);
-    expect(await stateOf(service)).toBe('failed');
-    expect(secretsAsked()).toEqual([]);
-  });
-});
-
-describe('names that are not Kubernetes names', () => {
-  const names = ['..', 'a/b', 'A', 'x'.repeat(254), '%2e%2e', 'a b'];
-
-  it('are refused as a namespace, and the webhook admits the Pod unchanged', async () => {
-    const service = await serve();
-    for (const namespace of names) {
-      const reply = await send(service, '/v1/kyverno', kyvernoBody({ namespace }));
+  it('refuses names that are not Kubernetes names as a namespace, and the webhook admits the Pod unchanged', async () => {
+    for (const namespace of NO_NAMES) {
+      const reply = await send('/v1/kyverno', kyvernoBody({ namespace }));
       expect([reply.status, codeOf(reply)]).toEqual([400, 'invalid_request']);
-      const review = (await send(service, '/webhook', webhookBody({ namespace }))).json() as {
+      const review = (await send('/webhook', webhookBody({ namespace }))).json() as {
         response: { allowed: boolean; warnings: string[]; patch?: string };
       };
       expect(review.response).toMatchObject({
@@ -148,204 +172,26 @@ describe('names that are not Kubernetes names', () => {
       });
       expect(review.response.patch).toBeUndefined();
     }
-    expect(await mirrors(service)).toEqual([]);
+    expect(await rows()).toEqual([]);
   });
 
-  it('are not read as ServiceAccount or Secret, also for an authenticated caller', async () => {
-    const service = await serve({ auth: { kyverno: { secret: SECRET } } });
-    const spec = { imagePullSecrets: names.map((name) => ({ name })), serviceAccountName: '../../secrets/pod-secret' };
-    const headers = { 'Image-Swapper-Secret': SECRET };
-    expect((await send(service, '/v1/kyverno', kyvernoBody({ spec }), { headers })).status).toBe(200);
-    expect(await stateOf(service)).toBe('failed');
-    expect(secretsAsked().filter((path) => path.includes('/namespaces/'))).toEqual([]);
-    expect(service.log.find(({ message }) => message.includes('not Kubernetes names'))).toMatchObject({
-      namespace: 'team-a',
-      names: expect.arrayContaining(['..']) as unknown,
-    });
-  });
-});
-
-describe('auth.kyverno.secret', () => {
-  it('is what /v1/kyverno asks for, in plain text or as a Secret holds it, and closes routes without authentication', async () => {
-    const service = await serve({ auth: { kyverno: { secret: SECRET } } });
-    for (const headers of [{}, { 'Image-Swapper-Secret': `${SECRET}x` }, { Authorization: `Bearer ${SECRET}` }]) {
-      const reply = await kyverno(service, headers);
-      expect([reply.status, codeOf(reply)]).toEqual([401, 'caller_unknown']);
-    }
-    expect(await mirrors(service)).toEqual([]);
-    const encoded = Buffer.from(SECRET).toString('base64');
-    expect((await kyverno(service, { 'Image-Swapper-Secret': encoded })).status).toBe(200);
-    expect((await kyverno(service, { 'Image-Swapper-Secret': SECRET })).status).toBe(200);
-    expect(await stateOf(service)).toBe('done');
-    for (const [path, body] of [
-      ['/webhook', webhookBody()],
-      ['/v1/gatekeeper', GATEKEEPER_BODY],
-    ] as const) {
-      const reply = await send(service, path, body);
-      expect([reply.status, codeOf(reply)]).toEqual([404, 'not_served']);
-      expect(reply.text).toContain('server.routes');
-    }
-    expect(api.reviews).toEqual([]);
-    expect(JSON.stringify(service.log)).not.toContain(SECRET);
-    expect(JSON.stringify(service.log)).not.toContain(encoded);
-  });
-});
-
-describe('auth.kyverno.token', () => {
-  const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
-
-  it("takes Kyverno's own token, reviewed once", async () => {
-    api.putToken('token-word', ACCOUNT, AUDIENCE);
-    const service = await serve({ auth: { kyverno: { token: true } } });
-    const replies = await Promise.all([1, 2, 3].map(() => kyverno(service, bearer('token-word'))));
-    expect(replies.map(({ status }) => status)).toEqual([200, 200, 200]);
-    expect(api.reviews).toEqual([{ token: 'token-word', audiences: [AUDIENCE] }]);
-    expect(await stateOf(service)).toBe('done');
-    expect(JSON.stringify(service.log)).not.toContain('token-word');
-  });
-
-  it.each([
-    ['of another ServiceAccount', 'system:serviceaccount:team-a:default', AUDIENCE, 403, 'caller_refused'],
-    ['for another audience', ACCOUNT, 'https://kubernetes.default.svc', 401, 'caller_unknown'],
-    ['that is unknown', undefined, AUDIENCE, 401, 'caller_unknown'],
-  ])('refuses a token %s', async (_, user, audience, status, code) => {
-    if (user !== undefined) api.putToken('token-word', user, audience);
-    const service = await serve({ auth: { kyverno: { token: true } } });
-    const reply = await kyverno(service, bearer('token-word'));
-    expect([reply.status, codeOf(reply)]).toEqual([status, code]);
-    expect((await kyverno(service)).status).toBe(401);
-    expect(api.reviews).toHaveLength(1);
-    expect(await mirrors(service)).toEqual([]);
-  });
-
-  it('answers 503 while the API server does not review tokens', async () => {
-    api.refuse('/apis/authentication.k8s.io/v1/tokenreviews', 403);
-    const service = await serve({ auth: { kyverno: { token: true } } });
-    const reply = await kyverno(service, bearer('token-word'));
-    expect([reply.status, codeOf(reply)]).toEqual([503, 'token_review_failed']);
-    expect(reply.text).toContain('grant the service create on tokenreviews');
-    expect(reply.text).not.toContain('token-word');
-  });
-});
-
-describe('auth.kyverno.tokenRequired: false', () => {
-  const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
-  const auth = { kyverno: { token: true, tokenRequired: false } };
-
-  it("believes the holder of Kyverno's token, and closes no route", async () => {
-    api.putToken('token-word', ACCOUNT, AUDIENCE);
-    const service = await serve({ auth });
-    expect((await kyverno(service, bearer('token-word'))).status).toBe(200);
-    expect(await stateOf(service)).toBe('done');
-    expect((await send(service, '/webhook', webhookBody())).status).toBe(200);
-    expect(service.log.filter(({ message }) => message.includes('also answers callers without a token'))).toHaveLength(
-      1,
-    );
-    expect(await metric(service, 'image_swapper_open_routes', { route: 'kyverno' })).toBe(1);
-  });
-
-  it.each([
-    ['no token', undefined, {}],
-    ['an unknown token', undefined, bearer('token-word')],
-    ['a token of another ServiceAccount', 'system:serviceaccount:team-a:default', bearer('token-word')],
-  ])('answers a caller with %s, and reads no pull secrets for it', async (_, user, headers) => {
-    if (user !== undefined) api.putToken('token-word', user, AUDIENCE);
-    const service = await serve({ auth });
-    expect((await kyverno(service, headers)).status).toBe(200);
-    expect(await stateOf(service)).toBe('failed');
-    expect(secretsAsked()).toEqual([]);
-  });
-
-  it('answers while the API server does not review tokens, which is asked once and logged once', async () => {
-    api.refuse('/apis/authentication.k8s.io/v1/tokenreviews', 403);
-    const service = await serve({ auth });
-    for (const word of ['token-a', 'token-b', 'token-c'])
-      expect((await kyverno(service, bearer(word))).status).toBe(200);
-    expect(await stateOf(service)).toBe('failed');
-    expect(secretsAsked()).toEqual([]);
-    const asked = api.requests.filter(({ path }) => path.endsWith('/tokenreviews'));
-    expect(asked).toHaveLength(1);
-    const lines = service.log.filter(({ message }) => message.includes('token cannot be checked'));
-    expect(lines.map(({ level }) => level)).toEqual(['warn']);
-    expect(JSON.stringify(lines)).not.toContain('token-a');
-  });
-});
-
-describe('auth.webhook.path', () => {
-  it('is the only path of the webhook, and is in no log and no metric', async () => {
-    const service = await serve({ auth: { webhook: { path: PATH } }, policies: { engine: 'webhook' } });
-    for (const path of ['/webhook', '/webhook/', `/webhook/${PATH.replace('0', '1')}`, '/webhook/abc/def']) {
-      const reply = await send(service, path, webhookBody());
-      expect([reply.status, codeOf(reply)], path).toEqual([401, 'caller_unknown']);
-    }
-    for (const path of [`/webhook/${PATH}`, `/webhook/${PATH}/0123456789ab`]) {
-      expect((await send(service, path, webhookBody())).status, path).toBe(200);
-    }
-    expect(await stateOf(service)).toBe('done');
-    expect((await send(service, '/v1/kyverno', kyvernoBody())).status).toBe(404);
-    expect(JSON.stringify(service.log)).not.toContain(PATH);
-    expect((await get(`${service.operations}/metrics`)).text).not.toContain(PATH);
-  });
-});
-
-describe('server.routes', () => {
-  it('names what is answered', async () => {
-    const service = await serve({ server: { routes: ['webhook'] }, policies: { engine: 'webhook' } });
-    expect((await send(service, '/webhook', webhookBody())).status).toBe(200);
-    const reply = await send(service, '/v1/kyverno', kyvernoBody());
-    expect([reply.status, codeOf(reply)]).toEqual([404, 'not_served']);
-    expect(reply.text).toContain('server.routes does not contain it');
-  });
-
-  it('is all without authentication, and the open route of the engine is logged and counted', async () => {
-    const service = await serve();
+  it('answers all routes, and the open route of the engine is logged and counted', async () => {
     for (const [path, body] of [
       ['/v1/kyverno', kyvernoBody()],
       ['/webhook', webhookBody()],
       ['/v1/gatekeeper', GATEKEEPER_BODY],
     ] as const) {
-      expect((await send(service, path, body)).status, path).toBe(200);
+      expect((await send(path, body)).status, path).toBe(200);
     }
     expect(service.log.filter(({ message }) => message.includes('has no authentication'))).toHaveLength(1);
     expect(await metric(service, 'image_swapper_open_routes', { route: 'kyverno' })).toBe(1);
     expect(await metric(service, 'image_swapper_open_routes', { route: 'webhook' })).toBe(0);
   });
-});
 
-describe('/v1/explain and /v1/mirrors', () => {
-  const explainBody = JSON.stringify({ image: 'nginx' });
-  const from = (service: RunningService, options: SendOptions): Promise<ClientReply>[] => [
-    send(service, '/v1/explain', explainBody, options),
-    get(`${service.operations}/v1/mirrors`, options),
-  ];
+  it('answers /v1/explain and /v1/mirrors to loopback alone', () => expectLoopbackAlone());
 
-  it.each([
-    ['without auth.explain', {}, {}],
-    ['without the secret', { auth: { explain: { secret: SECRET } } }, {}],
-    ['with another secret', { auth: { explain: { secret: SECRET } } }, { 'Image-Swapper-Secret': `${SECRET}x` }],
-  ])('answer loopback alone %s', async (_, config, headers) => {
-    const service = await serve(config);
-    for (const reply of await Promise.all(from(service, { ...ELSEWHERE, headers }))) {
-      expect([reply.status, codeOf(reply)]).toEqual([403, 'loopback_only']);
-      expect(reply.text).toContain('kubectl port-forward');
-    }
-    for (const reply of await Promise.all(from(service, {}))) expect(reply.status).toBe(200);
-    expect((await get(`${service.operations}/metrics`, ELSEWHERE)).status).toBe(200);
-  });
-
-  it('answer a caller that knows auth.explain.secret', async () => {
-    const service = await serve({ auth: { explain: { secret: SECRET } } });
-    const replies = await Promise.all(from(service, { ...ELSEWHERE, headers: { 'Image-Swapper-Secret': SECRET } }));
-    expect(replies.map(({ status }) => status)).toEqual([200, 200]);
-    // It opens nothing else, and closes nothing.
-    expect((await send(service, '/webhook', webhookBody())).status).toBe(200);
-  });
-});
-
-describe('bodies that do not end', () => {
-  it('of some peers do not keep out those of others', async () => {
-    const plain = await serve({}, ['--http-listen-address', '127.0.0.1:0']);
-    const line = () => plain.log.find((one) => one['purpose'] === 'admission' && one['protocol'] === 'http');
+  it('answers others while some peers send bodies that do not end', async () => {
+    const line = () => service.log.find((one) => one['purpose'] === 'admission' && one['protocol'] === 'http');
     await until('the plain listener is open', () => line() !== undefined);
     const port = Number(String(line()?.['address']).split(':').at(-1));
     const sockets: Socket[] = [];
@@ -358,10 +204,192 @@ describe('bodies that do not end', () => {
       socket.write(chunk);
       sockets.push(socket);
     }
-    const busy = () => metric(plain, 'image_swapper_resolve_requests_total', { route: 'kyverno', outcome: '503' });
+    const busy = () => metric(service, 'image_swapper_resolve_requests_total', { route: 'kyverno', outcome: '503' });
     await until('the share is full', async () => (await busy()) > 0);
-    const replies = await Promise.all(Array.from({ length: 20 }, () => send(plain, '/v1/kyverno', kyvernoBody())));
+    const replies = await Promise.all(Array.from({ length: 20 }, () => send('/v1/kyverno', kyvernoBody())));
     expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([200]));
     for (const socket of sockets) socket.destroy();
+  });
+});
+
+describe('pull secrets of a Pod that the API server shows', () => {
+  useService({});
+
+  it('are read for a request that nobody authenticates', async () => {
+    api.putPod(namespace, 'web', { containers: [{ name: 'app', image: app() }], ...pull });
+    await kyverno();
+    expect(await stateOf()).toBe('done');
+    expect(target.manifest(pathOf(source, repository), '1')?.digest).toBe(built.digest);
+  });
+});
+
+describe('auth.kyverno.secret', () => {
+  useService({ auth: { kyverno: { secret: SECRET } } });
+
+  it('is what /v1/kyverno asks for, in plain text or as a Secret holds it, and closes routes without authentication', async () => {
+    for (const headers of [{}, { 'Image-Swapper-Secret': `${SECRET}x` }, { Authorization: `Bearer ${SECRET}` }]) {
+      const reply = await kyverno(headers);
+      expect([reply.status, codeOf(reply)]).toEqual([401, 'caller_unknown']);
+    }
+    expect(await rows()).toEqual([]);
+    const encoded = Buffer.from(SECRET).toString('base64');
+    expect((await kyverno({ 'Image-Swapper-Secret': encoded })).status).toBe(200);
+    expect((await kyverno({ 'Image-Swapper-Secret': SECRET })).status).toBe(200);
+    expect(await stateOf()).toBe('done');
+    for (const [path, body] of [
+      ['/webhook', webhookBody()],
+      ['/v1/gatekeeper', GATEKEEPER_BODY],
+    ] as const) {
+      const reply = await send(path, body);
+      expect([reply.status, codeOf(reply)]).toEqual([404, 'not_served']);
+      expect(reply.text).toContain('server.routes');
+    }
+    expect(api.reviews).toEqual([]);
+    expect(JSON.stringify(service.log)).not.toContain(SECRET);
+    expect(JSON.stringify(service.log)).not.toContain(encoded);
+  });
+
+  it('lets names that are not Kubernetes names be read neither as ServiceAccount nor as Secret', async () => {
+    const spec = {
+      imagePullSecrets: NO_NAMES.map((name) => ({ name })),
+      serviceAccountName: '../../secrets/pod-secret',
+    };
+    const headers = { 'Image-Swapper-Secret': SECRET };
+    expect((await send('/v1/kyverno', kyvernoBody({ spec }), { headers })).status).toBe(200);
+    expect(await stateOf()).toBe('failed');
+    expect(secretsAsked().filter((path) => path.includes('/namespaces/'))).toEqual([]);
+    expect(service.log.find(({ message }) => message.includes('not Kubernetes names'))).toMatchObject({
+      namespace,
+      names: expect.arrayContaining(['..']) as unknown,
+    });
+  });
+});
+
+describe('auth.kyverno.token', () => {
+  useService({ auth: { kyverno: { token: true } } });
+
+  it("takes Kyverno's own token, reviewed once", async () => {
+    api.putToken(token, ACCOUNT, AUDIENCE);
+    const replies = await Promise.all([1, 2, 3].map(() => kyverno(bearer(token))));
+    expect(replies.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(api.reviews).toEqual([{ token, audiences: [AUDIENCE] }]);
+    expect(await stateOf()).toBe('done');
+    expect(JSON.stringify(service.log)).not.toContain(token);
+  });
+
+  it.each([
+    ['of another ServiceAccount', 'system:serviceaccount:team-a:default', AUDIENCE, 403, 'caller_refused'],
+    ['for another audience', ACCOUNT, 'https://kubernetes.default.svc', 401, 'caller_unknown'],
+    ['that is unknown', undefined, AUDIENCE, 401, 'caller_unknown'],
+  ])('refuses a token %s', async (_, user, audience, status, code) => {
+    if (user !== undefined) api.putToken(token, user, audience);
+    const reply = await kyverno(bearer(token));
+    expect([reply.status, codeOf(reply)]).toEqual([status, code]);
+    expect((await kyverno()).status).toBe(401);
+    expect(api.reviews).toHaveLength(1);
+    expect(await rows()).toEqual([]);
+  });
+});
+
+describe('auth.kyverno.token without TokenReviews', () => {
+  useService({ auth: { kyverno: { token: true } } });
+
+  it('answers 503 while the API server does not review tokens', async () => {
+    api.refuse('/apis/authentication.k8s.io/v1/tokenreviews', 403);
+    const reply = await kyverno(bearer(token));
+    expect([reply.status, codeOf(reply)]).toEqual([503, 'token_review_failed']);
+    expect(reply.text).toContain('grant the service the verb create on tokenreviews');
+    expect(reply.text).not.toContain(token);
+  });
+});
+
+describe('auth.kyverno.tokenRequired: false', () => {
+  useService({ auth: { kyverno: { token: true, tokenRequired: false } } });
+
+  it("believes the holder of Kyverno's token, and closes no route", async () => {
+    api.putToken(token, ACCOUNT, AUDIENCE);
+    expect((await kyverno(bearer(token))).status).toBe(200);
+    expect(await stateOf()).toBe('done');
+    expect((await send('/webhook', webhookBody())).status).toBe(200);
+    expect(service.log.filter(({ message }) => message.includes('also answers callers without a token'))).toHaveLength(
+      1,
+    );
+    expect(await metric(service, 'image_swapper_open_routes', { route: 'kyverno' })).toBe(1);
+  });
+});
+
+describe('auth.kyverno.tokenRequired: false before any secret is read', () => {
+  useService({ auth: { kyverno: { token: true, tokenRequired: false } } });
+
+  it.each([
+    ['no token', undefined, () => ({})],
+    ['an unknown token', undefined, () => bearer(token)],
+    ['a token of another ServiceAccount', 'system:serviceaccount:team-a:default', () => bearer(token)],
+  ])('answers a caller with %s, and reads no pull secrets for it', async (_, user, headers) => {
+    if (user !== undefined) api.putToken(token, user, AUDIENCE);
+    expect((await kyverno(headers())).status).toBe(200);
+    expect(await stateOf()).toBe('failed');
+    expect(secretsAsked()).toEqual([]);
+  });
+});
+
+describe('auth.kyverno.tokenRequired: false without TokenReviews', () => {
+  useService({ auth: { kyverno: { token: true, tokenRequired: false } } });
+
+  it('answers while the API server does not review tokens, which is asked once and logged once', async () => {
+    api.refuse('/apis/authentication.k8s.io/v1/tokenreviews', 403);
+    for (const word of ['token-a', 'token-b', 'token-c']) expect((await kyverno(bearer(word))).status).toBe(200);
+    expect(await stateOf()).toBe('failed');
+    expect(secretsAsked()).toEqual([]);
+    const asked = api.requests.filter(({ path }) => path.endsWith('/tokenreviews'));
+    expect(asked).toHaveLength(1);
+    const lines = service.log.filter(({ message }) => message.includes('token cannot be checked'));
+    expect(lines.map(({ level }) => level)).toEqual(['warn']);
+    expect(JSON.stringify(lines)).not.toContain('token-a');
+  });
+});
+
+describe('auth.webhook.path', () => {
+  useService({ auth: { webhook: { path: PATH } }, policies: { engine: 'webhook' } });
+
+  it('is the only path of the webhook, and is in no log and no metric', async () => {
+    for (const path of ['/webhook', '/webhook/', `/webhook/${PATH.replace('0', '1')}`, '/webhook/abc/def']) {
+      const reply = await send(path, webhookBody());
+      expect([reply.status, codeOf(reply)], path).toEqual([401, 'caller_unknown']);
+    }
+    for (const path of [`/webhook/${PATH}`, `/webhook/${PATH}/0123456789ab`]) {
+      expect((await send(path, webhookBody())).status, path).toBe(200);
+    }
+    expect(await stateOf()).toBe('done');
+    expect((await send('/v1/kyverno', kyvernoBody())).status).toBe(404);
+    expect(JSON.stringify(service.log)).not.toContain(PATH);
+    expect((await get(`${service.operations}/metrics`)).text).not.toContain(PATH);
+  });
+});
+
+describe('server.routes', () => {
+  useService({ server: { routes: ['webhook'] }, policies: { engine: 'webhook' } }, { cluster: false });
+
+  it('names what is answered', async () => {
+    expect((await send('/webhook', webhookBody())).status).toBe(200);
+    const reply = await send('/v1/kyverno', kyvernoBody());
+    expect([reply.status, codeOf(reply)]).toEqual([404, 'not_served']);
+    expect(reply.text).toContain('server.routes does not contain it');
+  });
+});
+
+describe('auth.explain.secret', () => {
+  useService({ auth: { explain: { secret: SECRET } } }, { cluster: false });
+
+  it.each([
+    ['without the secret', {}],
+    ['with another secret', { 'Image-Swapper-Secret': `${SECRET}x` }],
+  ])('opens /v1/explain and /v1/mirrors to loopback alone %s', (_, headers) => expectLoopbackAlone(headers));
+
+  it('opens them to a caller that knows it', async () => {
+    const replies = await Promise.all(explanations({ ...ELSEWHERE, headers: { 'Image-Swapper-Secret': SECRET } }));
+    expect(replies.map(({ status }) => status)).toEqual([200, 200]);
+    // It opens nothing else, and closes nothing.
+    expect((await send('/webhook', webhookBody())).status).toBe(200);
   });
 });
