@@ -1,7 +1,7 @@
 {{/* Stops with what to do, for values that cannot work, whatever the engine. */}}
 {{- define "image-swapper.checkValues" -}}
 {{- if hasSuffix "k8s-image-swapper" .Values.image.repository }}
-{{- fail (printf "image.repository: %s is the image of k8s-image-swapper: leave image.repository and image.tag out; `image-swapper migrate VALUES` makes values of this chart from yours" .Values.image.repository) }}
+{{- fail (printf "image.repository: %s is the image of k8s-image-swapper: leave out image.repository and image.tag; `image-swapper migrate VALUES` converts your values" .Values.image.repository) }}
 {{- end }}
 {{- if and (semverCompare "<1.0.0-0" .Chart.AppVersion) (hasSuffix "image-swapper/image-swapper" .Values.image.repository) (regexMatch "^v?1\\.[0-9]+\\.[0-9]+$" (toString .Values.image.tag)) }}
 {{- fail (printf "image.tag: %s is a version of k8s-image-swapper, and this chart is for image-swapper %s: leave image.tag out; `image-swapper migrate VALUES` makes values of this chart from yours" (toString .Values.image.tag) .Chart.AppVersion) }}
@@ -24,7 +24,7 @@
 {{- $service := include "image-swapper.urlService" . | fromJson }}
 {{- $own := and (eq ($service.name | default "") (include "image-swapper.fullname" .)) (eq ($service.namespace | default "") .Release.Namespace) }}
 {{- if and $own (ne $engine "none") (hasPrefix "http:" $url) (not (include "image-swapper.plainHttp" .)) }}
-{{- fail (printf "plainHttp.enabled is false, and %s asks at %s: leave it at auto, or set policies.url=https://%s.%s.svc:%d (the engine must trust its authority, see docs/kyverno.md)" $engine $url (include "image-swapper.fullname" .) .Release.Namespace (int .Values.service.port)) }}
+{{- fail (printf "plainHttp.enabled is false, but %s calls %s: leave it at auto, or set policies.url=https://%s.%s.svc:%d (the engine must trust its CA, see docs/kyverno.md)" $engine $url (include "image-swapper.fullname" .) .Release.Namespace (int .Values.service.port)) }}
 {{- end }}
 {{- end }}
 
@@ -36,7 +36,7 @@
 {{- range $place := list "kyverno.secret" "webhook.path" "explain.secret" }}
 {{- $keys := splitList "." $place }}
 {{- if dig (first $keys) (last $keys) "" $auth }}
-{{- fail (printf "config.auth.%s: is a secret, and `config` is in a ConfigMap: put it into a Secret, and that into the environment by extraEnv: IMAGE_SWAPPER_AUTH_%s" $place (upper $place | replace "." "_")) }}
+{{- fail (printf "config.auth.%s: is a secret, but `config` is stored in a ConfigMap: put it in a Secret, and pass that with extraEnv: IMAGE_SWAPPER_AUTH_%s" $place (upper $place | replace "." "_")) }}
 {{- end }}
 {{- end }}
 {{- $rendered := include "image-swapper.renderedEngine" . }}
@@ -46,7 +46,7 @@
 {{- end }}
 {{- $pods := (.Values.config | default dict).pods | default dict }}
 {{- if and (has (include "image-swapper.renderedEngine" .) (list "kyverno" "kyverno-clusterpolicy")) (or $pods.pullSecret $pods.annotate) }}
-{{- fail "config.pods: the Kyverno policies that the chart renders accept nothing but images: set policies.manage=true, so that the service writes them, or leave config.pods out" }}
+{{- fail "config.pods: the Kyverno policies that the chart renders change only images: set policies.manage=true, so that the service writes them, or leave config.pods out" }}
 {{- end }}
 {{- end }}
 
@@ -54,10 +54,10 @@
 {{- define "image-swapper.checkTlsValues" -}}
 {{- $mode := include "image-swapper.tlsMode" . }}
 {{- if and .Values.certmanager.enabled (eq .Values.tls.mode "disabled") }}
-{{- fail "certmanager.enabled is true, and tls.mode is disabled: leave one of them out; certmanager.enabled alone means tls.mode certManager" }}
+{{- fail "certmanager.enabled is true, but tls.mode is disabled: leave one of them out; certmanager.enabled implies tls.mode certManager" }}
 {{- end }}
 {{- if and .Values.tls.existingSecret (ne $mode "existingSecret") }}
-{{- fail (printf "tls.existingSecret is %s, and tls.mode is %s: %s, or leave tls.existingSecret out" .Values.tls.existingSecret $mode (ternary "set certmanager.enabled=false and tls.mode=existingSecret" "set tls.mode=existingSecret" .Values.certmanager.enabled)) }}
+{{- fail (printf "tls.existingSecret is %s, but tls.mode is %s: %s, or leave out tls.existingSecret" .Values.tls.existingSecret $mode (ternary "set certmanager.enabled=false and tls.mode=existingSecret" "set tls.mode=existingSecret" .Values.certmanager.enabled)) }}
 {{- end }}
 {{- end }}
 
@@ -76,6 +76,6 @@
 {{- fail (printf "config.source.accessCheck: is pullSecrets, but policies.engine is %s, which sends only image names: use another engine, or set none" $engine) }}
 {{- end }}
 {{- if and (eq (dig "directTarget" "keep" $source) "refuse") (ne (include "image-swapper.renderedEngine" .) "") }}
-{{- fail "config.source.directTarget: is refuse, and the policies that the chart renders do not send every Pod: set policies.manage=true, so that the service writes them" }}
+{{- fail "config.source.directTarget: is refuse, but the policies that the chart renders do not send every Pod: set policies.manage=true, so that the service writes them" }}
 {{- end }}
 {{- end }}

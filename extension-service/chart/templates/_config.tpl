@@ -35,8 +35,8 @@
 {{- $own := dict "mode" "selfSigned" "secretName" (printf "%s-tls" $name) "configMapName" (printf "%s-ca" $name) "dnsNames" (include "image-swapper.certificateNames" . | fromJsonArray) }}
 {{- $_ := set $config "tls" (mergeOverwrite $own $tls) }}
 {{- else }}
-{{- range $key := keys (omit $tls "clients") | sortAlpha }}{{ fail (printf "config.tls.%s: is for tls.mode selfSigned, and it is %s: leave it out" $key $mode) }}{{ end }}
-{{- if and (eq $mode "disabled") $tls.clients }}{{ fail "config.tls.clients: only TLS carries certificates, and tls.mode is disabled: choose another, or leave it out" }}{{ end }}
+{{- range $key := keys (omit $tls "clients") | sortAlpha }}{{ fail (printf "config.tls.%s: requires tls.mode selfSigned, but tls.mode is %s: leave it out" $key $mode) }}{{ end }}
+{{- if and (eq $mode "disabled") $tls.clients }}{{ fail "config.tls.clients: client certificates require TLS, but tls.mode is disabled: choose another mode, or leave it out" }}{{ end }}
 {{- if not $tls }}{{ $_ := unset $config "tls" }}{{ end }}
 {{- end }}
 {{- if include "image-swapper.takesTokens" . }}

@@ -159,7 +159,7 @@ limit, and where extraEnv sets NODE_OPTIONS.
 {{- define "image-swapper.extraCaFile" -}}
 {{- with .Values.extraCaCertificates }}
 {{- if and .configMapName .secretName }}
-{{- fail "extraCaCertificates: configMapName and secretName exclude each other" }}
+{{- fail "extraCaCertificates: configMapName and secretName cannot be combined" }}
 {{- end }}
 {{- if or .configMapName .secretName -}}
 /etc/image-swapper-extra-ca/{{ required "extraCaCertificates.key is required" .key }}

@@ -6,26 +6,26 @@
 {{- include "image-swapper.registryWarnings" . }}
 {{- range $key := list "patch" "dev" "test" "cacheVolume" "podSecurityPolicy" "kubeVersionOverride" }}
 {{- if hasKey $.Values $key }}
-- {{ printf "%s has no meaning in this chart%s and was left unread; leave it out." $key (ternary " (the service makes its certificate itself)" "" (eq $key "patch")) | quote }}
+- {{ printf "%s is obsolete in this chart%s and was ignored; remove it." $key (ternary " (the service creates its own certificate)" "" (eq $key "patch")) | quote }}
 {{- end }}
 {{- end }}
 {{- if and (ne $mode "certManager") (or .Values.certmanager.issuerName (ne .Values.certmanager.issuerKind "Issuer")) }}
-- {{ printf "certmanager.issuerName and certmanager.issuerKind are for cert-manager's certificate, and tls.mode is %s: set certmanager.enabled=true, or leave them out." $mode | quote }}
+- {{ printf "certmanager.issuerName and certmanager.issuerKind have no effect, because tls.mode is %s: set certmanager.enabled=true, or remove them." $mode | quote }}
 {{- end }}
 {{- if and .Values.secretReader.secretNames (not (dig "secretReader" "enabled" .Values.secretReader.enabled (.Values.config | default dict))) }}
-- "secretReader.secretNames: no Secret is read, since secretReader.enabled is false: set it to true, or leave the names out."
+- "secretReader.secretNames: has no effect, because secretReader.enabled is false: set it to true, or remove the names."
 {{- end }}
 {{- if and .Values.prewarm.schedule (not .Values.prewarm.enabled) }}
-- "prewarm.schedule: nothing runs by it, since prewarm.enabled is false: set it to true, or leave the schedule out."
+- "prewarm.schedule: has no effect, because prewarm.enabled is false: set it to true, or remove the schedule."
 {{- end }}
 {{- if and (not $facts.webhookValues) (or .Values.webhook.namespaceSelector .Values.webhook.objectSelector) }}
-- {{ printf "webhook.namespaceSelector and webhook.objectSelector are for policies.engine webhook; with %s use policies.excludedNamespaces or config.source.filters." $engine | quote }}
+- {{ printf "webhook.namespaceSelector and webhook.objectSelector apply only with policies.engine webhook; with %s use policies.excludedNamespaces or config.source.filters." $engine | quote }}
 {{- end }}
 {{- if and (hasPrefix "http:" (include "image-swapper.url" .)) (ne $engine "none") (or .Values.hostNetwork (not .Values.networkPolicy.enabled)) }}
-- {{ printf "Pods go to the service by plain HTTP, and %s: everything that reaches it can ask it, and whoever is on the way can change its answers." (ternary "with hostNetwork no NetworkPolicy holds for it" "networkPolicy.enabled is false" .Values.hostNetwork) | quote }}
+- {{ printf "the engine calls the service over plain HTTP, and %s: any client that reaches the service can call it, and an attacker on the network can change its responses." (ternary "with hostNetwork no NetworkPolicy applies" "networkPolicy.enabled is false" .Values.hostNetwork) | quote }}
 {{- end }}
 {{- if and $facts.trustsItsStoreOnly (hasPrefix "https:" (include "image-swapper.url" .)) (eq $mode "selfSigned") }}
-- {{ printf "MutatingPolicy over https trusts Kyverno's own trust store alone: put the authority of ConfigMap %s into Kyverno's value admissionController.caCertificates.data." (include "image-swapper.caConfigMapName" .) | quote }}
+- {{ printf "MutatingPolicy over https uses only Kyverno's own trust store: add the CA certificate from ConfigMap %s to Kyverno's value admissionController.caCertificates.data." (include "image-swapper.caConfigMapName" .) | quote }}
 {{- end }}
 {{- with include "image-swapper.openRoute" . }}
 - {{ . | quote }}
@@ -34,16 +34,16 @@
 - {{ printf "policies.engine %s: %s. Change to policies.engine=kyverno before you upgrade Kyverno." $engine $facts.retirement | quote }}
 {{- end }}
 {{- if include "image-swapper.failClosed" . }}
-- "Fail closed: while the service does not answer, no Pod starts in the namespaces that the policies cover."
+- "Fail closed: while the service is down, no Pod starts in the namespaces that the policies cover."
 {{- if and (not .Values.autoscaling.enabled) (lt (int .Values.replicaCount) 2) }}
-- "Fail closed with one replica: every restart of it stops all other Pods from starting. Set replicaCount to 2 or more."
+- "Fail closed with one replica: no other Pod can start while it restarts. Set replicaCount to 2 or more."
 {{- end }}
 {{- end }}
 {{- if include "image-swapper.manage" . }}
-- "policies.manage: the service has the right to write policies of the whole cluster; whoever can do that can change every Pod."
+- "policies.manage: the service may write policies for the whole cluster, and so could change every Pod."
 {{- end }}
 {{- if and .Values.secretReader.enabled (not .Values.secretReader.secretNames) }}
-- "secretReader: the service may read every Secret of the cluster; secretReader.secretNames limits that."
+- "secretReader: the service may read every Secret in the cluster; secretReader.secretNames limits this."
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.networkPolicy.metricsNamespaces }}
 - "networkPolicy.metricsNamespaces: the namespace of Prometheus must be one of them."
@@ -71,10 +71,10 @@
 {{- $open := $facts.proves }}
 {{- range $facts.proves }}{{ if get $proven . }}{{ $open = list }}{{ end }}{{ end }}
 {{- if and $kyverno.token (has "token" $open) }}
-{{- printf "policies.engine %s: requests without a token of Kyverno are answered too, and their pull secrets are not believed; set config.auth.kyverno.token=true to refuse them (docs/callers.md)." $engine }}
+{{- printf "policies.engine %s: requests without Kyverno's token are also answered, but their pull secrets are ignored; set config.auth.kyverno.token=true to refuse them (docs/callers.md)." $engine }}
 {{- else if $open }}
 {{- $ways := list }}
 {{- range $open }}{{ $ways = append $ways (get $remedies .) }}{{ end }}
-{{- printf "policies.engine %s: its requests prove nothing, so every client that reaches the service can make it copy images; set %s (docs/callers.md)." $engine (join ", or " $ways) }}
+{{- printf "policies.engine %s: its requests are not authenticated, so any client that reaches the service can make it copy images; set %s (docs/callers.md)." $engine (join ", or " $ways) }}
 {{- end }}
 {{- end }}

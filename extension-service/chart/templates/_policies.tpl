@@ -61,7 +61,7 @@
 {{- $deadline := include "image-swapper.copyDeadline" . | fromJson }}
 {{- if and $given (include "image-swapper.waitsForCopies" .) (ge (int $deadline.whole) (int $given)) }}
 {{- $longer := ternary (printf "leave %s out, set it to %d" $key (int $deadline.enough)) "set both, such as config.imageCopyDeadline=28s and 30" (le (int $deadline.enough) 30) }}
-{{- fail (printf "%s: the engine would stop waiting after %d s, and Pods wait for copies (imageCopyPolicy immediate or force) until config.imageCopyDeadline, %s: %s, or set config.imageCopyDeadline to less than %ds" $key (int $given) $deadline.text $longer (int $given)) }}
+{{- fail (printf "%s: the engine would stop waiting after %d s, but Pods wait for copies (imageCopyPolicy immediate or force) until config.imageCopyDeadline, %s: %s, or set config.imageCopyDeadline to less than %ds" $key (int $given) $deadline.text $longer (int $given)) }}
 {{- end }}
 {{- end }}
 
@@ -114,11 +114,11 @@ and of those that the service manages.
 {{- $isHttps := hasPrefix "https:" (include "image-swapper.url" .) }}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
 {{- if $facts.httpsOnly }}
-{{- if eq $mode "disabled" }}{{ fail (printf "tls.mode: disabled is for Kyverno; %s calls https only: choose selfSigned" $engine) }}{{ end }}
-{{- if not $isHttps }}{{ fail (printf "policies.url: %s calls https only" $engine) }}{{ end }}
+{{- if eq $mode "disabled" }}{{ fail (printf "tls.mode: disabled works only with Kyverno; %s calls only https: choose selfSigned" $engine) }}{{ end }}
+{{- if not $isHttps }}{{ fail (printf "policies.url: %s calls only https" $engine) }}{{ end }}
 {{- end }}
 {{- include "image-swapper.requireAuthority" . }}
-{{- if and $facts.maxTimeout (gt (include "image-swapper.timeout" . | int) (int $facts.maxTimeout)) }}{{ fail (printf "policies.timeoutSeconds: at most %d with %s, %s" (int $facts.maxTimeout) $engine $facts.whyMaxTimeout) }}{{ end }}
+{{- if and $facts.maxTimeout (gt (include "image-swapper.timeout" . | int) (int $facts.maxTimeout)) }}{{ fail (printf "policies.timeoutSeconds: the maximum is %d with %s, %s" (int $facts.maxTimeout) $engine $facts.whyMaxTimeout) }}{{ end }}
 {{- if $facts.imagesOnly }}{{ include "image-swapper.checkExpressions" . }}{{ end }}
 {{- if and $facts.name (not $facts.startsCopies) }}
 {{- if and (eq (toString (dig "reconcile" "enabled" true (.Values.config | default dict))) "false") (without (include "image-swapper.copyPolicies" . | fromJsonArray) "none") }}
@@ -145,10 +145,10 @@ and of those that the service manages.
 {{- if eq $mode "existingSecret" }}{{ $secret = lookup "v1" "Secret" .Release.Namespace .Values.tls.existingSecret }}{{ end }}
 {{- $beside := eq (include "image-swapper.caFile" .) "/etc/image-swapper-tls/ca.crt" }}
 {{- if and $secret $beside (not (dig "data" "ca.crt" "" $secret)) }}
-{{- fail (printf "tls.caBundle: the Secret %s has no ca.crt: put the authority's certificate (PEM) in, or give it here, for the policies of %s: --set-file tls.caBundle=ca.crt" .Values.tls.existingSecret $engine) }}
+{{- fail (printf "tls.caBundle: the Secret %s has no ca.crt: add the CA certificate (PEM) to it, or set it here, for the policies of %s: --set-file tls.caBundle=ca.crt" .Values.tls.existingSecret $engine) }}
 {{- end }}
 {{- else if or $facts.needsAuthority (and $facts.readsConfigMap $isHttps (not .Values.tls.caConfigMap.name)) (and $facts.authorityIsInjected (eq $mode "existingSecret") $service) }}
-{{- fail (printf "tls.caBundle: with tls.mode %s, give the authority's certificate (PEM) for the %s%s, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" $mode $facts.authorityCarrier (ternary ", or tls.caConfigMap.name" "" $facts.readsConfigMap)) }}
+{{- fail (printf "tls.caBundle: with tls.mode %s, set the CA certificate (PEM) for the %s%s, or choose tls.mode selfSigned: --set-file tls.caBundle=ca.crt" $mode $facts.authorityCarrier (ternary ", or tls.caConfigMap.name" "" $facts.readsConfigMap)) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -162,13 +162,13 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 {{- if not (include "image-swapper.manage" .) }}
 {{- range $index, $filter := dig "source" "filters" list $config | default list }}
 {{- if include "image-swapper.readsPod" (toString $filter.jmespath) }}
-{{- fail (printf "config.source.filters[%d]: Gatekeeper sends images only, so the service cannot decide %s and nothing would ever be swapped: set policies.manage=true (the service then writes Gatekeeper's policies, with conditions on namespaces and labels in them), or write it on container.image alone, or choose another engine: kyverno, kyverno-clusterpolicy, webhook" $index (quote $filter.jmespath)) }}
+{{- fail (printf "config.source.filters[%d]: Gatekeeper sends only images, so the service cannot decide %s and nothing would ever be swapped: set policies.manage=true (the service then writes Gatekeeper's policies, including conditions on namespaces and labels), or use only container.image, or choose another engine: kyverno, kyverno-clusterpolicy, webhook" $index (quote $filter.jmespath)) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- range $index, $target := $config.targets | default list }}
 {{- if include "image-swapper.readsPod" (toString $target.match) }}
-{{- fail (printf "config.targets[%d].match: Gatekeeper sends images only, so the service cannot decide %s and nothing would ever be swapped: write it on container.image alone, or choose another engine: kyverno, kyverno-clusterpolicy, webhook" $index (quote $target.match)) }}
+{{- fail (printf "config.targets[%d].match: Gatekeeper sends only images, so the service cannot decide %s and nothing would ever be swapped: use only container.image, or choose another engine: kyverno, kyverno-clusterpolicy, webhook" $index (quote $target.match)) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -182,7 +182,7 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 
 {{/* What the service's own policies cannot have. */}}
 {{- define "image-swapper.checkManaged" -}}
-{{- if eq (include "image-swapper.engine" .) "none" }}{{ fail "policies.manage: is true, but policies.engine is none: name an engine" }}{{ end }}
+{{- if eq (include "image-swapper.engine" .) "none" }}{{ fail "policies.manage: requires an engine, but policies.engine is none: name an engine" }}{{ end }}
 {{- $policies := .Values.policies }}
 {{- $webhook := .Values.webhook }}
 {{- $given := dict
@@ -195,7 +195,7 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
   "webhook.objectSelector" $webhook.objectSelector }}
 {{- range $value := keys $given | sortAlpha }}
 {{- if get $given $value }}
-{{- fail (printf "%s: has no place with policies.manage, under which the service writes the policies with its own defaults: leave it out, and say in policies.excludedNamespaces or config.source.filters which Pods are left alone; or set policies.manage=false" $value) }}
+{{- fail (printf "%s: cannot be combined with policies.manage, with which the service writes policies with its own defaults: leave it out, and exclude Pods with policies.excludedNamespaces or config.source.filters; or set policies.manage=false" $value) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -228,11 +228,11 @@ policies call no Service without a list of what to block instead.
 {{- $version := .version }}
 {{- $found := printf "Deployment %s/kyverno-admission-controller is %s" $namespace $version }}
 {{- if semverCompare "<1.18.0-0" $version }}
-{{- fail (printf "policies.engine: kyverno needs Kyverno 1.19 or newer (or 1.18 with another httpBlocklist), and %s: upgrade Kyverno, or --set policies.engine=kyverno-clusterpolicy" $found) }}
+{{- fail (printf "policies.engine: kyverno needs Kyverno 1.19 or newer (or 1.18 with a custom httpBlocklist), but %s: upgrade Kyverno, or --set policies.engine=kyverno-clusterpolicy" $found) }}
 {{- end }}
 {{- $told := or (contains "--httpBlocklist=" (join " " .container.args)) (contains "FLAG_HTTP_BLOCKLIST" (toJson .container.env)) }}
 {{- if and (semverCompare "<1.19.0-0" $version) (not $told) (contains ".svc" (include "image-swapper.url" $)) }}
-{{- fail (printf "policies.engine: kyverno: %s, whose policies may call no Service unless its list of blocked addresses is another: helm upgrade kyverno kyverno/kyverno -n %s --reuse-values --version '3.8.*' --set \"admissionController.container.extraArgs.httpBlocklist=%s\"; or upgrade Kyverno to 1.19 or newer" $found $namespace "127.0.0.0/8\\,::1/128\\,169.254.0.0/16\\,fe80::/10\\,fd00:ec2::254/128\\,metadata.google.internal") }}
+{{- fail (printf "policies.engine: kyverno: %s, which blocks calls from policies to Services by default; change its httpBlocklist: helm upgrade kyverno kyverno/kyverno -n %s --reuse-values --version '3.8.*' --set \"admissionController.container.extraArgs.httpBlocklist=%s\"; or upgrade Kyverno to 1.19 or newer" $found $namespace "127.0.0.0/8\\,::1/128\\,169.254.0.0/16\\,fe80::/10\\,fd00:ec2::254/128\\,metadata.google.internal") }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -261,7 +261,7 @@ policies call no Service without a list of what to block instead.
 {{- end }}
 {{- if $found }}
 {{- $selector := printf "app.kubernetes.io/managed-by=image-swapper,image-swapper.io/instance=%s" (dig "metadata" "labels" "image-swapper.io/instance" "" $found) }}
-{{- fail (printf "policies.manage: the service wrote %s %s itself (policies.manage was true), and Helm takes over nobody's objects. Stop the service and delete what it wrote, then upgrade again: kubectl -n %s scale deploy/%s --replicas=0 && kubectl delete %s -l %s (the same as image-swapper policies --delete-managed)" $found.kind $found.metadata.name .Release.Namespace (include "image-swapper.fullname" .) (join "," $kinds) $selector) }}
+{{- fail (printf "policies.manage: the service wrote %s %s itself (policies.manage was true), and Helm cannot take over objects. Stop the service and delete its policies, then upgrade again: kubectl -n %s scale deploy/%s --replicas=0 && kubectl delete %s -l %s (the same as image-swapper policies --delete-managed)" $found.kind $found.metadata.name .Release.Namespace (include "image-swapper.fullname" .) (join "," $kinds) $selector) }}
 {{- end }}
 {{- end }}
 
@@ -269,7 +269,7 @@ policies call no Service without a list of what to block instead.
 {{- define "image-swapper.requireApi" -}}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
 {{- if and $facts.api (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has ($facts.api | default ""))) }}
-{{- fail (printf "policies.engine: this cluster has no %s. Install %s; or choose another engine: --set policies.engine=webhook needs none." $facts.api $facts.install) }}
+{{- fail (printf "policies.engine: this cluster does not have %s. Install %s; or choose another engine: --set policies.engine=webhook works without one." $facts.api $facts.install) }}
 {{- end }}
 {{- end }}
 

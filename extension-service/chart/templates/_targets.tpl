@@ -12,7 +12,7 @@ two over many configurations.
 {{- $prefixes = concat $prefixes (include "image-swapper.targetPrefixes" (dict "target" . "key" "config.target") | fromJsonArray) }}
 {{- end }}
 {{- if not $prefixes }}
-{{- fail "config.target: say which registry images are mirrored to, such as --set config.target.aws.accountId=123456789012 --set config.target.aws.region=eu-central-1, or config.target.gcp or config.target.oci" }}
+{{- fail "config.target: required: the registry to mirror images to, for example --set config.target.aws.accountId=123456789012 --set config.target.aws.region=eu-central-1, or config.target.gcp or config.target.oci" }}
 {{- end }}
 {{- $prefixes | uniq | toJson }}
 {{- end }}
@@ -26,20 +26,20 @@ two over many configurations.
 {{- end }}
 {{- if .target.type }}{{ .target.type }}
 {{- else if eq (len $given) 1 }}{{ first $given }}
-{{- else }}{{ fail (printf "%s: give one of %s; there is %s" .key (join ", " $types) (join " and " $given | default "none")) }}
+{{- else }}{{ fail (printf "%s: set exactly one of %s; set now: %s" .key (join ", " $types) (join " and " $given | default "none")) }}
 {{- end }}
 {{- end }}
 
 {{/* What images of a target begin with, one for each entry of its `paths`: a JSON list. */}}
 {{- define "image-swapper.targetPrefixes" -}}
 {{- $type := include "image-swapper.registryType" . }}
-{{- if not (hasKey .target $type) }}{{ fail (printf "%s: type is %s, and there is no %s.%s" .key $type .key $type) }}{{ end }}
+{{- if not (hasKey .target $type) }}{{ fail (printf "%s: type is %s, but %s.%s is not set" .key $type .key $type) }}{{ end }}
 {{- $asked := dict "registry" (get .target $type) "key" (printf "%s.%s" .key $type) }}
 {{- $place := include (printf "image-swapper.%s.place" $type) $asked | fromJson }}
 {{- $start := ternary "" (printf "%s/" $place.path) (eq $place.path "") }}
 {{- $prefixes := list }}
 {{- if and (hasKey .target "paths") (not (kindIs "invalid" .target.paths)) }}
-{{- if not .target.paths }}{{ fail (printf "%s.paths: is empty, so the target takes no image: name a registry" .key) }}{{ end }}
+{{- if not .target.paths }}{{ fail (printf "%s.paths: is empty, so the target gets no images: add a registry" .key) }}{{ end }}
 {{- range $registry, $path := .target.paths }}
 {{- $prefixes = append $prefixes (printf "%s/%s%s/" $place.host $start ($path | trimAll "/")) }}
 {{- end }}
@@ -50,7 +50,7 @@ two over many configurations.
 {{- $checked := dict "type" $type "key" .key }}
 {{- range $prefixes }}
 {{- if not (regexMatch "^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(?::[0-9]{1,5})?/(?:[a-z0-9][a-z0-9._-]*/)*$" .) }}
-{{- fail (printf "%s.%s: images would begin with %q, which is no registry and path" $checked.key $checked.type .) }}
+{{- fail (printf "%s.%s: images would begin with %q, which is not a registry and path" $checked.key $checked.type .) }}
 {{- end }}
 {{- end }}
 {{- $prefixes | uniq | toJson }}

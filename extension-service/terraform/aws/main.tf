@@ -84,7 +84,7 @@ data "aws_iam_policy_document" "mirror" {
     resources = concat([local.registry], var.source_registries)
   }
 
-  # Managed signing: ECR signs what is pushed with the identity that pushes.
+  # Managed signing: ECR signs pushed images with the pushing identity.
   dynamic "statement" {
     for_each = length(var.signing_profile_arns) > 0 ? [1] : []
     content {

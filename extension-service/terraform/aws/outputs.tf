@@ -14,6 +14,6 @@ output "role_arn" {
 }
 
 output "user_name" {
-  description = "Create an access key for it, and put that into the Secret that awsSecretName names; null without a user."
+  description = "Create an access key for this user, and store it in the Secret that awsSecretName names; null without a user."
   value       = var.create_user ? aws_iam_user.mirror[0].name : null
 }

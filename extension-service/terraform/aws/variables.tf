@@ -11,7 +11,7 @@ variable "prefix" {
 
   validation {
     condition     = !startswith(var.prefix, "/") && !endswith(var.prefix, "/")
-    error_message = "Write the prefix without slashes around it."
+    error_message = "The prefix must not begin or end with a slash."
   }
 }
 
@@ -34,7 +34,7 @@ variable "repository_mode" {
 
   validation {
     condition     = contains(["api", "createOnPush", "preexisting"], var.repository_mode)
-    error_message = "The mode is one of api, createOnPush, preexisting."
+    error_message = "The mode must be api, createOnPush or preexisting."
   }
 }
 
@@ -57,7 +57,7 @@ variable "kms_key_arns" {
 }
 
 variable "signing_profile_arns" {
-  description = "AWS Signer profiles of the registry's managed signing, which signs on push with the service's identity. Empty: the registry signs nothing."
+  description = "AWS Signer profiles of the registry's managed signing, which signs on push with the service's identity. Empty: no signing."
   type        = list(string)
   default     = []
 }
@@ -81,7 +81,7 @@ variable "service_account" {
 }
 
 variable "irsa" {
-  description = "Whether the role is for IAM roles for service accounts (IRSA). Set it to true when oidc_provider_arn is known only after apply, as for a cluster that the same configuration creates. Null: as oidc_provider_arn says."
+  description = "Whether the role is for IAM roles for service accounts (IRSA). Set it to true when oidc_provider_arn is known only after apply, as for a cluster that the same configuration creates. Null: true if oidc_provider_arn is set."
   type        = bool
   default     = null
 }
@@ -93,7 +93,7 @@ variable "oidc_provider_arn" {
 }
 
 variable "pod_identity" {
-  description = "Whether the role is for EKS Pod Identity. Set it to true when pod_identity_cluster is known only after apply. Null: as pod_identity_cluster says."
+  description = "Whether the role is for EKS Pod Identity. Set it to true when pod_identity_cluster is known only after apply. Null: true if pod_identity_cluster is set."
   type        = bool
   default     = null
 }
@@ -105,7 +105,7 @@ variable "pod_identity_cluster" {
 }
 
 variable "create_user" {
-  description = "Make an IAM user instead, for clusters outside of AWS (awsSecretName). Its access key is created by hand, so that it is in no state file."
+  description = "Create an IAM user instead, for clusters outside AWS (awsSecretName). Create its access key by hand, so that no state file contains it."
   type        = bool
   default     = false
 }

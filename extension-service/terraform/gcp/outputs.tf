@@ -4,7 +4,7 @@ output "service_account_email" {
 }
 
 output "registry" {
-  description = "Where mirrored images are: this, then the source's own name."
+  description = "Prefix of mirrored images, followed by the source's name."
   value       = "${var.location}-docker.pkg.dev/${replace(var.project_id, ":", "/")}/${var.repository_id}"
 }
 

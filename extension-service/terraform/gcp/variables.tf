@@ -15,25 +15,25 @@ variable "repository_id" {
 }
 
 variable "create_repository" {
-  description = "Whether the repository is made here. False: it is there already, or image-swapper creates it (target.gcp.createRepository)."
+  description = "Create the repository here. False: it already exists, or image-swapper creates it (target.gcp.createRepository)."
   type        = bool
   default     = true
 }
 
 variable "kms_key_name" {
-  description = "Cloud KMS key of the repository, in its location. Empty: Google's own."
+  description = "Cloud KMS key of the repository, in its location. Empty: a key that Google manages."
   type        = string
   default     = ""
 }
 
 variable "immutable_tags" {
-  description = "Whether a tag stays with its image forever."
+  description = "Make tags immutable."
   type        = bool
   default     = false
 }
 
 variable "delete_untagged_after" {
-  description = "Age at which versions without a tag are deleted, such as 2592000s. Images that Pods name by digest have a tag of ours. Empty: never."
+  description = "Age at which versions without a tag are deleted, such as 2592000s. Images that Pods use by digest have a tag from image-swapper. Empty: never."
   type        = string
   default     = ""
 }
@@ -45,7 +45,7 @@ variable "service_account_id" {
 }
 
 variable "workload_pool_project_id" {
-  description = "Project of the cluster, whose workload identity pool is PROJECT.svc.id.goog. Empty: project_id."
+  description = "Project of the cluster; its workload identity pool is PROJECT.svc.id.goog. Empty: project_id."
   type        = string
   default     = ""
 }
@@ -63,7 +63,7 @@ variable "kubernetes_service_account" {
 }
 
 variable "node_service_accounts" {
-  description = "E-mails of the service accounts of the node pools: nodes pull the mirrored images with them."
+  description = "Email addresses of the node pools' service accounts, with which nodes pull the mirrored images."
   type        = set(string)
   default     = []
 }
@@ -79,19 +79,19 @@ variable "source_repositories" {
 }
 
 variable "manage_settings" {
-  description = "Let image-swapper keep the repository's settings and readers (target.gcp.repository, cleanupPolicies, readers)."
+  description = "Let image-swapper maintain the repository's settings and readers (target.gcp.repository, cleanupPolicies, readers)."
   type        = bool
   default     = false
 }
 
 variable "manage_repository" {
-  description = "Let image-swapper create the repository (target.gcp.createRepository: true); this is a right on the whole project."
+  description = "Let image-swapper create the repository (target.gcp.createRepository: true); this grants a role on the whole project."
   type        = bool
   default     = false
 }
 
 variable "private_control_plane" {
-  description = "Of a private GKE cluster without an engine: its network, the control plane's range and the nodes' tags. See firewall.tf."
+  description = "For a private GKE cluster without an engine: its network, the control plane's range and the nodes' tags. See firewall.tf."
   type = object({
     network                = string
     master_ipv4_cidr_block = string

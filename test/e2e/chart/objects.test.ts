@@ -34,9 +34,9 @@ describe.skipIf(!available)('the chart at a real API server', () => {
     const values = CASES[0]?.values ?? {};
     const { code, stderr } = await helm.run(['install', ...installArgs({ values })], JSON.stringify(values));
     expect(stderr).toContain(
-      'policies.engine: this cluster has no policies.kyverno.io/v1/MutatingPolicy. Install Kyverno 1.19 or newer (helm repo add kyverno',
+      'policies.engine: this cluster does not have policies.kyverno.io/v1/MutatingPolicy. Install Kyverno 1.19 or newer (helm repo add kyverno',
     );
-    expect(stderr).toContain('--set policies.engine=webhook needs none');
+    expect(stderr).toContain('--set policies.engine=webhook works without one');
     expect(code).toBe(1);
   });
 
@@ -124,14 +124,14 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         'config.target.aws.accountId is 2345678901, which has 10 digits, not 12: a values file reads unquoted digits as a number and loses the zero at their start. Put quotes around them: accountId: "012345678901".',
       ],
       [
-        'what has no meaning any more',
+        'obsolete values',
         { patch: { enabled: true } },
-        'patch has no meaning in this chart (the service makes its certificate itself)',
+        'patch is obsolete in this chart (the service creates its own certificate)',
       ],
       [
         'a selector for another engine',
         { webhook: { objectSelector: { matchLabels: { a: 'b' } } } },
-        'webhook.namespaceSelector and webhook.objectSelector are for policies.engine webhook; with kyverno use',
+        'webhook.namespaceSelector and webhook.objectSelector apply only with policies.engine webhook; with kyverno use',
       ],
       [
         'plain HTTP for everybody',
@@ -141,14 +141,14 @@ describe.skipIf(!available)('the chart at a real API server', () => {
       [
         "plain HTTP on the node's network",
         { hostNetwork: true },
-        'with hostNetwork no NetworkPolicy holds for it: everything that reaches it can ask it',
+        'with hostNetwork no NetworkPolicy applies: everything that reaches it can ask it',
       ],
       [
         'one replica that everything waits for',
         { policies: { failClosed: true }, replicaCount: 1 },
         'Fail closed with one replica',
       ],
-      ['a right that is worth a cluster', { policies: { manage: true } }, 'whoever can do that can change every Pod'],
+      ['a right that is worth a cluster', { policies: { manage: true } }, 'and so could change every Pod'],
       ['Secrets of everybody', { secretReader: { enabled: true } }, 'the service may read every Secret of the cluster'],
       [
         'a dry run',

@@ -235,7 +235,8 @@ describe.runIf(promtool !== undefined)('promtool', () => {
                   },
                   exp_annotations: {
                     summary: 'Registry docker.io throttles image-swapper',
-                    description: 'docker.io has answered 60 requests in half an hour with 429. Its copies wait.',
+                    description:
+                      'docker.io has answered 60 requests with status 429 in half an hour. Its copies are waiting.',
                     runbook_url: `${pages}#throttled`,
                   },
                 },
@@ -254,7 +255,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
                 {
                   exp_labels: { severity: 'critical', namespace: 'swapper', job: 'image-swapper' },
                   exp_annotations: {
-                    summary: 'No Pod of image-swapper is there',
+                    summary: 'image-swapper is down',
                     description:
                       'No Pod of image-swapper in namespace swapper has been scraped for five minutes. New Pods are admitted unchanged, or refused where the policy fails closed; nothing is mirrored.',
                     runbook_url: `${pages}#down`,

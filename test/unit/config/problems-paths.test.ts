@@ -20,7 +20,7 @@ describe('paths of a target', () => {
       '  paths:\n    docker.io: a\n    index.docker.io: b\n',
       ['5:22: target.paths.index.docker.io: is the same registry as docker.io'],
     ],
-    ['no entry', '  paths: {}\n', ['3:3: target.paths: is empty, so the target takes no image: name a registry']],
+    ['no entry', '  paths: {}\n', ['3:3: target.paths: is empty, so the target gets no images: add a registry']],
     [
       'a list',
       '  paths: [docker.io]\n',

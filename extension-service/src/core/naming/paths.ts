@@ -21,7 +21,7 @@ export function pathProblems(place: RegistryPlace, written: WrittenPaths | undef
   if (written === undefined) return [];
   const entries = Object.entries(written);
   if (entries.length === 0)
-    return [{ key: 'paths', message: 'is empty, so the target takes no image: name a registry' }];
+    return [{ key: 'paths', message: 'is empty, so the target gets no images: add a registry' }];
   const problems: TargetProblem[] = [];
   const known: Entry[] = [];
   for (const [key, value] of entries) {

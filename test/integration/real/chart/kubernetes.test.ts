@@ -315,7 +315,7 @@ describe.skipIf(!available)('the chart', () => {
     [
       'a closed port that Kyverno asks',
       { plainHttp: { enabled: false } },
-      'plainHttp.enabled is false, and kyverno asks at http://image-swapper.image-swapper.svc:8081: leave it at auto, or set policies.url=https://image-swapper.image-swapper.svc:8443',
+      'plainHttp.enabled is false, but kyverno asks at http://image-swapper.image-swapper.svc:8081: leave it at auto, or set policies.url=https://image-swapper.image-swapper.svc:8443',
     ],
     ['the same, managed', { plainHttp: { enabled: false }, policies: { manage: true } }, 'plainHttp.enabled is false'],
   ])('stops with what to do: %s', async (_name, values, message) => {

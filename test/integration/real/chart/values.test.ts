@@ -195,7 +195,7 @@ describe.skipIf(!available)("the chart's values", () => {
     ],
   ])('whose account has lost its zero stop the rendering: %s', async (key, values) => {
     const { code, stderr } = await helm.template({ values });
-    expect(stderr).toContain(`${key}.accountId is 12345678901, which has 11 digits, and AWS accounts have 12`);
+    expect(stderr).toContain(`${key}.accountId is 12345678901, which has 11 digits, but AWS account IDs have 12`);
     expect(stderr).toContain('Put quotes around them: accountId: "012345678901"');
     expect(code).toBe(1);
   });
@@ -445,18 +445,18 @@ describe.skipIf(!available)("the chart's values", () => {
       [{ policies: { engine: 'kyverno-clusterpolicy' } }, 'Kyverno 1.20 refuses to create or change a ClusterPolicy'],
       [
         { policies: { engine: 'kyverno-clusterpolicy' } },
-        'requests without a token of Kyverno are answered too, and their pull secrets are not believed',
+        'requests without Kyverno\'s token are also answered, but their pull secrets are ignored',
       ],
-      [{ policies: { engine: 'kyverno' } }, 'its requests prove nothing'],
+      [{ policies: { engine: 'kyverno' } }, 'its requests are not authenticated'],
       [
         { policies: { engine: 'webhook' } },
         'IMAGE_SWAPPER_AUTH_WEBHOOK_PATH in extraEnv, or config.tls.clients.webhook',
       ],
       [{ policies: { engine: 'gatekeeper' } }, 'set config.tls.clients.gatekeeper (docs/callers.md)'],
-      [{ certmanager: { issuerName: 'company' } }, 'certmanager.issuerName and certmanager.issuerKind are for'],
+      [{ certmanager: { issuerName: 'company' } }, 'certmanager.issuerName and certmanager.issuerKind have no effect'],
       [{ certmanager: { issuerKind: 'ClusterIssuer' } }, 'and tls.mode is selfSigned: set certmanager.enabled=true'],
-      [{ secretReader: { secretNames: ['a'] } }, 'secretReader.secretNames: no Secret is read'],
-      [{ prewarm: { schedule: '0 3 * * *' } }, 'prewarm.schedule: nothing runs by it'],
+      [{ secretReader: { secretNames: ['a'] } }, 'secretReader.secretNames: has no effect'],
+      [{ prewarm: { schedule: '0 3 * * *' } }, 'prewarm.schedule: has no effect'],
     ])('are told after the install: %j', async (values, message) => {
       expect(await warnings({ ...good, ...values })).toContain(message);
     });
@@ -483,7 +483,7 @@ describe.skipIf(!available)("the chart's values", () => {
   });
 
   it.each<readonly [string, object, string]>([
-    ['no target', {}, 'config.target: say which registry images are mirrored to, such as --set config.target.aws'],
+    ['no target', {}, 'config.target: required: the registry to mirror images to, for example --set config.target.aws'],
     [
       'two targets in one',
       {
@@ -491,17 +491,17 @@ describe.skipIf(!available)("the chart's values", () => {
           target: { aws: { accountId: '1', region: 'r' }, gcp: { location: 'l', projectId: 'p', repositoryId: 'r' } },
         },
       },
-      `config.target: give one of ${TYPES.join(', ')}; there is aws and gcp`,
+      `config.target: set exactly one of ${TYPES.join(', ')}; set now: aws and gcp`,
     ],
     [
       'a target of a missing kind',
       { config: { target: { type: 'oci', aws: { accountId: '1', region: 'r' } } } },
-      'config.target: type is oci, and there is no config.target.oci',
+      'config.target: type is oci, but config.target.oci',
     ],
     [
       'a host that is none',
       { config: { target: { oci: { registry: 'a b' } } } },
-      'config.target.oci: images would begin with "a b/", which is no registry and path',
+      'config.target.oci: images would begin with "a b/", which is not a registry and path',
     ],
     [
       'a host that reads as a path',
@@ -534,12 +534,12 @@ describe.skipIf(!available)("the chart's values", () => {
     [
       'policies of the chart with source.directTarget',
       { config: { ...good.config, source: { directTarget: 'refuse' } }, policies: { engine: 'webhook' } },
-      'config.source.directTarget: is refuse, and the policies that the chart renders do not send every Pod',
+      'config.source.directTarget: is refuse, but the policies that the chart renders do not send every Pod',
     ],
     [
       'fields beside images with policies of the chart, which do not accept them',
       { config: { ...good.config, pods: { pullSecret: 'mirror' } } },
-      'config.pods: the Kyverno policies that the chart renders accept nothing but images',
+      'config.pods: the Kyverno policies that the chart renders change only images',
     ],
     [
       "a queue that is not there yet, in the service's words",
@@ -557,17 +557,17 @@ describe.skipIf(!available)("the chart's values", () => {
     [
       'a Secret that nobody reads',
       { ...good, tls: { existingSecret: 'own' } },
-      'tls.existingSecret is own, and tls.mode is selfSigned: set tls.mode=existingSecret, or leave tls.existingSecret out',
+      'tls.existingSecret is own, but tls.mode is selfSigned: set tls.mode=existingSecret, or leave out tls.existingSecret',
     ],
     [
       "a Secret beside cert-manager's",
       { ...good, tls: { mode: 'existingSecret', existingSecret: 'own' }, certmanager: { enabled: true } },
-      'tls.existingSecret is own, and tls.mode is certManager: set certmanager.enabled=false and tls.mode=existingSecret',
+      'tls.existingSecret is own, but tls.mode is certManager: set certmanager.enabled=false and tls.mode=existingSecret',
     ],
     [
       'a certificate without TLS',
       { ...good, tls: { mode: 'disabled' }, certmanager: { enabled: true } },
-      'certmanager.enabled is true, and tls.mode is disabled',
+      'certmanager.enabled is true, but tls.mode is disabled',
     ],
     ['an unknown key', { config: { targt: {} } }, "at '/config': additional properties 'targt' not allowed"],
     [
@@ -609,12 +609,12 @@ describe.skipIf(!available)("the chart's values", () => {
     [
       'Gatekeeper without TLS',
       { ...good, tls: { mode: 'disabled' }, policies: { engine: 'gatekeeper' } },
-      'tls.mode: disabled is for Kyverno; gatekeeper calls https only',
+      'tls.mode: disabled works only with Kyverno; gatekeeper calls only https',
     ],
     [
       'a webhook by plain HTTP',
       { ...good, policies: { engine: 'webhook', url: 'http://a.example' } },
-      'policies.url: webhook calls https only',
+      'policies.url: webhook calls only https',
     ],
     [
       'no Secret',
@@ -639,17 +639,17 @@ describe.skipIf(!available)("the chart's values", () => {
     [
       "keys of a certificate that is not the service's",
       { config: { ...good.config, tls: { secretName: 'a' } }, certmanager: { enabled: true } },
-      'config.tls.secretName: is for tls.mode selfSigned, and it is certManager',
+      'config.tls.secretName: requires tls.mode selfSigned, but tls.mode is certManager',
     ],
     [
       'certificates of clients without TLS',
       { config: { ...good.config, tls: { clients: { webhook: { caFile: '/a' } } } }, tls: { mode: 'disabled' } },
-      'config.tls.clients: only TLS carries certificates',
+      'config.tls.clients: client certificates require TLS',
     ],
     [
       'a Provider that waits as long as the webhook',
       { ...good, policies: { engine: 'gatekeeper', timeoutSeconds: 29 } },
-      'policies.timeoutSeconds: at most 28 with gatekeeper',
+      'policies.timeoutSeconds: the maximum is 28 with gatekeeper',
     ],
     ...(
       [
@@ -686,12 +686,12 @@ describe.skipIf(!available)("the chart's values", () => {
     [
       'nobody to manage',
       { ...good, policies: { engine: 'none', manage: true } },
-      'policies.manage: is true, but policies.engine is none',
+      'policies.manage: requires an engine, but policies.engine is none',
     ],
     [
       'managed policies by plain HTTP',
       { ...good, tls: { mode: 'disabled' }, policies: { engine: 'webhook', manage: true } },
-      'tls.mode: disabled is for Kyverno',
+      'tls.mode: disabled works only with Kyverno',
     ],
     ...Object.entries({
       'policies.timeoutSeconds': { policies: { timeoutSeconds: 5 } },
@@ -710,7 +710,7 @@ describe.skipIf(!available)("the chart's values", () => {
             ...values,
             policies: { ...('policies' in values && values.policies), engine: 'webhook', manage: true },
           },
-          `${key}: has no place with policies.manage`,
+          `${key}: cannot be combined with policies.manage`,
         ] as const,
     ),
   ])('that are wrong are refused in words that help: %s', async (_name, values, message) => {

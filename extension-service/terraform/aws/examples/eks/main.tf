@@ -12,12 +12,12 @@ variable "node_role_name" {
 }
 
 variable "chart_repository" {
-  description = "Where the chart is: a chart repository, or oci:// and its registry."
+  description = "Location of the chart: a chart repository, or oci:// and its registry."
   type        = string
 }
 
 variable "install_kyverno" {
-  description = "False: the cluster has Kyverno already, 1.19 or newer."
+  description = "False: the cluster already has Kyverno 1.19 or newer."
   type        = bool
   default     = true
 }

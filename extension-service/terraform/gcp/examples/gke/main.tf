@@ -1,5 +1,5 @@
 # A cluster whose Pods have Workload Identity and whose nodes may pull, with the module, Kyverno and the service beside them.
-# In clusters that are there already, it is the three marked settings that count.
+# For an existing cluster, only the three marked settings matter.
 
 variable "project_id" {
   description = "The project."
@@ -13,7 +13,7 @@ variable "region" {
 }
 
 variable "chart_repository" {
-  description = "Where the chart is: a chart repository, or oci:// and its registry."
+  description = "Location of the chart: a chart repository, or oci:// and its registry."
   type        = string
 }
 
