@@ -126,7 +126,7 @@ export function valuesJsonSchema(valuesYaml: string): JsonSchema {
       config: configJsonSchema(),
       ...schema.properties,
       ...Object.fromEntries(
-        NO_MEANING.map((key) => [key, { description: "Obsolete value of k8s-image-swapper; ignored." }]),
+        NO_MEANING.map((key) => [key, { description: 'Obsolete value of k8s-image-swapper; ignored.' }]),
       ),
     },
   };

@@ -445,7 +445,7 @@ describe.skipIf(!available)("the chart's values", () => {
       [{ policies: { engine: 'kyverno-clusterpolicy' } }, 'Kyverno 1.20 refuses to create or change a ClusterPolicy'],
       [
         { policies: { engine: 'kyverno-clusterpolicy' } },
-        'requests without Kyverno\'s token are also answered, but their pull secrets are ignored',
+        "requests without Kyverno's token are also answered, but their pull secrets are ignored",
       ],
       [{ policies: { engine: 'kyverno' } }, 'its requests are not authenticated'],
       [
