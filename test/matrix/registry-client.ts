@@ -4,6 +4,8 @@ import type { Shape } from './shapes.js';
 
 /** Requests at the same time. */
 const AT_ONCE = 8;
+/** Of one request. */
+const MAX_TRIES = 4;
 
 /** The refusal of a registry, in its own words. */
 export class RefusedError extends Error {
@@ -31,13 +33,13 @@ export async function push({ host, login }: StartedRegistry, repository: string,
     const location = new URL(started.headers.get('location') ?? '', started.url);
     location.searchParams.set('digest', digest);
     const headers = { ...authorization, 'content-type': 'application/octet-stream' };
-    await checked(await fetch(location, { method: 'PUT', headers, body: new Uint8Array(bytes) }), 201);
+    await checked(await ask(location, { method: 'PUT', headers, body: new Uint8Array(bytes) }), 201);
   }
   for (const [index, { digest, mediaType, bytes }] of shape.manifests.entries()) {
     const reference = index === shape.manifests.length - 1 ? shape.tag : digest;
     const headers = { ...authorization, 'content-type': mediaType };
     const init = { method: 'PUT', headers, body: new Uint8Array(bytes) };
-    await checked(await fetch(`${base}/manifests/${reference}`, init), 201);
+    await checked(await ask(`${base}/manifests/${reference}`, init), 201);
   }
 }
 
@@ -56,7 +58,7 @@ export async function missing(
   ];
   const lost: string[] = [];
   const look = async ({ path, digest, mediaType }: (typeof wanted)[number]): Promise<void> => {
-    const response = await fetch(`${base}/${path}`, { headers: { ...authorizationOf(login), accept: mediaType } });
+    const response = await ask(`${base}/${path}`, { headers: { ...authorizationOf(login), accept: mediaType } });
     const bytes = Buffer.from(await response.arrayBuffer());
     const [algorithm = 'sha256'] = digest.split(':');
     const found = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
@@ -74,6 +76,17 @@ export function authorizationOf(login: StartedRegistry['login']): Readonly<Recor
   if (login === undefined) return {};
   const pair = Buffer.from(`${login.username}:${login.password}`).toString('base64');
   return { authorization: `Basic ${pair}` };
+}
+
+/** Some servers close a connection while the next request is on its way: it is sent again. */
+async function ask(url: URL | string, init: RequestInit): Promise<Response> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await fetch(url, init);
+    } catch (error) {
+      if (tries === MAX_TRIES) throw error;
+    }
+  }
 }
 
 async function checked(response: Response, expected: number): Promise<Response> {

@@ -188,7 +188,7 @@ export function parseDescriptor(value: unknown): Descriptor {
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
     throw new InvalidManifestError(`${digest} has no size`);
   }
-  const known = parsePlatform(digest, platform);
+  const known = parsePlatform(platform);
   return {
     ...rest,
     mediaType: typeof mediaType === 'string' ? mediaType : '',
@@ -203,30 +203,26 @@ export function parseDescriptor(value: unknown): Descriptor {
 /** Characters of a platform: it becomes part of results and logs. */
 const PLATFORM_WORD = /^[\w.+-]{0,64}$/;
 
-/** Undefined for a platform that says nothing, such as `null` or `{}`. */
-function parsePlatform(digest: string, value: unknown): Platform | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (!isRecord(value)) throw new InvalidManifestError(`the platform of ${digest} is not an object`);
+/**
+ * Undefined for a platform that names no os and architecture, such as `null`, `{}`, or texts of other characters: runtimes
+ * do not select such an entry, which is no reason to refuse the image.
+ */
+function parsePlatform(value: unknown): Platform | undefined {
+  if (!isRecord(value)) return undefined;
   const { os, architecture, variant, 'os.version': version, 'os.features': features, ...rest } = value;
-  if (isAbsent(os) && isAbsent(architecture)) return undefined;
-  const words = [os, architecture, variant ?? '', version ?? ''];
-  if (!words.every((word) => typeof word === 'string' && PLATFORM_WORD.test(word))) {
-    throw new InvalidManifestError(
-      `the platform of ${digest} is not an os and architecture: ${quoteInput(words.map((word) => (typeof word === 'string' ? word : typeof word)).join('/'))}`,
-    );
-  }
+  if (!isWord(os) || !isWord(architecture) || (os === '' && architecture === '')) return undefined;
   return {
     ...rest,
-    os: os as string,
-    architecture: architecture as string,
-    ...(typeof variant === 'string' && { variant }),
-    ...(typeof version === 'string' && { 'os.version': version }),
+    os,
+    architecture,
+    ...(isWord(variant) && { variant }),
+    ...(isWord(version) && { 'os.version': version }),
     ...(Array.isArray(features) && { 'os.features': features.filter((feature) => typeof feature === 'string') }),
   };
 }
 
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null;
+function isWord(value: unknown): value is string {
+  return typeof value === 'string' && PLATFORM_WORD.test(value);
 }
 
 function textsOf(annotations: Readonly<Record<string, unknown>>): Record<string, string> {

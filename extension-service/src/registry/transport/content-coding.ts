@@ -42,10 +42,16 @@ export function decodedBody(
   return { stream, coded: true };
 }
 
+/**
+ * Words that servers write although they have changed nothing: S3 keeps the coding of an upload, others name a charset or
+ * a transfer encoding. The digest shows whether the bytes are right.
+ */
+const NO_CODINGS: ReadonlySet<string> = new Set(['', 'identity', 'none', 'binary', '8bit', 'utf-8', 'aws-chunked']);
+
 function codingsOf(response: IncomingMessage): string[] {
   return (header(response, 'content-encoding') ?? '')
     .toLowerCase()
     .split(',')
     .map((coding) => coding.trim())
-    .filter((coding) => coding !== '' && coding !== 'identity');
+    .filter((coding) => !NO_CODINGS.has(coding));
 }

@@ -28,7 +28,12 @@ function diagnosticOf(entry: unknown): Diagnostic[] {
   const { code, message, detail } = entry;
   // zot names the media type that it refuses.
   const mediaType = isObject(detail) ? clip(detail['mediaType']) : '';
-  return [{ code: clip(code), message: clip(message), ...(mediaType !== '' && { mediaType }) }];
+  return [{ code: inCapitals(clip(code)), message: clip(message), ...(mediaType !== '' && { mediaType }) }];
+}
+
+/** The spec's codes are in capitals; some registries write them in small letters. */
+function inCapitals(code: string): string {
+  return /^[a-z]+(?:_[a-z]+)*$/.test(code) ? code.toUpperCase() : code;
 }
 
 /** Docker Hub writes `details`, GitLab and AWS `message`, FastAPI `detail`; `error` alone is text, not a code. */

@@ -147,6 +147,9 @@ function namedByCode({ status, isWrite, diagnostics }: Facts): RefusalClass | un
   return has(/^MANIFEST_/) ? { kind: 'invalid' } : undefined;
 }
 
+/** Refusals of a connection or a moment, by a server or a proxy: nothing in the request has to change. */
+const TRANSIENT: ReadonlySet<number> = new Set([408, 421, 423, 425, 460, 499]);
+
 function byStatus({ status, isWrite, diagnostics }: Facts): RefusalClass {
   if (status === 401) {
     const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
@@ -158,5 +161,5 @@ function byStatus({ status, isWrite, diagnostics }: Facts): RefusalClass {
     const noRepository = diagnostics.some(({ code }) => code === 'NAME_UNKNOWN');
     return { kind: 'missing', ...(noRepository && { advice: 'the registry does not have this repository' }) };
   }
-  return status >= 500 ? { kind: 'server' } : { kind: 'invalid', retryable: status === 408 };
+  return status >= 500 ? { kind: 'server' } : { kind: 'invalid', retryable: TRANSIENT.has(status) };
 }
