@@ -28,6 +28,26 @@ export async function pushImage(
   }
 }
 
+/** Puts images into a registry, each different blob once: repositories that share it get it by a mount. */
+export async function pushMounting(
+  host: string,
+  images: readonly { readonly repository: string; readonly tags: readonly string[]; readonly image: BuiltImage }[],
+): Promise<void> {
+  const places = new Map<string, string>();
+  for (const { repository, tags, image } of images) {
+    for (const { digest } of image.blobs) {
+      const from = places.get(digest);
+      if (from === undefined) continue;
+      const query = `mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
+      const answer = await fetch(`http://${host}/v2/${repository}/blobs/uploads/?${query}`, { method: 'POST' });
+      await expectCreated(answer, digest);
+    }
+    const blobs = image.blobs.filter(({ digest }) => !places.has(digest));
+    for (const tag of tags) await pushImage(host, repository, { ...image, blobs: tag === tags[0] ? blobs : [] }, tag);
+    for (const { digest } of blobs) places.set(digest, repository);
+  }
+}
+
 async function expectCreated(response: Response, what: string): Promise<void> {
   if (response.status !== 201) throw new Error(`${what}: ${response.status} ${await response.text()}`);
 }

@@ -86,7 +86,13 @@ export class RealRegistry {
     });
     const lines: string[] = [];
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => lines.push(...chunk.toString().split('\n')));
+      // A piece of the pipe may end within a line.
+      let begun = '';
+      stream.on('data', (chunk: Buffer) => {
+        const pieces = `${begun}${chunk.toString()}`.split('\n');
+        begun = pieces.pop() ?? '';
+        lines.push(...pieces);
+      });
     }
     const here = `${surroundings === undefined ? address : '127.0.0.1'}:${port}`;
     const registry = new RealRegistry(address, port, here, child, folder, lines);
@@ -101,7 +107,9 @@ export class RealRegistry {
    */
   accessLog(client = ''): RealAccess[] {
     return this.lines.flatMap((line) => {
-      const match = /"(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP\/1\.1" (\d{3})(?: \d+ "[^"]*" "([^"]*)")?/.exec(line);
+      const match = /"(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP\/[12]\.[01]" (\d{3})(?: \d+ "[^"]*" "([^"]*)")?/.exec(
+        line,
+      );
       if (match?.[1] === undefined || match[2] === undefined || match[2] === '/') return [];
       if (!(match[4] ?? '').startsWith(client)) return [];
       return [{ method: match[1], path: match[2], status: Number(match[3]) }];
