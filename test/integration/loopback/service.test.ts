@@ -1,8 +1,9 @@
-import { rename, symlink, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as tlsConnect } from 'node:tls';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { FakeApiServer } from '../../fakes/apiserver.js';
 import { makeCertificates } from '../../fakes/certificates.js';
@@ -12,54 +13,100 @@ import type { BuiltImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import type { FakeRegistryOptions } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
-import type { ServiceOptions } from '../../fakes/service.js';
+import type { LogLine, ServiceOptions } from '../../fakes/service.js';
 import { KNOWN_CALLER } from './world.js';
+import type { MirrorRow } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** The built service as a process between two registries: what Pods get, what the registries saw. */
+/** The built service as a process between registries: what Pods get, what the registries saw. */
 
-interface Mirror {
-  readonly source: string;
-  readonly state: string;
-  readonly failure?: { readonly reason: string; readonly message: string };
-}
-
+/** Each case has a source, an image and a namespace of its own. */
 let source: FakeRegistry;
-let target: FakeRegistry;
 let image: BuiltImage;
-let services: RunningService[];
+let namespace: string;
+let cases = 0;
+/** The service of the case, and its target. */
+let service: RunningService;
+let target: FakeRegistry;
+/** What only the case has, closed after it. */
+const own: (() => Promise<unknown>)[] = [];
 
-beforeEach(async () => {
-  [source, target] = await Promise.all([FakeRegistry.start(), FakeRegistry.start()]);
-  image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layerSize: 10_000 });
-  loadImage(source, 'app', image, '1.0');
-  services = [];
-});
-
-afterEach(async () => {
-  const running = services.filter(
-    (service) => service.process.exitCode === null && service.process.signalCode === null,
-  );
-  await Promise.all(running.map((service) => service.stop('SIGKILL')));
-  await Promise.all([source.close(), target.close()]);
-});
-
-async function start(
-  config: Record<string, unknown> = {},
-  options: Partial<ServiceOptions> = {},
-): Promise<RunningService> {
-  const service = await RunningService.start({ config: configText(config), ...options });
-  services.push(service);
-  return service;
+async function closeOwn(): Promise<void> {
+  for (const close of own.splice(0).reverse()) await close();
 }
 
-function configText(config: Record<string, unknown> = {}): string {
+const plain = ({ host }: FakeRegistry, more: object = {}): object => ({
+  type: 'oci',
+  oci: { registry: host, insecure: true, ...more },
+});
+
+function configText(sources: readonly FakeRegistry[], { filters, ...config }: Configuration = {}): string {
   return stringify({
-    target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
-    source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+    target: plain(target, { prefix: 'mirror' }),
+    source: { registries: sources.map((registry) => plain(registry)), ...(filters !== undefined && { filters }) },
     answerBudget: '700ms',
     ...config,
   });
+}
+
+interface Configuration extends Record<string, unknown> {
+  readonly filters?: readonly object[];
+}
+
+async function startService(config: string, options: Partial<ServiceOptions>): Promise<() => Promise<unknown>> {
+  const started = await RunningService.start({ config, ...options });
+  service = started;
+  const { process } = started;
+  return async () => process.exitCode ?? process.signalCode ?? (await started.stop('SIGKILL'));
+}
+
+/** Prepares what each case has alone. */
+function begin(registry: FakeRegistry): void {
+  cases += 1;
+  source = registry;
+  namespace = `team-${cases}`;
+  image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layerSize: 10_000, seed: 100 + cases });
+  loadImage(source, 'app', image, '1.0');
+}
+
+/** One service for all cases of a `describe`, which has a source for each of so many. */
+function share(count: number, config: Configuration = {}, options: Partial<ServiceOptions> = {}): void {
+  const closes: (() => Promise<unknown>)[] = [];
+  let sources: FakeRegistry[];
+  beforeAll(async () => {
+    target = await FakeRegistry.start();
+    sources = await Promise.all(Array.from({ length: count }, () => FakeRegistry.start()));
+    for (const registry of [target, ...sources]) closes.push(() => registry.close());
+    closes.push(await startService(configText(sources, config), options));
+  });
+  beforeEach(() => {
+    const next = sources.shift();
+    if (next === undefined) throw new Error('more cases than sources');
+    begin(next);
+  });
+  afterEach(closeOwn);
+  afterAll(async () => {
+    for (const close of closes.reverse()) await close();
+  });
+}
+
+/** Registries of its own for each case, which starts its service itself. */
+function alone(): void {
+  beforeEach(async () => {
+    target = await registry();
+    begin(await registry());
+  });
+  afterEach(closeOwn);
+}
+
+async function registry(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
+  const started = await FakeRegistry.start(options);
+  own.push(() => started.close());
+  return started;
+}
+
+async function start(config: Configuration = {}, options: Partial<ServiceOptions> = {}): Promise<void> {
+  own.push(await startService(configText([source], config), options));
 }
 
 interface Asked {
@@ -69,10 +116,7 @@ interface Asked {
   readonly container?: object;
 }
 
-async function admit(
-  service: RunningService,
-  asked: Asked = {},
-): Promise<{ status: number; image: string | undefined; text: string }> {
+async function admit(asked: Asked = {}): Promise<{ status: number; image: string | undefined; text: string }> {
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -82,262 +126,102 @@ async function admit(
       ...asked.spec,
     },
   };
-  const request = { uid: 'u', namespace: 'team-a', operation: 'CREATE', dryRun: asked.dryRun ?? false, object: pod };
+  const request = { uid: 'u', namespace, operation: 'CREATE', dryRun: asked.dryRun ?? false, object: pod };
   const headers = { 'Image-Swapper-Secret': KNOWN_CALLER.auth.kyverno.secret };
   const reply = await post(`${service.url}/v1/kyverno`, JSON.stringify({ request }), { ca: service.ca, headers });
   const answer = reply.json() as { images?: { containers?: { app?: string } } };
   return { status: reply.status, image: answer.images?.containers?.app, text: reply.text };
 }
 
-async function mirrors(service: RunningService): Promise<Mirror[]> {
-  return ((await get(`${service.operations}/v1/mirrors`)).json() as { mirrors: Mirror[] }).mirrors;
+/** The copies of this case. */
+async function mirrors(from = source): Promise<MirrorRow[]> {
+  const { mirrors: all } = (await get(`${service.operations}/v1/mirrors`)).json() as { mirrors: MirrorRow[] };
+  return all.filter((row) => row.source.startsWith(`${from.host}/`));
 }
 
-const settled = async (service: RunningService): Promise<void> =>
+const settled = async (from = source): Promise<void> =>
   until('the mirrors settle', async () => {
-    const all = await mirrors(service);
+    const all = await mirrors(from);
     return all.length > 0 && all.every(({ state }) => state !== 'queued' && state !== 'running');
   });
 
+/** The line of the log about this case's Pod. */
+async function decided(): Promise<LogLine | undefined> {
+  const find = () => service.log.find((line) => line.message === 'decided' && line['namespace'] === namespace);
+  await until('the decision is logged', () => find() !== undefined);
+  return find();
+}
+
 /** The port's colon becomes an underscore: no registry takes a colon in a path. */
-const repository = (): string => `mirror/${source.host.replace(':', '_')}/app`;
+const repository = (name = 'app', from = source): string => `mirror/${from.host.replace(':', '_')}/${name}`;
 const mirrored = (): string => `${target.host}/${repository()}:1.0`;
-const keys = (registry: FakeRegistry, method: string, part: string): number =>
+/** Requests to a registry, by method and a part of the path. */
+const count = (registry: FakeRegistry, method: string, part: string): number =>
   registry.accessLog.filter((entry) => entry.method === method && entry.path.includes(part)).length;
+const puts = (): string[] =>
+  target.accessLog
+    .filter(({ method, path, status }) => method === 'PUT' && status === 201 && path.startsWith(`/v2/${repository()}/`))
+    .map(({ path }) => path);
 
 describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
+  share(25);
+
   it('keeps the image, mirrors it, and swaps it for the next Pod', async () => {
-    const service = await start();
-    expect(await admit(service)).toMatchObject({ status: 200, image: undefined });
-    await settled(service);
-    expect(await mirrors(service)).toMatchObject([{ state: 'done', source: `${source.host}/app:1.0` }]);
-    expect(await admit(service)).toMatchObject({ status: 200, image: mirrored() });
+    expect(await admit()).toMatchObject({ status: 200, image: undefined });
+    await settled();
+    expect(await mirrors()).toMatchObject([{ state: 'done', source: `${source.host}/app:1.0` }]);
+    expect(await admit()).toMatchObject({ status: 200, image: mirrored() });
     expect(target.manifest(repository(), '1.0')?.digest).toBe(image.digest);
     for (const [, digest] of image.platforms) expect(target.manifest(repository(), digest)?.digest).toBe(digest);
     for (const blob of image.blobs) expect(target.blob(blob.digest, repository())?.size).toBe(blob.size);
   });
 
   it('puts blobs before manifests, manifests before the index, and the tag last', async () => {
-    const service = await start();
-    await admit(service);
-    await settled(service);
-    const puts = target.accessLog
-      .filter(({ method, status }) => method === 'PUT' && status === 201)
-      .map(({ path }) => path);
-    const lastBlob = puts.findLastIndex((path) => path.includes('/blobs/'));
-    const firstManifest = puts.findIndex((path) => path.includes('/manifests/'));
-    expect(puts.at(-1)).toBe(`/v2/${repository()}/manifests/1.0`);
-    expect(puts.filter((path) => path.includes('/manifests/'))).toHaveLength(image.manifests.length);
+    await admit();
+    await settled();
+    const lastBlob = puts().findLastIndex((path) => path.includes('/blobs/'));
+    const firstManifest = puts().findIndex((path) => path.includes('/manifests/'));
+    expect(puts().at(-1)).toBe(`/v2/${repository()}/manifests/1.0`);
+    expect(puts().filter((path) => path.includes('/manifests/'))).toHaveLength(image.manifests.length);
     expect(lastBlob).toBeGreaterThan(-1);
     expect(firstManifest).toBeGreaterThan(-1);
   });
 
   it('copies once however many Pods ask at once', async () => {
-    const service = await start();
-    await Promise.all(Array.from({ length: 40 }, () => admit(service)));
-    await settled(service);
-    expect(keys(target, 'PUT', '/manifests/1.0')).toBe(1);
-    expect(keys(source, 'GET', '/manifests/')).toBe(image.manifests.length);
-    for (const blob of image.blobs) expect(keys(source, 'GET', blob.digest)).toBe(1);
+    await Promise.all(Array.from({ length: 40 }, () => admit()));
+    await settled();
+    expect(count(target, 'PUT', `/${repository()}/manifests/1.0`)).toBe(1);
+    expect(count(source, 'GET', '/manifests/')).toBe(image.manifests.length);
+    for (const blob of image.blobs) expect(count(source, 'GET', blob.digest)).toBe(1);
   });
 
   it('answers by digest, tags with a keeper tag and leaves the original tag alone', async () => {
-    const service = await start();
     const asked = `${source.host}/app:1.0@${image.digest}`;
-    await admit(service, { image: asked });
-    await settled(service);
-    expect(await admit(service, { image: asked })).toMatchObject({
+    await admit({ image: asked });
+    await settled();
+    expect(await admit({ image: asked })).toMatchObject({
       image: `${target.host}/${repository()}@${image.digest}`,
     });
     expect(target.tags(repository())).toEqual([`keep-${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`]);
   });
-});
-
-describe('the other policies', () => {
-  it('always: swaps before anything is there, and starts the copy', async () => {
-    const service = await start({ imageSwapPolicy: 'always' });
-    expect(await admit(service)).toMatchObject({ image: mirrored() });
-    await settled(service);
-    expect(target.manifest(repository(), '1.0')?.digest).toBe(image.digest);
-  });
-
-  it('always: swaps although the target does not answer, as air-gapped users need', async () => {
-    target.fault({ action: { type: 'hang' } });
-    const service = await start({ imageSwapPolicy: 'always', imageCopyPolicy: 'none' });
-    expect(await admit(service)).toMatchObject({ image: mirrored() });
-    expect(target.accessLog).toEqual([]);
-  });
-
-  it('immediate: the first Pod waits for the copy and is swapped', async () => {
-    const service = await start({ imageCopyPolicy: 'immediate' });
-    expect(await admit(service)).toMatchObject({ image: mirrored() });
-    expect(target.manifest(repository(), '1.0')?.digest).toBe(image.digest);
-  });
-
-  it('immediate: waits no longer than the deadline of the request, whatever the number of containers', async () => {
-    source.fault({ path: '/blobs/', action: { type: 'hang' } });
-    const service = await start({ imageCopyPolicy: 'immediate', imageCopyDeadline: '600ms' });
-    for (const name of ['b', 'c']) loadImage(source, name, buildImage({ seed: name.charCodeAt(0) }), '1.0');
-    const containers = ['app', 'b', 'c'].map((name) => ({ name, image: `${source.host}/${name}:1.0` }));
-    const started = Date.now();
-    expect(await admit(service, { spec: { containers } })).toMatchObject({ status: 200, image: undefined });
-    expect(Date.now() - started).toBeLessThan(5_000);
-  });
-
-  it('force: copies what the source has now although the target has the tag', async () => {
-    const service = await start({ imageCopyPolicy: 'force' });
-    await admit(service);
-    const newer = buildImage({ seed: 9 });
-    loadImage(source, 'app', newer, '1.0');
-    expect(await admit(service)).toMatchObject({ image: mirrored() });
-    expect(target.manifest(repository(), '1.0')?.digest).toBe(newer.digest);
-  });
-
-  it('none: never copies, and swaps what is there', async () => {
-    const service = await start({ imageCopyPolicy: 'none' });
-    expect(await admit(service)).toMatchObject({ image: undefined });
-    loadImage(target, `mirror/${source.host.replace(':', '_')}/other`, image, '1.0');
-    expect(await admit(service, { image: `${source.host}/other:1.0` })).toMatchObject({
-      image: `${target.host}/mirror/${source.host.replace(':', '_')}/other:1.0`,
-    });
-    expect(await mirrors(service)).toEqual([]);
-    expect(source.accessLog).toEqual([]);
-  });
 
   it('imagePullPolicy Always: asks the source by HEAD again, and sends nothing that is equal', async () => {
-    const service = await start();
-    await admit(service);
-    await settled(service);
-    const pulls = (): number => keys(source, 'GET', '/manifests/') + keys(source, 'GET', '/blobs/');
+    await admit();
+    await settled();
+    const pulls = (): number => count(source, 'GET', '/manifests/') + count(source, 'GET', '/blobs/');
     const pulled = pulls();
-    const puts = keys(target, 'PUT', '/v2/');
-    await admit(service, { container: { imagePullPolicy: 'Always' } });
-    await until('the source is asked again', () => keys(source, 'HEAD', '/manifests/1.0') > 1);
-    await settled(service);
+    const sent = puts().length;
+    await admit({ container: { imagePullPolicy: 'Always' } });
+    await until('the source is asked again', () => count(source, 'HEAD', '/manifests/1.0') > 1);
+    await settled();
     expect(pulls()).toBe(pulled);
-    expect(keys(target, 'PUT', '/v2/')).toBe(puts);
+    expect(puts()).toHaveLength(sent);
     const newer = buildImage({ seed: 5 });
     loadImage(source, 'app', newer, '1.0');
-    await admit(service, { container: { imagePullPolicy: 'Always' } });
+    await admit({ container: { imagePullPolicy: 'Always' } });
     await until('the moved tag is mirrored', () => target.manifest(repository(), '1.0')?.digest === newer.digest);
   });
 
-  it('imageCopyFailure deny: a Pod whose immediate copy failed gets a 5xx that says why', async () => {
-    const service = await start({ imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' });
-    const { status, text } = await admit(service, { image: `${source.host}/missing:1.0` });
-    expect(status).toBe(502);
-    expect(JSON.parse(text)).toMatchObject({
-      error: { code: 'copy_failed', message: expect.stringMatching(/container app: .*missing:1\.0/) as unknown },
-    });
-  });
-});
-
-describe('dry runs', () => {
-  it('of a request are decided and not copied', async () => {
-    const service = await start({ imageSwapPolicy: 'always' });
-    expect(await admit(service, { dryRun: true })).toMatchObject({ image: mirrored() });
-    await sleep(100);
-    expect(await mirrors(service)).toEqual([]);
-    expect(source.accessLog).toEqual([]);
-  });
-
-  it('of the configuration change nothing, copy nothing, and are logged', async () => {
-    const service = await start({ dryRun: true, imageSwapPolicy: 'always' });
-    expect(await admit(service)).toMatchObject({ status: 200, image: undefined });
-    await sleep(100);
-    expect(await mirrors(service)).toEqual([]);
-    expect(source.accessLog).toEqual([]);
-    await until('the decision is logged', () => service.log.some(({ message }) => message === 'decided'));
-    expect(service.log.find(({ message }) => message === 'decided')).toMatchObject({
-      containers: [{ outcome: 'dry-run', swappedTo: mirrored() }],
-    });
-    expect((await get(`${service.operations}/metrics`)).text).toContain('outcome="dry-run"} 1');
-  });
-});
-
-describe('credentials', () => {
-  const users: FakeRegistryOptions['auth'][] = [
-    { type: 'basic', users: { puller: 'secret-word' } },
-    { type: 'bearer', users: { puller: 'secret-word' } },
-  ];
-
-  it.each(users)('of the Pod and its ServiceAccount read a private source ($type)', async (auth) => {
-    if (auth === undefined) throw new Error('no auth');
-    const priv = await FakeRegistry.start({ auth });
-    const api = await FakeApiServer.start();
-    try {
-      loadImage(priv, 'app', image, '1.0');
-      api.putServiceAccount('team-a', 'default', ['account-secret']);
-      api.putPullSecret('team-a', 'pod-secret', { [priv.host]: { username: 'puller', password: 'wrong' } });
-      api.putPullSecret('team-a', 'account-secret', { [priv.host]: { username: 'puller', password: 'secret-word' } });
-      const registries = [source, priv].map(({ host }) => ({ type: 'oci', oci: { registry: host, insecure: true } }));
-      const service = await start({ source: { registries } });
-      await writeFile(join(service.folder, 'kubeconfig'), api.kubeconfig('swapper'));
-      await service.stop();
-      const kubeconfig = join(service.folder, '..', `kubeconfig-${process.pid}-${auth.type}`);
-      await writeFile(kubeconfig, api.kubeconfig('swapper'));
-      // The API server knows no Leases; nobody waits for one here.
-      const config = { source: { registries }, reconcile: { enabled: false }, ...KNOWN_CALLER };
-      const withCluster = await start(config, { env: { KUBECONFIG: kubeconfig } });
-      await admit(withCluster, { image: `${priv.host}/app:1.0`, spec: { imagePullSecrets: [{ name: 'pod-secret' }] } });
-      await settled(withCluster);
-      expect(await mirrors(withCluster)).toMatchObject([{ state: 'done' }]);
-      expect(target.manifest(`mirror/${priv.host.replace(':', '_')}/app`, '1.0')?.digest).toBe(image.digest);
-      const log = JSON.stringify(withCluster.log);
-      for (const secret of ['secret-word', 'wrong', Buffer.from('puller:secret-word').toString('base64')]) {
-        expect(log).not.toContain(secret);
-      }
-      await unlink(kubeconfig);
-    } finally {
-      await Promise.all([priv.close(), api.close()]);
-    }
-  });
-
-  it('of the configuration read a private source and write a private target', async () => {
-    const [priv, into] = await Promise.all([
-      FakeRegistry.start({ auth: { type: 'basic', users: { reader: 'r-word' } } }),
-      FakeRegistry.start({ auth: { type: 'bearer', users: { writer: 'w-word' } } }),
-    ]);
-    try {
-      loadImage(priv, 'app', image, '1.0');
-      const credentials = (username: string, password: string) => ({ credentials: { username, password } });
-      const service = await start({
-        target: { type: 'oci', oci: { registry: into.host, insecure: true, ...credentials('writer', 'w-word') } },
-        source: {
-          registries: [
-            { type: 'oci', oci: { registry: priv.host, insecure: true, ...credentials('reader', 'r-word') } },
-          ],
-        },
-      });
-      await admit(service, { image: `${priv.host}/app:1.0` });
-      await settled(service);
-      expect(into.manifest(`${priv.host.replace(':', '_')}/app`, '1.0')?.digest).toBe(image.digest);
-      expect(new Set(priv.accessLog.map(({ user }) => user))).not.toContain('writer');
-      expect(new Set(into.accessLog.map(({ user }) => user))).not.toContain('reader');
-    } finally {
-      await Promise.all([priv.close(), into.close()]);
-    }
-  });
-
-  it('that are missing fail the copy with the reason and what to do, and the Pod keeps its image', async () => {
-    const priv = await FakeRegistry.start({ auth: { type: 'basic', users: { reader: 'r-word' } } });
-    try {
-      loadImage(priv, 'app', image, '1.0');
-      const service = await start({
-        source: { registries: [{ type: 'oci', oci: { registry: priv.host, insecure: true } }] },
-      });
-      expect(await admit(service, { image: `${priv.host}/app:1.0` })).toMatchObject({ status: 200, image: undefined });
-      await settled(service);
-      const [mirror] = await mirrors(service);
-      expect(mirror).toMatchObject({ state: 'failed', failure: { reason: 'unauthorized' } });
-      expect(mirror?.failure?.message).toContain('no pull secret of the Pod');
-    } finally {
-      await priv.close();
-    }
-  });
-});
-
-describe('a registry that lies or fails', () => {
   it.each([
     ['bytes that are not what their digest says', '/blobs/', { type: 'wrong-bytes' }],
     ['a manifest that is not what its digest says', '/manifests/sha256', { type: 'wrong-bytes' }],
@@ -349,105 +233,285 @@ describe('a registry that lies or fails', () => {
     ['an HTML error page', '/manifests/', { type: 'html', status: 502 }],
     ['errors', '/v2/', { type: 'status', status: 500 }],
   ] as const)(
-    'gives %s: nothing appears under a tag, the Pod is untouched, the reason is logged',
+    'a source gives %s: nothing appears under a tag, the Pod is untouched, the reason is logged',
     async (_name, path, action) => {
       source.fault({ path, action });
-      const service = await start();
-      expect(await admit(service)).toMatchObject({ status: 200, image: undefined });
-      await settled(service);
-      const [mirror] = await mirrors(service);
+      expect(await admit()).toMatchObject({ status: 200, image: undefined });
+      await settled();
+      const [mirror] = await mirrors();
       expect(mirror?.failure?.message).toContain(source.host);
       expect(target.tags(repository())).toEqual([]);
-      expect(await admit(service)).toMatchObject({ status: 200, image: undefined });
+      expect(await admit()).toMatchObject({ status: 200, image: undefined });
       expect((await get(`${service.operations}/healthz`)).status).toBe(200);
     },
   );
 
-  it('that is a target without an answer costs a Pod no more than the budget', async () => {
-    target.fault({ action: { type: 'hang' } });
-    const service = await start({ answerBudget: '150ms' });
-    const started = Date.now();
-    expect(await admit(service)).toMatchObject({ status: 200, image: undefined });
-    expect(Date.now() - started).toBeLessThan(3_000);
+  it('contacts no host at all that a Pod names and that is refused by default', async () => {
+    const hidden = await registry();
+    await admit({ image: `${hidden.host}/app:1.0` });
+    await settled(hidden);
+    expect(hidden.accessLog).toEqual([]);
+    expect(await mirrors(hidden)).toMatchObject([{ state: 'failed', failure: { reason: 'refused' } }]);
   });
 
-  it('is not contacted at all when a Pod names a host that is refused by default', async () => {
-    const hidden = await FakeRegistry.start();
-    try {
-      const service = await start();
-      await admit(service, { image: `${hidden.host}/app:1.0` });
-      await settled(service);
-      expect(hidden.accessLog).toEqual([]);
-      expect(await mirrors(service)).toMatchObject([{ state: 'failed', failure: { reason: 'refused' } }]);
-    } finally {
-      await hidden.close();
-    }
-  });
-});
-
-describe('images that are none', () => {
   it.each(['library/UPPER', 'a b', 'x'.repeat(300), 'nginx@sha256:123', '{{ request.object }}', '-', ':5000/x'])(
-    '%s: the Pod is untouched and the log says why',
+    '%s is no image: the Pod is untouched and the log says why',
     async (bad) => {
-      const service = await start();
-      expect(await admit(service, { image: bad })).toMatchObject({ status: 200, text: '{"images":{},"patches":[]}' });
-      await until('the log line', () => service.log.some(({ message }) => message === 'decided'));
-      expect(service.log.find(({ message }) => message === 'decided')).toMatchObject({
+      expect(await admit({ image: bad })).toMatchObject({ status: 200, text: '{"images":{},"patches":[]}' });
+      expect(await decided()).toMatchObject({
         level: 'warn',
         containers: [{ reason: 'invalid-image', detail: expect.any(String) as unknown }],
       });
     },
   );
+
+  it('explain tells the decision as JSON', async () => {
+    const reply = await post(`${service.url}/v1/explain`, JSON.stringify({ image: `${source.host}/app:1.0` }), {
+      ca: service.ca,
+    });
+    expect(reply.json()).toMatchObject({
+      containers: [{ action: 'mirror', reference: mirrored(), existence: { state: 'absent' }, swapped: false }],
+    });
+  });
+
+  it('Gatekeeper gets what is in the target and never starts a copy', async () => {
+    const ask = async (): Promise<unknown> => {
+      const body = {
+        apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
+        kind: 'ProviderRequest',
+        request: { keys: [`${source.host}/app:1.0`] },
+      };
+      return (await post(`${service.url}/v1/gatekeeper`, JSON.stringify(body), { ca: service.ca })).json();
+    };
+    expect(await ask()).toMatchObject({ response: { items: [{ value: `${source.host}/app:1.0` }] } });
+    expect(await mirrors()).toEqual([]);
+    await admit();
+    await settled();
+    expect(await ask()).toMatchObject({ response: { idempotent: true, items: [{ value: mirrored() }] } });
+  });
+});
+
+describe('imageSwapPolicy always', () => {
+  share(3, { imageSwapPolicy: 'always', filters: [{ jmespath: "obj.metadata.namespace == 'x'" }] });
+
+  it('swaps before anything is there, and starts the copy', async () => {
+    expect(await admit()).toMatchObject({ image: mirrored() });
+    await settled();
+    expect(target.manifest(repository(), '1.0')?.digest).toBe(image.digest);
+  });
+
+  it('decides a dry run and copies nothing for it', async () => {
+    expect(await admit({ dryRun: true })).toMatchObject({ image: mirrored() });
+    await sleep(100);
+    expect(await mirrors()).toEqual([]);
+    expect(source.accessLog).toEqual([]);
+  });
+
+  it('gives Gatekeeper everything back unchanged when a filter needs the Pod', async () => {
+    const body = { kind: 'ProviderRequest', request: { keys: ['nginx'] } };
+    const reply = await post(`${service.url}/v1/gatekeeper`, JSON.stringify(body), { ca: service.ca });
+    expect(reply.json()).toMatchObject({ response: { items: [{ key: 'nginx', value: 'nginx' }] } });
+  });
+});
+
+describe('imageSwapPolicy always, imageCopyPolicy none', () => {
+  share(2, { imageSwapPolicy: 'always', imageCopyPolicy: 'none' }, { flags: ['--http-listen-address', '127.0.0.1:0'] });
+
+  it('swaps although the target does not answer, as air-gapped users need', async () => {
+    target.fault({ action: { type: 'hang' } });
+    expect(await admit()).toMatchObject({ image: mirrored() });
+    expect(target.accessLog).toEqual([]);
+  });
+
+  it('a second, plain listener answers the admission routes for MutatingPolicies', async () => {
+    const plainAddress = (): unknown =>
+      service.log.find(
+        ({ message, protocol, purpose }) => message === 'listening' && protocol === 'http' && purpose === 'admission',
+      )?.['address'];
+    await until('the second listener', () => plainAddress() !== undefined);
+    const request = {
+      operation: 'CREATE',
+      object: { kind: 'Pod', spec: { containers: [{ name: 'app', image: 'nginx' }] } },
+    };
+    const reply = await post(`http://${String(plainAddress())}/v1/kyverno`, JSON.stringify({ request }));
+    expect(reply.json()).toMatchObject({
+      images: { containers: { app: `${target.host}/mirror/docker.io/library/nginx:latest` } },
+    });
+  });
+});
+
+describe('imageCopyPolicy immediate', () => {
+  share(2, { imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' });
+
+  it('the first Pod waits for the copy and is swapped', async () => {
+    expect(await admit()).toMatchObject({ image: mirrored() });
+    expect(target.manifest(repository(), '1.0')?.digest).toBe(image.digest);
+  });
+
+  it('imageCopyFailure deny: a Pod whose copy failed gets a 5xx that says why', async () => {
+    const { status, text } = await admit({ image: `${source.host}/missing:1.0` });
+    expect(status).toBe(502);
+    expect(JSON.parse(text)).toMatchObject({
+      error: { code: 'copy_failed', message: expect.stringMatching(/container app: .*missing:1\.0/) as unknown },
+    });
+  });
+});
+
+describe('the other policies', () => {
+  alone();
+
+  it('immediate: waits no longer than the deadline of the request, whatever the number of containers', async () => {
+    source.fault({ path: '/blobs/', action: { type: 'hang' } });
+    await start({ imageCopyPolicy: 'immediate', imageCopyDeadline: '600ms' });
+    for (const name of ['b', 'c']) loadImage(source, name, buildImage({ seed: name.charCodeAt(0) }), '1.0');
+    const containers = ['app', 'b', 'c'].map((name) => ({ name, image: `${source.host}/${name}:1.0` }));
+    const started = Date.now();
+    expect(await admit({ spec: { containers } })).toMatchObject({ status: 200, image: undefined });
+    expect(Date.now() - started).toBeLessThan(5_000);
+  });
+
+  it('force: copies what the source has now although the target has the tag', async () => {
+    await start({ imageCopyPolicy: 'force' });
+    await admit();
+    const newer = buildImage({ seed: 9 });
+    loadImage(source, 'app', newer, '1.0');
+    expect(await admit()).toMatchObject({ image: mirrored() });
+    expect(target.manifest(repository(), '1.0')?.digest).toBe(newer.digest);
+  });
+
+  it('none: never copies, and swaps what is there', async () => {
+    await start({ imageCopyPolicy: 'none' });
+    expect(await admit()).toMatchObject({ image: undefined });
+    loadImage(target, repository('other'), image, '1.0');
+    expect(await admit({ image: `${source.host}/other:1.0` })).toMatchObject({
+      image: `${target.host}/${repository('other')}:1.0`,
+    });
+    expect(await mirrors()).toEqual([]);
+    expect(source.accessLog).toEqual([]);
+  });
+
+  it('dryRun of the configuration changes nothing, copies nothing, and is logged', async () => {
+    await start({ dryRun: true, imageSwapPolicy: 'always' });
+    expect(await admit()).toMatchObject({ status: 200, image: undefined });
+    await sleep(100);
+    expect(await mirrors()).toEqual([]);
+    expect(source.accessLog).toEqual([]);
+    expect(await decided()).toMatchObject({ containers: [{ outcome: 'dry-run', swappedTo: mirrored() }] });
+    expect((await get(`${service.operations}/metrics`)).text).toContain('outcome="dry-run"} 1');
+  });
+
+  it('a target without an answer costs a Pod no more than the budget', async () => {
+    target.fault({ action: { type: 'hang' } });
+    await start({ answerBudget: '150ms' });
+    const started = Date.now();
+    expect(await admit()).toMatchObject({ status: 200, image: undefined });
+    expect(Date.now() - started).toBeLessThan(3_000);
+  });
+});
+
+describe('credentials', () => {
+  alone();
+
+  it('of the Pod and its ServiceAccount read a private source, with passwords or tokens', async () => {
+    const users = { puller: 'secret-word' };
+    const privates = [
+      await registry({ auth: { type: 'basic', users } }),
+      await registry({ auth: { type: 'bearer', users } }),
+    ];
+    const api = await FakeApiServer.start();
+    own.push(() => api.close());
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
+    own.push(() => rm(folder, { recursive: true }));
+    const kubeconfig = join(folder, 'kubeconfig');
+    await writeFile(kubeconfig, api.kubeconfig('swapper'));
+    const logins = (password: string) =>
+      Object.fromEntries(privates.map(({ host }) => [host, { username: 'puller', password }]));
+    api.putServiceAccount(namespace, 'default', ['account-secret']);
+    api.putPullSecret(namespace, 'pod-secret', logins('wrong'));
+    api.putPullSecret(namespace, 'account-secret', logins('secret-word'));
+    // The API server knows no Leases; nobody waits for one here.
+    const config = configText([source, ...privates], { reconcile: { enabled: false }, ...KNOWN_CALLER });
+    own.push(await startService(config, { env: { KUBECONFIG: kubeconfig } }));
+    for (const from of privates) {
+      loadImage(from, 'app', image, '1.0');
+      await admit({ image: `${from.host}/app:1.0`, spec: { imagePullSecrets: [{ name: 'pod-secret' }] } });
+      await settled(from);
+      expect(await mirrors(from)).toMatchObject([{ state: 'done' }]);
+      expect(target.manifest(repository('app', from), '1.0')?.digest).toBe(image.digest);
+    }
+    const log = JSON.stringify(service.log);
+    for (const secret of ['secret-word', 'wrong', Buffer.from('puller:secret-word').toString('base64')]) {
+      expect(log).not.toContain(secret);
+    }
+  });
+
+  it('of the configuration read a private source and write a private target; one that has none there is told', async () => {
+    const priv = await registry({ auth: { type: 'basic', users: { reader: 'r-word' } } });
+    const unknown = await registry({ auth: { type: 'basic', users: { reader: 'r-word' } } });
+    const into = await registry({ auth: { type: 'bearer', users: { writer: 'w-word' } } });
+    for (const from of [priv, unknown]) loadImage(from, 'app', image, '1.0');
+    const credentials = (username: string, password: string) => ({ credentials: { username, password } });
+    await start({
+      target: plain(into, credentials('writer', 'w-word')),
+      source: { registries: [plain(priv, credentials('reader', 'r-word')), plain(unknown)] },
+    });
+    await admit({ image: `${priv.host}/app:1.0` });
+    await settled(priv);
+    expect(into.manifest(`${priv.host.replace(':', '_')}/app`, '1.0')?.digest).toBe(image.digest);
+    expect(new Set(priv.accessLog.map(({ user }) => user))).not.toContain('writer');
+    expect(new Set(into.accessLog.map(({ user }) => user))).not.toContain('reader');
+
+    expect(await admit({ image: `${unknown.host}/app:1.0` })).toMatchObject({ status: 200, image: undefined });
+    await settled(unknown);
+    const [mirror] = await mirrors(unknown);
+    expect(mirror).toMatchObject({ state: 'failed', failure: { reason: 'unauthorized' } });
+    expect(mirror?.failure?.message).toContain("neither the Pod's pull secrets nor");
+  });
 });
 
 describe('files that change', () => {
-  const filtered = { source: { filters: [{ jmespath: "container.name == 'app'" }] } };
+  alone();
+  const always = { imageSwapPolicy: 'always', imageCopyPolicy: 'none' };
+  const filters = [{ jmespath: "container.name == 'app'" }];
 
   it('a new configuration is in force within seconds, a broken one is not', async () => {
-    const service = await start({ imageSwapPolicy: 'always', imageCopyPolicy: 'none' });
-    expect((await admit(service)).image).toBe(mirrored());
+    await start(always);
+    expect((await admit()).image).toBe(mirrored());
     await writeFile(service.configFile, 'imageSwapPolicy: sometimes\n');
     await until('the refusal', () =>
       service.log.some(({ message }) => message.startsWith('configuration not reloaded')),
     );
-    expect((await admit(service)).image).toBe(mirrored());
+    expect((await admit()).image).toBe(mirrored());
     expect((await get(`${service.operations}/readyz`)).status).toBe(200);
     expect((await get(`${service.operations}/metrics`)).text).toContain('image_swapper_config_reload_failure_total 1');
     // A guard that the engine cannot apply must not be taken for one.
-    await writeFile(service.configFile, configText({ source: { directTarget: 'refuse' } }));
+    await writeFile(service.configFile, configText([], { source: { directTarget: 'refuse' } }));
     await until('the refusal of a guard', () =>
       service.log.some(({ err }) => String(err).includes('source.directTarget: is refuse')),
     );
-    await writeFile(
-      service.configFile,
-      configText({ imageSwapPolicy: 'always', imageCopyPolicy: 'none', ...filtered }),
-    );
-    await until('the filter comes into force', async () => (await admit(service)).image === undefined);
+    await writeFile(service.configFile, configText([], { ...always, filters }));
+    await until('the filter comes into force', async () => (await admit()).image === undefined);
   });
 
   it('so does one that a mounted ConfigMap swaps in by its ..data link', async () => {
-    const service = await start({ imageSwapPolicy: 'always', imageCopyPolicy: 'none' });
+    await start(always);
     const { folder } = service;
-    const { mkdir } = await import('node:fs/promises');
     await mkdir(join(folder, '..2'));
-    await writeFile(
-      join(folder, '..2', 'image-swapper.yaml'),
-      configText({ imageSwapPolicy: 'always', imageCopyPolicy: 'none', ...filtered }),
-    );
+    await writeFile(join(folder, '..2', 'image-swapper.yaml'), configText([], { ...always, filters }));
     await symlink('..2', join(folder, '..data'));
     await symlink(join('..data', 'image-swapper.yaml'), join(folder, 'next'));
     await rename(join(folder, 'next'), service.configFile);
-    await until('the filter comes into force', async () => (await admit(service)).image === undefined);
+    await until('the filter comes into force', async () => (await admit()).image === undefined);
   });
 
   it('a new certificate is served to new connections, a broken one is not', async () => {
-    const service = await start();
+    await start();
     const next = await makeCertificates({ hosts: ['127.0.0.1'] });
     await writeFile(join(service.folder, 'tls.key'), 'not a key');
     await until('the refusal', () =>
       service.log.some(({ message }) => message.startsWith('serving certificate not reloaded')),
     );
-    expect((await admit(service)).status).toBe(200);
+    expect((await admit()).status).toBe(200);
     await writeFile(join(service.folder, 'tls.crt'), next.cert);
     await writeFile(join(service.folder, 'tls.key'), next.key);
     await until('the reload', () => service.log.some(({ message }) => message === 'serving certificate reloaded'));
@@ -459,17 +523,19 @@ describe('files that change', () => {
 });
 
 describe('SIGTERM', () => {
+  alone();
+
   it('lets a running copy finish and ends with 0', async () => {
     source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 2_000 } });
-    const service = await start();
-    await admit(service);
-    await until('the copy runs', async () => (await mirrors(service))[0]?.state === 'running');
+    await start();
+    await admit();
+    await until('the copy runs', async () => (await mirrors())[0]?.state === 'running');
     expect(await service.stop()).toEqual({ code: 0, signal: null });
     expect(target.manifest(repository(), '1.0')?.digest).toBe(image.digest);
   });
 
   it('ends an idle service at once, with 0', async () => {
-    const service = await start();
+    await start();
     const started = Date.now();
     expect(await service.stop()).toEqual({ code: 0, signal: null });
     expect(Date.now() - started).toBeLessThan(5_000);
@@ -477,70 +543,11 @@ describe('SIGTERM', () => {
 
   it('answers what is in flight first', async () => {
     source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 2_000 } });
-    const service = await start({ imageCopyPolicy: 'immediate' });
-    const answer = admit(service);
-    await until('the copy runs', async () => (await mirrors(service))[0]?.state === 'running');
+    await start({ imageCopyPolicy: 'immediate' });
+    const answer = admit();
+    await until('the copy runs', async () => (await mirrors())[0]?.state === 'running');
     const stopped = service.stop();
     expect(await answer).toMatchObject({ status: 200, image: mirrored() });
     expect((await stopped).code).toBe(0);
-  });
-});
-
-describe('other callers', () => {
-  it('explain tells the decision as JSON', async () => {
-    const service = await start();
-    const reply = await post(`${service.url}/v1/explain`, JSON.stringify({ image: `${source.host}/app:1.0` }), {
-      ca: service.ca,
-    });
-    expect(reply.json()).toMatchObject({
-      containers: [{ action: 'mirror', reference: mirrored(), existence: { state: 'absent' }, swapped: false }],
-    });
-  });
-
-  it('Gatekeeper gets what is in the target and never starts a copy', async () => {
-    const service = await start();
-    const ask = async (): Promise<unknown> => {
-      const body = {
-        apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
-        kind: 'ProviderRequest',
-        request: { keys: [`${source.host}/app:1.0`] },
-      };
-      return (await post(`${service.url}/v1/gatekeeper`, JSON.stringify(body), { ca: service.ca })).json();
-    };
-    expect(await ask()).toMatchObject({ response: { items: [{ value: `${source.host}/app:1.0` }] } });
-    expect(await mirrors(service)).toEqual([]);
-    await admit(service);
-    await settled(service);
-    expect(await ask()).toMatchObject({ response: { idempotent: true, items: [{ value: mirrored() }] } });
-  });
-
-  it('Gatekeeper gets everything back unchanged when a filter needs the Pod', async () => {
-    const service = await start({
-      imageSwapPolicy: 'always',
-      source: { filters: [{ jmespath: "obj.metadata.namespace == 'x'" }] },
-    });
-    const body = { kind: 'ProviderRequest', request: { keys: ['nginx'] } };
-    const reply = await post(`${service.url}/v1/gatekeeper`, JSON.stringify(body), { ca: service.ca });
-    expect(reply.json()).toMatchObject({ response: { items: [{ key: 'nginx', value: 'nginx' }] } });
-  });
-
-  it('a second, plain listener answers the admission routes for MutatingPolicies', async () => {
-    const service = await start(
-      { imageSwapPolicy: 'always', imageCopyPolicy: 'none' },
-      { flags: ['--http-listen-address', '127.0.0.1:0'] },
-    );
-    const plain = (): unknown =>
-      service.log.find(
-        ({ message, protocol, purpose }) => message === 'listening' && protocol === 'http' && purpose === 'admission',
-      )?.['address'];
-    await until('the second listener', () => plain() !== undefined);
-    const request = {
-      operation: 'CREATE',
-      object: { kind: 'Pod', spec: { containers: [{ name: 'app', image: 'nginx' }] } },
-    };
-    const reply = await post(`http://${String(plain())}/v1/kyverno`, JSON.stringify({ request }));
-    expect(reply.json()).toMatchObject({
-      images: { containers: { app: `${target.host}/mirror/docker.io/library/nginx:latest` } },
-    });
   });
 });
