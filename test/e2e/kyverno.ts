@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
 import { goTool } from '../tools/tool.js';
+import { GO_PROGRAMS } from '../tools/go-programs.js';
 
 /** A Pod as far as these tests look into it. */
 export interface Pod {
@@ -129,7 +130,7 @@ export class KyvernoCli {
       // The list of addresses that policies may not call has loopback on it by default.
       const child = spawn(this.command, args, {
         cwd,
-        env: { PATH: process.env['PATH'], HOME: cwd, FLAG_HTTP_BLOCKLIST: '', ...env },
+        env: { PATH: process.env['PATH'], HOME: cwd, FLAG_HTTP_BLOCKLIST: '', ...GO_PROGRAMS, ...env },
       });
       let output = '';
       child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -9,6 +9,7 @@ import { stringify } from 'yaml';
 import { goTool } from '../tools/tool.js';
 import { freePort } from './free-port.js';
 import type { Surroundings } from './surroundings.js';
+import { GO_PROGRAMS } from '../tools/go-programs.js';
 
 /** A user for `htpasswd`, with the line that it needs. */
 export const TEST_LOGIN = {
@@ -82,7 +83,7 @@ export class RealRegistry {
     await surroundings?.forward(port, address);
     const child = spawn(line.command, line.args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] ?? '', OTEL_TRACES_EXPORTER: 'none' },
+      env: { PATH: process.env['PATH'] ?? '', OTEL_TRACES_EXPORTER: 'none', ...GO_PROGRAMS },
     });
     const lines: string[] = [];
     for (const stream of [child.stdout, child.stderr]) {

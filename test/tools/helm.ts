@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments, stringify } from 'yaml';
 import { goTool } from './tool.js';
+import { GO_PROGRAMS } from './go-programs.js';
 
 export const CHART = fileURLToPath(new URL('../../extension-service/chart', import.meta.url));
 
@@ -69,7 +70,7 @@ export class Helm {
 
   /** Runs one command; `input` goes to its standard input. */
   async run(args: readonly string[], input = ''): Promise<HelmResult> {
-    const child = spawn(this.program, args, { env: { ...this.env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(this.program, args, { env: { ...GO_PROGRAMS, ...this.env }, stdio: ['pipe', 'pipe', 'pipe'] });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));

@@ -3,6 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { goTool } from './tool.js';
+import { GO_PROGRAMS } from './go-programs.js';
 
 const run = promisify(execFile);
 
@@ -30,7 +31,10 @@ export async function notation(folder: string): Promise<Signer> {
 export async function cosign(folder: string, form: 'bundles' | 'tags'): Promise<Signer> {
   const program = await cosignProgram();
   const home = await mkdtemp(join(folder, 'cosign-'));
-  const options = { cwd: home, env: { PATH: process.env['PATH'] ?? '', HOME: home, COSIGN_PASSWORD: '' } };
+  const options = {
+    cwd: home,
+    env: { PATH: process.env['PATH'] ?? '', HOME: home, COSIGN_PASSWORD: '', ...GO_PROGRAMS },
+  };
   await run(program, ['generate-key-pair'], options);
   const offline = ['--use-signing-config=false', '--tlog-upload=false', `--new-bundle-format=${form === 'bundles'}`];
   return {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { GO_PROGRAMS } from '../../tools/go-programs.js';
 
 export interface ProgramOptions {
   readonly command: string;
@@ -25,7 +26,7 @@ export class Program {
     const child = spawn(command, args, {
       cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...env },
+      env: { PATH: process.env['PATH'] ?? '', HOME: cwd, ...GO_PROGRAMS, ...env },
     });
     const program = new Program(name, child);
     for (const stream of [child.stdout, child.stderr]) {
