@@ -7,9 +7,9 @@ export interface ManifestDocuments {
   readonly text: string;
   readonly documents: readonly Document.Parsed[];
   /** `file:line:column` of an offset of the text. */
-  place(offset: number): string;
+  readonly place: (offset: number) => string;
   /** A document as plain data, aliases and merge keys resolved. @throws CliError when it cannot be resolved */
-  valueOf(document: Document.Parsed): unknown;
+  readonly valueOf: (document: Document.Parsed) => unknown;
 }
 
 /** Returned by the library where there is no document. */

@@ -12,7 +12,8 @@ export function isResourceList(value: unknown): boolean {
   return (
     isObject(value) &&
     value['kind'] === 'ResourceList' &&
-    String(value['apiVersion']).startsWith('config.kubernetes.io/')
+    typeof value['apiVersion'] === 'string' &&
+    value['apiVersion'].startsWith('config.kubernetes.io/')
   );
 }
 
