@@ -23,7 +23,8 @@ function added(object: JsonObject, [key = '', ...rest]: readonly string[], value
   if (rest.length === 0) return { ...object, [key]: value as JsonObject };
   const child = object[key];
   // The order of pull secrets has no meaning; the edit puts the new one first.
-  if (rest[0] === '-' && Array.isArray(child)) return { ...object, [key]: [value as JsonObject, ...(child as readonly JsonObject[])] };
+  if (rest[0] === '-' && Array.isArray(child))
+    return { ...object, [key]: [value as JsonObject, ...(child as readonly JsonObject[])] };
   return { ...object, [key]: added(isObject(child) ? child : {}, rest, value) };
 }
 
