@@ -1,6 +1,7 @@
 import type { Config } from '../core/config/model.js';
 import { CopyFailedError, mayBeCredentials } from '../registry/copy-failure.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
+import { sourceHost } from '../core/decide/mirror-job.js';
 import { Limiter } from '../registry/limiter.js';
 import type { CopyPlan } from '../registry/plan.js';
 import type { CommandContext } from './context.js';
@@ -25,6 +26,13 @@ interface TargetPlan {
   readonly limitedBy?: string;
 }
 
+/** The pulls that all images together would cost at a source. */
+interface SourcePlan {
+  readonly registry: string;
+  /** Manifests of single platforms, as Docker Hub counts; without signatures and other referrers. */
+  readonly pulls: number;
+}
+
 /** Shows what a mirroring would send and how long the quotas make it last; reads manifests, sends nothing. */
 export async function planMirror(
   context: CommandContext,
@@ -38,6 +46,7 @@ export async function planMirror(
   });
   const limiter = new Limiter(config.mirror.concurrency);
   const totals = new Map<string, Total>();
+  const pulls = new Map<string, number>();
   const rows = await Promise.all(
     planned.map(async (entry): Promise<MirrorRow> => {
       if ('row' in entry) return entry.row;
@@ -47,6 +56,8 @@ export async function planMirror(
         const { digest } = plan;
         if (plan.present) return { ...rowOf(entry), state: 'up-to-date', detail: 'already in the target', digest };
         add(totals, job.target, job.reference.repository, plan);
+        const registry = sourceHost(job);
+        pulls.set(registry, (pulls.get(registry) ?? 0) + plan.pulls);
         return { ...rowOf(entry), state: 'would-mirror', detail: describe(plan), digest };
       } catch (error) {
         if (!(error instanceof CopyFailedError)) throw error;
@@ -55,10 +66,15 @@ export async function planMirror(
     }),
   );
   const targets = [...totals].map(([target, total]) => targetPlan(copier, target, total));
+  const sources = [...pulls].map(([registry, count]): SourcePlan => ({ registry, pulls: count }));
   copier.close();
   context.stdout.write(
-    render({ images: rows, targets }, output, () =>
-      [summary(rows), ...(targets.length === 0 ? [] : ['', table(targets.map(lineOf))])].join('\n'),
+    render({ images: rows, targets, sources }, output, () =>
+      [
+        summary(rows),
+        ...(targets.length === 0 ? [] : ['', table(targets.map(lineOf))]),
+        ...(sources.length === 0 ? [] : [table(sources.map(pullsOf))]),
+      ].join('\n'),
     ),
   );
   return rows;
@@ -153,6 +169,12 @@ function lineOf({
     counted(requests, 'request'),
     time,
   ];
+}
+
+function pullsOf({ registry, pulls }: SourcePlan): string[] {
+  const note =
+    registry === 'docker.io' ? 'Docker Hub counts the manifest of each platform; this plan cost as many' : '';
+  return [`source ${registry}:`, counted(pulls, 'pull'), note];
 }
 
 function counted(count: number, thing: string): string {

@@ -202,7 +202,7 @@ export class RegistryCopier implements Copier {
       // Asks the source nothing, where manifests count as pulls.
       const { digest } = job.force ? NOT_ASKED : await this.present(job, target, signal);
       if (digest !== undefined && job.look === undefined) {
-        return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map() };
+        return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map(), pulls: 0 };
       }
       const options = {
         source: await this.source(this.registries, source, job),

@@ -19,6 +19,8 @@ export interface CopyPlan {
   readonly manifests: ReadonlyMap<string, number>;
   /** Blobs by digest, with their bytes. */
   readonly blobs: ReadonlyMap<string, number>;
+  /** Manifests of single platforms that the copy would read at the source: Docker Hub counts each as a pull. */
+  readonly pulls: number;
 }
 
 const MOST_MANIFESTS = 1_000;
@@ -26,7 +28,8 @@ const MOST_MANIFESTS = 1_000;
 type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal' | 'admit'>;
 
 /**
- * Reads the manifests of an image and sends nothing. Docker Hub counts each manifest as a pull.
+ * Reads the manifests of an image and sends nothing. Docker Hub counts the manifest of each platform as a pull, here as in
+ * the copy.
  *
  * @throws RegistryError as a copy would
  */
@@ -57,6 +60,8 @@ class Plan {
   readonly manifests = new Map<string, number>();
   readonly #blobs = new Map<string, number>();
   readonly #platforms = new Set<string>();
+  /** Digests of platforms' manifests that are read at the source. */
+  readonly #pulls = new Set<string>();
   readonly context: RequestContext;
 
   constructor(private readonly options: PlanOptions) {
@@ -70,7 +75,10 @@ class Plan {
     if (this.manifests.size >= MOST_MANIFESTS) throw invalid(this.options, `has more than ${MOST_MANIFESTS} manifests`);
     this.manifests.set(manifest.digest, manifest.bytes.length);
     const parsed = parseManifest(manifest);
-    if (parsed.kind === 'image') return this.#addBlobs(parsed.blobs);
+    if (parsed.kind === 'image') {
+      this.#pulls.add(manifest.digest);
+      return this.#addBlobs(parsed.blobs);
+    }
     this.#addBlobs(parsed.children.filter(({ mediaType }) => isBlobType(mediaType)));
     for (const child of parsed.children.filter(({ mediaType }) => !isBlobType(mediaType))) await this.#child(child);
   }
@@ -95,7 +103,8 @@ class Plan {
 
   result(digest: string): CopyPlan {
     const present = this.manifests.size === 0 && this.#blobs.size === 0;
-    return { present, digest, platforms: [...this.#platforms], manifests: this.manifests, blobs: this.#blobs };
+    const [platforms, pulls] = [[...this.#platforms], this.#pulls.size];
+    return { present, digest, platforms, manifests: this.manifests, blobs: this.#blobs, pulls };
   }
 
   async #child(child: Descriptor, isAbsent = false): Promise<void> {

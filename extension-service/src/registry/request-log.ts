@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIndexType, mediaTypeIn } from './manifest.js';
 import { header } from './transport/answers.js';
 
 /** A request to a registry as metrics count it. */
@@ -10,6 +11,8 @@ export interface RegistryRequest {
   readonly code: string;
   /** Pulls that the registry still allows, where it says so (Docker Hub's `ratelimit-remaining`). */
   readonly remaining?: number;
+  /** The registry counts the request as a pull. */
+  readonly isPull?: boolean;
 }
 
 export type RegistryAction =
@@ -55,4 +58,14 @@ export function codeOf(status: number): string {
 export function remainingOf(response: IncomingMessage): number | undefined {
   const [, digits] = /^\s*(\d{1,9})\s*(?:;|$)/.exec(header(response, 'ratelimit-remaining') ?? '') ?? [];
   return digits === undefined ? undefined : Number(digits);
+}
+
+/**
+ * Whether a registry counts an answer as a pull. Docker Hub counts each GET of a platform's manifest; a HEAD is free, and so
+ * is an index (https://docs.docker.com/docker-hub/usage/pulls/). A registry that says how many pulls remain counts the same.
+ */
+export function isCountedPull(host: string, action: RegistryAction, response: IncomingMessage): boolean {
+  if (action !== 'get-manifest' || response.statusCode !== 200) return false;
+  if (host !== 'docker.io' && remainingOf(response) === undefined) return false;
+  return !isIndexType(mediaTypeIn(response.headers['content-type']));
 }

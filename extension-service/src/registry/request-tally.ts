@@ -10,18 +10,22 @@ export interface RequestReport {
   }[];
   /** Pulls that registries still allow, as they said last. */
   readonly remaining: readonly { readonly registry: string; readonly pulls: number }[];
+  /** Requests that registries counted as pulls. */
+  readonly pulls: readonly { readonly registry: string; readonly count: number }[];
 }
 
 /** Adds up requests; `host` of each is a bounded label already. */
 export class RequestTally {
   private readonly counts = new Map<string, { registry: string; action: string; code: string; count: number }>();
   private readonly remaining = new Map<string, number>();
+  private readonly pulls = new Map<string, number>();
 
-  add({ host: registry, action, code, remaining }: RegistryRequest): void {
+  add({ host: registry, action, code, remaining, isPull = false }: RegistryRequest): void {
     const key = `${registry} ${action} ${code}`;
     const known = this.counts.get(key);
     if (known === undefined) this.counts.set(key, { registry, action, code, count: 1 });
     else known.count += 1;
+    if (isPull) this.pulls.set(registry, (this.pulls.get(registry) ?? 0) + 1);
     // Of registries that share a label, one's number would be taken for another's.
     if (remaining !== undefined && registry !== 'other') this.remaining.set(registry, remaining);
   }
@@ -31,8 +35,10 @@ export class RequestTally {
     if (this.counts.size === 0) return undefined;
     const counts = [...this.counts.values()];
     const remaining = [...this.remaining].map(([registry, pulls]) => ({ registry, pulls }));
+    const pulls = [...this.pulls].map(([registry, count]) => ({ registry, count }));
     this.counts.clear();
     this.remaining.clear();
-    return { counts, remaining };
+    this.pulls.clear();
+    return { counts, remaining, pulls };
   }
 }

@@ -29,6 +29,7 @@ export interface Metrics {
   readonly registryRequests: Counter<'registry' | 'action' | 'code'>;
   readonly registryThrottled: Counter<'registry'>;
   readonly rateLimitRemaining: Gauge<'registry'>;
+  readonly registryPulls: Counter<'registry'>;
   readonly configReloadSuccess: Counter;
   readonly configReloadFailure: Counter;
   readonly tlsReloads: Counter<'outcome'>;
@@ -200,6 +201,12 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     rateLimitRemaining: new Gauge({
       name: 'image_swapper_ratelimit_remaining',
       help: 'Remaining pulls, from the last response of the registry (Docker Hub)',
+      labelNames: ['registry'],
+      registers,
+    }),
+    registryPulls: new Counter({
+      name: 'image_swapper_registry_pulls_total',
+      help: 'Pulls as Docker Hub counts them: manifests of single platforms that were read there',
       labelNames: ['registry'],
       registers,
     }),

@@ -8,12 +8,13 @@ export function requestMetrics(metrics: Metrics): {
   readonly onRequest: OnRegistryRequest;
   readonly onReport: (report: RequestReport) => void;
 } {
-  const onReport = ({ counts, remaining }: RequestReport): void => {
+  const onReport = ({ counts, remaining, pulls }: RequestReport): void => {
     for (const { registry, action, code, count } of counts) {
       metrics.registryRequests.inc({ registry, action, code }, count);
       if (code === '429') metrics.registryThrottled.inc({ registry }, count);
     }
-    for (const { registry, pulls } of remaining) metrics.rateLimitRemaining.set({ registry }, pulls);
+    for (const { registry, pulls: left } of remaining) metrics.rateLimitRemaining.set({ registry }, left);
+    for (const { registry, count } of pulls) metrics.registryPulls.inc({ registry }, count);
   };
   return {
     onReport,

@@ -66,6 +66,20 @@ describe('mirror', () => {
     expect(cli.target.accessLog).toEqual([]);
   });
 
+  it('plans the pulls as Docker Hub counts them: one for the manifest of each platform that the copy reads', async () => {
+    const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app:1.0`];
+    const plan = JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout) as object;
+    const before = cli.source.accessLog.length;
+    expect((await cli.swapper(args)).code).toBe(0);
+    const read = cli.source.accessLog
+      .slice(before)
+      .filter(({ method, path }) => method === 'GET' && path.includes('/manifests/'));
+    const pulls = read.filter(({ path }) => [...image.platforms.values()].some((digest) => path.endsWith(digest)));
+    expect(pulls.length).toBeGreaterThan(1);
+    expect(plan).toMatchObject({ sources: [{ registry: cli.source.host, pulls: pulls.length }] });
+    expect(JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout)).toMatchObject({ sources: [] });
+  });
+
   it('plans the keeper tag alone when the target has the image of a digest without it, and puts just that', async () => {
     loadImage(cli.target, cli.repository(), image);
     const keeper = `keep-${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;

@@ -111,7 +111,6 @@ describe('requests to registries', () => {
   it('are counted as the registries saw them, those of the background worker too', async () => {
     load('app', 'other');
     source.fault({
-      method: 'HEAD',
       path: '/app/manifests/',
       action: { type: 'header', name: 'RateLimit-Remaining', value: '76;w=21600' },
     });
@@ -145,6 +144,12 @@ describe('requests to registries', () => {
       }
     }
     expect(await metric(service, 'image_swapper_ratelimit_remaining', { registry: source.host })).toBe(76);
+    // The index is read as well, and does not count.
+    const index = source.manifest('app', '1')?.digest ?? '';
+    const read = seen(source, 'GET', /\/app\/manifests\/sha256:/);
+    const pulls = read - seen(source, 'GET', new RegExp(`/app/manifests/${index}$`));
+    expect([pulls > 0, pulls < read]).toEqual([true, true]);
+    expect(await metric(service, 'image_swapper_registry_pulls_total', { registry: source.host })).toBe(pulls);
   });
 
   it('that are throttled or get no answer are told apart', async () => {

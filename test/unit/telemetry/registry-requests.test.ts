@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { registryLabels } from '../../../extension-service/src/registry/registry-labels.js';
-import { actionOf, codeOf, remainingOf } from '../../../extension-service/src/registry/request-log.js';
+import { actionOf, codeOf, isCountedPull, remainingOf } from '../../../extension-service/src/registry/request-log.js';
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
 import { RequestTally } from '../../../extension-service/src/registry/request-tally.js';
 import { requestMetrics } from '../../../extension-service/src/telemetry/registry-requests.js';
@@ -44,6 +44,24 @@ it.each([
   expect(remainingOf({ headers } as never)).toBe(pulls);
 });
 
+const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+const INDEX = 'application/vnd.docker.distribution.manifest.list.v2+json';
+
+it.each([
+  ['the manifest of a platform', 'docker.io', 'get-manifest', 200, MANIFEST, {}, true],
+  ['an index', 'docker.io', 'get-manifest', 200, INDEX, {}, false],
+  ['an index with a parameter', 'docker.io', 'get-manifest', 200, `${INDEX}; charset=utf-8`, {}, false],
+  ['a HEAD', 'docker.io', 'head-manifest', 200, MANIFEST, {}, false],
+  ['a refusal', 'docker.io', 'get-manifest', 429, MANIFEST, {}, false],
+  ['a blob', 'docker.io', 'get-blob', 200, MANIFEST, {}, false],
+  ['another registry', 'ghcr.io', 'get-manifest', 200, MANIFEST, {}, false],
+  ['a registry that counts', 'hub.example.com', 'get-manifest', 200, MANIFEST, { 'ratelimit-remaining': '9' }, true],
+] as const)('%s at %s by %s with %i %s: counted as Docker Hub counts', (...row) => {
+  const [, host, action, statusCode, type, headers, isPull] = row;
+  const response = { statusCode, headers: { 'content-type': type, ...headers } };
+  expect(isCountedPull(host, action, response as never)).toBe(isPull);
+});
+
 it('names configured and well-known registries, and calls every other one other', () => {
   const label = registryLabels(['harbor.example.com:5000']);
   expect(['harbor.example.com:5000', 'docker.io', 'evil.test', ''].map(label)).toEqual([
@@ -62,6 +80,7 @@ it('adds up, and tells what came since the last report', async () => {
   expect(tally.take()).toBeUndefined();
   for (const remaining of [12, 11]) tally.add({ ...hub, code: '200', remaining });
   tally.add({ ...hub, code: '429' });
+  for (let n = 0; n < 3; n += 1) tally.add({ ...hub, action: 'get-manifest', code: '200', isPull: true });
   tally.add({ host: 'other', action: 'get-blob', code: 'error', remaining: 3 });
   const report = tally.take();
   expect(tally.take()).toBeUndefined();
@@ -75,6 +94,7 @@ it('adds up, and tells what came since the last report', async () => {
     'image_swapper_registry_requests_total{registry="other",action="get-blob",code="error"} 1',
     'image_swapper_registry_throttled_total{registry="docker.io"} 2',
     'image_swapper_ratelimit_remaining{registry="docker.io"} 11',
+    'image_swapper_registry_pulls_total{registry="docker.io"} 3',
   ]) {
     expect(text).toContain(line);
   }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { parseUrl } from '../../util/parse-url.js';
 import { RegistryError } from '../errors.js';
-import { actionOf, codeOf, remainingOf } from '../request-log.js';
+import { actionOf, codeOf, isCountedPull, remainingOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
 import type { Keychain, RegistryEndpoint, RequestContext } from '../types.js';
 import { invalid, networkError, statusError, type Asked } from './answers.js';
@@ -197,11 +197,13 @@ export class Session {
     const { onRequest } = this.#options;
     if (onRequest === undefined) return;
     const remaining = response && remainingOf(response);
+    const action = actionOf(method, target);
     onRequest({
       host: this.host,
-      action: actionOf(method, target),
+      action,
       code: response === undefined ? 'error' : codeOf(response.statusCode ?? 0),
       ...(remaining !== undefined && { remaining }),
+      ...(response !== undefined && isCountedPull(this.host, action, response) && { isPull: true }),
     });
   }
 
