@@ -1,31 +1,53 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { AzureCloud, OTHER_HOST, TARGET_HOST } from '../../fakes/azure/cloud.js';
 import { CLIENT, TENANT } from '../../fakes/azure/entra.js';
 import { post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
-import { runProgram } from '../../fakes/program.js';
+import { runHere, runProgram } from '../../fakes/program.js';
 import type { ProgramResult } from '../../fakes/program.js';
 import { RunningService } from '../../fakes/service.js';
+import { trustHere } from '../../fakes/trust-here.js';
 import { until } from '../../fakes/until.js';
 
-/** The built program at Azure Container Registry with workload identity; asserted at Azure's side. */
+/** The program at Azure Container Registry with workload identity; asserted at Azure's side. */
 
 const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layerSize: 5_000 });
 const OTHER_TENANT = '99999999-2222-3333-4444-555555555555';
 let azure: AzureCloud;
+let distrust: () => void;
 
 beforeEach(async () => {
   azure = await AzureCloud.start();
+  distrust = trustHere(await readFile(azure.proxy.caFile, 'utf8'));
+  // Microsoft's client reads it from the process.
+  vi.stubEnv('HTTPS_PROXY', azure.env['HTTPS_PROXY']);
 });
-afterEach(async () => azure.close());
+afterEach(async () => {
+  distrust();
+  vi.unstubAllEnvs();
+  await azure.close();
+});
 
-async function run(args: string[], acr: object, env: Record<string, string> = {}, more = {}): Promise<ProgramResult> {
+interface Run {
+  readonly env?: Record<string, string>;
+  readonly more?: object;
+  /** As a process of its own, from the bundle. */
+  readonly built?: boolean;
+}
+
+async function run(
+  args: string[],
+  acr: object,
+  { env = {}, more = {}, built = false }: Run = {},
+): Promise<ProgramResult> {
   const config = join(azure.folder, 'image-swapper.yaml');
   await writeFile(config, stringify({ target: { type: 'acr', acr: { registry: TARGET_HOST, ...acr } }, ...more }));
-  const result = await runProgram([...args, '--config', config], { ...azure.env, ...env });
+  const line = [...args, '--config', config];
+  const whole = { ...azure.env, ...env };
+  const result = built ? await runProgram(line, whole) : await runHere(line, { env: whole, cwd: azure.folder });
   for (const secret of azure.secrets()) expect(result.stdout + result.stderr).not.toContain(secret);
   return result;
 }
@@ -35,7 +57,7 @@ const mirrored = (name = 'mirror/registry.example.com/app', tag = '1.0'): string
 
 describe('mirror', () => {
   it('exchanges the ServiceAccount token at Entra, then at the registry, and pushes', async () => {
-    const result = await run(['mirror', azure.push(image)], { prefix: 'mirror' });
+    const result = await run(['mirror', azure.push(image)], { prefix: 'mirror' }, { built: true });
     expect(result).toMatchObject({ code: 0 });
     expect(mirrored()).toBe(image.digest);
     expect(azure.entra.requests.map(({ tenant, form }) => [tenant, form.get('client_id')])).toEqual([[TENANT, CLIENT]]);
@@ -51,14 +73,14 @@ describe('mirror', () => {
     const result = await run(
       ['mirror', azure.push(image)],
       { prefix: 'mirror', tenantId: TENANT, clientId: CLIENT },
-      env,
+      { env },
     );
     expect(result).toMatchObject({ code: 0 });
     expect(mirrored()).toBe(image.digest);
   });
 
   it('uploads a layer that is larger than one request may be', async () => {
-    const large = buildImage({ layerSize: 21_000_000 });
+    const large = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 21_000_000 });
     const result = await run(['mirror', azure.push(large)], { prefix: 'mirror' });
     expect(result).toMatchObject({ code: 0 });
     expect(mirrored()).toBe(large.digest);
@@ -68,7 +90,7 @@ describe('mirror', () => {
     loadImage(azure.source, 'team/app', image, '1.0');
     const source = { type: 'acr', acr: { registry: OTHER_HOST } };
     const images = [`${OTHER_HOST}/team/app:1.0`, azure.push(image)];
-    const result = await run(['mirror', ...images], {}, {}, { source: { registries: [source] } });
+    const result = await run(['mirror', ...images], {}, { more: { source: { registries: [source] } } });
     expect(result).toMatchObject({ code: 0 });
     expect(mirrored(`${OTHER_HOST}/team/app`)).toBe(image.digest);
     expect(mirrored('registry.example.com/app')).toBe(image.digest);
@@ -98,7 +120,7 @@ describe('check --online', () => {
 
   it('names the role that is missing', async () => {
     azure.targetPlane.role = 'AcrPull';
-    const result = await run(['check', '--online'], {});
+    const result = await run(['check', '--online'], {}, { built: true });
     expect(result).toMatchObject({ code: 1 });
     expect(result.stdout).toContain(`client ${CLIENT} of tenant ${TENANT} may not push: assign it the role AcrPush`);
   });
@@ -115,7 +137,7 @@ describe('check --online', () => {
     ['no webhook', {}, { AZURE_FEDERATED_TOKEN_FILE: '' }, ['AZURE_FEDERATED_TOKEN_FILE must be set']],
     ['no token file', {}, { AZURE_FEDERATED_TOKEN_FILE: '/nowhere/token' }, ['/nowhere/token cannot be read: ENOENT']],
   ])('says what to do about %s', async (_, acr, env, texts) => {
-    const result = await run(['check', '--online'], acr, env);
+    const result = await run(['check', '--online'], acr, { env });
     expect(result).toMatchObject({ code: 1 });
     for (const text of texts) expect(result.stdout).toContain(text);
   });
