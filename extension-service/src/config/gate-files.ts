@@ -1,3 +1,4 @@
+import { createPublicKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { resolve } from 'node:path';
 import type { Config } from '../core/config/model.js';
@@ -44,20 +45,21 @@ export async function gateFileProblems(
 
 function filesOf(config: Config): readonly GateFile[] {
   return targetsOf({ config }).flatMap(({ path, config: target }): GateFile[] => {
-    const caFile = target?.gate?.webhook?.caFile;
+    const { verify, webhook } = target?.gate ?? {};
     const gate = [...path, 'gate'];
-    return caFile === undefined
-      ? []
-      : [
-          {
-            path: [...gate, 'webhook', 'caFile'],
-            file: caFile,
-            allowed: 'expected a PEM file with CA certificates',
-            fault: faultOfAuthorities,
-          },
-        ];
+    const one = (key: Path, file: string | undefined, kind: Omit<GateFile, 'path' | 'file'>): GateFile[] =>
+      file === undefined ? [] : [{ path: [...gate, ...key], file, ...kind }];
+    return [
+      ...(verify?.keys ?? []).flatMap((file, index) => one(['verify', 'keys', index], file, PUBLIC_KEY)),
+      ...one(['verify', 'trustedRoot'], verify?.trustedRoot, TRUSTED_ROOT),
+      ...one(['webhook', 'caFile'], webhook?.caFile, AUTHORITIES),
+    ];
   });
 }
+
+const PUBLIC_KEY = { allowed: 'expected a public key in PEM, such as cosign.pub', fault: faultOfKey };
+const TRUSTED_ROOT = { allowed: 'expected the JSON of a Sigstore trusted root', fault: faultOfRoot };
+const AUTHORITIES = { allowed: 'expected a PEM file with CA certificates', fault: faultOfAuthorities };
 
 async function contentOf(
   path: string,
@@ -79,5 +81,26 @@ function faultOfAuthorities(pem: string): string | undefined {
     return undefined;
   } catch {
     return 'holds a certificate that cannot be read';
+  }
+}
+
+function faultOfKey(pem: string): string | undefined {
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) return 'holds a private key, which does not belong here';
+  try {
+    if (!pem.includes('-----BEGIN PUBLIC KEY-----')) return 'holds no public key';
+    createPublicKey(pem);
+    return undefined;
+  } catch {
+    return 'holds a public key that cannot be read';
+  }
+}
+
+function faultOfRoot(text: string): string | undefined {
+  try {
+    const { certificateAuthorities } = JSON.parse(text) as { readonly certificateAuthorities?: unknown };
+    const isRoot = Array.isArray(certificateAuthorities) && certificateAuthorities.length > 0;
+    return isRoot ? undefined : 'has no certificateAuthorities';
+  } catch {
+    return 'is not JSON';
   }
 }

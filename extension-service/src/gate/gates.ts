@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Config, GateConfig } from '../core/config/model.js';
-import { targetsOf } from '../core/config/registries.js';
+import { gateFiles, targetsOf } from '../core/config/registries.js';
 import { judge, onError } from '../core/gate/judge.js';
 import type { AskedCheck, CheckResult, GateFacts, Judgement } from '../core/gate/judge.js';
 import { untilAborted } from '../registry/transport/abort.js';
@@ -7,7 +9,9 @@ import { BoundedMap } from '../util/bounded-map.js';
 import { messageOf } from '../util/message-of.js';
 import { GateError } from './gate-error.js';
 import type { Refusal } from './gate-error.js';
+import type { SignedImage } from './candidates.js';
 import type { SeenDigests } from './seen-digests.js';
+import { SignatureCheck } from './signature-check.js';
 import { GateWebhook } from './webhook.js';
 
 /** An image that is about to become visible in a target. */
@@ -20,12 +24,17 @@ export interface GatedImage {
   readonly digest: string;
   /** Those that are copied; read only when a check wants them. */
   readonly platforms: () => Promise<readonly string[]>;
+  /** Where its signatures are. */
+  readonly source: Pick<SignedImage, 'client' | 'repository'>;
 }
 
 /** Results of checks by gate, target and digest; outlives a change of the configuration that leaves the gate as it is. */
 export type GateMemory = Map<string, GateFacts['results']>;
 
 const NOT_KEPT = 'nothing keeps this time when the process ends: run it in the cluster, or set KUBECONFIG';
+
+/** For reading the signatures of an image and verifying them. */
+const VERIFY_TIMEOUT_MS = 120_000;
 
 /** Digests of which the results are remembered. */
 const MAX_REMEMBERED = 20_000;
@@ -46,6 +55,9 @@ export interface GatesOptions {
 
 interface Gate {
   readonly config: GateConfig;
+  /** Of the configuration and the content of its files: results of another one do not count. */
+  readonly fingerprint: string;
+  readonly signatures?: SignatureCheck;
   readonly webhook?: GateWebhook;
 }
 
@@ -65,7 +77,13 @@ export class Gates {
     for (const { name, gate } of targetsOf(config)) {
       if (gate === undefined) continue;
       const webhook = gate.webhook && new GateWebhook(gate.webhook, options.env);
-      this.gates.set(name, { config: gate, ...(webhook !== undefined && { webhook }) });
+      const signatures = gate.verify && new SignatureCheck(gate.verify);
+      this.gates.set(name, {
+        config: gate,
+        fingerprint: fingerprintOf(gate),
+        ...(signatures !== undefined && { signatures }),
+        ...(webhook !== undefined && { webhook }),
+      });
     }
   }
 
@@ -98,13 +116,13 @@ export class Gates {
     const { seen, memory, now, record } = this.options;
     const { minimumAge = 0 } = gate.config;
     const firstSeen = minimumAge > 0 ? await untilAborted(seen.firstSeen(image.digest, record), signal) : now();
-    const key = `${JSON.stringify(gate.config)} ${image.target} ${image.digest}`;
+    const key = `${gate.fingerprint} ${image.target} ${image.digest}`;
     for (;;) {
       const judgement = judge(gate.config, { now: now(), firstSeen, results: memory.get(key) ?? {} });
       if (judgement.state !== 'ask') return judgement;
       const { check } = judgement;
       // Read first: a registry that does not give the manifest fails the copy, and says nothing about the check.
-      const platforms = await image.platforms();
+      const platforms = check === 'webhook' ? await image.platforms() : [];
       const result = await untilAborted(this.ask(gate, check, { ...image, platforms }, key), signal);
       memory.set(key, { ...memory.get(key), [check]: result });
       if (result.state === 'failed' && onError(gate.config, check) === 'allow') {
@@ -132,8 +150,14 @@ export class Gates {
     }
   }
 
-  private async verdict({ webhook }: Gate, check: AskedCheck, image: ReadImage): Promise<CheckResult> {
+  private async verdict({ signatures, webhook }: Gate, check: AskedCheck, image: ReadImage): Promise<CheckResult> {
     switch (check) {
+      case 'verify': {
+        const { digest, source } = image;
+        const either = AbortSignal.any([this.end.signal, AbortSignal.timeout(VERIFY_TIMEOUT_MS)]);
+        const verdict = await signatures?.check({ ...source, digest }, this.options.now(), either);
+        return verdict ?? { state: 'allowed' };
+      }
       case 'webhook': {
         const { reference, digest, platforms, target } = image;
         const answer = await webhook?.ask({ reference, digest, platforms, target }, this.end.signal);
@@ -141,4 +165,10 @@ export class Gates {
       }
     }
   }
+}
+
+function fingerprintOf(gate: GateConfig): string {
+  const hash = createHash('sha256').update(JSON.stringify(gate));
+  for (const file of gateFiles(gate)) hash.update(readFileSync(file));
+  return hash.digest('base64');
 }

@@ -63,7 +63,8 @@ export function followUp(context: TryContext, entry: Entry, result: MirrorResult
 function whileHeld({ retry, now }: TryContext, failure: CopyFailure, until: number): FollowUp {
   const left = Math.max(until - now(), MIN_HOLD_MS);
   const { longestWait = LONGEST_WAIT_MS } = retry;
-  if (longestWait < LONGEST_WAIT_MS && left > longestWait) return { do: 'give-up', failure, pause: retry.pause };
+  // A person waits, and runs the command again.
+  if (longestWait < LONGEST_WAIT_MS) return { do: 'give-up', failure, pause: retry.pause };
   return { do: 'wait', delay: Math.min(left, LONGEST_HOLD_MS) };
 }
 

@@ -148,18 +148,19 @@ export class RegistryCopier implements Copier {
         repositories?.used(repository);
         return upToDate(there);
       }
-      const options = async (): Promise<CopyOptions> => ({
-        source: await this.source(registries, source, job),
+      const optionsFrom = (from: CopyOptions['source']): CopyOptions => ({
+        source: from,
         target: { client: target, reference: job.reference, isUnnamed },
         platforms: job.platforms,
         referrers: this.config.mirror.referrers,
         ...this.look(job, target.host, there),
-        ...this.admission(job, signal),
+        ...this.admission(job, from, signal),
         immutable: tag !== undefined && repositories?.isImmutable(tag) === true,
         ledger: this.ledger,
         signal,
         onProgress: sum(onProgress),
       });
+      const options = async (): Promise<CopyOptions> => optionsFrom(await this.source(registries, source, job));
       const result = isDone
         ? await this.compareReferrers(options, there, signal)
         : await (there === undefined ? copyImage(await options()) : checkImage(await options(), there));
@@ -204,12 +205,13 @@ export class RegistryCopier implements Copier {
       if (digest !== undefined && job.look === undefined) {
         return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map(), pulls: 0 };
       }
+      const from = await this.source(this.registries, source, job);
       const options = {
-        source: await this.source(this.registries, source, job),
+        source: from,
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
         presence: job.look ?? ('name' as const),
-        ...this.admission(job, signal),
+        ...this.admission(job, from, signal),
         signal,
       };
       return await (digest === undefined ? planCopy(options) : planRepair(options, digest));
@@ -244,11 +246,16 @@ export class RegistryCopier implements Copier {
   }
 
   /** The target's gate, which a copy asks before it sends anything. */
-  private admission({ source, target }: MirrorJob, signal: AbortSignal): Pick<CopyOptions, 'admit'> {
+  private admission(
+    { source: reference, target }: MirrorJob,
+    from: CopyOptions['source'],
+    signal: AbortSignal,
+  ): Pick<CopyOptions, 'admit'> {
     const { gates } = this;
     if (!gates.has(target)) return {};
+    const source = { client: from.client, repository: from.reference.repository };
     return {
-      admit: (digest, platforms) => gates.admit({ target, reference: source, digest, platforms }, signal),
+      admit: (digest, platforms) => gates.admit({ target, reference, digest, platforms, source }, signal),
     };
   }
 

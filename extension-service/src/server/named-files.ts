@@ -1,5 +1,5 @@
 import type { Config } from '../core/config/model.js';
-import { registriesOf, targetsOf } from '../core/config/registries.js';
+import { gateFiles, registriesOf, targetsOf } from '../core/config/registries.js';
 import { kindOf } from '../kinds/kinds.js';
 import type { WatchedFile } from './watch-files.js';
 import { dockerConfigPath } from '../targets/registries.js';
@@ -12,7 +12,7 @@ export function namedFiles(config: Config, env: Readonly<Record<string, string |
   });
   return [
     ...ofRegistries,
-    ...targetsOf(config).flatMap(({ gate }) => gate?.webhook?.caFile ?? []),
+    ...targetsOf(config).flatMap(({ gate }) => (gate === undefined ? [] : gateFiles(gate))),
     ...Object.values(config.tls.clients).map(({ caFile }) => caFile),
     ...(config.policies.manage && config.policies.caFile !== undefined ? [{ optional: config.policies.caFile }] : []),
     { optional: dockerConfigPath(env) },

@@ -31,6 +31,14 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'target.type': ['oci', 'oci'],
   'target.gate': ['{minimumAge: 72h}', '{webhook: {url: "https://a.test"}}'],
   'target.gate.minimumAge': ['72h', '24h'],
+  'target.gate.verify': ['{keys: [/a.pub]}', '{keys: [/b.pub]}'],
+  'target.gate.verify.keys': ['/a.pub,/b.pub', '[/c.pub]'],
+  'target.gate.verify.identities': [
+    '[{issuer: "https://i.test", subject: a}]',
+    '[{issuer: "https://i.test", subjectPattern: "b.*"}]',
+  ],
+  'target.gate.verify.trustedRoot': ['/a.json', '/b.json'],
+  'target.gate.verify.attestations': ['https://a.test/v1', '[b]'],
   'target.gate.webhook': ['{url: "https://a.test"}', '{url: "https://b.test", timeout: 5s}'],
   'target.gate.webhook.url': ['https://a.test', 'https://me:p-word@b.test'],
   'target.gate.webhook.caFile': ['/a.pem', '/b.pem'],
@@ -216,6 +224,8 @@ function baseOf(key: string): string {
     const more = needed[key.split('.').pop() ?? ''] ?? '';
     return `target: {type: aws, aws: {accountId: "999999999999", region: ap-south-1${more}}}\n`;
   }
+  if (key.startsWith('target.gate.verify.'))
+    return 'target: {oci: {registry: z.test}, gate: {verify: {keys: [/z.pub], trustedRoot: /z.json}}}\n';
   if (key.startsWith('target.gate.webhook.'))
     return 'target: {oci: {registry: z.test}, gate: {webhook: {url: "https://z.test"}}}\n';
   if (key.startsWith('target.acr')) return 'target: {acr: {registry: zzz.azurecr.io}}\n';

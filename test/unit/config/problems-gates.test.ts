@@ -24,7 +24,11 @@ describe('problems with gates', () => {
         '3:68: targets[1].gate: conflicts with imageSwapPolicy always, which swaps images that the gate has not let through: set imageSwapPolicy: exists for this target',
       ],
     ],
-    ['without a check', oci('  gate: {}\n'), ['5:3: target.gate: has no check: expected minimumAge or webhook']],
+    [
+      'without a check',
+      oci('  gate: {}\n'),
+      ['5:3: target.gate: has no check: expected minimumAge, verify or webhook'],
+    ],
     [
       'with a webhook without a URL',
       oci('  gate: {webhook: {timeout: 5s}}\n'),
@@ -36,6 +40,30 @@ describe('problems with gates', () => {
       [
         '5:25: target.gate.webhook.url: this is not a URL of a webhook: expected a URL that begins with https:// or http://',
       ],
+    ],
+    [
+      'that verifies nothing',
+      oci('  gate: {verify: {}}\n'),
+      ['5:10: target.gate.verify: names no signer: expected keys or identities'],
+    ],
+    [
+      'with identities and no root that vouches for them',
+      oci('  gate: {verify: {identities: [{issuer: "https://i.example", subject: a}]}}\n'),
+      ['5:19: target.gate.verify.trustedRoot: required with identities: expected a path'],
+    ],
+    [
+      'with an identity that is everybody',
+      oci('  gate: {verify: {trustedRoot: /r.json, identities: [{issuer: "https://i.example"}]}}\n'),
+      [
+        '5:54: target.gate.verify.identities[0]: names no subject: everybody could sign: expected subject or subjectPattern',
+      ],
+    ],
+    [
+      'with a pattern that is none',
+      oci(
+        '  gate: {verify: {trustedRoot: /r.json, identities: [{issuer: "https://i.example", subjectPattern: "("}]}}\n',
+      ),
+      ['5:100: target.gate.verify.identities[0].subjectPattern: this is not a regular expression'],
     ],
     [
       'with an age that is none',

@@ -46,6 +46,13 @@ describe('a gate', () => {
     ['does not ask the webhook about a digest that is too young', both, facts(HOUR), { check: 'minimumAge' }],
     ['asks the webhook about a digest that is old enough', both, facts(80 * HOUR), { state: 'ask', check: 'webhook' }],
     ['lets through what the webhook allows', both, facts(80 * HOUR, { state: 'allowed' }), { state: 'allowed' }],
+    [
+      'asks an hour after a denial that may end',
+      asked,
+      facts(0, { ...denied, at: NOW - HOUR }),
+      { state: 'ask', check: 'webhook' },
+    ],
+    ['denies within the hour', asked, facts(0, { ...denied, at: NOW - HOUR + 1 }), { state: 'denied' }],
     ['denies what the webhook denies', asked, facts(0, denied), { state: 'denied', reason: 'CVE-2026-1' }],
     [
       'holds after a failure of the webhook, and asks again half a minute later',

@@ -60,10 +60,10 @@ describe('a copy that a gate holds', () => {
     expect(copier.started).toHaveLength(2);
   });
 
-  it('ends where nobody waits for longer than a minute, as at the command line', async () => {
+  it('ends at once where a person waits, as at the command line', async () => {
     const { queue, hold } = world({ retry: { ...RETRY, longestWait: 60_000 } });
     const result = queue.enqueue(job('nginx'));
-    await hold(72 * HOUR);
+    await hold(30_000);
     expect(await result).toMatchObject({ ok: false, failure: { reason: 'gated' } });
     expect(queue.list()).toMatchObject([{ state: 'failed' }]);
   });

@@ -7,6 +7,8 @@ export interface Programs {
   kubernetes?: string;
   /** Makes certificates. */
   x509?: string;
+  /** Verifies signatures. */
+  sigstore?: string;
   /** The client of a kind of registry, by its type. */
   [kind: string]: string;
 }

@@ -1,3 +1,6 @@
+import type { GateVerifyConfig } from '../../core/config/model.js';
+import type { Parsed } from '../../schema/parsed.js';
+import type { Path } from '../tree.js';
 import type { RuleContext } from './context.js';
 import { targetsOf } from './registries.js';
 
@@ -16,9 +19,31 @@ export function checkGates(context: RuleContext): void {
       const message = 'conflicts with imageCopyPolicy none: only copies of the service pass the gate';
       context.error(gate, message, 'set imageCopyPolicy: delayed or immediate for this target');
     }
+    checkSigners(context, [...gate, 'verify'], config?.gate?.verify);
     const checks = Object.keys(config?.gate ?? {});
     if (context.isWhole(gate) && checks.length === 0) {
-      context.error(gate, 'has no check', 'expected minimumAge or webhook');
+      context.error(gate, 'has no check', 'expected minimumAge, verify or webhook');
     }
   }
+}
+
+/** Somebody must be trusted, and certificates need a root to be checked by. */
+function checkSigners(context: RuleContext, path: Path, verify: Parsed<GateVerifyConfig> | undefined): void {
+  if (verify === undefined || !context.isWhole(path)) return;
+  const { keys = [], identities = [], trustedRoot } = verify;
+  if (keys.length === 0 && identities.length === 0) {
+    context.error(path, 'names no signer', 'expected keys or identities');
+  }
+  if (identities.length > 0 && trustedRoot === undefined) {
+    context.missing([...path, 'trustedRoot'], [...path, 'identities'], 'required with identities', 'expected a path');
+  }
+  if (identities.length === 0 && trustedRoot !== undefined) {
+    context.warn([...path, 'trustedRoot'], 'has no effect without identities');
+  }
+  identities.forEach((identity, index) => {
+    const has = (key: 'subject' | 'subjectPattern') => identity?.[key] !== undefined;
+    if (has('subject') !== has('subjectPattern')) return;
+    const message = has('subject') ? 'has both subject and subjectPattern' : 'names no subject: everybody could sign';
+    context.error([...path, 'identities', index], message, 'expected subject or subjectPattern');
+  });
 }

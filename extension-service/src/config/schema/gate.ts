@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { longestDuration } from '../../core/config/duration.js';
-import type { GateConfig, GateWebhookConfig } from '../../core/config/model.js';
+import type { GateConfig, GateVerifyConfig, GateWebhookConfig, SignerIdentity } from '../../core/config/model.js';
 import { described } from '../../schema/field.js';
 import { choice, duration, text } from '../../schema/leaves.js';
 import { parseUrl } from '../../util/parse-url.js';
@@ -31,6 +31,53 @@ const webhook = z.strictObject({
   ).default('hold'),
 }) satisfies z.ZodType<GateWebhookConfig>;
 
+const file = (about: string) => text({ about, allowed: 'expected a path' });
+
+const identity = z.strictObject({
+  issuer: text({
+    about: 'The OIDC issuer in the certificate, such as https://token.actions.githubusercontent.com.',
+    allowed: 'expected a URL',
+  }),
+  subject: text({
+    about: 'The whole subject in the certificate: an e-mail address, or the URL of a workflow.',
+    allowed: 'expected a text',
+  }).exactOptional(),
+  subjectPattern: text(
+    {
+      about: 'Instead of `subject`, a regular expression for the whole subject.',
+      allowed: 'expected a regular expression',
+    },
+    (value) => (isPattern(value) ? undefined : { message: 'this is not a regular expression' }),
+  ).exactOptional(),
+}) satisfies z.ZodType<SignerIdentity>;
+
+function isPattern(value: string): boolean {
+  try {
+    new RegExp(`^(?:${value})$`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const verify = z.strictObject({
+  keys: described(
+    z.array(file('A PEM file with a public key, such as `cosign.pub`.')).readonly(),
+    'Keys that may sign.',
+  ).default([]),
+  identities: described(
+    z.array(identity).readonly(),
+    'Signers without a key (keyless), by their certificates.',
+  ).default([]),
+  trustedRoot: file(
+    'The JSON file with the trusted root of Sigstore or of your own instance; required with `identities`.',
+  ).exactOptional(),
+  attestations: described(
+    z.array(text({ about: 'A predicate type.', allowed: 'expected a URI' })).readonly(),
+    'Predicate types. The image needs a verified attestation of each, instead of a signature of its own.',
+  ).default([]),
+}) satisfies z.ZodType<GateVerifyConfig>;
+
 /** The checks that an image must pass before it becomes visible in a target. */
 export const gateSchema = z.strictObject({
   minimumAge: duration(
@@ -38,5 +85,6 @@ export const gateSchema = z.strictObject({
     longestDuration,
     "How long ago a registry must have shown the image's digest to the service for the first time.",
   ).exactOptional(),
+  verify: described(verify, 'Signatures of cosign that the image must have at its source.').exactOptional(),
   webhook: described(webhook, 'A service of yours that allows or denies each digest.').exactOptional(),
 }) satisfies z.ZodType<GateConfig>;

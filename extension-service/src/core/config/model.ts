@@ -212,7 +212,28 @@ export interface TargetOptions {
 export interface GateConfig {
   /** Since a registry first showed the image's digest to us. */
   readonly minimumAge?: number;
+  readonly verify?: GateVerifyConfig;
   readonly webhook?: GateWebhookConfig;
+}
+
+/** Signatures that an image must have at its source. */
+export interface GateVerifyConfig {
+  /** PEM files with public keys; any of them, or of the identities, may have signed. */
+  readonly keys: readonly string[];
+  readonly identities: readonly SignerIdentity[];
+  /** A file with Sigstore's trusted root as JSON, for identities. */
+  readonly trustedRoot?: string;
+  /** Predicate types: of each an attestation is needed, instead of a signature of the image. */
+  readonly attestations: readonly string[];
+}
+
+/** A signer without a key of its own, as its certificate names it. */
+export interface SignerIdentity {
+  readonly issuer: string;
+  /** One of the two. */
+  readonly subject?: string;
+  /** A regular expression for the whole subject. */
+  readonly subjectPattern?: string;
 }
 
 export interface GateWebhookConfig {

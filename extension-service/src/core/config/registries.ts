@@ -1,4 +1,4 @@
-import type { Config, RegistryConfig, TargetConfig } from './model.js';
+import type { Config, GateConfig, RegistryConfig, TargetConfig } from './model.js';
 
 /** The targets in the order in which they are asked; the catch-all `target` is the last. */
 export function targetsOf({ targets, target }: Pick<Config, 'targets' | 'target'>): readonly TargetConfig[] {
@@ -8,4 +8,9 @@ export function targetsOf({ targets, target }: Pick<Config, 'targets' | 'target'
 /** Every registry that the configuration names: the targets, then the sources. */
 export function registriesOf(config: Pick<Config, 'targets' | 'target' | 'source'>): readonly RegistryConfig[] {
   return [...targetsOf(config), ...config.source.registries];
+}
+
+/** The files that a gate names. */
+export function gateFiles({ verify, webhook }: GateConfig): readonly string[] {
+  return [...(verify?.keys ?? []), verify?.trustedRoot, webhook?.caFile].filter((file) => file !== undefined);
 }

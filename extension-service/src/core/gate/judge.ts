@@ -2,7 +2,7 @@ import type { GateConfig } from '../config/model.js';
 import { formatDuration } from '../config/duration.js';
 
 /** The checks of a gate, in the order in which they are made: a later one is not asked while an earlier one holds. */
-export type GateCheck = 'minimumAge' | 'webhook';
+export type GateCheck = 'minimumAge' | 'verify' | 'webhook';
 
 /** The checks that are asked for; the age is known without asking. */
 export type AskedCheck = Exclude<GateCheck, 'minimumAge'>;
@@ -10,7 +10,8 @@ export type AskedCheck = Exclude<GateCheck, 'minimumAge'>;
 /** The result of asking a check about one digest. Times in milliseconds since the epoch. */
 export type CheckResult =
   | { readonly state: 'allowed' }
-  | { readonly state: 'denied'; readonly reason: string }
+  /** With `at`, when it was asked: the check is asked again an hour later. */
+  | { readonly state: 'denied'; readonly reason: string; readonly at?: number }
   /** It gave no verdict; `tries` in a row, the last one at `at`. */
   | { readonly state: 'failed'; readonly reason: string; readonly at: number; readonly tries: number };
 
@@ -51,7 +52,7 @@ export function retryAt({ at, tries }: { readonly at: number; readonly tries: nu
 }
 
 function askedChecks(gate: GateConfig): readonly AskedCheck[] {
-  return (['webhook'] as const).filter((check) => gate[check] !== undefined);
+  return (['verify', 'webhook'] as const).filter((check) => gate[check] !== undefined);
 }
 
 /** A time in the future, from a clock that was wrong, counts as now: the age begins again. */
@@ -70,7 +71,7 @@ function judgeResult(gate: GateConfig, check: AskedCheck, { now, results }: Gate
     case 'allowed':
       return undefined;
     case 'denied':
-      return { state: 'denied', check, reason: result.reason };
+      return isOld(result, now) ? { state: 'ask', check } : { state: 'denied', check, reason: result.reason };
     case 'failed': {
       if (onError(gate, check) === 'allow') return undefined;
       const until = retryAt(result);
@@ -79,6 +80,10 @@ function judgeResult(gate: GateConfig, check: AskedCheck, { now, results }: Gate
       return { state: 'held', check, reason: result.reason, until };
     }
   }
+}
+
+function isOld({ at }: { readonly at?: number }, now: number): boolean {
+  return at !== undefined && (now >= at + LONGEST_RETRY_MS || now < at);
 }
 
 /** The meaning of a check that gives no verdict. */

@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { parseBoundedJson } from '../core/json-bounds.js';
+import { CopyBudget } from '../registry/copy-budget.js';
+import type { ImageStore } from '../registry/image-store.js';
+import { DEFAULT_COPY_LIMITS } from '../registry/copy-types.js';
+import { RegistryError } from '../registry/errors.js';
+import { InvalidManifestError, parseManifest } from '../registry/manifest.js';
+import { byImportance } from '../registry/referrer-kinds.js';
+import { listReferrers } from '../registry/referrers-list.js';
+import type { Descriptor } from '../registry/types.js';
+import { oldSignatureBundle } from './old-signatures.js';
+
+/** The image whose signatures are read, at its source. */
+export interface SignedImage {
+  readonly client: ImageStore;
+  readonly repository: string;
+  readonly digest: string;
+}
+
+/** Something at the registry that may be a signature of the image or an attestation about it. Nothing of it is verified. */
+export interface Candidate {
+  /** For people: `bundle sha256:…` or `sha256-….sig`. */
+  readonly title: string;
+  /** A Sigstore bundle as JSON, or undefined for bytes that are not one. */
+  readonly bundle: unknown;
+  /** The text that a message signature is over: cosign 2's. */
+  readonly artifact?: Buffer;
+}
+
+/** Referrers and layers that are looked at; registries choose how many there are. */
+const MAX_CANDIDATES = 100;
+/** An attestation may hold an SBOM. */
+const MAX_CANDIDATE_BYTES = 8 * 1024 * 1024;
+
+const BUNDLE = /^application\/vnd\.dev\.sigstore\.bundle/;
+const SIMPLE_SIGNING = 'application/vnd.dev.cosign.simplesigning.v1+json';
+const ENVELOPE = 'application/vnd.dsse.envelope.v1+json';
+
+/** Bundles among the referrers (cosign 3), then the tags `sha256-….sig` and `.att` (cosign 2). @throws RegistryError */
+export async function* candidatesOf(image: SignedImage, signal: AbortSignal): AsyncGenerator<Candidate> {
+  let left = MAX_CANDIDATES;
+  for await (const candidate of bundles(image, signal)) {
+    yield candidate;
+    if ((left -= 1) <= 0) return;
+  }
+  for (const suffix of ['sig', 'att']) {
+    for await (const candidate of oldSignatures(image, suffix, signal)) {
+      yield candidate;
+      if ((left -= 1) <= 0) return;
+    }
+  }
+}
+
+async function* bundles(image: SignedImage, signal: AbortSignal): AsyncGenerator<Candidate> {
+  const { client, repository, digest } = image;
+  const budget = new CopyBudget(DEFAULT_COPY_LIMITS);
+  const { descriptors } = await listReferrers(client, repository, digest, budget, { signal });
+  for (const referrer of byImportance(descriptors)) {
+    if (referrer.artifactType !== undefined && !BUNDLE.test(referrer.artifactType)) continue;
+    for (const layer of await layersOf(image, referrer.digest, signal)) {
+      if (!BUNDLE.test(layer.mediaType)) continue;
+      const bytes = await contentOf(image, layer, signal);
+      yield { title: `bundle ${referrer.digest}`, bundle: bytes && json(bytes) };
+    }
+  }
+}
+
+async function* oldSignatures(image: SignedImage, suffix: string, signal: AbortSignal): AsyncGenerator<Candidate> {
+  const tag = `${image.digest.replace(':', '-')}.${suffix}`;
+  for (const layer of await layersOf(image, tag, signal)) {
+    if (layer.mediaType !== SIMPLE_SIGNING && layer.mediaType !== ENVELOPE) continue;
+    const bytes = await contentOf(image, layer, signal);
+    if (bytes === undefined) yield { title: tag, bundle: undefined };
+    else if (layer.mediaType === ENVELOPE)
+      yield { title: tag, bundle: oldSignatureBundle(layer, { envelope: json(bytes) }) };
+    else yield { title: tag, bundle: oldSignatureBundle(layer, { signed: bytes }), artifact: bytes };
+  }
+}
+
+/** None for a manifest that is not there or is not one of an image. */
+async function layersOf(
+  { client, repository }: SignedImage,
+  reference: string,
+  signal: AbortSignal,
+): Promise<readonly Descriptor[]> {
+  try {
+    const parsed = parseManifest(await client.getManifest(repository, reference, { signal }));
+    return parsed.kind === 'image' ? parsed.blobs.slice(0, MAX_CANDIDATES) : [];
+  } catch (error) {
+    if (error instanceof InvalidManifestError) return [];
+    if (error instanceof RegistryError && (error.kind === 'absent' || error.kind === 'invalid')) return [];
+    throw error;
+  }
+}
+
+/** @returns undefined for a blob that is too large, or that is not what its digest says */
+async function contentOf(
+  { client, repository }: SignedImage,
+  layer: Descriptor,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
+  if (layer.size > MAX_CANDIDATE_BYTES) return undefined;
+  const { stream } = await client.getBlob(repository, layer, { signal });
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > layer.size) {
+      stream.destroy();
+      return undefined;
+    }
+    pieces.push(piece);
+  }
+  const bytes = Buffer.concat(pieces);
+  const [algorithm = '', hex] = layer.digest.split(':');
+  if (algorithm !== 'sha256' && algorithm !== 'sha512') return undefined;
+  return createHash(algorithm).update(bytes).digest('hex') === hex ? bytes : undefined;
+}
+
+function json(bytes: Buffer): unknown {
+  try {
+    return parseBoundedJson(bytes.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,99 @@
+import type { SignedEntity } from '@sigstore/verify';
+import type { GateVerifyConfig } from '../core/config/model.js';
+import { simpleSigningClaim, statementClaim } from '../core/gate/claims.js';
+import type { Claim } from '../core/gate/claims.js';
+import type { CheckResult } from '../core/gate/judge.js';
+import { oneLine } from '../core/image/quote.js';
+import { messageOf } from '../util/message-of.js';
+import { candidatesOf } from './candidates.js';
+import type { Candidate, SignedImage } from './candidates.js';
+import { Trust } from './trust.js';
+
+/** The outcome for one candidate: a claim of a trusted signer, or why it does not count. */
+type Checked = { readonly claim: string } | { readonly refusal: string };
+
+type Verdict = Exclude<CheckResult, { readonly state: 'failed' }>;
+
+/** No signature is there yet; one may come later, since signing comes after pushing. */
+export class NotSignedError extends Error {
+  override readonly name = 'NotSignedError';
+}
+
+/** The claim of a trusted signer that is needed when the image itself must be signed. */
+const SIGNED = 'signature';
+const MAX_SHOWN = 3;
+const MAX_REASON = 300;
+
+/** Verifies signatures and attestations of images, as they are at the source. */
+export class SignatureCheck {
+  private readonly trust: Trust;
+  /** The claims that must be there: `signature`, or predicate types. */
+  private readonly needed: readonly string[];
+
+  /** @throws Error naming the key of the configuration and the file that cannot be used */
+  constructor(config: GateVerifyConfig) {
+    this.trust = new Trust(config);
+    this.needed = config.attestations.length > 0 ? config.attestations : [SIGNED];
+  }
+
+  /**
+   * @throws NotSignedError where nothing that is needed is there
+   * @throws RegistryError where the registry does not give the signatures
+   */
+  async check(image: SignedImage, now: number, signal: AbortSignal): Promise<Verdict> {
+    const missing = new Set(this.needed);
+    const refusals: string[] = [];
+    for await (const candidate of candidatesOf(image, signal)) {
+      const checked = await this.checkOne(candidate, image.digest);
+      if ('claim' in checked) missing.delete(checked.claim);
+      else refusals.push(`${candidate.title}: ${checked.refusal}`);
+      if (missing.size === 0) return { state: 'allowed' };
+    }
+    const what = [...missing].map((one) => (one === SIGNED ? 'signature' : `attestation of ${one}`)).join(' or ');
+    if (refusals.length === 0) throw new NotSignedError(`its registry has no ${what} of it`);
+    const shown = refusals.slice(0, MAX_SHOWN).map((text) => oneLine(text).slice(0, MAX_REASON));
+    const more = refusals.length > MAX_SHOWN ? [`${refusals.length - MAX_SHOWN} more`] : [];
+    return { state: 'denied', reason: `no ${what} is accepted: ${[...shown, ...more].join('; ')}`, at: now };
+  }
+
+  private async checkOne(candidate: Candidate, digest: string): Promise<Checked> {
+    const { bundleFromJSON, toSignedEntity } = await import('./sigstore.js');
+    let content: Content;
+    let entity: SignedEntity;
+    try {
+      const bundle = bundleFromJSON(candidate.bundle);
+      content = bundle.content;
+      if (content.$case === 'messageSignature' && candidate.artifact === undefined) {
+        return { refusal: 'it signs bytes and not a statement about an image' };
+      }
+      entity = toSignedEntity(bundle, candidate.artifact);
+    } catch (error) {
+      return { refusal: `it cannot be read: ${messageOf(error)}` };
+    }
+    const refusal = await this.trust.refusal(entity);
+    return refusal === undefined ? checkedOf(claimOf(content, candidate, digest)) : { refusal };
+  }
+}
+
+interface Content {
+  readonly $case: string;
+  readonly dsseEnvelope?: { readonly payloadType: string; readonly payload: Buffer };
+}
+
+function claimOf({ dsseEnvelope }: Content, { artifact }: Candidate, digest: string): Claim {
+  if (dsseEnvelope !== undefined) {
+    return statementClaim(dsseEnvelope.payloadType, dsseEnvelope.payload.toString('utf8'), digest);
+  }
+  return simpleSigningClaim(artifact?.toString('utf8') ?? '', digest);
+}
+
+function checkedOf(claim: Claim): Checked {
+  switch (claim.kind) {
+    case 'signature':
+      return { claim: SIGNED };
+    case 'attestation':
+      return { claim: claim.predicateType };
+    case 'none':
+      return { refusal: claim.reason };
+  }
+}

@@ -1,0 +1,130 @@
+import { createPublicKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { SignedEntity, Signer, TrustMaterial, VerifierOptions } from '@sigstore/verify';
+import type { GateVerifyConfig } from '../core/config/model.js';
+import { parseBoundedJson } from '../core/json-bounds.js';
+import { messageOf } from '../util/message-of.js';
+
+/** A public key of the configuration. */
+interface NamedKey {
+  readonly file: string;
+  readonly key: KeyObject;
+}
+
+/** The trusted signers: keys, and identities whose certificates a trusted root vouches for. */
+export class Trust {
+  private readonly keys: readonly NamedKey[];
+  private readonly root: unknown;
+  private material: TrustMaterial | undefined;
+
+  /** @throws Error naming the key of the configuration and the file that cannot be used */
+  constructor(private readonly config: GateVerifyConfig) {
+    this.keys = config.keys.map((file) => ({ file, key: readKey(file) }));
+    const { trustedRoot } = config;
+    this.root = trustedRoot === undefined ? undefined : readRoot(trustedRoot);
+  }
+
+  /** @returns why no trusted signer made the signature; undefined when one did */
+  async refusal(entity: SignedEntity): Promise<string | undefined> {
+    return entity.key.$case === 'public-key' ? this.byKey(entity) : this.byIdentity(entity);
+  }
+
+  /** A key is trusted by itself: transparency logs and timestamps are not looked at. */
+  private async byKey(entity: SignedEntity): Promise<string | undefined> {
+    if (this.keys.length === 0) return 'it is signed with a key, and gate.verify.keys is empty';
+    const { Verifier } = await import('./sigstore.js');
+    const alone = { ...entity, tlogEntries: [], timestamps: [] };
+    for (const { key } of this.keys) {
+      const trust: TrustMaterial = { ...NOTHING, publicKey: () => ({ publicKey: key, validFor: () => true }) };
+      if (refusalOf(() => new Verifier(trust, NO_THRESHOLDS).verify(alone)) === undefined) return undefined;
+    }
+    return `no key of gate.verify.keys verifies it (${this.keys.map(({ file }) => file).join(', ')})`;
+  }
+
+  /** A certificate lives for minutes: a log or a timestamp authority that the trusted root names says when it was used. */
+  private async byIdentity(entity: SignedEntity): Promise<string | undefined> {
+    const { identities } = this.config;
+    if (identities.length === 0) return 'it is signed with a certificate, and gate.verify.identities is empty';
+    const { Verifier } = await import('./sigstore.js');
+    const material = await this.trustMaterial();
+    const thresholds: VerifierOptions = {
+      tlogThreshold: material.tlogs.length > 0 ? 1 : 0,
+      ctlogThreshold: material.ctlogs.length > 0 ? 1 : 0,
+      timestampThreshold: 1,
+    };
+    let signer: Signer | undefined;
+    const refusal = refusalOf(() => (signer = new Verifier(material, thresholds).verify(entity)));
+    if (refusal !== undefined) return refusal;
+    const subject = signer?.identity?.subjectAlternativeName ?? '';
+    const issuer = signer?.identity?.extensions?.issuer ?? '';
+    const isTrusted = identities.some((one) => one.issuer === issuer && matches(one, subject));
+    return isTrusted ? undefined : `its signer is not in gate.verify.identities: subject ${subject}, issuer ${issuer}`;
+  }
+
+  private async trustMaterial(): Promise<TrustMaterial> {
+    if (this.material !== undefined) return this.material;
+    const { toTrustMaterial, TrustedRoot } = await import('./sigstore.js');
+    try {
+      this.material = toTrustMaterial(TrustedRoot.fromJSON(this.root));
+    } catch (error) {
+      throw new Error(`gate.verify.trustedRoot ${this.config.trustedRoot ?? ''} cannot be used: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    return this.material;
+  }
+}
+
+const NOTHING = { certificateAuthorities: [], timestampAuthorities: [], tlogs: [], ctlogs: [] };
+const NO_THRESHOLDS: VerifierOptions = { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: 0 };
+
+/** The whole subject, as it is or by a pattern. */
+function matches({ subject, subjectPattern }: GateVerifyConfig['identities'][number], signer: string): boolean {
+  if (subject !== undefined) return subject === signer;
+  return subjectPattern !== undefined && new RegExp(`^(?:${subjectPattern})$`).test(signer);
+}
+
+/** The library throws for what it does not accept, and for what it cannot parse. */
+function refusalOf(verify: () => Signer): string | undefined {
+  try {
+    verify();
+    return undefined;
+  } catch (error) {
+    const { cause } = error as { readonly cause?: unknown };
+    return cause instanceof Error ? `${messageOf(error)}: ${cause.message}` : messageOf(error);
+  }
+}
+
+function readKey(file: string): KeyObject {
+  const where = `gate.verify.keys: ${file}`;
+  const pem = read(where, file);
+  try {
+    // The parser would take the public half of a private key, which does not belong here.
+    if (!pem.includes('-----BEGIN PUBLIC KEY-----')) throw new Error('no public key');
+    return createPublicKey(pem);
+  } catch (error) {
+    throw new Error(`${where} is not a public key in PEM, such as cosign.pub`, { cause: error });
+  }
+}
+
+function readRoot(file: string): unknown {
+  const where = `gate.verify.trustedRoot: ${file}`;
+  const text = read(where, file);
+  try {
+    const root = parseBoundedJson(text);
+    const { certificateAuthorities } = root as { readonly certificateAuthorities?: unknown };
+    if (!Array.isArray(certificateAuthorities) || certificateAuthorities.length === 0) throw new Error('none');
+    return root;
+  } catch (error) {
+    throw new Error(`${where} is not a Sigstore trusted root (JSON with certificateAuthorities)`, { cause: error });
+  }
+}
+
+function read(where: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`${where}: ${(error as NodeJS.ErrnoException).code ?? messageOf(error)}`, { cause: error });
+  }
+}
