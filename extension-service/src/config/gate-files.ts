@@ -1,6 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { resolve } from 'node:path';
+import { parseBoundedJson } from '../core/json-bounds.js';
 import type { Config } from '../core/config/model.js';
 import type { ConfigFiles } from './files.js';
 import { unreadable } from '../util/unreadable.js';
@@ -97,7 +98,7 @@ function faultOfKey(pem: string): string | undefined {
 
 function faultOfRoot(text: string): string | undefined {
   try {
-    const { certificateAuthorities } = JSON.parse(text) as { readonly certificateAuthorities?: unknown };
+    const { certificateAuthorities } = parseBoundedJson(text) as { readonly certificateAuthorities?: unknown };
     const isRoot = Array.isArray(certificateAuthorities) && certificateAuthorities.length > 0;
     return isRoot ? undefined : 'has no certificateAuthorities';
   } catch {
