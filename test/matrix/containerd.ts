@@ -9,6 +9,8 @@ import { debianTool } from '../tools/debian.js';
 
 const run = promisify(execFile);
 const START_ATTEMPTS = 600;
+/** Bytes: a fetch writes its progress ten times a second. */
+const MAX_OUTPUT = 2 ** 28;
 
 /** Debian's containerd, the runtime of most nodes, with a store of its own. Needs root. */
 export class Containerd {
@@ -69,6 +71,7 @@ export class Containerd {
       await this.run(namespace, 'content', 'fetch', '--plain-http', '--all-platforms', ...user, reference);
     } catch (error) {
       const { stderr = '' } = error as { readonly stderr?: string };
+      if (stderr.trim() === '') throw error;
       return { refusal: withoutHost(stderr.trim().split('\n').at(-1) ?? '') };
     }
     const { stdout } = await this.run(namespace, 'content', 'ls', '--quiet');
@@ -87,7 +90,8 @@ export class Containerd {
     namespace: string,
     ...args: readonly string[]
   ): Promise<{ readonly stdout: string; readonly stderr: string }> {
-    return run(this.ctr, ['--address', join(this.folder, 'sock'), '--namespace', namespace, ...args]);
+    const options = ['--address', join(this.folder, 'sock'), '--namespace', namespace];
+    return run(this.ctr, [...options, ...args], { maxBuffer: MAX_OUTPUT });
   }
 }
 

@@ -74,7 +74,7 @@ describe('an index of which the source has lost a part', () => {
       loadImage(source, SOURCE, image, 'v1');
       source.deleteManifest(SOURCE, image.platforms.get('linux/arm64') ?? '');
       await expect(copy()).rejects.toThrow(
-        `linux/arm64 (${image.platforms.get('linux/arm64') ?? ''}) is not there any more; ` +
+        `linux/arm64 (${image.platforms.get('linux/arm64') ?? ''}) no longer exists; ` +
           'push the image again, or set mirror.platforms to the existing platforms: [linux/amd64]',
       );
       expect(target.tags(TARGET)).toEqual([]);
@@ -94,7 +94,7 @@ describe('an index whose entries are odd', () => {
     const result = await copy();
     expect(target.manifest(TARGET, 'v1')?.bytes).toEqual(bytes);
     expect(target.manifest(TARGET, child?.digest ?? '')?.mediaType).toBe(OCI_MANIFEST);
-    expect(result.warnings.join('\n')).toMatch(/is .*oci.image.manifest.*and its index says .*docker/);
+    expect(result.warnings.join('\n')).toMatch(/is .*oci.image.manifest.*but its index says .*docker/);
   });
 
   it('keeps entries without a platform and nested indexes under mirror.platforms', async () => {

@@ -30,7 +30,7 @@ describe('a target that refuses a manifest', () => {
       409,
       said('TAG_IMMUTABLE', 'tag v1 is immutable'),
       'conflict',
-      /tag v1 is immutable.*holds another image/,
+      /tag v1 is immutable.*refers to another image/,
     ],
     ['the size', 413, '<html><title>413 too large</title></html>', 'too-large', /413 too large/],
     ['its rights', 403, said('DENIED', 'push access denied'), 'forbidden', /push access denied/],
