@@ -13,7 +13,7 @@ import { outcomeTable, type Outcome, type Row } from './outcomes.js';
 import { missing, push, RefusedError } from './registry-client.js';
 import { REGISTRY_KINDS, targetsOf } from './registry-kinds.js';
 import { OWNER, type RegistryKind, type StartedRegistry } from './registry-process.js';
-import { repositoryOf, SHAPES, type Shape } from './shapes.js';
+import { repositoryOf, SHAPES, UPLOAD_CHUNK, type Shape } from './shapes.js';
 
 /**
  * Every shape from every registry into every registry, by `mirror` of the built bundle; read back over plain HTTP byte for
@@ -25,13 +25,15 @@ const [BEGIN, END] = ['<!-- matrix: begin -->\n', '<!-- matrix: end -->'];
 const available = await goToolsAvailable('the matrix of real registries');
 /** A file that keeps the rows of earlier runs: with it, pairs can run one by one (`-t`), and the last run writes the table. */
 const KEPT = process.env['MATRIX_ROWS'];
+/** Shapes to copy, by name. */
+const ONLY = new RegExp(process.env['MATRIX_SHAPES'] ?? '');
 /** Blobs of a shape; a slow registry needs many minutes for more. */
 const MAX_SLOW_BLOBS = 50;
 const rows: Row[] = [];
 
 function shapesOf(...kinds: readonly RegistryKind[]): readonly Shape[] {
   const isSlow = kinds.some((kind) => kind.isSlow === true);
-  return SHAPES.filter(({ blobs }) => !isSlow || blobs.size <= MAX_SLOW_BLOBS);
+  return SHAPES.filter(({ name, blobs }) => ONLY.test(name) && (!isSlow || blobs.size <= MAX_SLOW_BLOBS));
 }
 
 /** Of this run and, where they are kept, of those before. */
@@ -154,7 +156,7 @@ async function mirror(
   await writeFile(
     config,
     stringify({
-      target: { type: 'oci', oci: { ...ociOf(target), prefix: OWNER } },
+      target: { type: 'oci', oci: { ...ociOf(target), prefix: OWNER, uploadChunk: UPLOAD_CHUNK } },
       source: { registries: [{ type: 'oci', oci: ociOf(source) }] },
     }),
   );

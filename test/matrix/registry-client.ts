@@ -35,8 +35,8 @@ export async function push({ host, login }: StartedRegistry, repository: string,
     const headers = { ...authorization, 'content-type': 'application/octet-stream' };
     await checked(await ask(location, { method: 'PUT', headers, body: new Uint8Array(bytes) }), 201);
   }
-  for (const [index, { digest, mediaType, bytes }] of shape.manifests.entries()) {
-    const reference = index === shape.manifests.length - 1 ? shape.tag : digest;
+  for (const [index, { digest, mediaType, bytes, listTag }] of shape.manifests.entries()) {
+    const reference = index === shape.manifests.length - 1 ? shape.tag : (listTag ?? digest);
     const headers = { ...authorization, 'content-type': mediaType };
     const init = { method: 'PUT', headers, body: new Uint8Array(bytes) };
     await checked(await ask(`${base}/manifests/${reference}`, init), 201);
@@ -52,7 +52,9 @@ export async function missing(
   const base = `http://${host}/v2/${repository}`;
   const top = shape.manifests.at(-1);
   const wanted = [
-    ...shape.manifests.map(({ digest, mediaType }) => ({ path: `manifests/${digest}`, digest, mediaType })),
+    ...shape.manifests
+      .filter(({ listTag }) => listTag === undefined)
+      .map(({ digest, mediaType }) => ({ path: `manifests/${digest}`, digest, mediaType })),
     ...(top === undefined ? [] : [{ path: `manifests/${shape.tag}`, digest: top.digest, mediaType: top.mediaType }]),
     ...[...shape.blobs.keys()].map((digest) => ({ path: `blobs/${digest}`, digest, mediaType: '*/*' })),
   ];
@@ -68,7 +70,28 @@ export async function missing(
   for (let start = 0; start < wanted.length; start += AT_ONCE) {
     await Promise.all(wanted.slice(start, start + AT_ONCE).map(look));
   }
+  for (const { listTag, bytes } of shape.manifests) {
+    // The mirror has a list of its own, of the same entries.
+    if (listTag !== undefined) lost.push(...(await unlisted(base, listTag, bytes, login)));
+  }
   return lost.sort();
+}
+
+/** The entries of a list of referrers that the one under the tag lacks. */
+async function unlisted(
+  base: string,
+  tag: string,
+  wanted: Buffer,
+  login: StartedRegistry['login'],
+): Promise<readonly string[]> {
+  const accept = 'application/vnd.oci.image.index.v1+json';
+  const response = await ask(`${base}/manifests/${tag}`, { headers: { ...authorizationOf(login), accept } });
+  const digestsOf = (text: string): readonly string[] =>
+    ((JSON.parse(text) as { manifests?: { digest: string }[] }).manifests ?? []).map(({ digest }) => digest);
+  const found = response.status === 200 ? digestsOf(await response.text()) : [];
+  return digestsOf(wanted.toString()).flatMap((digest) =>
+    found.includes(digest) ? [] : [`listed as referrer: ${digest}`],
+  );
 }
 
 /** Basic authentication, as each of the registries with logins takes it. */

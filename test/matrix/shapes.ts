@@ -6,6 +6,8 @@ export interface ShapeManifest {
   readonly mediaType: string;
   readonly bytes: Buffer;
   readonly digest: string;
+  /** A list of referrers, put under this tag: clients keep it where a registry has no API for it. */
+  readonly listTag?: string;
 }
 
 /** Something that a registry stores and that must arrive in the mirror as it is. */
@@ -39,11 +41,15 @@ const DOCKER_TYPES = {
   layer: `${DOCKER}.image.rootfs.diff.tar.gzip`,
 };
 type Types = typeof OCI_TYPES;
+const BUNDLE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const EMPTY = 'application/vnd.oci.empty.v1+json';
 const AMD64 = { os: 'linux', architecture: 'amd64' };
 const ARM64 = { os: 'linux', architecture: 'arm64' };
 const UNKNOWN = { os: 'unknown', architecture: 'unknown' };
 const MAX_TAG_CHARACTERS = 128;
+/** Bytes of a chunk that targets are sent (`oci.uploadChunk`), and of the layer that takes several. */
+export const UPLOAD_CHUNK = 65_536;
+const CHUNKED_BYTES = 5 * UPLOAD_CHUNK + 7;
 
 /** Collects the blobs and manifests of one shape. */
 class Draft {
@@ -59,8 +65,8 @@ class Draft {
     return { mediaType, digest, size: bytes.length };
   }
 
-  layer(mediaType: string = OCI_TYPES.layer, name = 'layer'): Descriptor {
-    return this.blob(mediaType, gzipSync(`${this.seed} ${name} `.repeat(200)));
+  layer(mediaType: string = OCI_TYPES.layer, name = 'layer', seed = this.seed): Descriptor {
+    return this.blob(mediaType, gzipSync(`${seed} ${name} `.repeat(200)));
   }
 
   config(types: Types = OCI_TYPES, platform: object = AMD64, layers: readonly Descriptor[] = []): Descriptor {
@@ -75,8 +81,9 @@ class Draft {
     return { mediaType, digest, size: bytes.length };
   }
 
-  image(types: Types = OCI_TYPES, platform: object = AMD64, more: object = {}): Descriptor {
-    const layers = [this.layer(types.layer, JSON.stringify(platform)), this.layer(types.layer, 'shared')];
+  /** @param seed of another shape: the layers are that one's */
+  image(types: Types = OCI_TYPES, platform: object = AMD64, more: object = {}, seed = this.seed): Descriptor {
+    const layers = [JSON.stringify(platform), 'shared'].map((name) => this.layer(types.layer, name, seed));
     const config = this.config(types, platform, layers);
     return this.put(types.manifest, { schemaVersion: 2, mediaType: types.manifest, config, layers, ...more });
   }
@@ -184,6 +191,20 @@ const BUILDERS: Readonly<Record<string, (draft: Draft) => unknown>> = {
   'sha512 layer': (draft) => {
     withLayers(draft, [draft.blob(OCI_TYPES.layer, gzipSync('sixty-four bytes of digest'), 'sha512')]);
   },
+  'signed image': (draft) => {
+    const image = draft.image();
+    const top = draft.manifests.pop();
+    const bundle = draft.blob(BUNDLE, JSON.stringify({ mediaType: BUNDLE, of: image.digest }));
+    const artifactType = BUNDLE;
+    const signature = draft.artifact(draft.blob(EMPTY, '{}'), [bundle], { artifactType, subject: image });
+    draft.index([{ ...signature, artifactType }]);
+    const list = draft.manifests.pop();
+    if (top === undefined || list === undefined) throw new Error('nothing was put');
+    // The tag names the last one.
+    draft.manifests.push({ ...list, listTag: image.digest.replace(':', '-') }, top);
+  },
+  'layers of another image': (draft) => draft.image(OCI_TYPES, AMD64, {}, 'image'),
+  'layer in chunks': (draft) => withLayers(draft, [draft.blob(OCI_TYPES.layer, noise(CHUNKED_BYTES))]),
   'Docker foreign layer': (draft) => {
     const foreign = { ...foreignLayer(`${DOCKER}.image.rootfs.foreign.diff.tar.gzip`) };
     const layers = [foreign, draft.layer(DOCKER_TYPES.layer)];
@@ -201,6 +222,12 @@ const BUILDERS: Readonly<Record<string, (draft: Draft) => unknown>> = {
   },
   'tag of 128 characters': (draft) => draft.image(),
 };
+
+/** Bytes that do not compress, the same each time. */
+function noise(length: number): Buffer {
+  const pieces = Array.from({ length: Math.ceil(length / 32) }, (_, n) => createHash('sha256').update(`${n}`).digest());
+  return Buffer.concat(pieces).subarray(0, length);
+}
 
 /** A layer that registries do not hold: only its URL is in the manifest. */
 function foreignLayer(mediaType: string): Descriptor {

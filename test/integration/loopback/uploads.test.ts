@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { createHash } from 'node:crypto';
-import { createServer, connect, type AddressInfo } from 'node:net';
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { buildImage, loadImage, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, type BuiltImage } from '../../fakes/images.js';
@@ -309,38 +310,51 @@ describe('a source', () => {
 });
 
 describe('an insecure registry', () => {
-  it('that does not answer a TLS hello is found to speak plain HTTP, once for all clients', async () => {
-    const { source } = await pair();
-    const image = oneLayer(1_000);
-    loadImage(source, 'library/app', image, 'v1');
-    const [address = '', port = ''] = source.host.split(':');
-    let hellos = 0;
-    const front = createServer((socket) => {
-      socket.on('error', () => undefined);
-      socket.once('data', (first: Buffer) => {
-        // 22: a TLS handshake record. The server waits for the end of a line.
-        if (first[0] === 22) return void (hellos += 1);
-        const onward = connect(Number(port), address);
-        onward.on('error', () => socket.destroy());
-        onward.write(first);
-        socket.pipe(onward).pipe(socket);
+  it.each([
+    ['all connections at once', false],
+    ['one connection at a time', true],
+  ])(
+    'that answers no TLS hello and serves %s is found to speak plain HTTP, once for all clients',
+    async (_, serial) => {
+      const { source } = await pair();
+      const image = oneLayer(1_000);
+      loadImage(source, 'library/app', image, 'v1');
+      const [address = '', port = ''] = source.host.split(':');
+      let hellos = 0;
+      let last = Promise.resolve();
+      const serve = (socket: Socket): void => {
+        socket.once('data', (first: Buffer) => {
+          // 22: a TLS handshake record. The server waits for the end of a line.
+          if (first[0] === 22) return void (hellos += 1);
+          const onward = connect(Number(port), address);
+          onward.on('error', () => socket.destroy());
+          onward.write(first);
+          socket.pipe(onward).pipe(socket);
+        });
+      };
+      const front = createServer((socket) => {
+        socket.on('error', () => undefined);
+        if (!serial) return serve(socket);
+        const turn = last;
+        last = once(socket, 'close').then(() => turn);
+        void turn.then(() => serve(socket));
       });
-    });
-    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
-    const host = `127.0.0.1:${(front.address() as AddressInfo).port}`;
-    const factory = new RegistryFactory({
-      endpoints: [{ host, insecure: true }],
-      hosts: { allow: [], deny: [] },
-      env: {},
-    });
-    onTestFinished(() => {
-      factory.close();
-      front.close();
-    });
-    const keychain = { resolve: async () => [] };
-    for (let client = 0; client < 2; client += 1) {
-      expect((await factory.client(host, keychain).headManifest('library/app', 'v1'))?.digest).toBe(image.digest);
-    }
-    expect(hellos).toBe(1);
-  });
+      await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+      const host = `127.0.0.1:${(front.address() as AddressInfo).port}`;
+      const factory = new RegistryFactory({
+        endpoints: [{ host, insecure: true }],
+        hosts: { allow: [], deny: [] },
+        env: {},
+      });
+      onTestFinished(() => {
+        factory.close();
+        front.close();
+      });
+      const keychain = { resolve: async () => [] };
+      for (let client = 0; client < 2; client += 1) {
+        expect((await factory.client(host, keychain).headManifest('library/app', 'v1'))?.digest).toBe(image.digest);
+      }
+      expect(hellos).toBe(1);
+    },
+  );
 });

@@ -51,8 +51,14 @@ export class BaseUrl {
     const { signal } = context;
     const ended = new AbortController();
     const both = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
-    const secure = this.#overTls(authority, both);
     const isPlain = this.#isPlainHttp(authority, both);
+    const hello = new AbortController();
+    const timer = setTimeout(() => hello.abort(new Error('no answer over TLS')), TLS_ALONE_MS);
+    const secure = this.#overTls(authority, AbortSignal.any([both, hello.signal])).catch(async (error: unknown) => {
+      if (!hello.signal.aborted || both.aborted) throw error;
+      // A server that takes one connection at a time answers plain HTTP only now; one that is slow gets another try.
+      return (await isPlain) ? plain : this.#overTls(authority, both);
+    });
     // Some servers of plain HTTP do not answer a TLS hello at all: they wait for the end of a line.
     const silent = isPlain.then((found) => (found ? undefined : secure));
     try {
@@ -67,6 +73,7 @@ export class BaseUrl {
       const url = new URL('/v2/', `https://${authority}`);
       throw networkError(error, { host: endpoint.host, method: 'GET', url }, signal);
     } finally {
+      clearTimeout(timer);
       ended.abort(new Error('answered'));
       secure.catch(() => undefined);
       silent.catch(() => undefined);
@@ -102,6 +109,8 @@ export class BaseUrl {
 
 /** How long a TLS hello may go without an answer before plain HTTP is tried beside it, in milliseconds. */
 const TLS_HELLO_MS = 1_000;
+/** After what time without an answer the TLS connection is closed, so that it keeps no others waiting, in milliseconds. */
+const TLS_ALONE_MS = 4_000;
 /** How long clients of the same process remember that a host speaks plain HTTP, in milliseconds. */
 const PLAIN_LIFE_MS = 600_000;
 
