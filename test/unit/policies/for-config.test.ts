@@ -100,3 +100,64 @@ describe('policies with source.directTarget: refuse', () => {
     expect(render('webhook', checked)).toContain('MutatingWebhookConfiguration');
   });
 });
+
+describe('policies with pods.pullSecret and pods.annotate', () => {
+  const textOf = (engine: EngineName, config: Partial<Config>) =>
+    JSON.stringify(
+      policiesForConfig(configOf(config), {
+        engine,
+        nameTarget: namingTarget,
+        ...(engine !== 'kyverno' && { caBundle: CA }),
+      }),
+    ).replaceAll('\\"', '"');
+
+  it.each<readonly [EngineName, readonly string[]]>([
+    [
+      'kyverno',
+      ['variables.additions[?"pullSecret"].orValue("")) == "mirror-login"', 'value: {"name": "mirror-login"}'],
+    ],
+    ['kyverno-clusterpolicy', ["[?pullSecret == 'mirror-login']", '"imagePullSecrets":[{"name":"mirror-login"}]']],
+  ])('of %s accept exactly this Secret, by name', (engine, expected) => {
+    const text = textOf(engine, { pods: { pullSecret: 'mirror-login', annotate: false } });
+    for (const one of expected) expect(text).toContain(one);
+    expect(text).not.toContain('original-images');
+  });
+
+  it.each<readonly [EngineName, string]>([
+    ['kyverno', '.orValue("")).matches("^[{]'],
+    ['kyverno-clusterpolicy', "regex_match('^[{]"],
+  ])('of %s accept the annotation only as names and references', (engine, expected) => {
+    const text = textOf(engine, { pods: { annotate: true } });
+    expect(text).toContain(expected);
+    expect(text).not.toContain('imagePullSecrets');
+  });
+
+  it.each<readonly [EngineName]>([['kyverno'], ['kyverno-clusterpolicy'], ['webhook']])(
+    'of %s have nothing of it where neither is set',
+    (engine) => {
+      expect(textOf(engine, {})).not.toMatch(/imagePullSecrets|original-images|additions/);
+    },
+  );
+});
+
+describe('policies of Kyverno about images that the node never pulls', () => {
+  it.each<readonly [EngineName, readonly string[]]>([
+    [
+      'kyverno',
+      [
+        '(has(c.imagePullPolicy) && c.imagePullPolicy == \\"Never\\")',
+        '(has(e.image) && has(e.image.pullPolicy) && e.image.pullPolicy == \\"Never\\")',
+      ],
+    ],
+    ['kyverno-clusterpolicy', ["(imagePullPolicy || '') == 'Never'", 'imagePullPolicy: image.pullPolicy']],
+  ])('of %s spare the call, for containers and volumes', (engine, expected) => {
+    const text = JSON.stringify(
+      policiesForConfig(configOf({}), {
+        engine,
+        nameTarget: namingTarget,
+        ...(engine !== 'kyverno' && { caBundle: CA }),
+      }),
+    );
+    for (const one of expected) expect(text).toContain(one);
+  });
+});
