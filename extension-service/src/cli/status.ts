@@ -43,7 +43,7 @@ function leaderLine({ leading, holder }: NonNullable<MirrorsAnswer['leader']>): 
 }
 
 function detail(
-  { state, attempts, since, progress, failure, nextTry, waitsFor, digest }: MirrorStatus,
+  { source, state, attempts, since, progress, failure, nextTry, waitsFor, digest }: MirrorStatus,
   now: number,
 ): string {
   const reason = failure === undefined ? '' : `: ${oneLine(failure.message)}`;
@@ -57,14 +57,20 @@ function detail(
         ? `for ${ago(since, now)}`
         : `${bytes(progress.transferred)} of ${bytes(progress.total)}, for ${ago(since, now)}`;
     case 'waiting':
-      if (failure?.gate !== undefined) return `${failure.gate.verdict} by its gate${reason}`;
+      if (failure?.gate !== undefined) return gateDetail(source, failure.message);
       return waitsFor === undefined
         ? `${failure?.reason ?? 'failed'} after ${tries}, next attempt ${next}${reason}`
         : `waiting for ${waitsFor.host} (${waitsFor.reason}), next attempt ${next}${reason}`;
     case 'failed':
-      if (failure?.gate !== undefined) return `${failure.gate.verdict} by its gate${reason}`;
+      if (failure?.gate !== undefined) return gateDetail(source, failure.message);
       return `${failure?.reason ?? 'failed'} after ${tries}, retried on request ${next}${reason}`;
     case 'done':
       return `${digest?.slice(0, 19) ?? ''}, ${ago(since, now)} ago`;
   }
+}
+
+/** The message names the check, the time and the reason, behind the image, which the row has already. */
+function gateDetail(source: string, message: string): string {
+  const repeated = `${source}: `;
+  return oneLine(message.startsWith(repeated) ? message.slice(repeated.length) : message);
 }

@@ -46,6 +46,7 @@ function paragraph(container: ExplainedContainer, dryRun: boolean, now: number):
   }
   lines.push(`  In the target it is ${container.reference ?? ''}`);
   lines.push(`  ${existenceSentence(container)}`);
+  if (container.gate !== undefined) lines.push(`  ${checksSentence(container.gate)}`);
   if (container.copy !== undefined) lines.push(...copySentences(container.copy, now).map((line) => `  ${line}`));
   if (container.access !== undefined) lines.push(`  ${accessSentence(container.access)}`);
   if (container.table !== undefined) lines.push(`  ${tableSentence(container.table)}`);
@@ -130,6 +131,10 @@ function traceLines(trace: FilterTrace, depth: number): string[] {
     `${'  '.repeat(depth)}${trace.text} -> ${value}`,
     ...trace.children.flatMap((child) => traceLines(child, depth + 1)),
   ];
+}
+
+function checksSentence(checks: readonly string[]): string {
+  return `The target has a gate (${checks.join(', ')}): it gets the image once the gate lets it through.`;
 }
 
 /** The message names the check, the reason, and the time until which it holds. */

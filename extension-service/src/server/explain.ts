@@ -36,6 +36,8 @@ export interface ExplainedContainer extends Explanation {
   readonly access?: SourceAccess;
   /** With the engine mutatingadmissionpolicy: whether the API server's table has the image. */
   readonly table?: InTable;
+  /** The checks of the target's gate, as in `minimumAge`, for an image that the target does not have. */
+  readonly gate?: readonly string[];
   /** The image that the container would get now. */
   readonly result: string;
   readonly swapped: boolean;
@@ -136,6 +138,7 @@ async function lookInto(
     ...(copy !== undefined && { copy: copyStatus(copy) }),
     ...(access !== undefined && { access }),
     ...(table !== undefined && { table }),
+    ...(!isPresent && target.config.gate !== undefined && { gate: Object.keys(target.config.gate) }),
     result: swaps ? reference.text : container.image,
     swapped: swaps,
     ...(waits(config, target.copyPolicy, isPresent) && {

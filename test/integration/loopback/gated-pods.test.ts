@@ -50,6 +50,7 @@ describe('a Pod whose image a gate holds', () => {
     const asked = JSON.stringify({ image: app, namespace: 'team-a' });
     const explained = await post(`${service.url}/v1/explain?output=text`, asked, { ca: service.ca });
     expect(explained.text).toContain('held by gate.minimumAge until ');
+    expect(explained.text).toContain('The target has a gate (minimumAge): ');
     expect(await metric(service, 'image_swapper_gated_images', { target: 'default', verdict: 'held' })).toBe(1);
     const labels = { target: 'default', check: 'minimumAge', verdict: 'held' };
     expect(await metric(service, 'image_swapper_gate_refusals_total', labels)).toBe(1);

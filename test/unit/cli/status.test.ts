@@ -39,6 +39,32 @@ describe('a row', () => {
       `waiting for docker.io (throttled), next attempt in 5 min: ${failure.message}`,
     ],
     [
+      'held by a gate',
+      {
+        state: 'waiting',
+        failure: {
+          reason: 'gated',
+          message: 'docker.io/library/nginx:1.27: held by gate.minimumAge until 2026-03-04T12:00:00Z: too young',
+          retryable: true,
+          gate: { check: 'minimumAge', verdict: 'held', until: NOW + 1 },
+        },
+      },
+      'held by gate.minimumAge until 2026-03-04T12:00:00Z: too young',
+    ],
+    [
+      'denied by a gate',
+      {
+        state: 'failed',
+        failure: {
+          reason: 'gated',
+          message: 'docker.io/library/nginx:1.27: denied by gate.webhook: CVE-2026-1',
+          retryable: false,
+          gate: { check: 'webhook', verdict: 'denied' },
+        },
+      },
+      'denied by gate.webhook: CVE-2026-1',
+    ],
+    [
       'failed, its pause over',
       { state: 'failed', attempts: 1, failure, nextTry: NOW - 1 },
       `server after 1 try, retried on request now: ${failure.message}`,
