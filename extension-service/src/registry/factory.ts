@@ -7,6 +7,7 @@ import { HostGuard, type HostGuardOptions } from './transport/host-guard.js';
 import { Http, type Resolve } from './transport/http.js';
 import { proxyFromEnvironment } from './transport/proxy.js';
 import { DEFAULT_RETRY, DEFAULT_RETRY_TOOLS, type RetryPolicy, type RetryTools } from './transport/retry.js';
+import { PaceGates } from './transport/pace-gate.js';
 import { Session } from './transport/session.js';
 import { TokenSource } from './transport/tokens.js';
 import type { Timeouts } from './transport/watchdog.js';
@@ -48,6 +49,7 @@ export class RegistryFactory {
   readonly #options: RegistryFactoryOptions;
   readonly #http: Http;
   readonly #tokens: TokenSource;
+  readonly #paces = new PaceGates();
   readonly #guard: HostGuard;
   readonly #endpoints: ReadonlyMap<string, RegistryEndpoint>;
   readonly #now: () => number;
@@ -85,6 +87,7 @@ export class RegistryFactory {
       http: this.#http,
       guard: this.#guard,
       tokens: this.#tokens,
+      paces: this.#paces,
       now: this.#now,
       hidesFromStrangers,
       ...(this.#onRequest && { onRequest: this.#onRequest }),

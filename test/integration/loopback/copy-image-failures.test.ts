@@ -123,8 +123,8 @@ describe('copyImage with a registry that lies or dies', () => {
   it.each([
     ['depth', { depth: 1 }, /nested more than 1/],
     ['manifests', { manifests: 2 }, /more than 2 manifests/],
-    ['bytes of manifests', { manifestBytes: 100 }, /more than 100 bytes/],
-    ['bytes of blobs', { blobBytes: 1_000 }, /more than 1000 bytes/],
+    ['bytes of manifests', { manifestBytes: 100 }, /manifests exceed 100 bytes/],
+    ['bytes of blobs', { blobBytes: 1_000 }, /blobs exceed 1000 bytes/],
   ])('stops at the limit of %s', async (_, limits, message) => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', buildImage({ nested: true }), 'v1');

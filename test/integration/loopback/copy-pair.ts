@@ -39,6 +39,7 @@ export async function pair(
     same?: boolean;
     anonymous?: boolean;
     uploadChunk?: number;
+    retry?: { readonly baseDelay: number; readonly maxDelay: number };
   } = {},
 ): Promise<Pair> {
   const source = await start(options.source);
@@ -52,7 +53,7 @@ export async function pair(
     hosts: { allow: [], deny: [] },
     env: {},
     timeouts: { connect: 2_000, headers: 1_000, idle: 300 },
-    retry: { baseDelay: 1, maxDelay: 5 },
+    retry: options.retry ?? { baseDelay: 1, maxDelay: 5 },
   });
   cleanups.push(() => factory.close());
   const keychain = { resolve: async () => [{ username: 'user', password: 'secret' }] };

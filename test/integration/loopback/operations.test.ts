@@ -287,7 +287,7 @@ describe('image-swapper status', () => {
     expect(stderr).toContain(`${nobody}/v1/mirrors`);
     expect(stderr).toContain('kubectl -n image-swapper port-forward');
     const other = await status('--server', source.origin);
-    expect([other.code, other.stderr]).toEqual([3, expect.stringContaining('not the answer of an image-swapper')]);
+    expect([other.code, other.stderr]).toEqual([3, expect.stringContaining('not a response of image-swapper')]);
     expect((await status('--server', 'localhost')).code).toBe(2);
   });
 });

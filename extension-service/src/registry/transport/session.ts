@@ -12,6 +12,7 @@ import type { Http } from './http.js';
 import { sendWithLogin } from './login-run.js';
 import { Login } from './login.js';
 import { registryAt, type OriginRegistry } from './origin-registry.js';
+import type { PaceGates } from './pace-gate.js';
 import { isRedirect, redirectTarget } from './redirects.js';
 import type { SessionAnswer, SessionRequest } from './request.js';
 import { scopesAt } from './scopes.js';
@@ -30,6 +31,7 @@ export interface SessionOptions {
   readonly http: Http;
   readonly guard: HostGuard;
   readonly tokens: TokenSource;
+  readonly paces: PaceGates;
   readonly now: () => number;
   /** As in the factory's options. */
   readonly hidesFromStrangers: boolean;
@@ -166,18 +168,21 @@ export class Session {
     context: RequestContext,
     { policy, registry }: { readonly policy: AddressPolicy; readonly registry: OriginRegistry },
   ): Promise<IncomingMessage> {
-    context.onRequest?.();
     const headers: Record<string, string> = { 'user-agent': 'image-swapper', ...request.headers };
     if (authorization !== undefined) headers['authorization'] = authorization;
     try {
-      const response = await this.#options.http.send({
-        method: request.method,
-        url,
-        headers,
-        policy,
-        tls: registry.tls,
-        ...(request.body && { body: request.body }),
-        ...(context.signal && { signal: context.signal }),
+      const action = actionOf(request.method, request.target);
+      const response = await this.#options.paces.run(registry.host, action, context.signal, () => {
+        context.onRequest?.();
+        return this.#options.http.send({
+          method: request.method,
+          url,
+          headers,
+          policy,
+          tls: registry.tls,
+          ...(request.body && { body: request.body }),
+          ...(context.signal && { signal: context.signal }),
+        });
       });
       this.#tell(request, response);
       if (registry.isOwn) this.#party = this.#partyOf(response, url);

@@ -1,0 +1,123 @@
+import { BoundedMap } from '../../util/bounded-map.js';
+import { sleep } from '../../util/sleep.js';
+import type { RegistryAction } from '../request-log.js';
+import { abortReason, onAbort } from './abort.js';
+import { atOnce, loweredPace, pauseOf, raisedPace, type Pace } from './pace.js';
+
+/** Registries and actions that are remembered; Pods name registries. */
+const MAX_GATES = 1_000;
+
+/** Ends a request that was let through. */
+export type Leave = (answer: 'given' | 'throttled' | 'none') => void;
+
+/**
+ * Keeps requests of one kind at a registry's pace. Until the registry says "too many requests", all of them pass at once.
+ */
+export class PaceGate {
+  #pace: Pace | undefined;
+  #inFlight = 0;
+  /** No request before; milliseconds. */
+  #notBefore = 0;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(private readonly now: () => number) {}
+
+  /** Resolves when the request may be sent. Rejects with the abort's reason. */
+  async enter(signal: AbortSignal | undefined): Promise<Leave> {
+    signal?.throwIfAborted();
+    while (this.#mustWait()) {
+      await this.#turn(signal);
+      if (signal?.aborted !== true) continue;
+      // The turn that it does not take is another one's.
+      this.#wake();
+      throw abortReason(signal);
+    }
+    this.#inFlight += 1;
+    const startedAt = this.now();
+    return (answer) => {
+      if (answer === 'throttled') this.#pace = loweredPace(this.#pace, this.#inFlight, startedAt, this.now());
+      else if (answer === 'given' && this.#pace !== undefined) this.#pace = raisedPace(this.#pace);
+      this.#inFlight -= 1;
+      this.#notBefore = this.#pace === undefined ? 0 : this.now() + pauseOf(this.#pace);
+      this.#wake();
+    };
+  }
+
+  /** Takes a refusal of a request that did not wait here. */
+  throttled(startedAt: number): void {
+    this.#pace = loweredPace(this.#pace, this.#inFlight + 1, startedAt, this.now());
+  }
+
+  #mustWait(): boolean {
+    if (this.#pace === undefined) return false;
+    return this.#inFlight >= atOnce(this.#pace) || this.now() < this.#notBefore;
+  }
+
+  /** Waits for an answer, or until the pause between two requests is over. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    const pause = this.#notBefore - this.now();
+    if (this.#pace !== undefined && this.#inFlight < atOnce(this.#pace) && pause > 0) return sleep(pause, signal);
+    await new Promise<void>((resolve) => {
+      const stop = signal === undefined ? undefined : onAbort(signal, () => turn());
+      const turn = (): void => {
+        stop?.();
+        this.#waiting.delete(turn);
+        resolve();
+      };
+      this.#waiting.add(turn);
+    });
+  }
+
+  /** Lets as many look again as may go. */
+  #wake(): void {
+    const free = this.#pace === undefined ? this.#waiting.size : atOnce(this.#pace) - this.#inFlight;
+    for (const turn of [...this.#waiting].slice(0, Math.max(0, free))) turn();
+  }
+}
+
+/** The gates of a process, by registry and action. */
+export class PaceGates {
+  readonly #gates = new BoundedMap<string, PaceGate>(MAX_GATES);
+
+  /** @param now milliseconds; a clock that only goes forward */
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
+  /** Runs one request at the registry's pace. The bodies of uploads do not wait: their source is open already. */
+  async run<T extends { readonly statusCode?: number | undefined }>(
+    host: string,
+    action: RegistryAction,
+    signal: AbortSignal | undefined,
+    send: () => Promise<T>,
+  ): Promise<T> {
+    if (action === 'send-upload') return this.#unpaced(host, send);
+    const leave = await this.#gate(host, action).enter(signal);
+    try {
+      const response = await send();
+      leave(response.statusCode === THROTTLED ? 'throttled' : 'given');
+      return response;
+    } catch (error) {
+      leave('none');
+      throw error;
+    }
+  }
+
+  async #unpaced<T extends { readonly statusCode?: number | undefined }>(
+    host: string,
+    send: () => Promise<T>,
+  ): Promise<T> {
+    const startedAt = this.now();
+    const response = await send();
+    // Fewer uploads begin then.
+    if (response.statusCode === THROTTLED) this.#gate(host, 'start-upload').throttled(startedAt);
+    return response;
+  }
+
+  #gate(host: string, action: RegistryAction): PaceGate {
+    const key = `${host} ${action}`;
+    const known = this.#gates.get(key) ?? new PaceGate(this.now);
+    this.#gates.set(key, known);
+    return known;
+  }
+}
+
+const THROTTLED = 429;

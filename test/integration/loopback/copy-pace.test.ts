@@ -1,0 +1,41 @@
+import { expect, it } from 'vitest';
+import { BlobLedger } from '../../../extension-service/src/registry/ledger.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import type { FakeRegistry } from '../../fakes/registry.js';
+import { TokenBucket } from '../../fakes/token-bucket.js';
+import { expectComplete, pair } from './copy-pair.js';
+
+const IMAGES = 12;
+
+/** Refuses what comes faster, without a Retry-After. @returns the number of refusals so far */
+function limit(registry: FakeRegistry, method: string, path: RegExp, perSecond: number): () => number {
+  const bucket = new TokenBucket(perSecond, 5);
+  let refused = 0;
+  registry.fault({
+    method,
+    path,
+    action: () => {
+      if (bucket.take()) return { type: 'delay', milliseconds: 0 };
+      refused += 1;
+      return { type: 'status', status: 429 };
+    },
+  });
+  return () => refused;
+}
+
+it.each([
+  ['a source that limits reads of blobs', 'source', 'GET', /\/blobs\//],
+  ['a target that limits uploads', 'target', 'POST', /\/blobs\/uploads/],
+] as const)('copies of %s find its pace, and none fails', async (_, end, method, path) => {
+  const { source, target, copy } = await pair({ retry: { baseDelay: 100, maxDelay: 1_000 } });
+  const refused = limit(end === 'source' ? source : target, method, path, 40);
+  const ledger = new BlobLedger();
+  const images = Array.from({ length: IMAGES }, (__, seed) => buildImage({ platforms: ['linux/amd64'], seed }));
+  images.forEach((image, n) => loadImage(source, `app-${n}`, image, 'v1'));
+  const copies = images.map((___, n) =>
+    copy({ ledger, from: { repository: `app-${n}` }, to: { repository: `mirror/app-${n}` } }),
+  );
+  expect((await Promise.all(copies)).map(({ outcome }) => outcome)).toEqual(images.map(() => 'copied'));
+  images.forEach((image, n) => expectComplete(target, `mirror/app-${n}`, image));
+  expect(refused()).toBeGreaterThan(0);
+});

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { PaceGate } from '../../../extension-service/src/registry/transport/pace-gate.js';
+import {
+  atOnce,
+  loweredPace,
+  pauseOf,
+  raisedPace,
+  type Pace,
+} from '../../../extension-service/src/registry/transport/pace.js';
+
+describe('the pace of a registry', () => {
+  it.each([
+    ['half of what was in flight, at first', undefined, 16, 5, 8],
+    ['one at a time, when one was refused', undefined, 1, 5, 1],
+    ['half of it, after another refusal', { limit: 8, loweredAt: 4 }, 8, 5, 4],
+    ['as it is, when the request was on its way before', { limit: 8, loweredAt: 5 }, 8, 5, 8],
+    ['pauses, below one at a time', { limit: 1, loweredAt: 4 }, 1, 5, 1 / 2],
+    ['no longer pauses than a sixteenth', { limit: 1 / 16, loweredAt: 4 }, 1, 5, 1 / 16],
+  ])('is lowered to %s', (_, pace, inFlight, startedAt, limit) => {
+    expect(loweredPace(pace, inFlight, startedAt, 10).limit).toBe(limit);
+  });
+
+  it.each([
+    [8, 8 + 1 / 8],
+    [1, 2],
+    [1 / 2, 0.55],
+    [0.99, 1],
+    [31.99, undefined],
+  ])('%d grows to %d with an answer', (limit, raised) => {
+    const grown = raisedPace({ limit, loweredAt: 3 });
+    if (raised === undefined) expect(grown).toBeUndefined();
+    else expect(grown?.limit).toBeCloseTo(raised);
+  });
+
+  it.each([
+    [8.9, 8, 0],
+    [1, 1, 0],
+    [1 / 2, 1, 50],
+    [1 / 4, 1, 150],
+    [1 / 16, 1, 750],
+  ])('%d means %i at once with %i ms between them', (limit, count, pause) => {
+    const pace: Pace = { limit, loweredAt: 0 };
+    expect([atOnce(pace), pauseOf(pace)]).toEqual([count, pause]);
+  });
+});
+
+describe('a gate', () => {
+  it('lets all pass until the registry refuses one, and then half as many', async () => {
+    const gate = new PaceGate(clock());
+    const leaves = await Promise.all(Array.from({ length: 8 }, () => gate.enter(undefined)));
+    leaves[0]?.('throttled');
+    let passed = 0;
+    const later = Array.from({ length: 6 }, () => gate.enter(undefined).then((leave) => ((passed += 1), leave)));
+    for (const leave of leaves.slice(1, 4)) leave('none');
+    await settled();
+    expect(passed).toBe(0);
+    leaves[4]?.('none');
+    await settled();
+    expect(passed).toBe(1);
+    for (const leave of leaves.slice(5)) leave('none');
+    await settled();
+    expect(passed).toBe(4);
+    for (const entry of later) void entry.then((leave) => leave('none'));
+    await Promise.all(later);
+  });
+
+  it('gives the turn of a request that was aborted to the next one', async () => {
+    const gate = new PaceGate(clock());
+    const first = await gate.enter(undefined);
+    first('throttled');
+    const holder = await gate.enter(undefined);
+    const abort = new AbortController();
+    const aborted = gate.enter(abort.signal);
+    const next = gate.enter(undefined);
+    abort.abort(new Error('over'));
+    await expect(aborted).rejects.toThrow('over');
+    holder('none');
+    (await next)('none');
+  });
+});
+
+function clock(): () => number {
+  let now = 0;
+  return () => (now += 1);
+}
+
+async function settled(): Promise<void> {
+  for (let n = 0; n < 20; n += 1) await Promise.resolve();
+}
