@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
@@ -164,40 +164,71 @@ describe('imageCopyPolicy immediate', () => {
 });
 
 describe('dry runs', () => {
-  it.each([
-    [{ imageCopyPolicy: 'delayed' }, true],
-    [{ imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' }, true],
-    [{ imageCopyPolicy: 'force', imageSwapPolicy: 'always' }, true],
-    [{ imageCopyPolicy: 'immediate', imageCopyFailure: 'deny' }, false],
-    [{ imageCopyPolicy: 'force' }, false],
-  ] as const)('under %j, of the configuration: %j, reach no registry but for looking', async (policies, configured) => {
-    loadImage(source, 'app', image, '1');
-    loadImage(target, pathOf(source, 'there'), image, '1');
-    const service = await world.serve({
-      source: sources(),
-      target: plainRegistry(target),
-      dryRun: configured,
-      ...policies,
+  const policies = [
+    { imageCopyPolicy: 'delayed' },
+    { imageCopyPolicy: 'immediate' },
+    { imageCopyPolicy: 'force', imageSwapPolicy: 'always' },
+    { imageCopyPolicy: 'force' },
+  ] as const;
+
+  describe.each([
+    [true, [0, 1, 2]],
+    [false, [1, 3]],
+  ] as const)('of the configuration: %j', (configured, chosen) => {
+    const shared = new World();
+    const sourceOf = new Map<number, FakeRegistry>();
+    const targetOf = new Map<number, FakeRegistry>();
+    let service: RunningService;
+
+    beforeAll(async () => {
+      for (const index of chosen) {
+        sourceOf.set(index, await shared.registry());
+        targetOf.set(index, await shared.registry());
+      }
+      service = await shared.serve({
+        source: { registries: [...sourceOf.values()].map((registry) => plainRegistry(registry)) },
+        dryRun: configured,
+        imageCopyFailure: 'deny',
+        targets: [...targetOf].map(([index, registry]) => ({
+          name: `target-${index}`,
+          match: `obj.metadata.namespace == 'team-${index}'`,
+          ...plainRegistry(registry),
+          ...policies[index],
+        })),
+      });
     });
-    const asked = images('app', 'there');
-    const expected = configured ? asked : { ...asked, there: place('there') };
-    await until('the Pod is answered as it should be', async () => {
-      const answered = await admit(service, asked, { dryRun: !configured });
-      return JSON.stringify(answered) === JSON.stringify(expected);
-    });
-    await sleep(300);
-    expect(await mirrors(service)).toEqual([]);
-    expect(source.accessLog).toEqual([]);
-    // What HEAD does not find is asked once by GET.
-    const looks = ({ method, path, status }: { method: string; path: string; status: number }): boolean =>
-      method === 'HEAD' || path === '/v2/' || (method === 'GET' && path.includes('/manifests/') && status === 404);
-    expect(target.accessLog.filter((entry) => !looks(entry))).toEqual([]);
-    expect(target.repositories()).toEqual([pathOf(source, 'there')]);
-    if (!configured) {
-      // Only the dry run was spared: the same Pod for real is mirrored.
-      await admit(service, asked);
-      await settled(service);
-      expect(target.manifest(pathOf(source, 'app'), '1')?.digest).toBe(image.digest);
-    }
+    afterAll(() => shared.close());
+
+    it.each(chosen.map((index) => [policies[index], index] as const))(
+      'under %j, reach no registry but for looking',
+      async (_policies, index) => {
+        [source, target] = [sourceOf.get(index) ?? source, targetOf.get(index) ?? target];
+        const namespace = `team-${index}`;
+        loadImage(source, 'app', image, '1');
+        loadImage(target, pathOf(source, 'there'), image, '1');
+        const asked = images('app', 'there');
+        const expected = configured ? asked : { ...asked, there: place('there') };
+        await until('the Pod is answered as it should be', async () => {
+          const answered = await admit(service, asked, { namespace, dryRun: !configured });
+          return JSON.stringify(answered) === JSON.stringify(expected);
+        });
+        await sleep(300);
+        const copies = (await mirrors(service)).filter((row) => row.source.startsWith(source.host));
+        expect(copies).toEqual([]);
+        expect(source.accessLog).toEqual([]);
+        // What HEAD does not find is asked once by GET.
+        const looks = ({ method, path, status }: { method: string; path: string; status: number }): boolean =>
+          method === 'HEAD' || path === '/v2/' || (method === 'GET' && path.includes('/manifests/') && status === 404);
+        expect(target.accessLog.filter((entry) => !looks(entry))).toEqual([]);
+        expect(target.repositories()).toEqual([pathOf(source, 'there')]);
+        if (!configured) {
+          // Only the dry run was spared: the same Pod for real is mirrored.
+          loadImage(source, 'there', image, '1');
+          await admit(service, asked, { namespace });
+          await settled(service);
+          expect(target.manifest(pathOf(source, 'app'), '1')?.digest).toBe(image.digest);
+        }
+      },
+    );
   });
 });
