@@ -14,7 +14,7 @@ import { makeCertificates } from '../../fakes/certificates.js';
 import type { Certificates } from '../../fakes/certificates.js';
 import { get, post } from '../../fakes/https-client.js';
 import type { ClientReply, SendOptions } from '../../fakes/https-client.js';
-import { runProgram } from '../../fakes/program.js';
+import { runHere, runProgram } from '../../fakes/program.js';
 import { RunningService } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
 
@@ -235,7 +235,8 @@ describe('serve refuses to start', () => {
     await writeFile(config, configOf(clients()));
     const flags = ['--tls-cert-file', join(folder, 'leaf.crt'), '--tls-key-file', join(folder, 'leaf.key')];
     const addresses = ['--listen-address', '127.0.0.1:0', '--metrics-address', '127.0.0.1:0'];
-    const ended = await runProgram(['serve', '--config', config, ...addresses, ...(tls ? flags : [])], {});
+    const line = ['serve', '--config', config, '--log-level', 'fatal', ...addresses, ...(tls ? flags : [])];
+    const ended = await (tls ? runHere(line, { env: {}, cwd: folder }) : runProgram(line, {}));
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain(message);
   });

@@ -86,7 +86,7 @@ async function start(config: object, image: (n: number) => string): Promise<Sett
     body: (n) => JSON.stringify({ request: admissionRequest({ app: image(n) }) }),
     kept: KEPT,
     fresh: 1,
-    pause: 10,
+    pause: 50,
   });
   return { service, load, configMap, tls };
 }
