@@ -3,6 +3,7 @@ import { engineOf } from '../core/engines/engines.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Rules } from '../core/decide/rules.js';
+import type { Garbage } from './garbage.js';
 import type { ClusterPart, BackgroundLog } from './run.js';
 import type { ClusterEvent } from './protocol.js';
 import { connectCluster } from '../kubernetes/api.js';
@@ -24,6 +25,8 @@ import type { OpenedCertificate } from '../kubernetes/serving-certificate/open.j
 import { ToldProblems } from '../kubernetes/told-problems.js';
 import { clusterLists } from '../kubernetes/watch/cluster-lists.js';
 import { clusterWatches } from '../kubernetes/watch/cluster-watches.js';
+import { GarbageTask } from '../kubernetes/usage/garbage-task.js';
+import { UsageRecorder } from '../kubernetes/usage/usage-recorder.js';
 import { Reconciler } from '../kubernetes/workloads/reconciler.js';
 import { messageOf } from '../util/message-of.js';
 import { sleep } from '../util/sleep.js';
@@ -33,6 +36,7 @@ export interface ClusterSideOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: BackgroundLog;
   readonly emit: (event: ClusterEvent) => void;
+  readonly garbage: Garbage;
   /** Milliseconds until a kubeconfig that could not be used is tried again. @default 10000 */
   readonly retry?: number;
 }
@@ -188,10 +192,53 @@ export class ClusterSide implements ClusterPart {
       config: feed,
       ...(certificate !== undefined && { certificate }),
     });
-    return [...(await this.reconciling(cluster)), ...writing];
+    const recorder = this.recorderOf(cluster);
+    const reconciling = await this.reconciling(cluster, recorder);
+    const recording = recorder === undefined || reconciling.length === 0 ? [] : [recorder];
+    return [...reconciling, ...recording, ...this.collecting(), ...writing];
   }
 
-  private async reconciling(cluster: ClusterAccess): Promise<readonly LeaderTask[]> {
+  /** With `gc.cluster`: writes what this cluster uses into the targets. */
+  private recorderOf(cluster: ClusterAccess): UsageRecorder | undefined {
+    const { config } = this.current;
+    if (config.gc.cluster === undefined) return undefined;
+    const { log, garbage } = this.options;
+    return new UsageRecorder({
+      log,
+      isSynced: () => this.reconciler?.state().synced === true,
+      write: async (uses, signal) => {
+        const { lease } = this.current.config;
+        const uid = await (await ClusterLease.connect(cluster, lease.name, lease.namespace)).uid(signal);
+        return garbage.record(this.current.config, uid, uses, signal);
+      },
+    });
+  }
+
+  private collecting(): readonly LeaderTask[] {
+    if (!this.current.config.gc.enabled) return [];
+    const { log, garbage } = this.options;
+    return [
+      new GarbageTask({
+        log,
+        collect: (beforeDelete, signal) => garbage.collect(this.current.config, beforeDelete, signal),
+        withdraw: async (names, signal) => {
+          for (const text of names) this.images?.missing({ reference: { text } });
+          if (this.hasTable()) await this.images?.inForce(signal);
+        },
+      }),
+    ];
+  }
+
+  /** Whether the API server swaps by a table that this replica writes. */
+  private hasTable(): boolean {
+    const { policies } = this.current.config;
+    return policies.manage && policies.engine === 'mutatingadmissionpolicy';
+  }
+
+  private async reconciling(
+    cluster: ClusterAccess,
+    recorder: UsageRecorder | undefined,
+  ): Promise<readonly LeaderTask[]> {
     const { log, emit } = this.options;
     this.reconciler = undefined;
     if (!this.current.config.reconcile.enabled) return [];
@@ -201,6 +248,7 @@ export class ClusterSide implements ClusterPart {
       configuration: () => this.current,
       ownNamespace: cluster.ownNamespace,
       want: (jobs) => emit({ kind: 'wanted', jobs }),
+      ...(recorder !== undefined && { used: recorder.used }),
       onReport: (report) => emit({ kind: 'watches', report }),
       onPresence: (job, isPresent) => (isPresent ? this.images?.present(job) : this.images?.missing(job)),
       onNews: (news) => {
@@ -224,8 +272,8 @@ function roleOf({ leading, holder, unavailable }: LeaderState): Omit<ClusterEven
 }
 
 /** The part of the configuration that a running election cannot take over. */
-function electionOf({ lease, reconcile, policies }: Config): string {
-  return JSON.stringify([lease, reconcile.enabled, policies.manage]);
+function electionOf({ lease, reconcile, policies, gc }: Config): string {
+  return JSON.stringify([lease, reconcile.enabled, policies.manage, gc.enabled, gc.cluster]);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

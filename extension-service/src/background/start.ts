@@ -9,6 +9,7 @@ import { runBackground } from './run.js';
 import type { CheckAccess } from './run.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import type { BackgroundData } from './protocol.js';
+import { garbageOf } from './garbage.js';
 import { LineBudget } from '../util/line-budget.js';
 import { debounceNames } from './debounce-names.js';
 
@@ -39,7 +40,8 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const cloud = openClouds({ env, onEvent: onCloudEvent, report });
-    const cluster = new ClusterSide(config, { env, log, emit: onClusterEvent });
+    const garbage = garbageOf(() => copier.currentRegistries);
+    const cluster = new ClusterSide(config, { env, log, garbage, emit: onClusterEvent });
     const connect = lazily(() => connectCluster(env));
     const shown = new ShownPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
     const copier = new RegistryCopier(config, {

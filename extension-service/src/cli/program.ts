@@ -2,6 +2,7 @@ import { UnusableRegistriesError } from '../targets/registries.js';
 import { Command, CommanderError, Option } from 'commander';
 import type { CommandContext, ConfigFlags } from './context.js';
 import type { CheckFlags } from './check.js';
+import type { GcFlags } from './gc.js';
 import type { ExplainFlags } from './explain.js';
 import { CliError, EXIT } from './exit.js';
 import type { MigrateFlags } from './migrate.js';
@@ -55,6 +56,7 @@ const EXAMPLES = {
     'mirror --from-layout carried',
   ],
   prewarm: ['prewarm --dry-run'],
+  gc: ['gc --dry-run', 'gc --set gc.clusters=[east,west] --dry-run -o json'],
   explain: ['explain nginx:1.27 -n team-a', 'explain -f deployment.yaml --offline', 'explain -f - < pod.json'],
   swap: ['swap -f deployment.yaml', 'swap -f - --namespace team-a < rendered.yaml'],
   status: ['status', 'status --all --server http://127.0.0.1:8080'],
@@ -109,6 +111,11 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--dry-run', 'show what would be copied, and the minimum time that registry quotas allow')
     .addOption(outputOption())
     .action(async (flags: PrewarmFlags) => setExitCode(await (await import('./prewarm.js')).prewarm(context, flags)));
+
+  command(program, 'gc', 'delete images from the targets that no cluster has used for long')
+    .option('--dry-run', 'show what would be deleted, and why the rest stays')
+    .addOption(outputOption())
+    .action(async (flags: GcFlags) => setExitCode(await (await import('./gc.js')).gc(context, flags)));
 
   command(program, 'explain', 'show what happens to an image or a Pod, and why')
     .argument('[image]', 'image reference')

@@ -16,6 +16,7 @@ import { RuleContext } from './rules/context.js';
 import { checkAccess } from './rules/access.js';
 import { checkExpressions } from './rules/expressions.js';
 import { checkGates } from './rules/gates.js';
+import { checkGc } from './rules/gc.js';
 import { checkRegistries } from './rules/registries.js';
 import { checkEngine } from './rules/engine.js';
 import { checkService } from './rules/service.js';
@@ -123,6 +124,7 @@ function checkRules(context: RuleContext): void {
   checkExpressions(context);
   checkTargets(context);
   checkGates(context);
+  checkGc(context);
   checkService(context);
   checkEngine(context);
   checkAccess(context);

@@ -70,6 +70,12 @@ export interface CloudRepositories {
   create(repository: string, signal: AbortSignal | undefined): Promise<boolean>;
   /** An image has been copied there, or was there: see to the repository's policies, in the background. */
   used(repository: string): void;
+  /**
+   * Deletes manifests with all their tags, an index before its platforms. Absent: by the distribution API.
+   *
+   * @throws RegistryError that says which permission is missing
+   */
+  remove?(repository: string, digests: readonly string[], signal: AbortSignal): Promise<void>;
   /** Whether tags in the repository can't be moved, as far as the configuration says. */
   isImmutable(tag: string): boolean;
 }

@@ -112,6 +112,11 @@ export class RegistryCopier implements Copier {
     this.start();
   }
 
+  /** Those of the configuration in force. */
+  get currentRegistries(): Registries {
+    return this.registries;
+  }
+
   async logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin> {
     const cloud = this.registries.cloud(registry);
     if (cloud === undefined) throw new Error(`${registry} is no longer in the configuration`);

@@ -1,7 +1,7 @@
 import { parseUrl } from '../util/parse-url.js';
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { isDigest } from '../core/image/reference.js';
+import { isDigest, isTag } from '../core/image/reference.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
 import { openBlob } from './blob-read.js';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
@@ -24,7 +24,7 @@ import { sendPush, type PushOptions } from './send-push.js';
 import { header, invalid, readBody, refusePage, type Asked } from './transport/answers.js';
 import { discard, readErrorBody } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
-import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
+import { pull, push, remove, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
 
 /** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
@@ -388,6 +388,57 @@ export class RegistryClient {
     return { subjectKept: header(response, 'oci-subject') !== undefined };
   }
 
+  /** Every tag of a repository; none when it does not exist. */
+  async listTags(repository: string, context?: RequestContext): Promise<readonly string[]> {
+    const tags: string[] = [];
+    const target = this.#path(repository, 'tags', 'list');
+    let query = '?n=1000';
+    for (let page = 0; ; page++) {
+      const answer = await this.#retried(context, async () => {
+        const { response, asked } = await this.#send(context, {
+          method: 'GET',
+          target: `${target}${query}`,
+          scopes: pull(repository),
+          accept: [200, 404],
+        });
+        if (response.statusCode === 404) {
+          discard(response);
+          return undefined;
+        }
+        const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);
+        return {
+          tags: tagsIn(bytes, asked),
+          next: nextLink(header(response, 'link')),
+          url: new URL(target, asked.url),
+        };
+      });
+      if (answer === undefined) return tags;
+      tags.push(...answer.tags);
+      if (answer.next === undefined) return tags;
+      const next = nextQuery(answer.next, answer.url);
+      if (page >= MAX_TAG_PAGES || next === query || next === '')
+        throw new RegistryError(`${repository} has too many tags, or a list of them that cannot be followed`, {
+          kind: 'invalid',
+          host: this.host,
+        });
+      query = next;
+    }
+  }
+
+  /** Deletes a manifest by digest, or a tag. @returns false when it was not there */
+  async deleteManifest(repository: string, reference: string, context?: RequestContext): Promise<boolean> {
+    return this.#retried(context, async () => {
+      const { response } = await this.#send(context, {
+        method: 'DELETE',
+        target: this.#path(repository, 'manifests', reference),
+        scopes: remove(repository),
+        accept: [200, 202, 204, 404],
+      });
+      discard(response);
+      return response.statusCode !== 404;
+    });
+  }
+
   #path(repository: string, ...rest: readonly string[]): string {
     return repositoryPath(this.host, repository, ...rest);
   }
@@ -399,6 +450,23 @@ export class RegistryClient {
   #retried<T>(context: RequestContext | undefined, attempt: () => Promise<T>): Promise<T> {
     return withRetry(this.#options.retry, this.#options.retryTools, context?.signal, attempt);
   }
+}
+
+/** Pages of a list of tags. */
+const MAX_TAG_PAGES = 1_000;
+
+function tagsIn(bytes: Buffer, asked: Asked): readonly string[] {
+  let json: unknown;
+  try {
+    json = parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);
+  } catch {
+    throw invalid(asked, 'answered something else than a list of tags');
+  }
+  const { tags } = (json ?? {}) as { readonly tags?: unknown };
+  // distribution answers null for a repository whose tags are all deleted.
+  if (tags === null) return [];
+  if (!Array.isArray(tags)) throw invalid(asked, 'answered something else than a list of tags');
+  return tags.filter((tag): tag is string => typeof tag === 'string' && isTag(tag));
 }
 
 /** 303 leads to a page for people (GHCR): what it leads to is not asked. */

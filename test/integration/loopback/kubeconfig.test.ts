@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
+import { garbageOf } from '../../../extension-service/src/background/garbage.js';
 import { ClusterSide } from '../../../extension-service/src/background/cluster-side.js';
 import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
 import { configOf } from '../../unit/decide/rules-of.js';
@@ -43,6 +44,9 @@ describe('a kubeconfig that cannot be used', () => {
     const side = new ClusterSide(configOf(), {
       env: { KUBECONFIG: kubeconfig },
       log: (level, message) => log.push(`${level}: ${message}`),
+      garbage: garbageOf(() => {
+        throw new Error('no registry is needed');
+      }),
       emit: ({ kind }) => (tries += kind === 'role' ? 1 : 0),
       retry: 5,
     });

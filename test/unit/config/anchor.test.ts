@@ -139,7 +139,7 @@ describe("k8s-image-swapper's dialect", () => {
       'imageRewrites: 60\n',
       {},
       [
-        '2:1: imageRewrites: unknown key: expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
+        '2:1: imageRewrites: unknown key: expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, gc, reconcile, secretReader, lease, events, tls, server, auth, policies',
       ],
     ],
     [

@@ -33,6 +33,7 @@ describe('a configuration of nothing but a target', () => {
         ...{ refresh: { interval: 3_600_000 }, audit: { interval: 86_400_000 } },
       },
       queue: { type: 'memory' },
+      gc: { enabled: false, after: 2_592_000_000, clusters: [] },
       reconcile: { enabled: true, interval: 600_000 },
       secretReader: { enabled: true, secretNames: [] },
       lease: { name: 'image-swapper' },
@@ -89,7 +90,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(62);
+    expect(origins.size).toBe(65);
   });
 
   it.each([

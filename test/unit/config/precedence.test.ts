@@ -158,6 +158,11 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'queue.type': ['redis', 'redis'],
   'queue.url': ['redis://a.test', 'redis://me:p-word@b.test'],
   'queue.secretName': ['a', 'b'],
+  gc: ['{after: 48h}', '{clusters: [a]}'],
+  'gc.enabled': ['true', 'false'],
+  'gc.after': ['24h', '9600h'],
+  'gc.cluster': ['a', 'b'],
+  'gc.clusters': ['a,b', '[c]'],
   reconcile: ['{enabled: false}', '{interval: 5m}'],
   'reconcile.enabled': ['false', 'true'],
   'reconcile.interval': ['5m', '20m'],
@@ -210,6 +215,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
 function baseOf(key: string): string {
   if (key === 'target' || key === 'target.oci')
     return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';
+  if (key === 'gc.enabled') return 'target: {oci: {registry: z.test}}\ngc: {cluster: z, clusters: [z]}\n';
   if (key === 'tls.mode') return 'target: {oci: {registry: z.test}}\ntls: {dnsNames: [z.svc]}\n';
   if (key === 'source.directTarget') return 'target: {oci: {registry: z.test}}\npolicies: {failClosed: true}\n';
   if (['target.acr', 'target.aws', 'target.gcp'].includes(key)) return '{}\n';

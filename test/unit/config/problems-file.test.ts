@@ -91,7 +91,7 @@ describe('problems with keys', () => {
       'an unknown key at the top',
       `${target}imageSwapPolcy: exists\n`,
       [
-        '2:1: imageSwapPolcy: unknown key (did you mean "imageSwapPolicy"?): expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
+        '2:1: imageSwapPolcy: unknown key (did you mean "imageSwapPolicy"?): expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, gc, reconcile, secretReader, lease, events, tls, server, auth, policies',
       ],
     ],
     [
@@ -105,7 +105,7 @@ describe('problems with keys', () => {
       'another letter case',
       `${target}dryrun: true\n`,
       [
-        '2:1: dryrun: unknown key (did you mean "dryRun"?): expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, reconcile, secretReader, lease, events, tls, server, auth, policies',
+        '2:1: dryrun: unknown key (did you mean "dryRun"?): expected one of dryRun, logLevel, logFormat, imageSwapPolicy, imageCopyPolicy, imageCopyDeadline, imageCopyFailure, answerBudget, source, pods, target, targets, mirror, queue, gc, reconcile, secretReader, lease, events, tls, server, auth, policies',
       ],
     ],
     [

@@ -43,6 +43,7 @@ export function configOf(more: Partial<Config> = {}): Config {
       audit: { interval: 86_400_000 },
     },
     queue: { type: 'memory' },
+    gc: { enabled: false, after: 2_592_000_000, clusters: [] },
     reconcile: { enabled: true, interval: 600_000 },
     secretReader: { enabled: true, secretNames: [] },
     lease: { name: 'image-swapper' },

@@ -11,6 +11,7 @@ import { namedTargetSchema, targetSchema } from './registry.js';
 import {
   enginePoliciesSchema,
   eventsSchema,
+  gcSchema,
   leaseSchema,
   mirrorSchema,
   podsSchema,
@@ -60,6 +61,7 @@ export const configSchema = exactly(
     ).default([]),
     mirror: described(mirrorSchema, 'How images are copied.').prefault({}),
     queue: described(queueSchema, 'The queue of copies.').prefault({}),
+    gc: described(gcSchema, 'Deletion of images that no cluster uses any more; off by default.').prefault({}),
     reconcile: described(reconcileSchema, 'The periodic check for missing images.').prefault({}),
     secretReader: described(secretReaderSchema, 'Which pull secrets the service reads.').prefault({}),
     lease: described(leaseSchema, 'Leader election.').prefault({}),

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type {
   ClientCertificateConfig,
   Config,
+  GcConfig,
   LeaseConfig,
   MirrorConfig,
   PodsConfig,
@@ -101,6 +102,43 @@ export function queueUrlFault(type: string, url: string): string | undefined {
   const schemes: Readonly<Record<string, RegExp>> = { redis: /^rediss?:/, postgres: /^postgres(?:ql)?:/ };
   return schemes[type]?.test(url) === false ? `not a ${type} URL, but type is ${quoteInput(type)}` : undefined;
 }
+
+/** A tag of a registry, by which a cluster is known there. */
+const clusterName = (about: string) =>
+  text(
+    { about, allowed: 'expected the name of a cluster' },
+    matching(
+      /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
+      'name of a cluster',
+      'expected lower-case letters, digits and -',
+    ),
+  );
+
+/** Records keep uses for twice as long. */
+const MAX_GC_AFTER_MS = 400 * 86_400_000;
+
+/** What leaves the targets. */
+export const gcSchema = z.strictObject({
+  enabled: flag(
+    'The leader deletes unused images from the targets once a day. `image-swapper gc` deletes them at once.',
+  ).default(false),
+  after: duration(
+    86_400_000,
+    MAX_GC_AFTER_MS,
+    'How long no cluster must have used an image before it is deleted; at least 24h.',
+  ).default(2_592_000_000),
+  cluster: clusterName(
+    'The name under which this cluster records in each target when it used which image. Each cluster needs a name of its own.',
+  ).exactOptional(),
+  clusters: z
+    .array(
+      clusterName(
+        'The `gc.cluster` of a cluster that uses the targets. Nothing is deleted without a recent record of each.',
+      ),
+    )
+    .readonly()
+    .default([]),
+}) satisfies z.ZodType<GcConfig>;
 
 /** How what is missing in targets is found. */
 export const reconcileSchema = z.strictObject({

@@ -28,6 +28,7 @@ export interface Config {
   readonly targets: readonly TargetConfig[];
   readonly mirror: MirrorConfig;
   readonly queue: QueueConfig;
+  readonly gc: GcConfig;
   readonly reconcile: { readonly enabled: boolean; readonly interval: number };
   readonly secretReader: SecretReaderConfig;
   readonly lease: LeaseConfig;
@@ -36,6 +37,18 @@ export interface Config {
   readonly server: ServerConfig;
   readonly auth: AuthConfig;
   readonly policies: PoliciesConfig;
+}
+
+/** What leaves the targets. */
+export interface GcConfig {
+  /** The leader deletes once a day. */
+  readonly enabled: boolean;
+  /** Milliseconds without any use. */
+  readonly after: number;
+  /** The name under which this cluster records its uses; absent: it records none. */
+  readonly cluster?: string;
+  /** Clusters that must record their uses before anything is deleted. */
+  readonly clusters: readonly string[];
 }
 
 /** Which pull secrets of Pods and their ServiceAccounts may be read. */

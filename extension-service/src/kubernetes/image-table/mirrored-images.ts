@@ -62,6 +62,7 @@ export class MirroredImages {
   private config: Config | undefined;
   private tables: ImageTables | undefined;
   private readonly changes = new WakeUps();
+  private readonly writes = new WakeUps();
 
   constructor(
     private readonly options: {
@@ -106,7 +107,7 @@ export class MirroredImages {
   }
 
   /** The target does not have the image, or is about to lose it. */
-  missing({ reference: { text } }: Pick<MirrorJob, 'reference'>): void {
+  missing({ reference: { text } }: { readonly reference: Pick<MirrorJob['reference'], 'text'> }): void {
     if (!this.known.delete(text)) return;
     if (!this.recent.delete(text)) this.largeChanged = true;
     this.unwritten.delete(text);
@@ -140,6 +141,7 @@ export class MirroredImages {
     const { tables } = this;
     if (tables === undefined) return;
     this.written = this.rendered;
+    this.writes.wake();
     if (writes === 0 && this.adopted.size === 0) {
       this.settle();
       return;
@@ -170,6 +172,12 @@ export class MirroredImages {
         await this.changes.wait(pause, signal);
       }
     }
+  }
+
+  /** Resolves when every change so far is in the cluster, or the signal aborts. */
+  async inForce(signal: AbortSignal): Promise<void> {
+    const { version } = this;
+    while (!signal.aborted && this.written < version) await this.writes.wait(Infinity, signal);
   }
 
   private settle(): void {

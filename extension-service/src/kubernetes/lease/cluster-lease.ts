@@ -34,6 +34,17 @@ export class ClusterLease implements LeaseApi {
     }
   }
 
+  /** Tells installations apart, also in different clusters. @throws LeaseError */
+  async uid(signal: AbortSignal): Promise<string> {
+    const { name, namespace } = this;
+    try {
+      const { metadata } = await this.api.readNamespacedLease({ name, namespace }, await requestOptions(signal));
+      return metadata?.uid ?? '';
+    } catch (error) {
+      throw this.failure('get', error);
+    }
+  }
+
   async create(write: LeaseWrite, signal: AbortSignal): Promise<StoredLease> {
     const { name, namespace } = this;
     const body: V1Lease = {

@@ -20,6 +20,8 @@ import type { WorkloadKind } from './kinds.js';
 import { samePull } from './pull-contexts.js';
 import { Sources } from './sources.js';
 import { VanishedSources } from './vanished-sources.js';
+import { usedBy } from '../usage/used-images.js';
+import type { UsedImages } from '../usage/used-images.js';
 import { UnknownImages } from './unknown-images.js';
 import { usesOf } from './uses.js';
 import type { Uses } from './uses.js';
@@ -40,6 +42,8 @@ export interface ReconcilerOptions {
   readonly onPresence?: (job: MirrorJob, isPresent: boolean) => void;
   /** What it sees, each time that it has changed, a second after at the latest. */
   readonly onReport?: (report: WatchReport) => void;
+  /** Gets what every object keeps in the targets. */
+  readonly used?: UsedImages;
   readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void;
   readonly now?: () => number;
 }
@@ -235,6 +239,7 @@ export class Reconciler implements LeaderTask {
     this.agenda = undefined;
     this.wanted = new WantedImages();
     this.unknown.clear();
+    this.options.used?.clear();
     this.synced.clear();
     this.reflectors.clear();
   }
@@ -271,14 +276,18 @@ export class Reconciler implements LeaderTask {
         listing = false;
         wanted.prune(kind.kind, generation);
         this.unknown.prune(kind.kind, generation);
+        this.options.used?.prune(kind.kind, generation);
         onListed();
       },
       apply: (object) => {
         const identity = identify(kind, object);
         if (identity === undefined) return;
         const { reference, owner } = identity;
-        const pod = skipped.has(reference.namespace) ? undefined : kind.pod(object);
+        const whole = kind.pod(object);
+        const pod = skipped.has(reference.namespace) ? undefined : whole;
         const uses = pod === undefined ? NOTHING : this.usesOf(rules, pod, reference);
+        const { used } = this.options;
+        used?.put(reference.uid, kind.kind, whole === undefined ? [] : usedBy(rules, whole, uses.jobs), generation);
         this.note(this.unknown.put(reference.uid, kind.kind, uses.unknown, generation));
         if (uses.jobs.length === 0) {
           wanted.remove(reference.uid);
@@ -304,6 +313,7 @@ export class Reconciler implements LeaderTask {
         if (identity === undefined) return;
         wanted.remove(identity.reference.uid);
         this.unknown.remove(identity.reference.uid);
+        this.options.used?.remove(identity.reference.uid);
       },
     };
   }

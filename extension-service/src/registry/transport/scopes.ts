@@ -1,7 +1,7 @@
 /** Access to one repository (distribution's token scopes). */
 export interface Scope {
   readonly repository: string;
-  readonly actions: 'pull' | 'pull,push';
+  readonly actions: 'pull' | 'pull,push' | 'pull,push,delete';
 }
 
 export function pull(repository: string): Scope[] {
@@ -10,6 +10,10 @@ export function pull(repository: string): Scope[] {
 
 export function push(repository: string): Scope[] {
   return [{ repository, actions: 'pull,push' }];
+}
+
+export function remove(repository: string): Scope[] {
+  return [{ repository, actions: 'pull,push,delete' }];
 }
 
 /** As a token server reads them: `repository:team/app:pull`. */

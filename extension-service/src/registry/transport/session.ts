@@ -18,7 +18,7 @@ import type { SessionAnswer, SessionRequest } from './request.js';
 import { scopesAt } from './scopes.js';
 import type { TokenSource } from './tokens.js';
 
-export { pull, push, type Scope } from './scopes.js';
+export { pull, push, remove, type Scope } from './scopes.js';
 export type { SessionAnswer, SessionRequest } from './request.js';
 
 export interface SessionOptions {

@@ -1,0 +1,58 @@
+import type { Config } from '../core/config/model.js';
+import { targetsOf } from '../core/config/registries.js';
+import type { UsageRecord } from '../core/gc/usage-record.js';
+import { namingTarget } from '../kinds/registry-naming.js';
+import type { TargetGarbage } from '../kubernetes/usage/garbage-task.js';
+import type { LastUses } from '../kubernetes/usage/used-images.js';
+import { collectTarget } from '../targets/garbage/collect-target.js';
+import { UsageStore } from '../targets/garbage/usage-store.js';
+import type { Registries } from '../targets/registries.js';
+
+/** The records of uses and the deletions in the targets of the configuration in force. */
+export interface Garbage {
+  /** @param writer the uid of this installation's Lease */
+  record(
+    config: Config,
+    writer: string,
+    uses: LastUses,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, UsageRecord>>;
+  collect(
+    config: Config,
+    beforeDelete: (names: readonly string[]) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<readonly TargetGarbage[]>;
+}
+
+export function garbageOf(registries: () => Registries): Garbage {
+  return {
+    async record(config, writer, uses, signal) {
+      const records = new Map<string, UsageRecord>();
+      const { cluster } = config.gc;
+      if (cluster === undefined || config.dryRun) return records;
+      for (const target of targetsOf(config)) {
+        const store = new UsageStore(registries().target(target.name), namingTarget(target));
+        const usage = { cluster, writer, now: Date.now(), uses: uses.get(target.name) ?? new Map<string, number>() };
+        records.set(target.name, await store.update(usage, signal));
+      }
+      return records;
+    },
+    async collect(config, beforeDelete, signal) {
+      const results: TargetGarbage[] = [];
+      for (const target of targetsOf(config)) {
+        const naming = namingTarget(target);
+        const options = { config, registries: registries(), target, naming, signal, beforeDelete };
+        const { refusals, rows } = await collectTarget(options);
+        const deleted = rows.filter(({ state }) => state === 'deleted');
+        results.push({
+          target: target.name,
+          refusals,
+          deleted: deleted.length,
+          bytes: deleted.reduce((sum, row) => sum + row.bytes, 0),
+          failures: rows.flatMap(({ state, image, reason }) => (state === 'failed' ? [`${image}: ${reason}`] : [])),
+        });
+      }
+      return results;
+    },
+  };
+}

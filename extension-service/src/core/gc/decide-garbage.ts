@@ -1,0 +1,175 @@
+import { MAX_RECORD_AGE_MS, usageKey, writtenAt } from './usage-record.js';
+import type { UsageRecord } from './usage-record.js';
+
+/** A manifest of a repository that has at least one tag. */
+export interface StoredManifest {
+  readonly digest: string;
+  readonly tags: readonly string[];
+  /** Digests that an index names. */
+  readonly children: readonly string[];
+  /** Bytes of the blobs that it names, at most: layers may be shared. */
+  readonly bytes: number;
+}
+
+export interface StoredRepository {
+  readonly repository: string;
+  readonly manifests: readonly StoredManifest[];
+}
+
+export interface GarbageDecision extends StoredManifest {
+  readonly repository: string;
+  readonly action: 'delete' | 'keep';
+  /** For people; continues the image's name. */
+  readonly reason: string;
+  /** Children of a deleted index that nothing else names. */
+  readonly orphans: readonly string[];
+}
+
+export interface GarbageSettings {
+  /** Milliseconds without any use. */
+  readonly after: number;
+  /** Clusters that must have a fresh record. */
+  readonly clusters: readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** Milliseconds that clocks may differ in one direction or the other without an early deletion. */
+export const CLOCK_MARGIN_MS = 2 * 3_600_000;
+/** Milliseconds that a record may be ahead of this machine's clock. */
+const MAX_AHEAD_MS = 600_000;
+
+/**
+ * Why nothing may be deleted; none when gc may go on. A cluster that does not write may use anything, so each named one must
+ * have a fresh record. A record must cover `after`, since an emptied one has forgotten uses. That of a cluster that was removed
+ * from the list and does not write any more only protects what it names.
+ *
+ * @param records by cluster; undefined for a record that could not be read
+ */
+export function refusalsOf(
+  records: ReadonlyMap<string, UsageRecord | undefined>,
+  { after, clusters, now }: GarbageSettings,
+): readonly string[] {
+  if (clusters.length === 0) return ['gc.clusters names no cluster'];
+  const absent = clusters.flatMap((cluster) => {
+    const record = records.get(cluster);
+    if (record === undefined) {
+      const advice = 'set gc.cluster there and wait for its first record, or remove it from gc.clusters';
+      return records.has(cluster) ? [] : [`cluster ${cluster} has no record: ${advice}`];
+    }
+    const age = now - writtenAt(record);
+    if (age <= MAX_RECORD_AGE_MS) return [];
+    return [`the record of cluster ${cluster} is ${hours(age)} old: restore the cluster, or remove it from gc.clusters`];
+  });
+  const all = [...records].flatMap(([cluster, record]) => {
+    if (record === undefined) return [`the record of cluster ${cluster} cannot be read`];
+    const ahead = writtenAt(record) - now;
+    // A cluster that still writes is there, whatever the list says.
+    const isAlive = clusters.includes(cluster) || -ahead <= MAX_RECORD_AGE_MS;
+    const covered = now - record.since;
+    const writers = [...record.writers.values()].filter((time) => now - time <= MAX_RECORD_AGE_MS);
+    return [
+      ...(isAlive && record.uses.size === 0 ? [`the record of cluster ${cluster} names no image: it was emptied`] : []),
+      ...(isAlive && record.uses.size > 0 && covered < after
+        ? [
+            `the record of cluster ${cluster} covers ${hours(covered)}: gc waits until it covers gc.after (${hours(after)})`,
+          ]
+        : []),
+      ...(record.cluster === cluster ? [] : [`the record of cluster ${cluster} is that of ${record.cluster}`]),
+      ...(ahead > MAX_AHEAD_MS
+        ? [`the clock of cluster ${cluster} is ${hours(ahead)} ahead of the clock here, or one of both is wrong`]
+        : []),
+      ...(writers.length > 1
+        ? [
+            `${writers.length} installations write the record of cluster ${cluster}: give each cluster its own gc.cluster`,
+          ]
+        : []),
+    ];
+  });
+  return [...absent, ...all];
+}
+
+/**
+ * Decides each manifest of a repository. Deleted is only what carries tags that clusters have recorded, all of whose uses are
+ * older than `after`: by tag, by digest, and of each child. Tags that no cluster recorded are somebody's own.
+ */
+export function decideGarbage(
+  { repository, manifests }: StoredRepository,
+  records: readonly UsageRecord[],
+  { after, now }: GarbageSettings,
+): readonly GarbageDecision[] {
+  const lastUse = (reference: string): LastUse | undefined => newest(records, usageKey(repository, reference));
+  const judged = manifests.map((manifest): GarbageDecision => {
+    const own = manifest.tags.filter((tag) => !DIGEST_TAG.test(tag));
+    const decision = { ...manifest, repository, orphans: [] };
+    const keep = (reason: string): GarbageDecision => ({ ...decision, action: 'keep', reason });
+    if (own.length === 0) return keep('it belongs to another manifest');
+    const unknown = own.find((tag) => lastUse(tag) === undefined);
+    if (unknown !== undefined) return keep(`no cluster has recorded the tag ${unknown}`);
+    const uses = [...own, manifest.digest, ...manifest.children].flatMap((reference) => lastUse(reference) ?? []);
+    const last = uses.reduce((one, other) => (other.time > one.time ? other : one));
+    const age = now - last.time;
+    if (age < after + CLOCK_MARGIN_MS) return keep(`cluster ${last.cluster} used it ${hours(age)} ago`);
+    return { ...decision, action: 'delete', reason: `last used ${hours(age)} ago, by cluster ${last.cluster}` };
+  });
+  return withCompanions(judged);
+}
+
+/** Signatures under tags that are made of a digest go with the last manifest of that digest, orphans with their index. */
+function withCompanions(judged: readonly GarbageDecision[]): readonly GarbageDecision[] {
+  const named = (action: GarbageDecision['action']): ReadonlySet<string> =>
+    new Set(
+      judged
+        .filter((one) => one.action === action && !isCompanion(one))
+        .flatMap(({ digest, children }) => [digest, ...children]),
+    );
+  const [kept, deleted] = [named('keep'), named('delete')];
+  const companions = judged.map((one): GarbageDecision => {
+    if (!isCompanion(one)) return one;
+    const subjects = one.tags.map(subjectOf);
+    // Tags hold at most 64 digits of a digest.
+    const isIn = (digests: ReadonlySet<string>, subject: string): boolean =>
+      [...digests].some((digest) => digest.startsWith(subject));
+    const isGone = subjects.every((subject) => isIn(deleted, subject) && !isIn(kept, subject));
+    return isGone ? { ...one, action: 'delete', reason: `belongs to ${subjects.join(', ')}` } : one;
+  });
+  const staying = new Set(
+    companions.filter(({ action }) => action === 'keep').flatMap(({ digest, children }) => [digest, ...children]),
+  );
+  const tops = new Set(companions.map(({ digest }) => digest));
+  return companions.map((one) =>
+    one.action === 'delete'
+      ? { ...one, orphans: one.children.filter((child) => !staying.has(child) && !tops.has(child)) }
+      : one,
+  );
+}
+
+function isCompanion({ tags }: StoredManifest): boolean {
+  return tags.every((tag) => DIGEST_TAG.test(tag));
+}
+
+/** The tag of a list of referrers, or of cosign 2: `sha256-HEX[.sig]`. */
+const DIGEST_TAG = /^sha(?:256|384|512)-[0-9a-f]{64}(?:\.\w+)?$/;
+
+function subjectOf(tag: string): string {
+  return tag.replace(/\..*$/, '').replace('-', ':');
+}
+
+interface LastUse {
+  readonly cluster: string;
+  readonly time: number;
+}
+
+function newest(records: readonly UsageRecord[], key: string): LastUse | undefined {
+  let found: LastUse | undefined;
+  for (const { cluster, uses } of records) {
+    const time = uses.get(key);
+    if (time !== undefined && (found === undefined || time > found.time)) found = { cluster, time };
+  }
+  return found;
+}
+
+function hours(milliseconds: number): string {
+  const value = Math.round(milliseconds / 3_600_000);
+  return Math.abs(value) < 72 ? `${value} h` : `${Math.round(value / 24)} days`;
+}

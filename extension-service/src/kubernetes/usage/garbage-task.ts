@@ -1,0 +1,66 @@
+import { messageOf } from '../../util/message-of.js';
+import { sleep } from '../../util/sleep.js';
+import type { LeaderTask } from '../leader-task.js';
+
+/** The outcome for one target. */
+export interface TargetGarbage {
+  readonly target: string;
+  /** Why nothing is deleted there. */
+  readonly refusals: readonly string[];
+  readonly deleted: number;
+  /** Bytes, at most. */
+  readonly bytes: number;
+  /** `IMAGE: reason` of those that could not be deleted. */
+  readonly failures: readonly string[];
+}
+
+export interface GarbageTaskOptions {
+  readonly collect: (
+    beforeDelete: (names: readonly string[]) => Promise<void>,
+    signal: AbortSignal,
+  ) => Promise<readonly TargetGarbage[]>;
+  /** Takes names of targets out of what admissions swap to without asking; resolves when that is in force. */
+  readonly withdraw: (names: readonly string[], signal: AbortSignal) => Promise<void>;
+  readonly log: (level: 'info' | 'warn', message: string) => void;
+  /** Milliseconds. */
+  readonly times?: { readonly first: number; readonly interval: number; readonly afterWithdrawal: number };
+}
+
+const TIMES = { first: 3_600_000, interval: 86_400_000, afterWithdrawal: 5_000 };
+const MAX_LINES = 20;
+
+/** Deletes once a day what no cluster uses any more, while this replica leads. */
+export class GarbageTask implements LeaderTask {
+  readonly name = 'garbage collection';
+
+  constructor(private readonly options: GarbageTaskOptions) {}
+
+  async lead(signal: AbortSignal): Promise<void> {
+    const { first, interval } = this.options.times ?? TIMES;
+    await sleep(first, signal, { ref: false });
+    while (!signal.aborted) {
+      await this.run(signal);
+      await sleep(interval, signal, { ref: false });
+    }
+  }
+
+  private async run(signal: AbortSignal): Promise<void> {
+    const { collect, withdraw, log, times = TIMES } = this.options;
+    const beforeDelete = async (names: readonly string[]): Promise<void> => {
+      await withdraw(names, signal);
+      await sleep(times.afterWithdrawal, signal, { ref: false });
+      signal.throwIfAborted();
+    };
+    try {
+      for (const { target, refusals, deleted, bytes, failures } of await collect(beforeDelete, signal)) {
+        for (const reason of refusals) log('warn', `gc: nothing is deleted from target ${target}: ${reason}`);
+        for (const failure of failures.slice(0, MAX_LINES))
+          log('warn', `gc: not deleted from target ${target}: ${failure}`);
+        if (refusals.length === 0)
+          log('info', `gc: deleted ${deleted} images from target ${target}, at most ${bytes} bytes`);
+      }
+    } catch (error) {
+      if (!signal.aborted) log('warn', `gc: ${messageOf(error)}`);
+    }
+  }
+}

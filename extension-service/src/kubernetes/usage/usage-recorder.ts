@@ -1,0 +1,77 @@
+import type { UsageRecord } from '../../core/gc/usage-record.js';
+import { messageOf } from '../../util/message-of.js';
+import { sleep } from '../../util/sleep.js';
+import { WakeUps } from '../../util/wake-ups.js';
+import type { LeaderTask } from '../leader-task.js';
+import { UsedImages } from './used-images.js';
+import type { LastUses } from './used-images.js';
+
+export interface UsageRecorderOptions {
+  /** Writes the uses into the targets. @returns the records by target */
+  readonly write: (uses: LastUses, signal: AbortSignal) => Promise<ReadonlyMap<string, UsageRecord>>;
+  /** Whether every kind of object has been listed: before that, images that are used are not known. */
+  readonly isSynced: () => boolean;
+  readonly log: (level: 'info' | 'warn', message: string) => void;
+  readonly now?: () => number;
+  readonly times?: Partial<RecorderTimes>;
+}
+
+export interface RecorderTimes {
+  /** Milliseconds between two writes. */
+  readonly interval: number;
+  /** The same after the first use of an image that the record calls unused. */
+  readonly shortest: number;
+  /** Milliseconds between two looks whether everything is listed. */
+  readonly poll: number;
+}
+
+const TIMES: RecorderTimes = { interval: 3_600_000, shortest: 300_000, poll: 5_000 };
+/** A recorded use that is older says that the image is unused. */
+const FRESH_MS = 86_400_000;
+
+/** Keeps the cluster's record of last uses in each target up to date, while this replica leads. */
+export class UsageRecorder implements LeaderTask {
+  readonly name = 'usage records';
+  readonly used: UsedImages;
+  private readonly news = new WakeUps();
+  private readonly now: () => number;
+  private recorded: ReadonlyMap<string, UsageRecord> = new Map();
+  private hasNews = false;
+
+  constructor(private readonly options: UsageRecorderOptions) {
+    this.now = options.now ?? Date.now;
+    this.used = new UsedImages(this.now, (target, key) => {
+      const last = this.recorded.get(target)?.uses.get(key) ?? 0;
+      if (this.now() - last < FRESH_MS || this.hasNews) return;
+      this.hasNews = true;
+      this.news.wake();
+    });
+  }
+
+  async lead(signal: AbortSignal): Promise<void> {
+    const { interval, shortest, poll } = { ...TIMES, ...this.options.times };
+    while (!signal.aborted) {
+      if (!this.options.isSynced()) {
+        await sleep(poll, signal, { ref: false });
+        continue;
+      }
+      const isWritten = await this.write(signal);
+      await sleep(shortest, signal, { ref: false });
+      if (isWritten && !this.hasNews) await this.news.wait(interval - shortest, signal);
+    }
+  }
+
+  private async write(signal: AbortSignal): Promise<boolean> {
+    this.hasNews = false;
+    const report = this.used.report();
+    try {
+      this.recorded = await this.options.write(report, signal);
+      this.used.reported(report);
+      return true;
+    } catch (error) {
+      if (!signal.aborted)
+        this.options.log('warn', `the uses of images are not recorded, so gc deletes nothing: ${messageOf(error)}`);
+      return false;
+    }
+  }
+}

@@ -1,0 +1,192 @@
+import { decideGarbage, refusalsOf, CLOCK_MARGIN_MS } from '../../core/gc/decide-garbage.js';
+import type {
+  GarbageDecision,
+  GarbageSettings,
+  StoredManifest,
+  StoredRepository,
+} from '../../core/gc/decide-garbage.js';
+import type { UsageRecord } from '../../core/gc/usage-record.js';
+import { formatReference } from '../../core/image/reference.js';
+import { isMirrorName } from '../../core/naming/name.js';
+import type { NamingTarget } from '../../core/naming/target.js';
+import type { RegistryClient } from '../../registry/client.js';
+import { RegistryError } from '../../registry/errors.js';
+import { Limiter } from '../../registry/limiter.js';
+import { isForeign, parseManifest } from '../../registry/manifest.js';
+import type { UsageStore } from './usage-store.js';
+
+/** Requests to one registry at once. */
+const PARALLEL = 4;
+
+export interface GarbageOptions {
+  readonly target: string;
+  readonly client: RegistryClient;
+  readonly naming: NamingTarget;
+  readonly store: UsageStore;
+  readonly settings: GarbageSettings;
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  /** Called before the first deletion with every name that stops existing, as Pods have it. */
+  readonly beforeDelete?: (names: readonly string[]) => Promise<void>;
+  /** Deletes by the API of a cloud; the distribution API otherwise. @throws RegistryError */
+  readonly remove?: (repository: string, digests: readonly string[], signal: AbortSignal) => Promise<void>;
+  /** Whether the registry deletes a manifest only when no tag names it (Artifact Registry). */
+  readonly tagsFirst?: boolean;
+}
+
+export interface GarbageRow {
+  readonly target: string;
+  /** By digest, as Pods could have it. */
+  readonly image: string;
+  readonly tags: readonly string[];
+  readonly state: 'deleted' | 'would-delete' | 'kept' | 'failed';
+  readonly reason: string;
+  /** Of the layers that it names, at most: others may share them. */
+  readonly bytes: number;
+}
+
+export interface GarbageResult {
+  /** Why nothing was deleted; empty when gc went on. */
+  readonly refusals: readonly string[];
+  readonly rows: readonly GarbageRow[];
+}
+
+/**
+ * Deletes what no cluster has used for long. Repositories without anything that old are not looked at. Records are read once
+ * more when the list is made: an image that came back to life meanwhile stays.
+ *
+ * @throws RegistryError when the records or a repository cannot be read
+ */
+export async function collectGarbage(options: GarbageOptions): Promise<GarbageResult> {
+  const { store, settings, signal, dryRun } = options;
+  const records = await store.records(signal);
+  const refusals = refusalsOf(records, settings);
+  if (refusals.length > 0) return { refusals, rows: [] };
+  const limiter = new Limiter(PARALLEL);
+  const repositories = oldRepositories(known(records), options);
+  const stored = await Promise.all(repositories.map((repository) => limiter.run(() => surveyed(options, repository))));
+  const first = decide(stored, known(records), settings);
+  const doomed = first.filter(({ action }) => action === 'delete');
+  if (dryRun || doomed.length === 0)
+    return { refusals, rows: await Promise.all(first.map((one) => limiter.run(() => plannedRow(options, one)))) };
+
+  await options.beforeDelete?.(doomed.flatMap((one) => namesOf(options, one)));
+  const again = await store.records(signal);
+  const late = refusalsOf(again, settings);
+  if (late.length > 0) return { refusals: late, rows: [] };
+  const decisions = decide(stored, known(again), settings);
+  const rows = await Promise.all(
+    decisions.map((one) =>
+      one.action === 'keep' ? rowOf(options, one, 'kept') : limiter.run(() => deleted(options, one)),
+    ),
+  );
+  return { refusals, rows };
+}
+
+function decide(
+  stored: readonly StoredRepository[],
+  records: readonly UsageRecord[],
+  settings: GarbageSettings,
+): readonly GarbageDecision[] {
+  return stored.flatMap((repository) => decideGarbage(repository, records, settings));
+}
+
+function known(records: ReadonlyMap<string, UsageRecord | undefined>): readonly UsageRecord[] {
+  return [...records.values()].filter((record) => record !== undefined);
+}
+
+/** Repositories in which a recorded image is old enough, and which only a mirror can have made. */
+function oldRepositories(records: readonly UsageRecord[], { naming, settings }: GarbageOptions): readonly string[] {
+  const last = new Map<string, number>();
+  for (const { uses } of records) for (const [key, time] of uses) last.set(key, Math.max(time, last.get(key) ?? 0));
+  const old = new Set<string>();
+  for (const [key, time] of last) {
+    if (settings.now - time < settings.after + CLOCK_MARGIN_MS) continue;
+    const repository = key.replace(/(?:@|:[^:@]*$).*$/, '');
+    if (isMirrorName(naming, { registry: naming.host, repository })) old.add(repository);
+  }
+  return [...old].sort();
+}
+
+/** Every manifest with a tag; one request for the list and one for each tag. */
+async function surveyed({ client, signal }: GarbageOptions, repository: string): Promise<StoredRepository> {
+  const manifests = new Map<string, StoredManifest>();
+  for (const tag of await client.listTags(repository, { signal })) {
+    const manifest = await read(client, repository, tag, signal);
+    // A tag that was listed and is gone, or archived (ECR), names nothing that could be deleted.
+    if (manifest === undefined) continue;
+    const before = manifests.get(manifest.digest);
+    manifests.set(manifest.digest, { ...manifest, tags: [...(before?.tags ?? []), tag] });
+  }
+  return { repository, manifests: [...manifests.values()] };
+}
+
+async function read(
+  client: RegistryClient,
+  repository: string,
+  reference: string,
+  signal: AbortSignal,
+): Promise<Omit<StoredManifest, 'tags'> | undefined> {
+  try {
+    const manifest = await client.getManifest(repository, reference, { signal });
+    const parsed = parseManifest(manifest);
+    const children = parsed.kind === 'index' ? parsed.children.map(({ digest }) => digest) : [];
+    const blobs = parsed.kind === 'image' ? parsed.blobs.filter((blob) => !isForeign(blob)) : [];
+    const bytes = new Map(blobs.map(({ digest, size }) => [digest, size]));
+    return { digest: manifest.digest, children, bytes: [...bytes.values()].reduce((sum, size) => sum + size, 0) };
+  } catch (error) {
+    if (error instanceof RegistryError && error.kind === 'absent') return undefined;
+    throw error;
+  }
+}
+
+/** With the bytes of an index's platforms, which only a plan reads. */
+async function plannedRow(options: GarbageOptions, decision: GarbageDecision): Promise<GarbageRow> {
+  if (decision.action === 'keep') return rowOf(options, decision, 'kept');
+  const { client, signal } = options;
+  let { bytes } = decision;
+  for (const child of decision.orphans) bytes += (await read(client, decision.repository, child, signal))?.bytes ?? 0;
+  return rowOf(options, { ...decision, bytes }, 'would-delete');
+}
+
+async function deleted(options: GarbageOptions, decision: GarbageDecision): Promise<GarbageRow> {
+  const { client, signal, remove, tagsFirst = false } = options;
+  const { repository, digest, tags, orphans } = decision;
+  try {
+    if (remove !== undefined) await remove(repository, [digest, ...orphans], signal);
+    else {
+      // An index goes before its platforms: registries keep a manifest that an index names.
+      const references = [...(tagsFirst ? tags : []), digest, ...orphans];
+      for (const reference of references) await client.deleteManifest(repository, reference, { signal });
+    }
+    return rowOf(options, decision, 'deleted');
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error;
+    return rowOf(options, { ...decision, reason: `${error.message}${adviceFor(error)}` }, 'failed');
+  }
+}
+
+function adviceFor({ kind, status }: RegistryError): string {
+  if (kind === 'forbidden' || kind === 'unauthorized') return '; allow the account to delete there';
+  return status === 405 || kind === 'unsupported' ? '; the registry does not allow deletion, or it is turned off' : '';
+}
+
+function rowOf(
+  { target, naming }: GarbageOptions,
+  { repository, digest, tags, reason, bytes }: GarbageDecision,
+  state: GarbageRow['state'],
+): GarbageRow {
+  return { target, image: formatReference({ registry: naming.host, repository, digest }), tags, state, reason, bytes };
+}
+
+/** As Pods can name it, and its platforms. */
+function namesOf(
+  { naming }: GarbageOptions,
+  { repository, tags, digest, orphans }: GarbageDecision,
+): readonly string[] {
+  const { host: registry } = naming;
+  return [
+    ...tags.map((tag) => formatReference({ registry, repository, tag })),
+    ...[digest, ...orphans].map((one) => formatReference({ registry, repository, digest: one })),
+  ];
+}

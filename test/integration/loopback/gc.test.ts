@@ -1,0 +1,244 @@
+import { describe, expect, it } from 'vitest';
+import { parseUsageRecord } from '../../../extension-service/src/core/gc/usage-record.js';
+import { UsageStore } from '../../../extension-service/src/targets/garbage/usage-store.js';
+import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
+import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
+import type { ProgramResult } from '../../fakes/program.js';
+import { useCli } from './cli.js';
+
+const cli = useCli();
+const DAY = 86_400;
+const now = Math.floor(Date.now() / 1_000);
+const USAGE = 'mirror/image-swapper-usage';
+const APP = 'mirror/docker.io/library/app';
+
+/** Puts a record as a cluster would; uses in days ago, by repository and tag or digest. */
+function putRecord(cluster: string, uses: Readonly<Record<string, number>>, more: object = {}): void {
+  const record = {
+    version: 1,
+    cluster,
+    since: now - 100 * DAY,
+    writers: { [`uid-${cluster}`]: now - 600 },
+    uses: Object.fromEntries(Object.entries(uses).map(([key, days]) => [key, now - days * DAY])),
+    ...more,
+  };
+  const config = Buffer.from('{}');
+  const layer = Buffer.from(JSON.stringify(record));
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  const manifest = {
+    schemaVersion: 2,
+    mediaType,
+    artifactType: 'application/vnd.image-swapper.usage.v1',
+    config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: cli.target.putBlob(USAGE, config), size: 2 },
+    layers: [
+      {
+        mediaType: 'application/vnd.image-swapper.usage.v1+json',
+        digest: cli.target.putBlob(USAGE, layer),
+        size: layer.length,
+      },
+    ],
+  };
+  cli.target.putManifest(USAGE, cluster, mediaType, Buffer.from(JSON.stringify(manifest)));
+}
+
+interface Row {
+  readonly image: string;
+  readonly state: string;
+  readonly reason: string;
+  readonly bytes: number;
+}
+
+async function gc(
+  ...args: readonly string[]
+): Promise<ProgramResult & { readonly rows: readonly Row[]; readonly stopped: string }> {
+  const config = await cli.config({ gc: { after: '720h', clusters: ['one', 'two'] } }, 'gc.yaml');
+  const ended = await cli.swapper(['gc', '--config', config, '-o', 'json', ...args]);
+  const result = ended.stdout === '' ? {} : (JSON.parse(ended.stdout) as { images?: Row[]; stopped?: object[] });
+  return { ...ended, rows: result.images ?? [], stopped: JSON.stringify(result.stopped ?? []) };
+}
+
+const deletions = (): string[] => cli.target.requests(({ method }) => method === 'DELETE');
+
+describe('gc', () => {
+  it('deletes what all clusters have left, with its signature and platforms, and nothing else', async () => {
+    const [old, young, foreign] = [1, 2, 3].map((seed) => buildImage({ seed }));
+    if (old === undefined || young === undefined || foreign === undefined) throw new Error('no images');
+    loadImage(cli.target, APP, old, 'old');
+    loadImage(cli.target, APP, young, 'young');
+    loadImage(cli.target, APP, foreign, 'by-hand');
+    const top = old.manifests.at(-1);
+    if (top === undefined) throw new Error('no index');
+    const { manifest: signature } = buildReferrer(top, 'application/x', 'signature');
+    cli.target.putManifest(APP, `sha256-${old.digest.slice(7)}.sig`, signature.mediaType, signature.bytes);
+    // Somebody's own repositories, under the prefix and beside it.
+    loadImage(cli.target, 'mirror/own', old, 'old');
+    loadImage(cli.target, 'docker.io/library/app', old, 'old');
+    const uses = { [`${APP}:old`]: 40, [`${APP}:young`]: 40, 'docker.io/library/app:old': 40 };
+    putRecord('one', uses);
+    putRecord('two', { [`${APP}:young`]: 3 });
+
+    const plan = await gc('--dry-run');
+    expect(plan, plan.stderr).toMatchObject({ code: 0, stopped: '[]' });
+    expect(deletions()).toEqual([]);
+    const states = (rows: readonly Row[]): string[] =>
+      rows.map(({ image, state }) => `${state} ${image.slice(-8)}`).sort();
+    const short = ({ digest }: { readonly digest: string }): string => digest.slice(-8);
+    expect(states(plan.rows)).toEqual(
+      [
+        `would-delete ${short(old)}`,
+        `would-delete ${short(signature)}`,
+        `kept ${short(young)}`,
+        `kept ${short(foreign)}`,
+      ].sort(),
+    );
+    expect(plan.rows.find(({ image }) => image.endsWith(old.digest))).toMatchObject({
+      reason: 'last used 40 days ago, by cluster one',
+      bytes: old.blobBytes,
+    });
+
+    const before = cli.target.accessLog.length;
+    const ended = await gc();
+    expect(ended).toMatchObject({ code: 0 });
+    expect(deletions().sort()).toEqual(
+      [...old.manifests, signature].map(({ digest }) => `DELETE /v2/${APP}/manifests/${digest}`).sort(),
+    );
+    const requests = cli.target
+      .requests()
+      .slice(before)
+      .filter((line) => line.includes(APP) && !line.includes('_'));
+    expect(requests.length).toBeLessThanOrEqual(3 * (old.manifests.length + young.manifests.length));
+    expect(cli.target.tags(APP)).toEqual(['by-hand', 'young']);
+    expect(cli.target.tags('mirror/own')).toEqual(['old']);
+    expect(cli.target.tags('docker.io/library/app')).toEqual(['old']);
+    expect((await gc()).rows.map(({ state }) => state)).toEqual(['kept', 'kept']);
+  });
+
+  it('asks at most three times for each of many images', async () => {
+    const uses: Record<string, number> = {};
+    for (let index = 0; index < 40; index++) {
+      const repository = `mirror/docker.io/library/app-${index}`;
+      loadImage(cli.target, repository, buildImage({ platforms: ['linux/amd64'], seed: index, layersPerPlatform: 1 }));
+      const image = cli.target.manifest(
+        repository,
+        buildImage({ platforms: ['linux/amd64'], seed: index, layersPerPlatform: 1 }).manifests[0]?.digest ?? '',
+      );
+      cli.target.putManifest(repository, '1', image?.mediaType ?? '', image?.bytes ?? Buffer.alloc(0));
+      uses[`${repository}:1`] = 50;
+    }
+    putRecord('one', uses);
+    putRecord('two', { 'mirror/docker.io/library/x:1': 1 });
+    const { rows } = await gc();
+    expect(rows.filter(({ state }) => state === 'deleted')).toHaveLength(40);
+    expect(cli.target.requests().filter((line) => line.includes('/app-')).length).toBeLessThanOrEqual(3 * 40);
+  });
+
+  it('says that the registry or the account does not allow deletion', async () => {
+    loadImage(cli.target, APP, buildImage({ seed: 1 }), 'old');
+    putRecord('one', { [`${APP}:old`]: 40 });
+    putRecord('two', { [`${APP}:other`]: 1 });
+    for (const [status, advice] of [
+      [405, 'does not allow deletion, or it is turned off'],
+      [403, 'allow the account to delete there'],
+    ] as const) {
+      cli.target.clearFaults();
+      cli.target.fault({ method: 'DELETE', path: APP, action: { type: 'status', status } });
+      const ended = await gc();
+      expect(ended).toMatchObject({ code: 1, rows: [{ state: 'failed' }] });
+      expect(ended.stdout).toContain(advice);
+    }
+    expect(cli.target.tags(APP)).toEqual(['old']);
+  });
+
+  it.each<[string, () => void, string]>([
+    ['a cluster has no record', () => undefined, 'cluster two has no record'],
+    ['a cluster is silent', () => putRecord('two', { x: 1 }, { writers: { a: now - 2 * DAY } }), 'is 48 h old'],
+    [
+      'a clock is an hour ahead',
+      () => putRecord('two', { x: 1 }, { writers: { a: now + 3_600 } }),
+      'is 1 h ahead of the clock here',
+    ],
+    [
+      'two clusters have one name',
+      () => putRecord('two', { x: 1 }, { writers: { a: now, b: now } }),
+      '2 installations write',
+    ],
+    ['a record was emptied', () => putRecord('two', {}), 'it was emptied'],
+    [
+      'a record was begun again',
+      () => putRecord('two', { x: 1 }, { since: now - DAY }),
+      'gc waits until it covers gc.after',
+    ],
+    [
+      'a record is not one',
+      () => putRecord('two', { x: 1 }, { version: 7 }),
+      'the record of cluster two cannot be read',
+    ],
+    [
+      'another cluster cannot be read',
+      () => {
+        putRecord('two', { x: 1 });
+        putRecord('three', { x: 1 }, { uses: 'all' });
+      },
+      'the record of cluster three cannot be read',
+    ],
+  ])('deletes nothing when %s', async (_title, put, message) => {
+    loadImage(cli.target, APP, buildImage({ seed: 1 }), 'old');
+    putRecord('one', { [`${APP}:old`]: 40 });
+    put();
+    const ended = await gc();
+    expect(ended).toMatchObject({ code: 1, rows: [] });
+    expect(ended.stopped).toContain(message);
+    expect(deletions()).toEqual([]);
+  });
+
+  it('is off without clusters', async () => {
+    const ended = await cli.swapper(['gc', '--config', await cli.config()]);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain('gc.clusters is empty');
+  });
+});
+
+describe('the records of clusters', () => {
+  function store(): UsageStore {
+    const factory = new RegistryFactory({
+      endpoints: [{ host: cli.target.host, insecure: true }],
+      hosts: { allow: ['127.0.0.1'], deny: [] },
+      env: {},
+    });
+    return new UsageStore(factory.client(cli.target.host, { resolve: () => Promise.resolve([]) }), { path: 'mirror' });
+  }
+  const signal = new AbortController().signal;
+  const usage = (writer: string, at: number, ...keys: readonly string[]) => ({
+    cluster: 'one',
+    writer,
+    now: at,
+    uses: new Map(keys.map((key) => [key, at])),
+  });
+
+  it('are one tag each, merged, and the one before is deleted', async () => {
+    await store().update(usage('a', now * 1_000, 'x:1'), signal);
+    await store().update(usage('b', now * 1_000 + 5_000, 'y:1'), signal);
+    expect(cli.target.tags(USAGE)).toEqual(['one']);
+    const manifest = JSON.parse(cli.target.manifest(USAGE, 'one')?.bytes.toString() ?? '') as {
+      artifactType: string;
+      layers: { digest: string }[];
+    };
+    expect(manifest.artifactType).toBe('application/vnd.image-swapper.usage.v1');
+    const content = cli.target.blob(manifest.layers[0]?.digest ?? '', USAGE);
+    const record = parseUsageRecord(Buffer.concat([...(content?.chunks(0, content.size) ?? [])]).toString());
+    expect([...record.uses.keys()].sort()).toEqual(['x:1', 'y:1']);
+    expect([...record.writers.keys()].sort()).toEqual(['a', 'b']);
+    expect(deletions()).toHaveLength(1);
+    const all = await store().records(signal);
+    expect(all.get('one')).toEqual(record);
+  });
+
+  it('are not overwritten when they are not ours', async () => {
+    putRecord('one', { x: 1 }, { version: 9 });
+    const before = cli.target.manifest(USAGE, 'one')?.digest;
+    await expect(store().update(usage('a', now * 1_000, 'x:1'), signal)).rejects.toThrow(
+      'version 9: update image-swapper',
+    );
+    expect(cli.target.manifest(USAGE, 'one')?.digest).toBe(before);
+  });
+});
