@@ -59,7 +59,9 @@ export function refusalsOf(
     }
     const age = now - writtenAt(record);
     if (age <= MAX_RECORD_AGE_MS) return [];
-    return [`the record of cluster ${cluster} is ${hours(age)} old: restore the cluster, or remove it from gc.clusters`];
+    return [
+      `the record of cluster ${cluster} is ${hours(age)} old: restore the cluster, or remove it from gc.clusters`,
+    ];
   });
   const all = [...records].flatMap(([cluster, record]) => {
     if (record === undefined) return [`the record of cluster ${cluster} cannot be read`];
