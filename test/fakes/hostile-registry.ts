@@ -9,7 +9,12 @@ import type { AddressInfo } from 'node:net';
 import { OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, type BuiltImage, type BuiltManifest } from './images.js';
 import { sha256 } from './registry-content.js';
 
-/** Faults of the registry that are on purpose; all else is as it should be. */
+/**
+ * Faults of the registry that are on purpose; all else is as it should be. H2, H5 and H11 have no switch here, since no
+ * registry takes part in them: callers are in loopback/callers.test.ts (H2: pull secrets of unauthenticated requests; H5: names
+ * that are not Kubernetes names; H11: bodies that do not end). H7 and H8 are in loopback/attack/attack-addresses.test.ts, H15
+ * in loopback/private-images.test.ts, and H19 in integration/real/chart.
+ */
 export type Hole =
   /** H1: the digest of a tag is a path to another repository. */
   | 'digest-is-a-path'
