@@ -1,5 +1,5 @@
 # The permissions of image-swapper at Amazon ECR, and who may have them: a ServiceAccount by IRSA, a ServiceAccount by
-# EKS Pod Identity, or an IAM user. There is no permission to delete anything.
+# EKS Pod Identity, or an IAM user. Only `gc` gives the permission to delete images.
 
 data "aws_caller_identity" "current" {}
 
@@ -82,6 +82,15 @@ data "aws_iam_policy_document" "mirror" {
     sid       = "Archive"
     actions   = ["ecr:DescribeImages"]
     resources = concat([local.registry], var.source_registries)
+  }
+
+  dynamic "statement" {
+    for_each = var.gc ? [1] : []
+    content {
+      sid       = "GarbageCollection"
+      actions   = ["ecr:BatchDeleteImage"]
+      resources = [local.registry]
+    }
   }
 
   # Managed signing: ECR signs pushed images with the pushing identity.

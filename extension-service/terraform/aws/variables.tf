@@ -62,6 +62,12 @@ variable "signing_profile_arns" {
   default     = []
 }
 
+variable "gc" {
+  description = "Let `image-swapper gc` and gc.enabled delete mirrored images that no cluster uses."
+  type        = bool
+  default     = false
+}
+
 variable "allow_check" {
   description = "Let `image-swapper check --online` read the registry's settings: managed signing, pull-time exclusions, creation templates."
   type        = bool

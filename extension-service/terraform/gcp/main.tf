@@ -62,7 +62,8 @@ resource "google_artifact_registry_repository_iam_member" "writer" {
   project    = var.project_id
   location   = var.location
   repository = local.repository
-  role       = "roles/artifactregistry.writer"
+  # The writer role cannot delete.
+  role       = var.gc ? "roles/artifactregistry.repoAdmin" : "roles/artifactregistry.writer"
   member     = local.member
 }
 

@@ -90,6 +90,12 @@ variable "manage_repository" {
   default     = false
 }
 
+variable "gc" {
+  description = "Let `image-swapper gc` and gc.enabled delete mirrored images that no cluster uses."
+  type        = bool
+  default     = false
+}
+
 variable "private_control_plane" {
   description = "For a private GKE cluster without an engine: its network, the control plane's range and the nodes' tags. See firewall.tf."
   type = object({
