@@ -226,7 +226,7 @@ describe('serve refuses to start', () => {
       'with a leaf instead of its authority',
       () => ({ webhook: { caFile: join(folder, 'leaf.crt') } }),
       ['tls'],
-      'not PEM certificates of authorities',
+      'not PEM CA certificates',
     ],
   ] as const)('%s', async (_what, clients, [tls], message) => {
     await writeFile(join(folder, 'leaf.crt'), gatekeeper.cert);

@@ -161,7 +161,7 @@ describe('names and images that want to be something else', () => {
   it('line breaks and escapes make no lines of their own in the log', async () => {
     await ask(forgedPod());
     await ask(forgedKind);
-    await until('the refusal is logged', () => service.log.some(({ message }) => message.includes('is about kind x')));
+    await until('the refusal is logged', () => service.log.some(({ message }) => message.includes('is for kind x')));
     expect(service.log.filter(({ level, message }) => level === 'raw' || message === 'forged')).toEqual([]);
   });
 
@@ -182,7 +182,7 @@ describe('names and images that want to be something else', () => {
       const address = (): string | undefined => /purpose: "admission"\s+address: "([^"]+)"/.exec(log)?.[1];
       await until('it listens', () => address() !== undefined);
       for (const body of [forgedPod(), forgedKind]) await post(`http://${address() ?? ''}/v1/kyverno`, body);
-      await until('both are logged', () => log.includes('is about kind x') && log.includes('decided'));
+      await until('both are logged', () => log.includes('is for kind x') && log.includes('decided'));
       expect(log).not.toMatch(/^\{|^forged|\p{Cc}\[2J|\u202e/mu);
     } finally {
       child.kill();

@@ -235,7 +235,7 @@ describe('pull secrets that are too much', () => {
     api.putPullSecret('team-a', 'huge', { 'registry.test': { username: 'huge', password: 'p'.repeat(1_048_576) } });
     await watching();
     expect(await users({ ...POD, secretNames: ['huge', 'pod-secret'] })).toEqual(['pod']);
-    expect(problems[0]).toBe('Secret team-a/huge: is larger than 1 MiB and is left out');
+    expect(problems[0]).toBe('Secret team-a/huge: is larger than 1 MiB and is ignored');
     expect(problems.join()).not.toContain('ppp');
   });
 });

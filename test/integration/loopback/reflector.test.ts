@@ -192,7 +192,7 @@ describe('a watch that ends', () => {
     put('unheard');
     await has('unheard');
     expect(lists).toBe(1);
-    expect(trouble[0]).toContain('nothing came for 0.3 s');
+    expect(trouble[0]).toContain('no data for 0.3 s');
   });
 
   it('is not given up while bookmarks come', async () => {
