@@ -1,8 +1,11 @@
 import type { CommandContext } from './context.js';
 import { runProgram } from './program.js';
+import { keepYoungGenerationSmall } from './small-young-generation.js';
 
 // Node's complaints about modules that libraries use are no lines of our log, and nothing that users can mend.
 process.noDeprecation = true;
+// The service has admissions to respond to, which collections would delay.
+if (process.argv[2] !== 'serve') keepYoungGenerationSmall();
 const { stdout, stderr, env } = process;
 const context: CommandContext = {
   stdout,

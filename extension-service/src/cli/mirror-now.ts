@@ -28,6 +28,7 @@ export async function mirrorNow(
   const copier = new RegistryCopier(config, {
     ...registryOptions(context, config, (problem) => progress.log('warn', problem)),
     ...(layout !== undefined && { layout }),
+    isOneRun: true,
   });
   const tracked = {
     copy: (job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void) =>

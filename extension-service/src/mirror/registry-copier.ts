@@ -9,7 +9,7 @@ import { RegistryError } from '../registry/errors.js';
 import { planCopy, planRepair } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
 import { findRoot } from '../registry/presence.js';
-import { BlobLedger } from '../registry/ledger.js';
+import { BlobLedger, type LedgerOptions } from '../registry/ledger.js';
 import type { Keychain, LoginCredentials } from '../registry/types.js';
 import type { ArchivedImage, PushRequests } from '../kinds/cloud.js';
 import { Registries } from '../targets/registries.js';
@@ -28,7 +28,7 @@ import { messageOf } from '../util/message-of.js';
 import { notShownHint, withShownSecrets } from './shown-pods.js';
 import type { IsShown } from './shown-pods.js';
 
-export interface RegistryCopierOptions extends RegistriesOptions {
+export interface RegistryCopierOptions extends RegistriesOptions, LedgerOptions {
   readonly pullSecrets: PodPullSecrets;
   /** For pull contexts that only an unauthenticated request names. @default nothing is shown */
   readonly isShown?: IsShown;
@@ -59,7 +59,7 @@ const WARNINGS_OF_ALL = { burst: 1_000, perSecond: 10 };
 /** Copies between registries, with the credentials of the configuration and of the Pod that asked. */
 export class RegistryCopier implements Copier {
   private registries: Registries;
-  private readonly ledger = new BlobLedger();
+  private readonly ledger: BlobLedger;
   private readonly lines = new LineBudget(WARNINGS_OF_NAMESPACE, WARNINGS_OF_ALL);
   private readonly access: SourceAccessChecks;
   private readonly seen: SeenDigests;
@@ -70,6 +70,7 @@ export class RegistryCopier implements Copier {
     private config: Config,
     private readonly options: RegistryCopierOptions,
   ) {
+    this.ledger = new BlobLedger(Date.now, options);
     this.registries = new Registries(config, options);
     this.access = new SourceAccessChecks({
       current: () => ({ registries: this.registries, shared: this.config.source.registries }),

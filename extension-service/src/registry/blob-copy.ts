@@ -64,11 +64,13 @@ export class BlobCopy {
     if (check === 'ask') {
       const isBrought = ledger.newRepositories.has(host, repository, digest);
       if (isBrought === true) return { outcome: 'present', proven: true };
+      if (ledger.wasFound(host, repository, digest)) return { outcome: 'present', proven: false };
       // distribution does not list a repository that has blobs and no manifest: what an interrupted copy has left.
       const isWorthAsking = isBrought === undefined || size >= ASKED_BYTES;
       const isAsked = isWorthAsking && (from === undefined || !ledger.mounts(host));
       if (isAsked && (await target.client.headBlob(repository, digest, targetContext))) {
         ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
+        ledger.noteFound(host, repository, digest);
         return { outcome: 'present', proven: false };
       }
     }

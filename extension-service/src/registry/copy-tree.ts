@@ -217,6 +217,12 @@ export class TreeCopy {
     this.#stop.abort(reason);
   }
 
+  /** A manifest is in the target with all that is under it. */
+  noteFound(digest: string): void {
+    const { client, reference } = this.#options.target;
+    this.#ledger.noteFound(client.host, reference.repository, digest);
+  }
+
   get #walks(): boolean {
     return (this.#options.presence ?? 'name') !== 'name';
   }
@@ -246,6 +252,7 @@ export class TreeCopy {
     const parsed = this.parse(manifest);
     const changed = await this.copyContent(manifest, parsed, place, ancestors);
     if (place === 'target' && !changed) {
+      this.noteFound(digest);
       report('present', size);
       return false;
     }
@@ -276,6 +283,11 @@ export class TreeCopy {
     const { target, force } = this.#options;
     if (force === true) return undefined;
     const { newRepositories } = this.#ledger;
+    if (
+      this.#options.presence === 'tree' &&
+      this.#ledger.wasFound(target.client.host, target.reference.repository, digest)
+    )
+      return 'present';
     if (newRepositories.has(target.client.host, target.reference.repository, digest) === false) return undefined;
     const walks = this.#walks || isIndexType(mediaType);
     // Below an image that is there, GET finds almost everything. Below a new one, its answers are errors with a body each.

@@ -147,7 +147,7 @@ class ImageCopy {
       }
       let bring = copy;
       if (root.state !== 'absent') {
-        if (others > 0 || presence === 'name' || this.#wasJustBrought(digest))
+        if (others > 0 || presence === 'name' || this.#wasJustSeen(digest))
           return this.#present(digest, sourceDigest, root);
         bring = async () => {
           const walked = await this.#walk(digest, sourceDigest, root.state);
@@ -166,13 +166,15 @@ class ImageCopy {
     return findRoot(target, digest, this.#tree.targetContext, this.#ledger.newRepositories);
   }
 
-  /** Whether this process brought the image to the target's repository a moment ago, so that nothing of it is looked at. */
-  #wasJustBrought(digest: string): boolean {
+  /** Whether this process brought the image to the target's repository, or found all of it there, a moment ago. */
+  #wasJustSeen(digest: string): boolean {
     const { client, reference } = this.#options.target;
-    const { presence } = this.#options;
-    return (
-      presence === 'tree' && this.#ledger.newRepositories.kept(client.host, reference.repository, digest) !== undefined
-    );
+    const { presence, presentReferrers = 'top' } = this.#options;
+    if (presence !== 'tree') return false;
+    const { repository } = reference;
+    if (this.#ledger.newRepositories.kept(client.host, repository, digest) !== undefined) return true;
+    // Referrers of each platform are looked for where its manifest is read.
+    return presentReferrers === 'top' && this.#ledger.wasFound(client.host, repository, digest);
   }
 
   #key(digest: string): string {
@@ -255,6 +257,7 @@ class ImageCopy {
     const parsed = this.#tree.parse(manifest);
     const changed = await this.#tree.copyContent(manifest, parsed, 'target');
     this.#tree.refuseIncomplete();
+    if (!changed) this.#tree.noteFound(digest);
     if (changed && this.#tree.repaired.length === 0) this.#tree.repaired.push(`content of ${digest}`);
     await this.#presentReferrers(digest, sourceDigest);
     if (changed || state === 'untagged') await this.#publish({ manifest, parsed });

@@ -7,6 +7,15 @@ import { untilAborted } from './transport/abort.js';
 
 const KNOWN_LIMIT = 20_000;
 
+export interface LedgerOptions {
+  /**
+   * The process is one run that ends soon: what it found in a repository of a target, it does not look at again.
+   *
+   * @default false
+   */
+  readonly isOneRun?: boolean;
+}
+
 /** Where a blob in a target came from, and who could read it there. */
 export interface BlobOrigin {
   /** `host/repository` of the source. */
@@ -29,9 +38,12 @@ export class BlobLedger {
   readonly #blobs = new BoundedMap<string, KnownBlob>(KNOWN_LIMIT);
   /** Registries whose last mount succeeded. */
   readonly #mounting = new Set<string>();
+  /** `host/repository@digest` of what was found in a target, when this is one run. */
+  readonly #found: BoundedMap<string, true> | undefined;
 
   /** @param now milliseconds since the epoch */
-  constructor(now: () => number = Date.now) {
+  constructor(now: () => number = Date.now, { isOneRun = false }: LedgerOptions = {}) {
+    this.#found = isOneRun ? new BoundedMap(KNOWN_LIMIT) : undefined;
     this.referrers = new CopiedReferrers(now);
     this.held = new HeldTags(now);
     this.newRepositories = new NewRepositories(now);
@@ -88,6 +100,15 @@ export class BlobLedger {
     const known = this.#blobs.get(key);
     // A repository that everybody may mount from serves more copies than this one.
     this.#blobs.set(key, known?.anonymous === true && !origin.anonymous ? known : { repository, ...origin });
+  }
+
+  /** Whether this run has found a blob in a repository, or a manifest with all that is under it. */
+  wasFound(host: string, repository: string, digest: string): boolean {
+    return this.#found?.has(`${host}/${repository}@${digest}`) === true;
+  }
+
+  noteFound(host: string, repository: string, digest: string): void {
+    this.#found?.set(`${host}/${repository}@${digest}`, true);
   }
 
   /** The registry does not have what it was noted for. */

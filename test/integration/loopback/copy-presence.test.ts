@@ -121,7 +121,7 @@ describe('a target that folds the case of tags', () => {
     await expect(copy(capital)).rejects.toMatchObject({
       kind: 'refused',
       retryable: false,
-      message: expect.stringMatching(/V1 is left alone: this registry folds the case of tags/) as string,
+      message: expect.stringMatching(/V1 is not copied: this registry ignores the case of tags/) as string,
     });
     expect(target.manifest(REPOSITORY, 'v1')?.digest).toBe(lower.digest);
     const asked = target.accessLog.length;

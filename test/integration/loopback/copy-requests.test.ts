@@ -119,6 +119,38 @@ describe('a repository that the target has, or does not speak of', () => {
   });
 });
 
+describe('one run that looks at all of its images', () => {
+  it('asks a repository once for what its tags share, and for nothing of a second tag of an image', async () => {
+    const { source, target, copy } = await pair();
+    const [first, second] = [1, 2].map((extra) => buildImage({ layersPerPlatform: 2 + extra, sharedLayers: 2 }));
+    if (first === undefined || second === undefined) throw new Error('no images');
+    for (const [tag, image] of Object.entries({ v1: first, stable: first, v2: second })) {
+      loadImage(source, 'library/app', image, tag);
+      loadImage(target, REPOSITORY, image, tag);
+    }
+    const ledger = new BlobLedger(Date.now, { isOneRun: true });
+    const asked: Record<string, string[]> = {};
+    for (const tag of ['v1', 'stable', 'v2']) {
+      const before = questions(target).length;
+      const { outcome } = await copy({ ledger, presence: 'tree', from: { tag }, to: { published: tag } });
+      expect([tag, outcome]).toEqual([tag, 'present']);
+      asked[tag] = questions(target).slice(before);
+    }
+    expect(asked['stable']).toEqual([`HEAD /v2/${REPOSITORY}/manifests/stable`]);
+    const shared = first.blobs.filter(({ digest }) => second.blobs.some((blob) => blob.digest === digest));
+    expect(shared.length).toBeGreaterThan(1);
+    for (const { digest } of shared) {
+      const question = `HEAD /v2/${REPOSITORY}/blobs/${digest}`;
+      expect([asked['v1']?.includes(question), asked['v2']?.includes(question)]).toEqual([true, false]);
+    }
+    // A run of its own looks again.
+    target.deleteBlob(REPOSITORY, shared[0]?.digest ?? '');
+    const later = { ledger: new BlobLedger(Date.now, { isOneRun: true }), presence: 'tree' as const };
+    expect((await copy(later)).outcome).toBe('repaired');
+    expectComplete(target, REPOSITORY, first);
+  });
+});
+
 describe('a source without the referrers API', () => {
   it('is asked for one list, when it has no route for them', async () => {
     const { source, copy } = await pair({ source: { referrers: false } });
