@@ -6,7 +6,7 @@ import { exampleApps, exampleSuites } from './example.js';
 const root = process.env['CDK8S_OUTDIR'] ?? join(__dirname, '..', 'policies');
 for (const app of exampleApps(root)) {
   mkdirSync(app.outdir, { recursive: true });
-  // What is no longer rendered must not stay behind.
+  // Remove files that are no longer rendered.
   for (const file of readdirSync(app.outdir)) if (file.endsWith('.yaml')) rmSync(join(app.outdir, file));
   rmSync(join(app.outdir, 'tests'), { recursive: true, force: true });
   app.synth();

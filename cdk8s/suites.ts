@@ -4,7 +4,7 @@ import { Yaml } from 'cdk8s';
 import { parseAllDocuments } from 'yaml';
 
 /**
- * What there is of a cluster in the suites of ClusterPolicies: without anything, Kyverno would make no calls for them.
+ * The cluster in the suites of ClusterPolicies: without one, Kyverno would make no calls for them.
  *
  * @param ca PEM text in the ConfigMap that they read
  */
@@ -59,7 +59,7 @@ export function kyvernoSuite({ folder, file, pods }: SuiteOptions): string | und
       ...(kind === 'mutating' ? { isMutatingPolicy: true } : { rule: 'swap' }),
       kind: 'Pod',
       resources: [`${namespace}/${name}`],
-      // What is not swapped here is not even asked about.
+      // The policy does not even ask about Pods that are not swapped.
       ...(swapped ? { patchedResources: `${configuration}/expected.yaml`, result: 'pass' } : { result: 'skip' }),
     };
   });

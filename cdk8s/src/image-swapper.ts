@@ -58,7 +58,7 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
   /**
    * How the engine reaches the service.
    *
-   * - `plain-http`: no TLS, with a NetworkPolicy that admits Kyverno alone. Works without touching Kyverno; whoever can
+   * - `plain-http`: no TLS, with a NetworkPolicy that admits Kyverno alone. Works without touching Kyverno; anyone who can
    *   read the network between them can read Pods.
    * - `private-ca`: TLS with a certificate of your own authority, given as `caBundle`. MutatingPolicy cannot carry it:
    *   install Kyverno with `engineValues` then.
@@ -103,7 +103,7 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
 
 /** The policies for a configuration of the service, in the engine of your choice. */
 export class ImageSwapper extends Construct {
-  /** What the choice of transport costs, as the synth said on stderr. */
+  /** Warnings about the chosen transport, which the synth also prints to stderr. */
   readonly warnings: readonly string[];
   /**
    * Values for the Helm chart of the engine that these policies need; undefined if it works as it is. For Kyverno they

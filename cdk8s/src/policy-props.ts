@@ -1,4 +1,4 @@
-/** What every engine's construct takes. */
+/** Props of every engine's construct. */
 export interface PolicyProps {
   /**
    * Name of the rendered objects.
@@ -21,13 +21,13 @@ export interface PolicyProps {
    */
   readonly timeoutSeconds?: number;
   /**
-   * Namespaces that are left alone, besides the system's (kube-system, kube-public, kube-node-lease), the engine's and
+   * Namespaces that are left alone, in addition to the system's (kube-system, kube-public, kube-node-lease), the engine's and
    * the service's own.
    * @default []
    */
   readonly excludedNamespaces?: readonly string[];
   /**
-   * Labels of the rendered objects, besides `app.kubernetes.io/name`.
+   * Labels of the rendered objects, in addition to `app.kubernetes.io/name`.
    * @default {}
    */
   readonly labels?: Readonly<Record<string, string>>;

@@ -2,7 +2,7 @@ import type { ApiObjectProps } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 
-/** What the renderers return, as far as it matters here: the published declarations must not name the core's types. */
+/** The part of the renderers' result that matters here: the published declarations must not name the core's types. */
 export interface RenderedObject {
   readonly apiVersion: string;
   readonly kind: string;

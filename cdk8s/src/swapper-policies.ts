@@ -9,14 +9,14 @@ import type { EngineName } from './engine-name.js';
  * Here they are the defaults of the props of the same names.
  */
 export interface SwapperPolicies {
-  /** With true the service writes policies itself, besides what is rendered here: the synth warns. */
+  /** With true the service writes policies itself, in addition to what is rendered here: the synth warns. */
   readonly manage?: boolean;
   /** `none` says nothing. */
   readonly engine?: EngineName | 'none';
   readonly name?: string;
   readonly url?: string;
   readonly failClosed?: boolean;
-  /** Left alone besides those of the prop. */
+  /** Left alone in addition to those of the prop. */
   readonly excludedNamespaces?: readonly string[];
 }
 
@@ -38,7 +38,7 @@ export interface ResolvedChoices extends PolicyChoices {
 const AT = 'config.policies';
 
 /**
- * The props over the configuration. What both say must be the same: whoever reads one of them would be wrong about the
+ * The props over the configuration. Values in both must be equal: a reader of one of them would be wrong about the
  * cluster otherwise. Lists of namespaces add up, as they do for the service.
  *
  * @throws InvalidPolicyOptionError

@@ -6,7 +6,7 @@ import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 /** Context key of what is inside a construct that says itself what the transport costs. */
 const SAID = '@image-swapper/cdk8s:transport-said';
 
-/** What the warnings depend on: the published declarations must not name the core's types. */
+/** The input of the warnings: the published declarations must not name the core's types. */
 interface Told {
   readonly engine: EngineName;
   readonly url: string;

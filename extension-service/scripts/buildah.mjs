@@ -5,12 +5,12 @@ import { join } from 'node:path';
 
 /**
  * Buildah with a store of its own, which ends with it: nothing of other builds gets in, and nothing of this stays. Needs
- * no daemon and no kernel features (chroot isolation, vfs), so that it works in a container, too.
+ * no daemon and no kernel features (chroot isolation, vfs), so that it works in a container as well.
  */
 export class Buildah {
   #folder = mkdtempSync(join(tmpdir(), 'image-swapper-buildah-'));
 
-  /** What the command writes to stdout. @throws Error when it fails; its stderr is this process's */
+  /** Returns the stdout of the command. @throws Error when it fails; its stderr is this process's */
   run(...args) {
     const store = [
       '--root',

@@ -20,7 +20,7 @@ export function chartIndex({ chart, digest, file, seconds, published }) {
     throw new Error(`${name} ${version} is published with digest ${same.digest}, and this one has ${digest}`);
   }
   const entry = { ...metadata, created, digest, urls: [file] };
-  // What is published already stays as it is: the newest first, since that is where Helm shows them.
+  // Published versions stay unchanged, newest first, as Helm lists them.
   const entries = { ...before.entries, [name]: same === undefined ? [entry, ...others] : others };
   return stringify({ apiVersion: 'v1', entries, generated: created }, { lineWidth: 0, singleQuote: true });
 }

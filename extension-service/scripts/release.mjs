@@ -1,7 +1,7 @@
 /**
  * Everything of a release, without publishing anything: node scripts/release.mjs [--output FOLDER] [--without-image]
  * [--chart-index FILE]. Packages, chart and its repository's index, image, SBOMs, notes and SHA256SUMS; the same bytes for
- * the same commit. What cannot be built here for want of a tool is said loudly and left out; with CI set it fails. See
+ * the same commit. Artifacts whose tool is missing are skipped with a warning; with CI set they fail. See
  * docs/release.md.
  */
 import { execFileSync } from 'node:child_process';

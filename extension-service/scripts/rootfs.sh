@@ -19,7 +19,7 @@ for package in $packages; do
     *) apt-get download -qq -o APT::Sandbox::User=root "$package:$arch" ;;
   esac
 done
-# GCC's libraries have their licence in a package of its own, whose name has GCC's version.
+# GCC's libraries have their license in a package of its own, whose name has GCC's version.
 apt-get download -qq -o APT::Sandbox::User=root "$(dpkg-deb -f libgcc-s1_*.deb Depends | grep -o 'gcc-[0-9]*-base'):$arch"
 
 mkdir -p "$root"
@@ -42,7 +42,7 @@ done
 mkdir -p "$root/etc/ssl/certs"
 find "$root/usr/share/ca-certificates" -name '*.crt' | LC_ALL=C sort | xargs cat >"$root/etc/ssl/certs/ca-certificates.crt"
 
-# Licences stay; nothing that runs does, nor what only other programs read.
+# Licenses stay; nothing that runs does, nor what only other programs read.
 find "$root/usr/share/doc" -type f ! -name copyright -delete
 rm -rf "$root"/usr/share/ca-certificates "$root"/usr/lib/*/gconv "$root"/usr/share/man "$root"/usr/share/lintian \
   "$root"/usr/share/gdb "$root"/usr/share/gcc "$root"/usr/share/base-files "$root"/usr/share/info "$root"/usr/share/dict \

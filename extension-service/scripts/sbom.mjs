@@ -64,7 +64,7 @@ export function bundleSbom() {
 }
 
 /**
- * What every version of npm says alike. It takes some packages for those that only development needs: they are in the
+ * The facts on which every version of npm agrees. npm takes some packages for those that only development needs: they are in the
  * file all the same.
  */
 function inBundle(component) {

@@ -1,5 +1,5 @@
 /**
- * What the Dockerfile's first stages start from, made of packages where no images can be pulled: a Debian with apt, and
+ * Base images of the Dockerfile's first stages, made of packages where no images can be pulled: a Debian with apt, and
  * Node's binary as npm serves it.
  */
 import { execFileSync } from 'node:child_process';

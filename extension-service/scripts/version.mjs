@@ -30,7 +30,9 @@ export function packageVersion(root = repository) {
 /** Messages about each place that says another version than the root's package.json; none when all agree. */
 export function versionProblems(root = repository) {
   const wanted = packageVersion(root);
-  const problems = /^\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?$/.test(wanted) ? [] : [`package.json: ${wanted} is no version`];
+  const problems = /^\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?$/.test(wanted)
+    ? []
+    : [`package.json: ${wanted} is not a version`];
   for (const { file, pattern, optional } of places) {
     if (optional && !existsSync(root + file)) continue;
     const found = pattern.exec(readFileSync(root + file, 'utf8'))?.[1];

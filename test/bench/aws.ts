@@ -8,7 +8,7 @@ import { buildImage, loadImage } from '../fakes/images.js';
 import { printTable, quantile } from './table.js';
 
 const PODS = 400;
-/** Images that nobody has asked for before: each needs a look into the target. */
+/** Images that were never requested before: each needs a target lookup. */
 const fresh = (host: string, index: number): string => `${host}/bench/app${index}:1`;
 
 const LIFECYCLE = JSON.stringify({

@@ -68,7 +68,7 @@ export async function run(rounds = 3): Promise<void> {
     const figures = new Map(Object.keys(programs).map((name) => [name, [] as CopyFigures[]]));
     for (let round = 0; round < rounds; round += 1) {
       for (const [name, command] of Object.entries(programs)) {
-        // A registry of its own for each copy: nothing is there already.
+        // A separate registry for each copy, so that nothing exists yet.
         const target = await RealRegistry.start();
         try {
           const [program, ...args] = await command(target.host);

@@ -1,5 +1,5 @@
 /**
- * What a Pod's creation costs more through each engine, in a real cluster: without a policy, with one that asks a bare
+ * The additional time of a Pod's creation through each engine, in a real cluster: without a policy, with one that asks a bare
  * stub, and with the same one that asks the built service; the three in turn, at 20 Pods a second altogether.
  * `npx tsx test/bench/engines.ts [seconds per engine] [part of an engine's name]`
  */

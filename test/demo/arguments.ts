@@ -7,7 +7,7 @@ import {
 import { DemoError } from './error.js';
 
 export interface DemoArguments {
-  /** An image of the network, fully normalised; absent: the demo's own. */
+  /** An image of the network, fully normalized; absent: the demo's own. */
   readonly image?: string;
   /** Port of the service; 0 takes a free one. */
   readonly port: number;

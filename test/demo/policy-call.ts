@@ -1,4 +1,4 @@
-/** What a generated ClusterPolicy does when a Pod is created, step by step, from its own YAML. */
+/** The behavior of a generated ClusterPolicy when a Pod is created, step by step, from its own YAML. */
 interface ClusterPolicy {
   readonly spec: {
     readonly rules: readonly {

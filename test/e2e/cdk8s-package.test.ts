@@ -111,7 +111,7 @@ describe('the packed cdk8s package', () => {
     expect(compiled.stdout).toBe('');
     const synth = spawnSync(process.execPath, ['main.js'], { cwd: example, encoding: 'utf8' });
     expect(synth).toMatchObject({ status: 0, stdout: '' });
-    // It leaves the NetworkPolicy to the service's chart, and is told what that means.
+    // It leaves the NetworkPolicy to the service's chart, and the synth warns about it.
     expect(synth.stderr).toMatch(
       /^\S+ ImageSwapper: production\/image-swapper: .* no NetworkPolicy for the plain listener is rendered.*\n.*\n$/,
     );

@@ -2,7 +2,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 
-/** What an image's configuration says; the part of the OCI image specification that the tests read. */
+/** An image's configuration; the part of the OCI image specification that the tests read. */
 export interface ImageConfig {
   readonly architecture: string;
   readonly os: string;
@@ -55,7 +55,7 @@ export class ImageRoot {
       const at = pair.indexOf('=');
       return [pair.slice(0, at), pair.slice(at + 1)];
     });
-    // The tools of this machine, which enter the root, are found by the PATH, too.
+    // The tools of this machine, which enter the root, are found by the PATH as well.
     return { ...Object.fromEntries(own), PATH: process.env['PATH'] ?? '', ...more };
   }
 

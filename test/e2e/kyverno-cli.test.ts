@@ -414,7 +414,7 @@ it.skipIf(!available)("the CRD fixtures are those of the engines' modules", () =
   expect(status).toBe(0);
 });
 
-/** Answers that are no answer, and what a person reads who is refused because of them. */
+/** Invalid answers, and the message that a refused user reads. */
 const noPatches = /Invalid type for: .*expected: .*array/;
 const UNUSABLE = [
   {

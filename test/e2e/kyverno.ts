@@ -54,7 +54,7 @@ export interface ApplyOptions {
 export interface ApplyResult {
   /** The Pod after the policy; absent when the engine did not say. */
   readonly pod: Pod | undefined;
-  /** What the engine reports when the policy could not be evaluated. */
+  /** The engine's message when the policy could not be evaluated. */
   readonly error: string | undefined;
 }
 

@@ -78,7 +78,7 @@ describe.skipIf(!available)("the suites of Kyverno's policies", () => {
   });
 });
 
-/** What only a cluster can show: Gatekeeper's own command line has no external data. */
+/** Behavior that only a cluster can show: Gatekeeper's own command line has no external data. */
 describe.skipIf(!available)('the suites of policies in a real cluster', () => {
   const KUBECTL = debianTool('kubectl', 'kubernetes-client') ?? '';
   let plane: ControlPlane;

@@ -112,7 +112,7 @@ describe.skipIf(!available)("filters in Gatekeeper's match", () => {
     // One mutator that matches is enough.
     const answers = cases.map(() => false);
     questions.forEach(({ i }, place) => (answers[i] ||= each[place] === true));
-    // What is about nothing but images stays with the service.
+    // Filters that read only images stay with the service.
     const leftAlone = ({ filters, pod }: (typeof cases)[number]): boolean => {
       const { matched } = gatekeeperFilters(filters);
       return pushDownFilters(filters).pod.some(

@@ -15,7 +15,7 @@ export interface AskedApi {
   readonly body: unknown;
 }
 
-/** A Kubernetes API on loopback that answers as it is told: with an object, or else with this status. */
+/** A Kubernetes API on loopback that responds with the given object, or else with this status. */
 export interface AnsweringApi {
   /** A folder of its own, for files of the test. */
   readonly folder: string;

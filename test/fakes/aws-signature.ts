@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** What a request signed with AWS's signature version 4 says about itself. */
+/** The content of an AWS Signature Version 4. */
 export interface SignedScope {
   readonly accessKey: string;
   readonly date: string;

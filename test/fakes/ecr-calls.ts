@@ -16,7 +16,7 @@ const TARGETS: Readonly<Record<string, ControlService>> = {
   SpencerFrontendService: 'ecr-public',
 };
 
-/** What a request asks of which service; undefined when of none. */
+/** The operation and service of a request; undefined for an unknown service. */
 export function readCall({ headers, url }: IncomingMessage, body: string): SentCall | undefined {
   const target = headers['x-amz-target'];
   if (typeof target === 'string') {

@@ -22,7 +22,7 @@ export interface EcrControlOptions {
   readonly account?: string;
   /** Where there is an API; the first one is the default of what needs one. @default eu-central-1 and us-east-1 */
   readonly regions?: readonly string[];
-  /** Besides the user of `userEnv`. */
+  /** Also the user of `userEnv`. */
   readonly users?: readonly AwsKeys[];
   readonly roles?: readonly FakeRole[];
   /** ARN of the role that the Pod Identity agent gives credentials of. */
@@ -296,5 +296,5 @@ function registryOf({ registryId }: Parameters, { account }: Caller): string {
 }
 
 function defaultMessage(code: string): string {
-  return /Throttl|TooManyRequests/.test(code) ? 'Rate exceeded' : `the fake was told to answer ${code}`;
+  return /Throttl|TooManyRequests/.test(code) ? 'Rate exceeded' : `the fake was set to respond ${code}`;
 }

@@ -1,4 +1,4 @@
-/** What goes wrong with a call of the control plane. */
+/** A fault of a control-plane call. */
 export type ControlFault =
   /** An error by AWS's name, such as `ThrottlingException`; nothing is done. */
   | { readonly type: 'error'; readonly code: string; readonly message?: string; readonly status?: number }

@@ -13,7 +13,7 @@ type Awaitable<T> = T | Promise<T>;
 /** What the gate asks the control plane; `controlView` of ecr-control-view.ts gives it of our fake. */
 export interface ControlView {
   tokenState(password: string): Awaitable<TokenState>;
-  /** Whose token it is. */
+  /** The owner of the token. */
   tokenArn(password: string): Awaitable<string | undefined>;
   repository(account: string, region: string, name: string): Awaitable<RepositoryView | undefined>;
   /** Makes it unless it is there, for create-on-push. */

@@ -35,7 +35,7 @@ export function checkRepositoryName(name: unknown): string {
   throw invalidParameter('repositoryName', `must satisfy regular expression '${REPOSITORY_NAME}'`);
 }
 
-/** ECR ignores what it does not know; here it is a mistake of ours. */
+/** ECR ignores unknown members; here they are mistakes of image-swapper. */
 export function onlyThese(parameters: Parameters, ...known: readonly string[]): void {
   const unknown = Object.keys(parameters).filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new AwsError('SerializationException', `unknown parameters: ${unknown.join(', ')}`);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 export interface RegistryToken {
-  /** Whose it is. */
+  /** The owner. */
   readonly arn: string;
   /** Where it was given out; `public` for ECR Public. */
   readonly region: string;

@@ -77,7 +77,7 @@ export class EcrWorld {
     return new EcrWorld(source, target, control, proxy, gate);
   }
 
-  /** What a process needs to be in this world; without keys, nobody is logged in to AWS. */
+  /** Environment of a process in this world; without keys, it has no AWS login. */
   get env(): Readonly<Record<string, string>> {
     return { ...this.control.env, ...this.proxy.env };
   }

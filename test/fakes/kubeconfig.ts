@@ -1,6 +1,6 @@
 export interface FakeCluster {
   readonly origin: string;
-  /** PEM of the authority of its serving certificate. */
+  /** PEM of the CA certificate of its serving certificate. */
   readonly ca: string;
   readonly token: string;
 }

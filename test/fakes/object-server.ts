@@ -33,7 +33,7 @@ export class FakeObjectServer {
   readonly requests: ApiRequest[] = [];
   /** By path. */
   readonly objects = new Map<string, StoredObject>();
-  /** What goes wrong with a request; undefined: nothing. */
+  /** The fault of a request; undefined: none. */
   fault: (request: ApiRequest) => ApiFault | undefined = () => undefined;
   private version = 100;
 

@@ -102,7 +102,7 @@ export class RealRegistry {
   }
 
   /**
-   * What was asked so far, without the probes of starting.
+   * The requests so far, without the probes at startup.
    *
    * @param client the start of what the client says that it is, such as `containerd/`
    */

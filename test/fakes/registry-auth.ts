@@ -5,7 +5,7 @@ export interface FakeAuthOptions {
   readonly type: 'basic' | 'bearer';
   /** Passwords by user name. */
   readonly users: Readonly<Record<string, string>>;
-  /** What a user may do, by repository; absent: everything. */
+  /** Permissions of a user, by repository; absent: everything. */
   readonly permissions?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
   /** Refresh tokens (`identitytoken` of a Docker config) by user name. */
   readonly identityTokens?: Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export interface FakeAuthOptions {
   readonly expiresIn?: number;
   /** The whole WWW-Authenticate header instead of the usual one. */
   readonly challenge?: string;
-  /** What is not allowed is said not to be there: to those who are known, or to strangers too, who are asked nothing. */
+  /** Forbidden repositories look missing: to those who are known, or to strangers too, who are asked nothing. */
   readonly hides?: 'from-users' | 'from-everybody';
   /** Takes tokens of this issuer, so that one registry can be the token server of another. */
   readonly issuer?: TokenIssuer;

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { bytesContent, type Content } from './registry-content.js';
 
-/** What a faulty registry does instead of, or to, its proper answer. */
+/** A fault of a registry, instead of or applied to its proper response. */
 export type FaultAction =
   /** Answers this and nothing else: 429 with `retry-after`, 500, 503… The body is an OCI error unless given. */
   | {

@@ -33,7 +33,7 @@ export type PutManifestResult =
   | { readonly ok: true; readonly digest: string; readonly subject?: string }
   | { readonly ok: false; readonly status: number; readonly code: string; readonly message: string };
 
-/** What the registry holds. Blobs are shared between repositories, as in any real one, but visible per repository. */
+/** The content of the registry. Blobs are shared between repositories, as in any real one, but visible per repository. */
 export class RegistryStore {
   readonly #repositories = new Map<string, Repository>();
   readonly #blobs = new Map<string, Content>();

@@ -143,7 +143,7 @@ export class FakeRegistry {
     return this.#auth?.issuer;
   }
 
-  /** Uploads begun and neither finished nor cancelled. */
+  /** Uploads begun and neither finished nor canceled. */
   get openUploads(): number {
     return this.#routes.openUploads;
   }

@@ -47,7 +47,7 @@ export class RunningService {
     readonly url: string,
     /** Base URL of the operations port. */
     readonly operations: string,
-    /** PEM of the authority of the serving certificate; '' with `plain`. */
+    /** PEM of the CA certificate of the serving certificate; '' with `plain`. */
     readonly ca: string,
     readonly log: readonly LogLine[],
     readonly exited: Promise<ServiceExit>,

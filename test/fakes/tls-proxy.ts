@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { makeCertificates } from './certificates.js';
 import { forward } from './http-forward.js';
 
-/** What a hook is shown of a request before it is passed on. */
+/** A request as a hook sees it before it is passed on. */
 export interface HookRequest {
   readonly host: string;
   readonly method: string;

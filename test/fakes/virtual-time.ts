@@ -6,7 +6,7 @@ interface Timer {
   readonly then: () => void;
 }
 
-/** Time that passes only when it is told to, in milliseconds from 0; everything that is due happens in order. */
+/** Time that passes only when a test advances it, in milliseconds from 0; everything that is due happens in order. */
 export class VirtualTime {
   now = 0;
   private order = 0;

@@ -57,7 +57,7 @@ function parsed(text: string): Reference | undefined {
   }
 }
 
-/** 64 bits: two of a million differ but for a chance of one in thirty million. */
+/** 64 bits: two of a million differ except for a chance of one in thirty million. */
 function digest(text: string): bigint {
   return createHash('sha256').update(text).digest().readBigUInt64BE();
 }

@@ -69,7 +69,7 @@ export class RegistryProcess {
     }
   }
 
-  /** What the processes write. */
+  /** The output of the processes. */
   get log(): string {
     return join(this.folder, 'log');
   }
@@ -86,7 +86,7 @@ export class RegistryProcess {
     return child;
   }
 
-  /** What has to be done before the folder goes; the last one added comes first. */
+  /** Steps before the folder is deleted; the last one added runs first. */
   atStop(stop: () => Promise<void>): void {
     this.stops.unshift(stop);
   }

@@ -9,7 +9,7 @@ import { GO_PROGRAMS } from './go-programs.js';
 
 export const CHART = fileURLToPath(new URL('../../extension-service/chart', import.meta.url));
 
-/** What a release build of Helm carries: without it, Helm takes a Kubernetes that it cannot ask for 1.20. */
+/** Build flags of a Helm release: without it, Helm takes a Kubernetes that it cannot ask for 1.20. */
 const VARIABLES = {
   'helm.sh/helm/v3/internal/version.version': 'v3.22.0',
   'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor': '1',
@@ -82,7 +82,7 @@ export class Helm {
     });
   }
 
-  /** What it prints. @throws Error with what it says when it fails */
+  /** Returns its output. @throws Error with its output when it fails */
   async ok(args: readonly string[], input = ''): Promise<string> {
     const { code, stdout, stderr } = await this.run(args, input);
     if (code !== 0) throw new Error(`helm ${args.join(' ')}: ${stderr}`);

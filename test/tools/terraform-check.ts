@@ -16,7 +16,7 @@ const META = new Set([
 ]);
 
 /**
- * What is wrong with a folder of Terraform, as far as the provider's schema tells: unknown resource types, arguments and
+ * Problems of a Terraform folder that the provider's schema shows: unknown resource types, arguments and
  * blocks, missing arguments, references to nothing. None for a good one.
  */
 export async function checkTerraform(tools: TerraformTools, files: TerraformFiles): Promise<readonly string[]> {

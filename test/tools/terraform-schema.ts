@@ -3,7 +3,7 @@ import ts from 'typescript';
 /** One argument or block of a resource. */
 export interface SchemaField {
   readonly required: boolean;
-  /** What is in the block; undefined for plain values. */
+  /** The content of the block; undefined for plain values. */
   readonly block?: string;
 }
 
@@ -12,7 +12,7 @@ export interface ResourceSchema {
   /** Arguments of the resource itself. */
   readonly root: string;
   readonly blocks: ReadonlyMap<string, ReadonlyMap<string, SchemaField>>;
-  /** What can be referred to, arguments included. */
+  /** The attributes that can be referenced, arguments included. */
   readonly attributes: ReadonlySet<string>;
 }
 

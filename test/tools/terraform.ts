@@ -53,7 +53,7 @@ export class TerraformTools {
     );
   }
 
-  /** The `*.tf` files of a folder, as one. @throws Error with file and line for what is no HCL */
+  /** The `*.tf` files of a folder, as one. @throws Error with file and line for what is not HCL */
   async parse(folder: string): Promise<TerraformFiles> {
     const files = await this.#parser.convertFiles(folder);
     if (files === undefined) throw new Error(`${folder} has no Terraform files`);

@@ -155,7 +155,7 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /**
- * What the command writes to stdout.
+ * Returns the stdout of the command.
  *
  * @throws Error with the end of its stderr when it fails
  */

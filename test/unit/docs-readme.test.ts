@@ -129,7 +129,7 @@ describe.each(pages)('the commands in %s', (page) => {
   });
 });
 
-it('the README and the walk-throughs show commands of ours and of Helm', () => {
+it('the README and the walk-throughs show commands of image-swapper and Helm', () => {
   for (const page of ['README.md', 'docs/kyverno.md', 'docs/gatekeeper.md']) {
     expect(commandsOf(page, 'image-swapper').length, page).toBeGreaterThan(0);
     expect(commandsOf(page, 'helm').length, page).toBeGreaterThan(1);

@@ -41,7 +41,7 @@ function manifestProblems(text: string): string[] {
   });
 }
 
-/** What is wrong with an example, by the one who reads such a file. */
+/** Problems of an example, found by the reader of such a file. */
 function problemsOf(text: string, before: string | undefined): string[] {
   // The rest of the mapping that the block before ends with.
   if (/^ /.test(text)) return before === undefined ? ['begins in the middle'] : configProblems(`${before}${text}`);
@@ -89,7 +89,7 @@ describe.each(pages)('the examples in %s', (page) => {
       for (const [, file = ''] of line.matchAll(flags)) expect([...written], `${page}: ${line}`).toContain(file);
       for (const [, file = ''] of line.matchAll(/ --set-file \S+=(\S+)/g)) expect([...written], line).toContain(file);
       for (const [, file = ''] of line.matchAll(/(?: > | --output )([\w./-]+)/g)) written.add(file);
-      // What a command writes without naming it stands in the comment behind.
+      // The comment behind a command names the files that it writes.
       for (const file of (line.split(/\s# /)[1] ?? '').split(', ')) written.add(file);
     }
   });

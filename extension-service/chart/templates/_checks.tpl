@@ -61,7 +61,7 @@
 {{- end }}
 {{- end }}
 
-{{/* What the service refuses at its start (refuseUnavailable in cli/serve.ts), in its words. */}}
+{{/* Settings with which the service refuses to start (refuseUnavailable in cli/serve.ts), with the same messages. */}}
 {{- define "image-swapper.checkAvailable" -}}
 {{- $config := .Values.config | default dict }}
 {{- $queue := dig "queue" "type" "memory" $config | default "memory" }}

@@ -7,7 +7,7 @@ template:
   {{- include "image-swapper.jobPod" (dict "root" . "component" "prewarm" "args" (list "prewarm") "account" (include "image-swapper.serviceAccountName" .) "resources" (.Values.prewarm.resources | default .Values.resources)) | trim | nindent 2 }}
 {{- end }}
 
-{{/* The Pod of a Job that runs one command of ours: {root, component, args, account, resources}. */}}
+{{/* The Pod of a Job that runs one command of image-swapper: {root, component, args, account, resources}. */}}
 {{- define "image-swapper.jobPod" -}}
 {{- $values := .root.Values }}
 metadata:

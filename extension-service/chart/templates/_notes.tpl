@@ -1,4 +1,4 @@
-{{/* What the user should know about the values: a YAML list of sentences. */}}
+{{/* Warnings about the values: a YAML list of sentences. */}}
 {{- define "image-swapper.warnings" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
@@ -50,7 +50,7 @@
 {{- end }}
 {{- end }}
 
-{{/* What to set while the engine's requests prove nothing, or need not; nothing when they do. The environment counts too. */}}
+{{/* A warning while the engine's requests are not authenticated; empty when they are. Reads the environment as well. */}}
 {{- define "image-swapper.openRoute" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}

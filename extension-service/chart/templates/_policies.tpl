@@ -65,7 +65,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The namespaces that are left alone besides the renderers' own: a JSON list. */}}
+{{/* The namespaces that are left alone in addition to the renderers' own: a JSON list. */}}
 {{- define "image-swapper.excludedNamespaces" -}}
 {{- $service := include "image-swapper.urlService" . | fromJson }}
 {{- $given := concat (.Values.policies.excludedNamespaces | default list) (dig "policies" "excludedNamespaces" list (.Values.config | default dict) | default list) }}
@@ -180,7 +180,7 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 {{- if regexMatch "(?:^|[^.\\w\\s])\\s*(?:obj|container)\\s*(?:[^\\w\\s:]|$)" $bare }}true{{ end }}
 {{- end }}
 
-{{/* What the service's own policies cannot have. */}}
+{{/* Refuses values that cannot be combined with policies.manage. */}}
 {{- define "image-swapper.checkManaged" -}}
 {{- if eq (include "image-swapper.engine" .) "none" }}{{ fail "policies.manage: requires an engine, but policies.engine is none: name an engine" }}{{ end }}
 {{- $policies := .Values.policies }}

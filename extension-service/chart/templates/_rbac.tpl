@@ -13,7 +13,7 @@
 {{- end }}
 {{- end }}
 
-{{/* What the service may do in the whole cluster, by feature. */}}
+{{/* Cluster-wide permissions of the service, by feature. */}}
 {{- define "image-swapper.clusterRules" -}}
 {{- $config := include "image-swapper.config" . | fromYaml }}
 {{- $reconcile := dig "reconcile" "enabled" true $config }}
@@ -59,7 +59,7 @@
 {{- if and (eq (include "image-swapper.tlsMode" .) "selfSigned") (not (include "image-swapper.manage" .)) }}
 {{- range include "image-swapper.policyKinds" . | fromYamlArray }}
 {{- if and .current .authority }}
-# tls: the authority of the service's certificate goes into the one object that must trust it.
+# tls: the CA certificate of the service's certificate goes into the one object that must trust it.
 - apiGroups: [{{ .group }}]
   resources: [{{ .resource }}]
   resourceNames: {{ toJson .names }}

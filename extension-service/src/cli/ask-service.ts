@@ -15,7 +15,7 @@ const REQUEST_TIMEOUT_MS = 15_000;
 /** A running service, as commands reach it. */
 export interface ServiceAddress {
   readonly server: string;
-  /** PEM file with the authority of its certificate. */
+  /** PEM file with the CA certificate that signed its certificate. */
   readonly caFile?: string;
 }
 

@@ -12,7 +12,7 @@ import { openClouds } from '../kinds/clouds.js';
 import { CliError, EXIT } from './exit.js';
 import type { Streams } from './output.js';
 
-/** What a command has of the world. */
+/** The environment of a command. */
 export interface CommandContext extends Streams {
   readonly stdin: NodeJS.ReadableStream;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -115,7 +115,7 @@ export function registryOptions(
   };
 }
 
-/** Of what happens at clouds, a person at a terminal wants to know what did not work. */
+/** A terminal shows only the cloud events that failed. */
 function reportFailure(event: CloudEvent, report: (problem: string) => void): void {
   if (event.kind !== 'drift' && 'message' in event && event.message !== undefined) report(event.message);
 }

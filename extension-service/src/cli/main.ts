@@ -2,7 +2,7 @@ import type { CommandContext } from './context.js';
 import { runProgram } from './program.js';
 import { keepYoungGenerationSmall } from './small-young-generation.js';
 
-// Node's complaints about modules that libraries use are no lines of our log, and nothing that users can mend.
+// Node's complaints about modules that libraries use are not lines of our log, and nothing that users can fix.
 process.noDeprecation = true;
 // The service has admissions to respond to, which collections would delay.
 if (process.argv[2] !== 'serve') keepYoungGenerationSmall();

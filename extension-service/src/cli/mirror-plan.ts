@@ -11,7 +11,7 @@ import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
 import type { MirrorOutput } from './mirror-output.js';
 import { bytes, render, table } from './output.js';
 
-/** What all images together would send to a target, at most: layers that are there already are counted. */
+/** The maximum that all images together would send to a target, including layers that it already has. */
 interface TargetPlan {
   readonly target: string;
   readonly images: number;
@@ -21,7 +21,7 @@ interface TargetPlan {
   readonly blobs: number;
   readonly bytes: number;
   readonly requests: number;
-  /** What the registry's quotas alone make it last. */
+  /** Minimum time that the registry's quotas allow. */
   readonly seconds?: number;
   readonly limitedBy?: string;
 }

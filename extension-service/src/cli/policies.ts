@@ -102,7 +102,7 @@ async function printEngineValues(
   }
 }
 
-/** What the flags do not say is as the configuration has it. */
+/** Values without a flag come from the configuration. */
 export function renderPolicies(
   config: Config,
   { engine, url = config.policies.url, failClosed = config.policies.failClosed }: ChosenFlags,
@@ -123,7 +123,7 @@ export function renderPolicies(
   });
 }
 
-/** What the rendered policies cost or cannot do, for people. */
+/** Warnings about the rendered policies. */
 function warningsOf(
   config: Config,
   { engine, url = config.policies.url ?? defaultUrl(engine), failClosed = config.policies.failClosed }: ChosenFlags,

@@ -94,7 +94,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     metrics,
     role: clustered && loaded.config.reconcile.enabled ? 'starting' : 'alone',
   });
-  // What is in force now: a change while the service starts is a change.
+  // The current configuration: a change while the service starts counts as a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
   if (clustered || registriesOf(loaded.config).some(usesCloud)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {

@@ -142,7 +142,7 @@ export class Cleaner {
   }
 }
 
-/** What texts stand for where the schema has truth values and numbers; anything else stays text. */
+/** Converts a string where the schema has a boolean or number; any other string stays a string. */
 export function fromText(node: ScalarNode, field: LeafField): ScalarNode {
   const text = String(node.value);
   if (field.type === 'boolean') {

@@ -58,7 +58,7 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
   return { ...(await parse({ text, file: name })), file, text };
 }
 
-/** What is wrong with the files that a configuration names is told with the place that names them. */
+/** Problems of files that a configuration names are reported at the place that names them. */
 async function parseWithFiles(
   input: Pick<ConfigInput, 'text' | 'file'>,
   { cwd, env, flags, checkFiles = true, helmValues = false }: LoadOptions,

@@ -36,7 +36,7 @@ export interface LoadedConfig {
   readonly origins: ReadonlyMap<string, string>;
   /** The file's absolute path; absent when there is none. */
   readonly file?: string;
-  /** What the file held. */
+  /** The content of the file. */
   readonly text?: string;
 }
 

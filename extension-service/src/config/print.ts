@@ -39,7 +39,7 @@ function withoutSecret(value: unknown, field: Field | undefined): unknown {
   if (field?.kind !== 'leaf' || typeof value !== 'string') return value;
   if (field.secret === 'all') return hidden;
   if (field.secret !== 'password') return value;
-  // Whatever stands where a password may be: in front of the last @, and in parameters.
+  // Any text where a password may be: before the last @, and in parameters.
   return value
     .replace(/^([a-z]+:\/\/[^:/@]*):.*@/s, `$1:${hidden}@`)
     .replace(/([?&][^=&]*pass[^=&]*=)[^&]*/gi, `$1${hidden}`);

@@ -1,4 +1,4 @@
-/** What is wrong in a configuration, and where. */
+/** A problem in a configuration, with its place. */
 export interface ConfigProblem {
   /** The file as the user named it, or `environment NAME`, `flag --name`. */
   readonly file: string;
@@ -6,7 +6,7 @@ export interface ConfigProblem {
   readonly line: number;
   /** From 1, in UTF-16 units. */
   readonly column: number;
-  /** Dotted: `targets[0].aws.region`. Empty when no key can be told, as with broken YAML. */
+  /** Dotted: `targets[0].aws.region`. Empty when the key is unknown, as with broken YAML. */
   readonly key: string;
   readonly message: string;
   readonly allowed?: string;

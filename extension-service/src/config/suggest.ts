@@ -22,7 +22,7 @@ function plain(text: string): string {
   return text.toLowerCase().replaceAll(/[-_\s]/g, '');
 }
 
-/** Damerau-Levenshtein distance of neighbours (a swap of two letters counts once), or `limit` when it is not below. */
+/** Damerau-Levenshtein distance of neighbors (a swap of two letters counts once), or `limit` when it is not below. */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
   let before: readonly number[] = [];

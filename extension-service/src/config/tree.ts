@@ -87,7 +87,7 @@ export function toPlain(node: TreeNode): unknown {
   }
 }
 
-/** A copy with the node at the path; missing mappings are made. What isn't a mapping on the way is left to the schema. */
+/** A copy with the node at the path; missing mappings are created. The schema reports anything on the way that is not a mapping. */
 export function setAt(tree: MappingNode, path: Path, node: TreeNode, keyPlace?: Place): MappingNode {
   const [first, ...rest] = path;
   const key = String(first);

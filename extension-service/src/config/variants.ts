@@ -12,7 +12,7 @@ export const ANCHOR_TYPE = 'aws';
 
 export interface Settled {
   readonly tree: MappingNode;
-  /** Registries whose type cannot be told: that is reported, and the schema as a whole has no use for them. */
+  /** Registries whose type is unknown: that is reported, and the schema as a whole has no use for them. */
   readonly unsettled: readonly Path[];
 }
 
@@ -55,7 +55,7 @@ class Variant {
 
   settle(): MappingNode | undefined {
     const written = childOf(this.node, 'type');
-    // A mapping or a list is no type either.
+    // A mapping or a list is not a type either.
     const value = written?.kind === 'scalar' ? written.value : written && {};
     const { type, fault, foreign } = typeOfRegistry(value, (key) => this.node.entries.has(key), this.#variants);
     if (written === undefined && type === undefined && this.dialect === 'anchor') {

@@ -2,7 +2,7 @@ const opening = /^( *(?:- +)*)(?:[\w."'-]+ *: +)?(?=(['"]))/;
 
 /**
  * Indents the further lines of quoted texts that reach less far than YAML demands: go-yaml reads such texts, and
- * k8s-image-swapper's guide has policies written so. Indentation is no part of a quoted text, so its value stays.
+ * k8s-image-swapper's guide has policies written so. Indentation is not part of a quoted string, so its value stays.
  */
 export function indentQuotes(text: string): string {
   const lines = text.split('\n');

@@ -12,7 +12,7 @@ export interface ScalarText {
 }
 
 /**
- * Where the character at `offset` of the value is in the file; undefined where that cannot be told (folded lines).
+ * Where the character at `offset` of the value is in the file; undefined if it is unknown (folded lines).
  * The offset just behind the value, where an unexpected end is reported, counts as the last line's end.
  */
 export function offsetInFile(scalar: ScalarText, offset: number): number | undefined {

@@ -11,7 +11,7 @@ import type { ScalarStyle } from './yaml-scalar.js';
 export const sizeLimit = 1024 * 1024;
 const unknownAnchor = 'this alias has no anchor before it (put a string that begins with * or & in quotes)';
 const nodeLimit = 20_000;
-/** What follows a few mistakes in the syntax is mostly their consequence. */
+/** After a few syntax errors, further ones are mostly their consequences. */
 const syntaxLimit = 20;
 const depthLimit = 64;
 const bracketLimit = 200;
@@ -20,7 +20,7 @@ const indentLimit = 1_000;
 export interface YamlSource {
   readonly text: string;
   readonly file: string;
-  /** What the values' origins say; the file with the line when absent. */
+  /** The origins of values; the file and line when absent. */
   readonly origin?: string;
   /** Also take what go-yaml takes, and YAML 1.2 doesn't. */
   readonly lenient?: boolean;
@@ -232,7 +232,7 @@ function tooDeep(text: string): number | undefined {
   return undefined;
 }
 
-/** The library's messages, but for those that quote the file, which may hold a password, or speak to programmers. */
+/** The library's messages, except for those that quote the file, which may hold a password, or speak to programmers. */
 function wording(error: YAMLError): string {
   switch (error.code) {
     case 'BAD_ALIAS':

@@ -17,7 +17,7 @@ export interface CredentialsConfig {
   readonly dockerConfigFile?: string;
 }
 
-/** What configured credentials are read from; given by whoever has a file system and a cluster. */
+/** Sources of configured credentials; provided by a caller with a file system and a cluster. */
 export interface CredentialSources {
   readonly readFile: (path: string) => Promise<string>;
   /** Content of a Secret's `.dockerconfigjson` (or `.dockercfg`); without a namespace, the service's own. */
@@ -40,7 +40,7 @@ export function configKeychain(host: string, config: CredentialsConfig, sources:
   const read = kept(sources.now, async () => load(config, sources));
   return {
     async resolve(asked, repository) {
-      // Credentials go to the registry that they were given for, whoever else asks.
+      // Credentials go to the registry that they were given for, whatever other host asks.
       if (asked.toLowerCase() !== own) return [];
       const loaded = await read();
       return 'find' in loaded ? loaded.find(own, repository) : [loaded];

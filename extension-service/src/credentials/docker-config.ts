@@ -72,7 +72,7 @@ function checked(credentials: { readonly username: string; readonly password: st
   return credentials.username === '<token>' ? { identityToken: credentials.password } : credentials;
 }
 
-/** What a message may say of a key: it may be a URL with a user and a password. */
+/** The key as messages may show it: it may be a URL with a user and a password. */
 function shown(key: string): string {
   return oneLine(key.slice(key.lastIndexOf('@') + 1)).slice(0, 200);
 }

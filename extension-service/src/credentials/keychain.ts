@@ -37,7 +37,7 @@ export function chainKeychains(keychains: readonly Keychain[]): Keychain {
       const reasons = await Promise.all(keychains.map(async (keychain) => keychain.notUsed?.(host, repository)));
       return reasons.find((reason) => reason !== undefined);
     },
-    // Each is told: it knows its own.
+    // Each engine reports its own.
     rejected: (credentials) => keychains.map((keychain) => keychain.rejected?.(credentials) === true).includes(true),
   };
 }

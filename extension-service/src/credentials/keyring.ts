@@ -16,7 +16,7 @@ export interface KeyedEntry<T> {
  * `docker.io` is matched like any other host. Where nothing matches, the entries for index.docker.io count, whose key
  * `docker login` writes as `https://index.docker.io/v1/`.
  *
- * Besides what the kubelet takes, the case of a host does not matter, `/v1` and `/v2` alone are no path, and
+ * In addition to what the kubelet accepts, the case of a host does not matter, `/v1` and `/v2` alone are not paths, and
  * registry-1.docker.io is Docker Hub.
  *
  * Source: pkg/credentialprovider/keyring.go of Kubernetes 1.36, which test/integration/real/kubelet-keyring.test.ts asks.

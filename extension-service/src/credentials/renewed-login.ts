@@ -7,7 +7,7 @@ export interface RegistryLogin<C extends LoginCredentials = LoginCredentials> {
   readonly expires: number;
 }
 
-/** Logins as registry clients take them; what `rejected` is told was refused by the registry is asked for anew. */
+/** Logins as registry clients take them; logins that were passed to `rejected` are requested again. */
 export interface LoginSource {
   /** Rejects with a RegistryError that says what is missing. */
   get(): Promise<RegistryLogin>;
@@ -37,7 +37,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /**
  * Obtains a login when it is first needed, one request however many ask, and renews it at half of its life for as long as
  * the process lives: a failure is tried again for ever, with backoff, while the login before is used until its end.
- * Without any login, whoever asks during a pause gets the last failure at once, so that an API that is down is not asked
+ * Without any login, anyone who asks during a pause gets the last failure at once, so that an API that is down is not asked
  * by every Pod.
  */
 export class RenewedLogin<C extends LoginCredentials = LoginCredentials> implements LoginSource {

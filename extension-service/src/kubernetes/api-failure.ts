@@ -4,7 +4,7 @@ import { parseBoundedJson } from '../core/json-bounds.js';
 export interface ApiFailure {
   /** Its HTTP status; undefined when there was no answer. */
   readonly status: number | undefined;
-  /** What it said, or why there was no answer; one short text. */
+  /** Its message, or the reason for a missing response; one short line. */
   readonly message: string;
   /** Milliseconds that it asks to be left alone. */
   readonly retryAfter?: number;

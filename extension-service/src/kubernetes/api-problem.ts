@@ -7,10 +7,10 @@ export function statusOf(error: unknown): number | undefined {
 }
 
 /**
- * What the API server said, for people.
+ * The API server's message, for people.
  *
  * @param what the object, as in `ConfigMap team/name`
- * @param verbs what the service does with it, for whoever has to grant it
+ * @param verbs what the service does with it, for anyone who has to grant it
  */
 export function apiProblem(what: string, error: unknown, verbs: readonly string[]): string {
   const { status, message } = describeApiFailure(error);

@@ -1,4 +1,4 @@
-/** What is used of the client, by name: a bundle then leaves out the rest of its fourteen megabytes. */
+/** The used parts of the client, by name, so that the bundle omits the rest of its fourteen megabytes. */
 export {
   ApiException,
   AuthenticationV1Api,

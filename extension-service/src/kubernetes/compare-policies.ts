@@ -8,7 +8,7 @@ import { POLICY_KINDS } from './managed-policies/policy-objects.js';
 import { messageOf } from '../util/message-of.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
-/** A policy of the service that is in the cluster, whoever applied it. */
+/** A policy of the service that is in the cluster, regardless of who applied it. */
 export interface ComparedPolicy {
   /** `KIND NAME`, or `KIND` where these cannot be read. */
   readonly policy: string;

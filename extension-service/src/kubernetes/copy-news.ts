@@ -2,9 +2,9 @@ import type { CopyFailure } from '../registry/copy-failure.js';
 import type { SettledCopy } from './copy-report.js';
 import type { ObjectReference } from './object-reference.js';
 
-/** What became of a try to copy an image, for the people who look at the workloads that use it. */
+/** The result of an attempt to copy an image, shown on the workloads that use it. */
 export interface CopyNews {
-  /** Fully normalised source reference. */
+  /** Fully normalized source reference. */
   readonly source: string;
   /** Name of the target. */
   readonly target: string;

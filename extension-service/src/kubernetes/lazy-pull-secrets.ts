@@ -50,7 +50,7 @@ export class LazyPullSecrets implements PullSecrets {
 
   private connect(): Promise<ClusterPullSecrets | undefined> {
     this.cluster ??= this.open();
-    // A broken kubeconfig may be mended: what failed is tried again.
+    // A broken kubeconfig may be fixed: what failed is tried again.
     this.cluster.catch(() => (this.cluster = undefined));
     return this.cluster;
   }

@@ -28,7 +28,7 @@ export function writesIntoCluster({ tls, policies }: Config): boolean {
   return tls.mode === 'selfSigned' || policies.manage;
 }
 
-/** What one replica writes into the cluster for all of them. */
+/** Tasks in the cluster that one replica does for all of them. */
 export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly LeaderTask[]> {
   const { cluster, config, certificate, images, log } = options;
   const tasks: LeaderTask[] = [];

@@ -24,13 +24,13 @@ export interface PullSecrets {
 export interface PullSecretsOptions {
   readonly reader: SecretReaderConfig;
   readonly onProblem: (message: string) => void;
-  /** What nobody needs to act on. */
+  /** Messages that need no action. */
   readonly onDebug?: (message: string) => void;
   /** Without it Secrets are read by name, for processes that end soon. */
   readonly follow?: FollowObjects;
   /** Bytes that are kept of each kind that is watched, and of what is read by name. @default 33554432 */
   readonly most?: number;
-  /** What could not be pulled in the namespace may be pulled now: a Secret came, changed, or is given to a ServiceAccount. */
+  /** Failed pulls in the namespace may work now: a Secret was created, changed, or added to a ServiceAccount. */
   readonly onRotated?: (namespace: string, name: string) => void;
   /** Milliseconds that a Pod's Secrets are kept where they are read by name. @default 30000 */
   readonly life?: number;
@@ -82,7 +82,7 @@ export class ClusterPullSecrets implements PullSecrets {
     this.watched.start(signal);
   }
 
-  /** From the next Pod on. What may not be read any more is forgotten. */
+  /** Applies from the next Pod on. Secrets that may no longer be read are dropped. */
   configure(reader: SecretReaderConfig): void {
     if (JSON.stringify(reader) === JSON.stringify(this.reader)) return;
     const wasWatching = this.watched !== undefined;

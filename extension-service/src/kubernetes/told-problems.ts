@@ -4,7 +4,7 @@ export class ToldProblems {
 
   constructor(private readonly log: (level: 'info' | 'warn', message: string) => void) {}
 
-  /** @param problems all that there are now. @param mended what to say once there are none any more */
+  /** @param problems all that there are now. @param fixed the message once all of them are fixed */
   saw(problems: readonly string[], mended: string): void {
     for (const problem of problems) if (!this.told.has(problem)) this.log('warn', problem);
     if (problems.length === 0 && this.told.size > 0) this.log('info', mended);

@@ -1,4 +1,4 @@
-/** What becomes of a value of k8s-image-swapper's chart in ours. */
+/** The counterpart of a value of k8s-image-swapper's chart. */
 export type Fate =
   /** The same name and meaning; with a message, something about it is to be looked at all the same. */
   | { readonly kind: 'kept'; readonly look?: (value: unknown) => string | undefined }
@@ -134,7 +134,7 @@ const units: Readonly<Record<string, number>> = {
   Mi: 2 ** 20,
   Gi: 2 ** 30,
 };
-/** What the service has been seen to need while it copies (docs/benchmarks.md), with some room. */
+/** The measured need of the service while it copies (docs/benchmarks.md), with some margin. */
 const leastMemory = 256 * 2 ** 20;
 
 function smallMemory(resources: unknown): string | undefined {

@@ -3,7 +3,7 @@ import type { Problems } from '../config/problem.js';
 import type { Entry, ListNode, MappingNode, TreeNode } from '../config/tree.js';
 
 /**
- * What configurations of k8s-image-swapper have and ours does not: older places of keys, keys that are flags here, and
+ * Keys of k8s-image-swapper configurations that ours does not have: older places of keys, keys that are flags here, and
  * keys that are in its sources or its example file only. The rest is read by our own loader.
  */
 export function rewriteConfig(config: MappingNode, problems: Problems): MappingNode {

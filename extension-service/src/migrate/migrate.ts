@@ -33,16 +33,16 @@ export interface Migrated {
   readonly from: 'values' | 'config';
   /** Values of our chart. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** What changes, has no meaning here, or cannot be used; in the order of the file. */
+  /** Values that change, are obsolete, or cannot be used; in the order of the file. */
   readonly findings: readonly ConfigProblem[];
 }
 
-/** What the chart of k8s-image-swapper has unless given; its configuration file has no filter by default. */
+/** The default of k8s-image-swapper's chart; its configuration file has no filter by default. */
 const chartFilters = [{ jmespath: "obj.metadata.namespace == 'kube-system'" }];
 
 /**
  * Values of our chart from those of k8s-image-swapper's, or from its configuration file. Pure.
- * @throws ConfigError when the text is no YAML, or neither of the two
+ * @throws ConfigError when the text is not YAML, or neither of the two
  */
 export function migrate({ text, file, engine }: MigrateInput): Migrated {
   const problems = new Problems();
@@ -168,7 +168,7 @@ class Migration {
   private forImagesAlone(tree: MappingNode): void {
     const { source } = this.#values['config'] as { source?: { filters?: readonly { readonly jmespath: unknown }[] } };
     const filters = (source?.filters ?? []).map(({ jmespath }) => jmespath);
-    // What is no expression was told already.
+    // Invalid expressions were already reported.
     if (!filters.every((filter) => typeof filter === 'string' && isExpression(filter))) return;
     const expressions = filters as readonly string[];
     if (expressions.every((filter) => readsOnlyImage(parseExpression(filter)))) return;
@@ -265,7 +265,7 @@ class Migration {
     this.problems.warning(this.tree.place, 'config.source.filters', message, 'written explicitly');
   }
 
-  /** What our loader says about the result, at the places of the original. */
+  /** Our loader's problems with the result, at the places of the original. */
   private validate(config: Record<string, unknown>, tree: MappingNode): void {
     const found = new Problems();
     const collect = (list: readonly ConfigProblem[]): void => {

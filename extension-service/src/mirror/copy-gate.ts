@@ -4,7 +4,7 @@ import type { Claim } from './queue.js';
 import type { MirrorResult } from './status.js';
 
 /**
- * What this replica is for copies. `alone`: it copies what it is asked for, as there is no cluster, or no Lease to be
+ * The role of this replica for copies. `alone`: it copies what it is asked for, as there is no cluster, or no Lease to be
  * had. `leader`: it also copies what the cluster uses. `follower`: another replica copies. `starting`: not known yet.
  */
 export type CopyRole = 'starting' | 'alone' | 'leader' | 'follower';
@@ -16,7 +16,7 @@ interface Copies {
   takeOver(): void;
 }
 
-/** What is known of the Pod that a copy is for. */
+/** The known facts about the Pod that a copy is for. */
 export interface CopyWish {
   /** The admission does not answer before the copy has ended, or its deadline has passed. */
   readonly waits: boolean;
@@ -44,7 +44,7 @@ const HANDED_OVER: CopyFailure = {
 
 /**
  * Lets an admission's copies through to the queue, or leaves them to the leader, who sees the Pod itself a moment
- * later. A copy that an admission waits for is its own replica's as long as it waits: the Pod is not there before the
+ * later. A copy that an admission waits for is its own replica's while it waits: the Pod is not there before the
  * answer. One that the leader could not make from what it sees is so for good.
  */
 export class CopyGate {

@@ -52,7 +52,7 @@ export interface Entry {
   readonly awaiting: Set<object>;
   /** Breaks off the try that runs. */
   abort?: AbortController;
-  /** Failures that something which changed during the run may have mended. */
+  /** Failures that something which changed during the run may have fixed. */
   mended?: readonly FailureReason[];
   /** Pull contexts that were tried since the entry was made. */
   readonly tried: Map<string, PullContext | undefined>;
@@ -99,13 +99,13 @@ export function noteTried(entry: Entry): void {
   entry.tried.set(pullKey(entry.job), entry.job.pull);
 }
 
-/** What ran failed: with its pull secrets the source does not show the image, if that is the reason. */
+/** The run failed: with its pull secrets the source does not show the image, if that is the reason. */
 export function noteRefused(entry: Entry, { job, reason }: { job: MirrorJob; reason: FailureReason }): void {
   if (NOT_SHOWN.has(reason)) entry.refused.add(pullKey(job));
 }
 
 /**
- * What another request adds to a copy that has not begun. Its pull secrets take the place only of those that the source has
+ * Merges another request into a copy that has not begun. Its pull secrets take the place only of those that the source has
  * refused: a namespace that names another's private image must not make the copy fail.
  */
 export function addTo({ job: known, refused }: Entry, job: MirrorJob): MirrorJob {
@@ -133,7 +133,7 @@ export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): b
   return true;
 }
 
-/** Registries say "not found" to whoever may not read, so that too may be mended by another Pod's pull secrets. */
+/** Registries say "not found" to callers that may not read, so another Pod's pull secrets may fix that as well. */
 export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
   const reason = known.failure?.reason;
   if (reason === undefined || !NOT_SHOWN.has(reason) || job.pull === undefined) return false;

@@ -75,7 +75,7 @@ export class HostPauses {
   answered(job: MirrorJob, trials: Trials): boolean {
     const before = this.pauses.size;
     for (const host of hosts(job)) {
-      // Whoever began earlier may still get answers while the registry turns others away.
+      // Requests that began earlier may still get responses while the registry rejects others.
       if (trials.has(host) || this.pauses.get(host)?.failure.reason !== 'throttled') this.pauses.delete(host);
     }
     trials.clear();

@@ -70,7 +70,7 @@ export class Lanes {
     delete entry.slot;
   }
 
-  /** What waits and reads from or writes to a registry. */
+  /** The waiting copies that read from or write to a registry. */
   of(host: string): Entry[] {
     return this.gather((lanes) => lanes.of(host));
   }

@@ -17,7 +17,7 @@ export function rows(entries: Iterable<Entry>, pauseOf: PauseOf): MirrorStatus[]
     .sort((a, b) => ORDER[a.state] - ORDER[b.state] || b.since - a.since);
 }
 
-/** What is queued for a registry that is away is shown as waiting. */
+/** Copies that are queued for an unreachable registry are shown as waiting. */
 export function row(entry: Entry, pauseOf: PauseOf): MirrorStatus {
   const { job } = entry;
   const pause = entry.state === 'queued' ? pauseOf(job) : undefined;
@@ -37,7 +37,7 @@ export function row(entry: Entry, pauseOf: PauseOf): MirrorStatus {
   };
 }
 
-/** What whoever asks for a copy hears while its registry is away. */
+/** The result for callers that request a copy while its registry is down. */
 export function pausedFailure({ source }: MirrorJob, { host, failure }: HostPause): HostPause['failure'] {
   return { ...failure, message: `${source}: waiting, like all copies from ${host}: ${failure.message}` };
 }

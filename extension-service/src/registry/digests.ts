@@ -12,7 +12,7 @@ import { header, invalid, type Asked } from './transport/answers.js';
 export function statedDigest(response: IncomingMessage, asked: Asked): string | undefined {
   const text = header(response, 'docker-content-digest');
   if (text === undefined || text === '') return undefined;
-  // A proxy that adds a header which is there already makes a list of two equal values.
+  // A proxy that adds a header which already exists makes a list of two equal values.
   const [stated = '', ...others] = new Set(text.split(', '));
   if (others.length === 0 && isDigest(stated)) return stated;
   throw invalid(asked, `the Docker-Content-Digest ${digestFault(text)}`);

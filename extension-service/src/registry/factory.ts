@@ -33,7 +33,7 @@ export interface RegistryFactoryOptions {
 
 export interface ClientOptions extends Omit<PushOptions, 'session'> {
   /**
-   * That an image is not there may mean that whoever asks may not know of it: all credentials are tried then, as after a
+   * That an image is not there may mean that the caller may not see it: all credentials are tried then, as after a
    * refusal. For reading from sources. @default false
    */
   readonly hidesFromStrangers?: boolean;

@@ -15,7 +15,7 @@ export const MEDIA_TYPES = {
 const INDEXES: ReadonlySet<string> = new Set([MEDIA_TYPES.ociIndex, MEDIA_TYPES.dockerList]);
 const MANIFESTS: ReadonlySet<string> = new Set([MEDIA_TYPES.ociManifest, MEDIA_TYPES.dockerManifest]);
 
-/** What we ask for; schema 1 is left out, so registries that still convert do not. */
+/** The requested media types, without schema 1, so that registries do not convert to it. */
 export const MANIFEST_ACCEPT = [...INDEXES, ...MANIFESTS].join(', ');
 
 export interface RawManifest {
@@ -43,7 +43,7 @@ export interface IndexJson {
   readonly [key: string]: unknown;
 }
 
-/** The bytes are no manifest that we copy; the message says why. */
+/** The bytes are not a manifest that we copy; the message says why. */
 export class InvalidManifestError extends Error {
   override readonly name = 'InvalidManifestError';
 }
@@ -62,7 +62,7 @@ const parsed = new WeakMap<Buffer, Record<string, unknown>>();
 
 /**
  * The media type in force: the body's `mediaType` must agree with the header (OCI image-spec, "Verification" of
- * CVE-2021-41190), but a header that is no manifest type (static mirrors send application/json) yields to the body.
+ * CVE-2021-41190), but a header that is not a manifest type (static mirrors send application/json) yields to the body.
  */
 export function mediaTypeOf(header: string | undefined, bytes: Buffer): string {
   const stated = mediaTypeIn(header).toLowerCase();
@@ -205,7 +205,7 @@ const PLATFORM_WORD = /^[\w.+-]{0,64}$/;
 
 /**
  * Undefined for a platform that names no os and architecture, such as `null`, `{}`, or texts of other characters: runtimes
- * do not select such an entry, which is no reason to refuse the image.
+ * do not select such an entry, so it is not a reason to refuse the image.
  */
 function parsePlatform(value: unknown): Platform | undefined {
   if (!isRecord(value)) return undefined;

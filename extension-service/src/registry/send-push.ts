@@ -49,7 +49,7 @@ async function pacedSend(
   }
 }
 
-/** Distribution spec: NAME_UNKNOWN. A 404 that names something else, such as a missing blob, is no reason to create one. */
+/** Distribution spec: NAME_UNKNOWN. A 404 that names something else, such as a missing blob, is not a reason to create one. */
 function isMissingRepository(error: unknown): boolean {
   if (!(error instanceof RegistryError) || error.kind !== 'missing') return false;
   const codes = error.diagnostics.map(({ code }) => code).filter((code) => code !== '');

@@ -62,7 +62,7 @@ export interface RegistryTokenCredentials {
 }
 
 export interface Keychain {
-  /** What may be tried for a repository, best first; anonymous access comes after all of them and is not listed. */
+  /** The credentials to try for a repository, best first; anonymous access comes last and is not listed. */
   resolve(host: string, repository: string): Promise<readonly Credentials[]>;
   /** Why credentials that are configured for a repository are not among what `resolve` finds, in one line for its error. */
   notUsed?(host: string, repository: string): Promise<string | undefined>;
@@ -70,7 +70,7 @@ export interface Keychain {
   rejected?(credentials: Credentials): boolean;
 }
 
-/** What every request of a client takes: the caller's abort, and a hook that counts requests. */
+/** Options of every client request: the caller's abort signal, and a hook that counts requests. */
 export interface RequestContext {
   readonly signal?: AbortSignal;
   readonly onRequest?: () => void;

@@ -5,7 +5,7 @@ import { quoteInput } from '../core/image/quote.js';
 import type { AdmissionRequest } from './admission.js';
 import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 
-/** A request that cannot be answered; its message goes back to whoever sent it. */
+/** A request that cannot be answered; its message goes back to the caller. */
 export class BadRequestError extends Error {
   override readonly name = 'BadRequestError';
   constructor(

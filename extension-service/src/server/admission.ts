@@ -22,9 +22,9 @@ import type { Denial } from './denial.js';
 import { DirectTargetGuard } from './direct-target-guard.js';
 import { RequestClock } from './request-clock.js';
 
-/** What admission needs of the rest of the service. Nothing here blocks longer than the budget it is given. */
+/** Dependencies of admission on the rest of the service. Nothing here blocks longer than the budget it is given. */
 export interface AdmissionDependencies {
-  /** The configuration in force, asked anew by each request so that a reload changes it between two. */
+  /** The configuration in force, asked again by each request so that a reload changes it between two. */
   current(): { readonly config: Config; readonly rules: Rules };
   readonly existence: {
     known(reference: TargetReference): Existence | undefined;

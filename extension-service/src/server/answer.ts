@@ -1,6 +1,6 @@
 import { oneLine } from '../core/image/quote.js';
 
-/** What a route answers; the listener writes it. */
+/** The response of a route; the listener writes it. */
 export interface Answer {
   readonly status: number;
   readonly body: string;

@@ -30,7 +30,7 @@ export interface Readers {
   checkReader(request: IncomingMessage): CallerRefusal | undefined;
 }
 
-/** What people ask on the admission port: explain, and clear answers for everything else. */
+/** Requests of people on the admission port: explain, and clear responses to everything else. */
 export function admissionApp({ explain, readers, log }: AdmissionAppDependencies): Express {
   const app = bareApp();
   app.post('/v1/explain', readersOnly(readers), async (request, response) => {

@@ -7,7 +7,7 @@ import { CLIENT_ROUTES } from '../core/engines/routes.js';
 import type { ClientRoute } from '../core/engines/routes.js';
 import { TlsFileError } from './tls.js';
 
-/** Whose certificate a route wants. */
+/** The client certificate that a route requires. */
 export interface ClientRule {
   /** Where it is configured, for people. */
   readonly key: string;

@@ -20,7 +20,7 @@ export async function answerKyverno(
     throw new BadRequestError('invalid_request', 'the body has no "request": send {"request": <AdmissionRequest>}');
   }
   const sent = outer['request'];
-  // A ClusterPolicy with a caBundle opens a connection per call and leaves it idle for 90 s: let go of it at once.
+  // A ClusterPolicy with a caBundle opens a connection per call and leaves it idle for 90 s: release it at once.
   const close = typeof sent === 'string';
   const request = parseAdmissionRequest(close ? parseJson(sent, 'request') : sent);
   if (request === undefined) return { ...json(imagesAnswer([])), close };

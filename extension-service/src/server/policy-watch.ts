@@ -4,7 +4,7 @@ import type { RouteName } from '../core/engines/routes.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-/** A hash is told to the log once; somebody who invents them must not fill it. */
+/** Logs each hash once; a caller that invents hashes must not fill the log. */
 const MAX_TOLD = 20;
 
 /** Under `policies.manage`. They differ for a moment after each change of the configuration. */

@@ -56,7 +56,7 @@ export interface ServiceDependencies {
     leaveCluster(): Promise<void>;
     stop(): Promise<void>;
   };
-  /** What the replica is for copies until a cluster says otherwise. */
+  /** The replica's role for copies until the cluster is known. */
   readonly role: CopyRole;
   readonly lookup: TargetLookup & { configure(config: Config): void };
   /** Of `loaded`. @default none */
@@ -282,7 +282,7 @@ export class Service {
   }
 
   /**
-   * Not ready and no new copies at once. Copies that run finish within the grace, the others are left to whoever finds
+   * Not ready and no new copies at once. Copies that run finish within the grace, the others are left to the replica that finds
    * them missing: another replica, the next start, the next Pod; nobody waits for the Lease longer than for them.
    * Admissions are answered all the while.
    */
@@ -350,7 +350,7 @@ export class Service {
       );
       return;
     }
-    // What was given up with its registry was not tried.
+    // Copies that were abandoned with their registry were not tried.
     if (attempt > 0) metrics.copies.inc({ target, outcome: result.failure.reason });
     const { gate } = result.failure;
     if (gate !== undefined) metrics.gateRefusals.inc({ target, check: gate.check, verdict: gate.verdict });

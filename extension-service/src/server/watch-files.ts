@@ -12,7 +12,7 @@ export type WatchedFile = string | { readonly optional: string };
  * Calls back when the content of any of the files changed. Polls content rather than watching names: a mounted
  * ConfigMap or Secret changes by a swap of the `..data` link, which file watchers miss.
  *
- * @param files are asked for anew by each look: a change may bring others
+ * @param files are asked for again by each look: a change may bring others
  * @param onChange gets the new contents in the order of `files`; what it throws goes to `onError`, and the content
  * counts as seen
  */
@@ -39,7 +39,7 @@ export function watchFiles(
         await onChange(contents);
       }
     } catch (error) {
-      // Between the unlink and the link of a swap a file may be gone: only the first miss of a row is told.
+      // Between the unlink and the link of a swap a file may be gone: only the first miss in a row is reported.
       const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
       if (!gone || !missing) onError(error);
       missing = gone;

@@ -11,7 +11,7 @@ const VERSIONS: readonly unknown[] = ['admission.k8s.io/v1', 'admission.k8s.io/v
 /**
  * `POST /webhook`: an AdmissionReview, answered in the version it came in (k8s-image-swapper's chart asks for v1beta1).
  * Always `allowed: true` with patches of images only, except for a failed copy under `imageCopyFailure: deny` and what
- * `source.directTarget: refuse` refuses. What we cannot read is allowed unchanged, with a warning that kubectl shows.
+ * `source.directTarget: refuse` refuses. Requests that cannot be read are allowed unchanged, with a warning that kubectl shows.
  */
 export async function answerWebhook(
   body: string,

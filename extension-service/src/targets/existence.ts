@@ -65,7 +65,7 @@ export class ExistenceIndex {
     this.random = options.random ?? Math.random;
   }
 
-  /** What is known without asking anybody. */
+  /** Facts that are known without a request. */
   known(reference: TargetReference): Existence | undefined {
     const entry = this.memory.get(reference.text);
     if (entry === undefined) return undefined;
@@ -79,7 +79,7 @@ export class ExistenceIndex {
 
   /**
    * Never rejects. When `deadline` (a promise) ends first the answer is unknown, while the look goes on and is
-   * remembered for whoever asks next.
+   * cached for the next caller.
    */
   async find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence> {
     const known = this.known(reference);

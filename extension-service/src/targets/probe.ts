@@ -60,7 +60,7 @@ async function probePush(about: Asked, repository: string, { client, cloud }: Ta
     try {
       await client.probePush(repository, { signal: patience() });
     } catch (error) {
-      // Who may not push is told that first; who may, that the repository comes with its first image.
+      // Without permission to push, that is reported first; with it, that the first image creates the repository.
       if (!(error instanceof RegistryError && MISSING.has(error.kind) && cloud?.repositories !== undefined))
         throw error;
     }

@@ -51,7 +51,7 @@ const SPARE_SOCKETS = 16;
 
 /**
  * The clients of one configuration: one for each target with its credentials, one for each source host. Credentials of a
- * registry come from its own configuration, else from the Docker config of whoever runs this.
+ * registry come from its own configuration, else from the Docker config of the user.
  */
 export class Registries {
   private readonly factory: RegistryFactory;
@@ -144,7 +144,7 @@ export class Registries {
     return this.factory.client(host, keychain, { hidesFromStrangers: true, elsewhere });
   }
 
-  /** What a cloud adds to a target; undefined for other registries. */
+  /** A cloud's part of a target; undefined for other registries. */
   cloudTarget(name: string): CloudAccess | undefined {
     return this.clouds.get(`target ${name}`);
   }
@@ -173,7 +173,7 @@ export class Registries {
     for (const [name, cloud] of this.clouds) cloud.start?.(this.copied.has(name));
   }
 
-  /** What copies left behind at clouds is done, or has had its time. */
+  /** Resolves when background work from finished copies is done or has timed out. */
   async settled(): Promise<void> {
     await Promise.all([...this.clouds.values()].map(async (cloud) => cloud.settled?.()));
   }

@@ -194,7 +194,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     registryThrottled: new Counter({
       name: 'image_swapper_registry_throttled_total',
-      help: 'Requests to registries that got status 429, too many requests',
+      help: 'Requests to registries that got status 429 (too many requests)',
       labelNames: ['registry'],
       registers,
     }),

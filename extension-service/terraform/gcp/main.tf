@@ -97,7 +97,7 @@ resource "google_artifact_registry_repository_iam_member" "settings" {
   member     = local.member
 }
 
-# What creating a repository and looking at its creation need, and nothing else of roles/artifactregistry.admin.
+# The permissions to create a repository and to watch its creation, and nothing else of roles/artifactregistry.admin.
 resource "google_project_iam_custom_role" "create" {
   count = var.manage_repository ? 1 : 0
 

@@ -13,7 +13,7 @@ import { until } from '../../fakes/until.js';
 /** That of the release. */
 export const NAMESPACE = 'image-swapper';
 
-/** A cluster as a new user has it: Kyverno, nothing of ours. */
+/** A cluster as a new user has it: with Kyverno, and without image-swapper. */
 export class ChartCluster {
   private constructor(
     readonly plane: ControlPlane,

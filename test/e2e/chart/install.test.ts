@@ -56,7 +56,7 @@ describe.skipIf(!available)('helm install', () => {
   }
   const mirrored = (image: string): string => `${target.host}/mirror/${image.replace(':', '_')}`;
 
-  /** What these two registries on loopback need beside what a real one does: they have no TLS. */
+  /** Settings that only these two registries on loopback need: they have no TLS. */
   function registries(): object {
     return {
       config: {

@@ -274,7 +274,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         );
       });
 
-      it('the authority of the one object that carries it', async () => {
+      it('patches the CA certificate of the one object that contains it', async () => {
         const provider = (verb: string, name: string): Access => ({
           ...{ verb, group: 'externaldata.gatekeeper.sh', resource: 'providers', name },
         });

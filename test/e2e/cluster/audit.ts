@@ -29,7 +29,7 @@ export interface AuditedRequest {
   readonly object: string;
 }
 
-/** What an account asked for, in the order of arrival. */
+/** Requests of an account, in the order of arrival. */
 export async function requestsOf(plane: ControlPlane, namespace: string, account: string): Promise<AuditedRequest[]> {
   const lines = (await readFile(join(plane.folder, LOG), 'utf8')).split('\n').filter((line) => line !== '');
   const events = lines.map((line) => JSON.parse(line) as AuditEvent);

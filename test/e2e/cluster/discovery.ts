@@ -28,7 +28,7 @@ export class Discovery {
     return this.api.send('GET', await this.path(object));
   }
 
-  /** What the API server says of the object without keeping it, unknown fields being errors. */
+  /** The API server's response to a dry run of the object, with unknown fields as errors. */
   async dryRun(object: ApiObject): Promise<ApiReply> {
     const path = await this.path(object, 'collection');
     return this.api.send('POST', `${path}?dryRun=All&fieldValidation=Strict`, object);

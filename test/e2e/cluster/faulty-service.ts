@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Certificates } from '../../fakes/certificates.js';
 
-/** What a service may do that is no answer. */
+/** Faulty behavior of a service instead of an answer. */
 export const FAULTS = ['slow', '500', 'garbage'] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -70,7 +70,7 @@ async function answer(
   }
 }
 
-/** What a service that was taken over would say: another image, and more than images where there is room for it. */
+/** Responses of a compromised service: another image, and more than images where there is room for it. */
 function lie(path: string, body: string, image: string): unknown {
   const patches = [
     { op: 'replace', path: '/spec/containers/0/image', value: image },

@@ -4,7 +4,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 
 /**
  * The address that policies name, in front of whatever answers there at the moment: bytes go through as they are, so TLS
- * ends where it would without it. What engines keep open is cut when another server takes over.
+ * ends where it would without it. Connections that engines keep open are cut when another server takes over.
  */
 export class Front {
   private readonly sockets = new Set<Socket>();

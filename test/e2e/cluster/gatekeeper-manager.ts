@@ -26,7 +26,7 @@ export interface GatekeeperProcess {
   readonly ca: string;
   /** Of its webhook, on 127.0.0.1. */
   readonly port: number;
-  /** Makes the API server trust other authorities of its certificate. */
+  /** Makes the API server trust another CA for its certificate. */
   trust(pem: string): Promise<void>;
 }
 

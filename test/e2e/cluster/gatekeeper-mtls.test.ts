@@ -76,7 +76,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     await plane?.stop();
   });
 
-  it('swaps, over TLS 1.3, for Gatekeeper and for nobody else', async () => {
+  it('swaps, over TLS 1.3, for Gatekeeper and for no one else', async () => {
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
     const body = JSON.stringify({ kind: 'ProviderRequest', request: { keys: ['nginx:1'] } });
     const ask = (options: object = {}) => post(`${service.url}/v1/gatekeeper`, body, { ca: service.ca, ...options });
@@ -147,7 +147,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     agent.destroy();
   });
 
-  /** What a server in the service's place, with its certificate, sees of Gatekeeper's connections. */
+  /** Gatekeeper's connections, as seen by a server with the service's certificate in its place. */
   async function seenBy<T>(look: (socket: TLSSocket) => T): Promise<T[]> {
     const read = (file: string) => readFile(join(service.folder, file), 'utf8');
     const seen: T[] = [];

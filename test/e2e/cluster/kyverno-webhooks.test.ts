@@ -23,7 +23,7 @@ interface Webhook {
   readonly timeoutSeconds: number;
 }
 
-/** Before any Pod: what Kyverno tells the API server to ask it about, for policies of ours among those of others. */
+/** Before any Pod: what Kyverno tells the API server to ask it about, for our policies among those of others. */
 describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', () => {
   const url = 'https://image-swapper.image-swapper.svc:8443';
   const targets = ['registry.example.com/mirror/'];
@@ -103,7 +103,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
   }
 });
 
-/** What a row of webhooks is asked about: operation and resource, once each. */
+/** Operations and resources that a list of webhooks gets, once each. */
 function asked(webhooks: readonly Webhook[]): readonly string[] {
   const pairs = webhooks.flatMap(({ rules }) =>
     rules.flatMap(({ operations, apiGroups, resources }) =>

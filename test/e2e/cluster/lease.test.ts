@@ -109,7 +109,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     expect(taken).toBeLessThan(2_500);
   });
 
-  it('that may not be read is told with the verb and the resource that are missing, and copies begin a while later', async () => {
+  it('that may not be read is reported with the verb and the resource that are missing, and copies begin a while later', async () => {
     const service = await start('pod-a', 'stranger');
     const missing = 'the verb get on leases.coordination.k8s.io in the namespace image-swapper';
     for (let tries = 0; !service.log.some(({ message }) => message.includes(missing)); tries += 1) {

@@ -75,7 +75,7 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
 
     await replicas.apiFront.goDown();
     await outage();
-    // Nobody is asked about these: the leader finds them when it sees the cluster again.
+    // No one is asked about these: the leader finds them when it sees the cluster again.
     await createPods(
       plane.api,
       (batches[2] ?? []).map(({ reference }) => reference),
@@ -112,7 +112,7 @@ export async function overBudget(replicas: Replicas): Promise<number> {
 
 /** Asks every replica about Pods, one after the other, as the API server does. */
 class Admissions {
-  /** What the Pods use. */
+  /** The images that the Pods use. */
   images: readonly string[] = [];
   answered = 0;
   readonly wrong: string[] = [];

@@ -4,7 +4,7 @@ import { format } from 'prettier';
 const DOCUMENT = new URL('../../../docs/engines.md', import.meta.url);
 const [BEGIN, END] = ['<!-- outcomes -->', '<!-- /outcomes -->'];
 
-/** What each engine was seen to do, by case, as a table for people. */
+/** The observed behavior of each engine, by case, as a table for people. */
 export class Outcomes {
   private readonly rows = new Map<string, Map<string, string>>();
 

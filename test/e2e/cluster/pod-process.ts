@@ -133,7 +133,7 @@ export class PodProcess {
     });
   }
 
-  /** What the kubelet does within a minute: mounted files become those of the API server's objects. */
+  /** The kubelet's update within a minute: mounted files become those of the API server's objects. */
   async refresh(): Promise<void> {
     await this.mounts.refresh();
   }
@@ -158,7 +158,7 @@ export function loopbackAddress(): string {
   return `127.77.${part()}.${part()}`;
 }
 
-/** An IPv4 address of this machine that others could reach, too; undefined where it has none. */
+/** An IPv4 address of this machine that others could reach as well; undefined where it has none. */
 export function outsideAddress(): string | undefined {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address;

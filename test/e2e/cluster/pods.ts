@@ -60,12 +60,12 @@ export function admissionOf(reply: ApiReply): Admission {
   return { admitted: true, object: reply.body as PodObject, images: imagesOf(reply.body) };
 }
 
-/** What becomes of a Pod that is created. */
+/** The result of creating a Pod. */
 export async function create(api: KubeApi, object: ApiObject): Promise<Admission> {
   return admissionOf(await api.create(object));
 }
 
-/** What would become of it. */
+/** The result of a dry run. */
 export async function tryOut(api: KubeApi, object: ApiObject): Promise<Admission> {
   return admissionOf(await api.create(object, '?dryRun=All'));
 }

@@ -10,7 +10,7 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** What is kept of a program's output: enough to see why it ended, not what it logs in an hour. */
+/** The kept part of a program's output: enough to see why it ended, without hours of logs. */
 const KEPT = 60_000;
 
 /** A program of the cluster that runs until it is stopped. */

@@ -131,7 +131,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     });
   }
 
-  /** Statuses that the source gave to whoever asked for manifests of a repository, since it was pushed. */
+  /** Statuses that the source gave to anyone who asked for manifests of a repository, since it was pushed. */
   const statuses = (name: string): number[] =>
     source
       .accessLog()

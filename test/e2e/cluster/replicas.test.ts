@@ -62,7 +62,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       process.stderr.write(`${await overBudget(replicas)} admissions took more than half a second\n`);
 
       await until('all are mirrored', () => Promise.resolve(tagPuts(target).size === 100));
-      // Whoever would copy one again does so by now.
+      // Anyone who would copy one again does so by now.
       await sleep(2_000);
       expect([...tagPuts(target).values()]).toEqual(Array.from({ length: 100 }, () => 1));
       expect(await replicas.sum('image_swapper_copy_jobs_total', 'outcome="copied"')).toBe(100);
@@ -88,7 +88,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
     process.stderr.write(`${outcome}\n`);
   }, 240_000);
 
-  it("hand over when the leader is told to end: what runs is finished, the rest is the next one's", async () => {
+  it('hand over when the leader is asked to end: running copies finish, and the next leader makes the rest', async () => {
     const [source, target] = [await FakeRegistry.start(), await RealRegistry.start()];
     const wanted = images(source, source.host, 'grace', 16, { layerSize: 60_000 });
     source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 40_000 } });
@@ -130,7 +130,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       await puller.complete(60, () => replicas.lastWords());
       expect(puller.broken).toEqual([]);
       expect(wanted.map(({ repository }) => puller.pulled.get(repository))).toEqual(wanted.map(({ digest }) => digest));
-      // What ran was finished, so nothing was copied twice.
+      // Running copies were finished, so nothing was copied twice.
       expect([...tagPuts(target).values()]).toEqual(wanted.map(() => 1));
       const { body } = await plane.api.send('GET', `/api/v1/namespaces/${NAMESPACE}/events`);
       const events = (body as { readonly items: readonly { readonly reason: string; readonly message: string }[] })

@@ -30,7 +30,7 @@ let named = 0;
 
 /**
  * Replicas of the built service at a real API server, with the rights of their ServiceAccount, killed and started as a
- * kubelet would: the same Pod's name for a container that is started anew, another one for a new Pod.
+ * kubelet would: the same Pod's name for a container that is started again, another one for a new Pod.
  */
 export class Replicas {
   readonly running: Replica[] = [];

@@ -18,7 +18,7 @@ export interface Rights {
   readonly own?: readonly PolicyRule[];
 }
 
-/** What the chart gives the service by default, from its snapshot: to watch workloads, take part in the election, write Events. */
+/** The chart's default permissions of the service, from its snapshot: to watch workloads, take part in the election, write Events. */
 export const WATCHING: Rights = {
   cluster: chartRules('ClusterRole'),
   own: chartRules('Role'),

@@ -132,7 +132,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     return RunningService.start({ config: config(), env: { KUBECONFIG: kubeconfig }, plain: true, listen });
   }
 
-  /** What serve says where it may not read the Secret. */
+  /** The messages of serve without permission to read the Secret. */
   async function withoutSecret(): ReturnType<typeof runProgram> {
     const file = join(plane.folder, 'no-secret.yaml');
     await writeFile(file, config());
@@ -170,7 +170,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     return Buffer.from(webhooks[0]?.clientConfig.caBundle ?? '', 'base64').toString('utf8');
   }
 
-  /** What a replica presents to a client that trusts this bundle. @throws Error when the client refuses it */
+  /** The certificate that a replica presents to a client that trusts this bundle. @throws Error when the client refuses it */
   function presented(port: number, ca: string): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca, minVersion: 'TLSv1.3' }, () => {
@@ -270,7 +270,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     expect(authorities.size).toBe(3);
     expect(certificates.size).toBe(5);
     expect(Math.min(admissions, handshakes)).toBeGreaterThan(30);
-    // The old authorities stay for whoever still presents what they signed.
+    // The old authorities stay for anyone who still presents what they signed.
     expect((await published()).match(/BEGIN CERTIFICATE/g)).toHaveLength(3);
     process.stdout.write(`${admissions} admissions and ${handshakes} handshakes over 4 rotations: 0 failed\n`);
   }, 600_000);
@@ -289,7 +289,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     );
   });
 
-  it('is told by a metric, and no private key by a log', async () => {
+  it('is reported by a metric, and no private key by a log', async () => {
     const { 'tls.crt': cert = '', ...data } = await secret();
     await until('presented', async () => everywhere(cert));
     const { text } = await get(`${services[0]?.operations}/metrics`);

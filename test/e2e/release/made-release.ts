@@ -10,7 +10,7 @@ export const { version } = JSON.parse(readFileSync(join(root, 'package.json'), '
 
 /** What `npm run release:dry` makes, once for all tests: it takes minutes. */
 export class MadeRelease {
-  /** For whatever tests need besides. */
+  /** For everything else that tests need. */
   folder = '';
   release = '';
   helm = '';

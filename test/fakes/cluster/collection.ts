@@ -14,7 +14,7 @@ export interface FakeEvent {
   readonly object: FakeObject;
 }
 
-/** The objects of one list: many that are made anew whenever they are read, and some that are held. */
+/** The objects of one list: many that are made again whenever they are read, and some that are held. */
 export class Collection {
   private readonly held = new Map<string, FakeObject>();
   private events: FakeEvent[] = [];
@@ -45,7 +45,7 @@ export class Collection {
     this.tell(known ? 'MODIFIED' : 'ADDED', object);
   }
 
-  /** @param seen whether watches are told, as they are but for what goes while nobody watches */
+  /** @param seen whether watches see it; false for objects that are deleted while no watch is open */
   remove(uid: string, seen = true): void {
     const object = this.held.get(uid);
     if (object === undefined) return;
@@ -62,7 +62,7 @@ export class Collection {
     return [...objects, ...more];
   }
 
-  /** What happened since; undefined when that is forgotten. */
+  /** The changes since then; undefined if they are no longer known. */
   since(version: number): readonly FakeEvent[] | undefined {
     return version < this.compacted ? undefined : this.events.filter((event) => event.version > version);
   }

@@ -1,4 +1,4 @@
-/** What the API server does instead of answering properly. */
+/** A fault of the API server instead of a proper response. */
 export type ClusterFault =
   /** A `Status` with this code. */
   | { readonly type: 'status'; readonly code: number; readonly headers?: Readonly<Record<string, string>> }

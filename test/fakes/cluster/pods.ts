@@ -13,8 +13,8 @@ export function smallPod(name: string, image: string, namespace = 'team-a'): Fak
 const KEYS = ['app', 'version', 'pod-template-hash', 'app.kubernetes.io/managed-by', 'team'];
 
 /**
- * A Pod as a cluster has them, about seven kilobytes of JSON: two containers, labels, environment, volumes, status, and
- * managed fields, which are half of it.
+ * A Pod as a cluster has them, about seven kilobytes of JSON: two containers, labels, environment and volumes. Managed
+ * fields are half of it.
  */
 export function realisticPod(index: number, registry: string): FakeObject {
   const image = `${registry}/team-${index % 40}/service-${index % 1_000}:v1.${index % 7}`;

@@ -239,5 +239,5 @@ function restRoute(verb: string, url: URL, body: unknown): Route {
     const route = routes[`${verb} ${action ?? ''}`];
     if (route !== undefined) return route;
   }
-  throw new RpcError(12, `${verb} ${path} is no method`);
+  throw new RpcError(12, `${verb} ${path} is not a method`);
 }

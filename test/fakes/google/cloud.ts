@@ -25,7 +25,7 @@ export const SOURCE_REPOSITORY = 'projects/team-project/locations/us-central1/re
 /** A registry that is none of Google's, for sources. */
 export const PLAIN_HOST = 'registry.example.com';
 
-/** What roles/artifactregistry.writer and roles/artifactregistry.admin have, of what is used here. */
+/** The permissions of roles/artifactregistry.writer and roles/artifactregistry.admin that are used here. */
 export const WRITER_PERMISSIONS = ['downloadArtifacts', 'uploadArtifacts', 'get'].map(permissionName);
 export const ADMIN_PERMISSIONS = [
   ...WRITER_PERMISSIONS,
@@ -38,7 +38,7 @@ export function permissionName(name: string): string {
 
 /**
  * Google's side as a program meets it: token services, the metadata server, Artifact Registry's API and its registries,
- * the latter before registries of ours. All is reached by `env`, as in a cluster behind a proxy.
+ * the latter before our registries. All is reached by `env`, as in a cluster behind a proxy.
  */
 export class GoogleCloud {
   private constructor(

@@ -11,7 +11,7 @@ export interface DataPlaneOptions {
   readonly state?: RepositoryState;
 }
 
-/** What reached a host of Google's registries, with who asked. */
+/** Requests to a host of Google's registries, with the caller. */
 export interface DataPlaneRequest {
   readonly method: string;
   readonly path: string;
@@ -22,7 +22,7 @@ export interface DataPlaneRequest {
 /**
  * What Artifact Registry puts in front of a registry, as a hook of {@link TlsProxy}: its token endpoint, which takes
  * `oauth2accesstoken` and `_json_key`, its challenge, its errors for missing repositories and permissions, and no chunked
- * uploads. What is allowed goes on to the registry behind the proxy, without the credentials.
+ * uploads. Allowed requests go on to the registry behind the proxy, without the credentials.
  */
 export class DataPlane {
   readonly requests: DataPlaneRequest[] = [];

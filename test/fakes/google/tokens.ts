@@ -16,7 +16,7 @@ export class GoogleTokens {
     return found !== undefined && found.expires > Date.now() ? found.identity : undefined;
   }
 
-  /** Whose token an `Authorization: Bearer` header has. */
+  /** The owner of the token in an `Authorization: Bearer` header. */
   bearerOf(authorization: string | undefined): string | undefined {
     return authorization?.startsWith('Bearer ') === true ? this.identityOf(authorization.slice(7)) : undefined;
   }

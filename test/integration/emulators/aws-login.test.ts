@@ -152,7 +152,7 @@ describe("the registry's login", () => {
     await world.mirror(service, app);
     loadImage(world.source, 'app', buildImage({ seed: 5, layerSize: 1_000 }), '2.0');
     world.control.tokens.expireAll();
-    // A login of some seconds ago that is refused is no accident; an older one may have been taken back.
+    // A login of some seconds ago that is refused is not an accident; an older one may have been taken back.
     await sleep(10_100);
     expect(await world.mirror(service, app.replace('1.0', '2.0'))).toMatchObject({ state: 'done', attempts: 1 });
     await until('one more login', () => world.control.calls('GetAuthorizationToken').length === 2);

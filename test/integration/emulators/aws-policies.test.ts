@@ -97,7 +97,7 @@ describe('a configuration with other policies', () => {
     expect(calls('SetRepositoryPolicy') + calls('PutLifecyclePolicy') + calls('TagResource')).toBe(0);
   });
 
-  it('is seen by the sweep: a metric, and the policies set again; nobody else’s repositories', async () => {
+  it('is seen by the sweep: a metric, and the policies set again; no one else’s repositories', async () => {
     await mirrored();
     for (const name of ['mirror/docker.io/library/other', 'mirror/team', 'unrelated.io/app']) {
       world.control.repositories.create(ACCOUNT, REGION, name, {});

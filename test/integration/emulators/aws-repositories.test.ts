@@ -100,7 +100,7 @@ describe('a repository that a push finds missing', () => {
     ]);
   });
 
-  it('costs nothing when it is there already: the next image makes no call', async () => {
+  it('costs nothing when it already exists: the next image makes no call', async () => {
     const service = await world.serve(world.config());
     await world.mirror(service, app);
     const before = world.control.log.length;

@@ -60,7 +60,7 @@ const policyOf = (name: string): string | undefined =>
 const drifts = (): number[] => events.flatMap((event) => (event.kind === 'drift' ? [event.repositories] : []));
 
 describe('the look at all repositories', () => {
-  it('mends those whose mark is pending or another, and nobody else’s', async () => {
+  it('fixes those whose mark is pending or another, and no one else’s', async () => {
     const good = desiredPolicies(awsConfig({ ecrOptions: { ...defaultEcrOptions, lifecyclePolicy } }))?.hash ?? '';
     create('mirror/docker.io/library/pending', pendingValue);
     create('mirror/quay.io/old', '0'.repeat(32));
@@ -114,7 +114,7 @@ describe('the look at all repositories', () => {
     );
   });
 
-  it('tries a repository again until it is mended', async () => {
+  it('tries a repository again until it is fixed', async () => {
     create('mirror/quay.io/old', '0'.repeat(32));
     control.fault({ action: 'PutLifecyclePolicy', times: 3, fault: { type: 'denied' } });
     sweep();

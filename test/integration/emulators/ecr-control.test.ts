@@ -35,7 +35,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ControlFault } from '../../fakes/ecr-faults.js';
 import { EcrControl, type EcrControlOptions } from '../../fakes/ecr-control.js';
 
-/** What the fake control plane promises to tests, asked by the real SDK. */
+/** The behavior of the fake control plane that tests rely on, checked with the real SDK. */
 
 const run = promisify(execFile);
 const region = 'eu-central-1';

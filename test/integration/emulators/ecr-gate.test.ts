@@ -9,7 +9,7 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { TlsProxy } from '../../fakes/tls-proxy.js';
 
-/** What the fake ECR registry promises to tests, in the requests of a registry client. */
+/** The behavior of the fake ECR registry that tests rely on, checked with a registry client. */
 
 const region = 'eu-central-1';
 const HOST = `123456789012.dkr.ecr.${region}.amazonaws.com`;

@@ -212,7 +212,7 @@ describe('credentials that are not good', () => {
     expect(google.metadata.requests).toEqual([]);
   });
 
-  it('a file of the variable that is no JSON', async () => {
+  it('a file of the variable that is not JSON', async () => {
     await writeFile(join(google.folder, 'key.json'), '{"type": "service_account",\n"private_key": secret}');
     const env = { ...google.env, GOOGLE_APPLICATION_CREDENTIALS: join(google.folder, 'key.json') };
     const result = await check({}, env);

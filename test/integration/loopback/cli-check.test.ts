@@ -43,7 +43,7 @@ describe('check', () => {
       ['      accountId: "12345678901x"', 'targets[0].aws.accountId: "12345678901x" is not a valid AWS account'],
       ['      region: mars', 'targets[0].aws.region: "mars" is not a valid AWS region'],
       ['      ecrOptions:'],
-      ['        accessPolicy: "{nothing"', 'targets[0].aws.ecrOptions.accessPolicy: this is not JSON'],
+      ['        accessPolicy: "{nothing"', 'targets[0].aws.ecrOptions.accessPolicy: not valid JSON'],
       [
         `        lifecyclePolicy: '${JSON.stringify({ rules })}'`,
         'targets[0].aws.ecrOptions.lifecyclePolicy: this lifecycle policy has 51 rules, ECR allows 50',

@@ -99,7 +99,7 @@ describe('a service that asks for certificates of its callers', () => {
     expect(reply.headers.connection).toBe('close');
   });
 
-  it('refuses them over plain HTTP, whoever asks', async () => {
+  it('refuses them over plain HTTP for every caller', async () => {
     expect((await post(`${plain}/v1/gatekeeper`, KEYS)).status).toBe(401);
     expect((await post(`${plain}/webhook`, REVIEW)).status).toBe(401);
   });
@@ -251,7 +251,7 @@ describe('serve refuses to start', () => {
   });
 });
 
-/** The listener and the check alone, with a clock that moves when it is told to. */
+/** The listener and the check alone, with a clock that a test advances. */
 async function bareServer(rules: ClientRules) {
   const own = await makeCertificates({ hosts: ['127.0.0.1'] });
   let time = 0;

@@ -5,7 +5,7 @@ import { sha512 } from '../../fakes/registry-content.js';
 import { pair, writes } from './copy-pair.js';
 
 describe('copyImage of what the target has, in part or whole', () => {
-  it('sends nothing, and pulls nothing, when the tag is there already', async () => {
+  it('sends nothing, and pulls nothing, when the tag already exists', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, 'library/app', image, 'v1');
@@ -16,7 +16,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     expect(source.requests(({ path }) => path.includes('library'))).toEqual(['HEAD /v2/library/app/manifests/v1']);
   });
 
-  it('only gives the tag when the digest is there already', async () => {
+  it('only gives the tag when the digest already exists', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, 'library/app', image, 'v1');

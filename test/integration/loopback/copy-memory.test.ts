@@ -55,7 +55,7 @@ describe('memory', { timeout: 120_000 }, () => {
       },
     });
     expect(image.blobBytes).toBeGreaterThan(48 * MIB);
-    // What is between the two: the kernel's socket buffers and one pipe, whatever the size of the blob.
+    // Between the two are the kernel's socket buffers and one pipe, whatever the size of the blob.
     expect(worst / MIB).toBeLessThan(20);
   });
 });

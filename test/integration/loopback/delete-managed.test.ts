@@ -48,7 +48,7 @@ const run = (): Promise<ProgramResult> => runHere(args, { env: env(), cwd: api.f
 it('names the instances that are there, and fails, when it looked in the namespace of the kubeconfig', async () => {
   policies.set('image-swapper', 'tools').set('swap-b', 'other');
   const ended = await run();
-  expect(ended.stderr).toContain('nothing to delete: namespace default');
+  expect(ended.stderr).toContain('nothing to delete: namespace default has no service with managed policies');
   expect(ended.stderr).toContain(
     'other/image-swapper (MutatingPolicy swap-b); tools/image-swapper (MutatingPolicy image-swapper)',
   );
@@ -67,6 +67,6 @@ it('deletes those of the namespace that it is given, and no others', async () =>
 });
 
 it('is content where nobody manages policies', async () => {
-  const stdout = 'nothing to delete: namespace default\n';
+  const stdout = 'nothing to delete: namespace default has no service with managed policies\n';
   expect(await run()).toMatchObject({ code: 0, stdout });
 });

@@ -134,7 +134,7 @@ describe('Events at the API server', () => {
     expect(requests().some((request) => request.startsWith('GET'))).toBe(false);
   });
 
-  it('are made anew when the API server forgot them', async () => {
+  it('are made again when the API server forgot them', async () => {
     const recorder = await start();
     recorder.record(failed('a:1', [user('web')]));
     await until('an Event', () => counts()[0] === 1);

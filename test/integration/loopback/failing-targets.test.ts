@@ -8,7 +8,7 @@ import type { RunningService } from '../../fakes/service.js';
 import { World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** What a target that refuses, throttles, is away or hangs does to Pods, to metrics and to explanations. */
+/** Effects of a target that refuses, throttles, is down or hangs on Pods, metrics and explanations. */
 
 let world: World;
 let source: FakeRegistry;
@@ -40,7 +40,7 @@ async function explain(service: RunningService, asked: Record<string, string>): 
 }
 
 describe('absent, forbidden, throttled and unreachable', () => {
-  it('leave the Pod alone, and are told apart in metrics, the log and explanations', async () => {
+  it('leave the Pod alone, and are distinguished in metrics, the log and explanations', async () => {
     const [forbidden, throttled, gone] = await Promise.all([world.registry(), world.registry(), world.registry()]);
     forbidden.fault({ path: '/manifests/', action: { type: 'status', status: 403 } });
     throttled.fault({ path: '/manifests/', action: { type: 'status', status: 429 } });

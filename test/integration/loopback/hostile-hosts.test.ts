@@ -5,7 +5,7 @@ import { get, post } from '../../fakes/https-client.js';
 import { World, admissionRequest, mirrors, plainRegistry } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** An image is text from whoever may create a Pod; by default it must not lead the service to itself or to metadata. */
+/** An image is text from anyone who may create a Pod; by default it must not lead the service to itself or to metadata. */
 
 const world = new World();
 afterAll(() => world.close());
@@ -73,7 +73,7 @@ describe('images that lead inside', () => {
     const rows = async () => mirrors(copying);
     await until('all were tried', async () => (await rows()).every(({ failure }) => failure !== undefined));
     for (const { source, state, failure } of await rows()) {
-      // A name that the resolver does not know is told so; whatever it knows is inside.
+      // An unknown name is reported as such; a known one resolves to an inside address.
       const name = /^(?:ip6-)?localhost(?:\.localdomain)?:/.test(source);
       if (name && failure?.reason === 'unreachable') continue;
       expect(`${source} ${failure?.reason ?? ''} ${state}`).toBe(`${source} refused failed`);

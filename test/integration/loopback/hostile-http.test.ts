@@ -6,7 +6,7 @@ import { get, post } from '../../fakes/https-client.js';
 import type { RunningService } from '../../fakes/service.js';
 import { World, admissionRequest, metric, plainRegistry } from './world.js';
 
-/** Whoever reaches the port and speaks HTTP badly on purpose. The service is the built one, on plain HTTP. */
+/** Anyone who reaches the port and speaks HTTP badly on purpose. The service is the built one, on plain HTTP. */
 
 const world = new World();
 let service: RunningService;
@@ -112,7 +112,7 @@ describe('requests that two readers could understand differently', () => {
     '/\u00ff',
     '//v1/kyverno',
     '/v1/kyverno/../../etc/passwd',
-  ])('path %j: a 4xx without braces, and no error of ours in the log', async (path) => {
+  ])('path %j: a 4xx without braces, and no internal error in the log', async (path) => {
     const { received } = await talk(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     expect(statuses(received)[0]).toMatch(/^4\d\d$/);
     expect(received).not.toContain('{{');
@@ -121,7 +121,7 @@ describe('requests that two readers could understand differently', () => {
 });
 
 describe('senders that hold on', () => {
-  it('those that leave in the middle of a body are no error of ours', async () => {
+  it('those that leave in the middle of a body are not logged as errors', async () => {
     const before = await metric(service, 'image_swapper_resolve_requests_total', { outcome: 'aborted' });
     for (const leave of ['destroy', 'end'] as const) {
       const socket = await open();

@@ -105,7 +105,7 @@ describe('the Lease at the API server', () => {
     expect(spec()).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1, leaseTransitions: 0 });
     const created = api.requests.filter(({ method }) => method === 'POST');
     expect(created.map(({ path }) => path)).toEqual(['/apis/coordination.k8s.io/v1/namespaces/swapper/leases']);
-    // What was not of the last version would have overwritten somebody's.
+    // A write of an older version would have overwritten another change.
     const patches = api.requests.filter(({ method }) => method === 'PATCH');
     for (const { body, contentType } of patches) {
       expect(contentType).toBe('application/merge-patch+json');
@@ -181,14 +181,14 @@ describe('an API server that', () => {
     expect(replica.state).toEqual({ leading: true, holder: 'a_1' });
   });
 
-  it('has no such namespace is told so', async () => {
+  it('reports a missing namespace', async () => {
     api.fault = to('POST', 404);
     const replica = await start('a_1');
     await until('unavailable', () => replica.state.unavailable !== undefined);
     expect(replica.state.unavailable).toContain('does the namespace swapper exist?');
   });
 
-  it('does not know the token is told so, without the token', async () => {
+  it('reports a rejected token without showing it', async () => {
     api.fault = () => 401;
     const replica = await start('a_1');
     await until('unavailable', () => replica.state.unavailable !== undefined);

@@ -141,7 +141,7 @@ describe('bad input is answered with a status, a code and a sentence', () => {
     await closeServer(slow, 0);
   });
 
-  it('a fault of ours is a 500 that tells nothing of the inside', async () => {
+  it('answers 500 without leaking internals', async () => {
     review = () => Promise.reject(new Error('secret detail'));
     const reply = await send('/v1/kyverno', { body: JSON.stringify({ request: REQUEST }) });
     expect(reply.status).toBe(500);

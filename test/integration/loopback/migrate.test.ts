@@ -26,7 +26,7 @@ describe('image-swapper migrate', () => {
   const spawned = (args: readonly string[], input = ''): Promise<ProgramResult> =>
     runProgram(['migrate', ...args], {}, folder, input);
 
-  it('prints values with comments, and ends with 0 when nothing is to be told', async () => {
+  it('prints values with comments, and exits with 0 when there is nothing to report', async () => {
     const { code, stdout, stderr } = await run(['good.yaml']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^# .*\n# policies\.engine: .*\n# .*--engine kyverno/);

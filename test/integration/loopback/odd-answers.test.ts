@@ -84,7 +84,7 @@ describe('a source', () => {
     expect(target.manifest(TARGET, 'v1')?.digest).toBe(image.digest);
   });
 
-  it('with a coding that nobody can undo is refused by its name', async () => {
+  it('with a coding that no one can undo is refused by its name', async () => {
     const { source, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     source.fault({ path: '/manifests/', action: header(ENCODING, 'compress') });

@@ -9,7 +9,7 @@ import type { LogLine, RunningService } from '../../fakes/service.js';
 import { KNOWN_CALLER, World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** What an operator sees: decisions in the log, requests in metrics, the queue as a table. */
+/** The operator's view: decisions in the log, requests in metrics, the queue as a table. */
 
 let world: World;
 let source: FakeRegistry;
@@ -175,7 +175,7 @@ describe('requests to registries', () => {
     expect(await metric(service, 'image_swapper_registry_pulls_total', { registry: source.host })).toBe(pulls);
   });
 
-  it('that are throttled or get no answer are told apart', async () => {
+  it('that are throttled or get no answer are distinguished', async () => {
     const gone = await world.registry();
     source.fault({ path: '/manifests/', action: { type: 'status', status: 429, headers: { 'retry-after': '60' } } });
     const service = await serve({}, gone);

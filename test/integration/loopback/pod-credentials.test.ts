@@ -59,7 +59,7 @@ async function copied(service: RunningService, name: string): Promise<string> {
   return state;
 }
 
-/** What the API server was asked of Secrets and ServiceAccounts. */
+/** Requests to the API server for Secrets and ServiceAccounts. */
 const asked = (): string[] =>
   api.requests.map(({ path }) => path).filter((path) => /\/(secrets|serviceaccounts)\b/.test(path));
 

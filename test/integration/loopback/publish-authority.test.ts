@@ -43,7 +43,7 @@ async function publish(filter: string): Promise<Published> {
   return publishAuthority(cluster, config, 'PEM');
 }
 
-describe('the authority of the serving certificate, at Gatekeeper', () => {
+describe('the CA certificate of the serving certificate, at Gatekeeper', () => {
   it('goes into the Provider of these filters, also where those take a name of their own', async () => {
     const name = providerName('image-swapper', [SPLIT]);
     expect(name).toMatch(/^image-swapper-[0-9a-f]{12}$/);
@@ -60,13 +60,13 @@ describe('the authority of the serving certificate, at Gatekeeper', () => {
     ]);
   });
 
-  it('goes into the one of the plain name, too, which objects without filters have', async () => {
+  it('goes into the one of the plain name as well, which objects without filters have', async () => {
     providers.set('image-swapper', OURS);
     expect(await publish(SPLIT)).toEqual({ complete: true, problems: [] });
     expect(patched.map(({ path }) => path)).toContain(`${PROVIDERS}image-swapper`);
   });
 
-  it('is not put into a Provider that calls another host, which is told and holds up no rotation', async () => {
+  it('is not put into a Provider that calls another host, which is reported and holds up no rotation', async () => {
     providers.set('image-swapper', 'https://elsewhere.example.com/v1/gatekeeper');
     expect(await publish("starts_with(container.image, 'a')")).toEqual({
       complete: true,

@@ -138,7 +138,7 @@ describe('watched pull secrets', () => {
     expect(reads()).toEqual([]);
   });
 
-  it('that change in anything but their content are no news, and a new version is followed all the same', async () => {
+  it('that change in anything but their content are not news, and a new version is followed all the same', async () => {
     put('pod-secret', 'first');
     await watching();
     put('pod-secret', 'first');
@@ -210,7 +210,7 @@ describe('watched pull secrets', () => {
 });
 
 describe('pull secrets that are too much', () => {
-  it('for memory are told by name, once, and read by name when they are needed', async () => {
+  it('for memory are reported by name, once, and read by name when they are needed', async () => {
     for (const name of ['a', 'b', 'c', 'd']) put(name, `user-${name}`);
     api.putServiceAccount('team-a', 'default', []);
     // Each has some 120 bytes, and its name.

@@ -14,7 +14,7 @@ const PODS = '/api/v1/pods';
 let cluster: FakeCluster;
 let running: AbortController;
 let ended: Promise<void> | undefined;
-/** What the reflector says there is, by name. */
+/** The reflector's objects, by name. */
 let present: Map<string, string>;
 let lists: number;
 let trouble: (string | undefined)[];
@@ -257,7 +257,7 @@ describe('trouble', () => {
     ['500', { type: 'status', code: 500 }],
     ['a connection that is cut', { type: 'cut' }],
     ['an answer that is cut', { type: 'cut', after: 2_000 }],
-    ['an answer that is no JSON', { type: 'text', text: '<html>' }],
+    ['an answer that is not JSON', { type: 'text', text: '<html>' }],
   ])('goes on where the list broke off, by %s', async (_, fault) => {
     cluster.collection(PODS).generate(240, (index) => smallPod(`pod-${index}`, 'app:1'));
     cluster.fault({ verb: 'list', after: 1, times: 2, fault });
@@ -279,7 +279,7 @@ describe('trouble', () => {
     expect(Date.now() - before).toBeGreaterThanOrEqual(99);
   });
 
-  it('of rights is told once, and over when they are given', async () => {
+  it('of rights is reported once, and over when they are given', async () => {
     put('a');
     cluster.fault({ fault: { type: 'status', code: 403 } });
     await start();
@@ -290,7 +290,7 @@ describe('trouble', () => {
     expect(trouble).toEqual([expect.any(String), undefined]);
   });
 
-  it('of a server that is down is told once, and nothing is lost', async () => {
+  it('of a server that is down is reported once, and nothing is lost', async () => {
     put('a', 'b');
     await start();
     await watching();

@@ -126,7 +126,7 @@ describe('a registry that hides what one may not read', () => {
     const reader = client(registry, [other, good], { hides: true });
     expect((await reader.headManifest('team/app', 'v1'))?.digest).toBe(image.digest);
     expect(asked(registry)).toEqual(log);
-    // What is not there is asked for once from then on.
+    // A missing object is requested once from then on.
     expect(await reader.headManifest('team/app', 'v2')).toBeUndefined();
     expect(asked(registry)).toEqual([...log, 'user 404']);
   });
@@ -138,7 +138,7 @@ describe('a registry that hides what one may not read', () => {
     expect(tokenRequests(registry)).toHaveLength(2);
   });
 
-  it('says that it is not there when nobody sees it, also after a refusal', async () => {
+  it('says that it is not there when no one sees it, also after a refusal', async () => {
     const registry = await start({ auth: { type: 'basic', users, permissions, hides: 'from-users' } });
     const missing = client(registry, [other, good], { hides: true });
     expect(await missing.headManifest('team/app', 'nope')).toBeUndefined();

@@ -30,7 +30,7 @@ function client(connect: number): RegistryClient {
   return factory.client(HOST, anonymousKeychain);
 }
 
-/** What the request came to, or that it is still under way. */
+/** The result of the request, or that it is still running. */
 async function within(milliseconds: number, work: Promise<unknown>): Promise<unknown> {
   const ended = work.then(
     () => 'answered',

@@ -28,7 +28,7 @@ let cases = 0;
 /** The service of the case, and its target. */
 let service: RunningService;
 let target: FakeRegistry;
-/** What only the case has, closed after it. */
+/** Resources of a single case, closed after it. */
 const own: (() => Promise<unknown>)[] = [];
 
 async function closeOwn(): Promise<void> {
@@ -255,7 +255,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
   });
 
   it.each(['library/UPPER', 'a b', 'x'.repeat(300), 'nginx@sha256:123', '{{ request.object }}', '-', ':5000/x'])(
-    '%s is no image: the Pod is untouched and the log says why',
+    '%s is not an image: the Pod is untouched and the log says why',
     async (bad) => {
       expect(await admit({ image: bad })).toMatchObject({ status: 200, text: '{"images":{},"patches":[]}' });
       expect(await decided()).toMatchObject({
@@ -445,7 +445,7 @@ describe('credentials', () => {
     }
   });
 
-  it('of the configuration read a private source and write a private target; one that has none there is told', async () => {
+  it('of the configuration read a private source and write a private target; one that has none there is reported', async () => {
     const priv = await registry({ auth: { type: 'basic', users: { reader: 'r-word' } } });
     const unknown = await registry({ auth: { type: 'basic', users: { reader: 'r-word' } } });
     const into = await registry({ auth: { type: 'bearer', users: { writer: 'w-word' } } });

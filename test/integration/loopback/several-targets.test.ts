@@ -101,7 +101,7 @@ describe('targets', () => {
     expect(users(gold)).toEqual(['gold-pusher']);
     expect(rest.accessLog.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
 
-    // What is in any of them stays there.
+    // Images in any target stay there.
     for (const there of [swapped, fromPartner, `${gold.host}/x/y:1`]) {
       expect(await admit(service, { app: there }, { namespace: 'eu-west' })).toEqual({ app: there });
     }

@@ -10,7 +10,7 @@ export interface Answered {
 
 export interface LoadOptions {
   readonly url: string;
-  /** Authorities that are trusted from the start, so that a new certificate is no surprise to the clients. */
+  /** Authorities that are trusted from the start, so that a new certificate is not a surprise to the clients. */
   readonly ca: readonly string[];
   readonly body: (n: number) => string;
   /** Clients that keep their connection. */

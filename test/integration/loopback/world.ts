@@ -15,7 +15,7 @@ export interface MirrorRow {
   readonly failure?: { readonly reason: string; readonly message: string };
 }
 
-/** What is asked of {@link World.admit}: images by container name, and the rest of the Pod. */
+/** The input of {@link World.admit}: images by container name, and the rest of the Pod. */
 export interface PodAsked {
   readonly namespace?: string;
   readonly labels?: Record<string, string>;

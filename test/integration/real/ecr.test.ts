@@ -107,7 +107,7 @@ describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
       expect(`sha256:${createHash('sha256').update(read.stdout).digest('hex')}`).toBe(digest);
     }
 
-    // What moto has, asked by a client of the test's own.
+    // The content of moto, read with the test's own client.
     await until('the policies are set', () => moto.calls('TagResource').length === 1);
     const ecr = new ECRClient({
       endpoint: moto.direct,

@@ -14,7 +14,7 @@ interface Question {
   readonly context: unknown;
 }
 
-/** What both sides reduce to: Go's panics count as errors, and messages are not compared. */
+/** The common form of both results: Go's panics count as errors, and messages are not compared. */
 type Answer =
   | { readonly kind: 'compile-error' | 'error'; readonly message: string }
   | { readonly kind: 'value'; readonly value: unknown };

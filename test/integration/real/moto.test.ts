@@ -27,7 +27,7 @@ import { FakeRegistry } from '../../fakes/registry.js';
 import { TlsProxy } from '../../fakes/tls-proxy.js';
 import { Moto, motoAvailable } from '../../tools/moto.js';
 
-/** What moto does of ECR's and STS's control planes for the real SDK, and what it does not. */
+/** The parts of ECR's and STS's control planes that moto supports for the real SDK, and those it does not. */
 
 const available = await motoAvailable('ECR and STS against moto');
 const region = 'eu-central-1';

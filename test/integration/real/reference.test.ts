@@ -15,7 +15,7 @@ import { targetReference } from '../../../extension-service/src/core/naming/name
 import { hostileReferenceText, legalReferenceText } from '../../unit/image/arbitraries.js';
 import { everyTarget } from '../../unit/naming/targets.js';
 
-/** What test/tools/reference says about a text. */
+/** The result of test/tools/reference for a string. */
 interface Answer {
   readonly domain?: string;
   readonly path?: string;
@@ -39,7 +39,7 @@ describe.skipIf(!hasGo && !process.env['CI'])('beside the libraries of the kubel
     await promisify(execFile)('go', ['build', '-trimpath', '-o', binary, '.'], { cwd: source });
   });
 
-  it('parseReference reads and refuses 100,000 generated texts as distribution does, but for the differences listed', async () => {
+  it('parseReference reads and refuses 100,000 generated texts as distribution does, except for the differences listed', async () => {
     const seed = Math.floor(Math.random() * 0x7fffffff);
     process.stderr.write(`real/reference: seed ${seed}\n`);
     const texts = fc.sample(fc.oneof(legalReferenceText, hostileReferenceText), { numRuns: 100_000, seed });
@@ -89,7 +89,7 @@ describe.skipIf(!hasGo && !process.env['CI'])('beside the libraries of the kubel
     }
   });
 
-  it('parsePlatform normalises as containerd does', async () => {
+  it('parsePlatform normalizes as containerd does', async () => {
     const variants = ['', '/v1', '/v5', '/5', '/6', '/7', '/8', '/v6', '/v7', '/v8', '/v9', '/V8'];
     const architectures = [...knownArchitectures, 'x86_64', 'x86-64', 'i386', 'aarch64', 'armhf', 'armel', 'ARM64'];
     const systems = [...knownOperatingSystems, 'macos', 'Linux'];
@@ -137,7 +137,7 @@ function parsed(text: string): Answer | 'refused' {
   }
 }
 
-/** The fields in the order of ours, so that equal answers are equal texts. */
+/** The fields in our order, so that equal answers are equal texts. */
 function withoutError({ domain, path, tag, digest }: Answer): Answer {
   return {
     ...(domain !== undefined && { domain }),

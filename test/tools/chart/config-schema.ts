@@ -6,7 +6,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** JSON Schema (draft 7) of the chart's `config`: types, choices and names; the service checks the rest, with its lines. */
 export function configJsonSchema(): JsonSchema {
-  if (rootField.kind !== 'mapping') throw new Error('the configuration is no mapping');
+  if (rootField.kind !== 'mapping') throw new Error('the configuration is not a mapping');
   return {
     ...mapping(rootField),
     description: 'The configuration of the service; every key is in docs/configuration.md.',

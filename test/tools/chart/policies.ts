@@ -5,7 +5,7 @@ import type { PolicyObject } from '../../../extension-service/src/core/policies/
 import { lineEdits } from './policy-lines.js';
 import { mapStrings, merged, overlay, Placeholders } from './template-text.js';
 
-/** What the renderers are given for what the chart's values say; each is legal, and nothing else is spelled so. */
+/** Placeholders for the renderers that stand for the chart's values; each is legal and unique. */
 const FIRST = 'zzfirst.example/zz/';
 const SECOND = 'zzsecond.example/zz/';
 const URL = 'https://zzservice.zznamespace.svc:19999';

@@ -17,7 +17,7 @@ const LABELS = { type: 'object', additionalProperties: { type: 'string' } };
 const choice = (...values: readonly unknown[]): JsonSchema => ({ enum: values });
 
 /**
- * What the types in values.yaml do not tell, by path: choices, limits, and what may be left out. A value that is not
+ * Facts that the types in values.yaml do not show, by path: choices, limits, and optional values. A value that is not
  * named here has the type of its default; an empty mapping takes any keys.
  */
 const TOLD: Readonly<Record<string, JsonSchema>> = {
@@ -76,7 +76,7 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
   terminationGracePeriodSeconds: { type: 'integer', minimum: 30 },
 };
 
-/** Objects of Kubernetes' own types: defaults of ours are an example of what may be in them, and no limit. */
+/** Objects of Kubernetes' own types: our defaults are an example of what may be in them, and no limit. */
 const OWN_TYPE = /(?:[sS]ecurityContext|[rR]esources|Probe|[aA]ffinity|Selector|[lL]abels|[aA]nnotations)$/;
 
 /** The anchor chart's values that have no meaning here: taken, and named in the notes. */

@@ -13,7 +13,7 @@ export function withValuesTable(readme: string, values: string): string {
 
 function table(text: string): string {
   const { contents } = parseDocument(text);
-  if (!isMap(contents)) throw new Error('values.yaml is no mapping');
+  if (!isMap(contents)) throw new Error('values.yaml is not a mapping');
   return [START, '|---|---|---|', ...rows(contents, '')].join('\n');
 }
 

@@ -116,7 +116,7 @@ describe('ImageSwapper', () => {
       /no Pod starts/,
     ],
     [
-      'an authority that nobody knows',
+      'an authority that no one knows',
       { engine: 'webhook', tls: 'public' },
       /is a Service, for which public CAs sign no certificates/,
     ],

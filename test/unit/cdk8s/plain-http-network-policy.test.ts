@@ -34,7 +34,7 @@ const expected = (podLabels: object, namespace: string, port: number) => ({
 });
 
 describe('the NetworkPolicy of the plain listener', () => {
-  it('selects other Pods, another port and another namespace of Kyverno when it is told', () => {
+  it('selects other Pods, another port and another namespace of Kyverno when configured', () => {
     const props = { podLabels: { app: 'swapper', tier: 'edge' }, podPort: 9000, engineNamespace: 'policy' };
     const said = expected(props.podLabels, 'policy', 9000);
     expect(alone({ url: 'http://a.b.svc', ...props })).toMatchObject(said);
@@ -45,7 +45,7 @@ describe('the NetworkPolicy of the plain listener', () => {
 
   it.each([
     ['http://image-swapper.image-swapper.svc:8081', 'image-swapper'],
-    // What the chart calls the Service of another release; its Pods keep the chart's name.
+    // The chart's name for the Service of another release; its Pods keep the chart's name.
     ['http://production-image-swapper.images.svc:8081', 'image-swapper'],
     ['http://mirror.images.svc:8081', 'mirror'],
   ])('selects the Pods behind %s by default', (url, name) => {

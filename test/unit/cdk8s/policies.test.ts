@@ -14,7 +14,7 @@ const committed = readdirSync(root, { recursive: true, encoding: 'utf8' })
   .sort();
 const objects = committed.filter((path) => !path.includes('/tests/'));
 
-/** What each file of the folder would hold. */
+/** The expected content of each file in the folder. */
 function render(): Record<string, string> {
   const charts = exampleApps(root).flatMap((app: App) =>
     app.charts.map((chart): [string, string] => {

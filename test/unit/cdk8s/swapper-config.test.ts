@@ -102,7 +102,7 @@ describe("the configuration's targets", () => {
     expect(service({ target })).toEqual(refused);
   });
 
-  it('are named where a value is no text', () => {
+  it('are named where a value is not a text', () => {
     const paths = (value: unknown) => construct({ target: { oci: oci('harbor.example.com'), paths: value } });
     expect(paths({ 'docker.io': 5 })).toMatchObject({ key: 'target.paths.docker.io' });
     expect(paths(['docker.io'])).toMatchObject({ key: 'target.paths' });
@@ -162,7 +162,7 @@ describe('under gatekeeper', () => {
     expect(() => swapper({ config: { targets: [{ ...target, match }] }, engine: 'kyverno' })).not.toThrow();
   });
 
-  it('copies that nobody waits for are told', () => {
+  it('copies that nobody waits for are reported', () => {
     const { construct } = gatekeeper({ ...target, imageCopyPolicy: 'force' }, { imageCopyPolicy: 'immediate' });
     expect(construct.warnings).toEqual([
       expect.stringMatching(/^config\.imageCopyPolicy: immediate does not wait for copies/),

@@ -87,7 +87,7 @@ describe("the configuration's policies, in ImageSwapper", () => {
     expect(() => render(policies)).toThrow(`test/swapper: props.${message}`);
   });
 
-  it('warn when the service writes policies besides', () => {
+  it('warn when the service also writes policies', () => {
     expect(render({ manage: true }).construct.warnings).toEqual([
       expect.stringMatching(/^config\.policies\.manage is true: the service writes policies itself/),
     ]);

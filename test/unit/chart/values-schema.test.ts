@@ -43,7 +43,7 @@ describe('values.schema.json', () => {
   it.each([
     ['a value that is none', { replicas: 2 }],
     ['one in a mapping of the chart', { prewarm: { enable: true } }],
-    ['a label that is no text', { dashboard: { labels: { grafana_dashboard: 1 } } }],
+    ['a label that is not a text', { dashboard: { labels: { grafana_dashboard: 1 } } }],
   ])('still refuses %s', (_name, values) => {
     expect(isValid(over(defaults, values))).toBe(false);
   });

@@ -199,7 +199,7 @@ describe("k8s-image-swapper's dialect", () => {
       `1:1: target: no target is configured: set target: {type: ${TYPES.join(' | ')}, …} or a list of targets, in the file or as IMAGE_SWAPPER_TARGET_…`,
     ],
     [
-      'a policy that is no choice',
+      'a policy that is not a choice',
       `${target}imageCopyPolicy: Delayed\n`,
       '2:18: imageCopyPolicy: "Delayed" is not valid (did you mean "delayed"?): expected one of delayed, immediate, force, none',
     ],

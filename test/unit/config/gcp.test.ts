@@ -89,7 +89,7 @@ describe('what a repository of Artifact Registry can be', () => {
       ],
     ],
     [
-      'policies that say nothing, too much, or the wrong thing',
+      'policies that are empty, ambiguous or wrong',
       '    cleanupPolicies:\n      - {name: a, action: keep}\n      - {name: a, action: delete, mostRecentVersions: {keepCount: 1}}\n      - {name: c, action: delete, condition: {tagState: untagged, tagPrefixes: [v]}, mostRecentVersions: {keepCount: 1}}\n',
       [
         '8:9: target.gcp.cleanupPolicies[0]: does not select any versions: set condition or mostRecentVersions',

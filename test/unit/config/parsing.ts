@@ -24,7 +24,7 @@ export function parseAnchor(text: string, more: Partial<ConfigInput> = {}): Load
   return parse(text, { file: '.k8s-image-swapper.yaml', ...more });
 }
 
-/** What the loader refuses the text for, without the file's name; none when it takes it. */
+/** The loader's problems with the text, without the file name; empty if it is valid. */
 export function problemsOf(text: string, more: Partial<ConfigInput> = {}): readonly string[] {
   try {
     parse(text, more);

@@ -211,7 +211,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'policies.excludedNamespaces': ['a,b', '[c]'],
 };
 
-/** What the other keys must be so that the key can be set at all. */
+/** Values of other keys that the key requires. */
 function baseOf(key: string): string {
   if (key === 'target' || key === 'target.oci')
     return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';

@@ -11,7 +11,7 @@ describe('problems with the AWS side of a target', () => {
       'a region of no partition',
       'target: {type: aws, aws: {accountId: "123456789012", region: xx-nowhere-1}}\n',
       [
-        '1:62: target.aws.region: "xx-nowhere-1" is not in any AWS partition: regions begin with us, eu, ap, sa, ca, me, af, il, mx, cn, us-gov, us-iso, eu-isoe or eusc',
+        '1:62: target.aws.region: "xx-nowhere-1" is not in any AWS partition: expected a region such as us-east-1, eu-central-1, us-gov-west-1 or cn-north-1',
       ],
     ],
     [

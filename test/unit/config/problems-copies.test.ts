@@ -49,7 +49,7 @@ describe('imageCopyFailure: deny', () => {
     expect(warningsOf(parse(`${target}${deny}${policies}`))).toEqual(expected);
   });
 
-  it('is told once where nothing waits', () => {
+  it('is reported once where nothing waits', () => {
     expect(warningsOf(parse(`${target}imageCopyFailure: deny\n`))).toEqual([
       expect.stringContaining('nothing waits for a copy'),
     ]);

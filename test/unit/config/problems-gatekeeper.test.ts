@@ -26,7 +26,7 @@ const engine = 'policies: {engine: gatekeeper}\n';
 const filters = (...expressions: readonly string[]): string =>
   `${target}${engine}source:\n  filters:\n${expressions.map((text) => `    - jmespath: ${JSON.stringify(text)}\n`).join('')}`;
 
-describe('filters and matches that nobody would decide under Gatekeeper', () => {
+describe('filters and matches that no one would decide under Gatekeeper', () => {
   const IMAGE = "starts_with(container.image, 'a')";
   const NAMESPACE = "obj.metadata.namespace == 'a'";
   const NAME = "container.name == 'a'";
@@ -53,7 +53,7 @@ describe('filters and matches that nobody would decide under Gatekeeper', () => 
     ],
     ['the same match is fine with another engine', targets(NAMESPACE).replace('gatekeeper', 'webhook'), []],
     [
-      'what is no expression is told once, as that',
+      'what is not an expression is reported once, as that',
       filters('contains(', NAME),
       [/^5:\d+: source\.filters\[0\]\.jmespath: (?!Gatekeeper)/],
     ],
@@ -104,7 +104,7 @@ describe('copies that admissions wait for', () => {
     'does not wait for copies: policies.engine is gatekeeper, whose requests start no copy; it works like delayed: set delayed, or use another engine (kyverno, webhook)';
   it.each<readonly [string, string, readonly string[]]>([
     [
-      'are no such thing under Gatekeeper',
+      'do not exist under Gatekeeper',
       `${target}${engine}imageCopyPolicy: immediate\n`,
       [`image-swapper.yaml:3:18: imageCopyPolicy: ${warning}`],
     ],

@@ -4,7 +4,7 @@ import { aws, oci, problemsOf } from './parsing.js';
 describe('problems with AWS', () => {
   it.each<readonly [string, string, readonly string[]]>([
     [
-      'an account that is no number',
+      'an account that is not a number',
       'target: {type: aws, aws: {accountId: my-account, region: eu-central-1}}\n',
       ['1:38: target.aws.accountId: "my-account" is not a valid AWS account: expected a 12-digit AWS account ID'],
     ],
@@ -21,7 +21,7 @@ describe('problems with AWS', () => {
       ],
     ],
     [
-      'a role that is no ARN',
+      'a role that is not an ARN',
       aws('    role: mirror\n'),
       [
         '6:11: target.aws.role: "mirror" is not a valid role ARN: expected the ARN of a role such as arn:aws:iam::123456789012:role/mirror',
@@ -42,7 +42,7 @@ describe('problems with AWS', () => {
       ],
     ],
     [
-      'a policy that is no JSON, in a block',
+      'a policy that is not JSON, in a block',
       aws(
         '    ecrOptions:\n      accessPolicy: |\n        {\n          "Version": "2008-10-17"\n          "Statement": []\n        }\n',
       ),
@@ -51,14 +51,14 @@ describe('problems with AWS', () => {
       ],
     ],
     [
-      'a policy that is no JSON, in quotes',
+      'a policy that is not JSON, in quotes',
       aws(`    ecrOptions:\n      accessPolicy: '{"Version": }'\n`),
       [
         '7:34: target.aws.ecrOptions.accessPolicy: not valid JSON: expected a value: expected a repository policy as raw JSON, at most 10240 characters',
       ],
     ],
     [
-      'a policy that is no JSON, over folded lines',
+      'a policy that is not JSON, over folded lines',
       aws(`    ecrOptions:\n      accessPolicy: >\n        {"Version":\n        oops}\n`),
       [
         '7:21: target.aws.ecrOptions.accessPolicy: not valid JSON: expected a value (line 1, column 13 of the string): expected a repository policy as raw JSON, at most 10240 characters',
@@ -141,7 +141,7 @@ describe('problems with AWS', () => {
       ],
     ],
     [
-      'a prefix that is no path',
+      'a prefix that is not a path',
       aws('    prefix: My Mirror\n'),
       [
         '6:13: target.aws.prefix: "My Mirror" is not a valid path: expected a path such as mirror or team/mirror: lower-case letters, digits, single . _ - between them',

@@ -95,7 +95,7 @@ describe('a renewed login', () => {
     expect(await password(login)).toBe('1');
   });
 
-  it('is fetched anew when the registry refuses it, once, and not when it is young', async () => {
+  it('is fetched again when the registry refuses it, once, and not when it is young', async () => {
     const login = start();
     const { credentials } = await login.get();
     expect(login.rejected(credentials)).toBe(false);

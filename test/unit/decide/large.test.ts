@@ -10,7 +10,7 @@ const podOf = (count: number, more: JsonObject = {}): JsonObject => ({
   spec: { containers: Array.from({ length: count }, (_, n) => ({ name: `c${n}`, image: `quay.io/x/a${n}`, ...more })) },
 });
 
-describe('a Pod out of all proportion', () => {
+describe('a Pod that is oversized', () => {
   it('keeps its images when it has too many containers, and is not looked at', () => {
     const rules = rulesOf({}, 'nope(container)');
     const decisions = decide(rules, input(podOf(MOST_CONTAINERS + 1)));

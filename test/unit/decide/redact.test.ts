@@ -33,7 +33,7 @@ const pod: JsonObject = {
   },
 };
 
-/** All that is told of a filter that decides, as the JSON of the answer. */
+/** All that is reported of a filter that decides, as the JSON of the answer. */
 function told(expression: string, object: JsonObject = pod): string {
   const rules = rulesOf({}, expression);
   const input = { pod: object, namespace: 'team-a', operation: 'CREATE' };
@@ -55,7 +55,7 @@ describe('what explaining shows of a Pod', () => {
     `obj.metadata.annotations."example.com/api-token" != ''`,
     'length(to_string(obj)) > `0`',
     'values(obj.metadata.annotations) && `true`',
-    // Not boolean: the value itself is told.
+    // Not boolean: the value itself is reported.
     'container.env',
     'container.env[0].value',
     `obj.metadata.annotations."example.com/api-token"`,

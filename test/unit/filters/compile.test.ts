@@ -31,7 +31,7 @@ describe('what does not compile', () => {
 describe('what compiles and cannot work', () => {
   it.each([
     ["startsWith(container.image, 'x')", 1, 'there is no function startsWith(), did you mean starts_with()'],
-    ['a || lenght(b) == `1`', 6, 'there is no function lenght(), did you mean length()'],
+    ['a || lengt(b) == `1`', 6, 'there is no function lengt(), did you mean length()'],
     ['obj.x == `1` && regex_match(a, b)', 17, 'there is no function regex_match()'],
     ['contains(container.image)', 1, 'contains() takes 2 arguments, not 1'],
     ['!merge()', 2, 'merge() takes at least 1 argument, not 0'],
@@ -65,7 +65,7 @@ describe('what compiles and cannot work', () => {
 
 describe('what no Pod ever fits', () => {
   const field = (text: string, name = text) =>
-    `${text} is a field, not a string, because it has no quotes: write '${name}'`;
+    `${text} is a field, not a string, because because it has no quotes: write '${name}'`;
   const quoted = (name: string) => `"${name}" is a field, not a string, because of its double quotes: write '${name}'`;
   it.each([
     ['obj.metadata.namespace == "kube-system"', 27, quoted('kube-system')],

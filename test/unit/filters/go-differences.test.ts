@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { evaluateOver, valueOf } from './evaluate.js';
 
-/** What jmespath.js and go-jmespath 0.4.0 see differently; Go's view counts. */
+/** Differences between jmespath.js and go-jmespath 0.4.0; Go's result counts. */
 describe('strings have no order', () => {
   const pod = { obj: { metadata: { name: 'web', labels: { n: '5' } }, spec: { priority: 7 } } };
   it.each([

@@ -160,16 +160,16 @@ describe('parseReference', () => {
 });
 
 describe('parseReference beside @swimlane/docker-reference', () => {
-  // On texts that it refuses it takes time exponential in their length: hence the short ones. The comparison with
+  // Rejecting a text takes it time exponential in the length, so the texts are short. The comparison with
   // distribution itself, in test/integration/real/reference.test.ts, has no such bounds.
   const shortHostileText = fc.string({ unit: fc.constantFrom(...'aA0.:/@_-[]'.split('')), maxLength: 9 });
 
-  it('reads every legal reference as the independent parser does, but for the differences listed', () => {
+  it('reads every legal reference as the independent parser does, except for the differences listed', () => {
     const agreed = compare(legalReferenceText);
     expect(agreed.read).toBeGreaterThan(500);
   });
 
-  it('refuses what the independent parser refuses, but for the differences listed', () => {
+  it('refuses what the independent parser refuses, except for the differences listed', () => {
     const agreed = compare(shortHostileText);
     expect(agreed.refused).toBeGreaterThan(500);
     expect(agreed.read).toBeGreaterThan(20);

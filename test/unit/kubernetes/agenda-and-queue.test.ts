@@ -54,7 +54,7 @@ async function tries(reason: FailureReason, retryable: boolean): Promise<number[
 }
 
 it.each(['conflict', 'invalid', 'refused', 'absent', 'unauthorized'] as const)(
-  'what no retry can mend is tried ever more seldom: %s',
+  'retries permanent failures less and less often: %s',
   async (reason) => {
     const times = await tries(reason, false);
     expect(times.slice(0, 5).map(Math.round)).toEqual([0, 1, 3, 7, 15]);

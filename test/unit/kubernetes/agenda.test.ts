@@ -163,7 +163,7 @@ describe('when an image is asked for', () => {
     expect(seen.size).toBeGreaterThan(4);
   });
 
-  it('is told once to have moved when what the source has is another by then', async () => {
+  it('is reported once to have moved when what the source has is another by then', async () => {
     use('a', ['app']);
     await after(1);
     ended(succeeded(last()));
@@ -184,7 +184,7 @@ describe('when an image is asked for', () => {
     expect(moved).toEqual([]);
   });
 
-  it('not any more when nothing uses it', async () => {
+  it('stops requesting an image once nothing uses it', async () => {
     use('a', ['app']);
     await after(1);
     ended(succeeded(last()));

@@ -24,7 +24,7 @@ function failed(failure: Partial<CopyFailure> = {}, nextTry?: number): CopyNews[
 
 const done = { ok: true, upToDate: false, digest: 'sha256:abc' } as const;
 
-describe('what is told of a copy', () => {
+describe('the Event about a copy', () => {
   it.each([
     {
       what: 'done',
@@ -134,7 +134,7 @@ describe('what is told of a copy', () => {
     expect(reasons).toEqual(['Mirrored', 'SignaturesMissing']);
   });
 
-  it('is told on five workloads at most, always the same, of as many namespaces as can be', () => {
+  it('is written on at most five workloads, always the same, from as many namespaces as possible', () => {
     const users = ['a', 'b', 'c'].flatMap((namespace) => Array.from({ length: 9 }, (_, i) => user(`w${i}`, namespace)));
     const told = (list: readonly ObjectReference[]): string[] =>
       copyEvents(news(done, { users: list }), NOW).map(({ object }) => `${object.namespace}/${object.name}`);
@@ -142,7 +142,7 @@ describe('what is told of a copy', () => {
     expect(told([...users].reverse())).toEqual(told(users));
   });
 
-  it('is told whatever the next try is', () => {
+  it('is reported whatever the next try is', () => {
     for (const nextTry of [NaN, Infinity, Number.MAX_VALUE, -1]) {
       for (const retryable of [true, false]) {
         expect(copyEvents(news(failed({ retryable }, nextTry)), NOW)[0]?.message).toMatch(

@@ -21,7 +21,7 @@ describe('the Pod that an object is or makes', () => {
     ['Pod', 'that has failed', { ...template, status: { phase: 'Failed' } }, undefined],
     [
       'Pod',
-      'of which nobody knows',
+      'of an unknown kind',
       { ...template, status: { phase: 'Unknown' } },
       { ...template, status: { phase: 'Unknown' } },
     ],

@@ -221,7 +221,7 @@ describe('a Lease that somebody', () => {
   });
 });
 
-/** What happens to one of the replicas at some time. */
+/** An event that hits one replica at a given time. */
 const accident = fc.record({
   after: fc.integer({ min: 0, max: 15_000 }),
   replica: fc.nat(2),

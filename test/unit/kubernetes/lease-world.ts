@@ -6,7 +6,7 @@ import { readRecord } from '../../../extension-service/src/kubernetes/lease/reco
 import type { StoredLease } from '../../../extension-service/src/kubernetes/lease/record.js';
 import { VirtualTime } from '../../fakes/virtual-time.js';
 
-/** What the network does to a replica's requests. */
+/** The network's effect on a replica's requests. */
 export type Network = 'up' | 'refusing' | 'losing requests' | 'losing answers' | 'forbidding';
 
 export interface ReplicaOptions {

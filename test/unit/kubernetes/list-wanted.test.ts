@@ -58,7 +58,7 @@ describe('the workloads of a busy cluster', () => {
     expect(waits).toEqual([20]);
   });
 
-  it('are read anew when the server has forgotten the list between two pages; what is gone by then is left out', async () => {
+  it('are read again when the server has forgotten the list between two pages; what is gone by then is left out', async () => {
     const { images, asked } = await list(page(['gone', 'a'], 'two'), status(410), page(['a'], 'three'), page(['b']));
     expect(images).toEqual([image('a'), image('b')]);
     expect(asked).toEqual([undefined, 'two', undefined, 'three']);
@@ -68,7 +68,7 @@ describe('the workloads of a busy cluster', () => {
     await expect(list(status(code))).rejects.toThrow(`status ${code}`);
   });
 
-  it('are given up when it does not mend', async () => {
+  it('are abandoned when retries do not help', async () => {
     await expect(list(...Array.from({ length: 8 }, () => status(503)))).rejects.toThrow('status 503');
   });
 

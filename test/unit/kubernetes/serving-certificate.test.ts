@@ -81,7 +81,7 @@ describe('the next step', () => {
     ['when the certificate was deleted', () => step({ authority, retired: [] }, NOW), 'issue: there is none'],
     ['when it expired', () => step(settled, NOW + 90 * DAY), 'issue: it expired'],
     [
-      'when it is of an authority that nobody knows',
+      'when it is of an authority that no one knows',
       () => step({ authority: other, leaf, retired: [] }, NOW),
       'issue: no CA in the bundle signed it',
     ],
@@ -151,7 +151,7 @@ describe('the Secret', () => {
   it.each(['tls.crt', 'tls.key', 'ca.key'])('with a broken %s is as if that were absent', (key) => {
     const material = parseMaterial({ ...formatMaterial(settled), [key]: '-----BEGIN NONSENSE-----' });
     expect(key === 'ca.key' ? material.authority : material.leaf).toBeUndefined();
-    // What was verified before still is.
+    // Certificates that verified before still verify.
     expect(bundleOf(material)).toContain(authority.cert);
   });
 
@@ -161,7 +161,7 @@ describe('the Secret', () => {
 });
 
 describe('a life of the certificate', () => {
-  /** What replicas may present and verifiers may hold, with all that may keep either behind. */
+  /** Certificates that replicas may present and bundles that verifiers may hold, with all delays of either. */
   const PROPAGATION = 5 * MINUTE;
 
   it.each([1, 2, 3])('is verified everywhere at each moment, whatever happens (%i)', async (seed) => {
@@ -171,9 +171,9 @@ describe('a life of the certificate', () => {
     let names = NAMES;
     let asked: 'leaf' | 'ca' | undefined;
     let material: CertificateMaterial = { retired: [] };
-    // What each verifier holds; a slow one gets a bundle later than the API server has it.
+    // The bundle of each verifier; a slow one gets a bundle later than the API server has it.
     let arriving: { readonly bundle: string; readonly at: number }[] = [];
-    // What each replica presents; one that cannot reach the API server keeps what it has until that expires.
+    // The certificate of each replica; one that cannot reach the API server keeps what it has until that expires.
     const presented: (KeyPair | undefined)[] = [undefined, undefined, undefined];
     const seen = new Set<string>();
     for (let turn = 0; turn < 160; turn += 1) {

@@ -41,7 +41,7 @@ describe('what a Pod needs in the targets', () => {
     ['an image that was swapped', pod('mirror.test/docker.io/library/nginx:1'), ['docker.io/library/nginx:1']],
     ['by digest', pod(`mirror.test/quay.io/a/b@${DIGEST}`), [`quay.io/a/b@${DIGEST}`]],
     ['nothing of what is in the target and no mirror', pod('mirror.test/our-own:1'), []],
-    ['nothing of what is no image', pod('', 'A B', 'x'.repeat(5_000)), []],
+    ['nothing of what is not an image', pod('', 'A B', 'x'.repeat(5_000)), []],
     [
       'ephemeral and init containers too',
       { spec: { initContainers: [{ name: 'i', image: 'i:1' }], ephemeralContainers: [{ name: 'e', image: 'e:1' }] } },

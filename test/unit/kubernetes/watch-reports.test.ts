@@ -18,7 +18,7 @@ describe('images of an unknown source', () => {
     expect(unknown.size).toBe(0);
   });
 
-  it('go with objects that a new list has not any more', () => {
+  it('go with objects that a new list no longer contains', () => {
     const unknown = new UnknownImages();
     unknown.put('a', 'Pod', ['x'], 1);
     unknown.put('b', 'Pod', ['y'], 1);

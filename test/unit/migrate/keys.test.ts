@@ -40,7 +40,7 @@ function run(values: unknown, engine: PolicyEngine = 'webhook') {
   return migrate({ text: stringify(values), file: 'values.yaml', engine });
 }
 
-/** A whole file around one value, so that only that one is to be told of. */
+/** A whole file around one value, so that only this value can cause a finding. */
 function around(key: string): Record<string, unknown> {
   const config: Record<string, unknown> = { source: { filters: [] } };
   const [, list] = /^(source\.\w*[rR]egistries)\[\]/.exec(key) ?? [];
@@ -71,7 +71,7 @@ describe('docs/migration.md', () => {
   });
 
   it.each(['docs/migration.md', 'docs/release.md'])(
-    'and its neighbours name only commands and flags that exist: %s',
+    'and its neighbors name only commands and flags that exist: %s',
     (page) => {
       const text = readFileSync(root + page, 'utf8');
       const { scripts } = json('package.json') as { scripts: Record<string, string> };

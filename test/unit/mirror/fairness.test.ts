@@ -5,7 +5,7 @@ import type { QueueOptions } from '../../../extension-service/src/mirror/queue-s
 import { parse } from '../config/parsing.js';
 import { FakeClock, HeldCopier, failure, job, settledPromises } from './queue-world.js';
 
-/** What registries do to each other's copies. */
+/** Effects of registries on each other's copies. */
 
 const RETRY = { base: 1_000, max: 300_000, attempts: 4, pause: 60_000 };
 
@@ -151,7 +151,7 @@ describe('a registry that is away', () => {
     expect(copier.names).toEqual(['a', 'b', 'c']);
   });
 
-  it('answers whoever asks meanwhile at once, with why', async () => {
+  it('answers later requests immediately, with the reason', async () => {
     const { copier, queue } = start({ concurrency: 1 });
     const [first, second] = ['a', 'b'].map((name) => queue.enqueue(job(name, { from: 'away.test' })));
     copier.started[0]?.fail(away('away.test'));
@@ -164,7 +164,7 @@ describe('a registry that is away', () => {
     expect(await queue.enqueue(job('b', { from: 'away.test' }))).toMatchObject(waits);
   });
 
-  it('is given up with all that waits for it after its tries, and tried again when asked', async () => {
+  it('is abandoned with all that waits for it after its tries, and tried again when asked', async () => {
     const { clock, copier, queue, ended } = start({ concurrency: 1 });
     for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) void queue.enqueue(job(name, { from: 'away.test' }));
     for (let n = 0; n < RETRY.attempts; n += 1) {
@@ -174,7 +174,7 @@ describe('a registry that is away', () => {
     expect(copier.names).toEqual(['a', 'b', 'c', 'd']);
     expect(queue.counts()).toMatchObject({ failed: 6, waiting: 0 });
     expect(ended.filter(([, , final]) => final)).toHaveLength(6);
-    // Each try is counted once: those that were given up with it had none.
+    // Each try is counted once: those that were abandoned with it had none.
     expect(ended.filter(([, , , attempt]) => attempt > 0)).toHaveLength(RETRY.attempts);
     await clock.pass(RETRY.pause);
     void queue.enqueue(job('a', { from: 'away.test' }));
@@ -239,7 +239,7 @@ describe('what an admission waits for', () => {
   });
 });
 
-describe('a change that may mend failures', () => {
+describe('a change that may fix failures', () => {
   it('of pull secrets tries what was tried with those of the namespace, and with them', async () => {
     const { copier, queue } = start();
     const pull = (namespace: string) => ({ pull: { namespace, serviceAccount: 'default', secretNames: ['x'] } });

@@ -90,7 +90,7 @@ describe('a replica that lost the Lease', () => {
     },
   );
 
-  it('goes on with what nobody else would copy', async () => {
+  it('continues with copies that no other replica would make', async () => {
     const { clock, copier, queue } = world();
     void queue.enqueue(job('app'), { ours: true });
     queue.handBack();

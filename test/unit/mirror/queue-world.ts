@@ -75,7 +75,7 @@ export class FakeClock {
   };
 
   async pass(milliseconds: number): Promise<void> {
-    // What was done before happens before.
+    // Earlier actions happen first.
     await settledPromises();
     const end = this.time + milliseconds;
     for (;;) {

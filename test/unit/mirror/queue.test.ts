@@ -75,7 +75,7 @@ describe('failures', () => {
     expect(await finished).toBe(3);
   });
 
-  it('answers whoever waits with the first failure, at once', async () => {
+  it('answers waiting requests with the first failure immediately', async () => {
     const queue = new MirrorQueue(scripted(failure('unreachable', true)), {
       concurrency: 1,
       retry: { ...RETRY, base: 60_000, max: 60_000 },
@@ -87,7 +87,7 @@ describe('failures', () => {
     await queue.stop(0);
   });
 
-  it('gives up after the last attempt, and tries anew when asked after the pause', async () => {
+  it('gives up after the last attempt, and tries again when asked after the pause', async () => {
     let now = 1_000;
     let lastAttempt = (): void => undefined;
     const failed = new Promise<void>((resolve) => (lastAttempt = resolve));
@@ -107,7 +107,7 @@ describe('failures', () => {
     expect(await queue.enqueue(job('nginx'))).toMatchObject({ ok: true });
   });
 
-  it('does not repeat what no retry can mend', async () => {
+  it('does not repeat what no retry can fix', async () => {
     const copier = scripted(failure('invalid', false));
     const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
     await queue.enqueue(job('nginx'));
@@ -168,7 +168,7 @@ describe('failures', () => {
     expect(copier.jobs.slice(tries).map(({ pull }) => pull?.namespace)).toEqual(['a']);
   });
 
-  it('treats an error of unknown kind as one of ours, worth another try', async () => {
+  it('treats an error of unknown kind as internal and retryable', async () => {
     const queue = new MirrorQueue(scripted(new TypeError('boom')), {
       concurrency: 1,
       retry: { ...RETRY, base: 60_000 },

@@ -22,7 +22,7 @@ export function registryTakes(target: NamingTarget, repository: string): boolean
 }
 
 /**
- * What must hold for every legal source in every target: f(f(x)) = f(x), legal for the registry and for the kubelet,
+ * Invariants for every legal source in every target: f(f(x)) = f(x), legal for the registry and for the kubelet,
  * by digest if there is one, and readable back unless shortened. Plain comparisons first: a million run through here.
  */
 export function checkNaming(

@@ -17,7 +17,7 @@ function name(target: NamingTarget, image: string): string {
   return targetReference(target, parseReference(image)).text;
 }
 
-/** What is below the target's host and path. */
+/** The part below the target's host and path. */
 function below(target: NamingTarget, image: string): string {
   const start = target.path === '' ? `${target.host}/` : `${target.host}/${target.path}/`;
   const text = name(target, image);
@@ -59,7 +59,7 @@ describe('targetReference of ordinary images is the anchor’s', () => {
   });
 });
 
-describe('targetReference of images whose names are no legal path', () => {
+describe('targetReference of images whose names are not legal pathss', () => {
   it.each([
     ['registry.local:5000/app', 'registry.local_5000/app', 'registry.local_5000/app'],
     ['localhost:5000/app', 'localhost_5000/app', 'localhost_5000/app'],

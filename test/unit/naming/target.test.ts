@@ -91,7 +91,7 @@ describe('namingTarget', () => {
     ['a prefix in capitals', ociConfig({ prefix: 'Mirror' }), 'oci.prefix'],
     ['an empty part in the prefix', ociConfig({ prefix: 'a//b' }), 'oci.prefix'],
     ['two separators in a prefix for ECR', awsConfig({ prefix: 'a--b' }), 'aws.prefix'],
-    ['a project that is no path', gcpConfig({ projectId: 'a:b:c' }), 'gcp.repositoryId'],
+    ['a project that is not a path', gcpConfig({ projectId: 'a:b:c' }), 'gcp.repositoryId'],
     ['an empty repository', gcpConfig({ repositoryId: '' }), 'gcp.repositoryId'],
     ['a prefix that leaves no room', ociConfig({ prefix: 'a'.repeat(150) }), 'oci.prefix'],
   ])('refuses %s', (_name, config, key) => {

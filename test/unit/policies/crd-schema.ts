@@ -18,7 +18,7 @@ const SCHEMAS: Readonly<Record<string, readonly string[]>> = {
 
 const compiled = new Map<string, ValidateFunction>();
 
-/** What the CRD says against the object; empty when the API server would store it without dropping anything. */
+/** The CRD's problems with the object; empty when the API server would store it without dropping anything. */
 export function crdProblems(object: { readonly apiVersion: string; readonly kind: string }): string[] {
   const type = `${object.apiVersion} ${object.kind}`;
   const files = SCHEMAS[type];
@@ -34,7 +34,7 @@ function problemsBy(file: string, object: object): string[] {
     validate = ajv.compile(JSON.parse(readFileSync(url, 'utf8')) as object);
     compiled.set(file, validate);
   }
-  // Through JSON, as it is sent: an undefined member is no member.
+  // Through JSON, as it is sent: an undefined member is not a member.
   validate(JSON.parse(JSON.stringify(object)));
   return (validate.errors ?? []).map(
     ({ instancePath, message, params }) => `${file}: ${instancePath || '/'} ${message} ${JSON.stringify(params)}`,

@@ -115,7 +115,7 @@ describe('MutatingPolicy', () => {
     ]);
   });
 
-  it('fails open unless it is told otherwise', () => {
+  it('fails open unless configured otherwise', () => {
     expect(spec.failurePolicy).toBe('Ignore');
     const closed = renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS, failClosed: true });
     expect(closed.spec.failurePolicy).toBe('Fail');

@@ -13,7 +13,7 @@ describe('policies that fail closed and may take in the service itself', () => {
     ['an address with two labels', { url: 'https://image-swapper.mirrors:8443' }],
     ['a public name', { url: 'https://swapper.example.com' }],
     ['an address of its own', { url: 'https://10.0.0.1' }],
-  ])('are told of: %s', (_, options) => {
+  ])('get a warning: %s', (_, options) => {
     expect(told(options)).toEqual([expect.stringContaining('NAME.NAMESPACE.svc')]);
   });
 

@@ -4,7 +4,7 @@ import { crdProblems } from './crd-schema.js';
 const names = { type: 'array', minItems: 1, items: { type: 'string' } };
 
 /**
- * What the API server's own validation wants of a MutatingWebhookConfiguration beyond its OpenAPI document: by hand from
+ * Rules of the API server's validation for a MutatingWebhookConfiguration beyond its OpenAPI document: by hand from
  * the API reference of 1.34.
  */
 const SCHEMA = {

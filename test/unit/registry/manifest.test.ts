@@ -55,10 +55,10 @@ describe('parseManifest', () => {
       OCI_MANIFEST,
       /not a digest/,
     ],
-    ['a digest nobody can check', { config: { ...config, digest: 'md5:abc' } }, OCI_MANIFEST, /not a digest/],
+    ['a digest no one can check', { config: { ...config, digest: 'md5:abc' } }, OCI_MANIFEST, /not a digest/],
     ['a negative size', { config: { ...config, size: -1 } }, OCI_MANIFEST, /has no size/],
     ['a size that is text', { config: { ...config, size: '2' } }, OCI_MANIFEST, /has no size/],
-    ['layers that are no list', { config, layers: {} }, OCI_MANIFEST, /"layers" is not a list/],
+    ['layers that are not a list', { config, layers: {} }, OCI_MANIFEST, /"layers" is not a list/],
     ['an index without a list', {}, OCI_INDEX, /no "manifests" list/],
   ])('refuses %s', (_, json, mediaType, message) => {
     expect(() => parse(json, mediaType)).toThrow(message);

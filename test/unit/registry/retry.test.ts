@@ -40,7 +40,7 @@ describe('withRetry', () => {
     expect(used.pauses).toEqual([2_050]);
   });
 
-  it('is more patient with what is throttled where it is told to be, and only with that', async () => {
+  it('retries throttled requests longer where configured, and only those', async () => {
     const throttled = new RegistryError('HTTP 429', { kind: 'throttled', host: 'r.example' });
     const patient = { ...policy, throttledAttempts: 9 };
     expect(await withRetry(patient, tools(0), undefined, failing(throttled, 8))).toBe('after 9');

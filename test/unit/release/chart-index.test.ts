@@ -54,7 +54,7 @@ describe('the index of the chart repository', () => {
     expect((parse(again) as Index).entries).toEqual((parse(second) as Index).entries);
   });
 
-  it('refuses a published version with other bytes, and what is no index', () => {
+  it('refuses a published version with other bytes, and what is not an index', () => {
     expect(() => indexOf({ ...release('0.1.0', 'bb', 1), published: first })).toThrow(
       'image-swapper 0.1.0 is published with digest aa, and this one has bb',
     );

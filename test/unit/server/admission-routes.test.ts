@@ -79,7 +79,7 @@ describe('a webhook configuration', () => {
     expect(lines.filter((line) => line.includes('rendered for another configuration'))).toHaveLength(1);
   });
 
-  it.each(['/webhooks', '/v1/kyverno/x', '/v1/gatekeepers', '/'])('%s is no route', (path) => {
+  it.each(['/webhooks', '/v1/kyverno/x', '/v1/gatekeepers', '/'])('%s is not a route', (path) => {
     expect(routes("container.image == 'a'").route(path)).toBeUndefined();
   });
 });

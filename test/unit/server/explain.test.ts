@@ -93,7 +93,7 @@ describe('the story of a copy', () => {
   });
 });
 
-it('an unknown existence is told with its reason', async () => {
+it('shows the reason when the existence is unknown', async () => {
   const answer = await explained(undefined, async () => ({
     state: 'unknown',
     reason: 'forbidden',

@@ -18,7 +18,7 @@ async function watch(hashes: readonly (string | undefined)[]) {
 }
 
 describe('Gatekeeper where nothing can be decided', () => {
-  it('is told once for each profile, with the one that is expected', () => {
+  it('is reported once for each profile, with the one that is expected', () => {
     const told: unknown[] = [];
     const policies = new PolicyWatch(
       () => ({ kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' }),

@@ -138,7 +138,7 @@ describe('POST /v1/kyverno', () => {
     ['an array', '[]', 'invalid_request', 'the body has no "request"'],
     ['null', 'null', 'invalid_request', 'the body has no "request"'],
     ['no request', '{}', 'invalid_request', 'the body has no "request"'],
-    ['a request that is no JSON', '{"request":"x"}', 'invalid_json', 'request is not JSON'],
+    ['a request that is not JSON', '{"request":"x"}', 'invalid_json', 'request is not JSON'],
     ['a request that is a number', '{"request":1}', 'invalid_request', 'request is not an AdmissionRequest'],
     ['no object', '{"request":{}}', 'invalid_request', 'request.object is missing'],
     [
@@ -155,7 +155,7 @@ describe('POST /v1/kyverno', () => {
     ],
     ['empty containers', '{"request":{"object":{"spec":{"containers":[]}}}}', 'invalid_request', 'missing or empty'],
     [
-      'containers that are no list',
+      'containers that are not a list',
       '{"request":{"object":{"spec":{"containers":{}}}}}',
       'invalid_request',
       'missing or empty',
@@ -277,7 +277,7 @@ describe('POST /v1/gatekeeper', () => {
   });
 });
 
-/** What the design promises of every answer that Kyverno reads. */
+/** Guarantees of the design for every answer that Kyverno reads. */
 describe('answers', () => {
   it('never hold statusCode, body or template braces', async () => {
     const answers = [

@@ -132,14 +132,17 @@ describe('one look', () => {
 });
 
 describe('a target that fails', () => {
-  it.each(['unauthorized', 'forbidden', 'throttled', 'unreachable'] as const)('is told apart: %s', async (reason) => {
-    const { index } = setup(() => Promise.reject(new Refusal(reason)));
-    expect(await index.find('t', reference('nginx'), NEVER)).toEqual({
-      state: 'unknown',
-      reason,
-      message: `refused: ${reason}`,
-    });
-  });
+  it.each(['unauthorized', 'forbidden', 'throttled', 'unreachable'] as const)(
+    'is distinguished: %s',
+    async (reason) => {
+      const { index } = setup(() => Promise.reject(new Refusal(reason)));
+      expect(await index.find('t', reference('nginx'), NEVER)).toEqual({
+        state: 'unknown',
+        reason,
+        message: `refused: ${reason}`,
+      });
+    },
+  );
 
   it('is not remembered as absent', async () => {
     let broken = true;

@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import type { EventReason } from '../../../extension-service/src/kubernetes/events/copy-event.js';
 import { metricTable, ownMetrics } from '../../tools/metric-table.js';
 
-/** What operators have in hand speaks of the metrics that there are. */
+/** Alerts, dashboard and docs use only metrics that exist. */
 
 const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const page = read('docs/operations.md');

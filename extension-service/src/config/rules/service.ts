@@ -5,7 +5,7 @@ import { queueUrlFault } from '../schema/service.js';
 import type { RuleContext } from './context.js';
 import { copyPolicies, statedCopyPolicies } from './copy-policies.js';
 
-/** What keys about the service itself must be together. */
+/** Rules that keys of the service itself must meet together. */
 export function checkService(context: RuleContext): void {
   checkQueue(context);
   const { policies } = context.config;

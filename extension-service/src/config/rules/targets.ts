@@ -10,7 +10,7 @@ import { targetsOf } from './registries.js';
 import { REGISTRY_TYPES } from '../../kinds/kinds.js';
 import { namingTarget, targetProblems } from '../../kinds/registry-naming.js';
 
-/** What targets must be together: there, with different names, in different places, each in reach. */
+/** Rules for all targets together: at least one, with unique names and places, each reachable. */
 export function checkTargets(context: RuleContext): void {
   const reported = context.hasError(['target']) || context.hasError(['targets']);
   if (targetsOf(context).length === 0 && !reported) {

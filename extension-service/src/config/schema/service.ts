@@ -165,7 +165,7 @@ export const leaseSchema = z.strictObject({
   namespace: nameOf('Namespace', "Namespace of the Lease; defaults to the service's own namespace.").exactOptional(),
 }) satisfies z.ZodType<LeaseConfig>;
 
-/** Whether copies are told as Events. */
+/** Whether copies are reported as Events. */
 export const eventsSchema = z.strictObject({
   enabled: flag('Report copy results as Kubernetes Events on the workloads that use the images.').default(true),
 }) satisfies z.ZodType<Config['events']>;

@@ -26,7 +26,7 @@ export function hostPatternFault(value: string): Fault | undefined {
   const [, bracketed, port] = match ?? [];
   const wrongPort = port !== undefined && !(Number(port) >= 1 && Number(port) <= 65_535);
   const wrongAddress = bracketed !== undefined && isIP(bracketed) !== 6;
-  // What looks like an IPv4 address and is none would be looked up as a name.
+  // An invalid IPv4 address would be looked up as a name.
   const almostAddress = /^[0-9.]+(?::\d+)?$/.test(text) && isIP(text.split(':', 1)[0] ?? '') === 0;
   if (match !== null && !wrongPort && !wrongAddress && !almostAddress) return undefined;
   return { message: `${quoteInput(value)} is not a valid host or network`, allowed: hostAllowed };

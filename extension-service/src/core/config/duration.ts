@@ -15,7 +15,7 @@ export const longestDuration = 24 * 24 * 3_600_000;
 
 /**
  * A duration as Go writes it (time.ParseDuration): `8s`, `1m30s`, `200ms`, `1.5h`; without a sign.
- * @returns milliseconds, rounded; undefined when the text is no duration
+ * @returns milliseconds, rounded; undefined when the text is not a duration
  */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;

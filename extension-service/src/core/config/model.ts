@@ -108,7 +108,7 @@ export interface KyvernoAuthConfig {
   readonly serviceAccounts: readonly string[];
 }
 
-/** Whose certificate a caller must have. */
+/** The certificate that a caller must have. */
 export interface ClientCertificateConfig {
   /** A PEM file with the authorities that sign it. */
   readonly caFile: string;

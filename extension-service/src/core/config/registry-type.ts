@@ -1,8 +1,8 @@
 import { quoteInput } from '../image/quote.js';
 
-/** What a registry's keys say about its type. */
+/** The type of a registry, as its keys show. */
 export interface RegistryTyping {
-  /** What to read it as; undefined when nothing tells. */
+  /** The type to read it as; undefined if unknown. */
   readonly type?: string;
   /** What is wrong with its key `type`. */
   readonly fault?: string;

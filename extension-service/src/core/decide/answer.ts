@@ -26,7 +26,7 @@ export function imagesAnswer(swaps: readonly Swap[]): ImagesAnswer {
   const patches: ImagePatch[] = [];
   for (const { container, image } of swaps) {
     if (image === container.image) continue;
-    // The API server refuses such a name after us; until then nobody is to read it as anything but a name.
+    // The API server refuses such a name after us; until then no one is to read it as anything but a name.
     if (!container.name.includes('{{')) {
       const list = (images[container.list] ??= Object.create(null) as Record<string, string>);
       list[container.name] = image;

@@ -20,7 +20,7 @@ import {
 } from './pod.js';
 import type { Rules, TargetRule } from './rules.js';
 
-/** What the admission asks about. `oldPod` is there on updates. */
+/** The subject of an admission request. `oldPod` is set on updates. */
 export interface DecisionInput {
   readonly pod: JsonObject;
   readonly oldPod?: JsonObject;
@@ -76,7 +76,7 @@ export const MOST_CONTAINERS = 500;
 
 /**
  * Decides every container of a Pod, in the Pod's order. Pure: asks no registry, reads no clock, never throws for any
- * JSON. A Pod that is out of all proportion is left alone as a whole, and the first containers stand for all.
+ * JSON. An oversized Pod is left alone as a whole, and the first containers stand for all.
  */
 export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] {
   const containers = podContainers(input.pod);

@@ -37,7 +37,7 @@ export interface Explanation {
   readonly list: ImagePlaceKey;
   readonly name: string;
   readonly image: string;
-  /** Fully normalised; absent when the image cannot be parsed. */
+  /** Fully normalized; absent when the image cannot be parsed. */
   readonly source?: string;
   readonly action: 'keep' | 'mirror';
   readonly reason: string;

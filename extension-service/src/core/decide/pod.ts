@@ -97,7 +97,7 @@ export function isOptedOut(pod: JsonObject): boolean {
   return podLabels(pod)[SKIP_KEY] === 'true' || podAnnotations(pod)[SKIP_KEY] === 'true';
 }
 
-/** What a label or annotation that looks like an opt-out lacks; undefined where there is none, or a right one. */
+/** The mistake in a label or annotation that looks like an opt-out; undefined if there is none, or it is valid. */
 export function optOutHint(pod: JsonObject): string | undefined {
   if (isOptedOut(pod)) return undefined;
   const written = podLabels(pod)[SKIP_KEY] ?? podAnnotations(pod)[SKIP_KEY];

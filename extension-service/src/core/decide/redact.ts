@@ -4,7 +4,7 @@ import { maskText, namesSecret } from './secrets.js';
 
 export const HIDDEN = '(hidden)';
 
-/** What a person can read; and what a Pod of megabytes may make us answer. */
+/** Limits of the answer: readable for a person, and bounded for a Pod of megabytes. */
 const LIMITS = { items: 10, keys: 20, depth: 5, values: 60 };
 /** How deep secrets are looked for; nothing of a real Pod is deeper. */
 const SEARCH_DEPTH = 40;

@@ -82,7 +82,7 @@ export function sort(items: Items): Items {
   return [...items].sort(compareScalars);
 }
 
-/** A new array: go-jmespath sorts the Pod itself, so that whoever looks next sees another order. That is not repeated. */
+/** A new array: go-jmespath sorts the Pod itself, so that anyone who looks next sees another order. That is not repeated. */
 export function sortBy(items: Items, expression: ExpressionReference): Items {
   if (items.length < 2) {
     return items;

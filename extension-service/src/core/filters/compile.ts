@@ -6,7 +6,7 @@ import { EvaluationError } from './evaluation-error.js';
 import { parseExpression } from './parse.js';
 import { ExpressionSyntaxError } from './syntax-error.js';
 
-/** What an expression is evaluated over. Both are plain JSON; only own properties are read and nothing is changed. */
+/** The input of an expression. Both are plain JSON; only own properties are read and nothing is changed. */
 export interface FilterContext {
   /** The Pod, with the namespace of the request filled in. */
   readonly obj: unknown;
@@ -21,7 +21,7 @@ export interface Filter {
   readonly expression: string;
   /** Place in the list that it came from, from 0. */
   readonly index: number;
-  /** Never throws, but for an EffortError where somebody counts the work of several evaluations. */
+  /** Never throws, except for an EffortError where somebody counts the work of several evaluations. */
   evaluate(context: FilterContext): FilterResult;
 }
 

@@ -1,5 +1,5 @@
 /**
- * How much an evaluation may still do. A Pod is text from whoever may create one, and an expression that walks its
+ * How much an evaluation may still do. A Pod is text from anyone who may create one, and an expression that walks its
  * containers once for each of them, harmless for four, would block everybody's admissions for four thousand.
  */
 export class Budget {
@@ -41,7 +41,7 @@ export function spend(work: number): void {
   if (current !== undefined && (current.left -= work) < 0) throw new EffortError();
 }
 
-/** What a text costs. */
+/** The cost of a string. */
 export function ofText(length: number): number {
   return 1 + (length >> 4);
 }

@@ -131,7 +131,7 @@ function compileFlatten(source: Evaluate): Evaluate {
     if (!isArray(items)) {
       return null;
     }
-    // What comes out may be far more than what went in: the same list many times.
+    // The result may be far larger than the input: the same list many times.
     spend(items.reduce<number>((sum, item) => sum + (isArray(item) ? item.length : 1), 0));
     return items.flat();
   };

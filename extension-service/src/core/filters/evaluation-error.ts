@@ -1,4 +1,4 @@
-/** What go-jmespath reports as an error while it evaluates. The message quotes no values of the Pod. */
+/** An error that go-jmespath reports during evaluation. The message quotes no values of the Pod. */
 export class EvaluationError extends Error {
   constructor(message: string) {
     super(message);

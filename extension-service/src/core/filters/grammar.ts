@@ -17,7 +17,7 @@ export function checkGrammar(expression: string, tokens: readonly Token[]): void
 }
 
 const INFIX: ReadonlySet<TokenKind> = new Set<TokenKind>(['|', '||', '&&', '==', '!=', '<', '<=', '>', '>=']);
-/** What may follow a complete function argument without a comma: Go and jmespath both let the comma go missing. */
+/** Tokens that may follow a complete function argument without a comma: Go and jmespath both let the comma go missing. */
 const ARGUMENT_START: ReadonlySet<TokenKind> = new Set<TokenKind>(['identifier', 'quoted', 'literal', '@', '&']);
 
 class TokenReader {
@@ -80,7 +80,7 @@ function readOperand(reader: TokenReader): void {
       readFilter(reader);
       projected = true;
     } else if (reader.skip('[')) {
-      // Only the right side of a projection begins anew, so only there a multi-select needs no dot: `a[*][b, c]`.
+      // Only the right side of a projection begins again, so only there a multi-select needs no dot: `a[*][b, c]`.
       projected = projected ? readBracket(reader) : readIndex(reader, 'a number, a slice or *');
     } else {
       return;

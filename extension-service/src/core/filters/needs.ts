@@ -18,7 +18,7 @@ export function readsOnlyImage(node: Node): boolean {
       return false;
     case 'chain':
       return isImage(node) || readsOnlyImage(node.left);
-    // What follows the source reads the source's elements only.
+    // The rest of the expression reads only the source's elements.
     case 'flatten':
     case 'projection':
     case 'filterProjection':

@@ -13,7 +13,7 @@ export interface Token {
   readonly value?: unknown;
 }
 
-// Longest first: `[?` before `[`. A lone `=` is not here: it is no operator.
+// Longest first: `[?` before `[`. A lone `=` is not here: it is not an operator.
 const SYMBOLS = [
   ...(['[?', '[]', '||', '&&', '<=', '>=', '==', '!='] as const),
   ...(['.', '*', ',', ':', '{', '}', '[', ']', '(', ')', '@', '|', '&', '!', '<', '>'] as const),

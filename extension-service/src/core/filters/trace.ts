@@ -81,7 +81,7 @@ class Recorder {
   }
 }
 
-/** What would only repeat its own text, or what its parent shows as well. */
+/** Steps that would only repeat their own text, or their parent's value. */
 function isUninteresting(node: Node): boolean {
   switch (node.kind) {
     case 'literal':

@@ -9,7 +9,7 @@ export interface Platform {
   readonly 'os.features'?: readonly string[];
 }
 
-/** The text is no platform; the message says what is allowed. */
+/** The text is not a platform; the message says what is allowed. */
 export class InvalidPlatformError extends Error {
   constructor(input: string, reason: string) {
     super(`platform ${quoteInput(input)}: ${reason}`);
@@ -32,7 +32,7 @@ export const knownArchitectures: readonly string[] = (
 const wordPattern = /^[A-Za-z0-9_.-]{1,32}$/;
 
 /**
- * Reads `os/architecture[/variant]`, as a configuration names platforms, and normalises it.
+ * Reads `os/architecture[/variant]`, as a configuration names platforms, and normalizes it.
  * @throws InvalidPlatformError for anything else, unknown systems and architectures included: a typing error would
  * otherwise silently select no image.
  */
@@ -86,7 +86,7 @@ export function normalizePlatform(platform: Platform): Platform {
 
 /**
  * Whether an index's entry for `actual` is the platform that was asked for: the same system, architecture and variant
- * after normalising. `wanted`'s os.version and os.features count only where it has them, so `windows/amd64` takes the
+ * after normalizing. `wanted`'s os.version and os.features count only where it has them, so `windows/amd64` takes the
  * images of every Windows build.
  */
 export function matchPlatform(wanted: Platform, actual: Platform): boolean {

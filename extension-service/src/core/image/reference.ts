@@ -1,7 +1,7 @@
 import { quoteInput } from './quote.js';
 
 /**
- * An image reference, fully normalised: two texts that mean the same image of the same registry are equal field by
+ * An image reference, fully normalized: two texts that mean the same image of the same registry are equal field by
  * field.
  */
 export interface Reference {
@@ -15,11 +15,11 @@ export interface Reference {
   readonly digest?: string;
 }
 
-/** The text is no image reference. The message quotes it shortened and escaped: it may come from anybody's Pod. */
+/** The text is not an image reference. The message quotes it shortened and escaped: it may come from anybody's Pod. */
 export class InvalidReferenceError extends Error {
   /** The beginning of the text, unescaped, at most 1,024 characters. */
   readonly input: string;
-  /** What is wrong and what to write instead, without the text. */
+  /** The problem and what to write instead, without the text. */
   readonly reason: string;
 
   constructor(input: string, reason: string) {
@@ -135,7 +135,7 @@ export function formatReference(reference: Reference): string {
 
 /**
  * A registry's `host[:port]` as {@link Reference.registry} spells it: lower case, Docker Hub's old name replaced.
- * `undefined` when the text is no host, or would read as a path in front of a repository (`harbor`; write
+ * `undefined` when the text is not a host, or would read as a path in front of a repository (`harbor`; write
  * `harbor:443`).
  */
 export function normalizeRegistry(text: string): string | undefined {

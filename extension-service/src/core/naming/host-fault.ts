@@ -5,7 +5,7 @@ export const REGISTRY_ALLOWED = 'expected host or host:port, such as harbor.exam
 
 export interface HostFault {
   readonly message: string;
-  /** What to write instead. */
+  /** The text to write instead. */
   readonly allowed: string;
 }
 

@@ -43,7 +43,7 @@ export function refusalOf(target: NamingTarget, source: SourceName): string | un
 }
 
 /**
- * `HOST[/PREFIX]/<source, fully normalised>`, or `HOST/PATH/<repository of the source>` in a target with `paths`. Sources that are no legal path are escaped as {@link encodeName} says,
+ * `HOST[/PREFIX]/<source, fully normalized>`, or `HOST/PATH/<repository of the source>` in a target with `paths`. Sources that are not legal paths are escaped as {@link encodeName} says,
  * and those that are too long shortened to `SEGMENT_short/BEGINNING/SHA256`, with as much of the beginning as fits and
  * the hash of the whole source name. The names of two sources never are equal, every one is legal in the target's
  * registry, and the text parses as a reference, also where host and path together are limited to 255 characters.
@@ -85,7 +85,7 @@ export function targetRepository(target: NamingTarget, source: SourceName): stri
 
 /**
  * The source that a target's reference was made from; `undefined` for shortened names and whatever
- * {@link targetReference} cannot have made. A keeper tag is returned as it is: that it was no tag of the source shows
+ * {@link targetReference} cannot have made. A keeper tag is returned as it is: that it was not a tag of the source shows
  * only in the registry.
  */
 export function sourceOf(target: NamingTarget, reference: Reference): Reference | undefined {

@@ -65,7 +65,7 @@ export function problemKey({ key, entry }: TargetProblem): string {
 
 /** Whole references above it are refused by older kubelets (distribution's limit for host and path together). */
 export const nameLengthLimit = 255;
-/** What must be left for the source's path: enough for a short form that people can still tell apart. */
+/** Minimum room for the source's path: enough for a short form that people can distinguish. */
 export const leastRoom = 96;
 /** A repository with single separators only, as ECR demands. */
 const singleSeparators = /^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*\/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
@@ -93,7 +93,7 @@ export function imagePaths({ path, paths }: NamingTarget): readonly string[] {
   return paths === undefined ? [path] : [...paths.values()].sort();
 }
 
-/** What image references of the target begin with, each with a slash at its end. */
+/** Prefixes of the target's image references, each ending with a slash. */
 export function imagePrefixes(target: NamingTarget): readonly string[] {
   return imagePaths(target).map((path) => `${target.host}/${path === '' ? '' : `${path}/`}`);
 }

@@ -1,6 +1,6 @@
 /**
  * The subset of each engine's object that the renderers emit: plain data in the shape of the API, so that it can be
- * serialised as it is. That the subset is right is proved against the engines' own CRD schemas (test/fixtures/crds).
+ * serialized as it is. That the subset is right is proved against the engines' own CRD schemas (test/fixtures/crds).
  */
 export interface ObjectMetadata {
   readonly name: string;

@@ -3,8 +3,8 @@ import { InvalidPolicyOptionError } from './problem.js';
 const BLOCK = /-----BEGIN CERTIFICATE-----\n((?:[A-Za-z0-9+/=]+\n)+)-----END CERTIFICATE-----/g;
 
 /**
- * The certificates of a PEM bundle, normalised: comments between the blocks, carriage returns and blank lines dropped,
- * one line end after the last. What is left holds nothing that a policy engine could take for an expression.
+ * The certificates of a PEM bundle, normalized: comments between the blocks, carriage returns and blank lines dropped,
+ * one line end after the last. The result contains nothing that a policy engine could read as an expression.
  * Anything that is not a certificate (a private key above all) is refused.
  */
 export function normalizeCertificates(text: string, option: string): string {

@@ -1,6 +1,6 @@
 import type { CopyEvent } from './copy-event.js';
 
-/** What changes of an Event when the same thing happens again. */
+/** Changes to an Event when the same thing happens again. */
 export interface EventUpdate {
   readonly message: string;
   readonly lastSeen: Date;

@@ -6,7 +6,7 @@ import { eventMessage } from './message.js';
 
 export type { EventReason } from './event-reason.js';
 
-/** What is told about a copy on one of the objects that use the image. */
+/** The Event about a copy on one of the objects that use the image. */
 export interface CopyEvent {
   /** The same for the same object, reason and image, in every replica and after every restart. */
   readonly name: string;
@@ -21,10 +21,10 @@ export interface CopyEvent {
 /** Nothing is wrong. */
 const NORMAL: ReadonlySet<EventReason> = new Set(['Mirrored', 'MirrorHeld']);
 
-/** An image that hundreds of workloads use is told on so many of them. */
+/** Maximum number of workloads on which an image is reported. */
 export const MAX_USERS = 5;
 
-/** None for what nobody has to know: the copy was there already, or another replica goes on with it. */
+/** None if there is nothing to report: the copy already existed, or another replica continues with it. */
 export function copyEvents(news: CopyNews, now: number): readonly CopyEvent[] {
   return reasonsOf(news).flatMap((reason) => {
     const message = eventMessage(news, reason, now);

@@ -118,7 +118,7 @@ export class EventRecorder {
         return;
       }
       log('debug', `dropped an Event: ${message}`);
-      // Of what is gone nobody wants to know.
+      // Ignore Events for deleted objects.
       if (!(error instanceof EventError) || error.kind !== 'absent') this.drop();
     }
   }

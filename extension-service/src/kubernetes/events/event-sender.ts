@@ -21,7 +21,7 @@ const LONGEST_PAUSE = 30_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const NO_ANSWER = 'the API server does not respond';
 
-/** Writes one Event: makes it, or counts it up where the same was told before, by this replica or another. */
+/** Writes one Event: makes it, or counts it up where the same was reported before, by this replica or another. */
 export class EventSender {
   /** Counts by namespace and name. */
   private readonly counts = new BoundedMap<string, number>(REMEMBERED);

@@ -2,7 +2,7 @@ import { oneLine } from '../../core/image/quote.js';
 import type { CopyNews } from '../copy-news.js';
 import type { EventReason } from './event-reason.js';
 
-/** What the API takes; bytes of UTF-8. */
+/** The API's limit, in bytes of UTF-8. */
 const LONGEST = 1_024;
 
 /** For people that look at their workload: one line. */

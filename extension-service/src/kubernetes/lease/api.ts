@@ -1,6 +1,6 @@
 import type { StoredLease } from './record.js';
 
-/** What is written into a Lease. */
+/** The record in a Lease. */
 export interface LeaseWrite {
   readonly holder: string;
   readonly durationSeconds: number;

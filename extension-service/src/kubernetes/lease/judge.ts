@@ -1,7 +1,7 @@
 import { sameRecord } from './record.js';
 import type { StoredLease } from './record.js';
 
-/** What is known of the Lease, and since when (own clock, milliseconds) its record has not changed. */
+/** The last known Lease, and the time (own clock, milliseconds) of its last change. */
 export interface Observation {
   /** The last Lease seen; undefined when there never was one. */
   readonly lease: StoredLease | undefined;
@@ -18,7 +18,7 @@ export interface Candidate {
   readonly duration: number;
 }
 
-/** What to do about the Lease. */
+/** The next action on the Lease. */
 export type Judgement =
   | { readonly do: 'create' | 'renew' | 'take' }
   /** Somebody else's for at most so many milliseconds more, unless it is renewed. */

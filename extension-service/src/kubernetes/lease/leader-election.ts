@@ -12,7 +12,7 @@ import type { LeaseLog } from './lease-log.js';
 import { RunningTasks } from './running-tasks.js';
 import { messageOf } from '../../util/message-of.js';
 
-/** What is known of the leader. */
+/** The known facts about the leader. */
 export interface LeaderState {
   readonly leading: boolean;
   /** Identity of the holder as last seen, ours included; undefined while nobody holds it. */
@@ -162,7 +162,7 @@ export class LeaderElection {
       this.lose(`${quoteInput(this.observation.lease?.record.holder ?? '')} holds it`);
       return Math.min(this.retry(), judgement.remaining);
     }
-    // Tasks that were told to end may still write: nothing new begins beside them.
+    // Tasks that were asked to end may still write, so nothing new begins beside them.
     const mayLead = this.leading !== undefined || (this.running?.running !== true && !this.stopping);
     if (!mayLead) return this.retry();
     try {
@@ -180,7 +180,7 @@ export class LeaderElection {
     return this.options.api.replace(resourceVersion, write, signal);
   }
 
-  /** Makes or keeps the Lease ours. What others wait for begins when the request arrives, so after it was sent. */
+  /** Makes or keeps the Lease ours. Other replicas' wait begins when the request arrives, so after it was sent. */
   private async claim(send: (write: LeaseWrite, signal: AbortSignal) => Promise<StoredLease>): Promise<void> {
     const { identity } = this.options;
     const last = this.observation.lease?.record;
@@ -281,7 +281,7 @@ export class LeaderElection {
   }
 
   /**
-   * A leader has given up, and handed back what it had, long before this replica is told to copy for itself alone.
+   * A leader has given up, and handed back what it had, long before this replica starts to copy only for itself.
    *
    * @returns the milliseconds until the next look
    */

@@ -1,4 +1,4 @@
-/** What a Lease says, with nothing taken on trust: anybody may have edited it. */
+/** The content of a Lease, fully validated: anyone may have edited it. */
 export interface LeaseRecord {
   /** Identity of the holder; '' when it was given back. */
   readonly holder: string;

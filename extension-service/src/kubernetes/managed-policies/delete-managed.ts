@@ -8,7 +8,7 @@ import { sleep } from '../../util/sleep.js';
 export interface Deleted {
   /** `KIND NAME`, each once. */
   readonly objects: readonly string[];
-  /** What could not be done, or came back. */
+  /** Objects that could not be deleted, or were recreated. */
   readonly problems: readonly string[];
 }
 

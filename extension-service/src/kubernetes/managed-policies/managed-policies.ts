@@ -51,7 +51,7 @@ export class ManagedPolicies implements LeaderTask {
     this.applied.clear();
     let adopted = false;
     while (!signal.aborted) {
-      // What was managed before stays when that is turned off: somebody may have applied the same policies by hand since.
+      // Managed policies stay when management is turned off: somebody may have applied the same policies by hand since.
       const judged = config.current();
       if (!judged.policies.manage) return;
       if (!adopted) adopted = await this.adopt(problems);

@@ -122,7 +122,7 @@ export class PolicyObjects {
     return found.filter((one) => carries(one, labels));
   }
 
-  /** The object of that name, whoever made it; undefined where there is none, or it may not be read. */
+  /** The object of that name, regardless of who created it; undefined if it does not exist or may not be read. */
   async named(kind: PolicyKind, name: string): Promise<LivePolicy | undefined> {
     return (await this.read(kind, name, METADATA)) as LivePolicy | undefined;
   }

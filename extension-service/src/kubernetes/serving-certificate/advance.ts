@@ -6,7 +6,7 @@ import type { CertificateMaterial } from './material.js';
 import { nextStep } from './next-step.js';
 import type { Circumstances, Step } from './next-step.js';
 
-/** What making and sharing certificates needs of the world. */
+/** Dependencies for creating and sharing certificates. */
 export interface CertificateWorld {
   readonly secret: Pick<CertificateSecret, 'read' | 'write'>;
   readonly issuer: Issuer;

@@ -1,7 +1,7 @@
 import type { AuthorityCall } from '../../core/engines/engine.js';
 import { parseUrl } from '../../util/parse-url.js';
 
-/** What is to be done so that an object that calls the service verifies its certificate by these authorities. */
+/** The change that makes an object which calls the service trust these CAs. */
 export interface CallerChanges {
   /** A JSON patch; empty when nothing is to be changed. */
   readonly patch: readonly object[];

@@ -10,7 +10,7 @@ export interface Issuer {
   leaf(authority: KeyPair, names: readonly string[], now: number): Promise<KeyPair>;
 }
 
-/** What the Secret holds after a step. */
+/** The content of the Secret after a step. */
 export async function carryOut(
   step: Step,
   material: CertificateMaterial,

@@ -10,7 +10,7 @@ export const ROTATE_ANNOTATION = 'image-swapper.io/rotate';
 
 export interface StoredCertificate {
   readonly material: CertificateMaterial;
-  /** What the annotation asks for. */
+  /** The request in the annotation. */
   readonly asked?: 'leaf' | 'ca';
   /** As read; undefined when there is none. */
   readonly secret: V1Secret | undefined;
@@ -23,7 +23,7 @@ export class StaleSecretError extends Error {
 
 /** The Secret that the replicas share. */
 export class CertificateSecret {
-  /** @param name is asked for anew by each call */
+  /** @param name is asked for again by each call */
   constructor(
     private readonly cluster: ClusterAccess,
     private readonly name: () => string,

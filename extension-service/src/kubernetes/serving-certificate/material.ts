@@ -7,13 +7,13 @@ export interface KeyPair {
   readonly key: string;
 }
 
-/** What the Secret of a self-made serving certificate holds. Times are milliseconds since the epoch. */
+/** The content of the Secret of a self-signed serving certificate. Times are milliseconds since the epoch. */
 export interface CertificateMaterial {
   /** Signs the serving certificate. */
   readonly authority?: KeyPair;
   /** Will sign it, once everybody who verifies it knows this one too. */
   readonly next?: KeyPair;
-  /** What the service presents. */
+  /** The certificate that the service presents. */
   readonly leaf?: KeyPair;
   /** Signs nothing any more; stays in the bundle for the certificates that may still be presented. */
   readonly retired: readonly { readonly cert: string; readonly until: number }[];
@@ -52,7 +52,7 @@ export function bundleOf({ authority, next, retired }: CertificateMaterial): str
 }
 
 /**
- * Reads a Secret's decoded `data`. What cannot be used is as good as absent, so that it is made anew.
+ * Reads a Secret's decoded `data`. Unusable data counts as missing, so that it is recreated.
  *
  * @throws ForeignSecretError when somebody else's certificate is there, which must not be overwritten
  */

@@ -18,7 +18,7 @@ export const LIFE = {
   overlap: { due: 30 * DAY, asked: 10 * MINUTE },
 } as const;
 
-/** What to do next with the Secret; the reasons are for the log. */
+/** The next step for the Secret, with the reason for the log. */
 export type Step =
   | { readonly kind: 'none' }
   /** A first authority, and a certificate by it. */
@@ -39,9 +39,9 @@ export type Step =
 export interface Circumstances {
   /** Names that the certificate is to be for. */
   readonly names: readonly string[];
-  /** What an operator asked for. */
+  /** The operator's request. */
   readonly asked?: 'leaf' | 'ca';
-  /** Whoever verifies the certificate has the bundle that the Secret holds now, as far as the service can see. */
+  /** Anyone who verifies the certificate has the bundle that the Secret holds now, as far as the service can see. */
   readonly published: boolean;
 }
 

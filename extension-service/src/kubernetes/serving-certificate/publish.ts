@@ -13,9 +13,9 @@ import { AUTHORITY_MANAGER, releasePatch } from './field-ownership.js';
 const KEY = 'ca.crt';
 
 export interface Published {
-  /** Whoever verifies the serving certificate has the authorities, as far as the service can see. */
+  /** Anyone who verifies the serving certificate has the authorities, as far as the service can see. */
   readonly complete: boolean;
-  /** What keeps them from having it. */
+  /** The reason why they do not have it. */
   readonly problems: readonly string[];
 }
 
@@ -107,7 +107,7 @@ export async function publishAuthority(
       } else if (!policies.manage) {
         await release(object);
       }
-      // Whoever calls by another name does not verify this certificate, so that nobody waits for it.
+      // Anyone who calls by another name does not verify this certificate, so no one waits for it.
       return elsewhere.length === 0 ? DONE : { state: 'done', problem: callsElsewhere(what, elsewhere) };
     } catch (error) {
       // Somebody changed the object at the same time.

@@ -7,7 +7,7 @@ import { notAfter } from './material.js';
 import { whyUnusable } from './next-step.js';
 import { messageOf } from '../../util/message-of.js';
 
-/** What the service presents from now on. */
+/** The certificate that the service presents from now on. */
 export interface ServingPair extends KeyPair {
   /** Milliseconds since the epoch. */
   readonly notAfter: number;
@@ -61,7 +61,7 @@ export class ServingCertificate {
 
   private async look(): Promise<void> {
     const { world, config, log } = this.options;
-    // Who leads does not matter for a certificate without which nobody can answer.
+    // Who leads does not matter for a certificate without which no one can answer.
     const { material, step } = await advance(
       world,
       () => ({ names: config.current().tls.dnsNames, published: false }),

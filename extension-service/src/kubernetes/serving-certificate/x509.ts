@@ -1,6 +1,6 @@
 // The library builds its extensions through decorators that need this before it loads.
 import 'reflect-metadata';
-/** What is used of the library, by name; loaded only where certificates are made. */
+/** The used parts of the library, by name; loaded only where certificates are created. */
 export {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,

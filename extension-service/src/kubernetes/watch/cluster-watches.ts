@@ -21,7 +21,7 @@ export interface ClusterWatches {
    * Resolves when the API server ends the watch, as it does after `timeoutSeconds`.
    *
    * @throws ApiStatusError when it could not begin, broke off, or nothing came for `silence` milliseconds: a watch whose
-   * other end is gone looks like one where nothing happens, but for the bookmarks that come each minute
+   * other end is gone looks like one where nothing happens, except for the bookmarks that come each minute
    */
   follow(
     path: string,

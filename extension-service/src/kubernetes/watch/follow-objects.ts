@@ -14,7 +14,7 @@ export type FollowObjects = (
   signal: AbortSignal,
 ) => void;
 
-/** `onProblem` is told once for every spell of trouble, and of refusals, of a path, whatever the number of its sinks. */
+/** `onProblem` is reported once for every spell of trouble, and of refusals, of a path, whatever the number of its sinks. */
 export async function followObjects(config: KubeConfig, onProblem: (message: string) => void): Promise<FollowObjects> {
   const lists = clusterLists(config);
   const watches = await clusterWatches(config);

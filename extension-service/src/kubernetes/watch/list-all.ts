@@ -9,7 +9,7 @@ export interface ListAllOptions {
   readonly lists: ClusterLists;
   readonly path: string;
   readonly signal: AbortSignal;
-  /** The list begins, or begins anew: what was applied before counts no more. */
+  /** The list begins, or begins again: what was applied before counts no more. */
   readonly begin: () => void;
   readonly apply: (object: JsonObject) => void;
   /** A request failed and is made again in a while. */
@@ -29,7 +29,7 @@ const BEGINNINGS = 5;
  * Reads a list once, to its end. An API server that restarts, throttles or cuts a connection is asked for the page again;
  * one that has forgotten the list in between, for the list.
  *
- * @throws ApiStatusError when it does not mend, or the server means the request itself
+ * @throws ApiStatusError when retries do not help, or the server rejects the request itself
  */
 export async function listAll(options: ListAllOptions): Promise<void> {
   const { lists, path, signal, begin, apply, onRetry, random = Math.random } = options;

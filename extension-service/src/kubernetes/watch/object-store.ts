@@ -5,7 +5,7 @@ import type { ShelfBound } from './shelf.js';
 import type { ObjectSink } from './reflector.js';
 
 export interface ObjectStoreOptions<T> {
-  /** What is kept of an object; undefined keeps nothing of it. */
+  /** Returns the part of an object to keep; undefined to drop it. */
   readonly project: (object: JsonObject, namespace: string, name: string) => T | undefined;
   /** A change after the first complete list, objects that went away excluded. */
   readonly onChange?: (namespace: string, name: string, value: T, before: T | undefined) => void;
@@ -20,9 +20,9 @@ export interface ObjectStoreOptions<T> {
 export class ObjectStore<T> implements ObjectSink {
   #held: Shelf<T>;
   #synced = false;
-  /** What comes with the next complete list is news. */
+  /** The next complete list counts as new. */
   #knewBefore = false;
-  /** What a list that goes on has brought, and what it changed. */
+  /** The objects and changes so far of a list in progress. */
   #coming: { readonly held: Shelf<T>; readonly changes: (() => void)[] } | undefined;
 
   constructor(private readonly options: ObjectStoreOptions<T>) {
@@ -88,7 +88,7 @@ export class ObjectStore<T> implements ObjectSink {
       onDropped?.(namespace, name);
       return false;
     };
-    // What has not changed is kept as it is, with what was made of it.
+    // Unchanged objects stay as they are, with everything derived from them.
     if (known !== undefined && known.version === version && version !== '') {
       put(known.value);
       return nothing;

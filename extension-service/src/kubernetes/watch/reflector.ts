@@ -47,7 +47,7 @@ const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 3
 
 /**
  * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there, again after
- * any error, anew when the server has forgotten where we were. The client's own informers end for good at most errors
+ * any error, again when the server has forgotten where we were. The client's own informers end for good at most errors
  * and hold whole lists.
  */
 export class Reflector {
@@ -67,7 +67,7 @@ export class Reflector {
     this.pages = new Pages(lists, path, query);
   }
 
-  /** Whether the sink has all that there is, and is told what changes. */
+  /** Whether the sink has all objects and receives changes. */
   get up(): boolean {
     return this.version !== undefined && (this.open || this.trouble === undefined);
   }

@@ -23,7 +23,7 @@ export interface AgendaOptions {
   readonly onMoved?: (target: string) => void;
 }
 
-/** What is known of an image's copy; times in milliseconds since the epoch. */
+/** The known state of an image's copy; times in milliseconds since the epoch. */
 interface Progress {
   /** Present at the time. */
   seen?: number;
@@ -37,7 +37,7 @@ interface Progress {
   refused: number;
   /** Times that it was given up in a row. */
   failures: number;
-  /** What is in the target was copied there since this replica leads. */
+  /** The target's image was copied while this replica was the leader. */
   made?: true;
   /** When all of it is looked at next. */
   audit?: number;
@@ -112,7 +112,7 @@ export class CopyAgenda {
     this.schedule();
   }
 
-  /** A try to copy has ended, whoever asked for it; what the agenda asked for itself is answered by `settled` too. */
+  /** An attempt to copy has ended, regardless of who requested it; what the agenda asked for itself is answered by `settled` too. */
   copied(report: CopyReport): void {
     const { job, result } = report;
     const wasThere = this.progress.get(job.key)?.seen !== undefined;
@@ -182,7 +182,7 @@ export class CopyAgenda {
     const progress = this.of(key);
     const time = this.options.now();
     progress.seen = time;
-    // What was there when we first looked is compared one interval later, like what we copied.
+    // Images that existed at the first check are compared one interval later, like copied ones.
     if (compared) progress.compared = time;
     else progress.compared ??= time;
     progress.refused = 0;
@@ -190,7 +190,7 @@ export class CopyAgenda {
     delete progress.notBefore;
   }
 
-  /** Not before the queue tries by itself, and ever more seldom: what nobody mends is not to fill the log. */
+  /** Not before the queue tries by itself, and less and less often, so that a permanent failure does not fill the log. */
   private pause(key: string, nextTry: number | undefined): void {
     const { now, interval } = this.options;
     const progress = this.of(key);
@@ -209,7 +209,7 @@ export class CopyAgenda {
     return progress.refused < Math.min(length, MAX_PULLS);
   }
 
-  /** What nobody says is a mirror, and we did not put there, may be somebody's own. */
+  /** An image that nothing in the cluster marks as a mirror, and that we did not copy, may be somebody's own. */
   private mayOverwrite({ job, certain }: WantedImage): boolean {
     return certain || this.progress.get(job.key)?.made === true;
   }

@@ -1,4 +1,4 @@
-/** What goes before what. */
+/** The order of priorities. */
 export type Rank = 0 | 1 | 2;
 
 /** Brought by an object that has just come. */

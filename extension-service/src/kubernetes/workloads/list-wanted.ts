@@ -14,7 +14,7 @@ import { WantedImages } from './wanted-images.js';
 
 export interface ListedImages {
   readonly wanted: WantedImages;
-  /** Images in a target whose source nobody knows. */
+  /** Images in a target whose source is unknown. */
   readonly unknown: ReadonlySet<string>;
 }
 
@@ -28,7 +28,7 @@ export interface ListOptions extends Pick<ListAllOptions, 'onRetry' | 'pause'> {
 }
 
 /**
- * What the cluster's workloads use now; the reconciler's computation, made once, by an API server that may be busy.
+ * The images that the cluster's workloads use now: the reconciler's computation, done once, against an API server that may be busy.
  *
  * @throws ApiStatusError
  */
@@ -50,7 +50,7 @@ export async function listWanted(options: ListOptions): Promise<ListedImages> {
       wanted.put(identity.reference, identity.owner, uses, generation);
     };
     await listAll({ ...options, path: kind.path, begin: () => (generation += 1), apply });
-    // What was in a list that began anew, and is gone.
+    // Objects of an earlier list that have been deleted.
     wanted.prune(kind.kind, generation);
   };
   // Templates first: they name the sources of Pods that were swapped.

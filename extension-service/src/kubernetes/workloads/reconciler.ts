@@ -40,7 +40,7 @@ export interface ReconcilerOptions {
   readonly onNews: (news: CopyNews) => void;
   /** Whether a target has an image that the cluster uses, each time that this is known. */
   readonly onPresence?: (job: MirrorJob, isPresent: boolean) => void;
-  /** What it sees, each time that it has changed, a second after at the latest. */
+  /** The current state, reported at most a second after each change. */
   readonly onReport?: (report: WatchReport) => void;
   /** Gets what every object keeps in the targets. */
   readonly used?: UsedImages;
@@ -53,11 +53,11 @@ export interface ReconcilerState {
   readonly synced: boolean;
   readonly objects: number;
   readonly images: number;
-  /** Images in a target whose source nobody knows. */
+  /** Images in a target whose source is unknown. */
   readonly unknown: number;
 }
 
-/** Workloads of an image that are told what became of its copy. */
+/** Workloads of an image on which the result of its copy is reported. */
 const MAX_USERS = 5;
 /** A Pod is there milliseconds after its admission, and a small image is copied sooner: the news waits for it. */
 const NEWS_DELAY_MS = 3_000;
@@ -69,7 +69,7 @@ const MAX_LINES = 1_000;
 
 /**
  * The cluster's own objects are the list of work: whatever a Pod or a template uses must be in a target. The list is
- * made anew by whoever becomes the leader, so no crash loses anything.
+ * recreated by the next leader, so a crash loses nothing.
  */
 export class Reconciler implements LeaderTask {
   readonly name = 'reconciler';
@@ -120,13 +120,13 @@ export class Reconciler implements LeaderTask {
     this.restart?.();
   }
 
-  /** What came of a copy that was wanted, also when it was not run. */
+  /** The result of a requested copy, even if it did not run. */
   settled(report: CopyReport): void {
     this.agenda?.settled(report);
     this.tellPresence(report);
   }
 
-  /** A try to copy has ended, whoever asked for it. */
+  /** An attempt to copy has ended, regardless of who requested it. */
   copied(report: CopyReport): void {
     const { job } = report;
     const { rules } = this.options.configuration();
@@ -303,7 +303,7 @@ export class Reconciler implements LeaderTask {
             uses.jobs.map(({ key }) => key),
             rank,
           );
-        // What a tag means now is asked for by Pods that come, not by those that were there.
+        // New Pods request the current meaning of a tag; existing ones do not.
         if (isNew && !listing && kind.kind === 'Pod') {
           agenda?.refresh(uses.jobs.filter(({ force }) => force).map(({ key }) => key));
         }

@@ -7,7 +7,7 @@ import type { NamingTarget } from '../../core/naming/target.js';
 import type { MirrorJob } from '../../core/decide/mirror-job.js';
 import { BoundedMap } from '../../util/bounded-map.js';
 
-/** What an image of a running container is. */
+/** The image of a running container. */
 export type Origin =
   /** In no target: it is a source itself. */
   | { readonly kind: 'source' }

@@ -5,7 +5,7 @@ interface Unknown {
   readonly images: ReadonlySet<string>;
 }
 
-/** Images in targets whose source nobody knows, as long as something in the cluster uses them. */
+/** Images in targets whose source is unknown, while something in the cluster uses them. */
 export class UnknownImages {
   private readonly users = new Map<string, Unknown>();
   private readonly counts = new Map<string, number>();

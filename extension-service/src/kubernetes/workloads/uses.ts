@@ -10,12 +10,12 @@ import type { MirrorJob } from '../../core/decide/mirror-job.js';
 import { mirrorJob, pullContext } from '../../core/decide/mirror-job.js';
 import type { Origin, Sources } from './sources.js';
 
-/** What a Pod, or the Pods of a template, need in the targets. */
+/** The images that a Pod, or the Pods of a template, need in the targets. */
 export interface Uses {
   readonly jobs: readonly MirrorJob[];
   /** Keys of jobs whose sources are only read out of names in a target: what is there may be no mirror. */
   readonly uncertain: ReadonlySet<string>;
-  /** Images in a target whose sources nobody knows. */
+  /** Images in a target whose sources are unknown. */
   readonly unknown: readonly string[];
 }
 

@@ -19,14 +19,14 @@ export interface WorkloadObject {
   readonly owner: string | undefined;
 }
 
-/** What an object needs. */
+/** The images that an object needs. */
 export interface ObjectUses {
   readonly jobs: readonly MirrorJob[];
   /** Keys of those that it names only in a place where other things are too. */
   readonly uncertain: ReadonlySet<string>;
 }
 
-/** What an object brought. */
+/** The images that an object added. */
 export interface Put {
   /** Keys of images that nothing used before. */
   readonly fresh: readonly string[];
@@ -165,7 +165,7 @@ export class WantedImages {
 
   private topOf(object: WorkloadObject): WorkloadObject {
     let top = object;
-    // Nobody can own itself in a cluster, but objects come from outside.
+    // No one can own itself in a cluster, but objects come from outside.
     for (let depth = 0; depth < 5; depth++) {
       const owner = top.owner === undefined ? undefined : this.objects.get(top.owner);
       if (owner === undefined) return top;

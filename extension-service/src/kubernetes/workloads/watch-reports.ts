@@ -1,4 +1,4 @@
-/** What the replica that copies sees of the cluster; of the others nothing is up. */
+/** The leader's view of the cluster; other replicas report nothing. */
 export interface WatchReport {
   /** By kind of object: whether what is known of it is complete and followed. */
   readonly up: Readonly<Record<string, boolean>>;
@@ -7,7 +7,7 @@ export interface WatchReport {
   /** By target: tags that had moved at their source since the last report. */
   readonly moved: Readonly<Record<string, number>>;
   readonly images: number;
-  /** Images in a target whose source nobody knows. */
+  /** Images in a target whose source is unknown. */
   readonly unknown: number;
   /** By target: images whose source was there and is gone. */
   readonly vanished: Readonly<Record<string, number>>;

@@ -37,7 +37,7 @@ export class BaseUrl {
       return await found.url;
     } catch (error) {
       if (this.#found === found) this.#found = undefined;
-      // Whoever began the search was aborted; we were not.
+      // The caller that began the search was aborted, but this one was not.
       if (found.signal?.aborted === true && signal?.aborted !== true) return this.find(context);
       throw error;
     }

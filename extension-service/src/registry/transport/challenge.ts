@@ -10,7 +10,7 @@ const PARAMETER = /\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"
 
 /**
  * Several challenges may stand in one header, parameters hold commas inside quotes (scopes do), and node joins repeated
- * headers with a comma. Some registries put a semicolon between parameters, or name each scope in a parameter of its own. What cannot be read ends the list: a registry's nonsense is no reason to forget what came before.
+ * headers with a comma. Some registries put a semicolon between parameters, or name each scope in a parameter of its own. An unreadable part ends the list: a registry's nonsense is not a reason to forget what came before.
  */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: Challenge[] = [];
@@ -32,7 +32,7 @@ export function parseChallenges(header: string): Challenge[] {
       else if (name === 'scope') parameters.set(name, `${before} ${value}`);
     }
     challenges.push({ scheme: scheme[0].toLowerCase(), parameters });
-    // A token68 (`Negotiate YII=`) is of no use to us.
+    // A token68 (`Negotiate YII=`) is useless to us.
     at = skip(header, at, /[^,]*/y);
   }
   return challenges;

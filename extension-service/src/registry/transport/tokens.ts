@@ -46,7 +46,7 @@ export class TokenSource {
 
   /**
    * A token for `scopes`; `credentials` undefined asks for an anonymous one. Throws a RegistryError: unauthorized or
-   * forbidden when the credential is no good there, refused when it must not be sent there.
+   * forbidden when the credential is not good there, refused when it must not be sent there.
    */
   async get(
     challenge: Challenge,

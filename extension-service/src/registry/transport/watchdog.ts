@@ -78,7 +78,7 @@ function currentPhase(
   connected: boolean,
 ): { readonly phase: Phase; readonly progress: number; readonly waiting: boolean } {
   if (response !== undefined) {
-    // Paused, or with unread bytes: whoever reads is slow, not the peer.
+    // Paused, or with unread bytes: the reader is slow, not the peer.
     const reading = response.readableFlowing === true || response.listenerCount('readable') > 0;
     const waiting = reading && response.readableLength === 0;
     return { phase: 'body', progress: request.socket?.bytesRead ?? 0, waiting };

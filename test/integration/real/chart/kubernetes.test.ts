@@ -188,7 +188,7 @@ describe.skipIf(!available)('the chart', () => {
     expect(objectOf(byTime, 'CronJob').metadata.name).toBe(`${'a'.repeat(44)}-prewarm`);
   });
 
-  it('names the prewarm Job anew when what it does changes, without a revision', async () => {
+  it('gives the prewarm Job a new name when what it does changes, without a revision', async () => {
     const name = async (values: object, args: readonly string[] = []): Promise<string> => {
       const objects = await render({ prewarm: { enabled: true }, ...values }, { args });
       return objectOf(objects, 'Job').metadata.name;

@@ -65,7 +65,7 @@ describe.skipIf(!available)("the chart's NetworkPolicy", () => {
   });
 
   it.each([[[]], [null]])(
-    'lets no caller in where nobody is named, but those of extraIngress: apiServerCidrs %j',
+    'lets no caller in where no one is named, but those of extraIngress: apiServerCidrs %j',
     async (apiServerCidrs) => {
       const extra = { from: [{ podSelector: {} }], ports: [{ protocol: 'TCP', port: 8443 }] };
       const values = (networkPolicy: object) => ({ policies: { engine: 'webhook' }, networkPolicy });
@@ -87,7 +87,7 @@ describe.skipIf(!available)("the chart's NetworkPolicy", () => {
     },
   );
 
-  it('lets Pods of the cluster read metrics, or those of the namespaces that are named, and nobody else', async () => {
+  it('lets Pods of the cluster read metrics, or those of the namespaces that are named, and no one else', async () => {
     const metrics = async (values: object): Promise<Rule | undefined> => {
       const { ingress } = await rules(values);
       return ingress.find(({ ports }) => ports.some(({ port }) => port === 8080));

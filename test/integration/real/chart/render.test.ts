@@ -40,7 +40,7 @@ function lines(value: unknown, path = ''): string[] {
     : [`${path}: ${JSON.stringify(value)}`];
 }
 
-/** What the objects have that the defaults have not, and the other way round; new objects whole. */
+/** Differences between the objects and the defaults, in both directions; new objects in full. */
 function differences(objects: readonly KubernetesObject[], defaults: readonly KubernetesObject[]): string {
   const known = new Map(defaults.map((object) => [identity(object), object]));
   const texts = objects.flatMap((object) => {

@@ -457,7 +457,7 @@ describe.skipIf(!available)("the chart's values", () => {
       [{ certmanager: { issuerKind: 'ClusterIssuer' } }, 'and tls.mode is selfSigned: set certmanager.enabled=true'],
       [{ secretReader: { secretNames: ['a'] } }, 'secretReader.secretNames: has no effect'],
       [{ prewarm: { schedule: '0 3 * * *' } }, 'prewarm.schedule: has no effect'],
-    ])('are told after the install: %j', async (values, message) => {
+    ])('are reported after the install: %j', async (values, message) => {
       expect(await warnings({ ...good, ...values })).toContain(message);
     });
 
@@ -475,7 +475,7 @@ describe.skipIf(!available)("the chart's values", () => {
     });
   });
 
-  it('name a release of another name, too', async () => {
+  it('name a release of another name as well', async () => {
     const objects = await helm.objects({ values: CASES[0]?.values ?? {}, release: 'swap', namespace: 'tools' });
     expect(objectOf(objects, 'Service').metadata).toMatchObject({ name: 'swap-image-swapper', namespace: 'tools' });
     const policy = JSON.stringify(objectOf(objects, 'MutatingPolicy'));

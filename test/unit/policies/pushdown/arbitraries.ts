@@ -67,7 +67,7 @@ export interface AdmittedPod {
   readonly spec: { readonly containers: readonly { readonly image: string; readonly name?: string }[] };
 }
 
-/** As the API server writes it: what is empty is left out, but for the values of labels and annotations. */
+/** As the API server writes it: what is empty is left out, except for the values of labels and annotations. */
 export const admittedPod: fc.Arbitrary<AdmittedPod> = fc.record({
   metadata: fc.record(
     { namespace: filled, name: filled, generateName: filled, labels: wordMap, annotations: wordMap },
@@ -100,7 +100,7 @@ const aboutLabel = (key: string): fc.Arbitrary<string> =>
       : `obj.metadata.labels."${key}" ${test}`,
   );
 
-/** What people write, most of which Gatekeeper has words for. */
+/** Typical filters, most of which Gatekeeper can express. */
 const sayable = fc.oneof(
   aboutNamespace,
   fc.constantFrom('app', 'tier', 'app.kubernetes.io/name').chain(aboutLabel),

@@ -124,7 +124,7 @@ describe("filters in Gatekeeper's match", () => {
         { excludedNamespaces: [], labels: [SKIP, { key: 'b', operator: 'NotIn', values: ['2'] }] },
       ],
     ],
-    // What both lists take: the one name.
+    // The intersection of both lists: the one name.
     [
       ['!contains(`["a", "b"]`, obj.metadata.namespace)', "!starts_with(obj.metadata.namespace, 'a')"],
       [{ namespaces: ['a'], excludedNamespaces: [], labels: [SKIP] }],

@@ -4,7 +4,7 @@ import { renderKyvernoMutatingPolicy } from '../../../../extension-service/src/c
 import { renderMutatingWebhook } from '../../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import { HTTPS, TARGETS } from '../example-options.js';
 
-/** About `size` characters in CEL, of which 69 are said besides the names. */
+/** About `size` characters in CEL, of which 69 are not names. */
 function long(field: string, size: number): string {
   const names = Array.from({ length: Math.ceil(size / 52) }, (_, i) => `n${i}`.padEnd(48, 'x'));
   return `contains(\`${JSON.stringify(names)}\`, ${field})`;

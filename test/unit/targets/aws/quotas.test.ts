@@ -54,7 +54,7 @@ describe('a rate limit', () => {
     expect(limit.rate).toBeGreaterThanOrEqual(1);
   });
 
-  it('lets go of who is aborted while waiting, and goes on with the next', async () => {
+  it('releases a waiter that is aborted, and continues with the next', async () => {
     const limit = new RateLimit({ rate: 1, now: Date.now });
     await limit.wait(undefined);
     const abort = new AbortController();

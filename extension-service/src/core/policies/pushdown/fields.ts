@@ -1,7 +1,7 @@
 import type { Node } from '../../filters/ast.js';
 
 /**
- * What a filter can ask of a Pod and engines can see too. Every one is a string or absent, as the API server, which
+ * Fields of a Pod that filters can read and engines can see as well. Each is a string or absent, as the API server, which
  * reads Pods into their type before admission, guarantees; all but labels and annotations are absent when empty.
  */
 export type Field =

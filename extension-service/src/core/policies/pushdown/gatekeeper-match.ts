@@ -17,7 +17,7 @@ export interface GatekeeperFilters {
 
 /** Each is a mutator for each list of containers, through all of which Gatekeeper goes for each Pod. */
 export const MAX_MATCHES = 8;
-/** Many alternatives say the same; of more than these nobody wants to know. */
+/** Many alternatives repeat each other, so only these are shown. */
 const MOST_ALTERNATIVES = 512;
 
 const CHOICES =

@@ -25,7 +25,7 @@ export function kyvernoJmespathOf(predicate: Predicate, option: string): string 
     case 'contains': {
       const name = { startsWith: 'starts_with', endsWith: 'ends_with', contains: 'contains' }[predicate.kind];
       const test = `${name}(${read(predicate.field, option)}, ${jmespathString(predicate.text, option)})`;
-      // Every string begins with the empty one, the absent one, read as empty, too.
+      // Every string begins with the empty one, the absent one, read as empty as well.
       return predicate.text === '' ? kyvernoJmespathOf({ kind: 'present', field: predicate.field }, option) : test;
     }
     case 'not':

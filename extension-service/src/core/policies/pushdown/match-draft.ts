@@ -86,7 +86,7 @@ export class MatchDraft {
     return new MatchDraft(names, excluded, labels);
   }
 
-  /** All that it asks for besides `namespaces`. */
+  /** All that it asks for in addition to `namespaces`. */
   restKey(): string {
     const labels = this.labelExpressions().map(({ key, operator, values = [] }) => [key, operator, [...values].sort()]);
     return JSON.stringify([[...this.excluded].sort(), labels.map((label) => JSON.stringify(label)).sort()]);
@@ -129,6 +129,6 @@ export function fewest(drafts: readonly MatchDraft[]): readonly MatchDraft[] {
     else same.push(draft);
   }
   const merged = [...byRest.values()].map((same) => MatchDraft.either(same));
-  // What is left differs in the rest, so that no two are wider than each other.
+  // The remaining ones differ elsewhere, so none includes another.
   return merged.filter((draft) => !merged.some((other) => other !== draft && other.isWiderThan(draft)));
 }

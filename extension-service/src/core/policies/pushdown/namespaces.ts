@@ -25,7 +25,7 @@ export function covers(pattern: string, other: string): boolean {
   return !other.startsWith('*') && otherText.startsWith(text);
 }
 
-/** What both lists take; undefined when there is no pattern for what two patterns share. */
+/** The intersection of both lists; undefined if no pattern expresses the intersection of two patterns. */
 export function common(some: readonly string[], others: readonly string[]): readonly string[] | undefined {
   const known = new Set(others);
   const patterns = others.filter((other) => other.includes('*'));
@@ -42,7 +42,7 @@ export function common(some: readonly string[], others: readonly string[]): read
   return [...shared];
 }
 
-/** What any of them takes, without those that others take anyway. */
+/** The union of all patterns, without those that others include. */
 export function anyOf(patterns: Iterable<string>): readonly string[] {
   const all = [...new Set(patterns)];
   const wide = all.filter((pattern) => pattern.includes('*'));

@@ -1,7 +1,7 @@
 import type { Field } from './fields.js';
 
 /**
- * What a filter says, in words that every engine has. Total: an absent field is equal to nothing, begins with nothing
+ * A filter in terms that every engine has. Total: an absent field is equal to nothing, begins with nothing
  * and contains nothing, so that no engine ever meets an error in it.
  */
 export type Predicate =

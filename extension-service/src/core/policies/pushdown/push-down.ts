@@ -17,12 +17,12 @@ export interface PushedFilters {
   readonly pod: readonly PushedFilter[];
   /** True means that a container is left alone; these read the container. */
   readonly container: readonly PushedFilter[];
-  /** What stays with the service, which decides it as before. */
+  /** Filters that stay with the service. */
   readonly kept: readonly { readonly expression: string; readonly index: number; readonly why: string }[];
 }
 
 /**
- * What of the filters engines can decide. An error in a filter ends the list, and the filters behind it then do not
+ * The part of the filters that engines can decide. An error in a filter ends the list, and the filters behind it then do not
  * count: so one is pushed down only if no filter up to it can raise an error.
  */
 export function pushDownFilters(expressions: readonly string[]): PushedFilters {

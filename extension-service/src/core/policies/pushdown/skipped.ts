@@ -3,7 +3,7 @@ import type { Predicate } from './predicate.js';
 import { pushDownFilters } from './push-down.js';
 import type { PushedFilter } from './push-down.js';
 
-/** What engines are told to leave alone without a call. The service decides the same of what still reaches it. */
+/** Conditions under which engines skip a Pod without a call. The service decides the same for Pods that still reach it. */
 export interface SkippedPods {
   readonly pod: readonly Skip[];
   readonly container: readonly Skip[];
