@@ -7,11 +7,12 @@ export interface KeyedEntry<T> {
 }
 
 /**
- * The credentials for a repository in the order in which the kubelet tries them: by key, in descending order of its
- * characters, so that of two keys where one begins with the other the longer comes first, and `*` after any name; equal
- * keys as they are given. A key matches when its host has as many labels, each of which fits (`*` stands for any
- * characters of one label), its port is the same, none included, and its path is how the repository's name begins, letter
- * by letter: `r.io/team` fits `r.io/team/app` and `r.io/teams`, `r.io/team/` only the first.
+ * The credentials for a repository in the order in which the kubelet tries them: by key, in descending order of characters.
+ * If one key begins with another, the longer one therefore comes first, and `*` comes after any name; equal keys keep their
+ * order.
+ * A key matches when its host has as many labels, each of which fits (`*` stands for any
+ * characters of one label), its port is the same (or both have none), and its path is a literal prefix of the
+ * repository's name: `r.io/team` fits `r.io/team/app` and `r.io/teams`, `r.io/team/` only the first.
  *
  * `docker.io` is matched like any other host. Where nothing matches, the entries for index.docker.io count, whose key
  * `docker login` writes as `https://index.docker.io/v1/`.

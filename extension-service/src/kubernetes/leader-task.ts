@@ -3,8 +3,8 @@ export interface LeaderTask {
   /** For the log. */
   readonly name: string;
   /**
-   * Works until `signal` aborts, which is when the Lease is lost or the service stops, and resolves once nothing of it
-   * goes on. Mends itself after errors, with pauses in between; a rejection is a bug, is logged, and ends it.
+   * Works until `signal` aborts, which is when the Lease is lost or the service stops, and resolves when all its work
+   * has ended. Retries after errors, with pauses; a rejection is a bug, is logged, and ends the task.
    */
   lead(signal: AbortSignal): Promise<void>;
 }

@@ -43,9 +43,9 @@ export interface PullSecretsOptions {
 const MOST_TOLD = 1_000;
 
 /**
- * From the API server: by watches of the Secrets and ServiceAccounts, so that a copy costs no request and a rotated Secret
- * is in force at once; by name until those have come, where they may not be watched or only certain names may be read, and
- * what there are too many of to be kept.
+ * Pull secrets from the API server. Watches Secrets and ServiceAccounts, so that a copy costs no request and a rotated Secret
+ * applies immediately. Reads by name until the watches are complete, if watching is not allowed or only certain names may be
+ * read, and when the cache is full.
  */
 export class ClusterPullSecrets implements PullSecrets {
   private reader: SecretReaderConfig;

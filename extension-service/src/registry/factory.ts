@@ -27,7 +27,7 @@ export interface RegistryFactoryOptions {
   /** CA certificates that the environment adds. */
   readonly added?: AddedAuthorities;
   readonly now?: () => number;
-  /** Is told of every request; its `host` is `other` unless it is configured or well known. */
+  /** Called for every request; its `host` is `other` unless it is configured or well known. */
   readonly onRequest?: OnRegistryRequest;
 }
 

@@ -117,7 +117,7 @@ describe('check', () => {
     expect(bad.stderr).toMatch(/values\.yaml:3:\d+: target\.oci\.registry: /);
     expect(await cli.swapper(['check', file, '--config', file])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('give one file') as string,
+      stderr: expect.stringContaining('name only one file') as string,
     });
   });
 
@@ -172,7 +172,7 @@ describe('check', () => {
     expect(stdout).toMatch(/allow:\n +- b\.test +# flag\n +- 10\.0\.0\.0\/8 +# flag/);
     expect(stdout).toMatch(/deny:\n +- a\.test +# environment IMAGE_SWAPPER_SOURCE_DENY/);
     for (const [flag, message] of [
-      ['target', '--set "target": give KEY=VALUE'],
+      ['target', '--set "target": expected KEY=VALUE'],
       ['imageCopyDeadline=soon', 'flag --set imageCopyDeadline:1:1: imageCopyDeadline: '],
       ['nonsense=1', 'flag --set nonsense:1:1: no configuration key has this flag'],
     ] as const) {

@@ -80,14 +80,14 @@ describe('policies', () => {
   it.each([
     [['--engine', 'gatekeeper'], '--ca-file'],
     [['--engine', 'kyverno', '--ca-file', 'ca.pem'], '--engine-values'],
-    [['--engine', 'kyverno', '--ca-file', 'leaf.key', '--engine-values'], '--ca-file: holds'],
+    [['--engine', 'kyverno', '--ca-file', 'leaf.key', '--engine-values'], '--ca-file: contains'],
     [['--engine', 'webhook', '--ca-file', 'none.crt'], '--ca-file none.crt: the file does not exist'],
     [['--engine', 'webhook', '--ca-file', '.'], '--ca-file .: this is a directory'],
     [['--engine', 'gatekeeper', '--url', 'nonsense', '--engine-values'], '--url'],
     [['--engine', 'webhook', '--url', 'http://x'], '--url'],
     [['--engine', 'nomad'], 'nomad'],
     [['--engine', 'webhook', '--ca-config-map', 'a/b'], '--ca-config-map cannot be used with webhook'],
-    [['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'b'], '--ca-config-map "b": give NAMESPACE/NAME'],
+    [['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'b'], '--ca-config-map "b": expected NAMESPACE/NAME'],
     [['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'A/b'], '--ca-config-map: "A" must be'],
     [
       ['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'a/b', '--ca-file', 'ca.pem'],
@@ -98,7 +98,7 @@ describe('policies', () => {
       'target.match: reads more than container.image',
     ],
     [[], '--engine'],
-    [['--delete-managed', '--engine', 'kyverno'], '--delete-managed takes no --engine'],
+    [['--delete-managed', '--engine', 'kyverno'], '--delete-managed cannot be combined with --engine'],
     [['--engine', 'kyverno', '--namespace', 'tools'], '--namespace requires --delete-managed'],
   ])('%j is refused with a word about it', async (flags, word) => {
     await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);

@@ -27,8 +27,8 @@ async function put(text: string): Promise<void> {
 
 describe('a kubeconfig that cannot be used', () => {
   it.each([
-    ['users: [{name: a, user: {token: "hunter2', 'is not valid YAML from line 2 on'],
-    ['users:\n- name: a\n  user:\n    token: hunter2: b\n', 'is not valid YAML from line 4 on'],
+    ['users: [{name: a, user: {token: "hunter2', 'is not valid YAML from line 2'],
+    ['users:\n- name: a\n  user:\n    token: hunter2: b\n', 'is not valid YAML from line 4'],
     ['null', 'is not a kubeconfig'],
   ])('is reported by its name, without what is in it: %j', async (text, problem) => {
     await writeFile(kubeconfig, text);

@@ -65,7 +65,9 @@ function messages(path: string, text: string): Passage[] {
     ts.forEachChild(node, visit);
   };
   const add = (message: string, node: ts.Node): void => {
-    if (!message.includes('\n') && isProse(message)) found.push({ text: message, line: lineAt(text, node.getStart()) });
+    // Lists of keys in error messages are not sentences.
+    const prose = message.replace(/\b(expected one of|its keys are) .*/, '$1');
+    if (!message.includes('\n') && isProse(prose)) found.push({ text: prose, line: lineAt(text, node.getStart()) });
   };
   visit(ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true));
   return found;

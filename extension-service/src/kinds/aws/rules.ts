@@ -63,7 +63,7 @@ function checkPartition(scope: RuleScope, { region, endpoint, role }: Parsed<Aws
   if (region === undefined || region === '') return;
   const partition = partitions.find(({ regions }) => regions.test(region));
   if (partition === undefined) {
-    const allowed = 'regions begin with us, eu, ap, sa, ca, me, af, il, mx, cn, us-gov, us-iso, eu-isoe or eusc';
+    const allowed = 'expected a region such as us-east-1, eu-central-1, us-gov-west-1 or cn-north-1';
     scope.error(['region'], `${quoteInput(region)} is not in any AWS partition`, allowed);
     return;
   }

@@ -6,10 +6,10 @@ import { cidrList, isAddressOrCidr, listContains } from './addresses.js';
 export type ProxyChoice = (url: URL) => URL | undefined;
 
 /**
- * HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, read as Go's httpproxy reads them (clusters are configured
- * for Go programs): NO_PROXY entries are `*`, an address, a CIDR block, `host` (and everything under it), `.suffix`
- * (only what is under it), each name or address with an optional port. Loopback never goes through a proxy. CIDR blocks
- * match hosts written as addresses; names are not resolved for it. Throws an Error for a proxy that is not a URL.
+ * Reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, like Go's httpproxy, because clusters are configured for
+ * Go programs. NO_PROXY entries are `*`, an address, a CIDR block, `host` (and its subdomains) or `.suffix` (only
+ * subdomains). Names and addresses may have a port. Loopback never goes through a proxy. CIDR blocks match only hosts that
+ * are written as addresses; names are not resolved. Throws an Error for a proxy that is not a URL.
  */
 export function proxyFromEnvironment(env: Readonly<Record<string, string | undefined>>): ProxyChoice {
   const read = (name: string): string => (env[name] || env[name.toLowerCase()] || '').trim();

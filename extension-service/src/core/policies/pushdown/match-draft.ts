@@ -30,7 +30,7 @@ export class MatchDraft {
     return new MatchDraft(this.namespaces, new Set(this.excluded), new Map(this.labels));
   }
 
-  /** Asks for all of these too. Of no use any more when the answer is not `said`. */
+  /** Demands all of these as well. The draft is unusable unless the answer is `said`. */
   demandAll(wanted: Conjunction): Demanded {
     let outcome: Demanded = 'said';
     for (const { atom, holds } of wanted) {

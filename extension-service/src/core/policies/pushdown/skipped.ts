@@ -23,9 +23,9 @@ type Write = (predicate: Predicate, option: string) => string;
 /** The API server takes 64 conditions; a filter beyond these is decided by the service alone. */
 const MOST_FILTERS = 48;
 /**
- * CEL takes 100,000 characters for one expression, and refuses the policy for one more. What containers are left alone by
- * stands in one expression, with the targets. All together must fit into what etcd and `kubectl apply` take for one object,
- * ClusterPolicy twice. A filter beyond it is decided by the service alone.
+ * CEL accepts 100,000 characters per expression, and rejects the policy for one more. The conditions that exclude containers
+ * are one expression, with the targets. All expressions together must fit into one object of etcd and `kubectl apply`, twice
+ * for ClusterPolicy. The service alone decides filters beyond these limits.
  */
 const MOST_CHARACTERS = { filter: 50_000, containers: 50_000, all: 100_000 } as const;
 

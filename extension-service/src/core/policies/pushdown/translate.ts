@@ -17,8 +17,8 @@ interface Meaning {
 }
 
 /**
- * When the filter is exactly `true`; undefined when that cannot be said in these words. What it returns for is an
- * expression that cannot raise an error over any Pod that the API server admits.
+ * When the filter is exactly `true`; undefined when that cannot be said in these terms. A translated
+ * expression cannot raise an error on any Pod that the API server admits.
  */
 export function translate(node: Node): Predicate | undefined {
   return meaningOf(node, [])?.isTrue;
