@@ -259,7 +259,7 @@ describe('a signature that cannot be read for a passing reason', () => {
       await expect(copy({ referrers: true, ledger })).rejects.toMatchObject({
         retryable: true,
         message: expect.stringContaining(
-          `the tag is not published before its signatures are copied (try ${attempt} of 3)`,
+          `the tag is not published before its signatures are copied (attempt ${attempt} of 3)`,
         ) as string,
       });
       expect(target.tags(TARGET)).toEqual([]);

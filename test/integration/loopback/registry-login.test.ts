@@ -444,14 +444,14 @@ describe('the answer of a token server', () => {
     [
       { status: 200, body: { errors: [{ code: 'TOOMANYREQUESTS', message: 'pull rate limit' }] } },
       { kind: 'throttled', retryable: true },
-      /without a token: TOOMANYREQUESTS: pull rate limit/,
+      /returned no token: TOOMANYREQUESTS: pull rate limit/,
     ],
     [
       { status: 200, body: { error: 'access_denied', error_description: 'no such robot' } },
       { kind: 'forbidden', retryable: false },
-      /without a token: access_denied: no such robot/,
+      /returned no token: access_denied: no such robot/,
     ],
-    [{ status: 200, body: { token: '' } }, { kind: 'invalid' }, /without a token/],
+    [{ status: 200, body: { token: '' } }, { kind: 'invalid' }, /returned no token/],
     [{ status: 200, body: { token: 'a\r\nb' } }, { kind: 'invalid' }, /not printable ASCII/],
     [{ status: 200, body: '<html>' }, { kind: 'invalid' }, /not JSON/],
   ])('%j is the error in its own words', async (answer, expected, message) => {
