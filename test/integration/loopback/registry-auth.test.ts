@@ -268,7 +268,7 @@ describe('a token realm', () => {
     const refused = client(registry, [good], { ca, endpoints: both }).getManifest('team/app', 'v1');
     await expect(refused).rejects.toMatchObject({ kind: 'refused' });
     const unverified = client(registry, [good]).getManifest('team/app', 'v1');
-    await expect(unverified).rejects.toThrow(/not verified/);
+    await expect(unverified).rejects.toThrow(/unverified connection/);
     expect(server.accessLog.filter(({ authorization }) => authorization === 'basic')).toHaveLength(1);
   });
 
