@@ -34,10 +34,11 @@ export function outcomeTable(rows: readonly Row[], kinds: readonly string[]): st
 function cell(rows: readonly Row[], notes: string[], shape: string, kind: string, end: 'source' | 'target'): string {
   const own = rows.filter((row) => row.shape === shape && row[end] === kind);
   const refused = own.find(({ outcome }) => outcome.kind === end);
-  if (own.length === 0) return 'not tried';
   if (refused !== undefined && 'why' in refused.outcome) return noteNumber(notes, refused.outcome.why);
   const faults = own.filter(({ outcome }) => outcome.kind === 'fault');
-  return faults.length === 0 ? 'yes' : 'fault';
+  if (faults.length > 0) return 'fault';
+  // What the other end refused says nothing about this one.
+  return own.some(({ outcome }) => outcome.kind === 'same') ? 'yes' : 'not tried';
 }
 
 function noteNumber(notes: string[], why: string): string {
