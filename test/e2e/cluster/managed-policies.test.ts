@@ -16,7 +16,8 @@ import { Front } from './front.js';
 import { expectOk, pathOf } from './kube-api.js';
 import type { ApiObject } from './kube-api.js';
 import { startKyverno } from './kyverno-controller.js';
-import { create, NAMESPACE, pod } from './pods.js';
+import { create, NAMESPACE, pod, tryOut } from './pods.js';
+import type { PodObject } from './pods.js';
 import type { Program } from './program.js';
 import { serviceAccount, WATCHING } from './service-account.js';
 import type { PolicyRule, Rights } from './service-account.js';
@@ -118,7 +119,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     });
   }
 
-  function config(engine: string, filters: readonly string[] = []): string {
+  function config(engine: string, filters: readonly string[] = [], more: object = {}): string {
     const url = engine === 'kyverno' ? `http://127.0.0.1:${http[0]}` : `https://localhost:${front.port}`;
     return stringify({
       imageSwapPolicy: 'always',
@@ -128,6 +129,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       target: { type: 'oci', oci: { registry: 'mirror.test' } },
       tls: { mode: 'selfSigned', dnsNames: ['localhost'] },
       policies: { manage: true, engine, url },
+      ...more,
     });
   }
 
@@ -204,6 +206,32 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     });
     const text = JSON.stringify((await plane.api.get(MUTATING_POLICY)).body);
     expect(text).toContain('tier');
+  });
+
+  it('let the pull secret and the images as written into swapped Pods, and neither into others', async () => {
+    await configure(config('kyverno', [], { pods: { pullSecret: 'mirror-login', annotate: true } }));
+    const made = pod('nginx:1', { imagePullSecrets: [{ name: 'own' }] }, { annotations: { note: 'kept' } });
+    const swapped = async (): Promise<PodObject> => {
+      const admission = await tryOut(plane.api, made);
+      if (!admission.admitted) throw new Error(admission.message);
+      return admission.object;
+    };
+    await until('Kyverno adds the pull secret', async () =>
+      isDeepStrictEqual((await swapped()).spec['imagePullSecrets'], [{ name: 'own' }, { name: 'mirror-login' }]),
+    );
+    expect(await create(plane.api, made)).toMatchObject({ images: { app: SWAPPED } });
+    const { metadata, spec } = (expectOk(await plane.api.get(made), 'the Pod').body as PodObject) ?? {};
+    expect(spec['imagePullSecrets']).toEqual([{ name: 'own' }, { name: 'mirror-login' }]);
+    expect(metadata['annotations']).toEqual({
+      note: 'kept',
+      'image-swapper.io/original-images': JSON.stringify({ app: 'nginx:1' }),
+    });
+
+    const there = await create(plane.api, pod(SWAPPED));
+    expect(there).toMatchObject({ images: { app: SWAPPED } });
+    const untouched = there.admitted ? there.object : undefined;
+    expect(untouched?.spec['imagePullSecrets']).toBeUndefined();
+    expect(untouched?.metadata['annotations']).toBeUndefined();
   });
 
   it('stay when the next engine is not installed, and give way once it is', async () => {
