@@ -11,8 +11,9 @@ export interface KeyedEntry<T> {
  * If one key begins with another, the longer one therefore comes first, and `*` comes after any name; equal keys keep their
  * order.
  * A key matches when its host has as many labels, each of which fits (`*` stands for any
- * characters of one label), its port is the same (or both have none), and its path is a literal prefix of the
- * repository's name: `r.io/team` fits `r.io/team/app` and `r.io/teams`, `r.io/team/` only the first.
+ * characters of one label). Its port must be the same (or both have none), and its path must be a literal prefix of the
+ * repository's name.
+ * For example, `r.io/team` fits `r.io/team/app` and `r.io/teams`, `r.io/team/` only the first.
  *
  * `docker.io` is matched like any other host. Where nothing matches, the entries for index.docker.io count, whose key
  * `docker login` writes as `https://index.docker.io/v1/`.

@@ -65,7 +65,7 @@ describe('what compiles and cannot work', () => {
 
 describe('what no Pod ever fits', () => {
   const field = (text: string, name = text) =>
-    `${text} is a field, not a string, because because it has no quotes: write '${name}'`;
+    `${text} is a field, not a string, because it has no quotes: write '${name}'`;
   const quoted = (name: string) => `"${name}" is a field, not a string, because of its double quotes: write '${name}'`;
   it.each([
     ['obj.metadata.namespace == "kube-system"', 27, quoted('kube-system')],
