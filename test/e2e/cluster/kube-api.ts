@@ -16,6 +16,7 @@ export interface ApiReply {
 
 /** The last part of the path of each kind that these tests write. */
 const PLURALS: Readonly<Record<string, string>> = {
+  PolicyException: 'policyexceptions',
   Namespace: 'namespaces',
   ConfigMap: 'configmaps',
   Secret: 'secrets',

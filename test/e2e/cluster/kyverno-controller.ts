@@ -26,6 +26,8 @@ export interface KyvernoOptions {
   readonly trusted: string;
   /** Names that it can look up, as the cluster's DNS would tell them: name → address. Needs root. */
   readonly hosts?: Readonly<Record<string, string>>;
+  /** Namespace of the PolicyExceptions that count. @default none count, as by Kyverno's own default */
+  readonly exceptions?: string;
 }
 
 export async function kyvernoController(): Promise<string> {
@@ -33,7 +35,10 @@ export async function kyvernoController(): Promise<string> {
 }
 
 /** Kyverno's admission controller beside the API server, which calls it at its address on loopback. */
-export async function startKyverno(plane: ControlPlane, { trusted, hosts }: KyvernoOptions): Promise<Program> {
+export async function startKyverno(
+  plane: ControlPlane,
+  { trusted, hosts, exceptions }: KyvernoOptions,
+): Promise<Program> {
   const command = await kyvernoController();
   const { api, folder } = plane;
   const crds = join(await goModule('kyverno', MODULE), 'config', 'crds');
@@ -62,6 +67,7 @@ export async function startKyverno(plane: ControlPlane, { trusted, hosts }: Kyve
     `--metricsPort=${await freePort()}`,
     '--admissionReports=false',
     '--disableLogColor',
+    ...(exceptions === undefined ? [] : ['--enablePolicyException=true', `--exceptionNamespace=${exceptions}`]),
   ];
   const kyverno = Program.start('kyverno', {
     ...(await withHosts(command, flags, folder, hosts)),

@@ -2,13 +2,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG_HASH_ANNOTATION, configHash } from '../../../extension-service/src/core/policies/config-hash.js';
 import { ownerOf } from '../../../extension-service/src/kubernetes/managed-policies/owner.js';
 import { freePort } from '../../fakes/free-port.js';
 import { runProgram } from '../../fakes/program.js';
 import { RunningService } from '../../fakes/service.js';
+import { blocks } from '../../tools/docs.js';
 import { goModule, goToolsAvailable } from '../../tools/tool.js';
 import { ControlPlane } from './control-plane.js';
 import { installCrds } from './crds.js';
@@ -25,6 +26,8 @@ import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('managed policies in a real cluster');
 const OWN = 'image-swapper';
+/** As in docs/kyverno.md. */
+const EXCEPTIONS = 'kyverno-exceptions';
 const TARGETS = ['mirror.test/'];
 const SWAPPED = 'mirror.test/docker.io/library/nginx:1';
 
@@ -84,9 +87,11 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
 
   beforeAll(async () => {
     plane = await ControlPlane.start();
-    kyverno = await startKyverno(plane, { trusted: '' });
+    kyverno = await startKyverno(plane, { trusted: '', exceptions: EXCEPTIONS });
     await grant(RIGHTS);
-    await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
+    for (const name of [NAMESPACE, EXCEPTIONS, 'build']) {
+      await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    }
     const metadata = (name: string) => ({ name, namespace: OWN });
     await plane.api.create({ apiVersion: 'v1', kind: 'Secret', metadata: metadata('image-swapper-tls') });
     await plane.api.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata('image-swapper-ca') });
@@ -167,6 +172,27 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       'image-swapper.io/lease': 'image-swapper/image-swapper',
     });
     await until('Kyverno swaps', swaps);
+  });
+
+  it("leave out what the guide's PolicyException names, where Kyverno reads it, and nothing else", async () => {
+    const text = blocks('docs/kyverno.md', 'yaml').find((block) => block.includes('kind: PolicyException'));
+    const exception = parse(text ?? '') as ApiObject;
+    expect(exception.metadata.namespace).toBe(EXCEPTIONS);
+    const inBuild = async (): Promise<string | undefined> => {
+      const admission = await create(plane.api, pod('nginx:1', {}, { namespace: 'build' }));
+      return admission.admitted ? admission.images['app'] : undefined;
+    };
+    // In another namespace it counts for nothing.
+    const elsewhere = { ...exception, metadata: { ...exception.metadata, namespace: NAMESPACE } };
+    expectOk(await plane.api.create(elsewhere), 'an exception that nobody reads');
+    await sleep(3_000);
+    expect(await inBuild()).toBe(SWAPPED);
+
+    expectOk(await plane.api.create(exception), 'the exception');
+    await until('Kyverno leaves the namespace out', async () => (await inBuild()) === 'nginx:1');
+    expect(await swaps()).toBe(true);
+    for (const one of [exception, elsewhere]) expectOk(await plane.api.send('DELETE', pathOf(one)), 'a deletion');
+    await until('Kyverno swaps there again', async () => (await inBuild()) === SWAPPED);
   });
 
   it('have one writer, who writes nothing while nothing changes', async () => {
