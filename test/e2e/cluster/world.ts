@@ -113,7 +113,7 @@ export class World {
     await run(process.execPath, [BUNDLE, 'mirror', reference, '--config', this.service.configFile]);
   }
 
-  /** The image that a container with this image gets once already in the target: a port's colon is not a path of a repository. */
+  /** The image that a container with this image gets once the target has it: a port's colon is not a path of a repository. */
   swapped(reference: string): string {
     return `${this.prefix}${reference.replace(':', '_')}`;
   }

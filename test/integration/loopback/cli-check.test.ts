@@ -173,7 +173,7 @@ describe('check', () => {
     expect(stdout).toMatch(/deny:\n +- a\.test +# environment IMAGE_SWAPPER_SOURCE_DENY/);
     for (const [flag, message] of [
       ['target', '--set "target": expected KEY=VALUE'],
-      ['imageCopyDeadline=soon', 'flag --set imageCopyDeadline:1:1: imageCopyDeadline: '],
+      ['imageCopyDeadline=soon', 'flag --set imageCopyDeadline: imageCopyDeadline: '],
       ['nonsense=1', 'flag --set nonsense:1:1: no configuration key has this flag'],
     ] as const) {
       const refused = await cli.swapper(['check', '--set', flag, '--config', await cli.config()]);

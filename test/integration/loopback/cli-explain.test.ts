@@ -17,7 +17,7 @@ describe('explain', () => {
         "  Filter 1 is false: obj.metadata.namespace == 'kube-system'",
         '  Target default matches every image.',
         `  In the target it is ${cli.target.host}/mirror/docker.io/library/nginx:latest`,
-        '  It is not known whether already in the target: not checked (--offline).',
+        '  It is not known whether the target has it: not checked (--offline).',
         '  => It keeps its image for now (imageSwapPolicy exists, imageCopyPolicy delayed).',
         '',
       ].join('\n'),

@@ -100,9 +100,7 @@ it('shows the reason when the existence is unknown', async () => {
     message: 'HEAD https://harbor.example.com/v2/x/manifests/1: forbidden',
   }));
   expect(answer.containers[0]?.existence).toMatchObject({ state: 'unknown', reason: 'forbidden' });
-  expect(story(answer, NOW)).toContain(
-    'It is not known whether already in the target: HEAD https://harbor.example.com',
-  );
+  expect(story(answer, NOW)).toContain('It is not known whether the target has it: HEAD https://harbor.example.com');
 });
 
 describe('the outcome says what admission does', () => {
