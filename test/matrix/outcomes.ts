@@ -37,7 +37,7 @@ function cell(rows: readonly Row[], notes: string[], shape: string, kind: string
   if (refused !== undefined && 'why' in refused.outcome) return noteNumber(notes, refused.outcome.why);
   const faults = own.filter(({ outcome }) => outcome.kind === 'fault');
   if (faults.length > 0) return 'fault';
-  // What the other end refused says nothing about this one.
+  // A refusal of the other end proves nothing about this one.
   return own.some(({ outcome }) => outcome.kind === 'same') ? 'yes' : 'not tried';
 }
 

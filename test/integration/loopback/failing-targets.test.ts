@@ -200,7 +200,7 @@ describe('dry runs', () => {
     afterAll(() => shared.close());
 
     it.each(chosen.map((index) => [policies[index], index] as const))(
-      'under %j, reach no registry but for looking',
+      'under %j, reach no registry except for looking',
       async (_policies, index) => {
         [source, target] = [sourceOf.get(index) ?? source, targetOf.get(index) ?? target];
         const namespace = `team-${index}`;

@@ -110,7 +110,7 @@ describe('a decision', () => {
     ]);
   });
 
-  it('whose copy failed while the Pod waited is told, also where no image changed', async () => {
+  it('whose copy failed while the Pod waited is reported, also where no image changed', async () => {
     const body = { request: { uid: 'u1', operation: 'CREATE', namespace: 'waits', object: podOf(images('missing')) } };
     expect((await post(`${service.url}/v1/kyverno`, JSON.stringify(body))).status).toBe(502);
     await until('the line', () => decided('waits').length > 0);

@@ -321,7 +321,7 @@ describe('after a failure', () => {
     expect(await after(2 * MINUTE)).toEqual(['app']);
   });
 
-  it('asks ever more seldom for what stays so, up to the interval', async () => {
+  it('asks less and less often for what stays so, up to the interval', async () => {
     use('a', ['app']);
     await after(1);
     const times: number[] = [];

@@ -117,7 +117,7 @@ const clusterName = (about: string) =>
 /** Records keep uses for twice as long. */
 const MAX_GC_AFTER_MS = 400 * 86_400_000;
 
-/** What leaves the targets. */
+/** Cleanup of images that nothing uses any longer. */
 export const gcSchema = z.strictObject({
   enabled: flag(
     'The leader deletes unused images from the targets once a day. `image-swapper gc` deletes them at once.',

@@ -39,7 +39,7 @@ export interface Config {
   readonly policies: PoliciesConfig;
 }
 
-/** What leaves the targets. */
+/** Cleanup of images that nothing uses any longer. */
 export interface GcConfig {
   /** The leader deletes once a day. */
   readonly enabled: boolean;
