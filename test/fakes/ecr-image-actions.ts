@@ -29,6 +29,34 @@ export const ECR_IMAGE_ACTIONS: Readonly<Record<string, (context: EcrContext) =>
     return { imageDetails: found.filter(isWanted) };
   },
 
+  BatchDeleteImage({ account, region, parameters, repositories, images }) {
+    onlyThese(parameters, 'registryId', 'repositoryName', 'imageIds');
+    const { repositoryArn, repositoryName } = repositories.get(account, region, parameters['repositoryName']);
+    const { imageIds } = parameters;
+    if (!Array.isArray(imageIds) || imageIds.length < 1 || imageIds.length > 100) {
+      throw invalidParameter('imageIds', 'Member must have length between 1 and 100');
+    }
+    const references = imageIds.map(referenceOf);
+    const present = references.filter((reference) => images.find(repositoryArn, reference) !== undefined);
+    const kept = present.filter((reference) => images.keeps.has(reference));
+    for (const reference of present) if (!kept.includes(reference)) images.remove(repositoryArn, reference);
+    const failure = (imageDigest: string, failureCode: string, failureReason: string): object => ({
+      ...{ imageId: { imageDigest }, failureCode, failureReason },
+    });
+    return {
+      repositoryName,
+      imageIds: present.filter((reference) => !kept.includes(reference)).map((imageDigest) => ({ imageDigest })),
+      failures: [
+        ...references
+          .filter((reference) => !present.includes(reference))
+          .map((reference) => failure(reference, 'ImageNotFound', 'Requested image not found')),
+        ...kept.map((reference) =>
+          failure(reference, 'ImageReferencedByManifestList', 'Requested image referenced by manifest list'),
+        ),
+      ],
+    };
+  },
+
   DescribeImageSigningStatus({ account, region, parameters, repositories, images }) {
     onlyThese(parameters, 'registryId', 'repositoryName', 'imageId');
     const { repositoryArn, repositoryName } = repositories.get(account, region, parameters['repositoryName']);

@@ -24,6 +24,14 @@ export class EcrImages {
   /** By digest. */
   readonly signing = new Map<string, readonly SigningStatus[]>();
 
+  /** Digests that ECR does not delete, since an index names them. */
+  readonly keeps = new Set<string>();
+
+  remove(repository: string, reference: string): void {
+    const image = this.find(repository, reference);
+    if (image !== undefined) this.#images.get(repository)?.delete(image.imageDigest);
+  }
+
   /** A push takes an archived image out of the archive at once. */
   pushed(repository: string, imageDigest: string, tag: string | undefined): void {
     const images = this.#images.get(repository) ?? new Map<string, EcrImage>();

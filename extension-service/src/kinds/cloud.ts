@@ -75,7 +75,7 @@ export interface CloudRepositories {
    *
    * @throws RegistryError that says which permission is missing
    */
-  remove?(repository: string, digests: readonly string[], signal: AbortSignal): Promise<void>;
+  readonly remove?: (repository: string, digests: readonly string[], signal: AbortSignal) => Promise<void>;
   /** Whether tags in the repository can't be moved, as far as the configuration says. */
   isImmutable(tag: string): boolean;
 }

@@ -174,7 +174,7 @@ describe('check', () => {
     for (const [flag, message] of [
       ['target', '--set "target": expected KEY=VALUE'],
       ['imageCopyDeadline=soon', 'flag --set imageCopyDeadline: imageCopyDeadline: '],
-      ['nonsense=1', 'flag --set nonsense:1:1: no configuration key has this flag'],
+      ['nonsense=1', 'flag --set nonsense: no configuration key has this flag'],
     ] as const) {
       const refused = await cli.swapper(['check', '--set', flag, '--config', await cli.config()]);
       expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) as unknown });

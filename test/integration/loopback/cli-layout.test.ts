@@ -232,7 +232,7 @@ describe('mirror --from-layout', () => {
     const json = JSON.parse(await readFile(path, 'utf8')) as { manifests: Entry[] };
     const [entry] = json.manifests;
     const named = { ...entry, annotations: { 'org.opencontainers.image.ref.name': '1.27' } };
-    const { annotations: _none, ...unnamed } = { ...entry };
+    const unnamed = Object.fromEntries(Object.entries({ ...entry }).filter(([key]) => key !== 'annotations'));
     await writeFile(path, JSON.stringify({ schemaVersion: 2, manifests: [named, unnamed] }));
     const ended = await mirror('--from-layout');
     expect(ended).toMatchObject({

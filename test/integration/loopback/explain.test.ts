@@ -91,7 +91,7 @@ describe('explain --server', () => {
     });
     expect(await runProgram(['explain', asked(), '--server', service.url], {})).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('give --ca-file') as unknown,
+      stderr: expect.stringContaining('set --ca-file') as unknown,
     });
     expect(await explain(asked(), '--server', 'service')).toMatchObject({ code: 2 });
     expect(await fromService('-f', join(service.folder, 'ca.crt'))).toMatchObject({ code: 2 });

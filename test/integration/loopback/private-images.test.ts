@@ -164,7 +164,7 @@ describe('a Pod that names the target itself', () => {
     const answer = await webhook(replica, namespace, name, more);
     expect(answer).toMatchObject({ allowed, image: name });
     expect(answer.message).toContain('source.directTarget is refuse');
-    expect(answer.message).toContain(`name ${privateImage()} instead`);
+    expect(answer.message).toContain(`use ${privateImage()} instead`);
     expect((await kyverno(replica, namespace, name)).status).toBe(403);
   });
 

@@ -134,7 +134,7 @@ describe('pull secrets of a Pod', () => {
     api.putServiceAccount('team-a', 'default', []);
     api.putPullSecret('team-a', 'pod-secret', { 'r.test': { username: 'u', password: 'p'.repeat(1_048_576) } });
     expect(await users()).toEqual([]);
-    expect(problems).toEqual(['Secret team-a/pod-secret: is larger than 1 MiB and is left out']);
+    expect(problems).toEqual(['Secret team-a/pod-secret: is larger than 1 MiB and is ignored']);
     await expect(secrets.named('pod-secret', 'team-a')).rejects.toThrow('is larger than 1 MiB');
   });
 

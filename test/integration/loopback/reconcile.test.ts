@@ -64,7 +64,7 @@ function put(name: string, used: string, namespace = 'team-a', more: object = {}
 }
 
 async function listed(service: RunningService): Promise<void> {
-  await until('the list', () => service.log.some(({ message }) => message.includes('workloads are listed')));
+  await until('the list', () => service.log.some(({ message }) => message.includes("listed the cluster's workloads")));
 }
 
 describe('the leader', () => {

@@ -76,7 +76,7 @@ describe('a source that redirects', () => {
     expect(output).toMatch(/^1 /);
     expect(output).toContain(`http://${other.host}/v2/app/manifests/1.0: HTTP 401`);
     expect(output).toContain(`(${front.host} redirects there)`);
-    expect(output).toContain(`no credentials of source.registries for ${other.host}`);
+    expect(output).toContain(`nor source.registries have credentials for ${other.host}`);
   });
 
   it("to a target's host is not read with the login that we push with", async () => {

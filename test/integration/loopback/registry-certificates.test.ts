@@ -118,7 +118,7 @@ describe('a client certificate', () => {
     [
       'is not there',
       async ({ key }) => ({ certFile: join(folder, 'none'), keyFile: await file('k', key) }),
-      /oci\.clientCertificate\.certFile of r\.example: .*none: ENOENT/,
+      /oci\.clientCertificate\.certFile of r\.example: .*none: the file does not exist/,
     ],
     [
       'has no certificate',

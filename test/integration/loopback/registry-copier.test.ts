@@ -176,7 +176,7 @@ describe('a target that folds the case of tags', () => {
     const error = await look('V1.0').catch((reason: unknown) => reason);
     expect(lookup.classify(error)).toMatchObject({
       reason: 'other',
-      message: expect.stringContaining('V1.0 is left alone: this registry folds the case of tags') as string,
+      message: expect.stringContaining('V1.0 is not copied: this registry ignores the case of tags') as string,
     });
   });
 });

@@ -23,7 +23,7 @@ describe('a target that ends an upload', () => {
     target.fault({ ...isUpload, action: { type: 'cut', milliseconds: 1_500 } });
     const { host, kind, retryable, message } = await failureOf(copy());
     expect({ host, kind, retryable }).toEqual({ host: source.host, kind: 'server', retryable: true });
-    expect(message).toContain('sends so slowly that the target ended the upload');
+    expect(message).toContain('is so slow that the target ended the upload');
     // Each blob was tried once: more tries are the queue's, which knows what else there is to do.
     expect(target.requests(({ method }) => method === 'PUT').length).toBeLessThanOrEqual(image.blobs.length);
   });

@@ -4,7 +4,7 @@ import { explainDecisions } from '../../../extension-service/src/core/decide/exp
 import { imagesAnswer } from '../../../extension-service/src/core/decide/answer.js';
 import { decide } from '../../../extension-service/src/core/decide/decide.js';
 import type { ContainerDecision, DecisionInput } from '../../../extension-service/src/core/decide/decide.js';
-import type { TargetConfig } from '../../../extension-service/src/core/config/model.js';
+import type { Config, TargetConfig } from '../../../extension-service/src/core/config/model.js';
 import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
 import { filterObject } from '../../../extension-service/src/core/decide/pod.js';
 import { DEFAULT_OPERATORS } from '../../../extension-service/src/core/decide/operators.js';
@@ -473,8 +473,8 @@ describe('a target with paths', () => {
   const cache = (more: Partial<TargetConfig> = {}): TargetConfig =>
     ociTarget('cache.test', { name: 'cache', paths: { 'docker.io': 'docker-hub', 'quay.io': 'quay' }, ...more });
   const decided = (image: string, targets: readonly TargetConfig[], target?: TargetConfig) => {
-    const { target: _usual, ...config } = configOf({ targets });
-    const whole = target === undefined ? config : { ...config, target };
+    const whole: Config = { ...configOf({ targets }), ...(target !== undefined && { target }) };
+    if (target === undefined) delete (whole as { target?: TargetConfig }).target;
     return decide(compileRules(whole, namingTarget), input(podOf([image])))[0];
   };
 

@@ -6,6 +6,7 @@ import type { EcrContext } from './context.js';
 import type { PolicyKeeper } from './policy-keeper.js';
 import { pendingValue, policiesTag } from './policies.js';
 import { awsProblem } from './problems.js';
+import { removeImages } from './remove-images.js';
 
 export interface EcrRepositoriesOptions extends EcrContext {
   readonly keeper: PolicyKeeper;
@@ -41,6 +42,9 @@ export class EcrRepositories implements CloudRepositories {
   used(repository: string): void {
     this.options.keeper.used(repository);
   }
+
+  readonly remove: NonNullable<CloudRepositories['remove']> = (repository, digests, signal) =>
+    removeImages(this.options, repository, digests, signal);
 
   isImmutable(tag: string): boolean {
     return isImmutableTag(this.options.aws.ecrOptions, tag);

@@ -1,6 +1,7 @@
 /** The parts of the AWS SDK that are used, by name: loaded only when an aws registry needs it, see programs/programs.ts. */
 export { NodeHttpHandler } from '@smithy/node-http-handler';
 export {
+  BatchDeleteImageCommand,
   CreateRepositoryCommand,
   DescribeImageSigningStatusCommand,
   DescribeImagesCommand,

@@ -77,7 +77,7 @@ export async function collectGarbage(options: GarbageOptions): Promise<GarbageRe
   const decisions = decide(stored, known(again), settings);
   const rows = await Promise.all(
     decisions.map((one) =>
-      one.action === 'keep' ? rowOf(options, one, 'kept') : limiter.run(() => deleted(options, one)),
+      one.action === 'keep' ? Promise.resolve(rowOf(options, one, 'kept')) : limiter.run(() => deleted(options, one)),
     ),
   );
   return { refusals, rows };
