@@ -216,10 +216,11 @@ export class ClusterSide implements ClusterPart {
 
   private collecting(): readonly LeaderTask[] {
     if (!this.current.config.gc.enabled) return [];
-    const { log, garbage } = this.options;
+    const { log, garbage, emit } = this.options;
     return [
       new GarbageTask({
         log,
+        report: (results) => emit({ kind: 'garbage', results }),
         collect: (beforeDelete, signal) => garbage.collect(this.current.config, beforeDelete, signal),
         withdraw: async (names, signal) => {
           for (const text of names) this.images?.missing({ reference: { text } });

@@ -6,6 +6,7 @@ import type { Programs } from './programs/programs.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import type { ServingPair } from '../kubernetes/serving-certificate/serving-certificate.js';
 import type { TableReport } from '../kubernetes/image-table/mirrored-images.js';
+import type { TargetGarbage } from '../kubernetes/usage/garbage-task.js';
 import type { WatchReport } from '../kubernetes/workloads/watch-reports.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
 import type { RequestReport } from '../registry/request-tally.js';
@@ -24,6 +25,8 @@ export type ClusterEvent =
   | { readonly kind: 'watches'; readonly report: WatchReport }
   /** The API server's table of images was written. */
   | { readonly kind: 'image-table'; readonly report: TableReport }
+  /** The leader's garbage collection has run. */
+  | { readonly kind: 'garbage'; readonly results: readonly TargetGarbage[] }
   /** Pods of these namespaces may pull with other credentials than before. */
   | { readonly kind: 'pull-secrets-changed'; readonly namespaces: readonly string[] }
   /** With `tls.mode: selfSigned`: present this from now on. */

@@ -23,6 +23,7 @@ import { cloudEvents } from '../background/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { requestMetrics } from '../telemetry/registry-requests.js';
+import { showGarbage } from '../background/garbage-metrics.js';
 import { showImageTable } from '../background/image-table-metrics.js';
 import { NOTHING_SEEN, showWatches } from '../background/watch-metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
@@ -144,6 +145,13 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         return;
       case 'image-table':
         showImageTable(metrics, event.report);
+        service.clusterEvent(event);
+        return;
+      case 'garbage':
+        showGarbage(metrics, event.results);
+        return;
+      case 'role':
+        if (event.role !== 'leader') showGarbage(metrics, []);
         service.clusterEvent(event);
         return;
       case 'watches':

@@ -42,6 +42,8 @@ export interface Metrics {
   readonly watchRestarts: Counter<'kind'>;
   readonly refreshDrift: Counter<'target'>;
   readonly vanishedSources: Gauge<'target'>;
+  readonly gcRefusals: Gauge<'target'>;
+  readonly gcDeleted: Counter<'target'>;
   readonly wantedImages: Gauge;
   readonly unknownImages: Gauge;
   readonly copyThreadRestarts: Counter;
@@ -276,6 +278,18 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     vanishedSources: new Gauge({
       name: 'image_swapper_vanished_sources',
       help: 'Images of the cluster whose source was there, and was absent or refused in three looks over at least an hour, in the replica that holds the Lease',
+      labelNames: ['target'],
+      registers,
+    }),
+    gcRefusals: new Gauge({
+      name: 'image_swapper_gc_refusals',
+      help: 'Reasons why the last garbage collection deleted nothing from the target, in the replica that holds the Lease',
+      labelNames: ['target'],
+      registers,
+    }),
+    gcDeleted: new Counter({
+      name: 'image_swapper_gc_deleted_images_total',
+      help: 'Images that garbage collection deleted from the target',
       labelNames: ['target'],
       registers,
     }),

@@ -164,6 +164,17 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
     quiet: { [`image_swapper_watch_up{${POD},kind="Pod"}`]: '0x170 1x10' },
   },
+  ImageSwapperSourceVanished: {
+    fires: { [`image_swapper_vanished_sources{${POD},target="eu"}`]: '2x180' },
+    quiet: { [`image_swapper_vanished_sources{${POD},target="eu"}`]: '0x180' },
+  },
+  ImageSwapperGarbageCollectionStopped: {
+    fires: {
+      [`image_swapper_gc_refusals{${POD},target="eu"}`]: '1x180',
+      [`image_swapper_gc_refusals{${POD},target="us"}`]: '0x180',
+    },
+    quiet: { [`image_swapper_gc_refusals{${POD},target="eu"}`]: '1x170 0x10' },
+  },
   ImageSwapperCopyThreadRestarting: {
     fires: { [`image_swapper_copy_thread_restarts_total{${POD}}`]: '0x149 10x30' },
     quiet: { [`image_swapper_copy_thread_restarts_total{${POD}}`]: '0x149 1x30' },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { showGarbage } from '../../../extension-service/src/background/garbage-metrics.js';
 import { updatedRecord } from '../../../extension-service/src/core/gc/usage-record.js';
 import type { UsageRecord } from '../../../extension-service/src/core/gc/usage-record.js';
 import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
@@ -13,6 +14,7 @@ import { UsageRecorder } from '../../../extension-service/src/kubernetes/usage/u
 import type { UsageRecorderOptions } from '../../../extension-service/src/kubernetes/usage/usage-recorder.js';
 import { usedBy, UsedImages } from '../../../extension-service/src/kubernetes/usage/used-images.js';
 import type { LastUses } from '../../../extension-service/src/kubernetes/usage/used-images.js';
+import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
 import { until } from '../../fakes/until.js';
 import { configOf, ociTarget, rulesOf } from '../decide/rules-of.js';
 
@@ -148,15 +150,20 @@ describe('the recorder of uses', () => {
 describe('the daily garbage collection', () => {
   const nothing: TargetGarbage = { target: 't', refusals: [], deleted: 0, bytes: 0, failures: [] };
 
+  /** The gauge of refusals after the run, by target. */
+  let shown: unknown;
+
   async function run(
     collect: GarbageTaskOptions['collect'],
     withdraw: GarbageTaskOptions['withdraw'] = () => Promise.resolve(),
   ): Promise<string[]> {
     const log: string[] = [];
+    const metrics = createMetrics();
     const abort = new AbortController();
     const task = new GarbageTask({
       collect,
       withdraw,
+      report: (results) => showGarbage(metrics, results),
       log: (level, message) => log.push(`${level}: ${message}`),
       times: { first: 0, interval: 3_600_000, afterWithdrawal: 0 },
     });
@@ -164,6 +171,9 @@ describe('the daily garbage collection', () => {
     await until('a line', () => log.length > 0);
     abort.abort();
     await ended;
+    shown = await metrics.gcRefusals
+      .get()
+      .then(({ values }) => values.map(({ labels, value }) => [labels.target, value]));
     return log;
   }
 
@@ -192,6 +202,10 @@ describe('the daily garbage collection', () => {
       'warn: gc: nothing is deleted from target t: cluster two has no record',
       'warn: gc: not deleted from target u: x: no',
       'info: gc: deleted 0 images from target u, at most 0 bytes',
+    ]);
+    expect(shown).toEqual([
+      ['t', 1],
+      ['u', 0],
     ]);
   });
 });

@@ -22,6 +22,7 @@ export interface GarbageTaskOptions {
   /** Takes names of targets out of what admissions swap to without asking; resolves when that is in force. */
   readonly withdraw: (names: readonly string[], signal: AbortSignal) => Promise<void>;
   readonly log: (level: 'info' | 'warn', message: string) => void;
+  readonly report: (results: readonly TargetGarbage[]) => void;
   /** Milliseconds. */
   readonly times?: { readonly first: number; readonly interval: number; readonly afterWithdrawal: number };
 }
@@ -45,14 +46,16 @@ export class GarbageTask implements LeaderTask {
   }
 
   private async run(signal: AbortSignal): Promise<void> {
-    const { collect, withdraw, log, times = TIMES } = this.options;
+    const { collect, withdraw, log, report, times = TIMES } = this.options;
     const beforeDelete = async (names: readonly string[]): Promise<void> => {
       await withdraw(names, signal);
       await sleep(times.afterWithdrawal, signal, { ref: false });
       signal.throwIfAborted();
     };
     try {
-      for (const { target, refusals, deleted, bytes, failures } of await collect(beforeDelete, signal)) {
+      const results = await collect(beforeDelete, signal);
+      report(results);
+      for (const { target, refusals, deleted, bytes, failures } of results) {
         for (const reason of refusals) log('warn', `gc: nothing is deleted from target ${target}: ${reason}`);
         for (const failure of failures.slice(0, MAX_LINES))
           log('warn', `gc: not deleted from target ${target}: ${failure}`);
