@@ -154,11 +154,11 @@ describe('creation templates', () => {
   });
 
   it('that are for every repository count least, however short the other prefix is', async () => {
-    world.control.registry.creationTemplates = ['ROOT', 'm'].map((prefix) => ({
+    world.control.registry.creationTemplates = ['ROOT', 'mi'].map((prefix) => ({
       prefix,
       appliedFor: ['CREATE_ON_PUSH'],
     }));
-    const [probe] = await check('creation template', { ...createOnPush, prefix: 'm' });
-    expect(probe?.message).toMatch(/^m applies/);
+    const [probe] = await check('creation template', { ...createOnPush, prefix: 'mi' });
+    expect(probe?.message).toMatch(/^mi applies/);
   });
 });

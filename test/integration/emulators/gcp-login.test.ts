@@ -218,7 +218,7 @@ describe('credentials that are not good', () => {
     const result = await check({}, env);
     expect(result.code).toBe(2);
     expect(result.stderr).toMatch(
-      /environment GOOGLE_APPLICATION_CREDENTIALS:1:1: .*key\.json is not JSON \(line 2, column 16\): expected a value/,
+      /environment GOOGLE_APPLICATION_CREDENTIALS: .*key\.json is not JSON \(line 2, column 16\): expected a value/,
     );
     expect(result.stderr).not.toContain('secret');
   });
@@ -250,7 +250,7 @@ describe('credentials that are not good', () => {
     expect(result.code).toBe(1);
     expect(result.stderr + result.stdout).toContain(
       `${TARGET_HOST}: no credentials file is set, and the metadata server at 127.0.0.1:9 does not answer ` +
-        '(ECONNREFUSED): bind the ServiceAccount to a Google service account (Workload Identity), or name a ' +
+        '(ECONNREFUSED): bind the ServiceAccount to a Google service account (Workload Identity), or set a ' +
         'credentials file in gcp.credentialsFile or GOOGLE_APPLICATION_CREDENTIALS',
     );
   });

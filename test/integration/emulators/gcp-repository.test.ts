@@ -310,7 +310,7 @@ describe('check --online', () => {
     );
     const created = await check({ createRepository: true });
     expect(created).toMatchObject({ code: 0 });
-    expect(created.stdout).toMatch(/repository +my-project-123\/mirror is not there yet: the first push creates it/);
+    expect(created.stdout).toMatch(/repository +my-project-123\/mirror does not exist yet: the first push creates it/);
     google.api.state.repositories.set(TARGET_REPOSITORY, { name: TARGET_REPOSITORY, format: 'MAVEN' });
     expect((await check({})).stdout).toMatch(/MISSING .*repository +my-project-123\/mirror has the format MAVEN/);
     google.api.state.repositories.set(TARGET_REPOSITORY, { format: 'DOCKER', mode: 'REMOTE_REPOSITORY' });

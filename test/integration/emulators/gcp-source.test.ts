@@ -139,7 +139,7 @@ describe('without a login', () => {
     expect(result).toMatchObject({ code: 0 });
     expect(mirrored(`${SOURCE_HOST}/team-project/apps/app`, '1.0')).toBe(image.digest);
     expect(result.stderr).toContain(
-      `source ${SOURCE_HOST}/private-project/private: ${SOURCE_HOST}: no credentials file is named`,
+      `source ${SOURCE_HOST}/private-project/private: ${SOURCE_HOST}: no credentials file is set`,
     );
   });
 });

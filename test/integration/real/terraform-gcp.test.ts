@@ -62,7 +62,7 @@ describe('the module for Google Cloud', () => {
     ).map(([name, [body]]) => [name, body?.role]);
     expect(roles).toEqual(
       expect.arrayContaining([
-        ['writer', 'roles/artifactregistry.writer'],
+        ['writer', '${var.gc ? "roles/artifactregistry.repoAdmin" : "roles/artifactregistry.writer"}'],
         ['nodes', 'roles/artifactregistry.reader'],
         ['sources', 'roles/artifactregistry.reader'],
       ]),

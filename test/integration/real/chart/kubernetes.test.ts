@@ -305,7 +305,7 @@ describe.skipIf(!available)('the chart', () => {
     [
       "another program's image",
       { image: { repository: 'ghcr.io/estahn/k8s-image-swapper', tag: '1.5.10' } },
-      'image.repository: ghcr.io/estahn/k8s-image-swapper is the image of k8s-image-swapper: leave image.repository and image.tag out; `image-swapper migrate VALUES`',
+      'image.repository: ghcr.io/estahn/k8s-image-swapper is the image of k8s-image-swapper: leave out image.repository and image.tag; `image-swapper migrate VALUES`',
     ],
     [
       "another program's tag",
@@ -315,7 +315,7 @@ describe.skipIf(!available)('the chart', () => {
     [
       'a closed port that Kyverno asks',
       { plainHttp: { enabled: false } },
-      'plainHttp.enabled is false, but kyverno asks at http://image-swapper.image-swapper.svc:8081: leave it at auto, or set policies.url=https://image-swapper.image-swapper.svc:8443',
+      'plainHttp.enabled is false, but kyverno calls http://image-swapper.image-swapper.svc:8081: leave it at auto, or set policies.url=https://image-swapper.image-swapper.svc:8443',
     ],
     ['the same, managed', { plainHttp: { enabled: false }, policies: { manage: true } }, 'plainHttp.enabled is false'],
   ])('stops with what to do: %s', async (_name, values, message) => {

@@ -195,7 +195,7 @@ describe.skipIf(!available)("the chart's values", () => {
     ],
   ])('whose account has lost its zero stop the rendering: %s', async (key, values) => {
     const { code, stderr } = await helm.template({ values });
-    expect(stderr).toContain(`${key}.accountId is 12345678901, which has 11 digits, but AWS account IDs have 12`);
+    expect(stderr).toContain(`${key}.accountId is 12345678901, which has 11 digits, and AWS accounts have 12`);
     expect(stderr).toContain('Put quotes around them: accountId: "012345678901"');
     expect(code).toBe(1);
   });
@@ -326,7 +326,7 @@ describe.skipIf(!available)("the chart's values", () => {
       policies: { engine: 'gatekeeper' },
     };
     const { code, stderr } = await helm.template({ values });
-    expect(stderr).toContain('config.source.filters[0]: Gatekeeper sends images only');
+    expect(stderr).toContain('config.source.filters[0]: Gatekeeper sends only images');
     expect(stderr).toContain('set policies.manage=true');
     expect(code).toBe(1);
     expect(
@@ -336,7 +336,7 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(other.code).toBe(0);
     const match = { config: { targets: [{ name: 'a', match: jmespath, ...AWS }] }, policies: { engine: 'gatekeeper' } };
     expect((await helm.template({ values: match })).stderr).toContain(
-      'config.targets[0].match: Gatekeeper sends images',
+      'config.targets[0].match: Gatekeeper sends only images',
     );
   });
 
@@ -454,7 +454,7 @@ describe.skipIf(!available)("the chart's values", () => {
       ],
       [{ policies: { engine: 'gatekeeper' } }, 'set config.tls.clients.gatekeeper (docs/callers.md)'],
       [{ certmanager: { issuerName: 'company' } }, 'certmanager.issuerName and certmanager.issuerKind have no effect'],
-      [{ certmanager: { issuerKind: 'ClusterIssuer' } }, 'and tls.mode is selfSigned: set certmanager.enabled=true'],
+      [{ certmanager: { issuerKind: 'ClusterIssuer' } }, 'because tls.mode is selfSigned: set certmanager.enabled=true'],
       [{ secretReader: { secretNames: ['a'] } }, 'secretReader.secretNames: has no effect'],
       [{ prewarm: { schedule: '0 3 * * *' } }, 'prewarm.schedule: has no effect'],
     ])('are reported after the install: %j', async (values, message) => {
@@ -624,7 +624,7 @@ describe.skipIf(!available)("the chart's values", () => {
     [
       'nobody to trust, Gatekeeper',
       { ...good, tls: { mode: 'certManager' }, policies: { engine: 'gatekeeper' } },
-      'tls.caBundle: with tls.mode certManager, give the authority',
+      'tls.caBundle: with tls.mode certManager, set the CA certificate',
     ],
     [
       'nobody to trust, ClusterPolicy',
@@ -657,7 +657,7 @@ describe.skipIf(!available)("the chart's values", () => {
           'policies',
           '10s',
           10,
-          'policies.timeoutSeconds: the engine would stop waiting after 10 s, and Pods wait for copies',
+          'policies.timeoutSeconds: the engine would stop waiting after 10 s, but Pods wait for copies',
         ],
         [
           'policies',
