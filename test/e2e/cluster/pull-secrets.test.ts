@@ -246,7 +246,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
       expect(await create('tenant-a', place)).toBe(place);
       const refusal = await create('tenant-b', place);
       expect(refusal).toMatch(/^403 admission webhook "pods\.image-swapper\.dev" denied the request/);
-      expect(refusal).toContain(`name ${image}`);
+      expect(refusal).toContain(`use ${image} instead`);
       expect(await create('tenant-b', `${target.host}/other/app:1`)).toBe(`${target.host}/other/app:1`);
     } finally {
       await plane.api.remove(hook);

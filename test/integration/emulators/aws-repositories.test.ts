@@ -152,7 +152,12 @@ describe('a repository that cannot be created', () => {
       'forbidden',
       /ecr:CreateRepository on arn:aws:ecr:eu-central-1:123456789012:repository\/mirror\/.*"Action":"ecr:CreateRepository"/,
     ],
-    ['for a quota', { type: 'error', code: 'LimitExceededException' }, 'refused', /has reached an ECR quota: .*request a higher quota/],
+    [
+      'for a quota',
+      { type: 'error', code: 'LimitExceededException' },
+      'refused',
+      /has reached an ECR quota: .*request a higher quota/,
+    ],
     ['for its key', { type: 'error', code: 'KmsException' }, 'forbidden', /kms:CreateGrant and kms:DescribeKey/],
   ] as const)('%s: the copy says what to do, and the Pod keeps its image', async (_, fault, reason, message) => {
     world.control.fault({ action: 'CreateRepository', fault });

@@ -454,7 +454,10 @@ describe.skipIf(!available)("the chart's values", () => {
       ],
       [{ policies: { engine: 'gatekeeper' } }, 'set config.tls.clients.gatekeeper (docs/callers.md)'],
       [{ certmanager: { issuerName: 'company' } }, 'certmanager.issuerName and certmanager.issuerKind have no effect'],
-      [{ certmanager: { issuerKind: 'ClusterIssuer' } }, 'because tls.mode is selfSigned: set certmanager.enabled=true'],
+      [
+        { certmanager: { issuerKind: 'ClusterIssuer' } },
+        'because tls.mode is selfSigned: set certmanager.enabled=true',
+      ],
       [{ secretReader: { secretNames: ['a'] } }, 'secretReader.secretNames: has no effect'],
       [{ prewarm: { schedule: '0 3 * * *' } }, 'prewarm.schedule: has no effect'],
     ])('are reported after the install: %j', async (values, message) => {
