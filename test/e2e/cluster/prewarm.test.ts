@@ -137,7 +137,7 @@ describe.skipIf(!available)('prewarm at a real API server', () => {
     await writeFile(file, await serviceAccount(plane.api, account));
     const { code, stderr } = await runProgram(['prewarm', '--kubeconfig', file], { HOME: folder }, folder);
     expect(code).toBe(3);
-    expect(stderr).toMatch(/workloads cannot be listed: .*: status 403.*grant list/s);
+    expect(stderr).toMatch(/workloads cannot be listed: .*: .*403.*grant the verb list/s);
   });
 
   it('says where it looked for a cluster when there is none', async () => {
