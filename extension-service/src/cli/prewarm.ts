@@ -22,7 +22,7 @@ export interface PrewarmFlags extends ConfigFlags {
 }
 
 /** Ways to pull an image that are tried: each costs a request at the source, also for an image that is not there. */
-const MOST_PULLS = 50;
+const MAX_PULLS = 50;
 
 /**
  * Mirrors every image that the cluster's workloads use: Pods, and the templates of whatever makes them. Namespaces that
@@ -51,7 +51,7 @@ export async function prewarm(context: CommandContext, flags: PrewarmFlags): Pro
   const planned = jobs.map(([, image]) => ({
     image: image.job.source,
     job: { ...whole(image.job, false), force: false },
-    pulls: image.pulls().slice(0, MOST_PULLS),
+    pulls: image.pulls().slice(0, MAX_PULLS),
   }));
   return mirrorOrPlan(inCluster, config, planned, flags);
 }

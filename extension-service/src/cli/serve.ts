@@ -41,16 +41,16 @@ export interface ServeFlags extends ConfigFlags {
 }
 
 /** Milliseconds between two looks at the configuration and certificate files. */
-const POLL = 1_000;
+const POLL_INTERVAL_MS = 1_000;
 /** Milliseconds for answers and copies in flight at SIGTERM; Kubernetes kills after 30 s unless told otherwise. */
-const GRACE = 25_000;
+const SHUTDOWN_TIMEOUT_MS = 25_000;
 /**
  * Of these, how long a Pod answers new connections: each node's kube-proxy, and every cloud's load balancer, hears of its
  * end on its own time. Elsewhere nobody's list of endpoints has to be outlived, and Ctrl-C ends the service at once.
  */
-const LAME_DUCK = 5_000;
+const LAME_DUCK_MS = 5_000;
 /** Milliseconds that a replica waits for the certificate of `tls.mode: selfSigned`. */
-export const FIRST_CERTIFICATE = 60_000;
+export const FIRST_CERTIFICATE_TIMEOUT_MS = 60_000;
 
 /** Runs the extension service until SIGTERM or SIGINT; resolves when it has stopped cleanly. */
 export async function serve(context: CommandContext, flags: ServeFlags): Promise<void> {
@@ -123,7 +123,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     const signal = await stop;
     log.info({ signal }, 'stopping');
     for (const watch of watches) watch.stop();
-    await service.stop({ grace: GRACE, lameDuck: isInPod(context.env) ? LAME_DUCK : 0 });
+    await service.stop({ grace: SHUTDOWN_TIMEOUT_MS, lameDuck: isInPod(context.env) ? LAME_DUCK_MS : 0 });
     await flush(log);
   } catch (error) {
     await copier.stop();
@@ -163,7 +163,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   }
 
   async function firstTls(): Promise<TlsPair | undefined> {
-    if (loaded.config.tls.mode === 'selfSigned') return awaited.first(FIRST_CERTIFICATE);
+    if (loaded.config.tls.mode === 'selfSigned') return awaited.first(FIRST_CERTIFICATE_TIMEOUT_MS);
     return tlsFiles && readTlsPair(...tlsFiles);
   }
 
@@ -178,7 +178,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     return watchFiles(
       () => files,
       [known.cert, known.key],
-      POLL,
+      POLL_INTERVAL_MS,
       ([cert = '', key = '']) => {
         checkTlsPair({ cert, key }, ...files);
         presentTls({ cert, key }, files[0]);
@@ -196,7 +196,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     return watchFiles(
       files,
       known,
-      POLL,
+      POLL_INTERVAL_MS,
       async () => {
         const next = await load(context, { ...flags, config: file });
         refuseUnavailable(next.config);

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Config } from '../core/config/model.js';
 import { INSTEAD_OF_HELPER, unusedHelper } from '../credentials/credential-helpers.js';
-import { MOST_CONFIG_BYTES } from '../credentials/docker-config.js';
+import { MAX_CONFIG_BYTES } from '../credentials/docker-config.js';
 import type { OciConfig } from '../kinds/oci/config.js';
 import { ociNaming } from '../kinds/oci/naming.js';
 import type { ConfigFiles } from './files.js';
@@ -25,7 +25,7 @@ export async function credentialHelperWarnings(
     const settings = settingsOf(registry, 'oci') as OciConfig | undefined;
     const dockerConfigFile = settings?.credentials?.dockerConfigFile;
     if (settings === undefined || dockerConfigFile === undefined) continue;
-    const bytes = await files.read(resolve(cwd, dockerConfigFile), MOST_CONFIG_BYTES).catch(() => undefined);
+    const bytes = await files.read(resolve(cwd, dockerConfigFile), MAX_CONFIG_BYTES).catch(() => undefined);
     if (bytes === undefined) continue;
     const { host, path } = ociNaming.place(settings);
     const warning = unusedHelper(Buffer.from(bytes).toString('utf8'), dockerConfigFile, host, path);

@@ -26,9 +26,9 @@ export interface CredentialSources {
 }
 
 /** Milliseconds that what was read is used without another look: rotated files and Secrets take effect within seconds. */
-const KEEP = 3_000;
+const MAX_AGE_MS = 3_000;
 /** Milliseconds that it is still used when the look fails: an API server that restarts must not stop the mirror. */
-const LAST_RESORT = 60_000;
+const LAST_RESORT_MS = 60_000;
 
 /**
  * The credentials that the configuration gives for one registry. What `passwordFile`, `dockerConfigFile` and `secretName`
@@ -106,13 +106,13 @@ function kept<T>(now: () => number, read: () => Promise<T>): () => Promise<T> {
       last = { value, at };
       return value;
     } catch (error) {
-      if (last !== undefined && at - last.at < LAST_RESORT) return last.value;
+      if (last !== undefined && at - last.at < LAST_RESORT_MS) return last.value;
       throw error;
     }
   };
   return () => {
     if (current !== undefined && current.until > now()) return current.value;
-    const entry = { value: refresh(), until: now() + KEEP };
+    const entry = { value: refresh(), until: now() + MAX_AGE_MS };
     current = entry;
     entry.value.catch(() => {
       if (current === entry) current = undefined;

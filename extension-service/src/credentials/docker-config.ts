@@ -10,9 +10,9 @@ export interface DockerConfigEntry {
 }
 
 /** Bytes of a document: no Secret can have more. */
-export const MOST_CONFIG_BYTES = 1_048_576;
+export const MAX_CONFIG_BYTES = 1_048_576;
 /** Registries in one document. Each is an object in memory, many times the size of its text. */
-const MOST_ENTRIES = 1_000;
+const MAX_ENTRIES = 1_000;
 
 /** A document that cannot be used. The message names where it came from and never what is in it. */
 export class DockerConfigError extends Error {
@@ -25,10 +25,10 @@ export class DockerConfigError extends Error {
  * credential helper keeps the password, are left out. `origin` names the file or Secret in errors.
  */
 export function parseDockerConfig(text: string, origin: string): DockerConfigEntry[] {
-  if (Buffer.byteLength(text) > MOST_CONFIG_BYTES) throw new DockerConfigError(`${origin} is larger than 1 MiB`);
+  if (Buffer.byteLength(text) > MAX_CONFIG_BYTES) throw new DockerConfigError(`${origin} is larger than 1 MiB`);
   let json: unknown;
   try {
-    json = parseBoundedJson(text.replace(/^\uFEFF/, ''), MOST_CONFIG_BYTES);
+    json = parseBoundedJson(text.replace(/^\uFEFF/, ''), MAX_CONFIG_BYTES);
   } catch (error) {
     if (error instanceof JsonBoundsError) throw new DockerConfigError(`${origin}: ${error.message}`);
     // The parser's message would quote the document.
@@ -38,8 +38,8 @@ export function parseDockerConfig(text: string, origin: string): DockerConfigEnt
   const auths = json['auths'] ?? (looksLikeDockercfg(json) ? json : {});
   if (!isObject(auths)) throw new DockerConfigError(`${origin}: "auths" is not an object`);
   const entries = Object.entries(auths);
-  if (entries.length > MOST_ENTRIES) {
-    throw new DockerConfigError(`${origin} has ${entries.length} entries; the maximum is ${MOST_ENTRIES}`);
+  if (entries.length > MAX_ENTRIES) {
+    throw new DockerConfigError(`${origin} has ${entries.length} entries; the maximum is ${MAX_ENTRIES}`);
   }
   return entries.flatMap(([key, value]) => {
     if (!isObject(value)) throw new DockerConfigError(`${origin}: the entry for ${shown(key)} is not an object`);

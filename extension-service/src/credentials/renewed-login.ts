@@ -29,10 +29,10 @@ export interface RenewedLoginOptions {
 }
 
 /** A login is not handed out in its last milliseconds: it must still be good when it arrives. */
-const MARGIN = 10_000;
+const EXPIRY_MARGIN_MS = 10_000;
 /** A registry that refuses a login this young, in milliseconds, would refuse another one too. */
-const YOUNG = 10_000;
-const LONGEST_TIMER = 2 ** 31 - 1;
+const MIN_RENEWAL_AGE_MS = 10_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Obtains a login when it is first needed, one request however many ask, and renews it at half of its life for as long as
@@ -62,7 +62,7 @@ export class RenewedLogin<C extends LoginCredentials = LoginCredentials> impleme
 
   async get(): Promise<RegistryLogin<C>> {
     const login = this.#login;
-    if (login !== undefined && login.expires - MARGIN > this.#now()) return login;
+    if (login !== undefined && login.expires - EXPIRY_MARGIN_MS > this.#now()) return login;
     if (this.#flight === undefined && this.#failure !== undefined && this.#failure.until > this.#now()) {
       throw this.#failure.error;
     }
@@ -75,7 +75,7 @@ export class RenewedLogin<C extends LoginCredentials = LoginCredentials> impleme
     // Another request was refused before: the next login is on its way, or there.
     if (this.#refused !== undefined && secret === secretOf(this.#refused)) return true;
     if (login === undefined || secretOf(login.credentials) !== secret) return false;
-    if (this.#now() - login.since < YOUNG) return false;
+    if (this.#now() - login.since < MIN_RENEWAL_AGE_MS) return false;
     this.#login = undefined;
     this.#refused = credentials;
     return true;
@@ -100,7 +100,7 @@ export class RenewedLogin<C extends LoginCredentials = LoginCredentials> impleme
       this.#failure = undefined;
       this.#failures = 0;
       this.options.onRenewed?.(login);
-      this.#schedule(Math.max(MARGIN, (login.expires - since) / 2));
+      this.#schedule(Math.max(EXPIRY_MARGIN_MS, (login.expires - since) / 2));
       return login;
     } catch (error) {
       const ceiling = Math.min(this.options.max ?? 300_000, (this.options.base ?? 1_000) * 2 ** this.#failures);
@@ -119,7 +119,7 @@ export class RenewedLogin<C extends LoginCredentials = LoginCredentials> impleme
       () => {
         this.#renew().catch(() => undefined);
       },
-      Math.min(milliseconds, LONGEST_TIMER),
+      Math.min(milliseconds, MAX_TIMER_MS),
     );
     this.#timer.unref();
   }

@@ -7,7 +7,7 @@ import type { Keychain } from '../registry/types.js';
 import type { ClusterAccess } from './api.js';
 import { SecretReads } from './secret-reads.js';
 import type { FollowObjects } from './watch/follow-objects.js';
-import { MOST_NAMES, WatchedPullSecrets } from './watched-pull-secrets.js';
+import { MAX_NAMES, WatchedPullSecrets } from './watched-pull-secrets.js';
 import { messageOf } from '../util/message-of.js';
 
 /** Reads the registry credentials that a Pod could pull with. */
@@ -40,7 +40,7 @@ export interface PullSecretsOptions {
 }
 
 /** Problems that are remembered as told. */
-const MOST_TOLD = 1_000;
+const MAX_REPORTED = 1_000;
 
 /**
  * Pull secrets from the API server. Watches Secrets and ServiceAccounts, so that a copy costs no request and a rotated Secret
@@ -136,7 +136,7 @@ export class ClusterPullSecrets implements PullSecrets {
         `not in secretReader.secretNames: ${ignored.map((name) => `${namespace}/${name}`).join(' ')}`,
       );
     }
-    return distinct.filter((name) => this.allows(name)).slice(0, MOST_NAMES);
+    return distinct.filter((name) => this.allows(name)).slice(0, MAX_NAMES);
   }
 
   private async configs(namespace: string, names: readonly string[]): Promise<DockerConfigSource[]> {
@@ -172,7 +172,7 @@ export class ClusterPullSecrets implements PullSecrets {
 
   private tellOnce(problem: string): void {
     if (this.told.has(problem)) return;
-    if (this.told.size >= MOST_TOLD) this.told.clear();
+    if (this.told.size >= MAX_REPORTED) this.told.clear();
     this.told.add(problem);
     this.options.onProblem(problem);
   }

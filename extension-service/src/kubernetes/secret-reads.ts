@@ -3,7 +3,7 @@ import type { ConfigurationOptions, V1Secret } from '@kubernetes/client-node';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { ClusterAccess } from './api.js';
 import { callOptions } from './call-options.js';
-import { MOST_BYTES, PULL_SECRET_TYPES, isTooLong, pullSecretNames } from './watched-pull-secrets.js';
+import { MAX_BYTES, PULL_SECRET_TYPES, isTooLong, pullSecretNames } from './watched-pull-secrets.js';
 
 export interface SecretReadsOptions {
   readonly onProblem: (message: string) => void;
@@ -17,9 +17,9 @@ export interface SecretReadsOptions {
 }
 
 /** Milliseconds that a Secret of the configuration is kept: there are few of them, and a rotated one is to be in force soon. */
-const NAMED_LIFE = 3_000;
+const NAMED_LIFETIME_MS = 3_000;
 /** Names come from Pods, so there may be any number. */
-const MOST = 10_000;
+const MAX_REMEMBERED = 10_000;
 
 interface Read {
   readonly until: number;
@@ -69,7 +69,7 @@ export class SecretReads {
   /** The Docker config of a Secret of any type. @throws Error when it cannot be read or holds none */
   async dockerConfig(namespace: string, name: string): Promise<string> {
     checkNames('Secret', namespace, name);
-    return this.cached(`named ${namespace}/${name}`, NAMED_LIFE, async () => {
+    return this.cached(`named ${namespace}/${name}`, NAMED_LIFETIME_MS, async () => {
       const { data = {} } = await this.secret(namespace, name);
       const encoded = data['.dockerconfigjson'] ?? data['.dockercfg'];
       if (encoded === undefined) {
@@ -95,7 +95,7 @@ export class SecretReads {
     const known = this.cache.get(key);
     if (known !== undefined && known.until > now) return known.value as Promise<T>;
     for (const [old, { until }] of this.cache) if (until <= now) this.forget(old);
-    if (this.cache.size >= MOST) this.forgetOldest();
+    if (this.cache.size >= MAX_REMEMBERED) this.forgetOldest();
     const loading = load();
     const value = loading.then((loaded) => loaded.value);
     const read: Read = { until: now + life, value, size: 0 };
@@ -110,7 +110,7 @@ export class SecretReads {
   private grow(read: Read, size: number): void {
     read.size = size;
     this.size += size;
-    while (this.size > (this.options.most ?? MOST_BYTES)) this.forgetOldest();
+    while (this.size > (this.options.most ?? MAX_BYTES)) this.forgetOldest();
   }
 
   private forgetOldest(): void {

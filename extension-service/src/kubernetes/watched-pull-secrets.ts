@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isObject } from '../core/decide/pod.js';
-import { MOST_CONFIG_BYTES } from '../credentials/docker-config.js';
+import { MAX_CONFIG_BYTES } from '../credentials/docker-config.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { FollowObjects } from './watch/follow-objects.js';
 import { ObjectStore } from './watch/object-store.js';
@@ -29,13 +29,13 @@ interface WatchedSecret {
 }
 
 /** Bytes that are kept of each kind: fifteen thousand Secrets of 2 KiB. */
-export const MOST_BYTES = 32 * 1_024 * 1_024;
+export const MAX_BYTES = 32 * 1_024 * 1_024;
 /** Pull secrets of a Pod or ServiceAccount that are looked at. */
-export const MOST_NAMES = 50;
+export const MAX_NAMES = 50;
 /** The longest name that a Secret can have. */
-const LONGEST_NAME = 253;
+const MAX_NAME_LENGTH = 253;
 /** Left out objects that are named. */
-const MOST_TOLD = 100;
+const MAX_REPORTED = 100;
 
 /**
  * The cluster's registry credentials as they are now: the Secrets of the two types, which are asked for by type so that
@@ -47,7 +47,7 @@ export class WatchedPullSecrets {
   private readonly told = new Set<string>();
 
   constructor(private readonly options: WatchedPullSecretsOptions) {
-    const { onRotated, most = MOST_BYTES } = options;
+    const { onRotated, most = MAX_BYTES } = options;
     this.secrets = [...PULL_SECRET_TYPES.values()].map(
       (key) =>
         new ObjectStore<WatchedSecret>({
@@ -118,17 +118,17 @@ export class WatchedPullSecrets {
   }
 
   private tellOnce(problem: string): void {
-    if (this.told.has(problem) || this.told.size > MOST_TOLD) return;
+    if (this.told.has(problem) || this.told.size > MAX_REPORTED) return;
     this.told.add(problem);
     this.options.onProblem(
-      this.told.size > MOST_TOLD ? 'further Secrets and ServiceAccounts are ignored without a message' : problem,
+      this.told.size > MAX_REPORTED ? 'further Secrets and ServiceAccounts are ignored without a message' : problem,
     );
   }
 }
 
 /** Of the content of a Secret, in base64. */
 export function isTooLong(encoded: string): boolean {
-  return encoded.length > Math.ceil(MOST_CONFIG_BYTES / 3) * 4;
+  return encoded.length > Math.ceil(MAX_CONFIG_BYTES / 3) * 4;
 }
 
 /** The pull secrets that a ServiceAccount names. */
@@ -136,7 +136,7 @@ export function pullSecretNames({ imagePullSecrets }: { readonly imagePullSecret
   if (!Array.isArray(imagePullSecrets)) return [];
   const names = imagePullSecrets.flatMap((entry: unknown) => {
     const name = isObject(entry) ? entry['name'] : undefined;
-    return typeof name === 'string' && name !== '' && name.length <= LONGEST_NAME ? [name] : [];
+    return typeof name === 'string' && name !== '' && name.length <= MAX_NAME_LENGTH ? [name] : [];
   });
-  return [...new Set(names)].slice(0, MOST_NAMES);
+  return [...new Set(names)].slice(0, MAX_NAMES);
 }

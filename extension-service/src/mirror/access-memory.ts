@@ -1,7 +1,7 @@
 import { BoundedMap } from '../util/bounded-map.js';
 
 /** Answers of each kind that are kept; the oldest go first. */
-const CAPACITY = 20_000;
+const MAX_REMEMBERED = 20_000;
 /** Milliseconds that a good answer is believed without another question. */
 export const FRESH_MS = 10 * 60_000;
 /** Milliseconds that a good answer is believed while the source gives none. */
@@ -25,9 +25,9 @@ interface Kept {
  * never displace good answers.
  */
 export class AccessMemory {
-  private readonly good = new BoundedMap<string, number>(CAPACITY);
-  private readonly refused = new BoundedMap<string, Kept>(CAPACITY);
-  private readonly silent = new BoundedMap<string, Kept>(CAPACITY);
+  private readonly good = new BoundedMap<string, number>(MAX_REMEMBERED);
+  private readonly refused = new BoundedMap<string, Kept>(MAX_REMEMBERED);
+  private readonly silent = new BoundedMap<string, Kept>(MAX_REMEMBERED);
 
   constructor(private readonly now: () => number) {}
 

@@ -2,7 +2,7 @@ import type { CopyFailure } from '../registry/copy-failure.js';
 import { CRASHED_PAUSE_MS, MAX_CRASHES, SUSPECT_PAUSE_MS } from './crashes.js';
 import type { Entry } from './entry.js';
 import { HostPauses } from './host-pauses.js';
-import { LONGEST_WAIT_MS, retryDelay } from './retry.js';
+import { MAX_WAIT_MS, retryDelay } from './retry.js';
 import type { RetryPolicy } from './retry.js';
 import type { MirrorResult } from './status.js';
 
@@ -35,7 +35,7 @@ export interface TryFindings {
 
 /** Milliseconds between two looks at an image that a gate holds. */
 const MIN_HOLD_MS = 1_000;
-const LONGEST_HOLD_MS = 3_600_000;
+const MAX_HOLD_MS = 3_600_000;
 
 /** The step that follows from the result of a try. */
 export function followUp(context: TryContext, entry: Entry, result: MirrorResult, findings: TryFindings): FollowUp {
@@ -62,10 +62,10 @@ export function followUp(context: TryContext, entry: Entry, result: MirrorResult
 /** A gate's hold is not a failed try. It is looked at sooner than it ends: the tag may name another image by then. */
 function whileHeld({ retry, now }: TryContext, failure: CopyFailure, until: number): FollowUp {
   const left = Math.max(until - now(), MIN_HOLD_MS);
-  const { longestWait = LONGEST_WAIT_MS } = retry;
+  const { longestWait = MAX_WAIT_MS } = retry;
   // A person waits, and runs the command again.
-  if (longestWait < LONGEST_WAIT_MS) return { do: 'give-up', failure, pause: retry.pause };
-  return { do: 'wait', delay: Math.min(left, LONGEST_HOLD_MS) };
+  if (longestWait < MAX_WAIT_MS) return { do: 'give-up', failure, pause: retry.pause };
+  return { do: 'wait', delay: Math.min(left, MAX_HOLD_MS) };
 }
 
 function afterCrash({ crashes, job }: Entry, failure: CopyFailure): FollowUp {

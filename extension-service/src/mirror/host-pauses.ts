@@ -19,7 +19,7 @@ interface Pause {
 /** Registries that are remembered; Pods name them. */
 const MAX_PAUSES = 1_000;
 /** A registry that is away costs one copy's time this often; milliseconds. */
-const LONGEST = 60_000;
+const MAX_PAUSE_MS = 60_000;
 
 /** Why copies wait, and until when: milliseconds since the epoch. */
 export interface HostPause {
@@ -116,7 +116,7 @@ export class HostPauses {
       return known;
     }
     const failures = (known?.failures ?? 0) + 1;
-    const policy = { ...this.policy, max: Math.min(LONGEST, this.policy.max) };
+    const policy = { ...this.policy, max: Math.min(MAX_PAUSE_MS, this.policy.max) };
     const until = now + Math.max(asked, retryDelay(policy, failures, failure, this.random));
     const pause = { until, failures, failure, trial: false };
     this.pauses.set(host, pause);

@@ -11,7 +11,7 @@ export interface RetryPolicy {
   readonly longestWait?: number;
 }
 
-export const LONGEST_WAIT_MS = 24 * 3_600_000;
+export const MAX_WAIT_MS = 24 * 3_600_000;
 
 export const DEFAULT_RETRY: RetryPolicy = { base: 1_000, max: 300_000, attempts: 12, pause: 60_000 };
 
@@ -23,7 +23,7 @@ export function retryDelay(policy: RetryPolicy, attempt: number, failure: CopyFa
 }
 
 /** Milliseconds that a registry asked us to wait: never less, up to the longest wait that is kept. */
-export function waitAsked({ longestWait = LONGEST_WAIT_MS }: RetryPolicy, { retryAfter = 0 }: CopyFailure): number {
+export function waitAsked({ longestWait = MAX_WAIT_MS }: RetryPolicy, { retryAfter = 0 }: CopyFailure): number {
   return Math.min(retryAfter, longestWait);
 }
 

@@ -2,7 +2,7 @@ import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { BoundedMap } from '../util/bounded-map.js';
 import type { IsShown } from './shown-pods.js';
 
-const CAPACITY = 10_000;
+const MAX_REMEMBERED = 10_000;
 /** Milliseconds that a Pod counts as shown, and as not shown: it may be created a moment later. */
 const [SHOWN_MS, NOT_SHOWN_MS] = [5 * 60_000, 5_000];
 /** Questions to the API server at once: each lists the Pods of a namespace, and any client can cause one. */
@@ -10,7 +10,7 @@ const MAX_QUESTIONS = 8;
 
 /** Whether the API server has shown the Pod of a job, asked once for all requests that claim the same. */
 export class ShownMemory {
-  private readonly known = new BoundedMap<string, { readonly shown: boolean; readonly until: number }>(CAPACITY);
+  private readonly known = new BoundedMap<string, { readonly shown: boolean; readonly until: number }>(MAX_REMEMBERED);
   private readonly running = new Map<string, Promise<boolean>>();
 
   constructor(

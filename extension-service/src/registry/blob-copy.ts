@@ -5,7 +5,7 @@ import { ContentMismatchError } from './blob-source.js';
 import type { Descriptor, RequestContext } from './types.js';
 
 /** Progress of a blob is reported at most once per so many bytes. */
-const PROGRESS_STEP = 1024 * 1024;
+const PROGRESS_STEP_BYTES = 1024 * 1024;
 
 /** From this size on, a blob is asked for in a new repository too: to send it twice costs more. */
 const ASKED_BYTES = 4 * 1024 * 1024;
@@ -111,7 +111,7 @@ function inSteps(size: number, report: ReportBlob): (total: number) => void {
   let reported = 0;
   return (total) => {
     if (total < reported) reported = 0;
-    if (total - reported < PROGRESS_STEP && total !== size) return;
+    if (total - reported < PROGRESS_STEP_BYTES && total !== size) return;
     reported = total;
     report('running', total);
   };

@@ -5,7 +5,7 @@ import { NewRepositories } from './new-repositories.js';
 import { TagCase } from './tag-case.js';
 import { untilAborted } from './transport/abort.js';
 
-const KNOWN_LIMIT = 20_000;
+const MAX_KNOWN = 20_000;
 
 export interface LedgerOptions {
   /**
@@ -35,7 +35,7 @@ export class BlobLedger {
   readonly newRepositories: NewRepositories;
   readonly tagCase = new TagCase();
   readonly #flights = new Map<string, Promise<unknown>>();
-  readonly #blobs = new BoundedMap<string, KnownBlob>(KNOWN_LIMIT);
+  readonly #blobs = new BoundedMap<string, KnownBlob>(MAX_KNOWN);
   /** Registries whose last mount succeeded. */
   readonly #mounting = new Set<string>();
   /** `host/repository@digest` of what was found in a target, when this is one run. */
@@ -43,7 +43,7 @@ export class BlobLedger {
 
   /** @param now milliseconds since the epoch */
   constructor(now: () => number = Date.now, { isOneRun = false }: LedgerOptions = {}) {
-    this.#found = isOneRun ? new BoundedMap(KNOWN_LIMIT) : undefined;
+    this.#found = isOneRun ? new BoundedMap(MAX_KNOWN) : undefined;
     this.referrers = new CopiedReferrers(now);
     this.held = new HeldTags(now);
     this.newRepositories = new NewRepositories(now);

@@ -23,7 +23,7 @@ export interface CopyPlan {
   readonly pulls: number;
 }
 
-const MOST_MANIFESTS = 1_000;
+const MAX_MANIFESTS = 1_000;
 
 type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal' | 'admit'>;
 
@@ -72,7 +72,7 @@ class Plan {
   /** Adds a manifest that the target does not have, with everything under it. */
   async add(manifest: RawManifest): Promise<void> {
     if (this.manifests.has(manifest.digest)) return;
-    if (this.manifests.size >= MOST_MANIFESTS) throw invalid(this.options, `has more than ${MOST_MANIFESTS} manifests`);
+    if (this.manifests.size >= MAX_MANIFESTS) throw invalid(this.options, `has more than ${MAX_MANIFESTS} manifests`);
     this.manifests.set(manifest.digest, manifest.bytes.length);
     const parsed = parseManifest(manifest);
     if (parsed.kind === 'image') {

@@ -32,9 +32,9 @@ export interface ClientRefusal {
  * Milliseconds for which what was in force before a change still is. An authority is exchanged in two Secrets at once,
  * Gatekeeper's own and the copy of it here, which reach their Pods a minute or two apart.
  */
-const GRACE = 5 * 60_000;
+const CHANGE_GRACE_MS = 5 * 60_000;
 /** A leaf, what signed it, what signed that: nobody signs webhooks' certificates through more. */
-const LONGEST_CHAIN = 4;
+const MAX_CHAIN = 4;
 
 /** @throws TlsFileError naming key and file when one cannot be used */
 export async function readClientRules(clients: TlsConfig['clients']): Promise<ClientRules> {
@@ -98,7 +98,7 @@ export class ClientCertificates {
   /** @returns whether that is a change, which handshakes must know of */
   replace(next: ClientRules): boolean {
     if (same(this.rules, next)) return false;
-    this.before = { rules: this.rules, until: this.now() + GRACE };
+    this.before = { rules: this.rules, until: this.now() + CHANGE_GRACE_MS };
     this.rules = next;
     return true;
   }
@@ -156,7 +156,7 @@ function isOf({ authorities, names }: ClientRule, socket: Socket): boolean {
   if (leaf === undefined || !(socket as TLSSocket).authorized) return false;
   if (names.length > 0 && !names.some((name) => isFor(leaf, name))) return false;
   let certificate: X509Certificate | undefined = leaf;
-  for (let depth = 0; certificate !== undefined && depth < LONGEST_CHAIN; depth += 1) {
+  for (let depth = 0; certificate !== undefined && depth < MAX_CHAIN; depth += 1) {
     const signed = certificate;
     if (authorities.some((authority) => signs(authority, signed))) return true;
     const issuer: X509Certificate | undefined = certificate.issuerCertificate;

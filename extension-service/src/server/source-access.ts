@@ -4,7 +4,7 @@ import { BoundedMap } from '../util/bounded-map.js';
 import { messageOf } from '../util/message-of.js';
 
 /** Images for everybody that are remembered; the oldest go first. */
-const CAPACITY = 20_000;
+const MAX_REMEMBERED = 20_000;
 
 type Check = (job: MirrorJob, digest: string | undefined, milliseconds: number) => Promise<SourceAccess>;
 
@@ -13,7 +13,7 @@ type Check = (job: MirrorJob, digest: string | undefined, milliseconds: number) 
  * read cost no message; the others are asked about each time, since only the worker knows when they change.
  */
 export class SourceAccessGate {
-  private open = new BoundedMap<string, number>(CAPACITY);
+  private open = new BoundedMap<string, number>(MAX_REMEMBERED);
 
   constructor(
     private readonly ask: Check,
@@ -49,6 +49,6 @@ export class SourceAccessGate {
 
   /** Answers depend on the configuration: also those that are on their way. */
   forget(): void {
-    this.open = new BoundedMap(CAPACITY);
+    this.open = new BoundedMap(MAX_REMEMBERED);
   }
 }

@@ -11,9 +11,9 @@ import type { CloudAccess, Registries } from './registries.js';
 import { messageOf } from '../util/message-of.js';
 import { hostOf, isCopiedTo } from './registries.js';
 
-const PATIENCE = 15_000;
+const PROBE_TIMEOUT_MS = 15_000;
 /** For all calls to a cloud's API together. */
-const CLOUD_PATIENCE = 120_000;
+const CLOUD_PROBE_TIMEOUT_MS = 120_000;
 
 /** Tries every configured registry with its credentials: can it be read, and may we push to the targets? */
 export async function probeRegistries(config: Config, registries: Registries): Promise<Probe[]> {
@@ -90,7 +90,7 @@ async function probeCloud(
   client: RegistryClient,
   pushes: boolean,
 ): Promise<readonly Probe[]> {
-  const probes = (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PATIENCE), client, pushes)) ?? [];
+  const probes = (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PROBE_TIMEOUT_MS), client, pushes)) ?? [];
   // Nothing is missing at the registry: there was no login to ask with.
   return probes.map((one) =>
     !one.ok && one.state === undefined && LOGINS.has(one.check) ? { ...one, state: 'failed' } : one,
@@ -162,7 +162,7 @@ function hasCredentials({ oci }: RegistryConfig): boolean {
 }
 
 function patience(): AbortSignal {
-  return AbortSignal.timeout(PATIENCE);
+  return AbortSignal.timeout(PROBE_TIMEOUT_MS);
 }
 
 const LOGINS: ReadonlySet<string> = new Set(['login', 'identity']);

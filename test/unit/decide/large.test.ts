@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MOST_CONTAINERS, decide } from '../../../extension-service/src/core/decide/decide.js';
+import { MAX_CONTAINERS, decide } from '../../../extension-service/src/core/decide/decide.js';
 import { explainDecisions } from '../../../extension-service/src/core/decide/explain.js';
 import { imagePullSecretNames } from '../../../extension-service/src/core/decide/pod.js';
 import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
@@ -13,19 +13,19 @@ const podOf = (count: number, more: JsonObject = {}): JsonObject => ({
 describe('a Pod that is oversized', () => {
   it('keeps its images when it has too many containers, and is not looked at', () => {
     const rules = rulesOf({}, 'nope(container)');
-    const decisions = decide(rules, input(podOf(MOST_CONTAINERS + 1)));
-    expect(decisions).toHaveLength(MOST_CONTAINERS);
+    const decisions = decide(rules, input(podOf(MAX_CONTAINERS + 1)));
+    expect(decisions).toHaveLength(MAX_CONTAINERS);
     for (const decision of decisions)
       expect(decision).toMatchObject({ action: 'keep', reason: 'too-large', warnings: [] });
-    expect(decide(rules, input(podOf(MOST_CONTAINERS))).every(({ action }) => action === 'mirror')).toBe(true);
+    expect(decide(rules, input(podOf(MAX_CONTAINERS))).every(({ action }) => action === 'mirror')).toBe(true);
   });
 
   it('keeps its images when the filters would take too much work on it', () => {
     // For each container all variables of all containers: fine for ten, 100 million looks for the Pod below.
     const rules = rulesOf({}, "contains(obj.spec.containers[].env[].name, 'x')");
     const env = (count: number): JsonObject => ({ env: Array.from({ length: count }, (_, n) => ({ name: `N${n}` })) });
-    const decisions = decide(rules, input(podOf(MOST_CONTAINERS, env(400))));
-    expect(decisions).toHaveLength(MOST_CONTAINERS);
+    const decisions = decide(rules, input(podOf(MAX_CONTAINERS, env(400))));
+    expect(decisions).toHaveLength(MAX_CONTAINERS);
     for (const decision of decisions) expect(decision).toMatchObject({ action: 'keep', reason: 'too-large' });
     expect(decide(rules, input(podOf(20, env(100)))).every(({ action }) => action === 'mirror')).toBe(true);
   });
@@ -37,7 +37,7 @@ describe('a Pod that is oversized', () => {
     expect(explained.map(({ explanation }) => explanation.action)).toEqual(
       Array.from({ length: 100 }, (_, n) => (n === 0 ? 'keep' : 'mirror')),
     );
-    const [tooLarge] = explainDecisions(rules, input(podOf(MOST_CONTAINERS + 1)));
+    const [tooLarge] = explainDecisions(rules, input(podOf(MAX_CONTAINERS + 1)));
     expect(tooLarge?.explanation).toMatchObject({ reason: 'too-large', filters: [] });
     expect(tooLarge?.explanation.detail).toContain('501 containers');
   });

@@ -13,7 +13,7 @@ import {
   parseMaterial,
   splitCertificates,
 } from '../../../extension-service/src/kubernetes/serving-certificate/material.js';
-import { LIFE, nextStep } from '../../../extension-service/src/kubernetes/serving-certificate/next-step.js';
+import { LIFETIMES_MS, nextStep } from '../../../extension-service/src/kubernetes/serving-certificate/next-step.js';
 import type { Circumstances } from '../../../extension-service/src/kubernetes/serving-certificate/next-step.js';
 
 const NOW = Date.UTC(2027, 0, 1);
@@ -213,7 +213,7 @@ describe('a life of the certificate', () => {
     expect([...seen].sort()).toEqual(
       expect.arrayContaining(['announce', 'begin', 'confirm', 'forget', 'issue', 'sign']),
     );
-    expect(LIFE.overlap.asked).toBeGreaterThan(PROPAGATION);
+    expect(LIFETIMES_MS.overlap.asked).toBeGreaterThan(PROPAGATION);
   });
 });
 

@@ -72,7 +72,7 @@ export interface DecisionWarning {
 }
 
 /** No real Pod has as many; each costs a look into the target and maybe a copy. */
-export const MOST_CONTAINERS = 500;
+export const MAX_CONTAINERS = 500;
 
 /**
  * Decides every container of a Pod, in the Pod's order. Pure: asks no registry, reads no clock, never throws for any
@@ -82,9 +82,9 @@ export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] 
   const containers = podContainers(input.pod);
   const whole = keepWholePod(rules, input.pod);
   if (whole !== undefined) return containers.map((container) => ({ ...whole, container }));
-  if (containers.length > MOST_CONTAINERS) {
-    const detail = `the Pod has ${containers.length} containers and image volumes; more than ${MOST_CONTAINERS} are not checked`;
-    return containers.slice(0, MOST_CONTAINERS).map((container) => keep(container, 'too-large', detail));
+  if (containers.length > MAX_CONTAINERS) {
+    const detail = `the Pod has ${containers.length} containers and image volumes; more than ${MAX_CONTAINERS} are not checked`;
+    return containers.slice(0, MAX_CONTAINERS).map((container) => keep(container, 'too-large', detail));
   }
   try {
     return withinBudget(() => decideContainers(rules, input, containers));

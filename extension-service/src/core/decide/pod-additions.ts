@@ -21,7 +21,7 @@ export interface PodAdditions {
 }
 
 /** Characters of the annotation; all annotations of an object may have 256 KiB. */
-const MOST_CHARACTERS = 65_536;
+const MAX_CHARACTERS = 65_536;
 
 /** The additions for a Pod with these swaps; none on updates, whose requests can change nothing but containers. */
 export function podAdditions(
@@ -46,11 +46,11 @@ function originalsOf(pod: JsonObject, swaps: readonly Swap[]): string | undefine
     originals.set(imagePlace(list).kind === 'container' ? name : `${list}/${name}`, image);
   }
   const text = JSON.stringify(Object.fromEntries(originals));
-  return originals.size > 0 && text.length <= MOST_CHARACTERS ? text : undefined;
+  return originals.size > 0 && text.length <= MAX_CHARACTERS ? text : undefined;
 }
 
 function earlier(text: unknown): [string, string][] {
-  if (typeof text !== 'string' || text.length > MOST_CHARACTERS || text.includes('{{')) return [];
+  if (typeof text !== 'string' || text.length > MAX_CHARACTERS || text.includes('{{')) return [];
   try {
     const value = parseBoundedJson(text);
     if (!isObject(value)) return [];

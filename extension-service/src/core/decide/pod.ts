@@ -114,7 +114,7 @@ export function optedOutContainers(pod: JsonObject): (container: PodContainer) =
 }
 
 /** No real Pod lists more; each costs a request to the API server. */
-const MOST_PULL_SECRETS = 50;
+const MAX_PULL_SECRETS = 50;
 
 /** The names of the pull secrets that the Pod itself lists, at most 50; what is not a Kubernetes name is left out. */
 export function imagePullSecretNames(pod: JsonObject): string[] {
@@ -131,7 +131,7 @@ function listedPullSecrets(pod: JsonObject): string[] {
   const secrets = spec['imagePullSecrets'];
   if (!Array.isArray(secrets)) return [];
   return secrets
-    .slice(0, MOST_PULL_SECRETS)
+    .slice(0, MAX_PULL_SECRETS)
     .flatMap((secret: Json) =>
       isObject(secret) && typeof secret['name'] === 'string' && secret['name'] !== '' ? [secret['name']] : [],
     );

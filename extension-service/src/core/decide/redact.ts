@@ -7,16 +7,16 @@ export const HIDDEN = '(hidden)';
 /** Limits of the answer: readable for a person, and bounded for a Pod of megabytes. */
 const LIMITS = { items: 10, keys: 20, depth: 5, values: 60 };
 /** How deep secrets are looked for; nothing of a real Pod is deeper. */
-const SEARCH_DEPTH = 40;
+const MAX_SEARCH_DEPTH = 40;
 /** Shorter secrets are hidden where they are the whole text only: `a` is in everything. */
-const LEAST_PART = 6;
+const MIN_PART_LENGTH = 6;
 /** Characters by which a long secret is known inside of another text. */
-const LONGEST_PART = 200;
+const MAX_PART_LENGTH = 200;
 /** Of a text of megabytes, what is looked at before it is cut for showing. */
-const WINDOW = 2_000;
+const WINDOW_CHARACTERS = 2_000;
 /** Of a text, what is shown. */
 const SHOWN = 120;
-const MOST_SECRETS = 1_000;
+const MAX_SECRETS = 1_000;
 
 /**
  * Makes values of one Pod fit to be shown: secrets hidden, the rest bounded. Hidden are the values of environment
@@ -30,8 +30,8 @@ export class Redactor {
   constructor(pod: unknown) {
     this.collect(pod, '', 0);
     this.parts = [...this.secrets]
-      .filter((secret) => secret.length >= LEAST_PART)
-      .map((secret) => secret.slice(0, LONGEST_PART));
+      .filter((secret) => secret.length >= MIN_PART_LENGTH)
+      .map((secret) => secret.slice(0, MAX_PART_LENGTH));
   }
 
   trace(trace: FilterTrace): FilterTrace {
@@ -45,7 +45,7 @@ export class Redactor {
     const plain = isPlainPath(expression);
     if (namesSecret(lastName(expression)) && value !== null && typeof value !== 'boolean') return HIDDEN;
     // `obj.metadata.namespace` is what it is, although some variable may well have the same value.
-    if (plain && typeof value === 'string') return bounded(maskText(value.slice(0, WINDOW)), value);
+    if (plain && typeof value === 'string') return bounded(maskText(value.slice(0, WINDOW_CHARACTERS)), value);
     return this.bound(value, { left: LIMITS.values }, 0);
   }
 
@@ -73,9 +73,9 @@ export class Redactor {
 
   private text(text: string): string {
     if (this.secrets.has(text)) return HIDDEN;
-    let masked = maskText(text.slice(0, WINDOW));
+    let masked = maskText(text.slice(0, WINDOW_CHARACTERS));
     for (const part of this.parts) {
-      if (part.length < LONGEST_PART) masked = masked.replaceAll(part, HIDDEN);
+      if (part.length < MAX_PART_LENGTH) masked = masked.replaceAll(part, HIDDEN);
       else if (masked.includes(part)) masked = masked.slice(0, masked.indexOf(part)) + HIDDEN;
     }
     return bounded(masked, text);
@@ -87,8 +87,8 @@ export class Redactor {
       if (name !== '' && namesSecret(name) && value !== '') this.secrets.add(value);
       return;
     }
-    if (typeof value !== 'object' || value === null || depth > SEARCH_DEPTH) return;
-    if (this.secrets.size >= MOST_SECRETS) return;
+    if (typeof value !== 'object' || value === null || depth > MAX_SEARCH_DEPTH) return;
+    if (this.secrets.size >= MAX_SECRETS) return;
     if (Array.isArray(value)) {
       for (const [index, item] of (value as unknown[]).entries()) {
         this.collect(item, follows(value, index) ? 'secret' : name, depth + 1);

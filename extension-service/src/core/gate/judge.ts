@@ -33,7 +33,7 @@ export type Judgement =
 
 /** Milliseconds before a check that gave no verdict is asked again; doubled with each failure in a row. */
 const FIRST_RETRY_MS = 30_000;
-const LONGEST_RETRY_MS = 3_600_000;
+const MAX_RETRY_MS = 3_600_000;
 
 /** Judges a digest by what is known of it. Pure: asks nothing, reads no clock. */
 export function judge(gate: GateConfig, facts: GateFacts): Judgement {
@@ -48,7 +48,7 @@ export function judge(gate: GateConfig, facts: GateFacts): Judgement {
 
 /** When a check that has failed so many times in a row is asked again. */
 export function retryAt({ at, tries }: { readonly at: number; readonly tries: number }): number {
-  return at + Math.min(FIRST_RETRY_MS * 2 ** Math.min(Math.max(tries, 1) - 1, 20), LONGEST_RETRY_MS);
+  return at + Math.min(FIRST_RETRY_MS * 2 ** Math.min(Math.max(tries, 1) - 1, 20), MAX_RETRY_MS);
 }
 
 function askedChecks(gate: GateConfig): readonly AskedCheck[] {
@@ -83,7 +83,7 @@ function judgeResult(gate: GateConfig, check: AskedCheck, { now, results }: Gate
 }
 
 function isOld({ at }: { readonly at?: number }, now: number): boolean {
-  return at !== undefined && (now >= at + LONGEST_RETRY_MS || now < at);
+  return at !== undefined && (now >= at + MAX_RETRY_MS || now < at);
 }
 
 /** The meaning of a check that gives no verdict. */

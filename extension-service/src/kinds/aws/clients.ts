@@ -19,7 +19,7 @@ export interface AwsClients {
 /** The region of ECR Public's API. */
 export const publicRegion = 'us-east-1';
 /** Tries of one call in all; the SDK waits between them, longer where AWS throttles. */
-const ATTEMPTS = 8;
+const MAX_ATTEMPTS = 8;
 
 /**
  * Loads the SDK and makes the clients. Credentials come from the SDK's default chain: environment (static keys of a
@@ -39,7 +39,7 @@ export async function loadAwsClients(
   const common = {
     region,
     requestHandler: awsRequestHandler(sdk, env),
-    maxAttempts: ATTEMPTS,
+    maxAttempts: MAX_ATTEMPTS,
     // Not said, the SDK's own settings hold (AWS_USE_FIPS_ENDPOINT, a profile's).
     ...(variant.startsWith('fips') && { useFipsEndpoint: true }),
     ...(variant.endsWith('dual-stack') && { useDualstackEndpoint: true }),

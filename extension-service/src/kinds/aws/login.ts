@@ -5,7 +5,7 @@ import type { AwsClients } from './clients.js';
 import { awsProblem } from './problems.js';
 
 /** Milliseconds for one login, tries and the assumption of a role included. */
-const PATIENCE = 30_000;
+const LOGIN_TIMEOUT_MS = 30_000;
 
 /** The registry's password by GetAuthorizationToken: for all registries that the identity may use, for twelve hours. */
 export async function ecrLogin(
@@ -14,7 +14,7 @@ export async function ecrLogin(
   clients: AwsClients,
 ): Promise<RegistryLogin> {
   const { sdk, ecr, ecrPublic } = clients;
-  const options = { abortSignal: AbortSignal.timeout(PATIENCE) };
+  const options = { abortSignal: AbortSignal.timeout(LOGIN_TIMEOUT_MS) };
   const action = `${isPublic === true ? 'ecr-public' : 'ecr'}:GetAuthorizationToken`;
   try {
     const data =

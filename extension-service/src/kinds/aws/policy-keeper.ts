@@ -15,9 +15,9 @@ export interface PolicyKeeperOptions extends EcrContext {
 }
 
 /** Repositories that are remembered as seen to; more only cost a question again. */
-const REMEMBERED = 20_000;
+const MAX_REMEMBERED = 20_000;
 /** Repositories at once: policies are never urgent, and AWS does not publish these calls' quotas. */
-const PARALLEL = 2;
+const MAX_PARALLEL = 2;
 /** Milliseconds for one repository, the SDK's tries included. */
 const POLICY_TIMEOUT_MS = 60_000;
 /** ECR's limit for the tags of a resource. */
@@ -30,7 +30,7 @@ const TAG_LIMIT = 50;
 export class PolicyKeeper {
   readonly #desired: DesiredPolicies | undefined;
   readonly #seen = new Map<string, Promise<void>>();
-  readonly #limiter = new Limiter(PARALLEL);
+  readonly #limiter = new Limiter(MAX_PARALLEL);
   readonly #stop = new AbortController();
 
   constructor(private readonly options: PolicyKeeperOptions) {
@@ -70,7 +70,7 @@ export class PolicyKeeper {
 
   #see(repository: string, desired: DesiredPolicies, isNew: boolean): void {
     this.#seen.set(repository, this.#untilDone(repository, desired, isNew));
-    if (this.#seen.size <= REMEMBERED) return;
+    if (this.#seen.size <= MAX_REMEMBERED) return;
     const [oldest] = this.#seen.keys();
     if (oldest !== undefined) this.#seen.delete(oldest);
   }

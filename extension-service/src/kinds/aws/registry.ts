@@ -21,7 +21,7 @@ import { messageOf } from '../../util/message-of.js';
 
 /** Milliseconds before the first look for drifted policies, and between two. */
 const SWEEP = { first: 15_000, interval: 1_800_000 };
-const LAST_WORK = 15_000;
+const SETTLE_TIMEOUT_MS = 15_000;
 
 /** A registry of Amazon ECR: its login, its repositories and their policies, its quotas. */
 export class EcrRegistry implements CloudRegistry {
@@ -92,7 +92,7 @@ export class EcrRegistry implements CloudRegistry {
   }
 
   async settled(): Promise<void> {
-    await this.#keeper.settled(LAST_WORK);
+    await this.#keeper.settled(SETTLE_TIMEOUT_MS);
   }
 
   stop(): void {

@@ -13,9 +13,9 @@ export interface EcrRepositoriesOptions extends EcrContext {
 }
 
 /** Milliseconds for which a repository that was created is not created again. */
-const RECENT = 30_000;
+const RECENT_CREATION_MS = 30_000;
 /** Milliseconds for one creation, the SDK's tries included. */
-const PATIENCE = 60_000;
+const CREATION_TIMEOUT_MS = 60_000;
 
 /** Repositories of a target, created when a push finds them missing: ECR has one for each image name. */
 export class EcrRepositories implements CloudRepositories {
@@ -31,7 +31,7 @@ export class EcrRepositories implements CloudRepositories {
       const forget = (): boolean => this.#creations.delete(repository);
       // Other parts of the image may have got the answer that it is missing before, and ask only now.
       creation.then(
-        () => setTimeout(forget, RECENT).unref(),
+        () => setTimeout(forget, RECENT_CREATION_MS).unref(),
         () => forget(),
       );
     }
@@ -57,7 +57,7 @@ export class EcrRepositories implements CloudRepositories {
     const clients = await this.options.clients();
     try {
       const command = new clients.sdk.CreateRepositoryCommand(createInput(aws, repository, keeper.marks));
-      await clients.ecr.send(command, { abortSignal: AbortSignal.timeout(PATIENCE) });
+      await clients.ecr.send(command, { abortSignal: AbortSignal.timeout(CREATION_TIMEOUT_MS) });
     } catch (error) {
       // Another replica was faster, or it came between our question and this call.
       if (error instanceof Error && error.name === 'RepositoryAlreadyExistsException') {

@@ -10,11 +10,11 @@ import type { AccessToken } from './access-token.js';
 /** The scope that Artifact Registry's roles are checked against; narrower scopes do not let anything be pushed. */
 const SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];
 /** Milliseconds for one token, with the libraries' own tries, a federation and an impersonation. */
-const PATIENCE = 30_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 /** Milliseconds for one answer of a token service. */
-const ANSWER = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 /** When a token service does not say when its token ends. */
-const SHORTEST_LIFE = 300_000;
+const DEFAULT_LIFETIME_MS = 300_000;
 
 /**
  * An access token by Application Default Credentials in all their forms (a credentials file of any type, else the
@@ -37,7 +37,7 @@ export async function accessToken(
   try {
     const source = own === undefined ? await fileClient(sdk, gcp, document?.json ?? {}) : tokenClient(sdk, own);
     const token = serviceAccount === undefined ? tokenOf(source) : impersonate(sdk, source, serviceAccount);
-    return await untilAborted(token, AbortSignal.timeout(PATIENCE));
+    return await untilAborted(token, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
   } catch (error) {
     throw authProblem(error, { host, origin: document?.origin, serviceAccount });
   }
@@ -48,14 +48,14 @@ async function fileClient(sdk: typeof Sdk, { projectId }: GcpConfig, credentials
     scopes: SCOPES,
     // Without one the library runs gcloud and asks the metadata server for it; nothing here uses it.
     projectId,
-    clientOptions: { transporterOptions: { timeout: ANSWER } },
+    clientOptions: { transporterOptions: { timeout: ANSWER_TIMEOUT_MS } },
     credentials,
   });
   return auth.getClient();
 }
 
 function tokenClient(sdk: typeof Sdk, { token, expires }: AccessToken): AuthClient {
-  const client = new sdk.OAuth2Client({ transporterOptions: { timeout: ANSWER } });
+  const client = new sdk.OAuth2Client({ transporterOptions: { timeout: ANSWER_TIMEOUT_MS } });
   client.setCredentials({ access_token: token, expiry_date: expires });
   // Also in its last minutes, when the library would ask for another one.
   client.eagerRefreshThresholdMillis = 0;
@@ -67,7 +67,7 @@ async function impersonate(sdk: typeof Sdk, source: AuthClient, serviceAccount: 
     sourceClient: source,
     targetPrincipal: serviceAccount,
     targetScopes: SCOPES,
-    transporterOptions: { timeout: ANSWER },
+    transporterOptions: { timeout: ANSWER_TIMEOUT_MS },
   });
   return tokenOf(client);
 }
@@ -78,7 +78,7 @@ async function tokenOf(client: AuthClient): Promise<AccessToken> {
   const { quotaProjectId, credentials } = client;
   return {
     token,
-    expires: credentials.expiry_date ?? Date.now() + SHORTEST_LIFE,
+    expires: credentials.expiry_date ?? Date.now() + DEFAULT_LIFETIME_MS,
     ...(quotaProjectId !== undefined && { quotaProject: quotaProjectId }),
   };
 }

@@ -5,7 +5,7 @@ import type { AccessToken } from './access-token.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** Milliseconds for an answer: GKE's server is slow when a Pod has just started. */
-const PATIENCE = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
 const ANSWER_LIMIT = 64 * 1024;
 const NONE =
   'bind the ServiceAccount to a Google service account (Workload Identity), or set a credentials file in ' +
@@ -68,11 +68,11 @@ function readToken(host: string, body: string): AccessToken {
 }
 
 async function ask(url: URL): Promise<{ readonly status: number; readonly flavor: unknown; readonly body: string }> {
-  const signal = AbortSignal.timeout(PATIENCE);
+  const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     // Never through a proxy: it is this machine's.
     get(url, { headers: { 'metadata-flavor': 'Google' }, signal, agent: false }, resolve).on('error', (error) =>
-      reject(signal.aborted ? new Error(`no answer within ${PATIENCE} ms`) : error),
+      reject(signal.aborted ? new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`) : error),
     );
   });
   const pieces: Buffer[] = [];

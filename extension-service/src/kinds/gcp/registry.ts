@@ -15,7 +15,7 @@ import { RepositoryApi } from './repository-api.js';
 import { SettingsKeeper } from './settings-keeper.js';
 
 /** Milliseconds for what copies left behind, when a command ends. */
-const LAST_WORK = 15_000;
+const SETTLE_TIMEOUT_MS = 15_000;
 
 /** A repository of Google Artifact Registry: its login, its creation, its settings. */
 export class ArtifactRegistry implements CloudRegistry {
@@ -63,7 +63,7 @@ export class ArtifactRegistry implements CloudRegistry {
   }
 
   async settled(): Promise<void> {
-    await this.#keeper.settled(LAST_WORK);
+    await this.#keeper.settled(SETTLE_TIMEOUT_MS);
   }
 
   stop(): void {

@@ -18,7 +18,7 @@ export interface GcpRepositoriesOptions {
 }
 
 /** Milliseconds that a creation, or its failure, answers further pushes without another call. */
-const REMEMBERED = 60_000;
+const CREATION_MEMORY_MS = 60_000;
 
 /** The one repository that all images of a target go to; created by the first push that misses it, if we may. */
 export class GcpRepositories implements CloudRepositories {
@@ -35,7 +35,7 @@ export class GcpRepositories implements CloudRepositories {
     const now = this.options.now ?? Date.now;
     if (this.#creation === undefined || this.#creation.until < now()) {
       // Blobs are pushed side by side: each of them comes here.
-      this.#creation = { outcome: this.#create(), until: now() + REMEMBERED };
+      this.#creation = { outcome: this.#create(), until: now() + CREATION_MEMORY_MS };
       this.#creation.outcome.catch(() => undefined);
     }
     const { outcome } = this.#creation;

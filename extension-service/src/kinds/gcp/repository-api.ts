@@ -19,9 +19,9 @@ export interface RepositoryApiOptions {
 }
 
 /** Milliseconds for one call; a creation is waited for longer. */
-const PATIENCE = { call: 20_000, creation: 60_000 };
+const TIMEOUTS_MS = { call: 20_000, creation: 60_000 };
 /** No tries of the library's own: each caller has its times to try again. */
-const CALL = { timeout: PATIENCE.call, retry: null };
+const CALL = { timeout: TIMEOUTS_MS.call, retry: null };
 
 export const ADMIN = 'roles/artifactregistry.admin';
 export const READER = 'roles/artifactregistry.reader';
@@ -56,7 +56,7 @@ export class RepositoryApi {
         throw error;
       }
     };
-    return this.#run(call, signal, work, PATIENCE.creation);
+    return this.#run(call, signal, work, TIMEOUTS_MS.creation);
   }
 
   /** `paths` are what UpdateRepository's field mask names. */
@@ -109,7 +109,7 @@ export class RepositoryApi {
     call: ApiCall,
     signal: AbortSignal | undefined,
     work: (client: ArtifactRegistryClient) => Promise<T>,
-    patience: number = PATIENCE.call,
+    patience: number = TIMEOUTS_MS.call,
   ): Promise<T> {
     const { gcp, host, env, token } = this.options;
     // The library waits for a connection without end when there is no answer.

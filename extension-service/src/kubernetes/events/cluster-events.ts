@@ -6,7 +6,7 @@ import type { EventErrorKind, EventsApi, EventUpdate } from './api.js';
 import type { CopyEvent } from './copy-event.js';
 
 const CONTROLLER = 'image-swapper';
-const LONGEST_INSTANCE = 128;
+const MAX_INSTANCE_LENGTH = 128;
 
 /**
  * Events through the core API. The newer events.k8s.io lets nobody change a message, and the next try belongs in it;
@@ -41,7 +41,7 @@ export class ClusterEvents implements EventsApi {
       lastTimestamp: at,
       source: { component: CONTROLLER },
       reportingComponent: CONTROLLER,
-      reportingInstance: this.instance.slice(0, LONGEST_INSTANCE),
+      reportingInstance: this.instance.slice(0, MAX_INSTANCE_LENGTH),
     };
     try {
       await this.api.createNamespacedEvent({ namespace, body }, await requestOptions(signal));

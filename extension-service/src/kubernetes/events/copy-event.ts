@@ -67,7 +67,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-const LONGEST_NAME = 253;
+const MAX_NAME_LENGTH = 253;
 const SUBDOMAIN = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
 
 /** As client-go names Events: the object's name and something that makes it one of a kind. */
@@ -76,6 +76,6 @@ function eventName({ name, uid }: ObjectReference, reason: EventReason, image: s
     .update(JSON.stringify([uid, reason, image]))
     .digest('hex')
     .slice(0, 20);
-  const room = name.slice(0, LONGEST_NAME - hash.length - 1).replace(/[.-]+$/, '');
+  const room = name.slice(0, MAX_NAME_LENGTH - hash.length - 1).replace(/[.-]+$/, '');
   return `${SUBDOMAIN.test(room) ? room : 'image-swapper'}.${hash}`;
 }

@@ -26,22 +26,22 @@ interface Waiting {
 }
 
 /** Events that wait at most; the oldest go first. */
-const CAPACITY = 1_000;
+const MAX_QUEUED = 1_000;
 /** For all objects together: what client-go allows a client. */
 const GLOBAL = { burst: 50, refill: 200, capacity: 1 };
 /** Milliseconds until rights are tried again that were missing. */
-const QUIET = 3_600_000;
+const RIGHTS_RETRY_MS = 3_600_000;
 /** Between two log lines about what was dropped. */
-const TELL = 60_000;
+const LOSS_REPORT_INTERVAL_MS = 60_000;
 /** That a stop waits for what is left to send. */
-const FAREWELL = 2_000;
+const FLUSH_TIMEOUT_MS = 2_000;
 
 /**
  * Tells what became of copies as Events on the workloads. Never waits and never fails: whatever is too much is dropped
  * and counted, since Events are a convenience and the API server is everybody's.
  */
 export class EventRecorder {
-  private readonly waiting = new BoundedMap<string, Waiting>(CAPACITY, () => this.drop());
+  private readonly waiting = new BoundedMap<string, Waiting>(MAX_QUEUED, () => this.drop());
   private readonly perObject = new SpamFilter(SPAM_FILTER);
   private readonly global = new SpamFilter(GLOBAL);
   private readonly abort = new AbortController();
@@ -68,7 +68,7 @@ export class EventRecorder {
   /** Sends what it can in two seconds. */
   async stop(): Promise<void> {
     this.stopping = true;
-    const cancel = this.clock.after(FAREWELL, () => this.abort.abort());
+    const cancel = this.clock.after(FLUSH_TIMEOUT_MS, () => this.abort.abort());
     await this.sending;
     cancel();
     this.abort.abort();
@@ -111,7 +111,7 @@ export class EventRecorder {
     } catch (error) {
       const message = messageOf(error);
       if (error instanceof EventError && error.kind === 'forbidden') {
-        this.quietUntil = this.clock.now() + QUIET;
+        this.quietUntil = this.clock.now() + RIGHTS_RETRY_MS;
         this.waiting.clear();
         if (!this.forbidden) log('warn', `Events are paused for an hour: ${message}; or set events.enabled to false`);
         this.forbidden = true;
@@ -125,7 +125,7 @@ export class EventRecorder {
 
   private drop(): void {
     this.dropped += 1;
-    this.tellDropped ??= this.clock.after(TELL, () => this.tell());
+    this.tellDropped ??= this.clock.after(LOSS_REPORT_INTERVAL_MS, () => this.tell());
   }
 
   private tell(): void {

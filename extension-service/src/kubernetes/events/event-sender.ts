@@ -13,10 +13,10 @@ export interface EventSenderOptions {
 }
 
 /** Events whose counts are remembered, as many as client-go does. */
-const REMEMBERED = 4_096;
-const TRIES = 4;
-const FIRST_PAUSE = 1_000;
-const LONGEST_PAUSE = 30_000;
+const MAX_REMEMBERED = 4_096;
+const MAX_TRIES = 4;
+const FIRST_PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 30_000;
 /** Milliseconds that a request may take. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const NO_ANSWER = 'the API server does not respond';
@@ -24,7 +24,7 @@ const NO_ANSWER = 'the API server does not respond';
 /** Writes one Event: makes it, or counts it up where the same was reported before, by this replica or another. */
 export class EventSender {
   /** Counts by namespace and name. */
-  private readonly counts = new BoundedMap<string, number>(REMEMBERED);
+  private readonly counts = new BoundedMap<string, number>(MAX_REMEMBERED);
 
   constructor(private readonly options: EventSenderOptions) {}
 
@@ -39,11 +39,11 @@ export class EventSender {
         return;
       } catch (error) {
         const { signal } = this.options;
-        const patient = error instanceof EventError && error.kind === 'later' && tries < TRIES && !signal.aborted;
+        const patient = error instanceof EventError && error.kind === 'later' && tries < MAX_TRIES && !signal.aborted;
         if (!patient) throw error;
         const jitter = 0.5 + 0.5 * (this.options.random ?? Math.random)();
-        const pause = Math.max(FIRST_PAUSE * 2 ** (tries - 1) * jitter, error.retryAfter ?? 0);
-        await this.pause(Math.min(pause, LONGEST_PAUSE));
+        const pause = Math.max(FIRST_PAUSE_MS * 2 ** (tries - 1) * jitter, error.retryAfter ?? 0);
+        await this.pause(Math.min(pause, MAX_PAUSE_MS));
       }
     }
   }

@@ -3,7 +3,7 @@ import type { CopyNews } from '../copy-news.js';
 import type { EventReason } from './event-reason.js';
 
 /** The API's limit, in bytes of UTF-8. */
-const LONGEST = 1_024;
+const MAX_LENGTH = 1_024;
 
 /** For people that look at their workload: one line. */
 export function eventMessage({ source, reference, result }: CopyNews, reason: EventReason, now: number): string {
@@ -48,8 +48,8 @@ function span(milliseconds: number): string {
 /** The middle gives way: what the image is and when it is tried again matter most. */
 function fit(begin: string, middle: string, end: string): string {
   const [head, body, tail] = [oneLine(begin), oneLine(middle), oneLine(end)];
-  const room = LONGEST - bytes(head) - bytes(tail);
-  return cut(`${cut(head, LONGEST - bytes(tail))}${cut(body, Math.max(0, room))}${tail}`, LONGEST);
+  const room = MAX_LENGTH - bytes(head) - bytes(tail);
+  return cut(`${cut(head, MAX_LENGTH - bytes(tail))}${cut(body, Math.max(0, room))}${tail}`, MAX_LENGTH);
 }
 
 /** To so many bytes, between two characters. */

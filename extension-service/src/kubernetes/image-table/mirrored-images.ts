@@ -40,7 +40,7 @@ interface Known extends TableEntry {
 const BETWEEN_WRITES_MS = 5_000;
 const MERGE_INTERVAL_MS = 3_600_000;
 /** Code points of new images, from which they are merged into the large table before their time. */
-const RECENT_LIMIT = 90_000;
+const MAX_RECENT_CHARACTERS = 90_000;
 
 /**
  * The images that the targets have, as far as this replica has seen them since it leads. They are divided into a large part
@@ -122,7 +122,7 @@ export class MirroredImages {
     if (this.tables === undefined || this.rendered !== this.version) {
       const targets = decidedTargets(config, namingTarget);
       const bases = basesOf(targets);
-      let recent = imageTable(this.of(true), bases, RECENT_LIMIT);
+      let recent = imageTable(this.of(true), bases, MAX_RECENT_CHARACTERS);
       if (recent.crowdedOut > 0) {
         this.join();
         recent = imageTable([], bases);

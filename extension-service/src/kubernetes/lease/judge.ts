@@ -25,7 +25,7 @@ export type Judgement =
   | { readonly do: 'wait'; readonly remaining: number };
 
 /** A record that asks for more is believed no longer: a slip of a hand must not stop all copies for days. */
-const LONGEST_BELIEVED = 60_000;
+const MAX_LEASE_DURATION_MS = 60_000;
 
 /** Takes in what was just read; `found` is undefined when the Lease does not exist. */
 export function observe(before: Observation, found: StoredLease | undefined, now: number): Observation {
@@ -46,7 +46,7 @@ export function judge({ lease, gone, unchangedSince }: Observation, candidate: C
   if (holder === candidate.identity) return { do: gone ? 'create' : 'renew' };
   if (holder === '' || isPredecessor(holder, candidate)) return { do: claim };
   // Never shorter than our own: a holder of our kind renews by that, whatever was written into its record.
-  const believed = Math.max(candidate.duration, Math.min(duration, LONGEST_BELIEVED));
+  const believed = Math.max(candidate.duration, Math.min(duration, MAX_LEASE_DURATION_MS));
   const remaining = unchangedSince + believed - now;
   return remaining <= 0 ? { do: claim } : { do: 'wait', remaining };
 }

@@ -13,7 +13,7 @@ export interface Deleted {
 }
 
 /** Milliseconds between two looks, and how many: a replica that ends may finish a pass that it had begun. */
-const AGAIN = { pause: 2_000, times: 5 };
+const RETRY = { pause: 2_000, times: 5 };
 
 /** Deletes every policy that replicas with this Lease manage, until none comes back. */
 export async function deleteManaged(
@@ -25,11 +25,11 @@ export async function deleteManaged(
   const deleted = new Set<string>();
   let problems: readonly string[] = [];
   let last: readonly string[] = [];
-  for (let time = 1; time <= AGAIN.times; time += 1) {
+  for (let time = 1; time <= RETRY.times; time += 1) {
     ({ names: last, problems } = await deleteOnce(objects, labels, config.policies.name));
     for (const name of last) deleted.add(name);
     if (last.length === 0 || problems.length > 0) break;
-    await sleep(AGAIN.pause);
+    await sleep(RETRY.pause);
   }
   const back =
     last.length > 0 && problems.length === 0

@@ -20,7 +20,7 @@ export interface Advanced {
 }
 
 /** Two replicas write at most a few times at once. */
-const TRIES = 10;
+const MAX_TRIES = 10;
 
 /**
  * Reads the Secret, and takes its next step if `takes` wants it.
@@ -46,7 +46,7 @@ export async function advance(
       await secret.write(stored, material, answers(step, asked));
       return { material, step };
     } catch (error) {
-      if (!(error instanceof StaleSecretError) || tries === TRIES) throw error;
+      if (!(error instanceof StaleSecretError) || tries === MAX_TRIES) throw error;
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { CertificateMaterial, KeyPair } from './material.js';
 import { notAfter } from './material.js';
-import { LIFE } from './next-step.js';
+import { LIFETIMES_MS } from './next-step.js';
 import type { Step } from './next-step.js';
 
 /** Makes keys and certificates. */
@@ -29,13 +29,13 @@ export async function carryOut(
     case 'announce':
       return { ...material, next: await issuer.authority(now), rollover: { reason: step.reason } };
     case 'hasten': {
-      const soon = now + LIFE.overlap.asked;
+      const soon = now + LIFETIMES_MS.overlap.asked;
       const signFrom = rollover?.signFrom === undefined ? undefined : Math.min(rollover.signFrom, soon);
       return { ...material, rollover: { reason: 'asked', ...(signFrom !== undefined && { signFrom }) } };
     }
     case 'confirm': {
       const reason = rollover?.reason ?? 'due';
-      return { ...material, rollover: { reason, signFrom: now + LIFE.overlap[reason] } };
+      return { ...material, rollover: { reason, signFrom: now + LIFETIMES_MS.overlap[reason] } };
     }
     case 'sign': {
       if (next === undefined) throw new Error('there is no next CA');
@@ -50,7 +50,7 @@ export async function carryOut(
     const old =
       authority === undefined
         ? []
-        : [{ cert: authority.cert, until: Math.min(notAfter(authority.cert), now + LIFE.leaf) }];
+        : [{ cert: authority.cert, until: Math.min(notAfter(authority.cert), now + LIFETIMES_MS.leaf) }];
     return {
       authority: signer,
       leaf: await issuer.leaf(signer, names, now),

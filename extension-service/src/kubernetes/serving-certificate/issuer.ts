@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import type { Issuer } from './carry-out.js';
 import type { KeyPair } from './material.js';
 import { notAfter } from './material.js';
-import { LIFE } from './next-step.js';
+import { LIFETIMES_MS } from './next-step.js';
 
 /** ECDSA P-256: a handshake costs a small part of RSA's, and Kyverno's ClusterPolicy makes one for each call. */
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -18,8 +18,8 @@ export const selfSigningIssuer: Issuer = {
         // A name of its own for each: verifiers look an authority up by name.
         name: `CN=image-swapper authority ${randomBytes(4).toString('hex')}`,
         serialNumber: serialNumber(),
-        notBefore: new Date(now - LIFE.backdated),
-        notAfter: new Date(now + LIFE.authority),
+        notBefore: new Date(now - LIFETIMES_MS.backdated),
+        notAfter: new Date(now + LIFETIMES_MS.authority),
         keys,
         signingAlgorithm: ALGORITHM,
         extensions: [
@@ -42,8 +42,8 @@ export const selfSigningIssuer: Issuer = {
         subject: 'CN=image-swapper',
         issuer: issuer.subject,
         serialNumber: serialNumber(),
-        notBefore: new Date(now - LIFE.backdated),
-        notAfter: new Date(Math.min(now + LIFE.leaf, notAfter(authority.cert))),
+        notBefore: new Date(now - LIFETIMES_MS.backdated),
+        notAfter: new Date(Math.min(now + LIFETIMES_MS.leaf, notAfter(authority.cert))),
         publicKey: keys.publicKey,
         signingKey,
         signingAlgorithm: ALGORITHM,

@@ -2,20 +2,20 @@ import { X509Certificate } from 'node:crypto';
 import type { CertificateMaterial } from './material.js';
 import { namesOf, notAfter, notBefore } from './material.js';
 
-const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 
 /** Milliseconds that certificates are valid, and what passes before a new authority signs. */
-export const LIFE = {
-  authority: 5 * 365 * DAY,
-  leaf: 90 * DAY,
+export const LIFETIMES_MS = {
+  authority: 5 * 365 * DAY_MS,
+  leaf: 90 * DAY_MS,
   /** Valid from a little ago: clocks differ. */
-  backdated: 60 * MINUTE,
+  backdated: 60 * MINUTE_MS,
   /**
    * From when everybody whom the service can see knows the next authority, until that signs. By time there is no hurry,
    * and somebody whom it cannot see (a trust store that a person fills) gets the time; an operator who asks has a reason.
    */
-  overlap: { due: 30 * DAY, asked: 10 * MINUTE },
+  overlap: { due: 30 * DAY_MS, asked: 10 * MINUTE_MS },
 } as const;
 
 /** The next step for the Secret, with the reason for the log. */

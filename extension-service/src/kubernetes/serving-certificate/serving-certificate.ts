@@ -22,7 +22,7 @@ export interface ServingCertificateOptions {
 }
 
 /** Milliseconds between two looks at the Secret, and after one that failed. */
-const POLL = { usual: 30_000, failed: 3_000 };
+const POLL_MS = { usual: 30_000, failed: 3_000 };
 
 /**
  * Every replica's side of a certificate that they share by a Secret: fills the Secret when it is empty, takes what is in
@@ -38,7 +38,7 @@ export class ServingCertificate {
     const { config, onProblem, log } = this.options;
     const problems = new ToldProblems(log);
     while (!signal.aborted) {
-      let pause: number = POLL.usual;
+      let pause: number = POLL_MS.usual;
       try {
         await this.look();
         problems.saw([], 'the serving certificate can be read again');
@@ -46,7 +46,7 @@ export class ServingCertificate {
         const problem = messageOf(error);
         problems.saw([problem], '');
         onProblem(problem);
-        pause = POLL.failed;
+        pause = POLL_MS.failed;
       }
       await config.pause(pause, signal);
     }

@@ -41,12 +41,12 @@ export interface ClusterLists {
 }
 
 /** Milliseconds without a byte after which a list is given up. */
-const SILENCE = 60_000;
+const MAX_SILENCE_MS = 60_000;
 /** Bytes of a page, of which its objects take some three times as much; one object has at most 1.5 MB in etcd. */
-const LARGEST = 32 * 1_024 * 1_024;
+const MAX_BODY_BYTES = 32 * 1_024 * 1_024;
 
 /** With the address, certificates and credentials of a kubeconfig or of the Pod. */
-export function clusterLists(config: KubeConfig, largest = LARGEST): ClusterLists {
+export function clusterLists(config: KubeConfig, largest = MAX_BODY_BYTES): ClusterLists {
   return {
     async page(path, query, signal) {
       const list = await getJson(config, path, query, { signal, largest });
@@ -128,7 +128,9 @@ function send(url: URL, options: RequestOptions, largest: number): Promise<Answe
       });
       response.on('close', () => fail(new Error('the connection was closed')));
     });
-    outgoing.setTimeout(SILENCE, () => outgoing.destroy(new Error(`no response for ${SILENCE / 1_000} s`)));
+    outgoing.setTimeout(MAX_SILENCE_MS, () =>
+      outgoing.destroy(new Error(`no response for ${MAX_SILENCE_MS / 1_000} s`)),
+    );
     outgoing.on('error', fail);
     outgoing.end();
   });

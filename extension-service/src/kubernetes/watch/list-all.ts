@@ -19,9 +19,9 @@ export interface ListAllOptions {
   readonly random?: () => number;
 }
 
-const PAUSE: readonly [number, number] = [500, 30_000];
+const PAUSES_MS: readonly [number, number] = [500, 30_000];
 /** Failures of one page in a row: some two minutes. */
-const TRIES = 8;
+const MAX_TRIES = 8;
 /** Times that the server may forget a list before its end. */
 const BEGINNINGS = 5;
 
@@ -46,12 +46,12 @@ export async function listAll(options: ListAllOptions): Promise<void> {
       if (!(error instanceof ApiStatusError) || signal.aborted) throw error;
       const forgotten = error.code === 410 && next !== undefined && (beginnings += 1) < BEGINNINGS;
       failures += 1;
-      if (!forgotten && (!isPassing(error) || failures >= TRIES)) throw error;
+      if (!forgotten && (!isPassing(error) || failures >= MAX_TRIES)) throw error;
       if (forgotten) {
         next = undefined;
         begin();
       }
-      const milliseconds = backoff(failures, error, options.pause ?? PAUSE, random);
+      const milliseconds = backoff(failures, error, options.pause ?? PAUSES_MS, random);
       onRetry(error, milliseconds);
       await sleep(milliseconds, signal);
       continue;

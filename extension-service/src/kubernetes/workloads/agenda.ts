@@ -44,11 +44,11 @@ interface Progress {
 }
 
 /** Milliseconds between two looks at what is due. */
-const TICK = 5_000;
+const TICK_MS = 5_000;
 /** A Pod with `imagePullPolicy: Always` asks for what the tag means now; a thousand of them at once ask once. */
-const COMPARED_LATELY = 10_000;
+const RECENT_COMPARISON_MS = 10_000;
 /** Milliseconds, doubled with each failure in a row up to the interval at which everything is looked at. */
-const PAUSE_AFTER_FAILURE = 60_000;
+const PAUSE_AFTER_FAILURE_MS = 60_000;
 /** Pull contexts that are tried in turn before a pause: each costs a try at the source. */
 const MAX_PULLS = 5;
 /** Audits at once: each asks for every part of an image, and none of them is urgent. */
@@ -95,7 +95,7 @@ export class CopyAgenda {
 
   /** Tags whose meaning now is wanted. */
   refresh(keys: readonly string[]): void {
-    const since = this.options.now() - COMPARED_LATELY;
+    const since = this.options.now() - RECENT_COMPARISON_MS;
     for (const key of keys) if ((this.progress.get(key)?.compared ?? 0) < since) this.ask(key, true, NEW);
   }
 
@@ -135,7 +135,7 @@ export class CopyAgenda {
   /** Until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setInterval(() => this.tick(), TICK);
+      const timer = setInterval(() => this.tick(), TICK_MS);
       const stop = (): void => {
         clearInterval(timer);
         this.stopped = true;
@@ -194,10 +194,10 @@ export class CopyAgenda {
   private pause(key: string, nextTry: number | undefined): void {
     const { now, interval } = this.options;
     const progress = this.of(key);
-    const pause = Math.min(PAUSE_AFTER_FAILURE * 2 ** Math.min(progress.failures, 20), interval);
+    const pause = Math.min(PAUSE_AFTER_FAILURE_MS * 2 ** Math.min(progress.failures, 20), interval);
     progress.failures += 1;
     progress.refused = 0;
-    progress.notBefore = nextTry ?? now() + Math.max(pause, PAUSE_AFTER_FAILURE);
+    progress.notBefore = nextTry ?? now() + Math.max(pause, PAUSE_AFTER_FAILURE_MS);
   }
 
   /** Goes on to the next of those who may pull the image; false when there is none, or for now were enough. */

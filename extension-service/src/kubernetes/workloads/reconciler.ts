@@ -63,7 +63,7 @@ const MAX_USERS = 5;
 const NEWS_DELAY_MS = 3_000;
 /** Pods are listed once the templates that name their sources are, or after this. */
 const TEMPLATES_TIMEOUT_MS = 30_000;
-const REPORT_INTERVAL = 1_000;
+const REPORT_INTERVAL_MS = 1_000;
 /** Lines about images of an unknown source. */
 const MAX_LINES = 1_000;
 
@@ -92,7 +92,7 @@ export class Reconciler implements LeaderTask {
   }
 
   async lead(signal: AbortSignal): Promise<void> {
-    const reporting = setInterval(() => this.report(), REPORT_INTERVAL).unref();
+    const reporting = setInterval(() => this.report(), REPORT_INTERVAL_MS).unref();
     try {
       await this.rounds(signal);
     } finally {

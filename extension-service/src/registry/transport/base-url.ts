@@ -63,7 +63,7 @@ export class BaseUrl {
     const silent = isPlain.then((found) => (found ? undefined : secure));
     try {
       const url = (await Promise.race([secure, silent])) ?? plain;
-      if (url === plain) remembered.set(authority, Date.now() + PLAIN_LIFE_MS);
+      if (url === plain) remembered.set(authority, Date.now() + PLAIN_LIFETIME_MS);
       return url;
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
@@ -112,7 +112,7 @@ const TLS_HELLO_MS = 1_000;
 /** After what time without an answer the TLS connection is closed, so that it keeps no others waiting, in milliseconds. */
 const TLS_ALONE_MS = 4_000;
 /** How long clients of the same process remember that a host speaks plain HTTP, in milliseconds. */
-const PLAIN_LIFE_MS = 600_000;
+const PLAIN_LIFETIME_MS = 600_000;
 
 const plainByHttp = new WeakMap<Http, Map<string, number>>();
 

@@ -4,7 +4,7 @@ import zlib from 'node:zlib';
 import { header, invalid, type Asked } from './asked.js';
 
 /** More codings than this, one over another, are nothing that a proxy does. */
-const MOST_CODINGS = 2;
+const MAX_CODINGS = 2;
 
 type Zstd = { readonly createZstdDecompress?: () => Duplex };
 
@@ -33,7 +33,7 @@ export function decodedBody(
     return { stream: response, coded: false };
   }
   const decoders = codings.reverse().map((coding) => DECODERS[coding]?.());
-  if (codings.length > MOST_CODINGS || decoders.some((decoder) => decoder === undefined)) {
+  if (codings.length > MAX_CODINGS || decoders.some((decoder) => decoder === undefined)) {
     response.destroy();
     throw invalid(asked, `has the content coding "${codings.join(', ').slice(0, 60)}", which was not requested`);
   }

@@ -7,11 +7,11 @@ interface Choice {
   readonly credentials: Credentials | undefined;
 }
 
-const REMEMBERED = 10_000;
+const MAX_REMEMBERED = 10_000;
 
 /** Remembers which credential a registry has taken for a repository and what is done there. */
 export class AcceptedCredentials {
-  readonly #accepted = new BoundedMap<string, number>(REMEMBERED);
+  readonly #accepted = new BoundedMap<string, number>(MAX_REMEMBERED);
 
   /** Whether one has been taken. */
   has(key: string): boolean {

@@ -61,7 +61,7 @@ interface Opened {
 }
 
 /** Bytes that may wait in a socket before its writer has to pause: fewer stops and starts for each blob. */
-const SOCKET_BUFFER = 256 * 1024;
+const SOCKET_BUFFER_BYTES = 256 * 1024;
 
 /**
  * HTTP/1.1 over keep-alive sockets, one hop at a time: no redirects, no retries, no authentication. node:http rather than
@@ -194,7 +194,7 @@ export class Http {
       // The timeout is for sockets that nobody uses; those in use have the watchdog.
       const { maxSockets = 16 } = this.#options;
       const pool = {
-        highWaterMark: SOCKET_BUFFER,
+        highWaterMark: SOCKET_BUFFER_BYTES,
         keepAlive: true,
         maxSockets,
         // Requests come in bursts: a socket that is closed after each burst costs another handshake in the next one.

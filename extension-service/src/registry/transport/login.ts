@@ -59,7 +59,7 @@ interface KnownChallenge {
 }
 
 /** Entries of each memory of a login; the oldest ones go first. */
-const REMEMBERED = 1_000;
+const MAX_REMEMBERED = 1_000;
 
 /**
  * The login at one origin: its challenges, the scopes that it wants beside the usual ones, and the credentials that it has
@@ -185,5 +185,5 @@ function remember<T>(memory: Map<string, T>, key: string, value: T): void {
   memory.delete(key);
   memory.set(key, value);
   const [oldest] = memory.keys();
-  if (memory.size > REMEMBERED && oldest !== undefined) memory.delete(oldest);
+  if (memory.size > MAX_REMEMBERED && oldest !== undefined) memory.delete(oldest);
 }

@@ -8,11 +8,11 @@ export interface Pace {
 /** Pause between two requests at half of one at a time; milliseconds. */
 const PAUSE_MS = 50;
 /** A pause of 750 ms between requests. */
-const LOWEST_LIMIT = 1 / 16;
+const MIN_LIMIT = 1 / 16;
 /** More than any client sends at once. */
 const UNLIMITED = 32;
 /** By each answer, below one at a time. With more, a registry refuses one of three requests and not one of four. */
-const SLOW_GROWTH = 1.1;
+const SLOW_GROWTH_FACTOR = 1.1;
 
 /**
  * The pace after "too many requests": half of what was sent at once. Requests that were on their way when the pace was
@@ -25,12 +25,12 @@ const SLOW_GROWTH = 1.1;
 export function loweredPace(pace: Pace | undefined, inFlight: number, startedAt: number, now: number): Pace {
   if (pace === undefined) return { limit: Math.max(1, Math.floor(inFlight / 2)), loweredAt: now };
   if (startedAt <= pace.loweredAt) return pace;
-  return { limit: Math.max(LOWEST_LIMIT, pace.limit / 2), loweredAt: now };
+  return { limit: Math.max(MIN_LIMIT, pace.limit / 2), loweredAt: now };
 }
 
 /** The pace after an answer: one more request at once for each round of answers. Undefined: none is needed any more. */
 export function raisedPace({ limit, loweredAt }: Pace): Pace | undefined {
-  const raised = limit < 1 ? Math.min(1, limit * SLOW_GROWTH) : limit + 1 / limit;
+  const raised = limit < 1 ? Math.min(1, limit * SLOW_GROWTH_FACTOR) : limit + 1 / limit;
   return raised >= UNLIMITED ? undefined : { limit: raised, loweredAt };
 }
 

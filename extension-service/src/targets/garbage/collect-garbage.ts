@@ -16,7 +16,7 @@ import { isForeign, parseManifest } from '../../registry/manifest.js';
 import type { UsageStore } from './usage-store.js';
 
 /** Requests to one registry at once. */
-const PARALLEL = 4;
+const MAX_PARALLEL = 4;
 
 export interface GarbageOptions {
   readonly target: string;
@@ -62,7 +62,7 @@ export async function collectGarbage(options: GarbageOptions): Promise<GarbageRe
   const records = await store.records(signal);
   const refusals = refusalsOf(records, settings);
   if (refusals.length > 0) return { refusals, rows: [] };
-  const limiter = new Limiter(PARALLEL);
+  const limiter = new Limiter(MAX_PARALLEL);
   const repositories = oldRepositories(known(records), options);
   const stored = await Promise.all(repositories.map((repository) => limiter.run(() => surveyed(options, repository))));
   const first = decide(stored, known(records), settings);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { FIRST_CERTIFICATE } from '../../../../extension-service/src/cli/serve.js';
+import { FIRST_CERTIFICATE_TIMEOUT_MS } from '../../../../extension-service/src/cli/serve.js';
 import { AUTHORITY, AWS } from '../../../tools/chart/cases.js';
 import { CHART, Helm, objectOf } from '../../../tools/helm.js';
 import type { KubernetesObject, RenderOptions } from '../../../tools/helm.js';
@@ -206,7 +206,9 @@ describe.skipIf(!available)('the chart', () => {
       readonly failureThreshold: number;
     };
     expect(probe).toMatchObject({ httpGet: { path: '/healthz', port: 'metrics' } });
-    expect(probe.periodSeconds * probe.failureThreshold * 1000).toBeGreaterThanOrEqual(FIRST_CERTIFICATE + 30_000);
+    expect(probe.periodSeconds * probe.failureThreshold * 1000).toBeGreaterThanOrEqual(
+      FIRST_CERTIFICATE_TIMEOUT_MS + 30_000,
+    );
   });
 
   it('ends a Pod before the next starts where their ports are those of the node', async () => {

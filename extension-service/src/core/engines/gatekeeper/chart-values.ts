@@ -20,24 +20,24 @@ export interface GatekeeperChartValues {
 }
 
 /** The API server waits at most 30 s for Gatekeeper, which needs time for its own work in addition to the Provider's. */
-const LONGEST = { webhook: 30, own: 2 } as const;
+const MAX_TIMEOUTS_SECONDS = { webhook: 30, own: 2 } as const;
 
 /** @throws InvalidPolicyOptionError for a timeout that Gatekeeper's webhook cannot outlast */
 export function gatekeeperChartValues(
   options: { readonly timeoutSeconds?: number; readonly serviceNamespace?: string } = {},
 ): GatekeeperChartValues {
   const { timeoutSeconds = 1, serviceNamespace = 'image-swapper' } = options;
-  const most = LONGEST.webhook - LONGEST.own;
+  const most = MAX_TIMEOUTS_SECONDS.webhook - MAX_TIMEOUTS_SECONDS.own;
   if (timeoutSeconds > most) {
     throw new InvalidPolicyOptionError(
       'timeoutSeconds',
-      `${timeoutSeconds} must be at most ${most}: Gatekeeper's webhook times out after ${LONGEST.webhook} s, before the Assign could apply its failure policy`,
+      `${timeoutSeconds} must be at most ${most}: Gatekeeper's webhook times out after ${MAX_TIMEOUTS_SECONDS.webhook} s, before the Assign could apply its failure policy`,
     );
   }
   return {
     enableExternalData: true,
     disableMutation: false,
-    mutatingWebhookTimeoutSeconds: timeoutSeconds + LONGEST.own,
+    mutatingWebhookTimeoutSeconds: timeoutSeconds + MAX_TIMEOUTS_SECONDS.own,
     mutatingWebhookFailurePolicy: 'Ignore',
     mutatingWebhookReinvocationPolicy: 'IfNeeded',
     mutatingWebhookExemptNamespacesLabels: {

@@ -27,7 +27,7 @@ export function kyvernoChartValues(caBundle: string, publicRoots?: string): Kyve
 
 /** As `--engine-values` prints them. */
 export function mutatingPolicyHelmValues({ caBundle, publicRoots }: HelmValuesInput): HelmValues {
-  if (caBundle === undefined) return { notes: [...AS_IT_IS, ...BLOCKLIST], values: {} };
+  if (caBundle === undefined) return { notes: [...UNCHANGED, ...BLOCKLIST], values: {} };
   return {
     notes: [...trust(publicRoots?.knownTo ?? 'your system'), ...BLOCKLIST],
     values: kyvernoChartValues(caBundle, publicRoots?.pem),
@@ -42,7 +42,7 @@ function trust(knownTo: string): readonly string[] {
   ];
 }
 
-const AS_IT_IS = [
+const UNCHANGED = [
   'Kyverno needs no extra values for plain HTTP or a publicly trusted certificate. For a certificate of your own CA, set it',
   'as --ca-file.',
 ];

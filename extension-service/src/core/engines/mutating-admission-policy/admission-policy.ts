@@ -41,7 +41,7 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
 export const ADMISSION_POLICY_NAMESPACES: readonly string[] = [];
 
 /** Code points of one expression, by the API server's parser. */
-const MOST_CHARACTERS = 100_000;
+const MAX_CHARACTERS = 100_000;
 
 /**
  * A `MutatingAdmissionPolicy` and its binding (Kubernetes 1.36 or newer). The API server swaps the images itself, by a table
@@ -67,8 +67,8 @@ export function renderMutatingAdmission(
   const metadata = policyMetadata(name, options, hashAnnotation(hash));
   const variables = variablesOf(options, filters);
   for (const variable of variables) {
-    if (variable.expression.length <= MOST_CHARACTERS) continue;
-    const reason = `are too long in total: the expression ${variable.name} has more than ${MOST_CHARACTERS} characters`;
+    if (variable.expression.length <= MAX_CHARACTERS) continue;
+    const reason = `are too long in total: the expression ${variable.name} has more than ${MAX_CHARACTERS} characters`;
     throw new InvalidPolicyOptionError('targets', reason);
   }
   const policy: MutatingAdmissionPolicyObject = {

@@ -15,7 +15,7 @@ export interface FilterConditions {
 }
 
 /** Code points of all filters that one expression takes beside its own text. */
-const MOST_CHARACTERS = 80_000;
+const MAX_CHARACTERS = 80_000;
 
 const CHOICES =
   'use only namespace, labels, annotations, names or images with ==, !=, &&, ||, !, starts_with, ends_with and contains, ' +
@@ -40,8 +40,8 @@ export function filterConditions(filters: readonly string[], option = 'filters')
   const cel = ({ predicate, index }: { readonly predicate: Predicate; readonly index: number }): string => {
     const text = celOf(predicate, `${option}[${index}]`);
     length += text.length;
-    if (length <= MOST_CHARACTERS) return text;
-    const reason = `the filters up to this one need more than ${MOST_CHARACTERS} characters in CEL: shorten them`;
+    if (length <= MAX_CHARACTERS) return text;
+    const reason = `the filters up to this one need more than ${MAX_CHARACTERS} characters in CEL: shorten them`;
     throw new InvalidPolicyOptionError(`${option}[${index}]`, reason);
   };
   return { pod: pod.map(cel), place: container.map(cel) };
@@ -58,7 +58,7 @@ export function matchCondition({ option, match }: NamedMatch): string | undefine
   if (predicate === undefined || !textsOf(predicate).every(isQuotable))
     throw new InvalidPolicyOptionError(option, `the API server cannot decide ${JSON.stringify(match)}: ${CHOICES}`);
   const text = celOf(predicate, option);
-  if (text.length > MOST_CHARACTERS)
-    throw new InvalidPolicyOptionError(option, `needs more than ${MOST_CHARACTERS} characters in CEL: shorten it`);
+  if (text.length > MAX_CHARACTERS)
+    throw new InvalidPolicyOptionError(option, `needs more than ${MAX_CHARACTERS} characters in CEL: shorten it`);
   return text;
 }

@@ -1,7 +1,7 @@
 import { SKIP_CONTAINERS_KEY } from '../../decide/pod.js';
 import { takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
-import { MOST_CONTAINERS } from '../../decide/decide.js';
+import { MAX_CONTAINERS } from '../../decide/decide.js';
 import { celString } from '../../policies/literals.js';
 import type { CelCondition } from '../../policies/objects.js';
 import {
@@ -44,7 +44,7 @@ export function placeVariables(
     {
       name: 'places',
       expression: [
-        `variables.leftAlone || size(variables.all) > ${MOST_CONTAINERS} ? [] : variables.all.filter(c,`,
+        `variables.leftAlone || size(variables.all) > ${MAX_CONTAINERS} ? [] : variables.all.filter(c,`,
         `  c.image != "" && c.optedOut == ""${skipped === '' ? '' : `\n   ${skipped}`})`,
       ].join('\n'),
     },

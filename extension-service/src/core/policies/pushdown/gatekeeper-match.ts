@@ -18,7 +18,7 @@ export interface GatekeeperFilters {
 /** Each is a mutator for each list of containers, through all of which Gatekeeper goes for each Pod. */
 export const MAX_MATCHES = 8;
 /** Many alternatives repeat each other, so only these are shown. */
-const MOST_ALTERNATIVES = 512;
+const MAX_ALTERNATIVES = 512;
 
 const CHOICES =
   'use only conditions on the namespace and labels, or only container.image, or another engine ' +
@@ -65,7 +65,7 @@ function withoutThose(
   filter: Predicate,
   drafts: readonly MatchDraft[],
 ): readonly MatchDraft[] | 'unsayable' | 'too many' {
-  if (drafts.length * countAlternatives(filter, false) > MOST_ALTERNATIVES) return 'too many';
+  if (drafts.length * countAlternatives(filter, false) > MAX_ALTERNATIVES) return 'too many';
   const ways = alternatives(filter, false);
   const found: MatchDraft[] = [];
   for (const way of ways) {

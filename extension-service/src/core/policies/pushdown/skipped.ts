@@ -21,13 +21,13 @@ export interface Skip {
 type Write = (predicate: Predicate, option: string) => string;
 
 /** The API server takes 64 conditions; a filter beyond these is decided by the service alone. */
-const MOST_FILTERS = 48;
+const MAX_FILTERS = 48;
 /**
  * CEL accepts 100,000 characters per expression, and rejects the policy for one more. The conditions that exclude containers
  * are one expression, with the targets. All expressions together must fit into one object of etcd and `kubectl apply`, twice
  * for ClusterPolicy. The service alone decides filters beyond these limits.
  */
-const MOST_CHARACTERS = { filter: 50_000, containers: 50_000, all: 100_000 } as const;
+const MAX_CHARACTERS = { filter: 50_000, containers: 50_000, all: 100_000 } as const;
 
 export function skippedPods(filters: readonly string[], write: Write): SkippedPods {
   const { pod, container } = pushDownFilters(filters);
@@ -37,20 +37,20 @@ export function skippedPods(filters: readonly string[], write: Write): SkippedPo
     for (const { index, predicate } of pushed) {
       // A filter that is never true needs no condition.
       if (predicate.kind === 'constant' && !predicate.value) continue;
-      if (skips.length === MOST_FILTERS) break;
+      if (skips.length === MAX_FILTERS) break;
       const text = write(predicate, `filters[${index}]`);
-      if (text.length > Math.min(MOST_CHARACTERS.filter, most - length)) continue;
+      if (text.length > Math.min(MAX_CHARACTERS.filter, most - length)) continue;
       length += text.length;
       skips.push({ name: `filter-${index + 1}`, predicate, text });
     }
     return skips;
   };
-  const ofContainers = fitting(container, MOST_CHARACTERS.containers);
+  const ofContainers = fitting(container, MAX_CHARACTERS.containers);
   const taken = ofContainers.reduce((sum, { text }) => sum + text.length, 0);
   return {
     pod: [
       { name: 'not-opted-out', predicate: OPTED_OUT, text: write(OPTED_OUT, 'filters') },
-      ...fitting(pod, MOST_CHARACTERS.all - taken),
+      ...fitting(pod, MAX_CHARACTERS.all - taken),
     ],
     container: ofContainers,
   };
