@@ -43,10 +43,13 @@ export async function killReplicas(plane: ControlPlane, options: Killing): Promi
     );
     let kills = 0;
     let inFlight = 0;
+    let leadersKilled = 0;
     for (let second = EVERY; second <= seconds; second += EVERY) {
       await sleep(EVERY * 1_000 - RESTART);
       const random = replicas.running[Math.floor(Math.random() * replicas.running.length)];
-      const victim = kills % 2 === 0 || random === undefined ? await replicas.leader() : random;
+      const leader = await replicas.leader();
+      const victim = kills % 2 === 0 || random === undefined ? leader : random;
+      leadersKilled += victim === leader ? 1 : 0;
       inFlight += puller.pulled.size < count ? 1 : 0;
       await replicas.kill(victim);
       kills += 1;
@@ -57,12 +60,13 @@ export async function killReplicas(plane: ControlPlane, options: Killing): Promi
     expect(puller.broken).toEqual([]);
     expect(wanted.map(({ repository }) => puller.pulled.get(repository))).toEqual(wanted.map(({ digest }) => digest));
     const uploads = blobUploads(target);
-    expect([...uploads].filter(([, times]) => times > 2)).toEqual([]);
+    // A copy that is interrupted sends its small blobs again without a question (docs/decisions/0012-new-repositories.md).
+    expect([...uploads].filter(([, times]) => times > 1 + leadersKilled)).toEqual([]);
     // Most of the kills met copies: a run in which all was done before proves nothing.
     expect(inFlight).toBeGreaterThan(kills / 2);
-    const twice = [...uploads].filter(([, times]) => times === 2).length;
+    const again = [...uploads].filter(([, times]) => times > 1).length;
     const begun = target.accessLog().filter(({ method, status }) => method === 'POST' && status === 202).length;
-    return `${kills} kills, ${inFlight} amid copies; ${uploads.size} blobs, ${begun} uploads begun, ${twice} blobs twice`;
+    return `${kills} kills, ${inFlight} amid copies; ${uploads.size} blobs, ${begun} uploads begun, ${again} blobs more than once`;
   } finally {
     await puller.stop();
     await replicas.stop();
