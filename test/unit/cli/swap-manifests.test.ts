@@ -327,7 +327,12 @@ describe('any Pod', () => {
             : kind === 'Deployment'
               ? at(expected, 'spec', 'template')
               : at(expected, 'spec', 'jobTemplate', 'spec', 'template');
-        const isPod = kind !== 'Pod' || template?.['kind'] === 'Pod';
+        // A template is known by a list of containers, a Pod by its kind.
+        const spec = template?.['spec'] as JsonObject | undefined;
+        const isPod =
+          kind === 'Pod'
+            ? template?.['kind'] === 'Pod'
+            : ['initContainers', 'containers', 'ephemeralContainers'].some((list) => Array.isArray(spec?.[list]));
         if (template !== undefined && isPod) {
           const own =
             typeof template['metadata'] === 'object' &&
