@@ -2,7 +2,7 @@ import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import { CliError, EXIT } from './exit.js';
 import { parseManifests } from './manifest-documents.js';
-import { namespaceOf, objectPathsOf, podPathOf, titleOf, valueAt } from './pods-of-object.js';
+import { namespaceOf, objectPathsOf, podOfTemplate, podPathOf, titleOf, valueAt } from './pods-of-object.js';
 
 /** A Pod of a file, or the Pod that an object of the file creates. */
 export interface PodInFile {
@@ -57,12 +57,8 @@ function podOf(object: unknown): PodInFile | undefined {
   const path = podPathOf(object);
   if (path === undefined) return undefined;
   if (path.length === 0) return { title: titleOf(object), pod: object };
-  const { metadata, spec } = valueAt(object, path) as JsonObject;
-  const own = isObject(metadata) ? metadata : {};
   // The Pods of a workload are in its namespace.
-  const namespace = namespaceOf(object);
-  const pod = { kind: 'Pod', metadata: { ...own, ...(namespace !== undefined && { namespace }) }, spec };
-  return { title: titleOf(object), pod };
+  return { title: titleOf(object), pod: podOfTemplate(valueAt(object, path) as JsonObject, namespaceOf(object)) };
 }
 
 /** An AdmissionRequest as audit logs hold it, without the review around it. */

@@ -1,9 +1,10 @@
+import { DIGEST_TAG } from '../core/image/digest-tag.js';
 import { InvalidReferenceError, formatReference, parseReference } from '../core/image/reference.js';
 import { mirrorJobKey } from '../core/decide/mirror-job.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { LayoutEnd } from '../mirror/registry-copier.js';
 import { RegistryError } from '../registry/errors.js';
-import { DIGEST_TAG, LayoutStore } from '../registry/layout/layout-store.js';
+import { LayoutStore } from '../registry/layout/layout-store.js';
 import { messageOf } from '../util/message-of.js';
 import { CliError, EXIT } from './exit.js';
 import { planImage } from './mirror-rows.js';

@@ -48,6 +48,12 @@ export function objectPathsOf(value: unknown, path: ObjectPath = []): readonly O
   return [path];
 }
 
+/** The Pod of a template, in the namespace if one is given. */
+export function podOfTemplate({ metadata, spec }: JsonObject, namespace: string | undefined): JsonObject {
+  const own = isObject(metadata) ? metadata : {};
+  return { kind: 'Pod', metadata: { ...own, ...(namespace !== undefined && { namespace }) }, spec };
+}
+
 export function namespaceOf({ metadata }: JsonObject): string | undefined {
   const namespace = isObject(metadata) ? metadata['namespace'] : undefined;
   return typeof namespace === 'string' ? namespace : undefined;

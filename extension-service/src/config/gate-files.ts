@@ -1,8 +1,6 @@
-import { createPublicKey } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
 import { resolve } from 'node:path';
-import { parseBoundedJson } from '../core/json-bounds.js';
 import type { Config } from '../core/config/model.js';
+import { authoritiesFault, publicKeyFault, trustedRootFault } from '../gate/file-faults.js';
 import type { ConfigFiles } from './files.js';
 import { unreadable } from '../util/unreadable.js';
 import type { ConfigProblem } from './problem.js';
@@ -58,9 +56,9 @@ function filesOf(config: Config): readonly GateFile[] {
   });
 }
 
-const PUBLIC_KEY = { allowed: 'expected a public key in PEM, such as cosign.pub', fault: faultOfKey };
-const TRUSTED_ROOT = { allowed: 'expected the JSON of a Sigstore trusted root', fault: faultOfRoot };
-const AUTHORITIES = { allowed: 'expected a PEM file with CA certificates', fault: faultOfAuthorities };
+const PUBLIC_KEY = { allowed: 'expected a public key in PEM, such as cosign.pub', fault: publicKeyFault };
+const TRUSTED_ROOT = { allowed: 'expected the JSON of a Sigstore trusted root', fault: trustedRootFault };
+const AUTHORITIES = { allowed: 'expected a PEM file with CA certificates', fault: authoritiesFault };
 
 async function contentOf(
   path: string,
@@ -72,36 +70,5 @@ async function contentOf(
     return { text: Buffer.from(bytes).toString('utf8') };
   } catch (error) {
     return { problem: `cannot be used: ${unreadable(error)}` };
-  }
-}
-
-function faultOfAuthorities(pem: string): string | undefined {
-  if (!pem.includes('-----BEGIN CERTIFICATE-----')) return 'holds no certificate';
-  try {
-    createSecureContext({ ca: pem });
-    return undefined;
-  } catch {
-    return 'holds a certificate that cannot be read';
-  }
-}
-
-function faultOfKey(pem: string): string | undefined {
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) return 'holds a private key, which does not belong here';
-  try {
-    if (!pem.includes('-----BEGIN PUBLIC KEY-----')) return 'holds no public key';
-    createPublicKey(pem);
-    return undefined;
-  } catch {
-    return 'holds a public key that cannot be read';
-  }
-}
-
-function faultOfRoot(text: string): string | undefined {
-  try {
-    const { certificateAuthorities } = parseBoundedJson(text) as { readonly certificateAuthorities?: unknown };
-    const isRoot = Array.isArray(certificateAuthorities) && certificateAuthorities.length > 0;
-    return isRoot ? undefined : 'has no certificateAuthorities';
-  } catch {
-    return 'is not JSON';
   }
 }

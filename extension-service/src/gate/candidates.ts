@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { parseBoundedJson } from '../core/json-bounds.js';
 import { CopyBudget } from '../registry/copy-budget.js';
 import type { ImageStore } from '../registry/image-store.js';
 import { DEFAULT_COPY_LIMITS } from '../registry/copy-types.js';
 import { RegistryError } from '../registry/errors.js';
 import { InvalidManifestError, parseManifest } from '../registry/manifest.js';
+import { readBlob } from '../registry/read-blob.js';
 import { byImportance } from '../registry/referrer-kinds.js';
 import { listReferrers } from '../registry/referrers-list.js';
 import type { Descriptor } from '../registry/types.js';
@@ -99,22 +99,8 @@ async function contentOf(
   layer: Descriptor,
   signal: AbortSignal,
 ): Promise<Buffer | undefined> {
-  if (layer.size > MAX_CANDIDATE_BYTES) return undefined;
-  const { stream } = await client.getBlob(repository, layer, { signal });
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of stream as AsyncIterable<Buffer>) {
-    size += piece.length;
-    if (size > layer.size) {
-      stream.destroy();
-      return undefined;
-    }
-    pieces.push(piece);
-  }
-  const bytes = Buffer.concat(pieces);
-  const [algorithm = '', hex] = layer.digest.split(':');
-  if (algorithm !== 'sha256' && algorithm !== 'sha512') return undefined;
-  return createHash(algorithm).update(bytes).digest('hex') === hex ? bytes : undefined;
+  if (layer.size > MAX_CANDIDATE_BYTES || !/^sha(?:256|512):/.test(layer.digest)) return undefined;
+  return readBlob(client, repository, layer, signal);
 }
 
 function json(bytes: Buffer): unknown {

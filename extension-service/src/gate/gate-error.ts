@@ -1,4 +1,5 @@
 import type { Judgement } from '../core/gate/judge.js';
+import { utcSeconds } from '../core/utc-seconds.js';
 
 export type Refusal = Extract<Judgement, { readonly state: 'held' | 'denied' }>;
 
@@ -13,6 +14,5 @@ export class GateError extends Error {
 function describe(refusal: Refusal): string {
   const { state, check, reason } = refusal;
   if (state === 'denied') return `denied by gate.${check}: ${reason}`;
-  const until = new Date(refusal.until).toISOString().replace(/\.\d+Z$/, 'Z');
-  return `held by gate.${check} until ${until}: ${reason}`;
+  return `held by gate.${check} until ${utcSeconds(refusal.until)}: ${reason}`;
 }

@@ -1,10 +1,11 @@
 import { createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { SignedEntity, Signer, TrustMaterial, VerifierOptions } from '@sigstore/verify';
 import type { GateVerifyConfig } from '../core/config/model.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
 import { messageOf } from '../util/message-of.js';
+import { publicKeyFault, trustedRootFault } from './file-faults.js';
+import { readText } from './read-text.js';
 
 /** A public key of the configuration. */
 interface NamedKey {
@@ -98,33 +99,14 @@ function refusalOf(verify: () => Signer): string | undefined {
 
 function readKey(file: string): KeyObject {
   const where = `gate.verify.keys: ${file}`;
-  const pem = read(where, file);
-  try {
-    // The parser would take the public half of a private key, which does not belong here.
-    if (!pem.includes('-----BEGIN PUBLIC KEY-----')) throw new Error('no public key');
-    return createPublicKey(pem);
-  } catch (error) {
-    throw new Error(`${where} is not a public key in PEM, such as cosign.pub`, { cause: error });
-  }
+  const pem = readText(where, file);
+  if (publicKeyFault(pem) !== undefined) throw new Error(`${where} is not a public key in PEM, such as cosign.pub`);
+  return createPublicKey(pem);
 }
 
 function readRoot(file: string): unknown {
   const where = `gate.verify.trustedRoot: ${file}`;
-  const text = read(where, file);
-  try {
-    const root = parseBoundedJson(text);
-    const { certificateAuthorities } = root as { readonly certificateAuthorities?: unknown };
-    if (!Array.isArray(certificateAuthorities) || certificateAuthorities.length === 0) throw new Error('none');
-    return root;
-  } catch (error) {
-    throw new Error(`${where} is not a Sigstore trusted root (JSON with certificateAuthorities)`, { cause: error });
-  }
-}
-
-function read(where: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new Error(`${where}: ${(error as NodeJS.ErrnoException).code ?? messageOf(error)}`, { cause: error });
-  }
+  const text = readText(where, file);
+  if (trustedRootFault(text) === undefined) return parseBoundedJson(text);
+  throw new Error(`${where} is not a Sigstore trusted root (JSON with certificateAuthorities)`);
 }

@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { createSecureContext } from 'node:tls';
 import type { GateWebhookConfig } from '../core/config/model.js';
 import { formatDuration } from '../core/config/duration.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
@@ -16,6 +14,8 @@ import { proxyFromEnvironment } from '../registry/transport/proxy.js';
 import { RegistryError } from '../registry/errors.js';
 import { blankSecrets, rememberSecret } from '../registry/sent-secrets.js';
 import { messageOf } from '../util/message-of.js';
+import { authoritiesFault } from './file-faults.js';
+import { readText } from './read-text.js';
 
 /** The body of the request. */
 export interface GateQuestion {
@@ -159,18 +159,8 @@ function withoutLogin(text: string): { readonly url: URL; readonly authorization
 /** @throws Error for a file that cannot be read, or that holds no certificate */
 function readAuthorities(file: string): string {
   const where = `gate.webhook.caFile ${file}`;
-  let pem: string;
-  try {
-    pem = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new Error(`${where}: ${(error as NodeJS.ErrnoException).code ?? messageOf(error)}`, { cause: error });
-  }
-  const hint = 'a PEM file with CA certificates is required';
-  if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`${where} holds no certificate: ${hint}`);
-  try {
-    createSecureContext({ ca: pem });
-  } catch (error) {
-    throw new Error(`${where} cannot be used: ${hint}`, { cause: error });
-  }
-  return pem;
+  const pem = readText(where, file);
+  const fault = authoritiesFault(pem);
+  if (fault === undefined) return pem;
+  throw new Error(`${where} ${fault}: a PEM file with CA certificates is required`);
 }

@@ -1,19 +1,18 @@
 import { parseUrl } from '../util/parse-url.js';
-import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { isDigest, isTag } from '../core/image/reference.js';
-import { parseBoundedJson } from '../core/json-bounds.js';
+import { isDigest } from '../core/image/reference.js';
 import { openBlob } from './blob-read.js';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
 import { RegistryError } from './errors.js';
-import { canBeDigest, digestFault, statedDigest } from './digests.js';
+import { canBeDigest, digestFault, digestOf, statedDigest } from './digests.js';
 import { nextLink } from './link-header.js';
+import { nextQuery, referrersPage, tagsIn, type ReferrersPage } from './list-answers.js';
 import { ManifestHeads } from './manifest-head.js';
 import { explainManifestRefusal, isLagging } from './manifest-refusal.js';
 import {
-  descriptorsIn,
   InvalidManifestError,
   MANIFEST_ACCEPT,
+  MANIFEST_LIMIT,
   MEDIA_TYPES,
   mediaTypeIn,
   mediaTypeOf,
@@ -26,9 +25,6 @@ import { discard, readErrorBody } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, remove, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
-
-/** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
-export const MANIFEST_LIMIT = 4 * 1024 * 1024;
 
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
@@ -49,18 +45,7 @@ export interface ManifestHead {
   readonly size?: number;
 }
 
-export type ReferrersPage =
-  | {
-      readonly kind: 'page';
-      readonly descriptors: readonly Descriptor[];
-      /** Of the answer. */
-      readonly bytes: number;
-      /** The query of the next page, with its `?`. */
-      readonly next?: string;
-    }
-  /** The registry does not have the API; with `refusal`, in an unusual way. */
-  | { readonly kind: 'none'; readonly refusal?: RegistryError };
-
+export type { ReferrersPage } from './list-answers.js';
 export type { BlobStream, UploadOptions } from './blob-upload.js';
 
 export interface RegistryClientOptions extends PushOptions {
@@ -455,20 +440,6 @@ export class RegistryClient {
 /** Pages of a list of tags. */
 const MAX_TAG_PAGES = 1_000;
 
-function tagsIn(bytes: Buffer, asked: Asked): readonly string[] {
-  let json: unknown;
-  try {
-    json = parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);
-  } catch {
-    throw invalid(asked, 'answered something else than a list of tags');
-  }
-  const { tags } = (json ?? {}) as { readonly tags?: unknown };
-  // distribution answers null for a repository whose tags are all deleted.
-  if (tags === null) return [];
-  if (!Array.isArray(tags)) throw invalid(asked, 'answered something else than a list of tags');
-  return tags.filter((tag): tag is string => typeof tag === 'string' && isTag(tag));
-}
-
 /** 303 leads to a page for people (GHCR): what it leads to is not asked. */
 const NO_REFERRERS_API: readonly number[] = [200, 303, 400, 404, 405, 406, 501];
 
@@ -476,39 +447,6 @@ const NO_REFERRERS_API: readonly number[] = [200, 303, 400, 404, 405, 406, 501];
 function isRefusal({ kind, status, retryable }: RegistryError): boolean {
   if (retryable || kind === 'unauthorized' || kind === 'unreachable') return false;
   return status !== undefined || kind === 'invalid' || kind === 'refused';
-}
-
-function referrersPage(bytes: Buffer, link: string | undefined, url: URL): ReferrersPage {
-  let json: unknown;
-  try {
-    json = parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);
-  } catch {
-    return { kind: 'none' };
-  }
-  const isList =
-    typeof json === 'object' && json !== null && Array.isArray((json as { manifests?: unknown }).manifests);
-  if (!isList) return { kind: 'none' };
-  const named = nextLink(link);
-  return {
-    kind: 'page',
-    descriptors: descriptorsIn(json),
-    bytes: bytes.length,
-    ...(named !== undefined && { next: nextQuery(named, url) }),
-  };
-}
-
-/**
- * Only the query of the next page's address counts: no registry sends us to another place by it. Registries behind a front
- * name another path before `/referrers/`, and some write the colon of the digest as %3A. '' for a link of something else.
- */
-function nextQuery(link: string, url: URL): string {
-  const listOf = ({ pathname }: URL): string => decodeURIComponent(pathname).split('/').slice(-2).join('/');
-  try {
-    const next = new URL(link, url);
-    return listOf(next) === listOf(url) ? next.search : '';
-  } catch {
-    return '';
-  }
 }
 
 /** Whether a body has a first byte; the rest of it is not read. */
@@ -542,7 +480,7 @@ function verifyManifest(bytes: Buffer, reference: string, response: IncomingMess
     if (error instanceof InvalidManifestError) throw invalid(asked, error.message, error);
     throw error;
   }
-  const digest = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+  const digest = digestOf(bytes, algorithm);
   if (expected !== undefined && expected !== digest) {
     throw invalid(asked, `the manifest's digest is ${digest}, not ${expected}`);
   }

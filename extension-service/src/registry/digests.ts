@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isDigest } from '../core/image/reference.js';
 import { quoteInput } from '../core/image/quote.js';
@@ -35,6 +36,11 @@ export function canBeDigest(stated: string, known: string): boolean {
   return stated === known || algorithmOf(stated) !== algorithmOf(known);
 }
 
-function algorithmOf(digest: string): string {
+/** `sha256` of a digest. */
+export function algorithmOf(digest: string): string {
   return digest.slice(0, digest.indexOf(':'));
+}
+
+export function digestOf(bytes: Uint8Array, algorithm = 'sha256'): string {
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { digestOf } from './digests.js';
 import type { BlobLedger } from './ledger.js';
 import { MEDIA_TYPES } from './manifest.js';
 import type { TargetImage } from './presence.js';
@@ -23,7 +23,7 @@ export async function extendFallbackTag(
     if (missing.length === 0) return true;
     const mediaType = MEDIA_TYPES.ociIndex;
     const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [...descriptors, ...missing] }));
-    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const digest = digestOf(bytes);
     await client.putManifest(repository, tag, { mediaType, bytes, digest }, context);
     return true;
   };

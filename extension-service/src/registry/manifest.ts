@@ -5,6 +5,9 @@ import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 import { digestFault } from './digests.js';
 import type { Descriptor } from './types.js';
 
+/** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
+export const MANIFEST_LIMIT = 4 * 1024 * 1024;
+
 export const MEDIA_TYPES = {
   ociIndex: 'application/vnd.oci.image.index.v1+json',
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',

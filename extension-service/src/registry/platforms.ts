@@ -1,6 +1,6 @@
+import { digestOf } from './digests.js';
 import { formatPlatform, matchPlatform, parsePlatform } from '../core/image/platform.js';
 import { attestedDigest, type ParsedManifest, type RawManifest } from './manifest.js';
-import { createHash } from 'node:crypto';
 import type { Descriptor } from './types.js';
 
 type ParsedIndex = Extract<ParsedManifest, { kind: 'index' }>;
@@ -49,5 +49,5 @@ export function withoutEntries(manifest: RawManifest, parsed: ParsedIndex, diges
 
 function withEntries(manifest: RawManifest, { json }: ParsedIndex, entries: readonly unknown[]): RawManifest {
   const bytes = Buffer.from(JSON.stringify({ ...json, manifests: entries }));
-  return { mediaType: manifest.mediaType, bytes, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}` };
+  return { mediaType: manifest.mediaType, bytes, digest: digestOf(bytes) };
 }

@@ -1,10 +1,9 @@
 import type { Document } from 'yaml';
-import { podContainers } from '../../core/decide/pod.js';
 import { isObject } from '../../core/decide/pod.js';
 import type { JsonObject, PodContainer } from '../../core/decide/pod.js';
 import { imagePlace } from '../../core/decide/image-places.js';
 import type { ManifestDocuments } from '../manifest-documents.js';
-import { namespaceOf, objectPathsOf, podPathOf, valueAt } from '../pods-of-object.js';
+import { namespaceOf, objectPathsOf, podOfTemplate, podPathOf, valueAt } from '../pods-of-object.js';
 import type { ObjectPath } from '../pods-of-object.js';
 
 /** The Pod of an object in a manifest: a Pod, or a template. */
@@ -40,10 +39,8 @@ export function podsOf(value: unknown, namespace: string): readonly ManifestPod[
     const object = valueAt(value, objectPath);
     const podPath = isObject(object) ? podPathOf(object) : undefined;
     if (!isObject(object) || podPath === undefined) return [];
-    const { metadata, spec } = valueAt(object, podPath) as JsonObject;
-    const own = isObject(metadata) ? metadata : {};
     const inNamespace = namespaceOf(object) ?? namespace;
-    const pod = { kind: 'Pod', metadata: { ...own, namespace: inNamespace }, spec };
+    const pod = podOfTemplate(valueAt(object, podPath) as JsonObject, inNamespace);
     return [{ object, objectPath, path: [...objectPath, ...podPath], pod, namespace: inNamespace }];
   });
 }
@@ -52,9 +49,4 @@ export function podsOf(value: unknown, namespace: string): readonly ManifestPod[
 export function imagePathOf({ path }: ManifestPod, { list, index }: PodContainer): ObjectPath {
   const place = imagePlace(list);
   return [...path, 'spec', place.list, index, ...place.image];
-}
-
-/** The references of a Pod by place, for comparing. */
-export function imagesOf({ pod }: ManifestPod): readonly string[] {
-  return podContainers(pod).map(({ list, index, image }) => `${list}/${index}=${image}`);
 }

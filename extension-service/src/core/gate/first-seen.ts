@@ -1,3 +1,5 @@
+import { utcSeconds } from '../utc-seconds.js';
+
 /** Bytes of the text: a ConfigMap holds 1 MiB, its metadata included. */
 export const MAX_TEXT_BYTES = 1_000_000;
 
@@ -25,7 +27,7 @@ export function writeFirstSeen(seen: FirstSeen, most = MAX_TEXT_BYTES): string {
   const lines: string[] = [];
   let size = 0;
   for (const [digest, time] of newest) {
-    const line = `${digest} ${new Date(Math.ceil(time / 1_000) * 1_000).toISOString().replace(/\.\d+Z$/, 'Z')}\n`;
+    const line = `${digest} ${utcSeconds(Math.ceil(time / 1_000) * 1_000)}\n`;
     size += line.length;
     if (size > most) break;
     lines.push(line);

@@ -1,5 +1,6 @@
 import type { GateConfig } from '../config/model.js';
 import { formatDuration } from '../config/duration.js';
+import { utcSeconds } from '../utc-seconds.js';
 
 /** The checks of a gate, in the order in which they are made: a later one is not asked while an earlier one holds. */
 export type GateCheck = 'minimumAge' | 'verify' | 'webhook';
@@ -59,7 +60,7 @@ function askedChecks(gate: GateConfig): readonly AskedCheck[] {
 function tooYoung({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts): Judgement | undefined {
   const until = Math.min(firstSeen, now) + minimumAge;
   if (now >= until) return undefined;
-  const reason = `it was first seen ${shown(Math.min(firstSeen, now))}, and minimumAge is ${formatDuration(minimumAge)}`;
+  const reason = `it was first seen ${utcSeconds(Math.min(firstSeen, now))}, and minimumAge is ${formatDuration(minimumAge)}`;
   return { state: 'held', check: 'minimumAge', reason, until };
 }
 
@@ -89,9 +90,4 @@ function isOld({ at }: { readonly at?: number }, now: number): boolean {
 /** The meaning of a check that gives no verdict. */
 export function onError({ webhook }: GateConfig, check: AskedCheck): 'hold' | 'allow' {
   return check === 'webhook' ? (webhook?.onError ?? 'hold') : 'hold';
-}
-
-/** Seconds are enough for people. */
-function shown(time: number): string {
-  return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
 }

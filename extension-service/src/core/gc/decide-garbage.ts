@@ -1,3 +1,4 @@
+import { DIGEST_TAG } from '../image/digest-tag.js';
 import { MAX_RECORD_AGE_MS, usageKey, writtenAt } from './usage-record.js';
 import type { UsageRecord } from './usage-record.js';
 
@@ -149,9 +150,6 @@ function withCompanions(judged: readonly GarbageDecision[]): readonly GarbageDec
 function isCompanion({ tags }: StoredManifest): boolean {
   return tags.every((tag) => DIGEST_TAG.test(tag));
 }
-
-/** The tag of a list of referrers, or of cosign 2: `sha256-HEX[.sig]`. */
-const DIGEST_TAG = /^sha(?:256|384|512)-[0-9a-f]{64}(?:\.\w+)?$/;
 
 function subjectOf(tag: string): string {
   return tag.replace(/\..*$/, '').replace('-', ':');

@@ -1,3 +1,4 @@
+import { utcSeconds } from '../../core/utc-seconds.js';
 import { oneLine } from '../../core/image/quote.js';
 import type { CopyNews } from '../copy-news.js';
 import type { EventReason } from './event-reason.js';
@@ -24,8 +25,11 @@ export function eventMessage({ source, reference, result }: CopyNews, reason: Ev
   const repeated = `${source}: `;
   const text = failure.message.startsWith(repeated) ? failure.message.slice(repeated.length) : failure.message;
   if (goneSince !== undefined) {
-    const since = new Date(goneSince).toISOString().replace(/\.\d+Z$/, 'Z');
-    return fit(`${source} has been gone from its registry since ${since}; ${reference} is kept: `, text, '');
+    return fit(
+      `${source} has been gone from its registry since ${utcSeconds(goneSince)}; ${reference} is kept: `,
+      text,
+      '',
+    );
   }
   // Its message says until when.
   if (failure.gate !== undefined) return fit(`${source} is not copied to ${reference}: `, text, '');
@@ -34,10 +38,9 @@ export function eventMessage({ source, reference, result }: CopyNews, reason: Ev
 }
 
 function whenNext(retryable: boolean, nextTry: number | undefined, now: number): string {
-  const date = new Date(nextTry ?? NaN);
-  if (nextTry === undefined || Number.isNaN(date.getTime())) return 'not retried until the next request';
+  if (nextTry === undefined || Number.isNaN(new Date(nextTry).getTime())) return 'not retried until the next request';
   if (retryable) return `next attempt in ${span(Math.max(0, nextTry - now))}`;
-  return `not retried until ${date.toISOString().replace(/\.\d+Z$/, 'Z')}`;
+  return `not retried until ${utcSeconds(nextTry)}`;
 }
 
 function span(milliseconds: number): string {

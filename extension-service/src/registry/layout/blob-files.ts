@@ -6,14 +6,15 @@ import { addAbortSignal, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { isDigest } from '../../core/image/reference.js';
 import { BlobSource, type BlobStream } from '../blob-source.js';
-import { MANIFEST_LIMIT, type UploadOptions } from '../client.js';
-import { digestFault } from '../digests.js';
+import type { UploadOptions } from '../client.js';
+import { algorithmOf, digestFault, digestOf } from '../digests.js';
 import { RegistryError, type RegistryErrorKind } from '../errors.js';
+import { MANIFEST_LIMIT } from '../manifest.js';
 import { DEFAULT_RETRY, DEFAULT_RETRY_TOOLS } from '../transport/retry.js';
 import type { Descriptor } from '../types.js';
 
 /** Files that are being written, beside the layout's own: a file has its name in `blobs` only when it is whole. */
-const UNFINISHED = '.unfinished';
+export const UNFINISHED = '.unfinished';
 
 /** The files `blobs/ALGORITHM/HEX` of an OCI image layout (image-spec, "Image Layout Specification"). */
 export class BlobFiles {
@@ -56,7 +57,7 @@ export class BlobFiles {
     const bytes = await readFile(this.#path(digest)).catch((error: unknown) => {
       throw this.#failure(error);
     });
-    const found = digestOf(algorithmOf(digest), bytes);
+    const found = digestOf(bytes, algorithmOf(digest));
     if (found !== digest) throw this.error(`blobs/${pathOf(digest)} has the digest ${found}`);
     return bytes;
   }
@@ -186,14 +187,6 @@ async function filled(file: Writable, signal: AbortSignal | undefined, body: (fi
     file.once('close', () => (file.writableFinished ? resolve() : reject(new Error('the file was closed too early'))));
     body(file);
   });
-}
-
-function digestOf(algorithm: string, bytes: Buffer): string {
-  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
-}
-
-function algorithmOf(digest: string): string {
-  return digest.slice(0, digest.indexOf(':'));
 }
 
 function pathOf(digest: string): string {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 import { InvalidManifestError, MEDIA_TYPES, parseDescriptor } from '../manifest.js';
 import type { Descriptor } from '../types.js';
-import type { BlobFiles } from './blob-files.js';
+import { UNFINISHED, type BlobFiles } from './blob-files.js';
 
 /** OCI image-spec, annotations.md: the name of an entry of `index.json`. */
 export const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -115,7 +115,7 @@ function entryOf(value: unknown, files: BlobFiles): Entry {
 
 async function isEmpty(folder: string): Promise<boolean> {
   try {
-    return (await readdir(folder)).every((name) => name === '.unfinished' || name === 'lost+found');
+    return (await readdir(folder)).every((name) => name === UNFINISHED || name === 'lost+found');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
     throw error;

@@ -1,3 +1,4 @@
+import { DIGEST_TAG } from '../../core/image/digest-tag.js';
 import { isDigest } from '../../core/image/reference.js';
 import type { BlobStream } from '../blob-source.js';
 import type { ManifestHead, ReferrersPage, UploadOptions } from '../client.js';
@@ -79,15 +80,11 @@ export class LayoutStore implements ImageStore {
     const { mediaType, digest, bytes } = manifest;
     await this.files.writeBytes(digest, bytes);
     const descriptor: Descriptor = { mediaType, digest, size: bytes.length };
-    const { subject, artifactType, annotations } = parseManifest(manifest);
-    if (subject !== undefined) {
-      const listed = {
-        ...descriptor,
-        ...(artifactType !== undefined && { artifactType }),
-        ...(annotations !== undefined && { annotations }),
-      };
+    const parsed = parseManifest(manifest);
+    if (parsed.subject !== undefined) {
+      const listed = referrerOf(descriptor, parsed);
       await this.index.addUnnamed(listed);
-      add(await this.#subjects(), subject, listed);
+      add(await this.#subjects(), parsed.subject, listed);
     }
     if (!isDigest(reference)) await this.index.setName(nameOf(repository, reference), descriptor);
     return { subjectKept: true };
@@ -153,15 +150,7 @@ export class LayoutStore implements ImageStore {
     const subjects = new Map<string, Descriptor[]>();
     for (const { descriptor } of this.index.entries) {
       const parsed = await this.#tryParse(descriptor);
-      if (parsed?.subject === undefined) continue;
-      const { artifactType, annotations } = parsed;
-      add(subjects, parsed.subject, {
-        mediaType: descriptor.mediaType,
-        digest: descriptor.digest,
-        size: descriptor.size,
-        ...(artifactType !== undefined && { artifactType }),
-        ...(annotations !== undefined && { annotations }),
-      });
+      if (parsed?.subject !== undefined) add(subjects, parsed.subject, referrerOf(descriptor, parsed));
     }
     return subjects;
   }
@@ -176,8 +165,17 @@ export class LayoutStore implements ImageStore {
   }
 }
 
-/** Tags that are made of a digest: the fallback tag of referrers, and those of cosign 2. */
-export const DIGEST_TAG = /^sha(?:256|384|512)-[0-9a-f]{64}(?:\.\w+)?$/;
+/** As a list of referrers has it: type and annotations are those of the manifest. */
+function referrerOf(
+  { mediaType, digest, size }: Descriptor,
+  { artifactType, annotations }: Pick<ParsedManifest, 'artifactType' | 'annotations'>,
+): Descriptor {
+  return {
+    ...{ mediaType, digest, size },
+    ...(artifactType !== undefined && { artifactType }),
+    ...(annotations !== undefined && { annotations }),
+  };
+}
 
 /** Of a layout in errors. */
 function hostOf(folder: string): string {

@@ -1,12 +1,13 @@
-import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { parseUsageRecord, formatUsageRecord, updatedRecord } from '../../core/gc/usage-record.js';
 import type { Usage, UsageRecord } from '../../core/gc/usage-record.js';
 import type { NamingTarget } from '../../core/naming/target.js';
 import type { RegistryClient } from '../../registry/client.js';
+import { digestOf } from '../../registry/digests.js';
 import { RegistryError } from '../../registry/errors.js';
 import { MEDIA_TYPES, parseManifest } from '../../registry/manifest.js';
 import type { RawManifest } from '../../registry/manifest.js';
+import { readBlob } from '../../registry/read-blob.js';
 import type { Descriptor } from '../../registry/types.js';
 
 /** The repository of a target in which each cluster has one tag; no source can be mirrored there. */
@@ -80,16 +81,8 @@ export class UsageStore {
   }
 
   private async readBlob(blob: Descriptor, signal: AbortSignal): Promise<Buffer> {
-    const { stream } = await this.client.getBlob(this.repository, blob, { signal });
-    const pieces: Buffer[] = [];
-    let size = 0;
-    for await (const piece of stream as AsyncIterable<Buffer>) {
-      size += piece.length;
-      if (size > blob.size) break;
-      pieces.push(piece);
-    }
-    const bytes = Buffer.concat(pieces);
-    if (digestOf(bytes) === blob.digest) return bytes;
+    const bytes = await readBlob(this.client, this.repository, blob, signal);
+    if (bytes !== undefined) return bytes;
     const message = `${this.repository}: the record is not what its digest says`;
     throw new RegistryError(message, { kind: 'invalid', host: this.client.host });
   }
@@ -133,8 +126,4 @@ export class UsageStore {
       if (!(error instanceof RegistryError)) throw error;
     }
   }
-}
-
-function digestOf(bytes: Buffer): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }

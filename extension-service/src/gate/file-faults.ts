@@ -1,0 +1,37 @@
+import { createPublicKey } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import { parseBoundedJson } from '../core/json-bounds.js';
+
+/** Why a text cannot be used as CA certificates in PEM; these faults never quote a text, and continue the file's name. */
+export function authoritiesFault(pem: string): string | undefined {
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) return 'holds no certificate';
+  try {
+    createSecureContext({ ca: pem });
+    return undefined;
+  } catch {
+    return 'holds a certificate that cannot be read';
+  }
+}
+
+/** Why a text is not a public key in PEM. A parser would take the public half of a private key, which does not belong here. */
+export function publicKeyFault(pem: string): string | undefined {
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) return 'holds a private key, which does not belong here';
+  try {
+    if (!pem.includes('-----BEGIN PUBLIC KEY-----')) return 'holds no public key';
+    createPublicKey(pem);
+    return undefined;
+  } catch {
+    return 'holds a public key that cannot be read';
+  }
+}
+
+/** Why a text is not a Sigstore trusted root. */
+export function trustedRootFault(text: string): string | undefined {
+  try {
+    const { certificateAuthorities } = parseBoundedJson(text) as { readonly certificateAuthorities?: unknown };
+    const isRoot = Array.isArray(certificateAuthorities) && certificateAuthorities.length > 0;
+    return isRoot ? undefined : 'has no certificateAuthorities';
+  } catch {
+    return 'is not JSON';
+  }
+}

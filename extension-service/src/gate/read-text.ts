@@ -1,0 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { messageOf } from '../util/message-of.js';
+
+/** A file that a gate names; `where` begins the error. @throws Error with Node's code of the failure */
+export function readText(where: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`${where}: ${(error as NodeJS.ErrnoException).code ?? messageOf(error)}`, { cause: error });
+  }
+}

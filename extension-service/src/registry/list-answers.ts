@@ -1,0 +1,68 @@
+import { isTag } from '../core/image/reference.js';
+import { parseBoundedJson } from '../core/json-bounds.js';
+import type { RegistryError } from './errors.js';
+import { nextLink } from './link-header.js';
+import { descriptorsIn, MANIFEST_LIMIT } from './manifest.js';
+import { invalid, type Asked } from './transport/answers.js';
+import type { Descriptor } from './types.js';
+
+export type ReferrersPage =
+  | {
+      readonly kind: 'page';
+      readonly descriptors: readonly Descriptor[];
+      /** Of the answer. */
+      readonly bytes: number;
+      /** The query of the next page, with its `?`. */
+      readonly next?: string;
+    }
+  /** The registry does not have the API; with `refusal`, in an unusual way. */
+  | { readonly kind: 'none'; readonly refusal?: RegistryError };
+
+/** The tags of an answer of `tags/list`; texts that are not tags are left out. @throws RegistryError `invalid` */
+export function tagsIn(bytes: Buffer, asked: Asked): readonly string[] {
+  let json: unknown;
+  try {
+    json = parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);
+  } catch {
+    throw invalid(asked, 'answered something else than a list of tags');
+  }
+  const { tags } = (json ?? {}) as { readonly tags?: unknown };
+  // distribution answers null for a repository whose tags are all deleted.
+  if (tags === null) return [];
+  if (!Array.isArray(tags)) throw invalid(asked, 'answered something else than a list of tags');
+  return tags.filter((tag): tag is string => typeof tag === 'string' && isTag(tag));
+}
+
+/** A page of the referrers API; `none` for an answer that is not an index. `link` is the header of that name. */
+export function referrersPage(bytes: Buffer, link: string | undefined, url: URL): ReferrersPage {
+  let json: unknown;
+  try {
+    json = parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);
+  } catch {
+    return { kind: 'none' };
+  }
+  const isList =
+    typeof json === 'object' && json !== null && Array.isArray((json as { manifests?: unknown }).manifests);
+  if (!isList) return { kind: 'none' };
+  const named = nextLink(link);
+  return {
+    kind: 'page',
+    descriptors: descriptorsIn(json),
+    bytes: bytes.length,
+    ...(named !== undefined && { next: nextQuery(named, url) }),
+  };
+}
+
+/**
+ * Only the query of the next page's address counts: no registry sends us to another place by it. Registries behind a front
+ * name another path before `/referrers/`, and some write the colon of the digest as %3A. '' for a link of something else.
+ */
+export function nextQuery(link: string, url: URL): string {
+  const listOf = ({ pathname }: URL): string => decodeURIComponent(pathname).split('/').slice(-2).join('/');
+  try {
+    const next = new URL(link, url);
+    return listOf(next) === listOf(url) ? next.search : '';
+  } catch {
+    return '';
+  }
+}
