@@ -5,28 +5,18 @@
  */
 import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ENGINES } from '../e2e/cluster/engines.js';
 import type { Engine } from '../e2e/cluster/engines.js';
 import type { ApiObject } from '../e2e/cluster/kube-api.js';
-import { admissionOf } from '../e2e/cluster/pods.js';
-import type { PodObject } from '../e2e/cluster/pods.js';
 import { FILTERS, World } from '../e2e/cluster/world.js';
-import { benchPod } from './pod.js';
+import { pacedPods, PODS_PER_SECOND } from './paced-pods.js';
 import type { StubPorts, StubRequest } from './stub-service.js';
 import { printTable, quantile } from './table.js';
-import { until } from '../fakes/until.js';
 
 /** One namespace for each; the policies leave the others' out. */
 const SIDES = ['none', 'stub', 'service'] as const;
 type Side = (typeof SIDES)[number];
-const PER_SECOND = 20;
-
-interface Asked {
-  readonly side: Side;
-  readonly policies: readonly ApiObject[];
-}
 
 export async function run(seconds = 60, name = ''): Promise<void> {
   const engines = ENGINES.filter((engine) => engine.name.includes(name));
@@ -40,10 +30,7 @@ export async function run(seconds = 60, name = ''): Promise<void> {
     const targets = Object.fromEntries(images.map((image) => [image, world.swapped(image)]));
     stub.send({ cert, key, images: targets } satisfies StubRequest);
     const [stubPorts] = (await once(stub, 'message')) as [StubPorts];
-    for (const side of SIDES) {
-      await world.plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: `bench-${side}` } });
-    }
-    console.log(`${PER_SECOND} Pods a second, 4 containers each, ${seconds} s for each engine; milliseconds, p50`);
+    console.log(`${PODS_PER_SECOND} Pods a second, 4 containers each, ${seconds} s for each engine; milliseconds, p50`);
     const rows: (string | number)[][] = [];
     for (const engine of engines) rows.push(await measure(world, engine, stubPorts, images, seconds));
     printTable(['', 'no policy', 'stub', 'service', 'stub adds', 'service adds', 'ratio', 'service p99'], rows);
@@ -60,47 +47,20 @@ async function measure(
   images: readonly string[],
   seconds: number,
 ): Promise<(string | number)[]> {
-  const { api } = world.plane;
-  const asked: Asked[] = [
-    { side: 'stub', policies: policies(world, engine, 'stub', stubPorts[engine.scheme]) },
-    { side: 'service', policies: policies(world, engine, 'service', world.ports[engine.scheme]) },
-  ];
-  const create = async (side: Side): Promise<boolean> => {
-    const { metadata, spec, ...pod } = benchPod((n) => images[n] ?? '') as PodObject;
-    // Its init container has a probe, which only a sidecar may have.
-    const initContainers = spec.initContainers?.map((container) => ({ ...container, restartPolicy: 'Always' })) ?? [];
-    const body = {
-      ...pod,
-      metadata: { ...metadata, namespace: `bench-${side}` },
-      spec: { ...spec, initContainers },
-    };
-    const admission = admissionOf(await api.send('POST', `/api/v1/namespaces/bench-${side}/pods`, body));
-    if (!admission.admitted) throw new Error(admission.message);
-    return Object.values(admission.images).every((image) => image.startsWith(world.prefix));
-  };
-  for (const { side, policies: objects } of asked) {
-    for (const object of objects) await api.apply(object);
-    await until(`${engine.name} swaps by the ${side}`, () => create(side), 60);
-  }
-  const latencies: Record<Side, number[]> = { none: [], stub: [], service: [] };
-  const pending: Promise<void>[] = [];
-  const once = async (side: Side): Promise<void> => {
-    const started = performance.now();
-    const swapped = await create(side);
-    latencies[side].push(performance.now() - started);
-    if (swapped !== (side !== 'none')) throw new Error(`${engine.name}: a Pod of ${side} has swapped: ${swapped}`);
-  };
-  const began = performance.now();
-  for (let n = 0; n < seconds * PER_SECOND; n += 1) {
-    await sleep(Math.max(0, began + (n * 1000) / PER_SECOND - performance.now()));
-    pending.push(once(SIDES[n % SIDES.length] ?? 'none'));
-  }
-  await Promise.all(pending);
-  for (const { policies: objects } of asked) for (const object of [...objects].reverse()) await api.remove(object);
-  for (const values of Object.values(latencies)) values.sort((a, b) => a - b);
-  const [none, stub, service] = SIDES.map((side) => quantile(latencies[side], 0.5)) as [number, number, number];
+  const latencies = await pacedPods(
+    world,
+    [
+      { name: 'none', policies: [] },
+      { name: 'stub', policies: policies(world, engine, 'stub', stubPorts[engine.scheme]) },
+      { name: 'service', policies: policies(world, engine, 'service', world.ports[engine.scheme]) },
+    ],
+    images,
+    seconds,
+  );
+  const of = (side: Side): readonly number[] => latencies.get(side) ?? [];
+  const [none, stub, service] = SIDES.map((side) => quantile(of(side), 0.5)) as [number, number, number];
   const ratio = (service - none) / (stub - none);
-  return [engine.name, none, stub, service, stub - none, service - none, ratio, quantile(latencies.service, 0.99)];
+  return [engine.name, none, stub, service, stub - none, service - none, ratio, quantile(of('service'), 0.99)];
 }
 
 /** The engine's objects, under names of their own, for one namespace of the three. */
