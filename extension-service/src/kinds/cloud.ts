@@ -2,7 +2,7 @@ import type { LoginSource } from '../credentials/renewed-login.js';
 import type { RegistryClient } from '../registry/client.js';
 import type { RequestPacer } from '../registry/pacer.js';
 import type { Keychain } from '../registry/types.js';
-import type { Probe } from './probe.js';
+import type { Probe, ProbedUses } from './probe.js';
 
 /** A configured registry of a cloud, for logging in only. */
 export interface CloudLogin {
@@ -25,9 +25,9 @@ export interface CloudRegistry extends CloudLogin {
   /**
    * For `check --online`: identity, and each permission that is missing, in words that an administrator can act on.
    *
-   * @param pushes whether images are copied there; without it, only reading is tried
+   * @param uses what is tried; without any, only reading
    */
-  probe(signal: AbortSignal, client: RegistryClient, pushes: boolean): Promise<readonly Probe[]>;
+  probe(signal: AbortSignal, client: RegistryClient, uses: ProbedUses): Promise<readonly Probe[]>;
   /**
    * Whether the cloud's API has an image that its registry answers 404 for. Undefined when it does not, when it does not
    * say, and for another registry than this one. Never rejects.

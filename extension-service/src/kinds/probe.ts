@@ -10,5 +10,16 @@ export interface Probe {
   readonly message: string;
 }
 
+/** Uses of a registry beside reading, by the configuration. */
+export interface ProbedUses {
+  /** Images are copied there. */
+  readonly pushes: boolean;
+  /** `gc` lists its tags and deletes images. */
+  readonly deletes: boolean;
+}
+
+/** A digest that no manifest has: to delete it changes nothing, and shows whether deleting is allowed. */
+export const ABSENT_DIGEST = `sha256:${'0'.repeat(64)}`;
+
 /** A repository that no source can be mirrored to: a source's path begins with a host. */
 export const PROBE_REPOSITORY = 'image-swapper-check';

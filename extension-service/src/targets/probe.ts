@@ -2,12 +2,13 @@ import type { Config, RegistryConfig, TargetConfig } from '../core/config/model.
 import { targetsOf } from '../core/config/registries.js';
 import { imagePaths } from '../core/naming/target.js';
 import { kindOf } from '../kinds/kinds.js';
-import { PROBE_REPOSITORY } from '../kinds/probe.js';
-import type { Probe } from '../kinds/probe.js';
+import { ABSENT_DIGEST, PROBE_REPOSITORY } from '../kinds/probe.js';
+import type { Probe, ProbedUses } from '../kinds/probe.js';
 import { namingTarget, placeOf, sourceName } from '../kinds/registry-naming.js';
 import { RegistryError } from '../registry/errors.js';
 import type { RegistryClient } from '../registry/client.js';
 import type { CloudAccess, Registries } from './registries.js';
+import { deletionAdvice } from './garbage/deletion-advice.js';
 import { messageOf } from '../util/message-of.js';
 import { hostOf, isCopiedTo } from './registries.js';
 
@@ -15,12 +16,12 @@ const PROBE_TIMEOUT_MS = 15_000;
 /** For all calls to a cloud's API together. */
 const CLOUD_PROBE_TIMEOUT_MS = 120_000;
 
-/** Tries every configured registry with its credentials: can it be read, and may we push to the targets? */
+/** Tries every configured registry with its credentials: can it be read, and may we push to the targets, and delete there? */
 export async function probeRegistries(config: Config, registries: Registries): Promise<Probe[]> {
   const targets = targetsOf(config);
   const probes = await Promise.all([
     ...targets.map((target) =>
-      probeTarget(target, isCopiedTo(config, target), {
+      probeTarget(target, usesOf(config, target), {
         client: registries.target(target.name),
         cloud: registries.cloud(`target ${target.name}`),
       }),
@@ -32,15 +33,20 @@ export async function probeRegistries(config: Config, registries: Registries): P
   return probes.flat();
 }
 
+/** Only who names the clusters deletes: with `gc.cluster` alone, uses are recorded. */
+function usesOf(config: Config, target: TargetConfig): ProbedUses {
+  return { pushes: isCopiedTo(config, target), deletes: config.gc.clusters.length > 0 };
+}
+
 interface TargetAccess {
   readonly client: RegistryClient;
   readonly cloud: CloudAccess | undefined;
 }
 
-/** Looks under each of the target's paths, and where images are copied tries whether they may be. */
+/** Looks under each of the target's paths, and tries whether images may be copied there and deleted. */
 async function probeTarget(
   target: TargetConfig,
-  pushes: boolean,
+  uses: ProbedUses,
   { client, cloud }: TargetAccess,
 ): Promise<readonly Probe[]> {
   const naming = namingTarget(target);
@@ -49,10 +55,31 @@ async function probeTarget(
     const about = { registry: `target ${target.name} (${place})`, config: target };
     const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
     const read = await probe(about, 'read', () => client.headManifest(repository, 'latest', { signal: patience() }));
-    // Without an answer to a question, pushing would only fail in the same way.
-    return read.ok && pushes ? [read, await probePush(about, repository, { client, cloud })] : [read];
+    // Without an answer to a question, all else would only fail in the same way.
+    if (!read.ok) return [read];
+    return [
+      read,
+      ...(uses.pushes ? [await probePush(about, repository, { client, cloud })] : []),
+      ...(uses.deletes ? [await probeDelete(about, repository, { client, cloud })] : []),
+    ];
   });
-  return [...(await Promise.all(probes)).flat(), ...(await probeCloud(cloud, client, pushes))];
+  return [...(await Promise.all(probes)).flat(), ...(await probeCloud(cloud, client, uses))];
+}
+
+/** Lists tags and deletes what is not there, as `gc` does with images. */
+async function probeDelete(about: Asked, repository: string, { client, cloud }: TargetAccess): Promise<Probe> {
+  const remove = cloud?.repositories?.remove;
+  const signal = patience();
+  return probe(about, 'delete', async () => {
+    await client.listTags(repository, { signal });
+    if (remove === undefined) await client.deleteManifest(repository, ABSENT_DIGEST, { signal });
+    else await remove(repository, [ABSENT_DIGEST], signal).catch(unlessMissing);
+  });
+}
+
+/** Rights are checked before the repository is looked for. */
+function unlessMissing(error: unknown): void {
+  if (!(error instanceof RegistryError && MISSING.has(error.kind))) throw error;
 }
 
 async function probePush(about: Asked, repository: string, { client, cloud }: TargetAccess): Promise<Probe> {
@@ -81,16 +108,16 @@ async function probeSource(
     await probe({ registry, config: source }, 'read', () =>
       client.headManifest(repository, 'latest', { signal: patience() }),
     ),
-    ...(await probeCloud(cloud, client, false)),
+    ...(await probeCloud(cloud, client, { pushes: false, deletes: false })),
   ];
 }
 
 async function probeCloud(
   cloud: CloudAccess | undefined,
   client: RegistryClient,
-  pushes: boolean,
+  uses: ProbedUses,
 ): Promise<readonly Probe[]> {
-  const probes = (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PROBE_TIMEOUT_MS), client, pushes)) ?? [];
+  const probes = (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PROBE_TIMEOUT_MS), client, uses)) ?? [];
   // Nothing is missing at the registry: there was no login to ask with.
   return probes.map((one) =>
     !one.ok && one.state === undefined && LOGINS.has(one.check) ? { ...one, state: 'failed' } : one,
@@ -106,17 +133,14 @@ interface Asked {
 async function probe({ registry, config }: Asked, check: Probe['check'], ask: () => Promise<unknown>): Promise<Probe> {
   try {
     await ask();
-    return {
-      registry,
-      check,
-      ok: true,
-      message: check === 'push' ? 'may push' : 'responds and accepts the credentials',
-    };
+    return { registry, check, ok: true, message: FINDINGS[check] ?? 'responds and accepts the credentials' };
   } catch (error) {
     const message = `${messageOf(error)}${advice(error, check, config)}`;
     return { registry, check, ok: false, state: stateOf(error), message };
   }
 }
+
+const FINDINGS: Readonly<Record<string, string>> = { push: 'may push', delete: 'may list tags and delete images' };
 
 function stateOf(error: unknown): NonNullable<Probe['state']> {
   if (!(error instanceof RegistryError)) return 'failed';
@@ -138,6 +162,7 @@ function stateOf(error: unknown): NonNullable<Probe['state']> {
 
 function advice(error: unknown, check: Probe['check'], config: RegistryConfig): string {
   if (!(error instanceof RegistryError)) return '';
+  if (check === 'delete') return deletionAdvice(error);
   const { type } = kindOf(config).kind;
   switch (error.kind) {
     case 'unauthorized':

@@ -88,7 +88,7 @@ data "aws_iam_policy_document" "mirror" {
     for_each = var.gc ? [1] : []
     content {
       sid       = "GarbageCollection"
-      actions   = ["ecr:BatchDeleteImage"]
+      actions   = ["ecr:BatchDeleteImage", "ecr:ListImages"]
       resources = [local.registry]
     }
   }

@@ -27,6 +27,8 @@ export const PLAIN_HOST = 'registry.example.com';
 
 /** The permissions of roles/artifactregistry.writer and roles/artifactregistry.admin that are used here. */
 export const WRITER_PERMISSIONS = ['downloadArtifacts', 'uploadArtifacts', 'get'].map(permissionName);
+/** Of roles/artifactregistry.repoAdmin. */
+export const REPO_ADMIN_PERMISSIONS = [...WRITER_PERMISSIONS, permissionName('deleteArtifacts')];
 export const ADMIN_PERMISSIONS = [
   ...WRITER_PERMISSIONS,
   ...['create', 'update', 'getIamPolicy', 'setIamPolicy'].map(permissionName),

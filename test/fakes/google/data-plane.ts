@@ -59,17 +59,24 @@ export class DataPlane {
     // The project of a domain is written example.com/name in image names.
     const [, project = '', repository = ''] = /^\/v2\/((?:[^/]+\.[^/]+\/)?[^/]+)\/([^/]+)\//.exec(path) ?? [];
     const isPublic = this.public.has(`${project}/${repository}`);
-    return this.#permission(method, `${project}/${repository}`, repository, identity, isPublic) ?? undefined;
+    return this.#permission({ method, path }, `${project}/${repository}`, repository, identity, isPublic) ?? undefined;
   }
 
-  #permission(method: string, place: string, repository: string, identity: string, isPublic: boolean): HookResult {
+  #permission(
+    { method, path }: Pick<HookRequest, 'method' | 'path'>,
+    place: string,
+    repository: string,
+    identity: string,
+    isPublic: boolean,
+  ): HookResult {
     const { state, host } = this.options;
     const reads = method === 'GET' || method === 'HEAD';
     if (identity === 'anonymous' && !(isPublic && reads)) return this.#denied('downloadArtifacts', place);
     if (state === undefined || repository === '') return undefined;
     const project = place.slice(0, -repository.length - 1).replace('/', ':');
     const name = `projects/${project}/locations/${host.replace('-docker.pkg.dev', '')}/repositories/${repository}`;
-    const permission = reads ? 'downloadArtifacts' : 'uploadArtifacts';
+    const deletes = method === 'DELETE' && path.includes('/manifests/');
+    const permission = reads ? 'downloadArtifacts' : deletes ? 'deleteArtifacts' : 'uploadArtifacts';
     if (!isPublic && !state.has(identity, `artifactregistry.repositories.${permission}`)) {
       return this.#denied(permission, place);
     }

@@ -146,9 +146,12 @@ describe('check --online', () => {
     readonly message: string;
   }
 
-  async function check(aws: Record<string, unknown>): Promise<{ code: number | null; probes: Probe[]; text: string }> {
+  async function check(
+    aws: Record<string, unknown>,
+    more: Record<string, unknown> = {},
+  ): Promise<{ code: number | null; probes: Probe[]; text: string }> {
     const file = join(folder, 'image-swapper.yaml');
-    await writeFile(file, world.config(aws));
+    await writeFile(file, world.config(aws, more));
     const child = spawn(process.execPath, [BUNDLE, 'check', '--online', '--config', file, '-o', 'json'], {
       env: { PATH: process.env['PATH'] ?? '', ...world.env, ...world.control.userEnv },
     });
@@ -218,6 +221,57 @@ describe('check --online', () => {
     expect(code).toBe(1);
     expect(missing(probes).sort()).toEqual(denied.map((action) => `ecr:${action}`).sort());
     expect(world.control.repositories.list(ACCOUNT, REGION)).toEqual([]);
+  });
+
+  describe('where gc deletes', () => {
+    const gc = { gc: { clusters: ['east'] } };
+    const calls = (): number => world.control.calls('BatchDeleteImage').length;
+
+    it('is content with the rights to list tags and to delete, and deletes nothing', async () => {
+      await mirrored();
+      const { code, probes } = await check(both, gc);
+      expect(code).toBe(0);
+      expect(probes).toContainEqual(
+        expect.objectContaining({ check: 'delete', ok: true, message: 'may list tags and delete images' }),
+      );
+      expect(calls()).toBeGreaterThan(0);
+      expect(world.target.tags(world.repository('app'))).toEqual(['1.0']);
+      expect(world.control.repositories.list(ACCOUNT, REGION)).toHaveLength(1);
+    });
+
+    it('names the actions that are missing, with one statement to paste', async () => {
+      await world.close();
+      world = await EcrWorld.start({ gate: { allows: (_arn, action) => action !== 'ListImages' } });
+      world.control.fault({ action: 'BatchDeleteImage', fault: { type: 'denied' } });
+      const { code, probes } = await check({}, gc);
+      expect(code).toBe(1);
+      expect(probes.find((probe) => probe.check === 'delete')).toMatchObject({
+        ok: false,
+        message: expect.stringMatching(/ecr:ListImages.*; allow the account to delete there$/) as string,
+      });
+      expect(missing(probes)).toEqual(['ecr:BatchDeleteImage', 'ecr:ListImages']);
+      expect(probes.find((probe) => probe.check === 'policy')?.message).toContain(
+        '"Action":["ecr:BatchDeleteImage","ecr:ListImages"]',
+      );
+    });
+
+    it('says that deleting is refused where tags may be listed', async () => {
+      world.control.fault({ action: 'BatchDeleteImage', fault: { type: 'denied' } });
+      const { code, probes } = await check({}, gc);
+      expect(code).toBe(1);
+      expect(probes.find((probe) => probe.check === 'delete')).toMatchObject({
+        ok: false,
+        message: expect.stringContaining('ecr:BatchDeleteImage') as string,
+      });
+    });
+
+    it('does not ask for these rights of a cluster that only records its uses', async () => {
+      world.control.fault({ action: 'BatchDeleteImage', fault: { type: 'denied' } });
+      const { code, probes } = await check({}, { gc: { cluster: 'east' } });
+      expect(code).toBe(0);
+      expect(probes.map((probe) => probe.check)).not.toContain('delete');
+      expect(calls()).toBe(0);
+    });
   });
 
   it('shows policies that were changed by hand', async () => {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import {
   ADMIN_PERMISSIONS,
+  REPO_ADMIN_PERMISSIONS,
   GoogleCloud,
   POD_ACCOUNT,
   TARGET_CONFIG,
@@ -64,9 +65,10 @@ async function run(
   command: readonly string[],
   gcp: Record<string, unknown>,
   env: Readonly<Record<string, string>> = google.env,
+  more: Record<string, unknown> = {},
 ): Promise<ProgramResult> {
   const config = join(google.folder, 'image-swapper.yaml');
-  await writeFile(config, stringify({ target: { type: 'gcp', gcp: { ...TARGET_CONFIG, ...gcp } } }));
+  await writeFile(config, stringify({ target: { type: 'gcp', gcp: { ...TARGET_CONFIG, ...gcp } }, ...more }));
   return runProgram([...command, '--config', config], env);
 }
 
@@ -273,6 +275,21 @@ describe('check --online', () => {
     expect(result.stdout).toMatch(/ok +target default \(europe-docker\.pkg\.dev\) +login +a token/);
     expect(result.stdout).toMatch(/ok .* push +may push/);
     expect(google.target.openUploads).toBe(0);
+  });
+
+  it('names the role that gc needs where it deletes, and asks for it only there', async () => {
+    const gc = { gc: { clusters: ['east'] } };
+    const refused = await run(['check', '--online'], {}, google.env, gc);
+    expect(refused.code).toBe(1);
+    expect(refused.stdout).toMatch(/REFUSED .* delete .*deleteArtifacts.* denied.*; allow the account to delete there/);
+    expect(refused.stdout).toMatch(
+      /permissions +artifactregistry\.repositories\.deleteArtifacts is missing: grant roles\/artifactregistry\.repoAdmin/,
+    );
+    expect((await check({})).code).toBe(0);
+    grant(REPO_ADMIN_PERMISSIONS);
+    const allowed = await run(['check', '--online'], {}, google.env, gc);
+    expect(allowed).toMatchObject({ code: 0 });
+    expect(allowed.stdout).toMatch(/ok .* delete +may list tags and delete images/);
   });
 
   it('names each missing permission and the role to grant', async () => {

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { freePort } from '../../fakes/free-port.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import type { ProgramResult } from '../../fakes/program.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { useCli } from './cli.js';
 
@@ -121,10 +123,41 @@ describe('check', () => {
     });
   });
 
+  it('online, tries whether gc may delete, and deletes nothing', async () => {
+    const image = buildImage({ seed: 1 });
+    loadImage(cli.target, 'mirror/docker.io/library/app', image, '1');
+    const gc = { clusters: ['east'] };
+    const check = async (): Promise<ProgramResult> =>
+      cli.swapper(['check', '--online', '--config', await cli.config({ gc })]);
+    const allowed = await check();
+    expect(allowed).toMatchObject({ code: 0 });
+    expect(allowed.stdout).toMatch(/ok {2}target default .*delete {2}may list tags and delete images/);
+    const deletions = cli.target.requests(({ method, path }) => method === 'DELETE' && path.includes('/manifests/'));
+    expect(deletions).toEqual([`DELETE /v2/mirror/image-swapper-check/manifests/sha256:${'0'.repeat(64)}`]);
+    expect(cli.target.tags('mirror/docker.io/library/app')).toEqual(['1']);
+    for (const [method, path, status, line] of [
+      [
+        'DELETE',
+        'manifests',
+        405,
+        /FAILED {2}target default .*delete .*; the registry does not allow deletion, or it is/,
+      ],
+      ['DELETE', 'manifests', 403, /REFUSED {2}target default .*delete .*; allow the account to delete there/],
+      ['GET', 'tags/list', 403, /REFUSED {2}target default .*delete .*; allow the account to delete there/],
+    ] as const) {
+      cli.target.clearFaults();
+      cli.target.fault({ method, path: new RegExp(path), action: { type: 'status', status } });
+      const refused = await check();
+      expect(refused.code).toBe(1);
+      expect(refused.stdout).toMatch(line);
+      expect(refused.stdout).toMatch(/ok +target default .*push +may push/);
+    }
+  });
+
   it('online, is content with registries that can be used, and leaves nothing there', async () => {
     const ended = await cli.spawned(['check', '--online', '--config', await cli.config()]);
     expect(ended).toMatchObject({ code: 0 });
-    expect(ended.stdout).toMatch(/ok {2}target default .*push {2}may push/);
+    expect(ended.stdout).toMatch(/ok {2}target default .*push +may push/);
     expect(cli.target.openUploads).toBe(0);
     expect(cli.target.accessLog.map(({ method }) => method)).toContain('POST');
   });

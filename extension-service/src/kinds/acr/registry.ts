@@ -3,7 +3,7 @@ import type { RegistryClient } from '../../registry/client.js';
 import { messageOf } from '../../util/message-of.js';
 import { isTargetName } from '../cloud.js';
 import type { CloudOptions, CloudRegistry } from '../cloud.js';
-import type { Probe } from '../probe.js';
+import type { Probe, ProbedUses } from '../probe.js';
 import type { AcrConfig } from './config.js';
 import { entraToken } from './entra.js';
 import { TokenExchange } from './exchange.js';
@@ -42,7 +42,7 @@ export class AcrRegistry implements CloudRegistry {
     if (isTargetName(this.registry)) this.login.get().catch(() => undefined);
   }
 
-  async probe(signal: AbortSignal, client: RegistryClient, pushes: boolean): Promise<readonly Probe[]> {
+  async probe(signal: AbortSignal, client: RegistryClient, { pushes }: ProbedUses): Promise<readonly Probe[]> {
     const { acr, registry, login } = this;
     const isTarget = isTargetName(registry);
     const identity = identityOf(acr, this.options.env);

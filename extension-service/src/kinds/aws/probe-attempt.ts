@@ -9,6 +9,8 @@ export interface EcrProbe {
   /** `target NAME` or `source HOST`. */
   readonly registry: string;
   readonly isTarget: boolean;
+  /** `gc` deletes images there. */
+  readonly deletes: boolean;
   readonly clients: () => Promise<AwsClients>;
   readonly client: RegistryClient;
   readonly signal: AbortSignal;

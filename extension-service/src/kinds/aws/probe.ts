@@ -1,4 +1,4 @@
-import { PROBE_REPOSITORY } from '../probe.js';
+import { ABSENT_DIGEST, PROBE_REPOSITORY } from '../probe.js';
 import type { Probe } from '../probe.js';
 import type { AwsClients } from './clients.js';
 import { attempt } from './probe-attempt.js';
@@ -83,6 +83,10 @@ async function missingControlActions(probe: EcrProbe, say: Say): Promise<string[
       'ecr:PutLifecyclePolicy': ({ sdk, ecr }) =>
         ecr.send(new sdk.PutLifecyclePolicyCommand({ ...where, lifecyclePolicyText: lifecyclePolicy }), options),
       'ecr:GetLifecyclePolicy': ({ sdk, ecr }) => ecr.send(new sdk.GetLifecyclePolicyCommand(where), options),
+    }),
+    ...(probe.deletes && {
+      'ecr:BatchDeleteImage': ({ sdk, ecr }) =>
+        ecr.send(new sdk.BatchDeleteImageCommand({ ...where, imageIds: [{ imageDigest: ABSENT_DIGEST }] }), options),
     }),
   };
   const missing: string[] = [];

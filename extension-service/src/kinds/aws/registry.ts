@@ -4,7 +4,7 @@ import type { RegistryClient } from '../../registry/client.js';
 import type { RequestPacer } from '../../registry/pacer.js';
 import { isTargetName } from '../cloud.js';
 import type { ArchivedImage, CloudOptions, CloudRegistry, PushRequests } from '../cloud.js';
-import type { Probe } from '../probe.js';
+import type { Probe, ProbedUses } from '../probe.js';
 import { archivedImage, archives } from './archived-image.js';
 import { loadAwsClients } from './clients.js';
 import type { AwsClients } from './clients.js';
@@ -64,9 +64,14 @@ export class EcrRegistry implements CloudRegistry {
     if (pushes) void this.#sweep.run();
   }
 
-  async probe(signal: AbortSignal, client: RegistryClient, pushes: boolean): Promise<readonly Probe[]> {
-    const isTarget = isTargetName(this.registry) && pushes;
-    return probeEcr({ aws: this.aws, registry: this.registry, isTarget, clients: () => this.#load(), client, signal });
+  async probe(signal: AbortSignal, client: RegistryClient, uses: ProbedUses): Promise<readonly Probe[]> {
+    const { aws, registry } = this;
+    const isTarget = isTargetName(registry) && uses.pushes;
+    return probeEcr({
+      ...{ aws, registry, isTarget, client, signal },
+      deletes: isTarget && uses.deletes,
+      clients: () => this.#load(),
+    });
   }
 
   async findArchived(

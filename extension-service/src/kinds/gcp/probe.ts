@@ -3,7 +3,7 @@ import type { LoginSource } from '../../credentials/renewed-login.js';
 import type { Probe } from '../probe.js';
 import { artifactRegistryPlace } from './hosts.js';
 import { missingReaders } from './readers.js';
-import { ADMIN, READER, WRITER } from './repository-api.js';
+import { ADMIN, READER, REPO_ADMIN, WRITER } from './repository-api.js';
 import type { RepositoryApi } from './repository-api.js';
 import { enumName, hasSettings, settingsDrift } from './settings.js';
 import type { Repository } from './settings.js';
@@ -14,6 +14,8 @@ export interface ArtifactRegistryProbe {
   /** `target NAME` or `source HOST/PATH`. */
   readonly registry: string;
   readonly isTarget: boolean;
+  /** `gc` deletes images there. */
+  readonly deletes: boolean;
   readonly login: LoginSource;
   readonly api: RepositoryApi;
   readonly signal: AbortSignal;
@@ -90,8 +92,9 @@ async function findRepository(
 }
 
 /** Permissions that the configuration needs, with the role to grant for each. */
-function neededPermissions({ gcp, isTarget }: ArtifactRegistryProbe): ReadonlyMap<string, string> {
+function neededPermissions({ gcp, isTarget, deletes }: ArtifactRegistryProbe): ReadonlyMap<string, string> {
   const needed = new Map([['artifactregistry.repositories.downloadArtifacts', READER]]);
+  if (deletes) needed.set('artifactregistry.repositories.deleteArtifacts', REPO_ADMIN);
   if (!isTarget) return needed;
   needed.set('artifactregistry.repositories.downloadArtifacts', WRITER);
   needed.set('artifactregistry.repositories.uploadArtifacts', WRITER);

@@ -4,7 +4,7 @@ import type { RegistryClient } from '../../registry/client.js';
 import type { PasswordCredentials } from '../../registry/types.js';
 import { isTargetName } from '../cloud.js';
 import type { CloudOptions, CloudRegistry } from '../cloud.js';
-import type { Probe } from '../probe.js';
+import type { Probe, ProbedUses } from '../probe.js';
 import { accessToken } from './auth.js';
 import type { AccessToken } from './access-token.js';
 import { artifactRegistryCovers, artifactRegistryOwns, artifactRegistryPlace } from './hosts.js';
@@ -56,10 +56,11 @@ export class ArtifactRegistry implements CloudRegistry {
     if (pushes && this.gcp.repositoryId !== '') void this.#keeper.run();
   }
 
-  async probe(signal: AbortSignal, _client: RegistryClient, pushes: boolean): Promise<readonly Probe[]> {
+  async probe(signal: AbortSignal, _client: RegistryClient, uses: ProbedUses): Promise<readonly Probe[]> {
     const { gcp, registry, login } = this;
-    const isTarget = this.#isTarget && pushes;
-    return probeArtifactRegistry({ gcp, registry, isTarget, login, api: this.#api, signal });
+    const isTarget = this.#isTarget && uses.pushes;
+    const deletes = this.#isTarget && uses.deletes;
+    return probeArtifactRegistry({ gcp, registry, isTarget, deletes, login, api: this.#api, signal });
   }
 
   async settled(): Promise<void> {

@@ -24,6 +24,8 @@ const TIMEOUTS_MS = { call: 20_000, creation: 60_000 };
 const CALL = { timeout: TIMEOUTS_MS.call, retry: null };
 
 export const ADMIN = 'roles/artifactregistry.admin';
+/** That of a writer cannot delete. */
+export const REPO_ADMIN = 'roles/artifactregistry.repoAdmin';
 export const READER = 'roles/artifactregistry.reader';
 export const WRITER = 'roles/artifactregistry.writer';
 

@@ -13,6 +13,7 @@ import type { RegistryClient } from '../../registry/client.js';
 import { RegistryError } from '../../registry/errors.js';
 import { Limiter } from '../../registry/limiter.js';
 import { isForeign, parseManifest } from '../../registry/manifest.js';
+import { deletionAdvice } from './deletion-advice.js';
 import type { UsageStore } from './usage-store.js';
 
 /** Requests to one registry at once. */
@@ -162,13 +163,8 @@ async function deleted(options: GarbageOptions, decision: GarbageDecision): Prom
     return rowOf(options, decision, 'deleted');
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
-    return rowOf(options, { ...decision, reason: `${error.message}${adviceFor(error)}` }, 'failed');
+    return rowOf(options, { ...decision, reason: `${error.message}${deletionAdvice(error)}` }, 'failed');
   }
-}
-
-function adviceFor({ kind, status }: RegistryError): string {
-  if (kind === 'forbidden' || kind === 'unauthorized') return '; allow the account to delete there';
-  return status === 405 || kind === 'unsupported' ? '; the registry does not allow deletion, or it is turned off' : '';
 }
 
 function rowOf(
