@@ -1,0 +1,23 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Helm } from '../../tools/helm.js';
+import { Node } from './node.js';
+import { recreateWhileAway } from './service-away.js';
+
+/** Seconds; `test/soak/service-away.test.ts` takes ten minutes. */
+const OUTAGE_S = 60;
+
+describe('a cluster whose Pods run, with the table in the API server', () => {
+  let node: Node;
+  beforeAll(async () => {
+    node = await Node.start();
+  });
+  afterAll(async () => node?.stop());
+
+  it('swaps, pulls and runs every mirrored image while the service and the source are away', async () => {
+    const helm = await Helm.create({ KUBECONFIG: node.plane.kubeconfig });
+    const report = await recreateWhileAway(node, helm, OUTAGE_S);
+    process.stderr.write(`${JSON.stringify(report)}\n`);
+    expect(report.rounds).toBeGreaterThan(0);
+    expect(report.pods).toBe(report.rounds * 12);
+  });
+});
