@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
+import { BoundedMap } from '../../util/bounded-map.js';
 import { SPECIAL_PURPOSE } from './special-purpose.js';
 
 /**
@@ -38,8 +39,20 @@ const registered = SPECIAL_PURPOSE.map(({ block, reachable }) => ({
   reachable,
 })).sort((left, right) => right.bits - left.bits);
 
+/** Classes of addresses that were asked for: each request asks for that of its peer. */
+const known = new BoundedMap<string, AddressClass>(1_000);
+
 /** `address` without brackets or with them; a text that is not an address is special. */
 export function classifyAddress(address: string): AddressClass {
+  let found = known.get(address);
+  if (found === undefined) {
+    found = classify(address);
+    known.set(address, found);
+  }
+  return found;
+}
+
+function classify(address: string): AddressClass {
   const plain = unwrapAddress(address);
   if (isIP(plain) === 0) return 'special';
   const family = isIPv6(plain) ? 'ipv6' : 'ipv4';

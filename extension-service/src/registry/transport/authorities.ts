@@ -25,11 +25,19 @@ export function addedAuthorities(
   env: Readonly<Record<string, string | undefined>>,
   report: (problem: string) => void,
 ): AddedAuthorities {
-  const known = new Set(rootCertificates.map(normalized));
+  // Made only where a variable is set: it takes some milliseconds of each start.
+  let known: Set<string> | undefined;
+  const isNew = (pem: string): boolean => {
+    known ??= new Set(rootCertificates.map(normalized));
+    const text = normalized(pem);
+    if (known.has(text)) return false;
+    known.add(text);
+    return true;
+  };
   const read = (variable: string, files: readonly string[]): string[] =>
     files.flatMap((file) => {
       try {
-        return certificatesOf(file).filter((pem) => !known.has(normalized(pem)) && known.add(normalized(pem)));
+        return certificatesOf(file).filter(isNew);
       } catch (error) {
         report(`${variable}: ${file} is not used: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
         return [];

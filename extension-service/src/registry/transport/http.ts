@@ -176,11 +176,13 @@ export class Http {
 
   /** Made once for all connections of an agent: node would parse the whole list of CA certificates for each of them. */
   #trust(tls: TlsSettings): https.AgentOptions {
+    // Without verification no list is needed, and to parse node's takes longer than a handshake.
+    const authorities = tls.verify ? this.#authorities(tls.ca) : { ca: tls.ca === undefined ? [] : [tls.ca] };
     return {
       // A name may resolve to another party next time, which must not get a session ticket of this one.
       maxCachedSessions: 0,
       rejectUnauthorized: tls.verify,
-      secureContext: createSecureContext({ ...this.#authorities(tls.ca), ...tls.clientCertificate }),
+      secureContext: createSecureContext({ ...authorities, ...tls.clientCertificate }),
     };
   }
 
