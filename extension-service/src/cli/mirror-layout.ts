@@ -8,7 +8,7 @@ import { LayoutStore } from '../registry/layout/layout-store.js';
 import { messageOf } from '../util/message-of.js';
 import { CliError, EXIT } from './exit.js';
 import { planImage } from './mirror-rows.js';
-import type { Planned } from './mirror-rows.js';
+import type { Look, Planned } from './mirror-rows.js';
 
 /** A layout for writing; a new or empty folder becomes one. */
 export async function openLayout(folder: string): Promise<LayoutEnd> {
@@ -40,7 +40,7 @@ export async function planFromLayout(
   rules: Rules,
   folder: string,
   images: readonly string[],
-  allReferrers = false,
+  look: Look = 'parts',
 ): Promise<{ readonly layout: LayoutEnd; readonly planned: readonly Planned[] }> {
   const store = await opened(() => LayoutStore.read(folder));
   // Signatures follow their images.
@@ -49,7 +49,7 @@ export async function planFromLayout(
   const found = names.filter((name) => wanted.size === 0 || wanted.has(normalized(name)));
   const known = new Set(names.map(normalized));
   const planned = [
-    ...found.map((name) => planName(rules, name, allReferrers)),
+    ...found.map((name) => planName(rules, name, look)),
     ...[...wanted].filter((name) => !known.has(name)).map((name) => row(name, 'failed', `${folder} has no such name`)),
     ...(wanted.size > 0 ? [] : (await store.unnamed()).map((digest) => row(digest, 'kept', 'it has no name'))),
   ];
@@ -57,10 +57,9 @@ export async function planFromLayout(
   return { layout: { end: 'source', store }, planned };
 }
 
-function planName(rules: Rules, name: string, allReferrers: boolean): Planned {
+function planName(rules: Rules, name: string, look: Look): Planned {
   // A short name would be taken for one of Docker Hub.
-  if (normalized(name) === name.replace(/^index\.docker\.io\//, 'docker.io/'))
-    return planImage(rules, name, allReferrers);
+  if (normalized(name) === name.replace(/^index\.docker\.io\//, 'docker.io/')) return planImage(rules, name, look);
   const advice = 'name it HOST/REPOSITORY:TAG, as mirror --to-layout and crane --annotate-ref do';
   return row(
     name,

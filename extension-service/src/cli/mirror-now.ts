@@ -22,12 +22,13 @@ export async function mirrorNow(
   context: CommandContext,
   config: Config,
   planned: readonly Planned[],
-  { output, layout }: MirrorOutput,
+  { output, layout, complete }: MirrorOutput,
 ): Promise<readonly MirrorRow[]> {
   const progress = new Progress(context, planned.length);
   const copier = new RegistryCopier(config, {
     ...registryOptions(context, config, (problem) => progress.log('warn', problem)),
     ...(layout !== undefined && { layout }),
+    ...(complete !== undefined && { earlier: { images: complete.images, interval: config.mirror.audit.interval } }),
     isOneRun: true,
   });
   const tracked = {
@@ -83,7 +84,7 @@ export async function mirrorNow(
     }),
   ).finally(() => clearInterval(alive));
   progress.stop();
-  await copier.settled();
+  await Promise.all([copier.settled(), complete?.save(copier.completeImages())]);
   copier.close();
   context.stdout.write(render({ images: rows }, output, () => summary(rows)));
   return rows;
@@ -112,6 +113,8 @@ function finished(entry: PlannedCopy, result: MirrorResult): MirrorRow {
 function details({ repaired, unfinished }: CopyOutcome): string[] {
   return [
     ...(repaired === undefined ? [] : [`repaired: ${repaired.join(', ')}`]),
-    ...(unfinished === undefined ? [] : [`not copied yet: ${unfinished.map(({ what }) => what).join(', ')}`]),
+    ...(unfinished === undefined
+      ? []
+      : [`not copied yet (run again with --audit): ${unfinished.map(({ what }) => what).join(', ')}`]),
   ];
 }

@@ -38,11 +38,12 @@ export async function planMirror(
   context: CommandContext,
   config: Config,
   planned: readonly Planned[],
-  { output, layout }: MirrorOutput,
+  { output, layout, complete }: MirrorOutput,
 ): Promise<readonly MirrorRow[]> {
   const copier = new RegistryCopier(config, {
     ...registryOptions(context, config, (problem) => context.stderr.write(`warn: ${problem}\n`)),
     ...(layout !== undefined && { layout }),
+    ...(complete !== undefined && { earlier: { images: complete.images, interval: config.mirror.audit.interval } }),
   });
   const limiter = new Limiter(config.mirror.concurrency);
   const totals = new Map<string, Total>();

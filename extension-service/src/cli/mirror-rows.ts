@@ -17,7 +17,7 @@ export interface MirrorRow {
   readonly bytes?: CopyOutcome['bytes'];
   /** Parts of the image that the target had lost, and has again. */
   readonly repaired?: readonly string[];
-  /** Signatures, attestations and SBOMs that failed for a passing reason: run the command again. */
+  /** Signatures, attestations and SBOMs that failed for a passing reason: run the command again with --audit. */
   readonly unfinished?: readonly string[];
 }
 
@@ -31,8 +31,14 @@ export interface PlannedCopy {
   readonly pulls: readonly PullContext[];
 }
 
+/**
+ * How an image that the target has is checked. `parts`: every manifest and blob. `audit`: also the signatures, attestations
+ * and SBOMs of every manifest. `due`: an audit once per `mirror.audit.interval`.
+ */
+export type Look = 'parts' | 'audit' | 'due';
+
 /** Where an image that is named goes. */
-export function planImage(rules: Rules, image: string, allReferrers = false): Planned {
+export function planImage(rules: Rules, image: string, look: Look = 'parts'): Planned {
   const container = { list: 'containers' as const, index: 0, name: '', image, object: { image } };
   // Filters are about Pods, and here is none: an image that is asked for by name is copied.
   const decision = decideContainer({ ...rules, filters: [] }, {}, container);
@@ -42,7 +48,7 @@ export function planImage(rules: Rules, image: string, allReferrers = false): Pl
   }
   // The tag's image of now is wanted, whatever the target has.
   if (decision.action === 'mirror') {
-    const job = { ...whole(mirrorJob(decision), allReferrers), force: true };
+    const job = { ...lookedAt(mirrorJob(decision), look), force: true };
     return { image, job, pulls: [] };
   }
   const state = decision.reason === 'in-target' ? 'kept' : 'failed';
@@ -54,9 +60,10 @@ function fillsItself({ naming, copyPolicy }: TargetRule): boolean {
   return naming.paths !== undefined && copyPolicy === 'none';
 }
 
-/** For an image that somebody asks for: all of it is looked at, and not its name alone. */
-export function whole(job: MirrorJob, allReferrers: boolean): MirrorJob {
-  return { ...job, look: job.look ?? 'tree', ...(allReferrers && { allReferrers: true as const }) };
+/** For an image that a user asks for: more than its name is checked. */
+export function lookedAt(job: MirrorJob, look: Look): MirrorJob {
+  const own = look === 'due' ? 'due' : 'tree';
+  return { ...job, look: job.look ?? own, ...(look === 'audit' && { allReferrers: true as const }) };
 }
 
 /** The jobs that differ in nothing but whose pull secrets they use. */

@@ -1,6 +1,7 @@
 import { unreadable } from '../util/unreadable.js';
 import type { Config } from '../core/config/model.js';
 import { compileRules } from '../core/decide/rules.js';
+import { CompleteImagesFile } from './complete-images-file.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -9,14 +10,16 @@ import { intoLayout, openLayout, planFromLayout } from './mirror-layout.js';
 import { mirrorNow } from './mirror-now.js';
 import { planMirror } from './mirror-plan.js';
 import { planImage } from './mirror-rows.js';
-import type { MirrorRow, Planned } from './mirror-rows.js';
+import type { Look, MirrorRow, Planned } from './mirror-rows.js';
 import type { OutputFormat } from './output.js';
 import { readInput } from './read-input.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface MirrorFlags extends ConfigFlags {
   readonly file?: string;
-  /** Signatures, attestations and SBOMs of every manifest, in every form. */
+  /** Checks every part of each image, with the signatures, attestations and SBOMs of every manifest, in every form. */
+  readonly audit?: boolean;
+  /** The same as `audit`. */
   readonly referrers?: boolean;
   /** Folders of OCI image layouts. */
   readonly toLayout?: string;
@@ -29,17 +32,27 @@ export async function mirror(context: CommandContext, images: readonly string[],
   const { toLayout, fromLayout } = flags;
   if (toLayout !== undefined && fromLayout !== undefined)
     throw new CliError(EXIT.usage, 'give --to-layout or --from-layout, not both');
-  const all = [...images, ...(flags.file === undefined ? [] : await readList(context, flags.file))];
+  const listed = flags.file === undefined ? [] : await readList(context, flags.file);
+  const all = [...images, ...listed];
   if (all.length === 0 && fromLayout === undefined)
     throw new CliError(EXIT.usage, 'name at least one image, or a list with --file');
   const { config } = await load(context, flags);
   const rules = compileRules(config, namingTarget);
+  const look = flags.audit === true || flags.referrers === true ? 'audit' : 'parts';
   if (fromLayout !== undefined) {
-    const { layout, planned } = await planFromLayout(rules, fromLayout, all, flags.referrers);
+    const { layout, planned } = await planFromLayout(rules, fromLayout, all, look);
     return mirrorOrPlan(context, config, planned, { ...flags, layout });
   }
-  const planned = [...new Set(all)].map((image) => planImage(rules, image, flags.referrers));
-  if (toLayout === undefined) return mirrorOrPlan(context, config, planned, flags);
+  const looks = new Map<string, Look>([
+    // Schedules run lists; users name images.
+    ...listed.map((image) => [image, look === 'parts' ? 'due' : look] as const),
+    ...images.map((image) => [image, look] as const),
+  ]);
+  const planned = [...new Set(all)].map((image) => planImage(rules, image, looks.get(image)));
+  if (toLayout === undefined) {
+    const complete = listed.length > 0 ? await CompleteImagesFile.open(context) : undefined;
+    return mirrorOrPlan(context, config, planned, { ...flags, ...(complete && { complete }) });
+  }
   return mirrorOrPlan(
     context,
     config,

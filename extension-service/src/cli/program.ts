@@ -51,6 +51,7 @@ const EXAMPLES = {
   serve: ['serve --config image-swapper.yaml --listen-address :8443'],
   mirror: [
     'mirror nginx:1.27',
+    'mirror --file images.txt',
     'mirror --file images.txt --dry-run',
     'mirror --file images.txt --to-layout carried',
     'mirror --from-layout carried',
@@ -92,9 +93,11 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .argument('[images...]', 'image references')
     .option('--file <list>', 'read image references from a file, one per line; - for standard input')
     .option(
-      '--referrers',
-      "also find signatures, attestations and SBOMs of each platform's manifest, in every known format",
+      '--audit',
+      "check every part of each image, with the signatures, attestations and SBOMs of each platform's manifest; " +
+        'a list is checked so once per mirror.audit.interval',
     )
+    .option('--referrers', 'the same as --audit')
     .option('--to-layout <folder>', 'copy into an OCI image layout in this folder instead, to carry it elsewhere')
     .option('--from-layout <folder>', 'copy from such a folder, all of it or the images that are given; asks no source')
     .option('--dry-run', 'show what would be copied')

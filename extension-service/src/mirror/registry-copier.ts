@@ -9,6 +9,7 @@ import { RegistryError } from '../registry/errors.js';
 import { planCopy, planRepair } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
 import { findRoot } from '../registry/presence.js';
+import type { CompleteImage } from '../registry/complete-images.js';
 import { BlobLedger, type LedgerOptions } from '../registry/ledger.js';
 import type { Keychain, LoginCredentials } from '../registry/types.js';
 import type { ArchivedImage, PushRequests } from '../kinds/cloud.js';
@@ -99,6 +100,11 @@ export class RegistryCopier implements Copier {
   /** Resolves when the work that copies left behind at clouds is done or has timed out. */
   async settled(): Promise<void> {
     await Promise.all([this.registries.settled(), this.seen.flush()]);
+  }
+
+  /** The images that the next run need not look at as a whole. */
+  completeImages(): readonly CompleteImage[] {
+    return this.ledger.completeImages();
   }
 
   /** Copies that run go on with the configuration that they began with. */
@@ -217,6 +223,7 @@ export class RegistryCopier implements Copier {
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
         presence: job.look ?? ('name' as const),
+        isComplete: (image: string) => this.ledger.complete?.isFresh(image) === true,
         ...this.admission(job, from, signal),
         signal,
       };

@@ -54,6 +54,13 @@ export class ReferrerCopy {
 
   /** What refers to the image itself by `subject`; the target is asked only when the source's list has changed. */
   async compareTop(top: string): Promise<void> {
+    const key = `referrers ${this.key(top)}`;
+    // Another tag of the image may be comparing them.
+    if (!this.#ledger.wereCompared(this.key(top)))
+      await this.#ledger.once(key, this.#tree.signal, () => this.#compare(top));
+  }
+
+  async #compare(top: string): Promise<void> {
     const list = await this.#list(top);
     if (list === undefined) return this.#remember(top, undefined);
     const fingerprint = fingerprintOf(list.descriptors);
@@ -89,7 +96,7 @@ export class ReferrerCopy {
 
   #remember(top: string, fingerprint: string | undefined): void {
     // A list that cannot be had for a lasting reason is compared again at the interval, not at once.
-    this.#ledger.referrers.set(this.key(top), this.unfinished.length === 0 ? (fingerprint ?? '') : undefined);
+    this.#ledger.noteReferrers(this.key(top), this.unfinished.length === 0 ? (fingerprint ?? '') : undefined);
   }
 
   /** @returns the source's list, when it could be read */

@@ -284,7 +284,7 @@ export class TreeCopy {
     if (force === true) return undefined;
     const { newRepositories } = this.#ledger;
     if (
-      this.#options.presence === 'tree' &&
+      (this.#options.presence === 'tree' || this.#options.presence === 'due') &&
       this.#ledger.wasFound(target.client.host, target.reference.repository, digest)
     )
       return 'present';

@@ -7,10 +7,15 @@ import type { ReferrerKind } from './referrer-kinds.js';
 import type { Descriptor } from './types.js';
 
 /**
- * What it takes to believe that a target has an image: `name`: its top manifest; `tree`: every manifest, which is read,
- * and every blob, which is asked for; `bytes`: of every blob the first byte is read too.
+ * How the target is checked for an image.
+ *
+ * - `name`: its top manifest.
+ * - `tree`: every manifest, which is read, and every blob, which is asked for.
+ * - `bytes`: as `tree`, and the first byte of every blob is read.
+ * - `due`: `name` for an image that an earlier run found complete a short time ago ({@link BlobLedger.complete}). Otherwise
+ *   `tree`, with the referrers of every manifest for an image that an earlier run knows.
  */
-export type PresenceCheck = 'name' | 'tree' | 'bytes';
+export type PresenceCheck = 'name' | 'due' | 'tree' | 'bytes';
 
 export interface CopyOptions {
   /** A digest wins over a tag. */

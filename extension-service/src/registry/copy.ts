@@ -4,6 +4,7 @@ import { DEFAULT_COPY_LIMITS, type CopyOptions, type CopyResult } from './copy-t
 import { TreeCopy } from './copy-tree.js';
 import { RegistryError } from './errors.js';
 import { holdText } from './held-tags.js';
+import { selectionKey } from './complete-images.js';
 import { BlobLedger } from './ledger.js';
 import type { ParsedManifest, RawManifest } from './manifest.js';
 import { findRoot, type RootPresence } from './presence.js';
@@ -79,6 +80,8 @@ class ImageCopy {
   readonly #referrers: ReferrerCopy;
   readonly #published: PublishedTag;
   readonly #warnings: string[] = [];
+  /** Set for an index that may be copied without some of its platforms. */
+  #selection: string | undefined;
 
   constructor(options: CopyOptions, tree: TreeCopy, ledger: BlobLedger) {
     this.#options = options;
@@ -93,21 +96,18 @@ class ImageCopy {
     const { repository, digest } = source.reference;
     this.#published.refuseFolded();
     const name = referenceName(source.reference);
-    const filtered = digest === undefined && platforms !== 'all';
     const head = digest ?? (await this.#headSource(repository, name));
-    let reading: Promise<Read> | undefined;
-    const read = (): Promise<Read> => (reading ??= this.#read(repository, head ?? name));
-    if (head !== undefined && !filtered)
-      return this.#once(head, head, read, async () => this.#copy(await read(), false));
-    const top = await read();
-    const wanted = filtered ? this.#filter(top, platforms) : top;
-    const { digest: wantedDigest } = wanted.manifest;
-    return this.#once(
-      wantedDigest,
-      top.manifest.digest,
-      async () => wanted,
-      () => this.#copy(wanted, filtered),
-    );
+    const top = once(() => this.#read(repository, head ?? name));
+    const sourceDigest = head ?? (await top()).manifest.digest;
+    if (digest !== undefined || platforms === 'all')
+      return this.#once(sourceDigest, sourceDigest, top, async () => this.#copy(await top(), false));
+    const { selections } = this.#ledger;
+    const key = (this.#selection = selectionKey(sourceDigest, platforms));
+    const wanted = once(async () => this.#filter(await top(), platforms));
+    const wantedDigest = selections.get(key) ?? (await wanted()).manifest.digest;
+    const result = await this.#once(wantedDigest, sourceDigest, wanted, async () => this.#copy(await wanted(), true));
+    selections.set(key, result.digest);
+    return result;
   }
 
   async #read(repository: string, reference: string): Promise<Read> {
@@ -147,7 +147,7 @@ class ImageCopy {
       }
       let bring = copy;
       if (root.state !== 'absent') {
-        if (others > 0 || presence === 'name' || this.#wasJustSeen(digest))
+        if (others > 0 || presence === 'name' || this.#wasJustSeen(digest, sourceDigest))
           return this.#present(digest, sourceDigest, root);
         bring = async () => {
           const walked = await this.#walk(digest, sourceDigest, root.state);
@@ -166,15 +166,33 @@ class ImageCopy {
     return findRoot(target, digest, this.#tree.targetContext, this.#ledger.newRepositories);
   }
 
-  /** Whether this process brought the image to the target's repository, or found all of it there, a moment ago. */
-  #wasJustSeen(digest: string): boolean {
+  /** Whether the image was copied to the target's repository, or found complete there, a short time ago. */
+  #wasJustSeen(digest: string, sourceDigest: string): boolean {
     const { client, reference } = this.#options.target;
     const { presence, presentReferrers = 'top' } = this.#options;
-    if (presence !== 'tree') return false;
+    if (presence !== 'tree' && presence !== 'due') return false;
     const { repository } = reference;
     if (this.#ledger.newRepositories.kept(client.host, repository, digest) !== undefined) return true;
     // Referrers of each platform are looked for where its manifest is read.
-    return presentReferrers === 'top' && this.#ledger.wasFound(client.host, repository, digest);
+    if (presentReferrers !== 'top') return false;
+    if (this.#ledger.wasFound(client.host, repository, digest)) return true;
+    return presence === 'due' && this.#isFresh(digest, sourceDigest);
+  }
+
+  /** Whether an earlier run found the image complete, and knows which referrers it copied. */
+  #isFresh(digest: string, sourceDigest: string): boolean {
+    const key = this.#referrers.key(digest);
+    if (this.#ledger.complete?.isFresh(key) !== true) return false;
+    if (this.#options.referrers !== true || digest !== sourceDigest) return true;
+    return this.#ledger.referrers.get(key)?.fingerprint !== undefined;
+  }
+
+  /** Remembers the outcome for later runs. */
+  #noteComplete(digest: string): void {
+    const { complete } = this.#ledger;
+    const isPartial = this.#selection === undefined && this.#tree.missing.attestations.size > 0;
+    if (isPartial || this.#referrers.unfinished.length > 0) complete?.doubt(this.#referrers.key(digest));
+    else complete?.note(this.#referrers.key(digest), this.#selection);
   }
 
   #key(digest: string): string {
@@ -196,6 +214,7 @@ class ImageCopy {
       this.#holdForSignatures(digest);
     }
     await this.#publish({ manifest, parsed });
+    this.#noteComplete(manifest.digest);
     return { digest: manifest.digest, mediaType: manifest.mediaType, outcome: 'copied' };
   }
 
@@ -252,6 +271,10 @@ class ImageCopy {
   /** Looks at everything below a top manifest that the target has, and brings what is missing. */
   async #walk(digest: string, sourceDigest: string, state: 'published' | 'untagged'): Promise<Done | 'unreadable'> {
     this.#tree.beginRepair();
+    const { complete } = this.#ledger;
+    // Runs without a memory do not audit: each would ask the source for the referrers of every platform.
+    const isAudit = this.#options.presence === 'due' && complete?.isKnown(this.#referrers.key(digest)) === true;
+    complete?.doubt(this.#referrers.key(digest));
     const manifest = await this.#tree.readTarget(digest);
     if (manifest === undefined) return 'unreadable';
     const parsed = this.#tree.parse(manifest);
@@ -259,17 +282,21 @@ class ImageCopy {
     this.#tree.refuseIncomplete();
     if (!changed) this.#tree.noteFound(digest);
     if (changed && this.#tree.repaired.length === 0) this.#tree.repaired.push(`content of ${digest}`);
-    await this.#presentReferrers(digest, sourceDigest);
+    await this.#presentReferrers(digest, sourceDigest, isAudit ? 'all' : undefined);
     if (changed || state === 'untagged') await this.#publish({ manifest, parsed });
+    this.#noteComplete(digest);
     const outcome = changed ? 'repaired' : state === 'untagged' ? 'tagged' : 'present';
     return { digest, mediaType: manifest.mediaType, outcome };
   }
 
   /** An index that we wrote for `mirror.platforms` has nothing that refers to it; what is below it may. */
-  async #presentReferrers(digest: string, sourceDigest: string): Promise<void> {
-    const { referrers, presentReferrers = 'top' } = this.#options;
-    if (referrers !== true) return;
-    if (presentReferrers === 'top') {
+  async #presentReferrers(
+    digest: string,
+    sourceDigest: string,
+    wanted: CopyOptions['presentReferrers'] = this.#options.presentReferrers,
+  ): Promise<void> {
+    if (this.#options.referrers !== true) return;
+    if (wanted !== 'all') {
       if (digest === sourceDigest) await this.#referrers.compareTop(digest);
       return;
     }
@@ -330,4 +357,9 @@ class ImageCopy {
       unfinished: this.#referrers.unfinished,
     };
   }
+}
+
+function once<T>(task: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => (result ??= task());
 }

@@ -1,4 +1,6 @@
 import { BoundedMap } from '../util/bounded-map.js';
+import { CompleteImages } from './complete-images.js';
+import type { CompleteImage, EarlierRuns } from './complete-images.js';
 import { CopiedReferrers } from './copied-referrers.js';
 import { HeldTags } from './held-tags.js';
 import { NewRepositories } from './new-repositories.js';
@@ -14,6 +16,8 @@ export interface LedgerOptions {
    * @default false
    */
   readonly isOneRun?: boolean;
+  /** Results of earlier runs of the command. */
+  readonly earlier?: EarlierRuns;
 }
 
 /** Where a blob in a target came from, and who could read it there. */
@@ -34,19 +38,41 @@ export class BlobLedger {
   readonly held: HeldTags;
   readonly newRepositories: NewRepositories;
   readonly tagCase = new TagCase();
+  /** Undefined when runs do not remember each other. */
+  readonly complete: CompleteImages | undefined;
+  /** Digest of the index for a source's index and some of its platforms, by {@link selectionKey}. */
+  readonly selections = new BoundedMap<string, string>(MAX_KNOWN);
   readonly #flights = new Map<string, Promise<unknown>>();
   readonly #blobs = new BoundedMap<string, KnownBlob>(MAX_KNOWN);
   /** Registries whose last mount succeeded. */
   readonly #mounting = new Set<string>();
-  /** `host/repository@digest` of what was found in a target, when this is one run. */
+  /** `host/repository@digest` of what was found in a target, and whose referrers were compared, when this is one run. */
   readonly #found: BoundedMap<string, true> | undefined;
 
   /** @param now milliseconds since the epoch */
-  constructor(now: () => number = Date.now, { isOneRun = false }: LedgerOptions = {}) {
+  constructor(now: () => number = Date.now, { isOneRun = false, earlier }: LedgerOptions = {}) {
     this.#found = isOneRun ? new BoundedMap(MAX_KNOWN) : undefined;
     this.referrers = new CopiedReferrers(now);
     this.held = new HeldTags(now);
     this.newRepositories = new NewRepositories(now);
+    this.complete = earlier === undefined ? undefined : new CompleteImages(earlier, now);
+    for (const { image, referrers, selection } of earlier?.images ?? []) {
+      if (referrers !== undefined) this.referrers.set(image, referrers);
+      if (selection !== undefined) this.selections.set(selection, image.slice(image.indexOf('@') + 1));
+    }
+  }
+
+  /** Images for the memory of the next run. */
+  completeImages(): readonly CompleteImage[] {
+    return (this.complete?.all() ?? []).map(({ image, at, selection }) => {
+      const referrers = this.referrers.get(image)?.fingerprint;
+      return {
+        image,
+        at,
+        ...(referrers !== undefined && { referrers }),
+        ...(selection !== undefined && { selection }),
+      };
+    });
   }
 
   /**
@@ -105,6 +131,17 @@ export class BlobLedger {
   /** Whether this run has found a blob in a repository, or a manifest with all that is under it. */
   wasFound(host: string, repository: string, digest: string): boolean {
     return this.#found?.has(`${host}/${repository}@${digest}`) === true;
+  }
+
+  /** Whether this run has compared the referrers of an image (`host/repository@digest`), perhaps under another tag. */
+  wereCompared(image: string): boolean {
+    return this.#found?.has(`referrers of ${image}`) === true;
+  }
+
+  /** No fingerprint means that part of the list is unfinished. */
+  noteReferrers(image: string, fingerprint: string | undefined): void {
+    this.referrers.set(image, fingerprint);
+    if (fingerprint !== undefined) this.#found?.set(`referrers of ${image}`, true);
   }
 
   noteFound(host: string, repository: string, digest: string): void {

@@ -25,7 +25,10 @@ export interface CopyPlan {
 
 const MAX_MANIFESTS = 1_000;
 
-type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal' | 'admit'>;
+type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal' | 'admit'> & {
+  /** Whether an image (`host/repository@digest`) needs no look under `presence: due`. */
+  readonly isComplete?: (image: string) => boolean;
+};
 
 /**
  * Reads the manifests of an image and sends nothing. Docker Hub counts the manifest of each platform as a pull, here as in
@@ -44,7 +47,8 @@ export async function planCopy(options: PlanOptions): Promise<CopyPlan> {
     await options.admit?.(top.digest, async () => namedPlatforms(parseManifest(wanted)));
   }
   if (root.state === 'absent') await plan.add(wanted);
-  else if (presence !== 'name') await plan.look(wanted.digest);
+  else if (presence !== 'name' && !(presence === 'due' && isComplete(options, wanted.digest)))
+    await plan.look(wanted.digest);
   if (root.state === 'untagged') plan.manifests.set(wanted.digest, wanted.bytes.length);
   return plan.result(top.digest);
 }
@@ -129,6 +133,10 @@ class Plan {
   #addBlobs(blobs: readonly Descriptor[]): void {
     for (const blob of blobs) if (!isForeign(blob)) this.#blobs.set(blob.digest, blob.size);
   }
+}
+
+function isComplete({ target, isComplete: known }: PlanOptions, digest: string): boolean {
+  return known?.(`${target.client.host}/${target.reference.repository}@${digest}`) === true;
 }
 
 async function absentAsUndefined<T>(promise: Promise<T>): Promise<T | undefined> {

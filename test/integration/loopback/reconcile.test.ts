@@ -129,6 +129,29 @@ describe('the leader', () => {
     expect(still.length).toBeLessThanOrEqual(4);
   });
 
+  it('asks the target once for each refresh of a tag that has not moved, and the source for its tag and one list', async () => {
+    put('still', image('still'));
+    await start({ mirror: { refresh: { interval: '1s' } } });
+    await until('the copy', () => digest('still') !== undefined);
+    const compared = (): number => source.requests().filter((line) => line === 'HEAD /v2/still/manifests/1').length;
+    // The copy itself, and what may have begun beside it.
+    await until('a refresh', () => compared() >= 2);
+    const from = { refreshes: compared(), source: source.accessLog.length, target: target.accessLog.length };
+    await until('two more', () => compared() >= from.refreshes + 2);
+    const list = `GET /v2/still/referrers/${digest('still') ?? ''}`;
+    await until('the last list', () => source.requests().at(-1) === list);
+    const refreshes = compared() - from.refreshes;
+    const counts = (registry: FakeRegistry, since: number): Record<string, number> => {
+      const lines = registry.requests().slice(since);
+      return Object.fromEntries([...new Set(lines)].map((line) => [line, lines.filter((one) => one === line).length]));
+    };
+    expect(counts(target, from.target)).toEqual({ [`HEAD /v2/${repository('still')}/manifests/1`]: refreshes });
+    const asked = counts(source, from.source);
+    expect(Object.keys(asked).sort()).toEqual([list, 'HEAD /v2/still/manifests/1'].sort());
+    expect(asked['HEAD /v2/still/manifests/1']).toBe(refreshes);
+    expect(asked[list]).toBeLessThanOrEqual(refreshes + 1);
+  });
+
   it('finds at an audit what the registry has lost, and brings it back with an Event and a metric', async () => {
     const used = image('used');
     put('used', used);

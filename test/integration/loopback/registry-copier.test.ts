@@ -97,6 +97,35 @@ describe('an image that is up to date', () => {
     expect(requestsOf(target, before[1])).toEqual(['HEAD manifests/1']);
   });
 
+  it('costs a refresh one request at each registry where mirror.platforms leaves platforms out', async () => {
+    const { copy, job } = world({ mirror: { platforms: ['linux/amd64'] } });
+    const made = await copy(job('1', { force: true }));
+    expect(made.digest).not.toBe(image.digest);
+    const before = [source.accessLog.length, target.accessLog.length] as const;
+    expect(await copy(job('1', { force: true }))).toMatchObject({ upToDate: true, digest: made.digest });
+    expect(requestsOf(source, before[0])).toEqual(['HEAD manifests/1']);
+    expect(requestsOf(target, before[1])).toEqual(['HEAD manifests/1']);
+    // A tag that moved is read.
+    const moved = buildImage({ seed: 2 });
+    loadImage(source, 'app', moved, '1');
+    expect(await copy(job('1', { force: true }))).toMatchObject({ upToDate: false });
+    expect(target.manifest(repository(), '1')?.digest).not.toBe(made.digest);
+  });
+
+  it('is not copied again each time when an attestation is gone at the source and the index is written without it', async () => {
+    const attested = buildImage({ seed: 4, attestations: true });
+    loadImage(source, 'app', attested, '1');
+    const lost = attested.manifests.find(
+      ({ platform, digest }) => platform === undefined && digest !== attested.digest,
+    );
+    source.deleteManifest('app', lost?.digest ?? '');
+    const { copy, job } = world({ mirror: { platforms: ['linux/amd64', 'linux/arm64'] } });
+    expect(await copy(job('1', { force: true }))).toMatchObject({ upToDate: false });
+    const before = target.accessLog.length;
+    expect(await copy(job('1', { force: true }))).toMatchObject({ upToDate: true });
+    expect(requestsOf(target, before)).toEqual(['HEAD manifests/1']);
+  });
+
   it('costs a look of the reconciler one request at the target, and the list once an interval', async () => {
     const { copy, job } = world();
     loadImage(target, repository(), image, '1');

@@ -5,6 +5,9 @@ import type { Mirror } from './decide.js';
 import { imagePullSecretNames, serviceAccountName } from './pod.js';
 import type { JsonObject } from './pod.js';
 
+/** The closest first. */
+const LOOKS = ['bytes', 'tree', 'due'] as const;
+
 /** One image to be mirrored: plain data, since it crosses to the background worker. */
 export interface MirrorJob {
   /** The same for every request that asks for the same copy. */
@@ -18,10 +21,10 @@ export interface MirrorJob {
   /** Copy although the target has the reference already. */
   readonly force: boolean;
   /**
-   * How the target is looked at when it has the image: `tree`: every manifest and blob, `bytes`: of every blob the first
-   * byte too; what is missing is sent. Absent: by its name alone.
+   * How a present image is checked; missing parts are sent. `tree`: every manifest and blob. `bytes`: also the first byte
+   * of every blob. `due`: as `tree`, unless an earlier run did so within `mirror.audit.interval`. Absent: its name alone.
    */
-  readonly look?: 'tree' | 'bytes';
+  readonly look?: (typeof LOOKS)[number];
   /** Look for signatures, attestations and SBOMs of every manifest, in every form; else for those of the image itself. */
   readonly allReferrers?: true;
   /** The Pod whose pull secrets may read the source. */
@@ -79,7 +82,7 @@ export function asksForMore(job: MirrorJob, than: MirrorJob): boolean {
 }
 
 function closerLook(one: MirrorJob, other: MirrorJob): MirrorJob['look'] {
-  return one.look === 'bytes' || other.look === 'bytes' ? 'bytes' : (one.look ?? other.look);
+  return LOOKS.find((look) => look === one.look || look === other.look);
 }
 
 /** The namespace, ServiceAccount and Secrets that may read the images of a Pod. */
