@@ -8,7 +8,7 @@ import { ENGINES } from '../../extension-service/src/core/engines/engines.js';
 import { checkGuards } from '../../extension-service/src/core/engines/guards.js';
 import { checkLabel, DEFAULT_NAME, NAME_LABEL } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
-import { mapping, truth } from '../../extension-service/src/core/policies/shapes.js';
+import { mapping, boolean } from '../../extension-service/src/core/policies/shapes.js';
 import { transportOf } from '../../extension-service/src/core/engines/transport.js';
 import { ENGINE_CONSTRUCTS } from './engine-constructs.js';
 import type { EngineName } from './engine-name.js';
@@ -29,7 +29,7 @@ import {
 } from './swapper-config.js';
 import type { SwapperConfig } from './swapper-config.js';
 import { resolveChoices } from './swapper-policies.js';
-import { speakFor, warn } from './warn.js';
+import { muteTransportWarnings, warn } from './warn.js';
 
 export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'failClosed'>, PlainListenerProps {
   /**
@@ -113,7 +113,7 @@ export class ImageSwapper extends Construct {
 
   constructor(scope: Construct, id: string, props: ImageSwapperProps) {
     super(scope, id);
-    speakFor(this);
+    muteTransportWarnings(this);
     const { tls, caBundle, caConfigMap } = props;
     const { podLabels, podPort, engineNamespace } = props;
     const config = render(scope, id, () => mapping(props.config, 'config'));
@@ -131,7 +131,7 @@ export class ImageSwapper extends Construct {
         ...(url !== undefined && { url }),
         ...(caBundle !== undefined && { caBundle }),
         ...(caConfigMap !== undefined && { caConfigMap }),
-        networkPolicy: truth(props.networkPolicy, 'networkPolicy') ?? true,
+        networkPolicy: boolean(props.networkPolicy, 'networkPolicy') ?? true,
         failClosed,
         excludedNamespaces: choices.excludedNamespaces ?? [],
       }),

@@ -8,7 +8,7 @@ import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/eng
 import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { DEFAULT_OPERATORS } from '../../extension-service/src/core/decide/operators.js';
-import { checkText, list, mapping, oneOf, text, truth } from '../../extension-service/src/core/policies/shapes.js';
+import { checkText, list, mapping, oneOf, text, boolean } from '../../extension-service/src/core/policies/shapes.js';
 import type { KindNaming } from './kind-naming.js';
 import type { OperatorProps, PodProps } from './pod-props.js';
 import type { SwapperRegistry } from './registry-kinds.js';
@@ -164,9 +164,9 @@ export function podsOf({ source, pods }: SwapperConfig): PodProps {
   const { volumes, operators } = source == null ? {} : mapping(source, 'config.source');
   const option = 'config.source.operators';
   return {
-    ...(volumes != null && { volumes: truth(volumes, 'config.source.volumes') ?? true }),
+    ...(volumes != null && { volumes: boolean(volumes, 'config.source.volumes') ?? true }),
     ...(pullSecret != null && { pullSecret: text(pullSecret, 'config.pods.pullSecret') }),
-    ...(annotate != null && { annotate: truth(annotate, 'config.pods.annotate') ?? false }),
+    ...(annotate != null && { annotate: boolean(annotate, 'config.pods.annotate') ?? false }),
     operators:
       operators == null
         ? DEFAULT_OPERATORS

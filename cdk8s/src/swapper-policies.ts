@@ -1,7 +1,7 @@
 import { ENGINE_NAMES } from '../../extension-service/src/core/engines/names.js';
 import { checkLabel } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
-import { list, oneOf, text, truth } from '../../extension-service/src/core/policies/shapes.js';
+import { list, oneOf, text, boolean } from '../../extension-service/src/core/policies/shapes.js';
 import type { EngineName } from './engine-name.js';
 
 /**
@@ -48,14 +48,14 @@ export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies =
     engine: oneOf(props.engine, 'engine', ENGINE_NAMES),
     name: props.name === undefined ? undefined : text(props.name, 'name'),
     url: props.url === undefined ? undefined : text(props.url, 'url'),
-    failClosed: truth(props.failClosed, 'failClosed'),
+    failClosed: boolean(props.failClosed, 'failClosed'),
   };
   const engine = oneOf(policies.engine, `${AT}.engine`, [...ENGINE_NAMES, 'none']);
   const configured = {
     engine: engine === 'none' ? undefined : engine,
     name: policies.name == null ? undefined : text(policies.name, `${AT}.name`),
     url: policies.url == null ? undefined : text(policies.url, `${AT}.url`),
-    failClosed: truth(policies.failClosed, `${AT}.failClosed`),
+    failClosed: boolean(policies.failClosed, `${AT}.failClosed`),
   };
   const origins: Record<string, string> = {};
   const choose = <Key extends keyof typeof configured>(key: Key): Pick<PolicyChoices, Key> => {

@@ -4,10 +4,10 @@ import type { EngineName } from './engine-name.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 
 /** Context key of what is inside a construct that says itself what the transport costs. */
-const SAID = '@image-swapper/cdk8s:transport-said';
+const TRANSPORT_REPORTED = '@image-swapper/cdk8s:transport-said';
 
 /** The input of the warnings: the published declarations must not name the core's types. */
-interface Told {
+interface TransportChoices {
   readonly engine: EngineName;
   readonly url: string;
   readonly failClosed?: boolean;
@@ -21,12 +21,12 @@ export function warn(construct: Construct, warnings: readonly string[]): void {
 }
 
 /** For a policy that somebody uses by itself: it renders no NetworkPolicy, and cannot know of one. */
-export function warnOfTransport(policy: Construct, options: Told): void {
-  if (policy.node.tryGetContext(SAID) === true) return;
+export function warnOfTransport(policy: Construct, options: TransportChoices): void {
+  if (policy.node.tryGetContext(TRANSPORT_REPORTED) === true) return;
   warn(policy, transportWarnings(options));
 }
 
 /** Has the policies that are put into the construct later say nothing. */
-export function speakFor(construct: Construct): void {
-  construct.node.setContext(SAID, true);
+export function muteTransportWarnings(construct: Construct): void {
+  construct.node.setContext(TRANSPORT_REPORTED, true);
 }

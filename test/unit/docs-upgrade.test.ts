@@ -32,7 +32,7 @@ describe('docs/upgrade.md switches off', () => {
       name: config.policies.name,
       nameTarget: namingTarget,
       url: 'https://image-swapper.image-swapper.svc:8443',
-      ...(ENGINES[engine].transport?.authority.required === true && { caBundle: CA }),
+      ...(ENGINES[engine].transport?.ca.required === true && { caBundle: CA }),
     }).filter(({ kind }) => SENDERS.includes(kind));
     expect(objects.length).toBeGreaterThan(0);
     for (const { apiVersion, kind, metadata } of objects) {

@@ -22,7 +22,7 @@ import { MirroredImages } from '../kubernetes/image-table/mirrored-images.js';
 import { ConfigFeed } from '../kubernetes/live-config.js';
 import { openServingCertificate } from '../kubernetes/serving-certificate/open.js';
 import type { OpenedCertificate } from '../kubernetes/serving-certificate/open.js';
-import { ToldProblems } from '../kubernetes/told-problems.js';
+import { ProblemLog } from '../kubernetes/problem-log.js';
 import { clusterLists } from '../kubernetes/watch/cluster-lists.js';
 import { clusterWatches } from '../kubernetes/watch/cluster-watches.js';
 import { GarbageTask } from '../kubernetes/usage/garbage-task.js';
@@ -63,7 +63,7 @@ export class ClusterSide implements ClusterPart {
   private keptCertificate: Promise<void> | undefined;
   /** Ends the election that goes on, to begin another by a new configuration. */
   private again: AbortController | undefined;
-  private readonly problems: ToldProblems;
+  private readonly problems: ProblemLog;
 
   constructor(
     config: Config,
@@ -72,7 +72,7 @@ export class ClusterSide implements ClusterPart {
     this.current = { config, rules: compileRules(config, namingTarget) };
     this.feed = new ConfigFeed(config);
     this.identity = leaseIdentity(options.env);
-    this.problems = new ToldProblems((level, message) => options.log(level === 'warn' ? 'error' : level, message));
+    this.problems = new ProblemLog((level, message) => options.log(level === 'warn' ? 'error' : level, message));
   }
 
   start(): void {
@@ -122,7 +122,7 @@ export class ClusterSide implements ClusterPart {
         await this.takePart(cluster, either);
       } catch (error) {
         const problem = `cannot connect to the cluster: ${messageOf(error)}`;
-        this.problems.saw([problem], '');
+        this.problems.update([problem], '');
         this.options.emit({ kind: 'serving-certificate-problem', message: problem });
         this.role('alone');
         await sleep(this.options.retry ?? KUBECONFIG_RETRY_MS, either);
@@ -134,10 +134,10 @@ export class ClusterSide implements ClusterPart {
     const { log, emit } = this.options;
     const { config } = this.current;
     this.keepCertificate(cluster);
-    void this.tellRetirement(cluster, config);
+    void this.logRetirement(cluster, config);
     this.recorder = new EventRecorder({ api: new ClusterEvents(cluster.core, this.identity.name), log });
     const tasks = await this.tasks(cluster);
-    this.problems.saw([], 'connected to the cluster');
+    this.problems.update([], 'connected to the cluster');
     if (!config.reconcile.enabled) this.role('alone');
     if (tasks.length === 0) {
       await aborted(signal);
@@ -162,7 +162,7 @@ export class ClusterSide implements ClusterPart {
   }
 
   /** Newer versions of an engine can refuse its policies. */
-  private async tellRetirement(cluster: ClusterAccess, { policies }: Config): Promise<void> {
+  private async logRetirement(cluster: ClusterAccess, { policies }: Config): Promise<void> {
     const retirement = engineOf(policies.engine)?.retirement;
     if (retirement === undefined) return;
     const { message } = retirement.judge(await kyvernoVersion(cluster));

@@ -3,7 +3,7 @@ import { connectCluster } from '../kubernetes/api.js';
 import { clusterSeenStore } from '../kubernetes/first-seen-map.js';
 import { LazyPullSecrets } from '../kubernetes/lazy-pull-secrets.js';
 import { openClouds } from '../kinds/clouds.js';
-import { ShownPods } from '../kubernetes/shown-pods.js';
+import { ObservedPods } from '../kubernetes/observed-pods.js';
 import { reviewToken } from '../kubernetes/token-review.js';
 import { runBackground } from './run.js';
 import type { CheckAccess } from './run.js';
@@ -43,7 +43,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     const garbage = garbageOf(() => copier.currentRegistries);
     const cluster = new ClusterSide(config, { env, log, garbage, emit: onClusterEvent });
     const connect = lazily(() => connectCluster(env));
-    const shown = new ShownPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
+    const shown = new ObservedPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
     const copier = new RegistryCopier(config, {
       ...{ env, readSecret, report, cloud, onRequest },
       pullSecrets: secrets,

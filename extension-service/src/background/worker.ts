@@ -30,7 +30,7 @@ const LEASE_RELEASE_TIMEOUT_MS = 3_000;
 const MAX_HEAP_MIB = 512;
 
 /** A request that the worker has not answered yet. */
-interface Flight {
+interface PendingRequest {
   readonly what: string;
   readonly answer: (message: FromBackground) => void;
   readonly reject: (error: Error) => void;
@@ -44,7 +44,7 @@ interface Flight {
  */
 export class BackgroundWorker implements Copier {
   private worker: Worker | undefined;
-  private readonly flights = new Map<number, Flight>();
+  private readonly flights = new Map<number, PendingRequest>();
   private nextId = 1;
   private stopped = false;
   private warmed = false;
@@ -143,7 +143,7 @@ export class BackgroundWorker implements Copier {
 
   /** The Lease is given back, if the API server is there to take it. Secrets and logins can still be asked for. */
   leaveCluster(): Promise<void> {
-    this.left ??= this.worker === undefined ? Promise.resolve() : this.letGo();
+    this.left ??= this.worker === undefined ? Promise.resolve() : this.releaseLease();
     return this.left;
   }
 
@@ -153,7 +153,7 @@ export class BackgroundWorker implements Copier {
     await this.worker?.terminate();
   }
 
-  private async letGo(): Promise<void> {
+  private async releaseLease(): Promise<void> {
     const { id, worker, answer } = this.ask('the cluster', undefined, (message) =>
       message.type === 'stopped' ? true : undefined,
     );
@@ -171,7 +171,7 @@ export class BackgroundWorker implements Copier {
 
   private ask<T>(
     what: string,
-    onProgress: Flight['onProgress'],
+    onProgress: PendingRequest['onProgress'],
     read: (message: FromBackground) => T | undefined,
   ): { readonly id: number; readonly worker: Worker; readonly answer: Promise<T> } {
     const wait = this.notBefore - performance.now();

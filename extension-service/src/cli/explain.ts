@@ -5,12 +5,12 @@ import { compileRules } from '../core/decide/rules.js';
 import { BadRequestError } from '../server/admission-request.js';
 import type { ExplainAnswer, ExplainDependencies } from '../server/explain.js';
 import { explainInput, explainInputOf } from '../server/explain.js';
-import { story } from '../server/explain-story.js';
+import { explainText } from '../server/explain-text.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
 import { oneLine } from '../core/image/quote.js';
-import { askExplanation } from './ask-service.js';
-import type { ServiceAddress } from './ask-service.js';
+import { fetchExplanation } from './service-client.js';
+import type { ServiceAddress } from './service-client.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -61,16 +61,16 @@ export async function explain(
 function show(asked: readonly PodInFile[], answers: readonly ExplainAnswer[], output: OutputFormat): string {
   const [only] = answers;
   const now = Date.now();
-  if (answers.length === 1 && only !== undefined) return render(only, output, () => story(only, now));
+  if (answers.length === 1 && only !== undefined) return render(only, output, () => explainText(only, now));
   const objects = answers.map((answer, index) => ({ object: asked[index]?.title ?? '', ...answer }));
   return render({ objects }, output, () =>
-    objects.map(({ object, ...answer }) => `# ${oneLine(object)}\n${story(answer, now)}`).join('\n\n'),
+    objects.map(({ object, ...answer }) => `# ${oneLine(object)}\n${explainText(answer, now)}`).join('\n\n'),
   );
 }
 
 async function askAll(service: ServiceAddress, asked: readonly PodInFile[]): Promise<readonly ExplainAnswer[]> {
   const answers: ExplainAnswer[] = [];
-  for (const { pod } of asked) answers.push(await askExplanation(service, pod));
+  for (const { pod } of asked) answers.push(await fetchExplanation(service, pod));
   return answers;
 }
 

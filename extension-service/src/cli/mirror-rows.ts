@@ -42,7 +42,7 @@ export function planImage(rules: Rules, image: string, look: Look = 'parts'): Pl
   const container = { list: 'containers' as const, index: 0, name: '', image, object: { image } };
   // Filters are about Pods, and here is none: an image that is asked for by name is copied.
   const decision = decideContainer({ ...rules, filters: [] }, {}, container);
-  if (decision.action === 'mirror' && fillsItself(decision.target)) {
+  if (decision.action === 'mirror' && isPullThrough(decision.target)) {
     const detail = `target ${decision.target.config.name} gets it from its source itself (paths, imageCopyPolicy none)`;
     return { row: { image, reference: decision.reference.text, state: 'kept', detail } };
   }
@@ -56,7 +56,7 @@ export function planImage(rules: Rules, image: string, look: Look = 'parts'): Pl
 }
 
 /** Whether the target is a pull-through cache; one without `paths` is filled by hand under `none`. */
-function fillsItself({ naming, copyPolicy }: TargetRule): boolean {
+function isPullThrough({ naming, copyPolicy }: TargetRule): boolean {
   return naming.paths !== undefined && copyPolicy === 'none';
 }
 

@@ -40,7 +40,7 @@ export interface PoliciesFlags extends ConfigFlags {
 type ChosenFlags = Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: EngineName };
 
 /** That signs the service's certificate, as the policies know it. */
-type Authority = Pick<ConfigPolicyOptions, 'caBundle' | 'caConfigMap'>;
+type CaChoice = Pick<ConfigPolicyOptions, 'caBundle' | 'caConfigMap'>;
 
 /**
  * Prints the policies of one engine for the configuration in force, ready for `kubectl apply -f -`, or the values that the
@@ -63,12 +63,12 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace requires --delete-managed');
   if (engine === undefined)
     throw new CliError(EXIT.usage, `give --engine (${ENGINE_NAMES.join(', ')}), or --delete-managed`);
-  const authority = await authorityOf(context, flags, engine);
+  const authority = await caOf(context, flags, engine);
   let objects: readonly PolicyObject[];
   try {
     objects = renderPolicies(config, { ...flags, engine }, authority);
   } catch (error) {
-    if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, told(error.message, flags));
+    if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, withFlagNames(error.message, flags));
     throw error;
   }
   // Long lines stay whole: a folded expression is hard to read and easy to break.
@@ -78,7 +78,7 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
 }
 
 /** The CA certificates that the flags give. */
-async function authorityOf(context: CommandContext, flags: PoliciesFlags, engine: EngineName): Promise<Authority> {
+async function caOf(context: CommandContext, flags: PoliciesFlags, engine: EngineName): Promise<CaChoice> {
   const caConfigMap = flags.caConfigMap === undefined ? undefined : configMapKey(flags.caConfigMap, engine);
   if (caConfigMap !== undefined && flags.caFile !== undefined)
     throw new CliError(EXIT.usage, '--ca-config-map: cannot be combined with --ca-file');
@@ -92,12 +92,12 @@ async function printEngineValues(
   flags: PoliciesFlags & { readonly engine: EngineName },
 ): Promise<void> {
   if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace requires --delete-managed');
-  const { caBundle } = await authorityOf(context, flags, flags.engine);
+  const { caBundle } = await caOf(context, flags, flags.engine);
   const url = flags.url ?? (await loadIfAny(context, flags, { checkFiles: false }))?.config.policies.url;
   try {
     context.stdout.write(engineValues(ENGINES[flags.engine], url, caBundle));
   } catch (error) {
-    if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, told(error.message, flags));
+    if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, withFlagNames(error.message, flags));
     throw error;
   }
 }
@@ -106,9 +106,9 @@ async function printEngineValues(
 export function renderPolicies(
   config: Config,
   { engine, url = config.policies.url, failClosed = config.policies.failClosed }: ChosenFlags,
-  { caBundle, caConfigMap }: Authority,
+  { caBundle, caConfigMap }: CaChoice,
 ): readonly PolicyObject[] {
-  const authority = ENGINES[engine].transport?.authority;
+  const authority = ENGINES[engine].transport?.ca;
   if (caBundle !== undefined && authority?.refusal !== undefined) {
     throw new CliError(EXIT.usage, `--ca-file cannot be used in ${authority.refusal}`);
   }
@@ -127,7 +127,7 @@ export function renderPolicies(
 function warningsOf(
   config: Config,
   { engine, url = config.policies.url ?? defaultUrl(engine), failClosed = config.policies.failClosed }: ChosenFlags,
-  authority: Authority,
+  authority: CaChoice,
 ): readonly string[] {
   const { excludedNamespaces } = config.policies;
   const warnings = transportWarnings({ engine, url, failClosed, excludedNamespaces, ...authority });
@@ -188,7 +188,7 @@ async function readCa(context: CommandContext, file: string): Promise<string> {
 }
 
 function configMapKey(text: string, engine: EngineName): ConfigMapKey {
-  const reads = (name: EngineName) => ENGINES[name].transport?.authority.configMap === true;
+  const reads = (name: EngineName) => ENGINES[name].transport?.ca.configMap === true;
   if (!reads(engine)) {
     const others = enginesThat(({ name }) => reads(name)).join(', ');
     throw new CliError(EXIT.usage, `--ca-config-map cannot be used with ${engine}; it requires --engine ${others}`);
@@ -202,7 +202,7 @@ function configMapKey(text: string, engine: EngineName): ConfigMapKey {
 }
 
 /** The renderers name their option; people gave a flag, or a key. */
-function told(message: string, { url }: Pick<PoliciesFlags, 'url'>): string {
+function withFlagNames(message: string, { url }: Pick<PoliciesFlags, 'url'>): string {
   return message
     .replace(/^url\b/, url === undefined ? 'policies.url (or --url)' : '--url')
     .replace(/^caBundle\b/, '--ca-file')

@@ -2,7 +2,7 @@ import { oneLine } from '../core/image/quote.js';
 import type { MirrorState, MirrorStatus } from '../mirror/status.js';
 import { ago } from '../server/ago.js';
 import type { MirrorsAnswer } from '../server/app.js';
-import { askMirrors } from './ask-service.js';
+import { fetchMirrors } from './service-client.js';
 import type { CommandContext } from './context.js';
 import { EXIT } from './exit.js';
 import { bytes, render, table } from './output.js';
@@ -17,7 +17,7 @@ export interface StatusFlags {
 
 /** @returns 0, or 1 when a copy has failed for good */
 export async function status(context: CommandContext, flags: StatusFlags): Promise<number> {
-  const { answer, now } = await askMirrors(flags);
+  const { answer, now } = await fetchMirrors(flags);
   context.stdout.write(render(answer, flags.output, () => statusText(answer, now, flags.all === true)));
   return answer.mirrors.some(({ state }) => state === 'failed') ? EXIT.findings : EXIT.ok;
 }

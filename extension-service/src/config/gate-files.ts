@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Config } from '../core/config/model.js';
-import { authoritiesFault, publicKeyFault, trustedRootFault } from '../gate/file-faults.js';
+import { caCertificatesFault, publicKeyFault, trustedRootFault } from '../gate/file-faults.js';
 import type { ConfigFiles } from './files.js';
 import { unreadable } from '../util/unreadable.js';
 import type { ConfigProblem } from './problem.js';
@@ -51,14 +51,14 @@ function filesOf(config: Config): readonly GateFile[] {
     return [
       ...(verify?.keys ?? []).flatMap((file, index) => one(['verify', 'keys', index], file, PUBLIC_KEY)),
       ...one(['verify', 'trustedRoot'], verify?.trustedRoot, TRUSTED_ROOT),
-      ...one(['webhook', 'caFile'], webhook?.caFile, AUTHORITIES),
+      ...one(['webhook', 'caFile'], webhook?.caFile, CA_CERTIFICATES),
     ];
   });
 }
 
 const PUBLIC_KEY = { allowed: 'expected a public key in PEM, such as cosign.pub', fault: publicKeyFault };
 const TRUSTED_ROOT = { allowed: 'expected the JSON of a Sigstore trusted root', fault: trustedRootFault };
-const AUTHORITIES = { allowed: 'expected a PEM file with CA certificates', fault: authoritiesFault };
+const CA_CERTIFICATES = { allowed: 'expected a PEM file with CA certificates', fault: caCertificatesFault };
 
 async function contentOf(
   path: string,

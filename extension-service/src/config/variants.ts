@@ -8,7 +8,7 @@ import type { Entry, MappingNode, Path, ScalarNode, TreeNode } from './tree.js';
 import { childOf, formatPath, nodeAt, setAt } from './tree.js';
 
 /** The type that k8s-image-swapper assumes for a registry without one. */
-export const ANCHOR_TYPE = 'aws';
+export const LEGACY_DEFAULT_TYPE = 'aws';
 
 export interface Settled {
   readonly tree: MappingNode;
@@ -60,9 +60,9 @@ class Variant {
     const { type, fault, foreign } = typeOfRegistry(value, (key) => this.node.entries.has(key), this.#variants);
     if (written === undefined && type === undefined && this.dialect === 'anchor') {
       return this.without(
-        this.#variants.filter((key) => key !== ANCHOR_TYPE),
-        ANCHOR_TYPE,
-        this.typed(ANCHOR_TYPE),
+        this.#variants.filter((key) => key !== LEGACY_DEFAULT_TYPE),
+        LEGACY_DEFAULT_TYPE,
+        this.typed(LEGACY_DEFAULT_TYPE),
       );
     }
     if (fault !== undefined) {

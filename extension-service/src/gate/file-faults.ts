@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls';
 import { parseBoundedJson } from '../core/json-bounds.js';
 
 /** Why a text cannot be used as CA certificates in PEM; these faults never quote a text, and continue the file's name. */
-export function authoritiesFault(pem: string): string | undefined {
+export function caCertificatesFault(pem: string): string | undefined {
   if (!pem.includes('-----BEGIN CERTIFICATE-----')) return 'holds no certificate';
   try {
     createSecureContext({ ca: pem });

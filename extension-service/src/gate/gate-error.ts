@@ -1,7 +1,7 @@
-import type { Judgement } from '../core/gate/judge.js';
+import type { GateDecision } from '../core/gate/decide-gate.js';
 import { utcSeconds } from '../core/utc-seconds.js';
 
-export type Refusal = Extract<Judgement, { readonly state: 'held' | 'denied' }>;
+export type Refusal = Extract<GateDecision, { readonly state: 'held' | 'denied' }>;
 
 /** An image that its target's gate does not let in, for now or at all. */
 export class GateError extends Error {

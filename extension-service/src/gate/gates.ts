@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Config, GateConfig } from '../core/config/model.js';
 import { gateFiles, targetsOf } from '../core/config/registries.js';
-import { judge, onError } from '../core/gate/judge.js';
-import type { AskedCheck, CheckResult, GateFacts, Judgement } from '../core/gate/judge.js';
+import { decideGate, onError } from '../core/gate/decide-gate.js';
+import type { ExternalCheck, CheckResult, GateFacts, GateDecision } from '../core/gate/decide-gate.js';
 import { untilAborted } from '../registry/transport/abort.js';
 import { BoundedMap } from '../util/bounded-map.js';
 import { messageOf } from '../util/message-of.js';
@@ -112,13 +112,13 @@ export class Gates {
     return { ...held, reason: `${held.reason}; ${NOT_KEPT}` };
   }
 
-  private async judge(gate: Gate, image: GatedImage, signal: AbortSignal): Promise<Judgement> {
+  private async judge(gate: Gate, image: GatedImage, signal: AbortSignal): Promise<GateDecision> {
     const { seen, memory, now, record } = this.options;
     const { minimumAge = 0 } = gate.config;
     const firstSeen = minimumAge > 0 ? await untilAborted(seen.firstSeen(image.digest, record), signal) : now();
     const key = `${gate.fingerprint} ${image.target} ${image.digest}`;
     for (;;) {
-      const judgement = judge(gate.config, { now: now(), firstSeen, results: memory.get(key) ?? {} });
+      const judgement = decideGate(gate.config, { now: now(), firstSeen, results: memory.get(key) ?? {} });
       if (judgement.state !== 'ask') return judgement;
       const { check } = judgement;
       // Read first: a registry that does not give the manifest fails the copy, and says nothing about the check.
@@ -132,14 +132,14 @@ export class Gates {
   }
 
   /** Two copies of one digest at a time ask once. */
-  private ask(gate: Gate, check: AskedCheck, image: ReadImage, key: string): Promise<CheckResult> {
+  private ask(gate: Gate, check: ExternalCheck, image: ReadImage, key: string): Promise<CheckResult> {
     const id = `${check} ${key}`;
     const asking = this.asking.get(id) ?? this.result(gate, check, image, key).finally(() => this.asking.delete(id));
     this.asking.set(id, asking);
     return asking;
   }
 
-  private async result(gate: Gate, check: AskedCheck, image: ReadImage, key: string): Promise<CheckResult> {
+  private async result(gate: Gate, check: ExternalCheck, image: ReadImage, key: string): Promise<CheckResult> {
     const { memory, now } = this.options;
     try {
       return await this.verdict(gate, check, image);
@@ -150,7 +150,7 @@ export class Gates {
     }
   }
 
-  private async verdict({ signatures, webhook }: Gate, check: AskedCheck, image: ReadImage): Promise<CheckResult> {
+  private async verdict({ signatures, webhook }: Gate, check: ExternalCheck, image: ReadImage): Promise<CheckResult> {
     switch (check) {
       case 'verify': {
         const { digest, source } = image;

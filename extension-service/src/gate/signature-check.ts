@@ -2,7 +2,7 @@ import type { SignedEntity } from '@sigstore/verify';
 import type { GateVerifyConfig } from '../core/config/model.js';
 import { simpleSigningClaim, statementClaim } from '../core/gate/claims.js';
 import type { Claim } from '../core/gate/claims.js';
-import type { CheckResult } from '../core/gate/judge.js';
+import type { CheckResult } from '../core/gate/decide-gate.js';
 import { oneLine } from '../core/image/quote.js';
 import { messageOf } from '../util/message-of.js';
 import { candidatesOf } from './candidates.js';

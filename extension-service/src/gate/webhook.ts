@@ -4,7 +4,7 @@ import { formatDuration } from '../core/config/duration.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
 import { oneLine, quoteInput } from '../core/image/quote.js';
 import { networkError, readBody } from '../registry/transport/answers.js';
-import type { Asked } from '../registry/transport/asked.js';
+import type { RequestInfo } from '../registry/transport/request-info.js';
 import { classifyAddress } from '../registry/transport/addresses.js';
 import { discard } from '../registry/transport/discard.js';
 import type { AddressPolicy } from '../registry/transport/host-guard.js';
@@ -14,7 +14,7 @@ import { proxyFromEnvironment } from '../registry/transport/proxy.js';
 import { RegistryError } from '../registry/errors.js';
 import { blankSecrets, rememberSecret } from '../registry/sent-secrets.js';
 import { messageOf } from '../util/message-of.js';
-import { authoritiesFault } from './file-faults.js';
+import { caCertificatesFault } from './file-faults.js';
 import { readText } from './read-text.js';
 
 /** The body of the request. */
@@ -74,7 +74,7 @@ export class GateWebhook {
       accept: 'application/json',
       ...(authorization !== undefined && { authorization }),
     };
-    this.ca = config.caFile === undefined ? undefined : readAuthorities(config.caFile);
+    this.ca = config.caFile === undefined ? undefined : readCas(config.caFile);
     this.http = new Http({
       proxy: proxyFromEnvironment(env),
       timeouts: { connect: config.timeout, headers: config.timeout, idle: config.timeout },
@@ -88,7 +88,7 @@ export class GateWebhook {
     const { timeout } = this.config;
     const late = AbortSignal.timeout(timeout);
     const either = AbortSignal.any([signal, late]);
-    const asked: Asked = { method: 'POST', url, host: url.host };
+    const asked: RequestInfo = { method: 'POST', url, host: url.host };
     try {
       const response = await http.send({
         ...{ method: 'POST', url, headers, policy: POLICY, signal: either },
@@ -157,10 +157,10 @@ function withoutLogin(text: string): { readonly url: URL; readonly authorization
 }
 
 /** @throws Error for a file that cannot be read, or that holds no certificate */
-function readAuthorities(file: string): string {
+function readCas(file: string): string {
   const where = `gate.webhook.caFile ${file}`;
   const pem = readText(where, file);
-  const fault = authoritiesFault(pem);
+  const fault = caCertificatesFault(pem);
   if (fault === undefined) return pem;
   throw new Error(`${where} ${fault}: a PEM file with CA certificates is required`);
 }

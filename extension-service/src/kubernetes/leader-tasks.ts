@@ -7,10 +7,10 @@ import type { MirroredImages } from './image-table/mirrored-images.js';
 import type { LiveConfig } from './live-config.js';
 import { ManagedPolicies } from './managed-policies/managed-policies.js';
 import { PolicyObjects } from './managed-policies/policy-objects.js';
-import type { CertificateWorld } from './serving-certificate/advance.js';
+import type { CertificateEnvironment } from './serving-certificate/advance.js';
 import type { OpenedCertificate } from './serving-certificate/open.js';
 import { bundleOf } from './serving-certificate/material.js';
-import { publishAuthority } from './serving-certificate/publish.js';
+import { publishCa } from './serving-certificate/publish.js';
 import { CertificateRotation } from './serving-certificate/rotation.js';
 
 export interface LeaderTasksOptions {
@@ -37,7 +37,7 @@ export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly
       new CertificateRotation({
         ...{ config, log },
         world: certificate.world,
-        publish: (bundle) => publishAuthority(cluster, config.current(), bundle),
+        publish: (bundle) => publishCa(cluster, config.current(), bundle),
         onMaterial: (material) => certificate.serving.take(material),
       }),
     );
@@ -49,7 +49,7 @@ export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly
         ...(images !== undefined && { images }),
         objects: await PolicyObjects.connect(cluster),
         namespace: cluster.namespace,
-        caBundle: (current) => authorityFor(current, certificate?.world),
+        caBundle: (current) => caFor(current, certificate?.world),
       }),
     );
   }
@@ -57,11 +57,11 @@ export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly
 }
 
 /** The authorities that managed policies carry. */
-async function authorityFor(
+async function caFor(
   { policies, tls }: Config,
-  world: CertificateWorld | undefined,
+  world: CertificateEnvironment | undefined,
 ): Promise<string | undefined> {
-  if (engineOf(policies.engine)?.transport?.authority.place !== 'policy') return undefined;
+  if (engineOf(policies.engine)?.transport?.ca.place !== 'policy') return undefined;
   if (tls.mode === 'selfSigned' && world !== undefined) {
     const bundle = bundleOf((await world.secret.read()).material);
     if (bundle === '') throw new Error('the policies wait for the serving certificate, which does not exist yet');

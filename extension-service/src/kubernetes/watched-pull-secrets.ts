@@ -54,7 +54,7 @@ export class WatchedPullSecrets {
           project: ({ data }, namespace, name) => this.read(isObject(data) ? data[key] : undefined, namespace, name),
           same: (secret, before) => secret.digest === before.digest,
           onChange: (namespace, name) => onRotated(namespace, name),
-          bound: { size: ({ size }) => size, most },
+          bound: { size: ({ size }) => size, maxItems: most },
           onDropped: (namespace, name) => this.leftOut(`Secret ${namespace}/${name}`),
         }),
     );
@@ -66,7 +66,7 @@ export class WatchedPullSecrets {
       onChange: (namespace, _, names, before) => {
         for (const name of names) if (before?.includes(name) !== true) onRotated(namespace, name);
       },
-      bound: { size: (names) => names.join().length, most },
+      bound: { size: (names) => names.join().length, maxItems: most },
       onDropped: (namespace, name) => this.leftOut(`ServiceAccount ${namespace}/${name}`),
     });
   }

@@ -1,5 +1,5 @@
 /** The counterpart of a value of k8s-image-swapper's chart. */
-export type Fate =
+export type KeyChange =
   /** The same name and meaning; with a message, something about it is to be looked at all the same. */
   | { readonly kind: 'kept'; readonly look?: (value: unknown) => string | undefined }
   /** Another name, perhaps another value; undefined leaves it out, as it says what ours does anyway. */
@@ -13,9 +13,9 @@ export type Fate =
   /** Kept by the engine `webhook`; the others have no such thing. */
   | { readonly kind: 'of-webhook'; readonly message: string };
 
-const kept: Fate = { kind: 'kept' };
-const dropped = (message: string): Fate => ({ kind: 'dropped', message });
-const look = (message: string | ((value: unknown) => string | undefined)): Fate => ({
+const kept: KeyChange = { kind: 'kept' };
+const dropped = (message: string): KeyChange => ({ kind: 'dropped', message });
+const look = (message: string | ((value: unknown) => string | undefined)): KeyChange => ({
   kind: 'kept',
   look: typeof message === 'string' ? () => message : message,
 });
@@ -24,7 +24,7 @@ const look = (message: string | ((value: unknown) => string | undefined)): Fate 
  * Every value of the k8s-image-swapper chart 1.11.0 but `config`, by its dotted name: a mapping that is named here is
  * taken as a whole. docs/migration.md says the same to people, and a test holds the two together.
  */
-export const CHART_KEYS: ReadonlyMap<string, Fate> = new Map<string, Fate>([
+export const CHART_KEYS: ReadonlyMap<string, KeyChange> = new Map<string, KeyChange>([
   ['replicaCount', kept],
   [
     'image.repository',
@@ -135,11 +135,11 @@ const units: Readonly<Record<string, number>> = {
   Gi: 2 ** 30,
 };
 /** The measured need of the service while it copies (docs/benchmarks.md), with some margin. */
-const leastMemory = 256 * 2 ** 20;
+const minMemory = 256 * 2 ** 20;
 
 function smallMemory(resources: unknown): string | undefined {
   const limit = (resources as { limits?: { memory?: unknown } } | null)?.limits?.memory;
   const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(|k|M|G|Ki|Mi|Gi)$/.exec(String(limit)) ?? [];
-  if (number === undefined || Number(number) * (units[unit] ?? 1) >= leastMemory) return undefined;
+  if (number === undefined || Number(number) * (units[unit] ?? 1) >= minMemory) return undefined;
   return `a memory limit of ${String(limit)} is less than the service needs while it copies: set 256Mi or more`;
 }

@@ -18,7 +18,7 @@ import { parseExpression } from '../core/filters/parse.js';
 import { InvalidPolicyOptionError } from '../core/policies/problem.js';
 import { CHART_KEYS } from './chart-keys.js';
 import { rewriteConfig } from './config-keys.js';
-import { ANCHOR_TYPE } from '../config/variants.js';
+import { LEGACY_DEFAULT_TYPE } from '../config/variants.js';
 import { REGISTRY_TYPES } from '../kinds/kinds.js';
 
 export interface MigrateInput {
@@ -202,7 +202,7 @@ class Migration {
     if (typeof target !== 'object') return;
     const types = REGISTRY_TYPES.filter((type) => target[type] !== undefined);
     if (target['type'] === undefined)
-      config['target'] = { type: types.length === 1 ? types[0] : ANCHOR_TYPE, ...target };
+      config['target'] = { type: types.length === 1 ? types[0] : LEGACY_DEFAULT_TYPE, ...target };
   }
 
   /** Templates write the sections of several clouds, and k8s-image-swapper reads the one of `type` only. */

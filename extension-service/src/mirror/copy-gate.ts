@@ -11,13 +11,13 @@ export type CopyRole = 'starting' | 'alone' | 'leader' | 'follower';
 
 interface Copies {
   enqueue(job: MirrorJob, claim?: Claim): Promise<MirrorResult>;
-  letGo(key: string, awaiting: object): void;
+  release(key: string, awaiting: object): void;
   handBack(): readonly MirrorJob[];
   takeOver(): void;
 }
 
 /** The known facts about the Pod that a copy is for. */
-export interface CopyWish {
+export interface CopyRequest {
   /** The admission does not answer before the copy has ended, or its deadline has passed. */
   readonly waits: boolean;
   /** The Pod will name the target, and not the source, whatever becomes of the copy. */
@@ -30,7 +30,7 @@ export interface CopyStart {
   /** Never rejects. */
   readonly result: Promise<MirrorResult>;
   /** The admission waits no more. */
-  readonly letGo?: () => void;
+  readonly release?: () => void;
 }
 
 /** More Pods do not come in the moment before the role is known; the leader finds the rest in the cluster. */
@@ -54,22 +54,22 @@ export class CopyGate {
   constructor(
     private readonly queue: Copies,
     private role: CopyRole,
-    private readonly watched: (job: MirrorJob, wish: CopyWish) => boolean = () => true,
+    private readonly watched: (job: MirrorJob, wish: CopyRequest) => boolean = () => true,
   ) {}
 
   get current(): CopyRole {
     return this.role;
   }
 
-  enqueue(job: MirrorJob, wish: CopyWish): CopyStart {
+  enqueue(job: MirrorJob, wish: CopyRequest): CopyStart {
     const ours = !this.watched(job, wish);
     if (wish.waits) {
       const awaiting = {};
-      const result = this.queue.enqueue(job, { ours, awaiting });
-      return { handedOver: false, result, letGo: () => this.queue.letGo(job.key, awaiting) };
+      const result = this.queue.enqueue(job, { exclusive: ours, awaiting });
+      return { handedOver: false, result, release: () => this.queue.release(job.key, awaiting) };
     }
     if (ours || this.role === 'alone' || this.role === 'leader') {
-      return { handedOver: false, result: this.queue.enqueue(job, { ours }) };
+      return { handedOver: false, result: this.queue.enqueue(job, { exclusive: ours }) };
     }
     if (this.role === 'starting' && this.held.length < MAX_HELD) {
       this.held.push(() => void this.queue.enqueue(job));
@@ -78,7 +78,7 @@ export class CopyGate {
   }
 
   /** @returns what the queue leaves to the leader */
-  become(role: CopyRole): readonly MirrorJob[] {
+  setRole(role: CopyRole): readonly MirrorJob[] {
     const led = this.role === 'leader';
     this.role = role;
     if (role === 'starting') return led ? this.queue.handBack() : [];

@@ -47,15 +47,15 @@ export interface Entry {
   /** Run once more, so, when it is done. */
   again?: MirrorJob;
   /** No other replica can make this copy. */
-  ours: boolean;
+  exclusive: boolean;
   /** Admissions that wait for it: it goes first, and no other replica sees their Pods before they have their answer. */
   readonly awaiting: Set<object>;
   /** Breaks off the try that runs. */
   abort?: AbortController;
   /** Failures that something which changed during the run may have fixed. */
-  mended?: readonly FailureReason[];
+  fixed?: readonly FailureReason[];
   /** Pull contexts that were tried since the entry was made. */
-  readonly tried: Map<string, PullContext | undefined>;
+  readonly triedPulls: Map<string, PullContext | undefined>;
   /** Keys of those with which the source did not show the image. */
   readonly refused: Set<string>;
   waiters: ((result: MirrorResult) => void)[];
@@ -73,9 +73,9 @@ export function newEntry(job: MirrorJob, now: number, before?: Entry): Entry {
     attempts: 0,
     since: now,
     asked: now,
-    ours: false,
+    exclusive: false,
     awaiting: new Set(),
-    tried: new Map(before?.tried),
+    triedPulls: new Map(before?.triedPulls),
     refused: new Set(before?.refused),
     waiters: [],
   };
@@ -95,12 +95,12 @@ export function failed(failure: CopyFailure | undefined): MirrorResult {
   return { ok: false, failure: failure ?? { reason: 'internal', message: 'the copy failed', retryable: true } };
 }
 
-export function noteTried(entry: Entry): void {
-  entry.tried.set(pullKey(entry.job), entry.job.pull);
+export function recordTried(entry: Entry): void {
+  entry.triedPulls.set(pullKey(entry.job), entry.job.pull);
 }
 
 /** The run failed: with its pull secrets the source does not show the image, if that is the reason. */
-export function noteRefused(entry: Entry, { job, reason }: { job: MirrorJob; reason: FailureReason }): void {
+export function recordRefused(entry: Entry, { job, reason }: { job: MirrorJob; reason: FailureReason }): void {
   if (NOT_SHOWN.has(reason)) entry.refused.add(pullKey(job));
 }
 
@@ -120,7 +120,7 @@ export function addTo({ job: known, refused }: Entry, job: MirrorJob): MirrorJob
  * the next try is made with them
  */
 export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): boolean {
-  const { job, tried } = entry;
+  const { job, triedPulls: tried } = entry;
   const changed = [...tried].filter(([, pull]) => pull !== undefined && namespaces.has(pull.namespace));
   for (const [key] of changed) {
     tried.delete(key);
@@ -137,12 +137,12 @@ export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): b
 export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
   const reason = known.failure?.reason;
   if (reason === undefined || !NOT_SHOWN.has(reason) || job.pull === undefined) return false;
-  return remembersMore(known, job.pull.namespace) && !known.tried.has(pullKey(job));
+  return remembersMore(known, job.pull.namespace) && !known.triedPulls.has(pullKey(job));
 }
 
 const NOT_SHOWN: ReadonlySet<FailureReason> = new Set(['unauthorized', 'forbidden', 'absent']);
 
-function remembersMore({ tried }: Entry, namespace: string): boolean {
+function remembersMore({ triedPulls: tried }: Entry, namespace: string): boolean {
   const all = [...tried];
   const own = all.filter(([, pull]) => pull?.namespace === namespace);
   const characters = (some: typeof all): number => some.reduce((sum, [key]) => sum + key.length, 0);

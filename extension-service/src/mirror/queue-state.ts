@@ -67,7 +67,7 @@ export class QueueState {
   readonly pauseOf = (job: MirrorJob): HostPause | undefined => this.pauses.of(job);
 
   /** Whether this replica copies it even if another replica does. */
-  keeps({ ours, awaiting }: Entry): boolean {
+  keeps({ exclusive: ours, awaiting }: Entry): boolean {
     return !this.yields || ours || awaiting.size > 0;
   }
 

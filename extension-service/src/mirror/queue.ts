@@ -1,4 +1,4 @@
-import { asksForMore, mergeJobs } from '../core/decide/mirror-job.js';
+import { needsMore, mergeJobs } from '../core/decide/mirror-job.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
 import type { Copier } from './copier.js';
@@ -24,8 +24,8 @@ import type { MirrorResult, MirrorState, MirrorStatus } from './status.js';
 /** Who needs a copy. Without either it is one that any replica may make. */
 export interface Claim {
   /** No other replica can make this copy. */
-  readonly ours?: boolean;
-  /** Stands for an admission that waits for it, until `letGo`. */
+  readonly exclusive?: boolean;
+  /** Stands for an admission that waits for it, until `release`. */
   readonly awaiting?: object;
 }
 
@@ -64,12 +64,12 @@ export class MirrorQueue {
    * for the job's namespace or is stopping.
    */
   enqueue(job: MirrorJob, claim: Claim = {}): Promise<MirrorResult> {
-    const isOthers = this.state.yields && claim.ours !== true && claim.awaiting === undefined;
+    const isOthers = this.state.yields && claim.exclusive !== true && claim.awaiting === undefined;
     return isOthers ? Promise.resolve(failed(HANDED_BACK)) : this.ask(job, claim);
   }
 
   /** The admission does not wait any more: what has not begun is another replica's, if one copies. */
-  letGo(key: string, awaiting: object): void {
+  release(key: string, awaiting: object): void {
     const entry = this.state.entries.get(key);
     if (entry?.awaiting.delete(awaiting) === true) this.runner.yieldUp(entry);
   }
@@ -138,9 +138,9 @@ export class MirrorQueue {
       if (entry.state !== 'running' && !isFailure) continue;
       if (namespaces !== undefined && !takeNewSecrets(entry, namespaces)) continue;
       // A copy that runs may have begun before the change.
-      if (entry.state === 'running') entry.mended = reasons;
+      if (entry.state === 'running') entry.fixed = reasons;
       else if (!state.keeps(entry)) state.forget(entry, HANDED_BACK);
-      else if (entry.state === 'failed') void this.admit(entry.job, { ours: entry.ours });
+      else if (entry.state === 'failed') void this.admit(entry.job, { exclusive: entry.exclusive });
       else if (entry.state === 'waiting') runner.requeue(entry);
     }
     runner.pump();
@@ -180,12 +180,12 @@ export class MirrorQueue {
         return this.wait(known);
       case 'running':
         // A forced copy is to have what the source has from now on, and a closer look finds more: run once more after this one.
-        if (asksForMore(job, known.job)) known.again = mergeJobs(known.again ?? known.job, job);
+        if (needsMore(job, known.job)) known.again = mergeJobs(known.again ?? known.job, job);
         this.claim(known, job, claim);
         return nextResult(known);
       case 'waiting':
         known.job = addTo(known, job);
-        known.ours ||= claim.ours ?? false;
+        known.exclusive ||= claim.exclusive ?? false;
         if (!bringsNewCredentials(known, job)) return Promise.resolve(failed(known.failure));
         this.claim(known, job, claim);
         this.runner.requeue(known);
@@ -200,10 +200,10 @@ export class MirrorQueue {
     }
   }
 
-  private claim(entry: Entry, job: MirrorJob, { ours = false, awaiting }: Claim): void {
+  private claim(entry: Entry, job: MirrorJob, { exclusive: ours = false, awaiting }: Claim): void {
     const share = newShare(entry, job);
     if (share !== undefined) this.state.lanes.join(entry, share);
-    entry.ours ||= ours;
+    entry.exclusive ||= ours;
     if (awaiting === undefined) return;
     entry.awaiting.add(awaiting);
     if (entry.state === 'queued') this.state.lanes.prefer(entry);

@@ -26,13 +26,13 @@ import { SeenDigests } from '../gate/seen-digests.js';
 import type { SeenStore } from '../gate/seen-digests.js';
 import { LineBudget } from '../util/line-budget.js';
 import { messageOf } from '../util/message-of.js';
-import { notShownHint, withShownSecrets } from './shown-pods.js';
-import type { IsShown } from './shown-pods.js';
+import { notObservedHint, withObservedSecrets } from './observed-pods.js';
+import type { IsPodObserved } from './observed-pods.js';
 
 export interface RegistryCopierOptions extends RegistriesOptions, LedgerOptions {
   readonly pullSecrets: PodPullSecrets;
   /** For pull contexts that only an unauthenticated request names. @default nothing is shown */
-  readonly isShown?: IsShown;
+  readonly isShown?: IsPodObserved;
   /** Where the times outlive the process at which digests were first seen. @default nowhere */
   readonly seenStore?: (config: Config) => Promise<SeenStore | undefined>;
   /** Stands for the registries at one end of every copy. */
@@ -136,7 +136,7 @@ export class RegistryCopier implements Copier {
       return await this.copyWith(job, signal, onProgress);
     } catch (error) {
       const { isShown = () => Promise.resolve(false) } = this.options;
-      const shown = await withShownSecrets(job, error, isShown);
+      const shown = await withObservedSecrets(job, error, isShown);
       if (shown === undefined) throw error;
       return this.copyWith(shown, signal, onProgress);
     }
@@ -395,7 +395,7 @@ function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailed
   if (!(error instanceof RegistryError)) return { reason: 'internal', message, retryable: true };
   const { kind, retryable, retryAfter, host, answeredBy = host, advised } = error;
   const atSource = host === sourceHost;
-  const unproven = job.pull?.unproven === true ? notShownHint(job.pull) : '';
+  const unproven = job.pull?.unproven === true ? notObservedHint(job.pull) : '';
   const hint =
     (kind === 'unauthorized' || kind === 'forbidden') && !advised
       ? atSource

@@ -1,10 +1,10 @@
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
-import { followUp } from './after-try.js';
-import type { FollowUp } from './after-try.js';
+import { followUp } from './after-attempt.js';
+import type { FollowUp } from './after-attempt.js';
 import type { Copier } from './copier.js';
 import { CrashLedger } from './crashes.js';
-import { describeFailure, failed, noteRefused, noteTried, settle } from './entry.js';
+import { describeFailure, failed, recordRefused, recordTried, settle } from './entry.js';
 import type { Entry } from './entry.js';
 
 import type { HostPause, Trials } from './host-pauses.js';
@@ -73,12 +73,12 @@ export class Runner {
     entry.since = state.now();
     delete entry.nextTry;
     delete entry.progress;
-    delete entry.mended;
-    noteTried(entry);
+    delete entry.fixed;
+    recordTried(entry);
     const tried = await this.copy(entry, trials);
     const tooLong = tried.ok ? undefined : waitedTooLong(state.retry, tried.failure, state.now());
     const result = tooLong === undefined ? tried : failed(tooLong);
-    if (!result.ok) noteRefused(entry, { job, reason: result.failure.reason });
+    if (!result.ok) recordRefused(entry, { job, reason: result.failure.reason });
     const isCrash = !result.ok && this.isCharged(entry, result.failure);
     delete entry.abort;
     this.running.delete(entry);

@@ -8,11 +8,11 @@ import type { RegistryClient } from '../registry/client.js';
 import { RegistryError } from '../registry/errors.js';
 import type { Keychain } from '../registry/types.js';
 import { messageOf } from '../util/message-of.js';
-import { AccessMemory, NOT_PUBLIC_MS, REFUSED_MS, SILENT_MS } from './access-memory.js';
+import { AccessCache, NOT_PUBLIC_MS, REFUSED_MS, SILENT_MS } from './access-cache.js';
 import { AccessShares } from './access-shares.js';
-import { notShownHint } from './shown-pods.js';
-import type { IsShown } from './shown-pods.js';
-import { ShownMemory } from './shown-memory.js';
+import { notObservedHint } from './observed-pods.js';
+import type { IsPodObserved } from './observed-pods.js';
+import { ObservedPodCache } from './observed-pod-cache.js';
 
 /** Milliseconds after which a question to a source is given up, though the admission that asked went on before. */
 const QUESTION_TIMEOUT_MS = 5_000;
@@ -23,13 +23,13 @@ export interface SourceAccessOptions {
   /** The clients in force, and the configuration of what everybody may read with. */
   readonly current: () => {
     readonly registries: {
-      everybody(host: string): RegistryClient;
+      sharedSource(host: string): RegistryClient;
       strict(host: string, keychain: Keychain): RegistryClient;
     };
     readonly shared: readonly RegistryConfig[];
   };
   readonly forPod: (context: PullContext) => Promise<Keychain | undefined>;
-  readonly isShown: IsShown;
+  readonly isShown: IsPodObserved;
   readonly now?: () => number;
 }
 
@@ -54,18 +54,18 @@ type Answer = { readonly state: 'granted'; readonly freshFor: number } | Exclude
  * that every replica decides the same and a restart loses nothing.
  */
 export class SourceAccessChecks {
-  private readonly memory: AccessMemory;
+  private readonly memory: AccessCache;
   private readonly shares = new AccessShares();
   private readonly flights = new Map<string, Promise<Answer>>();
-  private readonly shown: ShownMemory;
+  private readonly shown: ObservedPodCache;
   /** Passwords are weak: their hashes mean nothing outside of this process. */
   private readonly salt = randomBytes(16);
   private readonly now: () => number;
 
   constructor(private readonly options: SourceAccessOptions) {
     this.now = options.now ?? Date.now;
-    this.memory = new AccessMemory(this.now);
-    this.shown = new ShownMemory(options.isShown, this.now);
+    this.memory = new AccessCache(this.now);
+    this.shown = new ObservedPodCache(options.isShown, this.now);
   }
 
   /**
@@ -93,8 +93,8 @@ export class SourceAccessChecks {
   private async judge(job: MirrorJob, digest: string | undefined, last: Last): Promise<SourceAccess> {
     const question = questionOf(job, digest);
     const { host } = placeOf(question);
-    const everybody = this.keyOf(question, ['everybody', this.options.current().shared]);
-    const known = this.grantedTo('everybody', everybody);
+    const sharedKey = this.keyOf(question, ['everybody', this.options.current().shared]);
+    const known = this.grantedTo('everybody', sharedKey);
     if (known !== undefined && known.freshFor > 0) return known;
     last.good = known;
     // Before the source is asked: in an outage it may count.
@@ -103,8 +103,8 @@ export class SourceAccessChecks {
     if (ofPod !== undefined && ofPod.freshFor > 0) return ofPod;
     last.good ??= ofPod;
 
-    const client = (): RegistryClient => this.options.current().registries.everybody(host);
-    const open = await this.ask(everybody, question, client, NOT_PUBLIC_MS);
+    const client = (): RegistryClient => this.options.current().registries.sharedSource(host);
+    const open = await this.ask(sharedKey, question, client, NOT_PUBLIC_MS);
     if (open.state === 'granted') return { ...open, to: 'everybody' };
     // A refusal is certain: what everybody could read before does not count any more.
     if (open.state === 'refused') last.good = ofPod;
@@ -113,7 +113,7 @@ export class SourceAccessChecks {
     if (closed?.state === 'refused') last.good = open.state === 'refused' ? undefined : known;
     if (last.good !== undefined) return last.good;
     if (open.state === 'refused' && closed?.state !== 'unknown') {
-      return refusal(job, closed?.message ?? whyNot(job, host, open.message));
+      return refusal(job, closed?.message ?? reasonOf(job, host, open.message));
     }
     const message = open.state === 'unknown' ? open.message : (closed?.message ?? '');
     return { state: 'unknown', message: `${job.source}: ${message}` };
@@ -239,7 +239,7 @@ function refusal({ source }: MirrorJob, message: string): SourceAccess {
   return { state: 'refused', message: `${source}: the Pod cannot read it at its source: ${message}` };
 }
 
-function whyNot({ pull }: MirrorJob, host: string, message: string): string {
-  if (pull?.unproven === true) return `${message}${notShownHint(pull)}`;
+function reasonOf({ pull }: MirrorJob, host: string, message: string): string {
+  if (pull?.unproven === true) return `${message}${notObservedHint(pull)}`;
   return `${message}; no pull secret of the Pod or its ServiceAccount is for ${host}`;
 }

@@ -16,7 +16,7 @@ const ASKED_BYTES = 4 * 1024 * 1024;
  */
 export type BlobCheck = 'ask' | 'read' | 'send';
 
-export interface BroughtBlob {
+export interface CopiedBlob {
   readonly outcome: BlobOutcome;
   /** Its bytes were sent, mounted or read by now, in this copy or one beside it. */
   readonly proven: boolean;
@@ -41,7 +41,7 @@ export class BlobCopy {
     this.#source = `${options.source.client.host}/${options.source.reference.repository}`;
   }
 
-  async bring(descriptor: Descriptor, check: BlobCheck, report: ReportBlob): Promise<BroughtBlob> {
+  async copy(descriptor: Descriptor, check: BlobCheck, report: ReportBlob): Promise<CopiedBlob> {
     const { target, ledger, signal } = this.#options;
     const { repository } = target.reference;
     const key = `${target.client.host}/${repository}@${descriptor.digest}`;
@@ -55,7 +55,7 @@ export class BlobCopy {
     return target.client.canReadBlob(target.reference.repository, descriptor, targetContext);
   }
 
-  async #send(descriptor: Descriptor, check: BlobCheck, report: ReportBlob): Promise<BroughtBlob> {
+  async #send(descriptor: Descriptor, check: BlobCheck, report: ReportBlob): Promise<CopiedBlob> {
     const { source, target, ledger, sourceContext, targetContext } = this.#options;
     const { repository } = target.reference;
     const { host } = target.client;

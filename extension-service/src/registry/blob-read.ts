@@ -1,7 +1,7 @@
 import type { BlobStream } from './blob-source.js';
 import type { RegistryError } from './errors.js';
 import { decodedBody } from './transport/content-coding.js';
-import { header, invalid, type Asked } from './transport/answers.js';
+import { header, invalid, type RequestInfo } from './transport/answers.js';
 import { discard } from './transport/discard.js';
 import { pull, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor } from './types.js';
@@ -75,7 +75,12 @@ function withoutRange(send: BlobReadOptions['send']): BlobReadOptions['send'] {
   return (request) => send({ ...request, headers: {}, accept: [200] });
 }
 
-function wrongLength(asked: Asked, length: string, { size }: Descriptor, type: string | undefined): RegistryError {
+function wrongLength(
+  asked: RequestInfo,
+  length: string,
+  { size }: Descriptor,
+  type: string | undefined,
+): RegistryError {
   const hint =
     type?.startsWith('text/html') === true ? ' (an HTML page: is there a proxy or login page in between?)' : '';
   return invalid(asked, `has ${length.slice(0, 20)} bytes, but the manifest says ${size}${hint}`);

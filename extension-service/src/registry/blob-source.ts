@@ -70,7 +70,7 @@ export class BlobSource {
   #digestIsRight = false;
   #closed = false;
   #resumedAt = 0;
-  #triesInVain = 0;
+  #triesWithoutProgress = 0;
   /** Why the source cannot go on. */
   failure: Error | undefined;
 
@@ -200,16 +200,16 @@ export class BlobSource {
     if (this.#position === size && size > 0) return;
     const { retry, retryTools, signal } = this.#options;
     const gained = this.#position - this.#resumedAt;
-    this.#triesInVain = gained >= PROGRESS_BYTES ? 0 : this.#triesInVain + 1;
+    this.#triesWithoutProgress = gained >= PROGRESS_BYTES ? 0 : this.#triesWithoutProgress + 1;
     this.#resumedAt = this.#position;
-    if (this.#triesInVain >= retry.attempts) {
+    if (this.#triesWithoutProgress >= retry.attempts) {
       const where = `at byte ${this.#position} of ${size}`;
       return this.#fail(new SourceBrokenError(`the body ended early ${where}: ${error.message}`, { cause: error }));
     }
-    const pause = retryTools.random() * Math.min(retry.maxDelay, retry.baseDelay * 2 ** this.#triesInVain);
+    const pause = retryTools.random() * Math.min(retry.maxDelay, retry.baseDelay * 2 ** this.#triesWithoutProgress);
     const { resume } = this.#from;
     const again = async (): Promise<void> => {
-      if (this.#triesInVain > 0) await retryTools.sleep(pause, signal);
+      if (this.#triesWithoutProgress > 0) await retryTools.sleep(pause, signal);
       signal?.throwIfAborted();
       if (this.#closed) return;
       this.#attach(await resume(this.#position));

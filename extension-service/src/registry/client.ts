@@ -20,7 +20,7 @@ import {
 } from './manifest.js';
 import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
-import { header, invalid, readBody, refusePage, type Asked } from './transport/answers.js';
+import { header, invalid, readBody, refusePage, type RequestInfo } from './transport/answers.js';
 import { discard, readErrorBody } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, remove, type SessionAnswer, type SessionRequest } from './transport/session.js';
@@ -463,12 +463,12 @@ async function hasFirstByte(response: IncomingMessage, signal: AbortSignal | und
 }
 
 /** Whether a redirect leads away from the registry, and not to another registry that the name stands for. */
-function leadsToStore(location: string | undefined, { url }: Asked): boolean {
+function leadsToStore(location: string | undefined, { url }: RequestInfo): boolean {
   const next = location === undefined ? undefined : parseUrl(location, url);
   return next !== undefined && next.origin !== url.origin && !/^\/v2\/.+\/blobs\/sha/.test(next.pathname);
 }
 
-function verifyManifest(bytes: Buffer, reference: string, response: IncomingMessage, asked: Asked): RawManifest {
+function verifyManifest(bytes: Buffer, reference: string, response: IncomingMessage, asked: RequestInfo): RawManifest {
   const stated = statedDigest(response, asked);
   const expected = isDigest(reference) ? reference : stated;
   if (reference.includes(':') && !isDigest(reference)) throw invalid(asked, digestFault(reference));

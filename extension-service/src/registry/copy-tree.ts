@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { formatPlatform } from '../core/image/platform.js';
 import { quoteInput } from '../core/image/quote.js';
-import { BlobCopy, type BlobCheck, type BroughtBlob } from './blob-copy.js';
+import { BlobCopy, type BlobCheck, type CopiedBlob } from './blob-copy.js';
 import { CopyBudget, CopyLimitError } from './copy-budget.js';
 import type { BlobOutcome, CopyLimits, CopyOptions, CopyProgress } from './copy-types.js';
 import { RegistryError } from './errors.js';
@@ -319,7 +319,7 @@ export class TreeCopy {
       throw this.#limited(error);
     }
     const isForced = this.#options.force === true || this.#options.presence === 'bytes';
-    const brought = await this.#all(blobs.map((blob) => () => this.#bring(blob, isForced ? 'read' : 'ask')));
+    const brought = await this.#all(blobs.map((blob) => () => this.#copyBlob(blob, isForced ? 'read' : 'ask')));
     const isDoubtful = place === 'source' && brought.every(({ outcome, proven }) => outcome === 'present' && !proven);
     const certain = isDoubtful ? await this.#all(blobs.map((blob) => () => this.#believe(blob))) : brought;
     blobs.forEach((blob, index) => this.#count(blob, certain[index]?.outcome ?? 'present'));
@@ -330,11 +330,11 @@ export class TreeCopy {
    * The manifest is gone and all its blobs claim to be there: what a registry says after its garbage collection, from a
    * cache (distribution with `cache: blobdescriptor: inmemory`).
    */
-  async #believe(blob: Descriptor): Promise<BroughtBlob> {
+  async #believe(blob: Descriptor): Promise<CopiedBlob> {
     const readable = await this.#shared.blobs.run(() => this.#blobs.isReadable(blob));
     if (readable) return { outcome: 'present', proven: true };
     this.repaired.push(`blob ${blob.digest}, whose content the registry had lost`);
-    return this.#bring(blob, 'send');
+    return this.#copyBlob(blob, 'send');
   }
 
   /** The target says that it lacks blobs which it had, or which were sent: it is asked for each, and sent what it does not give. */
@@ -344,16 +344,16 @@ export class TreeCopy {
     ];
     await this.#all(
       blobs.map((blob) => async () => {
-        const { outcome } = await this.#bring(blob, 'read');
+        const { outcome } = await this.#copyBlob(blob, 'read');
         if (outcome !== 'present') this.repaired.push(`blob ${blob.digest}, which the registry had lost`);
       }),
     );
   }
 
-  async #bring(blob: Descriptor, check: BlobCheck): Promise<BroughtBlob> {
+  async #copyBlob(blob: Descriptor, check: BlobCheck): Promise<CopiedBlob> {
     const report = this.#reporter('blob', blob);
     report('waiting', 0);
-    return this.#shared.blobs.run(() => this.#blobs.bring(blob, check, report));
+    return this.#shared.blobs.run(() => this.#blobs.copy(blob, check, report));
   }
 
   #count(blob: Descriptor, outcome: BlobOutcome): void {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isDigest } from '../core/image/reference.js';
 import { quoteInput } from '../core/image/quote.js';
-import { header, invalid, type Asked } from './transport/answers.js';
+import { header, invalid, type RequestInfo } from './transport/answers.js';
 
 /**
  * The `Docker-Content-Digest` of an answer; undefined when the registry does not send one (OCI distribution-spec: it is
@@ -10,7 +10,7 @@ import { header, invalid, type Asked } from './transport/answers.js';
  *
  * @throws RegistryError of kind `invalid`
  */
-export function statedDigest(response: IncomingMessage, asked: Asked): string | undefined {
+export function statedDigest(response: IncomingMessage, asked: RequestInfo): string | undefined {
   const text = header(response, 'docker-content-digest');
   if (text === undefined || text === '') return undefined;
   // A proxy that adds a header which already exists makes a list of two equal values.

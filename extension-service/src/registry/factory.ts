@@ -2,7 +2,7 @@ import { RegistryClient } from './client.js';
 import { registryLabels } from './registry-labels.js';
 import type { OnRegistryRequest } from './request-log.js';
 import type { PushOptions } from './send-push.js';
-import type { AddedAuthorities } from './transport/authorities.js';
+import type { AddedCas } from './transport/added-cas.js';
 import { HostGuard, type HostGuardOptions } from './transport/host-guard.js';
 import { Http, type Resolve } from './transport/http.js';
 import { proxyFromEnvironment } from './transport/proxy.js';
@@ -25,7 +25,7 @@ export interface RegistryFactoryOptions {
   readonly maxSockets?: number;
   readonly resolve?: Resolve;
   /** CA certificates that the environment adds. */
-  readonly added?: AddedAuthorities;
+  readonly added?: AddedCas;
   readonly now?: () => number;
   /** Called for every request; its `host` is `other` unless it is configured or well known. */
   readonly onRequest?: OnRegistryRequest;
@@ -36,7 +36,7 @@ export interface ClientOptions extends Omit<PushOptions, 'session'> {
    * That an image is not there may mean that the caller may not see it: all credentials are tried then, as after a
    * refusal. For reading from sources. @default false
    */
-  readonly hidesFromStrangers?: boolean;
+  readonly hidesFromAnonymous?: boolean;
   /** For the registries that this one redirects to. @default the client's own keychain, which is asked for each by its host */
   readonly elsewhere?: Keychain;
 }
@@ -77,7 +77,7 @@ export class RegistryFactory {
 
   /** `host` as a reference names it. Keep the client while the keychain stays: it remembers scheme and challenge. */
   client(host: string, keychain: Keychain, options: ClientOptions = {}): RegistryClient {
-    const { hidesFromStrangers = false, elsewhere = keychain, ...push } = options;
+    const { hidesFromAnonymous = false, elsewhere = keychain, ...push } = options;
     const endpoint = this.#endpoints.get(host.toLowerCase()) ?? { host: host.toLowerCase(), insecure: false };
     const session = new Session({
       endpoint,
@@ -89,7 +89,7 @@ export class RegistryFactory {
       tokens: this.#tokens,
       paces: this.#paces,
       now: this.#now,
-      hidesFromStrangers,
+      hidesFromAnonymous,
       ...(this.#onRequest && { onRequest: this.#onRequest }),
     });
     // Under a quota that others share, a refusal is a matter of seconds and no failure.

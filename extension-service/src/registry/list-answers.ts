@@ -3,7 +3,7 @@ import { parseBoundedJson } from '../core/json-bounds.js';
 import type { RegistryError } from './errors.js';
 import { nextLink } from './link-header.js';
 import { descriptorsIn, MANIFEST_LIMIT } from './manifest.js';
-import { invalid, type Asked } from './transport/answers.js';
+import { invalid, type RequestInfo } from './transport/answers.js';
 import type { Descriptor } from './types.js';
 
 export type ReferrersPage =
@@ -19,7 +19,7 @@ export type ReferrersPage =
   | { readonly kind: 'none'; readonly refusal?: RegistryError };
 
 /** The tags of an answer of `tags/list`; texts that are not tags are left out. @throws RegistryError `invalid` */
-export function tagsIn(bytes: Buffer, asked: Asked): readonly string[] {
+export function tagsIn(bytes: Buffer, asked: RequestInfo): readonly string[] {
   let json: unknown;
   try {
     json = parseBoundedJson(bytes.toString('utf8'), MANIFEST_LIMIT);

@@ -1,7 +1,7 @@
 import { parseUrl } from '../util/parse-url.js';
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from './errors.js';
-import { header, invalid, type Asked } from './transport/answers.js';
+import { header, invalid, type RequestInfo } from './transport/answers.js';
 
 /** An upload that a registry has begun. */
 export interface UploadSession {
@@ -12,7 +12,7 @@ export interface UploadSession {
 }
 
 /** Throws a RegistryError of kind `invalid` for an answer without a usable Location. */
-export function beginSession(response: IncomingMessage, asked: Asked): UploadSession {
+export function beginSession(response: IncomingMessage, asked: RequestInfo): UploadSession {
   const location = locationOf(response, asked);
   if (location === undefined) throw invalid(asked, 'started an upload without a Location');
   const minimum = header(response, 'oci-chunk-min-length') ?? '';
@@ -23,7 +23,7 @@ export function beginSession(response: IncomingMessage, asked: Asked): UploadSes
  * The Location of an answer; undefined when it has none. It is relative to the URL that was asked (RFC 9110, 10.2.2), and
  * its fragment is not sent to the server.
  */
-export function locationOf(response: IncomingMessage, asked: Asked): URL | undefined {
+export function locationOf(response: IncomingMessage, asked: RequestInfo): URL | undefined {
   const text = header(response, 'location');
   if (text === undefined) return undefined;
   const location = parseUrl(text, asked.url);

@@ -9,9 +9,9 @@ import { imagePlace } from '../core/decide/image-places.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { Rules } from '../core/decide/rules.js';
 import { formatReference } from '../core/image/reference.js';
-import type { CopyStart, CopyWish } from '../mirror/copy-gate.js';
+import type { CopyStart, CopyRequest } from '../mirror/copy-gate.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
-import { mirrorJob, pullContext, wantsFresh } from '../core/decide/mirror-job.js';
+import { mirrorJob, pullContext, needsFreshLookup } from '../core/decide/mirror-job.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';
@@ -33,7 +33,7 @@ export interface AdmissionDependencies {
   /** Whether a Pod may read an image at its source; never rejects, and answers within the milliseconds. */
   readonly access: (job: MirrorJob, digest: string | undefined, milliseconds: number) => Promise<SourceAccess>;
   /** Starts a copy, joins one, or leaves it to another replica. */
-  enqueue(job: MirrorJob, wish: CopyWish): CopyStart;
+  enqueue(job: MirrorJob, wish: CopyRequest): CopyStart;
   readonly now: () => number;
 }
 
@@ -158,15 +158,15 @@ export class Admission {
     let arrived: string | undefined;
     let hasWaited = false;
     let denied: CopyFailure | undefined;
-    if (copies && (!present || copyPolicy === 'force' || wantsFresh(decision))) {
+    if (copies && (!present || copyPolicy === 'force' || needsFreshLookup(decision))) {
       const waits = waitsForImage(copyPolicy, present);
       const swapped = swapPolicy === 'always' || present;
-      const { handedOver, result: copying, letGo } = this.copy(decision, pull, { waits, swapped });
+      const { handedOver, result: copying, release } = this.copy(decision, pull, { waits, swapped });
       state = handedOver ? 'handed-over' : 'started';
       if (waits) {
         hasWaited = true;
         const waited = await Promise.race([copying, clock.deadline().then(() => undefined)]);
-        if (waited === undefined) letGo?.();
+        if (waited === undefined) release?.();
         state = waited === undefined ? 'late' : waited.ok ? 'finished' : 'failed';
         arrived = waited?.ok === true ? waited.outcome.digest : undefined;
         if (arrived === undefined && config.imageCopyFailure === 'deny') denied = failureOf(decision, waited);
@@ -203,7 +203,7 @@ export class Admission {
     return access.state === 'granted' ? undefined : access;
   }
 
-  private copy(mirror: Mirror, pull: PullContext | undefined, wish: CopyWish): CopyStart {
+  private copy(mirror: Mirror, pull: PullContext | undefined, wish: CopyRequest): CopyStart {
     return this.dependencies.enqueue(mirrorJob(mirror, pull), wish);
   }
 }

@@ -13,7 +13,7 @@ export interface ClientRule {
   readonly key: string;
   /** The authorities' PEM text. */
   readonly pem: string;
-  readonly authorities: readonly X509Certificate[];
+  readonly cas: readonly X509Certificate[];
   readonly names: readonly string[];
 }
 
@@ -44,7 +44,7 @@ export async function readClientRules(clients: TlsConfig['clients']): Promise<Cl
     if (config === undefined) continue;
     const key = `tls.clients.${route}`;
     const pem = await readPem(config.caFile, `${key}.caFile`);
-    rules[route] = { key, pem, authorities: parse(pem, config.caFile, `${key}.caFile`), names: config.names };
+    rules[route] = { key, pem, cas: parse(pem, config.caFile, `${key}.caFile`), names: config.names };
   }
   return rules;
 }
@@ -151,7 +151,7 @@ function certificateOf(socket: Socket): X509Certificate | undefined {
  * TLS has checked chain, dates and purpose against the authorities of all routes together, so what is left is which of
  * them it was. A resumed connection without a certificate counts as authorized for Node: the certificate must be there.
  */
-function isOf({ authorities, names }: ClientRule, socket: Socket): boolean {
+function isOf({ cas: authorities, names }: ClientRule, socket: Socket): boolean {
   const leaf = certificateOf(socket);
   if (leaf === undefined || !(socket as TLSSocket).authorized) return false;
   if (names.length > 0 && !names.some((name) => isFor(leaf, name))) return false;

@@ -5,14 +5,14 @@ import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 /** Logs each hash once; a caller that invents hashes must not fill the log. */
-const MAX_TOLD = 20;
+const MAX_REPORTED = 20;
 
 /** Under `policies.manage`. They differ for a moment after each change of the configuration. */
 const BY_LEADER = "the leader applies the policies; if this continues, check the leader's log";
 
 /** Notices policies in the cluster that were rendered for another configuration than the one in force. */
 export class PolicyWatch {
-  private readonly told = new Set<string>();
+  private readonly reported = new Set<string>();
 
   constructor(
     private readonly expected: () => PolicyHashes,
@@ -23,7 +23,7 @@ export class PolicyWatch {
   ) {}
 
   /** @param hash what the policy says that it was rendered for; undefined from policies that say nothing */
-  saw(route: RouteName, hash: string | undefined): void {
+  observe(route: RouteName, hash: string | undefined): void {
     if (hash === undefined) return;
     const expected = this.expected()[route];
     if (hash === expected) return;
@@ -53,8 +53,8 @@ export class PolicyWatch {
 
   private tell(fields: Readonly<Record<string, string>>, message: string): void {
     const key = `${message} ${Object.values(fields).join(' ')}`;
-    if (this.told.has(key) || this.told.size >= MAX_TOLD) return;
-    this.told.add(key);
+    if (this.reported.has(key) || this.reported.size >= MAX_REPORTED) return;
+    this.reported.add(key);
     this.log.warn(fields, message);
   }
 }

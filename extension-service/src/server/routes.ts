@@ -19,13 +19,13 @@ import type { PolicyWatch } from './policy-watch.js';
 import { answerWebhook } from './webhook.js';
 
 /** The known facts about the caller. */
-export interface AskedBy extends Caller {
+export interface PolicyCaller extends Caller {
   /** The configuration that the asking policy was rendered for, as the policy says. */
   readonly configHash?: string;
 }
 
 /** Answers the body of one route. Rejects with BadRequestError for what cannot be read. */
-export type Route = (body: string, by: AskedBy) => Promise<Answer>;
+export type Route = (body: string, by: PolicyCaller) => Promise<Answer>;
 
 export interface FoundRoute {
   readonly name: RouteName;
@@ -38,7 +38,7 @@ export interface RouteDependencies {
   readonly admission: Pick<Admission, 'review' | 'reviewImages'>;
   /** Rules that can be decided from images alone, for the profile that Gatekeeper asked with. */
   readonly gatekeeperRules: GatekeeperRules;
-  readonly policies: Pick<PolicyWatch, 'saw' | 'cannotDecide'>;
+  readonly policies: Pick<PolicyWatch, 'observe' | 'cannotDecide'>;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -61,7 +61,7 @@ export function admissionRoutes(dependencies: RouteDependencies): (path: string)
     (body) =>
       answerGatekeeper(body, async (images) => {
         const [, hash] = /^filters-(.*)$/.exec(profile ?? '') ?? [];
-        dependencies.policies.saw('gatekeeper', hash);
+        dependencies.policies.observe('gatekeeper', hash);
         const rules = dependencies.gatekeeperRules(profile);
         if (rules === undefined) {
           dependencies.policies.cannotDecide(profile);
@@ -75,11 +75,11 @@ export function admissionRoutes(dependencies: RouteDependencies): (path: string)
   const webhook =
     (hash?: string): Route =>
     (body, by) => {
-      dependencies.policies.saw('webhook', hash);
+      dependencies.policies.observe('webhook', hash);
       return answerWebhook(body, review('webhook', by));
     };
   const kyverno = (): Route => (body, by) => {
-    dependencies.policies.saw('kyverno', by.configHash);
+    dependencies.policies.observe('kyverno', by.configHash);
     return answerKyverno(body, review('kyverno', by));
   };
   const handlers: Readonly<Record<RouteName, (configuration?: string) => Route>> = { kyverno, gatekeeper, webhook };

@@ -27,10 +27,10 @@ import { admissionApp, operationsApp } from './app.js';
 import type { MirrorsAnswer } from './app.js';
 import { explainRequest } from './explain.js';
 import { TableKnowledge } from './table-knowledge.js';
-import { story } from './explain-story.js';
+import { explainText } from './explain-text.js';
 import { gatekeeperRules } from './gatekeeper-rules.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
-import { leaderWould } from './leader-would.js';
+import { leaderWillCopy } from './leader-will-copy.js';
 import { PolicyWatch } from './policy-watch.js';
 import { policyHashes } from '../core/engines/config-hashes.js';
 import { Callers } from './callers.js';
@@ -82,7 +82,7 @@ export interface StopTimes {
   readonly lameDuck: number;
 }
 
-interface InForce {
+interface ActiveSettings {
   readonly config: Config;
   readonly rules: Rules;
   readonly gatekeeper: GatekeeperRules;
@@ -93,7 +93,7 @@ interface InForce {
 
 /** The extension service: what `serve` runs, without flags, files and signals. */
 export class Service {
-  private inForce: InForce;
+  private inForce: ActiveSettings;
   private readonly queue: MirrorQueue;
   private readonly gate: CopyGate;
   private readonly existence: ExistenceIndex;
@@ -131,7 +131,7 @@ export class Service {
         onRefused: ({ target }) => metrics.queueRefused.inc({ target }),
       },
     });
-    this.gate = new CopyGate(this.queue, dependencies.role, (job, wish) => leaderWould(this.inForce, job, wish));
+    this.gate = new CopyGate(this.queue, dependencies.role, (job, wish) => leaderWillCopy(this.inForce, job, wish));
   }
 
   /** @throws ListenError when an address cannot be had; what was opened before is closed again */
@@ -247,7 +247,7 @@ export class Service {
       if (this.stopping) return;
       const changed = role !== this.gate.current;
       if (role !== 'leader') this.table.forget();
-      const handedBack = this.gate.become(role).length;
+      const handedBack = this.gate.setRole(role).length;
       if (!changed) return;
       log.info({ role, ...(holder !== undefined && { holder }), ...(handedBack > 0 && { handedBack }) }, ROLES[role]);
       return;
@@ -327,7 +327,7 @@ export class Service {
       findCopy: (key) => this.queue.find(key),
       findInTable: (name) => this.table.find(name),
     });
-    return output === 'text' ? `${story(answer, Date.now())}\n` : answer;
+    return output === 'text' ? `${explainText(answer, Date.now())}\n` : answer;
   }
 
   private copied(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void {
@@ -400,7 +400,7 @@ function expiryOf({ cert }: TlsPair): number {
   return Date.parse(new X509Certificate(cert).validTo) / 1_000;
 }
 
-function compile(config: Config): InForce {
+function compile(config: Config): ActiveSettings {
   const rules = compileRules(config, namingTarget);
   return {
     config,

@@ -54,7 +54,9 @@ async function probeTarget(
     const place = naming.paths === undefined ? naming.host : `${naming.host}/${path}`;
     const about = { registry: `target ${target.name} (${place})`, config: target };
     const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
-    const read = await probe(about, 'read', () => client.headManifest(repository, 'latest', { signal: patience() }));
+    const read = await probe(about, 'read', () =>
+      client.headManifest(repository, 'latest', { signal: probeTimeout() }),
+    );
     // Without an answer to a question, all else would only fail in the same way.
     if (!read.ok) return [read];
     return [
@@ -67,9 +69,9 @@ async function probeTarget(
 }
 
 /** Lists tags and deletes what is not there, as `gc` does with images. */
-async function probeDelete(about: Asked, repository: string, { client, cloud }: TargetAccess): Promise<Probe> {
+async function probeDelete(about: ProbedRegistry, repository: string, { client, cloud }: TargetAccess): Promise<Probe> {
   const remove = cloud?.repositories?.remove;
-  const signal = patience();
+  const signal = probeTimeout();
   return probe(about, 'delete', async () => {
     await client.listTags(repository, { signal });
     if (remove === undefined) await client.deleteManifest(repository, ABSENT_DIGEST, { signal });
@@ -82,10 +84,10 @@ function unlessMissing(error: unknown): void {
   if (!(error instanceof RegistryError && MISSING.has(error.kind))) throw error;
 }
 
-async function probePush(about: Asked, repository: string, { client, cloud }: TargetAccess): Promise<Probe> {
+async function probePush(about: ProbedRegistry, repository: string, { client, cloud }: TargetAccess): Promise<Probe> {
   const push = async (): Promise<void> => {
     try {
-      await client.probePush(repository, { signal: patience() });
+      await client.probePush(repository, { signal: probeTimeout() });
     } catch (error) {
       // Without permission to push, that is reported first; with it, that the first image creates the repository.
       if (!(error instanceof RegistryError && MISSING.has(error.kind) && cloud?.repositories !== undefined))
@@ -106,7 +108,7 @@ async function probeSource(
   const repository = kindOf(source).kind.sharesHosts === true ? `${path}/${PROBE_REPOSITORY}` : PROBE_REPOSITORY;
   return [
     await probe({ registry, config: source }, 'read', () =>
-      client.headManifest(repository, 'latest', { signal: patience() }),
+      client.headManifest(repository, 'latest', { signal: probeTimeout() }),
     ),
     ...(await probeCloud(cloud, client, { pushes: false, deletes: false })),
   ];
@@ -125,12 +127,16 @@ async function probeCloud(
 }
 
 /** A registry as people know it, with its configuration. */
-interface Asked {
+interface ProbedRegistry {
   readonly registry: string;
   readonly config: RegistryConfig;
 }
 
-async function probe({ registry, config }: Asked, check: Probe['check'], ask: () => Promise<unknown>): Promise<Probe> {
+async function probe(
+  { registry, config }: ProbedRegistry,
+  check: Probe['check'],
+  ask: () => Promise<unknown>,
+): Promise<Probe> {
   try {
     await ask();
     return { registry, check, ok: true, message: FINDINGS[check] ?? 'responds and accepts the credentials' };
@@ -186,7 +192,7 @@ function hasCredentials({ oci }: RegistryConfig): boolean {
   return credentials !== undefined && Object.keys(credentials).length > 0;
 }
 
-function patience(): AbortSignal {
+function probeTimeout(): AbortSignal {
   return AbortSignal.timeout(PROBE_TIMEOUT_MS);
 }
 

@@ -14,7 +14,7 @@ import { kindOf } from '../kinds/kinds.js';
 import { placeOf, sourceName } from '../kinds/registry-naming.js';
 import type { RegistryClient } from '../registry/client.js';
 import { RegistryFactory } from '../registry/factory.js';
-import { addedAuthorities } from '../registry/transport/authorities.js';
+import { addedCas } from '../registry/transport/added-cas.js';
 import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { RetryPolicy } from '../registry/transport/retry.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
@@ -57,7 +57,7 @@ export class Registries {
   private readonly factory: RegistryFactory;
   private readonly targets = new Map<string, RegistryClient>();
   private readonly sources = new BoundedMap<string, RegistryClient>(KEPT_SOURCES);
-  private readonly everybodys = new BoundedMap<string, RegistryClient>(KEPT_SOURCES);
+  private readonly sharedSources = new BoundedMap<string, RegistryClient>(KEPT_SOURCES);
   private readonly clouds = new Map<string, CloudAccess>();
   /** `target NAME` of those that images are copied to. */
   private readonly copied: ReadonlySet<string>;
@@ -130,18 +130,18 @@ export class Registries {
    * Reads what is for everybody: anonymously, or with the credentials of `source.registries`; never with the logins of
    * targets or the Docker config of the service.
    */
-  everybody(host: string): RegistryClient {
-    const known = this.everybodys.get(host);
+  sharedSource(host: string): RegistryClient {
+    const known = this.sharedSources.get(host);
     if (known !== undefined) return known;
     const client = this.strict(host, this.shared);
-    this.everybodys.set(host, client);
+    this.sharedSources.set(host, client);
     return client;
   }
 
   /** Reads with these credentials alone, or anonymously. */
   strict(host: string, keychain: Keychain): RegistryClient {
     const elsewhere = exceptFor(this.targetHosts, keychain);
-    return this.factory.client(host, keychain, { hidesFromStrangers: true, elsewhere });
+    return this.factory.client(host, keychain, { hidesFromAnonymous: true, elsewhere });
   }
 
   /** A cloud's part of a target; undefined for other registries. */
@@ -200,7 +200,7 @@ export class Registries {
     const own = pull === undefined ? [] : [pull];
     const ours = chainKeychains([this.configured, this.dockerConfig]);
     return this.factory.client(host, chainKeychains([...own, ours]), {
-      hidesFromStrangers: true,
+      hidesFromAnonymous: true,
       elsewhere: chainKeychains([...own, exceptFor(this.targetHosts, ours)]),
     });
   }
@@ -236,7 +236,7 @@ function openFactory(config: Config, options: RegistriesOptions): RegistryFactor
       endpoints: registriesOf(config).map((registry) => endpoint(registry, env)),
       hosts: { allow: config.source.allow, deny: config.source.deny },
       env,
-      added: addedAuthorities(env, options.report),
+      added: addedCas(env, options.report),
       maxSockets: maxCopies(config.mirror.concurrency) * SOCKETS_PER_COPY + SPARE_SOCKETS,
       ...(retry !== undefined && { retry }),
       ...(options.now !== undefined && { now: options.now }),

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
-import type { CopyNews } from '../../../extension-service/src/kubernetes/copy-news.js';
+import type { CopyUpdate } from '../../../extension-service/src/kubernetes/copy-update.js';
 import { ClusterEvents } from '../../../extension-service/src/kubernetes/events/cluster-events.js';
 import { EventRecorder } from '../../../extension-service/src/kubernetes/events/event-recorder.js';
 import type { ObjectReference } from '../../../extension-service/src/kubernetes/object-reference.js';
@@ -79,7 +79,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
 
   const count = async (object: ObjectReference): Promise<number | undefined> => (await eventsOn(object))[0]?.count;
 
-  function failed(user: ObjectReference, more: Partial<CopyNews> = {}): CopyNews {
+  function failed(user: ObjectReference, more: Partial<CopyUpdate> = {}): CopyUpdate {
     const failure = { reason: 'unreachable', message: 'connection refused', retryable: true } as const;
     return {
       source: 'docker.io/library/nginx:1.27',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
-  AUTHORITY_MANAGER,
+  CA_FIELD_MANAGER,
   releasePatch,
 } from '../../../extension-service/src/kubernetes/serving-certificate/field-ownership.js';
 import { goToolsAvailable } from '../../tools/tool.js';
@@ -40,7 +40,7 @@ describe.skipIf(!available)('a CA certificate that the service wrote into an obj
   }
   const patch = async (body: readonly object[]): Promise<ApiReply> =>
     expectOk(
-      await plane.api.send('PATCH', `${PATH}?fieldManager=${AUTHORITY_MANAGER}`, body, 'application/json-patch+json'),
+      await plane.api.send('PATCH', `${PATH}?fieldManager=${CA_FIELD_MANAGER}`, body, 'application/json-patch+json'),
       'patch',
     );
 

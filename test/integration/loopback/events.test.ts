@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
 import type { Clock } from '../../../extension-service/src/kubernetes/clock.js';
 import { systemClock } from '../../../extension-service/src/kubernetes/clock.js';
-import type { CopyNews } from '../../../extension-service/src/kubernetes/copy-news.js';
+import type { CopyUpdate } from '../../../extension-service/src/kubernetes/copy-update.js';
 import { ClusterEvents } from '../../../extension-service/src/kubernetes/events/cluster-events.js';
 import { EventRecorder } from '../../../extension-service/src/kubernetes/events/event-recorder.js';
 import type { ObjectReference } from '../../../extension-service/src/kubernetes/object-reference.js';
@@ -55,7 +55,7 @@ function user(name: string, namespace = 'team-a'): ObjectReference {
   return { apiVersion: 'apps/v1', kind: 'Deployment', namespace, name, uid: `uid-${namespace}-${name}` };
 }
 
-function failed(image: string, users: readonly ObjectReference[], nextTry?: number): CopyNews {
+function failed(image: string, users: readonly ObjectReference[], nextTry?: number): CopyUpdate {
   const failure = { reason: 'unreachable', message: 'connection refused', retryable: true } as const;
   const result = { ok: false, failure, ...(nextTry !== undefined && { nextTry }) } as const;
   return {
@@ -67,7 +67,7 @@ function failed(image: string, users: readonly ObjectReference[], nextTry?: numb
   };
 }
 
-function copied(image: string, users: readonly ObjectReference[]): CopyNews {
+function copied(image: string, users: readonly ObjectReference[]): CopyUpdate {
   return { ...failed(image, users), result: { ok: true, upToDate: false, digest: 'sha256:abc' } };
 }
 const until = untilWith(() => log.join('\n'));

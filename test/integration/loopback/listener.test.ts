@@ -39,7 +39,7 @@ beforeEach(async () => {
   const routes = admissionRoutes({
     admission: { review: (request) => review(request), reviewImages: () => Promise.resolve([]) },
     gatekeeperRules: () => undefined,
-    policies: { saw: () => undefined, cannotDecide: () => undefined },
+    policies: { observe: () => undefined, cannotDecide: () => undefined },
     log,
     metrics,
   });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { providerName } from '../../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
-import { publishAuthority } from '../../../extension-service/src/kubernetes/serving-certificate/publish.js';
+import { publishCa } from '../../../extension-service/src/kubernetes/serving-certificate/publish.js';
 import type { Published } from '../../../extension-service/src/kubernetes/serving-certificate/publish.js';
 import { startAnsweringApi } from '../../fakes/answering-api.js';
 import type { AnsweringApi } from '../../fakes/answering-api.js';
@@ -40,7 +40,7 @@ async function publish(filter: string): Promise<Published> {
   );
   const cluster = await connectCluster({ KUBECONFIG: api.kubeconfig });
   if (cluster === undefined) throw new Error('no cluster');
-  return publishAuthority(cluster, config, 'PEM');
+  return publishCa(cluster, config, 'PEM');
 }
 
 describe('the CA certificate of the serving certificate, at Gatekeeper', () => {

@@ -30,7 +30,7 @@ function client(
     readonly hides?: boolean;
   } = {},
 ): RegistryClient {
-  const { ca, tokenHosts, hides: hidesFromStrangers = false, ...rest } = options;
+  const { ca, tokenHosts, hides: hidesFromAnonymous = false, ...rest } = options;
   const endpoint = {
     host: registry.host,
     insecure: ca === undefined,
@@ -46,7 +46,7 @@ function client(
   });
   cleanups.push(() => factory.close());
   const keychain = { resolve: async (host: string) => (host === registry.host ? credentials : []) };
-  return factory.client(registry.host, keychain, { hidesFromStrangers });
+  return factory.client(registry.host, keychain, { hidesFromAnonymous });
 }
 
 const good = { username: 'user', password: 'secret' };

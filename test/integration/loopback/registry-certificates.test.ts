@@ -7,7 +7,7 @@ import tls, { type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readClientCertificate } from '../../../extension-service/src/kinds/oci/client-certificate.js';
 import { RegistryFactory, type RegistryFactoryOptions } from '../../../extension-service/src/registry/factory.js';
-import { addedAuthorities } from '../../../extension-service/src/registry/transport/authorities.js';
+import { addedCas } from '../../../extension-service/src/registry/transport/added-cas.js';
 import type { RegistryClient } from '../../../extension-service/src/registry/client.js';
 import { makeCertificates, type Certificates } from '../../fakes/certificates.js';
 
@@ -144,7 +144,7 @@ describe('a client certificate', () => {
 describe('CA certificates of the environment', () => {
   const trusts = async (env: Record<string, string>, host: string, more: object = {}): Promise<string[]> => {
     const problems: string[] = [];
-    const added = addedAuthorities(env, (problem) => problems.push(problem));
+    const added = addedCas(env, (problem) => problems.push(problem));
     const endpoints = Object.keys(more).length === 0 ? [] : [{ host, insecure: false, ...more }];
     await client(host, { added, endpoints }).headManifest('app', 'v1');
     return problems;

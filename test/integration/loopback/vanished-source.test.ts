@@ -5,7 +5,7 @@ import { parseConfig } from '../../../extension-service/src/config/parse.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
-import type { CopyNews } from '../../../extension-service/src/kubernetes/copy-news.js';
+import type { CopyUpdate } from '../../../extension-service/src/kubernetes/copy-update.js';
 import type { CopyReport } from '../../../extension-service/src/kubernetes/copy-report.js';
 import { copyEvents } from '../../../extension-service/src/kubernetes/events/copy-event.js';
 import { clusterLists } from '../../../extension-service/src/kubernetes/watch/cluster-lists.js';
@@ -29,7 +29,7 @@ let target: FakeRegistry;
 let copier: RegistryCopier;
 /** Milliseconds since the epoch, for all parts of the leader. */
 let clock = Date.parse('2026-03-01T12:00:00Z');
-const news: CopyNews[] = [];
+const news: CopyUpdate[] = [];
 const lines: string[] = [];
 const tries: CopyReport[] = [];
 let report: WatchReport | undefined;

@@ -31,7 +31,7 @@ export function enginesTemplate(): string {
 }
 
 function factsOf({ name, title, namespaces, transport, decides, kinds, chart, retirement }: Engine): object {
-  const { authority, plainHttp, timeoutSeconds } = transport ?? {};
+  const { ca: authority, plainHttp, timeoutSeconds } = transport ?? {};
   return {
     name,
     title,
@@ -62,7 +62,7 @@ function factsOf({ name, title, namespaces, transport, decides, kinds, chart, re
   };
 }
 
-function kindOf({ apiVersion, kind, plural, names, authority }: ManagedKind): object {
+function kindOf({ apiVersion, kind, plural, names, caHolder: authority }: ManagedKind): object {
   return {
     group: apiVersion.split('/')[0],
     apiVersion,

@@ -28,7 +28,7 @@ const targets = [FIRST, SECOND];
 const caConfigMap = { name: 'zzcaname', namespace: 'zznamespace', key: 'zzcakey' };
 
 function renderVariant({ transport, ownOptions, render }: Engine, variant: Variant): readonly PolicyObject[] {
-  const { authority } = transport ?? {};
+  const { ca: authority } = transport ?? {};
   const { reinvocationPolicy, ...policy } = variant;
   return render({
     ...{ ...common, ...policy, targets },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compileFilter } from '../../../extension-service/src/core/filters/compile.js';
-import { Budget, EffortError, withinBudget } from '../../../extension-service/src/core/filters/effort.js';
+import { WorkBudget, WorkBudgetError, withinBudget } from '../../../extension-service/src/core/filters/work-budget.js';
 
 const TOO_MUCH = 'the expressions take too much work on an object of this size';
 
@@ -48,10 +48,10 @@ describe('an expression that walks a large Pod', () => {
 
   it('is counted together with others where somebody counts', () => {
     const count = (): unknown => evaluate("contains(obj.spec.containers[].env[].name, 'x')", obj);
-    const budget = new Budget(20_000);
+    const budget = new WorkBudget(20_000);
     expect(withinBudget(count, budget)).toEqual({ kind: 'value', value: false });
     expect(budget.left).toBeLessThan(20_000);
-    expect(() => withinBudget(() => [count(), count(), count(), count()], budget)).toThrow(EffortError);
+    expect(() => withinBudget(() => [count(), count(), count(), count()], budget)).toThrow(WorkBudgetError);
     // Afterwards nobody counts any more.
     expect(Array.from({ length: 300 }, count)).toHaveLength(300);
   });

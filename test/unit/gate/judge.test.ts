@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { judge } from '../../../extension-service/src/core/gate/judge.js';
-import type { CheckResult, GateFacts } from '../../../extension-service/src/core/gate/judge.js';
+import { decideGate } from '../../../extension-service/src/core/gate/decide-gate.js';
+import type { CheckResult, GateFacts } from '../../../extension-service/src/core/gate/decide-gate.js';
 import type { GateConfig } from '../../../extension-service/src/core/config/model.js';
 
 const HOUR = 3_600_000;
@@ -67,6 +67,6 @@ describe('a gate', () => {
     ['lets through after a failure with onError allow', lenient, facts(0, failed(NOW, 1)), { state: 'allowed' }],
     ['denies with onError allow as well', lenient, facts(0, denied), { state: 'denied' }],
   ])('%s', (_, gate, known, expected) => {
-    expect(judge(gate, known)).toMatchObject(expected);
+    expect(decideGate(gate, known)).toMatchObject(expected);
   });
 });

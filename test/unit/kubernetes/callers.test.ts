@@ -9,7 +9,7 @@ const OLD = Buffer.from('old').toString('base64');
 
 /** An action on an object of this kind. */
 function changesOf(kind: string, object: unknown): CallerChanges {
-  const holder = MANAGED_KINDS.find((one) => one.kind === kind)?.authority;
+  const holder = MANAGED_KINDS.find((one) => one.kind === kind)?.caHolder;
   if (holder === undefined) throw new Error(`${kind} holds no authority`);
   return callerChanges(holder.calls(object), NAMES, 'new');
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { copyEvents } from '../../../extension-service/src/kubernetes/events/copy-event.js';
 import { SPAM_FILTER, SpamFilter } from '../../../extension-service/src/kubernetes/events/spam-filter.js';
-import type { CopyNews } from '../../../extension-service/src/kubernetes/copy-news.js';
+import type { CopyUpdate } from '../../../extension-service/src/kubernetes/copy-update.js';
 import type { ObjectReference } from '../../../extension-service/src/kubernetes/object-reference.js';
 import type { CopyFailure } from '../../../extension-service/src/registry/copy-failure.js';
 
@@ -13,11 +13,11 @@ function user(name: string, namespace = 'team-a'): ObjectReference {
   return { apiVersion: 'apps/v1', kind: 'Deployment', namespace, name, uid: `uid-${namespace}-${name}` };
 }
 
-function news(result: CopyNews['result'], more: Partial<CopyNews> = {}): CopyNews {
+function news(result: CopyUpdate['result'], more: Partial<CopyUpdate> = {}): CopyUpdate {
   return { source: SOURCE, target: 'default', reference: REFERENCE, users: [user('web')], result, ...more };
 }
 
-function failed(failure: Partial<CopyFailure> = {}, nextTry?: number): CopyNews['result'] {
+function failed(failure: Partial<CopyFailure> = {}, nextTry?: number): CopyUpdate['result'] {
   const whole: CopyFailure = { reason: 'unauthorized', message: 'no access', retryable: true, ...failure };
   return { ok: false, failure: whole, ...(nextTry !== undefined && { nextTry }) };
 }
@@ -153,7 +153,7 @@ describe('the Event about a copy', () => {
   });
 
   it('has a name of its own for each object, reason and image, and the same one each time', () => {
-    const name = (item: CopyNews): string | undefined => copyEvents(item, NOW)[0]?.name;
+    const name = (item: CopyUpdate): string | undefined => copyEvents(item, NOW)[0]?.name;
     const base = name(news(failed()));
     expect(name(news(failed({ message: 'other words' }, NOW + 1)))).toBe(base);
     const others = [

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  AUTHORITY_MANAGER,
+  CA_FIELD_MANAGER,
   releasePatch,
 } from '../../../extension-service/src/kubernetes/serving-certificate/field-ownership.js';
 
@@ -11,8 +11,8 @@ const helm = entry('helm', { 'f:spec': { 'f:caBundle': {}, 'f:url': {} } }, 'App
 
 describe('the ownership of a caBundle', () => {
   it.each([
-    ['of a Provider', entry(AUTHORITY_MANAGER, PROVIDER)],
-    ['of a webhook', entry(AUTHORITY_MANAGER, WEBHOOK)],
+    ['of a Provider', entry(CA_FIELD_MANAGER, PROVIDER)],
+    ['of a webhook', entry(CA_FIELD_MANAGER, WEBHOOK)],
     ['by an earlier version of the service', entry('node', PROVIDER)],
   ])('%s is given up', (_name, own) => {
     expect(releasePatch({ metadata: { resourceVersion: '7', managedFields: [helm, own] } })).toEqual([
@@ -25,9 +25,9 @@ describe('the ownership of a caBundle', () => {
     ['nobody tells', undefined],
     ['it is of others alone', [helm, entry('kubectl-patch', PROVIDER)]],
     ['the same manager owns more', [helm, entry('node', { 'f:spec': { 'f:caBundle': {}, 'f:url': {} } })]],
-    ['it is applied', [helm, entry(AUTHORITY_MANAGER, PROVIDER, 'Apply')]],
-    ['nothing would be left', [entry(AUTHORITY_MANAGER, PROVIDER)]],
-    ['the entry is empty', [helm, entry(AUTHORITY_MANAGER, {})]],
+    ['it is applied', [helm, entry(CA_FIELD_MANAGER, PROVIDER, 'Apply')]],
+    ['nothing would be left', [entry(CA_FIELD_MANAGER, PROVIDER)]],
+    ['the entry is empty', [helm, entry(CA_FIELD_MANAGER, {})]],
   ])('is left as it is where %s', (_name, managedFields) => {
     expect(releasePatch({ metadata: { resourceVersion: '7', managedFields } })).toBeUndefined();
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { judge, observe } from '../../../extension-service/src/kubernetes/lease/judge.js';
-import type { Observation } from '../../../extension-service/src/kubernetes/lease/judge.js';
+import { assessLease, observe } from '../../../extension-service/src/kubernetes/lease/assess-lease.js';
+import type { Observation } from '../../../extension-service/src/kubernetes/lease/assess-lease.js';
 import { leaseIdentity } from '../../../extension-service/src/kubernetes/lease/identity.js';
 import { readRecord } from '../../../extension-service/src/kubernetes/lease/record.js';
 
@@ -81,13 +81,13 @@ describe('what is done about the Lease', () => {
       does: 'create',
     },
   ])('when $what', ({ seen, after, does }) => {
-    const judgement = judge(seen, me, 100_000 + after);
+    const judgement = assessLease(seen, me, 100_000 + after);
     expect(judgement.do === 'wait' ? judgement.remaining : judgement.do).toBe(does);
   });
 
   it('outside of a Pod, another process of the same host is believed', () => {
     const outside = { identity: `host_${ONE}`, duration: 8_000 };
-    expect(judge(held({ holderIdentity: `host_${TWO}` }), outside, 100_000).do).toBe('wait');
+    expect(assessLease(held({ holderIdentity: `host_${TWO}` }), outside, 100_000).do).toBe('wait');
   });
 });
 

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { carryOut } from '../../../extension-service/src/kubernetes/serving-certificate/carry-out.js';
+import { applyStep } from '../../../extension-service/src/kubernetes/serving-certificate/apply-step.js';
 import { selfSigningIssuer as issuer } from '../../../extension-service/src/kubernetes/serving-certificate/issuer.js';
 import type {
   CertificateMaterial,
@@ -29,7 +29,7 @@ beforeAll(async () => {
   authority = await issuer.authority(NOW);
   other = await issuer.authority(NOW);
   leaf = await issuer.leaf(authority, NAMES, NOW);
-  settled = { authority, leaf, retired: [] };
+  settled = { ca: authority, leaf, retired: [] };
 });
 
 describe('a certificate that the service makes', () => {
@@ -78,11 +78,11 @@ describe('the next step', () => {
       () => step(settled, NOW + 60 * DAY),
       'issue: two thirds of its lifetime have passed',
     ],
-    ['when the certificate was deleted', () => step({ authority, retired: [] }, NOW), 'issue: there is none'],
+    ['when the certificate was deleted', () => step({ ca: authority, retired: [] }, NOW), 'issue: there is none'],
     ['when it expired', () => step(settled, NOW + 90 * DAY), 'issue: it expired'],
     [
       'when it is of an authority that no one knows',
-      () => step({ authority: other, leaf, retired: [] }, NOW),
+      () => step({ ca: other, leaf, retired: [] }, NOW),
       'issue: no CA in the bundle signed it',
     ],
     ['when the names changed', () => step(settled, NOW, { names: ['a.svc'] }), 'issue: tls.dnsNames changed'],
@@ -150,7 +150,7 @@ describe('the Secret', () => {
 
   it.each(['tls.crt', 'tls.key', 'ca.key'])('with a broken %s is as if that were absent', (key) => {
     const material = parseMaterial({ ...formatMaterial(settled), [key]: '-----BEGIN NONSENSE-----' });
-    expect(key === 'ca.key' ? material.authority : material.leaf).toBeUndefined();
+    expect(key === 'ca.key' ? material.ca : material.leaf).toBeUndefined();
     // Certificates that verified before still verify.
     expect(bundleOf(material)).toContain(authority.cert);
   });
@@ -188,7 +188,7 @@ describe('a life of the certificate', () => {
         if (asked === 'leaf' ? step.kind === 'issue' : step.kind === 'announce' || step.kind === 'hasten') {
           asked = undefined;
         }
-        material = parseMaterial(formatMaterial(await carryOut(step, material, { issuer, names, now })));
+        material = parseMaterial(formatMaterial(await applyStep(step, material, { issuer, names, now })));
       }
       const last = arriving.filter(({ at }) => at + PROPAGATION <= now).at(-1);
       // Either what has arrived for certain, or anything newer.
@@ -218,9 +218,9 @@ describe('a life of the certificate', () => {
 });
 
 /** An operator deletes the certificate. */
-function without({ authority, next, rollover, retired }: CertificateMaterial): CertificateMaterial {
+function without({ ca: authority, next, rollover, retired }: CertificateMaterial): CertificateMaterial {
   return {
-    ...(authority !== undefined && { authority }),
+    ...(authority !== undefined && { ca: authority }),
     ...(next !== undefined && { next }),
     ...(rollover !== undefined && { rollover }),
     retired,

@@ -1,19 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import type { CopyReport } from '../../../extension-service/src/kubernetes/copy-report.js';
 import {
-  NOT_LOOKED_AT,
+  NOT_LOOKED_UP,
   VanishedSources,
-  afterLook,
-  lookOf,
+  afterLookup,
+  lookupOf,
 } from '../../../extension-service/src/kubernetes/workloads/vanished-sources.js';
-import type { SourceLook } from '../../../extension-service/src/kubernetes/workloads/vanished-sources.js';
+import type { SourceLookup } from '../../../extension-service/src/kubernetes/workloads/vanished-sources.js';
 import type { CopyFailure } from '../../../extension-service/src/registry/copy-failure.js';
 import { job } from '../mirror/queue-world.js';
 
 const MINUTE = 60_000;
 
 /** Looks with the minutes at which they are made. */
-type History = readonly (readonly [number, SourceLook])[];
+type History = readonly (readonly [number, SourceLookup])[];
 
 describe('a source that was mirrored', () => {
   it.each<readonly [string, History, boolean]>([
@@ -104,14 +104,14 @@ describe('a source that was mirrored', () => {
       false,
     ],
   ])('%s', (_, history, expected) => {
-    const start = afterLook(NOT_LOOKED_AT, 'mirrored', 0);
-    const end = history.reduce((state, [minute, look]) => afterLook(state, look, minute * MINUTE), start);
+    const start = afterLookup(NOT_LOOKED_UP, 'mirrored', 0);
+    const end = history.reduce((state, [minute, look]) => afterLookup(state, look, minute * MINUTE), start);
     expect(end.hasVanished).toBe(expected);
   });
 
   it('has never vanished when it was never there', () => {
     const looks = [0, 60, 120, 180].map((minute) => minute * MINUTE);
-    expect(looks.reduce((state, at) => afterLook(state, 'gone', at), NOT_LOOKED_AT).hasVanished).toBe(false);
+    expect(looks.reduce((state, at) => afterLookup(state, 'gone', at), NOT_LOOKED_UP).hasVanished).toBe(false);
   });
 });
 
@@ -124,7 +124,7 @@ function done(upToDate: boolean, force: boolean): CopyReport {
 }
 
 describe('the evidence of a report', () => {
-  it.each<readonly [string, CopyReport, SourceLook]>([
+  it.each<readonly [string, CopyReport, SourceLookup]>([
     ['a copy', done(false, false), 'seen'],
     ['a comparison that found nothing new', done(true, true), 'seen'],
     ['a look into the target', done(true, false), 'mirrored'],
@@ -136,7 +136,7 @@ describe('the evidence of a report', () => {
     ['too many requests at the source', failed({ reason: 'throttled' }), 'unknown'],
     ['a gate of the target', { ...failed({ reason: 'gated' }) }, 'unknown'],
   ])('%s', (_, report, expected) => {
-    expect(lookOf(report)).toBe(expected);
+    expect(lookupOf(report)).toBe(expected);
   });
 });
 

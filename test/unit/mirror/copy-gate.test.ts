@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CopyGate } from '../../../extension-service/src/mirror/copy-gate.js';
-import type { CopyRole, CopyWish } from '../../../extension-service/src/mirror/copy-gate.js';
+import type { CopyRole, CopyRequest } from '../../../extension-service/src/mirror/copy-gate.js';
 import type { Copier, CopyOutcome } from '../../../extension-service/src/mirror/copier.js';
 import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
@@ -14,7 +14,7 @@ const OUTCOME: CopyOutcome = {
   requests: 1,
 };
 
-const wish = (waits: boolean): CopyWish => ({ waits, swapped: false });
+const wish = (waits: boolean): CopyRequest => ({ waits, swapped: false });
 const WAITS = wish(true);
 const DELAYED = wish(false);
 
@@ -74,16 +74,16 @@ describe('when the role is known', () => {
   ])('as %s, what was held is copied: %j', (role, copied) => {
     const { gate, started } = world('starting');
     gate.enqueue(imageJob('app'), DELAYED);
-    gate.become('starting');
+    gate.setRole('starting');
     expect(started).toEqual([]);
-    gate.become(role);
+    gate.setRole(role);
     expect(started).toEqual(copied);
   });
 
   it('holds a thousand, which the leader finds anyway', () => {
     const { gate, queue } = world('starting');
     for (let pods = 0; pods < 3_000; pods += 1) gate.enqueue(imageJob(`app-${pods}`), DELAYED);
-    gate.become('leader');
+    gate.setRole('leader');
     expect(queue.list()).toHaveLength(1_000);
   });
 });
@@ -100,7 +100,7 @@ describe('when the Lease is lost', () => {
       gate.enqueue(imageJob('joined'), WAITS);
       const system = gate.enqueue(imageJob('system', pullOf('kube-system')), DELAYED);
       const sources = ['running', 'queued'].map((name) => imageJob(name).source);
-      expect(gate.become(role).map(({ source }) => source)).toEqual(sources);
+      expect(gate.setRole(role).map(({ source }) => source)).toEqual(sources);
       expect(broken).toEqual(['running']);
       for (const { result } of [running, queued]) {
         expect(await result).toMatchObject({ ok: false, failure: { reason: 'stopped', retryable: true } });
@@ -120,7 +120,7 @@ describe('when the Lease is lost', () => {
     const { gate, broken } = world('leader');
     gate.enqueue(imageJob('app'), DELAYED);
     gate.enqueue(imageJob('app'), WAITS);
-    gate.become('follower');
+    gate.setRole('follower');
     expect(broken).toEqual([]);
   });
 
@@ -128,7 +128,7 @@ describe('when the Lease is lost', () => {
     const { gate, queue } = world('leader');
     gate.enqueue(imageJob('running'), DELAYED);
     gate.enqueue(imageJob('queued'), DELAYED);
-    expect(gate.become('alone')).toEqual([]);
+    expect(gate.setRole('alone')).toEqual([]);
     expect(queue.counts()).toMatchObject({ queued: 1, running: 1 });
   });
 
@@ -136,8 +136,8 @@ describe('when the Lease is lost', () => {
     const { gate, queue } = world('leader');
     gate.enqueue(imageJob('running'), DELAYED);
     gate.enqueue(imageJob('queued'), DELAYED);
-    gate.become('follower');
-    gate.become('leader');
+    gate.setRole('follower');
+    gate.setRole('leader');
     gate.enqueue(imageJob('queued'), DELAYED);
     await new Promise((resolve) => setTimeout(resolve));
     expect(queue.counts()).toMatchObject({ queued: 0, running: 1 });
@@ -147,16 +147,16 @@ describe('when the Lease is lost', () => {
 describe('as a follower', () => {
   it('leaves what has not begun to the leader once nobody waits for it, and what runs goes on', async () => {
     const { gate, queue, started, ends, broken } = world('starting');
-    gate.become('follower');
+    gate.setRole('follower');
     const running = gate.enqueue(imageJob('running'), WAITS);
     const queued = gate.enqueue(imageJob('queued'), WAITS);
     const twice = [1, 2].map(() => gate.enqueue(imageJob('twice'), WAITS));
     const system = gate.enqueue(imageJob('system', pullOf('kube-system')), WAITS);
-    for (const start of [running, queued, twice[0], system]) start?.letGo?.();
+    for (const start of [running, queued, twice[0], system]) start?.release?.();
     expect(await queued.result).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
     // `system` has the slot that is reserved for other namespaces.
     expect(queue.counts()).toMatchObject({ running: 2, queued: 1 });
-    twice[1]?.letGo?.();
+    twice[1]?.release?.();
     ends[0]?.();
     await new Promise((resolve) => setTimeout(resolve));
     expect({ started, broken }).toEqual({ started: ['running', 'system'], broken: [] });
@@ -165,7 +165,7 @@ describe('as a follower', () => {
   it('keeps as leader what nobody waits for any more', () => {
     const { gate, queue } = world('leader');
     gate.enqueue(imageJob('running'), WAITS);
-    gate.enqueue(imageJob('queued'), WAITS).letGo?.();
+    gate.enqueue(imageJob('queued'), WAITS).release?.();
     expect(queue.counts()).toMatchObject({ running: 1, queued: 1 });
   });
 });

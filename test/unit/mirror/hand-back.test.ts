@@ -42,7 +42,7 @@ describe('a replica that lost the Lease', () => {
 
   it('copies nothing again that had failed, whatever changes', async () => {
     const { copier, queue } = world();
-    for (const name of ['mine', 'ours']) void queue.enqueue(job(name), { ours: name === 'ours' });
+    for (const name of ['mine', 'ours']) void queue.enqueue(job(name), { exclusive: name === 'ours' });
     for (const copy of copier.started) copy.fail(failure('unauthorized', false));
     await settledPromises();
     expect(queue.handBack()).toEqual([]);
@@ -92,7 +92,7 @@ describe('a replica that lost the Lease', () => {
 
   it('continues with copies that no other replica would make', async () => {
     const { clock, copier, queue } = world();
-    void queue.enqueue(job('app'), { ours: true });
+    void queue.enqueue(job('app'), { exclusive: true });
     queue.handBack();
     copier.started[0]?.fail(failure('server', true));
     await clock.pass(pause);

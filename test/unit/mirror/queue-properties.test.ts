@@ -136,8 +136,8 @@ async function play(commands: readonly Command[]): Promise<void> {
   const ask = (asked: MirrorJob, isOurs: boolean, waits: boolean): void => {
     unanswered += 1;
     const awaiting = {};
-    if (waits) admissions.push(() => queue.letGo(asked.key, awaiting));
-    void queue.enqueue(asked, { ours: isOurs, ...(waits && { awaiting }) }).then((result: MirrorResult) => {
+    if (waits) admissions.push(() => queue.release(asked.key, awaiting));
+    void queue.enqueue(asked, { exclusive: isOurs, ...(waits && { awaiting }) }).then((result: MirrorResult) => {
       unanswered -= 1;
       return result;
     });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../../extension-service/src/core/config/model.js';
-import type { CopyStart, CopyWish } from '../../../extension-service/src/mirror/copy-gate.js';
+import type { CopyStart, CopyRequest } from '../../../extension-service/src/mirror/copy-gate.js';
 import { Admission } from '../../../extension-service/src/server/admission.js';
 import type { SourceAccess } from '../../../extension-service/src/core/decide/source-access.js';
 import type { Existence } from '../../../extension-service/src/targets/existence.js';
@@ -13,7 +13,7 @@ async function admit(more: Partial<Config>, present: boolean, result: CopyStart[
   const existence: Existence = present
     ? { state: 'present', digest: OUTCOME.digest, from: 'memory' }
     : { state: 'absent', from: 'memory' };
-  const wishes: CopyWish[] = [];
+  const wishes: CopyRequest[] = [];
   let letGo = 0;
   const admission = new Admission({
     current: () => ({ config, rules: rulesOf(more) }),
@@ -21,7 +21,7 @@ async function admit(more: Partial<Config>, present: boolean, result: CopyStart[
     access: async () => ({ state: 'granted', to: 'everybody', freshFor: 1 }),
     enqueue: (_job, wish) => {
       wishes.push(wish);
-      return { handedOver: false, result, letGo: () => void (letGo += 1) };
+      return { handedOver: false, result, release: () => void (letGo += 1) };
     },
     now: Date.now,
   });
@@ -41,7 +41,7 @@ it.each(['immediate', 'force'] as const)(
   },
 );
 
-it.each<readonly [string, Partial<Config>, boolean, CopyWish]>([
+it.each<readonly [string, Partial<Config>, boolean, CopyRequest]>([
   ['the source, which is missing in the target', {}, false, { waits: false, swapped: false }],
   ['the target, which has it', {}, true, { waits: false, swapped: true }],
   ['the target, by policy', { imageSwapPolicy: 'always' }, false, { waits: false, swapped: true }],

@@ -4,7 +4,7 @@ import type { Config } from '../../../extension-service/src/core/config/model.js
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { explainRequest } from '../../../extension-service/src/server/explain.js';
 import type { ExplainAnswer, ExplainDependencies } from '../../../extension-service/src/server/explain.js';
-import { story } from '../../../extension-service/src/server/explain-story.js';
+import { explainText } from '../../../extension-service/src/server/explain-text.js';
 import { TableKnowledge } from '../../../extension-service/src/server/table-knowledge.js';
 import type { MirrorStatus } from '../../../extension-service/src/mirror/status.js';
 import { configOf, ociTarget } from '../decide/rules-of.js';
@@ -63,7 +63,7 @@ describe('docs/explain.md', () => {
   });
 
   it('shows the story as it is', async () => {
-    expect(story(await explained(throttled), NOW)).toBe(block('story'));
+    expect(explainText(await explained(throttled), NOW)).toBe(block('story'));
   });
 });
 
@@ -83,13 +83,13 @@ describe('the story of a copy', () => {
     [throttled, `The reason is throttled: ${failure?.message ?? ''}.`],
     [{ ...throttled, nextTry: (nextTry ?? 0) + 600_000 }, 'The next attempt is in 10 min.'],
   ])('%#', async (copy, sentence) => {
-    expect(story(await explained(copy), NOW).split('\n')).toContain(`  ${sentence}`);
+    expect(explainText(await explained(copy), NOW).split('\n')).toContain(`  ${sentence}`);
   });
 
   it('is left out where there is none', async () => {
     const answer = await explained(undefined);
     expect(answer.containers[0]).not.toHaveProperty('copy');
-    expect(story(answer, NOW)).not.toContain('copy');
+    expect(explainText(answer, NOW)).not.toContain('copy');
   });
 });
 
@@ -100,7 +100,9 @@ it('shows the reason when the existence is unknown', async () => {
     message: 'HEAD https://harbor.example.com/v2/x/manifests/1: forbidden',
   }));
   expect(answer.containers[0]?.existence).toMatchObject({ state: 'unknown', reason: 'forbidden' });
-  expect(story(answer, NOW)).toContain('It is not known whether the target has it: HEAD https://harbor.example.com');
+  expect(explainText(answer, NOW)).toContain(
+    'It is not known whether the target has it: HEAD https://harbor.example.com',
+  );
 });
 
 describe('the outcome says what admission does', () => {
@@ -151,7 +153,7 @@ describe('the outcome says what admission does', () => {
         findCopy: () => undefined,
       },
     );
-    expect(story(answer, NOW)).toContain(`  => ${sentence}`);
+    expect(explainText(answer, NOW)).toContain(`  => ${sentence}`);
   });
 
   it('waits for no copy with an engine whose requests start none', async () => {
@@ -169,7 +171,7 @@ describe('the outcome says what admission does', () => {
       },
     );
     expect(answer.containers[0]).not.toHaveProperty('waitsMs');
-    expect(story(answer, NOW)).toContain('It keeps its image for now');
+    expect(explainText(answer, NOW)).toContain('It keeps its image for now');
   });
 });
 
@@ -201,10 +203,10 @@ describe('text of outside in a story', () => {
   it('stays on its line, commands no terminal and holds no template', async () => {
     const message = 'the digest is \u009b31m{{ x }}\nand\u202e more\u001b[2J';
     const answer = await explained({ ...throttled, failure: { reason: 'invalid', message, retryable: false } });
-    const text = story(answer, NOW);
+    const text = explainText(answer, NOW);
     expect(text).toContain('{ { x }}');
     expect(text).not.toMatch(/\{\{|(?!\n)\p{Cc}|\u202e/u);
-    expect(text.split('\n')).toHaveLength(story(await explained(throttled), NOW).split('\n').length);
+    expect(text.split('\n')).toHaveLength(explainText(await explained(throttled), NOW).split('\n').length);
   });
 });
 
@@ -219,7 +221,7 @@ describe("the API server's table", () => {
       findCopy: () => undefined,
       findInTable: (name) => table.find(name),
     });
-    return [story(answer, NOW), answer.containers[0]?.swapped];
+    return [explainText(answer, NOW), answer.containers[0]?.swapped];
   }
 
   it('decides whether a Pod is swapped, and since when', async () => {

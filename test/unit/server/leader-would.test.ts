@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { Config } from '../../../extension-service/src/core/config/model.js';
 import { parseReference } from '../../../extension-service/src/core/image/reference.js';
 import { targetReference } from '../../../extension-service/src/core/naming/name.js';
-import { leaderWould } from '../../../extension-service/src/server/leader-would.js';
+import { leaderWillCopy } from '../../../extension-service/src/server/leader-will-copy.js';
 import { configOf, ociTarget, rulesOf } from '../decide/rules-of.js';
 import { imageJob, pullOf } from '../kubernetes/workloads.js';
 
@@ -38,5 +38,5 @@ it.each<readonly [string, Case, boolean]>([
   const reference = targetReference(rule.naming, parseReference(source));
   const job = imageJob('app', pullOf(namespace), { source, force, reference });
   const view = { config: configOf(config), rules, notWatched: new Set(['kube-system']) };
-  expect(leaderWould(view, job, wish)).toBe(would);
+  expect(leaderWillCopy(view, job, wish)).toBe(would);
 });

@@ -12,7 +12,7 @@ async function watch(hashes: readonly (string | undefined)[]) {
     { warn: (fields: unknown) => told.push(fields) } as never,
     () => false,
   );
-  for (const hash of hashes) policies.saw('kyverno', hash);
+  for (const hash of hashes) policies.observe('kyverno', hash);
   const { values } = await metrics.policyMismatches.get();
   return { counted: values.map(({ labels, value }) => ({ route: labels.route, value })), told };
 }
@@ -74,7 +74,7 @@ describe('what is to be done about them', () => {
       { warn: (_: unknown, message: string) => told.push(message) } as never,
       () => managed,
     );
-    policies.saw('webhook', 'old');
+    policies.observe('webhook', 'old');
     policies.cannotDecide('filters-old');
     expect(told).toEqual([expect.stringMatching(mismatch), expect.stringMatching(undecided)]);
     if (managed) for (const message of told) expect(message).not.toContain('image-swapper policies');

@@ -17,7 +17,7 @@ import { imagePathOf, podsOf, podsOfDocuments } from './manifest-pods.js';
 import type { DocumentPods, ManifestPod } from './manifest-pods.js';
 import { patched } from './patched.js';
 import { isResourceList, resultEdits } from './resource-list.js';
-import { isSameElsewhere } from './same-elsewhere.js';
+import { isUnchangedElsewhere } from './unchanged-elsewhere.js';
 import { applyEdits, OverlapError } from './text-edits.js';
 import type { TextEdit } from './text-edits.js';
 
@@ -157,7 +157,7 @@ function verify(
       return isDeepStrictEqual(now.pod, expected);
     });
     const pairs = plans.flatMap(({ swaps }) => swaps);
-    if (!swapped || !isSameElsewhere(value, found, { swaps: pairs, pods: plans.map(({ pod }) => pod.path) }))
+    if (!swapped || !isUnchangedElsewhere(value, found, { swaps: pairs, pods: plans.map(({ pod }) => pod.path) }))
       throw new CliError(EXIT.usage, `${place(document.range[0])}: ${SHARED}`);
   }
 }

@@ -14,7 +14,7 @@ export function checkService(context: RuleContext): void {
   }
   checkServingCertificate(context);
   if (policies?.manage === true) {
-    checkAuthority(context);
+    checkCaFile(context);
     checkServedHost(context);
   }
   checkDeadline(context);
@@ -88,10 +88,10 @@ function checkServingCertificate(context: RuleContext): void {
 }
 
 /** Checks the CA certificate that managed policies carry for the serving certificate. */
-function checkAuthority(context: RuleContext): void {
+function checkCaFile(context: RuleContext): void {
   const { tls, policies } = context.config;
   const engine = engineOf(policies?.engine);
-  const authority = engine?.transport?.authority;
+  const authority = engine?.transport?.ca;
   const selfSigned = tls?.mode === 'selfSigned';
   const caFile = ['policies', 'caFile'];
   const hasFile = context.isWritten(caFile);

@@ -1,4 +1,4 @@
-import { EffortError, withinBudget } from '../filters/effort.js';
+import { WorkBudgetError, withinBudget } from '../filters/work-budget.js';
 import { matchFilters } from '../filters/match.js';
 import type { Filter } from '../filters/compile.js';
 import { InvalidReferenceError, parseReference } from '../image/reference.js';
@@ -89,7 +89,7 @@ export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] 
   try {
     return withinBudget(() => decideContainers(rules, input, containers));
   } catch (error) {
-    if (!(error instanceof EffortError)) throw error;
+    if (!(error instanceof WorkBudgetError)) throw error;
     return containers.map((container) => keep(container, 'too-large', error.message));
   }
 }

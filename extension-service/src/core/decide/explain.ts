@@ -1,5 +1,5 @@
 import type { Filter, FilterResult } from '../filters/compile.js';
-import { Budget, EffortError, WORK_LIMIT, withinBudget } from '../filters/effort.js';
+import { WorkBudget, WorkBudgetError, WORK_LIMIT, withinBudget } from '../filters/work-budget.js';
 import { traceFilter } from '../filters/trace.js';
 import type { FilterTrace } from '../filters/trace.js';
 import { formatReference, parseReference } from '../image/reference.js';
@@ -60,7 +60,7 @@ export interface ExplainedDecision {
 export function explainDecisions(rules: Rules, input: DecisionInput): ExplainedDecision[] {
   const obj = filterObject(input.pod, input.namespace);
   const redactor = new Redactor(input.pod);
-  const budget = new Budget(2 * WORK_LIMIT);
+  const budget = new WorkBudget(2 * WORK_LIMIT);
   const hint = optOutHint(input.pod);
   return decide(rules, input).map((decision) => {
     const explanation = withinBudget(() => explain(rules, obj, decision, redactor), budget);
@@ -151,7 +151,7 @@ function read(filter: Filter, context: Context, redactor: Redactor, traced: bool
     if (traced) trace = { trace: redactor.trace(traceFilter(filter, context)) };
   } catch (error) {
     // It decided within its budget; to show how for so many containers is beyond ours.
-    if (error instanceof EffortError) return { expression, outcome: 'not-read', message: error.message };
+    if (error instanceof WorkBudgetError) return { expression, outcome: 'not-read', message: error.message };
     throw error;
   }
   if (result.kind === 'error') return { expression, outcome: 'error', message: result.message, ...trace };

@@ -50,14 +50,14 @@ export function mirrorJob(mirror: Mirror, pull?: PullContext): MirrorJob {
     target: mirror.target.config.name,
     reference: mirror.reference,
     platforms: mirror.target.platforms,
-    force: mirror.target.copyPolicy === 'force' || wantsFresh(mirror),
+    force: mirror.target.copyPolicy === 'force' || needsFreshLookup(mirror),
     ...(mirror.target.copyPolicy === 'force' && { look: 'bytes' as const }),
     ...(pull !== undefined && { pull }),
   };
 }
 
 /** `imagePullPolicy: Always` on a tag asks for what the tag means now; the copier compares digests and sends nothing that is equal. */
-export function wantsFresh(mirror: Mirror): boolean {
+export function needsFreshLookup(mirror: Mirror): boolean {
   return mirror.container.imagePullPolicy === 'Always' && mirror.source.digest === undefined;
 }
 
@@ -75,7 +75,7 @@ export function mergeJobs(known: MirrorJob, job: MirrorJob): MirrorJob {
 }
 
 /** Whether a job asks for more than the other one brings. */
-export function asksForMore(job: MirrorJob, than: MirrorJob): boolean {
+export function needsMore(job: MirrorJob, than: MirrorJob): boolean {
   if (job.force && !than.force) return true;
   if (job.allReferrers === true && than.allReferrers !== true) return true;
   return closerLook(than, job) !== than.look;

@@ -71,14 +71,14 @@ export interface EngineTransport {
   readonly plainHttp: 'default' | 'possible' | 'refused';
   /** Whole seconds that a policy waits for an answer: unless given, and at most. */
   readonly timeoutSeconds: { readonly usual: number; readonly max: number; readonly why?: string };
-  readonly authority: EngineAuthority;
+  readonly ca: EngineCa;
 }
 
 /** `secret`: a header of `auth`. `token`: of its ServiceAccount. `path`: a secret segment. */
 export type CallerProof = 'secret' | 'token' | 'path' | 'certificate';
 
 /** How an engine knows the authority that signs the service's certificate. */
-export interface EngineAuthority {
+export interface EngineCa {
   /** `policy`: the policy carries it. `trust-store`: the engine's own, which no policy can extend. */
   readonly place: 'policy' | 'trust-store';
   /** Whether the policy can read it from a ConfigMap at each request instead. */
@@ -126,17 +126,17 @@ export interface ManagedKind {
   /** Every name that its objects can have under `policies.manage`. @param policyName `policies.name` */
   names(policyName: string): readonly string[];
   /** Where the object holds the CA of the serving certificate; absent where it holds none of its own. */
-  readonly authority?: AuthorityHolder;
+  readonly caHolder?: CaHolder;
 }
 
-export interface AuthorityHolder {
+export interface CaHolder {
   /** Names of the objects that hold it for this configuration, if people applied them. */
   names(policyName: string, filters: readonly string[]): readonly string[];
   /** The addresses that the object calls, and the authority it has for each. @param object as the API server has it */
-  calls(object: unknown): readonly AuthorityCall[];
+  calls(object: unknown): readonly CaBundleUse[];
 }
 
-export interface AuthorityCall {
+export interface CaBundleUse {
   /** JSON pointer of the authority. */
   readonly path: string;
   /** A URL that it calls, or the name by which it verifies the certificate. */

@@ -30,7 +30,7 @@ export function enginesThat(is: (engine: Engine) => boolean): readonly EngineNam
 }
 
 /** The namespaces that rendered policies leave alone whatever their options say. */
-export function namespacesLeftAlone(name: PolicyEngine): readonly string[] {
+export function excludedByEngines(name: PolicyEngine): readonly string[] {
   return systemNamespacesAnd(engineOf(name)?.namespaces ?? []);
 }
 

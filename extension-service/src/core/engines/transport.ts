@@ -70,7 +70,7 @@ export function transportOf(options: TransportOptions): Transport {
     url,
     guarded,
     ca:
-      transport.authority.place !== 'policy'
+      transport.ca.place !== 'policy'
         ? {}
         : { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) },
     warnings: transportWarnings({ ...options, url, tls }),
@@ -116,7 +116,7 @@ function noCall({ engine, ...given }: TransportOptions): Transport {
 
 function checkChoice(
   { engine, caBundle, caConfigMap }: TransportOptions,
-  { plainHttp, authority }: EngineTransport,
+  { plainHttp, ca: authority }: EngineTransport,
   tls: Tls,
 ): void {
   const refuse = (option: string, reason: string): never => {
@@ -145,7 +145,7 @@ const CA_ALONE =
 const CA_OR_CONFIG_MAP = `${CA_ALONE}; or give caConfigMap, the ConfigMap that holds it`;
 
 /** A public authority signs no names under `.svc`, and what a default install makes is signed by its own. */
-function untrusted({ authority }: EngineTransport, url: string): string[] {
+function untrusted({ ca: authority }: EngineTransport, url: string): string[] {
   if (authority.untrusted === undefined) return [];
   const begin = `${JSON.stringify(url)} is a Service, for which public CAs sign no certificates, and the policy contains no CA certificate.`;
   return [`${begin} ${authority.untrusted}`];

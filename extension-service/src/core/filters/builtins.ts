@@ -1,4 +1,4 @@
-import { ofText, spend } from './effort.js';
+import { ofText, spendWork } from './work-budget.js';
 import { EvaluationError, EvaluationPanic } from './evaluation-error.js';
 import { toJson } from './json.js';
 import { parseNumber } from './numbers.js';
@@ -40,7 +40,7 @@ export function size(value: string | Items | JsonObject): number {
     return value.length;
   }
   const { length } = Object.keys(value);
-  spend(length);
+  spendWork(length);
   return length;
 }
 
@@ -54,7 +54,7 @@ export function average(items: readonly number[]): number {
 }
 
 export function join(glue: string, items: readonly string[]): string {
-  spend(items.reduce((sum, item) => sum + ofText(item.length + glue.length), 0));
+  spendWork(items.reduce((sum, item) => sum + ofText(item.length + glue.length), 0));
   return items.join(glue);
 }
 
@@ -102,7 +102,7 @@ export function merge(...objects: Items): JsonObject {
       throw new EvaluationPanic(`merge() needs objects, not ${describe(object)}`);
     }
     const names = Object.keys(object);
-    spend(names.length);
+    spendWork(names.length);
     for (const name of names) {
       setField(merged, name, object[name]);
     }

@@ -31,7 +31,7 @@ export function checkMeaning(root: Node, expression: string): readonly Expressio
   }
   const found = [...warnings].map(([offset, message]) => ({ offset, message }));
   if (types.size === 0 || types.has('boolean')) return found;
-  const given = `${describeTypes(types)}${mend(root, types)}`;
+  const given = `${describeTypes(types)}${suggestion(root, types)}`;
   return [...found, { offset: root.start, message: `the expression can never be true or false: it returns ${given}` }];
 }
 
@@ -152,7 +152,7 @@ function describeTypes(types: PossibleTypes): string {
 }
 
 /** Advice for a path to a string that stands alone. */
-function mend(root: Node, types: PossibleTypes): string {
+function suggestion(root: Node, types: PossibleTypes): string {
   const isPath = root.kind === 'chain' && root.right.kind === 'field';
   return isPath && types.has('string') && !types.has('array') ? "; compare it with == '…'" : '';
 }

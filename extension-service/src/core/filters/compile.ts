@@ -1,5 +1,5 @@
 import { checkExpression } from './check.js';
-import { EffortError, isCounted, withinBudget } from './effort.js';
+import { WorkBudgetError, isCounted, withinBudget } from './work-budget.js';
 import { compileNode } from './evaluate.js';
 import type { Evaluate } from './evaluate.js';
 import { EvaluationError } from './evaluation-error.js';
@@ -21,7 +21,7 @@ export interface Filter {
   readonly expression: string;
   /** Place in the list that it came from, from 0. */
   readonly index: number;
-  /** Never throws, except for an EffortError where somebody counts the work of several evaluations. */
+  /** Never throws, except for a WorkBudgetError where somebody counts the work of several evaluations. */
   evaluate(context: FilterContext): FilterResult;
 }
 
@@ -64,7 +64,7 @@ export function evaluateSafely(evaluate: Evaluate, context: unknown): FilterResu
   try {
     return { kind: 'value', value: isCounted() ? evaluate(context) : withinBudget(() => evaluate(context)) };
   } catch (error) {
-    if (error instanceof EffortError) {
+    if (error instanceof WorkBudgetError) {
       if (isCounted()) throw error;
       return { kind: 'error', message: error.message };
     }

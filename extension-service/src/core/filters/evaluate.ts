@@ -1,5 +1,5 @@
 import type { ComparisonOperator, Node } from './ast.js';
-import { spend } from './effort.js';
+import { spendWork } from './work-budget.js';
 import { EvaluationError, EvaluationPanic } from './evaluation-error.js';
 import { FUNCTIONS, callFunction } from './functions.js';
 import { evaluateSlice } from './slice.js';
@@ -113,7 +113,7 @@ function compareNumbers(left: unknown, right: unknown, holds: (a: number, b: num
 }
 
 function project(items: readonly unknown[], element: Evaluate): readonly unknown[] {
-  spend(items.length);
+  spendWork(items.length);
   const collected: unknown[] = [];
   for (const item of items) {
     const current = element(item);
@@ -132,7 +132,7 @@ function compileFlatten(source: Evaluate): Evaluate {
       return null;
     }
     // The result may be far larger than the input: the same list many times.
-    spend(items.reduce<number>((sum, item) => sum + (isArray(item) ? item.length : 1), 0));
+    spendWork(items.reduce<number>((sum, item) => sum + (isArray(item) ? item.length : 1), 0));
     return items.flat();
   };
 }
@@ -144,7 +144,7 @@ function compileFilterProjection(source: Evaluate, condition: Evaluate, element:
     if (!isArray(items)) {
       return null;
     }
-    spend(items.length);
+    spendWork(items.length);
     const collected: unknown[] = [];
     for (const item of items) {
       const current = isFalse(condition(item)) ? null : element(item);

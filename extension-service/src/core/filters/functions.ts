@@ -1,5 +1,5 @@
 import * as builtins from './builtins.js';
-import { ofText, spend } from './effort.js';
+import { ofText, spendWork } from './work-budget.js';
 import { EvaluationError } from './evaluation-error.js';
 import { TYPE_TEXT, describe, typeOf } from './values.js';
 import type { JsonObject, TypeName } from './values.js';
@@ -79,7 +79,7 @@ function variadic(
 /** @throws EvaluationError when the number or the types of the arguments are wrong, or the function fails on them */
 export function callFunction(name: string, entry: FunctionEntry, args: readonly unknown[]): unknown {
   const { parameters } = entry;
-  for (const arg of args) spend(typeof arg === 'string' ? ofText(arg.length) : Array.isArray(arg) ? arg.length : 1);
+  for (const arg of args) spendWork(typeof arg === 'string' ? ofText(arg.length) : Array.isArray(arg) ? arg.length : 1);
   if (!entry.takes(args.length)) {
     throw new EvaluationError(`${name}() ${describeArity(entry)}, not ${args.length}`);
   }
@@ -93,7 +93,7 @@ export function callFunction(name: string, entry: FunctionEntry, args: readonly 
     }
   }
   const result = entry.call(...args);
-  if (Array.isArray(result)) spend(result.length);
+  if (Array.isArray(result)) spendWork(result.length);
   return result;
 }
 

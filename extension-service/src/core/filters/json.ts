@@ -1,4 +1,4 @@
-import { ofText, spend } from './effort.js';
+import { ofText, spendWork } from './work-budget.js';
 import { EvaluationError } from './evaluation-error.js';
 import { compareStrings, isArray, isObject } from './values.js';
 
@@ -15,12 +15,12 @@ export function toJson(value: unknown): string {
     return stringToJson(value);
   }
   if (isArray(value)) {
-    spend(value.length);
+    spendWork(value.length);
     return `[${value.map(toJson).join(',')}]`;
   }
   if (isObject(value)) {
     const names = Object.keys(value).sort(compareStrings);
-    spend(names.length);
+    spendWork(names.length);
     return `{${names.map((name) => `${stringToJson(name)}:${toJson(value[name])}`).join(',')}}`;
   }
   return JSON.stringify(value) ?? 'null';
@@ -34,7 +34,7 @@ function numberToJson(value: number): string {
 }
 
 function stringToJson(value: string): string {
-  spend(ofText(value.length));
+  spendWork(ofText(value.length));
   return JSON.stringify(value).replaceAll(
     /[<>&\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

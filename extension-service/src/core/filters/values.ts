@@ -1,4 +1,4 @@
-import { spend } from './effort.js';
+import { spendWork } from './work-budget.js';
 
 /** What `&expression` evaluates to. It has no properties of its own, so no expression can look inside. */
 export class ExpressionReference {
@@ -101,14 +101,14 @@ export function isEqual(left: unknown, right: unknown): boolean {
     return true;
   }
   if (isArray(left)) {
-    spend(left.length);
+    spendWork(left.length);
     return isArray(right) && left.length === right.length && left.every((item, i) => isEqual(item, right[i]));
   }
   if (!isObject(left) || !isObject(right)) {
     return false;
   }
   const keys = Object.keys(left);
-  spend(keys.length);
+  spendWork(keys.length);
   return (
     keys.length === Object.keys(right).length &&
     keys.every((key) => Object.hasOwn(right, key) && isEqual(left[key], right[key]))

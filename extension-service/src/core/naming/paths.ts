@@ -2,7 +2,7 @@ import { quoteInput } from '../image/quote.js';
 import { formatReference, normalizeRegistry, parseReference } from '../image/reference.js';
 import { decodeName, encodeName } from './escape.js';
 import { hostFault } from './host-fault.js';
-import { isLegalRepository, leastRoom, longestRepository, withoutSlashes } from './target.js';
+import { isLegalRepository, minSourceLength, longestRepository, withoutSlashes } from './target.js';
 import type { RegistryPlace, TargetProblem } from './target.js';
 
 /** A target's `paths` as they are written: the path of each source registry, below the target's own path. */
@@ -83,8 +83,8 @@ function pathFault(place: RegistryPlace, registry: string, path: string): string
     return `${quoteInput(path)} is not a valid path: lower-case letters and digits, with ${separators} between them, in parts separated by /`;
   }
   const room = longestRepository(place) - whole.length - 1;
-  if (room < leastRoom) {
-    return `host and path leave ${room} characters for the image's own name; at least ${leastRoom} are needed`;
+  if (room < minSourceLength) {
+    return `host and path leave ${room} characters for the image's own name; at least ${minSourceLength} are needed`;
   }
   const host = hostNamedBy(path, registry, place.separators);
   return host === undefined

@@ -66,7 +66,7 @@ export function problemKey({ key, entry }: TargetProblem): string {
 /** Whole references above it are refused by older kubelets (distribution's limit for host and path together). */
 export const nameLengthLimit = 255;
 /** Minimum room for the source's path: enough for a short form that people can distinguish. */
-export const leastRoom = 96;
+export const minSourceLength = 96;
 /** A repository with single separators only, as ECR demands. */
 const singleSeparators = /^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*\/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
@@ -115,10 +115,10 @@ export function placeProblems(place: RegistryPlace, keys: PlaceKeys): readonly T
     });
   }
   const room = roomForSource(place);
-  if (problems.length === 0 && room < leastRoom) {
+  if (problems.length === 0 && room < minSourceLength) {
     problems.push({
       key: keys.path,
-      message: `host and path leave ${room} characters for the image name, which needs at least ${leastRoom}: shorten the path by ${leastRoom - room}`,
+      message: `host and path leave ${room} characters for the image name, which needs at least ${minSourceLength}: shorten the path by ${minSourceLength - room}`,
     });
   }
   return problems;

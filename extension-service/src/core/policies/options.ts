@@ -6,7 +6,7 @@ import type { Config, OperatorConfig } from '../config/model.js';
 import { compileFilter } from '../filters/compile.js';
 import type { FilterProblem } from '../filters/compile.js';
 import { InvalidPolicyOptionError } from './problem.js';
-import { checkList, checkText, checkTruth } from './shapes.js';
+import { checkList, checkText, checkBoolean } from './shapes.js';
 import { parseServiceUrl, type ServiceUrl } from './url.js';
 
 /** Options of every engine's renderer. */
@@ -71,9 +71,9 @@ export interface ResolvedPodOptions {
 /** @throws InvalidPolicyOptionError */
 export function resolvePodOptions(options: PodOptions = {}): ResolvedPodOptions {
   const { volumes = true, operators = [], pullSecret, annotate = false } = options;
-  checkTruth(volumes, 'pods.volumes');
+  checkBoolean(volumes, 'pods.volumes');
   checkList(operators, 'pods.operators');
-  checkTruth(annotate, 'pods.annotate');
+  checkBoolean(annotate, 'pods.annotate');
   if (pullSecret !== undefined) checkSubdomain(pullSecret, 'pods.pullSecret');
   return { places: placesWith(volumes), operators, annotate, ...(pullSecret !== undefined && { pullSecret }) };
 }
@@ -132,7 +132,7 @@ export function resolveNames(
   checkText(name, 'name');
   checkSubdomain(name, 'name', defaults.maxNameLength);
   const { failClosed = false, excludedNamespaces: own = [] } = options;
-  checkTruth(failClosed, 'failClosed');
+  checkBoolean(failClosed, 'failClosed');
   checkList(own, 'excludedNamespaces');
   own.forEach((namespace, index) => checkLabel(namespace, `excludedNamespaces[${index}]`));
   const excludedNamespaces = [...new Set([...systemNamespacesAnd(defaults.namespaces), ...namespaces, ...own])];

@@ -11,7 +11,7 @@ export function checkText(value: unknown, option: string): asserts value is stri
   if (typeof value !== 'string') refuse(value, option, TEXT);
 }
 
-export function checkTruth(value: unknown, option: string): asserts value is boolean {
+export function checkBoolean(value: unknown, option: string): asserts value is boolean {
   if (typeof value !== 'boolean') refuse(value, option, 'must be true or false');
 }
 
@@ -26,9 +26,9 @@ export function text(value: unknown, option: string): string {
 }
 
 /** @returns undefined for what is not there */
-export function truth(value: unknown, option: string): boolean | undefined {
+export function boolean(value: unknown, option: string): boolean | undefined {
   if (value == null) return undefined;
-  checkTruth(value, option);
+  checkBoolean(value, option);
   return value;
 }
 

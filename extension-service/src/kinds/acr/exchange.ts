@@ -2,7 +2,7 @@ import type { RegistryLogin } from '../../credentials/renewed-login.js';
 import type { IdentityTokenCredentials } from '../../registry/types.js';
 import { RegistryError } from '../../registry/errors.js';
 import { invalid, networkError, readBody, statusError } from '../../registry/transport/answers.js';
-import type { Asked } from '../../registry/transport/answers.js';
+import type { RequestInfo } from '../../registry/transport/answers.js';
 import { Http } from '../../registry/transport/http.js';
 import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
 import type { Identity } from './identity.js';
@@ -32,7 +32,7 @@ export class TokenExchange {
    */
   async refreshToken(identity: Identity, accessToken: string): Promise<RegistryLogin<IdentityTokenCredentials>> {
     const { host } = this;
-    const asked: Asked = { host, method: 'POST', url: new URL(`https://${host}/oauth2/exchange`) };
+    const asked: RequestInfo = { host, method: 'POST', url: new URL(`https://${host}/oauth2/exchange`) };
     const form = new URLSearchParams({ grant_type: 'access_token', service: host, tenant: identity.tenantId });
     form.set('access_token', accessToken);
     const signal = AbortSignal.timeout(EXCHANGE_TIMEOUT_MS);
@@ -64,7 +64,7 @@ export class TokenExchange {
   }
 }
 
-function tokenOf(body: Buffer, asked: Asked): string {
+function tokenOf(body: Buffer, asked: RequestInfo): string {
   let token: unknown;
   try {
     token = (parseBoundedJson(body.toString('utf8')) as { refresh_token?: unknown } | null)?.refresh_token;

@@ -50,7 +50,7 @@ export class SettingsKeeper {
       // Spread over half of the time: replicas start together.
       const time = pause * (0.5 + 0.5 * random());
       await sleep(time, this.#stop.signal, { ref: false });
-      if (!this.#stop.signal.aborted) await this.#lookOnce();
+      if (!this.#stop.signal.aborted) await this.#checkOnce();
       pause = interval;
     }
   }
@@ -58,12 +58,12 @@ export class SettingsKeeper {
   /** An image went to the repository, or was there. */
   used(): void {
     const now = this.options.now ?? Date.now;
-    if (this.active && now() >= this.#next) void this.#lookOnce();
+    if (this.active && now() >= this.#next) void this.#checkOnce();
   }
 
   /** The repository is new: it has its settings, and no readers yet. */
   created(): void {
-    if (this.options.gcp.readers.length > 0 && this.active) void this.#lookOnce();
+    if (this.options.gcp.readers.length > 0 && this.active) void this.#checkOnce();
   }
 
   /** Resolves when no look is under way any more, or after `milliseconds`. */
@@ -75,7 +75,7 @@ export class SettingsKeeper {
     this.#stop.abort();
   }
 
-  #lookOnce(): Promise<void> {
+  #checkOnce(): Promise<void> {
     this.#look ??= this.#try().finally(() => (this.#look = undefined));
     return this.#look;
   }
@@ -85,7 +85,7 @@ export class SettingsKeeper {
     const { path: repository } = artifactRegistryPlace(gcp);
     const event = { kind: 'repository', registry, repository, action: 'policies' } as const;
     try {
-      const mended = await this.#mend();
+      const mended = await this.#fix();
       this.#failures = 0;
       this.#next = now() + interval;
       if (mended.length === 0) return;
@@ -103,7 +103,7 @@ export class SettingsKeeper {
   }
 
   /** @returns the keys that were set again */
-  async #mend(): Promise<readonly string[]> {
+  async #fix(): Promise<readonly string[]> {
     const { gcp, registry, api, onEvent } = this.options;
     const { signal } = this.#stop;
     const repository = await api.get(signal);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { CopyNews } from '../copy-news.js';
+import type { CopyUpdate } from '../copy-update.js';
 import type { ObjectReference } from '../object-reference.js';
 import type { EventReason } from './event-reason.js';
 import { eventMessage } from './message.js';
@@ -25,7 +25,7 @@ const NORMAL: ReadonlySet<EventReason> = new Set(['Mirrored', 'MirrorHeld']);
 export const MAX_USERS = 5;
 
 /** None if there is nothing to report: the copy already existed, or another replica continues with it. */
-export function copyEvents(news: CopyNews, now: number): readonly CopyEvent[] {
+export function copyEvents(news: CopyUpdate, now: number): readonly CopyEvent[] {
   return reasonsOf(news).flatMap((reason) => {
     const message = eventMessage(news, reason, now);
     return someOf(news.users).map((object) => ({
@@ -39,7 +39,7 @@ export function copyEvents(news: CopyNews, now: number): readonly CopyEvent[] {
   });
 }
 
-function reasonsOf({ result }: CopyNews): readonly EventReason[] {
+function reasonsOf({ result }: CopyUpdate): readonly EventReason[] {
   if (result.ok) {
     const { upToDate, repaired, unsigned } = result;
     return [

@@ -1,6 +1,6 @@
 import { systemClock } from '../clock.js';
 import type { Clock } from '../clock.js';
-import type { CopyNews } from '../copy-news.js';
+import type { CopyUpdate } from '../copy-update.js';
 import { EventError } from './api.js';
 import type { EventsApi } from './api.js';
 import { copyEvents } from './copy-event.js';
@@ -59,7 +59,7 @@ export class EventRecorder {
     this.sender = new EventSender({ ...options, clock: this.clock, signal: this.abort.signal });
   }
 
-  record(news: CopyNews): void {
+  record(news: CopyUpdate): void {
     if (this.stopping || this.clock.now() < this.quietUntil) return;
     for (const event of copyEvents(news, this.clock.date().getTime())) this.add(event);
     if (this.waiting.size > 0) this.sending ??= this.sendAll();

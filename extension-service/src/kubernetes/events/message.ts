@@ -1,13 +1,13 @@
 import { utcSeconds } from '../../core/utc-seconds.js';
 import { oneLine } from '../../core/image/quote.js';
-import type { CopyNews } from '../copy-news.js';
+import type { CopyUpdate } from '../copy-update.js';
 import type { EventReason } from './event-reason.js';
 
 /** The API's limit, in bytes of UTF-8. */
 const MAX_LENGTH = 1_024;
 
 /** For people that look at their workload: one line. */
-export function eventMessage({ source, reference, result }: CopyNews, reason: EventReason, now: number): string {
+export function eventMessage({ source, reference, result }: CopyUpdate, reason: EventReason, now: number): string {
   if (result.ok && reason === 'MirrorRepaired') {
     return fit(
       `${reference} was damaged in its registry and has been repaired: `,

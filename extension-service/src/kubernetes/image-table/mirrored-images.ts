@@ -37,7 +37,7 @@ interface Known extends TableEntry {
 }
 
 /** Milliseconds. */
-const BETWEEN_WRITES_MS = 5_000;
+const WRITE_INTERVAL_MS = 5_000;
 const MERGE_INTERVAL_MS = 3_600_000;
 /** Code points of new images, from which they are merged into the large table before their time. */
 const MAX_RECENT_CHARACTERS = 90_000;
@@ -167,7 +167,7 @@ export class MirroredImages {
     while (!signal.aborted) {
       if (this.version === this.written) await this.changes.wait(Infinity, signal);
       else {
-        const pause = this.lastWrite + BETWEEN_WRITES_MS - this.now();
+        const pause = this.lastWrite + WRITE_INTERVAL_MS - this.now();
         if (pause <= 0) return;
         await this.changes.wait(pause, signal);
       }

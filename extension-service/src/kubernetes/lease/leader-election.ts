@@ -4,8 +4,8 @@ import type { Clock } from '../clock.js';
 import type { LeaderTask } from '../leader-task.js';
 import { LeaseError } from './api.js';
 import type { LeaseApi, LeaseWrite } from './api.js';
-import { judge, observe } from './judge.js';
-import type { Candidate, Observation } from './judge.js';
+import { assessLease, observe } from './assess-lease.js';
+import type { Candidate, Observation } from './assess-lease.js';
 import type { StoredLease } from './record.js';
 import { LeaseRequests } from './requests.js';
 import type { LeaseLog } from './lease-log.js';
@@ -157,7 +157,7 @@ export class LeaderElection {
     const { api } = this.options;
     const found = await this.requests.send((signal) => api.read(signal), this.leading === undefined);
     this.observation = observe(this.observation, found, this.clock.now());
-    const judgement = judge(this.observation, this.candidate, this.clock.now());
+    const judgement = assessLease(this.observation, this.candidate, this.clock.now());
     if (judgement.do === 'wait') {
       this.lose(`${quoteInput(this.observation.lease?.record.holder ?? '')} holds it`);
       return Math.min(this.retry(), judgement.remaining);

@@ -36,7 +36,7 @@ export class Leftovers {
   }
 
   /** Names that the wanted objects do not have: `own` of the kinds of the engine in use, `others` of other engines. */
-  besides(
+  except(
     wanted: readonly PolicyObject[],
     engine: PoliciesConfig['engine'],
   ): { readonly own: readonly Leftover[]; readonly others: readonly Leftover[] } {

@@ -2,7 +2,7 @@ import type { Config } from '../../core/config/model.js';
 import type { PolicyObject } from '../../core/policies/objects.js';
 import type { LeaderTask } from '../leader-task.js';
 import type { LiveConfig } from '../live-config.js';
-import { ToldProblems } from '../told-problems.js';
+import { ProblemLog } from '../problem-log.js';
 import { anotherOwner, ownerOf } from './owner.js';
 import type { Owner } from './owner.js';
 import { Leftovers } from './leftovers.js';
@@ -29,7 +29,7 @@ export interface ManagedPoliciesOptions {
 }
 
 /** Milliseconds between two passes; after a failure the first pause, doubled each time up to the last. */
-const PERIOD = { usual: 30_000, failed: 2_000, longest: 60_000 };
+const CHECK_INTERVALS_MS = { usual: 30_000, failed: 2_000, longest: 60_000 };
 
 /**
  * The leader's policies in the cluster: always those of the configuration in force. It puts back what others change, and
@@ -45,7 +45,7 @@ export class ManagedPolicies implements LeaderTask {
 
   async lead(signal: AbortSignal): Promise<void> {
     const { config, log } = this.options;
-    const problems = new ToldProblems(log);
+    const problems = new ProblemLog(log);
     let failures = 0;
     this.leftovers.begin();
     this.applied.clear();
@@ -56,17 +56,20 @@ export class ManagedPolicies implements LeaderTask {
       if (!judged.policies.manage) return;
       if (!adopted) adopted = await this.adopt(problems);
       const failed = adopted ? await this.pass(signal) : [UNREAD];
-      problems.saw(failed, 'the policies in the cluster match the configuration again');
+      problems.update(failed, 'the policies in the cluster match the configuration again');
       failures = failed.length === 0 ? 0 : failures + 1;
       // `pause` misses a change that came during the pass.
       if (config.current() !== judged) continue;
-      const pause = failures === 0 ? PERIOD.usual : Math.min(PERIOD.longest, PERIOD.failed * 2 ** (failures - 1));
+      const pause =
+        failures === 0
+          ? CHECK_INTERVALS_MS.usual
+          : Math.min(CHECK_INTERVALS_MS.longest, CHECK_INTERVALS_MS.failed * 2 ** (failures - 1));
       await this.pause(pause, failures > 0, signal);
     }
   }
 
   /** Goes on with the table of the leader before. @returns false when it cannot be read now */
-  private async adopt(problems: ToldProblems): Promise<boolean> {
+  private async adopt(problems: ProblemLog): Promise<boolean> {
     const { config, images, objects, namespace } = this.options;
     const current = config.current();
     if (images === undefined || !holdsTable(current)) return true;
@@ -74,7 +77,7 @@ export class ManagedPolicies implements LeaderTask {
       await adoptTables({ images, objects, config: current, owner: ownerOf(current, namespace) });
       return true;
     } catch (error) {
-      problems.saw([messageOf(error)], '');
+      problems.update([messageOf(error)], '');
       return false;
     }
   }
@@ -109,7 +112,7 @@ export class ManagedPolicies implements LeaderTask {
     });
     if (wanted === undefined) return problems;
     const owner = ownerOf(current, namespace);
-    const { own, others } = this.leftovers.besides(wanted, current.policies.engine);
+    const { own, others } = this.leftovers.except(wanted, current.policies.engine);
     // A mutator of earlier filters must not ask through the Provider of these: the service would trust its conditions.
     for (const one of own) await attempt(() => this.remove(one, owner, signal));
     let applied = true;

@@ -1,5 +1,5 @@
-import { carryOut } from './carry-out.js';
-import type { Issuer } from './carry-out.js';
+import { applyStep } from './apply-step.js';
+import type { Issuer } from './apply-step.js';
 import { StaleSecretError } from './certificate-secret.js';
 import type { CertificateSecret, StoredCertificate } from './certificate-secret.js';
 import type { CertificateMaterial } from './material.js';
@@ -7,7 +7,7 @@ import { nextStep } from './next-step.js';
 import type { Circumstances, Step } from './next-step.js';
 
 /** Dependencies for creating and sharing certificates. */
-export interface CertificateWorld {
+export interface CertificateEnvironment {
   readonly secret: Pick<CertificateSecret, 'read' | 'write'>;
   readonly issuer: Issuer;
   /** Milliseconds since the epoch. */
@@ -28,7 +28,7 @@ const MAX_TRIES = 10;
  * @throws Error that says what is wrong and what to do
  */
 export async function advance(
-  { secret, issuer, now }: CertificateWorld,
+  { secret, issuer, now }: CertificateEnvironment,
   circumstances: (stored: StoredCertificate) => Omit<Circumstances, 'asked'> | Promise<Omit<Circumstances, 'asked'>>,
   takes: (step: Step, material: CertificateMaterial) => boolean = () => true,
 ): Promise<Advanced> {
@@ -41,7 +41,7 @@ export async function advance(
     if (step.kind === 'none' || !takes(step, stored.material)) {
       return { material: stored.material, step: { kind: 'none' } };
     }
-    const material = await carryOut(step, stored.material, { issuer, names: known.names, now: time });
+    const material = await applyStep(step, stored.material, { issuer, names: known.names, now: time });
     try {
       await secret.write(stored, material, answers(step, asked));
       return { material, step };

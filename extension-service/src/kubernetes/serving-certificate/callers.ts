@@ -1,4 +1,4 @@
-import type { AuthorityCall } from '../../core/engines/engine.js';
+import type { CaBundleUse } from '../../core/engines/engine.js';
 import { parseUrl } from '../../util/parse-url.js';
 
 /** The change that makes an object which calls the service trust these CAs. */
@@ -10,11 +10,7 @@ export interface CallerChanges {
 }
 
 /** @param names of the serving certificate */
-export function callerChanges(
-  calls: readonly AuthorityCall[],
-  names: readonly string[],
-  bundle: string,
-): CallerChanges {
+export function callerChanges(calls: readonly CaBundleUse[], names: readonly string[], bundle: string): CallerChanges {
   const hosts = calls.map(({ address }) => hostOf(address));
   const value = Buffer.from(bundle).toString('base64');
   const known = new Set(names.map((name) => name.toLowerCase()));

@@ -1,5 +1,5 @@
 /** Under which the service puts its authority into objects that others apply. */
-export const AUTHORITY_MANAGER = 'image-swapper-authority';
+export const CA_FIELD_MANAGER = 'image-swapper-authority';
 
 /** Names of earlier versions: the client's own. */
 const FORMER_MANAGERS = ['node', 'node-fetch'];
@@ -25,7 +25,7 @@ export function releasePatch(object: unknown): readonly object[] | undefined {
   const all = metadata.managedFields ?? [];
   const kept = all.filter(
     ({ manager = '', operation, fieldsV1 }) =>
-      !([AUTHORITY_MANAGER, ...FORMER_MANAGERS].includes(manager) && operation === 'Update' && isOfAuthority(fieldsV1)),
+      !([CA_FIELD_MANAGER, ...FORMER_MANAGERS].includes(manager) && operation === 'Update' && isCaManager(fieldsV1)),
   );
   // An empty list would make the next apply take everything for somebody else's.
   if (kept.length === all.length || kept.length === 0) return undefined;
@@ -36,11 +36,11 @@ export function releasePatch(object: unknown): readonly object[] | undefined {
 }
 
 /** Whether the fields are `caBundle` alone, in the form of managedFields: `f:NAME`, `k:KEY`, and `.` for the thing itself. */
-function isOfAuthority(fields: unknown): boolean {
+function isCaManager(fields: unknown): boolean {
   if (typeof fields !== 'object' || fields === null) return false;
   const entries = Object.entries(fields);
   return (
     entries.length > 0 &&
-    entries.every(([name, inner]) => name === 'f:caBundle' || (name !== '.' && isOfAuthority(inner)))
+    entries.every(([name, inner]) => name === 'f:caBundle' || (name !== '.' && isCaManager(inner)))
   );
 }

@@ -1,6 +1,6 @@
 import { randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { Issuer } from './carry-out.js';
+import type { Issuer } from './apply-step.js';
 import type { KeyPair } from './material.js';
 import { notAfter } from './material.js';
 import { LIFETIMES_MS } from './next-step.js';

@@ -10,7 +10,7 @@ export interface KeyPair {
 /** The content of the Secret of a self-signed serving certificate. Times are milliseconds since the epoch. */
 export interface CertificateMaterial {
   /** Signs the serving certificate. */
-  readonly authority?: KeyPair;
+  readonly ca?: KeyPair;
   /** Will sign it, once everybody who verifies it knows this one too. */
   readonly next?: KeyPair;
   /** The certificate that the service presents. */
@@ -45,7 +45,7 @@ export class ForeignSecretError extends Error {
 }
 
 /** PEM text of all authorities that a verifier needs, the signing one first. */
-export function bundleOf({ authority, next, retired }: CertificateMaterial): string {
+export function bundleOf({ ca: authority, next, retired }: CertificateMaterial): string {
   return [authority?.cert, next?.cert, ...retired.map(({ cert }) => cert)]
     .filter((cert) => cert !== undefined)
     .join('');
@@ -69,7 +69,7 @@ export function parseMaterial(data: Readonly<Record<string, string>>): Certifica
   const next = pair(splitCertificates(data[KEYS.nextCert] ?? '')[0], data[KEYS.nextKey]);
   const leaf = pair(splitCertificates(data[KEYS.cert] ?? '')[0], data[KEYS.key]);
   return {
-    ...(authority !== undefined && { authority }),
+    ...(authority !== undefined && { ca: authority }),
     ...(next !== undefined && { next, rollover: record.rollover }),
     ...(leaf !== undefined && { leaf }),
     retired: known
@@ -80,7 +80,7 @@ export function parseMaterial(data: Readonly<Record<string, string>>): Certifica
 
 /** The Secret's `data`, not encoded. */
 export function formatMaterial(material: CertificateMaterial): Readonly<Record<string, string>> {
-  const { authority, next, leaf, retired, rollover } = material;
+  const { ca: authority, next, leaf, retired, rollover } = material;
   const record: RotationRecord = {
     retired: Object.fromEntries(retired.map(({ cert, until }) => [fingerprint(cert), new Date(until).toISOString()])),
     ...(next !== undefined &&

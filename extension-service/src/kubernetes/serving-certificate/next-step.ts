@@ -50,7 +50,7 @@ export interface Circumstances {
  * bundle that a verifier may hold: an authority is known everywhere before it signs, and until nothing of it is left.
  */
 export function nextStep(material: CertificateMaterial, now: number, circumstances: Circumstances): Step {
-  const { authority, next, leaf, rollover, retired } = material;
+  const { ca: authority, next, leaf, rollover, retired } = material;
   const { names, asked, published } = circumstances;
   if (authority === undefined || notAfter(authority.cert) <= now) {
     const reason = authority === undefined ? 'there is no CA' : 'the CA expired';
@@ -77,7 +77,7 @@ export function nextStep(material: CertificateMaterial, now: number, circumstanc
 }
 
 /** Why no replica could present this certificate; undefined when one can. */
-export function whyUnusable({ authority, leaf, retired }: CertificateMaterial, now: number): string | undefined {
+export function whyUnusable({ ca: authority, leaf, retired }: CertificateMaterial, now: number): string | undefined {
   if (leaf === undefined) return 'there is none';
   if (notAfter(leaf.cert) <= now) return 'it expired';
   const certificate = new X509Certificate(leaf.cert);

@@ -1,13 +1,13 @@
 import type { ClusterAccess } from '../api.js';
 import type { LiveConfig } from '../live-config.js';
-import type { CertificateWorld } from './advance.js';
+import type { CertificateEnvironment } from './advance.js';
 import { CertificateSecret } from './certificate-secret.js';
 import { selfSigningIssuer } from './issuer.js';
 import { ServingCertificate } from './serving-certificate.js';
 import type { ServingCertificateOptions } from './serving-certificate.js';
 
 export interface OpenedCertificate {
-  readonly world: CertificateWorld;
+  readonly world: CertificateEnvironment;
   readonly serving: ServingCertificate;
 }
 
@@ -19,7 +19,7 @@ export function openServingCertificate({
   readonly cluster: ClusterAccess;
   readonly config: LiveConfig;
 }): OpenedCertificate {
-  const world: CertificateWorld = {
+  const world: CertificateEnvironment = {
     secret: new CertificateSecret(cluster, () => options.config.current().tls.secretName),
     issuer: selfSigningIssuer,
     now: Date.now,

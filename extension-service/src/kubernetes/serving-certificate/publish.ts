@@ -3,11 +3,11 @@ import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
 import { callOptions } from '../call-options.js';
 import { quoteInput } from '../../core/image/quote.js';
-import type { AuthorityHolder, ManagedKind } from '../../core/engines/engine.js';
+import type { CaHolder, ManagedKind } from '../../core/engines/engine.js';
 import { engineOf } from '../../core/engines/engines.js';
 import { policyKind } from '../managed-policies/policy-objects.js';
 import { callerChanges } from './callers.js';
-import { AUTHORITY_MANAGER, releasePatch } from './field-ownership.js';
+import { CA_FIELD_MANAGER, releasePatch } from './field-ownership.js';
 
 /** The key of the ConfigMap. */
 const KEY = 'ca.crt';
@@ -32,7 +32,7 @@ const PENDING: Outcome = { state: 'pending' };
  * reads, and Gatekeeper's Provider or the webhook of the configured engine, where these exist. An object that the service
  * manages itself is only looked at: its own task writes it.
  */
-export async function publishAuthority(
+export async function publishCa(
   cluster: ClusterAccess,
   { tls, policies, source }: Pick<Config, 'tls' | 'policies' | 'source'>,
   bundle: string,
@@ -46,7 +46,7 @@ export async function publishAuthority(
   };
   const work = [intoConfigMap()];
   for (const kind of engineOf(policies.engine)?.kinds ?? []) {
-    const { authority } = kind;
+    const { caHolder: authority } = kind;
     if (authority !== undefined) work.push(...namesOf(kind, authority).map((name) => into(kind, authority, name)));
   }
   const outcomes = await Promise.all(work);
@@ -74,7 +74,7 @@ export async function publishAuthority(
     }
   }
 
-  function namesOf(kind: ManagedKind, authority: AuthorityHolder): readonly string[] {
+  function namesOf(kind: ManagedKind, authority: CaHolder): readonly string[] {
     // The service writes them under these names, and has rights on no others.
     if (policies.manage) return kind.names(policies.name);
     return authority.names(
@@ -83,14 +83,14 @@ export async function publishAuthority(
     );
   }
 
-  async function into(kind: ManagedKind, authority: AuthorityHolder, name: string): Promise<Outcome> {
+  async function into(kind: ManagedKind, authority: CaHolder, name: string): Promise<Outcome> {
     const what = `${kind.kind} ${name}`;
     const { group, version, plural } = policyKind(kind);
     const at = { group, version, plural, name };
     const release = async (object: unknown): Promise<void> => {
       const body = releasePatch(object);
       if (body === undefined) return;
-      await objects.patchClusterCustomObject({ ...at, body, fieldManager: AUTHORITY_MANAGER }, options.json);
+      await objects.patchClusterCustomObject({ ...at, body, fieldManager: CA_FIELD_MANAGER }, options.json);
     };
     try {
       const object: unknown = await objects.getClusterCustomObject(at, options.read).catch(absent);
@@ -101,7 +101,7 @@ export async function publishAuthority(
         const { resourceVersion } = (object as { readonly metadata: { readonly resourceVersion: string } }).metadata;
         // Only if it still is the object that was looked at: indexes would be another webhook's.
         const body = [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...patch];
-        const fieldManager = AUTHORITY_MANAGER;
+        const fieldManager = CA_FIELD_MANAGER;
         const patched: unknown = await objects.patchClusterCustomObject({ ...at, body, fieldManager }, options.json);
         await release(patched);
       } else if (!policies.manage) {

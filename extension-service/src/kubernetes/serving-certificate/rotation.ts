@@ -1,8 +1,8 @@
 import type { LeaderTask } from '../leader-task.js';
 import type { LiveConfig } from '../live-config.js';
-import { ToldProblems } from '../told-problems.js';
+import { ProblemLog } from '../problem-log.js';
 import { advance } from './advance.js';
-import type { CertificateWorld } from './advance.js';
+import type { CertificateEnvironment } from './advance.js';
 import type { CertificateMaterial } from './material.js';
 import { bundleOf } from './material.js';
 import type { Step } from './next-step.js';
@@ -10,7 +10,7 @@ import type { Published } from './publish.js';
 import { messageOf } from '../../util/message-of.js';
 
 export interface RotationOptions {
-  readonly world: CertificateWorld;
+  readonly world: CertificateEnvironment;
   readonly config: LiveConfig;
   /** Puts the authorities' certificates where they are verified with. */
   readonly publish: (bundle: string) => Promise<Published>;
@@ -20,7 +20,7 @@ export interface RotationOptions {
 }
 
 /** Milliseconds between two looks, and after something failed. */
-const PERIOD = { usual: 30_000, failed: 10_000 };
+const CHECK_INTERVALS_MS = { usual: 30_000, failed: 10_000 };
 
 /** The leader's side of the serving certificate: publishes the authority, rotates both. */
 export class CertificateRotation implements LeaderTask {
@@ -30,7 +30,7 @@ export class CertificateRotation implements LeaderTask {
 
   async lead(signal: AbortSignal): Promise<void> {
     const { config, log } = this.options;
-    const problems = new ToldProblems(log);
+    const problems = new ProblemLog(log);
     while (!signal.aborted) {
       let failed: readonly string[];
       try {
@@ -38,8 +38,8 @@ export class CertificateRotation implements LeaderTask {
       } catch (error) {
         failed = [messageOf(error)];
       }
-      problems.saw(failed, 'rotation of the serving certificate works again');
-      await config.pause(failed.length === 0 ? PERIOD.usual : PERIOD.failed, signal);
+      problems.update(failed, 'rotation of the serving certificate works again');
+      await config.pause(failed.length === 0 ? CHECK_INTERVALS_MS.usual : CHECK_INTERVALS_MS.failed, signal);
     }
   }
 

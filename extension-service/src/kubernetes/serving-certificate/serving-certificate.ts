@@ -1,7 +1,7 @@
 import type { LiveConfig } from '../live-config.js';
-import { ToldProblems } from '../told-problems.js';
+import { ProblemLog } from '../problem-log.js';
 import { advance } from './advance.js';
-import type { CertificateWorld } from './advance.js';
+import type { CertificateEnvironment } from './advance.js';
 import type { CertificateMaterial, KeyPair } from './material.js';
 import { notAfter } from './material.js';
 import { whyUnusable } from './next-step.js';
@@ -14,7 +14,7 @@ export interface ServingPair extends KeyPair {
 }
 
 export interface ServingCertificateOptions {
-  readonly world: CertificateWorld;
+  readonly world: CertificateEnvironment;
   readonly config: LiveConfig;
   readonly onCertificate: (pair: ServingPair) => void;
   readonly onProblem: (message: string) => void;
@@ -36,15 +36,15 @@ export class ServingCertificate {
   /** Looks after it until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { config, onProblem, log } = this.options;
-    const problems = new ToldProblems(log);
+    const problems = new ProblemLog(log);
     while (!signal.aborted) {
       let pause: number = POLL_MS.usual;
       try {
         await this.look();
-        problems.saw([], 'the serving certificate can be read again');
+        problems.update([], 'the serving certificate can be read again');
       } catch (error) {
         const problem = messageOf(error);
-        problems.saw([problem], '');
+        problems.update([problem], '');
         onProblem(problem);
         pause = POLL_MS.failed;
       }

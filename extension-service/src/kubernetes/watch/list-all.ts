@@ -2,7 +2,7 @@ import type { JsonObject } from '../../core/decide/pod.js';
 import { ApiStatusError } from './cluster-lists.js';
 import type { ClusterLists, ListPage } from './cluster-lists.js';
 import { Pages } from './pages.js';
-import { backoff, isPassing } from './retry.js';
+import { backoff, isTransient } from './retry.js';
 import { sleep } from '../../util/sleep.js';
 
 export interface ListAllOptions {
@@ -23,7 +23,7 @@ const PAUSES_MS: readonly [number, number] = [500, 30_000];
 /** Failures of one page in a row: some two minutes. */
 const MAX_TRIES = 8;
 /** Times that the server may forget a list before its end. */
-const BEGINNINGS = 5;
+const MAX_RESTARTS = 5;
 
 /**
  * Reads a list once, to its end. An API server that restarts, throttles or cuts a connection is asked for the page again;
@@ -36,7 +36,7 @@ export async function listAll(options: ListAllOptions): Promise<void> {
   const pages = new Pages(lists, path);
   let next: string | undefined;
   let failures = 0;
-  let beginnings = 0;
+  let restarts = 0;
   begin();
   do {
     let page: ListPage;
@@ -44,9 +44,9 @@ export async function listAll(options: ListAllOptions): Promise<void> {
       page = await pages.read(next, signal);
     } catch (error) {
       if (!(error instanceof ApiStatusError) || signal.aborted) throw error;
-      const forgotten = error.code === 410 && next !== undefined && (beginnings += 1) < BEGINNINGS;
+      const forgotten = error.code === 410 && next !== undefined && (restarts += 1) < MAX_RESTARTS;
       failures += 1;
-      if (!forgotten && (!isPassing(error) || failures >= MAX_TRIES)) throw error;
+      if (!forgotten && (!isTransient(error) || failures >= MAX_TRIES)) throw error;
       if (forgotten) {
         next = undefined;
         begin();

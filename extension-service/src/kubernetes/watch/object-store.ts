@@ -1,7 +1,7 @@
 import { isObject } from '../../core/decide/pod.js';
 import type { JsonObject } from '../../core/decide/pod.js';
-import { Shelf } from './shelf.js';
-import type { ShelfBound } from './shelf.js';
+import { BoundedStore } from './bounded-store.js';
+import type { StoreBound } from './bounded-store.js';
 import type { ObjectSink } from './reflector.js';
 
 export interface ObjectStoreOptions<T> {
@@ -11,22 +11,22 @@ export interface ObjectStoreOptions<T> {
   readonly onChange?: (namespace: string, name: string, value: T, before: T | undefined) => void;
   /** Whether a new version of an object says the same, so that nothing has changed. */
   readonly same?: (value: T, before: T) => boolean;
-  readonly bound?: ShelfBound<T>;
+  readonly bound?: StoreBound<T>;
   /** An object is left out, because there is no room for it. */
   readonly onDropped?: (namespace: string, name: string) => void;
 }
 
 /** The objects of one watch by namespace and name, of each what is needed. */
 export class ObjectStore<T> implements ObjectSink {
-  #held: Shelf<T>;
+  #held: BoundedStore<T>;
   #synced = false;
   /** The next complete list counts as new. */
   #knewBefore = false;
   /** The objects and changes so far of a list in progress. */
-  #coming: { readonly held: Shelf<T>; readonly changes: (() => void)[] } | undefined;
+  #coming: { readonly held: BoundedStore<T>; readonly changes: (() => void)[] } | undefined;
 
   constructor(private readonly options: ObjectStoreOptions<T>) {
-    this.#held = new Shelf(options.bound);
+    this.#held = new BoundedStore(options.bound);
   }
 
   /** Whether all that there are have come. */
@@ -44,7 +44,7 @@ export class ObjectStore<T> implements ObjectSink {
   }
 
   listing(): void {
-    this.#coming = { held: new Shelf(this.options.bound), changes: [] };
+    this.#coming = { held: new BoundedStore(this.options.bound), changes: [] };
   }
 
   apply(object: JsonObject): void {
@@ -70,14 +70,14 @@ export class ObjectStore<T> implements ObjectSink {
 
   /** Nothing is kept of what may not be seen any more. Once it may be again, all of it is news. */
   refused(): void {
-    this.#held = new Shelf(this.options.bound);
+    this.#held = new BoundedStore(this.options.bound);
     this.#coming = undefined;
     this.#synced = false;
     this.#knewBefore = true;
   }
 
   /** @returns what tells of the change, if there is one */
-  #put(object: JsonObject, into: Shelf<T>): () => void {
+  #put(object: JsonObject, into: BoundedStore<T>): () => void {
     const { project, same, onChange, onDropped } = this.options;
     const { namespace, name, version } = identity(object);
     const key = keyOf(namespace, name);

@@ -4,7 +4,7 @@ import { ApiStatusError } from './cluster-lists.js';
 import type { ClusterLists, ListPage } from './cluster-lists.js';
 import type { ClusterWatches, WatchEvent } from './cluster-watches.js';
 import { Pages } from './pages.js';
-import { backoff, isPassing, isRefusal } from './retry.js';
+import { backoff, isTransient, isRefusal } from './retry.js';
 import { sleep } from '../../util/sleep.js';
 
 /** Takes the objects of one kind as they are and as they change. Calls come one after the other. */
@@ -160,7 +160,7 @@ export class Reflector {
     const { random = Math.random, times = TIMES, onTrouble, sink } = this.options;
     const known = error instanceof ApiStatusError ? error : new ApiStatusError(0, String(error), { cause: error });
     // A list goes on where it broke off, unless the server means the request itself.
-    if (!isPassing(known)) this.next = undefined;
+    if (!isTransient(known)) this.next = undefined;
     // "Gone": the server has forgotten the version that we had, also between two pages.
     if (known.code === 410) {
       this.version = undefined;

@@ -1,7 +1,7 @@
 import type { ApiStatusError } from './cluster-lists.js';
 
 /** Whether the same request may well be answered later. */
-export function isPassing({ code }: ApiStatusError): boolean {
+export function isTransient({ code }: ApiStatusError): boolean {
   return code === 0 || code === 408 || code === 429 || code >= 500;
 }
 

@@ -1,5 +1,5 @@
 import type { Config } from '../../core/config/model.js';
-import { namespacesLeftAlone } from '../../core/engines/engines.js';
+import { excludedByEngines } from '../../core/engines/engines.js';
 
 /**
  * Namespaces whose workloads the leader does not look after. Pods there are left alone by every rendered policy too, so
@@ -8,6 +8,6 @@ import { namespacesLeftAlone } from '../../core/engines/engines.js';
  * @param own the service's own, where it is known
  */
 export function namespacesNotWatched({ policies }: Config, own?: string): ReadonlySet<string> {
-  const always = [...namespacesLeftAlone(policies.engine), ...policies.excludedNamespaces];
+  const always = [...excludedByEngines(policies.engine), ...policies.excludedNamespaces];
   return new Set(own === undefined ? always : [...always, own]);
 }

@@ -8,25 +8,25 @@ const MAX_PER_HOST = 100;
 /** Part of a limit that namespaces with few outstanding copies have in addition when others have used it up. */
 const RESERVED_PART = 0.25;
 
-type Asked = Pick<DueKey, 'host' | 'share'>;
+type KeyOwner = Pick<DueKey, 'host' | 'share'>;
 
 /** The copies that the queue has not answered yet: bounded in all, of each registry, and with a reserve per namespace. */
 export class Outstanding {
-  private readonly asked = new Map<string, Asked>();
+  private readonly asked = new Map<string, KeyOwner>();
   private readonly counts = new Tally();
 
   has(key: string): boolean {
     return this.asked.has(key);
   }
 
-  hasRoom({ host, share }: Asked): boolean {
+  hasRoom({ host, share }: KeyOwner): boolean {
     return (
       fits(this.asked.size, MAX_OUTSTANDING, this.counts.of(ofShare(share))) &&
       fits(this.counts.of(ofHost(host)), MAX_PER_HOST, this.counts.of(ofBoth(share, host)))
     );
   }
 
-  add(key: string, asked: Asked): void {
+  add(key: string, asked: KeyOwner): void {
     this.asked.set(key, asked);
     this.count(asked, 1);
   }
@@ -40,7 +40,7 @@ export class Outstanding {
     return true;
   }
 
-  private count({ host, share }: Asked, by: 1 | -1): void {
+  private count({ host, share }: KeyOwner, by: 1 | -1): void {
     for (const name of [ofShare(share), ofHost(host), ofBoth(share, host)]) this.counts.change(name, by);
   }
 }

@@ -20,7 +20,7 @@ export class PullContexts {
     return entry.context;
   }
 
-  letGo(context: PullContext): void {
+  release(context: PullContext): void {
     const key = keyOf(context);
     const entry = this.known.get(key);
     if (entry === undefined) return;

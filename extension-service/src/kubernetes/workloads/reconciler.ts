@@ -4,7 +4,7 @@ import type { Config } from '../../core/config/model.js';
 import type { Rules } from '../../core/decide/rules.js';
 import { sourceHost } from '../../core/decide/mirror-job.js';
 import type { MirrorJob } from '../../core/decide/mirror-job.js';
-import type { CopyNews } from '../copy-news.js';
+import type { CopyUpdate } from '../copy-update.js';
 import type { CopyReport } from '../copy-report.js';
 import type { LeaderTask } from '../leader-task.js';
 import type { ObjectReference } from '../object-reference.js';
@@ -37,7 +37,7 @@ export interface ReconcilerOptions {
   readonly ownNamespace: string | undefined;
   /** Hands copies to the queue; each is answered by `settled`. */
   readonly want: (jobs: readonly MirrorJob[]) => void;
-  readonly onNews: (news: CopyNews) => void;
+  readonly onNews: (news: CopyUpdate) => void;
   /** Whether a target has an image that the cluster uses, each time that this is known. */
   readonly onPresence?: (job: MirrorJob, isPresent: boolean) => void;
   /** The current state, reported at most a second after each change. */

@@ -55,12 +55,12 @@ export class Sources {
     const target = rules.targets.find((rule) => rule.naming === naming);
     if (target === undefined) return { kind: 'unknown' };
     const read = sourceOf(naming, reference);
-    const source = read ?? this.lengthen(target, reference);
+    const source = read ?? this.expand(target, reference);
     if (source === undefined || refusalOf(naming, source) !== undefined) return { kind: 'unknown' };
     return { kind: 'mirrored', source, target, certain: read === undefined || isCertain(naming) };
   }
 
-  private lengthen(target: TargetRule, { repository, tag, digest }: Reference): Reference | undefined {
+  private expand(target: TargetRule, { repository, tag, digest }: Reference): Reference | undefined {
     const name = this.shortened.get(place(target, repository));
     return name && { ...name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
   }

@@ -5,7 +5,7 @@ import type { CopyReport } from '../copy-report.js';
  * The evidence of one report about a source. `mirrored`: the target has the image, and the source was not asked. `seen`: the
  * source has it. `gone`: the source says that it is not there, or refuses to give it. `unknown`: nothing about the source.
  */
-export type SourceLook = 'mirrored' | 'seen' | 'gone' | 'unknown';
+export type SourceLookup = 'mirrored' | 'seen' | 'gone' | 'unknown';
 
 /** The state of one source; times in milliseconds since the epoch. */
 export interface SourceState {
@@ -20,22 +20,22 @@ export interface SourceState {
   readonly hasVanished: boolean;
 }
 
-export const NOT_LOOKED_AT: SourceState = { wasThere: false, looks: 0, hasVanished: false };
+export const NOT_LOOKED_UP: SourceState = { wasThere: false, looks: 0, hasVanished: false };
 
-const MIN_LOOKS = 3;
+const MIN_LOOKUPS = 3;
 const MIN_GONE_MS = 3_600_000;
 /** Tries with one pull secret after the other are one look. */
-const BETWEEN_LOOKS_MS = 60_000;
+const LOOKUP_INTERVAL_MS = 60_000;
 
 /** The state after a look. Pure: reads no clock. */
-export function afterLook(state: SourceState, look: SourceLook, now: number): SourceState {
+export function afterLookup(state: SourceState, look: SourceLookup, now: number): SourceState {
   switch (look) {
     case 'unknown':
       return state;
     case 'mirrored':
       return state.wasThere ? state : { ...state, wasThere: true };
     case 'seen':
-      return { ...NOT_LOOKED_AT, wasThere: true };
+      return { ...NOT_LOOKED_UP, wasThere: true };
     case 'gone':
       return state.wasThere ? afterGone(state, now) : state;
   }
@@ -47,13 +47,13 @@ function afterGone(state: SourceState, now: number): SourceState {
   if (since === undefined || last === undefined || now < last) {
     return { ...state, looks: 1, since: now, last: now };
   }
-  if (now - last < BETWEEN_LOOKS_MS) return state;
-  const hasVanished = state.hasVanished || (looks + 1 >= MIN_LOOKS && now - since >= MIN_GONE_MS);
+  if (now - last < LOOKUP_INTERVAL_MS) return state;
+  const hasVanished = state.hasVanished || (looks + 1 >= MIN_LOOKUPS && now - since >= MIN_GONE_MS);
   return { ...state, looks: looks + 1, last: now, hasVanished };
 }
 
 /** The evidence of a report. A copy asks the source only for what the target lacks, unless it compares the two. */
-export function lookOf({ job, result }: CopyReport): SourceLook {
+export function lookupOf({ job, result }: CopyReport): SourceLookup {
   if (result.ok) return job.force || !result.upToDate ? 'seen' : 'mirrored';
   const { reason, host } = result.failure;
   const isRefusal = reason === 'absent' || reason === 'unauthorized' || reason === 'forbidden';
@@ -69,9 +69,9 @@ export class VanishedSources {
   /** @returns the state, with whether this report changed that the source counts as vanished */
   saw(report: CopyReport): SourceState & { readonly isNews: boolean } {
     const { key, target } = report.job;
-    const before = this.states.get(key)?.state ?? NOT_LOOKED_AT;
-    const state = afterLook(before, lookOf(report), this.now());
-    if (state !== NOT_LOOKED_AT) this.states.set(key, { target, state });
+    const before = this.states.get(key)?.state ?? NOT_LOOKED_UP;
+    const state = afterLookup(before, lookupOf(report), this.now());
+    if (state !== NOT_LOOKED_UP) this.states.set(key, { target, state });
     return { ...state, isNews: state.hasVanished !== before.hasVanished };
   }
 

@@ -186,7 +186,7 @@ export class WantedImages {
       image.remove(entry);
       if (image.users.size === 0) this.images.delete(image.job.key);
     }
-    if (entry.pull !== undefined) this.contexts.letGo(entry.pull);
+    if (entry.pull !== undefined) this.contexts.release(entry.pull);
   }
 }
 

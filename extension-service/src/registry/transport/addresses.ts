@@ -23,10 +23,17 @@ const METADATA_AND_MULTICAST = [
 ];
 const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'];
 /** Documentation (RFC 5737, 3849, 9637) and benchmarks (RFC 2544). */
-const LABS = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '198.18.0.0/15', '2001:db8::/32', '3fff::/20'];
+const TEST_NETWORKS = [
+  '192.0.2.0/24',
+  '198.51.100.0/24',
+  '203.0.113.0/24',
+  '198.18.0.0/15',
+  '2001:db8::/32',
+  '3fff::/20',
+];
 
 const special = cidrList(METADATA_AND_MULTICAST);
-const internal = cidrList([...PRIVATE, ...LABS]);
+const internal = cidrList([...PRIVATE, ...TEST_NETWORKS]);
 const loopback = cidrList(['127.0.0.0/8', '::1/128']);
 /** RFC 4291, section 2.4: IANA gives out no other unicast addresses. */
 const globalUnicast = cidrList(['2000::/3']);

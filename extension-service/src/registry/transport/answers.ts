@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError } from '../errors.js';
 import { abortReason } from './abort.js';
-import { header, invalid, type Asked } from './asked.js';
+import { header, invalid, type RequestInfo } from './request-info.js';
 import { decodedBody } from './content-coding.js';
 import { parseDiagnostics, plainWords } from './diagnostics.js';
 import { discard, readErrorBody } from './discard.js';
@@ -10,13 +10,13 @@ import { parseRetryAfter } from './retry.js';
 import { isAboutClientCertificate, isAboutHandshake, isNotTls, tlsAlertOf } from './tls-alerts.js';
 import { CLIENT_CERTIFICATE_ADVICE, classOf, type Refusal, type RefusalClass } from './status-class.js';
 
-export { header, invalid, type Asked } from './asked.js';
+export { header, invalid, type RequestInfo } from './request-info.js';
 
 /** Reads a body into memory; throws a RegistryError when it is longer than `limit` bytes or breaks off. */
 export async function readBody(
   response: IncomingMessage,
   limit: number,
-  asked: Asked,
+  asked: RequestInfo,
   signal?: AbortSignal,
 ): Promise<Buffer> {
   const pieces: Buffer[] = [];
@@ -37,7 +37,7 @@ export async function readBody(
 /** The error for an answer whose status is not what was wanted, in the registry's words; reads its body, at most 64 KiB. */
 export async function statusError(
   response: IncomingMessage,
-  asked: Asked,
+  asked: RequestInfo,
   now: number,
   classify: (refusal: Refusal) => RefusalClass = classOf,
 ): Promise<RegistryError> {
@@ -75,7 +75,7 @@ function clockOf(response: IncomingMessage, now: number): number {
 }
 
 /** Throws a RegistryError for the page of a proxy: registries answer writes without one. */
-export function refusePage(response: IncomingMessage, asked: Asked): void {
+export function refusePage(response: IncomingMessage, asked: RequestInfo): void {
   if (!/^text\/html\b/i.test(header(response, 'content-type') ?? '')) return;
   discard(response);
   throw invalid(asked, 'answered an HTML page: is there a proxy or login page in between?');
@@ -87,7 +87,7 @@ const GENERAL: ReadonlySet<string> = new Set(['unauthorized', 'forbidden']);
 const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 
 /** What node says when there is no answer, or no end to it, as a RegistryError; an abort by `signal` stays its reason. */
-export function networkError(error: unknown, asked: Asked, signal?: AbortSignal): Error {
+export function networkError(error: unknown, asked: RequestInfo, signal?: AbortSignal): Error {
   if (error instanceof RegistryError) return error;
   if (signal?.aborted === true) return abortReason(signal);
   const { host, answeredBy } = asked;

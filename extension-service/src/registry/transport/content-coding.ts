@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { pipeline, type Duplex, type Readable } from 'node:stream';
 import zlib from 'node:zlib';
-import { header, invalid, type Asked } from './asked.js';
+import { header, invalid, type RequestInfo } from './request-info.js';
 
 /** More codings than this, one over another, are nothing that a proxy does. */
 const MAX_CODINGS = 2;
@@ -25,7 +25,7 @@ const DECODERS: Readonly<Record<string, (() => Duplex) | undefined>> = {
  */
 export function decodedBody(
   response: IncomingMessage,
-  asked: Asked,
+  asked: RequestInfo,
   size?: number,
 ): { readonly stream: Readable; readonly coded: boolean } {
   const codings = codingsOf(response);

@@ -11,11 +11,11 @@ import { classifyAddress, type AddressClass } from './addresses.js';
 import { ConnectAgent } from './connect-agent.js';
 import { abortReason, onAbort, untilAborted } from './abort.js';
 import { readEarlyAnswer } from './early-answer.js';
-import { NO_AUTHORITIES, type AddedAuthorities } from './authorities.js';
+import { NO_ADDED_CAS, type AddedCas } from './added-cas.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { ONE_READ_BUFFER } from './read-buffer.js';
-import { endIdleConnections, MAX_STALE_CONNECTIONS, metClosedConnection } from './stale-connection.js';
+import { endIdleConnections, MAX_STALE_CONNECTIONS, hitClosedConnection } from './stale-connection.js';
 import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
 
 /** All addresses of a name; the shape of `dns.lookup` with `all`. */
@@ -31,7 +31,7 @@ export interface HttpOptions {
   readonly maxSockets?: number;
   readonly resolve?: Resolve;
   /** CA certificates that the environment adds. */
-  readonly added?: AddedAuthorities;
+  readonly added?: AddedCas;
 }
 
 /** Writes the body once the request exists; what it finds wrong it says by `request.destroy(error)`. */
@@ -86,7 +86,7 @@ export class Http {
       } catch (error) {
         // A body that is written as it comes cannot be sent twice.
         const isOver = stale >= MAX_STALE_CONNECTIONS || typeof request.body === 'function';
-        if (isOver || request.signal?.aborted === true || !metClosedConnection(outgoing, error)) throw error;
+        if (isOver || request.signal?.aborted === true || !hitClosedConnection(outgoing, error)) throw error;
         endIdleConnections(agent, host, port);
       }
     }
@@ -168,21 +168,21 @@ export class Http {
   }
 
   /** A list replaces node's own, which holds what NODE_EXTRA_CA_CERTS adds. */
-  #authorities(ca: string | undefined): { readonly ca?: string[] } {
-    const { added = NO_AUTHORITIES } = this.#options;
-    if (ca === undefined && added.besidesNode.length === 0) return {};
-    return { ca: [...rootCertificates, ...added.byNode, ...added.besidesNode, ...(ca === undefined ? [] : [ca])] };
+  #cas(ca: string | undefined): { readonly ca?: string[] } {
+    const { added = NO_ADDED_CAS } = this.#options;
+    if (ca === undefined && added.byUs.length === 0) return {};
+    return { ca: [...rootCertificates, ...added.byNode, ...added.byUs, ...(ca === undefined ? [] : [ca])] };
   }
 
   /** Made once for all connections of an agent: node would parse the whole list of CA certificates for each of them. */
   #trust(tls: TlsSettings): https.AgentOptions {
     // Without verification no list is needed, and to parse node's takes longer than a handshake.
-    const authorities = tls.verify ? this.#authorities(tls.ca) : { ca: tls.ca === undefined ? [] : [tls.ca] };
+    const cas = tls.verify ? this.#cas(tls.ca) : { ca: tls.ca === undefined ? [] : [tls.ca] };
     return {
       // A name may resolve to another party next time, which must not get a session ticket of this one.
       maxCachedSessions: 0,
       rejectUnauthorized: tls.verify,
-      secureContext: createSecureContext({ ...authorities, ...tls.clientCertificate }),
+      secureContext: createSecureContext({ ...cas, ...tls.clientCertificate }),
     };
   }
 

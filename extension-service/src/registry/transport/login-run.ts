@@ -4,9 +4,9 @@ import type { Credentials, RequestContext } from '../types.js';
 import { untilAborted } from './abort.js';
 import { statusError } from './answers.js';
 import { discard } from './discard.js';
-import type { CredentialTries } from './credential-tries.js';
+import type { CredentialAttempts } from './credential-attempts.js';
 import { nextLoginStep, type LoginAction, type LoginOutcome, type LoginState } from './login-steps.js';
-import type { Authorization, Lesson, Login, LoginOptions } from './login.js';
+import type { Authorization, LearnedChallenge, Login, LoginOptions } from './login.js';
 import type { SessionRequest } from './request.js';
 import { scopeTexts } from './scopes.js';
 
@@ -32,9 +32,9 @@ class LoginRun {
   readonly #key: string;
   readonly #repository: string;
   #state: LoginState;
-  #tries: CredentialTries | undefined;
+  #tries: CredentialAttempts | undefined;
   #authorization: Authorization | undefined;
-  #lesson: Lesson | undefined;
+  #learned: LearnedChallenge | undefined;
   /** The answer in hand; its body is unread. */
   #response: IncomingMessage | undefined;
   /** A credential's own refusal says more than those after it, and than that of the anonymous try. */
@@ -51,7 +51,7 @@ class LoginRun {
     this.#repository = request.scopes[0]?.repository ?? '';
     this.#state = {
       piped: typeof request.body === 'function',
-      mayBeHidden: login.options.hidesFromStrangers && request.mayBeHidden === true && !login.accepted.has(this.#key),
+      mayBeHidden: login.options.hidesFromAnonymous && request.mayBeHidden === true && !login.accepted.has(this.#key),
       challenged: false,
       tokenRenewed: false,
       scopesTaken: false,
@@ -91,7 +91,7 @@ class LoginRun {
       case 'next-credential':
         return this.#nextCredential();
       case 'next-that-may-see':
-        return another(this.#tries?.nextThatMaySee() === true);
+        return outcomeOf(this.#tries?.nextThatMaySee() === true);
       case 'send':
         return this.#send();
       case 'return':
@@ -126,8 +126,8 @@ class LoginRun {
     const response = await this.#options.hop(this.url, this.request, sent?.value, this.context);
     this.#response = response;
     const status = response.statusCode ?? 0;
-    const lesson = teaches(response) ? this.#learn(response, this.url) : undefined;
-    this.#lesson = lesson;
+    const lesson = hasNewChallenge(response) ? this.#learn(response, this.url) : undefined;
+    this.#learned = lesson;
     return {
       type: 'answered',
       status,
@@ -150,7 +150,7 @@ class LoginRun {
       const rejection = await this.#rejection();
       this.#failure ??= rejection;
     }
-    return another(this.#tries?.next() === true);
+    return outcomeOf(this.#tries?.next() === true);
   }
 
   /** Whether there is anything to say who we are, and the registry would take it. */
@@ -175,7 +175,7 @@ class LoginRun {
     discard(answer);
   }
 
-  #learn(response: IncomingMessage, url: URL): Lesson {
+  #learn(response: IncomingMessage, url: URL): LearnedChallenge {
     return this.login.learn(response, url, this.request.scopes, this.#authorization);
   }
 
@@ -184,7 +184,7 @@ class LoginRun {
   }
 
   #takeScopes(): void {
-    const scopes = this.#lesson?.scopes ?? [];
+    const scopes = this.#learned?.scopes ?? [];
     if (scopes.length > 0) this.login.useScopes(this.request.scopes, scopes);
   }
 
@@ -227,7 +227,7 @@ class LoginRun {
     return credentials !== undefined && this.#options.keychain.rejected?.(credentials) === true;
   }
 
-  async #allTries(): Promise<CredentialTries> {
+  async #allTries(): Promise<CredentialAttempts> {
     return this.login.accepted.tries(this.#key, await this.#credentials());
   }
 
@@ -245,11 +245,11 @@ class LoginRun {
 }
 
 /** A refusal names what it wants: 401, and 403 for a scope that the token lacks (RFC 6750, section 3.1). */
-function teaches({ statusCode, headers }: IncomingMessage): boolean {
+function hasNewChallenge({ statusCode, headers }: IncomingMessage): boolean {
   if (statusCode === 401) return true;
   return statusCode === 403 && /\berror="?insufficient_scope/.test(headers['www-authenticate'] ?? '');
 }
 
-function another(found: boolean): LoginOutcome {
+function outcomeOf(found: boolean): LoginOutcome {
   return { type: found ? 'another-credential' : 'no-more-credentials' };
 }

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { RegistryError } from '../errors.js';
 import type { Credentials, Keychain, RequestContext } from '../types.js';
-import type { Asked } from './answers.js';
+import type { RequestInfo } from './answers.js';
 import { parseChallenges, type Challenge } from './challenge.js';
-import { AcceptedCredentials } from './credential-tries.js';
+import { AcceptedCredentials } from './credential-attempts.js';
 import type { SessionRequest } from './request.js';
 import { furtherScopes, scopeTexts, type Scope } from './scopes.js';
 import type { ChallengeOrigin } from './token-realm.js';
@@ -25,10 +25,10 @@ export interface LoginOptions {
   readonly keychain: Keychain;
   readonly tokens: TokenSource;
   readonly now: () => number;
-  readonly hidesFromStrangers: boolean;
+  readonly hidesFromAnonymous: boolean;
   readonly hop: Hop;
   /** Describes a request to this origin for messages. */
-  readonly asked: (method: string, url: URL) => Asked;
+  readonly asked: (method: string, url: URL) => RequestInfo;
   /** The limits of a challenge in this answer. */
   readonly challengeOrigin: (response: IncomingMessage, url: URL) => ChallengeOrigin;
 }
@@ -46,7 +46,7 @@ export interface Authorization {
 }
 
 /** The news in the WWW-Authenticate header of an answer. */
-export interface Lesson {
+export interface LearnedChallenge {
   /** It asks for another kind of login, or at another token server, than was known. */
   readonly changed: boolean;
   /** Scopes that it names and that were not asked for. */
@@ -82,7 +82,12 @@ export class Login {
   }
 
   /** Reads the challenge of an answer to a request with `sent`. */
-  learn(response: IncomingMessage, url: URL, scopes: readonly Scope[], sent: Authorization | undefined): Lesson {
+  learn(
+    response: IncomingMessage,
+    url: URL,
+    scopes: readonly Scope[],
+    sent: Authorization | undefined,
+  ): LearnedChallenge {
     const challenges = parseChallenges(response.headers['www-authenticate'] ?? '').filter(({ scheme }) =>
       USABLE.has(scheme),
     );
@@ -121,7 +126,7 @@ export class Login {
       return { ...(await this.#tokenFor(known, bearer, scopes, credentials, context)), challenge };
     } catch (error) {
       // Where both are offered, the token server is one of two ways.
-      if (basic === undefined || !(error instanceof RegistryError) || !WAY_CLOSED.has(error.kind)) throw error;
+      if (basic === undefined || !(error instanceof RegistryError) || !LOGIN_FAILURES.has(error.kind)) throw error;
       return withoutToken;
     }
   }
@@ -150,8 +155,8 @@ export class Login {
 }
 
 const USABLE: ReadonlySet<string> = new Set(['bearer', 'basic']);
-const WAY_CLOSED: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'refused', 'invalid']);
-const NOTHING: Lesson = { changed: false, scopes: [] };
+const LOGIN_FAILURES: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'refused', 'invalid']);
+const NOTHING: LearnedChallenge = { changed: false, scopes: [] };
 
 function basicOf({ challenges }: KnownChallenge, credentials: Credentials | undefined): string | undefined {
   if (credentials === undefined || !('username' in credentials)) return undefined;

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { parseUrl } from '../../util/parse-url.js';
 import { RegistryError } from '../errors.js';
-import { header, invalid, type Asked } from './answers.js';
+import { header, invalid, type RequestInfo } from './answers.js';
 import type { SessionRequest } from './request.js';
 import { onTls } from './stay-on-tls.js';
 
@@ -23,7 +23,12 @@ export function isRedirect({ statusCode = 0 }: IncomingMessage, { accept }: Sess
  *
  * @param hops redirects that were followed before
  */
-export function redirectTarget(response: IncomingMessage, request: SessionRequest, asked: Asked, hops: number): URL {
+export function redirectTarget(
+  response: IncomingMessage,
+  request: SessionRequest,
+  asked: RequestInfo,
+  hops: number,
+): URL {
   const { statusCode: status = 0 } = response;
   if (hops === MAX_REDIRECTS) throw invalid(asked, `redirects more than ${MAX_REDIRECTS} times`);
   const location = header(response, 'location');

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Asked } from './answers.js';
+import type { RequestInfo } from './answers.js';
 import type { BodyWriter } from './http.js';
 import type { Scope } from './scopes.js';
 
@@ -20,5 +20,5 @@ export interface SessionRequest {
 
 export interface SessionAnswer {
   readonly response: IncomingMessage;
-  readonly asked: Asked;
+  readonly asked: RequestInfo;
 }

@@ -38,7 +38,7 @@ export async function withRetry<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof RegistryError) || !error.retryable || tries >= mostTries(policy, error)) throw error;
+      if (!(error instanceof RegistryError) || !error.retryable || tries >= maxTries(policy, error)) throw error;
       const pause = pauseBefore(policy, tools, tries, error.retryAfter);
       if (pause === undefined) throw error;
       await tools.sleep(pause, signal);
@@ -47,7 +47,7 @@ export async function withRetry<T>(
   }
 }
 
-function mostTries({ attempts, throttledAttempts = attempts }: RetryPolicy, { kind }: RegistryError): number {
+function maxTries({ attempts, throttledAttempts = attempts }: RetryPolicy, { kind }: RegistryError): number {
   return kind === 'throttled' ? throttledAttempts : attempts;
 }
 

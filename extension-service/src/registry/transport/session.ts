@@ -4,7 +4,7 @@ import { RegistryError } from '../errors.js';
 import { actionOf, codeOf, isCountedPull, remainingOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
 import type { Keychain, RegistryEndpoint, RequestContext } from '../types.js';
-import { invalid, networkError, statusError, type Asked } from './answers.js';
+import { invalid, networkError, statusError, type RequestInfo } from './answers.js';
 import { BaseUrl } from './base-url.js';
 import { discard } from './discard.js';
 import type { AddressPolicy, HostGuard, Party } from './host-guard.js';
@@ -34,7 +34,7 @@ export interface SessionOptions {
   readonly paces: PaceGates;
   readonly now: () => number;
   /** As in the factory's options. */
-  readonly hidesFromStrangers: boolean;
+  readonly hidesFromAnonymous: boolean;
   readonly onRequest?: OnRegistryRequest;
 }
 
@@ -89,7 +89,7 @@ export class Session {
   }
 
   #resolve(base: URL, request: SessionRequest): URL {
-    const asked: Asked = { host: this.host, method: request.method, url: base };
+    const asked: RequestInfo = { host: this.host, method: request.method, url: base };
     const url = parseUrl(request.target, base);
     if (url === undefined) throw invalid(asked, 'the Location of the upload is not a URL');
     // Behind a proxy that ends TLS, registries name themselves with http: stay on https.
@@ -128,7 +128,7 @@ export class Session {
   }
 
   #loginAt(registry: OriginRegistry, policy: AddressPolicy): Login {
-    const { guard, tokens, now, hidesFromStrangers } = this.#options;
+    const { guard, tokens, now, hidesFromAnonymous } = this.#options;
     const { host, origin, keychain, tls, verified, isOwn, tokenHosts } = registry;
     const key = `${origin.origin} ${policy.key}`;
     const known = this.#logins.get(key);
@@ -139,7 +139,7 @@ export class Session {
       keychain,
       tokens,
       now,
-      hidesFromStrangers,
+      hidesFromAnonymous,
       hop: (url, request, authorization, context) =>
         this.#hop(url, request, authorization, context, { policy, registry }),
       asked: (method, url) => this.#asked(method, url, registry),
@@ -193,7 +193,7 @@ export class Session {
     }
   }
 
-  #asked(method: string, url: URL, { host, isOwn }: OriginRegistry): Asked {
+  #asked(method: string, url: URL, { host, isOwn }: OriginRegistry): RequestInfo {
     return { host: this.host, method, url, answeredBy: isOwn ? undefined : host };
   }
 

@@ -9,7 +9,7 @@ const CLOSED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
  * Whether a request met a connection that the server had closed meanwhile: it was kept from an earlier request, and no
  * answer came. The server has not seen the request, so that it goes again at once (RFC 9112, section 9.3.1).
  */
-export function metClosedConnection(request: ClientRequest, error: unknown): boolean {
+export function hitClosedConnection(request: ClientRequest, error: unknown): boolean {
   const { code = '' } = error as NodeJS.ErrnoException;
   return request.reusedSocket && CLOSED.has(code);
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 import type { RegistryError } from '../errors.js';
-import { invalid, statusError, type Asked } from './answers.js';
+import { invalid, statusError, type RequestInfo } from './answers.js';
 import { parseDiagnostics } from './diagnostics.js';
 import { classOf, type Refusal, type RefusalClass } from './status-class.js';
 
@@ -30,7 +30,7 @@ interface TokenBody {
  * @param asOf when the token was asked for, by our clock, in milliseconds
  * @param date the answer's Date header: the token server's clock
  */
-export function parseToken(body: Buffer, asked: Asked, asOf: number, date: string | undefined): Token {
+export function parseToken(body: Buffer, asked: RequestInfo, asOf: number, date: string | undefined): Token {
   let json: TokenBody | null;
   try {
     json = parseBoundedJson(body.toString('utf8'), body.length) as TokenBody | null;
@@ -50,7 +50,7 @@ export function parseToken(body: Buffer, asked: Asked, asOf: number, date: strin
 }
 
 /** Some servers answer 200 to a refusal, whose words are in the body. */
-function withoutToken(body: Buffer, asked: Asked): RegistryError {
+function withoutToken(body: Buffer, asked: RequestInfo): RegistryError {
   const diagnostics = parseDiagnostics(body.toString('utf8'));
   const said = diagnostics
     .map(({ code, message }) => [code, message].filter((part) => part !== '').join(': '))
@@ -81,7 +81,7 @@ function age(issuedAt: unknown, date: string | undefined): number {
 }
 
 /** The error for an answer of a token server other than 200, in its own words; reads its body. */
-export function tokenServerError(response: IncomingMessage, asked: Asked, now: number): Promise<RegistryError> {
+export function tokenServerError(response: IncomingMessage, asked: RequestInfo, now: number): Promise<RegistryError> {
   return statusError(response, asked, now, tokenClassOf);
 }
 

@@ -2,7 +2,7 @@ import { quoteInput } from '../../core/image/quote.js';
 import { parseUrl } from '../../util/parse-url.js';
 import { RegistryError } from '../errors.js';
 import type { TlsSettings } from '../types.js';
-import { invalid, type Asked } from './answers.js';
+import { invalid, type RequestInfo } from './answers.js';
 import type { Challenge } from './challenge.js';
 import type { AddressPolicy } from './host-guard.js';
 import { canonicalName } from './known-names.js';
@@ -41,7 +41,7 @@ export function checkRealm(challenge: Challenge, origin: ChallengeOrigin, withCr
   // Some registries name a path of their own, without the host.
   const named = parseUrl(text, text.startsWith('/') ? url : undefined);
   if (named === undefined) {
-    const asked: Asked = { host, answeredBy, method: 'GET', url };
+    const asked: RequestInfo = { host, answeredBy, method: 'GET', url };
     throw invalid(asked, `the token realm ${quoteInput(text)} is not a URL`);
   }
   const realm = onTls(named, url) ?? named;

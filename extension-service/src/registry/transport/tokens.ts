@@ -4,7 +4,7 @@ import { codeOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
 import { rememberSecret } from '../sent-secrets.js';
 import type { Credentials } from '../types.js';
-import { networkError, readBody, type Asked } from './answers.js';
+import { networkError, readBody, type RequestInfo } from './answers.js';
 import { withoutClientCertificate } from './base-url.js';
 import type { Challenge } from './challenge.js';
 import type { Http } from './http.js';
@@ -113,7 +113,7 @@ export class TokenSource {
       if (credentials !== undefined && 'username' in credentials)
         headers['authorization'] = basicAuthorization(credentials);
     }
-    const asked: Asked = { host: origin.host, answeredBy: origin.answeredBy, method, url };
+    const asked: RequestInfo = { host: origin.host, answeredBy: origin.answeredBy, method, url };
     const asOf = this.#now();
     let response: IncomingMessage;
     const sameHost = hostname(url) === hostname(origin.url);

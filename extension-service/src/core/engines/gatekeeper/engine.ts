@@ -22,7 +22,7 @@ export const gatekeeper: Engine = {
       max: 28,
       why: 'whose own webhook times out after 30, before the Assigns could apply their failure policy',
     },
-    authority: { place: 'policy', configMap: false, required: true, injected: false, carrier: 'Provider' },
+    ca: { place: 'policy', configMap: false, required: true, injected: false, carrier: 'Provider' },
   },
   decides: {
     sees: 'images',
@@ -39,7 +39,7 @@ export const gatekeeper: Engine = {
       kind: 'Provider',
       plural: 'providers',
       names: (policyName) => [policyName],
-      authority: {
+      caHolder: {
         // Objects that were rendered without the filters have the plain name.
         names: (policyName, filters) => [...new Set([policyName, providerName(policyName, filters)])],
         calls: (object) => {

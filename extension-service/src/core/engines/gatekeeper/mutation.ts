@@ -18,7 +18,7 @@ import type { LabelExpression } from '../../policies/pushdown/label-demand.js';
 import type { GatekeeperMatch } from '../../policies/pushdown/match-draft.js';
 import { IMAGE_PLACES, takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
-import { checkTruth } from '../../policies/shapes.js';
+import { checkBoolean } from '../../policies/shapes.js';
 import { requireHttps, routeUrl } from '../../policies/url.js';
 import { ROUTES } from '../routes.js';
 
@@ -94,7 +94,7 @@ export function renderGatekeeper(
 ): readonly [GatekeeperProviderObject, ...GatekeeperAssignObject[]] {
   const resolved = resolvePolicyOptions(options, GATEKEEPER_DEFAULTS);
   requireHttps(resolved.url, 'url', 'Gatekeeper');
-  if (options.ephemeralContainers !== undefined) checkTruth(options.ephemeralContainers, 'ephemeralContainers');
+  if (options.ephemeralContainers !== undefined) checkBoolean(options.ephemeralContainers, 'ephemeralContainers');
   if (options.profile !== undefined) checkLabel(options.profile, 'profile');
   if (options.profile !== undefined && options.filters !== undefined) {
     throw new InvalidPolicyOptionError('profile', 'cannot be combined with filters, which set their own');

@@ -16,7 +16,7 @@ export const kyvernoClusterPolicy: Engine = {
     caller: 'engine',
     plainHttp: 'possible',
     timeoutSeconds: { usual: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
-    authority: {
+    ca: {
       place: 'policy',
       configMap: true,
       required: false,

@@ -17,7 +17,7 @@ export const kyverno: Engine = {
     // CEL's http client knows no authority but those of Kyverno's trust store.
     plainHttp: 'default',
     timeoutSeconds: { usual: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
-    authority: {
+    ca: {
       place: 'trust-store',
       configMap: false,
       required: false,

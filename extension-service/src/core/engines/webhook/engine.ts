@@ -14,7 +14,7 @@ export const webhook: Engine = {
     caller: 'api-server',
     plainHttp: 'refused',
     timeoutSeconds: { usual: WEBHOOK_DEFAULTS.timeoutSeconds, max: 30 },
-    authority: {
+    ca: {
       place: 'policy',
       configMap: false,
       required: false,
@@ -32,7 +32,7 @@ export const webhook: Engine = {
       kind: 'MutatingWebhookConfiguration',
       plural: 'mutatingwebhookconfigurations',
       names: (policyName) => [policyName],
-      authority: {
+      caHolder: {
         names: (policyName) => [policyName],
         calls: (object) => {
           const { webhooks = [] } = object as {

@@ -48,7 +48,7 @@ function namesOf(node: Node): readonly string[] | undefined {
  * True for fields that are never absent where it matters: a Pod has a namespace at admission, and a container without
  * an image is never swapped, whatever a filter says.
  */
-export function isAlwaysThere(field: Field): boolean {
+export function isAlwaysPresent(field: Field): boolean {
   return (
     (field.of === 'metadata' && field.name === 'namespace') || (field.of === 'container' && field.name === 'image')
   );

@@ -1,5 +1,5 @@
 import type { Node } from '../../filters/ast.js';
-import { fieldOf, isAlwaysThere, isSameField } from './fields.js';
+import { fieldOf, isAlwaysPresent, isSameField } from './fields.js';
 import type { Field } from './fields.js';
 import { and, FALSE, not, or, TRUE } from './predicate.js';
 import type { Predicate } from './predicate.js';
@@ -153,7 +153,7 @@ function listed(list: unknown, second: Node): Predicate | undefined {
 }
 
 function isKnown(field: Field, known: Known): boolean {
-  return isAlwaysThere(field) || known.some((other) => isSameField(field, other));
+  return isAlwaysPresent(field) || known.some((other) => isSameField(field, other));
 }
 
 /** True for an expression that raises no error over any Pod, whatever it gives. Errs on the side of false. */

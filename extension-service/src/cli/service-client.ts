@@ -24,8 +24,8 @@ export interface ServiceAddress {
  *
  * @throws CliError naming the address when there is no answer or not the one of a service
  */
-export async function askExplanation(service: ServiceAddress, body: unknown): Promise<ExplainAnswer> {
-  const { value } = await ask(service, '/v1/explain', 'https://127.0.0.1:8443', JSON.stringify(body));
+export async function fetchExplanation(service: ServiceAddress, body: unknown): Promise<ExplainAnswer> {
+  const { value } = await fetchFirst(service, '/v1/explain', 'https://127.0.0.1:8443', JSON.stringify(body));
   return value as ExplainAnswer;
 }
 
@@ -34,8 +34,8 @@ export async function askExplanation(service: ServiceAddress, body: unknown): Pr
  *
  * @throws CliError naming the address when there is no answer or not the one of a service
  */
-export async function askMirrors(service: ServiceAddress): Promise<{ answer: MirrorsAnswer; now: number }> {
-  const { value, date } = await ask(service, '/v1/mirrors', 'http://127.0.0.1:8080');
+export async function fetchMirrors(service: ServiceAddress): Promise<{ answer: MirrorsAnswer; now: number }> {
+  const { value, date } = await fetchFirst(service, '/v1/mirrors', 'http://127.0.0.1:8080');
   return { answer: value as MirrorsAnswer, now: date };
 }
 
@@ -50,7 +50,7 @@ const OTHER_PORT = {
 /** In the Pod; any local port can lead to it. */
 const PORT_IN_POD = { '/v1/explain': '8443', '/v1/mirrors': '8080' } as const;
 
-async function ask(
+async function fetchFirst(
   { server, caFile }: ServiceAddress,
   path: keyof typeof LISTS,
   example: string,

@@ -19,20 +19,20 @@ export class AcceptedCredentials {
   }
 
   /** The one that was taken first, then the others as they are listed, then none. */
-  tries(key: string, listed: readonly Credentials[]): CredentialTries {
+  tries(key: string, listed: readonly Credentials[]): CredentialAttempts {
     const all = [...listed, undefined].map((credentials, index) => ({ index, credentials }));
     const index = this.#accepted.get(key);
     const first = index === undefined ? undefined : all[index];
-    return new CredentialTries(first === undefined ? all : [first, ...all.filter((choice) => choice !== first)]);
+    return new CredentialAttempts(first === undefined ? all : [first, ...all.filter((choice) => choice !== first)]);
   }
 
-  accept(key: string, tries: CredentialTries): void {
+  accept(key: string, tries: CredentialAttempts): void {
     this.#accepted.set(key, tries.index);
   }
 }
 
 /** The credentials of one request, each until it is refused. */
-export class CredentialTries {
+export class CredentialAttempts {
   #position = 0;
   /** The first to which it is not there, while another may see it. */
   #absent: number | undefined;
@@ -79,7 +79,7 @@ export class CredentialTries {
   }
 
   /** In the place of another login of the same account. */
-  at(before: CredentialTries | undefined): this {
+  at(before: CredentialAttempts | undefined): this {
     if (before === undefined) return this;
     this.#position = Math.min(before.#position, this.choices.length - 1);
     [this.#absent, this.#ended] = [before.#absent, before.#ended];

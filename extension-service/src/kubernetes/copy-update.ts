@@ -3,7 +3,7 @@ import type { SettledCopy } from './copy-report.js';
 import type { ObjectReference } from './object-reference.js';
 
 /** The result of an attempt to copy an image, shown on the workloads that use it. */
-export interface CopyNews {
+export interface CopyUpdate {
   /** Fully normalized source reference. */
   readonly source: string;
   /** Name of the target. */

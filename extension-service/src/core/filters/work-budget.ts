@@ -2,7 +2,7 @@
  * How much an evaluation may still do. A Pod is text from anyone who may create one, and an expression that walks its
  * containers once for each of them, harmless for four, would block everybody's admissions for four thousand.
  */
-export class Budget {
+export class WorkBudget {
   constructor(public left: number) {}
 }
 
@@ -10,18 +10,18 @@ export class Budget {
 export const WORK_LIMIT = 2_000_000;
 
 /** The budget is spent. No value of the Pod is in the message. */
-export class EffortError extends Error {
+export class WorkBudgetError extends Error {
   constructor() {
     super('the expressions take too much work on an object of this size');
-    this.name = 'EffortError';
+    this.name = 'WorkBudgetError';
   }
 }
 
 // Evaluation is synchronous, so that one variable does: to hand a budget down every call costs each evaluation.
-let current: Budget | undefined;
+let current: WorkBudget | undefined;
 
-/** @throws EffortError when `run` does more than the budget allows; without one it is {@link WORK_LIMIT} */
-export function withinBudget<T>(run: () => T, budget = new Budget(WORK_LIMIT)): T {
+/** @throws WorkBudgetError when `run` does more than the budget allows; without one it is {@link WORK_LIMIT} */
+export function withinBudget<T>(run: () => T, budget = new WorkBudget(WORK_LIMIT)): T {
   const outer = current;
   current = budget;
   try {
@@ -37,8 +37,8 @@ export function isCounted(): boolean {
 }
 
 /** Called before the work is done. */
-export function spend(work: number): void {
-  if (current !== undefined && (current.left -= work) < 0) throw new EffortError();
+export function spendWork(work: number): void {
+  if (current !== undefined && (current.left -= work) < 0) throw new WorkBudgetError();
 }
 
 /** The cost of a string. */

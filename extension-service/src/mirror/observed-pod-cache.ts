@@ -1,6 +1,6 @@
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { BoundedMap } from '../util/bounded-map.js';
-import type { IsShown } from './shown-pods.js';
+import type { IsPodObserved } from './observed-pods.js';
 
 const MAX_REMEMBERED = 10_000;
 /** Milliseconds that a Pod counts as shown, and as not shown: it may be created a moment later. */
@@ -9,12 +9,12 @@ const [SHOWN_MS, NOT_SHOWN_MS] = [5 * 60_000, 5_000];
 const MAX_QUESTIONS = 8;
 
 /** Whether the API server has shown the Pod of a job, asked once for all requests that claim the same. */
-export class ShownMemory {
+export class ObservedPodCache {
   private readonly known = new BoundedMap<string, { readonly shown: boolean; readonly until: number }>(MAX_REMEMBERED);
   private readonly running = new Map<string, Promise<boolean>>();
 
   constructor(
-    private readonly ask: IsShown,
+    private readonly ask: IsPodObserved,
     private readonly now: () => number,
   ) {}
 

@@ -6,7 +6,7 @@ import { utcSeconds } from '../utc-seconds.js';
 export type GateCheck = 'minimumAge' | 'verify' | 'webhook';
 
 /** The checks that are asked for; the age is known without asking. */
-export type AskedCheck = Exclude<GateCheck, 'minimumAge'>;
+export type ExternalCheck = Exclude<GateCheck, 'minimumAge'>;
 
 /** The result of asking a check about one digest. Times in milliseconds since the epoch. */
 export type CheckResult =
@@ -21,13 +21,13 @@ export interface GateFacts {
   readonly now: number;
   /** When a registry first showed the digest to us. */
   readonly firstSeen: number;
-  readonly results: { readonly [Check in AskedCheck]?: CheckResult };
+  readonly results: { readonly [Check in ExternalCheck]?: CheckResult };
 }
 
-export type Judgement =
+export type GateDecision =
   | { readonly state: 'allowed' }
   /** The check must be asked before there is a judgement. */
-  | { readonly state: 'ask'; readonly check: AskedCheck }
+  | { readonly state: 'ask'; readonly check: ExternalCheck }
   /** Not now; `until`: when it is judged again, in milliseconds since the epoch. */
   | { readonly state: 'held'; readonly check: GateCheck; readonly reason: string; readonly until: number }
   | { readonly state: 'denied'; readonly check: GateCheck; readonly reason: string };
@@ -37,11 +37,11 @@ const FIRST_RETRY_MS = 30_000;
 const MAX_RETRY_MS = 3_600_000;
 
 /** Judges a digest by what is known of it. Pure: asks nothing, reads no clock. */
-export function judge(gate: GateConfig, facts: GateFacts): Judgement {
+export function decideGate(gate: GateConfig, facts: GateFacts): GateDecision {
   const young = tooYoung(gate, facts);
   if (young !== undefined) return young;
-  for (const check of askedChecks(gate)) {
-    const judgement = judgeResult(gate, check, facts);
+  for (const check of externalChecks(gate)) {
+    const judgement = decideResult(gate, check, facts);
     if (judgement !== undefined) return judgement;
   }
   return { state: 'allowed' };
@@ -52,12 +52,12 @@ export function retryAt({ at, tries }: { readonly at: number; readonly tries: nu
   return at + Math.min(FIRST_RETRY_MS * 2 ** Math.min(Math.max(tries, 1) - 1, 20), MAX_RETRY_MS);
 }
 
-function askedChecks(gate: GateConfig): readonly AskedCheck[] {
+function externalChecks(gate: GateConfig): readonly ExternalCheck[] {
   return (['verify', 'webhook'] as const).filter((check) => gate[check] !== undefined);
 }
 
 /** A time in the future, from a clock that was wrong, counts as now: the age begins again. */
-function tooYoung({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts): Judgement | undefined {
+function tooYoung({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts): GateDecision | undefined {
   const until = Math.min(firstSeen, now) + minimumAge;
   if (now >= until) return undefined;
   const reason = `it was first seen ${utcSeconds(Math.min(firstSeen, now))}, and minimumAge is ${formatDuration(minimumAge)}`;
@@ -65,7 +65,7 @@ function tooYoung({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts)
 }
 
 /** @returns undefined when the check lets the digest through */
-function judgeResult(gate: GateConfig, check: AskedCheck, { now, results }: GateFacts): Judgement | undefined {
+function decideResult(gate: GateConfig, check: ExternalCheck, { now, results }: GateFacts): GateDecision | undefined {
   const result = results[check];
   if (result === undefined) return { state: 'ask', check };
   switch (result.state) {
@@ -88,6 +88,6 @@ function isOld({ at }: { readonly at?: number }, now: number): boolean {
 }
 
 /** The meaning of a check that gives no verdict. */
-export function onError({ webhook }: GateConfig, check: AskedCheck): 'hold' | 'allow' {
+export function onError({ webhook }: GateConfig, check: ExternalCheck): 'hold' | 'allow' {
   return check === 'webhook' ? (webhook?.onError ?? 'hold') : 'hold';
 }

@@ -24,7 +24,7 @@ interface Kept {
  * Answers of sources to who may read an image, by credentials and digest. Refusals, which hostile Pods can cause without end,
  * never displace good answers.
  */
-export class AccessMemory {
+export class AccessCache {
   private readonly good = new BoundedMap<string, number>(MAX_REMEMBERED);
   private readonly refused = new BoundedMap<string, Kept>(MAX_REMEMBERED);
   private readonly silent = new BoundedMap<string, Kept>(MAX_REMEMBERED);

@@ -11,12 +11,12 @@ export interface Issuer {
 }
 
 /** The content of the Secret after a step. */
-export async function carryOut(
+export async function applyStep(
   step: Step,
   material: CertificateMaterial,
   { issuer, names, now }: { readonly issuer: Issuer; readonly names: readonly string[]; readonly now: number },
 ): Promise<CertificateMaterial> {
-  const { authority, next, rollover } = material;
+  const { ca: authority, next, rollover } = material;
   switch (step.kind) {
     case 'none':
       return material;
@@ -52,7 +52,7 @@ export async function carryOut(
         ? []
         : [{ cert: authority.cert, until: Math.min(notAfter(authority.cert), now + LIFETIMES_MS.leaf) }];
     return {
-      authority: signer,
+      ca: signer,
       leaf: await issuer.leaf(signer, names, now),
       retired: [...old, ...material.retired],
     };

@@ -3,14 +3,14 @@ import { delimiter, join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 
 /** CA certificates that the environment adds to node's own; each is PEM. */
-export interface AddedAuthorities {
+export interface AddedCas {
   /** Of NODE_EXTRA_CA_CERTS: node trusts them by itself, until a connection has a list of its own. */
   readonly byNode: readonly string[];
   /** Of SSL_CERT_FILE and SSL_CERT_DIR, which node does not read. */
-  readonly besidesNode: readonly string[];
+  readonly byUs: readonly string[];
 }
 
-export const NO_AUTHORITIES: AddedAuthorities = { byNode: [], besidesNode: [] };
+export const NO_ADDED_CAS: AddedCas = { byNode: [], byUs: [] };
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_FILES = 1_000;
@@ -21,10 +21,10 @@ const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TR
  * same image heed. They are added to node's list and replace nothing. Unreadable files are reported, with the variable's
  * name, and left out: images set these variables for files that they do not have.
  */
-export function addedAuthorities(
+export function addedCas(
   env: Readonly<Record<string, string | undefined>>,
   report: (problem: string) => void,
-): AddedAuthorities {
+): AddedCas {
   // Made only where a variable is set: it takes some milliseconds of each start.
   let known: Set<string> | undefined;
   const isNew = (pem: string): boolean => {
@@ -48,7 +48,7 @@ export function addedAuthorities(
   const ofFile = read('SSL_CERT_FILE', file === '' ? [] : [file]);
   const listed = folders.split(delimiter).filter((folder) => folder !== '');
   const ofFolders = listed.flatMap((folder) => read('SSL_CERT_DIR', filesOf(folder, report)));
-  return { byNode, besidesNode: [...ofFile, ...ofFolders] };
+  return { byNode, byUs: [...ofFile, ...ofFolders] };
 }
 
 function filesOf(folder: string, report: (problem: string) => void): string[] {

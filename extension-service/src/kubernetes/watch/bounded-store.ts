@@ -1,8 +1,8 @@
 /** The most that is kept of one kind of object. */
-export interface ShelfBound<T> {
+export interface StoreBound<T> {
   /** About the bytes that a value takes. */
   readonly size: (value: T) => number;
-  readonly most: number;
+  readonly maxItems: number;
 }
 
 export interface Held<T> {
@@ -11,12 +11,12 @@ export interface Held<T> {
 }
 
 /** Values by key, as many as there is room for. */
-export class Shelf<T> {
+export class BoundedStore<T> {
   readonly #held = new Map<string, Held<T>>();
   #size = 0;
   #complete = true;
 
-  constructor(private readonly bound?: ShelfBound<T>) {}
+  constructor(private readonly bound?: StoreBound<T>) {}
 
   /** Whether there has been room for all. */
   get complete(): boolean {
@@ -31,7 +31,7 @@ export class Shelf<T> {
   put(key: string, held: Held<T>): boolean {
     this.delete(key);
     const size = this.#sizeOf(key, held);
-    if (this.bound !== undefined && this.#size + size > this.bound.most) {
+    if (this.bound !== undefined && this.#size + size > this.bound.maxItems) {
       this.#complete = false;
       return false;
     }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError } from '../errors.js';
 
 /** The request that an answer is about, for messages. */
-export interface Asked {
+export interface RequestInfo {
   /** host[:port] of the registry, also where it redirects. */
   readonly host: string;
   /** host[:port] of who answers, when the registry redirects there. */
@@ -12,7 +12,7 @@ export interface Asked {
 }
 
 /** The error for an answer that breaks the distribution spec. */
-export function invalid(asked: Asked, message: string, cause?: unknown): RegistryError {
+export function invalid(asked: RequestInfo, message: string, cause?: unknown): RegistryError {
   const request = describeRequest(asked.method, asked.url);
   return new RegistryError(message, {
     kind: 'invalid',

@@ -17,7 +17,7 @@ export type FollowUp =
   /** `pause` until a new request may try it again. */
   | { readonly do: 'give-up'; readonly failure: CopyFailure; readonly pause: number };
 
-export interface TryContext {
+export interface AttemptContext {
   readonly retry: RetryPolicy;
   readonly random: () => number;
   readonly draining: boolean;
@@ -26,7 +26,7 @@ export interface TryContext {
   readonly now: () => number;
 }
 
-export interface TryFindings {
+export interface AttemptFindings {
   /** The registry stays away: all that waits for it is given up. */
   readonly away: boolean;
   /** The background worker ended, and this copy may be why. */
@@ -38,14 +38,19 @@ const MIN_HOLD_MS = 1_000;
 const MAX_HOLD_MS = 3_600_000;
 
 /** The step that follows from the result of a try. */
-export function followUp(context: TryContext, entry: Entry, result: MirrorResult, findings: TryFindings): FollowUp {
+export function followUp(
+  context: AttemptContext,
+  entry: Entry,
+  result: MirrorResult,
+  findings: AttemptFindings,
+): FollowUp {
   const { retry, random, draining } = context;
   // Requests that waited have the answer now, and another replica goes on.
-  const isOthers = context.yields && !entry.ours && !draining;
+  const isOthers = context.yields && !entry.exclusive && !draining;
   if (result.ok) return entry.again !== undefined && !draining && !isOthers ? { do: 'copy-again' } : { do: 'finish' };
   const { failure } = result;
   if (findings.isCrash && !draining) return afterCrash(entry, failure);
-  const isMended = entry.mended?.includes(failure.reason) === true;
+  const isMended = entry.fixed?.includes(failure.reason) === true;
   if (isOthers) {
     const delay = failure.retryable ? retryDelay(retry, entry.attempts, failure, random) : retry.pause;
     return { do: 'give-up', failure, pause: isMended ? 0 : delay };
@@ -60,7 +65,7 @@ export function followUp(context: TryContext, entry: Entry, result: MirrorResult
 }
 
 /** A gate's hold is not a failed try. It is looked at sooner than it ends: the tag may name another image by then. */
-function whileHeld({ retry, now }: TryContext, failure: CopyFailure, until: number): FollowUp {
+function whileHeld({ retry, now }: AttemptContext, failure: CopyFailure, until: number): FollowUp {
   const left = Math.max(until - now(), MIN_HOLD_MS);
   const { longestWait = MAX_WAIT_MS } = retry;
   // A person waits, and runs the command again.

@@ -2,16 +2,16 @@ import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import { CopyFailedError, mayBeCredentials } from '../registry/copy-failure.js';
 
 /** Whether the API server has shown a Pod, or a workload, that uses the image with the job's pull context. */
-export type IsShown = (job: MirrorJob) => Promise<boolean>;
+export type IsPodObserved = (job: MirrorJob) => Promise<boolean>;
 
 /**
  * The job with the pull secrets that an unauthenticated request names, after a copy without them was refused. Undefined
  * unless the API server shows such a Pod: a forged request uses no secrets.
  */
-export async function withShownSecrets(
+export async function withObservedSecrets(
   job: MirrorJob,
   error: unknown,
-  isShown: IsShown,
+  isShown: IsPodObserved,
 ): Promise<MirrorJob | undefined> {
   const { pull } = job;
   if (pull?.unproven !== true || !(error instanceof CopyFailedError)) return undefined;
@@ -22,7 +22,7 @@ export async function withShownSecrets(
 }
 
 /** A hint for a copy that a registry refused because no secret was used. */
-export function notShownHint({ namespace }: PullContext): string {
+export function notObservedHint({ namespace }: PullContext): string {
   return (
     `; the caller is not authenticated, so pull secrets are used only once the service sees a Pod in namespace ${namespace} ` +
     'that uses the image; to use them at once, set auth or tls.clients for the route'

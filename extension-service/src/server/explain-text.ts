@@ -11,7 +11,7 @@ import type { InTable } from './table-knowledge.js';
 import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 
 /** Reads like a short story: a paragraph for each container. */
-export function story(answer: ExplainAnswer, now: number): string {
+export function explainText(answer: ExplainAnswer, now: number): string {
   if (answer.containers.length === 0) return 'The Pod has no container with an image.';
   const refused = (answer.refused ?? []).map((why) => plainLine(`The Pod is refused: ${why}.`));
   const paragraphs = answer.containers.map((container) =>

@@ -19,7 +19,7 @@ export interface Candidate {
 }
 
 /** The next action on the Lease. */
-export type Judgement =
+export type LeaseAssessment =
   | { readonly do: 'create' | 'renew' | 'take' }
   /** Somebody else's for at most so many milliseconds more, unless it is renewed. */
   | { readonly do: 'wait'; readonly remaining: number };
@@ -39,7 +39,11 @@ export function observe(before: Observation, found: StoredLease | undefined, now
  *
  * Where the Lease is gone, the last holder is believed all the same, so that one who deletes it makes no second leader.
  */
-export function judge({ lease, gone, unchangedSince }: Observation, candidate: Candidate, now: number): Judgement {
+export function assessLease(
+  { lease, gone, unchangedSince }: Observation,
+  candidate: Candidate,
+  now: number,
+): LeaseAssessment {
   if (lease === undefined) return { do: 'create' };
   const { holder, duration = 0 } = lease.record;
   const claim = gone ? 'create' : 'take';

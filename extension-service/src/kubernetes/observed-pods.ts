@@ -12,7 +12,7 @@ const PAUSES_MS: readonly number[] = [100, 400, 1_000];
 /** Pods of a namespace that are looked through; the watch knows the others. */
 const MAX_PODS = 500;
 
-export interface ShownPodsOptions {
+export interface ObservedPodsOptions {
   /** Whether the watch of the workloads has shown such a Pod; undefined where nothing is watched. */
   readonly watched: (job: MirrorJob) => boolean | undefined;
   /** Undefined outside of a cluster. */
@@ -22,10 +22,10 @@ export interface ShownPodsOptions {
 }
 
 /** Whether the API server knows a Pod that uses an image with certain pull secrets, as a request claims. */
-export class ShownPods {
+export class ObservedPods {
   private problem: string | undefined;
 
-  constructor(private readonly options: ShownPodsOptions) {}
+  constructor(private readonly options: ObservedPodsOptions) {}
 
   async isShown(job: MirrorJob): Promise<boolean> {
     const { pull } = job;

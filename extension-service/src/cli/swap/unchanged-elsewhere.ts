@@ -5,7 +5,7 @@ import type { ObjectPath } from '../pods-of-object.js';
  * Whether two documents differ in swapped references only, the Pods at the paths and a function's `results` left out. An
  * anchor outside of a Pod may have been swapped with the Pod that uses it.
  */
-export function isSameElsewhere(
+export function isUnchangedElsewhere(
   before: unknown,
   after: unknown,
   { swaps, pods }: { readonly swaps: readonly Swap[]; readonly pods: readonly ObjectPath[] },

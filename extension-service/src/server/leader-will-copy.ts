@@ -1,7 +1,7 @@
 import type { Config } from '../core/config/model.js';
 import type { Rules } from '../core/decide/rules.js';
 import { isCertain, readsBack } from '../kubernetes/workloads/sources.js';
-import type { CopyWish } from '../mirror/copy-gate.js';
+import type { CopyRequest } from '../mirror/copy-gate.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 
 export interface LeaderView {
@@ -12,7 +12,7 @@ export interface LeaderView {
 }
 
 /** Whether the leader makes a copy by itself, by what it sees of the Pod that the copy is for. */
-export function leaderWould({ config, rules, notWatched }: LeaderView, job: MirrorJob, wish: CopyWish): boolean {
+export function leaderWillCopy({ config, rules, notWatched }: LeaderView, job: MirrorJob, wish: CopyRequest): boolean {
   if (job.pull !== undefined && notWatched.has(job.pull.namespace)) return false;
   // It never sees a Pod that is refused.
   if (wish.waits && config.imageCopyFailure === 'deny') return false;
