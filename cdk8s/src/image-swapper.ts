@@ -165,7 +165,7 @@ export class ImageSwapper extends Construct {
     checked(() => {
       refuseUseless(props, engine, transport.guarded);
       engine.decides.checkMatches?.(matches);
-      checkGuards(config.source ?? {}, engine, failClosed);
+      checkGuards(config.source ?? {}, engine, { failClosed, computes: true });
       if (engineNamespace !== undefined) checkLabel(engineNamespace, 'engineNamespace');
       ENGINE_CONSTRUCTS[engine.name](this, 'Policy', policy);
       if (!transport.guarded) return;

@@ -4,7 +4,7 @@ import { compileRules } from '../core/decide/rules.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { Garbage } from './garbage.js';
-import type { ClusterPart, BackgroundLog } from './run.js';
+import type { BackgroundLog, CheckAccess, ClusterPart } from './run.js';
 import type { ClusterEvent } from './protocol.js';
 import { connectCluster } from '../kubernetes/api.js';
 import type { ClusterAccess } from '../kubernetes/api.js';
@@ -18,7 +18,9 @@ import { ClusterLease } from '../kubernetes/lease/cluster-lease.js';
 import { leaseIdentity } from '../kubernetes/lease/identity.js';
 import { LeaderElection } from '../kubernetes/lease/leader-election.js';
 import type { LeaderState } from '../kubernetes/lease/leader-election.js';
+import { holdsTable } from '../kubernetes/image-table/holds-table.js';
 import { MirroredImages } from '../kubernetes/image-table/mirrored-images.js';
+import { PublicImages } from '../kubernetes/image-table/public-images.js';
 import { ConfigFeed } from '../kubernetes/live-config.js';
 import { openServingCertificate } from '../kubernetes/serving-certificate/open.js';
 import type { OpenedCertificate } from '../kubernetes/serving-certificate/open.js';
@@ -37,6 +39,7 @@ export interface ClusterSideOptions {
   readonly log: BackgroundLog;
   readonly emit: (event: ClusterEvent) => void;
   readonly garbage: Garbage;
+  readonly checkAccess: CheckAccess;
   /** Milliseconds until a kubeconfig that could not be used is tried again. @default 10000 */
   readonly retry?: number;
 }
@@ -55,6 +58,8 @@ export class ClusterSide implements ClusterPart {
   private current: { readonly config: Config; readonly rules: Rules };
   private reconciler: Reconciler | undefined;
   private images: MirroredImages | undefined;
+  /** With `source.accessCheck`, before `images`. */
+  private publicImages: PublicImages | undefined;
   private recorder: EventRecorder | undefined;
   private running: Promise<void> | undefined;
   private readonly feed: ConfigFeed;
@@ -136,7 +141,7 @@ export class ClusterSide implements ClusterPart {
     this.keepCertificate(cluster);
     void this.logRetirement(cluster, config);
     this.recorder = new EventRecorder({ api: new ClusterEvents(cluster.core, this.identity.name), log });
-    const tasks = await this.tasks(cluster);
+    const tasks = await this.tasks(cluster, signal);
     this.problems.update([], 'connected to the cluster');
     if (!config.reconcile.enabled) this.role('alone');
     if (tasks.length === 0) {
@@ -183,10 +188,11 @@ export class ClusterSide implements ClusterPart {
   }
 
   /** The leader's tasks. */
-  private async tasks(cluster: ClusterAccess): Promise<readonly LeaderTask[]> {
+  private async tasks(cluster: ClusterAccess, signal: AbortSignal): Promise<readonly LeaderTask[]> {
     const { certificate, feed, options } = this;
-    const { log, emit } = options;
+    const { log, emit, checkAccess: ask } = options;
     this.images = new MirroredImages({ log, onReport: (report) => emit({ kind: 'image-table', report }) });
+    this.publicImages = new PublicImages({ images: this.images, ask, signal });
     const writing = await leaderTasks({
       ...{ cluster, log, images: this.images },
       config: feed,
@@ -223,17 +229,23 @@ export class ClusterSide implements ClusterPart {
         report: (results) => emit({ kind: 'garbage', results }),
         collect: (beforeDelete, signal) => garbage.collect(this.current.config, beforeDelete, signal),
         withdraw: async (names, signal) => {
-          for (const text of names) this.images?.missing({ reference: { text } });
-          if (this.hasTable()) await this.images?.inForce(signal);
+          for (const text of names) this.missing({ reference: { text } });
+          if (holdsTable(this.current.config)) await this.images?.inForce(signal);
         },
       }),
     ];
   }
 
-  /** Whether the API server swaps by a table that this replica writes. */
-  private hasTable(): boolean {
-    const { policies } = this.current.config;
-    return policies.manage && policies.engine === 'mutatingadmissionpolicy';
+  /** @param digest of the image in the target */
+  private present(job: MirrorJob, digest: string): void {
+    const { config } = this.current;
+    if (config.source.accessCheck === 'none') this.images?.present(job);
+    else if (holdsTable(config)) this.publicImages?.present(job, digest);
+  }
+
+  private missing(image: { readonly reference: Pick<MirrorJob['reference'], 'text'> }): void {
+    this.publicImages?.missing(image);
+    this.images?.missing(image);
   }
 
   private async reconciling(
@@ -251,7 +263,7 @@ export class ClusterSide implements ClusterPart {
       want: (jobs) => emit({ kind: 'wanted', jobs }),
       ...(recorder !== undefined && { used: recorder.used }),
       onReport: (report) => emit({ kind: 'watches', report }),
-      onPresence: (job, isPresent) => (isPresent ? this.images?.present(job) : this.images?.missing(job)),
+      onPresence: (job, digest) => (digest === undefined ? this.missing(job) : this.present(job, digest)),
       onNews: (news) => {
         const { events, dryRun } = this.current.config;
         if (events.enabled && !dryRun) this.recorder?.record(news);

@@ -41,7 +41,8 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     const cloud = openClouds({ env, onEvent: onCloudEvent, report });
     const garbage = garbageOf(() => copier.currentRegistries);
-    const cluster = new ClusterSide(config, { env, log, garbage, emit: onClusterEvent });
+    const checkAccess: CheckAccess = (job, digest, milliseconds) => copier.checkAccess(job, digest, milliseconds);
+    const cluster = new ClusterSide(config, { env, log, garbage, checkAccess, emit: onClusterEvent });
     const connect = lazily(() => connectCluster(env));
     const shown = new ObservedPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
     const copier = new RegistryCopier(config, {
@@ -52,7 +53,6 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     });
     copier.start();
     cluster.start();
-    const checkAccess: CheckAccess = (job, digest, milliseconds) => copier.checkAccess(job, digest, milliseconds);
     return {
       copier,
       readSecret,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pushImage } from '../../bench/push-image.js';
 import { get } from '../../fakes/https-client.js';
 import { buildImage } from '../../fakes/images.js';
-import { RealRegistry } from '../../fakes/real-registry.js';
+import { RealRegistry, TEST_LOGIN } from '../../fakes/real-registry.js';
 import { RunningService } from '../../fakes/service.js';
 import { untilWith } from '../../fakes/until.js';
 import { goToolsAvailable } from '../../tools/tool.js';
@@ -34,6 +34,9 @@ const RIGHTS: Rights = {
   ],
 };
 
+/** As the chart grants it with `secretReader.enabled`. */
+const READ_SECRETS = { apiGroups: [''], resources: ['secrets', 'serviceaccounts'], verbs: ['get', 'list', 'watch'] };
+
 const POLICY = { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'MutatingAdmissionPolicy' };
 const policyNamed = (name: string): ApiObject => ({ ...POLICY, metadata: { name } });
 
@@ -48,6 +51,7 @@ interface Spec {
 describe.skipIf(!available)("the API server's own table of images", () => {
   let plane: ControlPlane;
   let source: RealRegistry;
+  let closedSource: RealRegistry;
   let target: RealRegistry;
   let kubeconfig: string;
   let service: RunningService;
@@ -61,7 +65,12 @@ describe.skipIf(!available)("the API server's own table of images", () => {
   );
 
   beforeAll(async () => {
-    [plane, source, target] = await Promise.all([ControlPlane.start(), RealRegistry.start(), RealRegistry.start()]);
+    [plane, source, closedSource, target] = await Promise.all([
+      ControlPlane.start(),
+      RealRegistry.start(),
+      RealRegistry.start({ htpasswd: TEST_LOGIN.htpasswd }),
+      RealRegistry.start(),
+    ]);
     kubeconfig = join(plane.folder, 'service-kubeconfig');
     await grant(RIGHTS);
     for (const name of [NAMESPACE, 'monitoring'])
@@ -70,7 +79,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
   }, 180_000);
   afterAll(async () => {
     await service?.stop('SIGKILL');
-    await Promise.all([plane?.stop(), source?.stop(), target?.stop()]);
+    await Promise.all([plane, source, closedSource, target].map((one) => one?.stop()));
   }, 60_000);
 
   async function grant(rights: Rights): Promise<void> {
@@ -78,25 +87,27 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     await writeFile(kubeconfig, await serviceAccount(plane.api, account));
   }
 
-  async function start(more = ''): Promise<RunningService> {
+  async function start(accessCheck: 'none' | 'pullSecrets' = 'none'): Promise<RunningService> {
+    const registries = [source, closedSource].map(
+      ({ host }) => `{type: oci, oci: {registry: '${host}', insecure: true}}`,
+    );
     return RunningService.start({
       config: [
         `target: {type: oci, oci: {registry: '${target.host}', prefix: mirror, insecure: true}}`,
-        `source: {registries: [{type: oci, oci: {registry: '${source.host}', insecure: true}}], filters: [`,
+        `source: {accessCheck: ${accessCheck}, registries: [${registries.join(', ')}], filters: [`,
         `  {jmespath: "obj.metadata.labels.tier == 'system'"}, {jmespath: "container.name == 'left'"}]}`,
         `policies: {engine: mutatingadmissionpolicy, manage: true, excludedNamespaces: [monitoring]}`,
-        more,
       ].join('\n'),
       env: { KUBECONFIG: kubeconfig },
       plain: true,
     });
   }
 
-  async function push(): Promise<string> {
+  async function push(to = source): Promise<string> {
     pushed += 1;
     const image = buildImage({ seed: pushed, layerSize: 2_000, platforms: ['linux/amd64'] });
-    await pushImage(source.host, `app-${pushed}`, image, '1');
-    return `${source.host}/app-${pushed}:1`;
+    await pushImage(to.host, `app-${pushed}`, image, '1', to === closedSource ? TEST_LOGIN : undefined);
+    return `${to.host}/app-${pushed}:1`;
   }
 
   function swapped(reference: string): string {
@@ -261,6 +272,50 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     await grant(RIGHTS);
     await until('it is swapped', async () => (await admitted(containers(image)))[0] === swapped(image));
   }, 120_000);
+
+  it('keeps the source of images that needed a pull secret with source.accessCheck, and swaps the others', async () => {
+    const open = await inTable();
+    const closed = await push(closedSource);
+    const spec = { ...containers(closed, open), imagePullSecrets: [{ name: 'login' }] };
+    await putLogin();
+    await grant({ ...RIGHTS, cluster: [...(RIGHTS.cluster ?? []), READ_SECRETS] });
+    await service.stop();
+    service = await start('pullSecrets');
+    expectOk(await create(spec), 'create the Pod');
+    await until('the private image is copied', async () => {
+      const accept = 'application/vnd.oci.image.index.v1+json';
+      const path = swapped(closed).slice(target.host.length + 1, -2);
+      const url = `http://${target.host}/v2/${path}/manifests/1`;
+      return (await fetch(url, { method: 'HEAD', headers: { accept } })).ok;
+    });
+    // An image that is copied later is in the table; the private image is not.
+    await inTable();
+    await until('the public image is swapped again', async () => (await admitted(spec))[1] === swapped(open));
+    expect(await admitted(spec)).toEqual([closed, swapped(open)]);
+    expect(await explained(closed)).toMatchObject({ swapped: false, table: { state: 'absent' } });
+    expect(JSON.stringify((await plane.api.get(policyNamed('image-swapper-recent'))).body)).not.toContain(
+      closed.slice(closed.indexOf('/') + 1, -2),
+    );
+    // Without the check it is like any other image.
+    await service.stop();
+    service = await start();
+    await until('the private image is swapped', async () => (await admitted(spec))[0] === swapped(closed));
+    // A table of all images is not continued as one of public images.
+    await service.stop();
+    service = await start('pullSecrets');
+    await until('the private image is not swapped', async () => (await admitted(spec))[0] === closed);
+  }, 240_000);
+
+  async function putLogin(): Promise<void> {
+    const auth = Buffer.from(`${TEST_LOGIN.username}:${TEST_LOGIN.password}`).toString('base64');
+    await plane.api.apply({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { namespace: NAMESPACE, name: 'login' },
+      type: 'kubernetes.io/dockerconfigjson',
+      stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [closedSource.host]: { auth } } }) },
+    });
+  }
 
   /** Images in both policies, counted in the API server's objects. */
   async function entries(): Promise<number> {

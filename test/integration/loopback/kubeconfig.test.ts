@@ -47,6 +47,7 @@ describe('a kubeconfig that cannot be used', () => {
       garbage: garbageOf(() => {
         throw new Error('no registry is needed');
       }),
+      checkAccess: () => Promise.resolve({ state: 'unknown', message: 'no source is needed' }),
       emit: ({ kind }) => (tries += kind === 'role' ? 1 : 0),
       retry: 5,
     });

@@ -24,9 +24,9 @@ describe('a configuration for the table in the API server', () => {
       [/^3:22: reconcile\.enabled: is false, but policies\.engine is mutatingadmissionpolicy/],
     ],
     [
-      'is refused where pull secrets decide',
-      `${target}${managed}source: {accessCheck: pullSecrets}\n`,
-      [/^3:23: source\.accessCheck: is pullSecrets, but policies\.engine is mutatingadmissionpolicy: nothing asks/],
+      'is refused where pull secrets decide and names are computed',
+      `imageSwapPolicy: always\n${target}${managed}source: {accessCheck: pullSecrets}\n`,
+      [/^4:23: source\.accessCheck: is pullSecrets, .* and imageSwapPolicy is always: .*: set imageSwapPolicy: exists/],
     ],
     ['has filters that CEL can decide', filters("obj.metadata.labels.a == 'b'", "container.name == 'c'"), []],
     [
@@ -38,6 +38,14 @@ describe('a configuration for the table in the API server', () => {
     const problems = problemsOf(text);
     expect(problems).toHaveLength(expected.length);
     expected.forEach((pattern, index) => expect(problems[index]).toMatch(pattern));
+  });
+
+  it('warns that Pods keep the source of images that need a pull secret', () => {
+    const text = `${target}${managed}source: {accessCheck: pullSecrets}\n`;
+    expect(problemsOf(text)).toEqual([]);
+    expect(warningsOf(parse(text))).toEqual([
+      expect.stringMatching(/^3:23: source\.accessCheck: .* so Pods keep the source of images that not everybody can/),
+    ]);
   });
 
   it('warns that images which are not copied do not come into the table', () => {

@@ -134,6 +134,17 @@ describe('the images of the table', () => {
     expect(sizes(images, configOf({ target: { ...ociTarget('other.test'), name: 'default' } }))).toEqual([0, 0]);
   });
 
+  it('are forgotten when only images that every Pod may read are to be in the table', () => {
+    const { images } = started();
+    images.present(job('nginx:1'));
+    expect(sizes(images)).toEqual([0, 1]);
+    const checked = { ...config, source: { ...config.source, accessCheck: 'pullSecrets' as const } };
+    expect(sizes(images, checked)).toEqual([0, 0]);
+    images.present(job('nginx:1'));
+    expect(sizes(images, { ...checked, logLevel: 'debug' })).toEqual([0, 1]);
+    expect(sizes(images)).toEqual([0, 1]);
+  });
+
   it('are read back from the policies that hold them', () => {
     const { images } = started();
     const texts = [

@@ -63,11 +63,20 @@ function checkSourceAccess(context: RuleContext, { name, title, decides, transpo
     );
   }
   if (transport === undefined) {
-    context.error(
+    if (swapPolicies(context).includes('always')) {
+      context.error(
+        path,
+        `is pullSecrets, but policies.engine is ${name} and imageSwapPolicy is always: ${title} computes names, and nothing asks the service which Pods can read an image`,
+        'set imageSwapPolicy: exists, or use another engine (webhook, kyverno)',
+      );
+      return;
+    }
+    context.warn(
       path,
-      `is pullSecrets, but policies.engine is ${name}: nothing asks the service which Pods can read an image`,
-      'use another engine (webhook, kyverno), or none',
+      `is pullSecrets, and policies.engine is ${name}: ${title} knows no pull secrets, so Pods keep the source of images that not everybody can read`,
+      'use another engine (webhook, kyverno) to swap these too',
     );
+    return;
   }
   if (secretReader?.enabled === false) {
     context.warn(
@@ -102,9 +111,7 @@ function checkDirectTarget(context: RuleContext, { name, title, decides }: Engin
 function checkManaged(context: RuleContext, { name, chart }: Engine): void {
   const { config } = context;
   if (chart.managedOnly === undefined) return;
-  const { targets = [], target, imageSwapPolicy } = config;
-  const all = [...targets, ...(target == null ? [] : [target])];
-  if (all.every((one) => (one?.imageSwapPolicy ?? imageSwapPolicy) === 'always')) return;
+  if (swapPolicies(context).every((policy) => policy === 'always')) return;
   for (const [path, policy] of statedCopyPolicies(context)) {
     if (policy !== 'none') continue;
     context.warn(
@@ -119,6 +126,12 @@ function checkManaged(context: RuleContext, { name, chart }: Engine): void {
     `is false, but policies.engine is ${name}: no image would be swapped, because ${chart.managedOnly}`,
     'set it to true, or imageSwapPolicy: always',
   );
+}
+
+/** Of each target. */
+function swapPolicies({ config }: RuleContext): readonly (string | undefined)[] {
+  const { targets = [], target, imageSwapPolicy } = config;
+  return [...targets, ...(target == null ? [] : [target])].map((one) => one?.imageSwapPolicy ?? imageSwapPolicy);
 }
 
 function checkCopies(context: RuleContext, { name, title }: Engine): void {

@@ -22,5 +22,7 @@ export function policyHashes(config: Config, nameTarget: NameTarget): PolicyHash
 /** The hash that the policies of this engine carry. */
 export function policyHash(config: Config, engine: Engine, nameTarget: NameTarget): string {
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
-  return engine.configHash(filters, policyTargets(config, nameTarget), config.source.directTarget, podOptions(config));
+  const { accessCheck, directTarget } = config.source;
+  const targets = policyTargets(config, nameTarget);
+  return engine.configHash(filters, targets, directTarget, podOptions(config), accessCheck !== 'none');
 }

@@ -38,6 +38,7 @@ export interface Engine {
     targets: readonly string[],
     directTarget?: 'keep' | 'refuse',
     pods?: PodOptions,
+    publicOnly?: boolean,
   ): string;
   /**
    * Values for the engine's own Helm chart, without which the policies do not work as they should; `{}` where it needs
@@ -172,6 +173,8 @@ export interface DecidedInput {
   readonly targets: readonly DecidedTarget[];
   /** What the targets have, under `policies.manage`. */
   readonly tables?: ImageTables;
+  /** Under `source.accessCheck`: the tables hold only images that every Pod may read. */
+  readonly publicOnly: boolean;
   /** Nothing is swapped. */
   readonly dryRun: boolean;
 }

@@ -40,7 +40,9 @@ export function policiesForConfig(
   const engine = ENGINES[name];
   const targets = policyTargets(config, nameTarget);
   engine.decides.checkMatches?.(matchesOf(config));
-  checkGuards(config.source, engine, options.failClosed === true);
+  const decided = decidedTargets(config, nameTarget);
+  const computes = decided.some(({ swapPolicy }) => swapPolicy === 'always');
+  checkGuards(config.source, engine, { failClosed: options.failClosed === true, computes });
   const timeoutSeconds = options.timeoutSeconds ?? timeoutFor(engine, copyPoliciesOf(config), config.imageCopyDeadline);
   return engine.render({
     ...options,
@@ -51,7 +53,8 @@ export function policiesForConfig(
     pods: podOptions(config),
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
     decided: {
-      targets: decidedTargets(config, nameTarget),
+      targets: decided,
+      publicOnly: config.source.accessCheck !== 'none',
       dryRun: config.dryRun,
       ...(tables !== undefined && { tables }),
     },

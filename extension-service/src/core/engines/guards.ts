@@ -7,18 +7,24 @@ export interface SourceGuards {
   readonly directTarget?: unknown;
 }
 
+export interface GuardedPolicies {
+  readonly failClosed: boolean;
+  /** A target has `imageSwapPolicy: always`, so that an engine without a service computes names. */
+  readonly computes: boolean;
+}
+
 /** @throws InvalidPolicyOptionError where the engine's policies would let pass what the configuration guards */
 export function checkGuards(
   { accessCheck, directTarget }: SourceGuards,
   { name, decides, transport }: Pick<Engine, 'name' | 'decides' | 'transport'>,
-  failClosed: boolean,
+  { failClosed, computes }: GuardedPolicies,
 ): void {
   if (accessCheck === 'pullSecrets' && decides.sees === 'images') {
     const reason = `is pullSecrets, but ${name} sends only image names: use another engine, or set none`;
     throw new InvalidPolicyOptionError('source.accessCheck', reason);
   }
-  if (accessCheck === 'pullSecrets' && transport === undefined) {
-    const reason = `is pullSecrets, but ${name} cannot ask the service which Pods can read an image: use another engine, or set none`;
+  if (accessCheck === 'pullSecrets' && transport === undefined && computes) {
+    const reason = `is pullSecrets, but ${name} computes names under imageSwapPolicy always, and nothing asks the service which Pods can read an image: set imageSwapPolicy: exists, or use another engine`;
     throw new InvalidPolicyOptionError('source.accessCheck', reason);
   }
   if (directTarget !== 'refuse') return;

@@ -199,10 +199,12 @@ export class MirroredImages {
 
   /** Another configuration may name images otherwise: such names are looked for in the target again. */
   private follow(config: Config): void {
+    // Images that only some Pods may read are not known apart from the others.
+    const isStricter = this.config?.source.accessCheck === 'none' && config.source.accessCheck !== 'none';
     this.config = config;
     const targets = byName(decidedTargets(config, namingTarget));
     for (const [text, entry] of this.known) {
-      if (nameOf(entry, targets) === text) continue;
+      if (!isStricter && nameOf(entry, targets) === text) continue;
       this.known.delete(text);
       this.recent.delete(text);
       this.unwritten.delete(text);

@@ -38,8 +38,8 @@ export interface ReconcilerOptions {
   /** Hands copies to the queue; each is answered by `settled`. */
   readonly want: (jobs: readonly MirrorJob[]) => void;
   readonly onNews: (news: CopyUpdate) => void;
-  /** Whether a target has an image that the cluster uses, each time that this is known. */
-  readonly onPresence?: (job: MirrorJob, isPresent: boolean) => void;
+  /** Digest of an image that the cluster uses in its target, each time that this is known; undefined: it does not have it. */
+  readonly onPresence?: (job: MirrorJob, digest: string | undefined) => void;
   /** The current state, reported at most a second after each change. */
   readonly onReport?: (report: WatchReport) => void;
   /** Gets what every object keeps in the targets. */
@@ -178,9 +178,9 @@ export class Reconciler implements LeaderTask {
 
   private tellPresence({ job, result }: CopyReport): void {
     const isMirror = this.wanted.get(job.key)?.certain === true;
-    if (result.ok && isMirror) this.options.onPresence?.(job, true);
+    if (result.ok && isMirror) this.options.onPresence?.(job, result.digest);
     // A copy asks the source only for what the target lacks, unless it compares the two.
-    if (!result.ok && !job.force && result.failure.host === sourceHost(job)) this.options.onPresence?.(job, false);
+    if (!result.ok && !job.force && result.failure.host === sourceHost(job)) this.options.onPresence?.(job, undefined);
   }
 
   private tell({ job, result }: CopyReport, goneSince: number | undefined, mayWait: boolean): void {

@@ -1,4 +1,4 @@
-import { configHash, hashAnnotation } from '../../policies/config-hash.js';
+import { hashAnnotation } from '../../policies/config-hash.js';
 import { celString } from '../../policies/literals.js';
 import type {
   CelCondition,
@@ -23,6 +23,7 @@ import type { ImageTable } from './image-table.js';
 import { filterConditions, matchCondition } from './limits.js';
 import { placeVariables } from './places.js';
 import { keysOf } from './reference-cel.js';
+import { tableHash } from './table-hash.js';
 
 export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 'timeoutSeconds'> {
   /** In the order in which they are asked. */
@@ -33,6 +34,8 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
   readonly pods?: PodOptions;
   /** The images of the targets. Absent: nothing, so that only targets with `always` swap. */
   readonly table?: ImageTable;
+  /** The table holds only images that every Pod may read. */
+  readonly publicOnly?: boolean;
   /** The policy without its binding, which swaps nothing. */
   readonly dryRun?: boolean;
 }
@@ -58,12 +61,12 @@ export function renderMutatingAdmission(
   const { name, failurePolicy, excludedNamespaces } = resolveNames(options, {
     namespaces: ADMISSION_POLICY_NAMESPACES,
   });
-  const { targets, dryRun = false } = options;
+  const { targets, dryRun = false, publicOnly = false } = options;
   if (targets.length === 0)
     throw new InvalidPolicyOptionError('targets', 'must name at least one target; otherwise no image is swapped');
   const filters = checkFilters(options.filters);
   const hash =
-    options.filters === undefined ? undefined : configHash(filters, prefixesOf(targets), 'keep', options.pods);
+    options.filters === undefined ? undefined : tableHash(filters, prefixesOf(targets), options.pods, publicOnly);
   const metadata = policyMetadata(name, options, hashAnnotation(hash));
   const variables = variablesOf(options, filters);
   for (const variable of variables) {

@@ -1,9 +1,9 @@
-import { configHash } from '../../policies/config-hash.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import type { Engine } from '../engine.js';
 import { ADMISSION_POLICY_NAMESPACES, renderMutatingAdmission } from './admission-policy.js';
 import { filterConditions, matchCondition } from './limits.js';
 import { policyNames } from './names.js';
+import { tableHash } from './table-hash.js';
 
 /**
  * The API server itself, by a `MutatingAdmissionPolicy`: Kubernetes 1.36 or newer. It calls nothing: what the targets have
@@ -75,6 +75,7 @@ export const mutatingAdmissionPolicy: Engine = {
       }),
     ];
   },
-  configHash,
+  configHash: (filters, targets, _directTarget, pods, publicOnly = false) =>
+    tableHash(filters, targets, pods, publicOnly),
   helmValues: () => ({ notes: ['The API server has no chart and needs no values.'], values: {} }),
 };

@@ -1,0 +1,91 @@
+import type { MirrorJob } from '../../core/decide/mirror-job.js';
+import type { SourceAccess } from '../../core/decide/source-access.js';
+import { sleep } from '../../util/sleep.js';
+import type { MirroredImages } from './mirrored-images.js';
+
+export interface PublicImagesOptions {
+  readonly images: Pick<MirroredImages, 'present' | 'missing'>;
+  /** Whether an image of this digest can be read at its source; never rejects. */
+  readonly ask: (job: MirrorJob, digest: string, milliseconds: number) => Promise<SourceAccess>;
+  readonly signal: AbortSignal;
+  /** Before a question that had no answer is asked again. @default 30000 milliseconds */
+  readonly retry?: number;
+}
+
+/** Questions at once: fewer than the checks of sources allow for one host. */
+const MAX_QUESTIONS = 16;
+const QUESTION_TIMEOUT_MS = 30_000;
+const RETRY_MS = 30_000;
+
+interface Question {
+  readonly job: MirrorJob;
+  readonly digest: string;
+}
+
+/**
+ * Lets only those images into the table that every Pod may read (`source.accessCheck`): the API server knows no pull secrets.
+ * An image whose source refuses it leaves the table. While the source gives no answer, the table stays as it is.
+ */
+export class PublicImages {
+  /** By name in the target: what is not decided. A question that is not here any more decides nothing. */
+  private readonly open = new Map<string, Question>();
+  private readonly waiting = new Set<Question>();
+  private asking = 0;
+
+  constructor(private readonly options: PublicImagesOptions) {}
+
+  /** The target has the image, with this digest. */
+  present(job: MirrorJob, digest: string): void {
+    const { text } = job.reference;
+    if (this.open.get(text)?.digest === digest) return;
+    const { pull, ...everybody } = job;
+    // Without a Pod no pull secrets are tried.
+    void pull;
+    this.put({ job: everybody, digest });
+  }
+
+  /** The target does not have the image, or is about to lose it. */
+  missing(image: { readonly reference: Pick<MirrorJob['reference'], 'text'> }): void {
+    const { text } = image.reference;
+    const question = this.open.get(text);
+    if (question !== undefined) this.waiting.delete(question);
+    this.open.delete(text);
+  }
+
+  private put(question: Question): void {
+    this.missing(question.job);
+    this.open.set(question.job.reference.text, question);
+    this.waiting.add(question);
+    this.next();
+  }
+
+  private next(): void {
+    for (const question of this.waiting) {
+      if (this.asking >= MAX_QUESTIONS || this.options.signal.aborted) return;
+      this.waiting.delete(question);
+      this.asking += 1;
+      void this.decide(question).finally(() => {
+        this.asking -= 1;
+        this.next();
+      });
+    }
+  }
+
+  private async decide(question: Question): Promise<void> {
+    const { images, ask, signal, retry = RETRY_MS } = this.options;
+    const { job, digest } = question;
+    const { text } = job.reference;
+    const isOpen = (): boolean => !signal.aborted && this.open.get(text) === question;
+    const { state } = await ask(job, digest, QUESTION_TIMEOUT_MS);
+    if (!isOpen()) return;
+    if (state === 'unknown') {
+      void sleep(retry, signal, { ref: false }).then(() => {
+        if (isOpen()) this.put(question);
+      });
+      return;
+    }
+    this.open.delete(text);
+    if (state === 'granted') images.present(job);
+    else images.missing(job);
+  }
+}
