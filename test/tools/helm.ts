@@ -5,17 +5,32 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments, stringify } from 'yaml';
 import { goTool } from './tool.js';
+import type { GoToolOptions } from './tool.js';
 import { GO_PROGRAMS } from './go-programs.js';
 
 export const CHART = fileURLToPath(new URL('../../extension-service/chart', import.meta.url));
 
-/** Build flags of a Helm release: without it, Helm takes a Kubernetes that it cannot ask for 1.20. */
-const VARIABLES = {
-  'helm.sh/helm/v3/internal/version.version': 'v3.22.0',
-  'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor': '1',
-  'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor': '36',
-  'helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor': '1',
-  'helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor': '36',
+/** The two that people use; 4 is the current one. */
+export type HelmMajor = 3 | 4;
+
+/** Build flags of a Helm release: without them, Helm 3 takes a Kubernetes that it cannot ask for 1.20. */
+const PROGRAMS: Readonly<Record<HelmMajor, GoToolOptions>> = {
+  3: {
+    module: 'helm',
+    package: 'helm.sh/helm/v3/cmd/helm',
+    variables: {
+      'helm.sh/helm/v3/internal/version.version': 'v3.22.0',
+      'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor': '1',
+      'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor': '36',
+      'helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor': '1',
+      'helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor': '36',
+    },
+  },
+  4: {
+    module: 'helm-4',
+    package: 'helm.sh/helm/v4/cmd/helm',
+    variables: { 'helm.sh/helm/v4/internal/version.version': 'v4.3.2' },
+  },
 };
 
 export interface HelmResult {
@@ -49,8 +64,8 @@ export interface RenderOptions {
   readonly chart?: string;
 }
 
-export async function helmProgram(): Promise<string> {
-  return goTool({ module: 'helm', package: 'helm.sh/helm/v3/cmd/helm', variables: VARIABLES });
+export async function helmProgram(major: HelmMajor = 3): Promise<string> {
+  return goTool(PROGRAMS[major]);
 }
 
 /** Helm, built from its Go module, with repositories and registries of its own. */
@@ -60,8 +75,8 @@ export class Helm {
     private readonly env: Readonly<Record<string, string>>,
   ) {}
 
-  static async create(env: Readonly<Record<string, string>> = {}): Promise<Helm> {
-    const program = await helmProgram();
+  static async create(env: Readonly<Record<string, string>> = {}, major: HelmMajor = 3): Promise<Helm> {
+    const program = await helmProgram(major);
     const home = mkdtempSync(join(tmpdir(), 'image-swapper-helm-'));
     const folders = { HELM_CACHE_HOME: 'cache', HELM_CONFIG_HOME: 'config', HELM_DATA_HOME: 'data', HOME: '' };
     const paths = Object.fromEntries(Object.entries(folders).map(([name, folder]) => [name, join(home, folder)]));

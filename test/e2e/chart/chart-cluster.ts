@@ -1,5 +1,6 @@
 import { makeCertificates } from '../../fakes/certificates.js';
 import { Helm } from '../../tools/helm.js';
+import type { HelmMajor } from '../../tools/helm.js';
 import { ControlPlane } from '../cluster/control-plane.js';
 import { Discovery } from '../cluster/discovery.js';
 import { expectOk } from '../cluster/kube-api.js';
@@ -33,6 +34,11 @@ export class ChartCluster {
     const kyverno = await startKyverno(plane, { trusted: ca, hosts });
     const helm = await Helm.create({ KUBECONFIG: plane.kubeconfig });
     return new ChartCluster(plane, helm, new Discovery(plane.api), address, kyverno);
+  }
+
+  /** Releases are the same to both. */
+  async helmOf(major: HelmMajor): Promise<Helm> {
+    return Helm.create({ KUBECONFIG: this.plane.kubeconfig }, major);
   }
 
   async stop(): Promise<void> {
