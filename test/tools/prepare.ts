@@ -7,12 +7,12 @@ import { evaluateCel } from './cel.js';
 import { debianTool } from './debian.js';
 import { gatekeeperMatches } from './gatekeeper-match.js';
 import { helmProgram } from './helm.js';
+import { kustomizeProgram } from './kustomize.js';
 import { cosignProgram, notationProgram } from './signing.js';
 import { gatekeeperManager } from '../e2e/cluster/gatekeeper-manager.js';
-import { kubeApiserver } from '../e2e/cluster/control-plane.js';
-import { kyvernoController } from '../e2e/cluster/kyverno-controller.js';
+import { FORMER_KUBERNETES, kubeApiserver, kubernetesPrograms, kyvernoController } from '../e2e/cluster/versions.js';
 import { kyvernoInit } from '../e2e/node/kyverno-install.js';
-import { checkNodePackages, coreDns, kubernetesPrograms, pauseProgram } from '../e2e/node/node-tools.js';
+import { checkNodePackages, coreDns, pauseProgram } from '../e2e/node/node-tools.js';
 import { KyvernoCli } from '../e2e/kyverno.js';
 import { registryProgram } from '../fakes/real-registry.js';
 
@@ -27,18 +27,20 @@ const DEBIAN_PACKAGES = {
 const PROGRAMS: Readonly<Record<string, () => Promise<unknown>>> = {
   crane: craneProgram,
   cel: () => evaluateCel([]),
-  helm: helmProgram,
+  'helm 3': () => helmProgram(3),
+  'helm 4': () => helmProgram(4),
+  kustomize: kustomizeProgram,
   'distribution registry': registryProgram,
   'gatekeeper match': () => gatekeeperMatches([]),
-  'kube-apiserver': kubeApiserver,
-  'Kubernetes 1.37': kubernetesPrograms,
+  Kubernetes: kubernetesPrograms,
+  [`kube-apiserver ${FORMER_KUBERNETES}`]: () => kubeApiserver(FORMER_KUBERNETES),
   CoreDNS: coreDns,
   pause: pauseProgram,
   'kyverno-init': kyvernoInit,
   notation: notationProgram,
   cosign: cosignProgram,
   gatekeeper: gatekeeperManager,
-  kyverno: kyvernoController,
+  kyverno: () => kyvernoController(),
   'kyverno command': () => KyvernoCli.build(),
 };
 

@@ -26,9 +26,12 @@ export async function notation(folder: string): Promise<Signer> {
 
 /**
  * cosign with a key pair of its own and without a transparency log, so that it asks the registry alone. `bundles` are its
- * default form, referrers; `tags` the form of cosign 2, a tag `sha256-….sig`.
+ * default form, referrers; `tags` the form of cosign 2, a tag `sha256-….sig`. `publicKey` is the path of its PEM file.
  */
-export async function cosign(folder: string, form: 'bundles' | 'tags'): Promise<Signer> {
+export async function cosign(
+  folder: string,
+  form: 'bundles' | 'tags',
+): Promise<Signer & { readonly publicKey: string }> {
   const program = await cosignProgram();
   const home = await mkdtemp(join(folder, 'cosign-'));
   const options = {
@@ -38,6 +41,7 @@ export async function cosign(folder: string, form: 'bundles' | 'tags'): Promise<
   await run(program, ['generate-key-pair'], options);
   const offline = ['--use-signing-config=false', '--tlog-upload=false', `--new-bundle-format=${form === 'bundles'}`];
   return {
+    publicKey: join(home, 'cosign.pub'),
     sign: async (reference) => {
       const args = ['sign', '--key', 'cosign.key', '--yes', '--allow-http-registry', ...offline, reference];
       await run(program, args, options);

@@ -7,19 +7,18 @@ import { makeCertificates } from '../../fakes/certificates.js';
 import { freePort } from '../../fakes/free-port.js';
 import type { Surroundings } from '../../fakes/surroundings.js';
 import { debianTool } from '../../tools/debian.js';
-import { goTool } from '../../tools/tool.js';
 import { KubeApi } from './kube-api.js';
 import { Program } from './program.js';
+import { kubeApiserver } from './versions.js';
+import type { KubernetesVersion } from './versions.js';
 
-/** The version that test/tools/kubernetes pins; a release build carries it, and Kyverno asks for it. */
-const VERSION = 'v1.36.3';
 const TOKEN = 'e2e-admin';
 
 export interface ControlPlaneOptions {
   readonly files?: Readonly<Record<string, string>>;
   readonly flags?: readonly string[];
-  /** Path of another kube-apiserver. @default that of test/tools/kubernetes */
-  readonly apiserver?: string;
+  /** Of kube-apiserver. @default the current one */
+  readonly version?: KubernetesVersion;
   /** Where both run. */
   readonly surroundings?: Surroundings;
   /** Names and addresses of the API server's certificate, beside those of loopback. */
@@ -43,7 +42,7 @@ export class ControlPlane {
     const { files = {}, flags = [], surroundings, hosts = [] } = options;
     const etcd = debianTool('etcd', 'etcd-server');
     if (etcd === undefined) throw new Error('there is no etcd; install the Debian package etcd-server');
-    const command = options.apiserver ?? (await kubeApiserver());
+    const command = await kubeApiserver(options.version);
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-cluster-'));
     const [client, peer, port] = [await freePort(), await freePort(), await freePort()];
     const start = (name: string, command: string, args: readonly string[]): Program =>
@@ -74,14 +73,6 @@ export class ControlPlane {
     this.api.close();
     await stop(this.programs, this.folder);
   }
-}
-
-export async function kubeApiserver(): Promise<string> {
-  return goTool({
-    module: 'kubernetes',
-    package: 'k8s.io/kubernetes/cmd/kube-apiserver',
-    variables: { 'k8s.io/component-base/version.gitVersion': VERSION },
-  });
 }
 
 /** Pods need no service account then, which a controller would have to make. */

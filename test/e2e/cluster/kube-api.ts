@@ -39,6 +39,7 @@ const PLURALS: Readonly<Record<string, string>> = {
   MutatingAdmissionPolicyBinding: 'mutatingadmissionpolicybindings',
   MutatingPolicy: 'mutatingpolicies',
   ClusterPolicy: 'clusterpolicies',
+  ImageValidatingPolicy: 'imagevalidatingpolicies',
   Provider: 'providers',
   Assign: 'assign',
 };

@@ -1,13 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../../fakes/free-port.js';
-import { goModule, goTool } from '../../tools/tool.js';
+import { goModule } from '../../tools/tool.js';
 import type { ControlPlane } from './control-plane.js';
 import { installCrds } from './crds.js';
 import { withHosts } from './hosts.js';
 import { Program } from './program.js';
+import { KYVERNO_MODULE, kyvernoController, kyvernoModule } from './versions.js';
+import type { KyvernoVersion } from './versions.js';
 
-const MODULE = 'github.com/kyverno/kyverno';
 const NAMESPACE = 'kyverno';
 const SERVICE = 'kyverno-svc';
 const CA_SECRET = `${SERVICE}.${NAMESPACE}.svc.kyverno-tls-ca`;
@@ -28,20 +29,18 @@ export interface KyvernoOptions {
   readonly hosts?: Readonly<Record<string, string>>;
   /** Namespace of the PolicyExceptions that count. @default none count, as by Kyverno's own default */
   readonly exceptions?: string;
-}
-
-export async function kyvernoController(): Promise<string> {
-  return goTool({ module: 'kyverno', package: `${MODULE}/cmd/kyverno` });
+  /** @default the current one */
+  readonly version?: KyvernoVersion;
 }
 
 /** Kyverno's admission controller beside the API server, which calls it at its address on loopback. */
 export async function startKyverno(
   plane: ControlPlane,
-  { trusted, hosts, exceptions }: KyvernoOptions,
+  { trusted, hosts, exceptions, version }: KyvernoOptions,
 ): Promise<Program> {
-  const command = await kyvernoController();
+  const command = await kyvernoController(version);
   const { api, folder } = plane;
-  const crds = join(await goModule('kyverno', MODULE), 'config', 'crds');
+  const crds = join(await goModule(kyvernoModule(version), KYVERNO_MODULE), 'config', 'crds');
   const groups = ['kyverno', 'policies.kyverno.io', 'policyreport', 'reports'];
   await installCrds(
     api,

@@ -2,14 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeCertificates } from '../../fakes/certificates.js';
 import { get } from '../../fakes/https-client.js';
 import { goToolsAvailable } from '../../tools/tool.js';
+import { installEngine, uninstallEngine } from './engine-install.js';
 import { ENGINES, TIMEOUT } from './engines.js';
-import type { Engine } from './engines.js';
 import { FAULTS, FaultyService } from './faulty-service.js';
-import { documentedOutcomes, documentOutcomes, Outcomes } from './outcomes.js';
+import { Outcomes } from './outcomes.js';
 import { expectOk } from './kube-api.js';
 import { create, debug, imagesOf, label, pod, stored, tryOut, volumesOf } from './pods.js';
 import { SidecarWebhook } from './sidecar-webhook.js';
-import { FILTERS, World } from './world.js';
+import { World } from './world.js';
 import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('the policies in a real cluster');
@@ -29,12 +29,12 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
     const saw = (what: string, outcome: string): void => outcomes.record(engine.name, what, outcome);
 
     describe('as shipped', () => {
-      beforeAll(async () => install(engine, { failClosed: false }));
-      afterAll(async () => uninstall(engine));
+      beforeAll(async () => installEngine(world, engine, { failClosed: false }));
+      afterAll(async () => uninstallEngine(world, engine));
 
       it('swaps the images of all containers at creation, with one call', async () => {
         const { api } = world.plane;
-        const [init, sidecar, app] = await mirroredImages(3);
+        const [init, sidecar, app] = await world.mirroredImages(3);
         const before = await world.requests(engine.route);
         const made = pod(app, {
           initContainers: [
@@ -62,7 +62,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
 
       it('swaps image volumes at creation, with the containers, and no other volume', async () => {
         const { api } = world.plane;
-        const [app, model] = await mirroredImages(2);
+        const [app, model] = await world.mirroredImages(2);
         const before = await world.requests(engine.route);
         const made = pod(app, {
           volumes: [
@@ -91,7 +91,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       });
 
       it('leaves a Deployment as it is, without a call', async () => {
-        const [app] = await mirroredImages(1);
+        const app = await world.probe();
         const before = await world.requests(engine.route);
         expect(await createDeployment(app)).toEqual({ app });
         expect(await world.requests(engine.route)).toBe(before);
@@ -99,7 +99,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       });
 
       it('keeps every other word of a Pod', async () => {
-        const [app] = await mirroredImages(1);
+        const app = await world.probe();
         const args = ['--format={{ .Names }}', '{{ request.object }}', '{{ request.operation }}', "'", '"', '\\', '`'];
         const annotations = { note: '{{ request.object.metadata }}', open: '{{', close: '}}' };
         const made = pod(app, { containers: [{ name: 'app', image: app, args }] }, { annotations });
@@ -120,7 +120,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       });
 
       it('leaves excluded namespaces alone, without a call', async () => {
-        const [app] = await mirroredImages(1);
+        const app = await world.probe();
         const before = await world.requests(engine.route);
         for (const namespace of ['kube-system', 'image-swapper']) {
           const made = pod(app, {}, { namespace });
@@ -131,7 +131,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       });
 
       it('asks nothing about Pods that a filter or their author leaves alone', async () => {
-        const [app] = await mirroredImages(1);
+        const app = await world.probe();
         const before = await world.requests(engine.route);
         for (const labels of [{ tier: 'system' }, { 'image-swapper.io/skip': 'true' }]) {
           expect(await create(world.plane.api, pod(app, {}, { labels }))).toMatchObject({ images: { app } });
@@ -150,7 +150,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       });
 
       it('asks nothing about images that are in the target', async () => {
-        const [app] = await mirroredImages(1);
+        const app = await world.probe();
         const before = await world.requests(engine.route);
         expect(await create(world.plane.api, pod(world.swapped(app)))).toMatchObject({
           images: { app: world.swapped(app) },
@@ -163,11 +163,11 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
 
       it('decides a dry run and copies nothing for it', async () => {
         const { api } = world.plane;
-        const [here] = await mirroredImages(1);
+        const here = await world.probe();
         const made = pod(here);
         expect(await tryOut(api, made)).toMatchObject({ images: { app: world.swapped(here) } });
         expect((await api.get(made)).status).toBe(404);
-        const absent = await world.image({ mirrored: false });
+        const absent = await world.image();
         expect(await tryOut(api, pod(absent))).toMatchObject({ images: { app: absent } });
         const { text } = await get(`${world.service.operations}/v1/mirrors`);
         expect(text).not.toContain(absent);
@@ -177,7 +177,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
 
       it('swaps only new Pods once the image is there: a live one keeps its images', async () => {
         const { api } = world.plane;
-        const image = await world.image({ mirrored: false });
+        const image = await world.image();
         const live = pod(image);
         expect(await create(api, live)).toMatchObject({ images: { app: image } });
         if (engine.copies) await world.waitUntilMirrored(image);
@@ -197,7 +197,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
 
       it('handles ephemeral containers', async () => {
         const { api } = world.plane;
-        const [app, first, second] = await mirroredImages(3);
+        const [app, first, second] = await world.mirroredImages(3);
         const live = pod(app);
         await create(api, live);
         const swap = engine.ephemeral ? (image: string) => world.swapped(image) : (image: string) => image;
@@ -212,7 +212,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
 
       it('is right about a Pod that is admitted again after a later webhook', async () => {
         const { api } = world.plane;
-        const [app, sidecar] = await mirroredImages(2);
+        const [app, sidecar] = await world.mirroredImages(2);
         const webhook = await SidecarWebhook.start(sidecar);
         await api.apply(webhook.configuration);
         try {
@@ -236,7 +236,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       });
 
       it('swaps 200 Pods at once, one call each', async () => {
-        const [app] = await mirroredImages(1);
+        const app = await world.probe();
         const before = await world.requests(engine.route);
         const made = await Promise.all(Array.from({ length: 200 }, () => create(world.plane.api, pod(app))));
         expect(made.map((admission) => admission.admitted && admission.images['app'])).toEqual(
@@ -256,12 +256,12 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       const mode = failClosed ? 'fail closed' : 'fail open';
 
       beforeAll(async () => {
-        [image] = await mirroredImages(1);
-        await install(engine, { failClosed, timeoutSeconds: TIMEOUT });
+        image = await world.probe();
+        await installEngine(world, engine, { failClosed, timeoutSeconds: TIMEOUT });
       });
       afterAll(async () => {
         await world.restore();
-        await uninstall(engine);
+        await uninstallEngine(world, engine);
       });
 
       async function admit(): Promise<string> {
@@ -345,8 +345,8 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
   it('and docs/engines.md shows what was seen', async () => {
     const table = await outcomes.table();
     process.stdout.write(`\n${table}\n`);
-    if (WRITE) await documentOutcomes(table);
-    expect(await documentedOutcomes()).toBe(table.trim());
+    if (WRITE) await Outcomes.table.write(table);
+    expect(await Outcomes.table.text()).toBe(table);
   });
 
   /** The images of its template. */
@@ -357,36 +357,5 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
     const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: { selector, template } };
     const { body } = expectOk(await world.plane.api.create(object), 'create a Deployment');
     return imagesOf((body as { spec: { template: unknown } }).spec.template);
-  }
-
-  async function mirroredImages<N extends number>(count: N): Promise<string[] & Record<0 | 1 | 2, string>> {
-    const images = await Promise.all(Array.from({ length: count }, () => world.image({ mirrored: true })));
-    return images as string[] & Record<0 | 1 | 2, string>;
-  }
-
-  /** Applies the engine's objects and waits until they act. */
-  async function install(engine: Engine, options: { failClosed: boolean; timeoutSeconds?: number }): Promise<void> {
-    const { api } = world.plane;
-    for (const object of objectsOf(engine, options)) await api.apply(object);
-    const [image] = await mirroredImages(1);
-    await until(`${engine.name} swaps`, async () => {
-      const admission = await tryOut(api, pod(image));
-      return admission.admitted && admission.images['app'] === world.swapped(image);
-    });
-  }
-
-  async function uninstall(engine: Engine): Promise<void> {
-    const { api } = world.plane;
-    for (const object of [...objectsOf(engine, { failClosed: false })].reverse()) await api.remove(object);
-    const [image] = await mirroredImages(1);
-    await until(`${engine.name} is gone`, async () => {
-      const admission = await tryOut(api, pod(image));
-      return admission.admitted && admission.images['app'] === image;
-    });
-  }
-
-  function objectsOf(engine: Engine, options: { failClosed: boolean; timeoutSeconds?: number }) {
-    const address = `127.0.0.1:${world.fronts[engine.scheme].port}`;
-    return engine.objects({ address, targets: [world.prefix], filters: FILTERS, ca: world.service.ca, ...options });
   }
 });

@@ -1,11 +1,60 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { format } from 'prettier';
 
-const DOCUMENT = new URL('../../../docs/engines.md', import.meta.url);
-const [BEGIN, END] = ['<!-- outcomes -->', '<!-- /outcomes -->'];
+/** A table between two comments of a page: `<!-- NAME -->` and `<!-- /NAME -->`. Tests compare it with what they see. */
+export class DocumentedTable {
+  private readonly page: URL;
+  private readonly marks: readonly [string, string];
 
-/** The observed behavior of each engine, by case, as a table for people. */
+  /** @param page relative to the repository */
+  constructor(page: string, name: string) {
+    this.page = new URL(`../../../${page}`, import.meta.url);
+    this.marks = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  }
+
+  /** The table as text. */
+  async text(): Promise<string> {
+    const text = await readFile(this.page, 'utf8');
+    const [begin, end] = this.#ends(text);
+    return text.slice(begin, end).trim();
+  }
+
+  /** Its lines, the head first. */
+  async lines(): Promise<string[][]> {
+    const lines = (await this.text()).split('\n').map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+    return lines.filter((_, index) => index !== 1);
+  }
+
+  /** Puts a table there, when the page is to be changed on purpose. */
+  async write(table: string): Promise<void> {
+    const text = await readFile(this.page, 'utf8');
+    const [begin, end] = this.#ends(text);
+    await writeFile(this.page, `${text.slice(0, begin)}\n\n${table.trim()}\n\n${text.slice(end)}`);
+  }
+
+  #ends(text: string): [number, number] {
+    const [begin, end] = this.marks.map((mark) => text.indexOf(mark)) as [number, number];
+    if (begin < 0 || end < begin) throw new Error(`${this.page.pathname} lacks ${this.marks.join(' … ')}`);
+    return [begin + (this.marks[0]?.length ?? 0), end];
+  }
+}
+
+/** As the pages have them. @param lines the head first */
+export async function markdownTable(lines: readonly (readonly string[])[]): Promise<string> {
+  const [head = [], ...rows] = lines;
+  const text = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return (await format(text, { parser: 'markdown', printWidth: 120 })).trim();
+}
+
+/** The observed behavior of each engine, by case, as the table of docs/engines.md. */
 export class Outcomes {
+  static readonly table = new DocumentedTable('docs/engines.md', 'outcomes');
+
   private readonly rows = new Map<string, Map<string, string>>();
 
   constructor(private readonly engines: readonly string[]) {}
@@ -18,31 +67,22 @@ export class Outcomes {
 
   /** @throws Error naming a case that was not seen in an engine: the table must have no holes */
   async table(): Promise<string> {
-    const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-    const rows = [...this.rows].map(([what, row]) =>
-      line([
-        what,
-        ...this.engines.map((engine) => {
-          const outcome = row.get(engine);
-          if (outcome === undefined) throw new Error(`${engine}: not seen: ${what}`);
-          return outcome;
-        }),
-      ]),
-    );
-    const head = [line(['', ...this.engines]), line(['---', ...this.engines.map(() => '---')])];
-    return format([...head, ...rows].join('\n'), { parser: 'markdown', printWidth: 120 });
+    const rows = [...this.rows].map(([what, row]) => [
+      what,
+      ...this.engines.map((engine) => {
+        const outcome = row.get(engine);
+        if (outcome === undefined) throw new Error(`${engine}: not seen: ${what}`);
+        return outcome;
+      }),
+    ]);
+    return markdownTable([['', ...this.engines], ...rows]);
   }
-}
 
-/** The table that the document shows. */
-export async function documentedOutcomes(): Promise<string> {
-  const text = await readFile(DOCUMENT, 'utf8');
-  return text.slice(text.indexOf(BEGIN) + BEGIN.length, text.indexOf(END)).trim();
-}
-
-/** Puts the table into the document, when the document is to be changed on purpose. */
-export async function documentOutcomes(table: string): Promise<void> {
-  const text = await readFile(DOCUMENT, 'utf8');
-  const [before, after] = [text.slice(0, text.indexOf(BEGIN)), text.slice(text.indexOf(END))];
-  await writeFile(DOCUMENT, `${before}${BEGIN}\n\n${table.trim()}\n\n${after}`);
+  /** The documented column of an engine: row → outcome. */
+  static async documented(engine: string): Promise<Record<string, string>> {
+    const [head = [], ...rows] = await Outcomes.table.lines();
+    const column = head.indexOf(engine);
+    if (column < 0) throw new Error(`docs/engines.md has no column ${engine}`);
+    return Object.fromEntries(rows.map((cells) => [cells[0] ?? '', cells[column] ?? '']));
+  }
 }

@@ -18,6 +18,8 @@ import { startGatekeeper } from './gatekeeper-manager.js';
 import { startKyverno } from './kyverno-controller.js';
 import { NAMESPACE } from './pods.js';
 import type { Program } from './program.js';
+import { KUBERNETES, KYVERNO } from './versions.js';
+import type { KubernetesVersion, KyvernoVersion } from './versions.js';
 import { until } from '../../fakes/until.js';
 
 const run = promisify(execFile);
@@ -25,9 +27,21 @@ const run = promisify(execFile);
 /** `source.filters`: the first asks about the image, which Gatekeeper leaves to the service; engines decide the second. */
 export const FILTERS = ["contains(container.image, '/filtered')", "obj.metadata.labels.tier == 'system'"];
 
+/** Images that both registries have; at least as many as were asked for. */
+export type MirroredImages = readonly string[] & Readonly<Record<0 | 1 | 2, string>>;
+
+/** The current ones unless named. */
+export interface WorldVersions {
+  readonly kubernetes?: KubernetesVersion;
+  readonly kyverno?: KyvernoVersion;
+  /** Goes on without an engine that does not start. @default false */
+  readonly incomplete?: boolean;
+}
+
 /** A cluster with both engines, two registries, and the service as it is shipped, behind the addresses of its policies. */
 export class World {
   #images = 0;
+  #probe: Promise<MirroredImages> | undefined;
 
   private constructor(
     readonly plane: ControlPlane,
@@ -37,10 +51,12 @@ export class World {
     readonly fronts: Readonly<Record<'http' | 'https', Front>>,
     /** The service's own ports, behind the fronts. */
     readonly ports: Readonly<Record<'http' | 'https', number>>,
-    private readonly programs: readonly Program[],
+    private readonly programs: Program[],
+    /** Engine → why it did not start. */
+    readonly missing: Record<string, string>,
   ) {}
 
-  static async start(): Promise<World> {
+  static async start(versions: WorldVersions = {}): Promise<World> {
     const [source, target] = [await RealRegistry.start(), await RealRegistry.start()];
     const ports = { http: await freePort(), https: await freePort() };
     const service = await RunningService.start({
@@ -59,17 +75,30 @@ export class World {
       listen: `127.0.0.1:${ports.https}`,
     });
     const fronts = { http: await Front.start(ports.http), https: await Front.start(ports.https) };
-    const plane = await ControlPlane.start();
+    const plane = await ControlPlane.start({ version: versions.kubernetes ?? KUBERNETES });
     const { api } = plane;
     for (const name of [NAMESPACE, CA_CONFIG_MAP.namespace]) {
       await api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
     }
     await api.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: CA_CONFIG_MAP, data: { 'ca.crt': service.ca } });
-    const programs = [
-      await startKyverno(plane, { trusted: service.ca }),
-      (await startGatekeeper(plane, gatekeeperChartValues({ timeoutSeconds: TIMEOUT }))).program,
-    ];
-    return new World(plane, service, source, target, fronts, ports, programs);
+    const world = new World(plane, service, source, target, fronts, ports, [], {});
+    await world.#start('kyverno', versions, () =>
+      startKyverno(plane, { trusted: service.ca, version: versions.kyverno ?? KYVERNO }),
+    );
+    await world.#start('gatekeeper', versions, async () => {
+      const values = gatekeeperChartValues({ timeoutSeconds: TIMEOUT });
+      return (await startGatekeeper(plane, values)).program;
+    });
+    return world;
+  }
+
+  async #start(engine: string, { incomplete }: WorldVersions, start: () => Promise<Program>): Promise<void> {
+    try {
+      this.programs.push(await start());
+    } catch (error) {
+      if (incomplete !== true) throw error;
+      this.missing[engine] = (error as Error).message;
+    }
   }
 
   async stop(): Promise<void> {
@@ -97,20 +126,30 @@ export class World {
     return { ca: this.service.ca, cert: await read('tls.crt'), key: await read('tls.key') };
   }
 
-  /** A new image in the source, in the target too when it is to be swapped at once. */
-  async image(options: { readonly mirrored: boolean }): Promise<string> {
+  /** A new image in the source. */
+  async image(): Promise<string> {
     this.#images += 1;
     const repository = `app-${this.#images}`;
     const image = buildImage({ seed: this.#images, platforms: ['linux/amd64'], layersPerPlatform: 1 });
     await pushImage(this.source.host, repository, image, '1');
-    const reference = `${this.source.host}/${repository}:1`;
-    if (options.mirrored) await this.mirror(reference);
-    return reference;
+    return `${this.source.host}/${repository}:1`;
   }
 
-  /** Copies it by the service's command. */
-  async mirror(reference: string): Promise<void> {
-    await run(process.execPath, [BUNDLE, 'mirror', reference, '--config', this.service.configFile]);
+  async mirroredImages(count: number): Promise<MirroredImages> {
+    const images = await Promise.all(Array.from({ length: count }, () => this.image()));
+    await this.mirror(...images);
+    return images as string[] & MirroredImages;
+  }
+
+  /** One mirrored image, always the same. */
+  async probe(): Promise<string> {
+    this.#probe ??= this.mirroredImages(1);
+    return (await this.#probe)[0];
+  }
+
+  /** Copies them by the service's command. */
+  async mirror(...references: readonly string[]): Promise<void> {
+    await run(process.execPath, [BUNDLE, 'mirror', ...references, '--config', this.service.configFile]);
   }
 
   /** The image that a container with this image gets once the target has it: a port's colon is not a path of a repository. */

@@ -5,11 +5,10 @@ import { goModule, goTool, run } from '../../tools/tool.js';
 import type { Helm } from '../../tools/helm.js';
 import { until } from '../../fakes/until.js';
 import { installCrds } from '../cluster/crds.js';
-import { kyvernoController } from '../cluster/kyverno-controller.js';
+import { KYVERNO_MODULE as MODULE, kyvernoController, kyvernoModule } from '../cluster/versions.js';
 import { imageOf, push } from './images.js';
 import type { Node } from './node.js';
 
-const MODULE = 'github.com/kyverno/kyverno';
 /** Charts that Kyverno's chart depends on and its module does not have; none is part of its admission controller. */
 const ELSEWHERE = ['kyverno-api', 'openreports', 'reports-server'];
 
@@ -27,12 +26,12 @@ const EMPTY_POLICY = {
 };
 
 export async function kyvernoInit(): Promise<string> {
-  return goTool({ module: 'kyverno', package: `${MODULE}/cmd/kyverno-init` });
+  return goTool({ module: kyvernoModule(), package: `${MODULE}/cmd/kyverno-init` });
 }
 
 /** Installs Kyverno's admission controller by Kyverno's own chart, in images of its built programs. */
 export async function installKyverno(node: Node, helm: Helm): Promise<void> {
-  const source = await goModule('kyverno', MODULE);
+  const source = await goModule(kyvernoModule(), MODULE);
   const crds = ['kyverno', 'policies.kyverno.io', 'policyreport', 'reports'];
   await installCrds(
     node.plane.api,

@@ -3,11 +3,12 @@ import { RealRegistry } from '../../fakes/real-registry.js';
 import type { RealRegistryOptions } from '../../fakes/real-registry.js';
 import { ControlPlane } from '../cluster/control-plane.js';
 import type { Program } from '../cluster/program.js';
+import { kubernetesPrograms } from '../cluster/versions.js';
 import { startCoreDns, startKubeProxy } from './cluster-network.js';
 import { imageOf, push } from './images.js';
 import { pullByHttp, startContainerd, startKubelet } from './kubelet.js';
 import { ADDRESS, Machine } from './machine.js';
-import { checkNodePackages, coreDns, kubernetesPrograms, pauseProgram } from './node-tools.js';
+import { checkNodePackages, coreDns, pauseProgram } from './node-tools.js';
 
 /** A cluster of one node that runs Pods: every program of Kubernetes, in a machine within this one. */
 export class Node {
@@ -33,7 +34,6 @@ export class Node {
       const pauseImage = imageOf({ files: { '/pause': pause }, entrypoint: ['/pause'] });
       programs.push(await startContainerd(machine, await push(system, 'pause', pauseImage)));
       plane = await ControlPlane.start({
-        apiserver: join(folder, 'kube-apiserver'),
         surroundings: machine,
         serviceAccounts: true,
         // The first address of the network of Services is the API server's own.
