@@ -20,7 +20,7 @@ export async function run(seconds = 60): Promise<void> {
   const world = await World.start();
   const stub = fork(fileURLToPath(new URL('stub-service.ts', import.meta.url)), { execArgv: ['--import', 'tsx'] });
   try {
-    const images = await Promise.all([0, 1, 2, 3].map(() => world.image({ mirrored: true })));
+    const images = await world.mirroredImages(4);
     const { cert, key } = await world.tls();
     const targets = Object.fromEntries(images.map((image) => [image, world.swapped(image)]));
     stub.send({ cert, key, images: targets } satisfies StubRequest);
