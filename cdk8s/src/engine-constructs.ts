@@ -11,7 +11,7 @@ import { MutatingWebhook } from './mutating-webhook.js';
 import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
 
-/** The props of all engines' constructs together; each takes its part. */
+/** The props of all engines' constructs combined; each construct uses a part of them. */
 export interface EngineProps extends PolicyProps {
   readonly targets: readonly string[];
   readonly filters: readonly string[];
@@ -23,7 +23,7 @@ export interface EngineProps extends PolicyProps {
   readonly caConfigMap?: ConfigMapKey;
   readonly ephemeralContainers?: boolean;
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
-  /** For an engine that calls nothing. */
+  /** For an engine that makes no calls. */
   readonly decided: DecidedInput;
 }
 

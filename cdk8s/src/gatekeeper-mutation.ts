@@ -7,41 +7,41 @@ import { manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface GatekeeperMutationProps extends PolicyProps {
-  /** PEM text of the authorities that sign the service's certificate; Gatekeeper trusts nothing else here. */
+  /** CA certificates (PEM) that sign the service's certificate; Gatekeeper trusts no others here. */
   readonly caBundle: string;
   /**
-   * Asks the service's `/v1/gatekeeper/PROFILE`, since Gatekeeper sends it the images and nothing about the Pod.
+   * Calls the service's `/v1/gatekeeper/PROFILE`, since Gatekeeper sends it only images and no Pod.
    * @default none
    */
   readonly profile?: string;
   /**
-   * The configuration's `source.filters`, in order. Those about namespaces and labels become the mutators' `match`; those
-   * about `container.image` alone stay with the service; any other stops the synth, since Gatekeeper shows the service
-   * nothing but images. Not with `profile`.
+   * The configuration's `source.filters`, in order. Filters on namespaces and labels become the mutators' `match`;
+   * filters on `container.image` alone are evaluated by the service; any other filter stops the synth, since Gatekeeper
+   * sends the service only images. Not with `profile`.
    * @default none
    */
   readonly filters?: readonly string[];
   /**
-   * Other keys of the configuration that the policy depends on; the same as the service's.
+   * Other configuration keys that the policy depends on; use the service's values.
    * @default the configuration's defaults
    */
   readonly pods?: PodProps;
   /**
-   * Also the images of ephemeral containers. Gatekeeper cannot tell new ones from existing ones: adding a second one to
-   * a Pod is refused by the API server if the answer for the first has changed since.
+   * Also swap the images of ephemeral containers. Gatekeeper cannot tell new ones from existing ones: the API server
+   * refuses to add a second one to a Pod if the answer for the first has changed since.
    * @default false
    */
   readonly ephemeralContainers?: boolean;
 }
 
 /**
- * Gatekeeper's (3.23 or newer) `Provider` and one `Assign` for each list of containers. Gatekeeper cannot check the
- * service's answers, so nothing but the service keeps images in their targets.
+ * Gatekeeper's `Provider` (3.23 or newer) and one `Assign` for each list of containers. Gatekeeper cannot check the
+ * service's answers, so only the service keeps images within the targets.
  */
 export class GatekeeperMutation extends Construct {
   /** The `Provider`. */
   readonly provider: ApiObject;
-  /** The `Assign` of each list, named so that it runs after other people's. */
+  /** The `Assign` of each list, named so that it runs after those of others. */
   readonly assigns: readonly ApiObject[];
 
   constructor(scope: Construct, id: string, props: GatekeeperMutationProps) {

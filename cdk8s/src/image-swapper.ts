@@ -33,15 +33,16 @@ import { muteTransportWarnings, warn } from './warn.js';
 
 export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'failClosed'>, PlainListenerProps {
   /**
-   * The service's configuration: the policies get its targets, its filters and its hash, and its `policies` are the
-   * defaults of the props `engine`, `name`, `url` and `failClosed`. A prop that says something else stops the synth;
-   * `excludedNamespaces` of both add up.
+   * The service's configuration. The policies use its targets, its filters and its hash; its `policies` are the
+   * defaults of the props `engine`, `name`, `url` and `failClosed`. A prop that contradicts it stops the synth; the
+   * `excludedNamespaces` of both are merged.
    */
   readonly config: SwapperConfig;
   /**
-   * Who asks the service: Kyverno by a MutatingPolicy (1.19 or newer; 1.18 with another list of blocked addresses) or a
-   * ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself (Kubernetes 1.28 or newer). With
-   * `mutatingadmissionpolicy` the API server swaps by itself (Kubernetes 1.36 or newer, imageSwapPolicy `always`).
+   * The engine that calls the service: Kyverno with a MutatingPolicy (1.19 or newer; 1.18 with a changed list of
+   * blocked addresses) or a ClusterPolicy (before 1.20), Gatekeeper (3.23 or newer), or the API server itself
+   * (Kubernetes 1.28 or newer). With `mutatingadmissionpolicy` the API server swaps without a call (Kubernetes 1.36 or
+   * newer, imageSwapPolicy `always`).
    * @default the configuration's `policies.engine`, else 'kyverno'
    */
   readonly engine?: EngineName;
@@ -52,62 +53,64 @@ export interface ImageSwapperProps extends Omit<PolicyProps, 'url' | 'name' | 'f
   readonly name?: string;
   /**
    * Refuse Pods when the service gives no usable answer.
-   * @default the configuration's `policies.failClosed`, else false: they are admitted unchanged
+   * @default the configuration's `policies.failClosed`, else false: Pods are admitted unchanged
    */
   readonly failClosed?: boolean;
   /**
    * How the engine reaches the service.
    *
-   * - `plain-http`: no TLS, with a NetworkPolicy that admits Kyverno alone. Works without touching Kyverno; anyone who can
-   *   read the network between them can read Pods.
-   * - `private-ca`: TLS with a certificate of your own authority, given as `caBundle`. MutatingPolicy cannot carry it:
-   *   install Kyverno with `engineValues` then.
-   * - `public`: TLS with a certificate of a public authority. The service needs a name that it is valid for, as `url`.
+   * - `plain-http`: no TLS, with a NetworkPolicy that admits only Kyverno. Needs no change to Kyverno, but anyone who
+   * can read the network between them can read Pods.
+   * - `private-ca`: TLS with a certificate of your own CA, given as `caBundle`. A MutatingPolicy cannot carry it:
+   * install Kyverno with `engineValues`.
+   * - `public`: TLS with a certificate of a public CA. Set `url` to a name for which the certificate is valid.
    * @default 'plain-http' for kyverno, else 'private-ca'
    */
   readonly tls?: 'plain-http' | 'private-ca' | 'public';
   /**
    * Base address of the service.
-   * @default the configuration's `policies.url`, else that of its Helm chart, installed as image-swapper in the namespace image-swapper
+   * @default the configuration's `policies.url`, else the address of its Helm chart, installed as image-swapper in the
+   * namespace image-swapper
    */
   readonly url?: string;
   /**
-   * PEM text of the authorities that sign the service's certificate.
+   * CA certificates (PEM) that sign the service's certificate.
    * @default none
    */
   readonly caBundle?: string;
   /**
-   * Where kyverno-clusterpolicy reads that text at each request, so that it can rotate. Not with `caBundle`.
+   * The ConfigMap from which kyverno-clusterpolicy reads the CA certificates at each request, so that they can rotate.
+   * Not with `caBundle`.
    * @default none
    */
   readonly caConfigMap?: ConfigMapKey;
   /**
-   * Under `plain-http`: also a NetworkPolicy for the service's Pods that lets only Kyverno's namespace reach the plain
-   * listener, by `podLabels`, `podPort` and `engineNamespace`. Needs a `url` that names a Service.
+   * With `plain-http`: also render a NetworkPolicy for the service's Pods that lets only Kyverno's namespace reach the
+   * plain listener, configured by `podLabels`, `podPort` and `engineNamespace`. Needs a `url` that names a Service.
    * @default true
    */
   readonly networkPolicy?: boolean;
   /**
-   * Under `gatekeeper`: also the images of ephemeral containers. Gatekeeper cannot tell new ones from existing ones: adding
-   * a second one to a Pod is refused by the API server if the answer for the first has changed since. The other engines
-   * always ask about new ones.
+   * With `gatekeeper`: also swap the images of ephemeral containers. Gatekeeper cannot tell new ones from existing
+   * ones: the API server refuses to add a second one to a Pod if the answer for the first has changed since. The other
+   * engines always call for new ones.
    * @default false
    */
   readonly ephemeralContainers?: boolean;
   /**
-   * Under `webhook`: ask again when a later webhook changed the Pod, as one that adds a sidecar does.
+   * With `webhook`: call again when a later webhook changes the Pod, for example to add a sidecar.
    * @default 'IfNeeded'; 'Never' with `source.directTarget: refuse`
    */
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
 
-/** The policies for a configuration of the service, in the engine of your choice. */
+/** The policies for a configuration of the service, for the engine that you choose. */
 export class ImageSwapper extends Construct {
   /** Warnings about the chosen transport, which the synth also prints to stderr. */
   readonly warnings: readonly string[];
   /**
-   * Values for the Helm chart of the engine that these policies need; undefined if it works as it is. For Kyverno they
-   * hold the public authorities that Node knows beside yours, since its chart replaces the whole trust store.
+   * Values that these policies need in the engine's own Helm chart; undefined if they need none. For Kyverno they
+   * contain Node's public CA certificates in addition to yours, since its chart replaces the whole trust store.
    */
   readonly engineValues: object | undefined;
 
@@ -149,7 +152,7 @@ export class ImageSwapper extends Construct {
       failClosed,
       excludedNamespaces: [
         ...(choices.excludedNamespaces ?? []),
-        // The usual ones are left alone anyway.
+        // The defaults are excluded in any case.
         ...(engineNamespace === undefined ? [] : [engineNamespace]),
       ],
       ...(name !== undefined && { name }),
@@ -191,7 +194,7 @@ const MANAGED =
   'config.policies.manage is true: the service writes policies itself, in addition to those that are rendered here. Leave out ' +
   'policies.manage, or this construct.';
 
-/** Refuses props about the NetworkPolicy where there is none, and those of another engine. */
+/** Rejects props about the NetworkPolicy if there is none, and props of other engines. */
 function refuseUseless(props: ImageSwapperProps, { name, ownOptions }: Engine, guarded: boolean): void {
   for (const option of Object.keys(OWN_OPTIONS) as (keyof OwnOptions)[]) {
     if (props[option] === undefined || ownOptions.includes(option)) continue;
@@ -204,7 +207,7 @@ function refuseUseless(props: ImageSwapperProps, { name, ownOptions }: Engine, g
   throw new InvalidPolicyOptionError(useless, 'has no effect, because no NetworkPolicy is rendered; leave it out');
 }
 
-/** Undefined where the engine's chart needs none. */
+/** Undefined if the engine's chart needs no values. */
 function valuesFor(engine: Engine, { timeoutSeconds, caBundle }: ImageSwapperProps, url: string): object | undefined {
   const { values } = engine.helmValues({
     url,

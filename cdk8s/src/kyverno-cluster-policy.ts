@@ -9,12 +9,12 @@ import { warnOfTransport } from './warn.js';
 export interface KyvernoClusterPolicyProps extends PolicyProps {
   /**
    * Prefixes of image references, each ending in `/`, such as `registry.example.com/mirror/`: the policy accepts only
-   * images that begin with one of them, whatever the service answers.
+   * images that begin with one of them, regardless of the service's answer.
    */
   readonly targets: readonly string[];
   /**
-   * The configuration's `source.filters`, in order. Pods of which the engine itself can say that a filter leaves them alone
-   * cost no call; the service decides all filters as before. Also puts the configuration's hash into the policy.
+   * The configuration's `source.filters`, in order. If the engine itself can tell that a filter excludes a Pod, it
+   * makes no call; the service still evaluates all filters. Also adds the configuration's hash to the policy.
    * @default none
    */
   readonly filters?: readonly string[];
@@ -24,18 +24,18 @@ export interface KyvernoClusterPolicyProps extends PolicyProps {
    */
   readonly directTarget?: 'keep' | 'refuse';
   /**
-   * Other keys of the configuration that the policy depends on; the same as the service's.
+   * Other configuration keys that the policy depends on; use the service's values.
    * @default the configuration's defaults
    */
   readonly pods?: PodProps;
   /**
-   * PEM text of the authorities that sign the service's certificate. Not with `caConfigMap`.
+   * CA certificates (PEM) that sign the service's certificate. Not with `caConfigMap`.
    * @default Kyverno's own trust store
    */
   readonly caBundle?: string;
   /**
-   * The ConfigMap from which Kyverno reads that PEM text at each request, so that it can rotate without a change of the
-   * policy. Not with `caBundle`.
+   * The ConfigMap from which Kyverno reads the CA certificates at each request, so that they can rotate without a
+   * change to the policy. Not with `caBundle`.
    * @default none
    */
   readonly caConfigMap?: ConfigMapKey;
@@ -52,8 +52,8 @@ export interface ConfigMapKey {
 }
 
 /**
- * A Kyverno `ClusterPolicy` (kyverno.io/v1; Kyverno 1.19 or older), for clusters without `MutatingPolicy`. Kyverno deprecates the kind and refuses it from
- * 1.20: prefer `KyvernoMutatingPolicy`.
+ * A Kyverno `ClusterPolicy` (kyverno.io/v1; Kyverno 1.19 or older), for clusters without `MutatingPolicy`. Kyverno
+ * deprecates this kind and rejects it from 1.20: prefer `KyvernoMutatingPolicy`.
  */
 export class KyvernoClusterPolicy extends ApiObject {
   constructor(scope: Construct, id: string, props: KyvernoClusterPolicyProps) {

@@ -9,12 +9,12 @@ import { warnOfTransport } from './warn.js';
 export interface KyvernoMutatingPolicyProps extends PolicyProps {
   /**
    * Prefixes of image references, each ending in `/`, such as `registry.example.com/mirror/`: the policy accepts only
-   * images that begin with one of them, whatever the service answers.
+   * images that begin with one of them, regardless of the service's answer.
    */
   readonly targets: readonly string[];
   /**
-   * The configuration's `source.filters`, in order. Pods of which the engine itself can say that a filter leaves them alone
-   * cost no call; the service decides all filters as before. Also puts the configuration's hash into the policy.
+   * The configuration's `source.filters`, in order. If the engine itself can tell that a filter excludes a Pod, it
+   * makes no call; the service still evaluates all filters. Also adds the configuration's hash to the policy.
    * @default none
    */
   readonly filters?: readonly string[];
@@ -24,24 +24,24 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
    */
   readonly directTarget?: 'keep' | 'refuse';
   /**
-   * Other keys of the configuration that the policy depends on; the same as the service's.
+   * Other configuration keys that the policy depends on; use the service's values.
    * @default the configuration's defaults
    */
   readonly pods?: PodProps;
   /**
-   * The Secret whose key `secret` the policy sends, so that the service knows who asks (`auth.kyverno.secret`). Kyverno
-   * must be allowed to read it.
+   * The Secret whose key `secret` the policy sends to authenticate itself (`auth.kyverno.secret`). Kyverno must be
+   * allowed to read it.
    * @default none
    */
   readonly callerSecret?: { readonly name: string; readonly namespace: string };
 }
 
 /**
- * A Kyverno `MutatingPolicy` (policies.kyverno.io/v1; Kyverno 1.19 or newer, or 1.18 with another `httpBlocklist`) that asks
- * the extension service about each new Pod, and each new ephemeral container, in one call.
+ * A Kyverno `MutatingPolicy` (policies.kyverno.io/v1; Kyverno 1.19 or newer, or 1.18 with another `httpBlocklist`) that
+ * calls the extension service once for each new Pod and each new ephemeral container.
  *
- * Kyverno trusts the service's certificate only by its own trust store, so `url` is `http://` (with a NetworkPolicy that
- * admits Kyverno alone), or `https://` with a public certificate or a CA that was added to Kyverno's trust store.
+ * Kyverno verifies the service's certificate only with its own trust store, so `url` is `http://` (with a NetworkPolicy
+ * that admits only Kyverno), or `https://` with a public certificate or a CA that was added to Kyverno's trust store.
  */
 export class KyvernoMutatingPolicy extends ApiObject {
   constructor(scope: Construct, id: string, props: KyvernoMutatingPolicyProps) {

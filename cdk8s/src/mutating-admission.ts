@@ -8,21 +8,21 @@ import type { RenderedObject } from './render.js';
 
 export interface MutatingAdmissionProps extends Omit<PolicyProps, 'url' | 'timeoutSeconds'> {
   /**
-   * Prefixes of image references, each ending in `/`. The images of Pods become those of the first one:
-   * `registry.example.com/mirror/` and the fully normalized source. Images in any of them stay as they are.
+   * Prefixes of image references, each ending in `/`. Images of Pods are swapped to the first one:
+   * `registry.example.com/mirror/` and the fully normalized source. Images with any of these prefixes stay as they are.
    */
   readonly targets: readonly string[];
   /**
-   * The configuration's `source.filters`, in order; filters that CEL cannot decide as the service does stop the synth. Also
-   * puts the configuration's hash into the policy.
+   * The configuration's `source.filters`, in order. A filter that CEL cannot evaluate exactly as the service does stops
+   * the synth. Also adds the configuration's hash to the policy.
    * @default none
    */
   readonly filters?: readonly string[];
 }
 
 /**
- * A `MutatingAdmissionPolicy` (Kubernetes 1.36 or newer) and its binding: the API server swaps images without any service,
- * as under `imageSwapPolicy: always`. Every image must be in the target already.
+ * A `MutatingAdmissionPolicy` (Kubernetes 1.36 or newer) and its binding: the API server swaps images without a
+ * service, as with `imageSwapPolicy: always`. Every image must already be in the target.
  */
 export class MutatingAdmission extends Construct {
   constructor(scope: Construct, id: string, props: MutatingAdmissionProps) {

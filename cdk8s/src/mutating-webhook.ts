@@ -8,13 +8,13 @@ import { warnOfTransport } from './warn.js';
 
 export interface MutatingWebhookProps extends PolicyProps {
   /**
-   * Prefixes of image references, each ending in `/`. Without an engine between, nothing checks the service's answers
-   * against them; they are part of the configuration's hash.
+   * Prefixes of image references, each ending in `/`. Without an engine in between, nothing checks the service's
+   * answers against them; they are part of the configuration's hash.
    */
   readonly targets: readonly string[];
   /**
-   * The configuration's `source.filters`, in order. Pods of which the engine itself can say that a filter leaves them alone
-   * cost no call; the service decides all filters as before. Also puts the configuration's hash into the policy.
+   * The configuration's `source.filters`, in order. If the engine itself can tell that a filter excludes a Pod, it
+   * makes no call; the service still evaluates all filters. Also adds the configuration's hash to the policy.
    * @default none
    */
   readonly filters?: readonly string[];
@@ -24,22 +24,22 @@ export interface MutatingWebhookProps extends PolicyProps {
    */
   readonly directTarget?: 'keep' | 'refuse';
   /**
-   * Other keys of the configuration that the policy depends on; the same as the service's.
+   * Other configuration keys that the policy depends on; use the service's values.
    * @default the configuration's defaults
    */
   readonly pods?: PodProps;
   /**
-   * PEM text of the authorities that sign the service's certificate.
+   * CA certificates (PEM) that sign the service's certificate.
    * @default the API server's own trust store
    */
   readonly caBundle?: string;
   /**
-   * The service's `auth.webhook.path`, which shows it who asks.
+   * The service's `auth.webhook.path`, which authenticates the API server.
    * @default none
    */
   readonly callerPath?: string;
   /**
-   * Ask again when a later webhook changed the Pod, as one that adds a sidecar does.
+   * Call again when a later webhook changes the Pod, for example to add a sidecar.
    * @default 'IfNeeded'; 'Never' with `directTarget: refuse`
    */
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';

@@ -11,16 +11,16 @@ import { InvalidPolicyOptionError } from '../../extension-service/src/core/polic
 import { parseServiceUrl } from '../../extension-service/src/core/policies/url.js';
 import { render } from './render.js';
 
-/** Whom the NetworkPolicy of the plain listener is about. */
+/** The Pods and namespaces that the NetworkPolicy of the plain listener selects. */
 export interface PlainListenerProps {
   /**
-   * Labels of the service's Pods, as the NetworkPolicy selects them in the Service's namespace.
-   * @default `app.kubernetes.io/name`: image-swapper where the Service's name contains that, as its Helm chart has it; else
+   * Labels of the service's Pods, which the NetworkPolicy selects in the Service's namespace.
+   * @default `app.kubernetes.io/name`: image-swapper if the Service's name contains that, as in its Helm chart; else
    * the Service's name
    */
   readonly podLabels?: Readonly<Record<string, string>>;
   /**
-   * Port of the plain listener in the Pods; NetworkPolicies know nothing of the Service's.
+   * Port of the plain listener in the Pods; NetworkPolicies do not use the Service's port.
    * @default the port of `url`
    */
   readonly podPort?: number;
@@ -32,11 +32,11 @@ export interface PlainListenerProps {
 }
 
 export interface PlainHttpNetworkPolicyProps extends PlainListenerProps {
-  /** Base address of the plain listener, by its Service: `http://NAME.NAMESPACE.svc:PORT`. */
+  /** Base address of the plain listener, with its Service: `http://NAME.NAMESPACE.svc:PORT`. */
   readonly url: string;
   /**
    * Name of the NetworkPolicy.
-   * @default the Service's name and `-plain-http`
+   * @default the Service's name with the suffix `-plain-http`
    */
   readonly name?: string;
   /**
@@ -47,8 +47,8 @@ export interface PlainHttpNetworkPolicyProps extends PlainListenerProps {
 }
 
 /**
- * A `NetworkPolicy` that lets only Kyverno's namespace reach the service's plain listener, and everybody its other ports.
- * It guards where the cluster's network plugin enforces NetworkPolicies, and encrypts nothing.
+ * A `NetworkPolicy` that lets only Kyverno's namespace reach the service's plain listener, and everyone its other
+ * ports. It works only if the cluster's network plugin enforces NetworkPolicies, and it encrypts nothing.
  */
 export class PlainHttpNetworkPolicy extends ApiObject {
   constructor(scope: Construct, id: string, props: PlainHttpNetworkPolicyProps) {
@@ -60,7 +60,7 @@ export class PlainHttpNetworkPolicy extends ApiObject {
   }
 }
 
-/** The chart's name, which its Pods have as a label whatever the release is called. */
+/** The chart's name, which its Pods have as a label regardless of the release's name. */
 const CHART = 'image-swapper';
 
 function networkPolicy({ url, name, labels = {}, ...pods }: PlainHttpNetworkPolicyProps): ApiObjectProps {

@@ -1,25 +1,25 @@
-/** An operator, by the objects that own its Pods. */
+/** An operator, identified by the objects that own its Pods. */
 export interface OperatorProps {
   readonly apiGroup: string;
   readonly kind: string;
-  /** `KEY` or `KEY=VALUE`: a label of its Pods, where another object such as a StatefulSet owns them. */
+  /** `KEY` or `KEY=VALUE`: a label of its Pods, for Pods that another object such as a StatefulSet owns. */
   readonly label?: string;
 }
 
-/** Keys of the service's configuration that policies depend on, without targets and filters. */
+/** Keys of the service's configuration that policies depend on, except targets and filters. */
 export interface PodProps {
   /**
-   * `source.volumes`: image volumes are swapped too.
+   * `source.volumes`: also swap image volumes.
    * @default true
    */
   readonly volumes?: boolean;
   /**
-   * `source.operators`: Pods of these operators cost no call, and stay as they are.
-   * @default none; the construct ImageSwapper: those of the configuration, as the service has them
+   * `source.operators`: Pods of these operators cost no call and are not changed.
+   * @default none; for the construct ImageSwapper: those of the configuration
    */
   readonly operators?: readonly OperatorProps[];
   /**
-   * `pods.pullSecret`: the policy accepts this pull secret for swapped Pods, and no other.
+   * `pods.pullSecret`: the only pull secret that the policy accepts for swapped Pods.
    * @default none
    */
   readonly pullSecret?: string;

@@ -16,12 +16,12 @@ export interface PolicyProps {
    */
   readonly failClosed?: boolean;
   /**
-   * Whole seconds, 1 to 30, that the API server or the engine waits for the service.
-   * @default 10; 1 for Gatekeeper, whose webhook has no more
+   * Timeout in whole seconds, 1 to 30, for calls of the service by the API server or the engine.
+   * @default 10; 1 for Gatekeeper, whose webhook allows no more
    */
   readonly timeoutSeconds?: number;
   /**
-   * Namespaces that are left alone, in addition to the system's (kube-system, kube-public, kube-node-lease), the engine's and
+   * Namespaces to exclude, in addition to the system's (kube-system, kube-public, kube-node-lease), the engine's and
    * the service's own.
    * @default []
    */

@@ -2,7 +2,7 @@ import type { ApiObjectProps } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 
-/** The part of the renderers' result that matters here: the published declarations must not name the core's types. */
+/** The part of the renderers' result that is used here: the published declarations must not name the core's types. */
 export interface RenderedObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -14,9 +14,9 @@ export interface RenderedObject {
 }
 
 /**
- * Renders, and says of a refused prop which construct it was given to.
+ * Renders, and adds the construct's path to the error for a rejected prop.
  *
- * @param origins of props that the construct has from elsewhere: where people wrote them, by the prop's name
+ * @param origins where users wrote props that do not come from the construct, by the prop's name
  */
 export function render<Result>(
   scope: Construct,
@@ -27,7 +27,7 @@ export function render<Result>(
   try {
     return renderer();
   } catch (error) {
-    // A construct inside has said its own path already.
+    // An inner construct has already added its own path.
     const problem = error instanceof Error && error.cause !== undefined ? error.cause : error;
     if (!(problem instanceof InvalidPolicyOptionError)) throw error;
     const path = [scope.node.path, id].filter((part) => part !== '').join('/');
@@ -36,7 +36,7 @@ export function render<Result>(
   }
 }
 
-/** As cdk8s takes it, whose own type is open. */
+/** The type that cdk8s accepts, which is open. */
 export function manifest(object: RenderedObject): ApiObjectProps {
   const { name, labels = {}, annotations = {} } = object.metadata;
   return { ...object, metadata: { name, labels: { ...labels }, annotations: { ...annotations } } };

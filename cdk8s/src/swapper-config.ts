@@ -16,8 +16,8 @@ import { NAMINGS } from './registry-kinds.js';
 import type { SwapperPolicies } from './swapper-policies.js';
 
 /**
- * The service's configuration file as data, such as `Yaml.load('image-swapper.yaml')[0]`. Only what policies depend on is
- * read; `image-swapper check` says whether the rest is right.
+ * The service's configuration file as data, such as `Yaml.load('image-swapper.yaml')[0]`. Only the keys that policies
+ * depend on are read; use `image-swapper check` to check the rest.
  */
 export interface SwapperConfig {
   readonly source?: {
@@ -26,7 +26,7 @@ export interface SwapperConfig {
     readonly directTarget?: 'keep' | 'refuse';
     /** @default true */
     readonly volumes?: boolean;
-    /** Operators whose Pods are left alone. */
+    /** Operators whose Pods are not changed. */
     readonly operators?: readonly OperatorProps[];
     readonly [key: string]: unknown;
   };
@@ -36,7 +36,7 @@ export interface SwapperConfig {
   readonly imageSwapPolicy?: ImageSwapPolicy;
   /** How long requests wait for copies under `immediate` and `force`, such as `8s`. */
   readonly imageCopyDeadline?: string;
-  /** How callers show who they are: the policies send `secretName`'s text, and `path`. */
+  /** How callers authenticate: the policies send the text of `secretName`, and `path`. */
   readonly auth?: {
     readonly kyverno?: {
       readonly secretName?: string;
@@ -49,34 +49,34 @@ export interface SwapperConfig {
   };
   readonly target?: SwapperTarget;
   readonly targets?: readonly SwapperTarget[];
-  /** Defaults of the props of the same names. */
+  /** Defaults for the props with the same names. */
   readonly policies?: SwapperPolicies;
   /** Other keys that the service reads. */
   readonly [key: string]: unknown;
 }
 
-/** `immediate` and `force` wait for nothing under gatekeeper: the synth warns. */
+/** `immediate` and `force` do not wait with gatekeeper: the synth warns. */
 export type ImageCopyPolicy = 'delayed' | 'immediate' | 'force' | 'none';
 
-/** `exists` is refused for mutatingadmissionpolicy: only the service can keep the table that it needs. */
+/** `exists` is rejected for mutatingadmissionpolicy: only the service can maintain the table that it needs. */
 export type ImageSwapPolicy = 'exists' | 'always';
 
 /** One registry that images are mirrored into. */
 export interface SwapperTarget extends SwapperRegistry {
-  /** JMESPath that says which images go here; under gatekeeper, about `container.image` alone. */
+  /** JMESPath that selects the images for this target; with gatekeeper, on `container.image` alone. */
   readonly match?: string;
   readonly imageCopyPolicy?: ImageCopyPolicy;
   readonly imageSwapPolicy?: ImageSwapPolicy;
   /**
-   * The path of each source registry in the target, instead of its host, for pull-through caches:
-   * `{ 'docker.io': 'docker-hub' }`. The target takes images of these registries alone.
+   * The path of each source registry in the target, instead of its host, for pull-through caches: `{ 'docker.io':
+   * 'docker-hub' }`. The target accepts only images of these registries.
    */
   readonly paths?: Readonly<Record<string, string>>;
   /** Other keys that the service reads, such as `name`. */
   readonly [key: string]: unknown;
 }
 
-/** The prefixes of image references that the targets stand for, in order. */
+/** The prefixes of image references for each target, in order. */
 export function targetsOf(config: SwapperConfig): string[] {
   const named = namedTargets(config);
   if (named.length === 0) {
@@ -87,7 +87,7 @@ export function targetsOf(config: SwapperConfig): string[] {
   return [...new Set(named.flatMap(({ target, option }) => imagePrefixes(namingOf(target, option))))];
 }
 
-/** The targets as an engine takes them that calls nothing: a `DecidedInput`, a type that is not part of the package. */
+/** The targets for an engine that makes no calls: a `DecidedInput`, a type that is not part of the package. */
 export function decidedOf(config: SwapperConfig): { readonly targets: readonly object[]; readonly dryRun: boolean } {
   const matches = matchesOf(config);
   const targets = namedTargets(config).map(({ target, option }, index) => ({
@@ -102,7 +102,9 @@ function swapPolicyOf(written: unknown): 'always' | 'exists' {
   return written === 'always' ? 'always' : 'exists';
 }
 
-/** Seconds that requests take which wait for copies, as the service's own rendering has it; undefined where none waits. */
+/**
+ * The timeout in seconds for requests that wait for copies, as in the service's own rendering; undefined if none waits.
+ */
 export function timeoutOf(config: SwapperConfig): number | undefined {
   const policies = namedTargets(config).map(({ target }) => target.imageCopyPolicy ?? config.imageCopyPolicy);
   const { imageCopyDeadline: written } = config;
@@ -113,13 +115,13 @@ export function timeoutOf(config: SwapperConfig): number | undefined {
   return secondsFor(policies, deadline);
 }
 
-/** `source.directTarget`, where it is written. */
+/** `source.directTarget`, if it is set. */
 export function directTargetOf({ source }: SwapperConfig): { readonly directTarget?: 'keep' | 'refuse' } {
   const directTarget = oneOf(source?.directTarget, 'config.source.directTarget', ['keep', 'refuse']);
   return directTarget === undefined ? {} : { directTarget };
 }
 
-/** Where each target says which images it takes, checked to be an expression. */
+/** The `match` expression of each target, validated. */
 export function matchesOf(config: SwapperConfig): { option: string; match?: string }[] {
   return namedTargets(config).map(({ target, option: place }) => {
     const option = `${place}.match`;
@@ -130,7 +132,7 @@ export function matchesOf(config: SwapperConfig): { option: string; match?: stri
   });
 }
 
-/** The proof of identity that the policies send. */
+/** The credentials that the policies send. */
 export function callerOf({ auth }: SwapperConfig): {
   readonly callerSecret?: { readonly name: string; readonly namespace: string };
   readonly callerPath?: string;
@@ -158,7 +160,7 @@ function callerPathOf(value: unknown): string {
   throw new InvalidPolicyOptionError(option, 'must be 32 lower-case hexadecimal digits');
 }
 
-/** Further parts of the configuration that policies depend on. */
+/** Other parts of the configuration that policies depend on. */
 export function podsOf({ source, pods }: SwapperConfig): PodProps {
   const { pullSecret, annotate } = pods == null ? {} : mapping(pods, 'config.pods');
   const { volumes, operators } = source == null ? {} : mapping(source, 'config.source');
@@ -214,7 +216,7 @@ function namingOf(target: SwapperTarget, option: string): NamingTarget {
   const settings = settingsOf(naming.reads, written, `${option}.${type}`);
   const keys = { host: `${type}.${naming.keys.host}`, path: `${type}.${naming.keys.path}` };
   try {
-    // Holds what `reads` names, in its forms.
+    // Contains the keys in `reads`, in their forms.
     return usableTarget(option, naming.place(settings as never), keys, pathsOf(target, option));
   } catch (error) {
     if (!(error instanceof InvalidTargetError)) throw error;
@@ -231,7 +233,7 @@ function pathsOf({ paths }: SwapperTarget, option: string): Readonly<Record<stri
   return paths;
 }
 
-/** The keys that naming reads, checked. */
+/** The keys that naming reads, validated. */
 function settingsOf(reads: KindNaming['reads'], written: object, option: string): object {
   const values = new Map<string, unknown>(Object.entries(written));
   return Object.fromEntries(
@@ -247,7 +249,7 @@ function settingsOf(reads: KindNaming['reads'], written: object, option: string)
 
 const TYPES = [...NAMINGS.keys()];
 
-/** As the service tells it. */
+/** With the service's wording. */
 function typeOf(target: SwapperTarget, option: string): string | undefined {
   const entries = new Map<string, unknown>(Object.entries(target));
   const has = (key: string): boolean => entries.get(key) != null;

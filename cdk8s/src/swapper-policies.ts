@@ -5,18 +5,18 @@ import { list, oneOf, text, boolean } from '../../extension-service/src/core/pol
 import type { EngineName } from './engine-name.js';
 
 /**
- * The configuration's `policies`: what the service's own command line, and the service under `manage`, render policies by.
- * Here they are the defaults of the props of the same names.
+ * The configuration's `policies`: the service's own command line, and the service with `manage`, render policies from
+ * it. Here they are the defaults of the props with the same names.
  */
 export interface SwapperPolicies {
-  /** With true the service writes policies itself, in addition to what is rendered here: the synth warns. */
+  /** If true, the service writes policies itself, in addition to those rendered here: the synth warns. */
   readonly manage?: boolean;
-  /** `none` says nothing. */
+  /** `none` is ignored. */
   readonly engine?: EngineName | 'none';
   readonly name?: string;
   readonly url?: string;
   readonly failClosed?: boolean;
-  /** Left alone in addition to those of the prop. */
+  /** Excluded in addition to the namespaces of the prop. */
   readonly excludedNamespaces?: readonly string[];
 }
 
@@ -31,15 +31,15 @@ export interface PolicyChoices {
 
 export interface ResolvedChoices extends PolicyChoices {
   readonly engine: EngineName;
-  /** Where those come from that are not props, for messages: by the prop's name. */
+  /** Origins of values that are not props, for messages, by the prop's name. */
   readonly origins: Readonly<Record<string, string>>;
 }
 
 const AT = 'config.policies';
 
 /**
- * The props over the configuration. Values in both must be equal: a reader of one of them would be wrong about the
- * cluster otherwise. Lists of namespaces add up, as they do for the service.
+ * Merges the props and the configuration. Values in both must be equal: otherwise someone who reads only one of them
+ * would misjudge the cluster. Lists of namespaces are merged, as in the service.
  *
  * @throws InvalidPolicyOptionError
  */

@@ -3,7 +3,7 @@ import { transportWarnings } from '../../extension-service/src/core/engines/tran
 import type { EngineName } from './engine-name.js';
 import type { ConfigMapKey } from './kyverno-cluster-policy.js';
 
-/** Context key of what is inside a construct that says itself what the transport costs. */
+/** Context key set on constructs that already report transport warnings for the policies inside them. */
 const TRANSPORT_REPORTED = '@image-swapper/cdk8s:transport-said';
 
 /** The input of the warnings: the published declarations must not name the core's types. */
@@ -15,18 +15,18 @@ interface TransportChoices {
   readonly caConfigMap?: ConfigMapKey;
 }
 
-/** On stderr at synth, with the construct that it is about. */
+/** Prints to stderr at synth, with the path of the construct. */
 export function warn(construct: Construct, warnings: readonly string[]): void {
   for (const warning of warnings) process.emitWarning(`${construct.node.path}: ${warning}`, 'ImageSwapper');
 }
 
-/** For a policy that somebody uses by itself: it renders no NetworkPolicy, and cannot know of one. */
+/** For a policy that is used on its own: it renders no NetworkPolicy, and cannot know whether one exists. */
 export function warnOfTransport(policy: Construct, options: TransportChoices): void {
   if (policy.node.tryGetContext(TRANSPORT_REPORTED) === true) return;
   warn(policy, transportWarnings(options));
 }
 
-/** Has the policies that are put into the construct later say nothing. */
+/** Suppresses the warnings of policies that are later added to the construct. */
 export function muteTransportWarnings(construct: Construct): void {
   construct.node.setContext(TRANSPORT_REPORTED, true);
 }

@@ -45,12 +45,12 @@ export interface ClusterSideOptions {
 }
 
 const KUBECONFIG_RETRY_MS = 10_000;
-/** A Lease that was not heard of for this long counts as out of reach. */
+/** A Lease without news for this long counts as unreachable. */
 const LEASE_SILENCE_MS = 20_000;
 
 /**
- * The service's part in the cluster in addition to answers: it takes part in the election of the replica that copies, and
- * works out what there is to copy while it leads.
+ * The service's work in the cluster besides answering requests: it takes part in the election of the replica that
+ * copies, and while it leads, finds out what to copy.
  */
 export class ClusterSide implements ClusterPart {
   private readonly abort = new AbortController();
@@ -66,7 +66,7 @@ export class ClusterSide implements ClusterPart {
   /** With `tls.mode: selfSigned`, from when the cluster was reached; ends with the service. */
   private certificate: OpenedCertificate | undefined;
   private keptCertificate: Promise<void> | undefined;
-  /** Ends the election that goes on, to begin another by a new configuration. */
+  /** Ends the running election, to start another with a new configuration. */
   private again: AbortController | undefined;
   private readonly problems: ProblemLog;
 
@@ -92,7 +92,7 @@ export class ClusterSide implements ClusterPart {
     else this.again?.abort();
   }
 
-  /** As the reconciler's. */
+  /** With the reconciler's state. */
   shows(job: MirrorJob): boolean | undefined {
     return this.reconciler?.shows(job);
   }
@@ -148,7 +148,7 @@ export class ClusterSide implements ClusterPart {
       await aborted(signal);
       return;
     }
-    // An API server that cannot be reached from here may still let admissions come in.
+    // Admission requests may arrive even if this replica cannot reach the API server.
     const silent = setTimeout(() => {
       if (config.reconcile.enabled) this.role('alone');
     }, LEASE_SILENCE_MS);
@@ -166,7 +166,7 @@ export class ClusterSide implements ClusterPart {
     if (config.reconcile.enabled) this.role('starting');
   }
 
-  /** Newer versions of an engine can refuse its policies. */
+  /** Newer versions of an engine may reject its policies. */
   private async logRetirement(cluster: ClusterAccess, { policies }: Config): Promise<void> {
     const retirement = engineOf(policies.engine)?.retirement;
     if (retirement === undefined) return;
@@ -174,7 +174,7 @@ export class ClusterSide implements ClusterPart {
     this.options.log('warn', `policies.engine ${policies.engine}: ${message}`);
   }
 
-  /** Every replica's side of the serving certificate: independent of the leader, and before a leader is known. */
+  /** The serving certificate in every replica: independent of the leader, and before a leader is known. */
   private keepCertificate(cluster: ClusterAccess): void {
     if (this.certificate !== undefined || this.current.config.tls.mode !== 'selfSigned') return;
     const { log, emit } = this.options;
@@ -204,7 +204,7 @@ export class ClusterSide implements ClusterPart {
     return [...reconciling, ...recording, ...this.collecting(), ...writing];
   }
 
-  /** With `gc.cluster`: writes what this cluster uses into the targets. */
+  /** With `gc.cluster`: writes this cluster's usage record to the targets. */
   private recorderOf(cluster: ClusterAccess): UsageRecorder | undefined {
     const { config } = this.current;
     if (config.gc.cluster === undefined) return undefined;
@@ -279,12 +279,13 @@ export class ClusterSide implements ClusterPart {
 }
 
 function roleOf({ leading, holder, unavailable }: LeaderState): Omit<ClusterEvent & { kind: 'role' }, 'kind'> {
-  // Without a Lease no replica knows which one copies: each replica copies what it is asked for, as without a cluster.
+  // Without a Lease no replica knows which one copies: each replica makes the copies for its own requests, as without
+  // a cluster.
   const role = leading ? 'leader' : unavailable !== undefined ? 'alone' : 'follower';
   return { role, ...(holder !== undefined && { holder }) };
 }
 
-/** The part of the configuration that a running election cannot take over. */
+/** The part of the configuration that a running election cannot apply. */
 function electionOf({ lease, reconcile, policies, gc }: Config): string {
   return JSON.stringify([lease, reconcile.enabled, policies.manage, gc.enabled, gc.cluster]);
 }

@@ -2,7 +2,7 @@ import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
 import type { MirrorResult, MirrorStatus } from '../mirror/status.js';
 
-/** @param status of the copy in the queue, now */
+/** @param status the copy's current status in the queue */
 export function copyReport(job: MirrorJob, result: MirrorResult, status: MirrorStatus | undefined): CopyReport {
   if (result.ok) {
     const { upToDate, digest, repaired, unfinished = [] } = result.outcome;
@@ -16,7 +16,7 @@ export function copyReport(job: MirrorJob, result: MirrorResult, status: MirrorS
       },
     };
   }
-  // A final failure has a time as well: until then a request gets this failure.
+  // A final failure also has a time: requests before it get this failure.
   const nextTry = status?.state === 'waiting' ? status.nextTry : undefined;
   return { job, result: { ok: false, failure: result.failure, ...(nextTry !== undefined && { nextTry }) } };
 }

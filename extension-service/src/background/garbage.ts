@@ -8,7 +8,7 @@ import { collectTarget } from '../targets/garbage/collect-target.js';
 import { UsageStore } from '../targets/garbage/usage-store.js';
 import type { Registries } from '../targets/registries.js';
 
-/** The records of uses and the deletions in the targets of the configuration in force. */
+/** Writes usage records to the targets of the current configuration, and deletes from them. */
 export interface Garbage {
   /** @param writer the uid of this installation's Lease */
   record(

@@ -1,2 +1,2 @@
-/** The program of the background worker, packed (programs/unpack.ts), put here by build.mjs; empty where nothing was built. */
+/** The packed program of the background worker (programs/unpack.ts), inserted by build.mjs; empty without a build. */
 export const BACKGROUND_PROGRAM: string = '';

@@ -15,9 +15,9 @@ import type { CopyOutcome, CopyProgress } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { SourceAccess } from '../core/decide/source-access.js';
 
-/** Messages of the worker's cluster side to the main thread. */
+/** Messages from the worker's cluster side to the main thread. */
 export type ClusterEvent =
-  /** `holder` of the Lease, if it is known. */
+  /** `holder` of the Lease, if known. */
   | { readonly kind: 'role'; readonly role: CopyRole; readonly holder?: string }
   /** Copies that the cluster's workloads need; each is answered by `settled`. */
   | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] }
@@ -25,20 +25,20 @@ export type ClusterEvent =
   | { readonly kind: 'watches'; readonly report: WatchReport }
   /** The API server's table of images was written. */
   | { readonly kind: 'image-table'; readonly report: TableReport }
-  /** The leader's garbage collection has run. */
+  /** The leader's garbage collection has finished. */
   | { readonly kind: 'garbage'; readonly results: readonly TargetGarbage[] }
-  /** Pods of these namespaces may pull with other credentials than before. */
+  /** Pods in these namespaces may now pull with other credentials. */
   | { readonly kind: 'pull-secrets-changed'; readonly namespaces: readonly string[] }
-  /** With `tls.mode: selfSigned`: present this from now on. */
+  /** With `tls.mode: selfSigned`: present this certificate from now on. */
   | { readonly kind: 'serving-certificate'; readonly pair: ServingPair }
-  /** Why the worker does not have one. */
+  /** The reason why the worker has no certificate. */
   | { readonly kind: 'serving-certificate-problem'; readonly message: string };
 
 /** Data that crosses between the main thread and the background worker: plain data only. */
 export interface BackgroundData {
   readonly role: 'background';
   readonly config: Config;
-  /** Texts of clients, which the worker compiles when it needs them. */
+  /** Source texts of clients, which the worker compiles when it needs them. */
   readonly programs: Programs;
 }
 
@@ -46,15 +46,15 @@ export type ToBackground =
   | { readonly type: 'copy'; readonly id: number; readonly job: MirrorJob }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'read-secret'; readonly id: number; readonly name: string; readonly namespace: string | undefined }
-  /** Asks for the user of a token; answered by `user`. */
+  /** Requests the user of a token; answered by `user`. */
   | { readonly type: 'review-token'; readonly id: number; readonly token: string; readonly audience: string }
-  /** Asks whether the Pod of the job may read its image, of this digest, at the source; answered by `access`. */
+  /** Requests whether the Pod of the job may read its image, of this digest, at the source; answered by `access`. */
   | {
       readonly type: 'check-access';
       readonly id: number;
       readonly job: MirrorJob;
       readonly digest: string | undefined;
-      /** Until the answer counts no more. */
+      /** Until the answer expires. */
       readonly milliseconds: number;
     }
   /** `registry` is `target NAME` or `source HOST`. */
@@ -64,11 +64,11 @@ export type ToBackground =
       readonly registry: string;
       readonly refused: LoginCredentials | undefined;
     }
-  /** The result of a copy that the cluster side wanted. */
+  /** The result of a copy that the cluster side requested. */
   | { readonly type: 'settled'; readonly report: CopyReport }
-  /** A try to copy has ended, for any requester. */
+  /** An attempt to copy has ended, for any requester. */
   | { readonly type: 'copied'; readonly report: CopyReport }
-  /** Ends what the worker does in the cluster; answered by `stopped`. */
+  /** Stops the worker's activity in the cluster; answered by `stopped`. */
   | { readonly type: 'stop'; readonly id: number }
   | { readonly type: 'configure'; readonly config: Config; readonly programs: Programs };
 
@@ -77,7 +77,7 @@ export type FromBackground =
   | { readonly type: 'progress'; readonly id: number; readonly progress: CopyProgress }
   | { readonly type: 'done'; readonly id: number; readonly outcome: CopyOutcome }
   | { readonly type: 'secret'; readonly id: number; readonly text: string }
-  /** `name` is undefined for a token that is not valid. */
+  /** `name` is undefined for an invalid token. */
   | { readonly type: 'user'; readonly id: number; readonly name: string | undefined }
   | { readonly type: 'access'; readonly id: number; readonly access: SourceAccess }
   | { readonly type: 'login'; readonly id: number; readonly login: RegistryLogin }

@@ -14,22 +14,22 @@ import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { SourceAccess } from '../core/decide/source-access.js';
 import { messageOf } from '../util/message-of.js';
 
-/** A copier whose configuration may change between two copies. */
+/** A copier whose configuration may change between copies. */
 export interface ConfigurableCopier extends Copier {
-  /** The login of a cloud's registry, `target NAME` or `source HOST`; another one than `refused`. */
+  /** The login of a cloud's registry, `target NAME` or `source HOST`; a new one if the current one is `refused`. */
   logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin>;
-  /** @throws Error when the configuration cannot be used; the one before stays */
+  /** @throws Error if the configuration cannot be used; the previous one stays */
   configure(config: BackgroundData['config']): void;
 }
 
-/** As `SourceAccessChecks.check`: never rejects. */
+/** Like `SourceAccessChecks.check`: never rejects. */
 export type CheckAccess = (job: MirrorJob, digest: string | undefined, milliseconds: number) => Promise<SourceAccess>;
 
 /** The worker's services for the main thread. */
 export interface BackgroundParts {
   readonly copier: ConfigurableCopier;
   readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
-  /** The user of a token; undefined for one that is not valid for the audience. */
+  /** The user of a token; undefined if the token is not valid for the audience. */
   readonly reviewToken: (token: string, audience: string) => Promise<string | undefined>;
   readonly checkAccess: CheckAccess;
   readonly cluster: ClusterPart;
@@ -40,11 +40,11 @@ export interface ClusterPart {
   configure(config: BackgroundData['config']): void;
   settled(report: CopyReport): void;
   copied(report: CopyReport): void;
-  /** Releases the Lease; resolves when nothing is written any more. */
+  /** Releases the Lease; resolves when all writes are done. */
   stop(): Promise<void>;
 }
 
-/** Reports that the worker sends by itself. */
+/** Reports that the worker sends on its own. */
 export interface BackgroundEvents {
   readonly log: BackgroundLog;
   readonly onCloudEvent: (event: CloudEvent) => void;
@@ -54,13 +54,13 @@ export interface BackgroundEvents {
 
 export type BackgroundLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 
-/** Shortest time between two progress reports of a copy: a blob arrives in thousands of chunks. */
+/** Minimum time between two progress reports of a copy: a blob arrives in thousands of chunks. */
 const PROGRESS_INTERVAL_MS = 200;
 
-/** Time between two reports of requests to registries: an image takes dozens. */
+/** Time between two reports of requests to registries: one image takes dozens of requests. */
 const REPORT_INTERVAL_MS = 1_000;
 
-/** Runs in the worker thread: takes jobs from the main thread, one answer each. */
+/** Runs in the worker thread: receives jobs from the main thread and answers each once. */
 export function runBackground(
   data: BackgroundData,
   create: (data: BackgroundData, events: BackgroundEvents) => BackgroundParts,

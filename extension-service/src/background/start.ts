@@ -13,14 +13,14 @@ import { garbageOf } from './garbage.js';
 import { LineBudget } from '../util/line-budget.js';
 import { debounceNames } from './debounce-names.js';
 
-/** Milliseconds within which many changes are one. */
+/** Changes within this many milliseconds count as one. */
 const ROTATION_DEBOUNCE_MS = 500;
 
-/** Lines about the Secrets of a namespace, each of which can be changed without end. */
+/** Log lines about the Secrets of one namespace, whose users could change them endlessly. */
 const SECRET_LINES = { burst: 100, perSecond: 0.1 };
 const SECRET_LINES_OF_ALL = { burst: 1_000, perSecond: 10 };
 
-/** Puts the background worker together: registries, and the cluster's secrets once they are needed. */
+/** Wires the background worker: registries, and the cluster's secrets once they are needed. */
 export function startBackground(data: BackgroundData, env: Readonly<Record<string, string | undefined>>): void {
   runBackground(data, ({ config }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
     const report = (problem: string): void => log('warn', problem);
@@ -63,7 +63,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
   });
 }
 
-/** Opens once; what failed is tried again. */
+/** Opens once; retries after a failure. */
 function lazily<T>(open: () => Promise<T>): () => Promise<T> {
   let opened: Promise<T> | undefined;
   return () => {

@@ -4,7 +4,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 /** The report of a worker that ended. */
 export const NOTHING_SEEN: WatchReport = { up: {}, restarts: {}, moved: {}, images: 0, unknown: 0, vanished: {} };
 
-/** Shows what the replica that copies sees of the cluster. */
+/** Shows what the copying replica sees of the cluster. */
 export function showWatches(metrics: Metrics, { up, restarts, moved, images, unknown, vanished }: WatchReport): void {
   metrics.watchUp.reset();
   for (const [kind, isUp] of Object.entries(up)) metrics.watchUp.set({ kind }, isUp ? 1 : 0);

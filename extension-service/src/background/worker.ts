@@ -23,9 +23,9 @@ const MAX_RESTART_PAUSE_MS = 60_000;
 const HEALTHY_AFTER_MS = 60_000;
 const LEASE_RELEASE_TIMEOUT_MS = 3_000;
 /**
- * Heap of the worker. V8 lets garbage pile up in proportion to the limit. Half a million Pods fit into it, and a worker
- * that needs more is restarted while admissions continue. `--max-old-space-size` in `NODE_OPTIONS`, which the chart sets,
- * takes its place: V8 applies that to every thread.
+ * Heap limit of the worker. V8 lets garbage pile up in proportion to the limit. Half a million Pods fit into it, and a
+ * worker that needs more is restarted while admissions continue. `--max-old-space-size` in `NODE_OPTIONS`, which the
+ * chart sets, overrides it, because V8 applies that to every thread.
  */
 const MAX_HEAP_MIB = 512;
 
@@ -39,8 +39,9 @@ interface PendingRequest {
 
 /**
  * The main thread's handle of the background worker: copies, watches, the Lease, Events, the serving certificate and
- * logins run there, so that they never delay an admission (see docs/decisions/0004-background-worker.md). When the worker dies,
- * its copies fail as retryable and the next request starts another one. Restarts after quick deaths are delayed.
+ * logins run there, so that they never delay an admission (see docs/decisions/0004-background-worker.md). When the
+ * worker dies, its copies fail as retryable and the next request starts another worker. Restarts after quick deaths are
+ * delayed.
  */
 export class BackgroundWorker implements Copier {
   private worker: Worker | undefined;
@@ -49,11 +50,11 @@ export class BackgroundWorker implements Copier {
   private stopped = false;
   private warmed = false;
   private left: Promise<void> | undefined;
-  /** Number of the last worker that was started. */
+  /** Number of the most recently started worker. */
   private starts = 0;
-  /** Workers in a row that did not live long. */
+  /** Number of short-lived workers in a row. */
   private failures = 0;
-  /** Of a monotonic clock. */
+  /** Time of a monotonic clock. */
   private notBefore = 0;
   private restart: NodeJS.Timeout | undefined;
 
@@ -64,13 +65,13 @@ export class BackgroundWorker implements Copier {
       readonly onCloudEvent?: (event: CloudEvent) => void;
       readonly onClusterEvent?: (event: ClusterEvent) => void;
       readonly onRequests?: (report: RequestReport) => void;
-      /** The worker ended, and another takes its place. */
+      /** Called when the worker ended and another replaces it. */
       readonly onRestart?: () => void;
     } = {},
     private readonly overrides: { readonly program?: string; readonly restart?: number } = {},
   ) {}
 
-  /** Starts the worker before the first copy, and again if it dies: for logins of clouds, and for the cluster. */
+  /** Starts the worker before the first copy, and restarts it if it dies: for logins to clouds, and for the cluster. */
   warm(): void {
     this.warmed = true;
     if (this.left === undefined) this.worker ??= this.start();
@@ -105,7 +106,7 @@ export class BackgroundWorker implements Copier {
     return answer;
   }
 
-  /** The user of a token; undefined for one that is not valid for the audience. */
+  /** The user of a token; undefined if the token is not valid for the audience. */
   async reviewToken(token: string, audience: string): Promise<string | undefined> {
     if (this.isOver) throw stopped('the token');
     const { id, worker, answer } = this.ask('the token', undefined, (message) =>
@@ -125,7 +126,7 @@ export class BackgroundWorker implements Copier {
     return answer;
   }
 
-  /** The login of a cloud's registry, `target NAME` or `source HOST`; only the worker loads clouds' SDKs. */
+  /** The login to a cloud's registry, `target NAME` or `source HOST`; only the worker loads the clouds' SDKs. */
   async logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin> {
     if (this.isOver) throw stopped(registry);
     const { id, worker, answer } = this.ask(registry, undefined, (message) =>
@@ -141,7 +142,7 @@ export class BackgroundWorker implements Copier {
     post(this.worker, { type: 'configure', config, programs: neededPrograms(config, PROGRAMS) });
   }
 
-  /** The Lease is given back, if the API server is there to take it. Secrets and logins can still be asked for. */
+  /** The worker releases the Lease if it can reach the API server. Secrets and logins remain available. */
   leaveCluster(): Promise<void> {
     this.left ??= this.worker === undefined ? Promise.resolve() : this.releaseLease();
     return this.left;
@@ -164,7 +165,7 @@ export class BackgroundWorker implements Copier {
     clearTimeout(timer);
   }
 
-  /** A worker that dies after it left the cluster is not restarted: it would take part in the election. */
+  /** A worker that dies after it left the cluster is not restarted, because it would take part in the election. */
   private get isOver(): boolean {
     return this.stopped || (this.left !== undefined && this.worker === undefined);
   }
@@ -217,7 +218,7 @@ export class BackgroundWorker implements Copier {
       const pause = this.pauseAfter(performance.now() - started);
       if (this.left === undefined) this.events.onRestart?.();
       if (this.warmed && this.left === undefined) {
-        // The leader is not known until the next worker reports it.
+        // The leader is unknown until the next worker reports it.
         this.events.onClusterEvent?.({ kind: 'role', role: 'starting' });
         clearTimeout(this.restart);
         this.restart = setTimeout(() => this.warm(), pause).unref();

@@ -31,7 +31,10 @@ export interface CheckFlags extends ConfigFlags {
   readonly output: OutputFormat;
 }
 
-/** @returns 0, or 1 when a registry cannot be used, or a policy in the cluster is another configuration's. @throws CliError with every problem of the configuration */
+/**
+ * @returns 0, or 1 if a registry cannot be used or a policy in the cluster belongs to another configuration
+ * @throws CliError with every problem of the configuration
+ */
 export async function check(context: CommandContext, given: string | undefined, flags: CheckFlags): Promise<number> {
   if (given !== undefined && flags.config !== undefined)
     throw new CliError(EXIT.usage, 'name only one file: as an argument or with --config');
@@ -48,7 +51,7 @@ export async function check(context: CommandContext, given: string | undefined, 
   let probes: Probe[] = [];
   if (flags.online === true) {
     const report = (problem: string): unknown => context.stderr.write(`${problem}\n`);
-    // The probes show the failures of logins.
+    // The probes report failed logins.
     const registries = new Registries(loaded.config, registryOptions(context, loaded.config, report, 'quiet'));
     probes = await probeRegistries(loaded.config, registries);
     registries.close();
@@ -70,7 +73,7 @@ export async function check(context: CommandContext, given: string | undefined, 
   return [...probes, ...cluster].every(({ ok }) => ok) ? EXIT.ok : EXIT.findings;
 }
 
-/** The policies in the cluster of the Pod that this is, or of KUBECONFIG; none where there is no cluster. */
+/** The policies in the current cluster (in-cluster config or KUBECONFIG); none without a cluster. */
 async function inCluster(context: CommandContext, config: Config): Promise<readonly ComparedPolicy[]> {
   try {
     const access = await connectCluster(context.env);
@@ -98,7 +101,7 @@ async function retirementOf(access: ClusterAccess, { policies }: Config): Promis
   return [{ policy: `policies.engine ${policies.engine}`, ok: !isRefused, message }];
 }
 
-/** Files of k8s-image-swapper have it, because it was never read there. */
+/** Files of k8s-image-swapper contain it, because that program never read it. */
 function dryRunWarning({ dryRun }: Config): readonly string[] {
   return dryRun
     ? ['dryRun is on: nothing is swapped or copied (k8s-image-swapper ignored this key); set it to false']

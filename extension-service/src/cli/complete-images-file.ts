@@ -6,24 +6,24 @@ import type { CompleteImage } from '../registry/complete-images.js';
 import { codeOf } from '../util/unreadable.js';
 import type { CommandContext } from './context.js';
 
-/** Far more than {@link MAX_COMPLETE_IMAGES} need. */
+/** Far more than {@link MAX_COMPLETE_IMAGES} images need. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const FORMAT = 1;
 
 /**
- * The memory of `mirror --file`: images that its runs found complete. It is `image-swapper/complete-images.json` in the
- * user's cache folder (XDG Base Directory Specification). It only saves requests: without it, each run checks every image
- * completely.
+ * The memory of `mirror --file`: images that earlier runs found complete. It is `image-swapper/complete-images.json` in
+ * the user's cache folder (XDG Base Directory Specification). It only saves requests: without it, each run checks every
+ * image completely.
  */
 export class CompleteImagesFile {
   private constructor(
     private readonly path: string | undefined,
-    /** As the file had them. */
+    /** As read from the file. */
     readonly images: readonly CompleteImage[],
     private readonly warn: (text: string) => void,
   ) {}
 
-  /** Never rejects: warns about a file that cannot be used, and goes on without it. */
+  /** Never rejects: warns about an unusable file, and continues without it. */
   static async open({ env, stderr }: CommandContext): Promise<CompleteImagesFile> {
     const warn = (text: string): void => void stderr.write(`warn: ${text}\n`);
     const path = pathIn(env);
@@ -33,7 +33,7 @@ export class CompleteImagesFile {
   }
 
   /**
-   * Writes the images of this run, and those that other runs have written meanwhile; never rejects.
+   * Writes the images of this run, merged with those that other runs have written in the meantime; never rejects.
    *
    * @param found includes those of `images` that are still valid
    */
@@ -58,7 +58,7 @@ export class CompleteImagesFile {
 
 function pathIn({ HOME: home = '', XDG_CACHE_HOME: cache = '' }: CommandContext['env']): string | undefined {
   const file = join('image-swapper', 'complete-images.json');
-  // The specification says that relative paths are to be ignored.
+  // The specification requires that relative paths are ignored.
   if (isAbsolute(cache)) return join(cache, file);
   return isAbsolute(home) ? join(home, '.cache', file) : undefined;
 }

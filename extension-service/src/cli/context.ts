@@ -19,20 +19,21 @@ export interface CommandContext extends Streams {
   readonly cwd: string;
 }
 
-/** Flags that stand for configuration keys; undefined means not given. */
+/** Flags for configuration keys; undefined if not given. */
 export interface ConfigFlags {
   readonly config?: string;
   readonly logLevel?: string;
   readonly logFormat?: string;
   readonly dryRun?: boolean;
-  /** `KEY=VALUE` for any key; of two for one key the later counts. */
+  /** `KEY=VALUE` for any key; for a repeated key the last one counts. */
   readonly set?: readonly string[];
 }
 
 /**
- * `checkFiles: false` for commands that reach no registry: the files that the configuration names are those of a Pod.
+ * Use `checkFiles: false` for commands that contact no registry: the configuration names files of the Pod, not of this
+ * machine.
  *
- * @throws CliError with every problem of the file, one a line
+ * @throws CliError with every problem of the file, one per line
  */
 export async function load(
   context: CommandContext,
@@ -47,7 +48,7 @@ export async function load(
   }
 }
 
-/** The same; undefined where no file was given or found, and nothing else says enough. */
+/** The same; undefined if no file was given or found, and flags and environment do not suffice. */
 export async function loadIfAny(
   context: CommandContext,
   flags: ConfigFlags,
@@ -93,7 +94,7 @@ export function logger(loaded: LoadedConfig): Logger {
   return createLogger({ level: loaded.config.logLevel, format: loaded.config.logFormat });
 }
 
-/** How a command that runs in one thread reaches registries: secrets from the cluster, if there is one. */
+/** Registry access for a single-threaded command: secrets come from the cluster, if there is one. */
 export function registryOptions(
   context: CommandContext,
   config: Config,
@@ -115,7 +116,7 @@ export function registryOptions(
   };
 }
 
-/** A terminal shows only the cloud events that failed. */
+/** A terminal shows only failed cloud events. */
 function reportFailure(event: CloudEvent, report: (problem: string) => void): void {
   if (event.kind !== 'drift' && 'message' in event && event.message !== undefined) report(event.message);
 }

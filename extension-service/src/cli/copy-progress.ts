@@ -8,7 +8,7 @@ import { bytes } from './output.js';
 /** They end the process while the bars hide the cursor. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Bars on a terminal, lines elsewhere; both on stderr. */
+/** Progress bars on a terminal, lines elsewhere; both on stderr. */
 export class Progress {
   private readonly bars: MultiBar | undefined;
   private readonly onSignal: ((signal: NodeJS.Signals) => void) | undefined;
@@ -28,7 +28,7 @@ export class Progress {
     this.onSignal = (signal) => {
       this.stop();
       this.context.stderr.write('stopped: unfinished images are not in the target\n');
-      // By default, as if nobody had listened: the shell sees which signal it was.
+      // Repeats the signal with its default action, so that the shell sees which signal ended the process.
       process.kill(process.pid, signal);
     };
     for (const signal of SIGNALS) process.once(signal, this.onSignal);
@@ -58,7 +58,7 @@ export class Progress {
     else this.bars.log(`${level}: ${message}\n`);
   }
 
-  /** Gives the cursor back. */
+  /** Restores the cursor. */
   stop(): void {
     if (this.onSignal !== undefined) for (const signal of SIGNALS) process.removeListener(signal, this.onSignal);
     this.bars?.stop();

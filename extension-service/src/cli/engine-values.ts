@@ -4,10 +4,9 @@ import type { Engine } from '../core/engines/engine.js';
 import { TLS_URL } from '../core/engines/transport.js';
 
 /**
- * Values for the Helm chart of the engine, YAML with what to know about them; with no value in it when the chart needs
- * none.
+ * Values for the engine's Helm chart as YAML with explanatory comments; only comments if the chart needs no values.
  *
- * @param ca PEM text of the authorities that sign the service's certificate
+ * @param ca CA certificates (PEM) that sign the service's certificate
  */
 export function engineValues(engine: Engine, url: string | undefined, ca: string | undefined): string {
   const { notes, values } = engine.helmValues({

@@ -4,7 +4,7 @@ import { CliError, EXIT } from './exit.js';
 import { parseManifests } from './manifest-documents.js';
 import { namespaceOf, objectPathsOf, podOfTemplate, podPathOf, titleOf, valueAt } from './pods-of-object.js';
 
-/** A Pod of a file, or the Pod that an object of the file creates. */
+/** A Pod in a file, or the Pod that an object in the file creates. */
 export interface PodInFile {
   /** `Deployment team-a/web` */
   readonly title: string;
@@ -17,14 +17,14 @@ export interface PodsInFile {
   readonly others: readonly string[];
 }
 
-/** Documents, items of lists and requests in one file. */
+/** Maximum number of documents, list items and requests in one file. */
 const MAX_OBJECTS = 1_000;
 
 /**
  * The Pods of a manifest: Pods, workloads with a Pod template, lists of them, and AdmissionReviews, in one or several
  * documents.
  *
- * @throws CliError when it is not YAML, or nothing in it has a Pod
+ * @throws CliError if it is not YAML, or contains no Pod
  */
 export function podsInFile(source: string, file: string): PodsInFile {
   const { documents, valueOf } = parseManifests(source, file);
@@ -57,16 +57,16 @@ function podOf(object: unknown): PodInFile | undefined {
   const path = podPathOf(object);
   if (path === undefined) return undefined;
   if (path.length === 0) return { title: titleOf(object), pod: object };
-  // The Pods of a workload are in its namespace.
+  // Pods are in the namespace of their workload.
   return { title: titleOf(object), pod: podOfTemplate(valueAt(object, path) as JsonObject, namespaceOf(object)) };
 }
 
-/** An AdmissionRequest as audit logs hold it, without the review around it. */
+/** An AdmissionRequest as found in audit logs, without the surrounding review. */
 function isRequest(object: JsonObject): boolean {
   return typeof object['uid'] === 'string' && typeof object['operation'] === 'string' && isObject(object['object']);
 }
 
-/** The same Pod in that namespace. */
+/** The same Pod in the given namespace. */
 export function withNamespace({ title, pod }: PodInFile, namespace: string): PodInFile {
   const metadata = isObject(pod['metadata']) ? pod['metadata'] : {};
   return { title, pod: { ...pod, metadata: { ...metadata, namespace } } };

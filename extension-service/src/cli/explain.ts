@@ -30,10 +30,10 @@ export interface ExplainFlags extends ConfigFlags {
   readonly output: OutputFormat;
 }
 
-/** For the question whether a missing image is archived. */
+/** Time limit for checking whether a missing image is archived. */
 const ARCHIVE_TIMEOUT_MS = 5_000;
 
-/** @returns 0, or 1 when an image cannot be parsed */
+/** @returns 0, or 1 if an image cannot be parsed */
 export async function explain(
   context: CommandContext,
   image: string | undefined,
@@ -57,7 +57,7 @@ export async function explain(
   return containers.some(({ reason }) => reason === 'invalid-image') ? EXIT.findings : EXIT.ok;
 }
 
-/** One answer stands alone; of several, each says which object it is about. */
+/** A single answer is printed alone; with several, each has a title with its object. */
 function show(asked: readonly PodInFile[], answers: readonly ExplainAnswer[], output: OutputFormat): string {
   const [only] = answers;
   const now = Date.now();
@@ -74,7 +74,7 @@ async function askAll(service: ServiceAddress, asked: readonly PodInFile[]): Pro
   return answers;
 }
 
-/** Decides with the configuration of this machine, and looks into the targets from here. */
+/** Decides with the configuration of this machine, and queries the targets from here. */
 async function explainHere(
   context: CommandContext,
   asked: readonly PodInFile[],
@@ -107,7 +107,7 @@ async function explainHere(
   }
 }
 
-/** The Pods of the file, in the namespace of the flag where one is given. */
+/** The Pods of the file, in the flag's namespace if given. */
 async function readPods(context: CommandContext, flags: ExplainFlags): Promise<readonly PodInFile[]> {
   const file = flags.file ?? '-';
   let source: string;

@@ -20,9 +20,9 @@ interface Stopped {
 }
 
 /**
- * Deletes what no named cluster has used for `gc.after` from the targets; with `dryRun` only shows it.
+ * Deletes images from the targets that no listed cluster has used for `gc.after`; with `dryRun` only shows them.
  *
- * @returns 0, or 1 when a target was left alone or an image could not be deleted
+ * @returns 0, or 1 if a target was skipped or an image could not be deleted
  */
 export async function gc(context: CommandContext, flags: GcFlags): Promise<number> {
   const { config } = await load(context, flags);

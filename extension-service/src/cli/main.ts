@@ -2,9 +2,9 @@ import type { CommandContext } from './context.js';
 import { runProgram } from './program.js';
 import { keepYoungGenerationSmall } from './small-young-generation.js';
 
-// Node's complaints about modules that libraries use are not lines of our log, and nothing that users can fix.
+// Node's warnings about modules of libraries do not belong in our log, and users cannot fix them.
 process.noDeprecation = true;
-// The service has admissions to respond to, which collections would delay.
+// The service answers admissions, which garbage collections would delay.
 if (process.argv[2] !== 'serve') keepYoungGenerationSmall();
 const { stdout, stderr, env } = process;
 const context: CommandContext = {
@@ -12,7 +12,7 @@ const context: CommandContext = {
   stderr,
   env,
   cwd: process.cwd(),
-  // Node opens it when it is first asked for.
+  // Node opens it on first use.
   get stdin() {
     return process.stdin;
   },

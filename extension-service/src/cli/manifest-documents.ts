@@ -6,25 +6,25 @@ import { CliError, EXIT } from './exit.js';
 export interface ManifestDocuments {
   readonly text: string;
   readonly documents: readonly Document.Parsed[];
-  /** `file:line:column` of an offset of the text. */
+  /** `file:line:column` of an offset in the text. */
   readonly place: (offset: number) => string;
-  /** A document as plain data, aliases and merge keys resolved. @throws CliError when it cannot be resolved */
+  /** A document as plain data, with aliases and merge keys resolved. @throws CliError if it cannot be resolved */
   readonly valueOf: (document: Document.Parsed) => unknown;
 }
 
-/** Returned by the library where there is no document. */
+/** The library returns this if there is no document. */
 interface EmptyStream {
   readonly errors?: readonly YAMLError[];
 }
 
 /** After a few syntax errors, the rest are mostly their consequences. */
 const MAX_SYNTAX_ERRORS = 20;
-/** Uses of one anchor, those in nested anchors multiplied. */
+/** Maximum uses of one anchor; uses in nested anchors multiply. */
 const MAX_ALIASES = 10_000;
 
 /**
- * Duplicate keys are accepted, the last one counts: API servers accept them, and charts have them. Merge keys are resolved as
- * go-yaml resolves them.
+ * Accepts duplicate keys, of which the last counts: API servers accept them, and charts contain them. Merge keys are
+ * resolved as in go-yaml.
  *
  * @throws CliError with `file:line:column` of each syntax error
  */

@@ -19,7 +19,10 @@ export interface MigrateFlags {
   readonly output: OutputFormat;
 }
 
-/** @returns 0, or 1 when something changes or has no meaning: one line each on stderr. @throws CliError for an unusable file */
+/**
+ * @returns 0, or 1 if something changes or has no effect: one line each on stderr
+ * @throws CliError for an unusable file
+ */
 export async function migrate(context: CommandContext, path: string, flags: MigrateFlags): Promise<number> {
   const text = await read(context, path);
   let migrated: Migrated;

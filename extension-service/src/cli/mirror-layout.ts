@@ -10,12 +10,12 @@ import { CliError, EXIT } from './exit.js';
 import { planImage } from './mirror-rows.js';
 import type { Look, Planned } from './mirror-rows.js';
 
-/** A layout for writing; a new or empty folder becomes one. */
+/** Opens a layout for writing; creates it in a new or empty folder. */
 export async function openLayout(folder: string): Promise<LayoutEnd> {
   return { end: 'target', store: await opened(() => LayoutStore.open(folder)) };
 }
 
-/** The same image, to be written into a layout under its whole reference. */
+/** The same image, with a layout as its target and its full reference as its name. */
 export function intoLayout(planned: Planned, folder: string): Planned {
   if ('row' in planned) return planned;
   const { job } = planned;
@@ -35,7 +35,7 @@ export function intoLayout(planned: Planned, folder: string): Planned {
   return { ...planned, job: { ...job, reference, target: '', key: mirrorJobKey(reference, job.platforms) } };
 }
 
-/** The images of a layout with the places that the configuration gives them: those asked for, or all. */
+/** The images of a layout with the names that the configuration gives them: the requested ones, or all. */
 export async function planFromLayout(
   rules: Rules,
   folder: string,
@@ -58,7 +58,7 @@ export async function planFromLayout(
 }
 
 function planName(rules: Rules, name: string, look: Look): Planned {
-  // A short name would be taken for one of Docker Hub.
+  // A short name would be read as one of Docker Hub.
   if (normalized(name) === name.replace(/^index\.docker\.io\//, 'docker.io/')) return planImage(rules, name, look);
   const advice = 'name it HOST/REPOSITORY:TAG, as mirror --to-layout and crane --annotate-ref do';
   return row(
@@ -76,7 +76,7 @@ function isDigestTag(name: string): boolean {
   return DIGEST_TAG.test(name.slice(name.lastIndexOf(':') + 1));
 }
 
-/** A text that is not a reference as it is. */
+/** A text that is not a reference is returned unchanged. */
 function normalized(name: string): string {
   try {
     return formatReference(parseReference(name));

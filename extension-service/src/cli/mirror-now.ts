@@ -14,10 +14,10 @@ import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
 import type { MirrorOutput } from './mirror-output.js';
 import { bytes, render } from './output.js';
 
-/** Few tries and short pauses: a person waits. */
+/** Few tries and short pauses, because a user is waiting. */
 const RETRY = { base: 500, max: 5_000, attempts: 4, pause: 0, longestWait: 60_000 };
 
-/** Copies with progress bars, each image once, and prints a row for each. */
+/** Copies each image once, with progress bars, and prints a row for each. */
 export async function mirrorNow(
   context: CommandContext,
   config: Config,
@@ -41,7 +41,7 @@ export async function mirrorNow(
   const lasts = new Map<string, (result: MirrorResult) => void>();
   const queue = new MirrorQueue(tracked, {
     ...copyLimits(config),
-    // Everything that was asked for waits here.
+    // Holds all requested copies.
     capacity: Number.POSITIVE_INFINITY,
     retry: RETRY,
     events: {
@@ -73,7 +73,7 @@ export async function mirrorNow(
     results.set(key, result);
     return result;
   };
-  // The queue's waits for another try keep no process alive, which is right for a service only.
+  // The queue's retry timers do not keep the process alive, which is right only for a service.
   const alive = setInterval(() => undefined, 60_000);
   const rows = await Promise.all(
     planned.map(async (entry): Promise<MirrorRow> => {

@@ -11,11 +11,11 @@ import type { MirrorRow, Planned, PlannedCopy } from './mirror-rows.js';
 import type { MirrorOutput } from './mirror-output.js';
 import { bytes, render, table } from './output.js';
 
-/** The maximum that all images together would send to a target, including layers that it already has. */
+/** Maximum number of bytes that all images together would send to a target, including layers that it already has. */
 interface TargetPlan {
   readonly target: string;
   readonly images: number;
-  /** Of the images that are for several. */
+  /** Platforms of multi-platform images. */
   readonly platforms: readonly string[];
   readonly manifests: number;
   readonly blobs: number;
@@ -26,14 +26,14 @@ interface TargetPlan {
   readonly limitedBy?: string;
 }
 
-/** The pulls that all images together would cost at a source. */
+/** Number of pulls that all images together would cost at a source. */
 interface SourcePlan {
   readonly registry: string;
-  /** Manifests of single platforms, as Docker Hub counts; without signatures and other referrers. */
+  /** Manifests of single platforms, which Docker Hub counts; without signatures and other referrers. */
   readonly pulls: number;
 }
 
-/** Shows what a mirroring would send and how long the quotas make it last; reads manifests, sends nothing. */
+/** Shows what mirroring would send and how long it takes under the quotas; reads manifests, sends nothing. */
 export async function planMirror(
   context: CommandContext,
   config: Config,
@@ -103,9 +103,9 @@ async function planOne(copier: RegistryCopier, entry: PlannedCopy): Promise<Copy
 interface Total {
   images: number;
   readonly platforms: Set<string>;
-  /** By repository and digest: each is put once. */
+  /** By repository and digest: each is pushed once. */
   readonly manifests: Set<string>;
-  /** Each is uploaded once; another repository of the registry mounts it, where the registry does that. */
+  /** Each is uploaded once; another repository of the registry mounts it, if the registry supports that. */
   readonly blobs: Map<string, number>;
 }
 
@@ -134,7 +134,7 @@ function targetPlan(
     platforms: [...platforms].sort(),
     ...requests,
     bytes: sumOf(blobs.values()),
-    // A look, a POST and a PUT for each blob, a look and a PUT for each manifest.
+    // A HEAD, a POST and a PUT for each blob, a HEAD and a PUT for each manifest.
     requests: 3 * blobs.size + 2 * manifests.size,
     ...(estimate !== undefined && {
       seconds: Math.round(estimate.milliseconds / 100) / 10,

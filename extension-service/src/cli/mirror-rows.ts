@@ -15,19 +15,22 @@ export interface MirrorRow {
   readonly digest?: string;
   readonly platforms?: CopyOutcome['platforms'];
   readonly bytes?: CopyOutcome['bytes'];
-  /** Parts of the image that the target had lost, and has again. */
+  /** Parts of the image that the target had lost, and that were copied again. */
   readonly repaired?: readonly string[];
-  /** Signatures, attestations and SBOMs that failed for a passing reason: run the command again with --audit. */
+  /** Signatures, attestations and SBOMs that failed for a temporary reason: run the command again with --audit. */
   readonly unfinished?: readonly string[];
 }
 
-/** An image with where it goes, or with why it goes nowhere. */
+/** An image with its target, or with the reason why it has none. */
 export type Planned = PlannedCopy | { readonly row: MirrorRow };
 
 export interface PlannedCopy {
   readonly image: string;
   readonly job: MirrorJob;
-  /** The ways in which its users may pull it, to be tried in turn; none: by the configuration's credentials alone. */
+  /**
+   * The ways in which its users may pull it, in the order to try; if empty, only the configuration's credentials are
+   * used.
+   */
   readonly pulls: readonly PullContext[];
 }
 
@@ -37,16 +40,16 @@ export interface PlannedCopy {
  */
 export type Look = 'parts' | 'audit' | 'due';
 
-/** Where an image that is named goes. */
+/** The target reference of a named image. */
 export function planImage(rules: Rules, image: string, look: Look = 'parts'): Planned {
   const container = { list: 'containers' as const, index: 0, name: '', image, object: { image } };
-  // Filters are about Pods, and here is none: an image that is asked for by name is copied.
+  // Filters apply to Pods, and there is none here: an image that is named explicitly is copied.
   const decision = decideContainer({ ...rules, filters: [] }, {}, container);
   if (decision.action === 'mirror' && isPullThrough(decision.target)) {
     const detail = `target ${decision.target.config.name} gets it from its source itself (paths, imageCopyPolicy none)`;
     return { row: { image, reference: decision.reference.text, state: 'kept', detail } };
   }
-  // The tag's image of now is wanted, whatever the target has.
+  // Copies the tag's current image, even if the target has an older one.
   if (decision.action === 'mirror') {
     const job = { ...lookedAt(mirrorJob(decision), look), force: true };
     return { image, job, pulls: [] };
@@ -60,13 +63,13 @@ function isPullThrough({ naming, copyPolicy }: TargetRule): boolean {
   return naming.paths !== undefined && copyPolicy === 'none';
 }
 
-/** For an image that a user asks for: more than its name is checked. */
+/** For an image that a user names: checks more than its name. */
 export function lookedAt(job: MirrorJob, look: Look): MirrorJob {
   const own = look === 'due' ? 'due' : 'tree';
   return { ...job, look: job.look ?? own, ...(look === 'audit' && { allReferrers: true as const }) };
 }
 
-/** The jobs that differ in nothing but whose pull secrets they use. */
+/** Jobs that differ only in the pull secrets that they use. */
 export function attempts({ job, pulls }: PlannedCopy): readonly MirrorJob[] {
   return pulls.length === 0 ? [job] : pulls.map((pull) => ({ ...job, pull }));
 }
@@ -75,7 +78,7 @@ export function rowOf({ image, job }: PlannedCopy): Omit<MirrorRow, 'state' | 'd
   return { image, reference: job.reference.text };
 }
 
-/** Of an image that was not mirrored: its gate's verdict, or that the copy failed. */
+/** The reason why an image was not mirrored: its gate's verdict, or that the copy failed. */
 export function refusedRow(entry: PlannedCopy, { gate, message }: CopyFailure): MirrorRow {
   return { ...rowOf(entry), state: gate?.verdict ?? 'failed', detail: message };
 }

@@ -17,7 +17,7 @@ import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface MirrorFlags extends ConfigFlags {
   readonly file?: string;
-  /** Checks every part of each image, with the signatures, attestations and SBOMs of every manifest, in every form. */
+  /** Checks every part of each image, including all signatures, attestations and SBOMs of every manifest. */
   readonly audit?: boolean;
   /** The same as `audit`. */
   readonly referrers?: boolean;
@@ -27,7 +27,7 @@ export interface MirrorFlags extends ConfigFlags {
   readonly output: OutputFormat;
 }
 
-/** Copies images to the target that the configuration gives them. @returns 0, or 1 when any was not mirrored */
+/** Copies images to their targets. @returns 0, or 1 if any was not mirrored */
 export async function mirror(context: CommandContext, images: readonly string[], flags: MirrorFlags): Promise<number> {
   const { toLayout, fromLayout } = flags;
   if (toLayout !== undefined && fromLayout !== undefined)
@@ -44,7 +44,7 @@ export async function mirror(context: CommandContext, images: readonly string[],
     return mirrorOrPlan(context, config, planned, { ...flags, layout });
   }
   const looks = new Map<string, Look>([
-    // Schedules run lists; users name images.
+    // Scheduled jobs pass a list; users name images.
     ...listed.map((image) => [image, look === 'parts' ? 'due' : look] as const),
     ...images.map((image) => [image, look] as const),
   ]);
@@ -64,7 +64,7 @@ export async function mirror(context: CommandContext, images: readonly string[],
   );
 }
 
-/** Copies, or under `dryRun` says what would be sent. @returns 0, or 1 when any was not mirrored */
+/** Copies, or with `dryRun` shows what would be sent. @returns 0, or 1 if any was not mirrored */
 export async function mirrorOrPlan(
   context: CommandContext,
   config: Config,

@@ -4,7 +4,7 @@ import { CliError, EXIT } from './exit.js';
 export const OUTPUT_FORMATS = ['text', 'json', 'yaml'] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
-/** Where a command writes: data to stdout, progress and logs to stderr. */
+/** Output streams of a command: data to stdout, progress and logs to stderr. */
 export interface Streams {
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };

@@ -6,8 +6,8 @@ import type { JsonObject } from '../core/decide/pod.js';
 export type ObjectPath = readonly (string | number)[];
 
 /**
- * Where an object has its Pod: the whole of a Pod, `spec.template` of workloads, that of a CronJob's Jobs, and `template`
- * of a PodTemplate. Undefined when it creates no Pods.
+ * The path of an object's Pod: the object itself for a Pod, `spec.template` for workloads, the Job template's for a
+ * CronJob, and `template` for a PodTemplate. Undefined if it creates no Pods.
  */
 export function podPathOf(object: JsonObject): ObjectPath | undefined {
   const template = TEMPLATES.find((path) => hasPodSpec(valueAt(object, path)));
@@ -37,7 +37,10 @@ export function valueAt(value: unknown, path: ObjectPath): unknown {
   );
 }
 
-/** The paths of the objects of a document: itself, or the items of a list, nested lists included; none when empty. */
+/**
+ * The paths of the objects of a document: the document itself, or the items of a list, including nested lists; none if
+ * empty.
+ */
 export function objectPathsOf(value: unknown, path: ObjectPath = []): readonly ObjectPath[] {
   if (value === null || value === undefined) return [];
   const below = (items: readonly unknown[], at: ObjectPath): readonly ObjectPath[] =>
@@ -48,7 +51,7 @@ export function objectPathsOf(value: unknown, path: ObjectPath = []): readonly O
   return [path];
 }
 
-/** The Pod of a template, in the namespace if one is given. */
+/** The Pod of a template, in the given namespace, if any. */
 export function podOfTemplate({ metadata, spec }: JsonObject, namespace: string | undefined): JsonObject {
   const own = isObject(metadata) ? metadata : {};
   return { kind: 'Pod', metadata: { ...own, ...(namespace !== undefined && { namespace }) }, spec };

@@ -24,7 +24,7 @@ import { messageOf } from '../util/message-of.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
 export interface PoliciesFlags extends ConfigFlags {
-  /** Needed unless `deleteManaged`. */
+  /** Required unless `deleteManaged` is set. */
   readonly engine?: EngineName;
   readonly url?: string;
   readonly caFile?: string;
@@ -33,18 +33,18 @@ export interface PoliciesFlags extends ConfigFlags {
   readonly failClosed?: boolean;
   readonly engineValues?: boolean;
   readonly deleteManaged?: boolean;
-  /** With `deleteManaged`: that of the service, where it is not the process's own. */
+  /** With `deleteManaged`: the service's namespace, if it is not the process's own. */
   readonly namespace?: string;
 }
 
 type ChosenFlags = Pick<PoliciesFlags, 'url' | 'failClosed'> & { readonly engine: EngineName };
 
-/** That signs the service's certificate, as the policies know it. */
+/** The CA that signs the service's certificate, in the form that the policies use. */
 type CaChoice = Pick<ConfigPolicyOptions, 'caBundle' | 'caConfigMap'>;
 
 /**
- * Prints the policies of one engine for the configuration in force, ready for `kubectl apply -f -`, or the values that the
- * engine's own Helm chart needs for them; or deletes the managed ones.
+ * Prints the policies of one engine for the current configuration, ready for `kubectl apply -f -`, or the values that
+ * they need in the engine's own Helm chart; or deletes the managed policies.
  */
 export async function policies(context: CommandContext, flags: PoliciesFlags): Promise<void> {
   const { engine } = flags;
@@ -71,7 +71,7 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
     if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, withFlagNames(error.message, flags));
     throw error;
   }
-  // Long lines stay whole: a folded expression is hard to read and easy to break.
+  // Does not fold long lines: a folded expression is hard to read and easy to break.
   context.stdout.write(objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n'));
   for (const warning of warningsOf(config, { ...flags, engine }, authority))
     context.stderr.write(`warning: ${warning}\n`);
@@ -86,7 +86,10 @@ async function caOf(context: CommandContext, flags: PoliciesFlags, engine: Engin
   return { ...(caBundle !== undefined && { caBundle }), ...(caConfigMap !== undefined && { caConfigMap }) };
 }
 
-/** The engine is installed before anything is configured, so the values need no configuration; its URL counts if there is one. */
+/**
+ * The engine is installed before anything is configured, so its values need no configuration; if there is one, its URL
+ * is used.
+ */
 async function printEngineValues(
   context: CommandContext,
   flags: PoliciesFlags & { readonly engine: EngineName },
@@ -139,7 +142,7 @@ function warningsOf(
   ];
 }
 
-/** Deletes what replicas with this configuration manage, for an uninstall. */
+/** Deletes the policies that replicas with this configuration manage, for an uninstall. */
 async function deletePolicies(context: CommandContext, config: Config, given: string | undefined): Promise<void> {
   const cluster = await connectCluster(context.env).catch((error: unknown) => {
     const reason = messageOf(error);
@@ -156,7 +159,7 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
   if (objects.length > 0) return;
   const nothing = `nothing to delete: namespace ${namespace} has no service with managed policies`;
   const others = await otherInstances(live, config.policies.name);
-  // In a Pod the namespace is certain, and what is somebody else's must not fail an uninstall.
+  // In a Pod the namespace is certain, and policies of other installs must not fail an uninstall.
   const isCertain = given === undefined && (context.env['KUBECONFIG'] ?? '') === '';
   if (others.length === 0 || isCertain) {
     context.stdout.write(`${nothing}\n`);
@@ -166,7 +169,7 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
   throw new CliError(EXIT.findings, `${nothing}; other installs, by Lease: ${others.join('; ')}: ${choice}`);
 }
 
-/** `NAMESPACE/LEASE (KIND NAME, …)` of everybody who manages policies in the cluster. */
+/** `NAMESPACE/LEASE (KIND NAME, …)` of every install that manages policies in the cluster. */
 async function otherInstances(live: PolicyObjects, policyName: string): Promise<readonly string[]> {
   const found = new Map<string, string[]>();
   for (const kind of POLICY_KINDS) {
@@ -178,7 +181,7 @@ async function otherInstances(live: PolicyObjects, policyName: string): Promise<
   return [...found].sort().map(([lease, objects]) => `${lease} (${objects.join(', ')})`);
 }
 
-/** `-` is standard input, so that no file is needed in a container. */
+/** `-` is standard input, so that a container needs no file. */
 async function readCa(context: CommandContext, file: string): Promise<string> {
   try {
     return await readInput(context, file);
@@ -201,7 +204,7 @@ function configMapKey(text: string, engine: EngineName): ConfigMapKey {
   return { namespace, name, ...(key !== undefined && { key }) };
 }
 
-/** The renderers name their option; people gave a flag, or a key. */
+/** The renderers name their option; users gave a flag or a key. */
 function withFlagNames(message: string, { url }: Pick<PoliciesFlags, 'url'>): string {
   return message
     .replace(/^url\b/, url === undefined ? 'policies.url (or --url)' : '--url')

@@ -21,14 +21,16 @@ export interface PrewarmFlags extends ConfigFlags {
   readonly output: OutputFormat;
 }
 
-/** Ways to pull an image that are tried: each costs a request at the source, also for an image that is not there. */
+/**
+ * Maximum number of ways to pull an image: each costs a request at the source, even for an image that does not exist.
+ */
 const MAX_PULLS = 50;
 
 /**
- * Mirrors every image that the cluster's workloads use: Pods, and the templates of whatever makes them. Namespaces that
- * policies leave alone and what the filters leave alone are left out, as at admission.
+ * Mirrors every image that the cluster's workloads use: Pods, and the templates of the objects that create them. It
+ * skips excluded namespaces and filtered images, as at admission.
  *
- * @returns 0, or 1 when any image was not mirrored
+ * @returns 0, or 1 if any image was not mirrored
  * @throws CliError without a cluster that can be listed
  */
 export async function prewarm(context: CommandContext, flags: PrewarmFlags): Promise<number> {

@@ -66,7 +66,7 @@ const EXAMPLES = {
   migrate: ['migrate values.yaml > new-values.yaml', 'migrate --engine kyverno .k8s-image-swapper.yaml'],
 } as const satisfies Record<string, readonly string[]>;
 
-/** The commands and flags, without running anything; the documentation's tests read it too. */
+/** The commands and flags, without running anything; the tests of the documentation also use it. */
 export function createProgram(context: CommandContext, setExitCode: (code: number) => void): Command {
   const program = new Command('image-swapper')
     .description('mirrors images to your own registry and swaps them into Pods')
@@ -216,7 +216,7 @@ function command(program: Command, name: keyof typeof EXAMPLES, description: str
     );
 }
 
-/** Every command takes the flags of the configuration; these two commands read none. */
+/** Every command accepts the configuration's flags; these two commands ignore them. */
 function warnOfUnread(context: CommandContext, name: string, flags: ConfigFlags): void {
   const given = {
     '--config': flags.config,

@@ -8,7 +8,7 @@ export async function readInput({ cwd, stdin }: CommandContext, file: string): P
   return file === '-' ? text(stdin) : readFile(resolve(cwd, file), 'utf8');
 }
 
-/** The same, as it is. */
+/** The same as bytes. */
 export async function readInputBytes({ cwd, stdin }: CommandContext, file: string): Promise<Uint8Array> {
   return file === '-' ? buffer(stdin) : readFile(resolve(cwd, file));
 }

@@ -40,16 +40,19 @@ export interface ServeFlags extends ConfigFlags {
   readonly tlsKeyFile?: string;
 }
 
-/** Milliseconds between two looks at the configuration and certificate files. */
+/** Milliseconds between two checks of the configuration and certificate files. */
 const POLL_INTERVAL_MS = 1_000;
-/** Milliseconds for answers and copies in flight at SIGTERM; Kubernetes kills after 30 s unless told otherwise. */
+/**
+ * Time limit in milliseconds for requests and copies in flight at SIGTERM; by default Kubernetes kills the Pod after 30
+ * s.
+ */
 const SHUTDOWN_TIMEOUT_MS = 25_000;
 /**
- * Of these, how long a Pod answers new connections: each node's kube-proxy, and every cloud's load balancer, hears of its
- * end on its own time. Elsewhere nobody's list of endpoints has to be outlived, and Ctrl-C ends the service at once.
+ * Of these, how long a Pod still accepts new connections: each node's kube-proxy, and every cloud's load balancer,
+ * removes the endpoint in its own time. Outside a cluster no such list exists, so Ctrl-C stops the service at once.
  */
 const LAME_DUCK_MS = 5_000;
-/** Milliseconds that a replica waits for the certificate of `tls.mode: selfSigned`. */
+/** How long, in milliseconds, a replica waits for the certificate of `tls.mode: selfSigned`. */
 export const FIRST_CERTIFICATE_TIMEOUT_MS = 60_000;
 
 /** Runs the extension service until SIGTERM or SIGINT; resolves when it has stopped cleanly. */
@@ -95,7 +98,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     metrics,
     role: clustered && loaded.config.reconcile.enabled ? 'starting' : 'alone',
   });
-  // The current configuration: a change while the service starts counts as a change.
+  // The current configuration; a change during startup counts as a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
   if (clustered || registriesOf(loaded.config).some(usesCloud)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
@@ -114,7 +117,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       ...(tls !== undefined && { tls }),
       ...(flags.httpListenAddress !== undefined && { http: flags.httpListenAddress }),
     });
-    // Another may have come in the meantime.
+    // The configuration may have changed in the meantime.
     if (awaited.latest !== undefined && awaited.latest !== tls) presentTls(awaited.latest, 'the cluster');
     const watches = [
       ...(tls !== undefined && tlsFiles !== undefined ? [watchTls(tlsFiles, tls)] : []),
@@ -167,7 +170,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     return tlsFiles && readTlsPair(...tlsFiles);
   }
 
-  /** For new connections; without effect before the service listens. */
+  /** Applies to new connections; has no effect before the service listens. */
   function presentTls(pair: TlsPair, origin: string): void {
     if (!service.setTls(pair)) return;
     metrics.tlsReloads.inc({ outcome: 'success' });
@@ -230,7 +233,9 @@ async function readClients({ tls }: Config, isTls: boolean): Promise<ClientRules
   );
 }
 
-/** @throws CliError when what the service is to write into the cluster cannot be rendered, or there is no cluster */
+/**
+ * @throws CliError if the objects that the service must write to the cluster cannot be rendered, or there is no cluster
+ */
 function checkCluster(config: Config, env: CommandContext['env'], hasTlsFiles: boolean): void {
   const selfSigned = config.tls.mode === 'selfSigned';
   if (selfSigned && hasTlsFiles) {

@@ -12,17 +12,17 @@ import { parseBoundedJson } from '../core/json-bounds.js';
 
 const REQUEST_TIMEOUT_MS = 15_000;
 
-/** A running service, as commands reach it. */
+/** The address of a running service. */
 export interface ServiceAddress {
   readonly server: string;
-  /** PEM file with the CA certificate that signed its certificate. */
+  /** PEM file with the CA certificate that signed the service's certificate. */
   readonly caFile?: string;
 }
 
 /**
- * Lets a running service explain: it has the configuration in force there, and knows its copies.
+ * Requests an explanation from a running service, which has the current configuration and knows its copies.
  *
- * @throws CliError naming the address when there is no answer or not the one of a service
+ * @throws CliError with the address if there is no answer, or the answer is not the service's
  */
 export async function fetchExplanation(service: ServiceAddress, body: unknown): Promise<ExplainAnswer> {
   const { value } = await fetchFirst(service, '/v1/explain', 'https://127.0.0.1:8443', JSON.stringify(body));
@@ -30,24 +30,24 @@ export async function fetchExplanation(service: ServiceAddress, body: unknown): 
 }
 
 /**
- * The copies that a running service knows, and the time there in milliseconds since the epoch.
+ * The copies that a running service knows, and the service's current time in milliseconds since the epoch.
  *
- * @throws CliError naming the address when there is no answer or not the one of a service
+ * @throws CliError with the address if there is no answer, or the answer is not the service's
  */
 export async function fetchMirrors(service: ServiceAddress): Promise<{ answer: MirrorsAnswer; now: number }> {
   const { value, date } = await fetchFirst(service, '/v1/mirrors', 'http://127.0.0.1:8080');
   return { answer: value as MirrorsAnswer, now: date };
 }
 
-/** The part of each answer that says that it is one. */
+/** The member that identifies each kind of answer. */
 const LISTS = { '/v1/explain': 'containers', '/v1/mirrors': 'mirrors' } as const;
 
-/** The service has two ports, and each command asks one of them. */
+/** The service has two ports, and each command uses one of them. */
 const OTHER_PORT = {
   '/v1/explain': 'explain asks the admission port (8443), and this may be the operations port (8080)',
   '/v1/mirrors': 'status asks the operations port (8080), and this may be the admission port (8443)',
 } as const;
-/** In the Pod; any local port can lead to it. */
+/** The port in the Pod; any local port may be forwarded to it. */
 const PORT_IN_POD = { '/v1/explain': '8443', '/v1/mirrors': '8080' } as const;
 
 async function fetchFirst(
@@ -112,7 +112,7 @@ async function send(
   });
 }
 
-/** An address with several IP addresses fails with an error that only collects those of each. */
+/** For a name with several IP addresses, the error only collects one error for each. */
 function reasonOf(error: unknown): string {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   return messageOf(first);

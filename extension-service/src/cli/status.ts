@@ -15,14 +15,14 @@ export interface StatusFlags {
   readonly output: OutputFormat;
 }
 
-/** @returns 0, or 1 when a copy has failed for good */
+/** @returns 0, or 1 if a copy has failed permanently */
 export async function status(context: CommandContext, flags: StatusFlags): Promise<number> {
   const { answer, now } = await fetchMirrors(flags);
   context.stdout.write(render(answer, flags.output, () => statusText(answer, now, flags.all === true)));
   return answer.mirrors.some(({ state }) => state === 'failed') ? EXIT.findings : EXIT.ok;
 }
 
-/** A line with the counts, then a row for each copy; what is done only with `all`. */
+/** A line with the counts, then a row for each copy; completed copies only with `all`. */
 export function statusText({ mirrors, leader }: MirrorsAnswer, now: number, all: boolean): string {
   const count = (state: MirrorState): string => `${mirrors.filter((row) => row.state === state).length} ${state}`;
   const counts = (['running', 'queued', 'waiting', 'failed', 'done'] as const).map(count).join(', ');
@@ -69,7 +69,7 @@ function detail(
   }
 }
 
-/** The message names the check, the time and the reason, behind the image, which the row has already. */
+/** The message names the check, the time and the reason, after the image, which the row already shows. */
 function gateDetail(source: string, message: string): string {
   const repeated = `${source}: `;
   return oneLine(message.startsWith(repeated) ? message.slice(repeated.length) : message);

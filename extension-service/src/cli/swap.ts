@@ -16,12 +16,12 @@ import { swapManifests } from './swap/swap-manifests.js';
 export interface SwapFlags extends ConfigFlags {
   readonly file?: string;
   readonly namespace: string;
-  /** Look into the targets first, and leave images alone that they do not have. */
+  /** Query the targets first, and do not swap images that they do not have. */
   readonly exists?: boolean;
   readonly inPlace?: boolean;
 }
 
-/** Rewrites the images of manifests. @returns 0, or 1 when an image cannot be decided and is left as it is */
+/** Rewrites the images of manifests. @returns 0, or 1 if an image cannot be decided and stays unchanged */
 export async function swap(context: CommandContext, flags: SwapFlags): Promise<number> {
   const { file, namespace } = flags;
   if (file === undefined) throw new CliError(EXIT.usage, 'give manifests with -f FILE, or -f - for standard input');
@@ -30,7 +30,7 @@ export async function swap(context: CommandContext, flags: SwapFlags): Promise<n
   if (!isNamespaceName(namespace))
     throw new CliError(EXIT.usage, `--namespace ${JSON.stringify(namespace)}: not a valid namespace name`);
   const source = await readText(context, file);
-  // A Helm plugin or a pipe may run on a machine that has no file of credentials: names need none.
+  // A Helm plugin or a pipe may run on a machine without the credentials files: naming needs none.
   const { config } = await load(context, flags, { checkFiles: flags.exists === true });
   for (const warning of warningsOf(config)) context.stderr.write(`warning: ${warning}\n`);
   const { text, problems } = await swapManifests(source, {
@@ -48,11 +48,11 @@ export async function swap(context: CommandContext, flags: SwapFlags): Promise<n
 
 const always = (): Promise<boolean> => Promise.resolve(true);
 
-/** Looks into the target for each image, once for each name. */
+/** Queries the target once for each image name. */
 function looking(context: CommandContext, config: Config): (mirror: Mirror) => Promise<boolean | string> {
   const report = (problem: string): void => void context.stderr.write(`warning: ${problem}\n`);
   const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, config, report)));
-  // The look itself ends after some seconds.
+  // The lookup itself times out after some seconds.
   const noDeadline = new Promise<void>(() => undefined);
   return async ({ reference, target }) => {
     const found = await index.find(target.config.name, reference, noDeadline);
@@ -73,7 +73,7 @@ function warningsOf({ dryRun, source }: Config): readonly string[] {
   ];
 }
 
-/** @throws CliError when it cannot be read or is not UTF-8: other bytes would be lost */
+/** @throws CliError if it cannot be read or is not UTF-8, because other bytes would be lost */
 async function readText(context: CommandContext, file: string): Promise<string> {
   const name = file === '-' ? 'standard input' : file;
   let bytes: Uint8Array;
@@ -89,7 +89,7 @@ async function readText(context: CommandContext, file: string): Promise<string> 
   }
 }
 
-/** By rename, with the mode of the file before: an interrupted run leaves one of both. */
+/** Replaces the file by rename, keeping its mode: an interrupted run leaves either the old or the new file. */
 async function replaceFile(file: string, before: string, after: string): Promise<void> {
   if (after === before) return;
   try {

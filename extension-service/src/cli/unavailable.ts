@@ -2,9 +2,9 @@ import type { Config } from '../core/config/model.js';
 import { CliError, EXIT } from './exit.js';
 
 /**
- * Keys that nothing stands behind yet: it is better not to start than to ignore a queue that somebody counts on.
+ * Rejects keys that are not implemented yet: it is better not to start than to ignore a queue that a user relies on.
  *
- * @throws CliError naming each
+ * @throws CliError naming each key
  */
 export function refuseUnavailable({ queue }: Config): void {
   const missing = [...(queue.type === 'memory' ? [] : [`queue.type: ${queue.type} is not available yet: use memory`])];

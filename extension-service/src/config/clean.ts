@@ -9,9 +9,9 @@ import type { Entry, Path, ScalarNode, TreeNode } from './tree.js';
 import { formatPath } from './tree.js';
 
 /**
- * Brings a tree to the schema's own keys and kinds of values: unknown keys are reported and left out, nothing (`key:`)
- * counts as not there, and texts that were written as numbers get their digits back. In the anchor's dialect keys may
- * have other letter case, and values are converted where its loader would.
+ * Converts a tree to the schema's own keys and kinds of values: unknown keys are reported and dropped, an empty value
+ * (`key:`) counts as absent, and strings that were written as numbers get their digits back. In the k8s-image-swapper
+ * dialect, keys are case-insensitive, and values are converted as its loader does.
  */
 export class Cleaner {
   constructor(
@@ -19,7 +19,7 @@ export class Cleaner {
     private readonly problems: Problems,
   ) {}
 
-  /** Undefined: as if it weren't there. */
+  /** Undefined: treated as absent. */
   clean(node: TreeNode, field: Field, path: Path): TreeNode | undefined {
     if (node.kind === 'scalar' && node.value === null) return undefined;
     switch (field.kind) {
@@ -39,7 +39,7 @@ export class Cleaner {
     if (node.kind !== 'list') return node;
     return {
       ...node,
-      // An empty entry keeps its place: the schema says that it is one.
+      // An empty entry keeps its index: the schema reports it.
       items: node.items.map((entry, index) => this.clean(entry, item, [...path, index]) ?? entry),
     };
   }
@@ -47,7 +47,7 @@ export class Cleaner {
   private map(node: TreeNode, item: Field, path: Path): TreeNode {
     if (node.kind !== 'mapping') return node;
     const entries = [...node.entries].map(([key, entry]) => {
-      // An entry without a value stays: the schema says that it is one.
+      // An entry without a value stays: the schema reports it.
       const value = this.clean(entry.node, item, [...path, key]) ?? entry.node;
       return [key, { place: entry.place, node: value }] as const;
     });
@@ -99,7 +99,7 @@ export class Cleaner {
   private scalar(node: ScalarNode, field: LeafField, path: Path): ScalarNode | undefined {
     const { value } = node;
     if (typeof value === 'string') {
-      // Templates write role: "" where there is none.
+      // Templates write role: "" for no role.
       if (value === '' && field.optional && field.type !== 'choice') return undefined;
       return this.dialect === 'anchor' ? fromText(node, field) : node;
     }
@@ -115,17 +115,17 @@ export class Cleaner {
     }
   }
 
-  /** Strict files say what they mean; the anchor's loader takes the number's text. */
+  /** Strict files must quote strings; the loader of k8s-image-swapper uses the number's text. */
   private notText(node: ScalarNode, field: LeafField, path: Path): ScalarNode {
     const kind = typeof node.value === 'number' ? 'number' : 'boolean';
-    // A secret's own text stays out of messages.
+    // A secret's own text is not shown in messages.
     const message = `is a ${kind}, not a string`;
     const allowed = `write it in quotes${field.secret === undefined ? `: ${quoteInput(node.source)}` : ''}`;
     this.problems.add(this.dialect === 'anchor' ? 'warning' : 'error', node.place, formatPath(path), message, allowed);
     return { ...node, value: node.source };
   }
 
-  /** The anchor's durations are Go's: a number is nanoseconds, and 0 means the default. */
+  /** k8s-image-swapper's durations are Go's: a number is nanoseconds, and 0 means the default. */
   private nanoseconds(node: ScalarNode, path: Path): ScalarNode | undefined {
     if (this.dialect !== 'anchor' || typeof node.value !== 'number' || node.value < 0) {
       return { ...node, value: node.source };
@@ -142,7 +142,7 @@ export class Cleaner {
   }
 }
 
-/** Converts a string where the schema has a boolean or number; any other string stays a string. */
+/** Converts a string if the schema has a boolean or number; any other string stays a string. */
 export function fromText(node: ScalarNode, field: LeafField): ScalarNode {
   const text = String(node.value);
   if (field.type === 'boolean') {
@@ -160,7 +160,7 @@ function* keysBelow(field: MappingField, prefix: string): Generator<string> {
   }
 }
 
-/** A key of anyone's making, fit for a message. */
+/** A user-defined key, made safe for a message. */
 function shown(key: string): string {
   return /^[\w.\-/]{1,60}$/.test(key) ? key : quoteInput(key);
 }

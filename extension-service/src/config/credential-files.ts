@@ -13,17 +13,17 @@ import { formatPath, placeAt } from './tree.js';
 export interface CredentialFileOptions {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** How messages call the configuration. */
+  /** The configuration's name in messages. */
   readonly file: string;
   readonly files: ConfigFiles;
 }
 
-/** Keys have two thousand bytes, federations less. */
+/** Keys have about two thousand bytes, federations less. */
 const MAX_FILE_BYTES = 64 * 1024;
 
 /**
- * Problems of the credentials files of kinds that have them: those that the configuration names, and that of the
- * kind's variable when a registry depends on it. Files may change later: then the login reports it.
+ * Problems of credentials files, for the kinds that use them: the files that the configuration names, and the file of
+ * the kind's variable if a registry depends on it. Files may change later; then the login reports the problem.
  */
 export async function credentialFileProblems(
   config: Config,

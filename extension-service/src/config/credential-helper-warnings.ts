@@ -12,8 +12,8 @@ import type { MappingNode } from './tree.js';
 import { formatPath, placeAt } from './tree.js';
 
 /**
- * Warns of a `dockerConfigFile` that leaves the login of its registry to a credential helper. A file that cannot be read is
- * reported when it is needed: it may come later.
+ * Warns about a `dockerConfigFile` that leaves the login of its registry to a credential helper. An unreadable file is
+ * reported when it is needed, because it may appear later.
  */
 export async function credentialHelperWarnings(
   config: Config,

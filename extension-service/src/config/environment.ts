@@ -9,19 +9,19 @@ import { readYaml } from './yaml.js';
 const prefix = 'IMAGE_SWAPPER_';
 
 /**
- * The variable of a key: `target.aws.accountId` is `IMAGE_SWAPPER_TARGET_AWS_ACCOUNT_ID`. Keys inside of lists have
- * none; the whole list has one.
+ * The variable of a key: `target.aws.accountId` is `IMAGE_SWAPPER_TARGET_AWS_ACCOUNT_ID`. Keys inside lists have none;
+ * the whole list has one.
  */
 export function environmentName(path: readonly string[]): string {
   return `${prefix}${path.map((key) => key.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase()).join('_')}`;
 }
 
-/** Without the separation of words, as viper has it: `IMAGE_SWAPPER_TARGET_AWS_ACCOUNTID`. */
+/** Viper's form, which does not separate words: `IMAGE_SWAPPER_TARGET_AWS_ACCOUNTID`. */
 function viperName(path: readonly string[]): string {
   return `${prefix}${path.join('_').toUpperCase()}`;
 }
 
-/** Every key that can be set by a variable or a flag: those of mappings, not those inside of lists. */
+/** Every key that can be set by a variable or a flag: keys of mappings, not keys inside lists. */
 export function* keysOf(
   field: MappingField,
   path: readonly string[] = [],
@@ -33,8 +33,8 @@ export function* keysOf(
 }
 
 /**
- * What Kubernetes puts into every container's environment for each Service, here for Services named image-swapper or
- * image-swapper-something (kubelet, "environment variables" of Services).
+ * Variables that Kubernetes adds to every container's environment for each Service, here for Services named
+ * image-swapper or image-swapper-something (kubelet, "environment variables" of Services).
  */
 const serviceLink = /_SERVICE_(?:HOST|PORT)(?:_[A-Z0-9_]+)?$|_PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PORT|PROTO|ADDR))?)?$/;
 
@@ -46,7 +46,7 @@ interface Overlay {
   readonly origin: string;
 }
 
-/** Lays values of the environment, then of flags, over a cleaned tree. */
+/** Applies values of the environment, then of flags, to a cleaned tree. */
 export function overlay(
   tree: MappingNode,
   root: MappingField,
@@ -68,7 +68,7 @@ function fromEnvironment(
 ): readonly Overlay[] {
   const found: Overlay[] = [];
   const names = new Set<string>();
-  // Mappings come before what is in them, so the more exact variable wins.
+  // Mappings come before their members, so the more specific variable wins.
   for (const [path, field] of keysOf(root)) {
     const name = environmentName(path);
     const other = viperName(path);
@@ -114,7 +114,7 @@ function fromFlags(
   });
 }
 
-/** Three keys have a flag of their own, all others go by --set; of --dry-run the value is never a text. */
+/** Three keys have their own flags, all others use --set; the value of --dry-run is never text. */
 function flagName(key: string, value: unknown): string {
   if (key === 'dryRun' && typeof value === 'string') return '--set dryRun';
   const own: Readonly<Record<string, string>> = {
@@ -125,7 +125,10 @@ function flagName(key: string, value: unknown): string {
   return own[key] ?? `--set ${key}`;
 }
 
-/** One text as the key's kind of value: lists of texts also with commas, everything else that isn't text as YAML. */
+/**
+ * Converts a text to the key's kind of value: lists of strings may use commas, and everything else that isn't a string
+ * is YAML.
+ */
 function read({ path, field, text, place, origin }: Overlay, problems: Problems): TreeNode | undefined {
   const scalar: ScalarNode = {
     kind: 'scalar',

@@ -1,2 +1,2 @@
-/** The names of a configuration file, in the order in which they are looked for. */
+/** The file names of a configuration, in search order. */
 export const fileNames = ['image-swapper.yaml', '.k8s-image-swapper.yaml', '.k8s-image-swapper.yml'] as const;

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** Where files come from. */
+/** Reads files. */
 export interface ConfigFiles {
   /**
    * At most `limit` bytes of the file.

@@ -11,23 +11,23 @@ import { formatPath, placeAt } from './tree.js';
 
 export interface GateFileOptions {
   readonly cwd: string;
-  /** How messages call the configuration. */
+  /** The configuration's name in messages. */
   readonly file: string;
   readonly files: ConfigFiles;
 }
 
-/** A file that a gate needs, with what it must hold. */
+/** A file that a gate needs, with its expected content. */
 interface GateFile {
   readonly path: Path;
   readonly file: string;
   readonly allowed: string;
-  /** Says why the content cannot be used; never quotes it. */
+  /** The reason why the content cannot be used; never quotes it. */
   readonly fault: (text: string) => string | undefined;
 }
 
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** Problems of the files that gates name: a gate that cannot judge would hold every image. */
+/** Problems of the files that gates name: a gate that cannot check images would hold every one of them. */
 export async function gateFileProblems(
   config: Config,
   tree: MappingNode,

@@ -7,13 +7,13 @@ import { didYouMean, suggest } from './suggest.js';
 import type { Path, TreeNode } from './tree.js';
 import { formatPath, nodeAt, placeAt } from './tree.js';
 
-/** Reports what the schema found, in words and with the place in the file. */
+/** Reports the schema's findings, in words and with their place in the file. */
 export function reportIssues(
   issues: readonly z.core.$ZodIssue[],
   tree: TreeNode,
   root: Field,
   problems: Problems,
-  /** Where the schema was applied. */
+  /** The path where the schema was applied. */
   base: Path = [],
 ): void {
   for (const issue of issues) {
@@ -28,7 +28,7 @@ function reportCustom(issue: z.core.$ZodIssueCustom, path: Path, tree: TreeNode,
   reportAt(problems, 'error', tree, path, issue.message, allowed, offset);
 }
 
-/** A problem at a character of a text: there when its place is known, in words when not. */
+/** A problem at a character of a text: reported there if its place is known, otherwise in words. */
 export function reportAt(
   problems: Problems,
   severity: 'error' | 'warning',
@@ -51,7 +51,7 @@ function positionIn(text: string, offset: number): string {
   return text.includes('\n') ? `line ${lines.length}, ${column}` : column;
 }
 
-/** The value is of another kind than the key's, or not there. */
+/** The value is of the wrong kind, or missing. */
 function reportKind(path: Path, tree: TreeNode, root: Field, problems: Problems): void {
   const field = fieldAt(root, path);
   const node = nodeAt(tree, path);

@@ -14,7 +14,7 @@ const CACHE: LegacyKey = {
   advice: 'leave it out',
 };
 
-/** Keys of k8s-image-swapper that are not keys here, in lower case, with what takes their place. */
+/** Keys of k8s-image-swapper that do not exist here, in lower case, with their replacements. */
 export const LEGACY_KEYS: ReadonlyMap<string, LegacyKey> = new Map([
   ['listenaddress', FLAG],
   ['tlscertfile', FLAG],

@@ -15,21 +15,25 @@ import { sizeLimit } from './yaml.js';
 export type { LoadedConfig } from './parse.js';
 
 export interface LoadOptions {
-  /** The file; without it, {@link fileNames} are looked for in `cwd` and in `env.HOME`. */
+  /** The file; without it, {@link fileNames} are searched in `cwd` and in `env.HOME`. */
   readonly path?: string;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Dotted keys; what is undefined was not given. */
+  /** Dotted keys; an undefined value was not given. */
   readonly flags: Readonly<Record<string, unknown>>;
-  /** False: files that the configuration names may be elsewhere, as when policies are rendered for a cluster. @default true */
+  /**
+   * Set to false if the files that the configuration names are elsewhere, for example when rendering policies for a
+   * cluster.
+   * @default true
+   */
   readonly checkFiles?: boolean;
-  /** True: the file may be Helm values of our chart, whose `config` is the configuration. @default false */
+  /** Whether the file may be Helm values of our chart, whose `config` is the configuration. @default false */
   readonly helmValues?: boolean;
 }
 
 /**
- * Finds, reads and checks the configuration. Without any file, what flags and the environment say is the whole of it.
- * @throws ConfigError with every problem; also when the file cannot be read
+ * Finds, reads and checks the configuration. Without a file, flags and the environment are the whole configuration.
+ * @throws ConfigError with every problem, including an unreadable file
  */
 export async function loadConfig(options: LoadOptions, files: ConfigFiles = localFiles): Promise<LoadedConfig> {
   const { path, cwd, env } = options;
@@ -58,7 +62,7 @@ export async function loadConfig(options: LoadOptions, files: ConfigFiles = loca
   return { ...(await parse({ text, file: name })), file, text };
 }
 
-/** Problems of files that a configuration names are reported at the place that names them. */
+/** Problems of files that a configuration names are reported at the line that names them. */
 async function parseWithFiles(
   input: Pick<ConfigInput, 'text' | 'file'>,
   { cwd, env, flags, checkFiles = true, helmValues = false }: LoadOptions,
@@ -75,7 +79,7 @@ async function parseWithFiles(
 }
 
 interface Candidate {
-  /** For people. */
+  /** For messages. */
   readonly name: string;
   readonly file: string;
 }
@@ -94,7 +98,7 @@ async function firstFound(
     try {
       return { ...candidate, bytes: await files.read(candidate.file, sizeLimit + 1) };
     } catch (error) {
-      // A file that is there and cannot be read must not be passed over in silence.
+      // An existing file that cannot be read must not be skipped silently.
       const code = codeOf(error);
       if (code !== 'ENOENT' && code !== 'ENOTDIR') fail(candidate.name, unreadable(error));
     }

@@ -28,7 +28,7 @@ import { nodeAt, toPlain } from './tree.js';
 import { settleVariants } from './variants.js';
 import { readYaml } from './yaml.js';
 
-/** A configuration in force. */
+/** A valid configuration. */
 export interface LoadedConfig {
   readonly config: Config;
   readonly warnings: readonly ConfigProblem[];
@@ -42,24 +42,24 @@ export interface LoadedConfig {
 
 export interface ConfigInput {
   readonly text: string;
-  /** How messages call the file; its name chooses the dialect. */
+  /** The file's name in messages; it determines the dialect. */
   readonly file: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Dotted keys; what is undefined was not given. */
+  /** Dotted keys; an undefined value was not given. */
   readonly flags?: Readonly<Record<string, unknown>>;
   /** Whether the text may be Helm values, whose `config` is then read. @default false */
   readonly helmValues?: boolean;
 }
 
 /**
- * Reads a configuration: flags over the environment over the file over defaults. No I/O.
- * @throws ConfigError with every problem, and nothing else whatever the text
+ * Reads a configuration: flags override the environment, which overrides the file, which overrides defaults. No I/O.
+ * @throws ConfigError with every problem, and no other error for any text
  */
 export function parseConfig(input: ConfigInput, compile?: CompileExpression): LoadedConfig {
   return parseTree(input, compile).loaded;
 }
 
-/** The same, with the tree that the configuration was read from, for what can only be checked with I/O. */
+/** The same, with the tree that the configuration was read from, for checks that need I/O. */
 export function parseTree(
   input: ConfigInput,
   compile: CompileExpression = compileFilter,
@@ -70,7 +70,7 @@ export function parseTree(
   const problems = new Problems();
   const root = mappingOf(schema === configSchema ? rootField : fieldOf(schema));
   const written = readYaml({ text, file, lenient: dialect === 'anchor' }, problems);
-  // Broken YAML has lost an unknown part of its keys: what else is wrong with it would be guesses.
+  // Broken YAML has lost an unknown part of its keys, so further problems would be guesses.
   if (written === undefined) throwErrors(problems, file);
   const start: Place = { file, line: 1, column: 1 };
   const fromFile = asMapping(written, start, problems);
@@ -110,7 +110,7 @@ export function parseTree(
 const VALUES_HINT =
   "the service's file holds the keys under config: at its top level; image-swapper check FILE also reads Helm values";
 
-/** The service's configuration in Helm values of our chart; undefined where the tree is a configuration itself. */
+/** The service's configuration in Helm values of our chart; undefined if the tree is a configuration itself. */
 function configInValues(tree: MappingNode): { readonly place: Place; readonly node: MappingNode } | undefined {
   const entry = tree.entries.get('config');
   const own = ['target', 'targets', 'source'];
@@ -118,7 +118,7 @@ function configInValues(tree: MappingNode): { readonly place: Place; readonly no
   return { place: entry.place, node: entry.node };
 }
 
-/** Checks the rules between several keys. */
+/** Checks the rules that involve several keys. */
 function checkRules(context: RuleContext): void {
   checkRegistries(context);
   checkExpressions(context);
@@ -130,7 +130,7 @@ function checkRules(context: RuleContext): void {
   checkAccess(context);
 }
 
-/** Of a registry without a type, what can be checked all the same. */
+/** Checks what is possible for a registry without a type. */
 function checkMembers(tree: MappingNode, path: Path, root: Field, problems: Problems): void {
   for (const { type, schema } of REGISTRY_KINDS) {
     const member = [...path, type];

@@ -12,19 +12,19 @@ export type PrintFormat = 'text' | 'yaml' | 'json';
 
 const hidden = '********';
 
-/** The configuration in force, in the form of the file; secrets hidden. Ends with a newline. */
+/** The current configuration, in the form of the file; secrets are hidden. Ends with a newline. */
 export function printConfig(loaded: Pick<LoadedConfig, 'config' | 'origins'>, format: PrintFormat): string {
   const shown = show(loaded.config, []);
   if (format === 'json') return `${JSON.stringify(shown, undefined, 2)}\n`;
   const document = new Document(shown);
   if (format === 'text') comment(document, loaded.origins);
-  // The library breaks the line in front of an empty collection that has a comment.
+  // The library breaks the line before an empty collection that has a comment.
   return document
     .toString({ lineWidth: 0 })
     .replaceAll(/:\n +(\[\]|\{\})\n +# (?=(?:flag|default|environment \w+|.+:\d+)$)/gm, ': $1 # ');
 }
 
-/** As the file would have it: durations as texts. */
+/** In the form of the file: durations as texts. */
 function show(value: unknown, path: Path): unknown {
   if (Array.isArray(value)) return value.map((item, index) => show(item, [...path, index]));
   if (typeof value === 'object' && value !== null) {
@@ -39,7 +39,7 @@ function withoutSecret(value: unknown, field: Field | undefined): unknown {
   if (field?.kind !== 'leaf' || typeof value !== 'string') return value;
   if (field.secret === 'all') return hidden;
   if (field.secret !== 'password') return value;
-  // Any text where a password may be: before the last @, and in parameters.
+  // Any text that may contain a password: before the last @, and in parameters.
   return value
     .replace(/^([a-z]+:\/\/[^:/@]*):.*@/s, `$1:${hidden}@`)
     .replace(/([?&][^=&]*pass[^=&]*=)[^&]*/gi, `$1${hidden}`);

@@ -13,7 +13,7 @@ export interface ConfigProblem {
   readonly severity: 'error' | 'warning';
 }
 
-/** `file:line:column: key: what is wrong: what is allowed`; a variable or a flag has no position but inside of its text. */
+/** `file:line:column: key: problem: expected`; a variable or a flag only has a position inside its text. */
 export function formatProblem(problem: ConfigProblem): string {
   const { file, line, column, key, message, allowed } = problem;
   const isWhole = line === 1 && column === 1 && NOT_A_FILE.test(file);
@@ -21,11 +21,11 @@ export function formatProblem(problem: ConfigProblem): string {
   return parts.filter((part) => part !== '').join(': ');
 }
 
-/** Of problems without a file. */
+/** For problems without a file. */
 export const NO_FILE = '(no file)';
 const NOT_A_FILE = /^(?:flag|environment) |^\(no file\)$/;
 
-/** The configuration cannot be used; the message has one line for each problem, in the order of the file. */
+/** The configuration cannot be used; the message has one line for each problem, in file order. */
 export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
 
@@ -36,20 +36,20 @@ export class ConfigError extends Error {
   }
 }
 
-/** No file was given or found, and flags and the environment alone are not a configuration. */
+/** No file was given or found, and flags and the environment do not make up a configuration. */
 export class NoConfigFileError extends ConfigError {}
 
-/** Where a problem is. */
+/** The place of a problem. */
 export interface Place {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
-/** No person reads more; a file of nothing but mistakes would make a message of many megabytes. */
+/** Nobody reads more; without a limit, a file full of mistakes would cause a message of many megabytes. */
 const problemLimit = 500;
 
-/** Collects everything that is wrong, so that one run of the loader tells it all. */
+/** Collects all problems, so that one run of the loader reports them together. */
 export class Problems {
   readonly #kept = { error: [] as ConfigProblem[], warning: [] as ConfigProblem[] };
   readonly #dropped = { error: 0, warning: 0 };
@@ -77,14 +77,14 @@ export class Problems {
       });
   }
 
-  /** Whether an error about the key, or about what is in it, is known. */
+  /** Whether an error about the key, or about its content, was already reported. */
   hasError(key: string): boolean {
     return this.#kept.error.some(
       (problem) => problem.key === key || problem.key.startsWith(`${key}.`) || problem.key.startsWith(`${key}[`),
     );
   }
 
-  /** In the order of the file; those of flags and the environment behind it. */
+  /** In file order; problems of flags and the environment come last. */
   list(severity: ConfigProblem['severity'], file: string): readonly ConfigProblem[] {
     const sorted = this.#kept[severity].toSorted(
       (a, b) =>

@@ -3,18 +3,18 @@ import type { Field, LeafField } from '../schema/field.js';
 import { formatDuration } from '../core/config/duration.js';
 import { rootField } from './schema/config.js';
 
-/** A key as the documentation shows it. */
+/** A key in the form of the documentation. */
 export interface KeyDescription {
   /** `targets[].aws.region` */
   readonly key: string;
   readonly type: string;
   readonly default: string;
   readonly about: string;
-  /** Absent inside of lists, which have one variable as a whole. */
+  /** Absent inside lists, which have one variable as a whole. */
   readonly environment?: string;
 }
 
-/** Every key of the schema, in its order. */
+/** Every key of the schema, in schema order. */
 export function describeKeys(): readonly KeyDescription[] {
   return [...describe(rootField, '', [])];
 }
@@ -48,7 +48,7 @@ function* describe(field: Field, key: string, path: readonly string[] | undefine
   }
 }
 
-/** A list of texts means what each of them does, unless it says more. */
+/** A list of strings has the description of its items, unless it has its own. */
 function aboutOf(field: Field): string {
   return field.about === '' && field.kind === 'list' ? field.item.about : field.about;
 }

@@ -1,4 +1,4 @@
-/** The candidate that the text was probably meant to be: a few letters off, or only written otherwise. */
+/** The candidate that the text was probably meant to be: with a few different letters, or only another spelling. */
 export function suggest(text: string, candidates: Iterable<string>): string | undefined {
   const wanted = plain(text);
   let best: string | undefined;

@@ -1,11 +1,11 @@
 import type { Place } from './problem.js';
 
-/** A configuration before its values are checked: each value with where it was written. */
+/** A configuration before its values are validated: each value with its origin. */
 export type TreeNode = ScalarNode | ListNode | MappingNode;
 
 interface Written {
   readonly place: Place;
-  /** For people: `flag`, `environment NAME`, `file:line` or `default`. */
+  /** For messages: `flag`, `environment NAME`, `file:line` or `default`. */
   readonly origin: string;
 }
 
@@ -14,7 +14,7 @@ export interface ScalarNode extends Written {
   readonly value: string | number | boolean | null;
   /** As written, without quotes: `012` for the number 12. */
   readonly source: string;
-  /** Where a character of a text is in its file, from 0; undefined where folding hides it. */
+  /** Offset in the file, from 0, of a character of a text; undefined if folding hides it. */
   readonly locate?: (offset: number) => Place | undefined;
 }
 
@@ -51,14 +51,14 @@ export function nodeAt(root: TreeNode, path: Path): TreeNode | undefined {
   return path.reduce<TreeNode | undefined>(childOf, root);
 }
 
-/** Where to point at when the path, or its end, isn't there: its nearest parent. A key's own place when it has one. */
+/** The place to report for a path: the key's own place, or its nearest existing parent. */
 export function placeAt(root: TreeNode, path: Path): Place {
   let node = root;
   let place = root.place;
   for (const part of path) {
     const next = childOf(node, part);
     if (next === undefined) break;
-    // A mapping begins with its first key, which would read as a problem of that key.
+    // A mapping starts at its first key, which would look like a problem of that key.
     const key = node.kind === 'mapping' ? node.entries.get(String(part))?.place : undefined;
     place = next.kind === 'scalar' ? next.place : (key ?? next.place);
     node = next;
@@ -87,7 +87,10 @@ export function toPlain(node: TreeNode): unknown {
   }
 }
 
-/** A copy with the node at the path; missing mappings are created. The schema reports anything on the way that is not a mapping. */
+/**
+ * A copy with the node at the path; missing mappings are created. The schema reports nodes on the way that are not
+ * mappings.
+ */
 export function setAt(tree: MappingNode, path: Path, node: TreeNode, keyPlace?: Place): MappingNode {
   const [first, ...rest] = path;
   const key = String(first);

@@ -12,11 +12,11 @@ export const LEGACY_DEFAULT_TYPE = 'aws';
 
 export interface Settled {
   readonly tree: MappingNode;
-  /** Registries whose type is unknown: that is reported, and the schema as a whole has no use for them. */
+  /** Registries whose type is unknown: that is reported, and they are not validated with the schema. */
   readonly unsettled: readonly Path[];
 }
 
-/** Settles the type of each registry: fills in the type that its keys tell, and reports keys of another one. */
+/** Settles the type of each registry: infers the type from its keys, and reports keys of other types. */
 export function settleVariants(tree: MappingNode, root: Field, dialect: Dialect, problems: Problems): Settled {
   const unsettled: Path[] = [];
   const settle = (node: TreeNode, path: Path): TreeNode => {
@@ -66,7 +66,7 @@ class Variant {
       );
     }
     if (fault !== undefined) {
-      // The key that is there tells better than the spelling: beside aws, ecr is not a misspelt acr.
+      // The existing key is a better hint than the spelling: next to aws, ecr is not a misspelled acr.
       const hint = typeof value === 'string' && type === undefined ? didYouMean(suggest(value, this.#variants)) : '';
       this.problems.error((written ?? this.node).place, this.key('type'), `${fault}${hint}`, this.allowed());
     }
@@ -74,7 +74,7 @@ class Variant {
     return this.without(foreign, type, type === value ? this.node : this.typed(type));
   }
 
-  /** Leaves out what the other types have; the anchor's loader never looks at it. */
+  /** Drops the keys of other types; k8s-image-swapper's loader never reads them. */
   private without(foreign: readonly string[], type: string, node: MappingNode): MappingNode {
     const entries = new Map<string, Entry>();
     for (const [key, entry] of node.entries) {

@@ -1,8 +1,9 @@
 const opening = /^( *(?:- +)*)(?:[\w."'-]+ *: +)?(?=(['"]))/;
 
 /**
- * Indents the further lines of quoted texts that reach less far than YAML demands: go-yaml reads such texts, and
- * k8s-image-swapper's guide has policies written so. Indentation is not part of a quoted string, so its value stays.
+ * Indents continuation lines of quoted texts that YAML requires to be indented further: go-yaml accepts such texts, and
+ * k8s-image-swapper's guide contains policies in this form. Indentation is not part of a quoted string, so its value
+ * does not change.
  */
 export function indentQuotes(text: string): string {
   const lines = text.split('\n');
@@ -25,7 +26,7 @@ export function indentQuotes(text: string): string {
   return result.join('\n');
 }
 
-/** Whether the rest of a quoted text ends in this line. */
+/** Whether the quoted text ends in this line. */
 function closes(line: string, quote: string): boolean {
   return (quote === "'" ? line.replaceAll("''", '') : line.replaceAll(/\\./g, '')).includes(quote);
 }

@@ -12,8 +12,8 @@ export interface ScalarText {
 }
 
 /**
- * Where the character at `offset` of the value is in the file; undefined if it is unknown (folded lines).
- * The offset just behind the value, where an unexpected end is reported, counts as the last line's end.
+ * The place in the file of the character at `offset` of the value; undefined if it is unknown (folded lines). The
+ * offset after the value, where an unexpected end is reported, counts as the end of the last line.
  */
 export function offsetInFile(scalar: ScalarText, offset: number): number | undefined {
   const written = scalar.text.slice(scalar.start, scalar.end);
@@ -33,7 +33,7 @@ export function offsetInFile(scalar: ScalarText, offset: number): number | undef
   }
 }
 
-/** Length of the quote and of what stands for the first `offset` characters. */
+/** Length of the quote and of the source text of the first `offset` characters. */
 function behindEscapes(written: string, offset: number, unit: RegExp): number {
   let length = 1;
   let passed = 0;
@@ -42,7 +42,7 @@ function behindEscapes(written: string, offset: number, unit: RegExp): number {
     const match = unit.exec(written);
     if (match === null) break;
     length += match[0].length;
-    // Beyond the basic plane one unit of the file stands for two of the value.
+    // Outside the basic plane one unit of the file stands for two of the value.
     passed += match[0].startsWith('\\U') || (match[0].codePointAt(0) ?? 0) > 0xffff ? 2 : 1;
   }
   return length;

@@ -7,11 +7,11 @@ import { indentQuotes } from './yaml-repair.js';
 import { offsetInFile } from './yaml-scalar.js';
 import type { ScalarStyle } from './yaml-scalar.js';
 
-/** Most characters of a configuration: a ConfigMap holds no more. */
+/** Maximum characters of a configuration: a ConfigMap holds no more. */
 export const sizeLimit = 1024 * 1024;
 const unknownAnchor = 'this alias has no anchor before it (put a string that begins with * or & in quotes)';
 const nodeLimit = 20_000;
-/** After a few syntax errors, further ones are mostly their consequences. */
+/** After a few syntax errors, further ones are mostly consequences of the first. */
 const syntaxLimit = 20;
 const depthLimit = 64;
 const bracketLimit = 200;
@@ -20,15 +20,15 @@ const indentLimit = 1_000;
 export interface YamlSource {
   readonly text: string;
   readonly file: string;
-  /** The origins of values; the file and line when absent. */
+  /** The origins of values; by default the file and line. */
   readonly origin?: string;
-  /** Also take what go-yaml takes, and YAML 1.2 doesn't. */
+  /** Also accept texts that go-yaml accepts and YAML 1.2 does not. */
   readonly lenient?: boolean;
 }
 
 /**
- * Reads YAML 1.2, aliases and merge keys (`<<`) included, into a tree with the place of every value. What is wrong goes
- * to `problems`; undefined when nothing can be made of the text, or when it is empty. Never throws.
+ * Reads YAML 1.2, including aliases and merge keys (`<<`), into a tree with the place of every value. Reports problems
+ * to `problems`; returns undefined if the text is empty or cannot be read. Never throws.
  */
 export function readYaml(source: YamlSource, problems: Problems): TreeNode | undefined {
   const { text, file } = source;
@@ -74,7 +74,7 @@ function parse(text: string): Parsed | undefined {
     const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false, schema: 'core' } as const;
     return { document: parseDocument(text, options), lines, text };
   } catch {
-    // A stack that ran out, in spite of what was checked before.
+    // The stack overflowed despite the earlier checks.
     return undefined;
   }
 }
@@ -82,7 +82,7 @@ function parse(text: string): Parsed | undefined {
 class Reader {
   #count = 0;
   readonly #open = new Set<Node>();
-  /** As far as the file was read: the library's own look-up reads the whole file for each alias. */
+  /** Up to the current position in the file: the library's own lookup reads the whole file for each alias. */
   readonly #anchors = new Map<string, Node>();
 
   constructor(
@@ -96,7 +96,7 @@ class Reader {
     return { file: this.source.file, line: Math.max(line, 1), column: Math.max(col, 1) };
   }
 
-  /** Undefined when the value cannot be used; the reason is reported then. */
+  /** Undefined if the value cannot be used; the reason is then reported. */
   node(node: Node, path: Path): TreeNode | undefined {
     const place = this.place(node.range?.[0] ?? 0);
     const origin = this.source.origin ?? `${place.file}:${place.line}`;
@@ -105,7 +105,7 @@ class Reader {
       return undefined;
     };
     if (++this.#count > nodeLimit) {
-      // Said once: whatever follows is over the limit as well.
+      // Reported once: everything after it also exceeds the limit.
       return this.#count === nodeLimit + 1
         ? fail(`there are more than ${nodeLimit} values, counting each use of an alias`)
         : undefined;
@@ -190,7 +190,7 @@ class Reader {
     return entries;
   }
 
-  /** `<<: *other` gives what isn't there already (YAML 1.1's merge key, which go-yaml knows too). */
+  /** `<<: *other` adds the keys that do not exist yet (YAML 1.1's merge key, which go-yaml also supports). */
   private merge(entries: Map<string, Entry>, value: Node, path: Path): void {
     const node = this.node(value, path);
     for (const part of node?.kind === 'list' ? node.items : [node]) {
@@ -205,8 +205,8 @@ class Reader {
 }
 
 /**
- * The first line that nests further than any configuration; found before parsing, because the parser calls itself for
- * each level, and a process whose stack is used up in there may end without any exception.
+ * The first line that nests more deeply than any configuration. Found before parsing, because the parser recurses for
+ * each level, and a process that runs out of stack there may end without an exception.
  */
 function tooDeep(text: string): number | undefined {
   let brackets = 0;
@@ -232,7 +232,9 @@ function tooDeep(text: string): number | undefined {
   return undefined;
 }
 
-/** The library's messages, except for those that quote the file, which may hold a password, or speak to programmers. */
+/**
+ * The library's messages, except those that quote the file, which may contain a password, or that address programmers.
+ */
 function wording(error: YAMLError): string {
   switch (error.code) {
     case 'BAD_ALIAS':
@@ -260,7 +262,7 @@ function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
-/** The first character of the line's own text, where the library names the indentation before it. */
+/** The first character of the line's own text, if the library points to the indentation before it. */
 function afterIndent(text: string, offset: number): number {
   const isLineStart = offset === 0 || text[offset - 1] === '\n';
   const [indent = ''] = isLineStart ? (/^ */.exec(text.slice(offset, offset + 200)) ?? []) : [];

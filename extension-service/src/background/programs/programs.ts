@@ -1,15 +1,15 @@
 /**
- * Clients of clusters and clouds: CommonJS programs, packed (unpack.ts) and compiled when they are first needed, since most
- * processes and threads need none or one of them. build.mjs puts them here for the main thread; the background worker gets
- * those that its configuration may need. Empty where nothing was built: modules are imported then.
+ * Clients of clusters and clouds: CommonJS programs, packed (unpack.ts) and compiled on first use, since most processes
+ * and threads need none or one of them. build.mjs inserts them for the main thread; the background worker gets those
+ * that its configuration may need. Empty without a build: then the modules are imported.
  */
 export interface Programs {
   kubernetes?: string;
-  /** Makes certificates. */
+  /** Creates certificates. */
   x509?: string;
   /** Verifies signatures. */
   sigstore?: string;
-  /** The client of a kind of registry, by its type. */
+  /** The client for each kind of registry, by its type. */
   [kind: string]: string;
 }
 

@@ -2,14 +2,14 @@ import { isAlias, isMap, isScalar, isSeq, visit } from 'yaml';
 import type { Alias, Document, Node, Pair, Scalar, YAMLMap } from 'yaml';
 import type { ObjectPath } from '../pods-of-object.js';
 
-/** The nodes of one YAML document by path, as the document's plain data has them: through aliases and merge keys. */
+/** The nodes of a YAML document by path in its plain data, resolving aliases and merge keys. */
 export class DocumentNodes {
   private readonly targets = new Map<Alias, Node>();
   /** The aliases of each scalar that has an anchor. */
   private readonly uses = new Map<Scalar, Alias[]>();
 
   constructor(private readonly document: Document.Parsed) {
-    // An alias means the last anchor of that name before it.
+    // An alias refers to the last anchor of that name before it.
     const anchors = new Map<string, Node>();
     visit(document, {
       Node: (_key, node) => {
@@ -28,12 +28,12 @@ export class DocumentNodes {
     });
   }
 
-  /** The node that is written at the path: an alias is not followed at its end. */
+  /** The node that is written at the path; if the path ends at an alias, returns the alias itself. */
   at(path: ObjectPath): Node | undefined {
     return path.reduce<Node | undefined>((node, key) => this.child(node, key), this.document.contents ?? undefined);
   }
 
-  /** The anchor of an alias; every other node itself. */
+  /** The anchor's node for an alias; any other node itself. */
   resolve(node: Node | undefined): Node | undefined {
     return isAlias(node) ? this.targets.get(node) : node;
   }
@@ -42,7 +42,7 @@ export class DocumentNodes {
     return this.uses.get(scalar) ?? [];
   }
 
-  /** The pair of a mapping's own, without merge keys; of duplicate keys the last. */
+  /** The pair that the mapping itself contains, ignoring merge keys; the last one if a key is duplicated. */
   ownPair(map: YAMLMap, key: string): Pair | undefined {
     return map.items.findLast((pair) => keyOf(pair) === key);
   }
@@ -71,7 +71,7 @@ function keyOf({ key }: Pair): unknown {
   return isScalar(key) ? key.value : undefined;
 }
 
-/** The library gives the key `<<` the value of a symbol. */
+/** The library represents the key `<<` as a symbol. */
 function isMerge(pair: Pair): boolean {
   const key = keyOf(pair);
   return key === '<<' || (typeof key === 'symbol' && key.description === '<<');

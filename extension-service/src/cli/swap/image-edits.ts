@@ -4,14 +4,14 @@ import type { ObjectPath } from '../pods-of-object.js';
 import type { DocumentNodes } from './document-nodes.js';
 import type { TextEdit } from './text-edits.js';
 
-/** The reference that an image of a document has and the one that it is to have; equal when it is kept. */
+/** An image reference in a document and its replacement; both are equal if the image is kept. */
 export interface WantedImage {
   readonly path: ObjectPath;
   readonly before: string;
   readonly after: string;
 }
 
-/** One place in the text stands for images that are to be different. */
+/** One place in the text is used by images that need different references. */
 export class SharedPlaceError extends Error {
   override readonly name = 'SharedPlaceError';
   constructor(
@@ -22,14 +22,14 @@ export class SharedPlaceError extends Error {
   }
 }
 
-/** Characters of references that need no quotes in YAML, wherever they stand. */
+/** Characters of references that never need quotes in YAML. */
 const PLAIN = /^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$/;
 
 /**
- * The edits that give a document's images new references. A scalar with an anchor is changed in place where all who use it
- * want the same; an alias that wants something else gets the text instead.
+ * The edits that replace a document's image references. A scalar with an anchor is changed in place if all its aliases
+ * need the same reference; an alias that needs another one is replaced by text.
  *
- * @throws SharedPlaceError when no edit gives every image its reference
+ * @throws SharedPlaceError if no edit gives every image its reference
  */
 export function imageEdits(nodes: DocumentNodes, text: string, images: readonly WantedImage[]): readonly TextEdit[] {
   const wants = new Map<Node, WantedImage>();
@@ -59,7 +59,7 @@ export function imageEdits(nodes: DocumentNodes, text: string, images: readonly 
   return edits;
 }
 
-/** Quotes, block indicators and comments inside of the scalar stay where the reference is written as it is. */
+/** Keeps quotes, block indicators and comments inside the scalar if the reference appears literally. */
 function scalarEdit(node: Scalar, text: string, before: string, after: string): TextEdit {
   const [start, end] = node.range ?? [0, 0];
   const written = text.slice(start, end);

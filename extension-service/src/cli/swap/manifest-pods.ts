@@ -13,19 +13,19 @@ export interface ManifestPod {
   readonly objectPath: ObjectPath;
   /** The Pod's path in the document. */
   readonly path: ObjectPath;
-  /** As decisions see it: of kind Pod, in the object's namespace. */
+  /** The Pod for decisions: of kind Pod, in the object's namespace. */
   readonly pod: JsonObject;
   readonly namespace: string;
 }
 
-/** A document that has Pods. */
+/** A document that contains Pods. */
 export interface DocumentPods {
   readonly document: Document.Parsed;
   readonly value: unknown;
   readonly pods: readonly ManifestPod[];
 }
 
-/** The documents that have Pods; Pods without a namespace are in the given one. */
+/** The documents that contain Pods; Pods without a namespace get the given one. */
 export function podsOfDocuments(manifests: ManifestDocuments, namespace: string): readonly DocumentPods[] {
   return manifests.documents.flatMap((document) => {
     const value = manifests.valueOf(document);
@@ -45,7 +45,7 @@ export function podsOf(value: unknown, namespace: string): readonly ManifestPod[
   });
 }
 
-/** Where in a document a container's reference is. */
+/** The path of a container's reference in the document. */
 export function imagePathOf({ path }: ManifestPod, { list, index }: PodContainer): ObjectPath {
   const place = imagePlace(list);
   return [...path, 'spec', place.list, index, ...place.image];

@@ -4,7 +4,7 @@ import { isObject } from '../../core/decide/pod.js';
 import type { JsonObject } from '../../core/decide/pod.js';
 import type { AdditionPatch } from '../../core/decide/pod-additions.js';
 
-/** The Pod that an admission makes of it. */
+/** The Pod after admission. */
 export function patched(pod: JsonObject, swaps: readonly Swap[], additions: readonly AdditionPatch[]): JsonObject {
   let spec = isObject(pod['spec']) ? pod['spec'] : {};
   for (const { container, image } of swaps) {
@@ -18,11 +18,11 @@ export function patched(pod: JsonObject, swaps: readonly Swap[], additions: read
   return additions.reduce<JsonObject>((result, { path, value }) => added(result, steps(path), value), swapped);
 }
 
-/** Of RFC 6902 what {@link AdditionPatch} needs: keys of objects, and `-` for the end of a list. */
+/** The part of RFC 6902 that {@link AdditionPatch} needs: object keys, and `-` for the end of a list. */
 function added(object: JsonObject, [key = '', ...rest]: readonly string[], value: unknown): JsonObject {
   if (rest.length === 0) return { ...object, [key]: value as JsonObject };
   const child = object[key];
-  // The order of pull secrets has no meaning; the edit puts the new one first.
+  // The order of pull secrets does not matter; the edit puts the new one first.
   if (rest[0] === '-' && Array.isArray(child))
     return { ...object, [key]: [value as JsonObject, ...(child as readonly JsonObject[])] };
   return { ...object, [key]: added(isObject(child) ? child : {}, rest, value) };

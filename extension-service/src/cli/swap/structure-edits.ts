@@ -3,22 +3,22 @@ import type { Node, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import type { DocumentNodes } from './document-nodes.js';
 import type { TextEdit } from './text-edits.js';
 
-/** A mapping of a document's text, and the key of it that changes. */
+/** A mapping in a document's text, and its key to change. */
 export interface MapKey {
   readonly text: string;
   readonly map: YAMLMap;
   readonly key: string;
-  /** The key before which a new one goes; the first when absent. */
+  /** The key before which to insert a new one; the first if absent. */
   readonly before?: string;
 }
 
-/** Gives a key a value, written as JSON, which is YAML too. A scalar that is there is replaced. */
+/** Sets a key to a value, written as JSON, which is also YAML. Replaces an existing scalar. */
 export function setKey(nodes: DocumentNodes, { map, key, text, before }: MapKey, value: unknown): TextEdit {
   const json = JSON.stringify(value);
   const own = nodes.ownPair(map, key)?.value;
   if (isScalar(own)) {
     const [start, end] = own.range ?? [0, 0];
-    // `key:` alone ends at its colon.
+    // A bare `key:` ends at its colon.
     return { start, end, text: start === end ? ` ${json}` : json };
   }
   const next = (before === undefined ? undefined : nodes.ownPair(map, before)) ?? map.items[0];
@@ -29,7 +29,7 @@ export function setKey(nodes: DocumentNodes, { map, key, text, before }: MapKey,
   return insertAt(at, `${key}: ${json}${lineEndAndIndent(text, at)}`);
 }
 
-/** Puts values, each as JSON, before the first item of a list. */
+/** Inserts values, each as JSON, before the first item of a list. */
 function prepend(list: YAMLSeq, values: readonly unknown[], text: string): TextEdit {
   const items = values.map((value) => JSON.stringify(value));
   if (list.items.length === 0) return insertAfterBracket(list, items.join(', '));
@@ -38,7 +38,7 @@ function prepend(list: YAMLSeq, values: readonly unknown[], text: string): TextE
   return insertAt(at, items.map((item) => `- ${item}${lineEndAndIndent(text, at)}`).join(''));
 }
 
-/** Sets a list under a key, or adds to the one that is there. */
+/** Sets a list under a key, or adds to the existing one. */
 export function addToList(nodes: DocumentNodes, place: MapKey, values: readonly unknown[]): TextEdit {
   const list = nodes.resolve((nodes.ownPair(place.map, place.key)?.value ?? undefined) as Node | undefined);
   return isSeq(list) ? prepend(list, values, place.text) : setKey(nodes, place, values);

@@ -26,26 +26,26 @@ export interface SwapOptions {
   readonly file: string;
   readonly rules: Rules;
   readonly pods: PodsConfig;
-  /** Of objects that name none. */
+  /** For objects without one. */
   readonly namespace: string;
-  /** Whether a decided image is swapped now; a text is the problem that keeps the image. */
+  /** Whether to swap a decided image now; a text is the problem that keeps the image. */
   readonly isWanted: (mirror: Mirror) => Promise<boolean | string>;
 }
 
 export interface SwappedManifests {
   readonly text: string;
-  /** `file:line:column: …` of images that cannot be decided. */
+  /** `file:line:column: …` of images that could not be decided. */
   readonly problems: readonly string[];
 }
 
 /**
- * The same manifests with the images that their Pods would get at admission. Everything else stays byte for byte; a second
- * pass changes nothing.
+ * The same manifests with the images that their Pods would get at admission. Everything else stays byte for byte; a
+ * second pass changes nothing.
  *
- * @throws CliError with `file:line:column` when the text is not YAML, or an edit would change more than images
+ * @throws CliError with `file:line:column` if the text is not YAML, or an edit would change more than images
  */
 export async function swapManifests(source: string, options: SwapOptions): Promise<SwappedManifests> {
-  // The library leaves the mark out of its offsets.
+  // The library does not count the byte order mark in its offsets.
   const mark = source.startsWith('\uFEFF') ? '\uFEFF' : '';
   const manifests = parseManifests(source.slice(mark.length), options.file);
   const problems: string[] = [];
@@ -137,7 +137,7 @@ function edited({ text, place }: ManifestDocuments, edits: readonly TextEdit[]):
 
 const SHARED = 'anchors or merge keys here share what must differ after the swap; write it out';
 
-/** Reads the edited text again: its Pods must be those of an admission, and nothing else may differ. */
+/** Parses the edited text again: its Pods must equal the Pods after admission, and nothing else may differ. */
 function verify(
   text: string,
   { place, documents: before }: ManifestDocuments,

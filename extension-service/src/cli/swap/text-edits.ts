@@ -1,11 +1,14 @@
-/** A part of a text, and what stands there instead. Offsets count UTF-16 code units, as the YAML library does. */
+/** A range of a text, and its replacement. Offsets count UTF-16 code units, as in the YAML library. */
 export interface TextEdit {
   readonly start: number;
   readonly end: number;
   readonly text: string;
 }
 
-/** The text with the edits. Equal edits count once. @throws OverlapError when two want different texts in one place */
+/**
+ * The text with the edits applied. Equal edits count once.
+ * @throws OverlapError if two edits need different texts in one place
+ */
 export function applyEdits(text: string, edits: readonly TextEdit[]): string {
   const sorted = [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
   const parts: string[] = [];

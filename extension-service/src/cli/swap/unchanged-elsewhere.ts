@@ -2,8 +2,8 @@ import type { Swap } from '../../core/decide/answer.js';
 import type { ObjectPath } from '../pods-of-object.js';
 
 /**
- * Whether two documents differ in swapped references only, the Pods at the paths and a function's `results` left out. An
- * anchor outside of a Pod may have been swapped with the Pod that uses it.
+ * Whether two documents differ only in swapped references, ignoring the Pods at the paths and a function's `results`.
+ * An anchor outside a Pod may have been swapped with the Pod that uses it.
  */
 export function isUnchangedElsewhere(
   before: unknown,

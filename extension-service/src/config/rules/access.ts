@@ -2,7 +2,7 @@ import { engineRoute } from '../../core/engines/access.js';
 import { engineOf } from '../../core/engines/engines.js';
 import type { RuleContext } from './context.js';
 
-/** Checks that the served routes and their callers fit the engine. */
+/** Checks that the served routes and their callers match the engine. */
 export function checkAccess(context: RuleContext): void {
   checkRoutes(context);
   checkKyverno(context);

@@ -8,18 +8,18 @@ import type { ConfigProblem, Place, Problems } from '../problem.js';
 import type { MappingNode, Path } from '../tree.js';
 import { formatPath, nodeAt, placeAt } from '../tree.js';
 
-/** core/filters' `compileFilter`. */
+/** `compileFilter` of core/filters. */
 export type CompileExpression = (expression: string, index: number) => CompiledFilter;
 
 /** The configuration as the schema read it. */
 export interface Reading {
-  /** The keys that parsed, with defaults; a rule about a key that did not parse has nothing to judge. */
+  /** The keys that parsed, with defaults; a rule about a key that did not parse has nothing to check. */
   readonly config: Parsed<Config>;
-  /** Where the schema found something wrong. */
+  /** The places where the schema found problems. */
   readonly refused: readonly Path[];
 }
 
-/** The input of rules about several keys together, and their means to report. */
+/** The input of rules about several keys, and their way to report problems. */
 export class RuleContext {
   readonly config: Parsed<Config>;
   readonly #refused: readonly Path[];
@@ -35,7 +35,7 @@ export class RuleContext {
     this.#refused = refused;
   }
 
-  /** The file, line and column of the key's value; of its nearest parent when it is not written. */
+  /** The file, line and column of the key's value; of its nearest parent if it is not written. */
   place(path: Path): Place {
     return placeAt(this.tree, path);
   }
@@ -45,7 +45,7 @@ export class RuleContext {
     return nodeAt(this.tree, path) !== undefined;
   }
 
-  /** The same for a rule about one mapping, which knows neither its path nor the rest. */
+  /** The same for a rule about one mapping, which knows neither its path nor the other keys. */
   within(base: Path): RuleScope {
     const at = (path: KeyPath): Path => [...base, ...path];
     return {
@@ -58,7 +58,7 @@ export class RuleContext {
     };
   }
 
-  /** Whether the schema accepts the value at the path and everything in it. */
+  /** Whether the schema accepts the value at the path and all its content. */
   isWhole(path: Path): boolean {
     const shared = (other: Path): boolean => {
       const length = Math.min(path.length, other.length);
@@ -67,7 +67,7 @@ export class RuleContext {
     return !this.#refused.some(shared);
   }
 
-  /** Whether an error about the key, or about what is in it, is already reported. */
+  /** Whether an error about the key, or about its content, was already reported. */
   hasError(path: Path): boolean {
     return this.problems.hasError(formatPath(path));
   }
@@ -84,7 +84,7 @@ export class RuleContext {
     this.problems.add(severity, this.place(path), formatPath(path), message, allowed);
   }
 
-  /** A key that another one needs: reported where that one is written. */
+  /** A missing key that another one needs, reported at the other key. */
   missing(path: Path, neededBy: Path, message: string, allowed?: string): void {
     this.problems.error(this.place(neededBy), formatPath(path), message, allowed);
   }

@@ -2,7 +2,7 @@ import type { Path } from '../tree.js';
 import type { RuleContext } from './context.js';
 import { targetsOf } from './registries.js';
 
-/** Each `imageCopyPolicy` in force, by its path: for all targets, and of each that has its own. */
+/** Each effective `imageCopyPolicy`, by its path: the general one, and one for each target that sets its own. */
 export function statedCopyPolicies(context: RuleContext): readonly (readonly [Path, string])[] {
   const stated: readonly (readonly [Path, string | undefined])[] = [
     [['imageCopyPolicy'], context.config.imageCopyPolicy],

@@ -9,8 +9,8 @@ import type { LocatedExpression } from './expressions.js';
 import { filtersOf, matchesOf } from './expressions.js';
 
 /**
- * Reports the parts of this configuration that the engine does not support. Without a report, no Pod would be swapped, or
- * no image copied, and nothing would say why.
+ * Reports the parts of this configuration that the engine does not support. Without the report, no Pod would be
+ * swapped, or no image copied, for no visible reason.
  */
 export function checkEngine(context: RuleContext): void {
   const engine = engineOf(context.config.policies?.engine);
@@ -25,7 +25,7 @@ export function checkEngine(context: RuleContext): void {
   if (engine.decides.sees === 'images') warnOfUnseen(context, engine);
 }
 
-/** Fields beside images, where the engine writes images alone. */
+/** Fields besides images, for an engine that only writes images. */
 function checkAdditions(context: RuleContext, { name, title, decides }: Engine): void {
   const { pods } = context.config;
   if (decides.addsToPods === true) return;
@@ -39,7 +39,7 @@ function checkAdditions(context: RuleContext, { name, title, decides }: Engine):
   }
 }
 
-/** Pods that the service leaves alone where it sees them. */
+/** Pods that the service excludes if it sees them. */
 function warnOfUnseen(context: RuleContext, { name, title }: Engine): void {
   const { source, policies } = context.config;
   if ((source?.operators?.length ?? 0) === 0 || (policies?.excludedNamespaces?.length ?? 0) > 0) return;
@@ -50,7 +50,7 @@ function warnOfUnseen(context: RuleContext, { name, title }: Engine): void {
   );
 }
 
-/** Private images stay private only where the service sees the Pod and its pull secrets. */
+/** Private images stay private only if the service sees the Pod and its pull secrets. */
 function checkSourceAccess(context: RuleContext, { name, title, decides, transport }: Engine): void {
   const { source, secretReader } = context.config;
   if (source?.accessCheck !== 'pullSecrets') return;
@@ -87,7 +87,7 @@ function checkSourceAccess(context: RuleContext, { name, title, decides, transpo
   }
 }
 
-/** A refusal needs an engine that passes it on. */
+/** Refusing a Pod needs an engine that supports it. */
 function checkDirectTarget(context: RuleContext, { name, title, decides }: Engine): void {
   const { source, policies } = context.config;
   if (source?.directTarget !== 'refuse') return;
@@ -156,7 +156,7 @@ function checkCopies(context: RuleContext, { name, title }: Engine): void {
 function checkFilters(context: RuleContext, { decides }: Engine): void {
   if (decides.checkFilters === undefined) return;
   const filters = filtersOf(context);
-  // Filters that are not expressions are already reported, and the places of the others count.
+  // Invalid expressions are already reported; they still count for the position of the others.
   const { length } = context.config.source?.filters ?? [];
   if (filters.length < length || filters.some((filter) => isBroken(context, filter))) return;
   try {

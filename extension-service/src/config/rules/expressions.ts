@@ -2,7 +2,7 @@ import type { Path } from '../tree.js';
 import type { RuleContext } from './context.js';
 import { targetsOf } from './registries.js';
 
-/** An expression that parsed, with its path and its place among those of its kind. */
+/** An expression that parsed, with its path and its index. */
 export interface LocatedExpression {
   readonly path: Path;
   readonly index: number;
@@ -10,8 +10,9 @@ export interface LocatedExpression {
 }
 
 /**
- * Compiles every expression. A syntax error stops the load, as in k8s-image-swapper; what compiles and can then only
- * fail or never be true is an error, and a warning in its dialect, because it starts with such filters.
+ * Compiles every expression. A syntax error stops the load, as in k8s-image-swapper. An expression that compiles but
+ * can only fail or never be true is an error; in k8s-image-swapper's dialect it is a warning, because that program
+ * starts with such filters.
  */
 export function checkExpressions(context: RuleContext): void {
   for (const { path, index, expression } of [...filtersOf(context), ...matchesOf(context)]) {

@@ -4,7 +4,7 @@ import type { Path } from '../tree.js';
 import type { RuleContext } from './context.js';
 import { targetsOf } from './registries.js';
 
-/** A gate keeps an image out of its target, so nothing may name the target before the image is there. */
+/** A gate keeps an image out of its target, so no Pod may name the target before the image is there. */
 export function checkGates(context: RuleContext): void {
   for (const { path, config } of targetsOf(context)) {
     const gate = [...path, 'gate'];
@@ -27,7 +27,7 @@ export function checkGates(context: RuleContext): void {
   }
 }
 
-/** Somebody must be trusted, and certificates need a root to be checked by. */
+/** A gate needs a trusted signer, and certificates need a trust root. */
 function checkSigners(context: RuleContext, path: Path, verify: Parsed<GateVerifyConfig> | undefined): void {
   if (verify === undefined || !context.isWhole(path)) return;
   const { keys = [], identities = [], trustedRoot } = verify;

@@ -1,7 +1,7 @@
 import type { RuleContext } from './context.js';
 import { targetsOf } from './registries.js';
 
-/** Images that a cluster uses without recording them would be deleted under it. */
+/** Images that a cluster uses without recording them would be deleted while in use. */
 export function checkGc(context: RuleContext): void {
   const { gc, reconcile } = context.config;
   if (gc?.enabled === true && gc.cluster === undefined)

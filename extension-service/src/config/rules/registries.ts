@@ -4,13 +4,13 @@ import type { Parsed } from '../../schema/parsed.js';
 import type { Path } from '../tree.js';
 import type { RuleContext } from './context.js';
 
-/** A registry of the configuration, with its path; undefined where nothing of it parsed. */
+/** A registry of the configuration, with its path; undefined if no part of it parsed. */
 export interface Located<T> {
   readonly path: Path;
   readonly config: Parsed<T> | undefined;
 }
 
-/** The targets in the order in which they are asked. */
+/** The targets in the order in which they are tried. */
 export function targetsOf({ config }: { readonly config: Parsed<Config> }): readonly Located<TargetConfig>[] {
   return [
     ...(config.targets ?? []).map((target, index) => ({ path: ['targets', index], config: target })),
@@ -27,13 +27,13 @@ export function registriesOf(context: { readonly config: Parsed<Config> }): read
   ];
 }
 
-/** The settings of one kind that parsed; when the type is known, only those of that type are there. */
+/** The settings of one kind that parsed; if the type is known, only those of that type. */
 export function settingsOf({ config }: Located<RegistryConfig>, type: string): Parsed<object> | undefined {
   const settings = config?.[type];
   return typeof settings === 'object' && settings !== null ? settings : undefined;
 }
 
-/** Checks the keys of each registry together, by the rules of its kind. */
+/** Checks the keys of each registry with the rules of its kind. */
 export function checkRegistries(context: RuleContext): void {
   for (const kind of REGISTRY_KINDS) {
     for (const registry of registriesOf(context)) {

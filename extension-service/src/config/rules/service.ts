@@ -5,7 +5,7 @@ import { queueUrlFault } from '../schema/service.js';
 import type { RuleContext } from './context.js';
 import { copyPolicies, statedCopyPolicies } from './copy-policies.js';
 
-/** Rules that keys of the service itself must meet together. */
+/** Rules that involve several keys of the service itself. */
 export function checkService(context: RuleContext): void {
   checkQueue(context);
   const { policies } = context.config;
@@ -40,10 +40,10 @@ function checkQueue(context: RuleContext): void {
   }
 }
 
-/** Requests that wait for copies must end before the API server gives up. */
+/** Requests that wait for copies must end before the API server times out. */
 function checkDeadline(context: RuleContext): void {
   const { imageCopyDeadline, policies } = context.config;
-  // Requests that start no copy wait for none, as the rules of such engines say.
+  // With an engine that starts no copies, requests never wait; the rules of such engines report this.
   if (engineOf(policies?.engine)?.decides.startsCopies === false || !copyPolicies(context).some(waitsForCopy)) return;
   if (imageCopyDeadline === undefined || imageCopyDeadline <= MAX_WAIT_MS) return;
   context.report(
@@ -55,7 +55,7 @@ function checkDeadline(context: RuleContext): void {
   );
 }
 
-/** A refusal needs a copy that is waited for, and an engine that passes it on. */
+/** Refusing a Pod needs a copy that the request waits for, and an engine that supports it. */
 function checkFailure(context: RuleContext): void {
   const { imageCopyFailure, policies } = context.config;
   if (imageCopyFailure !== 'deny') return;
@@ -87,7 +87,7 @@ function checkServingCertificate(context: RuleContext): void {
   );
 }
 
-/** Checks the CA certificate that managed policies carry for the serving certificate. */
+/** Checks the CA certificate that managed policies embed for the serving certificate. */
 function checkCaFile(context: RuleContext): void {
   const { tls, policies } = context.config;
   const engine = engineOf(policies?.engine);
@@ -110,7 +110,7 @@ function checkCaFile(context: RuleContext): void {
   }
 }
 
-/** Engines refuse a certificate for another host than the one they call. */
+/** Engines reject a certificate that is not valid for the host that they call. */
 function checkServedHost(context: RuleContext): void {
   const { tls, policies } = context.config;
   const url = policies?.url;

@@ -10,7 +10,7 @@ import { targetsOf } from './registries.js';
 import { REGISTRY_TYPES } from '../../kinds/kinds.js';
 import { namingTarget, targetProblems } from '../../kinds/registry-naming.js';
 
-/** Rules for all targets together: at least one, with unique names and places, each reachable. */
+/** Rules for all targets: at least one, with unique names and locations, each reachable. */
 export function checkTargets(context: RuleContext): void {
   const reported = context.hasError(['target']) || context.hasError(['targets']);
   if (targetsOf(context).length === 0 && !reported) {
@@ -36,7 +36,7 @@ function checkNames(context: RuleContext): void {
   }
 }
 
-/** A target without `match` and `paths` takes everything that comes to it. */
+/** A target without `match` and `paths` takes every image that reaches it. */
 function checkReach(context: RuleContext): void {
   const paths = targetsOf(context).map(({ path }) => path);
   const catchAll = paths.findIndex((path) => !['match', 'paths'].some((key) => context.isWritten([...path, key])));
@@ -71,7 +71,7 @@ function checkNaming(context: RuleContext): void {
   }
 }
 
-/** Those with `paths` share no place, or {@link overlappingTargets} says so. */
+/** Targets with `paths` may not overlap, which {@link overlappingTargets} checks. */
 function isSamePlace(one: NamingTarget, other: NamingTarget): boolean {
   if (one.paths !== undefined || other.paths !== undefined) return false;
   return one.path === other.path && isTargetHost(one, other.host);

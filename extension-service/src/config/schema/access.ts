@@ -4,7 +4,7 @@ import { SERVED_ROUTES } from '../../core/engines/access.js';
 import { described } from '../../schema/field.js';
 import { choice, flag, matching, text } from '../../schema/leaves.js';
 
-/** Routes that the admission port answers. */
+/** Routes that the admission port serves. */
 export const serverSchema = z.strictObject({
   routes: z
     .array(choice(SERVED_ROUTES, 'A route; `/v1/explain` is always served on loopback.'))
@@ -16,7 +16,7 @@ const SECRET_ALLOWED =
   'expected 32 to 256 letters, digits and _ + = , . @ : / -, such as the output of openssl rand -hex 32';
 const secret = (about: string) =>
   text({ about, allowed: SECRET_ALLOWED, secret: 'all' }, (value) =>
-    // The value stays out of the message.
+    // The value is not shown in messages.
     /^[\w+=,.@:/-]{32,256}$/.test(value) ? undefined : { message: 'not a valid secret', allowed: SECRET_ALLOWED },
   );
 
@@ -31,7 +31,7 @@ const objectName = (kind: string, about: string, defaultText?: string) =>
   );
 const accountAllowed = 'expected the NAMESPACE/NAME of a ServiceAccount';
 
-/** How callers show who they are, by route. Certificates are in `tls.clients`. */
+/** How callers authenticate, by route. Client certificates are in `tls.clients`. */
 export const authSchema = z.strictObject({
   kyverno: described(
     z.strictObject({

@@ -22,15 +22,15 @@ import {
 } from './service.js';
 import { sourceSchema } from './source.js';
 
-/** More would eat up Gatekeeper's whole second. */
+/** More would use up Gatekeeper's whole second. */
 const answerBudgetLimit = 700;
 
-/** Does not compile where the schema and {@link Config} differ: the core holds the type, since it imports nothing. */
+/** Does not compile if the schema and {@link Config} differ: the core holds the type, since it imports nothing. */
 function exactly<S extends z.ZodType<Config>>(schema: Config extends z.output<S> ? S : never): S {
   return schema;
 }
 
-/** The whole file; what comes out is {@link Config}. */
+/** The whole file; its output is {@link Config}. */
 export const configSchema = exactly(
   z.strictObject({
     dryRun: flag('Only decide, log and count; change and copy nothing.').default(false),

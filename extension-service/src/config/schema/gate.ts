@@ -8,7 +8,7 @@ import { parseUrl } from '../../util/parse-url.js';
 const urlAllowed = 'expected a URL that begins with https:// or http://';
 
 const webhook = z.strictObject({
-  // The URL may have a password in it, so no message quotes it.
+  // The URL may contain a password, so no message quotes it.
   url: text(
     {
       about: 'Gets a POST for each digest; a login in it is sent as a header.',

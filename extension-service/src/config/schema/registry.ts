@@ -15,7 +15,7 @@ const typeMeta: FieldMeta = {
   defaultText: `inferred: whichever of ${REGISTRY_TYPES.join(', ')} is set`,
 };
 
-/** A mapping with the settings of one kind, and with what else `more` says. */
+/** A mapping with the settings of one kind, and with the keys in `more`. */
 function registry<T extends RegistryConfig>(
   settingsOf: (kind: RegistryKind<unknown>) => z.ZodType,
   more: () => z.ZodRawShape = () => ({}),
@@ -29,7 +29,7 @@ function registry<T extends RegistryConfig>(
   );
   const [first, ...others] = options;
   if (first === undefined) throw new Error('there are no registry kinds');
-  // The members of a union that is made from a table have no static types.
+  // The members of a union that is built from a table have no static types.
   return z.discriminatedUnion('type', [first, ...others]) as z.ZodType as z.ZodType<T>;
 }
 
@@ -72,7 +72,7 @@ function options() {
   };
 }
 
-/** `target`: it may go without a name. */
+/** `target`: its name is optional. */
 export const targetSchema = registry<TargetConfig>(
   ({ schema }) => schema,
   () => ({ name: name('The name used in messages and metrics.').default('default'), ...options() }),

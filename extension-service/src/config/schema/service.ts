@@ -77,13 +77,13 @@ export const podsSchema = z.strictObject({
   ).default(false),
 }) satisfies z.ZodType<PodsConfig>;
 
-/** Where copies wait. */
+/** The queue of copies. */
 export const queueSchema = z.strictObject({
   type: choice(
     ['memory', 'redis', 'postgres'],
     'Where queued copies are kept. `redis` and `postgres` are not available yet; the service refuses to start with them.',
   ).default('memory'),
-  // The URL may have a password in it, so no message quotes it.
+  // The URL may contain a password, so no message quotes it.
   url: text(
     { about: 'URL of the server, for `redis` and `postgres`.', allowed: urlAllowed, secret: 'password' },
     (value) =>
@@ -97,13 +97,13 @@ export const queueSchema = z.strictObject({
   ).exactOptional(),
 }) satisfies z.ZodType<QueueConfig>;
 
-/** Whether the URL is of the queue's type; the message tells. */
+/** Whether the URL matches the queue's type; returns the error message. */
 export function queueUrlFault(type: string, url: string): string | undefined {
   const schemes: Readonly<Record<string, RegExp>> = { redis: /^rediss?:/, postgres: /^postgres(?:ql)?:/ };
   return schemes[type]?.test(url) === false ? `not a ${type} URL, but type is ${quoteInput(type)}` : undefined;
 }
 
-/** A tag of a registry, by which a cluster is known there. */
+/** A tag of a registry, which identifies a cluster there. */
 const clusterName = (about: string) =>
   text(
     { about, allowed: 'expected the name of a cluster' },
@@ -114,10 +114,10 @@ const clusterName = (about: string) =>
     ),
   );
 
-/** Records keep uses for twice as long. */
+/** Records keep uses for twice this time. */
 const MAX_GC_AFTER_MS = 400 * 86_400_000;
 
-/** Cleanup of images that nothing uses any longer. */
+/** Cleanup of unused images. */
 export const gcSchema = z.strictObject({
   enabled: flag(
     'The leader deletes unused images from the targets once a day. `image-swapper gc` deletes them at once.',
@@ -140,13 +140,13 @@ export const gcSchema = z.strictObject({
     .default([]),
 }) satisfies z.ZodType<GcConfig>;
 
-/** How what is missing in targets is found. */
+/** How images that are missing in targets are found. */
 export const reconcileSchema = z.strictObject({
   enabled: flag("Periodically compare the cluster's images with the targets.").default(true),
   interval: duration(1_000, longestDuration, 'How often to compare.').default(600_000),
 }) satisfies z.ZodType<Config['reconcile']>;
 
-/** Which pull secrets of Pods may be read. */
+/** Which pull secrets of Pods the service may read. */
 export const secretReaderSchema = z.strictObject({
   enabled: flag('Read the pull secrets of Pods and their ServiceAccounts, for copies from private sources.').default(
     true,
@@ -157,7 +157,7 @@ export const secretReaderSchema = z.strictObject({
   ).default([]),
 }) satisfies z.ZodType<SecretReaderConfig>;
 
-/** Which Lease makes one replica the leader. */
+/** The Lease that determines the leader among the replicas. */
 export const leaseSchema = z.strictObject({
   name: nameOf('Lease', 'The Lease. The replica that holds it makes copies and writes to the cluster.').default(
     'image-swapper',
@@ -189,7 +189,7 @@ function clientSchema(caller: string, route: string) {
   }) satisfies z.ZodType<ClientCertificateConfig>;
 }
 
-/** Where the serving certificate comes from. */
+/** The source of the serving certificate. */
 export const tlsSchema = z.strictObject({
   mode: choice(
     ['files', 'selfSigned'],
@@ -216,7 +216,7 @@ export const tlsSchema = z.strictObject({
   ).prefault({}),
 }) satisfies z.ZodType<TlsConfig>;
 
-/** Whether the service itself writes policies into the cluster. */
+/** Whether the service itself writes policies to the cluster. */
 export const enginePoliciesSchema = z.strictObject({
   manage: flag('The leader creates and updates the policies in the cluster.').default(false),
   engine: choice([...ENGINE_NAMES, 'none'], 'The policy engine; `kyverno` uses MutatingPolicies.').default('kyverno'),

@@ -10,7 +10,7 @@ import { registrySchema } from './registry.js';
 
 const hostAllowed = 'expected host, host:port, *.suffix, an address or a network such as 10.0.0.0/8';
 
-/** Follows what the guard of connections understands. */
+/** Matches the patterns that the connection guard supports. */
 export function hostPatternFault(value: string): Fault | undefined {
   const text = value.trim().toLowerCase();
   const [address = '', bits, ...more] = text.split('/');
@@ -26,7 +26,7 @@ export function hostPatternFault(value: string): Fault | undefined {
   const [, bracketed, port] = match ?? [];
   const wrongPort = port !== undefined && !(Number(port) >= 1 && Number(port) <= 65_535);
   const wrongAddress = bracketed !== undefined && isIP(bracketed) !== 6;
-  // An invalid IPv4 address would be looked up as a name.
+  // An invalid IPv4 address would be resolved as a host name.
   const almostAddress = /^[0-9.]+(?::\d+)?$/.test(text) && isIP(text.split(':', 1)[0] ?? '') === 0;
   if (match !== null && !wrongPort && !wrongAddress && !almostAddress) return undefined;
   return { message: `${quoteInput(value)} is not a valid host or network`, allowed: hostAllowed };
@@ -59,7 +59,7 @@ const operator = z.strictObject({
   ).exactOptional(),
 });
 
-/** Where images come from. */
+/** The sources of images. */
 export const sourceSchema = z.strictObject({
   filters: described(z.array(filter).readonly(), 'If any filter gives `true`, the container keeps its image.').default(
     [],

@@ -10,12 +10,12 @@ const units: Readonly<Record<string, number>> = {
 };
 const partPattern = /(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
 
-/** 24 days: timers of Node take no more milliseconds than 2^31 - 1. */
+/** 24 days: Node's timers accept at most 2^31-1 milliseconds. */
 export const longestDuration = 24 * 24 * 3_600_000;
 
 /**
- * A duration as Go writes it (time.ParseDuration): `8s`, `1m30s`, `200ms`, `1.5h`; without a sign.
- * @returns milliseconds, rounded; undefined when the text is not a duration
+ * A duration in Go's format (time.ParseDuration): `8s`, `1m30s`, `200ms`, `1.5h`; without a sign.
+ * @returns milliseconds, rounded; undefined if the text is not a duration
  */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
@@ -30,7 +30,7 @@ export function parseDuration(text: string): number | undefined {
   return total > 0 && total < 1 ? 1 : Math.round(total);
 }
 
-/** The shortest text that {@link parseDuration} reads as the same milliseconds. */
+/** The shortest text that {@link parseDuration} converts to the same milliseconds. */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds === 0) return '0s';
   const parts: string[] = [];

@@ -1,6 +1,6 @@
 import type { Config, GateConfig, RegistryConfig, TargetConfig } from './model.js';
 
-/** The targets in the order in which they are asked; the catch-all `target` is the last. */
+/** The targets in the order in which they are tried; the catch-all `target` is the last. */
 export function targetsOf({ targets, target }: Pick<Config, 'targets' | 'target'>): readonly TargetConfig[] {
   return target === undefined ? targets : [...targets, target];
 }
@@ -10,7 +10,7 @@ export function registriesOf(config: Pick<Config, 'targets' | 'target' | 'source
   return [...targetsOf(config), ...config.source.registries];
 }
 
-/** The files that a gate names. */
+/** The files that the gates name. */
 export function gateFiles({ verify, webhook }: GateConfig): readonly string[] {
   return [...(verify?.keys ?? []), verify?.trustedRoot, webhook?.caFile].filter((file) => file !== undefined);
 }

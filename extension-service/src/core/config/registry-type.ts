@@ -1,20 +1,20 @@
 import { quoteInput } from '../image/quote.js';
 
-/** The type of a registry, as its keys show. */
+/** The type of a registry, inferred from its keys. */
 export interface RegistryTyping {
-  /** The type to read it as; undefined if unknown. */
+  /** The effective type; undefined if unknown. */
   readonly type?: string;
-  /** What is wrong with its key `type`. */
+  /** The problem with its key `type`. */
   readonly fault?: string;
-  /** Keys that describe a registry of another type: they do not belong there. */
+  /** Keys that belong to another type of registry. */
   readonly foreign: readonly string[];
 }
 
 /**
- * The type of a registry: as `type` says, or else the only one of the keys `types` that is there.
+ * The type of a registry: the value of `type`, or the only one of the keys `types` that is set.
  *
- * @param written the key `type`; undefined when it is not there
- * @param has whether a key is there
+ * @param written the key `type`; undefined if absent
+ * @param has whether a key is set
  */
 export function typeOfRegistry(
   written: unknown,
@@ -33,7 +33,7 @@ export function typeOfRegistry(
   }
   const type = types.find((known) => known === written);
   if (type !== undefined) return { type, foreign: given.filter((key) => key !== type) };
-  // One kind of registry is described, so what is in it can be checked all the same.
+  // Exactly one kind of registry is described, so its keys can be checked anyway.
   const text = typeof written === 'string' ? quoteInput(written) : 'this';
   return { ...likely, fault: `${text} is not a registry type`, foreign: [] };
 }

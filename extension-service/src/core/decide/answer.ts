@@ -14,19 +14,20 @@ export interface ImagePatch {
   readonly value: string;
 }
 
-/** The body that the generated Kyverno policies read. */
+/** The body that the generated Kyverno policies expect. */
 export interface ImagesAnswer {
   readonly images: Partial<Record<ImagePlaceKey, Record<string, string>>>;
   readonly patches: readonly ImagePatch[];
 }
 
-/** Both forms of the same answer: by place and name, and as JSON patches. Swaps that change nothing are left out. */
+/** Both forms of the answer: by list and name, and as JSON patches. Swaps that change nothing are omitted. */
 export function imagesAnswer(swaps: readonly Swap[]): ImagesAnswer {
   const images: Partial<Record<ImagePlaceKey, Record<string, string>>> = {};
   const patches: ImagePatch[] = [];
   for (const { container, image } of swaps) {
     if (image === container.image) continue;
-    // The API server refuses such a name after us; until then no one is to read it as anything but a name.
+    // The API server rejects such a name after the webhook; until then nothing may interpret it as anything but a
+    // name.
     if (!container.name.includes('{{')) {
       const list = (images[container.list] ??= Object.create(null) as Record<string, string>);
       list[container.name] = image;

@@ -42,18 +42,18 @@ export type KeepReason =
   | 'in-target'
   | 'no-target';
 
-/** The container keeps its image, and why. */
+/** The container keeps its image, with the reason. */
 export interface Keep {
   readonly action: 'keep';
   readonly container: PodContainer;
   readonly reason: KeepReason;
-  /** One sentence for people. */
+  /** One sentence for users. */
   readonly detail: string;
   readonly filter?: Filter;
   readonly warnings: readonly DecisionWarning[];
 }
 
-/** The container's image belongs into a target; whether it is swapped now depends on what the target has. */
+/** The container's image belongs in a target; whether it is swapped now depends on what the target has. */
 export interface Mirror {
   readonly action: 'mirror';
   readonly container: PodContainer;
@@ -71,12 +71,12 @@ export interface DecisionWarning {
   readonly message: string;
 }
 
-/** No real Pod has as many; each costs a look into the target and maybe a copy. */
+/** No real Pod has as many; each costs a target lookup and maybe a copy. */
 export const MAX_CONTAINERS = 500;
 
 /**
- * Decides every container of a Pod, in the Pod's order. Pure: asks no registry, reads no clock, never throws for any
- * JSON. An oversized Pod is left alone as a whole, and the first containers stand for all.
+ * Decides every container of a Pod, in the Pod's order. Pure: contacts no registry, reads no clock, never throws for
+ * any JSON. An oversized Pod is not changed at all, and its first containers are reported for all.
  */
 export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] {
   const containers = podContainers(input.pod);
@@ -122,7 +122,7 @@ function decideContainers(
   });
 }
 
-/** The same, unless the Pod may run on a platform that the mirror does not hold. */
+/** The same, unless the Pod may run on a platform that the mirror does not contain. */
 function onPlatforms(mirror: Mirror, named: NamedPlatforms): ContainerDecision {
   const { container, target, warnings } = mirror;
   const missing = missingPlatform(named, target.platforms);
@@ -131,7 +131,7 @@ function onPlatforms(mirror: Mirror, named: NamedPlatforms): ContainerDecision {
   return { ...keep(container, 'platform', detail), warnings };
 }
 
-/** Decides one image of which nothing but its name and the given context is known. */
+/** Decides one image, of which only the name and the given context are known. */
 export function decideContainer(rules: Rules, obj: JsonObject, container: PodContainer): ContainerDecision {
   let source: Reference;
   try {
@@ -194,7 +194,7 @@ function keepWholePod(rules: Rules, pod: JsonObject): Omit<Keep, 'container'> | 
   return undefined;
 }
 
-/** On updates only ephemeral containers that the old Pod did not have are new; everything else is running. */
+/** In an update, only ephemeral containers that the old Pod did not have are new; all others are running. */
 function existingContainers(input: DecisionInput): (container: PodContainer) => boolean {
   if (input.operation !== 'UPDATE') return () => false;
   const old = new Set(podContainers(input.oldPod ?? {}).map(({ list, name }) => `${list}/${name}`));

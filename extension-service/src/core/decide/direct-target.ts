@@ -8,22 +8,22 @@ import { isStaticMirrorPod, podContainers } from './pod.js';
 import type { PodContainer } from './pod.js';
 import type { Rules, TargetRule } from './rules.js';
 
-/** An image that a Pod names by its place in a target (`source.directTarget`). */
+/** An image that a Pod names in a target itself (`source.directTarget`). */
 export interface DirectTarget {
   readonly kind: 'container' | 'volume';
   readonly name: string;
   readonly image: string;
   readonly target: TargetRule;
-  /** The image that it was made from; absent for a shortened name, which does not say. */
+  /** Its source image; absent for a shortened name, which does not contain it. */
   readonly source?: Reference;
-  /** Where the target has the image of that source. */
+  /** The name of that source in the target. */
   readonly reference?: TargetReference;
 }
 
 /**
- * The images of a Pod that are named by their place in a target: in containers of all kinds and in image volumes. Opt-outs
- * and filters do not count, since the author of a Pod writes the opt-outs. On updates only new ephemeral containers are
- * looked at. Images outside of the place of mirrors do not count.
+ * The images that a Pod names in a target: in containers of all kinds and in image volumes. Opt-outs and filters are
+ * ignored, since the author of a Pod writes the opt-outs. In updates, only new ephemeral containers are checked. Images
+ * outside the mirror's prefix do not count.
  */
 export function directTargets(rules: Rules, { pod, oldPod, operation }: DecisionInput): DirectTarget[] {
   if (isStaticMirrorPod(pod)) return [];
@@ -56,7 +56,7 @@ function inTarget(rules: Rules, image: string): Omit<DirectTarget, 'kind' | 'nam
   return { target, ...(source !== undefined && { source, reference: targetReference(target.naming, source) }) };
 }
 
-/** Why a Pod is refused that names a target, for its author. */
+/** The reason for refusing a Pod that names a target, addressed to its author. */
 export function directTargetText({ image, source }: DirectTarget, why?: string): string {
   const instead =
     source === undefined ? 'use the image of the source instead' : `use ${formatReference(source)} instead`;

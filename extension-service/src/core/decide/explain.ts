@@ -13,36 +13,36 @@ import type { JsonObject } from './pod.js';
 import { Redactor } from './redact.js';
 import type { Rules, TargetRule } from './rules.js';
 
-/** How one expression was read for one container. */
+/** The result of one expression for one container. */
 export interface ExpressionReading {
   readonly expression: string;
   readonly outcome: 'true' | 'false' | 'not-boolean' | 'error' | 'not-read';
   readonly message?: string;
-  /** Sub-expression by sub-expression, for the one that decided; secrets hidden, values bounded. */
+  /** Each sub-expression of the deciding filter; secrets are hidden, values are shortened. */
   readonly trace?: FilterTrace;
 }
 
 export interface ExplainedTarget {
   readonly name: string;
   readonly selected: boolean;
-  /** Why the image cannot be there, in words that continue the target's name; `match` is then not read. */
+  /** Why the image cannot be in the target, as a continuation of the target's name; `match` is then not evaluated. */
   readonly refusal?: string;
   /** The target names images by its `paths`. */
   readonly hasPaths?: true;
   readonly match?: ExpressionReading;
 }
 
-/** Why a container's image stays or goes, as far as it can be said without asking a registry. */
+/** Why a container's image is swapped or kept, as far as this is known without contacting a registry. */
 export interface Explanation {
   readonly list: ImagePlaceKey;
   readonly name: string;
   readonly image: string;
-  /** Fully normalized; absent when the image cannot be parsed. */
+  /** Fully normalized; absent if the image cannot be parsed. */
   readonly source?: string;
   readonly action: 'keep' | 'mirror';
   readonly reason: string;
   readonly detail: string;
-  /** Something of the Pod that has no effect and looks as if it had. */
+  /** Something in the Pod that looks effective but is not. */
   readonly hint?: string;
   readonly filters: readonly ExpressionReading[];
   readonly targets: readonly ExplainedTarget[];
@@ -56,7 +56,7 @@ export interface ExplainedDecision {
   readonly explanation: Explanation;
 }
 
-/** Decides as admission does, and reads every expression once more to show its value. */
+/** Decides as admission does, and evaluates every expression again to show its value. */
 export function explainDecisions(rules: Rules, input: DecisionInput): ExplainedDecision[] {
   const obj = filterObject(input.pod, input.namespace);
   const redactor = new Redactor(input.pod);
@@ -68,7 +68,7 @@ export function explainDecisions(rules: Rules, input: DecisionInput): ExplainedD
   });
 }
 
-/** Reasons for which the filters are never reached. */
+/** Reasons that apply before the filters are evaluated. */
 const BEFORE_FILTERS: readonly string[] = [
   'static-pod',
   'opted-out',
@@ -150,7 +150,7 @@ function read(filter: Filter, context: Context, redactor: Redactor, traced: bool
     result = filter.evaluate(context);
     if (traced) trace = { trace: redactor.trace(traceFilter(filter, context)) };
   } catch (error) {
-    // It decided within its budget; to show how for so many containers is beyond ours.
+    // The decision stayed within its budget, but tracing it for so many containers exceeds ours.
     if (error instanceof WorkBudgetError) return { expression, outcome: 'not-read', message: error.message };
     throw error;
   }
@@ -160,7 +160,7 @@ function read(filter: Filter, context: Context, redactor: Redactor, traced: bool
   return { expression, outcome: 'not-boolean', message, ...trace };
 }
 
-/** For one line of text. */
+/** Fits a text into one line. */
 export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? 'null';
   return text.length > 160 ? `${text.slice(0, 157)}…` : text;

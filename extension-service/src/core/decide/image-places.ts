@@ -1,16 +1,16 @@
-/** A place where a Pod names an image: a list in its `spec`, and where each entry of the list has the reference. */
+/** A location where a Pod names an image: a list in its `spec`, and the path of the reference in each entry. */
 export interface ImagePlace {
-  /** Key of the place in answers (`images.KEY.NAME`) and explanations; unique. */
+  /** Key of the location in answers (`images.KEY.NAME`) and explanations; unique. */
   readonly key: string;
   /** The list in `spec`. */
   readonly list: string;
-  /** The field that names an entry among those of its list. */
+  /** The field that contains an entry's name. */
   readonly name: string;
-  /** Where an entry has the reference. */
+  /** Path of the reference in an entry. */
   readonly image: readonly string[];
-  /** Where an entry says when the kubelet pulls. */
+  /** Path of the pull policy in an entry. */
   readonly pullPolicy: readonly string[];
-  /** The requests that can set the reference. `UPDATE`: of new entries only, by the list's subresource. */
+  /** The requests that can set the reference. `UPDATE`: only in new entries, through the list's subresource. */
   readonly operations: readonly ('CREATE' | 'UPDATE')[];
   readonly kind: 'container' | 'volume';
 }
@@ -18,8 +18,8 @@ export interface ImagePlace {
 const CONTAINER = { name: 'name', image: ['image'], pullPolicy: ['imagePullPolicy'], kind: 'container' } as const;
 
 /**
- * Every place, in the order of decisions. Decisions, answers, patches, explanations, the watch and the policies of every
- * engine go by this table alone.
+ * Every location, in the order of decisions. Decisions, answers, patches, explanations, the watch and the policies of
+ * every engine all use this table.
  */
 export const IMAGE_PLACES = [
   { key: 'containers', list: 'containers', operations: ['CREATE'], ...CONTAINER },
@@ -31,7 +31,7 @@ export const IMAGE_PLACES = [
     name: 'name',
     image: ['image', 'reference'],
     pullPolicy: ['image', 'pullPolicy'],
-    // The API server refuses every later change.
+    // The API server rejects all later changes.
     operations: ['CREATE'],
     kind: 'volume',
   },
@@ -45,7 +45,7 @@ export function imagePlace(key: ImagePlaceKey): ImagePlace {
   return BY_KEY.get(key) ?? IMAGE_PLACES[0];
 }
 
-/** The places that a configuration looks at: without image volumes under `source.volumes: false`. */
+/** The locations that a configuration covers: without image volumes if `source.volumes` is false. */
 export function placesWith(volumes: boolean): readonly ImagePlace[] {
   return volumes ? IMAGE_PLACES : CONTAINER_PLACES;
 }
@@ -64,7 +64,7 @@ export function imagePointer({ list, image }: ImagePlace, index: number): string
 
 type Entry = Readonly<Record<string, unknown>>;
 
-/** The value that an entry of a list has at a path of the table; undefined where it has none. */
+/** The value at a path of an entry; undefined if there is none. */
 export function readPath(entry: Entry, path: readonly string[]): unknown {
   let value: unknown = entry;
   for (const key of path) {
@@ -74,7 +74,7 @@ export function readPath(entry: Entry, path: readonly string[]): unknown {
   return value;
 }
 
-/** A copy of the entry with another reference; for an entry that has one. */
+/** A copy of an entry with another reference; only for entries that have one. */
 export function withImage<E extends Entry>(entry: E, path: readonly string[], image: string): E {
   const [key = '', ...rest] = path;
   return { ...entry, [key]: rest.length === 0 ? image : withImage(entry[key] as Entry, rest, image) };

@@ -5,12 +5,12 @@ import type { Mirror } from './decide.js';
 import { imagePullSecretNames, serviceAccountName } from './pod.js';
 import type { JsonObject } from './pod.js';
 
-/** The closest first. */
+/** The most thorough first. */
 const LOOKS = ['bytes', 'tree', 'due'] as const;
 
-/** One image to be mirrored: plain data, since it crosses to the background worker. */
+/** One image to be mirrored: plain data, because it is sent to the background worker. */
 export interface MirrorJob {
-  /** The same for every request that asks for the same copy. */
+  /** Equal for all requests for the same copy. */
   readonly key: string;
   /** Fully normalized source reference. */
   readonly source: string;
@@ -18,14 +18,18 @@ export interface MirrorJob {
   readonly target: string;
   readonly reference: TargetReference;
   readonly platforms: Platforms;
-  /** Copy although the target has the reference already. */
+  /** Copy even if the target already has the reference. */
   readonly force: boolean;
   /**
-   * How a present image is checked; missing parts are sent. `tree`: every manifest and blob. `bytes`: also the first byte
-   * of every blob. `due`: as `tree`, unless an earlier run did so within `mirror.audit.interval`. Absent: its name alone.
+   * How an existing image is checked; missing parts are copied. `tree`: every manifest and blob. `bytes`: also the
+   * first byte of every blob. `due`: like `tree`, unless an earlier run did so within `mirror.audit.interval`. Absent:
+   * its name only.
    */
   readonly look?: (typeof LOOKS)[number];
-  /** Look for signatures, attestations and SBOMs of every manifest, in every form; else for those of the image itself. */
+  /**
+   * Look for signatures, attestations and SBOMs of every manifest, in every form; otherwise only for those of the image
+   * itself.
+   */
   readonly allReferrers?: true;
   /** The Pod whose pull secrets may read the source. */
   readonly pull?: PullContext;
@@ -36,8 +40,8 @@ export interface PullContext {
   readonly serviceAccount: string;
   readonly secretNames: readonly string[];
   /**
-   * Nobody but the request says that there is such a Pod, and its sender is not authenticated. Secrets are read for it
-   * only once the API server has shown the Pod.
+   * Only an unauthenticated request claims that this Pod exists. Its secrets are read only after the API server has
+   * shown the Pod.
    */
   readonly unproven?: true;
 }
@@ -56,12 +60,15 @@ export function mirrorJob(mirror: Mirror, pull?: PullContext): MirrorJob {
   };
 }
 
-/** `imagePullPolicy: Always` on a tag asks for what the tag means now; the copier compares digests and sends nothing that is equal. */
+/**
+ * `imagePullPolicy: Always` on a tag requests the tag's current image; the copier compares digests and sends nothing
+ * that is equal.
+ */
 export function needsFreshLookup(mirror: Mirror): boolean {
   return mirror.container.imagePullPolicy === 'Always' && mirror.source.digest === undefined;
 }
 
-/** The two as one: whatever either of them asks for. */
+/** One job that covers both. */
 export function mergeJobs(known: MirrorJob, job: MirrorJob): MirrorJob {
   const pull = job.pull?.unproven === true ? (known.pull ?? job.pull) : (job.pull ?? known.pull);
   const look = closerLook(known, job);
@@ -74,7 +81,7 @@ export function mergeJobs(known: MirrorJob, job: MirrorJob): MirrorJob {
   };
 }
 
-/** Whether a job asks for more than the other one brings. */
+/** Whether a job needs more than the other one provides. */
 export function needsMore(job: MirrorJob, than: MirrorJob): boolean {
   if (job.force && !than.force) return true;
   if (job.allReferrers === true && than.allReferrers !== true) return true;
@@ -85,7 +92,7 @@ function closerLook(one: MirrorJob, other: MirrorJob): MirrorJob['look'] {
   return LOOKS.find((look) => look === one.look || look === other.look);
 }
 
-/** The namespace, ServiceAccount and Secrets that may read the images of a Pod. */
+/** The namespace, ServiceAccount and Secrets that can read the images of a Pod. */
 export function pullContext(pod: JsonObject, namespace: string): PullContext {
   return { namespace, serviceAccount: serviceAccountName(pod), secretNames: imagePullSecretNames(pod) };
 }

@@ -3,7 +3,7 @@ import { parsePlatform } from '../image/platform.js';
 import { isObject } from './pod.js';
 import type { Json, JsonObject } from './pod.js';
 
-/** Operating systems and architectures that a Pod asks its node to have; a list without entries asks for nothing. */
+/** Operating systems and architectures that a Pod requires of its node; an empty list requires nothing. */
 export interface NamedPlatforms {
   readonly systems: readonly string[];
   readonly architectures: readonly string[];
@@ -12,7 +12,7 @@ export interface NamedPlatforms {
 const SYSTEM_LABELS: readonly string[] = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
 const ARCHITECTURE_LABELS: readonly string[] = ['kubernetes.io/arch', 'beta.kubernetes.io/arch'];
 
-/** What `nodeSelector`, the required node affinity (`In`) and `spec.os` name; undefined when they name nothing. */
+/** The values of `nodeSelector`, the required node affinity (`In`) and `spec.os`; undefined if there are none. */
 export function namedPlatforms(pod: JsonObject): NamedPlatforms | undefined {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const systems = new Set<string>();
@@ -50,7 +50,7 @@ function entries(value: Json | undefined): readonly Json[] {
   return Array.isArray(value) ? (value as readonly Json[]) : [];
 }
 
-/** The first platform that the Pod may run on and a mirror of `platforms` does not hold, such as `linux/arm64`. */
+/** The first platform, such as `linux/arm64`, that the Pod may run on but a mirror of `platforms` does not contain. */
 export function missingPlatform(named: NamedPlatforms, platforms: Platforms): string | undefined {
   if (platforms === 'all') return undefined;
   const held = platforms.map(parsePlatform);

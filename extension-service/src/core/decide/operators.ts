@@ -3,9 +3,10 @@ import { isObject, podLabels } from './pod.js';
 import type { Json, JsonObject } from './pod.js';
 
 /**
- * Operators that compare the images of their Pods with what they ordered, and replace a Pod whose image differs, for ever.
+ * Operators that compare the images of their Pods with what they ordered, and keep replacing a Pod whose image differs.
  * - CloudNativePG: cloudnative-pg/cloudnative-pg issues 4138, 6344, 10418, 10872.
- * - Aerospike: aerospike/aerospike-kubernetes-operator issue 402. A StatefulSet owns the Pods, so the label tells.
+ * - Aerospike: aerospike/aerospike-kubernetes-operator issue 402. A StatefulSet owns the Pods, so a label identifies
+ * them.
  * - Zalando's PostgreSQL operator: zalando/postgres-operator issues 2436, 2453, 2622. A StatefulSet owns the Pods.
  * - NiFiKop before 1.14: konpyutaika/nifikop issue 541.
  */
@@ -16,7 +17,7 @@ export const DEFAULT_OPERATORS: readonly OperatorConfig[] = [
   { apiGroup: 'nifi.konpyutaika.com', kind: 'NifiCluster' },
 ];
 
-/** The first of the operators that a Pod belongs to, by an owner reference or its label. */
+/** The first of the operators that a Pod belongs to, by an owner reference or by its label. */
 export function operatorOf(operators: readonly OperatorConfig[], pod: JsonObject): OperatorConfig | undefined {
   if (operators.length === 0) return undefined;
   const metadata = isObject(pod['metadata']) ? pod['metadata'] : {};
@@ -32,7 +33,7 @@ export function operatorOf(operators: readonly OperatorConfig[], pod: JsonObject
   });
 }
 
-/** Key and value of `KEY` or `KEY=VALUE`; without a value, any counts. */
+/** Key and value of `KEY` or `KEY=VALUE`; without a value, any value matches. */
 export function labelParts(label: string): { readonly key: string; readonly value?: string } {
   const at = label.indexOf('=');
   return at < 0 ? { key: label } : { key: label.slice(0, at), value: label.slice(at + 1) };

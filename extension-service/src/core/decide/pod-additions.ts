@@ -5,25 +5,25 @@ import { imagePlace } from './image-places.js';
 import { imagePullSecretNames, isObject, podAnnotations } from './pod.js';
 import type { JsonObject } from './pod.js';
 
-/** Annotation: a JSON map from each swapped container to its image as written; volumes as `volumes/NAME`. */
+/** Annotation: a JSON map from each swapped container to its original image; volumes as `volumes/NAME`. */
 export const ORIGINAL_IMAGES_KEY = 'image-swapper.io/original-images';
 
 const PAIR = '"[A-Za-z0-9./_-]+":"[A-Za-z0-9._:/@+-]+"';
-/** The annotation's text as the policies' guards accept it, in RE2: names and references, and no other character. */
+/** The annotation's text that the policies' guards accept, in RE2: only names and references. */
 export const ORIGINAL_IMAGES_PATTERN = `^[{]${PAIR}(,${PAIR})*[}]$`;
 
-/** Fields that a swapped Pod gets in addition to its images (`pods`). */
+/** Fields that are added to a swapped Pod besides its images (`pods`). */
 export interface PodAdditions {
-  /** Name of a Secret that the Pod's `imagePullSecrets` lack. */
+  /** Name of a Secret that is missing in the Pod's `imagePullSecrets`. */
   readonly pullSecret?: string;
   /** Text of the annotation {@link ORIGINAL_IMAGES_KEY}. */
   readonly originalImages?: string;
 }
 
-/** Characters of the annotation; all annotations of an object may have 256 KiB. */
+/** Maximum characters of the annotation; all annotations of an object may have 256 KiB. */
 const MAX_CHARACTERS = 65_536;
 
-/** The additions for a Pod with these swaps; none on updates, whose requests can change nothing but containers. */
+/** The additions for a Pod with these swaps; none for updates, which can only change containers. */
 export function podAdditions(
   { pullSecret, annotate }: PodsConfig,
   { pod, operation }: { readonly pod: JsonObject; readonly operation: string },
@@ -36,12 +36,12 @@ export function podAdditions(
   return { ...(lacks && { pullSecret }), ...(originalImages !== undefined && { originalImages }) };
 }
 
-/** The annotation of an earlier pass stays: that pass saw the images as written. */
+/** The annotation of an earlier pass stays, because that pass saw the original images. */
 function originalsOf(pod: JsonObject, swaps: readonly Swap[]): string | undefined {
   const originals = new Map(earlier(podAnnotations(pod)[ORIGINAL_IMAGES_KEY]));
   for (const { container } of swaps) {
     const { list, name, image } = container;
-    // The API server refuses such a name after the webhooks; no engine is to read it as a template.
+    // The API server rejects such a name after the webhooks; no engine may interpret it as a template.
     if (name === '' || name.includes('{{')) continue;
     originals.set(imagePlace(list).kind === 'container' ? name : `${list}/${name}`, image);
   }

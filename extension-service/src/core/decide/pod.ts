@@ -3,15 +3,18 @@ import type { ImagePlaceKey } from './image-places.js';
 import { quoteInput } from '../image/quote.js';
 import { isObjectName } from './kubernetes-names.js';
 
-/** The part of a Pod that the decision reads. Pods are plain JSON from outside: every field may be missing or of another type. */
+/**
+ * The part of a Pod that decisions read. Pods are plain JSON from outside: every field may be missing or of another
+ * type.
+ */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 export interface JsonObject {
   readonly [key: string]: Json | undefined;
 }
 
-/** One image of a Pod, and what names it: a container, or what else the table of places has. */
+/** One image of a Pod with its owner: a container, or another entry of the table of locations. */
 export interface PodContainer {
-  /** Key of its place. */
+  /** Key of its location. */
   readonly list: ImagePlaceKey;
   /** Position in its list. */
   readonly index: number;
@@ -26,7 +29,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Everything that has an image, of all places, in the Pod's order. */
+/** Everything that has an image, in all locations, in the Pod's order. */
 export function podContainers(pod: JsonObject): PodContainer[] {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const containers: PodContainer[] = [];
@@ -53,8 +56,8 @@ export function podContainers(pod: JsonObject): PodContainer[] {
 }
 
 /**
- * The Pod as filters see it: k8s-image-swapper marshals a typed Pod, so the namespace of the request is filled in,
- * and `status`, `metadata.creationTimestamp` and each container's `resources` exist even when empty.
+ * The Pod as filters see it. k8s-image-swapper marshals a typed Pod, so the request's namespace is filled in, and
+ * `status`, `metadata.creationTimestamp` and each container's `resources` exist even when empty.
  */
 export function filterObject(pod: JsonObject, namespace: string): JsonObject {
   const metadata = isObject(pod['metadata']) ? pod['metadata'] : {};
@@ -74,7 +77,7 @@ export function filterObject(pod: JsonObject, namespace: string): JsonObject {
   };
 }
 
-/** What filters see as `container`. */
+/** The value of `container` in filters. */
 export function filterContainer({ list, object }: PodContainer): JsonObject {
   return imagePlace(list).kind === 'container' ? withResources(object) : object;
 }
@@ -88,9 +91,12 @@ export function isStaticMirrorPod(pod: JsonObject): boolean {
   return podAnnotations(pod)['kubernetes.io/config.mirror'] !== undefined;
 }
 
-/** Label or annotation, `"true"`: the Pod is left alone. */
+/** Label or annotation, `"true"`: the Pod is not swapped. */
 export const SKIP_KEY = 'image-swapper.io/skip';
-/** Annotation: comma-separated names of containers that are left alone; others as `KEY/NAME`, such as `volumes/model`. */
+/**
+ * Annotation: comma-separated names of containers that are not swapped; other entries as `KEY/NAME`, such as
+ * `volumes/model`.
+ */
 export const SKIP_CONTAINERS_KEY = 'image-swapper.io/skip-containers';
 
 export function isOptedOut(pod: JsonObject): boolean {
@@ -116,12 +122,12 @@ export function optedOutContainers(pod: JsonObject): (container: PodContainer) =
 /** No real Pod lists more; each costs a request to the API server. */
 const MAX_PULL_SECRETS = 50;
 
-/** The names of the pull secrets that the Pod itself lists, at most 50; what is not a Kubernetes name is left out. */
+/** The names of the pull secrets that the Pod itself lists, at most 50, without invalid names. */
 export function imagePullSecretNames(pod: JsonObject): string[] {
   return listedPullSecrets(pod).filter(isObjectName);
 }
 
-/** The names of pull secrets and of the ServiceAccount that cannot be names of such objects: nothing is read for them. */
+/** Invalid names of pull secrets and of the ServiceAccount: nothing is read for them. */
 export function ignoredPullNames(pod: JsonObject): string[] {
   return [...listedPullSecrets(pod), listedServiceAccount(pod)].filter((name) => !isObjectName(name));
 }
@@ -137,7 +143,7 @@ function listedPullSecrets(pod: JsonObject): string[] {
     );
 }
 
-/** Empty when the Pod names one that cannot exist. */
+/** Empty if the Pod's name for it is invalid. */
 export function serviceAccountName(pod: JsonObject): string {
   const name = listedServiceAccount(pod);
   return isObjectName(name) ? name : '';

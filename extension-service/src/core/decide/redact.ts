@@ -4,24 +4,24 @@ import { maskText, namesSecret } from './secrets.js';
 
 export const HIDDEN = '(hidden)';
 
-/** Limits of the answer: readable for a person, and bounded for a Pod of megabytes. */
+/** Limits of the answer: readable for people, and bounded for a Pod of megabytes. */
 const LIMITS = { items: 10, keys: 20, depth: 5, values: 60 };
-/** How deep secrets are looked for; nothing of a real Pod is deeper. */
+/** Maximum depth of the search for secrets; real Pods are not deeper. */
 const MAX_SEARCH_DEPTH = 40;
-/** Shorter secrets are hidden where they are the whole text only: `a` is in everything. */
+/** Shorter secrets are only hidden if they are the whole text: `a` occurs everywhere. */
 const MIN_PART_LENGTH = 6;
-/** Characters by which a long secret is known inside of another text. */
+/** Number of characters that identify a long secret inside another text. */
 const MAX_PART_LENGTH = 200;
-/** Of a text of megabytes, what is looked at before it is cut for showing. */
+/** Part of a huge text that is searched before it is shortened for display. */
 const WINDOW_CHARACTERS = 2_000;
-/** Of a text, what is shown. */
+/** Maximum length of a displayed text. */
 const SHOWN = 120;
 const MAX_SECRETS = 1_000;
 
 /**
- * Makes values of one Pod fit to be shown: secrets hidden, the rest bounded. Hidden are the values of environment
- * variables, whatever is under a name that says it is secret, and both wherever an expression has carried them. Explaining
- * goes into tickets and chats: rather too much is hidden than too little.
+ * Makes values of a Pod safe to show: hides secrets and shortens the rest. It hides the values of environment variables
+ * and everything whose name suggests a secret, also where an expression has copied them. Explanations end up in tickets
+ * and chats, so it hides too much rather than too little.
  */
 export class Redactor {
   private readonly secrets = new Set<string>();
@@ -40,11 +40,11 @@ export class Redactor {
     return { ...trace, ...shown, children: trace.children.map((child) => this.trace(child)) };
   }
 
-  /** `expression` is what gave the value. */
+  /** `expression` is the source of the value. */
   value(value: unknown, expression: string): unknown {
     const plain = isPlainPath(expression);
     if (namesSecret(lastName(expression)) && value !== null && typeof value !== 'boolean') return HIDDEN;
-    // `obj.metadata.namespace` is what it is, although some variable may well have the same value.
+    // `obj.metadata.namespace` is shown, although a variable may have the same value.
     if (plain && typeof value === 'string') return bounded(maskText(value.slice(0, WINDOW_CHARACTERS)), value);
     return this.bound(value, { left: LIMITS.values }, 0);
   }
@@ -81,7 +81,7 @@ export class Redactor {
     return bounded(masked, text);
   }
 
-  /** Remembers every text that is a secret where it stands. */
+  /** Collects every text that is a secret at its place. */
   private collect(value: unknown, name: string, depth: number): void {
     if (typeof value === 'string') {
       if (name !== '' && namesSecret(name) && value !== '') this.secrets.add(value);
@@ -101,7 +101,7 @@ export class Redactor {
   }
 }
 
-/** The value of an environment variable, or what its name calls a secret. */
+/** The value of an environment variable, or a field whose name suggests a secret. */
 function isSecretEntry(object: object, key: string): boolean {
   return (key === 'value' && 'name' in object) || namesSecret(key);
 }
@@ -116,7 +116,7 @@ function follows(list: readonly unknown[], index: number): boolean {
   return typeof before === 'string' && /^--?[\w.-]+$/.test(before) && namesSecret(before);
 }
 
-/** A path from the Pod or the container through objects only: what is in a list may be anything. */
+/** A path from the Pod or the container through objects only: lists may contain anything. */
 function isPlainPath(expression: string): boolean {
   return /^(?:obj|container)(?:\.(?:\w+|"[^"]*"))*$/.test(expression);
 }

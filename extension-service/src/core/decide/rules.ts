@@ -13,7 +13,7 @@ import { buildOriginIndex } from '../naming/origin.js';
 import type { OriginIndex } from '../naming/origin.js';
 import type { NameTarget, NamingTarget } from '../naming/target.js';
 
-/** A target with everything about it that a decision needs, its expression compiled. */
+/** A target with everything that a decision needs, its expression compiled. */
 export interface TargetRule {
   readonly config: TargetConfig;
   readonly naming: NamingTarget;
@@ -23,22 +23,22 @@ export interface TargetRule {
   readonly platforms: Platforms;
 }
 
-/** A configuration made ready for deciding: compiled once at load, read by every request. */
+/** A configuration prepared for decisions: compiled once at load, read by every request. */
 export interface Rules {
   readonly filters: readonly Filter[];
-  /** In the order in which they are asked; the last may be the catch-all `target`. */
+  /** In the order in which they are tried; the last may be the catch-all `target`. */
   readonly targets: readonly TargetRule[];
-  /** Whether image volumes are decided too. */
+  /** Whether image volumes are also decided. */
   readonly volumes: boolean;
-  /** Their Pods are left alone. */
+  /** Pods of these operators are not changed. */
   readonly operators: readonly OperatorConfig[];
-  /** Finds the target that an image is in already. */
+  /** Finds the target that already contains an image. */
   readonly origins: OriginIndex;
 }
 
 /**
- * @throws Error when an expression does not compile: the config loader has refused such a configuration before, with
- * its line and column.
+ * @throws Error if an expression does not compile; the config loader has already rejected such a configuration, with
+ * its line and column
  */
 export function compileRules(config: Config, nameTarget: NameTarget): Rules {
   const targets = targetsOf(config);

@@ -1,7 +1,7 @@
 const SECRET =
   /pass|pwd|token|secret|credential|key|auth|private|cookie|session|dsn|signature|last-applied-configuration/i;
 
-/** Kubernetes' own names that sound like secrets and only say where one is, or have nothing to do with any. */
+/** Kubernetes' own names that sound like secrets but only refer to one, or have nothing to do with secrets. */
 const HARMLESS: ReadonlySet<string> = new Set([
   'key',
   'topologyKey',
@@ -16,12 +16,12 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'serviceAccountToken',
 ]);
 
-/** Whether what has this name is probably secret. */
+/** Whether a field with this name is probably secret. */
 export function namesSecret(name: string): boolean {
   return SECRET.test(name) && !HARMLESS.has(name);
 }
 
-/** Hides passwords inside of texts: `--token=x`, `PASSWORD: x`, `postgres://user:x@host`. */
+/** Hides passwords inside texts: `--token=x`, `PASSWORD: x`, `postgres://user:x@host`. */
 export function maskText(text: string): string {
   return text
     .replace(/(:\/\/[^\s/:@]{0,200}:)[^\s/@]+@/g, '$1(hidden)@')

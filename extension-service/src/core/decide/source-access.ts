@@ -1,16 +1,17 @@
 /**
- * Whether a Pod may read an image at its source (`source.accessCheck`). Plain data: it crosses from the background worker.
+ * Whether a Pod may read an image at its source (`source.accessCheck`). Plain data: it is sent by the background
+ * worker.
  *
- * `everybody`: the image was read anonymously or with the credentials of `source.registries`. `pod`: with the Pod's own pull
- * secrets.
+ * `everybody`: the image was read anonymously or with the credentials of `source.registries`. `pod`: with the Pod's own
+ * pull secrets.
  */
 export type SourceAccess =
   | { readonly state: 'granted'; readonly to: 'everybody' | 'pod'; /** Milliseconds. */ readonly freshFor: number }
   | { readonly state: 'refused'; readonly message: string }
-  /** No answer yet, or none that counts. */
+  /** No answer yet, or no valid one. */
   | { readonly state: 'unknown'; readonly message: string };
 
-/** The answer where no Pod is shown. */
+/** The result if the API server shows no such Pod. */
 export const NO_POD_SHOWN = {
   state: 'refused',
   message: 'source.accessCheck is pullSecrets, but the request contains no Pod',

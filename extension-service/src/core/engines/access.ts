@@ -4,10 +4,10 @@ import { engineOf } from './engines.js';
 import { ROUTE_NAMES, ROUTES } from './routes.js';
 import type { RouteName } from './routes.js';
 
-/** Names that `server.routes` can have. */
+/** Valid names in `server.routes`. */
 export const SERVED_ROUTES = ['kyverno', 'gatekeeper', 'webhook', 'explain'] as const satisfies readonly ServedRoute[];
 
-/** For people. */
+/** For messages. */
 export function pathOfRoute(route: ServedRoute): string {
   return route === 'explain' ? '/v1/explain' : ROUTES[route].path;
 }
@@ -19,7 +19,7 @@ export function engineRoute(engine: PolicyEngine): RouteName | undefined {
 
 type Access = Pick<Config, 'auth' | 'server' | 'tls' | 'policies'>;
 
-/** Whether callers of the route must show who they are. */
+/** Whether callers of the route must authenticate. */
 export function hasAuthentication(config: Pick<Access, 'auth' | 'tls'>, route: ServedRoute): boolean {
   return AUTHENTICATED[route](config);
 }
@@ -31,7 +31,7 @@ const AUTHENTICATED: Readonly<Record<ServedRoute, (config: Pick<Access, 'auth' |
   explain: ({ auth }) => auth.explain.secret !== undefined,
 };
 
-/** The routes that are served: `server.routes`, or what follows from authentication. */
+/** The routes that are served: `server.routes`, or the default, which depends on authentication. */
 export function servedRoutes(config: Access): ReadonlySet<ServedRoute> {
   const { routes } = config.server;
   if (routes !== undefined) return new Set(routes);
@@ -41,14 +41,14 @@ export function servedRoutes(config: Access): ReadonlySet<ServedRoute> {
   return new Set([...served, 'explain']);
 }
 
-/** The route of the configured engine, where it is served without authentication. */
+/** The route of the configured engine, if it is served without authentication. */
 export function openEngineRoute(config: Access): RouteName | undefined {
   const own = engineRoute(config.policies.engine);
   const isOpen = own !== undefined && servedRoutes(config).has(own) && !hasAuthentication(config, own);
   return isOpen ? own : undefined;
 }
 
-/** Whether callers of `/v1/kyverno` may prove who they are, and are answered without a proof too. */
+/** Whether authentication on `/v1/kyverno` is optional. */
 export function isProofOptional({ secret, token, tokenRequired }: KyvernoAuthConfig): boolean {
   return token && !tokenRequired && secret === undefined;
 }
@@ -57,7 +57,7 @@ const PROOF_OPTIONAL: Readonly<Partial<Record<RouteName, (config: Access) => boo
   kyverno: ({ auth }) => isProofOptional(auth.kyverno),
 };
 
-/** A warning for people about an engine's route without authentication; undefined when it has authentication. */
+/** A warning about an engine's route without authentication; undefined if it has authentication. */
 export function openRouteWarning(config: Access): string | undefined {
   const route = openEngineRoute(config);
   if (route === undefined) return undefined;
@@ -81,7 +81,7 @@ const REMEDIES: Readonly<Record<RouteName, string>> = {
 
 const CALLER_SECRET_NAME = 'image-swapper-caller';
 
-/** The proof of identity that policies for the configuration send. */
+/** The credentials that policies for the configuration send. */
 export function proofOf({ auth }: Pick<Config, 'auth'>): EngineProof {
   const { secret, secretName, secretNamespace } = auth.kyverno;
   const { path } = auth.webhook;

@@ -7,10 +7,10 @@ import { ENGINES } from './engines.js';
 import { ENGINE_NAMES } from './names.js';
 import type { RouteName } from './routes.js';
 
-/** Hashes that policies for a configuration carry, by the route that they call. */
+/** Hashes that policies for a configuration contain, by the route that they call. */
 export type PolicyHashes = Readonly<Record<RouteName, string>>;
 
-/** Engines that share a route agree on the hash. */
+/** Engines that share a route have the same hash. */
 export function policyHashes(config: Config, nameTarget: NameTarget): PolicyHashes {
   const hashes = ENGINE_NAMES.flatMap((name) => {
     const { transport } = ENGINES[name];
@@ -19,7 +19,7 @@ export function policyHashes(config: Config, nameTarget: NameTarget): PolicyHash
   return Object.fromEntries(hashes) as PolicyHashes;
 }
 
-/** The hash that the policies of this engine carry. */
+/** The hash that the policies of this engine contain. */
 export function policyHash(config: Config, engine: Engine, nameTarget: NameTarget): string {
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
   const { accessCheck, directTarget } = config.source;

@@ -7,7 +7,7 @@ interface CopyPolicies {
   readonly target?: { readonly imageCopyPolicy?: string | undefined } | null | undefined;
 }
 
-/** For each copy policy that would make the requests of other engines wait: where it is written, and what it does here. */
+/** For each copy policy that makes requests of other engines wait: its path, and its effect here. */
 export function copyWarnings(
   { name, decides }: Pick<Engine, 'name' | 'decides'>,
   { imageCopyPolicy, targets = [], target }: CopyPolicies,

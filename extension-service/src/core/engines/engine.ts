@@ -7,32 +7,33 @@ import type { EngineName } from './names.js';
 import type { RouteName } from './routes.js';
 
 /**
- * Everything that the rest of the program knows about an engine. One folder per engine defines one of these objects and
- * `engines.ts` lists them; nothing else compares an engine's name. docs/decisions/0009-engines.md says how to add one.
+ * Everything that the rest of the program knows about an engine. Each engine has a folder that defines one of these
+ * objects, and `engines.ts` lists them; no other code compares an engine's name. docs/decisions/0009-engines.md
+ * describes how to add one.
  */
 export interface Engine {
   readonly name: EngineName;
-  /** Its name in sentences. */
+  /** Its name in messages. */
   readonly title: string;
-  /** One clause for people: which version of what asks the service. */
+  /** A short description for users: the product and version that calls the service. */
   readonly summary: string;
-  /** The engine's own namespaces, whose Pods its policies leave alone, in addition to the system's and the service's. */
+  /** The engine's own namespaces, whose Pods its policies exclude, in addition to the system's and the service's. */
   readonly namespaces: readonly string[];
   /** How its policies call the service; absent for an engine that decides without a call. */
   readonly transport?: EngineTransport;
   readonly decides: EngineDecisions;
   /** The kinds of its policies, in the order in which to apply them. */
   readonly kinds: readonly ManagedKind[];
-  /** Options that only this engine takes. */
+  /** Options that only this engine supports. */
   readonly ownOptions: readonly (keyof OwnOptions)[];
   readonly chart: EngineChart;
   /**
    * The policies, in the order in which to apply them.
    *
-   * @throws InvalidPolicyOptionError for what the engine cannot do
+   * @throws InvalidPolicyOptionError for options that the engine does not support
    */
   render(input: EngineInput): readonly PolicyObject[];
-  /** The hash of the part of the configuration that its policies depend on, as they carry it. */
+  /** The hash of the part of the configuration that its policies depend on, in the policies' form. */
   configHash(
     filters: readonly string[],
     targets: readonly string[],
@@ -41,70 +42,72 @@ export interface Engine {
     publicOnly?: boolean,
   ): string;
   /**
-   * Values for the engine's own Helm chart, without which the policies do not work as they should; `{}` where it needs
-   * none.
+   * Values for the engine's own Helm chart that the policies need; `{}` if they need none.
    *
    * @throws InvalidPolicyOptionError
    */
   helmValues(input: HelmValuesInput): HelmValues;
-  /** Absent for an engine whose kinds stay. */
+  /** Absent for an engine whose kinds are not deprecated. */
   readonly retirement?: Retirement;
 }
 
 /** `MAJOR.MINOR` of an engine, as numbers. */
 export type EngineVersion = readonly [major: number, minor: number];
 
-/** That newer versions of an engine refuse its policies. */
+/** Describes which newer versions of an engine reject its policies. */
 export interface Retirement {
-  /** The fate of its policies in every version. */
+  /** A summary for all versions. */
   readonly summary: string;
-  /** Whether this version refuses them, and what to do. @param version undefined where it cannot be read */
+  /** Whether this version rejects them, and what to do. @param version undefined if unknown */
   judge(version: EngineVersion | undefined): { readonly isRefused: boolean; readonly message: string };
 }
 
 export interface EngineTransport {
   readonly route: RouteName;
-  /** How its requests can show who sends them. */
+  /** How its requests can authenticate. */
   readonly proves: readonly CallerProof[];
   /** Who opens the connection: the engine's own Pods, or the API server. */
   readonly caller: 'engine' | 'api-server';
-  /** `default`: plain HTTP unless configured otherwise. `refused`: it calls https only. */
+  /** `default`: plain HTTP unless configured otherwise. `refused`: the engine only calls https. */
   readonly plainHttp: 'default' | 'possible' | 'refused';
-  /** Whole seconds that a policy waits for an answer: unless given, and at most. */
+  /** Timeout of a policy in whole seconds: the default, and the maximum. */
   readonly timeoutSeconds: { readonly usual: number; readonly max: number; readonly why?: string };
   readonly ca: EngineCa;
 }
 
-/** `secret`: a header of `auth`. `token`: of its ServiceAccount. `path`: a secret segment. */
+/** `secret`: a header of `auth`. `token`: of its ServiceAccount. `path`: a secret path segment. */
 export type CallerProof = 'secret' | 'token' | 'path' | 'certificate';
 
-/** How an engine knows the authority that signs the service's certificate. */
+/** How an engine gets the CA certificate of the service's certificate. */
 export interface EngineCa {
-  /** `policy`: the policy carries it. `trust-store`: the engine's own, which no policy can extend. */
+  /** `policy`: the policy contains it. `trust-store`: the engine's own trust store, which no policy can extend. */
   readonly place: 'policy' | 'trust-store';
   /** Whether the policy can read it from a ConfigMap at each request instead. */
   readonly configMap: boolean;
-  /** Whether the policy needs one: it trusts no public authority. */
+  /** Whether the policy requires one, because the engine trusts no public CA. */
   readonly required: boolean;
-  /** Whether cert-manager can put it into the policy (`cert-manager.io/inject-ca-from`). */
+  /** Whether cert-manager can inject it into the policy (`cert-manager.io/inject-ca-from`). */
   readonly injected: boolean;
-  /** The thing that carries it, for people. */
+  /** The object that contains it, for messages. */
   readonly carrier: string;
-  /** Why a policy takes no `caBundle`, and what to do instead; absent where it takes one. */
+  /** Why a policy accepts no `caBundle`, and what to do instead; absent if it accepts one. */
   readonly refusal?: string;
-  /** The effect of an https address of a Service without one, and the remedy; absent where it works or is impossible. */
+  /**
+   * The effect of a Service's https address without a CA certificate, and the remedy; absent if that works or is
+   * impossible.
+   */
   readonly untrusted?: string;
 }
 
-/** The decisions that an engine can make, and the work that its requests can start. */
+/** The decisions that an engine can make, and whether its requests start copies. */
 export interface EngineDecisions {
-  /** The service sees the whole Pod, or names of images alone. */
+  /** Whether the service sees the whole Pod, or only image names. */
   readonly sees: 'pod' | 'images';
-  /** Whether requests start copies, and so whether they can wait for one (`immediate`, `force`). */
+  /** Whether requests start copies, and therefore can wait for one (`immediate`, `force`). */
   readonly startsCopies: boolean;
-  /** Whether its policies write the fields of `pods` too. */
+  /** Whether its policies also write the fields of `pods`. */
   readonly addsToPods?: true;
-  /** When a refusal by the service (`imageCopyFailure: deny`) refuses the Pod. */
+  /** When a denial by the service (`imageCopyFailure: deny`) refuses the Pod. */
   readonly denies: 'always' | 'fail-closed' | 'never';
   /** @throws InvalidPolicyOptionError for the first filter that neither the engine nor the service can decide */
   checkFilters?(filters: readonly string[]): void;
@@ -112,35 +115,38 @@ export interface EngineDecisions {
   checkMatches?(matches: readonly NamedMatch[]): void;
 }
 
-/** An expression with the name under which people wrote it, such as `targets[1].match`. */
+/** An expression with the key that contains it, such as `targets[1].match`. */
 export interface NamedMatch {
   readonly option: string;
   /** Absent: selects everything. The configuration's rules report a text that is not an expression. */
   readonly match?: string | undefined;
 }
 
-/** A kind of object that policies consist of. */
+/** A kind of object that an engine's policies use. */
 export interface ManagedKind {
   readonly apiVersion: PolicyObject['apiVersion'];
   readonly kind: PolicyObject['kind'];
   readonly plural: string;
-  /** Every name that its objects can have under `policies.manage`. @param policyName `policies.name` */
+  /** Every name that its objects can have with `policies.manage`. @param policyName `policies.name` */
   names(policyName: string): readonly string[];
-  /** Where the object holds the CA of the serving certificate; absent where it holds none of its own. */
+  /** Where the object contains the CA certificate of the service; absent if it contains none itself. */
   readonly caHolder?: CaHolder;
 }
 
 export interface CaHolder {
-  /** Names of the objects that hold it for this configuration, if people applied them. */
+  /** Names of the objects that contain it for this configuration, if users applied them. */
   names(policyName: string, filters: readonly string[]): readonly string[];
-  /** The addresses that the object calls, and the authority it has for each. @param object as the API server has it */
+  /**
+   * The addresses that the object calls, with the CA certificate for each.
+   * @param object as stored in the API server
+   */
   calls(object: unknown): readonly CaBundleUse[];
 }
 
 export interface CaBundleUse {
-  /** JSON pointer of the authority. */
+  /** JSON pointer of the CA certificate. */
   readonly path: string;
-  /** A URL that it calls, or the name by which it verifies the certificate. */
+  /** The URL that it calls, or the name for which it verifies the certificate. */
   readonly address: string;
   /** Base64 of PEM text. */
   readonly caBundle: string | undefined;
@@ -148,30 +154,30 @@ export interface CaBundleUse {
 
 /** The input of a renderer. */
 export interface EngineInput extends Omit<PolicyOptions, 'url'> {
-  /** Prefixes of image references that Pods may be pointed at. */
+  /** Prefixes of image references that Pods may be swapped to. */
   readonly targets: readonly string[];
-  /** The configuration's `source.filters`; absent for policies that name no configuration. */
+  /** The configuration's `source.filters`; absent for policies without a configuration. */
   readonly filters?: readonly string[];
   /** `source.directTarget`; for engines that can refuse Pods. */
   readonly directTarget?: 'keep' | 'refuse';
   readonly pods?: PodOptions;
-  /** An engine without a transport ignores it. */
+  /** Ignored by an engine without a transport. */
   readonly call: EngineCall;
   readonly own?: OwnOptions;
-  /** The way in which an engine without a transport decides; absent for policies that name no configuration. */
+  /** The input for an engine without a transport; absent for policies without a configuration. */
   readonly decided?: DecidedInput;
   /**
-   * The service keeps the objects and deletes those that are left over, so that each can have a fixed name. Objects that
-   * people apply have none of that.
+   * The service manages the objects and deletes leftovers, so each object can have a fixed name. This is not so for
+   * objects that users apply.
    */
   readonly managed?: boolean;
 }
 
-/** Everything that a policy needs to decide by itself. */
+/** Everything that a policy needs to decide without the service. */
 export interface DecidedInput {
-  /** In the order in which they are asked. */
+  /** In the order in which they are tried. */
   readonly targets: readonly DecidedTarget[];
-  /** What the targets have, under `policies.manage`. */
+  /** The images in the targets, with `policies.manage`. */
   readonly tables?: ImageTables;
   /** Under `source.accessCheck`: the tables hold only images that every Pod may read. */
   readonly publicOnly: boolean;
@@ -179,34 +185,34 @@ export interface DecidedInput {
   readonly dryRun: boolean;
 }
 
-/** The table, divided: each write of new images sends the smaller part only. */
+/** The table in two parts: a write of new images sends only the smaller one. */
 export interface ImageTables {
   readonly large: ImageTable;
   readonly recent: ImageTable;
 }
 
-/** A target with what decides which images get names in it, and which. */
+/** A target, with the settings that decide which images get which names in it. */
 export interface DecidedTarget extends NamedMatch {
   readonly naming: NamingTarget;
   readonly swapPolicy: ImageSwapPolicy;
 }
 
-/** The proof of identity that a policy's requests send (`auth`). */
+/** The credentials that a policy's requests send (`auth`). */
 export interface EngineProof {
-  /** The Secret whose key `secret` goes into a header; the engine must be allowed to read it. */
+  /** The Secret whose key `secret` is sent in a header; the engine must be allowed to read it. */
   readonly secret?: { readonly name: string; readonly namespace: string };
   /** A secret segment of the path. */
   readonly path?: string;
 }
 
-/** How to reach the service. Anything that a policy sends to prove its caller also belongs here. */
+/** How to reach the service, including everything that a policy sends to authenticate. */
 export interface EngineCall {
   readonly proof?: EngineProof;
   /** Base address of the service. */
   readonly url: string;
-  /** PEM text of the authorities that sign its certificate. */
+  /** CA certificates (PEM) that sign its certificate. */
   readonly caBundle?: string;
-  /** Where the engine reads that text instead. */
+  /** The ConfigMap from which the engine reads them instead. */
   readonly caConfigMap?: ConfigMapKey;
 }
 
@@ -217,13 +223,13 @@ export interface ConfigMapKey {
   readonly key?: string;
 }
 
-/** Options that a single engine takes. */
+/** Options that only one engine supports. */
 export interface OwnOptions {
   readonly ephemeralContainers?: boolean;
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
 
-/** Why any other engine does not take the option. */
+/** Why other engines do not support the option. */
 export const OWN_OPTIONS: Readonly<Record<keyof OwnOptions, string>> = {
   ephemeralContainers: 'which always asks about new images',
   reinvocationPolicy: 'whose own webhook handles this',
@@ -232,28 +238,28 @@ export const OWN_OPTIONS: Readonly<Record<keyof OwnOptions, string>> = {
 export interface HelmValuesInput {
   /** Base address of the service. */
   readonly url: string;
-  /** Of the policies, where it is not the usual one. */
+  /** Timeout of the policies, if it is not the default. */
   readonly timeoutSeconds?: number;
-  /** PEM text of the authorities that sign the service's certificate. */
+  /** CA certificates (PEM) that sign the service's certificate. */
   readonly caBundle?: string;
-  /** PEM text of the public authorities that the engine must go on trusting, and who knows them. */
+  /** Public CA certificates (PEM) that the engine must keep trusting, and their origin. */
   readonly publicRoots?: { readonly pem: string; readonly knownTo: string };
 }
 
 export interface HelmValues {
-  /** Lines for people. */
+  /** Lines to show to the user. */
   readonly notes: readonly string[];
   readonly values: object;
 }
 
-/** Further settings that the service's own chart needs; `_engines.tpl` is generated from it. */
+/** Other settings for the service's own chart; `_engines.tpl` is generated from them. */
 export interface EngineChart {
-  /** The API that must be there (`GROUP/VERSION/KIND`), and how to install it; absent where every cluster has it. */
+  /** The API that must exist (`GROUP/VERSION/KIND`), and how to install it; absent if every cluster has it. */
   readonly api?: { readonly name: string; readonly install: string };
-  /** A template of the chart that stops for a version of the engine that is too old. */
+  /** A template of the chart that fails if the engine's version is too old. */
   readonly requires?: string;
-  /** Why the chart itself can render no policies of this engine, and `policies.manage` must be on. */
+  /** Why the chart itself cannot render policies of this engine, so that `policies.manage` must be on. */
   readonly managedOnly?: string;
-  /** The chart's `webhook.*` values have an effect. */
+  /** Whether the chart's `webhook.*` values have an effect. */
   readonly webhookValues: boolean;
 }

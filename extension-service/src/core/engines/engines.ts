@@ -10,7 +10,7 @@ import { ENGINE_NAMES } from './names.js';
 import type { EngineName } from './names.js';
 import { webhook } from './webhook/engine.js';
 
-/** Every engine by its name. */
+/** Every engine, by name. */
 export const ENGINES: Readonly<Record<EngineName, Engine>> = {
   kyverno,
   'kyverno-clusterpolicy': kyvernoClusterPolicy,
@@ -19,17 +19,17 @@ export const ENGINES: Readonly<Record<EngineName, Engine>> = {
   mutatingadmissionpolicy: mutatingAdmissionPolicy,
 };
 
-/** The engine of `policies.engine`; undefined for `none`, and where the configuration names no engine that exists. */
+/** The engine of `policies.engine`; undefined for `none` and for an unknown name. */
 export function engineOf(name: PolicyEngine | undefined): Engine | undefined {
   return name === 'none' || name === undefined ? undefined : ENGINES[name];
 }
 
-/** Engines of which something is true, by name, in the usual order. */
+/** Names of the engines that match a predicate, in the usual order. */
 export function enginesThat(is: (engine: Engine) => boolean): readonly EngineName[] {
   return ENGINE_NAMES.filter((name) => is(ENGINES[name]));
 }
 
-/** The namespaces that rendered policies leave alone whatever their options say. */
+/** The namespaces that rendered policies always exclude. */
 export function excludedByEngines(name: PolicyEngine): readonly string[] {
   return systemNamespacesAnd(engineOf(name)?.namespaces ?? []);
 }

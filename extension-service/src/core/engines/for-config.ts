@@ -16,22 +16,22 @@ import { secondsFor } from './waiting.js';
 export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly engine: EngineName;
   readonly nameTarget: NameTarget;
-  /** @default the Service of a default install: its plain port for MutatingPolicy, else TLS */
+  /** @default the Service of a default install: the plain port for MutatingPolicy, else TLS */
   readonly url?: string;
-  /** PEM text of the authorities that sign the service's certificate. */
+  /** CA certificates (PEM) that sign the service's certificate. */
   readonly caBundle?: string;
-  /** Where the engine reads that text, if it can. Not with `caBundle`. */
+  /** The ConfigMap from which the engine reads them, if it supports that. Not with `caBundle`. */
   readonly caConfigMap?: ConfigMapKey;
-  /** The service itself keeps the objects. */
+  /** Whether the service itself manages the objects. */
   readonly managed?: boolean;
-  /** The contents of the targets, for an engine that holds it in its policies. */
+  /** The contents of the targets, for an engine whose policies contain them. */
   readonly tables?: ImageTables;
 }
 
 /**
  * The policies of an engine for a configuration, in the order in which to apply them.
  *
- * @throws InvalidPolicyOptionError for what the engine cannot do
+ * @throws InvalidPolicyOptionError for options that the engine does not support
  */
 export function policiesForConfig(
   config: Config,
@@ -67,7 +67,9 @@ export function policiesForConfig(
   });
 }
 
-/** Seconds for requests that wait for copies, as far as those of the engine do; undefined for its usual timeout. */
+/**
+ * Timeout in seconds for requests that wait for copies, if the engine's requests do; undefined for the default timeout.
+ */
 export function timeoutFor(
   { decides }: Pick<Engine, 'decides'>,
   policies: readonly (string | undefined)[],
@@ -76,7 +78,7 @@ export function timeoutFor(
   return decides.startsCopies ? secondsFor(policies, deadline) : undefined;
 }
 
-/** The targets as an engine needs them that decides by itself. */
+/** The targets for an engine that decides without the service. */
 export function decidedTargets(config: Config, nameTarget: NameTarget): readonly DecidedTarget[] {
   const matches = matchesOf(config);
   return targetsOf(config).map((target, index) => ({

@@ -1,7 +1,7 @@
 import { InvalidPolicyOptionError } from '../policies/problem.js';
 import type { Engine } from './engine.js';
 
-/** The keys of `source` that an engine must be able to honor. */
+/** The keys of `source` that an engine must support. */
 export interface SourceGuards {
   readonly accessCheck?: unknown;
   readonly directTarget?: unknown;

@@ -1,4 +1,4 @@
-/** The engines that policies are rendered for, in the order in which people read them. `engines.ts` says what each is. */
+/** The engines that policies are rendered for, in display order. `engines.ts` describes each. */
 export const ENGINE_NAMES = [
   'kyverno',
   'kyverno-clusterpolicy',

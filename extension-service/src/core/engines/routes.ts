@@ -3,12 +3,12 @@ export interface AdmissionRoute {
   readonly path: string;
   /**
    * Where the caller names the configuration that its policy was rendered for: in the header of that name, or as the
-   * last segment of the path, behind `prefix`. Only Kyverno can send an additional header.
+   * last segment of the path, after `prefix`. Only Kyverno can send an additional header.
    */
   readonly configHash: { readonly in: 'header' } | { readonly in: 'path'; readonly prefix: string };
   /** Whether its callers can have a client certificate (`tls.clients`). */
   readonly clientCertificates: boolean;
-  /** Whether the first segment behind the path can be the callers' secret (`auth.webhook.path`). */
+  /** Whether the first segment after the path can be the callers' secret (`auth.webhook.path`). */
   readonly secretPath: boolean;
 }
 
@@ -28,12 +28,12 @@ export type RouteName = keyof typeof ROUTES;
 
 export const ROUTE_NAMES = Object.keys(ROUTES) as readonly RouteName[];
 
-/** Routes whose callers can have a client certificate. */
+/** Routes whose callers can present a client certificate. */
 export type ClientRoute = {
   [Name in RouteName]: (typeof ROUTES)[Name]['clientCertificates'] extends true ? Name : never;
 }[RouteName];
 
 export const CLIENT_ROUTES = ROUTE_NAMES.filter((name): name is ClientRoute => ROUTES[name].clientCertificates);
 
-/** The header in which a caller shows that it knows a secret of `auth`. */
+/** The header in which a caller sends a secret of `auth`. */
 export const SECRET_HEADER = 'Image-Swapper-Secret';

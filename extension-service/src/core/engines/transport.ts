@@ -5,25 +5,26 @@ import { ENGINES } from './engines.js';
 import type { EngineName } from './names.js';
 
 /**
- * - `plain-http`: no TLS. The service needs a listener of its own for it, to which a NetworkPolicy admits Kyverno alone.
- * - `private-ca`: TLS with a certificate of your own CA. The policies carry the CA certificate, except MutatingPolicy,
- *   for which it goes into Kyverno's trust store.
- * - `public`: TLS with a certificate that everybody trusts. The service needs a public name then, and nothing is carried.
+ * - `plain-http`: no TLS. The service needs a separate listener for it, to which a NetworkPolicy admits only Kyverno.
+ * - `private-ca`: TLS with a certificate of your own CA. The policies embed the CA certificate, except MutatingPolicy,
+ * for which it belongs in Kyverno's trust store.
+ * - `public`: TLS with a certificate of a public CA. The service needs a public name, and no CA certificate is
+ * embedded.
  */
 export type Tls = 'plain-http' | 'private-ca' | 'public';
 
 export interface TransportOptions {
   readonly engine: EngineName;
-  /** Default: `plain-http` for MutatingPolicy, which then works without a change of Kyverno, else `private-ca`. */
+  /** Default: `plain-http` for MutatingPolicy, which needs no change to Kyverno, else `private-ca`. */
   readonly tls?: Tls;
   /** Base address; by default the Service `image-swapper` in the namespace `image-swapper`. */
   readonly url?: string;
   readonly caBundle?: string;
   readonly caConfigMap?: ConfigMapKey;
-  /** Whether a NetworkPolicy is rendered for the plain listener, where the address is that of a Service. */
+  /** Whether a NetworkPolicy is rendered for the plain listener, if the address is a Service's. */
   readonly networkPolicy: boolean;
   readonly failClosed: boolean;
-  /** The namespaces that are left alone in addition to the usual ones; undefined where that is not known here. */
+  /** The namespaces that are excluded in addition to the default ones; undefined if unknown here. */
   readonly excludedNamespaces?: readonly string[];
 }
 
@@ -34,23 +35,23 @@ export interface Transport {
   readonly guarded: boolean;
   /** The CA certificates that the policy carries. */
   readonly ca: { readonly caBundle?: string; readonly caConfigMap?: ConfigMapKey };
-  /** Drawbacks of the choice, for people. */
+  /** Drawbacks of the choice, for users. */
   readonly warnings: readonly string[];
 }
 
 export const TLS_URL = 'https://image-swapper.image-swapper.svc:8443';
 export const PLAIN_URL = 'http://image-swapper.image-swapper.svc:8081';
 
-/** Of the Service of a default install; under `namespace` where the service runs in another one. */
+/** The Service of a default install; `namespace` replaces the default namespace. */
 export function defaultUrl(engine: EngineName, namespace = 'image-swapper'): string {
   const url = ENGINES[engine].transport?.plainHttp === 'default' ? PLAIN_URL : TLS_URL;
   return url.replace('.image-swapper.svc', `.${namespace}.svc`);
 }
 
 /**
- * How an engine reaches the service, and what it trusts.
+ * How an engine reaches the service, and which CA certificates it trusts.
  *
- * @throws InvalidPolicyOptionError for what the engine cannot do
+ * @throws InvalidPolicyOptionError for options that the engine does not support
  */
 export function transportOf(options: TransportOptions): Transport {
   const { transport } = ENGINES[options.engine];
@@ -81,14 +82,14 @@ export interface WarningOptions extends Pick<TransportOptions, 'engine' | 'caBun
   readonly url: string;
   /** Default: follows from the address. */
   readonly tls?: Tls;
-  /** As for the transport; undefined where the caller has none to render. */
+  /** As for the transport; undefined if the caller cannot render one. */
   readonly networkPolicy?: boolean;
   readonly failClosed?: boolean | undefined;
   /** As for the transport. */
   readonly excludedNamespaces?: readonly string[] | undefined;
 }
 
-/** Drawbacks of reaching the service at this address, for people; nothing is refused. */
+/** Drawbacks of calling the service at this address, for users; rejects nothing. */
 export function transportWarnings(options: WarningOptions): readonly string[] {
   const { engine, url, networkPolicy, caBundle, caConfigMap, failClosed } = options;
   const { transport } = ENGINES[engine];
@@ -105,7 +106,7 @@ export function transportWarnings(options: WarningOptions): readonly string[] {
   ];
 }
 
-/** For an engine that decides by itself. */
+/** For an engine that decides without the service. */
 function noCall({ engine, ...given }: TransportOptions): Transport {
   const useless = (['tls', 'url', 'caBundle', 'caConfigMap'] as const).find((option) => given[option] !== undefined);
   if (useless !== undefined) {
@@ -144,14 +145,17 @@ const CA_ALONE =
   'the CA certificate of the service, in PEM (ca.crt in its ConfigMap image-swapper-ca, where it makes its certificate itself)';
 const CA_OR_CONFIG_MAP = `${CA_ALONE}; or give caConfigMap, the ConfigMap that holds it`;
 
-/** A public authority signs no names under `.svc`, and what a default install makes is signed by its own. */
+/** A public CA signs no names under `.svc`, and a default install's certificate is signed by its own CA. */
 function untrusted({ ca: authority }: EngineTransport, url: string): string[] {
   if (authority.untrusted === undefined) return [];
   const begin = `${JSON.stringify(url)} is a Service, for which public CAs sign no certificates, and the policy contains no CA certificate.`;
   return [`${begin} ${authority.untrusted}`];
 }
 
-/** A NetworkPolicy decides who may ask; nothing but TLS keeps what is on the way from reading and changing. */
+/**
+ * A NetworkPolicy restricts the callers; only TLS prevents others on the network path from reading and changing
+ * traffic.
+ */
 function unguarded(url: string, guardable: boolean, networkPolicy: boolean | undefined): string {
   const none = 'no NetworkPolicy for the plain listener';
   const chosen =
@@ -179,7 +183,7 @@ function warningsOf(engine: EngineName, tls: Tls, failClosed: boolean): string[]
   return warnings;
 }
 
-/** Of a Service's address the namespace is known, and left alone. */
+/** For a Service's address, the namespace is known, and excluded. */
 function ownNamespaceWarnings({ url, failClosed, excludedNamespaces }: WarningOptions): string[] {
   if (failClosed !== true || excludedNamespaces?.length !== 0 || parseServiceUrl(url, 'url').service !== undefined)
     return [];

@@ -3,7 +3,7 @@ export function waitsForCopy(policy: string | undefined): boolean {
   return policy === 'immediate' || policy === 'force';
 }
 
-/** Whether a request waits for the copy of this image: `force` looks at what the target has already. */
+/** Whether a request waits for the copy of this image: `force` also checks existing images. */
 export function waitsForImage(policy: string, isPresent: boolean): boolean {
   return waitsForCopy(policy) && (!isPresent || policy === 'force');
 }
@@ -14,16 +14,16 @@ const MARGIN_SECONDS = 2;
 const MAX_SECONDS = 30;
 
 /**
- * Seconds that the API server waits for a request that waits for no copy. An answer takes 700 ms at most. While the service
- * cannot be reached, the creation of each Pod can take this long.
+ * Timeout of the API server in seconds for a request that does not wait for copies. An answer takes 700 ms at most.
+ * While the service cannot be reached, the creation of each Pod can take this long.
  */
 export const USUAL_TIMEOUT_SECONDS = 3;
 
-/** Milliseconds that a request waits for copies unless `imageCopyDeadline` says otherwise. */
+/** Default of `imageCopyDeadline` in milliseconds. */
 export const USUAL_DEADLINE = 8_000;
 
 /**
- * How many seconds requests may take that wait for copies up to the deadline; undefined where none waits.
+ * Timeout in seconds for requests that wait for copies up to the deadline; undefined if none waits.
  *
  * @param deadline milliseconds
  */
@@ -32,5 +32,5 @@ export function secondsFor(policies: readonly (string | undefined)[], deadline: 
   return Math.min(MAX_SECONDS, Math.max(USUAL_TIMEOUT_SECONDS, Math.ceil(deadline / 1_000) + MARGIN_SECONDS));
 }
 
-/** The longest `imageCopyDeadline` that a request can wait: the API server gives a webhook 30 s, and an answer needs some. */
+/** The maximum `imageCopyDeadline`: the API server's limit for a webhook is 30 s, and the answer needs some of it. */
 export const MAX_WAIT_MS = 28_000;

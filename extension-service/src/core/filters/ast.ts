@@ -1,4 +1,4 @@
-/** Where a node stands in the expression, in UTF-16 offsets, its own parentheses included; `end` is exclusive. */
+/** The position of a node in the expression, in UTF-16 offsets, including its own parentheses; `end` is exclusive. */
 export interface Span {
   readonly start: number;
   readonly end: number;
@@ -6,20 +6,20 @@ export interface Span {
 
 export type ComparisonOperator = '==' | '!=' | '<' | '<=' | '>' | '>=';
 
-/** An expression as go-jmespath 0.4.0 reads it. */
+/** An expression as parsed by go-jmespath 0.4.0. */
 export type Node = Span & NodeShape;
 
 export type NodeShape =
-  /** The current value; `implicit` where the expression has no `@`, as before `[0]` at its start. */
+  /** The current value; `implicit` if the expression has no `@`, as before `[0]` at its start. */
   | { readonly kind: 'current'; readonly implicit: boolean }
   | { readonly kind: 'field'; readonly name: string }
   | { readonly kind: 'literal'; readonly value: unknown }
   | { readonly kind: 'index'; readonly index: number }
   | { readonly kind: 'slice'; readonly from: number | null; readonly to: number | null; readonly step: number | null }
-  /** `right` over what `left` gives, also when that is null: `a.b`, `a[0]`, `a | b`. */
+  /** `right` applied to the result of `left`, even if that is null: `a.b`, `a[0]`, `a | b`. */
   | { readonly kind: 'chain'; readonly left: Node; readonly right: Node }
   | { readonly kind: 'flatten'; readonly source: Node }
-  /** `element` over every element of an array; nulls are dropped. */
+  /** `element` applied to every element of an array; nulls are dropped. */
   | { readonly kind: 'projection'; readonly source: Node; readonly element: Node }
   | { readonly kind: 'filterProjection'; readonly source: Node; readonly condition: Node; readonly element: Node }
   | { readonly kind: 'valueProjection'; readonly source: Node; readonly element: Node }

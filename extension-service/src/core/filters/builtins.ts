@@ -5,13 +5,13 @@ import { parseNumber } from './numbers.js';
 import { compareStrings, describe, isArray, isObject, lengthOf, setField, typeOf } from './values.js';
 import type { JsonObject, TypeName, ExpressionReference } from './values.js';
 
-/*
+/**
  * The functions that need more than a line, with the quirks of go-jmespath's source; where that panics, these throw an
- * EvaluationPanic. None of them changes its arguments: they are the Pod.
+ * EvaluationPanic. None of them changes its arguments, because they belong to the Pod.
  */
 
 type Items = readonly unknown[];
-/** 1 for the greatest, -1 for the least. */
+/** 1 for the maximum, -1 for the minimum. */
 type Direction = 1 | -1;
 
 export function contains(where: string | Items, what: unknown): boolean {
@@ -21,7 +21,7 @@ export function contains(where: string | Items, what: unknown): boolean {
   const composite = typeof what === 'object' && what !== null;
   for (const item of where) {
     if (composite && typeOf(item) === typeOf(what)) {
-      // Go panics here: it compares with ==, which is not defined for maps and slices.
+      // Go panics here: it uses ==, which is not defined for maps and slices.
       throw new EvaluationPanic(`contains() cannot look for ${describe(what)} among others`);
     }
     if (item === what) {
@@ -31,7 +31,7 @@ export function contains(where: string | Items, what: unknown): boolean {
   return false;
 }
 
-/** Code points of a string, elements of an array, fields of an object. */
+/** Number of code points of a string, elements of an array, or fields of an object. */
 export function size(value: string | Items | JsonObject): number {
   if (typeof value === 'string') {
     return lengthOf(value);
@@ -82,7 +82,9 @@ export function sort(items: Items): Items {
   return [...items].sort(compareScalars);
 }
 
-/** A new array: go-jmespath sorts the Pod itself, so that anyone who looks next sees another order. That is not repeated. */
+/**
+ * A new array: go-jmespath sorts the Pod itself, which changes the order for later expressions. We do not repeat that.
+ */
 export function sortBy(items: Items, expression: ExpressionReference): Items {
   if (items.length < 2) {
     return items;
@@ -134,7 +136,7 @@ export function nameOfType(value: unknown): TypeName {
   return type;
 }
 
-/** NaN before every other number, as Go sorts; what is equal keeps its order. */
+/** NaN before every other number, as in Go's sort; equal items keep their order. */
 function compareScalars(left: unknown, right: unknown): number {
   if (typeof left === 'string' && typeof right === 'string') {
     return compareStrings(left, right);
@@ -146,7 +148,7 @@ function compareScalars(left: unknown, right: unknown): number {
   return a < b ? -1 : Number(a > b);
 }
 
-/** Strictly better only, so NaN never replaces anything and the first of equals stays. */
+/** Only strictly better values win, so NaN never replaces a value, and the first of equal values stays. */
 function isBetter(candidate: unknown, current: unknown, direction: Direction): boolean {
   if (typeof candidate === 'string' && typeof current === 'string') {
     return compareStrings(candidate, current) * direction > 0;
@@ -159,7 +161,7 @@ function best(items: Items, direction: Direction): unknown {
   return items.length === 0 ? null : items.reduce((top, item) => (isBetter(item, top, direction) ? item : top));
 }
 
-/** A single item is taken without a look at its key, as in Go. */
+/** A single item is returned without evaluating its key, as in Go. */
 function bestBy(items: Items, expression: ExpressionReference, direction: Direction): unknown {
   if (items.length < 2) {
     return items[0] ?? null;

@@ -11,7 +11,10 @@ import type { ExpressionWarning } from './warning.js';
 
 type FieldNode = Extract<Node, { kind: 'field' }>;
 
-/** Mistakes that show from what a Pod is: each makes a part of the expression constant, or the whole never a boolean. */
+/**
+ * Mistakes that follow from the structure of a Pod: each makes a part of the expression constant, or the whole
+ * expression never a boolean.
+ */
 export function checkMeaning(root: Node, expression: string): readonly ExpressionWarning[] {
   const warnings = new Map<number, string>();
   const report = (offset: number, message: string | undefined): void => {
@@ -39,7 +42,7 @@ interface WrittenField {
   readonly node: FieldNode;
   /** As written, with its quotes. */
   readonly text: string;
-  /** It stands alone where a value is expected, so that a string was probably meant. */
+  /** Whether it is used alone as a value, so that a string was probably meant. */
   readonly isValue: boolean;
 }
 
@@ -51,7 +54,7 @@ function checkField({ node: { name }, text, isValue }: WrittenField, input: Poss
     return `${shape.title} has no field ${text}: use [*].${text} for all items, or [?…] to select some`;
   }
   const isRoot = input.has('context');
-  // `null` without quotes is a field that does not exist, and so it is null, as its author meant.
+  // An unquoted `null` is a field that does not exist, so it is null, as its author meant.
   if (isRoot && text === 'null') return undefined;
   const known = [...shape.fields.keys()];
   const similar = known.find((field) => (shape.closed ? isSimilar(field, name) : isSameButForCase(field, name)));
@@ -63,7 +66,7 @@ function checkField({ node: { name }, text, isValue }: WrittenField, input: Poss
   return `there is no ${text} here: the root has obj (the Pod) and container${elsewhere(name)}`;
 }
 
-/** Where a Pod has a field of this name: `: did you mean obj.metadata.namespace?` */
+/** Where a Pod has a field with this name: `: did you mean obj.metadata.namespace?` */
 function elsewhere(name: string): string {
   const places = { obj: 'pod', 'obj.metadata': 'metadata', container: 'container', 'obj.spec': 'spec' } as const;
   const place = Object.entries(places).find(([, shape]) => shapeOf(shape)?.fields.has(name))?.[0];
@@ -82,7 +85,7 @@ function quotesMessage(text: string, name: string): string {
 function checkComparison(operator: string, left: PossibleTypes, right: PossibleTypes): string | undefined {
   if (operator !== '==' && operator !== '!=') return undefined;
   const [a, b] = [baseTypes(left), baseTypes(right)];
-  // A side that is always null is a field that does not exist, and has a message of its own.
+  // A side that is always null is a field that does not exist, which has its own message.
   if (a.size === 0 || b.size === 0 || isOnlyNull(a) || isOnlyNull(b)) return undefined;
   if ([...a].some((type) => b.has(type))) return undefined;
   const always = operator === '==' ? 'false' : 'true';
@@ -103,7 +106,7 @@ function checkArguments(name: string, entry: FunctionEntry, args: readonly Possi
   return undefined;
 }
 
-/** Fields that are a value by themselves: a side of a comparison, an argument, or an element of a list. */
+/** Fields that are used as a value by themselves: one side of a comparison, an argument, or an element of a list. */
 function standaloneFields(root: Node): ReadonlySet<Node> {
   const found = new Set<Node>();
   visit(root, (node) => {
@@ -117,8 +120,8 @@ function standaloneFields(root: Node): ReadonlySet<Node> {
 const TEXT_FUNCTIONS: ReadonlySet<string> = new Set(['contains', 'starts_with', 'ends_with']);
 
 /**
- * Quoted fields in conditions such as `[?name == "nginx"]` that were meant as strings: on the right side of a comparison
- * with a field, or the text to look for. No element of a list in a Pod has a field that needs quotes.
+ * Quoted fields in conditions such as `[?name == "nginx"]` that were meant as strings: on the right side of a
+ * comparison with a field, or as the text to search for. No list element in a Pod has a field that needs quotes.
  */
 function quotedStrings(root: Node, expression: string): readonly FieldNode[] {
   const found: FieldNode[] = [];
@@ -151,7 +154,7 @@ function describeTypes(types: PossibleTypes): string {
   return [...new Set([...types].map((type) => TYPE_TEXT[baseOf(type)]))].sort().join(' or ');
 }
 
-/** Advice for a path to a string that stands alone. */
+/** Advice for a path to a string that is used alone. */
 function suggestion(root: Node, types: PossibleTypes): string {
   const isPath = root.kind === 'chain' && root.right.kind === 'field';
   return isPath && types.has('string') && !types.has('array') ? "; compare it with == '…'" : '';

@@ -6,8 +6,8 @@ import { isSimilar } from './similar.js';
 import type { ExpressionWarning } from './warning.js';
 
 /**
- * Mistakes that go-jmespath compiles and that only show later, if at all: unknown functions, a wrong number of arguments,
- * fields that no Pod has, comparisons that are never true, and an expression that is never a boolean.
+ * Mistakes that go-jmespath compiles and that only show later, if at all: unknown functions, a wrong number of
+ * arguments, fields that no Pod has, comparisons that are never true, and expressions that are never a boolean.
  */
 export function checkExpression(root: Node, expression: string): readonly ExpressionWarning[] {
   const warnings: ExpressionWarning[] = [];

@@ -6,9 +6,9 @@ import { EvaluationError } from './evaluation-error.js';
 import { parseExpression } from './parse.js';
 import { ExpressionSyntaxError } from './syntax-error.js';
 
-/** The input of an expression. Both are plain JSON; only own properties are read and nothing is changed. */
+/** The input of an expression. Both are plain JSON; only own properties are read, and nothing is changed. */
 export interface FilterContext {
-  /** The Pod, with the namespace of the request filled in. */
+  /** The Pod, with the request's namespace filled in. */
   readonly obj: unknown;
   readonly container: unknown;
 }
@@ -19,14 +19,14 @@ export type FilterResult =
 /** A compiled JMESPath expression of `source.filters` or `targets[].match`. */
 export interface Filter {
   readonly expression: string;
-  /** Place in the list that it came from, from 0. */
+  /** Index in its original list, from 0. */
   readonly index: number;
-  /** Never throws, except for a WorkBudgetError where somebody counts the work of several evaluations. */
+  /** Never throws, except for a WorkBudgetError if a caller counts the work of several evaluations. */
   evaluate(context: FilterContext): FilterResult;
 }
 
 export interface FilterProblem {
-  /** `error`: go-jmespath refuses to compile it. `warning`: it compiles and can then only fail or never match. */
+  /** `error`: go-jmespath does not compile it. `warning`: it compiles, but can only fail or never match. */
   readonly severity: 'error' | 'warning';
   /** From 1, in UTF-16 units of the expression. */
   readonly column: number;
@@ -59,7 +59,7 @@ export function compileFilter(expression: string, index: number): CompiledFilter
   }
 }
 
-/** Turns what evaluation throws into a result. */
+/** Converts an exception of the evaluation to a result. */
 export function evaluateSafely(evaluate: Evaluate, context: unknown): FilterResult {
   try {
     return { kind: 'value', value: isCounted() ? evaluate(context) : withinBudget(() => evaluate(context)) };
@@ -68,7 +68,7 @@ export function evaluateSafely(evaluate: Evaluate, context: unknown): FilterResu
       if (isCounted()) throw error;
       return { kind: 'error', message: error.message };
     }
-    // Anything else is a stack that ran out on a Pod nested thousands of levels deep.
+    // Anything else is a stack overflow, from a Pod nested thousands of levels deep.
     const message =
       error instanceof EvaluationError ? error.message : 'the expression cannot be evaluated on this object';
     return { kind: 'error', message };

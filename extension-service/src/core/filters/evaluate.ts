@@ -7,12 +7,13 @@ import { ExpressionReference, isArray, isEqual, isFalse, isObject, readField, se
 
 export type Evaluate = (value: unknown) => unknown;
 
-/** Gets each node with the function made for it and returns the one to use instead. */
+/** Receives each node with its compiled function and returns the function to use instead. */
 export type Instrument = (node: Node, evaluate: Evaluate) => Evaluate;
 
 /**
- * Turns an expression into a function of its context, which must be plain JSON. Results, errors and the order of
- * evaluation are go-jmespath 0.4.0's; the function throws EvaluationError for errors and never changes its argument.
+ * Compiles an expression to a function of its context, which must be plain JSON. Results, errors and the order of
+ * evaluation are those of go-jmespath 0.4.0; the function throws EvaluationError for errors and never changes its
+ * argument.
  */
 export function compileNode(node: Node, instrument?: Instrument): Evaluate {
   const evaluate = compileBare(node, (child) => compileNode(child, instrument));
@@ -90,7 +91,7 @@ function compileBare(node: Node, compile: Compile): Evaluate {
   }
 }
 
-/** Only two numbers have an order; anything else compares to null. */
+/** Only two numbers can be ordered; any other comparison returns null. */
 function compileComparison(operator: ComparisonOperator, left: Evaluate, right: Evaluate): Evaluate {
   switch (operator) {
     case '==':
@@ -157,8 +158,8 @@ function compileFilterProjection(source: Evaluate, condition: Evaluate, element:
 }
 
 /**
- * go-jmespath puts as many nulls in front of the object's values as there are values, by mistake. Most right sides give
- * null for null, which a projection drops; `labels.*.length(@)` is an error because of it.
+ * Because of a bug, go-jmespath prepends as many nulls to the object's values as there are values. Most right sides
+ * return null for null, which a projection drops; `labels.*.length(@)` is an error because of it.
  */
 function compileValueProjection(source: Evaluate, element: Evaluate): Evaluate {
   const read = nullOnError(source);
@@ -177,7 +178,7 @@ function compileValueProjection(source: Evaluate, element: Evaluate): Evaluate {
   };
 }
 
-/** Go ignores an error on the left of `[]`, `[?…]` and `.*`, though not of `[*]`, and no panic anywhere. */
+/** Go ignores an error on the left of `[]`, `[?…]` and `.*`, but not of `[*]`, and never a panic. */
 function nullOnError(evaluate: Evaluate): Evaluate {
   return (value) => {
     try {
@@ -205,7 +206,7 @@ function compileHash(node: NodeOf<'hash'>, compile: Compile): Evaluate {
   };
 }
 
-/** The arguments come first: their errors win over an unknown name or a wrong number of them. */
+/** Arguments are evaluated first: their errors take precedence over an unknown name or a wrong number of arguments. */
 function compileCall(node: NodeOf<'call'>, compile: Compile): Evaluate {
   const { name } = node;
   const args = node.arguments.map(compile);

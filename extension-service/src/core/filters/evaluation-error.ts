@@ -6,7 +6,7 @@ export class EvaluationError extends Error {
   }
 }
 
-/** Where go-jmespath panics. `[]`, `[?…]` and `.*` ignore an error on their left, but no panic. */
+/** Thrown where go-jmespath panics. `[]`, `[?…]` and `.*` ignore an error on their left, but not a panic. */
 export class EvaluationPanic extends EvaluationError {
   constructor(message: string) {
     super(message);

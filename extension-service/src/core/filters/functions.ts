@@ -7,12 +7,12 @@ import type { JsonObject, TypeName } from './values.js';
 export type ParameterType = TypeName | 'any' | 'numbers' | 'strings';
 
 export interface FunctionEntry {
-  /** Accepted types of each argument, `numbers` and `strings` being arrays of nothing else. */
+  /** Accepted types of each argument; `numbers` and `strings` are arrays that contain nothing else. */
   readonly parameters: readonly (readonly ParameterType[])[];
-  /** The last parameter may be repeated. As in Go, the types of a variadic function's arguments go unchecked. */
+  /** The last parameter may be repeated. As in Go, the argument types of a variadic function are not checked. */
   readonly variadic: boolean;
   readonly returns: readonly TypeName[] | 'any';
-  /** Gets arguments of the right number and types. */
+  /** Receives arguments of the right number and types. */
   takes(count: number): boolean;
   readonly call: (...args: readonly unknown[]) => unknown;
 }
@@ -55,7 +55,7 @@ export const FUNCTIONS: ReadonlyMap<string, FunctionEntry> = new Map([
   entry('values', OBJECT, ['array'], (value: JsonObject) => Object.values(value)),
 ]);
 
-/** `call` sees its arguments only after their types were checked against `parameters`. */
+/** `call` receives its arguments only after their types were checked against `parameters`. */
 function entry(
   name: string,
   parameters: FunctionEntry['parameters'],
@@ -76,7 +76,7 @@ function variadic(
   return [name, { parameters, returns, variadic: true, takes, call }];
 }
 
-/** @throws EvaluationError when the number or the types of the arguments are wrong, or the function fails on them */
+/** @throws EvaluationError if the number or the types of the arguments are wrong, or the function rejects them */
 export function callFunction(name: string, entry: FunctionEntry, args: readonly unknown[]): unknown {
   const { parameters } = entry;
   for (const arg of args) spendWork(typeof arg === 'string' ? ofText(arg.length) : Array.isArray(arg) ? arg.length : 1);

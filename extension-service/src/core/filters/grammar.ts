@@ -2,11 +2,11 @@ import { ExpressionSyntaxError } from './syntax-error.js';
 import type { Token, TokenKind } from './tokens.js';
 
 /**
- * Checks a token sequence against the grammar of go-jmespath 0.4.0. The jmespath package builds the tree but takes
- * more than Go (`foo.`, `obj..x`, `[a b]`, `(a b)`) and names no position, so what Go refuses is found here first.
- * Precedence doesn't matter for that: operands and operators alternate, whatever binds tighter.
+ * Checks a token sequence against the grammar of go-jmespath 0.4.0. The jmespath package builds the tree but accepts
+ * more than Go (`foo.`, `obj..x`, `[a b]`, `(a b)`) and reports no position, so errors in Go's grammar are found here
+ * first. Precedence doesn't matter for this: operands and operators alternate regardless of it.
  *
- * @throws ExpressionSyntaxError at the first token that cannot stand where it does
+ * @throws ExpressionSyntaxError at the first token that is not allowed at its place
  */
 export function checkGrammar(expression: string, tokens: readonly Token[]): void {
   const reader = new TokenReader(expression, tokens);
@@ -17,7 +17,7 @@ export function checkGrammar(expression: string, tokens: readonly Token[]): void
 }
 
 const INFIX: ReadonlySet<TokenKind> = new Set<TokenKind>(['|', '||', '&&', '==', '!=', '<', '<=', '>', '>=']);
-/** Tokens that may follow a complete function argument without a comma: Go and jmespath both let the comma go missing. */
+/** Tokens that may follow a complete function argument without a comma: Go and jmespath both accept a missing comma. */
 const ARGUMENT_START: ReadonlySet<TokenKind> = new Set<TokenKind>(['identifier', 'quoted', 'literal', '@', '&']);
 
 class TokenReader {
@@ -27,7 +27,7 @@ class TokenReader {
     private readonly tokens: readonly Token[],
   ) {}
 
-  /** The kind of the next token, or of one further on. */
+  /** The kind of the next token, or of a later one. */
   peek(distance = 0): TokenKind {
     return this.tokens[this.#position + distance]?.kind ?? 'end';
   }
@@ -36,7 +36,7 @@ class TokenReader {
     this.#position++;
   }
 
-  /** Takes the token if it is of this kind. */
+  /** Consumes the token if it is of this kind. */
   skip(kind: TokenKind): boolean {
     const found = this.peek() === kind;
     if (found) {
@@ -68,7 +68,7 @@ function readExpression(reader: TokenReader): void {
 
 function readOperand(reader: TokenReader): void {
   while (reader.skip('!') || reader.skip('&')) {
-    // Prefix operators pile up: `!!a`.
+    // Prefix operators can be repeated: `!!a`.
   }
   let projected = readPrimary(reader);
   for (;;) {
@@ -80,7 +80,8 @@ function readOperand(reader: TokenReader): void {
       readFilter(reader);
       projected = true;
     } else if (reader.skip('[')) {
-      // Only the right side of a projection begins again, so only there a multi-select needs no dot: `a[*][b, c]`.
+      // Only the right side of a projection starts a new operand, so only there a multi-select needs no dot: `a[*][b,
+      // c]`.
       projected = projected ? readBracket(reader) : readIndex(reader, 'a number, a slice or *');
     } else {
       return;
@@ -88,7 +89,7 @@ function readOperand(reader: TokenReader): void {
   }
 }
 
-/** @returns whether what was read ends in a projection */
+/** @returns whether the parsed part ends in a projection */
 function readPrimary(reader: TokenReader): boolean {
   switch (reader.peek()) {
     case 'literal':
@@ -166,7 +167,7 @@ function readFilter(reader: TokenReader): void {
   reader.expect(']');
 }
 
-/** After `[` where an operand may begin: an index, a slice, `*` or a multi-select list. */
+/** After `[` at the start of an operand: an index, a slice, `*` or a multi-select list. */
 function readBracket(reader: TokenReader): boolean {
   const index =
     reader.peek() === 'number' || reader.peek() === ':' || (reader.peek() === '*' && reader.peek(1) === ']');
@@ -208,7 +209,7 @@ function readList(reader: TokenReader): void {
   reader.expect(']', "',' or ']'");
 }
 
-/** Go and jmespath both let a comma between entries go missing, but not one stand before the brace. */
+/** Go and jmespath both accept a missing comma between entries, but not a comma before the brace. */
 function readHash(reader: TokenReader): void {
   do {
     if (!reader.skip('identifier')) {

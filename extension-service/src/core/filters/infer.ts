@@ -7,7 +7,7 @@ import { typeOf } from './values.js';
 
 type NodeOf<K extends Node['kind']> = Extract<Node, { kind: K }>;
 
-/** Hears of every part of the expression whose types decide whether it can work. */
+/** Is notified of every part of the expression whose types decide whether it can work. */
 export interface InferenceObserver {
   field?(node: NodeOf<'field'>, input: PossibleTypes): void;
   comparison?(node: NodeOf<'comparison'>, left: PossibleTypes, right: PossibleTypes): void;
@@ -18,8 +18,8 @@ const CONTEXT: PossibleTypes = new Set<PossibleType>(['context']);
 const BOOLEAN: PossibleTypes = new Set<PossibleType>(['boolean']);
 
 /**
- * The types that an expression can have over any Pod: never too few, often too many. Empty for what can only fail, such
- * as a call of an unknown function.
+ * The possible types of an expression over any Pod: never too few, often too many. Empty for expressions that can only
+ * fail, such as a call of an unknown function.
  */
 export function inferTypes(root: Node, observer: InferenceObserver = {}): PossibleTypes {
   return new Inference(observer).infer(root, CONTEXT);
@@ -75,7 +75,7 @@ class Inference {
   ): PossibleTypes {
     const source = this.infer(node.source, input);
     if (node.kind === 'flatten') return arrayFrom(source, 'array');
-    // Elements are objects of any kind unless the list is a known one; `a[]` flattens lists of lists.
+    // Elements are objects of any kind, unless the list is a known one; `a[]` flattens lists of lists.
     const elements = node.source.kind === 'flatten' ? ANY : elementTypes(source);
     if (node.kind === 'filterProjection') this.infer(node.condition, elements);
     this.infer(node.element, elements);
@@ -90,7 +90,7 @@ class Inference {
     return left.has('number') && right.has('number') ? new Set<PossibleType>(['boolean', 'null']) : NULL;
   }
 
-  /** Numbers and expressions are always true, so `||` stops and `&&` goes on; every other type can be either. */
+  /** Numbers and expressions are always true, so `||` stops and `&&` continues; every other type can be either. */
   #logical(node: NodeOf<'or' | 'and'>, input: PossibleTypes): PossibleTypes {
     const left = this.infer(node.left, input);
     const right = this.infer(node.right, input);
@@ -115,7 +115,7 @@ function inferIndex(input: PossibleTypes): PossibleTypes {
   return baseTypes(input).has('array') ? union([elementTypes(input), NULL]) : NULL;
 }
 
-/** An array when the source can be projected, null when it can be anything else; an error on the left gives null. */
+/** An array if the source can be projected, null if it can be anything else; an error on the left yields null. */
 function arrayFrom(source: PossibleTypes, projected: 'array' | 'object'): PossibleTypes {
   const types = new Set<PossibleType>(['null']);
   if (baseTypes(source).has(projected)) types.add('array');
@@ -126,7 +126,7 @@ function orNull(input: PossibleTypes, type: 'array' | 'object'): PossibleTypes {
   return input.has('null') ? new Set<PossibleType>([type, 'null']) : new Set<PossibleType>([type]);
 }
 
-/** `not_null`, `max_by` and `min_by` give one of their arguments or something out of it. */
+/** `not_null`, `max_by` and `min_by` return one of their arguments or a part of it. */
 function inferAny(types: readonly PossibleTypes[]): PossibleTypes {
   if (types.some((possible) => possible.size === 0)) return new Set();
   return types.some((possible) => baseTypes(possible).has('array')) ? ANY : union([...types, NULL]);

@@ -1,4 +1,4 @@
-/** The parts of the `jmespath` package that @types/jmespath leaves out. */
+/** The parts of the `jmespath` package that @types/jmespath lacks. */
 export {};
 
 declare module 'jmespath' {
@@ -19,6 +19,6 @@ declare module 'jmespath' {
   type BinaryType =
     'Subexpression' | 'IndexExpression' | 'Projection' | 'ValueProjection' | 'Pipe' | 'OrExpression' | 'AndExpression';
 
-  /** @throws Error of several names, without a position, when the expression is not JMESPath */
+  /** @throws Error of several names, without a position, if the expression is not JMESPath */
   export function compile(expression: string): Ast;
 }

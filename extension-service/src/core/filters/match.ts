@@ -15,10 +15,10 @@ const NO_WARNINGS: readonly FilterWarning[] = [];
 const NO_MATCH: FilterVerdict = { skip: false, warnings: NO_WARNINGS };
 
 /**
- * Asks the filters in order whether a container is to be left alone; the first `true` decides.
+ * Evaluates the filters in order for a container; the first `true` excludes it.
  *
- * A result that is not boolean warns and doesn't match. An error ends the search without a match, as in
- * k8s-image-swapper: later filters are not read, so the image is swapped.
+ * A result that is not boolean causes a warning and does not match. An error ends the evaluation without a match, as in
+ * k8s-image-swapper: later filters are not evaluated, so the image is swapped.
  */
 export function matchFilters(filters: readonly Filter[], context: FilterContext): FilterVerdict {
   let warnings: FilterWarning[] | undefined;

@@ -2,8 +2,8 @@ import { childrenOf } from './ast.js';
 import type { Node } from './ast.js';
 
 /**
- * True when the expression reads nothing of its context but `container.image`. Gatekeeper sends nothing else, so any
- * other expression cannot be decided there. Errs on the side of false.
+ * Whether the expression reads only `container.image` from its context. Gatekeeper sends nothing else, so any other
+ * expression cannot be evaluated there. In doubt, returns false.
  */
 export function readsOnlyImage(node: Node): boolean {
   switch (node.kind) {

@@ -8,7 +8,7 @@ const NOT_A_NUMBER = /^nan$/i;
 /**
  * Go's strconv.ParseFloat, for `to_number`: no surrounding space, no `0x10`, but `0x1p4`, `1_000`, `Inf` and `NaN`.
  *
- * @returns null for what is not a number, or one beyond a float64
+ * @returns null if the text is not a number, or exceeds a float64
  */
 export function parseNumber(text: string): number | null {
   if (DECIMAL.test(text)) {

@@ -9,11 +9,12 @@ import type { Token, TokenKind } from './tokens.js';
 /**
  * Parses an expression into typed nodes with positions.
  *
- * The jmespath package decides what binds to what. Its tree has no positions, it rejects `contains(@.image, 'x')` and
- * decodes some literals otherwise than Go, so it gets every name and literal spelled as `_<token number>` and the tree
- * is then read side by side with the tokens.
+ * The jmespath package decides precedence. Its tree has no positions, it rejects `contains(@.image, 'x')`, and it
+ * decodes some literals differently from Go. It therefore gets every name and literal replaced by `_<token number>`,
+ * and the tree is then walked together with the tokens.
  *
- * @throws ExpressionSyntaxError for what go-jmespath 0.4.0 refuses to compile, or what is nested more than 2,000 levels deep
+ * @throws ExpressionSyntaxError for expressions that go-jmespath 0.4.0 does not compile, or that are nested more than
+ * 2,000 levels deep
  */
 export function parseExpression(expression: string): Node {
   try {
@@ -45,12 +46,12 @@ function respell(token: Token, position: number): string {
   }
 }
 
-/** Far from the end of any stack, so that evaluating what was compiled is safe; `a || b || …` counts a level each. */
+/** Far from the end of any stack, so that evaluating the result is safe; `a || b || …` counts one level each. */
 const MAX_DEPTH = 2000;
 const TOO_DEEP = 'the expression is nested too deeply';
 const BINARY = { Pipe: 'chain', OrExpression: 'or', AndExpression: 'and' } as const;
 
-/** Walks jmespath's tree and the tokens together: each node takes the tokens that it was made of. */
+/** Walks jmespath's tree and the tokens together: each node consumes its own tokens. */
 class TreeReader {
   #position = 0;
   #depth = 0;
@@ -72,7 +73,7 @@ class TreeReader {
     }
     let node = this.#readBare(ast);
     this.#depth--;
-    // A group is dropped from the tree; it belongs to the outermost node that began at or before its parenthesis.
+    // The tree has no groups; a group belongs to the outermost node that began at or before its parenthesis.
     while (this.#next.kind === ')' && (this.#groups.at(-1) ?? -1) >= first) {
       const open = this.tokens[this.#groups.pop() ?? 0];
       node = { ...node, start: open?.start ?? node.start, end: this.#take(')').end };
@@ -158,7 +159,7 @@ class TreeReader {
     }
   }
 
-  /** The left side of a projection, with the brackets that make it one: `a[]`, `a[1:2]`, `a[*]`. */
+  /** The left side of a projection, with its brackets: `a[]`, `a[1:2]`, `a[*]`. */
   #readProjected(ast: Ast): Node {
     if (ast.type === 'Flatten') {
       const source = this.#read(ast.children[0]);
@@ -232,7 +233,7 @@ class TreeReader {
     return node;
   }
 
-  /** The token that a node begins with, after the parentheses around it. */
+  /** The first token of a node, after the parentheses around it. */
   #begin(kind?: TokenKind): Token {
     this.#openGroups();
     return this.#take(kind);
@@ -245,7 +246,7 @@ class TreeReader {
     }
   }
 
-  /** A node from where `first` begins to the last token taken. */
+  /** A node from the start of `first` to the last consumed token. */
   #from(first: { readonly start: number }, shape: NodeShape): Node {
     return { ...shape, start: first.start, end: this.#lastEnd };
   }

@@ -7,18 +7,18 @@ import type { TypeName } from './values.js';
 export type ShapeName =
   'context' | 'pod' | 'metadata' | 'texts' | 'spec' | 'containers' | 'container' | 'owners' | 'owner';
 
-/** The types that a value can have. A shape stands for an object or an array. */
+/** The possible types of a value. A shape stands for an object or an array. */
 export type PossibleType = TypeName | ShapeName;
 export type PossibleTypes = ReadonlySet<PossibleType>;
 
 interface Shape {
   readonly is: 'object' | 'array';
-  /** How messages call it. */
+  /** Its name in messages. */
   readonly title: string;
-  /** No other fields than these exist; otherwise Kubernetes may add some. */
+  /** No other fields exist; otherwise Kubernetes may add some. */
   readonly closed: boolean;
   readonly fields: ReadonlyMap<string, PossibleTypes>;
-  /** Every element of an array, every value of a map. */
+  /** The type of every element of an array, or of every value of a map. */
   readonly elements?: PossibleTypes;
 }
 
@@ -85,7 +85,7 @@ export function baseTypes(possible: PossibleTypes): ReadonlySet<TypeName> {
   return new Set([...possible].map(baseOf));
 }
 
-/** The types that a field of such a value can have. */
+/** The possible types of a field of such a value. */
 export function fieldTypes(name: string, input: PossibleTypes): PossibleTypes {
   if (input.size === 0 || input === ANY) return input;
   return union(

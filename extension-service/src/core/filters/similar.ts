@@ -1,4 +1,7 @@
-/** Whether two names differ by case and underscores (`startsWith`), or by one letter more, less, other or swapped. */
+/**
+ * Whether two names differ by case and underscores (`startsWith`), or by one added, missing, different or swapped
+ * letter.
+ */
 export function isSimilar(known: string, name: string): boolean {
   const [a, b] = [known, name].map((text) => text.toLowerCase().replaceAll('_', '')) as [string, string];
   if (a === b) {

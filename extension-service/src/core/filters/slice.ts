@@ -1,9 +1,9 @@
 import { EvaluationError } from './evaluation-error.js';
 
 /**
- * `[from:to:step]` as in Python. Null is a part that was left out.
+ * `[from:to:step]` as in Python. Null is an omitted part.
  *
- * @throws EvaluationError when the step is 0
+ * @throws EvaluationError if the step is 0
  */
 export function evaluateSlice(
   items: readonly unknown[],
@@ -25,7 +25,7 @@ export function evaluateSlice(
   return result;
 }
 
-/** Negative parts count from the end; those beyond an end stop there. */
+/** Negative parts count from the end; parts beyond an end are clamped. */
 function limit(part: number, length: number, backwards: boolean): number {
   const index = part < 0 ? part + length : part;
   if (index < 0) {

@@ -1,4 +1,4 @@
-/** An expression that go-jmespath would refuse to compile. `offset` counts UTF-16 units from 0. */
+/** An expression that go-jmespath does not compile. `offset` counts UTF-16 units from 0. */
 export class ExpressionSyntaxError extends Error {
   constructor(
     readonly offset: number,

@@ -79,7 +79,7 @@ function readToken(expression: string, start: number): Token {
   );
 }
 
-/** Go reads indices and slice parts as 64-bit integers and refuses the rest. */
+/** Go parses indices and slice parts as 64-bit integers and rejects all others. */
 function integer(text: string, start: number): number {
   if (text === '-') {
     throw new ExpressionSyntaxError(start, "'-' must be followed by a digit: write a string as '…'");
@@ -113,7 +113,7 @@ function jsonLiteral(expression: string, start: number): Token {
       return { kind: 'literal', start, end, value };
     }
   } catch {
-    // Reported below, with what to write instead.
+    // Reported below, with advice.
   }
   const reason = infinite
     ? `the literal \`${source}\` holds a number that is too large`
@@ -121,7 +121,7 @@ function jsonLiteral(expression: string, start: number): Token {
   throw new ExpressionSyntaxError(start, reason);
 }
 
-/** Offset after the closing delimiter; a backslash protects whatever follows it. */
+/** Offset after the closing delimiter; a backslash escapes the next character. */
 function closing(expression: string, start: number, delimiter: '"' | '`'): number {
   for (let offset = start + 1; offset < expression.length; offset += expression[offset] === '\\' ? 2 : 1) {
     if (expression[offset] === delimiter) {
@@ -131,7 +131,7 @@ function closing(expression: string, start: number, delimiter: '"' | '`'): numbe
   throw unclosed(start, delimiter);
 }
 
-/** `\'` is a quote wherever it stands, also after another backslash: Go reads `'\\'` as unclosed. */
+/** `\'` is always a quote, even after another backslash: Go reads `'\\'` as unclosed. */
 function rawString(expression: string, start: number): Token {
   for (let offset = start + 1; offset < expression.length; offset++) {
     if (expression[offset] === "'") {
@@ -149,7 +149,7 @@ function unclosed(start: number, delimiter: string): ExpressionSyntaxError {
   return new ExpressionSyntaxError(start, `the closing ${delimiter} is missing`);
 }
 
-/** Go has no lone surrogates: its JSON decoder puts U+FFFD in their place. */
+/** Go has no lone surrogates: its JSON decoder replaces them with U+FFFD. */
 function wellFormed(text: string): string {
   return text.replaceAll(/\p{Surrogate}/gu, '\ufffd');
 }

@@ -6,26 +6,27 @@ import type { Evaluate } from './evaluate.js';
 import { EvaluationError } from './evaluation-error.js';
 import { parseExpression } from './parse.js';
 
-/** One evaluation of one sub-expression. Values are the Pod's own: they may be large, and they may be secret. */
+/** One evaluation of one sub-expression. Values come from the Pod: they may be large and secret. */
 export interface FilterTrace {
   readonly text: string;
   /** From 1, in UTF-16 units of the expression. */
   readonly column: number;
-  /** Exactly one of value and error is there. */
+  /** Exactly one of value and error is set. */
   readonly value?: unknown;
   readonly error?: string;
   /** In the order of evaluation; the right side of a projection once for each element. */
   readonly children: readonly FilterTrace[];
-  /** Sub-expressions were left out because there were too many. */
+  /** Whether sub-expressions were omitted because there were too many. */
   readonly truncated?: true;
 }
 
-/** Enough for a person to read, and a bound on what a Pod with thousands of variables can make us keep. */
+/** Enough for a reader, and a bound on the memory that a Pod with thousands of variables can use. */
 const MAX_ENTRIES = 500;
 
 /**
- * Evaluates a filter once more, watching each sub-expression. Literals are left out, and a path such as
- * `obj.metadata.name` is one entry. Parses the expression again, so that evaluation without a trace costs nothing extra.
+ * Evaluates a filter again and records each sub-expression. Literals are omitted, and a path such as
+ * `obj.metadata.name` is one entry. Parses the expression again, so that evaluation without a trace costs nothing
+ * extra.
  */
 export function traceFilter(filter: Filter, context: FilterContext): FilterTrace {
   const { expression } = filter;

@@ -1,6 +1,6 @@
 import { spendWork } from './work-budget.js';
 
-/** What `&expression` evaluates to. It has no properties of its own, so no expression can look inside. */
+/** The value of `&expression`. It has no properties of its own, so no expression can look inside. */
 export class ExpressionReference {
   readonly #evaluate: (value: unknown) => unknown;
   constructor(evaluate: (value: unknown) => unknown) {
@@ -59,7 +59,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeOf(value) === 'object';
 }
 
-/** An own property or null: what a prototype offers (`constructor`, `toString`) is not part of the document. */
+/** An own property or null: inherited properties (`constructor`, `toString`) are not part of the document. */
 export function readField(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) {
     return null;
@@ -67,7 +67,7 @@ export function readField(value: unknown, name: string): unknown {
   return (value as JsonObject)[name] ?? null;
 }
 
-/** Sets an own property, also when it is called `__proto__`. */
+/** Sets an own property, even if it is named `__proto__`. */
 export function setField(object: Record<string, unknown>, name: string, value: unknown): void {
   if (name === '__proto__') {
     Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
@@ -76,7 +76,7 @@ export function setField(object: Record<string, unknown>, name: string, value: u
   }
 }
 
-/** The JMESPath notion of false: null, false, and an empty string, array or object. Zero is true. */
+/** Falsy values in JMESPath: null, false, and an empty string, array or object. Zero is true. */
 export function isFalse(value: unknown): boolean {
   switch (typeOf(value)) {
     case 'null':
@@ -115,7 +115,7 @@ export function isEqual(left: unknown, right: unknown): boolean {
   );
 }
 
-/** Order of UTF-8 bytes, as Go compares: by code point, where JavaScript puts U+1F600 before U+FF5E. */
+/** Order of UTF-8 bytes, as in Go: by code point, while JavaScript puts U+1F600 before U+FF5E. */
 export function compareStrings(left: string, right: string): number {
   const length = Math.min(left.length, right.length);
   for (let i = 0; i < length; i++) {

@@ -1,15 +1,18 @@
 /**
- * How much an evaluation may still do. A Pod is text from anyone who may create one, and an expression that walks its
- * containers once for each of them, harmless for four, would block everybody's admissions for four thousand.
+ * The remaining work of an evaluation. Anyone who may create a Pod can write one, and an expression that walks its
+ * containers once for each container, harmless for four, would block all admissions for four thousand.
  */
 export class WorkBudget {
   constructor(public left: number) {}
 }
 
-/** Elements looked at, characters by the sixteen: some tenths of a second. A Pod of 50 containers needs about 10,000. */
+/**
+ * One unit is an element, or sixteen characters; the limit takes some tenths of a second. A Pod of 50 containers needs
+ * about 10,000.
+ */
 export const WORK_LIMIT = 2_000_000;
 
-/** The budget is spent. No value of the Pod is in the message. */
+/** The budget is used up. The message contains no value of the Pod. */
 export class WorkBudgetError extends Error {
   constructor() {
     super('the expressions take too much work on an object of this size');
@@ -17,10 +20,11 @@ export class WorkBudgetError extends Error {
   }
 }
 
-// Evaluation is synchronous, so that one variable does: to hand a budget down every call costs each evaluation.
+// Evaluation is synchronous, so one variable is enough; passing a budget to every call would slow down each
+// evaluation.
 let current: WorkBudget | undefined;
 
-/** @throws WorkBudgetError when `run` does more than the budget allows; without one it is {@link WORK_LIMIT} */
+/** @throws WorkBudgetError if `run` exceeds the budget, by default {@link WORK_LIMIT} */
 export function withinBudget<T>(run: () => T, budget = new WorkBudget(WORK_LIMIT)): T {
   const outer = current;
   current = budget;
@@ -31,12 +35,12 @@ export function withinBudget<T>(run: () => T, budget = new WorkBudget(WORK_LIMIT
   }
 }
 
-/** Whether somebody outside counts what is done here. */
+/** Whether a caller counts this work. */
 export function isCounted(): boolean {
   return current !== undefined;
 }
 
-/** Called before the work is done. */
+/** Called before the work starts. */
 export function spendWork(work: number): void {
   if (current !== undefined && (current.left -= work) < 0) throw new WorkBudgetError();
 }

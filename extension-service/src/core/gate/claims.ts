@@ -1,7 +1,7 @@
 import { parseBoundedJson } from '../json-bounds.js';
 import { quoteInput } from '../image/quote.js';
 
-/** The meaning of a signed text about an image. */
+/** The meaning of a signed text for an image. */
 export type Claim =
   /** The image itself is signed. */
   | { readonly kind: 'signature' }
@@ -15,12 +15,12 @@ const STATEMENTS: ReadonlySet<unknown> = new Set([
   'https://in-toto.io/Statement/v0.1',
   'https://in-toto.io/Statement/v1',
 ]);
-/** The predicate type by which cosign 3 signs an image itself. */
+/** The predicate type with which cosign 3 signs an image itself. */
 const COSIGN_SIGNATURE = 'https://sigstore.dev/cosign/sign/v1';
 /** cosign 2: SIGNATURE_SPEC.md, "Payload Specification". */
 const SIMPLE_SIGNING = 'cosign container image signature';
 
-/** Reads an in-toto statement that is the payload of a DSSE envelope; its signature is verified already. */
+/** Parses an in-toto statement, the payload of a DSSE envelope whose signature is already verified. */
 export function statementClaim(payloadType: string, payload: string, digest: string): Claim {
   if (payloadType !== IN_TOTO) return none(`its payload is ${quoteInput(payloadType)}, not an in-toto statement`);
   const { _type: type, subject, predicateType } = object(payload);
@@ -32,7 +32,7 @@ export function statementClaim(payloadType: string, payload: string, digest: str
   return predicateType === COSIGN_SIGNATURE ? { kind: 'signature' } : { kind: 'attestation', predicateType };
 }
 
-/** Reads the payload of cosign 2's signatures ("simple signing"); its signature is verified already. */
+/** Parses the payload of cosign 2's signatures ("simple signing"), whose signature is already verified. */
 export function simpleSigningClaim(payload: string, digest: string): Claim {
   const critical = asObject(object(payload)['critical']);
   if (critical['type'] !== SIMPLE_SIGNING) return none('its payload is not a signature of an image');

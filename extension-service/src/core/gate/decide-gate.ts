@@ -2,10 +2,10 @@ import type { GateConfig } from '../config/model.js';
 import { formatDuration } from '../config/duration.js';
 import { utcSeconds } from '../utc-seconds.js';
 
-/** The checks of a gate, in the order in which they are made: a later one is not asked while an earlier one holds. */
+/** The checks of a gate, in order: a later one does not run until the earlier ones pass. */
 export type GateCheck = 'minimumAge' | 'verify' | 'webhook';
 
-/** The checks that are asked for; the age is known without asking. */
+/** The checks that need a request; the age is known without one. */
 export type ExternalCheck = Exclude<GateCheck, 'minimumAge'>;
 
 /** The result of asking a check about one digest. Times in milliseconds since the epoch. */

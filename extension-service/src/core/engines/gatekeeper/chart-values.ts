@@ -4,9 +4,9 @@ import { parseServiceUrl } from '../../policies/url.js';
 import type { HelmValues, HelmValuesInput } from '../engine.js';
 
 /**
- * Values for Gatekeeper's own Helm chart under which its `Assign`s can do what they say. Its defaults give up after 1 s,
- * before a `Provider` of 1 s can, so that the webhook's failure policy would act instead of the `Assign`'s; and they never
- * ask again after a webhook that adds a sidecar.
+ * Values for Gatekeeper's own Helm chart that its `Assign`s need. By default Gatekeeper times out after 1 s, before a
+ * `Provider` with 1 s can, so that the webhook's failure policy would apply instead of the `Assign`'s. It also never
+ * runs again after a webhook that adds a sidecar.
  */
 export interface GatekeeperChartValues {
   readonly enableExternalData: true;
@@ -15,14 +15,14 @@ export interface GatekeeperChartValues {
   readonly mutatingWebhookFailurePolicy: 'Ignore';
   readonly mutatingWebhookReinvocationPolicy: 'IfNeeded';
   readonly mutatingWebhookExemptNamespacesLabels: { readonly 'kubernetes.io/metadata.name': readonly string[] };
-  /** At DEBUG Gatekeeper (3.23) panics where an `Assign` says `Ignore`, and the Pod is refused. */
+  /** At DEBUG, Gatekeeper 3.23 panics if an `Assign` uses `Ignore`, and the Pod is refused. */
   readonly logLevel: 'INFO';
 }
 
-/** The API server waits at most 30 s for Gatekeeper, which needs time for its own work in addition to the Provider's. */
+/** The API server waits at most 30 s for Gatekeeper, which needs time for its own work besides the Provider's. */
 const MAX_TIMEOUTS_SECONDS = { webhook: 30, own: 2 } as const;
 
-/** @throws InvalidPolicyOptionError for a timeout that Gatekeeper's webhook cannot outlast */
+/** @throws InvalidPolicyOptionError for a timeout that is too long for Gatekeeper's webhook */
 export function gatekeeperChartValues(
   options: { readonly timeoutSeconds?: number; readonly serviceNamespace?: string } = {},
 ): GatekeeperChartValues {
@@ -47,7 +47,7 @@ export function gatekeeperChartValues(
   };
 }
 
-/** As `--engine-values` prints them. */
+/** The notes that `--engine-values` prints. */
 export function gatekeeperHelmValues({ url, timeoutSeconds }: HelmValuesInput): HelmValues {
   const { service } = parseServiceUrl(url, 'url');
   const values = gatekeeperChartValues({

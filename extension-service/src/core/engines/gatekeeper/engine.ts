@@ -6,7 +6,7 @@ import { gatekeeperHelmValues } from './chart-values.js';
 import { checkGatekeeperMatches } from './limits.js';
 import { assignNames, GATEKEEPER_DEFAULTS, providerName, renderGatekeeper } from './mutation.js';
 
-/** Gatekeeper 3.23 or newer by a `Provider` of external data and `Assign` mutators. */
+/** Gatekeeper 3.23 or newer with an external data `Provider` and `Assign` mutators. */
 export const gatekeeper: Engine = {
   name: 'gatekeeper',
   title: 'Gatekeeper',
@@ -40,7 +40,7 @@ export const gatekeeper: Engine = {
       plural: 'providers',
       names: (policyName) => [policyName],
       caHolder: {
-        // Objects that were rendered without the filters have the plain name.
+        // Objects that were rendered without filters have the plain name.
         names: (policyName, filters) => [...new Set([policyName, providerName(policyName, filters)])],
         calls: (object) => {
           const { url = '', caBundle } = (object as { readonly spec?: ProviderSpec }).spec ?? {};
@@ -61,7 +61,7 @@ export const gatekeeper: Engine = {
     webhookValues: false,
   },
   render: ({ call: { url, caBundle }, targets, managed, own = {}, ...options }) => {
-    // Gatekeeper cannot look at an answer.
+    // Gatekeeper cannot check an answer.
     void targets;
     if (caBundle === undefined) {
       throw new InvalidPolicyOptionError('caBundle', 'is required: Gatekeeper trusts no other CA');

@@ -4,7 +4,7 @@ import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import type { NamedMatch } from '../engine.js';
 
 /**
- * Unsaid, no Pod would be swapped, and nothing would say why.
+ * Without this check, no Pod would be swapped for no visible reason.
  *
  * @throws InvalidPolicyOptionError for the first `match` that reads more than the image
  */

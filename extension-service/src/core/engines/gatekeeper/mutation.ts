@@ -22,28 +22,34 @@ import { checkBoolean } from '../../policies/shapes.js';
 import { requireHttps, routeUrl } from '../../policies/url.js';
 import { ROUTES } from '../routes.js';
 
-/** Gatekeeper's webhook has no more than a second by default. */
+/** Gatekeeper's webhook has only one second by default. */
 export const GATEKEEPER_DEFAULTS: PolicyDefaults = { timeoutSeconds: 1, namespaces: ['gatekeeper-system'] };
 
-/** Gatekeeper cannot look at the answers, so it takes no `targets`: what the service says is what Pods get. */
+/** Gatekeeper cannot check the answers, so it needs no `targets`: Pods get exactly what the service answers. */
 export interface GatekeeperOptions extends PolicyOptions {
-  /** PEM text of the authorities that sign the service's certificate; Gatekeeper has no other trust for providers. */
+  /** CA certificates (PEM) that sign the service's certificate; Gatekeeper trusts no others for providers. */
   readonly caBundle: string;
-  /** Calls `/v1/gatekeeper/PROFILE`, so that the service knows which objects these are about. Default: no profile. */
+  /**
+   * Calls `/v1/gatekeeper/PROFILE`, so that the service knows the configuration of these objects. Default: no profile.
+   */
   readonly profile?: string;
   /**
-   * The configuration's `source.filters`, in order. Those about namespaces and labels go into `match`, those about the
-   * image alone stay with the service, any other is refused: the service does not see the Pod here. Not with `profile`.
+   * The configuration's `source.filters`, in order. Filters on namespaces and labels become `match`, filters on the
+   * image alone are evaluated by the service, and any other is rejected, because the service does not see the Pod. Not
+   * with `profile`.
    */
   readonly filters?: readonly string[];
   /**
-   * Also the images of ephemeral containers. Default false: Gatekeeper cannot distinguish new ones from existing ones, and a
-   * changed existing one makes the API server refuse the request.
+   * Also swap the images of ephemeral containers. Default false: Gatekeeper cannot distinguish new ones from existing
+   * ones, and the API server refuses a request that changes an existing one.
    */
   readonly ephemeralContainers?: boolean;
-  /** Further parts of the configuration that the mutators depend on. */
+  /** Other parts of the configuration that the mutators depend on. */
   readonly pods?: PodOptions;
-  /** The Provider has the plain name whatever the filters say. For one who deletes mutators of earlier filters first. */
+  /**
+   * Whether the Provider has the plain name regardless of filters, for callers that delete mutators of earlier filters
+   * first.
+   */
   readonly fixedProvider?: boolean;
 }
 
@@ -51,14 +57,15 @@ function copyExpression(expression: LabelExpression): LabelExpression {
   return { ...expression, ...(expression.values !== undefined && { values: [...expression.values] }) };
 }
 
-/** Names are cut off nowhere: Gatekeeper takes 63 characters (the longest suffix is `-ephemeralcontainers`). */
+/** Names are never cut off: Gatekeeper accepts 63 characters (the longest suffix is `-ephemeralcontainers`). */
 const NAME_LIMIT = 63 - 'zz--ephemeralcontainers'.length;
 /** With several mutators for a list of containers, each has a number at the end. */
 const NUMBER = '-1'.length;
 
 /**
- * The name of the Provider of these filters. A mutator of an earlier, longer row stays when others are applied over it.
- * It must not speak for filters that it does not know, so that each row has a provider of its own.
+ * The name of the Provider for these filters. When a configuration with fewer mutators is applied over another, the
+ * additional mutators of the old one remain. They must not apply filters that they do not know, so each set of filters
+ * has its own Provider.
  *
  * @throws InvalidPolicyOptionError for a filter that Gatekeeper cannot decide
  */
@@ -70,24 +77,27 @@ function ownProvider(name: string, filters: readonly string[], isSplit: boolean)
   return isSplit ? `${name}-${configHash(filters, [])}` : name;
 }
 
-/** Mutators run in the order of their names: `zz-` puts ours behind those that write an image from elsewhere. */
+/** Mutators run in the order of their names: `zz-` puts ours after those that set an image from elsewhere. */
 function assignName(policyName: string, list: string, number?: number): string {
   return `zz-${policyName}-${list.toLowerCase()}${number === undefined ? '' : `-${number}`}`;
 }
 
-/** Those whose images are set at creation alone. */
+/** Locations whose images are only set at creation. */
 const CREATED_PLACES: readonly ImagePlace[] = IMAGE_PLACES.filter((place) => !takesUpdates(place));
 
-/** Every name that an `Assign` of a configuration can have; those of ephemeral containers are a choice of constructs. */
+/**
+ * Every name that an `Assign` of a configuration can have; those of ephemeral containers are an option of the
+ * constructs.
+ */
 export function assignNames(policyName: string): readonly string[] {
   const numbers = [undefined, ...Array.from({ length: MAX_MATCHES }, (_, index) => index + 1)];
   return CREATED_PLACES.flatMap(({ key }) => numbers.map((number) => assignName(policyName, key, number)));
 }
 
 /**
- * Gatekeeper's (≥ 3.23) `Provider` and one `Assign` for each container list, in the order in which to apply them; several
- * where filters say `&&`, since one `match` has no "either". A Pod that several match is still asked about once.
- * The timeout is 1 s by default because Gatekeeper's webhook has no more; raise its own first.
+ * Gatekeeper's (≥ 3.23) `Provider` and one `Assign` for each container list, in the order in which to apply them;
+ * several if filters contain `&&`, since a `match` has no "or". A Pod that several match still costs one call. The
+ * timeout is 1 s by default because Gatekeeper's webhook has no more; raise the webhook's timeout first.
  */
 export function renderGatekeeper(
   options: GatekeeperOptions,
@@ -130,7 +140,7 @@ export function renderGatekeeper(
         annotations,
       ),
       spec: {
-        // Without operations every update of a Pod would ask again and restart running containers.
+        // Without operations, every update of a Pod would call again and restart running containers.
         applyTo: [{ groups: [''], versions: ['v1'], kinds: ['Pod'], operations: [operation] }],
         match: {
           source: 'Original',
@@ -138,7 +148,7 @@ export function renderGatekeeper(
           kinds: [{ apiGroups: [''], kinds: ['Pod'] }],
           ...(match.namespaces !== undefined && { namespaces: [...match.namespaces] }),
           excludedNamespaces: [...new Set([...resolved.excludedNamespaces, ...match.excludedNamespaces])],
-          // Copies: YAML would write an object that occurs twice as an alias.
+          // Copies, because YAML would write an object that occurs twice as an alias.
           labelSelector: { matchExpressions: match.labels.map(copyExpression) },
         },
         location,

@@ -34,27 +34,30 @@ import { KYVERNO_DEFAULTS } from '../kyverno/defaults.js';
 import { ROUTES } from '../routes.js';
 
 export interface KyvernoClusterPolicyOptions extends PolicyOptions, GuardOptions {
-  /** PEM text of the authorities that sign the service's certificate. Not with `caConfigMap`. */
+  /** CA certificates (PEM) that sign the service's certificate. Not with `caConfigMap`. */
   readonly caBundle?: string;
-  /** Where Kyverno reads that text at each request, so that it can rotate without a change of the policy. */
+  /**
+   * The ConfigMap from which Kyverno reads them at each request, so that they can rotate without a change to the
+   * policy.
+   */
   readonly caConfigMap?: ConfigMapKey;
 }
 
-// Kyverno finds the entries that an expression uses by these names: they must not begin like one of its own.
+// Kyverno finds the entries that an expression uses by these names: they must not begin like one of Kyverno's own.
 const ANSWER = 'swapperAnswer';
 const CA = 'swapperCa';
 
 /**
  * A `ClusterPolicy` (kyverno.io/v1, Kyverno ≤ 1.19), for clusters without `MutatingPolicy`. One call for each Pod.
  *
- * The Pod is sent as `to_string(request)`: as an object, Kyverno would look for `{{ }}` in it and evaluate what a Pod's
- * author wrote there. No `matchConditions`: Kyverno's command line crashes on them (1.19.1).
+ * The Pod is sent as `to_string(request)`: in an object, Kyverno would look for `{{ }}` and evaluate text of the Pod's
+ * author. No `matchConditions`: Kyverno's command line crashes on them (1.19.1).
  */
 export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions): KyvernoClusterPolicyObject {
   const resolved = resolvePolicyOptions(options, KYVERNO_DEFAULTS);
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
-  // Each Pod may name a target, and its author writes the opt-outs: the service decides.
+  // Any Pod may name a target, and its author writes the opt-outs, so the service decides.
   const skipped = options.directTarget === 'refuse' ? undefined : skippedPods(filters, kyvernoJmespathOf);
   const pods = resolvePodOptions(options.pods);
   const hash =
@@ -92,7 +95,8 @@ function createRule(
     preconditions: {
       all: [
         {
-          // Static Pods: the kubelet started them already from its own manifest. Only a boolean leaves the expression:
+          // Static Pods: the kubelet has already started them from its own manifest. The expression returns only a
+          // boolean:
           // Kyverno would look for variables in an annotation's text.
           key: "{{ contains(keys(request.object.metadata.annotations || `{}`), 'kubernetes.io/config.mirror') }}",
           operator: 'Equals',
@@ -110,8 +114,8 @@ function createRule(
     mutate: {
       foreach: [
         {
-          // A list of one, so that the whole patch is one variable: text put together around variables would be
-          // evaluated again.
+          // A list of one, so that the whole patch is one variable: Kyverno evaluates text around
+          // variables again.
           list: `[{patches: ${guardedPatches(places, targets)}}]`,
           patchesJson6902: '{{ to_string(element.patches) }}',
         },
@@ -121,7 +125,7 @@ function createRule(
   };
 }
 
-/** A second rule because what an update may change differs; a request matches only one of them, so it is one call. */
+/** A second rule, because updates may change other fields; a request matches only one of them, so there is one call. */
 function ephemeralRule(
   { excludedNamespaces }: ResolvedPolicyOptions,
   context: readonly KyvernoContextEntry[],
@@ -134,7 +138,7 @@ function ephemeralRule(
   const patched = `lookup(${now}, to_number(split(element.path, '/')[3])).name`;
   const foreach: KyvernoForeach = {
     list: guardedPatches(places.filter(takesUpdates), targets),
-    // Ephemeral containers that exist cannot change: patching one would make the API server refuse the request.
+    // Existing ephemeral containers cannot change: the API server refuses a request that patches one.
     preconditions: {
       all: [{ key: `{{ contains(${before}[].name, ${patched}) }}`, operator: 'Equals', value: false }],
     },
@@ -170,7 +174,7 @@ function contextEntries(
   const call = (ca?: string): KyvernoContextEntry => ({
     name: ANSWER,
     apiCall: {
-      // Written out: outside a cluster the API's default does not apply.
+      // Set explicitly: outside a cluster the API's default does not apply.
       method: 'POST',
       data: [{ key: 'request', value: '{{ to_string(request) }}' }],
       service: {
@@ -198,7 +202,7 @@ function contextEntries(
   ];
 }
 
-/** Conditions that spare the call for a Pod that is left alone as a whole. Only booleans leave the expressions. */
+/** Conditions that avoid the call for a Pod that is excluded as a whole. The expressions return only booleans. */
 function notSkipped({ pod }: SkippedPods): KyvernoConditions['all'] {
   return pod.map(({ text }) => ({
     key: `{{ ${text} }}`,
@@ -207,7 +211,7 @@ function notSkipped({ pod }: SkippedPods): KyvernoConditions['all'] {
   }));
 }
 
-/** Exactly the configured pull secret, and exactly the annotation, of names and references. */
+/** Allows exactly the configured pull secret, and exactly the annotation, with only names and references. */
 function additions({ pullSecret, annotate }: ResolvedPodOptions): KyvernoForeach[] {
   const answered = `[${ANSWER}.pod || \`{}\`]`;
   return [
@@ -240,14 +244,14 @@ function notOfOperators(operators: readonly OperatorConfig[]): KyvernoConditions
   ];
 }
 
-/** A condition that spares the call when every image of `containers` (JMESPath) is in a target already, or left alone. */
+/** A condition that avoids the call if every image of `containers` (JMESPath) is already in a target or excluded. */
 function imagesOutside(
   containers: string,
   targets: readonly string[],
   { container }: SkippedPods,
 ): { readonly key: string; readonly operator: 'GreaterThan'; readonly value: number } {
   const leftAlone = container
-    // A filter over containers cannot look at the Pod around them.
+    // A filter over containers cannot access the Pod around them.
     .filter(({ predicate }) => fieldsOf(predicate).every(({ of }) => of === 'container'))
     .map(({ text }) => text);
   const settled = [startsWithTarget('image', targets), "(imagePullPolicy || '') == 'Never'", ...leftAlone].join(' || ');
@@ -255,7 +259,7 @@ function imagesOutside(
   return { key: `{{ length(${outside}) }}`, operator: 'GreaterThan', value: 0 };
 }
 
-/** JMESPath over `spec`: the entries of a place in the shape of containers, those without an image left out. */
+/** JMESPath over `spec`: the entries of a location in the form of containers, without those that have no image. */
 function asContainers({ list, name, image, pullPolicy }: ImagePlace): string {
   if (image.length === 1) return list;
   const fields = `name: ${name}, image: ${image.join('.')}, imagePullPolicy: ${pullPolicy.join('.')}`;
@@ -263,9 +267,9 @@ function asContainers({ list, name, image, pullPolicy }: ImagePlace): string {
 }
 
 /**
- * The answer's patches that may be applied: replacing an image of one of the places by one in a target.
- * `map` comes first because a filter hides it when there are no patches to filter, and an answer without patches must be
- * an error: it also drops every other member that a patch may have.
+ * The answer's allowed patches: those that replace an image in one of the locations with one in a target. `map` comes
+ * first, because a filter hides missing patches, and an answer without patches must be an error; `map` also drops every
+ * other member of a patch.
  */
 function guardedPatches(places: readonly ImagePlace[], targets: readonly string[]): string {
   const paths = places.map(({ list, image }) => `${list}/(0|[1-9][0-9]*)/${image.join('/')}`);

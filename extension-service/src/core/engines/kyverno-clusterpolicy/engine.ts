@@ -4,7 +4,7 @@ import { INSTALL_KYVERNO, KYVERNO_DEFAULTS } from '../kyverno/defaults.js';
 import { renderKyvernoClusterPolicy } from './cluster-policy.js';
 import { clusterPolicyRetirement } from './retirement.js';
 
-/** Kyverno before 1.20 by a `ClusterPolicy`. */
+/** Kyverno before 1.20 with a `ClusterPolicy`. */
 export const kyvernoClusterPolicy: Engine = {
   name: 'kyverno-clusterpolicy',
   title: 'Kyverno',

@@ -1,8 +1,8 @@
 import type { EngineVersion, Retirement } from '../engine.js';
 
-/** From here on Kyverno refuses to create or change a ClusterPolicy. */
+/** From this version on, Kyverno rejects creating or changing a ClusterPolicy. */
 const FROZEN: EngineVersion = [1, 20];
-/** From here on Kyverno has the MutatingPolicy that the engine `kyverno` needs. */
+/** From this version on, Kyverno has the MutatingPolicy that the engine `kyverno` needs. */
 const SUCCESSOR: EngineVersion = [1, 18];
 
 const SUMMARY =
@@ -27,7 +27,7 @@ export const clusterPolicyRetirement: Retirement = {
   },
 };
 
-/** The version in the tag of Kyverno's image, such as `kyverno:v1.19.1`; undefined for another kind of tag. */
+/** The version in the tag of Kyverno's image, such as `kyverno:v1.19.1`; undefined for other kinds of tags. */
 export function kyvernoVersionOf(image: string): EngineVersion | undefined {
   const match = /:v?(\d{1,4})\.(\d{1,4})\.\d{1,4}(?:[-+.][0-9A-Za-z.+-]*)?(?:@|$)/.exec(image);
   return match === null ? undefined : [Number(match[1]), Number(match[2])];

@@ -2,22 +2,24 @@ import { normalizeCertificates } from '../../policies/pem.js';
 import type { HelmValues, HelmValuesInput } from '../engine.js';
 
 /**
- * The list for Kyverno 1.18 (`--httpBlocklist`) with which a `MutatingPolicy` can call a Service: its own list
- * contains all private addresses. Loopback, link-local and metadata addresses, as far as 1.19 and newer block them by
- * themselves, stay blocked.
+ * The list for Kyverno 1.18 (`--httpBlocklist`) that lets a `MutatingPolicy` call a Service: the default list contains
+ * all private addresses. Loopback, link-local and metadata addresses stay blocked, as far as 1.19 and newer block them
+ * by default.
  */
 export const KYVERNO_1_18_BLOCKLIST =
   '127.0.0.0/8,::1/128,169.254.0.0/16,fe80::/10,fd00:ec2::254/128,metadata.google.internal';
 
-/** Values for Kyverno's own Helm chart that put an authority into its trust store, for `MutatingPolicy` over https. */
+/**
+ * Values for Kyverno's own Helm chart that add a CA certificate to its trust store, for `MutatingPolicy` over https.
+ */
 export interface KyvernoChartValues {
   readonly admissionController: { readonly caCertificates: { readonly data: string } };
 }
 
 /**
- * `caBundle`: PEM text of the authorities that sign the service's certificate. The chart's value takes the place of the
- * whole trust store, so `publicRoots` are the authorities that Kyverno still needs for everything else that it calls,
- * such as registries whose signatures it verifies.
+ * `caBundle`: CA certificates (PEM) that sign the service's certificate. The chart's value replaces the whole trust
+ * store, so `publicRoots` are the CA certificates that Kyverno still needs for everything else that it calls, such as
+ * registries whose signatures it verifies.
  */
 export function kyvernoChartValues(caBundle: string, publicRoots?: string): KyvernoChartValues {
   const own = normalizeCertificates(caBundle, 'caBundle');
@@ -25,7 +27,7 @@ export function kyvernoChartValues(caBundle: string, publicRoots?: string): Kyve
   return { admissionController: { caCertificates: { data: `${own}${others}` } } };
 }
 
-/** As `--engine-values` prints them. */
+/** The notes that `--engine-values` prints. */
 export function mutatingPolicyHelmValues({ caBundle, publicRoots }: HelmValuesInput): HelmValues {
   if (caBundle === undefined) return { notes: [...UNCHANGED, ...BLOCKLIST], values: {} };
   return {

@@ -1,11 +1,11 @@
 import type { PolicyDefaults } from '../../policies/options.js';
 import { USUAL_TIMEOUT_SECONDS } from '../waiting.js';
 
-/** Of both of Kyverno's kinds of policies. */
+/** For both of Kyverno's kinds of policies. */
 export const KYVERNO_DEFAULTS: PolicyDefaults = {
   timeoutSeconds: USUAL_TIMEOUT_SECONDS,
   namespaces: ['kyverno'],
-  // Kyverno refuses a policy whose name does not fit into a label.
+  // Kyverno rejects a policy whose name is too long for a label.
   maxNameLength: 63,
 };
 

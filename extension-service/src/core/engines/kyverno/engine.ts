@@ -4,7 +4,7 @@ import { mutatingPolicyHelmValues } from './chart-values.js';
 import { INSTALL_KYVERNO, KYVERNO_DEFAULTS } from './defaults.js';
 import { renderKyvernoMutatingPolicy } from './mutating-policy.js';
 
-/** Kyverno 1.19 or newer (1.18 with another `httpBlocklist`) by a `MutatingPolicy`. */
+/** Kyverno 1.19 or newer (1.18 with another `httpBlocklist`) with a `MutatingPolicy`. */
 export const kyverno: Engine = {
   name: 'kyverno',
   title: 'Kyverno',
@@ -14,7 +14,7 @@ export const kyverno: Engine = {
     route: 'kyverno',
     proves: ['secret'],
     caller: 'engine',
-    // CEL's http client knows no authority but those of Kyverno's trust store.
+    // CEL's http client only trusts the CA certificates in Kyverno's trust store.
     plainHttp: 'default',
     timeoutSeconds: { usual: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
     ca: {

@@ -27,20 +27,20 @@ import { ROUTES, SECRET_HEADER } from '../routes.js';
 import { KYVERNO_DEFAULTS } from './defaults.js';
 
 /**
- * Kyverno's HTTP client in CEL takes its trusted authorities from Kyverno's own trust store: an `https` address needs a
- * certificate that Kyverno trusts already.
+ * Kyverno's HTTP client in CEL uses Kyverno's own trust store: an `https` address needs a certificate that Kyverno
+ * already trusts.
  */
 export interface KyvernoMutatingPolicyOptions extends PolicyOptions, GuardOptions {
   /** The Secret whose key `secret` is sent in the header `Image-Swapper-Secret`; Kyverno must be allowed to read it. */
   readonly callerSecret?: { readonly name: string; readonly namespace: string };
 }
 
-/** The characters of an image reference; an answer with any other is not applied. */
+/** The characters of an image reference; an answer with other characters is not applied. */
 const REFERENCE_CHARACTERS = '^[A-Za-z0-9._:/@+-]+$';
 
 /**
- * A `MutatingPolicy` (policies.kyverno.io/v1, Kyverno ≥ 1.18) that asks the service about a Pod as a whole, in one call,
- * and replaces the images that it names, as far as they are in `targets`.
+ * A `MutatingPolicy` (policies.kyverno.io/v1, Kyverno ≥ 1.18) that sends a whole Pod to the service in one call, and
+ * replaces the images that the answer names if they are in `targets`.
  */
 export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOptions): KyvernoMutatingPolicyObject {
   const resolved = resolvePolicyOptions(options, KYVERNO_DEFAULTS);
@@ -62,15 +62,16 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
     spec: {
       failurePolicy: resolved.failurePolicy,
       reinvocationPolicy: 'Never',
-      // Also gives the policy a webhook of its own: in the shared ones it would be evaluated twice.
+      // Also gives the policy its own webhook: in the shared ones it would be evaluated twice.
       webhookConfiguration: { timeoutSeconds: resolved.timeoutSeconds },
       evaluation: { admission: { enabled: true }, mutateExisting: { enabled: false } },
-      // Absent, Kyverno would also run the policy on Deployments and the like, whose Pods it cannot patch.
+      // Without this, Kyverno would also run the policy on Deployments and similar objects, whose Pods it cannot
+      // patch.
       autogen: { podControllers: { controllers: [] } },
       matchConstraints: { namespaceSelector: namespacesExcept(resolved.excludedNamespaces), resourceRules: POD_RULES },
       matchConditions: [
         ...podConditions(filters, options.directTarget, pods.operators),
-        // Each Pod may name a target.
+        // Any Pod may name a target.
         ...(options.directTarget === 'refuse' ? [] : [imagesOutside(targets, filters, pods)]),
       ],
       variables: [
@@ -98,14 +99,14 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
 
 type CallerSecret = KyvernoMutatingPolicyOptions['callerSecret'];
 
-/** In base64, as the Secret holds it: the service takes it so, and no library of Kyverno's is needed. */
+/** In base64, as in the Secret: the service accepts that, and no library of Kyverno's is needed. */
 function callerVariable(secret: CallerSecret): readonly CelCondition[] {
   if (secret === undefined) return [];
   const names = [secret.namespace, secret.name].map((name) => celString(name, 'auth.kyverno.secretName'));
   return [{ name: 'caller', expression: `string(resource.Get("v1", "secrets", ${names.join(', ')}).data.secret)` }];
 }
 
-/** A CEL map of strings; the secret is read at each request and is nowhere in the policy. */
+/** A CEL map of strings; the secret is read at each request and is not part of the policy. */
 function headersOf(headers: Readonly<Record<string, string>>, secret: CallerSecret): string {
   const map = celStringMap(headers);
   return secret === undefined ? map : `${map.slice(0, -1)}, ${celString(SECRET_HEADER, 'header')}: variables.caller}`;
@@ -116,15 +117,15 @@ const IMAGES = [
   'variables.answer.statusCode == 200 && has(variables.answer.images) && type(variables.answer.images) == map',
   '  ? variables.answer.images',
 ].join('\n');
-/** No patches when the service did not answer as agreed. */
+/** No patches if the service's answer is not in the expected form. */
 const IMAGES_OR_NONE = `${IMAGES}\n  : dyn({})`;
-/** CEL has no way to raise an error with a text; looking up a key that is not there shows the key. */
+/** CEL cannot raise an error with a message; looking up a missing key shows the key. */
 const IMAGES_OR_ERROR = `${IMAGES}
   : dyn({})["image-swapper: no usable answer, HTTP status " + string(variables.answer.statusCode)]`;
 
 /**
- * Patches for the images of this Pod, found by place and name in the answer. The guard is the filter: an image outside
- * the targets, a container that the Pod does not have, or any other field in the answer has no effect.
+ * Patches for the images of this Pod, found by location and name in the answer. The filter protects the Pod: an image
+ * outside the targets, a container that the Pod does not have, or any other field in the answer has no effect.
  */
 function imagePatches(targets: readonly string[], { places }: ResolvedPodOptions): string {
   return [
@@ -137,7 +138,7 @@ function imagePatches(targets: readonly string[], { places }: ResolvedPodOptions
   ].join('\n');
 }
 
-/** The answer's additions to the Pod, where the configuration has any. */
+/** The answer's additions to the Pod, if the configuration has any. */
 function additionVariables({ pullSecret, annotate }: ResolvedPodOptions): readonly CelCondition[] {
   if (pullSecret === undefined && !annotate) return [];
   return [
@@ -151,7 +152,10 @@ function additionVariables({ pullSecret, annotate }: ResolvedPodOptions): readon
   ];
 }
 
-/** Lists of further patches: exactly the configured pull secret, and exactly the annotation, of names and references. */
+/**
+ * Lists of further patches: exactly the configured pull secret, and exactly the annotation, with only names and
+ * references.
+ */
 function additions({ pullSecret, annotate }: ResolvedPodOptions): readonly string[] {
   const lists: string[] = [];
   if (pullSecret !== undefined) {
@@ -185,7 +189,7 @@ function additions({ pullSecret, annotate }: ResolvedPodOptions): readonly strin
   return lists;
 }
 
-/** CEL: where the answer's images of a place would go, and the images; empty where it has none. */
+/** CEL: the paths of a location's images in the answer, and the images; empty if there are none. */
 function answersFor(place: ImagePlace): string {
   const { key, list, name, image } = place;
   const entries = `object.spec.${list}`;

@@ -26,13 +26,13 @@ import { keysOf } from './reference-cel.js';
 import { tableHash } from './table-hash.js';
 
 export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 'timeoutSeconds'> {
-  /** In the order in which they are asked. */
+  /** In the order in which they are tried. */
   readonly targets: readonly DecidedTarget[];
-  /** The configuration's `source.filters`. Default none, and no configuration is named. */
+  /** The configuration's `source.filters`. Default: none, for policies without a configuration. */
   readonly filters?: readonly string[];
-  /** Other keys of the configuration that the policy depends on. */
+  /** Other configuration keys that the policy depends on. */
   readonly pods?: PodOptions;
-  /** The images of the targets. Absent: nothing, so that only targets with `always` swap. */
+  /** The images in the targets. Absent: none, so only targets with `always` swap. */
   readonly table?: ImageTable;
   /** The table holds only images that every Pod may read. */
   readonly publicOnly?: boolean;
@@ -40,18 +40,18 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
   readonly dryRun?: boolean;
 }
 
-/** Beside the system's and the service's own: the API server has none. */
+/** In addition to the system's and the service's own: the API server has none. */
 export const ADMISSION_POLICY_NAMESPACES: readonly string[] = [];
 
-/** Code points of one expression, by the API server's parser. */
+/** Maximum code points of one expression in the API server's parser. */
 const MAX_CHARACTERS = 100_000;
 
 /**
- * A `MutatingAdmissionPolicy` and its binding (Kubernetes 1.36 or newer). The API server swaps the images itself, by a table
- * of literals, or by computing the name under `imageSwapPolicy: always`.
+ * A `MutatingAdmissionPolicy` and its binding (Kubernetes 1.36 or newer). The API server itself swaps the images, with
+ * a table of literals, or with `imageSwapPolicy: always` by computing the name.
  *
- * Everything is decided in `variables`: an image in a matchCondition would exclude a Pod from the second pass, in which a
- * sidecar of a later webhook is seen.
+ * All decisions are in `variables`: a condition on images in matchConditions would exclude a Pod from the second pass,
+ * which sees sidecars of later webhooks.
  *
  * @throws InvalidPolicyOptionError
  */
@@ -100,12 +100,12 @@ export function renderMutatingAdmission(
   return [policy, binding];
 }
 
-/** What stands before a source's name in a target: `registry.example.com/mirror/`. */
+/** The part before a source's name in a target: `registry.example.com/mirror/`. */
 export function baseOf({ naming: { host, path } }: Pick<DecidedTarget, 'naming'>): string {
   return `${host}/${path === '' ? '' : `${path}/`}`;
 }
 
-/** The bases by the targets' names, as {@link imageTable} takes them. */
+/** The bases by the targets' names, in the form for {@link imageTable}. */
 export function basesOf(targets: readonly DecidedTarget[]): ReadonlyMap<string, string> {
   return new Map(targets.map((target) => [target.naming.name, baseOf(target)]));
 }
@@ -145,12 +145,12 @@ function variablesOf(
   ];
 }
 
-/** A guard against what the API server cannot have: a JSON patch of nothing is none. */
+/** Avoids an invalid result: an empty JSON patch is not a patch. */
 const PATCHES = 'variables.swaps.map(swap, JSONPatch{op: "replace", path: swap.path, value: swap.value})';
 
 interface Found {
   readonly variables: readonly CelCondition[];
-  /** Variables that map references to names in the target, the first of which counts. */
+  /** Variables that map references to names in the target; the first match counts. */
   readonly results: readonly string[];
 }
 
@@ -193,7 +193,7 @@ function takenName(index: number): string {
   return `underPath${index}`;
 }
 
-/** Which of the images a table has, and under which names; `[?…]` gives an empty text for what is not there. */
+/** The images that a table contains, with their names; `[?…]` returns an empty text for missing entries. */
 function lookup(chunks: string, at: string, name: string): string {
   const isIn = `t${at}.orValue("").contains(" " + k.shown + " ")`;
   return [

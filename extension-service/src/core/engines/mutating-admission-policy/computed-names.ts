@@ -5,11 +5,11 @@ import type { DecidedTarget } from '../engine.js';
 import { IS_VALID } from './reference-cel.js';
 
 /**
- * A map of the names in the target that CEL can compute by itself, by the reference, without those that are in a target
- * already. It computes no hash and no lengths of runs: names that are too long, have runs of separators in a registry that
- * does not take them, or an IPv6 address, are left out. The service names all of them.
+ * A map of the names in the target that CEL can compute itself, by reference, without images that are already in a
+ * target. CEL cannot compute hashes or lengths of runs. It therefore omits names that are too long, that have runs of
+ * separators in a registry that does not accept them, or that contain an IPv6 address. The service names all of them.
  *
- * @param base what stands before the source's name, as a CEL literal
+ * @param base the part before the source's name, as a CEL literal
  */
 export function computedNames({ naming }: DecidedTarget, base: string, targets: readonly DecidedTarget[]): string {
   const segment =
@@ -26,8 +26,8 @@ export function computedNames({ naming }: DecidedTarget, base: string, targets: 
 }
 
 /**
- * A map of the names in a target with `paths`, by the reference. References that it has no entry for go to the next
- * target. A registry that is an IPv6 address has no path here; the service names its images.
+ * A map of the names in a target with `paths`, by reference. References without an entry go to the next target. A
+ * registry that is an IPv6 address has no path here; the service names its images.
  */
 export function namesUnderPaths(
   { naming }: DecidedTarget,
@@ -45,7 +45,7 @@ export function namesUnderPaths(
   ].join('\n');
 }
 
-/** As `core/naming/origin.ts` finds it. */
+/** Same rule as in `core/naming/origin.ts`. */
 function isIn(target: NamingTarget): string {
   const { host, aliases, wholeRegistry } = target;
   const hosts = [...new Set([host, ...aliases].map((one) => one.replace(/:443$/, '')))];

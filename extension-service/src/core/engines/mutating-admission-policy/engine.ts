@@ -6,8 +6,8 @@ import { policyNames } from './names.js';
 import { tableHash } from './table-hash.js';
 
 /**
- * The API server itself, by a `MutatingAdmissionPolicy`: Kubernetes 1.36 or newer. It calls nothing: what the targets have
- * stands in the policy.
+ * The API server itself, with a `MutatingAdmissionPolicy`: Kubernetes 1.36 or newer. It calls nothing: the policy
+ * contains a table of the images in the targets.
  */
 export const mutatingAdmissionPolicy: Engine = {
   name: 'mutatingadmissionpolicy',
@@ -49,7 +49,7 @@ export const mutatingAdmissionPolicy: Engine = {
     webhookValues: false,
   },
   render: ({ call, own, decided, managed = false, targets, directTarget, timeoutSeconds, name, ...options }) => {
-    // Nothing is called, and each target says more than its prefix.
+    // Nothing is called, and each target needs more than its prefix.
     void [call, own, targets, timeoutSeconds, directTarget];
     if (decided === undefined) throw new InvalidPolicyOptionError('targets', 'must define how they name images');
     const { tables, ...rest } = decided;
@@ -69,7 +69,7 @@ export const mutatingAdmissionPolicy: Engine = {
       ...renderMutatingAdmission({ ...options, ...rest, name: large, ...(tables && { table: tables.large }) }),
       ...renderMutatingAdmission({
         ...{ ...options, ...rest, name: recent },
-        // The large one computes names already.
+        // The large policy already computes names.
         targets: rest.targets.map((target) => ({ ...target, swapPolicy: 'exists' as const })),
         ...(tables && { table: tables.recent }),
       }),

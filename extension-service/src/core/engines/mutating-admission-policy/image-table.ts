@@ -1,7 +1,7 @@
 import type { Reference } from '../../image/reference.js';
 import { referenceName } from '../../image/reference.js';
 
-/** An image that a target has under the name that a Pod would get. */
+/** An image that a target has, under the name that a Pod would get. */
 export interface TableEntry {
   readonly source: Reference;
   /** Name of the target. */
@@ -12,7 +12,7 @@ export interface TableEntry {
   readonly repository: string;
 }
 
-/** The literals of one target. Each text is a CEL map, and stays below the API server's limit for one expression. */
+/** The literals of one target. Each text is a CEL map, below the API server's limit for one expression. */
 export interface TargetTable {
   /** `{directory of the source: {last part of its repository: " reference reference "}}`. */
   readonly chunks: readonly string[];
@@ -26,20 +26,20 @@ export interface ImageTable {
   readonly size: number;
   /** Code points of all literals. */
   readonly length: number;
-  /** Entries for which there was no room. */
+  /** Number of entries that did not fit. */
   readonly crowdedOut: number;
-  /** Entries whose text no literal should hold. */
+  /** Number of entries whose text is unsafe in a literal. */
   readonly unquotable: number;
 }
 
-/** Code points. The API server takes 100,000 for an expression; 1.5 MiB is etcd's limit for an object. */
+/** In code points. The API server accepts 100,000 for an expression; etcd's limit for an object is 1.5 MiB. */
 export const TABLE_LIMITS = { chunk: 95_000, table: 1_200_000 } as const;
 
-/** The characters of references and repositories (distribution's grammar); nothing in it needs an escape. */
+/** The characters of references and repositories (distribution's grammar); none of them needs an escape. */
 const QUOTABLE = /^[A-Za-z0-9._:/@[\]-]+$/;
 
 interface Directory {
-  /** Its counterpart in the target, where it is not the usual one. */
+  /** Its counterpart in the target, if it is not the usual one. */
   readonly to: string | undefined;
   readonly names: Map<string, Set<string>>;
 }
@@ -51,11 +51,12 @@ interface Draft {
 }
 
 /**
- * The table as literals. An image's name in the target follows from its source's, so the tags of a repository are one text,
- * repositories are grouped by directory, and the target is named once. A name that does not follow is written out.
+ * The table as literals. An image's name in the target follows from its source's, so the tags of a repository are one
+ * text, repositories are grouped by directory, and the target is named once. A name that does not follow this rule is
+ * written out.
  *
- * @param entries the first ones stay when there is not enough room
- * @param bases of each target: what stands before the source's name, `registry.example.com/mirror/`
+ * @param entries if there is not enough room, the first ones stay
+ * @param bases for each target: the part before the source's name, `registry.example.com/mirror/`
  */
 export function imageTable(
   entries: Iterable<TableEntry>,
@@ -83,7 +84,7 @@ export function imageTable(
   return { targets, size, length, crowdedOut, unquotable };
 }
 
-/** @returns code points that the entry takes, 0 for one that is there, undefined where they are more than `room` */
+/** @returns code points that the entry takes, 0 for an existing one, undefined if they exceed `room` */
 function put(draft: Draft, entry: TableEntry, shown: string, room: number): number | undefined {
   const { source, registry, repository } = entry;
   const from = `${source.registry}/${source.repository}`;
@@ -116,7 +117,7 @@ function put(draft: Draft, entry: TableEntry, shown: string, room: number): numb
   return cost;
 }
 
-/** Of a key and its quotes, its braces and what separates it from the next one. */
+/** Code points of a key's quotes, braces and separator. */
 function overhead(key: string): number {
   return key.length + 9;
 }
@@ -137,7 +138,7 @@ function literalsOf({ directories, renamed }: Draft): TargetTable {
   return { chunks: chunks.texts(), renamed: others.texts() };
 }
 
-/** So that the same table is the same text, whatever the order in which its entries came. */
+/** Makes the text independent of the order of the entries. */
 function sorted<Value>(map: ReadonlyMap<string, Value>): readonly (readonly [string, Value])[] {
   return [...map].sort(([one], [other]) => (one < other ? -1 : 1));
 }
@@ -149,10 +150,10 @@ class Chunks {
   private length = 0;
   private group: { readonly key: string; readonly parts: string[] } | undefined;
 
-  /** Groups come one after the other; a group that is too long continues in the next chunk. */
+  /** Groups follow each other; a group that is too long continues in the next chunk. */
   put(key: string, head: readonly string[], name: string, shown: ReadonlySet<string>): void {
     for (const [index, text] of texts([...shown].sort()).entries()) {
-      // A name stands once in a map: its other tags go into another chunk.
+      // A name occurs once per map: its other tags go into another chunk.
       if (index > 0) this.close();
       const part = `"${name}":"${text}"`;
       const opening = key.length + 6 + head.join(',').length;
@@ -185,7 +186,7 @@ class Chunks {
   }
 }
 
-/** `" one two "`, in as many texts as the limit takes. */
+/** `" one two "`, split into texts within the limit. */
 function texts(shown: readonly string[]): readonly string[] {
   const all: string[] = [];
   let text = ' ';

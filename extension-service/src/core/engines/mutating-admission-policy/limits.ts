@@ -8,13 +8,13 @@ import type { Predicate } from '../../policies/pushdown/predicate.js';
 import { pushDownFilters } from '../../policies/pushdown/push-down.js';
 import { translate } from '../../policies/pushdown/translate.js';
 
-/** CEL that is true for what filters leave alone: a Pod as a whole, and the place `c` in it. */
+/** CEL that is true for what filters exclude: a Pod as a whole, and the entry `c` in it. */
 export interface FilterConditions {
   readonly pod: readonly string[];
   readonly place: readonly string[];
 }
 
-/** Code points of all filters that one expression takes beside its own text. */
+/** Code points that one expression may use for all filters, besides its own text. */
 const MAX_CHARACTERS = 80_000;
 
 const CHOICES =
@@ -22,9 +22,9 @@ const CHOICES =
   'or use another engine (webhook, kyverno), whose requests reach the service';
 
 /**
- * The filters in CEL: no other component evaluates them.
+ * The filters in CEL; no other component evaluates them.
  *
- * @throws InvalidPolicyOptionError for the first filter that CEL cannot decide as the service does
+ * @throws InvalidPolicyOptionError for the first filter that CEL cannot evaluate exactly as the service does
  */
 export function filterConditions(filters: readonly string[], option = 'filters'): FilterConditions {
   const { pod, container, kept } = pushDownFilters(filters);
@@ -48,9 +48,9 @@ export function filterConditions(filters: readonly string[], option = 'filters')
 }
 
 /**
- * CEL that is true for the place `c` when `targets[].match` selects its image; undefined when it selects every one.
+ * CEL that is true for the entry `c` if `targets[].match` selects its image; undefined if it selects every image.
  *
- * @throws InvalidPolicyOptionError when CEL cannot decide it as the service does
+ * @throws InvalidPolicyOptionError if CEL cannot evaluate it exactly as the service does
  */
 export function matchCondition({ option, match }: NamedMatch): string | undefined {
   if (match === undefined || match.trim() === '') return undefined;

@@ -18,8 +18,8 @@ import type { ResolvedPodOptions } from '../../policies/options.js';
 import type { FilterConditions } from './limits.js';
 
 /**
- * The variables up to `places`: the places that name an image which this request may still change, each a map of `path`,
- * `name` and `image`, without those that filters and opt-outs leave alone.
+ * The variables up to `places`: the entries with an image that this request may still change, each as a map of `path`,
+ * `name` and `image`, without those that filters and opt-outs exclude.
  */
 export function placeVariables(
   filters: FilterConditions,
@@ -39,7 +39,8 @@ export function placeVariables(
     },
     { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },
     { name: 'optedOutNames', expression: OPTED_OUT_NAMES },
-    // An update may bring new entries of some places only: the old ones, like everything else of a running Pod, cannot change.
+    // An update can add entries in some locations only: existing entries, like everything else in a running Pod,
+    // cannot change.
     { name: 'all', expression: places.map(entriesOf).join('\n+ ') },
     {
       name: 'places',
@@ -51,7 +52,7 @@ export function placeVariables(
   ];
 }
 
-/** The kubelet started it already from its own manifest; the API object only mirrors it. */
+/** The kubelet has already started it from its own manifest; the API object only mirrors it. */
 const STATIC_POD = '(has(object.metadata.annotations) && "kubernetes.io/config.mirror" in object.metadata.annotations)';
 
 const SKIPPED = `object.metadata.annotations[${celString(SKIP_CONTAINERS_KEY, 'annotation')}]`;
@@ -70,7 +71,7 @@ function entriesOf(place: ImagePlace): string {
   return (
     `(${mayChange} ? ${entries} : []).transformList(i, c, ${celHasImage(place, 'c')} && !${celNeverPulled(place, 'c')}${isNew},\n` +
     `  {"path": ${path}, "name": string(c.${place.name}), "image": string(${celImage(place, 'c')}),\n` +
-    // The API server takes no map of values of different types.
+    // The API server rejects a map with values of different types.
     `   "optedOut": ${optedOut} ? "yes" : ""})`
   );
 }

@@ -5,8 +5,8 @@ import type { DecidedTarget } from '../engine.js';
 import type { TableEntry } from './image-table.js';
 
 /**
- * The entries of a policy that was rendered for these targets, as the API server has it. Variables that are not a table
- * are left out.
+ * The entries of a policy that was rendered for these targets, read from the API server's object. Ignores variables
+ * that are not a table.
  */
 export function readTable(policy: unknown, targets: readonly DecidedTarget[]): readonly TableEntry[] {
   const { spec } = (policy ?? {}) as { readonly spec?: { readonly variables?: readonly Partial<Variable>[] } };
@@ -29,7 +29,7 @@ interface Variable {
   readonly expression: string;
 }
 
-/** The literals are JSON as well. */
+/** The literals are also JSON. */
 function literalOf(expression: string): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
   try {
     return parseBoundedJson(expression) as Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -38,7 +38,7 @@ function literalOf(expression: string): Readonly<Record<string, Readonly<Record<
   }
 }
 
-/** None for an image that the target takes no longer. */
+/** None for an image that the target no longer takes. */
 function entryOf(path: string, shown: string, { naming }: DecidedTarget): readonly TableEntry[] {
   const slash = path.indexOf('/');
   const source: Reference = {

@@ -1,14 +1,13 @@
 /**
- * CEL that reads a reference as `core/image/reference.ts` does. Both are compared in `test/e2e/reference-cel.test.ts`.
- * Only Kubernetes' own libraries of 1.34 and newer are used. CEL has no variables of its own: `[x].map(n, …)[0]` stands for
- * one.
+ * CEL that parses a reference as `core/image/reference.ts` does. `test/e2e/reference-cel.test.ts` compares both. It
+ * only uses Kubernetes' own libraries of 1.34 and newer. CEL has no local variables: `[x].map(n, …)[0]` replaces one.
  */
 
-/** A map of strings for each reference in `refs`, by the reference; references that are certainly not valid are left out. */
+/** A map of strings for each reference in `refs`, by reference; omits references that are certainly invalid. */
 export function keysOf(refs: string): string {
   return [
     `${refs}.distinct()`,
-    // 64 hexadecimal digits alone are the id of an image, which parses as no reference.
+    // 64 hexadecimal digits alone are the ID of an image, which is not a valid reference.
     `  .filter(ref, ${PLAUSIBLE})`,
     '  .transformMapEntry(i, ref, {ref: [ref.split("@", 2)].map(at,',
     '    [at[0].split("/", 2)]',
@@ -26,15 +25,15 @@ export function keysOf(refs: string): string {
   ].join('\n');
 }
 
-/** Printable ASCII, and not longer than any reference. A space would also divide the tags of the table. */
+/** Printable ASCII, within the maximum length of a reference. A space would also split the tags of the table. */
 const PLAUSIBLE = 'size(ref) <= 1024 && ref.matches("^[!-~]+$") && !ref.matches("^[a-f0-9]{64}$")';
 
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const LABEL = '[a-z0-9]+(?:-+[a-z0-9]+)*';
 
 /**
- * Whether the key `k` is valid in all its parts, and its registry no IPv6 address. Entries of the table need no such test:
- * only valid references are in it.
+ * Whether the key `k` is valid in all its parts, and its registry is not an IPv6 address. Entries of the table do not
+ * need this check, because the table only contains valid references.
  */
 export const IS_VALID = [
   `k.registry.matches("^${LABEL}(?:\\\\.${LABEL})*(?::[0-9]+)?$")`,

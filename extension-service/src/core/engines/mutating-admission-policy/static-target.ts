@@ -3,7 +3,7 @@ import { repositoryLengthLimit } from '../../image/reference.js';
 import { checkTargets } from '../../policies/options.js';
 import type { DecidedTarget } from '../engine.js';
 
-/** Registries that take single separators only, which changes some names: Amazon ECR. */
+/** Registries that only accept single separators, which changes some names: Amazon ECR. */
 const SINGLE_SEPARATORS = /\.dkr[.-]ecr[.-]/;
 
 /**
@@ -14,7 +14,7 @@ const SINGLE_SEPARATORS = /\.dkr[.-]ecr[.-]/;
  */
 export function staticTargets(prefixes: readonly string[]): readonly DecidedTarget[] {
   return checkTargets(prefixes).map((prefix, index) => {
-    // Every repository below the prefix has its host and its path.
+    // Every repository below the prefix has the same host and path.
     const { registry: host, repository } = parseReference(`${prefix}x`);
     return {
       option: `targets[${index}]`,

@@ -2,7 +2,7 @@ import { configHash } from '../../policies/config-hash.js';
 import type { Engine } from '../engine.js';
 import { renderMutatingWebhook, WEBHOOK_DEFAULTS } from './mutating-webhook.js';
 
-/** The API server itself, by a `MutatingWebhookConfiguration`: Kubernetes 1.28 or newer, without a policy engine. */
+/** The API server itself, with a `MutatingWebhookConfiguration`: Kubernetes 1.28 or newer, without a policy engine. */
 export const webhook: Engine = {
   name: 'webhook',
   title: 'the API server',
@@ -40,7 +40,7 @@ export const webhook: Engine = {
           };
           return webhooks.map(({ clientConfig: { url = '', service, caBundle } }, index) => ({
             path: `/webhooks/${index}/clientConfig/caBundle`,
-            // By this name the API server verifies whom a Service leads to.
+            // The name for which the API server verifies a Service's certificate.
             address: service === undefined ? url : `${service.name}.${service.namespace}.svc`,
             caBundle,
           }));

@@ -16,13 +16,18 @@ import { requireHttps, routeUrl, type ServiceUrl } from '../../policies/url.js';
 import { ROUTES } from '../routes.js';
 import { USUAL_TIMEOUT_SECONDS } from '../waiting.js';
 
-/** `targets` are checked, and part of the hash: without an engine between, nothing can check the service's answer. */
+/**
+ * `targets` are validated, and part of the hash: without an engine in between, nothing can check the service's answer.
+ */
 export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
-  /** PEM text of the authorities that sign the service's certificate. Absent: the API server's own trust store. */
+  /** CA certificates (PEM) that sign the service's certificate. Absent: the API server's own trust store. */
   readonly caBundle?: string;
   /** The service's `auth.webhook.path`: a user who can read the object can call the service. */
   readonly callerPath?: string;
-  /** Ask again when a later webhook changed the Pod, as one that adds a sidecar does. Default `IfNeeded`; `Never` with `directTarget: refuse`. */
+  /**
+   * Call again when a later webhook changes the Pod, for example to add a sidecar. Default `IfNeeded`; `Never` with
+   * `directTarget: refuse`.
+   */
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
 
@@ -33,7 +38,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
   const resolved = resolvePolicyOptions(options, WEBHOOK_DEFAULTS);
   requireHttps(resolved.url, 'url', 'kube-apiserver');
   const refuses = options.directTarget === 'refuse';
-  // A Pod that was swapped names a target: asked again, another replica would refuse it.
+  // A swapped Pod names a target: in a second call, another replica would refuse it.
   const { reinvocationPolicy = refuses ? 'Never' : 'IfNeeded' } = options;
   const known: readonly unknown[] = ['IfNeeded', 'Never'];
   if (!known.includes(reinvocationPolicy)) {
@@ -56,7 +61,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
     metadata: policyMetadata(resolved.name, options, hashAnnotation(hash)),
     webhooks: [
       {
-        // The API wants a name of at least three labels, unique within the object.
+        // The API requires a name with at least three labels, unique within the object.
         name: 'pods.image-swapper.dev',
         admissionReviewVersions: ['v1'],
         // A dry run is decided and never copied.
@@ -71,7 +76,8 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
         },
         namespaceSelector: namespacesExcept(resolved.excludedNamespaces),
         rules: POD_RULES.map((rule) => ({ ...rule, scope: 'Namespaced' as const })),
-        // None about images: the API server does not ask a webhook again that did not match before a later one added a sidecar.
+        // No conditions on images: if a webhook does not match at first, the API server does not call it again after a
+        // later one added a sidecar.
         matchConditions: podConditions(filters, options.directTarget, operators),
       },
     ],
@@ -80,7 +86,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
 
 /** kube-apiserver often cannot resolve the cluster's own DNS names, so a Service is given as a reference. */
 function clientConfig(url: ServiceUrl, callerPath: string | undefined, hash: string | undefined): WebhookClientConfig {
-  // So that the service sees when its conditions are those of another configuration: the API server does not send our header.
+  // Lets the service detect conditions of another configuration: the API server does not send our header.
   const route = [ROUTES.webhook.path, callerPath, hash].filter((part) => part !== undefined).join('/');
   if (url.service === undefined) return { url: routeUrl(url, route) };
   return { service: { ...url.service, port: url.port ?? 443, path: `${url.path}${route}` } };
