@@ -40,7 +40,7 @@ export interface ClusterSideOptions {
   readonly emit: (event: ClusterEvent) => void;
   readonly garbage: Garbage;
   readonly checkAccess: CheckAccess;
-  /** Milliseconds until a kubeconfig that could not be used is tried again. @default 10000 */
+  /** Delay in milliseconds before an unusable kubeconfig is tried again. @default 10000 */
   readonly retry?: number;
 }
 
@@ -49,7 +49,7 @@ const KUBECONFIG_RETRY_MS = 10_000;
 const LEASE_SILENCE_MS = 20_000;
 
 /**
- * The service's work in the cluster besides answering requests: it takes part in the election of the replica that
+ * The service's work in the cluster in addition to answering requests: it takes part in the election of the replica that
  * copies, and while it leads, finds out what to copy.
  */
 export class ClusterSide implements ClusterPart {

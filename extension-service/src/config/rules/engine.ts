@@ -25,7 +25,7 @@ export function checkEngine(context: RuleContext): void {
   if (engine.decides.sees === 'images') warnOfUnseen(context, engine);
 }
 
-/** Fields besides images, for an engine that only writes images. */
+/** Fields in addition to images, for an engine that only writes images. */
 function checkAdditions(context: RuleContext, { name, title, decides }: Engine): void {
   const { pods } = context.config;
   if (decides.addsToPods === true) return;

@@ -12,7 +12,7 @@ const PAIR = '"[A-Za-z0-9./_-]+":"[A-Za-z0-9._:/@+-]+"';
 /** The annotation's text that the policies' guards accept, in RE2: only names and references. */
 export const ORIGINAL_IMAGES_PATTERN = `^[{]${PAIR}(,${PAIR})*[}]$`;
 
-/** Fields that are added to a swapped Pod besides its images (`pods`). */
+/** Fields that are added to a swapped Pod in addition to its images (`pods`). */
 export interface PodAdditions {
   /** Name of a Secret that is missing in the Pod's `imagePullSecrets`. */
   readonly pullSecret?: string;

@@ -181,7 +181,7 @@ export interface DecidedInput {
   readonly tables?: ImageTables;
   /** Under `source.accessCheck`: the tables hold only images that every Pod may read. */
   readonly publicOnly: boolean;
-  /** Nothing is swapped. */
+  /** Swap nothing. */
   readonly dryRun: boolean;
 }
 

@@ -13,7 +13,7 @@ export interface GuardedPolicies {
   readonly computes: boolean;
 }
 
-/** @throws InvalidPolicyOptionError where the engine's policies would let pass what the configuration guards */
+/** @throws InvalidPolicyOptionError if the engine's policies would allow what the configuration forbids */
 export function checkGuards(
   { accessCheck, directTarget }: SourceGuards,
   { name, decides, transport }: Pick<Engine, 'name' | 'decides' | 'transport'>,

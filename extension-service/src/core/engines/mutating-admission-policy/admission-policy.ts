@@ -36,7 +36,7 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
   readonly table?: ImageTable;
   /** The table holds only images that every Pod may read. */
   readonly publicOnly?: boolean;
-  /** The policy without its binding, which swaps nothing. */
+  /** Only the policy without its binding, which swaps nothing. */
   readonly dryRun?: boolean;
 }
 

@@ -14,7 +14,7 @@ export interface FilterConditions {
   readonly place: readonly string[];
 }
 
-/** Code points that one expression may use for all filters, besides its own text. */
+/** Code points that one expression may use for all filters, in addition to its own text. */
 const MAX_CHARACTERS = 80_000;
 
 const CHOICES =
