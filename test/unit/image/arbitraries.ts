@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { anyCharacter } from '../characters.js';
 import { repositoryLengthLimit } from '../../../extension-service/src/core/image/reference.js';
 
 /** Image references, legal and nearly legal, that lean towards what escapes, marks and limits could get wrong. */
@@ -110,6 +111,6 @@ export const hostileReferenceText = fc.oneof(
         }, text),
       ),
   },
-  { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
+  { weight: 1, arbitrary: fc.string({ unit: anyCharacter, maxLength: 40 }) },
   { weight: 1, arbitrary: fc.string({ unit: fc.constantFrom(...'aA0.:/@_-[]'.split('')), maxLength: 24 }) },
 );

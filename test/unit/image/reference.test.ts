@@ -145,7 +145,7 @@ describe('parseReference', () => {
         expect(formatReference(parseReference(written))).toBe(written);
         expect(reference.registry).toBe(reference.registry.toLowerCase());
       }),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
   });
 
@@ -154,7 +154,7 @@ describe('parseReference', () => {
       fc.property(hostileReferenceText, (text) => {
         expect(parsed(text)).toBeDefined();
       }),
-      { numRuns: 5000 },
+      { numRuns: 2000 },
     );
   });
 });

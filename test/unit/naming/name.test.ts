@@ -147,7 +147,7 @@ describe('naming', () => {
       fc.property(legalReferenceText, fc.constantFrom(...everyTarget), (text, target) => {
         checkNaming(target, everyTarget, parseReference(text));
       }),
-      { numRuns: 4000 },
+      { numRuns: 1500 },
     );
   });
 
@@ -205,7 +205,7 @@ describe('naming', () => {
         const first = repository.slice(target.path === '' ? 0 : target.path.length + 1).split('/', 1)[0] ?? '';
         expect(first === 'localhost' || /[._]/.test(first)).toBe(true);
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     );
   });
 });
@@ -266,7 +266,7 @@ describe('sourceOf', () => {
         expect(targetReference(target, source).repository).toBe(repository);
         expect(parseReference(formatReference(source))).toEqual(source);
       }),
-      { numRuns: 4000 },
+      { numRuns: 1500 },
     );
   });
 });

@@ -45,7 +45,8 @@ export interface Usage {
 
 /** The record with newer uses. Nothing that it says is lost: two installations with one name both count. */
 export function updatedRecord(before: UsageRecord | undefined, { cluster, writer, now, uses }: Usage): UsageRecord {
-  const merged = new Map([...(before?.uses ?? [])].filter(([, time]) => now - time < MAX_USE_AGE_MS));
+  const merged = new Map<string, number>();
+  for (const [key, time] of before?.uses ?? []) if (now - time < MAX_USE_AGE_MS) merged.set(key, time);
   for (const [key, time] of uses) merged.set(key, Math.max(time, merged.get(key) ?? 0));
   const writers = [...(before?.writers ?? [])].filter(([, time]) => now - time < MAX_RECORD_AGE_MS);
   const since = before === undefined || before.uses.size === 0 ? now : before.since;

@@ -6,7 +6,7 @@
 export function sha256(text: string): string {
   const blocks = padded(text);
   const state = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
-  const schedule = new Array<number>(64).fill(0);
+  const schedule = new Uint32Array(64);
   const word = (index: number) => schedule[index] ?? 0;
 
   for (let offset = 0; offset < blocks.byteLength; offset += 64) {
@@ -16,17 +16,24 @@ export function sha256(text: string): string {
       const b = word(i - 2);
       const sigma0 = rotate(a, 7) ^ rotate(a, 18) ^ (a >>> 3);
       const sigma1 = rotate(b, 17) ^ rotate(b, 19) ^ (b >>> 10);
-      schedule[i] = (word(i - 16) + sigma0 + word(i - 7) + sigma1) >>> 0;
+      schedule[i] = word(i - 16) + sigma0 + word(i - 7) + sigma1;
     }
     let [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = state;
     for (let i = 0; i < 64; i++) {
       const sum1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
       const choice = (e & f) ^ (~e & g);
-      const first = (h + sum1 + choice + (roundConstants[i] ?? 0) + word(i)) >>> 0;
+      const first = (h + sum1 + choice + (roundConstants[i] ?? 0) + word(i)) | 0;
       const sum0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
       const majority = (a & b) ^ (a & c) ^ (b & c);
-      const second = (sum0 + majority) >>> 0;
-      [h, g, f, e, d, c, b, a] = [g, f, e, (d + first) >>> 0, c, b, a, (first + second) >>> 0];
+      // One by one: a swap of eight by arrays takes most of the time.
+      h = g;
+      g = f;
+      f = e;
+      e = (d + first) | 0;
+      d = c;
+      c = b;
+      b = a;
+      a = (first + sum0 + majority) | 0;
     }
     [a, b, c, d, e, f, g, h].forEach((value, i) => {
       state[i] = ((state[i] ?? 0) + value) >>> 0;

@@ -137,7 +137,7 @@ describe('filters that engines decide', () => {
           }
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
     // Not for want of filters that are decided and true.
     expect(pushedTrue).toBeGreaterThan(300);
