@@ -19,6 +19,8 @@ import { until } from '../../fakes/until.js';
 const PATH = '/apis/coordination.k8s.io/v1/namespaces/swapper/leases/image-swapper';
 /** About a third of what the service uses, so that a busy machine still renews in time. */
 const FAST: LeaseDurations = { lease: 4_000, renew: 1_000, giveUp: 3_000, retry: 100, request: 1_000, refused: 3_600 };
+/** For a thread that is made busy: renewals are as frequent, and a busy machine does not end the Lease. */
+const LONG_LEASE: LeaseDurations = { ...FAST, lease: 60_000, giveUp: 50_000, request: 20_000 };
 
 const NOBODY = { resolve: async () => [] };
 
@@ -63,7 +65,7 @@ class Replica {
   }
 }
 
-async function start(identity: string): Promise<Replica> {
+async function start(identity: string, durations = FAST): Promise<Replica> {
   const cluster = await connectCluster({ KUBECONFIG: join(folder, 'kubeconfig') });
   if (cluster === undefined) throw new Error('KUBECONFIG was not read');
   const lease = await ClusterLease.connect(cluster, 'image-swapper');
@@ -74,7 +76,7 @@ async function start(identity: string): Promise<Replica> {
         identity,
         onState: (state) => (self.state = state),
         log: (level, message) => self.log.push(`${level}: ${message}`),
-        durations: FAST,
+        durations,
       }),
   );
   replicas.push(replica);
@@ -222,7 +224,7 @@ describe('the Lease of a replica that copies', () => {
       retry: { attempts: 1 },
     });
     try {
-      const replica = await start('a_1');
+      const replica = await start('a_1', LONG_LEASE);
       await until('leading', () => replica.working);
       let lost = 0;
       const watching = setInterval(() => (lost += replica.working ? 0 : 1), 50);
