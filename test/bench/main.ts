@@ -9,6 +9,7 @@ const ALL = [
   'aws',
   'copy',
   'cut-connections',
+  'gc',
   'http-clients',
   'start',
   'synth',

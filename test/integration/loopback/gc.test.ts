@@ -4,6 +4,7 @@ import { UsageStore } from '../../../extension-service/src/targets/garbage/usage
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import type { ProgramResult } from '../../fakes/program.js';
+import { putUsageRecord } from '../../fakes/usage-record.js';
 import { useCli } from './cli.js';
 
 const cli = useCli();
@@ -12,33 +13,10 @@ const now = Math.floor(Date.now() / 1_000);
 const USAGE = 'mirror/image-swapper-usage';
 const APP = 'mirror/docker.io/library/app';
 
-/** Puts a record as a cluster would; uses in days ago, by repository and tag or digest. */
+/** A healthy record with uses in days ago, by repository and tag or digest. */
 function putRecord(cluster: string, uses: Readonly<Record<string, number>>, more: object = {}): void {
-  const record = {
-    version: 1,
-    cluster,
-    since: now - 100 * DAY,
-    writers: { [`uid-${cluster}`]: now - 600 },
-    uses: Object.fromEntries(Object.entries(uses).map(([key, days]) => [key, now - days * DAY])),
-    ...more,
-  };
-  const config = Buffer.from('{}');
-  const layer = Buffer.from(JSON.stringify(record));
-  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
-  const manifest = {
-    schemaVersion: 2,
-    mediaType,
-    artifactType: 'application/vnd.image-swapper.usage.v1',
-    config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: cli.target.putBlob(USAGE, config), size: 2 },
-    layers: [
-      {
-        mediaType: 'application/vnd.image-swapper.usage.v1+json',
-        digest: cli.target.putBlob(USAGE, layer),
-        size: layer.length,
-      },
-    ],
-  };
-  cli.target.putManifest(USAGE, cluster, mediaType, Buffer.from(JSON.stringify(manifest)));
+  const times = new Map(Object.entries(uses).map(([key, days]) => [key, now - days * DAY]));
+  putUsageRecord(cli.target, cluster, { now, uses: times, more });
 }
 
 interface Row {

@@ -124,16 +124,13 @@ function withCompanions(judged: readonly GarbageDecision[]): readonly GarbageDec
     new Set(
       judged
         .filter((one) => one.action === action && !isCompanion(one))
-        .flatMap(({ digest, children }) => [digest, ...children]),
+        .flatMap(({ digest, children }) => [digest, ...children].map(subjectKey)),
     );
   const [kept, deleted] = [named('keep'), named('delete')];
   const companions = judged.map((one): GarbageDecision => {
     if (!isCompanion(one)) return one;
     const subjects = one.tags.map(subjectOf);
-    // Tags hold at most 64 digits of a digest.
-    const isIn = (digests: ReadonlySet<string>, subject: string): boolean =>
-      [...digests].some((digest) => digest.startsWith(subject));
-    const isGone = subjects.every((subject) => isIn(deleted, subject) && !isIn(kept, subject));
+    const isGone = subjects.every((subject) => deleted.has(subject) && !kept.has(subject));
     return isGone ? { ...one, action: 'delete', reason: `belongs to ${subjects.join(', ')}` } : one;
   });
   const staying = new Set(
@@ -149,6 +146,11 @@ function withCompanions(judged: readonly GarbageDecision[]): readonly GarbageDec
 
 function isCompanion({ tags }: StoredManifest): boolean {
   return tags.every((tag) => DIGEST_TAG.test(tag));
+}
+
+/** Tags hold 64 digits of a digest, of whatever algorithm. */
+function subjectKey(digest: string): string {
+  return digest.slice(0, digest.indexOf(':') + 65);
 }
 
 function subjectOf(tag: string): string {
