@@ -63,6 +63,10 @@ export class RegistryStore {
     return [...(this.#repositories.get(repository)?.tags.keys() ?? [])].sort();
   }
 
+  digests(repository: string): string[] {
+    return [...(this.#repositories.get(repository)?.manifests.keys() ?? [])];
+  }
+
   putBlob(repository: string, content: Content): void {
     this.create(repository);
     this.#blobs.set(content.digest, content);

@@ -49,6 +49,8 @@ export interface FakeRegistryOptions {
 
 /** One request, in the order of arrival; `status` is 0 until it was answered. */
 export interface AccessLogEntry {
+  /** When it arrived, milliseconds since the epoch. */
+  readonly time: number;
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -181,6 +183,11 @@ export class FakeRegistry {
     return this.#store.tags(repository);
   }
 
+  /** Of all manifests. */
+  digests(repository: string): string[] {
+    return this.#store.digests(repository);
+  }
+
   manifest(repository: string, reference: string): StoredManifest | undefined {
     return this.#store.manifest(repository, reference);
   }
@@ -228,6 +235,7 @@ export class FakeRegistry {
       if (connection === undefined) connections.set(request.socket, (connection = ++connectionCount));
       const scheme = request.headers.authorization?.split(' ')[0]?.toLowerCase();
       const entry: OpenEntry = {
+        time: Date.now(),
         method: request.method ?? '',
         path: decodeURIComponent(url.pathname),
         query: url.search.slice(1),

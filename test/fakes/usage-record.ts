@@ -5,6 +5,8 @@ export interface FakeUsage {
   readonly now: number;
   /** By `repository:tag` or `repository@digest`. */
   readonly uses: ReadonlyMap<string, number>;
+  /** @default mirror */
+  readonly path?: string;
   /** Keys that replace those of a healthy record. */
   readonly more?: object;
 }
@@ -12,8 +14,12 @@ export interface FakeUsage {
 const DAY_SECONDS = 86_400;
 
 /** Puts the record of a cluster into a registry, as its service would: healthy, ten minutes old, of the last 100 days. */
-export function putUsageRecord(registry: FakeRegistry, cluster: string, { now, uses, more }: FakeUsage): void {
-  const repository = 'mirror/image-swapper-usage';
+export function putUsageRecord(
+  registry: FakeRegistry,
+  cluster: string,
+  { now, uses, path = 'mirror', more }: FakeUsage,
+): void {
+  const repository = `${path}/image-swapper-usage`;
   const record = {
     version: 1,
     cluster,

@@ -28,6 +28,7 @@ import { ProblemLog } from '../kubernetes/problem-log.js';
 import { clusterLists } from '../kubernetes/watch/cluster-lists.js';
 import { clusterWatches } from '../kubernetes/watch/cluster-watches.js';
 import { GarbageTask } from '../kubernetes/usage/garbage-task.js';
+import type { GarbageTaskOptions } from '../kubernetes/usage/garbage-task.js';
 import { UsageRecorder } from '../kubernetes/usage/usage-recorder.js';
 import { Reconciler } from '../kubernetes/workloads/reconciler.js';
 import { messageOf } from '../util/message-of.js';
@@ -40,6 +41,7 @@ export interface ClusterSideOptions {
   readonly emit: (event: ClusterEvent) => void;
   readonly garbage: Garbage;
   readonly checkAccess: CheckAccess;
+  readonly garbageTimes?: GarbageTaskOptions['times'];
   /** Delay in milliseconds before an unusable kubeconfig is tried again. @default 10000 */
   readonly retry?: number;
 }
@@ -222,10 +224,11 @@ export class ClusterSide implements ClusterPart {
 
   private collecting(): readonly LeaderTask[] {
     if (!this.current.config.gc.enabled) return [];
-    const { log, garbage, emit } = this.options;
+    const { log, garbage, garbageTimes, emit } = this.options;
     return [
       new GarbageTask({
         log,
+        ...(garbageTimes !== undefined && { times: garbageTimes }),
         report: (results) => emit({ kind: 'garbage', results }),
         collect: (beforeDelete, signal) => garbage.collect(this.current.config, beforeDelete, signal),
         withdraw: async (names, signal) => {

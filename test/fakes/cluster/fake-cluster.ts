@@ -4,6 +4,7 @@ import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { makeCertificates } from '../certificates.js';
+import { AppliedObjects } from './applied-objects.js';
 import { Collection } from './collection.js';
 import type { FakeEvent, FakeObject } from './collection.js';
 import { ClusterFaults } from './faults.js';
@@ -43,6 +44,8 @@ export class FakeCluster {
   readonly requests: ClusterRequest[] = [];
   /** Events that were created, in order. */
   readonly events: CreatedEvent[] = [];
+  /** Objects that are applied, where the test has named their path. */
+  readonly applied = new AppliedObjects();
   private readonly collections = new Map<string, Collection>();
   private readonly watches = new Set<OpenWatch>();
   private readonly faults = new ClusterFaults();
@@ -186,6 +189,7 @@ export class FakeCluster {
     if (fault?.type === 'slow') await delay(fault.milliseconds);
     if (fault?.type === 'text') return void response.end(fault.text);
     if (lease) return this.leases.answer(request.method ?? '', path, text, response);
+    if (this.applied.answer(request.method ?? '', path, text, response)) return;
     const object = this.objects.get(path);
     if (object !== undefined) {
       return void response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(object));

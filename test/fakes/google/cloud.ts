@@ -94,7 +94,7 @@ export class GoogleCloud {
       mode: 'STANDARD_REPOSITORY',
     });
     state.permissions.set(POD_ACCOUNT, new Set(WRITER_PERMISSIONS));
-    const targetPlane = new DataPlane({ host: TARGET_HOST, tokens, state });
+    const targetPlane = new DataPlane({ host: TARGET_HOST, tokens, state, registry: target });
     const sourcePlane = new DataPlane({ host: SOURCE_HOST, tokens, state });
     const gcrPlane = new DataPlane({ host: 'gcr.io', tokens });
     proxy.setHook('gcr.io', gcrPlane.hook);

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Hook, HookRequest, HookResult } from '../tls-proxy.js';
 import type { RepositoryState } from './repository-state.js';
+import type { FakeRegistry } from '../registry.js';
+import { deletionRefusal } from './deletion-rules.js';
 import type { GoogleTokens } from './tokens.js';
 
 export interface DataPlaneOptions {
@@ -9,6 +11,8 @@ export interface DataPlaneOptions {
   readonly tokens: GoogleTokens;
   /** Which repositories there are, and who may pull and push; absent: everybody with a login may do everything. */
   readonly state?: RepositoryState;
+  /** The registry behind it, whose manifests it keeps while something names them. */
+  readonly registry?: FakeRegistry;
 }
 
 /** Requests to a host of Google's registries, with the caller. */
@@ -69,7 +73,7 @@ export class DataPlane {
     identity: string,
     isPublic: boolean,
   ): HookResult {
-    const { state, host } = this.options;
+    const { state, host, registry } = this.options;
     const reads = method === 'GET' || method === 'HEAD';
     if (identity === 'anonymous' && !(isPublic && reads)) return this.#denied('downloadArtifacts', place);
     if (state === undefined || repository === '') return undefined;
@@ -85,8 +89,10 @@ export class DataPlane {
       state.repositories.set(name, { name, format: 'DOCKER' });
       return failure(404, 'NAME_UNKNOWN', `Repository "${repository}" not found`);
     }
-    if (!state.repositories.has(name)) return failure(404, 'NAME_UNKNOWN', `Repository "${repository}" not found`);
-    return undefined;
+    const found = state.repositories.get(name);
+    if (found === undefined) return failure(404, 'NAME_UNKNOWN', `Repository "${repository}" not found`);
+    if (!deletes || registry === undefined) return undefined;
+    return deletionRefusal(registry, path, found.dockerConfig?.immutableTags === true);
   }
 
   #denied(permission: string, place: string): HookResult {

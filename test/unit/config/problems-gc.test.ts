@@ -44,4 +44,12 @@ describe('problems with gc', () => {
   ])('%s', (_title, text, expected) => {
     expect(problemsOf(`${target}${text}`)).toEqual(expected);
   });
+
+  it('does not go with immutable tags in the one repository of Artifact Registry', () => {
+    const gcp =
+      '{location: europe, projectId: my-project-123, repositoryId: mirror, repository: {immutableTags: true}}';
+    expect(problemsOf(`target: {type: gcp, gcp: ${gcp}}\ngc: {cluster: a}\n`)).toEqual([
+      '2:15: gc.cluster: conflicts with gcp.repository.immutableTags: the tag of a usage record must be able to move: set immutableTags: false, or leave gc.cluster out',
+    ]);
+  });
 });

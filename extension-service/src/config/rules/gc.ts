@@ -18,6 +18,12 @@ export function checkGc(context: RuleContext): void {
     context.error(['gc', 'cluster'], message, 'set reconcile.enabled: true');
   }
   for (const { path, config } of targetsOf(context)) {
+    // One repository holds all of such a target.
+    const { repository } = (config?.gcp ?? {}) as { readonly repository?: { readonly immutableTags?: unknown } };
+    if (repository?.immutableTags === true) {
+      const message = 'conflicts with gcp.repository.immutableTags: the tag of a usage record must be able to move';
+      context.error(['gc', 'cluster'], message, 'set immutableTags: false, or leave gc.cluster out');
+    }
     const own = [...path, 'imageCopyPolicy'];
     const policy = context.isWritten(own) ? config?.imageCopyPolicy : context.config.imageCopyPolicy;
     if (policy !== 'none') continue;

@@ -14,6 +14,9 @@ export interface UsageRecord {
   readonly uses: ReadonlyMap<string, number>;
 }
 
+/** The repository of a target in which each cluster has one tag, which moves; no source can be mirrored there. */
+export const USAGE_REPOSITORY = 'image-swapper-usage';
+
 /** A record that cannot be read: nothing may be deleted then. */
 export class UsageRecordError extends Error {
   override readonly name = 'UsageRecordError';

@@ -1,6 +1,7 @@
 import type { AwsConfig } from './config.js';
 import { untilAborted } from '../../registry/transport/abort.js';
 import type { CloudRepositories } from '../cloud.js';
+import { USAGE_REPOSITORY } from '../../core/gc/usage-record.js';
 import { isImmutableTag } from './mutability.js';
 import type { EcrContext } from './context.js';
 import type { PolicyKeeper } from './policy-keeper.js';
@@ -92,17 +93,20 @@ function createInput({ accountId, ecrOptions }: AwsConfig, repositoryName: strin
   const { tags, imageTagMutability, imageTagMutabilityExclusionFilters, encryptionConfiguration } = ecrOptions;
   const own = marks ? [{ Key: policiesTag, Value: pendingValue }] : [];
   const { encryptionType, kmsKey } = encryptionConfiguration;
+  // The tags of clusters move with each record.
+  const isUsage = repositoryName.split('/').at(-1) === USAGE_REPOSITORY;
   return {
     registryId: accountId,
     repositoryName,
     tags: [...tags.map(({ key, value }) => ({ Key: key, Value: value })), ...own],
-    imageTagMutability,
-    ...(imageTagMutabilityExclusionFilters.length > 0 && {
-      imageTagMutabilityExclusionFilters: imageTagMutabilityExclusionFilters.map(({ filterType, filter }) => ({
-        filterType,
-        filter,
-      })),
-    }),
+    imageTagMutability: isUsage ? ('MUTABLE' as const) : imageTagMutability,
+    ...(!isUsage &&
+      imageTagMutabilityExclusionFilters.length > 0 && {
+        imageTagMutabilityExclusionFilters: imageTagMutabilityExclusionFilters.map(({ filterType, filter }) => ({
+          filterType,
+          filter,
+        })),
+      }),
     imageScanningConfiguration: { scanOnPush: ecrOptions.imageScanningConfiguration.imageScanOnPush },
     encryptionConfiguration: { encryptionType, ...(kmsKey !== undefined && { kmsKey }) },
   };

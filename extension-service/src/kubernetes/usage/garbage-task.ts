@@ -23,11 +23,19 @@ export interface GarbageTaskOptions {
   readonly withdraw: (names: readonly string[], signal: AbortSignal) => Promise<void>;
   readonly log: (level: 'info' | 'warn', message: string) => void;
   readonly report: (results: readonly TargetGarbage[]) => void;
-  /** Milliseconds. */
-  readonly times?: { readonly first: number; readonly interval: number; readonly afterWithdrawal: number };
+  readonly times?: Partial<GarbageTimes>;
 }
 
-const TIMES = { first: 3_600_000, interval: 86_400_000, afterWithdrawal: 5_000 };
+/** Milliseconds. */
+export interface GarbageTimes {
+  /** Until the first run of a leader. */
+  readonly first: number;
+  readonly interval: number;
+  /** Between a withdrawal that is in force and the first deletion: admissions that began before it end meanwhile. */
+  readonly afterWithdrawal: number;
+}
+
+const TIMES: GarbageTimes = { first: 3_600_000, interval: 86_400_000, afterWithdrawal: 5_000 };
 const MAX_LINES = 20;
 
 /** Deletes once a day what no cluster uses any more, while this replica leads. */
@@ -37,7 +45,7 @@ export class GarbageTask implements LeaderTask {
   constructor(private readonly options: GarbageTaskOptions) {}
 
   async lead(signal: AbortSignal): Promise<void> {
-    const { first, interval } = this.options.times ?? TIMES;
+    const { first, interval } = { ...TIMES, ...this.options.times };
     await sleep(first, signal, { ref: false });
     while (!signal.aborted) {
       await this.run(signal);
@@ -46,10 +54,11 @@ export class GarbageTask implements LeaderTask {
   }
 
   private async run(signal: AbortSignal): Promise<void> {
-    const { collect, withdraw, log, report, times = TIMES } = this.options;
+    const { collect, withdraw, log, report, times } = this.options;
+    const { afterWithdrawal } = { ...TIMES, ...times };
     const beforeDelete = async (names: readonly string[]): Promise<void> => {
       await withdraw(names, signal);
-      await sleep(times.afterWithdrawal, signal, { ref: false });
+      await sleep(afterWithdrawal, signal, { ref: false });
       signal.throwIfAborted();
     };
     try {

@@ -163,7 +163,20 @@ async function deleted(options: GarbageOptions, decision: GarbageDecision): Prom
     return rowOf(options, decision, 'deleted');
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
+    if (tagsFirst) await restoreTags(options, decision).catch(() => undefined);
     return rowOf(options, { ...decision, reason: `${error.message}${deletionAdvice(error)}` }, 'failed');
+  }
+}
+
+/** An image that the registry keeps, such as one with attached signatures, has the tags again that went before it. */
+async function restoreTags(
+  { client, signal }: GarbageOptions,
+  { repository, digest, tags }: GarbageDecision,
+): Promise<void> {
+  const manifest = await client.getManifest(repository, digest, { signal });
+  for (const tag of tags) {
+    if ((await client.headManifest(repository, tag, { signal })) === undefined)
+      await client.putManifest(repository, tag, manifest, { signal });
   }
 }
 

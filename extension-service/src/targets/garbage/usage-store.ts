@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { parseUsageRecord, formatUsageRecord, updatedRecord } from '../../core/gc/usage-record.js';
+import { USAGE_REPOSITORY, parseUsageRecord, formatUsageRecord, updatedRecord } from '../../core/gc/usage-record.js';
 import type { Usage, UsageRecord } from '../../core/gc/usage-record.js';
 import type { NamingTarget } from '../../core/naming/target.js';
 import type { RegistryClient } from '../../registry/client.js';
@@ -10,8 +10,6 @@ import type { RawManifest } from '../../registry/manifest.js';
 import { readBlob } from '../../registry/read-blob.js';
 import type { Descriptor } from '../../registry/types.js';
 
-/** The repository of a target in which each cluster has one tag; no source can be mirrored there. */
-const USAGE_REPOSITORY = 'image-swapper-usage';
 const ARTIFACT_TYPE = 'application/vnd.image-swapper.usage.v1';
 const RECORD_TYPE = 'application/vnd.image-swapper.usage.v1+json';
 const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';

@@ -1,0 +1,51 @@
+import type { ServerResponse } from 'node:http';
+
+interface Metadata {
+  readonly uid?: string;
+  readonly labels?: object;
+}
+
+/** One write, in the order of arrival. */
+export interface AppliedWrite {
+  /** Milliseconds since the epoch, before it was answered. */
+  readonly time: number;
+  readonly path: string;
+  /** JSON. */
+  readonly text: string;
+}
+
+/** Objects of a cluster that server-side apply makes, below the paths that a test has named. */
+export class AppliedObjects {
+  readonly writes: AppliedWrite[] = [];
+  private readonly paths = new Set<string>();
+  private readonly objects = new Map<string, object>();
+
+  /** From now on there are objects below this path, such as `/apis/GROUP/VERSION/PLURAL/`. */
+  serve(path: string): void {
+    this.paths.add(path);
+  }
+
+  /** @returns whether the request was one for such an object */
+  answer(method: string, path: string, text: string, response: ServerResponse): boolean {
+    if (![...this.paths].some((prefix) => path.startsWith(prefix))) return false;
+    const send = (code: number, object: object): true => {
+      response.writeHead(code, { 'Content-Type': 'application/json' }).end(JSON.stringify(object));
+      return true;
+    };
+    const missing = { kind: 'Status', status: 'Failure', code: 404, message: 'not found' };
+    if (method === 'PATCH') {
+      this.writes.push({ time: Date.now(), path, text });
+      const object = JSON.parse(text) as { readonly metadata: Metadata };
+      const metadata = {
+        uid: path,
+        ...object.metadata,
+        resourceVersion: String(this.writes.length),
+        managedFields: [{ manager: 'image-swapper', operation: 'Apply' }],
+      };
+      this.objects.set(path, { ...object, metadata });
+    }
+    if (method === 'DELETE') return this.objects.delete(path) ? send(200, {}) : send(404, missing);
+    const found = this.objects.get(path);
+    return found === undefined ? send(404, missing) : send(200, found);
+  }
+}

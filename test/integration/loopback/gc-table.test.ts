@@ -1,0 +1,133 @@
+import { writeFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { ClusterSide } from '../../../extension-service/src/background/cluster-side.js';
+import { garbageOf } from '../../../extension-service/src/background/garbage.js';
+import type { Config } from '../../../extension-service/src/core/config/model.js';
+import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
+import { Sources } from '../../../extension-service/src/kubernetes/workloads/sources.js';
+import { usesOf } from '../../../extension-service/src/kubernetes/workloads/uses.js';
+import { Registries } from '../../../extension-service/src/targets/registries.js';
+import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
+import { smallPod } from '../../fakes/cluster/pods.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import type { AccessLogEntry } from '../../fakes/registry.js';
+import { FakeRegistry } from '../../fakes/registry.js';
+import { until } from '../../fakes/until.js';
+import { putUsageRecord } from '../../fakes/usage-record.js';
+import { parse } from '../../unit/config/parsing.js';
+
+const DAY_SECONDS = 86_400;
+const APP = 'mirror/docker.io/library/app';
+const POLICIES = '/apis/admissionregistration.k8s.io/v1/';
+const kubeconfig = join(tmpdir(), `image-swapper-gc-table-${process.pid}.json`);
+let cluster: FakeCluster;
+let target: FakeRegistry;
+
+beforeEach(async () => {
+  [cluster, target] = [await FakeCluster.start(), await FakeRegistry.start()];
+  for (const plural of ['mutatingadmissionpolicies', 'mutatingadmissionpolicybindings'])
+    cluster.applied.serve(`${POLICIES}${plural}/`);
+  await writeFile(kubeconfig, cluster.kubeconfig());
+});
+afterEach(async () => {
+  await Promise.all([cluster.close(), target.close(), rm(kubeconfig)]);
+});
+
+const written = (name: string): string =>
+  cluster.applied.writes.findLast(({ path }) => path === `${POLICIES}mutatingadmissionpolicies/${name}`)?.text ?? '';
+const isInTable = (tag: string): boolean =>
+  ['image-swapper', 'image-swapper-recent'].some((name) => written(name).includes(tag));
+const configured = (gc: object): Config =>
+  parse(
+    stringify({
+      target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+      policies: { manage: true, engine: 'mutatingadmissionpolicy' },
+      gc,
+    }),
+  ).config;
+
+/** The cluster's side of a leader. */
+function startSide(config: Config) {
+  const log: string[] = [];
+  const registries = new Registries(config, {
+    env: {},
+    readSecret: () => Promise.reject(new Error('no Secret')),
+    cloud: () => undefined,
+    report: () => undefined,
+  });
+  const side = new ClusterSide(config, {
+    env: { KUBECONFIG: kubeconfig, POD_NAME: 'one' },
+    log: (_level, message) => log.push(message),
+    garbage: garbageOf(() => registries),
+    // The pause before a deletion is that of the service.
+    garbageTimes: { first: 0, interval: 100 },
+    emit: () => undefined,
+  });
+  side.start();
+  const stop = async (): Promise<void> => {
+    await side.stop();
+    registries.close();
+  };
+  return { side, log, stop };
+}
+
+/** Runs a leader until both tags are in the table, as after their copies. */
+async function fillTable(tags: readonly string[], digest: string): Promise<void> {
+  const config = configured({});
+  const rules = compileRules(config, namingTarget);
+  const { side, stop } = startSide(config);
+  for (const tag of tags) {
+    const pod = { spec: { containers: [{ name: 'a', image: `app:${tag}` }] } };
+    const [job] = usesOf(rules, new Sources(), pod, 'team-a').jobs;
+    if (job === undefined) throw new Error('no job');
+    await until(`${tag} is in the table`, () => {
+      side.copied({ job, result: { ok: true, upToDate: true, digest } });
+      return isInTable(tag);
+    });
+  }
+  await stop();
+}
+
+it("takes an image out of the API server's table five seconds before it is deleted", async () => {
+  const now = Math.floor(Date.now() / 1_000);
+  const [unused, used] = [buildImage({ seed: 1 }), buildImage({ seed: 2 })];
+  loadImage(target, APP, unused, 'left-tag');
+  loadImage(target, APP, used, 'used-tag');
+  const pods = cluster.collection('/api/v1/pods');
+  pods.put(smallPod('web', 'docker.io/library/app:used-tag', 'team-a'));
+  const last = smallPod('old', 'docker.io/library/app:left-tag', 'team-a');
+  pods.put(last);
+  await fillTable(['left-tag', 'used-tag'], unused.digest);
+  pods.remove(last.metadata.uid);
+
+  // The records say that the last use is long ago.
+  const uses = new Map([[`${APP}:left-tag`, now - 40 * DAY_SECONDS]]);
+  putUsageRecord(target, 'east', { now, uses, more: { writers: {} } });
+  const leader = startSide(configured({ enabled: true, cluster: 'east', clusters: ['east', 'west'] }));
+  const deletions = (): readonly AccessLogEntry[] =>
+    target.accessLog.filter(({ method, path }) => method === 'DELETE' && path.includes(`/${APP}/`));
+  try {
+    await until('gc waits for west', () => leader.log.some((line) => line.includes('cluster west has no record')));
+    expect(isInTable('left-tag')).toBe(true);
+    expect(deletions()).toEqual([]);
+    putUsageRecord(target, 'west', { now, uses: new Map([['mirror/docker.io/library/other:1', now]]) });
+    await until('the report', () => leader.log.some((line) => line.includes('deleted 1 images from target default')));
+  } finally {
+    await leader.stop();
+  }
+  expect(
+    deletions()
+      .map(({ path }) => path.split('/').at(-1))
+      .sort(),
+  ).toEqual(unused.manifests.map(({ digest }) => digest).sort());
+  const { writes } = cluster.applied;
+  const lastWithIt = writes.findLastIndex(({ text }) => text.includes('left-tag'));
+  const withdrawal = writes.slice(lastWithIt + 1).find(({ path }) => path.includes('/mutatingadmissionpolicies/'));
+  // However slow the machine is: the pause begins after the answer to that write. Clocks may be off by a millisecond or two.
+  expect((deletions()[0]?.time ?? 0) - (withdrawal?.time ?? Infinity)).toBeGreaterThanOrEqual(4_990);
+  expect(isInTable('used-tag')).toBe(true);
+});
