@@ -111,5 +111,9 @@ function put(registry: FakeRegistry, repository: string, tag: string, image: Bui
 }
 
 const rows: (string | number)[][] = [];
-for (const shape of SHAPES) rows.push(await measure(shape));
+for (const shape of SHAPES) {
+  const row = await measure(shape);
+  console.error(...row);
+  rows.push(row);
+}
 printTable([`${IMAGES} images`, 'requests', 'per image', 'per manifest', 's', 'peak MiB'], rows);

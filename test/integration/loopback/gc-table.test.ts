@@ -63,6 +63,7 @@ function startSide(config: Config) {
     env: { KUBECONFIG: kubeconfig, POD_NAME: 'one' },
     log: (_level, message) => log.push(message),
     garbage: garbageOf(() => registries),
+    checkAccess: () => Promise.resolve({ state: 'unknown', message: 'no source is needed' }),
     // The pause before a deletion is that of the service.
     garbageTimes: { first: 0, interval: 100 },
     emit: () => undefined,
