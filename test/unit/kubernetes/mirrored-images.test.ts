@@ -80,6 +80,44 @@ describe('the images of the table', () => {
     abort.abort();
   });
 
+  it('are due for at most 12 objects a minute when each write sends two', async () => {
+    const { images } = started();
+    const { signal } = new AbortController();
+    const dues: number[] = [];
+    for (let index = 0; index < 8; index += 1) {
+      images.present(job(`nginx:${index}`));
+      images.missing(job(`nginx:${index}`));
+      void images.due(signal).then(() => dues.push(Date.now() - 1_000_000));
+      await vi.advanceTimersByTimeAsync(0);
+      while (dues.length <= index) await vi.advanceTimersByTimeAsync(1_000);
+      images.render(config);
+      images.wrote(2);
+    }
+    expect(dues).toEqual([0, 5_000, 10_000, 15_000, 20_000, 25_000, 60_000, 65_000]);
+  });
+
+  it('are left out and counted in the log, once, when a table has no room for them or cannot quote them', () => {
+    const { images, log, reports } = started();
+    const long = 'x'.repeat(120);
+    images.render(config);
+    for (let index = 0; index < 8_500; index += 1) images.present(job(`registry.example.com/${long}-${index}/app:1`));
+    images.present({ ...job('nginx:1'), reference: { ...job('nginx:1').reference, repository: 'a"b', text: 'odd' } });
+    const write = (): void => {
+      images.render(config);
+      images.wrote(2);
+    };
+    write();
+    images.present(job('nginx:2'));
+    write();
+    const [report] = reports;
+    expect(report?.crowdedOut).toBeGreaterThan(0);
+    expect((report?.entries ?? 0) + (report?.crowdedOut ?? 0) + (report?.unquotable ?? 0)).toBe(8_501);
+    expect(log).toEqual([
+      `${report?.crowdedOut ?? 0} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`,
+      "1 mirrored images have names with characters that the API server's table does not hold, so Pods keep their source",
+    ]);
+  });
+
   it('come into the recent part, and join the large one once an hour', () => {
     const { images } = started();
     images.present(job('nginx:1'));

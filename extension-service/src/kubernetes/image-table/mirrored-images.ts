@@ -9,6 +9,7 @@ import { parseReference } from '../../core/image/reference.js';
 import { refusalOf, targetReference } from '../../core/naming/name.js';
 import { namingTarget } from '../../kinds/registry-naming.js';
 import { WakeUps } from '../../util/wake-ups.js';
+import { WritePace } from './write-pace.js';
 
 /** The table after a write. */
 export interface TableReport {
@@ -37,7 +38,6 @@ interface Known extends TableEntry {
 }
 
 /** Milliseconds. */
-const WRITE_INTERVAL_MS = 5_000;
 const MERGE_INTERVAL_MS = 3_600_000;
 /** Code points of new images, from which they are merged into the large table before their time. */
 const MAX_RECENT_CHARACTERS = 90_000;
@@ -56,9 +56,10 @@ export class MirroredImages {
   private rendered = -1;
   private written = 0;
   private changedAt: number | undefined;
-  private lastWrite = -Infinity;
+  private readonly pace = new WritePace();
   private mergedAt: number;
   private largeChanged = true;
+  private leftOut = { crowdedOut: 0, unquotable: 0 };
   private config: Config | undefined;
   private tables: ImageTables | undefined;
   private readonly changes = new WakeUps();
@@ -146,14 +147,11 @@ export class MirroredImages {
       this.settle();
       return;
     }
-    if (writes > 0) this.lastWrite = this.now();
+    this.pace.wrote(writes, this.now());
     const { large, recent } = tables;
     const sum = (of: 'size' | 'length' | 'crowdedOut' | 'unquotable'): number => large[of] + recent[of];
     const [crowdedOut, unquotable] = [sum('crowdedOut'), sum('unquotable')];
-    if (crowdedOut > 0) {
-      const message = `${crowdedOut} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`;
-      this.options.log('warn', message);
-    }
+    this.warn(crowdedOut, unquotable);
     const lag = this.changedAt === undefined ? 0 : this.now() - this.changedAt;
     this.options.onReport?.({
       ...{ entries: sum('size'), length: sum('length'), crowdedOut, unquotable, writes, lag },
@@ -167,7 +165,7 @@ export class MirroredImages {
     while (!signal.aborted) {
       if (this.version === this.written) await this.changes.wait(Infinity, signal);
       else {
-        const pause = this.lastWrite + WRITE_INTERVAL_MS - this.now();
+        const pause = this.pace.pause(this.objectsDue(), this.now());
         if (pause <= 0) return;
         await this.changes.wait(pause, signal);
       }
@@ -178,6 +176,32 @@ export class MirroredImages {
   async inForce(signal: AbortSignal): Promise<void> {
     const { version } = this;
     while (!signal.aborted && this.written < version) await this.writes.wait(Infinity, signal);
+  }
+
+  /** Each number once: a stream of images is written every few seconds. */
+  private warn(crowdedOut: number, unquotable: number): void {
+    const { log } = this.options;
+    const before = this.leftOut;
+    this.leftOut = { crowdedOut, unquotable };
+    if (crowdedOut > 0 && crowdedOut !== before.crowdedOut) {
+      log(
+        'warn',
+        `${crowdedOut} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`,
+      );
+    }
+    if (unquotable > 0 && unquotable !== before.unquotable) {
+      log(
+        'warn',
+        `${unquotable} mirrored images have names with characters that the API server's table does not hold, so Pods keep their source`,
+      );
+    }
+  }
+
+  /** At most: the large part changes with a removal, and when the recent part is full. */
+  private objectsDue(): number {
+    let length = this.tables?.recent.length ?? 0;
+    for (const text of this.unwritten) length += text.length;
+    return this.largeChanged || length > MAX_RECENT_CHARACTERS ? 2 : 1;
   }
 
   private settle(): void {
