@@ -3,6 +3,7 @@ import type { RegistryError } from './errors.js';
 import { decodedBody } from './transport/content-coding.js';
 import { header, invalid, type RequestInfo } from './transport/answers.js';
 import { discard } from './transport/discard.js';
+import { readPieces } from './transport/read-buffers.js';
 import { pull, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor } from './types.js';
 
@@ -49,10 +50,13 @@ async function readFrom(options: BlobReadOptions, from: number, etag: string | u
     throw wrongLength(asked, length, descriptor, header(response, 'content-type'));
   }
   const strong = /^"[^"]*"$/.exec(header(response, 'etag') ?? '')?.[0];
+  const isCounted = !coded && length !== undefined && header(response, 'transfer-encoding') === undefined;
   const isDelimited = length !== undefined || header(response, 'transfer-encoding') !== undefined;
   return {
     host,
     stream,
+    // Other framings are left to node's parser alone.
+    ...(isCounted && { pieces: (take) => readPieces(response, Number(length), take) }),
     skip,
     whole: !isPart && isDelimited,
     resume: (at) => {

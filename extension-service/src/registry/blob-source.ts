@@ -4,6 +4,7 @@ import { RegistryError } from './errors.js';
 import { KeptBytes } from './kept-bytes.js';
 import { PipeWaits } from './pipe-waits.js';
 import type { BodyWriter } from './transport/http.js';
+import type { TakePiece } from './transport/read-buffers.js';
 import type { RetryPolicy, RetryTools } from './transport/retry.js';
 import type { Descriptor } from './types.js';
 
@@ -12,6 +13,8 @@ export interface BlobStream {
   /** The registry that it comes from, for messages. */
   readonly host: string;
   readonly stream: Readable;
+  /** Takes what `data` of the stream would give, in pieces of memory that is used again once they are released. */
+  readonly pieces?: (take: TakePiece) => void;
   /** Bytes at the beginning that were not asked for: an answer without regard to the Range. */
   readonly skip: number;
   /** Whether the registry says that the blob ends where the stream does; else it may have broken off. */
@@ -54,6 +57,8 @@ export class BlobSource {
   readonly #descriptor: Descriptor;
   readonly #options: BlobSourceOptions;
   readonly #kept = new KeptBytes();
+  /** Pieces to release once their bytes before `end` are sent. */
+  readonly #held: { readonly end: number; readonly release: () => void }[] = [];
   readonly #waits = new PipeWaits();
   #from: BlobStream;
   #skip = 0;
@@ -156,7 +161,16 @@ export class BlobSource {
       stream.destroy();
       return;
     }
-    stream.on('data', (piece: Buffer) => isCurrent() && this.#take(piece));
+    // Pieces that are kept after they were sent would never be released.
+    if (from.pieces === undefined || this.#options.keepBytes > 0) {
+      stream.on('data', (piece: Buffer) => isCurrent() && this.#take(piece));
+    } else {
+      from.pieces((piece, release) => {
+        if (!isCurrent()) return;
+        this.#held.push({ end: this.#position + piece.length - Math.min(this.#skip, piece.length), release });
+        this.#take(piece);
+      });
+    }
     stream.on('end', () => isCurrent() && this.#end());
     stream.pause();
     this.#pump();
@@ -229,8 +243,8 @@ export class BlobSource {
       const request = this.#request;
       if (next === this.#until) {
         this.#request = undefined;
-        request.end(piece);
-      } else if (!request.write(piece)) {
+        request.end(piece, () => this.#release(next));
+      } else if (!request.write(piece, () => this.#release(next))) {
         this.#blocked = true;
         request.once('drain', () => {
           if (this.#request !== request) return;
@@ -246,6 +260,10 @@ export class BlobSource {
     const isRead = this.#position === size;
     if (isRead || (this.#request !== undefined && !this.#blocked)) stream.resume();
     else stream.pause();
+  }
+
+  #release(sent: number): void {
+    while ((this.#held[0]?.end ?? Infinity) <= sent) this.#held.shift()?.release();
   }
 
   #hasMore(): boolean {

@@ -14,7 +14,7 @@ import { readEarlyAnswer } from './early-answer.js';
 import { NO_ADDED_CAS, type AddedCas } from './added-cas.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
-import { ONE_READ_BUFFER } from './read-buffer.js';
+import { READ_BUFFERS } from './read-buffers.js';
 import { endIdleConnections, MAX_STALE_CONNECTIONS, hitClosedConnection } from './stale-connection.js';
 import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
 
@@ -203,7 +203,7 @@ export class Http {
         maxFreeSockets: maxSockets,
         timeout: 30_000,
       };
-      const direct = { ...pool, onread: ONE_READ_BUFFER };
+      const direct = { ...pool, onread: READ_BUFFERS };
       if (!secure) agent = proxy?.protocol === 'https:' ? new https.Agent(direct) : new http.Agent(direct);
       else if (proxy === undefined) agent = new https.Agent({ ...direct, ...this.#trust(tls) });
       else agent = new ConnectAgent({ ...pool, ...this.#trust(tls), proxy: proxy.href });

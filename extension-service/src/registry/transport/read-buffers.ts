@@ -1,0 +1,128 @@
+import type { IncomingMessage } from 'node:http';
+import type { OnReadOpts, Socket } from 'node:net';
+import { Slab } from './slab.js';
+
+/** Takes a piece of a body; `release` says that its bytes are not needed any more and may be written over. */
+export type TakePiece = (piece: Buffer, release: () => void) => void;
+
+/** Bytes that one read may bring; node's own sockets read 64 KiB into a new buffer each time. */
+const READ_BUFFER_BYTES = 512 * 1024;
+
+/** Sockets share it when node's parser takes their bytes: it copies what it keeps within the callback. */
+const shared = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+
+const readers = new WeakMap<Socket, BodyReader>();
+
+/** The reader of the socket that has just read; node asks for its next buffer right after the callback. */
+let current: BodyReader | undefined;
+
+/**
+ * The `onread` option of sockets. They read into one shared buffer, except for bodies that `readPieces` hands out. See
+ * docs/decisions/0010-blob-streaming.md for what it saves.
+ */
+export const READ_BUFFERS: OnReadOpts = {
+  buffer: () => {
+    const reader = current;
+    current = undefined;
+    return reader?.nextBuffer() ?? shared;
+  },
+  callback(this: Socket, length: number, buffer: Uint8Array): boolean {
+    const bytes = (buffer as Buffer).subarray(0, length);
+    const reader = readers.get(this);
+    if (reader === undefined) this.emit('data', bytes);
+    else reader.read(bytes);
+    current = reader;
+    return true;
+  },
+};
+
+/**
+ * Hands out a body of `length` bytes without a copy of it, where its socket reads by `READ_BUFFERS`. Node's parser still
+ * sees every byte, and counts the body. `pause`, `resume`, `error` and `end` of the response stay as they are.
+ *
+ * @param length of the Content-Length header; the body has no other framing
+ */
+export function readPieces(response: IncomingMessage, length: number, take: TakePiece): void {
+  const reader = new BodyReader(response, length, take);
+  const { socket } = response;
+  readers.set(socket, reader);
+  response.once('close', () => {
+    if (readers.get(socket) === reader) readers.delete(socket);
+  });
+}
+
+class BodyReader {
+  readonly #socket: Socket;
+  #slab: Slab | undefined;
+  #received = 0;
+  #isStopped = false;
+
+  constructor(
+    private readonly response: IncomingMessage,
+    private readonly length: number,
+    private readonly take: TakePiece,
+  ) {
+    this.#socket = response.socket;
+    // Bytes that came before, or while the reader had paused, are in the response.
+    response.on('data', (piece: Buffer) => {
+      this.#received += piece.length;
+      take(piece, () => undefined);
+    });
+    response.on('resume', () => {
+      if (!this.#isStopped) return;
+      this.#isStopped = false;
+      this.#socket.resume();
+    });
+  }
+
+  get #isOver(): boolean {
+    return this.#received >= this.length;
+  }
+
+  /** The memory for the next read; undefined when the body has ended. */
+  nextBuffer(): Buffer | undefined {
+    if (this.#isOver) {
+      this.#slab?.retire();
+      this.#slab = undefined;
+      return undefined;
+    }
+    if (this.#slab?.isFull !== false) {
+      this.#slab?.retire();
+      this.#slab = Slab.take();
+    }
+    return this.#slab.rest;
+  }
+
+  read(bytes: Buffer): void {
+    const socket = this.#socket;
+    const parser = (socket as { readonly parser?: Parser | null }).parser ?? undefined;
+    const { response } = this;
+    const isNext = response.readableFlowing === true && response.readableLength === 0 && !this.#isOver;
+    const isOurs = this.#slab?.has(bytes) === true;
+    const slot = parser?.constructor.kOnBody;
+    if (!isNext || !isOurs || parser === undefined || typeof slot !== 'number' || typeof parser[slot] !== 'function') {
+      socket.emit('data', bytes);
+      return;
+    }
+    const onBody = parser[slot];
+    // The parser copies a piece of a body only when somebody listens for it.
+    parser[slot] = undefined;
+    try {
+      socket.emit('data', bytes);
+    } finally {
+      parser[slot] = onBody;
+    }
+    const piece = bytes.subarray(0, this.length - this.#received);
+    this.#received += piece.length;
+    this.take(piece, this.#slab?.hold(bytes.length) ?? (() => undefined));
+    if (this.#isOver || response.readableFlowing === true || response.destroyed) return;
+    this.#isStopped = true;
+    socket.pause();
+  }
+}
+
+/** Node's own parser of HTTP/1.1: its listeners are numbered properties. */
+interface Parser {
+  readonly constructor: { readonly kOnBody?: unknown };
+  [slot: number]: unknown;
+}
