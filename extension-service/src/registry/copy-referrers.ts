@@ -188,7 +188,14 @@ export class ReferrerCopy {
     const own = this.#tree.branch();
     try {
       const reference = head.digest ?? tag;
-      const manifest = await source.client.getManifest(source.reference.repository, reference, own.sourceContext);
+      const manifest = await source.client
+        .getManifest(source.reference.repository, reference, own.sourceContext)
+        .catch((error: unknown) => {
+          // Some registries answer 200 without a digest to every HEAD.
+          if (head.digest === undefined && error instanceof RegistryError && error.kind === 'absent') return undefined;
+          throw error;
+        });
+      if (manifest === undefined) return;
       const parsed = own.parse(manifest);
       await own.copyContent(manifest, parsed);
       const there = await target.client.headManifest(repository, tag, own.targetContext);

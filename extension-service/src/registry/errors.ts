@@ -93,6 +93,12 @@ export class RegistryError extends Error {
     this.advised = details.advised ?? false;
   }
 
+  /** The message without the request, whose path could be taken for words of the registry. */
+  get said(): string {
+    const where = `${this.request ?? this.host}: `;
+    return this.message.startsWith(where) ? this.message.slice(where.length) : this.message;
+  }
+
   /** The same error in another class, with `advice` behind its message. */
   as(changes: {
     readonly kind: RegistryErrorKind;
@@ -101,10 +107,8 @@ export class RegistryError extends Error {
     readonly advice?: string;
   }): RegistryError {
     const { host, request, status, diagnostics, advised, answeredBy } = this;
-    const where = `${request ?? host}: `;
     const redirects = answeredBy === undefined ? '' : ` (${host} redirects there)`;
-    const { message } = this;
-    const text = message.startsWith(where) ? message.slice(where.length, message.length - redirects.length) : message;
+    const text = this.said.slice(0, this.said.length - redirects.length);
     const retryAfter = changes.retryAfter ?? this.retryAfter;
     return new RegistryError(changes.advice === undefined ? text : `${text}: ${changes.advice}`, {
       host,

@@ -24,8 +24,8 @@ export class ManifestHeads {
       found = await head();
     } catch (error) {
       if (!(error instanceof RegistryError) || error.kind === 'throttled') throw error;
-      // Without an answer, GET would say the same.
-      if (error.status === undefined && error.kind !== 'invalid') throw error;
+      // Without a connection, GET would say the same.
+      if (error.status === undefined && error.kind !== 'invalid' && !isHangUp(error)) throw error;
       return get();
     }
     if (found === undefined && !this.#trusted) {
@@ -47,4 +47,9 @@ export class ManifestHeads {
       if (!(error instanceof RegistryError)) throw error;
     }
   }
+}
+
+/** The server, or a proxy in front of it, closed the connection instead of an answer. */
+function isHangUp({ cause }: RegistryError): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ECONNRESET';
 }

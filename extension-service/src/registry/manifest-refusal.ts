@@ -1,7 +1,7 @@
 import { parseBoundedJson } from '../core/json-bounds.js';
 import { RegistryError } from './errors.js';
 import { MEDIA_TYPES, type RawManifest } from './manifest.js';
-import { mediaTypeAdvice } from './transport/status-class.js';
+import { MISSING_CONTENT, mediaTypeAdvice } from './transport/status-class.js';
 
 const CONTENT_CODES: ReadonlySet<string> = new Set(['MANIFEST_BLOB_UNKNOWN', 'BLOB_UNKNOWN', 'MANIFEST_UNKNOWN']);
 
@@ -10,7 +10,7 @@ export function isMissingContent(error: unknown): error is RegistryError {
   return (
     error instanceof RegistryError &&
     error.kind === 'missing' &&
-    error.diagnostics.some(({ code }) => CONTENT_CODES.has(code))
+    (error.diagnostics.some(({ code }) => CONTENT_CODES.has(code)) || MISSING_CONTENT.test(error.said))
   );
 }
 
@@ -29,7 +29,7 @@ export function explainManifestRefusal(error: unknown, { mediaType, bytes }: Raw
   }
   const isDocker = mediaType === MEDIA_TYPES.dockerList || mediaType === MEDIA_TYPES.dockerManifest;
   const isPlain415 = error.kind === 'unsupported' && !error.advised;
-  if (isPlain415 && (isDocker || error.status === 415)) {
+  if (isPlain415 && (isDocker || error.status === 415 || error.status === 406)) {
     return error.as({ kind: 'unsupported', retryable: false, advice: mediaTypeAdvice(mediaType) });
   }
   return error;

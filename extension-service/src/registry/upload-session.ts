@@ -57,17 +57,21 @@ const LOST_CODES: ReadonlySet<string> = new Set([
   // The digest of what was sent is right: what arrived was something else.
   'DIGEST_INVALID',
   'SIZE_INVALID',
+  // The upload began in this repository: another replica does not know it.
+  'NAME_UNKNOWN',
 ]);
+const LOST_WORDS = /\bupload\b.*\b(unknown|not found|invalid|expired|does not exist)|(unknown|invalid|no such) upload/i;
 
 /**
- * Whether a registry refused bytes because it has lost the upload, as replicas without shared state do: another upload may
- * succeed. A missing repository is something else.
+ * Whether a registry refused the bytes of an upload that it began because it has lost the upload, as replicas without shared
+ * state do: another upload may succeed.
  */
 export function isLostUpload(error: unknown): error is RegistryError {
   if (!(error instanceof RegistryError) || error.status === undefined) return false;
   const { status, diagnostics } = error;
   if (status === 416) return true;
   if (status !== 404 && status !== 400 && status !== 409 && status !== 410) return false;
+  if (LOST_WORDS.test(error.said)) return true;
   return diagnostics.length === 0
     ? status !== 400 && status !== 409
     : diagnostics.some(({ code }) => LOST_CODES.has(code));

@@ -31,6 +31,16 @@ describe('a registry that refuses HEAD of manifests', () => {
     expect(target.requests(({ method }) => method === 'PUT')).toEqual([]);
   });
 
+  it.each(['source', 'target'] as const)('by closing the connection is asked as a %s by GET', async (end) => {
+    const ends = await pair();
+    const { source, target, copy } = ends;
+    loadImage(source, 'library/app', image, 'v1');
+    ends[end].fault({ method: 'HEAD', path: '/manifests/', action: { type: 'reset', after: 0 } });
+    await copy();
+    expectComplete(target, TARGET, image);
+    expect((await copy()).outcome).toBe('present');
+  });
+
   it('because its store signs URLs for GET alone is read by GET', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');

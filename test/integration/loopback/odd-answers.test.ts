@@ -68,6 +68,10 @@ describe('a source', () => {
     ['the coding of a store', { path: '/', action: header(ENCODING, 'aws-chunked') }],
     ['a charset as a coding', { path: '/', action: header(ENCODING, 'UTF-8') }],
     ['no coding, in words', { path: '/', action: header(ENCODING, 'none') }],
+    ['a coding that it has not applied', { path: '/manifests/', action: header(ENCODING, 'gzip') }],
+    ['the same by its old name', { path: '/manifests/', action: header(ENCODING, 'x-gzip') }],
+    ['the same, twice', { path: '/manifests/', action: header(ENCODING, 'gzip, gzip') }],
+    ['200 to every HEAD', { method: 'HEAD', path: '/manifests/', action: { type: 'status', status: 200, body: '' } }],
     ...[408, 421, 423, 425, 460, 499, 520, 599].map((code): [string, FaultRule] => [
       `status ${code} once`,
       { path: '/manifests/', times: 1, action: status(code) },
@@ -80,7 +84,7 @@ describe('a source', () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     source.fault(rule);
-    expect((await copy()).warnings).toEqual([]);
+    expect((await copy({ referrers: true })).warnings).toEqual([]);
     expect(target.manifest(TARGET, 'v1')?.digest).toBe(image.digest);
   });
 

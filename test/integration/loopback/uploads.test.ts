@@ -62,6 +62,8 @@ describe('a target', () => {
     ['400 DIGEST_INVALID', { type: 'status', status: 400, body: error('DIGEST_INVALID') }],
     ['404 without a body', { type: 'status', status: 404, body: '' }],
     ['416', { type: 'status', status: 416, body: '' }],
+    ['400 in words', { type: 'status', status: 400, body: 'blob upload unknown to registry' }],
+    ['404 NAME_UNKNOWN', { type: 'status', status: 404, body: error('NAME_UNKNOWN') }],
   ])('that lost an upload (%s) gets another one', async (_, action) => {
     const { source, target, copy } = await pair();
     const image = oneLayer(10_000);
@@ -86,7 +88,9 @@ describe('a target', () => {
     [404, 'BLOB_UNKNOWN'],
     [404, 'MANIFEST_BLOB_UNKNOWN'],
     [400, 'MANIFEST_BLOB_UNKNOWN'],
-  ])('whose check of manifests lags behind its layers (%i %s) is asked again', async (status, code) => {
+    [404, 'NOT_FOUND', 'Layers with digests sha256:1 required for pushing image do not exist'],
+    [400, 'MANIFEST_INVALID', 'blob unknown to registry'],
+  ])('whose check of manifests lags behind its layers (%i %s) is asked again', async (status, code, message = '') => {
     const { source, target, copy } = await pair();
     const image = oneLayer(10_000);
     loadImage(source, 'library/app', image, 'v1');
@@ -94,7 +98,7 @@ describe('a target', () => {
       method: 'PUT',
       path: '/manifests/',
       times: 2,
-      action: { type: 'status', status, body: error(code) },
+      action: { type: 'status', status, body: JSON.stringify({ errors: [{ code, message }] }) },
     });
     await copy();
     expectComplete(target, TARGET, image);
@@ -199,6 +203,18 @@ describe('chunks of an upload', () => {
     expect(sent(source)).toBeLessThan(1.05 * size);
     expect(taken(target)).toBeLessThan(1.05 * size);
     expect(target.openUploads).toBe(0);
+  });
+
+  it('that the registry does not take are an error that says so, once', async () => {
+    const { source, target, copy } = await pair({ uploadChunk: 64 * 1024 });
+    loadImage(source, 'library/app', oneLayer(512 * 1024), 'v1');
+    target.fault({ method: 'PATCH', action: { type: 'status', status: 405, body: '' } });
+    await expect(copy()).rejects.toMatchObject({
+      kind: 'unsupported',
+      retryable: false,
+      message: expect.stringContaining('remove oci.uploadChunk') as string,
+    });
+    expect(patches(target)).toHaveLength(1);
   });
 
   it('end when the registry has lost the upload, which begins again', async () => {

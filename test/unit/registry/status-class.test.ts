@@ -7,6 +7,7 @@ const PATHS = {
   'HEAD manifest': ['HEAD', '/v2/a/manifests/v1'],
   'POST upload': ['POST', '/v2/a/blobs/uploads/'],
   'PUT blob': ['PUT', '/v2/a/blobs/uploads/1'],
+  'PATCH blob': ['PATCH', '/v2/a/blobs/uploads/1'],
   'GET blob': ['GET', '/v2/a/blobs/sha256:1'],
 } as const;
 
@@ -41,6 +42,21 @@ describe('classOf', () => {
     ['Harbor', 412, 'PUT manifest', 'DENIED', 'quota exceeded when processing the request', 'quota', false],
     ['a full disk', 500, 'PUT blob', 'UNKNOWN', 'write /data: no space left on device', 'quota', false],
     ['storage', 507, 'PUT blob', '', 'Insufficient Storage', 'quota', false],
+    ['Quay', 402, 'PUT manifest', 'DENIED', 'payment required', 'quota', false],
+    ['GitHub', 413, 'PUT blob', 'DENIED', 'storage quota exceeded', 'quota', false],
+    ['a namespace', 405, 'PUT manifest', 'UNSUPPORTED', 'the namespace is read-only: quota', 'quota', false],
+    ['GitLab', 403, 'PUT manifest', 'DENIED', 'Your project has reached the storage limit', 'quota', false],
+    // A plan that ended is no quota for those who read.
+    ['Quay', 402, 'GET manifest', 'DENIED', 'payment required', 'forbidden', undefined],
+    ['nginx', 413, 'PUT blob', '', '413 Request Entity Too Large', 'too-large', undefined],
+    // Content that the registry does not see yet.
+    ['ECR', 404, 'PUT manifest', 'NOT_FOUND', 'Layers with digests sha256:1 do not exist', 'missing', undefined],
+    ['a registry', 400, 'PUT manifest', 'MANIFEST_INVALID', 'blob unknown to registry', 'missing', undefined],
+    ['a registry', 422, 'PUT manifest', '', 'config not found', 'missing', undefined],
+    // Types and ways that a registry does not know.
+    ['a registry', 406, 'PUT manifest', '', '', 'unsupported', false],
+    ['a registry', 405, 'PATCH blob', '', '', 'unsupported', undefined],
+    ['a registry', 501, 'PATCH blob', 'UNSUPPORTED', '', 'unsupported', undefined],
     // Rate limits are not quotas.
     [
       'Docker Hub',

@@ -1,21 +1,26 @@
 import type { IncomingMessage } from 'node:http';
 import { pipeline, type Duplex, type Readable } from 'node:stream';
 import zlib from 'node:zlib';
+import { gunzipIfCoded } from './gunzip-if-coded.js';
 import { header, invalid, type RequestInfo } from './request-info.js';
 
 /** More codings than this, one over another, are nothing that a proxy does. */
 const MAX_CODINGS = 2;
 
-type Zstd = { readonly createZstdDecompress?: () => Duplex };
+const { createZstdDecompress } = zlib as { readonly createZstdDecompress?: () => Duplex };
 
-const DECODERS: Readonly<Record<string, (() => Duplex) | undefined>> = {
-  gzip: () => zlib.createGunzip(),
-  'x-gzip': () => zlib.createGunzip(),
-  deflate: () => zlib.createInflate(),
-  br: () => zlib.createBrotliDecompress(),
+const DECODERS: Readonly<Record<string, ((body: Readable) => Readable) | undefined>> = {
+  gzip: gunzipIfCoded,
+  'x-gzip': gunzipIfCoded,
+  deflate: through(() => zlib.createInflate()),
+  br: through(() => zlib.createBrotliDecompress()),
   // Node 22.15 and later.
-  zstd: (zlib as Zstd).createZstdDecompress,
+  ...(createZstdDecompress !== undefined && { zstd: through(createZstdDecompress) }),
 };
+
+function through(decoder: () => Duplex): (body: Readable) => Readable {
+  return (body) => pipeline(body, decoder(), () => undefined);
+}
 
 /**
  * The body without the content codings that a proxy added though `identity` was asked for. With `size`, an answer of that
@@ -32,13 +37,13 @@ export function decodedBody(
   if (codings.length === 0 || (size !== undefined && header(response, 'content-length') === String(size))) {
     return { stream: response, coded: false };
   }
-  const decoders = codings.reverse().map((coding) => DECODERS[coding]?.());
+  const decoders = codings.reverse().map((coding) => DECODERS[coding]);
   if (codings.length > MAX_CODINGS || decoders.some((decoder) => decoder === undefined)) {
     response.destroy();
     throw invalid(asked, `has the content coding "${codings.join(', ').slice(0, 60)}", which was not requested`);
   }
   let stream: Readable = response;
-  for (const decoder of decoders) if (decoder !== undefined) stream = pipeline(stream, decoder, () => undefined);
+  for (const decode of decoders) stream = decode?.(stream) ?? stream;
   return { stream, coded: true };
 }
 

@@ -67,8 +67,8 @@ function clientCertificate({ status, text }: Facts): RefusalClass | undefined {
 
 export const CLIENT_CERTIFICATE_ADVICE = 'the registry requires a client certificate: set oci.clientCertificate for it';
 
-function tooLarge({ status, isManifestPut }: Facts): RefusalClass | undefined {
-  if (status !== 413) return undefined;
+function tooLarge({ status, text, isManifestPut }: Facts): RefusalClass | undefined {
+  if (status !== 413 || /quota|storage/i.test(text)) return undefined;
   const advice = isManifestPut
     ? 'the manifest is larger than the registry accepts'
     : 'the registry or a proxy in front of it limits the request size: raise that limit, or set oci.uploadChunk to fewer bytes';
@@ -78,12 +78,13 @@ function tooLarge({ status, isManifestPut }: Facts): RefusalClass | undefined {
 const QUOTA =
   /quota|LimitExceeded|limit exceeded|exceed.*\b(limit|maximum|storage)|maximum (allowed |permitted )?(number|count|storage)|upper limit|storage limit|over (the |its )?limit/i;
 const FULL = /no space left|insufficient storage|disk (is )?full|storage ?full/i;
-const QUOTA_STATUSES: ReadonlySet<number> = new Set([400, 402, 403, 409, 412, 422]);
+const QUOTA_STATUSES: ReadonlySet<number> = new Set([400, 403, 405, 409, 412, 413, 422]);
 
 function quota({ status, text, isWrite, diagnostics }: Facts): RefusalClass | undefined {
   const isOfContent = diagnostics.some(({ code }) => /^(MANIFEST_INVALID|SIZE_INVALID|DIGEST_INVALID)$/.test(code));
   const isQuota = isWrite && QUOTA_STATUSES.has(status) && !isOfContent && QUOTA.test(text);
-  if (status !== 507 && !isQuota && !(isWrite && FULL.test(text))) return undefined;
+  const isPayment = status === 402 && isWrite;
+  if (status !== 507 && !isPayment && !isQuota && !(isWrite && FULL.test(text))) return undefined;
   const advice = "the registry's quota is used up: delete images there, or raise the quota";
   return { kind: 'quota', retryable: false, advice };
 }
@@ -110,11 +111,15 @@ function policy({ status, text, isWrite, diagnostics }: Facts): RefusalClass | u
   return { kind: 'policy', retryable: false, advice: `${kept}: fix what it reports, or allow the image there` };
 }
 
-function unsupported({ status, text, isManifestPut, diagnostics }: Facts): RefusalClass | undefined {
+function unsupported({ status, method, text, isManifestPut, diagnostics }: Facts): RefusalClass | undefined {
   const named = diagnostics.find(({ mediaType }) => mediaType !== undefined)?.mediaType;
   const byWords =
     isManifestPut && status >= 400 && status < 500 && /media ?type|unsupported manifest|schema ?version/i.test(text);
-  if (status !== 415 && !byWords && !(isManifestPut && named !== undefined)) return undefined;
+  if (method === 'PATCH' && (status === 405 || status === 501)) {
+    return { kind: 'unsupported', advice: 'the registry does not accept chunks of a layer: remove oci.uploadChunk' };
+  }
+  const byStatus = status === 415 || (status === 406 && isManifestPut);
+  if (!byStatus && !byWords && !(isManifestPut && named !== undefined)) return undefined;
   return { kind: 'unsupported', retryable: false, ...(named !== undefined && { advice: mediaTypeAdvice(named) }) };
 }
 
@@ -137,9 +142,14 @@ function immutableTag({ status, text, isManifestPut }: Facts): RefusalClass | un
   return { kind: 'conflict', advice: 'the tag is immutable and refers to another image' };
 }
 
+/** Refusals of a manifest whose layers the registry does not see (yet), where it has no code for them. */
+export const MISSING_CONTENT =
+  /\b(blobs?|layers?|config)\b.*\b(unknown|not found|missing|do(es)? not exist)|unknown (blob|layer)/i;
+
 /** Content that a manifest refers to, or a repository, is not there: whatever the status (distribution 2.8 answers 500). */
-function namedByCode({ status, isWrite, diagnostics }: Facts): RefusalClass | undefined {
+function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: Facts): RefusalClass | undefined {
   if (status === 401 || status === 403) return undefined;
+  if (isManifestPut && status < 500 && MISSING_CONTENT.test(text)) return { kind: 'missing' };
   const has = (pattern: RegExp): boolean => diagnostics.some(({ code }) => pattern.test(code));
   if (isWrite && has(/^(MANIFEST_BLOB_UNKNOWN|BLOB_UNKNOWN|MANIFEST_UNKNOWN)$/)) return { kind: 'missing' };
   if (status < 500) return undefined;
@@ -156,6 +166,7 @@ function byStatus({ status, isWrite, diagnostics }: Facts): RefusalClass {
     return { kind: 'unauthorized', advice };
   }
   if (status === 403) return { kind: 'forbidden', advice: 'the credentials lack the permission' };
+  if (status === 402) return { kind: 'forbidden', advice: 'the registry requires a payment or a higher plan' };
   if (status === 404 || (status === 410 && !isWrite)) {
     if (!isWrite) return { kind: 'absent' };
     const noRepository = diagnostics.some(({ code }) => code === 'NAME_UNKNOWN');
