@@ -1,17 +1,17 @@
-/** Deepest nesting of JSON from outside: OCI documents have 6 levels, Pods about 15, managed fields about 25. */
+/** Maximum nesting of JSON from outside: OCI documents have 6 levels, Pods about 15, managed fields about 25. */
 export const MAX_JSON_DEPTH = 100;
 
-/** The text is longer or deeper than JSON of its kind; it was not parsed. */
+/** The text is longer or deeper than valid documents of its kind; it was not parsed. */
 export class JsonBoundsError extends Error {
   override readonly name = 'JsonBoundsError';
 }
 
 /**
- * JSON.parse for text from outside. Parsing costs far more for text that is nested without end than for any document of
- * the same length, so length and depth are counted first, in one pass.
+ * JSON.parse for text from outside. Parsing deeply nested text costs far more than parsing a normal document of the
+ * same length, so length and depth are checked first, in one pass.
  *
- * @param most characters; by default any number, for text whose reader has bounded it
- * @throws JsonBoundsError for text beyond the bounds, SyntaxError for text that is not JSON
+ * @param most maximum characters; by default unlimited, for text whose reader has limited it
+ * @throws JsonBoundsError for text that exceeds a limit, SyntaxError for text that is not JSON
  */
 export function parseBoundedJson(text: string, most = text.length, depth = MAX_JSON_DEPTH): unknown {
   if (text.length > most) throw new JsonBoundsError(`the JSON is longer than ${most} characters`);
@@ -26,7 +26,10 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACKET = 0x5d;
 const CLOSE_BRACE = 0x7d;
 
-/** Whether brackets outside of strings are open more than `most` deep anywhere; text that is not JSON may be either. */
+/**
+ * Whether brackets outside strings are nested more than `most` deep; for text that is not JSON, the result may be
+ * either.
+ */
 function isDeeper(text: string, most: number): boolean {
   let open = 0;
   for (let at = 0; at < text.length; at++) {
@@ -39,7 +42,7 @@ function isDeeper(text: string, most: number): boolean {
   return false;
 }
 
-/** Where the string that begins at `from` has its closing quote; the end of the text without one. */
+/** The position of the closing quote of the string that begins at `from`; the end of the text if there is none. */
 function endOfString(text: string, from: number): number {
   let at = text.indexOf('"', from);
   while (at >= 0 && isEscaped(text, at, from)) at = text.indexOf('"', at + 1);

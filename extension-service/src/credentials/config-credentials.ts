@@ -4,9 +4,9 @@ import { parseDockerConfig } from './docker-config.js';
 import { matchDockerConfig } from './keyring.js';
 import { messageOf } from '../util/message-of.js';
 
-/** Where credentials come from; at most one source is set. */
+/** The configured source of credentials; at most one is set. */
 export interface CredentialsConfig {
-  /** A Secret of type kubernetes.io/dockerconfigjson, in the service's own namespace unless `namespace` says otherwise. */
+  /** A Secret of type kubernetes.io/dockerconfigjson; by default in the service's own namespace. */
   readonly secretName?: string;
   readonly namespace?: string;
   readonly username?: string;
@@ -17,30 +17,35 @@ export interface CredentialsConfig {
   readonly dockerConfigFile?: string;
 }
 
-/** Sources of configured credentials; provided by a caller with a file system and a cluster. */
+/** Reads configured credentials; provided by a caller with access to files and a cluster. */
 export interface CredentialSources {
   readonly readFile: (path: string) => Promise<string>;
-  /** Content of a Secret's `.dockerconfigjson` (or `.dockercfg`); without a namespace, the service's own. */
+  /** Content of a Secret's `.dockerconfigjson` (or `.dockercfg`); by default in the service's own namespace. */
   readonly readSecret: (name: string, namespace: string | undefined) => Promise<string>;
   readonly now: () => number;
 }
 
-/** Milliseconds that what was read is used without another look: rotated files and Secrets take effect within seconds. */
+/**
+ * Content is reused for this many milliseconds without another read: rotated files and Secrets take effect within
+ * seconds.
+ */
 const MAX_AGE_MS = 3_000;
-/** Milliseconds that it is still used when the look fails: an API server that restarts must not stop the mirror. */
+/**
+ * If a read fails, content is reused for this many milliseconds: a restart of the API server must not stop the mirror.
+ */
 const LAST_RESORT_MS = 60_000;
 
 /**
- * The credentials that the configuration gives for one registry. What `passwordFile`, `dockerConfigFile` and `secretName`
- * name is read when it is first needed and again when it is needed 3 s later; a failure to read rejects, naming the key and
- * the file or Secret, unless it could be read within the last minute, and is not kept.
+ * The configured credentials for one registry. `passwordFile`, `dockerConfigFile` and `secretName` are read when they
+ * are first needed, and again after 3 s. A failed read rejects with the key and the file or Secret, unless a read
+ * succeeded within the last minute. Failures are not cached.
  */
 export function configKeychain(host: string, config: CredentialsConfig, sources: CredentialSources): Keychain {
   const own = host.toLowerCase();
   const read = kept(sources.now, async () => load(config, sources));
   return {
     async resolve(asked, repository) {
-      // Credentials go to the registry that they were given for, whatever other host asks.
+      // Credentials are only for the registry that they were configured for, whichever host requests them.
       if (asked.toLowerCase() !== own) return [];
       const loaded = await read();
       return 'find' in loaded ? loaded.find(own, repository) : [loaded];
@@ -95,7 +100,7 @@ async function named<T>(origin: string, promise: Promise<T>): Promise<T> {
   }
 }
 
-/** One read at a time, its result kept for a while. */
+/** Reads once at a time, and caches the result. */
 function kept<T>(now: () => number, read: () => Promise<T>): () => Promise<T> {
   let current: { readonly value: Promise<T>; readonly until: number } | undefined;
   let last: { readonly value: T; readonly at: number } | undefined;

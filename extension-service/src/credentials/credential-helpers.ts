@@ -3,12 +3,12 @@ import { parseDockerConfig } from './docker-config.js';
 import { matchDockerConfig, type KeyedEntry } from './keyring.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
 
-/** A program that keeps the login of a registry, by the key that names the registry: `ecr-login`, `desktop`. */
+/** A program that stores the login to a registry, with the key that names the registry: `ecr-login`, `desktop`. */
 export type CredentialHelper = KeyedEntry<string>;
 
 /**
- * The helpers of a Docker config: `credHelpers` for each registry, `credsStore` for those that `docker login` has left
- * without a password. Text that is not a Docker config has none.
+ * The helpers of a Docker config: `credHelpers` for each registry, `credsStore` for those without a password after
+ * `docker login`. A text that is not a Docker config has none.
  */
 export function credentialHelpersOf(text: string): readonly CredentialHelper[] {
   let json: unknown;
@@ -26,10 +26,10 @@ export function credentialHelpersOf(text: string): readonly CredentialHelper[] {
 }
 
 /**
- * One line that names the helper which has the login for a repository and is not run; undefined when the document itself
- * has a login, or no helper is for it.
+ * One line that names the credential helper that has the login for a repository and is not run; undefined if the
+ * document itself has a login, or no helper matches.
  *
- * @param origin as messages call the document, such as `credentials.dockerConfigFile: /root/.docker/config.json`
+ * @param origin the document's name in messages, such as `credentials.dockerConfigFile: /root/.docker/config.json`
  */
 export function unusedHelper(text: string, origin: string, host: string, repository: string): string | undefined {
   const [helper] = matchDockerConfig(credentialHelpersOf(text), host, repository);
@@ -41,7 +41,7 @@ export function helperNotRun(helper: string, origin: string, host: string): stri
   return `${origin} uses the credential helper ${quoteInput(helper)} for ${host}, but image-swapper does not run credential helpers`;
 }
 
-/** Advice for a login that a helper has. */
+/** Advice for a login that a helper stores. */
 export const INSTEAD_OF_HELPER =
   'use type: aws or gcp for their registries; for others set username and passwordFile, secretName, or a file with "auth"';
 

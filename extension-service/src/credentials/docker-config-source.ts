@@ -5,8 +5,8 @@ import { matchDockerConfig } from './keyring.js';
 import { messageOf } from '../util/message-of.js';
 
 /**
- * A Docker config that is parsed when it is first asked for, and then kept as its entries alone. One that cannot be read
- * must not spoil the others: it is reported once, without its content, and has no entries.
+ * A Docker config that is parsed on first use; only its entries are kept. An unreadable config must not affect the
+ * others: it is reported once, without its content, and has no entries.
  */
 export class DockerConfigSource {
   #text: (() => string) | undefined;

@@ -2,27 +2,27 @@ import { oneLine } from '../core/image/quote.js';
 import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 import type { Credentials } from '../registry/types.js';
 
-/** One entry of a Docker config: whose credentials these are. */
+/** One entry of a Docker config: a registry and its credentials. */
 export interface DockerConfigEntry {
-  /** As written: `https://index.docker.io/v1/`, `ghcr.io`, `*.example.com`, `gcr.io/project`. */
+  /** The original text: `https://index.docker.io/v1/`, `ghcr.io`, `*.example.com`, `gcr.io/project`. */
   readonly key: string;
   readonly credentials: Credentials;
 }
 
-/** Bytes of a document: no Secret can have more. */
+/** Maximum size of a document in bytes: no Secret can be larger. */
 export const MAX_CONFIG_BYTES = 1_048_576;
-/** Registries in one document. Each is an object in memory, many times the size of its text. */
+/** Maximum registries in one document. Each is an object in memory, many times the size of its text. */
 const MAX_ENTRIES = 1_000;
 
-/** A document that cannot be used. The message names where it came from and never what is in it. */
+/** An unusable document. The message names its origin but never its content. */
 export class DockerConfigError extends Error {
   override readonly name = 'DockerConfigError';
 }
 
 /**
- * Reads a Docker `config.json` or the content of a Secret of type kubernetes.io/dockerconfigjson (`{"auths": {…}}`) or
- * kubernetes.io/dockercfg (the inner map alone). Entries without credentials, as `docker login` leaves them when a
- * credential helper keeps the password, are left out. `origin` names the file or Secret in errors.
+ * Parses a Docker `config.json` or the content of a Secret of type kubernetes.io/dockerconfigjson (`{"auths": {…}}`) or
+ * kubernetes.io/dockercfg (the inner map alone). Entries without credentials, which `docker login` writes if a
+ * credential helper stores the password, are skipped. `origin` names the file or Secret in errors.
  */
 export function parseDockerConfig(text: string, origin: string): DockerConfigEntry[] {
   if (Buffer.byteLength(text) > MAX_CONFIG_BYTES) throw new DockerConfigError(`${origin} is larger than 1 MiB`);
@@ -68,11 +68,11 @@ function parseEntry(entry: Readonly<Record<string, unknown>>, where: string): Cr
 
 function checked(credentials: { readonly username: string; readonly password: string }, where: string): Credentials {
   if (/[\r\n]/.test(credentials.username)) throw new DockerConfigError(`${where} has a line break in its username`);
-  // The docker command line's mark for an identity token that came from a credential helper.
+  // The docker command line's marker for an identity token from a credential helper.
   return credentials.username === '<token>' ? { identityToken: credentials.password } : credentials;
 }
 
-/** The key as messages may show it: it may be a URL with a user and a password. */
+/** The key in a form that is safe for messages: it may be a URL with a user and a password. */
 function shown(key: string): string {
   return oneLine(key.slice(key.lastIndexOf('@') + 1)).slice(0, 200);
 }

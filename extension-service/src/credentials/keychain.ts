@@ -2,12 +2,12 @@ import type { Credentials, Keychain } from '../registry/types.js';
 import type { DockerConfigSource } from './docker-config-source.js';
 import { matchDockerConfig } from './keyring.js';
 
-/** Only what anybody may read. */
+/** Anonymous access only. */
 export const anonymousKeychain: Keychain = { resolve: async () => [] };
 
 /**
- * The credentials of several Docker configs as one keyring: the most specific key is tried first whichever config it is in,
- * and of equal keys that of the earlier config.
+ * The credentials of several Docker configs as one keyring: the most specific key is tried first, whichever config
+ * contains it; for equal keys, the earlier config wins.
  */
 export function keyring(configs: readonly DockerConfigSource[]): Keychain {
   return {
@@ -20,7 +20,7 @@ export function keyring(configs: readonly DockerConfigSource[]): Keychain {
   };
 }
 
-/** Credentials for one registry, whatever the repository. `host` is host[:port] as references name it. */
+/** Credentials for one registry, for all repositories. `host` is host[:port] in the form of references. */
 export function hostKeychain(host: string, load: () => Promise<readonly Credentials[]>): Keychain {
   const own = host.toLowerCase();
   return { resolve: async (asked) => (asked.toLowerCase() === own ? load() : []) };
@@ -37,7 +37,7 @@ export function chainKeychains(keychains: readonly Keychain[]): Keychain {
       const reasons = await Promise.all(keychains.map(async (keychain) => keychain.notUsed?.(host, repository)));
       return reasons.find((reason) => reason !== undefined);
     },
-    // Each engine reports its own.
+    // Each keychain reports its own.
     rejected: (credentials) => keychains.map((keychain) => keychain.rejected?.(credentials) === true).includes(true),
   };
 }

@@ -1,27 +1,27 @@
 import type { Credentials } from '../registry/types.js';
 
-/** As `DockerConfigEntry`, with anything that a Docker config keeps by registry. */
+/** Like `DockerConfigEntry`, with any value that a Docker config stores per registry. */
 export interface KeyedEntry<T> {
   readonly key: string;
   readonly credentials: T;
 }
 
 /**
- * The credentials for a repository in the order in which the kubelet tries them: by key, in descending order of characters.
- * If one key begins with another, the longer one therefore comes first, and `*` comes after any name; equal keys keep their
- * order.
- * A key matches when its host has as many labels, each of which fits (`*` stands for any
- * characters of one label). Its port must be the same (or both have none), and its path must be a literal prefix of the
- * repository's name.
- * For example, `r.io/team` fits `r.io/team/app` and `r.io/teams`, `r.io/team/` only the first.
+ * The credentials for a repository in the order in which the kubelet tries them: by key, in descending order of
+ * characters. If one key is a prefix of another, the longer one therefore comes first, and `*` comes after any name;
+ * equal keys keep their order. A key matches if its host has the same number of labels and each of them matches (`*`
+ * stands for any characters of one label). Its port must be the same (or both have none), and its path must be a
+ * literal prefix of the repository's name. For example, `r.io/team` matches `r.io/team/app` and `r.io/teams`, but
+ * `r.io/team/` only the first.
  *
- * `docker.io` is matched like any other host. Where nothing matches, the entries for index.docker.io count, whose key
+ * `docker.io` is matched like any other host. If nothing matches, the entries for index.docker.io are used, whose key
  * `docker login` writes as `https://index.docker.io/v1/`.
  *
- * In addition to what the kubelet accepts, the case of a host does not matter, `/v1` and `/v2` alone are not paths, and
+ * In addition to the kubelet's rules, hosts are case-insensitive, `/v1` and `/v2` alone are not paths, and
  * registry-1.docker.io is Docker Hub.
  *
- * Source: pkg/credentialprovider/keyring.go of Kubernetes 1.36, which test/integration/real/kubelet-keyring.test.ts asks.
+ * Source: pkg/credentialprovider/keyring.go of Kubernetes 1.36, which test/integration/real/kubelet-keyring.test.ts
+ * runs.
  */
 export function matchDockerConfig<T = Credentials>(
   entries: readonly KeyedEntry<T>[],
@@ -36,7 +36,7 @@ export function matchDockerConfig<T = Credentials>(
   );
   const found =
     matching.length === 0 && isHub ? keys.filter((key) => HUB_ALIASES.has(key.host) && key.path === '') : matching;
-  // The sort is stable. Code units, since a locale would sort `*` and `/` elsewhere.
+  // The sort is stable. It compares code units, since a locale would sort `*` and `/` differently.
   return found.sort((a, b) => descending(a.host + a.path, b.host + b.path)).map(({ credentials }) => credentials);
 }
 
@@ -46,11 +46,11 @@ const HUB_ALIASES: ReadonlySet<string> = new Set(['index.docker.io', 'registry-1
 interface Key {
   /** host[:port], in lower case. */
   readonly host: string;
-  /** Begins with `/`, or is empty. */
+  /** Starts with `/`, or is empty. */
   readonly path: string;
 }
 
-/** Drops the scheme, and the API version that `docker login` writes. */
+/** Drops the scheme, and the API version that `docker login` adds. */
 function parseKey(key: string): Key {
   const [bare = ''] = key
     .trim()
@@ -59,7 +59,7 @@ function parseKey(key: string): Key {
   const slash = bare.indexOf('/');
   const authority = slash < 0 ? bare : bare.slice(0, slash);
   const path = (slash < 0 ? '' : bare.slice(slash)).replace(/^\/v[12](?=\/|$)/, '');
-  // What is before an `@` is a user, as in any URL.
+  // The part before an `@` is a user, as in any URL.
   const host = authority.slice(authority.lastIndexOf('@') + 1).toLowerCase();
   return { host, path: path === '/' ? '' : path };
 }
@@ -78,7 +78,7 @@ function splitPort(host: string): [name: string, port: string] {
   return [name, port];
 }
 
-/** No regular expression: what a Secret says must not make one slow. */
+/** No regular expression: a Secret's content must not make one slow. */
 function matchesLabel(glob: string, label: string): boolean {
   const [first = '', ...rest] = glob.split('*');
   const last = rest.pop();

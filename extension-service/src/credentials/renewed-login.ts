@@ -1,19 +1,19 @@
 import type { LoginCredentials } from '../registry/types.js';
 
-/** A login that ends: what a cloud gives for its registries. */
+/** A login that expires, as the clouds issue for their registries. */
 export interface RegistryLogin<C extends LoginCredentials = LoginCredentials> {
   readonly credentials: C;
-  /** When it ends, in milliseconds since the epoch. */
+  /** Its expiry, in milliseconds since the epoch. */
   readonly expires: number;
 }
 
-/** Logins as registry clients take them; logins that were passed to `rejected` are requested again. */
+/** Logins for registry clients; a login that was passed to `rejected` is replaced. */
 export interface LoginSource {
-  /** Rejects with a RegistryError that says what is missing. */
+  /** Rejects with a RegistryError that names the missing setting. */
   get(): Promise<RegistryLogin>;
-  /** @returns whether another login may be had */
+  /** @returns whether another login may be available */
   rejected(credentials: LoginCredentials): boolean;
-  /** Ends the renewal; what is held can still be had. */
+  /** Stops the renewal; the current login remains available. */
   stop(): void;
 }
 
@@ -22,23 +22,26 @@ export interface RenewedLoginOptions {
   readonly onFailed?: (error: unknown) => void;
   readonly now?: () => number;
   readonly random?: () => number;
-  /** Milliseconds before the second try, doubled for each further one; a random part of it is waited. @default 1000 */
+  /**
+   * Delay in milliseconds before the second try, doubled for each further one; a random part of it is waited.
+   * @default 1000
+   */
   readonly base?: number;
-  /** Longest pause between two tries in milliseconds. @default 300000 */
+  /** Maximum delay between two tries in milliseconds. @default 300000 */
   readonly max?: number;
 }
 
-/** A login is not handed out in its last milliseconds: it must still be good when it arrives. */
+/** A login is not returned in its last milliseconds: it must still be valid when it arrives. */
 const EXPIRY_MARGIN_MS = 10_000;
-/** A registry that refuses a login this young, in milliseconds, would refuse another one too. */
+/** If a registry rejects a login that is this young, in milliseconds, it would also reject a new one. */
 const MIN_RENEWAL_AGE_MS = 10_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Obtains a login when it is first needed, one request however many ask, and renews it at half of its life for as long as
- * the process lives: a failure is tried again for ever, with backoff, while the login before is used until its end.
- * Without any login, anyone who asks during a pause gets the last failure at once, so that an API that is down is not asked
- * by every Pod.
+ * Requests a login on first use, with one request for all concurrent callers, and renews it after half of its lifetime
+ * while the process runs. Failures are retried indefinitely with a backoff, and the previous login is used until it
+ * expires. Without a login, callers during a delay get the last failure at once, so that an API that is down does not
+ * get a request for every Pod.
  */
 export class RenewedLogin<C extends LoginCredentials = LoginCredentials> implements LoginSource {
   #login: (RegistryLogin<C> & { readonly since: number }) | undefined;
@@ -52,7 +55,7 @@ export class RenewedLogin<C extends LoginCredentials = LoginCredentials> impleme
   readonly #random: () => number;
 
   constructor(
-    /** Gets the credentials that a registry has refused, when there are any. */
+    /** Receives the credentials that a registry has rejected, if any. */
     private readonly obtain: (refused?: LoginCredentials) => Promise<RegistryLogin<C>>,
     private readonly options: RenewedLoginOptions = {},
   ) {
@@ -72,7 +75,7 @@ export class RenewedLogin<C extends LoginCredentials = LoginCredentials> impleme
   rejected(credentials: LoginCredentials): boolean {
     const login = this.#login;
     const secret = secretOf(credentials);
-    // Another request was refused before: the next login is on its way, or there.
+    // Another request was rejected before: the next login is being requested, or already available.
     if (this.#refused !== undefined && secret === secretOf(this.#refused)) return true;
     if (login === undefined || secretOf(login.credentials) !== secret) return false;
     if (this.#now() - login.since < MIN_RENEWAL_AGE_MS) return false;

@@ -17,19 +17,19 @@ export interface SignedImage {
   readonly digest: string;
 }
 
-/** Something at the registry that may be a signature of the image or an attestation about it. Nothing of it is verified. */
+/** A possible signature of the image, or attestation about it, at the registry. Nothing in it is verified. */
 export interface Candidate {
-  /** For people: `bundle sha256:…` or `sha256-….sig`. */
+  /** For messages: `bundle sha256:…` or `sha256-….sig`. */
   readonly title: string;
   /** A Sigstore bundle as JSON, or undefined for bytes that are not one. */
   readonly bundle: unknown;
-  /** The text that a message signature is over: cosign 2's. */
+  /** The text that a message signature covers: cosign 2's. */
   readonly artifact?: Buffer;
 }
 
-/** Referrers and layers that are looked at; registries choose how many there are. */
+/** Maximum number of referrers and layers to check; registries control how many exist. */
 const MAX_CANDIDATES = 100;
-/** An attestation may hold an SBOM. */
+/** An attestation may contain an SBOM. */
 const MAX_CANDIDATE_BYTES = 8 * 1024 * 1024;
 
 const BUNDLE = /^application\/vnd\.dev\.sigstore\.bundle/;
@@ -77,7 +77,7 @@ async function* oldSignatures(image: SignedImage, suffix: string, signal: AbortS
   }
 }
 
-/** None for a manifest that is not there or is not one of an image. */
+/** None for a missing manifest, or one that is not an image's. */
 async function layersOf(
   { client, repository }: SignedImage,
   reference: string,
@@ -93,7 +93,7 @@ async function layersOf(
   }
 }
 
-/** @returns undefined for a blob that is too large, or that is not what its digest says */
+/** @returns undefined for a blob that is too large, or does not match its digest */
 async function contentOf(
   { client, repository }: SignedImage,
   layer: Descriptor,

@@ -2,7 +2,10 @@ import { createPublicKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { parseBoundedJson } from '../core/json-bounds.js';
 
-/** Why a text cannot be used as CA certificates in PEM; these faults never quote a text, and continue the file's name. */
+/**
+ * Why a text cannot be used as CA certificates in PEM; these functions never quote the text, and their result continues
+ * the file's name.
+ */
 export function caCertificatesFault(pem: string): string | undefined {
   if (!pem.includes('-----BEGIN CERTIFICATE-----')) return 'holds no certificate';
   try {
@@ -13,7 +16,10 @@ export function caCertificatesFault(pem: string): string | undefined {
   }
 }
 
-/** Why a text is not a public key in PEM. A parser would take the public half of a private key, which does not belong here. */
+/**
+ * Why a text is not a public key in PEM. A parser would accept the public half of a private key, which does not belong
+ * here.
+ */
 export function publicKeyFault(pem: string): string | undefined {
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) return 'holds a private key, which does not belong here';
   try {

@@ -3,7 +3,7 @@ import { utcSeconds } from '../core/utc-seconds.js';
 
 export type Refusal = Extract<GateDecision, { readonly state: 'held' | 'denied' }>;
 
-/** An image that its target's gate does not let in, for now or at all. */
+/** An image that its target's gate holds or denies. */
 export class GateError extends Error {
   override readonly name = 'GateError';
   constructor(readonly refusal: Refusal) {

@@ -20,23 +20,23 @@ export interface GatedImage {
   readonly target: string;
   /** Fully normalized source reference. */
   readonly reference: string;
-  /** Of the manifest or index that the reference names at its source. */
+  /** The digest of the manifest or index that the reference points to at its source. */
   readonly digest: string;
-  /** Those that are copied; read only when a check wants them. */
+  /** The platforms that are copied; read only if a check needs them. */
   readonly platforms: () => Promise<readonly string[]>;
-  /** Where its signatures are. */
+  /** The source of its signatures. */
   readonly source: Pick<SignedImage, 'client' | 'repository'>;
 }
 
-/** Results of checks by gate, target and digest; outlives a change of the configuration that leaves the gate as it is. */
+/** Results of checks by gate, target and digest; kept across configuration changes that do not change the gate. */
 export type GateMemory = Map<string, GateFacts['results']>;
 
 const NOT_KEPT = 'nothing keeps this time when the process ends: run it in the cluster, or set KUBECONFIG';
 
-/** For reading the signatures of an image and verifying them. */
+/** Time limit for reading the signatures of an image and verifying them. */
 const VERIFY_TIMEOUT_MS = 120_000;
 
-/** Digests of which the results are remembered. */
+/** Maximum number of digests whose results are kept. */
 const MAX_REMEMBERED = 20_000;
 
 export function gateMemory(): GateMemory {
@@ -49,13 +49,13 @@ export interface GatesOptions {
   readonly memory: GateMemory;
   readonly report: (problem: string) => void;
   readonly now: () => number;
-  /** False: nothing is noted of digests that were not seen before, as in a dry run. */
+  /** False: new digests are not recorded, as in a dry run. */
   readonly record: boolean;
 }
 
 interface Gate {
   readonly config: GateConfig;
-  /** Of the configuration and the content of its files: results of another one do not count. */
+  /** Hash of the configuration and its files' content: results of another one do not count. */
   readonly fingerprint: string;
   readonly signatures?: SignatureCheck;
   readonly webhook?: GateWebhook;
@@ -63,13 +63,13 @@ interface Gate {
 
 type ReadImage = Omit<GatedImage, 'platforms'> & { readonly platforms: readonly string[] };
 
-/** The gates of one configuration. Each digest is judged once; what gave no verdict is asked again later. */
+/** The gates of one configuration. Each digest is checked once; checks without a verdict are repeated later. */
 export class Gates {
   private readonly gates = new Map<string, Gate>();
   private readonly asking = new Map<string, Promise<CheckResult>>();
   private readonly end = new AbortController();
 
-  /** @throws Error naming the key when a file cannot be used */
+  /** @throws Error naming the key if a file cannot be used */
   constructor(
     config: Config,
     private readonly options: GatesOptions,
@@ -100,13 +100,13 @@ export class Gates {
     if (judgement.state === 'held') throw new GateError(await this.withAdvice(judgement));
   }
 
-  /** Cuts every connection. */
+  /** Closes every connection. */
   close(): void {
     this.end.abort();
     for (const { webhook } of this.gates.values()) webhook?.close();
   }
 
-  /** An age that nothing remembers is never reached by processes that end. */
+  /** Without a stored time, a process that ends never reaches the minimum age. */
   private async withAdvice(held: Extract<Refusal, { readonly state: 'held' }>): Promise<Refusal> {
     if (held.check !== 'minimumAge' || (await this.options.seen.isKept())) return held;
     return { ...held, reason: `${held.reason}; ${NOT_KEPT}` };
@@ -121,7 +121,7 @@ export class Gates {
       const judgement = decideGate(gate.config, { now: now(), firstSeen, results: memory.get(key) ?? {} });
       if (judgement.state !== 'ask') return judgement;
       const { check } = judgement;
-      // Read first: a registry that does not give the manifest fails the copy, and says nothing about the check.
+      // Read first: if the registry does not return the manifest, the copy fails, which says nothing about the check.
       const platforms = check === 'webhook' ? await image.platforms() : [];
       const result = await untilAborted(this.ask(gate, check, { ...image, platforms }, key), signal);
       memory.set(key, { ...memory.get(key), [check]: result });
@@ -131,7 +131,7 @@ export class Gates {
     }
   }
 
-  /** Two copies of one digest at a time ask once. */
+  /** Concurrent copies of one digest share a check. */
   private ask(gate: Gate, check: ExternalCheck, image: ReadImage, key: string): Promise<CheckResult> {
     const id = `${check} ${key}`;
     const asking = this.asking.get(id) ?? this.result(gate, check, image, key).finally(() => this.asking.delete(id));

@@ -2,7 +2,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { parseBoundedJson } from '../core/json-bounds.js';
 import type { Descriptor } from '../registry/types.js';
 
-/** The content that cosign 2 signed: a text, or an envelope that holds its signatures itself. */
+/** The content that cosign 2 signed: a text, or an envelope that contains its own signatures. */
 type Signed = { readonly signed: Buffer } | { readonly envelope: unknown };
 
 /** cosign's SIGNATURE_SPEC.md, "Tag-based Discovery": the annotations of a layer. */
@@ -11,7 +11,7 @@ const CERTIFICATE = 'dev.sigstore.cosign/certificate';
 const LOG_ENTRY = 'dev.sigstore.cosign/bundle';
 const TIMESTAMP = 'dev.sigstore.cosign/rfc3161timestamp';
 
-/** The signature of a layer of cosign 2 in the form of a Sigstore bundle; undefined where it is malformed. */
+/** A layer's cosign 2 signature in the form of a Sigstore bundle; undefined if it is malformed. */
 export function oldSignatureBundle({ annotations = {} }: Descriptor, content: Signed): unknown {
   try {
     return {

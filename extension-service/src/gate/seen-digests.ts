@@ -2,13 +2,13 @@ import { MAX_TEXT_BYTES, mergeFirstSeen, readFirstSeen, writeFirstSeen } from '.
 import { LogRateLimiter } from '../util/log-rate-limiter.js';
 import { messageOf } from '../util/message-of.js';
 
-/** Where the times outlive the process. */
+/** Persistent storage of the times. */
 export interface SeenStore {
-  /** For people, as in `ConfigMap team/name`. */
+  /** For messages, as in `ConfigMap team/name`. */
   readonly title: string;
-  /** @returns undefined where nothing is kept yet */
+  /** @returns undefined if nothing is stored yet */
   read(): Promise<StoredTimes | undefined>;
-  /** @returns false when another replica wrote since `version` was read */
+  /** @returns false if another replica has written since `version` was read */
   write(text: string, version: string | undefined): Promise<boolean>;
 }
 
@@ -18,16 +18,16 @@ export interface StoredTimes {
 }
 
 export interface SeenDigestsOptions {
-  /** Undefined where nothing outlives the process. */
+  /** Undefined if times are only kept in memory. */
   readonly store: () => Promise<SeenStore | undefined>;
   readonly report: (problem: string) => void;
   readonly now: () => number;
-  /** Milliseconds that new digests are collected for before they are written. @default 1000 */
+  /** New digests are collected for this many milliseconds before they are written. @default 1000 */
   readonly collect?: number;
 }
 
 const COLLECT_MS = 1_000;
-/** Other replicas write too: a digest that is not known here is looked for there, at most this often. */
+/** Other replicas also write: the store is read again for an unknown digest, at most this often. */
 const REREAD_MS = 5_000;
 const RETRY_MS = 30_000;
 const MAX_CONFLICTS = 5;
@@ -36,8 +36,9 @@ const PROBLEM_INTERVAL_MS = 600_000;
 const MAX_DIGESTS = Math.floor(MAX_TEXT_BYTES / 60);
 
 /**
- * When a registry first showed us each digest. The age of a digest that the store has lost
- * begins again, which holds images for longer and lets none through too early. A store that cannot be reached is reported, and the times of this process count meanwhile.
+ * The time when a registry first showed each digest to this service. If the store has lost a digest, its age starts
+ * again, so images are held longer and never pass too early. An unreachable store is reported, and the times of this
+ * process are used meanwhile.
  */
 export class SeenDigests {
   private times = new Map<string, number>();
@@ -53,7 +54,7 @@ export class SeenDigests {
   }
 
   /**
-   * @param record false: a digest that was not seen before is not noted, as in a dry run
+   * @param record false: a new digest is not recorded, as in a dry run
    * @returns milliseconds since the epoch, never later than now
    */
   async firstSeen(digest: string, record: boolean): Promise<number> {
@@ -69,7 +70,9 @@ export class SeenDigests {
     return time;
   }
 
-  /** Whether the times outlive the process; one that cannot be reached now is reported, and counts as kept. */
+  /**
+   * Whether the times are stored persistently; a store that is unreachable now is reported, and counts as persistent.
+   */
   async isKept(): Promise<boolean> {
     try {
       return (await this.options.store()) !== undefined;
@@ -78,7 +81,7 @@ export class SeenDigests {
     }
   }
 
-  /** Resolves when what was noted is written, or could not be. */
+  /** Resolves when the recorded times are written, or writing failed. */
   async flush(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -136,7 +139,7 @@ export class SeenDigests {
     this.prune();
   }
 
-  /** The oldest go first, as in the store. */
+  /** The oldest are dropped first, as in the store. */
   private prune(): void {
     if (this.times.size <= MAX_DIGESTS) return;
     this.times = readFirstSeen(writeFirstSeen(this.times));

@@ -9,36 +9,36 @@ import { candidatesOf } from './candidates.js';
 import type { Candidate, SignedImage } from './candidates.js';
 import { Trust } from './trust.js';
 
-/** The outcome for one candidate: a claim of a trusted signer, or why it does not count. */
+/** The result for one candidate: a claim of a trusted signer, or why it does not count. */
 type Checked = { readonly claim: string } | { readonly refusal: string };
 
 type Verdict = Exclude<CheckResult, { readonly state: 'failed' }>;
 
-/** No signature is there yet; one may come later, since signing comes after pushing. */
+/** There is no signature yet; one may follow, since images are signed after they are pushed. */
 export class NotSignedError extends Error {
   override readonly name = 'NotSignedError';
 }
 
-/** The claim of a trusted signer that is needed when the image itself must be signed. */
+/** The claim of a trusted signer that is required if the image itself must be signed. */
 const SIGNED = 'signature';
 const MAX_SHOWN = 3;
 const MAX_REASON = 300;
 
-/** Verifies signatures and attestations of images, as they are at the source. */
+/** Verifies signatures and attestations of images at their source. */
 export class SignatureCheck {
   private readonly trust: Trust;
-  /** The claims that must be there: `signature`, or predicate types. */
+  /** The required claims: `signature`, or predicate types. */
   private readonly needed: readonly string[];
 
-  /** @throws Error naming the key of the configuration and the file that cannot be used */
+  /** @throws Error naming the key of the configuration and the unusable file */
   constructor(config: GateVerifyConfig) {
     this.trust = new Trust(config);
     this.needed = config.attestations.length > 0 ? config.attestations : [SIGNED];
   }
 
   /**
-   * @throws NotSignedError where nothing that is needed is there
-   * @throws RegistryError where the registry does not give the signatures
+   * @throws NotSignedError if no required signature exists
+   * @throws RegistryError if the registry does not return the signatures
    */
   async check(image: SignedImage, now: number, signal: AbortSignal): Promise<Verdict> {
     const missing = new Set(this.needed);

@@ -1,4 +1,4 @@
-/** The parts of the Sigstore libraries that are used, by name; loaded only where a gate verifies signatures. */
+/** The parts of the Sigstore libraries that are used; loaded only if a gate verifies signatures. */
 export { bundleFromJSON } from '@sigstore/bundle';
 export { TrustedRoot } from '@sigstore/protobuf-specs';
 export { toSignedEntity, toTrustMaterial, Verifier } from '@sigstore/verify';

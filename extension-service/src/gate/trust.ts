@@ -13,25 +13,25 @@ interface NamedKey {
   readonly key: KeyObject;
 }
 
-/** The trusted signers: keys, and identities whose certificates a trusted root vouches for. */
+/** The trusted signers: keys, and identities whose certificates chain to a trusted root. */
 export class Trust {
   private readonly keys: readonly NamedKey[];
   private readonly root: unknown;
   private material: TrustMaterial | undefined;
 
-  /** @throws Error naming the key of the configuration and the file that cannot be used */
+  /** @throws Error naming the key of the configuration and the unusable file */
   constructor(private readonly config: GateVerifyConfig) {
     this.keys = config.keys.map((file) => ({ file, key: readKey(file) }));
     const { trustedRoot } = config;
     this.root = trustedRoot === undefined ? undefined : readRoot(trustedRoot);
   }
 
-  /** @returns why no trusted signer made the signature; undefined when one did */
+  /** @returns why no trusted signer made the signature; undefined if one did */
   async refusal(entity: SignedEntity): Promise<string | undefined> {
     return entity.key.$case === 'public-key' ? this.byKey(entity) : this.byIdentity(entity);
   }
 
-  /** A key is trusted by itself: transparency logs and timestamps are not looked at. */
+  /** A key is trusted by itself: transparency logs and timestamps are not checked. */
   private async byKey(entity: SignedEntity): Promise<string | undefined> {
     if (this.keys.length === 0) return 'it is signed with a key, and gate.verify.keys is empty';
     const { Verifier } = await import('./sigstore.js');
@@ -43,7 +43,7 @@ export class Trust {
     return `no key of gate.verify.keys verifies it (${this.keys.map(({ file }) => file).join(', ')})`;
   }
 
-  /** A certificate lives for minutes: a log or a timestamp authority that the trusted root names says when it was used. */
+  /** A certificate is valid for minutes: a log or a timestamp authority of the trusted root proves when it was used. */
   private async byIdentity(entity: SignedEntity): Promise<string | undefined> {
     const { identities } = this.config;
     if (identities.length === 0) return 'it is signed with a certificate, and gate.verify.identities is empty';
@@ -80,13 +80,13 @@ export class Trust {
 const NOTHING = { certificateAuthorities: [], timestampAuthorities: [], tlogs: [], ctlogs: [] };
 const NO_THRESHOLDS: VerifierOptions = { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: 0 };
 
-/** The whole subject, as it is or by a pattern. */
+/** Matches the whole subject, exactly or by a pattern. */
 function matches({ subject, subjectPattern }: GateVerifyConfig['identities'][number], signer: string): boolean {
   if (subject !== undefined) return subject === signer;
   return subjectPattern !== undefined && new RegExp(`^(?:${subjectPattern})$`).test(signer);
 }
 
-/** The library throws for what it does not accept, and for what it cannot parse. */
+/** The library throws both for invalid content and for content that it cannot parse. */
 function refusalOf(verify: () => Signer): string | undefined {
   try {
     verify();

@@ -21,17 +21,17 @@ import { readText } from './read-text.js';
 export interface GateQuestion {
   /** Fully normalized source reference. */
   readonly reference: string;
-  /** Of the manifest or index that the reference names. */
+  /** The digest of the manifest or index that the reference points to. */
   readonly digest: string;
-  /** `os/architecture[/variant]`, those that are copied; empty where the image does not name any. */
+  /** `os/architecture[/variant]` of the copied platforms; empty if the image does not list any. */
   readonly platforms: readonly string[];
-  /** Name of the target that it is for. */
+  /** Name of the image's target. */
   readonly target: string;
 }
 
 export type WebhookAnswer = { readonly verdict: 'allow' } | { readonly verdict: 'deny'; readonly reason: string };
 
-/** The webhook gave no verdict. The message names its URL without credentials. */
+/** The webhook gave no verdict. The message contains its URL without credentials. */
 export class WebhookError extends Error {
   override readonly name = 'WebhookError';
 }
@@ -40,8 +40,8 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 const MAX_REASON = 500;
 
 /**
- * Addresses that an administrator may name: all but link-local, metadata and reserved ones, also when a name resolves to
- * one later.
+ * Addresses that an administrator may configure: all but link-local, metadata and reserved ones, also if a name
+ * resolves to one later.
  */
 const POLICY: AddressPolicy = {
   key: 'gate webhook',
@@ -54,14 +54,14 @@ const POLICY: AddressPolicy = {
   },
 };
 
-/** Asks one webhook. Its answers decide about one digest each; it is never sent elsewhere by a redirect. */
+/** Calls one webhook. Each answer is for one digest; redirects are never followed. */
 export class GateWebhook {
   private readonly url: URL;
   private readonly headers: Readonly<Record<string, string>>;
   private readonly ca: string | undefined;
   private readonly http: Http;
 
-  /** @throws Error naming the key when the CA file cannot be used */
+  /** @throws Error naming the key if the CA file cannot be used */
   constructor(
     private readonly config: GateWebhookConfig,
     env: Readonly<Record<string, string | undefined>>,
@@ -82,7 +82,7 @@ export class GateWebhook {
     });
   }
 
-  /** @throws WebhookError without a verdict, or the reason of the signal */
+  /** @throws WebhookError without a verdict, or the signal's abort reason */
   async ask(question: GateQuestion, signal: AbortSignal): Promise<WebhookAnswer> {
     const { url, http, headers, ca } = this;
     const { timeout } = this.config;
@@ -112,7 +112,7 @@ export class GateWebhook {
     }
   }
 
-  /** Cuts every connection. */
+  /** Closes every connection. */
   close(): void {
     this.http.close();
   }
@@ -145,7 +145,7 @@ function reasonOf(reason: unknown): string {
   return text.length > MAX_REASON ? `${text.slice(0, MAX_REASON)}…` : text;
 }
 
-/** A login in the URL goes into a header, and a query may hold a token: neither is ever shown. */
+/** A login in the URL is sent in a header, and a query may contain a token: neither is ever shown. */
 function withoutLogin(text: string): { readonly url: URL; readonly authorization?: string } {
   const url = new URL(text);
   for (const value of url.searchParams.values()) rememberSecret(value);
@@ -156,7 +156,7 @@ function withoutLogin(text: string): { readonly url: URL; readonly authorization
   return { url, authorization: `Basic ${Buffer.from(login).toString('base64')}` };
 }
 
-/** @throws Error for a file that cannot be read, or that holds no certificate */
+/** @throws Error for an unreadable file, or one without a certificate */
 function readCas(file: string): string {
   const where = `gate.webhook.caFile ${file}`;
   const pem = readText(where, file);

@@ -8,35 +8,35 @@ export type GateCheck = 'minimumAge' | 'verify' | 'webhook';
 /** The checks that need a request; the age is known without one. */
 export type ExternalCheck = Exclude<GateCheck, 'minimumAge'>;
 
-/** The result of asking a check about one digest. Times in milliseconds since the epoch. */
+/** The result of a check for one digest. Times are in milliseconds since the epoch. */
 export type CheckResult =
   | { readonly state: 'allowed' }
-  /** With `at`, when it was asked: the check is asked again an hour later. */
+  /** `at` is the time of the check, which is repeated an hour later. */
   | { readonly state: 'denied'; readonly reason: string; readonly at?: number }
-  /** It gave no verdict; `tries` in a row, the last one at `at`. */
+  /** The check gave no verdict; `tries` times in a row, the last one at `at`. */
   | { readonly state: 'failed'; readonly reason: string; readonly at: number; readonly tries: number };
 
-/** The facts known about a digest. Times in milliseconds since the epoch. */
+/** The known facts about a digest. Times are in milliseconds since the epoch. */
 export interface GateFacts {
   readonly now: number;
-  /** When a registry first showed the digest to us. */
+  /** The time when a registry first showed the digest to this service. */
   readonly firstSeen: number;
   readonly results: { readonly [Check in ExternalCheck]?: CheckResult };
 }
 
 export type GateDecision =
   | { readonly state: 'allowed' }
-  /** The check must be asked before there is a judgement. */
+  /** The check must run before there is a decision. */
   | { readonly state: 'ask'; readonly check: ExternalCheck }
-  /** Not now; `until`: when it is judged again, in milliseconds since the epoch. */
+  /** Not now; `until`: the time of the next decision, in milliseconds since the epoch. */
   | { readonly state: 'held'; readonly check: GateCheck; readonly reason: string; readonly until: number }
   | { readonly state: 'denied'; readonly check: GateCheck; readonly reason: string };
 
-/** Milliseconds before a check that gave no verdict is asked again; doubled with each failure in a row. */
+/** Delay in milliseconds before a check without a verdict is repeated; doubled with each failure in a row. */
 const FIRST_RETRY_MS = 30_000;
 const MAX_RETRY_MS = 3_600_000;
 
-/** Judges a digest by what is known of it. Pure: asks nothing, reads no clock. */
+/** Decides about a digest from the known facts. Pure: sends no requests, reads no clock. */
 export function decideGate(gate: GateConfig, facts: GateFacts): GateDecision {
   const young = tooYoung(gate, facts);
   if (young !== undefined) return young;
@@ -47,7 +47,7 @@ export function decideGate(gate: GateConfig, facts: GateFacts): GateDecision {
   return { state: 'allowed' };
 }
 
-/** When a check that has failed so many times in a row is asked again. */
+/** The time when a check that failed this many times in a row is repeated. */
 export function retryAt({ at, tries }: { readonly at: number; readonly tries: number }): number {
   return at + Math.min(FIRST_RETRY_MS * 2 ** Math.min(Math.max(tries, 1) - 1, 20), MAX_RETRY_MS);
 }
@@ -56,7 +56,7 @@ function externalChecks(gate: GateConfig): readonly ExternalCheck[] {
   return (['verify', 'webhook'] as const).filter((check) => gate[check] !== undefined);
 }
 
-/** A time in the future, from a clock that was wrong, counts as now: the age begins again. */
+/** A future time, from a wrong clock, counts as the current time: the age starts again. */
 function tooYoung({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts): GateDecision | undefined {
   const until = Math.min(firstSeen, now) + minimumAge;
   if (now >= until) return undefined;
@@ -64,7 +64,7 @@ function tooYoung({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts)
   return { state: 'held', check: 'minimumAge', reason, until };
 }
 
-/** @returns undefined when the check lets the digest through */
+/** @returns undefined if the check allows the digest */
 function decideResult(gate: GateConfig, check: ExternalCheck, { now, results }: GateFacts): GateDecision | undefined {
   const result = results[check];
   if (result === undefined) return { state: 'ask', check };
@@ -76,7 +76,7 @@ function decideResult(gate: GateConfig, check: ExternalCheck, { now, results }: 
     case 'failed': {
       if (onError(gate, check) === 'allow') return undefined;
       const until = retryAt(result);
-      // A clock that was set back must not hold the digest for longer than the longest pause.
+      // After a clock was set back, the digest must not be held for longer than the maximum delay.
       if (now >= until || now < result.at) return { state: 'ask', check };
       return { state: 'held', check, reason: result.reason, until };
     }
@@ -87,7 +87,7 @@ function isOld({ at }: { readonly at?: number }, now: number): boolean {
   return at !== undefined && (now >= at + MAX_RETRY_MS || now < at);
 }
 
-/** The meaning of a check that gives no verdict. */
+/** The result for a check without a verdict. */
 export function onError({ webhook }: GateConfig, check: ExternalCheck): 'hold' | 'allow' {
   return check === 'webhook' ? (webhook?.onError ?? 'hold') : 'hold';
 }

@@ -1,15 +1,15 @@
 import { utcSeconds } from '../utc-seconds.js';
 
-/** Bytes of the text: a ConfigMap holds 1 MiB, its metadata included. */
+/** Maximum size of the text in bytes: a ConfigMap holds 1 MiB, including its metadata. */
 export const MAX_TEXT_BYTES = 1_000_000;
 
-/** Of a line: a digest of any algorithm of the OCI image specification, and a time. */
+/** A line: a digest with any algorithm of the OCI image specification, and a time. */
 const LINE = /^([a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,128}) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)$/;
 
 /** When each digest was first seen, in milliseconds since the epoch. */
 export type FirstSeen = ReadonlyMap<string, number>;
 
-/** Reads lines of `DIGEST TIME`; other lines are ignored, and of two for one digest the earlier time counts. */
+/** Parses lines of `DIGEST TIME`; other lines are ignored, and for a repeated digest the earlier time counts. */
 export function readFirstSeen(text: string): Map<string, number> {
   const seen = new Map<string, number>();
   for (const line of text.split('\n')) {
@@ -21,7 +21,7 @@ export function readFirstSeen(text: string): Map<string, number> {
   return seen;
 }
 
-/** The text of the newest digests that fit into `most` bytes, the oldest first; at whole seconds, rounded up. */
+/** The newest digests that fit into `most` bytes as text, the oldest first; times in whole seconds, rounded up. */
 export function writeFirstSeen(seen: FirstSeen, most = MAX_TEXT_BYTES): string {
   const newest = [...seen].sort(([a, at], [b, bt]) => bt - at || (a < b ? -1 : 1));
   const lines: string[] = [];
@@ -36,8 +36,8 @@ export function writeFirstSeen(seen: FirstSeen, most = MAX_TEXT_BYTES): string {
 }
 
 /**
- * Both as one: of each digest the earlier time, and none later than now, as a clock that was wrong may have written times
- * in the future.
+ * Merges both: for each digest the earlier time, and none later than now, because a wrong clock may have written future
+ * times.
  */
 export function mergeFirstSeen(one: FirstSeen, other: FirstSeen, now: number): Map<string, number> {
   const merged = new Map<string, number>();

@@ -6,9 +6,9 @@ import type { UsageRecord } from './usage-record.js';
 export interface StoredManifest {
   readonly digest: string;
   readonly tags: readonly string[];
-  /** Digests that an index names. */
+  /** Digests that an index refers to. */
   readonly children: readonly string[];
-  /** Bytes of the blobs that it names, at most: layers may be shared. */
+  /** Maximum size in bytes of the blobs that it refers to: layers may be shared. */
   readonly bytes: number;
 }
 
@@ -20,14 +20,14 @@ export interface StoredRepository {
 export interface GarbageDecision extends StoredManifest {
   readonly repository: string;
   readonly action: 'delete' | 'keep';
-  /** For people; continues the image's name. */
+  /** For messages; continues the image's name. */
   readonly reason: string;
-  /** Children of a deleted index that nothing else names. */
+  /** Children of a deleted index that nothing else refers to. */
   readonly orphans: readonly string[];
 }
 
 export interface GarbageSettings {
-  /** Milliseconds without any use. */
+  /** Minimum time in milliseconds without any use. */
   readonly after: number;
   /** Clusters that must have a fresh record. */
   readonly clusters: readonly string[];
@@ -35,17 +35,17 @@ export interface GarbageSettings {
   readonly now: number;
 }
 
-/** Milliseconds that clocks may differ in one direction or the other without an early deletion. */
+/** Clocks may differ by this many milliseconds in either direction without an early deletion. */
 export const CLOCK_MARGIN_MS = 2 * 3_600_000;
-/** Milliseconds that a record may be ahead of this machine's clock. */
+/** A record may be this many milliseconds ahead of this machine's clock. */
 const MAX_AHEAD_MS = 600_000;
 
 /**
- * Why nothing may be deleted; none when gc may go on. A cluster that does not write may use anything, so each named one must
- * have a fresh record. A record must cover `after`, since an emptied one has forgotten uses. That of a cluster that was removed
- * from the list and does not write any more only protects what it names.
+ * Reasons why nothing may be deleted; none if gc may continue. A cluster without a record may use anything, so each
+ * listed cluster must have a fresh record. A record must cover `after`, since an emptied one has lost uses. The record
+ * of a cluster that was removed from the list and no longer writes only protects the images that it lists.
  *
- * @param records by cluster; undefined for a record that could not be read
+ * @param records by cluster; undefined for an unreadable record
  */
 export function refusalsOf(
   records: ReadonlyMap<string, UsageRecord | undefined>,
@@ -67,7 +67,7 @@ export function refusalsOf(
   const all = [...records].flatMap(([cluster, record]) => {
     if (record === undefined) return [`the record of cluster ${cluster} cannot be read`];
     const ahead = writtenAt(record) - now;
-    // A cluster that still writes is there, whatever the list says.
+    // A cluster that still writes is active, even if it is not listed.
     const isAlive = clusters.includes(cluster) || -ahead <= MAX_RECORD_AGE_MS;
     const covered = now - record.since;
     const writers = [...record.writers.values()].filter((time) => now - time <= MAX_RECORD_AGE_MS);
@@ -93,8 +93,9 @@ export function refusalsOf(
 }
 
 /**
- * Decides each manifest of a repository. Deleted is only what carries tags that clusters have recorded, all of whose uses are
- * older than `after`: by tag, by digest, and of each child. Tags that no cluster recorded are somebody's own.
+ * Decides about each manifest of a repository. Deletes a manifest only if clusters have recorded its tags, and all its
+ * uses are older than `after`: by tag, by digest, and of each child. Tags that no cluster recorded belong to someone
+ * else.
  */
 export function decideGarbage(
   { repository, manifests }: StoredRepository,
@@ -118,7 +119,10 @@ export function decideGarbage(
   return withCompanions(judged);
 }
 
-/** Signatures under tags that are made of a digest go with the last manifest of that digest, orphans with their index. */
+/**
+ * Signatures under tags that are derived from a digest are deleted with the last manifest of that digest, and orphans
+ * with their index.
+ */
 function withCompanions(judged: readonly GarbageDecision[]): readonly GarbageDecision[] {
   const named = (action: GarbageDecision['action']): ReadonlySet<string> =>
     new Set(

@@ -1,14 +1,14 @@
 import { JsonBoundsError, parseBoundedJson } from '../json-bounds.js';
 
 /**
- * When a cluster used each image of a target last. One cluster writes it; every cluster that deletes reads it. Times are
- * milliseconds since the epoch, by the writer's clock.
+ * The time of the last use of each image of a target in one cluster. That cluster writes it; every cluster that deletes
+ * images reads it. Times are milliseconds since the epoch, from the writer's clock.
  */
 export interface UsageRecord {
   readonly cluster: string;
-  /** Uses before this time may be missing: the record was made then, or found empty. */
+  /** Uses before this time may be missing: the record was then created, or found empty. */
   readonly since: number;
-  /** The time of the last write by each installation that wrote lately, by the uid of its Lease. */
+  /** The time of the last write by each installation that wrote recently, by the uid of its Lease. */
   readonly writers: ReadonlyMap<string, number>;
   /** Last uses by {@link usageKey}. */
   readonly uses: ReadonlyMap<string, number>;
@@ -22,9 +22,9 @@ export class UsageRecordError extends Error {
   override readonly name = 'UsageRecordError';
 }
 
-/** Milliseconds for which a writer counts after its last write; a record must be younger than that. */
+/** A writer counts for this many milliseconds after its last write; a record must be younger than that. */
 export const MAX_RECORD_AGE_MS = 24 * 3_600_000;
-/** Milliseconds after which a last use is dropped from a record; gc then leaves the image alone for good. */
+/** A last use is dropped from a record after this many milliseconds; gc then never deletes the image. */
 const MAX_USE_AGE_MS = 800 * 24 * 3_600_000;
 const VERSION = 1;
 
@@ -46,7 +46,7 @@ export interface Usage {
   readonly uses: ReadonlyMap<string, number>;
 }
 
-/** The record with newer uses. Nothing that it says is lost: two installations with one name both count. */
+/** The record with newer uses. Nothing in it is lost: two installations with one name both count. */
 export function updatedRecord(before: UsageRecord | undefined, { cluster, writer, now, uses }: Usage): UsageRecord {
   const merged = new Map<string, number>();
   for (const [key, time] of before?.uses ?? []) if (now - time < MAX_USE_AGE_MS) merged.set(key, time);

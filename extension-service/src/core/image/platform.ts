@@ -1,6 +1,6 @@
 import { quoteInput } from './quote.js';
 
-/** A platform as an image index states it (OCI image spec, "image-index", `platform`). */
+/** A platform in the form of an image index (OCI image spec, "image-index", `platform`). */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
@@ -9,7 +9,7 @@ export interface Platform {
   readonly 'os.features'?: readonly string[];
 }
 
-/** The text is not a platform; the message says what is allowed. */
+/** The text is not a platform; the message lists what is allowed. */
 export class InvalidPlatformError extends Error {
   constructor(input: string, reason: string) {
     super(`platform ${quoteInput(input)}: ${reason}`);
@@ -17,13 +17,13 @@ export class InvalidPlatformError extends Error {
   }
 }
 
-/** Operating systems that Go and containerd know, and so every image builder (go/build's syslist). */
+/** Operating systems that Go and containerd support, and therefore every image builder (go/build's syslist). */
 export const knownOperatingSystems: readonly string[] =
   'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasip1 windows zos'.split(
     ' ',
   );
 
-/** Architectures that Go and containerd know. */
+/** Architectures that Go and containerd support. */
 export const knownArchitectures: readonly string[] = (
   '386 amd64 amd64p32 arm arm64 arm64be armbe loong64 mips mips64 mips64le mips64p32 mips64p32le mipsle ' +
   'ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm'
@@ -32,9 +32,9 @@ export const knownArchitectures: readonly string[] = (
 const wordPattern = /^[A-Za-z0-9_.-]{1,32}$/;
 
 /**
- * Reads `os/architecture[/variant]`, as a configuration names platforms, and normalizes it.
- * @throws InvalidPlatformError for anything else, unknown systems and architectures included: a typing error would
- * otherwise silently select no image.
+ * Parses and normalizes `os/architecture[/variant]`, the form of a configuration.
+ * @throws InvalidPlatformError for anything else, including unknown systems and architectures: a typing error would
+ * otherwise silently select no image
  */
 export function parsePlatform(text: string): Platform {
   const [os, architecture, variant, ...more] = text.split('/', 4);
@@ -66,8 +66,8 @@ export function formatPlatform(platform: Platform): string {
 }
 
 /**
- * One spelling for each platform, as containerd's `platforms.Normalize` has it: `arm64/v8` is `arm64`, `arm` is
- * `arm/v7`, `amd64/v1` is `amd64`, and uname's names become Go's. Accepts whatever an index may say.
+ * One spelling for each platform, as in containerd's `platforms.Normalize`: `arm64/v8` is `arm64`, `arm` is `arm/v7`,
+ * `amd64/v1` is `amd64`, and uname's names become Go's. Accepts any text that an index may contain.
  */
 export function normalizePlatform(platform: Platform): Platform {
   const { os, architecture, variant, ...rest } = platform;
@@ -85,9 +85,9 @@ export function normalizePlatform(platform: Platform): Platform {
 }
 
 /**
- * Whether an index's entry for `actual` is the platform that was asked for: the same system, architecture and variant
- * after normalizing. `wanted`'s os.version and os.features count only where it has them, so `windows/amd64` takes the
- * images of every Windows build.
+ * Whether an index's entry `actual` is the requested platform: the same system, architecture and variant after
+ * normalizing. os.version and os.features only count if `wanted` has them, so `windows/amd64` matches the images of
+ * every Windows build.
  */
 export function matchPlatform(wanted: Platform, actual: Platform): boolean {
   const left = normalizePlatform(wanted);

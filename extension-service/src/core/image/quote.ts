@@ -1,15 +1,15 @@
 const shown = 120;
-// Control and format characters (with them what turns the direction of text), half surrogates, line separators.
+// Control and format characters (including those that change the direction of text), lone surrogates, line separators.
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
-/** Text that stays on its line and cannot command a terminal. */
+/** Text that stays on its line and cannot control a terminal. */
 export function oneLine(text: string): string {
   return text.replace(unprintable, '\ufffd');
 }
 
 /**
- * Text of unknown origin made fit for an error message or a log line: cut to 120 characters, everything but printable
- * ASCII escaped, in double quotes.
+ * Makes untrusted text safe for an error message or a log line: at most 120 characters, everything but printable ASCII
+ * escaped, in double quotes.
  */
 export function quoteInput(text: string): string {
   const head = text.length > shown ? text.slice(0, shown) : text;

@@ -1,7 +1,7 @@
 import { quoteInput } from './quote.js';
 
 /**
- * An image reference, fully normalized: two texts that mean the same image of the same registry are equal field by
+ * An image reference, fully normalized: two texts that refer to the same image of the same registry are equal field by
  * field.
  */
 export interface Reference {
@@ -9,17 +9,20 @@ export interface Reference {
   readonly registry: string;
   /** Path below the registry, at most 255 characters: `library/nginx`. */
   readonly repository: string;
-  /** `latest` when the text had neither tag nor digest. */
+  /** `latest` if the text had neither a tag nor a digest. */
   readonly tag?: string;
   /** `sha256:…`, `sha384:…` or `sha512:…`, lower-case hex. */
   readonly digest?: string;
 }
 
-/** The text is not an image reference. The message quotes it shortened and escaped: it may come from anybody's Pod. */
+/**
+ * The text is not an image reference. The message quotes it shortened and escaped, because it may come from anyone's
+ * Pod.
+ */
 export class InvalidReferenceError extends Error {
   /** The beginning of the text, unescaped, at most 1,024 characters. */
   readonly input: string;
-  /** The problem and what to write instead, without the text. */
+  /** The problem and the correct form, without the text. */
   readonly reason: string;
 
   constructor(input: string, reason: string) {
@@ -30,15 +33,15 @@ export class InvalidReferenceError extends Error {
   }
 }
 
-/** Longest text looked at: host 253 and port, path 255, tag 128 and a sha512 digest fit. */
+/** Maximum length of a text: host 253 and port, path 255, tag 128 and a sha512 digest fit. */
 const textLimit = 1024;
-/** Of the path alone, as github.com/distribution/reference counts since 0.5; before, the host counted too. */
+/** Length of the path alone, as in github.com/distribution/reference since 0.5; before, the host was included. */
 export const repositoryLengthLimit = 255;
 
 const dockerHub = 'docker.io';
 const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const label = '[a-z0-9]+(?:-+[a-z0-9]+)*';
-// Each expression reads its text once: no two alternatives begin alike and go on.
+// Each expression reads its text once: no two alternatives start with the same text.
 const repositoryPattern = new RegExp(`^${component}(?:/${component})*$`);
 const registryPattern = new RegExp(`^(?:${label}(?:\\.${label})*|\\[[a-f0-9:]+\\])(?::[0-9]+)?$`);
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
@@ -47,12 +50,14 @@ const identifierPattern = /^[a-f0-9]{64}$/;
 const printablePattern = /^[\x21-\x7e]*$/;
 const upperCase = /[A-Z]/;
 
-/** Whether the text is a digest that an image reference may carry (github.com/opencontainers/go-digest's algorithms). */
+/**
+ * Whether the text is a digest that an image reference may contain (github.com/opencontainers/go-digest's algorithms).
+ */
 export function isDigest(text: string): boolean {
   return digestPattern.test(text);
 }
 
-/** Whether the text may stand behind the colon of a reference (OCI distribution spec, "Pulling manifests"). */
+/** Whether the text is a valid tag (OCI distribution spec, "Pulling manifests"). */
 export function isTag(text: string): boolean {
   return tagPattern.test(text);
 }
@@ -60,21 +65,21 @@ export function isTag(text: string): boolean {
 /** The tag of a reference that names neither a tag nor a digest. */
 const DEFAULT_TAG = 'latest';
 
-/** Whether the text is a repository path by the OCI distribution spec, its length included. */
+/** Whether the text is a valid repository path of the OCI distribution spec, including its length. */
 export function isRepository(text: string): boolean {
   return text.length <= repositoryLengthLimit && repositoryPattern.test(text);
 }
 
 /**
- * Reads an image reference by the grammar and defaults of github.com/distribution/reference (`ParseNormalizedNamed`
- * and `TagNameOnly`), which the kubelet and containerd use. Takes time in proportion to the text, and none for texts
- * beyond any possible reference.
+ * Parses an image reference with the grammar and defaults of github.com/distribution/reference (`ParseNormalizedNamed`
+ * and `TagNameOnly`), which the kubelet and containerd use. The time is proportional to the text; texts longer than any
+ * valid reference are rejected at once.
  *
- * Three things differ, on purpose:
- * - the host is put into lower case, because hosts differ by case for nobody but the grammar; a host that only its
- *   capitals set apart from a path (`Foo/bar`) is a host all the same;
- * - `my_registry.local/x` is refused: distribution takes it as a path without any host;
- * - texts above 1,024 characters are refused.
+ * Three differences are intended:
+ * - The host is converted to lower case, because DNS ignores case. A host that only its capitals distinguish from a
+ * path (`Foo/bar`) is still a host.
+ * - `my_registry.local/x` is rejected: distribution parses it as a path without a host.
+ * - Texts longer than 1,024 characters are rejected.
  *
  * @throws InvalidReferenceError
  */
@@ -118,14 +123,14 @@ export function parseReference(text: string): Reference {
   };
 }
 
-/** The reference that a registry is asked for: the digest, or without one the tag. */
+/** The reference for requests to a registry: the digest, or the tag if there is none. */
 export function referenceName({ tag, digest }: Pick<Reference, 'tag' | 'digest'>): string {
   return digest ?? tag ?? DEFAULT_TAG;
 }
 
 /**
- * The reference as text: `host/path[:tag][@digest]`. Reading it gives the same reference again; for that a host
- * without a dot, port or `localhost`, which would read as a path of Docker Hub, is written in capitals.
+ * The reference as text: `host/path[:tag][@digest]`. Parsing it returns the same reference. For this, a host without a
+ * dot, port or `localhost`, which would be parsed as a path of Docker Hub, is written in capitals.
  */
 export function formatReference(reference: Reference): string {
   const { registry, repository, tag, digest } = reference;
@@ -134,8 +139,8 @@ export function formatReference(reference: Reference): string {
 }
 
 /**
- * A registry's `host[:port]` as {@link Reference.registry} spells it: lower case, Docker Hub's old name replaced.
- * `undefined` when the text is not a host, or would read as a path in front of a repository (`harbor`; write
+ * A registry's `host[:port]` in the form of {@link Reference.registry}: lower case, Docker Hub's old name replaced.
+ * `undefined` if the text is not a host, or would be parsed as a path in front of a repository (`harbor`; write
  * `harbor:443`).
  */
 export function normalizeRegistry(text: string): string | undefined {
@@ -144,7 +149,10 @@ export function normalizeRegistry(text: string): string | undefined {
   return registryPattern.test(registry) && readsAsRegistry(registry) ? registry : undefined;
 }
 
-/** The first part is a host if it has a dot, a colon or capitals, or is `localhost`; else the path is Docker Hub's. */
+/**
+ * The first part is a host if it contains a dot, a colon or capitals, or is `localhost`; otherwise the path is Docker
+ * Hub's.
+ */
 function splitRegistry(name: string): { readonly registry: string; readonly rest: string } {
   const slash = name.indexOf('/');
   const first = name.slice(0, Math.max(slash, 0));

@@ -5,11 +5,11 @@ export const REGISTRY_ALLOWED = 'expected host or host:port, such as harbor.exam
 
 export interface HostFault {
   readonly message: string;
-  /** The text to write instead. */
+  /** The correct form. */
   readonly allowed: string;
 }
 
-/** What is wrong with a registry's `host[:port]`, as people write it; undefined when nothing is. */
+/** The problem with a registry's `host[:port]` as users write it; undefined if there is none. */
 export function hostFault(value: string): HostFault | undefined {
   const message = quoteInput(value);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(value);
@@ -25,7 +25,7 @@ export function hostFault(value: string): HostFault | undefined {
     return { message: `${message} has an invalid port`, allowed: 'expected a port from 1 to 65535' };
   }
   if (normalizeRegistry(value) !== undefined) return undefined;
-  // Without dot and port, a name reads as a path of Docker Hub in an image reference.
+  // Without dot and port, a name in an image reference is parsed as a path of Docker Hub.
   return normalizeRegistry(`${value}:443`) === undefined
     ? { message: `${message} is not a valid host`, allowed: REGISTRY_ALLOWED }
     : { message: `${message} has neither a dot nor a port`, allowed: `write ${value}:443` };

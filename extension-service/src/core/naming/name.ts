@@ -7,21 +7,22 @@ import { sha256 } from './sha256.js';
 import { isLegalRepository, longestRepository, roomForSource } from './target.js';
 import type { NamingTarget } from './target.js';
 
-/** Where a source's image is in a target. */
+/** The name of a source's image in a target. */
 export interface TargetReference {
   readonly registry: string;
   readonly repository: string;
   /** Absent for digest references, which never move the original tag. */
   readonly tag?: string;
   readonly digest?: string;
-  /** The name under which Pods find the image: the digest, or the tag. */
+  /** The name by which Pods find the image: the digest, or the tag. */
   readonly shownAs: string;
   /**
-   * The tag that a copy puts last: the source's tag, or for a digest reference `keep-` and the digest's first 12 digits,
-   * so that rules of the kind "expire untagged" spare the image. The image is complete in the target only with it.
+   * The tag that a copy writes last: the source's tag, or for a digest reference `keep-` and the digest's first 12
+   * digits, so that rules such as "expire untagged" do not delete the image. The image is complete in the target only
+   * with this tag.
    */
   readonly published: string;
-  /** What goes into the Pod: `HOST[/PREFIX]/SOURCE`, by digest if the source has one. */
+  /** The reference for the Pod: `HOST[/PREFIX]/SOURCE`, by digest if the source has one. */
   readonly text: string;
 }
 
@@ -29,9 +30,9 @@ const shortMark = '_short';
 const hashLength = 64;
 
 /**
- * Why the source cannot be in the target, in words that continue the target's name; undefined when it can. Only a target
- * with `paths` refuses sources: a cache asks its upstream registry for the name that it is asked for, so that names under
- * a path are neither escaped nor shortened.
+ * Why the source cannot be in the target, as a continuation of the target's name; undefined if it can. Only a target
+ * with `paths` rejects sources: a cache requests exactly the given name from its upstream registry, so names under a
+ * path are neither escaped nor shortened.
  */
 export function refusalOf(target: NamingTarget, source: SourceName): string | undefined {
   if (target.paths === undefined) return undefined;
@@ -43,12 +44,13 @@ export function refusalOf(target: NamingTarget, source: SourceName): string | un
 }
 
 /**
- * `HOST[/PREFIX]/<source, fully normalized>`, or `HOST/PATH/<repository of the source>` in a target with `paths`. Sources that are not legal paths are escaped as {@link encodeName} says,
- * and those that are too long shortened to `SEGMENT_short/BEGINNING/SHA256`, with as much of the beginning as fits and
- * the hash of the whole source name. The names of two sources never are equal, every one is legal in the target's
- * registry, and the text parses as a reference, also where host and path together are limited to 255 characters.
+ * `HOST[/PREFIX]/<source, fully normalized>`, or `HOST/PATH/<repository of the source>` in a target with `paths`.
+ * Sources that are not valid paths are escaped (see {@link encodeName}), and those that are too long are shortened to
+ * `SEGMENT_short/BEGINNING/SHA256`, with as much of the beginning as fits and the hash of the whole source name. The
+ * names of two sources are never equal, every name is valid in the target's registry, and the text can be parsed as a
+ * reference, even where host and path together are limited to 255 characters.
  *
- * @throws RangeError for a source that {@link refusalOf} refuses
+ * @throws RangeError for a source that {@link refusalOf} rejects
  */
 export function targetReference(target: NamingTarget, source: Reference): TargetReference {
   const registry = target.host;
@@ -65,9 +67,9 @@ export function targetReference(target: NamingTarget, source: Reference): Target
 }
 
 /**
- * The repository in the target, the target's path included; it doesn't depend on tag and digest.
+ * The repository in the target, including the target's path; it does not depend on tag and digest.
  *
- * @throws RangeError for a source that {@link refusalOf} refuses
+ * @throws RangeError for a source that {@link refusalOf} rejects
  */
 export function targetRepository(target: NamingTarget, source: SourceName): string {
   if (target.paths !== undefined) {
@@ -84,9 +86,8 @@ export function targetRepository(target: NamingTarget, source: SourceName): stri
 }
 
 /**
- * The source that a target's reference was made from; `undefined` for shortened names and whatever
- * {@link targetReference} cannot have made. A keeper tag is returned as it is: that it was not a tag of the source shows
- * only in the registry.
+ * The source of a target's reference; `undefined` for shortened names and for names that {@link targetReference} never
+ * returns. A keeper tag is returned as it is: only the registry shows that it is not a tag of the source.
  */
 export function sourceOf(target: NamingTarget, reference: Reference): Reference | undefined {
   if (!isTargetHost(target, reference.registry)) return undefined;
@@ -112,8 +113,8 @@ function underPath(paths: ReadonlyMap<string, string>, { repository }: Reference
 }
 
 /**
- * Whether the reference can be one of a mirror in the target: all below the target's path, shortened names included. A
- * target without a path has other repositories too; there the name has to read as a mirror's.
+ * Whether the reference can be a mirror's in the target: everything below the target's path, including shortened names.
+ * A target without a path also has other repositories; there the name must have the form of a mirror's.
  */
 export function isMirrorName(target: NamingTarget, reference: Reference): boolean {
   if (!isTargetHost(target, reference.registry)) return false;
@@ -122,7 +123,7 @@ export function isMirrorName(target: NamingTarget, reference: Reference): boolea
   return sourceOf(target, reference) !== undefined || SHORTENED.test(reference.repository);
 }
 
-/** A name that {@link shorten} made. */
+/** Whether {@link shorten} returned this name. */
 const SHORTENED = /^[^/]+_short\/(?:.+\/)?[0-9a-f]{64}$/;
 
 function shorten(segment: string, repository: string, room: number, name: string): string {
@@ -131,7 +132,7 @@ function shorten(segment: string, repository: string, room: number, name: string
   return [first, ...(beginning === '' ? [] : [beginning]), sha256(name)].join('/');
 }
 
-/** The text's beginning, without separators left at its end. */
+/** The text's beginning, without trailing separators. */
 function cut(text: string, length: number): string {
   let end = Math.max(0, Math.min(length, text.length));
   while (end > 0 && '._-/'.includes(text.charAt(end - 1))) end--;

@@ -3,23 +3,24 @@ import { imagePaths } from './target.js';
 import type { NamingTarget } from './target.js';
 
 /**
- * Finds the target that an image is in already. aws: every repository of the account's registry in the region counts,
- * whatever the prefix, since nodes that can pull the mirror can pull it too. gcp: host, project and repository must be
- * the target's. oci: host and prefix must be; what else the registry holds is a source like any other, and its mirror
- * is below the prefix. Of a target with `paths` these count instead of the prefix. Paths are compared part by part: `mirror2/x` isn't under `mirror`, and neither is `mirror`.
+ * Finds the target that already contains an image. aws: every repository of the account's registry in the region
+ * counts, regardless of the prefix, since nodes that can pull the mirror can also pull it. gcp: host, project and
+ * repository must be the target's. oci: host and prefix must be the target's; other images in the registry are ordinary
+ * sources, and their mirrors are below the prefix. For a target with `paths`, these replace the prefix. Paths are
+ * compared part by part: `mirror2/x` isn't under `mirror`, and neither is `mirror`.
  */
 export interface OriginIndex {
-  /** The target; the one with the longest path where several hold the image, the first of equal ones. */
+  /** The target; if several contain the image, the one with the longest path, or the first of equal ones. */
   find(image: Reference): NamingTarget | undefined;
 }
 
 interface HostTargets {
   readonly byPath: Map<string, NamingTarget>;
-  /** Holds whatever the registry has. */
+  /** Contains the whole registry. */
   whole?: NamingTarget;
 }
 
-/** Made once per configuration; the time of a look-up doesn't depend on the number of targets. */
+/** Built once per configuration; the time of a lookup doesn't depend on the number of targets. */
 export function buildOriginIndex(targets: readonly NamingTarget[]): OriginIndex {
   const hosts = new Map<string, HostTargets>();
   for (const target of targets) {
@@ -57,7 +58,7 @@ function deepest(byPath: ReadonlyMap<string, NamingTarget>, repository: string):
   return byPath.get('');
 }
 
-/** Port 443 is what a host without a port means. */
+/** A host without a port means port 443. */
 function withoutDefaultPort(host: string): string {
   return host.endsWith(':443') ? host.slice(0, -':443'.length) : host;
 }

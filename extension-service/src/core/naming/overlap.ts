@@ -6,26 +6,27 @@ import type { NamingTarget } from './target.js';
 export interface TargetOverlap {
   readonly outer: NamingTarget;
   readonly inner: NamingTarget;
-  /** One sentence for people. */
+  /** One sentence for users. */
   readonly message: string;
 }
 
 /**
- * Pairs of targets of one registry that could give one name to two sources, so that anyone who may push to the one source
- * could replace the other.
+ * Pairs of targets in one registry that could give the same name to two sources, so that anyone who may push to one
+ * source could replace the other.
  *
- * - One's path continues the other's with what could be a source's host. With `docker.io` as the path of one and none as
- *   the other's, Docker Hub's `quay.io/team/app` in the outer and quay.io's `team/app` in the inner would share a name.
- *   Other nested paths are fine: the first part of a source's path always has a dot or an underscore, or is `localhost`.
- * - An entry of `paths` is inside another target's entry, or the other way round; the same for the path of a target that
- *   names images by their hosts, as above.
+ * - One path extends the other with a part that could be a source's host. If one target has the path `docker.io` and
+ * the other none, Docker Hub's `quay.io/team/app` in the outer and quay.io's `team/app` in the inner would share a
+ * name. Other nested paths are fine: the first part of a source's path always has a dot or an underscore, or is
+ * `localhost`.
+ * - An entry of `paths` is inside another target's entry, or vice versa. The same applies to the path of a target that
+ * names images by their hosts.
  */
 export function overlappingTargets(targets: readonly NamingTarget[]): readonly TargetOverlap[] {
   const overlaps: TargetOverlap[] = [];
   targets.forEach((outer, index) => {
     targets.forEach((inner, other) => {
       if (outer === inner || !(isTargetHost(outer, inner.host) || isTargetHost(inner, outer.host))) return;
-      // Of two with paths, one look is enough.
+      // For two targets with paths, one check is enough.
       if (outer.paths !== undefined && inner.paths !== undefined && index > other) return;
       const message = overlap(outer, inner);
       if (message !== undefined) overlaps.push({ outer, inner, message });

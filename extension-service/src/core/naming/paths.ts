@@ -5,10 +5,13 @@ import { hostFault } from './host-fault.js';
 import { isLegalRepository, minSourceLength, longestRepository, withoutSlashes } from './target.js';
 import type { RegistryPlace, TargetProblem } from './target.js';
 
-/** A target's `paths` as they are written: the path of each source registry, below the target's own path. */
+/** A target's `paths` in their original form: the path of each source registry, below the target's own path. */
 export type WrittenPaths = Readonly<Record<string, string>>;
 
-/** The paths below the host, by `host[:port]` as in a parsed reference; of entries that {@link pathProblems} does not report. */
+/**
+ * The paths below the host, by `host[:port]` as in a parsed reference, for entries without a problem in {@link
+ * pathProblems}.
+ */
 export function pathsBelow({ path }: RegistryPlace, written: WrittenPaths): ReadonlyMap<string, string> {
   const start = path === '' ? '' : `${path}/`;
   return new Map(
@@ -16,7 +19,7 @@ export function pathsBelow({ path }: RegistryPlace, written: WrittenPaths): Read
   );
 }
 
-/** Why images cannot be named with the paths; none for good ones, and where there are none. */
+/** Why images cannot be named with the paths; none if they are valid or there are none. */
 export function pathProblems(place: RegistryPlace, written: WrittenPaths | undefined): readonly TargetProblem[] {
   if (written === undefined) return [];
   const entries = Object.entries(written);
@@ -48,14 +51,14 @@ export function pathProblems(place: RegistryPlace, written: WrittenPaths | undef
   return problems;
 }
 
-/** Whether the path `inner` is `outer`, or is below it. */
+/** Whether the path `inner` equals `outer` or is below it. */
 export function isWithin(outer: string, inner: string): boolean {
   return outer === '' || inner === outer || inner.startsWith(`${outer}/`);
 }
 
 /**
- * The registry whose images a target without `paths` names so that they can be at the path: `quay.io` for `quay.io/x`.
- * Undefined where there is none but `registry`, the one that the path belongs to, and its images have the same names.
+ * The registry whose images a target without `paths` would store at the path: `quay.io` for `quay.io/x`. Undefined if
+ * there is only `registry`, the one that the path belongs to, whose images have the same names.
  */
 export function hostNamedBy(
   path: string,

@@ -1,7 +1,7 @@
 /**
- * SHA-256 (FIPS 180-4) of a text's ASCII bytes, as 64 hexadecimal digits. The core cannot import node:crypto; this
- * hashes nothing but over-long names, which are a few hundred characters.
- * @throws RangeError for a character outside ASCII.
+ * SHA-256 (FIPS 180-4) of a text's ASCII bytes, as 64 hexadecimal digits. The core cannot import node:crypto; this only
+ * hashes names that are too long, which have a few hundred characters.
+ * @throws RangeError for a non-ASCII character
  */
 export function sha256(text: string): string {
   const blocks = padded(text);

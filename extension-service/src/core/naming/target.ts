@@ -3,20 +3,20 @@ import { isRepository, normalizeRegistry } from '../image/reference.js';
 import { quoteInput } from '../image/quote.js';
 import type { Separators } from './escape.js';
 
-/** Where images are in a registry, and which names it accepts. */
+/** The location of images in a registry, and the names that it accepts. */
 export interface RegistryPlace {
   /** `host[:port]`, spelled as in a parsed reference. */
   readonly host: string;
-  /** In front of the source's path: '' or `a/b`. */
+  /** The part before the source's path: '' or `a/b`. */
   readonly path: string;
   /** Other hosts of the same registry. */
   readonly aliases: readonly string[];
-  /** Most characters of the repository, `path` included, that the registry accepts. */
+  /** Maximum characters of the repository, including `path`, that the registry accepts. */
   readonly repositoryLimit: number;
   readonly separators: Separators;
-  /** Every repository of the registry counts as being in the target, not only those under `path`. */
+  /** Whether every repository of the registry counts as being in the target, not only those under `path`. */
   readonly wholeRegistry: boolean;
-  /** `path` is not whole: images can only be under the target's `paths`. */
+  /** `path` is incomplete: images can only be under the target's `paths`. */
   readonly needsPaths?: true;
 }
 
@@ -24,13 +24,16 @@ export interface RegistryPlace {
 export interface NamingTarget extends RegistryPlace {
   readonly name: string;
   /**
-   * Where the images of a source registry are, by its `host[:port]`: the whole path below the target's host, instead of
-   * the target's path and the source's host. Other sources cannot be in the target. Absent: every source can.
+   * The path for each source registry, by its `host[:port]`: the whole path below the target's host, in place of the
+   * target's path and the source's host. Other sources cannot be in the target. Absent: every source can.
    */
   readonly paths?: ReadonlyMap<string, string>;
 }
 
-/** The keys below the target that decide host and path, such as `aws.region` and `aws.prefix`: a problem is reported there. */
+/**
+ * The keys of the target that determine host and path, such as `aws.region` and `aws.prefix`: problems are reported
+ * there.
+ */
 export interface PlaceKeys {
   readonly host: string;
   readonly path: string;
@@ -39,15 +42,17 @@ export interface PlaceKeys {
 /** Finds the naming of a target's kind. @throws InvalidTargetError */
 export type NameTarget = (target: TargetConfig) => NamingTarget;
 
-/** What makes a target unusable for naming, by the key below the target: `aws.prefix`. */
+/** A problem that makes a target unusable for naming, by the target's key: `aws.prefix`. */
 export interface TargetProblem {
   readonly key: string;
-  /** The entry of the mapping at `key`; it may have dots. */
+  /** The entry of the mapping at `key`; it may contain dots. */
   readonly entry?: string;
   readonly message: string;
 }
 
-/** The target cannot name anything. The config loader reports the same problems with their lines before this is thrown. */
+/**
+ * The target cannot name any image. The config loader reports the same problems with their lines before this is thrown.
+ */
 export class InvalidTargetError extends Error {
   readonly problems: readonly TargetProblem[];
 
@@ -58,26 +63,26 @@ export class InvalidTargetError extends Error {
   }
 }
 
-/** The key of a problem as people read it: `aws.prefix`, `paths.docker.io`. */
+/** The key of a problem in the form of the configuration: `aws.prefix`, `paths.docker.io`. */
 export function problemKey({ key, entry }: TargetProblem): string {
   return entry === undefined ? key : `${key}.${entry}`;
 }
 
-/** Whole references above it are refused by older kubelets (distribution's limit for host and path together). */
+/** Older kubelets reject longer references (distribution's limit for host and path together). */
 export const nameLengthLimit = 255;
-/** Minimum room for the source's path: enough for a short form that people can distinguish. */
+/** Minimum room for the source's path: enough for a readable short form. */
 export const minSourceLength = 96;
-/** A repository with single separators only, as ECR demands. */
+/** A repository with single separators only, as ECR requires. */
 const singleSeparators = /^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*\/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
-/** Whether the repository is one that the registry accepts. */
+/** Whether the registry accepts the repository. */
 export function isLegalRepository(target: RegistryPlace, repository: string): boolean {
   if (repository.length > target.repositoryLimit) return false;
   if (target.separators === 'any') return isRepository(repository);
   return repository.length >= 2 && singleSeparators.test(repository);
 }
 
-/** Characters of a repository that the registry and older kubelets accept. */
+/** Maximum characters of a repository that the registry and older kubelets accept. */
 export function longestRepository({ repositoryLimit, host }: RegistryPlace): number {
   return Math.min(repositoryLimit, nameLengthLimit - host.length - 1);
 }
@@ -88,7 +93,7 @@ export function roomForSource(target: RegistryPlace): number {
   return target.path === '' ? repository : repository - target.path.length - 1;
 }
 
-/** The paths below the target's host that its images are under, sorted; '' for the whole host. */
+/** The paths of the target's images below its host, sorted; '' for the whole host. */
 export function imagePaths({ path, paths }: NamingTarget): readonly string[] {
   return paths === undefined ? [path] : [...paths.values()].sort();
 }
@@ -98,7 +103,7 @@ export function imagePrefixes(target: NamingTarget): readonly string[] {
   return imagePaths(target).map((path) => `${target.host}/${path === '' ? '' : `${path}/`}`);
 }
 
-/** Why images cannot be named with the place; none for a good one. */
+/** Why images cannot be named with the location; none if it is valid. */
 export function placeProblems(place: RegistryPlace, keys: PlaceKeys): readonly TargetProblem[] {
   const problems: TargetProblem[] = [];
   if (normalizeRegistry(place.host) === undefined) {

@@ -3,7 +3,7 @@ import type { WrittenPaths } from './paths.js';
 import { InvalidTargetError, placeProblems } from './target.js';
 import type { NamingTarget, PlaceKeys, RegistryPlace, TargetProblem } from './target.js';
 
-/** Why images cannot be named with the place, and with the target's `paths`; none for good ones. */
+/** Why images cannot be named with the location and the target's `paths`; none if they are valid. */
 export function namingProblems(
   place: RegistryPlace,
   keys: PlaceKeys,
@@ -17,7 +17,7 @@ export function namingProblems(
 
 /**
  * @param written the target's `paths`
- * @throws InvalidTargetError when {@link namingProblems} has any
+ * @throws InvalidTargetError if {@link namingProblems} returns any
  */
 export function usableTarget(
   name: string,

@@ -2,21 +2,21 @@ import { DEFAULT_OPERATORS } from '../decide/operators.js';
 import { sha256 } from '../naming/sha256.js';
 import type { PodOptions } from './options.js';
 
-/** Annotation of rendered policies: which configuration they fit. */
+/** Annotation of rendered policies: the configuration that they belong to. */
 export const CONFIG_HASH_ANNOTATION = 'image-swapper.io/config-hash';
-/** The header in which Kyverno's policies tell the service the same. */
+/** The header in which Kyverno's policies send the same to the service. */
 export const CONFIG_HASH_HEADER = 'Image-Swapper-Config';
 
 const USUAL_OPERATORS = JSON.stringify(DEFAULT_OPERATORS);
 
-/** Changes when policies that were rendered for these filters and targets no longer fit; 12 hexadecimal digits. */
+/** Changes when policies that were rendered for these filters and targets are outdated; 12 hexadecimal digits. */
 export function configHash(
   filters: readonly string[],
   targets: readonly string[],
   directTarget: 'keep' | 'refuse' = 'keep',
   { volumes = true, operators = DEFAULT_OPERATORS, pullSecret, annotate = false }: PodOptions = {},
 ): string {
-  // Usual values change no hash of policies that exist.
+  // Default values do not change the hash of existing policies.
   const conditions = {
     ...{ filters, targets },
     ...(directTarget === 'refuse' && { directTarget }),
@@ -33,8 +33,8 @@ export function configHash(
 }
 
 /**
- * The last part of the address that Gatekeeper's policies call when they decide filters themselves: the service then
- * leaves those filters to them, but only while its own are the same.
+ * The last part of the address that Gatekeeper's policies call if they decide filters themselves: the service then does
+ * not evaluate those filters, as long as its own are the same.
  */
 export function gatekeeperProfile(filters: readonly string[]): string {
   return `filters-${configHash(filters, [])}`;

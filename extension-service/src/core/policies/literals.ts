@@ -16,10 +16,9 @@ export function celStringMap(entries: Readonly<Record<string, string>>): string 
 }
 
 /**
- * A JMESPath literal for `text`: a raw string, single-quoted, or for a text with what Kyverno's templates are made of, JSON
- * in backticks, which has escapes for that.
- * A backslash is refused: the grammar of raw strings has only the escape `\'`, so a backslash before the closing quote
- * cannot be written, and implementations differ about one elsewhere.
+ * A JMESPath literal for `text`: a raw string in single quotes, or, for a text with characters of Kyverno's templates,
+ * JSON in backticks, which can escape them. A backslash is rejected: the only escape in a raw string is `\'`, so a
+ * backslash before the closing quote cannot be written, and implementations treat others differently.
  */
 export function jmespathString(text: string, option: string): string {
   refuseUnquotable(text, option);
@@ -27,7 +26,7 @@ export function jmespathString(text: string, option: string): string {
   return TEMPLATE.test(text) ? `\`${escapedJson(text)}\`` : `'${text.replaceAll("'", "\\'")}'`;
 }
 
-/** A quoted JMESPath identifier for `text`: the key of an object whatever it is made of. */
+/** A quoted JMESPath identifier for `text`, which may be any object key. */
 export function jmespathIdentifier(text: string, option: string): string {
   refuseUnquotable(text, option);
   refuseBackslash(text, option);
@@ -35,8 +34,8 @@ export function jmespathIdentifier(text: string, option: string): string {
 }
 
 /**
- * Between `{{` and `}}` Kyverno takes braces only in pairs, whatever quotes are around them, and `$(…)` is a reference to
- * it: with one brace, the whole condition is a text that is never equal to what is asked, and the policy does nothing.
+ * Between `{{` and `}}` Kyverno requires balanced braces, even inside quotes, and treats `$(…)` as a reference. With a
+ * single brace, the whole condition becomes a text that never equals the expected value, and the policy does nothing.
  */
 const TEMPLATE = /[{}$]/;
 
@@ -48,8 +47,8 @@ function escapedJson(text: string): string {
 }
 
 /**
- * Refuses text that no quotes make safe: `{{` starts a Kyverno variable and a backtick a JMESPath literal wherever they
- * stand, a line end ends a YAML scalar or a CEL string, and invisible characters hide what the policy says.
+ * Rejects text that no quotes make safe: `{{` starts a Kyverno variable and a backtick a JMESPath literal anywhere, a
+ * line break ends a YAML scalar or a CEL string, and invisible characters hide the meaning of the policy.
  */
 export function refuseUnquotable(text: string, option: string): void {
   const problem = unquotable(text);
@@ -58,7 +57,7 @@ export function refuseUnquotable(text: string, option: string): void {
   }
 }
 
-/** Whether every literal above can hold the text. */
+/** Whether every literal above can contain the text. */
 export function isQuotable(text: string): boolean {
   return unquotable(text) === undefined && !text.includes('\\');
 }

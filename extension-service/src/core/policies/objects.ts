@@ -1,6 +1,6 @@
 /**
- * The subset of each engine's object that the renderers emit: plain data in the shape of the API, so that it can be
- * serialized as it is. That the subset is right is proved against the engines' own CRD schemas (test/fixtures/crds).
+ * The subset of each engine's objects that the renderers produce: plain data in the form of the API, ready to be
+ * serialized. The engines' own CRD schemas verify it (test/fixtures/crds).
  */
 export interface ObjectMetadata {
   readonly name: string;
@@ -18,7 +18,7 @@ export interface NamespaceSelector {
   }[];
 }
 
-/** A rule in the words of the admission API. */
+/** A rule in the form of the admission API. */
 export interface AdmissionRule {
   readonly apiGroups: readonly string[];
   readonly apiVersions: readonly string[];

@@ -17,50 +17,50 @@ export interface PolicyOptions {
   readonly url: string;
   /** Refuse Pods when the service gives no usable answer. Default false: they are admitted unchanged. */
   readonly failClosed?: boolean;
-  /** How long the API server or the engine waits for the service: whole seconds from 1 to 30. */
+  /** Timeout of the API server or the engine for the service: whole seconds from 1 to 30. */
   readonly timeoutSeconds?: number;
-  /** Left alone in addition to the system's, the engine's and the service's own namespaces. */
+  /** Excluded in addition to the system's, the engine's and the service's own namespaces. */
   readonly excludedNamespaces?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Options of the engines that can look at an answer before they apply it. */
+/** Options of the engines that can check an answer before they apply it. */
 export interface GuardOptions {
   /**
-   * Prefixes of image references, each ending in `/`: the registries that Pods may be pointed at. The policy accepts
-   * only images that begin with one of them, whatever the service answers.
+   * Prefixes of image references, each ending in `/`: the registries that Pods may be swapped to. The policy accepts
+   * only images that begin with one of them, regardless of the service's answer.
    */
   readonly targets: readonly string[];
   /**
-   * The configuration's `source.filters`, in order. Those that the engine can decide itself cost no call; the service
-   * decides all of them as before. Default none.
+   * The configuration's `source.filters`, in order. Filters that the engine itself can evaluate cost no call; the
+   * service still evaluates all of them. Default none.
    */
   readonly filters?: readonly string[];
-  /** The configuration's `source.directTarget`. With `refuse` every Pod is sent, opt-outs included. Default `keep`. */
+  /** The configuration's `source.directTarget`. With `refuse` every Pod is sent, including opt-outs. Default `keep`. */
   readonly directTarget?: 'keep' | 'refuse';
-  /** Further parts of the configuration that the policy depends on. */
+  /** Other parts of the configuration that the policy depends on. */
   readonly pods?: PodOptions;
 }
 
-/** Parts of the configuration that policies depend on, without targets and filters. */
+/** Parts of the configuration that policies depend on, except targets and filters. */
 export interface PodOptions {
-  /** `source.volumes`: image volumes too. Default true. */
+  /** `source.volumes`: also swap image volumes. Default true. */
   readonly volumes?: boolean;
-  /** `source.operators`: their Pods cost no call. The service decides the same. Default none. */
+  /** `source.operators`: Pods of these operators cost no call. The service decides the same. Default none. */
   readonly operators?: readonly OperatorConfig[];
-  /** `pods.pullSecret`: the guard accepts this pull secret and no other. */
+  /** `pods.pullSecret`: the only pull secret that the guard accepts. */
   readonly pullSecret?: string;
-  /** `pods.annotate`: the guard accepts the annotation with the images as written. Default false. */
+  /** `pods.annotate`: the guard accepts the annotation with the original images. Default false. */
   readonly annotate?: boolean;
 }
 
-/** Those of a configuration. */
+/** The options for a configuration. */
 export function podOptions({ source, pods }: Pick<Config, 'source' | 'pods'>): PodOptions {
   return { volumes: source.volumes, operators: source.operators, ...pods };
 }
 
-/** {@link PodOptions}, checked, with defaults. */
+/** {@link PodOptions}, validated, with defaults. */
 export interface ResolvedPodOptions {
   readonly places: readonly ImagePlace[];
   readonly operators: readonly OperatorConfig[];
@@ -83,7 +83,7 @@ export interface ResolvedPolicyOptions extends ResolvedNames {
   readonly timeoutSeconds: number;
 }
 
-/** The options that do not depend on how the service is called. */
+/** The options that do not depend on how the engine calls the service. */
 export interface ResolvedNames {
   readonly name: string;
   readonly failurePolicy: FailurePolicy;
@@ -91,28 +91,28 @@ export interface ResolvedNames {
 }
 
 export const DEFAULT_NAME = 'image-swapper';
-/** Of every policy: what finds them goes by it. */
+/** In every policy, for selectors. */
 export const NAME_LABEL = 'app.kubernetes.io/name';
-/** Pods here run the cluster itself; a broken answer for them would need the cluster that it breaks. */
+/** Pods in these namespaces run the cluster itself; if a wrong answer broke them, the cluster could not recover. */
 export const SYSTEM_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease'] as const;
-/** While the service's own Pods wait for the service, nothing starts. */
+/** If the service's own Pods waited for the service, it could never start. */
 const SERVICE_NAMESPACE = 'image-swapper';
 
-/** Defaults of the options of a renderer. */
+/** Defaults for the options of a renderer. */
 export interface PolicyDefaults {
   readonly timeoutSeconds: number;
   /** The engine's own namespaces. */
   readonly namespaces: readonly string[];
-  /** Characters that the policy's name may have; 253 unless given. */
+  /** Maximum characters of the policy's name; default 253. */
   readonly maxNameLength?: number;
 }
 
-/** The namespaces that the policies of an engine with these namespaces always leave alone. */
+/** The namespaces that policies of an engine with these own namespaces always exclude. */
 export function systemNamespacesAnd(namespaces: readonly string[]): readonly string[] {
   return [...SYSTEM_NAMESPACES, ...namespaces, SERVICE_NAMESPACE];
 }
 
-/** Fills in defaults and refuses what cannot be rendered. */
+/** Fills in defaults and rejects invalid options. */
 export function resolvePolicyOptions(options: PolicyOptions, defaults: PolicyDefaults): ResolvedPolicyOptions {
   const url = parseServiceUrl(options.url, 'url');
   const timeoutSeconds = options.timeoutSeconds ?? defaults.timeoutSeconds;
@@ -122,7 +122,7 @@ export function resolvePolicyOptions(options: PolicyOptions, defaults: PolicyDef
   return { ...resolveNames(options, defaults, url.service ? [url.service.namespace] : []), url, timeoutSeconds };
 }
 
-/** @param namespaces left alone in addition to the engine's */
+/** @param namespaces excluded in addition to the engine's */
 export function resolveNames(
   options: Pick<PolicyOptions, 'name' | 'failClosed' | 'excludedNamespaces'>,
   defaults: Pick<PolicyDefaults, 'namespaces' | 'maxNameLength'>,
@@ -139,7 +139,7 @@ export function resolveNames(
   return { name, excludedNamespaces, failurePolicy: failClosed ? 'Fail' : 'Ignore' };
 }
 
-/** Metadata with the caller's labels and annotations; `annotations` that the engine needs win over theirs. */
+/** Metadata with the caller's labels and annotations; `annotations` that the engine needs override the caller's. */
 export function policyMetadata(
   name: string,
   options: Pick<PolicyOptions, 'labels' | 'annotations'>,
@@ -169,7 +169,7 @@ export function policyMetadata(
   };
 }
 
-/** The selector for every namespace but these; Kubernetes labels each namespace with its name since 1.22. */
+/** The selector for all other namespaces; Kubernetes labels each namespace with its name since 1.22. */
 export function namespacesExcept(names: readonly string[]): NamespaceSelector {
   return { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: names }] };
 }
@@ -177,7 +177,7 @@ export function namespacesExcept(names: readonly string[]): NamespaceSelector {
 const HOST_AND_PORT = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\//;
 const PATH = /^(?:[a-z0-9][a-z0-9._-]*\/)*$/;
 
-/** The prefixes, checked, once each. */
+/** The prefixes, validated and without duplicates. */
 export function checkTargets(targets: readonly string[], option = 'targets'): readonly string[] {
   checkList(targets, option);
   if (targets.length === 0) {
@@ -221,7 +221,7 @@ export function checkSubdomain(text: string, option: string, limit = 253): void 
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const NAME_ALLOWED = 'at most 63 letters, digits, "-", "_" and ".", with a letter or digit at both ends';
 
-/** Labels as the API server takes them. */
+/** Labels that the API server accepts. */
 export function checkLabels(labels: Readonly<Record<string, unknown>>, option: string): void {
   for (const [key, value] of Object.entries(labels)) {
     const at = `${option}[${JSON.stringify(key)}]`;
@@ -240,7 +240,7 @@ function checkKey(key: string, option: string): void {
     throw new InvalidPolicyOptionError(option, `the key must be ${NAME_ALLOWED}, after an optional DOMAIN/`);
 }
 
-/** The filters, each checked to be an expression. */
+/** The filters, validated as expressions. */
 export function checkFilters(filters: readonly string[] = [], option = 'filters'): readonly string[] {
   checkList(filters, option);
   filters.forEach((filter: unknown, index) => {
@@ -250,12 +250,15 @@ export function checkFilters(filters: readonly string[] = [], option = 'filters'
   return filters;
 }
 
-/** Refuses an expression that does not compile, with the place in it. */
+/** Rejects an expression that does not compile, with the position of the error. */
 export function checkExpression(expression: string, option: string): void {
   refuseProblem(expression, option, ({ severity }) => severity === 'error');
 }
 
-/** The same, and what compiles but can never work, as the service refuses in its own configuration file. */
+/**
+ * The same, and also rejects expressions that compile but can never work, as the service does in its own configuration
+ * file.
+ */
 export function checkWorkingExpression(expression: string, option: string): void {
   refuseProblem(expression, option, () => true);
 }

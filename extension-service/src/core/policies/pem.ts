@@ -3,9 +3,9 @@ import { InvalidPolicyOptionError } from './problem.js';
 const BLOCK = /-----BEGIN CERTIFICATE-----\n((?:[A-Za-z0-9+/=]+\n)+)-----END CERTIFICATE-----/g;
 
 /**
- * The certificates of a PEM bundle, normalized: comments between the blocks, carriage returns and blank lines dropped,
- * one line end after the last. The result contains nothing that a policy engine could read as an expression.
- * Anything that is not a certificate (a private key above all) is refused.
+ * The certificates of a PEM bundle, normalized: without comments between the blocks, carriage returns and blank lines,
+ * with one final line break. The result contains nothing that a policy engine could interpret as an expression. Rejects
+ * anything that is not a certificate, above all private keys.
  */
 export function normalizeCertificates(text: string, option: string): string {
   const unix = text

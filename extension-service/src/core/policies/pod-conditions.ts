@@ -9,7 +9,7 @@ import type { AdmissionRule, CelCondition } from './objects.js';
 import type { ResolvedPodOptions } from './options.js';
 
 /**
- * New Pods, and new ephemeral containers of running ones. No other update: changing the image of a running container
+ * New Pods, and new ephemeral containers of running Pods. No other update: changing the image of a running container
  * restarts it.
  */
 export const POD_RULES: readonly AdmissionRule[] = [
@@ -18,25 +18,25 @@ export const POD_RULES: readonly AdmissionRule[] = [
 ];
 
 /**
- * True for a request that updates a Pod. kube-apiserver gives a null `oldObject` at creation, Kyverno (1.19) an empty
- * object, and Kyverno does not compile `request.operation`: so the shape decides.
+ * True for a request that updates a Pod. At creation, kube-apiserver sends a null `oldObject` and Kyverno (1.19) an
+ * empty object, and Kyverno does not compile `request.operation`; so this checks the form of the object.
  */
 export const IS_UPDATE = 'oldObject != null && has(oldObject.spec)';
 
-/** The names of the ephemeral containers that the Pod had before this request; these cannot change any more. */
+/** The names of the ephemeral containers that the Pod already had; these can no longer change. */
 export const OLD_EPHEMERAL_NAMES =
   `${IS_UPDATE} && has(oldObject.spec.ephemeralContainers)` +
   ' ? oldObject.spec.ephemeralContainers.map(c, c.name) : []';
 
-/** Static Pods: the kubelet started them already from its own manifest; the API object only mirrors them. */
+/** Static Pods: the kubelet has already started them from its own manifest; the API object only mirrors them. */
 const NOT_A_MIRROR_POD: CelCondition = {
   name: 'not-a-mirror-pod',
   expression: '!has(object.metadata.annotations) || !("kubernetes.io/config.mirror" in object.metadata.annotations)',
 };
 
 /**
- * Conditions that spare the call for a Pod in which nothing can be swapped. Kubernetes' own CEL only (no Kyverno library,
- * no `variables`), so that kube-apiserver evaluates them and the request never leaves it.
+ * Conditions that avoid the call for a Pod in which nothing can be swapped. They only use Kubernetes' own CEL (no
+ * Kyverno library, no `variables`), so that kube-apiserver evaluates them without a request to the engine.
  */
 export function podConditions(
   filters: readonly string[],
@@ -44,7 +44,7 @@ export function podConditions(
   operators: readonly OperatorConfig[] = [],
 ): readonly CelCondition[] {
   const ofOperator = operatorsInCel(operators);
-  // Each Pod may name a target, and its author writes the opt-outs: the service decides.
+  // Any Pod may name a target, and its author writes the opt-outs, so the service decides.
   if (directTarget === 'refuse') return [NOT_A_MIRROR_POD];
   return [
     NOT_A_MIRROR_POD,
@@ -54,9 +54,9 @@ export function podConditions(
 }
 
 /**
- * A condition that spares the call for a Pod whose images are all in a target, or left alone by filters. Not for a webhook
- * that is asked again after later ones: the API server asks no webhook again that did not match the first time, so that a
- * sidecar which comes later would be missed.
+ * A condition that avoids the call for a Pod whose images are all in a target or excluded by filters. Not for a webhook
+ * that should run again after later ones: the API server does not call a webhook again that did not match the first
+ * time, so sidecars that are injected later would be missed.
  */
 export function imagesOutside(
   targets: readonly string[],
@@ -83,7 +83,10 @@ export function celNeverPulled({ pullPolicy }: ImagePlace, variable: string): st
   return `(${depths.join(' && ')} && ${[variable, ...pullPolicy].join('.')} == "Never")`;
 }
 
-/** CEL: what this request can change at a place, as a list of what has a `name` and an `image` as containers do. */
+/**
+ * CEL: the entries of a location that this request can change, as a list of objects with `name` and `image`, like
+ * containers.
+ */
 function containersAt(place: ImagePlace): string {
   const entries = `object.spec.${place.list}`;
   if (!takesUpdates(place)) return `(!(${IS_UPDATE}) && has(${entries}) ? ${entries}${asContainers(place)} : [])`;
@@ -97,14 +100,14 @@ function containersAt(place: ImagePlace): string {
   ].join('\n');
 }
 
-/** CEL for the rest of a list expression: its entries in the shape of containers, those without an image left out. */
+/** CEL for the rest of a list expression: its entries in the form of containers, without those that have no image. */
 function asContainers(place: ImagePlace): string {
   if (place.image.length === 1) return '';
   const pulled = `${celHasImage(place, 'e')} && !${celNeverPulled(place, 'e')}`;
   return `.filter(e, ${pulled}).map(e, {"name": e.${place.name}, "image": ${celImage(place, 'e')}})`;
 }
 
-/** CEL that is true if the entry `variable` of a place has a reference. */
+/** CEL that is true if the entry `variable` of a location has a reference. */
 export function celHasImage({ image }: ImagePlace, variable: string): string {
   return image.map((_, depth) => `has(${[variable, ...image.slice(0, depth + 1)].join('.')})`).join(' && ');
 }

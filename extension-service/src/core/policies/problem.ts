@@ -1,4 +1,4 @@
-/** A policy option that cannot be rendered. `option` is the name that the caller used, such as `targets[1]`. */
+/** A policy option that cannot be rendered. `option` is the caller's name for it, such as `targets[1]`. */
 export class InvalidPolicyOptionError extends Error {
   readonly option: string;
   readonly reason: string;

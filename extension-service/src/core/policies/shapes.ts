@@ -1,8 +1,8 @@
 import { InvalidPolicyOptionError } from './problem.js';
 
 /**
- * From YAML, or from JavaScript, anything can come. `check…` refuses a value of another shape and says which it is; the
- * others give it back, and take what is not there.
+ * Values from YAML or JavaScript can have any type. `check…` functions reject a value of another type and name the
+ * option; the others return the value, and accept an absent one.
  */
 
 const TEXT = 'must be a string; in YAML, put quotes around it';
@@ -19,20 +19,20 @@ export function checkList(value: unknown, option: string): asserts value is read
   if (!Array.isArray(value)) refuse(value, option, 'must be a list');
 }
 
-/** One that says something. */
+/** A non-empty text. */
 export function text(value: unknown, option: string): string {
   if (typeof value === 'string' && value !== '') return value;
   return refuse(value, option, TEXT);
 }
 
-/** @returns undefined for what is not there */
+/** @returns undefined if absent */
 export function boolean(value: unknown, option: string): boolean | undefined {
   if (value == null) return undefined;
   checkBoolean(value, option);
   return value;
 }
 
-/** @returns an empty list for what is not there */
+/** @returns an empty list if absent */
 export function list<Item>(value: readonly Item[] | null | undefined, option: string): readonly Item[] {
   if (value == null) return [];
   checkList(value, option);
@@ -44,7 +44,7 @@ export function mapping<Value extends object>(value: Value | null | undefined, o
   return refuse(value, option, 'must be a mapping of keys to values');
 }
 
-/** @returns undefined for what is not there */
+/** @returns undefined if absent */
 export function oneOf<Choice extends string>(
   value: unknown,
   option: string,

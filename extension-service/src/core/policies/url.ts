@@ -1,6 +1,6 @@
 import { InvalidPolicyOptionError } from './problem.js';
 
-/** The service's base address, taken apart. */
+/** The parsed base address of the service. */
 export interface ServiceUrl {
   readonly scheme: 'http' | 'https';
   readonly host: string;
@@ -16,8 +16,8 @@ const URL_PATTERN =
 const SERVICE_NAME = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.svc(?:\.[a-z0-9.-]+)?$/;
 
 /**
- * Reads a base address. Only plain characters are let through, because the address is put into policies where `{{`,
- * quotes or a query would change their meaning; credentials in it would be shown to everyone who can read policies.
+ * Parses a base address. Only plain characters are accepted, because the address becomes part of policies where `{{`,
+ * quotes or a query would change their meaning; credentials in it would be visible to everyone who can read policies.
  */
 export function parseServiceUrl(text: string, option: string): ServiceUrl {
   const [, scheme, host, portText, path] = URL_PATTERN.exec(text) ?? [];

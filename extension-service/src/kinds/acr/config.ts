@@ -2,10 +2,10 @@
 export interface AcrConfig {
   /** The login server: `NAME.azurecr.io`. */
   readonly registry: string;
-  /** Path under the host, without slashes around it; '' for none. */
+  /** Path below the host, without leading or trailing slashes; '' for none. */
   readonly prefix: string;
-  /** The Microsoft Entra tenant of the identity; AZURE_TENANT_ID unless given. */
+  /** The Microsoft Entra tenant of the identity; default AZURE_TENANT_ID. */
   readonly tenantId?: string;
-  /** The managed identity or application; AZURE_CLIENT_ID unless given. */
+  /** The managed identity or application; default AZURE_CLIENT_ID. */
   readonly clientId?: string;
 }

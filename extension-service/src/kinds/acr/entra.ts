@@ -5,14 +5,14 @@ import type { Identity } from './identity.js';
 import { audienceOf } from './identity.js';
 import { entraProblem } from './problems.js';
 
-/** One token, with the library's own tries. */
+/** Time limit for one token, including the library's own retries. */
 const TOKEN_TIMEOUT_MS = 30_000;
 
 /**
- * A token of Microsoft Entra for the registry, for the Pod's ServiceAccount token. A credential lives for one call: the
- * library would keep the content of the file for five minutes after the kubelet has replaced it.
+ * Requests a Microsoft Entra token for the registry with the Pod's ServiceAccount token. A credential object is used
+ * once, because the library would cache the file's content for five minutes after the kubelet has replaced it.
  *
- * @throws RegistryError that names the tenant, the client and what to change
+ * @throws RegistryError with the tenant, the client and what to change
  */
 export async function entraToken(host: string, identity: Identity): Promise<string> {
   const { tenantId, clientId, tokenFile, authority } = identity;
@@ -24,7 +24,7 @@ export async function entraToken(host: string, identity: Identity): Promise<stri
       clientId,
       tokenFilePath: tokenFile,
       authorityHost: authority,
-      // The authority is the administrator's choice, and the discovery would ask Azure's public cloud about it.
+      // The administrator chooses the authority host; the discovery would send it to Azure's public cloud.
       disableInstanceDiscovery: true,
     });
     const signal = AbortSignal.timeout(TOKEN_TIMEOUT_MS);

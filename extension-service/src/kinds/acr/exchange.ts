@@ -11,10 +11,10 @@ import { parseBoundedJson } from '../../core/json-bounds.js';
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 const EXCHANGE_TIMEOUT_MS = 30_000;
-/** How long Azure's refresh tokens live, when the token does not say. */
+/** Lifetime of Azure's refresh tokens, if the token does not contain it. */
 const REFRESH_TOKEN_LIFE_MS = 3 * 3_600_000;
 
-/** Turns tokens of Microsoft Entra into the registry's refresh tokens (azure.github.io/acr/AAD-OAuth.html). */
+/** Exchanges Microsoft Entra tokens for the registry's refresh tokens (azure.github.io/acr/AAD-OAuth.html). */
 export class TokenExchange {
   readonly #http: Http;
 
@@ -26,9 +26,9 @@ export class TokenExchange {
   }
 
   /**
-   * POST /oauth2/exchange at the registry itself, over verified HTTPS; an answer that redirects is refused.
+   * POST /oauth2/exchange to the registry itself, over verified HTTPS; redirects are rejected.
    *
-   * @throws RegistryError that names the tenant and the client when the registry refuses the token
+   * @throws RegistryError with the tenant and the client if the registry rejects the token
    */
   async refreshToken(identity: Identity, accessToken: string): Promise<RegistryLogin<IdentityTokenCredentials>> {
     const { host } = this;
@@ -58,7 +58,7 @@ export class TokenExchange {
     return { credentials: { identityToken: token }, expires: expiryOf(token) ?? asOf + REFRESH_TOKEN_LIFE_MS };
   }
 
-  /** Cuts every connection. */
+  /** Closes every connection. */
   close(): void {
     this.#http.close();
   }
@@ -82,7 +82,7 @@ function tokenOf(body: Buffer, asked: RequestInfo): string {
   });
 }
 
-/** When a JSON Web Token ends (RFC 7519, `exp`), in milliseconds; undefined when it does not say. Nothing is verified. */
+/** The expiry of a JSON Web Token (RFC 7519, `exp`) in milliseconds; undefined if absent. Nothing is verified. */
 export function expiryOf(token: string): number | undefined {
   try {
     const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8');

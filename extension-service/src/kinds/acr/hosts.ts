@@ -2,12 +2,12 @@ import type { CloudLogin } from '../cloud.js';
 import type { AcrConfig } from './config.js';
 import { acrNaming } from './naming.js';
 
-/** The host that images of the registry are named with. */
+/** The host in the names of the registry's images. */
 export function acrHost(acr: AcrConfig): string {
   return acrNaming.place(acr).host;
 }
 
-/** The registry alone: its refresh token is for no other. */
+/** Only this registry: its refresh token is not valid for others. */
 export function acrCovers(acr: AcrConfig): CloudLogin['covers'] {
   const own = withoutDefaultPort(acrHost(acr));
   return (host) => withoutDefaultPort(host.toLowerCase()) === own;

@@ -1,6 +1,9 @@
 import type { AcrConfig } from './config.js';
 
-/** Who logs in, and where: from the configuration, else from the variables that the workload identity webhook sets. */
+/**
+ * The identity for the login, and the service to log in to: from the configuration, else from the variables that the
+ * workload identity webhook sets.
+ */
 export interface Identity {
   readonly tenantId: string;
   readonly clientId: string;
@@ -12,7 +15,7 @@ export interface Identity {
 
 const PUBLIC_AUTHORITY = 'https://login.microsoftonline.com/';
 
-/** The identity, or the settings that are missing. */
+/** The identity, or the missing settings. */
 export function identityOf(
   { tenantId, clientId }: AcrConfig,
   env: Readonly<Record<string, string | undefined>>,
@@ -30,8 +33,8 @@ export function identityOf(
 }
 
 /**
- * The audience that the registry's Entra token must have. Azure's public cloud has an audience for registries alone; the registries of the
- * other clouds take the one of their resource manager.
+ * The audience that the registry's Entra token must have. Azure's public cloud has an audience for registries;
+ * registries of the other clouds use their resource manager's.
  */
 export function audienceOf(host: string): string {
   if (host.endsWith('.azurecr.cn')) return 'https://management.chinacloudapi.cn';

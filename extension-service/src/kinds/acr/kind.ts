@@ -5,10 +5,10 @@ import { acrNaming } from './naming.js';
 import { AcrRegistry } from './registry.js';
 import { acrSchema } from './schema.js';
 
-/** One request of an upload may have about 20 MB; larger layers go in pieces. */
+/** One upload request may have about 20 MB; larger layers are sent in chunks. */
 const UPLOAD_CHUNK_BYTES = 16 * 1024 * 1024;
 
-/** Azure Container Registry, with a login by Microsoft Entra workload identity. */
+/** Azure Container Registry, with a login through Microsoft Entra workload identity. */
 export const acr: RegistryKind<AcrConfig> = {
   type: 'acr',
   about: 'Azure Container Registry.',

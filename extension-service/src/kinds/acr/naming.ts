@@ -4,7 +4,7 @@ import { withoutSlashes } from '../../core/naming/target.js';
 import type { RegistryNaming } from '../naming.js';
 import { OCI_REPOSITORY_LIMIT } from '../naming.js';
 
-/** The keys that say where images are in an Azure registry. */
+/** The keys that determine where images are in an Azure registry. */
 export interface AcrPlace {
   readonly registry: string;
   readonly prefix: string;
@@ -18,7 +18,7 @@ export const acrNaming: RegistryNaming<AcrPlace> = {
       host: normalizeRegistry(registry) ?? registry,
       path: withoutSlashes(prefix),
       aliases: [],
-      // Azure's registry keeps distribution's grammar.
+      // Azure's registry uses distribution's grammar.
       repositoryLimit: OCI_REPOSITORY_LIMIT,
       separators: 'any',
       wholeRegistry: false,

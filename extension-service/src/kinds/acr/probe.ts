@@ -9,16 +9,16 @@ export interface AcrProbe {
   /** `target NAME (HOST)` or `source HOST`. */
   readonly registry: string;
   readonly isTarget: boolean;
-  /** Path under the host; '' for none. */
+  /** Path below the host; '' for none. */
   readonly path: string;
-  /** Who logs in, for messages. */
+  /** The identity, for messages. */
   readonly who: string;
   readonly login: LoginSource;
   readonly client: RegistryClient;
   readonly signal: AbortSignal;
 }
 
-/** Logs in, and tries the right to push; nothing is changed. */
+/** Logs in, and tests the right to push; changes nothing. */
 export async function probeAcr(probe: AcrProbe): Promise<readonly Probe[]> {
   const { registry, isTarget, path, who, login, client, signal } = probe;
   try {

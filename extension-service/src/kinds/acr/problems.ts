@@ -16,13 +16,13 @@ const ADVICE: Readonly<Record<string, string>> = {
   AADSTS700024: 'the token of the ServiceAccount has expired: check that the kubelet renews the file',
 };
 
-/** Why Microsoft Entra gives no token. Carries no token: Entra's messages name identities and not their secrets. */
+/** Why Microsoft Entra issues no token. Contains no token: Entra's messages name identities but not their secrets. */
 export function entraProblem(host: string, identity: Identity, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   const { tenantId, clientId, authority } = identity;
   const said = saidOf(error);
   const code = /AADSTS[0-9]+/.exec(said)?.[0];
-  // The library does not pass on why it cannot find the endpoints of a tenant.
+  // The library does not report why it cannot find the endpoints of a tenant.
   const unknownTenant = /endpoints_resolution_error|invalid_tenant/.test(said);
   const advice = ADVICE[unknownTenant ? 'AADSTS90002' : (code ?? '')];
   const kind: RegistryErrorKind = code === undefined && !unknownTenant ? 'unreachable' : 'unauthorized';
@@ -34,7 +34,7 @@ export function entraProblem(host: string, identity: Identity, error: unknown): 
   return new RegistryError(message, { kind, host, cause: error });
 }
 
-/** Nothing says who is to log in. */
+/** No identity is configured. */
 export function missingIdentity(host: string, missing: readonly string[]): RegistryError {
   const message =
     `no Azure workload identity was found: ${missing.join(', ')} must be set; the webhook sets the variables in Pods with ` +
@@ -42,7 +42,7 @@ export function missingIdentity(host: string, missing: readonly string[]): Regis
   return new RegistryError(message, { kind: 'unauthorized', host });
 }
 
-/** The registry does not take Entra's token. */
+/** The registry rejects Entra's token. */
 export function exchangeProblem(error: RegistryError, { tenantId, clientId }: Identity): RegistryError {
   if (error.kind !== 'unauthorized' && error.kind !== 'forbidden' && error.kind !== 'invalid') return error;
   const { host, status, diagnostics } = error;
@@ -60,7 +60,7 @@ export function exchangeProblem(error: RegistryError, { tenantId, clientId }: Id
   });
 }
 
-/** The first sentence of Entra's own words, which are in the causes of the library's error. */
+/** The first sentence of Entra's own message, which is in the causes of the library's error. */
 function saidOf(error: unknown): string {
   const texts: string[] = [];
   for (let one: unknown = error; one instanceof Error && texts.length < 5; one = one.cause) {

@@ -13,7 +13,7 @@ import { acrNaming } from './naming.js';
 import { probeAcr } from './probe.js';
 import { missingIdentity } from './problems.js';
 
-/** A registry of Azure: its login. Repositories come with the first push. */
+/** The login to an Azure registry. Repositories are created by the first push. */
 export class AcrRegistry implements CloudRegistry {
   readonly covers: CloudRegistry['covers'];
   readonly login: RenewedLogin;

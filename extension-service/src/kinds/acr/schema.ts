@@ -8,7 +8,7 @@ import type { AcrConfig } from './config.js';
 
 const registryAllowed = 'expected the login server such as myregistry.azurecr.io';
 const registryCheck: Check = (value) => {
-  // The portal and `az acr create` call the registry by its first part alone.
+  // The portal and `az acr create` use only the first part of the registry's name.
   if (/^[A-Za-z0-9]{5,50}$/.test(value)) {
     return {
       message: `${quoteInput(value)} is only the name of the registry`,

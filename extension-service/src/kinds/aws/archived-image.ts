@@ -4,12 +4,12 @@ import type { AwsClients } from './clients.js';
 import type { AwsConfig } from './config.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
-/** Milliseconds for one look: it only explains a 404, and nothing waits for it for long. */
+/** Time limit in milliseconds for one check: it only explains a 404, so nothing waits for it for long. */
 const LOOK_TIMEOUT_MS = 10_000;
 
 /**
- * Finds out why ECR's registry answers 404 for an image: archived images are listed and cannot be pulled. Undefined for
- * an image that ECR does not have, and where the identity may not ask (ecr:DescribeImages). Never rejects.
+ * Finds out why ECR answers 404 for an image: archived images are listed but cannot be pulled. Undefined for an image
+ * that ECR does not have, and if the identity lacks ecr:DescribeImages. Never rejects.
  *
  * @see https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive_restore_image.html
  */
@@ -24,7 +24,7 @@ export async function archivedImage(
     registryId: accountId,
     repositoryName: repository,
     imageIds: [isDigest(reference) ? { imageDigest: reference } : { imageTag: reference }],
-    // Without it, ECR shows active images only.
+    // Without it, ECR lists only active images.
     filter: { imageStatus: 'ANY' },
   });
   const abortSignal = AbortSignal.any([signal, AbortSignal.timeout(LOOK_TIMEOUT_MS)]);

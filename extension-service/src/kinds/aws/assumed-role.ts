@@ -3,7 +3,7 @@ import type { AwsConfig } from './config.js';
 import type * as Sdk from './sdk.js';
 import { AwsCallError } from './problems.js';
 
-/** Credentials as the SDK takes them; it asks again five minutes before they end. */
+/** Credentials in the SDK's form; it requests new ones five minutes before they expire. */
 interface RoleCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -27,7 +27,7 @@ export function assumedRole(
       RoleSessionName: roleSessionName ?? defaultSessionName,
       ...(externalId !== undefined && { ExternalId: externalId }),
     });
-    // The call that waits for these credentials is not the one that failed: say which was.
+    // The call that waits for these credentials did not fail itself, so the error names the one that did.
     const { Credentials } = await sts.send(command).catch((cause: unknown) => {
       throw new AwsCallError('sts:AssumeRole', role, cause);
     });

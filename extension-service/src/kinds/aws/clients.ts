@@ -10,28 +10,28 @@ import type * as Sdk from './sdk.js';
 export interface AwsClients {
   readonly sdk: typeof Sdk;
   readonly ecr: ECRClient;
-  /** With the identity that calls ECR: the assumed role, if there is one. */
+  /** With the identity that calls ECR: the assumed role, if any. */
   readonly sts: STSClient;
-  /** ECR Public has one API for the whole world. */
+  /** ECR Public has a single API for all regions. */
   readonly ecrPublic: ECRPUBLICClient;
 }
 
 /** The region of ECR Public's API. */
 export const publicRegion = 'us-east-1';
-/** Tries of one call in all; the SDK waits between them, longer where AWS throttles. */
+/** Maximum tries of one call; the SDK waits between them, longer if AWS throttles. */
 const MAX_ATTEMPTS = 8;
 
 /**
- * Loads the SDK and makes the clients. Credentials come from the SDK's default chain: environment (static keys of a
- * Secret), web identity (IRSA), container credentials (EKS Pod Identity), shared profile, instance metadata; on top of
- * it `role` is assumed. Endpoints are the region's and its partition's, or those of AWS_ENDPOINT_URL_ECR and
+ * Loads the SDK and creates the clients. Credentials come from the SDK's default chain: environment (static keys of a
+ * Secret), web identity (IRSA), container credentials (EKS Pod Identity), shared profile, instance metadata; with
+ * these, `role` is assumed. Endpoints are those of the region and its partition, or those in AWS_ENDPOINT_URL_ECR and
  * AWS_ENDPOINT_URL_STS.
  */
 export async function loadAwsClients(
   aws: AwsConfig,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<AwsClients> {
-  // The version is pinned, and a warning about Node's age would stand between the lines of the log.
+  // The version is pinned, and a warning about Node's age would appear in the log.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const sdk = await import('./sdk.js');
   const region = aws.public === true ? publicRegion : aws.region;
@@ -40,7 +40,7 @@ export async function loadAwsClients(
     region,
     requestHandler: awsRequestHandler(sdk, env),
     maxAttempts: MAX_ATTEMPTS,
-    // Not said, the SDK's own settings hold (AWS_USE_FIPS_ENDPOINT, a profile's).
+    // If unset, the SDK's own settings apply (AWS_USE_FIPS_ENDPOINT, a profile's).
     ...(variant.startsWith('fips') && { useFipsEndpoint: true }),
     ...(variant.endsWith('dual-stack') && { useDualstackEndpoint: true }),
   } satisfies ECRClientConfig;
@@ -56,12 +56,12 @@ export async function loadAwsClients(
   };
 }
 
-/** Error name of ECR when an account has all the repositories that it may have. */
+/** ECR's error name if an account has reached its maximum number of repositories. */
 export const limitError = 'RepositoryLimitExceeded';
 
 /**
- * The SDK takes LimitExceededException for throttling, as it is with other services, and tries again for half a minute;
- * ECR's means a quota that only a person can raise.
+ * The SDK treats LimitExceededException as throttling, as in other services, and retries for half a minute; ECR means a
+ * quota that only a person can raise.
  */
 function limitsAreFinal<Args, Output>(next: (args: Args) => Promise<Output>): (args: Args) => Promise<Output> {
   return async (args) => {

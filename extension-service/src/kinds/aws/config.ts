@@ -1,26 +1,28 @@
 import type { EcrEndpoint } from './naming-hosts.js';
 
 export interface AwsConfig {
-  /** Sources only: Amazon's public registry, public.ecr.aws; account and region are empty then. */
+  /** Sources only: Amazon's public registry, public.ecr.aws; account and region are then empty. */
   readonly public?: boolean;
-  /** Twelve digits, as text: leading zeros matter. */
+  /** Twelve digits as a string: leading zeros matter. */
   readonly accountId: string;
   readonly region: string;
   readonly endpoint?: EcrEndpoint;
-  /** ARN of the role that all calls are made with. */
+  /** ARN of the role to use for all calls. */
   readonly role?: string;
   readonly externalId?: string;
   readonly roleSessionName?: string;
-  /** Path under the host, without slashes around it; '' for none. */
+  /** Path below the host, without leading or trailing slashes; '' for none. */
   readonly prefix: string;
   readonly ecrOptions: EcrOptions;
   readonly repositories: {
-    /** `api`: created by CreateRepository. `createOnPush`: by ECR's own templates. `preexisting`: not by the service. */
+    /**
+     * `api`: created with CreateRepository. `createOnPush`: by ECR's own templates. `preexisting`: not by the service.
+     */
     readonly mode: 'api' | 'createOnPush' | 'preexisting';
-    /** Whether repositories that are there get the configured policies when these change. */
+    /** Whether existing repositories get the configured policies when these change. */
     readonly reconcilePolicies: boolean;
   };
-  /** Requests a second of the account in the region. */
+  /** Requests per second of the account in the region. */
   readonly quotas: {
     readonly putImage: number;
     readonly initiateLayerUpload: number;
@@ -31,7 +33,7 @@ export interface AwsConfig {
 export interface EcrOptions {
   readonly tags: readonly { readonly key: string; readonly value: string }[];
   readonly imageTagMutability: 'MUTABLE' | 'IMMUTABLE' | 'IMMUTABLE_WITH_EXCLUSION' | 'MUTABLE_WITH_EXCLUSION';
-  /** The tags that the `_WITH_EXCLUSION` forms leave out. */
+  /** The tags that the `_WITH_EXCLUSION` modes exclude. */
   readonly imageTagMutabilityExclusionFilters: readonly { readonly filterType: 'WILDCARD'; readonly filter: string }[];
   readonly imageScanningConfiguration: { readonly imageScanOnPush: boolean };
   readonly encryptionConfiguration: {

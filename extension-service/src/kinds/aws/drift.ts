@@ -4,15 +4,14 @@ import { canonicalJson, named, readPoliciesTag } from './policies.js';
 import type { DesiredPolicies, EcrNames } from './policies.js';
 import { targetRepositories } from './sweep.js';
 
-/** A repository that has other policies than the configuration. */
+/** A repository whose policies differ from the configuration. */
 export interface Drift {
   readonly repository: string;
   readonly policies: readonly string[];
 }
 
 /**
- * Compares the policies themselves of every repository that carries our mark, so that what was changed by hand is seen
- * too.
+ * Compares the actual policies of every repository with our tag, so that manual changes are also found.
  *
  * @throws AwsCallError
  */

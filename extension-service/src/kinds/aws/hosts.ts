@@ -2,12 +2,12 @@ import type { AwsConfig } from './config.js';
 import { ecrHosts, publicHost } from './naming-hosts.js';
 import type { CloudLogin } from '../cloud.js';
 
-/** The host that images of the registry are named with. */
+/** The host in the names of the registry's images. */
 export function ecrHost(aws: AwsConfig): string {
   return aws.public === true ? publicHost : ecrHosts(aws).host;
 }
 
-/** The registry's host and its aliases (FIPS, dual-stack), for which one login is good. */
+/** The registry's host and its aliases (FIPS, dual-stack), for which one login is valid. */
 export function ecrCovers(aws: AwsConfig): CloudLogin['covers'] {
   if (aws.public === true) return (host) => host === publicHost;
   const { host: own, aliases } = ecrHosts(aws);

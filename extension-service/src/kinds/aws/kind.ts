@@ -17,7 +17,7 @@ export const aws: RegistryKind<AwsConfig> = {
   rules: awsRules,
   naming: awsNaming,
   transport(_, env) {
-    // A registry of AWS is trusted with the authorities that the AWS command line trusts.
+    // For a registry of AWS, the CA certificates are those that the AWS command line trusts.
     const ca = awsCaBundle(env);
     return { insecure: false, ...(ca !== undefined && { ca }) };
   },
@@ -28,7 +28,7 @@ export const aws: RegistryKind<AwsConfig> = {
   cloud: {
     scope: (settings) => ({ covers: ecrCovers(settings) }),
     opener(options) {
-      // A reload does not begin the quotas again.
+      // A reload does not reset the quotas.
       const quotas = new QuotaPool();
       return { open: (settings, name) => new EcrRegistry(settings, name, { ...options, quotas }) };
     },

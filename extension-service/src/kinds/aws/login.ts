@@ -4,10 +4,13 @@ import { RegistryError } from '../../registry/errors.js';
 import type { AwsClients } from './clients.js';
 import { awsProblem } from './problems.js';
 
-/** Milliseconds for one login, tries and the assumption of a role included. */
+/** Time limit in milliseconds for one login, including retries and assuming a role. */
 const LOGIN_TIMEOUT_MS = 30_000;
 
-/** The registry's password by GetAuthorizationToken: for all registries that the identity may use, for twelve hours. */
+/**
+ * The registry's password from GetAuthorizationToken: valid for twelve hours, for all registries that the identity may
+ * use.
+ */
 export async function ecrLogin(
   { public: isPublic }: AwsConfig,
   host: string,

@@ -1,7 +1,7 @@
 /**
- * Host names of a private ECR registry in each partition: `ACCOUNT.dkr.ecr.REGION.SUFFIX`, its FIPS form `dkr.ecr-fips`,
- * and where there is a dual-stack suffix, `dkr-ecr` and `dkr-ecr-fips` under it. The source is the pattern of
- * amazon-ecr-credential-helper, which the kubelet's credential provider shares.
+ * Host names of a private ECR registry in each partition: `ACCOUNT.dkr.ecr.REGION.SUFFIX`, its FIPS form
+ * `dkr.ecr-fips`, and with a dual-stack suffix also `dkr-ecr` and `dkr-ecr-fips`. The source is the pattern of
+ * amazon-ecr-credential-helper, which the kubelet's credential provider also uses.
  */
 export interface EcrHosts {
   readonly host: string;
@@ -11,11 +11,11 @@ export interface EcrHosts {
 /** Amazon's public registry. */
 export const publicHost = 'public.ecr.aws';
 
-/** Which of the registry's hosts its images are named with; aliases stay known. */
+/** Which of the registry's hosts to use in image names; aliases are still recognized. */
 export type EcrEndpoint = 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';
 
 interface Partition {
-  /** As ARNs name it. */
+  /** The name in ARNs. */
   readonly name: string;
   readonly regions: RegExp;
   readonly suffix: string;
@@ -32,7 +32,7 @@ const partitions: readonly Partition[] = [
     suffix: 'amazonaws.com.cn',
     dualStackSuffix: 'on.amazonwebservices.com.cn',
   },
-  // It has the commercial partition's suffixes.
+  // Uses the commercial partition's suffixes.
   { ...commercial, name: 'aws-us-gov', regions: /^us-gov-/ },
   { name: 'aws-iso-b', regions: /^us-isob-/, suffix: 'sc2s.sgov.gov' },
   { name: 'aws-iso-f', regions: /^us-isof-/, suffix: 'csp.hci.ic.gov' },
@@ -44,7 +44,7 @@ const partitions: readonly Partition[] = [
 const ecrPattern =
   /^[0-9]+\.dkr[.-]ecr(?:-fips)?\.[a-z0-9-]+\.(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.(?:aws|amazonwebservices\.com\.cn)|sc2s\.sgov\.gov|c2s\.ic\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$/;
 
-/** The host that the registry's images are named with, and all its others. */
+/** The host in the names of the registry's images, and all its other hosts. */
 export function ecrHosts({
   accountId,
   region,
@@ -66,7 +66,7 @@ export function ecrHosts({
   return { host, aliases: all.filter((other) => other !== host) };
 }
 
-/** Whether the region's partition has hosts that answer over IPv6 too. */
+/** Whether the region's partition has hosts that also answer over IPv6. */
 export function hasDualStack(region: string): boolean {
   return partition(region).dualStackSuffix !== undefined;
 }
@@ -80,7 +80,7 @@ function partition(region: string): Partition {
   return partitions.find(({ regions }) => regions.test(region)) ?? commercial;
 }
 
-/** Whether the host is a private ECR registry's, of whatever account and region. */
+/** Whether the host is a private ECR registry's, for any account and region. */
 export function isEcrHost(host: string): boolean {
   return ecrPattern.test(host);
 }

@@ -10,11 +10,11 @@ export interface EcrPlace {
   readonly region: string;
   readonly prefix: string;
   readonly endpoint?: EcrEndpoint;
-  /** Of a source: Amazon's public registry. */
+  /** For a source: Amazon's public registry. */
   readonly public?: boolean;
 }
 
-/** Repository names that ECR accepts, wherever they are configured. */
+/** Repository names that ECR accepts. */
 export const ECR_REPOSITORIES = { repositoryLimit: 256, separators: 'single' } as const;
 
 export const awsNaming: RegistryNaming<EcrPlace> = {

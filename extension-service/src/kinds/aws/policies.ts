@@ -4,20 +4,20 @@ import type { AwsClients } from './clients.js';
 import { AwsCallError } from './problems.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
-/** The tag of a repository that says which policies it has: a hash, or {@link pendingValue}. */
+/** The tag of a repository that identifies its policies: a hash, or {@link pendingValue}. */
 export const policiesTag = 'image-swapper.io/policies';
-/** The repository is there and its policies may not be yet. */
+/** The repository exists, but its policies may not be set yet. */
 export const pendingValue = 'pending';
 
 /** The policies that a repository must have. */
 export interface DesiredPolicies {
   readonly accessPolicy?: string;
   readonly lifecyclePolicy?: string;
-  /** Of both; equal for texts that are equal JSON. */
+  /** Of both; the same for equivalent JSON texts. */
   readonly hash: string;
 }
 
-/** Undefined when the configuration has no policies: then none are touched. */
+/** Undefined if the configuration has no policies: then none are changed. */
 export function desiredPolicies({ ecrOptions }: AwsConfig): DesiredPolicies | undefined {
   const { accessPolicy, lifecyclePolicy } = ecrOptions;
   if (accessPolicy === undefined && lifecyclePolicy === undefined) return undefined;
@@ -29,13 +29,16 @@ export function desiredPolicies({ ecrOptions }: AwsConfig): DesiredPolicies | un
   };
 }
 
-/** Names of ECR's things in one registry. */
+/** Names of ECR's resources in one registry. */
 export interface EcrNames {
   readonly accountId: string;
   readonly arn: (repository: string) => string;
 }
 
-/** Sets both policies and, once they are there, the tag with their hash if the repository is to have it. @throws AwsCallError of the first that failed */
+/**
+ * Sets both policies and then, if the repository should have it, the tag with their hash.
+ * @throws AwsCallError for the first failure
+ */
 export async function applyPolicies(
   { sdk, ecr }: AwsClients,
   { accountId, arn }: EcrNames,
@@ -59,7 +62,7 @@ export async function applyPolicies(
   await named('ecr:TagResource', resourceArn, ecr.send(command, options));
 }
 
-/** The value of our tag; undefined when the repository has none. */
+/** The value of our tag; undefined if the repository does not have it. */
 export async function readPoliciesTag(
   { sdk, ecr }: AwsClients,
   resourceArn: string,
@@ -70,14 +73,14 @@ export async function readPoliciesTag(
   return tags.find(({ Key }) => Key === policiesTag)?.Value;
 }
 
-/** Gives a failure the name of its call. */
+/** Adds the call's name to a failure. */
 export async function named<T>(action: string, resource: string, call: Promise<T>): Promise<T> {
   return call.catch((cause: unknown) => {
     throw new AwsCallError(action, resource, cause);
   });
 }
 
-/** JSON with sorted keys and no spaces; ECR gives policies back in another layout than they were set in. */
+/** JSON with sorted keys and no spaces; ECR returns policies in another format than they were set in. */
 export function canonicalJson(text: string | undefined): string | undefined {
   return text === undefined ? undefined : JSON.stringify(sorted(parseBoundedJson(text)));
 }

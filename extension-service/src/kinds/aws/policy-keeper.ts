@@ -7,25 +7,26 @@ import { awsProblem } from './problems.js';
 import { sleep } from '../../util/sleep.js';
 
 export interface PolicyKeeperOptions extends EcrContext {
-  /** Milliseconds before the second try, doubled for each further one. @default 5000 */
+  /** Delay in milliseconds before the second try, doubled for each further one. @default 5000 */
   readonly base?: number;
-  /** Longest pause in milliseconds. @default 600000 */
+  /** Maximum delay in milliseconds. @default 600000 */
   readonly max?: number;
   readonly random?: () => number;
 }
 
-/** Repositories that are remembered as seen to; more only cost a question again. */
+/** Maximum number of repositories remembered as up to date; a forgotten one only costs another request. */
 const MAX_REMEMBERED = 20_000;
-/** Repositories at once: policies are never urgent, and AWS does not publish these calls' quotas. */
+/** Maximum parallel repositories: policies are never urgent, and AWS does not publish these calls' quotas. */
 const MAX_PARALLEL = 2;
-/** Milliseconds for one repository, the SDK's tries included. */
+/** Time limit in milliseconds for one repository, including the SDK's retries. */
 const POLICY_TIMEOUT_MS = 60_000;
 /** ECR's limit for the tags of a resource. */
 const TAG_LIMIT = 50;
 
 /**
- * Sees to the policies of the repositories that images go to, beside the pushes: new ones get them, others get them when
- * their tag says that they have other ones. A failure is reported and retried; no image waits for it.
+ * Keeps the policies of the repositories that images are pushed to up to date, in parallel with the pushes: new
+ * repositories get them, and others when their tag shows different ones. Failures are reported and retried; no image
+ * waits for it.
  */
 export class PolicyKeeper {
   readonly #desired: DesiredPolicies | undefined;
@@ -37,12 +38,12 @@ export class PolicyKeeper {
     this.#desired = options.aws.repositories.mode === 'api' ? desiredPolicies(options.aws) : undefined;
   }
 
-  /** The policies that repositories must have; undefined when the configuration sets none. */
+  /** The required policies; undefined if the configuration sets none. */
   get desired(): DesiredPolicies | undefined {
     return this.#desired;
   }
 
-  /** Whether repositories carry our mark, so that other policies, or policies that failed, are found again. */
+  /** Whether repositories get our tag, so that outdated or failed policies are found again. */
   get marks(): boolean {
     return this.#desired !== undefined && this.options.aws.ecrOptions.tags.length < TAG_LIMIT;
   }
@@ -52,13 +53,13 @@ export class PolicyKeeper {
     if (this.#desired !== undefined) this.#see(repository, this.#desired, true);
   }
 
-  /** An image went there, or was there. */
+  /** An image was pushed to it, or found there. */
   used(repository: string): void {
     if (this.#desired === undefined || !this.marks || !this.options.aws.repositories.reconcilePolicies) return;
     if (!this.#seen.has(repository)) this.#see(repository, this.#desired, false);
   }
 
-  /** Resolves when nothing is under way any more, or after `milliseconds`. */
+  /** Resolves when all work is done, or after `milliseconds`. */
   async settled(milliseconds: number): Promise<void> {
     const all = Promise.all(this.#seen.values()).then(() => undefined);
     await Promise.race([all, sleep(milliseconds, undefined, { ref: false })]);
@@ -86,7 +87,7 @@ export class PolicyKeeper {
     }
   }
 
-  /** One try; the failure is reported. */
+  /** One try; reports the failure. */
   async #try(repository: string, desired: DesiredPolicies, isNew: boolean): Promise<RegistryError | undefined> {
     const { registry, host, names, onEvent } = this.options;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(POLICY_TIMEOUT_MS)]);

@@ -4,7 +4,7 @@ import { desiredPolicies } from './policies.js';
 import { attempt } from './probe-attempt.js';
 import type { EcrProbe, Say } from './probe-attempt.js';
 
-/** Looks at the registry's settings and at what became of the repositories: mounts, templates, pull times, policies. */
+/** Checks the registry's settings and the state of the repositories: mounts, templates, pull times, policies. */
 export async function probeAccount(probe: EcrProbe, say: Say, identity: string): Promise<void> {
   await probeMounting(probe, say);
   if (probe.aws.repositories.mode === 'createOnPush') await probeTemplates(probe, say);
@@ -23,7 +23,9 @@ async function probeMounting(probe: EcrProbe, say: Say): Promise<void> {
   say('blob mounting', true, on ? 'on' : hint);
 }
 
-/** Where no template fits, ECR creates repositories with its defaults, and nobody notices before a pull is refused. */
+/**
+ * If no template matches, ECR creates repositories with its defaults, which goes unnoticed until a pull is rejected.
+ */
 async function probeTemplates(probe: EcrProbe, say: Say): Promise<void> {
   const { aws, signal } = probe;
   const answer = await attempt(probe, 'ecr:DescribeRepositoryCreationTemplates', '*', async ({ sdk, ecr }) => {
@@ -54,7 +56,7 @@ async function probeTemplates(probe: EcrProbe, say: Say): Promise<void> {
   );
 }
 
-/** `ROOT` fits every repository; any other prefix those that begin with it and a slash. */
+/** `ROOT` matches every repository; any other prefix those that begin with it and a slash. */
 function coversPrefix(template: string, prefix: string): boolean {
   return template === 'ROOT' || `${prefix}/`.startsWith(`${template}/`);
 }
@@ -63,7 +65,7 @@ function weight(template: string): number {
   return template === 'ROOT' ? 0 : template.length;
 }
 
-/** ECR takes our looks for pulls, so that rules by the last pull never fit while the service runs. */
+/** ECR counts our lookups as pulls, so rules by the last pull never match while the service runs. */
 async function probePullTimes(probe: EcrProbe, say: Say, identity: string): Promise<void> {
   const { aws, signal } = probe;
   const principal = principalOf(identity);
@@ -91,7 +93,9 @@ async function probePullTimes(probe: EcrProbe, say: Say, identity: string): Prom
   say('pull times', !needed, `${why}; exclude it: ${command}`);
 }
 
-/** The role or user whose reads ECR records, of the identity that STS names; the path of a role is not in it. */
+/**
+ * The role or user whose reads ECR records, from the identity that STS returns; it does not contain the path of a role.
+ */
 function principalOf(identity: string): string {
   const role = /^arn:([a-z-]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(identity);
   return role === null ? identity : `arn:${role[1] ?? ''}:iam::${role[2] ?? ''}:role/${role[3] ?? ''}`;

@@ -18,7 +18,7 @@ export interface EcrProbe {
 
 export type Say = (check: string, ok: boolean, message: string) => void;
 
-/** The answer of one call, or the class of its failure and the words for it. */
+/** The result of one call, or the class of its failure with a message. */
 export type Attempt<T> = { readonly value: T } | { readonly problem: string; readonly kind: string };
 
 export async function attempt<T>(

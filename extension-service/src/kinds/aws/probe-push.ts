@@ -5,8 +5,8 @@ import type { RegistryClient } from '../../registry/client.js';
 import { ABSENT_DIGEST, PROBE_REPOSITORY } from '../probe.js';
 
 /**
- * The actions of a push, and of `gc`, that the registry refuses, tried with a repository that does not exist: an identity that has
- * the permission gets the error that the repository is missing.
+ * The actions of a push, and of `gc`, that the registry rejects. They are tried with a repository that does not exist:
+ * an identity with the permission gets the error that the repository is missing.
  */
 export async function probePushActions({
   aws,
@@ -15,7 +15,7 @@ export async function probePushActions({
   signal,
 }: {
   readonly aws: AwsConfig;
-  /** Also the list of tags, which `gc` reads. */
+  /** Also listing tags, which `gc` needs. */
   readonly deletes: boolean;
   readonly client: RegistryClient;
   readonly signal: AbortSignal;

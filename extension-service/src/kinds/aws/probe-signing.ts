@@ -6,10 +6,10 @@ import type { EcrProbe, Say } from './probe-attempt.js';
 import { statement } from './problems.js';
 import { targetRepositories } from './sweep.js';
 
-/** Actions that ECR does with the identity that pushes, to sign the image. */
+/** Actions that ECR performs with the pushing identity to sign the image. */
 const SIGNER_ACTIONS = ['signer:GetSigningProfile', 'signer:SignPayload'] as const;
 
-/** Repositories that are looked at for an image that was not signed. */
+/** Maximum repositories to check for an unsigned image. */
 const MAX_REPOSITORIES = 5;
 
 interface Rule {
@@ -18,8 +18,8 @@ interface Rule {
 }
 
 /**
- * Managed signing: ECR signs on push with the identity that pushes. The signer's permission cannot be tried without
- * signing, so the outcome for images that are there is shown.
+ * Managed signing: ECR signs on push with the pushing identity. The signer's permission cannot be tested without
+ * signing, so this shows the result for existing images.
  *
  * @see https://docs.aws.amazon.com/AmazonECR/latest/userguide/managed-signing.html
  */
@@ -58,7 +58,7 @@ export async function probeSigning(probe: EcrProbe, say: Say): Promise<void> {
   }
 }
 
-/** Whether a rule may be for a repository under our prefix; `*` stands for any characters. */
+/** Whether a rule may match a repository under our prefix; `*` stands for any characters. */
 function mayCover({ filters }: Rule, { prefix }: AwsConfig): boolean {
   if (filters.length === 0 || prefix === '') return true;
   return filters.some((filter) => {
@@ -73,7 +73,7 @@ interface FailedSigning {
   readonly reason: string;
 }
 
-/** Looks at the signature of one image in each of the first repositories. */
+/** Checks the signature of one image in each of the first repositories. */
 async function failedSignings(
   clients: AwsClients,
   aws: AwsConfig,

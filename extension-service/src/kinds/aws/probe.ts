@@ -13,8 +13,8 @@ import { probePushActions } from './probe-push.js';
 import { targetRepositories } from './sweep.js';
 
 /**
- * Tries each permission without changing anything: calls that name a repository which does not exist are refused for
- * missing permissions first, and for the repository after that.
+ * Tests each permission without changing anything: for a repository that does not exist, ECR checks permissions before
+ * it reports the missing repository.
  */
 export async function probeEcr(probe: EcrProbe): Promise<readonly Probe[]> {
   const { aws, registry } = probe;
@@ -106,7 +106,7 @@ async function missingControlActions(probe: EcrProbe, say: Say): Promise<string[
   return missing;
 }
 
-/** Creating an existing repository changes nothing, and shows whether it is allowed. Undefined when none exists. */
+/** Creating an existing repository changes nothing, and shows whether it is allowed. Undefined if none exists. */
 async function mayCreate(probe: EcrProbe): Promise<boolean | undefined> {
   const { aws, signal } = probe;
   const names = ecrNames(aws);

@@ -2,11 +2,11 @@ import { RegistryError } from '../../registry/errors.js';
 import type { RegistryErrorKind } from '../../registry/errors.js';
 import { messageOf } from '../../util/message-of.js';
 
-/** A call that failed inside another one, such as assuming the role for it. */
+/** A call that failed as part of another one, such as assuming the role for it. */
 export class AwsCallError extends Error {
   override readonly name = 'AwsCallError';
 
-  /** `action` as IAM writes it, `ecr:CreateRepository`; `resource` is its ARN or name. */
+  /** `action` in IAM's form, `ecr:CreateRepository`; `resource` is its ARN or name. */
   constructor(
     readonly action: string,
     readonly resource: string,
@@ -16,7 +16,7 @@ export class AwsCallError extends Error {
   }
 }
 
-/** Classes of what AWS's services say, by the error's name. */
+/** Classes of the errors of AWS's services, by error name. */
 const KINDS: Readonly<Record<string, RegistryErrorKind>> = {
   AccessDenied: 'forbidden',
   AccessDeniedException: 'forbidden',
@@ -53,15 +53,15 @@ const KINDS: Readonly<Record<string, RegistryErrorKind>> = {
 };
 
 /**
- * The error of a call, in words that name the action, the resource and what to do; an IAM administrator finds the
- * statement to add in it. Never carries credentials: AWS's messages name identities and not their keys.
+ * Describes the error of a call with the action, the resource and the remedy; an IAM administrator finds the statement
+ * to add in it. Never contains credentials: AWS's messages name identities but not their keys.
  */
 export function awsProblem(host: string, action: string, resource: string, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   if (error instanceof AwsCallError) return awsProblem(host, error.action, error.resource, error.cause);
   const name = error instanceof Error ? error.name : '';
   const kind = KINDS[name] ?? kindOfOther(error);
-  // The SDK could not read the answer: it came from something in between.
+  // The SDK could not parse the answer: it came from an intermediary.
   const strange =
     error instanceof SyntaxError
       ? 'the response is not from AWS: is there a proxy or login page in between?'
@@ -71,7 +71,7 @@ export function awsProblem(host: string, action: string, resource: string, error
   return new RegistryError(message, {
     kind,
     host,
-    // A role or key may be fixed without a change here, but not within the minute.
+    // A role or key may be fixed without a change here, but not within a minute.
     retryable: kind === 'throttled' || kind === 'unreachable' || kind === 'server',
     cause: error,
   });
@@ -114,7 +114,7 @@ export function statement(actions: readonly string[], resource: string): string 
   return JSON.stringify({ Effect: 'Allow', Action: actions.length === 1 ? actions[0] : actions, Resource: resource });
 }
 
-/** It goes into logs: one line, no escape sequences, not endless. */
+/** It is logged: one line, no escape sequences, limited length. */
 function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\s]+/gu, ' ').slice(0, 400);
 }

@@ -4,14 +4,14 @@ import type { PacedAction, RequestPacer } from '../../registry/pacer.js';
 import type { PushRequests } from '../cloud.js';
 
 export interface RateOptions {
-  /** Requests a second; so many may come at once after a pause. */
+  /** Requests per second; after a pause, this many may be sent at once. */
   readonly rate: number;
   readonly now?: () => number;
 }
 
 /**
- * Lets requests through at a rate, in the order they came. A registry that still throttles (others share the
- * quota) halves the rate; it grows back by a tenth of the quota a second.
+ * Lets requests through at a rate, in order of arrival. If a registry still throttles (others share the quota), the
+ * rate is halved; it grows back by a tenth of the quota per second.
  */
 export class RateLimit {
   #tokens: number;
@@ -51,7 +51,7 @@ export class RateLimit {
 
   throttled(): void {
     this.#refill();
-    // One burst of refusals is one sign, not many.
+    // A burst of rejections counts as one sign.
     if (this.#now() - this.#slowed < 1_000) return;
     this.#slowed = this.#now();
     this.#rate = Math.max(this.#quota / 16, this.#rate / 2);

@@ -1,15 +1,15 @@
 import type { Atom, Predicate } from './predicate.js';
 
-/** A question about a field, and the answer that is wanted. */
+/** A condition on a field, and its required result. */
 export interface Literal {
   readonly atom: Atom;
   readonly holds: boolean;
 }
 
-/** All of these. */
+/** All of these must hold. */
 export type Conjunction = readonly Literal[];
 
-/** The ways in which the predicate is `holds`, one of which must be: its disjunctive normal form. Empty when it never is. */
+/** The ways in which the predicate equals `holds`, as its disjunctive normal form. Empty if it never does. */
 export function alternatives(predicate: Predicate, holds: boolean): readonly Conjunction[] {
   switch (predicate.kind) {
     case 'constant':
@@ -27,12 +27,12 @@ export function alternatives(predicate: Predicate, holds: boolean): readonly Con
   }
 }
 
-/** The ways in which one of each holds. */
+/** All combinations of one from each. */
 function both(left: readonly Conjunction[], right: readonly Conjunction[]): readonly Conjunction[] {
   return left.flatMap((one) => right.map((other) => [...one, ...other]));
 }
 
-/** A bound of how many {@link alternatives} there are, without making them. */
+/** An upper bound on the number of {@link alternatives}, without computing them. */
 export function countAlternatives(predicate: Predicate, holds: boolean): number {
   switch (predicate.kind) {
     case 'constant':

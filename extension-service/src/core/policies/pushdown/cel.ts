@@ -2,7 +2,7 @@ import { celString } from '../literals.js';
 import type { Field } from './fields.js';
 import type { Predicate } from './predicate.js';
 
-/** CEL for the predicate over `object`, and over `c` for a container. It has no error over any Pod. */
+/** CEL for the predicate over `object`, and over `c` for a container. It raises no error for any Pod. */
 export function celOf(predicate: Predicate, option: string): string {
   switch (predicate.kind) {
     case 'constant':

@@ -1,8 +1,8 @@
 import type { Node } from '../../filters/ast.js';
 
 /**
- * Fields of a Pod that filters can read and engines can see as well. Each is a string or absent, as the API server, which
- * reads Pods into their type before admission, guarantees; all but labels and annotations are absent when empty.
+ * Fields of a Pod that both filters and engines can read. Each is a string or absent: the API server guarantees this,
+ * because it parses Pods into their type before admission. All except labels and annotations are absent if empty.
  */
 export type Field =
   | { readonly of: 'metadata'; readonly name: 'namespace' | 'name' | 'generateName' }
@@ -14,7 +14,7 @@ const METADATA_FIELDS = ['namespace', 'name', 'generateName'] as const;
 const SPEC_FIELDS = ['serviceAccountName', 'nodeName', 'schedulerName', 'priorityClassName', 'hostname'] as const;
 const CONTAINER_FIELDS = ['name', 'image'] as const;
 
-/** The field that an expression reads; undefined for any other expression. */
+/** The field that an expression reads; undefined for other expressions. */
 export function fieldOf(node: Node): Field | undefined {
   const [root, ...path] = namesOf(node) ?? [];
   if (root === 'container' && path.length === 1) {
@@ -45,8 +45,8 @@ function namesOf(node: Node): readonly string[] | undefined {
 }
 
 /**
- * True for fields that are never absent where it matters: a Pod has a namespace at admission, and a container without
- * an image is never swapped, whatever a filter says.
+ * Fields that are never absent when it matters: at admission a Pod has a namespace, and a container without an image is
+ * never swapped, regardless of filters.
  */
 export function isAlwaysPresent(field: Field): boolean {
   return (

@@ -9,13 +9,13 @@ import type { Predicate } from './predicate.js';
 import { pushDownFilters } from './push-down.js';
 
 export interface GatekeeperFilters {
-  /** A Pod is asked about when one of these holds; Gatekeeper needs a mutator for each. */
+  /** The service is called for a Pod if one of these matches; Gatekeeper needs a mutator for each. */
   readonly matches: readonly GatekeeperMatch[];
-  /** Places of the filters that the matches decide; the service decides the others, by the image alone. */
+  /** Indexes of the filters that the matches decide; the service decides the others, from the image alone. */
   readonly matched: readonly number[];
 }
 
-/** Each is a mutator for each list of containers, through all of which Gatekeeper goes for each Pod. */
+/** Each causes a mutator for each list of containers, and Gatekeeper evaluates all of them for each Pod. */
 export const MAX_MATCHES = 8;
 /** Many alternatives repeat each other, so only these are shown. */
 const MAX_ALTERNATIVES = 512;
@@ -28,9 +28,9 @@ const TOO_MANY =
   'contains(`["a", "b"]`, FIELD) needs only one)';
 
 /**
- * Divides filters between `match` and the service, which sees nothing but images there.
+ * Divides filters between `match` and the service, which only sees images here.
  *
- * @throws InvalidPolicyOptionError for a filter that neither can decide: it would silently not count
+ * @throws InvalidPolicyOptionError for a filter that neither can decide: it would silently have no effect
  */
 export function gatekeeperFilters(filters: readonly string[], option = 'filters'): GatekeeperFilters {
   const { pod, kept } = pushDownFilters(filters);
@@ -60,7 +60,7 @@ export function gatekeeperFilters(filters: readonly string[], option = 'filters'
   return { matches: fewest(drafts).map((draft) => draft.toMatch()), matched };
 }
 
-/** The drafts, which must not be used any more, for what they hold of and the filter does not. */
+/** The drafts, which must not be used afterwards, reduced to the Pods that the filter does not exclude. */
 function withoutThose(
   filter: Predicate,
   drafts: readonly MatchDraft[],
@@ -76,6 +76,7 @@ function withoutThose(
       if (demanded === 'said') found.push(next);
     }
   }
-  // One way makes no more of them, and comparing them each time would take long for many filters.
+  // A single alternative does not increase their number, and comparing them each time would take long for many
+  // filters.
   return ways.length === 1 ? found : fewest(found);
 }

@@ -3,8 +3,8 @@ import type { Field } from './fields.js';
 import type { Predicate } from './predicate.js';
 
 /**
- * JMESPath for the predicate as ClusterPolicy evaluates it: a boolean, and no error, though Kyverno makes one of a path
- * that is not there.
+ * JMESPath for the predicate as ClusterPolicy evaluates it: a boolean that raises no error, although Kyverno raises one
+ * for a missing path.
  */
 export function kyvernoJmespathOf(predicate: Predicate, option: string): string {
   switch (predicate.kind) {
@@ -25,7 +25,7 @@ export function kyvernoJmespathOf(predicate: Predicate, option: string): string 
     case 'contains': {
       const name = { startsWith: 'starts_with', endsWith: 'ends_with', contains: 'contains' }[predicate.kind];
       const test = `${name}(${read(predicate.field, option)}, ${jmespathString(predicate.text, option)})`;
-      // Every string begins with the empty one, the absent one, read as empty as well.
+      // Every string starts with the empty string, including an absent one, which counts as empty.
       return predicate.text === '' ? kyvernoJmespathOf({ kind: 'present', field: predicate.field }, option) : test;
     }
     case 'not':
@@ -42,7 +42,7 @@ function presentButEmpty(field: Field, option: string): string {
   return `(${kyvernoJmespathOf({ kind: 'present', field }, option)} && ${read(field, option)} == '')`;
 }
 
-/** Absent reads as the empty string. */
+/** An absent field counts as the empty string. */
 function read(field: Field, option: string): string {
   return `(${parent(field)}.${jmespathIdentifier(field.name, option)} || '')`;
 }

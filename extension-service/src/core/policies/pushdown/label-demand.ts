@@ -4,22 +4,22 @@ import type { Atom } from './predicate.js';
 type Match = GatekeeperAssignObject['spec']['match'];
 export type LabelExpression = NonNullable<Match['labelSelector']>['matchExpressions'][number];
 
-/** Everything that is asked of one label. Never a contradiction, and nothing twice. */
+/** All conditions on one label. Never contradictory, and without duplicates. */
 export type LabelDemand =
   | { readonly is: 'absent' }
   | { readonly is: 'in'; readonly values: readonly string[] }
-  /** `NotIn` holds of an absent label too. */
+  /** `NotIn` also matches an absent label. */
   | { readonly is: 'open'; readonly exists: boolean; readonly notIn: ReadonlySet<string> };
 
 export const NO_DEMAND: LabelDemand = { is: 'open', exists: false, notIn: new Set() };
 
-/** Whether a selector has words for the question. */
+/** Whether a selector can express the condition. */
 export function isLabelQuestion(atom: Atom): boolean {
   if (!isLabelKey(atom.field.name)) return false;
   return atom.kind === 'present' || (atom.kind === 'equals' && atom.texts.every(isLabelValue));
 }
 
-/** `demand`, and the answer `holds` to the question; undefined when no label is both. */
+/** Adds the condition with the result `holds` to `demand`; undefined if no label satisfies both. */
 export function demandOf(demand: LabelDemand, atom: Atom, holds: boolean): LabelDemand | undefined {
   if (atom.kind === 'equals') return holds ? oneOf(demand, atom.texts) : noneOf(demand, atom.texts);
   if (holds) {
@@ -43,7 +43,7 @@ function noneOf(demand: LabelDemand, texts: readonly string[]): LabelDemand | un
   return values.length === 0 ? undefined : { is: 'in', values };
 }
 
-/** Whether every label that is `narrow` is `wide` too. */
+/** Whether every label that satisfies `narrow` also satisfies `wide`. */
 export function isWiderDemand(wide: LabelDemand, narrow: LabelDemand): boolean {
   if (wide.is === 'absent') return narrow.is === 'absent';
   if (wide.is === 'in') return narrow.is === 'in' && narrow.values.every((value) => wide.values.includes(value));

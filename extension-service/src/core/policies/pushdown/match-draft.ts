@@ -4,17 +4,20 @@ import type { LabelDemand, LabelExpression } from './label-demand.js';
 import { anyOf, common, covers, namespacePatterns } from './namespaces.js';
 import type { Atom } from './predicate.js';
 
-/** What `match` can say: all of it must hold for a Pod to be asked about. */
+/** The conditions that `match` can express; the service is called for a Pod if all of them hold. */
 export interface GatekeeperMatch {
   readonly namespaces?: readonly string[];
   readonly excludedNamespaces: readonly string[];
   readonly labels: readonly LabelExpression[];
 }
 
-/** `nothing`: no Pod can be like that. `unsayable`: `match` has no words for it. */
+/** `nothing`: no Pod can satisfy it. `unsayable`: `match` cannot express it. */
 export type Demanded = 'said' | 'nothing' | 'unsayable';
 
-/** A `match` in the making. It changes in place: a long list of filters would copy its names for each of them. */
+/**
+ * A `match` under construction. It is changed in place, because a long list of filters would copy its names for each of
+ * them.
+ */
 export class MatchDraft {
   private constructor(
     private namespaces: readonly string[] | undefined,
@@ -30,11 +33,11 @@ export class MatchDraft {
     return new MatchDraft(this.namespaces, new Set(this.excluded), new Map(this.labels));
   }
 
-  /** Demands all of these as well. The draft is unusable unless the answer is `said`. */
+  /** Adds all of these conditions. The draft is unusable unless the result is `said`. */
   demandAll(wanted: Conjunction): Demanded {
     let outcome: Demanded = 'said';
     for (const { atom, holds } of wanted) {
-      // Of a match that is lost already, it still counts whether the rest can be said: the answer must not hang on order.
+      // Even if nothing can match any more, the rest must still be checked: the result must not depend on the order.
       const draft: MatchDraft = outcome === 'said' ? this : MatchDraft.ofEveryPod();
       const next: Demanded = draft.demand(atom, holds);
       if (next === 'unsayable') return next;
@@ -78,7 +81,7 @@ export class MatchDraft {
     return this.namespaces.length === 0 ? 'nothing' : 'said';
   }
 
-  /** The draft that asks for either, where they differ in `namespaces` alone and so have the same {@link restKey}. */
+  /** The draft that matches either, if they differ only in `namespaces` and therefore have the same {@link restKey}. */
   static either(drafts: readonly [MatchDraft, ...MatchDraft[]]): MatchDraft {
     const [{ excluded, labels }] = drafts;
     const lists = drafts.map(({ namespaces }) => namespaces);
@@ -86,13 +89,13 @@ export class MatchDraft {
     return new MatchDraft(names, excluded, labels);
   }
 
-  /** All that it asks for in addition to `namespaces`. */
+  /** All conditions except those on `namespaces`. */
   restKey(): string {
     const labels = this.labelExpressions().map(({ key, operator, values = [] }) => [key, operator, [...values].sort()]);
     return JSON.stringify([[...this.excluded].sort(), labels.map((label) => JSON.stringify(label)).sort()]);
   }
 
-  /** True if whatever has `narrow` has this too. */
+  /** Whether everything that satisfies `narrow` also satisfies this. */
   isWiderThan(narrow: MatchDraft): boolean {
     const { namespaces } = this;
     const hasNames =
@@ -118,7 +121,7 @@ export class MatchDraft {
   }
 }
 
-/** Fewer drafts that take the same Pods together. */
+/** Fewer drafts that together match the same Pods. */
 export function fewest(drafts: readonly MatchDraft[]): readonly MatchDraft[] {
   if (drafts.length < 2) return drafts;
   const byRest = new Map<string, [MatchDraft, ...MatchDraft[]]>();
@@ -129,6 +132,6 @@ export function fewest(drafts: readonly MatchDraft[]): readonly MatchDraft[] {
     else same.push(draft);
   }
   const merged = [...byRest.values()].map((same) => MatchDraft.either(same));
-  // The remaining ones differ elsewhere, so none includes another.
+  // The remaining ones differ in other conditions, so none includes another.
   return merged.filter((draft) => !merged.some((other) => other !== draft && other.isWiderThan(draft)));
 }

@@ -1,6 +1,6 @@
 import type { Atom } from './predicate.js';
 
-/** What Gatekeeper's lists of namespaces take: a name, or a part of one with `*` before it, behind it or both. */
+/** The patterns of Gatekeeper's namespace lists: a name, or a part of one with `*` before it, after it or both. */
 export function namespacePatterns(atom: Atom): readonly string[] | undefined {
   switch (atom.kind) {
     case 'present':
@@ -15,7 +15,7 @@ export function namespacePatterns(atom: Atom): readonly string[] | undefined {
   }
 }
 
-/** Whether every name that `other` takes is one that `pattern` takes. */
+/** Whether `pattern` matches every name that `other` matches. */
 export function covers(pattern: string, other: string): boolean {
   if (!pattern.includes('*')) return pattern === other;
   const [text, otherText] = [pattern.replaceAll('*', ''), other.replaceAll('*', '')];

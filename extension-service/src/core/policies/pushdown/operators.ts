@@ -20,7 +20,7 @@ export function operatorsInCel(operators: readonly OperatorConfig[]): string | u
   return labels === undefined ? `(${owned})` : `((${owned})\n  || ${celOf(labels, OPTION)})`;
 }
 
-/** JMESPath for the conditions of a ClusterPolicy: none of the owners' count may be above 0, and no label be there. */
+/** JMESPath for the conditions of a ClusterPolicy: the number of matching owners must be 0, and no label may exist. */
 export function operatorsInJmespath(
   operators: readonly OperatorConfig[],
 ): { readonly owners: string; readonly labels?: string } | undefined {

@@ -12,5 +12,5 @@ export const OPTED_OUT: Predicate = or(BY_LABEL, {
   texts: ['true'],
 });
 
-/** What Gatekeeper can see of a Pod that did not. */
+/** The part of the opt-out conditions that Gatekeeper can see, negated. */
 export const NOT_OPTED_OUT: Literal = { atom: BY_LABEL, holds: false };

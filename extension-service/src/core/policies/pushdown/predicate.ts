@@ -1,8 +1,8 @@
 import type { Field } from './fields.js';
 
 /**
- * A filter in terms that every engine has. Total: an absent field is equal to nothing, begins with nothing
- * and contains nothing, so that no engine ever meets an error in it.
+ * A filter in a form that every engine supports. Total: an absent field equals nothing, starts with nothing and
+ * contains nothing, so no engine ever raises an error.
  */
 export type Predicate =
   | Atom
@@ -10,7 +10,7 @@ export type Predicate =
   | { readonly kind: 'not'; readonly operand: Predicate }
   | { readonly kind: 'and' | 'or'; readonly operands: readonly Predicate[] };
 
-/** One question about one field. */
+/** One condition on one field. */
 export type Atom =
   | { readonly kind: 'present'; readonly field: Field }
   /** One of `texts`. */
@@ -43,7 +43,7 @@ function join(kind: 'and' | 'or', neutral: Predicate, absorbing: Predicate, oper
   return flat.length === 1 ? only : { kind, operands: flat };
 }
 
-/** Whether it asks about a container, not only about its Pod. */
+/** Whether it depends on a container, not only on its Pod. */
 export function readsContainer(predicate: Predicate): boolean {
   return fieldsOf(predicate).some(({ of }) => of === 'container');
 }
@@ -62,7 +62,7 @@ export function fieldsOf(predicate: Predicate): readonly Field[] {
   }
 }
 
-/** Every text that an engine's expression would quote, names of fields included. */
+/** Every text that an engine's expression would quote, including field names. */
 export function textsOf(predicate: Predicate): readonly string[] {
   switch (predicate.kind) {
     case 'constant':

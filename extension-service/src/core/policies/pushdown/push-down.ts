@@ -7,23 +7,23 @@ import type { Predicate } from './predicate.js';
 /** A filter that an engine can decide before it calls. */
 export interface PushedFilter {
   readonly expression: string;
-  /** Place in the configuration's list, from 0. */
+  /** Index in the configuration's list, from 0. */
   readonly index: number;
   readonly predicate: Predicate;
 }
 
 export interface PushedFilters {
-  /** True means that the whole Pod is left alone. */
+  /** If true, the whole Pod is excluded. */
   readonly pod: readonly PushedFilter[];
-  /** True means that a container is left alone; these read the container. */
+  /** If true, a container is excluded; these conditions read the container. */
   readonly container: readonly PushedFilter[];
-  /** Filters that stay with the service. */
+  /** Filters that only the service evaluates. */
   readonly kept: readonly { readonly expression: string; readonly index: number; readonly why: string }[];
 }
 
 /**
- * The part of the filters that engines can decide. An error in a filter ends the list, and the filters behind it then do not
- * count: so one is pushed down only if no filter up to it can raise an error.
+ * The filters that engines can decide. An error in a filter ends the list, so later filters have no effect; a filter is
+ * therefore pushed down only if neither it nor an earlier one can raise an error.
  */
 export function pushDownFilters(expressions: readonly string[]): PushedFilters {
   const [pod, container]: [PushedFilter[], PushedFilter[]] = [[], []];

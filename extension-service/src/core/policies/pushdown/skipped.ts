@@ -10,22 +10,22 @@ export interface SkippedPods {
 }
 
 export interface Skip {
-  /** Names the condition for people who read the policy. */
+  /** Names the condition for readers of the policy. */
   readonly name: string;
   readonly predicate: Predicate;
   /** The predicate in the engine's language. */
   readonly text: string;
 }
 
-/** How an engine writes a predicate; `option` is where it comes from, as error messages name it. */
+/** Renders a predicate for an engine; `option` is its origin, for error messages. */
 type Write = (predicate: Predicate, option: string) => string;
 
-/** The API server takes 64 conditions; a filter beyond these is decided by the service alone. */
+/** The API server accepts 64 conditions; only the service decides further filters. */
 const MAX_FILTERS = 48;
 /**
- * CEL accepts 100,000 characters per expression, and rejects the policy for one more. The conditions that exclude containers
- * are one expression, with the targets. All expressions together must fit into one object of etcd and `kubectl apply`, twice
- * for ClusterPolicy. The service alone decides filters beyond these limits.
+ * CEL accepts 100,000 characters per expression, and the API server rejects the policy for one more. The conditions
+ * that exclude containers are one expression, together with the targets. All expressions together must fit into one
+ * object of etcd and `kubectl apply`, twice for ClusterPolicy. Only the service decides filters beyond these limits.
  */
 const MAX_CHARACTERS = { filter: 50_000, containers: 50_000, all: 100_000 } as const;
 

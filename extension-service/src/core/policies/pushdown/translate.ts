@@ -4,10 +4,10 @@ import type { Field } from './fields.js';
 import { and, FALSE, not, or, TRUE } from './predicate.js';
 import type { Predicate } from './predicate.js';
 
-/** Fields that are known to be strings where an expression is evaluated, because of what was asked before it. */
+/** Fields that are known to be strings when an expression is evaluated, because of earlier conditions. */
 type Known = readonly Field[];
 
-/** When an expression counts as true in `&&`, `||` and `!`, and when its value is `true` itself, as a filter must say. */
+/** When an expression is truthy in `&&`, `||` and `!`, and when its value is exactly `true`, as a filter requires. */
 interface Meaning {
   readonly truthy: Predicate;
   readonly isTrue: Predicate;
@@ -17,8 +17,8 @@ interface Meaning {
 }
 
 /**
- * When the filter is exactly `true`; undefined when that cannot be said in these terms. A translated
- * expression cannot raise an error on any Pod that the API server admits.
+ * When the filter is exactly `true`; undefined if this form cannot express it. A translated expression raises no error
+ * for any Pod that the API server admits.
  */
 export function translate(node: Node): Predicate | undefined {
   return meaningOf(node, [])?.isTrue;
@@ -27,7 +27,7 @@ export function translate(node: Node): Predicate | undefined {
 function meaningOf(node: Node, known: Known): Meaning | undefined {
   const field = fieldOf(node);
   if (field !== undefined) {
-    // The empty string is false to JMESPath; a string is never `true`.
+    // The empty string is falsy in JMESPath; a string is never `true`.
     const truthy = and({ kind: 'present', field }, not({ kind: 'equals', field, texts: [''] }));
     return { truthy, isTrue: FALSE, whenTruthy: [field], whenFalsy: [] };
   }
@@ -53,7 +53,7 @@ function meaningOf(node: Node, known: Known): Meaning | undefined {
 }
 
 function constant(value: unknown): Meaning | undefined {
-  // Other values have rules of their own and no use in a filter.
+  // Other values have their own rules and are not useful in a filter.
   if (value !== null && typeof value !== 'boolean' && typeof value !== 'string') return undefined;
   const truthy = value !== null && value !== false && value !== '' ? TRUE : FALSE;
   return { truthy, isTrue: value === true ? TRUE : FALSE, whenTruthy: [], whenFalsy: [] };
@@ -61,7 +61,7 @@ function constant(value: unknown): Meaning | undefined {
 
 type LogicalNode = Extract<Node, { kind: 'and' | 'or' }>;
 
-/** `a && b` is `a` when that is falsy, else `b`; `a || b` is `a` when that is truthy, else `b`. */
+/** `a && b` is `a` if that is falsy, else `b`; `a || b` is `a` if that is truthy, else `b`. */
 function logical(node: LogicalNode, known: Known): Meaning | undefined {
   const left = meaningOf(node.left, known);
   if (left === undefined) return undefined;
@@ -94,18 +94,18 @@ function comparison({ operator, left, right }: ComparisonNode, known: Known): Me
   const value = literalOf(other);
   if (field === undefined || value === undefined) return undefined;
   let equal: Predicate;
-  // A string is equal to no number, boolean, list or object.
+  // A string never equals a number, boolean, list or object.
   if (value.is === null) equal = isKnown(field, known) ? FALSE : not({ kind: 'present', field });
   else equal = typeof value.is === 'string' ? { kind: 'equals', field, texts: [value.is] } : FALSE;
   const stringWhenEqual = typeof value.is === 'string' ? [field] : [];
   const stringWhenNot = value.is === null ? [field] : [];
   if (operator === '==') return { truthy: equal, isTrue: equal, whenTruthy: stringWhenEqual, whenFalsy: stringWhenNot };
-  // One object, by which `logical` sees that the two are the same.
+  // The same object for both, so that `logical` can see that they are equal.
   const unequal = not(equal);
   return { truthy: unequal, isTrue: unequal, whenTruthy: stringWhenNot, whenFalsy: stringWhenEqual };
 }
 
-/** The value of a literal, and of a bare name such as `null`, which reads a field that no context has. */
+/** The value of a literal, or of a bare name such as `null`, which reads a field that no context has. */
 function literalOf(node: Node): { readonly is: unknown } | undefined {
   if (node.kind === 'literal') return { is: node.value };
   if (node.kind === 'field' && node.name !== 'obj' && node.name !== 'container') return { is: null };
@@ -131,7 +131,7 @@ function call(node: CallNode, known: Known): Meaning | undefined {
   return { truthy: predicate, isTrue: predicate, whenTruthy: [], whenFalsy: [] };
 }
 
-/** These functions raise an error for what is not a string. */
+/** These functions raise an error for values that are not strings. */
 function text(
   kind: 'startsWith' | 'endsWith' | 'contains',
   first: Node,
@@ -144,7 +144,7 @@ function text(
   return { kind, field, text: second.value };
 }
 
-/** `contains` over a list of strings, which takes any second argument. */
+/** `contains` over a list of strings, which accepts any second argument. */
 function listed(list: unknown, second: Node): Predicate | undefined {
   const field = fieldOf(second);
   const isText = (item: unknown): item is string => typeof item === 'string';
@@ -156,7 +156,7 @@ function isKnown(field: Field, known: Known): boolean {
   return isAlwaysPresent(field) || known.some((other) => isSameField(field, other));
 }
 
-/** True for an expression that raises no error over any Pod, whatever it gives. Errs on the side of false. */
+/** Whether an expression raises no error for any Pod, regardless of its result. In doubt, returns false. */
 export function cannotFail(node: Node): boolean {
   if (meaningOf(node, []) !== undefined) return true;
   switch (node.kind) {
