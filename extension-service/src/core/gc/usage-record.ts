@@ -17,7 +17,7 @@ export interface UsageRecord {
 /** The repository of a target in which each cluster has one tag, which moves; no source can be mirrored there. */
 export const USAGE_REPOSITORY = 'image-swapper-usage';
 
-/** A record that cannot be read: nothing may be deleted then. */
+/** An unreadable record: nothing may be deleted then. */
 export class UsageRecordError extends Error {
   override readonly name = 'UsageRecordError';
 }

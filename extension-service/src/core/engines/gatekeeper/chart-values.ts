@@ -19,7 +19,9 @@ export interface GatekeeperChartValues {
   readonly logLevel: 'INFO';
 }
 
-/** The API server waits at most 30 s for Gatekeeper, which needs time for its own work in addition to the Provider's. */
+/**
+ * The API server waits at most 30 s for Gatekeeper, which needs time for its own work in addition to the Provider's.
+ */
 const MAX_TIMEOUTS_SECONDS = { webhook: 30, own: 2 } as const;
 
 /** @throws InvalidPolicyOptionError for a timeout that is too long for Gatekeeper's webhook */
