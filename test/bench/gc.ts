@@ -1,7 +1,8 @@
 /**
  * `gc` over 20,000 images of three clusters: requests for each image by the registry's own log, time and memory of the built
  * program. One image in twenty is used by one cluster; the benchmark fails when one of these is gone or an unused one is left.
- * `npx tsx test/bench/gc.ts [images]`
+ * `npx tsx test/bench/gc.ts
+ * [images] [number of one shape, from 0]`
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,6 +20,7 @@ import { watchProcess } from './process-stats.js';
 import { printTable } from './table.js';
 
 const IMAGES = Number(process.argv[2] ?? 20_000);
+const ONLY = process.argv[3];
 const CLUSTERS = ['one', 'two', 'three'];
 const USED_EVERY = 20;
 const DAY_SECONDS = 86_400;
@@ -111,7 +113,7 @@ function put(registry: FakeRegistry, repository: string, tag: string, image: Bui
 }
 
 const rows: (string | number)[][] = [];
-for (const shape of SHAPES) {
+for (const shape of ONLY === undefined ? SHAPES : SHAPES.slice(Number(ONLY), Number(ONLY) + 1)) {
   const row = await measure(shape);
   console.error(...row);
   rows.push(row);

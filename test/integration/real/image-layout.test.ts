@@ -10,10 +10,12 @@ import { buildImage } from '../../fakes/images.js';
 import { RealRegistry } from '../../fakes/real-registry.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { craneProgram } from '../../tools/crane.js';
+import { debianTool } from '../../tools/debian.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
 const run = promisify(execFile);
 const available = await goToolsAvailable('image layouts of crane and for crane');
+const skopeo = debianTool('skopeo');
 
 describe.runIf(available)('OCI image layouts', () => {
   const image = buildImage({ seed: 21 });
@@ -58,6 +60,45 @@ describe.runIf(available)('OCI image layouts', () => {
     await pulls(`${target.host}/pushed:1`);
     const { stdout } = await run(crane, ['digest', `${target.host}/pushed:1`, '--insecure']);
     expect(stdout.trim()).toBe(image.digest);
+  });
+
+  describe.runIf(skopeo !== undefined)('and skopeo', () => {
+    const program = skopeo ?? '';
+
+    it('that mirror writes are copied by skopeo under the name of the source, digest for digest', async () => {
+      await mirror(`${source.host}/app:1.0`, '--to-layout', 'for-skopeo');
+      const layout = `oci:${join(folder, 'for-skopeo')}:${source.host}/app:1.0`;
+      const copied = `docker://${target.host}/by-skopeo:1`;
+      await run(program, ['copy', '--all', '--preserve-digests', '--dest-tls-verify=false', layout, copied]);
+      await pulls(`${target.host}/by-skopeo:1`);
+      const { stdout } = await run(crane, ['digest', `${target.host}/by-skopeo:1`, '--insecure']);
+      expect(stdout.trim()).toBe(image.digest);
+    });
+
+    it('that skopeo writes under whole references are mirrored', async () => {
+      await pushImage(source.host, 'from-skopeo', image, '2.0');
+      const from = `${source.host}/from-skopeo:2.0`;
+      const layout = join(folder, 'skopeos');
+      const args = ['copy', '--all', '--preserve-digests', '--src-tls-verify=false', `docker://${from}`];
+      await run(program, [...args, `oci:${layout}:${from}`]);
+      await mirror('--from-layout', layout);
+      const copy = `${target.host}/mirror/${source.host.replace(':', '_')}/from-skopeo:2.0`;
+      await pulls(copy);
+      expect((await run(crane, ['digest', copy, '--insecure'])).stdout.trim()).toBe(image.digest);
+    });
+
+    it('that skopeo writes under a tag alone are refused with the name that is needed', async () => {
+      const layout = join(folder, 'short');
+      const from = `docker://${source.host}/app:1.0`;
+      await run(program, ['copy', '--all', '--src-tls-verify=false', from, `oci:${layout}:1.0`]);
+      const failure = await mirror('--from-layout', layout).catch((error: unknown) => error);
+      expect(failure).toMatchObject({
+        code: 1,
+        stdout: expect.stringMatching(
+          /^failed +1\.0 .*is not a whole reference: name it HOST\/REPOSITORY:TAG/,
+        ) as string,
+      });
+    });
   });
 
   it('that crane writes are mirrored while their source is down', async () => {
