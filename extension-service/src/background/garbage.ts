@@ -4,6 +4,8 @@ import type { UsageRecord } from '../core/gc/usage-record.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 import type { TargetGarbage } from '../kubernetes/usage/garbage-task.js';
 import type { LastUses } from '../kubernetes/usage/used-images.js';
+import { RegistryError } from '../registry/errors.js';
+import type { GarbageResult } from '../targets/garbage/collect-garbage.js';
 import { collectTarget } from '../targets/garbage/collect-target.js';
 import { UsageStore } from '../targets/garbage/usage-store.js';
 import type { Registries } from '../targets/registries.js';
@@ -24,6 +26,12 @@ export interface Garbage {
   ): Promise<readonly TargetGarbage[]>;
 }
 
+/** A registry that cannot be read stops gc there and nowhere else: all is read before the first deletion. */
+function unread(error: unknown): GarbageResult {
+  if (!(error instanceof RegistryError)) throw error;
+  return { refusals: [error.message], rows: [] };
+}
+
 export function garbageOf(registries: () => Registries): Garbage {
   return {
     async record(config, writer, uses, signal) {
@@ -42,7 +50,7 @@ export function garbageOf(registries: () => Registries): Garbage {
       for (const target of targetsOf(config)) {
         const naming = namingTarget(target);
         const options = { config, registries: registries(), target, naming, signal, beforeDelete };
-        const { refusals, rows } = await collectTarget(options);
+        const { refusals, rows } = await collectTarget(options).catch(unread);
         const deleted = rows.filter(({ state }) => state === 'deleted');
         results.push({
           target: target.name,

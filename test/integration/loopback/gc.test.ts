@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { garbageOf } from '../../../extension-service/src/background/garbage.js';
 import { parseUsageRecord } from '../../../extension-service/src/core/gc/usage-record.js';
 import { UsageStore } from '../../../extension-service/src/targets/garbage/usage-store.js';
+import { Registries } from '../../../extension-service/src/targets/registries.js';
+import { freePort } from '../../fakes/free-port.js';
+import { parse } from '../../unit/config/parsing.js';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import type { ProgramResult } from '../../fakes/program.js';
@@ -173,6 +178,69 @@ describe('gc', () => {
     const ended = await cli.swapper(['gc', '--config', await cli.config()]);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain('gc.clusters is empty');
+  });
+});
+
+describe('gc of a leader', () => {
+  /** Two targets: the first has no registry, the second is the fake. */
+  async function collect(beforeDelete: () => Promise<void> = () => Promise.resolve()) {
+    const away = `127.0.0.1:${await freePort()}`;
+    const oci = (registry: string): object => ({ type: 'oci', oci: { registry, prefix: 'mirror', insecure: true } });
+    const { config } = parse(
+      stringify({
+        targets: [{ name: 'away', match: "obj.metadata.namespace == 'a'", ...oci(away) }],
+        target: oci(cli.target.host),
+        gc: { clusters: ['one'] },
+      }),
+    );
+    const registries = new Registries(config, {
+      env: {},
+      readSecret: () => Promise.reject(new Error('no Secret')),
+      cloud: () => undefined,
+      report: () => undefined,
+    });
+    try {
+      return await garbageOf(() => registries).collect(config, beforeDelete, new AbortController().signal);
+    } finally {
+      registries.close();
+    }
+  }
+
+  it('goes on with the other targets when one cannot be read, and gives that as the reason', async () => {
+    loadImage(cli.target, APP, buildImage({ seed: 1 }), 'old');
+    putRecord('one', { [`${APP}:old`]: 40 });
+    expect(await collect()).toEqual([
+      {
+        ...{ target: 'away', deleted: 0, bytes: 0, failures: [] },
+        refusals: [expect.stringMatching(/127\.0\.0\.1.*ECONNREFUSED/)],
+      },
+      expect.objectContaining({ target: 'default', refusals: [], deleted: 1 }),
+    ]);
+  });
+
+  it('keeps an image that got another tag while the deletion was prepared', async () => {
+    const image = buildImage({ seed: 1 });
+    loadImage(cli.target, APP, image, 'old');
+    loadImage(cli.target, APP, buildImage({ seed: 2 }), 'young');
+    putRecord('one', { [`${APP}:old`]: 40, [`${APP}:young`]: 1 });
+    const [, result] = await collect(() => {
+      loadImage(cli.target, APP, image, 'new');
+      return Promise.resolve();
+    });
+    expect(result).toMatchObject({ refusals: [], deleted: 0 });
+    expect(cli.target.tags(APP)).toEqual(['new', 'old', 'young']);
+    expect(deletions()).toEqual([]);
+  });
+
+  it('keeps an image that is used again while the deletion was prepared', async () => {
+    loadImage(cli.target, APP, buildImage({ seed: 1 }), 'old');
+    putRecord('one', { [`${APP}:old`]: 40 });
+    const [, result] = await collect(() => {
+      putRecord('one', { [`${APP}:old`]: 0 });
+      return Promise.resolve();
+    });
+    expect(result).toMatchObject({ refusals: [], deleted: 0 });
+    expect(deletions()).toEqual([]);
   });
 });
 

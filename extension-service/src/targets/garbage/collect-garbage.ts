@@ -53,8 +53,8 @@ export interface GarbageResult {
 }
 
 /**
- * Deletes what no cluster has used for long. Repositories without anything that old are not looked at. Records are read once
- * more when the list is made: an image that came back to life meanwhile stays.
+ * Deletes what no cluster has used for long. Repositories without anything that old are not looked at. Records and lists of
+ * tags are read once more before the deletion: an image that is used again, or has another tag, meanwhile stays.
  *
  * @throws RegistryError when the records or a repository cannot be read
  */
@@ -75,7 +75,8 @@ export async function collectGarbage(options: GarbageOptions): Promise<GarbageRe
   const again = await store.records(signal);
   const late = refusalsOf(again, settings);
   if (late.length > 0) return { refusals: late, rows: [] };
-  const decisions = decide(stored, known(again), settings);
+  const current = await Promise.all(stored.map((one) => limiter.run(() => withNewTags(options, one, doomed))));
+  const decisions = decide(current, known(again), settings);
   const rows = await Promise.all(
     decisions.map((one) =>
       one.action === 'keep' ? Promise.resolve(rowOf(options, one, 'kept')) : limiter.run(() => deleted(options, one)),
@@ -109,17 +110,45 @@ function oldRepositories(records: readonly UsageRecord[], { naming, settings }: 
   return [...old].sort();
 }
 
+/**
+ * The repository with the tags that have come since, where something is to be deleted. Not where it has a single tag: in a
+ * registry of such repositories this would be a fourth request for each image.
+ */
+async function withNewTags(
+  options: GarbageOptions,
+  stored: StoredRepository,
+  doomed: readonly GarbageDecision[],
+): Promise<StoredRepository> {
+  const { repository } = stored;
+  const seen = new Set(stored.manifests.flatMap(({ tags }) => tags));
+  if (seen.size === 1 || !doomed.some((one) => one.repository === repository)) return stored;
+  const tags = await options.client.listTags(repository, { signal: options.signal });
+  const fresh = tags.filter((tag) => !seen.has(tag));
+  return { repository, manifests: await tagged(options, repository, fresh, stored.manifests) };
+}
+
 /** Every manifest with a tag; one request for the list and one for each tag. */
-async function surveyed({ client, signal }: GarbageOptions, repository: string): Promise<StoredRepository> {
-  const manifests = new Map<string, StoredManifest>();
-  for (const tag of await client.listTags(repository, { signal })) {
+async function surveyed(options: GarbageOptions, repository: string): Promise<StoredRepository> {
+  const tags = await options.client.listTags(repository, { signal: options.signal });
+  return { repository, manifests: await tagged(options, repository, tags, []) };
+}
+
+/** The manifests that are known, and those of further tags. */
+async function tagged(
+  { client, signal }: GarbageOptions,
+  repository: string,
+  tags: readonly string[],
+  known: readonly StoredManifest[],
+): Promise<readonly StoredManifest[]> {
+  const manifests = new Map(known.map((manifest) => [manifest.digest, manifest]));
+  for (const tag of tags) {
     const manifest = await read(client, repository, tag, signal);
     // A tag that was listed and is gone, or archived (ECR), names nothing that could be deleted.
     if (manifest === undefined) continue;
     const before = manifests.get(manifest.digest);
     manifests.set(manifest.digest, { ...manifest, tags: [...(before?.tags ?? []), tag] });
   }
-  return { repository, manifests: [...manifests.values()] };
+  return [...manifests.values()];
 }
 
 async function read(
