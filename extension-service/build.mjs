@@ -112,6 +112,7 @@ const clients = await Promise.all(
     { name: 'kubernetes', path: 'kubernetes/client.ts' },
     { name: 'x509', path: 'kubernetes/serving-certificate/x509.ts' },
     { name: 'sigstore', path: 'gate/sigstore.ts' },
+    { name: 'bullmq', path: 'shared-queue/bullmq.ts' },
     ...kindClients,
   ].map(async ({ name, path }) => {
     const source = `src/${path}`;

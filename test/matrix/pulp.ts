@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { freePort } from '../fakes/free-port.js';
 import { pythonEnvironment } from '../tools/python.js';
 import { makeOnce, run } from '../tools/tool.js';
-import { Postgres } from './postgres.js';
+import { Postgres } from '../fakes/postgres.js';
 import { RegistryProcess, type StartedRegistry } from './registry-process.js';
 
 const PASSWORD = 'matrix-password';

@@ -22,6 +22,8 @@ const DEBIAN_PACKAGES = {
   'docker-registry': 'docker-registry',
   skopeo: 'skopeo',
   buildah: 'buildah',
+  'redis-server': 'redis-server',
+  psql: 'postgresql-15',
 };
 
 const PROGRAMS: Readonly<Record<string, () => Promise<unknown>>> = {

@@ -11,9 +11,4 @@ describe('docs/configuration.md', () => {
   it('has a meaning for each', () => {
     expect(describeKeys().filter(({ about }) => about.trim() === '')).toEqual([]);
   });
-
-  it('says of what is not there yet that the start refuses it', () => {
-    const refused = describeKeys().filter(({ about }) => /not available yet; the service refuses to start/.test(about));
-    expect(refused.map(({ key }) => key)).toEqual(['queue.type']);
-  });
 });

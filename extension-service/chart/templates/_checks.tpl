@@ -8,7 +8,6 @@
 {{- end }}
 {{- include "image-swapper.checkTlsValues" . }}
 {{- include "image-swapper.checkAuth" . }}
-{{- include "image-swapper.checkAvailable" . }}
 {{- include "image-swapper.checkGuards" . }}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
@@ -59,13 +58,6 @@
 {{- if and .Values.tls.existingSecret (ne $mode "existingSecret") }}
 {{- fail (printf "tls.existingSecret is %s, but tls.mode is %s: %s, or leave out tls.existingSecret" .Values.tls.existingSecret $mode (ternary "set certmanager.enabled=false and tls.mode=existingSecret" "set tls.mode=existingSecret" .Values.certmanager.enabled)) }}
 {{- end }}
-{{- end }}
-
-{{/* Settings with which the service refuses to start (refuseUnavailable in cli/serve.ts), with the same messages. */}}
-{{- define "image-swapper.checkAvailable" -}}
-{{- $config := .Values.config | default dict }}
-{{- $queue := dig "queue" "type" "memory" $config | default "memory" }}
-{{- if ne $queue "memory" }}{{ fail (printf "config.queue.type: %s is not available yet: use memory" $queue) }}{{ end }}
 {{- end }}
 
 {{/* Guards of `source` that the engine cannot honor, and policies of the chart's own, which do not send every Pod. */}}

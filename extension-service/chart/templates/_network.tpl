@@ -30,6 +30,9 @@ see the port of the Pod or host behind a Service, so that of the API server is r
 {{- if ne $queue "memory" }}
 {{- $port := regexFind ":[0-9]+(?:/|\\?|$)" (regexReplaceAll "^.*@" (dig "queue" "url" "" $config) "") | regexFind "[0-9]+" }}
 {{- $ports = append $ports ($port | default (ternary 6379 5432 (eq $queue "redis")) | int) }}
+{{- range dig "queue" "sentinels" list $config }}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | int) }}
+{{- end }}
 {{- end }}
 {{- range .Values.extraEnv }}
 {{- if regexMatch "^(?:(?:HTTPS?|https?)_(?:PROXY|proxy)|AWS_ENDPOINT_URL.*)$" .name }}

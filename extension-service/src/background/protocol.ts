@@ -9,6 +9,7 @@ import type { TableReport } from '../kubernetes/image-table/mirrored-images.js';
 import type { TargetGarbage } from '../kubernetes/usage/garbage-task.js';
 import type { WatchReport } from '../kubernetes/workloads/watch-reports.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
+import type { QueueReport } from '../shared-queue/shared-queue.js';
 import type { RequestReport } from '../registry/request-tally.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
 import type { CopyOutcome, CopyProgress } from '../mirror/copier.js';
@@ -21,6 +22,8 @@ export type ClusterEvent =
   | { readonly kind: 'role'; readonly role: CopyRole; readonly holder?: string }
   /** Copies that the cluster's workloads need; each is answered by `settled`. */
   | { readonly kind: 'wanted'; readonly jobs: readonly MirrorJob[] }
+  /** With a queue server: whether it can be used, and by how many replicas. */
+  | { readonly kind: 'queue-server'; readonly report: QueueReport }
   /** The reconciler's view of the cluster. */
   | { readonly kind: 'watches'; readonly report: WatchReport }
   /** The API server's table of images was written. */
@@ -68,6 +71,8 @@ export type ToBackground =
   | { readonly type: 'settled'; readonly report: CopyReport }
   /** An attempt to copy has ended, for any requester. */
   | { readonly type: 'copied'; readonly report: CopyReport }
+  /** Hands back what was drawn from a queue server; answered by `stopped` within the grace, in milliseconds. */
+  | { readonly type: 'drain'; readonly id: number; readonly grace: number }
   /** Stops the worker's activity in the cluster; answered by `stopped`. */
   | { readonly type: 'stop'; readonly id: number }
   | { readonly type: 'configure'; readonly config: Config; readonly programs: Programs };

@@ -18,6 +18,8 @@ import { messageOf } from '../util/message-of.js';
 export interface ConfigurableCopier extends Copier {
   /** The login of a cloud's registry, `target NAME` or `source HOST`; a new one if the current one is `refused`. */
   logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin>;
+  /** Hands back copies that other replicas can make; what runs may finish within so many milliseconds. */
+  drain(grace: number): Promise<void>;
   /** @throws Error if the configuration cannot be used; the previous one stays */
   configure(config: BackgroundData['config']): void;
 }
@@ -103,6 +105,15 @@ export function runBackground(
       case 'copied':
         cluster.copied(message.report);
         return;
+      case 'drain': {
+        const { id, grace } = message;
+        answer(
+          id,
+          'the queue',
+          copier.drain(grace).then((): FromBackground => ({ type: 'stopped', id })),
+        );
+        return;
+      }
       case 'stop': {
         const { id } = message;
         answer(

@@ -8,6 +8,10 @@ import { reviewToken } from '../kubernetes/token-review.js';
 import { runBackground } from './run.js';
 import type { CheckAccess } from './run.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
+import { SharedCopier } from '../shared-queue/shared-copier.js';
+import { compileRules } from '../core/decide/rules.js';
+import { namingTarget } from '../kinds/registry-naming.js';
+import { installOf } from './install-of.js';
 import type { BackgroundData } from './protocol.js';
 import { garbageOf } from './garbage.js';
 import { LineBudget } from '../util/line-budget.js';
@@ -39,7 +43,9 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
       ),
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
-    const cloud = openClouds({ env, onEvent: onCloudEvent, report });
+    let inForce = config;
+    let replicas = 1;
+    const cloud = openClouds({ env, onEvent: onCloudEvent, report, replicas: () => replicas });
     const garbage = garbageOf(() => copier.currentRegistries);
     const checkAccess: CheckAccess = (job, digest, milliseconds) => copier.checkAccess(job, digest, milliseconds);
     const cluster = new ClusterSide(config, { env, log, garbage, checkAccess, emit: onClusterEvent });
@@ -51,10 +57,30 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
       isShown: (job) => shown.isShown(job),
       seenStore: clusterSeenStore(env),
     });
+    const shared = new SharedCopier({
+      ...{ config, copier, log },
+      rulesOf: (current) => compileRules(current, namingTarget),
+      isShown: (job) => shown.isShown(job),
+      readSecretKey: (name, key) => secrets.key(name, key),
+      install: () => installOf(connect, inForce),
+      onReport: (queue) => {
+        replicas = queue.isUp ? queue.replicas : 1;
+        onClusterEvent({ kind: 'queue-server', report: queue });
+      },
+    });
     copier.start();
     cluster.start();
     return {
-      copier,
+      copier: {
+        copy: (job, signal, onProgress) => shared.copy(job, signal, onProgress),
+        logIn: (registry, refused) => copier.logIn(registry, refused),
+        drain: (grace) => shared.drain(grace),
+        configure: (next) => {
+          copier.configure(next);
+          inForce = next;
+          shared.configure(next);
+        },
+      },
       readSecret,
       cluster,
       checkAccess,

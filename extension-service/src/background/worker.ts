@@ -142,6 +142,16 @@ export class BackgroundWorker implements Copier {
     post(this.worker, { type: 'configure', config, programs: neededPrograms(config, PROGRAMS) });
   }
 
+  /** Hands back what was drawn from a queue server; what runs may finish within so many milliseconds. */
+  async drain(grace: number): Promise<void> {
+    if (this.worker === undefined || this.isOver) return;
+    const { id, worker, answer } = this.ask('the queue', undefined, (message) =>
+      message.type === 'stopped' ? true : undefined,
+    );
+    post(worker, { type: 'drain', id, grace });
+    await answer.catch(() => undefined);
+  }
+
   /** The worker releases the Lease if it can reach the API server. Secrets and logins remain available. */
   leaveCluster(): Promise<void> {
     this.left ??= this.worker === undefined ? Promise.resolve() : this.releaseLease();

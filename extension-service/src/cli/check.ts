@@ -21,7 +21,6 @@ import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { render, table } from './output.js';
 import type { OutputFormat } from './output.js';
-import { refuseUnavailable } from './unavailable.js';
 import { messageOf } from '../util/message-of.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
@@ -41,7 +40,6 @@ export async function check(context: CommandContext, given: string | undefined, 
   const file = given ?? flags.config;
   const loaded = await load(context, { ...flags, ...(file !== undefined && { config: file }) }, { helmValues: true });
   compileRules(loaded.config, namingTarget);
-  refuseUnavailable(loaded.config);
   const problem = managedPoliciesProblem(loaded.config);
   if (problem !== undefined) throw new CliError(EXIT.usage, `policies.manage is true, but ${problem}`);
   if (flags.print === true) {

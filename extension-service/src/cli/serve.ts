@@ -29,7 +29,6 @@ import { NOTHING_SEEN, showWatches } from '../background/watch-metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
-import { refuseUnavailable } from './unavailable.js';
 import { messageOf } from '../util/message-of.js';
 
 export interface ServeFlags extends ConfigFlags {
@@ -59,7 +58,6 @@ export const FIRST_CERTIFICATE_TIMEOUT_MS = 60_000;
 export async function serve(context: CommandContext, flags: ServeFlags): Promise<void> {
   const tlsFiles = tlsFilesOf(flags);
   const loaded = await load(context, flags);
-  refuseUnavailable(loaded.config);
   checkCluster(loaded.config, context.env, tlsFiles !== undefined);
   const log = logger(loaded);
   for (const warning of loaded.warnings) log.warn(formatProblem(warning));
@@ -100,7 +98,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   });
   // The current configuration; a change during startup counts as a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
-  if (clustered || registriesOf(loaded.config).some(usesCloud)) copier.warm();
+  if (clustered || worksAhead(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
@@ -202,9 +200,9 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       POLL_INTERVAL_MS,
       async () => {
         const next = await load(context, { ...flags, config: file });
-        refuseUnavailable(next.config);
         checkCluster(next.config, context.env, tlsFiles !== undefined);
         if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: changing it requires a restart');
+        if (worksAhead(next.config)) copier.warm();
         service.configure(next, await readClientRules(next.config.tls.clients));
         ({ config } = next);
         metrics.configReloadSuccess.inc();
@@ -217,6 +215,11 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       },
     );
   }
+}
+
+/** Whether the background worker has work before the first copy is asked for: logins, and copies that others ask for. */
+function worksAhead(config: Config): boolean {
+  return config.queue.type !== 'memory' || registriesOf(config).some(usesCloud);
 }
 
 async function readClients({ tls }: Config, isTls: boolean): Promise<ClientRules> {

@@ -129,6 +129,8 @@ export interface CloudOptions {
   readonly onEvent: (event: CloudEvent) => void;
   /** For people: what went wrong without failing anything. */
   readonly report: (problem: string) => void;
+  /** Replicas that copy, and so divide a registry's quotas between them. @default 1 */
+  readonly replicas?: () => number;
 }
 
 /** Whether a registry with the name `target NAME`, `source HOST` or `source HOST/PATH` is a target. */

@@ -48,6 +48,15 @@ export class LazyPullSecrets implements PullSecrets {
     return secrets.named(name, namespace);
   }
 
+  /** The text of a key of a Secret in the service's namespace. @throws Error naming it */
+  async key(name: string, key: string): Promise<string> {
+    const secrets = await this.connect();
+    if (secrets === undefined) {
+      throw new Error(`there is no cluster to read Secret ${name} from: run in a Pod, or set KUBECONFIG`);
+    }
+    return secrets.key(name, key);
+  }
+
   private connect(): Promise<ClusterPullSecrets | undefined> {
     this.cluster ??= this.open();
     // A broken kubeconfig may be fixed: what failed is tried again.

@@ -123,6 +123,11 @@ export class ClusterPullSecrets implements PullSecrets {
     return this.reads.dockerConfig(namespace, name);
   }
 
+  /** The text of a key of a Secret in the service's namespace. */
+  key(name: string, key: string): Promise<string> {
+    return this.reads.key(this.cluster.namespace, name, key);
+  }
+
   private allows(name: string): boolean {
     const { secretNames } = this.reader;
     return secretNames.length === 0 || secretNames.includes(name);

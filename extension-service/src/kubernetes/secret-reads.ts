@@ -80,6 +80,16 @@ export class SecretReads {
     });
   }
 
+  /** The text of one key. @throws Error when it cannot be read or is missing */
+  async key(namespace: string, name: string, key: string): Promise<string> {
+    checkNames('Secret', namespace, name);
+    const { data = {} } = await this.secret(namespace, name);
+    const encoded = data[key];
+    if (encoded === undefined) throw new Error(`Secret ${namespace}/${name}: does not have the key ${key}`);
+    checkLength(encoded, `Secret ${namespace}/${name}`);
+    return decode(encoded);
+  }
+
   private async secret(namespace: string, name: string): Promise<V1Secret> {
     const request = this.cluster.core.readNamespacedSecret({ name, namespace }, await this.call());
     return explain(`Secret ${namespace}/${name}`, request);

@@ -13,6 +13,9 @@ export function namedFiles(config: Config, env: Readonly<Record<string, string |
   return [
     ...ofRegistries,
     ...targetsOf(config).flatMap(({ gate }) => (gate === undefined ? [] : gateFiles(gate))),
+    ...[config.queue.caFile, config.queue.passwordFile, config.queue.sentinelPasswordFile].filter(
+      (path) => path !== undefined,
+    ),
     ...Object.values(config.tls.clients).map(({ caFile }) => caFile),
     ...(config.policies.manage && config.policies.caFile !== undefined ? [{ optional: config.policies.caFile }] : []),
     { optional: dockerConfigPath(env) },

@@ -10,7 +10,7 @@ import { CopyGate } from '../mirror/copy-gate.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
 import type { ClusterEvent } from '../background/protocol.js';
 import type { LoadedConfig } from '../config/load.js';
-import { copyLimits } from '../mirror/copy-limits.js';
+import { storedLimits } from '../shared-queue/limits.js';
 import { CONFIGURATION_REASONS, CREDENTIAL_REASONS, MirrorQueue } from '../mirror/queue.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { Copier } from '../mirror/copier.js';
@@ -52,6 +52,8 @@ export interface ServiceDependencies {
     tell(type: 'settled' | 'copied', report: CopyReport): void;
     reviewToken(token: string, audience: string): Promise<string | undefined>;
     checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
+    /** Hands back what other replicas can copy; what runs may finish within so many milliseconds. */
+    drain(grace: number): Promise<void>;
     /** Gives the Lease back; secrets and logins can still be asked for. */
     leaveCluster(): Promise<void>;
     stop(): Promise<void>;
@@ -82,6 +84,9 @@ export interface StopTimes {
   readonly lameDuck: number;
 }
 
+/** Of the grace, milliseconds in which a queue server hears what is handed back. */
+const HAND_BACK_MS = 3_000;
+
 interface ActiveSettings {
   readonly config: Config;
   readonly rules: Rules;
@@ -110,6 +115,8 @@ export class Service {
   /** Of the Lease, as last heard. */
   private holder: string | undefined;
   private readonly table = new TableKnowledge();
+  /** That copy, as far as a queue server says so. */
+  private replicas = 1;
 
   constructor(private readonly dependencies: ServiceDependencies) {
     const { loaded, copier, lookup, log, metrics } = dependencies;
@@ -125,7 +132,7 @@ export class Service {
     });
     this.access = new SourceAccessGate((...asked) => copier.checkAccess(...asked), Date.now);
     this.queue = new MirrorQueue(copier, {
-      ...copyLimits(loaded.config),
+      ...storedLimits(loaded.config, 1),
       events: {
         onDone: (job, result, milliseconds, attempt) => this.copied(job, result, milliseconds, attempt),
         onRefused: ({ target }) => metrics.queueRefused.inc({ target }),
@@ -215,7 +222,7 @@ export class Service {
     this.warnOfOpenRoute();
     this.dependencies.copier.configure(loaded.config);
     this.access.forget();
-    this.queue.setLimits(copyLimits(loaded.config));
+    this.queue.setLimits(storedLimits(loaded.config, this.replicas));
     this.queue.retryNow(CONFIGURATION_REASONS);
     if (this.clients.replace(clients) && this.tls !== undefined) this.setTls(this.tls);
   }
@@ -233,11 +240,19 @@ export class Service {
 
   /** Takes what the cluster's side says: who copies, and what the workloads need. */
   clusterEvent(
-    event: Extract<ClusterEvent, { kind: 'role' | 'wanted' | 'pull-secrets-changed' | 'image-table' }>,
+    event: Extract<ClusterEvent, { kind: 'role' | 'wanted' | 'pull-secrets-changed' | 'image-table' | 'queue-server' }>,
   ): void {
     const { copier, log, metrics } = this.dependencies;
     if (event.kind === 'image-table') {
       this.table.learn(event.report, Date.now());
+      return;
+    }
+    if (event.kind === 'queue-server') {
+      const { report } = event;
+      this.replicas = report.isUp ? report.replicas : 1;
+      metrics.queueServerUp.set(report.isUp ? 1 : 0);
+      metrics.queueServerReplicas.set(report.isUp ? report.replicas : 0);
+      this.queue.setLimits(storedLimits(this.inForce.config, this.replicas));
       return;
     }
     if (event.kind === 'role') {
@@ -305,7 +320,7 @@ export class Service {
 
   private async stopCopying(grace: number): Promise<void> {
     const { log, copier } = this.dependencies;
-    const left = await this.queue.stop(grace);
+    const [left] = await Promise.all([this.queue.stop(grace), copier.drain(Math.max(0, grace - HAND_BACK_MS))]);
     if (left.length > 0)
       log.warn({ images: left.map((job) => job.source).slice(0, 50) }, `${left.length} copies returned to the queue`);
     await copier.leaveCluster();

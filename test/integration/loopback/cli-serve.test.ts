@@ -46,7 +46,6 @@ describe('serve', () => {
   });
 
   it.each([
-    ['serve', { queue: { type: 'redis', url: 'redis://127.0.0.1' } }, 'queue.type: redis is not available yet'],
     [
       'check',
       { source: { accessCheck: 'pullSecrets' }, policies: { engine: 'gatekeeper' } },

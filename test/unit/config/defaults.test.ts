@@ -32,7 +32,7 @@ describe('a configuration of nothing but a target', () => {
         ...{ concurrency: 4, platforms: 'all', referrers: true },
         ...{ refresh: { interval: 3_600_000 }, audit: { interval: 86_400_000 } },
       },
-      queue: { type: 'memory' },
+      queue: { type: 'memory', prefix: 'image_swapper', sentinels: [] },
       gc: { enabled: false, after: 2_592_000_000, clusters: [] },
       reconcile: { enabled: true, interval: 600_000 },
       secretReader: { enabled: true, secretNames: [] },
@@ -90,7 +90,7 @@ describe('a configuration of nothing but a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(65);
+    expect(origins.size).toBe(67);
   });
 
   it.each([

@@ -158,6 +158,11 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'queue.type': ['redis', 'redis'],
   'queue.url': ['redis://a.test', 'redis://me:p-word@b.test'],
   'queue.secretName': ['a', 'b'],
+  'queue.passwordFile': ['/a', '/b'],
+  'queue.caFile': ['/a', '/b'],
+  'queue.prefix': ['a', 'b'],
+  'queue.sentinels': ['a.test:1,b.test:2', '["c.test:3"]'],
+  'queue.sentinelPasswordFile': ['/a', '/b'],
   gc: ['{after: 48h}', '{clusters: [a]}'],
   'gc.enabled': ['true', 'false'],
   'gc.after': ['24h', '9600h'],
@@ -249,7 +254,15 @@ function baseOf(key: string): string {
   ];
   const certificate = otherFile === undefined ? '' : `, clientCertificate: {${otherFile}}`;
   const queue = { 'queue.type': 'queue: {url: "redis://z.test"}\n', 'queue.url': 'queue: {type: redis}\n' }[key];
-  const secret = key === 'queue.secretName' ? 'queue: {type: redis}\n' : '';
+  const ofServer: Readonly<Record<string, string>> = {
+    'queue.secretName': 'queue: {type: redis}\n',
+    'queue.passwordFile': 'queue: {type: redis, url: "redis://z.test"}\n',
+    'queue.caFile': 'queue: {type: redis, url: "rediss://z.test"}\n',
+    'queue.prefix': 'queue: {type: redis, url: "redis://z.test"}\n',
+    'queue.sentinels': 'queue: {type: redis, url: "redis://z.test"}\n',
+    'queue.sentinelPasswordFile': 'queue: {type: redis, url: "redis://z", sentinels: ["z.test:1"]}\n',
+  };
+  const secret = ofServer[key] ?? '';
   const client = /^tls\.clients\.(\w+)\.names$/.exec(key)?.[1];
   const clients = client === undefined ? '' : `tls: {clients: {${client}: {caFile: /z}}}\n`;
   return `target: {oci: {registry: z.test${credentials}${certificate}}}\n${queue ?? secret}${clients}`;

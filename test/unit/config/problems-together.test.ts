@@ -208,6 +208,26 @@ describe('problems with the service', () => {
       ['2:61: queue.secretName: cannot be combined with url: set only one of url, secretName'],
     ],
     [
+      'Sentinels of PostgreSQL',
+      `${target}queue: {type: postgres, url: "postgres://h/db", sentinels: ["s:26379"]}\n`,
+      ['2:49: queue.sentinels: has no effect when type is postgres: leave it out'],
+    ],
+    [
+      'the password of no Sentinels',
+      `${target}queue: {type: redis, url: "redis://h", sentinelPasswordFile: /p}\n`,
+      ['2:62: queue.sentinelPasswordFile: has no effect without sentinels: set sentinels'],
+    ],
+    [
+      'CA certificates without TLS',
+      `${target}queue: {type: redis, url: "redis://h", caFile: /ca.pem}\n`,
+      ['2:48: queue.caFile: has no effect with redis://, which does not use TLS: use rediss://'],
+    ],
+    [
+      'a prefix that is none',
+      `${target}queue: {type: redis, url: "redis://h", prefix: "A b"}\n`,
+      [expect.stringContaining('queue.prefix: "A b" is not a valid prefix') as unknown as string],
+    ],
+    [
       'policies of no engine',
       `${target}policies: {manage: true, engine: none}\n`,
       ['2:20: policies.manage: requires an engine, but policies.engine is none: name an engine'],

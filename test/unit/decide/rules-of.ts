@@ -42,7 +42,7 @@ export function configOf(more: Partial<Config> = {}): Config {
       refresh: { interval: 3_600_000 },
       audit: { interval: 86_400_000 },
     },
-    queue: { type: 'memory' },
+    queue: { type: 'memory', prefix: 'image_swapper', sentinels: [] },
     gc: { enabled: false, after: 2_592_000_000, clusters: [] },
     reconcile: { enabled: true, interval: 600_000 },
     secretReader: { enabled: true, secretNames: [] },

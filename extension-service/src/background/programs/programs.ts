@@ -9,6 +9,8 @@ export interface Programs {
   x509?: string;
   /** Verifies signatures. */
   sigstore?: string;
+  /** BullMQ with the clients of queue servers. */
+  bullmq?: string;
   /** The client for each kind of registry, by its type. */
   [kind: string]: string;
 }

@@ -1,7 +1,7 @@
 import { quoteInput } from '../../core/image/quote.js';
 import { engineOf } from '../../core/engines/engines.js';
 import { MAX_WAIT_MS, waitsForCopy } from '../../core/engines/waiting.js';
-import { queueUrlFault } from '../schema/service.js';
+import { queueUrlFault } from '../../core/config/queue-url.js';
 import type { RuleContext } from './context.js';
 import { copyPolicies, statedCopyPolicies } from './copy-policies.js';
 
@@ -30,13 +30,30 @@ function checkQueue(context: RuleContext): void {
     }
     const fault = url === undefined ? undefined : queueUrlFault(type, url);
     if (fault !== undefined) context.error(['queue', 'url'], fault);
+    checkQueueServer(context, type);
   } else if (type === 'memory') {
-    for (const key of ['url', 'secretName'].filter(has)) {
+    const ofServer = ['url', 'secretName', 'passwordFile', 'caFile', 'prefix', 'sentinels', 'sentinelPasswordFile'];
+    for (const key of ofServer.filter(has)) {
       context.error(['queue', key], 'has no effect when type is memory', 'set type: redis or type: postgres');
     }
   }
   if (has('url') && has('secretName')) {
     context.error(['queue', 'secretName'], 'cannot be combined with url', 'set only one of url, secretName');
+  }
+}
+
+function checkQueueServer(context: RuleContext, type: 'redis' | 'postgres'): void {
+  const has = (key: string) => context.isWritten(['queue', key]);
+  if (type === 'postgres') {
+    for (const key of ['sentinels', 'sentinelPasswordFile'].filter(has)) {
+      context.error(['queue', key], 'has no effect when type is postgres', 'leave it out');
+    }
+  } else if (has('sentinelPasswordFile') && !has('sentinels')) {
+    context.error(['queue', 'sentinelPasswordFile'], 'has no effect without sentinels', 'set sentinels');
+  }
+  const { url } = context.config.queue ?? {};
+  if (has('caFile') && url?.startsWith('redis:') === true) {
+    context.error(['queue', 'caFile'], 'has no effect with redis://, which does not use TLS', 'use rediss://');
   }
 }
 

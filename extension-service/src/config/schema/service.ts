@@ -13,7 +13,6 @@ import type {
   SecretReaderConfig,
   TlsConfig,
 } from '../../core/config/model.js';
-import { quoteInput } from '../../core/image/quote.js';
 import { longestDuration } from '../../core/config/duration.js';
 import { described } from '../../schema/field.js';
 import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../../schema/leaves.js';
@@ -77,15 +76,23 @@ export const podsSchema = z.strictObject({
   ).default(false),
 }) satisfies z.ZodType<PodsConfig>;
 
+const prefixAllowed = 'expected up to 40 lower-case letters, digits and _, with a letter first';
+const sentinelAllowed = 'expected HOST:PORT';
+
 /** The queue of copies. */
 export const queueSchema = z.strictObject({
   type: choice(
     ['memory', 'redis', 'postgres'],
-    'Where queued copies are kept. `redis` and `postgres` are not available yet; the service refuses to start with them.',
+    'Where queued copies are kept. With `redis` (also Valkey) or `postgres` every replica copies; with `memory` only the leader does.',
   ).default('memory'),
   // The URL may contain a password, so no message quotes it.
   url: text(
-    { about: 'URL of the server, for `redis` and `postgres`.', allowed: urlAllowed, secret: 'password' },
+    {
+      about:
+        'URL of the server, for `redis` and `postgres`; `rediss://` and `?sslmode=verify-full` use TLS. With `sentinels`, its host is the name of the primary.',
+      allowed: urlAllowed,
+      secret: 'password',
+    },
     (value) =>
       queueUrl.test(value) && parseUrl(value) !== undefined
         ? undefined
@@ -95,13 +102,37 @@ export const queueSchema = z.strictObject({
     { about: 'A Secret with the key `url`, instead of `url`.', allowed: 'expected the name of a Secret' },
     matching(objectName, 'name of a Secret', nameAllowed),
   ).exactOptional(),
+  passwordFile: text({
+    about:
+      "A file with the server's password, instead of one in the URL. A changed file is used from the next connection on.",
+    allowed: 'expected the path of a file',
+  }).exactOptional(),
+  caFile: text({
+    about: "PEM file with the CA certificates of the server's certificate; requires TLS.",
+    allowed: 'expected the path of a file',
+  }).exactOptional(),
+  prefix: text(
+    {
+      about:
+        'The keys in Redis begin with it; in PostgreSQL it is the name of the schema. Installs that share a server need different ones.',
+      allowed: prefixAllowed,
+    },
+    matching(/^[a-z][a-z0-9_]{0,39}$/, 'prefix', prefixAllowed),
+  ).default('image_swapper'),
+  sentinels: z
+    .array(
+      text(
+        { about: 'A Redis Sentinel.', allowed: sentinelAllowed },
+        matching(/^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/, 'address of a Sentinel', sentinelAllowed),
+      ),
+    )
+    .readonly()
+    .default([]),
+  sentinelPasswordFile: text({
+    about: "A file with the Sentinels' password.",
+    allowed: 'expected the path of a file',
+  }).exactOptional(),
 }) satisfies z.ZodType<QueueConfig>;
-
-/** Whether the URL matches the queue's type; returns the error message. */
-export function queueUrlFault(type: string, url: string): string | undefined {
-  const schemes: Readonly<Record<string, RegExp>> = { redis: /^rediss?:/, postgres: /^postgres(?:ql)?:/ };
-  return schemes[type]?.test(url) === false ? `not a ${type} URL, but type is ${quoteInput(type)}` : undefined;
-}
 
 /** A tag of a registry, which identifies a cluster there. */
 const clusterName = (about: string) =>

@@ -198,10 +198,21 @@ export interface MirrorConfig {
   readonly audit: { readonly interval: number };
 }
 
+/** Where copies wait. With a server every replica copies; all keys but `type` are about the server. */
 export interface QueueConfig {
   readonly type: 'memory' | 'redis' | 'postgres';
   readonly url?: string;
+  /** A Secret with the key `url`. */
   readonly secretName?: string;
+  /** Its content takes the place of the password in the URL. */
+  readonly passwordFile?: string;
+  /** A PEM file with the CA certificates that the server's certificate is verified with. */
+  readonly caFile?: string;
+  /** What the names of its keys, or its schema in PostgreSQL, begin with. */
+  readonly prefix: string;
+  /** `host:port` of each Sentinel; the host of the URL is the name of the primary then. */
+  readonly sentinels: readonly string[];
+  readonly sentinelPasswordFile?: string;
 }
 
 /** A registry: `type` names its kind, and the member of that name has the settings of that kind. */

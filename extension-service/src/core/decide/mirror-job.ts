@@ -6,7 +6,7 @@ import { imagePullSecretNames, serviceAccountName } from './pod.js';
 import type { JsonObject } from './pod.js';
 
 /** The most thorough first. */
-const LOOKS = ['bytes', 'tree', 'due'] as const;
+export const LOOKS = ['bytes', 'tree', 'due'] as const;
 
 /** One image to be mirrored: plain data, because it is sent to the background worker. */
 export interface MirrorJob {

@@ -29,7 +29,7 @@ export const aws: RegistryKind<AwsConfig> = {
     scope: (settings) => ({ covers: ecrCovers(settings) }),
     opener(options) {
       // A reload does not reset the quotas.
-      const quotas = new QuotaPool();
+      const quotas = new QuotaPool(options.replicas);
       return { open: (settings, name) => new EcrRegistry(settings, name, { ...options, quotas }) };
     },
   },

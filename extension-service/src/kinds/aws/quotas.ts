@@ -80,10 +80,17 @@ export class RateLimit {
 /** The limits of a process, by account, region and action: targets of one registry share them. */
 export class QuotaPool {
   readonly #limits = new Map<string, RateLimit>();
+  readonly #replicas: () => number;
+
+  /** @param replicas that copy: each takes an equal part of the quotas */
+  constructor(replicas: () => number = () => 1) {
+    this.#replicas = replicas;
+  }
 
   pacer({ accountId, region, quotas }: AwsConfig): RequestPacer {
+    const part = (action: PacedAction): number => rateOf(quotas, action) / this.#replicas();
     const limit = (action: PacedAction): RateLimit => {
-      const rate = rateOf(quotas, action);
+      const rate = part(action);
       const key = `${accountId} ${region} ${action}`;
       let known = this.#limits.get(key);
       if (known === undefined) {
@@ -99,7 +106,10 @@ export class QuotaPool {
       'finish-upload': limit('finish-upload'),
     };
     return {
-      wait: (action, signal) => limits[action].wait(signal),
+      wait: (action, signal) => {
+        limits[action].setQuota(part(action));
+        return limits[action].wait(signal);
+      },
       throttled: (action) => limits[action].throttled(),
     };
   }

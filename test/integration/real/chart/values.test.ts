@@ -544,11 +544,6 @@ describe.skipIf(!available)("the chart's values", () => {
       { config: { ...good.config, pods: { pullSecret: 'mirror' } } },
       'config.pods: the Kyverno policies that the chart renders change only images',
     ],
-    [
-      "a queue that is not there yet, in the service's words",
-      { config: { ...good.config, queue: { type: 'redis' } } },
-      'config.queue.type: redis is not available yet: use memory',
-    ],
     ...[false, true].map(
       (manage) =>
         [

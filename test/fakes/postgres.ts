@@ -13,14 +13,18 @@ const USER = 'postgres';
 
 /** Debian's PostgreSQL on a socket of its own; it knows the user `postgres`, without a password. */
 export class Postgres {
+  private process: ChildProcess;
+
   private constructor(
     /** Where its socket is: the `host` of clients. */
     readonly folder: string,
-    private readonly process: ChildProcess,
-  ) {}
+    private readonly command: readonly string[],
+  ) {
+    this.process = launch(command);
+  }
 
-  /** Starts with a copy of the data that `stop` saved, or with none. */
-  static async start(saved?: string): Promise<Postgres> {
+  /** Starts with a copy of the data that `stop` saved, or with none. @param settings as in postgresql.conf */
+  static async start(saved?: string, settings: Readonly<Record<string, string>> = {}): Promise<Postgres> {
     if (debianTool('psql', 'postgresql-15') === undefined) throw new Error('PostgreSQL is required');
     const [version = ''] = await readdir(VERSIONS);
     const program = (name: string): string => join(VERSIONS, version, 'bin', name);
@@ -34,17 +38,35 @@ export class Postgres {
       await run('env', [...own, program('initdb'), '-D', data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-sync']);
     }
     // Without fsync: the data lives as long as the test.
-    const [command = '', ...args] = [...own, program('postgres'), '-D', data, '-k', folder, '-h', '', '-F'];
-    const postgres = new Postgres(folder, spawn(command, args, { stdio: 'ignore' }));
-    for (let attempt = 0; attempt < START_ATTEMPTS && postgres.process.exitCode === null; attempt += 1) {
-      const up = await postgres.query('SELECT 1').then(
+    const more = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    const [command = '', ...args] = [...own, program('postgres'), '-D', data, '-k', folder, '-h', '', '-F', ...more];
+    const postgres = new Postgres(folder, [command, ...args]);
+    await postgres.answers();
+    return postgres;
+  }
+
+  /** Cuts all connections at once. */
+  async kill(): Promise<void> {
+    this.process.kill('SIGQUIT');
+    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+  }
+
+  /** After `kill`, with the same data. */
+  async restart(): Promise<void> {
+    this.process = launch(this.command);
+    await this.answers();
+  }
+
+  private async answers(): Promise<void> {
+    for (let attempt = 0; attempt < START_ATTEMPTS && this.process.exitCode === null; attempt += 1) {
+      const up = await this.query('SELECT 1').then(
         () => true,
         () => false,
       );
-      if (up) return postgres;
+      if (up) return;
       await sleep(50);
     }
-    await postgres.stop();
+    await this.stop();
     throw new Error('PostgreSQL did not start');
   }
 
@@ -63,6 +85,10 @@ export class Postgres {
     if (saveAt !== undefined) await cp(join(this.folder, 'data'), saveAt, { recursive: true });
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+function launch([command = '', ...args]: readonly string[]): ChildProcess {
+  return spawn(command, args, { stdio: 'ignore' });
 }
 
 /** The server refuses to run as root: what a command begins with to run as Debian's own user. */

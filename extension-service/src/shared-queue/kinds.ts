@@ -1,0 +1,7 @@
+import type { QueueServerKind } from './kind.js';
+import { memory } from './memory/kind.js';
+import { postgres } from './postgres/kind.js';
+import { redis } from './redis/kind.js';
+
+/** The kinds of queues; undefined for one without a server. */
+export const QUEUE_KINDS: Readonly<Record<string, QueueServerKind | undefined>> = { memory, redis, postgres };

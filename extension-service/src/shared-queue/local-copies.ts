@@ -1,0 +1,123 @@
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { Copier, CopyProgress } from '../mirror/copier.js';
+import { describeFailure, failed, newEntry } from '../mirror/entry.js';
+import type { Entry } from '../mirror/entry.js';
+import { HostPauses } from '../mirror/host-pauses.js';
+import { Lanes } from '../mirror/lanes.js';
+import { pausedFailure } from '../mirror/queue-view.js';
+import { HANDED_BACK } from '../mirror/queue-state.js';
+import type { CopyLimits } from '../mirror/slots.js';
+import type { MirrorResult } from '../mirror/status.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
+
+interface Waiting {
+  readonly entry: Entry;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: CopyProgress) => void;
+  readonly end: (result: MirrorResult) => void;
+}
+
+/**
+ * The copies that this replica makes, in the order of the lanes and within the copy slots: one try each. When to try again
+ * is decided by the replica that asked.
+ */
+export class LocalCopies {
+  private readonly lanes: Lanes;
+  private readonly waiting = new Map<Entry, Waiting>();
+  private readonly running = new Map<Entry, AbortController>();
+  private idle: (() => void)[] = [];
+  private draining = false;
+
+  constructor(
+    private readonly copier: Copier,
+    limits: CopyLimits,
+    private readonly onEnd: () => void,
+  ) {
+    this.lanes = new Lanes(limits);
+  }
+
+  configure(limits: CopyLimits): void {
+    this.lanes.configure(limits);
+    this.pump();
+  }
+
+  /** Something runs or waits. */
+  get isBusy(): boolean {
+    return this.running.size + this.waiting.size > 0;
+  }
+
+  /** Never rejects. An abort of the signal ends it as stopped. */
+  run(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<MirrorResult> {
+    if (this.draining || signal.aborted) return Promise.resolve(failed(HANDED_BACK));
+    return new Promise((resolve) => {
+      const entry = newEntry(job, Date.now());
+      const onAbort = (): void => this.giveUp(entry, HANDED_BACK);
+      const end = (result: MirrorResult): void => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(result);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.waiting.set(entry, { entry, signal, onProgress, end });
+      this.lanes.add(entry);
+      this.pump();
+    });
+  }
+
+  /** A registry does not answer, or refuses for now: what waits for it ends with that failure. */
+  hostFailed(failure: CopyFailure): void {
+    const { host } = failure;
+    if (host === undefined || !HostPauses.concerns(failure)) return;
+    for (const entry of this.lanes.of(host)) {
+      this.giveUp(entry, pausedFailure(entry.job, { host, until: 0, failure }));
+    }
+  }
+
+  /** Begins nothing any more; what runs may finish within so many milliseconds, then it is broken off. */
+  async drain(grace: number): Promise<void> {
+    this.draining = true;
+    for (const entry of [...this.waiting.keys()]) this.giveUp(entry, HANDED_BACK);
+    if (this.running.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, grace)));
+    await Promise.race([new Promise<void>((resolve) => this.idle.push(resolve)), timeout]);
+    clearTimeout(timer);
+    for (const abort of this.running.values()) abort.abort();
+  }
+
+  private giveUp(entry: Entry, failure: CopyFailure): void {
+    const waiting = this.waiting.get(entry);
+    if (waiting === undefined) return;
+    this.waiting.delete(entry);
+    this.lanes.drop(entry);
+    waiting.end(failed(failure));
+  }
+
+  private pump(): void {
+    for (;;) {
+      const entry = this.draining ? undefined : this.lanes.take(() => true);
+      const waiting = entry && this.waiting.get(entry);
+      if (waiting === undefined) return;
+      this.waiting.delete(waiting.entry);
+      void this.copy(waiting);
+    }
+  }
+
+  private async copy({ entry, signal, onProgress, end }: Waiting): Promise<void> {
+    const { job } = entry;
+    const own = new AbortController();
+    this.running.set(entry, own);
+    entry.state = 'running';
+    const result = await this.copier.copy(job, AbortSignal.any([signal, own.signal]), onProgress).then(
+      (outcome): MirrorResult => ({ ok: true, outcome }),
+      (error: unknown) => failed(describeFailure(error, job)),
+    );
+    this.running.delete(entry);
+    this.lanes.release(entry, job);
+    this.onEnd();
+    const stopped = (signal.aborted || own.signal.aborted) && !result.ok;
+    end(stopped ? failed(HANDED_BACK) : result);
+    if (!result.ok && !stopped) this.hostFailed(result.failure);
+    if (this.running.size === 0) for (const resolve of this.idle.splice(0)) resolve();
+    this.pump();
+  }
+}

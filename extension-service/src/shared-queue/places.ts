@@ -1,0 +1,31 @@
+/** One place for each name: who comes later waits. */
+export class Places {
+  private readonly taken = new Map<string, (() => void)[]>();
+
+  /** Resolves when the place is free, or the signal aborts. @returns what gives it back */
+  async enter(name: string, signal: AbortSignal): Promise<() => void> {
+    const waiting = this.taken.get(name);
+    if (waiting === undefined) this.taken.set(name, []);
+    else {
+      const isMine = await new Promise<boolean>((resolve) => {
+        const take = (): void => {
+          signal.removeEventListener('abort', giveUp);
+          resolve(true);
+        };
+        const giveUp = (): void => {
+          waiting.splice(waiting.indexOf(take), 1);
+          resolve(false);
+        };
+        waiting.push(take);
+        signal.addEventListener('abort', giveUp, { once: true });
+        if (signal.aborted) giveUp();
+      });
+      if (!isMine) return () => undefined;
+    }
+    return () => {
+      const next = this.taken.get(name)?.shift();
+      if (next === undefined) this.taken.delete(name);
+      else next();
+    };
+  }
+}

@@ -1,0 +1,78 @@
+import type { BackendFactory } from 'bullmq';
+import { messageOf } from '../../util/message-of.js';
+import { CONNECT_TIMEOUT_MS, passwordOf, QueueServerError, serverName } from '../kind.js';
+import type { QueueServerKind, ServerSettings } from '../kind.js';
+
+const DEFAULT_PORT = 5432;
+/** Connections of one replica, in addition to those that wait for jobs. */
+const MAX_CONNECTIONS = 4;
+/** Milliseconds that one statement may take. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** PostgreSQL; the tables are created in a schema of their own. */
+export const postgres: QueueServerKind = {
+  type: 'postgres',
+  async open(settings) {
+    const connection = postgresOptions(settings);
+    const name = serverName(settings, DEFAULT_PORT);
+    const { PostgresClient, createPostgresBackend } = await import('../bullmq.js');
+    const probe = new PostgresClient(connection);
+    probe.on('error', () => undefined);
+    try {
+      await probe.connect();
+      const { rows } = await probe.query<{ replica: boolean }>('SELECT pg_is_in_recovery() AS replica');
+      if (rows[0]?.replica === true) {
+        throw new QueueServerError(`PostgreSQL at ${name} is a replica, which stores nothing; name the primary`);
+      }
+    } catch (error) {
+      if (error instanceof QueueServerError) throw error;
+      throw new QueueServerError(`PostgreSQL at ${name}: ${hint(messageOf(error))}`);
+    } finally {
+      probe.end().catch(() => undefined);
+    }
+    return {
+      connection: { ...connection, schema: settings.prefix, migrate: true },
+      // It takes no other options than these.
+      backend: createPostgresBackend as unknown as BackendFactory,
+    };
+  },
+};
+
+function postgresOptions(settings: ServerSettings) {
+  const { url, ca } = settings;
+  const password = passwordOf(settings);
+  const mode = url.searchParams.get('sslmode');
+  const database = decodeURIComponent(url.pathname.slice(1));
+  const socket = url.searchParams.get('host');
+  return {
+    host: socket ?? url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? DEFAULT_PORT : Number(url.port),
+    ...(database !== '' && { database }),
+    ...(url.username !== '' && { user: decodeURIComponent(url.username) }),
+    ...(password !== undefined && { password }),
+    ...sslOf(mode, ca),
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    max: MAX_CONNECTIONS,
+  };
+}
+
+/** As libpq's `sslmode`; `require` with CA certificates verifies them, as libpq does. */
+function sslOf(mode: string | null, ca: string | undefined) {
+  if (mode === 'disable' || (mode === null && ca === undefined)) return {};
+  if (ca !== undefined) return { ssl: { ca, ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }) } };
+  return { ssl: mode === 'verify-full' ? true : { rejectUnauthorized: mode === 'verify-ca' } };
+}
+
+function hint(message: string): string {
+  if (/password authentication failed|no password supplied|password must be a string/.test(message)) {
+    return 'the password or user is not accepted; check queue.passwordFile, or the user and password in queue.url';
+  }
+  if (/certificate/i.test(message)) {
+    return `its certificate is not accepted (${message}); set queue.caFile to the CA certificates`;
+  }
+  if (/does not support SSL/.test(message)) return 'it does not use TLS; set ?sslmode=disable in queue.url';
+  if (/database ".*" does not exist/.test(message)) return `${message}; create it, or name another one in queue.url`;
+  if (/pg_hba\.conf/.test(message)) return `it refuses this client: ${message}`;
+  return message;
+}

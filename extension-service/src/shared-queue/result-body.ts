@@ -1,0 +1,133 @@
+import { isLook } from './job-body.js';
+import { isDigest } from '../core/image/reference.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
+import type { ReferrerKind } from '../registry/referrer-kinds.js';
+import type { CopyOutcome } from '../mirror/copier.js';
+import type { MirrorResult } from '../mirror/status.js';
+
+/** The result of one try of a drawn job, as it is stored. */
+export type ResultBody = { readonly did: Did } & (
+  | { readonly ok: true; readonly outcome: CopyOutcome }
+  | { readonly ok: false; readonly failure: CopyFailure }
+  /** The replica does not make this copy; the one that asked for it can. */
+  | { readonly declined: string }
+);
+
+/** The parts of the request when the job was drawn: a later request may ask for more. */
+export type Did = Pick<MirrorJob, 'force' | 'look' | 'allReferrers'>;
+
+const MAX_MESSAGE = 2_000;
+const MAX_LIST = 1_000;
+
+export function didOf({ force, look, allReferrers }: MirrorJob): Did {
+  return { force, ...(look !== undefined && { look }), ...(allReferrers === true && { allReferrers }) };
+}
+
+export function resultBody(job: MirrorJob, result: MirrorResult): ResultBody {
+  const did = didOf(job);
+  if (!result.ok) return { did, ok: false, failure: result.failure };
+  return { did, ok: true, outcome: result.outcome };
+}
+
+/** The result of a body that anyone with access to the queue server may have written; undefined for what is none. */
+export function readResult(value: unknown, job: MirrorJob): ResultBody | undefined {
+  if (!isRecord(value) || !isRecord(value['did'])) return undefined;
+  const did = readDid(value['did']);
+  if (typeof value['declined'] === 'string') return { did, declined: value['declined'].slice(0, MAX_MESSAGE) };
+  if (value['ok'] === true) {
+    const outcome = readOutcome(value['outcome'], job);
+    return outcome && { did, ok: true, outcome };
+  }
+  const failure = value['ok'] === false ? readFailure(value['failure']) : undefined;
+  return failure && { did, ok: false, failure };
+}
+
+function readDid({ force, look, allReferrers }: Record<string, unknown>): Did {
+  return {
+    force: force === true,
+    ...(isLook(look) && { look }),
+    ...(allReferrers === true && { allReferrers }),
+  };
+}
+
+function readOutcome(value: unknown, { reference }: MirrorJob): CopyOutcome | undefined {
+  if (!isRecord(value)) return undefined;
+  const { digest, upToDate, platforms, bytes, requests, repaired, unfinished } = value;
+  if (typeof digest !== 'string' || !isDigest(digest) || typeof upToDate !== 'boolean') return undefined;
+  // An image by digest is that one.
+  if (reference.digest !== undefined && reference.digest !== digest) return undefined;
+  if (!isRecord(bytes) || !isCount(requests) || !isList(platforms)) return undefined;
+  const { uploaded, mounted, skipped } = bytes;
+  if (!isCount(uploaded) || !isCount(mounted) || !isCount(skipped)) return undefined;
+  const named = platforms.filter(
+    (one): one is { platform: string; digest: string } =>
+      isRecord(one) && typeof one['platform'] === 'string' && typeof one['digest'] === 'string',
+  );
+  return {
+    digest,
+    upToDate,
+    platforms: named.map((one) => ({ platform: one.platform, digest: one.digest })),
+    bytes: { uploaded, mounted, skipped },
+    requests,
+    ...(isList(repaired) && { repaired: repaired.filter((one) => typeof one === 'string') }),
+    ...(isList(unfinished) && { unfinished: unfinished.filter(isUnfinished) }),
+  };
+}
+
+const KINDS: readonly unknown[] = ['signature', 'sbom', 'other'] satisfies ReferrerKind[];
+
+function isUnfinished(value: unknown): value is NonNullable<CopyOutcome['unfinished']>[number] {
+  return isRecord(value) && typeof value['what'] === 'string' && KINDS.includes(value['kind']);
+}
+
+const REASONS: Readonly<Record<FailureReason, true>> = {
+  absent: true,
+  missing: true,
+  unauthorized: true,
+  forbidden: true,
+  throttled: true,
+  unreachable: true,
+  invalid: true,
+  conflict: true,
+  quota: true,
+  policy: true,
+  unsupported: true,
+  'too-large': true,
+  refused: true,
+  server: true,
+  gated: true,
+  stopped: true,
+  internal: true,
+};
+
+function readFailure(value: unknown): CopyFailure | undefined {
+  if (!isRecord(value)) return undefined;
+  const { reason, message, retryable, retryAfter, host, gate } = value;
+  if (typeof reason !== 'string' || !Object.hasOwn(REASONS, reason) || typeof message !== 'string') return undefined;
+  return {
+    reason: reason as FailureReason,
+    message: message.slice(0, MAX_MESSAGE),
+    retryable: retryable === true,
+    ...(isCount(retryAfter) && { retryAfter }),
+    ...(typeof host === 'string' && host.length < 300 && { host }),
+    ...(isRecord(gate) && readGate(gate)),
+  };
+}
+
+function readGate({ check, verdict, until }: Record<string, unknown>): Pick<CopyFailure, 'gate'> {
+  if (typeof check !== 'string' || (verdict !== 'held' && verdict !== 'denied')) return {};
+  return { gate: { check: check.slice(0, 100), verdict, ...(isCount(until) && { until }) } };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.length <= MAX_LIST;
+}

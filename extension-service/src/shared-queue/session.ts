@@ -1,0 +1,252 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { ConnectionOptions, Job, QueueEvents, Worker } from 'bullmq';
+import { messageOf } from '../util/message-of.js';
+import { claimFor } from './install.js';
+import type { StoredJobs } from './install.js';
+import type { JobBody } from './job-body.js';
+import type { OpenedServer } from './kind.js';
+import { QueueServerError } from './kind.js';
+
+/** Milliseconds that a replica's lease of a job lasts without being renewed. */
+export const LOCK_MS = 16_000;
+const LOCK_RENEWAL_MS = 4_000;
+/** Between two looks for leases that were not renewed: a killed replica's jobs are drawn again after at most 24 s. */
+const STALLED_INTERVAL_MS = 4_000;
+/** A job that so many replicas did not survive is not drawn again. */
+const MAX_STALLED = 8;
+/** Events that the server keeps; results are read within milliseconds. */
+const MAX_EVENTS = 2_000;
+/** Milliseconds until a server that does not answer has failed to. */
+const ANSWER_TIMEOUT_MS = 3_000;
+/** The same for the first time, in which tables are created. */
+const OPEN_TIMEOUT_MS = 20_000;
+
+/** BullMQ's words for a lease that another replica has by now, and for a job that is gone. */
+const LEASE_ERRORS = /could not renew lock|Missing lock|Missing key for job|Lock mismatch|is not in the active state/i;
+const CONNECTION_ERRORS =
+  /ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|Connection (?:is closed|terminated|ended)|not queryable|Client has|LOADING|READONLY|All sentinels|timeout exceeded|terminating connection|starting up|shutting down/i;
+
+/** A job that this replica has drawn. */
+export interface DrawnJob {
+  readonly id: string;
+  readonly data: unknown;
+  /** Aborts when the lease is lost. */
+  readonly signal: AbortSignal;
+}
+
+/** Ends a drawn job without a result: another replica draws it. */
+export const RETURNED = Symbol('returned');
+
+export interface SessionOptions {
+  readonly install: { readonly id: string; readonly title: string };
+  readonly prefix: string;
+  /** Jobs that are drawn at once. */
+  readonly ahead: number;
+  readonly draw: (job: DrawnJob) => Promise<object | typeof RETURNED>;
+  readonly onResult: (id: string, value: unknown) => void;
+  /** The replicas that ended while they had the job were too many. */
+  readonly onGivenUp: (id: string, reason: string) => void;
+  /** Something other than the connection is wrong: with the server, or with what is stored there. */
+  readonly onFault: (message: string) => void;
+  readonly onDebug: (message: string) => void;
+}
+
+interface Lease {
+  renewed: number;
+  readonly abort: AbortController;
+}
+
+/** BullMQ's objects of one connection to a queue server. */
+export class Session {
+  private readonly leases = new Map<string, Lease>();
+  private readonly watch: NodeJS.Timeout;
+  private closed = false;
+
+  private constructor(
+    private readonly queue: StoredJobs,
+    private readonly installs: StoredJobs,
+    private readonly worker: Pick<Worker, 'concurrency' | 'pause' | 'resume' | 'close'>,
+    private readonly events: Pick<QueueEvents, 'run' | 'close' | 'disconnect'>,
+    private readonly options: SessionOptions,
+  ) {
+    this.watch = setInterval(() => this.expire(), 1_000).unref();
+  }
+
+  /** @throws Error when the server does not answer; QueueServerError when another install has the queue */
+  static async open(server: OpenedServer, options: SessionOptions): Promise<Session> {
+    const { Queue, QueueEvents, Worker, WaitingError } = await import('./bullmq.js');
+    const { connection, prefix, backend } = server;
+    const base = { connection: connection as ConnectionOptions, ...(prefix !== undefined && { prefix }) };
+    const queue = new Queue('copies', { ...base, streams: { events: { maxLen: MAX_EVENTS } } }, backend);
+    const installs = new Queue('installs', { ...base, streams: { events: { maxLen: 10 } } }, backend);
+    const events = new QueueEvents('copies', { ...base, autorun: false }, backend);
+    const worker = new Worker(
+      'copies',
+      async (job: Job, token = '') => {
+        const drawn = await session.draw(job);
+        if (drawn !== RETURNED) return drawn;
+        await job.moveToWait(token);
+        throw new WaitingError();
+      },
+      {
+        ...base,
+        name: `${shortOf(options.install.id)}-${randomUUID()}`,
+        autorun: false,
+        concurrency: options.ahead,
+        lockDuration: LOCK_MS,
+        lockRenewTime: LOCK_RENEWAL_MS,
+        stalledInterval: STALLED_INTERVAL_MS,
+        maxStalledCount: MAX_STALLED,
+        runRetryDelay: 1_000,
+        removeOnComplete: { count: 0 },
+        removeOnFail: { count: 0 },
+      },
+      backend,
+    );
+    const session = new Session(queue, installs, worker, events, options);
+    const onError = (error: Error): void => session.failed(error);
+    for (const one of [queue, installs]) one.on('error', onError);
+    events.on('error', onError);
+    worker.on('error', onError);
+    worker.on('locksRenewed', ({ jobIds }) => session.renewed(jobIds));
+    worker.on('lockRenewalFailed', (ids) => session.lost(ids));
+    events.on('completed', ({ jobId, returnvalue }) => options.onResult(jobId, returnvalue));
+    events.on('failed', ({ jobId, failedReason }) => options.onGivenUp(jobId, failedReason));
+    try {
+      await inTime(
+        Promise.all([queue, installs, events, worker].map((one) => one.waitUntilReady())),
+        'to connect',
+        OPEN_TIMEOUT_MS,
+      );
+      await session.beat();
+      void session.readEvents();
+      worker.run().catch((error: unknown) => session.failed(error));
+      return session;
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** Stores a job; without effect while one with this id waits or runs. One that has ended and was kept is replaced. */
+  async publish(id: string, body: JobBody): Promise<void> {
+    const options = { jobId: id, removeOnComplete: true, removeOnFail: true };
+    await this.queue.add('copy', body, options);
+    const state = await this.queue.getJobState(id);
+    if (state !== 'completed' && state !== 'failed') return;
+    await this.queue.remove(id);
+    await this.queue.add('copy', body, options);
+  }
+
+  /**
+   * Asks whether the server answers, and keeps the queue marked as this install's.
+   *
+   * @returns the number of this install's replicas that are connected
+   */
+  async beat(): Promise<number> {
+    const { install, prefix } = this.options;
+    const work = async (): Promise<number> => {
+      // Fails for keys of another type.
+      await this.queue.getJobCounts('wait', 'active', 'delayed', 'prioritized', 'completed', 'failed');
+      const names = await this.replicaNames();
+      const alive = new Set(names.map((name) => name.split('-')[0] ?? ''));
+      await claimFor({ ...install, id: shortOf(install.id) }, this.installs, alive, prefix);
+      return Math.max(1, names.filter((name) => name.startsWith(`${shortOf(install.id)}-`)).length);
+    };
+    return inTime(work(), 'to respond');
+  }
+
+  /** Jobs that are drawn at once. */
+  async setAhead(count: number): Promise<void> {
+    const before = this.worker.concurrency;
+    this.worker.concurrency = count;
+    if (count <= before || this.closed) return;
+    // BullMQ looks at the number when a job ends, or when it resumes.
+    await this.worker.pause(true);
+    await this.worker.resume();
+  }
+
+  /** Draws nothing any more; what was drawn may end. */
+  async stopDrawing(): Promise<void> {
+    await inTime(this.worker.pause(true), 'to stop').catch(() => undefined);
+  }
+
+  /** Resolves when what was drawn has ended and the server knows it, or does not answer. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    clearInterval(this.watch);
+    for (const { abort } of this.leases.values()) abort.abort();
+    await inTime(this.worker.close(), 'to take back what was drawn').catch(() => undefined);
+    const all = [this.worker.close(true), this.events.close(), this.queue.close(), this.installs.close()];
+    await inTime(Promise.allSettled(all), 'to close').catch(() => undefined);
+    for (const one of [this.events, this.queue, this.installs]) void one.disconnect().catch(() => undefined);
+  }
+
+  private async draw(job: Job): Promise<object | typeof RETURNED> {
+    const id = job.id ?? '';
+    const lease: Lease = { renewed: performance.now(), abort: new AbortController() };
+    this.leases.set(id, lease);
+    try {
+      return await this.options.draw({ id, data: job.data as unknown, signal: lease.abort.signal });
+    } finally {
+      this.leases.delete(id);
+    }
+  }
+
+  private renewed(ids: readonly string[]): void {
+    for (const id of ids) {
+      const lease = this.leases.get(id);
+      if (lease !== undefined) lease.renewed = performance.now();
+    }
+  }
+
+  private lost(ids: readonly string[]): void {
+    for (const id of ids) this.leases.get(id)?.abort.abort();
+  }
+
+  /** Something that is not an event ends the reading, which begins again behind it. */
+  private async readEvents(): Promise<void> {
+    while (!this.closed) {
+      await this.events.run().catch((error: unknown) => this.failed(error));
+      if (!this.closed) await new Promise((resolve) => setTimeout(resolve, 1_000).unref());
+    }
+  }
+
+  private failed(error: unknown): void {
+    if (this.closed) return;
+    const message = messageOf(error);
+    if (LEASE_ERRORS.test(message) || CONNECTION_ERRORS.test(message)) this.options.onDebug(message);
+    else this.options.onFault(message);
+  }
+
+  /** A lease that could not be renewed ends before another replica can have it. */
+  private expire(): void {
+    const oldest = performance.now() - LOCK_MS + 2_000;
+    for (const { renewed, abort } of this.leases.values()) if (renewed < oldest) abort.abort();
+  }
+
+  private async replicaNames(): Promise<readonly string[]> {
+    const workers = await this.queue.getWorkers().catch((error: unknown) => {
+      this.options.onDebug(`the replicas cannot be counted: ${messageOf(error)}`);
+      return [];
+    });
+    return workers.flatMap(({ rawname = '' }) => /:w:(.+)$/.exec(rawname)?.slice(1) ?? []);
+  }
+}
+
+/** Names of connections have at most 63 bytes in PostgreSQL. */
+function shortOf(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 12);
+}
+
+/** @throws QueueServerError after a few seconds */
+async function inTime<T>(work: Promise<T>, what: string, limit = ANSWER_TIMEOUT_MS): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const message = `the queue server takes over ${limit / 1_000} s ${what}`;
+    timer = setTimeout(() => reject(new QueueServerError(message)), limit);
+  });
+  work.catch(() => undefined);
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

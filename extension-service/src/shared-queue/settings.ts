@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import type { QueueConfig } from '../core/config/model.js';
+import { queueUrlFault } from '../core/config/queue-url.js';
+import { parseUrl } from '../util/parse-url.js';
+import { messageOf } from '../util/message-of.js';
+import { QueueServerError } from './kind.js';
+import type { ServerSettings } from './kind.js';
+
+/** Reads a key of a Secret in the service's namespace. @throws Error naming it */
+export type ReadSecretKey = (name: string, key: string) => Promise<string>;
+
+/**
+ * The settings with the files and the Secret as they are now.
+ *
+ * @throws QueueServerError naming what cannot be read
+ */
+export async function readSettings(config: QueueConfig, readSecretKey: ReadSecretKey): Promise<ServerSettings> {
+  const { secretName, passwordFile, caFile, sentinelPasswordFile, prefix, sentinels } = config;
+  const [text, password, ca, sentinelPassword] = await Promise.all([
+    secretName === undefined ? config.url : secretUrl(config.type, secretName, readSecretKey),
+    readText('queue.passwordFile', passwordFile),
+    readText('queue.caFile', caFile),
+    readText('queue.sentinelPasswordFile', sentinelPasswordFile),
+  ]);
+  const url = text === undefined ? undefined : parseUrl(text);
+  if (url === undefined) throw new QueueServerError('queue.url: not the URL of a queue server');
+  return {
+    ...{ url, prefix, sentinels },
+    ...(password !== undefined && { password: lineOf(password) }),
+    ...(ca !== undefined && { ca }),
+    ...(sentinelPassword !== undefined && { sentinelPassword: lineOf(sentinelPassword) }),
+  };
+}
+
+async function secretUrl(type: string, name: string, readSecretKey: ReadSecretKey): Promise<string> {
+  const text = await readSecretKey(name, 'url').catch((error: unknown) => {
+    throw new QueueServerError(`queue.secretName: ${messageOf(error)}`);
+  });
+  const url = text.trim();
+  const fault = queueUrlFault(type, url);
+  if (fault !== undefined) throw new QueueServerError(`queue.secretName: the key url of Secret ${name} is ${fault}`);
+  return url;
+}
+
+async function readText(key: string, path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new QueueServerError(`${key}: cannot read it: ${messageOf(error)}`);
+  }
+}
+
+/** Editors and `echo` end files with a line break that is not part of a password. */
+function lineOf(text: string): string {
+  return text.replace(/\r?\n$/, '');
+}

@@ -1,0 +1,260 @@
+import type { Config } from '../core/config/model.js';
+import { needsMore } from '../core/decide/mirror-job.js';
+import type { MirrorJob } from '../core/decide/mirror-job.js';
+import type { Rules } from '../core/decide/rules.js';
+import { copyLimits } from '../mirror/copy-limits.js';
+import type { Copier, CopyOutcome, CopyProgress } from '../mirror/copier.js';
+import type { MirrorResult } from '../mirror/status.js';
+import type { IsPodObserved } from '../mirror/observed-pods.js';
+import { CopyFailedError, mayBeCredentials } from '../registry/copy-failure.js';
+import type { CopyFailure } from '../registry/copy-failure.js';
+import { LogRateLimiter } from '../util/log-rate-limiter.js';
+import { messageOf } from '../util/message-of.js';
+import { bodyOf, fits, jobId, readBody } from './job-body.js';
+import { DrawnAhead } from './limits.js';
+import { LocalCopies } from './local-copies.js';
+import { Places } from './places.js';
+import { didOf, readResult, resultBody } from './result-body.js';
+import type { ResultBody } from './result-body.js';
+import { RETURNED } from './session.js';
+import type { DrawnJob } from './session.js';
+import { SharedQueue } from './shared-queue.js';
+import type { QueueReport, SharedQueueOptions } from './shared-queue.js';
+
+export interface SharedCopierOptions extends Pick<SharedQueueOptions, 'readSecretKey' | 'install' | 'log'> {
+  readonly config: Config;
+  readonly rulesOf: (config: Config) => Rules;
+  /** Makes copies with this replica's own credentials. */
+  readonly copier: Copier;
+  readonly isShown: IsPodObserved;
+  readonly onReport: (report: QueueReport) => void;
+}
+
+/** A copy that this replica waits for. */
+interface Ask {
+  readonly job: MirrorJob;
+  readonly onProgress: (progress: CopyProgress) => void;
+  readonly settle: (result: ResultBody | 'lost') => void;
+  /** When it was last stored, of a monotonic clock. */
+  stored: number;
+}
+
+/** Milliseconds after which a job without a result is stored again: the server may have lost it, or its result. */
+const STORE_AGAIN_MS = 20_000;
+/** Milliseconds without the end of a copy after which one more job is drawn. */
+const GROW_MS = 1_000;
+
+/**
+ * Lets all replicas make the copies that this one is asked for, through a queue server, and makes those that it draws
+ * there. Without a server, and while there is none, it makes what it is asked for itself.
+ */
+export class SharedCopier implements Copier {
+  private config: Config;
+  private rules: Rules;
+  private queue: SharedQueue | undefined;
+  private readonly local: LocalCopies;
+  private readonly ahead: DrawnAhead;
+  private readonly growing: NodeJS.Timeout;
+  /** A copy has ended since the last look. */
+  private hasEnded = false;
+  private readonly asks = new Map<string, Ask>();
+  private readonly repositories = new Places();
+  private readonly lines = new LogRateLimiter(60_000);
+  private readonly storing: NodeJS.Timeout;
+  private draining = false;
+
+  constructor(private readonly options: SharedCopierOptions) {
+    this.config = options.config;
+    this.rules = options.rulesOf(options.config);
+    this.ahead = new DrawnAhead(options.config.mirror.concurrency);
+    this.local = new LocalCopies(options.copier, copyLimits(options.config), () => this.ended());
+    this.growing = setInterval(() => this.grow(), GROW_MS).unref();
+    this.storing = setInterval(() => void this.storeAgain(), STORE_AGAIN_MS / 4).unref();
+    this.open();
+  }
+
+  async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
+    if (this.queue === undefined) return this.options.copier.copy(job, signal, onProgress);
+    const result = await this.result(job, signal, onProgress);
+    if (result.ok) return result.outcome;
+    throw new CopyFailedError(result.failure);
+  }
+
+  configure(config: Config): void {
+    const before = JSON.stringify(this.config.queue);
+    this.config = config;
+    this.rules = this.options.rulesOf(config);
+    this.local.configure(copyLimits(config));
+    this.ahead.configure(config.mirror.concurrency);
+    this.queue?.setAhead(this.ahead.current);
+    // A file with a password may have changed as well.
+    if (before === JSON.stringify(config.queue) && config.queue.type === 'memory') return;
+    void this.queue?.close();
+    this.queue = undefined;
+    this.loseAll();
+    this.open();
+  }
+
+  /** Hands back what was drawn and has not begun; what runs may finish within so many milliseconds. */
+  async drain(grace: number): Promise<void> {
+    if (this.queue === undefined) return;
+    this.draining = true;
+    await this.queue.stopDrawing();
+    await this.local.drain(grace);
+    // Other replicas have drawn these, or will.
+    this.loseAll();
+    await this.queue.close();
+    clearInterval(this.storing);
+    clearInterval(this.growing);
+  }
+
+  private open(): void {
+    const { config, options } = this;
+    if (config.queue.type === 'memory') return;
+    const { readSecretKey, install, log } = options;
+    const queue = new SharedQueue({
+      ...{ readSecretKey, install, log },
+      config: config.queue,
+      ahead: this.ahead.current,
+      draw: (job) => this.draw(job),
+      onResult: (id, value) => this.heard(id, value),
+      onGivenUp: (id, reason) => this.givenUp(id, reason),
+      onReport: (report) => {
+        if (this.queue !== queue) return;
+        if (!report.isUp) this.loseAll();
+        options.onReport(report);
+      },
+    });
+    this.queue = queue;
+  }
+
+  private async result(
+    job: MirrorJob,
+    signal: AbortSignal,
+    onProgress: (progress: CopyProgress) => void,
+  ): Promise<MirrorResult> {
+    // Replicas know nothing of each other's uploads: two of them would send a layer that both images have.
+    const leave = await this.repositories.enter(`${job.reference.registry}/${job.reference.repository}`, signal);
+    try {
+      for (;;) {
+        const body = await this.ask(job, signal, onProgress);
+        if (body === 'lost') return await this.local.run(job, signal, onProgress);
+        if ('declined' in body) {
+          this.tell('info', `${job.source}: this replica makes the copy itself: ${body.declined}`);
+          return await this.local.run(job, signal, onProgress);
+        }
+        if (body.ok && needsMore(job, { ...job, look: undefined, allReferrers: undefined, ...body.did } as MirrorJob)) {
+          continue;
+        }
+        // Another replica uses pull secrets only for Pods that the API server shows; this one knows the Pod.
+        const isProven = job.pull !== undefined && job.pull.unproven !== true;
+        if (!body.ok && isProven && mayBeCredentials(body.failure))
+          return await this.local.run(job, signal, onProgress);
+        return body.ok ? { ok: true, outcome: body.outcome } : { ok: false, failure: body.failure };
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  /** @returns what a replica reports, or `lost` when there is no queue to ask */
+  private async ask(job: MirrorJob, signal: AbortSignal, onProgress: Ask['onProgress']): Promise<ResultBody | 'lost'> {
+    const body = bodyOf(job);
+    const session = await this.queue?.current();
+    if (session === undefined || !fits(body) || signal.aborted || this.draining) return 'lost';
+    const id = jobId(job);
+    return new Promise((resolve) => {
+      const settle = (result: ResultBody | 'lost'): void => {
+        signal.removeEventListener('abort', onAbort);
+        if (this.asks.get(id) === ask) this.asks.delete(id);
+        resolve(result);
+      };
+      const onAbort = (): void => settle('lost');
+      const ask: Ask = { job, onProgress, settle, stored: performance.now() };
+      this.asks.set(id, ask);
+      signal.addEventListener('abort', onAbort, { once: true });
+      session.publish(id, body).catch((error: unknown) => {
+        this.tell('error', `the queue server does not store copies: ${messageOf(error)}; this replica makes them`);
+        settle('lost');
+      });
+    });
+  }
+
+  private heard(id: string, value: unknown): void {
+    const ask = this.asks.get(id);
+    const failure = failureOf(value);
+    if (failure !== undefined) this.local.hostFailed(failure);
+    if (ask === undefined) return;
+    const result = readResult(value, ask.job);
+    if (result === undefined) this.tell('warn', `${ask.job.source}: dropped a result that is not one of this service`);
+    ask.settle(result ?? 'lost');
+  }
+
+  private givenUp(id: string, reason: string): void {
+    const ask = this.asks.get(id);
+    if (ask === undefined) return;
+    const message = `${ask.job.source}: too many replicas ended during the copy (${reason.slice(0, 200)})`;
+    ask.settle({ did: didOf(ask.job), ok: false, failure: { reason: 'internal', message, retryable: false } });
+  }
+
+  private loseAll(): void {
+    for (const ask of [...this.asks.values()]) ask.settle('lost');
+  }
+
+  private ended(): void {
+    this.hasEnded = true;
+    this.ahead.ended();
+    this.queue?.setAhead(this.ahead.current);
+  }
+
+  /** Draws one more when what was drawn does not get on. */
+  private grow(): void {
+    const before = this.ahead.current;
+    if (!this.hasEnded && this.local.isBusy) this.ahead.stuck();
+    this.hasEnded = false;
+    if (this.ahead.current !== before) this.queue?.setAhead(this.ahead.current);
+  }
+
+  private async storeAgain(): Promise<void> {
+    const session = await this.queue?.current();
+    if (session === undefined) return;
+    const before = performance.now() - STORE_AGAIN_MS;
+    for (const [id, ask] of this.asks) {
+      if (ask.stored > before) continue;
+      ask.stored = performance.now();
+      session.publish(id, bodyOf(ask.job)).catch(() => undefined);
+    }
+  }
+
+  private async draw({ id, data, signal }: DrawnJob): Promise<ResultBody | typeof RETURNED> {
+    const ask = this.asks.get(id);
+    const job = ask?.job ?? readBody(id, data, this.rules);
+    if (typeof job === 'string') {
+      this.tell('warn', `dropped a job of the queue that is not one of this install: ${job}`);
+      return { did: { force: false }, declined: job };
+    }
+    const proven = ask === undefined ? await this.proven(job) : job;
+    const result = await this.local.run(proven, signal, ask?.onProgress ?? (() => undefined));
+    const isStopped = !result.ok && result.failure.reason === 'stopped';
+    return isStopped ? RETURNED : resultBody(job, result);
+  }
+
+  /** Secrets that the Pod itself names are used from the first request on, if the API server shows the Pod. */
+  private async proven(job: MirrorJob): Promise<MirrorJob> {
+    const { pull } = job;
+    if (pull === undefined || pull.secretNames.length === 0 || !this.config.secretReader.enabled) return job;
+    if (!(await this.options.isShown(job).catch(() => false))) return job;
+    const { namespace, serviceAccount, secretNames } = pull;
+    return { ...job, pull: { namespace, serviceAccount, secretNames } };
+  }
+
+  private tell(level: 'info' | 'warn' | 'error', message: string): void {
+    if (this.lines.shouldLog(message)) this.options.log(level, message);
+  }
+}
+
+/** The failure of a registry that another replica has heard; undefined for anything else. */
+function failureOf(value: unknown): CopyFailure | undefined {
+  const result = readResult(value, { reference: {} } as MirrorJob);
+  return result !== undefined && 'ok' in result && !result.ok ? result.failure : undefined;
+}

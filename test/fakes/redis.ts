@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { debianTool } from '../tools/debian.js';
+import { freePort } from './free-port.js';
+
+const START_ATTEMPTS = 200;
+
+/** Debian's redis-server on a port of loopback, with nothing saved. */
+export class RedisServer {
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+    private process: ChildProcess,
+    private readonly args: readonly string[],
+    private readonly password: string | undefined,
+  ) {}
+
+  /** @param settings as in redis.conf, by name: `{ maxmemory: '2mb' }` */
+  static async start(settings: Readonly<Record<string, string>> = {}, port?: number): Promise<RedisServer> {
+    const program = debianTool('redis-server');
+    if (program === undefined) throw new Error('redis-server is required');
+    const at = port ?? (await freePort());
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-redis-'));
+    const own = { save: '', port: String(at), bind: '127.0.0.1', dir: folder, daemonize: 'no', ...settings };
+    const args = Object.entries(own).flatMap(([name, value]) => [`--${name}`, value]);
+    const server = new RedisServer(
+      at,
+      folder,
+      spawn(program, args, { stdio: 'ignore' }),
+      [program, ...args],
+      settings['requirepass'],
+    );
+    await server.answers();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Another client's view. */
+  async ask<T>(question: (client: Redis) => Promise<T>): Promise<T> {
+    const client = this.client();
+    try {
+      return await question(client);
+    } finally {
+      client.disconnect();
+    }
+  }
+
+  kill(): Promise<void> {
+    return this.end('SIGKILL');
+  }
+
+  /** The same again, without data. */
+  async restart(): Promise<void> {
+    const [program = '', ...args] = this.args;
+    this.process = spawn(program, args, { stdio: 'ignore' });
+    await this.answers();
+  }
+
+  async stop(): Promise<void> {
+    await this.end('SIGTERM');
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async end(signal: NodeJS.Signals): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const ended = once(this.process, 'exit');
+    this.process.kill(signal);
+    await ended;
+  }
+
+  private async answers(): Promise<void> {
+    for (let attempt = 0; attempt < START_ATTEMPTS && this.process.exitCode === null; attempt += 1) {
+      const up = await this.ask((client) => client.ping()).then(
+        () => true,
+        () => false,
+      );
+      if (up) return;
+      await sleep(25);
+    }
+    throw new Error('redis-server did not start');
+  }
+
+  private client(): Redis {
+    const { port, password } = this;
+    const client = new Redis({
+      ...{ port, host: '127.0.0.1', maxRetriesPerRequest: 0, retryStrategy: () => null },
+      ...(password !== undefined && { password }),
+    });
+    client.on('error', () => undefined);
+    return client;
+  }
+}

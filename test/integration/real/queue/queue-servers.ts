@@ -1,0 +1,52 @@
+import { Queue, createPostgresBackend } from 'bullmq';
+import type { BackendFactory } from 'bullmq';
+import { Postgres } from '../../../fakes/postgres.js';
+import { RedisServer } from '../../../fakes/redis.js';
+
+/** One server of a kind for all cases of a file; each case has a prefix of its own. */
+export interface QueueServer {
+  readonly url: string;
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+  /** Another client's view of the queue of copies. */
+  see<T>(prefix: string, look: (queue: Queue) => Promise<T>): Promise<T>;
+}
+
+export const SERVERS = {
+  redis: async (): Promise<QueueServer> => {
+    const server = await RedisServer.start();
+    const { url } = server;
+    return {
+      url,
+      kill: () => server.kill(),
+      restart: () => server.restart(),
+      stop: () => server.stop(),
+      see: (prefix, look) => seen(new Queue('copies', { connection: { url }, prefix }), look),
+    };
+  },
+  postgres: async (): Promise<QueueServer> => {
+    const server = await Postgres.start();
+    const { folder } = server;
+    return {
+      url: `postgres://postgres@socket/postgres?host=${folder}`,
+      kill: () => server.kill(),
+      restart: () => server.restart(),
+      stop: () => server.stop(),
+      see: (prefix, look) => {
+        const connection = { host: folder, user: 'postgres', database: 'postgres', schema: prefix } as object;
+        const backend = createPostgresBackend as unknown as BackendFactory;
+        return seen(new Queue('copies', { connection }, backend) as unknown as Queue, look);
+      },
+    };
+  },
+} as const;
+
+async function seen<T>(queue: Queue, look: (queue: Queue) => Promise<T>): Promise<T> {
+  queue.on('error', () => undefined);
+  try {
+    return await look(queue);
+  } finally {
+    await queue.close();
+  }
+}

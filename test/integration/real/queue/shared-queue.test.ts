@@ -1,0 +1,175 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { jobId, bodyOf } from '../../../../extension-service/src/shared-queue/job-body.js';
+import { until } from '../../../fakes/until.js';
+import { OUTCOME, failure } from '../../../unit/mirror/queue-world.js';
+import { Replica, endAll, imageJob } from './replica.js';
+import type { ReplicaOptions } from './replica.js';
+import { SERVERS } from './queue-servers.js';
+import type { QueueServer } from './queue-servers.js';
+
+describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (type) => {
+  let server: QueueServer;
+  let prefix = '';
+  let number = 0;
+  let replicas: Replica[] = [];
+
+  beforeAll(async () => (server = await SERVERS[type]()));
+  afterAll(() => server.stop());
+  afterEach(async () => {
+    await Promise.all(replicas.map((replica) => replica.drain()));
+    replicas = [];
+  });
+
+  /** So many, on a queue of their own. */
+  async function start(count: number, options: ReplicaOptions = {}): Promise<Replica[]> {
+    number += 1;
+    prefix = `case_${number}`;
+    return more(count, options);
+  }
+
+  async function more(count: number, options: ReplicaOptions = {}): Promise<Replica[]> {
+    const queue = { type, prefix, url: server.url };
+    const started = Array.from({ length: count }, () => new Replica(queue, options));
+    replicas.push(...started);
+    await Promise.all(started.map((replica) => replica.connected()));
+    return started;
+  }
+
+  const names = (): string[] => replicas.flatMap(({ held }) => held.names);
+
+  it('makes one copy of each image, whichever and however many replicas ask for it', async () => {
+    await start(3);
+    const jobs = Array.from({ length: 12 }, (_, index) => imageJob(`app-${index}`));
+    const asked = replicas.flatMap((replica) => jobs.map((one) => replica.ask(one)));
+    await until('every image is begun', () => names().length === jobs.length);
+    expect(new Set(names()).size).toBe(jobs.length);
+    // Each replica has slots for four.
+    expect(replicas.map(({ held }) => held.started.length)).toEqual([4, 4, 4]);
+    for (const { held } of replicas) for (const copy of held.started) copy.end();
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([OUTCOME.digest]));
+    expect(names()).toHaveLength(jobs.length);
+  });
+
+  it('draws ahead at most four jobs for each slot', async () => {
+    const [replica] = await start(1, { concurrency: 2 });
+    const asked = Array.from({ length: 20 }, (_, index) => replica?.ask(imageJob(`app-${index}`)));
+    await until('the slots are used', () => names().length === 2);
+    expect(await server.see(prefix, (queue) => queue.getJobCounts('active', 'wait'))).toEqual({ active: 2, wait: 18 });
+    // Nothing ends, so that it looks for images of other registries.
+    await until('it has drawn ahead', async () => (await server.see(prefix, (queue) => queue.getActiveCount())) === 8);
+    expect(names()).toHaveLength(2);
+    await endAll(replicas, Promise.all(asked));
+  });
+
+  it.each([
+    ['succeeded', OUTCOME.digest],
+    ['failed', 'absent'],
+  ])('copies again what is asked for again after a copy that %s', async (_, expected) => {
+    const [replica] = await start(1);
+    for (const round of [1, 2]) {
+      const asked = replica?.ask(imageJob('app'));
+      await until('the copy begins', () => names().length === round);
+      const copy = replica?.held.started.at(-1);
+      if (expected === 'absent') copy?.fail(failure('absent', false));
+      else copy?.end();
+      expect(await asked).toBe(expected);
+    }
+    expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('completed', 'failed', 'wait', 'active'))).toBe(
+      0,
+    );
+  });
+
+  it('sends the next image of a repository only when the one before has ended', async () => {
+    const [replica] = await start(1);
+    const asked = ['1', '2', '3'].map((tag) => replica?.ask(imageJob('app', tag)));
+    await until('the first is begun', () => names().length === 1);
+    expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))).toBe(1);
+    await endAll(replicas, Promise.all(asked));
+    expect(new Set(replica?.held.started.map((copy) => copy.job.reference.tag))).toEqual(new Set(['1', '2', '3']));
+  });
+
+  it('hands back at the end what has not begun, and what does not finish in time', async () => {
+    const [leaving] = await start(1, { concurrency: 1 });
+    const jobs = Array.from({ length: 4 }, (_, index) => imageJob(`app-${index}`));
+    await server.see(prefix, (queue) =>
+      queue.addBulk(jobs.map((one) => ({ name: 'copy', data: bodyOf(one), opts: { jobId: jobId(one) } }))),
+    );
+    await until('one runs and the others are drawn, as nothing ends', async () => {
+      const drawn = await server.see(prefix, (queue) => queue.getActiveCount());
+      return drawn === 4 && names().length === 1;
+    });
+    const [other] = await more(1);
+    await leaving?.drain(0);
+    await until('the other replica has all', () => other?.held.started.length === 4);
+    expect(new Set(other?.held.names)).toEqual(new Set(['app-0', 'app-1', 'app-2', 'app-3']));
+    expect(leaving?.held.started.map(({ signal }) => signal.aborted)).toEqual([true]);
+    for (const copy of other?.held.started ?? []) copy.end();
+    await until(
+      'nothing is left',
+      async () => (await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))) === 0,
+    );
+  });
+
+  it('drops bodies that are none of this install, says so, and goes on', async () => {
+    const [replica] = await start(1);
+    const good = imageJob('app');
+    const body = bodyOf(good);
+    const bodies: readonly [string, unknown, RegExp][] = [
+      ['c1', 'text', /not an object/],
+      ['c2', null, /./],
+      ['c3', { ...body, v: 2 }, /version 1/],
+      ['c4', { ...body, more: 1 }, /unknown key "more"/],
+      ['c5', { ...body, target: 'other' }, /target "other" is not in the configuration/],
+      ['c6', { ...body, source: 'evil.test/x:1' }, /is not the name of evil.test\/x:1/],
+      ['c7', { ...body, source: '../..' }, /not an image reference/],
+      ['c8', { ...body, pull: ['../x', 'default'] }, /pull does not name/],
+      ['c9', { ...body, source: 'x'.repeat(70_000) }, /over 65536 characters/],
+      ['c10', body, /its id is not that of/],
+    ];
+    await server.see(prefix, async (queue) => {
+      for (const [name, data] of bodies) await queue.add('copy', data, { jobId: name });
+    });
+    await until('all were drawn', () =>
+      bodies.every(([, , words]) => replica?.log.some((line) => words.test(line)) === true),
+    );
+    expect(names()).toEqual([]);
+    await until(
+      'none is left',
+      async () => (await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active', 'failed'))) === 0,
+    );
+    expect(await endAll(replicas, replica?.ask(imageJob('app')) ?? Promise.resolve(''))).toBe(OUTCOME.digest);
+  });
+
+  it('refuses the queue of another install that is alive, in words, and copies alone', async () => {
+    await start(1, { install: 'cluster one' });
+    const second = new Replica({ type, prefix, url: server.url }, { install: 'cluster two' });
+    replicas.push(second);
+    await until('the refusal', () => second.report?.isUp === false);
+    expect(second.log.join('\n')).toContain(
+      `the queue ${prefix} is used by another install (cluster one), and this one is cluster two: set queue.prefix to another name in one of them`,
+    );
+    expect(await endAll([second], second.ask(imageJob('app')))).toBe(OUTCOME.digest);
+    expect(second.held.names).toEqual(['app']);
+  });
+
+  it('copies itself what it is asked for while the server is away, and shares again when it is back', async () => {
+    const [asking, other] = await start(2);
+    const before = asking?.ask(imageJob('before'));
+    await until('it is begun', () => names().length === 1);
+    await server.kill();
+    await until('both have noticed', () => replicas.every(({ report }) => report?.isUp === false));
+    // The copy under a lease is broken off, and the replica that asked begins again.
+    await until('the one that asked copies', () => asking?.held.names.includes('before') === true);
+    const during = asking?.ask(imageJob('during'));
+    expect(await endAll(asking === undefined ? [] : [asking], Promise.all([before, during]))).toEqual([
+      OUTCOME.digest,
+      OUTCOME.digest,
+    ]);
+    expect(other?.held.names).not.toContain('during');
+    await server.restart();
+    await until('both are back', () => replicas.every(({ report }) => report?.isUp === true && report.replicas === 2));
+    const after = Array.from({ length: 8 }, (_, index) => asking?.ask(imageJob(`after-${index}`)));
+    await until('both copy', () => other?.held.names.some((name) => name.startsWith('after')) === true);
+    await endAll(replicas, Promise.all(after));
+  });
+});
