@@ -90,7 +90,7 @@ export class BlobCopy {
         { ...targetContext, ...(from !== undefined && { from }), onBytes: inSteps(size, report) },
       )
       .catch((error: unknown) => {
-        throw wrongBytes(error);
+        throw wrongBytes(goneBlob(error));
       });
     if (from !== undefined) ledger.noteMount(host, outcome === 'mounted');
     ledger.note(host, repository, digest, { source: this.#source, anonymous: outcome === 'uploaded' && anonymous });
@@ -115,6 +115,13 @@ function inSteps(size: number, report: ReportBlob): (total: number) => void {
     reported = total;
     report('running', total);
   };
+}
+
+/** The source has the manifest, so that the image's name is right: its registry has lost a blob. */
+function goneBlob(error: unknown): unknown {
+  if (!(error instanceof RegistryError) || error.kind !== 'absent') return error;
+  const advice = 'the source has the manifest of the image and not this blob: push the image again there';
+  return error.as({ kind: 'absent', advice });
 }
 
 /**

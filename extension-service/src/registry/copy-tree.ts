@@ -9,7 +9,7 @@ import type { BlobLedger } from './ledger.js';
 import { Limiter } from './limiter.js';
 import {
   InvalidManifestError,
-  isBlobType,
+  isBlobEntry,
   isForeign,
   isIndexType,
   parseManifest,
@@ -127,8 +127,8 @@ export class TreeCopy {
     const path = [...ancestors, digest];
     if (path.length > this.#limits.depth)
       throw this.#invalid(`indexes are nested more than ${this.#limits.depth} levels deep`);
-    const blobs = parsed.children.filter(({ mediaType: type }) => isBlobType(type));
-    const children = parsed.children.filter(({ mediaType: type }) => !isBlobType(type));
+    const blobs = parsed.children.filter(isBlobEntry);
+    const children = parsed.children.filter((child) => !isBlobEntry(child));
     try {
       this.budget.checkChildren(children.length);
     } catch (error) {

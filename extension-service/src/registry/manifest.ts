@@ -163,9 +163,12 @@ export function isIndexType(mediaType: string): boolean {
   return INDEXES.has(mediaType);
 }
 
-/** Whether an entry of an index is a blob and not a manifest, by its media type; BuildKit's registry cache has such. */
-export function isBlobType(mediaType: string): boolean {
-  return mediaType !== '' && !/manifest|index/i.test(mediaType);
+/**
+ * Whether an entry of an index is a blob, as in BuildKit's registry cache. An entry with a platform is a manifest, whatever
+ * media type the index gives it.
+ */
+export function isBlobEntry({ mediaType, platform }: Descriptor): boolean {
+  return platform === undefined && mediaType !== '' && !/manifest|index/i.test(mediaType);
 }
 
 /** The entries of an index or of a list of referrers; those that cannot be fetched and checked are left out. */

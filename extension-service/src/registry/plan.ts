@@ -2,7 +2,7 @@ import { referenceName } from '../core/image/reference.js';
 import { formatPlatform } from '../core/image/platform.js';
 import type { CopyOptions } from './copy-types.js';
 import { RegistryError } from './errors.js';
-import { isBlobType, isForeign, parseManifest } from './manifest.js';
+import { isBlobEntry, isForeign, parseManifest } from './manifest.js';
 import type { RawManifest } from './manifest.js';
 import { findRoot } from './presence.js';
 import { namedPlatforms, selectPlatforms } from './platforms.js';
@@ -83,8 +83,8 @@ class Plan {
       this.#pulls.add(manifest.digest);
       return this.#addBlobs(parsed.blobs);
     }
-    this.#addBlobs(parsed.children.filter(({ mediaType }) => isBlobType(mediaType)));
-    for (const child of parsed.children.filter(({ mediaType }) => !isBlobType(mediaType))) await this.#child(child);
+    this.#addBlobs(parsed.children.filter(isBlobEntry));
+    for (const child of parsed.children.filter((child) => !isBlobEntry(child))) await this.#child(child);
   }
 
   /** Adds what the target lacks below a manifest that it has. @returns false when it does not have it after all */
@@ -94,11 +94,10 @@ class Plan {
     if (manifest === undefined) return false;
     const before = this.manifests.size + this.#blobs.size;
     const parsed = parseManifest(manifest);
-    const blobs =
-      parsed.kind === 'image' ? parsed.blobs : parsed.children.filter(({ mediaType }) => isBlobType(mediaType));
+    const blobs = parsed.kind === 'image' ? parsed.blobs : parsed.children.filter(isBlobEntry);
     for (const blob of blobs)
       if (!isForeign(blob) && !(await this.#hasBlob(blob))) this.#blobs.set(blob.digest, blob.size);
-    const children = parsed.kind === 'image' ? [] : parsed.children.filter(({ mediaType }) => !isBlobType(mediaType));
+    const children = parsed.kind === 'image' ? [] : parsed.children.filter((child) => !isBlobEntry(child));
     for (const child of children) if (!(await this.look(child.digest))) await this.#child(child, true);
     // The copy puts a manifest again when something below it was missing.
     if (this.manifests.size + this.#blobs.size > before) this.manifests.set(digest, manifest.bytes.length);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { buildImage, loadImage, OCI_INDEX, OCI_MANIFEST, DOCKER_MANIFEST } from '../../fakes/images.js';
+import { buildImage, loadImage, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, DOCKER_MANIFEST } from '../../fakes/images.js';
 import { patternContent, sha256 } from '../../fakes/registry-content.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import { pair } from './copy-pair.js';
@@ -83,7 +83,57 @@ describe('an index of which the source has lost a part', () => {
   });
 });
 
+describe('a source that has lost a blob', () => {
+  it('is reported with the blob, and with the advice to push the image again', async () => {
+    const { source, copy } = await pair();
+    const image = buildImage();
+    loadImage(source, 'library/app', image, 'v1');
+    const lost = image.blobs[0]?.digest ?? '';
+    source.deleteBlob('library/app', lost);
+    await expect(copy()).rejects.toMatchObject({
+      kind: 'absent',
+      host: source.host,
+      retryable: false,
+      message: expect.stringMatching(new RegExp(`${lost}.*push the image again there`)) as string,
+    });
+  });
+});
+
+describe('a nested index that lacks a platform', () => {
+  it('is not reported with the advice to set mirror.platforms as it is set', async () => {
+    const { source, copy } = await pair();
+    const image = buildImage({ nested: true });
+    loadImage(source, 'library/app', image, 'v1');
+    source.deleteManifest('library/app', image.platforms.get('linux/arm64') ?? '');
+    const problem = /linux\/arm64 \(sha256:[0-9a-f]{64}\) no longer exists; push the image again/;
+    const advice = 'set mirror.platforms to the existing platforms: [linux/amd64]';
+    const refusal = async (platforms: 'all' | readonly string[]): Promise<string> =>
+      String(await copy({ platforms }).catch((reason: unknown) => reason));
+    expect(await refusal('all')).toMatch(problem);
+    expect(await refusal('all')).toContain(advice);
+    expect(await refusal(['linux/amd64'])).toMatch(problem);
+    expect(await refusal(['linux/amd64'])).not.toContain(advice);
+  });
+});
+
 describe('an index whose entries are odd', () => {
+  it.each([OCI_CONFIG, 'application/json', 'application/vnd.oci.image.layer.v1.tar'])(
+    'is copied with a warning when it calls a platform %s',
+    async (mediaType) => {
+      const { source, target, copy } = await pair();
+      const image = buildImage({ platforms: ['linux/amd64'] });
+      loadImage(source, 'library/app', image, 'v0');
+      const [child] = image.manifests;
+      const platform = { os: 'linux', architecture: 'amd64' };
+      const manifests = [{ mediaType, digest: child?.digest, size: child?.bytes.length, platform }];
+      const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }));
+      const digest = source.putManifest('library/app', 'v1', OCI_INDEX, bytes);
+      expect((await copy()).warnings).toEqual([expect.stringContaining(`its index says "${mediaType}"`)]);
+      expect(target.manifest('mirror/library/app', 'v1')?.digest).toBe(digest);
+      expect(target.manifest('mirror/library/app', child?.digest ?? '')?.bytes).toEqual(child?.bytes);
+    },
+  );
+
   it('is copied with a warning when it gives a child another media type', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ platforms: ['linux/amd64'] });
