@@ -43,7 +43,7 @@ export class Trust {
     return `no key of gate.verify.keys verifies it (${this.keys.map(({ file }) => file).join(', ')})`;
   }
 
-  /** A certificate is valid for minutes: a log or a timestamp authority of the trusted root proves when it was used. */
+  /** A certificate is valid for minutes: a log or a timestamp service of the trusted root proves when it was used. */
   private async byIdentity(entity: SignedEntity): Promise<string | undefined> {
     const { identities } = this.config;
     if (identities.length === 0) return 'it is signed with a certificate, and gate.verify.identities is empty';

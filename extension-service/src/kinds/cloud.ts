@@ -4,33 +4,33 @@ import type { RequestPacer } from '../registry/pacer.js';
 import type { Keychain } from '../registry/types.js';
 import type { Probe, ProbedUses } from './probe.js';
 
-/** A configured registry of a cloud, for logging in only. */
+/** A configured registry of a cloud, only for logins. */
 export interface CloudLogin {
-  /** Whether the login may be sent to this registry (host[:port]) for this repository: its own, its aliases. */
+  /** Whether the login may be sent to this registry (host[:port]) for this repository: its own host or an alias. */
   readonly covers: (host: string, repository: string) => boolean;
   /**
-   * Whether the repository is the configured one itself. There this login comes before those of other registries; where
-   * it covers more, it is only tried: what is public is read without it too. Absent: all that it covers is its own.
+   * Whether the repository is the configured one itself. For it, this login comes before those of other registries; for
+   * others it is only tried, since public images can be read without it. Absent: all that it covers is its own.
    */
   readonly owns?: (host: string, repository: string) => boolean;
   readonly login: LoginSource;
 }
 
-/** A configured registry of a cloud, with what the cloud's API does for it. Nothing is called before it is needed. */
+/** A configured registry of a cloud, with the operations of the cloud's API. Nothing is called before it is needed. */
 export interface CloudRegistry extends CloudLogin {
-  /** The repositories that pushes go to; sources are only read. */
+  /** The repositories for pushes; sources are only read. */
   readonly repositories?: CloudRepositories;
-  /** Waits for the quotas of the registry's requests. */
+  /** Waits to stay within the quotas of the registry's requests. */
   readonly pacer?: RequestPacer;
   /**
-   * For `check --online`: identity, and each permission that is missing, in words that an administrator can act on.
+   * For `check --online`: the identity, and each missing permission, in words that an administrator can act on.
    *
-   * @param uses what is tried; without any, only reading
+   * @param uses the uses to test; if empty, only reading
    */
   probe(signal: AbortSignal, client: RegistryClient, uses: ProbedUses): Promise<readonly Probe[]>;
   /**
-   * Whether the cloud's API has an image that its registry answers 404 for. Undefined when it does not, when it does not
-   * say, and for another registry than this one. Never rejects.
+   * Whether the cloud's API has an image for which its registry answers 404. Undefined if it does not or does not say,
+   * and for other registries. Never rejects.
    */
   findArchived?(
     host: string,
@@ -38,22 +38,22 @@ export interface CloudRegistry extends CloudLogin {
     reference: string,
     signal: AbortSignal,
   ): Promise<ArchivedImage | undefined>;
-  /** The configuration has the registry archive images, so that a missing one is worth a look. */
+  /** The configuration makes the registry archive images, so a missing one is worth a check. */
   readonly archives?: boolean;
-  /** Milliseconds that the quotas imply for so many requests, and the quota that is the narrowest. */
+  /** Minimum time in milliseconds for this many requests under the quotas, and the slowest quota. */
   estimate?(requests: PushRequests): { readonly milliseconds: number; readonly limitedBy: string };
   /**
-   * Begins what goes on beside the copies: the first login and, where images are copied (`pushes`), looks at repositories.
-   * A service calls it, a command does not.
+   * Starts the background tasks: the first login and, if images are copied (`pushes`), checks of repositories. The
+   * service calls it, commands do not.
    */
   start?(pushes: boolean): void;
-  /** Resolves when the work that copies left behind is done, or has had its time. */
+  /** Resolves when background work from finished copies is done or has timed out. */
   settled?(): Promise<void>;
-  /** Ends all that goes on. */
+  /** Stops all background tasks. */
   stop(): void;
 }
 
-/** An image that a registry keeps, and that cannot be pulled until it is restored. */
+/** An image in a registry's archive, which cannot be pulled until it is restored. */
 export interface ArchivedImage {
   readonly isBeingRestored: boolean;
   /** The words continue the image's name. */
@@ -62,31 +62,31 @@ export interface ArchivedImage {
 
 export interface CloudRepositories {
   /**
-   * The registry says that it does not have the repository. Creates it, once however many ask.
+   * Called when the registry reports that it does not have the repository. Creates it, once for all concurrent callers.
    *
-   * @returns true when the push is worth another try
-   * @throws RegistryError that says which permission, quota or setting is missing
+   * @returns true if the push should be retried
+   * @throws RegistryError with the missing permission, quota or setting
    */
   create(repository: string, signal: AbortSignal | undefined): Promise<boolean>;
-  /** An image has been copied there, or was there: see to the repository's policies, in the background. */
+  /** An image was copied there or already existed: update the repository's policies in the background. */
   used(repository: string): void;
   /**
-   * Deletes manifests with all their tags, an index before its platforms. Absent: by the distribution API.
+   * Deletes manifests with all their tags, an index before its platforms. Absent: uses the distribution API.
    *
-   * @throws RegistryError that says which permission is missing
+   * @throws RegistryError with the missing permission
    */
   readonly remove?: (repository: string, digests: readonly string[], signal: AbortSignal) => Promise<void>;
-  /** Whether tags in the repository can't be moved, as far as the configuration says. */
+  /** Whether tags in the repository are immutable, as far as the configuration shows. */
   isImmutable(tag: string): boolean;
 }
 
-/** Requests of a push by what quotas count. */
+/** Requests of a push that quotas count. */
 export interface PushRequests {
   readonly manifests: number;
   readonly blobs: number;
 }
 
-/** An event at a cloud's API, for logs and metrics. `registry` is a bounded label, see {@link isTargetName}. */
+/** An event of a cloud's API, for logs and metrics. `registry` is a bounded label, see {@link isTargetName}. */
 export type CloudEvent =
   | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'renewed'; readonly expires: number }
   | { readonly kind: 'login'; readonly registry: string; readonly outcome: 'failed'; readonly message: string }
@@ -103,9 +103,9 @@ export type CloudEvent =
   | { readonly kind: 'drift'; readonly registry: string; readonly repositories: number };
 
 /**
- * The logins of clouds' registries as registry clients take them: for a repository, that of the registry that owns it,
- * then that of another one that covers it, a target's rather than a source's (they come
- * last). That one may be missing, as for public images when there is no login.
+ * The logins of clouds' registries in the form for registry clients. For a repository, the login of the registry that
+ * owns it comes first, then one of another registry that covers it: a target's before a source's. The latter may be
+ * missing, as for public images without a login.
  */
 export function cloudKeychain(clouds: readonly CloudLogin[]): Keychain {
   return {
@@ -122,12 +122,12 @@ export function cloudKeychain(clouds: readonly CloudLogin[]): Keychain {
   };
 }
 
-/** The world as a kind's code sees it. */
+/** The dependencies of a kind's code. */
 export interface CloudOptions {
-  /** Credentials, endpoints and proxies are read from it, as the clouds' own tools do. */
+  /** Credentials, endpoints and proxies are read from it, as in the clouds' own tools. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly onEvent: (event: CloudEvent) => void;
-  /** For people: what went wrong without failing anything. */
+  /** Reports problems that did not make anything fail, for users. */
   readonly report: (problem: string) => void;
   /** Replicas that copy, and so divide a registry's quotas between them. @default 1 */
   readonly replicas?: () => number;

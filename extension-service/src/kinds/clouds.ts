@@ -5,7 +5,7 @@ import type { CloudOpener } from './kind.js';
 import { kindOf } from './kinds.js';
 
 /**
- * Opens a configured registry that has the API of a cloud; `name` is `target NAME`, `source HOST` or `source HOST/PATH`.
+ * Opens a configured registry that has a cloud API; `name` is `target NAME`, `source HOST` or `source HOST/PATH`.
  * Undefined for other registries.
  */
 export type OpenCloudRegistry<T extends CloudLogin = CloudRegistry> = (
@@ -25,13 +25,13 @@ export function openClouds(options: CloudOptions): OpenCloudRegistry {
   };
 }
 
-/** Which registries the login of a configured one may be sent to; undefined where it has none of a cloud. */
+/** The registries that a configured registry's login may be sent to; undefined if it has no cloud login. */
 export function cloudScope(registry: RegistryConfig, name: string): Pick<CloudLogin, 'covers' | 'owns'> | undefined {
   const { kind, settings } = kindOf(registry);
   return kind.cloud?.scope(settings, isTargetName(name));
 }
 
-/** Whether a registry logs in by the API of a cloud. */
+/** Whether a registry's login comes from a cloud API. */
 export function usesCloud(registry: RegistryConfig): boolean {
   return kindOf(registry).kind.cloud !== undefined;
 }

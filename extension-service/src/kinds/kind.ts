@@ -15,50 +15,50 @@ export interface RegistryKind<Settings> {
   readonly type: string;
   /** One sentence for the documentation of that key. */
   readonly about: string;
-  /** Of a target; of a source too, unless `sourceSchema` is another. */
+  /** For targets; also for sources, unless `sourceSchema` differs. */
   readonly schema: z.ZodType<Settings>;
   readonly sourceSchema?: z.ZodType<Settings>;
-  /** Checks several keys together; gets the keys that parsed, defaults included. */
+  /** Checks combinations of keys; receives the keys that parsed, including defaults. */
   rules?(scope: RuleScope, settings: Parsed<Settings>, isSource: boolean): void;
   readonly naming: RegistryNaming<Settings>;
-  /** A host of the kind has repositories of many owners: a source has its own login and probe for each path. */
+  /** A host of this kind has repositories of many owners: a source has its own login and probe for each path. */
   readonly sharesHosts?: true;
   /**
-   * How connections are secured; unless given, with the system's CA certificates.
+   * How connections are secured; by default with the system's CA certificates.
    *
-   * @throws Error naming the key or variable whose file cannot be read
+   * @throws Error with the key or variable whose file cannot be read
    */
   transport?(settings: Settings, env: Environment): Omit<RegistryEndpoint, 'host'>;
-  /** Credentials that the settings name. */
+  /** Credentials in the settings. */
   keychain?(host: string, settings: Settings, sources: CredentialSources): Keychain | undefined;
-  /** Files that are read with the configuration: a change of theirs is a change of it. */
+  /** Files that belong to the configuration: a change to one of them is a change to the configuration. */
   files?(settings: Settings, env: Environment): readonly NamedFile[];
   /** A file with credentials that is checked with the configuration. */
   readonly credentialsFile?: CredentialsFile;
-  /** Login and repositories by the API of a cloud. */
+  /** Login and repositories through the API of a cloud. */
   readonly cloud?: CloudKind<Settings>;
 }
 
 /** How a kind uses the API of its cloud. */
 export interface CloudKind<Settings> {
-  /** Which registries the login may be sent to. */
+  /** The registries that the login may be sent to. */
   scope(settings: Settings, isTarget: boolean): Pick<CloudLogin, 'covers' | 'owns'>;
-  /** Called once in a process, so that what the opener keeps outlives a configuration. */
+  /** Called once per process, so that the opener's state outlives a configuration. */
   opener(options: CloudOptions): CloudOpener<Settings>;
 }
 
 export interface CloudOpener<Settings> {
-  /** Calls nothing yet. `name` is `target NAME`, `source HOST` or `source HOST/PATH`. */
+  /** Makes no calls yet. `name` is `target NAME`, `source HOST` or `source HOST/PATH`. */
   open(settings: Settings, name: string): CloudRegistry;
 }
 
-/** A file that a key of the settings names, or else a variable of the environment. */
+/** A file that a setting names, or else an environment variable. */
 export interface CredentialsFile {
   readonly key: string;
   readonly variable: string;
-  /** The kind of file that is needed, for messages. */
+  /** The required kind of file, for messages. */
   readonly allowed: string;
-  /** The fault of the file's text, as words that continue its name; never quotes more of the text than its type. */
+  /** The problem with the file's text, as a continuation of its name; never quotes more of the text than its type. */
   fault(text: string): string | undefined;
 }
 

@@ -5,7 +5,7 @@ import { gcp } from './gcp/kind.js';
 import type { RegistryKind } from './kind.js';
 import { oci } from './oci/kind.js';
 
-/** Every kind of registry, in the order in which messages and documentation list them. */
+/** Every kind of registry, in the order of messages and documentation. */
 export const REGISTRY_KINDS: readonly RegistryKind<unknown>[] = [aws, gcp, oci, acr];
 
 /** Values of `type`. */
@@ -13,7 +13,7 @@ export const REGISTRY_TYPES = REGISTRY_KINDS.map(({ type }) => type);
 
 const byType = new Map(REGISTRY_KINDS.map((kind) => [kind.type, kind]));
 
-/** The kind of a configured registry, and its settings. @throws Error for a type that is not in the table */
+/** The kind of a configured registry, and its settings. @throws Error for an unknown type */
 export function kindOf(registry: RegistryConfig): { readonly kind: RegistryKind<unknown>; readonly settings: unknown } {
   const { type } = registry;
   const kind = byType.get(type);

@@ -1,16 +1,16 @@
-/** One thing that was tried at a registry. */
+/** The result of one check at a registry. */
 export interface Probe {
   readonly registry: string;
-  /** `read`, `push`, or what a kind adds: `identity`, the name of a permission. */
+  /** `read`, `push`, or a check that a kind adds: `identity`, or the name of a permission. */
   readonly check: string;
   readonly ok: boolean;
-  /** Why it is not ok: no answer came, the answer was no, or the thing does not exist. @default missing */
+  /** Why the check failed: no answer, a rejection, or a missing object. @default missing */
   readonly state?: 'unreachable' | 'refused' | 'missing' | 'failed';
-  /** The finding, or the fault and its remedy. */
+  /** The finding, or the problem and its remedy. */
   readonly message: string;
 }
 
-/** Uses of a registry beside reading, by the configuration. */
+/** Configured uses of a registry in addition to reading. */
 export interface ProbedUses {
   /** Images are copied there. */
   readonly pushes: boolean;
@@ -18,8 +18,8 @@ export interface ProbedUses {
   readonly deletes: boolean;
 }
 
-/** A digest that no manifest has: to delete it changes nothing, and shows whether deleting is allowed. */
+/** A digest that no manifest has: deleting it changes nothing, and shows whether deletion is allowed. */
 export const ABSENT_DIGEST = `sha256:${'0'.repeat(64)}`;
 
-/** A repository that no source can be mirrored to: a source's path begins with a host. */
+/** A repository that no source is ever mirrored to: a source's path begins with a host. */
 export const PROBE_REPOSITORY = 'image-swapper-check';

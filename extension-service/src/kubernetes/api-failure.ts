@@ -1,18 +1,18 @@
 import { messageOf } from '../util/message-of.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
-/** Why the API server did not do what it was asked. */
+/** Why a request to the API server failed. */
 export interface ApiFailure {
-  /** Its HTTP status; undefined when there was no answer. */
+  /** Its HTTP status; undefined if there was no response. */
   readonly status: number | undefined;
   /** Its message, or the reason for a missing response; one short line. */
   readonly message: string;
-  /** Milliseconds that it asks to be left alone. */
+  /** Milliseconds until the next request is allowed. */
   readonly retryAfter?: number;
 }
 
 const SHOWN = 300;
 
-/** The client's errors carry the whole response, headers included; people need the status and its reason. */
+/** The client's errors contain the whole response, including headers; users need the status and its reason. */
 export function describeApiFailure(error: unknown): ApiFailure {
   const { code, body, headers } = (typeof error === 'object' && error !== null ? error : {}) as {
     readonly code?: unknown;
@@ -28,7 +28,7 @@ export function describeApiFailure(error: unknown): ApiFailure {
   return { status: undefined, message: message.slice(0, SHOWN) };
 }
 
-/** The message of a `Status`, which the client hands over as text or as an object. */
+/** The message of a `Status`, which the client returns as text or as an object. */
 function statusMessage(body: unknown): string | undefined {
   let status = body;
   if (typeof body === 'string') {

@@ -1,16 +1,16 @@
 import { oneLine } from '../core/image/quote.js';
 import { describeApiFailure } from './api-failure.js';
 
-/** HTTP status of an answer of the API server; undefined for what is none. */
+/** HTTP status of the API server's response; undefined for other errors. */
 export function statusOf(error: unknown): number | undefined {
   return describeApiFailure(error).status;
 }
 
 /**
- * The API server's message, for people.
+ * The API server's message, for users.
  *
  * @param what the object, as in `ConfigMap team/name`
- * @param verbs what the service does with it, for anyone who has to grant it
+ * @param verbs the service's verbs for it, to grant
  */
 export function apiProblem(what: string, error: unknown, verbs: readonly string[]): string {
   const { status, message } = describeApiFailure(error);

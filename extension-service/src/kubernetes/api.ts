@@ -3,21 +3,21 @@ import { readFile } from 'node:fs/promises';
 import { delimiter } from 'node:path';
 
 export interface ClusterAccess {
-  /** For clients of further APIs: `config.makeApiClient(CoordinationV1Api)`. */
+  /** For clients of other APIs: `config.makeApiClient(CoordinationV1Api)`. */
   readonly config: KubeConfig;
   readonly core: CoreV1Api;
-  /** Where the service keeps what is its own, such as the Lease: its namespace, or that of the kubeconfig's context. */
+  /** The namespace of the service's own objects, such as the Lease: the Pod's, or that of the kubeconfig's context. */
   readonly namespace: string;
-  /** The namespace of the Pod that this is; undefined elsewhere, where nothing is left alone for being our own. */
+  /** The namespace of the current Pod; undefined outside a Pod, where no namespace is excluded as our own. */
   readonly ownNamespace: string | undefined;
 }
 
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
 /**
- * The cluster that the process runs in, or that KUBECONFIG names. Loaded only then: the client costs 70 MB.
+ * The cluster of the process, or of KUBECONFIG. Loads the client, which costs 70 MB, only then.
  *
- * @returns undefined outside of a cluster
+ * @returns undefined outside a cluster
  */
 export async function connectCluster(
   env: Readonly<Record<string, string | undefined>>,
@@ -41,7 +41,7 @@ export async function connectCluster(
   return { config, core: config.makeApiClient(CoreV1Api), namespace: namespace ?? 'default', ownNamespace: own };
 }
 
-/** @throws Error naming the file and nothing of what is in it, unlike the parser's */
+/** @throws Error with the file but not its content, which the parser's message would quote */
 function load(config: KubeConfig, file: string): void {
   try {
     config.loadFromFile(file);
@@ -63,7 +63,7 @@ export function hasCluster(env: Readonly<Record<string, string | undefined>>): b
   return isInPod(env) || kubeconfigs(env).length > 0;
 }
 
-/** By the variable that kubelets give to every container. */
+/** Kubelets give this variable to every container. */
 export function isInPod(env: Readonly<Record<string, string | undefined>>): boolean {
   return (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
 }

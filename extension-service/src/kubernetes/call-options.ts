@@ -1,10 +1,10 @@
 import type { ConfigurationOptions } from '@kubernetes/client-node';
 import { requestOptions } from './request-options.js';
 
-/** Milliseconds for one call: without it, a connection that died silently would be waited for without end. */
+/** Time limit in milliseconds for one call: without it, a call would wait forever on a silently dead connection. */
 const DEADLINE_MS = 15_000;
 
-/** Options of one short call. A PATCH is of the type given. */
+/** Options for one short call. A PATCH has the given type. */
 export async function callOptions(
   contentType?: string,
   deadline = DEADLINE_MS,

@@ -1,14 +1,14 @@
-/** Time as the cluster side uses it; a test brings its own. */
+/** The clock of the cluster side; tests provide their own. */
 export interface Clock {
-  /** Milliseconds that only ever grow, whatever is done to the machine's time. */
+  /** Monotonic milliseconds, independent of changes to the machine's time. */
   now(): number;
-  /** The time of day, for what people read. */
+  /** The time of day, for display. */
   date(): Date;
-  /** Calls `then` once, after so many milliseconds. @returns what calls that off */
+  /** Calls `then` once, after the given milliseconds. @returns a function that cancels the call */
   after(milliseconds: number, then: () => void): () => void;
 }
 
-/** Keeps no process alive. */
+/** Does not keep the process alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   date: () => new Date(),

@@ -10,19 +10,19 @@ import { namingTarget } from '../kinds/registry-naming.js';
 
 /** A policy of the service that is in the cluster, regardless of who applied it. */
 export interface ComparedPolicy {
-  /** `KIND NAME`, or `KIND` where these cannot be read. */
+  /** `KIND NAME`, or `KIND` if objects of the kind cannot be read. */
   readonly policy: string;
   readonly ok: boolean;
-  /** It could not be read, so `ok` says only that nothing is known to be wrong. */
+  /** It could not be read, so `ok` only means that no problem is known. */
   readonly isUnknown?: boolean;
-  /** Whether it fits the configuration, and what to do where it does not. */
+  /** Whether it matches the configuration, and what to do if it does not. */
   readonly message: string;
 }
 
-/** Every policy carries it. */
+/** On every policy. */
 const LABELS = { [NAME_LABEL]: DEFAULT_NAME };
 
-/** Compares the policies in the cluster with those that the configuration needs, by the hash that they carry. */
+/** Compares the policies in the cluster with those that the configuration needs, by their hash. */
 export async function comparePolicies(
   objects: Pick<PolicyObjects, 'labelled'>,
   config: Config,
@@ -37,7 +37,7 @@ export async function comparePolicies(
           ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expected),
         }));
       } catch (error) {
-        // Nothing is wrong with them, as far as anybody knows.
+        // As far as known, nothing is wrong with them.
         const message = `not compared: ${messageOf(error)}`;
         return [{ policy: kind.kind, ok: true, isUnknown: true, message }];
       }
@@ -46,7 +46,7 @@ export async function comparePolicies(
   const found = compared.flat();
   const { engine } = config.policies;
   if (found.length > 0 || engine === 'none') return found;
-  // Nothing is wrong yet: they may come later, or carry the label of a chart whose name was changed.
+  // Not a problem yet: they may be applied later, or have the label of a chart whose name was changed.
   const message = `none found with the label ${NAME_LABEL}=${DEFAULT_NAME} (policies.engine: ${engine}); without policies no Pod is swapped`;
   return [{ policy: 'policies', ok: true, message }];
 }

@@ -10,7 +10,7 @@ export interface CopyUpdate {
   readonly target: string;
   /** The image's reference in the target. */
   readonly reference: string;
-  /** The topmost owners of the Pods that use it, or the Pods themselves where they have none. */
+  /** The topmost owners of the Pods that use it, or the Pods themselves if they have none. */
   readonly users: readonly ObjectReference[];
   readonly result:
     | SettledCopy
@@ -19,7 +19,7 @@ export interface CopyUpdate {
         readonly ok: false;
         readonly failure: CopyFailure;
         readonly nextTry?: number;
-        /** The source was there, and is gone since then: milliseconds since the epoch. */
+        /** The source existed earlier but has been missing since this time, in milliseconds since the epoch. */
         readonly goneSince?: number;
       };
 }

@@ -11,19 +11,19 @@ const KEY = 'first-seen';
 const MEANING =
   'image-swapper: when a registry first showed each image digest (targets[].gate.minimumAge). The age of a digest that is removed begins again.';
 
-/** The name of the ConfigMap, beside the Lease of the same installation. */
+/** The name of the ConfigMap, next to the Lease of the same installation. */
 export function firstSeenName({ lease }: Pick<Config, 'lease'>): string {
   return `${lease.name}-first-seen`;
 }
 
-/** Keeps the times in a ConfigMap of the cluster, if there is one; connects when they are first wanted. */
+/** Stores the times in a ConfigMap of the cluster, if there is one; connects on first use. */
 export function clusterSeenStore(
   env: Readonly<Record<string, string | undefined>>,
 ): (config: Config) => Promise<SeenStore | undefined> {
   let opened: Promise<ClusterAccess | undefined> | undefined;
   return async (config) => {
     opened ??= connectCluster(env);
-    // A broken kubeconfig may be corrected: what failed is tried again.
+    // A broken kubeconfig may be corrected, so failures are retried.
     opened.catch(() => (opened = undefined));
     const cluster = await opened;
     return cluster && firstSeenMap(cluster, config);
@@ -52,7 +52,7 @@ function firstSeenMap({ core, namespace: own }: ClusterAccess, config: Config): 
           const metadata = { name, namespace, annotations: { 'kubernetes.io/description': MEANING } };
           await core.createNamespacedConfigMap({ namespace, body: { metadata, data } }, await callOptions());
         } else {
-          // With the version that was read, a write of another replica makes it a conflict.
+          // The version that was read turns a concurrent write of another replica into a conflict.
           const { PatchStrategy } = await import('./client.js');
           const body = { metadata: { resourceVersion: version }, data };
           const options = await callOptions(PatchStrategy.MergePatch);

@@ -3,7 +3,7 @@ import type { EngineVersion } from '../core/engines/engine.js';
 import type { ClusterAccess } from './api.js';
 import { callOptions } from './call-options.js';
 
-/** Of the Deployment that admits Pods, as Kyverno's chart names and labels it for every name of a release. */
+/** Name and label of the Deployment that admits Pods, which Kyverno's chart uses for every release name. */
 const ADMISSION_CONTAINER = 'kyverno';
 const ADMISSION_CONTROLLER = 'app.kubernetes.io/component=admission-controller,app.kubernetes.io/part-of';
 const TIMEOUT_MS = 5_000;
@@ -17,10 +17,10 @@ interface Container {
 }
 
 /**
- * The version of the cluster's Kyverno, by the image of its Deployment; the oldest of several. Needs the right to list
+ * The version of the cluster's Kyverno, from its Deployment's image; the oldest of several. Needs the right to list
  * Deployments, which the watch has.
  *
- * @returns undefined where there is none, it cannot be read, or its image has another kind of tag
+ * @returns undefined if there is none, it cannot be read, or its image has another kind of tag
  */
 export async function kyvernoVersion(cluster: Pick<ClusterAccess, 'config'>): Promise<EngineVersion | undefined> {
   const { CustomObjectsApi } = await import('./client.js');

@@ -8,11 +8,11 @@ import { followObjects } from './watch/follow-objects.js';
 
 export interface LazyPullSecretsOptions extends Omit<PullSecretsOptions, 'follow'> {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Whether it lives long enough to watch Secrets instead of reading them. */
+  /** Whether the process lives long enough to watch Secrets instead of reading them. */
   readonly watch: boolean;
 }
 
-/** Connects to the cluster when the first Secret is wanted; outside of a cluster Pods have no secrets. */
+/** Connects to the cluster when the first Secret is needed; outside a cluster Pods have no secrets. */
 export class LazyPullSecrets implements PullSecrets {
   private cluster: Promise<ClusterPullSecrets | undefined> | undefined;
   private reader: SecretReaderConfig;
@@ -21,12 +21,12 @@ export class LazyPullSecrets implements PullSecrets {
     this.reader = options.reader;
   }
 
-  /** Watches from now on, if Secrets of Pods are to be read, instead of from the first Pod on. */
+  /** Starts watching now, if Secrets of Pods may be read, instead of with the first Pod. */
   async start(): Promise<void> {
     if (this.reader.enabled) (await this.connect())?.start();
   }
 
-  /** From the next Pod on. */
+  /** Applies from the next Pod on. */
   configure(reader: SecretReaderConfig): void {
     this.reader = reader;
     this.cluster?.then(
@@ -59,7 +59,7 @@ export class LazyPullSecrets implements PullSecrets {
 
   private connect(): Promise<ClusterPullSecrets | undefined> {
     this.cluster ??= this.open();
-    // A broken kubeconfig may be fixed: what failed is tried again.
+    // A broken kubeconfig may be fixed, so failures are retried.
     this.cluster.catch(() => (this.cluster = undefined));
     return this.cluster;
   }

@@ -18,12 +18,12 @@ export interface LeaderTasksOptions {
   readonly config: LiveConfig;
   /** With `tls.mode: selfSigned`. */
   readonly certificate?: OpenedCertificate;
-  /** The images that the targets have. */
+  /** The images in the targets. */
   readonly images?: MirroredImages;
   readonly log: (level: 'info' | 'warn', message: string) => void;
 }
 
-/** Whether a configuration makes the service write into the cluster, and not only copy what it uses. */
+/** Whether a configuration makes the service write to the cluster, and not only copy images. */
 export function writesIntoCluster({ tls, policies }: Config): boolean {
   return tls.mode === 'selfSigned' || policies.manage;
 }
@@ -56,7 +56,7 @@ export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly
   return tasks;
 }
 
-/** The authorities that managed policies carry. */
+/** The CA certificates in managed policies. */
 async function caFor(
   { policies, tls }: Config,
   world: CertificateEnvironment | undefined,

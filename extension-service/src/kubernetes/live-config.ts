@@ -1,14 +1,14 @@
 import type { Config } from '../core/config/model.js';
 import { WakeUps } from '../util/wake-ups.js';
 
-/** The configuration in force, for work that goes on while it changes. */
+/** The current configuration, for long-running work. */
 export interface LiveConfig {
   current(): Config;
   /** Resolves at the next change, after `milliseconds`, or when the signal aborts, whichever is first. */
   pause(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Gets each new configuration from its reader. */
+/** Receives each new configuration from its reader. */
 export class ConfigFeed implements LiveConfig {
   private readonly changes = new WakeUps();
 

@@ -1,4 +1,4 @@
-/** An object of the cluster, as Events and owners name it. */
+/** An object of the cluster, in the form of Events and owner references. */
 export interface ObjectReference {
   readonly apiVersion: string;
   readonly kind: string;

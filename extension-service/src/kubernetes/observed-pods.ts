@@ -9,13 +9,13 @@ import { callOptions } from './call-options.js';
 
 /** A Pod is created milliseconds after its admission; a watch may be seconds behind. */
 const PAUSES_MS: readonly number[] = [100, 400, 1_000];
-/** Pods of a namespace that are looked through; the watch knows the others. */
+/** Maximum Pods of a namespace to search; the watch knows the others. */
 const MAX_PODS = 500;
 
 export interface ObservedPodsOptions {
-  /** Whether the watch of the workloads has shown such a Pod; undefined where nothing is watched. */
+  /** Whether the watch of the workloads has shown such a Pod; undefined if nothing is watched. */
   readonly watched: (job: MirrorJob) => boolean | undefined;
-  /** Undefined outside of a cluster. */
+  /** Undefined outside a cluster. */
   readonly connect: () => Promise<ClusterAccess | undefined>;
   readonly onProblem: (message: string) => void;
   readonly pauses?: readonly number[];
@@ -30,7 +30,7 @@ export class ObservedPods {
   async isShown(job: MirrorJob): Promise<boolean> {
     const { pull } = job;
     if (pull === undefined || !isNamespaceName(pull.namespace)) return false;
-    // Outside of a cluster there is no Pod to wait for.
+    // Outside a cluster there is no Pod to wait for.
     const connected = await this.options.connect().catch(() => undefined);
     if (connected === undefined && this.options.watched(job) === undefined) return false;
     const pauses = this.options.pauses ?? PAUSES_MS;
@@ -38,7 +38,7 @@ export class ObservedPods {
       await sleep(pause);
       const watched = this.options.watched(job);
       if (watched === true) return true;
-      // The watch does not see every namespace, and not everything at once.
+      // The watch does not cover every namespace, and needs some time.
       const isLast = index === pauses.length - 1;
       if ((watched === undefined || isLast) && (await this.isListed(job, pull))) return true;
     }

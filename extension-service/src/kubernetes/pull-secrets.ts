@@ -13,11 +13,11 @@ import { messageOf } from '../util/message-of.js';
 /** Reads the registry credentials that a Pod could pull with. */
 export interface PullSecrets {
   /**
-   * Those of the Pod's own pull secrets first, then of its ServiceAccount's; undefined when it has none. What may not be
-   * read or does not exist is left out and told to `onProblem`.
+   * First those of the Pod's own pull secrets, then of its ServiceAccount's; undefined if it has none. Missing and
+   * unreadable ones are skipped and reported to `onProblem`.
    */
   forPod(context: PullContext): Promise<Keychain | undefined>;
-  /** The Docker config of one named Secret. @throws Error when it cannot be read or holds no registry credentials */
+  /** The Docker config of one named Secret. @throws Error if it cannot be read or contains no registry credentials */
   named(name: string, namespace?: string): Promise<string>;
 }
 
@@ -26,20 +26,20 @@ export interface PullSecretsOptions {
   readonly onProblem: (message: string) => void;
   /** Messages that need no action. */
   readonly onDebug?: (message: string) => void;
-  /** Without it Secrets are read by name, for processes that end soon. */
+  /** Without it Secrets are read by name, for short-lived processes. */
   readonly follow?: FollowObjects;
-  /** Bytes that are kept of each kind that is watched, and of what is read by name. @default 33554432 */
+  /** Maximum bytes to keep of each watched kind, and of Secrets read by name. @default 33554432 */
   readonly most?: number;
   /** Failed pulls in the namespace may work now: a Secret was created, changed, or added to a ServiceAccount. */
   readonly onRotated?: (namespace: string, name: string) => void;
-  /** Milliseconds that a Pod's Secrets are kept where they are read by name. @default 30000 */
+  /** Milliseconds for which a Pod's Secrets are cached if they are read by name. @default 30000 */
   readonly life?: number;
-  /** Milliseconds that one read by name may take. @default 15000 */
+  /** Time limit in milliseconds for one read by name. @default 15000 */
   readonly deadline?: number;
   readonly now?: () => number;
 }
 
-/** Problems that are remembered as told. */
+/** Maximum problems that are remembered as reported. */
 const MAX_REPORTED = 1_000;
 
 /**
@@ -63,8 +63,8 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 
   /**
-   * Begins to watch; `forPod` does it too. Not where only certain Secrets may be read: rights for names are rights to read
-   * by name.
+   * Starts watching; `forPod` also does this. Not if only certain Secrets may be read: rights for names only allow
+   * reading by name.
    */
   start(): void {
     const { follow, onProblem, onRotated, most } = this.options;
@@ -101,7 +101,7 @@ export class ClusterPullSecrets implements PullSecrets {
   }
 
   async forPod({ namespace, serviceAccount, secretNames }: PullContext): Promise<Keychain | undefined> {
-    // Paths of the API are made of these names.
+    // API paths contain these names.
     if (!this.reader.enabled || !isNamespaceName(namespace)) return undefined;
     this.start();
     const ofPod = this.readable(namespace, secretNames);

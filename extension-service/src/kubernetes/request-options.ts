@@ -1,7 +1,7 @@
 import type { ConfigurationOptions, ObservableMiddleware, RequestContext } from '@kubernetes/client-node';
 
 /**
- * Options of one request of the client: it ends with the signal, and a PATCH is of the type given.
+ * Options for one request of the client: it ends with the signal, and a PATCH has the given type.
  *
  * @param accept media type of the answer
  */
@@ -13,7 +13,7 @@ export async function requestOptions(
   const { Observable } = await import('./client.js');
   const middleware: ObservableMiddleware = {
     pre: (request: RequestContext) => {
-      // The client's declarations name the DOM's AbortSignal; Node's is what its fetch wants.
+      // The client's declarations use the DOM's AbortSignal; Node's fetch needs Node's.
       request.setSignal(signal);
       if (contentType !== undefined) request.setHeaderParam('Content-Type', contentType);
       if (accept !== undefined) request.setHeaderParam('Accept', accept);

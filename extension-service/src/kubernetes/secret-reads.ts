@@ -7,28 +7,31 @@ import { MAX_BYTES, PULL_SECRET_TYPES, isTooLong, pullSecretNames } from './watc
 
 export interface SecretReadsOptions {
   readonly onProblem: (message: string) => void;
-  /** Milliseconds that a Pod's Secrets are kept. @default 30000 */
+  /** Milliseconds for which a Pod's Secrets are cached. @default 30000 */
   readonly life?: number;
-  /** Bytes that are kept. @default 33554432 */
+  /** Maximum bytes to cache. @default 33554432 */
   readonly most?: number;
-  /** Milliseconds that one read may take. @default 15000 */
+  /** Time limit in milliseconds for one read. @default 15000 */
   readonly deadline?: number;
   readonly now?: () => number;
 }
 
-/** Milliseconds that a Secret of the configuration is kept: there are few of them, and a rotated one is to be in force soon. */
+/**
+ * Milliseconds for which a Secret of the configuration is cached: there are few of them, and rotations must take effect
+ * soon.
+ */
 const NAMED_LIFETIME_MS = 3_000;
-/** Names come from Pods, so there may be any number. */
+/** Names come from Pods, so their number is unlimited. */
 const MAX_REMEMBERED = 10_000;
 
 interface Read {
   readonly until: number;
   readonly value: Promise<unknown>;
-  /** Known when it has come. */
+  /** Known after it was read. */
   size: number;
 }
 
-/** Secrets and ServiceAccounts by name from the API server; each is kept a while, so that many copies cost few requests. */
+/** Secrets and ServiceAccounts by name from the API server, cached, so that many copies cost few requests. */
 export class SecretReads {
   private readonly cache = new Map<string, Read>();
   private size = 0;
@@ -38,7 +41,7 @@ export class SecretReads {
     private readonly options: SecretReadsOptions,
   ) {}
 
-  /** A Secret of one of the types that the kubelet pulls with. @throws Error naming it */
+  /** A Secret of one of the types that the kubelet pulls with. @throws Error with its name */
   async pullSecret(namespace: string, name: string): Promise<DockerConfigSource> {
     checkNames('Secret', namespace, name);
     return this.cached(`pull ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
@@ -55,7 +58,7 @@ export class SecretReads {
     });
   }
 
-  /** Names of the pull secrets of a ServiceAccount. @throws Error naming it */
+  /** Names of the pull secrets of a ServiceAccount. @throws Error with its name */
   async accountSecretNames(namespace: string, name: string): Promise<readonly string[]> {
     checkNames('ServiceAccount', namespace, name);
     return this.cached(`account ${namespace}/${name}`, this.options.life ?? 30_000, async () => {
@@ -66,7 +69,7 @@ export class SecretReads {
     });
   }
 
-  /** The Docker config of a Secret of any type. @throws Error when it cannot be read or holds none */
+  /** The Docker config of a Secret of any type. @throws Error if it cannot be read or contains none */
   async dockerConfig(namespace: string, name: string): Promise<string> {
     checkNames('Secret', namespace, name);
     return this.cached(`named ${namespace}/${name}`, NAMED_LIFETIME_MS, async () => {
@@ -99,7 +102,7 @@ export class SecretReads {
     return callOptions(undefined, this.options.deadline);
   }
 
-  /** Failures are kept as well: a missing Secret must not cost a request per copy. */
+  /** Failures are also cached: a missing Secret must not cost a request per copy. */
   private cached<T>(key: string, life: number, load: () => Promise<{ value: T; size: number }>): Promise<T> {
     const now = (this.options.now ?? Date.now)();
     const known = this.cache.get(key);
@@ -135,11 +138,11 @@ export class SecretReads {
 }
 
 const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
-/** RFC 1123, as the API server checks names: 63 characters for a namespace, 253 for the others. */
+/** RFC 1123, the API server's limits: 63 characters for a namespace, 253 for the others. */
 const NAMESPACE = new RegExp(`^(?=.{1,63}$)${LABEL}$`);
 const NAME = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`);
 
-/** The names become segments of a path of the API, where `..` and `/` would name another object. */
+/** The names become segments of an API path, where `..` and `/` would name another object. */
 function checkNames(kind: string, namespace: string, name: string): void {
   if (NAMESPACE.test(namespace) && NAME.test(name)) return;
   throw new Error(`${kind} ${quoteInput(`${namespace}/${name}`)}: not valid names of Kubernetes objects`);
@@ -153,7 +156,7 @@ function decode(encoded: string): string {
   return Buffer.from(encoded, 'base64').toString('utf8');
 }
 
-/** The client's errors carry the whole response; people need the object and the status. */
+/** The client's errors contain the whole response; users need the object and the status. */
 async function explain<T>(what: string, request: Promise<T>): Promise<T> {
   try {
     return await request;

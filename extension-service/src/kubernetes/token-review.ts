@@ -1,15 +1,18 @@
 import type { ClusterAccess } from './api.js';
 import { callOptions } from './call-options.js';
 
-/** Milliseconds for one review: an admission waits for it, and the API server for the admission (3 s by default). */
+/**
+ * Time limit in milliseconds for one review: an admission waits for it, and the API server for the admission (3 s by
+ * default).
+ */
 const TIMEOUT_MS = 2_000;
 
 /**
- * Asks the API server whose token it is (authentication.k8s.io/v1 TokenReview).
+ * Asks the API server for the user of a token (authentication.k8s.io/v1 TokenReview).
  *
- * @returns the user, such as `system:serviceaccount:kyverno:kyverno-admission-controller`; undefined for a token that is
- *   not valid for the audience
- * @throws Error when there is no answer; never with the token in it
+ * @returns the user, such as `system:serviceaccount:kyverno:kyverno-admission-controller`; undefined if the token is
+ * not valid for the audience
+ * @throws Error without an answer; never contains the token
  */
 export async function reviewToken(
   connect: () => Promise<ClusterAccess | undefined>,
@@ -23,7 +26,7 @@ export async function reviewToken(
   try {
     const api = cluster.config.makeApiClient(AuthenticationV1Api);
     const { status } = await api.createTokenReview({ body }, await callOptions(undefined, TIMEOUT_MS));
-    // An API server that does not know audiences answers without them.
+    // An API server that does not support audiences answers without them.
     const isForUs = status?.authenticated === true && status.audiences?.includes(audience) === true;
     return isForUs ? status.user?.username : undefined;
   } catch (error) {

@@ -122,7 +122,7 @@ const NAMES: Readonly<Record<PacedAction, string>> = {
   'finish-upload': 'CompleteLayerUpload',
 };
 
-/** How long so many requests take at the quotas; the narrowest decides. */
+/** How long this many requests take under the quotas; the slowest quota decides. */
 export function quotaTime(
   quotas: AwsConfig['quotas'],
   { manifests, blobs }: PushRequests,

@@ -19,7 +19,7 @@ import { EcrRepositories } from './repositories.js';
 import { PolicySweep } from './sweep.js';
 import { messageOf } from '../../util/message-of.js';
 
-/** Milliseconds before the first look for drifted policies, and between two. */
+/** Milliseconds before the first check for drifted policies, and between two checks. */
 const SWEEP = { first: 15_000, interval: 1_800_000 };
 const SETTLE_TIMEOUT_MS = 15_000;
 

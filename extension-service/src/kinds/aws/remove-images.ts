@@ -1,19 +1,19 @@
 import type { EcrContext } from './context.js';
 import { awsProblem } from './problems.js';
 
-/** BatchDeleteImage takes at most so many images. */
+/** BatchDeleteImage accepts at most this many images. */
 const MAX_BATCH = 100;
-/** Milliseconds for one call, the SDK's tries included. */
+/** Time limit in milliseconds for one call, including the SDK's retries. */
 const CALL_TIMEOUT_MS = 60_000;
 const ACTION = 'ecr:BatchDeleteImage';
 
 /**
- * Deletes images by digest, with all their tags. An index goes in a call of its own, before its platforms: ECR keeps an
- * image that an index names (`ImageReferencedByManifestList`). An image that is not there counts as deleted.
+ * Deletes images by digest, with all their tags. An index is deleted in a separate call before its platforms, because
+ * ECR keeps an image that an index refers to (`ImageReferencedByManifestList`). A missing image counts as deleted.
  *
- * @param digests an index first, where there is one
- * @throws RegistryError that names the permission, or what ECR says of the first image that it keeps
- * @see https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
+ * @param digests an index first, if there is one
+ * @throws RegistryError with the missing permission, or ECR's reason for the first image that it keeps @see
+ * https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
  */
 export async function removeImages(
   { aws, host, names, clients }: Pick<EcrContext, 'aws' | 'host' | 'names' | 'clients'>,

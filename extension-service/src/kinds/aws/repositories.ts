@@ -13,9 +13,9 @@ export interface EcrRepositoriesOptions extends EcrContext {
   readonly keeper: PolicyKeeper;
 }
 
-/** Milliseconds for which a repository that was created is not created again. */
+/** A repository that was created is not created again for this many milliseconds. */
 const RECENT_CREATION_MS = 30_000;
-/** Milliseconds for one creation, the SDK's tries included. */
+/** Time limit in milliseconds for one creation, including the SDK's retries. */
 const CREATION_TIMEOUT_MS = 60_000;
 
 /** Repositories of a target, created when a push finds them missing: ECR has one for each image name. */
@@ -30,13 +30,13 @@ export class EcrRepositories implements CloudRepositories {
       creation = this.#create(repository);
       this.#creations.set(repository, creation);
       const forget = (): boolean => this.#creations.delete(repository);
-      // Other parts of the image may have got the answer that it is missing before, and ask only now.
+      // Other parts of the image may have learned earlier that it is missing, and only ask now.
       creation.then(
         () => setTimeout(forget, RECENT_CREATION_MS).unref(),
         () => forget(),
       );
     }
-    // A caller that gives up leaves the creation to the other callers that wait for it.
+    // If a caller gives up, the creation continues for the other callers that wait for it.
     return signal === undefined ? creation : untilAborted(creation, signal);
   }
 
@@ -60,7 +60,7 @@ export class EcrRepositories implements CloudRepositories {
       const command = new clients.sdk.CreateRepositoryCommand(createInput(aws, repository, keeper.marks));
       await clients.ecr.send(command, { abortSignal: AbortSignal.timeout(CREATION_TIMEOUT_MS) });
     } catch (error) {
-      // Another replica was faster, or it came between our question and this call.
+      // Another replica was faster, or someone created it between our check and this call.
       if (error instanceof Error && error.name === 'RepositoryAlreadyExistsException') {
         onEvent({ kind: 'repository', registry, repository, action: 'create', outcome: 'exists' });
         keeper.used(repository);

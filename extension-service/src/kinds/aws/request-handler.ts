@@ -8,13 +8,13 @@ import type * as Sdk from './sdk.js';
 
 type Handle = NodeHttpHandler['handle'];
 
-/** Milliseconds for a connection, and for the answer to a request that has been sent. */
+/** Time limit in milliseconds for a connection, and for the answer to a sent request. */
 const TIMEOUTS = { connectionTimeout: 3_000, requestTimeout: 8_000, throwOnRequestTimeout: true } as const;
 
 /**
- * HTTP for the SDK, which ignores the environment's proxies and AWS_CA_BUNDLE: both hold here, read as for registries.
+ * HTTP for the SDK, which ignores the environment's proxies and AWS_CA_BUNDLE: here both apply, as for registries.
  *
- * @throws Error that names the variable when its proxy or file cannot be used
+ * @throws Error that names the variable if its proxy or file cannot be used
  */
 export function awsRequestHandler(sdk: typeof Sdk, env: Readonly<Record<string, string | undefined>>): NodeHttpHandler {
   const choose = proxyFromEnvironment(env);
@@ -36,7 +36,7 @@ export function awsRequestHandler(sdk: typeof Sdk, env: Readonly<Record<string, 
     }
     return handler;
   };
-  // The direct handler stands for both, with the SDK's whole interface.
+  // The direct handler represents both, with the SDK's whole interface.
   const handle = direct.handle.bind(direct);
   direct.handle = ((request, options) => {
     const { protocol, hostname, port } = request;
@@ -46,7 +46,7 @@ export function awsRequestHandler(sdk: typeof Sdk, env: Readonly<Record<string, 
   return direct;
 }
 
-/** PEM of AWS_CA_BUNDLE, as the AWS command line reads it. @throws Error naming variable and file */
+/** PEM of AWS_CA_BUNDLE, as the AWS command line reads it. @throws Error with the variable and the file */
 export function awsCaBundle(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const path = env['AWS_CA_BUNDLE'];
   if (path === undefined || path === '') return undefined;

@@ -17,7 +17,7 @@ const partitions: readonly { readonly name: string; readonly regions: RegExp }[]
   { name: 'aws', regions: /^(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-/ },
 ];
 
-/** Checks the keys of one `aws` together. */
+/** Checks combinations of keys of one `aws` mapping. */
 export function awsRules(scope: RuleScope, aws: Parsed<AwsConfig>, isSource: boolean): void {
   checkAccount(scope, aws);
   if (isSource) checkAwsSource(scope, aws);
@@ -26,20 +26,20 @@ export function awsRules(scope: RuleScope, aws: Parsed<AwsConfig>, isSource: boo
   if (aws.ecrOptions !== undefined) checkEcrOptions(scope, aws.ecrOptions);
 }
 
-/** Digits of an account that was read as a number and had one zero in front. */
+/** Number of digits of an account that was read as a number and had one leading zero. */
 const LOST_ZERO_LENGTH = 11;
 
 function checkAccount(scope: RuleScope, { accountId }: Parsed<AwsConfig>): void {
   // Empty: ECR Public.
   if (accountId === undefined || accountId === '' || accountId.length === 12) return;
   const message = `${quoteInput(accountId)} has ${accountId.length} digits, and AWS accounts have 12`;
-  // k8s-image-swapper's own guide has an account of 9 digits, and it loads.
+  // k8s-image-swapper's own guide contains an account with 9 digits, which that program accepts.
   if (accountId.length !== LOST_ZERO_LENGTH) return scope.warn(['accountId'], message);
   const mend = `a leading zero was lost, because Helm reads unquoted digits as a number: write accountId: "0${accountId}"`;
   scope.error(['accountId'], message, mend);
 }
 
-/** ECR Public is in no account and no region; any other registry is in one of each. */
+/** ECR Public has no account and no region; any other registry has one of each. */
 function checkAwsSource(scope: RuleScope, { public: isPublic }: Parsed<AwsConfig>): void {
   for (const key of ['accountId', 'region']) {
     const where = [key];
@@ -92,7 +92,7 @@ function checkEcrOptions(scope: RuleScope, options: Parsed<EcrOptions>): void {
     const allowed = 'set the ARN, ID or alias of a KMS key; alias/aws/ecr is the key that AWS manages';
     scope.missing(kmsKey, [...encryption, 'encryptionType'], `required with encryptionType ${type}`, allowed);
   }
-  // The schema drops a key that ECR would refuse.
+  // The schema drops a key that ECR would reject.
   if (type === 'AES256' && hasKey) {
     scope.warn(kmsKey, 'has no effect with encryptionType AES256', 'set encryptionType: KMS to use it');
   }

@@ -114,7 +114,7 @@ const encryption = z
       allowed: 'expected the ARN, ID or alias of a KMS key, such as alias/aws/ecr',
     }).exactOptional(),
   })
-  // ECR refuses a key beside AES256; the example file of k8s-image-swapper has one.
+  // ECR rejects a key with AES256; the example file of k8s-image-swapper contains one.
   .transform(({ encryptionType, kmsKey }) => ({
     encryptionType,
     ...(kmsKey !== undefined && encryptionType !== 'AES256' && { kmsKey }),

@@ -1,4 +1,4 @@
-/** The parts of the AWS SDK that are used, by name: loaded only when an aws registry needs it, see programs/programs.ts. */
+/** The parts of the AWS SDK that are used: loaded only if an aws registry needs them, see programs/programs.ts. */
 export { NodeHttpHandler } from '@smithy/node-http-handler';
 export {
   BatchDeleteImageCommand,

@@ -9,15 +9,17 @@ import { sleep } from '../../util/sleep.js';
 
 export interface SweepOptions extends EcrContext {
   readonly keeper: PolicyKeeper;
-  /** Milliseconds before the first look, and between two. */
+  /** Milliseconds before the first check, and between two checks. */
   readonly first: number;
   readonly interval: number;
 }
 
-/** Milliseconds between two repositories: AWS does not publish the quota of ListTagsForResource, and nothing hurries. */
+/**
+ * Milliseconds between two repositories: AWS does not publish the quota of ListTagsForResource, and there is no hurry.
+ */
 const PACE = 100;
 
-/** Looks at all repositories that carry our mark from time to time, and corrects those whose policies have changed. */
+/** Periodically checks all repositories with our tag, and corrects those whose policies differ. */
 export class PolicySweep {
   readonly #stop = new AbortController();
 
@@ -29,7 +31,7 @@ export class PolicySweep {
     if (keeper.desired === undefined) return;
     let pause = first;
     for (;;) {
-      // Spread over half of the time: replicas start together.
+      // Spread over half of the interval, because replicas start together.
       await this.#pause(pause * (0.5 + 0.5 * Math.random()));
       if (this.#stop.signal.aborted) return;
       try {
@@ -58,8 +60,8 @@ export class PolicySweep {
 }
 
 /**
- * The repositories of the target that carry our mark with another hash. Repositories without the mark are somebody
- * else's, or get it with the next image that goes there.
+ * The target's repositories whose tag of ours contains another hash. Repositories without the tag belong to someone
+ * else, or get it with the next image.
  *
  * @throws AwsCallError
  */
@@ -80,7 +82,7 @@ export async function driftedRepositories(
   return drifted;
 }
 
-/** The repositories that the target's images can be in: under its prefix, a source's host next. */
+/** The repositories that may contain the target's images: under its prefix, followed by a source's host. */
 export async function* targetRepositories(
   { sdk, ecr }: AwsClients,
   { accountId, prefix }: AwsConfig,

@@ -7,10 +7,10 @@ import type { ArtifactRegistryClient } from './sdk.js';
 const GOOGLE = 'artifactregistry.googleapis.com';
 
 /**
- * Google's client of Artifact Registry's API, with the tokens that registry requests use too. It speaks gRPC, and REST
- * where a proxy is in between: many proxies pass no HTTP/2. Both would read the proxy variables by rules of their own
- * (gRPC only in lower case, REST not at all), so the rules of our registry requests are applied here. No connection is
- * made before the first call.
+ * Google's client for Artifact Registry's API, with the same tokens as registry requests. It uses gRPC, or REST through
+ * a proxy, because many proxies do not support HTTP/2. Both would read the proxy variables by their own rules (gRPC
+ * only in lower case, REST not at all), so this applies the rules of our registry requests. It opens no connection
+ * before the first call.
  */
 export async function openApiClient(
   { endpoint = GOOGLE, projectId }: GcpConfig,
@@ -28,7 +28,7 @@ export async function openApiClient(
   };
   if (proxy !== undefined) {
     const agent = new HttpsProxyAgent({ keepAlive: true, proxy: proxy.href });
-    // The client has put an agent of its own in by now, one that knows no proxies.
+    // By now the client has set its own agent, which does not support proxies.
     credentials.transporter.interceptors.request.add({
       resolved: (request) => Promise.resolve(Object.assign(request, { agent })),
     });

@@ -7,21 +7,21 @@ import type { AuthClient } from './sdk.js';
 import type * as Sdk from './sdk.js';
 import type { AccessToken } from './access-token.js';
 
-/** The scope that Artifact Registry's roles are checked against; narrower scopes do not let anything be pushed. */
+/** The scope that Artifact Registry requires for pushes; narrower scopes are rejected. */
 const SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];
-/** Milliseconds for one token, with the libraries' own tries, a federation and an impersonation. */
+/** Time limit in milliseconds for one token, including the libraries' retries, a federation and an impersonation. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** Milliseconds for one answer of a token service. */
+/** Time limit in milliseconds for one answer of a token service. */
 const ANSWER_TIMEOUT_MS = 10_000;
-/** When a token service does not say when its token ends. */
+/** The lifetime if a token service does not return one. */
 const DEFAULT_LIFETIME_MS = 300_000;
 
 /**
- * An access token by Application Default Credentials in all their forms (a credentials file of any type, else the
- * metadata server: Workload Identity on GKE, the node's account elsewhere), or of the service account that is
- * impersonated by them. Everything is read and requested again: the caller keeps the token, and files and roles change.
+ * An access token from Application Default Credentials in all their forms (a credentials file of any type, else the
+ * metadata server: Workload Identity on GKE, the node's account elsewhere), or of the service account that they
+ * impersonate. Nothing is cached here: the caller keeps the token, and files and roles change.
  *
- * @throws RegistryError that says what is missing
+ * @throws RegistryError with the missing setting
  */
 export async function accessToken(
   gcp: GcpConfig,
@@ -30,7 +30,7 @@ export async function accessToken(
 ): Promise<AccessToken> {
   const { serviceAccount } = gcp;
   const document = await readCredentialsFile(gcp, host, env);
-  // The libraries take a second to load: not for what needs none of them.
+  // The libraries take a second to load, so they are loaded only if needed.
   const own = document === undefined ? await metadataToken(host, SCOPES, env) : undefined;
   if (own !== undefined && serviceAccount === undefined) return own;
   const sdk = await import('./sdk.js');
@@ -46,7 +46,7 @@ export async function accessToken(
 async function fileClient(sdk: typeof Sdk, { projectId }: GcpConfig, credentials: object): Promise<AuthClient> {
   const auth = new sdk.GoogleAuth({
     scopes: SCOPES,
-    // Without one the library runs gcloud and asks the metadata server for it; nothing here uses it.
+    // Without one the library runs gcloud and queries the metadata server for it, but nothing here uses it.
     projectId,
     clientOptions: { transporterOptions: { timeout: ANSWER_TIMEOUT_MS } },
     credentials,
@@ -57,7 +57,7 @@ async function fileClient(sdk: typeof Sdk, { projectId }: GcpConfig, credentials
 function tokenClient(sdk: typeof Sdk, { token, expires }: AccessToken): AuthClient {
   const client = new sdk.OAuth2Client({ transporterOptions: { timeout: ANSWER_TIMEOUT_MS } });
   client.setCredentials({ access_token: token, expiry_date: expires });
-  // Also in its last minutes, when the library would ask for another one.
+  // Also in its last minutes, when the library would request a new one.
   client.eagerRefreshThresholdMillis = 0;
   return client;
 }

@@ -1,23 +1,23 @@
 export interface GcpConfig {
   readonly location: string;
   readonly projectId: string;
-  /** '' where the target's `paths` name repositories of the project. */
+  /** '' if the target's `paths` name repositories of the project. */
   readonly repositoryId: string;
-  /** E-mail of the service account that is impersonated for everything at this registry. */
+  /** E-mail address of the service account to impersonate for all requests to this registry. */
   readonly serviceAccount?: string;
   /** A file with Google credentials of any type, instead of Application Default Credentials. */
   readonly credentialsFile?: string;
-  /** host[:port] of Artifact Registry's API where it is not Google's own. */
+  /** host[:port] of Artifact Registry's API, if it is not Google's own. */
   readonly endpoint?: string;
   /** Create the repository if it does not exist when an image is pushed. */
   readonly createRepository: boolean;
-  /** Whether a repository that is there gets the configured settings when it has others. */
+  /** Whether an existing repository with different settings gets the configured ones. */
   readonly reconcilePolicies: boolean;
-  /** Settings that are not given are left as they are. */
+  /** Omitted settings do not change. */
   readonly repository: GcpRepositorySettings;
-  /** Absent: left as they are. */
+  /** Absent: no change. */
   readonly cleanupPolicies?: readonly GcpCleanupPolicy[];
-  /** Cleanup policies only write what they would delete into the audit log. */
+  /** Cleanup policies only log to the audit log what they would delete. */
   readonly cleanupDryRun: boolean;
   /** IAM members that may pull: `serviceAccount:NAME@PROJECT.iam.gserviceaccount.com`. */
   readonly readers: readonly string[];
@@ -26,7 +26,7 @@ export interface GcpConfig {
 export interface GcpRepositorySettings {
   readonly description?: string;
   readonly labels: readonly { readonly key: string; readonly value: string }[];
-  /** Full name; can be given to new repositories only. */
+  /** Full name; only for new repositories. */
   readonly kmsKey?: string;
   readonly immutableTags?: boolean;
   readonly vulnerabilityScanning?: 'inherited' | 'disabled';

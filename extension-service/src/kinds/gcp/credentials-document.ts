@@ -1,7 +1,7 @@
 import { quoteInput } from '../../core/image/quote.js';
 import { readJson } from '../../util/json-text.js';
 
-/** Keys that each type of Google's credentials files must have for the libraries to use it. */
+/** Keys that the libraries require in each type of Google's credentials files. */
 const types: Readonly<Record<string, readonly string[]>> = {
   service_account: ['client_email', 'private_key'],
   authorized_user: ['client_id', 'client_secret', 'refresh_token'],
@@ -11,9 +11,9 @@ const types: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Reads a file with Google credentials: a service account's key, a federation (external account), a user, an
- * impersonation. The fault is words that continue the file's name, `is not JSON (line 3, column 5): …`, and never quotes
- * more of the content than the type.
+ * Checks a file with Google credentials: a service account key, a federation (external account), a user, or an
+ * impersonation. The result continues the file's name, `is not JSON (line 3, column 5): …`, and never quotes more of
+ * the content than the type.
  */
 export function credentialsFileFault(text: string): { readonly json: object } | { readonly fault: string } {
   const result = readJson(text.replace(/^\uFEFF/, ''));

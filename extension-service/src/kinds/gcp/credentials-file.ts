@@ -12,10 +12,10 @@ export interface CredentialsDocument {
 
 /**
  * The file that Google's libraries would read: the configured one, that of GOOGLE_APPLICATION_CREDENTIALS, or the one
- * that `gcloud auth application-default login` writes. It is read here because the libraries quote what they cannot
- * parse. Undefined: there is none, and the metadata server is asked.
+ * that `gcloud auth application-default login` writes. It is read here because the libraries quote unparsable content.
+ * Undefined if there is none; then the metadata server is used.
  *
- * @throws RegistryError that names the file and what is wrong with it, never its content
+ * @throws RegistryError with the file and its problem, never its content
  */
 export async function readCredentialsFile(
   { credentialsFile }: GcpConfig,
@@ -43,7 +43,7 @@ async function read(origin: string, path: string, host: string): Promise<Credent
     text = await readFile(path, 'utf8');
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    // Secrets are mounted, and rotated, while we run.
+    // Secrets are mounted, and rotated, while the service runs.
     const details = { kind: 'unauthorized', host, retryable: true, cause: error } as const;
     throw new RegistryError(`${origin} cannot be read: ${code}`, details);
   }

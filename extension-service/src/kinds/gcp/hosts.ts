@@ -2,10 +2,10 @@ import type { GcpConfig } from './config.js';
 import type { CloudLogin } from '../cloud.js';
 import { gcpNaming } from './naming.js';
 
-/** Artifact Registry in any location, and what is left of Container Registry, which it serves. */
+/** Artifact Registry in any location, and Container Registry, whose remaining hosts it serves. */
 const googleHost = /^(?:[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z0-9-]+\.)?gcr\.io)(?::443)?$/;
 
-/** The host, and the path of the repository under it: `PROJECT/REPOSITORY`. */
+/** The host, and the path of the repository below it: `PROJECT/REPOSITORY`. */
 export function artifactRegistryPlace(gcp: GcpConfig): { readonly host: string; readonly path: string } {
   return gcpNaming.place(gcp);
 }
@@ -17,9 +17,9 @@ export function artifactRegistryOwns(gcp: GcpConfig): CloudLogin['covers'] {
 }
 
 /**
- * Which registries the login of a configured repository may be sent to. A token of Google's is good for all of Google's
- * registries, and k8s-image-swapper uses its one for all of them; what the identity may not read stays closed. But who
- * is impersonated for one source is not meant for others.
+ * The registries that the login of a configured repository may be sent to. A Google token is valid for all of Google's
+ * registries, and k8s-image-swapper uses its token for all of them; images that the identity may not read stay
+ * inaccessible. But an identity that is impersonated for one source is not used for others.
  */
 export function artifactRegistryCovers(gcp: GcpConfig, isTarget: boolean): CloudLogin['covers'] {
   if (!isTarget && (gcp.serviceAccount !== undefined || gcp.credentialsFile !== undefined)) {

@@ -4,7 +4,7 @@ import type { CloudEvent } from '../cloud.js';
 import { messageOf } from '../../util/message-of.js';
 import type { AccessToken } from './access-token.js';
 
-/** The user name by which Google's registries take an access token as the password. */
+/** The user name with which Google's registries accept an access token as the password. */
 const TOKEN_USER = 'oauth2accesstoken';
 
 /** Keeps a login to Google's registries; renewals and failures are events. */

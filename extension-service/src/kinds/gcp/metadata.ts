@@ -4,7 +4,7 @@ import { RegistryError } from '../../registry/errors.js';
 import type { AccessToken } from './access-token.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
-/** Milliseconds for an answer: GKE's server is slow when a Pod has just started. */
+/** Time limit in milliseconds for an answer: GKE's server is slow when a Pod has just started. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const ANSWER_LIMIT = 64 * 1024;
 const NONE =
@@ -12,12 +12,13 @@ const NONE =
   'gcp.credentialsFile or GOOGLE_APPLICATION_CREDENTIALS';
 
 /**
- * A token of the service account that Google's metadata server makes us: GKE's own for Workload Identity, else the
- * node's (cloud.google.com/compute/docs/access/authenticate-workloads). google-auth-library would ask this server, which
- * is this machine's, through HTTPS_PROXY, and on Google's machines wait for its answer without end. It would also remember
- * forever that the server did not answer, as happens in a Pod's first seconds. So it is asked here, by the same variables.
+ * A token of the service account that Google's metadata server provides: GKE's own for Workload Identity, else the
+ * node's (cloud.google.com/compute/docs/access/authenticate-workloads). google-auth-library would contact this server,
+ * which is local, through HTTPS_PROXY, and on Google's machines wait for its answer forever. It would also remember
+ * permanently that the server did not answer, as happens in a Pod's first seconds. So this code contacts it directly,
+ * with the same variables.
  *
- * @throws RegistryError that says what to give
+ * @throws RegistryError with the remedy
  */
 export async function metadataToken(
   host: string,
@@ -70,7 +71,7 @@ function readToken(host: string, body: string): AccessToken {
 async function ask(url: URL): Promise<{ readonly status: number; readonly flavor: unknown; readonly body: string }> {
   const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    // Never through a proxy: it is this machine's.
+    // Never through a proxy, because it is local.
     get(url, { headers: { 'metadata-flavor': 'Google' }, signal, agent: false }, resolve).on('error', (error) =>
       reject(signal.aborted ? new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`) : error),
     );
@@ -86,7 +87,7 @@ async function ask(url: URL): Promise<{ readonly status: number; readonly flavor
   return { status, flavor: headers['metadata-flavor'], body: Buffer.concat(pieces).toString('utf8') };
 }
 
-/** Worth another try always: servers, bindings and roles come late. */
+/** Always retryable, because servers, bindings and roles may come late. */
 function problem(host: string, message: string, kind: RegistryError['kind'], cause?: unknown): RegistryError {
   return new RegistryError(message, { kind, host, retryable: true, ...(cause !== undefined && { cause }) });
 }

@@ -6,7 +6,7 @@ import { OCI_REPOSITORY_LIMIT } from '../naming.js';
 export interface ArtifactRegistryPlace {
   readonly location: string;
   readonly projectId: string;
-  /** '' in a target whose `paths` name the repositories of the project. */
+  /** '' for a target whose `paths` name the repositories of the project. */
   readonly repositoryId: string;
 }
 
@@ -16,7 +16,7 @@ export const gcpNaming: RegistryNaming<ArtifactRegistryPlace> = {
   place({ location, projectId, repositoryId }): RegistryPlace {
     return {
       host: `${location.toLowerCase()}-docker.pkg.dev`,
-      // A domain-scoped project, example.com:name, is written with a slash in image names.
+      // A domain-scoped project, example.com:name, has a slash in image names.
       path: [projectId.replace(':', '/'), ...(repositoryId === '' ? [] : [repositoryId])].join('/'),
       ...(repositoryId === '' && { needsPaths: true as const }),
       aliases: [],

@@ -24,9 +24,9 @@ export interface ArtifactRegistryProbe {
 type Say = (check: string, ok: boolean, message: string) => void;
 
 /**
- * Asks Google what the configuration needs, without changing anything: a token, the repository, each permission by name,
- * the settings. Other probes ask the registry whether images can be pulled and pushed, so an API that is off
- * or out of reach is not a fault by itself.
+ * Checks with Google's API what the configuration needs, without changing anything: a token, the repository, each
+ * permission by name, the settings. Other probes check at the registry whether images can be pulled and pushed, so an
+ * API that is disabled or unreachable is not a fault by itself.
  */
 export async function probeArtifactRegistry(probe: ArtifactRegistryProbe): Promise<readonly Probe[]> {
   const { gcp, registry, isTarget, login } = probe;
@@ -43,7 +43,7 @@ export async function probeArtifactRegistry(probe: ArtifactRegistryProbe): Promi
     say('login', false, messageOf(error));
     return found;
   }
-  // Of paths that are repositories, other probes ask the registry.
+  // Other probes check `paths` that are repositories, at the registry.
   if (gcp.repositoryId === '') return found;
   const repository = await findRepository(probe, say);
   if (repository !== 'missing') await probePermissions(probe, say);
@@ -51,7 +51,7 @@ export async function probeArtifactRegistry(probe: ArtifactRegistryProbe): Promi
   return found;
 }
 
-/** The repository; `unknown` when we may not look. */
+/** The repository; `unknown` if the identity may not read it. */
 async function findRepository(
   { gcp, api, isTarget, signal }: ArtifactRegistryProbe,
   say: Say,
@@ -61,7 +61,7 @@ async function findRepository(
   try {
     repository = await api.get(signal);
   } catch (error) {
-    // Pushing and pulling need no such permission, settings do.
+    // Pushing and pulling do not need this permission, but settings do.
     const needed = isTarget && hasSettings(gcp);
     say('repository', !needed, `not checked: ${messageOf(error)}`);
     return 'unknown';

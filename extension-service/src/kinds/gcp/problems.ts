@@ -3,14 +3,14 @@ import type { RegistryErrorKind } from '../../registry/errors.js';
 import { messageOf } from '../../util/message-of.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
-/** A call of Artifact Registry's API, with what it needs. */
+/** A call of Artifact Registry's API, with its requirements. */
 export interface ApiCall {
-  /** As in the API's reference: `CreateRepository`. */
+  /** The name in the API's reference: `CreateRepository`. */
   readonly method: string;
   /** `projects/P/locations/L/repositories/R` */
   readonly resource: string;
   readonly permission: string;
-  /** The least of Google's own roles that has the permission, and where it is granted. */
+  /** The smallest of Google's predefined roles with the permission, and the resource to grant it on. */
   readonly role: string;
   readonly on: 'repository' | 'project';
 }
@@ -30,7 +30,7 @@ const CODES: Readonly<Record<number, RegistryErrorKind>> = {
   16: 'unauthorized',
 };
 
-/** The error of an API call, in words that name the role to grant. Never carries a token. */
+/** Describes the error of an API call with the role to grant. Never contains a token. */
 export function apiProblem(host: string, call: ApiCall, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   const kind = kindOf(error);
@@ -56,12 +56,15 @@ function apiAdvice(kind: RegistryErrorKind, { permission, role, on, resource }: 
 
 export interface AuthContext {
   readonly host: string;
-  /** Which file the credentials are from; undefined for the metadata server. */
+  /** The file with the credentials; undefined for the metadata server. */
   readonly origin: string | undefined;
   readonly serviceAccount: string | undefined;
 }
 
-/** Why there is no token, in words that say what to give. Worth another try always: metadata servers, files and roles come late. */
+/**
+ * Describes why there is no token, with the remedy. Always retryable, because metadata servers, files and roles may
+ * come late.
+ */
 export function authProblem(error: unknown, { host, origin, serviceAccount }: AuthContext): RegistryError {
   if (error instanceof RegistryError) return error;
   const from = origin ?? 'the metadata server';
@@ -90,7 +93,7 @@ function kindOf(error: unknown): RegistryErrorKind {
   if (status !== undefined) return kindOfStatus(status);
   if (typeof code === 'number') return CODES[code] ?? 'invalid';
   if (typeof code === 'string' && /^(?:E[A-Z]+|UND_ERR|CERT_|UNABLE_TO)/.test(code)) return 'unreachable';
-  // gaxios wraps what node says, and keeps its code in the cause.
+  // gaxios wraps Node's errors, and keeps the code in the cause.
   const { cause } = (error ?? {}) as { readonly cause?: unknown };
   return cause instanceof Error && cause !== error ? kindOf(cause) : 'invalid';
 }
@@ -104,7 +107,7 @@ function kindOfStatus(status: number): RegistryErrorKind {
   return status >= 500 ? 'server' : 'invalid';
 }
 
-/** HTTP status of an answer that a library made an error of. */
+/** HTTP status of an answer that a library turned into an error. */
 function statusOf(error: unknown): number | undefined {
   const { response } = (error ?? {}) as { readonly response?: { readonly status?: unknown } };
   return typeof response?.status === 'number' ? response.status : undefined;
@@ -115,14 +118,17 @@ function reasonOf(error: unknown): string {
   return typeof reason === 'string' ? reason : '';
 }
 
-/** The message from Google; it goes into logs: one line, no escape sequences, not endless. */
+/** The message from Google; it is logged: one line, no escape sequences, limited length. */
 function said(error: unknown): string {
   const { response } = (error ?? {}) as { readonly response?: { readonly data?: unknown } };
   const text = innerMessage(response?.data) ?? messageOf(error);
   return text.replace(/[\p{Cc}\s]+/gu, ' ').slice(0, 400);
 }
 
-/** `{"error": {"message"}}` of Google's APIs, `{"error", "error_description"}` of OAuth servers; text when a library did not parse it. */
+/**
+ * `{"error": {"message"}}` of Google's APIs, `{"error", "error_description"}` of OAuth servers; text if a library did
+ * not parse it.
+ */
 function innerMessage(data: unknown): string | undefined {
   let body = data;
   if (typeof body === 'string') {

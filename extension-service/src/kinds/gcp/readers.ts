@@ -1,7 +1,7 @@
 import { READER } from './repository-api.js';
 import type { IamPolicy } from './repository-api.js';
 
-/** Which of the members may not pull by the policy; bindings with a condition do not count. */
+/** The members that may not pull according to the policy; bindings with a condition do not count. */
 export function missingReaders(policy: IamPolicy, readers: readonly string[]): readonly string[] {
   const members = new Set(
     (policy.bindings ?? [])
@@ -11,7 +11,7 @@ export function missingReaders(policy: IamPolicy, readers: readonly string[]): r
   return readers.filter((reader) => !members.has(reader));
 }
 
-/** The policy with the members added; everything else in it, its etag too, stays. */
+/** The policy with the members added; everything else in it, including its etag, stays. */
 export function withReaders(policy: IamPolicy, added: readonly string[]): IamPolicy {
   const bindings = policy.bindings ?? [];
   const own = bindings.find(({ role, condition }) => role === READER && (condition ?? undefined) === undefined);

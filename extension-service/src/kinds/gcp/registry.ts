@@ -14,7 +14,7 @@ import { GcpRepositories } from './repositories.js';
 import { RepositoryApi } from './repository-api.js';
 import { SettingsKeeper } from './settings-keeper.js';
 
-/** Milliseconds for what copies left behind, when a command ends. */
+/** Time limit in milliseconds for background work when a command ends. */
 const SETTLE_TIMEOUT_MS = 15_000;
 
 /** A repository of Google Artifact Registry: its login, its creation, its settings. */

@@ -17,10 +17,10 @@ export interface GcpRepositoriesOptions {
   readonly now?: () => number;
 }
 
-/** Milliseconds that a creation, or its failure, answers further pushes without another call. */
+/** For this many milliseconds, the result of a creation also applies to other pushes, without another call. */
 const CREATION_MEMORY_MS = 60_000;
 
-/** The one repository that all images of a target go to; created by the first push that misses it, if we may. */
+/** The single repository of a target; the first push that finds it missing creates it, if allowed. */
 export class GcpRepositories implements CloudRepositories {
   #creation: { readonly outcome: Promise<boolean>; readonly until: number } | undefined;
 
@@ -34,7 +34,7 @@ export class GcpRepositories implements CloudRepositories {
     }
     const now = this.options.now ?? Date.now;
     if (this.#creation === undefined || this.#creation.until < now()) {
-      // Blobs are pushed side by side: each of them comes here.
+      // Blobs are pushed in parallel, and each of them calls this.
       this.#creation = { outcome: this.#create(), until: now() + CREATION_MEMORY_MS };
       this.#creation.outcome.catch(() => undefined);
     }

@@ -18,24 +18,27 @@ export interface RepositoryApiOptions {
   readonly token: () => Promise<AccessToken>;
 }
 
-/** Milliseconds for one call; a creation is waited for longer. */
+/** Time limit in milliseconds for one call; a creation may take longer. */
 const TIMEOUTS_MS = { call: 20_000, creation: 60_000 };
-/** No tries of the library's own: each caller has its times to try again. */
+/** No retries by the library: each caller has its own schedule. */
 const CALL = { timeout: TIMEOUTS_MS.call, retry: null };
 
 export const ADMIN = 'roles/artifactregistry.admin';
-/** That of a writer cannot delete. */
+/** The writer role cannot delete. */
 export const REPO_ADMIN = 'roles/artifactregistry.repoAdmin';
 export const READER = 'roles/artifactregistry.reader';
 export const WRITER = 'roles/artifactregistry.writer';
 
-/** The calls of Artifact Registry's API about one repository. Each rejects with a RegistryError that names the role to grant. */
+/**
+ * Calls Artifact Registry's API for one repository. Each method rejects with a RegistryError that names the role to
+ * grant.
+ */
 export class RepositoryApi {
   #client: Promise<ArtifactRegistryClient> | undefined;
 
   constructor(private readonly options: RepositoryApiOptions) {}
 
-  /** Undefined when there is none. */
+  /** Undefined if it does not exist. */
   async get(signal?: AbortSignal): Promise<Repository | undefined> {
     const name = this.#name;
     const call = this.#call('GetRepository', 'artifactregistry.repositories.get', READER, 'repository');
@@ -61,7 +64,7 @@ export class RepositoryApi {
     return this.#run(call, signal, work, TIMEOUTS_MS.creation);
   }
 
-  /** `paths` are what UpdateRepository's field mask names. */
+  /** `paths` are the field names for UpdateRepository's field mask. */
   async update(repository: Repository, paths: readonly string[], signal?: AbortSignal): Promise<void> {
     const call = this.#call('UpdateRepository', 'artifactregistry.repositories.update', ADMIN, 'repository');
     const request = { repository: { ...repository, name: this.#name }, updateMask: { paths: [...paths] } };
@@ -75,13 +78,13 @@ export class RepositoryApi {
     return this.#run(call, signal, async (client) => (await client.getIamPolicy(request, CALL))[0]);
   }
 
-  /** Refused with `conflict` when the policy has changed since it was read. */
+  /** Fails with `conflict` if the policy has changed since it was read. */
   async setIamPolicy(policy: IamPolicy, signal?: AbortSignal): Promise<void> {
     const call = this.#call('SetIamPolicy', 'artifactregistry.repositories.setIamPolicy', ADMIN, 'repository');
     await this.#run(call, signal, async (client) => client.setIamPolicy({ resource: this.#name, policy }, CALL));
   }
 
-  /** Those of the permissions that we have; needs none itself. */
+  /** The subset of the permissions that the identity has; needs no permission itself. */
   async testPermissions(permissions: readonly string[], signal?: AbortSignal): Promise<readonly string[]> {
     const call = this.#call('TestIamPermissions', 'none', READER, 'repository');
     const request = { resource: this.#name, permissions: [...permissions] };
@@ -114,10 +117,10 @@ export class RepositoryApi {
     patience: number = TIMEOUTS_MS.call,
   ): Promise<T> {
     const { gcp, host, env, token } = this.options;
-    // The library waits for a connection without end when there is no answer.
+    // If there is no answer, the library waits for a connection forever.
     const limit = AbortSignal.timeout(patience);
     try {
-      // A login that fails has its own error; from inside the library it would arrive as text.
+      // A failed login has its own error; inside the library it would become text.
       await untilAborted(token(), limit);
       this.#client ??= openApiClient(gcp, env, token);
       const client = await this.#client;

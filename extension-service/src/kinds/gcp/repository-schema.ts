@@ -5,7 +5,7 @@ import { described } from '../../schema/field.js';
 import type { Check } from '../../schema/leaves.js';
 import { anyText, choice, duration, flag, matching, text, wholeNumber } from '../../schema/leaves.js';
 
-/** Artifact Registry's quotas: policies of a repository, labels of a resource. One label is ours. */
+/** Artifact Registry's quotas: policies per repository, labels per resource. One label is ours. */
 export const gcpLimits = { cleanupPolicies: 10, labels: 63 } as const;
 
 const labelKeyAllowed = 'expected up to 63 lower-case letters, digits, _ and -, a letter first';
@@ -50,7 +50,7 @@ export const repositorySettings = z.strictObject({
 const prefixes = (about: string, entry: string) =>
   described(z.array(text({ about: entry, allowed: 'expected the beginning of a name' })).readonly(), about).default([]);
 
-/** Ten years in milliseconds: nothing waits for it here, so timers set no limit. */
+/** Ten years in milliseconds: the limit of timers does not apply, because nothing here waits for it. */
 const longestAge = 87_600 * 3_600_000;
 
 const nameAllowed = 'expected up to 63 lower-case letters, digits and -, a letter first';

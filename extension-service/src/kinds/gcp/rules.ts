@@ -4,7 +4,7 @@ import type { Parsed } from '../../schema/parsed.js';
 import { gcpLimits } from './repository-schema.js';
 import type { KeyPath, RuleScope } from '../../schema/rule-scope.js';
 
-/** Rules between the keys of one repository of Artifact Registry. */
+/** Checks combinations of keys of one Artifact Registry repository. */
 export function gcpRules(scope: RuleScope, gcp: Parsed<GcpConfig>): void {
   checkKey(scope, gcp);
   const labels = gcp.repository?.labels?.map((label) => label?.key);
@@ -17,7 +17,7 @@ export function gcpRules(scope: RuleScope, gcp: Parsed<GcpConfig>): void {
   }
 }
 
-/** Artifact Registry takes keys of the repository's own location only. */
+/** Artifact Registry only accepts keys in the repository's own location. */
 function checkKey(scope: RuleScope, { repository, location, createRepository }: Parsed<GcpConfig>): void {
   const path = ['repository', 'kmsKey'];
   const key = repository?.kmsKey;

@@ -38,7 +38,7 @@ const place = {
       /^[0-9]+$/.test(value)
         ? { message: `${quoteInput(value)} is a project number`, allowed: projectAllowed }
         : projectCheck(value),
-    // As image names, and so k8s-image-swapper's users, write the project of a domain.
+    // The form of a domain's project in image names, which k8s-image-swapper's users also use.
     (value) => value.replace('/', ':'),
   ),
 };
@@ -95,7 +95,7 @@ export const gcpSchema = z.strictObject({
 
 const noPushes = z.object(pushes).parse({});
 
-/** The same as a source: it is only read. */
+/** The same as a source, which is only read. */
 export const gcpSourceSchema = z
   .strictObject({
     ...place,

@@ -14,19 +14,19 @@ export interface SettingsKeeperOptions {
   readonly registry: string;
   readonly api: RepositoryApi;
   readonly onEvent: (event: CloudEvent) => void;
-  /** Milliseconds before the first look of a service, and between two. @default 15000, 1800000 */
+  /** Milliseconds before a service's first check, and between two checks. @default 15000, 1800000 */
   readonly first?: number;
   readonly interval?: number;
-  /** Milliseconds before another try of what failed, doubled for each further one up to the interval. @default 60000 */
+  /** Milliseconds before a failed check is retried, doubled for each further one up to the interval. @default 60000 */
   readonly base?: number;
   readonly now?: () => number;
   readonly random?: () => number;
 }
 
 /**
- * Sees that the repository has the configured settings and readers: after it was created, before long after an image
- * went there, and from time to time. The API returns all of it in one call (two with readers), so nothing is marked and changes
- * by hand are found too. Without configured settings nothing is ever called. No image waits for it, or fails by it.
+ * Keeps the repository's settings and readers as configured: after its creation, soon after an image was pushed, and
+ * periodically. The API returns all of it in one call (two with readers), so no tag is needed and manual changes are
+ * also found. Without configured settings it makes no calls. No image waits for it or fails because of it.
  */
 export class SettingsKeeper {
   readonly #stop = new AbortController();
@@ -36,18 +36,18 @@ export class SettingsKeeper {
 
   constructor(private readonly options: SettingsKeeperOptions) {}
 
-  /** Whether there is anything to see to. */
+  /** Whether any settings are configured. */
   get active(): boolean {
     return this.options.gcp.reconcilePolicies && hasSettings(this.options.gcp);
   }
 
-  /** Looks from time to time until stopped. Never rejects. */
+  /** Checks periodically until stopped. Never rejects. */
   async run(): Promise<void> {
     if (!this.active) return;
     const { first = 15_000, interval = 1_800_000, random = Math.random } = this.options;
     let pause = first;
     while (!this.#stop.signal.aborted) {
-      // Spread over half of the time: replicas start together.
+      // Spread over half of the interval, because replicas start together.
       const time = pause * (0.5 + 0.5 * random());
       await sleep(time, this.#stop.signal, { ref: false });
       if (!this.#stop.signal.aborted) await this.#checkOnce();
@@ -55,18 +55,18 @@ export class SettingsKeeper {
     }
   }
 
-  /** An image went to the repository, or was there. */
+  /** An image was pushed to the repository, or already existed. */
   used(): void {
     const now = this.options.now ?? Date.now;
     if (this.active && now() >= this.#next) void this.#checkOnce();
   }
 
-  /** The repository is new: it has its settings, and no readers yet. */
+  /** The repository is new: it has its settings, but no readers yet. */
   created(): void {
     if (this.options.gcp.readers.length > 0 && this.active) void this.#checkOnce();
   }
 
-  /** Resolves when no look is under way any more, or after `milliseconds`. */
+  /** Resolves when no check is running any more, or after `milliseconds`. */
   async settled(milliseconds: number): Promise<void> {
     await Promise.race([this.#look, sleep(milliseconds, undefined, { ref: false })]);
   }
@@ -102,12 +102,12 @@ export class SettingsKeeper {
     }
   }
 
-  /** @returns the keys that were set again */
+  /** @returns the keys that were corrected */
   async #fix(): Promise<readonly string[]> {
     const { gcp, registry, api, onEvent } = this.options;
     const { signal } = this.#stop;
     const repository = await api.get(signal);
-    // The push that misses it says so.
+    // The push that finds it missing reports it.
     if (repository === undefined) return [];
     const drift = settingsDrift(gcp, repository);
     const fixed = drift.flatMap(({ path }) => (path === undefined ? [] : [path]));
@@ -115,7 +115,7 @@ export class SettingsKeeper {
     const readers = policy === undefined ? [] : missingReaders(policy, gcp.readers);
     const tell = (drifted: boolean): void => onEvent({ kind: 'drift', registry, repositories: drifted ? 1 : 0 });
     tell(drift.length > 0 || readers.length > 0);
-    // The readers first: without them nodes pull nothing.
+    // Readers first: without them nodes cannot pull.
     if (policy !== undefined && readers.length > 0) await api.setIamPolicy(withReaders(policy, readers), signal);
     if (fixed.length > 0) await api.update(desiredRepository(gcp, repository), fixed, signal);
     tell(drift.length > fixed.length);

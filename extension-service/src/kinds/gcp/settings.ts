@@ -5,7 +5,7 @@ export type Repository = protos.google.devtools.artifactregistry.v1.IRepository;
 type CleanupPolicy = protos.google.devtools.artifactregistry.v1.ICleanupPolicy;
 type Duration = protos.google.protobuf.IDuration;
 
-/** One setting of a repository that is not what the configuration says. */
+/** A setting of a repository that differs from the configuration. */
 export interface SettingDrift {
   /** The key under `gcp`, such as `repository.immutableTags`. */
   readonly key: string;
@@ -23,14 +23,14 @@ export function repositoryName(gcp: GcpConfig): string {
   return `${parentName(gcp)}/repositories/${gcp.repositoryId}`;
 }
 
-/** Whether the configuration says anything about a repository that is there. */
+/** Whether the configuration has settings for an existing repository. */
 export function hasSettings({ repository, cleanupPolicies, readers }: GcpConfig): boolean {
   const { description, labels, immutableTags, vulnerabilityScanning } = repository;
   const single = [description, immutableTags, vulnerabilityScanning, cleanupPolicies];
   return single.some((value) => value !== undefined) || labels.length > 0 || readers.length > 0;
 }
 
-/** The configured settings over those that the repository has: labels that are not ours stay. */
+/** The repository's settings with the configured ones applied: labels that others set stay. */
 export function desiredRepository(gcp: GcpConfig, actual: Repository = {}): Repository {
   const { description, labels, immutableTags, vulnerabilityScanning } = gcp.repository;
   return {
@@ -51,7 +51,7 @@ export function desiredRepository(gcp: GcpConfig, actual: Repository = {}): Repo
   };
 }
 
-/** A repository to create: Docker, standard, with all that is configured. */
+/** A repository to create: Docker, standard, with all configured settings. */
 export function newRepository(gcp: GcpConfig): Repository {
   const { kmsKey } = gcp.repository;
   return {
@@ -62,7 +62,7 @@ export function newRepository(gcp: GcpConfig): Repository {
   };
 }
 
-/** Which settings differ, in the order of the configuration; none for what is not configured. */
+/** The settings that differ, in the order of the configuration; omitted settings never differ. */
 export function settingsDrift(gcp: GcpConfig, actual: Repository): readonly SettingDrift[] {
   const { description, labels, kmsKey, immutableTags, vulnerabilityScanning } = gcp.repository;
   const drift: SettingDrift[] = [];
@@ -120,7 +120,9 @@ function cleanupPolicy({ name, action, condition, mostRecentVersions }: GcpClean
 
 const TAG_STATES = { any: 'ANY', tagged: 'TAGGED', untagged: 'UNTAGGED' } as const;
 
-/** Equal for policies that do the same: the API fills in defaults, and writes enums and durations in several ways. */
+/**
+ * Equal for policies with the same effect: the API fills in defaults, and writes enums and durations in several ways.
+ */
 function canonicalPolicies(policies: Repository['cleanupPolicies']): string {
   const entries = Object.entries(policies ?? {}).map(([name, policy]): readonly [string, ...unknown[]] => {
     const { condition, mostRecentVersions: recent } = policy;
@@ -141,7 +143,7 @@ function canonicalPolicies(policies: Repository['cleanupPolicies']): string {
   return JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** An enum's value as text; the library has it as text or as number. The first name is what unset means. */
+/** An enum's value as text; the library returns text or a number. The first name stands for unset. */
 export function enumName(value: unknown, names: readonly string[]): string {
   if (typeof value === 'number') return names[value] ?? String(value);
   return typeof value === 'string' && !value.endsWith('_UNSPECIFIED') ? value : (names[0] ?? '');

@@ -7,7 +7,7 @@ import { unreadable } from '../../util/unreadable.js';
 /**
  * The certificate and the key of `oci.clientCertificate`.
  *
- * @throws Error that names the key, the host and the file that cannot be used; never what is in it
+ * @throws Error with the key, the host and the unusable file; never its content
  */
 export function readClientCertificate(host: string, files: ClientCertificateConfig): ClientCertificate {
   const { certFile, keyFile } = files;

@@ -26,7 +26,7 @@ export const oci: RegistryKind<OciConfig> = {
   },
   keychain: (host, { credentials }, sources) => credentials && configKeychain(host, credentials, sources),
   files({ caFile, clientCertificate, credentials = {} }) {
-    // Credentials are read again when they are used; a new password is a reason to retry what the old one failed for.
+    // Credentials are read again when they are used; a new password is a reason to retry failed copies.
     const rereads = [credentials.passwordFile, credentials.dockerConfigFile];
     return [
       ...(caFile === undefined ? [] : [caFile]),

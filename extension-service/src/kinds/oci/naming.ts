@@ -21,7 +21,7 @@ export const ociNaming: RegistryNaming<OciPlace> = {
       host,
       path: withoutSlashes(prefix),
       aliases: [],
-      // ECR may be configured with a password too, and keeps its own rules.
+      // ECR may also be configured with a password, and keeps its own rules.
       ...(isEcrHost(host) ? ECR_REPOSITORIES : { repositoryLimit: OCI_REPOSITORY_LIMIT, separators: 'any' }),
       wholeRegistry: false,
     };

@@ -3,7 +3,7 @@ import type { Parsed } from '../../schema/parsed.js';
 import type { RuleScope } from '../../schema/rule-scope.js';
 import type { OciConfig } from './config.js';
 
-/** Checks the keys of one `oci` together. */
+/** Checks combinations of keys of one `oci` mapping. */
 export function ociRules(scope: RuleScope, oci: Parsed<OciConfig>): void {
   if (oci.credentials !== undefined) checkCredentials(scope);
   if (oci.insecure === true && scope.isWritten(['caFile'])) {

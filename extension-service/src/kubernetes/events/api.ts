@@ -4,7 +4,7 @@ import type { CopyEvent } from './copy-event.js';
 export interface EventUpdate {
   readonly message: string;
   readonly lastSeen: Date;
-  /** Left as it is where undefined. */
+  /** Unchanged if undefined. */
   readonly count?: number;
 }
 
@@ -16,9 +16,9 @@ export interface EventsApi {
 }
 
 /**
- * `exists`: one of this name is there. `absent`: none of this name, or its namespace is gone. `dropped`: this one is
- * not taken, others are. `forbidden`: none is taken until somebody grants the right. `later`: the API server is down or
- * busy.
+ * `exists`: an Event with this name exists. `absent`: no Event has this name, or its namespace is gone. `dropped`: this
+ * Event is rejected, others are not. `forbidden`: all are rejected until the right is granted. `later`: the API server
+ * is down or busy.
  */
 export type EventErrorKind = 'exists' | 'absent' | 'dropped' | 'forbidden' | 'later';
 
@@ -27,7 +27,7 @@ export class EventError extends Error {
   constructor(
     readonly kind: EventErrorKind,
     message: string,
-    /** Milliseconds that the API server asks to be left alone. */
+    /** Milliseconds until the next request is allowed. */
     readonly retryAfter: number | undefined,
     options?: ErrorOptions,
   ) {

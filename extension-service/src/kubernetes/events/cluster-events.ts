@@ -9,13 +9,13 @@ const CONTROLLER = 'image-swapper';
 const MAX_INSTANCE_LENGTH = 128;
 
 /**
- * Events through the core API. The newer events.k8s.io lets nobody change a message, and the next try belongs in it;
+ * Events through the core API. The newer events.k8s.io does not allow changing a message, which contains the next try;
  * `kubectl describe` and `kubectl get events` show count and age of both. Needs the verbs create and patch on events.
  */
 export class ClusterEvents implements EventsApi {
   constructor(
     private readonly api: CoreV1Api,
-    /** Who reports: the Pod's name, or the host's. */
+    /** The reporting instance: the Pod's name, or the host's. */
     private readonly instance: string,
   ) {}
 
@@ -76,7 +76,7 @@ function failure(verb: 'create' | 'patch', { namespace, name }: CopyEvent, error
     case 401:
       return fail('forbidden', "the API server does not accept the service's token (401)");
     case 403:
-      // Not a matter of rights: the namespace goes, or has a quota for Events.
+      // Not a missing right: the namespace is being deleted, or has a quota for Events.
       if (/being terminated|exceeded quota/.test(message)) return fail('dropped', message);
       return fail('forbidden', `forbidden (403); grant the service's ServiceAccount the verb ${verb} on events`);
     default: {

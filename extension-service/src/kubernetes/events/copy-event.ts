@@ -6,9 +6,9 @@ import { eventMessage } from './message.js';
 
 export type { EventReason } from './event-reason.js';
 
-/** The Event about a copy on one of the objects that use the image. */
+/** The Event about a copy for one of the objects that use the image. */
 export interface CopyEvent {
-  /** The same for the same object, reason and image, in every replica and after every restart. */
+  /** Equal for the same object, reason and image, in every replica and after every restart. */
   readonly name: string;
   readonly namespace: string;
   readonly object: ObjectReference;
@@ -18,10 +18,10 @@ export interface CopyEvent {
   readonly message: string;
 }
 
-/** Nothing is wrong. */
+/** The type for successes. */
 const NORMAL: ReadonlySet<EventReason> = new Set(['Mirrored', 'MirrorHeld']);
 
-/** Maximum number of workloads on which an image is reported. */
+/** Maximum number of workloads to report an image on. */
 export const MAX_USERS = 5;
 
 /** None if there is nothing to report: the copy already existed, or another replica continues with it. */
@@ -55,7 +55,7 @@ function reasonsOf({ result }: CopyUpdate): readonly EventReason[] {
   return [reason === 'conflict' ? 'TagConflict' : 'MirrorFailed'];
 }
 
-/** The same ones each time, or each try would write to other objects; and of as many namespaces as can be. */
+/** The same objects each time, so that retries do not write to others; and from as many namespaces as possible. */
 function someOf(users: readonly ObjectReference[]): readonly ObjectReference[] {
   const sorted = [...users].sort((a, b) => compare(a.namespace, b.namespace) || compare(a.uid, b.uid));
   const firsts = sorted.filter(({ namespace }, index) => namespace !== sorted[index - 1]?.namespace);
@@ -70,7 +70,7 @@ function compare(a: string, b: string): number {
 const MAX_NAME_LENGTH = 253;
 const SUBDOMAIN = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
 
-/** As client-go names Events: the object's name and something that makes it one of a kind. */
+/** A name in client-go's form: the object's name and a unique suffix. */
 function eventName({ name, uid }: ObjectReference, reason: EventReason, image: string): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([uid, reason, image]))

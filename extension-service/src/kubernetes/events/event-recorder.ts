@@ -19,26 +19,26 @@ export interface EventRecorderOptions {
   readonly random?: () => number;
 }
 
-/** Waits for its turn; the same thing that happens meanwhile is counted in. */
+/** Waits to be sent; repeated events in the meantime only increase the count. */
 interface Waiting {
   event: CopyEvent;
   times: number;
 }
 
-/** Events that wait at most; the oldest go first. */
+/** Maximum waiting Events; the oldest are dropped first. */
 const MAX_QUEUED = 1_000;
-/** For all objects together: what client-go allows a client. */
+/** For all objects together: client-go's default limit for a client. */
 const GLOBAL = { burst: 50, refill: 200, capacity: 1 };
-/** Milliseconds until rights are tried again that were missing. */
+/** Milliseconds before retrying after missing rights. */
 const RIGHTS_RETRY_MS = 3_600_000;
-/** Between two log lines about what was dropped. */
+/** Interval between two log lines about dropped Events. */
 const LOSS_REPORT_INTERVAL_MS = 60_000;
-/** That a stop waits for what is left to send. */
+/** How long a stop waits for the remaining Events. */
 const FLUSH_TIMEOUT_MS = 2_000;
 
 /**
- * Tells what became of copies as Events on the workloads. Never waits and never fails: whatever is too much is dropped
- * and counted, since Events are a convenience and the API server is everybody's.
+ * Reports the results of copies as Events on the workloads. Never waits and never fails: excess Events are dropped and
+ * counted, since Events are a convenience and everyone shares the API server.
  */
 export class EventRecorder {
   private readonly waiting = new BoundedMap<string, Waiting>(MAX_QUEUED, () => this.drop());
@@ -65,7 +65,7 @@ export class EventRecorder {
     if (this.waiting.size > 0) this.sending ??= this.sendAll();
   }
 
-  /** Sends what it can in two seconds. */
+  /** Sends as many as possible within two seconds. */
   async stop(): Promise<void> {
     this.stopping = true;
     const cancel = this.clock.after(FLUSH_TIMEOUT_MS, () => this.abort.abort());

@@ -8,20 +8,20 @@ export interface EventSenderOptions {
   readonly api: EventsApi;
   readonly clock: Clock;
   readonly random?: () => number;
-  /** Ends pauses and requests. */
+  /** Aborts delays and requests. */
   readonly signal: AbortSignal;
 }
 
-/** Events whose counts are remembered, as many as client-go does. */
+/** Number of Events whose counts are remembered, as in client-go. */
 const MAX_REMEMBERED = 4_096;
 const MAX_TRIES = 4;
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
-/** Milliseconds that a request may take. */
+/** Time limit in milliseconds for a request. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const NO_ANSWER = 'the API server does not respond';
 
-/** Writes one Event: makes it, or counts it up where the same was reported before, by this replica or another. */
+/** Writes one Event: creates it, or increases its count if the same was reported before, by this replica or another. */
 export class EventSender {
   /** Counts by namespace and name. */
   private readonly counts = new BoundedMap<string, number>(MAX_REMEMBERED);
@@ -30,7 +30,7 @@ export class EventSender {
 
   /**
    * @param onRequest called before each request
-   * @throws EventError, also when it was tried a few times and the API server was not there
+   * @throws EventError, also after several tries without an answer of the API server
    */
   async send(event: CopyEvent, times: number, onRequest: () => void): Promise<void> {
     for (let tries = 1; ; tries += 1) {
@@ -48,7 +48,7 @@ export class EventSender {
     }
   }
 
-  /** Ends early with the signal. */
+  /** Ends early if the signal aborts. */
   pause(milliseconds: number): Promise<void> {
     const { clock, signal } = this.options;
     return new Promise((resolve) => {
@@ -82,7 +82,7 @@ export class EventSender {
     }
   }
 
-  /** @returns false when it exists, of a process before this one or of another leader */
+  /** @returns false if it exists, from an earlier process or another leader */
   private async create(event: CopyEvent, times: number, onRequest: () => void): Promise<boolean> {
     const { api, clock } = this.options;
     try {
@@ -94,7 +94,7 @@ export class EventSender {
     }
   }
 
-  /** Events may be written and not read, so the answer to a change tells the count that another one adds to. */
+  /** The service may write Events but not read them, so the response to a change provides the count to increase. */
   private async addTo(event: CopyEvent, times: number, onRequest: () => void): Promise<number> {
     const count = await this.update(event, undefined, onRequest);
     return this.update(event, count + times, onRequest);
@@ -106,7 +106,7 @@ export class EventSender {
     return this.request(onRequest, (signal) => api.update(event, update, signal));
   }
 
-  /** Ends in time also when the API server, or its client, hangs. */
+  /** Ends in time even if the API server, or its client, hangs. */
   private async request<T>(onRequest: () => void, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { clock, signal: stop } = this.options;
     onRequest();

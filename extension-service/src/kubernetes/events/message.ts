@@ -6,7 +6,7 @@ import type { EventReason } from './event-reason.js';
 /** The API's limit, in bytes of UTF-8. */
 const MAX_LENGTH = 1_024;
 
-/** For people that look at their workload: one line. */
+/** For users who look at their workload: one line. */
 export function eventMessage({ source, reference, result }: CopyUpdate, reason: EventReason, now: number): string {
   if (result.ok && reason === 'MirrorRepaired') {
     return fit(
@@ -21,7 +21,7 @@ export function eventMessage({ source, reference, result }: CopyUpdate, reason: 
   }
   if (result.ok) return fit(`copied ${source} to ${reference}`, '', ` (${result.digest})`);
   const { failure, nextTry, goneSince } = result;
-  // Failures begin with the image, which is in the sentence already.
+  // Failure messages begin with the image, which the sentence already contains.
   const repeated = `${source}: `;
   const text = failure.message.startsWith(repeated) ? failure.message.slice(repeated.length) : failure.message;
   if (goneSince !== undefined) {
@@ -31,7 +31,7 @@ export function eventMessage({ source, reference, result }: CopyUpdate, reason: 
       '',
     );
   }
-  // Its message says until when.
+  // The message contains the time.
   if (failure.gate !== undefined) return fit(`${source} is not copied to ${reference}: `, text, '');
   const begin = `copying ${source} to ${reference} failed: ${failure.reason}: `;
   return fit(begin, text, `; ${whenNext(failure.retryable, nextTry, now)}`);
@@ -48,14 +48,14 @@ function span(milliseconds: number): string {
   return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** The middle gives way: what the image is and when it is tried again matter most. */
+/** The middle is shortened: the image and the time of the next try matter most. */
 function fit(begin: string, middle: string, end: string): string {
   const [head, body, tail] = [oneLine(begin), oneLine(middle), oneLine(end)];
   const room = MAX_LENGTH - bytes(head) - bytes(tail);
   return cut(`${cut(head, MAX_LENGTH - bytes(tail))}${cut(body, Math.max(0, room))}${tail}`, MAX_LENGTH);
 }
 
-/** To so many bytes, between two characters. */
+/** Cuts to this many bytes, between two characters. */
 function cut(text: string, limit: number): string {
   if (bytes(text) <= limit) return text;
   const mark = '…';

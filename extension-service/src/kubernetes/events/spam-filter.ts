@@ -6,18 +6,18 @@ interface Bucket {
 }
 
 export interface SpamFilterOptions {
-  /** How many may come at once. */
+  /** Maximum burst. */
   readonly burst: number;
-  /** Milliseconds until one more may come. */
+  /** Milliseconds until one more is allowed. */
   readonly refill: number;
-  /** Keys that are remembered; the longest unused is forgotten first. */
+  /** Maximum number of keys; the longest unused is forgotten first. */
   readonly capacity: number;
 }
 
-/** As client-go's for Events: 25 for each object, and then one in five minutes. */
+/** client-go's limits for Events: 25 per object, then one in five minutes. */
 export const SPAM_FILTER: SpamFilterOptions = { burst: 25, refill: 300_000, capacity: 4_096 };
 
-/** A token bucket for each key. Times in milliseconds of any one clock. */
+/** A token bucket for each key. Times in milliseconds of any single clock. */
 export class SpamFilter {
   private readonly buckets: BoundedMap<string, Bucket>;
 
@@ -25,7 +25,7 @@ export class SpamFilter {
     this.buckets = new BoundedMap(options.capacity);
   }
 
-  /** @returns false when there were too many of late */
+  /** @returns false if there were too many recently */
   take(key: string, now: number): boolean {
     const bucket = this.bucket(key, now);
     if (bucket.tokens < 1) return false;
@@ -33,12 +33,12 @@ export class SpamFilter {
     return true;
   }
 
-  /** For what cannot be held back any more; those after it wait the longer. */
+  /** Counts an event that can no longer be held back; later ones wait longer. */
   spend(key: string, now: number): void {
     this.bucket(key, now).tokens -= 1;
   }
 
-  /** Milliseconds until the next is let through. */
+  /** Milliseconds until the next one is allowed. */
   wait(key: string, now: number): number {
     const { tokens } = this.bucket(key, now);
     return tokens >= 1 ? 0 : (1 - tokens) * this.options.refill;

@@ -19,8 +19,8 @@ export interface AdoptOptions {
 }
 
 /**
- * Goes on with the table in the cluster: a new leader has asked no target yet, and must not write less than its predecessor
- * knew. Policies of another configuration name their targets otherwise and are not read.
+ * Continues with the table in the cluster: a new leader has not queried any target yet, and must not write less than
+ * its predecessor knew. Policies of another configuration name their targets differently and are ignored.
  *
  * @throws PolicyObjectError
  */

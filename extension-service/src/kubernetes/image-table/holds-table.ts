@@ -1,7 +1,7 @@
 import type { Config } from '../../core/config/model.js';
 import { engineOf } from '../../core/engines/engines.js';
 
-/** Whether the policies of this configuration hold a table of images that the service keeps. */
+/** Whether the policies of this configuration contain a table of images that the service maintains. */
 export function holdsTable({ policies }: Pick<Config, 'policies'>): boolean {
   return policies.manage && engineOf(policies.engine)?.chart.managedOnly !== undefined;
 }

@@ -18,33 +18,33 @@ export interface TableReport {
   readonly length: number;
   readonly crowdedOut: number;
   readonly unquotable: number;
-  /** Objects that were written. */
+  /** Number of written objects. */
   readonly writes: number;
   /** Milliseconds from the oldest change in it to the end of the write. */
   readonly lag: number;
-  /** Names in the target that the table of the leader before had. */
+  /** Names in the target from the previous leader's table. */
   readonly adopted: readonly string[];
-  /** Names in the target that have come into the table. */
+  /** Names that were added to the table. */
   readonly added: readonly string[];
-  /** Names in the target that have left it. */
+  /** Names that were removed from it. */
   readonly removed: readonly string[];
 }
 
 interface Known extends TableEntry {
-  /** Name in the target, as Pods get it. */
+  /** Name in the target, in the Pods' form. */
   readonly text: string;
-  /** When the target had it, in milliseconds since the epoch. */
+  /** The time when the target was seen to have it, in milliseconds since the epoch. */
   seen: number;
 }
 
 /** Milliseconds. */
 const MERGE_INTERVAL_MS = 3_600_000;
-/** Code points of new images, from which they are merged into the large table before their time. */
+/** Code points of new images that cause an early merge into the large table. */
 const MAX_RECENT_CHARACTERS = 90_000;
 
 /**
- * The images that the targets have, as far as this replica has seen them since it leads. They are divided into a large part
- * and a recent one, so that each new image sends a small object only.
+ * The images in the targets that this replica has seen since it leads. They are divided into a large part and a recent
+ * one, so that a new image only sends a small object.
  */
 export class MirroredImages {
   private readonly known = new Map<string, Known>();
@@ -75,7 +75,7 @@ export class MirroredImages {
     this.mergedAt = this.now();
   }
 
-  /** The table of the leader before: its entries count as seen now, and are forgotten where nothing uses them. */
+  /** The previous leader's table: its entries count as seen now, and are dropped if nothing uses them. */
   adopt(part: 'large' | 'recent', entries: readonly TableEntry[], config: Config): void {
     const targets = byName(decidedTargets(config, namingTarget));
     for (const entry of entries) {
@@ -116,7 +116,7 @@ export class MirroredImages {
     this.changed();
   }
 
-  /** The tables to write now, for the configuration in force. */
+  /** The tables to write now, for the current configuration. */
   render(config: Config): ImageTables {
     if (config !== this.config) this.follow(config);
     this.merge(config);
@@ -137,7 +137,7 @@ export class MirroredImages {
     return this.tables;
   }
 
-  /** What `render` gave is in the cluster. @param writes objects that this took */
+  /** The result of `render` is in the cluster. @param writes number of objects that this took */
   wrote(writes: number): void {
     const { tables } = this;
     if (tables === undefined) return;
@@ -160,7 +160,9 @@ export class MirroredImages {
     this.settle();
   }
 
-  /** Resolves when there is a change to write: at once, or some seconds after the last write; or when the signal aborts. */
+  /**
+   * Resolves when there is a change to write: at once, or some seconds after the last write; or when the signal aborts.
+   */
   async due(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       if (this.version === this.written) await this.changes.wait(Infinity, signal);
@@ -221,7 +223,7 @@ export class MirroredImages {
     this.changes.wake();
   }
 
-  /** Another configuration may name images otherwise: such names are looked for in the target again. */
+  /** Another configuration may name images differently, so these names are looked up in the target again. */
   private follow(config: Config): void {
     // Images that only some Pods may read are not known apart from the others.
     const isStricter = this.config?.source.accessCheck === 'none' && config.source.accessCheck !== 'none';
@@ -237,7 +239,7 @@ export class MirroredImages {
     this.tables = undefined;
   }
 
-  /** Once an hour the recent images join the others, and images that nothing has used for a while leave. */
+  /** Once an hour, recent images join the large table, and images that have been unused for a while are removed. */
   private merge({ reconcile }: Config): void {
     if (this.now() - this.mergedAt < MERGE_INTERVAL_MS) return;
     this.mergedAt = this.now();

@@ -9,20 +9,22 @@ export interface LeaseWrite {
   readonly transitions: number;
 }
 
-/** The requests of leader election, for one Lease. Each rejects with a {@link LeaseError}, or with the signal's reason. */
+/**
+ * The requests of leader election, for one Lease. Each rejects with a {@link LeaseError}, or with the signal's reason.
+ */
 export interface LeaseApi {
-  /** `Lease NAMESPACE/NAME`, for people. */
+  /** `Lease NAMESPACE/NAME`, for messages. */
   readonly title: string;
-  /** @returns undefined when there is none */
+  /** @returns undefined if there is none */
   read(signal: AbortSignal): Promise<StoredLease | undefined>;
   create(write: LeaseWrite, signal: AbortSignal): Promise<StoredLease>;
-  /** Changes the Lease if it still is of this version. */
+  /** Changes the Lease if it still has this version. */
   replace(resourceVersion: string, write: LeaseWrite, signal: AbortSignal): Promise<StoredLease>;
 }
 
 /**
- * `conflict`: somebody was faster (also when the Lease that was to be changed is gone). `refused`: nothing will come of
- * it until somebody changes rights or objects. `unreachable`: the API server is down, busy or slow.
+ * `conflict`: another replica was faster (or the Lease to be changed is gone). `refused`: will fail until rights or
+ * objects change. `unreachable`: the API server is down, busy or slow.
  */
 export type LeaseErrorKind = 'conflict' | 'refused' | 'unreachable';
 

@@ -3,9 +3,9 @@ import type { StoredLease } from './record.js';
 
 /** The last known Lease, and the time (own clock, milliseconds) of its last change. */
 export interface Observation {
-  /** The last Lease seen; undefined when there never was one. */
+  /** The last Lease seen; undefined if there never was one. */
   readonly lease: StoredLease | undefined;
-  /** Whether it was gone when it was last looked for. */
+  /** Whether it was missing at the last read. */
   readonly gone: boolean;
   readonly unchangedSince: number;
 }
@@ -14,20 +14,20 @@ export interface Candidate {
   readonly identity: string;
   /** Set in a Pod: a holder of the same Pod with another identity is a container that has ended. */
   readonly podName?: string | undefined;
-  /** Milliseconds that a holder is believed at least. */
+  /** Minimum milliseconds that a holder is assumed to be alive. */
   readonly duration: number;
 }
 
 /** The next action on the Lease. */
 export type LeaseAssessment =
   | { readonly do: 'create' | 'renew' | 'take' }
-  /** Somebody else's for at most so many milliseconds more, unless it is renewed. */
+  /** Held by another replica for at most this many milliseconds, unless it is renewed. */
   | { readonly do: 'wait'; readonly remaining: number };
 
-/** A record that asks for more is believed no longer: a slip of a hand must not stop all copies for days. */
+/** Limits a record's duration: a typing error must not stop all copies for days. */
 const MAX_LEASE_DURATION_MS = 60_000;
 
-/** Takes in what was just read; `found` is undefined when the Lease does not exist. */
+/** Records what was just read; `found` is undefined if the Lease does not exist. */
 export function observe(before: Observation, found: StoredLease | undefined, now: number): Observation {
   if (found === undefined) return { ...before, gone: true };
   const unchanged = before.lease !== undefined && sameRecord(before.lease.record, found.record);
@@ -35,9 +35,11 @@ export function observe(before: Observation, found: StoredLease | undefined, now
 }
 
 /**
- * As client-go decides it: a holder is believed until its record has stood still for its duration on our own clock.
+ * Decides as client-go does: a holder is assumed to be alive until its record has not changed for its duration, on our
+ * own clock.
  *
- * Where the Lease is gone, the last holder is believed all the same, so that one who deletes it makes no second leader.
+ * If the Lease is gone, the last holder is still assumed to be alive, so that deleting the Lease does not create a
+ * second leader.
  */
 export function assessLease(
   { lease, gone, unchangedSince }: Observation,
@@ -49,7 +51,7 @@ export function assessLease(
   const claim = gone ? 'create' : 'take';
   if (holder === candidate.identity) return { do: gone ? 'create' : 'renew' };
   if (holder === '' || isPredecessor(holder, candidate)) return { do: claim };
-  // Never shorter than our own: a holder of our kind renews by that, whatever was written into its record.
+  // Never shorter than our own duration: a holder of our kind renews by that, regardless of its record.
   const believed = Math.max(candidate.duration, Math.min(duration, MAX_LEASE_DURATION_MS));
   const remaining = unchangedSince + believed - now;
   return remaining <= 0 ? { do: claim } : { do: 'wait', remaining };

@@ -34,7 +34,7 @@ export class ClusterLease implements LeaseApi {
     }
   }
 
-  /** Tells installations apart, also in different clusters. @throws LeaseError */
+  /** Identifies the installation, even across clusters. @throws LeaseError */
   async uid(signal: AbortSignal): Promise<string> {
     const { name, namespace } = this;
     try {
@@ -60,7 +60,7 @@ export class ClusterLease implements LeaseApi {
     }
   }
 
-  // A patch, unlike an update, keeps what others wrote into it, and never makes a Lease that was deleted.
+  // Unlike an update, a patch keeps fields of others, and never recreates a deleted Lease.
   async replace(resourceVersion: string, write: LeaseWrite, signal: AbortSignal): Promise<StoredLease> {
     const { name, namespace } = this;
     const { PatchStrategy } = await import('../client.js');
@@ -104,7 +104,7 @@ export class ClusterLease implements LeaseApi {
 
 function stored(lease: V1Lease): StoredLease {
   const resourceVersion = lease.metadata?.resourceVersion ?? '';
-  // A change without one would overwrite whatever is there.
+  // A change without a version would overwrite the current state.
   if (resourceVersion === '') throw new Error('the response of the API server has no resourceVersion');
   return { record: readRecord(lease.spec as Readonly<Record<string, unknown>> | undefined), resourceVersion };
 }

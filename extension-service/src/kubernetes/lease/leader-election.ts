@@ -15,25 +15,28 @@ import { messageOf } from '../../util/message-of.js';
 /** The known facts about the leader. */
 export interface LeaderState {
   readonly leading: boolean;
-  /** Identity of the holder as last seen, ours included; undefined while nobody holds it. */
+  /** Identity of the last known holder, including ourselves; undefined while the Lease is free. */
   readonly holder: string | undefined;
-  /** Why this replica has not been able to take part for a while: it lacks a right, or the namespace does not exist. */
+  /** Why this replica has not been able to take part for a while: a missing right, or a missing namespace. */
   readonly unavailable?: string;
 }
 
 /** Milliseconds. */
 export interface LeaseDurations {
-  /** How long others believe a leader that they don't hear of. */
+  /** How long others assume that a silent leader is alive. */
   readonly lease: number;
-  /** Between two renewals. */
+  /** Interval between two renewals. */
   readonly renew: number;
-  /** A leader that could not renew for so long stops leading: well before the others stop believing in it. */
+  /** A leader that could not renew for this long stops leading: well before the others assume that it is gone. */
   readonly giveUp: number;
-  /** Between two looks at somebody else's Lease, and up to 0.8 times more. */
+  /** Interval between two checks of another replica's Lease, extended by a random factor of up to 0.8. */
   readonly retry: number;
-  /** The longest that one request may take. */
+  /** Time limit for one request. */
   readonly request: number;
-  /** Refusals in a row for so long are meant; rights that were just granted, and a token that was just renewed, are not. */
+  /**
+   * Rejections count after this long in a row; rights that were just granted, and a token that was just renewed, take
+   * some time.
+   */
   readonly refused: number;
 }
 
@@ -51,7 +54,7 @@ export interface LeaderElectionOptions {
   readonly identity: string;
   /** In a Pod: a holder of the same Pod with another identity is a container that has ended. */
   readonly podName?: string | undefined;
-  /** Called when anything of it changes. */
+  /** Called when any part of it changes. */
   readonly onState: (state: LeaderState) => void;
   readonly log: LeaseLog;
   readonly durations?: LeaseDurations;
@@ -59,16 +62,16 @@ export interface LeaderElectionOptions {
   readonly random?: () => number;
 }
 
-/** A time of leading. */
+/** A period of leading. */
 interface Leading {
   readonly since: Date;
-  /** Calls off the timer that ends it. */
+  /** Cancels the timer that ends it. */
   cancelDeadline: () => void;
 }
 
 /**
- * Elects one of the replicas by a Lease, with the rules of client-go: no clock of another machine is ever read, and a
- * leader stops before the others can know that it is gone. Tasks run only while this replica leads.
+ * Elects one of the replicas with a Lease, by the rules of client-go: clocks of other machines are never used, and a
+ * leader stops before the others can assume that it is gone. Tasks run only while this replica leads.
  */
 export class LeaderElection {
   private observation: Observation = { lease: undefined, gone: false, unchangedSince: 0 };
@@ -77,7 +80,7 @@ export class LeaderElection {
   private running: RunningTasks | undefined;
   private stopping = false;
   private unavailable: string | undefined;
-  /** The last of refusals in a row, and when they began. */
+  /** The last of several rejections in a row, and the time of the first. */
   private refusal: { readonly since: number; readonly message: string } | undefined;
   private unreachable = false;
   private told = '';
@@ -95,8 +98,8 @@ export class LeaderElection {
   }
 
   /**
-   * Takes part until `signal` aborts. The tasks are then told to end; the Lease is renewed as long as they need for that,
-   * and given back after, so that another replica begins at once. Never rejects. Call it once.
+   * Takes part until `signal` aborts. Then the tasks are stopped; the Lease is renewed until they have ended, and then
+   * released, so that another replica starts at once. Never rejects. Call it once.
    */
   async run(signal: AbortSignal, tasks: readonly LeaderTask[]): Promise<void> {
     this.tasks = tasks;
@@ -124,7 +127,7 @@ export class LeaderElection {
     return this.stopping && (this.leading === undefined || this.running?.running !== true);
   }
 
-  /** One look at the Lease, or one renewal. @returns the milliseconds until the next */
+  /** Checks or renews the Lease once. @returns the milliseconds until the next time */
   private async round(): Promise<number> {
     try {
       const pause = this.leading === undefined ? await this.seek() : await this.renew();
@@ -162,7 +165,7 @@ export class LeaderElection {
       this.lose(`${quoteInput(this.observation.lease?.record.holder ?? '')} holds it`);
       return Math.min(this.retry(), judgement.remaining);
     }
-    // Tasks that were asked to end may still write, so nothing new begins beside them.
+    // Stopping tasks may still write, so no new ones start in parallel.
     const mayLead = this.leading !== undefined || (this.running?.running !== true && !this.stopping);
     if (!mayLead) return this.retry();
     try {
@@ -180,7 +183,7 @@ export class LeaderElection {
     return this.options.api.replace(resourceVersion, write, signal);
   }
 
-  /** Makes or keeps the Lease ours. Other replicas' wait begins when the request arrives, so after it was sent. */
+  /** Acquires or renews the Lease. The other replicas' wait starts when the request arrives, so after it was sent. */
   private async claim(send: (write: LeaseWrite, signal: AbortSignal) => Promise<StoredLease>): Promise<void> {
     const { identity } = this.options;
     const last = this.observation.lease?.record;
@@ -217,7 +220,7 @@ export class LeaderElection {
     this.tell();
   }
 
-  /** Stops leading now, whatever requests and tasks are doing. */
+  /** Stops leading now, regardless of running requests and tasks. */
   private lose(reason: string): void {
     if (this.leading === undefined) return;
     this.leading.cancelDeadline();
@@ -228,7 +231,7 @@ export class LeaderElection {
     this.tell();
   }
 
-  /** Gives the Lease back, as client-go does: nobody waits for it to expire. */
+  /** Releases the Lease, as client-go does: other replicas do not have to wait for its expiry. */
   private async release({ since, cancelDeadline }: Leading): Promise<void> {
     const { api, identity, log } = this.options;
     cancelDeadline();
@@ -252,7 +255,7 @@ export class LeaderElection {
     this.tell();
   }
 
-  /** @returns false when somebody wrote to it since */
+  /** @returns false if another replica has changed it */
   private async tryRelease(lease: StoredLease, since: Date): Promise<boolean> {
     const { transitions } = lease.record;
     const renewTime = this.clock.date();
@@ -281,9 +284,9 @@ export class LeaderElection {
   }
 
   /**
-   * A leader has given up, and handed back what it had, long before this replica starts to copy only for itself.
+   * By the time this replica starts to copy on its own, a leader has long stopped and handed back its work.
    *
-   * @returns the milliseconds until the next look
+   * @returns the milliseconds until the next check
    */
   private refuse(message: string): number {
     if ((this.refusal?.message ?? this.unavailable) !== message) {

@@ -1,19 +1,19 @@
 import type { Clock } from '../clock.js';
 import { LeaseError } from './api.js';
 
-/** Sends one request after the other, each of which ends in time even if the API server, or its client, hangs. */
+/** Sends one request after the other; each ends in time even if the API server, or its client, hangs. */
 export class LeaseRequests {
   private current: { readonly abort: (reason: Error) => void; readonly idle: boolean } | undefined;
 
   constructor(
     private readonly clock: Clock,
-    /** Milliseconds that one may take. */
+    /** Time limit in milliseconds for one request. */
     private readonly longest: number,
-    /** Of the Lease, for people. */
+    /** Name of the Lease, for messages. */
     private readonly title: string,
   ) {}
 
-  /** @param idle whether nothing is lost when it is cut off because of a stop */
+  /** @param idle whether the request may be aborted by a stop without losing anything */
   async send<T>(request: (signal: AbortSignal) => Promise<T>, idle = false): Promise<T> {
     const controller = new AbortController();
     const { signal } = controller;
@@ -36,7 +36,7 @@ export class LeaseRequests {
     this.current?.abort(reason);
   }
 
-  /** A write that is cut off may have been done all the same; that one is waited for. */
+  /** An aborted write may have been executed anyway, so a stop waits for it. */
   abortIdle(reason: Error): void {
     if (this.current?.idle === true) this.current.abort(reason);
   }

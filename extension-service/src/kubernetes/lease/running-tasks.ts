@@ -1,7 +1,7 @@
 import type { LeaderTask } from '../leader-task.js';
 import type { LeaseLog } from './lease-log.js';
 
-/** The tasks of one time of leading. */
+/** The tasks of one period of leading. */
 export class RunningTasks {
   private readonly abort = new AbortController();
   private ended: Promise<void> | undefined;
@@ -12,7 +12,7 @@ export class RunningTasks {
     private readonly log: LeaseLog,
   ) {}
 
-  /** @param onEnd called once nothing of any of them goes on */
+  /** @param onEnd called once all of them have ended */
   start(onEnd: () => void): void {
     this.open = true;
     this.ended = Promise.all(this.tasks.map((task) => this.lead(task))).then(() => {
@@ -25,7 +25,7 @@ export class RunningTasks {
     return this.open;
   }
 
-  /** Tells them to end; they may take their time. */
+  /** Asks them to stop; they may take some time. */
   stop(): void {
     this.abort.abort();
   }

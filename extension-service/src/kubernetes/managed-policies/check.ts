@@ -3,10 +3,13 @@ import type { Config } from '../../core/config/model.js';
 import { InvalidPolicyOptionError } from '../../core/policies/problem.js';
 import { wantedPolicies } from './wanted-policies.js';
 
-/** Why the configuration's managed policies cannot be rendered, naming the key; undefined when they can, or are none. */
+/**
+ * Why the configuration's managed policies cannot be rendered, naming the key; undefined if they can, or there are
+ * none.
+ */
 export function managedPoliciesProblem(config: Config): string | undefined {
   try {
-    // Which authority and which namespace does not matter.
+    // The CA certificate and the namespace do not matter here.
     wantedPolicies(config, { namespace: 'default', caBundle: rootCertificates[0] });
     return undefined;
   } catch (error) {

@@ -12,7 +12,7 @@ export interface Deleted {
   readonly problems: readonly string[];
 }
 
-/** Milliseconds between two looks, and how many: a replica that ends may finish a pass that it had begun. */
+/** Delay in milliseconds between two checks, and their number: a stopping replica may finish its current pass. */
 const RETRY = { pause: 2_000, times: 5 };
 
 /** Deletes every policy that replicas with this Lease manage, until none comes back. */

@@ -4,22 +4,22 @@ import type { PolicyObject } from '../../core/policies/objects.js';
 import { POLICY_KINDS } from './policy-objects.js';
 import type { PolicyKind } from './policy-objects.js';
 
-/** A name under which an earlier configuration can have left an object behind. */
+/** A name that an object of an earlier configuration may have. */
 export interface Leftover {
   readonly kind: PolicyKind;
   readonly name: string;
 }
 
 /**
- * Names to look at for objects that are no longer needed: those of every engine, for each `policies.name` that was in
- * force since the process began. Each is looked at once after a change, and again only after a failure.
+ * Names to check for objects that are no longer needed: those of every engine, for each `policies.name` since the
+ * process started. Each is checked once after a change, and again only after a failure.
  */
 export class Leftovers {
   private readonly candidates = new Map<string, Leftover>();
   private readonly policyNames = new Set<string>();
   private policies: PoliciesConfig | undefined;
 
-  /** Looks at all names again: another replica has written since. */
+  /** Checks all names again, because another replica has written in the meantime. */
   begin(): void {
     this.policies = undefined;
   }
@@ -35,7 +35,7 @@ export class Leftovers {
     }
   }
 
-  /** Names that the wanted objects do not have: `own` of the kinds of the engine in use, `others` of other engines. */
+  /** Names other than those of the wanted objects: `own` of the current engine's kinds, `others` of other engines. */
   except(
     wanted: readonly PolicyObject[],
     engine: PoliciesConfig['engine'],
@@ -49,7 +49,7 @@ export class Leftovers {
     };
   }
 
-  /** The object is gone, or was never there. */
+  /** The object is gone, or never existed. */
   settled({ kind, name }: Leftover): void {
     this.candidates.delete(keyOf(kind.kind, name));
   }

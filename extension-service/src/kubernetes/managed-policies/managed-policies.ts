@@ -21,24 +21,26 @@ export interface ManagedPoliciesOptions {
   readonly config: LiveConfig;
   /** The service's own namespace. */
   readonly namespace: string;
-  /** PEM text of the authorities that sign the serving certificate. @throws Error that says why it cannot be had */
+  /** CA certificates (PEM) that sign the serving certificate. @throws Error with the reason if unavailable */
   readonly caBundle: (config: Config) => Promise<string | undefined>;
-  /** For an engine that holds it in its policies. */
+  /** For an engine whose policies contain it. */
   readonly images?: MirroredImages;
   readonly log: (level: 'info' | 'warn', message: string) => void;
 }
 
-/** Milliseconds between two passes; after a failure the first pause, doubled each time up to the last. */
+/** Milliseconds between two passes; after a failure the first delay, doubled each time up to the last. */
 const CHECK_INTERVALS_MS = { usual: 30_000, failed: 2_000, longest: 60_000 };
 
 /**
- * The leader's policies in the cluster: always those of the configuration in force. It puts back what others change, and
- * deletes objects of its own that the configuration no longer needs. It reads and writes objects by name alone.
+ * The leader's policies in the cluster: always those of the current configuration. It undoes changes by others, and
+ * deletes its own objects that the configuration no longer needs. It only reads and writes objects by name.
  */
 export class ManagedPolicies implements LeaderTask {
   readonly name = 'managed policies';
   private readonly leftovers = new Leftovers();
-  /** By kind and name: a hash of what was applied, and its version then. An object that is still so is not sent again. */
+  /**
+   * By kind and name: a hash of the applied object, and its version after that. An unchanged object is not sent again.
+   */
   private readonly applied = new Map<string, { readonly hash: string; readonly resourceVersion: string }>();
 
   constructor(private readonly options: ManagedPoliciesOptions) {}
@@ -51,14 +53,14 @@ export class ManagedPolicies implements LeaderTask {
     this.applied.clear();
     let adopted = false;
     while (!signal.aborted) {
-      // Managed policies stay when management is turned off: somebody may have applied the same policies by hand since.
+      // Managed policies stay when management is turned off: someone may have applied the same policies by hand since.
       const judged = config.current();
       if (!judged.policies.manage) return;
       if (!adopted) adopted = await this.adopt(problems);
       const failed = adopted ? await this.pass(signal) : [UNREAD];
       problems.update(failed, 'the policies in the cluster match the configuration again');
       failures = failed.length === 0 ? 0 : failures + 1;
-      // `pause` misses a change that came during the pass.
+      // `pause` misses a change that happened during the pass.
       if (config.current() !== judged) continue;
       const pause =
         failures === 0
@@ -68,7 +70,7 @@ export class ManagedPolicies implements LeaderTask {
     }
   }
 
-  /** Goes on with the table of the leader before. @returns false when it cannot be read now */
+  /** Continues with the previous leader's table. @returns false if it cannot be read now */
   private async adopt(problems: ProblemLog): Promise<boolean> {
     const { config, images, objects, namespace } = this.options;
     const current = config.current();
@@ -82,7 +84,7 @@ export class ManagedPolicies implements LeaderTask {
     }
   }
 
-  /** Until the next pass: for the time given, or until a change of the configuration or of the table. */
+  /** Waits for the next pass: the given time, or a change of the configuration or of the table. */
   private async pause(milliseconds: number, failed: boolean, signal: AbortSignal): Promise<void> {
     const { config, images } = this.options;
     const over = new AbortController();
@@ -113,7 +115,7 @@ export class ManagedPolicies implements LeaderTask {
     if (wanted === undefined) return problems;
     const owner = ownerOf(current, namespace);
     const { own, others } = this.leftovers.except(wanted, current.policies.engine);
-    // A mutator of earlier filters must not ask through the Provider of these: the service would trust its conditions.
+    // A mutator of earlier filters must not use the Provider of these: the service would rely on its conditions.
     for (const one of own) await attempt(() => this.remove(one, owner, signal));
     let applied = true;
     let writes = 0;
@@ -124,12 +126,12 @@ export class ManagedPolicies implements LeaderTask {
       if (written === true) writes += 1;
     }
     if (applied && images !== undefined && holdsTable(current)) images.wrote(writes);
-    // The policies before go on as long as their successors are not all there.
+    // The previous policies stay until all their successors exist.
     if (applied) for (const one of others) await attempt(() => this.remove(one, owner, signal));
     return problems;
   }
 
-  /** @returns whether it was sent: one that is in the cluster as it was applied last is not */
+  /** @returns whether it was sent: an object that is unchanged in the cluster is not */
   private async apply(object: PolicyObject, owner: Owner): Promise<boolean> {
     const { objects, log } = this.options;
     const { name } = object.metadata;
@@ -156,7 +158,7 @@ export class ManagedPolicies implements LeaderTask {
     if (signal.aborted) return;
     const { objects, log } = this.options;
     const { kind, name } = leftover;
-    // Without rights on the kind there is nothing that this service could have written.
+    // Without rights on the kind, this service cannot have written any object of it.
     const live = await objects.named(kind, name);
     if (live !== undefined && isOwned(live, owner.labels)) {
       await objects.remove(kind, live);
@@ -170,7 +172,7 @@ type Attempt = <T>(work: () => Promise<T>) => Promise<T | undefined>;
 
 const UNREAD = "the policies wait until the previous leader's policies are read";
 
-/** Two installs that write one object would take it from each other for ever. */
+/** Two installs that write one object would overwrite each other forever. */
 function refuseOfAnother(what: string, live: LivePolicy, own: Owner): void {
   const owner = anotherOwner(live, own);
   if (owner === undefined) return;

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../../core/config/model.js';
 
-/** Who writes: an object that this manager never applied is somebody else's, whatever its labels say. */
+/** The field manager: an object that it never applied belongs to someone else, regardless of its labels. */
 export const FIELD_MANAGER = 'image-swapper';
 
 export const MANAGED_BY = 'app.kubernetes.io/managed-by';
 const INSTANCE = 'image-swapper.io/instance';
-/** Names the owner, as `NAMESPACE/NAME`. */
+/** Identifies the owner, as `NAMESPACE/NAME`. */
 export const LEASE_ANNOTATION = 'image-swapper.io/lease';
 
 /** An install of the service: the replicas that share a Lease. */
@@ -22,19 +22,19 @@ export function ownerOf({ lease }: Pick<Config, 'lease'>, namespace: string): Ow
   return { labels, annotations: { [LEASE_ANNOTATION]: name } };
 }
 
-/** A label takes 63 characters and no slash. */
+/** A label allows 63 characters and no slash. */
 function instanceOf(lease: string): string {
   return createHash('sha256').update(lease).digest('hex').slice(0, 16);
 }
 
-/** The Lease (`NAMESPACE/NAME`) of another install that manages the object; undefined where none does. */
+/** The Lease (`NAMESPACE/NAME`) of another install that manages the object; undefined if there is none. */
 export function anotherOwner(
   { metadata: { labels = {}, annotations = {} } }: Labelled,
   own: Owner,
 ): string | undefined {
   const lease = annotations[LEASE_ANNOTATION];
   if (lease === undefined || lease === own.annotations[LEASE_ANNOTATION]) return undefined;
-  // Both, or somebody only changed ours, which is put back.
+  // Both, or only ours was changed, which is undone.
   return labels[MANAGED_BY] === FIELD_MANAGER && labels[INSTANCE] === instanceOf(lease) ? lease : undefined;
 }
 

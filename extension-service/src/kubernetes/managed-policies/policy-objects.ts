@@ -7,7 +7,7 @@ import { apiProblem, statusOf } from '../api-problem.js';
 import { callOptions } from '../call-options.js';
 import { FIELD_MANAGER } from './owner.js';
 
-/** A kind of object that policies are made of. */
+/** A kind of object that policies consist of. */
 export interface PolicyKind {
   readonly apiVersion: PolicyObject['apiVersion'];
   readonly kind: PolicyObject['kind'];
@@ -18,19 +18,19 @@ export interface PolicyKind {
   names(policyName: string): readonly string[];
 }
 
-/** As the client library takes a kind. */
+/** The kind in the client library's form. */
 export function policyKind(managed: ManagedKind): PolicyKind {
   const { apiVersion, kind, plural } = managed;
   const [group = '', version = ''] = apiVersion.split('/');
   return { apiVersion, kind, group, version, plural, names: (policyName) => managed.names(policyName) };
 }
 
-/** Every kind, in the order in which to delete: what calls before what it needs. */
+/** Every kind, in the order of deletion: callers before the objects that they need. */
 export const POLICY_KINDS: readonly PolicyKind[] = MANAGED_KINDS.map(policyKind);
 
 type Labels = Readonly<Record<string, string>>;
 
-/** An object as the API server has it. */
+/** An object as stored in the API server. */
 export interface LivePolicy {
   readonly metadata: {
     readonly name: string;
@@ -51,19 +51,19 @@ interface ManagedFields {
   readonly fieldsV1?: Readonly<Record<string, unknown>>;
 }
 
-/** Something that could not be done to an object, and what to do about it. */
+/** A failed operation on an object, with the remedy. */
 export class PolicyObjectError extends Error {
   override readonly name = 'PolicyObjectError';
   constructor(
     message: string,
-    /** HTTP status of the API server's answer, if it gave one. */
+    /** HTTP status of the API server's response, if any. */
     readonly status: number | undefined,
   ) {
     super(message);
   }
 }
 
-/** An object's metadata alone: a policy can have a megabyte. */
+/** Only an object's metadata: a policy can have a megabyte. */
 const METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json;q=0.5';
 const DEADLINE_MS = 15_000;
 
@@ -76,14 +76,14 @@ export class PolicyObjects {
     return new PolicyObjects(cluster.config.makeApiClient(CustomObjectsApi));
   }
 
-  /** Objects that carry the labels and that the service applied. Parameters as for `labelled`. */
+  /** Objects that have the labels and were applied by the service. Parameters as for `labelled`. */
   async ours(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
     return (await this.labelled(kind, labels, policyName)).filter(isOurs);
   }
 
   /**
-   * Objects that carry the labels, no matter who applied them; none where the kind is not installed. The chart grants no
-   * `list`, which RBAC cannot limit to labels: without it, only objects with the names of `policyName` are found.
+   * Objects that have the labels, regardless of who applied them; none if the kind is not installed. The chart does not
+   * grant `list`, which RBAC cannot limit to labels: without it, only objects with the names of `policyName` are found.
    */
   async labelled(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
     const labelSelector = Object.entries(labels)
@@ -127,7 +127,7 @@ export class PolicyObjects {
     return (await this.read(kind, name, METADATA)) as LivePolicy | undefined;
   }
 
-  /** As `named`, with everything that is in it. */
+  /** Like `named`, with the object's full content. */
   async whole(kind: PolicyKind, name: string): Promise<LivePolicy | undefined> {
     return (await this.read(kind, name)) as LivePolicy | undefined;
   }
@@ -143,7 +143,7 @@ export class PolicyObjects {
     }
   }
 
-  /** Creates it, or makes its fields what they are here. @returns the object now */
+  /** Creates the object, or sets its fields to these. @returns the object now */
   async apply(object: PolicyObject): Promise<LivePolicy> {
     const kind = kindOf(object);
     const { PatchStrategy } = await import('../client.js');
@@ -168,12 +168,12 @@ export class PolicyObjects {
     }
   }
 
-  /** Also takes away the fields that others added. @returns the object now */
+  /** Also removes fields that others added. @returns the object now */
   async replace(object: PolicyObject, live: LivePolicy): Promise<LivePolicy> {
     const { name, resourceVersion, labels, annotations, finalizers, ownerReferences } = live.metadata;
     const metadata = {
       ...{ name, resourceVersion },
-      // Who waits for its end, or ends it, says nothing about what it does.
+      // Finalizers and deletion do not affect what the policy does.
       ...(finalizers !== undefined && { finalizers }),
       ...(ownerReferences !== undefined && { ownerReferences }),
       labels: { ...labels, ...object.metadata.labels },
@@ -189,7 +189,7 @@ export class PolicyObjects {
     }
   }
 
-  /** Deletes this very object; that it is gone already is as good. */
+  /** Deletes exactly this object; it is also fine if it is already gone. */
   async remove(kind: PolicyKind, { metadata: { name, uid } }: LivePolicy): Promise<void> {
     try {
       await this.api.deleteClusterCustomObject(
@@ -209,7 +209,7 @@ export function kindOf({ kind }: Pick<PolicyObject, 'kind'>): PolicyKind {
   return found;
 }
 
-/** Whether the object carries the labels and was applied by the service, so that the service may delete it. */
+/** Whether the object has the labels and was applied by the service, so that the service may delete it. */
 export function isOwned(live: LivePolicy, labels: Labels): boolean {
   return isOurs(live) && carries(live, labels);
 }
@@ -223,8 +223,8 @@ function isOurs({ metadata: { managedFields = [] } }: LivePolicy): boolean {
 }
 
 /**
- * Who else has a say in what the policy does; server-side apply leaves the fields that they added. Our own `replace` is
- * one of them: what it wrote, apply would not take away once it is not rendered any more.
+ * The other field managers that affect what the policy does; server-side apply keeps the fields that they added. Our
+ * own `replace` is one of them: apply does not remove its fields when they are no longer rendered.
  */
 export function othersIn({ metadata: { managedFields = [] } }: LivePolicy): readonly string[] {
   const others = managedFields.filter(

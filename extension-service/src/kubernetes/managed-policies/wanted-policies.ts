@@ -11,16 +11,16 @@ import { namingTarget } from '../../kinds/registry-naming.js';
 export interface WantedOptions {
   /** The service's own namespace. */
   readonly namespace: string;
-  /** PEM text of the authorities that sign the service's certificate; undefined for public ones, or where none is needed. */
+  /** CA certificates (PEM) that sign the service's certificate; undefined for public ones, or if none is needed. */
   readonly caBundle: string | undefined;
-  /** For an engine that holds it in its policies. */
+  /** For an engine whose policies contain it. */
   readonly tables?: ImageTables;
 }
 
 /**
- * The policies that the configuration in force needs; none without `policies.manage`.
+ * The policies that the current configuration needs; none without `policies.manage`.
  *
- * @throws InvalidPolicyOptionError for what the engine cannot do
+ * @throws InvalidPolicyOptionError for options that the engine does not support
  */
 export function wantedPolicies(
   config: Config,
@@ -34,7 +34,7 @@ export function wantedPolicies(
   const ca = caOf();
   return policiesForConfig(config, {
     ...{ engine, name, url, failClosed, labels, annotations, nameTarget: namingTarget },
-    // While the service's own Pods wait for the service, nothing starts.
+    // If the service's own Pods waited for the service, it could never start.
     excludedNamespaces: [namespace],
     managed: true,
     ...(tables !== undefined && { tables }),

@@ -19,13 +19,13 @@ export interface Advanced {
   readonly step: Step;
 }
 
-/** Two replicas write at most a few times at once. */
+/** Two replicas rarely write at the same time more than a few times. */
 const MAX_TRIES = 10;
 
 /**
- * Reads the Secret, and takes its next step if `takes` wants it.
+ * Reads the Secret, and takes its next step if `takes` accepts it.
  *
- * @throws Error that says what is wrong and what to do
+ * @throws Error with the problem and its remedy
  */
 export async function advance(
   { secret, issuer, now }: CertificateEnvironment,

@@ -3,7 +3,7 @@ import { notAfter } from './material.js';
 import { LIFETIMES_MS } from './next-step.js';
 import type { Step } from './next-step.js';
 
-/** Makes keys and certificates. */
+/** Creates keys and certificates. */
 export interface Issuer {
   authority(now: number): Promise<KeyPair>;
   /** @param names DNS names and IP addresses */
@@ -46,7 +46,7 @@ export async function applyStep(
   }
 
   async function signedBy(signer: KeyPair): Promise<CertificateMaterial> {
-    // A replica that cannot reach the API server presents what it has until that expires.
+    // A replica that cannot reach the API server presents its certificate until that expires.
     const old =
       authority === undefined
         ? []

@@ -1,15 +1,15 @@
 import type { CaBundleUse } from '../../core/engines/engine.js';
 import { parseUrl } from '../../util/parse-url.js';
 
-/** The change that makes an object which calls the service trust these CAs. */
+/** The change that makes an object that calls the service trust these CAs. */
 export interface CallerChanges {
-  /** A JSON patch; empty when nothing is to be changed. */
+  /** A JSON patch; empty if nothing changes. */
   readonly patch: readonly object[];
-  /** Hosts that it calls and that the certificate does not name: their authority is another's, and is left as it is. */
+  /** Hosts that it calls but that the certificate does not contain: their CA is another one, and is not changed. */
   readonly elsewhere: readonly string[];
 }
 
-/** @param names of the serving certificate */
+/** @param names in the serving certificate */
 export function callerChanges(calls: readonly CaBundleUse[], names: readonly string[], bundle: string): CallerChanges {
   const hosts = calls.map(({ address }) => hostOf(address));
   const value = Buffer.from(bundle).toString('base64');
@@ -22,7 +22,7 @@ export function callerChanges(calls: readonly CaBundleUse[], names: readonly str
   };
 }
 
-/** Of a URL without the brackets of an IPv6 address, as `tls.dnsNames` has it. */
+/** From a URL without the brackets of an IPv6 address, as in `tls.dnsNames`. */
 function hostOf(address: string): string {
   return parseUrl(address)?.hostname.replaceAll(/^\[|\]$/g, '') ?? address;
 }

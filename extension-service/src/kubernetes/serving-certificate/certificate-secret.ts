@@ -5,14 +5,14 @@ import { callOptions } from '../call-options.js';
 import { ForeignSecretError, formatMaterial, parseMaterial } from './material.js';
 import type { CertificateMaterial } from './material.js';
 
-/** An operator's request, on the Secret: `leaf` or `ca`. It goes away once it is answered. */
+/** An operator's request, on the Secret: `leaf` or `ca`. It is removed once it is done. */
 export const ROTATE_ANNOTATION = 'image-swapper.io/rotate';
 
 export interface StoredCertificate {
   readonly material: CertificateMaterial;
   /** The request in the annotation. */
   readonly asked?: 'leaf' | 'ca';
-  /** As read; undefined when there is none. */
+  /** The stored object; undefined if there is none. */
   readonly secret: V1Secret | undefined;
 }
 
@@ -23,13 +23,13 @@ export class StaleSecretError extends Error {
 
 /** The Secret that the replicas share. */
 export class CertificateSecret {
-  /** @param name is asked for again by each call */
+  /** @param name called again for each request */
   constructor(
     private readonly cluster: ClusterAccess,
     private readonly name: () => string,
   ) {}
 
-  /** @throws Error that says what is wrong and what to do */
+  /** @throws Error with the problem and its remedy */
   async read(): Promise<StoredCertificate> {
     const { namespace, core } = this.cluster;
     const name = this.name();
@@ -55,8 +55,8 @@ export class CertificateSecret {
   }
 
   /**
-   * @param answered whether what the annotation asked for is done
-   * @throws StaleSecretError when somebody else wrote it since `before` was read
+   * @param answered whether the annotation's request is done
+   * @throws StaleSecretError if it was changed since `before` was read
    */
   async write(before: StoredCertificate, material: CertificateMaterial, answered: boolean): Promise<void> {
     const { namespace, core } = this.cluster;
@@ -70,7 +70,7 @@ export class CertificateSecret {
       }
       const { [ROTATE_ANNOTATION]: asked, ...others } = before.secret.metadata?.annotations ?? {};
       const annotations = answered || asked === undefined ? others : { ...others, [ROTATE_ANNOTATION]: asked };
-      // With the resourceVersion that was read, so that the API server refuses what another replica overtook.
+      // With the resourceVersion that was read, so that the API server rejects a write after another replica's.
       const body: V1Secret = { ...before.secret, metadata: { ...before.secret.metadata, annotations }, data };
       await core.replaceNamespacedSecret({ name, namespace, body }, await callOptions());
     } catch (error) {

@@ -1,4 +1,4 @@
-/** Under which the service puts its authority into objects that others apply. */
+/** The field manager for the CA certificate in objects that others apply. */
 export const CA_FIELD_MANAGER = 'image-swapper-authority';
 
 /** Names of earlier versions: the client's own. */
@@ -16,9 +16,10 @@ interface Managed {
 }
 
 /**
- * The JSON patch after which nobody owns the `caBundle` that the service wrote; undefined where there is nothing to give up.
- * Server-side apply, as Helm 4 does it, refuses to change a field that another manager owns: a `helm rollback` to the first
- * revision, whose Provider has a placeholder, would fail. The service replaces what such an apply writes at its next look.
+ * The JSON patch that releases the ownership of the `caBundle` that the service wrote; undefined if there is nothing to
+ * release. Server-side apply, which Helm 4 uses, rejects a change to a field that another manager owns: a `helm
+ * rollback` to the first revision, whose Provider has a placeholder, would fail. The service corrects the result of
+ * such an apply at its next check.
  */
 export function releasePatch(object: unknown): readonly object[] | undefined {
   const { metadata } = object as Managed;
@@ -27,7 +28,7 @@ export function releasePatch(object: unknown): readonly object[] | undefined {
     ({ manager = '', operation, fieldsV1 }) =>
       !([CA_FIELD_MANAGER, ...FORMER_MANAGERS].includes(manager) && operation === 'Update' && isCaManager(fieldsV1)),
   );
-  // An empty list would make the next apply take everything for somebody else's.
+  // With an empty list, the next apply would attribute all fields to others.
   if (kept.length === all.length || kept.length === 0) return undefined;
   return [
     { op: 'test', path: '/metadata/resourceVersion', value: metadata.resourceVersion },
@@ -35,7 +36,10 @@ export function releasePatch(object: unknown): readonly object[] | undefined {
   ];
 }
 
-/** Whether the fields are `caBundle` alone, in the form of managedFields: `f:NAME`, `k:KEY`, and `.` for the thing itself. */
+/**
+ * Whether the fields are only `caBundle`, in the form of managedFields: `f:NAME`, `k:KEY`, and `.` for the object
+ * itself.
+ */
 function isCaManager(fields: unknown): boolean {
   if (typeof fields !== 'object' || fields === null) return false;
   const entries = Object.entries(fields);

@@ -5,17 +5,17 @@ import type { KeyPair } from './material.js';
 import { notAfter } from './material.js';
 import { LIFETIMES_MS } from './next-step.js';
 
-/** ECDSA P-256: a handshake costs a small part of RSA's, and Kyverno's ClusterPolicy makes one for each call. */
+/** ECDSA P-256: a handshake costs a fraction of RSA's, and Kyverno's ClusterPolicy needs one for each call. */
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** Certificates of our own authority. */
+/** Certificates of our own CA. */
 export const selfSigningIssuer: Issuer = {
   async authority(now) {
     const x509 = await import('./x509.js');
     const keys = await generateKeys();
     const cert = await x509.X509CertificateGenerator.createSelfSigned(
       {
-        // A name of its own for each: verifiers look an authority up by name.
+        // A unique name for each: verifiers look up a CA by name.
         name: `CN=image-swapper authority ${randomBytes(4).toString('hex')}`,
         serialNumber: serialNumber(),
         notBefore: new Date(now - LIFETIMES_MS.backdated),
@@ -77,7 +77,7 @@ async function importKey({ key }: KeyPair): Promise<webcrypto.CryptoKey> {
   return webcrypto.subtle.importKey('pkcs8', PemConverter.decodeFirst(key), ALGORITHM, false, ['sign']);
 }
 
-/** Positive, and too long to be met twice. */
+/** Positive, and long enough to be unique. */
 function serialNumber(): string {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;

@@ -11,20 +11,20 @@ export interface KeyPair {
 export interface CertificateMaterial {
   /** Signs the serving certificate. */
   readonly ca?: KeyPair;
-  /** Will sign it, once everybody who verifies it knows this one too. */
+  /** Will sign it, once every verifier knows this one as well. */
   readonly next?: KeyPair;
   /** The certificate that the service presents. */
   readonly leaf?: KeyPair;
-  /** Signs nothing any more; stays in the bundle for the certificates that may still be presented. */
+  /** No longer signs; stays in the bundle for certificates that may still be presented. */
   readonly retired: readonly { readonly cert: string; readonly until: number }[];
-  /** About `next`. */
+  /** State of `next`. */
   readonly rollover?: Rollover;
 }
 
 export interface Rollover {
-  /** `due` by time, `asked` for by an operator. */
+  /** `due` by time, `asked` by an operator. */
   readonly reason: 'due' | 'asked';
-  /** When `next` may sign; undefined until the bundle with it is wherever it is verified. */
+  /** When `next` may sign; undefined until the bundle with it is published everywhere. */
   readonly signFrom?: number;
 }
 
@@ -39,12 +39,12 @@ const KEYS = {
   record: 'rotation.json',
 } as const;
 
-/** The Secret holds what the service did not make. */
+/** The Secret contains data that the service did not create. */
 export class ForeignSecretError extends Error {
   override readonly name = 'ForeignSecretError';
 }
 
-/** PEM text of all authorities that a verifier needs, the signing one first. */
+/** PEM text of all CA certificates that a verifier needs, the signing one first. */
 export function bundleOf({ ca: authority, next, retired }: CertificateMaterial): string {
   return [authority?.cert, next?.cert, ...retired.map(({ cert }) => cert)]
     .filter((cert) => cert !== undefined)
@@ -52,9 +52,9 @@ export function bundleOf({ ca: authority, next, retired }: CertificateMaterial):
 }
 
 /**
- * Reads a Secret's decoded `data`. Unusable data counts as missing, so that it is recreated.
+ * Parses a Secret's decoded `data`. Unusable data counts as missing, so that it is recreated.
  *
- * @throws ForeignSecretError when somebody else's certificate is there, which must not be overwritten
+ * @throws ForeignSecretError if it contains someone else's certificate, which must not be overwritten
  */
 export function parseMaterial(data: Readonly<Record<string, string>>): CertificateMaterial {
   if (Object.values(data).some((text) => text !== '') && (data[KEYS.record] ?? '') === '') {
@@ -100,9 +100,9 @@ export function formatMaterial(material: CertificateMaterial): Readonly<Record<s
   };
 }
 
-/** The Secret's text about what certificates do not say themselves. Times as RFC 3339. */
+/** The information in the Secret that certificates do not contain. Times as RFC 3339. */
 interface RotationRecord {
-  /** By fingerprint of the authority: until when what it signed may be in use. */
+  /** By fingerprint of the CA certificate: until when its signed certificates may be in use. */
   readonly retired: Readonly<Record<string, string>>;
   readonly next?: { readonly reason: Rollover['reason']; readonly signFrom?: string };
 }
@@ -115,7 +115,7 @@ function parseRecord(text: string): {
   try {
     record = parseBoundedJson(text) as Partial<RotationRecord>;
   } catch {
-    // As if nothing were known: authorities stay until they expire, and what is announced is confirmed again.
+    // As if nothing were known: CAs stay until they expire, and a published one is confirmed again.
   }
   const times = Object.entries(record.retired ?? {}).flatMap(([id, time]) => {
     const until = Date.parse(time);
@@ -133,7 +133,7 @@ function parseRecord(text: string): {
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
 
-/** The readable certificates in PEM text, each ending in a line end. */
+/** The valid certificates in PEM text, each ending with a line break. */
 export function splitCertificates(text: string): string[] {
   return (text.match(CERTIFICATE) ?? []).flatMap((block) => {
     try {
@@ -169,7 +169,7 @@ export function notAfter(cert: string): number {
   return Date.parse(new X509Certificate(cert).validTo);
 }
 
-/** DNS names and addresses that a certificate is for. */
+/** DNS names and addresses in a certificate. */
 export function namesOf(cert: string): string[] {
   const text = new X509Certificate(cert).subjectAltName ?? '';
   return text.split(', ').flatMap((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1] ?? []);

@@ -5,15 +5,15 @@ import { namesOf, notAfter, notBefore } from './material.js';
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 
-/** Milliseconds that certificates are valid, and what passes before a new authority signs. */
+/** Lifetimes of certificates in milliseconds, and the time before a new CA signs. */
 export const LIFETIMES_MS = {
   authority: 5 * 365 * DAY_MS,
   leaf: 90 * DAY_MS,
-  /** Valid from a little ago: clocks differ. */
+  /** Valid from a time shortly before, because clocks differ. */
   backdated: 60 * MINUTE_MS,
   /**
-   * From when everybody whom the service can see knows the next authority, until that signs. By time there is no hurry,
-   * and somebody whom it cannot see (a trust store that a person fills) gets the time; an operator who asks has a reason.
+   * The time from when every known verifier has the next CA until that signs. For a scheduled rotation there is no
+   * hurry, and trust stores that a person maintains get this time; an operator who requests a rotation has a reason.
    */
   overlap: { due: 30 * DAY_MS, asked: 10 * MINUTE_MS },
 } as const;
@@ -21,33 +21,33 @@ export const LIFETIMES_MS = {
 /** The next step for the Secret, with the reason for the log. */
 export type Step =
   | { readonly kind: 'none' }
-  /** A first authority, and a certificate by it. */
+  /** Creates a first CA, and a certificate signed by it. */
   | { readonly kind: 'begin'; readonly reason: string }
-  /** Another certificate by the same authority. */
+  /** Creates another certificate with the same CA. */
   | { readonly kind: 'issue'; readonly reason: string }
-  /** A next authority, into the bundle only. */
+  /** Creates the next CA, and adds it to the bundle only. */
   | { readonly kind: 'announce'; readonly reason: 'due' | 'asked' }
-  /** It is asked for what is under way already. */
+  /** The requested step is already under way. */
   | { readonly kind: 'hasten' }
-  /** The bundle with the next authority is everywhere: from now on counts its overlap. */
+  /** The bundle with the next CA is published everywhere: its overlap starts now. */
   | { readonly kind: 'confirm' }
-  /** The next authority becomes the one that signs. */
+  /** The next CA becomes the signing one. */
   | { readonly kind: 'sign'; readonly reason: string }
-  /** Retired authorities leave the bundle. */
+  /** Retired CAs are removed from the bundle. */
   | { readonly kind: 'forget' };
 
 export interface Circumstances {
-  /** Names that the certificate is to be for. */
+  /** The required names of the certificate. */
   readonly names: readonly string[];
   /** The operator's request. */
   readonly asked?: 'leaf' | 'ca';
-  /** Anyone who verifies the certificate has the bundle that the Secret holds now, as far as the service can see. */
+  /** Every known verifier has the bundle that is now in the Secret. */
   readonly published: boolean;
 }
 
 /**
- * One step at a time, so that at each moment every certificate that a replica may present can be verified with every
- * bundle that a verifier may hold: an authority is known everywhere before it signs, and until nothing of it is left.
+ * One step at a time, so that every certificate that a replica may present can always be verified with every bundle
+ * that a verifier may have: a CA is known everywhere before it signs, and until its last certificate is gone.
  */
 export function nextStep(material: CertificateMaterial, now: number, circumstances: Circumstances): Step {
   const { ca: authority, next, leaf, rollover, retired } = material;
@@ -76,7 +76,7 @@ export function nextStep(material: CertificateMaterial, now: number, circumstanc
   return { kind: 'none' };
 }
 
-/** Why no replica could present this certificate; undefined when one can. */
+/** Why no replica could present this certificate; undefined if one can. */
 export function whyUnusable({ ca: authority, leaf, retired }: CertificateMaterial, now: number): string | undefined {
   if (leaf === undefined) return 'there is none';
   if (notAfter(leaf.cert) <= now) return 'it expired';

@@ -11,7 +11,7 @@ export interface OpenedCertificate {
   readonly serving: ServingCertificate;
 }
 
-/** The serving certificate that replicas share by a Secret of a real cluster. */
+/** The serving certificate that replicas share in a Secret of the cluster. */
 export function openServingCertificate({
   cluster,
   ...options

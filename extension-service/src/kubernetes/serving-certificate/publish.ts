@@ -13,13 +13,13 @@ import { CA_FIELD_MANAGER, releasePatch } from './field-ownership.js';
 const KEY = 'ca.crt';
 
 export interface Published {
-  /** Anyone who verifies the serving certificate has the authorities, as far as the service can see. */
+  /** Every known verifier of the serving certificate has the CA certificates. */
   readonly complete: boolean;
   /** The reason why they do not have it. */
   readonly problems: readonly string[];
 }
 
-/** What became of one object; `pending` where another look will do. */
+/** The result for one object; `pending` if a later check suffices. */
 interface Outcome {
   readonly state: 'done' | 'pending' | 'failed';
   readonly problem?: string;
@@ -28,9 +28,9 @@ const DONE: Outcome = { state: 'done' };
 const PENDING: Outcome = { state: 'pending' };
 
 /**
- * Puts the authorities' certificates where policies that others applied look for them: the ConfigMap that a ClusterPolicy
- * reads, and Gatekeeper's Provider or the webhook of the configured engine, where these exist. An object that the service
- * manages itself is only looked at: its own task writes it.
+ * Publishes the CA certificates where policies of others look for them: the ConfigMap that a ClusterPolicy reads, and
+ * the Provider of Gatekeeper or the webhook of the configured engine, if these exist. An object that the service
+ * manages itself is only checked, because its own task writes it.
  */
 export async function publishCa(
   cluster: ClusterAccess,
@@ -75,7 +75,7 @@ export async function publishCa(
   }
 
   function namesOf(kind: ManagedKind, authority: CaHolder): readonly string[] {
-    // The service writes them under these names, and has rights on no others.
+    // The service writes only objects with these names, and has no rights on others.
     if (policies.manage) return kind.names(policies.name);
     return authority.names(
       policies.name,
@@ -99,7 +99,7 @@ export async function publishCa(
       if (patch.length > 0) {
         if (policies.manage) return PENDING;
         const { resourceVersion } = (object as { readonly metadata: { readonly resourceVersion: string } }).metadata;
-        // Only if it still is the object that was looked at: indexes would be another webhook's.
+        // Only if the object has not changed since it was read: an index might refer to another webhook.
         const body = [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...patch];
         const fieldManager = CA_FIELD_MANAGER;
         const patched: unknown = await objects.patchClusterCustomObject({ ...at, body, fieldManager }, options.json);
@@ -107,10 +107,10 @@ export async function publishCa(
       } else if (!policies.manage) {
         await release(object);
       }
-      // Anyone who calls by another name does not verify this certificate, so no one waits for it.
+      // A caller that uses another name does not verify this certificate, so nothing waits for it.
       return elsewhere.length === 0 ? DONE : { state: 'done', problem: callsElsewhere(what, elsewhere) };
     } catch (error) {
-      // Somebody changed the object at the same time.
+      // The object was changed at the same time.
       return statusOf(error) === 409 ? PENDING : failed(apiProblem(what, error, ['get', 'patch']));
     }
   }
@@ -125,7 +125,7 @@ function failed(problem: string): Outcome {
   return { state: 'failed', problem };
 }
 
-/** For objects that need not be there. */
+/** For optional objects. */
 function absent(error: unknown): undefined {
   if (statusOf(error) === 404) return undefined;
   throw error;

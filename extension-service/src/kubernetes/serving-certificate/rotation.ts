@@ -12,17 +12,17 @@ import { messageOf } from '../../util/message-of.js';
 export interface RotationOptions {
   readonly world: CertificateEnvironment;
   readonly config: LiveConfig;
-  /** Puts the authorities' certificates where they are verified with. */
+  /** Publishes the CA certificates to their verifiers. */
   readonly publish: (bundle: string) => Promise<Published>;
-  /** Gets what the leader wrote, without waiting for the next look at the Secret. */
+  /** Receives what the leader wrote, without waiting for the next check of the Secret. */
   readonly onMaterial: (material: CertificateMaterial) => void;
   readonly log: (level: 'info' | 'warn', message: string) => void;
 }
 
-/** Milliseconds between two looks, and after something failed. */
+/** Milliseconds between two checks, and after a failure. */
 const CHECK_INTERVALS_MS = { usual: 30_000, failed: 10_000 };
 
-/** The leader's side of the serving certificate: publishes the authority, rotates both. */
+/** The leader's part of the serving certificate: publishes the CA certificate, rotates both. */
 export class CertificateRotation implements LeaderTask {
   readonly name = 'serving certificate';
 
@@ -43,7 +43,7 @@ export class CertificateRotation implements LeaderTask {
     }
   }
 
-  /** Steps until there is none left to take now. @returns what could not be published */
+  /** Takes all steps that are due now. @returns the objects that could not be updated */
   private async pass(signal: AbortSignal): Promise<readonly string[]> {
     const { world, config, publish, onMaterial, log } = this.options;
     let problems: readonly string[] = [];

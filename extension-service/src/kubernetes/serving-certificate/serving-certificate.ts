@@ -21,19 +21,19 @@ export interface ServingCertificateOptions {
   readonly log: (level: 'info' | 'warn', message: string) => void;
 }
 
-/** Milliseconds between two looks at the Secret, and after one that failed. */
+/** Milliseconds between two checks of the Secret, and after a failed one. */
 const POLL_MS = { usual: 30_000, failed: 3_000 };
 
 /**
- * Every replica's side of a certificate that they share by a Secret: fills the Secret when it is empty, takes what is in
- * it, and what later comes into it. Rotation is the leader's.
+ * Every replica's part of a certificate that they share in a Secret: fills an empty Secret, uses its content, and
+ * follows later changes. The leader rotates it.
  */
 export class ServingCertificate {
   private presented: string | undefined;
 
   constructor(private readonly options: ServingCertificateOptions) {}
 
-  /** Looks after it until the signal aborts. */
+  /** Maintains it until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { config, onProblem, log } = this.options;
     const problems = new ProblemLog(log);
@@ -52,7 +52,7 @@ export class ServingCertificate {
     }
   }
 
-  /** Presents the certificate if it is another one than before. */
+  /** Presents the certificate if it has changed. */
   take({ leaf }: CertificateMaterial): void {
     if (leaf === undefined || leaf.cert === this.presented) return;
     this.presented = leaf.cert;
@@ -61,7 +61,7 @@ export class ServingCertificate {
 
   private async look(): Promise<void> {
     const { world, config, log } = this.options;
-    // Who leads does not matter for a certificate without which no one can answer.
+    // Any replica may create the first certificate, because without it none can answer.
     const { material, step } = await advance(
       world,
       () => ({ names: config.current().tls.dnsNames, published: false }),

@@ -1,4 +1,4 @@
-// The library builds its extensions through decorators that need this before it loads.
+// The library builds its extensions with decorators that need this import first.
 import 'reflect-metadata';
 /** The used parts of the library, by name; loaded only where certificates are created. */
 export {

@@ -2,15 +2,15 @@ import { messageOf } from '../../util/message-of.js';
 import { sleep } from '../../util/sleep.js';
 import type { LeaderTask } from '../leader-task.js';
 
-/** The outcome for one target. */
+/** The result for one target. */
 export interface TargetGarbage {
   readonly target: string;
   /** Why nothing is deleted there. */
   readonly refusals: readonly string[];
   readonly deleted: number;
-  /** Bytes, at most. */
+  /** Maximum bytes. */
   readonly bytes: number;
-  /** `IMAGE: reason` of those that could not be deleted. */
+  /** `IMAGE: reason` for images that could not be deleted. */
   readonly failures: readonly string[];
 }
 
@@ -19,7 +19,9 @@ export interface GarbageTaskOptions {
     beforeDelete: (names: readonly string[]) => Promise<void>,
     signal: AbortSignal,
   ) => Promise<readonly TargetGarbage[]>;
-  /** Takes names of targets out of what admissions swap to without asking; resolves when that is in force. */
+  /**
+   * Removes names of targets from those that admissions swap to without a lookup; resolves when this has taken effect.
+   */
   readonly withdraw: (names: readonly string[], signal: AbortSignal) => Promise<void>;
   readonly log: (level: 'info' | 'warn', message: string) => void;
   readonly report: (results: readonly TargetGarbage[]) => void;
@@ -38,7 +40,7 @@ export interface GarbageTimes {
 const TIMES: GarbageTimes = { first: 3_600_000, interval: 86_400_000, afterWithdrawal: 5_000 };
 const MAX_LINES = 20;
 
-/** Deletes once a day what no cluster uses any more, while this replica leads. */
+/** Once a day, deletes images that no cluster uses any more, while this replica leads. */
 export class GarbageTask implements LeaderTask {
   readonly name = 'garbage collection';
 

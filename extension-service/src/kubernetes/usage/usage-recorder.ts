@@ -7,9 +7,9 @@ import { UsedImages } from './used-images.js';
 import type { LastUses } from './used-images.js';
 
 export interface UsageRecorderOptions {
-  /** Writes the uses into the targets. @returns the records by target */
+  /** Writes the uses to the targets. @returns the records by target */
   readonly write: (uses: LastUses, signal: AbortSignal) => Promise<ReadonlyMap<string, UsageRecord>>;
-  /** Whether every kind of object has been listed: before that, images that are used are not known. */
+  /** Whether every kind of object has been listed: before that, some used images are unknown. */
   readonly isSynced: () => boolean;
   readonly log: (level: 'info' | 'warn', message: string) => void;
   readonly now?: () => number;
@@ -19,17 +19,17 @@ export interface UsageRecorderOptions {
 export interface RecorderTimes {
   /** Milliseconds between two writes. */
   readonly interval: number;
-  /** The same after the first use of an image that the record calls unused. */
+  /** The same after the first use of an image that the record lists as unused. */
   readonly shortest: number;
-  /** Milliseconds between two looks whether everything is listed. */
+  /** Milliseconds between two checks whether everything is listed. */
   readonly poll: number;
 }
 
 const TIMES: RecorderTimes = { interval: 3_600_000, shortest: 300_000, poll: 5_000 };
-/** A recorded use that is older says that the image is unused. */
+/** A recorded use that is older means that the image is unused. */
 const FRESH_MS = 86_400_000;
 
-/** Keeps the cluster's record of last uses in each target up to date, while this replica leads. */
+/** Keeps the cluster's usage record in each target up to date, while this replica leads. */
 export class UsageRecorder implements LeaderTask {
   readonly name = 'usage records';
   readonly used: UsedImages;

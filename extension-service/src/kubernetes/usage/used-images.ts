@@ -11,24 +11,24 @@ export type LastUses = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 interface User {
   readonly kind: string;
-  /** The list in which it was seen last. */
+  /** The list in which it was last seen. */
   readonly generation: number;
   readonly keys: readonly string[];
 }
 
 /**
- * The images of targets that objects of the cluster use, or have used since the last report. Unlike the images to be mirrored,
- * these are those of every namespace, of opted-out Pods and of names that somebody wrote by hand.
+ * The images of targets that objects of the cluster use, or have used since the last report. Unlike the images to
+ * mirror, these include images of every namespace, of opted-out Pods and of manually written names.
  */
 export class UsedImages {
   private readonly users = new Map<string, User>();
   private readonly counts = new Map<string, number>();
-  /** When the last user of an image went. */
+  /** The time when the last user of an image disappeared. */
   private readonly ended = new Map<string, number>();
 
   constructor(
     private readonly now: () => number,
-    /** An image has its first user. */
+    /** An image has got its first user. */
     private readonly onFirstUse: (target: string, key: string) => void,
   ) {}
 
@@ -58,7 +58,7 @@ export class UsedImages {
     for (const [uid, user] of this.users) if (user.kind === kind && user.generation < generation) this.remove(uid);
   }
 
-  /** The objects are about to be listed again. */
+  /** The objects will now be listed again. */
   clear(): void {
     for (const uid of [...this.users.keys()]) this.remove(uid);
   }
@@ -77,7 +77,7 @@ export class UsedImages {
     return uses;
   }
 
-  /** A report is written: what has ended before it need not be reported again. */
+  /** A report was written: uses that ended before it need not be reported again. */
   reported(report: LastUses): void {
     for (const [key, time] of this.ended) {
       const [target, image] = split(key);
@@ -86,7 +86,7 @@ export class UsedImages {
   }
 }
 
-/** The images that a Pod keeps in targets: the places of its images, and the names in a target that it has itself. */
+/** The images in targets that a Pod keeps: the mirrors of its images, and the target names that it uses itself. */
 export function usedBy(rules: Rules, pod: JsonObject, jobs: readonly MirrorJob[]): readonly string[] {
   const planned = jobs.flatMap(({ target, reference: { repository, published, digest } }) => [
     join(target, usageKey(repository, published)),
@@ -111,7 +111,7 @@ function parsed(image: string): Reference | undefined {
   }
 }
 
-/** Names of targets may have spaces, keys have none. */
+/** Names of targets may contain spaces, keys never do. */
 function join(target: string, key: string): string {
   return `${target} ${key}`;
 }

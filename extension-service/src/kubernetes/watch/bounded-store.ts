@@ -1,6 +1,6 @@
-/** The most that is kept of one kind of object. */
+/** The limits for one kind of object. */
 export interface StoreBound<T> {
-  /** About the bytes that a value takes. */
+  /** Approximate bytes of a value. */
   readonly size: (value: T) => number;
   readonly maxItems: number;
 }
@@ -10,7 +10,7 @@ export interface Held<T> {
   readonly value: T;
 }
 
-/** Values by key, as many as there is room for. */
+/** Values by key, up to a limit. */
 export class BoundedStore<T> {
   readonly #held = new Map<string, Held<T>>();
   #size = 0;
@@ -18,7 +18,7 @@ export class BoundedStore<T> {
 
   constructor(private readonly bound?: StoreBound<T>) {}
 
-  /** Whether there has been room for all. */
+  /** Whether everything has fitted. */
   get complete(): boolean {
     return this.#complete;
   }
@@ -27,7 +27,7 @@ export class BoundedStore<T> {
     return this.#held.get(key);
   }
 
-  /** @returns false when there is no room for it; what had the key before is gone all the same */
+  /** @returns false if there is no room; the key's previous value is removed in any case */
   put(key: string, held: Held<T>): boolean {
     this.delete(key);
     const size = this.#sizeOf(key, held);

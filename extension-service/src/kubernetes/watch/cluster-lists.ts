@@ -6,14 +6,14 @@ import { isObject } from '../../core/decide/pod.js';
 import type { JsonObject } from '../../core/decide/pod.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
-/** An answer of the API server that is none of the objects asked for. */
+/** A response of the API server that is not one of the requested objects. */
 export class ApiStatusError extends Error {
   override readonly name = 'ApiStatusError';
   /** Milliseconds that the API server asked us to wait. */
   readonly retryAfter: number | undefined;
 
   constructor(
-    /** HTTP status; 0 when there was no answer. */
+    /** HTTP status; 0 if there was no response. */
     readonly code: number,
     message: string,
     options?: ErrorOptions & { readonly retryAfter?: number },
@@ -23,14 +23,14 @@ export class ApiStatusError extends Error {
   }
 }
 
-/** More bytes than are taken of one page. */
+/** The page exceeds the byte limit. */
 export class PageTooLargeError extends ApiStatusError {}
 
-/** A page of a list, as the API server wrote it: filters read any field, so nothing is made into classes. */
+/** A page of a list in the API server's form: filters read any field, so nothing is converted to classes. */
 export interface ListPage {
   readonly items: readonly JsonObject[];
   readonly resourceVersion: string;
-  /** Asks for the page after this one. */
+  /** The token for the next page. */
   readonly next?: string;
 }
 
@@ -40,9 +40,11 @@ export interface ClusterLists {
   page(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListPage>;
 }
 
-/** Milliseconds without a byte after which a list is given up. */
+/** Milliseconds without a byte after which a list is aborted. */
 const MAX_SILENCE_MS = 60_000;
-/** Bytes of a page, of which its objects take some three times as much; one object has at most 1.5 MB in etcd. */
+/**
+ * Maximum bytes of a page, whose objects take about three times as much memory; one object has at most 1.5 MB in etcd.
+ */
 const MAX_BODY_BYTES = 32 * 1_024 * 1_024;
 
 /** With the address, certificates and credentials of a kubeconfig or of the Pod. */
@@ -106,7 +108,7 @@ function send(url: URL, options: RequestOptions, largest: number): Promise<Answe
     const tooLarge = (): void =>
       reject(new PageTooLargeError(0, `${url.pathname}: a page of the list has more than ${largest} bytes`));
     const outgoing = request(url, options, (response) => {
-      // Texts are garbage of V8's own; buffers of this size would scatter over the memory of malloc, which keeps it.
+      // Texts are collected by V8; buffers of this size would fragment the memory of malloc, which does not return it.
       response.setEncoding('utf8');
       let text = '';
       let bytes = 0;
