@@ -6,6 +6,9 @@ import { json, TENANT } from './entra.js';
 /** Limit of the body of one request. */
 const MAX_BODY_BYTES = 20_000_000;
 
+/** What a request needs; every other method pushes. */
+const ACTIONS: Readonly<Record<string, string>> = { GET: 'pull', HEAD: 'pull', DELETE: 'delete' };
+
 interface Grant {
   readonly scopes: readonly { readonly repository: string; readonly actions: readonly string[] }[];
 }
@@ -24,6 +27,10 @@ export class AcrPlane {
   readonly bearers: string[] = [];
   /** The role of the identity. */
   role: 'AcrPush' | 'AcrPull' = 'AcrPush';
+  /** It has AcrDelete as well. */
+  mayDelete = false;
+  /** An answer to /oauth2/exchange in place of the token. */
+  exchanged: object | undefined;
   /** How long refresh tokens live, in seconds. */
   life = 3 * 3600;
   /** The registry does not take tokens of any tenant. */
@@ -65,6 +72,7 @@ export class AcrPlane {
       grant.audience === 'https://containerregistry.azure.net' &&
       !this.refusesEntra;
     if (!good) return failure(401, 'UNAUTHORIZED', 'authentication required');
+    if (this.exchanged !== undefined) return json(200, this.exchanged);
     const expires = Math.floor(Date.now() / 1_000) + this.life;
     const payload = Buffer.from(JSON.stringify({ aud: this.host, exp: expires })).toString('base64url');
     const token = `eyJhbGciOiJSUzI1NiJ9.${payload}.${randomBytes(24).toString('base64url')}`;
@@ -80,7 +88,7 @@ export class AcrPlane {
     if (!good || (this.#refresh.get(token) ?? 0) <= Date.now()) {
       return failure(401, 'UNAUTHORIZED', 'the refresh token is not valid');
     }
-    const may = this.role === 'AcrPush' ? ['pull', 'push'] : ['pull'];
+    const may = [...(this.role === 'AcrPush' ? ['pull', 'push'] : ['pull']), ...(this.mayDelete ? ['delete'] : [])];
     const scopes = (form.get('scope') ?? '').split(' ').map((scope) => {
       const [, repository = '', actions = ''] = /^repository:(.+):([a-z,]+)$/.exec(scope) ?? [];
       return { repository, actions: actions.split(',').filter((action) => may.includes(action)) };
@@ -94,13 +102,14 @@ export class AcrPlane {
     const bearer = authorization?.replace(/^Bearer /, '') ?? '';
     this.bearers.push(bearer);
     const [, repository = ''] = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(path) ?? [];
-    const action = method === 'GET' || method === 'HEAD' ? 'pull' : 'push';
+    const isManifest = path.includes('/manifests/');
+    const action = method === 'DELETE' && !isManifest ? 'push' : (ACTIONS[method] ?? 'push');
     const grant = this.#access.get(bearer);
     if (grant?.scopes.some((scope) => scope.repository === repository && scope.actions.includes(action)) === true) {
       return undefined;
     }
-    const scope =
-      repository === '' ? '' : `,scope="repository:${repository}:${action === 'pull' ? 'pull' : 'pull,push'}"`;
+    const wanted = action === 'push' ? 'pull,push' : action;
+    const scope = repository === '' ? '' : `,scope="repository:${repository}:${wanted}"`;
     const more = grant === undefined ? '' : ',error="insufficient_scope"';
     const challenge = `Bearer realm="https://${this.host}/oauth2/token",service="${this.host}"${scope}${more}`;
     return failure(401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': challenge });

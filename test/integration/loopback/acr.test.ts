@@ -65,6 +65,8 @@ describe('mirror', () => {
     expect(azure.targetPlane.exchanges.map((form) => [...form.keys()].sort())).toEqual([
       ['access_token', 'grant_type', 'service', 'tenant'],
     ]);
+    expect(azure.targetPlane.exchanges[0]?.get('service')).toBe(TARGET_HOST);
+    expect(azure.targetPlane.exchanges[0]?.get('tenant')).toBe(TENANT);
     expect(new Set(azure.targetPlane.refreshTokens)).toEqual(new Set(azure.targetPlane.issued));
   });
 
@@ -123,6 +125,77 @@ describe('check --online', () => {
     const result = await run(['check', '--online'], {}, { built: true });
     expect(result).toMatchObject({ code: 1 });
     expect(result.stdout).toContain(`client ${CLIENT} of tenant ${TENANT} may not push: assign it the role AcrPush`);
+  });
+
+  it('names the role that is missing to a registry that answers 403, and no role for another failure', async () => {
+    const upload = { method: 'POST', path: /image-swapper-check\/blobs\/uploads/ };
+    azure.target.fault({ ...upload, action: { type: 'status', status: 403 } });
+    const refused = await run(['check', '--online'], {});
+    expect(refused.stdout).toContain(
+      'may not push: assign it the role AcrPush on the registry, or, for a registry in ABAC',
+    );
+    azure.target.clearFaults();
+    azure.target.fault({ ...upload, action: { type: 'status', status: 400 } });
+    const failed = await run(['check', '--online'], {});
+    expect(failed.code).toBe(1);
+    expect(failed.stdout).toMatch(/ role .*HTTP 400/);
+    expect(failed.stdout).not.toContain('AcrPush');
+  });
+
+  it('tries the role to delete where gc deletes, below the prefix, and deletes nothing', async () => {
+    const more = { gc: { clusters: ['east'] } };
+    const refused = await run(['check', '--online'], { prefix: 'mirror' }, { more });
+    expect(refused.code).toBe(1);
+    expect(refused.stdout).toContain('the identity may push');
+    expect(refused.stdout).toContain(
+      `client ${CLIENT} of tenant ${TENANT} may not delete: assign it the role AcrDelete`,
+    );
+    azure.targetPlane.mayDelete = true;
+    const allowed = await run(['check', '--online'], { prefix: 'mirror' }, { more });
+    expect(allowed).toMatchObject({ code: 0 });
+    expect(allowed.stdout).toContain('the identity may delete');
+    const deleted = azure.target.requests(({ method, path }) => method === 'DELETE' && path.includes('/manifests/'));
+    expect(new Set(deleted)).toEqual(
+      new Set([`DELETE /v2/mirror/image-swapper-check/manifests/sha256:${'0'.repeat(64)}`]),
+    );
+    const places = azure.target.accessLog.map(({ path }) => path.split('/').slice(2, 4).join('/'));
+    expect(new Set(places)).toEqual(new Set(['mirror/image-swapper-check']));
+  });
+
+  it.each<[string, object]>([
+    ['without a token', {}],
+    ['with a token of several words', { refresh_token: 'please log in' }],
+    ['with a token that is a number', { refresh_token: 7 }],
+  ])('says that the exchange answers %s, and shows nothing of it', async (_, answer) => {
+    azure.targetPlane.exchanged = answer;
+    const result = await run(['check', '--online'], {});
+    expect(result.code).toBe(1);
+    expect(result.stdout).toContain('the registry answered without a refresh token');
+    expect(result.stdout + result.stderr).not.toContain('please');
+  });
+
+  it('takes a refresh token that does not say when it ends for three hours', async () => {
+    azure.targetPlane.exchanged = { refresh_token: 'opaque' };
+    const before = Date.now();
+    const result = await run(['check', '--online'], {});
+    const until = Date.parse(/until (\S+Z)/.exec(result.stdout)?.[1] ?? '');
+    expect(until).toBeGreaterThanOrEqual(before + 3 * 3_600_000);
+    expect(until).toBeLessThanOrEqual(Date.now() + 3 * 3_600_000);
+  });
+
+  it('reports a ServiceAccount token file that is empty, by its name', async () => {
+    await azure.writeToken('\n');
+    const result = await run(['check', '--online'], {});
+    expect(result.code).toBe(1);
+    expect(result.stdout).toContain(`AZURE_FEDERATED_TOKEN_FILE ${azure.tokenFile} is empty`);
+    expect(azure.entra.requests).toEqual([]);
+  });
+
+  it('tries no push at a source', async () => {
+    const source = { type: 'acr', acr: { registry: OTHER_HOST } };
+    const result = await run(['check', '--online'], {}, { more: { source: { registries: [source] } } });
+    expect(result.stdout).toMatch(new RegExp(`source ${OTHER_HOST} .*login`));
+    expect(azure.source.accessLog.filter(({ method }) => method === 'POST')).toEqual([]);
   });
 
   it.each<[string, object, Record<string, string>, string[]]>([

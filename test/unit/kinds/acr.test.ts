@@ -124,6 +124,9 @@ describe('the login of an Azure registry', () => {
       tenantId: TENANT,
       clientId: CLIENT,
     });
+    const sovereign = { ...env, AZURE_AUTHORITY_HOST: 'https://login.chinacloudapi.cn/' };
+    expect(identityOf(plain, sovereign)).toMatchObject({ authority: 'https://login.chinacloudapi.cn/' });
+    expect(identityOf(plain, { ...env, AZURE_AUTHORITY_HOST: '' })).toMatchObject({ authority });
     expect(identityOf(plain, {})).toEqual({
       missing: ['acr.tenantId or AZURE_TENANT_ID', 'acr.clientId or AZURE_CLIENT_ID', 'AZURE_FEDERATED_TOKEN_FILE'],
     });

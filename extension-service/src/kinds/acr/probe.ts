@@ -2,13 +2,15 @@ import type { LoginSource } from '../../credentials/renewed-login.js';
 import type { RegistryClient } from '../../registry/client.js';
 import { RegistryError } from '../../registry/errors.js';
 import { messageOf } from '../../util/message-of.js';
-import { PROBE_REPOSITORY } from '../probe.js';
+import { ABSENT_DIGEST, PROBE_REPOSITORY } from '../probe.js';
 import type { Probe } from '../probe.js';
 
 export interface AcrProbe {
   /** `target NAME (HOST)` or `source HOST`. */
   readonly registry: string;
   readonly isTarget: boolean;
+  /** `gc` deletes images there. */
+  readonly deletes: boolean;
   /** Path below the host; '' for none. */
   readonly path: string;
   /** The identity, for messages. */
@@ -18,39 +20,50 @@ export interface AcrProbe {
   readonly signal: AbortSignal;
 }
 
-/** Logs in, and tests the right to push; changes nothing. */
+/** Logs in, and tries the rights to push and to delete; nothing is changed. */
 export async function probeAcr(probe: AcrProbe): Promise<readonly Probe[]> {
-  const { registry, isTarget, path, who, login, client, signal } = probe;
+  const { registry, isTarget, deletes, path, who, login, client, signal } = probe;
   try {
     const { expires } = await login.get();
     const message = `${who}, until ${new Date(expires).toISOString()}`;
-    const loggedIn: Probe = { registry, check: 'login', ok: true, message };
-    if (!isTarget) return [loggedIn];
     const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
-    return [loggedIn, await probeRole({ registry, who, push: () => client.probePush(repository, { signal }) })];
+    const push = (): Promise<unknown> => client.probePush(repository, { signal });
+    const remove = (): Promise<unknown> => client.deleteManifest(repository, ABSENT_DIGEST, { signal });
+    return [
+      { registry, check: 'login', ok: true, message },
+      ...(isTarget ? [await probeRole({ registry, who, right: 'push', attempt: push })] : []),
+      ...(deletes ? [await probeRole({ registry, who, right: 'delete', attempt: remove })] : []),
+    ];
   } catch (error) {
     return [{ registry, check: 'login', ok: false, message: messageOf(error) }];
   }
 }
 
+/** Roles of a registry, and of one in ABAC mode. */
+const ROLES = {
+  push: { role: 'AcrPush', abac: 'Container Registry Repository Writer' },
+  delete: { role: 'AcrDelete', abac: 'Container Registry Repository Contributor' },
+} as const;
+
 async function probeRole({
   registry,
   who,
-  push,
+  right,
+  attempt,
 }: {
   readonly registry: string;
   readonly who: string;
-  readonly push: () => Promise<unknown>;
+  readonly right: keyof typeof ROLES;
+  readonly attempt: () => Promise<unknown>;
 }): Promise<Probe> {
   try {
-    await push();
-    return { registry, check: 'role', ok: true, message: 'the identity may push' };
+    await attempt();
+    return { registry, check: 'role', ok: true, message: `the identity may ${right}` };
   } catch (error) {
     const refused = error instanceof RegistryError && (error.kind === 'unauthorized' || error.kind === 'forbidden');
     if (!refused) return { registry, check: 'role', ok: false, message: messageOf(error) };
-    const message =
-      `${who} may not push: assign it the role AcrPush on the registry, or, for a registry in ABAC mode, Container Registry ` +
-      'Repository Writer';
+    const { role, abac } = ROLES[right];
+    const message = `${who} may not ${right}: assign it the role ${role} on the registry, or, for a registry in ABAC mode, ${abac}`;
     return { registry, check: 'role', ok: false, message };
   }
 }

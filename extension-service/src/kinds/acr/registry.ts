@@ -42,14 +42,18 @@ export class AcrRegistry implements CloudRegistry {
     if (isTargetName(this.registry)) this.login.get().catch(() => undefined);
   }
 
-  async probe(signal: AbortSignal, client: RegistryClient, { pushes }: ProbedUses): Promise<readonly Probe[]> {
+  async probe(signal: AbortSignal, client: RegistryClient, uses: ProbedUses): Promise<readonly Probe[]> {
     const { acr, registry, login } = this;
     const isTarget = isTargetName(registry);
     const identity = identityOf(acr, this.options.env);
     const who = 'missing' in identity ? '' : `client ${identity.clientId} of tenant ${identity.tenantId}`;
     const { path } = acrNaming.place(acr);
     const name = isTarget ? `${registry} (${this.#host})` : registry;
-    return probeAcr({ registry: name, isTarget: isTarget && pushes, path, who, login, client, signal });
+    return probeAcr({
+      ...{ registry: name, path, who, login, client, signal },
+      isTarget: isTarget && uses.pushes,
+      deletes: isTarget && uses.deletes,
+    });
   }
 
   stop(): void {
