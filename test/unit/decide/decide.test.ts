@@ -279,6 +279,27 @@ describe('a Pod that a swap would make worse', () => {
       '*/riscv64',
     ],
     ['one by exclusion, which says nothing', affinity(term('kubernetes.io/arch', 'NotIn', 'arm64')), undefined],
+    [
+      'none of those held, by exclusion',
+      affinity(term('kubernetes.io/arch', 'NotIn', 'amd64', 'arm')),
+      'a platform other than linux/amd64 and darwin/arm',
+    ],
+    ['another system than one held, by exclusion', affinity(term('kubernetes.io/os', 'NotIn', 'linux')), undefined],
+    [
+      'none of those held, by exclusion of both labels',
+      affinity({
+        matchExpressions: [
+          { key: 'kubernetes.io/os', operator: 'NotIn', values: ['darwin'] },
+          { key: 'beta.kubernetes.io/arch', operator: 'NotIn', values: ['amd64'] },
+        ],
+      }),
+      'a platform other than linux/amd64 and darwin/arm',
+    ],
+    [
+      'exclusions of other types',
+      affinity({ matchExpressions: [{ key: 5, operator: 'NotIn', values: [7] }] }),
+      undefined,
+    ],
     ['values of other types', { os: 7, nodeSelector: [], affinity: { nodeAffinity: 'x' } }, undefined],
     ['terms of other types', affinity(null as never, { matchExpressions: 5 }, { matchExpressions: [null] }), undefined],
   ])('asks for %s', (_, spec, missing) => {
