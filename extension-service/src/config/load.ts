@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { credentialFileProblems } from './credential-files.js';
-import { credentialHelperWarnings } from './credential-helper-warnings.js';
+import { dockerConfigWarnings } from './docker-config-warnings.js';
 import { fileNames } from './file-names.js';
 import type { ConfigFiles } from './files.js';
 import { localFiles } from './files.js';
@@ -74,7 +74,7 @@ async function parseWithFiles(
   const gates = await gateFileProblems(loaded.config, tree, { cwd, file: input.file, files });
   problems.push(...gates);
   if (problems.length > 0) throw new ConfigError(problems);
-  const helpers = await credentialHelperWarnings(loaded.config, tree, { cwd, file: input.file, files });
+  const helpers = await dockerConfigWarnings(loaded.config, tree, { cwd, file: input.file, files });
   return { ...loaded, warnings: [...loaded.warnings, ...helpers] };
 }
 

@@ -77,3 +77,21 @@ describe('a Docker config with a login beside a helper', () => {
     expect(source.accessLog.some(({ user }) => user === 'user')).toBe(true);
   });
 });
+
+describe('a Docker config that is malformed', () => {
+  it.each([
+    ['no JSON', 'auths: {}', /docker\.json is not JSON/],
+    ['a list', '[]', /docker\.json is not a JSON object/],
+    ['a list of logins', '{"auths": []}', /"auths" is not an object/],
+    ['a login in plain text', '{"auths": {"registry.test": {"auth": "user"}}}', /has an "auth" that is not base64/],
+  ])('(%s) is a warning of check that names the key and the file', async (_, text, problem) => {
+    const dockerConfigFile = join(cli.folder, 'docker.json');
+    await writeFile(dockerConfigFile, text);
+    const registry = plainRegistry(cli.source, { credentials: { dockerConfigFile } });
+    const file = await cli.config({ source: { registries: [registry] } });
+    const { code, stdout } = await cli.swapper(['check', '--config', file]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(problem);
+    expect(stdout).toContain('source.registries[0].oci.credentials.dockerConfigFile');
+  });
+});
