@@ -5,7 +5,7 @@ import { DockerConfigSource } from '../credentials/docker-config-source.js';
 import type { FollowObjects } from './watch/follow-objects.js';
 import { ObjectStore } from './watch/object-store.js';
 
-/** The types of Secrets that the kubelet pulls with, and the key that each has its Docker config under. */
+/** The types of Secrets that the kubelet pulls with, and the key that contains the Docker config. */
 export const PULL_SECRET_TYPES: ReadonlyMap<string, string> = new Map([
   ['kubernetes.io/dockerconfigjson', '.dockerconfigjson'],
   ['kubernetes.io/dockercfg', '.dockercfg'],
@@ -13,33 +13,33 @@ export const PULL_SECRET_TYPES: ReadonlyMap<string, string> = new Map([
 
 export interface WatchedPullSecretsOptions {
   readonly follow: FollowObjects;
-  /** Told of a Docker config that cannot be read, and of what is left out. */
+  /** Called for unreadable Docker configs, and for dropped objects. */
   readonly onProblem: (message: string) => void;
-  /** A Secret came, its content changed, or a ServiceAccount names it from now on. */
+  /** A Secret was created or changed, or a ServiceAccount now names it. */
   readonly onRotated: (namespace: string, name: string) => void;
-  /** Bytes that are kept of the Secrets of one type, and of ServiceAccounts. @default 33554432 */
+  /** Maximum bytes of the Secrets of one type, and of ServiceAccounts. @default 33554432 */
   readonly most?: number;
 }
 
 interface WatchedSecret {
   readonly config: DockerConfigSource;
-  /** Of the content, which itself is not kept. */
+  /** Digest of the content, which itself is not kept. */
   readonly digest: string;
   readonly size: number;
 }
 
-/** Bytes that are kept of each kind: fifteen thousand Secrets of 2 KiB. */
+/** Maximum bytes of each kind: fifteen thousand Secrets of 2 KiB. */
 export const MAX_BYTES = 32 * 1_024 * 1_024;
-/** Pull secrets of a Pod or ServiceAccount that are looked at. */
+/** Maximum pull secrets of a Pod or ServiceAccount that are used. */
 export const MAX_NAMES = 50;
 /** The longest name that a Secret can have. */
 const MAX_NAME_LENGTH = 253;
-/** Left out objects that are named. */
+/** Maximum dropped objects that are logged by name. */
 const MAX_REPORTED = 100;
 
 /**
- * The cluster's registry credentials as they are now: the Secrets of the two types, which are asked for by type so that
- * no other Secret is ever read, and of ServiceAccounts the names of their pull secrets.
+ * The cluster's current registry credentials: the Secrets of the two types, requested by type so that no other Secret
+ * is ever read, and the names of ServiceAccounts' pull secrets.
  */
 export class WatchedPullSecrets {
   private readonly secrets: readonly ObjectStore<WatchedSecret>[];
@@ -81,7 +81,7 @@ export class WatchedPullSecrets {
     follow('/api/v1/serviceaccounts', {}, this.accounts, signal);
   }
 
-  /** Whether the cluster has such a Secret, and what is in it; undefined when that has to be read by name. */
+  /** The content of such a Secret, if the cluster has it; undefined if it must be read by name. */
   secret(namespace: string, name: string): { readonly config: DockerConfigSource | undefined } | undefined {
     if (!this.secrets.every(({ synced }) => synced)) return undefined;
     for (const store of this.secrets) {
@@ -91,7 +91,7 @@ export class WatchedPullSecrets {
     return this.secrets.every(({ complete }) => complete) ? { config: undefined } : undefined;
   }
 
-  /** Undefined when they have to be read by name. */
+  /** Undefined if they must be read by name. */
   accountSecretNames(namespace: string, name: string): readonly string[] | undefined {
     const { synced, complete } = this.accounts;
     if (!synced) return undefined;
@@ -126,7 +126,7 @@ export class WatchedPullSecrets {
   }
 }
 
-/** Of the content of a Secret, in base64. */
+/** Digest of the content of a Secret, in base64. */
 export function isTooLong(encoded: string): boolean {
   return encoded.length > Math.ceil(MAX_CONFIG_BYTES / 3) * 4;
 }

@@ -1,16 +1,16 @@
 /** The counterpart of a value of k8s-image-swapper's chart. */
 export type KeyChange =
-  /** The same name and meaning; with a message, something about it is to be looked at all the same. */
+  /** The same name and meaning; with a message if the user should check something. */
   | { readonly kind: 'kept'; readonly look?: (value: unknown) => string | undefined }
-  /** Another name, perhaps another value; undefined leaves it out, as it says what ours does anyway. */
+  /** Another name, perhaps with another value; undefined drops it, because it is our default anyway. */
   | {
       readonly kind: 'moved';
       readonly to: readonly string[];
       readonly value: (value: unknown) => string | boolean | undefined;
     }
-  /** No meaning here; the message says why, and what to do. */
+  /** It has no effect here; the message says why, and what to do. */
   | { readonly kind: 'dropped'; readonly message: string }
-  /** Kept by the engine `webhook`; the others have no such thing. */
+  /** Kept with the engine `webhook`; the others have no such setting. */
   | { readonly kind: 'of-webhook'; readonly message: string };
 
 const kept: KeyChange = { kind: 'kept' };
@@ -21,8 +21,8 @@ const look = (message: string | ((value: unknown) => string | undefined)): KeyCh
 });
 
 /**
- * Every value of the k8s-image-swapper chart 1.11.0 but `config`, by its dotted name: a mapping that is named here is
- * taken as a whole. docs/migration.md says the same to people, and a test holds the two together.
+ * Every value of the k8s-image-swapper chart 1.11.0 except `config`, by its dotted name: a listed mapping stands for
+ * all its members. docs/migration.md documents the same, and a test compares them.
  */
 export const CHART_KEYS: ReadonlyMap<string, KeyChange> = new Map<string, KeyChange>([
   ['replicaCount', kept],

@@ -3,8 +3,8 @@ import type { Problems } from '../config/problem.js';
 import type { Entry, ListNode, MappingNode, TreeNode } from '../config/tree.js';
 
 /**
- * Keys of k8s-image-swapper configurations that ours does not have: older places of keys, keys that are flags here, and
- * keys that are in its sources or its example file only. The rest is read by our own loader.
+ * Keys of k8s-image-swapper configurations that do not exist here: older places of keys, keys that are flags here, and
+ * keys that exist only in its sources or its example file. Our own loader reads the rest.
  */
 export function rewriteConfig(config: MappingNode, problems: Problems): MappingNode {
   const entries = new Map<string, Entry>();
@@ -47,7 +47,7 @@ function rewriteRegistries(list: ListNode, problems: Problems): ListNode {
   return { ...list, items };
 }
 
-/** Of one registry: `registry.aws` of its first releases, and `generic` of its example file. */
+/** For one registry: `registry.aws` of its first releases, and `generic` of its example file. */
 function rewriteTarget(registry: TreeNode, path: string, problems: Problems): TreeNode {
   if (registry.kind !== 'mapping') return registry;
   const entries = new Map<string, Entry>();

@@ -23,13 +23,13 @@ import { REGISTRY_TYPES } from '../kinds/kinds.js';
 
 export interface MigrateInput {
   readonly text: string;
-  /** How messages call the file. */
+  /** The file's name in messages. */
   readonly file: string;
   readonly engine: PolicyEngine;
 }
 
 export interface Migrated {
-  /** `values`: of the chart. `config`: the file of the service. */
+  /** `values`: values of the chart. `config`: the service's configuration file. */
   readonly from: 'values' | 'config';
   /** Values of our chart. */
   readonly values: Readonly<Record<string, unknown>>;
@@ -41,8 +41,8 @@ export interface Migrated {
 const chartFilters = [{ jmespath: "obj.metadata.namespace == 'kube-system'" }];
 
 /**
- * Values of our chart from those of k8s-image-swapper's, or from its configuration file. Pure.
- * @throws ConfigError when the text is not YAML, or neither of the two
+ * Converts values of k8s-image-swapper's chart, or its configuration file, to values of our chart. Pure.
+ * @throws ConfigError if the text is not YAML, or neither of the two
  */
 export function migrate({ text, file, engine }: MigrateInput): Migrated {
   const problems = new Problems();
@@ -164,7 +164,7 @@ class Migration {
     return config;
   }
 
-  /** Gatekeeper sends images only: filters about the Pod must be in its own policies, which the service then writes. */
+  /** Gatekeeper only sends images: filters about the Pod must be in its policies, which the service then writes. */
   private forImagesAlone(tree: MappingNode): void {
     const { source } = this.#values['config'] as { source?: { filters?: readonly { readonly jmespath: unknown }[] } };
     const filters = (source?.filters ?? []).map(({ jmespath }) => jmespath);
@@ -205,7 +205,7 @@ class Migration {
       config['target'] = { type: types.length === 1 ? types[0] : LEGACY_DEFAULT_TYPE, ...target };
   }
 
-  /** Templates write the sections of several clouds, and k8s-image-swapper reads the one of `type` only. */
+  /** Templates contain sections for several clouds, and k8s-image-swapper only reads the one of `type`. */
   private otherClouds(config: Record<string, unknown>, tree: MappingNode): void {
     const sources = (config['source'] as { registries?: unknown } | undefined)?.registries;
     const registries: readonly (readonly [Path, unknown])[] = [
@@ -226,7 +226,7 @@ class Migration {
     }
   }
 
-  /** The API server waits 30 s for a webhook at most, and `serve` refuses a longer wait. */
+  /** The API server waits at most 30 s for a webhook, and `serve` rejects a longer wait. */
   private deadline(config: Record<string, unknown>, tree: MappingNode): void {
     const { imageCopyDeadline: written, imageCopyPolicy } = config;
     if (!waitsForCopy(String(imageCopyPolicy)) || typeof written !== 'string') return;
@@ -249,7 +249,7 @@ class Migration {
     );
   }
 
-  /** Helm makes a floating-point number of an account that is not in quotes, and 1.23456789012e+11 of that. */
+  /** Helm converts an unquoted account ID to a floating-point number, which becomes 1.23456789012e+11. */
   private numbers(tree: MappingNode, path: Path): void {
     const node = nodeAt(tree, path);
     if (this.from !== 'values' || node?.kind !== 'scalar' || typeof node.value !== 'number') return;
@@ -265,13 +265,13 @@ class Migration {
     this.problems.warning(this.tree.place, 'config.source.filters', message, 'written explicitly');
   }
 
-  /** Our loader's problems with the result, at the places of the original. */
+  /** Our loader's problems with the result, at the places in the original. */
   private validate(config: Record<string, unknown>, tree: MappingNode): void {
     const found = new Problems();
     const collect = (list: readonly ConfigProblem[]): void => {
       for (const { severity, key, message, allowed } of list) {
         const path = pathOf(key);
-        // A key that is not there is missing from `config`, whose first key stands at its own place.
+        // A missing key is reported at `config`, whose first key has its own place.
         const isMissing = nodeAt(tree, path.slice(0, 1)) === undefined;
         const place = isMissing && this.from === 'values' ? placeAt(this.tree, ['config']) : placeAt(tree, path);
         found.add(severity, place, key, message, allowed);
@@ -295,7 +295,7 @@ class Migration {
     }
   }
 
-  /** As the user's file has it. */
+  /** The value in the user's file. */
   private key(path: Path): string {
     return formatPath(this.from === 'values' ? ['config', ...path] : path);
   }

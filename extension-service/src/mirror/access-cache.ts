@@ -1,16 +1,16 @@
 import { BoundedMap } from '../util/bounded-map.js';
 
-/** Answers of each kind that are kept; the oldest go first. */
+/** Maximum answers of each kind; the oldest are dropped first. */
 const MAX_REMEMBERED = 20_000;
-/** Milliseconds that a good answer is believed without another question. */
+/** Milliseconds for which a grant is valid without another request. */
 export const FRESH_MS = 10 * 60_000;
-/** Milliseconds that a good answer is believed while the source gives none. */
+/** Milliseconds for which a grant is valid while the source does not answer. */
 export const OUTAGE_MS = 24 * 60 * 60_000;
-/** Milliseconds that a refusal is believed: rights may be granted a moment later. */
+/** Milliseconds for which a refusal is valid: rights may be granted soon. */
 export const REFUSED_MS = 30_000;
-/** The same of everybody: an image seldom becomes public. */
+/** The same for anonymous access: an image rarely becomes public. */
 export const NOT_PUBLIC_MS = 5 * 60_000;
-/** Milliseconds without another question after one that had no answer. */
+/** Milliseconds without another request after one that had no answer. */
 export const SILENT_MS = 10_000;
 
 interface Kept {
@@ -21,8 +21,8 @@ interface Kept {
 }
 
 /**
- * Answers of sources to who may read an image, by credentials and digest. Refusals, which hostile Pods can cause without end,
- * never displace good answers.
+ * Answers of sources to who may read an image, by credentials and digest. Refusals, which hostile Pods can cause
+ * without limit, never displace grants.
  */
 export class AccessCache {
   private readonly good = new BoundedMap<string, number>(MAX_REMEMBERED);
@@ -31,7 +31,7 @@ export class AccessCache {
 
   constructor(private readonly now: () => number) {}
 
-  /** Milliseconds for which a good answer is still fresh; 0 or less when it counts in an outage alone; undefined for none. */
+  /** Milliseconds for which a grant is still fresh; 0 or less if it only counts in an outage; undefined for none. */
   granted(key: string): number | undefined {
     const at = this.good.get(key);
     if (at === undefined) return undefined;
@@ -39,12 +39,12 @@ export class AccessCache {
     return age < OUTAGE_MS ? FRESH_MS - age : undefined;
   }
 
-  /** Why it was refused a short while ago. */
+  /** Why access was refused recently. */
   refusal(key: string): string | undefined {
     return this.current(this.refused.get(key));
   }
 
-  /** Why there was no answer a moment ago. */
+  /** Why there was no answer recently. */
   silence(key: string): string | undefined {
     return this.current(this.silent.get(key));
   }

@@ -1,12 +1,12 @@
-/** Questions to sources at once: of all, of one namespace, at one host. */
+/** Maximum parallel requests to sources: in total, for one namespace, to one host. */
 const [MAX_ALL, MAX_NAMESPACE, MAX_HOST] = [512, 64, 64];
 
-/** Lets no namespace and no host take every place: a Pod chooses the host, which may hang. */
+/** No namespace and no host can take every place: a Pod chooses the host, which may hang. */
 export class AccessShares {
   private all = 0;
   private readonly taken = new Map<string, number>();
 
-  /** @returns what gives the place back; undefined when there is none */
+  /** @returns a function that frees the place; undefined if there is none */
   take(namespace: string, host: string): (() => void) | undefined {
     const shares = [
       ['namespace', namespace, MAX_NAMESPACE],

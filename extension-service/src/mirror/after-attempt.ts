@@ -6,38 +6,38 @@ import { MAX_WAIT_MS, retryDelay } from './retry.js';
 import type { RetryPolicy } from './retry.js';
 import type { MirrorResult } from './status.js';
 
-/** The step after a try. Times in milliseconds. */
+/** The step after an attempt. Times in milliseconds. */
 export type FollowUp =
   | { readonly do: 'finish' }
-  /** Once more with force: a request wants the current content of the source. */
+  /** Copy again with force: a request needs the source's current content. */
   | { readonly do: 'copy-again' }
   /** Behind the others of its registry. */
   | { readonly do: 'queue' }
   | { readonly do: 'wait'; readonly delay: number }
-  /** `pause` until a new request may try it again. */
+  /** `pause`: time until a new request may retry it. */
   | { readonly do: 'give-up'; readonly failure: CopyFailure; readonly pause: number };
 
 export interface AttemptContext {
   readonly retry: RetryPolicy;
   readonly random: () => number;
   readonly draining: boolean;
-  /** Another replica copies what any replica may. */
+  /** Another replica makes this copy. */
   readonly yields: boolean;
   readonly now: () => number;
 }
 
 export interface AttemptFindings {
-  /** The registry stays away: all that waits for it is given up. */
+  /** The registry stays down: all copies that wait for it are abandoned. */
   readonly away: boolean;
-  /** The background worker ended, and this copy may be why. */
+  /** The background worker ended, possibly because of this copy. */
   readonly isCrash: boolean;
 }
 
-/** Milliseconds between two looks at an image that a gate holds. */
+/** Milliseconds between two checks of an image that a gate holds. */
 const MIN_HOLD_MS = 1_000;
 const MAX_HOLD_MS = 3_600_000;
 
-/** The step that follows from the result of a try. */
+/** The step that follows from the result of an attempt. */
 export function followUp(
   context: AttemptContext,
   entry: Entry,
@@ -45,7 +45,7 @@ export function followUp(
   findings: AttemptFindings,
 ): FollowUp {
   const { retry, random, draining } = context;
-  // Requests that waited have the answer now, and another replica goes on.
+  // Waiting requests have their answer, and another replica continues.
   const isOthers = context.yields && !entry.exclusive && !draining;
   if (result.ok) return entry.again !== undefined && !draining && !isOthers ? { do: 'copy-again' } : { do: 'finish' };
   const { failure } = result;
@@ -64,11 +64,11 @@ export function followUp(
   return { do: 'wait', delay: retryDelay(retry, entry.attempts, failure, random) };
 }
 
-/** A gate's hold is not a failed try. It is looked at sooner than it ends: the tag may name another image by then. */
+/** A gate's hold is not a failed attempt. It is checked before it ends, because the tag may have moved by then. */
 function whileHeld({ retry, now }: AttemptContext, failure: CopyFailure, until: number): FollowUp {
   const left = Math.max(until - now(), MIN_HOLD_MS);
   const { longestWait = MAX_WAIT_MS } = retry;
-  // A person waits, and runs the command again.
+  // A user waits, and runs the command again.
   if (longestWait < MAX_WAIT_MS) return { do: 'give-up', failure, pause: retry.pause };
   return { do: 'wait', delay: Math.min(left, MAX_HOLD_MS) };
 }

@@ -1,18 +1,21 @@
 import type { ReferrerKind } from '../registry/referrer-kinds.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 
-/** The outcome of a finished copy. */
+/** The result of a finished copy. */
 export interface CopyOutcome {
-  /** Digest of what the target's reference now points to. */
+  /** The digest that the target's reference now points to. */
   readonly digest: string;
-  /** True when the target had all of it already and nothing of the image was sent. */
+  /** True if the target already had everything and no part of the image was sent. */
   readonly upToDate: boolean;
   readonly platforms: readonly { readonly platform: string; readonly digest: string }[];
   readonly bytes: { readonly uploaded: number; readonly mounted: number; readonly skipped: number };
   readonly requests: number;
-  /** Parts of the image that the target had lost, and has again. */
+  /** Parts of the image that the target had lost, and that were copied again. */
   readonly repaired?: readonly string[];
-  /** Referrers that failed for a passing reason and are tried again; `signature`: policies that verify miss it. */
+  /**
+   * Referrers that failed for a temporary reason and will be retried; `signature`: policies that verify signatures miss
+   * it.
+   */
   readonly unfinished?: readonly UnfinishedPart[];
 }
 
@@ -27,7 +30,7 @@ export interface CopyProgress {
   readonly total: number;
 }
 
-/** Does copies. Rejects with an error that `describeFailure` understands. */
+/** Makes copies. Rejects with an error that `describeFailure` accepts. */
 export interface Copier {
   copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome>;
 }

@@ -4,8 +4,9 @@ import type { Claim } from './queue.js';
 import type { MirrorResult } from './status.js';
 
 /**
- * The role of this replica for copies. `alone`: it copies what it is asked for, as there is no cluster, or no Lease to be
- * had. `leader`: it also copies what the cluster uses. `follower`: another replica copies. `starting`: not known yet.
+ * The role of this replica for copies. `alone`: it makes the copies for its own requests, because there is no cluster,
+ * or no Lease is available. `leader`: it also copies the images that the cluster uses. `follower`: another replica
+ * copies. `starting`: not known yet.
  */
 export type CopyRole = 'starting' | 'alone' | 'leader' | 'follower';
 
@@ -16,11 +17,11 @@ interface Copies {
   takeOver(): void;
 }
 
-/** The known facts about the Pod that a copy is for. */
+/** The known facts about the Pod that needs a copy. */
 export interface CopyRequest {
   /** The admission does not answer before the copy has ended, or its deadline has passed. */
   readonly waits: boolean;
-  /** The Pod will name the target, and not the source, whatever becomes of the copy. */
+  /** The Pod will name the target, and not the source, regardless of the copy's result. */
   readonly swapped: boolean;
 }
 
@@ -29,11 +30,11 @@ export interface CopyStart {
   readonly handedOver: boolean;
   /** Never rejects. */
   readonly result: Promise<MirrorResult>;
-  /** The admission waits no more. */
+  /** The admission no longer waits. */
   readonly release?: () => void;
 }
 
-/** More Pods do not come in the moment before the role is known; the leader finds the rest in the cluster. */
+/** Maximum copies held before the role is known; the leader finds the rest in the cluster. */
 const MAX_HELD = 1_000;
 
 const HANDED_OVER: CopyFailure = {
@@ -43,14 +44,14 @@ const HANDED_OVER: CopyFailure = {
 };
 
 /**
- * Lets an admission's copies through to the queue, or leaves them to the leader, who sees the Pod itself a moment
- * later. A copy that an admission waits for is its own replica's while it waits: the Pod is not there before the
- * answer. One that the leader could not make from what it sees is so for good.
+ * Passes an admission's copies to the queue, or leaves them to the leader, which sees the Pod a moment later. While an
+ * admission waits for a copy, the replica that received the request owns the copy: the Pod does not exist before the
+ * answer. Copies that the leader can never derive from the cluster stay with this replica.
  */
 export class CopyGate {
   private held: (() => void)[] = [];
 
-  /** @param watched whether the leader would make the copy when it sees the Pod that it is for */
+  /** @param watched whether the leader would make the copy when it sees the Pod */
   constructor(
     private readonly queue: Copies,
     private role: CopyRole,
@@ -77,7 +78,7 @@ export class CopyGate {
     return { handedOver: true, result: Promise.resolve({ ok: false, failure: HANDED_OVER }) };
   }
 
-  /** @returns what the queue leaves to the leader */
+  /** @returns the copies that the queue leaves to the leader */
   setRole(role: CopyRole): readonly MirrorJob[] {
     const led = this.role === 'leader';
     this.role = role;

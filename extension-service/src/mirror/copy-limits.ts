@@ -4,8 +4,8 @@ import { placeOf } from '../kinds/registry-naming.js';
 import type { CopyLimits } from './slots.js';
 
 /**
- * Unless the configuration says otherwise, a registry leaves one place to the others, so that one that hangs never holds
- * up all copies. A target that is the only one has them all.
+ * By default, a registry leaves one slot to the others, so that one that hangs never blocks all copies. A single target
+ * has all slots.
  */
 export function copyLimits(config: Pick<Config, 'mirror' | 'targets' | 'target'>): CopyLimits {
   const { concurrency, perSource, perTarget } = config.mirror;

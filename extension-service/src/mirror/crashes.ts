@@ -1,22 +1,22 @@
 import type { Entry } from './entry.js';
 
-/** Pause before an image is tried again that ran when the background worker ended: the others go first. */
+/** Delay before an image is retried that was being copied when the background worker ended: others go first. */
 export const SUSPECT_PAUSE_MS = 60_000;
-/** Ends of the worker after which an image is not tried again for a long time. */
+/** Number of worker crashes after which an image is not retried for a long time. */
 export const MAX_CRASHES = 2;
 export const CRASHED_PAUSE_MS = 3_600_000;
 
 /**
- * Charges the end of the background worker to the copies that can have caused it. All that ran are suspects at first, and
- * suspects run one at a time after that: when the worker ends again while one of them runs, it was that one.
+ * Attributes a crash of the background worker to the copies that can have caused it. All running copies are suspects at
+ * first, and suspects then run one at a time: if the worker ends again while one of them runs, that one is the cause.
  */
 export class CrashLedger {
   private last: { readonly worker: number; readonly charged: ReadonlySet<Entry> } | undefined;
 
   /**
    * @param worker number of the worker that ended; all its copies fail together
-   * @param running what ran then, `entry` included
-   * @returns whether the crash is charged to `entry`
+   * @param running the copies that ran then, including `entry`
+   * @returns whether the crash is attributed to `entry`
    */
   charge(worker: number, entry: Entry, running: () => readonly Entry[]): boolean {
     if (this.last?.worker !== worker) {

@@ -7,56 +7,56 @@ import type { MirrorResult, MirrorState } from './status.js';
 import { messageOf } from '../util/message-of.js';
 import { placesOf, shareOf } from './share-of.js';
 
-/** Pull contexts that an entry remembers; they come from Pods, and so does their length. */
+/** Maximum pull contexts in an entry; they come from Pods, and so does their length. */
 const MAX_TRIED = 100;
 const MAX_TRIED_CHARACTERS = 262_144;
-/** Of one namespace: its Pods must not use up what those of others need. */
+/** Maximum for one namespace: its Pods must not use up the room of others. */
 const MAX_TRIED_OF_NAMESPACE = 20;
 const MAX_CHARACTERS_OF_NAMESPACE = 16_384;
-/** Namespaces that a copy waits for by name; more of them wait with these. */
+/** Maximum namespaces in an entry by name; others wait with these. */
 const MAX_SHARES = 8;
 
 /** A copy in the queue, from its first request until it is forgotten. */
 export interface Entry {
   job: MirrorJob;
-  /** The namespace whose share of the queue it uses: the first that asked. */
+  /** The namespace whose share of the queue it uses: the first requester's. */
   readonly share: string;
-  /** Places that it takes there. */
+  /** Places that it takes in the queue. */
   readonly places: number;
   /** Namespaces in whose turn it may run. */
   readonly shares: Set<string>;
   /** The namespace whose copy slot it holds while it runs. */
   slot?: string;
-  /** Times that the background worker ended because of it, as far as that can be known. */
+  /** How often the background worker ended because of it, as far as known. */
   crashes: number;
-  /** The background worker ended while it ran: it runs while no other suspect does. */
+  /** The background worker ended while it ran: it only runs while no other suspect does. */
   isSuspect: boolean;
   state: MirrorState;
   attempts: number;
-  /** Since when it is in this state; for what is queued, since when it was asked for. */
+  /** Start of its current state; for a queued copy, the time of the request. */
   since: number;
-  /** When it was asked for. */
+  /** Time of the request. */
   readonly asked: number;
   progress?: CopyProgress;
   failure?: CopyFailure;
   nextTry?: number;
   digest?: string;
   unfinished?: readonly string[];
-  /** Ends the wait for the next try. */
+  /** Ends the wait for the next attempt. */
   cancel?: () => void;
-  /** Run once more, so, when it is done. */
+  /** The job to run again when this one is done. */
   again?: MirrorJob;
   /** No other replica can make this copy. */
   exclusive: boolean;
-  /** Admissions that wait for it: it goes first, and no other replica sees their Pods before they have their answer. */
+  /** Admissions that wait for it: it goes first, and no other replica sees their Pods before the answer. */
   readonly awaiting: Set<object>;
-  /** Breaks off the try that runs. */
+  /** Aborts the running attempt. */
   abort?: AbortController;
-  /** Failures that something which changed during the run may have fixed. */
+  /** Failures that a change during the run may have fixed. */
   fixed?: readonly FailureReason[];
-  /** Pull contexts that were tried since the entry was made. */
+  /** Pull contexts that were tried since the entry was created. */
   readonly triedPulls: Map<string, PullContext | undefined>;
-  /** Keys of those with which the source did not show the image. */
+  /** Keys of those with which the source did not return the image. */
   readonly refused: Set<string>;
   waiters: ((result: MirrorResult) => void)[];
 }
@@ -81,7 +81,7 @@ export function newEntry(job: MirrorJob, now: number, before?: Entry): Entry {
   };
 }
 
-/** Resolves with the result of the try that is under way or next. */
+/** Resolves with the result of the current or next attempt. */
 export function nextResult(entry: Entry): Promise<MirrorResult> {
   return new Promise((resolve) => entry.waiters.push(resolve));
 }
@@ -99,14 +99,14 @@ export function recordTried(entry: Entry): void {
   entry.triedPulls.set(pullKey(entry.job), entry.job.pull);
 }
 
-/** The run failed: with its pull secrets the source does not show the image, if that is the reason. */
+/** The attempt failed; records whether its pull secrets could not read the image. */
 export function recordRefused(entry: Entry, { job, reason }: { job: MirrorJob; reason: FailureReason }): void {
   if (NOT_SHOWN.has(reason)) entry.refused.add(pullKey(job));
 }
 
 /**
- * Merges another request into a copy that has not begun. Its pull secrets take the place only of those that the source has
- * refused: a namespace that names another's private image must not make the copy fail.
+ * Merges another request into a copy that has not started. Its pull secrets only replace those that the source has
+ * rejected: a namespace that names another's private image must not make the copy fail.
  */
 export function addTo({ job: known, refused }: Entry, job: MirrorJob): MirrorJob {
   const merged = mergeJobs(known, job);
@@ -116,8 +116,8 @@ export function addTo({ job: known, refused }: Entry, job: MirrorJob): MirrorJob
 }
 
 /**
- * Something that was tried may be pulled now: what changed are the secrets of these namespaces. @returns whether it is so;
- * the next try is made with them
+ * A tried pull context may work now, because the secrets of these namespaces changed.
+ * @returns whether this is so; the next attempt uses them
  */
 export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): boolean {
   const { job, triedPulls: tried } = entry;
@@ -133,7 +133,7 @@ export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): b
   return true;
 }
 
-/** Registries say "not found" to callers that may not read, so another Pod's pull secrets may fix that as well. */
+/** Registries answer "not found" to callers that may not read, so another Pod's pull secrets may also help then. */
 export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
   const reason = known.failure?.reason;
   if (reason === undefined || !NOT_SHOWN.has(reason) || job.pull === undefined) return false;
@@ -154,7 +154,7 @@ function remembersMore({ triedPulls: tried }: Entry, namespace: string): boolean
   );
 }
 
-/** The namespace of a job that asks for a copy which others asked for before; undefined when it waits with them. */
+/** The namespace of a job that requests an already requested copy; undefined if it shares the others' wait. */
 export function newShare({ shares }: Entry, job: MirrorJob): string | undefined {
   const share = shareOf(job);
   return shares.has(share) || shares.size >= MAX_SHARES ? undefined : share;

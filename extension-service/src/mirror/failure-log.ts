@@ -3,7 +3,7 @@ import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Logger } from '../telemetry/log.js';
 import { LogRateLimiter } from '../util/log-rate-limiter.js';
 
-/** Failures that are the registry's, or of the credentials for it: one line stands for all its images. */
+/** Failures of the registry, or of the credentials for it: one line covers all its images. */
 const OF_REGISTRY: readonly FailureReason[] = [
   'unreachable',
   'throttled',
@@ -14,12 +14,12 @@ const OF_REGISTRY: readonly FailureReason[] = [
 ];
 
 const MINUTE_MS = 60_000;
-/** Lines in a minute; one more says how many there would have been. */
+/** Maximum lines per minute; one more counts the rest. */
 const MAX_LINES = 30;
 
 /**
- * Logs copies that failed: one line a minute for a registry that is in trouble, else for each image, as long as there are
- * few. Failures above the limit of a minute are counted by class, in one line at its end.
+ * Logs failed copies: one line per minute for a registry in trouble, otherwise one for each image, while there are few.
+ * Failures above the limit of a minute are counted by class, in one line at its end.
  */
 export class CopyFailureLines {
   private readonly lines: LogRateLimiter;
@@ -51,7 +51,7 @@ export class CopyFailureLines {
         attempt,
         retryable,
         ...(host !== undefined && { host }),
-        // Since the line before.
+        // Since the previous line.
         ...(repeated > 0 && { repeated }),
         // Only a person can fix it, so the line has an event name to search for.
         ...(reason === 'conflict' && { event: 'tag-conflict' }),

@@ -9,16 +9,16 @@ import { BoundedMap } from '../util/bounded-map.js';
 interface Pause {
   /** Milliseconds since the epoch. */
   until: number;
-  /** Failures of trials in a row. */
+  /** Failed trials in a row. */
   failures: number;
   failure: CopyFailure;
-  /** One copy is trying whether the registry is back. */
+  /** One copy is checking whether the registry is back. */
   trial: boolean;
 }
 
-/** Registries that are remembered; Pods name them. */
+/** Maximum registries to remember; Pods name them. */
 const MAX_PAUSES = 1_000;
-/** A registry that is away costs one copy's time this often; milliseconds. */
+/** A registry that is down costs one copy's time this often; milliseconds. */
 const MAX_PAUSE_MS = 60_000;
 
 /** Why copies wait, and until when: milliseconds since the epoch. */
@@ -28,12 +28,12 @@ export interface HostPause {
   readonly failure: CopyFailure;
 }
 
-/** The registries for which a copy finds out whether they are back. */
+/** The registries that a copy checks for recovery. */
 export type Trials = Set<string>;
 
 /**
  * Registries that do not answer, or answer "too many requests". All copies of such a registry wait, instead of each
- * finding out by itself; then one tries, and the others follow once it has got an answer.
+ * finding out by itself; then one tries, and the others follow once it succeeds.
  */
 export class HostPauses {
   private readonly pauses = new BoundedMap<string, Pause>(MAX_PAUSES);
@@ -44,12 +44,12 @@ export class HostPauses {
     private readonly random: () => number,
   ) {}
 
-  /** Whether a failure is the registry's and not the image's. */
+  /** Whether a failure is caused by the registry and not by the image. */
   static concerns({ reason, retryable, host }: CopyFailure): boolean {
     return host !== undefined && retryable && (reason === 'unreachable' || reason === 'throttled');
   }
 
-  /** The longer of the pauses of a job's registries; undefined when it may run. */
+  /** The longer of the pauses of a job's registries; undefined if it may run. */
   of(job: MirrorJob): HostPause | undefined {
     const [first, second] = hosts(job).flatMap((host): HostPause[] => {
       const pause = this.pauses.get(host);
@@ -59,7 +59,7 @@ export class HostPauses {
     return second !== undefined && first !== undefined && second.until > first.until ? second : first;
   }
 
-  /** A copy begins. */
+  /** A copy starts. */
   begin(job: MirrorJob): Trials {
     const trials: Trials = new Set();
     for (const host of hosts(job)) {
@@ -71,18 +71,18 @@ export class HostPauses {
     return trials;
   }
 
-  /** Both registries have given a copy what it asked for. @returns whether others may run now */
+  /** Both registries have answered a copy's requests. @returns whether others may run now */
   answered(job: MirrorJob, trials: Trials): boolean {
     const before = this.pauses.size;
     for (const host of hosts(job)) {
-      // Requests that began earlier may still get responses while the registry rejects others.
+      // Requests that started earlier may still get responses while the registry rejects others.
       if (trials.has(host) || this.pauses.get(host)?.failure.reason !== 'throttled') this.pauses.delete(host);
     }
     trials.clear();
     return this.pauses.size < before;
   }
 
-  /** A copy has ended. @returns the pause that it began, with the number of trials that failed in a row */
+  /** A copy has ended. @returns the pause that it started, with the number of failed trials in a row */
   ended(job: MirrorJob, result: MirrorResult, trials: Trials): (HostPause & { failures: number }) | undefined {
     if (result.ok) {
       this.answered(job, trials);
@@ -92,7 +92,7 @@ export class HostPauses {
     const { host } = failure;
     for (const tried of trials) {
       const pause = this.pauses.get(tried);
-      // Without an answer of this registry another copy may try; an answer that says no is an answer.
+      // If this registry did not answer, another copy may try; a rejection is an answer.
       if (pause !== undefined && tried !== host) pause.trial = false;
       else if (!HostPauses.concerns(failure)) this.pauses.delete(tried);
     }
@@ -100,7 +100,7 @@ export class HostPauses {
     return { host, ...this.failed(host, failure, trials.has(host)) };
   }
 
-  /** Forgets who was unreachable: the configuration says something else about how to reach them. */
+  /** Forgets unreachable registries: a new configuration may reach them differently. */
   reset(): void {
     for (const [host, { failure }] of this.pauses) if (failure.reason === 'unreachable') this.pauses.delete(host);
   }
@@ -110,7 +110,8 @@ export class HostPauses {
     const now = this.now();
     const asked = waitAsked(this.policy, failure);
     if (known !== undefined && !isTrial) {
-      // It began before the pause: nothing new but the time that the registry asks for, which then is the reason to wait.
+      // It started before the pause, so only the time that the registry requests is new, which is then the reason to
+      // wait.
       known.until = Math.max(known.until, now + asked);
       if (failure.reason === 'throttled') known.failure = failure;
       return known;

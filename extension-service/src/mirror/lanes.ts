@@ -5,9 +5,9 @@ import { Slots } from './slots.js';
 import type { CopyLimits } from './slots.js';
 
 /**
- * Copies that wait. The namespace that holds the fewest slots goes first; among equals one that an admission waits for,
- * then they take turns. Within a namespace see {@link ShareLanes}. A copy that several namespaces want stands in the lanes
- * of each. Counts what runs, so that no registry and no namespace has more than its limit.
+ * Waiting copies. The namespace with the fewest slots goes first; among equals, one that an admission waits for, then
+ * they take turns. Within a namespace see {@link ShareLanes}. A copy that several namespaces need is in the lanes of
+ * each. Counts running copies, so that no registry and no namespace exceeds its limit.
  */
 export class Lanes {
   /** In the order of their turns. */
@@ -26,18 +26,18 @@ export class Lanes {
     for (const share of entry.shares) this.addTo(entry, share);
   }
 
-  /** An entry that waits, or does not, is wanted by one more namespace. */
+  /** One more namespace needs an entry, which may be waiting. */
   join(entry: Entry, share: string): void {
     if (entry.state === 'queued' && !entry.shares.has(share)) this.addTo(entry, share);
     entry.shares.add(share);
   }
 
-  /** An admission waits for it now. */
+  /** An admission now waits for it. */
   prefer(entry: Entry): void {
     for (const share of entry.shares) this.shares.get(share)?.prefer(entry);
   }
 
-  /** It does not wait any more. */
+  /** It no longer waits. */
   drop(entry: Entry): void {
     for (const share of entry.shares) {
       const lanes = this.shares.get(share);
@@ -53,7 +53,7 @@ export class Lanes {
       if (next === undefined) continue;
       const { entry, share } = next;
       this.drop(entry);
-      // To the end of the turns.
+      // Moves to the end of the turns.
       const lanes = this.shares.get(share);
       if (lanes !== undefined && this.shares.delete(share)) this.shares.set(share, lanes);
       entry.slot = share;
@@ -75,7 +75,7 @@ export class Lanes {
     return this.gather((lanes) => lanes.of(host));
   }
 
-  /** Takes that out. */
+  /** Removes these entries. */
   remove(host: string): Entry[] {
     return this.dropAll(this.of(host));
   }
@@ -95,7 +95,7 @@ export class Lanes {
     lanes.add(entry);
   }
 
-  /** Those that may have one more slot, from the fewest slots to the most. */
+  /** Namespaces that may have one more slot, from the fewest slots to the most. */
   private byHeldSlots(): string[][] {
     const groups = new Map<number, string[]>();
     for (const share of this.shares.keys()) {

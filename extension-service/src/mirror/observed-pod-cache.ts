@@ -3,12 +3,12 @@ import { BoundedMap } from '../util/bounded-map.js';
 import type { IsPodObserved } from './observed-pods.js';
 
 const MAX_REMEMBERED = 10_000;
-/** Milliseconds that a Pod counts as shown, and as not shown: it may be created a moment later. */
+/** Milliseconds for which both answers are cached: a missing Pod may be created a moment later. */
 const [SHOWN_MS, NOT_SHOWN_MS] = [5 * 60_000, 5_000];
-/** Questions to the API server at once: each lists the Pods of a namespace, and any client can cause one. */
+/** Maximum parallel requests to the API server: each lists the Pods of a namespace, and any client can cause one. */
 const MAX_QUESTIONS = 8;
 
-/** Whether the API server has shown the Pod of a job, asked once for all requests that claim the same. */
+/** Whether the API server has shown the Pod of a job; one request for all callers with the same claim. */
 export class ObservedPodCache {
   private readonly known = new BoundedMap<string, { readonly shown: boolean; readonly until: number }>(MAX_REMEMBERED);
   private readonly running = new Map<string, Promise<boolean>>();

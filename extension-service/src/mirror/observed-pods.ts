@@ -5,8 +5,8 @@ import { CopyFailedError, mayBeCredentials } from '../registry/copy-failure.js';
 export type IsPodObserved = (job: MirrorJob) => Promise<boolean>;
 
 /**
- * The job with the pull secrets that an unauthenticated request names, after a copy without them was refused. Undefined
- * unless the API server shows such a Pod: a forged request uses no secrets.
+ * The job with the pull secrets that an unauthenticated request names, after a copy without them was rejected.
+ * Undefined unless the API server shows such a Pod: a forged request cannot use secrets.
  */
 export async function withObservedSecrets(
   job: MirrorJob,
@@ -21,7 +21,7 @@ export async function withObservedSecrets(
   return { ...job, pull: { namespace, serviceAccount, secretNames } };
 }
 
-/** A hint for a copy that a registry refused because no secret was used. */
+/** A hint for a copy that a registry rejected because no secret was used. */
 export function notObservedHint({ namespace }: PullContext): string {
   return (
     `; the caller is not authenticated, so pull secrets are used only once the service sees a Pod in namespace ${namespace} ` +

@@ -13,28 +13,28 @@ import type { MirrorResult } from './status.js';
 
 export interface QueueEvents {
   /**
-   * A try has ended, or, as attempt 0, the copy was given up without one because its registry is away. `final` when no
-   * further try is planned.
+   * An attempt has ended, or, as attempt 0, the copy was abandoned without one because its registry is down. `final` if
+   * no further attempt is planned.
    */
   onDone?(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number, final: boolean): void;
-  /** The queue is full, or gave the place of this copy to another namespace. */
+  /** The queue is full, or gave this copy's place to another namespace. */
   onRefused?(job: MirrorJob): void;
 }
 
 export interface QueueOptions extends CopyLimits {
-  /** Copies that may be queued, running or waiting; more are not accepted. @default 10000 */
+  /** Maximum copies that are queued, running or waiting; more are rejected. @default 10000 */
   readonly capacity?: number;
   readonly retry?: RetryPolicy;
   readonly events?: QueueEvents;
   readonly now?: () => number;
   readonly random?: () => number;
-  /** Calls back after milliseconds; gives what cancels it. */
+  /** Calls back after milliseconds; returns a function that cancels it. */
   readonly after?: (milliseconds: number, callback: () => void) => () => void;
 }
 
 export const HANDED_BACK: CopyFailure = { reason: 'stopped', message: 'left to another replica', retryable: true };
 
-/** Finished copies that are remembered. */
+/** Maximum finished copies to remember. */
 const MAX_REMEMBERED = 500;
 
 /** The state of the queue, with the steps that its parts share. */
@@ -49,7 +49,7 @@ export class QueueState {
   readonly random: () => number;
   readonly after: NonNullable<QueueOptions['after']>;
   draining = false;
-  /** Another replica copies what any replica may. */
+  /** Another replica makes shared copies. */
   yields = false;
 
   constructor(options: QueueOptions) {
@@ -66,12 +66,12 @@ export class QueueState {
   /** The registry that a job waits for. */
   readonly pauseOf = (job: MirrorJob): HostPause | undefined => this.pauses.of(job);
 
-  /** Whether this replica copies it even if another replica does. */
+  /** Whether this replica makes the copy even if another replica leads. */
   keeps({ exclusive: ours, awaiting }: Entry): boolean {
     return !this.yields || ours || awaiting.size > 0;
   }
 
-  /** @param failure for those who wait. @returns whether it had not ended */
+  /** @param failure for waiting requests. @returns whether it was still in progress */
   forget(entry: Entry, failure: CopyFailure): boolean {
     this.entries.delete(entry.job.key);
     if (entry.state === 'failed') return false;
@@ -83,7 +83,7 @@ export class QueueState {
     return true;
   }
 
-  /** No further try is planned; a request within the pause gets this failure. */
+  /** No further attempt is planned; a request within the pause gets this failure. */
   close(entry: Entry, failure: CopyFailure, pause = this.retry.pause): void {
     entry.failure = failure;
     entry.state = failure.reason === 'stopped' ? 'queued' : 'failed';
@@ -99,7 +99,7 @@ export class QueueState {
     this.lanes.add(entry);
   }
 
-  /** Keeps the finished ones bounded: the oldest go first. */
+  /** Limits the finished ones: the oldest are dropped first. */
   forgetOldest(): void {
     let surplus = this.entries.size - this.shares.size - MAX_REMEMBERED;
     if (surplus < 0) return;
@@ -112,7 +112,7 @@ export class QueueState {
   }
 }
 
-/** Keeps no process alive. */
+/** Does not keep the process alive. */
 function afterUnref(milliseconds: number, callback: () => void): () => void {
   const timer = setTimeout(callback, milliseconds);
   timer.unref();

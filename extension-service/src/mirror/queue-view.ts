@@ -5,12 +5,12 @@ import type { MirrorJob } from '../core/decide/mirror-job.js';
 import { copyStatus } from './status.js';
 import type { MirrorState, MirrorStatus } from './status.js';
 
-/** The registry that a queued copy waits for, if it does. */
+/** The registry that a queued copy waits for, if any. */
 type PauseOf = (job: MirrorJob) => HostPause | undefined;
 
 const ORDER: Readonly<Record<MirrorState, number>> = { running: 0, queued: 1, waiting: 2, failed: 3, done: 4 };
 
-/** The unfinished first, the newest of each state first. */
+/** Unfinished copies first, the newest of each state first. */
 export function rows(entries: Iterable<Entry>, pauseOf: PauseOf): MirrorStatus[] {
   return [...entries]
     .map((entry) => row(entry, pauseOf))
@@ -50,7 +50,7 @@ export function countStates(entries: Iterable<Entry>, pauseOf: PauseOf): Record<
   return counts;
 }
 
-/** Copies that gates hold or have denied, by the name of the target and the verdict. */
+/** Copies that gates hold or have denied, by target name and verdict. */
 export function countGated(
   entries: Iterable<Entry>,
 ): readonly { readonly target: string; readonly verdict: GateVerdict['verdict']; readonly count: number }[] {
@@ -66,7 +66,9 @@ export function countGated(
   return [...counts.values()];
 }
 
-/** When the oldest copy was asked for that neither runs, is finished nor held by a gate, in milliseconds since the epoch. */
+/**
+ * The request time of the oldest copy that is not running, finished or held by a gate, in milliseconds since the epoch.
+ */
 export function oldestAsked(entries: Iterable<Entry>): number | undefined {
   let oldest: number | undefined;
   for (const { state, asked, failure } of entries) {

@@ -21,7 +21,7 @@ import { shareOf } from './share-of.js';
 import type { CopyLimits } from './slots.js';
 import type { MirrorResult, MirrorState, MirrorStatus } from './status.js';
 
-/** Who needs a copy. Without either it is one that any replica may make. */
+/** The requester of a copy. Without either field, any replica may make it. */
 export interface Claim {
   /** No other replica can make this copy. */
   readonly exclusive?: boolean;
@@ -31,7 +31,7 @@ export interface Claim {
 
 /** Failures that new credentials may fix. */
 export const CREDENTIAL_REASONS: readonly FailureReason[] = ['unauthorized', 'forbidden', 'absent'];
-/** Failures that another configuration may fix: credentials, hosts that are allowed, how a registry is reached and sent to. */
+/** Failures that another configuration may fix: credentials, allowed hosts, how to reach a registry and push to it. */
 export const CONFIGURATION_REASONS: readonly FailureReason[] = [
   ...CREDENTIAL_REASONS,
   'refused',
@@ -45,9 +45,9 @@ export const CONFIGURATION_REASONS: readonly FailureReason[] = [
 const STOPPED: CopyFailure = { reason: 'stopped', message: 'the service is stopping', retryable: true };
 
 /**
- * The in-memory queue: one copy per target reference however many Pods ask, bounded, fair between namespaces and between
- * registries, with classed retries. It keeps no promise over a restart: what must be mirrored is found again in the
- * cluster.
+ * The in-memory queue: one copy per target reference for any number of Pods, bounded, fair between namespaces and
+ * between registries, with retries by class of failure. It does not survive a restart: missing images are found again
+ * in the cluster.
  */
 export class MirrorQueue {
   private readonly state: QueueState;
@@ -59,27 +59,28 @@ export class MirrorQueue {
   }
 
   /**
-   * Asks for a copy. The promise resolves, and never rejects, with the result of the try that is under way or next; at
-   * once while a failure is remembered, while the copy waits for a registry that is away, or when the queue has no place
-   * for the job's namespace or is stopping.
+   * Requests a copy. The promise resolves, and never rejects, with the result of the current or next attempt. It
+   * resolves at once while a failure is remembered, while the copy waits for a registry that is down, or if the queue
+   * is stopping or has no room for the job's namespace.
    */
   enqueue(job: MirrorJob, claim: Claim = {}): Promise<MirrorResult> {
     const isOthers = this.state.yields && claim.exclusive !== true && claim.awaiting === undefined;
     return isOthers ? Promise.resolve(failed(HANDED_BACK)) : this.ask(job, claim);
   }
 
-  /** The admission does not wait any more: what has not begun is another replica's, if one copies. */
+  /** The admission no longer waits: a copy that has not started is left to another replica, if one copies. */
   release(key: string, awaiting: object): void {
     const entry = this.state.entries.get(key);
     if (entry?.awaiting.delete(awaiting) === true) this.runner.yieldUp(entry);
   }
 
   /**
-   * From now on another replica copies, and finds in the cluster what this one forgets: everything but what no other
-   * replica can copy, or an admission waits for. Running copies are broken off, since they might end later than the other
-   * replica's copy and put an older image under the tag; nothing is visible of it, as tags come last.
+   * From now on another replica copies, and finds in the cluster what this one drops: everything except copies that
+   * only this replica can make, or that an admission waits for. Running copies are aborted, since they might end after
+   * the other replica's copy and move the tag back to an older image; no part of them is visible, because tags are
+   * written last.
    *
-   * @returns what had not ended
+   * @returns the unfinished copies
    */
   handBack(): MirrorJob[] {
     const { state } = this;
@@ -89,12 +90,12 @@ export class MirrorQueue {
     return handed.filter((entry) => state.forget(entry, HANDED_BACK)).map(({ job }) => job);
   }
 
-  /** This replica copies what any may, and goes on with what fails. */
+  /** This replica makes shared copies, and retries failed ones. */
   takeOver(): void {
     this.state.yields = false;
   }
 
-  /** Everything that is known, the unfinished first. */
+  /** All known copies, the unfinished first. */
   list(): MirrorStatus[] {
     return rows(this.state.entries.values(), this.state.pauseOf);
   }
@@ -114,7 +115,10 @@ export class MirrorQueue {
     return countGated(this.state.entries.values());
   }
 
-  /** Milliseconds since the oldest copy that is neither running, finished nor held by a gate was asked for; 0 without any. */
+  /**
+   * Milliseconds since the request for the oldest copy that is not running, finished or held by a gate; 0 if there is
+   * none.
+   */
   oldestAge(): number {
     const now = this.state.now();
     return now - (oldestAsked(this.state.entries.values()) ?? now);
@@ -126,8 +130,8 @@ export class MirrorQueue {
   }
 
   /**
-   * Tries at once what failed for one of these reasons: something has changed that may fix it. With `namespaces`, only
-   * what was tried with pull secrets of these.
+   * Retries failures with one of these reasons at once, because a change may have fixed them. With `namespaces`, only
+   * copies that were tried with pull secrets of these.
    */
   retryNow(reasons: readonly FailureReason[], namespaces?: ReadonlySet<string>): void {
     const { state, runner } = this;
@@ -137,7 +141,7 @@ export class MirrorQueue {
       const isFailure = entry.failure !== undefined && reasons.includes(entry.failure.reason);
       if (entry.state !== 'running' && !isFailure) continue;
       if (namespaces !== undefined && !takeNewSecrets(entry, namespaces)) continue;
-      // A copy that runs may have begun before the change.
+      // A running copy may have started before the change.
       if (entry.state === 'running') entry.fixed = reasons;
       else if (!state.keeps(entry)) state.forget(entry, HANDED_BACK);
       else if (entry.state === 'failed') void this.admit(entry.job, { exclusive: entry.exclusive });
@@ -147,7 +151,7 @@ export class MirrorQueue {
   }
 
   /**
-   * Stops: nothing new is accepted, what is running may finish within `grace` milliseconds, the rest is handed back.
+   * Stops: accepts nothing new, lets running copies finish within `grace` milliseconds, and hands back the rest.
    * @returns the jobs that were not finished
    */
   async stop(grace: number): Promise<MirrorJob[]> {
@@ -179,7 +183,8 @@ export class MirrorQueue {
         this.runner.pump();
         return this.wait(known);
       case 'running':
-        // A forced copy is to have what the source has from now on, and a closer look finds more: run once more after this one.
+        // A forced copy must get the source's current content, and a more thorough check finds more, so it runs again
+        // after this one.
         if (needsMore(job, known.job)) known.again = mergeJobs(known.again ?? known.job, job);
         this.claim(known, job, claim);
         return nextResult(known);
@@ -247,7 +252,7 @@ export class MirrorQueue {
     return { reason: 'internal', message, retryable: true };
   }
 
-  /** A request while the registry is away need not wait to hear it. */
+  /** A request while the registry is down gets its answer at once. */
   private wait(entry: Entry): Promise<MirrorResult> {
     const pause = this.state.pauseOf(entry.job);
     if (pause === undefined) return nextResult(entry);

@@ -31,11 +31,11 @@ import type { IsPodObserved } from './observed-pods.js';
 
 export interface RegistryCopierOptions extends RegistriesOptions, LedgerOptions {
   readonly pullSecrets: PodPullSecrets;
-  /** For pull contexts that only an unauthenticated request names. @default nothing is shown */
+  /** For pull contexts that only an unauthenticated request names. @default no Pod is observed */
   readonly isShown?: IsPodObserved;
-  /** Where the times outlive the process at which digests were first seen. @default nowhere */
+  /** Persistent storage of the times at which digests were first seen. @default none */
   readonly seenStore?: (config: Config) => Promise<SeenStore | undefined>;
-  /** Stands for the registries at one end of every copy. */
+  /** Replaces the registries at one end of every copy. */
   readonly layout?: LayoutEnd;
 }
 
@@ -45,11 +45,11 @@ export interface LayoutEnd {
   readonly store: ImageStore;
 }
 
-/** Milliseconds between two looks at an image that a registry is restoring. */
+/** Milliseconds between two checks of an image that a registry is restoring. */
 const RESTORE_PAUSE_MS = 60_000;
 
 export interface PodPullSecrets {
-  /** The credentials that a Pod may pull with; undefined when it has none. */
+  /** The credentials that a Pod may pull with; undefined if it has none. */
   forPod(context: PullContext): Promise<Keychain | undefined>;
   configure(reader: SecretReaderConfig): void;
 }
@@ -57,7 +57,7 @@ export interface PodPullSecrets {
 const WARNINGS_OF_NAMESPACE = { burst: 200, perSecond: 1 };
 const WARNINGS_OF_ALL = { burst: 1_000, perSecond: 10 };
 
-/** Copies between registries, with the credentials of the configuration and of the Pod that asked. */
+/** Copies between registries, with the credentials of the configuration and of the requesting Pod. */
 export class RegistryCopier implements Copier {
   private registries: Registries;
   private readonly ledger: BlobLedger;
@@ -87,12 +87,12 @@ export class RegistryCopier implements Copier {
     this.gates = this.gatesOf(config);
   }
 
-  /** As {@link SourceAccessChecks.check}. */
+  /** Like {@link SourceAccessChecks.check}. */
   checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
     return this.access.check(job, digest, milliseconds);
   }
 
-  /** Logs in to clouds ahead of the first copy, and sees to what goes on there. */
+  /** Logs in to clouds before the first copy, and starts their background tasks. */
   start(): void {
     this.registries.start();
   }
@@ -102,12 +102,12 @@ export class RegistryCopier implements Copier {
     await Promise.all([this.registries.settled(), this.seen.flush()]);
   }
 
-  /** The images that the next run need not look at as a whole. */
+  /** The images that the next run need not check completely. */
   completeImages(): readonly CompleteImage[] {
     return this.ledger.completeImages();
   }
 
-  /** Copies that run go on with the configuration that they began with. */
+  /** Running copies keep their configuration. */
   configure(config: Config): void {
     const before = this.registries;
     const gates = this.gatesOf(config);
@@ -119,7 +119,7 @@ export class RegistryCopier implements Copier {
     this.start();
   }
 
-  /** Those of the configuration in force. */
+  /** The current configuration's. */
   get currentRegistries(): Registries {
     return this.registries;
   }
@@ -189,7 +189,9 @@ export class RegistryCopier implements Copier {
     }
   }
 
-  /** Asks a cloud only where a missing image may be archived: it was there before, or the configuration archives images. */
+  /**
+   * Queries a cloud only if a missing image may be archived: it existed before, or the configuration archives images.
+   */
   private async archivedInTarget(
     registries: Registries,
     { target, reference, look }: MirrorJob,
@@ -212,7 +214,7 @@ export class RegistryCopier implements Copier {
     const source = parseReference(job.source);
     try {
       const target = this.target(this.registries, job);
-      // Asks the source nothing, where manifests count as pulls.
+      // Sends the source no request if manifests count as pulls.
       const { digest } = job.force ? NOT_ASKED : await this.present(job, target, signal);
       if (digest !== undefined && job.look === undefined) {
         return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map(), pulls: 0 };
@@ -233,14 +235,14 @@ export class RegistryCopier implements Copier {
     }
   }
 
-  /** Warnings are about bytes that a Pod's author chose. */
+  /** The author of a Pod controls the bytes that cause warnings. */
   private warn({ pull }: MirrorJob, text: string): void {
     const leftOut = this.lines.take(pull?.namespace ?? '');
     if (leftOut === undefined) return;
     this.options.report(leftOut > 0 ? `${text} (omitted ${leftOut} more warnings for this namespace)` : text);
   }
 
-  /** How long the quotas of a target's registry make so many requests last; undefined where none are known. */
+  /** Minimum time for this many requests under the quotas of a target's registry; undefined if none are known. */
   estimate(
     target: string,
     requests: PushRequests,
@@ -258,7 +260,7 @@ export class RegistryCopier implements Copier {
     return new Gates(config, { env, report, now, seen: this.seen, memory: this.judged, record: !config.dryRun });
   }
 
-  /** The target's gate, which a copy asks before it sends anything. */
+  /** The target's gate, which a copy checks before it sends anything. */
   private admission(
     { source: reference, target }: MirrorJob,
     from: CopyOptions['source'],
@@ -272,13 +274,13 @@ export class RegistryCopier implements Copier {
     };
   }
 
-  /** Asks the source's list of referrers at most once an interval, or again when something of them is unfinished. */
+  /** Requests the source's list of referrers at most once per interval, or again if some of them are unfinished. */
   private areReferrersDue(host: string, repository: string, digest: string): boolean {
     const { referrers, refresh } = this.config.mirror;
     return referrers && this.ledger.referrers.isDue(`${host}/${repository}@${digest}`, refresh.interval);
   }
 
-  /** An image that the target has stays up to date whatever becomes of its referrers; undefined when they are not known. */
+  /** An image in the target stays up to date even if its referrers fail; undefined if they are not known. */
   private async compareReferrers(
     options: () => Promise<CopyOptions>,
     digest: string,
@@ -305,7 +307,7 @@ export class RegistryCopier implements Copier {
     return { presence, presentReferrers: all ? 'all' : 'top' };
   }
 
-  /** Asks the target, and not the source. */
+  /** Queries the target, and not the source. */
   private async present({ reference }: MirrorJob, client: ImageStore, signal: AbortSignal): Promise<Present> {
     const { repository, digest, published } = reference;
     if (digest === undefined) {
@@ -318,7 +320,7 @@ export class RegistryCopier implements Copier {
     return { isUnnamed: !root.isNamed };
   }
 
-  /** The clients of sources that no secret is used for are shared, and so are their tokens. */
+  /** Clients of sources without secrets are shared, and so are their tokens. */
   private async source(registries: Registries, source: Reference, { pull }: MirrorJob): Promise<CopyOptions['source']> {
     const store = this.layoutAt('source');
     if (store !== undefined)
@@ -337,21 +339,21 @@ export class RegistryCopier implements Copier {
     return layout?.end === end ? layout.store : undefined;
   }
 
-  /** As errors of the source name it. */
+  /** In the form of the source's errors. */
   private sourceHost({ registry }: Reference): string {
     return this.layoutAt('source')?.host ?? registry;
   }
 }
 
-/** The state of the name that a copy would put in the target. */
+/** The state of the name that a copy would write in the target. */
 interface Present {
   readonly digest?: string;
-  /** Nothing is under the name. */
+  /** The name does not exist. */
   readonly isUnnamed: boolean;
 }
 
 const NOT_ASKED: Present = { isUnnamed: false };
-/** A source that has archived an image answers as if it did not have it. */
+/** A source that has archived an image answers as if the image did not exist. */
 async function nameArchived(
   error: unknown,
   registries: Registries,
@@ -402,12 +404,12 @@ function failure(error: unknown, job: MirrorJob, sourceHost: string): CopyFailed
         ? `; neither the Pod's pull secrets nor source.registries have credentials for ${answeredBy} that can read it${unproven}`
         : `; check the credentials of target ${job.target}`
       : '';
-  // That an image is absent is only ever the source's answer.
+  // Only the source can report that an image is absent.
   const reason = kind === 'absent' && !atSource ? 'missing' : kind;
   return { reason, message: message + hint, retryable, host, ...(retryAfter !== undefined && { retryAfter }) };
 }
 
-/** Adds up the blobs: each tells its own bytes. */
+/** Sums up the blobs: each reports its own bytes. */
 function sum(onProgress: (progress: CopyProgress) => void): (event: CopyEvent) => void {
   const blobs = new Map<string, { transferred: number; total: number }>();
   let transferred = 0;

@@ -15,12 +15,12 @@ import type { QueueState } from './queue-state.js';
 import type { MirrorResult } from './status.js';
 
 /**
- * The end of every copy, whatever its registries do. 10 GB at 1 Mbit/s take 22 hours, and what a copy has brought into the
- * target by then is not sent again.
+ * Maximum duration of a copy. 10 GB at 1 Mbit/s take 22 hours, and content that has reached the target by then is not
+ * sent again.
  */
 export const MAX_COPY_MS = 24 * 3_600_000;
 
-/** Runs what may run, and decides what comes of each try. */
+/** Runs waiting copies, and decides what follows from each attempt. */
 export class Runner {
   private readonly running = new Set<Entry>();
   private readonly crashes = new CrashLedger();
@@ -46,19 +46,19 @@ export class Runner {
   requeue(entry: Entry): void {
     entry.cancel?.();
     delete entry.cancel;
-    // The tries after a gate's hold are the first ones.
+    // Attempts after a gate's hold count from one again.
     if (entry.failure?.reason === 'gated') entry.attempts = 0;
     this.state.queueAgain(entry);
     this.pump();
   }
 
-  /** Does not wait any more, and is left to the replica that copies. */
+  /** Stops waiting; the copying replica takes over. */
   yieldUp(entry: Entry): void {
     if (this.state.keeps(entry) || (entry.state !== 'queued' && entry.state !== 'waiting')) return;
     this.state.forget(entry, HANDED_BACK);
   }
 
-  /** Resolves when nothing runs. */
+  /** Resolves when no copy is running. */
   untilIdle(): Promise<void> {
     return this.state.lanes.isIdle ? Promise.resolve() : new Promise((resolve) => this.idle.push(resolve));
   }
@@ -86,7 +86,8 @@ export class Runner {
     const milliseconds = state.now() - entry.since;
     const pause = state.draining ? undefined : state.pauses.ended(job, result, trials);
     const away = tooLong !== undefined || (pause !== undefined && pause.failures >= state.retry.attempts);
-    // A copy that was broken off for another replica does not count as a try; it is forgotten by now, or asked for again.
+    // A copy that was aborted for another replica does not count as an attempt; it is already forgotten, or requested
+    // again.
     if (state.entries.get(job.key) === entry) {
       const isFinal = this.apply(entry, result, followUp(state, entry, result, { away, isCrash }));
       state.events.onDone?.(job, result, milliseconds, entry.attempts, isFinal);
@@ -111,7 +112,7 @@ export class Runner {
     try {
       const outcome = await this.copier.copy(job, abort.signal, (progress) => {
         entry.progress = progress;
-        // Bytes that arrived in the target are an answer of both registries.
+        // Bytes that arrived in the target prove that both registries answer.
         if (progress.transferred > 0 && state.pauses.answered(job, trials)) this.pump();
       });
       return { ok: true, outcome };
@@ -126,7 +127,7 @@ export class Runner {
     return endedWorker !== undefined && this.crashes.charge(endedWorker, entry, () => [...this.running]);
   }
 
-  /** @returns whether no further try is planned */
+  /** @returns whether no further attempt is planned */
   private apply(entry: Entry, result: MirrorResult, next: FollowUp): boolean {
     const { state } = this;
     if (result.ok) {
@@ -172,7 +173,7 @@ export class Runner {
     }
   }
 
-  /** A timer counts from the loop's time, which is behind the clock's: it may fire while the pause is not over yet. */
+  /** A timer uses the loop's time, which is behind the clock's: it may fire shortly before the pause is over. */
   private pumpAt(time: number): void {
     const { now, after } = this.state;
     after(Math.max(1, time - now()), () => {
@@ -181,7 +182,7 @@ export class Runner {
     });
   }
 
-  /** Gives up what waits for a registry that stays away; it is remembered as failed. */
+  /** Abandons copies that wait for a registry that stays down; they are remembered as failed. */
   private abandon({ host, failure }: HostPause): void {
     const { state } = this;
     for (const entry of state.lanes.remove(host)) {

@@ -2,8 +2,8 @@ import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
 import type { Entry } from './entry.js';
 
 /**
- * Copies of one namespace that wait, in a lane for each pair of registries: first come first served in a lane, and the lanes
- * take turns. Copies that an admission waits for go before all others.
+ * The waiting copies of one namespace, in a lane for each pair of registries: first come, first served in a lane, and
+ * the lanes take turns. Copies that an admission waits for go before all others.
  */
 export class ShareLanes {
   /** In the order of their turns. */
@@ -21,7 +21,7 @@ export class ShareLanes {
     else lane.push(entry);
   }
 
-  /** An admission waits for it now. */
+  /** An admission now waits for it. */
   prefer(entry: Entry): void {
     const lane = this.lanes.get(laneOf(entry));
     const place = lane?.indexOf(entry) ?? -1;
@@ -39,11 +39,11 @@ export class ShareLanes {
     if (lane.length === 0) this.lanes.delete(key);
   }
 
-  /** The first of a lane that may run; its lane goes to the end of the turns. */
+  /** The first of a lane that may run; its lane moves to the end of the turns. */
   next(mayRun: (entry: Entry) => boolean): Entry | undefined {
     for (const [key, lane] of this.lanes) {
       const [first] = lane;
-      // A suspect may have to wait for another one; what is behind it need not.
+      // A suspect may have to wait for another one; copies behind it need not.
       const other = first?.isSuspect === true ? lane.find(({ isSuspect }) => !isSuspect) : undefined;
       const next = [first, other].find((entry) => entry !== undefined && mayRun(entry));
       if (next === undefined) continue;
@@ -76,7 +76,7 @@ function laneOf({ job }: Entry): string {
   return `${sourceHost(job)} ${targetHost(job)}`;
 }
 
-/** Where the next one that is awaited goes. */
+/** The position of the next awaited copy. */
 function endOfAwaited(lane: readonly Entry[]): number {
   const end = lane.findIndex((entry) => !isAwaited(entry));
   return end < 0 ? lane.length : end;

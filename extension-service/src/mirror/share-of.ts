@@ -1,8 +1,8 @@
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 
 /**
- * The share of the queue and of the copy slots that a copy uses: the namespace of the Pod that asked, since a Pod can invent
- * any registry's name, but not its namespace. Copies that no Pod asked for have a share of their own.
+ * The share of the queue and of the copy slots that a copy uses: the namespace of the requesting Pod, since a Pod can
+ * invent any registry's name, but not its namespace. Copies without a Pod have their own share.
  */
 export function shareOf({ pull }: MirrorJob): string {
   return pull?.namespace ?? '';
@@ -11,7 +11,7 @@ export function shareOf({ pull }: MirrorJob): string {
 /** Characters of a job that count as one place in the queue; an ordinary job has a few hundred. */
 const CHARACTERS_PER_PLACE = 4_096;
 
-/** Places that a job takes in the queue: names come from Pods, so that a job with very long ones takes several. */
+/** Places that a job takes in the queue: names come from Pods, so a job with very long ones takes several. */
 export function placesOf({ source, reference, pull }: MirrorJob): number {
   let characters = source.length + 2 * reference.text.length;
   if (pull !== undefined) {

@@ -4,9 +4,9 @@ import { placesOf, shareOf } from './share-of.js';
 import { Tally } from '../util/tally.js';
 
 /**
- * Shares of the places of the queue. While there is room, anyone may have all of them. When the queue is full, a namespace
- * that has fewer than the largest one takes a place from that: so a full queue refuses only the namespaces that filled it.
- * It looks at jobs and counts only, so that a queue outside of the process can follow the same rule.
+ * Shares of the queue's places. While there is room, anyone may use all of them. When the queue is full, a namespace
+ * with fewer places than the largest one takes a place from that one, so a full queue only rejects the namespaces that
+ * filled it. It only uses jobs and counts, so that a queue outside the process can follow the same rule.
  */
 export class QueueShares {
   private readonly members = new Map<string, Set<Entry>>();
@@ -50,7 +50,7 @@ export class QueueShares {
   }
 }
 
-/** Running copies have cost something already, and copies for several namespaces are not one namespace's to lose. */
+/** Running copies have already cost something, and copies for several namespaces do not belong to one of them. */
 function mayYield({ state, shares }: Entry): boolean {
   return (state === 'queued' || state === 'waiting') && shares.size === 1;
 }

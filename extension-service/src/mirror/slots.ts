@@ -10,11 +10,11 @@ export interface CopyLimits {
   readonly perSource?: number;
   /** To one target registry. @default concurrency */
   readonly perTarget?: number;
-  /** Whether the configuration sets them: then no reserve goes beyond them. @default false */
+  /** Whether the configuration sets them: then no reserve exceeds them. @default false */
   readonly strict?: { readonly perSource: boolean; readonly perTarget: boolean };
 }
 
-/** The holders of the copy slots: in all, of each registry, and by whose share. */
+/** The used copy slots: in total, by registry, and by share. */
 export class Slots {
   private readonly shares = new Tally();
   private readonly sources = new Tally();
@@ -80,7 +80,7 @@ function fits(count: number, limit: number, own: number, reserve: number): boole
   return count < limit || (own < Math.min(reserve, limit) && count < limit + reserve);
 }
 
-/** No host and no namespace has a space in its name. */
+/** Hosts and namespaces contain no spaces. */
 function ofShare(share: string, host: string): string {
   return `${host} ${share}`;
 }

@@ -14,13 +14,13 @@ import { notObservedHint } from './observed-pods.js';
 import type { IsPodObserved } from './observed-pods.js';
 import { ObservedPodCache } from './observed-pod-cache.js';
 
-/** Milliseconds after which a question to a source is given up, though the admission that asked went on before. */
+/** Milliseconds after which a request to a source is aborted, even though its admission has already continued. */
 const QUESTION_TIMEOUT_MS = 5_000;
-/** Milliseconds without another question that a throttling source can ask for. */
+/** Maximum milliseconds that a throttling source can request us to wait. */
 const MAX_SILENT_MS = 60_000;
 
 export interface SourceAccessOptions {
-  /** The clients in force, and the configuration of what everybody may read with. */
+  /** The current clients, and the configuration of shared access. */
   readonly current: () => {
     readonly registries: {
       sharedSource(host: string): RegistryClient;
@@ -33,15 +33,15 @@ export interface SourceAccessOptions {
   readonly now?: () => number;
 }
 
-/** One question about one image. */
+/** One access check of one image. */
 interface Question {
   readonly source: Reference;
-  /** The digest, and the name for an image that the target does not have as the source has it. */
+  /** The digest, or the name for an image whose digest in the target differs from the source's. */
   readonly names: readonly string[];
   readonly namespace: string;
 }
 
-/** The last good answer, for when the source gives none. */
+/** The last grant, for when the source does not answer. */
 interface Last {
   good: SourceAccess | undefined;
 }
@@ -49,16 +49,16 @@ interface Last {
 type Answer = { readonly state: 'granted'; readonly freshFor: number } | Exclude<SourceAccess, { state: 'granted' }>;
 
 /**
- * Asks sources who may read an image: everybody first (anonymously, or with `source.registries`), then the Pod with its own
- * pull secrets. By HEAD of the manifest's digest, so that a tag that moves decides nothing. Nothing is kept but answers, so
- * that every replica decides the same and a restart loses nothing.
+ * Checks at sources who may read an image: first everyone (anonymously, or with `source.registries`), then the Pod with
+ * its own pull secrets. It sends a HEAD for the manifest's digest, so that moving a tag has no effect. Only answers are
+ * kept, so that every replica decides the same and a restart loses nothing.
  */
 export class SourceAccessChecks {
   private readonly memory: AccessCache;
   private readonly shares = new AccessShares();
   private readonly flights = new Map<string, Promise<Answer>>();
   private readonly shown: ObservedPodCache;
-  /** Passwords are weak: their hashes mean nothing outside of this process. */
+  /** Passwords may be weak: their salted hashes are useless outside this process. */
   private readonly salt = randomBytes(16);
   private readonly now: () => number;
 
@@ -69,10 +69,10 @@ export class SourceAccessChecks {
   }
 
   /**
-   * Never rejects. A question that has no answer in time goes on and is remembered for the next Pod; until then the last
-   * good answer counts.
+   * Never rejects. A check without an answer in time continues and is remembered for the next Pod; until then the last
+   * grant counts.
    *
-   * @param digest of what the target has, if it is known
+   * @param digest of the target's image, if known
    */
   async check(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
     const last: Last = { good: undefined };
@@ -97,7 +97,7 @@ export class SourceAccessChecks {
     const known = this.grantedTo('everybody', sharedKey);
     if (known !== undefined && known.freshFor > 0) return known;
     last.good = known;
-    // Before the source is asked: in an outage it may count.
+    // Read before the source is contacted: it may count in an outage.
     const own = job.pull?.unproven === true ? undefined : await this.podsKey(job.pull, question);
     const ofPod = own && this.grantedTo('pod', own.key);
     if (ofPod !== undefined && ofPod.freshFor > 0) return ofPod;
@@ -106,7 +106,7 @@ export class SourceAccessChecks {
     const client = (): RegistryClient => this.options.current().registries.sharedSource(host);
     const open = await this.ask(sharedKey, question, client, NOT_PUBLIC_MS);
     if (open.state === 'granted') return { ...open, to: 'everybody' };
-    // A refusal is certain: what everybody could read before does not count any more.
+    // A refusal is certain: earlier anonymous access no longer counts.
     if (open.state === 'refused') last.good = ofPod;
     const closed = await this.askForPod(job, question, own);
     if (closed?.state === 'granted') return { ...closed, to: 'pod' };
@@ -135,7 +135,7 @@ export class SourceAccessChecks {
     return this.ask(key, question, client, REFUSED_MS);
   }
 
-  /** Undefined when the Pod has no credentials for the source. */
+  /** Undefined if the Pod has no credentials for the source. */
   private async podsKey(
     pull: PullContext | undefined,
     question: Question,
@@ -154,7 +154,7 @@ export class SourceAccessChecks {
     return freshFor === undefined ? undefined : { state: 'granted', to, freshFor };
   }
 
-  /** From memory, or by one request however many ask. */
+  /** From the cache, or by one request for all concurrent callers. */
   private ask(key: string, question: Question, client: () => RegistryClient, refusedFor: number): Promise<Answer> {
     const freshFor = this.memory.granted(key);
     if (freshFor !== undefined && freshFor > 0) return Promise.resolve({ state: 'granted', freshFor });
@@ -219,7 +219,7 @@ export class SourceAccessChecks {
 function questionOf({ source: text, platforms, pull }: MirrorJob, digest: string | undefined): Question {
   const source = parseReference(text);
   const name = referenceName(source);
-  // An index that was cut down to some platforms has a digest that the source does not know.
+  // The source does not know the digest of an index that was reduced to some platforms.
   const names =
     digest === undefined ? [name] : platforms === 'all' || source.digest !== undefined ? [digest] : [digest, name];
   return { source, names, namespace: pull?.namespace ?? '' };
@@ -229,7 +229,7 @@ function placeOf({ source }: Question): { readonly host: string; readonly reposi
   return { host: source.registry, repository: source.repository };
 }
 
-/** Refused for these credentials, rather than by a passing fault; the guard of hosts may refuse too. */
+/** Refused for these credentials, rather than by a temporary fault; the host guard may also refuse. */
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof RegistryError)) return false;
   return ['unauthorized', 'forbidden', 'absent', 'refused'].includes(error.kind);

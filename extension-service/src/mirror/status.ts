@@ -3,7 +3,7 @@ import type { CopyOutcome, CopyProgress } from './copier.js';
 
 export type MirrorState = 'queued' | 'running' | 'waiting' | 'failed' | 'done';
 
-/** The result of one try of a copy. */
+/** The result of one attempt of a copy. */
 export type MirrorResult =
   { readonly ok: true; readonly outcome: CopyOutcome } | { readonly ok: false; readonly failure: CopyFailure };
 
@@ -18,14 +18,14 @@ export interface MirrorStatus {
   readonly progress?: CopyProgress;
   readonly failure?: CopyFailure;
   readonly nextTry?: number;
-  /** The registry that all its copies wait for, and why. */
+  /** The registry that all its copies wait for, and the reason. */
   readonly waitsFor?: { readonly host: string; readonly reason: FailureReason };
   readonly digest?: string;
-  /** Parts of a finished copy that failed for a passing reason and are tried again. */
+  /** Parts of a finished copy that failed for a temporary reason and will be retried. */
   readonly unfinished?: readonly string[];
 }
 
-/** As in a row of `GET /v1/mirrors`: times in milliseconds since the epoch. */
+/** Times in milliseconds since the epoch, as in a row of `GET /v1/mirrors`. */
 export type CopyStatus = Omit<MirrorStatus, 'source' | 'target' | 'reference'>;
 
 /** The public part of a copy's state, without the copy's name. */

@@ -4,21 +4,21 @@ import type { BlobLedger } from './ledger.js';
 import { ContentMismatchError } from './blob-source.js';
 import type { Descriptor, RequestContext } from './types.js';
 
-/** Progress of a blob is reported at most once per so many bytes. */
+/** Progress of a blob is reported at most once per this many bytes. */
 const PROGRESS_STEP_BYTES = 1024 * 1024;
 
-/** From this size on, a blob is asked for in a new repository too: to send it twice costs more. */
+/** Minimum size of blobs that are also checked in a new repository: sending them twice costs more. */
 const ASKED_BYTES = 4 * 1024 * 1024;
 
 /**
- * How it is found out whether the target has a blob: `ask` by HEAD, `read` by reading its first byte, since a registry
- * may say 200 of what its garbage collection took; `send` not at all.
+ * How to check whether the target has a blob: `ask` with HEAD, `read` by reading its first byte, since a registry may
+ * answer 200 for a blob that its garbage collection removed; `send` not at all.
  */
 export type BlobCheck = 'ask' | 'read' | 'send';
 
 export interface CopiedBlob {
   readonly outcome: BlobOutcome;
-  /** Its bytes were sent, mounted or read by now, in this copy or one beside it. */
+  /** Its bytes were sent, mounted or read, by this copy or a parallel one. */
   readonly proven: boolean;
 }
 
@@ -31,7 +31,7 @@ export interface BlobCopyOptions extends Pick<CopyOptions, 'source' | 'target'> 
 
 export type ReportBlob = (state: CopyProgress['state'], transferred: number) => void;
 
-/** Brings blobs from one repository to another, each once however many copies of a process need it. */
+/** Copies blobs from one repository to another, each once for all copies of a process. */
 export class BlobCopy {
   readonly #options: BlobCopyOptions;
   readonly #source: string;
@@ -49,7 +49,7 @@ export class BlobCopy {
     return done ?? { outcome: 'present', proven: true };
   }
 
-  /** Whether the target gives the first byte of a blob that it says it has. */
+  /** Whether the target returns the first byte of a blob that it reports to have. */
   async isReadable(descriptor: Descriptor): Promise<boolean> {
     const { target, targetContext } = this.#options;
     return target.client.canReadBlob(target.reference.repository, descriptor, targetContext);
@@ -65,7 +65,7 @@ export class BlobCopy {
       const isBrought = ledger.newRepositories.has(host, repository, digest);
       if (isBrought === true) return { outcome: 'present', proven: true };
       if (ledger.wasFound(host, repository, digest)) return { outcome: 'present', proven: false };
-      // distribution does not list a repository that has blobs and no manifest: what an interrupted copy has left.
+      // distribution does not list a repository that has blobs and no manifest, as after an interrupted copy.
       const isWorthAsking = isBrought === undefined || size >= ASKED_BYTES;
       const isAsked = isWorthAsking && (from === undefined || !ledger.mounts(host));
       if (isAsked && (await target.client.headBlob(repository, digest, targetContext))) {
@@ -78,7 +78,7 @@ export class BlobCopy {
       ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
       return { outcome: 'present', proven: true };
     }
-    // A registry that lost the bytes would mount them from the place where it believes to have them.
+    // A registry that lost the bytes would mount them from where it still lists them.
     if (check !== 'ask') ledger.forget(host, digest);
     let anonymous = true;
     const reading = { ...sourceContext, onCredentials: () => (anonymous = false) };
@@ -125,8 +125,7 @@ function goneBlob(error: unknown): unknown {
 }
 
 /**
- * Wrong bytes have had the tries of one upload. More of them would cost the size of the blob each, for a source that
- * most likely has nothing else.
+ * Wrong bytes were tried once. Further tries would each cost the size of the blob, and most likely get the same bytes.
  */
 function wrongBytes(error: unknown): unknown {
   if (!(error instanceof RegistryError) || !(error.cause instanceof ContentMismatchError)) return error;

@@ -14,11 +14,13 @@ export interface BlobReadOptions {
   readonly target: string;
   readonly descriptor: Descriptor;
   readonly send: (request: SessionRequest) => Promise<SessionAnswer>;
-  /** Runs a request with the client's retries. */
+  /** Sends a request with the client's retries. */
   readonly retried: <T>(attempt: () => Promise<T>) => Promise<T>;
 }
 
-/** Opens a blob; its `resume` asks for the rest by a Range, and takes the whole again where a registry ignores that. */
+/**
+ * Opens a blob; its `resume` requests the rest by a Range, and reads the whole blob again if a registry ignores that.
+ */
 export function openBlob(options: BlobReadOptions): Promise<BlobStream> {
   return options.retried(() => readFrom(options, 0, undefined));
 }
@@ -35,7 +37,7 @@ async function readFrom(options: BlobReadOptions, from: number, etag: string | u
   });
   const skip = response.statusCode === 206 ? skippedBytes(header(response, 'content-range'), from, descriptor) : from;
   const isPart = response.statusCode === 206;
-  // A Range of a coded body counts coded bytes.
+  // A Range of a compressed body counts compressed bytes.
   const isUsable =
     skip !== undefined && response.statusCode !== 416 && !(isPart && 'content-encoding' in response.headers);
   if (!isUsable) {
@@ -66,7 +68,7 @@ async function readFrom(options: BlobReadOptions, from: number, etag: string | u
   };
 }
 
-/** How many bytes of a part are before `from`; undefined for a part that does not reach it, or that is of something else. */
+/** The number of bytes of a part before `from`; undefined for a part that does not reach it, or is not of this blob. */
 function skippedBytes(contentRange: string | undefined, from: number, { size }: Descriptor): number | undefined {
   const [, start, end, total] =
     /^bytes[ =]+(\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(contentRange?.trim() ?? '') ?? [];

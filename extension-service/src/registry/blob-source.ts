@@ -8,27 +8,27 @@ import type { TakePiece } from './transport/read-buffers.js';
 import type { RetryPolicy, RetryTools } from './transport/retry.js';
 import type { Descriptor } from './types.js';
 
-/** A blob as its registry sends it, from some byte on. */
+/** A blob as its registry sends it, from a given byte on. */
 export interface BlobStream {
   /** The registry that it comes from, for messages. */
   readonly host: string;
   readonly stream: Readable;
   /** Takes what `data` of the stream would give, in pieces of memory that is used again once they are released. */
   readonly pieces?: (take: TakePiece) => void;
-  /** Bytes at the beginning that were not asked for: an answer without regard to the Range. */
+  /** Bytes at the beginning that were not requested, because the response ignores the Range. */
   readonly skip: number;
-  /** Whether the registry says that the blob ends where the stream does; else it may have broken off. */
+  /** Whether the registry states that the blob ends where the stream does; otherwise it may have broken off. */
   readonly whole: boolean;
-  /** Asks for the rest of the blob, from a byte on. */
+  /** Requests the rest of the blob, from a given byte on. */
   readonly resume: (from: number) => Promise<BlobStream>;
 }
 
-/** The source's bytes are not what the descriptor says. */
+/** The source's bytes do not match the descriptor. */
 export class ContentMismatchError extends Error {
   override readonly name = 'ContentMismatchError';
 }
 
-/** The source stopped sending, and asking again brought nothing more. */
+/** The source stopped sending, and further requests brought nothing more. */
 export class SourceBrokenError extends Error {
   override readonly name = 'SourceBrokenError';
 }
@@ -37,21 +37,21 @@ export interface BlobSourceOptions {
   readonly retry: RetryPolicy;
   readonly retryTools: RetryTools;
   readonly signal: AbortSignal | undefined;
-  /** Bytes already sent that are kept, in case the target lost them. */
+  /** Number of sent bytes to keep, in case the target loses them. */
   readonly keepBytes: number;
-  /** Gets the bytes sent so far. */
+  /** Called with the number of bytes sent so far. */
   readonly onBytes?: ((total: number) => void) | undefined;
 }
 
 /** Fewer new bytes than this do not count as progress: a source could send single bytes forever. */
 const PROGRESS_BYTES = 16 * 1024;
-/** The state of the hash is kept every so many bytes, to go back to when the target lost some. */
+/** The state of the hash is saved after this many bytes, to go back to when the target lost some. */
 const CHECKPOINT_BYTES = 1024 * 1024;
 
 /**
- * A blob on its way from a source into one or more requests. It is hashed while it passes, and a slow target pauses the
+ * A blob in transit from a source to one or more requests. It is hashed while streaming, and a slow target pauses the
  * source. The blob's last bytes are sent only once size and digest are right, so a lying source can never complete an
- * upload, whether or not the target checks. A source that breaks off is asked for the rest, and the hash goes on.
+ * upload, even if the target does not check. If a source breaks off, the rest is requested, and the hash continues.
  */
 export class BlobSource {
   readonly #descriptor: Descriptor;
@@ -64,7 +64,7 @@ export class BlobSource {
   #skip = 0;
   #hash: Hash;
   #checkpoints: { readonly at: number; readonly hash: Hash }[];
-  /** The next byte of the source; the hash is of all before it. */
+  /** The next byte of the source; the hash covers all bytes before it. */
   #position = 0;
   /** The next byte to send. */
   #cursor = 0;
@@ -76,7 +76,7 @@ export class BlobSource {
   #closed = false;
   #resumedAt = 0;
   #triesWithoutProgress = 0;
-  /** Why the source cannot go on. */
+  /** Why the source cannot continue. */
   failure: Error | undefined;
 
   constructor(descriptor: Descriptor, from: BlobStream, options: BlobSourceOptions) {
@@ -92,7 +92,7 @@ export class BlobSource {
     return this.#from.host;
   }
 
-  /** Writes the bytes from where the last request or `rewind` ended to before `until`. One request at a time. */
+  /** Writes the bytes from the end of the last request or `rewind` up to `until`. One request at a time. */
   body(until: number): BodyWriter {
     return (request) => {
       if (this.failure !== undefined) {
@@ -112,13 +112,13 @@ export class BlobSource {
     };
   }
 
-  /** The target has all bytes before `offset` for good. */
+  /** The target has permanently stored all bytes before `offset`. */
   acknowledge(offset: number): void {
     const last = this.#checkpoints.findLastIndex(({ at }) => at <= offset);
     if (last > 0) this.#checkpoints.splice(1, last - 1);
   }
 
-  /** The target has the bytes before `offset` and no more: goes on from there, reading again what is not in memory. */
+  /** The target has only the bytes before `offset`: continues from there, and reads again what is not in memory. */
   async rewind(offset: number): Promise<void> {
     if (offset === this.#cursor || offset >= this.#kept.start) {
       this.#cursor = offset;
@@ -138,7 +138,7 @@ export class BlobSource {
     this.#attach(await resume(at));
   }
 
-  /** Ends the reading. */
+  /** Stops reading. */
   close(): void {
     this.#closed = true;
     this.#request = undefined;
@@ -208,7 +208,7 @@ export class BlobSource {
     this.#fail(new ContentMismatchError(`the source sent ${this.#position} of the ${size} bytes of ${digest}`));
   }
 
-  /** Asks for the rest; tries count only while they bring nothing. */
+  /** Requests the rest; only tries that bring nothing count. */
   #broke(error: Error): void {
     const { size } = this.#descriptor;
     if (this.#position === size && size > 0) return;
@@ -231,7 +231,7 @@ export class BlobSource {
     again().catch((reason: unknown) => this.#fail(reason instanceof Error ? reason : new Error(String(reason))));
   }
 
-  /** Sends what there is and may be sent, then lets the source go on or wait. */
+  /** Sends the available bytes that may be sent, then resumes or pauses the source. */
   #pump(): void {
     const { size } = this.#descriptor;
     const { stream } = this.#from;
@@ -256,7 +256,7 @@ export class BlobSource {
       this.#options.onBytes?.(this.#cursor);
     }
     this.#waits.waitFor(this.#request === undefined ? undefined : this.#blocked ? 'target' : 'source');
-    // After its last byte too: only a stream that has ended gives its connection back.
+    // Also after its last byte: only a stream that has ended releases its connection.
     const isRead = this.#position === size;
     if (isRead || (this.#request !== undefined && !this.#blocked)) stream.resume();
     else stream.pause();
@@ -267,7 +267,7 @@ export class BlobSource {
   }
 
   #hasMore(): boolean {
-    // Of an empty blob there is nothing to send but its end.
+    // An empty blob has nothing to send but its end.
     if (this.#descriptor.size === 0) return this.#ended;
     return this.#cursor < Math.min(this.#until, this.#position);
   }
@@ -294,12 +294,12 @@ export class BlobSource {
     return this.#waits.isStarved;
   }
 
-  /** Whether the source broke off, and asking it for the rest was tried often enough. */
+  /** Whether the source broke off, and enough retries failed. */
   get isBroken(): boolean {
     return this.failure instanceof SourceBrokenError;
   }
 
-  /** The failure as the source's own error; undefined when the source is not at fault. */
+  /** The failure as the source's own error; undefined if the source is not at fault. */
   get error(): Error | undefined {
     const { failure } = this;
     if (failure === undefined || failure instanceof RegistryError) return failure;

@@ -22,7 +22,7 @@ export type { BlobStream } from './blob-source.js';
 export interface UploadOptions extends RequestContext {
   /** Another repository of this registry that has the blob. */
   readonly from?: string;
-  /** Gets the bytes sent so far; begins again at 0 when the upload does. */
+  /** Called with the number of bytes sent so far; restarts at 0 when the upload does. */
   readonly onBytes?: (total: number) => void;
 }
 
@@ -32,8 +32,8 @@ export interface UploaderOptions extends PushOptions {
 }
 
 /**
- * Blobs into one registry, each by a mount, or by one POST and one PUT, or, where `uploadChunk` is set and the blob is
- * larger, by one POST, PATCHes and one PUT.
+ * Pushes blobs to one registry, each by a mount, or by one POST and one PUT, or, with `uploadChunk` and a larger blob,
+ * by one POST, PATCHes and one PUT.
  */
 export class BlobUploader {
   readonly #options: UploaderOptions;
@@ -43,9 +43,9 @@ export class BlobUploader {
   }
 
   /**
-   * Brings a blob here: by a mount when `from` names a repository of this registry that has it, else from the stream that
-   * `open` gives, verified while it passes. A source that breaks off is resumed; a target that breaks off is resumed where
-   * blobs go in chunks, else its upload is canceled and begins again with a new stream.
+   * Pushes a blob: by a mount if `from` names a repository of this registry that has it, else from the stream that
+   * `open` returns, verified while streaming. A source that breaks off is resumed. A target that breaks off is resumed
+   * if blobs are sent in chunks; otherwise its upload is canceled and restarted with a new stream.
    */
   async upload(
     repository: string,
@@ -54,7 +54,7 @@ export class BlobUploader {
     options: UploadOptions = {},
   ): Promise<'mounted' | 'uploaded'> {
     const { retry, retryTools } = this.#options;
-    // Opening and beginning have retries of their own: only what fails in between is repeated here.
+    // Opening and starting have their own retries: only failures in between are repeated here.
     const attempts = Math.min(retry.attempts, UPLOAD_ATTEMPTS);
     let from = options.from;
     return withRetry({ ...retry, attempts, throttledAttempts: attempts }, retryTools, options.signal, async () => {
@@ -77,15 +77,15 @@ export class BlobUploader {
     });
   }
 
-  /** Begins an upload and cancels it: whether the credentials may push, without leaving anything there. */
+  /** Starts an upload and cancels it, to test whether the credentials may push without leaving anything behind. */
   async probePush(repository: string, context: RequestContext = {}): Promise<void> {
-    // Past the hooks of a push: nothing is created for a question.
+    // Bypasses the hooks of a push: a check must not create anything.
     const probe = new BlobUploader({ ...this.#options, createRepository: () => Promise.resolve(false) });
     const session = await probe.#postUpload(repository, '', push(repository), context);
     if (session !== undefined) await this.#cancelUpload(repository, session, context);
   }
 
-  /** Undefined: mounted. A 202 to a mount is a session like any other (ECR, for blobs that no manifest refers to yet). */
+  /** Undefined: mounted. A 202 to a mount is a normal session (ECR, for blobs that no manifest refers to yet). */
   async #startUpload(
     repository: string,
     digest: string,
@@ -97,7 +97,7 @@ export class BlobUploader {
     try {
       return await this.#postUpload(repository, query, [...push(repository), ...pull(from)], context);
     } catch (error) {
-      // Token servers may refuse the whole token when the other repository is not ours to read.
+      // Token servers may reject the whole token if the other repository is not readable.
       if (!(error instanceof RegistryError) || !NO_MOUNT.has(error.kind)) throw error;
       return this.#postUpload(repository, '', push(repository), context);
     }
@@ -146,7 +146,7 @@ export class BlobUploader {
       if (source.error !== undefined)
         throw source.isBroken ? new SpentError('spent', { cause: source.error }) : source.error;
       if (!(error instanceof RegistryError)) throw error;
-      // A target that took the beginning is there: its other copies go on.
+      // A target that accepted the beginning is up: its other copies continue.
       if (source.isStarving && (error.kind === 'unreachable' || error.status === 408)) {
         throw new SpentError('spent', { cause: starved(error, source.host) });
       }
@@ -169,7 +169,7 @@ export class BlobUploader {
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(length) },
       ...(source !== undefined && { body: source.body(size) }),
       scopes: push(repository),
-      // 201 by the specification; what others say is proven by the manifest that comes next.
+      // 201 by the specification; other codes are verified by the manifest that follows.
       accept: [200, 201, 202, 204],
     });
     if (response.statusCode === 200) refusePage(response, asked);
@@ -179,10 +179,10 @@ export class BlobUploader {
   }
 
   /**
-   * The blob in PATCHes of `chunk` bytes (OCI distribution-spec, "Pushing a blob in chunks"). One that breaks off is resumed
-   * from what the registry says that it has; tries count only while that does not grow.
+   * Sends the blob in PATCHes of `chunk` bytes (OCI distribution-spec, "Pushing a blob in chunks"). An interrupted
+   * upload is resumed from the registry's reported offset; tries count only while that does not grow.
    *
-   * @returns where the upload is finished
+   * @returns where to finish the upload
    */
   async #sendChunks(
     repository: string,
@@ -238,7 +238,7 @@ export class BlobUploader {
     return location;
   }
 
-  /** How many bytes of an upload the registry has; undefined when it has lost the upload, or does not say. */
+  /** How many bytes of an upload the registry has; undefined if it has lost the upload, or does not report this. */
   async #uploadStatus(
     repository: string,
     location: URL,
@@ -262,7 +262,7 @@ export class BlobUploader {
     }
   }
 
-  /** Best effort: registries clean up by themselves, some do not know DELETE here. */
+  /** Best effort: registries clean up by themselves, some do not support DELETE here. */
   async #cancelUpload(repository: string, { location }: UploadSession, context: RequestContext): Promise<void> {
     const { onRequest } = context;
     const signal = AbortSignal.timeout(5_000);
@@ -284,7 +284,7 @@ export class BlobUploader {
   }
 }
 
-/** The target ended an upload that had waited for its source: the source's fault, and only this copy's. */
+/** The target ended an upload that had waited for its source: the fault is the source's, and only of this copy. */
 function starved(error: RegistryError, host: string): RegistryError {
   return new RegistryError(`is so slow that the target ended the upload: ${error.message}`, {
     kind: 'server',
@@ -295,10 +295,10 @@ function starved(error: RegistryError, host: string): RegistryError {
 
 const UPLOAD_ATTEMPTS = 4;
 
-/** Bytes of a chunked upload that are kept after they were sent: what the sockets of both ends hold when a connection ends. */
+/** Sent bytes of a chunked upload to keep: the amount that the sockets of both ends hold when a connection ends. */
 const KEPT_BYTES = 12 * 1024 * 1024;
 
-/** Carries an error past a retry that is not meant for it. */
+/** Carries an error past a retry that does not apply to it. */
 class SpentError extends Error {}
 
 async function once<T>(promise: Promise<T>): Promise<T> {

@@ -28,18 +28,23 @@ import type { Descriptor, RequestContext } from './types.js';
 
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
-/** Pauses before a manifest is put again whose layers, sent just now, the registry does not see yet; milliseconds. */
+/**
+ * Delays in milliseconds before a manifest is put again, if the registry does not see its layers yet, which were just
+ * sent.
+ */
 const LAG_MS = [250, 500, 1_000];
 
-/** The answer of a server written in Go for a path without a route (distribution); for a digest, registries answer in JSON. */
+/**
+ * The answer of a server written in Go for an unknown route (distribution); for a digest, registries answer in JSON.
+ */
 const NO_ROUTE = /^404 page not found\s*$/;
-/** How long a registry is taken for one without the referrers API, once it has not known the route. */
+/** How long a registry counts as one without the referrers API, after it did not know the route. */
 const NO_ROUTE_MS = 600_000;
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 
 export interface ManifestHead {
-  /** Absent when the registry does not say (Docker-Content-Digest is optional). */
+  /** Absent if the registry does not return it (Docker-Content-Digest is optional). */
   readonly digest?: string;
   readonly mediaType: string;
   readonly size?: number;
@@ -56,15 +61,15 @@ export interface RegistryClientOptions extends PushOptions {
 }
 
 /**
- * One registry as one keychain sees it: the OCI distribution API, with manifests as raw bytes whose digests are checked.
- * Every method rejects with a RegistryError, or with the abort's reason. Small requests are retried; an upload is not,
- * since its source must be opened again.
+ * A client of one registry with one keychain: the OCI distribution API, with manifests as raw bytes whose digests are
+ * verified. Every method rejects with a RegistryError, or with the abort's reason. Small requests are retried; uploads
+ * are not, since their source must be opened again.
  */
 export class RegistryClient {
   readonly #options: RegistryClientOptions;
   readonly #uploader: BlobUploader;
   readonly #heads: ManifestHeads;
-  /** Until when the registry is taken for one without the referrers API; milliseconds since the epoch. */
+  /** Until when the registry counts as one without the referrers API; milliseconds since the epoch. */
   #withoutReferrers = 0;
 
   constructor(options: RegistryClientOptions) {
@@ -77,7 +82,7 @@ export class RegistryClient {
     return this.#options.session.host;
   }
 
-  /** Undefined when it is not there. `reference` is a tag or a digest. */
+  /** Undefined if it does not exist. `reference` is a tag or a digest. */
   async headManifest(
     repository: string,
     reference: string,
@@ -135,7 +140,7 @@ export class RegistryClient {
     }
   }
 
-  /** Throws kind `absent` when it is not there, `invalid` when the bytes are not those of the digest. */
+  /** Throws kind `absent` if it does not exist, `invalid` if the bytes do not match the digest. */
   async getManifest(repository: string, reference: string, context?: RequestContext): Promise<RawManifest> {
     return this.#retried(context, () => this.#getOnce(repository, reference, context));
   }
@@ -154,8 +159,8 @@ export class RegistryClient {
   }
 
   /**
-   * Whether the registry says, of its own accord, that it does not know the repository (`NAME_UNKNOWN`); false for every
-   * other answer. Answers about manifests do not tell (distribution: MANIFEST_UNKNOWN), the list of tags does.
+   * Whether the registry explicitly reports that it does not know the repository (`NAME_UNKNOWN`); false for every
+   * other answer. Manifest requests do not show this (distribution: MANIFEST_UNKNOWN), the list of tags does.
    */
   async isRepositoryUnknown(repository: string, context?: RequestContext): Promise<boolean> {
     try {
@@ -175,7 +180,7 @@ export class RegistryClient {
   }
 
   /**
-   * One page of the referrers of a digest; `query` is '' or what the page before named. An answer that is not an
+   * One page of the referrers of a digest; `query` is '' or the previous page's next query. An answer that is not an
    * index means that the registry does not have the API. Rejects for temporary failures: 401, 429 and 5xx except 501.
    */
   async getReferrers(
@@ -213,8 +218,8 @@ export class RegistryClient {
   }
 
   /**
-   * Whether the blob is there. False also when the registry does not say: a refused HEAD does not keep the blob from being sent.
-   * A redirect to another origin says that it is there: stores sign such URLs for GET, and answer HEAD with 403.
+   * Whether the blob exists. Also false if the registry does not answer: after a rejected HEAD the blob is sent. A
+   * redirect to another origin means that it exists: stores sign such URLs for GET, and answer HEAD with 403.
    */
   async headBlob(repository: string, digest: string, context?: RequestContext): Promise<boolean> {
     const request: SessionRequest = {
@@ -240,26 +245,26 @@ export class RegistryClient {
     }
   }
 
-  /** Whether the registry gives the first byte of a blob: it may say that it has what it has lost. */
+  /** Whether the registry returns the first byte of a blob: it may list a blob that it has lost. */
   async canReadBlob(repository: string, { digest, size }: Descriptor, context?: RequestContext): Promise<boolean> {
     if (size === 0) return this.headBlob(repository, digest, context);
     const first = { range: 'bytes=0-0' };
     try {
-      // A registry without ranges may refuse the header, or send everything, of which one piece is read.
+      // A registry without ranges may reject the header, or send everything, of which one piece is read.
       return (
         (await this.#readsByte(repository, digest, first, context)) ??
         (await this.#readsByte(repository, digest, {}, context)) ??
         false
       );
     } catch (error) {
-      // Some answer 500 for a file that is not there any more, or cut the connection. What cannot be reached at all fails
-      // with the upload that comes next.
+      // Some answer 500 for a missing file, or close the connection. Other failures recur
+      // with the following upload.
       if (error instanceof RegistryError && (error.kind === 'server' || error.kind === 'unreachable')) return false;
       throw error;
     }
   }
 
-  /** Undefined for a range that the registry does not give. */
+  /** Undefined for a range that the registry does not return. */
   async #readsByte(
     repository: string,
     digest: string,
@@ -282,7 +287,7 @@ export class RegistryClient {
     });
   }
 
-  /** The blob's bytes as they come, not yet verified; the caller checks the digest, or destroys the stream. */
+  /** The blob's bytes as a stream, not yet verified; the caller checks the digest, or destroys the stream. */
   async getBlob(repository: string, descriptor: Descriptor, context?: RequestContext): Promise<BlobStream> {
     return openBlob({
       host: this.host,
@@ -295,9 +300,9 @@ export class RegistryClient {
   }
 
   /**
-   * Brings a blob here: by a mount when `from` names a repository of this registry that has it, else from the stream that
-   * `open` gives, verified while it passes. A source that breaks off is asked for the rest; an upload that the registry
-   * lost begins again with a new stream.
+   * Pushes a blob: by a mount if `from` names a repository of this registry that has it, else from the stream that
+   * `open` returns, verified while streaming. If a source breaks off, the rest is requested; if the registry loses an
+   * upload, it restarts with a new stream.
    */
   async uploadBlob(
     repository: string,
@@ -308,14 +313,14 @@ export class RegistryClient {
     return this.#uploader.upload(repository, descriptor, open, options);
   }
 
-  /** Begins an upload and cancels it: whether the credentials may push, without leaving anything there. */
+  /** Starts an upload and cancels it, to test whether the credentials may push without leaving anything behind. */
   async probePush(repository: string, context?: RequestContext): Promise<void> {
     await this.#uploader.probePush(repository, context);
   }
 
   /**
-   * Sends a write of a push that cannot succeed, so that only the question "may we?" is answered; for repositories that
-   * do not exist. `path` is under the repository, such as `manifests/latest`.
+   * Sends a write of a push that cannot succeed, to test only the permission; for repositories that do not exist.
+   * `path` is below the repository, such as `manifests/latest`.
    */
   async probeWrite(repository: string, method: 'PUT' | 'PATCH', path: string, context?: RequestContext): Promise<void> {
     const { response } = await this.#send(context, {
@@ -329,7 +334,7 @@ export class RegistryClient {
     discard(response);
   }
 
-  /** `reference` is a tag or the manifest's own digest. True when the registry takes care of `subject` (OCI-Subject). */
+  /** `reference` is a tag or the manifest's own digest. True if the registry processes `subject` (OCI-Subject). */
   async putManifest(
     repository: string,
     reference: string,
@@ -373,7 +378,7 @@ export class RegistryClient {
     return { subjectKept: header(response, 'oci-subject') !== undefined };
   }
 
-  /** Every tag of a repository; none when it does not exist. */
+  /** Every tag of a repository; none if it does not exist. */
   async listTags(repository: string, context?: RequestContext): Promise<readonly string[]> {
     const tags: string[] = [];
     const target = this.#path(repository, 'tags', 'list');
@@ -410,7 +415,7 @@ export class RegistryClient {
     }
   }
 
-  /** Deletes a manifest by digest, or a tag. @returns false when it was not there */
+  /** Deletes a manifest by digest, or a tag. @returns false if it did not exist */
   async deleteManifest(repository: string, reference: string, context?: RequestContext): Promise<boolean> {
     return this.#retried(context, async () => {
       const { response } = await this.#send(context, {
@@ -440,10 +445,10 @@ export class RegistryClient {
 /** Pages of a list of tags. */
 const MAX_TAG_PAGES = 1_000;
 
-/** 303 leads to a page for people (GHCR): what it leads to is not asked. */
+/** 303 leads to a web page (GHCR), which is not requested. */
 const NO_REFERRERS_API: readonly number[] = [200, 303, 400, 404, 405, 406, 501];
 
-/** An answer that says no, and will say so tomorrow; 403 and odd ones are worth a warning. */
+/** A permanent negative answer; 403 and unusual ones are worth a warning. */
 function isRefusal({ kind, status, retryable }: RegistryError): boolean {
   if (retryable || kind === 'unauthorized' || kind === 'unreachable') return false;
   return status !== undefined || kind === 'invalid' || kind === 'refused';
@@ -484,7 +489,7 @@ function verifyManifest(bytes: Buffer, reference: string, response: IncomingMess
   if (expected !== undefined && expected !== digest) {
     throw invalid(asked, `the manifest's digest is ${digest}, not ${expected}`);
   }
-  // The same bytes have a digest for each algorithm; only equal algorithms can disagree.
+  // The same bytes have a digest for each algorithm; only digests of equal algorithms can be compared.
   if (stated !== undefined && stated !== digest && stated.startsWith(`${algorithm}:`)) {
     throw invalid(asked, `the manifest's digest is ${digest}, but its header says ${stated}`);
   }

@@ -41,7 +41,7 @@ export class CompleteImages {
     const known = this.#known.get(image);
     if (known === undefined) return false;
     const age = this.now() - known.at;
-    // A negative age: somebody set the clock back.
+    // A negative age: the clock was set back.
     return age >= 0 && age < this.#interval * shareOf(image);
   }
 

@@ -4,17 +4,17 @@ import type { Descriptor } from './types.js';
 
 const MAX_KNOWN = 20_000;
 
-/** The outcome of the last comparison of an image's referrers. */
+/** The result of the last comparison of an image's referrers. */
 export interface ComparedReferrers {
-  /** Of the source's list, when all of it was copied. */
+  /** Fingerprint of the source's list, if all of it was copied. */
   readonly fingerprint?: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
 
 /**
- * Which lists of referrers were copied as they are, so that an image whose list is still the same costs one request at
- * its source. Keys name the target's repository and the digest.
+ * The lists of referrers that were fully copied, so that an image with an unchanged list costs one request at its
+ * source. Keys contain the target's repository and the digest.
  */
 export class CopiedReferrers {
   readonly #known = new BoundedMap<string, ComparedReferrers>(MAX_KNOWN);
@@ -30,19 +30,19 @@ export class CopiedReferrers {
     return known !== undefined && known.fingerprint === undefined;
   }
 
-  /** Without a fingerprint: something of it is unfinished, and the next comparison tries again. */
+  /** Without a fingerprint: some referrers are unfinished, and the next comparison tries again. */
   set(key: string, fingerprint: string | undefined): void {
     this.#known.set(key, { at: this.now(), ...(fingerprint !== undefined && { fingerprint }) });
   }
 
-  /** Whether the referrers of an image are to be compared again: they are unfinished, unknown, or older than `interval` ms. */
+  /** Whether to compare the referrers of an image again: they are unfinished, unknown, or older than `interval` ms. */
   isDue(key: string, interval: number): boolean {
     const known = this.#known.get(key);
     return known?.fingerprint === undefined || this.now() - known.at >= interval;
   }
 }
 
-/** The same for the same set of digests. */
+/** Equal for equal sets of digests. */
 export function fingerprintOf(descriptors: readonly Descriptor[]): string {
   const digests = descriptors.map(({ digest }) => digest).sort();
   return createHash('sha256').update(digests.join('\n')).digest('hex');

@@ -1,13 +1,13 @@
 import type { CopyLimits } from './copy-types.js';
 
-/** A copy would read or hold more than its limits allow; the message says which. */
+/** A copy would read or hold more than its limits allow; the message names the limit. */
 export class CopyLimitError extends Error {
   override readonly name = 'CopyLimitError';
 }
 
 /**
- * The bounds of one copy, the image and its referrers together: registries choose how many manifests refer to
- * each other, and the budget is the end of it. Each method throws CopyLimitError.
+ * The limits of one copy, the image and its referrers together: registries decide how many manifests refer to each
+ * other, so the budget ends it. Each method throws CopyLimitError.
  */
 export class CopyBudget {
   readonly #limits: CopyLimits;
@@ -21,7 +21,7 @@ export class CopyBudget {
     this.#limits = limits;
   }
 
-  /** A manifest that was read, with the number of descriptors in it. */
+  /** Counts a manifest that was read, with its number of descriptors. */
   takeManifest(bytes: number, descriptors: number): void {
     const { manifests, manifestBytes, descriptors: most } = this.#limits;
     this.#manifests += 1;
@@ -34,7 +34,7 @@ export class CopyBudget {
     if (this.#descriptors > most) throw new CopyLimitError(`the manifests have more than ${most} descriptors in total`);
   }
 
-  /** Before the children of an index are read. */
+  /** Called before the children of an index are read. */
   checkChildren(count: number): void {
     const { manifests } = this.#limits;
     if (this.#manifests + count > manifests) throw new CopyLimitError(`the image has more than ${manifests} manifests`);

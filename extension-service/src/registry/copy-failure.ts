@@ -1,14 +1,14 @@
 import type { RegistryErrorKind } from './errors.js';
 
-/** Why a copy failed, in the classes that decide when it is tried again. Plain data: it crosses from the background worker. */
+/** Why a copy failed, in classes that decide when it is retried. Plain data: it is sent by the background worker. */
 export interface CopyFailure {
   readonly reason: FailureReason;
-  /** For people: names the image or host and what to do. Never carries a secret. */
+  /** For users: names the image or host and what to do. Never contains a secret. */
   readonly message: string;
   readonly retryable: boolean;
   /** Milliseconds that the registry asked us to wait. */
   readonly retryAfter?: number;
-  /** host[:port] of the registry that it happened at. */
+  /** host[:port] of the registry where it failed. */
   readonly host?: string;
   /** With the reason `gated`. */
   readonly gate?: GateVerdict;
@@ -16,19 +16,19 @@ export interface CopyFailure {
   readonly endedWorker?: number;
 }
 
-/** Those of registries, the target's gate, a copy that was stopped, and a fault of the service itself. */
+/** Classes for registries, the target's gate, a stopped copy, and a fault of the service itself. */
 export type FailureReason = RegistryErrorKind | 'gated' | 'stopped' | 'internal';
 
-/** How the target's gate judged the image. */
+/** The verdict of the target's gate. */
 export interface GateVerdict {
-  /** The key of the configuration that says so, as in `minimumAge`. */
+  /** The configuration key of the check, as in `minimumAge`. */
   readonly check: string;
   readonly verdict: 'held' | 'denied';
-  /** When it is judged again, in milliseconds since the epoch; with `held`. */
+  /** The time of the next check, in milliseconds since the epoch; with `held`. */
   readonly until?: number;
 }
 
-/** Whether other pull secrets may help: registries say "not found" to clients that may not read. */
+/** Whether other pull secrets may help: registries answer "not found" to clients that may not read. */
 export function mayBeCredentials({ reason }: CopyFailure): boolean {
   return reason === 'unauthorized' || reason === 'forbidden' || reason === 'absent';
 }

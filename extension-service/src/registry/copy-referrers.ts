@@ -9,20 +9,21 @@ import { fallbackTag, listReferrers, type ReferrersList } from './referrers-list
 import type { Descriptor } from './types.js';
 import { extendFallbackTag } from './extend-fallback-tag.js';
 
-/** Kinds of the tags in which cosign 2 keeps what belongs to a digest; cosign 3 still verifies what is there. */
+/** Suffixes of the tags in which cosign 2 stores what belongs to a digest; cosign 3 still verifies these. */
 const DIGEST_TAGS = ['sig', 'att', 'sbom'] as const;
-/** Referrers of one digest that are copied. */
+/** Maximum referrers of one digest to copy. */
 const REFERRER_LIMIT = 100;
 /** A signature on an SBOM is at depth 1, a signature on that one at depth 2. */
 const MAX_DEPTH = 3;
-/** Subjects that are looked at at once. */
+/** Maximum subjects to check in parallel. */
 const PARALLEL_SUBJECTS = 4;
 
 /**
  * Copies the signatures, attestations and SBOMs of an image. cosign 3 (bundles, its default form), notation and ORAS
  * attach them by `subject`: the referrers API of distribution-spec 1.1 lists them, or its fallback tag `sha256-<hex>`.
- * cosign 2 kept them under the tags `sha256-<hex>.sig`, `.att` and `.sbom`. Every manifest of the tree may have them, and
- * referrers may have referrers. Nothing here fails the image: a lasting failure is a warning, a passing one is unfinished.
+ * cosign 2 stored them under the tags `sha256-<hex>.sig`, `.att` and `.sbom`. Every manifest of the tree may have them,
+ * and referrers may have referrers. Nothing here makes the image fail: a permanent failure is a warning, a temporary
+ * one is unfinished.
  */
 export class ReferrerCopy {
   readonly warnings: string[] = [];
@@ -39,7 +40,7 @@ export class ReferrerCopy {
     this.#ledger = ledger;
   }
 
-  /** All of every subject, in both forms. `top` is the image's own digest. */
+  /** Copies everything for every subject, in both forms. `top` is the image's own digest. */
   async copyAll(top: string, subjects: Iterable<Descriptor>): Promise<void> {
     let fingerprint: string | undefined;
     await Promise.all(
@@ -52,7 +53,9 @@ export class ReferrerCopy {
     this.#remember(top, fingerprint);
   }
 
-  /** What refers to the image itself by `subject`; the target is asked only when the source's list has changed. */
+  /**
+   * Compares what refers to the image itself by `subject`; queries the target only if the source's list has changed.
+   */
   async compareTop(top: string): Promise<void> {
     const key = `referrers ${this.key(top)}`;
     // Another tag of the image may be comparing them.
@@ -72,7 +75,7 @@ export class ReferrerCopy {
     this.#remember(top, fingerprint);
   }
 
-  /** Lists what the target took without listing it. */
+  /** Lists the referrers that the target accepted without listing them. */
   async flush(): Promise<void> {
     for (const [subject, added] of this.#tree.unlisted.take()) {
       await this.#tolerate(`the referrers list of ${subject}`, 'signature', () =>
@@ -88,18 +91,18 @@ export class ReferrerCopy {
     }
   }
 
-  /** Under which the ledger remembers the referrers of a digest. */
+  /** The ledger's key for the referrers of a digest. */
   key(digest: string): string {
     const { client, reference } = this.#options.target;
     return `${client.host}/${reference.repository}@${digest}`;
   }
 
   #remember(top: string, fingerprint: string | undefined): void {
-    // A list that cannot be had for a lasting reason is compared again at the interval, not at once.
+    // A list that permanently fails is compared again after the interval, not at once.
     this.#ledger.noteReferrers(this.key(top), this.unfinished.length === 0 ? (fingerprint ?? '') : undefined);
   }
 
-  /** @returns the source's list, when it could be read */
+  /** @returns the source's list, if it could be read */
   async #copySubject(digest: string, depth: number): Promise<ReferrersList | undefined> {
     if (this.#seen.has(digest)) return undefined;
     this.#seen.add(digest);
@@ -144,7 +147,7 @@ export class ReferrerCopy {
     );
   }
 
-  /** The most important of them, when they are more than the bounds; the rest is reported. */
+  /** The most important ones, if they exceed the limits; the rest is reported. */
   #within(digest: string, { descriptors, cut }: ReferrersList): readonly Descriptor[] {
     const wanted = byImportance(descriptors).slice(0, REFERRER_LIMIT);
     const taken = wanted.slice(0, this.#tree.budget.takeReferrers(wanted.length));
@@ -212,7 +215,7 @@ export class ReferrerCopy {
     await Promise.all([...own.subjects.keys()].map((digest) => this.#copySubject(digest, depth + 1)));
   }
 
-  /** Undefined when it failed, which is then a warning, or unfinished. */
+  /** Undefined if it failed, which is then a warning, or unfinished. */
   async #tolerate<T>(what: string, kind: UnfinishedReferrer['kind'], task: () => Promise<T>): Promise<T | undefined> {
     try {
       return await task();

@@ -27,14 +27,16 @@ interface Shared {
   readonly blobs: Limiter;
   readonly manifests: Limiter;
   readonly unlisted: UnlistedReferrers;
-  /** Whether the target claims to have the image, so that what it lacks was lost. */
+  /** Whether the target claims to have the image, so that missing parts were lost. */
   isRepair: boolean;
 }
 
-/** Where a manifest was read: at the source, or in the target, which has it already. */
+/** Where a manifest was read: at the source, or in the target, which already has it. */
 export type Place = 'source' | 'target';
 
-/** Copies manifests with all that they refer to from one repository to another, each digest once, children first. */
+/**
+ * Copies manifests with everything that they refer to from one repository to another, each digest once, children first.
+ */
 export class TreeCopy {
   readonly #options: CopyOptions;
   readonly #limits: CopyLimits;
@@ -42,7 +44,7 @@ export class TreeCopy {
   readonly #shared: Shared;
   readonly #blobs: BlobCopy;
   readonly #seen = new Map<string, Promise<boolean>>();
-  /** Manifests that the source's own indexes name, and that it does not have. */
+  /** Manifests that the source's own indexes refer to, but that the source does not have. */
   readonly #gone = new Set<string>();
   readonly #stop = new AbortController();
   readonly signal: AbortSignal;
@@ -56,9 +58,9 @@ export class TreeCopy {
   readonly requests = { source: 0, target: 0 };
   readonly platforms: Record<string, string> = {};
   readonly warnings: string[] = [];
-  /** Parts that the target lacked below a manifest that it had; for people. */
+  /** Missing parts below a manifest that the target had; for messages. */
   readonly repaired: string[] = [];
-  /** Every manifest that was met, by digest: what may have referrers. */
+  /** Every manifest that was visited, by digest: each may have referrers. */
   readonly subjects = new Map<string, Descriptor>();
   readonly missing: MissingChildren;
   manifestsPushed = 0;
@@ -85,7 +87,7 @@ export class TreeCopy {
     this.missing = new MissingChildren(options.platforms ?? 'all');
   }
 
-  /** From now on what the target lacks counts as repaired. */
+  /** From now on, missing parts of the target count as repaired. */
   beginRepair(): void {
     this.#shared.isRepair = true;
   }
@@ -98,7 +100,7 @@ export class TreeCopy {
     return this.#shared.unlisted;
   }
 
-  /** Parses, with errors that name the registry and the image, and takes the manifest from the budget. */
+  /** Parses, with errors that name the registry and the image, and counts the manifest in the budget. */
   parse(manifest: RawManifest): ParsedManifest {
     try {
       const parsed = parseManifest(manifest);
@@ -112,8 +114,9 @@ export class TreeCopy {
   }
 
   /**
-   * Copies everything under `parsed`, so that the target takes the manifest itself; of a manifest that is in the target,
-   * what is missing there. @returns whether anything had to be sent
+   * Copies everything under `parsed`, so that the target accepts the manifest itself; for a manifest that is in the
+   * target, only the missing parts.
+   * @returns whether anything had to be sent
    */
   async copyContent(
     manifest: RawManifest,
@@ -156,7 +159,7 @@ export class TreeCopy {
     return copy;
   }
 
-  /** A manifest that the target has, and gives with the right bytes. */
+  /** A manifest that the target has and returns with the right bytes. */
   async readTarget(digest: string): Promise<RawManifest | undefined> {
     const { client, reference } = this.#options.target;
     try {
@@ -167,7 +170,7 @@ export class TreeCopy {
     }
   }
 
-  /** Puts a manifest whose content is there. */
+  /** Puts a manifest whose content exists. */
   async put(manifest: RawManifest, parsed: ParsedManifest, reference: string): Promise<void> {
     const { client, reference: target } = this.#options.target;
     const put = (): ReturnType<typeof client.putManifest> =>
@@ -188,7 +191,7 @@ export class TreeCopy {
     if (!answer.subjectKept && parsed.subject !== undefined) this.unlisted.add(parsed.subject, manifest, parsed);
   }
 
-  /** A copy beside this one whose failure leaves this one alone; it ends with this one, and has the same budget. */
+  /** A parallel copy whose failure does not affect this one; it ends with this one, and shares its budget. */
   branch(): TreeCopy {
     return new TreeCopy({ ...this.#options, signal: this.signal }, this.#limits, this.#ledger, this.#shared);
   }
@@ -206,18 +209,18 @@ export class TreeCopy {
     this.repaired.push(...branch.repaired);
   }
 
-  /** An index without one of its platforms is not put: Pods of that platform would be sent to it. */
+  /** An index without one of its platforms is not put, because Pods of that platform would use it. */
   refuseIncomplete(): void {
     const problem = this.missing.problem(Object.entries(this.platforms));
     if (problem !== undefined) throw this.#invalid(problem);
   }
 
-  /** Ends what is still running; for when the copy has failed. */
+  /** Stops everything that is still running, after the copy has failed. */
   stop(reason: unknown): void {
     this.#stop.abort(reason);
   }
 
-  /** A manifest is in the target with all that is under it. */
+  /** A manifest is in the target with everything under it. */
   noteFound(digest: string): void {
     const { client, reference } = this.#options.target;
     this.#ledger.noteFound(client.host, reference.repository, digest);
@@ -227,7 +230,7 @@ export class TreeCopy {
     return (this.#options.presence ?? 'name') !== 'name';
   }
 
-  /** A child that the source does not have any more is noted, and the other children are copied all the same. */
+  /** A child that the source no longer has is recorded, and the other children are still copied. */
   async #copyChild(child: Descriptor, path: readonly string[]): Promise<boolean> {
     try {
       return await this.copyManifest(child, path);
@@ -263,7 +266,7 @@ export class TreeCopy {
     return true;
   }
 
-  /** Where the manifest is read: in the target when it is there and what is under it is looked at, else at the source. */
+  /** Reads the manifest in the target if it exists and its parts are checked, else at the source. */
   async #find(descriptor: Descriptor): Promise<'present' | { readonly manifest: RawManifest; readonly place: Place }> {
     const { source } = this.#options;
     const { digest } = descriptor;
@@ -290,7 +293,7 @@ export class TreeCopy {
       return 'present';
     if (newRepositories.has(target.client.host, target.reference.repository, digest) === false) return undefined;
     const walks = this.#walks || isIndexType(mediaType);
-    // Below an image that is there, GET finds almost everything. Below a new one, its answers are errors with a body each.
+    // Below an existing image, GET finds almost everything. Below a new one, its answers are errors with a body each.
     if (!walks || !this.#shared.isRepair) {
       const head = await target.client.headManifest(target.reference.repository, digest, this.targetContext);
       if (head === undefined) return undefined;
@@ -299,7 +302,7 @@ export class TreeCopy {
     return this.readTarget(digest);
   }
 
-  /** Digest and size decide; a media type that differs is what registries and runtimes put up with. */
+  /** Digest and size decide; registries and runtimes tolerate a different media type. */
   #compare(manifest: RawManifest, { digest, size, mediaType }: Descriptor): void {
     if (manifest.bytes.length !== size) {
       throw this.#invalid(`${digest} has ${manifest.bytes.length} bytes, but its index says ${size}`);
@@ -327,8 +330,8 @@ export class TreeCopy {
   }
 
   /**
-   * The manifest is gone and all its blobs claim to be there: what a registry says after its garbage collection, from a
-   * cache (distribution with `cache: blobdescriptor: inmemory`).
+   * The manifest is missing but all its blobs seem to exist: registries answer so after their garbage collection, from
+   * a cache (distribution with `cache: blobdescriptor: inmemory`).
    */
   async #believe(blob: Descriptor): Promise<CopiedBlob> {
     const readable = await this.#shared.blobs.run(() => this.#blobs.isReadable(blob));
@@ -337,7 +340,10 @@ export class TreeCopy {
     return this.#copyBlob(blob, 'send');
   }
 
-  /** The target says that it lacks blobs which it had, or which were sent: it is asked for each, and sent what it does not give. */
+  /**
+   * The target reports missing blobs that it had, or that were sent: each is checked, and sent if the target does not
+   * return it.
+   */
   async #sendAgain(descriptors: readonly Descriptor[]): Promise<void> {
     const blobs = [
       ...new Map(descriptors.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values(),
@@ -366,7 +372,7 @@ export class TreeCopy {
     return this.#shared.manifests.run(task);
   }
 
-  /** All at once (limiters apply); the first failure stops the others, and is thrown once they have ended. */
+  /** All in parallel (limiters apply); the first failure stops the others, and is thrown once they have ended. */
   async #all<T>(tasks: readonly (() => Promise<T>)[]): Promise<T[]> {
     let failure: { readonly error: unknown } | undefined;
     const results: T[] = [];
@@ -385,7 +391,7 @@ export class TreeCopy {
     return results;
   }
 
-  /** Registries such as distribution refuse an index with a child that they do not have. */
+  /** Registries such as distribution reject an index with a missing child. */
   #refusedSparse(error: unknown): unknown {
     const problem = this.missing.refusal();
     if (problem === undefined || !(error instanceof RegistryError)) return error;

@@ -7,13 +7,13 @@ import type { ReferrerKind } from './referrer-kinds.js';
 import type { Descriptor } from './types.js';
 
 /**
- * How the target is checked for an image.
+ * How to check the target for an image.
  *
  * - `name`: its top manifest.
- * - `tree`: every manifest, which is read, and every blob, which is asked for.
- * - `bytes`: as `tree`, and the first byte of every blob is read.
- * - `due`: `name` for an image that an earlier run found complete a short time ago ({@link BlobLedger.complete}). Otherwise
- *   `tree`, with the referrers of every manifest for an image that an earlier run knows.
+ * - `tree`: every manifest, by reading it, and every blob, by HEAD.
+ * - `bytes`: like `tree`, and reads the first byte of every blob.
+ * - `due`: `name` for an image that an earlier run found complete recently ({@link BlobLedger.complete}). Otherwise
+ * `tree`, with the referrers of every manifest for an image that an earlier run knows.
  */
 export type PresenceCheck = 'name' | 'due' | 'tree' | 'bytes';
 
@@ -26,37 +26,38 @@ export interface CopyOptions {
   /** The tag `published` is put last. With `digest`, it must be the digest of the source's image. */
   readonly target: TargetImage;
   /**
-   * `os/architecture[/variant]` to keep of an index. The smaller index has another digest, so this is for tags; an image
-   * named by digest is copied whole. Attestations stay with their platform; entries that name no platform stay, nested
-   * indexes among them, and stay whole.
+   * `os/architecture[/variant]` to keep of an index. The smaller index has another digest, so this is for tags; an
+   * image named by digest is copied whole. Attestations stay with their platform; entries without a platform, including
+   * nested indexes, stay whole.
    */
   readonly platforms?: 'all' | readonly string[];
-  /** Copies signatures, attestations and SBOMs too, as well as it can: their failures are warnings, or unfinished. */
+  /** Also copy signatures, attestations and SBOMs if possible: their failures are warnings, or unfinished. */
   readonly referrers?: boolean;
   /**
-   * Of an image that is present: `top` compares what refers to the image itself, `all` also what refers to each of its
-   * manifests that `presence` looks at, and the tags of cosign 2. An image that is copied gets all. @default top
+   * For an existing image: `top` compares what refers to the image itself, `all` also what refers to each of its
+   * manifests that `presence` checks, and the tags of cosign 2. A copied image gets all.
+   * @default top
    */
   readonly presentReferrers?: 'top' | 'all';
-  /** Puts the manifests again although the target has them; blobs are sent again when they cannot be read. */
+  /** Puts the manifests again even if the target has them; blobs are sent again if they cannot be read. */
   readonly force?: boolean;
-  /** How the target is looked at; parts that are missing are sent. @default name */
+  /** How to check the target; missing parts are sent. @default name */
   readonly presence?: PresenceCheck;
-  /** The target's tags can't be moved: a tag that holds another image is a conflict before anything is sent. */
+  /** The target's tags are immutable: a tag that points to another image is a conflict before anything is sent. */
   readonly immutable?: boolean;
   /**
-   * Asked before anything is sent of an image that the target does not have under its name; an error that it throws ends
-   * the copy. `digest` is the source's, whatever platforms are left out; `platforms` reads the manifest.
+   * Called before anything is sent of an image that the target does not have under its name; an error that it throws
+   * ends the copy. `digest` is the source's, even if platforms are dropped; `platforms` reads the manifest.
    */
   readonly admit?: (digest: string, platforms: () => Promise<readonly string[]>) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: CopyProgress) => void;
-  /** Shared by the copies of a process, so that a blob is sent once, and an image read once. */
+  /** Shared by the copies of a process, so that a blob is sent once, and an image is read once. */
   readonly ledger?: BlobLedger;
   readonly limits?: Partial<CopyLimits>;
 }
 
-/** Of one copy: the image and all its referrers. */
+/** For one copy: the image and all its referrers. */
 export interface CopyLimits {
   /** Blobs on their way at once; as many manifests are read or put at once. */
   readonly parallelBlobs: number;

@@ -11,7 +11,7 @@ export interface WatchEvent {
 export interface WatchOptions {
   readonly signal: AbortSignal;
   readonly silence: number;
-  /** The API server has begun to answer. */
+  /** The API server has started to respond. */
   readonly onOpen?: () => void;
 }
 
@@ -20,8 +20,8 @@ export interface ClusterWatches {
   /**
    * Resolves when the API server ends the watch, as it does after `timeoutSeconds`.
    *
-   * @throws ApiStatusError when it could not begin, broke off, or nothing came for `silence` milliseconds: a watch whose
-   * other end is gone looks like one where nothing happens, except for the bookmarks that come each minute
+   * @throws ApiStatusError if it could not start, broke off, or received nothing for `silence` milliseconds: a watch
+   * whose other end is gone looks like one without events, except for the bookmarks that arrive each minute
    */
   follow(
     path: string,
@@ -31,7 +31,7 @@ export interface ClusterWatches {
   ): Promise<void>;
 }
 
-/** The client's own watch, with what it lacks: an end for connections that hang or have gone silent. */
+/** The client's own watch, with an addition: it ends connections that hang or have gone silent. */
 export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches> {
   const { Watch } = await import('../client.js');
   return {
@@ -76,7 +76,7 @@ export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches
           .then(
             (controller) => {
               connection = controller;
-              // It may have hung so long that nobody waits for it any more.
+              // It may have hung for so long that nothing waits for it any more.
               if (ended) controller.abort();
               else onOpen?.();
             },

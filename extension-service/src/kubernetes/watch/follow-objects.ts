@@ -14,7 +14,10 @@ export type FollowObjects = (
   signal: AbortSignal,
 ) => void;
 
-/** `onProblem` is reported once for every spell of trouble, and of refusals, of a path, whatever the number of its sinks. */
+/**
+ * `onProblem` is called once per period of failures, and of rejections, of a path, regardless of the number of its
+ * sinks.
+ */
 export async function followObjects(config: KubeConfig, onProblem: (message: string) => void): Promise<FollowObjects> {
   const lists = clusterLists(config);
   const watches = await clusterWatches(config);

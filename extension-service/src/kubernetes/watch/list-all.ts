@@ -9,27 +9,27 @@ export interface ListAllOptions {
   readonly lists: ClusterLists;
   readonly path: string;
   readonly signal: AbortSignal;
-  /** The list begins, or begins again: what was applied before counts no more. */
+  /** The list starts, or restarts: objects applied before are discarded. */
   readonly begin: () => void;
   readonly apply: (object: JsonObject) => void;
-  /** A request failed and is made again in a while. */
+  /** A request failed and will be retried. */
   readonly onRetry: (error: ApiStatusError, milliseconds: number) => void;
-  /** Milliseconds of the first and of the longest pause. */
+  /** First and maximum delay in milliseconds. */
   readonly pause?: readonly [number, number];
   readonly random?: () => number;
 }
 
 const PAUSES_MS: readonly [number, number] = [500, 30_000];
-/** Failures of one page in a row: some two minutes. */
+/** Failures of one page in a row: about two minutes. */
 const MAX_TRIES = 8;
-/** Times that the server may forget a list before its end. */
+/** How often the server may forget a list before its end. */
 const MAX_RESTARTS = 5;
 
 /**
- * Reads a list once, to its end. An API server that restarts, throttles or cuts a connection is asked for the page again;
- * one that has forgotten the list in between, for the list.
+ * Reads a list once, to its end. If the API server restarts, throttles or closes a connection, the page is requested
+ * again; if it has forgotten the list in between, the whole list is.
  *
- * @throws ApiStatusError when retries do not help, or the server rejects the request itself
+ * @throws ApiStatusError if retries do not help, or the server rejects the request itself
  */
 export async function listAll(options: ListAllOptions): Promise<void> {
   const { lists, path, signal, begin, apply, onRetry, random = Math.random } = options;

@@ -7,16 +7,16 @@ import type { ObjectSink } from './reflector.js';
 export interface ObjectStoreOptions<T> {
   /** Returns the part of an object to keep; undefined to drop it. */
   readonly project: (object: JsonObject, namespace: string, name: string) => T | undefined;
-  /** A change after the first complete list, objects that went away excluded. */
+  /** Called for each change after the first complete list, except deletions. */
   readonly onChange?: (namespace: string, name: string, value: T, before: T | undefined) => void;
-  /** Whether a new version of an object says the same, so that nothing has changed. */
+  /** Whether a new version of an object is equivalent, so that nothing has changed. */
   readonly same?: (value: T, before: T) => boolean;
   readonly bound?: StoreBound<T>;
-  /** An object is left out, because there is no room for it. */
+  /** An object was dropped because there is no room for it. */
   readonly onDropped?: (namespace: string, name: string) => void;
 }
 
-/** The objects of one watch by namespace and name, of each what is needed. */
+/** The objects of one watch by namespace and name, reduced to the needed parts. */
 export class ObjectStore<T> implements ObjectSink {
   #held: BoundedStore<T>;
   #synced = false;
@@ -29,12 +29,12 @@ export class ObjectStore<T> implements ObjectSink {
     this.#held = new BoundedStore(options.bound);
   }
 
-  /** Whether all that there are have come. */
+  /** Whether the first list is complete. */
   get synced(): boolean {
     return this.#synced;
   }
 
-  /** Whether all that came have been kept. */
+  /** Whether everything received was stored. */
   get complete(): boolean {
     return this.#held.complete;
   }
@@ -58,7 +58,7 @@ export class ObjectStore<T> implements ObjectSink {
     this.#coming = undefined;
     this.#held = held;
     this.#synced = true;
-    // Told when all of them are there: one may need another.
+    // Notified once all of them are stored, since one may need another.
     if (this.#knewBefore) for (const tell of changes) tell();
     this.#knewBefore = true;
   }
@@ -68,7 +68,7 @@ export class ObjectStore<T> implements ObjectSink {
     this.#held.delete(keyOf(namespace, name));
   }
 
-  /** Nothing is kept of what may not be seen any more. Once it may be again, all of it is news. */
+  /** Objects that may no longer be read are discarded. Once they may be read again, all of them count as new. */
   refused(): void {
     this.#held = new BoundedStore(this.options.bound);
     this.#coming = undefined;
@@ -76,7 +76,7 @@ export class ObjectStore<T> implements ObjectSink {
     this.#knewBefore = true;
   }
 
-  /** @returns what tells of the change, if there is one */
+  /** @returns the notification of the change, if any */
   #put(object: JsonObject, into: BoundedStore<T>): () => void {
     const { project, same, onChange, onDropped } = this.options;
     const { namespace, name, version } = identity(object);

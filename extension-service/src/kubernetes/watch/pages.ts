@@ -1,10 +1,10 @@
 import { PageTooLargeError } from './cluster-lists.js';
 import type { ClusterLists, ListPage } from './cluster-lists.js';
 
-/** Objects of a page: a hundred Pods are about a megabyte, which is garbage when the next comes. */
+/** Objects per page: a hundred Pods are about a megabyte, which is garbage when the next page arrives. */
 const PAGE = 100;
 
-/** Reads one list page by page; pages get smaller where objects turn out to be large. */
+/** Reads one list page by page; pages become smaller if objects are large. */
 export class Pages {
   private limit = PAGE;
 
@@ -14,7 +14,7 @@ export class Pages {
     private readonly query: Readonly<Record<string, string>> = {},
   ) {}
 
-  /** @param next of the page before. @throws ApiStatusError */
+  /** @param next of the previous page @throws ApiStatusError */
   async read(next: string | undefined, signal: AbortSignal): Promise<ListPage> {
     for (;;) {
       const query = { ...this.query, limit: String(this.limit), ...(next !== undefined && { continue: next }) };

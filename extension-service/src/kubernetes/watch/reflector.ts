@@ -7,14 +7,14 @@ import { Pages } from './pages.js';
 import { backoff, isTransient, isRefusal } from './retry.js';
 import { sleep } from '../../util/sleep.js';
 
-/** Takes the objects of one kind as they are and as they change. Calls come one after the other. */
+/** Receives the objects of one kind and their changes. Calls come one after the other. */
 export interface ObjectSink {
-  /** A complete list begins: what is not applied before `listed` is not there any more. */
+  /** A complete list starts: objects that are not applied before `listed` no longer exist. */
   listing(): void;
   apply(object: JsonObject): void;
   remove(object: JsonObject): void;
   listed(): void;
-  /** Whether it keeps what may be kept only as long as it may be seen: told whenever that is refused. */
+  /** Called whenever access is denied, for sinks that may keep objects only while they may read them. */
   refused?(): void;
 }
 
@@ -25,9 +25,11 @@ export interface ReflectorOptions {
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly sink: ObjectSink;
-  /** Told once for every spell of trouble, again when it turns into a refusal, and with undefined when it is over. */
+  /**
+   * Called once per period of failures, again when a failure becomes a rejection, and with undefined when it is over.
+   */
   readonly onTrouble: (error: ApiStatusError | undefined) => void;
-  /** A list or a watch failed, and is begun again in a while. */
+  /** A list or a watch failed, and will be restarted. */
   readonly onRestart?: () => void;
   readonly random?: () => number;
   readonly times?: ReflectorTimes;
@@ -35,29 +37,29 @@ export interface ReflectorOptions {
 
 /** Milliseconds. */
 export interface ReflectorTimes {
-  /** A watch that says nothing for so long has lost its other end: bookmarks come about each minute. */
+  /** A watch that is silent for this long has lost its other end: bookmarks arrive about each minute. */
   readonly silence: number;
-  /** The server is asked to end a watch after this to twice this. */
+  /** The server is asked to end a watch after once to twice this time. */
   readonly watch: number;
-  /** The pause after an error, doubled with each one that follows up to the last. */
+  /** The delay after an error, doubled with each further one up to the last. */
   readonly pause: readonly [number, number];
 }
 
 const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 30_000] };
 
 /**
- * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there, again after
- * any error, again when the server has forgotten where we were. The client's own informers end for good at most errors
+ * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there; restarts
+ * after any error, or if the server has forgotten the position. The client's own informers stop for good at most errors
  * and hold whole lists.
  */
 export class Reflector {
   private version: string | undefined;
-  /** Of a list that broke off: its pages so far need not come again. */
+  /** The pages so far of a list that broke off, which need not be read again. */
   private next: string | undefined;
   private trouble: 'passing' | 'refused' | undefined;
   private open = false;
   private failures = 0;
-  /** How often in a row the server had forgotten where we were, without a watch in between that went well. */
+  /** How often in a row the server had forgotten the position, without a successful watch in between. */
   private forgotten = 0;
 
   private readonly pages: Pages;
@@ -82,7 +84,7 @@ export class Reflector {
         if (this.version === undefined) await this.list(signal);
         const started = performance.now();
         await this.watch(signal);
-        // A server that takes watches and ends them at once is not asked in a tight loop.
+        // Avoids a tight loop if a server accepts watches and ends them at once.
         if (performance.now() - started < short) await sleep(short, signal);
         else this.watched();
       } catch (error) {
@@ -100,7 +102,7 @@ export class Reflector {
       page = await this.pages.read(this.next, signal);
       for (const object of page.items) sink.apply(object);
       this.next = page.next;
-      // A list that is forgotten before it can be watched is worth nothing.
+      // A list that expires before it can be watched is useless.
       if (this.forgotten < 2) this.healthy();
     } while (this.next !== undefined && !signal.aborted);
     if (signal.aborted) return;
@@ -159,12 +161,12 @@ export class Reflector {
   private async recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { random = Math.random, times = TIMES, onTrouble, sink } = this.options;
     const known = error instanceof ApiStatusError ? error : new ApiStatusError(0, String(error), { cause: error });
-    // A list goes on where it broke off, unless the server means the request itself.
+    // A list continues where it broke off, unless the server rejects the request itself.
     if (!isTransient(known)) this.next = undefined;
-    // "Gone": the server has forgotten the version that we had, also between two pages.
+    // "Gone": the server has forgotten our version, possibly between two pages.
     if (known.code === 410) {
       this.version = undefined;
-      // Once at once; a server that says so again and again is not to be asked for whole lists in a tight loop.
+      // Retries once at once; a server that repeats this must not get requests for whole lists in a tight loop.
       if (this.forgotten++ === 0) return;
     }
     const refused = isRefusal(known);

@@ -1,18 +1,18 @@
 import type { ApiStatusError } from './cluster-lists.js';
 
-/** Whether the same request may well be answered later. */
+/** Whether the same request may succeed later. */
 export function isTransient({ code }: ApiStatusError): boolean {
   return code === 0 || code === 408 || code === 429 || code >= 500;
 }
 
-/** Whether the service has no right to what it asks for, any more or yet. */
+/** Whether the service lacks the right for the request. */
 export function isRefusal({ code }: ApiStatusError): boolean {
   return code === 401 || code === 403;
 }
 
 /**
- * Milliseconds until the next try: doubled with each failure in a row, from the first to the last of `bounds`, and not
- * before the server allows it.
+ * Milliseconds until the next try: doubled with each failure in a row, within `bounds`, and not before the server
+ * allows it.
  */
 export function backoff(
   failures: number,

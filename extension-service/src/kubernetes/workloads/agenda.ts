@@ -11,61 +11,64 @@ export interface AgendaOptions {
   readonly images: WantedImages;
   readonly want: (jobs: readonly MirrorJob[]) => void;
   readonly now: () => number;
-  /** Milliseconds after which an image is looked for in its target again. */
+  /** Milliseconds after which an image is looked up in its target again. */
   readonly interval: number;
   /** Milliseconds after which a tag is compared with its source again. */
   readonly refresh: number;
-  /** Milliseconds after which all of an image is looked at again. */
+  /** Milliseconds between two complete checks of an image. */
   readonly audit: number;
   /** From 0 to below 1: spreads audits. @default Math.random */
   readonly random?: () => number;
-  /** A tag that the target had means something else at its source by now, and was copied again. */
+  /** A tag in the target has moved at its source, and was copied again. */
   readonly onMoved?: (target: string) => void;
 }
 
 /** The known state of an image's copy; times in milliseconds since the epoch. */
 interface Progress {
-  /** Present at the time. */
+  /** Present at the last check. */
   seen?: number;
-  /** Compared with the source, or copied. */
+  /** Time of the last comparison with the source, or copy. */
   compared?: number;
-  /** Not asked for before. */
+  /** Earliest time of the next request. */
   notBefore?: number;
-  /** Which of the image's pull contexts is tried. */
+  /** Index of the image's pull context to try. */
   pull: number;
-  /** Pull contexts that were refused since the last pause. */
+  /** Pull contexts that were rejected since the last pause. */
   refused: number;
-  /** Times that it was given up in a row. */
+  /** Failures in a row. */
   failures: number;
-  /** The target's image was copied while this replica was the leader. */
+  /** This replica copied the target's image while it was the leader. */
   made?: true;
-  /** When all of it is looked at next. */
+  /** Time of the next audit. */
   audit?: number;
 }
 
-/** Milliseconds between two looks at what is due. */
+/** Milliseconds between two checks for due images. */
 const TICK_MS = 5_000;
-/** A Pod with `imagePullPolicy: Always` asks for what the tag means now; a thousand of them at once ask once. */
+/**
+ * A Pod with `imagePullPolicy: Always` requests the tag's current image; a thousand of them at once cause one request.
+ */
 const RECENT_COMPARISON_MS = 10_000;
-/** Milliseconds, doubled with each failure in a row up to the interval at which everything is looked at. */
+/** Milliseconds, doubled with each failure in a row, up to the interval of regular checks. */
 const PAUSE_AFTER_FAILURE_MS = 60_000;
-/** Pull contexts that are tried in turn before a pause: each costs a try at the source. */
+/** Maximum pull contexts to try before a pause: each costs a request at the source. */
 const MAX_PULLS = 5;
-/** Audits at once: each asks for every part of an image, and none of them is urgent. */
+/** Maximum parallel audits: each checks every part of an image, and none is urgent. */
 const MAX_AUDITS = 2;
-/** Milliseconds until an audit that failed is made again, at most. */
+/** Maximum milliseconds before a failed audit is repeated. */
 const AUDIT_RETRY_MS = 3_600_000;
 
 /**
- * When each wanted image is asked for: at once when it is new, again each `interval`, compared with its source each
- * `refresh`, after failures when the queue says so. Asks for a bounded number at a time, what has just come first.
+ * Schedules requests for each wanted image: at once if it is new, again after each `interval`, compared with its source
+ * after each `refresh`, and after failures when the queue says so. Limits the number of requests at a time; the newest
+ * images come first.
  */
 export class CopyAgenda {
   private readonly progress = new Map<string, Progress>();
   private readonly due = new DueKeys();
   private readonly outstanding = new Outstanding();
   private readonly audits = new Set<string>();
-  /** Asked for once more when the answer has come to what is outstanding. */
+  /** Another request is needed after the answer to the outstanding one. */
   private readonly again = new Map<string, { readonly force: boolean; readonly rank: Rank }>();
   private scheduled = false;
   private stopped = false;
@@ -77,12 +80,12 @@ export class CopyAgenda {
     for (const key of keys) this.ask(key, false, rank);
   }
 
-  /** Images that something else uses too now. */
+  /** Images that have got another user. */
   prefer(keys: readonly string[], rank: Rank): void {
     for (const key of keys) this.due.prefer(key, rank);
   }
 
-  /** Images that failed, and have users now that may pull them otherwise. */
+  /** Failed images whose new users may pull them with other credentials. */
   retry(keys: readonly string[], rank: Rank): void {
     for (const key of keys) {
       const progress = this.progress.get(key);
@@ -93,13 +96,13 @@ export class CopyAgenda {
     }
   }
 
-  /** Tags whose meaning now is wanted. */
+  /** Tags whose current image is requested. */
   refresh(keys: readonly string[]): void {
     const since = this.options.now() - RECENT_COMPARISON_MS;
     for (const key of keys) if ((this.progress.get(key)?.compared ?? 0) < since) this.ask(key, true, NEW);
   }
 
-  /** The queue's answer to what it was asked for. */
+  /** The queue's answer to a request. */
   settled(report: CopyReport): void {
     const { job, result } = report;
     this.audited(job.key, result.ok);
@@ -112,7 +115,10 @@ export class CopyAgenda {
     this.schedule();
   }
 
-  /** An attempt to copy has ended, regardless of who requested it; what the agenda asked for itself is answered by `settled` too. */
+  /**
+   * An attempt to copy has ended, regardless of who requested it; the agenda's own requests are also answered by
+   * `settled`.
+   */
   copied(report: CopyReport): void {
     const { job, result } = report;
     const wasThere = this.progress.get(job.key)?.seen !== undefined;
@@ -160,11 +166,11 @@ export class CopyAgenda {
     for (const key of this.progress.keys()) if (images.get(key) === undefined) this.progress.delete(key);
   }
 
-  /** An image that may be somebody's own, and not a mirror, is left as it is. */
+  /** An image that may belong to someone else, and not be a mirror, is not overwritten. */
   private audit(key: string, image: WantedImage, time: number): void {
     const progress = this.of(key);
     const { audit, random = Math.random } = this.options;
-    // The first time is anywhere in the interval, so that a new leader does not look at everything at once.
+    // The first audit is at a random time in the interval, so that a new leader does not check everything at once.
     progress.audit ??= time + random() * audit;
     if (time < progress.audit || this.audits.size >= MAX_AUDITS || !this.mayOverwrite(image)) return;
     this.audits.add(key);
@@ -190,7 +196,9 @@ export class CopyAgenda {
     delete progress.notBefore;
   }
 
-  /** Not before the queue tries by itself, and less and less often, so that a permanent failure does not fill the log. */
+  /**
+   * Not before the queue itself retries, and less and less often, so that a permanent failure does not fill the log.
+   */
   private pause(key: string, nextTry: number | undefined): void {
     const { now, interval } = this.options;
     const progress = this.of(key);
@@ -200,7 +208,7 @@ export class CopyAgenda {
     progress.notBefore = nextTry ?? now() + Math.max(pause, PAUSE_AFTER_FAILURE_MS);
   }
 
-  /** Goes on to the next of those who may pull the image; false when there is none, or for now were enough. */
+  /** Continues with the next pull context; false if there is none, or enough were tried for now. */
   private otherPull(key: string): boolean {
     const progress = this.of(key);
     const length = this.options.images.get(key)?.pulls().length ?? 0;
@@ -209,7 +217,10 @@ export class CopyAgenda {
     return progress.refused < Math.min(length, MAX_PULLS);
   }
 
-  /** An image that nothing in the cluster marks as a mirror, and that we did not copy, may be somebody's own. */
+  /**
+   * An image that nothing in the cluster marks as a mirror, and that this service did not copy, may belong to someone
+   * else.
+   */
   private mayOverwrite({ job, certain }: WantedImage): boolean {
     return certain || this.progress.get(job.key)?.made === true;
   }
@@ -259,7 +270,7 @@ export class CopyAgenda {
       const { look, ...job } = image.job;
       jobs.push({
         ...job,
-        // Under `imageCopyPolicy: force` a Pod that comes asks for all of the image, and not each interval.
+        // With `imageCopyPolicy: force`, new Pods cause a complete check, but intervals do not.
         ...(force && look !== undefined && { look }),
         ...(due.audit === true && { look: 'tree' as const, allReferrers: true as const }),
         force,

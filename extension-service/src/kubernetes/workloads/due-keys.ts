@@ -1,24 +1,24 @@
 /** The order of priorities. */
 export type Rank = 0 | 1 | 2;
 
-/** Brought by an object that has just come. */
+/** From an object that was just created. */
 export const NEW: Rank = 0;
-/** Found when everything was listed: what runs before what may run. */
+/** Found by listing everything: running objects come before templates. */
 export const LISTED = { pod: 1, template: 2 } as const satisfies Record<string, Rank>;
 
 export interface DueKey {
   readonly key: string;
   /** Registry that the image is read from. */
   readonly host: string;
-  /** Namespace whose turn it is asked for in. */
+  /** Namespace whose turn it counts for. */
   readonly share: string;
   readonly rank: Rank;
   readonly force: boolean;
-  /** All of the image is looked at. */
+  /** The request is an audit. */
   readonly audit?: boolean;
 }
 
-/** Keys that are to be asked for, each once: by rank, and among equals namespaces and registries take turns. */
+/** Keys to be requested, each once: by rank; with equal rank, namespaces and registries take turns. */
 export class DueKeys {
   private readonly known = new Map<string, DueKey>();
   /** For each rank the keys of each namespace and registry, in the order of their turns. */
@@ -28,7 +28,7 @@ export class DueKeys {
     return this.known.size;
   }
 
-  /** One that is there keeps the better of both. */
+  /** An existing key keeps the higher priority. */
   add(due: DueKey): void {
     const before = this.known.get(due.key);
     if (before === undefined) return this.put(due);
@@ -41,13 +41,13 @@ export class DueKeys {
     this.put({ ...due, ...both });
   }
 
-  /** Puts one that is there further to the front. */
+  /** Moves an existing key to the front. */
   prefer(key: string, rank: Rank): void {
     const due = this.known.get(key);
     if (due !== undefined && rank < due.rank) this.add({ ...due, rank });
   }
 
-  /** The next one of a namespace and a registry that have room. */
+  /** The next key of a namespace and a registry with room. */
   take(hasRoom: (due: DueKey) => boolean): DueKey | undefined {
     for (const lanes of this.ranks) {
       for (const [lane, keys] of lanes) {
@@ -55,7 +55,7 @@ export class DueKeys {
         const due = key === undefined ? undefined : this.known.get(key);
         if (due === undefined || !hasRoom(due)) continue;
         this.remove(due);
-        // To the end of the turns.
+        // Moves to the end of the turns.
         if (lanes.delete(lane) && keys.size > 0) lanes.set(lane, keys);
         return due;
       }

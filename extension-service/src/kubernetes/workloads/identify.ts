@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '../../core/decide/pod.js';
 import type { ObjectReference } from '../object-reference.js';
 import type { WorkloadKind } from './kinds.js';
 
-/** An object's identity and its controller's uid; undefined for what is none of the kind. */
+/** An object's identity and its controller's uid; undefined if it is not of the kind. */
 export function identify(
   kind: WorkloadKind,
   { metadata }: JsonObject,

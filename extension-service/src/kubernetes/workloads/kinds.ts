@@ -1,17 +1,17 @@
 import { isObject } from '../../core/decide/pod.js';
 import type { Json, JsonObject } from '../../core/decide/pod.js';
 
-/** A kind of object that runs images, or will. */
+/** A kind of object that runs images, now or later. */
 export interface WorkloadKind {
   readonly kind: string;
   readonly apiVersion: string;
-  /** Of the list over all namespaces. */
+  /** API path of the list over all namespaces. */
   readonly path: string;
-  /** The Pod that the object is or would make; undefined when it needs its images no more. */
+  /** The Pod that the object is or would create; undefined if it no longer needs its images. */
   pod(object: JsonObject): JsonObject | undefined;
 }
 
-/** Everything whose images must be in the targets, ReplicaSets that are kept for a rollback included. */
+/** All kinds whose images must be in the targets, including ReplicaSets that are kept for a rollback. */
 export const WORKLOAD_KINDS: readonly WorkloadKind[] = [
   { kind: 'Pod', apiVersion: 'v1', path: '/api/v1/pods', pod: (pod) => (hasEnded(pod) ? undefined : pod) },
   ...['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet'].map((kind) => ({

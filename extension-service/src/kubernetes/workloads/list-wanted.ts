@@ -22,13 +22,14 @@ export interface ListOptions extends Pick<ListAllOptions, 'onRetry' | 'pause'> {
   readonly lists: ClusterLists;
   readonly config: Config;
   readonly rules: Rules;
-  /** The service's own, where it runs in the cluster. */
+  /** The service's own namespace, if it runs in the cluster. */
   readonly ownNamespace: string | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * The images that the cluster's workloads use now: the reconciler's computation, done once, against an API server that may be busy.
+ * The images that the cluster's workloads use now: the reconciler's computation, done once, against an API server that
+ * may be busy.
  *
  * @throws ApiStatusError
  */

@@ -1,16 +1,16 @@
 import { Tally } from '../../util/tally.js';
 import type { DueKey } from './due-keys.js';
 
-/** Copies that the queue has been asked for and has not answered: enough for every host to be busy. */
+/** Maximum copies that the queue has not answered yet: enough to keep every host busy. */
 const MAX_OUTSTANDING = 1_000;
-/** Of one source registry: copies of another one, and new ones, are not to wait behind thousands. */
+/** Maximum for one source registry: copies from other registries, and new ones, must not wait behind thousands. */
 const MAX_PER_HOST = 100;
-/** Part of a limit that namespaces with few outstanding copies have in addition when others have used it up. */
+/** Part of a limit that is reserved for namespaces with few outstanding copies when others have used it up. */
 const RESERVED_PART = 0.25;
 
 type KeyOwner = Pick<DueKey, 'host' | 'share'>;
 
-/** The copies that the queue has not answered yet: bounded in all, of each registry, and with a reserve per namespace. */
+/** The copies that the queue has not answered yet: limited in total and per registry, with a reserve per namespace. */
 export class Outstanding {
   private readonly asked = new Map<string, KeyOwner>();
   private readonly counts = new Tally();
@@ -31,7 +31,7 @@ export class Outstanding {
     this.count(asked, 1);
   }
 
-  /** @returns whether it was there */
+  /** @returns whether it existed */
   delete(key: string): boolean {
     const asked = this.asked.get(key);
     if (asked === undefined) return false;
@@ -50,7 +50,7 @@ function fits(count: number, limit: number, own: number): boolean {
   return count < limit || (own < reserve && count < limit + reserve);
 }
 
-// No host and no namespace has a space in its name.
+// Hosts and namespaces contain no spaces.
 const ofShare = (share: string): string => `share ${share}`;
 const ofHost = (host: string): string => `host ${host}`;
 const ofBoth = (share: string, host: string): string => `both ${share} ${host}`;

@@ -1,6 +1,6 @@
 import type { PullContext } from '../../core/decide/mirror-job.js';
 
-/** One object for each way of pulling that something in the cluster has, however many have it. */
+/** Shares one object among all users with the same pull context. */
 export class PullContexts {
   private readonly known = new Map<string, { readonly context: PullContext; holders: number }>();
 
@@ -8,7 +8,7 @@ export class PullContexts {
     return this.known.size;
   }
 
-  /** The same object for equal contexts; to be let go once. */
+  /** The same object for equal contexts; release it once per call. */
   hold(context: PullContext): PullContext {
     const key = keyOf(context);
     let entry = this.known.get(key);
@@ -34,7 +34,7 @@ export function samePull(a: PullContext | undefined, b: PullContext | undefined)
   return a === b || keyOf(a) === keyOf(b);
 }
 
-/** None of the names can have a line break in it; those of objects that lie do no harm but to themselves. */
+/** Valid names contain no line break; objects with invalid names only harm themselves. */
 function keyOf({ namespace, serviceAccount, secretNames }: PullContext): string {
   return [namespace, serviceAccount, ...secretNames].join('\n');
 }

@@ -33,22 +33,22 @@ import { sleep } from '../../util/sleep.js';
 export interface ReconcilerOptions {
   readonly access: Pick<ReflectorOptions, 'lists' | 'watches' | 'times'>;
   readonly configuration: () => { readonly config: Config; readonly rules: Rules };
-  /** The service's own Pods, if it has any, are left alone, like those that policies leave alone. */
+  /** The service's own Pods are ignored, like those that policies exclude. */
   readonly ownNamespace: string | undefined;
-  /** Hands copies to the queue; each is answered by `settled`. */
+  /** Passes copies to the queue; each is answered by `settled`. */
   readonly want: (jobs: readonly MirrorJob[]) => void;
   readonly onNews: (news: CopyUpdate) => void;
   /** Digest of an image that the cluster uses in its target, each time that this is known; undefined: it does not have it. */
   readonly onPresence?: (job: MirrorJob, digest: string | undefined) => void;
   /** The current state, reported at most a second after each change. */
   readonly onReport?: (report: WatchReport) => void;
-  /** Gets what every object keeps in the targets. */
+  /** Receives the images that every object keeps in the targets. */
   readonly used?: UsedImages;
   readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void;
   readonly now?: () => number;
 }
 
-/** What the reconciler sees; `synced` once every kind was listed. */
+/** The reconciler's view; `synced` once every kind was listed. */
 export interface ReconcilerState {
   readonly synced: boolean;
   readonly objects: number;
@@ -57,19 +57,19 @@ export interface ReconcilerState {
   readonly unknown: number;
 }
 
-/** Workloads of an image on which the result of its copy is reported. */
+/** Maximum workloads of an image to report the result of its copy on. */
 const MAX_USERS = 5;
-/** A Pod is there milliseconds after its admission, and a small image is copied sooner: the news waits for it. */
+/** A Pod exists milliseconds after its admission, and a small image is copied sooner, so reports are delayed. */
 const NEWS_DELAY_MS = 3_000;
-/** Pods are listed once the templates that name their sources are, or after this. */
+/** Pods are listed after the templates that name their sources, or after this time. */
 const TEMPLATES_TIMEOUT_MS = 30_000;
 const REPORT_INTERVAL_MS = 1_000;
-/** Lines about images of an unknown source. */
+/** Maximum log lines about images of an unknown source. */
 const MAX_LINES = 1_000;
 
 /**
- * The cluster's own objects are the list of work: whatever a Pod or a template uses must be in a target. The list is
- * recreated by the next leader, so a crash loses nothing.
+ * The cluster's own objects are the list of work: every image of a Pod or a template must be in a target. The next
+ * leader rebuilds the list, so a crash loses nothing.
  */
 export class Reconciler implements LeaderTask {
   readonly name = 'reconciler';
@@ -80,7 +80,7 @@ export class Reconciler implements LeaderTask {
   private readonly unknown = new UnknownImages();
   private unknownLines = 0;
   private readonly synced = new Set<string>();
-  /** By kind, of the round that goes on. */
+  /** By kind, for the current round. */
   private readonly reflectors = new Map<string, Reflector>();
   private readonly reports: WatchReports;
   private readonly vanished: VanishedSources;
@@ -104,7 +104,7 @@ export class Reconciler implements LeaderTask {
   private async rounds(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const round = new AbortController();
-      // Every kind's list, watch and pauses listen to it.
+      // Every kind's list, watch and delays listen to it.
       setMaxListeners(0, round.signal);
       const stop = (): void => round.abort();
       signal.addEventListener('abort', stop, { once: true });
@@ -115,7 +115,7 @@ export class Reconciler implements LeaderTask {
     }
   }
 
-  /** Another configuration decides otherwise: everything is looked at again. */
+  /** Another configuration decides differently, so everything is checked again. */
   reconfigure(): void {
     this.restart?.();
   }
@@ -138,7 +138,10 @@ export class Reconciler implements LeaderTask {
     this.tell(report, gone, this.wanted.get(job.key) === undefined);
   }
 
-  /** @returns since when the source is gone, in milliseconds since the epoch; undefined while it does not count as gone */
+  /**
+   * @returns since when the source has been missing, in milliseconds since the epoch; undefined while it does not count
+   * as missing
+   */
   private lookAt(report: CopyReport): number | undefined {
     const { job, result } = report;
     if (this.wanted.get(job.key) === undefined) return undefined;
@@ -153,8 +156,8 @@ export class Reconciler implements LeaderTask {
   }
 
   /**
-   * Whether something in the cluster uses the image with this pull context; undefined before everything is listed, as in
-   * a replica that does not lead.
+   * Whether something in the cluster uses the image with this pull context; undefined before everything is listed, as
+   * in a replica that does not lead.
    */
   shows({ key, pull }: MirrorJob): boolean | undefined {
     if (this.synced.size < WORKLOAD_KINDS.length) return undefined;
@@ -179,7 +182,7 @@ export class Reconciler implements LeaderTask {
   private tellPresence({ job, result }: CopyReport): void {
     const isMirror = this.wanted.get(job.key)?.certain === true;
     if (result.ok && isMirror) this.options.onPresence?.(job, result.digest);
-    // A copy asks the source only for what the target lacks, unless it compares the two.
+    // A copy only requests from the source what the target lacks, unless it compares the two.
     if (!result.ok && !job.force && result.failure.host === sourceHost(job)) this.options.onPresence?.(job, undefined);
   }
 
@@ -194,7 +197,7 @@ export class Reconciler implements LeaderTask {
     this.options.onNews({ source, target, reference: reference.text, users, result: told });
   }
 
-  /** One configuration's time. */
+  /** Runs with one configuration. */
   private async round(signal: AbortSignal): Promise<void> {
     const { configuration, access, log, want, now = Date.now } = this.options;
     const { config, rules } = configuration();
@@ -318,7 +321,7 @@ export class Reconciler implements LeaderTask {
     };
   }
 
-  /** One object that cannot be understood must not end the list of all others. */
+  /** An object that cannot be parsed must not end the list of all others. */
   private usesOf(rules: Rules, pod: JsonObject, { kind, namespace, name }: ObjectReference): Uses {
     try {
       return usesOf(rules, this.sources, pod, namespace);
@@ -329,7 +332,7 @@ export class Reconciler implements LeaderTask {
     }
   }
 
-  /** Tells of images that cannot be turned back, not without end. */
+  /** Logs images whose source cannot be found, up to a limit. */
   private note(images: readonly string[]): void {
     for (const image of images) {
       if ((this.unknownLines += 1) > MAX_LINES) return;

@@ -11,33 +11,33 @@ import { BoundedMap } from '../../util/bounded-map.js';
 export type Origin =
   /** In no target: it is a source itself. */
   | { readonly kind: 'source' }
-  /** In a target, made from the source; unless `certain`, its name only reads as if it were. */
+  /** In a target, copied from the source; unless `certain`, only its name suggests this. */
   | { readonly kind: 'mirrored'; readonly source: Reference; readonly target: TargetRule; readonly certain: boolean }
-  /** In a target under a name that does not say what it was made from. */
+  /** In a target, with a name that does not contain its source. */
   | { readonly kind: 'unknown' };
 
-/** Shortened names that are remembered with their sources; few images have names so long. */
+/** Maximum shortened names to remember with their sources; few images have names this long. */
 const MAX_SHORTENED = 10_000;
 
 /**
- * Pods that were swapped show target names only. These are turned back into sources: most names read back, and the
- * shortened ones, which carry a hash, were seen going there, from the template of the Pod's owner, which still has the
- * source, or from an admission. One that nobody saw stays unknown: its Pod got the name while the target had the image,
- * so nothing is missing until somebody deletes it there.
+ * Swapped Pods contain only target names. These are converted back to sources. Most names can be converted; the
+ * shortened ones, which contain a hash, were seen before, in the template of the Pod's owner, which still names the
+ * source, or in an admission. Otherwise the source stays unknown: the Pod got the name while the target had the image,
+ * so nothing is missing until someone deletes it there.
  */
 export class Sources {
   private readonly shortened = new BoundedMap<string, { readonly registry: string; readonly repository: string }>(
     MAX_SHORTENED,
   );
 
-  /** Remembers where a source goes, for the names that do not read back. */
+  /** Remembers the target name of a source, for names that cannot be converted back. */
   learn(target: TargetRule, source: Reference, reference: TargetReference): void {
     if (readsBack(target.naming, reference)) return;
     const key = place(target, reference.repository);
     this.shortened.set(key, { registry: source.registry, repository: source.repository });
   }
 
-  /** The same of a copy that an admission asked for. */
+  /** The same for a copy that an admission requested. */
   learnJob(target: TargetRule, { source, reference }: MirrorJob): void {
     this.learn(target, parseReference(source), reference);
   }
@@ -66,14 +66,14 @@ export class Sources {
   }
 }
 
-/** Whether the source of a target's name is known by the name alone. */
+/** Whether the name alone identifies the source. */
 export function readsBack(naming: NamingTarget, reference: TargetReference): boolean {
   return sourceOf(naming, reference) !== undefined;
 }
 
 /**
- * Below paths of its own a target has nothing but mirrors. One without has other repositories too, and `acme.io/app` may
- * be somebody's own work and no mirror of https://acme.io.
+ * A target with its own path contains only mirrors. A target without one also contains other repositories, and
+ * `acme.io/app` may be someone's own image and not a mirror of https://acme.io.
  */
 export function isCertain({ path, paths }: NamingTarget): boolean {
   return path !== '' || paths !== undefined;

@@ -1,6 +1,6 @@
 interface Unknown {
   readonly kind: string;
-  /** The list in which its user was seen last. */
+  /** The list in which its user was last seen. */
   readonly generation: number;
   readonly images: ReadonlySet<string>;
 }

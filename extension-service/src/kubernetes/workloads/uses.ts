@@ -13,15 +13,15 @@ import type { Origin, Sources } from './sources.js';
 /** The images that a Pod, or the Pods of a template, need in the targets. */
 export interface Uses {
   readonly jobs: readonly MirrorJob[];
-  /** Keys of jobs whose sources are only read out of names in a target: what is there may be no mirror. */
+  /** Keys of jobs whose sources are only inferred from names in a target: these images may not be mirrors. */
   readonly uncertain: ReadonlySet<string>;
   /** Images in a target whose sources are unknown. */
   readonly unknown: readonly string[];
 }
 
 /**
- * The same decision as at admission, made for what runs. Containers that were swapped are decided already: they must be
- * in the target that they name, even if a filter or another target would take them now, by what the Pod has got since.
+ * The same decision as at admission, for existing objects. Swapped containers are already decided: their images must be
+ * in the target that they name, even if a filter or another target would now apply.
  */
 export function usesOf(rules: Rules, sources: Sources, pod: JsonObject, namespace: string): Uses {
   const { pod: restored, mirrored, unknown } = restore(pod, (image) => sources.find(rules, image));
@@ -38,17 +38,17 @@ export function usesOf(rules: Rules, sources: Sources, pod: JsonObject, namespac
     const isCertain = origin?.certain !== false;
     if (isCertain) uncertain.delete(job.key);
     else if (!jobs.has(job.key)) uncertain.add(job.key);
-    // Nothing is overwritten that may be no mirror.
+    // Never overwrites an image that may not be a mirror.
     const force = (isCertain && job.force) || (jobs.get(job.key)?.force ?? false);
     jobs.set(job.key, { ...job, force });
   }
   return { jobs: [...jobs.values()], uncertain: uncertain.size === 0 ? NONE : uncertain, unknown };
 }
 
-/** One for all objects that have none. */
+/** Shared by all objects without any. */
 const NONE: ReadonlySet<string> = new Set();
 
-/** Reasons that a change of the configuration or the Pod can bring to what was swapped before. */
+/** Reasons that a change of the configuration or the Pod can cause for containers that were swapped before. */
 const UNDONE_LATER: ReadonlySet<KeepReason> = new Set(['filtered', 'no-target', 'volumes-off', 'platform']);
 
 type Mirrored = Origin & { readonly kind: 'mirrored' };
@@ -62,7 +62,7 @@ function inTarget(decision: ContainerDecision, { source, target }: Mirrored): Co
 }
 
 interface Restored {
-  /** The Pod with sources in place of what was swapped; the same object when nothing was. */
+  /** The Pod with sources in place of swapped images; the same object if there are none. */
   readonly pod: JsonObject;
   readonly mirrored: ReadonlyMap<string, Mirrored>;
   readonly unknown: readonly string[];

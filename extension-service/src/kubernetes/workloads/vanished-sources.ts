@@ -2,21 +2,22 @@ import { sourceHost } from '../../core/decide/mirror-job.js';
 import type { CopyReport } from '../copy-report.js';
 
 /**
- * The evidence of one report about a source. `mirrored`: the target has the image, and the source was not asked. `seen`: the
- * source has it. `gone`: the source says that it is not there, or refuses to give it. `unknown`: nothing about the source.
+ * What one report shows about a source. `mirrored`: the target has the image, and the source was not contacted. `seen`:
+ * the source has it. `gone`: the source does not have it, or denies access. `unknown`: nothing is known about the
+ * source.
  */
 export type SourceLookup = 'mirrored' | 'seen' | 'gone' | 'unknown';
 
 /** The state of one source; times in milliseconds since the epoch. */
 export interface SourceState {
-  /** It was there once: the target has it from there. */
+  /** It existed once: the target's image comes from it. */
   readonly wasThere: boolean;
-  /** Looks in a row that found it gone. */
+  /** Number of lookups in a row that did not find it. */
   readonly looks: number;
-  /** The first and the last of these. */
+  /** The times of the first and the last of these. */
   readonly since?: number;
   readonly last?: number;
-  /** It was gone in enough looks, over enough time. */
+  /** It was missing in enough lookups, over enough time. */
   readonly hasVanished: boolean;
 }
 
@@ -24,10 +25,10 @@ export const NOT_LOOKED_UP: SourceState = { wasThere: false, looks: 0, hasVanish
 
 const MIN_LOOKUPS = 3;
 const MIN_GONE_MS = 3_600_000;
-/** Tries with one pull secret after the other are one look. */
+/** Tries with several pull secrets count as one lookup. */
 const LOOKUP_INTERVAL_MS = 60_000;
 
-/** The state after a look. Pure: reads no clock. */
+/** The state after a lookup. Pure: reads no clock. */
 export function afterLookup(state: SourceState, look: SourceLookup, now: number): SourceState {
   switch (look) {
     case 'unknown':
@@ -43,7 +44,7 @@ export function afterLookup(state: SourceState, look: SourceLookup, now: number)
 
 function afterGone(state: SourceState, now: number): SourceState {
   const { since, last, looks } = state;
-  // A clock that was set back begins again.
+  // After a clock was set back, counting starts again.
   if (since === undefined || last === undefined || now < last) {
     return { ...state, looks: 1, since: now, last: now };
   }
@@ -52,7 +53,7 @@ function afterGone(state: SourceState, now: number): SourceState {
   return { ...state, looks: looks + 1, last: now, hasVanished };
 }
 
-/** The evidence of a report. A copy asks the source only for what the target lacks, unless it compares the two. */
+/** What a report shows. A copy only requests from the source what the target lacks, unless it compares the two. */
 export function lookupOf({ job, result }: CopyReport): SourceLookup {
   if (result.ok) return job.force || !result.upToDate ? 'seen' : 'mirrored';
   const { reason, host } = result.failure;
@@ -60,13 +61,13 @@ export function lookupOf({ job, result }: CopyReport): SourceLookup {
   return isRefusal && host === sourceHost(job) ? 'gone' : 'unknown';
 }
 
-/** The sources of the cluster's images that were there and are gone. */
+/** The sources of the cluster's images that existed and are now missing. */
 export class VanishedSources {
   private readonly states = new Map<string, { readonly target: string; readonly state: SourceState }>();
 
   constructor(private readonly now: () => number) {}
 
-  /** @returns the state, with whether this report changed that the source counts as vanished */
+  /** @returns the state, and whether this report changed whether the source counts as vanished */
   saw(report: CopyReport): SourceState & { readonly isNews: boolean } {
     const { key, target } = report.job;
     const before = this.states.get(key)?.state ?? NOT_LOOKED_UP;

@@ -4,10 +4,10 @@ import { PullContexts, samePull } from './pull-contexts.js';
 
 /** An image that something in the cluster uses. */
 export interface WantedImage {
-  /** Without a pull context: those are its users'. */
+  /** Without a pull context, which belongs to the users. */
   readonly job: MirrorJob;
   readonly users: ReadonlySet<WorkloadObject>;
-  /** A user names the source itself, or a place where nothing but mirrors is. */
+  /** A user names the source itself, or a location that contains only mirrors. */
   readonly certain: boolean;
   /** The different ways in which its users may pull it. */
   pulls(): readonly PullContext[];
@@ -22,7 +22,7 @@ export interface WorkloadObject {
 /** The images that an object needs. */
 export interface ObjectUses {
   readonly jobs: readonly MirrorJob[];
-  /** Keys of those that it names only in a place where other things are too. */
+  /** Keys of the images that it names only in a location with other images. */
   readonly uncertain: ReadonlySet<string>;
 }
 
@@ -30,7 +30,7 @@ export interface ObjectUses {
 export interface Put {
   /** Keys of images that nothing used before. */
   readonly fresh: readonly string[];
-  /** Keys of images that were used, but may be pulled in a new way now. */
+  /** Keys of images that were already used, but may now be pulled with other credentials. */
   readonly otherPull: readonly string[];
 }
 
@@ -44,7 +44,7 @@ interface Entry extends WorkloadObject {
 
 class Image implements WantedImage {
   readonly users = new Set<WorkloadObject>();
-  /** How many of the users have each. */
+  /** Number of users with each. */
   private readonly contexts = new Map<PullContext, number>();
   private certainUsers = 0;
 
@@ -58,7 +58,7 @@ class Image implements WantedImage {
     return [...this.contexts.keys()];
   }
 
-  /** @returns whether it may be pulled in a new way now */
+  /** @returns whether it may now be pulled with other credentials */
   add(entry: Entry): boolean {
     this.users.add(entry);
     if (!entry.uncertain.has(this.job.key)) this.certainUsers += 1;
@@ -81,8 +81,8 @@ class Image implements WantedImage {
 const UNCHANGED: Put = { fresh: [], otherPull: [] };
 
 /**
- * Which images the cluster's objects use, and which objects use an image. Of the objects nothing is kept but names:
- * a hundred thousand Pods take some tens of megabytes.
+ * Which images the cluster's objects use, and which objects use an image. Only names are kept: a hundred thousand Pods
+ * take some tens of megabytes.
  */
 export class WantedImages {
   private readonly images = new Map<string, Image>();
@@ -150,8 +150,8 @@ export class WantedImages {
   }
 
   /**
-   * The objects that people look at: the topmost controllers of the image's users that are known here, once each, and
-   * at most `most` of them.
+   * The objects that users look at: the topmost known controllers of the image's users, once each, and at most `most`
+   * of them.
    */
   topUsers(key: string, most: number): readonly ObjectReference[] {
     const top = new Map<string, ObjectReference>();
@@ -165,7 +165,7 @@ export class WantedImages {
 
   private topOf(object: WorkloadObject): WorkloadObject {
     let top = object;
-    // No one can own itself in a cluster, but objects come from outside.
+    // No object in a cluster can own itself, but objects come from outside.
     for (let depth = 0; depth < 5; depth++) {
       const owner = top.owner === undefined ? undefined : this.objects.get(top.owner);
       if (owner === undefined) return top;

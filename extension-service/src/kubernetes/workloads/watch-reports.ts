@@ -1,19 +1,19 @@
 /** The leader's view of the cluster; other replicas report nothing. */
 export interface WatchReport {
-  /** By kind of object: whether what is known of it is complete and followed. */
+  /** By kind of object: whether its list is complete and followed. */
   readonly up: Readonly<Record<string, boolean>>;
-  /** By kind: lists and watches that failed and were begun again since the last report. */
+  /** By kind: lists and watches that failed and were restarted since the last report. */
   readonly restarts: Readonly<Record<string, number>>;
   /** By target: tags that had moved at their source since the last report. */
   readonly moved: Readonly<Record<string, number>>;
   readonly images: number;
   /** Images in a target whose source is unknown. */
   readonly unknown: number;
-  /** By target: images whose source was there and is gone. */
+  /** By target: images whose source existed and is now missing. */
   readonly vanished: Readonly<Record<string, number>>;
 }
 
-/** Tells what has changed, if anything has. */
+/** Reports changes, if any. */
 export class WatchReports {
   private restarts: Record<string, number> = {};
   private movedTags: Record<string, number> = {};
