@@ -1,0 +1,138 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { pushImage } from '../../bench/push-image.js';
+import { get } from '../../fakes/https-client.js';
+import { buildImage, OCI_INDEX } from '../../fakes/images.js';
+import { RealRegistry, TEST_LOGIN } from '../../fakes/real-registry.js';
+import { RunningService } from '../../fakes/service.js';
+import { untilWith } from '../../fakes/until.js';
+import { ControlPlane } from './control-plane.js';
+import { NAMESPACE } from './pods.js';
+import { serviceAccount, WATCHING } from './service-account.js';
+import type { Rights } from './service-account.js';
+import type { KubernetesVersion } from './versions.js';
+
+/** The policies that hold the table: the large part, then what has come since it was written. */
+export const TABLE_POLICIES = ['image-swapper', 'image-swapper-recent'] as const;
+export const EXCLUDED_NAMESPACE = 'monitoring';
+
+/** By name alone, as the chart grants it. */
+export const TABLE_RIGHTS: Rights = {
+  ...WATCHING,
+  cluster: [
+    ...(WATCHING.cluster ?? []),
+    {
+      apiGroups: ['admissionregistration.k8s.io'],
+      resources: ['mutatingadmissionpolicies', 'mutatingadmissionpolicybindings'],
+      verbs: ['get', 'create', 'patch', 'update', 'delete'],
+      resourceNames: TABLE_POLICIES,
+    },
+  ],
+};
+
+export interface TableServiceOptions {
+  readonly accessCheck?: 'none' | 'pullSecrets';
+  readonly failClosed?: boolean;
+}
+
+/** kube-apiserver, registries, and the service with {@link TABLE_RIGHTS} and no others. No engine and no webhook of the service. */
+export class TableWorld {
+  /** The one that runs, or ran last. */
+  service!: RunningService;
+  readonly until = untilWith(() =>
+    this.service.log
+      .slice(-30)
+      .map((line) => JSON.stringify(line))
+      .join('\n'),
+  );
+  private pushed = 0;
+
+  private constructor(
+    readonly plane: ControlPlane,
+    readonly source: RealRegistry,
+    /** Which wants {@link TEST_LOGIN}. */
+    readonly closedSource: RealRegistry,
+    readonly target: RealRegistry,
+  ) {}
+
+  static async start(kubernetes?: KubernetesVersion): Promise<TableWorld> {
+    const [plane, source, closedSource, target] = await Promise.all([
+      ControlPlane.start(kubernetes === undefined ? {} : { version: kubernetes }),
+      RealRegistry.start(),
+      RealRegistry.start({ htpasswd: TEST_LOGIN.htpasswd }),
+      RealRegistry.start(),
+    ]);
+    const world = new TableWorld(plane, source, closedSource, target);
+    await world.grant(TABLE_RIGHTS);
+    for (const name of [NAMESPACE, EXCLUDED_NAMESPACE])
+      await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    await world.serve();
+    return world;
+  }
+
+  async stop(): Promise<void> {
+    await this.service.stop('SIGKILL');
+    await Promise.all([this.plane, this.source, this.closedSource, this.target].map((one) => one.stop()));
+  }
+
+  async grant(rights: Rights): Promise<void> {
+    const account = { namespace: 'image-swapper', name: 'image-swapper', rights };
+    await writeFile(this.kubeconfig, await serviceAccount(this.plane.api, account));
+  }
+
+  /** Starts the service; one that runs is stopped by the test. */
+  async serve({ accessCheck = 'none', failClosed = false }: TableServiceOptions = {}): Promise<void> {
+    this.service = await RunningService.start({
+      config: stringify({
+        target: { type: 'oci', oci: { registry: this.target.host, prefix: 'mirror', insecure: true } },
+        source: {
+          accessCheck,
+          registries: [this.source, this.closedSource].map(({ host }) => ({
+            type: 'oci',
+            oci: { registry: host, insecure: true },
+          })),
+          filters: [{ jmespath: "obj.metadata.labels.tier == 'system'" }, { jmespath: "container.name == 'left'" }],
+        },
+        policies: {
+          ...{ engine: 'mutatingadmissionpolicy', manage: true, failClosed },
+          excludedNamespaces: [EXCLUDED_NAMESPACE],
+        },
+      }),
+      env: { KUBECONFIG: this.kubeconfig },
+      plain: true,
+    });
+  }
+
+  /** A new image in a source. */
+  async push(to = this.source): Promise<string> {
+    this.pushed += 1;
+    const image = buildImage({ seed: this.pushed, layerSize: 2_000, platforms: ['linux/amd64'] });
+    const login = to === this.closedSource ? TEST_LOGIN : undefined;
+    await pushImage(to.host, `app-${this.pushed}`, image, '1', login);
+    return `${to.host}/app-${this.pushed}:1`;
+  }
+
+  /** The name that a Pod gets for it. */
+  swapped(reference: string): string {
+    return `${this.target.host}/mirror/${reference.replace(':', '_')}`;
+  }
+
+  async isMirrored(reference: string): Promise<boolean> {
+    const path = this.swapped(reference).slice(this.target.host.length + 1, -':1'.length);
+    const url = `http://${this.target.host}/v2/${path}/manifests/1`;
+    return (await fetch(url, { method: 'HEAD', headers: { accept: OCI_INDEX } })).ok;
+  }
+
+  /** Admission requests that the service has answered. */
+  async calls(): Promise<number> {
+    const { text } = await get(`${this.service.operations}/metrics`);
+    return [...text.matchAll(/^image_swapper_resolve_requests_total\{[^}]*\} (\d+)$/gm)]
+      .map(([, count]) => Number(count))
+      .reduce((sum, count) => sum + count, 0);
+  }
+
+  private get kubeconfig(): string {
+    return join(this.plane.folder, 'service-kubeconfig');
+  }
+}
