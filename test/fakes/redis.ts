@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,6 +35,34 @@ export class RedisServer {
       spawn(program, args, { stdio: 'ignore' }),
       [program, ...args],
       settings['requirepass'],
+    );
+    await server.answers();
+    return server;
+  }
+
+  /** A Sentinel alone, which is enough to decide; it watches a primary on loopback. */
+  static async sentinel(name: string, primaryPort: number): Promise<RedisServer> {
+    const program = debianTool('redis-server');
+    if (program === undefined) throw new Error('redis-server is required');
+    const port = await freePort();
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-sentinel-'));
+    const file = join(folder, 'sentinel.conf');
+    const lines = [
+      `port ${port}`,
+      'bind 127.0.0.1',
+      `dir ${folder}`,
+      `sentinel monitor ${name} 127.0.0.1 ${primaryPort} 1`,
+      `sentinel down-after-milliseconds ${name} 1000`,
+      `sentinel failover-timeout ${name} 5000`,
+    ];
+    await writeFile(file, `${lines.join('\n')}\n`);
+    const args = [file, '--sentinel'];
+    const server = new RedisServer(
+      port,
+      folder,
+      spawn(program, args, { stdio: 'ignore' }),
+      [program, ...args],
+      undefined,
     );
     await server.answers();
     return server;

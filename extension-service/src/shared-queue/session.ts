@@ -16,6 +16,11 @@ const STALLED_INTERVAL_MS = 4_000;
 const MAX_STALLED = 8;
 /** Events that the server keeps; results are read within milliseconds. */
 const MAX_EVENTS = 2_000;
+/**
+ * Seconds and number of results that are kept. PostgreSQL shows events in the order of their numbers and not of their commits,
+ * so that one may be missed.
+ */
+const KEPT_RESULTS = { age: 60, count: 500 };
 /** Milliseconds until a server that does not answer has failed to. */
 const ANSWER_TIMEOUT_MS = 3_000;
 /** The same for the first time, in which tables are created. */
@@ -98,7 +103,7 @@ export class Session {
         stalledInterval: STALLED_INTERVAL_MS,
         maxStalledCount: MAX_STALLED,
         runRetryDelay: 1_000,
-        removeOnComplete: { count: 0 },
+        removeOnComplete: KEPT_RESULTS,
         removeOnFail: { count: 0 },
       },
       backend,
@@ -130,12 +135,18 @@ export class Session {
 
   /** Stores a job; without effect while one with this id waits or runs. One that has ended and was kept is replaced. */
   async publish(id: string, body: JobBody): Promise<void> {
-    const options = { jobId: id, removeOnComplete: true, removeOnFail: true };
+    const options = { jobId: id, removeOnComplete: KEPT_RESULTS, removeOnFail: true };
     await this.queue.add('copy', body, options);
     const state = await this.queue.getJobState(id);
     if (state !== 'completed' && state !== 'failed') return;
     await this.queue.remove(id);
     await this.queue.add('copy', body, options);
+  }
+
+  /** The result of a job that has ended and was kept; undefined for others. */
+  async result(id: string): Promise<{ readonly value: unknown } | undefined> {
+    const job = await this.queue.getJob(id);
+    return job?.finishedOn === undefined ? undefined : { value: job.returnvalue as unknown };
   }
 
   /**

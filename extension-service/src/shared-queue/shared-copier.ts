@@ -41,6 +41,8 @@ interface Ask {
 
 /** Milliseconds after which a job without a result is stored again: the server may have lost it, or its result. */
 const STORE_AGAIN_MS = 20_000;
+/** Milliseconds between two looks for results. */
+const LOOK_AGAIN_MS = 2_000;
 /** Milliseconds without the end of a copy after which one more job is drawn. */
 const GROW_MS = 1_000;
 
@@ -69,7 +71,7 @@ export class SharedCopier implements Copier {
     this.ahead = new DrawnAhead(options.config.mirror.concurrency);
     this.local = new LocalCopies(options.copier, copyLimits(options.config), () => this.ended());
     this.growing = setInterval(() => this.grow(), GROW_MS).unref();
-    this.storing = setInterval(() => void this.storeAgain(), STORE_AGAIN_MS / 4).unref();
+    this.storing = setInterval(() => void this.lookAgain(), LOOK_AGAIN_MS).unref();
     this.open();
   }
 
@@ -215,14 +217,19 @@ export class SharedCopier implements Copier {
     if (this.ahead.current !== before) this.queue?.setAhead(this.ahead.current);
   }
 
-  private async storeAgain(): Promise<void> {
+  /** Looks for results whose events were missed, and stores again what has none for long. */
+  private async lookAgain(): Promise<void> {
     const session = await this.queue?.current();
     if (session === undefined) return;
-    const before = performance.now() - STORE_AGAIN_MS;
+    const now = performance.now();
     for (const [id, ask] of this.asks) {
-      if (ask.stored > before) continue;
-      ask.stored = performance.now();
-      session.publish(id, bodyOf(ask.job)).catch(() => undefined);
+      if (ask.stored > now - LOOK_AGAIN_MS) continue;
+      const kept = await session.result(id).catch(() => undefined);
+      if (kept !== undefined) this.heard(id, kept.value);
+      else if (ask.stored < now - STORE_AGAIN_MS) {
+        ask.stored = now;
+        session.publish(id, bodyOf(ask.job)).catch(() => undefined);
+      }
     }
   }
 

@@ -44,7 +44,7 @@ function redisOptions(settings: ServerSettings): RedisOptions {
   }
   const usesTls = url.protocol === 'rediss:';
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  const tls = { ...(ca !== undefined && { ca }), ...(sentinels.length === 0 && { servername: host }) };
+  const tls = ca === undefined ? {} : { ca };
   return {
     ...(sentinels.length === 0
       ? { host, port: url.port === '' ? DEFAULT_PORT : Number(url.port) }
@@ -101,6 +101,7 @@ function hint(message: string): string {
   if (/self.signed|unable to (?:get|verify)|certificate/i.test(message)) {
     return `its certificate is not accepted (${message}); set queue.caFile to the CA certificates`;
   }
+  if (message.includes('ETIMEDOUT')) return `no answer (${message}); with rediss:// the server must use TLS`;
   if (/wrong version number|packet length too long/i.test(message)) return 'it does not use TLS; use redis://';
   if (/Connection is closed|ECONNRESET/.test(message)) {
     return `it closed the connection (${message}); does the port belong to Redis, and does it expect TLS (rediss://)?`;

@@ -45,16 +45,17 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(new Set(names()).size).toBe(jobs.length);
     // Each replica has slots for four.
     expect(replicas.map(({ held }) => held.started.length)).toEqual([4, 4, 4]);
-    for (const { held } of replicas) for (const copy of held.started) copy.end();
-    expect(new Set(await Promise.all(asked))).toEqual(new Set([OUTCOME.digest]));
-    expect(names()).toHaveLength(jobs.length);
+    expect(new Set(await endAll(replicas, Promise.all(asked)))).toEqual(new Set([OUTCOME.digest]));
   });
 
   it('draws ahead at most four jobs for each slot', async () => {
     const [replica] = await start(1, { concurrency: 2 });
     const asked = Array.from({ length: 20 }, (_, index) => replica?.ask(imageJob(`app-${index}`)));
     await until('the slots are used', () => names().length === 2);
-    expect(await server.see(prefix, (queue) => queue.getJobCounts('active', 'wait'))).toEqual({ active: 2, wait: 18 });
+    await until(
+      'the others are stored',
+      async () => (await server.see(prefix, (queue) => queue.getWaitingCount())) === 18,
+    );
     // Nothing ends, so that it looks for images of other registries.
     await until('it has drawn ahead', async () => (await server.see(prefix, (queue) => queue.getActiveCount())) === 8);
     expect(names()).toHaveLength(2);
@@ -74,9 +75,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
       else copy?.end();
       expect(await asked).toBe(expected);
     }
-    expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('completed', 'failed', 'wait', 'active'))).toBe(
-      0,
-    );
+    expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('failed', 'wait', 'active'))).toBe(0);
   });
 
   it('sends the next image of a repository only when the one before has ended', async () => {

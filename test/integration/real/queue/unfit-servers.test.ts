@@ -1,0 +1,215 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { QueueConfig } from '../../../../extension-service/src/core/config/model.js';
+import { makeCertificates } from '../../../fakes/certificates.js';
+import { freePort } from '../../../fakes/free-port.js';
+import { Postgres } from '../../../fakes/postgres.js';
+import { RedisServer } from '../../../fakes/redis.js';
+import { until } from '../../../fakes/until.js';
+import { OUTCOME } from '../../../unit/mirror/queue-world.js';
+import { Replica, endAll, imageJob } from './replica.js';
+
+const PASSWORD = 'secret-word-of-the-queue';
+const WRONG = 'wrong-word-of-the-queue';
+
+/** What a replica says of a server that it cannot use, and that it copies nevertheless. */
+async function refusal(queue: Partial<QueueConfig> & Pick<QueueConfig, 'type'>): Promise<string> {
+  const replica = new Replica(queue);
+  try {
+    await until('a report', () => replica.report !== undefined);
+    expect(await endAll([replica], replica.ask(imageJob('app')))).toBe(OUTCOME.digest);
+    const text = [...replica.log, JSON.stringify(replica.report)].join('\n');
+    expect(text).not.toContain(PASSWORD);
+    expect(text).not.toContain(WRONG);
+    expect(replica.report?.isUp).toBe(false);
+    return replica.log.filter((line) => line.startsWith('error')).join('\n');
+  } finally {
+    await replica.drain();
+  }
+}
+
+async function accepts(queue: Partial<QueueConfig> & Pick<QueueConfig, 'type'>): Promise<void> {
+  const replica = new Replica(queue);
+  try {
+    await replica.connected();
+    expect(await endAll([replica], replica.ask(imageJob('app')))).toBe(OUTCOME.digest);
+  } finally {
+    await replica.drain();
+  }
+}
+
+let folder = '';
+const file = (name: string): string => join(folder, name);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'image-swapper-queue-'));
+  const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
+  const other = await makeCertificates({ hosts: ['127.0.0.1'] });
+  const files = { ca, cert, key, 'other-ca': other.ca, password: `${PASSWORD}\n`, wrong: WRONG };
+  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(file(name), text)));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('Redis', () => {
+  let server: RedisServer;
+  let tlsPort = 0;
+
+  beforeAll(async () => {
+    tlsPort = await freePort();
+    server = await RedisServer.start({
+      requirepass: PASSWORD,
+      'tls-port': String(tlsPort),
+      'tls-cert-file': file('cert'),
+      'tls-key-file': file('key'),
+      'tls-ca-cert-file': file('ca'),
+      'tls-auth-clients': 'no',
+    });
+  });
+  afterAll(() => server.stop());
+
+  it('is used with the password of a file, and over TLS with the CA certificates of one', async () => {
+    await accepts({ type: 'redis', url: server.url, passwordFile: file('password') });
+    const url = `rediss://127.0.0.1:${tlsPort}/0`;
+    await accepts({ type: 'redis', url, passwordFile: file('password'), caFile: file('ca') });
+  });
+
+  it.each<readonly [string, () => Partial<QueueConfig>, RegExp]>([
+    ['nothing listens', () => ({ url: 'redis://127.0.0.1:1' }), /Redis at 127.0.0.1:1: connect ECONNREFUSED/],
+    ['no such host', () => ({ url: 'redis://no-such-host.invalid' }), /no-such-host.invalid:6379: getaddrinfo/],
+    [
+      'a wrong password in a file',
+      () => ({ url: server.url, passwordFile: file('wrong') }),
+      /not accepted; check queue.passwordFile/,
+    ],
+    [
+      'a wrong password in the URL',
+      () => ({ url: server.url.replace('//', `//:${WRONG}@`) }),
+      /not accepted; check queue.passwordFile/,
+    ],
+    ['no password', () => ({ url: server.url }), /requires a password; set queue.passwordFile/],
+    [
+      'no such file',
+      () => ({ url: server.url, passwordFile: '/no/such' }),
+      /queue.passwordFile: cannot read it: ENOENT/,
+    ],
+    [
+      'a CA that is another one',
+      () => ({ url: `rediss://127.0.0.1:${tlsPort}`, caFile: file('other-ca') }),
+      /certificate is not accepted .*; set queue.caFile/,
+    ],
+    ['TLS where there is none', () => ({ url: server.url.replace('redis:', 'rediss:') }), /TLS|closed the connection/],
+    ['no TLS where it is required', () => ({ url: `redis://127.0.0.1:${tlsPort}` }), /closed the connection.*rediss/],
+    ['a database that is none', () => ({ url: `${server.url}/x` }), /must be the number of a database/],
+  ])('is refused in words, and the replica copies alone: %s', async (_, queue, words) => {
+    expect(await refusal({ type: 'redis', ...queue() })).toMatch(words);
+  });
+
+  it.each<readonly [string, Readonly<Record<string, string>>, RegExp]>([
+    [
+      'it deletes keys when it is full',
+      { maxmemory: '100mb', 'maxmemory-policy': 'allkeys-lru' },
+      /maxmemory-policy allkeys-lru\), and would lose copies; set maxmemory-policy noeviction/,
+    ],
+    [
+      'it deletes leases when it is full',
+      { maxmemory: '100mb', 'maxmemory-policy': 'volatile-ttl' },
+      /maxmemory-policy volatile-ttl/,
+    ],
+    ['it is a cluster', { 'cluster-enabled': 'yes' }, /is a Redis Cluster, which is not supported/],
+    ['it is a replica', { replicaof: '127.0.0.1 1' }, /is a replica, which stores nothing/],
+  ])('is refused because %s', async (_, settings, words) => {
+    const unfit = await RedisServer.start(settings);
+    try {
+      expect(await refusal({ type: 'redis', url: unfit.url })).toMatch(words);
+    } finally {
+      await unfit.stop();
+    }
+  });
+
+  it('is refused while foreign keys are where the jobs should be', async () => {
+    await server.ask((client) => client.set('garbage:copies:wait', 'not a list'));
+    const queue = { type: 'redis', url: server.url, passwordFile: file('password'), prefix: 'garbage' } as const;
+    expect(await refusal(queue)).toMatch(/WRONGTYPE/);
+    expect(await server.ask((client) => client.get('garbage:copies:wait'))).toBe('not a list');
+  });
+
+  it('copies what a full server does not store, and says why', async () => {
+    const replica = new Replica({ type: 'redis', url: server.url, passwordFile: file('password'), prefix: 'full' });
+    await replica.connected();
+    try {
+      await server.ask((client) => client.config('SET', 'maxmemory', '1'));
+      expect(await endAll([replica], replica.ask(imageJob('app')))).toBe(OUTCOME.digest);
+      await until('the words', () => /OOM|maxmemory/.test(replica.log.join('\n')));
+      await server.ask((client) => client.config('SET', 'maxmemory', '0'));
+      await replica.connected();
+      expect(await endAll([replica], replica.ask(imageJob('again')))).toBe(OUTCOME.digest);
+    } finally {
+      await server.ask((client) => client.config('SET', 'maxmemory', '0'));
+      await replica.drain();
+    }
+  });
+
+  it('is found by its Sentinel, and again after a failover', async () => {
+    const primary = await RedisServer.start();
+    const standby = await RedisServer.start({ replicaof: `127.0.0.1 ${primary.port}` });
+    const sentinel = await RedisServer.sentinel('mirror-queue', primary.port);
+    const queue = { type: 'redis', url: 'redis://mirror-queue', sentinels: [`127.0.0.1:${sentinel.port}`] } as const;
+    const replica = new Replica(queue);
+    try {
+      await replica.connected();
+      expect(await endAll([replica], replica.ask(imageJob('before')))).toBe(OUTCOME.digest);
+      await until(
+        'the standby is known',
+        async () =>
+          (await sentinel.ask((client) => client.call('SENTINEL', 'REPLICAS', 'mirror-queue') as Promise<unknown[]>))
+            .length === 1,
+      );
+      await primary.kill();
+      await until('the standby leads', async () =>
+        (await standby.ask((client) => client.info('replication'))).includes('role:master'),
+      );
+      const asked = replica.ask(imageJob('after'));
+      expect(await endAll([replica], asked)).toBe(OUTCOME.digest);
+      await until(
+        'it stores there',
+        async () => (await standby.ask((client) => client.keys('image_swapper:copies:*'))).length > 0,
+      );
+    } finally {
+      await replica.drain();
+      await Promise.all([primary, standby, sentinel].map((one) => one.stop()));
+    }
+  });
+});
+
+describe('PostgreSQL', () => {
+  let server: Postgres;
+  const url = (more = ''): string => `postgres://postgres@socket/postgres?host=${server.folder}${more}`;
+
+  beforeAll(async () => {
+    server = await Postgres.start();
+    await server.query(`CREATE ROLE other LOGIN PASSWORD '${PASSWORD}'`);
+  });
+  afterAll(() => server.stop());
+
+  it.each<readonly [string, () => string, RegExp]>([
+    [
+      'nothing listens',
+      () => 'postgres://postgres@127.0.0.1:1/postgres',
+      /PostgreSQL at 127.0.0.1:1: connect ECONNREFUSED/,
+    ],
+    ['no such database', () => url().replace('/postgres?', '/none?'), /database "none" does not exist; create it/],
+    ['a user that may not create tables', () => url().replace('postgres@', `other:${PASSWORD}@`), /permission denied/],
+    ['no TLS', () => url('&sslmode=require'), /TLS|SSL/],
+  ])('is refused in words, and the replica copies alone: %s', async (_, at, words) => {
+    expect(await refusal({ type: 'postgres', url: at() })).toMatch(words);
+  });
+
+  it('is refused while foreign tables are where the jobs should be', async () => {
+    await server.query('CREATE SCHEMA garbage');
+    await server.query('CREATE TABLE garbage.job (x text)');
+    const words = await refusal({ type: 'postgres', url: url(), prefix: 'garbage' });
+    expect(words).toMatch(/exist|column|relation/);
+  });
+});
