@@ -63,6 +63,8 @@ export class ClusterSide implements ClusterPart {
   /** With `source.accessCheck`, before `images`. */
   private publicImages: PublicImages | undefined;
   private recorder: EventRecorder | undefined;
+  private cluster: ClusterAccess | undefined;
+  private leads = false;
   private running: Promise<void> | undefined;
   private readonly feed: ConfigFeed;
   /** With `tls.mode: selfSigned`, from when the cluster was reached; ends with the service. */
@@ -92,6 +94,22 @@ export class ClusterSide implements ClusterPart {
     this.feed.set(config);
     if (electionOf(before) === electionOf(config)) this.reconciler?.reconfigure();
     else this.again?.abort();
+  }
+
+  /** The queue server cannot be used: the leader reports it on the Lease. */
+  async queueLost(message: string): Promise<void> {
+    const { config } = this.current;
+    const { cluster } = this;
+    if (!this.leads || cluster === undefined || !config.events.enabled || config.dryRun) return;
+    const { name, namespace = cluster.namespace } = config.lease;
+    try {
+      const lease = await ClusterLease.connect(cluster, name, namespace);
+      const uid = await lease.uid(this.abort.signal);
+      const object = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name, namespace, uid };
+      this.recorder?.recordQueueLoss(object, `The replica that holds this Lease copies alone: ${message}`);
+    } catch (error) {
+      this.options.log('debug', `no Event about the queue server: ${messageOf(error)}`);
+    }
   }
 
   /** With the reconciler's state. */
@@ -142,6 +160,7 @@ export class ClusterSide implements ClusterPart {
     const { config } = this.current;
     this.keepCertificate(cluster);
     void this.logRetirement(cluster, config);
+    this.cluster = cluster;
     this.recorder = new EventRecorder({ api: new ClusterEvents(cluster.core, this.identity.name), log });
     const tasks = await this.tasks(cluster, signal);
     this.problems.update([], 'connected to the cluster');
@@ -159,6 +178,7 @@ export class ClusterSide implements ClusterPart {
       ...this.identity,
       onState: (state) => {
         clearTimeout(silent);
+        this.leads = state.leading;
         if (config.reconcile.enabled) emit({ kind: 'role', ...roleOf(state) });
       },
       log,

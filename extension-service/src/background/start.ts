@@ -66,6 +66,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
       onReport: (queue) => {
         replicas = queue.isUp ? queue.replicas : 1;
         onClusterEvent({ kind: 'queue-server', report: queue });
+        if (!queue.isUp) void cluster.queueLost(queue.message);
       },
     });
     copier.start();

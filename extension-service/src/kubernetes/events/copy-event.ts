@@ -39,6 +39,20 @@ export function copyEvents(news: CopyUpdate, now: number): readonly CopyEvent[] 
   });
 }
 
+const MAX_MESSAGE_BYTES = 1_024;
+
+/** The Event on the Lease when the queue server cannot be used. */
+export function queueLossEvent(lease: ObjectReference, message: string): CopyEvent {
+  return {
+    name: eventName(lease, 'QueueServerLost', ''),
+    namespace: lease.namespace,
+    object: lease,
+    type: 'Warning',
+    reason: 'QueueServerLost',
+    message: Buffer.from(message).subarray(0, MAX_MESSAGE_BYTES).toString(),
+  };
+}
+
 function reasonsOf({ result }: CopyUpdate): readonly EventReason[] {
   if (result.ok) {
     const { upToDate, repaired, unsigned } = result;

@@ -7,4 +7,6 @@ export type EventReason =
   | 'SignaturesMissing'
   | 'MirrorHeld'
   | 'MirrorDenied'
-  | 'SourceVanished';
+  | 'SourceVanished'
+  /** On the Lease: the replica that holds it copies alone. */
+  | 'QueueServerLost';

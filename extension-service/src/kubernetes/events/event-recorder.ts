@@ -3,7 +3,9 @@ import type { Clock } from '../clock.js';
 import type { CopyUpdate } from '../copy-update.js';
 import { EventError } from './api.js';
 import type { EventsApi } from './api.js';
+import type { ObjectReference } from '../object-reference.js';
 import { copyEvents } from './copy-event.js';
+import { queueLossEvent } from './copy-event.js';
 import type { CopyEvent } from './copy-event.js';
 import { EventSender } from './event-sender.js';
 import { SPAM_FILTER, SpamFilter } from './spam-filter.js';
@@ -60,8 +62,17 @@ export class EventRecorder {
   }
 
   record(news: CopyUpdate): void {
+    this.send(copyEvents(news, this.clock.date().getTime()));
+  }
+
+  /** The queue server cannot be used. @param lease that says who copies meanwhile */
+  recordQueueLoss(lease: ObjectReference, message: string): void {
+    this.send([queueLossEvent(lease, message)]);
+  }
+
+  private send(events: readonly CopyEvent[]): void {
     if (this.stopping || this.clock.now() < this.quietUntil) return;
-    for (const event of copyEvents(news, this.clock.date().getTime())) this.add(event);
+    for (const event of events) this.add(event);
     if (this.waiting.size > 0) this.sending ??= this.sendAll();
   }
 
@@ -97,12 +108,12 @@ export class EventRecorder {
       if (next.done || this.abort.signal.aborted) break;
       const [key, { event, times }] = next.value;
       this.waiting.delete(key);
-      await this.send(event, times);
+      await this.sendOne(event, times);
     }
     this.sending = undefined;
   }
 
-  private async send(event: CopyEvent, times: number): Promise<void> {
+  private async sendOne(event: CopyEvent, times: number): Promise<void> {
     const { log } = this.options;
     try {
       await this.sender.send(event, times, () => this.global.spend('', this.clock.now()));

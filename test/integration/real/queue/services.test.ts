@@ -1,0 +1,126 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { FakeCluster } from '../../../fakes/cluster/fake-cluster.js';
+import { smallPod } from '../../../fakes/cluster/pods.js';
+import { get } from '../../../fakes/https-client.js';
+import { buildImage, loadImage } from '../../../fakes/images.js';
+import { RedisServer } from '../../../fakes/redis.js';
+import { FakeRegistry } from '../../../fakes/registry.js';
+import { RunningService } from '../../../fakes/service.js';
+import { until } from '../../../fakes/until.js';
+import { metric } from '../../loopback/world.js';
+
+const IMAGES = 30;
+/** For Node's `--require`: all clocks of the process are an hour ahead, except monotonic ones. */
+const AN_HOUR_AHEAD = `
+const now = Date.now;
+Date.now = () => now() + 3_600_000;
+const Real = Date;
+globalThis.Date = class extends Real {
+  constructor(...args) { if (args.length === 0) super(Date.now()); else super(...args); }
+};
+`;
+
+let cluster: FakeCluster;
+let source: FakeRegistry;
+let target: FakeRegistry;
+let redis: RedisServer;
+let folder: string;
+let services: RunningService[];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'image-swapper-services-'));
+  cluster = await FakeCluster.start();
+  source = await FakeRegistry.start();
+  target = await FakeRegistry.start();
+  redis = await RedisServer.start();
+  await writeFile(join(folder, 'kubeconfig'), cluster.kubeconfig());
+  await writeFile(join(folder, 'ahead.cjs'), AN_HOUR_AHEAD);
+  services = [];
+});
+afterEach(async () => {
+  await Promise.all(services.map((service) => service.stop('SIGKILL')));
+  await Promise.all([cluster.close(), source.close(), target.close(), redis.stop()]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function start(name: string, env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
+  const config = stringify({
+    target: { type: 'oci', oci: { registry: target.host, insecure: true } },
+    source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
+    queue: { type: 'redis', url: redis.url },
+  });
+  const service = await RunningService.start({
+    config,
+    plain: true,
+    env: { KUBECONFIG: join(folder, 'kubeconfig'), POD_NAME: name, ...env },
+  });
+  services.push(service);
+  return service;
+}
+
+const path = (name: string): string => `${source.host.replace(':', '_')}/${name}`;
+const isMirrored = (name: string): boolean => target.manifest(path(name), '1') !== undefined;
+
+/** Requests that finished something in the target, by what they finished. */
+function finished(): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { method, path: at, query, status } of target.accessLog) {
+    const isManifest = at.includes('/manifests/');
+    const digest = /digest=([^&]+)/.exec(query)?.[1];
+    if (method !== 'PUT' || status >= 300 || (!isManifest && digest === undefined)) continue;
+    const what = isManifest ? at : `${at.slice(0, at.indexOf('/blobs/'))} ${digest ?? ''}`;
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  return counts;
+}
+
+describe('three services with a queue in Redis', () => {
+  it('copy each image once, although the leader is killed and one clock is an hour ahead', async () => {
+    const images = Array.from({ length: IMAGES }, (_, index) => `app-${index}`);
+    images.forEach((name, seed) => {
+      loadImage(
+        source,
+        name,
+        buildImage({ seed, layersPerPlatform: 2, layerSize: 30_000, platforms: ['linux/amd64'] }),
+        '1',
+      );
+      cluster.collection('/api/v1/pods').put(smallPod(name, `${source.host}/${name}:1`, `team-${seed % 3}`));
+    });
+    source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 30_000 } });
+    await Promise.all([start('a'), start('b', { NODE_OPTIONS: `--require ${join(folder, 'ahead.cjs')}` }), start('c')]);
+    await until('some are copied', () => images.filter(isMirrored).length >= 5);
+    const leads = await Promise.all(services.map((service) => metric(service, 'image_swapper_leader')));
+    const leader = services[leads.indexOf(1)];
+    const others = services.filter((service) => service !== leader);
+    const atTarget = { registry: target.host };
+    await until('all three copy', async () => {
+      const requests = services.map((service) => metric(service, 'image_swapper_registry_requests_total', atTarget));
+      return (await Promise.all(requests)).every((count) => count > 0);
+    });
+    await leader?.stop('SIGKILL');
+    await until('all are copied', () => images.every(isMirrored));
+    expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
+    for (const other of others) expect((await get(`${other.operations}/readyz`)).status).toBe(200);
+  });
+
+  it('go on when Redis is lost, ready all the while, and say so', async () => {
+    const [one] = await Promise.all([start('a'), start('b')]);
+    await until('both are connected', async () =>
+      (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_up')))).every(
+        (up) => up === 1,
+      ),
+    );
+    await redis.kill();
+    loadImage(source, 'late', buildImage(), '1');
+    cluster.collection('/api/v1/pods').put(smallPod('late', `${source.host}/late:1`, 'team-a'));
+    await until('it is copied', () => isMirrored('late'));
+    await until('the metric', async () => (await metric(one, 'image_swapper_queue_server_up')) === 0);
+    for (const service of services) expect((await get(`${service.operations}/readyz`)).status).toBe(200);
+    expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
+    await until('the Event', () => cluster.events.some((event) => event.reason === 'QueueServerLost'));
+  });
+});
