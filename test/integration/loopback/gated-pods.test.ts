@@ -2,10 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeCluster } from '../../fakes/cluster/fake-cluster.js';
+import { smallPod } from '../../fakes/cluster/pods.js';
 import { get, post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import type { RunningService } from '../../fakes/service.js';
+import { ScriptedServer } from '../../fakes/scripted-server.js';
+import { until } from '../../fakes/until.js';
 import { useCli } from './cli.js';
 import { admissionRequest, admit, metric, mirrors, plainRegistry, settled, World } from './world.js';
 
@@ -65,6 +69,65 @@ describe('a Pod whose image a gate holds', () => {
     expect(reply.text).toContain('held by gate.minimumAge until ');
     expect(writes()).toEqual([]);
     expect((await get(`${service.operations}/readyz`)).status).toBe(200);
+  });
+});
+
+describe('a workload whose image a gate does not let through', () => {
+  it('has an Event with the check, the reason and the time, at the API server', async () => {
+    const cluster = await FakeCluster.start();
+    const webhook = await ScriptedServer.start(() => ({
+      status: 200,
+      body: { verdict: 'deny', reason: 'CVE-2026-1' },
+    }));
+    const folder = await mkdtemp(join(tmpdir(), 'image-swapper-gated-'));
+    try {
+      const [held, denied] = [`${source.host}/held:1`, `${source.host}/denied:1`];
+      loadImage(source, 'held', buildImage({ seed: 7 }), '1');
+      loadImage(source, 'denied', buildImage({ seed: 8 }), '1');
+      const pods = cluster.collection('/api/v1/pods');
+      pods.put(smallPod('young', held, 'team-a'));
+      pods.put(smallPod('bad', denied, 'strict'));
+      const kubeconfig = join(folder, 'kubeconfig');
+      await writeFile(kubeconfig, cluster.kubeconfig());
+      const gate = { webhook: { url: `${webhook.origin}/judge` } };
+      const strict = { name: 'strict', match: "obj.metadata.namespace == 'strict'", gate };
+      const config = {
+        source: { registries: [plainRegistry(source)] },
+        targets: [{ ...strict, ...plainRegistry(target, { prefix: 'events-strict' }) }],
+        target: { ...plainRegistry(target, { prefix: 'events' }), gate: { minimumAge: '72h' } },
+      };
+      const leader = await world.serve(config, { env: { KUBECONFIG: kubeconfig, POD_NAME: 'leader' } });
+      const seen = () =>
+        cluster.events
+          .filter(({ reason }) => reason.startsWith('Mirror'))
+          .map(({ reason, type, message, involvedObject: { kind, namespace, name } }) => ({
+            ...{ reason, type, message },
+            object: `${kind} ${namespace}/${name}`,
+          }))
+          .sort((a, b) => (a.reason < b.reason ? -1 : 1));
+      await until('both Events', () => seen().length >= 2);
+      expect(seen()).toEqual([
+        {
+          reason: 'MirrorDenied',
+          type: 'Warning',
+          object: 'Pod strict/bad',
+          message: expect.stringContaining('denied by gate.webhook: CVE-2026-1') as string,
+        },
+        {
+          reason: 'MirrorHeld',
+          type: 'Normal',
+          object: 'Pod team-a/young',
+          message: expect.stringMatching(/held by gate\.minimumAge until \d{4}-.*Z: it was first seen /) as string,
+        },
+      ]);
+      expect(await metric(leader, 'image_swapper_gated_images', { target: 'strict', verdict: 'denied' })).toBe(1);
+      expect(webhook.log).toHaveLength(1);
+      expect(
+        target.requests(({ path }) => path.includes('/events')).filter((line) => !/^(?:GET|HEAD) /.test(line)),
+      ).toEqual([]);
+    } finally {
+      await Promise.all([cluster.close(), webhook.close(), rm(folder, { recursive: true })]);
+    }
   });
 });
 

@@ -124,6 +124,20 @@ describe('the decision about a manifest', () => {
   });
 });
 
+it('a platform with a tag of its own goes once, by itself', () => {
+  const old = manifest(['1'], { children: [B, digest('e')] });
+  const settings = { after: AFTER, clusters: ['one'], now: NOW };
+  const decisions = decideGarbage(
+    { repository: REPOSITORY, manifests: [old, manifest(['2'], { digest: B })] },
+    [record('one', { 1: 31, 2: 31 })],
+    settings,
+  );
+  expect(decisions.map(({ action, orphans }) => [action, orphans])).toEqual([
+    ['delete', [digest('e')]],
+    ['delete', []],
+  ]);
+});
+
 describe('a refusal to delete anything', () => {
   const good = record('one', { 1: 31 });
   const refused = (
@@ -177,9 +191,35 @@ describe('a refusal to delete anything', () => {
       ],
       /2 installations write the record of cluster one/,
     ],
+    [
+      'a cluster outside the list still writes, and has forgotten its uses',
+      ['one'],
+      [
+        ['one', good],
+        ['two', record('two', { 1: 31 }, { since: NOW - DAY })],
+      ],
+      /the record of cluster two covers 24 h/,
+    ],
+    [
+      'the record of a cluster outside the list that still writes was emptied',
+      ['one'],
+      [
+        ['one', good],
+        ['two', record('two', {})],
+      ],
+      /the record of cluster two names no image/,
+    ],
     ['a record is under another name', ['one'], [['one', record('two', { 1: 31 })]], /is that of two/],
   ])('comes when %s', (_title, clusters, records, message) => {
     expect(refused(clusters, records)).toEqual([expect.stringMatching(message)]);
+  });
+
+  it('does not come for an earlier installation of a cluster that has been silent for a day', () => {
+    const writers = new Map([
+      ['before', NOW - 25 * HOUR],
+      ['now', NOW],
+    ]);
+    expect(refused(['one'], [['one', record('one', { 1: 31 }, { writers })]])).toEqual([]);
   });
 
   it('does not come for a cluster that was removed from the list, whose uses protect all the same', () => {
@@ -218,6 +258,14 @@ describe('a record', () => {
     expect([...updatedRecord(both, usage('b', NOW + 25 * HOUR)).writers.keys()]).toEqual(['b']);
   });
 
+  it('never goes back to an earlier use, and drops one of 800 days ago', () => {
+    const first = updatedRecord(undefined, usage('a', NOW, 'x:1'));
+    const earlier = { ...usage('a', NOW + HOUR), uses: new Map([['x:1', NOW - HOUR]]) };
+    expect(updatedRecord(first, earlier).uses.get('x:1')).toBe(NOW);
+    const [before, after] = [799, 800].map((days) => updatedRecord(first, usage('a', NOW + days * DAY)).uses.size);
+    expect([before, after]).toEqual([1, 0]);
+  });
+
   it('begins again when it was emptied', () => {
     const first = updatedRecord(undefined, usage('a', NOW, 'x:1'));
     expect(updatedRecord(first, usage('a', NOW + DAY)).since).toBe(NOW);
@@ -235,6 +283,12 @@ describe('a record', () => {
     '{"version":2}',
     '{"version":1,"cluster":"a","since":1,"writers":{},"uses":{"x":"1"}}',
     '{"version":1,"cluster":"a","since":1,"writers":[],"uses":{}}',
+    '{"version":2,"cluster":"a","since":1,"writers":{},"uses":{}}',
+    '{"version":1,"cluster":7,"since":1,"writers":{},"uses":{}}',
+    '{"version":1,"cluster":"a","since":-1,"writers":{},"uses":{}}',
+    '{"version":1,"cluster":"a","since":1,"writers":{"w":-1},"uses":{}}',
+    '{"version":1,"cluster":"a","since":1,"writers":{},"uses":{"x:1":1e99}}',
+    '{"version":1,"cluster":"a","since":1,"writers":{},"uses":{"x:1":null}}',
   ])('is refused when it is %j', (text) => {
     expect(() => parseUsageRecord(text)).toThrow(/the record/);
   });
