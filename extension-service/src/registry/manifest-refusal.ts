@@ -22,7 +22,8 @@ export function isLagging(error: unknown): boolean {
 /** Adds the reasons for a refusal that the manifest itself shows: layers that are kept elsewhere, a media type. */
 export function explainManifestRefusal(error: unknown, { mediaType, bytes }: RawManifest): unknown {
   if (!(error instanceof RegistryError)) return error;
-  if (isMissingContent(error) && hasForeignLayers(bytes)) {
+  const isAboutUrls = error.kind === 'invalid' && /\burls?\b/i.test(error.said);
+  if ((isMissingContent(error) || isAboutUrls) && hasForeignLayers(bytes)) {
     const advice =
       'the image has foreign layers, which are stored at other URLs and not copied: allow these URLs in the registry (distribution: validation.manifests.urls.allow)';
     return error.as({ kind: 'unsupported', retryable: false, advice });

@@ -58,32 +58,37 @@ describe('a target that refuses a manifest', () => {
     expect((refusal as Error).message).toContain('docker2s2');
   });
 
-  it('for foreign layers names the setting of distribution, and is not asked again and again', async () => {
-    const { source, target, copy } = await pair();
-    const config = bytesContent(Buffer.from('{}'));
-    source.putBlob('library/app', config);
-    const mediaType = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip';
-    const digest = `sha256:${'a'.repeat(64)}`;
-    const manifest = {
-      schemaVersion: 2,
-      mediaType: OCI_MANIFEST,
-      config: { mediaType: OCI_CONFIG, digest: config.digest, size: config.size },
-      layers: [{ mediaType, digest, size: 10, urls: ['https://layers.example/a'] }],
-    };
-    source.putManifest('library/app', 'v1', OCI_MANIFEST, Buffer.from(JSON.stringify(manifest)));
-    const errors = [{ code: 'UNKNOWN' }, { code: 'UNKNOWN' }, { code: 'MANIFEST_BLOB_UNKNOWN', message: digest }];
-    target.fault({
-      method: 'PUT',
-      path: '/manifests/',
-      action: { type: 'status', status: 500, body: JSON.stringify({ errors }) },
-    });
-    await expect(copy()).rejects.toMatchObject({
-      kind: 'unsupported',
-      retryable: false,
-      message: expect.stringContaining('validation.manifests.urls.allow') as string,
-    });
-    expect(target.requests(({ method, path }) => method === 'PUT' && path.includes('/manifests/')).length).toBe(1);
-  });
+  it.each([
+    ['in three codes', 500, [{ code: 'UNKNOWN' }, { code: 'UNKNOWN' }, { code: 'MANIFEST_BLOB_UNKNOWN', message: '' }]],
+    ['in words', 400, [{ code: 'MANIFEST_INVALID', message: 'invalid URL on layer' }]],
+  ])(
+    'for foreign layers (%s) names the setting of distribution, and is not asked again and again',
+    async (_, status, errors) => {
+      const { source, target, copy } = await pair();
+      const config = bytesContent(Buffer.from('{}'));
+      source.putBlob('library/app', config);
+      const mediaType = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip';
+      const digest = `sha256:${'a'.repeat(64)}`;
+      const manifest = {
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        config: { mediaType: OCI_CONFIG, digest: config.digest, size: config.size },
+        layers: [{ mediaType, digest, size: 10, urls: ['https://layers.example/a'] }],
+      };
+      source.putManifest('library/app', 'v1', OCI_MANIFEST, Buffer.from(JSON.stringify(manifest)));
+      target.fault({
+        method: 'PUT',
+        path: '/manifests/',
+        action: { type: 'status', status, body: JSON.stringify({ errors }) },
+      });
+      await expect(copy()).rejects.toMatchObject({
+        kind: 'unsupported',
+        retryable: false,
+        message: expect.stringContaining('validation.manifests.urls.allow') as string,
+      });
+      expect(target.requests(({ method, path }) => method === 'PUT' && path.includes('/manifests/')).length).toBe(1);
+    },
+  );
 });
 
 describe('a source', () => {
