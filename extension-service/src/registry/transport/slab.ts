@@ -1,7 +1,7 @@
 /** Bytes that one read may bring. */
-const SLAB_BYTES = 512 * 1024;
+const SLAB_BYTES = 256 * 1024;
 /** A read into less than this would bring too little. */
-const MIN_READ_BYTES = 128 * 1024;
+const MIN_READ_BYTES = 64 * 1024;
 /** Slabs that are kept for later bodies. */
 const MAX_UNUSED = 8;
 
