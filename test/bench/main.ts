@@ -17,6 +17,7 @@ const ALL = [
   'admission-table',
   'cluster',
   'hostile-namespace',
+  'queue',
 ];
 
 const wanted = process.argv.slice(2);

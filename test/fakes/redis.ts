@@ -73,8 +73,8 @@ export class RedisServer {
   }
 
   /** Another client's view. */
-  async ask<T>(question: (client: Redis) => Promise<T>): Promise<T> {
-    const client = this.client();
+  async ask<T>(question: (client: Redis) => Promise<T>, password = this.password): Promise<T> {
+    const client = this.client(password);
     try {
       return await question(client);
     } finally {
@@ -117,8 +117,8 @@ export class RedisServer {
     throw new Error('redis-server did not start');
   }
 
-  private client(): Redis {
-    const { port, password } = this;
+  private client(password: string | undefined): Redis {
+    const { port } = this;
     const client = new Redis({
       ...{ port, host: '127.0.0.1', maxRetriesPerRequest: 0, retryStrategy: () => null },
       ...(password !== undefined && { password }),

@@ -218,10 +218,16 @@ export class Service {
     this.clients.check(clients);
     // May refuse, for a CA file that cannot be read: then nothing has changed.
     this.dependencies.lookup.configure(loaded.config);
+    const { metrics } = this.dependencies;
+    const previous = this.inForce.config;
     this.inForce = next;
     this.warnOfOpenRoute();
     this.dependencies.copier.configure(loaded.config);
     this.access.forget();
+    if (previous.queue.type !== loaded.config.queue.type) {
+      metrics.queueServerUp.reset();
+      metrics.queueServerReplicas.reset();
+    }
     this.queue.setLimits(storedLimits(loaded.config, this.replicas));
     this.queue.retryNow(CONFIGURATION_REASONS);
     if (this.clients.replace(clients) && this.tls !== undefined) this.setTls(this.tls);
@@ -250,8 +256,9 @@ export class Service {
     if (event.kind === 'queue-server') {
       const { report } = event;
       this.replicas = report.isUp ? report.replicas : 1;
-      metrics.queueServerUp.set(report.isUp ? 1 : 0);
-      metrics.queueServerReplicas.set(report.isUp ? report.replicas : 0);
+      const { type } = this.inForce.config.queue;
+      metrics.queueServerUp.set({ type }, report.isUp ? 1 : 0);
+      metrics.queueServerReplicas.set({ type }, report.isUp ? report.replicas : 0);
       this.queue.setLimits(storedLimits(this.inForce.config, this.replicas));
       return;
     }

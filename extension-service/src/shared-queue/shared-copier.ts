@@ -89,8 +89,10 @@ export class SharedCopier implements Copier {
     this.local.configure(copyLimits(config));
     this.ahead.configure(config.mirror.concurrency);
     this.queue?.setAhead(this.ahead.current);
-    // A file with a password may have changed as well.
-    if (before === JSON.stringify(config.queue) && config.queue.type === 'memory') return;
+    if (before === JSON.stringify(config.queue)) {
+      void this.queue?.readAgain();
+      return;
+    }
     void this.queue?.close();
     this.queue = undefined;
     this.loseAll();

@@ -5,6 +5,7 @@ import { sleep } from '../util/sleep.js';
 import { QUEUE_KINDS } from './kinds.js';
 import { LOCK_MS, Session } from './session.js';
 import type { SessionOptions } from './session.js';
+import type { ServerSettings } from './kind.js';
 import { readSettings } from './settings.js';
 import type { ReadSecretKey } from './settings.js';
 
@@ -38,6 +39,9 @@ export class SharedQueue {
   private readonly lines = new LogRateLimiter(REPEATED_LINE_MS);
   private readonly running: Promise<void>;
   private ahead: number;
+  /** The settings of the last connection, and what ends it. */
+  private used: string | undefined;
+  private renew: AbortController | undefined;
   private tried: (() => void) | undefined;
   private readonly firstTry = new Promise<void>((resolve) => (this.tried = resolve));
 
@@ -57,6 +61,13 @@ export class SharedQueue {
     this.session?.setAhead(ahead).catch(() => undefined);
   }
 
+  /** Connects again if a file or Secret has changed. */
+  async readAgain(): Promise<void> {
+    const { config, readSecretKey } = this.options;
+    const settings = await readSettings(config, readSecretKey).catch(() => undefined);
+    if (settings !== undefined && this.used !== undefined && textOf(settings) !== this.used) this.renew?.abort();
+  }
+
   async stopDrawing(): Promise<void> {
     await this.session?.stopDrawing();
   }
@@ -72,19 +83,23 @@ export class SharedQueue {
       const message = await this.connected().catch((error: unknown) => messageOf(error));
       this.tried?.();
       if (signal.aborted) return;
+      if (message === undefined) continue;
       this.report({ isUp: false, message });
       await sleep(RETRY_MS, signal, { ref: false });
     }
   }
 
-  /** @returns why the connection ended */
-  private async connected(): Promise<string> {
+  /** @returns why the connection ended; undefined when it is only to be opened again */
+  private async connected(): Promise<string | undefined> {
     const { config, readSecretKey, log, draw, onResult, onGivenUp } = this.options;
     const kind = QUEUE_KINDS[config.type];
     if (kind === undefined) throw new Error(`queue.type: ${config.type} has no server`);
     const { signal } = this.abort;
-    const server = await kind.open(await readSettings(config, readSecretKey));
+    const settings = await readSettings(config, readSecretKey);
+    const server = await kind.open(settings);
     const ended = new AbortController();
+    this.used = textOf(settings);
+    this.renew = ended;
     let fault: string | undefined;
     const session = await Session.open(server, {
       ...{ draw, onResult, onGivenUp, ahead: this.ahead, prefix: config.prefix },
@@ -113,7 +128,7 @@ export class SharedQueue {
         if (problem !== undefined && performance.now() - heard > LOST_MS) return problem;
         await sleep(BEAT_MS, AbortSignal.any([signal, ended.signal]), { ref: false });
       }
-      return fault ?? 'the service is stopping';
+      return fault;
     } finally {
       this.session = undefined;
       await session.close();
@@ -136,4 +151,8 @@ export class SharedQueue {
     this.last = text;
     onReport(report);
   }
+}
+
+function textOf(settings: ServerSettings): string {
+  return JSON.stringify({ ...settings, url: settings.url.href });
 }

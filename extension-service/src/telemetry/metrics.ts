@@ -26,8 +26,8 @@ export interface Metrics {
   readonly queueDepth: Gauge<'state'>;
   readonly queueOldestAge: Gauge;
   readonly queueRefused: Counter<'target'>;
-  readonly queueServerUp: Gauge;
-  readonly queueServerReplicas: Gauge;
+  readonly queueServerUp: Gauge<'type'>;
+  readonly queueServerReplicas: Gauge<'type'>;
   readonly registryRequests: Counter<'registry' | 'action' | 'code'>;
   readonly registryThrottled: Counter<'registry'>;
   readonly rateLimitRemaining: Gauge<'registry'>;
@@ -193,11 +193,13 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     queueServerUp: new Gauge({
       name: 'image_swapper_queue_server_up',
       help: '1 while the queue server can be used; 0 while it cannot, and the replica that holds the Lease copies alone; absent with queue.type memory',
+      labelNames: ['type'],
       registers,
     }),
     queueServerReplicas: new Gauge({
       name: 'image_swapper_queue_server_replicas',
       help: 'Replicas that copy, as this replica sees them in the queue server',
+      labelNames: ['type'],
       registers,
     }),
     registryRequests: new Counter({

@@ -1,4 +1,4 @@
-import type { QueueConfig } from '../../../../extension-service/src/core/config/model.js';
+import type { Config, QueueConfig } from '../../../../extension-service/src/core/config/model.js';
 import { compileRules } from '../../../../extension-service/src/core/decide/rules.js';
 import { mirrorJobKey } from '../../../../extension-service/src/core/decide/mirror-job.js';
 import type { MirrorJob } from '../../../../extension-service/src/core/decide/mirror-job.js';
@@ -41,16 +41,15 @@ export class Replica {
   readonly log: string[] = [];
   report: QueueReport | undefined;
   readonly #copier: SharedCopier;
+  readonly #config: Config;
 
   constructor(queue: Partial<QueueConfig> & Pick<QueueConfig, 'type'>, options: ReplicaOptions = {}) {
     const { concurrency = 4, install = 'this install', isShown = false } = options;
     const base = configOf();
+    const mirror = { ...base.mirror, concurrency, perSource: concurrency };
+    this.#config = { ...base, mirror, queue: { ...base.queue, ...queue } };
     this.#copier = new SharedCopier({
-      config: {
-        ...base,
-        mirror: { ...base.mirror, concurrency, perSource: concurrency },
-        queue: { ...base.queue, ...queue },
-      },
+      config: this.#config,
       rulesOf: (config) => compileRules(config, namingTarget),
       copier: this.held,
       isShown: () => Promise.resolve(isShown),
@@ -73,6 +72,11 @@ export class Replica {
 
   connected(): Promise<void> {
     return until(`a connection: ${this.log.join('\n')}`, () => this.report?.isUp === true);
+  }
+
+  /** The configuration was read again, and its files may have changed. */
+  reload(): void {
+    this.#copier.configure(this.#config);
   }
 
   drain(grace = 0): Promise<void> {

@@ -14,7 +14,7 @@ import { Replica, endAll, imageJob } from './replica.js';
 const PASSWORD = 'secret-word-of-the-queue';
 const WRONG = 'wrong-word-of-the-queue';
 
-/** What a replica says of a server that it cannot use, and that it copies nevertheless. */
+/** The error of a replica that cannot use the server; checks that it copies nevertheless, and shows no password. */
 async function refusal(queue: Partial<QueueConfig> & Pick<QueueConfig, 'type'>): Promise<string> {
   const replica = new Replica(queue);
   try {
@@ -125,6 +125,36 @@ describe('Redis', () => {
       expect(await refusal({ type: 'redis', url: unfit.url })).toMatch(words);
     } finally {
       await unfit.stop();
+    }
+  });
+
+  it('is connected to again when a file has changed, and left alone by every other reload', async () => {
+    const rotated = await RedisServer.start({ requirepass: PASSWORD });
+    const connections = (): Promise<string> =>
+      rotated.ask(async (client) => {
+        const lines = String(await client.client('LIST')).split('\n');
+        const own = lines.filter((line) => / name=\S+/.test(line)).map((line) => /^id=(\d+)/.exec(line)?.[1]);
+        return own.sort().join(' ');
+      });
+    await writeFile(file('rotated'), PASSWORD);
+    const replica = new Replica({ type: 'redis', url: rotated.url, passwordFile: file('rotated') });
+    try {
+      await replica.connected();
+      const before = await connections();
+      replica.reload();
+      expect(await endAll([replica], replica.ask(imageJob('app')))).toBe(OUTCOME.digest);
+      expect(await connections()).toBe(before);
+      await writeFile(file('rotated'), `${PASSWORD}\n\n`);
+      await rotated.ask((client) => client.config('SET', 'requirepass', `${PASSWORD}\n`));
+      replica.reload();
+      await until('new connections', async () => {
+        const now = await rotated.ask((client) => client.client('LIST').then(String), `${PASSWORD}\n`);
+        return !before.split(' ').some((id) => now.includes(`id=${id} `)) && / name=\S+/.test(now);
+      });
+      expect(await endAll([replica], replica.ask(imageJob('again')))).toBe(OUTCOME.digest);
+    } finally {
+      await replica.drain();
+      await rotated.stop();
     }
   });
 

@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest';
+import { QuotaPool } from '../../../extension-service/src/kinds/aws/quotas.js';
+import { DrawnAhead, storedLimits } from '../../../extension-service/src/shared-queue/limits.js';
+import { LocalCopies } from '../../../extension-service/src/shared-queue/local-copies.js';
+import { Places } from '../../../extension-service/src/shared-queue/places.js';
+import { configOf } from '../decide/rules-of.js';
+import { HeldCopier, failure, job } from '../mirror/queue-world.js';
+
+const never = new AbortController().signal;
+const quiet = (): void => undefined;
+const settledPromises = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('copies that a replica makes', () => {
+  it('begin in turns of the namespaces, within the slots', async () => {
+    const copier = new HeldCopier();
+    const copies = new LocalCopies(copier, { concurrency: 1 }, quiet);
+    const of = (name: string, namespace: string) =>
+      job(name, { pull: { namespace, serviceAccount: 'default', secretNames: [] } });
+    for (const one of [of('a1', 'a'), of('a2', 'a'), of('a3', 'a'), of('b1', 'b')]) void copies.run(one, never, quiet);
+    // The reserve of one slot is for another namespace.
+    expect(copier.names).toEqual(['a1', 'b1']);
+    copier.started[0]?.end();
+    await settledPromises();
+    expect(copier.names).toEqual(['a1', 'b1', 'a2']);
+  });
+
+  it('end with the failure of their registry, before they are tried, when it does not answer', async () => {
+    const copier = new HeldCopier();
+    const copies = new LocalCopies(copier, { concurrency: 1 }, quiet);
+    const results = ['one', 'two'].map((name) => copies.run(job(name), never, quiet));
+    const other = copies.run(job('other', { from: 'ghcr.io' }), never, quiet);
+    copier.started[0]?.fail(failure('throttled', true, { host: 'docker.io', retryAfter: 7_000 }));
+    const [first, second] = await Promise.all(results);
+    expect(first).toMatchObject({ ok: false, failure: { reason: 'throttled' } });
+    expect(second).toMatchObject({ ok: false, failure: { reason: 'throttled', retryAfter: 7_000 } });
+    expect(copier.names).toEqual(['one', 'other']);
+    copier.started.at(-1)?.end();
+    expect(await other).toMatchObject({ ok: true });
+  });
+
+  it('end as stopped when they are handed back', async () => {
+    const copier = new HeldCopier();
+    const copies = new LocalCopies(copier, { concurrency: 1 }, quiet);
+    const abort = new AbortController();
+    const [running, waiting] = ['one', 'two'].map((name) => copies.run(job(name), abort.signal, quiet));
+    void copies.drain(0);
+    expect(await waiting).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(copier.started[0]?.signal.aborted).toBe(true);
+    copier.started[0]?.fail(new Error('aborted'));
+    expect(await running).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
+  });
+});
+
+describe('limits with a queue server', () => {
+  it('draw as many jobs as there are slots, and up to four times as many while none ends', () => {
+    const ahead = new DrawnAhead(2);
+    expect(ahead.current).toBe(2);
+    for (let second = 0; second < 20; second += 1) ahead.stuck();
+    expect(ahead.current).toBe(8);
+    ahead.ended();
+    expect(ahead.current).toBe(2);
+  });
+
+  it('store fewer jobs than the replicas can draw, and as many as before without a server', () => {
+    const config = configOf();
+    const { queue } = config;
+    expect(storedLimits({ ...config, queue: { ...queue, type: 'redis' } }, 3)).toEqual({ concurrency: 3 * 4 * 3 });
+    expect(storedLimits(config, 3)).toMatchObject({ concurrency: 4, perSource: 3 });
+  });
+
+  it("divide a registry's quotas by the replicas that copy", async () => {
+    let replicas = 4;
+    const quotas = { putImage: 40, initiateLayerUpload: 400, completeLayerUpload: 400 };
+    const settings = { accountId: '1', region: 'r', quotas } as Parameters<QuotaPool['pacer']>[0];
+    const pacer = new QuotaPool(() => replicas).pacer(settings);
+    const inTime = async (count: number): Promise<number> => {
+      const abort = new AbortController();
+      let passed = 0;
+      for (let index = 0; index < count; index += 1) {
+        void pacer.wait('put-manifest', abort.signal).then(
+          () => (passed += 1),
+          () => undefined,
+        );
+      }
+      await settledPromises();
+      abort.abort();
+      return passed;
+    };
+    // The burst of a second.
+    expect(await inTime(60)).toBe(10);
+    replicas = 1;
+    expect(await inTime(60)).toBeLessThan(10);
+  });
+});
+
+describe('places', () => {
+  it('let one in after another, and forget who gave up', async () => {
+    const places = new Places();
+    const leave = await places.enter('a', never);
+    const abort = new AbortController();
+    const order: string[] = [];
+    const second = places.enter('a', abort.signal).then((done) => (order.push('second'), done));
+    const third = places.enter('a', never).then((done) => (order.push('third'), done));
+    await places.enter('b', never);
+    abort.abort();
+    await second;
+    leave();
+    (await third)();
+    expect(order).toEqual(['second', 'third']);
+    (await places.enter('a', never))();
+  });
+});
