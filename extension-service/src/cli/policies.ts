@@ -51,7 +51,7 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   if (flags.engineValues === true && engine !== undefined && flags.deleteManaged !== true) {
     return printEngineValues(context, { ...flags, engine });
   }
-  const { config } = await load(context, flags, { checkFiles: false });
+  const { config, origins } = await load(context, flags, { checkFiles: false });
   if (flags.deleteManaged === true) {
     if (engine !== undefined)
       throw new CliError(
@@ -68,8 +68,8 @@ export async function policies(context: CommandContext, flags: PoliciesFlags): P
   try {
     objects = renderPolicies(config, { ...flags, engine }, authority);
   } catch (error) {
-    if (error instanceof InvalidPolicyOptionError) throw new CliError(EXIT.usage, withFlagNames(error.message, flags));
-    throw error;
+    if (!(error instanceof InvalidPolicyOptionError)) throw error;
+    throw new CliError(EXIT.usage, `${originOf(error, origins)}${withFlagNames(error.message, flags)}`);
   }
   // Does not fold long lines: a folded expression is hard to read and easy to break.
   context.stdout.write(objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n'));
@@ -202,6 +202,12 @@ function configMapKey(text: string, engine: EngineName): ConfigMapKey {
     throw new CliError(EXIT.usage, `--ca-config-map ${JSON.stringify(text)}: ${message}`);
   }
   return { namespace, name, ...(key !== undefined && { key }) };
+}
+
+/** `FILE:LINE: ` where the option is a key of the configuration file, which is checked for its own engine alone. */
+function originOf({ option }: InvalidPolicyOptionError, origins: ReadonlyMap<string, string>): string {
+  const origin = origins.get(option) ?? origins.get(`source.${option}.jmespath`);
+  return origin === undefined || origin === 'default' ? '' : `${origin}: `;
 }
 
 /** The renderers name their option; users gave a flag or a key. */

@@ -30,6 +30,24 @@ describe('policies', () => {
     if (engine.startsWith('kyverno')) expect(stdout).toContain(`${cli.target.host}/mirror/`);
   });
 
+  it('names file and line of what the API server cannot decide, where the file is for another engine', async () => {
+    const file = join(cli.folder, 'undecidable.yaml');
+    const refused = async (...lines: readonly string[]): Promise<string> => {
+      await writeFile(file, ['imageSwapPolicy: always', 'policies: {engine: webhook}', ...lines, ''].join('\n'));
+      const ended = await cli.swapper(['policies', '--engine', 'mutatingadmissionpolicy', '--config', file]);
+      expect(ended).toMatchObject({ code: 2, stdout: '' });
+      return ended.stderr;
+    };
+    const target = 'target: {type: oci, oci: {registry: mirror.test}}';
+    expect(await refused(target, 'source:', '  filters:', '    - jmespath: obj.spec.hostNetwork')).toContain(
+      `${file}:6: source.filters[0]: the API server cannot decide "obj.spec.hostNetwork"`,
+    );
+    const selective = '  - {name: one, type: oci, match: obj.spec.hostNetwork, oci: {registry: one.test}}';
+    expect(await refused(target, 'targets:', selective)).toContain(
+      `${file}:5: targets[0].match: the API server cannot decide "obj.spec.hostNetwork"`,
+    );
+  });
+
   it('takes URL and failClosed of the configuration, unless flags say otherwise', async () => {
     const url = 'https://swap.tools.svc:8443';
     const file = await cli.config({
