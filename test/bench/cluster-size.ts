@@ -1,6 +1,3 @@
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +6,7 @@ import { stringify } from 'yaml';
 import { FakeCluster } from '../fakes/cluster/fake-cluster.js';
 import { realisticPod } from '../fakes/cluster/pods.js';
 import { RunningService } from '../fakes/service.js';
+import { EverythingRegistry } from './everything-registry.js';
 import { processStats } from './process-stats.js';
 
 export interface ClusterSize {
@@ -66,29 +64,5 @@ export async function measureCluster(pods: number, patience = 240): Promise<Clus
   } finally {
     await cluster.close();
     await target.stop();
-  }
-}
-
-/** A registry that has every manifest that it is asked for. */
-class EverythingRegistry {
-  readonly looked = new Set<string>();
-  private server: Server | undefined;
-
-  async start(): Promise<string> {
-    const digest = `sha256:${'a'.repeat(64)}`;
-    const server = createServer((request, response) => {
-      const path = request.url ?? '';
-      if (path.includes('/manifests/')) this.looked.add(path);
-      const headers = { 'Content-Type': 'application/vnd.oci.image.index.v1+json', 'Docker-Content-Digest': digest };
-      response.writeHead(200, { ...headers, 'Content-Length': 0 }).end();
-    });
-    this.server = server;
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  }
-
-  async stop(): Promise<void> {
-    this.server?.closeAllConnections();
-    await new Promise((resolve) => this.server?.close(resolve) ?? resolve(undefined));
   }
 }

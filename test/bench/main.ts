@@ -15,6 +15,8 @@ const ALL = [
   'synth',
   'engines',
   'admission-table',
+  'table-lag',
+  'table-size',
   'cluster',
   'hostile-namespace',
   'queue',

@@ -1,0 +1,27 @@
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** A registry that has every manifest that it is asked for. */
+export class EverythingRegistry {
+  readonly looked = new Set<string>();
+  private server: Server | undefined;
+
+  async start(): Promise<string> {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const server = createServer((request, response) => {
+      const path = request.url ?? '';
+      if (path.includes('/manifests/')) this.looked.add(path);
+      const headers = { 'Content-Type': 'application/vnd.oci.image.index.v1+json', 'Docker-Content-Digest': digest };
+      response.writeHead(200, { ...headers, 'Content-Length': 0 }).end();
+    });
+    this.server = server;
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.server?.closeAllConnections();
+    await new Promise((resolve) => this.server?.close(resolve) ?? resolve(undefined));
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * The leader of a large cluster with the API server's table: writes, and memory beside another build, or else beside this one
+ * with the engine webhook. 1,000 namespaces at a fake API server; the target has every image. It takes half an hour on busy cores.
+ * `npx tsx test/bench/table-size.ts [OTHER/dist/image-swapper.cjs] [rounds] [Pods] [images]`
+ */
+import { rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import type { AppliedWrite } from '../fakes/cluster/applied-objects.js';
+import type { FakeObject } from '../fakes/cluster/collection.js';
+import { FakeCluster } from '../fakes/cluster/fake-cluster.js';
+import { realisticPod, smallPod } from '../fakes/cluster/pods.js';
+import { BUNDLE, RunningService } from '../fakes/service.js';
+import { until } from '../fakes/until.js';
+import { EverythingRegistry } from './everything-registry.js';
+import { processStats } from './process-stats.js';
+import { median, printTable } from './table.js';
+
+const NAMESPACES = 1_000;
+/** Milliseconds without a write or a look, after which the leader counts as quiet. */
+const QUIET_MS = 15_000;
+/** New images of the stream, one every 500 ms. */
+const STREAM = { images: 240, pauseMs: 500 };
+const HANG_S = 1_800;
+const POLICIES = '/apis/admissionregistration.k8s.io/v1/';
+
+interface Size {
+  /** MiB: at the highest, once every image was looked for, and after the stream. */
+  readonly peak: number;
+  readonly after: number;
+  readonly streamed: number;
+  readonly cpu: number;
+  readonly entries: number;
+  /** Writes of all objects, the most within a minute, and the characters of the largest. */
+  readonly filling: Writes;
+  readonly streaming: Writes;
+}
+
+interface Writes {
+  readonly count: number;
+  readonly mostInMinute: number;
+  readonly largest: number;
+}
+
+interface Cluster {
+  readonly pods: number;
+  readonly images: number;
+}
+
+export async function run(other?: string, rounds = 2, pods = 100_000, images = 20_000): Promise<void> {
+  const sides = {
+    table: { bundle: BUNDLE, policies: { engine: 'mutatingadmissionpolicy', manage: true } },
+    peer: { bundle: other ?? BUNDLE, policies: { engine: 'webhook' } },
+  };
+  const seen: Record<keyof typeof sides, Size[]> = { table: [], peer: [] };
+  for (let round = 0; round < rounds; round += 1)
+    for (const side of ['table', 'peer'] as const) {
+      const size = await measure(sides[side].bundle, sides[side].policies, { pods, images });
+      console.log(`${side}: ${JSON.stringify(size)}`);
+      seen[side].push(size);
+    }
+  const middle = (side: keyof typeof sides, key: 'peak' | 'after' | 'streamed' | 'cpu'): number =>
+    median(seen[side].map((size) => size[key]));
+  printTable(
+    ['MiB', 'peak', 'after', 'after the stream', 'CPU s'],
+    [
+      ...(['table', 'peer'] as const).map((side) => [
+        side,
+        ...(['peak', 'after', 'streamed', 'cpu'] as const).map((key) => middle(side, key)),
+      ]),
+      [
+        'table above peer',
+        ...(['peak', 'after', 'streamed', 'cpu'] as const).map((key) => middle('table', key) - middle('peer', key)),
+      ],
+    ],
+  );
+}
+
+async function measure(bundle: string, policies: object, size: Cluster): Promise<Size> {
+  const cluster = await FakeCluster.start();
+  cluster.applied.serve(POLICIES);
+  const target = new EverythingRegistry();
+  const kubeconfig = join(tmpdir(), `image-swapper-table-${process.pid}.json`);
+  try {
+    const registry = await target.start();
+    const pods = cluster.collection('/api/v1/pods');
+    pods.generate(size.pods, (index) => podOf(index, size.images));
+    await writeFile(kubeconfig, cluster.kubeconfig());
+    const service = await RunningService.start({
+      config: stringify({
+        target: { type: 'oci', oci: { registry, insecure: true } },
+        // Each of 1,000 namespaces would have Secrets to read.
+        secretReader: { enabled: false },
+        policies,
+      }),
+      env: { KUBECONFIG: kubeconfig, POD_NAME: 'size' },
+      plain: true,
+      bundle,
+    });
+    const stats = () => {
+      const now = processStats(service.process.pid ?? 0);
+      if (now === undefined) throw new Error(`the service ended: ${JSON.stringify(service.log.slice(-5))}`);
+      return now;
+    };
+    const quiet = async (): Promise<void> => {
+      let [seen, since] = ['', performance.now()];
+      await until(
+        'the leader is quiet',
+        () => {
+          const state = `${target.looked.size} ${cluster.applied.writes.length}`;
+          if (state !== seen) [seen, since] = [state, performance.now()];
+          return performance.now() - since > QUIET_MS;
+        },
+        HANG_S,
+      );
+    };
+    try {
+      await until('every image is looked for', () => target.looked.size >= size.images, HANG_S);
+      await quiet();
+      const { rss: after, peakRss: peak } = stats();
+      const filling = writesOf(cluster.applied.writes);
+      const before = cluster.applied.writes.length;
+      for (let index = 0; index < STREAM.images; index += 1) {
+        pods.put(smallPod(`stream-${index}`, `registry.example.com/stream/service-${index % 7}:2.${index}`));
+        await sleep(STREAM.pauseMs);
+      }
+      await quiet();
+      const streaming = writesOf(cluster.applied.writes.slice(before));
+      const { rss: streamed, cpu } = stats();
+      return { peak, after, streamed, cpu, entries: entriesIn(cluster), filling, streaming };
+    } finally {
+      await service.stop('SIGKILL');
+    }
+  } finally {
+    await cluster.close();
+    await target.stop();
+    await rm(kubeconfig, { force: true });
+  }
+}
+
+function podOf(index: number, images: number): FakeObject {
+  const pod = realisticPod(index, 'registry.example.com');
+  const number = index % images;
+  const image = `registry.example.com/team-${number % 97}/service-${number % 1_999}:1.${number}.0`;
+  const { containers, ...spec } = pod['spec'] as { readonly containers: readonly object[] };
+  return {
+    ...pod,
+    metadata: { ...pod.metadata, namespace: `team-${index % NAMESPACES}-production` },
+    spec: { ...spec, containers: containers.map((container) => ({ ...container, image })) },
+  };
+}
+
+function writesOf(writes: readonly AppliedWrite[]): Writes {
+  const within = writes.map(({ time }) => writes.filter((one) => one.time >= time && one.time < time + 60_000).length);
+  return {
+    count: writes.length,
+    mostInMinute: Math.max(0, ...within),
+    largest: Math.max(0, ...writes.map(({ text }) => text.length)),
+  };
+}
+
+/** Tags in the tables, as they were applied last. */
+function entriesIn({ applied }: FakeCluster): number {
+  let count = 0;
+  for (const name of ['image-swapper', 'image-swapper-recent']) {
+    const last = applied.writes.findLast(({ path }) => path === `${POLICIES}mutatingadmissionpolicies/${name}`);
+    const { spec } = JSON.parse(last?.text ?? '{}') as { readonly spec?: { readonly variables: readonly Variable[] } };
+    for (const { name: variable, expression } of spec?.variables ?? [])
+      if (/^(table|renamedTable)\d+_\d+$/.test(variable)) count += [...expression.matchAll(/[ "][12]\.\d+/g)].length;
+  }
+  return count;
+}
+
+interface Variable {
+  readonly name: string;
+  readonly expression: string;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [other, ...numbers] = process.argv.slice(2);
+  await run(other, ...numbers.map(Number));
+}
