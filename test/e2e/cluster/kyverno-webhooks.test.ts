@@ -75,6 +75,17 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     expect((body as { status: { autogen?: object } }).status.autogen ?? {}).toEqual({});
   });
 
+  it.each([
+    { kind: 'MutatingPolicy', seconds: 3, render: () => renderKyvernoMutatingPolicy({ url, targets }) },
+    // Kyverno's --webhookTimeout, which a ClusterPolicy can only raise.
+    { kind: 'ClusterPolicy', seconds: 10, render: () => renderKyvernoClusterPolicy({ url, targets, caBundle: ca }) },
+  ])('a $kind by default holds a Pod up for $seconds s at most', async ({ seconds, render }) => {
+    const policy = render();
+    expect(JSON.stringify(policy)).toContain('"timeoutSeconds":3');
+    const webhooks = await apply(policy);
+    expect(webhooks.map(({ timeoutSeconds }) => timeoutSeconds)).toEqual([seconds]);
+  });
+
   it('a ClusterPolicy is asked about new Pods and ephemeral containers', async () => {
     const webhooks = await apply(renderKyvernoClusterPolicy({ url, targets, caBundle: ca, timeoutSeconds: 12 }));
     expect(webhooks).toHaveLength(1);
