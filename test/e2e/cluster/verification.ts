@@ -23,6 +23,8 @@ export interface VerificationRow {
 
 interface VerificationPolicy {
   readonly name: string;
+  /** In the URL of the webhook that pins images, where the policy has one of its own. */
+  readonly pinsBy?: string;
   object(options: { readonly key: string; readonly mirror: string }): ApiObject;
 }
 
@@ -54,6 +56,7 @@ const PODS = [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], re
 function imageValidatingPolicy(mutateDigest: boolean): VerificationPolicy {
   return {
     name: `ImageValidatingPolicy, \`mutateDigest: ${mutateDigest}\``,
+    ...(mutateDigest && { pinsBy: '/ivpol/mutate' }),
     object: ({ key }) => {
       const [text = ''] = blocks('docs/kyverno.md', 'yaml').filter((block) => block.includes('ImageValidatingPolicy'));
       const documented = parse(text) as ApiObject & { readonly spec: { readonly validationConfigurations: object } };
@@ -141,7 +144,7 @@ export async function seeVerification(
         await installEngine(world, engine, { failClosed: false });
         for (const [index, { policy }] of cases.entries()) {
           if (cases[index]?.engine !== engine) continue;
-          all.push(await enforced(world, policy.object({ key, mirror: world.prefix }), imagesOf(index)));
+          all.push(await enforced(world, policy, key, imagesOf(index)));
         }
         await uninstallEngine(world, engine);
       }
@@ -163,19 +166,36 @@ export async function seeVerification(
 }
 
 /** The outcomes of new Pods with these images while the policy is in force. */
-async function enforced(world: World, policy: ApiObject, images: readonly string[]): Promise<string[]> {
+async function enforced(
+  world: World,
+  policy: VerificationPolicy,
+  key: string,
+  images: readonly string[],
+): Promise<string[]> {
   const { api } = world.plane;
   const unsigned = await world.probe();
-  await api.apply(policy);
+  const object = policy.object({ key, mirror: world.prefix });
+  const refuses = async (): Promise<boolean> => !(await tryOut(api, pod(unsigned))).admitted;
+  await api.apply(object);
   try {
-    await until('the policy is in force', async () => !(await tryOut(api, pod(unsigned))).admitted);
+    // Kyverno asks for its two webhooks, one that pins and one that refuses, at different moments.
+    await until('the policy is in force', async () => (await pins(world, policy)) && (await refuses()));
     const outcomes: string[] = [];
     for (const image of images) outcomes.push(outcome(world, image, await create(api, pod(image))));
     return outcomes;
   } finally {
-    await api.remove(policy);
-    await until('the policy is gone', async () => (await tryOut(api, pod(unsigned))).admitted);
+    await api.remove(object);
+    const gone = async (): Promise<boolean> => policy.pinsBy === undefined || !(await pins(world, policy));
+    await until('the policy is gone', async () => (await gone()) && !(await refuses()));
   }
+}
+
+/** Whether the API server has the webhook by which Kyverno pins images for this policy, if it has one of its own. */
+async function pins({ plane }: World, { pinsBy }: VerificationPolicy): Promise<boolean> {
+  if (pinsBy === undefined) return true;
+  const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+  const { body } = await plane.api.send('GET', `${path}/kyverno-resource-mutating-webhook-cfg`);
+  return JSON.stringify(body).includes(pinsBy);
 }
 
 function outcome(world: World, image: string, admission: Admission): string {
