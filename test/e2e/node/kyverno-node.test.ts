@@ -135,6 +135,17 @@ describe('a cluster whose Pods run, with Kyverno and the chart by their default 
     expect([askedOnce > askedBefore, pulled(target).length > askedOnce]).toEqual([true, true]);
   });
 
+  it('runs an image that the node has, and never pulls it, for a Pod with imagePullPolicy Never', async () => {
+    const original = await newImage();
+    await running(node, pod(original));
+    await isMirrored(original);
+    const askedBefore = pulled(target).length;
+    const never = pod(original, { containers: [{ name: 'app', image: original, imagePullPolicy: 'Never' }] });
+    await running(node, never);
+    expect(imagesOf(await stored(node.plane.api, never))).toEqual({ app: original });
+    expect(pulled(target)).toHaveLength(askedBefore);
+  });
+
   it('rolls a Deployment out while the release is upgraded to a target with a login and private sources', async () => {
     const { api } = node.plane;
     demo.image = await newImage();
