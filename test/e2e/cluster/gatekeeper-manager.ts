@@ -8,7 +8,7 @@ import { installCrds } from './crds.js';
 import type { ApiObject } from './kube-api.js';
 import { Program } from './program.js';
 
-const MODULE = 'github.com/open-policy-agent/gatekeeper/v3';
+export const GATEKEEPER_MODULE = 'github.com/open-policy-agent/gatekeeper/v3';
 const NAMESPACE = 'gatekeeper-system';
 
 /** The values of Gatekeeper's chart that shape its mutating webhook. */
@@ -31,7 +31,7 @@ export interface GatekeeperProcess {
 }
 
 export async function gatekeeperManager(): Promise<string> {
-  return goTool({ module: 'gatekeeper', package: MODULE, command: 'gatekeeper' });
+  return goTool({ module: 'gatekeeper', package: GATEKEEPER_MODULE, command: 'gatekeeper' });
 }
 
 /** Gatekeeper's manager beside the API server, with the webhook that its chart makes of these values. */
@@ -41,7 +41,7 @@ export async function startGatekeeper(
 ): Promise<GatekeeperProcess> {
   const command = await gatekeeperManager();
   const { api, folder } = plane;
-  await installCrds(api, [join(await goModule('gatekeeper', MODULE), 'charts', 'gatekeeper', 'crds')]);
+  await installCrds(api, [join(await goModule('gatekeeper', GATEKEEPER_MODULE), 'charts', 'gatekeeper', 'crds')]);
   await api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
   const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
   const certificates = join(folder, 'gatekeeper-certs');

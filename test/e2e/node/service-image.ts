@@ -4,15 +4,18 @@ import type { Node } from './node.js';
 
 const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt';
 
-/** The values by which the chart runs the build of this checkout, by the Node of this machine. */
-export async function serviceImage(node: Node): Promise<{ readonly repository: string; readonly tag: string }> {
+/** The values by which the chart runs a build, by default that of this checkout, by the Node of this machine. */
+export async function serviceImage(
+  node: Node,
+  { bundle = BUNDLE, repository = 'image-swapper' } = {},
+): Promise<{ readonly repository: string; readonly tag: string }> {
   const image = imageOf({
-    files: { '/usr/bin/node': process.execPath, '/app/image-swapper.cjs': BUNDLE, [AUTHORITIES]: AUTHORITIES },
+    files: { '/usr/bin/node': process.execPath, '/app/image-swapper.cjs': bundle, [AUTHORITIES]: AUTHORITIES },
     texts: { '/etc/passwd': 'nonroot:x:65532:65532::/tmp:/sbin/nologin\n' },
     entrypoint: ['/usr/bin/node', '/app/image-swapper.cjs'],
     command: ['serve'],
   });
-  const reference = await push(node.system, 'image-swapper', image);
+  const reference = await push(node.system, repository, image);
   const at = reference.lastIndexOf(':');
   return { repository: reference.slice(0, at), tag: reference.slice(at + 1) };
 }
