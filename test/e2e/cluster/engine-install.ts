@@ -1,7 +1,7 @@
 import { until } from '../../fakes/until.js';
 import type { Engine } from './engines.js';
 import type { ApiObject } from './kube-api.js';
-import { pod, tryOut } from './pods.js';
+import { pod, tryOut, volumesOf } from './pods.js';
 import { FILTERS } from './world.js';
 import type { World } from './world.js';
 
@@ -12,12 +12,21 @@ export interface InstallOptions {
   readonly withinSeconds?: number;
 }
 
-/** Applies the engine's objects and waits until they act. @throws Error when a new Pod is not swapped in time */
+/**
+ * Applies the engine's objects and waits until all of them act: Gatekeeper learns of its mutators one by one.
+ *
+ * @throws Error when a new Pod is not swapped in time
+ */
 export async function installEngine(world: World, engine: Engine, options: InstallOptions): Promise<void> {
   const { withinSeconds, ...policy } = options;
   for (const object of objectsOf(world, engine, policy)) await world.plane.api.apply(object);
   const image = await world.probe();
-  await until(`${engine.name} swaps`, async () => (await appOf(world, image)) === world.swapped(image), withinSeconds);
+  const wanted = world.swapped(image);
+  await until(
+    `${engine.name} swaps`,
+    async () => (await imagesOfNewPod(world, image)).every((one) => one === wanted),
+    withinSeconds,
+  );
 }
 
 /** Deletes the engine's objects and waits until they no longer act. */
@@ -25,13 +34,19 @@ export async function uninstallEngine(world: World, engine: Engine): Promise<voi
   for (const object of [...objectsOf(world, engine, { failClosed: false })].reverse())
     await world.plane.api.remove(object);
   const image = await world.probe();
-  await until(`${engine.name} is gone`, async () => (await appOf(world, image)) === image);
+  await until(`${engine.name} is gone`, async () => (await imagesOfNewPod(world, image)).every((one) => one === image));
 }
 
-/** The image that a new Pod would get; undefined when it is refused. */
-async function appOf(world: World, image: string): Promise<string | undefined> {
-  const admission = await tryOut(world.plane.api, pod(image));
-  return admission.admitted ? admission.images['app'] : undefined;
+/** The images that a new Pod with this image in each place gets; `refused` when it is. */
+async function imagesOfNewPod(world: World, image: string): Promise<readonly string[]> {
+  const probe = pod(image, {
+    initContainers: [{ name: 'init', image }],
+    volumes: [{ name: 'volume', image: { reference: image } }],
+  });
+  const admission = await tryOut(world.plane.api, probe);
+  if (!admission.admitted) return ['refused'];
+  // A Kubernetes that does not know image volumes drops their reference.
+  return [...Object.values(admission.images), ...Object.values(volumesOf(admission.object))];
 }
 
 function objectsOf(
