@@ -75,7 +75,7 @@ async function measure(shape: Shape): Promise<(string | number)[]> {
 
 type Place = readonly [repository: string, tag: string];
 
-/** Images that all clusters left 40 days ago, but for those that one has used an hour ago. */
+/** Images that all clusters left 40 days ago, except those that one has used an hour ago. */
 function fill(
   registry: FakeRegistry,
   { repositories, platforms, isSigned = false }: Shape,

@@ -282,6 +282,18 @@ functionConfig:
     expect(await swapped(once)).toBe(once);
   });
 
+  it('ends the lines that it adds as the text does', async () => {
+    const after = await swapped(list.replaceAll('\n', '\r\n'));
+    expect(after).toContain('results:');
+    expect(after.replaceAll('\r\n', '')).not.toContain('\n');
+  });
+
+  it('adds no results to a ResourceList of somebody else', async () => {
+    const other = list.replace('config.kubernetes.io/v1', 'example.com/v1');
+    expect(other).not.toBe(list);
+    expect(await swapped(other)).not.toContain('results');
+  });
+
   it('keeps the results of functions before it, in YAML and JSON', async () => {
     for (const text of [
       `${list}results:\n- message: first\n`,

@@ -10,6 +10,7 @@ const webhook = { url: 'https://scanner.example.com/', timeout: 10_000, onError:
 const aged: GateConfig = { minimumAge: 72 * HOUR };
 const asked: GateConfig = { webhook };
 const lenient: GateConfig = { webhook: { ...webhook, onError: 'allow' } };
+const verify = { keys: ['/etc/cosign.pub'], identities: [], attestations: [] };
 const both: GateConfig = { ...aged, ...asked };
 
 const denied: CheckResult = { state: 'denied', reason: 'CVE-2026-1' };
@@ -51,6 +52,18 @@ describe('a gate', () => {
       asked,
       facts(0, { ...denied, at: NOW - HOUR }),
       { state: 'ask', check: 'webhook' },
+    ],
+    [
+      'asks at once about a denial that may end when the clock was set back',
+      asked,
+      facts(0, { ...denied, at: NOW + HOUR }),
+      { state: 'ask', check: 'webhook' },
+    ],
+    [
+      'holds after signatures could not be read, whatever onError of the webhook says',
+      { verify, ...lenient },
+      { ...facts(0), results: { verify: failed(NOW, 1) } },
+      { state: 'held', check: 'verify', until: NOW + 30_000 },
     ],
     ['denies within the hour', asked, facts(0, { ...denied, at: NOW - HOUR + 1 }), { state: 'denied' }],
     ['denies what the webhook denies', asked, facts(0, denied), { state: 'denied', reason: 'CVE-2026-1' }],

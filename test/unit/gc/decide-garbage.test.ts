@@ -277,6 +277,12 @@ describe('a record', () => {
     expect(parseUsageRecord(formatUsageRecord(written))).toEqual(written);
   });
 
+  it('covers less and calls uses older, never the other way round, when its times are cut to seconds', () => {
+    const written = updatedRecord(undefined, { ...usage('a', NOW + 1, 'x:1') });
+    const read = parseUsageRecord(formatUsageRecord(written));
+    expect([read.since, read.uses.get('x:1')]).toEqual([NOW + 1_000, NOW]);
+  });
+
   it.each([
     '',
     '[]',

@@ -47,6 +47,12 @@ describe('what a Pod keeps in a target', () => {
       { labels: { 'image-swapper.io/skip': 'true' } },
       ['default m/docker.io/library/nginx:1'],
     ],
+    [
+      'is a digest in the target that it was given',
+      [`mirror.test/m/docker.io/library/nginx@${DIGEST}`],
+      { labels: { 'image-swapper.io/skip': 'true' } },
+      [`default m/docker.io/library/nginx@${DIGEST}`],
+    ],
     ['is a name that no source reads back from', ['mirror.test/m/own:1'], {}, ['default m/own:1']],
     [
       'is nothing of an opted-out Pod that names sources',
@@ -93,7 +99,7 @@ describe('the recorder of uses', () => {
   function start(isSynced: () => boolean) {
     const writes: LastUses[] = [];
     const log: string[] = [];
-    const state = { broken: false, records: new Map<string, UsageRecord>() };
+    const state = { broken: false, during: (): void => undefined, records: new Map<string, UsageRecord>() };
     const options: UsageRecorderOptions = {
       isSynced,
       times,
@@ -101,6 +107,7 @@ describe('the recorder of uses', () => {
       write: (uses) => {
         if (state.broken) return Promise.reject(new Error('the registry is down'));
         writes.push(uses);
+        state.during();
         for (const [target, own] of uses) {
           const usage = { cluster: 'one', writer: 'a', now: Date.now(), uses: own };
           state.records.set(target, updatedRecord(state.records.get(target), usage));
@@ -131,6 +138,18 @@ describe('the recorder of uses', () => {
     expect([...(writes[1]?.get('t')?.keys() ?? [])]).toEqual(['x:1', 'y:1']);
     await stop();
     expect(writes).toHaveLength(2);
+  });
+
+  it('reports what was used and left while a write went on', async () => {
+    const { recorder, writes, state, stop } = start(() => true);
+    state.during = () => {
+      state.during = () => undefined;
+      recorder.used.put('a', 'Pod', ['t x:1'], 1);
+      recorder.used.remove('a');
+    };
+    recorder.used.put('b', 'Pod', ['t y:1'], 1);
+    await until('the use', () => writes.some((uses) => uses.get('t')?.has('x:1') === true));
+    await stop();
   });
 
   it('reports again what a failed write did not record', async () => {

@@ -54,6 +54,17 @@ describe('a source that was mirrored', () => {
       false,
     ],
     [
+      'has vanished an hour after the clock was set back',
+      [
+        [120, 'gone'],
+        [150, 'gone'],
+        [1, 'gone'],
+        [31, 'gone'],
+        [61, 'gone'],
+      ],
+      true,
+    ],
+    [
       'has not when it was there in between',
       [
         [1, 'gone'],
