@@ -87,10 +87,14 @@ function requestsOf(registry: FakeRegistry, from: number): string[] {
 }
 
 describe('an image that is up to date', () => {
-  it('costs a refresh one request at each registry and one list of referrers at the source', async () => {
+  it.each([
+    ['that this process copied', false],
+    ['that was in the target before', true],
+  ])('costs a refresh one request at each registry and one list of referrers (an image %s)', async (_, wasThere) => {
     const { copy, job } = world();
     attach();
-    await copy(job());
+    if (wasThere) loadImage(target, repository(), image, '1');
+    await copy(job('1', { force: true }));
     const before = [source.accessLog.length, target.accessLog.length] as const;
     expect(await copy(job('1', { force: true }))).toMatchObject({ upToDate: true });
     expect(requestsOf(source, before[0])).toEqual(['HEAD manifests/1', `GET referrers/${image.digest}`]);

@@ -71,17 +71,23 @@ const LISTS = [`GET api/referrers/${images.api.digest}`, `GET web/referrers/${im
 const ONE_REQUEST_EACH = { code: 0, source: [...LISTS, ...HEADS].sort(), target: HEADS };
 
 describe('the next run of a list', () => {
-  it('sends one request per tag to each registry, and asks the source for one list of referrers per image', async () => {
-    load();
-    attach('web', images.web);
-    const config = await cli.config();
-    expect(await run(config)).toMatchObject({ code: 0 });
-    const warm = await run(config);
-    expect(warm).toMatchObject(ONE_REQUEST_EACH);
-    expect(warm.stdout.match(/^up-to-date/gm)).toHaveLength(3);
-    expect(warm.stderr).not.toContain('warn');
-    expect(await run(config)).toMatchObject(ONE_REQUEST_EACH);
-  });
+  it.each([
+    ['one image at a time', 1],
+    ['several images at once', 8],
+  ])(
+    'sends one request per tag to each registry, and reads one list of referrers per image (%s)',
+    async (_, copies) => {
+      load();
+      attach('web', images.web);
+      const config = await cli.config({ mirror: { concurrency: copies } });
+      expect(await run(config)).toMatchObject({ code: 0 });
+      const warm = await run(config);
+      expect(warm).toMatchObject(ONE_REQUEST_EACH);
+      expect(warm.stdout.match(/^up-to-date/gm)).toHaveLength(3);
+      expect(warm.stderr).not.toContain('warn');
+      expect(await run(config)).toMatchObject(ONE_REQUEST_EACH);
+    },
+  );
 
   it('asks the target for its list of an image of which the source lists more, and copies that', async () => {
     load();
