@@ -264,7 +264,12 @@ describe.skipIf(!available)('helm install', () => {
     const [engine, apiVersion, kind, major] = row;
     const { plane } = cluster;
     const helm = await cluster.helmOf(major);
-    if (engine === 'gatekeeper' && major === 3) {
+    const crd = [
+      'apiextensions.k8s.io/v1',
+      'CustomResourceDefinition',
+      'providers.externaldata.gatekeeper.sh',
+    ] as const;
+    if (engine === 'gatekeeper' && !(await cluster.has(...crd))) {
       const module = await goModule('gatekeeper', 'github.com/open-policy-agent/gatekeeper/v3');
       await installCrds(plane.api, [join(module, 'charts', 'gatekeeper', 'crds')]);
     }
