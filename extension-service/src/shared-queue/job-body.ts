@@ -31,6 +31,11 @@ export function jobId({ key }: Pick<MirrorJob, 'key'>): string {
   return `c${createHash('sha256').update(key).digest('hex').slice(0, 40)}`;
 }
 
+/** Groups the images of one repository of a target. */
+export function repositoryId({ reference: { registry, repository } }: Pick<MirrorJob, 'reference'>): string {
+  return createHash('sha256').update(`${registry}/${repository}`).digest('hex').slice(0, 40);
+}
+
 export function bodyOf({ source, target, reference, force, look, allReferrers, pull }: MirrorJob): JobBody {
   return {
     v: 1,

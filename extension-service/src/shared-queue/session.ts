@@ -133,14 +133,25 @@ export class Session {
     }
   }
 
-  /** Stores a job; without effect while one with this id waits or runs. One that has ended and was kept is replaced. */
-  async publish(id: string, body: JobBody): Promise<void> {
-    const options = { jobId: id, removeOnComplete: KEPT_RESULTS, removeOnFail: true };
-    await this.queue.add('copy', body, options);
+  /**
+   * Stores a job; without effect while one with this id waits or runs. One that has ended and was kept is replaced.
+   *
+   * @param group jobs of one group are stored one after another, whichever replica asks
+   * @returns false while another job of the group is stored
+   */
+  async publish(id: string, group: string, body: JobBody): Promise<boolean> {
+    const options = {
+      jobId: id,
+      deduplication: { id: group },
+      removeOnComplete: KEPT_RESULTS,
+      removeOnFail: true,
+    };
+    const stored = await this.queue.add('copy', body, options);
+    if (stored.id !== id) return false;
     const state = await this.queue.getJobState(id);
-    if (state !== 'completed' && state !== 'failed') return;
+    if (state !== 'completed' && state !== 'failed') return true;
     await this.queue.remove(id);
-    await this.queue.add('copy', body, options);
+    return (await this.queue.add('copy', body, options)).id === id;
   }
 
   /** The result of a job that has ended and was kept; undefined for others. */

@@ -10,14 +10,14 @@ import { CopyFailedError, mayBeCredentials } from '../registry/copy-failure.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
 import { LogRateLimiter } from '../util/log-rate-limiter.js';
 import { messageOf } from '../util/message-of.js';
-import { bodyOf, fits, jobId, readBody } from './job-body.js';
+import { bodyOf, fits, jobId, readBody, repositoryId } from './job-body.js';
 import { DrawnAhead } from './limits.js';
 import { LocalCopies } from './local-copies.js';
 import { Places } from './places.js';
 import { didOf, readResult, resultBody } from './result-body.js';
 import type { ResultBody } from './result-body.js';
 import { RETURNED } from './session.js';
-import type { DrawnJob } from './session.js';
+import type { DrawnJob, Session } from './session.js';
 import { SharedQueue } from './shared-queue.js';
 import type { QueueReport, SharedQueueOptions } from './shared-queue.js';
 
@@ -37,6 +37,8 @@ interface Ask {
   readonly settle: (result: ResultBody | 'lost') => void;
   /** When it was last stored, of a monotonic clock. */
   stored: number;
+  /** False while another replica's image of the repository is stored. */
+  isStored: boolean;
 }
 
 /** Milliseconds after which a job without a result is stored again: the server may have lost it, or its result. */
@@ -174,14 +176,22 @@ export class SharedCopier implements Copier {
         resolve(result);
       };
       const onAbort = (): void => settle('lost');
-      const ask: Ask = { job, onProgress, settle, stored: performance.now() };
+      const ask: Ask = { job, onProgress, settle, stored: performance.now(), isStored: true };
       this.asks.set(id, ask);
       signal.addEventListener('abort', onAbort, { once: true });
-      session.publish(id, body).catch((error: unknown) => {
-        this.tell('error', `the queue server does not store copies: ${messageOf(error)}; this replica makes them`);
-        settle('lost');
-      });
+      void this.store(session, id, ask);
     });
+  }
+
+  private async store(session: Session, id: string, ask: Ask): Promise<void> {
+    const { job, settle } = ask;
+    try {
+      ask.isStored = await session.publish(id, repositoryId(job), bodyOf(job));
+      ask.stored = performance.now();
+    } catch (error) {
+      this.tell('error', `the queue server does not store copies: ${messageOf(error)}; this replica makes them`);
+      settle('lost');
+    }
   }
 
   private heard(id: string, value: unknown): void {
@@ -225,12 +235,15 @@ export class SharedCopier implements Copier {
     if (session === undefined) return;
     const now = performance.now();
     for (const [id, ask] of this.asks) {
+      if (!ask.isStored) {
+        await this.store(session, id, ask);
+        continue;
+      }
       if (ask.stored > now - LOOK_AGAIN_MS) continue;
       const kept = await session.result(id).catch(() => undefined);
       if (kept !== undefined) this.heard(id, kept.value);
       else if (ask.stored < now - STORE_AGAIN_MS) {
-        ask.stored = now;
-        session.publish(id, bodyOf(ask.job)).catch(() => undefined);
+        await this.store(session, id, ask);
       }
     }
   }

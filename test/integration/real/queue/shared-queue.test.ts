@@ -78,13 +78,17 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('failed', 'wait', 'active'))).toBe(0);
   });
 
-  it('sends the next image of a repository only when the one before has ended', async () => {
-    const [replica] = await start(1);
-    const asked = ['1', '2', '3'].map((tag) => replica?.ask(imageJob('app', tag)));
+  it('sends the next image of a repository only when the one before has ended, whichever replicas ask', async () => {
+    const [one, other] = await start(2);
+    const asked = [one?.ask(imageJob('app', '1')), one?.ask(imageJob('app', '2')), other?.ask(imageJob('app', '3'))];
     await until('the first is begun', () => names().length === 1);
+    // Long enough for a second look.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
     expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))).toBe(1);
+    expect(names()).toHaveLength(1);
     await endAll(replicas, Promise.all(asked));
-    expect(new Set(replica?.held.started.map((copy) => copy.job.reference.tag))).toEqual(new Set(['1', '2', '3']));
+    const tags = replicas.flatMap(({ held }) => held.started.map((copy) => copy.job.reference.tag));
+    expect(new Set(tags)).toEqual(new Set(['1', '2', '3']));
   });
 
   it('hands back at the end what has not begun, and what does not finish in time', async () => {
