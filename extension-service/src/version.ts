@@ -1,2 +1,2 @@
-/** Of this build; `npm run version:check` holds it against the packages' and the chart's. */
+/** The version of this build; `npm run version:check` compares it with the packages' and the chart's. */
 export const VERSION = '0.1.0';

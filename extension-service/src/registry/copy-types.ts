@@ -59,19 +59,19 @@ export interface CopyOptions {
 
 /** For one copy: the image and all its referrers. */
 export interface CopyLimits {
-  /** Blobs on their way at once; as many manifests are read or put at once. */
+  /** Maximum parallel blobs; as many manifests are read or put in parallel. */
   readonly parallelBlobs: number;
   /** Levels of indexes. */
   readonly depth: number;
-  /** Manifests in all. */
+  /** Maximum manifests in total. */
   readonly manifests: number;
-  /** Referrers in all. */
+  /** Maximum referrers in total. */
   readonly referrers: number;
-  /** Bytes of all manifests and of the lists of referrers. */
+  /** Maximum bytes of all manifests and of the lists of referrers. */
   readonly manifestBytes: number;
-  /** Entries of all manifests. */
+  /** Maximum entries of all manifests. */
   readonly descriptors: number;
-  /** Bytes of all blobs, as the manifests state them. */
+  /** Maximum bytes of all blobs, as stated in the manifests. */
   readonly blobBytes: number;
 }
 
@@ -85,7 +85,10 @@ export const DEFAULT_COPY_LIMITS: CopyLimits = {
   blobBytes: 512 * 1024 ** 3,
 };
 
-/** `present` (the target had it), `mounted` and `done` are final; `transferred` counts from 0 again when an upload is repeated. */
+/**
+ * `present` (the target had it), `mounted` and `done` are final; `transferred` restarts at 0 when an upload is
+ * repeated.
+ */
 export interface CopyProgress {
   readonly kind: 'manifest' | 'blob';
   readonly descriptor: Descriptor;
@@ -96,23 +99,26 @@ export interface CopyProgress {
 }
 
 export interface CopyResult {
-  /** The target's reference now names it. */
+  /** The target's reference now points to it. */
   readonly digest: string;
   readonly mediaType: string;
-  /** The source's reference named it; differs from `digest` when platforms were left out. */
+  /** The source's reference pointed to it; differs from `digest` if platforms were dropped. */
   readonly sourceDigest: string;
-  /** `present`: nothing was missing. `tagged`: only the tag was. `repaired`: something below the top was. */
+  /**
+   * `present`: nothing was missing. `tagged`: only the tag was missing. `repaired`: something below the top was
+   * missing.
+   */
   readonly outcome: 'copied' | 'tagged' | 'present' | 'repaired';
-  /** By `os/architecture[/variant]`; empty when the manifests were not read because nothing was missing. */
+  /** By `os/architecture[/variant]`; empty if the manifests were not read because nothing was missing. */
   readonly platforms: Readonly<Record<string, string>>;
   readonly blobs: Readonly<Record<BlobOutcome, BlobCount>>;
   readonly manifestsPushed: number;
   readonly requests: { readonly source: number; readonly target: number };
-  /** Failures that did not fail the image. */
+  /** Failures that did not make the image fail. */
   readonly warnings: readonly string[];
-  /** Parts that the target had lost, or never had, and has now; for people. */
+  /** Parts that the target had lost, or never had, and has now; for messages. */
   readonly repaired: readonly string[];
-  /** Referrers that failed for a passing reason: another run brings them. */
+  /** Referrers that failed for a temporary reason; another run retries them. */
   readonly unfinished: readonly UnfinishedReferrer[];
 }
 

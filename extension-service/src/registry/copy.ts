@@ -22,14 +22,14 @@ export type {
   PresenceCheck,
 } from './copy-types.js';
 
-/** Warnings of one copy that are reported; a hostile image may cause thousands. */
+/** Maximum warnings of one copy to report; a hostile image may cause thousands. */
 const MAX_WARNINGS = 20;
 
 /**
- * Copies an image with all that belongs to it. Nothing that the target has is sent again: the target is asked first, and a
- * tag of the source is resolved once, by HEAD (which Docker Hub does not count as a pull), then read by digest, so that a
- * tag that moves meanwhile cannot mix two images. Blobs come before their manifest, manifests before their index, the tag
- * last: a copy that fails at any point leaves no tag behind.
+ * Copies an image with everything that belongs to it. Content that the target already has is not sent again: the target
+ * is checked first, and a tag of the source is resolved once, by HEAD (which Docker Hub does not count as a pull), then
+ * read by digest, so that a tag that moves in the meantime cannot mix two images. Blobs come before their manifest,
+ * manifests before their index, the tag last: a copy that fails at any point leaves no tag behind.
  *
  * Rejects with a RegistryError whose `host` is the registry at fault, or with the reason of the abort.
  */
@@ -38,10 +38,10 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
 }
 
 /**
- * Looks after an image that the target has under its name, as far as `presence` says, and brings what is missing. The
- * source's tag is not compared; without anything missing the source is asked for the list of referrers alone.
+ * Checks an image that the target has under its name, as `presence` says, and copies missing parts. The source's tag is
+ * not compared; if nothing is missing, the source is only queried for the list of referrers.
  *
- * @param digest what the target has under the name
+ * @param digest the target's digest under the name
  */
 export async function checkImage(options: CopyOptions, digest: string): Promise<CopyResult> {
   return runCopy(options, (copy) => copy.check(digest));
@@ -55,13 +55,13 @@ async function runCopy(options: CopyOptions, run: (copy: ImageCopy) => Promise<C
     return await run(new ImageCopy(options, tree, ledger));
   } catch (error) {
     tree.stop(error);
-    // The registry did not cause what the abort broke off.
+    // The registry did not cause the failure of an aborted request.
     options.signal?.throwIfAborted();
     throw error;
   }
 }
 
-/** A manifest with what is in it. */
+/** A manifest with its parsed content. */
 interface Read {
   readonly manifest: RawManifest;
   readonly parsed: ParsedManifest;
@@ -129,7 +129,7 @@ class ImageCopy {
   }
 
   /**
-   * Copies unless the target has the digest, or another copy is bringing it there under another name: a second tag of an
+   * Copies unless the target has the digest, or another copy is pushing it there under another name: a second tag of an
    * image would read all its manifests again, and registries count that.
    */
   async #once(
@@ -161,19 +161,19 @@ class ImageCopy {
 
   async #findRoot(digest: string, others: number): Promise<RootPresence> {
     const { client, reference, isUnnamed } = this.#options.target;
-    // The caller asked before another copy ended: its answer is out of date.
+    // The caller checked before another copy ended, so its answer is out of date.
     const target = { client, reference, ...(others === 0 && isUnnamed === true && { isUnnamed }) };
     return findRoot(target, digest, this.#tree.targetContext, this.#ledger.newRepositories);
   }
 
-  /** Whether the image was copied to the target's repository, or found complete there, a short time ago. */
+  /** Whether the image was copied to the target's repository, or found complete there, recently. */
   #wasJustSeen(digest: string, sourceDigest: string): boolean {
     const { client, reference } = this.#options.target;
     const { presence, presentReferrers = 'top' } = this.#options;
     if (presence !== 'tree' && presence !== 'due') return false;
     const { repository } = reference;
     if (this.#ledger.newRepositories.kept(client.host, repository, digest) !== undefined) return true;
-    // Referrers of each platform are looked for where its manifest is read.
+    // Referrers of each platform are looked up where its manifest is read.
     if (presentReferrers !== 'top') return false;
     if (this.#ledger.wasFound(client.host, repository, digest)) return true;
     return presence === 'due' && this.#isFresh(digest, sourceDigest);
@@ -187,7 +187,7 @@ class ImageCopy {
     return this.#ledger.referrers.get(key)?.fingerprint !== undefined;
   }
 
-  /** Remembers the outcome for later runs. */
+  /** Stores the result for later runs. */
   #noteComplete(digest: string): void {
     const { complete } = this.#ledger;
     const isPartial = this.#selection === undefined && this.#tree.missing.attestations.size > 0;
@@ -206,7 +206,7 @@ class ImageCopy {
     this.#tree.refuseIncomplete();
     const { manifest, parsed } = filtered ? this.#withoutMissing(wanted) : wanted;
     if (this.#options.referrers === true) {
-      // Before the tag: who verifies signatures in the target must find them as soon as the image.
+      // Before the tag: signatures must be in the target as soon as the image is.
       const { subjects } = this.#tree;
       subjects.delete(wanted.manifest.digest);
       const { mediaType, digest, bytes } = manifest;
@@ -218,7 +218,7 @@ class ImageCopy {
     return { digest: manifest.digest, mediaType: manifest.mediaType, outcome: 'copied' };
   }
 
-  /** An index that is written anyway is written without the attestations that the source has lost. */
+  /** An index that is rewritten anyway omits the attestations that the source has lost. */
   #withoutMissing(wanted: Read): Read {
     const { attestations } = this.#tree.missing;
     if (attestations.size === 0 || wanted.parsed.kind !== 'index') return wanted;
@@ -226,7 +226,7 @@ class ImageCopy {
     return { manifest, parsed: this.#tree.parse(manifest) };
   }
 
-  /** The image is visible without its signatures only after some tries. */
+  /** The image becomes visible without its signatures only after several tries. */
   #holdForSignatures(digest: string): void {
     const key = this.#key(digest);
     const [first] = this.#referrers.unfinished.filter(({ kind }) => kind === 'signature');
@@ -248,7 +248,7 @@ class ImageCopy {
     );
   }
 
-  /** The target has it; what may be missing is the name, and what refers to it. */
+  /** The target has it; only the name, and what refers to it, may be missing. */
   async #present(
     digest: string,
     sourceDigest: string,
@@ -268,11 +268,11 @@ class ImageCopy {
     return this.#result({ digest, mediaType: manifest.mediaType, outcome: 'tagged' }, sourceDigest);
   }
 
-  /** Looks at everything below a top manifest that the target has, and brings what is missing. */
+  /** Checks everything below a top manifest that the target has, and copies missing parts. */
   async #walk(digest: string, sourceDigest: string, state: 'published' | 'untagged'): Promise<Done | 'unreadable'> {
     this.#tree.beginRepair();
     const { complete } = this.#ledger;
-    // Runs without a memory do not audit: each would ask the source for the referrers of every platform.
+    // Runs without a memory do not audit: each would query the source for the referrers of every platform.
     const isAudit = this.#options.presence === 'due' && complete?.isKnown(this.#referrers.key(digest)) === true;
     complete?.doubt(this.#referrers.key(digest));
     const manifest = await this.#tree.readTarget(digest);
@@ -289,7 +289,7 @@ class ImageCopy {
     return { digest, mediaType: manifest.mediaType, outcome };
   }
 
-  /** An index that we wrote for `mirror.platforms` has nothing that refers to it; what is below it may. */
+  /** Nothing refers to an index that we created for `mirror.platforms`; something may refer to its children. */
   async #presentReferrers(
     digest: string,
     sourceDigest: string,
@@ -327,7 +327,7 @@ class ImageCopy {
     throw new RegistryError(message, { kind: 'invalid', host: client.host });
   }
 
-  /** Puts the top manifest under its name; its digest comes with that. */
+  /** Puts the top manifest under its name, which also makes its digest available. */
   async #publish({ manifest, parsed }: Read): Promise<void> {
     await this.#published.put(manifest, parsed);
     await this.#referrers.flush();

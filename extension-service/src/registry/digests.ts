@@ -5,21 +5,21 @@ import { quoteInput } from '../core/image/quote.js';
 import { header, invalid, type RequestInfo } from './transport/answers.js';
 
 /**
- * The `Docker-Content-Digest` of an answer; undefined when the registry does not send one (OCI distribution-spec: it is
- * optional). A registry's text becomes part of paths and results, so anything but a digest is refused here.
+ * The `Docker-Content-Digest` of an answer; undefined if the registry does not send one (OCI distribution-spec: it is
+ * optional). A registry's text becomes part of paths and results, so anything but a digest is rejected here.
  *
  * @throws RegistryError of kind `invalid`
  */
 export function statedDigest(response: IncomingMessage, asked: RequestInfo): string | undefined {
   const text = header(response, 'docker-content-digest');
   if (text === undefined || text === '') return undefined;
-  // A proxy that adds a header which already exists makes a list of two equal values.
+  // A proxy that adds an existing header creates a list of two equal values.
   const [stated = '', ...others] = new Set(text.split(', '));
   if (others.length === 0 && isDigest(stated)) return stated;
   throw invalid(asked, `the Docker-Content-Digest ${digestFault(text)}`);
 }
 
-/** Why a text is not a digest that can be checked, to follow the name of what holds it. */
+/** Why a text is not a usable digest, as a continuation of the name of its container. */
 export function digestFault(text: string): string {
   const [, algorithm] = /^([A-Za-z0-9_+.-]{1,32}):[A-Za-z0-9=_-]{1,256}$/.exec(text) ?? [];
   const known = algorithm !== undefined && /^sha(?:256|384|512)$/.test(algorithm);
@@ -29,8 +29,8 @@ export function digestFault(text: string): string {
 }
 
 /**
- * Whether a digest that a registry states can be that of content whose digest is known. The same bytes have a digest for
- * each algorithm, and registries answer with their canonical one: only digests of one algorithm can disagree.
+ * Whether a digest that a registry reports can belong to content with a known digest. The same bytes have a digest for
+ * each algorithm, and registries answer with their canonical one: only digests of the same algorithm can be compared.
  */
 export function canBeDigest(stated: string, known: string): boolean {
   return stated === known || algorithmOf(stated) !== algorithmOf(known);

@@ -2,19 +2,20 @@ import { oneLine } from '../core/image/quote.js';
 import { blankSecrets } from './sent-secrets.js';
 
 /**
- * - absent: the repository, manifest or blob is not there (404 to a read)
- * - missing: the registry lacks what a write needs: its repository, or what a manifest refers to (404 to a write)
+ * - absent: the repository, manifest or blob does not exist (404 to a read)
+ * - missing: the registry lacks something that a write needs: its repository, or content that a manifest refers to (404
+ * to a write)
  * - unauthorized: no credential was accepted (401)
- * - forbidden: a credential was accepted and may not do this (403)
- * - throttled: too many requests (429); `retryAfter` when the registry said so
+ * - forbidden: a credential was accepted but lacks the permission (403)
+ * - throttled: too many requests (429); with `retryAfter` if the registry sent it
  * - unreachable: no answer: DNS, connection, TLS, timeout
- * - invalid: an answer that breaks the distribution spec, or bytes that are not what their digest says
- * - conflict: an immutable tag holds something else
- * - quota: the registry's storage, or a number that it allows, is used up
- * - policy: the registry keeps the image back: it is vulnerable, not scanned yet, not signed
- * - unsupported: the registry does not take this media type, or layers that are kept elsewhere
- * - too-large: the registry, or a proxy in front of it, does not take a body of this size (413)
- * - refused: we do not send this request: the host or the redirect is not allowed
+ * - invalid: an answer that violates the distribution spec, or bytes that do not match their digest
+ * - conflict: an immutable tag points to something else
+ * - quota: the registry's storage, or another limit, is used up
+ * - policy: the registry withholds the image: it is vulnerable, not scanned yet, or not signed
+ * - unsupported: the registry does not accept this media type, or foreign layers
+ * - too-large: the registry, or a proxy in front of it, does not accept a body of this size (413)
+ * - refused: this service does not send the request: the host or the redirect is not allowed
  * - server: 5xx
  */
 export type RegistryErrorKind =
@@ -37,29 +38,29 @@ export type RegistryErrorKind =
 export interface Diagnostic {
   readonly code: string;
   readonly message: string;
-  /** The media type that `detail.mediaType` names (zot). */
+  /** The media type in `detail.mediaType` (zot). */
   readonly mediaType?: string;
 }
 
 export interface RegistryErrorDetails {
   readonly kind: RegistryErrorKind;
-  /** host[:port] of the registry that was asked. */
+  /** host[:port] of the registry that the request was for. */
   readonly host: string;
-  /** What was tried, such as `GET https://r.example/v2/x/manifests/1`; queries are removed, they may be signatures. */
+  /** The request, such as `GET https://r.example/v2/x/manifests/1`; without queries, which may contain signatures. */
   readonly request?: string;
-  /** host[:port] of who answered, when the registry that was asked redirects there. */
+  /** host[:port] that answered, if the registry redirects there. */
   readonly answeredBy?: string | undefined;
   readonly status?: number;
   /** Milliseconds. */
   readonly retryAfter?: number;
   readonly retryable?: boolean;
   readonly diagnostics?: readonly Diagnostic[];
-  /** The message says what to do, so that a general hint would only contradict it. */
+  /** The message already says what to do, so a general hint would contradict it. */
   readonly advised?: boolean;
   readonly cause?: unknown;
 }
 
-/** Why a registry did not do what was asked. The message names the request and what to do, and holds no secret. */
+/** Why a request to a registry failed. The message names the request and the remedy, and contains no secret. */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
   readonly kind: RegistryErrorKind;
@@ -68,7 +69,7 @@ export class RegistryError extends Error {
   readonly answeredBy: string | undefined;
   readonly status: number | undefined;
   readonly retryAfter: number | undefined;
-  /** Whether the same request may succeed later without anyone changing anything. */
+  /** Whether the same request may succeed later without any change. */
   readonly retryable: boolean;
   readonly diagnostics: readonly Diagnostic[];
   readonly advised: boolean;
@@ -76,7 +77,7 @@ export class RegistryError extends Error {
   constructor(message: string, details: RegistryErrorDetails) {
     const where = details.request === undefined ? details.host : details.request;
     const redirects = details.answeredBy === undefined ? '' : ` (${details.host} redirects there)`;
-    // Registries choose parts of the text, which goes into logs and onto terminals: also what they were sent as a login.
+    // Registries choose parts of the text, which goes to logs and terminals and may even repeat a login.
     const text = oneLine(blankSecrets(`${where}: ${message}${redirects}`));
     super(text, details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = details.kind;
@@ -99,7 +100,7 @@ export class RegistryError extends Error {
     return this.message.startsWith(where) ? this.message.slice(where.length) : this.message;
   }
 
-  /** The same error in another class, with `advice` behind its message. */
+  /** The same error in another class, with `advice` after its message. */
   as(changes: {
     readonly kind: RegistryErrorKind;
     readonly retryable?: boolean;

@@ -5,7 +5,7 @@ import type { TargetImage } from './presence.js';
 import { fallbackTag, readFallbackTag } from './referrers-list.js';
 import type { Descriptor, RequestContext } from './types.js';
 
-/** Adds referrers to the index under the subject's fallback tag in the target; what others have put there stays. */
+/** Adds referrers to the index under the subject's fallback tag in the target; existing entries stay. */
 export async function extendFallbackTag(
   { client, reference }: Pick<TargetImage, 'client' | 'reference'>,
   subject: string,
@@ -27,7 +27,7 @@ export async function extendFallbackTag(
     await client.putManifest(repository, tag, { mediaType, bytes, digest }, context);
     return true;
   };
-  // Two copies that read, add and write at once would lose what one of them adds.
+  // Two copies that read, add and write in parallel would lose entries of one of them.
   const key = `list ${client.host}/${repository}:${tag}`;
   while ((await ledger.once(key, signal, extend)) === undefined);
 }

@@ -14,7 +14,7 @@ import type { Timeouts } from './transport/watchdog.js';
 import type { Keychain, RegistryEndpoint } from './types.js';
 
 export interface RegistryFactoryOptions {
-  /** Configured targets and sources; any other host is reached over verified HTTPS, if the guard allows it. */
+  /** Configured targets and sources; any other host is contacted over verified HTTPS, if the guard allows it. */
   readonly endpoints: readonly RegistryEndpoint[];
   readonly hosts: Omit<HostGuardOptions, 'trusted'>;
   /** For HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
@@ -27,24 +27,28 @@ export interface RegistryFactoryOptions {
   /** CA certificates that the environment adds. */
   readonly added?: AddedCas;
   readonly now?: () => number;
-  /** Called for every request; its `host` is `other` unless it is configured or well known. */
+  /** Called for every request; its `host` is `other` unless it is configured or well-known. */
   readonly onRequest?: OnRegistryRequest;
 }
 
 export interface ClientOptions extends Omit<PushOptions, 'session'> {
   /**
-   * That an image is not there may mean that the caller may not see it: all credentials are tried then, as after a
-   * refusal. For reading from sources. @default false
+   * Whether a 404 may mean that the caller may not see the image: all credentials are then tried, as after a rejection.
+   * For reading from sources.
+   * @default false
    */
   readonly hidesFromAnonymous?: boolean;
-  /** For the registries that this one redirects to. @default the client's own keychain, which is asked for each by its host */
+  /**
+   * For the registries that this one redirects to.
+   * @default the client's own keychain, which is queried for each by its host
+   */
   readonly elsewhere?: Keychain;
 }
 
-/** With pauses of up to five seconds, about half a minute. */
+/** With delays of up to five seconds, about half a minute. */
 const PACED_ATTEMPTS = 14;
 
-/** Makes clients that share sockets and tokens. */
+/** Creates clients that share sockets and tokens. */
 export class RegistryFactory {
   readonly #options: RegistryFactoryOptions;
   readonly #http: Http;
@@ -75,7 +79,10 @@ export class RegistryFactory {
     this.#tokens = new TokenSource(this.#http, this.#now, this.#onRequest);
   }
 
-  /** `host` as a reference names it. Keep the client while the keychain stays: it remembers scheme and challenge. */
+  /**
+   * `host` in the form of references. Keep the client while the keychain is the same: it remembers scheme and
+   * challenge.
+   */
   client(host: string, keychain: Keychain, options: ClientOptions = {}): RegistryClient {
     const { hidesFromAnonymous = false, elsewhere = keychain, ...push } = options;
     const endpoint = this.#endpoints.get(host.toLowerCase()) ?? { host: host.toLowerCase(), insecure: false };
@@ -92,7 +99,7 @@ export class RegistryFactory {
       hidesFromAnonymous,
       ...(this.#onRequest && { onRequest: this.#onRequest }),
     });
-    // Under a quota that others share, a refusal is a matter of seconds and no failure.
+    // Under a quota that others share, a rejection lasts for seconds and is not a failure.
     const patience = push.pacer === undefined ? {} : { throttledAttempts: PACED_ATTEMPTS };
     const retry = { ...DEFAULT_RETRY, ...patience, ...this.#options.retry };
     const retryTools = this.#options.retryTools ?? DEFAULT_RETRY_TOOLS;
@@ -107,7 +114,7 @@ export class RegistryFactory {
     });
   }
 
-  /** Cuts every connection. */
+  /** Closes every connection. */
   close(): void {
     this.#http.close();
   }

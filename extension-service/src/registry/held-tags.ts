@@ -3,15 +3,18 @@ const MAX_HOLD_MS = 10 * 60_000;
 const MAX_KNOWN = 10_000;
 
 /**
- * Tags that wait for signatures which cannot be read for a passing reason: an image whose signatures are missing fails
- * the policies that verify them. After three tries, or ten minutes, the image is worth more without them.
+ * Tags that wait for signatures that cannot be read for a temporary reason: an image without its signatures fails the
+ * policies that verify them. After three tries, or ten minutes, the image is published without them.
  */
 export class HeldTags {
   readonly #held = new Map<string, { readonly since: number; tries: number }>();
 
   constructor(private readonly now: () => number) {}
 
-  /** One more try failed. @returns which try it was when the tag goes on waiting, undefined when it is not to wait more */
+  /**
+   * Another try failed.
+   * @returns the number of the try if the tag still waits, undefined if it should not wait any longer
+   */
   hold(key: string): number | undefined {
     const known = this.#held.get(key) ?? { since: this.now(), tries: 0 };
     known.tries += 1;

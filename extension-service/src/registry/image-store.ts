@@ -1,6 +1,6 @@
 import type { RegistryClient } from './client.js';
 
-/** The part of a registry that copies use. An OCI image layout on disk has it too. */
+/** The part of a registry that copies use, which an OCI image layout on disk also has. */
 export interface ImageStore extends Pick<
   RegistryClient,
   | 'host'
@@ -14,6 +14,9 @@ export interface ImageStore extends Pick<
   | 'uploadBlob'
   | 'isRepositoryUnknown'
 > {
-  /** Tags that differ in case alone are different; else the copy finds out before it puts a tag with capitals. */
+  /**
+   * Whether tags that differ only in case are different; if unknown, the copy finds out before it puts a tag with
+   * capitals.
+   */
   readonly keepsTagCase?: true;
 }

@@ -1,9 +1,9 @@
-/** A run of bytes of a blob, as the pieces that they came in: added at the end, forgotten at the start. */
+/** A range of bytes of a blob, in its original pieces: added at the end, dropped at the start. */
 export class KeptBytes {
   readonly #pieces: Buffer[] = [];
   #start = 0;
 
-  /** Offset in the blob of the first byte that is here. */
+  /** Offset in the blob of the first available byte. */
   get start(): number {
     return this.#start;
   }
@@ -12,7 +12,7 @@ export class KeptBytes {
     this.#pieces.push(piece);
   }
 
-  /** The bytes from `offset`, which must be here, to before `end`, as far as one piece has them. */
+  /** The bytes from `offset`, which must be available, up to `end`, as far as one piece contains them. */
   read(offset: number, end: number): Buffer {
     let at = this.#start;
     for (const piece of this.#pieces) {
@@ -22,7 +22,7 @@ export class KeptBytes {
     return Buffer.alloc(0);
   }
 
-  /** Forgets whole pieces before `offset`. */
+  /** Drops whole pieces before `offset`. */
   trim(offset: number): void {
     for (
       let [first] = this.#pieces;
@@ -34,7 +34,7 @@ export class KeptBytes {
     }
   }
 
-  /** Forgets everything; the next piece begins at `offset`. */
+  /** Drops everything; the next piece begins at `offset`. */
   clear(offset: number): void {
     this.#pieces.length = 0;
     this.#start = offset;

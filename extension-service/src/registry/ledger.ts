@@ -11,7 +11,7 @@ const MAX_KNOWN = 20_000;
 
 export interface LedgerOptions {
   /**
-   * The process is one run that ends soon: what it found in a repository of a target, it does not look at again.
+   * Whether the process is one short run: it does not check again what it found in a target's repository.
    *
    * @default false
    */
@@ -20,11 +20,11 @@ export interface LedgerOptions {
   readonly earlier?: EarlierRuns;
 }
 
-/** Where a blob in a target came from, and who could read it there. */
+/** The source of a blob in a target, and who could read it there. */
 export interface BlobOrigin {
   /** `host/repository` of the source. */
   readonly source: string;
-  /** It was read there without credentials, so everybody may have it. */
+  /** It was read there without credentials, so anyone may have it. */
   readonly anonymous: boolean;
 }
 
@@ -32,13 +32,13 @@ interface KnownBlob extends BlobOrigin {
   readonly repository: string;
 }
 
-/** Lets copies of one process know of each other: who is sending an image or a blob, and where a blob already is. */
+/** Coordinates the copies of one process: which one is sending an image or a blob, and where a blob already is. */
 export class BlobLedger {
   readonly referrers: CopiedReferrers;
   readonly held: HeldTags;
   readonly newRepositories: NewRepositories;
   readonly tagCase = new TagCase();
-  /** Undefined when runs do not remember each other. */
+  /** Undefined if runs do not remember each other. */
   readonly complete: CompleteImages | undefined;
   /** Digest of the index for a source's index and some of its platforms, by {@link selectionKey}. */
   readonly selections = new BoundedMap<string, string>(MAX_KNOWN);
@@ -46,7 +46,7 @@ export class BlobLedger {
   readonly #blobs = new BoundedMap<string, KnownBlob>(MAX_KNOWN);
   /** Registries whose last mount succeeded. */
   readonly #mounting = new Set<string>();
-  /** `host/repository@digest` of what was found in a target, and whose referrers were compared, when this is one run. */
+  /** `host/repository@digest` of what was found in a target, and whose referrers were compared, in a single run. */
   readonly #found: BoundedMap<string, true> | undefined;
 
   /** @param now milliseconds since the epoch */
@@ -76,8 +76,8 @@ export class BlobLedger {
   }
 
   /**
-   * Runs `send` unless another copy does it for the same key; then waits, and only tries itself if the other failed (its
-   * failure may be its own abort). Resolves with undefined when another copy did it.
+   * Runs `send` unless another copy does so for the same key; then waits, and only tries itself if the other failed
+   * (possibly by its own abort). Resolves with undefined if another copy did it.
    */
   async once<T>(key: string, signal: AbortSignal, send: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
@@ -101,16 +101,16 @@ export class BlobLedger {
   }
 
   /**
-   * A repository of the registry that the blob may be mounted from for an image of `source`. A digest in a manifest does
-   * not prove that its source has the bytes: what another source needed credentials for is not mounted, or knowing the
-   * digest of a private layer would be enough to get it.
+   * A repository of the registry from which to mount the blob for an image of `source`. A digest in a manifest does not
+   * prove that its source has the bytes. A blob that another source only returned to credentials is therefore not
+   * mounted: otherwise, knowing the digest of a private layer would be enough to get it.
    */
   mountableFrom(host: string, digest: string, source: string): string | undefined {
     const known = this.#blobs.get(`${host} ${digest}`);
     return known !== undefined && (known.anonymous || known.source === source) ? known.repository : undefined;
   }
 
-  /** Whether a mount can be tried without a question: one that is refused would send bytes that may be there. */
+  /** Whether to try a mount without a HEAD: a rejected mount would send bytes that may already exist. */
   mounts(host: string): boolean {
     return this.#mounting.has(host);
   }
@@ -124,11 +124,11 @@ export class BlobLedger {
     this.newRepositories.add(host, repository, digest);
     const key = `${host} ${digest}`;
     const known = this.#blobs.get(key);
-    // A repository that everybody may mount from serves more copies than this one.
+    // A repository that everyone may mount from serves more copies than this one.
     this.#blobs.set(key, known?.anonymous === true && !origin.anonymous ? known : { repository, ...origin });
   }
 
-  /** Whether this run has found a blob in a repository, or a manifest with all that is under it. */
+  /** Whether this run has found a blob in a repository, or a manifest with everything under it. */
   wasFound(host: string, repository: string, digest: string): boolean {
     return this.#found?.has(`${host}/${repository}@${digest}`) === true;
   }
@@ -138,7 +138,7 @@ export class BlobLedger {
     return this.#found?.has(`referrers of ${image}`) === true;
   }
 
-  /** No fingerprint means that part of the list is unfinished. */
+  /** Without a fingerprint, part of the list is unfinished. */
   noteReferrers(image: string, fingerprint: string | undefined): void {
     this.referrers.set(image, fingerprint);
     if (fingerprint !== undefined) this.#found?.set(`referrers of ${image}`, true);
@@ -148,7 +148,7 @@ export class BlobLedger {
     this.#found?.set(`${host}/${repository}@${digest}`, true);
   }
 
-  /** The registry does not have what it was noted for. */
+  /** The registry does not have recorded content. */
   forget(host: string, digest: string): void {
     this.#blobs.delete(`${host} ${digest}`);
   }

@@ -1,4 +1,4 @@
-/** Runs at most so many tasks at once, the rest in the order they came. */
+/** Runs at most this many tasks in parallel, in order of arrival. */
 export class Limiter {
   #free: number;
   readonly #waiting: (() => void)[] = [];

@@ -1,9 +1,9 @@
-/** Longest Link header that is read: a target with a token of a page, and a few parameters. */
+/** Maximum length of a Link header: a target with a page token, and a few parameters. */
 const MAX_LINK_LENGTH = 8_192;
 
 /**
- * The target of the first link with `rel=next`, quoted or not (RFC 8288, section 3; olareg sends it without quotes).
- * Undefined when there is none. The target is a registry's text: the caller checks where it leads.
+ * The target of the first link with `rel=next`, quoted or not (RFC 8288, section 3; olareg omits the quotes). Undefined
+ * if there is none. The target comes from the registry: the caller must validate it.
  */
 export function nextLink(header: string | undefined): string | undefined {
   if (header === undefined || header.length > MAX_LINK_LENGTH) return undefined;
@@ -18,7 +18,7 @@ export function nextLink(header: string | undefined): string | undefined {
   }
 }
 
-/** The comma that ends a link's parameters, past those in quotes. */
+/** The comma that ends a link's parameters, ignoring quoted ones. */
 function endOfParameters(header: string, from: number): number {
   let quoted = false;
   for (let at = from; at < header.length; at++) {

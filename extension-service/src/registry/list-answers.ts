@@ -18,7 +18,7 @@ export type ReferrersPage =
   /** The registry does not have the API; with `refusal`, in an unusual way. */
   | { readonly kind: 'none'; readonly refusal?: RegistryError };
 
-/** The tags of an answer of `tags/list`; texts that are not tags are left out. @throws RegistryError `invalid` */
+/** The tags of an answer of `tags/list`, without invalid ones. @throws RegistryError `invalid` */
 export function tagsIn(bytes: Buffer, asked: RequestInfo): readonly string[] {
   let json: unknown;
   try {
@@ -54,8 +54,8 @@ export function referrersPage(bytes: Buffer, link: string | undefined, url: URL)
 }
 
 /**
- * Only the query of the next page's address counts: no registry sends us to another place by it. Registries behind a front
- * name another path before `/referrers/`, and some write the colon of the digest as %3A. '' for a link of something else.
+ * Only the query of the next page's address is used, so no registry can redirect us. Registries behind a proxy return
+ * another path before `/referrers/`, and some encode the colon of the digest as %3A. '' for other links.
  */
 export function nextQuery(link: string, url: URL): string {
   const listOf = ({ pathname }: URL): string => decodeURIComponent(pathname).split('/').slice(-2).join('/');

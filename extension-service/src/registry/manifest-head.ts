@@ -1,23 +1,26 @@
 import { RegistryError } from './errors.js';
 
-/** Docker Hub, ECR and Artifact Registry answer HEAD well; the first counts a GET of a manifest as a pull. */
+/** Docker Hub, ECR and Artifact Registry support HEAD; Docker Hub counts a GET of a manifest as a pull. */
 const KNOWN_RIGHT = /^docker\.io$|\.dkr[.-]ecr[.-]|\.pkg\.dev$/;
 
 /**
- * HEAD of a manifest is a hint and not a verdict: some registries, and proxies in front of them, do not know it, or have
- * stores that sign URLs for GET only. What HEAD refuses is asked by GET once, whose answer also has the reason. Its 404 is
- * believed only from a registry that has answered a HEAD with 200 before.
+ * HEAD of a manifest is a hint and not a verdict: some registries, and proxies in front of them, do not support it, or
+ * have stores that sign URLs for GET only. After a rejected HEAD, one GET follows, whose answer also contains the
+ * reason. A 404 to HEAD is trusted only from a registry that has answered a HEAD with 200 before.
  */
 export class ManifestHeads {
   #trusted: boolean;
-  /** A 404 of HEAD had to be asked again, and no manifest that is there has been asked for since. */
+  /** A 404 to HEAD had to be verified, and no existing manifest has been requested since. */
   #isInDoubt = false;
 
   constructor(host: string) {
     this.#trusted = KNOWN_RIGHT.test(host);
   }
 
-  /** `head` and `get` resolve with undefined for a 404, and reject for other refusals. Rejects with the refusal of `get`. */
+  /**
+   * `head` and `get` resolve with undefined for a 404, and reject for other failures. Rejects with the failure of
+   * `get`.
+   */
   async ask<T>(head: () => Promise<T | undefined>, get: () => Promise<T | undefined>): Promise<T | undefined> {
     let found: T | undefined;
     try {
@@ -36,14 +39,14 @@ export class ManifestHeads {
     return found;
   }
 
-  /** After a manifest was put: asks for it, where that shows whether a 404 of HEAD can be believed. */
+  /** After a manifest was put: requests it, if that shows whether a 404 to HEAD can be trusted. */
   async check(head: () => Promise<unknown>): Promise<void> {
     if (this.#trusted || !this.#isInDoubt) return;
     this.#isInDoubt = false;
     try {
       if ((await head()) !== undefined) this.#trusted = true;
     } catch (error) {
-      // The manifest is there nevertheless.
+      // The manifest exists nevertheless.
       if (!(error instanceof RegistryError)) throw error;
     }
   }

@@ -5,7 +5,7 @@ import { MISSING_CONTENT, mediaTypeAdvice } from './transport/status-class.js';
 
 const CONTENT_CODES: ReadonlySet<string> = new Set(['MANIFEST_BLOB_UNKNOWN', 'BLOB_UNKNOWN', 'MANIFEST_UNKNOWN']);
 
-/** Whether a registry refused a manifest because it does not see what the manifest refers to. */
+/** Whether a registry rejected a manifest because it does not see the content that the manifest refers to. */
 export function isMissingContent(error: unknown): error is RegistryError {
   return (
     error instanceof RegistryError &&
@@ -14,12 +14,12 @@ export function isMissingContent(error: unknown): error is RegistryError {
   );
 }
 
-/** Whether the registry may see the content in a moment. With 500 distribution refuses layers that are kept elsewhere. */
+/** Whether the registry may see the content shortly. distribution rejects foreign layers with 500. */
 export function isLagging(error: unknown): boolean {
   return isMissingContent(error) && (error.status ?? 0) < 500;
 }
 
-/** Adds the reasons for a refusal that the manifest itself shows: layers that are kept elsewhere, a media type. */
+/** Adds the reasons for a rejection that the manifest itself shows: foreign layers, a media type. */
 export function explainManifestRefusal(error: unknown, { mediaType, bytes }: RawManifest): unknown {
   if (!(error instanceof RegistryError)) return error;
   const isAboutUrls = error.kind === 'invalid' && /\burls?\b/i.test(error.said);
@@ -36,7 +36,7 @@ export function explainManifestRefusal(error: unknown, { mediaType, bytes }: Raw
   return error;
 }
 
-/** Whether some layer says that registries keep it elsewhere. */
+/** Whether a layer is stored outside registries. */
 function hasForeignLayers(bytes: Buffer): boolean {
   try {
     const { layers } = parseBoundedJson(bytes.toString('utf8'), bytes.length) as { readonly layers?: unknown };

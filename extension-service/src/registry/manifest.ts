@@ -5,7 +5,7 @@ import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 import { digestFault } from './digests.js';
 import type { Descriptor } from './types.js';
 
-/** OCI distribution-spec, "Pushing Manifests": registries must take 4 MiB; nobody needs more. */
+/** OCI distribution-spec, "Pushing Manifests": registries must accept 4 MiB; larger ones do not occur. */
 export const MANIFEST_LIMIT = 4 * 1024 * 1024;
 
 export const MEDIA_TYPES = {
@@ -24,11 +24,11 @@ export const MANIFEST_ACCEPT = [...INDEXES, ...MANIFESTS].join(', ');
 export interface RawManifest {
   readonly mediaType: string;
   readonly digest: string;
-  /** As the registry sent them: the digest is of these and no others. */
+  /** The bytes that the registry sent: the digest is of exactly these. */
   readonly bytes: Buffer;
 }
 
-/** A manifest's own words as a referrer: the digest that it refers to, and what a list of referrers shows. */
+/** A manifest's own data as a referrer: the digest that it refers to, and the data for a list of referrers. */
 interface Referring {
   readonly subject?: string;
   readonly artifactType?: string;
@@ -46,25 +46,25 @@ export interface IndexJson {
   readonly [key: string]: unknown;
 }
 
-/** The bytes are not a manifest that we copy; the message says why. */
+/** The bytes are not a manifest that we can copy; the message says why. */
 export class InvalidManifestError extends Error {
   override readonly name = 'InvalidManifestError';
 }
 
-/** RFC 6838, section 4.2: names of 127 characters at most. */
+/** RFC 6838, section 4.2: names have at most 127 characters. */
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i;
 
-/** The media type of a Content-Type header, without its parameters; empty when there is none, or it is not a media type. */
+/** The media type of a Content-Type header, without its parameters; empty if there is none, or it is invalid. */
 export function mediaTypeIn(header: string | undefined): string {
   const text = (header ?? '').split(';')[0]?.trim() ?? '';
   return MEDIA_TYPE.test(text) ? text : '';
 }
 
-/** What `mediaTypeOf` has parsed, until `parseManifest` takes it. */
+/** The result of `mediaTypeOf`, until `parseManifest` uses it. */
 const parsed = new WeakMap<Buffer, Record<string, unknown>>();
 
 /**
- * The media type in force: the body's `mediaType` must agree with the header (OCI image-spec, "Verification" of
+ * The effective media type: the body's `mediaType` must agree with the header (OCI image-spec, "Verification" of
  * CVE-2021-41190), but a header that is not a manifest type (static mirrors send application/json) yields to the body.
  */
 export function mediaTypeOf(header: string | undefined, bytes: Buffer): string {
@@ -102,7 +102,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   const json = parsed.get(bytes) ?? parseJson(bytes);
   parsed.delete(bytes);
   refuseLong(json);
-  // A document that is both would mean one thing to us and another to a runtime.
+  // A document that is both would have different meanings for us and for a runtime.
   if (json['manifests'] !== undefined && json['layers'] !== undefined) {
     throw new InvalidManifestError('the manifest has both "manifests" and "layers"');
   }
@@ -122,7 +122,8 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   const layers = json['layers'] ?? [];
   if (!Array.isArray(layers)) throw new InvalidManifestError('"layers" is not a list');
   const blobs = layers.map(parseDescriptor);
-  // An artifact needs none of its own (OCI image-spec: an image must have one), and some tools leave even the empty one out.
+  // An artifact needs no layers of its own (OCI image-spec: an image must have one), and some tools even omit the
+  // empty one.
   if (json['config'] == null && typeof json['artifactType'] === 'string') {
     return { ...referring(json), kind: 'image', blobs };
   }
@@ -130,7 +131,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   return { ...referring(json, config), kind: 'image', config, blobs: [config, ...blobs] };
 }
 
-/** Entries of one manifest; images of models have thousands of layers. */
+/** Maximum entries of one manifest; images of models have thousands of layers. */
 const MAX_DESCRIPTORS = 4_096;
 
 /** Before its entries become descriptors: 4 MiB hold 40,000 of them. */
@@ -146,7 +147,7 @@ function refuseLong({ layers, manifests }: Record<string, unknown>): void {
 /** OCI distribution-spec 1.1, "Listing Referrers": without an artifactType, the config's media type stands for it. */
 function referring(json: Record<string, unknown>, config?: Descriptor): Referring {
   const { subject, artifactType, annotations } = json;
-  // One that names nothing is as good as none: runtimes do not look at it.
+  // A platform without values counts as none: runtimes ignore it.
   const [named] = descriptorsIn({ manifests: [subject] });
   if (named === undefined) return {};
   const { digest } = named;
@@ -171,7 +172,7 @@ export function isBlobEntry({ mediaType, platform }: Descriptor): boolean {
   return platform === undefined && mediaType !== '' && !/manifest|index/i.test(mediaType);
 }
 
-/** The entries of an index or of a list of referrers; those that cannot be fetched and checked are left out. */
+/** The entries of an index or of a list of referrers, without those that cannot be fetched and verified. */
 export function descriptorsIn(json: unknown): readonly Descriptor[] {
   const list = (json as { readonly manifests?: unknown } | null)?.manifests;
   if (!Array.isArray(list)) return [];
@@ -206,12 +207,12 @@ export function parseDescriptor(value: unknown): Descriptor {
   };
 }
 
-/** Characters of a platform: it becomes part of results and logs. */
+/** Characters of a platform, which becomes part of results and logs. */
 const PLATFORM_WORD = /^[\w.+-]{0,64}$/;
 
 /**
- * Undefined for a platform that names no os and architecture, such as `null`, `{}`, or texts of other characters: runtimes
- * do not select such an entry, so it is not a reason to refuse the image.
+ * Undefined for a platform without os and architecture, such as `null`, `{}`, or texts with other characters: runtimes
+ * do not select such an entry, so it is not a reason to reject the image.
  */
 function parsePlatform(value: unknown): Platform | undefined {
   if (!isRecord(value)) return undefined;
@@ -237,13 +238,13 @@ function textsOf(annotations: Readonly<Record<string, unknown>>): Record<string,
   );
 }
 
-/** Whether registries keep this layer elsewhere; containerd and docker skip such layers on push. */
+/** Whether registries do not store this layer; containerd and docker skip such layers on push. */
 export function isForeign(descriptor: Descriptor): boolean {
   const named = /(nondistributable|rootfs\.foreign)/.test(descriptor.mediaType);
   return named && (descriptor.urls?.length ?? 0) > 0;
 }
 
-/** BuildKit attaches provenance and SBOMs as manifests that say whose they are. */
+/** BuildKit attaches provenance and SBOMs as manifests that name their image. */
 export function attestedDigest(descriptor: Descriptor): string | undefined {
   const { annotations } = descriptor;
   if (annotations?.['vnd.docker.reference.type'] !== 'attestation-manifest') return undefined;

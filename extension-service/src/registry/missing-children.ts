@@ -2,7 +2,7 @@ import { formatPlatform } from '../core/image/platform.js';
 import { attestedDigest } from './manifest.js';
 import type { Descriptor } from './types.js';
 
-/** Children that an index of the source names and the source does not have any more, while nodes still run the rest. */
+/** Children that an index of the source lists but the source no longer has, while nodes still run the others. */
 export class MissingChildren {
   readonly #attestations = new Map<string, Descriptor>();
   readonly #platforms = new Map<string, Descriptor>();
@@ -24,7 +24,9 @@ export class MissingChildren {
     return [...this.#attestations.values()].map((child) => `${attestationText(child)} is no longer at the source`);
   }
 
-  /** Why the index cannot be copied; undefined when no platform is missing. `named`: platforms of the index, by digest. */
+  /**
+   * Why the index cannot be copied; undefined if no platform is missing. `named`: platforms of the index, by digest.
+   */
   problem(named: readonly (readonly [string, string])[]): string | undefined {
     if (this.#platforms.size === 0) return undefined;
     const gone = [...this.#platforms.values()].map((child) => `${platformText(child)} (${child.digest})`).join(', ');
@@ -41,7 +43,7 @@ export class MissingChildren {
     return this.wanted !== 'all' && this.wanted.every((platform) => platforms.includes(platform));
   }
 
-  /** Why a target may have refused the index; undefined when nothing is missing in it. */
+  /** Why a target may have rejected the index; undefined if nothing is missing in it. */
   refusal(): string | undefined {
     if (this.#attestations.size === 0) return undefined;
     const gone = [...this.#attestations.values()].map(attestationText).join(', ');

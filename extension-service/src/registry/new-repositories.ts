@@ -3,16 +3,16 @@ import { RegistryError } from './errors.js';
 import type { RawManifest } from './manifest.js';
 import type { RequestContext } from './types.js';
 
-/** Existing repositories that are remembered. */
+/** Maximum existing repositories to remember. */
 const MAX_EXISTING = 20_000;
-/** New ones: each can hold some hundred KiB, and hostile Pods can name many. */
+/** Maximum new repositories: each can hold some hundred KiB, and hostile Pods can name many. */
 const MAX_NEW = 200;
-/** Tags and digests of one new repository; beyond them it counts as an existing one. */
+/** Maximum tags and digests of one new repository; beyond them it counts as an existing one. */
 const MAX_REFERENCES = 1_000;
-/** Manifests of one new repository that are kept, for further tags of the same image. */
+/** Maximum manifests of one new repository that are kept, for further tags of the same image. */
 const MAX_KEPT_MANIFESTS = 4;
 const MAX_KEPT_BYTES = 64 * 1024;
-/** How long others are assumed to leave a new repository alone; afterwards the registry is asked again. */
+/** How long others are assumed not to write to a new repository; afterwards the registry is queried again. */
 const MAX_AGE_MS = 600_000;
 
 /** The part of a registry's client that is needed to find out whether a repository exists. */
@@ -24,15 +24,15 @@ export interface RepositoryClient {
 interface NewRepository {
   /** Milliseconds since the epoch. */
   readonly since: number;
-  /** Tags, and digests of manifests and blobs, that this process has brought there. */
+  /** Tags, and digests of manifests and blobs, that this process has pushed there. */
   readonly references: Set<string>;
   /** Top manifests by digest. */
   readonly manifests: BoundedMap<string, RawManifest>;
 }
 
 /**
- * Repositories of targets that did not exist when they were asked for: what they hold is what this process brought, so no
- * request has to find it out. When something else brought more, only bytes are sent twice.
+ * Repositories of targets that did not exist at the first check: they contain exactly what this process pushed, so no
+ * request is needed to find that out. If another process also pushed, some bytes are sent twice.
  */
 export class NewRepositories {
   readonly #new = new BoundedMap<string, NewRepository>(MAX_NEW);
@@ -42,32 +42,32 @@ export class NewRepositories {
   /** @param now milliseconds since the epoch */
   constructor(private readonly now: () => number) {}
 
-  /** Asks the registry once per repository whether it exists; an answer that is not clear means that it does. */
+  /** Checks at the registry once per repository whether it exists; an unclear answer means that it does. */
   async learn(client: RepositoryClient, repository: string, context: RequestContext): Promise<void> {
     const key = `${client.host}/${repository}`;
     if (this.#existing.has(key) || this.#current(key) !== undefined) return;
-    // Copies of other tags ask at the same time.
+    // Copies of other tags check at the same time.
     const question = this.#questions.get(key) ?? this.#ask(key, client, repository, context);
     this.#questions.set(key, question);
     await question
-      // Another copy's end is not ours: the next question asks again.
+      // The end of another copy does not end ours: the next request checks again.
       .catch(() => context.signal?.throwIfAborted())
       .finally(() => this.#questions.delete(key));
   }
 
-  /** Whether the repository has a tag, manifest or blob; undefined when only the registry knows. */
+  /** Whether the repository has a tag, manifest or blob; undefined if only the registry knows. */
   has(host: string, repository: string, reference: string): boolean | undefined {
     return this.#current(`${host}/${repository}`)?.references.has(reference);
   }
 
-  /** Notes a tag or digest that was brought to a repository. */
+  /** Records a tag or digest that was pushed to a repository. */
   add(host: string, repository: string, reference: string): void {
     const key = `${host}/${repository}`;
     const references = this.#current(key)?.references.add(reference);
     if (references !== undefined && references.size > MAX_REFERENCES) this.#settle(key);
   }
 
-  /** Keeps a top manifest that was brought: a second tag of it then needs no request but its PUT. */
+  /** Keeps a top manifest that was pushed: a second tag of it then only needs a PUT. */
   keep(host: string, repository: string, manifest: RawManifest): void {
     const manifests = this.#current(`${host}/${repository}`)?.manifests;
     if (manifests === undefined || manifest.bytes.length > MAX_KEPT_BYTES) return;
@@ -78,7 +78,7 @@ export class NewRepositories {
     return this.#current(`${host}/${repository}`)?.manifests.get(digest);
   }
 
-  /** The registry does not have what was noted: nothing that is noted about the repository counts any more. */
+  /** The registry lacks recorded content, so all records of the repository are discarded. */
   forget(host: string, repository: string): void {
     const key = `${host}/${repository}`;
     if (this.#new.has(key)) this.#settle(key);

@@ -5,6 +5,6 @@ export type PacedAction = 'put-manifest' | 'start-upload' | 'finish-upload';
 export interface RequestPacer {
   /** Resolves when the request may be sent; rejects with the abort's reason. */
   wait(action: PacedAction, signal: AbortSignal | undefined): Promise<void>;
-  /** The registry has answered "too many requests" all the same: others share the quota. */
+  /** The registry still answered "too many requests", because others share the quota. */
   throttled(action: PacedAction): void;
 }

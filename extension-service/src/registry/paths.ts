@@ -2,9 +2,9 @@ import { quoteInput } from '../core/image/quote.js';
 import { RegistryError } from './errors.js';
 
 /**
- * A path of the OCI distribution API under a repository: `/v2/<repository>/<rest…>`. Each segment is percent-encoded, but
- * for the colon of a digest, which RFC 3986 allows in a path and registries expect as it is. Dot segments and empty
- * segments would name another resource of the registry, with our credentials, and are refused.
+ * A path of the OCI distribution API below a repository: `/v2/<repository>/<rest…>`. Each segment is percent-encoded,
+ * except the colon of a digest, which RFC 3986 allows in a path and registries expect unchanged. Dot segments and empty
+ * segments would refer to another resource of the registry, with our credentials, and are rejected.
  *
  * @throws RegistryError of kind `invalid`
  */

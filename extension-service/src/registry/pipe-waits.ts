@@ -1,7 +1,7 @@
-/** Shorter waits for a source say nothing about why its target ended an upload. */
+/** Shorter waits for a source do not explain why its target ended an upload. */
 const STARVED_MS = 1_000;
 
-/** The side that a pipe waits for, and for how long in all, so that no side is blamed for the other one. */
+/** The side that a pipe waits for, with total times, so that no side is blamed for the other one. */
 export class PipeWaits {
   readonly #now: () => number;
   readonly #totals = { source: 0, target: 0 };
@@ -22,7 +22,7 @@ export class PipeWaits {
     this.#since = now;
   }
 
-  /** Whether the pipe has waited for its source more than for its target, and long enough to tire the target. */
+  /** Whether the pipe has waited more for its source than for its target, and long enough for the target to give up. */
   get isStarved(): boolean {
     const running = this.#side === undefined ? 0 : this.#now() - this.#since;
     const source = this.#totals.source + (this.#side === 'source' ? running : 0);

@@ -8,7 +8,7 @@ import { findRoot } from './presence.js';
 import { namedPlatforms, selectPlatforms } from './platforms.js';
 import type { Descriptor, RequestContext } from './types.js';
 
-/** The work that a copy would do; layers that the target has already are counted all the same, so it may be less. */
+/** The work of a copy; layers that the target already has are included, so it may be less. */
 export interface CopyPlan {
   /** The target has the image under its name: nothing would be sent. */
   readonly present: boolean;
@@ -17,7 +17,7 @@ export interface CopyPlan {
   readonly platforms: readonly string[];
   /** Manifests that would be put, by digest, with their bytes. */
   readonly manifests: ReadonlyMap<string, number>;
-  /** Blobs by digest, with their bytes. */
+  /** Blobs by digest, with their size in bytes. */
   readonly blobs: ReadonlyMap<string, number>;
   /** Manifests of single platforms that the copy would read at the source: Docker Hub counts each as a pull. */
   readonly pulls: number;
@@ -26,13 +26,13 @@ export interface CopyPlan {
 const MAX_MANIFESTS = 1_000;
 
 type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal' | 'admit'> & {
-  /** Whether an image (`host/repository@digest`) needs no look under `presence: due`. */
+  /** Whether an image (`host/repository@digest`) needs no check with `presence: due`. */
   readonly isComplete?: (image: string) => boolean;
 };
 
 /**
- * Reads the manifests of an image and sends nothing. Docker Hub counts the manifest of each platform as a pull, here as in
- * the copy.
+ * Reads the manifests of an image and sends nothing. Docker Hub counts the manifest of each platform as a pull, here as
+ * in the copy.
  *
  * @throws RegistryError as a copy would
  */
@@ -87,7 +87,7 @@ class Plan {
     for (const child of parsed.children.filter((child) => !isBlobEntry(child))) await this.#child(child);
   }
 
-  /** Adds what the target lacks below a manifest that it has. @returns false when it does not have it after all */
+  /** Adds what the target lacks below a manifest that it has. @returns false if it does not have it after all */
   async look(digest: string): Promise<boolean> {
     const { client, reference } = this.options.target;
     const manifest = await absentAsUndefined(client.getManifest(reference.repository, digest, this.context));
@@ -99,7 +99,7 @@ class Plan {
       if (!isForeign(blob) && !(await this.#hasBlob(blob))) this.#blobs.set(blob.digest, blob.size);
     const children = parsed.kind === 'image' ? [] : parsed.children.filter((child) => !isBlobEntry(child));
     for (const child of children) if (!(await this.look(child.digest))) await this.#child(child, true);
-    // The copy puts a manifest again when something below it was missing.
+    // The copy puts a manifest again if something below it was missing.
     if (this.manifests.size + this.#blobs.size > before) this.manifests.set(digest, manifest.bytes.length);
     return true;
   }

@@ -6,10 +6,10 @@ import type { Descriptor } from './types.js';
 type ParsedIndex = Extract<ParsedManifest, { kind: 'index' }>;
 
 /**
- * The index with only the platforms wanted, their attestations, and entries that name no platform, nested indexes among
- * them: what is in those is not known here, and `platform` is optional (OCI image-spec, "image-index"). The index itself
- * when nothing falls away. Undefined when nothing would be left. Throws InvalidPlatformError for a text that is not a
- * platform.
+ * The index with only the wanted platforms, their attestations, and entries without a platform, including nested
+ * indexes: their content is unknown here, and `platform` is optional (OCI image-spec, "image-index"). Returns the index
+ * itself if nothing is dropped, and undefined if nothing would be left. Throws InvalidPlatformError for a text that is
+ * not a platform.
  */
 export function selectPlatforms(
   manifest: RawManifest,
@@ -32,7 +32,7 @@ export function selectPlatforms(
   return entries.length === parsed.children.length ? manifest : withEntries(manifest, parsed, entries);
 }
 
-/** The platforms that an index names, attestations aside; none for an image, which names its own in its configuration. */
+/** The platforms in an index, without attestations; none for an image, which contains its own in its configuration. */
 export function namedPlatforms(parsed: ParsedManifest): readonly string[] {
   if (parsed.kind === 'image') return [];
   const named = parsed.children.flatMap(({ platform }) =>

@@ -7,21 +7,21 @@ import type { RequestContext } from './types.js';
 export interface TargetImage {
   readonly client: ImageStore;
   readonly reference: Pick<TargetReference, 'repository' | 'digest' | 'published'>;
-  /** The caller has just asked for the name, and nothing is there. */
+  /** The caller has just checked the name, and it does not exist. */
   readonly isUnnamed?: boolean;
 }
 
 /** The state of an image in a target: `published` under its name, `untagged` only by digest. */
 export type RootPresence =
   | { readonly state: 'published'; readonly mediaType: string }
-  /** `isNamed`: the name is there, and stands for another image. */
+  /** `isNamed`: the name exists, and points to another image. */
   | { readonly state: 'untagged'; readonly isNamed: boolean }
   | { readonly state: 'absent'; readonly isNamed: boolean };
 
 /**
- * Looks for the image's top manifest: first under its name, then by digest. The copy and its plan both ask here.
+ * Looks for the image's top manifest: first under its name, then by digest. Used by the copy and its plan.
  *
- * @param newRepositories what is known of new repositories; without it, each question goes to the registry
+ * @param newRepositories known new repositories; without it, each check is a request to the registry
  */
 export async function findRoot(
   { client, reference, isUnnamed }: TargetImage,
@@ -43,7 +43,10 @@ export async function findRoot(
   return isSame ? { state: 'published', mediaType: there.mediaType } : { state: 'untagged', isNamed };
 }
 
-/** A registry computes sha256 of what it gets by tag: with a digest of another algorithm, only the size can be compared. */
+/**
+ * A registry computes sha256 for content that it receives by tag: with a digest of another algorithm, only the size can
+ * be compared.
+ */
 function areSameInSize(named: ManifestHead, there: ManifestHead): boolean {
   return named.size !== undefined && named.size === there.size;
 }

@@ -17,14 +17,14 @@ export class PublishedTag {
     this.#ledger = ledger;
   }
 
-  /** Throws when the tag has capitals and the target is known to fold them. */
+  /** Throws if the tag has capitals and the target is known to fold them. */
   refuseFolded(): void {
     const { client, reference } = this.#options.target;
     if (!hasCapitals(reference.published) || this.#ledger.tagCase.known(client.host) !== true) return;
     throw this.#folded();
   }
 
-  /** Throws when the tag cannot be moved and holds another image. */
+  /** Throws if the tag is immutable and points to another image. */
   async refuseMoved(digest: string): Promise<void> {
     const { client, reference } = this.#options.target;
     const name = reference.published;
@@ -36,7 +36,7 @@ export class PublishedTag {
     throw new RegistryError(message, { kind: 'conflict', host: client.host });
   }
 
-  /** Puts the manifest, whose content is there, under the tag; its digest comes with that. */
+  /** Puts the manifest, whose content exists, under the tag, which also makes its digest available. */
   async put(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
     const { client, reference } = this.#options.target;
     const { repository, digest, published } = reference;
@@ -49,19 +49,20 @@ export class PublishedTag {
       await this.#tree.put(manifest, parsed, published);
       this.#ledger.newRepositories.add(client.host, repository, published);
       this.#ledger.newRepositories.keep(client.host, repository, manifest);
-      // A registry computes sha256 for what it gets by tag: another digest resolves only when it was put by it.
+      // A registry computes sha256 for content that it receives by tag: another digest only resolves if it was put by
+      // that digest.
       if (digest?.startsWith('sha256:') === false) await this.#tree.put(manifest, parsed, digest);
     } catch (error) {
       if (!(error instanceof RegistryError) || error.kind !== 'conflict') throw error;
-      // An immutable tag that holds this very image (another copy was faster) is what we wanted.
+      // An immutable tag that already points to this image (another copy was faster) is fine.
       const head = await client.headManifest(repository, published, this.#tree.targetContext);
       if (head?.digest !== manifest.digest) throw error;
     }
   }
 
   /**
-   * Before the first tag with capitals goes to a target: a tag that we put, and that harms none, shows whether the target keeps the
-   * case of tags.
+   * Before the first tag with capitals is put in a target: a harmless tag that we put shows whether the target keeps
+   * the case of tags.
    */
   async #learnCase(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
     const { client, reference } = this.#options.target;

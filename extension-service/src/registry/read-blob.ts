@@ -3,10 +3,10 @@ import type { ImageStore } from './image-store.js';
 import type { Descriptor } from './types.js';
 
 /**
- * A small blob, whole: the caller bounds its size.
+ * Reads a small blob; the caller limits its size.
  *
- * @returns undefined when the bytes are not those of the descriptor
- * @throws RegistryError when it cannot be read
+ * @returns undefined if the bytes do not match the descriptor
+ * @throws RegistryError if it cannot be read
  */
 export async function readBlob(
   client: Pick<ImageStore, 'getBlob'>,

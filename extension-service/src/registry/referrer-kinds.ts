@@ -1,15 +1,15 @@
 import type { Descriptor } from './types.js';
 
 /**
- * Types that verify an image: cosign 3 stores all signatures and attestations as Sigstore bundles, cosign 2's experimental
- * OCI 1.1 form and notation use types of their own.
+ * Types that verify an image: cosign 3 stores all signatures and attestations as Sigstore bundles; cosign 2's
+ * experimental OCI 1.1 form and notation use their own types.
  */
 const SIGNATURE = /sigstore|cosign|notary|signature|simplesigning|dsse|in-toto/i;
 const SBOM = /spdx|cyclonedx|syft|sbom/i;
 
 export type ReferrerKind = 'signature' | 'sbom' | 'other';
 
-/** By the artifact type; lists of old tools leave it out, and what is not named may be a signature. */
+/** By the artifact type; lists of old tools omit it, and an entry without one may be a signature. */
 export function referrerKind({ artifactType, annotations }: Descriptor): ReferrerKind {
   const type = artifactType ?? annotations?.['org.opencontainers.artifact.type'] ?? '';
   if (typeof type !== 'string' || type === '') return 'signature';
@@ -20,8 +20,8 @@ export function referrerKind({ artifactType, annotations }: Descriptor): Referre
 const ORDER: Readonly<Record<ReferrerKind, number>> = { signature: 0, other: 1, sbom: 2 };
 
 /**
- * Signatures first, and of each kind the newest first: by their date where both have one, else those at the end of the
- * list, where clients append to the fallback tag.
+ * Signatures first, and within each kind the newest first: by their date if both have one, else by their position from
+ * the end of the list, where clients append to the fallback tag.
  */
 export function byImportance(referrers: readonly Descriptor[]): readonly Descriptor[] {
   return referrers
@@ -35,7 +35,7 @@ export function byImportance(referrers: readonly Descriptor[]): readonly Descrip
     .map(({ descriptor }) => descriptor);
 }
 
-/** Undated ones count as the oldest, so that the order is one. */
+/** Undated ones count as the oldest, so that the order is total. */
 function compareDates(a: number, b: number): number {
   return a === b ? 0 : b - a;
 }

@@ -4,25 +4,25 @@ import { RegistryError } from './errors.js';
 import { isIndexType, parseManifest, InvalidManifestError, type RawManifest } from './manifest.js';
 import type { Descriptor, RequestContext } from './types.js';
 
-/** Pages of one list of referrers; olareg fills one with 4 MiB. */
+/** Maximum pages of one list of referrers; olareg fills a page with 4 MiB. */
 const MAX_PAGES = 20;
-/** Entries of one list that are looked at; more is abuse. */
+/** Maximum entries of one list; more is abuse. */
 const MAX_ENTRIES = 4_096;
 
 export interface ReferrersList {
   /** Whether the registry has the referrers API, or the list is an index under the tag `sha256-<hex>`. */
   readonly via: 'api' | 'tag';
   readonly descriptors: readonly Descriptor[];
-  /** The list goes on beyond the bounds. */
+  /** The list continues beyond the limits. */
   readonly cut: boolean;
-  /** How the API refused, where that is not how registries without it answer. */
+  /** The API's failure, if registries without the API do not answer like this. */
   readonly refusal?: RegistryError;
 }
 
 /**
- * Lists the referrers of a digest (OCI distribution-spec 1.1, "Listing Referrers"). Any answer that is not an index, whatever its
- * status, means that clients keep the list under the fallback tag; GHCR answers with a redirect to an HTML page, others
- * with 400, 403, 404, 405 or 501. Only failures that pass are thrown.
+ * Lists the referrers of a digest (OCI distribution-spec 1.1, "Listing Referrers"). Any answer that is not an index,
+ * with any status, means that clients maintain the list under the fallback tag; GHCR answers with a redirect to an HTML
+ * page, others with 400, 403, 404, 405 or 501. Only temporary failures are thrown.
  *
  * @throws RegistryError
  */

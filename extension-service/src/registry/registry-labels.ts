@@ -1,4 +1,4 @@
-/** Public registries that most images come from; their names are labels of metrics even where nothing is configured. */
+/** Public registries that most images come from; metrics use their names as labels even if they are not configured. */
 const PUBLIC_REGISTRIES: readonly string[] = [
   'docker.io',
   'gcr.io',
@@ -10,7 +10,7 @@ const PUBLIC_REGISTRIES: readonly string[] = [
   'registry.k8s.io',
 ];
 
-/** What metrics call a registry: Pods may name any number of them, so that most are `other`. */
+/** The label of a registry in metrics: Pods may name any number of registries, so most are `other`. */
 export function registryLabels(configured: Iterable<string>): (host: string) => string {
   const named = new Set([...PUBLIC_REGISTRIES, ...configured]);
   return (host) => (named.has(host) ? host : 'other');

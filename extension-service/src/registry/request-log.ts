@@ -2,16 +2,16 @@ import type { IncomingMessage } from 'node:http';
 import { isIndexType, mediaTypeIn } from './manifest.js';
 import { header } from './transport/answers.js';
 
-/** A request to a registry as metrics count it. */
+/** A request to a registry, for metrics. */
 export interface RegistryRequest {
   /** host[:port] as references name it. */
   readonly host: string;
   readonly action: RegistryAction;
   /** An HTTP status, `4xx` or the like for an unusual one, `error` without an answer. */
   readonly code: string;
-  /** Pulls that the registry still allows, where it says so (Docker Hub's `ratelimit-remaining`). */
+  /** Remaining pulls, if the registry reports them (Docker Hub's `ratelimit-remaining`). */
   readonly remaining?: number;
-  /** The registry counts the request as a pull. */
+  /** Whether the registry counts the request as a pull. */
   readonly isPull?: boolean;
 }
 
@@ -30,9 +30,9 @@ export type RegistryAction =
 
 export type OnRegistryRequest = (request: RegistryRequest) => void;
 
-/** What a request to a registry does; `target` is its path, or a whole URL. */
+/** The action of a request to a registry; `target` is its path, or a full URL. */
 export function actionOf(method: string, target: string): RegistryAction {
-  // The place of an upload is any URL that the registry gives.
+  // The location of an upload is any URL that the registry returns.
   if (method === 'PATCH' || (method === 'PUT' && !target.includes('/manifests/'))) return 'send-upload';
   if (method === 'DELETE') return 'cancel-upload';
   if (method === 'POST') return 'start-upload';
@@ -49,20 +49,21 @@ const USUAL_CODES: ReadonlySet<number> = new Set([
   501, 502, 503, 504,
 ]);
 
-/** Of any number that a registry may answer, few labels. */
+/** Reduces all status codes to a few labels. */
 export function codeOf(status: number): string {
   return USUAL_CODES.has(status) ? String(status) : `${Math.floor(status / 100)}xx`;
 }
 
-/** `ratelimit-remaining: 76;w=21600`, as Docker Hub answers. */
+/** `ratelimit-remaining: 76;w=21600`, as sent by Docker Hub. */
 export function remainingOf(response: IncomingMessage): number | undefined {
   const [, digits] = /^\s*(\d{1,9})\s*(?:;|$)/.exec(header(response, 'ratelimit-remaining') ?? '') ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 
 /**
- * Whether a registry counts an answer as a pull. Docker Hub counts each GET of a platform's manifest; a HEAD is free, and so
- * is an index (https://docs.docker.com/docker-hub/usage/pulls/). A registry that says how many pulls remain counts the same.
+ * Whether a registry counts a response as a pull. Docker Hub counts each GET of a platform's manifest; HEAD requests
+ * and indexes are free (https://docs.docker.com/docker-hub/usage/pulls/). Registries that report the remaining pulls
+ * count the same.
  */
 export function isCountedPull(host: string, action: RegistryAction, response: IncomingMessage): boolean {
   if (action !== 'get-manifest' || response.statusCode !== 200) return false;

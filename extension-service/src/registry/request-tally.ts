@@ -1,6 +1,6 @@
 import type { RegistryRequest } from './request-log.js';
 
-/** Requests to registries since the report before. Plain data: it crosses from the background worker. */
+/** Requests to registries since the previous report. Plain data: it is sent by the background worker. */
 export interface RequestReport {
   readonly counts: readonly {
     readonly registry: string;
@@ -8,13 +8,13 @@ export interface RequestReport {
     readonly code: string;
     readonly count: number;
   }[];
-  /** Pulls that registries still allow, as they said last. */
+  /** Remaining pulls in the registries' latest reports. */
   readonly remaining: readonly { readonly registry: string; readonly pulls: number }[];
   /** Requests that registries counted as pulls. */
   readonly pulls: readonly { readonly registry: string; readonly count: number }[];
 }
 
-/** Adds up requests; `host` of each is a bounded label already. */
+/** Sums up requests; `host` of each is already a bounded label. */
 export class RequestTally {
   private readonly counts = new Map<string, { registry: string; action: string; code: string; count: number }>();
   private readonly remaining = new Map<string, number>();
@@ -26,7 +26,7 @@ export class RequestTally {
     if (known === undefined) this.counts.set(key, { registry, action, code, count: 1 });
     else known.count += 1;
     if (isPull) this.pulls.set(registry, (this.pulls.get(registry) ?? 0) + 1);
-    // Of registries that share a label, one's number would be taken for another's.
+    // For registries that share a label, the number of one would be mistaken for another's.
     if (remaining !== undefined && registry !== 'other') this.remaining.set(registry, remaining);
   }
 

@@ -7,17 +7,17 @@ export interface PushOptions {
   readonly session: Session;
   readonly pacer?: RequestPacer;
   readonly createRepository?: CreateRepository;
-  /** Bytes of a request's body at most, for fronts that limit them. @default a blob goes in one request */
+  /** Maximum bytes of a request body, for proxies that limit them. @default a blob is sent in one request */
   readonly uploadChunk?: number;
 }
 
 /**
- * The registry does not have the repository that is pushed to. Resolves with true when the push is worth another try;
- * rejects with the error that the push shall end with.
+ * Called if the registry does not have the repository of a push. Resolves with true if the push should be retried;
+ * rejects with the error for the push.
  */
 export type CreateRepository = (repository: string, signal: AbortSignal | undefined) => Promise<boolean>;
 
-/** One request of a push: under the registry's quotas, and once more when the repository had to be created for it. */
+/** Sends one request of a push: within the registry's quotas, and again if the repository had to be created for it. */
 export async function sendPush(
   options: PushOptions,
   repository: string,
@@ -49,7 +49,7 @@ async function pacedSend(
   }
 }
 
-/** Distribution spec: NAME_UNKNOWN. A 404 that names something else, such as a missing blob, is not a reason to create one. */
+/** Distribution spec: NAME_UNKNOWN. A 404 with another code, such as a missing blob, is not a reason to create one. */
 function isMissingRepository(error: unknown): boolean {
   if (!(error instanceof RegistryError) || error.kind !== 'missing') return false;
   const codes = error.diagnostics.map(({ code }) => code).filter((code) => code !== '');

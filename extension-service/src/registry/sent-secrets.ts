@@ -1,18 +1,21 @@
 /**
- * The credentials that this thread has sent to registries and token servers, so that nothing that one of them answers can
- * carry them into an error, and from there into a log, an Event, `/v1/mirrors` or `explain`.
+ * The credentials that this thread has sent to registries and token servers, so that none of their answers can carry
+ * them into an error, and from there into a log, an Event, `/v1/mirrors` or `explain`.
  */
 
-/** Credentials that are kept; the longest unused ones go first. */
+/** Maximum credentials to keep; the longest unused are dropped first. */
 const MAX_SECRETS = 1_000;
 const BLANK = '***';
 /** Shorter ones are too likely to be part of ordinary text. */
 const MIN_LENGTH = 4;
-/** Shorter ones are blanked as whole words alone: a password such as `secret` must not spoil `secrets`. */
+/** Shorter ones are only blanked as whole words: a password such as `secret` must not affect `secrets`. */
 const MIN_LENGTH_INSIDE_WORDS = 8;
-/** Of a longer form its start is looked for: a message may hold no more of it. The rest goes as well. */
+/**
+ * For a longer form, only its start is searched, because a message may contain no more of it. The rest is blanked as
+ * well.
+ */
 const MAX_FORM_LENGTH = 24;
-/** Of a piece of base64 that a secret makes inside other text. */
+/** Minimum length of a secret's base64 inside other text. */
 const MIN_BASE64_LENGTH = 8;
 
 interface Form {
@@ -24,10 +27,10 @@ interface Form {
   readonly wholeWord: boolean;
 }
 
-/** By secret, the latest last. The forms are made when there is a text to look at. */
+/** By secret, the latest last. The forms are computed when there is a text to check. */
 const secrets = new Map<string, readonly Form[] | undefined>();
 
-/** Notes a password or a token that is about to be sent. */
+/** Registers a password or a token that is about to be sent. */
 export function rememberSecret(secret: string): void {
   if (secret.length < MIN_LENGTH) return;
   const forms = secrets.get(secret);
@@ -37,7 +40,9 @@ export function rememberSecret(secret: string): void {
   if (secrets.size > MAX_SECRETS && oldest !== undefined) secrets.delete(oldest);
 }
 
-/** Notes what an Authorization or Proxy-Authorization header holds: the token, or the password and its base64. */
+/**
+ * Registers the content of an Authorization or Proxy-Authorization header: the token, or the password and its base64.
+ */
 export function rememberAuthorization(header: string | undefined): void {
   if (header === undefined) return;
   const [scheme = '', value = ''] = header.split(' ', 2);
@@ -48,9 +53,9 @@ export function rememberAuthorization(header: string | undefined): void {
 }
 
 /**
- * A text in which every credential that was sent is `***`: as it is, in base64 and base64url (inside longer base64 too),
- * in hexadecimal, and each of these percent-encoded or escaped as in JSON, forms or HTML. An encoded text that holds a
- * credential comes back decoded.
+ * Replaces every credential that was sent with `***`: in plain text, in base64 and base64url (also inside longer
+ * base64), in hexadecimal, and each of these percent-encoded or escaped as in JSON, forms or HTML. An encoded text that
+ * contains a credential is returned decoded.
  */
 export function blankSecrets(text: string): string {
   if (secrets.size === 0 || text.length < MIN_LENGTH) return text;

@@ -3,17 +3,17 @@ import type { RequestContext } from './types.js';
 
 /**
  * Which targets fold the case of tags: Gitea 1.26 answers a request for `V1` with the image of `v1`. There, a tag with
- * capitals names another image than the source's, and putting it would move the other tag.
+ * capitals refers to another image than the source's, and putting it would move the other tag.
  */
 export class TagCase {
   readonly #folds = new Map<string, boolean>();
 
-  /** Undefined when it is not known yet. */
+  /** Undefined if it is not known yet. */
   known(host: string): boolean | undefined {
     return this.#folds.get(host);
   }
 
-  /** Finds out with a tag that the target has, by asking for it in an unused spelling. Asks once per target. */
+  /** Finds out with a tag that the target has, by requesting it in an unused spelling. Checks once per target. */
   async folds(
     client: ImageStore,
     repository: string,
@@ -26,7 +26,7 @@ export class TagCase {
     if (spelling === undefined) return undefined;
     const head = await client.headManifest(repository, spelling, context);
     const folds = head?.digest === existing.digest;
-    // `v1` and `V1` may both be there, as one image; a mixed spelling, which is never pushed, proves it.
+    // `v1` and `V1` may both exist, with the same image; a mixed spelling, which is never pushed, is conclusive.
     if (!folds || isMixed(spelling)) this.#folds.set(client.host, folds);
     return folds;
   }
@@ -36,7 +36,10 @@ export function hasCapitals(tag: string): boolean {
   return /[A-Z]/.test(tag);
 }
 
-/** A spelling in mixed case where the tag has two letters, since tools put tags in all capitals; undefined without letters. */
+/**
+ * A spelling in mixed case if the tag has two letters, since tools push tags in all capitals; undefined without
+ * letters.
+ */
 function otherSpelling(tag: string): string | undefined {
   const letters = [...tag.matchAll(/[A-Za-z]/g)].map(({ index }) => index);
   const spellings = [letters.slice(-1), letters.slice(0, 1), letters].map((places) => toggled(tag, new Set(places)));

@@ -1,6 +1,6 @@
 import type { Platform } from '../core/image/platform.js';
 
-/** OCI image-spec, descriptor.md: what points to content. */
+/** OCI image-spec, descriptor.md: a reference to content. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
@@ -14,17 +14,17 @@ export interface Descriptor {
 
 /** How to reach a registry. */
 export interface RegistryEndpoint {
-  /** host[:port] as references name it; `docker.io` for Docker Hub. */
+  /** host[:port] in the form of references; `docker.io` for Docker Hub. */
   readonly host: string;
-  /** HTTPS without checking the certificate, or plain HTTP where HTTPS is not spoken. */
+  /** HTTPS without verifying the certificate, or plain HTTP if the server does not use HTTPS. */
   readonly insecure: boolean;
   /** PEM, trusted in addition to the system's CA certificates. */
   readonly ca?: string;
   /** For registries that require a client certificate. */
   readonly clientCertificate?: ClientCertificate;
-  /** Hosts at other sites (host or host:port) whose token servers get the login. */
+  /** Hosts at other sites (host or host:port) whose token servers receive the login. */
   readonly tokenHosts?: readonly string[];
-  /** Bytes of a request's body at most, for proxies that limit them. @default a blob goes in one request */
+  /** Maximum bytes of a request body, for proxies that limit them. @default a blob is sent in one request */
   readonly uploadChunk?: number;
 }
 
@@ -36,7 +36,7 @@ export interface ClientCertificate {
 
 /** How a TLS connection is made. */
 export interface TlsSettings {
-  /** Whether the server's certificate is checked. */
+  /** Whether the server's certificate is verified. */
   readonly verify: boolean;
   /** PEM, trusted in addition to the system's CA certificates. */
   readonly ca?: string;
@@ -45,7 +45,7 @@ export interface TlsSettings {
 
 export type Credentials = PasswordCredentials | IdentityTokenCredentials | RegistryTokenCredentials;
 
-/** The parts of a login that expires: its owner can get them again. */
+/** A login that expires: its owner can renew it. */
 export type LoginCredentials = PasswordCredentials | IdentityTokenCredentials;
 
 export interface PasswordCredentials {
@@ -56,7 +56,7 @@ export interface PasswordCredentials {
 export interface IdentityTokenCredentials {
   readonly identityToken: string;
 }
-/** A bearer token, sent as it is (`registrytoken` of a Docker config). */
+/** A bearer token, sent unchanged (`registrytoken` of a Docker config). */
 export interface RegistryTokenCredentials {
   readonly registryToken: string;
 }
@@ -64,9 +64,11 @@ export interface RegistryTokenCredentials {
 export interface Keychain {
   /** The credentials to try for a repository, best first; anonymous access comes last and is not listed. */
   resolve(host: string, repository: string): Promise<readonly Credentials[]>;
-  /** Why credentials that are configured for a repository are not among what `resolve` finds, in one line for its error. */
+  /**
+   * Why credentials that are configured for a repository are not in the result of `resolve`, in one line for its error.
+   */
   notUsed?(host: string, repository: string): Promise<string | undefined>;
-  /** A registry refused these. @returns whether `resolve` may now find others in their place */
+  /** A registry rejected these. @returns whether `resolve` may now return others instead */
   rejected?(credentials: Credentials): boolean;
 }
 
@@ -74,6 +76,6 @@ export interface Keychain {
 export interface RequestContext {
   readonly signal?: AbortSignal;
   readonly onRequest?: () => void;
-  /** A request was sent with credentials: what it brings may be private. */
+  /** A request was sent with credentials: its result may be private. */
   readonly onCredentials?: () => void;
 }

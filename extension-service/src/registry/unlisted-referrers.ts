@@ -2,8 +2,8 @@ import type { ParsedManifest, RawManifest } from './manifest.js';
 import type { Descriptor } from './types.js';
 
 /**
- * Manifests with a `subject` that a target took without keeping the list of the subject's referrers: the client must
- * (OCI distribution-spec 1.1, "Pushing Manifests with Subject").
+ * Manifests with a `subject` that a target accepted without maintaining the list of the subject's referrers, which the
+ * client must then do (OCI distribution-spec 1.1, "Pushing Manifests with Subject").
  */
 export class UnlistedReferrers {
   readonly #bySubject = new Map<string, Map<string, Descriptor>>();

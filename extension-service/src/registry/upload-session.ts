@@ -3,9 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import { RegistryError } from './errors.js';
 import { header, invalid, type RequestInfo } from './transport/answers.js';
 
-/** An upload that a registry has begun. */
+/** An upload that a registry has started. */
 export interface UploadSession {
-  /** Where the bytes go. */
+  /** The URL for the bytes. */
   readonly location: URL;
   /** Minimum bytes of every chunk except the last one (`OCI-Chunk-Min-Length`). */
   readonly minimumChunk: number;
@@ -20,8 +20,8 @@ export function beginSession(response: IncomingMessage, asked: RequestInfo): Upl
 }
 
 /**
- * The Location of an answer; undefined when it has none. It is relative to the URL that was asked (RFC 9110, 10.2.2), and
- * its fragment is not sent to the server.
+ * The Location of an answer; undefined if it has none. It is relative to the request's URL (RFC 9110, 10.2.2), and its
+ * fragment is not sent to the server.
  */
 export function locationOf(response: IncomingMessage, asked: RequestInfo): URL | undefined {
   const text = header(response, 'location');
@@ -40,12 +40,12 @@ export function withDigest(location: URL, digest: string): string {
   return url.href;
 }
 
-/** How many bytes an upload has, by its `Range: 0-<last byte>`; undefined when the registry does not say. */
+/** How many bytes an upload has, from its `Range: 0-<last byte>`; undefined if the registry does not report it. */
 export function receivedBytes(response: IncomingMessage): number | undefined {
   const [, last] =
     /^(?:bytes[= ] *)?0-(-?\d{1,15})(?:\/(?:\d+|\*))?$/i.exec(header(response, 'range')?.trim() ?? '') ?? [];
   if (last === undefined) return undefined;
-  // Registries also say 0-0 of an upload that is empty.
+  // Registries also send 0-0 for an empty upload.
   return Number(last) <= 0 ? 0 : Number(last) + 1;
 }
 
@@ -54,7 +54,7 @@ const LOST_CODES: ReadonlySet<string> = new Set([
   'BLOB_UPLOAD_INVALID',
   'BLOB_UNKNOWN',
   'RANGE_INVALID',
-  // The digest of what was sent is right: what arrived was something else.
+  // The digest of the sent bytes is right: the received bytes were different.
   'DIGEST_INVALID',
   'SIZE_INVALID',
   // The upload began in this repository: another replica does not know it.

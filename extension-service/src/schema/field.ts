@@ -3,17 +3,17 @@ import { z } from 'zod';
 /** Facts about a key that the loader, the documentation and the printer need in addition to its schema. */
 export interface FieldMeta {
   readonly type: LeafType;
-  /** One sentence for people. */
+  /** One sentence for users. */
   readonly about: string;
   /** Allowed values, for messages and documentation: `a region such as eu-central-1`. */
   readonly allowed: string;
   /** `all`: never shown. `password`: a URL, whose password is never shown. */
   readonly secret?: 'all' | 'password';
-  /** The default in words, where it isn't a constant. */
+  /** The default in words, if it isn't a constant. */
   readonly defaultText?: string;
 }
 
-/** `digits`: text that people write as a number. `platforms`: `all` or a list. */
+/** `digits`: text that users write as a number. `platforms`: `all` or a list. */
 export type LeafType = 'text' | 'digits' | 'choice' | 'duration' | 'number' | 'boolean' | 'platforms';
 
 /** A key, read from its schema. */
@@ -22,7 +22,7 @@ export type Field = LeafField | ListField | MappingField | MapField;
 interface Common {
   readonly about: string;
   readonly optional: boolean;
-  /** The value of a key that is not set; undefined for none. */
+  /** The value of an unset key; undefined for none. */
   readonly default: unknown;
 }
 
@@ -45,7 +45,7 @@ export interface MapField extends Common {
 export interface MappingField extends Common {
   readonly kind: 'mapping';
   readonly fields: ReadonlyMap<string, Field>;
-  /** Of these keys the one is set that the key `type` names. */
+  /** Exactly one of these keys is set, which the key `type` names. */
   readonly variants?: readonly string[];
 }
 
@@ -64,7 +64,7 @@ export function described<T extends z.ZodType>(schema: T, about: string): T {
   return schema;
 }
 
-/** Reads the keys from a schema made of objects, arrays, unions by `type` and {@link leaf}s. */
+/** Reads the keys from a schema of objects, arrays, unions by `type` and {@link leaf}s. */
 export function fieldOf(schema: z.core.$ZodType): Field {
   return read(schema, { about: '', optional: false, default: undefined });
 }
@@ -120,7 +120,7 @@ function unionOf(members: readonly Field[]): MappingField {
   return { kind: 'mapping', about: '', optional: false, default: undefined, fields, variants };
 }
 
-/** The field at a path, list indexes included. */
+/** The field at a path, which may contain list indexes. */
 export function fieldAt(root: Field, path: readonly (string | number)[]): Field | undefined {
   return path.reduce<Field | undefined>((field, part) => {
     if (field?.kind === 'list' && typeof part === 'number') return field.item;

@@ -5,14 +5,14 @@ import { formatDuration, parseDuration } from '../core/config/duration.js';
 import { leaf } from './field.js';
 import type { FieldMeta } from './field.js';
 
-/** A fault of a value; `offset` is the character of the text that it is about. */
+/** A problem with a value; `offset` is the position of the affected character. */
 export interface Fault {
   readonly message: string;
   readonly allowed?: string;
   readonly offset?: number;
 }
 
-/** A check of a text; undefined when it is good. */
+/** A check of a text; undefined if it is valid. */
 export type Check = (text: string) => Fault | undefined;
 
 type About = Omit<FieldMeta, 'type'>;
@@ -22,7 +22,7 @@ export function addFault(context: z.core.$RefinementCtx, fault: Fault): void {
   context.addIssue({ code: 'custom', message, params });
 }
 
-/** A text that isn't empty. */
+/** A non-empty text. */
 export function text(about: About, check?: Check): z.ZodString {
   return leaf(checked(about, check), { ...about, type: 'text' });
 }
@@ -32,12 +32,12 @@ export function anyText(about: About, check: Check): z.ZodString {
   return leaf(refined(check), { ...about, type: 'text' });
 }
 
-/** Digits, kept as they were written. */
+/** Digits in their original form. */
 export function digits(about: About, check: Check): z.ZodString {
   return leaf(checked(about, check), { ...about, type: 'digits' });
 }
 
-/** A text of which the configuration has another spelling: `read` is called for what `check` accepts. */
+/** A text for which the configuration uses another spelling: `read` is called for texts that `check` accepts. */
 export function spelled(
   about: About,
   check: Check,
@@ -84,7 +84,7 @@ export function wholeNumber(least: number, most: number, about: string, defaultT
   return leaf(schema, { type: 'number', about, allowed, ...(defaultText !== undefined && { defaultText }) });
 }
 
-/** A duration in Go's form; milliseconds come out. */
+/** A duration in Go's form; the output is milliseconds. */
 export function duration(
   least: number,
   most: number,
@@ -106,7 +106,7 @@ export function duration(
   return leaf(schema, { type: 'duration', about, allowed });
 }
 
-/** `all` or platforms, in the spelling of containerd. */
+/** `all` or platforms, in containerd's spelling. */
 export function platforms(about: string): z.ZodType<'all' | readonly string[], unknown> {
   const allowed = 'expected all, or a list such as [linux/amd64, linux/arm64]';
   const schema = z

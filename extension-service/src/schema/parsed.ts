@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** A value without the keys that its schema refuses. Entries of lists keep their places. */
+/** A value without the keys that its schema rejects. List entries keep their indexes. */
 export type Parsed<T> = T extends readonly (infer Item)[]
   ? readonly (Parsed<Item> | undefined)[]
   : T extends object
@@ -8,8 +8,8 @@ export type Parsed<T> = T extends readonly (infer Item)[]
     : T;
 
 /**
- * Reads what can be read of a value that its schema refuses, defaults included, so that one mistake does not hide the
- * others. A missing key is either optional and not written, or was refused.
+ * Reads the valid part of a value that its schema rejects, including defaults, so that one mistake does not hide
+ * others. A missing key is either optional and not written, or was rejected.
  */
 export function parsePartly<Schema extends z.ZodType>(
   schema: Schema,
@@ -29,7 +29,7 @@ function parts(schema: z.core.$ZodType, value: unknown): unknown {
     case 'readonly':
       return parts(def.innerType, value);
     case 'pipe':
-      // The rest of a mapping needs no transformation; of a single value nothing is left.
+      // The rest of a mapping needs no transformation; nothing remains of a single value.
       return isMapping(value) ? parts(def.in, value) : undefined;
     case 'array':
       return Array.isArray(value) ? value.map((item) => parts(def.element, item)) : undefined;
@@ -53,7 +53,7 @@ function fieldsOf(shape: z.core.$ZodShape, value: Readonly<Record<string, unknow
   );
 }
 
-/** The keys of the member that `type` names; those of all members when it names none. */
+/** The keys of the member that `type` names; those of all members if it names none. */
 function shapeOfUnion(
   options: readonly z.core.$ZodType[],
   value: Readonly<Record<string, unknown>>,

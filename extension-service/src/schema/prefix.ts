@@ -5,7 +5,7 @@ import { spelled } from './leaves.js';
 
 const allowed = 'expected a path such as mirror or team/mirror: lower-case letters, digits, single . _ - between them';
 
-/** A path under a registry's host; the slashes around it go. */
+/** A path below a registry's host; leading and trailing slashes are removed. */
 export function prefix(): z.ZodDefault<z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>> {
   return spelled(
     { about: 'Path prefix for every image in the registry.', allowed, defaultText: 'none' },

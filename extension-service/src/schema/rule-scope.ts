@@ -1,7 +1,7 @@
-/** Keys and indexes, from the mapping that a rule is about down. */
+/** Keys and indexes, relative to the mapping that a rule checks. */
 export type KeyPath = readonly (string | number)[];
 
-/** The input of a rule about several keys of one mapping, and its means to report. */
+/** The input of a rule about several keys of one mapping, and its way to report problems. */
 export interface RuleScope {
   /** `anchor`: the configuration is the file of k8s-image-swapper. */
   readonly dialect: 'ours' | 'anchor';
@@ -10,6 +10,6 @@ export interface RuleScope {
   error(path: KeyPath, message: string, allowed?: string): void;
   warn(path: KeyPath, message: string, allowed?: string): void;
   report(severity: 'error' | 'warning', path: KeyPath, message: string, allowed?: string): void;
-  /** A key that another one needs: reported where that one is written. */
+  /** A missing key that another one needs, reported at the other key. */
   missing(path: KeyPath, neededBy: KeyPath, message: string, allowed?: string): void;
 }

@@ -5,7 +5,7 @@ import { quoteInput } from '../core/image/quote.js';
 import type { AdmissionRequest } from './admission.js';
 import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 
-/** A request that cannot be answered; its message goes back to the caller. */
+/** An invalid request; its message is returned to the caller. */
 export class BadRequestError extends Error {
   override readonly name = 'BadRequestError';
   constructor(
@@ -21,7 +21,7 @@ export function parseJson(text: string, what: string): unknown {
     return parseBoundedJson(text);
   } catch (error) {
     if (error instanceof JsonBoundsError) throw new BadRequestError('invalid_json', `${what}: ${error.message}`);
-    // V8's message quotes the text, which may be anything and secret.
+    // V8's message quotes the text, which may contain anything, including secrets.
     const reason =
       error instanceof Error ? error.message.replace(/(?:\.\.\.)?".*"(?:\.\.\.)?/s, 'the text').slice(0, 120) : '';
     throw new BadRequestError('invalid_json', `${what} is not JSON: ${reason}`);
@@ -29,10 +29,10 @@ export function parseJson(text: string, what: string): unknown {
 }
 
 /**
- * Reads a Kubernetes AdmissionRequest (admission.k8s.io v1 or v1beta1: the fields read here are the same). Engines leave
- * fields out: the Kyverno command line sends only namespace, operation, object and userInfo.
+ * Parses a Kubernetes AdmissionRequest (admission.k8s.io v1 or v1beta1: the fields used here are the same). Engines
+ * omit fields: the Kyverno command line sends only namespace, operation, object and userInfo.
  *
- * @returns undefined when there is no object to change (DELETE)
+ * @returns undefined if there is no object to change (DELETE)
  */
 export function parseAdmissionRequest(value: unknown): AdmissionRequest | undefined {
   if (!isObject(value)) throw new BadRequestError('invalid_request', 'request is not an AdmissionRequest object');

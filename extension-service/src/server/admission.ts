@@ -22,42 +22,42 @@ import type { Denial } from './denial.js';
 import { DirectTargetGuard } from './direct-target-guard.js';
 import { RequestClock } from './request-clock.js';
 
-/** Dependencies of admission on the rest of the service. Nothing here blocks longer than the budget it is given. */
+/** Dependencies of admission on the rest of the service. None of them blocks longer than its time budget. */
 export interface AdmissionDependencies {
-  /** The configuration in force, asked again by each request so that a reload changes it between two. */
+  /** The current configuration, read by each request, so that a reload takes effect between two requests. */
   current(): { readonly config: Config; readonly rules: Rules };
   readonly existence: {
     known(reference: TargetReference): Existence | undefined;
     find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
   };
-  /** Whether a Pod may read an image at its source; never rejects, and answers within the milliseconds. */
+  /** Whether a Pod may read an image at its source; never rejects, and answers within the given milliseconds. */
   readonly access: (job: MirrorJob, digest: string | undefined, milliseconds: number) => Promise<SourceAccess>;
   /** Starts a copy, joins one, or leaves it to another replica. */
   enqueue(job: MirrorJob, wish: CopyRequest): CopyStart;
   readonly now: () => number;
 }
 
-/** Looks into targets for one list of bare images: a Pod has far fewer. */
+/** Maximum target lookups for one list of bare images: a Pod has far fewer. */
 const MAX_LOOKUPS = 100;
 
 export interface AdmissionRequest extends DecisionInput {
   readonly uid: string;
-  /** Whether the caller is authenticated, so that what it says about the Pod's pull secrets counts. */
+  /** Whether the caller is authenticated, so that its information about the Pod's pull secrets is trusted. */
   readonly trusted?: boolean;
   readonly dryRun: boolean;
 }
 
 export type Outcome = 'swapped' | 'kept' | 'dry-run';
 
-/** One container's decision and what came of it. */
+/** The decision for one container and its result. */
 export interface ContainerOutcome {
   readonly decision: ContainerDecision;
   readonly outcome: Outcome;
-  /** The image that the container ends with; under `dryRun` the one it would end with. */
+  /** The container's final image; under `dryRun` the one that it would get. */
   readonly image: string;
   readonly existence?: Existence;
   readonly copy?: 'started' | 'handed-over' | 'finished' | 'failed' | 'late';
-  /** Why an image is kept that `source.accessCheck` does not let be swapped. */
+  /** Why an image is kept because of `source.accessCheck`. */
   readonly noAccess?: Exclude<SourceAccess, { state: 'granted' }>;
 }
 
@@ -75,16 +75,19 @@ interface Settled {
   readonly denied?: CopyFailure;
 }
 
-/** The part of a request that is the same for every container. */
+/** The part of a request that all containers share. */
 interface Settling {
   readonly config: Config;
   readonly clock: RequestClock;
-  /** Absent: nothing is known of the Pod. */
+  /** Absent: the Pod is unknown. */
   readonly pull?: PullContext;
   readonly mayCopy: boolean;
 }
 
-/** Decides a Pod, looks into the targets within the budget, starts the copies, and says which images change. */
+/**
+ * Decides a Pod, looks up its images in the targets within the budget, starts the copies, and returns the changed
+ * images.
+ */
 export class Admission {
   private readonly direct: DirectTargetGuard;
 
@@ -113,8 +116,8 @@ export class Admission {
   }
 
   /**
-   * Decides bare image names, as Gatekeeper sends them. Never copies: dry runs are invisible there, and without the Pod
-   * there are no pull secrets. The rules are those that can be decided so.
+   * Decides bare image names, as sent by Gatekeeper. Never copies: dry runs are invisible there, and without the Pod
+   * there are no pull secrets. Only uses rules that can be decided from images alone.
    */
   async reviewImages(images: readonly string[], obj: JsonObject, rules: Rules): Promise<ContainerOutcome[]> {
     const { config } = this.dependencies.current();
@@ -147,7 +150,7 @@ export class Admission {
     const copies = mayCopy && copyPolicy !== 'none';
     const mayWait = copies && waitsForCopy(copyPolicy);
 
-    // `always` swaps without looking; memory alone tells whether a copy is worth starting.
+    // `always` swaps without a lookup; only the cache shows whether a copy is needed.
     const existence =
       (swapPolicy === 'always' && !mayWait) || !mayLook
         ? this.dependencies.existence.known(decision.reference)
@@ -190,7 +193,7 @@ export class Admission {
     };
   }
 
-  /** Why `source.accessCheck` keeps the image; undefined when it does not. */
+  /** Why `source.accessCheck` keeps the image; undefined if it does not. */
   private async noAccess(
     mirror: Mirror,
     { config, pull }: { readonly config: Config; readonly pull: PullContext | undefined },

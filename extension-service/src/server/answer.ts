@@ -4,7 +4,7 @@ import { oneLine } from '../core/image/quote.js';
 export interface Answer {
   readonly status: number;
   readonly body: string;
-  /** Ends the connection after the answer. */
+  /** Closes the connection after the answer. */
   readonly close?: boolean;
 }
 
@@ -12,18 +12,18 @@ export function json(value: unknown, status = 200): Answer {
   return { status, body: jsonText(value) };
 }
 
-/** JSON that means the same and never holds two opening braces in a row, which some readers take for a template. */
+/** Equivalent JSON that never contains two opening braces in a row, which some readers interpret as a template. */
 export function jsonText(value: unknown): string {
   return JSON.stringify(value).replaceAll('{{', '{\\u007b');
 }
 
-/** Text from outside inside of a message: one line, no template, not too long. */
+/** External text in a message: one line, no template, limited length. */
 export function plainText(text: string): string {
   const shown = text.length > 1_000 ? `${text.slice(0, 1_000)}…` : text;
   return oneLine(shown.replaceAll('{{', '{ {'));
 }
 
-/** The error body of every route: a code for programs, a sentence for people, no secrets. */
+/** The error body of every route: a code for programs, a sentence for users, no secrets. */
 export function errorAnswer(status: number, code: string, message: string): Answer {
   return json({ error: { code, message: plainText(message) } }, status);
 }

@@ -13,24 +13,24 @@ import { internalFailure, requestFailure } from './request-failure.js';
 import { messageOf } from '../util/message-of.js';
 import type { CallerRefusal } from './callers.js';
 
-/** Express' patterns for what the listener answers before it comes here. */
+/** Express patterns for the routes that the listener handles first. */
 const admissionPaths = Object.values(ROUTES).flatMap(({ path, configHash }) =>
   configHash.in === 'path' ? [path, `${path}/:config`] : [path],
 );
 
 export interface AdmissionAppDependencies {
-  /** Answers `POST /v1/explain`, as JSON or as a story for people. */
+  /** Answers `POST /v1/explain`, as JSON or as text. */
   readonly explain: (body: unknown, output: 'json' | 'text') => Promise<unknown>;
   readonly readers: Readers;
   readonly log: Logger;
 }
 
-/** Who may see what the service knows of images. */
+/** Who may see the service's information about images. */
 export interface Readers {
   checkReader(request: IncomingMessage): CallerRefusal | undefined;
 }
 
-/** Requests of people on the admission port: explain, and clear responses to everything else. */
+/** Requests by users on the admission port: explain, and clear responses to everything else. */
 export function admissionApp({ explain, readers, log }: AdmissionAppDependencies): Express {
   const app = bareApp();
   app.post('/v1/explain', readersOnly(readers), async (request, response) => {
@@ -46,17 +46,17 @@ export function admissionApp({ explain, readers, log }: AdmissionAppDependencies
   return app;
 }
 
-/** What `GET /v1/mirrors` answers. */
+/** The answer of `GET /v1/mirrors`. */
 export interface MirrorsAnswer {
   /** The unfinished first. */
   readonly mirrors: readonly MirrorStatus[];
-  /** Who copies, where replicas share the work by a Lease; `holder` is undefined while nobody does. */
+  /** The copying replica, if replicas share the work with a Lease; `holder` is undefined while there is none. */
   readonly leader?: { readonly leading: boolean; readonly holder: string | undefined };
 }
 
 export interface OperationsAppDependencies {
   readonly metrics: Metrics;
-  /** Called before the metrics are read, to bring gauges up to date. */
+  /** Called before the metrics are read, to update gauges. */
   readonly refreshGauges: () => void;
   readonly ready: () => boolean;
   readonly mirrors: () => MirrorsAnswer;
@@ -106,7 +106,7 @@ function readersOnly(readers: Readers): RequestHandler {
       next();
       return;
     }
-    // The body, if there is one, is not read.
+    // The body, if any, is not read.
     response.set('Connection', 'close');
     sendError(response, refusal.status, refusal.code, refusal.message);
   };
@@ -129,7 +129,7 @@ function failed(log: Logger): ErrorRequestHandler {
       return;
     }
     const { status } = cause as { status?: unknown };
-    // A broken escape in the path: the sender's, with a status of express.
+    // A broken escape in the path: an error of the caller, with Express's status.
     if (typeof status === 'number' && status >= 400 && status < 500) {
       sendError(response, status, 'invalid_request', 'invalid request');
       return;

@@ -5,7 +5,10 @@ export class NoCertificateError extends Error {
   override readonly name = 'NoCertificateError';
 }
 
-/** The serving certificate that the background worker gets from the cluster: waited for at start, and taken whenever it changes. */
+/**
+ * The serving certificate that the background worker gets from the cluster: awaited at startup, and updated whenever it
+ * changes.
+ */
 export class AwaitedCertificate {
   #latest: ServingPair | undefined;
   private problem: string | undefined;
@@ -24,7 +27,7 @@ export class AwaitedCertificate {
     this.problem = problem;
   }
 
-  /** @throws NoCertificateError with the last problem when none comes in time */
+  /** @throws NoCertificateError with the last problem if none arrives in time */
   async first(milliseconds: number): Promise<ServingPair> {
     if (this.#latest !== undefined) return this.#latest;
     let timer: NodeJS.Timeout | undefined;

@@ -1,13 +1,13 @@
 /**
- * Bytes of all unfinished request bodies together. Thousands of ordinary ones fit; a few hundred connections that send most
- * of a large body and then wait would take the process's memory.
+ * Maximum bytes of all unfinished request bodies together. Thousands of ordinary ones fit; a few hundred connections
+ * that send most of a large body and then wait would use up the process's memory.
  */
 export const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
 
-/** The bytes that one unfinished body takes. */
+/** The bytes of one unfinished body. */
 export interface BodyShare {
   add(bytes: number): void;
-  /** The body is complete, or is not read on. */
+  /** The body is complete, or is no longer read. */
   close(): void;
 }
 
@@ -24,8 +24,8 @@ interface Peer {
 }
 
 /**
- * Divides the memory for unfinished bodies between peers. When it is full, the largest body of the peer that holds most
- * gives way, so that bodies which are not sent to their end never keep those of others out.
+ * Divides the memory for unfinished bodies between peers. When it is full, the largest body of the peer with the most
+ * bytes is dropped, so that bodies that are never finished do not keep out those of others.
  */
 export class BodyShares {
   private readonly peers = new Map<string, Peer>();
@@ -33,7 +33,7 @@ export class BodyShares {
 
   constructor(private readonly most: number) {}
 
-  /** @param evict called when this body has to give way */
+  /** @param evict called when this body is dropped */
   open(address: string, evict: () => void): BodyShare {
     const peer = this.peers.get(address) ?? { address, bodies: new Set<Open>(), bytes: 0 };
     this.peers.set(address, peer);

@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { BodyShares, MAX_BUFFERED_BYTES } from './body-shares.js';
 
-/** kube-apiserver takes objects of up to 3 MiB; an AdmissionRequest may hold two of them and the JSON string of a ClusterPolicy escapes it. */
+/**
+ * kube-apiserver accepts objects of up to 3 MiB; an AdmissionRequest may contain two of them, and the JSON string of a
+ * ClusterPolicy escapes it.
+ */
 export const MAX_BODY = 4 * 1024 * 1024;
 
 export class BodyTooLargeError extends Error {
@@ -11,7 +14,7 @@ export class BodyTooLargeError extends Error {
   }
 }
 
-/** The sender closed its connection, or its time was over. */
+/** The sender closed its connection, or ran out of time. */
 export class ClientGoneError extends Error {
   override readonly name = 'ClientGoneError';
   constructor() {
@@ -19,7 +22,7 @@ export class ClientGoneError extends Error {
   }
 }
 
-/** The body came too slowly, or not at all. */
+/** The body arrived too slowly, or not at all. */
 export class SlowBodyError extends Error {
   override readonly name = 'SlowBodyError';
   constructor() {
@@ -27,7 +30,7 @@ export class SlowBodyError extends Error {
   }
 }
 
-/** Too many bytes of unfinished requests are held already. */
+/** The memory for unfinished requests is used up. */
 export class BusyError extends Error {
   override readonly name = 'BusyError';
   constructor() {
@@ -40,7 +43,7 @@ const shares = new BodyShares(MAX_BUFFERED_BYTES);
 /** Time limit for receiving a whole body. Callers already hold the whole Pod, so a slow body is a fault or an attack. */
 const BODY_TIMEOUT_MS = 30_000;
 
-/** Reads a whole request body; what is over a limit is not read on. */
+/** Reads a whole request body; stops at a limit. */
 export function readBody(request: IncomingMessage, timeout = BODY_TIMEOUT_MS): Promise<string> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) {

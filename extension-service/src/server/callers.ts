@@ -9,11 +9,11 @@ import type { TokenReviews } from './token-reviews.js';
 
 /** A caller that is answered. */
 export interface Caller {
-  /** False for an unknown caller: what it says about a Pod's pull secrets is not believed. */
+  /** False for an unauthenticated caller, whose information about a Pod's pull secrets is not trusted. */
   readonly isTrusted: boolean;
 }
 
-/** Why a caller is not answered. */
+/** Why a caller is rejected. */
 export interface CallerRefusal {
   readonly status: 401 | 403 | 404 | 503;
   readonly code: string;
@@ -21,11 +21,11 @@ export interface CallerRefusal {
 }
 
 export interface CallersDependencies {
-  /** The configuration in force. */
+  /** The current configuration. */
   readonly current: () => Pick<Config, 'auth' | 'server' | 'tls' | 'policies'>;
   readonly certificates: Pick<ClientCertificates, 'refusal'>;
   readonly tokens: Pick<TokenReviews, 'user'>;
-  /** An optional proof cannot be checked now. */
+  /** An optional token cannot be checked now. */
   readonly onReviewFailure: (message: string) => void;
   /** Milliseconds. */
   readonly now: () => number;
@@ -33,18 +33,18 @@ export interface CallersDependencies {
 
 type Proof = (auth: AuthConfig, request: IncomingMessage, segment: string | undefined) => Proven | Promise<Proven>;
 
-/** A caller that the proof itself decides about; undefined when it does not matter for this caller. */
+/** A caller that was identified by the check; undefined if the result does not matter for this caller. */
 type Proven = Caller | CallerRefusal | undefined;
 
-/** Milliseconds for which an optional proof is not asked about after the API server failed: admissions would wait. */
+/** Milliseconds without checks of optional tokens after the API server failed: admissions would wait. */
 const REVIEW_PAUSE_MS = 10_000;
 
-/** As node:http spells names. */
+/** In node:http's spelling. */
 const HEADER = SECRET_HEADER.toLowerCase();
 
-/** Decides who is answered on which route. */
+/** Decides which callers each route answers. */
 export class Callers {
-  /** The proof that a caller of a route must show, apart from a certificate. */
+  /** The required authentication of a route's callers, apart from a certificate. */
   private readonly proofs: Readonly<Partial<Record<ServedRoute, Proof>>> = {
     kyverno: ({ kyverno }, request) => this.kyverno(kyverno, request),
     webhook: ({ webhook: { path } }, _request, segment) =>
@@ -53,12 +53,12 @@ export class Callers {
         : unknownCaller('the path does not contain auth.webhook.path; render and apply the policy again'),
   };
 
-  /** On the clock of `now`. */
+  /** Time on the clock of `now`. */
   private noReviewsUntil = 0;
 
   constructor(private readonly dependencies: CallersDependencies) {}
 
-  /** @param segment the first part of the path behind `/webhook/` */
+  /** @param segment the first part of the path after `/webhook/` */
   async check(route: ServedRoute, request: IncomingMessage, segment?: string): Promise<Caller | CallerRefusal> {
     const config = this.dependencies.current();
     if (!servedRoutes(config).has(route)) return notServed(config, route);
@@ -68,7 +68,7 @@ export class Callers {
     return proven ?? { isTrusted: hasAuthentication(config, route) };
   }
 
-  /** For `/v1/explain` and `/v1/mirrors`, which show names of every tenant's images. */
+  /** For `/v1/explain` and `/v1/mirrors`, which show image names of every tenant. */
   checkReader(request: IncomingMessage): CallerRefusal | undefined {
     if (isLoopback(request.socket.remoteAddress)) return undefined;
     const { secret } = this.dependencies.current().auth.explain;
@@ -111,7 +111,7 @@ export class Callers {
   }
 }
 
-/** A text that a Secret holds arrives in base64 where the policy does not decode it. */
+/** A Secret's text arrives in base64 if the policy does not decode it. */
 function isSentSecret(sent: string | undefined, secret: string): boolean {
   const encoded = isSecret(sent, Buffer.from(secret).toString('base64'));
   return isSecret(sent, secret) || encoded;
@@ -151,7 +151,9 @@ function userOf(account: string): string {
   return `system:serviceaccount:${account.replace('/', ':')}`;
 }
 
-/** `kubectl port-forward` arrives from here. Not all of 127.0.0.0/8: meshes deliver everybody's requests from 127.0.0.6. */
+/**
+ * `kubectl port-forward` arrives from here. Not all of 127.0.0.0/8: service meshes deliver all requests from 127.0.0.6.
+ */
 function isLoopback(address: string | undefined): boolean {
   return address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1';
 }

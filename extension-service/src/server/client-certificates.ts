@@ -9,34 +9,34 @@ import { TlsFileError } from './tls.js';
 
 /** The client certificate that a route requires. */
 export interface ClientRule {
-  /** Where it is configured, for people. */
+  /** The configuration key, for messages. */
   readonly key: string;
-  /** The authorities' PEM text. */
+  /** The CA certificates as PEM text. */
   readonly pem: string;
   readonly cas: readonly X509Certificate[];
   readonly names: readonly string[];
 }
 
-/** The routes that want one. */
+/** The routes that require one. */
 export type ClientRules = { readonly [Route in ClientRoute]?: ClientRule };
 
-/** Why a caller is not answered. */
+/** Why a caller is rejected. */
 export interface ClientRefusal {
-  /** 401 without a certificate, 403 with another one. */
+  /** 401 without a certificate, 403 with a wrong one. */
   readonly status: 401 | 403;
   readonly code: 'client_certificate_missing' | 'client_certificate_refused';
   readonly message: string;
 }
 
 /**
- * Milliseconds for which what was in force before a change still is. An authority is exchanged in two Secrets at once,
- * Gatekeeper's own and the copy of it here, which reach their Pods a minute or two apart.
+ * Milliseconds for which previous settings remain valid after a change. A CA is exchanged in two Secrets, Gatekeeper's
+ * own and its copy here, which reach their Pods a minute or two apart.
  */
 const CHANGE_GRACE_MS = 5 * 60_000;
-/** A leaf, what signed it, what signed that: nobody signs webhooks' certificates through more. */
+/** A leaf, its issuer, and the issuer's issuer: webhook certificates do not have longer chains. */
 const MAX_CHAIN = 4;
 
-/** @throws TlsFileError naming key and file when one cannot be used */
+/** @throws TlsFileError with the key and the file if one cannot be used */
 export async function readClientRules(clients: TlsConfig['clients']): Promise<ClientRules> {
   const rules: { [Route in ClientRoute]?: ClientRule } = {};
   for (const route of CLIENT_ROUTES) {
@@ -63,15 +63,15 @@ function parse(pem: string, file: string, key: string): readonly X509Certificate
     const authorities = blocks.map((block) => new X509Certificate(block));
     if (authorities.length > 0 && authorities.every(({ ca }) => ca)) return authorities;
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new TlsFileError(`${key} ${file}: not PEM CA certificates`);
 }
 
-/** Whether callers may use a route, by the certificate that their connection began with. */
+/** Decides whether callers may use a route, by the client certificate of their connection. */
 export class ClientCertificates {
   private before: { readonly rules: ClientRules; readonly until: number } | undefined;
-  /** By connection, what it was found to be: a signature is not checked again for each request. */
+  /** The result for each connection: a signature is not verified again for each request. */
   private readonly found = new WeakMap<Socket, Map<ClientRule, boolean>>();
 
   constructor(
@@ -79,23 +79,23 @@ export class ClientCertificates {
     private readonly now: () => number,
   ) {}
 
-  /** True when TLS must ask for certificates. */
+  /** Whether TLS must request certificates. */
   get wanted(): boolean {
     return Object.keys(this.rules).length > 0;
   }
 
-  /** Every authority that a certificate may come from, for the handshake; which route it opens is {@link refusal}'s. */
+  /** Every accepted CA certificate, for the handshake; {@link refusal} decides which route it opens. */
   get authorities(): readonly string[] {
     return [this.rules, this.before?.rules ?? {}].flatMap((rules) => Object.values(rules).map(({ pem }) => pem));
   }
 
-  /** @throws TlsFileError when asking for certificates begins or ends, which open listeners cannot change */
+  /** @throws TlsFileError if requesting certificates starts or ends, which open listeners cannot change */
   check(next: ClientRules): void {
     if (Object.keys(next).length > 0 === this.wanted) return;
     throw new TlsFileError(`tls.clients: client certificates can be enabled or disabled only by a restart`);
   }
 
-  /** @returns whether that is a change, which handshakes must know of */
+  /** @returns whether that is a change, which handshakes must apply */
   replace(next: ClientRules): boolean {
     if (same(this.rules, next)) return false;
     this.before = { rules: this.rules, until: this.now() + CHANGE_GRACE_MS };
@@ -103,7 +103,7 @@ export class ClientCertificates {
     return true;
   }
 
-  /** Undefined for a caller that may be answered. */
+  /** Undefined if the caller may be answered. */
   refusal(route: string, socket: Socket): ClientRefusal | undefined {
     const rule = ruleOf(this.rules, route);
     if (rule === undefined || this.passes(rule, socket)) return undefined;
@@ -148,8 +148,9 @@ function certificateOf(socket: Socket): X509Certificate | undefined {
 }
 
 /**
- * TLS has checked chain, dates and purpose against the authorities of all routes together, so what is left is which of
- * them it was. A resumed connection without a certificate counts as authorized for Node: the certificate must be there.
+ * TLS has verified chain, dates and purpose with the CA certificates of all routes together, so this only finds out
+ * which of them it was. Node treats a resumed connection without a certificate as authorized, so the certificate must
+ * be present.
  */
 function isOf({ cas: authorities, names }: ClientRule, socket: Socket): boolean {
   const leaf = certificateOf(socket);

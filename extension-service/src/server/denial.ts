@@ -1,4 +1,4 @@
-/** Why a Pod is refused, for its author. */
+/** Why a Pod is refused, addressed to its author. */
 export interface Denial {
   readonly kind: 'container' | 'volume';
   /** The name of the container or volume. */
@@ -6,6 +6,6 @@ export interface Denial {
   /** `direct-target`, or why the copy failed. */
   readonly reason: string;
   readonly message: string;
-  /** Of the answer: 403 where the same Pod is refused again, 502 where another try may help. */
+  /** HTTP status: 403 if the same Pod would be refused again, 502 if a retry may help. */
   readonly status: 403 | 502;
 }

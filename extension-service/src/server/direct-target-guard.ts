@@ -14,9 +14,9 @@ import type { Existence } from '../targets/existence.js';
 import type { Denial } from './denial.js';
 import type { RequestClock } from './request-clock.js';
 
-/** Images whose sources are asked for one Pod; no real Pod names as many places of mirrors. */
+/** Maximum images whose sources are checked for one Pod; no real Pod names as many mirrored images. */
 const MAX_CHECKED = 50;
-/** Milliseconds in which an engine asks again about a Pod that it has swapped. */
+/** Milliseconds in which an engine may call again for a Pod that it has swapped. */
 const OWN_SWAP_MS = 5 * 60_000;
 const MAX_OWN_SWAPS = 20_000;
 
@@ -37,13 +37,13 @@ export interface DirectTargetRequest {
   readonly clock: RequestClock;
 }
 
-/** `source.directTarget: refuse`: Pods that themselves name the place of a mirrored image. */
+/** `source.directTarget: refuse`: Pods that themselves name a mirrored image. */
 export class DirectTargetGuard {
   private readonly own = new BoundedMap<string, number>(MAX_OWN_SWAPS);
 
   constructor(private readonly dependencies: DirectTargetDependencies) {}
 
-  /** Why the Pod is refused; undefined when it is not. */
+  /** Why the Pod is refused; undefined if it is not. */
   async refusal(asked: DirectTargetRequest): Promise<Denial | undefined> {
     const { config, rules, request, pull } = asked;
     if (config.source.directTarget !== 'refuse' || config.dryRun) return undefined;
@@ -56,7 +56,7 @@ export class DirectTargetGuard {
     return denials.find((one) => one !== undefined);
   }
 
-  /** Remembers what was swapped: an engine may ask again about the Pod when another webhook has changed it. */
+  /** Remembers swapped Pods: an engine may call again for the Pod after another webhook has changed it. */
   swapped({ source }: Config, swaps: readonly Swap[], pull: PullContext): void {
     if (source.directTarget !== 'refuse') return;
     for (const { image } of swaps) this.own.set(keyOf(image, pull), this.dependencies.now() + OWN_SWAP_MS);

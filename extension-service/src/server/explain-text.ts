@@ -10,7 +10,7 @@ import { ago } from './ago.js';
 import type { InTable } from './table-knowledge.js';
 import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 
-/** Reads like a short story: a paragraph for each container. */
+/** The explanation as text: a paragraph for each container. */
 export function explainText(answer: ExplainAnswer, now: number): string {
   if (answer.containers.length === 0) return 'The Pod has no container with an image.';
   const refused = (answer.refused ?? []).map((why) => plainLine(`The Pod is refused: ${why}.`));
@@ -20,7 +20,7 @@ export function explainText(answer: ExplainAnswer, now: number): string {
   return [...refused, ...paragraphs].join('\n\n');
 }
 
-/** Names, images and reasons come from Pods and registries: no line commands a terminal or holds a template. */
+/** Names, images and reasons come from Pods and registries: no line may control a terminal or contain a template. */
 function plainLine(line: string): string {
   return oneLine(line.replaceAll('{{', '{ {'));
 }
@@ -137,7 +137,7 @@ function checksSentence(checks: readonly string[]): string {
   return `The target has a gate (${checks.join(', ')}): it gets the image once the gate lets it through.`;
 }
 
-/** The message names the check, the reason, and the time until which it holds. */
+/** The message contains the check, the reason, and the time. */
 function gateSentence({ gate, message }: CopyFailure): string {
   return gate?.verdict === 'held'
     ? `The gate of the target holds it: ${message}.`

@@ -18,14 +18,16 @@ import type { Existence } from '../targets/existence.js';
 import type { InTable } from './table-knowledge.js';
 import { BadRequestError } from './admission-request.js';
 
-/** Everything that explaining looks into, in addition to the rules. */
+/** Everything that explaining uses in addition to the rules. */
 export interface ExplainDependencies {
   find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence>;
-  /** As in `AdmissionDependencies`; absent where no source is asked. */
+  /** As in `AdmissionDependencies`; absent if no source is checked. */
   access?(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
-  /** The copy of a reference in the queue of this process; undefined when there is none or no queue. */
+  /** The copy of a reference in this process's queue; undefined if there is none or no queue. */
   findCopy(key: string): MirrorStatus | undefined;
-  /** Whether the API server's table has the image; undefined where it has no table, or another replica writes it. */
+  /**
+   * Whether the API server's table contains the image; undefined if there is no table, or another replica writes it.
+   */
   findInTable?(name: string): InTable | undefined;
 }
 
@@ -41,9 +43,9 @@ export interface ExplainedContainer extends Explanation {
   /** The image that the container would get now. */
   readonly result: string;
   readonly swapped: boolean;
-  /** Milliseconds that the Pod's admission waits for the copy at most; absent when it does not wait. */
+  /** Maximum milliseconds that the Pod's admission waits for the copy; absent if it does not wait. */
   readonly waitsMs?: number;
-  /** The outcome for the container when the copy is not done by then. */
+  /** The result for the container if the copy is not done by then. */
   readonly otherwise?: 'kept' | 'swapped' | 'denied';
 }
 
@@ -55,15 +57,15 @@ export interface ExplainAnswer {
   readonly refused?: readonly string[];
 }
 
-/** Looks into targets for one request: it may come from anybody who reaches the port. */
+/** Maximum target lookups for one request, which may come from anyone who can reach the port. */
 const MAX_LOOKUPS = 50;
-/** People wait longer than an admission may: milliseconds for looking into the target. */
+/** Time limit in milliseconds for target lookups: users wait longer than admissions may. */
 const EXPLAIN_TIMEOUT_MS = 5_000;
 
 /**
  * `POST /v1/explain`: a Pod, or `{"image", "namespace"?}`. Decides without changing or copying anything.
  *
- * @throws BadRequestError when it is neither
+ * @throws BadRequestError if it is neither
  */
 export async function explainRequest(
   body: unknown,
@@ -166,7 +168,7 @@ async function accessTo(
   return dependencies.access(mirrorJob(decision, pull), digest, EXPLAIN_TIMEOUT_MS);
 }
 
-/** A Pod as people have it in a file, or one image. */
+/** A Pod from a user's file, or one image. */
 export function explainInputOf(body: unknown): DecisionInput {
   if (!isObject(body)) throw new BadRequestError('invalid_request', 'send a Pod, or {"image": …, "namespace": …}');
   const { image, namespace } = body;

@@ -5,18 +5,18 @@ import { InvalidPolicyOptionError } from '../core/policies/problem.js';
 import { gatekeeperFilters } from '../core/policies/pushdown/gatekeeper-match.js';
 import { decidesFromImage } from './image-only.js';
 
-/** The rules by which bare images are decided; undefined where nothing can be: every image is then left as it is. */
+/** The rules for deciding bare images; undefined if nothing can be decided: every image is then kept. */
 export type GatekeeperRules = (profile: string | undefined) => Rules | undefined;
 
 /**
- * Gatekeeper's policies decide filters about namespaces and labels themselves and say so in their profile. Only while
- * that is the profile of the filters in force are those filters left to them; any other profile counts as none.
+ * Gatekeeper's policies decide filters on namespaces and labels themselves, and send this in their profile. The service
+ * relies on that only while the profile matches the current filters; any other profile is ignored.
  */
 export function gatekeeperRules(config: Config, rules: Rules): GatekeeperRules {
   const filters = config.source.filters.map(({ jmespath }) => jmespath);
   const own = gatekeeperProfile(filters);
   const whole = imageRules(rules);
-  // Not before Gatekeeper asks: under the other engines it never does.
+  // Computed on Gatekeeper's first request, since other engines never need it.
   let rest: { readonly rules: Rules | undefined } | undefined;
   return (profile) => {
     if (profile !== own) return whole;
@@ -38,7 +38,7 @@ function matchedBy(filters: readonly string[]): readonly number[] {
   try {
     return gatekeeperFilters(filters).matched;
   } catch (error) {
-    // No policies can be rendered for these filters, so none decide any of them.
+    // No policies can be rendered for these filters, so policies decide none of them.
     if (error instanceof InvalidPolicyOptionError) return [];
     throw error;
   }

@@ -4,12 +4,12 @@ import type { Answer } from './answer.js';
 import { json } from './answer.js';
 
 const API_VERSION = 'externaldata.gatekeeper.sh/v1beta1';
-/** Far above any Pod; a hostile list must not make us look into registries for ever. More are answered as they are. */
+/** Far above any Pod; a hostile list must not cause endless registry lookups. Further keys are answered unchanged. */
 const MAX_KEYS = 1_000;
 
 /**
- * `POST /v1/gatekeeper`: a ProviderRequest with image strings only. Every key is answered, and by itself on any doubt:
- * with `failurePolicy: Fail` an `error` of one item would reject the Pod. Nothing is copied from here.
+ * `POST /v1/gatekeeper`: a ProviderRequest with image strings only. Every key is answered, in doubt with itself: with
+ * `failurePolicy: Fail` an `error` of one item would reject the Pod. Nothing is copied from here.
  */
 export async function answerGatekeeper(
   body: string,
@@ -21,7 +21,7 @@ export async function answerGatekeeper(
     try {
       values = await resolve(keys);
     } catch {
-      // They stay as they are.
+      // They stay unchanged.
     }
   }
   const items = keys.map((key, index) => ({ key, value: values[index] ?? key }));
@@ -34,7 +34,7 @@ export async function answerGatekeeper(
 
 function providerKeys(value: unknown): string[] {
   const request = isObject(value) && value['kind'] === 'ProviderRequest' ? value['request'] : undefined;
-  // Go leaves an empty list out, or writes null.
+  // Go omits an empty list, or writes null.
   const keys = isObject(request) ? (request['keys'] ?? []) : undefined;
   if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) {
     throw new BadRequestError(

@@ -8,8 +8,8 @@ import { errorAnswer, json } from './answer.js';
 
 /**
  * `POST /v1/kyverno`: `{"request": AdmissionRequest}`, as an object from a MutatingPolicy and as a JSON string from a
- * ClusterPolicy's `to_string(request)`. The answer's top-level keys are only `images` and `patches`: Kyverno's CEL adds
- * `statusCode` and `body` beside them.
+ * ClusterPolicy's `to_string(request)`. The answer's top-level keys are only `images` and `patches`, because Kyverno's
+ * CEL adds `statusCode` and `body` to them.
  */
 export async function answerKyverno(
   body: string,
@@ -20,7 +20,7 @@ export async function answerKyverno(
     throw new BadRequestError('invalid_request', 'the body has no "request": send {"request": <AdmissionRequest>}');
   }
   const sent = outer['request'];
-  // A ClusterPolicy with a caBundle opens a connection per call and leaves it idle for 90 s: release it at once.
+  // A ClusterPolicy with a caBundle opens a connection per call and leaves it idle for 90 s, so it is closed at once.
   const close = typeof sent === 'string';
   const request = parseAdmissionRequest(close ? parseJson(sent, 'request') : sent);
   if (request === undefined) return { ...json(imagesAnswer([])), close };

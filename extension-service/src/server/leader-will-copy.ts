@@ -7,14 +7,14 @@ import type { MirrorJob } from '../core/decide/mirror-job.js';
 export interface LeaderView {
   readonly config: Pick<Config, 'imageCopyFailure'>;
   readonly rules: Pick<Rules, 'targets'>;
-  /** Namespaces that no leader looks at. */
+  /** Namespaces that the leader ignores. */
   readonly notWatched: ReadonlySet<string>;
 }
 
-/** Whether the leader makes a copy by itself, by what it sees of the Pod that the copy is for. */
+/** Whether the leader will make a copy by itself, from what it sees of the Pod. */
 export function leaderWillCopy({ config, rules, notWatched }: LeaderView, job: MirrorJob, wish: CopyRequest): boolean {
   if (job.pull !== undefined && notWatched.has(job.pull.namespace)) return false;
-  // It never sees a Pod that is refused.
+  // It never sees a refused Pod.
   if (wish.waits && config.imageCopyFailure === 'deny') return false;
   const naming = rules.targets.find((rule) => rule.config.name === job.target)?.naming;
   if (!wish.swapped || naming === undefined) return true;

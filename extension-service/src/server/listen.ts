@@ -12,27 +12,30 @@ export interface TlsPair {
   readonly key: string;
 }
 
-/** How an HTTPS server presents itself, and whose certificates it asks callers for. */
+/** The certificate of an HTTPS server, and the client certificates that it requests. */
 export interface ServerTls extends TlsPair {
-  /** PEM texts of authorities. With any, callers are asked, and none is turned away: that is for their route. */
+  /**
+   * CA certificates as PEM. If there are any, callers are asked for a certificate, but none is rejected here: the route
+   * decides.
+   */
   readonly clientAuthorities?: readonly string[];
 }
 
 /**
- * Longer than the 90 s that Go clients (Gatekeeper, Kyverno, kube-apiserver) keep an idle connection: when we closed
- * first, a request could meet the closing, and Go does not repeat a POST.
+ * Longer than the 90 s for which Go clients (Gatekeeper, Kyverno, kube-apiserver) keep an idle connection: if we closed
+ * first, a request could collide with the close, and Go does not retry a POST.
  */
 const KEEP_ALIVE = 95_000;
 
 /**
- * Go clients open connections ahead and keep them unused for as long as used ones. Node's own limits would close such a
- * connection like a slow sender's; so they begin above that, and `readBody` has a time of its own.
+ * Go clients open connections ahead and keep them unused as long as used ones. Node's own limits would treat such a
+ * connection as a slow sender's, so they are above that, and `readBody` has its own limit.
  */
 const LIMITS = { headersTimeout: KEEP_ALIVE + 1_000, requestTimeout: 0, connectionsCheckingInterval: 5_000 };
-/** Milliseconds for TLS: a caller that connects wants to talk. */
+/** Time limit in milliseconds for the TLS handshake. */
 const HANDSHAKE = 15_000;
 
-/** With `tls` HTTPS, else plain HTTP. HTTP/1.1 only: what calls us speaks nothing else here. */
+/** HTTPS with `tls`, else plain HTTP. HTTP/1.1 only: our callers use nothing else here. */
 export function createServer(listener: RequestListener, tls?: ServerTls): AnyServer {
   const server =
     tls === undefined
@@ -51,7 +54,7 @@ export function createServer(listener: RequestListener, tls?: ServerTls): AnySer
   return server;
 }
 
-/** What `setSecureContext` takes, which keeps nothing of what was before. */
+/** The input of `setSecureContext`, which keeps no previous settings. */
 export function secureContext({ cert, key, clientAuthorities = [] }: ServerTls): SecureContextOptions {
   return { cert, key, minVersion: 'TLSv1.2', ...(clientAuthorities.length > 0 && { ca: [...clientAuthorities] }) };
 }
@@ -60,7 +63,7 @@ export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-/** Where a `--listen-address` says: `:8443`, `127.0.0.1:8443`, `[::1]:8443`. Port 0 takes a free one. */
+/** Parses a `--listen-address`: `:8443`, `127.0.0.1:8443`, `[::1]:8443`. Port 0 selects a free one. */
 export function parseListenAddress(text: string, flag: string): { host?: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
@@ -73,7 +76,7 @@ export function parseListenAddress(text: string, flag: string): { host?: string;
   return { port, ...(host !== undefined && host !== '' && { host }) };
 }
 
-/** @throws ListenError saying which flag to change when the port is taken or may not be opened */
+/** @throws ListenError with the flag to change if the port is in use or not permitted */
 export async function listen(server: AnyServer, address: string, flag: string): Promise<AddressInfo> {
   const options = parseListenAddress(address, flag);
   await new Promise<void>((resolve, reject) => {
@@ -101,13 +104,13 @@ function listenError(error: NodeJS.ErrnoException, address: string, flag: string
   }
 }
 
-/** Stops accepting, lets answers in flight end within `grace` milliseconds, then closes what is left. */
+/** Stops accepting, lets answers in flight finish within `grace` milliseconds, then closes the rest. */
 export async function closeServer(server: AnyServer, grace: number): Promise<void> {
   if (!server.listening) return;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   const timer = setTimeout(() => server.closeAllConnections(), grace);
-  // Connections become idle as their answers are written; close() does not come back to those in Node 20.
+  // Connections become idle as their answers are written; close() does not check them again in Node 20.
   const sweep = setInterval(() => server.closeIdleConnections(), 100);
   await closed;
   clearTimeout(timer);

@@ -10,12 +10,12 @@ import { ClientGoneError, readBody } from './body.js';
 import { internalFailure, requestFailure } from './request-failure.js';
 import type { FoundRoute } from './routes.js';
 
-/** As node:http spells names. */
+/** In node:http's spelling. */
 const HASH_HEADER = CONFIG_HASH_HEADER.toLowerCase();
 
 export interface ListenerDependencies {
   readonly routes: (path: string) => FoundRoute | undefined;
-  /** Who is answered. */
+  /** Decides which callers are answered. */
   readonly callers: {
     check(name: FoundRoute['name'], request: IncomingMessage, segment?: string): Promise<Caller | CallerRefusal>;
   };
@@ -23,13 +23,13 @@ export interface ListenerDependencies {
   readonly app: RequestListener;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** True once the service is stopping: answers then end their connection. */
+  /** True once the service is stopping: answers then close their connection. */
   readonly stopping: () => boolean;
 }
 
 /**
- * Answers the admission routes before express sees them: its middleware and body parser cost more than half of the
- * throughput (see docs/benchmarks.md). The Content-Type that was sent is never looked at: Kyverno sends none.
+ * Answers the admission routes before Express: its middleware and body parser would more than halve the throughput (see
+ * docs/benchmarks.md). The Content-Type is ignored, because Kyverno sends none.
  */
 export function admissionListener(dependencies: ListenerDependencies): RequestListener {
   const lines = new LineBudget(REFUSED_LINES, REFUSED_LINES);
@@ -43,7 +43,7 @@ export function admissionListener(dependencies: ListenerDependencies): RequestLi
   };
 }
 
-/** For each route and reason. */
+/** Log lines for each route and reason. */
 const REFUSED_LINES = { burst: 60, perSecond: 1 };
 
 interface ServeDependencies extends ListenerDependencies {
@@ -68,7 +68,7 @@ async function serve(
       started = undefined;
       const { status, code, message } = caller;
       warn({ log, lines }, name, code, plainText(message));
-      // The next request then comes on a connection with whatever certificate the caller has by now.
+      // The next request then comes on a new connection, with the caller's current certificate.
       answer = { ...errorAnswer(status, code, message), close: true };
     }
   } catch (error) {
@@ -85,7 +85,7 @@ async function serve(
   write(response, answer, stopping());
 }
 
-/** Any client can send requests that are refused: a line for each would be the client's to write. */
+/** Any client can send requests that are rejected, so not each of them gets a line. */
 function warn(
   { log, lines }: Pick<ServeDependencies, 'log' | 'lines'>,
   route: string,

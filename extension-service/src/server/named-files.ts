@@ -4,7 +4,7 @@ import { kindOf } from '../kinds/kinds.js';
 import type { WatchedFile } from './watch-files.js';
 import { dockerConfigPath } from '../targets/registries.js';
 
-/** The files that are read once with the configuration, so that a change of theirs is a change of it. */
+/** The files that are read once with the configuration, so a change to one of them is a change to it. */
 export function namedFiles(config: Config, env: Readonly<Record<string, string | undefined>>): readonly WatchedFile[] {
   const ofRegistries = registriesOf(config).flatMap((registry) => {
     const { kind, settings } = kindOf(registry);

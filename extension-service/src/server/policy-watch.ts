@@ -4,13 +4,13 @@ import type { RouteName } from '../core/engines/routes.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-/** Logs each hash once; a caller that invents hashes must not fill the log. */
+/** Maximum hashes to log, each once; a caller that invents hashes must not fill the log. */
 const MAX_REPORTED = 20;
 
-/** Under `policies.manage`. They differ for a moment after each change of the configuration. */
+/** With `policies.manage`. They differ for a moment after each change of the configuration. */
 const BY_LEADER = "the leader applies the policies; if this continues, check the leader's log";
 
-/** Notices policies in the cluster that were rendered for another configuration than the one in force. */
+/** Detects policies in the cluster that were rendered for another configuration than the current one. */
 export class PolicyWatch {
   private readonly reported = new Set<string>();
 
@@ -22,7 +22,7 @@ export class PolicyWatch {
     private readonly managed: () => boolean,
   ) {}
 
-  /** @param hash what the policy says that it was rendered for; undefined from policies that say nothing */
+  /** @param hash the policy's configuration hash; undefined for policies without one */
   observe(route: RouteName, hash: string | undefined): void {
     if (hash === undefined) return;
     const expected = this.expected()[route];
@@ -34,7 +34,7 @@ export class PolicyWatch {
     );
   }
 
-  /** Gatekeeper asked, and filters or targets read what its requests do not hold: every image is left as it is. */
+  /** Gatekeeper called, and filters or targets need more than its requests contain: every image is kept. */
   cannotDecide(profile: string | undefined): void {
     const { gatekeeper } = this.expected();
     const remedy = this.managed()

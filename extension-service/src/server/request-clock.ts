@@ -1,6 +1,6 @@
 import type { Config } from '../core/config/model.js';
 
-/** The two times of a request, each started when first asked for, measured for the request and not per container. */
+/** The two time limits of a request, each started on first use, for the whole request and not per container. */
 export class RequestClock {
   private readonly started: number;
   private readonly timers: NodeJS.Timeout[] = [];
@@ -22,12 +22,12 @@ export class RequestClock {
     return (this.deadlineEnd ??= this.after(this.leftOfDeadline()));
   }
 
-  /** Milliseconds; 0 when it is over. */
+  /** Remaining milliseconds; 0 if it is over. */
   leftOfBudget(): number {
     return this.left(this.config.answerBudget);
   }
 
-  /** Milliseconds; 0 when it is over. */
+  /** Remaining milliseconds; 0 if it is over. */
   leftOfDeadline(): number {
     return this.left(this.config.imageCopyDeadline);
   }

@@ -20,23 +20,23 @@ import { answerWebhook } from './webhook.js';
 
 /** The known facts about the caller. */
 export interface PolicyCaller extends Caller {
-  /** The configuration that the asking policy was rendered for, as the policy says. */
+  /** The configuration for which the calling policy was rendered, according to the policy. */
   readonly configHash?: string;
 }
 
-/** Answers the body of one route. Rejects with BadRequestError for what cannot be read. */
+/** Answers the body of one route. Rejects with BadRequestError for invalid input. */
 export type Route = (body: string, by: PolicyCaller) => Promise<Answer>;
 
 export interface FoundRoute {
   readonly name: RouteName;
   readonly route: Route;
-  /** The first part of the path behind the route's own, which may be the caller's secret. */
+  /** The first part of the path after the route's own, which may be the caller's secret. */
   readonly segment?: string;
 }
 
 export interface RouteDependencies {
   readonly admission: Pick<Admission, 'review' | 'reviewImages'>;
-  /** Rules that can be decided from images alone, for the profile that Gatekeeper asked with. */
+  /** Rules that can be decided from images alone, for the profile of Gatekeeper's request. */
   readonly gatekeeperRules: GatekeeperRules;
   readonly policies: Pick<PolicyWatch, 'observe' | 'cannotDecide'>;
   readonly log: Logger;
@@ -89,7 +89,7 @@ export function admissionRoutes(dependencies: RouteDependencies): (path: string)
       if (path === start) return { name, route: handlers[name]() };
       if (configHash.in !== 'path' || !path.startsWith(`${start}/`)) continue;
       const [segment = '', ...rest] = path.slice(start.length + 1).split('/');
-      // 32 digits are a secret, which must not be taken for a hash and so reach the log.
+      // 32 digits are a secret, which must not be mistaken for a hash and logged.
       const hash = secretPath && SECRET_PATH.test(segment) ? rest[0] : [segment, ...rest].join('/');
       return { name, route: handlers[name](hash), segment };
     }
@@ -100,7 +100,7 @@ export function admissionRoutes(dependencies: RouteDependencies): (path: string)
 /** `auth.webhook.path` */
 const SECRET_PATH = /^[0-9a-f]{32}$/;
 
-/** Names of pull secrets and ServiceAccounts that cannot exist: nothing is read for them. */
+/** Invalid names of pull secrets and ServiceAccounts: nothing is read for them. */
 function warnOfNames(log: Logger, lines: LogRateLimiter, route: string, { pod, namespace }: AdmissionRequest): void {
   const names = ignoredPullNames(pod);
   if (names.length === 0 || !lines.shouldLog(namespace)) return;
@@ -154,12 +154,15 @@ function report(
   );
 }
 
-/** Budgets of `decided` lines: a namespace may create Pods without end, and a request without authentication names any. */
+/**
+ * Budgets of `decided` lines: a namespace may create Pods without limit, and a request without authentication names
+ * any.
+ */
 const LINES_OF_NAMESPACE = { burst: 300, perSecond: 20 };
 const LINES_OF_ALL = { burst: 2_000, perSecond: 100 };
-/** Containers in a line of usual length; a longer one counts as several. */
+/** Containers in a line of normal length; a longer line counts as several. */
 const CONTAINERS_OF_LINE = 5;
-/** A line for each Pod, whatever its size; names of Kubernetes have at most 253 characters. */
+/** Maximum containers per Pod's line; Kubernetes names have at most 253 characters. */
 const LOGGED_CONTAINERS = 50;
 /** Reasons that are probably a mistake of the Pod's author. */
 const TROUBLE: readonly string[] = ['invalid-image', 'too-large'];

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-/** Compares in a time that says nothing about the secret. */
+/** Compares in constant time. */
 export function isSecret(sent: string | undefined, secret: string): boolean {
   return timingSafeEqual(hash(sent ?? ''), hash(secret)) && sent !== undefined;
 }

@@ -54,14 +54,14 @@ export interface ServiceDependencies {
     checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
     /** Hands back what other replicas can copy; what runs may finish within so many milliseconds. */
     drain(grace: number): Promise<void>;
-    /** Gives the Lease back; secrets and logins can still be asked for. */
+    /** Releases the Lease; secrets and logins remain available. */
     leaveCluster(): Promise<void>;
     stop(): Promise<void>;
   };
-  /** The replica's role for copies until the cluster is known. */
+  /** The replica's role for copies until the cluster's state is known. */
   readonly role: CopyRole;
   readonly lookup: TargetLookup & { configure(config: Config): void };
-  /** Of `loaded`. @default none */
+  /** The files of `loaded`. @default none */
   readonly clients?: ClientRules;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -78,9 +78,9 @@ export interface ServiceAddresses {
 
 /** Milliseconds. */
 export interface StopTimes {
-  /** For answers and copies in flight, all in all. */
+  /** For answers and copies in flight, in total. */
   readonly grace: number;
-  /** Of these, how long new connections are taken: those who call us hear a while later that this replica ends. */
+  /** Of these, how long new connections are accepted: callers learn later that this replica is stopping. */
   readonly lameDuck: number;
 }
 
@@ -92,7 +92,7 @@ interface ActiveSettings {
   readonly rules: Rules;
   readonly gatekeeper: GatekeeperRules;
   readonly policies: ReturnType<typeof policyHashes>;
-  /** Namespaces that no leader looks at. */
+  /** Namespaces that the leader ignores. */
   readonly notWatched: ReadonlySet<string>;
 }
 
@@ -104,7 +104,7 @@ export class Service {
   private readonly existence: ExistenceIndex;
   private readonly access: SourceAccessGate;
   private readonly servers: { readonly server: AnyServer; readonly tls: boolean }[] = [];
-  /** A target that is away fails for every Pod: one line a minute says it. */
+  /** A target that is down fails for every Pod, so this is logged once a minute. */
   private readonly failureLines = new LogRateLimiter(60_000);
   private readonly clients: ClientCertificates;
   private tls: TlsPair | undefined;
@@ -112,7 +112,7 @@ export class Service {
   private stopping = false;
   /** The last warning about a route without authentication. */
   private openRoute: string | undefined;
-  /** Of the Lease, as last heard. */
+  /** Of the Lease, according to the last report. */
   private holder: string | undefined;
   private readonly table = new TableKnowledge();
   /** That copy, as far as a queue server says so. */
@@ -141,7 +141,7 @@ export class Service {
     this.gate = new CopyGate(this.queue, dependencies.role, (job, wish) => leaderWillCopy(this.inForce, job, wish));
   }
 
-  /** @throws ListenError when an address cannot be had; what was opened before is closed again */
+  /** @throws ListenError if an address cannot be used; already opened ones are closed again */
   async start(addresses: ServiceAddresses): Promise<void> {
     const { log, metrics } = this.dependencies;
     const admission = new Admission({
@@ -212,11 +212,11 @@ export class Service {
     }
   }
 
-  /** Takes a new configuration into force between two requests. @throws Error when it cannot; the one before stays */
+  /** Applies a new configuration between two requests. @throws Error if it cannot be used; the previous one stays */
   configure(loaded: LoadedConfig, clients: ClientRules = {}): void {
     const next = compile(loaded.config);
     this.clients.check(clients);
-    // May refuse, for a CA file that cannot be read: then nothing has changed.
+    // May throw, for an unreadable CA file: then nothing has changed.
     this.dependencies.lookup.configure(loaded.config);
     const { metrics } = this.dependencies;
     const previous = this.inForce.config;
@@ -233,7 +233,7 @@ export class Service {
     if (this.clients.replace(clients) && this.tls !== undefined) this.setTls(this.tls);
   }
 
-  /** The engine's own route is never closed by a default, so that Pods go on to be swapped. */
+  /** The engine's own route is always served, so that Pods are still swapped. */
   private warnOfOpenRoute(): void {
     const { log, metrics } = this.dependencies;
     const { config } = this.inForce;
@@ -244,7 +244,7 @@ export class Service {
     this.openRoute = warning;
   }
 
-  /** Takes what the cluster's side says: who copies, and what the workloads need. */
+  /** Handles events of the cluster side: the copying replica, and the workloads' images. */
   clusterEvent(
     event: Extract<ClusterEvent, { kind: 'role' | 'wanted' | 'pull-secrets-changed' | 'image-table' | 'queue-server' }>,
   ): void {
@@ -285,7 +285,7 @@ export class Service {
     }
   }
 
-  /** New connections get the new certificate; those that are open go on. @returns whether anything listens with TLS */
+  /** New connections get the new certificate; open ones continue. @returns whether any listener uses TLS */
   setTls(pair: TlsPair): boolean {
     this.tls = pair;
     const servers = this.servers.flatMap(({ server, tls }) => (tls && 'setSecureContext' in server ? [server] : []));
@@ -304,9 +304,9 @@ export class Service {
   }
 
   /**
-   * Not ready and no new copies at once. Copies that run finish within the grace, the others are left to the replica that finds
-   * them missing: another replica, the next start, the next Pod; nobody waits for the Lease longer than for them.
-   * Admissions are answered all the while.
+   * Becomes unready and starts no copies at once. Running copies finish within the grace period, the others are left to
+   * whoever finds them missing: another replica, the next start, the next Pod. Releasing the Lease takes no longer than
+   * that. Admissions are answered meanwhile.
    */
   async stop({ grace, lameDuck }: StopTimes): Promise<void> {
     const { log, copier } = this.dependencies;
@@ -314,7 +314,7 @@ export class Service {
     const started = Date.now();
     await Promise.all([this.stopAnswering(grace, lameDuck), this.stopCopying(grace)]);
     await copier.stop();
-    // The operations port goes last: until here /readyz says "stopping" and the last metrics can be scraped.
+    // The operations port closes last: until then /readyz answers "stopping" and the last metrics can be scraped.
     await Promise.all(this.servers.slice(0, 1).map(({ server }) => closeServer(server, 1_000)));
     log.info({ milliseconds: Date.now() - started }, 'stopped');
   }
@@ -372,14 +372,14 @@ export class Service {
       );
       return;
     }
-    // Copies that were abandoned with their registry were not tried.
+    // Copies that were abandoned with their registry were not attempted.
     if (attempt > 0) metrics.copies.inc({ target, outcome: result.failure.reason });
     const { gate } = result.failure;
     if (gate !== undefined) metrics.gateRefusals.inc({ target, check: gate.check, verdict: gate.verdict });
     this.copyFailures.failed(job, result.failure, attempt);
   }
 
-  /** Undefined where no Lease says who copies. */
+  /** Undefined if no Lease determines who copies. */
   private leader(): MirrorsAnswer['leader'] {
     const { current } = this.gate;
     if (current === 'alone' || current === 'starting') return undefined;
@@ -401,7 +401,7 @@ export class Service {
   }
 }
 
-/** 1 also where no Lease is to be had: nothing is wrong then. */
+/** Also 1 if no Lease is available: that is not a problem. */
 function copiesItself(role: CopyRole): 0 | 1 {
   return role === 'leader' || role === 'alone' ? 1 : 0;
 }

@@ -3,14 +3,14 @@ import type { SourceAccess } from '../core/decide/source-access.js';
 import { BoundedMap } from '../util/bounded-map.js';
 import { messageOf } from '../util/message-of.js';
 
-/** Images for everybody that are remembered; the oldest go first. */
+/** Maximum public images to remember; the oldest are dropped first. */
 const MAX_REMEMBERED = 20_000;
 
 type Check = (job: MirrorJob, digest: string | undefined, milliseconds: number) => Promise<SourceAccess>;
 
 /**
- * Asks the background worker whether a Pod may read an image, never for longer than the admission has. Images that everybody may
- * read cost no message; the others are asked about each time, since only the worker knows when they change.
+ * Asks the background worker whether a Pod may read an image, never for longer than the admission has. Images that
+ * everyone may read cost no message; for others it asks each time, since only the worker knows about changes.
  */
 export class SourceAccessGate {
   private open = new BoundedMap<string, number>(MAX_REMEMBERED);
@@ -32,7 +32,7 @@ export class SourceAccessGate {
     const late = new Promise<SourceAccess>((resolve) => {
       timer = setTimeout(() => resolve(unknown), milliseconds);
     });
-    // The worker answers a little before, with the last good answer if there is one.
+    // The worker answers shortly before, with the last grant if there is one.
     const asked = this.ask(job, digest, milliseconds * 0.9).catch((error: unknown): SourceAccess => ({
       state: 'unknown',
       message: messageOf(error),
@@ -47,7 +47,7 @@ export class SourceAccessGate {
     }
   }
 
-  /** Answers depend on the configuration: also those that are on their way. */
+  /** Answers depend on the configuration, including pending ones. */
   forget(): void {
     this.open = new BoundedMap(MAX_REMEMBERED);
   }

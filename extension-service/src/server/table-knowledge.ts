@@ -1,11 +1,11 @@
 import type { TableReport } from '../kubernetes/image-table/mirrored-images.js';
 
-/** Whether the API server's table has an image. */
+/** Whether the API server's table contains an image. */
 export type InTable =
-  /** `since`: ISO 8601; absent where an earlier leader wrote it. */
+  /** `since`: ISO 8601; absent if an earlier leader wrote it. */
   { readonly state: 'present'; readonly since?: string } | { readonly state: 'absent' };
 
-/** The content of the API server's table, as far as the replica knows that writes it. */
+/** The content of the API server's table, as known to the replica that writes it. */
 export class TableKnowledge {
   private names: Map<string, number | undefined> | undefined;
 
@@ -22,7 +22,7 @@ export class TableKnowledge {
     this.names = undefined;
   }
 
-  /** @param name in the target. @returns undefined where another replica writes it, or none */
+  /** @param name in the target @returns undefined if another replica writes it, or none */
   find(name: string): InTable | undefined {
     if (this.names === undefined) return undefined;
     if (!this.names.has(name)) return { state: 'absent' };

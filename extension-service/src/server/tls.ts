@@ -9,14 +9,14 @@ export class TlsFileError extends Error {
   override readonly name = 'TlsFileError';
 }
 
-/** @throws TlsFileError naming the file and what is wrong with it */
+/** @throws TlsFileError with the file and its problem */
 export async function readTlsPair(certFile: string, keyFile: string): Promise<TlsPair> {
   const [cert, key] = await Promise.all([read(certFile, '--tls-cert-file'), read(keyFile, '--tls-key-file')]);
   checkTlsPair({ cert, key }, certFile, keyFile);
   return { cert, key };
 }
 
-/** A pair that does not fit together would only show at the first handshake, as the caller's problem. */
+/** A mismatched pair would only show at the first handshake, as an error of the caller. */
 export function checkTlsPair({ cert, key }: TlsPair, certFile: string, keyFile: string): void {
   let certificate: X509Certificate;
   try {

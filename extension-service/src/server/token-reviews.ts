@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 
-/** The user of a token; undefined for one that is not valid for the audience. Rejects when there is no answer. */
+/** The user of a token; undefined if it is not valid for the audience. Rejects if there is no answer. */
 export type ReviewToken = (token: string, audience: string) => Promise<string | undefined>;
 
 const MAX_VALID_MS = 5 * 60_000;
-/** A token that was refused may be refused because the API server had not caught up. */
+/** A token may have been rejected only because the API server's state was outdated. */
 const MAX_INVALID_MS = 10_000;
 const MAX_TOKENS = 1_000;
 /** The API server's own tokens have about a thousand characters. */
 const MAX_TOKEN_LENGTH = 16_384;
-/** Reviews at once: invented tokens must not flood the API server. */
+/** Maximum parallel reviews: invented tokens must not flood the API server. */
 const MAX_REVIEWS = 16;
 
 interface Known {
@@ -22,7 +22,7 @@ export class TokenReviewError extends Error {
   override readonly name = 'TokenReviewError';
 }
 
-/** Remembers whose tokens were reviewed, by their hashes; a token is reviewed once at a time. */
+/** Caches reviews by the tokens' hashes; each token is reviewed once at a time. */
 export class TokenReviews {
   private readonly known = new Map<string, Known>();
   private readonly running = new Map<string, Promise<string | undefined>>();
@@ -60,7 +60,7 @@ export class TokenReviews {
     }
   }
 
-  /** Refused tokens make room before those that are valid: any client can invent tokens. */
+  /** Rejected tokens are dropped before valid ones: any client can invent tokens. */
   private remember(key: string, known: Known): void {
     this.known.delete(key);
     if (this.known.size >= MAX_TOKENS) {

@@ -5,16 +5,16 @@ export interface FileWatch {
   stop(): void;
 }
 
-/** A file that need not be there has no content then. */
+/** A missing optional file has no content. */
 export type WatchedFile = string | { readonly optional: string };
 
 /**
- * Calls back when the content of any of the files changed. Polls content rather than watching names: a mounted
- * ConfigMap or Secret changes by a swap of the `..data` link, which file watchers miss.
+ * Calls back when the content of any of the files changed. Polls the content instead of watching names: a mounted
+ * ConfigMap or Secret changes by replacing the `..data` link, which file watchers miss.
  *
- * @param files are asked for again by each look: a change may bring others
- * @param onChange gets the new contents in the order of `files`; what it throws goes to `onError`, and the content
- * counts as seen
+ * @param files called for each check, because a change may add others
+ * @param onChange gets the new contents in the order of `files`; its exceptions go to `onError`, and the content counts
+ * as processed
  */
 export function watchFiles(
   files: () => readonly WatchedFile[],
@@ -39,7 +39,7 @@ export function watchFiles(
         await onChange(contents);
       }
     } catch (error) {
-      // Between the unlink and the link of a swap a file may be gone: only the first miss in a row is reported.
+      // While a link is replaced a file may be missing: only the first miss in a row is reported.
       const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
       if (!gone || !missing) onError(error);
       missing = gone;

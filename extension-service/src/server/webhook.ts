@@ -9,9 +9,9 @@ import { json, plainText } from './answer.js';
 const VERSIONS: readonly unknown[] = ['admission.k8s.io/v1', 'admission.k8s.io/v1beta1'];
 
 /**
- * `POST /webhook`: an AdmissionReview, answered in the version it came in (k8s-image-swapper's chart asks for v1beta1).
- * Always `allowed: true` with patches of images only, except for a failed copy under `imageCopyFailure: deny` and what
- * `source.directTarget: refuse` refuses. Requests that cannot be read are allowed unchanged, with a warning that kubectl shows.
+ * `POST /webhook`: an AdmissionReview, answered in its own version (k8s-image-swapper's chart uses v1beta1). Always
+ * `allowed: true` with patches of images only, except for a failed copy with `imageCopyFailure: deny` and for Pods that
+ * `source.directTarget: refuse` refuses. Unreadable requests are allowed unchanged, with a warning that kubectl shows.
  */
 export async function answerWebhook(
   body: string,

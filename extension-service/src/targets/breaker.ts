@@ -1,19 +1,19 @@
 export interface BreakerOptions {
   /** Failures in a row after which it opens. @default 3 */
   readonly threshold?: number;
-  /** Milliseconds that it stays open before one call may try again. @default 5000 */
+  /** Milliseconds for which it stays open before one call may try again. @default 5000 */
   readonly pause?: number;
   readonly now: () => number;
 }
 
-/** Stops asking a registry that does not answer, so that Pods don't each wait the whole budget for it. */
+/** Stops calls to a registry that does not answer, so that not every Pod waits its whole budget for it. */
 export class CircuitBreaker {
   private failures = 0;
   private openUntil = 0;
 
   constructor(private readonly options: BreakerOptions) {}
 
-  /** True when a call may be made; once the pause is over, for one caller at a time. */
+  /** Whether a call may be made; after the pause, for one caller at a time. */
   allows(): boolean {
     if (this.failures < this.threshold) return true;
     const now = this.options.now();

@@ -2,40 +2,43 @@ import type { TargetReference } from '../core/naming/name.js';
 import { CircuitBreaker } from './breaker.js';
 import { BoundedMap } from '../util/bounded-map.js';
 
-/** Whether a target has a reference, and how that is known. */
+/** Whether a target has a reference, and how this is known. */
 export type Existence =
   | { readonly state: 'present'; readonly digest?: string; readonly from: 'memory' | 'registry' | 'copy' }
-  /** `archived` continues the image's name: a cloud keeps it where it cannot be pulled. */
+  /** `archived` continues the image's name: a cloud stores it where it cannot be pulled. */
   | { readonly state: 'absent'; readonly from: 'memory' | 'registry'; readonly archived?: string }
   | { readonly state: 'unknown'; readonly reason: UnknownReason; readonly message: string };
 
 export type UnknownReason =
   'unauthorized' | 'forbidden' | 'throttled' | 'unreachable' | 'timeout' | 'breaker-open' | 'other';
 
-/** Asks the registry itself; undefined when it says that it has no such manifest. Not every registry tells the digest. */
+/** Queries the registry itself; undefined if it does not have the manifest. Not every registry returns the digest. */
 export interface TargetLookup {
   head(
     target: string,
     reference: TargetReference,
     signal: AbortSignal,
   ): Promise<{ readonly digest?: string } | undefined>;
-  /** Sorts what `head` rejected with. */
+  /** Classifies a rejection of `head`. */
   classify(error: unknown): { readonly reason: UnknownReason; readonly message: string };
 }
 
 export interface ExistenceOptions {
-  /** Milliseconds that "it is there" is believed, give or take a fifth. @default 60000 */
+  /** Milliseconds for which a positive answer is valid, plus or minus a fifth. @default 60000 */
   readonly positiveLife?: number;
-  /** Milliseconds that "it is not there" is believed. @default 5000 */
+  /** Milliseconds for which a negative answer is valid. @default 5000 */
   readonly negativeLife?: number;
-  /** Answers remembered; the oldest go first. @default 50000 */
+  /** Maximum answers to remember; the oldest are dropped first. @default 50000 */
   readonly capacity?: number;
-  /** Milliseconds after which a look into the target is given up, though the request that asked has gone on before. @default 5000 */
+  /**
+   * Milliseconds after which a target lookup is aborted, even though its request has already continued.
+   * @default 5000
+   */
   readonly timeout?: number;
   readonly now?: () => number;
   readonly random?: () => number;
   readonly onLookup?: (target: string, outcome: string) => void;
-  /** A look into a target failed; told once for all who waited for it. */
+  /** A target lookup failed; called once for all that waited for it. */
   readonly onFailure?: (target: string, reason: UnknownReason, message: string) => void;
 }
 
@@ -46,8 +49,9 @@ interface Remembered {
 }
 
 /**
- * "Is it in the target?": memory first, then one HEAD per reference however many ask, then, when the target does not
- * answer at all, nothing for a while. Our own copies are known at once; what was pruned is noticed within the life.
+ * Caches lookups in targets. Concurrent lookups of one reference share a HEAD request; a circuit breaker stops lookups
+ * to a target that is down. Our own copies are known at once; deleted images are noticed within the lifetime of an
+ * answer.
  */
 export class ExistenceIndex {
   private readonly memory: BoundedMap<string, Remembered>;
@@ -65,7 +69,7 @@ export class ExistenceIndex {
     this.random = options.random ?? Math.random;
   }
 
-  /** Facts that are known without a request. */
+  /** The state that is known without a request. */
   known(reference: TargetReference): Existence | undefined {
     const entry = this.memory.get(reference.text);
     if (entry === undefined) return undefined;
@@ -78,7 +82,7 @@ export class ExistenceIndex {
   }
 
   /**
-   * Never rejects. When `deadline` (a promise) ends first the answer is unknown, while the look goes on and is
+   * Never rejects. If `deadline` (a promise) ends first, the answer is unknown, while the lookup continues and is
    * cached for the next caller.
    */
   async find(target: string, reference: TargetReference, deadline: Promise<void>): Promise<Existence> {
@@ -97,7 +101,7 @@ export class ExistenceIndex {
     return answer;
   }
 
-  /** Our own copy has just put it there. */
+  /** Our own copy has just pushed it. */
   learn(reference: TargetReference, digest: string): void {
     this.remember(reference.text, { digest }, 'copy');
   }

@@ -13,10 +13,13 @@ import { messageOf } from '../util/message-of.js';
 import { hostOf, isCopiedTo } from './registries.js';
 
 const PROBE_TIMEOUT_MS = 15_000;
-/** For all calls to a cloud's API together. */
+/** Time limit for all calls to a cloud's API together. */
 const CLOUD_PROBE_TIMEOUT_MS = 120_000;
 
-/** Tries every configured registry with its credentials: can it be read, and may we push to the targets, and delete there? */
+/**
+ * Tests every configured registry with its credentials: whether it can be read, and for targets whether the service may
+ * push and delete.
+ */
 export async function probeRegistries(config: Config, registries: Registries): Promise<Probe[]> {
   const targets = targetsOf(config);
   const probes = await Promise.all([
@@ -33,7 +36,7 @@ export async function probeRegistries(config: Config, registries: Registries): P
   return probes.flat();
 }
 
-/** Only who names the clusters deletes: with `gc.cluster` alone, uses are recorded. */
+/** Deletion also needs the list of clusters: with `gc.cluster` alone, uses are only recorded. */
 function usesOf(config: Config, target: TargetConfig): ProbedUses {
   return { pushes: isCopiedTo(config, target), deletes: config.gc.clusters.length > 0 };
 }
@@ -43,7 +46,7 @@ interface TargetAccess {
   readonly cloud: CloudAccess | undefined;
 }
 
-/** Looks under each of the target's paths, and tries whether images may be copied there and deleted. */
+/** Checks each of the target's paths, and whether images may be copied there and deleted. */
 async function probeTarget(
   target: TargetConfig,
   uses: ProbedUses,
@@ -57,7 +60,7 @@ async function probeTarget(
     const read = await probe(about, 'read', () =>
       client.headManifest(repository, 'latest', { signal: probeTimeout() }),
     );
-    // Without an answer to a question, all else would only fail in the same way.
+    // If there is no answer, all further checks would only fail in the same way.
     if (!read.ok) return [read];
     return [
       read,
@@ -68,7 +71,7 @@ async function probeTarget(
   return [...(await Promise.all(probes)).flat(), ...(await probeCloud(cloud, client, uses))];
 }
 
-/** Lists tags and deletes what is not there, as `gc` does with images. */
+/** Lists tags and deletes a missing manifest, as `gc` does with images. */
 async function probeDelete(about: ProbedRegistry, repository: string, { client, cloud }: TargetAccess): Promise<Probe> {
   const remove = cloud?.repositories?.remove;
   const signal = probeTimeout();
@@ -79,7 +82,7 @@ async function probeDelete(about: ProbedRegistry, repository: string, { client, 
   });
 }
 
-/** Rights are checked before the repository is looked for. */
+/** Permissions are checked before the existence of the repository. */
 function unlessMissing(error: unknown): void {
   if (!(error instanceof RegistryError && MISSING.has(error.kind))) throw error;
 }
@@ -89,7 +92,7 @@ async function probePush(about: ProbedRegistry, repository: string, { client, cl
     try {
       await client.probePush(repository, { signal: probeTimeout() });
     } catch (error) {
-      // Without permission to push, that is reported first; with it, that the first image creates the repository.
+      // A missing permission to push is reported first; otherwise, that the first image creates the repository.
       if (!(error instanceof RegistryError && MISSING.has(error.kind) && cloud?.repositories !== undefined))
         throw error;
     }
@@ -120,13 +123,13 @@ async function probeCloud(
   uses: ProbedUses,
 ): Promise<readonly Probe[]> {
   const probes = (await cloud?.probe?.(AbortSignal.timeout(CLOUD_PROBE_TIMEOUT_MS), client, uses)) ?? [];
-  // Nothing is missing at the registry: there was no login to ask with.
+  // The registry lacks nothing: there was no login for the request.
   return probes.map((one) =>
     !one.ok && one.state === undefined && LOGINS.has(one.check) ? { ...one, state: 'failed' } : one,
   );
 }
 
-/** A registry as people know it, with its configuration. */
+/** A registry's display name, with its configuration. */
 interface ProbedRegistry {
   readonly registry: string;
   readonly config: RegistryConfig;
@@ -198,5 +201,5 @@ function probeTimeout(): AbortSignal {
 
 const LOGINS: ReadonlySet<string> = new Set(['login', 'identity']);
 
-/** The repository is not there: to a read, and to a write. */
+/** The repository does not exist: results of a read and of a write. */
 const MISSING: ReadonlySet<string> = new Set(['absent', 'missing']);

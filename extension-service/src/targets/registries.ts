@@ -24,10 +24,10 @@ import { maxCopies } from '../core/config/copy-slots.js';
 
 export interface RegistriesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Content of a Secret's Docker config; without a namespace, the service's own. */
+  /** Content of a Secret's Docker config; by default in the service's own namespace. */
   readonly readSecret: CredentialSources['readSecret'];
   readonly report: (problem: string) => void;
-  /** Logins of registries of clouds; who pushes there needs the rest of them too. */
+  /** Logins of cloud registries; pushing there needs the rest of their functions as well. */
   readonly cloud: OpenCloudRegistry<CloudAccess>;
   readonly retry?: Partial<RetryPolicy>;
   readonly now?: () => number;
@@ -41,17 +41,17 @@ export class UnusableRegistriesError extends Error {
 
 export type CloudAccess = CloudLogin & Partial<CloudRegistry>;
 
-/** Sources that are kept a client for; hosts come from Pods, so there may be any number. */
+/** Maximum sources with a cached client; hosts come from Pods, so their number is unlimited. */
 const KEPT_SOURCES = 200;
 
-/** Blobs of one copy that are under way at once. */
+/** Parallel blobs of one copy. */
 const SOCKETS_PER_COPY = 4;
-/** For manifests, logins and looks that come between, so that they never wait behind blobs that drip. */
+/** For manifests, logins and lookups in between, so that they never wait behind slow blobs. */
 const SPARE_SOCKETS = 16;
 
 /**
- * The clients of one configuration: one for each target with its credentials, one for each source host. Credentials of a
- * registry come from its own configuration, else from the Docker config of the user.
+ * The clients of one configuration: one for each target with its credentials, one for each source host. A registry's
+ * credentials come from its own configuration, else from the user's Docker config.
  */
 export class Registries {
   private readonly factory: RegistryFactory;
@@ -62,13 +62,16 @@ export class Registries {
   /** `target NAME` of those that images are copied to. */
   private readonly copied: ReadonlySet<string>;
   private readonly configured: Keychain;
-  /** The credentials of `source.registries` alone. */
+  /** Only the credentials of `source.registries`. */
   private readonly shared: Keychain;
   private readonly dockerConfig: Keychain;
   /** Hosts of the targets, in lower case. */
   private readonly targetHosts: ReadonlySet<string>;
 
-  /** @throws UnusableRegistriesError naming the key when a caFile cannot be read, or a proxy or `source.allow` entry is malformed */
+  /**
+   * @throws UnusableRegistriesError with the key if a caFile cannot be read, or a proxy or `source.allow` entry is
+   * malformed
+   */
   constructor(
     config: Config,
     private readonly options: RegistriesOptions,
@@ -82,7 +85,7 @@ export class Registries {
     for (const target of targets) this.openCloud(`target ${target.name}`, target);
     this.configured = chainKeychains([
       ...config.source.registries.flatMap((registry) => this.credentialsOf(registry)),
-      // A target's login may be good for other registries of the same cloud, which images come from.
+      // A target's login may be valid for other registries of the same cloud, which are sources.
       cloudKeychain([...this.clouds.values()]),
     ]);
     const { registries } = config.source;
@@ -92,7 +95,7 @@ export class Registries {
       cloudKeychain(shared),
     ]);
     this.targetHosts = new Set(targets.map((target) => hostOf(target).toLowerCase()));
-    // A target is trusted: a registry that it redirects to gets what is configured for that one.
+    // A target is trusted: a registry that it redirects to gets its own configured credentials.
     const all = targets.flatMap((target) => this.credentialsOf(target));
     const elsewhere = chainKeychains([...all, this.configured, this.dockerConfig]);
     for (const target of targets) {
@@ -109,14 +112,14 @@ export class Registries {
     }
   }
 
-  /** @throws Error for a target that the configuration does not have */
+  /** @throws Error for an unknown target */
   target(name: string): RegistryClient {
     const client = this.targets.get(name);
     if (client === undefined) throw new Error(`target ${name} is no longer in the configuration`);
     return client;
   }
 
-  /** `pull` has the credentials of a Pod; they are tried before what the configuration has. */
+  /** `pull` has the credentials of a Pod; they are tried before the configuration's. */
   source(host: string, pull?: Keychain): RegistryClient {
     if (pull !== undefined) return this.reader(host, pull);
     const known = this.sources.get(host);
@@ -127,8 +130,8 @@ export class Registries {
   }
 
   /**
-   * Reads what is for everybody: anonymously, or with the credentials of `source.registries`; never with the logins of
-   * targets or the Docker config of the service.
+   * Reads images that everyone may have: anonymously, or with the credentials of `source.registries`; never with the
+   * logins of targets or the Docker config of the service.
    */
   sharedSource(host: string): RegistryClient {
     const known = this.sharedSources.get(host);
@@ -138,13 +141,13 @@ export class Registries {
     return client;
   }
 
-  /** Reads with these credentials alone, or anonymously. */
+  /** Reads with only these credentials, or anonymously. */
   strict(host: string, keychain: Keychain): RegistryClient {
     const elsewhere = exceptFor(this.targetHosts, keychain);
     return this.factory.client(host, keychain, { hidesFromAnonymous: true, elsewhere });
   }
 
-  /** A cloud's part of a target; undefined for other registries. */
+  /** The cloud functions of a target; undefined for other registries. */
   cloudTarget(name: string): CloudAccess | undefined {
     return this.clouds.get(`target ${name}`);
   }
@@ -154,7 +157,7 @@ export class Registries {
     return this.clouds.get(name);
   }
 
-  /** An image that the registry at this host has archived; undefined where no configured cloud knows of one. */
+  /** An image that the registry at this host has archived; undefined if no configured cloud knows of one. */
   async findArchived(
     host: string,
     repository: string,
@@ -168,7 +171,7 @@ export class Registries {
     return undefined;
   }
 
-  /** Begins what goes on at clouds beside the copies; failures are events, and tried again. */
+  /** Starts background tasks at clouds; failures are events, and retried. */
   start(): void {
     for (const [name, cloud] of this.clouds) cloud.start?.(this.copied.has(name));
   }
@@ -178,7 +181,7 @@ export class Registries {
     await Promise.all([...this.clouds.values()].map(async (cloud) => cloud.settled?.()));
   }
 
-  /** Ends what goes on by itself; what uses these registries still may go on. */
+  /** Stops background tasks; users of these registries may continue. */
   retire(): void {
     for (const cloud of this.clouds.values()) {
       cloud.login.stop();
@@ -186,15 +189,15 @@ export class Registries {
     }
   }
 
-  /** Cuts every connection. */
+  /** Closes every connection. */
   close(): void {
     this.retire();
     this.factory.close();
   }
 
   /**
-   * A source that redirects to a target reads there with the Pod's own credentials alone: else any registry could have a
-   * private mirror read for it.
+   * A source that redirects to a target is read there with only the Pod's own credentials. Otherwise any registry could
+   * make the service read a private mirror.
    */
   private reader(host: string, pull?: Keychain): RegistryClient {
     const own = pull === undefined ? [] : [pull];
@@ -252,12 +255,12 @@ function endpoint(registry: RegistryConfig, env: RegistriesOptions['env']): Regi
   return { host: hostOf(registry), insecure: false, ...kind.transport?.(settings, env) };
 }
 
-/** Where docker, crane and skopeo have their logins. */
+/** The file in which docker, crane and skopeo store their logins. */
 export function dockerConfigPath(env: RegistriesOptions['env']): string {
   return join(env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? homedir(), '.docker'), 'config.json');
 }
 
-/** `config.json` of DOCKER_CONFIG or of the home folder, as docker, crane and skopeo read it; none is fine. */
+/** `config.json` of DOCKER_CONFIG or of the home folder, as docker, crane and skopeo read it; it is optional. */
 function dockerConfigKeychain(env: RegistriesOptions['env'], { report }: RegistriesOptions): Keychain {
   const path = dockerConfigPath(env);
   let text: string;

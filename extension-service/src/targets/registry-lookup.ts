@@ -8,7 +8,10 @@ import { Registries } from './registries.js';
 import type { RegistriesOptions } from './registries.js';
 import { messageOf } from '../util/message-of.js';
 
-/** Looks into the targets by HEAD of a manifest: no listing, no pull, what `docker pull` itself would ask first. */
+/**
+ * Checks whether targets have images, by HEAD of a manifest: no listing, no pull, the same request that `docker pull`
+ * sends first.
+ */
 export class RegistryLookup implements TargetLookup {
   private registries: Registries;
   private readonly tagCase = new TagCase();
@@ -20,7 +23,7 @@ export class RegistryLookup implements TargetLookup {
     this.registries = this.open(config);
   }
 
-  /** @throws Error when the new configuration cannot be used; the one before stays */
+  /** @throws Error if the new configuration cannot be used; the previous one stays */
   configure(config: Config): void {
     const before = this.registries;
     this.registries = this.open(config);
@@ -41,7 +44,7 @@ export class RegistryLookup implements TargetLookup {
     return { digest: found };
   }
 
-  /** Why the target does not give an image, in words that continue its name; undefined when it does not have it. */
+  /** Why the target does not return an image, as a continuation of its name; undefined if it does not have it. */
   async archived({ registry, repository, shownAs }: TargetReference, signal: AbortSignal): Promise<string | undefined> {
     return (await this.registries.findArchived(registry, repository, shownAs, signal))?.words;
   }
@@ -49,7 +52,7 @@ export class RegistryLookup implements TargetLookup {
   classify(error: unknown): { reason: UnknownReason; message: string } {
     const message = messageOf(error);
     if (error instanceof Error && error.name === 'TimeoutError') return { reason: 'timeout', message };
-    // A login of a cloud comes from the background worker, and so does its failure.
+    // A cloud's login comes from the background worker, and so does its failure.
     const kind =
       error instanceof RegistryError ? error.kind : error instanceof CopyFailedError ? error.failure.reason : 'other';
     switch (kind) {
@@ -80,7 +83,7 @@ export class RegistryLookup implements TargetLookup {
   }
 
   private open(config: Config): Registries {
-    // An admission waits: what fails is asked again by the next Pod.
+    // An admission waits: after a failure, the next Pod causes another lookup.
     return new Registries(config, { ...this.options, retry: { attempts: 1 } });
   }
 }

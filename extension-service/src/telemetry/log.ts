@@ -6,7 +6,7 @@ import type { LogLevel } from '../core/config/model.js';
 
 export type { Logger } from 'pino';
 
-/** Waits until every line is written. */
+/** Resolves when every line is written. */
 export function flush(log: Logger): Promise<void> {
   return new Promise((resolve) => log.flush(() => resolve()));
 }
@@ -28,13 +28,13 @@ export function createLogger({ level, format }: LogOptions): Logger {
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     hooks: {
-      // Messages quote what registries and Pods say: a line break or an escape of terminals must not make lines of its own.
+      // Messages quote registries and Pods: a line break or a terminal escape must not create separate lines.
       logMethod(this: Logger, args: Parameters<LogFn>, method: LogFn): void {
         const cleaned = args.map((arg: unknown) => (typeof arg === 'string' ? oneLine(arg) : arg));
         method.apply(this, cleaned as Parameters<LogFn>);
       },
     },
-    // A second net: nothing that carries these is ever meant to be logged.
+    // An additional safeguard: these fields are never meant to be logged.
     redact: {
       paths: ['*.authorization', '*.password', '*.token', 'authorization', 'password', 'token'],
       censor: '***',
@@ -45,6 +45,7 @@ export function createLogger({ level, format }: LogOptions): Logger {
     const stream = pretty({ sync: true, destination: stderr, messageKey: 'message', translateTime: 'HH:MM:ss.l' });
     return pino(options, stream);
   }
-  // Written in batches: a write for each line cost a tenth of the admissions. `flush` before the process ends.
+  // Written in batches: a write for each line would cost a tenth of the throughput. Call `flush` before the process
+  // ends.
   return pino(options, destination({ dest: stderr, sync: false }));
 }

@@ -1,8 +1,8 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 /**
- * The service's metrics, in a registry of its own. Labels are bounded: route, target, outcome, reason; never an image,
- * which would make a time series of every Pod.
+ * The service's metrics, in a separate registry. Labels are bounded: route, target, outcome, reason; never an image,
+ * which would create a time series for every Pod.
  */
 export interface Metrics {
   readonly registry: Registry;
@@ -62,7 +62,7 @@ export function createMetrics(): Metrics {
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const metrics = defineMetrics(registry, registers);
-  // There from the start: Prometheus sees no increase in a series that begins with its first event.
+  // Created at startup: Prometheus sees no increase in a series that begins with its first event.
   for (const outcome of ['success', 'failure']) metrics.tlsReloads.inc({ outcome }, 0);
   return metrics;
 }

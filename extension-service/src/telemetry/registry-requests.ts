@@ -3,7 +3,7 @@ import { RequestTally } from '../registry/request-tally.js';
 import type { RequestReport } from '../registry/request-tally.js';
 import type { Metrics } from './metrics.js';
 
-/** Counts requests of this thread, and what other threads report of theirs. */
+/** Counts requests of this thread, and those that other threads report. */
 export function requestMetrics(metrics: Metrics): {
   readonly onRequest: OnRegistryRequest;
   readonly onReport: (report: RequestReport) => void;

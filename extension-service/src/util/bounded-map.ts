@@ -1,6 +1,6 @@
-/** A map that forgets its oldest entry when it holds more than `capacity`. Setting an entry makes it the newest. */
+/** A map that drops its oldest entry when it exceeds `capacity`. Setting an entry makes it the newest. */
 export class BoundedMap<K, V> extends Map<K, V> {
-  /** @param onForget called for each entry that had to go */
+  /** @param onForget called for each dropped entry */
   constructor(
     private readonly capacity: number,
     private readonly onForget?: (key: K, value: V) => void,

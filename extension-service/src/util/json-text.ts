@@ -5,7 +5,7 @@ export interface JsonProblem {
   readonly message: string;
 }
 
-/** `value`, or what is wrong and where: JSON.parse of Node 20 doesn't always say where. */
+/** `value`, or the problem and its position: JSON.parse of Node 20 does not always report it. */
 export type JsonResult = { readonly value: unknown } | { readonly problem: JsonProblem };
 
 const depthLimit = 200;
@@ -15,13 +15,13 @@ const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const stringPattern = /"(?:[^"\\\p{Cc}]|[\x7f-\x9f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
 const wordPattern = /true|false|null/y;
 
-/** Reads JSON by RFC 8259, duplicate keys included as JSON.parse does. Never throws. */
+/** Parses JSON by RFC 8259, accepting duplicate keys as JSON.parse does. Never throws. */
 export function readJson(text: string): JsonResult {
   const problem = new Scanner(text).document();
   return problem === undefined ? { value: JSON.parse(text) as unknown } : { problem };
 }
 
-/** Checks the grammar only; JSON.parse makes the value. */
+/** Only checks the grammar; JSON.parse creates the value. */
 class Scanner {
   #offset = 0;
 

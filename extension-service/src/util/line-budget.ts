@@ -1,9 +1,9 @@
 import { BoundedMap } from './bounded-map.js';
 
 export interface LineRate {
-  /** Lines that are written at once. */
+  /** Maximum burst of lines. */
   readonly burst: number;
-  /** Lines in a second after that. */
+  /** Lines per second after that. */
   readonly perSecond: number;
 }
 
@@ -18,8 +18,8 @@ interface Bucket {
 const MAX_KEYS = 1_000;
 
 /**
- * A budget of log lines for each key and for all of them: namespaces that fill the log are cut short, also when one client
- * invents the names of many. Lines that are left out are counted.
+ * A budget of log lines for each key and for all of them: it limits namespaces that fill the log, even if one client
+ * invents many names. Dropped lines are counted.
  */
 export class LineBudget {
   private readonly buckets = new BoundedMap<string, Bucket>(MAX_KEYS);
@@ -34,8 +34,8 @@ export class LineBudget {
   }
 
   /**
-   * @param cost of the line, in lines of the usual length
-   * @returns the lines left out for this key since the last one; undefined when this one is to be left out
+   * @param cost of the line, in lines of normal length
+   * @returns the number of dropped lines for this key since the last one; undefined if this line should be dropped
    */
   take(key: string, cost = 1): number | undefined {
     const own = this.buckets.get(key) ?? { left: this.each.burst, at: this.now(), leftOut: 0 };

@@ -1,9 +1,9 @@
 import { BoundedMap } from './bounded-map.js';
-/** Limits log lines per key: for what may happen thousands of times a second. */
+/** Limits log lines per key, for events that may happen thousands of times a second. */
 export class LogRateLimiter {
   private readonly last: BoundedMap<string, { readonly at: number; missed: number }>;
 
-  /** Remembers at most `capacity` keys: they may come from outside. */
+  /** Remembers at most `capacity` keys, because they may come from outside. */
   constructor(
     private readonly interval: number,
     private readonly now: () => number = Date.now,
@@ -12,12 +12,12 @@ export class LogRateLimiter {
     this.last = new BoundedMap(capacity);
   }
 
-  /** True the first time, and then at most once an interval, for each key. */
+  /** True the first time, and then at most once per interval, for each key. */
   shouldLog(key: string): boolean {
     return this.count(key) !== undefined;
   }
 
-  /** The number of lines suppressed since the last one when a line is due; undefined when none is. */
+  /** The number of suppressed lines since the last one if a line is due; undefined if none is. */
   count(key: string): number | undefined {
     const now = this.now();
     const last = this.last.get(key);

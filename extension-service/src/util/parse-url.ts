@@ -1,6 +1,6 @@
 /**
- * The URL, or undefined for text that is not one. URL.canParse is not used because that of Node 20.20 says yes to texts
- * that `new URL` refuses, once it has been called some thousand times.
+ * The URL, or undefined for invalid text. URL.canParse is not used because in Node 20.20, after some thousand calls, it
+ * accepts texts that `new URL` rejects.
  */
 export function parseUrl(text: string, base?: URL): URL | undefined {
   try {

@@ -1,9 +1,9 @@
 export interface SleepOptions {
-  /** Whether the process stays alive for it. @default true */
+  /** Whether it keeps the process alive. @default true */
   readonly ref?: boolean;
 }
 
-/** Resolves after so many milliseconds, or at once when the signal aborts. Never rejects. */
+/** Resolves after the given milliseconds, or at once when the signal aborts. Never rejects. */
 export function sleep(milliseconds: number, signal?: AbortSignal, { ref = true }: SleepOptions = {}): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

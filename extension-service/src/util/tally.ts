@@ -1,4 +1,4 @@
-/** Counts by name; names that count nothing are forgotten. */
+/** Counts by name; names with a count of zero are dropped. */
 export class Tally {
   private readonly counts = new Map<string, number>();
 
@@ -12,7 +12,7 @@ export class Tally {
     else this.counts.set(name, count);
   }
 
-  /** The name that counts most; undefined when nothing is counted. */
+  /** The name with the largest count; undefined if nothing is counted. */
   largest(): string | undefined {
     let largest: string | undefined;
     for (const [name, count] of this.counts) if (largest === undefined || count > this.of(largest)) largest = name;

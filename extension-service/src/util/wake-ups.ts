@@ -1,8 +1,8 @@
-/** Waits of any number of callers that one event ends early. */
+/** Delays of any number of callers, which one event ends early. */
 export class WakeUps {
   private readonly waiting = new Set<() => void>();
 
-  /** Ends all waits. */
+  /** Ends all delays. */
   wake(): void {
     for (const wake of [...this.waiting]) wake();
   }

@@ -13,12 +13,14 @@ import { MANIFEST_LIMIT } from '../manifest.js';
 import { DEFAULT_RETRY, DEFAULT_RETRY_TOOLS } from '../transport/retry.js';
 import type { Descriptor } from '../types.js';
 
-/** Files that are being written, beside the layout's own: a file has its name in `blobs` only when it is whole. */
+/**
+ * Directory of incomplete files, next to the layout's own: a file gets its name in `blobs` only when it is complete.
+ */
 export const UNFINISHED = '.unfinished';
 
 /** The files `blobs/ALGORITHM/HEX` of an OCI image layout (image-spec, "Image Layout Specification"). */
 export class BlobFiles {
-  /** Whether a file has its digest, found by reading all of it. */
+  /** Whether a file matches its digest, determined by reading all of it. */
   readonly #checked = new Map<string, Promise<boolean>>();
 
   /** @param host names the layout in errors */
@@ -27,7 +29,7 @@ export class BlobFiles {
     private readonly host: string,
   ) {}
 
-  /** Whether the file is there and has the digest; each file is read once. */
+  /** Whether the file exists and matches the digest; each file is read once. */
   async has(digest: string): Promise<boolean> {
     const known = this.#checked.get(digest);
     if (known !== undefined) return known;
@@ -36,11 +38,11 @@ export class BlobFiles {
     return check;
   }
 
-  /** Bytes of the file; undefined when there is none. */
+  /** Bytes of the file; undefined if it does not exist. */
   async size(digest: string): Promise<number | undefined> {
     try {
       const found = await lstat(this.#path(digest));
-      // A link or a device could lead to anything.
+      // A link or a device could point anywhere.
       return found.isFile() ? found.size : undefined;
     } catch (error) {
       if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
@@ -48,7 +50,7 @@ export class BlobFiles {
     }
   }
 
-  /** A small file, whole. @throws RegistryError `absent`, or `invalid` when its bytes are not those of the digest */
+  /** Reads a small file. @throws RegistryError `absent`, or `invalid` if its bytes do not match the digest */
   async read(digest: string): Promise<Buffer> {
     const size = await this.size(digest);
     if (size === undefined) throw this.#absent(digest);
@@ -73,7 +75,7 @@ export class BlobFiles {
     return { host: this.host, stream, skip: 0, whole: true, resume: (next) => this.open(descriptor, next) };
   }
 
-  /** Writes a blob, verified while it passes. */
+  /** Writes a blob, verified while streaming. */
   async write(
     descriptor: Descriptor,
     open: () => Promise<BlobStream>,
@@ -93,7 +95,7 @@ export class BlobFiles {
     });
   }
 
-  /** Writes bytes that have the digest. */
+  /** Writes bytes that match the digest. */
   async writeBytes(digest: string, bytes: Buffer): Promise<void> {
     if (await this.has(digest)) return;
     await this.#replace(digest, (unfinished) => writeFile(unfinished, bytes));
@@ -104,7 +106,7 @@ export class BlobFiles {
     await this.#byRename(join(this.folder, name), (unfinished) => writeFile(unfinished, text));
   }
 
-  /** Removes what an interrupted run has left. */
+  /** Removes the files of an interrupted run. */
   async removeUnfinished(): Promise<void> {
     await rm(join(this.folder, UNFINISHED), { recursive: true, force: true });
   }
@@ -154,7 +156,7 @@ export class BlobFiles {
     return `${algorithmOf(digest)}:${hash.digest('hex')}` === digest;
   }
 
-  /** Only digests become paths: they have no dots and no slashes. */
+  /** Only digests become paths: they contain no dots and no slashes. */
   #path(digest: string): string {
     if (!isDigest(digest)) throw this.error(`index.json or a manifest in it ${digestFault(digest)}`);
     return join(this.folder, 'blobs', pathOf(digest));

@@ -11,13 +11,13 @@ export const REF_NAME = 'org.opencontainers.image.ref.name';
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 const LAYOUT_VERSION = '1.0.0';
 
-/** An entry of `index.json`: unknown fields of it are kept. */
+/** An entry of `index.json`, with its unknown fields. */
 interface Entry {
   readonly descriptor: Descriptor;
   readonly name?: string;
 }
 
-/** The file `index.json` of an OCI image layout: the names, and the manifests that nothing names. */
+/** The file `index.json` of an OCI image layout: the named manifests, and the unnamed ones. */
 export class LayoutIndex {
   #entries: Entry[];
   #rest: Readonly<Record<string, unknown>>;
@@ -33,7 +33,7 @@ export class LayoutIndex {
     this.#rest = rest;
   }
 
-  /** @throws RegistryError when the folder is not an OCI image layout */
+  /** @throws RegistryError if the folder is not an OCI image layout */
   static async read(folder: string, files: BlobFiles): Promise<LayoutIndex> {
     const layout = parsed(await text(folder, 'oci-layout', files), 'oci-layout', files);
     const version = layout['imageLayoutVersion'];
@@ -48,7 +48,7 @@ export class LayoutIndex {
     );
   }
 
-  /** As {@link read}; an empty or new folder becomes a layout. */
+  /** Like {@link read}; an empty or new folder becomes a layout. */
   static async open(folder: string, files: BlobFiles): Promise<LayoutIndex> {
     if (!(await isEmpty(folder))) {
       await files.removeUnfinished();
@@ -68,7 +68,7 @@ export class LayoutIndex {
     return this.#entries.find((entry) => entry.name === name)?.descriptor;
   }
 
-  /** Gives a manifest a name, which no other keeps. */
+  /** Gives a manifest a name, and removes the name from any other. */
   async setName(name: string, descriptor: Descriptor): Promise<void> {
     const named = { ...descriptor, annotations: { ...descriptor.annotations, [REF_NAME]: name } };
     await this.#put((entry) => entry.name === name, { descriptor: named, name });
@@ -87,7 +87,7 @@ export class LayoutIndex {
     await this.write();
   }
 
-  /** By rename. Calls that come while the file is written are one more write. */
+  /** By rename. Calls while the file is being written are combined into one more write. */
   async write(): Promise<void> {
     if (this.#isWaiting) return this.#writing;
     this.#isWaiting = true;

@@ -11,9 +11,9 @@ import { BlobFiles } from './blob-files.js';
 import { LayoutIndex } from './layout-index.js';
 
 /**
- * An OCI image layout on disk as copies see a registry. Repositories are `HOST/REPOSITORY` of the source; the names in
- * `index.json` are whole references, so that one layout holds images of many registries. Manifests with a `subject` are
- * listed there without a name, as ORAS does it.
+ * An OCI image layout on disk with the interface of a registry. Repositories are `HOST/REPOSITORY` of the source; the
+ * names in `index.json` are full references, so that one layout holds images of many registries. Manifests with a
+ * `subject` are listed there without a name, as ORAS does.
  */
 export class LayoutStore implements ImageStore {
   readonly keepsTagCase = true;
@@ -27,14 +27,14 @@ export class LayoutStore implements ImageStore {
     private readonly end: 'source' | 'target',
   ) {}
 
-  /** For reading. @throws RegistryError when the folder is not an OCI image layout */
+  /** For reading. @throws RegistryError if the folder is not an OCI image layout */
   static async read(folder: string): Promise<LayoutStore> {
     const host = hostOf(folder);
     const files = new BlobFiles(folder, host);
     return new LayoutStore(host, files, await LayoutIndex.read(folder, files), 'source');
   }
 
-  /** For writing: an empty or new folder becomes a layout; files that an interrupted run left are removed. */
+  /** For writing: an empty or new folder becomes a layout; files of an interrupted run are removed. */
   static async open(folder: string): Promise<LayoutStore> {
     const host = hostOf(folder);
     const files = new BlobFiles(folder, host);
@@ -46,7 +46,7 @@ export class LayoutStore implements ImageStore {
     return this.index.entries.flatMap(({ name }) => name ?? []);
   }
 
-  /** Digests of manifests without a name that refer to nothing: images that cannot be placed. */
+  /** Digests of unnamed manifests that refer to nothing: images without a known target name. */
   async unnamed(): Promise<readonly string[]> {
     const listed = new Set([...(await this.#subjects()).values()].flat().map(({ digest }) => digest));
     const digests = this.index.entries
@@ -57,7 +57,7 @@ export class LayoutStore implements ImageStore {
 
   async headManifest(repository: string, reference: string): Promise<ManifestHead | undefined> {
     const descriptor = this.#find(repository, reference);
-    // The reading that follows fails where a source lacks a manifest that it names; a target gets it.
+    // If a source lacks a manifest that it lists, the read that follows fails; a target receives it.
     if (descriptor !== undefined && this.end === 'source') return descriptor;
     const digest = descriptor?.digest ?? (isDigest(reference) ? reference : undefined);
     if (digest === undefined || !(await this.files.has(digest))) return undefined;
@@ -90,7 +90,7 @@ export class LayoutStore implements ImageStore {
     return { subjectKept: true };
   }
 
-  /** By `subject`; layouts of regclient keep the list under the fallback tag, without a repository. */
+  /** By `subject`; regclient's layouts store the list under the fallback tag, without a repository. */
   async getReferrers(repository: string, digest: string): Promise<ReferrersPage> {
     if (this.#find(repository, fallbackTag(digest)) !== undefined) return { kind: 'none' };
     return { kind: 'page', descriptors: (await this.#subjects()).get(digest) ?? [], bytes: 0 };
@@ -119,14 +119,14 @@ export class LayoutStore implements ImageStore {
     return 'uploaded';
   }
 
-  /** Blobs are shared by all repositories: a repository without a name yet proves nothing. */
+  /** All repositories share blobs, so a repository without a name does not prove anything. */
   isRepositoryUnknown(): Promise<boolean> {
     return Promise.resolve(false);
   }
 
   #find(repository: string, reference: string): Descriptor | undefined {
     const name = nameOf(repository, reference);
-    // go-containerregistry names Docker Hub so.
+    // go-containerregistry's name for Docker Hub.
     const named = this.index.find(name) ?? this.index.find(name.replace(/^docker\.io\//, 'index.docker.io/'));
     return named ?? (DIGEST_TAG.test(reference) ? this.index.find(reference) : undefined);
   }
@@ -155,7 +155,7 @@ export class LayoutStore implements ImageStore {
     return subjects;
   }
 
-  /** Undefined for an entry that cannot be read: the image that needs it says so. */
+  /** Undefined for an unreadable entry; the image that needs it reports the error. */
   async #tryParse({ digest, mediaType }: Descriptor): Promise<ParsedManifest | undefined> {
     try {
       return parseManifest(await this.#manifest(digest, mediaType));
@@ -165,7 +165,7 @@ export class LayoutStore implements ImageStore {
   }
 }
 
-/** As a list of referrers has it: type and annotations are those of the manifest. */
+/** The entry for a list of referrers: type and annotations are the manifest's. */
 function referrerOf(
   { mediaType, digest, size }: Descriptor,
   { artifactType, annotations }: Pick<ParsedManifest, 'artifactType' | 'annotations'>,
@@ -177,12 +177,12 @@ function referrerOf(
   };
 }
 
-/** Of a layout in errors. */
+/** The name of a layout in errors. */
 function hostOf(folder: string): string {
   return `layout ${folder}`;
 }
 
-/** `reference` is a tag, or what follows the repository in a reference: `:1.27`, `@sha256:…`, `:1.27@sha256:…`. */
+/** `reference` is a tag, or the part after the repository in a reference: `:1.27`, `@sha256:…`, `:1.27@sha256:…`. */
 function nameOf(repository: string, reference: string): string {
   return /^[:@]/.test(reference) ? `${repository}${reference}` : `${repository}:${reference}`;
 }

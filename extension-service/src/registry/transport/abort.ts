@@ -6,10 +6,10 @@ export function abortReason(signal: AbortSignal): Error {
 const listeners = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
- * Calls back when the signal aborts. We add one listener to a signal, however many requests it is for: node warns of a
- * leak from the eleventh on.
+ * Calls back when the signal aborts. Only one listener is added to each signal, for any number of requests: Node warns
+ * of a leak from the eleventh on.
  *
- * @returns takes it back
+ * @returns a function that removes the callback
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   let callbacks = listeners.get(signal);
@@ -23,7 +23,7 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   return () => callbacks.delete(callback);
 }
 
-/** The promise's result, or a rejection with the abort's reason when that comes first; the work itself goes on. */
+/** The promise's result, or a rejection with the abort's reason if that comes first; the work itself continues. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {
     work.catch(() => undefined);

@@ -2,11 +2,11 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 
-/** CA certificates that the environment adds to node's own; each is PEM. */
+/** CA certificates that the environment adds to Node's own; each is PEM. */
 export interface AddedCas {
-  /** Of NODE_EXTRA_CA_CERTS: node trusts them by itself, until a connection has a list of its own. */
+  /** From NODE_EXTRA_CA_CERTS: Node trusts them by itself, unless a connection has its own list. */
   readonly byNode: readonly string[];
-  /** Of SSL_CERT_FILE and SSL_CERT_DIR, which node does not read. */
+  /** From SSL_CERT_FILE and SSL_CERT_DIR, which Node does not read. */
   readonly byUs: readonly string[];
 }
 
@@ -18,14 +18,14 @@ const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TR
 
 /**
  * Reads NODE_EXTRA_CA_CERTS, SSL_CERT_FILE (a file) and SSL_CERT_DIR (folders, as in PATH), which other programs in the
- * same image heed. They are added to node's list and replace nothing. Unreadable files are reported, with the variable's
- * name, and left out: images set these variables for files that they do not have.
+ * same image use. They are added to Node's list and replace nothing. Unreadable files are reported, with the variable's
+ * name, and skipped: images set these variables for files that they do not have.
  */
 export function addedCas(
   env: Readonly<Record<string, string | undefined>>,
   report: (problem: string) => void,
 ): AddedCas {
-  // Made only where a variable is set: it takes some milliseconds of each start.
+  // Created only if a variable is set, because it takes some milliseconds of each start.
   let known: Set<string> | undefined;
   const isNew = (pem: string): boolean => {
     known ??= new Set(rootCertificates.map(normalized));
@@ -66,7 +66,7 @@ function certificatesOf(file: string): string[] {
   return readFileSync(file, 'latin1').match(CERTIFICATE) ?? [];
 }
 
-/** The same certificate may be wrapped in other ways. */
+/** The same certificate may be wrapped differently. */
 function normalized(pem: string): string {
   return pem.replace(/\s+/g, '');
 }

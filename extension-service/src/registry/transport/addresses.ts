@@ -3,10 +3,10 @@ import { BoundedMap } from '../../util/bounded-map.js';
 import { SPECIAL_PURPOSE } from './special-purpose.js';
 
 /**
- * public: reachable from the internet. private: in-house networks (RFC 1918, CGN, ULA), and networks for documentation and
- * benchmarks, from which labs number their machines. loopback: this machine. special: this link, cloud metadata,
- * multicast, unspecified, reserved and all other addresses that are not globally reachable. A Pod has no reason to send us
- * to the last two.
+ * public: reachable from the internet. private: in-house networks (RFC 1918, CGN, ULA), and networks for documentation
+ * and benchmarks, which labs use for their machines. loopback: this machine. special: this link, cloud metadata,
+ * multicast, unspecified, reserved and all other addresses that are not globally reachable. A Pod has no reason to send
+ * us to the last two.
  */
 export type AddressClass = 'public' | 'private' | 'loopback' | 'special';
 
@@ -37,19 +37,19 @@ const internal = cidrList([...PRIVATE, ...TEST_NETWORKS]);
 const loopback = cidrList(['127.0.0.0/8', '::1/128']);
 /** RFC 4291, section 2.4: IANA gives out no other unicast addresses. */
 const globalUnicast = cidrList(['2000::/3']);
-/** Smallest block first: it decides. */
+/** Smallest block first: the first match decides. */
 const registered = SPECIAL_PURPOSE.map(({ block, reachable }) => ({
   list: cidrList([block]),
   bits: Number(block.split('/')[1]),
-  // A BlockList with the IPv4-mapped block has every IPv4 address.
+  // A BlockList with the IPv4-mapped block contains every IPv4 address.
   family: block.includes(':') ? 'ipv6' : 'ipv4',
   reachable,
 })).sort((left, right) => right.bits - left.bits);
 
-/** Classes of addresses that were asked for: each request asks for that of its peer. */
+/** Cached classes of addresses: each request needs that of its peer. */
 const known = new BoundedMap<string, AddressClass>(1_000);
 
-/** `address` without brackets or with them; a text that is not an address is special. */
+/** `address` with or without brackets; a text that is not an address is special. */
 export function classifyAddress(address: string): AddressClass {
   let found = known.get(address);
   if (found === undefined) {
@@ -72,7 +72,7 @@ function classify(address: string): AddressClass {
 }
 
 /**
- * The IPv4 address inside an IPv6 one, where the network would take us there: mapped (::ffff:0:0/96), translated
+ * The IPv4 address inside an IPv6 one, if the network would route to it: mapped (::ffff:0:0/96), translated
  * (::ffff:0:0:0/96), compatible (::/96), NAT64 (64:ff9b::/96 and prefixes of 96 bits in 64:ff9b:1::/48) and 6to4
  * (2002::/16); else the address itself.
  */
@@ -96,7 +96,7 @@ function withoutBrackets(address: string): string {
   return address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
 }
 
-/** A list of addresses and CIDR blocks; throws for what is neither. */
+/** A list of addresses and CIDR blocks; throws for anything else. */
 export function cidrList(blocks: readonly string[]): BlockList {
   const list = new BlockList();
   for (const block of blocks) {
@@ -115,7 +115,7 @@ export function isAddressOrCidr(text: string): boolean {
   return family !== 0 && Number(match?.[2] ?? 0) <= (family === 4 ? 32 : 128);
 }
 
-/** Whether the list has the address, or the IPv4 address inside of it. */
+/** Whether the list contains the address, or the IPv4 address inside it. */
 export function listContains(list: BlockList, address: string): boolean {
   return [withoutBrackets(address), unwrapAddress(address)].some(
     (plain) => isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4'),

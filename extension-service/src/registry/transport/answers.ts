@@ -12,7 +12,7 @@ import { CLIENT_CERTIFICATE_ADVICE, classOf, type Refusal, type RefusalClass } f
 
 export { header, invalid, type RequestInfo } from './request-info.js';
 
-/** Reads a body into memory; throws a RegistryError when it is longer than `limit` bytes or breaks off. */
+/** Reads a body into memory; throws a RegistryError if it is longer than `limit` bytes or breaks off. */
 export async function readBody(
   response: IncomingMessage,
   limit: number,
@@ -34,7 +34,7 @@ export async function readBody(
   return Buffer.concat(pieces, size);
 }
 
-/** The error for an answer whose status is not what was wanted, in the registry's words; reads its body, at most 64 KiB. */
+/** The error for an unexpected status, with the registry's words; reads the body, at most 64 KiB. */
 export async function statusError(
   response: IncomingMessage,
   asked: RequestInfo,
@@ -68,25 +68,27 @@ export async function statusError(
   });
 }
 
-/** The time by the clock of the server, which a date in Retry-After is of; ours, when it does not say. */
+/** The server's time, to which a date in Retry-After refers; our own time, if the server does not send it. */
 function clockOf(response: IncomingMessage, now: number): number {
   const date = Date.parse(response.headers.date ?? '');
   return Number.isNaN(date) ? now : date;
 }
 
-/** Throws a RegistryError for the page of a proxy: registries answer writes without one. */
+/** Throws a RegistryError for a proxy's web page: registries answer writes without one. */
 export function refusePage(response: IncomingMessage, asked: RequestInfo): void {
   if (!/^text\/html\b/i.test(header(response, 'content-type') ?? '')) return;
   discard(response);
   throw invalid(asked, 'answered an HTML page: is there a proxy or login page in between?');
 }
 
-/** Classes whose advice says no more than that some credential is missing. */
+/** Classes whose advice only says that a credential is missing. */
 const GENERAL: ReadonlySet<string> = new Set(['unauthorized', 'forbidden']);
 
 const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 
-/** What node says when there is no answer, or no end to it, as a RegistryError; an abort by `signal` stays its reason. */
+/**
+ * Converts Node's error for a missing or incomplete answer to a RegistryError; an abort by `signal` keeps its reason.
+ */
 export function networkError(error: unknown, asked: RequestInfo, signal?: AbortSignal): Error {
   if (error instanceof RegistryError) return error;
   if (signal?.aborted === true) return abortReason(signal);
@@ -114,7 +116,7 @@ export function networkError(error: unknown, asked: RequestInfo, signal?: AbortS
   if (code === 'ENOTFOUND') {
     return new RegistryError('the host name does not exist', { ...details, kind: 'unreachable', retryable: false });
   }
-  // OpenSSL's own text has addresses of its memory in it.
+  // OpenSSL's own text contains memory addresses.
   const said = code.startsWith('ERR_SSL_') || alert !== undefined ? 'the TLS connection failed' : message;
   return new RegistryError(code === '' ? said : `${code}: ${said}`, { ...details, kind: 'unreachable' });
 }

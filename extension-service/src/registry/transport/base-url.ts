@@ -10,8 +10,9 @@ import type { Http } from './http.js';
 import { DEFAULT_RETRY_TOOLS } from './retry.js';
 
 /**
- * A registry's base URL, found once: HTTPS; for insecure endpoints HTTPS with any certificate, and plain HTTP where TLS
- * is not spoken, nobody listens on it, or a TLS hello gets no answer. That is the order of containerd and skopeo.
+ * A registry's base URL, determined once: HTTPS. For insecure endpoints: HTTPS with any certificate, and plain HTTP if
+ * the server does not use TLS, the port is closed, or a TLS hello gets no answer. containerd and skopeo use the same
+ * order.
  */
 export class BaseUrl {
   readonly #options: { readonly endpoint: RegistryEndpoint; readonly http: Http; readonly guard: HostGuard };
@@ -21,11 +22,11 @@ export class BaseUrl {
     this.#options = options;
   }
 
-  /** Rejects with a RegistryError when there is no answer, or with the reason of the abort; the next call asks again. */
+  /** Rejects with a RegistryError if there is no answer, or with the abort's reason; the next call tries again. */
   async find(context: RequestContext): Promise<URL> {
     const { endpoint } = this.#options;
     const authority = endpoint.host === 'docker.io' ? 'registry-1.docker.io' : endpoint.host;
-    // Hosts that an image reference may have and no URL: 256.256.256.256, 1.2.3.4.5, 0x.1.
+    // Hosts that are valid in an image reference but not in a URL: 256.256.256.256, 1.2.3.4.5, 0x.1.
     const secure = parseUrl(`https://${authority}`);
     if (secure === undefined) {
       throw new RegistryError('the address cannot be connected to', { kind: 'refused', host: endpoint.host });
@@ -37,7 +38,7 @@ export class BaseUrl {
       return await found.url;
     } catch (error) {
       if (this.#found === found) this.#found = undefined;
-      // The caller that began the search was aborted, but this one was not.
+      // The caller that started the search was aborted, but this one was not.
       if (found.signal?.aborted === true && signal?.aborted !== true) return this.find(context);
       throw error;
     }
@@ -56,7 +57,7 @@ export class BaseUrl {
     const timer = setTimeout(() => hello.abort(new Error('no answer over TLS')), TLS_ALONE_MS);
     const secure = this.#overTls(authority, AbortSignal.any([both, hello.signal])).catch(async (error: unknown) => {
       if (!hello.signal.aborted || both.aborted) throw error;
-      // A server that takes one connection at a time answers plain HTTP only now; one that is slow gets another try.
+      // A server that takes one connection at a time answers plain HTTP only now; a slow one gets another try.
       return (await isPlain) ? plain : this.#overTls(authority, both);
     });
     // Some servers of plain HTTP do not answer a TLS hello at all: they wait for the end of a line.
@@ -85,14 +86,14 @@ export class BaseUrl {
     return new URL(`https://${authority}`);
   }
 
-  /** Whether the registry answers plain HTTP, asked only once TLS has had its time. Never rejects. */
+  /** Whether the registry answers plain HTTP, tried only after TLS has had its time. Never rejects. */
   async #isPlainHttp(authority: string, signal: AbortSignal): Promise<boolean> {
     await DEFAULT_RETRY_TOOLS.sleep(TLS_HELLO_MS, signal);
     if (signal.aborted) return false;
     try {
       const response = await this.#ask(new URL('/v2/', `http://${authority}`), signal);
       discard(response);
-      // Servers of HTTPS answer plain HTTP with 400, or send to https.
+      // HTTPS servers answer plain HTTP with 400, or redirect to https.
       const status = response.statusCode ?? 0;
       return status !== 400 && (status < 300 || status >= 400) && status < 500;
     } catch {
@@ -107,16 +108,16 @@ export class BaseUrl {
   }
 }
 
-/** How long a TLS hello may go without an answer before plain HTTP is tried beside it, in milliseconds. */
+/** How long a TLS hello may remain unanswered before plain HTTP is also tried, in milliseconds. */
 const TLS_HELLO_MS = 1_000;
-/** After what time without an answer the TLS connection is closed, so that it keeps no others waiting, in milliseconds. */
+/** How long a TLS connection without an answer stays open, in milliseconds; closing it lets others proceed. */
 const TLS_ALONE_MS = 4_000;
-/** How long clients of the same process remember that a host speaks plain HTTP, in milliseconds. */
+/** How long clients of the same process remember that a host uses plain HTTP, in milliseconds. */
 const PLAIN_LIFETIME_MS = 600_000;
 
 const plainByHttp = new WeakMap<Http, Map<string, number>>();
 
-/** Until when a host is known to speak plain HTTP and not to answer TLS, by host; milliseconds since the epoch. */
+/** Until when a host counts as using plain HTTP without TLS, by host; milliseconds since the epoch. */
 function plainHosts(http: Http): Map<string, number> {
   let hosts = plainByHttp.get(http);
   if (hosts === undefined) plainByHttp.set(http, (hosts = new Map<string, number>()));

@@ -1,26 +1,26 @@
 /**
- * Least rate of a body while we wait for its sender or taker, in bytes a second. A hundred bodies at it fill a line of
- * 1 Mbit/s, so a slow network does not come below it, and a layer that drips does.
+ * Minimum rate of a body while we wait for the peer, in bytes per second. A hundred bodies at this rate fill a line of
+ * 1 Mbit/s, so a slow network does not fall below it, but a layer that trickles does.
  */
 export const MIN_BODY_RATE = 1_024;
 
-/** One look at a body. */
+/** One measurement of a body. */
 export interface BodyState {
-  /** Bytes so far, in any direction, from any start. */
+  /** Number of bytes so far, in either direction. */
   readonly progress: number;
-  /** Whether the peer is what we wait for, and not the other side of our own pipe. */
+  /** Whether we wait for the peer, and not for the other side of our own pipe. */
   readonly waiting: boolean;
 }
 
-/** Watches that a body keeps up a least rate. Time in which the peer waits for us does not count. */
+/** Checks that a body keeps a minimum rate. Time in which the peer waits for us does not count. */
 export class BodyRate {
   #waited = 0;
   #from: number;
   #last: number;
 
   /**
-   * @param windowMs waited time over which the rate is taken
-   * @param maxStepMs longest time that one look stands for: a thread that was busy must not blame the peer
+   * @param windowMs waited time over which the rate is measured
+   * @param maxStepMs maximum time for one measurement: a busy thread must not blame the peer
    */
   constructor(
     private readonly windowMs: number,
@@ -32,7 +32,7 @@ export class BodyRate {
     this.#last = now;
   }
 
-  /** Call it at regular times, in milliseconds of one clock. */
+  /** Call it at regular intervals, with milliseconds of one clock. */
   isTooSlow({ progress, waiting }: BodyState, now: number): boolean {
     if (waiting) this.#waited += Math.min(now - this.#last, this.maxStepMs);
     this.#last = now;

@@ -9,8 +9,9 @@ const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const PARAMETER = /\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/y;
 
 /**
- * Several challenges may stand in one header, parameters hold commas inside quotes (scopes do), and node joins repeated
- * headers with a comma. Some registries put a semicolon between parameters, or name each scope in a parameter of its own. An unreadable part ends the list: a registry's nonsense is not a reason to forget what came before.
+ * A header may contain several challenges, quoted parameters may contain commas (scopes do), and Node joins repeated
+ * headers with a comma. Some registries put a semicolon between parameters, or each scope in a separate parameter. An
+ * unreadable part ends the list, but earlier challenges still count.
  */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: Challenge[] = [];
@@ -32,7 +33,7 @@ export function parseChallenges(header: string): Challenge[] {
       else if (name === 'scope') parameters.set(name, `${before} ${value}`);
     }
     challenges.push({ scheme: scheme[0].toLowerCase(), parameters });
-    // A token68 (`Negotiate YII=`) is useless to us.
+    // A token68 (`Negotiate YII=`) is not useful here.
     at = skip(header, at, /[^,]*/y);
   }
   return challenges;

@@ -13,7 +13,7 @@ export class ConnectAgent extends HttpsProxyAgent {
     const bracketed = {
       ...options,
       host: `[${host}]`,
-      // The certificate names the address alone.
+      // The certificate contains only the address.
       checkServerIdentity: (_: string, certificate: Parameters<typeof checkServerIdentity>[1]) =>
         checkServerIdentity(host, certificate),
     };

@@ -4,7 +4,7 @@ import zlib from 'node:zlib';
 import { gunzipIfCoded } from './gunzip-if-coded.js';
 import { header, invalid, type RequestInfo } from './request-info.js';
 
-/** More codings than this, one over another, are nothing that a proxy does. */
+/** Maximum nested codings; proxies never use more. */
 const MAX_CODINGS = 2;
 
 const { createZstdDecompress } = zlib as { readonly createZstdDecompress?: () => Duplex };
@@ -23,10 +23,10 @@ function through(decoder: () => Duplex): (body: Readable) => Readable {
 }
 
 /**
- * The body without the content codings that a proxy added though `identity` was asked for. With `size`, an answer of that
- * length is taken as it is: some servers name the compression of a layer itself.
+ * The body without the content codings that a proxy added although `identity` was requested. With `size`, an answer of
+ * that length is not decoded: some servers declare the compression of the layer itself.
  *
- * Throws a RegistryError of kind `invalid` for a coding that is not known. The reader must bound what comes out.
+ * Throws a RegistryError of kind `invalid` for an unknown coding. The reader must limit the decoded size.
  */
 export function decodedBody(
   response: IncomingMessage,
@@ -48,8 +48,8 @@ export function decodedBody(
 }
 
 /**
- * Words that servers write although they have changed nothing: S3 keeps the coding of an upload, others name a charset or
- * a transfer encoding. The digest shows whether the bytes are right.
+ * Values that servers send although they have changed nothing: S3 keeps the coding of an upload, others send a charset
+ * or a transfer encoding. The digest shows whether the bytes are right.
  */
 const NO_CODINGS: ReadonlySet<string> = new Set(['', 'identity', 'none', 'binary', '8bit', 'utf-8', 'aws-chunked']);
 

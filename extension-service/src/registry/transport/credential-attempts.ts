@@ -1,7 +1,7 @@
 import type { Credentials } from '../types.js';
 import { BoundedMap } from '../../util/bounded-map.js';
 
-/** A credential, or none, with its place in the list that it came from. */
+/** A credential, or none, with its position in its list. */
 interface Choice {
   readonly index: number;
   readonly credentials: Credentials | undefined;
@@ -9,16 +9,16 @@ interface Choice {
 
 const MAX_REMEMBERED = 10_000;
 
-/** Remembers which credential a registry has taken for a repository and what is done there. */
+/** Remembers which credential a registry has accepted for a repository and action. */
 export class AcceptedCredentials {
   readonly #accepted = new BoundedMap<string, number>(MAX_REMEMBERED);
 
-  /** Whether one has been taken. */
+  /** Whether one has been accepted. */
   has(key: string): boolean {
     return this.#accepted.has(key);
   }
 
-  /** The one that was taken first, then the others as they are listed, then none. */
+  /** The accepted one first, then the others in order, then none. */
   tries(key: string, listed: readonly Credentials[]): CredentialAttempts {
     const all = [...listed, undefined].map((credentials, index) => ({ index, credentials }));
     const index = this.#accepted.get(key);
@@ -31,10 +31,10 @@ export class AcceptedCredentials {
   }
 }
 
-/** The credentials of one request, each until it is refused. */
+/** The credentials of one request, each used until it is rejected. */
 export class CredentialAttempts {
   #position = 0;
-  /** The first to which it is not there, while another may see it. */
+  /** The first that got a 404 while another may see the image. */
   #absent: number | undefined;
   #ended = false;
 
@@ -55,7 +55,7 @@ export class CredentialAttempts {
   }
 
   /**
-   * After a refusal. At the end, when it was not there to one of them, that one is tried once more: its answer counts.
+   * After a rejection. At the end, if one of them got a 404, that one is tried once more: its answer counts.
    *
    * @returns whether there is another one
    */
@@ -71,14 +71,14 @@ export class CredentialAttempts {
     return true;
   }
 
-  /** After "not there". Without credentials nothing is seen that is hidden from all of them. @returns as `next` */
+  /** After a 404. Without credentials nothing is visible that is hidden from all of them. @returns as `next` */
   nextThatMaySee(): boolean {
     if (this.#ended || this.choices[this.#position + 1]?.credentials === undefined) return false;
     this.#absent ??= this.#position;
     return this.next();
   }
 
-  /** In the place of another login of the same account. */
+  /** Replaces another login of the same account. */
   at(before: CredentialAttempts | undefined): this {
     if (before === undefined) return this;
     this.#position = Math.min(before.#position, this.choices.length - 1);

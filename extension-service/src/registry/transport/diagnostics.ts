@@ -6,8 +6,9 @@ import { blankSecrets } from '../sent-secrets.js';
 const MAX_DIAGNOSTICS = 5;
 
 /**
- * The contents of an error body: the `errors` of the distribution spec ("Error Codes"), OAuth's `error` and `error_description`
- * (RFC 6749, section 5.2), or one of the other members that registries and token servers write; none for any other body.
+ * The contents of an error body: the `errors` of the distribution spec ("Error Codes"), OAuth's `error` and
+ * `error_description` (RFC 6749, section 5.2), or other members that registries and token servers use; none for any
+ * other body.
  */
 export function parseDiagnostics(body: string): Diagnostic[] {
   let json: unknown;
@@ -26,12 +27,12 @@ function diagnosticOf(entry: unknown): Diagnostic[] {
   if (typeof entry === 'string') return said('', entry);
   if (!isObject(entry)) return [];
   const { code, message, detail } = entry;
-  // zot names the media type that it refuses.
+  // zot names the media type that it rejects.
   const mediaType = isObject(detail) ? clip(detail['mediaType']) : '';
   return [{ code: inCapitals(clip(code)), message: clip(message), ...(mediaType !== '' && { mediaType }) }];
 }
 
-/** The spec's codes are in capitals; some registries write them in small letters. */
+/** The spec's codes are in upper case; some registries send lower case. */
 function inCapitals(code: string): string {
   return /^[a-z]+(?:_[a-z]+)*$/.test(code) ? code.toUpperCase() : code;
 }
@@ -52,20 +53,21 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The words of a body that is not JSON: its text, or the title of an HTML page. */
+/** The text of a body that is not JSON: its words, or the title of an HTML page. */
 export function plainWords(body: string): string {
   if (/^\s*[[{]/.test(body)) return '';
   if (!/^\s*</.test(body)) return clip(body).trim();
   return clip(/<title[^>]*>([^<]{1,2000})/i.exec(body)?.[1]).trim();
 }
 
-/** Characters that a message shows, and that are looked at. */
+/** Maximum characters to show in a message, and to read. */
 const MAX_SHOWN = 300;
 const MAX_READ = 8_192;
 
 function clip(value: unknown): string {
   if (typeof value !== 'string') return '';
-  // Blanked before it is cut, which could leave a part of a secret. One line, no escape sequences: the text goes into logs.
+  // Secrets are blanked before the text is cut, which could leave a part of one. One line, no escape sequences: the
+  // text goes into logs.
   return oneLine(
     blankSecrets(value.slice(0, MAX_READ))
       .slice(0, MAX_SHOWN)

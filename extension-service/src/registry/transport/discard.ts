@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 
-/** Read from a body that is not used: enough for any error document, so that its socket can be used again. */
+/** Maximum bytes to read from an unused body: enough for any error document, so that its socket can be reused. */
 const DISCARD_BYTES = 64 * 1024;
 const DISCARD_MS = 1_000;
 
 /**
- * Lets the rest of an answer go by, so that its socket can be used again. A body that does not end within 64 KiB and a
- * second ends with its connection: a registry must not keep us reading an unused body.
+ * Reads the rest of an answer, so that its socket can be reused. If a body does not end within 64 KiB and a second, its
+ * connection is closed: a registry must not keep us reading an unused body.
  */
 export function discard(response: IncomingMessage): void {
   response.on('error', () => undefined);
@@ -20,7 +20,10 @@ export function discard(response: IncomingMessage): void {
   response.resume();
 }
 
-/** At most 64 KiB of an error's body without its content codings, as far as it comes within a second; the connection ends with a longer one. */
+/**
+ * At most 64 KiB of an error's decoded body, as far as it arrives within a second; for a longer one the connection is
+ * closed.
+ */
 export async function readErrorBody(response: IncomingMessage, decoded: () => Readable): Promise<string> {
   const pieces: Buffer[] = [];
   let size = 0;

@@ -1,7 +1,7 @@
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How long an answer may take to come out of a connection that takes no more bytes, in milliseconds. */
+/** How long to wait for an answer on a connection that accepts no more bytes, in milliseconds. */
 const EARLY_ANSWER_MS = 1_000;
 
 const BROKEN: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'ECONNABORTED']);
@@ -11,9 +11,9 @@ type WriteCallback = (error?: Error | null) => void;
 const prepared = new WeakSet<Socket>();
 
 /**
- * Reads an answer that comes before the end of the request's body. A server that refuses a body (413, 401) answers and
- * closes; the write that fails then would end the socket with the answer unread in it. The failure is held back until the
- * connection ends, for a second at most, and reading goes on meanwhile.
+ * Reads an answer that arrives before the end of the request's body. A server that rejects a body (413, 401) answers
+ * and closes; the failing write would then destroy the socket with the unread answer. The failure is held back until
+ * the connection ends, for a second at most, while reading continues.
  */
 export function readEarlyAnswer(request: ClientRequest): void {
   request.once('socket', (socket) => {

@@ -10,22 +10,24 @@ import {
 } from './addresses.js';
 import { canonicalName, classifyName } from './known-names.js';
 
-/** Says whether a connection may be made. `key` is equal for policies that allow the same, so that they share sockets. */
+/**
+ * Decides whether a connection is allowed. `key` is equal for policies that allow the same, so that they share sockets.
+ */
 export interface AddressPolicy {
   readonly key: string;
   /**
-   * Why a connection to `host:port` is refused, or undefined. `address` is what the name resolved to; without it only
-   * the text is judged. `viaProxy`: a proxy resolves the name, so that names of this machine and of metadata services
-   * are judged as texts.
+   * Why a connection to `host:port` is refused, or undefined. `address` is the resolved address; without it only the
+   * text is checked. `viaProxy`: a proxy resolves the name, so names of this machine and of metadata services are
+   * checked as texts.
    */
   refusal(host: string, port: number, address?: string, viaProxy?: boolean): string | undefined;
 }
 
-/** A registry that sends us somewhere: by a redirect, a token realm or the Location of an upload. */
+/** A registry that sends us elsewhere: by a redirect, a token realm or the Location of an upload. */
 export interface Party {
   /** host[:port] as references name it. */
   readonly host: string;
-  /** Of the connection that the answer came over. */
+  /** The peer address of the connection with the answer. */
   readonly address: AddressClass;
 }
 
@@ -46,10 +48,10 @@ interface Rules {
 const SPECIAL_HINT = 'loopback, link-local, metadata, multicast and reserved addresses need an entry in source.allow';
 
 /**
- * Where Pods and registries may make us connect to. An image reference is text from anybody who may create a Pod, so by
- * default it cannot name this machine, its link or a metadata service. The address connected to counts: it is
- * checked in the lookup of each new connection, so a name that resolves differently the second time gains nothing. Behind
- * an HTTP proxy the proxy resolves, and only the text can be checked: let the proxy refuse such addresses too.
+ * The hosts that Pods and registries may make us connect to. Anyone who may create a Pod writes image references, so by
+ * default they cannot name this machine, its link or a metadata service. The connected address counts: it is checked in
+ * the lookup of each new connection, so a name that resolves differently the second time does not help. Behind an HTTP
+ * proxy the proxy resolves names, and only the text can be checked: configure the proxy to refuse such addresses too.
  */
 export class HostGuard {
   readonly #trusted: ReadonlySet<string>;
@@ -68,17 +70,17 @@ export class HostGuard {
     return this.#trusted.has(host.toLowerCase());
   }
 
-  /** The policy for the registry that a reference names. */
+  /** The policy for a reference's registry. */
   policyFor(host: string): AddressPolicy {
     return this.isTrusted(host) ? TRUSTED : this.#policy('private');
   }
 
   /**
-   * The policy for where a party sends us: an address of its own class or a more public one (loopback, private, public),
-   * never link-local or metadata. A configured registry may also send us to itself, wherever it is.
+   * The policy for URLs that a party sends: an address of its own class or a more public one (loopback, private,
+   * public), never link-local or metadata. A configured registry may also refer to itself, wherever it is.
    */
   onwardPolicy({ host, address }: Party): AddressPolicy {
-    // Special addresses have no network of their own: what is reached there may send us to public ones only.
+    // Special addresses have no network of their own: a party reached there may only refer to public ones.
     return this.#policy(address === 'special' ? 'public' : address, this.isTrusted(host) ? host : undefined);
   }
 
@@ -92,7 +94,7 @@ export class HostGuard {
     };
   }
 
-  /** `reach` is the class farthest inside that is allowed without an entry. */
+  /** `reach` is the innermost class that is allowed without an entry. */
   #refusal(reach: AddressClass, host: string, port: number, address?: string, viaProxy = false): string | undefined {
     const name = canonicalName(host);
     const where = address ?? (isIP(name) === 0 ? undefined : name);

@@ -18,7 +18,7 @@ import { READ_BUFFERS } from './read-buffers.js';
 import { endIdleConnections, MAX_STALE_CONNECTIONS, hitClosedConnection } from './stale-connection.js';
 import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
 
-/** All addresses of a name; the shape of `dns.lookup` with `all`. */
+/** All addresses of a name, in the form of `dns.lookup` with `all`. */
 export type Resolve = (
   host: string,
   callback: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
@@ -27,14 +27,14 @@ export type Resolve = (
 export interface HttpOptions {
   readonly proxy: ProxyChoice;
   readonly timeouts?: Partial<Timeouts>;
-  /** Sockets per origin. */
+  /** Maximum sockets per origin. */
   readonly maxSockets?: number;
   readonly resolve?: Resolve;
   /** CA certificates that the environment adds. */
   readonly added?: AddedCas;
 }
 
-/** Writes the body once the request exists; what it finds wrong it says by `request.destroy(error)`. */
+/** Writes the body once the request exists; reports problems with `request.destroy(error)`. */
 export type BodyWriter = (request: Writable) => void;
 
 export interface HttpRequest {
@@ -60,12 +60,12 @@ interface Opened {
   readonly port: number;
 }
 
-/** Bytes that may wait in a socket before its writer has to pause: fewer stops and starts for each blob. */
+/** Bytes that a socket may buffer before its writer has to pause: a larger buffer causes fewer pauses per blob. */
 const SOCKET_BUFFER_BYTES = 256 * 1024;
 
 /**
- * HTTP/1.1 over keep-alive sockets, one hop at a time: no redirects, no retries, no authentication. node:http rather than
- * another client: see docs/decisions/0001-http-client.md.
+ * HTTP/1.1 over keep-alive sockets, one hop at a time: no redirects, no retries, no authentication. See
+ * docs/decisions/0001-http-client.md for the choice of node:http.
  */
 export class Http {
   readonly #options: HttpOptions;
@@ -77,14 +77,17 @@ export class Http {
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
   }
 
-  /** The answer as soon as its headers are there. Rejects with the signal's reason, a RefusedAddressError, or what node:http says. */
+  /**
+   * Resolves with the answer when its headers have arrived. Rejects with the signal's reason, a RefusedAddressError, or
+   * node:http's error.
+   */
   async send(request: HttpRequest): Promise<IncomingMessage> {
     for (let stale = 0; ; stale += 1) {
       const { outgoing, agent, host, port } = this.#open(request);
       try {
         return await this.#answer(outgoing, request);
       } catch (error) {
-        // A body that is written as it comes cannot be sent twice.
+        // A streamed body cannot be sent twice.
         const isOver = stale >= MAX_STALE_CONNECTIONS || typeof request.body === 'function';
         if (isOver || request.signal?.aborted === true || !hitClosedConnection(outgoing, error)) throw error;
         endIdleConnections(agent, host, port);
@@ -102,7 +105,7 @@ export class Http {
     if (refusal !== undefined) throw new RefusedAddressError(refusal);
     const secure = url.protocol === 'https:';
     const viaProxy = proxy !== undefined && !secure;
-    // Without it any content coding is acceptable (RFC 9110, 12.5.3), and digests are of the bytes themselves.
+    // Without it any content coding is acceptable (RFC 9110, 12.5.3), but digests are of the original bytes.
     const headers: Record<string, string> = { host: url.host, 'accept-encoding': 'identity', ...request.headers };
     if (viaProxy && proxy.username !== '') headers['proxy-authorization'] = proxyAuthorization(proxy);
     rememberAuthorization(headers['authorization']);
@@ -135,7 +138,7 @@ export class Http {
     readEarlyAnswer(outgoing);
     const answer = new Promise<IncomingMessage>((resolve, reject) => {
       outgoing.on('response', (response) => {
-        // Of a body that was refused the rest is not sent, and the connection is good for nothing more.
+        // The rest of a rejected body is not sent, so the connection cannot be reused.
         if (!outgoing.writableEnded) response.once('close', () => outgoing.destroy());
         resolve(response);
       });
@@ -147,13 +150,13 @@ export class Http {
       if (typeof request.body === 'function') request.body(outgoing);
       else outgoing.end(request.body);
     });
-    // A request that has no socket yet does not hear of its abort.
+    // A request without a socket is not notified of its abort.
     return signal === undefined ? answer : untilAborted(answer, signal);
   }
 
   /**
-   * The class of the address that an answer came from. Behind a proxy it is public, unless the URL itself is an address:
-   * the connection is to the proxy, whose address says nothing about the registry's.
+   * The class of the address that an answer came from. Behind a proxy it is public, unless the URL itself contains an
+   * address: the connection is to the proxy, whose address says nothing about the registry's.
    */
   peerClass(response: IncomingMessage, url: URL): AddressClass {
     const literal = isIP(hostname(url)) === 0 ? undefined : hostname(url);
@@ -161,45 +164,49 @@ export class Http {
     return address === undefined ? 'public' : classifyAddress(address);
   }
 
-  /** Closes every socket, also those in use. */
+  /** Closes every socket, including those in use. */
   close(): void {
     for (const agent of this.#agents.values()) agent.destroy();
     this.#agents.clear();
   }
 
-  /** A list replaces node's own, which holds what NODE_EXTRA_CA_CERTS adds. */
+  /** A list replaces Node's own, which contains the certificates of NODE_EXTRA_CA_CERTS. */
   #cas(ca: string | undefined): { readonly ca?: string[] } {
     const { added = NO_ADDED_CAS } = this.#options;
     if (ca === undefined && added.byUs.length === 0) return {};
     return { ca: [...rootCertificates, ...added.byNode, ...added.byUs, ...(ca === undefined ? [] : [ca])] };
   }
 
-  /** Made once for all connections of an agent: node would parse the whole list of CA certificates for each of them. */
+  /**
+   * Created once for all connections of an agent: Node would parse the whole list of CA certificates for each of them.
+   */
   #trust(tls: TlsSettings): https.AgentOptions {
-    // Without verification no list is needed, and to parse node's takes longer than a handshake.
+    // Without verification no list is needed, and parsing Node's takes longer than a handshake.
     const cas = tls.verify ? this.#cas(tls.ca) : { ca: tls.ca === undefined ? [] : [tls.ca] };
     return {
-      // A name may resolve to another party next time, which must not get a session ticket of this one.
+      // A name may resolve to another party next time, which must not get this one's session ticket.
       maxCachedSessions: 0,
       rejectUnauthorized: tls.verify,
       secureContext: createSecureContext({ ...cas, ...tls.clientCertificate }),
     };
   }
 
-  /** node's agents pool per origin; one agent for each way of connecting, of which configuration allows few. */
+  /**
+   * Node's agents pool per origin; there is one agent for each kind of connection, of which a configuration allows few.
+   */
   #agent(request: HttpRequest, proxy: URL | undefined): http.Agent {
     const { policy, tls, url } = request;
     const secure = url.protocol === 'https:';
     const key = [policy.key, secure && trustKey(tls), proxy?.href].join('|');
     let agent = this.#agents.get(key);
     if (agent === undefined) {
-      // The timeout is for sockets that nobody uses; those in use have the watchdog.
+      // The timeout is for idle sockets; sockets in use have the watchdog.
       const { maxSockets = 16 } = this.#options;
       const pool = {
         highWaterMark: SOCKET_BUFFER_BYTES,
         keepAlive: true,
         maxSockets,
-        // Requests come in bursts: a socket that is closed after each burst costs another handshake in the next one.
+        // Requests come in bursts: closing sockets after each burst would cost handshakes in the next one.
         maxFreeSockets: maxSockets,
         timeout: 30_000,
       };
@@ -220,8 +227,8 @@ function trustKey({ verify, ca, clientCertificate }: TlsSettings): string {
 }
 
 /**
- * Resolves for one connection and lets through only the addresses that the policy allows. Addresses written in the URL
- * never come here: `send` judges them as text.
+ * Resolves names for one connection, and returns only the addresses that the policy allows. Addresses in the URL never
+ * come here: `send` checks them as text.
  */
 function guardedLookup(resolve: Resolve, policy: AddressPolicy, port: number): LookupFunction {
   return (host, options, callback) => {

@@ -13,8 +13,8 @@ const METADATA = new Set([
 const EC2_METADATA = /^instance-data\.(?:[a-z0-9-]+\.)*(?:ec2|compute)\.internal$/;
 
 /**
- * The class of a name that leads to this machine or to a cloud's metadata service wherever it is resolved; undefined for
- * any other. For names that a proxy resolves.
+ * The class of a name that always resolves to this machine or to a cloud's metadata service; undefined for any other.
+ * For names that a proxy resolves.
  */
 export function classifyName(host: string): Extract<AddressClass, 'loopback' | 'special'> | undefined {
   const name = canonicalName(host);
@@ -22,7 +22,7 @@ export function classifyName(host: string): Extract<AddressClass, 'loopback' | '
   return METADATA.has(name) || EC2_METADATA.test(name) ? 'special' : undefined;
 }
 
-/** Lower case, without brackets and the dots at the end that DNS ignores. */
+/** Lower case, without brackets and trailing dots, which DNS ignores. */
 export function canonicalName(host: string): string {
   return host
     .toLowerCase()

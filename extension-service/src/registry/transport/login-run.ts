@@ -14,8 +14,8 @@ import { scopeTexts } from './scopes.js';
 const CREDENTIAL_FAILURES: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'refused']);
 
 /**
- * Sends one request with the credentials that the registry takes; no redirects. Errors of the answer's status are the
- * caller's. Rejects with a RegistryError when no login succeeds, or with the abort's reason.
+ * Sends one request with credentials that the registry accepts; follows no redirects. The caller handles error
+ * statuses. Rejects with a RegistryError if no login succeeds, or with the abort's reason.
  */
 export function sendWithLogin(
   login: Login,
@@ -35,9 +35,9 @@ class LoginRun {
   #tries: CredentialAttempts | undefined;
   #authorization: Authorization | undefined;
   #learned: LearnedChallenge | undefined;
-  /** The answer in hand; its body is unread. */
+  /** The current answer; its body is unread. */
   #response: IncomingMessage | undefined;
-  /** A credential's own refusal says more than those after it, and than that of the anonymous try. */
+  /** The first credential's rejection is more informative than later ones, and than the anonymous attempt's. */
   #failure: Error | undefined;
 
   constructor(
@@ -113,7 +113,7 @@ class LoginRun {
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
       const credential = CREDENTIAL_FAILURES.has(error.kind);
-      // The anonymous try comes last, and its failure says less than a credential's before it.
+      // The anonymous attempt comes last, and its failure is less informative than an earlier credential's.
       if (credential || credentials === undefined) this.#failure ??= error;
       else this.#failure = error;
       return { type: 'no-authorization', credential };
@@ -138,7 +138,7 @@ class LoginRun {
     };
   }
 
-  /** A login of a cloud that has ended early: the same credentials, fetched again. */
+  /** A cloud's login that expired early: fetches the same credentials again. */
   async #renewLogin(): Promise<LoginOutcome> {
     if (!this.#isRenewed()) return { type: 'login-kept' };
     this.#tries = (await this.#allTries()).at(this.#tries);
@@ -153,13 +153,13 @@ class LoginRun {
     return outcomeOf(this.#tries?.next() === true);
   }
 
-  /** Whether there is anything to say who we are, and the registry would take it. */
+  /** Whether there are credentials, and the registry would accept a login. */
   async #askForChallenge(): Promise<LoginOutcome> {
     const { login, url } = this;
-    // A refusal may end with an anonymous token; a hidden image is hidden from strangers.
+    // After a rejection the anonymous token may be tried last; a hidden image is also hidden from anonymous callers.
     if (this.#state.status !== 401 && (await this.#credentials()).length === 0) return { type: 'no-challenge' };
     if (this.#response !== undefined) this.#learn(this.#response, url);
-    // Some registries refuse HEAD without a word, and GET with a challenge.
+    // Some registries reject HEAD without a challenge, and GET with one.
     const isHead = this.request.method === 'HEAD' && this.#state.status === 401;
     if (!login.challenged && isHead && url.pathname.includes('/manifests/')) await this.#probe(url, this.request);
     if (!login.challenged) {
@@ -197,7 +197,7 @@ class LoginRun {
     return response;
   }
 
-  /** The answer in hand as an error; reads its body. */
+  /** The current answer as an error; reads its body. */
   async #rejection(): Promise<RegistryError> {
     const response = this.#response;
     if (response === undefined) throw new Error('no answer to reject');
@@ -206,14 +206,14 @@ class LoginRun {
     return statusError(response, asked, this.#options.now());
   }
 
-  /** With the reason why a configured login was not among those that were tried. */
+  /** With the reason why a configured login was not tried. */
   async #explained(error: Error): Promise<Error> {
     if (!(error instanceof RegistryError) || !CREDENTIAL_FAILURES.has(error.kind)) return error;
     const advice = await this.#options.keychain.notUsed?.(this.#options.host, this.#repository).catch(() => undefined);
     return advice === undefined ? error : error.as({ kind: error.kind, retryable: error.retryable, advice });
   }
 
-  /** A body that was piped cannot be sent again from here; the caller that opened the source can. */
+  /** A streamed body cannot be sent again from here; the caller that opened the source can do that. */
   async #rejectedUpload(): Promise<RegistryError> {
     this.#dropToken();
     this.#takeScopes();
@@ -231,7 +231,7 @@ class LoginRun {
     return this.login.accepted.tries(this.#key, await this.#credentials());
   }
 
-  /** All credentials that may be tried. A cloud's API that does not answer delays no request beyond its abort. */
+  /** All credentials to try. A cloud's API that does not answer never delays a request beyond its abort. */
   async #credentials(): Promise<readonly Credentials[]> {
     const { signal } = this.context;
     const resolved = this.#options.keychain.resolve(this.#options.host, this.#repository);
@@ -244,7 +244,7 @@ class LoginRun {
   }
 }
 
-/** A refusal names what it wants: 401, and 403 for a scope that the token lacks (RFC 6750, section 3.1). */
+/** A rejection contains the requirement: 401, and 403 for a scope that the token lacks (RFC 6750, section 3.1). */
 function hasNewChallenge({ statusCode, headers }: IncomingMessage): boolean {
   if (statusCode === 401) return true;
   return statusCode === 403 && /\berror="?insufficient_scope/.test(headers['www-authenticate'] ?? '');

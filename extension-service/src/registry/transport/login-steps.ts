@@ -1,27 +1,27 @@
 /**
- * How one request gets past a registry's login, as a table: what was met, and what to do next. Pure; `login.ts` does what
- * the steps say. Each row has a test in test/unit/registry/login-steps.test.ts.
+ * The login of one request at a registry, as a table: events, and the next step for each. Pure; `login.ts` performs the
+ * steps. Each row has a test in test/unit/registry/login-steps.test.ts.
  */
 
-/** The history of one request. */
+/** The state of one request. */
 export interface LoginState {
   /** The body can be sent only once. */
   readonly piped: boolean;
-  /** A 404 may hide what other credentials can see. */
+  /** A 404 may hide an image that other credentials can see. */
   readonly mayBeHidden: boolean;
-  /** The registry has said how to log in: credentials are being tried. */
+  /** The registry has sent a challenge: credentials are being tried. */
   readonly challenged: boolean;
-  /** The current credential has already had a second token. */
+  /** The current credential has already got a second token. */
   readonly tokenRenewed: boolean;
-  /** The scopes that a challenge names have already been asked for. */
+  /** The scopes in a challenge have already been requested. */
   readonly scopesTaken: boolean;
-  /** A challenge that changed has already been answered again. */
+  /** A changed challenge has already been answered again. */
   readonly changeFollowed: boolean;
-  /** The registry has already been asked for its challenge. */
+  /** The registry's challenge has already been requested. */
   readonly askedForChallenge: boolean;
-  /** A login that ended early has already been replaced. */
+  /** A login that expired early has already been replaced. */
   readonly loginRenewed: boolean;
-  /** The status that is being dealt with; undefined when the current credential led to no request at all. */
+  /** The status to handle; undefined if the current credential led to no request at all. */
   readonly status: number | undefined;
 }
 
@@ -29,19 +29,19 @@ export interface LoginState {
 export interface LoginAnswer {
   readonly type: 'answered';
   readonly status: number;
-  /** It is known by now how to log in. */
+  /** The challenge is now known. */
   readonly challenged: boolean;
-  /** The request carried a token. */
+  /** The request contained a token. */
   readonly bearer: boolean;
-  /** The answer asks for another login than the one that was known. */
+  /** The answer requires another login than the known one. */
   readonly changed: boolean;
-  /** The answer names scopes that the token was not asked for. */
+  /** The answer names scopes that were not requested for the token. */
   readonly furtherScopes: boolean;
 }
 
 /** The result of the last step. */
 export type LoginOutcome =
-  /** `challenged`: an earlier request has learned how to log in. */
+  /** `challenged`: an earlier request has received a challenge. */
   | { readonly type: 'begun'; readonly challenged: boolean }
   /** There is an Authorization header for the current credential, or it needs none. */
   | { readonly type: 'authorized' }
@@ -49,38 +49,38 @@ export type LoginOutcome =
   | { readonly type: 'no-authorization'; readonly credential: boolean }
   | LoginAnswer
   | { readonly type: 'login-renewed' }
-  /** The keychain has no other login in the place of the refused one. */
+  /** The keychain has no other login in place of the rejected one. */
   | { readonly type: 'login-kept' }
-  /** After asking for a challenge. */
+  /** After requesting a challenge. */
   | { readonly type: 'challenge-known' }
   | { readonly type: 'no-challenge' }
   | { readonly type: 'another-credential' }
   | { readonly type: 'no-more-credentials' };
 
 export type LoginAction =
-  /** Make an Authorization header with the current credential. */
+  /** Create an Authorization header with the current credential. */
   | 'authorize'
-  /** Forget the token that was refused, then authorize. */
+  /** Drop the rejected token, then authorize. */
   | 'renew-token'
-  /** The same, with the scopes that the challenge names. */
+  /** The same, with the scopes of the challenge. */
   | 'take-scopes'
-  /** Tell the keychain that the current credential was refused. */
+  /** Report the rejection of the current credential to the keychain. */
   | 'renew-login'
-  /** Find out whether the registry would take a login. */
+  /** Find out whether the registry would accept a login. */
   | 'ask-for-challenge'
   | 'next-credential'
-  /** The next credential, if there is one, which may see what the current one does not. */
+  /** The next credential, if any, that may see what the current one does not. */
   | 'next-that-may-see'
   | 'send'
-  /** Give the answer to the caller, and remember the credential when it was taken. */
+  /** Return the answer to the caller, and remember the credential if it was accepted. */
   | 'return'
-  /** Reject with the first refusal. */
+  /** Reject with the first failure. */
   | 'fail'
   /** Reject: only the caller can open the body again. */
   | 'fail-upload';
 
 export interface LoginTransition {
-  /** Unique; what the row is for. */
+  /** Unique name of the row. */
   readonly name: string;
   readonly on: LoginOutcome['type'];
   readonly when?: (state: LoginState, outcome: LoginOutcome) => boolean;
@@ -95,7 +95,7 @@ const isRefused = ({ status }: LoginState): boolean => status !== undefined && R
 const learned = (outcome: LoginOutcome): boolean => 'challenged' in outcome && outcome.challenged;
 const answer = (outcome: LoginOutcome): Partial<LoginAnswer> => (outcome.type === 'answered' ? outcome : {});
 
-/** The first row that fits counts. */
+/** The first matching row counts. */
 export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
   {
     name: 'answers a known challenge at once',
@@ -226,7 +226,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
 export interface LoginStep {
   readonly action: LoginAction;
   readonly state: LoginState;
-  /** The row that fitted. */
+  /** The matching row. */
   readonly transition: string;
 }
 

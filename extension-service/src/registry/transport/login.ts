@@ -9,7 +9,7 @@ import { furtherScopes, scopeTexts, type Scope } from './scopes.js';
 import type { ChallengeOrigin } from './token-realm.js';
 import { basicAuthorization, type HeldToken, type TokenSource } from './tokens.js';
 
-/** One request without redirects; `authorization` is the header's value. */
+/** Sends one request without redirects; `authorization` is the header's value. */
 export type Hop = (
   url: URL,
   request: SessionRequest,
@@ -18,7 +18,7 @@ export type Hop = (
 ) => Promise<IncomingMessage>;
 
 export interface LoginOptions {
-  /** host[:port] as the keychain knows it. */
+  /** host[:port] in the keychain's form. */
   readonly host: string;
   /** Such as `https://r.example`. */
   readonly origin: URL;
@@ -29,15 +29,15 @@ export interface LoginOptions {
   readonly hop: Hop;
   /** Describes a request to this origin for messages. */
   readonly asked: (method: string, url: URL) => RequestInfo;
-  /** The limits of a challenge in this answer. */
+  /** The trust limits for a challenge in this answer. */
   readonly challengeOrigin: (response: IncomingMessage, url: URL) => ChallengeOrigin;
 }
 
-/** How a request says who we are. */
+/** The authentication of a request. */
 export interface Authorization {
-  /** The header's value; undefined when this credential is sent as none. */
+  /** The header's value; undefined for anonymous requests. */
   readonly value?: string;
-  /** The token in it, when a token server gave it. */
+  /** The token in it, if it came from a token server. */
   readonly token?: HeldToken;
   /** The scopes of the token; empty without a token. */
   readonly scopes: readonly string[];
@@ -45,11 +45,11 @@ export interface Authorization {
   readonly challenge?: string;
 }
 
-/** The news in the WWW-Authenticate header of an answer. */
+/** New information in the WWW-Authenticate header of an answer. */
 export interface LearnedChallenge {
-  /** It asks for another kind of login, or at another token server, than was known. */
+  /** It requires another kind of login, or another token server, than was known. */
   readonly changed: boolean;
-  /** Scopes that it names and that were not asked for. */
+  /** Scopes in it that were not requested. */
   readonly scopes: readonly string[];
 }
 
@@ -58,30 +58,30 @@ interface KnownChallenge {
   readonly origin: ChallengeOrigin;
 }
 
-/** Entries of each memory of a login; the oldest ones go first. */
+/** Maximum entries of each memory of a login; the oldest are dropped first. */
 const MAX_REMEMBERED = 1_000;
 
 /**
- * The login at one origin: its challenges, the scopes that it wants beside the usual ones, and the credentials that it has
- * taken. Nothing of it is sent to another origin, except credentials to the token server that the challenge names.
+ * The login at one origin: its challenges, the scopes that it needs in addition to the usual ones, and the credentials
+ * that it has accepted. None of these are sent to another origin, except credentials to the challenge's token server.
  */
 export class Login {
   readonly accepted = new AcceptedCredentials();
-  /** The latest challenge, for repositories that have not been asked for yet. */
+  /** The latest challenge, for repositories that have not been requested yet. */
   #latest: KnownChallenge | undefined;
-  /** By repository: a front may have a registry with a token server of its own behind each path. */
+  /** By repository: behind a proxy, each path may have its own registry and token server. */
   readonly #challenges = new Map<string, KnownChallenge>();
   /** By the usual scopes. */
   readonly #scopes = new Map<string, readonly string[]>();
 
   constructor(readonly options: LoginOptions) {}
 
-  /** Whether it is known how to log in. */
+  /** Whether a challenge is known. */
   get challenged(): boolean {
     return this.#latest !== undefined;
   }
 
-  /** Reads the challenge of an answer to a request with `sent`. */
+  /** Parses the challenge of the answer to a request with `sent`. */
   learn(
     response: IncomingMessage,
     url: URL,
@@ -101,12 +101,12 @@ export class Login {
     return { changed, scopes: further };
   }
 
-  /** From now on asks for these scopes instead of the usual ones. */
+  /** From now on requests these scopes instead of the usual ones. */
   useScopes(scopes: readonly Scope[], wanted: readonly string[]): void {
     remember(this.#scopes, scopeTexts(scopes).join(' '), wanted);
   }
 
-  /** Rejects with a RegistryError when this credential is not accepted here. */
+  /** Rejects with a RegistryError if this credential is not accepted here. */
   async authorize(
     scopes: readonly Scope[],
     credentials: Credentials | undefined,
@@ -125,7 +125,7 @@ export class Login {
     try {
       return { ...(await this.#tokenFor(known, bearer, scopes, credentials, context)), challenge };
     } catch (error) {
-      // Where both are offered, the token server is one of two ways.
+      // If both are offered, the token server is one of two ways.
       if (basic === undefined || !(error instanceof RegistryError) || !LOGIN_FAILURES.has(error.kind)) throw error;
       return withoutToken;
     }
@@ -167,7 +167,7 @@ function scopeOf(challenges: readonly Challenge[]): string | undefined {
   return bearerOf(challenges)?.parameters.get('scope');
 }
 
-/** The first one that names a token server: some registries put the error of the last token before it. */
+/** The first one with a token server: some registries put the error of the last token before it. */
 function bearerOf(challenges: readonly Challenge[]): Challenge | undefined {
   const all = challenges.filter(({ scheme }) => scheme === 'bearer');
   return all.find(({ parameters }) => parameters.has('realm')) ?? all[0];
@@ -177,7 +177,7 @@ function repositoryOfScopes(scopes: readonly Scope[]): string {
   return scopes[0]?.repository ?? '';
 }
 
-/** Equal for challenges that ask for the same login. */
+/** Equal for challenges that require the same login. */
 function identity({ challenges }: KnownChallenge): string {
   return JSON.stringify(
     challenges.map(({ scheme, parameters }) =>

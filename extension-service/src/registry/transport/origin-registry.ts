@@ -9,16 +9,16 @@ export interface OriginRegistry {
   /** Scheme, host and port alone. */
   readonly origin: URL;
   readonly tls: TlsSettings;
-  /** HTTPS with a certificate that is checked. */
+  /** HTTPS with a verified certificate. */
   readonly verified: boolean;
-  /** Hosts at other sites whose token servers get its login. */
+  /** Hosts at other sites whose token servers receive its login. */
   readonly tokenHosts: readonly string[];
-  /** Its own credentials alone. */
+  /** Only its own credentials. */
   readonly keychain: Keychain;
 }
 
 export interface OriginOptions {
-  /** Of the registry that was asked. */
+  /** For the requested registry. */
   readonly endpoint: RegistryEndpoint;
   readonly keychain: Keychain;
   /** For other registries. */
@@ -29,9 +29,9 @@ export interface OriginOptions {
 const ANONYMOUS: Keychain = { resolve: async () => [] };
 
 /**
- * The registry at the origin of `url` when the registry at `base` was asked. Another registry gets the credentials that are for
- * it, and only where it could be asked directly in the same way: a redirect takes neither the first registry's `insecure`
- * nor its CA certificate for a reason to send them.
+ * The registry at the origin of `url` when the requested registry is at `base`. Another registry gets its own
+ * credentials, and only where a direct request would send them: a redirect does not extend the first registry's
+ * `insecure` or CA certificate to another registry's credentials.
  */
 export function registryAt(url: URL, base: URL, options: OriginOptions): OriginRegistry {
   const { endpoint, keychain, elsewhere, endpointOf } = options;
@@ -44,7 +44,7 @@ export function registryAt(url: URL, base: URL, options: OriginOptions): OriginR
   }
   const host = url.host === 'registry-1.docker.io' ? 'docker.io' : url.host;
   const own = endpointOf(host);
-  // A registry's private store often has the same certificate authority, or none at all. A client certificate is a login.
+  // A registry's private store often uses the same CA, or no TLS at all. A client certificate is a login.
   const tls = own === undefined ? withoutClientCertificate(tlsOf(endpoint)) : tlsOf(own);
   const verified = encrypted && tls.verify;
   const asConfigured = own === undefined ? verified && tls.ca === undefined : verified || own.insecure;

@@ -4,19 +4,20 @@ import type { RegistryAction } from '../request-log.js';
 import { abortReason, onAbort } from './abort.js';
 import { atOnce, loweredPace, pauseOf, raisedPace, type Pace } from './pace.js';
 
-/** Registries and actions that are remembered; Pods name registries. */
+/** Maximum registries and actions to remember; Pods name registries. */
 const MAX_GATES = 1_000;
 
 /** Ends a request that was let through. */
 export type Leave = (answer: 'given' | 'throttled' | 'none') => void;
 
 /**
- * Keeps requests of one kind at a registry's pace. Until the registry says "too many requests", all of them pass at once.
+ * Keeps requests of one kind at a registry's pace. Until the registry answers "too many requests", all of them pass at
+ * once.
  */
 export class PaceGate {
   #pace: Pace | undefined;
   #inFlight = 0;
-  /** No request before; milliseconds. */
+  /** Earliest time of the next request; milliseconds. */
   #notBefore = 0;
   readonly #waiting = new Set<() => void>();
 
@@ -28,7 +29,7 @@ export class PaceGate {
     while (this.#mustWait()) {
       await this.#turn(signal);
       if (signal?.aborted !== true) continue;
-      // The turn that it does not take is another one's.
+      // The unused turn goes to another request.
       this.#wake();
       throw abortReason(signal);
     }
@@ -43,7 +44,7 @@ export class PaceGate {
     };
   }
 
-  /** Takes a refusal of a request that did not wait here. */
+  /** Records a rejection of a request that did not wait here. */
   throttled(startedAt: number): void {
     this.#pace = loweredPace(this.#pace, this.#inFlight + 1, startedAt, this.now());
   }
@@ -53,7 +54,7 @@ export class PaceGate {
     return this.#inFlight >= atOnce(this.#pace) || this.now() < this.#notBefore;
   }
 
-  /** Waits for an answer, or until the pause between two requests is over. */
+  /** Waits for an answer, or until the delay between two requests is over. */
   async #turn(signal: AbortSignal | undefined): Promise<void> {
     const pause = this.#notBefore - this.now();
     if (this.#pace !== undefined && this.#inFlight < atOnce(this.#pace) && pause > 0) return sleep(pause, signal);
@@ -68,7 +69,7 @@ export class PaceGate {
     });
   }
 
-  /** Lets as many look again as may go. */
+  /** Wakes as many waiting requests as may be sent. */
   #wake(): void {
     const free = this.#pace === undefined ? this.#waiting.size : atOnce(this.#pace) - this.#inFlight;
     for (const turn of [...this.#waiting].slice(0, Math.max(0, free))) turn();
@@ -79,10 +80,10 @@ export class PaceGate {
 export class PaceGates {
   readonly #gates = new BoundedMap<string, PaceGate>(MAX_GATES);
 
-  /** @param now milliseconds; a clock that only goes forward */
+  /** @param now milliseconds of a monotonic clock */
   constructor(private readonly now: () => number = () => performance.now()) {}
 
-  /** Runs one request at the registry's pace. The bodies of uploads do not wait: their source is open already. */
+  /** Sends one request at the registry's pace. Bodies of uploads do not wait, because their source is already open. */
   async run<T extends { readonly statusCode?: number | undefined }>(
     host: string,
     action: RegistryAction,
@@ -107,7 +108,7 @@ export class PaceGates {
   ): Promise<T> {
     const startedAt = this.now();
     const response = await send();
-    // Fewer uploads begin then.
+    // Fewer uploads then start.
     if (response.statusCode === THROTTLED) this.#gate(host, 'start-upload').throttled(startedAt);
     return response;
   }

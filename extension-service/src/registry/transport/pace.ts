@@ -1,26 +1,29 @@
-/** How many requests of a kind a registry is given at once; below 1, one at a time with pauses between them. */
+/** The number of parallel requests of a kind to a registry; below 1, one at a time with a delay between them. */
 export interface Pace {
   readonly limit: number;
-  /** When it was lowered last; milliseconds of the caller's clock. */
+  /** Time of the last decrease; milliseconds of the caller's clock. */
   readonly loweredAt: number;
 }
 
-/** Pause between two requests at half of one at a time; milliseconds. */
+/** Delay between two requests at a limit of one half; milliseconds. */
 const PAUSE_MS = 50;
-/** A pause of 750 ms between requests. */
+/** A delay of 750 ms between requests. */
 const MIN_LIMIT = 1 / 16;
-/** More than any client sends at once. */
+/** More than any client sends in parallel. */
 const UNLIMITED = 32;
-/** By each answer, below one at a time. With more, a registry refuses one of three requests and not one of four. */
+/**
+ * Increase per answer at a limit below one. With a larger one, a registry rejects one of three requests instead of one
+ * of four.
+ */
 const SLOW_GROWTH_FACTOR = 1.1;
 
 /**
- * The pace after "too many requests": half of what was sent at once. Requests that were on their way when the pace was
- * lowered tell nothing new.
+ * The pace after "too many requests": half of the parallel requests. Requests that were sent before the last decrease
+ * have no effect.
  *
  * @param pace undefined: none was needed so far
- * @param inFlight requests that had no answer yet, this one included
- * @param startedAt when the refused request was sent
+ * @param inFlight requests without an answer, including this one
+ * @param startedAt when the rejected request was sent
  */
 export function loweredPace(pace: Pace | undefined, inFlight: number, startedAt: number, now: number): Pace {
   if (pace === undefined) return { limit: Math.max(1, Math.floor(inFlight / 2)), loweredAt: now };
@@ -28,13 +31,13 @@ export function loweredPace(pace: Pace | undefined, inFlight: number, startedAt:
   return { limit: Math.max(MIN_LIMIT, pace.limit / 2), loweredAt: now };
 }
 
-/** The pace after an answer: one more request at once for each round of answers. Undefined: none is needed any more. */
+/** The pace after an answer: one more parallel request per round of answers. Undefined if none is needed any more. */
 export function raisedPace({ limit, loweredAt }: Pace): Pace | undefined {
   const raised = limit < 1 ? Math.min(1, limit * SLOW_GROWTH_FACTOR) : limit + 1 / limit;
   return raised >= UNLIMITED ? undefined : { limit: raised, loweredAt };
 }
 
-/** Requests at once, at least one. */
+/** Parallel requests, at least one. */
 export function atOnce({ limit }: Pace): number {
   return Math.max(1, Math.floor(limit));
 }

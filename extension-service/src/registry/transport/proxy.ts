@@ -6,10 +6,10 @@ import { cidrList, isAddressOrCidr, listContains } from './addresses.js';
 export type ProxyChoice = (url: URL) => URL | undefined;
 
 /**
- * Reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, like Go's httpproxy, because clusters are configured for
- * Go programs. NO_PROXY entries are `*`, an address, a CIDR block, `host` (and its subdomains) or `.suffix` (only
- * subdomains). Names and addresses may have a port. Loopback never goes through a proxy. CIDR blocks match only hosts that
- * are written as addresses; names are not resolved. Throws an Error for a proxy that is not a URL.
+ * Reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, like Go's httpproxy, because clusters are configured
+ * for Go programs. NO_PROXY entries are `*`, an address, a CIDR block, `host` (and its subdomains) or `.suffix` (only
+ * subdomains). Names and addresses may have a port. Loopback never goes through a proxy. CIDR blocks match only hosts
+ * that are written as addresses; names are not resolved. Throws an Error for a proxy that is not a URL.
  */
 export function proxyFromEnvironment(env: Readonly<Record<string, string | undefined>>): ProxyChoice {
   const read = (name: string): string => (env[name] || env[name.toLowerCase()] || '').trim();
@@ -26,7 +26,7 @@ export function proxyFromEnvironment(env: Readonly<Record<string, string | undef
 function parseProxy(name: string, value: string): URL | undefined {
   if (value === '') return undefined;
   const text = value.includes('://') ? value : `http://${value}`;
-  // The value may hold a password, so the message does not repeat it.
+  // The value may contain a password, so the message does not repeat it.
   const url = parseUrl(text);
   if (url === undefined) throw new Error(`${name} is not a URL such as http://proxy.example.com:3128`);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {

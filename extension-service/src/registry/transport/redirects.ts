@@ -8,20 +8,20 @@ import { onTls } from './stay-on-tls.js';
 export const MAX_REDIRECTS = 5;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** Those that keep the method whatever it is (RFC 9110, sections 15.4.8 and 15.4.9). */
+/** Redirects that keep any method (RFC 9110, sections 15.4.8 and 15.4.9). */
 const KEEPS_METHOD = new Set([307, 308]);
 
-/** Whether an answer sends us elsewhere and is not what the caller waits for. */
+/** Whether an answer is a redirect that the caller does not expect as a result. */
 export function isRedirect({ statusCode = 0 }: IncomingMessage, { accept }: SessionRequest): boolean {
   return REDIRECTS.has(statusCode) && !accept.includes(statusCode);
 }
 
 /**
- * Where a redirect leads, for the same request: its method and body stay. GET and HEAD follow every redirect; what writes
- * follows 307 and 308 alone, since 303 asks for a GET and clients differ on 301 and 302. Throws a RegistryError when the
+ * The target of a redirect, for the same request with its method and body. GET and HEAD follow every redirect; writes
+ * only follow 307 and 308, since 303 requires a GET and clients differ on 301 and 302. Throws a RegistryError if the
  * request cannot be sent there.
  *
- * @param hops redirects that were followed before
+ * @param hops number of redirects followed before
  */
 export function redirectTarget(
   response: IncomingMessage,

@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError } from '../errors.js';
 
-/** The request that an answer is about, for messages. */
+/** The request of an answer, for messages. */
 export interface RequestInfo {
-  /** host[:port] of the registry, also where it redirects. */
+  /** host[:port] of the registry, even if it redirects. */
   readonly host: string;
-  /** host[:port] of who answers, when the registry redirects there. */
+  /** host[:port] that answers, if the registry redirects there. */
   readonly answeredBy?: string | undefined;
   readonly method: string;
   readonly url: URL;
 }
 
-/** The error for an answer that breaks the distribution spec. */
+/** The error for an answer that violates the distribution spec. */
 export function invalid(asked: RequestInfo, message: string, cause?: unknown): RegistryError {
   const request = describeRequest(asked.method, asked.url);
   return new RegistryError(message, {

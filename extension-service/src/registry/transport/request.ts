@@ -6,15 +6,15 @@ import type { Scope } from './scopes.js';
 /** A request for a session to send. */
 export interface SessionRequest {
   readonly method: string;
-  /** Path with query on the registry, or a whole URL (an upload's Location). */
+  /** Path with query on the registry, or a full URL (an upload's Location). */
   readonly target: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | BodyWriter;
-  /** The scopes that the request needs; the first scope names the repository. */
+  /** The scopes that the request needs; the first one is for the repository. */
   readonly scopes: readonly Scope[];
-  /** Statuses that are answers and not errors. */
+  /** Statuses that are results and not errors. */
   readonly accept: readonly number[];
-  /** A 404 may say "not for you", where a registry does that. */
+  /** Whether a 404 may mean "not allowed", which some registries do. */
   readonly mayBeHidden?: boolean;
 }
 

@@ -2,14 +2,16 @@ import { RegistryError } from '../errors.js';
 import { sleep } from '../../util/sleep.js';
 
 export interface RetryPolicy {
-  /** Tries in all. */
+  /** Maximum tries in total. */
   readonly attempts: number;
-  /** Tries of what is throttled, where requests are paced: each refusal slows them down. @default attempts */
+  /** Maximum tries of throttled requests, if requests are paced: each rejection slows them down. @default attempts */
   readonly throttledAttempts?: number;
-  /** Milliseconds before the second try, doubled for each further one; a random part of it is waited ("full jitter"). */
+  /**
+   * Milliseconds before the second try, doubled for each further one; a random part of it is waited ("full jitter").
+   */
   readonly baseDelay: number;
   readonly maxDelay: number;
-  /** A Retry-After longer than this is the caller's to plan with: the error is thrown at once. */
+  /** A longer Retry-After is left to the caller: the error is thrown at once. */
   readonly maxRetryAfter: number;
 }
 
@@ -23,11 +25,11 @@ export interface RetryTools {
 
 export const DEFAULT_RETRY_TOOLS: RetryTools = {
   random: Math.random,
-  // An abort ends the pause; the loop then throws the signal's own reason.
+  // An abort ends the delay; the loop then throws the signal's own reason.
   sleep,
 };
 
-/** Runs `attempt` until it succeeds, fails for good, or has had its tries. `attempt` must be safe to repeat. */
+/** Runs `attempt` until it succeeds, fails permanently, or has used all tries. `attempt` must be safe to repeat. */
 export async function withRetry<T>(
   policy: RetryPolicy,
   tools: RetryTools,
@@ -51,7 +53,7 @@ function maxTries({ attempts, throttledAttempts = attempts }: RetryPolicy, { kin
   return kind === 'throttled' ? throttledAttempts : attempts;
 }
 
-/** Milliseconds, or undefined when the registry asked for more than this caller waits. */
+/** Milliseconds, or undefined if the registry requests more than this caller waits. */
 function pauseBefore(
   policy: RetryPolicy,
   tools: RetryTools,

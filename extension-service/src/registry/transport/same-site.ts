@@ -18,7 +18,7 @@ const SECOND_LEVEL = new Set([
   'or',
   'org',
 ]);
-/** Domains under which everybody may have a name. */
+/** Domains under which anyone may have a name. */
 const SHARED = [
   'amazonaws.com',
   'amazonaws.com.cn',
@@ -58,7 +58,7 @@ const SHARED = [
   'workers.dev',
 ];
 
-/** Token servers of registries that keep them at another site. */
+/** Token servers of registries at other sites. */
 const KNOWN_TOKEN_HOSTS: readonly { readonly registry: RegExp; readonly hosts: readonly string[] }[] = [
   { registry: /^(?:registry-1\.)?docker\.io$|^dhi\.io$/, hosts: ['auth.docker.io'] },
   { registry: /^nvcr\.io$/, hosts: ['authn.nvidia.com'] },
@@ -66,21 +66,24 @@ const KNOWN_TOKEN_HOSTS: readonly { readonly registry: RegExp; readonly hosts: r
   { registry: /\.scw\.cloud$/, hosts: ['api.scaleway.com'] },
 ];
 
-/** Whether a registry is known to have its token server at `realm`; both are host names without a port. */
+/** Whether a registry is known to use the token server `realm`; both are host names without a port. */
 export function isKnownTokenHost(registry: string, realm: string): boolean {
   const [from, to] = [canonicalName(registry), canonicalName(realm)];
   return KNOWN_TOKEN_HOSTS.some((known) => known.registry.test(from) && known.hosts.includes(to));
 }
 
-/** Whether two host names without ports belong to one owner: to one registered domain, or one namespace of a cluster. */
+/**
+ * Whether two host names without ports belong to the same owner: the same registered domain, or the same namespace of a
+ * cluster.
+ */
 export function isSameSite(left: string, right: string): boolean {
   const site = siteOf(canonicalName(left));
   return site !== '' && site === siteOf(canonicalName(right));
 }
 
 /**
- * The registered domain of a name, by rules instead of the public suffix list: too narrow for few names, and never wider
- * than a domain that one owner has. An address and a name with one label are sites of their own.
+ * The registered domain of a name, by rules instead of the public suffix list: too narrow for a few names, and never
+ * wider than the domain of one owner. An address and a name with one label are separate sites.
  */
 function siteOf(name: string): string {
   const labels = name.split('.');

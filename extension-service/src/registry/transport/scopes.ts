@@ -16,12 +16,12 @@ export function remove(repository: string): Scope[] {
   return [{ repository, actions: 'pull,push,delete' }];
 }
 
-/** As a token server reads them: `repository:team/app:pull`. */
+/** In the form of token servers: `repository:team/app:pull`. */
 export function scopeTexts(scopes: readonly Scope[]): string[] {
   return scopes.map(({ repository, actions }) => `repository:${repository}:${actions}`);
 }
 
-/** The repository that a path of the distribution API names; undefined for any other path. */
+/** The repository in a path of the distribution API; undefined for any other path. */
 export function repositoryOf({ pathname }: URL): string | undefined {
   return /^\/v2\/(.+)\/(?:manifests|blobs|referrers|tags)\//.exec(pathname)?.[1];
 }
@@ -34,8 +34,8 @@ export function scopesAt(url: URL, scopes: readonly Scope[]): readonly Scope[] {
 }
 
 /**
- * The scopes that a challenge asks for; none unless they name access that `asked` does not cover. Both as
- * {@link scopeTexts} writes them.
+ * The scopes that a challenge requests; none unless they include access that `asked` does not cover. Both in the form
+ * of {@link scopeTexts}.
  */
 export function furtherScopes(challenge: string | undefined, asked: readonly string[]): readonly string[] {
   const wanted = (challenge ?? '').split(/\s+/).filter((text) => text !== '');

@@ -38,19 +38,19 @@ export interface SessionOptions {
   readonly onRequest?: OnRegistryRequest;
 }
 
-/** Logins of one session. A registry may redirect to any number of hosts. */
+/** Maximum logins of one session. A registry may redirect to any number of hosts. */
 const MAX_LOGINS = 100;
 
 /**
- * Requests to one registry: finds its scheme, answers its challenges with the first credential that it takes (anonymous
- * last), and follows redirects by hand. Each origin has a login of its own: what one has asked for, or was given, is never
- * sent to another.
+ * Requests to one registry: determines its scheme, answers its challenges with the first credential that it accepts
+ * (anonymous last), and follows redirects explicitly. Each origin has its own login: credentials and tokens of one are
+ * never sent to another.
  */
 export class Session {
   readonly #options: SessionOptions;
   readonly #base: BaseUrl;
   readonly #logins = new Map<string, Login>();
-  /** The registry as it last answered: where it may send us with the Location of an upload. */
+  /** The registry as it last answered, which determines where the Location of an upload may point. */
   #party: Party;
 
   constructor(options: SessionOptions) {
@@ -64,8 +64,8 @@ export class Session {
   }
 
   /**
-   * Resolves with an answer whose status is in `accept`; its body is unread, and `asked` names the URL that answered.
-   * Rejects with a RegistryError or the abort's reason.
+   * Resolves with an answer whose status is in `accept`; its body is unread, and `asked` contains the URL that
+   * answered. Rejects with a RegistryError or the abort's reason.
    */
   async send(request: SessionRequest, context: RequestContext = {}): Promise<SessionAnswer> {
     const { signal } = context;
@@ -92,7 +92,7 @@ export class Session {
     const asked: RequestInfo = { host: this.host, method: request.method, url: base };
     const url = parseUrl(request.target, base);
     if (url === undefined) throw invalid(asked, 'the Location of the upload is not a URL');
-    // Behind a proxy that ends TLS, registries name themselves with http: stay on https.
+    // Behind a proxy that ends TLS, registries refer to themselves with http: use https.
     if (url.protocol === 'http:' && base.protocol === 'https:' && url.hostname === base.hostname) {
       url.protocol = 'https:';
       url.port = base.port;
@@ -107,7 +107,7 @@ export class Session {
     return url;
   }
 
-  /** One request to any origin, with the login of that origin. */
+  /** Sends one request to any origin, with the login of that origin. */
   async #sendTo(
     url: URL,
     base: URL,
@@ -212,7 +212,10 @@ export class Session {
     });
   }
 
-  /** Who sends us on with this answer. Those that the registry redirects to may do no more than itself. */
+  /**
+   * The party that sends us elsewhere with this answer. Registries that it redirects to may do no more than it may
+   * itself.
+   */
   #partyOf(response: IncomingMessage, url: URL): Party {
     return { host: this.host, address: this.#options.http.peerClass(response, url) };
   }

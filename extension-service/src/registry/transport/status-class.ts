@@ -1,16 +1,16 @@
 import type { Diagnostic, RegistryErrorKind } from '../errors.js';
 
-/** An answer with a status that was not wanted. */
+/** An answer with an unexpected status. */
 export interface Refusal {
   readonly status: number;
   readonly method: string;
   readonly path: string;
   readonly diagnostics: readonly Diagnostic[];
-  /** The rest of the body's words: a text, or the title of an HTML page. */
+  /** The rest of the body's text, or the title of an HTML page. */
   readonly words: string;
 }
 
-/** The class of a refusal, whether time alone fixes it, and what to do about it. */
+/** The class of a failure, whether time alone fixes it, and the remedy. */
 export interface RefusalClass {
   readonly kind: RegistryErrorKind;
   readonly retryable?: boolean;
@@ -25,7 +25,7 @@ interface Facts extends Refusal {
   readonly isManifestPut: boolean;
 }
 
-/** A status stands for many causes, so codes and words come first. The first rule that matches classifies. */
+/** A status has many causes, so codes and words are checked first. The first matching rule decides. */
 const RULES: readonly ((facts: Facts) => RefusalClass | undefined)[] = [
   throttled,
   clientCertificate,
@@ -38,7 +38,7 @@ const RULES: readonly ((facts: Facts) => RefusalClass | undefined)[] = [
   byStatus,
 ];
 
-/** Classifies a refusal by its codes and words, by who was asked for what, and last by its status. */
+/** Classifies a failure by its codes and words, by the kind of request, and last by its status. */
 export function classOf(refusal: Refusal): RefusalClass {
   const { method, path, diagnostics, words } = refusal;
   const text = [...diagnostics.map(({ code, message }) => `${code} ${message}`), words].join(' ');
@@ -91,11 +91,11 @@ function quota({ status, text, isWrite, diagnostics }: Facts): RefusalClass | un
 
 const POLICY =
   /polic(y|ies)|vulnerab|quarantin|xray|not (yet )?(been )?scanned|\bscan\b|severity|not signed|unsigned|content trust/i;
-/** Words of identity and access management, which knows policies of its own. */
+/** Words of identity and access management, which has its own policies. */
 const PERMISSION = /not authorized|permission|access denied|identity-based|resource-based|iam\b/i;
 const SCANNING =
   /scan\w*\b.*\b(running|pending|queued|progress|scheduled|not (yet )?(ended|finished|complete))|not (yet )?(been )?scanned/i;
-/** A scan takes about this long, in milliseconds. */
+/** Approximate duration of a scan, in milliseconds. */
 const SCAN_MS = 30_000;
 
 function policy({ status, text, isWrite, diagnostics }: Facts): RefusalClass | undefined {
@@ -123,7 +123,7 @@ function unsupported({ status, method, text, isManifestPut, diagnostics }: Facts
   return { kind: 'unsupported', retryable: false, ...(named !== undefined && { advice: mediaTypeAdvice(named) }) };
 }
 
-/** Advice where a registry refuses a manifest's media type. */
+/** Advice if a registry rejects a manifest's media type. */
 export function mediaTypeAdvice(mediaType: string): string {
   const docker = mediaType.startsWith('application/vnd.docker.')
     ? ' (a Docker type: zot accepts it with http.compat: [docker2s2])'
@@ -146,7 +146,10 @@ function immutableTag({ status, text, isManifestPut }: Facts): RefusalClass | un
 export const MISSING_CONTENT =
   /\b(blobs?|layers?|config)\b.*\b(unknown|not found|missing|do(es)? not exist)|unknown (blob|layer)/i;
 
-/** Content that a manifest refers to, or a repository, is not there: whatever the status (distribution 2.8 answers 500). */
+/**
+ * Content that a manifest refers to, or a repository, does not exist, regardless of the status (distribution 2.8
+ * answers 500).
+ */
 function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: Facts): RefusalClass | undefined {
   if (status === 401 || status === 403) return undefined;
   if (isManifestPut && status < 500 && MISSING_CONTENT.test(text)) return { kind: 'missing' };
@@ -157,7 +160,7 @@ function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: Fact
   return has(/^MANIFEST_/) ? { kind: 'invalid' } : undefined;
 }
 
-/** Refusals of a connection or a moment, by a server or a proxy: nothing in the request has to change. */
+/** Temporary failures of a connection, a server or a proxy: the request need not change. */
 const TRANSIENT: ReadonlySet<number> = new Set([408, 421, 423, 425, 460, 499]);
 
 function byStatus({ status, isWrite, diagnostics }: Facts): RefusalClass {

@@ -1,6 +1,6 @@
 /**
- * The same address with https, when a registry on https names itself with http: behind a proxy that ends TLS it may not
- * know better. Only for the registry's own name without a port; undefined for any other address.
+ * The same address with https, if a registry on https refers to itself with http: behind a proxy that ends TLS it may
+ * not know better. Only for the registry's own name without a port; undefined for any other address.
  */
 export function onTls(url: URL, from: URL): URL | undefined {
   if (url.protocol !== 'http:' || from.protocol !== 'https:') return undefined;

@@ -13,7 +13,7 @@ export interface Token {
 
 /** Seconds: the token spec's default for `expires_in`. */
 const DEFAULT_LIFETIME_S = 60;
-/** Seconds; a token that lives longer is still requested again. */
+/** Seconds; a token with a longer lifetime is still renewed after this. */
 const MAX_LIFETIME_S = 24 * 60 * 60;
 
 interface TokenBody {
@@ -24,10 +24,10 @@ interface TokenBody {
 }
 
 /**
- * The answer of a token server (distribution's token and oauth2 specs): `token` or `access_token`, and how long it lives.
- * Throws a RegistryError of kind `invalid` when it does not contain a token.
+ * The answer of a token server (distribution's token and oauth2 specs): `token` or `access_token`, and its lifetime.
+ * Throws a RegistryError of kind `invalid` if it does not contain a token.
  *
- * @param asOf when the token was asked for, by our clock, in milliseconds
+ * @param asOf time of the token request, by our clock, in milliseconds
  * @param date the answer's Date header: the token server's clock
  */
 export function parseToken(body: Buffer, asked: RequestInfo, asOf: number, date: string | undefined): Token {
@@ -35,7 +35,7 @@ export function parseToken(body: Buffer, asked: RequestInfo, asOf: number, date:
   try {
     json = parseBoundedJson(body.toString('utf8'), body.length) as TokenBody | null;
   } catch {
-    // The parser's message may quote the body, which may hold a token.
+    // The parser's message may quote the body, which may contain a token.
     throw invalid(asked, "the token server's response is not JSON");
   }
   const tokens = [json?.token, json?.access_token].flatMap((text) => (typeof text === 'string' ? [text.trim()] : []));
@@ -45,11 +45,11 @@ export function parseToken(body: Buffer, asked: RequestInfo, asOf: number, date:
     throw invalid(asked, 'the token server returned a token that is not printable ASCII');
   }
   const seconds = Math.max(1, lifetime(json?.expires_in) - age(json?.issued_at, date));
-  // Used no later than shortly before its end, so that it is still good when it arrives.
+  // Not used shortly before its expiry, so that it is still valid when it arrives.
   return { value, expires: asOf + seconds * 1000 - Math.min(10_000, seconds * 200) };
 }
 
-/** Some servers answer 200 to a refusal, whose words are in the body. */
+/** Some servers answer 200 to a rejection, with the reason in the body. */
 function withoutToken(body: Buffer, asked: RequestInfo): RegistryError {
   const diagnostics = parseDiagnostics(body.toString('utf8'));
   const said = diagnostics
@@ -66,28 +66,28 @@ function withoutToken(body: Buffer, asked: RequestInfo): RegistryError {
   return said === '' ? error : error.as({ kind, retryable: kind === 'throttled' });
 }
 
-/** Seconds. Some servers write a number as text; 0 and less are not lifetimes that a client could use. */
+/** Seconds. Some servers send a number as text; 0 and less are not usable lifetimes. */
 function lifetime(expiresIn: unknown): number {
   const seconds = typeof expiresIn === 'string' && expiresIn.trim() !== '' ? Number(expiresIn) : expiresIn;
   if (typeof seconds !== 'number' || Number.isNaN(seconds) || seconds <= 0) return DEFAULT_LIFETIME_S;
   return Math.min(seconds, MAX_LIFETIME_S);
 }
 
-/** Seconds since a token was issued: servers hand out tokens from a cache. Both times are of the server's clock. */
+/** Seconds since a token was issued: servers return cached tokens. Both times are by the server's clock. */
 function age(issuedAt: unknown, date: string | undefined): number {
   const issued = typeof issuedAt === 'string' ? Date.parse(issuedAt) : NaN;
   const milliseconds = Date.parse(date ?? '') - issued;
   return milliseconds > 0 ? milliseconds / 1000 : 0;
 }
 
-/** The error for an answer of a token server other than 200, in its own words; reads its body. */
+/** The error for a token server's answer other than 200, with its own words; reads the body. */
 export function tokenServerError(response: IncomingMessage, asked: RequestInfo, now: number): Promise<RegistryError> {
   return statusError(response, asked, now, tokenClassOf);
 }
 
 /**
- * A token server's status is about the login and never about an image: 400, 404 and the like are answers to credentials or
- * repositories that it does not know. Redirects are not followed: a server that moved is not the one that was named.
+ * A token server's status is about the login and never about an image: 400, 404 and similar mean unknown credentials or
+ * repositories. Redirects are not followed: a server that has moved is not the one that was named.
  */
 function tokenClassOf(refusal: Refusal): RefusalClass {
   const { status } = refusal;

@@ -14,31 +14,32 @@ import { isKnownTokenHost, isSameSite } from './same-site.js';
 export interface ChallengeOrigin {
   /** host[:port] of the registry, for messages. */
   readonly host: string;
-  /** host[:port] of who asks for the login, when the registry redirects there. */
+  /** host[:port] that requires the login, if the registry redirects there. */
   readonly answeredBy?: string | undefined;
   readonly url: URL;
-  /** HTTPS with a certificate that was checked. */
+  /** HTTPS with a verified certificate. */
   readonly verified: boolean;
   readonly tls: TlsSettings;
-  /** Where the registry may send us. */
+  /** The addresses that the registry may refer to. */
   readonly onward: AddressPolicy;
-  /** Whether a host is another registry that we have configuration for: it gets no credentials of this one. */
+  /** Whether a host is another configured registry, which gets no credentials of this one. */
   readonly isOtherRegistry: (host: string) => boolean;
-  /** Further hosts that get the credentials, of `oci.tokenHosts`: host or host:port. */
+  /** Further hosts that receive the credentials, from `oci.tokenHosts`: host or host:port. */
   readonly tokenHosts?: readonly string[];
 }
 
 /**
- * The realm is text from the registry: it must be a URL or a path on the registry, and HTTPS unless the registry itself is
- * on plain HTTP. Credentials go to the registry's own host; over a verified connection also to its own site, to the token
- * servers that are known for it, and to those in `oci.tokenHosts`; but never to another registry of the configuration.
+ * Checks a realm, which comes from the registry: it must be a URL or a path on the registry, and HTTPS unless the
+ * registry itself uses plain HTTP. Credentials are sent to the registry's own host; over a verified connection also to
+ * its own site, to its known token servers, and to those in `oci.tokenHosts`; but never to another registry of the
+ * configuration.
  *
  * @throws RegistryError: `invalid` for text that is not a URL, `refused` for a request that must not be sent there
  */
 export function checkRealm(challenge: Challenge, origin: ChallengeOrigin, withCredentials: boolean): URL {
   const text = challenge.parameters.get('realm') ?? '';
   const { host, answeredBy, url } = origin;
-  // Some registries name a path of their own, without the host.
+  // Some registries send a path, without the host.
   const named = parseUrl(text, text.startsWith('/') ? url : undefined);
   if (named === undefined) {
     const asked: RequestInfo = { host, answeredBy, method: 'GET', url };

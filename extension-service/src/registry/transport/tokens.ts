@@ -12,7 +12,7 @@ import { hostname } from './proxy.js';
 import { parseToken, tokenServerError, type Token } from './token-answer.js';
 import { checkRealm, type ChallengeOrigin } from './token-realm.js';
 
-/** A token that was got; for {@link TokenSource.drop}. */
+/** A token, with the key for {@link TokenSource.drop}. */
 export interface HeldToken {
   readonly value: string;
   readonly key: string;
@@ -20,17 +20,17 @@ export interface HeldToken {
 
 interface CacheEntry {
   readonly flight: Promise<Token>;
-  /** Once it is there. */
+  /** Set when the token has arrived. */
   token?: Token;
 }
 
 const TOKEN_BODY_LIMIT = 256 * 1024;
-/** Tokens that are kept, of all registries together. */
+/** Maximum tokens to keep, for all registries together. */
 const MAX_TOKENS = 1_000;
 
 /**
- * Exchanges credentials for bearer tokens (distribution's token and oauth2 specs) and keeps them while they last, one
- * exchange at a time for each (origin, realm, service, scopes, credential).
+ * Exchanges credentials for bearer tokens (distribution's token and oauth2 specs) and caches them while they are valid,
+ * one exchange at a time for each (origin, realm, service, scopes, credential).
  */
 export class TokenSource {
   readonly #http: Http;
@@ -45,8 +45,8 @@ export class TokenSource {
   }
 
   /**
-   * A token for `scopes`; `credentials` undefined asks for an anonymous one. Throws a RegistryError: unauthorized or
-   * forbidden when the credential is not good there, refused when it must not be sent there.
+   * A token for `scopes`; `credentials` undefined requests an anonymous one. Throws a RegistryError: unauthorized or
+   * forbidden if the credential is not accepted, refused if it must not be sent there.
    */
   async get(
     challenge: Challenge,
@@ -81,7 +81,7 @@ export class TokenSource {
     }
   }
 
-  /** Forgets a token that the registry did not take, unless another one is there by now. */
+  /** Drops a token that the registry rejected, unless a newer one has replaced it. */
   drop({ key, value }: HeldToken): void {
     if (this.#cache.get(key)?.token?.value === value) this.#cache.delete(key);
   }
@@ -118,7 +118,7 @@ export class TokenSource {
     let response: IncomingMessage;
     const sameHost = hostname(url) === hostname(origin.url);
     try {
-      // The registry's own CA also vouches for a token server beside it.
+      // The registry's own CA is also trusted for a token server on the same host.
       response = await this.#http.send({
         method,
         url,
@@ -134,7 +134,7 @@ export class TokenSource {
       throw networkError(error, asked, signal);
     }
     const { statusCode = 0 } = response;
-    // Some answer 201 for a token that is made.
+    // Some answer 201 for a new token.
     if (statusCode !== 200 && statusCode !== 201) throw await tokenServerError(response, asked, this.#now());
     const answer = await readBody(response, TOKEN_BODY_LIMIT, asked, signal);
     return parseToken(answer, asked, asOf, response.headers.date);
@@ -146,7 +146,7 @@ export class TokenSource {
   }
 }
 
-/** With the registry's origin: what one registry's login gave is not sent to another one. */
+/** With the registry's origin: a token for one registry's login is not sent to another one. */
 function cacheKey(
   origin: ChallengeOrigin,
   realm: URL,

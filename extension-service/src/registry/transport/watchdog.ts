@@ -2,23 +2,23 @@ import { BodyRate, MIN_BODY_RATE } from './body-rate.js';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 
 export interface Timeouts {
-  /** Until TCP (and TLS, and the proxy's CONNECT) stand, milliseconds. */
+  /** Until TCP (and TLS, and the proxy's CONNECT) are established, milliseconds. */
   readonly connect: number;
   /** From the last byte of the request to the answer's headers. */
   readonly headers: number;
-  /** Between two pieces of a body, either way, while the peer is what we wait for. */
+  /** Between two pieces of a body, in either direction, while we wait for the peer. */
   readonly idle: number;
-  /** Time of waiting for the peer of a body over which its least rate is taken, see {@link MIN_BODY_RATE}. */
+  /** Time of waiting for the peer of a body over which its minimum rate is measured, see {@link MIN_BODY_RATE}. */
   readonly slow: number;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, idle: 30_000, slow: 60_000 };
 
 /**
- * Ends an exchange whose peer has stopped. One timer per exchange looks at counters that exist anyway, so that a body
- * costs no timer work per piece; a pause that the other side of our own pipe asked for is not the peer's silence. What
- * stops before the answer goes to `fail`: a request without a socket, as while a proxy swallows the CONNECT, tells nobody
- * that it was destroyed.
+ * Aborts an exchange whose peer has stopped. One timer per exchange checks existing counters, so a body needs no timer
+ * per piece; a pause that the other side of our own pipe caused does not count as the peer's silence. Failures before
+ * the answer are passed to `fail`, because a request without a socket, for example while a proxy ignores the CONNECT,
+ * emits no event when it is destroyed.
  */
 export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: Error) => void): void {
   let since = Date.now();
@@ -29,7 +29,7 @@ export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: 
   let rate: BodyRate | undefined;
   request.on('socket', (socket) => {
     const event = 'encrypted' in socket ? 'secureConnect' : 'connect';
-    // Over a proxy the connection stands already, and TLS in it does not.
+    // Over a proxy the connection is already established, but TLS inside it is not.
     const securing = 'secureConnecting' in socket && socket.secureConnecting === true;
     if (socket.connecting || securing) socket.once(event, () => (connected = true));
     else connected = true;

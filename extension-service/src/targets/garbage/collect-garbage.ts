@@ -16,7 +16,7 @@ import { isForeign, parseManifest } from '../../registry/manifest.js';
 import { deletionAdvice } from './deletion-advice.js';
 import type { UsageStore } from './usage-store.js';
 
-/** Requests to one registry at once. */
+/** Maximum parallel requests to one registry. */
 const MAX_PARALLEL = 4;
 
 export interface GarbageOptions {
@@ -27,27 +27,27 @@ export interface GarbageOptions {
   readonly settings: GarbageSettings;
   readonly dryRun: boolean;
   readonly signal: AbortSignal;
-  /** Called before the first deletion with every name that stops existing, as Pods have it. */
+  /** Called before the first deletion with every name that will no longer exist, in the Pods' form. */
   readonly beforeDelete?: (names: readonly string[]) => Promise<void>;
-  /** Deletes by the API of a cloud; the distribution API otherwise. @throws RegistryError */
+  /** Deletes with a cloud's API; otherwise the distribution API is used. @throws RegistryError */
   readonly remove?: (repository: string, digests: readonly string[], signal: AbortSignal) => Promise<void>;
-  /** Whether the registry deletes a manifest only when no tag names it (Artifact Registry). */
+  /** Whether the registry deletes a manifest only if no tag points to it (Artifact Registry). */
   readonly tagsFirst?: boolean;
 }
 
 export interface GarbageRow {
   readonly target: string;
-  /** By digest, as Pods could have it. */
+  /** The reference by digest that Pods could use. */
   readonly image: string;
   readonly tags: readonly string[];
   readonly state: 'deleted' | 'would-delete' | 'kept' | 'failed';
   readonly reason: string;
-  /** Of the layers that it names, at most: others may share them. */
+  /** Maximum bytes of its layers: others may share them. */
   readonly bytes: number;
 }
 
 export interface GarbageResult {
-  /** Why nothing was deleted; empty when gc went on. */
+  /** Why nothing was deleted; empty if gc ran. */
   readonly refusals: readonly string[];
   readonly rows: readonly GarbageRow[];
 }
@@ -97,7 +97,7 @@ function known(records: ReadonlyMap<string, UsageRecord | undefined>): readonly 
   return [...records.values()].filter((record) => record !== undefined);
 }
 
-/** Repositories in which a recorded image is old enough, and which only a mirror can have made. */
+/** Repositories in which a recorded image is old enough, and which can only belong to a mirror. */
 function oldRepositories(records: readonly UsageRecord[], { naming, settings }: GarbageOptions): readonly string[] {
   const last = new Map<string, number>();
   for (const { uses } of records) for (const [key, time] of uses) last.set(key, Math.max(time, last.get(key) ?? 0));
@@ -143,7 +143,7 @@ async function tagged(
   const manifests = new Map(known.map((manifest) => [manifest.digest, manifest]));
   for (const tag of tags) {
     const manifest = await read(client, repository, tag, signal);
-    // A tag that was listed and is gone, or archived (ECR), names nothing that could be deleted.
+    // A listed tag that is missing, or archived (ECR), refers to nothing that could be deleted.
     if (manifest === undefined) continue;
     const before = manifests.get(manifest.digest);
     manifests.set(manifest.digest, { ...manifest, tags: [...(before?.tags ?? []), tag] });
@@ -170,7 +170,7 @@ async function read(
   }
 }
 
-/** With the bytes of an index's platforms, which only a plan reads. */
+/** With the bytes of an index's platforms, which are only read for a plan. */
 async function plannedRow(options: GarbageOptions, decision: GarbageDecision): Promise<GarbageRow> {
   if (decision.action === 'keep') return rowOf(options, decision, 'kept');
   const { client, signal } = options;
@@ -185,7 +185,7 @@ async function deleted(options: GarbageOptions, decision: GarbageDecision): Prom
   try {
     if (remove !== undefined) await remove(repository, [digest, ...orphans], signal);
     else {
-      // An index goes before its platforms: registries keep a manifest that an index names.
+      // An index is deleted before its platforms: registries keep a manifest that an index refers to.
       const references = [...(tagsFirst ? tags : []), digest, ...orphans];
       for (const reference of references) await client.deleteManifest(repository, reference, { signal });
     }
@@ -217,7 +217,7 @@ function rowOf(
   return { target, image: formatReference({ registry: naming.host, repository, digest }), tags, state, reason, bytes };
 }
 
-/** As Pods can name it, and its platforms. */
+/** The references that Pods can use for it, and its platforms. */
 function namesOf(
   { naming }: GarbageOptions,
   { repository, tags, digest, orphans }: GarbageDecision,

@@ -14,7 +14,7 @@ const ARTIFACT_TYPE = 'application/vnd.image-swapper.usage.v1';
 const RECORD_TYPE = 'application/vnd.image-swapper.usage.v1+json';
 const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
 const MAX_RECORD_BYTES = 64 * 1024 * 1024;
-/** Writes that another installation may overtake. */
+/** Maximum writes if other installations write at the same time. */
 const MAX_WRITES = 3;
 
 /** The records of the clusters in one target: OCI artifacts, under the cluster's name. */
@@ -28,11 +28,11 @@ export class UsageStore {
     this.repository = path === '' ? USAGE_REPOSITORY : `${path}/${USAGE_REPOSITORY}`;
   }
 
-  /** By cluster; undefined for one that cannot be read. @throws RegistryError when the list cannot be read */
+  /** By cluster; undefined for an unreadable one. @throws RegistryError if the list cannot be read */
   async records(signal: AbortSignal): Promise<ReadonlyMap<string, UsageRecord | undefined>> {
     const records = new Map<string, UsageRecord | undefined>();
     for (const cluster of await this.client.listTags(this.repository, { signal })) {
-      // The registry may forget a tag between the list and here: what cannot be read stops gc as well.
+      // A tag may disappear after the list was read: an unreadable record also stops gc.
       const read = await this.read(cluster, signal).catch(() => undefined);
       records.set(cluster, read?.record);
     }
@@ -40,9 +40,9 @@ export class UsageStore {
   }
 
   /**
-   * Merges uses into the cluster's record. Reads it again afterwards: of two that write at once, both are in it at the end.
+   * Merges uses into the cluster's record. Reads it again afterwards, so that after two parallel writes both are in it.
    *
-   * @throws RegistryError, or UsageRecordError for a text that is not a record: nothing is written then
+   * @throws RegistryError, or UsageRecordError for a text that is not a record: nothing is then written
    */
   async update(usage: Usage, signal: AbortSignal): Promise<UsageRecord> {
     for (let tries = 1; ; tries++) {
@@ -116,7 +116,7 @@ export class UsageStore {
     return manifest.digest;
   }
 
-  /** Nothing reads the record before; where deleting is not allowed, the registry's own rules remove it. */
+  /** Nothing reads the previous record; if deleting is not allowed, the registry's own rules remove it. */
   private async discard(digest: string, signal: AbortSignal): Promise<void> {
     try {
       await this.client.deleteManifest(this.repository, digest, { signal });
