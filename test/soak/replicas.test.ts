@@ -20,7 +20,7 @@ describe.skipIf(!available)('replicas over minutes', () => {
     process.stderr.write(`${outcome}\n`);
   });
 
-  it('are themselves again after a minute without source, with a busy target, without the API server', async () => {
+  it('recover after a minute without the source, with a busy target, without the API server', async () => {
     const outcome = await sufferOutages(plane, { seconds: 60, images: 30, patience: 240 });
     process.stderr.write(`${outcome}\n`);
   });

@@ -44,7 +44,7 @@ describe("Kyverno 1.18's list of blocked addresses", () => {
   });
 });
 
-it('everything says the same of which Kyverno works as it is', () => {
+it('all texts name the same version of Kyverno that works without changes', () => {
   const texts = [
     ...pages,
     'CHANGELOG.md',

@@ -22,11 +22,11 @@ describe('README.md', () => {
     for (const name of named) expect(scripts).toContain(name);
   });
 
-  it('fits two screens', () => {
+  it('fits on two screens', () => {
     expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(110);
   });
 
-  it('leads to the map of the docs, which names every page', () => {
+  it('links to the map of the docs, which names every page', () => {
     expect(readme).toContain('(docs/README.md)');
     const map = read('docs/README.md');
     for (const page of readdirSync(join(root, 'docs')).filter((file) => file.endsWith('.md') && file !== 'README.md'))
@@ -43,7 +43,7 @@ describe('docs/command-line.md', () => {
   });
 });
 
-describe('a way to the first Pod from README.md alone', () => {
+describe('the way to the first Pod with README.md alone', () => {
   it('is that of docs/install.md', async () => {
     const installed = await documentedCommands('any-registry');
     expect(await documentedCommands('any-registry', 'README.md')).toEqual(installed);

@@ -65,7 +65,7 @@ function problemsOf(text: string, before: string | undefined): string[] {
 }
 
 describe.each(pages)('the examples in %s', (page) => {
-  it('are read without a complaint by what reads them', () => {
+  it('are read by their consumers without an error', () => {
     const found = blocks(page, 'yaml', 'yml');
     found.forEach((text, index) => expect(problemsOf(text, found[index - 1]), text).toEqual([]));
     for (const text of blocks(page, 'json')) expect(() => JSON.parse(text) as unknown, text).not.toThrow();

@@ -134,7 +134,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
     });
   });
 
-  it('are taken whatever names images and failures have', async () => {
+  it('are accepted for any names of images and failures', async () => {
     const web = await deployment(`w${'-x'.repeat(120)}`);
     const rude = `\u0000\u001b[2J\r\n\u202e"'\\{{ .x }}\ud800${'ä'.repeat(3_000)}`;
     const failure = { reason: 'internal', message: rude, retryable: false } as const;
@@ -158,7 +158,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
     expect(log.filter((line) => !line.startsWith('debug'))).toEqual([]);
   });
 
-  it('are left alone without the right to write them, with a word on which', async () => {
+  it('are not written without the right to write them, with a message that names them', async () => {
     const web = await deployment('silent');
     (await recorder('stranger')).record(failed(web));
     await until('a warning', async () => Promise.resolve(log.length > 0));

@@ -28,7 +28,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
   describe.each(ENGINES)('$name', (engine) => {
     const saw = (what: string, outcome: string): void => outcomes.record(engine.name, what, outcome);
 
-    describe('as shipped', () => {
+    describe('with default values', () => {
       beforeAll(async () => installEngine(world, engine, { failClosed: false }));
       afterAll(async () => uninstallEngine(world, engine));
 
@@ -210,7 +210,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('ephemeral containers', engine.ephemeral ? 'new ones swapped' : 'unchanged unless asked for');
       });
 
-      it('is right about a Pod that is admitted again after a later webhook', async () => {
+      it('decides correctly about a Pod that is admitted again after a later webhook', async () => {
         const { api } = world.plane;
         const [app, sidecar] = await world.mirroredImages(2);
         const webhook = await SidecarWebhook.start(sidecar);
@@ -307,7 +307,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw(`wrong certificate, ${mode}`, outcome);
       });
 
-      it('a service that forges answers sends Pods nowhere else, as far as the engine can look', async () => {
+      it('a service that forges answers cannot send Pods elsewhere, as far as the engine can check', async () => {
         const forged = 'evil.example.com/forged:1';
         const tls = engine.scheme === 'https' ? { tls: await world.tls() } : {};
         const forging = await FaultyService.start('forging', { ...tls, forged });
@@ -329,7 +329,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         }
       });
 
-      it('a Deployment is created whatever the service does', async () => {
+      it('creates a Deployment regardless of the service', async () => {
         await front().goDown();
         expect(await createDeployment(image)).toEqual({ app: image });
       });

@@ -6,7 +6,7 @@ import { recreateWhileAway } from './service-away.js';
 /** Seconds; `test/soak/service-away.test.ts` takes ten minutes. */
 const OUTAGE_S = 60;
 
-describe('a cluster whose Pods run, with the table in the API server', () => {
+describe('a cluster with running Pods, with the table in the API server', () => {
   let node: Node;
   beforeAll(async () => {
     node = await Node.start();

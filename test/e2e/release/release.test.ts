@@ -55,7 +55,7 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
       );
     });
 
-    it("tells the changelog's section of this version", () => {
+    it("shows the changelog's section of this version", () => {
       const notes = readFileSync(join(made.release, 'RELEASE_NOTES.md'), 'utf8');
       expect(notes).toMatch(new RegExp(`^# image-swapper ${version}\n`));
       expect(notes).toContain('### Added');

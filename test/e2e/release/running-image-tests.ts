@@ -25,7 +25,7 @@ export function describeRunning(made: MadeRelease, pushed: () => PushedImage): v
       };
     });
 
-    it('is that user, on that root, with the certificates of public authorities', () => {
+    it('runs as that user, on that root, with public CA certificates', () => {
       const seen: unknown = JSON.parse(
         unpacked.node(`
         const { existsSync, readFileSync, writeFileSync } = require('node:fs');
@@ -54,7 +54,7 @@ export function describeRunning(made: MadeRelease, pushed: () => PushedImage): v
       });
     });
 
-    it('tells its version', () => {
+    it('prints its version', () => {
       expect(unpacked.run(['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
     });
 

@@ -86,7 +86,7 @@ it('with the registry black-holed Pods keep their images, and those that were kn
   });
 });
 
-it('with the proxy itself black-holed the breaker opens, and nobody waits any more', async () => {
+it('opens the breaker when the proxy itself is black-holed, so that no request waits', async () => {
   const service = await world.serve(world.config());
   await until('the login', () => world.control.calls('GetAuthorizationToken').length === 1);
   world.proxy.setBlackHole(ECR_HOST, 'connect');

@@ -132,7 +132,7 @@ describe('pull times', () => {
 describe('creation templates', () => {
   const createOnPush = { repositories: { mode: 'createOnPush' } };
 
-  it('are looked at with createOnPush alone', async () => {
+  it('are checked with createOnPush only', async () => {
     expect(await check('creation template')).toEqual([]);
     const [probe] = await check('creation template', createOnPush);
     expect(probe?.message).toMatch(/^none with appliedFor CREATE_ON_PUSH matches the prefix: .* ECR's defaults/);

@@ -102,7 +102,7 @@ describe('the identity of the service', () => {
     expect(await world.admit(service, app)).toBeUndefined();
   });
 
-  it('nobody at all: the copy says which ways there are', async () => {
+  it('without any identity: the copy lists the login methods', async () => {
     const service = await world.serve(world.config(), { env: NO_KEYS });
     const row = await world.mirror(service, app);
     expect(row).toMatchObject({ state: 'failed', failure: { reason: 'unauthorized' } });
@@ -171,7 +171,7 @@ describe("the registry's login", () => {
   });
 });
 
-describe('the way to AWS', () => {
+describe('HTTP requests to AWS', () => {
   const API_HOSTS = [
     'api.ecr.eu-central-1.amazonaws.com',
     'sts.eu-central-1.amazonaws.com',

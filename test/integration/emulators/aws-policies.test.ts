@@ -63,7 +63,7 @@ describe('a policy call that fails', () => {
     40_000,
   );
 
-  it('does not hold up the image, however long it lasts', async () => {
+  it('does not delay the image, regardless of its duration', async () => {
     world.control.fault({ action: 'SetRepositoryPolicy', fault: { type: 'hang' } });
     const service = await world.serve(world.config(both));
     expect(await world.mirror(service, app)).toMatchObject({ state: 'done' });
@@ -163,7 +163,7 @@ describe('check --online', () => {
     return { code, text: stdout, probes: probes.filter(({ registry }) => registry.startsWith('target')) };
   }
 
-  it('is content where everything is allowed, and changes nothing', async () => {
+  it('succeeds if everything is allowed, and changes nothing', async () => {
     await mirrored();
     const before = JSON.stringify(world.control.repositories.list(ACCOUNT, REGION));
     const { code, probes } = await check(both);
@@ -223,11 +223,11 @@ describe('check --online', () => {
     expect(world.control.repositories.list(ACCOUNT, REGION)).toEqual([]);
   });
 
-  describe('where gc deletes', () => {
+  describe('in targets of gc', () => {
     const gc = { gc: { clusters: ['east'] } };
     const calls = (): number => world.control.calls('BatchDeleteImage').length;
 
-    it('is content with the rights to list tags and to delete, and deletes nothing', async () => {
+    it('succeeds with the rights to list tags and to delete, and deletes nothing', async () => {
       await mirrored();
       const { code, probes } = await check(both, gc);
       expect(code).toBe(0);

@@ -134,7 +134,7 @@ describe('a repository that a push finds missing', () => {
     expect(world.control.calls('CreateRepository')).toHaveLength(1);
   });
 
-  it('waits where AWS throttles, and nobody hears of it', async () => {
+  it('waits when AWS throttles, without an error', async () => {
     for (const code of ['ThrottlingException', 'TooManyRequestsException']) {
       world.control.fault({ action: 'CreateRepository', times: 1, fault: { type: 'error', code } });
     }
@@ -272,7 +272,7 @@ describe('layers that another repository has', () => {
   });
 });
 
-it('a dry run says how long the quotas make it last, and creates nothing', async () => {
+it('a dry run shows how long it takes under the quotas, and creates nothing', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'image-swapper-plan-'));
   try {
     const file = join(folder, 'image-swapper.yaml');

@@ -59,7 +59,7 @@ const policyOf = (name: string): string | undefined =>
   control.repositories.find(ACCOUNT, REGION, name)?.lifecyclePolicyText;
 const drifts = (): number[] => events.flatMap((event) => (event.kind === 'drift' ? [event.repositories] : []));
 
-describe('the look at all repositories', () => {
+describe('the sweep of all repositories', () => {
   it('fixes those whose mark is pending or another, and no one else’s', async () => {
     const good = desiredPolicies(awsConfig({ ecrOptions: { ...defaultEcrOptions, lifecyclePolicy } }))?.hash ?? '';
     create('mirror/docker.io/library/pending', pendingValue);
@@ -103,7 +103,7 @@ describe('the look at all repositories', () => {
     expect(control.calls('DescribeRepositories').length).toBeGreaterThanOrEqual(2);
   });
 
-  it('says what is missing, and looks again', async () => {
+  it('reports what is missing, and checks again', async () => {
     control.fault({ action: 'DescribeRepositories', times: 1, fault: { type: 'denied' } });
     create('mirror/quay.io/old', '0'.repeat(32));
     sweep();

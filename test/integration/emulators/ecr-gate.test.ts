@@ -300,7 +300,7 @@ describe('blobs', () => {
     expect([ecr.gate.count('BatchCheckLayerAvailability'), ecr.gate.count('UploadLayerPart')]).toEqual([1, 1]);
   });
 
-  it('are read from S3, which takes no login', async () => {
+  it('are read from S3, which accepts no login', async () => {
     const ecr = await Ecr.start({ blobHost: BLOBS });
     ecr.repository('app');
     const password = ecr.login();

@@ -223,7 +223,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     );
   });
 
-  it('tells that the API is not enabled', async () => {
+  it('reports that the API is not enabled', async () => {
     google.api.state.repositories.clear();
     const message = 'Artifact Registry API has not been used in project 1234 before or it is disabled.';
     google.api.fault = { code: 7, message };
@@ -320,7 +320,7 @@ describe('check --online', () => {
     expect(google.api.methods()).not.toContain('UpdateRepository');
   });
 
-  it('tells of a repository that is missing, or of another kind', async () => {
+  it('reports a repository that is missing, or of another kind', async () => {
     google.api.state.repositories.clear();
     expect((await check({})).stdout).toMatch(
       /MISSING .*repository +my-project-123\/mirror does not exist: create it, or set gcp/,

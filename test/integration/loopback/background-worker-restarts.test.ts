@@ -20,7 +20,7 @@ afterEach(() => rm(folder, { recursive: true }));
 const dying = (): string => `require('node:fs').appendFileSync(${JSON.stringify(starts)}, 'x'); process.exit(1);`;
 const count = async (): Promise<number> => (await readFile(starts, 'utf8').catch(() => '')).length;
 
-describe('a background worker that ends as soon as it has begun', () => {
+describe('a background worker that ends right after its start', () => {
   it('is started again after pauses that grow, reported each time, and not at once because of a request', async () => {
     const log = createLogger({ level: 'error', format: 'json' });
     let restarts = 0;

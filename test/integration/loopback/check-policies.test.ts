@@ -61,7 +61,7 @@ async function check(
   return JSON.parse(stdout) as Result;
 }
 
-it('tells which fit, which are those of another configuration, and which say nothing', async () => {
+it('reports which match, which belong to another configuration, and which have no hash', async () => {
   const { policies } = await check({});
   expect(policies.gatekeeper).not.toBe(policies.kyverno);
   live = { MutatingPolicy: policies.kyverno, Assign: policies.kyverno, MutatingWebhookConfiguration: undefined };
@@ -81,7 +81,7 @@ it('tells which fit, which are those of another configuration, and which say not
   expect([...selectors]).toEqual(['app.kubernetes.io/name=image-swapper']);
 });
 
-it('says what it may not read, and goes on with the others', async () => {
+it('reports what it may not read, and continues with the others', async () => {
   forbidden = 'mutatingpolicies';
   live = { Assign: 'old' };
   const { cluster } = await check();

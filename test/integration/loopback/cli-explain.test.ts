@@ -7,7 +7,7 @@ import { useCli } from './cli.js';
 const cli = useCli();
 
 describe('explain', () => {
-  it('tells an image as a story', async () => {
+  it('explains an image as text', async () => {
     const { code, stdout } = await cli.spawned(['explain', 'nginx', '--offline', '--config', await cli.config()]);
     expect(code).toBe(0);
     expect(stdout).toBe(
@@ -41,7 +41,7 @@ describe('explain', () => {
     });
   });
 
-  it('tells every Pod of a file with several objects, by its object', async () => {
+  it('explains every Pod of a file with several objects, by its object', async () => {
     const file = join(cli.folder, 'all.yaml');
     const template = { spec: { containers: [{ name: 'a', image: 'nginx' }] } };
     const deployment = { kind: 'Deployment', metadata: { name: 'web', namespace: 'kube-system' }, spec: { template } };

@@ -130,7 +130,7 @@ describe('mirror', () => {
     expect(cli.target.manifest(cli.repository(), manifest.digest)?.bytes).toEqual(manifest.bytes);
   });
 
-  it('names an SBOM that could not be copied for a passing reason, and exits 1', async () => {
+  it('names an SBOM that could not be copied for a temporary reason, and exits 1', async () => {
     const top = image.manifests.at(-1);
     if (top === undefined) throw new Error('no index');
     const { manifest } = buildReferrer(top, 'application/spdx+json', 'sbom');

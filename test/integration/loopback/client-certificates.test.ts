@@ -147,7 +147,7 @@ describe('names', () => {
   });
 });
 
-it('an expired certificate is none', async () => {
+it('treats an expired certificate as missing', async () => {
   const expired = await makeCertificates({ hosts: [GATEKEEPER], expired: true });
   await writeFile(join(folder, 'gatekeeper-of-old.crt'), expired.ca);
   const rules = await readClientRules({

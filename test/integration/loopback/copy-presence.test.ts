@@ -14,7 +14,7 @@ async function mirrored(options?: Parameters<typeof buildImage>[0], registries?:
   return { ...both, image };
 }
 
-describe('an image of which the target has lost a part', () => {
+describe('an image that the target has partly lost', () => {
   it.each([
     ['a child', (target, image) => target.deleteManifest(REPOSITORY, image.manifests[0]?.digest ?? '')],
     [

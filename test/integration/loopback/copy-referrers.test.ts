@@ -247,7 +247,7 @@ describe('long lists of referrers', () => {
   });
 });
 
-describe('a signature that cannot be read for a passing reason', () => {
+describe('a signature that temporarily cannot be read', () => {
   it('holds the tag back for two tries, then the tag goes up and the signature is unfinished', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();

@@ -85,7 +85,7 @@ describe('a repository that the target does not have', () => {
   });
 });
 
-describe('a repository that the target has, or does not speak of', () => {
+describe('a repository that the target has, or gives no answer about', () => {
   const answers: readonly (readonly [string, object | undefined])[] = [
     ['has tags', undefined],
     ['is hidden behind 403', { type: 'status', status: 403 }],

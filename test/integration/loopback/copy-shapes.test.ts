@@ -25,7 +25,7 @@ function entriesAt(registry: FakeRegistry, tag = 'v1'): readonly Entry[] {
   return manifests;
 }
 
-describe('an index of which the source has lost a part', () => {
+describe('an index that the source has partly lost', () => {
   const options = { platforms: ['linux/amd64', 'linux/arm64'], attestations: true } as const;
 
   it('is written without a missing attestation where it is written anyway, with a warning', async () => {
@@ -116,7 +116,7 @@ describe('a nested index that lacks a platform', () => {
   });
 });
 
-describe('an index whose entries are odd', () => {
+describe('an index with unusual entries', () => {
   it.each([OCI_CONFIG, 'application/json', 'application/vnd.oci.image.layer.v1.tar'])(
     'is copied with a warning when it calls a platform %s',
     async (mediaType) => {

@@ -66,7 +66,7 @@ it('deletes those of the namespace that it is given, and no others', async () =>
   expect([...policies.keys()]).toEqual(['swap-b']);
 });
 
-it('is content where nobody manages policies', async () => {
+it('succeeds if the service manages no policies', async () => {
   const stdout = 'nothing to delete: namespace default has no service with managed policies\n';
   expect(await run()).toMatchObject({ code: 0, stdout });
 });

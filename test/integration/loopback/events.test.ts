@@ -144,7 +144,7 @@ describe('Events at the API server', () => {
   });
 });
 
-describe('a flood of news', () => {
+describe('many results at once', () => {
   it('makes a bounded number of requests, and says how many Events were left out', async () => {
     const recorder = await start();
     const begin = performance.now();
@@ -238,7 +238,7 @@ describe('an API server that', () => {
     expect(log[1]).toBe('info: writing Events works again');
   });
 
-  it('has no such namespace any more loses that Event only', async () => {
+  it('without the namespace only loses that Event', async () => {
     const recorder = await start();
     api.fault = ({ path }) => (path.includes('/gone/') ? 404 : undefined);
     recorder.record(failed('a:1', [user('web', 'gone'), user('web', 'here')]));

@@ -43,7 +43,7 @@ const addressed = (): string[] => ['--server', service.url, '--ca-file', join(se
 const fromService = (...args: string[]): Promise<ProgramResult> => explain(...args, ...addressed());
 
 describe('explain --server', () => {
-  it("tells a copy's failure, its reason and the next try, as text and as JSON", async () => {
+  it("reports a copy's failure, its reason and the next try, as text and as JSON", async () => {
     throttled.fault({ path: '/manifests/', action: { type: 'status', status: 429, headers: { 'retry-after': '60' } } });
     const image = asked(throttled);
     const row = await ask(image);
@@ -71,7 +71,7 @@ describe('explain --server', () => {
     expect(await metric(service, 'image_swapper_containers_total')).toBe(containers);
   });
 
-  it('tells a finished copy, and a Pod of another namespace', async () => {
+  it('reports a finished copy, and a Pod of another namespace', async () => {
     await ask(asked());
     const pod = join(service.folder, 'pod.json');
     await writeFile(pod, JSON.stringify({ kind: 'Pod', spec: { containers: [{ name: 'app', image: asked() }] } }));

@@ -52,7 +52,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     expectComplete(target, TARGET, image);
   });
 
-  it('says by GET why', async () => {
+  it('returns the reason by GET', async () => {
     const { source, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     const body = JSON.stringify({

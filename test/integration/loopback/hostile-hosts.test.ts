@@ -10,7 +10,7 @@ import { until } from '../../fakes/until.js';
 const world = new World();
 afterAll(() => world.close());
 
-describe('images that lead inside', () => {
+describe('images that point to internal hosts', () => {
   let inside: Server;
   let visits: string[];
   let port: number;
@@ -26,7 +26,7 @@ describe('images that lead inside', () => {
   });
   afterAll(() => inside.close());
 
-  it('reach nobody, in whatever notation, and each says why', async () => {
+  it('reach no host in any notation, and each error says why', async () => {
     const target = await world.registry();
     const copying = await world.serve({ target: plainRegistry(target) }, { plain: true });
     const hosts = [

@@ -120,7 +120,7 @@ describe('requests that two readers could understand differently', () => {
   });
 });
 
-describe('senders that hold on', () => {
+describe('senders that keep connections open', () => {
   it('those that leave in the middle of a body are not logged as errors', async () => {
     const before = await metric(service, 'image_swapper_resolve_requests_total', { outcome: 'aborted' });
     for (const leave of ['destroy', 'end'] as const) {
@@ -138,7 +138,7 @@ describe('senders that hold on', () => {
     await ok();
   });
 
-  it('a byte at a time, in any number, delay nobody', async () => {
+  it('sent a byte at a time, in any number, delay no other request', async () => {
     const slow = await Promise.all(Array.from({ length: 200 }, open));
     for (const socket of slow) {
       socket.on('error', () => undefined);
@@ -179,8 +179,8 @@ function residentBytes(metrics: string): number {
   return Number(bytes ?? 'nothing');
 }
 
-describe('what a stranger can add to the metrics', () => {
-  it('is nothing: as many series after a thousand strange requests as before', async () => {
+describe('series that strangers can add to the metrics', () => {
+  it('creates no series: their number is the same after a thousand strange requests', async () => {
     const strange = (n: number): Promise<unknown> => {
       const pod = {
         metadata: { namespace: `n${n}` },

@@ -165,7 +165,7 @@ describe('names and images that want to be something else', () => {
     expect(service.log.filter(({ level, message }) => level === 'raw' || message === 'forged')).toEqual([]);
   });
 
-  it('nor in the log for people', async () => {
+  it('nor in the console log', async () => {
     const file = join(service.folder, 'console.yaml');
     const config = {
       logFormat: 'console',
@@ -300,7 +300,7 @@ describe('Pods that are too large', () => {
     expect((await ask(JSON.stringify({ kind: 'Pod', spec: { containers: list } }), '/v1/explain')).status).toBe(200);
   });
 
-  it('so are those for which the filters would never end', async () => {
+  it('also keeps Pods whose filters would never end', async () => {
     const env = Array.from({ length: 40_000 }, (_, n) => ({ name: `E${n}` }));
     const list = Array.from({ length: 400 }, (_, n) => ({ name: `c${n}`, image: 'nginx', ...(n === 0 && { env }) }));
     expect((await ask(request(containers(...list)))).json()).toEqual({ images: {}, patches: [] });

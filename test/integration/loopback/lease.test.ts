@@ -126,7 +126,7 @@ describe('the Lease at the API server', () => {
     expect(replica.working).toBe(true);
   });
 
-  it('is fought for by one create each, and won by one', async () => {
+  it('is contested with one create each, and won by one', async () => {
     const all = await Promise.all(['a_1', 'b_2', 'c_3'].map((identity) => start(identity)));
     await until('a leader', () => all.some(({ working }) => working));
     await sleep(3 * FAST.renew);
@@ -198,7 +198,7 @@ describe('an API server that', () => {
     expect(JSON.stringify([replica.state, replica.log])).not.toContain(api.token);
   });
 
-  it('answers the giving back with a conflict is asked once more', async () => {
+  it('answers the release with a conflict gets a second request', async () => {
     const replica = await start('a_1');
     await until('leading', () => replica.working);
     let conflicts = 0;

@@ -82,7 +82,7 @@ function send(
 
 const errorOf = (reply: Reply): unknown => (JSON.parse(reply.body) as { error: unknown }).error;
 
-describe('bad input is answered with a status, a code and a sentence', () => {
+describe('answers bad input with a status, a code and a sentence', () => {
   it.each([
     ['not JSON', '/v1/kyverno', 'hello', 400, 'invalid_json'],
     ['no Pod', '/v1/kyverno', '{"request":{"object":{"kind":"Service"}}}', 400, 'wrong_kind'],
@@ -120,7 +120,7 @@ describe('bad input is answered with a status, a code and a sentence', () => {
     expect((await send('/v1/kyverno', { body: JSON.stringify({ request: REQUEST }) })).status).toBe(200);
   });
 
-  it('a client that goes away in the middle of its body leaves the service up', async () => {
+  it('a client that disconnects in the middle of its body does not stop the service', async () => {
     const socket = connect(port, '127.0.0.1');
     await new Promise((resolve) => socket.once('connect', resolve));
     socket.write('POST /v1/kyverno HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"request":');
@@ -162,14 +162,14 @@ describe('connections', () => {
     },
   );
 
-  it('are kept after a MutatingPolicy and let go after a ClusterPolicy', async () => {
+  it('are kept after a MutatingPolicy and closed after a ClusterPolicy', async () => {
     const headers = { Connection: 'keep-alive' };
     const reply = await send('/v1/kyverno', { body, headers });
     expect(reply.headers).toMatchObject({ connection: 'keep-alive', 'keep-alive': 'timeout=95' });
     expect((await send('/v1/kyverno', { body: asString, headers })).headers.connection).toBe('close');
   });
 
-  it('are let go while stopping, after an answer in flight was written', async () => {
+  it('are closed while stopping, after an answer in flight was written', async () => {
     let finish: (result: AdmissionResult) => void = () => undefined;
     let asked: () => void = () => undefined;
     const inFlight = new Promise<void>((resolve) => (asked = resolve));

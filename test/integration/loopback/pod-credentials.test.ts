@@ -107,7 +107,7 @@ describe('the credentials of a Pod', () => {
     expect(asked().slice(before)).toEqual([]);
   });
 
-  it('are not looked at with secretReader.enabled: false, until a reload says otherwise', async () => {
+  it('are not read with secretReader.enabled: false, until a reload changes it', async () => {
     api.putPullSecret('team-a', 'pod-secret', { [source.host]: login('right', users.right) });
     const service = await serve(configuration({ secretReader: { enabled: false } }));
     expect(await copied(service, 'app')).toBe('failed');

@@ -58,7 +58,7 @@ async function watching(): Promise<void> {
 }
 
 describe('watched pull secrets', () => {
-  it('cost no request, however many Pods ask', async () => {
+  it('cost no request, for any number of Pods', async () => {
     put('pod-secret', 'pod');
     put('account-secret', 'account');
     api.putSecret(
@@ -117,7 +117,7 @@ describe('watched pull secrets', () => {
     expect(reads()).toHaveLength(2);
   });
 
-  it('are in force at once when they are rotated, come, are given to a ServiceAccount or go, and each change is reported', async () => {
+  it('take effect at once when they are rotated, created, added to a ServiceAccount or deleted, and each change is reported', async () => {
     put('pod-secret', 'first');
     put('account-secret', 'account');
     await watching();

@@ -78,7 +78,7 @@ describe('pull secrets of a Pod', () => {
     expect(await users()).toEqual([]);
   });
 
-  it('are fifty at most', async () => {
+  it('are limited to fifty', async () => {
     api.putServiceAccount('team-a', 'default', []);
     const secretNames = Array.from({ length: 60 }, (_, index) => `secret-${index}`);
     await secrets.forPod({ ...POD, secretNames });

@@ -68,7 +68,7 @@ async function listed(service: RunningService): Promise<void> {
 }
 
 describe('the leader', () => {
-  it('copies what is used, and nothing of what is left alone', async () => {
+  it('copies used images, and no excluded ones', async () => {
     put('used', image('used'));
     put('system', image('system'), 'kube-system');
     put('own', image('own'), 'image-swapper');

@@ -77,7 +77,7 @@ async function has(...names: string[]): Promise<void> {
   await until(`has ${names.join(' ')}`, () => [...present.keys()].sort().join() === [...names].sort().join());
 }
 
-describe('what is there', () => {
+describe('existing images', () => {
   it('is listed page by page, and watched from there', async () => {
     cluster.collection(PODS).generate(340, (index) => smallPod(`pod-${index}`, 'app:1'));
     await start();
@@ -135,7 +135,7 @@ describe('what is there', () => {
     expect(lists).toBe(1);
   });
 
-  it('is looked at no more after the end', async () => {
+  it('is not checked after the end', async () => {
     await start();
     await watching();
     running.abort();
@@ -185,7 +185,7 @@ describe('a watch that ends', () => {
     expect(lists).toBe(1);
   });
 
-  it('without a word is given up: its other end is gone', async () => {
+  it('without any event is abandoned, because its other end is gone', async () => {
     await start({ silence: 300 });
     await watching();
     cluster.goSilent(PODS);
@@ -228,7 +228,7 @@ describe('a server that has forgotten', () => {
     expect([lists, trouble]).toEqual([2, []]);
   });
 
-  it('says so between two pages', async () => {
+  it('reports it between two pages', async () => {
     cluster.collection(PODS).generate(240, (index) => smallPod(`pod-${index}`, 'app:1'));
     cluster.fault({ verb: 'list', after: 1, times: 1, fault: { type: 'status', code: 410 } });
     await start();
@@ -251,7 +251,7 @@ describe('a server that has forgotten', () => {
   );
 });
 
-describe('trouble', () => {
+describe('a problem', () => {
   it.each<readonly [string, Parameters<FakeCluster['fault']>[0]['fault']]>([
     ['429', { type: 'status', code: 429 }],
     ['500', { type: 'status', code: 500 }],

@@ -81,7 +81,7 @@ describe.each(['basic', 'bearer'] as const)('a registry with %s authentication',
     expect(registry.accessLog.slice(before).map(({ status }) => status)).toEqual([200]);
   });
 
-  it('says who may not push', async () => {
+  it('names the identity that may not push', async () => {
     const permissions = { reader: { '*': ['pull'] } };
     const registry = await start({ auth: { type, users, permissions } });
     const reader = client(registry, [{ username: 'reader', password: 'secret' }]);
@@ -106,7 +106,7 @@ describe.each(['basic', 'bearer'] as const)('a registry with %s authentication',
   });
 });
 
-describe('a registry that hides what one may not read', () => {
+describe('a registry that hides unreadable images', () => {
   const other = { username: 'reader', password: 'secret' };
   const permissions = { reader: { 'other/app': ['pull'] } };
   /** Users of the requests for manifests; `-` is nobody. */

@@ -179,7 +179,7 @@ describe('the findings of an audit', () => {
   });
 });
 
-describe('signatures that cannot be read for a passing reason', () => {
+describe('signatures that temporarily cannot be read', () => {
   it('are unfinished, and come with the next look, wherever they are', async () => {
     const { copy, job } = world();
     const tag = `${(image.manifests[0]?.digest ?? '').replace(':', '-')}.sig`;
@@ -198,7 +198,7 @@ describe('signatures that cannot be read for a passing reason', () => {
 });
 
 describe('a target that folds the case of tags', () => {
-  it('does not say that it has a tag with capitals, and says why', async () => {
+  it('does not report a tag with capitals as present, and reports why', async () => {
     await target.close();
     target = await FakeRegistry.start({ foldTags: true });
     const { config, options, job } = world();

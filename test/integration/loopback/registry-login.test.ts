@@ -218,7 +218,7 @@ describe('a registry that redirects to another one', () => {
     expect(error.message).toMatch(/redirects a PUT to http:\/\/127\.0\.0\.1:1 while the body is sent/);
   });
 
-  it('back and forth ends', async () => {
+  it('a redirect loop ends', async () => {
     const servers: ScriptedServer[] = [];
     const to = (index: number): Script => redirectTo(() => servers[index] as ScriptedServer);
     servers.push(await start(to(1)), await start(to(0)));

@@ -42,7 +42,7 @@ async function within(milliseconds: number, work: Promise<unknown>): Promise<unk
 describe.each(['connect', 'handshake'] as const)('a proxy that swallows the %s', (at) => {
   beforeEach(() => proxy.setBlackHole(HOST, at));
 
-  it('an abort ends the request at once', async () => {
+  it('aborts the request at once', async () => {
     const head = client(60_000).headManifest('app', 'latest', { signal: AbortSignal.timeout(100) });
     expect(await within(5_000, head)).toMatchObject({ name: 'TimeoutError' });
   });

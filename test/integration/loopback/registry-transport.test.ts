@@ -199,7 +199,7 @@ describe('sockets and timeouts', () => {
     expect(message).toMatch(/no connection for 200 ms/);
   });
 
-  it('says that nobody listens', async () => {
+  it('reports that nothing listens', async () => {
     const free = createServer();
     const host = await listen(free);
     await new Promise((resolve) => free.close(resolve));

@@ -49,7 +49,7 @@ describe('imageCopyPolicy force', () => {
   });
 });
 
-describe('an SBOM that fails for a passing reason', () => {
+describe('an SBOM that fails temporarily', () => {
   it('is listed as unfinished, and counted', async () => {
     const top = image.manifests.at(-1);
     if (top === undefined) throw new Error('no index');

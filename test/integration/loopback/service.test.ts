@@ -187,7 +187,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
     expect(firstManifest).toBeGreaterThan(-1);
   });
 
-  it('copies once however many Pods ask at once', async () => {
+  it('copies once for any number of concurrent Pods', async () => {
     await Promise.all(Array.from({ length: 40 }, () => admit()));
     await settled();
     expect(count(target, 'PUT', `/${repository()}/manifests/1.0`)).toBe(1);
@@ -265,7 +265,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
     },
   );
 
-  it('explain tells the decision as JSON', async () => {
+  it('explain prints the decision as JSON', async () => {
     const reply = await post(`${service.url}/v1/explain`, JSON.stringify({ image: `${source.host}/app:1.0` }), {
       ca: service.ca,
     });
@@ -370,7 +370,7 @@ describe('the other policies', () => {
     expect(Date.now() - started).toBeLessThan(5_000);
   });
 
-  it('force: copies what the source has now although the target has the tag', async () => {
+  it('force: copies the source’s current image although the target has the tag', async () => {
     await start({ imageCopyPolicy: 'force' });
     await admit();
     const newer = buildImage({ seed: 9 });

@@ -123,7 +123,7 @@ async function ask(
 const manifestRequests = (): string[] =>
   source.accessLog.filter(({ path }) => path.includes('/manifests/')).map(({ method }) => method);
 
-describe('who may read an image at its source', () => {
+describe('access to an image at its source', () => {
   it.each<readonly [string, Setting & { readonly anonymous?: boolean }, string, string]>([
     ['the Pod whose secret reads it', {}, 'team-a', 'granted pod'],
     ['not the Pod whose secret reads another repository', {}, 'team-b', 'refused'],
@@ -178,7 +178,7 @@ describe('who may read an image at its source', () => {
   });
 });
 
-describe('an answer', () => {
+describe('an answer of the service', () => {
   it('is kept for ten minutes, by credentials and digest, then asked again', async () => {
     const checks = await open();
     expect([await ask(checks, 'team-a'), await ask(checks, 'team-a')]).toEqual(['granted pod', 'granted pod']);
@@ -205,7 +205,7 @@ describe('an answer', () => {
     expect(await ask(checks, 'team-a')).toBe('unknown');
   });
 
-  it('comes in time from a source that hangs: the last good one, or none', async () => {
+  it('arrives in time from a hanging source: the last good one, or none', async () => {
     const checks = await open();
     expect(await ask(checks, 'team-a')).toBe('granted pod');
     now += 11 * MINUTE;

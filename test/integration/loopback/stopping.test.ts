@@ -48,7 +48,7 @@ function admit(): Promise<ClientReply> {
 
 const readiness = async (): Promise<number> => (await get(`${service.operations}/readyz`)).status;
 
-describe('a Pod that is asked to end', () => {
+describe('a terminating Pod', () => {
   it('is not ready at once, and answers new connections until everybody has heard of it', async () => {
     await start();
     service.process.kill('SIGTERM');

@@ -43,7 +43,7 @@ function get(proxy: string, path: string): Promise<{ status: number | undefined 
   });
 }
 
-describe('a proxy that plays hosts', () => {
+describe('a proxy that stands in for hosts', () => {
   it('passes requests on to the backend of the host, whole and logged', async () => {
     const target = await registry();
     const image = buildImage({ layerSize: 300_000 });

@@ -147,7 +147,7 @@ describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
 });
 
 describe('three replicas, a hundred images, twenty repositories, AWS’s quotas', () => {
-  it('every image arrives, each repository is created once, and no throttling is heard of', async () => {
+  it('every image arrives, each repository is created once, and no throttling is reported', async () => {
     const world = await EcrWorld.start({
       control: { rates: { CreateRepository: 5, SetRepositoryPolicy: 5, TagResource: 5 } },
       gate: { rates: ECR_RATES },

@@ -186,7 +186,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 };
 
 describe.runIf(promtool !== undefined)('promtool', () => {
-  it('takes the alerts', () => {
+  it('accepts the alerts', () => {
     expect(run(['check', 'rules', alertsFile])).toBe('ok');
   });
 
@@ -281,7 +281,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
     expect(run(['test', 'rules', file('annotations.yaml', tests)])).toBe('ok');
   });
 
-  it('takes each query of the dashboard', () => {
+  it('accepts each query of the dashboard', () => {
     const { panels } = JSON.parse(readFileSync(new URL('dashboards/image-swapper.json', chart), 'utf8')) as {
       panels: { title: string; targets?: { expr: string }[] }[];
     };

@@ -76,7 +76,7 @@ describe.skipIf(!hasGo && !process.env['CI'])('beside the libraries of the kubel
     expect(result === 'refused' ? result : result.domain).toBe(ours);
   });
 
-  it('takes every target reference', async () => {
+  it('accepts every target reference', async () => {
     const texts = fc.sample(legalReferenceText, 20_000);
     const named = texts.flatMap((text) => everyTarget.map((target) => targetReference(target, parseReference(text))));
     const answers = await ask(

@@ -203,7 +203,7 @@ describe('copies that requests wait for', () => {
     expect(manifests[0]).toMatchObject({ webhooks: [{ timeoutSeconds: expected }] });
   });
 
-  it('up to a deadline that is none stop the synth', () => {
+  it('with an invalid deadline stops the synth', () => {
     expect(() =>
       swapper({
         config: { target, imageCopyDeadline: 'soon' },

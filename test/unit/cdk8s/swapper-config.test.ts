@@ -113,7 +113,7 @@ describe("the configuration's targets", () => {
   });
 });
 
-describe('a configuration that is none', () => {
+describe('an invalid configuration', () => {
   const target = { oci: oci('harbor.example.com') };
   it.each<[unknown, string]>([
     [undefined, 'props.config: is missing: must be a mapping'],

@@ -41,7 +41,7 @@ describe('the progress of copies', () => {
     expect(process.listenerCount('SIGINT')).toBe(before);
   });
 
-  it('says in a pipe which copies failed', () => {
+  it('names the failed copies in a pipe', () => {
     const { stderr, text } = terminal(false);
     const both = progress(stderr);
     both.end(job, true);

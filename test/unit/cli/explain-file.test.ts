@@ -18,7 +18,7 @@ function found(...documents: readonly object[]): readonly unknown[] {
   });
 }
 
-describe('a manifest that explain reads', () => {
+describe('a manifest for explain', () => {
   it.each([
     ['Deployment', { spec: { template } }],
     ['StatefulSet', { spec: { template } }],

@@ -78,7 +78,7 @@ describe('a row', () => {
   ])('%s', (_what, more, expected) => expect(detail(more)).toEqual(expected));
 });
 
-describe('the head', () => {
+describe('the help header', () => {
   it.each([
     [{ leading: true, holder: 'a' }, 'this replica is the leader and makes the copies'],
     [{ leading: false, holder: 'b' }, 'the leader is b; ask it for the state of copies'],

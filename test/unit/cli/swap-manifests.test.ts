@@ -122,7 +122,7 @@ kind: Deployment\r
     expect(problems).toEqual([expect.stringMatching(/^all\.yaml:4:12: .*Nginx:1/)]);
   });
 
-  it('keeps an image that is not wanted, and tells the reason', async () => {
+  it('keeps an unwanted image, and reports the reason', async () => {
     const text = 'kind: Pod\nspec:\n  containers:\n  - image: nginx:1\n  - image: redis:7\n';
     const isWanted: SwapOptions['isWanted'] = ({ container }) =>
       Promise.resolve(container.image === 'redis:7' ? 'no answer' : false);

@@ -6,7 +6,7 @@ import type { configSchema } from '../../../extension-service/src/config/schema/
 import type { Config } from '../../../extension-service/src/core/config/model.js';
 import { aws, parse, parseAnchor, target } from './parsing.js';
 
-describe('a configuration of nothing but a target', () => {
+describe('a configuration with only a target', () => {
   it('has the documented defaults', () => {
     expect(parse(target).config).toEqual({
       dryRun: false,
@@ -83,7 +83,7 @@ describe('a configuration of nothing but a target', () => {
     });
   });
 
-  it('says of each value that it is a default', () => {
+  it('marks each value as a default', () => {
     const { origins } = parse(target);
     const others = [...origins].filter(([, origin]) => origin !== 'default');
     expect(others).toEqual([
@@ -110,7 +110,7 @@ describe('a configuration of nothing but a target', () => {
   });
 });
 
-describe('what counts as not there', () => {
+describe('values that count as absent', () => {
   it.each([
     ['a key without a value', `${target}source:\n  filters:\n    # none yet\nmirror:\n`],
     ['an empty text where none is needed', `${target}source: {allow: []}\nqueue: {type: memory, url: ""}\n`],
@@ -218,6 +218,6 @@ describe('values', () => {
   });
 });
 
-it('what the schema gives is the model', () => {
+it('the schema produces the model', () => {
   expectTypeOf<z.output<typeof configSchema>>().toExtend<Config>();
 });

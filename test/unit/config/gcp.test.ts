@@ -10,8 +10,8 @@ function gcp(lines: string): string {
 
 const KEY = 'projects/my-project/locations/europe/keyRings/ring/cryptoKeys/key';
 
-describe('what a repository of Artifact Registry can be', () => {
-  it('takes every setting', () => {
+describe('a repository name of Artifact Registry', () => {
+  it('accepts every setting', () => {
     const { config, warnings } = parse(
       gcp(`    serviceAccount: mirror@my-project.iam.gserviceaccount.com
     endpoint: artifactregistry-psc.p.googleapis.com:443

@@ -115,7 +115,7 @@ describe('problems with the AWS side of a target', () => {
     expect(warningsOf(loaded).join()).toContain('"123456789" has 9 digits');
   });
 
-  it('takes everything at its limit', () => {
+  it('accepts everything at its limit', () => {
     const tags = Array.from({ length: 50 }, (_, i) => `{key: k${i}, value: v}`).join(', ');
     const text = options(`      tags: [${tags}]\n      lifecyclePolicy: '{"rules":[${rules(50)}]}'\n`);
     expect(problemsOf(text)).toEqual([]);

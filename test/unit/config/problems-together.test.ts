@@ -339,7 +339,7 @@ describe('the rules', () => {
   });
 });
 
-describe('who may ask', () => {
+describe('authentication of callers', () => {
   const secret = 'secret: p-word-p-word-p-word-p-word-p-word';
   it.each<readonly [string, readonly string[], readonly string[]]>([
     ['server: {routes: []}\n', ['2:10: server.routes: is empty: leave it out to serve all routes'], []],

@@ -43,7 +43,7 @@ describe('a renewed login', () => {
   const password = async (login: RenewedLogin<PasswordCredentials>): Promise<string> =>
     (await login.get()).credentials.password;
 
-  it('is asked for once however many need it', async () => {
+  it('is requested once for any number of users', async () => {
     const login = start();
     expect(issuer.asked).toHaveLength(0);
     const all = await Promise.all(Array.from({ length: 50 }, () => password(login)));
@@ -85,7 +85,7 @@ describe('a renewed login', () => {
     expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 8_000, 8_000, 8_000]);
   });
 
-  it('tells the last failure at once during a pause, instead of asking again', async () => {
+  it('returns the last failure at once during a pause, instead of a new request', async () => {
     issuer.failures.push(new Error('no credentials'));
     const login = start({ base: 5_000 });
     await expect(login.get()).rejects.toThrow('no credentials');
@@ -116,7 +116,7 @@ describe('a renewed login', () => {
     await expect(login.get()).rejects.toThrow('down');
   });
 
-  it('tells each renewal, with its end, and stops when told', async () => {
+  it('reports each renewal, with its expiry, and stops on request', async () => {
     const ends: number[] = [];
     const login = start({ onRenewed: ({ expires }) => ends.push(expires) });
     await login.get();

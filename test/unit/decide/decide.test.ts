@@ -158,7 +158,7 @@ describe('image volumes', () => {
     expect(short(decide(rulesOf({}, filter), input(pod))[0])).toBe(expected);
   });
 
-  it('are left alone under source.volumes: false, and containers are not', () => {
+  it('are not swapped under source.volumes: false, but containers are', () => {
     const rules = rulesOf({ source: { ...configOf().source, volumes: false } });
     expect(decide(rules, input(both)).map(short).slice(0, 2)).toEqual([
       'mirror.test/docker.io/library/nginx:latest',
@@ -200,7 +200,7 @@ describe('image volumes', () => {
   });
 });
 
-describe('a Pod that a swap would make worse', () => {
+describe('a Pod that a swap would break', () => {
   const owned = (apiVersion: string, kind: string) => ({
     ownerReferences: [
       { apiVersion: 'v1', kind: 'Other' },
@@ -340,7 +340,7 @@ describe('filters', () => {
     expect(decision).toMatchObject({ action: 'mirror', warnings: [{ kind: 'error' }] });
   });
 
-  it('what is not boolean warns and does not match', () => {
+  it('warns about a result that is not boolean, and does not match', () => {
     const [decision] = decide(rulesOf({}, 'container.name'), input(podOf(['nginx'])));
     expect(decision).toMatchObject({ action: 'mirror', warnings: [{ kind: 'not-boolean' }] });
   });
@@ -478,7 +478,7 @@ describe('the answer', () => {
   });
 });
 
-describe('what filters see', () => {
+describe('the input of filters', () => {
   it("is the Pod as k8s-image-swapper marshals it: with the request's namespace, status and resources", () => {
     expect(filterObject(podOf(['nginx']), 'team-a')).toEqual({
       apiVersion: 'v1',

@@ -5,7 +5,7 @@ import { checkExplained, checkRequest, everyRules } from './invariants.js';
 import type { Owners } from './invariants.js';
 
 /** The same check, a hundred times as long, is test/fuzz/pods.test.ts. */
-it('whatever the Pod and the configuration, deciding keeps the invariants and explaining agrees', () => {
+it('deciding keeps the invariants and explaining agrees, for any Pod and configuration', () => {
   const owners = everyRules.map((): Owners => new Map());
   let swapped = 0;
   fc.assert(

@@ -40,7 +40,7 @@ function told(expression: string, object: JsonObject = pod): string {
   return JSON.stringify(explainDecisions(rules, input).map(({ explanation }) => explanation));
 }
 
-describe('what explaining shows of a Pod', () => {
+describe('the parts of a Pod that explain shows', () => {
   it.each([
     'length(container.env[].value) > `0`',
     "container.env[?name == 'DB'].value | [0] != ''",
@@ -92,7 +92,7 @@ describe('what explaining shows of a Pod', () => {
     expect(told('obj.metadata.annotations.a', large).length).toBeLessThan(most);
   });
 
-  it('copes with a Pod nested far beyond any stack', () => {
+  it('handles a Pod nested deeper than any stack', () => {
     const deep = JSON.parse(`${'['.repeat(200_000)}${']'.repeat(200_000)}`) as JsonObject;
     const text = told('obj.metadata.annotations && `true`', {
       metadata: { annotations: deep },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compileFilter } from '../../../extension-service/src/core/filters/compile.js';
 
-describe('what does not compile', () => {
+describe('expressions that do not compile', () => {
   it.each([
     ['obj.', 5, "the expression ends too early: expected a field name, '*', '[' or '{'"],
     ['obj..x', 5, "unexpected '.': expected a field name, '*', '[' or '{'"],
@@ -28,7 +28,7 @@ describe('what does not compile', () => {
   });
 });
 
-describe('what compiles and cannot work', () => {
+describe('expressions that compile but cannot work', () => {
   it.each([
     ["startsWith(container.image, 'x')", 1, 'there is no function startsWith(), did you mean starts_with()'],
     ['a || lengt(b) == `1`', 6, 'there is no function lengt(), did you mean length()'],
@@ -63,7 +63,7 @@ describe('what compiles and cannot work', () => {
   });
 });
 
-describe('what no Pod ever fits', () => {
+describe('conditions that no Pod matches', () => {
   const field = (text: string, name = text) =>
     `${text} is a field, not a string, because it has no quotes: write '${name}'`;
   const quoted = (name: string) => `"${name}" is a field, not a string, because of its double quotes: write '${name}'`;
@@ -141,7 +141,7 @@ describe('what no Pod ever fits', () => {
   });
 });
 
-describe('what may be boolean', () => {
+describe('values that may be boolean', () => {
   it.each([
     'obj.spec.hostNetwork',
     'container.a[0]',

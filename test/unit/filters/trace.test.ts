@@ -44,7 +44,7 @@ describe('traceFilter', () => {
     ]);
   });
 
-  it('goes through the elements of a projection', () => {
+  it('evaluates the elements of a projection', () => {
     expect(linesOf("obj.spec.containers[?contains(image, 'red')].image | [0]")).toEqual([
       '1 obj.spec.containers[?contains(image, \'red\')].image | [0]: "redis"',
       '  1 obj.spec.containers[?contains(image, \'red\')].image: ["redis"]',

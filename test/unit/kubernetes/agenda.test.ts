@@ -81,8 +81,8 @@ function ended(report: CopyReport): void {
   agenda.settled(report);
 }
 
-describe('when an image is asked for', () => {
-  it('at once when it is new, once however many use it', async () => {
+describe('scheduling of image requests', () => {
+  it('at once if it is new, once for any number of users', async () => {
     use('a', ['app', 'sidecar']);
     use('b', ['app']);
     expect(await after(1)).toEqual(['app', 'sidecar']);
@@ -245,8 +245,8 @@ describe('when an image is asked for', () => {
   });
 });
 
-describe('what a tag means now', () => {
-  it('is asked for once by many Pods that come at once, and again by those that come later', async () => {
+describe('the current image of a tag', () => {
+  it('is requested once by many concurrent Pods, and again by later ones', async () => {
     use('a', ['app']);
     await after(1);
     ended(succeeded(last()));
@@ -273,7 +273,7 @@ describe('what a tag means now', () => {
   });
 });
 
-describe('what is in the target under a name that only reads like a mirror', () => {
+describe('images in the target whose name only looks like a mirror', () => {
   it('is looked for, and never compared with what it reads like', async () => {
     use('a', ['app'], undefined, { uncertain: true });
     expect(await after(1)).toEqual(['app']);
@@ -321,7 +321,7 @@ describe('after a failure', () => {
     expect(await after(2 * MINUTE)).toEqual(['app']);
   });
 
-  it('asks less and less often for what stays so, up to the interval', async () => {
+  it('requests unchanged images less and less often, up to the interval', async () => {
     use('a', ['app']);
     await after(1);
     const times: number[] = [];
@@ -356,7 +356,7 @@ describe('after a failure', () => {
     expect(last().pull?.namespace).toBe('team-6');
   });
 
-  it('forgets the secrets of namespaces that use the image no more', async () => {
+  it('forgets the secrets of namespaces that no longer use the image', async () => {
     use('old', ['app'], pullOf('gone', 'registry'));
     use('new', ['app'], pullOf('team-a', 'registry'));
     images.remove('uid-of-old');
@@ -364,7 +364,7 @@ describe('after a failure', () => {
     expect(last().pull?.namespace).toBe('team-a');
   });
 
-  it('asks at once when somebody comes who may pull it otherwise', async () => {
+  it('requests it at once when a new user may pull it with other credentials', async () => {
     use('a', ['app'], pullOf('team-a'));
     await after(1);
     ended(failedBy(last(), 'unauthorized'));

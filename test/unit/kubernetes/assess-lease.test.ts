@@ -14,7 +14,7 @@ function held(spec: Readonly<Record<string, unknown>>, more: Partial<Observation
   return { lease: { record, resourceVersion: '7' }, gone: false, unchangedSince: 100_000, ...more };
 }
 
-describe('what is done about the Lease', () => {
+describe('the next action on the Lease', () => {
   it.each([
     { what: 'there is none', seen: NOTHING, after: 0, does: 'create' },
     { what: 'it is given back', seen: held({ holderIdentity: '' }), after: 0, does: 'take' },

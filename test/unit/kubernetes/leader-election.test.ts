@@ -150,7 +150,7 @@ describe('a leader that cannot renew', () => {
 describe('a replica that the API server refuses', () => {
   const unavailable = (replica: Replica): string | undefined => replica.state?.unavailable;
 
-  it('waits 20 s before it takes itself to be alone: rights come a moment after the Pods', async () => {
+  it('waits 20 s before it considers itself alone, because rights are granted shortly after the Pods start', async () => {
     const one = world.start({ pod: 'a' });
     one.network = 'forbidding';
     await run(19.9);
@@ -190,7 +190,7 @@ describe('a replica that the API server refuses', () => {
   });
 });
 
-describe('a Lease that somebody', () => {
+describe('a Lease that another client', () => {
   it('deleted is made again by its leader, and makes no second one', async () => {
     const [one, other] = await leaderAndOther();
     world.lease = undefined;
@@ -230,7 +230,7 @@ const accident = fc.record({
   ),
 });
 
-describe('with accidents of any kind', () => {
+describe('with random faults', () => {
   it('there are never two leaders at one moment, and one soon after they end', async () => {
     const property = fc.asyncProperty(
       fc.array(accident, { minLength: 1, maxLength: 12 }),

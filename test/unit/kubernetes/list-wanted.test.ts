@@ -68,11 +68,11 @@ describe('the workloads of a busy cluster', () => {
     await expect(list(status(code))).rejects.toThrow(`status ${code}`);
   });
 
-  it('are abandoned when retries do not help', async () => {
+  it('are abandoned if retries do not help', async () => {
     await expect(list(...Array.from({ length: 8 }, () => status(503)))).rejects.toThrow('status 503');
   });
 
-  it('are given up when every list is forgotten before its end', async () => {
+  it('are abandoned if every list is forgotten before its end', async () => {
     const forgotten = Array.from({ length: 5 }, () => [page(['a'], 'two'), status(410)]);
     await expect(list(...forgotten.flat())).rejects.toThrow('status 410');
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { anotherOwner, ownerOf } from '../../../extension-service/src/kubernetes/managed-policies/owner.js';
 
-describe('whose a managed policy is', () => {
+describe('ownership of a managed policy', () => {
   const own = ownerOf({ lease: { name: 'a' } }, 'tools');
   const other = ownerOf({ lease: { name: 'a' } }, 'elsewhere');
   it.each<readonly [string, object, string | undefined]>([

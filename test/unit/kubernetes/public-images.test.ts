@@ -53,7 +53,7 @@ describe('images that every Pod may read', () => {
     expect(told).toEqual(['+mirror/open', '-mirror/closed']);
   });
 
-  it('are asked about again while the source gives no answer, and the table stays as it is', async () => {
+  it('are checked again while the source does not answer, and the table stays as it is', async () => {
     const { told, asked, images, stop } = table();
     images.present(job('mirror/app'), 'sha256:1');
     asked[0]?.answer(UNKNOWN);

@@ -155,12 +155,12 @@ describe('the Secret', () => {
     expect(bundleOf(material)).toContain(authority.cert);
   });
 
-  it("of somebody else's certificate is refused", () => {
+  it("of another owner's certificate is refused", () => {
     expect(() => parseMaterial({ 'tls.crt': leaf.cert, 'tls.key': leaf.key })).toThrow('use an empty Secret');
   });
 });
 
-describe('a life of the certificate', () => {
+describe('the lifetime of the certificate', () => {
   /** Certificates that replicas may present and bundles that verifiers may hold, with all delays of either. */
   const PROPAGATION = 5 * MINUTE;
 

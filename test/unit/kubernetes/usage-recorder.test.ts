@@ -20,7 +20,7 @@ import { configOf, ociTarget, rulesOf } from '../decide/rules-of.js';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
-describe('what a Pod keeps in a target', () => {
+describe('the images that a Pod keeps in a target', () => {
   const rules = rulesOf({ ...configOf(), target: ociTarget('mirror.test', { prefix: 'm' }) });
   const used = (images: readonly string[], more: JsonObject = {}): readonly string[] => {
     const pod = { metadata: more, spec: { containers: images.map((image, index) => ({ name: `c${index}`, image })) } };

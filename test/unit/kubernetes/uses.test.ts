@@ -31,7 +31,7 @@ function sourcesOf(rules: ReturnType<typeof rulesOf>, object: JsonObject, source
   return usesOf(rules, sources, object, 'team-a').jobs.map(({ source }) => source);
 }
 
-describe('what a Pod needs in the targets', () => {
+describe('the images that a Pod needs in the targets', () => {
   it.each<readonly [string, JsonObject, readonly string[]]>([
     [
       'each image once',

@@ -49,7 +49,7 @@ describe('WantedImages', () => {
     expect(keys(images)).toEqual(['a', 'c']);
   });
 
-  it('is certain of an image while one of its users is', () => {
+  it('is certain about an image while one of its users is', () => {
     const images = new WantedImages();
     const job = imageJob('app');
     const isCertain = () => images.get(job.key)?.certain;
@@ -65,7 +65,7 @@ describe('WantedImages', () => {
     expect(isCertain()).toBe(false);
   });
 
-  it('notices when an object is certain of another one of its images', () => {
+  it('notices when an object becomes certain about another of its images', () => {
     const images = new WantedImages();
     const jobs = [imageJob('a'), imageJob('b')];
     const areCertain = () => jobs.map(({ key }) => images.get(key)?.certain);

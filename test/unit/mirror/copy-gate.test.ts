@@ -41,7 +41,7 @@ function world(role: CopyRole) {
   return { queue, gate, started, ends, broken };
 }
 
-describe('whose copy it is', () => {
+describe('ownership of a copy', () => {
   it.each<readonly [CopyRole, boolean, boolean]>([
     ['alone', false, true],
     ['alone', true, true],

@@ -44,7 +44,7 @@ describe('limits per registry', () => {
     expect(copier.names).toEqual(['a', 'b', 'other']);
   });
 
-  it('so does a target', async () => {
+  it('a target does so as well', async () => {
     const { copier, queue } = start({ concurrency: 3, perTarget: 2 });
     for (const name of ['a', 'b', 'c']) void queue.enqueue(job(name, { to: 'hangs.test' }));
     void queue.enqueue(job('d', { to: 'fine.test' }));
@@ -87,7 +87,7 @@ describe('limits per registry', () => {
   });
 });
 
-describe('a registry that is away', () => {
+describe('a registry that is down', () => {
   it('keeps all its copies waiting, and no copy loses a try over what another one found out', async () => {
     const { clock, copier, queue } = start({ concurrency: 1 });
     for (const name of ['a', 'b', 'c']) void queue.enqueue(job(name, { from: 'away.test' }));
@@ -214,7 +214,7 @@ describe('a registry that is away', () => {
   });
 });
 
-describe('what an admission waits for', () => {
+describe('the wait of an admission', () => {
   it('goes before what nobody waits for, of all registries, first come first served', async () => {
     const { copier, queue } = start({ concurrency: 1 });
     for (const name of ['a', 'b']) void queue.enqueue(job(name));
@@ -282,7 +282,7 @@ describe('a change that may fix failures', () => {
     expect(copier.names).toEqual(['broken']);
   });
 
-  it('counts for a copy that was under way with what was before', async () => {
+  it('does not affect a running copy', async () => {
     const { copier, queue } = start();
     void queue.enqueue(job('private'));
     queue.retryNow(CREDENTIAL_REASONS);

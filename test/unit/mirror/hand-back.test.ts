@@ -99,7 +99,7 @@ describe('a replica that lost the Lease', () => {
     expect(copier.names).toEqual(['app', 'app']);
   });
 
-  it('tells nothing of a try that it broke off, which blocks no other', async () => {
+  it('reports nothing about an aborted attempt, which blocks no other', async () => {
     const { copier, queue, tries } = world();
     queue.setLimits({ concurrency: 1 });
     void queue.enqueue(job('app'));
@@ -125,7 +125,7 @@ describe('a replica that lost the Lease', () => {
     expect(queue.counts()).toMatchObject({ queued: 0, waiting: 0, failed: 1 });
   });
 
-  it('asks a registry that was away once for all that wait, when an admission waits', async () => {
+  it('checks a registry that was down once for all waiting copies, when an admission waits', async () => {
     const { clock, copier, queue } = world();
     queue.handBack();
     const asked = [1, 2].map((n) => queue.enqueue(job(`app-${n}`), { awaiting: {} }));

@@ -75,7 +75,7 @@ describe('failures', () => {
     expect(await finished).toBe(3);
   });
 
-  it('answers waiting requests with the first failure immediately', async () => {
+  it('answers waiting requests with the first failure at once', async () => {
     const queue = new MirrorQueue(scripted(failure('unreachable', true)), {
       concurrency: 1,
       retry: { ...RETRY, base: 60_000, max: 60_000 },

@@ -163,7 +163,7 @@ describe('the places of the queue', () => {
   });
 });
 
-describe('a copy without end', () => {
+describe('a copy that never ends', () => {
   it('is broken off after a day, tried again later, and its registries are not blamed', async () => {
     const { clock, copier, queue } = start({ concurrency: 1 });
     const result = queue.enqueue(of('a', 'endless'));

@@ -25,7 +25,7 @@ function below(target: NamingTarget, image: string): string {
   return text.slice(start.length);
 }
 
-describe('targetReference of ordinary images is the anchor’s', () => {
+describe('targetReference of ordinary images equals k8s-image-swapper’s', () => {
   it.each([
     ['nginx', 'docker.io/library/nginx:latest'],
     ['nginx:1.27', 'docker.io/library/nginx:1.27'],
@@ -59,7 +59,7 @@ describe('targetReference of ordinary images is the anchor’s', () => {
   });
 });
 
-describe('targetReference of images whose names are not legal pathss', () => {
+describe('targetReference of images whose names are not valid paths', () => {
   it.each([
     ['registry.local:5000/app', 'registry.local_5000/app', 'registry.local_5000/app'],
     ['localhost:5000/app', 'localhost_5000/app', 'localhost_5000/app'],
@@ -120,7 +120,7 @@ describe('targetReference of images whose names are not legal pathss', () => {
   });
 });
 
-describe('regressions of the anchor', () => {
+describe('regressions of k8s-image-swapper', () => {
   it('does not mirror an image again that is in a target with a prefix', () => {
     const once = parseReference(name(ecrWithPrefix, 'nginx'));
     expect(findTarget([ecrWithPrefix], once)).toBe(ecrWithPrefix);

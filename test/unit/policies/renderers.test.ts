@@ -78,7 +78,7 @@ describe('every combination of options renders what the real API stores', () => 
     for (const options of all) expect(webhookProblems(renderMutatingWebhook(options))).toEqual([]);
   });
 
-  it('and a misspelt key or value is seen', () => {
+  it('and a misspelled key or value is found', () => {
     const { spec, ...mutating } = renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS });
     const { autogen, ...rest } = spec;
     expect(crdProblems({ ...mutating, spec: { ...rest, autoGen: autogen } } as never)).not.toEqual([]);
@@ -235,7 +235,7 @@ describe('webhook', () => {
     }
   });
 
-  it('has the defaults that never make a Pod worse', () => {
+  it('has the defaults that never break a Pod', () => {
     const [webhook] = renderMutatingWebhook({ url: HTTPS, targets: TARGETS, caBundle: CA }).webhooks;
     expect(webhook).toMatchObject({ failurePolicy: 'Ignore', sideEffects: 'NoneOnDryRun', timeoutSeconds: 3 });
     expect(Buffer.from(webhook?.clientConfig.caBundle ?? '', 'base64').toString()).toBe(CA);

@@ -24,7 +24,7 @@ describe('the minimum rate of a body', () => {
     expect(watched(24 * 3_600, (second) => ({ progress: Math.floor(second * share), waiting: true }))).toBeUndefined();
   });
 
-  it('lets a body go on that sometimes stops for twenty seconds', () => {
+  it('accepts a body that sometimes stops for twenty seconds', () => {
     const bursts = (second: number) => Math.floor(second / 20) * 20 * (MIN_BODY_RATE + 1);
     expect(watched(3_600, (second) => ({ progress: bursts(second), waiting: true }))).toBeUndefined();
   });

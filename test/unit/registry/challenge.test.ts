@@ -75,7 +75,7 @@ describe('parseChallenges', () => {
     expect(plain('Bearer realm="https://a",realm="https://b"')).toEqual([['bearer', { realm: 'https://a' }]]);
   });
 
-  it('ends for every text', () => {
+  it('terminates for every text', () => {
     fc.assert(fc.property(fc.string({ unit: anyCharacter }), (text) => Array.isArray(parseChallenges(text))));
     expect(parseChallenges(`Bearer ${'a="'.repeat(5_000)}`).length).toBeLessThan(5_001);
   });

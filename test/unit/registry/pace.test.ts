@@ -8,7 +8,7 @@ import {
   type Pace,
 } from '../../../extension-service/src/registry/transport/pace.js';
 
-describe('the pace of a registry', () => {
+describe('the request rate for a registry', () => {
   it.each([
     ['half of what was in flight, at first', undefined, 16, 5, 8],
     ['one at a time, when one was refused', undefined, 1, 5, 1],

@@ -62,12 +62,12 @@ describe('docs/explain.md', () => {
     );
   });
 
-  it('shows the story as it is', async () => {
+  it('prints the text unchanged', async () => {
     expect(explainText(await explained(throttled), NOW)).toBe(block('story'));
   });
 });
 
-describe('the story of a copy', () => {
+describe('the text about a copy', () => {
   const { failure, nextTry, ...rest } = throttled;
   const failed = { ...throttled, state: 'failed', attempts: 1 } as const;
   it.each([
@@ -105,7 +105,7 @@ it('shows the reason when the existence is unknown', async () => {
   );
 });
 
-describe('the outcome says what admission does', () => {
+describe('the outcome matches admission', () => {
   const place = 'harbor.example.com/mirror/docker.io/library/nginx:1.27';
   const waits = `The Pod waits up to 8s for the copy, and is then swapped for ${place}.`;
   it.each<[Partial<Config>, 'absent' | 'present', string]>([
@@ -199,7 +199,7 @@ describe('a request with many images', () => {
   });
 });
 
-describe('text of outside in a story', () => {
+describe('external text in an explanation', () => {
   it('stays on its line, commands no terminal and holds no template', async () => {
     const message = 'the digest is \u009b31m{{ x }}\nand\u202e more\u001b[2J';
     const answer = await explained({ ...throttled, failure: { reason: 'invalid', message, retryable: false } });

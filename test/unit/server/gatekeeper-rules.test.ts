@@ -16,7 +16,7 @@ function rulesFor(filters: readonly string[]) {
   return (profile?: string) => rules(profile)?.filters.map(({ expression }) => expression);
 }
 
-describe('what the service decides for Gatekeeper, which sends it images only', () => {
+describe('decisions for Gatekeeper, which only sends images', () => {
   it('is everything, when all filters are about the image', () => {
     const rules = rulesFor([IMAGE]);
     expect(rules()).toEqual([IMAGE]);

@@ -58,7 +58,7 @@ describe('policies that were rendered for another configuration', () => {
   });
 });
 
-describe('what is to be done about them', () => {
+describe('their remedy', () => {
   it.each([
     [false, /render and apply it again/, /render and apply its policies/],
     [

@@ -122,7 +122,7 @@ describe('POST /v1/kyverno', () => {
     expect(answer.body).toContain('"images":{"containers":{"__proto__":"mirror.test/docker.io/library/a:latest"}}');
   });
 
-  it('has nothing to say about a deletion', async () => {
+  it('has no advice for a deletion', async () => {
     const { review, requests } = reviewer();
     const answer = await answerKyverno(
       JSON.stringify({ request: { ...REQUEST, operation: 'DELETE', object: null } }),

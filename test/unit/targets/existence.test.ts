@@ -111,8 +111,8 @@ describe('lives of answers', () => {
   });
 });
 
-describe('one look', () => {
-  it('is shared by all who ask at once', async () => {
+describe('one lookup', () => {
+  it('is shared by all concurrent callers', async () => {
     const { registry, index } = setup(() => new Promise((resolve) => setImmediate(() => resolve(DIGEST))));
     const answers = await Promise.all(Array.from({ length: 50 }, () => index.find('t', reference('nginx'), NEVER)));
     expect(new Set(answers.map(({ state }) => state))).toEqual(new Set(['present']));

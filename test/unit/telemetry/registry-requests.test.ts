@@ -5,7 +5,7 @@ import { createMetrics } from '../../../extension-service/src/telemetry/metrics.
 import { RequestTally } from '../../../extension-service/src/registry/request-tally.js';
 import { requestMetrics } from '../../../extension-service/src/telemetry/registry-requests.js';
 
-describe('what a request does', () => {
+describe('the action of a request', () => {
   it.each([
     ['HEAD', '/v2/library/nginx/manifests/1.27', 'head-manifest'],
     ['GET', '/v2/library/nginx/manifests/sha256:1', 'get-manifest'],

@@ -9,7 +9,7 @@ function start() {
 const takes = (lines: LineBudget, key: string, times: number): (number | undefined)[] =>
   Array.from({ length: times }, () => lines.take(key));
 
-describe('a budget of log lines', () => {
+describe('the log line budget', () => {
   it('writes a burst, then so many in a second, with the number left out in between', () => {
     const { lines, wait } = start();
     expect(takes(lines, 'a', 5)).toEqual([0, 0, 0, undefined, undefined]);

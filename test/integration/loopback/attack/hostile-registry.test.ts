@@ -83,7 +83,7 @@ function expectUntouched({ target }: Attack): void {
   expect(target.manifest(OTHERS, '1')?.digest).toBe(othersImage.digest);
 }
 
-describe('a registry with a hole', () => {
+describe('a hostile registry', () => {
   it.each<readonly [Hole, RegExp]>([
     ['digest-is-a-path', /the Docker-Content-Digest "\.\.\/\.\.\/\.\.\/others\/app\/manifests\/1" is not a digest/],
     ['digest-without-digits', /the Docker-Content-Digest "sha256:" is not a digest/],

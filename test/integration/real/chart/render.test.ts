@@ -73,7 +73,7 @@ describe.skipIf(!available)('helm template', () => {
     defaults = await helm.objects({ values: CASES[0]?.values ?? {} });
   });
 
-  it('is content with the chart', async () => {
+  it('succeeds with the chart', async () => {
     const lint = ['lint', '--strict', CHART, '--set', 'config.target.gcp.location=europe-west3'];
     lint.push('--set', 'config.target.gcp.projectId=my-shop', '--set', 'config.target.gcp.repositoryId=mirror');
     expect(await helm.run(lint)).toMatchObject({ code: 0 });

@@ -113,7 +113,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     );
   });
 
-  it('drops bodies that are none of this install, says so, and goes on', async () => {
+  it('drops bodies of other installs, reports it, and continues', async () => {
     const [replica] = await start(1);
     const good = imageJob('app');
     const body = bodyOf(good);
@@ -155,7 +155,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(second.held.names).toEqual(['app']);
   });
 
-  it('copies itself what it is asked for while the server is away, and shares again when it is back', async () => {
+  it('makes the copies for its own requests while the server is down, and shares again when it is back', async () => {
     const [asking, other] = await start(2);
     const before = asking?.ask(imageJob('before'));
     await until('it is begun', () => names().length === 1);

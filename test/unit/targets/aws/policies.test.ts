@@ -39,7 +39,7 @@ describe('the hash of the configured policies', () => {
   });
 });
 
-describe('whether a tag can be moved', () => {
+describe('mutability of tags', () => {
   const filters = (...all: string[]) => all.map((filter) => ({ filterType: 'WILDCARD' as const, filter }));
 
   it.each<[EcrOptions['imageTagMutability'], string[], string, boolean]>([

@@ -9,7 +9,7 @@ function named(name: string, message = 'what AWS says', more: object = {}): Erro
   return Object.assign(new Error(message), { name, ...more });
 }
 
-describe('what an AWS call came to', () => {
+describe('the result of an AWS call', () => {
   it.each<[string, Error, string, boolean]>([
     ['a missing permission', named('AccessDeniedException'), 'forbidden', false],
     ['throttling', named('ThrottlingException'), 'throttled', true],
