@@ -1,7 +1,7 @@
 /**
- * The extra cost of a Pod's creation through the API server's own table, beside the plain webhook whose service is a relay of
- * 1 ms each way farther; in turn, at 20 Pods a second altogether.
- * `npx tsx test/bench/admission-table.ts [seconds]`
+ * The additional time to create a Pod with the API server's own table, compared with the plain webhook, whose service
+ * is behind a relay of 1 ms in each direction; in turn, at 20 Pods per second in total. `npx tsx
+ * test/bench/admission-table.ts [seconds]`
  */
 import { execFile } from 'node:child_process';
 import { connect, createServer } from 'node:net';
@@ -153,7 +153,7 @@ async function calls({ operations }: RunningService): Promise<number> {
   return counts.reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
-/** Passes bytes on to the port, each way a millisecond later. */
+/** Forwards bytes to the port, delayed by a millisecond in each direction. */
 async function startRelay(port: number): Promise<Server> {
   const pass = (from: Socket, to: Socket): void => {
     from.on('data', (bytes: Buffer) => setTimeout(() => to.write(bytes), RELAY_MS));

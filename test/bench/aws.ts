@@ -1,6 +1,6 @@
 /**
- * Admission while AWS's API swallows everything, beside the same service with AWS in order, in the same run; then the
- * calls and requests of a cold and of a known image.
+ * Admission while AWS's API does not answer, compared with the same service with a working AWS, in the same run; then
+ * the calls and requests for a new and for a known image.
  */
 import { performance } from 'node:perf_hooks';
 import { EcrWorld } from '../fakes/ecr-world.js';
@@ -31,7 +31,7 @@ async function admissions(name: string, prepare: (world: EcrWorld) => void): Pro
   const world = await EcrWorld.start();
   try {
     prepare(world);
-    // Nothing is copied: the sources don't exist, and this is about answers.
+    // Nothing is copied: the sources do not exist, and only the answers matter here.
     const service = await world.serve(world.config({}, { imageCopyPolicy: 'none' }));
     const sorted: number[] = [];
     for (let index = 0; index < PODS; index++) {

@@ -1,7 +1,7 @@
 /**
- * This build beside another one, pair by pair in one run: a copy of 20 images of 2 platforms that share layers, and
- * admissions over kept connections with images and image volumes. Prints medians of the pairs' ratios; above 1 is better here.
- * `npx tsx test/bench/beside-build.ts OTHER/dist/image-swapper.cjs [pairs]`
+ * Compares this build with another one, in pairs in one run: a copy of 20 images of 2 platforms that share layers, and
+ * admissions over kept connections with images and image volumes. Prints medians of the pairs' ratios; above 1 means
+ * that this build is better. `npx tsx test/bench/beside-build.ts OTHER/dist/image-swapper.cjs [pairs]`
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,7 +1,7 @@
 /**
- * The cost of `auth.kyverno.secret`: Pods through one MutatingPolicy that sends the secret header, which Kyverno reads from
- * a Secret at each request, beside the same policy without it, and beside none. Both ask a bare stub, so that only Kyverno's
- * part differs. `npx tsx test/bench/caller-secret.ts [seconds]`
+ * The cost of `auth.kyverno.secret`: Pods through one MutatingPolicy that sends the secret header, which Kyverno reads
+ * from a Secret for each request, compared with the same policy without it, and with none. Both call a bare stub, so
+ * that only Kyverno's part differs. `npx tsx test/bench/caller-secret.ts [seconds]`
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

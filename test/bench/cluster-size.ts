@@ -10,13 +10,13 @@ import { EverythingRegistry } from './everything-registry.js';
 import { processStats } from './process-stats.js';
 
 export interface ClusterSize {
-  /** As the service logs them. */
+  /** In the form of the service's log. */
   readonly objects: number;
   readonly images: number;
-  /** Seconds from the start of the process until every kind was listed, and until every image was looked for. */
+  /** Seconds from the start of the process until every kind was listed, and until every image was looked up. */
   readonly listed: number;
   readonly looked: number;
-  /** MiB: before the cluster was read, at the highest, and once it was quiet. */
+  /** MiB: before the cluster was read, at the peak, and once the service was idle. */
   readonly before: number;
   readonly peak: number;
   readonly after: number;
@@ -24,11 +24,11 @@ export interface ClusterSize {
   readonly cpu: number;
 }
 
-/** Milliseconds of quiet before memory is read. */
+/** Milliseconds of idleness before memory is read. */
 const QUIET = 15_000;
 const LISTED = /: (\d+) objects use (\d+) images/;
 
-/** The built service's first pass over so many Pods, whose images the target all has, and its memory. */
+/** The built service's first pass over this many Pods, whose images are all in the target, and its memory. */
 export async function measureCluster(pods: number, patience = 240): Promise<ClusterSize> {
   const cluster = await FakeCluster.start();
   const target = new EverythingRegistry();

@@ -6,7 +6,7 @@ import { craneProgram } from '../tools/crane.js';
 import { regclientPrograms } from '../tools/regclient.js';
 import type { CorpusImage } from './corpus-images.js';
 
-/** Where a copy goes from and to. */
+/** Source and target of a copy. */
 export interface Place {
   /** host:port */
   readonly source: string;
@@ -21,13 +21,13 @@ export type Command = readonly [program: string, ...args: string[]];
 /** A program that copies images between registries. */
 export interface Peer {
   readonly name: string;
-  /** It is image-swapper. */
+  /** Whether it is image-swapper. */
   readonly ours: boolean;
   /** Writes the files that the command reads. */
   prepare(place: Place): Promise<Command>;
 }
 
-/** How many images crane and regsync copy at once. */
+/** How many images crane and regsync copy in parallel. */
 const AT_ONCE = 4;
 
 /** Programs that copy all tags of a corpus. */

@@ -30,7 +30,8 @@ export interface Corpus {
 }
 
 /**
- * 40 images of 3 platforms under 50 tags, each on one of 4 bases: 300 MB in 384 different blobs. The same on every machine.
+ * 40 images of 3 platforms under 50 tags, each on one of 4 bases: 300 MB in 384 different blobs. The same on every
+ * machine.
  */
 export function buildCorpus(): Corpus {
   const images = Array.from({ length: IMAGES }, (_, index) => ({
@@ -42,7 +43,7 @@ export function buildCorpus(): Corpus {
   return { images, blobs: new Map(blobs) };
 }
 
-/** Content of bases is made once: its digest costs a pass over the bytes. */
+/** The content of bases is created once, because its digest costs a pass over the bytes. */
 const contents = new Map<string, Content>();
 
 function content(size: number, seed: number): Content {

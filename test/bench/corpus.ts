@@ -1,8 +1,8 @@
 /**
- * Copies a corpus and one image of 520 MB between two real registries on loopback, beside crane, regsync and regctl in the
- * same run. The corpus has 40 images of 3 platforms on 4 shared bases under 50 tags (300 MB). It is copied twice: into an
- * empty registry, and again with nothing to do. The transports are plain HTTP, a slow link (link-relay.ts) and TLS.
- * `npx tsx test/bench/corpus.ts [rounds] [plain|link|tls]...`
+ * Copies a corpus and one image of 520 MB between two real registries on loopback, compared with crane, regsync and
+ * regctl in the same run. The corpus has 40 images of 3 platforms on 4 shared bases under 50 tags (300 MB). It is
+ * copied twice: into an empty registry, and again with nothing to do. The transports are plain HTTP, a slow link
+ * (link-relay.ts) and TLS. `npx tsx test/bench/corpus.ts [rounds] [plain|link|tls]...`
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -31,7 +31,7 @@ const TITLES: Readonly<Record<Transport, string>> = {
 const BIG_IMAGE = { platforms: ['linux/amd64', 'linux/arm64', 'linux/s390x'], layersPerPlatform: 5 };
 const BIG_LAYER_BYTES = Math.round(520_000_000 / 15);
 
-/** The rest of an access log is still in its pipe when the client has its last answer. */
+/** The rest of an access log is still in its pipe when the client has received its last answer. */
 const LOG_PAUSE_MS = 300;
 
 interface Figures {
@@ -98,7 +98,7 @@ interface Ground {
   readonly certificates: Certificates;
 }
 
-/** One program copies into a registry of its own, and again where that is asked for. */
+/** One program copies to its own registry, and again if requested. */
 async function measure(work: Work, peer: Peer, ground: Ground, rows: Map<string, Figures[]>): Promise<void> {
   const { transport, source, folder, certificates } = ground;
   const target = await RealRegistry.start(transport === 'tls' ? { tls: certificates } : {});
@@ -148,7 +148,7 @@ async function copied(
   };
 }
 
-/** Digests of the blobs whose bytes the registry took, in their order. */
+/** Digests of the blobs that the registry received, in order. */
 function uploads(registry: RealRegistry): string[] {
   return registry.accessLog().flatMap(({ method, path, status }) => {
     if (method !== 'PUT' || status !== 201 || !path.includes('/blobs/uploads/')) return [];

@@ -21,9 +21,9 @@ const IMAGES = [
 ];
 
 /**
- * Deciding a Pod of 4 containers without any I/O: 10 filters none of which matches, 3 targets of which the last takes
- * the images, names, and the answer's text. Beside it `jmespath.search` over the same expressions, and the parsing of the
- * request's JSON that every webhook pays.
+ * Decides a Pod of 4 containers without any I/O: 10 filters of which none matches, 3 targets of which the last takes
+ * the images, names, and the answer's text. For comparison: `jmespath.search` over the same expressions, and parsing
+ * the request's JSON, which every webhook has to do.
  */
 export async function run(): Promise<void> {
   const rules = rulesOf(

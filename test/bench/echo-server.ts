@@ -1,4 +1,4 @@
-/** A bare node:https server that answers every POST with its own body: what the machine and Node can do at best. */
+/** A bare node:https server that answers every POST with its own body: the upper limit of the machine and Node. */
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 

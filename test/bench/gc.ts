@@ -100,7 +100,7 @@ function fill(
 
 /** @returns the number of manifests */
 function put(registry: FakeRegistry, repository: string, tag: string, image: BuiltImage, isSigned: boolean): number {
-  // Of one platform, without the index around it.
+  // With one platform, without an index.
   const kept = image.platforms.size === 1 ? image.manifests.slice(0, 1) : image.manifests;
   for (const { digest, mediaType, bytes } of kept) registry.putManifest(repository, digest, mediaType, bytes);
   const top = kept.at(-1);

@@ -1,9 +1,9 @@
 /**
- * How much one hostile namespace slows the others down. It asks for 10,000 images on hosts that accept and never answer,
- * for layers of 100 MB that come at one byte in ten seconds, and for the largest manifests that a copy may have, and keeps
- * 40 large bodies open. Another namespace then asks for 50 images, while Pods whose images are mirrored already are
- * admitted. The same without the attacker, in turn; medians. `npx tsx test/bench/hostile-namespace.ts
- * [rounds] [share of the attack, 1 for all of it]`
+ * How much one hostile namespace slows down the others. It requests 10,000 images from hosts that accept connections
+ * and never answer, layers of 100 MB at one byte in ten seconds, and the largest manifests that a copy may have, and
+ * keeps 40 large bodies open. Another namespace then requests 50 images, while Pods with mirrored images are admitted.
+ * The same without the attacker, in turn; medians. `npx tsx test/bench/hostile-namespace.ts [rounds] [share of the
+ * attack, 1 for all of it]`
  */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -24,11 +24,16 @@ const HANGING_REFERENCES = 10_000;
 const CONTAINERS_PER_POD = 500;
 const SLOW_BODIES = 40;
 const BODY_BYTES = 4_000_000;
-/** Of the admissions of others, one after another, as one engine's replica sends them. */
+/** For the admissions of others, one after another, as one engine's replica sends them. */
 const ADMISSION_PAUSE_MS = 20;
-/** Between two looks for the good images, which are at the target, so that the service does not pay for them. */
+/**
+ * Interval between two checks for the good images, which query the target, so that they do not cost the service
+ * anything.
+ */
 const LOOK_PAUSE_MS = 200;
-/** Until a slow body that was refused comes again: the attacker shares the machine's cores with what is measured. */
+/**
+ * Delay before a rejected slow body is sent again: the attacker shares the machine's cores with the measured service.
+ */
 const BODY_PAUSE_MS = 1_000;
 /** Seconds. */
 const MAX_MIRROR_SECONDS = 240;
@@ -146,7 +151,7 @@ class Attack {
     this.bodies?.kill();
   }
 
-  /** Each on a host of its own: the whole of 127.1.0.0/16 leads to the listener. */
+  /** Each on a separate host: the whole of 127.1.0.0/16 leads to the listener. */
   private hangingImage(n: number): string {
     return `127.1.${Math.floor(n / 250)}.${(n % 250) + 1}:${this.hangingPort}/evil/app:1`;
   }

@@ -1,6 +1,6 @@
 /**
- * The registries of the benchmark of a hostile namespace, in a process of their own: a target, a source of good images, two
- * sources whose layers drip, and one with the largest manifests that a copy may have.
+ * The registries for the benchmark of a hostile namespace, in a separate process: a target, a source of good images,
+ * two sources with trickling layers, and one with the largest manifests that a copy may have.
  */
 import { buildImage, loadImage } from '../fakes/images.js';
 import { FakeRegistry } from '../fakes/registry.js';

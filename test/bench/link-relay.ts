@@ -1,6 +1,6 @@
 /**
- * A link between a client and servers on loopback, as a process of its own: each byte is 10 ms late in each direction, and
- * all connections share 400 Mbit/s in each direction. The kernel of many test machines has no netem.
+ * A link between a client and servers on loopback, in a separate process: each byte is delayed by 10 ms in each
+ * direction, and all connections share 400 Mbit/s in each direction. The kernels of many test machines lack netem.
  */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 

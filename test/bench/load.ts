@@ -5,7 +5,7 @@ export interface LoadOptions {
   readonly url: string;
   readonly ca: string;
   readonly body: string;
-  /** Requests under way at once. */
+  /** Parallel requests. */
   readonly clients: number;
   readonly seconds: number;
   /** A new TCP and TLS connection for each request, without resumption, as an engine with a CA bundle makes them. */
@@ -25,7 +25,7 @@ export interface LoadResult {
   readonly latencies: readonly number[];
 }
 
-/** Sends the same POST from a number of clients for a time. @throws Error at the first answer that is not 200 */
+/** Sends the same POST from a number of clients for a time. @throws Error at the first answer other than 200 */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const { clients, seconds, newConnections = false, pause = 0 } = options;
   const agent = newConnections

@@ -1,4 +1,4 @@
-/** Microseconds a round: the best of five, after one to warm up, because other processes only ever add. */
+/** Microseconds per round: the best of five, after a warm-up round, because other processes only ever add time. */
 export function measure(rounds: number, work: () => void): number {
   const times = Array.from({ length: 6 }, () => {
     const start = process.hrtime.bigint();

@@ -6,7 +6,7 @@ import type { World } from '../e2e/cluster/world.js';
 import { until } from '../fakes/until.js';
 import { benchPod } from './pod.js';
 
-/** Pods are created in a namespace `bench-SIDE` of each side; the policies leave the others' out. */
+/** Pods are created in a namespace `bench-SIDE` for each side; the policies exclude the others'. */
 export interface Side {
   readonly name: string;
   /** Empty: Pods keep their images. */
@@ -15,7 +15,10 @@ export interface Side {
 
 export const PODS_PER_SECOND = 20;
 
-/** Creates Pods on the sides in turn, 20 a second altogether. @returns sorted milliseconds of each creation, by side */
+/**
+ * Creates Pods for the sides in turn, 20 per second in total.
+ * @returns sorted milliseconds of each creation, by side
+ */
 export async function pacedPods(
   world: World,
   sides: readonly Side[],

@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 export interface ProcessStats {
   /** User and system time, seconds. */
   readonly cpu: number;
-  /** Resident memory now and at its highest, MiB. */
+  /** Current and peak resident memory, MiB. */
   readonly rss: number;
   readonly peakRss: number;
 }
 
 const TICKS_PER_SECOND = 100;
 
-/** What Linux says of a process; undefined when it has ended. */
+/** Linux's figures for a process; undefined when it has ended. */
 export function processStats(pid: number): ProcessStats | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -27,18 +27,18 @@ export function processStats(pid: number): ProcessStats | undefined {
   }
 }
 
-/** Makes VmHWM start again from the memory in use now. */
+/** Resets VmHWM to the current memory. */
 export async function resetPeak(pid: number): Promise<void> {
   const { writeFile } = await import('node:fs/promises');
   await writeFile(`/proc/${pid}/clear_refs`, '5');
 }
 
-/** Looks at a process until it ends; its last figures are its whole life's, within one look. */
+/** Samples a process until it ends; its last figures cover its whole life, except the last interval. */
 export function watchProcess(pid: number, interval = 10): { stop(): ProcessStats } {
   let last: ProcessStats = { cpu: 0, rss: 0, peakRss: 0 };
   const look = (): void => {
     const now = processStats(pid);
-    // A process that has ended and was not waited for yet has times, and no memory any more.
+    // A process that has ended but was not waited for still has times, but no memory.
     if (now !== undefined) last = now.rss === 0 ? { ...last, cpu: now.cpu } : now;
   };
   look();

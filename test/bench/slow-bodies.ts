@@ -1,6 +1,6 @@
 /**
- * The slow bodies of the benchmark of a hostile namespace, in a process of their own, so that what they cost the sender is
- * not measured: each is sent except its end. A connection that is closed is opened again.
+ * The slow bodies for the benchmark of a hostile namespace, in a separate process, so that the sender's cost is not
+ * measured: each is sent except its end. A closed connection is opened again.
  */
 import { connect } from 'node:net';
 

@@ -18,7 +18,7 @@ interface Start {
   readonly cpu: number;
 }
 
-/** Start and memory of `serve` with a target that is not a cloud's, and with Google's by each way to log in. */
+/** Start and memory of `serve` with a target outside any cloud, and with Google's for each login method. */
 export async function run(): Promise<void> {
   const google = await GoogleCloud.start();
   google.auth.impersonators.set(POD_ACCOUNT, ['robot@my-project-123.iam.gserviceaccount.com']);

@@ -1,6 +1,6 @@
 /**
- * A bare server that gives every route its right answer from memory, the peer of the service: it knows where each image
- * goes and looks at nothing else.
+ * A bare server that gives every route its right answer from memory, for comparison with the service: it knows where
+ * each image goes and looks up nothing else.
  */
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 export interface StubRequest {
   readonly cert: string;
   readonly key: string;
-  /** Where each image goes. */
+  /** The target of each image. */
   readonly images: Readonly<Record<string, string>>;
 }
 export interface StubPorts {

@@ -5,7 +5,7 @@ import type { Command } from './copy-peers.js';
 
 export interface TimedFigures {
   readonly seconds: number;
-  /** User and system time of the program and of all that it started, seconds. */
+  /** User and system time of the program and all its children, seconds. */
   readonly cpu: number;
   /** Highest resident memory of one process, MiB. */
   readonly peak: number;

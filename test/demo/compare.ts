@@ -24,7 +24,7 @@ interface Manifest {
   }[];
 }
 
-/** Pulls an image by plain HTTP, with none of the service's code: every manifest and blob, hashed here. */
+/** Pulls an image over plain HTTP, without the service's code: every manifest and blob is hashed here. */
 export async function pull(registry: string, repository: string, reference: string): Promise<PulledImage> {
   const base = `${registry}/v2/${repository}`;
   const top = await fetchBytes(`${base}/manifests/${reference}`);

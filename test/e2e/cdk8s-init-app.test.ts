@@ -12,7 +12,7 @@ import { packCdk8s } from '../tools/pack-cdk8s.js';
 const require = createRequire(import.meta.url);
 const version = (name: string): string => (require(`${name}/package.json`) as { version: string }).version;
 
-/** As the template has them; `jest`, `ts-jest` and `cdk8s import` have no part in a synth. */
+/** The template's versions; a synth does not need `jest`, `ts-jest` and `cdk8s import`. */
 const FILES = {
   'package.json': JSON.stringify({
     name: 'platform',
@@ -82,7 +82,7 @@ beforeAll(() => {
 afterAll(() => rmSync(app, { recursive: true, force: true }));
 
 it('takes the packed package, compiles and synthesizes', () => {
-  // Not one unmet peer, nor a second copy of one.
+  // No unmet peer, and no second copy of one.
   const listed = execFileSync('npm', ['ls', '--all', '--json'], { cwd: app, encoding: 'utf8' });
   expect(listed).not.toContain('"problems"');
   const lock = JSON.parse(readFileSync(join(app, 'package-lock.json'), 'utf8')) as {

@@ -43,7 +43,7 @@ export const config: SwapperConfig = { mirror: { concurrency: 4 }, target: { oci
 export const wrong: SwapperConfig = { target: { oci: { registry: 5 } } };
 `;
 
-/** The package as it would be published, in an app that has its peers and nothing else of this repository. */
+/** The package as published, in an app that has its peers and nothing else from this repository. */
 describe('the packed cdk8s package', () => {
   let app: string;
   let files: string[];

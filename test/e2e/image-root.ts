@@ -17,8 +17,8 @@ export interface ImageConfig {
 }
 
 /**
- * Runs the program of an image as a kubelet would have it run, as far as that goes without a container runtime: the
- * image's files as a read-only root, its entry point, user and environment, /proc and /dev of the machine. Needs root.
+ * Runs an image's program as a kubelet would, as far as possible without a container runtime: the image's files as a
+ * read-only root, its entry point, user and environment, /proc and /dev of the machine. Needs root.
  */
 export class ImageRoot {
   constructor(

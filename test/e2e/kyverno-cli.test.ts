@@ -18,7 +18,7 @@ const available = await goToolsAvailable('the generated policies in the real Kyv
 const TARGET = 'registry.example.com/mirror/';
 const targets = ['other.example.com:5000/', TARGET];
 
-/** Its texts would be evaluated by an engine that looks for variables in what Pods say. */
+/** Its texts would be evaluated by an engine that looks for variables in Pods. */
 const pod: Pod = {
   apiVersion: 'v1',
   kind: 'Pod',
@@ -268,7 +268,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
     });
 
     it('never patches an ephemeral container that exists, nor at an update anything else', async () => {
-      // Without the conditions that spare this call: the patches themselves must be right.
+      // Without the conditions that avoid this call: the patches themselves must be right.
       const policy = forEphemeralPods(policyOf(entry), { matchConditions: [] });
       const result = await kyverno.apply({ policy, pod, operation: 'UPDATE', trusted: certificates.ca });
       expect(result).toEqual({ error: undefined, pod });
@@ -449,7 +449,7 @@ const UNUSABLE = [
   },
 ];
 
-/** Everything that a service which was taken over might try; one image is honest. */
+/** Everything that a compromised service might try; one image is honest. */
 const forged: StubAnswer = () => ({
   body: {
     images: {

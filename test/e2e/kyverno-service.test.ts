@@ -27,7 +27,7 @@ const pod: Pod = {
   },
 };
 
-/** The job of the whole: the policies that the service's own command prints, in the engine, asking the built service. */
+/** The whole feature: the policies that the service's own command prints, in the engine, calling the built service. */
 describe.skipIf(!available)('the running service behind the real Kyverno engine', () => {
   let kyverno: KyvernoCli;
   let registry: FakeRegistry;
@@ -42,7 +42,7 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
   afterAll(async () => registry?.close());
 
   describe.each([
-    // Nothing but what the target has: `exists`. With `always`, also what it does not have.
+    // Only images that the target has: `exists`. With `always`, also images that it does not have.
     { swap: 'exists', images: (to: string) => ['busybox:1', `${to}docker.io/library/nginx:1.27`, 'quay.io/org/app:2'] },
     {
       swap: 'always',
@@ -73,8 +73,9 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
       await service?.stop();
     });
 
-    // When this fails because images are swapped, Kyverno has fixed it: MutatingPolicies can carry a CA certificate then,
-    // and docs/kyverno.md must say so.
+    // When this fails because images are swapped, Kyverno has fixed it: MutatingPolicies can then contain a CA
+    // certificate,
+    // and docs/kyverno.md must be updated.
     const withoutCertificate = 'cannot be called with a CA certificate in a MutatingPolicy, whatever Kyverno documents';
     // Once is enough.
     if (swap === 'always') {

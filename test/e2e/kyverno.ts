@@ -52,7 +52,7 @@ export interface ApplyOptions {
 }
 
 export interface ApplyResult {
-  /** The Pod after the policy; absent when the engine did not say. */
+  /** The Pod after the policy; absent if the engine did not return it. */
   readonly pod: Pod | undefined;
   /** The engine's message when the policy could not be evaluated. */
   readonly error: string | undefined;
@@ -141,7 +141,7 @@ export class KyvernoCli {
   }
 }
 
-/** What an admission controller makes of it: it refuses the Pod if the policy failed and says `Fail`. */
+/** The reaction of an admission controller: it refuses the Pod if the policy failed and is `Fail`. */
 export function admitted(policy: { readonly spec: object }, result: ApplyResult): 'refused' | 'unchanged' | Pod {
   if (result.error === undefined) {
     if (result.pod === undefined) throw new Error('Kyverno gave neither a Pod nor an error');

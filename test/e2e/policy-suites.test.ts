@@ -78,7 +78,7 @@ describe.skipIf(!available)("the suites of Kyverno's policies", () => {
   });
 });
 
-/** Behavior that only a cluster can show: Gatekeeper's own command line has no external data. */
+/** Behavior that only a cluster can show: Gatekeeper's own command line does not support external data. */
 describe.skipIf(!available)('the suites of policies in a real cluster', () => {
   const KUBECTL = debianTool('kubectl', 'kubernetes-client') ?? '';
   let plane: ControlPlane;
@@ -101,7 +101,7 @@ describe.skipIf(!available)('the suites of policies in a real cluster', () => {
     const objects = objectsOf(name, service);
     const env = { KUBECTL, KUBECONFIG: plane.kubeconfig };
     try {
-      // Without the policy nothing is swapped, and the suite says so.
+      // Without the policy nothing is swapped, and the suite fails.
       expect((await runSuites(['--cluster', name], env)).code).toBe(1);
       for (const object of objects) await plane.api.apply(object);
       let ended: Ended = { code: null, output: '' };
@@ -111,7 +111,7 @@ describe.skipIf(!available)('the suites of policies in a real cluster', () => {
       }
       expect(ended.code, ended.output).toBe(0);
       if (name === 'gatekeeper/harbor') {
-        // Its filter takes two mutators for each list of containers; a Pod that both match is asked about once.
+        // Its filter takes two mutators for each list of containers; a Pod that both match costs one call.
         const before = await calls(service);
         await runSuites(['--cluster', name], env);
         expect((await calls(service)) - before).toBe(3);

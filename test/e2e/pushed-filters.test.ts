@@ -20,7 +20,10 @@ import { KyvernoCli } from './kyverno.js';
 const available = await goToolsAvailable("filters in the engines' own languages");
 const SEED = Number(process.env['FILTERS_SEED'] ?? Date.now() % 2 ** 31);
 
-/** That a predicate says what its filter says is a unit test; here each engine's expression says what the predicate does. */
+/**
+ * A unit test checks that a predicate is equivalent to its filter; this checks that each engine's expression is
+ * equivalent to the predicate.
+ */
 describe.skipIf(!available)("filters in the engines' own languages", () => {
   it('CEL gives what the filter says, and never an error', async () => {
     const cases = generated(4000);
@@ -136,7 +139,7 @@ function matchesOf(filters: readonly string[]): readonly unknown[] | undefined {
   try {
     const [, ...assigns] = renderGatekeeper({ url: 'https://swapper.example.com', caBundle: CA, filters });
     const ofContainers = assigns.filter(({ spec }) => spec.location.startsWith('spec.containers'));
-    // Its own namespaces, of which it says nothing in the filters.
+    // Its own namespaces, which the filters do not mention.
     const { matches } = gatekeeperFilters(filters);
     return ofContainers.map(({ spec }, i) => ({
       ...spec.match,
@@ -154,7 +157,7 @@ interface Case {
   readonly container: unknown;
 }
 
-/** Filters that are pushed down, each over some Pods; a few Pods, so that one can be asked about many. */
+/** Filters that are pushed down, each over some Pods; a few Pods, so that one can be sent with many filters. */
 function generated(count: number): readonly Case[] {
   const pods = fc.sample(admittedPod, { numRuns: 50, seed: SEED });
   const expressions = fc.sample(filterExpression, { numRuns: count, seed: SEED });

@@ -87,7 +87,7 @@ interface Key {
   readonly separator: string;
 }
 
-/** References as people write them, and what only resembles one. */
+/** References as users write them, and texts that only resemble one. */
 const texts = [
   ...WRITTEN,
   ...fc.sample(legalReferenceText, { numRuns: 1_500, seed: SEED }),
@@ -191,7 +191,7 @@ function parsed(ref: string) {
   }
 }
 
-/** Whether the service could have put the key into the table. */
+/** Whether the service could have added the key to the table. */
 function isKeyOfReference(key: Key | undefined): boolean {
   if (key === undefined) return false;
   const host = key.dir.split('/')[0] ?? '';

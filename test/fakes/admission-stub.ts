@@ -35,14 +35,14 @@ export interface StubReply {
   readonly body: unknown;
 }
 
-/** Decides the reply; a promise that never settles makes a service that hangs. */
+/** Decides the reply; a promise that never settles makes the service hang. */
 export type StubAnswer = (call: StubCall) => StubReply | Promise<StubReply>;
 
 const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
 
 /**
- * A stand-in for the extension service behind the HTTP contract of `POST /v1/kyverno`, which the real service cannot be
- * where a test needs wrong answers: it says what `answer` says, also lies, errors and nonsense, and records its calls.
+ * A stand-in for the extension service with the HTTP contract of `POST /v1/kyverno`, for tests that need wrong answers:
+ * it returns the result of `answer`, including lies, errors and nonsense, and records its calls.
  */
 export class AdmissionStub {
   readonly calls: StubCall[] = [];

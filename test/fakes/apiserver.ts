@@ -36,8 +36,8 @@ export interface ApiRequest {
 }
 
 /**
- * The Kubernetes API on loopback as far as Secrets and ServiceAccounts go: reads by name, lists of the whole cluster by
- * page and type, watches; by a bearer token, with a request log.
+ * The Kubernetes API on loopback for Secrets and ServiceAccounts: reads by name, lists of the whole cluster by page and
+ * type, watches; with a bearer token and a request log.
  */
 export class FakeApiServer {
   readonly requests: ApiRequest[] = [];
@@ -111,12 +111,12 @@ export class FakeApiServer {
     this.tell(plural, 'DELETED', { ...object, metadata });
   }
 
-  /** Answers a path with an error status from now on, never (`hang`), or with the beginning of an answer (`stall`). */
+  /** From now on answers a path with an error status, never (`hang`), or with the beginning of an answer (`stall`). */
   refuse(path: string, status: number | 'hang' | 'stall'): void {
     this.statuses.set(path, status);
   }
 
-  /** Takes back what `refuse` said. */
+  /** Undoes `refuse`. */
   allow(path: string): void {
     this.statuses.delete(path);
   }
@@ -126,7 +126,7 @@ export class FakeApiServer {
     return [...this.watchers].filter((watcher) => watcher.plural === plural).length;
   }
 
-  /** Ends every watch; with `forget`, what happened until now cannot be watched any more, as after compaction. */
+  /** Ends every watch; with `forget`, earlier changes can no longer be watched, as after compaction. */
   endWatches({ forget = false } = {}): void {
     if (forget) this.oldest = ++this.version;
     const ended = [...this.watchers];
@@ -134,7 +134,7 @@ export class FakeApiServer {
     for (const { response } of ended) response.end();
   }
 
-  /** Tells every watch how far it has come. */
+  /** Sends a bookmark to every watch. */
   bookmark(): void {
     for (const { plural, response } of this.watchers) {
       const kind = plural === 'secrets' ? 'Secret' : 'ServiceAccount';
@@ -230,7 +230,7 @@ function send({ query, response }: Watcher, { type, object }: Event): void {
   if (isSelected(object, query)) response.write(`${JSON.stringify({ type, object })}\n`);
 }
 
-/** `fieldSelector=type=…` is the one that there is. */
+/** `fieldSelector=type=…` is the only supported one. */
 function isSelected(object: Stored, query: URLSearchParams): boolean {
   const selector = query.get('fieldSelector');
   return selector === null || selector === `type=${object.type ?? ''}`;

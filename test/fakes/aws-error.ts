@@ -1,4 +1,4 @@
-/** An error as an AWS service answers it; `code` is what clients go by. */
+/** An error in the form of an AWS service; clients use `code`. */
 export class AwsError extends Error {
   override readonly name = 'AwsError';
 

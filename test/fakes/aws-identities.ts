@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { AwsError, accessDenied } from './aws-error.js';
 import { readSignature, signatureHolds, type SignedRequest } from './aws-signature.js';
 
-/** Keys, and whom they stand for. */
+/** Keys, and their identity. */
 export interface AwsKeys {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -34,7 +34,7 @@ export interface Caller {
 export class AwsIdentities {
   readonly #keys = new Map<string, AwsKeys>();
   readonly #roles: ReadonlyMap<string, FakeRole>;
-  /** Milliseconds that sessions last, whatever is asked for. Undefined: what is asked for. */
+  /** Milliseconds that sessions last, regardless of the request. Undefined: as requested. */
   sessionLife: number | undefined;
 
   constructor(
@@ -71,9 +71,9 @@ export class AwsIdentities {
   }
 
   /**
-   * Who signed the request, for this service.
+   * Returns the identity that signed the request.
    *
-   * @throws AwsError as AWS refuses: no signature, unknown or expired keys, a wrong secret, region, service or token
+   * @throws AwsError as AWS does: no signature, unknown or expired keys, a wrong secret, region, service or token
    */
   check(request: SignedRequest, service: string): Caller {
     const json = service !== 'sts';
@@ -101,7 +101,10 @@ export class AwsIdentities {
     return { keys, account: keys.arn.split(':')[4] ?? '', region: scope.region };
   }
 
-  /** @throws AwsError when the caller may not assume the role: it is unknown, does not trust the caller, or by the external ID */
+  /**
+   * @throws AwsError if the caller may not assume the role: it is unknown, does not trust the caller, or requires
+   * another external ID
+   */
   mayAssume(caller: AwsKeys, roleArn: string, externalId: string | undefined): void {
     const role = this.#roles.get(roleArn);
     const trusted = role !== undefined && (role.trusts === undefined || role.trusts.includes(principal(caller.arn)));

@@ -20,7 +20,7 @@ type OpenCall = { -readonly [K in keyof RecordedCall]: RecordedCall[K] };
 /** Changes the body of an answer with status 200. */
 export type AnswerChange = (call: RecordedCall) => string;
 
-/** Stands before a server that plays ECR and STS and writes down what reaches it. */
+/** Stands in front of a server that plays ECR and STS and records its requests. */
 export class AwsRecorder {
   readonly log: RecordedCall[] = [];
 

@@ -47,15 +47,13 @@ type OpenCall = { -readonly [K in keyof ControlCall]: ControlCall[K] };
 const POD_IDENTITY_TOKEN = 'token-of-the-pod';
 
 /**
- * The control planes of ECR, ECR Public and STS and the Pod Identity agent, on one port of loopback, for what moto can't
- * play: faults, expiry, quotas. Requests are checked as AWS does, the signature too.
+ * The control planes of ECR, ECR Public and STS and the Pod Identity agent, on one port of loopback, for what moto
+ * cannot simulate: faults, expiry, quotas. Requests are validated as by AWS, including the signature.
  *
- * ```ts
- * const control = await EcrControl.start();
- * control.fault({ action: 'PutLifecyclePolicy', times: 2, fault: { type: 'error', code: 'ThrottlingException' } });
- * const service = await RunningService.start({ config, env: { ...control.env, ...control.userEnv } });
- * expect(control.calls('CreateRepository')).toMatchObject([{ parameters: { repositoryName: 'app' } }]);
- * ```
+ * ```ts const control = await EcrControl.start(); control.fault({ action: 'PutLifecyclePolicy', times: 2, fault: {
+ * type: 'error', code: 'ThrottlingException' } }); const service = await RunningService.start({ config, env: {
+ * ...control.env, ...control.userEnv } }); expect(control.calls('CreateRepository')).toMatchObject([{ parameters: {
+ * repositoryName: 'app' } }]); ```
  */
 export class EcrControl {
   readonly log: ControlCall[] = [];
@@ -106,7 +104,7 @@ export class EcrControl {
     return control;
   }
 
-  /** Makes an AWS SDK ask this fake, and nothing else, without saying who asks. */
+  /** Makes an AWS SDK use this fake, and nothing else, without an identity. */
   get env(): Readonly<Record<string, string>> {
     return {
       AWS_ENDPOINT_URL_ECR: this.origin,

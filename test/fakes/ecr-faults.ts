@@ -6,7 +6,7 @@ export type ControlFault =
   | { readonly type: 'denied' }
   /** Never answered, or its connection cut; nothing is done. */
   | { readonly type: 'hang' | 'reset' }
-  /** Done, and the connection cut before the answer: the client can't know. */
+  /** Executed, and the connection cut before the answer: the client cannot know. */
   | { readonly type: 'lost' };
 
 export interface ControlFaultRule {
@@ -27,7 +27,7 @@ export interface FaultSubject {
   readonly arn: string | undefined;
 }
 
-/** Faults in the order of their adding; the first that matches a call is its fate. */
+/** Faults in the order in which they were added; the first match applies. */
 export class ControlFaults {
   #rules: { readonly rule: ControlFaultRule; left: number }[] = [];
 

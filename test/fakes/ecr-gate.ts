@@ -16,7 +16,7 @@ export interface ControlView {
   /** The owner of the token. */
   tokenArn(password: string): Awaitable<string | undefined>;
   repository(account: string, region: string, name: string): Awaitable<RepositoryView | undefined>;
-  /** Makes it unless it is there, for create-on-push. */
+  /** Creates it unless it exists, for create-on-push. */
   create(account: string, region: string, name: string): Awaitable<void>;
   /** An image was put, by digest or under a tag. */
   pushed(account: string, region: string, name: string, digest: string, tag: string | undefined): Awaitable<void>;
@@ -73,7 +73,7 @@ type OpenEntry = { -readonly [K in keyof GateEntry]: GateEntry[K] };
  */
 export class EcrGate {
   readonly log: GateEntry[] = [];
-  /** POSTs that asked for a mount, and how many were let through to the registry. */
+  /** POSTs that requested a mount, and how many were passed to the registry. */
   readonly mounts = { asked: 0, granted: 0 };
   readonly #account: string;
   readonly #region: string;
@@ -125,17 +125,17 @@ export class EcrGate {
     };
   };
 
-  /** How often it was asked for, refusals included. */
+  /** How often it was requested, including rejections. */
   count(action: EcrDataAction): number {
     return this.log.filter((entry) => entry.action === action).length;
   }
 
-  /** How often of those the answer was 429. */
+  /** How many of these were answered with 429. */
   throttled(action: EcrDataAction): number {
     return this.log.filter((entry) => entry.action === action && entry.status === 429).length;
   }
 
-  /** Tells of a manifest that the registry has without the gate having seen its push. */
+  /** Registers a manifest whose push the gate has not seen. */
   learn(repository: string, manifest: Buffer): void {
     const known = this.#referenced.get(repository) ?? new Set();
     for (const digest of digestsIn(manifest)) known.add(digest);
@@ -175,7 +175,7 @@ export class EcrGate {
     return failure(404, 'NAME_UNKNOWN', `The repository with name '${repository}' does not exist ${where}`);
   }
 
-  /** What ECR does otherwise than other registries, for a request that it lets in. */
+  /** Differences between ECR and other registries, for a request that it accepts. */
   async #special(request: HookRequest, asked: DataRequest): Promise<HookResult> {
     const { repository, argument, actions } = asked;
     const [action] = actions;

@@ -24,7 +24,7 @@ export class EcrImages {
   /** By digest. */
   readonly signing = new Map<string, readonly SigningStatus[]>();
 
-  /** Digests that ECR does not delete, since an index names them. */
+  /** Digests that ECR does not delete, since an index refers to them. */
   readonly keeps = new Set<string>();
 
   remove(repository: string, reference: string): void {

@@ -1,6 +1,6 @@
 import { AwsError, invalidParameter } from './aws-error.js';
 
-/** What ECR refuses of parameters, with its error names. Read from its API reference, not from our own checks. */
+/** Invalid parameters for ECR, with its error names. From its API reference, not from our own checks. */
 
 export type Parameters = Readonly<Record<string, unknown>>;
 

@@ -98,7 +98,7 @@ export class EcrWorld {
     return service;
   }
 
-  /** Asks as a policy does; the image that the container gets, undefined when it stays. */
+  /** Sends a request as a policy does; the container's new image, undefined if it stays. */
   async admit(service: RunningService, image: string, container: object = {}): Promise<string | undefined> {
     const pod = { metadata: { name: 'web' }, spec: { containers: [{ name: 'app', image, ...container }] } };
     const request = { uid: 'u', namespace: 'team-a', operation: 'CREATE', object: pod };

@@ -10,22 +10,22 @@ import { OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, type BuiltImage, type B
 import { sha256 } from './registry-content.js';
 
 /**
- * Faults of the registry that are on purpose; all else is as it should be. H2, H5 and H11 have no switch here, since no
- * registry takes part in them: callers are in loopback/callers.test.ts (H2: pull secrets of unauthenticated requests; H5: names
- * that are not Kubernetes names; H11: bodies that do not end). H7 and H8 are in loopback/attack/attack-addresses.test.ts, H15
- * in loopback/private-images.test.ts, and H19 in integration/real/chart.
+ * Intentional faults of the registry; everything else is correct. H2, H5 and H11 have no switch here, since no registry
+ * takes part in them: callers are in loopback/callers.test.ts (H2: pull secrets of unauthenticated requests; H5: names
+ * that are not Kubernetes names; H11: bodies that do not end). H7 and H8 are in
+ * loopback/attack/attack-addresses.test.ts, H15 in loopback/private-images.test.ts, and H19 in integration/real/chart.
  */
 export type Hole =
   /** H1: the digest of a tag is a path to another repository. */
   | 'digest-is-a-path'
   | 'digest-without-digits'
   | 'digest-of-another-algorithm'
-  /** H18: the digest of a tag commands a terminal, and is a template. */
+  /** H18: the digest of a tag contains terminal commands, and is a template. */
   | 'digest-is-a-command'
   | 'descriptor-is-a-path'
   /** H3: a connection that is accepted, and no answer. */
   | 'never-answers'
-  /** H3, H10: a layer of which a byte comes from time to time. */
+  /** H3, H10: a layer that arrives one byte at a time. */
   | 'layer-drips'
   /** H4: one manifest with more layers than any image has. */
   | 'layers-without-end'
@@ -35,7 +35,7 @@ export type Hole =
   | 'refusal-without-end'
   /** H12: an error that repeats the credentials. */
   | 'echo-of-the-login'
-  /** H13: a manifest of brackets. */
+  /** H13: a manifest full of brackets. */
   | 'brackets'
   /** H14: more referrers than any image has. */
   | 'referrers-without-end'
@@ -54,7 +54,7 @@ export type Hole =
 export interface HostileOptions {
   readonly hole: Hole;
   readonly image: BuiltImage;
-  /** Descriptor of a layer that somebody else has in the target. */
+  /** Descriptor of a layer that someone else has in the target. */
   readonly others?: { readonly digest: string; readonly size: number };
   /** For `realm-of-another-site`. */
   readonly realm?: string;
@@ -66,7 +66,7 @@ const DRIP_PAUSE_MS = 20;
 const MAX_LISTED_REFERRERS = 1_000;
 const METADATA = 'http://169.254.169.254/latest/meta-data';
 
-/** A registry on loopback with one hole, and a log of what it was asked. */
+/** A registry on loopback with one fault, and a log of its requests. */
 export class HostileRegistry {
   readonly log: { readonly method: string; readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
   readonly #manifests = new Map<string, BuiltManifest>();

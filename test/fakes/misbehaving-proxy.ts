@@ -22,7 +22,7 @@ export interface ProxyAnswer {
   readonly cutAfter?: number;
   /** Without a length: the body ends with the connection. */
   readonly unframed?: boolean;
-  /** The connection is closed behind the answer, without a word about it. */
+  /** The connection is closed after the answer, without notice. */
   readonly closes?: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface ProxyAnswer {
 export interface Misbehaviour {
   /** Answers before the request's body is read, and closes the connection on the rest of it. */
   refuse?(request: ProxyRequest): ProxyAnswer | undefined;
-  /** Answers in the registry's place. */
+  /** Answers instead of the registry. */
   replace?(request: ProxyRequest): ProxyAnswer | undefined;
   /** Headers that the registry does not get. */
   readonly strips?: readonly string[];
@@ -39,11 +39,9 @@ export interface Misbehaviour {
 }
 
 /**
- * A proxy on loopback in front of a real registry, with one misbehaviour. Bodies are held in memory: it is for small images.
+ * A proxy on loopback in front of a real registry, with one fault. Bodies are held in memory: it is for small images.
  *
- * ```ts
- * const proxy = await MisbehavingProxy.start(registry.host, { replace: refuseHead });
- * ```
+ * ```ts const proxy = await MisbehavingProxy.start(registry.host, { replace: refuseHead }); ```
  */
 export class MisbehavingProxy {
   /** `METHOD path status`, in order. */
@@ -128,7 +126,7 @@ async function send(response: ServerResponse, answer: ProxyAnswer, isHead: boole
   else if (cutAfter === undefined) response.end(body);
   else {
     response.write(body.subarray(0, cutAfter));
-    // Lets the bytes leave before the reset throws the rest away.
+    // Lets the bytes leave before the reset discards the rest.
     await delay(10);
     response.socket?.resetAndDestroy();
   }

@@ -5,9 +5,9 @@ export type End = 'source' | 'target';
 
 export interface NamedMisbehaviour {
   readonly name: string;
-  /** The ends of a copy at which it matters. */
+  /** The ends of a copy that it affects. */
   readonly ends: readonly End[];
-  /** Makes one with a memory of its own. `backend` is host:port of the registry itself. */
+  /** Creates one with its own state. `backend` is host:port of the registry itself. */
   make(backend: string): Misbehaviour;
   /** Bytes of `oci.uploadChunk`. */
   readonly uploadChunk?: number;
@@ -18,7 +18,7 @@ const MANIFEST = /\/manifests\//;
 const BLOB = /\/blobs\/sha256:/;
 const UPLOAD = /\/blobs\/uploads\/./;
 const UPLOADS = /\/blobs\/uploads\/$/;
-/** Bytes of a request's body that a front takes. */
+/** Maximum bytes of a request body that a proxy accepts. */
 const BODY_LIMIT = 16 * 1024;
 
 function status(code: number, headers: Readonly<Record<string, string>> = {}, body = ''): ProxyAnswer {
@@ -35,7 +35,7 @@ function without(answer: ProxyAnswer, ...names: readonly string[]): ProxyAnswer 
   return { ...answer, headers: Object.fromEntries(kept) };
 }
 
-/** Lets each request with this key happen `times` times before it is served. */
+/** Applies to each request with this key `times` times before it is served. */
 function first(times: number): (key: string) => boolean {
   const seen = new Map<string, number>();
   return (key) => {
@@ -45,12 +45,12 @@ function first(times: number): (key: string) => boolean {
   };
 }
 
-/** Answers HEAD of what the pattern names; GET goes on. */
+/** Rejects HEAD for paths that match the pattern; GET works. */
 function heads(pattern: RegExp, answer: ProxyAnswer): Misbehaviour {
   return { replace: ({ method, path }) => (method === 'HEAD' && pattern.test(path) ? answer : undefined) };
 }
 
-/** Another spelling of the Location of an upload. */
+/** Another form of the Location of an upload. */
 function location(spell: (url: URL) => string): Misbehaviour {
   return {
     change(request, answer) {
@@ -87,7 +87,7 @@ function cuts(strips: readonly string[]): Misbehaviour {
   };
 }
 
-/** A token for each scope that dies after five requests. */
+/** A token for each scope that expires after five requests. */
 function shortTokens(): Misbehaviour {
   const left = new Map<string, number>();
   let issued = 0;

@@ -20,7 +20,7 @@ export interface ApiRequest {
   readonly at: number;
 }
 
-/** An error status, no answer ever, a connection cut off, or done without an answer. */
+/** An error status, no answer at all, a cut connection, or executed without an answer. */
 export type ApiFault = number | 'hang' | 'cut' | 'do and hang';
 
 const PATH = /^(\/apis?(?:\/[a-z0-9.]+)?\/v[a-z0-9]+)\/namespaces\/([^/]+)\/([a-z]+)(?:\/([^/]+))?$/;

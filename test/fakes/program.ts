@@ -9,7 +9,7 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
-/** Runs the built program as people do, with exactly this environment; `PATH` is added. */
+/** Runs the built program as users do, with exactly this environment; `PATH` is added. */
 export function runProgram(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
@@ -28,8 +28,8 @@ export function runProgram(
 }
 
 /**
- * The same command line without a process of its own, which costs a tenth: from the sources, with exactly this environment.
- * Not for what Node itself reads (certificates, proxies), nor for logs, which go to the process's stderr.
+ * Runs the same command line in this process, which costs a tenth: from the sources, with exactly this environment. Not
+ * for what Node itself reads (certificates, proxies), nor for logs, which go to the process's stderr.
  */
 export async function runHere(
   args: readonly string[],

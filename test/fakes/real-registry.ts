@@ -24,7 +24,7 @@ export interface RealRegistryOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Of this machine. @default 127.0.0.1 */
   readonly address?: string;
-  /** Shows the data of another one, which goes on with it. */
+  /** Uses the data of another one, which keeps running with it. */
   readonly sameAs?: RealRegistry;
   /** Where it runs, at `address`. */
   readonly surroundings?: Surroundings;
@@ -41,12 +41,12 @@ export async function registryProgram(): Promise<string> {
   return goTool({ module: 'registry', package: 'github.com/distribution/distribution/v3/cmd/registry' });
 }
 
-/** The distribution project's registry as a process on loopback, unless told otherwise, with its data in a folder of its own. */
+/** The distribution project's registry as a process, on loopback by default, with its data in a separate folder. */
 export class RealRegistry {
   private constructor(
     private readonly address: string,
     readonly port: number,
-    /** Where this process reaches it: `host`, unless it runs in other surroundings. */
+    /** The address for this process: `host`, unless it runs in other surroundings. */
     readonly here: string,
     private readonly process: ChildProcess,
     private readonly folder: string,

@@ -12,13 +12,13 @@ export interface FakeAuthOptions {
   /** Base URL or any text put in the challenge instead of this registry's own token endpoint. */
   readonly realm?: string;
   readonly service?: string;
-  /** Seconds a token lives; absent: 300 and no `expires_in` in the answer. */
+  /** Lifetime of a token in seconds; absent: 300 and no `expires_in` in the answer. */
   readonly expiresIn?: number;
   /** The whole WWW-Authenticate header instead of the usual one. */
   readonly challenge?: string;
-  /** Forbidden repositories look missing: to those who are known, or to strangers too, who are asked nothing. */
+  /** Forbidden repositories look missing: to authenticated users, or also to anonymous ones, who get no challenge. */
   readonly hides?: 'from-users' | 'from-everybody';
-  /** Takes tokens of this issuer, so that one registry can be the token server of another. */
+  /** Accepts tokens of this issuer, so that one registry can be the token server of another. */
   readonly issuer?: TokenIssuer;
 }
 
@@ -33,7 +33,7 @@ interface Grant {
   readonly expires: number;
 }
 
-/** Hands out opaque tokens and knows what each allows. */
+/** Issues opaque tokens and stores their permissions. */
 export class TokenIssuer {
   readonly #grants = new Map<string, Grant>();
 
@@ -48,7 +48,7 @@ export class TokenIssuer {
     return grant !== undefined && grant.expires > Date.now() ? grant : undefined;
   }
 
-  /** Every token out there stops working, as when the token server changes its key. */
+  /** Invalidates every token, as when the token server changes its key. */
   revokeAll(): void {
     this.#grants.clear();
   }

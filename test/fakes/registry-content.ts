@@ -70,7 +70,7 @@ export function patternContent(size: number, seed: number): Content {
   return { size, digest: `sha256:${hash.digest('hex')}`, chunks };
 }
 
-/** A blob whose bytes were hashed and thrown away; reading it is an error. For measuring memory. */
+/** A blob whose bytes were hashed and discarded; reading it is an error. For measuring memory. */
 function discardedContent(size: number, digest: string): Content {
   return {
     size,

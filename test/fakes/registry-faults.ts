@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { bytesContent, type Content } from './registry-content.js';
 
-/** A fault of a registry, instead of or applied to its proper response. */
+/** A fault of a registry, instead of or in addition to its proper response. */
 export type FaultAction =
   /** Answers this and nothing else: 429 with `retry-after`, 500, 503… The body is an OCI error unless given. */
   | {
@@ -12,7 +12,7 @@ export type FaultAction =
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: string;
     }
-  /** The error page of a proxy, with the status given (200 is the nasty one). */
+  /** The error page of a proxy, with the given status (200 is the difficult case). */
   | { readonly type: 'html'; readonly status: number }
   /** Flips a bit of the first byte; the length stays right. */
   | { readonly type: 'wrong-bytes' }
@@ -22,7 +22,7 @@ export type FaultAction =
   | { readonly type: 'truncate'; readonly after: number }
   /** The connection is reset after this many bytes of the answer's body (0: before any answer). */
   | { readonly type: 'reset'; readonly after: number }
-  /** The connection is reset, without an answer, so long after the request came; its body is read meanwhile. */
+  /** The connection is reset, without an answer, this long after the request arrived; its body is read meanwhile. */
   | { readonly type: 'cut'; readonly milliseconds: number }
   /** Never answers, or stops after this many bytes of the body. */
   | { readonly type: 'hang'; readonly after?: number }
@@ -33,11 +33,13 @@ export type FaultAction =
   | { readonly type: 'drip'; readonly interval: number }
   /** Sends the client to the same path on another origin, with a signed-looking query. */
   | { readonly type: 'redirect'; readonly to: string; readonly status?: number }
-  /** Answers while the request's body still comes, and closes without reading the rest: a proxy that limits bodies. */
+  /**
+   * Answers while the request's body still arrives, and closes without reading the rest: a proxy that limits bodies.
+   */
   | { readonly type: 'refuse'; readonly status: number; readonly body?: string }
   /** The connection is reset after this many bytes of the request's body, which the registry keeps. */
   | { readonly type: 'cut-body'; readonly after: number }
-  /** A proxy that compresses what it was not asked to. */
+  /** A proxy that compresses without being asked. */
   | { readonly type: 'coding'; readonly coding: 'gzip' | 'deflate' | 'br' }
   /** Another spelling of the Location of an upload. */
   | { readonly type: 'location'; readonly rewrite: (location: URL) => string }
@@ -82,7 +84,7 @@ export class FaultList {
   }
 }
 
-/** Plays the faults that replace the answer. True when the request is dealt with. */
+/** Simulates the faults that replace the answer. True if the request was handled. */
 export async function replaceAnswer(
   fault: FaultAction | undefined,
   request: IncomingMessage,
@@ -192,7 +194,7 @@ export async function sendAnswer(
   }
   if (fault?.type === 'hang') return;
   if (fault?.type === 'reset') {
-    // Lets the bytes leave before the reset throws the rest away.
+    // Lets the bytes leave before the reset discards the rest.
     await delay(10);
     response.socket?.resetAndDestroy();
     return;
@@ -210,7 +212,7 @@ function compressed(content: Content, coding: 'gzip' | 'deflate' | 'br'): Conten
   return bytesContent(compress(bytes));
 }
 
-/** When there is room again, or nobody left to write to. */
+/** When there is room again, or the client is gone. */
 async function drained(response: ServerResponse): Promise<void> {
   await new Promise<void>((resolve) => {
     const done = (): void => {

@@ -98,7 +98,7 @@ export class RegistryStore {
     return found.manifests.delete(reference);
   }
 
-  /** Keeps bytes under a digest that may not be theirs: a registry that lies. */
+  /** Stores bytes under a digest that may not match: a registry that lies. */
   putManifestUnchecked(repository: string, reference: string, mediaType: string, bytes: Buffer, digest: string): void {
     this.create(repository);
     const found = this.#repositories.get(repository);

@@ -32,12 +32,12 @@ export interface FakeRegistryOptions {
   /** False: a repository must exist before it is pushed to, as in ECR. */
   readonly createOnPush?: boolean;
   readonly immutableTags?: boolean;
-  /** False: a manifest is taken although what it refers to is missing. */
+  /** False: a manifest is accepted although its content is missing. */
   readonly checkChildren?: boolean;
-  /** False: pushed blobs are hashed and thrown away. */
+  /** False: pushed blobs are hashed and discarded. */
   readonly keepBlobs?: boolean;
   readonly relativeLocations?: boolean;
-  /** As Gitea: a tag in any case names the same image. */
+  /** As in Gitea: a tag in any case refers to the same image. */
   readonly foldTags?: boolean;
   /** Referrers on one page of the list; absent: all. */
   readonly referrersPage?: number;
@@ -170,7 +170,7 @@ export class FakeRegistry {
     return result.digest;
   }
 
-  /** Serves `bytes` under a digest that need not be theirs. */
+  /** Serves `bytes` under a digest that need not match. */
   putLyingManifest(repository: string, reference: string, mediaType: string, bytes: Uint8Array, digest: string): void {
     this.#store.putManifestUnchecked(repository, reference, mediaType, Buffer.from(bytes), digest);
   }
@@ -247,7 +247,7 @@ export class FakeRegistry {
         headers: request.headers,
       };
       this.accessLog.push(entry);
-      // A client that goes away mid-request is what many tests are about: nothing to report.
+      // A client that disconnects during a request is the subject of many tests: nothing to report.
       request.on('error', () => undefined);
       response.on('error', () => undefined);
       const { socket } = request;

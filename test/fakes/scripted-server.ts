@@ -19,7 +19,7 @@ export interface ScriptedAnswer {
 
 export type Script = (request: ScriptedRequest, server: ScriptedServer) => ScriptedAnswer;
 
-/** A plain HTTP server on loopback that answers as a function says, and keeps what it was asked. */
+/** A plain HTTP server on loopback that answers with a function, and records its requests. */
 export class ScriptedServer {
   readonly log: (ScriptedRequest & { readonly status: number })[] = [];
 

@@ -52,8 +52,8 @@ export interface ProxiedConnect {
 }
 
 /**
- * Where a black hole swallows: the CONNECT gets no answer, the TLS handshake gets none, or the request in it.
- * Connections that are open already are only affected by `request`.
+ * Where a black hole drops traffic: at the CONNECT, at the TLS handshake, or at the request inside. Open connections
+ * are only affected by `request`.
  */
 export type BlackHole = 'connect' | 'handshake' | 'request';
 
@@ -136,7 +136,7 @@ export class TlsProxy {
     else this.#hooks.set(host, hook);
   }
 
-  /** Undefined ends it for new connections and requests; what was swallowed stays so. */
+  /** Undefined ends it for new connections and requests; dropped ones stay dropped. */
   setBlackHole(host: string, at: BlackHole | undefined): void {
     this.#known(host);
     if (at === undefined) this.#blackHoles.delete(host);
@@ -178,7 +178,7 @@ export class TlsProxy {
       this.#handle(url.hostname, `http://${url.host}`, `${url.pathname}${url.search}`, request, response);
     });
     for (const [host, server] of this.secured) {
-      // A client that gives up, or that does not trust the authority, is what some tests are about.
+      // A client that times out, or that does not trust the CA, is the subject of some tests.
       server.on('tlsClientError', () => undefined);
       server.on('request', (request, response) => {
         this.#handle(host, `https://${host}`, request.url ?? '/', request, response);

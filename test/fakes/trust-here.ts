@@ -2,8 +2,8 @@ import { syncBuiltinESMExports } from 'node:module';
 import tls from 'node:tls';
 
 /**
- * Has this process trust one more authority where a connection names none, as NODE_EXTRA_CA_CERTS does for a process that
- * starts. @returns what ends it
+ * Makes this process trust one more CA for connections without their own list, as NODE_EXTRA_CA_CERTS does at startup.
+ * @returns a function that ends it
  */
 export function trustHere(ca: string): () => void {
   const { createSecureContext } = tls;

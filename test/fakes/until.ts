@@ -2,14 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export type Until = (what: string, holds: () => boolean | Promise<boolean>, seconds?: number) => Promise<void>;
 
-/** Milliseconds between two looks: a tenth of the time waited so far, since a look may cost a request of an API server. */
+/**
+ * Milliseconds between two checks: a tenth of the time waited so far, since a check may cost a request to an API
+ * server.
+ */
 const SHORTEST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 100;
 
-/** Waits until something holds. The limit is for tests that hang, and not for slow machines. */
+/** Waits until a condition holds. The limit is for tests that hang, and not for slow machines. */
 export const until: Until = untilWith(() => '');
 
-/** As `until`, with more to say when the time is over, such as a log. */
+/** Like `until`, with more information after a timeout, such as a log. */
 export function untilWith(detail: () => string): Until {
   return async (what, holds, seconds = 120) => {
     const started = performance.now();

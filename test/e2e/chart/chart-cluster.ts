@@ -14,7 +14,7 @@ import { until } from '../../fakes/until.js';
 /** That of the release. */
 export const NAMESPACE = 'image-swapper';
 
-/** A cluster as a new user has it: with Kyverno, and without image-swapper. */
+/** A new user's cluster: with Kyverno, and without image-swapper. */
 export class ChartCluster {
   private constructor(
     readonly plane: ControlPlane,
@@ -36,7 +36,7 @@ export class ChartCluster {
     return new ChartCluster(plane, helm, new Discovery(plane.api), address, kyverno);
   }
 
-  /** Releases are the same to both. */
+  /** Releases are identical for both. */
   async helmOf(major: HelmMajor): Promise<Helm> {
     return Helm.create({ KUBECONFIG: this.plane.kubeconfig }, major);
   }
@@ -46,7 +46,7 @@ export class ChartCluster {
     await this.plane.stop();
   }
 
-  /** The container of the Deployment that the API server has. @param around variables of the node and the image */
+  /** The container of the Deployment in the API server. @param around variables of the node and the image */
   async container(around: Readonly<Record<string, string>> = {}): Promise<PodProcess> {
     const deployment = await this.object('apps/v1', 'Deployment', 'image-swapper');
     const { template } = deployment['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
@@ -70,7 +70,7 @@ export class ChartCluster {
   }
 
   /**
-   * Does what the kubelet and the Job controller would: runs the Job's Pod and says that it is complete.
+   * Acts as the kubelet and the Job controller: runs the Job's Pod and reports that it is complete.
    *
    * @returns the exit code
    */
@@ -87,7 +87,7 @@ export class ChartCluster {
     return code;
   }
 
-  /** Says of a Job what its controller does when its Pod, for want of an image, never ran. */
+  /** Sets the status that the Job controller sets when the Pod's image could not be pulled. */
   async failJob(name: string): Promise<void> {
     await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name));
     const conditions = ['FailureTarget', 'Failed'].map((type) => ({
@@ -111,7 +111,7 @@ export class ChartCluster {
     expectOk(reply, `the status of the Job ${name}`);
   }
 
-  /** Policies, with what they do when the service fails, and Deployments in the order in which they go from now on. */
+  /** Policies, with their failure policy, and Deployments in the order of their deletion. */
   async deletions(): Promise<string[]> {
     const metadata = { name: '', namespace: NAMESPACE };
     const seen = [
@@ -119,7 +119,7 @@ export class ChartCluster {
       { apiVersion: 'apps/v1', kind: 'Deployment', metadata },
     ].map(async (object) => {
       const path = await this.discovery.path(object, 'collection');
-      // Every event has the number of the change that it tells.
+      // Every event contains the number of its change.
       const { body } = await this.plane.api.send('GET', `${path}?watch=true&timeoutSeconds=10&resourceVersion=0`);
       return eventsOf(body).filter(({ type }) => type === 'DELETED');
     });
@@ -128,7 +128,7 @@ export class ChartCluster {
     return events.map(({ kind, spec }) => [kind, spec.failurePolicy].join(' ').trim());
   }
 
-  /** The image that a new Pod with this one gets. */
+  /** The image of a new Pod with this image. */
   async admitted(image: string): Promise<string> {
     const admission = await tryOut(this.plane.api, pod(image));
     return admission.admitted ? (admission.images['app'] ?? '') : `refused: ${admission.message}`;

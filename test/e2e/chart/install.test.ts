@@ -68,7 +68,7 @@ describe.skipIf(!available)('helm install', () => {
 
   it.skipIf(OUTSIDE === undefined)('by the lines of the README alone leads to the first swapped Pod', async () => {
     const { helm, plane } = cluster;
-    // Registries as everybody has them: another machine's address, TLS, an authority that this one trusts.
+    // Realistic registries: another machine's address, TLS, and a CA that this process trusts.
     const address = OUTSIDE ?? '';
     const { ca, ...tls } = await makeCertificates({ hosts: [address] });
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-trusted-'));
@@ -117,7 +117,7 @@ describe.skipIf(!available)('helm install', () => {
       const images = async (name: string) => imagesOf(await stored(plane.api, pods.get(name) ?? pod(image)));
       expect([await images('first'), await images('second')]).toEqual([{ app: image }, { app: mirrored }]);
       expect(done).toEqual([
-        // There already: the plane runs it, and the Pod runs the build of this checkout.
+        // Already exists: the plane runs it, and the Pod runs the build of this checkout.
         ...['helm install kyverno', 'npm run build', 'docker', 'kind'],
         ...[
           'helm install image-swapper',
@@ -155,7 +155,7 @@ describe.skipIf(!available)('helm install', () => {
       expect.stringContaining('policies.engine kyverno: its requests are not authenticated'),
     ]);
 
-    // Nothing answers yet: Pods are admitted as they are.
+    // Nothing answers yet: Pods are admitted unchanged.
     await until('the policy is in force', async () => (await cluster.admitted(image)) === image);
     const container = await cluster.container();
     try {
@@ -288,14 +288,14 @@ describe.skipIf(!available)('helm install', () => {
       await until('the policy trusts the authority', async () => (await trusted()) === (await published()));
       // An upgrade and a rollback leave it there.
       const known = await trusted();
-      // Helm 4 applies server-side by default, and so a field that has another owner is a conflict.
+      // Helm 4 applies server-side by default, so a field with another owner is a conflict.
       expect(writesOf(await cluster.object(apiVersion, kind, 'image-swapper'), 'helm')).toEqual([
         major === 4 ? 'Apply' : 'Update',
       ]);
       await helm.ok(['upgrade', ...installArgs({ values, args: ['--set', 'replicaCount=3'] })], values);
       expect(await trusted()).toBe(known);
       await helm.ok(['rollback', 'image-swapper', '1', '-n', NAMESPACE]);
-      // The first Provider had to have some authority, so going back to it is something for the service to repair.
+      // The first Provider needed a CA, so the service must repair it after the rollback.
       if (engine === 'webhook') expect(await trusted()).toBe(known);
       else await until('the policy trusts the authority', async () => (await trusted()) === known);
     } finally {
@@ -316,7 +316,7 @@ describe.skipIf(!available)('helm install', () => {
       const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
       await until('the service wrote its policy', () => cluster.has(...policy));
       expect(JSON.stringify(await cluster.object(...policy))).toContain('\\"filtered\\"');
-      // The service is still there: what it wrote must not come back.
+      // The service still exists: its objects must not come back.
       const deletions = cluster.deletions();
       const uninstall = helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
       await until('the Job is there', () => cluster.has('batch/v1', 'Job', 'image-swapper-uninstall'));
@@ -370,7 +370,7 @@ describe.skipIf(!available)('helm install', () => {
   });
 });
 
-/** The ways in which this manager wrote fields of the object. */
+/** How this manager wrote fields of the object. */
 function writesOf(object: Record<string, unknown>, manager: string): (string | undefined)[] {
   const { managedFields = [] } = object['metadata'] as {
     readonly managedFields?: readonly { readonly manager?: string; readonly operation?: string }[];

@@ -5,7 +5,7 @@ import type { ControlPlane, ControlPlaneOptions } from './control-plane.js';
 
 const LOG = 'audit.log';
 
-/** Has the API server write down who asked it for Secrets and ServiceAccounts, when the request came. */
+/** Makes the API server log requests for Secrets and ServiceAccounts, with their time. */
 export const AUDIT: ControlPlaneOptions = {
   files: {
     'audit-policy.yaml': stringify({

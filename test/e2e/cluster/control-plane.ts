@@ -101,7 +101,7 @@ function apiserverFlags(etcd: number, port: number): string[] {
     '--service-account-key-file=service-account.pub',
     '--service-account-signing-key-file=service-account.key',
     '--token-auth-file=tokens.csv',
-    // The user of the kubeconfig may everything (system:masters), service accounts what they were given.
+    // The kubeconfig's user may do everything (system:masters), service accounts only what was granted.
     '--authorization-mode=RBAC',
     '--v=1',
   ];
@@ -143,7 +143,7 @@ async function writeFiles(
 }
 
 async function stop(programs: readonly Program[], folder: string): Promise<void> {
-  // The API server first: without its store it would only complain.
+  // The API server first: without its store it would only log errors.
   for (const program of [...programs].reverse()) await program.stop();
   await rm(folder, { recursive: true, force: true });
 }

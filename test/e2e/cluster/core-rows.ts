@@ -7,13 +7,16 @@ import type { PodObject } from './pods.js';
 import { SidecarWebhook } from './sidecar-webhook.js';
 import type { World } from './world.js';
 
-/** A row of docs/engines.md → what was seen, in the words of that table. */
+/** A row of docs/engines.md → the observed result, in the words of that table. */
 export type CoreRows = Readonly<Record<string, string>>;
 
-/** Seconds for an engine to begin to swap: versions of engines that never do are part of what is to be seen. */
+/** Time limit in seconds for an engine to start swapping: some versions never do, which is also a result. */
 const INSTALL_SECONDS = 30;
 
-/** The rows of docs/engines.md that differ between versions, as seen in this world, one Pod for each. It asserts nothing. */
+/**
+ * The rows of docs/engines.md that differ between versions, as observed in this world, with one Pod for each. Asserts
+ * nothing.
+ */
 export async function seeCoreRows(world: World, engine: Engine): Promise<CoreRows> {
   const rows: Record<string, string> = {};
   await installEngine(world, engine, { failClosed: false, timeoutSeconds: TIMEOUT, withinSeconds: INSTALL_SECONDS });

@@ -6,7 +6,7 @@ import { pod } from './pods.js';
 
 export interface Image {
   readonly reference: string;
-  /** Where its copy is in the target, with the tag `1`. */
+  /** The location of its copy in the target, with the tag `1`. */
   readonly repository: string;
   readonly digest: string;
 }
@@ -26,7 +26,7 @@ export function images(source: FakeRegistry, host: string, prefix: string, count
   });
 }
 
-/** A Pod of each image, created at the API server, so many at a time. */
+/** Creates a Pod for each image at the API server, this many in parallel. */
 export async function createPods(api: KubeApi, references: readonly string[], atOnce = 20): Promise<object[]> {
   const left = references.map((reference) => pod(reference));
   const created: object[] = [];

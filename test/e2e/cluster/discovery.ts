@@ -13,7 +13,7 @@ export class Discovery {
 
   constructor(private readonly api: KubeApi) {}
 
-  /** Path of the object, or of its collection. @throws Error for a kind that the cluster has not */
+  /** Path of the object, or of its collection. @throws Error for a kind that the cluster does not have */
   async path(object: Pick<ApiObject, 'apiVersion' | 'kind' | 'metadata'>, part: 'object' | 'collection' = 'object') {
     const { apiVersion, kind, metadata } = object;
     const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;

@@ -17,7 +17,7 @@ export interface EngineOptions {
   readonly excludedNamespaces?: readonly string[];
 }
 
-/** One way of asking the service, and what it can do. */
+/** One way of calling the service, and its features. */
 export interface Engine {
   readonly name: string;
   /** The route that it asks, as the service's metrics call it. */
@@ -25,9 +25,9 @@ export interface Engine {
   readonly scheme: 'http' | 'https';
   /** Ephemeral containers, of which Gatekeeper cannot tell new ones from old ones. */
   readonly ephemeral: boolean;
-  /** Looks at the answer before it applies it. */
+  /** Whether it checks the answer before it applies it. */
   readonly guarded: boolean;
-  /** Asks again after a later webhook changed the Pod. */
+  /** Whether it calls again after a later webhook changed the Pod. */
   readonly reinvoked: boolean;
   /** Starts copies: Gatekeeper sends neither the Pod nor whether it is a dry run. */
   readonly copies: boolean;
@@ -36,7 +36,7 @@ export interface Engine {
 
 /** Seconds that engines wait: short, so that a slow service costs the tests little. */
 export const TIMEOUT = 2;
-/** Where ClusterPolicy reads the service's authority. */
+/** Where ClusterPolicy reads the CA certificate of the service. */
 export const CA_CONFIG_MAP = { name: 'image-swapper-ca', namespace: 'image-swapper' };
 
 function common({ address, targets, ca, ...options }: EngineOptions, scheme: 'http' | 'https') {

@@ -12,7 +12,7 @@ export type Fault = (typeof FAULTS)[number];
 /** Longer than any timeout in these tests; Kyverno never waits less than 10 s for a ClusterPolicy. */
 const SLOW = 12_000;
 
-/** A service that answers every route in one wrong way, or with lies. */
+/** A service that answers every route with one kind of fault, or with lies. */
 export class FaultyService {
   calls = 0;
 

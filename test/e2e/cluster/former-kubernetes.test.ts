@@ -9,7 +9,7 @@ import { World } from './world.js';
 
 const available = await goToolsAvailable('the policies in a cluster of the version before');
 
-/** docs/engines.md is of the current Kubernetes, which matrix.test.ts runs in full. */
+/** docs/engines.md describes the current Kubernetes, which matrix.test.ts tests completely. */
 describe.skipIf(!available)(`the policies with Kubernetes ${FORMER_KUBERNETES}`, () => {
   let world: World;
   beforeAll(async () => {
@@ -26,7 +26,7 @@ describe.skipIf(!available)(`the policies with Kubernetes ${FORMER_KUBERNETES}`,
     expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((row) => [row, documented[row]])));
   });
 
-  // The last, because the source is gone after it.
+  // Last, because it stops the source.
   it('policies that verify signatures do beside a swap what docs/kyverno.md says', async () => {
     const engines = ENGINES.filter(({ name }) => name === 'Kyverno MutatingPolicy, http');
     const seen = verificationLines(await seeVerification(world, engines));

@@ -3,8 +3,8 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 
 /**
- * The address that policies name, in front of whatever answers there at the moment: bytes go through as they are, so TLS
- * ends where it would without it. Connections that engines keep open are cut when another server takes over.
+ * The address in the policies, in front of whichever server answers there: bytes pass unchanged, so TLS ends at the
+ * server. Connections that engines keep open are cut when another server takes over.
  */
 export class Front {
   private readonly sockets = new Set<Socket>();
@@ -34,7 +34,7 @@ export class Front {
     if (!this.server.listening) await this.listen();
   }
 
-  /** Refuses connections, as when no process listens. */
+  /** Refuses connections, as if no process listened. */
   async goDown(): Promise<void> {
     if (!this.server.listening) return;
     this.server.close();

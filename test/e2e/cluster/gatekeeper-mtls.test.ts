@@ -58,7 +58,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     expect(await askKept()).toMatchObject({ status: 200, reused: false });
     openedAt = Date.now();
     front = await Front.start(port);
-    // Fail closed: a call that does not work is a Pod that is refused.
+    // Fail closed: a failed call means a refused Pod.
     const url = `https://127.0.0.1:${front.port}`;
     for (const object of renderGatekeeper({ url, caBundle: service.ca, failClosed: true })) {
       await plane.api.apply(object as unknown as ApiObject);
@@ -116,13 +116,13 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
         const admission = await create(plane.api, pod(image));
         if (!admission.admitted || admission.images['app'] !== swapped(image)) failed.push(admission);
         created += 1;
-        // Each a connection of its own now and then: handshakes are what a change of authorities could break.
+        // Each with a new connection now and then: a change of CAs could break handshakes.
         if (created % 10 === 0) await front.pointTo(port);
         await sleep(50);
       }
     })();
     await sleep(1_000);
-    // The kubelet brings the two Pods their files at different times: the service's first here.
+    // The kubelet updates the files of the two Pods at different times: here the service's first.
     await writeFile(join(gatekeeper.certificates, 'ca.crt'), after.ca);
     const reloads = async () => (await get(`${service.operations}/metrics`)).text;
     await until('the service has the new authority', async () => /config_reload_success_total 1/.test(await reloads()));
@@ -135,7 +135,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     await load;
     expect(failed).toEqual([]);
     expect(created).toBeGreaterThan(60);
-    // Not by the grace of the old authority: what Gatekeeper sends is the new one's.
+    // Not because the old CA is still accepted: Gatekeeper sends the new certificate.
     const sent = await seenBy((socket) => socket.getPeerX509Certificate());
     expect(sent.at(-1)?.verify(new X509Certificate(after.ca).publicKey)).toBe(true);
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });

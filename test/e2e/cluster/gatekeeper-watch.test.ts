@@ -18,7 +18,7 @@ import { until } from '../../fakes/until.js';
 const available = await goToolsAvailable('Gatekeeper and the watch of Pods');
 const [USER, PASSWORD] = ['robot', 'only-in-the-secret'];
 
-/** Gatekeeper sends no Pod, so nothing is copied for what it asks: the watch sees the Pod itself, and whose secrets it has. */
+/** Gatekeeper sends no Pod, so its requests start no copies: the watch sees the Pod, and its secrets. */
 describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
   let plane: ControlPlane;
   let manager: GatekeeperProcess;
@@ -64,7 +64,7 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
       await tryOut(plane.api, pod(image.reference));
       return (await asked()) > 0;
     });
-    // Neither a dry run nor a question of Gatekeeper's starts a copy.
+    // Neither a dry run nor Gatekeeper's request starts a copy.
     expect(source.accessLog).toEqual([]);
 
     const puller = new Puller(target.host, [image.repository]);

@@ -10,7 +10,7 @@ export interface ApiObject {
 
 export interface ApiReply {
   readonly status: number;
-  /** The object, or the Status that says why not. */
+  /** The object, or the Status with the reason of the failure. */
   readonly body: unknown;
 }
 
@@ -89,7 +89,7 @@ export class KubeApi {
     return this.send('GET', pathOf(object));
   }
 
-  /** Deletes it at once; none there is as good. */
+  /** Deletes it at once; a missing object is fine. */
   async remove(object: Pick<ApiObject, 'apiVersion' | 'kind' | 'metadata'>): Promise<void> {
     const reply = await this.send('DELETE', `${pathOf(object)}?gracePeriodSeconds=0`);
     if (reply.status !== 404) expectOk(reply, `delete ${object.kind}`);
@@ -109,7 +109,7 @@ export class KubeApi {
   }
 }
 
-/** @throws Error with what the API server says unless it did what it was asked */
+/** @throws Error with the API server's message if the request failed */
 export function expectOk(reply: ApiReply, what: string): ApiReply {
   if (reply.status >= 300) throw new Error(`${what}: HTTP ${reply.status} ${messageOf(reply)}`);
   return reply;

@@ -23,7 +23,7 @@ interface Webhook {
   readonly timeoutSeconds: number;
 }
 
-/** Before any Pod: what Kyverno tells the API server to ask it about, for our policies among those of others. */
+/** Before any Pod: the webhooks that Kyverno configures for our policies among those of others. */
 describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', () => {
   const url = 'https://image-swapper.image-swapper.svc:8443';
   const targets = ['registry.example.com/mirror/'];
@@ -36,7 +36,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     ({ ca } = await makeCertificates({ hosts: ['127.0.0.1'] }));
     plane = await ControlPlane.start();
     kyverno = await startKyverno(plane, { trusted: ca });
-    // Of somebody else: with one that fails open and one that fails closed, policies of shared webhooks run twice.
+    // Owned by others: with one that fails open and one that fails closed, policies of shared webhooks run twice.
     for (const failurePolicy of ['Fail', 'Ignore']) await plane.api.apply(somebodyElses(failurePolicy));
     applied = [];
   });
@@ -66,7 +66,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
 
   it('a MutatingPolicy for Pods alone is not made one for Deployments and the like', async () => {
     const { spec, ...policy } = renderKyvernoMutatingPolicy({ url, targets });
-    // With two rules Kyverno would leave it alone anyway.
+    // With two rules Kyverno would not change it anyway.
     const resourceRules = spec.matchConstraints.resourceRules.slice(0, 1);
     const object = { ...policy, spec: { ...spec, matchConstraints: { ...spec.matchConstraints, resourceRules } } };
     const webhooks = await apply(object);

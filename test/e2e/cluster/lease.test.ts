@@ -80,7 +80,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     await first.stop('SIGKILL');
     const taken = await heldBy('pod-b');
     process.stderr.write(`taken over ${Math.round(taken)} ms after a kill\n`);
-    // Not before a holder could have given up, and soon after it expired.
+    // Not before the holder can have stopped, and soon after the expiry.
     expect(taken).toBeGreaterThan(5_000);
     expect(taken).toBeLessThan(11_000);
     expect(await spec()).toMatchObject({ leaseTransitions: 1 });
@@ -116,7 +116,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
       if (tries > 200) throw new Error(service.log.map((line) => JSON.stringify(line)).join('\n'));
       await sleep(100);
     }
-    // Others may well have the right: for a while it waits for them instead of copying beside them.
+    // Others may have the right: for a while it waits for them instead of copying in parallel.
     const copies = async (): Promise<boolean> =>
       (await get(`${service.operations}/metrics`)).text.includes('\nimage_swapper_leader 1\n');
     const begin = performance.now();

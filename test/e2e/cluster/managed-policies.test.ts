@@ -182,7 +182,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       const admission = await create(plane.api, pod('nginx:1', {}, { namespace: 'build' }));
       return admission.admitted ? admission.images['app'] : undefined;
     };
-    // In another namespace it counts for nothing.
+    // In another namespace it has no effect.
     const elsewhere = { ...exception, metadata: { ...exception.metadata, namespace: NAMESPACE } };
     expectOk(await plane.api.create(elsewhere), 'an exception that nobody reads');
     await sleep(3_000);
@@ -199,7 +199,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     // Kyverno writes the status of a new policy.
     await sleep(5_000);
     const { resourceVersion } = await metadataOf(MUTATING_POLICY);
-    // Longer than the pause between two looks.
+    // Longer than the pause between two checks.
     await sleep(33_000);
     expect((await metadataOf(MUTATING_POLICY)).resourceVersion).toBe(resourceVersion);
     expect(said().match(/MutatingPolicy image-swapper: created/g)).toHaveLength(1);
@@ -261,7 +261,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   });
 
   it('stay when the next engine is not installed, and give way once it is', async () => {
-    // Somebody else's, with our labels all the same.
+    // Someone else's, although it has our labels.
     const { labels } = await metadataOf(MUTATING_POLICY);
     const foreign = (await plane.api.get(MUTATING_POLICY)).body as ApiObject;
     expectOk(
@@ -374,7 +374,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   it('are deleted by a command, all of them and nothing else', async () => {
     const file = join(plane.folder, 'delete.yaml');
     await writeFile(file, config('webhook'));
-    // As a person does it, with rights that the service does not have: it may not list policies.
+    // As a person would do it, with rights that the service does not have: it may not list policies.
     const command = ['policies', '--delete-managed', '--config', file, '--namespace', OWN];
     const remove = () => runProgram(command, { KUBECONFIG: plane.kubeconfig });
     const { labels } = await metadataOf(WEBHOOK);

@@ -17,7 +17,7 @@ const outcomes = new Outcomes(ENGINES.map(({ name }) => name));
 /** The suite writes docs/engines.md instead of comparing with it. */
 const WRITE = process.env['WRITE_OUTCOMES'] !== undefined;
 
-/** kube-apiserver, Kyverno, Gatekeeper and the service as they are shipped; nothing here is a stand-in but its faults. */
+/** kube-apiserver, Kyverno, Gatekeeper and the service in their released form; only their faults are simulated. */
 describe.skipIf(!available)('the policies in a real cluster', () => {
   let world: World;
   beforeAll(async () => {
@@ -85,7 +85,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
           { name: 'app', image: { reference: world.swapped(model), pullPolicy: 'Always' } },
         ]);
         expect((await world.requests(engine.route)) - before).toBe(1);
-        // A webhook that changed it at updates would make each of them an error.
+        // A webhook that changed it at updates would cause an error for each of them.
         expect(await label(api, made, { touched: 'yes' })).toMatchObject({ admitted: true });
         saw('new Pod: image volumes', 'swapped, same call');
       });
@@ -182,7 +182,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         expect(await create(api, live)).toMatchObject({ images: { app: image } });
         if (engine.copies) await world.waitUntilMirrored(image);
         else await world.mirror(image);
-        // An image that was absent a moment ago is not asked for again for some seconds.
+        // An image that was absent a moment ago is not looked up again for some seconds.
         await until('a new Pod is swapped', async () => {
           const admission = await tryOut(api, pod(image));
           return admission.admitted && admission.images['app'] === world.swapped(image);
@@ -225,7 +225,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
             images: { app: world.swapped(app), sidecar: engine.reinvoked ? world.swapped(sidecar) : sidecar },
           };
           expect(await create(api, made())).toMatchObject(expected);
-          // Its own images are in the target already.
+          // Its own images are already in the target.
           const mirrored = pod(world.swapped(app), {}, { labels: { sidecar: 'wanted' } });
           expect(await create(api, mirrored)).toMatchObject(expected);
         } finally {

@@ -14,18 +14,18 @@ export interface Outages {
   readonly seconds: number;
   /** New images during each. */
   readonly images: number;
-  /** Seconds for everything to arrive when all is well again. */
+  /** Time limit in seconds for everything to arrive after recovery. */
   readonly patience: number;
 }
 
 /** Milliseconds between two admissions at each replica. */
 const EVERY = 100;
-/** Lines of warnings for each replica and outage that somebody can still read. */
+/** Maximum warning lines per replica and outage that remain readable. */
 const READABLE = 20;
 
 /**
  * The source refuses connections, then the target answers 429, then the replicas cannot reach the API server. Pods are
- * admitted all the while, in the cluster and at each replica; nobody tells the service that it is over.
+ * admitted all the while, in the cluster and at each replica; the service is not notified of the recovery.
  */
 export async function sufferOutages(plane: ControlPlane, options: Outages): Promise<string> {
   const [source, target] = [await FakeRegistry.start(), await FakeRegistry.start()];
@@ -48,7 +48,7 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
     await createPods(plane.api, references);
     await sleep(options.seconds * 1_000);
   };
-  /** Nobody says that it is over: all images so far arrive by themselves. */
+  /** Nothing announces the recovery: all images so far arrive by themselves. */
   const recovery = async (batches: number): Promise<void> => {
     const count = batches * options.images;
     const over = performance.now();
@@ -75,7 +75,7 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
 
     await replicas.apiFront.goDown();
     await outage();
-    // No one is asked about these: the leader finds them when it sees the cluster again.
+    // No replica gets requests for these: the leader finds them when it sees the cluster again.
     await createPods(
       plane.api,
       (batches[2] ?? []).map(({ reference }) => reference),
@@ -110,7 +110,7 @@ export async function overBudget(replicas: Replicas): Promise<number> {
   return all - within;
 }
 
-/** Asks every replica about Pods, one after the other, as the API server does. */
+/** Sends Pods to every replica, one after the other, as the API server does. */
 class Admissions {
   /** The images that the Pods use. */
   images: readonly string[] = [];

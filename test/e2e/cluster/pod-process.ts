@@ -46,11 +46,11 @@ export interface PodTemplateSpec {
 }
 
 /**
- * A Pod's container as a process of this machine, from what the API server says: what the kubelet would do, as far as it
- * can be done without containers. Its files are those of the ConfigMaps and Secrets that it mounts, swapped as a whole
- * when these change; its environment, arguments and user are the Pod's; `:PORT` in its arguments is that port of an
- * address of its own. It reaches the API server by a kubeconfig with a token of its ServiceAccount, since the files of a
- * Pod's token have a fixed place.
+ * Runs a Pod's container as a process of this machine, from the API server's object, as the kubelet would, as far as
+ * possible without containers. Its files are those of its mounted ConfigMaps and Secrets, replaced as a whole when
+ * these change. Its environment, arguments and user are the Pod's; `:PORT` in its arguments is that port of a separate
+ * address. It reaches the API server with a kubeconfig that contains a token of its ServiceAccount, since the files of
+ * a Pod's token have a fixed path.
  */
 export class PodProcess {
   #output = '';
@@ -106,7 +106,7 @@ export class PodProcess {
     return this.#output;
   }
 
-  /** The probe's status, as the kubelet asks; 0 when nobody answers. */
+  /** The probe's status, as seen by the kubelet; 0 if nothing answers. */
   async probe(which: 'startupProbe' | 'livenessProbe' | 'readinessProbe'): Promise<number> {
     const { path, port } = this.container[which]?.httpGet ?? { path: '', port: '' };
     return fetch(`http://${this.address}:${this.port(port)}${path}`).then(
@@ -115,7 +115,7 @@ export class PodProcess {
     );
   }
 
-  /** The number of a named port. @throws Error when the container has none of that name */
+  /** The number of a named port. @throws Error if the container has none with that name */
   port(name: string): number {
     const found = this.container.ports?.find((port) => port.name === name);
     if (found === undefined) throw new Error(`the container has no port ${name}`);
@@ -158,7 +158,7 @@ export function loopbackAddress(): string {
   return `127.77.${part()}.${part()}`;
 }
 
-/** An IPv4 address of this machine that others could reach as well; undefined where it has none. */
+/** An IPv4 address of this machine that others could also reach; undefined if it has none. */
 export function outsideAddress(): string | undefined {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address;

@@ -14,12 +14,12 @@ interface Manifest {
 }
 
 /**
- * Looks for tags in a registry all the time, and pulls each as soon as it is there, as a node would: a tag that can be
- * read must be whole from the first moment on.
+ * Polls a registry for tags, and pulls each as soon as it exists, as a node would: a visible tag must be complete from
+ * the first moment on.
  */
 export class Puller {
   readonly pulled = new Map<string, string>();
-  /** Tags that could be read, and what of them could not. */
+  /** Tags that could be read, and the parts that could not. */
   readonly broken: string[] = [];
   private stopped = false;
   private running: Promise<void> | undefined;
@@ -66,7 +66,7 @@ export class Puller {
   private async pull(repository: string): Promise<void> {
     const top = await fetch(`http://${this.registry}/v2/${repository}/manifests/1`, { headers: { accept: TYPES } });
     const bytes = Buffer.from(await top.arrayBuffer());
-    // Throttled, or not there yet.
+    // Throttled, or not available yet.
     if (top.status !== 200) return;
     await this.pullManifest(repository, bytes);
     this.pulled.set(repository, digestOf(bytes));
@@ -82,7 +82,7 @@ export class Puller {
     }
   }
 
-  /** @throws Error when what the registry gives is not what the manifest names */
+  /** @throws Error if the registry's content does not match the manifest */
   private async read(path: string, { digest, size }: Descriptor): Promise<Buffer> {
     for (;;) {
       const response = await fetch(`http://${this.registry}/v2/${path}`, { headers: { accept: TYPES } });

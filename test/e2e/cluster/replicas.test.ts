@@ -18,7 +18,7 @@ import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('several replicas at a real API server');
 
-/** Shorter than `npm run test:soak`, which takes minutes for the same. */
+/** Shorter than `npm run test:soak`, which runs the same for minutes. */
 describe.skipIf(!available)('several replicas at a real API server', () => {
   let plane: ControlPlane;
   beforeAll(async () => {
@@ -58,11 +58,11 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
         const { text } = await get(`${service.operations}/metrics`);
         expect(text).toMatch(/image_swapper_resolve_requests_total\{[^}]*route="webhook"[^}]*\} [1-9]/);
       }
-      // A figure of the machine, not of the program: see npm run bench -- admission.
+      // A property of the machine, not of the program: see npm run bench -- admission.
       process.stderr.write(`${await overBudget(replicas)} admissions took more than half a second\n`);
 
       await until('all are mirrored', () => Promise.resolve(tagPuts(target).size === 100));
-      // Anyone who would copy one again does so by now.
+      // By now, any repeated copy would have happened.
       await sleep(2_000);
       expect([...tagPuts(target).values()]).toEqual(Array.from({ length: 100 }, () => 1));
       expect(await replicas.sum('image_swapper_copy_jobs_total', 'outcome="copied"')).toBe(100);

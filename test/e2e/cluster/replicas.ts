@@ -29,12 +29,12 @@ const PULL_SECRETS = { apiGroups: [''], resources: ['secrets', 'serviceaccounts'
 let named = 0;
 
 /**
- * Replicas of the built service at a real API server, with the rights of their ServiceAccount, killed and started as a
- * kubelet would: the same Pod's name for a container that is started again, another one for a new Pod.
+ * Replicas of the built service at a real API server, with the rights of their ServiceAccount, killed and restarted as
+ * by a kubelet: with the same Pod name for a restarted container, and another one for a new Pod.
  */
 export class Replicas {
   readonly running: Replica[] = [];
-  /** All that ever ran: their logs are looked at in the end. */
+  /** All replicas that ever ran: their logs are checked at the end. */
   readonly all: Replica[] = [];
 
   private constructor(
@@ -93,7 +93,7 @@ export class Replicas {
     return replica.service.stop(signal);
   }
 
-  /** As the Lease says it to another client. */
+  /** According to the Lease, as another client reads it. */
   async holder(): Promise<string> {
     const { status, body } = await this.plane.api.send('GET', LEASE);
     if (status === 404) return '';
@@ -125,7 +125,7 @@ export class Replicas {
     return sum;
   }
 
-  /** Lines that people are to read. */
+  /** Log lines for users. */
   warnings(): readonly string[] {
     return this.all.flatMap(({ service }) =>
       service.log.filter(({ level }) => level === 'warn' || level === 'error').map((line) => JSON.stringify(line)),
@@ -136,7 +136,7 @@ export class Replicas {
     return this.all.map(({ pod, service }) => `${pod}: ${JSON.stringify(service.log.slice(-12))}`).join('\n');
   }
 
-  /** Ends all, and takes away what they wrote to the API server. */
+  /** Stops all, and deletes what they wrote to the API server. */
   async stop(): Promise<void> {
     await Promise.all(this.running.splice(0).map(({ service }) => service.stop('SIGKILL')));
     await this.apiFront.stop();

@@ -34,10 +34,10 @@ const CONFIG_MAP: ApiObject = {
   metadata: { name: 'image-swapper-ca', namespace: OWN },
 };
 
-/** Dense enough to hit each moment of a rotation, and cheap enough for the tests that run beside it. */
+/** Dense enough to hit each moment of a rotation, and cheap enough for parallel tests. */
 const BETWEEN_CALLS_MS = 50;
 
-/** By name, and nothing else: the least that the certificate needs, with the webhook engine. */
+/** By name, and nothing else: the minimum that the certificate needs, with the webhook engine. */
 const RIGHTS: Rights = {
   cluster: [
     {
@@ -111,8 +111,8 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
   let hurried = 0;
 
   /**
-   * Waits as `until` does, and changes the configuration now and then: replicas look at the Secret when it changes, else
-   * every 30 seconds.
+   * Waits as `until` does, and changes the configuration now and then: replicas check the Secret when the configuration
+   * changes, else every 30 seconds.
    */
   async function soon(what: string, isSo: () => Promise<boolean>): Promise<void> {
     let next = 0;
@@ -187,7 +187,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     expectOk(await plane.api.send('PATCH', path, { metadata }, 'application/merge-patch+json'), rotate);
   }
 
-  /** The overlap of two authorities as if it had passed: the Secret says until when it lasts. */
+  /** Skips the overlap of two CAs: the Secret contains its end. */
   async function age(): Promise<void> {
     const record = JSON.parse((await secret())['rotation.json'] ?? '{}') as { next: { reason: string } };
     const next = { ...record.next, signFrom: new Date(Date.now() - 1_000).toISOString() };

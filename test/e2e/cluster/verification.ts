@@ -121,7 +121,7 @@ const VERIFICATION_POLICIES: readonly VerificationPolicy[] = [
   verifyImages(true, true),
 ];
 
-/** Engine → policy → what it makes of Pods beside a swap. It asserts nothing, and leaves the world without its source. */
+/** Engine → policy → its result for Pods with a swap. Asserts nothing, and stops the world's source. */
 export async function seeVerification(
   world: World,
   engines: readonly Engine[],
@@ -131,7 +131,7 @@ export async function seeVerification(
   try {
     const signer = await cosign(folder, 'tags');
     const key = await readFile(signer.publicKey, 'utf8');
-    // Kyverno remembers what it verified, so that each case gets its own in each state of the source.
+    // Kyverno caches verifications, so each case needs its own image in each state of the source.
     const images = await Promise.all(cases.flatMap(() => [world.image(), world.image()]));
     for (const image of images) await signer.sign(image);
     const unsigned = await world.probe();

@@ -63,7 +63,7 @@ export class World {
       config: stringify({
         imageSwapPolicy: 'exists',
         imageCopyPolicy: 'delayed',
-        // A busy machine must not look like an image that is not there.
+        // A busy machine must not look like a missing image.
         answerBudget: '700ms',
         source: {
           filters: FILTERS.map((jmespath) => ({ jmespath })),
@@ -114,7 +114,7 @@ export class World {
     return `${this.target.host}/mirror/`;
   }
 
-  /** The service itself behind the address of the policies again. */
+  /** Puts the service itself behind the address of the policies again. */
   async restore(): Promise<void> {
     await this.fronts.http.pointTo(this.ports.http);
     await this.fronts.https.pointTo(this.ports.https);
@@ -152,7 +152,7 @@ export class World {
     await run(process.execPath, [BUNDLE, 'mirror', ...references, '--config', this.service.configFile]);
   }
 
-  /** The image that a container with this image gets once the target has it: a port's colon is not a path of a repository. */
+  /** The container's image once the target has it: a port's colon is not a path of a repository. */
   swapped(reference: string): string {
     return `${this.prefix}${reference.replace(':', '_')}`;
   }

@@ -20,7 +20,10 @@ export interface ProgramImage {
   readonly user?: string;
 }
 
-/** An image of one layer that holds programs of this machine: seconds instead of the minutes of a build from packages. */
+/**
+ * An image of one layer that contains programs of this machine: this takes seconds instead of the minutes of a build
+ * from packages.
+ */
 export function imageOf({
   files,
   texts = {},

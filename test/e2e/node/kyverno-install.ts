@@ -12,7 +12,7 @@ import type { Node } from './node.js';
 /** Charts that Kyverno's chart depends on and its module does not have; none is part of its admission controller. */
 const ELSEWHERE = ['kyverno-api', 'openreports', 'reports-server'];
 
-/** Whatever Kyverno says of it. */
+/** Regardless of Kyverno's messages. */
 const EMPTY_POLICY = {
   apiVersion: 'policies.kyverno.io/v1',
   kind: 'MutatingPolicy',

@@ -18,7 +18,7 @@ import { deployment, restart, rolledOut, running, scale } from './workloads.js';
 const RELEASE = 'image-swapper';
 const LOGIN = { username: TEST_LOGIN.username, password: TEST_LOGIN.password };
 
-/** One after the other: each test goes on with the cluster as the one before left it. */
+/** In order: each test continues with the cluster of the previous one. */
 describe('a cluster whose Pods run, with Kyverno and the chart by their default values', () => {
   let node: Node;
   let helm: Helm;
@@ -92,7 +92,7 @@ describe('a cluster whose Pods run, with Kyverno and the chart by their default 
     };
   }
 
-  /** Restarts the Deployment over and over until the other thing is done. @returns how often it was rolled out */
+  /** Restarts the Deployment repeatedly until the other task is done. @returns the number of rollouts */
   async function rolloutsDuring(other: Promise<unknown>): Promise<number> {
     let isDone = false;
     const done = other.finally(() => (isDone = true));

@@ -5,7 +5,7 @@ interface Listed {
   readonly metadata: { readonly name: string; readonly namespace?: string };
 }
 
-/** What Kubernetes itself makes in every namespace, and what tells of the past. */
+/** Objects that Kubernetes itself creates in every namespace, and history objects. */
 const NOT_OURS = [/^Namespace /, /^Event /, /^ConfigMap kube-root-ca\.crt$/, /^ServiceAccount default$/];
 
 /** Every object of the cluster, of whatever kind, in the namespace of the release or with its name: `KIND NAME`. */

@@ -13,7 +13,10 @@ import type { CommandLine, Surroundings } from '../../fakes/surroundings.js';
 /** Of the machine itself, on its loopback interface; Pods reach it by their default route. */
 export const ADDRESS = '10.245.0.1';
 
-/** Runs first in the machine, and keeps it: everything in it ends with this process, and its mounts and network go. */
+/**
+ * Runs first in the machine, and keeps it alive: everything in it ends with this process, including its mounts and
+ * network.
+ */
 const INIT = [
   'ip link set lo up',
   `ip address add ${ADDRESS}/32 dev lo`,
@@ -44,8 +47,8 @@ createServer((outer) => {
 `;
 
 /**
- * A machine within this one: namespaces of its own for network, mounts and processes, and a group of its own in each hierarchy of
- * control groups. Nothing of it outlives it. Needs root.
+ * A machine within this one: separate namespaces for network, mounts and processes, and a separate group in each
+ * hierarchy of control groups. Nothing of it outlives it. Needs root.
  */
 export class Machine implements Surroundings {
   private readonly servers: Server[] = [];

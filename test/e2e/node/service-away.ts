@@ -34,18 +34,18 @@ interface App {
 /** Counts of an outage. */
 export interface AwayReport {
   readonly rounds: number;
-  /** Pods that were created and ran, each under its mirrored name. */
+  /** Pods that were created and ran, each with its mirrored name. */
   readonly pods: number;
   /** Requests of the node at the target. */
   readonly pulls: number;
 }
 
 /**
- * Installs the chart with the engine `mutatingadmissionpolicy`, ends every replica of the service and the source registry,
- * and recreates every Pod over and over.
+ * Installs the chart with the engine `mutatingadmissionpolicy`, stops every replica of the service and the source
+ * registry, and recreates every Pod repeatedly.
  *
  * @param seconds of the outage
- * @throws when a Pod is refused, keeps its source, cannot be pulled, or does not run
+ * @throws if a Pod is refused, keeps its source, cannot be pulled, or does not run
  */
 export async function recreateWhileAway(node: Node, helm: Helm, seconds: number): Promise<AwayReport> {
   const { api } = node.plane;
@@ -78,7 +78,7 @@ export async function recreateWhileAway(node: Node, helm: Helm, seconds: number)
     rounds += 1;
   } while (performance.now() < end);
   expect(await troubles(node)).toEqual([]);
-  // Of an image that the node had from the source, it goes on showing the name of then.
+  // For an image that the node had pulled from the source, it still shows the old name.
   const parked = (await podsOf(node)).filter(({ spec }) =>
     apps.slice(RUNNING).some((app) => spec.containers[0]?.image === mirrored(app)),
   );

@@ -9,7 +9,7 @@ import { describeRunning } from './running-image-tests.js';
 import { cyclonedx } from './sbom.js';
 import type { Sbom } from './sbom.js';
 
-/** Tests of the release's image; in a file of their own, but of the one release that takes minutes to make. */
+/** Tests of the release's image, in a separate file but with the same release, which takes minutes to build. */
 export function describeImage(made: MadeRelease, skopeo: string): void {
   describe('the image, pushed to a registry by skopeo and read there by crane', () => {
     let image: PushedImage;

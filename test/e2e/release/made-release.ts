@@ -8,7 +8,7 @@ import { helmProgram } from '../../tools/helm.js';
 export const root = fileURLToPath(new URL('../../../', import.meta.url));
 export const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
 
-/** What `npm run release:dry` makes, once for all tests: it takes minutes. */
+/** The output of `npm run release:dry`, created once for all tests, because it takes minutes. */
 export class MadeRelease {
   /** For everything else that tests need. */
   folder = '';

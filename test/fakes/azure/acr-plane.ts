@@ -29,11 +29,11 @@ export class AcrPlane {
   role: 'AcrPush' | 'AcrPull' = 'AcrPush';
   /** It has AcrDelete as well. */
   mayDelete = false;
-  /** An answer to /oauth2/exchange in place of the token. */
+  /** An answer to /oauth2/exchange instead of the token. */
   exchanged: object | undefined;
-  /** How long refresh tokens live, in seconds. */
+  /** Lifetime of refresh tokens, in seconds. */
   life = 3 * 3600;
-  /** The registry does not take tokens of any tenant. */
+  /** The registry rejects tokens of all tenants. */
   refusesEntra = false;
   readonly #refresh = new Map<string, number>();
   readonly #access = new Map<string, Grant>();

@@ -21,12 +21,12 @@ export class FakeEntra {
     return this.#token(tenant, new URLSearchParams((await request.body()).toString()));
   };
 
-  /** For whom and where a token is good. */
+  /** The identity and audience of a token. */
   grantOf(token: string): { readonly tenant: string; readonly audience: string } | undefined {
     return this.#tokens.get(token);
   }
 
-  /** Every token there ever was, to look for in logs. */
+  /** Every token ever issued, to search for in logs. */
   tokens(): readonly string[] {
     return [...this.#tokens.keys()];
   }

@@ -14,7 +14,7 @@ export interface FakeEvent {
   readonly object: FakeObject;
 }
 
-/** The objects of one list: many that are made again whenever they are read, and some that are held. */
+/** The objects of one list: many that are generated on each read, and some that are stored. */
 export class Collection {
   private readonly held = new Map<string, FakeObject>();
   private events: FakeEvent[] = [];
@@ -34,7 +34,7 @@ export class Collection {
     return this.made.count + this.held.size;
   }
 
-  /** So many objects, of which none is held in memory; `make` gives the same object for the same index. */
+  /** Adds this many objects, of which none is stored; `make` returns the same object for the same index. */
   generate(count: number, make: (index: number) => FakeObject): void {
     this.made = { count, make };
   }

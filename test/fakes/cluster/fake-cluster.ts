@@ -37,8 +37,8 @@ export interface CreatedEvent {
 }
 
 /**
- * An API server on loopback, for size and for faults that a real one cannot make: lists by page, watches, bookmarks when
- * the test says so, Leases; over TLS, by a bearer token.
+ * An API server on loopback, for load and for faults that a real one cannot produce: lists by page, watches, bookmarks
+ * on request, Leases; over TLS, with a bearer token.
  */
 export class FakeCluster {
   readonly requests: ClusterRequest[] = [];
@@ -109,12 +109,12 @@ export class FakeCluster {
     this.send(path, { type: 'BOOKMARK', object });
   }
 
-  /** Sends the watches of a path a line, be it JSON or not. */
+  /** Sends a line to the watches of a path, which need not be JSON. */
   sendRaw(path: string, line: string): void {
     for (const watch of this.watches) if (watch.path === path && !watch.silent) watch.response.write(`${line}\n`);
   }
 
-  /** The watches of a path stay open, and nothing comes any more: their other end is gone. */
+  /** The watches of a path stay open, and receive nothing any more: their other end is gone. */
   goSilent(path: string): void {
     for (const watch of this.watches) if (watch.path === path) watch.silent = true;
   }
@@ -123,12 +123,12 @@ export class FakeCluster {
     for (const watch of this.watches) if ((path ?? watch.path) === watch.path) watch.response.destroy();
   }
 
-  /** Ends watches as a server does whose `timeoutSeconds` are over. */
+  /** Ends watches as a server does after their `timeoutSeconds`. */
   endWatches(path: string): void {
     for (const watch of this.watches) if (watch.path === path) watch.response.end();
   }
 
-  /** Forgets everything that happened. */
+  /** Forgets all past changes. */
   compact(): void {
     this.version += 1;
     for (const collection of this.collections.values()) collection.compact(this.version);
@@ -138,7 +138,7 @@ export class FakeCluster {
     return this.leases.holderOf(lease);
   }
 
-  /** Refuses connections, and cuts those that there are. */
+  /** Refuses new connections, and cuts open ones. */
   async goDown(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     this.server.closeAllConnections();

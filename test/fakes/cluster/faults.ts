@@ -6,7 +6,7 @@ export type ClusterFault =
   | { readonly type: 'error-event'; readonly code: number }
   /** Takes the request and never answers. */
   | { readonly type: 'hang' }
-  /** Cuts the connection, after so many bytes of the answer. */
+  /** Cuts the connection after this many bytes of the answer. */
   | { readonly type: 'cut'; readonly after?: number }
   /** Ends a watch as soon as it has begun. */
   | { readonly type: 'end' }
@@ -17,9 +17,9 @@ export type ClusterFault =
 export interface ClusterFaultRule {
   readonly verb?: 'list' | 'watch' | 'lease';
   readonly path?: string;
-  /** Matching requests that are spared first. */
+  /** Number of matching requests to spare first. */
   readonly after?: number;
-  /** How many are hit. @default all */
+  /** Number of affected requests. @default all */
   readonly times?: number;
   readonly fault: ClusterFault;
 }

@@ -1,6 +1,6 @@
 import type { FakeObject } from './collection.js';
 
-/** A Pod as small as they come. */
+/** A minimal Pod. */
 export function smallPod(name: string, image: string, namespace = 'team-a'): FakeObject {
   return {
     apiVersion: 'v1',
@@ -13,7 +13,7 @@ export function smallPod(name: string, image: string, namespace = 'team-a'): Fak
 const KEYS = ['app', 'version', 'pod-template-hash', 'app.kubernetes.io/managed-by', 'team'];
 
 /**
- * A Pod as a cluster has them, about seven kilobytes of JSON: two containers, labels, environment and volumes. Managed
+ * A typical Pod of a cluster, about seven kilobytes of JSON: two containers, labels, environment and volumes. Managed
  * fields are half of it.
  */
 export function realisticPod(index: number, registry: string): FakeObject {

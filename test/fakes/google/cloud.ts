@@ -16,13 +16,13 @@ import { GoogleTokens } from './tokens.js';
 export const TARGET_HOST = 'europe-docker.pkg.dev';
 export const SOURCE_HOST = 'us-central1-docker.pkg.dev';
 export const API_HOST = 'artifactregistry.googleapis.com';
-/** Whom the metadata server makes us. */
+/** The identity from the metadata server. */
 export const POD_ACCOUNT = 'mirror@my-project-123.iam.gserviceaccount.com';
 /** The target's repository as the API calls it. */
 export const TARGET_REPOSITORY = 'projects/my-project-123/locations/europe/repositories/mirror';
 export const TARGET_CONFIG = { location: 'europe', projectId: 'my-project-123', repositoryId: 'mirror' } as const;
 export const SOURCE_REPOSITORY = 'projects/team-project/locations/us-central1/repositories/apps';
-/** A registry that is none of Google's, for sources. */
+/** A registry outside Google, for sources. */
 export const PLAIN_HOST = 'registry.example.com';
 
 /** The permissions of roles/artifactregistry.writer and roles/artifactregistry.admin that are used here. */
@@ -127,7 +127,7 @@ export class GoogleCloud {
       HTTPS_PROXY: this.proxy.url,
       NODE_EXTRA_CA_CERTS: join(this.folder, 'ca.crt'),
       HOME: this.folder,
-      // Nobody listens there.
+      // Nothing listens there.
       GCE_METADATA_HOST: '127.0.0.1:9',
     };
   }

@@ -9,7 +9,7 @@ export interface DataPlaneOptions {
   /** `europe-docker.pkg.dev` */
   readonly host: string;
   readonly tokens: GoogleTokens;
-  /** Which repositories there are, and who may pull and push; absent: everybody with a login may do everything. */
+  /** The existing repositories, and who may pull and push; absent: everyone with a login may do everything. */
   readonly state?: RepositoryState;
   /** The registry behind it, whose manifests it keeps while something names them. */
   readonly registry?: FakeRegistry;
@@ -36,7 +36,7 @@ export class DataPlane {
   readonly keys = new Set<string>();
   /** `PROJECT/REPOSITORY` that anybody may pull from. */
   readonly public = new Set<string>();
-  /** So many further pushes find no repository, although it is there. */
+  /** This many further pushes find no repository, although it exists. */
   missing = 0;
   readonly #grants = new Map<string, string>();
 

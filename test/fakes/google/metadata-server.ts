@@ -13,15 +13,15 @@ export interface MetadataRequest {
 export type MetadataMode = 'serve' | 'hang' | 'no-account' | 'forbidden';
 
 /**
- * The metadata server of a Google machine, or GKE's for Workload Identity, by its real paths and headers
- * (cloud.google.com/compute/docs/metadata/overview): it answers nobody who does not send `Metadata-Flavor: Google`.
+ * The metadata server of a Google machine, or GKE's for Workload Identity, with its real paths and headers
+ * (cloud.google.com/compute/docs/metadata/overview): it only answers requests with `Metadata-Flavor: Google`.
  */
 export class MetadataServer {
   readonly requests: MetadataRequest[] = [];
   mode: MetadataMode = 'serve';
-  /** So many further requests for a token find no service account yet, as in a Pod's first seconds. */
+  /** This many further token requests find no service account yet, as in a Pod's first seconds. */
   late = 0;
-  /** Seconds that new tokens live. */
+  /** Lifetime of new tokens in seconds. */
   lifetime = 3_599;
 
   private constructor(

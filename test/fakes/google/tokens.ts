@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 
-/** The access tokens of all of Google's fakes: who each belongs to, and until when. */
+/** The access tokens of all of Google's fakes, with their owner and expiry. */
 export class GoogleTokens {
   readonly #tokens = new Map<string, { readonly identity: string; readonly expires: number }>();
 
   issue(identity: string, seconds: number): string {
-    // As long and as odd as Google's.
+    // As long and with the same characters as Google's.
     const token = `ya29.${randomBytes(60).toString('base64url')}...`;
     this.#tokens.set(token, { identity, expires: Date.now() + seconds * 1_000 });
     return token;
@@ -25,7 +25,7 @@ export class GoogleTokens {
     this.#tokens.clear();
   }
 
-  /** Every token there ever was, to look for in logs. */
+  /** Every token ever issued, to search for in logs. */
   all(): readonly string[] {
     return [...this.#tokens.keys()];
   }
