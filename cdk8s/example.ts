@@ -46,7 +46,7 @@ interface Example {
 
 interface ForPolicies {
   readonly targets: readonly string[];
-  /** Left out without any: those policies are for people to change, and would say that they fit another configuration. */
+  /** Left out without any: users change these policies, which would then claim to match another configuration. */
   readonly filters?: readonly string[];
 }
 

@@ -1,6 +1,6 @@
 /**
  * How long it takes to render policies: everything in `policies/`, and the example of a platform repository, which imports
- * the package as it is built. Whole processes, as people and their pipelines run them. `npx tsx test/bench/synth.ts [rounds]`
+ * the package as it is built. Whole processes, as users and pipelines run them. `npx tsx test/bench/synth.ts [rounds]`
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';

@@ -108,7 +108,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
       },
     );
 
-    it('leaves a Pod alone for which the service has nothing', async () => {
+    it('does not change a Pod for which the service returns nothing', async () => {
       service.answer = () => ({ body: { images: {}, patches: [] } });
       expect(await apply(policyOf(entry, { failClosed: true }))).toEqual({ error: undefined, pod });
     });

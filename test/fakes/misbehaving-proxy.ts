@@ -18,7 +18,7 @@ export interface ProxyAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  /** The connection is reset after so many bytes of the body. */
+  /** The connection is reset after this many bytes of the body. */
   readonly cutAfter?: number;
   /** Without a length: the body ends with the connection. */
   readonly unframed?: boolean;

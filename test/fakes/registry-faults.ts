@@ -29,7 +29,7 @@ export type FaultAction =
   | { readonly type: 'delay'; readonly milliseconds: number }
   /** Sends the body, and reads the request's, at this rate. */
   | { readonly type: 'slow'; readonly bytesPerSecond: number }
-  /** Sends the body one byte at a time, with so many milliseconds in between. */
+  /** Sends the body one byte at a time, with this many milliseconds in between. */
   | { readonly type: 'drip'; readonly interval: number }
   /** Sends the client to the same path on another origin, with a signed-looking query. */
   | { readonly type: 'redirect'; readonly to: string; readonly status?: number }

@@ -1,4 +1,4 @@
-/** A rate as AWS's quotas have it: so many a second, of which as many may come at once. */
+/** A rate like AWS's quotas: this many per second, with a burst of the same size. */
 export class TokenBucket {
   #tokens: number;
   #updated = performance.now();

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 export const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
-/** Pages for people, relative to the repository. */
+/** Pages for users, relative to the repository. */
 export const pages = [
   'README.md',
   'cdk8s/README.md',

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { desiredPolicies } from '../../extension-service/src/kinds/aws/policies.js';
 import { awsConfig } from './targets/aws/config.js';
 
-/** The permissions are written down three times: for people, for Terraform, and in what the code calls. */
+/** The permissions exist three times: in the docs, in Terraform, and in the code's calls. */
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const page = read('docs/aws.md');
@@ -26,7 +26,7 @@ const section = (sid: string): string[] => {
 };
 
 describe('the permissions at ECR', () => {
-  it('are the same for people as for Terraform', () => {
+  it('are the same in the docs as in Terraform', () => {
     for (const { Sid = '', Action } of policies[0]?.Statement ?? []) {
       expect(section(Sid).sort()).toEqual([Action].flat().sort());
     }

@@ -65,7 +65,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The namespaces that are left alone in addition to the renderers' own: a JSON list. */}}
+{{/* The namespaces that are excluded in addition to the renderers' own: a JSON list. */}}
 {{- define "image-swapper.excludedNamespaces" -}}
 {{- $service := include "image-swapper.urlService" . | fromJson }}
 {{- $given := concat (.Values.policies.excludedNamespaces | default list) (dig "policies" "excludedNamespaces" list (.Values.config | default dict) | default list) }}
@@ -132,7 +132,7 @@ and of those that the service manages.
 {{- if not (include "image-swapper.manage" .) }}{{ include "image-swapper.requireUnmanaged" . }}{{ end }}
 {{- end }}
 
-{{/* A certificate that is not the service's own, and nobody who says which authority signed it. */}}
+{{/* A certificate that is not the service's own, without its CA certificate. */}}
 {{- define "image-swapper.requireAuthority" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
@@ -248,7 +248,7 @@ policies call no Service without a list of what to block instead.
 {{- end }}
 {{- end }}
 
-{{/* The service's own policies under the names of those that the chart renders: Helm takes over nobody's objects. */}}
+{{/* The service's own policies under the names of those that the chart renders: Helm does not take over objects of others. */}}
 {{- define "image-swapper.requireUnmanaged" -}}
 {{- $found := dict }}
 {{- $kinds := list }}

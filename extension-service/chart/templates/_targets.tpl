@@ -123,7 +123,7 @@ and an answer. Go's durations are read by adding them to a day.
 {{- $answers | toJson }}
 {{- end }}
 
-{{/* Warnings about the registries, for people: a YAML list of sentences. */}}
+{{/* Warnings about the registries, for users: a YAML list of sentences. */}}
 {{- define "image-swapper.registryWarnings" -}}
 {{- range include "image-swapper.askKinds" (dict "root" . "hook" "warnings") | fromJsonArray }}{{ . }}{{ end }}
 {{- end }}

@@ -24,7 +24,7 @@ export async function installOf(
     const uid = await api.uid(AbortSignal.timeout(TIMEOUT_MS));
     return { id: uid, title: `Lease ${name} with uid ${uid}` };
   } catch (error) {
-    // Nothing is led then, and nobody creates the Lease.
+    // There is then no leader, and no replica creates the Lease.
     if (reconcile.enabled || !(error instanceof LeaseError) || error.kind !== 'refused') throw error;
     return { id: `${server} ${name}`, title: `${name} at ${server}` };
   }

@@ -18,7 +18,7 @@ import { messageOf } from '../util/message-of.js';
 export interface ConfigurableCopier extends Copier {
   /** The login of a cloud's registry, `target NAME` or `source HOST`; a new one if the current one is `refused`. */
   logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin>;
-  /** Hands back copies that other replicas can make; what runs may finish within so many milliseconds. */
+  /** Hands back copies that other replicas can make; running ones may finish within this many milliseconds. */
   drain(grace: number): Promise<void>;
   /** @throws Error if the configuration cannot be used; the previous one stays */
   configure(config: BackgroundData['config']): void;

@@ -142,7 +142,7 @@ export class BackgroundWorker implements Copier {
     post(this.worker, { type: 'configure', config, programs: neededPrograms(config, PROGRAMS) });
   }
 
-  /** Hands back what was drawn from a queue server; what runs may finish within so many milliseconds. */
+  /** Hands back what was drawn from a queue server; running copies may finish within this many milliseconds. */
   async drain(grace: number): Promise<void> {
     if (this.worker === undefined || this.isOver) return;
     const { id, worker, answer } = this.ask('the queue', undefined, (message) =>

@@ -52,7 +52,7 @@ export interface ServiceDependencies {
     tell(type: 'settled' | 'copied', report: CopyReport): void;
     reviewToken(token: string, audience: string): Promise<string | undefined>;
     checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
-    /** Hands back what other replicas can copy; what runs may finish within so many milliseconds. */
+    /** Hands back copies that other replicas can make; running ones may finish within this many milliseconds. */
     drain(grace: number): Promise<void>;
     /** Releases the Lease; secrets and logins remain available. */
     leaveCluster(): Promise<void>;

@@ -72,7 +72,7 @@ export class LocalCopies {
     }
   }
 
-  /** Begins nothing any more; what runs may finish within so many milliseconds, then it is broken off. */
+  /** Starts no more copies; running ones may finish within this many milliseconds, then they are aborted. */
   async drain(grace: number): Promise<void> {
     this.draining = true;
     for (const entry of [...this.waiting.keys()]) this.giveUp(entry, HANDED_BACK);

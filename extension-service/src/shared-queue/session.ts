@@ -12,7 +12,7 @@ export const LOCK_MS = 16_000;
 const LOCK_RENEWAL_MS = 4_000;
 /** Between two looks for leases that were not renewed: a killed replica's jobs are drawn again after at most 24 s. */
 const STALLED_INTERVAL_MS = 4_000;
-/** A job that so many replicas did not survive is not drawn again. */
+/** A job that crashed this many replicas is not drawn again. */
 const MAX_STALLED = 8;
 /** Events that the server keeps; results are read within milliseconds. */
 const MAX_EVENTS = 2_000;

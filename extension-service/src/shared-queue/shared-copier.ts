@@ -101,7 +101,7 @@ export class SharedCopier implements Copier {
     this.open();
   }
 
-  /** Hands back what was drawn and has not begun; what runs may finish within so many milliseconds. */
+  /** Hands back drawn jobs that have not started; running ones may finish within this many milliseconds. */
   async drain(grace: number): Promise<void> {
     if (this.queue === undefined) return;
     this.draining = true;

@@ -107,7 +107,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     expect(await admitted(containers(to))).toEqual([to]);
   }, 90_000);
 
-  it('swaps new ephemeral containers and leaves the old ones alone when their image becomes known', async () => {
+  it('swaps new ephemeral containers and keeps the old ones when their image becomes known', async () => {
     const known = await inTable();
     const later = await world.push();
     expectOk(await create(containers('unknown.test/x:1'), { name: 'debugged' }), 'create the Pod');

@@ -64,7 +64,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     },
   );
 
-  it('a MutatingPolicy for Pods alone is not made one for Deployments and the like', async () => {
+  it('a MutatingPolicy for Pods is not extended to Deployments and similar kinds', async () => {
     const { spec, ...policy } = renderKyvernoMutatingPolicy({ url, targets });
     // With two rules Kyverno would not change it anyway.
     const resourceRules = spec.matchConstraints.resourceRules.slice(0, 1);

@@ -97,7 +97,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     expect(taken).toBeLessThan(4_000);
   });
 
-  it('is given back by a holder that stops, and taken over within two seconds', async () => {
+  it('is released by a holder that stops, and taken over within two seconds', async () => {
     const first = await start('pod-a');
     await heldBy('pod-a');
     await start('pod-b');

@@ -119,7 +119,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('everything else in a Pod', 'unchanged');
       });
 
-      it('leaves excluded namespaces alone, without a call', async () => {
+      it('skips excluded namespaces, without a call', async () => {
         const app = await world.probe();
         const before = await world.requests(engine.route);
         for (const namespace of ['kube-system', 'image-swapper']) {

@@ -126,7 +126,7 @@ describe.skipIf(!available)('prewarm at a real API server', () => {
     const again = await prewarm();
     const { images } = JSON.parse(again.stdout) as { images: { state: string }[] };
     expect(images.map(({ state }) => state)).toEqual(['up-to-date', 'up-to-date']);
-    // The source is asked for nothing but signatures and the like that came later.
+    // The source only gets requests for signatures and similar objects that were added later.
     const reads = open.accessLog.slice(asked).map(({ path }) => path);
     expect(reads.filter((path) => !/\/referrers\/|\/manifests\/sha256-/.test(path))).toEqual([]);
   }, 60_000);

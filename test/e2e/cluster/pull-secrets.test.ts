@@ -253,7 +253,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     }
   }, 90_000);
 
-  it('without the rights are left alone, which is said once', async () => {
+  it('are not read without the rights, which is logged once', async () => {
     const running = await serve('swapper-forbidden', []);
     await refused(running, await putPod('by-pod', ['right']));
     const said = (what: string): number =>

@@ -299,7 +299,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     for (const { log } of services) for (const key of keys) expect(JSON.stringify(log)).not.toContain(key);
   });
 
-  it('is left alone where somebody else made it, and says so', async () => {
+  it('is not changed if someone else created it, with a message', async () => {
     const { cert, key } = await makeCertificates({ hosts: ['localhost'] });
     const encode = (text: string): string => Buffer.from(text).toString('base64');
     const metadata = { name: 'cert-manager-made', namespace: OWN };

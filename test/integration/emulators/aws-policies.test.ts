@@ -87,7 +87,7 @@ describe('a configuration with other policies', () => {
     expect(calls('CreateRepository')).toBe(0);
   });
 
-  it('leaves everything alone when nothing has changed, the layout apart', async () => {
+  it('changes nothing if only the layout differs', async () => {
     await mirrored();
     const spread = JSON.stringify(JSON.parse(accessPolicy('one')), null, 4);
     const service = await world.serve(world.config({ ecrOptions: { accessPolicy: spread, lifecyclePolicy } }));

@@ -333,7 +333,7 @@ describe('identity', () => {
 describe('faults', () => {
   const create = new CreateRepositoryCommand({ repositoryName: 'app' });
 
-  it('that are errors end after so many calls, and the SDK tries again', async () => {
+  it('that are errors end after this many calls, and the SDK retries', async () => {
     const control = await start();
     control.fault({ action: 'CreateRepository', times: 2, fault: { type: 'error', code: 'ThrottlingException' } });
     await ecr(control, { maxAttempts: 5 }).send(create);

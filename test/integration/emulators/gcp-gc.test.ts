@@ -108,7 +108,7 @@ describe('gc at Artifact Registry', () => {
     expect(google.target.manifest(APP, 'old')?.digest).toBe(old.digest);
   });
 
-  it('leaves images alone whose tags are immutable', async () => {
+  it('keeps images whose tags are immutable', async () => {
     setImmutableTags(true);
     const ended = await gc();
     expect(ended.code).toBe(1);

@@ -255,7 +255,7 @@ describe('a target without settings', () => {
     expect(google.proxy.connects.filter(({ host }) => host === 'artifactregistry.googleapis.com')).toEqual([]);
   });
 
-  it('leaves the settings alone when reconcilePolicies is false', async () => {
+  it('does not change the settings when reconcilePolicies is false', async () => {
     const result = await mirror({ ...SETTINGS, reconcilePolicies: false });
     expect(result).toMatchObject({ code: 0 });
     expect(google.api.requests).toEqual([]);

@@ -145,7 +145,7 @@ describe('mirror --to-layout', () => {
     expect(await readdir(join(folder, '.unfinished')).catch(() => [])).toEqual([]);
   });
 
-  it('refuses a folder that holds something else, and leaves it alone', async () => {
+  it('refuses a folder with other content, and does not change it', async () => {
     await mkdir(folder);
     await writeFile(join(folder, 'thesis.txt'), 'mine');
     const ended = await mirror('--to-layout', app());

@@ -15,7 +15,7 @@ describe('mirror', () => {
     expect(JSON.parse((await cli.swapper(args)).stdout)).toMatchObject({ images: [{ state: 'up-to-date' }] });
   });
 
-  it('says of a second tag of an image that only the manifest was sent, and counts in words', async () => {
+  it('reports that only the manifest was sent for a second tag of an image, and counts in words', async () => {
     loadImage(cli.source, 'tagged', image, '1');
     loadImage(cli.source, 'tagged', image, '2');
     const config = await cli.config();

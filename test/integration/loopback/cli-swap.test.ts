@@ -50,7 +50,7 @@ describe('swap', () => {
     expect(ended.stderr).toMatch(/^standard input:7:1: Flow sequence/);
   });
 
-  it('writes a file in place with its mode, through links, and leaves a broken one alone', async () => {
+  it('writes a file in place with its mode, through links, and does not change a broken one', async () => {
     const [file, link] = [join(cli.folder, 'web.yaml'), join(cli.folder, 'link.yaml')];
     await writeFile(file, manifest('nginx:1'), { mode: 0o640 });
     await symlink(file, link);

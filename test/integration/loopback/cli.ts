@@ -44,7 +44,7 @@ export class Cli {
     return runHere(args, { env: { HOME: this.folder, ...env }, cwd: this.folder, input });
   }
 
-  /** The built program as people run it. */
+  /** The built program as users run it. */
   spawned(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<ProgramResult> {
     return runProgram(args, { HOME: this.folder, ...env }, this.folder, input);
   }

@@ -5,7 +5,7 @@ import { patternContent, sha256 } from '../../fakes/registry-content.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import { pair } from './copy-pair.js';
 
-/** A manifest of so many layers, all the same one, under a tag. */
+/** A tagged manifest with this many copies of one layer. */
 function putLayers(registry: FakeRegistry, reference: string | undefined, layers: number, seed = 1) {
   const blob = patternContent(10 + seed, seed);
   registry.putBlob('library/app', blob);

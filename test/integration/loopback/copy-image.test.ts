@@ -46,7 +46,7 @@ describe('copyImage', () => {
     expect(tag).toBeGreaterThan(lastBlob);
   });
 
-  it('copies by digest under the keeper tag, and leaves the tag alone', async () => {
+  it('copies by digest under the keeper tag, and does not move the tag', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, 'library/app', image, 'v1');

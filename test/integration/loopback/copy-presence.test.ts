@@ -110,7 +110,7 @@ describe('an image that the target has partly lost', () => {
 });
 
 describe('a target that folds the case of tags', () => {
-  it('keeps the image of the lower-case tag, and the tag with capitals is left alone with the reason', async () => {
+  it('keeps the image of the lower-case tag, and does not write the tag with capitals, with the reason', async () => {
     const { source, target, copy } = await pair({ target: { foldTags: true } });
     const [lower, upper] = [buildImage(), buildImage({ seed: 2 })];
     loadImage(source, 'library/app', lower, 'v1');

@@ -211,7 +211,7 @@ describe('an API server that', () => {
     expect(api.requests).toHaveLength(5);
   });
 
-  it('refuses is left alone for an hour, and named once with what is missing', async () => {
+  it('refuses gets no Events for an hour, and is named once with the missing right', async () => {
     const recorder = await start();
     api.fault = () => 403;
     recorder.record(failed('a:1', [user('web'), user('other')]));

@@ -40,7 +40,7 @@ async function explain(service: RunningService, asked: Record<string, string>): 
 }
 
 describe('absent, forbidden, throttled and unreachable', () => {
-  it('leave the Pod alone, and are distinguished in metrics, the log and explanations', async () => {
+  it('do not change the Pod, and are distinguished in metrics, the log and explanations', async () => {
     const [forbidden, throttled, gone] = await Promise.all([world.registry(), world.registry(), world.registry()]);
     forbidden.fault({ path: '/manifests/', action: { type: 'status', status: 403 } });
     throttled.fault({ path: '/manifests/', action: { type: 'status', status: 429 } });

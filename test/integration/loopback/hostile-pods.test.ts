@@ -282,7 +282,7 @@ describe('image volumes', () => {
     });
   });
 
-  it('several thousand: the Pod is left alone, with the reason', async () => {
+  it('several thousand: the Pod is not changed, with the reason', async () => {
     const list = Array.from({ length: 5_000 }, (_, n) => ({ name: `v${n}`, image: { reference: `q/i${n}` } }));
     const before = await metric(service, 'image_swapper_containers_total', { outcome: 'too-large' });
     expect((await ask(request(volumes(...list)))).json()).toEqual({ images: {}, patches: [] });
@@ -291,7 +291,7 @@ describe('image volumes', () => {
 });
 
 describe('Pods that are too large', () => {
-  it.each([1_000, 100_000])('%d containers are left alone, quickly, and the next Pod is served', async (count) => {
+  it.each([1_000, 100_000])('%d containers are quickly kept unchanged, and the next Pod is served', async (count) => {
     const list = Array.from({ length: count }, (_, n) => ({ name: `c${n}`, image: `q/i${n}` }));
     const before = await metric(service, 'image_swapper_containers_total', { outcome: 'too-large' });
     expect((await ask(request(containers(...list)))).json()).toEqual({ images: {}, patches: [] });

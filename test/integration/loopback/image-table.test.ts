@@ -61,7 +61,7 @@ it('says that the cluster is too old, and which engine it can have', async () =>
   );
 });
 
-it('leaves a policy alone that another install manages, and names its Lease', async () => {
+it('does not change a policy that another install manages, and names its Lease', async () => {
   const other = ownerOf({ lease: { name: 'image-swapper' } }, 'elsewhere');
   const leader = await lead(({ path }) => ({
     metadata: {

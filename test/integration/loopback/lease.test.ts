@@ -88,7 +88,7 @@ const to = (method: string, fault: ApiFault) => (request: ApiRequest) =>
   request.method === method ? fault : undefined;
 
 describe('the Lease at the API server', () => {
-  it('is made, renewed and given back, as other clients of Leases write it', async () => {
+  it('is created, renewed and released in the form of other Lease clients', async () => {
     const replica = await start('a_1');
     await until('leading', () => replica.working);
     const first = spec();

@@ -169,7 +169,7 @@ describe('watched pull secrets', () => {
     },
   );
 
-  it('that were out of reach before the rights were taken away are dropped too, and both is reported', async () => {
+  it('that were unreachable before the rights were removed are also dropped, and both are reported', async () => {
     put('pod-secret', 'pod');
     api.putServiceAccount('team-a', 'default', []);
     await watching();

@@ -112,7 +112,7 @@ describe('the leader', () => {
     }
   });
 
-  it('looks after tags that move: one HEAD and one list of referrers at the source for what has not changed, and no pull', async () => {
+  it('follows moving tags: one HEAD and one list of referrers at the source for what has not changed, and no pull', async () => {
     put('moving', image('moving'));
     put('still', image('still', 2));
     await start({ mirror: { refresh: { interval: '1s' } } });

@@ -102,7 +102,7 @@ describe('existing images', () => {
     expect(limits).toEqual([100, 20, ...Array<number>(15).fill(4)]);
   });
 
-  it('is not read without end, be it one object', async () => {
+  it('is not read without limit, even for one object', async () => {
     put('a');
     await start({ largest: 100 });
     await until('the trouble', () => trouble.length > 0);

@@ -69,7 +69,7 @@ function begin(registry: FakeRegistry): void {
   loadImage(source, 'app', image, '1.0');
 }
 
-/** One service for all cases of a `describe`, which has a source for each of so many. */
+/** One service for all cases of a `describe`, which has many sources. */
 function share(count: number, config: Configuration = {}, options: Partial<ServiceOptions> = {}): void {
   const closes: (() => Promise<unknown>)[] = [];
   let sources: FakeRegistry[];
@@ -195,7 +195,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
     for (const blob of image.blobs) expect(count(source, 'GET', blob.digest)).toBe(1);
   });
 
-  it('answers by digest, tags with a keeper tag and leaves the original tag alone', async () => {
+  it('answers by digest, writes a keeper tag and does not move the original tag', async () => {
     const asked = `${source.host}/app:1.0@${image.digest}`;
     await admit({ image: asked });
     await settled();

@@ -173,7 +173,7 @@ describe('targets', () => {
     await rm(folder, { recursive: true });
   });
 
-  /** A new image each time: one that failed for its credentials is left alone for a minute. */
+  /** A new image each time: one that failed for its credentials is not retried for a minute. */
   async function copied(service: RunningService, n: number): Promise<string | undefined> {
     const name = `n${n}`;
     loadImage(source, name, image, '1.0');

@@ -54,7 +54,7 @@ describe('a terminating Pod', () => {
     service.process.kill('SIGTERM');
     await until('not ready', async () => (await readiness()) === 503);
     // Its Lease is somebody else's by now.
-    await until('the Lease is given back', () => cluster.holderOf(LEASE) === '');
+    await until('the Lease is released', () => cluster.holderOf(LEASE) === '');
     const { status, headers } = await admit();
     expect({ status, connection: headers.connection }).toEqual({ status: 200, connection: 'close' });
     expect(await service.exited).toEqual({ code: 0, signal: null });

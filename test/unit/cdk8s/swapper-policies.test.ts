@@ -44,7 +44,7 @@ describe("the configuration's policies, in ImageSwapper", () => {
     expect(manifests[0]).toMatchObject({ metadata: { name: 'mirror' }, spec: { failurePolicy: 'Ignore' } });
   });
 
-  it('leave the namespaces of both alone', () => {
+  it('exclude the namespaces of both', () => {
     const { manifests } = render({ excludedNamespaces: ['monitoring'] }, { excludedNamespaces: ['own'] });
     const text = JSON.stringify(manifests[0]);
     expect(text).toContain('"monitoring"');

@@ -64,7 +64,7 @@ describe('filters and matches that no one would decide under Gatekeeper', () => 
   });
 });
 
-describe('Pods that are left alone where the service sees them', () => {
+describe('Pods that the service excludes if it sees them', () => {
   const warnings = (text: string): readonly string[] => parse(text).warnings.map(({ key }) => key);
   it('are a warning under Gatekeeper, which shows no owner', () => {
     expect(warnings(`${target}${engine}`)).toEqual(['source.operators']);

@@ -63,7 +63,7 @@ describe('a renewed login', () => {
     expect(await password(login)).toBe('7');
   });
 
-  it('goes on with the one before while the renewal fails, and tries for ever', async () => {
+  it('keeps the previous one while the renewal fails, and retries indefinitely', async () => {
     const failed: unknown[] = [];
     const login = start({ onFailed: (error) => failed.push(error), max: 60_000 });
     await login.get();

@@ -101,7 +101,7 @@ describe('a Pod', () => {
       'mirror.test/docker.io/library/nginx:latest',
     ],
     ['static Pod', { annotations: { 'kubernetes.io/config.mirror': 'abc' } }, 'static-pod'],
-  ])('is left alone or not by its %s', (_name, metadata, expected) => {
+  ])('is excluded or not by its %s', (_name, metadata, expected) => {
     expect(short(decide(rulesOf(), input(podOf(['nginx'], metadata)))[0])).toBe(expected);
   });
 
@@ -184,7 +184,7 @@ describe('image volumes', () => {
     ).toEqual(expected);
   });
 
-  it('of several thousand, the Pod is left alone; other volumes do not count', () => {
+  it('of several thousand, the Pod is not changed; other volumes do not count', () => {
     const many = (volume: (index: number) => JsonObject) =>
       podOf({
         containers: [{ name: 'app', image: 'nginx' }],
@@ -225,7 +225,7 @@ describe('a Pod that a swap would break', () => {
   ])('%s', (_, metadata, expected) => {
     const pod = podOf(['nginx'], metadata as JsonObject);
     expect(short(decide(usual, input(pod))[0])).toBe(expected);
-    // An empty list leaves none alone.
+    // An empty list excludes none.
     expect(short(decide(rulesOf(), input(pod))[0])).toBe(swapped);
   });
 
@@ -509,7 +509,7 @@ describe('a target with paths', () => {
     expect(short(decided(image, [cache()], ociTarget('mirror.test')))).toBe(expected);
   });
 
-  it('takes none that its match does not select, and says of none what it has no path for', () => {
+  it('takes none that its match does not select, and reports no image without a path', () => {
     const match = "obj.metadata.namespace == 'other'";
     expect(short(decided('nginx:1', [cache({ match })], ociTarget('mirror.test')))).toBe(
       'mirror.test/docker.io/library/nginx:1',

@@ -46,7 +46,7 @@ describe('any text', () => {
 });
 
 describe('any expression over any Pod', () => {
-  it('gives the same again, with and without a trace, and leaves the Pod alone', () => {
+  it('returns the same again, with and without a trace, and does not change the Pod', () => {
     fc.assert(
       fc.property(expression, filterContext, (text, context) => {
         const before = JSON.stringify(context);

@@ -51,7 +51,7 @@ describe('parseReference', () => {
     [`${'a'.repeat(247)}`, 'docker.io', `library/${'a'.repeat(247)}`, 'latest'],
     [`quay.io/${'a'.repeat(255)}`, 'quay.io', 'a'.repeat(255), 'latest'],
     [`x:${'t'.repeat(128)}`, 'docker.io', 'library/x', 't'.repeat(128)],
-    // Hosts differ by case for nobody.
+    // Hosts are case-insensitive.
     ['EXAMPLE.com/x', 'example.com', 'x', 'latest'],
     ['Docker.IO/nginx', 'docker.io', 'library/nginx', 'latest'],
     ['INDEX.docker.io/nginx', 'docker.io', 'library/nginx', 'latest'],

@@ -17,7 +17,7 @@ function held(spec: Readonly<Record<string, unknown>>, more: Partial<Observation
 describe('the next action on the Lease', () => {
   it.each([
     { what: 'there is none', seen: NOTHING, after: 0, does: 'create' },
-    { what: 'it is given back', seen: held({ holderIdentity: '' }), after: 0, does: 'take' },
+    { what: 'it is released', seen: held({ holderIdentity: '' }), after: 0, does: 'take' },
     { what: 'it names no holder', seen: held({}), after: 0, does: 'take' },
     { what: 'it is ours', seen: held({ holderIdentity: me.identity }), after: 0, does: 'renew' },
     { what: 'it is ours and old', seen: held({ holderIdentity: me.identity }), after: 90_000, does: 'renew' },

@@ -66,7 +66,7 @@ describe('the policies that the service manages', () => {
     expect(JSON.stringify(wanted(`engine: ${engine}`, more))).toContain(text);
   });
 
-  it('leave the namespaces alone that the configuration excludes', () => {
+  it('exclude the configured namespaces', () => {
     expect(JSON.stringify(wanted('engine: kyverno, excludedNamespaces: [quiet]'))).toContain('"quiet"');
   });
 

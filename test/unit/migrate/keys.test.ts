@@ -16,7 +16,7 @@ const configKeys = json('test/fixtures/k8s-image-swapper/config-keys.json') as R
 const ourSchema = 'extension-service/chart/values.schema.json';
 const aws = { accountId: '123456789012', region: 'eu-west-1' };
 
-/** The table of docs/migration.md: what it says of each key. */
+/** The table of docs/migration.md: its entry for each key. */
 const documented = new Map(
   [...readFileSync(`${root}docs/migration.md`, 'utf8').matchAll(/^\| `([^`]+)` \| (same|–|`[^`]+`) \|/gm)].map(
     ([, key = '', here = '']) => [key, here.replaceAll('`', '')],

@@ -54,7 +54,7 @@ describe.each(renderers)('options of $engine', ({ render }) => {
     expect(error.message).toMatch(/^[a-zA-Z0-9[\].]+: .{10,}/);
   });
 
-  it('leaves the system alone, and the namespace that the url names', () => {
+  it('excludes the system, and the url's namespace', () => {
     const text = JSON.stringify(
       render({ ...good, url: 'https://swapper.mirrors.svc.cluster.local:8443', excludedNamespaces: ['own', 'own'] }),
     );

@@ -18,9 +18,9 @@ describe('policies that fail closed and may take in the service itself', () => {
   });
 
   it.each([
-    ['a Service, whose namespace is left alone', { url: 'https://image-swapper.mirrors.svc:8443' }],
+    ['a Service, whose namespace is excluded', { url: 'https://image-swapper.mirrors.svc:8443' }],
     ['the usual Service', {}],
-    ['a namespace that is left alone', { url: 'https://a.example.com', excludedNamespaces: ['mirrors'] }],
+    ['an excluded namespace', { url: 'https://a.example.com', excludedNamespaces: ['mirrors'] }],
     ['policies that fail open', { url: 'https://a.example.com', failClosed: false }],
     ['callers that know no namespaces', { url: 'https://a.example.com', excludedNamespaces: undefined }],
   ])('are not told of: %s', (_, options) => {

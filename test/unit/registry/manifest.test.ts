@@ -84,7 +84,7 @@ describe('selectPlatforms', () => {
     expect(select(platforms)?.digest).toBe(selected?.digest);
   });
 
-  it('leaves the bytes alone when nothing falls away, and has nothing when nothing matches', () => {
+  it('keeps the bytes if nothing is dropped, and returns nothing if nothing matches', () => {
     expect(select(['linux/amd64', 'linux/arm64', 'linux/arm/v7'])).toBe(top);
     expect(select(['windows/amd64'])).toBeUndefined();
   });

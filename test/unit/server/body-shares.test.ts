@@ -29,7 +29,7 @@ describe('the memory for unfinished bodies', () => {
     expect(evicted).toHaveLength(before);
   });
 
-  it('is given back when a body ends', () => {
+  it('is released when a body ends', () => {
     const evicted: string[] = [];
     const shares = new BodyShares(100);
     for (let index = 0; index < 50; index += 1) {

@@ -152,7 +152,7 @@ describe('a target that fails', () => {
     expect(await index.find('t', reference('nginx'), NEVER)).toMatchObject({ state: 'present' });
   });
 
-  it('and does not answer is left alone for a while, then asked by one', async () => {
+  it('and does not answer gets no requests for a while, then one', async () => {
     let broken = true;
     const { registry, clock, index } = setup(() => (broken ? Promise.reject(new Refusal('unreachable')) : DIGEST));
     for (let i = 0; i < 10; i += 1) await index.find('t', reference(`image-${i}`), NEVER);

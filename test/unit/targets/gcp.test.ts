@@ -131,7 +131,7 @@ describe('settings of a repository', () => {
     expect(settingsDrift(configured, actual).map(({ key }) => key)).toEqual(['cleanupPolicies']);
   });
 
-  it('that are not configured are left alone', () => {
+  it('that are not configured stay unchanged', () => {
     const actual = { description: 'x', dockerConfig: { immutableTags: true }, cleanupPolicies: { a: {} } };
     expect(settingsDrift(gcp, actual)).toEqual([]);
     expect(desiredRepository(gcp, actual)).toEqual({});

@@ -10,7 +10,7 @@ const takes = (lines: LineBudget, key: string, times: number): (number | undefin
   Array.from({ length: times }, () => lines.take(key));
 
 describe('the log line budget', () => {
-  it('writes a burst, then so many in a second, with the number left out in between', () => {
+  it('writes a burst, then a fixed rate per second, with the number of dropped lines', () => {
     const { lines, wait } = start();
     expect(takes(lines, 'a', 5)).toEqual([0, 0, 0, undefined, undefined]);
     wait(1_000);

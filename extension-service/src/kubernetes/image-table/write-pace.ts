@@ -13,7 +13,7 @@ export class WritePace {
     for (let index = 0; index < objects; index += 1) this.times.push(now);
   }
 
-  /** @returns time until so many objects may be written; 0 or less for now */
+  /** @returns time until this many objects may be written; 0 or less for now */
   pause(objects: number, now: number): number {
     const { times } = this;
     const last = times.at(-1) ?? -Infinity;

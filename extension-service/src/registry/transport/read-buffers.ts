@@ -105,7 +105,7 @@ class BodyReader {
       return;
     }
     const onBody = parser[slot];
-    // The parser copies a piece of a body only when somebody listens for it.
+    // The parser copies a piece of a body only if there is a listener for it.
     parser[slot] = undefined;
     try {
       socket.emit('data', bytes);

@@ -234,7 +234,7 @@ describe.skipIf(!available)('the chart', () => {
       ]);
     });
 
-    it('leaves Leases alone where the replicas need none, and without uninstall.hooks', async () => {
+    it('does not delete Leases if the replicas need none, or without uninstall.hooks', async () => {
       const without = { config: { ...config, reconcile: { enabled: false }, imageCopyPolicy: 'none' } };
       expect(await leases({ ...without, tls: { mode: 'disabled' } })).toEqual([]);
       expect(await leases({ uninstall: { hooks: false } })).toEqual([]);

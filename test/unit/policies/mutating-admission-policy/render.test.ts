@@ -15,7 +15,7 @@ function forConfig(config: Partial<Config>, managed = true) {
 }
 
 describe('a MutatingAdmissionPolicy', () => {
-  it('has no conditions on images, is asked again, and leaves running containers alone', () => {
+  it('has no conditions on images, is evaluated again, and keeps running containers', () => {
     const [policy] = renderMutatingAdmission({ targets });
     expect(policy.spec).not.toHaveProperty('matchConditions');
     expect(policy.spec).toMatchObject({ failurePolicy: 'Ignore', reinvocationPolicy: 'IfNeeded' });

@@ -145,7 +145,7 @@ describe("filters in Gatekeeper's match", () => {
     else expect(gatekeeperFilters(filters)).toEqual({ matches, matched: filters.map((_, index) => index) });
   });
 
-  it('says of a row of mutators which configuration it is of, so that one that is left over asks for nothing', () => {
+  it('marks a set of mutators with its configuration, so that a leftover one has no effect', () => {
     const filters = ["obj.metadata.namespace == 'a' && obj.metadata.labels.app == 'x'"];
     const [provider, ...assigns] = renderGatekeeper({ url: HTTPS, caBundle: CA, filters, ephemeralContainers: true });
     expect(provider.metadata.name).toBe(`image-swapper-${configHash(filters, [])}`);

@@ -5,7 +5,7 @@ interface Metadata {
   readonly [key: string]: unknown;
 }
 
-/** Gatekeeper's matching, in so many words; that it is Gatekeeper's is an e2e test. */
+/** Gatekeeper's matching, spelled out; an e2e test compares it with Gatekeeper. */
 export function isMatch({ namespaces, excludedNamespaces, labels }: GatekeeperMatch, metadata: Metadata): boolean {
   const isIn = (pattern: string): boolean => {
     const source = pattern.replace(/^\*/, '.*').replace(/\*$/, '.*');
