@@ -54,7 +54,7 @@ describe.each(renderers)('options of $engine', ({ render }) => {
     expect(error.message).toMatch(/^[a-zA-Z0-9[\].]+: .{10,}/);
   });
 
-  it('excludes the system, and the url's namespace', () => {
+  it('excludes the system, and the namespace in the url', () => {
     const text = JSON.stringify(
       render({ ...good, url: 'https://swapper.mirrors.svc.cluster.local:8443', excludedNamespaces: ['own', 'own'] }),
     );
