@@ -4,7 +4,7 @@
 #
 # Tools that make an image complete for a closed network push the bytes of its foreign layers and leave `urls` out. The registry
 # wants a URL for this type of layer, whether or not it has the bytes, and none of its three errors says so. The same layer with
-# OCI's type for it, non-distributable, is taken. A copier that trusts the status would try again for ever; one that trusts the
+# OCI's type for it, non-distributable, is taken. A copier that trusts the status would try again forever; one that trusts the
 # code would send the blob again.
 #
 # Seen on 2026-11-30: "blob: 200, Docker foreign layer: 500 UNKNOWN UNKNOWN MANIFEST_BLOB_UNKNOWN, OCI non-distributable layer: 201"

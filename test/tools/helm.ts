@@ -104,7 +104,7 @@ export class Helm {
     return stdout;
   }
 
-  /** The output of `helm template` says of the chart. */
+  /** The output of `helm template` for the chart. */
   async template(options: RenderOptions): Promise<HelmResult> {
     return this.run(['template', ...installArgs(options)], input(options));
   }

@@ -26,8 +26,8 @@ export type {
 const MAX_WARNINGS = 20;
 
 /**
- * Copies an image with everything that belongs to it. Content that the target already has is not sent again: the target
- * is checked first, and a tag of the source is resolved once, by HEAD (which Docker Hub does not count as a pull), then
+ * Copies an image with everything that belongs to it. Content that the target already has is not sent again. The target
+ * is checked first. A tag of the source is resolved once, by HEAD (which Docker Hub does not count as a pull), then
  * read by digest, so that a tag that moves in the meantime cannot mix two images. Blobs come before their manifest,
  * manifests before their index, the tag last: a copy that fails at any point leaves no tag behind.
  *

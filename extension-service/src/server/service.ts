@@ -305,7 +305,7 @@ export class Service {
 
   /**
    * Becomes unready and starts no copies at once. Running copies finish within the grace period, the others are left to
-   * whoever finds them missing: another replica, the next start, the next Pod. Releasing the Lease takes no longer than
+   * the next one to find them missing: another replica, the next start, the next Pod. Releasing the Lease takes no longer than
    * that. Admissions are answered meanwhile.
    */
   async stop({ grace, lameDuck }: StopTimes): Promise<void> {

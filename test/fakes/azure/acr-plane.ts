@@ -6,7 +6,7 @@ import { json, TENANT } from './entra.js';
 /** Limit of the body of one request. */
 const MAX_BODY_BYTES = 20_000_000;
 
-/** What a request needs; every other method pushes. */
+/** The permission that a request needs; every other method pushes. */
 const ACTIONS: Readonly<Record<string, string>> = { GET: 'pull', HEAD: 'pull', DELETE: 'delete' };
 
 interface Grant {

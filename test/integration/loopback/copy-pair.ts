@@ -19,7 +19,7 @@ export interface Pair {
   readonly source: FakeRegistry;
   readonly target: FakeRegistry;
   readonly copy: (options?: PairOptions) => ReturnType<typeof copyImage>;
-  /** Looks after what the target has under its name. */
+  /** Checks the image that the target has under its name. */
   readonly check: (digest: string, options?: PairOptions) => ReturnType<typeof checkImage>;
 }
 

@@ -186,7 +186,7 @@ describe('an answer of the service', () => {
     now += 9 * MINUTE;
     expect(await ask(checks, 'team-a')).toBe('granted pod');
     expect(manifestRequests()).toHaveLength(asked);
-    // Other credentials in the same namespace: whatever was said of the first does not count.
+    // Other credentials in the same namespace: the result for the first does not count.
     secrets['team-a'] = 'bob';
     expect(await ask(checks, 'team-a')).toBe('refused');
     secrets['team-a'] = 'alice';

@@ -65,7 +65,7 @@ const PLUGIN_FOLDERS = [
   '/opt/tf-plugins',
 ];
 
-/** Terraform with its AWS provider installed in `folder`; undefined, and why, where one of them is not to be had. */
+/** Terraform with its AWS provider installed in `folder`; undefined, with the reason, if one of them is not available. */
 async function initialize(folder: string): Promise<string | undefined> {
   const plugins = PLUGIN_FOLDERS.find(
     (path) => existsSync(path) && readdirSync(path).some((host) => existsSync(join(path, host, 'hashicorp/aws'))),

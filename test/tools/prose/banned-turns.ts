@@ -47,6 +47,16 @@ export const BANNED_TURNS: readonly BannedTurn[] = [
   { pattern: /\bnot any more\b/gi, instead: 'no longer' },
   { pattern: /\bwell known to\b|\bit is known of\b/gi, instead: 'is known to' },
   { pattern: /\b(?:authorit(?:y|ies)) of (?:its|their|the|our)\b/gi, instead: 'CA certificate' },
+  { pattern: /\bfor ever\b/gi, instead: 'indefinitely, forever' },
+  { pattern: /\bleft alone\b/gi, instead: 'excluded, skipped, not changed' },
+  { pattern: /\b(?:after|within|at most|than|until) so many\b/gi, instead: 'this many' },
+  {
+    pattern: /\bto be had\b|\band the like\b|\bfor a passing reason\b/gi,
+    instead: 'available; and similar; temporarily',
+  },
+  { pattern: /\blooks? after\b|\b(?:is|are|was) given back\b/gi, instead: 'maintains, checks; released' },
+  { pattern: /\b(?:says?|said) of (?:a|an|the|it|what|none|each)\b/gi, instead: 'reports, states' },
+  { pattern: /\bPEM text of the authorit(?:y|ies)\b/gi, instead: 'CA certificates (PEM)' },
   {
     pattern:
       /\b(?:behaviour|colour|favour|honour|neighbour|flavour|catalogue|licence|centre|organis|recognis|synthesis(?=e)|normalis|serialis|initialis|summaris|authoris|cancell(?=ed|ing))\w*/gi,

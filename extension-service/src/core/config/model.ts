@@ -208,7 +208,7 @@ export interface QueueConfig {
   readonly passwordFile?: string;
   /** A PEM file with the CA certificates that the server's certificate is verified with. */
   readonly caFile?: string;
-  /** What the names of its keys, or its schema in PostgreSQL, begin with. */
+  /** Prefix of the names of its keys, or of its schema in PostgreSQL. */
   readonly prefix: string;
   /** `host:port` of each Sentinel; the host of the URL is the name of the primary then. */
   readonly sentinels: readonly string[];

@@ -60,8 +60,8 @@ export class PolicySweep {
 }
 
 /**
- * The target's repositories whose tag of ours contains another hash. Repositories without the tag belong to someone
- * else, or get it with the next image.
+ * The target's repositories whose tag `image-swapper.io/policies` contains another hash. Repositories without the tag
+ * belong to someone else, or get it with the next image.
  *
  * @throws AwsCallError
  */

@@ -2,7 +2,7 @@ import { sourceHost } from '../../core/decide/mirror-job.js';
 import type { CopyReport } from '../copy-report.js';
 
 /**
- * What one report shows about a source. `mirrored`: the target has the image, and the source was not contacted. `seen`:
+ * The evidence of one report about a source. `mirrored`: the target has the image, and the source was not contacted. `seen`:
  * the source has it. `gone`: the source does not have it, or denies access. `unknown`: nothing is known about the
  * source.
  */
@@ -53,7 +53,7 @@ function afterGone(state: SourceState, now: number): SourceState {
   return { ...state, looks: looks + 1, last: now, hasVanished };
 }
 
-/** What a report shows. A copy only requests from the source what the target lacks, unless it compares the two. */
+/** The evidence of a report. A copy only requests from the source what the target lacks, unless it compares the two. */
 export function lookupOf({ job, result }: CopyReport): SourceLookup {
   if (result.ok) return job.force || !result.upToDate ? 'seen' : 'mirrored';
   const { reason, host } = result.failure;
