@@ -46,7 +46,7 @@ describe('classOf', () => {
     ['GitHub', 413, 'PUT blob', 'DENIED', 'storage quota exceeded', 'quota', false],
     ['a namespace', 405, 'PUT manifest', 'UNSUPPORTED', 'the namespace is read-only: quota', 'quota', false],
     ['GitLab', 403, 'PUT manifest', 'DENIED', 'Your project has reached the storage limit', 'quota', false],
-    // A plan that ended is no quota for those who read.
+    // A subscription that ended does not count as a quota for readers.
     ['Quay', 402, 'GET manifest', 'DENIED', 'payment required', 'forbidden', undefined],
     ['nginx', 413, 'PUT blob', '', '413 Request Entity Too Large', 'too-large', undefined],
     // Content that the registry does not see yet.
